@@ -1,0 +1,1 @@
+"""TLS for the fleet: the room is kept for its own issue and is empty on purpose."""

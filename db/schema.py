@@ -1,0 +1,295 @@
+"""Every table of the product, once. Alembic's migrations are held against it by a test.
+
+The names of section 3 of the requirements are the user's and stay. Every instant is UTC. Whatever authenticates (keys,
+tokens, session and link secrets) is stored as a hash beside the prefix that finds it.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from db.columns import UtcTimestamp
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+STATUSES = ("active", "inactive", "maintenance", "full", "error", "unknown")
+SPECIAL_STATUSES = ("maintenance", "inactive", "error", "unknown")
+COMMAND_STATES = (
+    "queued", "sent", "accepted", "running", "succeeded", "failed", "rejected", "expired", "cancelled",
+)  # fmt: skip
+ROLES = ("admin", "operator", "technician", "viewer")
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> str:
+    return f"{column} IN ({', '.join(repr(v) for v in values)})"
+
+
+def _machine() -> sa.Column[int]:
+    return sa.Column(
+        "rvm_id", sa.ForeignKey("reverse_vending_machines.id", ondelete="CASCADE"), nullable=False, index=True
+    )
+
+
+reverse_vending_machines = sa.Table(
+    "reverse_vending_machines",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("device_id", sa.String(100), nullable=False, unique=True),
+    sa.Column("name", sa.String(100), nullable=False, unique=True),
+    sa.Column("location_description", sa.String(500)),
+    sa.Column("status", sa.String(20), nullable=False, server_default="active"),
+    sa.Column("special_status", sa.String(20)),
+    sa.Column("capacity", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("status_since", UtcTimestamp, nullable=False),
+    sa.Column("status_by", sa.String(120), nullable=False),
+    sa.Column("status_reason", sa.String(500)),
+    sa.Column("status_until", UtcTimestamp),
+    sa.Column("api_key", sa.String(64), unique=True),
+    sa.Column("api_key_prefix", sa.String(20), unique=True),
+    sa.Column("simulated", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("agent_version", sa.String(100)),
+    sa.Column("boot_id", sa.String(100)),
+    sa.Column("capabilities", sa.JSON),
+    sa.Column("hardware", sa.JSON),
+    sa.Column("timezone", sa.String(100)),
+    sa.Column("config_version", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("clock_offset_s", sa.Float),
+    sa.Column("last_seen_at", UtcTimestamp),
+    sa.Column("last_ip", sa.String(64)),
+    sa.Column("farewell", sa.String(20)),
+    # Fences which link (and later which hub) speaks for the machine: it grows with every hello.
+    sa.Column("connection_epoch", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("created_at", UtcTimestamp, nullable=False),
+    sa.Column("updated_at", UtcTimestamp, nullable=False),
+    sa.CheckConstraint(_one_of("status", STATUSES), name="status"),
+    sa.CheckConstraint(_one_of("special_status", SPECIAL_STATUSES), name="special_status"),
+    sa.CheckConstraint("capacity BETWEEN 0 AND 100", name="capacity"),
+)
+
+status_history = sa.Table(
+    "status_history",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _machine(),
+    sa.Column("status", sa.String(20), nullable=False),
+    sa.Column("special_status", sa.String(20)),
+    sa.Column("capacity", sa.Integer, nullable=False),
+    sa.Column("since", UtcTimestamp, nullable=False),
+    sa.Column("by", sa.String(120), nullable=False),
+    sa.Column("reason", sa.String(500)),
+    sa.Index("ix_status_history_rvm_id_since", "rvm_id", "since"),
+)
+
+machine_boots = sa.Table(
+    "machine_boots",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("rvm_id", sa.ForeignKey("reverse_vending_machines.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("boot_id", sa.String(100), nullable=False),
+    # Every kept sample of this boot up to last_seq is committed (or was never sent). Written with the samples, in
+    # their transaction; it is what de-duplicates on (machine, boot_id, seq).
+    sa.Column("last_seq", sa.BigInteger),
+    sa.Column("first_seen_at", UtcTimestamp, nullable=False),
+    sa.UniqueConstraint("rvm_id", "boot_id"),
+)
+
+# No foreign keys here: they would be checked for every sample. Removing a machine removes its samples explicitly.
+# boot and seq are 0 for samples that came by REST without them; the key then de-duplicates on the timestamp.
+system_metrics = sa.Table(
+    "system_metrics",
+    metadata,
+    sa.Column("rvm_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("timestamp", UtcTimestamp, primary_key=True),
+    sa.Column("boot", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("id", sa.BigInteger, nullable=False),
+    sa.Column("cpu_usage", sa.Float),
+    sa.Column("memory_usage", sa.Float),
+    sa.Column("disk_usage", sa.Float),
+    sa.Column("gpu_usage", sa.Float),
+    sa.Column("temperature", sa.Float),
+    sa.Column("network_rx_bytes_s", sa.Float),
+    sa.Column("network_tx_bytes_s", sa.Float),
+    sa.Column("uptime_s", sa.Float),
+    sa.Column("power_w", sa.Float),
+    sa.Column("throttled", sa.Boolean),
+    # True when the machine's clock was more than 10 minutes ahead and the timestamp was clamped to the hub's.
+    sa.Column("clamped", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("created_at", UtcTimestamp, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+commands = sa.Table(
+    "commands",
+    metadata,
+    sa.Column("id", sa.String(100), primary_key=True),
+    _machine(),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("args", sa.JSON, nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("issued_by", sa.String(120), nullable=False),
+    sa.Column("issued_at", UtcTimestamp, nullable=False),
+    sa.Column("expires_at", UtcTimestamp, nullable=False),
+    sa.Column("sent_at", UtcTimestamp),
+    sa.Column("finished_at", UtcTimestamp),
+    sa.Column("progress", sa.JSON),
+    sa.Column("result", sa.JSON),
+    sa.Column("error", sa.JSON),
+    sa.Column("idempotency_key", sa.String(100)),
+    sa.UniqueConstraint("rvm_id", "idempotency_key"),
+    sa.Index("ix_commands_state_expires_at", "state", "expires_at"),
+    sa.CheckConstraint(_one_of("state", COMMAND_STATES), name="state"),
+)
+
+# The record of it all. Codes and parameters, never sentences: each reader's language renders them. No foreign keys:
+# an event outlives its machine and its actor.
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", UtcTimestamp, nullable=False, index=True),
+    sa.Column("code", sa.String(100), nullable=False),
+    sa.Column("actor", sa.String(120), nullable=False),
+    sa.Column("rvm_id", sa.Integer),
+    sa.Column("params", sa.JSON, nullable=False),
+    sa.Column("before", sa.JSON),
+    sa.Column("after", sa.JSON),
+    # Only for events a machine reported: what makes a repeated report one event.
+    sa.Column("boot_id", sa.String(100)),
+    sa.Column("seq", sa.BigInteger),
+    sa.UniqueConstraint("rvm_id", "boot_id", "seq"),
+    sa.Index("ix_events_rvm_id_at", "rvm_id", "at"),
+)
+
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("email", sa.String(200), nullable=False, unique=True),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("role", sa.String(20), nullable=False),
+    sa.Column("password_hash", sa.String(200)),
+    sa.Column("language", sa.String(5)),
+    sa.Column("theme", sa.String(10)),
+    sa.Column("disabled_at", UtcTimestamp),
+    sa.Column("last_sign_in_at", UtcTimestamp),
+    sa.Column("created_at", UtcTimestamp, nullable=False),
+    sa.Column("updated_at", UtcTimestamp, nullable=False),
+    sa.CheckConstraint(_one_of("role", ROLES), name="role"),
+)
+
+user_machines = sa.Table(
+    "user_machines",
+    metadata,
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("rvm_id", sa.ForeignKey("reverse_vending_machines.id", ondelete="CASCADE"), primary_key=True),
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("prefix", sa.String(20), nullable=False, unique=True),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("created_at", UtcTimestamp, nullable=False),
+    sa.Column("expires_at", UtcTimestamp),
+    sa.Column("last_used_at", UtcTimestamp),
+    sa.Column("last_used_ip", sa.String(64)),
+    sa.Column("revoked_at", UtcTimestamp),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("created_at", UtcTimestamp, nullable=False),
+    sa.Column("expires_at", UtcTimestamp, nullable=False),
+    sa.Column("ip", sa.String(64)),
+    sa.Column("user_agent", sa.String(300)),
+)
+
+sign_in_links = sa.Table(
+    "sign_in_links",
+    metadata,
+    sa.Column("hash", sa.String(64), primary_key=True),
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("expires_at", UtcTimestamp, nullable=False),
+    sa.Column("used_at", UtcTimestamp),
+)
+
+# Also for addresses that belong to no user, so that a lock does not tell who exists.
+sign_in_failures = sa.Table(
+    "sign_in_failures",
+    metadata,
+    sa.Column("email", sa.String(200), primary_key=True),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("last_at", UtcTimestamp, nullable=False),
+    sa.Column("locked_until", UtcTimestamp),
+)
+
+timezone_sync_logs = sa.Table(
+    "timezone_sync_logs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("device_id", sa.String(100), nullable=False, index=True),
+    sa.Column("timezone", sa.String(100), nullable=False),
+    sa.Column("country", sa.String(100)),
+    sa.Column("city", sa.String(100)),
+    sa.Column("ip_address", sa.String(64)),
+    sa.Column("sync_method", sa.String(20), nullable=False),
+    sa.Column("sync_timestamp", UtcTimestamp, nullable=False),
+    sa.Column("created_at", UtcTimestamp, nullable=False),
+)
+
+device_timezones = sa.Table(
+    "device_timezones",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("device_id", sa.String(100), nullable=False, unique=True),
+    sa.Column("current_timezone", sa.String(100), nullable=False),
+    sa.Column("country", sa.String(100)),
+    sa.Column("city", sa.String(100)),
+    sa.Column("last_sync", UtcTimestamp),
+    sa.Column("sync_status", sa.String(20), nullable=False, server_default="active"),
+    sa.Column("created_at", UtcTimestamp, nullable=False),
+    sa.Column("updated_at", UtcTimestamp, nullable=False),
+)
+
+remote_access_sessions = sa.Table(
+    "remote_access_sessions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _machine(),
+    sa.Column("admin_id", sa.ForeignKey("users.id")),
+    sa.Column("start_time", UtcTimestamp, nullable=False),
+    sa.Column("end_time", UtcTimestamp),
+    sa.Column("status", sa.String(20), nullable=False, server_default="active"),
+    sa.Column("ip_address", sa.String(64)),
+    sa.Column("port", sa.Integer),
+    sa.Column("created_at", UtcTimestamp, nullable=False),
+)
+
+backup_logs = sa.Table(
+    "backup_logs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _machine(),
+    sa.Column("backup_type", sa.String(20), nullable=False),
+    sa.Column("file_path", sa.String(500)),
+    sa.Column("file_size", sa.BigInteger),
+    sa.Column("upload_status", sa.String(20), nullable=False, server_default="pending"),
+    sa.Column("minio_path", sa.String(500)),
+    sa.Column("created_at", UtcTimestamp, nullable=False),
+)

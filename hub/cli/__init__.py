@@ -1,0 +1,1 @@
+"""The hub's command line: arguments, the demo, and the verbs that need no running hub."""

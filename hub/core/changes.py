@@ -1,0 +1,239 @@
+"""Everything that can happen to the fleet's truth, as values: what leaves by the one door (`hub.flow.announce`).
+
+A Change is a fact that has been decided, not a wish. The recorder knows how to write each kind, the fleet view how to
+apply it, and the bus can carry it to another hub, which is why they are msgspec structs. Instants are aware UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from hub.core.actors import Actor
+from protocol.messages import Sample, SpecialStatus, Status
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of all Changes; never instantiated."""
+
+
+class StatusChanged(Change):
+    """What the machine is, as declared: replaces the whole declaration."""
+
+    rvm_id: int
+    status: Status
+    special_status: SpecialStatus | None
+    capacity: int
+    since: datetime
+    by: Actor
+    reason: str | None = None
+    until: datetime | None = None
+
+
+class MachineIntroduced(Change):
+    """A machine said hello: what it told of itself."""
+
+    rvm_id: int
+    at: datetime
+    epoch: int
+    agent_version: str
+    boot_id: str
+    capabilities: tuple[str, ...]
+    hardware: dict[str, Any] | None
+    timezone: str | None
+    config_version: int
+    clock_offset_s: float
+    ip: str | None
+    simulated: bool
+
+
+class LinkEnded(Change):
+    """A link is gone. `farewell` is the reason of its bye, or None when it went without one."""
+
+    rvm_id: int
+    epoch: int
+    at: datetime
+    farewell: str | None
+
+
+class ConnectionChanged(Change):
+    """What the hub observes: live, late, offline, never. Not stored as a row of its own; it becomes an event."""
+
+    rvm_id: int
+    connection: str
+    since: datetime
+    reason: str | None = None
+
+
+class SamplesKept(Change):
+    """Samples to commit before they are acknowledged. `seqs` runs beside `samples`; `boot` is machine_boots.id (0: by
+    REST without numbers); `taken_at` are the samples' instants in UTC, `clamped` which of them were ahead of the hub."""
+
+    rvm_id: int
+    boot: int
+    seqs: tuple[int, ...]
+    taken_at: tuple[datetime, ...]
+    clamped: tuple[bool, ...]
+    samples: tuple[Sample, ...]
+    received_at: datetime
+
+
+class SampleSeen(Change):
+    """The newest readings of a machine, for whoever watches; nothing is stored."""
+
+    rvm_id: int
+    sample: Sample
+    taken_at: datetime
+    received_at: datetime
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """A command with its whole life so far; `state` is one of db.schema.COMMAND_STATES."""
+
+    id: str
+    rvm_id: int
+    name: str
+    args: dict[str, Any]
+    state: str
+    issued_by: Actor
+    issued_at: datetime
+    expires_at: datetime
+    sent_at: datetime | None = None
+    finished_at: datetime | None = None
+    progress: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    idempotency_key: str | None = None
+
+
+class CommandDrafted(Change):
+    command: Command
+
+
+class CommandMoved(Change):
+    """The command as it is after the move."""
+
+    command: Command
+
+
+class MachineAdded(Change):
+    """`id` is None until the recorder has stored it; `announce` returns the stored Change."""
+
+    device_id: str
+    name: str
+    location_description: str | None
+    api_key_hash: str
+    api_key_prefix: str
+    simulated: bool
+    at: datetime
+    by: Actor
+    id: int | None = None
+
+
+class MachineEdited(Change):
+    """Only the members named in `values` change (name, location_description, device_id, api_key_*)."""
+
+    rvm_id: int
+    values: dict[str, Any]
+    at: datetime
+
+
+class MachineRemoved(Change):
+    rvm_id: int
+    at: datetime
+
+
+class UserAdded(Change):
+    email: str
+    name: str
+    role: str
+    password_hash: str | None
+    language: str | None
+    at: datetime
+    machines: tuple[int, ...] = ()
+    id: int | None = None
+
+
+class UserEdited(Change):
+    """Only what `values` names changes; `machines` (technicians' own machines) replaces the set when not None."""
+
+    user_id: int
+    values: dict[str, Any]
+    at: datetime
+    machines: tuple[int, ...] | None = None
+
+
+class UserRemoved(Change):
+    user_id: int
+    at: datetime
+
+
+class TokenCreated(Change):
+    user_id: int
+    name: str
+    prefix: str
+    hash: str
+    expires_at: datetime | None
+    at: datetime
+    id: int | None = None
+
+
+class TokenRevoked(Change):
+    token_id: int
+    at: datetime
+
+
+class SessionOpened(Change):
+    user_id: int
+    hash: str
+    at: datetime
+    expires_at: datetime
+    ip: str | None
+    user_agent: str | None
+
+
+class SessionEnded(Change):
+    """By its own hash, or every session of a user when `hash` is None (password changed, disabled)."""
+
+    user_id: int
+    hash: str | None
+    at: datetime
+
+
+class SignInLinkMade(Change):
+    user_id: int
+    hash: str
+    expires_at: datetime
+
+
+class SignInLinkUsed(Change):
+    """Conflict is raised when the link was already used or does not exist: single use is decided by the database."""
+
+    hash: str
+    at: datetime
+
+
+class SignInCounted(Change):
+    """A failed sign-in for an email (known or not), or its reset (`failures` 0)."""
+
+    email: str
+    failures: int
+    at: datetime
+    locked_until: datetime | None
+
+
+class EventHappened(Change):
+    """One line of the record: a code and parameters, never a sentence. Every mutation leaves exactly one."""
+
+    at: datetime
+    code: str
+    actor: Actor
+    rvm_id: int | None = None
+    params: dict[str, Any] = {}
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    boot_id: str | None = None
+    seq: int | None = None
+    id: int | None = None

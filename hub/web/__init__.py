@@ -1,0 +1,1 @@
+"""What meets the outside: sockets of machines and browsers, pages, REST, authentication."""

@@ -1,0 +1,1 @@
+"""REST under /api/v2: one file per resource; OpenAPI is generated from the types that validate."""

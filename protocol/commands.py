@@ -1,0 +1,74 @@
+"""The arguments of every command the hub may send, and which of them wait for an offline machine (protocol.md)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from protocol.messages import Capacity, Name, SpecialStatus, Status, Text, Timestamp
+
+
+class SetStatus(msgspec.Struct, kw_only=True, omit_defaults=True):
+    status: Status
+    special_status: SpecialStatus | None = None
+    capacity: Capacity | None = None
+    reason: Text | None = None
+    until: Timestamp | None = None
+
+
+class SyncTimezone(msgspec.Struct, kw_only=True, omit_defaults=True):
+    trigger: Name
+    timezone: Name | None = None
+
+
+class StartRemoteAccess(msgspec.Struct, kw_only=True):
+    session_id: int
+    admin_ip: Name
+    ports: list[int]
+    duration: float
+    ticket: Name
+
+
+class StopRemoteAccess(msgspec.Struct, kw_only=True):
+    session_id: int
+    reason: Name
+
+
+class StartBackup(msgspec.Struct, kw_only=True):
+    backup_id: int
+    backup_type: Literal["full", "incremental"]
+    include_images: bool
+    include_logs: bool
+
+
+class RestoreBackup(msgspec.Struct, kw_only=True):
+    backup_id: int
+    dry_run: bool
+
+
+class RestartService(msgspec.Struct, kw_only=True):
+    service: Name
+
+
+class Reboot(msgspec.Struct, kw_only=True):
+    delay: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.0
+
+
+class Ping(msgspec.Struct, kw_only=True):
+    pass
+
+
+ARGUMENTS: dict[str, type[msgspec.Struct]] = {
+    "set_status": SetStatus,
+    "sync_timezone": SyncTimezone,
+    "start_remote_access": StartRemoteAccess,
+    "stop_remote_access": StopRemoteAccess,
+    "start_backup": StartBackup,
+    "restore_backup": RestoreBackup,
+    "restart_service": RestartService,
+    "reboot": Reboot,
+    "ping": Ping,
+}
+DESIRED_STATE = frozenset({"set_status", "sync_timezone", "start_backup"})
+"""These wait for an offline machine until they expire; every other command answers 409 when it is offline."""

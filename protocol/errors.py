@@ -1,0 +1,46 @@
+"""What can go wrong on the wire, in two halves: the peer broke it, or we did; and the close codes that say so."""
+
+from __future__ import annotations
+
+import enum
+
+
+class CloseCode(enum.IntEnum):
+    """WebSocket close codes of the link (protocol.md, Connection); 4401 and up are ours."""
+
+    NORMAL = 1000
+    UNSUPPORTED_DATA = 1003
+    INVALID_TEXT = 1007
+    POLICY = 1008
+    TOO_BIG = 1009
+    HUB_RESTARTING = 1012
+    OVERLOADED = 1013
+    PROTOCOL_ERROR = 4400
+    NOT_AUTHENTICATED = 4401
+    REVOKED = 4403
+    REPLACED = 4409
+    NO_COMMON_VERSION = 4426
+
+
+class WireError(Exception):
+    """Base of everything this package raises."""
+
+
+class LocalProtocolError(WireError):
+    """Our own side tried to say something the table forbids now: a bug of ours, never of the peer."""
+
+
+class RemoteProtocolError(WireError):
+    """The peer broke the protocol.
+
+    `code` is the short code of the `error` message that answers it, `field` the path of the wrong member (JSON path
+    without the leading `$.`, e.g. `samples[3].timestamp`, empty when the whole frame is wrong). `close` is the close
+    code that ends the link, or None when the link survives and only this message is refused.
+    """
+
+    def __init__(self, code: str, detail: str, *, field: str = "", close: CloseCode | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.field = field
+        self.close = close

@@ -1,0 +1,31 @@
+"""Every number both ends of the wire must agree on, with its reason."""
+
+from typing import Final
+
+MAX_MESSAGE_BYTES: Final = 64 * 1024
+"""One text frame (protocol.md, Connection); a larger one closes the link with 1009."""
+
+MAX_SAMPLES_PER_FRAME: Final = 500
+MAX_TEXT: Final = 500
+"""Characters of a free text (reason, message)."""
+MAX_NAME: Final = 100
+"""Characters of a name, code, id or key."""
+MAX_NESTING: Final = 32
+"""Depth of a JSON document; a deeper one is refused before it is decoded (a decoder must not recurse for a peer)."""
+MAX_INTEGER: Final = 2**63 - 1
+"""The largest sequence number; what a 64-bit database column holds."""
+
+AUTH_TIMEOUT_S: Final = 5.0
+"""A link without valid credentials closes with 4401 after this."""
+HELLO_TIMEOUT_S: Final = 10.0
+"""An authenticated link that has not said hello closes with 4400 after this."""
+PING_INTERVAL_S: Final = 10.0
+PING_TIMEOUT_S: Final = 20.0
+"""Interval and time-out together notice a dead peer within 30 s, inside the promised 40 s."""
+OFFLINE_GRACE_S: Final = 10.0
+"""A closed link becomes offline after this grace, so that a reconnect is no event: 30 + 10 s < the promised 45 s."""
+
+TEMPERATURE_MIN_C: Final = -50.0
+TEMPERATURE_MAX_C: Final = 150.0
+MAX_CLOCK_AHEAD_S: Final = 600.0
+"""A timestamp further ahead of the hub is clamped to the hub's clock and flagged (requirements.md, Time)."""

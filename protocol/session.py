@@ -1,0 +1,68 @@
+"""One end of the link without a socket: text in, messages out, and the table obeyed by both ends.
+
+The caller moves bytes and time: it feeds every received text frame to `receive`, sends every text that `send` returns,
+and closes the socket with `RemoteProtocolError.close` when an error carries a code. A session is single-use.
+"""
+
+from __future__ import annotations
+
+from protocol import codec
+from protocol.errors import CloseCode, LocalProtocolError, RemoteProtocolError
+from protocol.messages import Message, type_of
+from protocol.transitions import Role, State, follow
+
+
+class Session:
+    """The protocol state of one link, from one end.
+
+    `role` is ours. `authenticated` is True when the upgrade's Authorization header already named the machine, so that
+    no `auth` frame is expected.
+    """
+
+    __slots__ = ("_decode", "_peer", "role", "state")
+
+    def __init__(self, role: Role, *, authenticated: bool) -> None:
+        self.role = role
+        self.state = State.GREETING if authenticated else State.OPENED
+        self._peer = Role.MACHINE if role is Role.HUB else Role.HUB
+        self._decode = codec.decode_from_machine if role is Role.HUB else codec.decode_from_hub
+
+    def receive(self, text: str) -> codec.Decoded:
+        """Decode one frame of the peer and follow the table.
+
+        Raises RemoteProtocolError: with a close code when the link must end, without one when only this message is
+        refused (answer it with an `error` message and go on). Before the link is live every error ends it.
+        """
+        try:
+            decoded = self._decode(text)
+        except RemoteProtocolError as error:
+            if error.close is None and self.state not in (State.LIVE, State.CLOSING):
+                error.close = CloseCode.PROTOCOL_ERROR
+            raise
+        following = follow(self._peer, self.state, type(decoded.message))
+        if following is None:
+            kind = type_of(decoded.message)
+            unauthenticated = self.state is State.OPENED
+            raise RemoteProtocolError(
+                "unexpected",
+                f"{self._peer.value} may not say {kind} while the link is {self.state.value}",
+                field="type",
+                close=CloseCode.NOT_AUTHENTICATED if unauthenticated else CloseCode.PROTOCOL_ERROR,
+            )
+        self.state = following
+        return decoded
+
+    def send(self, message: Message) -> str:
+        """Encode one of our own messages and follow the table; raises LocalProtocolError when it may not be said."""
+        following = follow(self.role, self.state, type(message))
+        if following is None:
+            raise LocalProtocolError(
+                f"{self.role.value} may not say {type_of(message)} while the link is {self.state.value}"
+            )
+        text = codec.encode(message)
+        self.state = following
+        return text
+
+    def closed(self) -> None:
+        """The socket is gone, for whatever reason."""
+        self.state = State.CLOSED
