@@ -19,7 +19,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Base of all Changes; never instantiated."""
 
 
-class StatusChanged(Change):
+class StatusChanged(Change, frozen=True, kw_only=True):
     """What the machine is, as declared: replaces the whole declaration."""
 
     rvm_id: int
@@ -32,7 +32,7 @@ class StatusChanged(Change):
     until: datetime | None = None
 
 
-class MachineIntroduced(Change):
+class MachineIntroduced(Change, frozen=True, kw_only=True):
     """A machine said hello: what it told of itself."""
 
     rvm_id: int
@@ -49,7 +49,7 @@ class MachineIntroduced(Change):
     simulated: bool
 
 
-class LinkEnded(Change):
+class LinkEnded(Change, frozen=True, kw_only=True):
     """A link is gone. `farewell` is the reason of its bye, or None when it went without one."""
 
     rvm_id: int
@@ -58,7 +58,7 @@ class LinkEnded(Change):
     farewell: str | None
 
 
-class ConnectionChanged(Change):
+class ConnectionChanged(Change, frozen=True, kw_only=True):
     """What the hub observes: live, late, offline, never. Not stored as a row of its own; it becomes an event."""
 
     rvm_id: int
@@ -67,9 +67,9 @@ class ConnectionChanged(Change):
     reason: str | None = None
 
 
-class SamplesKept(Change):
+class SamplesKept(Change, frozen=True, kw_only=True):
     """Samples to commit before they are acknowledged. `seqs` runs beside `samples`; `boot` is machine_boots.id (0: by
-    REST without numbers); `taken_at` are the samples' instants in UTC, `clamped` which of them were ahead of the hub."""
+    REST without numbers); `taken_at` are UTC instants, `clamped` tells which were ahead of the hub."""
 
     rvm_id: int
     boot: int
@@ -80,7 +80,7 @@ class SamplesKept(Change):
     received_at: datetime
 
 
-class SampleSeen(Change):
+class SampleSeen(Change, frozen=True, kw_only=True):
     """The newest readings of a machine, for whoever watches; nothing is stored."""
 
     rvm_id: int
@@ -108,17 +108,17 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | None = None
 
 
-class CommandDrafted(Change):
+class CommandDrafted(Change, frozen=True, kw_only=True):
     command: Command
 
 
-class CommandMoved(Change):
+class CommandMoved(Change, frozen=True, kw_only=True):
     """The command as it is after the move."""
 
     command: Command
 
 
-class MachineAdded(Change):
+class MachineAdded(Change, frozen=True, kw_only=True):
     """`id` is None until the recorder has stored it; `announce` returns the stored Change."""
 
     device_id: str
@@ -132,7 +132,7 @@ class MachineAdded(Change):
     id: int | None = None
 
 
-class MachineEdited(Change):
+class MachineEdited(Change, frozen=True, kw_only=True):
     """Only the members named in `values` change (name, location_description, device_id, api_key_*)."""
 
     rvm_id: int
@@ -140,12 +140,12 @@ class MachineEdited(Change):
     at: datetime
 
 
-class MachineRemoved(Change):
+class MachineRemoved(Change, frozen=True, kw_only=True):
     rvm_id: int
     at: datetime
 
 
-class UserAdded(Change):
+class UserAdded(Change, frozen=True, kw_only=True):
     email: str
     name: str
     role: str
@@ -156,7 +156,7 @@ class UserAdded(Change):
     id: int | None = None
 
 
-class UserEdited(Change):
+class UserEdited(Change, frozen=True, kw_only=True):
     """Only what `values` names changes; `machines` (technicians' own machines) replaces the set when not None."""
 
     user_id: int
@@ -165,12 +165,12 @@ class UserEdited(Change):
     machines: tuple[int, ...] | None = None
 
 
-class UserRemoved(Change):
+class UserRemoved(Change, frozen=True, kw_only=True):
     user_id: int
     at: datetime
 
 
-class TokenCreated(Change):
+class TokenCreated(Change, frozen=True, kw_only=True):
     user_id: int
     name: str
     prefix: str
@@ -180,12 +180,12 @@ class TokenCreated(Change):
     id: int | None = None
 
 
-class TokenRevoked(Change):
+class TokenRevoked(Change, frozen=True, kw_only=True):
     token_id: int
     at: datetime
 
 
-class SessionOpened(Change):
+class SessionOpened(Change, frozen=True, kw_only=True):
     user_id: int
     hash: str
     at: datetime
@@ -194,7 +194,7 @@ class SessionOpened(Change):
     user_agent: str | None
 
 
-class SessionEnded(Change):
+class SessionEnded(Change, frozen=True, kw_only=True):
     """By its own hash, or every session of a user when `hash` is None (password changed, disabled)."""
 
     user_id: int
@@ -202,20 +202,20 @@ class SessionEnded(Change):
     at: datetime
 
 
-class SignInLinkMade(Change):
+class SignInLinkMade(Change, frozen=True, kw_only=True):
     user_id: int
     hash: str
     expires_at: datetime
 
 
-class SignInLinkUsed(Change):
+class SignInLinkUsed(Change, frozen=True, kw_only=True):
     """Conflict is raised when the link was already used or does not exist: single use is decided by the database."""
 
     hash: str
     at: datetime
 
 
-class SignInCounted(Change):
+class SignInCounted(Change, frozen=True, kw_only=True):
     """A failed sign-in for an email (known or not), or its reset (`failures` 0)."""
 
     email: str
@@ -224,7 +224,7 @@ class SignInCounted(Change):
     locked_until: datetime | None
 
 
-class EventHappened(Change):
+class EventHappened(Change, frozen=True, kw_only=True):
     """One line of the record: a code and parameters, never a sentence. Every mutation leaves exactly one."""
 
     at: datetime
