@@ -8,10 +8,13 @@ MAX_MESSAGE_BYTES: Final = 64 * 1024
 MAX_SAMPLES_PER_FRAME: Final = 500
 MAX_TEXT: Final = 500
 """Characters of a free text (reason, message)."""
+MAX_ERROR_TEXT: Final = 1000
+"""Characters of the message of an `error`; longer explanations are cut."""
 MAX_NAME: Final = 100
 """Characters of a name, code, id or key."""
 MAX_NESTING: Final = 32
-"""Depth of a JSON document; a deeper one is refused before it is decoded (a decoder must not recurse for a peer)."""
+"""Depth of a member of free shape (hardware, args, result, params, values), itself counted; a deeper one is refused.
+Whoever walks or encodes it later may recurse without fear."""
 MAX_INTEGER: Final = 2**63 - 1
 """The largest sequence number; what a 64-bit database column holds."""
 

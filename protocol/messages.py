@@ -2,7 +2,7 @@
 
 Shapes and names are normative (protocol.md). Two unions, one for each direction; a third of both for tools.
 Percentages are 0-100, temperatures degrees C, timestamps RFC 3339 text (interpreted by the hub, which knows the
-machine's zone); an absent reading is None.
+machine's zone); an absent reading is None. docs/protocol.md is made from these types and their docstrings.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.MAX_NAME, pat
 Text = Annotated[str, msgspec.Meta(max_length=limits.MAX_TEXT, pattern=r"^[^\x00]*\Z")]
 Seq = Annotated[int, msgspec.Meta(ge=0, le=limits.MAX_INTEGER)]
 Version = Annotated[int, msgspec.Meta(ge=0, le=limits.MAX_INTEGER)]
+Ref = Annotated[int, msgspec.Meta(ge=0, le=limits.MAX_INTEGER)] | Name
+FreeShape = dict[str, Any]
+"""Members whose inside this package does not know; `protocol.free_shape` bounds them."""
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
 Status = Literal["active", "inactive", "maintenance", "full", "error", "unknown"]
 SpecialStatus = Literal["maintenance", "inactive", "error", "unknown"]
@@ -51,19 +54,25 @@ class Sample(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """How far a running command is, in the command's own unit."""
+
     phase: Name
     done: float | None = None
     total: float | None = None
 
 
 class Failure(msgspec.Struct, kw_only=True):
+    """Why a command failed or was rejected: a code for programs, a sentence for people."""
+
     code: Name
     message: Text
 
 
 class Configuration(msgspec.Struct, kw_only=True):
+    """The dynamic settings of one machine under their version."""
+
     version: Version
-    values: dict[str, Any]
+    values: FreeShape
 
 
 # --- machine to hub -------------------------------------------------------------------------------------------------
@@ -73,11 +82,13 @@ class Auth(msgspec.Struct, kw_only=True, tag="auth", omit_defaults=True):
     """First frame of a client that cannot set headers; never logged."""
 
     token: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-    rvm_id: int | str | None = None
+    rvm_id: Ref | None = None
 
 
 class Hello(msgspec.Struct, kw_only=True, tag="hello", omit_defaults=True):
-    protocol: int
+    """First message of every link once the machine is known: who it is and what it can do. Answered by `welcome`."""
+
+    protocol: Version
     device_id: Name
     agent_version: Name
     boot_id: Name
@@ -88,7 +99,7 @@ class Hello(msgspec.Struct, kw_only=True, tag="hello", omit_defaults=True):
     capacity: Capacity | None = None
     special_status: SpecialStatus | None = None
     timezone: Name | None = None
-    hardware: dict[str, Any] | None = None
+    hardware: FreeShape | None = None
 
 
 class Metrics(msgspec.Struct, kw_only=True, tag="metrics", omit_defaults=True):
@@ -100,6 +111,8 @@ class Metrics(msgspec.Struct, kw_only=True, tag="metrics", omit_defaults=True):
 
 
 class StatusReport(msgspec.Struct, kw_only=True, tag="status", omit_defaults=True):
+    """What the machine is, declared by itself; repeated after a reconnect until `received` names its `seq`."""
+
     status: Status
     seq: Seq
     capacity: Capacity | None = None
@@ -108,14 +121,19 @@ class StatusReport(msgspec.Struct, kw_only=True, tag="status", omit_defaults=Tru
 
 
 class CommandUpdate(msgspec.Struct, kw_only=True, tag="command_update", omit_defaults=True):
+    """How a command goes. A final state (succeeded, failed, rejected) is repeated after a reconnect until `received`
+    names the command's `id`."""
+
     id: Name
     state: UpdateState
     progress: Progress | None = None
-    result: dict[str, Any] | None = None
+    result: FreeShape | None = None
     error: Failure | None = None
 
 
 class TimezoneReport(msgspec.Struct, kw_only=True, tag="timezone", omit_defaults=True):
+    """The zone the machine set itself to, and how it came to it."""
+
     timezone: Name
     timestamp: Timestamp
     sync_method: SyncMethod
@@ -127,18 +145,24 @@ class TimezoneReport(msgspec.Struct, kw_only=True, tag="timezone", omit_defaults
 
 
 class ConfigApplied(msgspec.Struct, kw_only=True, tag="config_applied", omit_defaults=True):
+    """The configuration of that version is in force, except the keys in `errors`."""
+
     version: Version
-    errors: dict[str, str] | None = None
+    errors: dict[Name, Text] | None = None
 
 
 class Event(msgspec.Struct, kw_only=True, tag="event"):
+    """Something happened on the machine; repeated after a reconnect until `received` names its `seq`."""
+
     seq: Seq
     code: Name
-    params: dict[str, Any]
+    params: FreeShape
     timestamp: Timestamp
 
 
 class Bye(msgspec.Struct, kw_only=True, tag="bye"):
+    """A clean farewell: the hub shows the machine offline at once."""
+
     reason: Literal["shutdown", "reboot", "update"]
 
 
@@ -146,43 +170,59 @@ class Bye(msgspec.Struct, kw_only=True, tag="bye"):
 
 
 class Welcome(msgspec.Struct, kw_only=True, tag="welcome"):
+    """The answer to `hello`; the link is live from here on."""
+
     session_id: Name
     time: Timestamp
-    protocol: int
+    protocol: Version
     config: Configuration
     live_interval: Seconds
 
 
 class MetricsAck(msgspec.Struct, kw_only=True, tag="metrics_ack"):
+    """Every kept sample up to `seq` is committed. Only this frees the machine's spool."""
+
     seq: Seq
 
 
 class Received(msgspec.Struct, kw_only=True, tag="received"):
-    ref: int | str
+    """The `status` or `event` with this `seq`, or the final `command_update` with this `id`, is committed."""
+
+    ref: Ref
 
 
 class Command(msgspec.Struct, kw_only=True, tag="command"):
+    """Do this once, before `expires_at`. The same `id` again is answered from the machine's journal."""
+
     id: Name
     name: Name
-    args: dict[str, Any]
+    args: FreeShape
     issued_at: Timestamp
     expires_at: Timestamp
 
 
 class Cancel(msgspec.Struct, kw_only=True, tag="cancel"):
+    """Stop the command with this `id` if it still can be stopped."""
+
     id: Name
 
 
 class Config(msgspec.Struct, kw_only=True, tag="config"):
+    """New dynamic settings; answered by `config_applied`."""
+
     version: Version
-    values: dict[str, Any]
+    values: FreeShape
 
 
 class Live(msgspec.Struct, kw_only=True, tag="live"):
+    """Somebody watches: send a live sample every `interval` seconds; 0 ends it."""
+
     interval: Seconds
 
 
 class Restarting(msgspec.Struct, kw_only=True, tag="restarting"):
+    """The hub goes away for a moment: come back after a random time between the two numbers of seconds."""
+
     reconnect_in: tuple[Seconds, Seconds]
 
 
@@ -190,8 +230,8 @@ class Error(msgspec.Struct, kw_only=True, tag="error", omit_defaults=True):
     """Said by either side about a message of the other; `ref` is that message's seq, id or type."""
 
     code: Name
-    message: Annotated[str, msgspec.Meta(max_length=2 * limits.MAX_TEXT)]
-    ref: int | str | None = None
+    message: Annotated[str, msgspec.Meta(max_length=limits.MAX_ERROR_TEXT)]
+    ref: Ref | None = None
 
 
 MachineMessage = (

@@ -1,6 +1,6 @@
 """One end of the link without a socket: text in, messages out, and the table obeyed by both ends.
 
-The caller moves bytes and time: it feeds every received text frame to `receive`, sends every text that `send` returns,
+The caller moves bytes and time: it feeds every received frame to `receive`, sends every text that `send` returns,
 and closes the socket with `RemoteProtocolError.close` when an error carries a code. A session is single-use.
 """
 
@@ -27,27 +27,31 @@ class Session:
         self._peer = Role.MACHINE if role is Role.HUB else Role.HUB
         self._decode = codec.decode_from_machine if role is Role.HUB else codec.decode_from_hub
 
-    def receive(self, text: str) -> codec.Decoded:
+    def receive(self, frame: str | bytes) -> codec.Decoded:
         """Decode one frame of the peer and follow the table.
 
         Raises RemoteProtocolError: with a close code when the link must end, without one when only this message is
-        refused (answer it with an `error` message and go on). Before the link is live every error ends it.
+        refused (answer it with an `error` message and go on). Before the link is live every error ends it, except a
+        type we do not know: a newer peer may say more than we understand, as soon as we know who it is.
         """
+        if isinstance(frame, bytes):
+            raise RemoteProtocolError(
+                "binary", "only text frames travel on this link", close=CloseCode.UNSUPPORTED_DATA
+            )
         try:
-            decoded = self._decode(text)
+            decoded = self._decode(frame)
         except RemoteProtocolError as error:
-            if error.close is None and self.state not in (State.LIVE, State.CLOSING):
-                error.close = CloseCode.PROTOCOL_ERROR
+            if error.close is None and not self._survives(error):
+                error.close = self._refusal()
             raise
         following = follow(self._peer, self.state, type(decoded.message))
         if following is None:
             kind = type_of(decoded.message)
-            unauthenticated = self.state is State.OPENED
             raise RemoteProtocolError(
                 "unexpected",
                 f"{self._peer.value} may not say {kind} while the link is {self.state.value}",
                 field="type",
-                close=CloseCode.NOT_AUTHENTICATED if unauthenticated else CloseCode.PROTOCOL_ERROR,
+                close=self._refusal(),
             )
         self.state = following
         return decoded
@@ -66,3 +70,11 @@ class Session:
     def closed(self) -> None:
         """The socket is gone, for whatever reason."""
         self.state = State.CLOSED
+
+    def _survives(self, error: RemoteProtocolError) -> bool:
+        if self.state in (State.LIVE, State.CLOSING):
+            return True
+        return error.code == "unsupported" and self.state in (State.GREETING, State.WELCOMING)
+
+    def _refusal(self) -> CloseCode:
+        return CloseCode.NOT_AUTHENTICATED if self.state is State.OPENED else CloseCode.PROTOCOL_ERROR

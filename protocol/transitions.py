@@ -4,6 +4,7 @@ States of a link, seen alike by both ends:
 
     OPENED     the socket is up; the machine is not known (no valid Authorization header)
     GREETING   the machine is known and has not said hello
+    WELCOMING  hello was said, welcome not yet; only the hub may speak
     LIVE       hello and welcome were said
     CLOSING    goodbye was said (bye or restarting); only what is already under way may still arrive
     CLOSED     nothing may be said

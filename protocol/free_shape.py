@@ -1,0 +1,81 @@
+"""The members whose inside the wire does not know: bounded in depth, in integers and in text, never by recursion.
+
+What a peer puts there is stored, encoded again and shown by others, so it must be harmless before anyone else sees it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from protocol import limits, messages
+from protocol.errors import RemoteProtocolError
+
+# Which members to look at, for each type of message; a member may be reached through another (welcome.config.values).
+_MEMBERS: Final[dict[type, tuple[str, ...]]] = {
+    messages.Hello: ("hardware",),
+    messages.CommandUpdate: ("result",),
+    messages.Event: ("params",),
+    messages.Welcome: ("config.values",),
+    messages.Command: ("args",),
+    messages.Config: ("values",),
+}
+# A whole string, or one bracket; everything between is of no interest for depth.
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+
+
+def check(message: messages.Message) -> None:
+    """Raise RemoteProtocolError (the link survives) naming the first member of free shape that may not pass."""
+    for path in _MEMBERS.get(type(message), ()):
+        value: Any = message
+        for name in path.split("."):
+            value = getattr(value, name)
+        why = fault_of(value)
+        if why:
+            raise RemoteProtocolError("invalid", why, field=path)
+
+
+def fault_of(value: object) -> str | None:
+    """What is wrong with a JSON value of free shape, or None."""
+    level = [value]
+    for _ in range(limits.MAX_NESTING + 1):
+        following: list[object] = []
+        for each in level:
+            if isinstance(each, dict):
+                following += each.keys()
+                following += each.values()
+            elif isinstance(each, list):
+                following += each
+            elif isinstance(each, str) and "\x00" in each:
+                return "a text may not contain NUL"
+            elif isinstance(each, int) and abs(each) > limits.MAX_INTEGER:
+                return "an integer may have 64 bits at most"
+        if not following:
+            return None
+        level = following
+    return f"nested deeper than {limits.MAX_NESTING}"
+
+
+def deep_member(text: str) -> str:
+    """The top-level member of a JSON object under which it first nests too deep; "" when it nests deep nowhere.
+
+    For texts a decoder gave up on for their depth: everything up to that depth is known to be well-formed.
+    """
+    depth, member = 0, ""
+    for token in _TOKEN.finditer(text):
+        mark = token[0]
+        if mark in "[{":
+            depth += 1
+            if depth > limits.MAX_NESTING + 1:
+                return member
+        elif mark in "]}":
+            depth -= 1
+        elif depth == 1:
+            member = _readable(mark)
+    return ""
+
+
+def _readable(literal: str) -> str:
+    return str(msgspec.json.decode(literal))[: limits.MAX_NAME]
