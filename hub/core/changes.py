@@ -185,6 +185,14 @@ class TokenRevoked(Change, frozen=True, kw_only=True):
     at: datetime
 
 
+class TokenUsed(Change, frozen=True, kw_only=True):
+    """At most once a minute and token; no event: using a credential changes nothing."""
+
+    token_id: int
+    at: datetime
+    ip: str | None
+
+
 class SessionOpened(Change, frozen=True, kw_only=True):
     user_id: int
     hash: str
@@ -200,6 +208,13 @@ class SessionEnded(Change, frozen=True, kw_only=True):
     user_id: int
     hash: str | None
     at: datetime
+
+
+class SessionExtended(Change, frozen=True, kw_only=True):
+    """The session was used: its idle time starts anew (at most once in five minutes; no event)."""
+
+    hash: str
+    expires_at: datetime
 
 
 class SignInLinkMade(Change, frozen=True, kw_only=True):
