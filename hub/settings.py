@@ -1,0 +1,264 @@
+"""What the hub was told: flags, then `RVM_*` in the environment, then defaults; checked once, frozen afterwards.
+
+A leaf: it imports nothing of ours, opens no socket and no database. A wrong value ends in a SettingsError that names
+the setting, says why and what to do instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+DEFAULT_PORT = 8001
+_FOREIGN = frozenset({"RVM_LANG", "RVM_TOKEN", "RVM_TOKEN_FILE", "RVM_URL"})
+"""`RVM_*` names that belong to the command lines, not to the hub."""
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used: `name` as the user wrote it, `why`, and the `fix`."""
+
+    def __init__(self, name: str, why: str, fix: str) -> None:
+        super().__init__(f"{name}: {why}. {fix}")
+        self.name = name
+        self.why = why
+        self.fix = fix
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything the hub may be told. Times in seconds, percentages 0-100, temperatures in degrees C."""
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    """0 lets the system choose; the real one is reported when the hub is ready."""
+    data_dir: Path = Path("data")
+    database_url: str = field(default="", repr=False)
+    """`sqlite:///ABSOLUTE` or `postgresql://...`; empty: `hub.sqlite3` in the data folder. May hold a password."""
+    object_store: str = ""
+    bus_url: str = "local"
+    public_url: str | None = None
+    """`https://name[:port]` as browsers see the hub; without it the Origin is held against the Host header."""
+    behind_proxy: tuple[str, ...] = ()
+    """Addresses or networks of proxies whose X-Forwarded-* is believed. Empty: nobody's."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    admin_email: str | None = None
+    admin_password_file: Path | None = None
+    device_frames_per_second: float = 20.0
+    """Sustained frames a second of one machine before its link reads slower; 0 = no limit."""
+    device_frames_burst: int = 100
+    log_format: str = "text"
+    live: bool = True
+    """False: machines are never asked for live samples (links paid by the byte)."""
+
+    default_timezone: str = "Asia/Jakarta"
+    metrics_interval: float = 300.0
+    upload_interval: float = 3600.0
+    temperature_threshold: float = 80.0
+    cpu_threshold: float = 90.0
+    memory_threshold: float = 90.0
+
+    warnings: tuple[str, ...] = ()
+    """Sentences for the log: what was given and not understood."""
+
+    @property
+    def tls(self) -> bool:
+        return self.tls_cert is not None
+
+    @property
+    def cookie_secure(self) -> bool:
+        """Browsers reach us by HTTPS: our own, or that of the proxy in front."""
+        if self.public_url:
+            return self.public_url.startswith("https://")
+        return self.tls or bool(self.behind_proxy)
+
+    @property
+    def objects_dir(self) -> Path:
+        return Path(self.object_store)
+
+    @staticmethod
+    def load(given: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+        """Merge flags (`given`, None = not given) over `RVM_*` variables over defaults; raises SettingsError."""
+        values: dict[str, Any] = {}
+        for name in _names():
+            if given.get(name) is not None:
+                values[name] = _convert(name, given[name], _flag(name))
+            elif environ.get(_variable(name), "") != "":
+                values[name] = _convert(name, environ[_variable(name)], _variable(name))
+        strangers = set(given) - set(_names())
+        if strangers:
+            raise TypeError(f"no such settings: {sorted(strangers)}")
+        values["warnings"] = _unknown_variables(environ)
+        settings = Settings(**_with_folders(values))
+        _check(settings)
+        return settings
+
+
+def _names() -> list[str]:
+    return [f.name for f in fields(Settings) if f.name != "warnings"]
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _variable(name: str) -> str:
+    return "RVM_" + name.upper()
+
+
+def _convert(name: str, value: Any, said: str) -> Any:
+    kind = {f.name: str(f.type) for f in fields(Settings)}[name]
+    try:
+        if kind.startswith("tuple"):
+            parts = value.split(",") if isinstance(value, str) else value
+            return tuple(str(part).strip() for part in parts if str(part).strip())
+        if kind.startswith("Path"):
+            return Path(value).expanduser().absolute()
+        if kind == "bool":
+            return _truth(value)
+        if kind in ("int", "float"):
+            return int(value) if kind == "int" else float(value)
+    except (TypeError, ValueError) as error:
+        wanted = {"int": "a whole number", "float": "a number", "bool": "yes or no"}.get(kind, kind)
+        raise SettingsError(said, f"{value!r} is not {wanted}", f"Give {wanted}") from error
+    return str(value).strip()
+
+
+def _truth(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in ("1", "true", "yes", "on"):
+        return True
+    if text in ("0", "false", "no", "off"):
+        return False
+    raise ValueError(text)
+
+
+def _with_folders(values: dict[str, Any]) -> dict[str, Any]:
+    """Derive what depends on the data folder: the default database and the default object store."""
+    data_dir: Path = values.setdefault("data_dir", Settings.data_dir.absolute())
+    if not values.get("database_url"):
+        values["database_url"] = f"sqlite:///{data_dir / 'hub.sqlite3'}"
+    store = values.get("object_store") or str(data_dir / "objects")
+    if store.startswith("file://"):
+        store = store.removeprefix("file://")
+    values["object_store"] = store if "://" in store else str(Path(store).expanduser().absolute())
+    if values.get("public_url"):
+        values["public_url"] = values["public_url"].rstrip("/")
+    return values
+
+
+def _unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
+    known = [_variable(name) for name in _names()]
+    found = []
+    for name in sorted(environ):
+        if name.startswith("RVM_") and name not in known and name not in _FOREIGN:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            found.append(f"the environment variable {name} is not a setting of the hub and was ignored{hint}")
+    return tuple(found)
+
+
+def _check(s: Settings) -> None:
+    _check_numbers(s)
+    _check_stores(s)
+    _check_proxies(s)
+    _check_tls(s)
+    _check_exposure(s)
+    if s.admin_password_file is not None and not s.admin_password_file.is_file():
+        why = f"there is no file {s.admin_password_file}"
+        raise SettingsError("--admin-password-file", why, "Create it, mode 0600")
+    if s.admin_password_file is not None and not s.admin_email:
+        raise SettingsError("--admin-password-file", "a password without an email", "Give --admin-email as well")
+    if s.log_format not in ("text", "json"):
+        raise SettingsError("--log-format", f"{s.log_format!r} is unknown", "Use text or json")
+
+
+def _check_numbers(s: Settings) -> None:
+    if not 0 <= s.port <= 65535:
+        raise SettingsError("--port", f"{s.port} is not a port", "Use 1 to 65535, or 0 for any free one")
+    for name, least, most in (
+        ("device_frames_per_second", 0, 1e6), ("device_frames_burst", 1, 1e6), ("metrics_interval", 1, 86400),
+        ("upload_interval", 1, 7 * 86400), ("temperature_threshold", -50, 150), ("cpu_threshold", 0, 100),
+        ("memory_threshold", 0, 100),
+    ):  # fmt: skip
+        if not least <= getattr(s, name) <= most:
+            raise SettingsError(_flag(name), f"{getattr(s, name)} is out of range", f"Use {least:g} to {most:g}")
+
+
+def _check_stores(s: Settings) -> None:
+    if not s.database_url.startswith(("sqlite:///", "postgresql://", "postgres://")):
+        raise SettingsError(
+            "--database-url", "only SQLite and PostgreSQL are supported",
+            "Use sqlite:///FILE or postgresql://USER@HOST/NAME",
+        )  # fmt: skip
+    if s.bus_url != "local":
+        raise SettingsError(
+            "--bus-url", "this version runs as one process with its own bus",
+            "Leave it out (or say local); several hubs come with a later version",
+        )  # fmt: skip
+    if "://" in s.object_store:
+        raise SettingsError(
+            "--object-store", "this version keeps objects in a folder", "Give a folder; S3 comes with a later version"
+        )
+
+
+def _check_proxies(s: Settings) -> None:
+    for address in s.behind_proxy:
+        if not _is_network(address):
+            raise SettingsError(
+                "--behind-proxy", f"{address!r} is not an address or network",
+                "List the proxy's addresses, like 127.0.0.1,10.0.0.0/24",
+            )  # fmt: skip
+    if s.public_url is not None and not _is_origin(s.public_url):
+        raise SettingsError(
+            "--public-url", f"{s.public_url!r} is not an origin", "Use https://NAME or http://NAME:PORT"
+        )
+
+
+def _is_network(address: str) -> bool:
+    try:
+        ipaddress.ip_network(address, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_origin(url: str) -> bool:
+    parts = urlsplit(url)
+    bare = not (parts.path or parts.query or parts.fragment or "@" in url)
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and bare
+
+
+def _check_tls(s: Settings) -> None:
+    if (s.tls_cert is None) != (s.tls_key is None):
+        missing = "--tls-key" if s.tls_key is None else "--tls-cert"
+        raise SettingsError(missing, "certificate and key belong together", "Give both files")
+    for flag, path in (("--tls-cert", s.tls_cert), ("--tls-key", s.tls_key)):
+        if path is not None and not path.is_file():
+            raise SettingsError(flag, f"there is no file {path}", "Give the path of a PEM file")
+
+
+def _check_exposure(s: Settings) -> None:
+    if is_loopback(s.host) or s.tls or s.behind_proxy:
+        return
+    raise SettingsError(
+        "--host", f"on {s.host} passwords and keys would cross the network unencrypted",
+        "Give --tls-cert and --tls-key, or put a TLS proxy in front and name it with --behind-proxy ADDRESS",
+    )  # fmt: skip
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this computer can reach `host`. An empty host means every interface."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
