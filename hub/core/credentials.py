@@ -1,0 +1,104 @@
+"""Secrets as values: how a key, token, session or link is made, recognised and compared; and passwords.
+
+Every secret reads `rvmX_PUBLIC_SECRET`: the kind and 8 public characters find the row (`prefix`), only the SHA-256 of the
+whole is stored. That is enough for 190 random bits; only passwords, which people choose, get a slow hash. The functions
+on passwords take about 0.1 s and 64 MiB: callers run them in a thread, few at once. Knows no database and no request.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import hmac
+import re
+import secrets
+import string
+from typing import Final, Literal, NamedTuple
+
+import argon2
+
+Kind = Literal["key", "token", "session", "link"]
+
+_MARKS: Final[dict[Kind, str]] = {"key": "rvmk", "token": "rvmu", "session": "rvms", "link": "rvml"}
+_KINDS: Final[dict[str, Kind]] = {mark: kind for kind, mark in _MARKS.items()}
+_BASE32: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_BASE62: Final = string.digits + string.ascii_letters
+_SHAPE: Final = re.compile(r"(rvm[kusl])_([A-Z2-7]{8})_([0-9A-Za-z]{32})\Z")
+_hasher: Final = argon2.PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=1)
+
+
+class Secret(NamedTuple):
+    """A new secret: `text` is shown once and never stored, `prefix` and `hash` are what is kept."""
+
+    text: str
+    prefix: str
+    hash: str
+
+
+class Presented(NamedTuple):
+    """A text that has the shape of one of our secrets; whether it is valid is still to be found out."""
+
+    kind: Kind
+    prefix: str
+    hash: str
+
+
+def new_secret(kind: Kind) -> Secret:
+    public = "".join(secrets.choice(_BASE32) for _ in range(8))
+    prefix = f"{_MARKS[kind]}_{public}"
+    text = f"{prefix}_{''.join(secrets.choice(_BASE62) for _ in range(32))}"
+    return Secret(text, prefix, hash_of(text))
+
+
+def new_machine_key() -> Secret:
+    return new_secret("key")
+
+
+def new_user_token() -> Secret:
+    return new_secret("token")
+
+
+def new_session() -> Secret:
+    return new_secret("session")
+
+
+def new_link() -> Secret:
+    return new_secret("link")
+
+
+def hash_of(text: str) -> str:
+    """What is stored of a secret: SHA-256, hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def recognise(text: str) -> Presented | None:
+    """Take a presented text apart; None for everything that is not exactly one of our secrets."""
+    shape = _SHAPE.match(text)
+    if shape is None:
+        return None
+    mark, public, _ = shape.groups()
+    return Presented(_KINDS[mark], f"{mark}_{public}", hash_of(text))
+
+
+def same_hash(presented: str, stored: str | None) -> bool:
+    """Constant-time; False when nothing is stored."""
+    return stored is not None and hmac.compare_digest(presented, stored)
+
+
+def hash_password(password: str) -> str:
+    """Slow: in a thread."""
+    return _hasher.hash(password)
+
+
+def password_matches(password: str, stored: str | None) -> bool:
+    """Slow: in a thread. Takes as long for somebody who does not exist or has no password (`stored` None)."""
+    try:
+        return _hasher.verify(stored if stored is not None else _nobody(), password) and stored is not None
+    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+        return False
+
+
+@functools.lru_cache(maxsize=1)
+def _nobody() -> str:
+    """A hash no password opens, made with the same cost as the real ones."""
+    return _hasher.hash(secrets.token_urlsafe(32))

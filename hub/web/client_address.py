@@ -1,0 +1,78 @@
+"""Whose address it really is, and under which origin we are reached, with and without a proxy in front.
+
+Headers of a proxy count only when the peer of the socket is one of the configured proxies: anybody else may write them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.requests import HTTPConnection
+
+from hub.settings import Settings
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def client_address(connection: HTTPConnection, proxies: Sequence[str]) -> str:
+    """The address of the nearest hop that is not one of our proxies; "" when the transport has none (tests)."""
+    peer = connection.client.host if connection.client else ""
+    if not is_proxy(peer, proxies):
+        return peer
+    hops = [hop.strip() for line in connection.headers.getlist("x-forwarded-for") for hop in line.split(",")]
+    for hop in reversed(hops):
+        if not _is_address(hop):
+            return peer
+        if not is_proxy(hop, proxies):
+            return hop
+        peer = hop
+    return peer
+
+
+def is_proxy(address: str, proxies: Sequence[str]) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+        return any(ip in ipaddress.ip_network(proxy, strict=False) for proxy in proxies)
+    except ValueError:
+        return False
+
+
+def same_origin(connection: HTTPConnection, settings: Settings) -> bool:
+    """Whether the request's one Origin header is ours: `public_url` when that is configured, else exactly the host and
+    port the request was sent to. Absent, `null`, doubled or unreadable ones are not. A cookie is bound to the host, so
+    comparing with Host is enough: a page that reaches us under another name has no cookie of ours."""
+    origins, hosts = connection.headers.getlist("origin"), connection.headers.getlist("host")
+    if len(origins) != 1 or len(hosts) != 1:
+        return False
+    origin = _authority(origins[0])
+    if origin is None:
+        return False
+    if settings.public_url:
+        return origin == _authority(settings.public_url)
+    secure = connection.scope.get("scheme", "http") in ("https", "wss")
+    # Behind a proxy TLS ends there: the browser's scheme is https although ours is not.
+    schemes = {"https"} if secure else {"http", "https"} if settings.behind_proxy else {"http"}
+    return any(_authority(f"{scheme}://{hosts[0]}") == origin for scheme in schemes)
+
+
+def _authority(url: str) -> tuple[str, str, int] | None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        return None
+    if parts.path or parts.query or parts.fragment:
+        return None
+    return parts.scheme, parts.hostname.lower(), port or _DEFAULT_PORTS[parts.scheme]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
