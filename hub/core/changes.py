@@ -33,7 +33,7 @@ class StatusChanged(Change, frozen=True, kw_only=True):
 
 
 class MachineIntroduced(Change, frozen=True, kw_only=True):
-    """A machine said hello: what it told of itself."""
+    """A machine said hello: what it told of itself. `boot` is machine_boots.id, None until it is stored."""
 
     rvm_id: int
     at: datetime
@@ -47,6 +47,7 @@ class MachineIntroduced(Change, frozen=True, kw_only=True):
     clock_offset_s: float
     ip: str | None
     simulated: bool
+    boot: int | None = None
 
 
 class LinkEnded(Change, frozen=True, kw_only=True):

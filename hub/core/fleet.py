@@ -1,0 +1,214 @@
+"""The fleet in memory: every machine and its open commands, changed by applying Changes and by nothing else.
+
+Loaded at start (`hub.flow.engine`), never asks the database. `apply` tells which members of which machine's view
+changed, so that the feed can send exactly those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from hub.core import changes as c
+from hub.core.machine import RECENT_SECONDS, Boot, Machine
+
+TERMINAL = frozenset({"succeeded", "failed", "rejected", "expired", "cancelled"})
+
+STATUS_MEMBERS = frozenset(
+    {"status", "special_status", "effective_status", "capacity", "status_since", "status_by", "status_reason",
+     "status_until", "updated_at"}
+)  # fmt: skip
+CONNECTION_MEMBERS = frozenset(
+    {"connection", "connection_since", "connection_reason", "last_seen_at", "expected_interval_s"}
+)
+READING_MEMBERS = frozenset({"readings", "health", "health_reasons", "last_seen_at"})
+INTRODUCED_MEMBERS = frozenset(
+    {"agent_version", "boot_id", "capabilities", "hardware", "timezone", "config_version", "clock_offset_s", "last_ip",
+     "last_seen_at", "simulated"}
+)  # fmt: skip
+EDITED_MEMBERS = frozenset({"name", "device_id", "location_description", "api_key_prefix", "updated_at"})
+PENDING_MEMBERS = frozenset({"pending"})
+ALL_MEMBERS = frozenset({"*"})
+
+
+class Touched(NamedTuple):
+    """What a Change did to the picture: the members of `hub.core.views.machine_view` that may differ now.
+
+    `members` is `ALL_MEMBERS` for a machine that is new; `removed` tells that it is gone.
+    """
+
+    rvm_id: int
+    members: frozenset[str]
+    removed: bool = False
+
+
+class Fleet:
+    """All machines by id, device_id and key prefix."""
+
+    def __init__(self, machines: Iterable[Machine] = ()) -> None:
+        self.machines: dict[int, Machine] = {}
+        self._by_device_id: dict[str, Machine] = {}
+        self._by_key_prefix: dict[str, Machine] = {}
+        self._appliers: dict[type, Callable[[Any], Touched | None]] = {
+            c.StatusChanged: self._status_changed,
+            c.MachineIntroduced: self._introduced,
+            c.LinkEnded: self._link_ended,
+            c.ConnectionChanged: self._connection_changed,
+            c.SampleSeen: self._sample_seen,
+            c.CommandDrafted: self._command_is,
+            c.CommandMoved: self._command_is,
+            c.MachineAdded: self._added,
+            c.MachineEdited: self._edited,
+            c.MachineRemoved: self._removed,
+        }
+        for machine in machines:
+            self.put(machine)
+
+    def find(self, key: int | str) -> Machine | None:
+        """By id, by device_id, or by the id written in decimal (a path segment). A device_id wins over a number."""
+        if isinstance(key, int):
+            return self.machines.get(key)
+        found = self._by_device_id.get(key)
+        if found is None and key.isascii() and key.isdigit() and len(key) <= 18:
+            found = self.machines.get(int(key))
+        return found
+
+    def by_key_prefix(self, prefix: str) -> Machine | None:
+        return self._by_key_prefix.get(prefix)
+
+    def command(self, command_id: str) -> c.Command | None:
+        """An open command anywhere in the fleet."""
+        for machine in self.machines.values():
+            if command_id in machine.pending:
+                return machine.pending[command_id]
+        return None
+
+    def apply(self, change: c.Change) -> Touched | None:
+        """Make a committed Change true here; None when it concerns no machine's picture."""
+        applier = self._appliers.get(type(change))
+        return applier(change) if applier is not None else None
+
+    def put(self, machine: Machine) -> None:
+        """Index a machine that was loaded or added, replacing what had its id."""
+        self.drop(machine.id)
+        self.machines[machine.id] = machine
+        self._by_device_id[machine.device_id] = machine
+        if machine.api_key_prefix is not None:
+            self._by_key_prefix[machine.api_key_prefix] = machine
+
+    def drop(self, rvm_id: int) -> Machine | None:
+        machine = self.machines.pop(rvm_id, None)
+        if machine is not None:
+            self._by_device_id.pop(machine.device_id, None)
+            if machine.api_key_prefix is not None:
+                self._by_key_prefix.pop(machine.api_key_prefix, None)
+        return machine
+
+    def _status_changed(self, change: c.StatusChanged) -> Touched | None:
+        machine = self.machines.get(change.rvm_id)
+        if machine is None:
+            return None
+        machine.status = change.status
+        machine.special_status = change.special_status
+        machine.capacity = change.capacity
+        machine.status_since = change.since
+        machine.status_by = change.by
+        machine.status_reason = change.reason
+        machine.status_until = change.until
+        machine.updated_at = max(machine.updated_at, change.since)
+        return Touched(machine.id, STATUS_MEMBERS)
+
+    def _introduced(self, change: c.MachineIntroduced) -> Touched | None:
+        machine = self.machines.get(change.rvm_id)
+        if machine is None or change.epoch < machine.connection_epoch:
+            return None
+        machine.connection_epoch = change.epoch
+        machine.agent_version = change.agent_version
+        machine.boot_id = change.boot_id
+        machine.capabilities = change.capabilities
+        machine.hardware = change.hardware if change.hardware is not None else machine.hardware
+        machine.timezone = change.timezone or machine.timezone
+        machine.config_version = change.config_version
+        machine.clock_offset_s = change.clock_offset_s
+        machine.last_ip = change.ip
+        machine.last_seen_at = change.at
+        machine.simulated = change.simulated or machine.simulated
+        machine.farewell = None
+        boot = machine.boots.setdefault(change.boot_id, Boot(change.boot_id))
+        if change.boot is not None:
+            boot.id = change.boot
+        return Touched(machine.id, INTRODUCED_MEMBERS)
+
+    def _link_ended(self, change: c.LinkEnded) -> Touched | None:
+        machine = self.machines.get(change.rvm_id)
+        if machine is None or change.epoch != machine.connection_epoch:
+            return None
+        machine.farewell = change.farewell
+        machine.last_seen_at = change.at
+        return Touched(machine.id, CONNECTION_MEMBERS)
+
+    def _connection_changed(self, change: c.ConnectionChanged) -> Touched | None:
+        machine = self.machines.get(change.rvm_id)
+        if machine is None:
+            return None
+        machine.connection = change.connection
+        machine.connection_since = change.since
+        machine.connection_reason = change.reason
+        return Touched(machine.id, CONNECTION_MEMBERS)
+
+    def _sample_seen(self, change: c.SampleSeen) -> Touched | None:
+        machine = self.machines.get(change.rvm_id)
+        if machine is None:
+            return None
+        machine.readings = change.sample
+        machine.readings_at = change.taken_at
+        stamp = int(change.taken_at.timestamp() * 1000)
+        recent = machine.recent
+        recent.append((stamp, change.sample))
+        while recent[0][0] < stamp - RECENT_SECONDS * 1000:
+            recent.popleft()
+        return Touched(machine.id, READING_MEMBERS)
+
+    def _command_is(self, change: c.CommandDrafted | c.CommandMoved) -> Touched | None:
+        machine = self.machines.get(change.command.rvm_id)
+        if machine is None:
+            return None
+        if change.command.state in TERMINAL:
+            machine.pending.pop(change.command.id, None)
+        else:
+            machine.pending[change.command.id] = change.command
+        return Touched(machine.id, PENDING_MEMBERS)
+
+    def _added(self, change: c.MachineAdded) -> Touched | None:
+        if change.id is None:
+            raise ValueError("a machine is applied after it was stored, with its id")
+        self.put(
+            Machine(
+                id=change.id,
+                device_id=change.device_id,
+                name=change.name,
+                location_description=change.location_description,
+                api_key_hash=change.api_key_hash,
+                api_key_prefix=change.api_key_prefix,
+                simulated=change.simulated,
+                status_since=change.at,
+                status_by=change.by,
+                created_at=change.at,
+                updated_at=change.at,
+            )
+        )
+        return Touched(change.id, ALL_MEMBERS)
+
+    def _edited(self, change: c.MachineEdited) -> Touched | None:
+        machine = self.drop(change.rvm_id)
+        if machine is None:
+            return None
+        for member, value in change.values.items():
+            setattr(machine, "api_key_hash" if member == "api_key" else member, value)
+        machine.updated_at = change.at
+        self.put(machine)
+        return Touched(machine.id, EDITED_MEMBERS)
+
+    def _removed(self, change: c.MachineRemoved) -> Touched | None:
+        machine = self.drop(change.rvm_id)
+        return None if machine is None else Touched(machine.id, frozenset(), removed=True)

@@ -1,0 +1,94 @@
+"""One machine as the hub knows it now: its row, what is observed of it, and its open commands. Values only."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from hub.core.changes import Command
+from protocol.messages import Sample
+
+RECENT_SECONDS = 300
+"""How far back `Machine.recent` reaches: what a sparkline shows."""
+RECENT_SAMPLES = 300
+
+
+class HealthReason(NamedTuple):
+    """One reading beyond its limit: `code` names the reading, `limit` the threshold it passed."""
+
+    code: str
+    value: float
+    limit: float
+
+
+@dataclass(slots=True)
+class Boot:
+    """What is known of one run of a machine's counter.
+
+    `id` is machine_boots.id, None until it is stored. `accepted` is the highest sequence number the hub has taken
+    (stored or about to be): a sample at or below it is a repeat.
+    """
+
+    boot_id: str
+    id: int | None = None
+    accepted: int = -1
+
+
+@dataclass(slots=True)
+class Machine:
+    """The row of `reverse_vending_machines` under its column names (`api_key` is `api_key_hash` here), then what the
+    hub observes. `last_heard`, `interval_since` and the like are monotonic seconds; instants are aware UTC."""
+
+    id: int
+    device_id: str
+    name: str
+    api_key_hash: str | None
+    api_key_prefix: str | None
+    status_since: datetime
+    created_at: datetime
+    updated_at: datetime
+    location_description: str | None = None
+    status: str = "active"
+    special_status: str | None = None
+    capacity: int = 0
+    status_by: str = "system"
+    status_reason: str | None = None
+    status_until: datetime | None = None
+    simulated: bool = False
+    agent_version: str | None = None
+    boot_id: str | None = None
+    capabilities: tuple[str, ...] = ()
+    hardware: dict[str, Any] | None = None
+    timezone: str | None = None
+    config_version: int = 0
+    clock_offset_s: float | None = None
+    last_seen_at: datetime | None = None
+    last_ip: str | None = None
+    farewell: str | None = None
+    connection_epoch: int = 0
+
+    connection: str = "never"
+    connection_since: datetime | None = None
+    connection_reason: str | None = None
+    linked: bool = False
+    last_heard: float = 0.0
+    last_gap: float = 0.0
+    unlinked_at: float | None = None
+    interval: float = 300.0
+    interval_since: float = 0.0
+
+    readings: Sample | None = None
+    readings_at: datetime | None = None
+    recent: deque[tuple[int, Sample]] = field(default_factory=lambda: deque(maxlen=RECENT_SAMPLES))
+    health: str = "ok"
+    health_reasons: tuple[HealthReason, ...] = ()
+
+    pending: dict[str, Command] = field(default_factory=dict)
+    boots: dict[str, Boot] = field(default_factory=dict)
+
+    @property
+    def effective_status(self) -> str:
+        """`special_status` overrides the declaration while it lasts."""
+        return self.special_status or self.status
