@@ -1,0 +1,103 @@
+"""The one door out: Changes are committed, then true in the fleet, then shown. Nothing else writes or shows them.
+
+All Changes pass one group commit, so they become true in the order in which they were committed. What only has to be
+seen (samples, the connection) does not wait for the database; what must be kept and is not urgent (a command's progress)
+is shown at once and recorded with the next commit.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from db.errors import StoreError
+
+from hub.core.changes import Change, SampleSeen, SamplesKept
+from hub.core.fleet import Fleet, Touched
+from hub.core.health import Limits, judge
+from hub.flow.group_commit import GroupCommit
+from hub.flow.samples_lane import SamplesLane
+
+logger = logging.getLogger("myrvm.announce")
+
+
+class Publisher(Protocol):
+    """Whoever shows it (`hub.flow.feed`). Called synchronously after the fleet has it; must not block or raise."""
+
+    def publish(self, changes: Sequence[Change], touched: Sequence[Touched]) -> None:
+        """`changes` just became true (with their stored ids), and `touched` tells which members of which machines'
+        views may differ now. For samples `changes` is empty: only the newest readings count."""
+        ...
+
+
+Listener = Callable[[Sequence[Change]], None]
+
+
+class Announcer:
+    """`await announce(change, event)`; see the methods for what need not be waited for."""
+
+    def __init__(
+        self, fleet: Fleet, commit: GroupCommit, lane: SamplesLane, publisher: Publisher, limits: Limits | None = None
+    ) -> None:
+        self.fleet = fleet
+        self.lane = lane
+        self._commit = commit
+        self._publisher = publisher
+        self._listeners: list[Listener] = []
+        self._limits = limits or Limits()
+
+    def listen(self, listener: Listener) -> None:
+        """Also tell this hub's own parts (the links) what became true."""
+        self._listeners.append(listener)
+
+    async def __call__(self, *changes: Change) -> list[Change]:
+        """Commit all in one transaction, then apply, then publish; returns them with their stored ids.
+
+        Raises db.errors.Conflict, Rejected or Unavailable, and then nothing of it is true.
+        """
+        return await self._commit.commit(changes, self._became_true)
+
+    def soon(self, change: Change, still: Callable[[], bool]) -> None:
+        """Show it now and record it with the next commit, unless `still` says by then that it is out of date.
+
+        Only for what may be lost with this process (a command's progress: the machine says it again).
+        """
+        self._became_true([change])
+        self._commit.later(change, still)
+
+    def observe(self, *changes: Change) -> None:
+        """What the hub observes and no row holds (ConnectionChanged): true at once, with or without a database."""
+        self._became_true(list(changes))
+
+    def see(self, change: SampleSeen) -> None:
+        """The newest readings of a machine, for whoever watches; nothing is stored."""
+        touched = self.fleet.apply(change)
+        if touched is not None:
+            machine = self.fleet.machines[change.rvm_id]
+            machine.health, machine.health_reasons = judge(change.sample, self._limits)
+            self._publisher.publish((), (touched,))
+
+    def keep(self, change: SamplesKept, on_committed: Callable[[], None]) -> bool:
+        """Hand samples to the lane; never waits. False: full, try again later (REST: 503). `on_committed` is called in
+        this event loop once they are durable."""
+        return self.lane.keep(change, on_committed)
+
+    def _became_true(self, changes: list[Change]) -> None:
+        touched = [found for change in changes if (found := self.fleet.apply(change)) is not None]
+        self._publisher.publish(changes, touched)
+        for listener in self._listeners:
+            listener(changes)
+
+
+async def announce_or_log(announce: Announcer, *changes: Change, subject: str) -> bool:
+    """For the clock's door: nobody waits for an answer, so a database that is away is one line in the log."""
+    try:
+        await announce(*changes)
+    except StoreError as error:
+        logger.warning("not recorded, %s: %s", subject, type(error).__name__)
+        return False
+    return True
+
+
+__all__ = ["Announcer", "Publisher", "announce_or_log"]

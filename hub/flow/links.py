@@ -1,0 +1,145 @@
+"""The live links of this hub, one per machine: the newest wins. Knows no socket and no message that comes in."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from hub.core.changes import Change, Command, CommandDrafted, CommandMoved, MachineEdited, MachineRemoved
+from hub.core.fleet import TERMINAL, Fleet
+from hub.flow.link import Link
+from protocol import messages
+from protocol.errors import CloseCode
+
+logger = logging.getLogger("myrvm.links")
+
+MIN_SPREAD_S = 20.0
+"""A fleet of many machines is asked to come back over at least this long (reliability.md, bar 7)."""
+MANY = 20
+
+
+class Links:
+    """Registry of links by machine id. Everything here is synchronous except waiting for a command."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._links: dict[int, Link] = {}
+        self._waiters: dict[str, list[asyncio.Future[Command]]] = {}
+        self.restarting = False
+        self.takeovers = 0
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def all(self) -> list[Link]:
+        return list(self._links.values())
+
+    def get(self, rvm_id: int) -> Link | None:
+        return self._links.get(rvm_id)
+
+    def take(self, link: Link) -> Link | None:
+        """This link speaks for its machine from now on; an older one is closed with 4409 and returned."""
+        older = self._links.get(link.rvm_id)
+        self._links[link.rvm_id] = link
+        if older is not None:
+            self.takeovers += 1
+            older.close(CloseCode.REPLACED, "replaced by a newer connection")
+        return older
+
+    def speaks(self, link: Link) -> bool:
+        """Whether this link still is its machine's newest: what an older one says changes nothing."""
+        return self._links.get(link.rvm_id) is link
+
+    def leave(self, link: Link) -> bool:
+        """The link is gone; False when a newer one had taken over, so that nothing else ends."""
+        if self._links.get(link.rvm_id) is not link:
+            return False
+        del self._links[link.rvm_id]
+        return True
+
+    def deliver(self, rvm_id: int) -> None:
+        """Push the machine's open commands that this link has not been told yet, if there is a link."""
+        link = self._links.get(rvm_id)
+        if link is not None:
+            link.wake_delivery()
+
+    def ask_live(self, rvm_id: int, interval: float) -> None:
+        """Ask the machine for a live sample every `interval` seconds (0 = no more)."""
+        link = self._links.get(rvm_id)
+        if link is not None:
+            link.ask_live(interval)
+
+    def close(self, rvm_id: int, code: int, reason: str = "") -> None:
+        """End the machine's link, if there is one (its key was revoked, it was removed)."""
+        link = self._links.get(rvm_id)
+        if link is not None:
+            link.close(code, reason)
+
+    async def wait_for(self, command_id: str, timeout: float) -> Command | None:
+        """The command once it is terminal, or as it is when the time is up; None when it is not an open command (it had
+        ended before: read it from the database)."""
+        command = self._fleet.command(command_id)
+        if command is None:
+            return None
+        waiter: asyncio.Future[Command] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(command_id, []).append(waiter)
+        try:
+            return await asyncio.wait_for(waiter, timeout)
+        except asyncio.TimeoutError:
+            return self._fleet.command(command_id) or command
+        finally:
+            self._forget(command_id, waiter)
+
+    def became_true(self, changes: Sequence[Change]) -> None:
+        """Listener of the announcer: deliver drafted commands, tell waiters, close what may not go on."""
+        for change in changes:
+            if isinstance(change, CommandDrafted):
+                self.deliver(change.command.rvm_id)
+            elif isinstance(change, CommandMoved):
+                self._settled(change.command)
+            elif isinstance(change, MachineRemoved):
+                self.close(change.rvm_id, CloseCode.REVOKED, "the machine was removed")
+            elif isinstance(change, MachineEdited) and ("api_key_hash" in change.values or "api_key" in change.values):
+                self.close(change.rvm_id, CloseCode.REVOKED, "the key was replaced")
+
+    def say_restarting(self, spread: float) -> int:
+        """Ask every machine to come back within `spread` seconds (at least 20 for many machines, in slices, so that
+        they do not come at once), then close with 1012. Returns how many were told. New links are refused from now."""
+        self.restarting = True
+        links = self.all()
+        count = len(links)
+        width = max(spread, MIN_SPREAD_S) if count >= MANY else max(spread, 1.0)
+        for place, link in enumerate(links):
+            least = width * place / max(count, 1)
+            most = max(width * (place + 1) / max(count, 1), least + 1.0)
+            link.say(messages.Restarting(reconnect_in=(round(least, 2), round(most, 2))))
+            link.close(CloseCode.HUB_RESTARTING, "restarting")
+        return count
+
+    def abort_stuck(self, now: float, limit: float) -> None:
+        """Tear down every link whose peer has not taken a frame for `limit` seconds."""
+        for link in self._links.values():
+            if link.sending_since and now - link.sending_since > limit:
+                logger.warning("machine %d: stopped reading, link torn down", link.rvm_id)
+                link.abort()
+
+    def _settled(self, command: Command) -> None:
+        if command.state in TERMINAL:
+            if command.state == "cancelled":
+                self._cancelled(command)
+            for waiter in self._waiters.pop(command.id, []):
+                if not waiter.done():
+                    waiter.set_result(command)
+
+    def _cancelled(self, command: Command) -> None:
+        link = self._links.get(command.rvm_id)
+        if link is not None and command.id in link.delivered:
+            link.say(messages.Cancel(id=command.id))
+
+    def _forget(self, command_id: str, waiter: asyncio.Future[Command]) -> None:
+        waiters = self._waiters.get(command_id)
+        if waiters is not None and waiter in waiters:
+            waiters.remove(waiter)
+            if not waiters:
+                del self._waiters[command_id]

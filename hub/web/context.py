@@ -1,0 +1,32 @@
+"""What everything in hub.web is given: the parts of one running hub, by name. Found at `app.state.hub`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from db.connection import Store
+from hub.core.fleet import Fleet
+from hub.core.watching import Watching
+from hub.flow.announce import Announcer
+from hub.flow.feed import Feed
+from hub.flow.links import Links
+from hub.settings import Settings
+
+
+@dataclass(slots=True)
+class HubContext:
+    """One hub. `clock` gives aware UTC; `epoch` names this hub life (a new one after every start)."""
+
+    settings: Settings
+    store: Store
+    fleet: Fleet
+    announce: Announcer
+    """Call it: `await context.announce(*changes)`; see hub.flow.announce."""
+    links: Links
+    feed: Feed
+    watching: Watching
+    clock: Callable[[], datetime]
+    epoch: str
+    version: str
