@@ -1,0 +1,300 @@
+"""Makes the project's own environment from locks/ and continues the script inside it. Standard library only.
+
+It must not know what the scripts do, and it has to parse on Python 3.6, to say there that 3.10 is needed.
+A stamp, written last, says what an environment holds; without it the environment is half made and is made again.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from typing import Iterator
+
+CIRCLES = ("device", "hub", "test")  # each contains the ones before it
+NPM_TIMEOUT_S = 60.0
+NPM_RETRY_S = 3600.0
+CONFIGURATION = 3  # the exit code of run_hub.py --help for a computer that is not set up for it
+
+TEXTS = {
+    "en": {
+        "old": "MyRVM needs Python 3.10 or newer; this is {version} ({python}).\n"
+        "Fix: install a newer Python (Debian 12 and Ubuntu 22.04 have it as python3) and use it: python3.11 {script}",
+        "making": "First start: making the environment {folder} for Python {version}, about a minute ...",
+        "updating": "Bringing the environment {folder} up to date ...",
+        "ready": "Environment ready after {seconds:.0f} s.",
+        "apt": "This Python cannot make environments yet: installing {package} with apt-get ...",
+        "no_venv": "This Python cannot make an environment: {package} is missing.\nFix: {sudo}apt install {package}",
+        "failed": "Installing the packages of {lock} failed:\n{detail}\n"
+        "Fix: check the network and start again; what is half done is done anew.",
+        "no_write": "Cannot write the environment {folder}: {detail}\n"
+        "Fix: give yourself the right to write there, or name another folder in RVM_VENV.",
+        "npm": "Note: npm could not fetch the small plotly.js ({detail}); the Python package's larger one is used.",
+        "interrupted": "Interrupted.",
+    },
+    "id": {
+        "old": "MyRVM memerlukan Python 3.10 atau lebih baru; ini {version} ({python}).\n"
+        "Perbaikan: pasang Python yang lebih baru (python3 di Debian 12 dan Ubuntu 22.04): python3.11 {script}",
+        "making": "Mulai pertama: menyiapkan lingkungan {folder} untuk Python {version}, sekitar satu menit ...",
+        "updating": "Memperbarui lingkungan {folder} ...",
+        "ready": "Lingkungan siap setelah {seconds:.0f} dtk.",
+        "apt": "Python ini belum dapat membuat lingkungan: memasang {package} dengan apt-get ...",
+        "no_venv": "Python ini tidak dapat membuat lingkungan: {package} tidak ada.\n"
+        "Perbaikan: {sudo}apt install {package}",
+        "failed": "Pemasangan paket dari {lock} gagal:\n{detail}\n"
+        "Perbaikan: periksa jaringan lalu mulai lagi; yang setengah jadi akan diulang.",
+        "no_write": "Tidak dapat menulis lingkungan {folder}: {detail}\n"
+        "Perbaikan: beri diri Anda hak tulis di sana, atau sebut folder lain di RVM_VENV.",
+        "npm": "Catatan: npm tidak dapat mengambil plotly.js kecil ({detail}); yang besar dari paket Python dipakai.",
+        "interrupted": "Dihentikan.",
+    },
+}
+
+
+class SetUpError(Exception):
+    """What stops the start; the text is for the person in front of the terminal."""
+
+
+def text(key: str, **values: object) -> str:
+    wanted = next((os.environ[name] for name in ("RVM_LANG", "LC_ALL", "LANG") if os.environ.get(name)), "en")
+    return TEXTS["id" if wanted.lower().startswith("id") else "en"][key].format(**values)
+
+
+def say(message: str) -> None:
+    sys.stderr.write(message + "\n")
+    sys.stderr.flush()
+
+
+def refuse_old_python(version: "tuple[int, ...]") -> None:
+    """Ends the process with exit code 3 on a Python that cannot run the rest."""
+    if version < (3, 10):
+        shown = "%d.%d.%d" % version
+        say(text("old", version=shown, python=sys.executable, script=os.path.basename(sys.argv[0])))
+        sys.exit(CONFIGURATION)
+
+
+refuse_old_python(sys.version_info[:3])
+
+ROOT = os.path.dirname(os.path.abspath(__file__))
+
+
+def enter(circle: str) -> None:
+    """Continues this very script in the environment of `circle` (device, hub or test), making it first if need be.
+
+    Returns at once inside that environment. RVM_VENV names another folder for it; RVM_BOOTSTRAP=off says that the
+    running Python has everything already (an image, a package).
+    """
+    if os.environ.get("RVM_BOOTSTRAP") == "off":
+        return
+    folder = os.path.join(ROOT, os.environ.get("RVM_VENV") or ".venv")
+    try:
+        made = prepare(folder, circle, sys.executable)
+    except SetUpError as problem:
+        say(str(problem))
+        sys.exit(CONFIGURATION)
+    except KeyboardInterrupt:
+        say(text("interrupted"))
+        sys.exit(130)
+    if made or not inside(folder):
+        python = os.path.join(folder, "bin", "python")
+        sys.stdout.flush()
+        os.execv(python, [python, *sys.argv])
+
+
+def inside(folder: str) -> bool:
+    return os.path.realpath(sys.prefix) == os.path.realpath(folder)
+
+
+def prepare(folder: str, circle: str, python: str) -> bool:
+    """Sees to it that `folder` holds `circle`; True when something had to be done. `python` makes a new one."""
+    done = False
+    if not is_ready(folder, circle):
+        try:
+            with one_at_a_time():
+                if not is_ready(folder, circle):  # another start may have made it while this one waited
+                    make(folder, circle, python)
+                    done = True
+        except OSError as error:
+            raise SetUpError(text("no_write", folder=folder, detail=error)) from error
+    if circle != "device":
+        add_browser_parts(folder)
+    return done
+
+
+def is_ready(folder: str, circle: str) -> bool:
+    """Whether the stamp promises `circle` or a larger one, from the lock as it is now, for the Python that is there."""
+    try:
+        with open(os.path.join(folder, ".stamp"), encoding="utf-8") as file:
+            stamp = json.load(file)
+        held, version, proof = stamp["circle"], stamp["python"], stamp["fingerprint"]
+        expected = fingerprint(held, version)
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+    if inside(folder) and version != "%d.%d" % sys.version_info[:2]:
+        return False  # the system's Python was replaced under the environment
+    enough = CIRCLES.index(held) >= CIRCLES.index(circle)
+    return enough and bool(proof == expected) and os.path.exists(os.path.join(folder, "bin", "python"))
+
+
+def fingerprint(circle: str, version: str) -> str:
+    with open(lock_path(circle, version), "rb") as file:
+        return hashlib.sha256(file.read() + (circle + version).encode()).hexdigest()
+
+
+def lock_path(circle: str, version: str) -> str:
+    """The lock of this Python, or of the newest one before it when it has none of its own yet."""
+    wanted = int(version.split(".")[1])
+    names = os.listdir(os.path.join(ROOT, "locks"))
+    minors = [int(name[len(circle) + 3 : -4]) for name in names if name.startswith(circle + "-3.")]
+    newest = max((minor for minor in minors if minor <= wanted), default=10)
+    return os.path.join(ROOT, "locks", "%s-3.%d.txt" % (circle, newest))
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> "Iterator[None]":
+    """Two starts at once: the second waits here. The lock is on the locks folder itself, so that it leaves no file."""
+    import fcntl  # not there on Windows, where only the old-Python message has to work
+
+    descriptor = os.open(os.path.join(ROOT, "locks"), os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def make(folder: str, circle: str, python: str) -> None:
+    """Makes or completes the environment; the stamp goes first when it is touched and comes last when it is done."""
+    started, shown = time.monotonic(), os.path.relpath(folder, ROOT)
+    version = version_of(os.path.join(folder, "bin", "python")) if is_whole(folder) else ""
+    if version:
+        say(text("updating", folder=shown))
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(os.path.join(folder, ".stamp"))
+    else:
+        if python == sys.executable:  # an environment must not stand on the one that is being remade
+            python = getattr(sys, "_base_executable", python)
+        version = version_of(python)
+        say(text("making", folder=shown, version=version))
+        shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, ".making"), "w", encoding="utf-8"):
+        pass
+    if not os.path.exists(os.path.join(folder, "bin", "python")):
+        create(folder, python, version)
+    install(folder, lock_path(circle, version))
+    stamp = {"circle": circle, "python": version, "fingerprint": fingerprint(circle, version)}
+    with open(os.path.join(folder, ".stamp.new"), "w", encoding="utf-8") as file:
+        json.dump(stamp, file)
+    os.remove(os.path.join(folder, ".making"))
+    os.replace(os.path.join(folder, ".stamp.new"), os.path.join(folder, ".stamp"))
+    say(text("ready", seconds=time.monotonic() - started))
+
+
+def is_whole(folder: str) -> bool:
+    """Whether packages can be put into it: not left half made by us, with a Python that runs, and with pip or uv."""
+    python = os.path.join(folder, "bin", "python")
+    if os.path.exists(os.path.join(folder, ".making")) or not version_of(python):
+        return False
+    return bool(shutil.which("uv")) or has_pip(python)
+
+
+def version_of(python: str) -> str:
+    """Like 3.11, or nothing when this Python does not run or is too old."""
+    code = "import sys; sys.version_info >= (3, 10) and print('%d.%d' % sys.version_info[:2])"
+    try:
+        return subprocess.check_output([python, "-c", code], stderr=subprocess.DEVNULL, timeout=30).decode().strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def has_pip(python: str) -> bool:
+    return run([python, "-m", "pip", "--version"])[0] or run([python, "-m", "ensurepip"])[0]
+
+
+def run(command: "list[str]") -> "tuple[bool, str]":
+    """Whether it worked, and the end of what it said."""
+    result = subprocess.run(
+        command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    said = result.stdout.decode(errors="replace").strip().splitlines()
+    return result.returncode == 0, "\n".join("  " + line for line in said[-15:])
+
+
+def create(folder: str, python: str, version: str) -> None:
+    """The empty environment: by uv, by venv, or by virtualenv, whichever this computer has."""
+    uv = shutil.which("uv")
+    if uv and run([uv, "venv", "--allow-existing", "--python", python, folder])[0]:
+        return
+    if run([python, "-m", "venv", folder])[0]:
+        return
+    package = "python%s-venv" % version  # Debian and Ubuntu keep ensurepip in a package of its own
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        say(text("apt", package=package))
+        apt_get = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
+        run([*apt_get, "update"])
+        run([*apt_get, "install", "-y", "--no-install-recommends", package])
+        if run([python, "-m", "venv", folder])[0]:
+            return
+    elif importlib.util.find_spec("virtualenv") and run([python, "-m", "virtualenv", "--quiet", folder])[0]:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    raise SetUpError(text("no_venv", package=package, sudo="" if os.geteuid() == 0 else "sudo "))
+
+
+def install(folder: str, lock: str) -> None:
+    """Exactly what the lock names, each file checked against its hash."""
+    python = os.path.join(folder, "bin", "python")
+    uv = shutil.which("uv")
+    if uv and run([uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", lock])[0]:
+        return
+    options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-warn-script-location"]
+    has_pip(python)
+    worked, said = run([python, "-m", "pip", "install", *options, "--require-hashes", "-r", lock])
+    if not worked:
+        raise SetUpError(text("failed", lock=os.path.relpath(lock, ROOT), detail=said))
+
+
+def add_browser_parts(folder: str) -> None:
+    """plotly.js from npm: a quarter of the bytes of the file inside the Python package, which stays the fallback."""
+    npm, lock = shutil.which("npm"), os.path.join(ROOT, "package-lock.json")
+    if npm is None or not os.path.exists(lock):
+        return
+    with open(lock, "rb") as file:
+        wanted = hashlib.sha256(file.read()).hexdigest()
+    done, tried = os.path.join(ROOT, "node_modules", ".stamp"), os.path.join(folder, ".npm-failed")
+    if holds(done, wanted) or (holds(tried, wanted) and time.time() - os.path.getmtime(tried) < NPM_RETRY_S):
+        return
+    with contextlib.suppress(OSError), one_at_a_time():
+        if holds(done, wanted):
+            return
+        failure = npm_ci(npm)
+        if failure:
+            say(text("npm", detail=failure))
+        with open(tried if failure else done, "w", encoding="utf-8") as file:
+            file.write(wanted)
+
+
+def holds(path: str, wanted: str) -> bool:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read() == wanted
+    except OSError:
+        return False
+
+
+def npm_ci(npm: str) -> str:
+    """Nothing when it worked, else the shortest reason."""
+    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]
+    try:
+        subprocess.check_output(command, cwd=ROOT, stderr=subprocess.STDOUT, timeout=NPM_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return "%.0f s" % NPM_TIMEOUT_S
+    except subprocess.CalledProcessError as error:
+        lines = error.output.decode(errors="replace").strip().splitlines()
+        return lines[0] if lines else "exit %d" % error.returncode
+    return ""
