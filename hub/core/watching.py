@@ -1,0 +1,91 @@
+"""Who watches what, as leases: from them follows how often each machine should send live samples.
+
+Pure: instants are monotonic seconds given by the caller. A lease that is not renewed ends by itself, so a browser that
+died wakes no machine for long. Knows no socket and no link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+LEASE_S: Final = 30.0
+FASTEST_S: Final = 1.0
+SLOWEST_S: Final = 60.0
+MAX_LEASES_PER_VIEWER: Final = 16
+"""A page watches one machine or the fleet; more is somebody playing. The oldest lease makes room."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """`rvm_id` None is the whole fleet, as far as `reach` goes (None = all machines)."""
+
+    rvm_id: int | None
+    interval: float
+    until: float
+    reach: frozenset[int] | None
+
+    def covers(self, rvm_id: int) -> bool:
+        if self.rvm_id is not None:
+            return self.rvm_id == rvm_id
+        return self.reach is None or rvm_id in self.reach
+
+
+class Watching:
+    """The leases of all viewers. `viewer` is any number that names one connection of one browser."""
+
+    def __init__(self) -> None:
+        self._leases: dict[int, dict[int | None, Lease]] = {}
+        self._told: dict[int, float] = {}
+
+    def watch(
+        self, viewer: int, rvm_id: int | None, interval: float, now: float, *, reach: frozenset[int] | None = None
+    ) -> None:
+        """Take or renew a lease on one machine, or on the fleet (None); `interval` is clamped to 1-60 s."""
+        own = self._leases.setdefault(viewer, {})
+        own.pop(rvm_id, None)
+        if len(own) >= MAX_LEASES_PER_VIEWER:
+            del own[next(iter(own))]
+        own[rvm_id] = Lease(rvm_id, min(max(interval, FASTEST_S), SLOWEST_S), now + LEASE_S, reach)
+
+    def unwatch(self, viewer: int) -> None:
+        """Every lease of a viewer ends: the page went away or is hidden."""
+        self._leases.pop(viewer, None)
+
+    def interval(self, rvm_id: int, now: float) -> float:
+        """Seconds between live samples wanted of this machine: the smallest anybody wants, 0.0 when nobody watches."""
+        wanted = [lease.interval for lease in self._live(now) if lease.covers(rvm_id)]
+        return min(wanted, default=0.0)
+
+    def settle(self, now: float, fleet: Iterable[int]) -> dict[int, float]:
+        """End what ran out, and answer the machines whose interval is another than at the last `settle`."""
+        self._end_expired(now)
+        intervals = self._intervals(fleet, now) if self._leases else {}
+        moved = {rvm_id: each for rvm_id, each in intervals.items() if self._told.get(rvm_id, 0.0) != each}
+        moved.update({rvm_id: 0.0 for rvm_id in self._told if rvm_id not in intervals})
+        self._told = intervals
+        return moved
+
+    def _intervals(self, fleet: Iterable[int], now: float) -> dict[int, float]:
+        known = set(fleet)
+        intervals: dict[int, float] = {}
+        for lease in self._live(now):
+            if lease.rvm_id is not None:
+                covered: Iterable[int] = (lease.rvm_id,) if lease.rvm_id in known else ()
+            else:
+                covered = known if lease.reach is None else known & lease.reach
+            for rvm_id in covered:
+                intervals[rvm_id] = min(intervals.get(rvm_id, SLOWEST_S), lease.interval)
+        return intervals
+
+    def _live(self, now: float) -> Iterable[Lease]:
+        return [lease for own in self._leases.values() for lease in own.values() if lease.until > now]
+
+    def _end_expired(self, now: float) -> None:
+        for viewer, own in list(self._leases.items()):
+            for rvm_id, lease in list(own.items()):
+                if lease.until <= now:
+                    del own[rvm_id]
+            if not own:
+                del self._leases[viewer]

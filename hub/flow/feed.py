@@ -1,0 +1,259 @@
+"""What browsers see: a full picture, then differences; coalesced, encoded once, filtered by who may see what.
+
+The right-hand end of `announce`: it is told what was committed and touched, and waits for nobody. A difference is
+written once for each machine and put together once for each class of viewers; a browser that cannot keep up is cut off
+(`hub.flow.subscription`). Knows no socket and no database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from hub.core import changes as c
+from hub.core.access import Principal
+from hub.core.fleet import Fleet, Touched
+from hub.core.views import MEMBERS, command_view, epoch_ms, event_view, machine_delta, machine_view
+from hub.flow.subscription import Frame, Subscription, ViewerClass
+
+COALESCE_S: Final = 0.25
+"""Readings reach a browser in one frame each quarter of a second."""
+URGENT_GAP_S: Final = 0.05
+"""A durable change goes out at once, but not more often than this."""
+SNAPSHOT_SLICE: Final = 200
+"""Machines encoded before others get the event loop again: 200 take about 5 ms."""
+NOISE: Final = frozenset({"readings", "last_seen_at"})
+"""Members that move with every sample; a hidden page does without them."""
+
+_encoder = msgspec.json.Encoder()
+
+
+class _Piece(NamedTuple):
+    """One machine's difference as JSON, and the same without the noise (None: nothing but noise)."""
+
+    full: str
+    quiet: str | None
+
+
+class Feed:
+    """All subscriptions of this hub. `epoch` names one life of it, `clock` gives aware UTC."""
+
+    def __init__(self, fleet: Fleet, *, epoch: str, version: str, clock: Callable[[], datetime]) -> None:
+        self.epoch = epoch
+        self.version = version
+        self._fleet = fleet
+        self._clock = clock
+        self._subscriptions: dict[int, Subscription] = {}
+        self._numbers = 0
+        self._touched: dict[int, set[str]] = {}
+        self._removed: set[int] = set()
+        self._urgent: set[int] = set()
+        self._said: dict[int, dict[str, Any]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._last_flush = 0.0
+        self._last_urgent = 0.0
+
+    def __len__(self) -> int:
+        return len(self._subscriptions)
+
+    # --- browsers ---------------------------------------------------------------------------------------------------
+
+    def subscribe(self, principal: Principal) -> Subscription:
+        """A new browser; its first frame is a snapshot."""
+        self._numbers += 1
+        subscription = Subscription(self._numbers, principal)
+        self._subscriptions[subscription.number] = subscription
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        self._subscriptions.pop(subscription.number, None)
+        if not self._subscriptions:
+            self._forget_pending()
+
+    def rescope(self, subscription: Subscription, principal: Principal) -> None:
+        """The user's rights are others now: from here on the new ones hold, beginning with a new picture."""
+        subscription.principal = principal
+        subscription.viewer_class = ViewerClass.of(principal)
+        subscription.drop_all()
+        subscription.ask_snapshot()
+
+    def pause(self, subscription: Subscription) -> None:
+        """State changes only, until `resume`."""
+        subscription.quiet = True
+
+    def resume(self, subscription: Subscription) -> None:
+        if subscription.quiet:
+            subscription.quiet = False
+            subscription.ask_snapshot()
+
+    def hello(self, subscription: Subscription) -> str:
+        return self._text(
+            {"type": "hello", "version": self.version, "epoch": self.epoch, "hub_time": self._now_ms(),
+             "seq": subscription.seq}
+        )  # fmt: skip
+
+    async def snapshot(self, subscription: Subscription) -> str:
+        """Everything this viewer may see now. Built in slices; differences that appear meanwhile wait behind it."""
+        subscription.wants_snapshot = False
+        subscription.drop_deltas()
+        # What was said before no longer tells what this browser knows: the next differences go out in full.
+        self._said.clear()
+        viewer_class, now = subscription.viewer_class, self._clock()
+        ids = [rvm_id for rvm_id in self._fleet.machines if viewer_class.sees(rvm_id)]
+        parts: list[str] = []
+        for start in range(0, len(ids), SNAPSHOT_SLICE):
+            machines = [self._fleet.machines.get(rvm_id) for rvm_id in ids[start : start + SNAPSHOT_SLICE]]
+            views = [machine_view(machine, now, times="ms") for machine in machines if machine is not None]
+            if views:
+                parts.append(_encoder.encode(views)[1:-1].decode())
+            await asyncio.sleep(0)
+        head = {"type": "snapshot", "epoch": self.epoch, "seq": subscription.seq, "hub_time": epoch_ms(now)}
+        return f'{self._text(head)[:-1]},"machines":[{",".join(parts)}]}}'
+
+    def say_goodbye(self, reason: str) -> None:
+        """The hub ends: one last frame for every browser, then their sockets close with 1012."""
+        self._flush()
+        text = self._text({"type": "goodbye", "reason": reason})
+        for subscription in self._subscriptions.values():
+            subscription.say_goodbye(text)
+
+    # --- from announce ----------------------------------------------------------------------------------------------
+
+    def publish(self, changes: Sequence[c.Change], touched: Iterable[Touched]) -> None:
+        """What was committed and applied. Durable changes reach browsers within 50 ms, samples within 250 ms."""
+        if not self._subscriptions:
+            return
+        durable = False
+        for change in changes:
+            if not isinstance(change, c.SampleSeen):
+                durable = True
+                self._publish_change(change)
+        for touch in touched:
+            if touch.removed:
+                self._touched.pop(touch.rvm_id, None)
+                self._said.pop(touch.rvm_id, None)
+                self._removed.add(touch.rvm_id)
+                continue
+            self._removed.discard(touch.rvm_id)
+            members = self._touched.setdefault(touch.rvm_id, set())
+            members.update(touch.members)
+            if durable:
+                self._urgent.add(touch.rvm_id)
+        self._schedule(durable)
+
+    def _publish_change(self, change: c.Change) -> None:
+        if isinstance(change, c.EventHappened):
+            self._say(change.rvm_id, {"type": "event"} | event_view(change, times="ms"))
+        elif isinstance(change, (c.CommandDrafted, c.CommandMoved)):
+            self._say(change.command.rvm_id, {"type": "job"} | command_view(change.command, times="ms"))
+        elif isinstance(change, (c.UserEdited, c.UserRemoved, c.SessionEnded)):
+            for subscription in self._subscriptions.values():
+                if subscription.principal.id == change.user_id:
+                    subscription.recheck.set()
+        elif isinstance(change, c.TokenRevoked):
+            for subscription in self._subscriptions.values():
+                if subscription.principal.via == "token":
+                    subscription.recheck.set()
+
+    def _say(self, rvm_id: int | None, message: dict[str, Any]) -> None:
+        frame: Frame | None = None
+        for subscription in self._subscriptions.values():
+            if subscription.viewer_class.sees(rvm_id):
+                frame = frame or Frame(self._text(message), numbered=False)
+                subscription.offer(frame)
+
+    # --- flushing ---------------------------------------------------------------------------------------------------
+
+    def _schedule(self, urgent: bool) -> None:
+        if not (self._touched or self._removed):
+            return
+        now = time.monotonic()
+        due = max(now, self._last_urgent + URGENT_GAP_S) if urgent else max(now, self._last_flush + COALESCE_S)
+        if self._timer is not None:
+            if self._due <= due:
+                return
+            self._timer.cancel()
+        self._due = due
+        self._timer = asyncio.get_running_loop().call_later(due - now, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        if now >= self._last_flush + COALESCE_S:
+            self._flush()
+        else:
+            self._flush(only=self._urgent)
+        self._schedule(urgent=False)
+
+    def _flush(self, only: set[int] | None = None) -> None:
+        """Send what is pending; `only`: of these machines alone (their state cannot wait, others' readings can)."""
+        now = time.monotonic()
+        self._last_urgent = now
+        if only is None:
+            self._last_flush = now
+            touched, self._touched = self._touched, {}
+        else:
+            touched = {rvm_id: self._touched.pop(rvm_id) for rvm_id in only if rvm_id in self._touched}
+        self._urgent = set()
+        removed, self._removed = self._removed, set()
+        pieces = {rvm_id: piece for rvm_id, members in touched.items() if (piece := self._piece(rvm_id, members))}
+        bodies: dict[tuple[ViewerClass, bool], Frame | None] = {}
+        for subscription in self._subscriptions.values():
+            key = (subscription.viewer_class, subscription.quiet)
+            if key not in bodies:
+                bodies[key] = self._body(pieces, removed, *key)
+            frame = bodies[key]
+            if frame is not None:
+                subscription.offer(frame)
+
+    def _piece(self, rvm_id: int, members: set[str]) -> _Piece | None:
+        """The members that differ from what was last said of this machine."""
+        machine = self._fleet.machines.get(rvm_id)
+        if machine is None:
+            return None
+        said = self._said.setdefault(rvm_id, {})
+        names = MEMBERS if "*" in members else members
+        differing = machine_delta(machine, [n for n in names if n != "id"])
+        del differing["id"]
+        fresh = {name: value for name, value in differing.items() if name not in said or said[name] != value}
+        if not fresh:
+            return None
+        said.update(fresh)
+        loud = {name: value for name, value in fresh.items() if name not in NOISE}
+        full = _encoder.encode({"id": rvm_id} | fresh).decode()
+        if len(loud) == len(fresh):
+            return _Piece(full, full)
+        return _Piece(full, _encoder.encode({"id": rvm_id} | loud).decode() if loud else None)
+
+    def _body(
+        self, pieces: dict[int, _Piece], removed: set[int], viewer_class: ViewerClass, quiet: bool
+    ) -> Frame | None:
+        """A delta without its beginning (type and seq), for one class of viewers."""
+        seen = [piece for rvm_id, piece in pieces.items() if viewer_class.sees(rvm_id)]
+        texts = [piece.quiet if quiet else piece.full for piece in seen]
+        machines = ",".join(text for text in texts if text is not None)
+        gone = sorted(rvm_id for rvm_id in removed if viewer_class.sees(rvm_id))
+        if not machines and not gone:
+            return None
+        tail = f',"removed":{gone}' if gone else ""
+        return Frame(f'"t":{self._now_ms()},"m":[{machines}]{tail}}}', numbered=True)
+
+    def _forget_pending(self) -> None:
+        for pending in (self._touched, self._removed, self._urgent, self._said):
+            pending.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _now_ms(self) -> int:
+        return epoch_ms(self._clock())
+
+    @staticmethod
+    def _text(message: dict[str, Any]) -> str:
+        return _encoder.encode(message).decode()
