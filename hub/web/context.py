@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from db.connection import Store
@@ -13,6 +13,7 @@ from hub.flow.announce import Announcer
 from hub.flow.feed import Feed
 from hub.flow.links import Links
 from hub.settings import Settings
+from hub.web.gate import Gate
 
 
 @dataclass(slots=True)
@@ -30,3 +31,5 @@ class HubContext:
     clock: Callable[[], datetime]
     epoch: str
     version: str
+    gate: Gate = field(default_factory=Gate)
+    """What the door remembers between requests (hub.web.auth)."""

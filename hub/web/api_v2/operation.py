@@ -1,0 +1,97 @@
+"""One operation of the API as data: what it is called, who may, what goes in and what comes out.
+
+Routes, the guard, the OpenAPI document and the access matrix of the tests are all made from these, so none of them can
+forget one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from hub.core.access import Principal
+from hub.core.machine import Machine
+from hub.web.context import HubContext
+from hub.web.problems import Text
+from hub.web.request_body import MAX_BODY_BYTES
+
+
+class NoQuery(msgspec.Struct):
+    """An operation that takes nothing from the query string."""
+
+
+@dataclass
+class Call:
+    """One request that got past the guard. `machine` is set where the path names one; `body` and `query` are what the
+    operation asked for."""
+
+    context: HubContext
+    request: Request
+    now: datetime
+    address: str
+    language: str
+    caller: Principal | None
+    machine_or_none: Machine | None = None
+    body: Any = None
+    query: Any = None
+
+    @property
+    def principal(self) -> Principal:
+        if self.caller is None:
+            raise RuntimeError("an operation without an action has no principal")
+        return self.caller
+
+    @property
+    def machine(self) -> Machine:
+        if self.machine_or_none is None:
+            raise RuntimeError("the operation's path names no machine")
+        return self.machine_or_none
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`data` goes into the envelope. `message` is for people; `headers` come on top of the usual ones."""
+
+    data: Any = None
+    status: int = 200
+    message: Text | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Handler = Callable[[Call], Awaitable[Answer]]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """`path` is below /api; a path with `{id}` under /v2/rvms names a machine. `action` None: anyone. `answers` gives the
+    type of `data` for each success status. `refusals` are statuses beside those every guarded operation can answer."""
+
+    name: str
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    action: str | None
+    answers: Mapping[int, Any]
+    tag: str
+    description: str = ""
+    body: Any = None
+    read_body: Callable[[Any], Any] | None = None
+    body_optional: bool = False
+    body_limit: int = MAX_BODY_BYTES
+    wild_numbers: bool = False
+    query: type[msgspec.Struct] = NoQuery
+    refusals: tuple[int, ...] = ()
+    example: Any = None
+    answer_example: Any = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    headers: tuple[str, ...] = ()
+
+    @property
+    def names_machine(self) -> bool:
+        return self.path.startswith("/v2/rvms/{id}")

@@ -1,0 +1,107 @@
+"""What went wrong, as a value: an RFC 9457 problem that is put into words only at the edge, in the caller's language.
+
+Nothing of ours leaks through here: a Problem carries keys of texts and values the caller gave or may know.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from starlette.responses import Response
+
+MEDIA_TYPE: Final = "application/problem+json"
+TYPES_AT: Final = "/api/v2/docs#problem-"
+
+STATUS_OF: Final[Mapping[str, int]] = {
+    "malformed": 400,
+    "not-authenticated": 401,
+    "forbidden": 403,
+    "not-found": 404,
+    "method-not-allowed": 405,
+    "conflict": 409,
+    "too-large": 413,
+    "unsupported-media-type": 415,
+    "invalid": 422,
+    "too-many-requests": 429,
+    "internal": 500,
+    "unavailable": 503,
+}
+
+
+class Text(NamedTuple):
+    """A sentence to be: its key in the texts, and what to put into it (values, or further Texts)."""
+
+    key: str
+    params: Mapping[str, Any] = {}
+
+
+Say = Callable[[Text], str]
+"""Puts a Text into the words of one language."""
+
+
+class Problem(Exception):
+    """Why a request is refused. `kind` is one of STATUS_OF; `errors` names each wrong member and what would be right."""
+
+    def __init__(
+        self,
+        kind: str,
+        detail: Text,
+        *,
+        errors: Mapping[str, Sequence[Text]] | None = None,
+        retry_after: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail.key)
+        self.kind = kind
+        self.status = STATUS_OF[kind]
+        self.detail = detail
+        self.errors = errors
+        self.headers = dict(headers or {})
+        if retry_after is not None:
+            self.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
+
+
+class ProblemDocument(msgspec.Struct, kw_only=True):
+    """The body of every answer that is not a success. `type` leads to the explanation; `errors` names each wrong member
+    and what would be right."""
+
+    success: bool
+    message: str
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: dict[str, list[str]] | msgspec.UnsetType = msgspec.UNSET
+
+
+def respond(problem: Problem, say: Say) -> Response:
+    """The answer that tells a Problem."""
+    detail = say(problem.detail)
+    document = ProblemDocument(
+        success=False,
+        message=detail,
+        type=TYPES_AT + problem.kind,
+        title=say(Text(f"title.{problem.kind}")),
+        status=problem.status,
+        detail=detail,
+    )
+    if problem.errors:
+        document.errors = {field: [say(why) for why in whys] for field, whys in problem.errors.items()}
+    return Response(msgspec.json.encode(document), problem.status, problem.headers, MEDIA_TYPE)
+
+
+def not_found() -> Problem:
+    """The same for what does not exist and for what may not be known."""
+    return Problem("not-found", Text("not_found"))
+
+
+def invalid(errors: Mapping[str, Sequence[Text]]) -> Problem:
+    return Problem("invalid", Text("invalid", {"count": len(errors)}), errors=errors)
+
+
+def one_wrong(field: str, why: str, **params: Any) -> Problem:
+    """A 422 with a single member at fault."""
+    return invalid({field: [Text(why, params)]})
