@@ -10,6 +10,8 @@ import sqlalchemy as sa
 
 from db.columns import UtcTimestamp
 
+JSON = sa.JSON(none_as_null=True)
+
 metadata = sa.MetaData(
     naming_convention={
         "ix": "ix_%(column_0_N_label)s",
@@ -57,8 +59,8 @@ reverse_vending_machines = sa.Table(
     sa.Column("simulated", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("agent_version", sa.String(100)),
     sa.Column("boot_id", sa.String(100)),
-    sa.Column("capabilities", sa.JSON),
-    sa.Column("hardware", sa.JSON),
+    sa.Column("capabilities", JSON),
+    sa.Column("hardware", JSON),
     sa.Column("timezone", sa.String(100)),
     sa.Column("config_version", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("clock_offset_s", sa.Float),
@@ -110,7 +112,8 @@ system_metrics = sa.Table(
     sa.Column("timestamp", UtcTimestamp, primary_key=True),
     sa.Column("boot", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("id", sa.BigInteger, nullable=False),
+    # Increasing and unique, with gaps. SQLite has no identity columns: its writer counts in `counters`.
+    sa.Column("id", sa.BigInteger, sa.Identity(cache=1000), nullable=False),
     sa.Column("cpu_usage", sa.Float),
     sa.Column("memory_usage", sa.Float),
     sa.Column("disk_usage", sa.Float),
@@ -127,22 +130,29 @@ system_metrics = sa.Table(
     sqlite_with_rowid=False,
 )
 
+counters = sa.Table(
+    "counters",
+    metadata,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
+
 commands = sa.Table(
     "commands",
     metadata,
     sa.Column("id", sa.String(100), primary_key=True),
     _machine(),
     sa.Column("name", sa.String(100), nullable=False),
-    sa.Column("args", sa.JSON, nullable=False),
+    sa.Column("args", JSON, nullable=False),
     sa.Column("state", sa.String(20), nullable=False),
     sa.Column("issued_by", sa.String(120), nullable=False),
     sa.Column("issued_at", UtcTimestamp, nullable=False),
     sa.Column("expires_at", UtcTimestamp, nullable=False),
     sa.Column("sent_at", UtcTimestamp),
     sa.Column("finished_at", UtcTimestamp),
-    sa.Column("progress", sa.JSON),
-    sa.Column("result", sa.JSON),
-    sa.Column("error", sa.JSON),
+    sa.Column("progress", JSON),
+    sa.Column("result", JSON),
+    sa.Column("error", JSON),
     sa.Column("idempotency_key", sa.String(100)),
     sa.UniqueConstraint("rvm_id", "idempotency_key"),
     sa.Index("ix_commands_state_expires_at", "state", "expires_at"),
@@ -159,9 +169,9 @@ events = sa.Table(
     sa.Column("code", sa.String(100), nullable=False),
     sa.Column("actor", sa.String(120), nullable=False),
     sa.Column("rvm_id", sa.Integer),
-    sa.Column("params", sa.JSON, nullable=False),
-    sa.Column("before", sa.JSON),
-    sa.Column("after", sa.JSON),
+    sa.Column("params", JSON, nullable=False),
+    sa.Column("before", JSON),
+    sa.Column("after", JSON),
     # Only for events a machine reported: what makes a repeated report one event.
     sa.Column("boot_id", sa.String(100)),
     sa.Column("seq", sa.BigInteger),

@@ -1,0 +1,145 @@
+"""Queries on `commands`: the whole life of each command. Which move is legal is decided elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from db.connection import Store
+from db.schema import COMMAND_STATES, commands
+from db.statements import Write
+
+TERMINAL_STATES = ("succeeded", "failed", "rejected", "expired", "cancelled")
+PENDING_STATES = tuple(state for state in COMMAND_STATES if state not in TERMINAL_STATES)
+
+_PENDING = sa.or_(*(commands.c.state == state for state in PENDING_STATES))
+_INSERT = sa.insert(commands)
+# A command ends once. The same end again is a repeat of a write whose outcome was unknown, and welcome.
+_UPDATE = sa.update(commands).where(
+    commands.c.id == sa.bindparam("key_id"),
+    sa.or_(_PENDING, commands.c.state == sa.bindparam("key_state", type_=sa.String())),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """One command as stored; `state` is one of `db.schema.COMMAND_STATES`."""
+
+    id: str
+    rvm_id: int
+    name: str
+    args: dict[str, Any]
+    state: str
+    issued_by: str
+    issued_at: datetime
+    expires_at: datetime
+    sent_at: datetime | None
+    finished_at: datetime | None
+    progress: dict[str, Any] | None
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    idempotency_key: str | None
+
+
+def insert_command(
+    *,
+    id: str,  # noqa: A002 - the column's name
+    rvm_id: int,
+    name: str,
+    args: Mapping[str, Any],
+    state: str,
+    issued_by: str,
+    issued_at: datetime,
+    expires_at: datetime,
+    sent_at: datetime | None = None,
+    finished_at: datetime | None = None,
+    progress: Mapping[str, Any] | None = None,
+    result: Mapping[str, Any] | None = None,
+    error: Mapping[str, Any] | None = None,
+    idempotency_key: str | None = None,
+) -> Write:
+    """Conflict: id, idempotency_key, rvm_id (no such machine)."""
+    values = {
+        "id": id,
+        "rvm_id": rvm_id,
+        "name": name,
+        "args": args,
+        "state": state,
+        "issued_by": issued_by,
+        "issued_at": issued_at,
+        "expires_at": expires_at,
+        "sent_at": sent_at,
+        "finished_at": finished_at,
+        "progress": progress,
+        "result": result,
+        "error": error,
+        "idempotency_key": idempotency_key,
+    }
+    return Write(_INSERT, values)
+
+
+def update_command(
+    command_id: str,
+    *,
+    state: str,
+    sent_at: datetime | None,
+    finished_at: datetime | None,
+    progress: Mapping[str, Any] | None,
+    result: Mapping[str, Any] | None,
+    error: Mapping[str, Any] | None,
+) -> Write:
+    """The command as it is after a move. Conflict: state (unknown, or ended otherwise already)."""
+    values = {
+        "state": state,
+        "sent_at": sent_at,
+        "finished_at": finished_at,
+        "progress": progress,
+        "result": result,
+        "error": error,
+        "key_id": command_id,
+        "key_state": state,
+    }
+    return Write(_UPDATE, values, must_match="state")
+
+
+async def find_command(store: Store, command_id: str) -> CommandRow | None:
+    return await _one(store, sa.select(commands).where(commands.c.id == command_id))
+
+
+async def find_by_idempotency_key(store: Store, rvm_id: int, key: str) -> CommandRow | None:
+    """What this key made for this machine before."""
+    return await _one(store, sa.select(commands).where(commands.c.rvm_id == rvm_id, commands.c.idempotency_key == key))
+
+
+async def pending_commands(store: Store) -> list[CommandRow]:
+    """Every command of every machine that has not ended, oldest first: read once, when the hub starts."""
+    query = sa.select(commands).where(commands.c.state.in_(PENDING_STATES))
+    return await _all(store, query.order_by(commands.c.issued_at, commands.c.id))
+
+
+async def recent_commands(
+    store: Store, rvm_id: int, limit: int, before: tuple[datetime, str] | None = None
+) -> list[CommandRow]:
+    """Newest first; `before` is (issued_at, id) of the last row of the page before."""
+    query = sa.select(commands).where(commands.c.rvm_id == rvm_id)
+    if before is not None:
+        query = query.where(
+            sa.or_(
+                commands.c.issued_at < before[0],
+                sa.and_(commands.c.issued_at == before[0], commands.c.id < before[1]),
+            )
+        )
+    return await _all(store, query.order_by(commands.c.issued_at.desc(), commands.c.id.desc()).limit(limit))
+
+
+async def _one(store: Store, query: sa.Select[Any]) -> CommandRow | None:
+    row = await store.fetch_one(query)
+    return None if row is None else CommandRow(**row)
+
+
+async def _all(store: Store, query: sa.Select[Any]) -> list[CommandRow]:
+    return [CommandRow(**row) for row in await store.fetch_all(query)]

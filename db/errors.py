@@ -1,0 +1,40 @@
+"""What the database may refuse, in the product's words. Knows no driver: `db.translate` makes these of theirs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+ConflictKind = Literal["unique", "reference", "missing"]
+
+
+class StoreError(Exception):
+    """Base of everything `db` raises on purpose. Nothing was stored, unless `Unavailable.outcome_unknown`."""
+
+
+class Conflict(StoreError):  # noqa: N818 - it reads `except Conflict`
+    """The rows there do not allow it.
+
+    `column` is the one to blame (of a unique key over several columns its last: "idempotency_key", "boot_id", "seq").
+    `kind`: "unique" such a value is there already, "reference" what it points at is not there (or is still pointed
+    at), "missing" the row to change does not exist or is past changing.
+    """
+
+    def __init__(self, column: str, kind: ConflictKind = "unique") -> None:
+        super().__init__(f"{kind} conflict on {column}")
+        self.column = column
+        self.kind = kind
+
+
+class Unavailable(StoreError):  # noqa: N818
+    """The database is away, full or took longer than 5 s; the same call may succeed later.
+
+    `outcome_unknown` is True when the transaction had been sent: it may or may not be stored, and must count as not.
+    """
+
+    def __init__(self, reason: str, *, outcome_unknown: bool = False) -> None:
+        super().__init__(reason)
+        self.outcome_unknown = outcome_unknown
+
+
+class Rejected(StoreError):  # noqa: N818
+    """Data that no retry will make storable: NUL in a text, a value out of range, a broken check constraint."""

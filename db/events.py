@@ -1,0 +1,113 @@
+"""Queries on `events`, the record of it all. Knows codes and parameters, no sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from db.connection import Store
+from db.schema import events
+from db.statements import Write, insert_or_ignore
+
+_INSERT = sa.insert(events).returning(events.c.id)
+_INSERT_OR_IGNORE = insert_or_ignore(events, events.c.id)
+_DELETE_OLDER = sa.delete(events).where(events.c.at < sa.bindparam("key_before"))
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    id: int
+    at: datetime
+    code: str
+    actor: str
+    rvm_id: int | None
+    params: dict[str, Any]
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    boot_id: str | None
+    seq: int | None
+
+
+def insert_event(
+    *,
+    at: datetime,
+    code: str,
+    actor: str,
+    rvm_id: int | None = None,
+    params: Mapping[str, Any],
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> Write:
+    """Returns its `id`."""
+    values = {
+        "at": at,
+        "code": code,
+        "actor": actor,
+        "rvm_id": rvm_id,
+        "params": params,
+        "before": before,
+        "after": after,
+    }
+    return Write(_INSERT, values)
+
+
+def insert_machine_event(
+    *, at: datetime, code: str, actor: str, rvm_id: int, params: Mapping[str, Any], boot_id: str, seq: int
+) -> Write:
+    """What a machine reported under (boot_id, seq). Returns its `id`, or no row when it was reported before."""
+    values = {
+        "at": at,
+        "code": code,
+        "actor": actor,
+        "rvm_id": rvm_id,
+        "params": params,
+        "boot_id": boot_id,
+        "seq": seq,
+    }
+    return Write(_INSERT_OR_IGNORE, values)
+
+
+def delete_events_before(before: datetime) -> Write:
+    return Write(_DELETE_OLDER, {"key_before": before})
+
+
+async def find_event(store: Store, event_id: int) -> EventRow | None:
+    row = await store.fetch_one(sa.select(events).where(events.c.id == event_id))
+    return None if row is None else EventRow(**row)
+
+
+async def list_events(
+    store: Store,
+    *,
+    limit: int,
+    before: tuple[datetime, int] | None = None,
+    rvm_ids: Collection[int] | None = None,
+    codes: Collection[str] | None = None,
+    actor: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> list[EventRow]:
+    """Newest first; each filter that is given narrows. `before` is (at, id) of the last row of the page before.
+
+    `rvm_ids` hides what concerns other machines and what concerns none; `start` is included, `end` is not.
+    """
+    query = sa.select(events)
+    if before is not None:
+        earlier = sa.or_(events.c.at < before[0], sa.and_(events.c.at == before[0], events.c.id < before[1]))
+        query = query.where(events.c.at <= before[0], earlier)
+    if rvm_ids is not None:
+        query = query.where(events.c.rvm_id.in_(sorted(rvm_ids)))
+    if codes is not None:
+        query = query.where(events.c.code.in_(sorted(codes)))
+    if actor is not None:
+        query = query.where(events.c.actor == actor)
+    if start is not None:
+        query = query.where(events.c.at >= start)
+    if end is not None:
+        query = query.where(events.c.at < end)
+    rows = await store.fetch_all(query.order_by(events.c.at.desc(), events.c.id.desc()).limit(limit))
+    return [EventRow(**row) for row in rows]

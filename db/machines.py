@@ -1,0 +1,176 @@
+"""Queries on `reverse_vending_machines`: the row of each machine. Knows nothing of links or of what a status means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from db.connection import Store
+from db.schema import reverse_vending_machines as machines
+from db.schema import system_metrics
+from db.statements import Write
+
+_INSERT = sa.insert(machines).returning(machines.c.id)
+_UPDATE = sa.update(machines).where(machines.c.id == sa.bindparam("key_id"))
+# A newer link (or another hub's) has the say; the same epoch again is a repeat and changes nothing.
+_UPDATE_FENCED = _UPDATE.where(machines.c.connection_epoch <= sa.bindparam("key_epoch"))
+_DELETE = sa.delete(machines).where(machines.c.id == sa.bindparam("key_id"))
+_DELETE_SAMPLES = sa.delete(system_metrics).where(system_metrics.c.rvm_id == sa.bindparam("key_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRow:
+    """One machine as stored; `api_key` is the hash of the key."""
+
+    id: int
+    device_id: str
+    name: str
+    location_description: str | None
+    status: str
+    special_status: str | None
+    capacity: int
+    status_since: datetime
+    status_by: str
+    status_reason: str | None
+    status_until: datetime | None
+    api_key: str | None
+    api_key_prefix: str | None
+    simulated: bool
+    agent_version: str | None
+    boot_id: str | None
+    capabilities: list[str] | None
+    hardware: dict[str, Any] | None
+    timezone: str | None
+    config_version: int
+    clock_offset_s: float | None
+    last_seen_at: datetime | None
+    last_ip: str | None
+    farewell: str | None
+    connection_epoch: int
+    created_at: datetime
+    updated_at: datetime
+
+
+async def all_machines(store: Store) -> list[MachineRow]:
+    """Every machine, by id."""
+    return [MachineRow(**row) for row in await store.fetch_all(sa.select(machines).order_by(machines.c.id))]
+
+
+async def find_machine(store: Store, rvm_id: int) -> MachineRow | None:
+    row = await store.fetch_one(sa.select(machines).where(machines.c.id == rvm_id))
+    return None if row is None else MachineRow(**row)
+
+
+def insert_machine(
+    *,
+    device_id: str,
+    name: str,
+    location_description: str | None,
+    api_key_hash: str,
+    api_key_prefix: str,
+    simulated: bool,
+    at: datetime,
+    by: str,
+) -> Write:
+    """Returns its `id`. Conflict: device_id, name, api_key, api_key_prefix."""
+    values = {
+        "device_id": device_id,
+        "name": name,
+        "location_description": location_description,
+        "api_key": api_key_hash,
+        "api_key_prefix": api_key_prefix,
+        "simulated": simulated,
+        "status_since": at,
+        "status_by": by,
+        "created_at": at,
+        "updated_at": at,
+    }
+    return Write(_INSERT, values)
+
+
+def update_machine(rvm_id: int, values: Mapping[str, Any], at: datetime) -> Write:
+    """Change the columns `values` names. Conflict: id (no such machine), device_id, name, api_key_prefix."""
+    return Write(_UPDATE, {**values, "updated_at": at, "key_id": rvm_id}, must_match="id")
+
+
+def set_status(
+    rvm_id: int,
+    *,
+    status: str,
+    special_status: str | None,
+    capacity: int,
+    since: datetime,
+    by: str,
+    reason: str | None,
+    until: datetime | None,
+) -> Write:
+    """Replace the whole declaration. Conflict: id (no such machine)."""
+    values = {
+        "status": status,
+        "special_status": special_status,
+        "capacity": capacity,
+        "status_since": since,
+        "status_by": by,
+        "status_reason": reason,
+        "status_until": until,
+        "updated_at": since,
+        "key_id": rvm_id,
+    }
+    return Write(_UPDATE, values, must_match="id")
+
+
+def introduce(
+    rvm_id: int,
+    *,
+    epoch: int,
+    at: datetime,
+    agent_version: str,
+    boot_id: str,
+    capabilities: list[str] | tuple[str, ...],
+    hardware: Mapping[str, Any] | None,
+    timezone: str | None,
+    config_version: int,
+    clock_offset_s: float | None,
+    ip: str | None,
+    simulated: bool,
+) -> Write:
+    """Keep what a hello told (an untold time zone stays). Conflict: connection_epoch (a newer link has the say)."""
+    values: dict[str, Any] = {
+        "connection_epoch": epoch,
+        "agent_version": agent_version,
+        "boot_id": boot_id,
+        "capabilities": list(capabilities),
+        "hardware": hardware,
+        "config_version": config_version,
+        "clock_offset_s": clock_offset_s,
+        "last_ip": ip,
+        "simulated": simulated,
+        "last_seen_at": at,
+        "farewell": None,
+        "updated_at": at,
+        "key_id": rvm_id,
+        "key_epoch": epoch,
+    }
+    if timezone is not None:
+        values["timezone"] = timezone
+    return Write(_UPDATE_FENCED, values, must_match="connection_epoch")
+
+
+def end_link(rvm_id: int, *, epoch: int, at: datetime, farewell: str | None) -> Write:
+    """Note that the link of this epoch is gone; nothing changes (rowcount 0) when a newer one is there."""
+    values = {"last_seen_at": at, "farewell": farewell, "key_id": rvm_id, "key_epoch": epoch}
+    return Write(_UPDATE_FENCED, values)
+
+
+def mark_seen(rvm_id: int, at: datetime) -> Write:
+    """Remember when the machine was last heard, so that a restarted hub knows."""
+    return Write(_UPDATE, {"last_seen_at": at, "key_id": rvm_id})
+
+
+def delete_machine(rvm_id: int) -> tuple[Write, Write]:
+    """Its samples, then itself with all that hangs on it; events stay. Conflict: id (no such machine)."""
+    return Write(_DELETE_SAMPLES, {"key_id": rvm_id}), Write(_DELETE, {"key_id": rvm_id}, must_match="id")

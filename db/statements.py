@@ -1,0 +1,70 @@
+"""A write as a value: a statement that never changes and the values of this time. Knows no connection and no driver.
+
+The statement is a module constant of the subject's query file, so that its SQL is compiled once in a process's life.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import UpdateBase
+
+
+@dataclass(frozen=True)
+class PerDialect:
+    """The same statement in the two dialects, where SQLAlchemy has no common form of it (ON CONFLICT)."""
+
+    sqlite: UpdateBase
+    postgresql: UpdateBase
+
+
+@dataclass(slots=True, eq=False)
+class Write:
+    """One statement of a transaction. `values` are column values and the `key_...` parameters of its WHERE.
+
+    With `must_match`, touching no row fails the whole transaction with Conflict(must_match, "missing").
+    """
+
+    statement: UpdateBase | PerDialect
+    values: Mapping[str, Any]
+    must_match: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class WriteResult:
+    """`rows` is what RETURNING gave; `rowcount` the number of rows touched."""
+
+    rows: list[dict[str, Any]]
+    rowcount: int
+
+
+Statement = Write | UpdateBase
+Later = Callable[[Sequence[WriteResult]], Sequence[Statement]]
+"""Statements that need what earlier ones of their transaction returned (an id). Pure: it runs in the transaction."""
+Step = Statement | Later
+
+
+def insert_or_ignore(table: sa.Table, *returning: sa.Column[Any]) -> PerDialect:
+    """INSERT .. ON CONFLICT DO NOTHING: no row comes back when it was there."""
+    return PerDialect(
+        sqlite.insert(table).on_conflict_do_nothing().returning(*returning),
+        postgresql.insert(table).on_conflict_do_nothing().returning(*returning),
+    )
+
+
+def insert_or_update(
+    table: sa.Table, keys: Sequence[str], changed: Sequence[str], returning: Sequence[sa.Column[Any]] = ()
+) -> PerDialect:
+    """INSERT .. ON CONFLICT (keys) DO UPDATE SET the `changed` columns to what was to be inserted."""
+    both = []
+    for dialect in (sqlite, postgresql):
+        insert = dialect.insert(table)
+        upsert = insert.on_conflict_do_update(
+            index_elements=list(keys), set_={name: insert.excluded[name] for name in changed}
+        )
+        both.append(upsert.returning(*returning) if returning else upsert)
+    return PerDialect(*both)

@@ -1,0 +1,63 @@
+"""Queries on `status_history`: what each machine was declared to be, and since when. Decides no status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from db.connection import Store
+from db.schema import status_history as history
+from db.statements import Write
+
+_INSERT = sa.insert(history)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRow:
+    """One declaration; it was in force from `since` until the `since` of the next row."""
+
+    id: int
+    rvm_id: int
+    status: str
+    special_status: str | None
+    capacity: int
+    since: datetime
+    by: str
+    reason: str | None
+
+
+def insert_status(
+    rvm_id: int,
+    *,
+    status: str,
+    special_status: str | None,
+    capacity: int,
+    since: datetime,
+    by: str,
+    reason: str | None,
+) -> Write:
+    """Conflict: rvm_id (no such machine)."""
+    values = {
+        "rvm_id": rvm_id,
+        "status": status,
+        "special_status": special_status,
+        "capacity": capacity,
+        "since": since,
+        "by": by,
+        "reason": reason,
+    }
+    return Write(_INSERT, values)
+
+
+async def statuses_between(
+    store: Store, rvm_id: int, start: datetime, end: datetime, limit: int = 10_000
+) -> list[StatusRow]:
+    """Oldest first: what was in force at `start` (when known), then every declaration with start < since < end."""
+    own = sa.select(history).where(history.c.rvm_id == rvm_id)
+    before = own.where(history.c.since <= start).order_by(history.c.since.desc(), history.c.id.desc()).limit(1)
+    within = own.where(history.c.since > start, history.c.since < end)
+    first = await store.fetch_one(before)
+    rest = await store.fetch_all(within.order_by(history.c.since, history.c.id).limit(limit))
+    return [StatusRow(**row) for row in ([first, *rest] if first is not None else rest)]

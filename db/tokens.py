@@ -1,0 +1,86 @@
+"""Queries on `tokens`, the users' long-lived keys. Sees prefixes and hashes, never a secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from db.connection import Store
+from db.schema import tokens
+from db.statements import Write
+
+_INSERT = sa.insert(tokens).returning(tokens.c.id)
+_UPDATE = sa.update(tokens).where(tokens.c.id == sa.bindparam("key_id"))
+_REVOKE = _UPDATE.where(tokens.c.revoked_at.is_(None))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    id: int
+    user_id: int
+    name: str
+    prefix: str
+    hash: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    last_used_ip: str | None
+    revoked_at: datetime | None
+
+
+def insert_token(
+    *,
+    user_id: int,
+    name: str,
+    prefix: str,
+    hash: str,  # noqa: A002 - the column's name
+    expires_at: datetime | None,
+    at: datetime,
+) -> Write:
+    """Returns its `id`. Conflict: prefix, user_id (no such user)."""
+    values = {
+        "user_id": user_id,
+        "name": name,
+        "prefix": prefix,
+        "hash": hash,
+        "expires_at": expires_at,
+        "created_at": at,
+    }
+    return Write(_INSERT, values)
+
+
+def revoke_token(token_id: int, at: datetime) -> Write:
+    """Conflict: id (no such token, or revoked already)."""
+    return Write(_REVOKE, {"revoked_at": at, "key_id": token_id}, must_match="id")
+
+
+def touch_token(token_id: int, at: datetime, ip: str | None) -> Write:
+    """Remember its last use."""
+    return Write(_UPDATE, {"last_used_at": at, "last_used_ip": ip, "key_id": token_id})
+
+
+async def find_token(store: Store, token_id: int) -> TokenRow | None:
+    return await _one(store, tokens.c.id == token_id)
+
+
+async def find_token_by_prefix(store: Store, prefix: str) -> TokenRow | None:
+    return await _one(store, tokens.c.prefix == prefix)
+
+
+async def tokens_of(store: Store, user_id: int) -> list[TokenRow]:
+    """All of a user's tokens, revoked ones too, newest first."""
+    query = sa.select(tokens).where(tokens.c.user_id == user_id).order_by(tokens.c.id.desc())
+    return [TokenRow(**row) for row in await store.fetch_all(query)]
+
+
+async def all_tokens(store: Store) -> list[TokenRow]:
+    """Every token, newest first."""
+    return [TokenRow(**row) for row in await store.fetch_all(sa.select(tokens).order_by(tokens.c.id.desc()))]
+
+
+async def _one(store: Store, condition: sa.ColumnElement[Any]) -> TokenRow | None:
+    row = await store.fetch_one(sa.select(tokens).where(condition))
+    return None if row is None else TokenRow(**row)

@@ -1,0 +1,105 @@
+"""Queries on `users` and the machines of technicians. Knows no rights and no passwords, only their hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from db.connection import Store
+from db.schema import user_machines, users
+from db.statements import Write
+
+_INSERT = sa.insert(users).returning(users.c.id)
+_UPDATE = sa.update(users).where(users.c.id == sa.bindparam("key_id"))
+_DELETE = sa.delete(users).where(users.c.id == sa.bindparam("key_id"))
+_CLEAR_MACHINES = sa.delete(user_machines).where(user_machines.c.user_id == sa.bindparam("key_id"))
+_ADD_MACHINE = sa.insert(user_machines)
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """`machines` are the ids of a technician's own machines."""
+
+    id: int
+    email: str
+    name: str
+    role: str
+    password_hash: str | None
+    language: str | None
+    theme: str | None
+    disabled_at: datetime | None
+    last_sign_in_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    machines: frozenset[int]
+
+
+def insert_user(
+    *, email: str, name: str, role: str, password_hash: str | None, language: str | None, at: datetime
+) -> Write:
+    """Returns its `id`. Conflict: email."""
+    values = {
+        "email": email,
+        "name": name,
+        "role": role,
+        "password_hash": password_hash,
+        "language": language,
+        "created_at": at,
+        "updated_at": at,
+    }
+    return Write(_INSERT, values)
+
+
+def update_user(user_id: int, values: Mapping[str, Any], at: datetime) -> Write:
+    """Change the columns `values` names. Conflict: id (no such user), email."""
+    return Write(_UPDATE, {**values, "updated_at": at, "key_id": user_id}, must_match="id")
+
+
+def delete_user(user_id: int) -> Write:
+    """With tokens, sessions and links. Conflict: id (no such user)."""
+    return Write(_DELETE, {"key_id": user_id}, must_match="id")
+
+
+def set_machines(user_id: int, rvm_ids: Collection[int]) -> tuple[Write, ...]:
+    """Replace the set of a technician's machines. Conflict: user_id or rvm_id (no such)."""
+    added = (Write(_ADD_MACHINE, {"user_id": user_id, "rvm_id": rvm_id}) for rvm_id in sorted(set(rvm_ids)))
+    return Write(_CLEAR_MACHINES, {"key_id": user_id}), *added
+
+
+async def all_users(store: Store) -> list[UserRow]:
+    """Every user, by id."""
+    owned: dict[int, set[int]] = {}
+    for row in await store.fetch_all(sa.select(user_machines)):
+        owned.setdefault(row["user_id"], set()).add(row["rvm_id"])
+    rows = await store.fetch_all(sa.select(users).order_by(users.c.id))
+    return [UserRow(**row, machines=frozenset(owned.get(row["id"], ()))) for row in rows]
+
+
+async def find_user(store: Store, user_id: int) -> UserRow | None:
+    return await _one(store, users.c.id == user_id)
+
+
+async def find_user_by_email(store: Store, email: str) -> UserRow | None:
+    """By the address as stored (the callers keep them in lower case)."""
+    return await _one(store, users.c.email == email)
+
+
+async def count_users(store: Store, role: str | None = None) -> int:
+    """How many users that are not disabled there are, of one role or of all."""
+    query = sa.select(sa.func.count().label("n")).select_from(users).where(users.c.disabled_at.is_(None))
+    if role is not None:
+        query = query.where(users.c.role == role)
+    row = await store.fetch_one(query)
+    return 0 if row is None else int(row["n"])
+
+
+async def _one(store: Store, condition: sa.ColumnElement[bool]) -> UserRow | None:
+    row = await store.fetch_one(sa.select(users).where(condition))
+    if row is None:
+        return None
+    owned = await store.fetch_all(sa.select(user_machines.c.rvm_id).where(user_machines.c.user_id == row["id"]))
+    return UserRow(**row, machines=frozenset(machine["rvm_id"] for machine in owned))
