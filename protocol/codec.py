@@ -88,8 +88,8 @@ def _plain_object(text: str, wrong: Exception) -> dict[str, Any]:
         lax = salvage.with_wild_numbers(text)
         if lax is not None:
             return lax
-        if isinstance(broken, msgspec.ValidationError):  # well-formed, with a number no decoder can hold
-            raise _invalid(broken) from broken
+        if isinstance(broken, msgspec.ValidationError) and isinstance(wrong, msgspec.ValidationError):
+            raise _invalid(wrong) from wrong  # well-formed, with a number no decoder can hold
         raise RemoteProtocolError(
             "malformed", "the frame is not strict JSON", close=CloseCode.PROTOCOL_ERROR
         ) from broken

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from protocol.messages import Capacity, Name, SpecialStatus, Status, Text, Timestamp
+from protocol.messages import Capacity, Name, Seconds, SpecialStatus, Status, Text, Timestamp
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 class SetStatus(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -25,8 +27,8 @@ class SyncTimezone(msgspec.Struct, kw_only=True, omit_defaults=True):
 class StartRemoteAccess(msgspec.Struct, kw_only=True):
     session_id: int
     admin_ip: Name
-    ports: list[int]
-    duration: float
+    ports: list[Port]
+    duration: Seconds
     ticket: Name
 
 

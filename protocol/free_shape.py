@@ -39,23 +39,22 @@ def check(message: messages.Message) -> None:
 
 def fault_of(value: object) -> str | None:
     """What is wrong with a JSON value of free shape, or None."""
-    level = [value]
-    for _ in range(limits.MAX_NESTING + 1):
+    level, depth = [value], 1
+    while level:
         following: list[object] = []
         for each in level:
-            if isinstance(each, dict):
-                following += each.keys()
-                following += each.values()
-            elif isinstance(each, list):
+            if isinstance(each, (dict, list)):
+                if depth > limits.MAX_NESTING:
+                    return f"nested deeper than {limits.MAX_NESTING}"
                 following += each
+                if isinstance(each, dict):
+                    following += each.values()
             elif isinstance(each, str) and "\x00" in each:
                 return "a text may not contain NUL"
             elif isinstance(each, int) and abs(each) > limits.MAX_INTEGER:
                 return "an integer may have 64 bits at most"
-        if not following:
-            return None
-        level = following
-    return f"nested deeper than {limits.MAX_NESTING}"
+        level, depth = following, depth + 1
+    return None
 
 
 def deep_member(text: str) -> str:

@@ -4,7 +4,7 @@ States of a link, seen alike by both ends:
 
     OPENED     the socket is up; the machine is not known (no valid Authorization header)
     GREETING   the machine is known and has not said hello
-    WELCOMING  hello was said, welcome not yet; only the hub may speak
+    WELCOMING  hello was said, welcome not yet; the hub's turn to speak
     LIVE       hello and welcome were said
     CLOSING    goodbye was said (bye or restarting); only what is already under way may still arrive
     CLOSED     nothing may be said
@@ -43,8 +43,9 @@ _HUB_LIVE: Final = (m.MetricsAck, m.Received, m.Command, m.Cancel, m.Config, m.L
 TRANSITIONS: Final[Mapping[tuple[Role, State, type], State]] = {
     (Role.MACHINE, State.OPENED, m.Auth): State.GREETING,
     (Role.MACHINE, State.GREETING, m.Hello): State.WELCOMING,
-    # The hub answers hello with welcome before anything else; the machine may not speak in between, because the
-    # welcome can refuse its version.
+    # The hub answers hello with welcome before anything else; in between the machine may only say that it did not
+    # understand, because the welcome can refuse its version.
+    (Role.MACHINE, State.WELCOMING, m.Error): State.WELCOMING,
     (Role.HUB, State.WELCOMING, m.Welcome): State.LIVE,
     **{(Role.MACHINE, State.LIVE, kind): State.LIVE for kind in _MACHINE_LIVE},
     **{(Role.HUB, State.LIVE, kind): State.LIVE for kind in _HUB_LIVE},

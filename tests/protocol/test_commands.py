@@ -1,0 +1,61 @@
+"""The arguments of the commands, as the table of protocol.md has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from protocol.commands import ARGUMENTS, DESIRED_STATE
+
+GOOD: dict[str, list[dict[str, Any]]] = {
+    "set_status": [
+        {"status": "full"},
+        {
+            "status": "active",
+            "special_status": "maintenance",
+            "capacity": 3,
+            "reason": "",
+            "until": "2026-11-24T00:00Z",
+        },
+    ],
+    "sync_timezone": [{"trigger": "dashboard_button"}, {"trigger": "schedule", "timezone": "Asia/Jakarta"}],
+    "start_remote_access": [
+        {"session_id": 1, "admin_ip": "192.168.1.9", "ports": [5001], "duration": 3600, "ticket": "t"}
+    ],
+    "stop_remote_access": [{"session_id": 1, "reason": "session_completed"}],
+    "start_backup": [{"backup_id": 1, "backup_type": "full", "include_images": True, "include_logs": False}],
+    "restore_backup": [{"backup_id": 1, "dry_run": True}],
+    "restart_service": [{"service": "myrvm-app"}],
+    "reboot": [{"delay": 5}, {}],
+    "ping": [{}, {"unknown": "members are ignored"}],
+}
+BAD: list[tuple[str, dict[str, Any]]] = [
+    ("set_status", {}),
+    ("set_status", {"status": "sleepy"}),
+    ("set_status", {"status": "full", "capacity": 101}),
+    ("set_status", {"status": "full", "reason": "x" * 501}),
+    ("set_status", {"status": "full", "special_status": "full"}),
+    ("start_remote_access", {"session_id": 1, "admin_ip": "x", "ports": [0], "duration": 1, "ticket": "t"}),
+    ("start_remote_access", {"session_id": 1, "admin_ip": "x", "ports": [70000], "duration": 1, "ticket": "t"}),
+    ("start_backup", {"backup_id": 1, "backup_type": "half", "include_images": True, "include_logs": True}),
+    ("reboot", {"delay": -1}),
+]
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_good_arguments_convert(name: str) -> None:
+    assert GOOD[name]
+    for args in GOOD[name]:
+        assert isinstance(msgspec.convert(args, ARGUMENTS[name]), ARGUMENTS[name])
+
+
+@pytest.mark.parametrize(("name", "args"), BAD)
+def test_bad_arguments_are_refused(name: str, args: dict[str, Any]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(args, ARGUMENTS[name])
+
+
+def test_only_desired_state_waits_for_an_offline_machine() -> None:
+    assert frozenset(ARGUMENTS) > DESIRED_STATE == {"set_status", "sync_timezone", "start_backup"}
