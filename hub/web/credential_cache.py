@@ -57,3 +57,7 @@ class CredentialCache:
         self._generation += 1
         for digest in [d for d, (_, _, p) in self._entries.items() if p.kind == "user" and p.id == user_id]:
             del self._entries[digest]
+
+    def forget_all(self) -> None:
+        self._generation += 1
+        self._entries.clear()

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import anyio
 import anyio.to_thread
 
 from hub.core import credentials
 
-AT_ONCE = 2
+AT_ONCE: Final = 2
+MAX_WAITING: Final = 50
+"""About three seconds of work; whoever comes then is told to come later instead of being kept waiting."""
+
+
+class TooBusy(Exception):
+    """More passwords to check than can be checked soon."""
 
 
 class Passwords:
-    """Made before the loop runs is fine; the limiter is made at first use, inside it."""
-
     def __init__(self) -> None:
         self._limiter: anyio.CapacityLimiter | None = None
 
@@ -23,6 +29,9 @@ class Passwords:
         return await anyio.to_thread.run_sync(credentials.password_matches, password, stored, limiter=self._two())
 
     def _two(self) -> anyio.CapacityLimiter:
+        """Made at first use: a limiter belongs to the running loop."""
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(AT_ONCE)
+        if self._limiter.statistics().tasks_waiting >= MAX_WAITING:
+            raise TooBusy
         return self._limiter

@@ -1,0 +1,146 @@
+"""From an HTTP request to an answer: the guard, the body, the handler, and the one place where an exception becomes a
+document. Knows every operation only as data.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from db import errors as db_errors
+from hub.core.access import Principal
+from hub.core.command_desk import Refused
+from hub.web import auth, credential_reader, request_body, response
+from hub.web.api_v2 import guard
+from hub.web.api_v2.operation import Answer, Call, Operation
+from hub.web.api_v2.validation import validate
+from hub.web.api_v2.words import language_of, sayer
+from hub.web.context import HubContext
+from hub.web.passwords import TooBusy
+from hub.web.problems import Problem, Text, not_found, one_wrong, respond
+
+logger = logging.getLogger("myrvm.api")
+
+UNAVAILABLE_RETRY_S = 5.0
+
+
+class Endpoint:
+    """Everything at one path: an ASGI application that chooses the operation by method."""
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        self.operations: Mapping[str, Operation] = {operation.method: operation for operation in operations}
+        methods = set(self.operations) | {"OPTIONS"} | ({"HEAD"} if "GET" in self.operations else set())
+        self.allow = ", ".join(sorted(methods))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        answer = await self.answer(request)
+        await answer(scope, receive, send)
+
+    async def answer(self, request: Request) -> Response:
+        context: HubContext = request.app.state.hub
+        if request.method == "OPTIONS":
+            return response.seal(Response(status_code=204, headers={"Allow": self.allow}))
+        operation = self.operations.get("GET" if request.method == "HEAD" else request.method)
+        if operation is None:
+            wrong = Problem("method-not-allowed", Text("method", {"allow": self.allow}), headers={"Allow": self.allow})
+            return response.seal(respond(wrong, sayer(language_of(request, None))))
+        answered = response.seal(await _run(context, request, operation))
+        if context.gate.uses:
+            answered.background = BackgroundTask(credential_reader.write_uses, context)
+        return response.without_body(answered) if request.method == "HEAD" else answered
+
+
+class Nowhere:
+    """Every path under /api that leads nowhere, in the same shape as everything else."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        answer = response.seal(respond(not_found(), sayer(language_of(request, None))))
+        await (response.without_body(answer) if request.method == "HEAD" else answer)(scope, receive, send)
+
+
+async def _run(context: HubContext, request: Request, operation: Operation) -> Response:
+    """The request boundary: whatever happens in it becomes an answer, and the unforeseen a line in the log."""
+    principal: Principal | None = None
+    try:
+        principal = await guard.admit(context, request, operation)
+        call = await _prepare(context, request, operation, principal)
+        answer = await operation.handler(call)
+        return _enveloped(answer, call.language)
+    except Exception as error:  # noqa: BLE001 - one of the three named boundaries (architecture.md, Concurrency)
+        return respond(_problem(error, operation), sayer(language_of(request, principal)))
+
+
+async def _prepare(
+    context: HubContext, request: Request, operation: Operation, principal: Principal | None
+) -> Call:
+    call = Call(
+        context=context,
+        request=request,
+        now=context.clock(),
+        address=auth.address_of(context, request),
+        language=language_of(request, principal),
+        caller=principal,
+    )
+    if operation.action is not None and principal is not None:
+        if operation.names_machine:
+            call.machine_or_none = guard.machine_named(context, principal, request.path_params["id"])
+        guard.permit(principal, operation.action, call.machine_or_none.id if call.machine_or_none else None)
+    call.query = validate(operation.query, dict(request.query_params), unknown="ignore", lax=True)
+    if operation.body is not None:
+        call.body = await _body(request, operation)
+    return call
+
+
+async def _body(request: Request, operation: Operation) -> Any:
+    raw = await request_body.read(request, operation.body_limit)
+    if not raw and operation.body_optional:
+        return None
+    request_body.require_json(request)
+    value = request_body.decode(raw, wild_numbers=operation.wild_numbers)
+    return validate(operation.body, value) if operation.read_body is None else operation.read_body(value)
+
+
+def _enveloped(answer: Answer, language: str) -> Response:
+    if isinstance(answer.data, Response):
+        return answer.data
+    message = None if answer.message is None else sayer(language)(answer.message)
+    enveloped = response.success(answer.data, answer.status, message=message)
+    enveloped.headers.update(answer.headers)
+    return enveloped
+
+
+def _problem(error: Exception, operation: Operation) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, db_errors.Unavailable | TooBusy):
+        return Problem("unavailable", Text("unavailable"), retry_after=UNAVAILABLE_RETRY_S)
+    if isinstance(error, db_errors.Conflict):
+        return _conflict(error.column)
+    if isinstance(error, Refused):
+        return _refused(error)
+    number = secrets.token_hex(4)
+    logger.error("%s failed, error %s", operation.name, number, exc_info=error)
+    return Problem("internal", Text("internal", {"number": number}))
+
+
+def _conflict(column: str) -> Problem:
+    if column in ("name", "device_id", "email"):
+        return Problem("conflict", Text(f"taken.{column}"), errors={column: [Text(f"taken.{column}")]})
+    return Problem("conflict", Text("changed_meanwhile"))
+
+
+def _refused(refusal: Refused) -> Problem:
+    """The command desk's reason; its own sentence is for the log only."""
+    if refusal.status == 409:
+        known = refusal.code in ("machine_offline", "too_many_pending")
+        return Problem("conflict", Text(f"refused.{refusal.code}" if known else "changed_meanwhile"))
+    return one_wrong("args", "refused.invalid")

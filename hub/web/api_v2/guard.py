@@ -1,0 +1,53 @@
+"""May this request happen at all: credential, guessing rate, origin of a cookie's change, role, and the machine it names.
+
+In that order, before a byte of the body is read. Answers what the caller may not know as if it did not exist.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from hub.core.access import Principal, may, role_needed
+from hub.core.machine import Machine
+from hub.web import auth, csrf
+from hub.web.api_v2.operation import Operation
+from hub.web.context import HubContext
+from hub.web.problems import Problem, Text, not_found
+
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="myrvm"'}
+
+
+async def admit(context: HubContext, request: Request, operation: Operation) -> Principal | None:
+    """Who calls; None only for an operation that anyone may call. Raises the 401, 403 or 429 that stops it."""
+    if operation.action is None:
+        return None
+    principal = await auth.identify(context, request)
+    if principal is None:
+        raise unauthenticated(context, request)
+    forged = principal.via == "session" and request.method not in csrf.SAFE_METHODS
+    if forged and not auth.csrf_holds(context.settings, request):
+        raise Problem("forbidden", Text("csrf"))
+    return principal
+
+
+def unauthenticated(context: HubContext, request: Request) -> Problem:
+    """401, and 429 for an address that does nothing else."""
+    wait = context.gate.addresses.charge(auth.address_of(context, request))
+    if wait is not None:
+        return Problem("too-many-requests", Text("slow_down", {"seconds": int(wait)}), retry_after=wait)
+    offered = auth.carried_by(context.settings, request) is not None
+    return Problem("not-authenticated", Text("credential_wrong" if offered else "credential_wanted"), headers=CHALLENGE)
+
+
+def machine_named(context: HubContext, principal: Principal, key: str) -> Machine:
+    """The machine of the path, or the one 404 for unknown and out of reach."""
+    machine = context.fleet.find(key) if len(key) <= 100 else None
+    if machine is None or not principal.reaches(machine.id):
+        raise not_found()
+    return machine
+
+
+def permit(principal: Principal, action: str, rvm_id: int | None = None) -> None:
+    """403 that names the role needed."""
+    if not may(principal, action, rvm_id):
+        raise Problem("forbidden", Text("needs_role", {"role": Text(f"role.{role_needed(action)}")}))

@@ -1,0 +1,102 @@
+"""The act of signing in and out, for the API and the pages alike. What it decides with is in `hub.core.sign_in`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from db import sign_in_links, sign_ins, users
+from db.errors import Conflict
+from starlette.requests import HTTPConnection
+
+from hub.core import changes, credentials, sign_in
+from hub.core.access import Principal
+from hub.web import auth
+from hub.web.context import HubContext
+
+
+class SignedIn(NamedTuple):
+    """`secret` goes into the cookie (`auth.set_session_cookie`) or to the REST client, once."""
+
+    secret: str
+    user_id: int
+
+
+class SignInRefused(Exception):
+    """`code`: wrong (no hint which of the two), locked, slow_down, link (used, expired or never made)."""
+
+    def __init__(self, code: str, retry_after: float | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.retry_after = retry_after
+
+
+async def by_password(context: HubContext, connection: HTTPConnection, email: str, password: str) -> SignedIn:
+    """Raises SignInRefused; hub.web.passwords.TooBusy; db.errors.Unavailable. Takes as long for an address nobody has."""
+    email = sign_in.normal_email(email)
+    address = _charged(context, connection)
+    async with context.gate.one_try_at_a_time(email):
+        now = context.clock()
+        record = await sign_ins.failures(context.store, email)
+        failures = None if record is None else sign_in.Failures(record.failures, record.last_at, record.locked_until)
+        locked = sign_in.locked_for(failures, now)
+        if locked is not None:
+            raise SignInRefused("locked", locked)
+        user = await users.by_email(context.store, email)
+        stored = user.password_hash if user is not None and user.disabled_at is None else None
+        right = await context.gate.passwords.matches(password, stored)
+        now = context.clock()
+        if not right or user is None:
+            user_id = None if user is None else user.id
+            await context.announce(*sign_in.failed(failures, email, now, address=address, user_id=user_id))
+            raise SignInRefused("wrong")
+        return await _open(context, connection, user.id, email, address, "password")
+
+
+async def by_link(context: HubContext, connection: HTTPConnection, link: str) -> SignedIn:
+    """With the secret of a one-time link. Used up by the first try that gets through; raises SignInRefused."""
+    address = _charged(context, connection)
+    shape = credentials.recognise(link.strip())
+    if shape is None or shape.kind != "link":
+        raise SignInRefused("link")
+    now = context.clock()
+    found = await sign_in_links.by_hash(context.store, shape.hash)
+    if found is None or found.used_at is not None or found.expires_at <= now:
+        raise SignInRefused("link")
+    user = await users.by_id(context.store, found.user_id)
+    if user is None or user.disabled_at is not None:
+        raise SignInRefused("link")
+    try:
+        used = changes.SignInLinkUsed(hash=shape.hash, at=now)
+        return await _open(context, connection, user.id, user.email, address, "link", used)
+    except Conflict as late:
+        raise SignInRefused("link") from late
+
+
+async def sign_out(context: HubContext, connection: HTTPConnection, principal: Principal) -> None:
+    """End the session the request came with; a token or a key cannot sign out (it is revoked instead)."""
+    carried = auth.carried_by(context.settings, connection)
+    if carried is None or principal.via not in ("session", "login"):
+        return
+    digest = credentials.hash_of(carried.text)
+    context.gate.became_true(
+        await context.announce(*sign_in.signed_out(principal.id, digest, context.clock()))
+    )
+
+
+async def _open(
+    context: HubContext, connection: HTTPConnection, user_id: int, email: str, address: str, by: str,
+    *more: changes.Change,
+) -> SignedIn:  # fmt: skip
+    secret, opened = sign_in.succeeded(
+        user_id, email, context.clock(), address=address, user_agent=connection.headers.get("user-agent"), by=by
+    )
+    await context.announce(*more, *opened)
+    return SignedIn(secret.text, user_id)
+
+
+def _charged(context: HubContext, connection: HTTPConnection) -> str:
+    address = auth.address_of(context, connection)
+    wait = context.gate.addresses.charge(address)
+    if wait is not None:
+        raise SignInRefused("slow_down", wait)
+    return address
