@@ -1,0 +1,1 @@
+"""What decides on the machine: values and `now` in, values out; no await, socket, clock or file."""

@@ -1,0 +1,87 @@
+"""How long to wait before the next attempt to connect; knows no socket and no clock.
+
+The client library's own loop retried 7,101 times in 10 s after an accepted-then-closed link and ends on 401 (stack.md),
+so the delays are ours: full jitter, a cap, and a memory that is only forgiven by a link that stayed up.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from protocol.errors import CloseCode
+
+CAP_S: Final = 60.0
+SLOW_CAP_S: Final = 300.0
+SLOW_LEAST_S: Final = 30.0
+"""A refused key or a takeover is not cured by haste; the other holder of the key needs time to be seen."""
+VERSION_LEAST_S: Final = 600.0
+RESET_AFTER_S: Final = 30.0
+"""Only a link that was live this long proves that the trouble is over."""
+MIN_SPACING_S: Final = 1.0
+"""No machine tries more than once a second, whatever the dice say (reliability.md, bar 6)."""
+REPLACED: Final = frozenset({int(CloseCode.REPLACED)})
+REFUSED: Final = frozenset({401, 403, 429, int(CloseCode.NOT_AUTHENTICATED), int(CloseCode.REVOKED)})
+
+
+class Kind(enum.Enum):
+    """Why a link ended, as far as the next delay cares."""
+
+    UNREACHABLE = "unreachable"
+    """No connection at all: refused, no route, name unknown, TLS failed, timed out before HTTP answered."""
+    UPGRADE_FAILED = "upgrade_failed"
+    """Something answered, but not as a WebSocket: the sign of a middlebox, and the reason for the HTTP fallback."""
+    REFUSED = "refused"
+    """The hub answered the upgrade with a status (`code`)."""
+    CLOSED = "closed"
+    """The link was up and ended (`code` is the close code, None when it just broke)."""
+    RESTARTING = "restarting"
+    """The hub said when to come back (`wait_s`)."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How one attempt ended. `live_s` is the time since `welcome` (0: it never came), `wait_s` what the hub asked for."""
+
+    kind: Kind
+    detail: str
+    code: int | None = None
+    live_s: float = 0.0
+    wait_s: float | None = None
+
+
+class RetryPolicy:
+    """`after(end, since_attempt_s)` gives the seconds to wait. `random` yields floats in [0, 1)."""
+
+    def __init__(self, base_s: float, random: Callable[[], float]) -> None:
+        self._base_s = base_s
+        self._random = random
+        self._failures = 0
+
+    def after(self, end: End, since_attempt_s: float) -> float:
+        """The delay before the next attempt; `since_attempt_s` is the age of the one that just ended."""
+        if end.live_s >= RESET_AFTER_S:
+            self._failures = 0
+        delay = self._delay(end)
+        self._failures += 1
+        return max(delay, MIN_SPACING_S - since_attempt_s, 0.0)
+
+    def _delay(self, end: End) -> float:
+        if end.kind is Kind.RESTARTING:
+            self._failures = 0
+            return min(end.wait_s or 0.0, SLOW_CAP_S)
+        if end.code == CloseCode.NO_COMMON_VERSION:
+            return self._between(VERSION_LEAST_S, 2 * VERSION_LEAST_S)
+        if end.code in REFUSED or end.code in REPLACED:
+            ceiling = min(2 * SLOW_LEAST_S * 2.0 ** min(self._failures, 10), SLOW_CAP_S)
+            return max(self._between(SLOW_LEAST_S, ceiling), min(end.wait_s or 0.0, SLOW_CAP_S))
+        ceiling = min(CAP_S, self._base_s * 2.0 ** min(self._failures, 10))
+        drawn = self._random() * ceiling
+        if end.wait_s is not None:  # Retry-After: never before it, and spread behind it
+            return min(end.wait_s, SLOW_CAP_S) + drawn
+        return drawn
+
+    def _between(self, least: float, most: float) -> float:
+        return least + self._random() * (most - least)

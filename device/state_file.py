@@ -1,0 +1,55 @@
+"""Small files that are either old or new, never half: written beside, flushed, renamed; checked when read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zlib
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` atomically and durably, readable by its owner only; raises OSError and then leaves the old one."""
+    beside = path.with_name(path.name + ".new")
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def write_value(path: Path, value: object) -> None:
+    """Replace `path` by the checked JSON of `value`."""
+    body = msgspec.json.encode(value)
+    write_bytes(path, b"%08x\n%s\n" % (zlib.crc32(body), body))
+
+
+def read_value(path: Path, kind: type[T]) -> T | None:
+    """The value in `path`; None when there is none, or it is damaged, or not a `kind`."""
+    try:
+        checksum, _, rest = path.read_bytes().partition(b"\n")
+        body = rest.removesuffix(b"\n")
+        return msgspec.json.decode(body, type=kind) if int(checksum, 16) == zlib.crc32(body) else None
+    except (OSError, ValueError, msgspec.DecodeError, RecursionError):
+        return None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names that were created, renamed or removed in `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
