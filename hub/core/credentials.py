@@ -1,8 +1,8 @@
 """Secrets as values: how a key, token, session or link is made, recognised and compared; and passwords.
 
-Every secret reads `rvmX_PUBLIC_SECRET`: the kind and 8 public characters find the row (`prefix`), only the SHA-256 of the
-whole is stored. That is enough for 190 random bits; only passwords, which people choose, get a slow hash. The functions
-on passwords take about 0.1 s and 64 MiB: callers run them in a thread, few at once. Knows no database and no request.
+Every secret reads `rvmX_PUBLIC_SECRET`: the kind and 8 public characters find the row (`prefix`), only the SHA-256 of
+the whole is stored. That is enough for 190 random bits; only passwords, which people choose, get a slow hash. The
+functions on passwords take about 0.1 s and 64 MiB: callers run them in a thread, few at once. Knows no database.
 """
 
 from __future__ import annotations

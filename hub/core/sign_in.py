@@ -1,5 +1,5 @@
-"""Signing in, decided: when an account is locked, how long a session lives, which passwords are refused, and the Changes
-that each outcome is made of. Takes values and `now`; knows no request, no database and no argon2.
+"""Signing in, decided: when an account is locked, how long a session lives, which passwords are refused, and the
+Changes that each outcome is made of. Takes values and `now`; knows no request, no database and no argon2.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ LINK_S: Final = 15 * 60.0
 MIN_PASSWORD: Final = 10
 MAX_PASSWORD: Final = 200
 _KNOWN: Final = frozenset({
-    "0123456789", "1234567890", "12345678910", "123456789a", "1q2w3e4r5t", "1qaz2wsx3edc", "admin12345", "admin123456",
-    "adminadmin", "administrator", "changeme123", "changemenow", "iloveyou123", "indonesia123", "jetsonorin", "letmein123",
-    "myrvm12345", "passw0rd123", "password01", "password1!", "password12", "password123", "password1234", "passwordpassword",
-    "qwerty12345", "qwerty123456", "qwertyuiop", "q1w2e3r4t5", "rahasia123", "reversevending", "sayang12345", "secret12345",
-    "welcome123", "welcome1234", "zaq12wsxcde",
+    "0123456789", "1234567890", "12345678910", "123456789a", "1q2w3e4r5t", "1qaz2wsx3edc", "admin12345",
+    "admin123456", "adminadmin", "administrator", "changeme123", "changemenow", "iloveyou123", "indonesia123",
+    "jetsonorin", "letmein123", "myrvm12345", "passw0rd123", "password01", "password1!", "password12",
+    "password123", "password1234", "passwordpassword", "qwerty12345", "qwerty123456", "qwertyuiop", "q1w2e3r4t5",
+    "rahasia123", "reversevending", "sayang12345", "secret12345", "welcome123", "welcome1234", "zaq12wsxcde",
 })  # fmt: skip
+"""Long enough, and still the first ones anybody tries; also every password that an example of ours might show."""
 
 
 class Failures(NamedTuple):
@@ -50,7 +51,9 @@ def locked_for(record: Failures | None, now: datetime) -> float | None:
     return (record.locked_until - now).total_seconds()
 
 
-def failed(record: Failures | None, email: str, now: datetime, *, address: str, user_id: int | None) -> list[changes.Change]:
+def failed(
+    record: Failures | None, email: str, now: datetime, *, address: str, user_id: int | None
+) -> list[changes.Change]:
     """One more failure, and the lock when it is the fifth. The event names the person only when there is one."""
     fresh = record is None or record.locked_until is not None or (now - record.last_at).total_seconds() > FORGET_S
     count = 1 if fresh or record is None else record.count + 1
@@ -110,7 +113,9 @@ def signed_out(user_id: int, digest: str, now: datetime) -> list[changes.Change]
     ]
 
 
-def make_link(user_id: int, now: datetime, lifetime_s: float = LINK_S) -> tuple[credentials.Secret, changes.SignInLinkMade]:
+def make_link(
+    user_id: int, now: datetime, lifetime_s: float = LINK_S
+) -> tuple[credentials.Secret, changes.SignInLinkMade]:
     """A single-use way in, for the first administrator and for somebody who lost the password."""
     secret = credentials.new_link()
     return secret, changes.SignInLinkMade(

@@ -1,7 +1,7 @@
 """Who is speaking: from a request or a socket's upgrade to a Principal. Used by the API, the pages and both sockets.
 
-An Authorization header decides alone: when it is there and wrong, a cookie beside it does not help. A cookie may only be
-a session; a Bearer text may be a machine's key, a user's token, or the session that a REST login answered.
+An Authorization header decides alone: when it is there and wrong, a cookie beside it does not help. A cookie may only
+be a session; a Bearer text may be a machine's key, a user's token, or the session that a REST login answered.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Credentials that were checked a moment ago, so that a request costs no look-up; bounded in number and in age.
 
-The age bounds how long a revocation made elsewhere (another hub, the command line) can go unnoticed; what this hub itself
+The age bounds how long a revocation made elsewhere (another hub, the command line) can go unnoticed; what this hub
 revokes is forgotten at once. Keys are hashes of secrets, never the secrets.
 """
 

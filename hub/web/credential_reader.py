@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 
 from db import errors as db_errors
 from db import sessions, tokens, users
-
 from hub.core import changes, sign_in
 from hub.core.access import Principal, Role, Via, machines_of
 from hub.core.credentials import Presented, same_hash
@@ -43,7 +42,7 @@ async def write_uses(context: HubContext) -> None:
 
 async def _session(context: HubContext, shape: Presented, now: datetime, address: str) -> Principal | None:
     generation = context.gate.known.generation
-    session = await sessions.by_hash(context.store, shape.hash)
+    session = await sessions.find_session(context.store, shape.hash)
     if session is None or session.expires_at <= now:
         return None
     principal = await _principal(context, session.user_id, "session", session.id)
@@ -58,7 +57,7 @@ async def _session(context: HubContext, shape: Presented, now: datetime, address
 
 async def _token(context: HubContext, shape: Presented, now: datetime, address: str) -> Principal | None:
     generation = context.gate.known.generation
-    token = await tokens.by_prefix(context.store, shape.prefix)
+    token = await tokens.find_token_by_prefix(context.store, shape.prefix)
     if token is None or not same_hash(shape.hash, token.hash) or token.revoked_at is not None:
         return None
     if token.expires_at is not None and token.expires_at <= now:
@@ -73,17 +72,16 @@ async def _token(context: HubContext, shape: Presented, now: datetime, address: 
 
 
 async def _principal(context: HubContext, user_id: int, via: Via, credential_id: int) -> Principal | None:
-    user = await users.by_id(context.store, user_id)
+    user = await users.find_user(context.store, user_id)
     if user is None or user.disabled_at is not None:
         return None
     role: Role = user.role  # type: ignore[assignment]
-    own = await users.machines_of(context.store, user_id) if role == "technician" else frozenset[int]()
     return Principal(
         kind="user",
         id=user.id,
         name=user.name,
         role=role,
-        machines=machines_of(role, own),
+        machines=machines_of(role, user.machines),
         via=via,
         credential_id=credential_id,
         language=user.language,

@@ -14,7 +14,7 @@ MAX_WAITING: Final = 50
 """About three seconds of work; whoever comes then is told to come later instead of being kept waiting."""
 
 
-class TooBusy(Exception):
+class TooBusy(Exception):  # noqa: N818 - a state, not a fault
     """More passwords to check than can be checked soon."""
 
 

@@ -42,8 +42,8 @@ Say = Callable[[Text], str]
 """Puts a Text into the words of one language."""
 
 
-class Problem(Exception):
-    """Why a request is refused. `kind` is one of STATUS_OF; `errors` names each wrong member and what would be right."""
+class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
+    """Why a request is refused. `kind` is one of STATUS_OF; `errors` names each wrong member and what is right."""
 
     def __init__(
         self,

@@ -42,6 +42,11 @@ async def read(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
     return bytes(body)
 
 
+def _too_large(limit: int) -> Problem:
+    # The rest of the body is not read, so the connection cannot carry another request.
+    return Problem("too-large", Text("too_large", {"most": limit}), headers={"Connection": "close"})
+
+
 def require_json(request: Request) -> None:
     """415 unless the body is announced as JSON in UTF-8."""
     media, _, parameters = request.headers.get("content-type", "").partition(";")
@@ -79,9 +84,9 @@ def _with_wild_numbers(body: bytes) -> Any:
     try:
         value = json.loads(body.decode(), parse_constant=str, parse_float=finite, parse_int=whole)
         json.dumps(value, ensure_ascii=False).encode()  # halves of surrogate pairs are no text
-        return value
     except (ValueError, RecursionError):
         return None
+    return value
 
 
 def _shallow(value: Any, depth: int = 0) -> bool:

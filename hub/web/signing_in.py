@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from db import sign_in_links, sign_ins, users
-from db.errors import Conflict
 from starlette.requests import HTTPConnection
 
+from db import sign_ins, users
+from db.errors import Conflict
 from hub.core import changes, credentials, sign_in
 from hub.core.access import Principal
 from hub.web import auth
@@ -21,7 +21,7 @@ class SignedIn(NamedTuple):
     user_id: int
 
 
-class SignInRefused(Exception):
+class SignInRefused(Exception):  # noqa: N818 - an answer, not a fault
     """`code`: wrong (no hint which of the two), locked, slow_down, link (used, expired or never made)."""
 
     def __init__(self, code: str, retry_after: float | None = None) -> None:
@@ -31,17 +31,17 @@ class SignInRefused(Exception):
 
 
 async def by_password(context: HubContext, connection: HTTPConnection, email: str, password: str) -> SignedIn:
-    """Raises SignInRefused; hub.web.passwords.TooBusy; db.errors.Unavailable. Takes as long for an address nobody has."""
+    """Raises SignInRefused, TooBusy, db.errors.Unavailable. Takes as long for an address nobody has."""
     email = sign_in.normal_email(email)
     address = _charged(context, connection)
     async with context.gate.one_try_at_a_time(email):
         now = context.clock()
-        record = await sign_ins.failures(context.store, email)
+        record = await sign_ins.find_failures(context.store, email)
         failures = None if record is None else sign_in.Failures(record.failures, record.last_at, record.locked_until)
         locked = sign_in.locked_for(failures, now)
         if locked is not None:
             raise SignInRefused("locked", locked)
-        user = await users.by_email(context.store, email)
+        user = await users.find_user_by_email(context.store, email)
         stored = user.password_hash if user is not None and user.disabled_at is None else None
         right = await context.gate.passwords.matches(password, stored)
         now = context.clock()
@@ -59,10 +59,10 @@ async def by_link(context: HubContext, connection: HTTPConnection, link: str) ->
     if shape is None or shape.kind != "link":
         raise SignInRefused("link")
     now = context.clock()
-    found = await sign_in_links.by_hash(context.store, shape.hash)
+    found = await sign_ins.find_link(context.store, shape.hash)
     if found is None or found.used_at is not None or found.expires_at <= now:
         raise SignInRefused("link")
-    user = await users.by_id(context.store, found.user_id)
+    user = await users.find_user(context.store, found.user_id)
     if user is None or user.disabled_at is not None:
         raise SignInRefused("link")
     try:
@@ -78,9 +78,7 @@ async def sign_out(context: HubContext, connection: HTTPConnection, principal: P
     if carried is None or principal.via not in ("session", "login"):
         return
     digest = credentials.hash_of(carried.text)
-    context.gate.became_true(
-        await context.announce(*sign_in.signed_out(principal.id, digest, context.clock()))
-    )
+    context.gate.became_true(await context.announce(*sign_in.signed_out(principal.id, digest, context.clock())))
 
 
 async def _open(

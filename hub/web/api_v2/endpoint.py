@@ -79,9 +79,7 @@ async def _run(context: HubContext, request: Request, operation: Operation) -> R
         return respond(_problem(error, operation), sayer(language_of(request, principal)))
 
 
-async def _prepare(
-    context: HubContext, request: Request, operation: Operation, principal: Principal | None
-) -> Call:
+async def _prepare(context: HubContext, request: Request, operation: Operation, principal: Principal | None) -> Call:
     call = Call(
         context=context,
         request=request,

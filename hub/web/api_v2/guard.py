@@ -1,4 +1,4 @@
-"""May this request happen at all: credential, guessing rate, origin of a cookie's change, role, and the machine it names.
+"""May this request happen at all: credential, guessing rate, origin of a cookie's change, role, the machine it names.
 
 In that order, before a byte of the body is read. Answers what the caller may not know as if it did not exist.
 """

@@ -68,8 +68,8 @@ Handler = Callable[[Call], Awaitable[Answer]]
 
 @dataclass(frozen=True)
 class Operation:
-    """`path` is below /api; a path with `{id}` under /v2/rvms names a machine. `action` None: anyone. `answers` gives the
-    type of `data` for each success status. `refusals` are statuses beside those every guarded operation can answer."""
+    """`path` is below /api; a path with `{id}` under /v2/rvms names a machine. `action` None: anyone. `answers` gives
+    the type of `data` for each success status. `refusals` are statuses beside those any such operation can answer."""
 
     name: str
     method: str
