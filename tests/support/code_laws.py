@@ -1,0 +1,177 @@
+"""How the code itself is built: purity, sizes, names, boundaries, languages. Each law yields a sentence for every place
+that breaks it. Exceptions are listed here by name, each with its reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.support.house import House, Module
+
+PURE = ("protocol", "hub.core", "device.core")
+WAITING_PACKAGES = (
+    "asyncio",
+    "anyio",
+    "socket",
+    "select",
+    "selectors",
+    "threading",
+    "subprocess",
+    "httpx",
+    "websockets",
+)
+CLOCKS = re.compile(
+    r"(time\.(time|time_ns|monotonic|monotonic_ns|perf_counter|sleep)|datetime\.(now|utcnow|today)|date\.today)$"
+)
+DRAWERS = re.compile(r"(^|_)(utils?|helpers?|common|misc)$")
+MAX_FILE = 300
+MAX_FUNCTION = 60
+
+BROAD_EXCEPT: dict[str, str] = {}
+"""`module:function` that may catch Exception, with the boundary it is."""
+TASK_KEEPERS: dict[str, str] = {}
+"""`module` that may start tasks outside of a task group, with who holds them."""
+EXITS = ("hub.cli", "device.cli", "certs.__main__")
+
+PURE_LAW = (
+    "what decides takes values and `now`: no await, socket, thread or clock in protocol/, hub/core and device/core"
+)
+DRAWER_LAW = "no utils, helpers or common: a function without a home is a missing noun"
+SIZE_LAW = f"files up to {MAX_FILE} lines, functions up to {MAX_FUNCTION}"
+DOCSTRING_LAW = "every module says its one job in a docstring"
+TASK_LAW = "no bare create_task: a task belongs to a task group, or somebody named holds it"
+EXCEPT_LAW = (
+    "`except Exception` only at the named boundaries (link, command handler, request, and the loops that must go on)"
+)
+ASSERT_LAW = "no assert in the product: it vanishes under python -O, and with it whatever it guarded"
+EXIT_LAW = "only the doors end the process"
+TEXT_LAW = "every text in English and in Bahasa Indonesia, with the same places for values"
+
+
+def purity(house: House) -> Iterator[str]:
+    for module in house.product():
+        if not module.within(*PURE):
+            continue
+        for imported in module.imports:
+            if imported.name.partition(".")[0] in WAITING_PACKAGES:
+                yield f"{module.shown}:{imported.line} imports {imported.name}; the law: {PURE_LAW}"
+        for node in ast.walk(module.tree):
+            if isinstance(node, (ast.Await, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith)):
+                yield f"{module.shown}:{node.lineno} awaits; the law: {PURE_LAW}"
+            if isinstance(node, ast.Call) and CLOCKS.search(ast.unparse(node.func)):
+                yield f"{module.shown}:{node.lineno} looks at a clock ({ast.unparse(node.func)}); the law: {PURE_LAW}"
+
+
+def drawers(house: House) -> Iterator[str]:
+    for module in house.modules.values():
+        if any(DRAWERS.search(part) for part in module.name.split(".")):
+            yield f"{module.shown}; the law: {DRAWER_LAW}"
+
+
+def sizes(house: House) -> Iterator[str]:
+    for module in house.modules.values():
+        if module.lines > MAX_FILE:
+            yield f"{module.shown} has {module.lines} lines; the law: {SIZE_LAW}"
+        for name, function in module.functions():
+            length = (function.end_lineno or function.lineno) - function.lineno + 1
+            if length > MAX_FUNCTION:
+                yield f"{module.shown}:{function.lineno} {name} has {length} lines; the law: {SIZE_LAW}"
+    for path in sorted((house.root / "dashboard" / "static" / "js").rglob("*.js")):
+        length = len(path.read_text(encoding="utf-8").splitlines())
+        if length > MAX_FILE:
+            yield f"{path.relative_to(house.root)} has {length} lines; the law: {SIZE_LAW}"
+
+
+def docstrings(house: House) -> Iterator[str]:
+    for module in house.modules.values():
+        empty_package = module.path.name == "__init__.py" and not module.tree.body
+        if not empty_package and not ast.get_docstring(module.tree):
+            yield f"{module.shown}; the law: {DOCSTRING_LAW}"
+
+
+def tasks(house: House) -> Iterator[str]:
+    for module in house.product():
+        thrown_away = {id(node.value) for node in ast.walk(module.tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(module.tree):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func).rpartition(".")[2]
+            if called not in ("create_task", "ensure_future"):
+                continue
+            if id(node) in thrown_away or module.name not in TASK_KEEPERS:
+                yield f"{module.shown}:{node.lineno} {ast.unparse(node.func)}; the law: {TASK_LAW}"
+
+
+def broad_excepts(house: House) -> Iterator[str]:
+    for module in house.product():
+        for owner, handler in broad_handlers(module):
+            if f"{module.name}:{owner}" not in BROAD_EXCEPT:
+                yield f"{module.shown}:{handler.lineno} in {owner or 'the module'}; the law: {EXCEPT_LAW}"
+
+
+def broad_handlers(module: Module) -> Iterator[tuple[str, ast.ExceptHandler]]:
+    """Handlers that catch everything, each with the innermost function it stands in."""
+    spans = [(f.lineno, f.end_lineno or f.lineno, name) for name, f in module.functions()]
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.ExceptHandler):
+            continue
+        caught = [node.type] if not isinstance(node.type, ast.Tuple) else list(node.type.elts)
+        if any(kind is None or ast.unparse(kind) in ("Exception", "BaseException") for kind in caught):
+            around = [span for span in spans if span[0] <= node.lineno <= span[1]]
+            yield max(around, default=(0, 0, ""))[2], node
+
+
+def asserts(house: House) -> Iterator[str]:
+    for module in house.product():
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Assert):
+                yield f"{module.shown}:{node.lineno}; the law: {ASSERT_LAW}"
+
+
+def exits(house: House) -> Iterator[str]:
+    for module in house.product():
+        if module.within(*EXITS):
+            continue
+        for node in ast.walk(module.tree):
+            ends = isinstance(node, ast.Call) and ast.unparse(node.func) in ("sys.exit", "os._exit", "exit", "quit")
+            raised = node.exc if isinstance(node, ast.Raise) else None
+            if ends or (raised is not None and ast.unparse(raised).startswith("SystemExit")):
+                yield f"{module.shown}:{getattr(node, 'lineno', 0)}; the law: {EXIT_LAW}"
+
+
+def texts(house: House) -> Iterator[str]:
+    for english in sorted(house.root.glob("*/**/*en.json")):
+        if "node_modules" in english.parts or not re.fullmatch(r"(.*[_.-])?en", english.stem):
+            continue
+        other = english.with_name(english.stem[:-2] + "id.json")
+        left, right = (_texts(path) for path in (english, other))
+        for key in sorted(left.keys() ^ right.keys()):
+            missing = other if key in left else english
+            yield f"{missing.relative_to(house.root)} lacks {key}; the law: {TEXT_LAW}"
+        for key in sorted(left.keys() & right.keys()):
+            if _places(left[key]) != _places(right[key]):
+                yield f"{other.relative_to(house.root)} has other places for values in {key}; the law: {TEXT_LAW}"
+
+
+def _texts(path: Path) -> dict[str, str]:
+    """Dotted key to text; a missing file has none."""
+    return dict(_flat(json.loads(path.read_text(encoding="utf-8")), "")) if path.exists() else {}
+
+
+def _flat(value: object, prefix: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, str(value)
+
+
+def _places(text: str) -> set[str]:
+    return set(re.findall(r"\{[^{}]*\}", text))
+
+
+LAWS = (purity, drawers, sizes, docstrings, tasks, broad_excepts, asserts, exits, texts)

@@ -1,0 +1,112 @@
+"""The project's own source, read for the architecture test: modules, imports, functions. Never runs it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+PRODUCT = ("protocol", "db", "certs", "dashboard", "device", "hub")
+DOORS = ("bootstrap", "run_hub", "run_device", "run_tests")
+AROUND = ("bench", "tests")
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class Import(NamedTuple):
+    """One imported module of ours or of others; `name` is as precise as the tree allows (`hub.core.changes`)."""
+
+    name: str
+    line: int
+
+
+class Module(NamedTuple):
+    """One file. `name` is dotted from the root, a package's `__init__` has the package's name."""
+
+    name: str
+    path: Path
+    shown: str
+    tree: ast.Module
+    lines: int
+    imports: tuple[Import, ...]
+
+    @property
+    def room(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def is_product(self) -> bool:
+        return self.room in PRODUCT
+
+    def within(self, *packages: str) -> bool:
+        return any(self.name == package or self.name.startswith(package + ".") for package in packages)
+
+    def functions(self) -> Iterator[tuple[str, Function]]:
+        """Every function with its dotted name inside the module (`Announcer.see`)."""
+        yield from _functions(self.tree, "")
+
+
+class House(NamedTuple):
+    """The whole tree."""
+
+    root: Path
+    modules: dict[str, Module]
+
+    def __repr__(self) -> str:
+        return f"the house in {self.root}"
+
+    def product(self) -> Iterator[Module]:
+        return (module for module in self.modules.values() if module.is_product)
+
+
+def read_house(root: Path) -> House:
+    """Parse everything of ours below `root`."""
+    paths = [root / f"{door}.py" for door in DOORS if (root / f"{door}.py").exists()]
+    for room in PRODUCT + AROUND:
+        paths += sorted((root / room).rglob("*.py"))
+    names = {_dotted(path, root): path for path in paths}
+    return House(root, {name: _read(name, path, root, frozenset(names)) for name, path in names.items()})
+
+
+def _dotted(path: Path, root: Path) -> str:
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _read(name: str, path: Path, root: Path, known: frozenset[str]) -> Module:
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text, filename=str(path))
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    imports = tuple(_imports(tree, package, known))
+    return Module(name, path, str(path.relative_to(root)), tree, len(text.splitlines()), imports)
+
+
+def _imports(tree: ast.Module, package: str, known: frozenset[str]) -> Iterator[Import]:
+    """Also those inside functions and behind TYPE_CHECKING: what is hidden is still imported."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(alias.name, node.lineno)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, *([base] if base else [])])
+            for alias in node.names:
+                precise = f"{base}.{alias.name}"
+                yield Import(precise if precise in known else base, node.lineno)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("importlib.import_module", "__import__"):
+            first = node.args[0] if node.args else None
+            yield Import(str(first.value) if isinstance(first, ast.Constant) else "a computed name", node.lineno)
+
+
+def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, Function]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield prefix + child.name, child
+            yield from _functions(child, f"{prefix}{child.name}.")
+        elif isinstance(child, ast.ClassDef):
+            yield from _functions(child, f"{prefix}{child.name}.")
+        elif not isinstance(child, ast.expr):
+            yield from _functions(child, prefix)
