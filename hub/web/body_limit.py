@@ -1,0 +1,55 @@
+"""No request body is larger than we agreed to: refused by its announced length, or cut off while it arrives.
+
+The last net under every route; the API has its own, tighter limit and says it in its own words.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY_BYTES: Final = 1024 * 1024
+
+
+class BodyLimit:
+    """413 beyond `limit` bytes; what was not read is not read, the connection closes."""
+
+    def __init__(self, app: ASGIApp, *, limit: int = MAX_BODY_BYTES) -> None:
+        self.app = app
+        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        announced = dict(scope["headers"]).get(b"content-length", b"")
+        if announced.isdigit() and int(announced[:20]) > self.limit:
+            await self._refusal()(scope, receive, send)
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            if message["type"] == "http.request":
+                received += len(message.get("body", b""))
+                if received > self.limit:
+                    raise self._too_large()
+            return message
+
+        await self.app(scope, counted, send)
+
+    def _sentence(self) -> str:
+        return f"A request may carry {self.limit} bytes."
+
+    def _too_large(self) -> HTTPException:
+        return HTTPException(413, self._sentence(), headers={"Connection": "close"})
+
+    def _refusal(self) -> JSONResponse:
+        text = self._sentence()
+        problem = {"success": False, "message": text, "type": "about:blank", "title": "Content Too Large",
+                   "status": 413, "detail": text}  # fmt: skip
+        return JSONResponse(problem, 413, {"Connection": "close"}, media_type="application/problem+json")

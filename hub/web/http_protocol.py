@@ -1,0 +1,114 @@
+"""The HTTP connection under every request: uvicorn's h11 protocol with deadlines and bounds of ours.
+
+What is added: a header must be complete in time however it is dripped; connections that have asked nothing yet are
+bounded (the oldest makes room), so that idle sockets never keep anybody from signing in; a peer that does not read its
+answer is torn down. Knows no route.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import Any, Final, cast
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from hub.web.patient_transport import PatientTransport
+
+HEADER_TIMEOUT_S: Final = 8.0
+"""From the connection, or from the first byte of a further request, to the end of its header (bar: 10 s)."""
+MAX_HEADER_BYTES: Final = 64 * 1024
+MAX_SILENT: Final = 1000
+"""Connections that have not sent one whole header yet. A request is whole within milliseconds, so the oldest of a
+thousand is nobody's."""
+
+
+class HubServerState(ServerState):
+    """What the connections of one server share: uvicorn's own, and who has not asked anything yet (oldest first)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.silent: OrderedDict[HttpProtocol, None] = OrderedDict()
+
+
+class HttpProtocol(H11Protocol):
+    """One per connection; after an upgrade a WebSocketProtocol takes the transport over."""
+
+    server_state: HubServerState
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._upgraded = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._patience = PatientTransport(cast(asyncio.Transport, transport), self.loop)
+        super().connection_made(cast(asyncio.Transport, self._patience))
+        silent = self.server_state.silent
+        silent[self] = None
+        if len(silent) > MAX_SILENT:
+            oldest, _ = silent.popitem(last=False)
+            oldest.transport.abort()
+        self._expect_header()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._header_complete()
+        super().connection_lost(exc)
+        self._patience.lost()
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            self._patience.discard(len(data))
+            return
+        super().data_received(data)
+        if self._upgraded or self.conn.their_state is not h11.IDLE:
+            self._header_complete()
+        else:
+            self._expect_header()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        self._upgraded = True
+        self._header_complete()
+        super().handle_websocket_upgrade(event)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._patience.writing_paused()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._patience.writing_resumed()
+
+    def shutdown(self) -> None:
+        try:
+            super().shutdown()
+        except h11.LocalProtocolError:
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            # An answer is already on its way: nothing can be said in the middle of it.
+            self.transport.close()
+
+    def _expect_header(self) -> None:
+        if self._header_timer is None:
+            self._header_timer = self.loop.call_later(HEADER_TIMEOUT_S, self._header_too_slow)
+
+    def _header_complete(self) -> None:
+        self.server_state.silent.pop(self, None)
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _header_too_slow(self) -> None:
+        self._header_timer = None
+        self.server_state.silent.pop(self, None)
+        if not self.transport.is_closing():
+            self.transport.write(
+                b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )  # fmt: skip
+            self.transport.close()

@@ -1,0 +1,126 @@
+"""A transport that does not wait for ever: for a peer that stopped reading, or that keeps a closed connection open.
+
+`close()` of asyncio waits until everything was written, which a frozen peer never allows, and drops what the peer is
+still sending, which resets the connection before the peer has read our last words. Here close() says end of file, lets
+the peer finish for a moment, and gives up when nothing moves. Knows no protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+STALLED_S: Final = 20.0
+"""A peer that reads nothing at all for so long, while we have something to write, is gone (bar: within 30 s)."""
+CLOSING_STALLED_S: Final = 5.0
+LINGER_S: Final = 2.0
+"""After our last byte: how long the peer may take to close its side."""
+MAX_DISCARDED: Final = 1024 * 1024
+"""Bytes of a peer that goes on talking after we closed."""
+TICK_S: Final = 1.0
+
+
+class PatientTransport:
+    """Stands in front of an asyncio.Transport; the protocol reports `writing_paused`, `writing_resumed`, `lost`."""
+
+    __slots__ = ("_closing", "_discarded", "_inner", "_left", "_loop", "_moved_at", "_paused", "_timer")
+
+    def __init__(self, inner: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._inner = inner
+        self._loop = loop
+        self._paused = False
+        self._closing = False
+        self._discarded = 0
+        self._left = 0
+        self._moved_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    # --- what a protocol uses of a transport ------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        if not self._closing:
+            self._inner.write(data)
+
+    def is_closing(self) -> bool:
+        return self._closing or self._inner.is_closing()
+
+    def close(self) -> None:
+        """No more from us; returns at once. The socket is gone when the peer has closed too, or has stopped moving."""
+        if self.is_closing():
+            return
+        self._closing = True
+        if self._inner.can_write_eof():
+            self._inner.write_eof()
+            self._inner.resume_reading()
+        else:
+            self._inner.close()
+        self._watch()
+
+    def abort(self) -> None:
+        self._closing = True
+        self._inner.abort()
+
+    def pause_reading(self) -> None:
+        if not self.is_closing():
+            self._inner.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self.is_closing():
+            self._inner.resume_reading()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._inner.get_extra_info(name, default)
+
+    def get_write_buffer_size(self) -> int:
+        return self._inner.get_write_buffer_size()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._inner.set_protocol(protocol)
+
+    # --- what the protocol reports ----------------------------------------------------------------------------------
+
+    def writing_paused(self) -> None:
+        self._paused = True
+        self._watch()
+
+    def writing_resumed(self) -> None:
+        self._paused = False
+
+    def discard(self, size: int) -> None:
+        """The peer sent `size` bytes after we closed."""
+        self._discarded += size
+        if self._discarded > MAX_DISCARDED:
+            self.abort()
+
+    def lost(self) -> None:
+        self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # --- patience ---------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        self._left = self._inner.get_write_buffer_size()
+        self._moved_at = self._loop.time()
+        if self._timer is None:
+            self._timer = self._loop.call_later(TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        if not (self._paused or self._closing):
+            return
+        left, now = self._inner.get_write_buffer_size(), self._loop.time()
+        if left < self._left:
+            self._moved_at = now
+        # While paused nobody adds to the buffer but keepalive, so that a peer who reads makes it shrink.
+        self._left = left
+        if now - self._moved_at >= self._patience(left):
+            self.abort()
+            return
+        self._timer = self._loop.call_later(TICK_S, self._tick)
+
+    def _patience(self, left: int) -> float:
+        if not self._closing:
+            return STALLED_S
+        return CLOSING_STALLED_S if left else LINGER_S

@@ -1,0 +1,218 @@
+"""The WebSocket connection under every socket of ours: uvicorn's sans-I/O protocol with its traps closed.
+
+What is added: a dead or frozen peer is torn down, never waited for; what a peer may make us keep or do is bounded
+(unread messages, fragments, control frames); nothing is read before the application accepted; wrong bytes end in the
+right close code and never in a traceback. Knows nothing of machines and browsers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
+from websockets.frames import Frame
+from websockets.http11 import Request
+
+from hub.web.patient_transport import PatientTransport
+
+SLICE: Final = 4096
+"""Bytes parsed before the caps are looked at again: 4 KiB hold 680 empty frames."""
+MAX_UNREAD_BYTES: Final = 128 * 1024
+MAX_UNREAD_MESSAGES: Final = 64
+"""Beyond either the socket is not read until the application has caught up; the peer's sending stops by itself."""
+MAX_FRAGMENTS: Final = 512
+"""Of one message. 64 KiB in fragments of 128 bytes; a million empty ones are an attack."""
+MAX_CONTROL_FRAMES_PER_S: Final = 50
+CLOSE_TIMEOUT_S: Final = 5.0
+"""How long a peer may take to answer our close frame."""
+POLICY_VIOLATION: Final = 1008
+INVALID_TEXT: Final = 1007
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """One per connection, made by the HTTP protocol at the upgrade."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.close_timeout = CLOSE_TIMEOUT_S
+        self._unparsed = b""
+        self._unread_bytes = 0
+        self._fragments = 0
+        self._controls = 0
+        self._controls_since = 0.0
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport | PatientTransport) -> None:
+        if not isinstance(transport, PatientTransport):
+            transport = PatientTransport(cast(asyncio.Transport, transport), self.loop)
+        self._patience = transport
+        super().connection_made(cast(asyncio.BaseTransport, transport))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unparsed = b""
+        super().connection_lost(exc)
+        self._patience.lost()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._patience.writing_paused()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._patience.writing_resumed()
+
+    def shutdown(self) -> None:
+        """The hub ends. A connection whose own end is under way has nothing left to be told."""
+        try:
+            super().shutdown()
+        except InvalidState:
+            self.transport.close()
+
+    def keepalive_timeout(self) -> None:
+        if self.read_paused:
+            # We are the ones who do not read: the answer may be waiting unread, so its absence proves nothing. A peer
+            # that is really gone is noticed by the kernel (TCP_USER_TIMEOUT) or as soon as we read again.
+            self.pong_timer = None
+            self.pending_ping_payload = None
+            self.schedule_ping()
+            return
+        super().keepalive_timeout()
+        self.transport.abort()
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            self._patience.discard(len(data))
+        elif self.read_paused:
+            self._unparsed += data
+        elif len(data) <= SLICE:
+            self._parse(data)
+        else:
+            self._unparsed = data
+            self._parse_unparsed()
+
+    def _parse_unparsed(self) -> None:
+        """Parse what arrived, slice by slice, until the application has enough to read."""
+        data, self._unparsed, at = self._unparsed, b"", 0
+        while at < len(data) and not self.transport.is_closing():
+            if self.read_paused:
+                self._unparsed = data[at:]
+                return
+            self._parse(data[at : at + SLICE])
+            at += SLICE
+
+    def _parse(self, data: bytes) -> None:
+        self.conn.receive_data(data)
+        self.handle_events()
+        if not self.handshake_initiated:
+            self._refuse_handshake()
+        elif self.conn.parser_exc is not None and not self.close_sent:
+            self.handle_parser_exception()
+
+    def _refuse_handshake(self) -> None:
+        """The request was HTTP, but no WebSocket upgrade can be made of it (a wrong method, too many headers)."""
+        if self.conn.handshake_exc is None:
+            return
+        output = b"".join(self.conn.data_to_send())
+        if not output:
+            output = self.conn.reject(HTTPStatus.BAD_REQUEST, "This is not a WebSocket handshake.\n").serialize()
+        self.handshake_complete = True
+        self.close_sent = True
+        self.transport.write(output)
+        self.transport.close()
+
+    def handle_connect(self, event: Request) -> None:
+        # A peer that speaks before it was let in is not heard: parsing its frames now would answer them before the
+        # handshake.
+        self.read_paused = True
+        self.transport.pause_reading()
+        super().handle_connect(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        self._fragments += 1
+        if self._fragments > MAX_FRAGMENTS:
+            self._refuse(POLICY_VIOLATION, "too many fragments")
+            return
+        super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        if self._control_allowed():
+            super().handle_ping()
+
+    def handle_pong(self, event: Frame) -> None:
+        if self._control_allowed():
+            super().handle_pong(event)
+
+    def _control_allowed(self) -> bool:
+        now = self.loop.time()
+        if now - self._controls_since >= 1.0:
+            self._controls_since, self._controls = now, 0
+        self._controls += 1
+        if self._controls > MAX_CONTROL_FRAMES_PER_S:
+            self._refuse(POLICY_VIOLATION, "too many control frames")
+            return False
+        return True
+
+    def _refuse(self, code: int, reason: str) -> None:
+        if not self.close_sent and not self.transport.is_closing():
+            self.frames = []
+            self.conn.fail(code, reason)
+            self.handle_parser_exception()
+
+    def send_receive_event_to_app(self) -> None:
+        data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        self.frames = []
+        self._fragments = 0
+        if self.close_sent:
+            return
+        message: ASGIReceiveEvent
+        if self.curr_msg_data_type == "text":
+            try:
+                message = {"type": "websocket.receive", "text": data.decode()}
+            except UnicodeDecodeError:
+                self._refuse(INVALID_TEXT, "not UTF-8")
+                return
+        else:
+            message = {"type": "websocket.receive", "bytes": bytes(data)}
+        self.queue.put_nowait(message)
+        self._unread_bytes += len(data)
+        too_many = self._unread_bytes > MAX_UNREAD_BYTES or self.queue.qsize() >= MAX_UNREAD_MESSAGES
+        if too_many and not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    # --- the application's side -------------------------------------------------------------------------------------
+
+    async def receive(self) -> ASGIReceiveEvent:
+        queue = self.queue
+        if self.read_paused and queue.empty() and self.handshake_complete:
+            self._read_on()
+            await asyncio.sleep(0)
+        message = queue.get_nowait() if not queue.empty() else await queue.get()
+        if queue.empty():
+            self._unread_bytes = 0
+        return message
+
+    def _read_on(self) -> None:
+        self.read_paused = False
+        self._unread_bytes = 0
+        self._parse_unparsed()
+        if not self.read_paused:
+            self.transport.resume_reading()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "websocket.close":
+            # A farewell does not wait behind a full buffer: it is the last thing, and the close has its own patience.
+            self.writable.set()
+        await super().send(message)
+        if message["type"] == "websocket.accept" and self.handshake_complete:
+            self._read_on()
+        elif message["type"] == "websocket.close":
+            # The peer's answer to our close may stand behind what was not read yet.
+            self._parse_unparsed()
