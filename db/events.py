@@ -56,7 +56,16 @@ def insert_event(
 
 
 def insert_machine_event(
-    *, at: datetime, code: str, actor: str, rvm_id: int, params: Mapping[str, Any], boot_id: str, seq: int
+    *,
+    at: datetime,
+    code: str,
+    actor: str,
+    rvm_id: int,
+    params: Mapping[str, Any],
+    boot_id: str,
+    seq: int,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
 ) -> Write:
     """What a machine reported under (boot_id, seq). Returns its `id`, or no row when it was reported before."""
     values = {
@@ -65,6 +74,8 @@ def insert_machine_event(
         "actor": actor,
         "rvm_id": rvm_id,
         "params": params,
+        "before": before,
+        "after": after,
         "boot_id": boot_id,
         "seq": seq,
     }

@@ -126,13 +126,13 @@ class Fleet:
         machine.agent_version = change.agent_version
         machine.boot_id = change.boot_id
         machine.capabilities = change.capabilities
-        machine.hardware = change.hardware if change.hardware is not None else machine.hardware
+        machine.hardware = change.hardware
         machine.timezone = change.timezone or machine.timezone
         machine.config_version = change.config_version
         machine.clock_offset_s = change.clock_offset_s
         machine.last_ip = change.ip
         machine.last_seen_at = change.at
-        machine.simulated = change.simulated or machine.simulated
+        machine.simulated = change.simulated
         machine.farewell = None
         boot = machine.boots.setdefault(change.boot_id, Boot(change.boot_id))
         if change.boot is not None:

@@ -8,7 +8,7 @@ from hub.core.machine import HealthReason
 from protocol.messages import Sample
 
 CRITICAL_ABOVE = 10.0
-"""A reading this far beyond its warning limit is critical (capped below 100 % by nothing: 100 % of disk is critical)."""
+"""A reading this far beyond its warning limit is critical."""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,8 @@ class Boot:
 @dataclass(slots=True)
 class Machine:
     """The row of `reverse_vending_machines` under its column names (`api_key` is `api_key_hash` here), then what the
-    hub observes. `last_heard`, `interval_since` and the like are monotonic seconds; instants are aware UTC."""
+    hub observes. `last_heard`, `unlinked_at`, `interval_since`, `quiet_until` are monotonic seconds, instants aware
+    UTC; `told` is the connection that the last event told of."""
 
     id: int
     device_id: str
@@ -76,6 +77,9 @@ class Machine:
     last_heard: float = 0.0
     last_gap: float = 0.0
     unlinked_at: float | None = None
+    grace: float = 10.0
+    told: str = "never"
+    quiet_until: float = 0.0
     interval: float = 300.0
     interval_since: float = 0.0
 

@@ -1,8 +1,8 @@
 """The one door out: Changes are committed, then true in the fleet, then shown. Nothing else writes or shows them.
 
 All Changes pass one group commit, so they become true in the order in which they were committed. What only has to be
-seen (samples, the connection) does not wait for the database; what must be kept and is not urgent (a command's progress)
-is shown at once and recorded with the next commit.
+seen (samples, the connection) does not wait for the database; what must be kept and is not urgent (a command's
+progress) is shown at once and recorded with the next commit.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from db.errors import StoreError
-
 from hub.core.changes import Change, SampleSeen, SamplesKept
 from hub.core.fleet import Fleet, Touched
 from hub.core.health import Limits, judge

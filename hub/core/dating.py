@@ -1,0 +1,92 @@
+"""When was it? A machine's timestamp as an instant of the hub's calendar (requirements.md, Time).
+
+RFC 3339 text, or Unix seconds (milliseconds when too large for seconds). A naive text is read in the machine's zone.
+Ahead of the hub by more than ten minutes: clamped to the hub's clock. Before 2000: not a time, except 1970, which is a
+clock that was never set; its sample is dated with the hub's clock.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from protocol.limits import MAX_CLOCK_AHEAD_S
+
+UTC: Final = timezone.utc
+AHEAD: Final = timedelta(seconds=MAX_CLOCK_AHEAD_S)
+OLDEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+MILLISECONDS_FROM: Final = 1e11
+"""A Unix time above this is in milliseconds: as seconds it would be the year 5138."""
+_FRACTION = re.compile(r"[.,](\d+)")
+
+
+class Dated(NamedTuple):
+    """`clamped`: the machine's clock could not be right, and the hub's was taken."""
+
+    at: datetime
+    clamped: bool
+
+
+class UndatableError(ValueError):
+    """The timestamp names no instant that could be meant."""
+
+
+def date(stamp: str | float, now: datetime, zone: str | None, fallback: str) -> Dated:
+    """`zone` is the machine's own zone name, if known; `fallback` the one to use else. Raises UndatableError."""
+    at = read(stamp, zone, fallback)
+    if at > now:
+        return Dated(now, True) if at - now > AHEAD else Dated(at, False)
+    if at < OLDEST:
+        if at.year in (1969, 1970):
+            return Dated(now, True)
+        raise UndatableError("before the year 2000")
+    return Dated(at, False)
+
+
+def read(stamp: str | float, zone: str | None, fallback: str) -> datetime:
+    """The instant as it was said, however wrong that clock is. Raises UndatableError."""
+    try:
+        if not isinstance(stamp, str):
+            return datetime.fromtimestamp(stamp / 1000 if abs(stamp) > MILLISECONDS_FROM else stamp, UTC)
+        at = parse(stamp)
+        if at.tzinfo is UTC:
+            return at
+        return (at.replace(tzinfo=_zone(zone, fallback)) if at.tzinfo is None else at).astimezone(UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise UndatableError("not an RFC 3339 instant or Unix time") from error
+
+
+if sys.version_info >= (3, 11):
+
+    def parse(text: str) -> datetime:
+        """RFC 3339 text; aware when it names an offset. Raises ValueError."""
+        return datetime.fromisoformat(text)
+
+else:
+
+    def parse(text: str) -> datetime:
+        """RFC 3339 text; aware when it names an offset. Raises ValueError."""
+        if text[-1:] in ("Z", "z"):
+            text = text[:-1] + "+00:00"
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:
+            # Python 3.10 knows fractions of 3 or 6 digits only.
+            return datetime.fromisoformat(_FRACTION.sub(lambda m: "." + m.group(1)[:6].ljust(6, "0"), text, count=1))
+
+
+@lru_cache(maxsize=1024)
+def find_zone(name: str) -> tzinfo | None:
+    """The zone of that IANA name, or None. Reads the zone database once for each name."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return None
+
+
+def _zone(name: str | None, fallback: str) -> tzinfo:
+    return (find_zone(name) if name else None) or find_zone(fallback) or UTC
