@@ -79,7 +79,7 @@ class SpoolFiles:
         return max((s.last + s.torn for s in self.segments if s.boot == self._boot), default=0)
 
     def write(self, seq: int, payload: bytes, *, may_drop: bool) -> bool:
-        """Append one record; False when the disk will not have it. If it `may_drop`, a full disk costs the oldest file."""
+        """Append one record; False when the disk refuses. A full disk costs the oldest file if it `may_drop`."""
         data = records.pack(seq, payload)
         try:
             self._make_room(len(data))

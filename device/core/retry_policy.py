@@ -43,7 +43,7 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True)
 class End:
-    """How one attempt ended. `live_s` is the time since `welcome` (0: it never came), `wait_s` what the hub asked for."""
+    """How one attempt ended. `live_s` counts from `welcome` (0: it never came), `wait_s` is what the hub asked for."""
 
     kind: Kind
     detail: str

@@ -1,0 +1,84 @@
+"""What this machine is: the facts of `hello` that do not change while it runs; each a function of a root folder."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import socket
+import uuid
+from pathlib import Path
+from typing import Any, Final
+
+from device.system_monitor import memory, uptime
+from device.system_monitor.reading import text_of
+from protocol.limits import MAX_NAME
+
+_NO_MODEL: Final = frozenset({"", "none", "default string", "to be filled by o.e.m.", "system product name"})
+_L4T: Final = re.compile(r"#\s*R(\d+)\s*\(release\),\s*REVISION:\s*([\d.]+)")
+_ZONE: Final = re.compile(r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}$")
+
+
+def boot_id(root: Path) -> str:
+    """The kernel's id of this boot; a new one for this process where the kernel has none."""
+    return (text_of(root / "proc/sys/kernel/random/boot_id") or uuid.uuid4().hex)[:MAX_NAME]
+
+
+def boot_milliseconds(root: Path) -> int:
+    """Milliseconds since boot: a number that has only grown when an agent starts again in the same boot."""
+    seconds = uptime.read(root).value
+    return 1 if seconds is None else max(1, int(seconds * 1000))
+
+
+def describe(root: Path) -> dict[str, Any]:
+    """The `hardware` member of hello; what is unknown is left out."""
+    facts = {
+        "model": model(root),
+        "cores": _cores(root),
+        "memory_bytes": memory.total_bytes(root),
+        "os": _os_name(root),
+        "kernel": platform.release(),
+        "architecture": platform.machine(),
+        "l4t": l4t(root),
+        "hostname": socket.gethostname(),
+        "python": platform.python_version(),
+    }
+    return {name: value for name, value in facts.items() if value not in (None, "")}
+
+
+def model(root: Path) -> str:
+    """What is written on the box: the device tree's model, the PC's product name, else the host's name."""
+    for file in ("proc/device-tree/model", "sys/class/dmi/id/product_name"):
+        text = text_of(root / file) or ""
+        if text.lower() not in _NO_MODEL:
+            return text[:MAX_NAME]
+    return socket.gethostname()
+
+
+def l4t(root: Path) -> str | None:
+    """NVIDIA's release as in "36.3.0", None off a Jetson."""
+    match = _L4T.search(text_of(root / "etc/nv_tegra_release") or "")
+    return f"{match[1]}.{match[2]}" if match else None
+
+
+def timezone_name(root: Path) -> str | None:
+    """The zone this machine is set to, from the /etc/localtime link, else /etc/timezone."""
+    try:
+        target = str((root / "etc/localtime").readlink())
+    except OSError:
+        target = ""
+    name = target.partition("zoneinfo/")[2] or text_of(root / "etc/timezone") or ""
+    return name if _ZONE.match(name) and len(name) <= MAX_NAME else None
+
+
+def _cores(root: Path) -> int | None:
+    lines = (text_of(root / "proc/cpuinfo") or "").splitlines()
+    return sum(line.startswith("processor") for line in lines) or os.cpu_count()
+
+
+def _os_name(root: Path) -> str | None:
+    for line in (text_of(root / "etc/os-release") or "").splitlines():
+        name, _, value = line.partition("=")
+        if name == "PRETTY_NAME":
+            return value.strip("\"'")[:MAX_NAME]
+    return platform.system() or None

@@ -1,0 +1,214 @@
+"""The machine's configuration: a JSON file, overridden by the environment, checked before anything starts.
+
+Each error names the key and what to write instead; nothing here reads sensors, opens sockets or prints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import ipaddress
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from device.settings_table import KEYS, Key, Value
+
+SECRET_MODE_MASK: Final = 0o077
+LEAST_KEY_LENGTH: Final = 16
+_PLACEHOLDERS: Final = ("changeme", "your-", "your_", "<", "example", "placeholder", "xxxx")
+_SWITCHES: Final = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}  # fmt: skip  # noqa: E501
+
+
+class SettingsError(Exception):
+    """A configuration that cannot work. `code` and `values` are rendered by texts; `key` is the key at fault."""
+
+    def __init__(self, code: str, key: str = "", **values: object) -> None:
+        super().__init__(f"{code}: {key}")
+        self.code = code
+        self.key = key
+        self.values = {"key": key, **values}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Checked values. `values` holds every key of the table; the others are derived from them."""
+
+    values: Mapping[str, Value]
+    origins: Mapping[str, str]
+    config_file: Path | None
+    api_token: str = field(repr=False)
+
+    def text(self, key: str) -> str:
+        return str(self.values[key])
+
+    def number(self, key: str) -> float:
+        value = self.values[key]
+        assert isinstance(value, (int, float))  # noqa: S101 - the table and _typed say so
+        return float(value)
+
+    def switch(self, key: str) -> bool:
+        return bool(self.values[key])
+
+    @property
+    def device_id(self) -> str:
+        """What the machine calls itself on the wire and in REST paths."""
+        return self.text("rvm_id")
+
+    @property
+    def base_url(self) -> str:
+        """The hub's address without a slash at its end."""
+        return self.text("myrvm_base_url").rstrip("/")
+
+    @property
+    def socket_url(self) -> str:
+        """Where the WebSocket is."""
+        scheme, _, rest = self.base_url.partition("://")
+        return f"{'wss' if scheme == 'https' else 'ws'}://{rest}/ws/device"
+
+    @property
+    def state_dir(self) -> Path:
+        """The folder of spool, journal and state; beside the configuration file unless it says otherwise."""
+        configured = self.text("state_dir")
+        base = self.config_file.parent if self.config_file else Path.cwd()
+        if configured:
+            return (base / configured).absolute()
+        name = self.config_file.name if self.config_file else "machine"
+        return (base / f"{name}.state").absolute()
+
+
+def load(config_file: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Read, override, check; raises SettingsError."""
+    written = _read(config_file) if config_file is not None else {}
+    for key in written:
+        if key not in KEYS:
+            raise SettingsError("unknown_key", key, nearest=nearest(key))
+    values: dict[str, Value] = {}
+    origins: dict[str, str] = {}
+    for key, rule in KEYS.items():
+        variable = next((name for name in (f"RVM_{key.upper()}", key.upper()) if environ.get(name)), None)
+        if variable is not None:
+            values[key], origins[key] = _from_text(key, rule, environ[variable]), f"environment {variable}"
+        elif key in written:
+            values[key], origins[key] = _typed(key, rule, written[key]), "file"
+        else:
+            values[key], origins[key] = rule.default, "default"
+    _check_url(values)
+    token = _secret(str(values.pop("api_token")), environ, config_file)
+    return Settings(values, origins, config_file, token)
+
+
+def nearest(key: str) -> str:
+    """The known key that looks most like `key`, "" when none does."""
+    return next(iter(difflib.get_close_matches(key.lower(), KEYS, n=1, cutoff=0.5)), "")
+
+
+def exposed(path: Path) -> bool:
+    """Whether others than the owner may read or write a file."""
+    with contextlib.suppress(OSError):
+        return bool(path.stat().st_mode & SECRET_MODE_MASK)
+    return False
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError("config_unreadable", file=path, why=error.strerror or "error") from error
+    except (ValueError, RecursionError) as error:
+        raise SettingsError("config_not_json", file=path, why=str(error)) from error
+    if not isinstance(content, dict):
+        raise SettingsError("config_not_json", file=path, why="{ ... } expected")
+    return content
+
+
+def _from_text(key: str, rule: Key, text: str) -> Value:
+    """A value from the environment, where everything is text."""
+    text = text.strip()
+    if rule.kind == "switch" and text.lower() in _SWITCHES:
+        return _SWITCHES[text.lower()]
+    if rule.kind == "networks" and not text.startswith("["):
+        return _typed(key, rule, [part.strip() for part in text.split(",") if part.strip()])
+    if rule.kind == "text":
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    return _typed(key, rule, value)
+
+
+def _typed(key: str, rule: Key, value: object) -> Value:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if rule.kind == "text" and isinstance(value, str):
+        return value.strip()
+    if rule.kind == "switch" and isinstance(value, bool):
+        return value
+    if rule.kind == "id" and isinstance(value, (int, str)) and not isinstance(value, bool):
+        if 0 < len(str(value).strip()) <= 100 and str(value).isprintable() and "/" not in str(value):
+            return value.strip() if isinstance(value, str) else value
+        raise SettingsError("wrong_id", key)
+    if rule.kind == "networks" and isinstance(value, list):
+        return tuple(_network(key, entry) for entry in value)
+    if rule.kind in ("number", "whole") and is_number and isinstance(value, (int, float)):
+        if rule.kind == "whole" and value != int(value):
+            raise SettingsError("wrong_type", key, kind=rule.kind, default=rule.default)
+        if not rule.least <= value <= rule.most:
+            raise SettingsError("out_of_bounds", key, least=f"{rule.least:g}", most=f"{rule.most:g}", value=value)
+        return int(value) if rule.kind == "whole" else float(value)
+    raise SettingsError("wrong_type", key, kind=rule.kind, default=rule.default)
+
+
+def _network(key: str, entry: object) -> str:
+    try:
+        return str(ipaddress.ip_network(str(entry), strict=False))
+    except ValueError as error:
+        raise SettingsError("wrong_network", key, value=str(entry)) from error
+
+
+def _check_url(values: Mapping[str, Value]) -> None:
+    key, url = "myrvm_base_url", str(values["myrvm_base_url"])
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise SettingsError("wrong_url", key, value=url) from error
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+        raise SettingsError("wrong_url", key, value=url)
+    if parts.username is not None or parts.password is not None:
+        raise SettingsError("secret_in_url", key)
+    if parts.scheme == "http" and not _is_loopback(host) and not values["allow_plain_http"]:
+        raise SettingsError("plain_http", key, value=url, https=f"https://{parts.netloc}")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _secret(configured: str, environ: Mapping[str, str], config_file: Path | None) -> str:
+    """The machine's key: from RVM_API_TOKEN_FILE, from `file:PATH` (relative to the configuration), or as written."""
+    file = environ.get("RVM_API_TOKEN_FILE") or environ.get("API_TOKEN_FILE")
+    if not file and configured.startswith("file:"):
+        base = config_file.parent if config_file else Path.cwd()
+        file = str(base / configured.removeprefix("file:"))
+    if file:
+        try:
+            configured = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise SettingsError("token_unreadable", "api_token", file=file) from error
+    if not configured:
+        raise SettingsError("token_missing", "api_token")
+    usable = configured.isascii() and configured.isprintable() and " " not in configured
+    is_placeholder = any(word in configured.lower() for word in _PLACEHOLDERS if not configured.startswith("rvmk_"))
+    if not usable or len(configured) < LEAST_KEY_LENGTH or is_placeholder:
+        raise SettingsError("token_unusable", "api_token")
+    return configured

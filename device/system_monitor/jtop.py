@@ -1,0 +1,96 @@
+"""Readings of the jetson-stats service, for who runs it: optional, stamped, and silent when stale.
+
+Its client serves the last values for ever when the service dies, and refuses a service of another version (stack.md);
+so every value carries the moment it changed last, and a service that went away is tried again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any, Final
+
+from device.system_monitor.reading import Reading, absent
+
+STALE_AFTER_S: Final = 2.5
+RETRY_AFTER_S: Final = 20.0
+
+
+def open_client() -> Any:
+    """A started client of the service; raises whatever jetson-stats raises (ImportError when it is not installed)."""
+    from jtop import jtop
+
+    client = jtop(interval=1.0)
+    client.start()
+    return client
+
+
+class JtopAdapter:
+    """`now` is a monotonic clock. `gpu()` and `power()` answer from the service or say why not."""
+
+    def __init__(self, now: Callable[[], float], connect: Callable[[], Any] = open_client) -> None:
+        self._now = now
+        self._connect = connect
+        self._client: Any = None
+        self._tried_at: float | None = None
+        self._stamp: object = None
+        self._stamped_at = 0.0
+        self._why = "jtop was not asked yet"
+
+    def gpu(self) -> Reading:
+        """Percent of time the GPU was busy."""
+        return self._read(lambda stats: float(stats["GPU"]), 0.0, 100.0)
+
+    def power(self) -> Reading:
+        """Watts of the whole board."""
+        return self._read(lambda stats: float(stats["Power TOT"]) / 1000, 0.0, 1000.0)
+
+    def close(self) -> None:
+        """Let go of the service; it may be asked again later."""
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(Exception):
+                client.close()
+
+    def _read(self, pick: Callable[[dict[str, Any]], float], least: float, most: float) -> Reading:
+        stats = self._fresh()
+        if stats is None:
+            return absent(self._why)
+        try:
+            value = pick(stats)
+        except (KeyError, TypeError, ValueError):
+            return absent("jtop does not give it")
+        return Reading(round(value, 3)) if least <= value <= most else absent("jtop gave an impossible value")
+
+    def _fresh(self) -> dict[str, Any] | None:
+        """The service's figures if they moved lately. jtop is foreign code with a thread: it may raise anything."""
+        now = self._now()
+        if self._client is None and not self._reopen(now):
+            return None
+        try:
+            stats = dict(self._client.stats)
+        except Exception:  # noqa: BLE001 - foreign client, see above
+            self._why = "jtop failed"
+            self.close()
+            return None
+        stamp = stats.get("time")
+        if stamp != self._stamp:
+            self._stamp, self._stamped_at = stamp, now
+        elif now - self._stamped_at > STALE_AFTER_S:
+            self._why = "jtop has stopped answering"
+            self.close()
+            return None
+        return stats
+
+    def _reopen(self, now: float) -> bool:
+        if self._tried_at is not None and now - self._tried_at < RETRY_AFTER_S:
+            return False
+        self._tried_at = now
+        try:
+            self._client = self._connect()
+        except ImportError:
+            self._why = "jetson-stats is not installed"
+        except Exception:  # noqa: BLE001 - foreign client, see _fresh
+            self._why = "the jtop service does not answer"
+        self._stamped_at = now
+        return self._client is not None

@@ -1,0 +1,107 @@
+"""All subjects together: one sample of this machine, and its way into history. Knows no link and no spool."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from device.system_monitor import cpu, disk, foreign, gpu, memory, network, power, thermal, throttle, uptime
+from device.system_monitor.jtop import JtopAdapter
+from device.system_monitor.reading import Reading
+from protocol.messages import Sample
+
+MIN_SPAN_S: Final = 0.05
+"""Rates over a shorter span are noise: the kernel counts processor time in hundredths of a second."""
+
+
+class Look(NamedTuple):
+    """The counters at one moment; a rate is the difference of two."""
+
+    at: float
+    cpu: cpu.CpuTimes | None
+    network: network.NetworkBytes | None
+
+
+class SystemMonitor:
+    """`collect_metrics` reads a sample (blocking: call it in a worker thread), `upload_metrics` hands one on.
+
+    `root` is the folder the machine's files are in (`/`), `disk_path` the path whose file system is measured. Rates
+    cover the time since this monitor's last sample, so history and a live view have a monitor each.
+    """
+
+    def __init__(
+        self,
+        root: Path = Path("/"),
+        *,
+        disk_path: Path | None = None,
+        jtop: JtopAdapter | None = None,
+        keep: Callable[[Sample], int] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+    ) -> None:
+        self._root = root
+        self._disk_path = disk_path or root
+        self._jtop = jtop
+        self._keep = keep
+        self._monotonic = monotonic
+        self._wall = wall
+        self._before: Look | None = None
+
+    def prime(self) -> None:
+        """Take the first look now, so that the next sample has rates, and fresh ones."""
+        self._before = self._look()
+
+    def collect_metrics(self) -> Sample:
+        """One sample of now. What cannot be read is None, with its reason in `reasons`."""
+        before, after = self._before, self._look()
+        span = after.at - before.at if before is not None else 0.0
+        if span >= MIN_SPAN_S or before is None:
+            self._before = after
+        received, sent = network.rates(before and before.network, after.network, span)
+        throttled = throttle.read(self._root)
+        readings = {
+            "cpu_usage": cpu.usage(before and before.cpu, after.cpu),
+            "memory_usage": self._memory(),
+            "disk_usage": disk.read(self._disk_path),
+            "gpu_usage": self._or_jtop(gpu.read(self._root), JtopAdapter.gpu),
+            "temperature": thermal.read(self._root),
+            "network_rx_bytes_s": received,
+            "network_tx_bytes_s": sent,
+            "uptime_s": uptime.read(self._root),
+            "power_w": self._or_jtop(power.read(self._root), JtopAdapter.power),
+        }
+        reasons = {name: reading.reason for name, reading in readings.items() if reading.reason}
+        if throttled.reason:
+            reasons["throttled"] = throttled.reason
+        return Sample(
+            timestamp=self._wall().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            throttled=None if throttled.value is None else bool(throttled.value),
+            reasons=reasons or None,
+            **{name: reading.value for name, reading in readings.items()},
+        )
+
+    def upload_metrics(self, sample: Sample | None = None) -> int:
+        """Hand a sample (a new one by default) to the spool, from where it travels to the hub; returns its number."""
+        if self._keep is None:
+            raise RuntimeError("this monitor was made without a place to keep samples in")
+        return self._keep(sample or self.collect_metrics())
+
+    def _look(self) -> Look:
+        times = cpu.read(self._root)
+        if times is None and self._is_foreign():
+            times = foreign.cpu_times()
+        return Look(self._monotonic(), times, network.read(self._root))
+
+    def _memory(self) -> Reading:
+        return foreign.memory() if self._is_foreign() else memory.read(self._root)
+
+    def _is_foreign(self) -> bool:
+        return self._root == Path("/") and not Path("/proc/stat").exists()
+
+    def _or_jtop(self, reading: Reading, ask: Callable[[JtopAdapter], Reading]) -> Reading:
+        if reading.value is not None or self._jtop is None:
+            return reading
+        return ask(self._jtop)

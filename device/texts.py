@@ -1,0 +1,166 @@
+"""Every sentence the agent says to a person, in English and Bahasa Indonesia, by code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from device.texts_doctor import DOCTOR
+
+LANGUAGES: Final = ("en", "id")
+
+_TEXTS: Final[dict[str, tuple[str, str]]] = {
+    # settings
+    "config_error": ("{file}: {what}", "{file}: {what}"),
+    "unknown_key": (
+        "unknown key {key!r}. {hint}Remove it or correct its name.",
+        "kunci {key!r} tidak dikenal. {hint}Hapus atau perbaiki namanya.",
+    ),
+    "nearest_key": ("Did you mean {nearest!r}? ", "Maksud Anda {nearest!r}? "),
+    "config_unreadable": (
+        "cannot be read ({why}). Give its path with --config FILE and let this user read it.",
+        "tidak dapat dibaca ({why}). Berikan lokasinya dengan --config FILE dan izinkan pengguna ini membacanya.",
+    ),
+    "config_not_json": (
+        "is not a JSON object ({why}). Correct it there, or write a new one.",
+        "bukan objek JSON ({why}). Perbaiki di situ, atau tulis yang baru.",
+    ),
+    "wrong_type": (
+        "{key} must be {kind}. Write for example {default!r}.",
+        "{key} harus berupa {kind}. Contoh: {default!r}.",
+    ),
+    "out_of_bounds": (
+        "{key} is {value}; write a number from {least} to {most}.",
+        "{key} bernilai {value}; tulis angka dari {least} sampai {most}.",
+    ),
+    "wrong_id": (
+        "{key} must be the machine's number or device_id. Write for example 1 or \"rvm-001\".",
+        '{key} harus nomor mesin atau device_id. Contoh: 1 atau "rvm-001".',
+    ),
+    "wrong_network": (
+        '{key}: {value!r} is no network. Write for example "192.168.1.0/24".',
+        '{key}: {value!r} bukan jaringan. Contoh: "192.168.1.0/24".',
+    ),
+    "wrong_url": (
+        '{key}: {value!r} is not the hub\'s address. Write for example "https://hub.example".',
+        '{key}: {value!r} bukan alamat hub. Contoh: "https://hub.example".',
+    ),
+    "secret_in_url": (
+        "{key} must not contain a user name or password. Put the machine's key into api_token.",
+        "{key} tidak boleh memuat nama pengguna atau kata sandi. Letakkan kunci mesin di api_token.",
+    ),
+    "plain_http": (
+        '{key} is {value}: the machine\'s key would cross the network unencrypted. Set "{key}": "{https}", or, if you '
+        'trust every device in this network, add "allow_plain_http": true to the configuration file.',
+        '{key} adalah {value}: kunci mesin akan melintasi jaringan tanpa enkripsi. Atur "{key}": "{https}", atau, jika '
+        'semua perangkat di jaringan ini tepercaya, tambahkan "allow_plain_http": true ke berkas konfigurasi.',
+    ),
+    "token_missing": (
+        "{key} is missing. Put the key shown when the machine was added there, or \"file:PATH\" of a file that holds it.",
+        '{key} belum ada. Isi dengan kunci yang ditampilkan saat mesin ditambahkan, atau "file:PATH" yang memuatnya.',
+    ),
+    "token_unreadable": (
+        "{key}: {file} cannot be read. Correct the path, or let this user read it.",
+        "{key}: {file} tidak dapat dibaca. Perbaiki lokasinya, atau izinkan pengguna ini membacanya.",
+    ),
+    "token_unusable": (
+        "{key} does not look like a machine's key (rvmk_...). Make a new one on the machine's page and put it there.",
+        "{key} tidak tampak seperti kunci mesin (rvmk_...). Buat yang baru di halaman mesin lalu isikan di situ.",
+    ),
+    # running
+    "state_unusable": (
+        "the state folder {folder} cannot be used ({why}). Set state_dir to a folder this user may write.",
+        "folder state {folder} tidak dapat dipakai ({why}). Atur state_dir ke folder yang dapat ditulis pengguna ini.",
+    ),
+    "already_running": (
+        "another agent already uses {folder}. Stop it first, or set another state_dir.",
+        "agen lain sudah memakai {folder}. Hentikan dahulu, atau atur state_dir lain.",
+    ),
+    "started": (
+        "agent {version} for machine {device_id}, hub {url}, {pending} samples waiting",
+        "agen {version} untuk mesin {device_id}, hub {url}, {pending} sampel menunggu",
+    ),
+    "plain_warning": (
+        "WARNING: {url} is not encrypted; whoever listens in this network can take the machine's key",
+        "PERINGATAN: {url} tidak terenkripsi; siapa pun yang menyadap jaringan ini dapat mengambil kunci mesin",
+    ),
+    "exposed_warning": (
+        "WARNING: other users can read {file}; run: chmod 600 {file}",
+        "PERINGATAN: pengguna lain dapat membaca {file}; jalankan: chmod 600 {file}",
+    ),
+    "damage": (
+        "the disk damaged {damaged} kept samples; the others are intact",
+        "disk merusak {damaged} sampel tersimpan; yang lain utuh",
+    ),
+    "journal_damage": (
+        "the journal was damaged; what could be read was kept",
+        "jurnal rusak; yang masih terbaca dipertahankan",
+    ),
+    "live": ("connected to the hub", "terhubung ke hub"),
+    "link_ended": (
+        "not connected: {why}; next attempt in {delay} s",
+        "tidak terhubung: {why}; percobaan berikut dalam {delay} d",
+    ),
+    "watched": ("watched: one sample every {interval} s", "sedang dipantau: satu sampel tiap {interval} d"),
+    "unwatched": ("no longer watched", "tidak lagi dipantau"),
+    "command": ("command {name} ({id}): {state}", "perintah {name} ({id}): {state}"),
+    "command_repeated": ("command {id} came again, answered from memory", "perintah {id} datang lagi, dijawab dari ingatan"),
+    "status_now": ("status is now {status}", "status sekarang {status}"),
+    "hub_error": ("the hub objects: {code}: {message}", "hub menolak: {code}: {message}"),
+    "handler_failed": ("internal error in {where}: {error}", "galat internal di {where}: {error}"),
+    "fallback_begins": (
+        "WebSocket does not get through; sending samples by HTTP meanwhile",
+        "WebSocket tidak tembus; sementara itu sampel dikirim lewat HTTP",
+    ),
+    "uploaded": ("{count} samples sent by HTTP", "{count} sampel dikirim lewat HTTP"),
+    "upload_failed": ("HTTP upload failed: {why}", "pengiriman HTTP gagal: {why}"),
+    "dropped": (
+        "no room: {dropped} of the oldest samples were given up so far",
+        "tempat habis: {dropped} sampel tertua telah dilepas sejauh ini",
+    ),
+    "disk_refuses": (
+        "the disk refuses to write; keeping the newest samples in memory",
+        "disk menolak penulisan; sampel terbaru disimpan di memori",
+    ),
+    "disk_again": ("the disk takes writes again", "disk kembali menerima penulisan"),
+    "sensors_stuck": ("the sensors did not answer in time", "sensor tidak menjawab tepat waktu"),
+    "stopping": ("stopping", "berhenti"),
+    # why a link ended
+    "why_unreachable": ("the hub cannot be reached ({detail})", "hub tidak dapat dijangkau ({detail})"),
+    "why_upgrade_failed": ("no WebSocket through this way ({detail})", "WebSocket tidak tembus di jalur ini ({detail})"),
+    "why_key_refused": (
+        "the hub refuses the machine's key ({detail}); put the right one into api_token",
+        "hub menolak kunci mesin ({detail}); isi api_token dengan yang benar",
+    ),
+    "why_refused": ("the hub refused ({detail})", "hub menolak ({detail})"),
+    "why_replaced": (
+        "another connection of this machine took over; does a second agent use the same key?",
+        "koneksi lain dari mesin ini mengambil alih; apakah agen kedua memakai kunci yang sama?",
+    ),
+    "why_version": (
+        "the hub speaks another version of the protocol; update the agent",
+        "hub memakai versi protokol lain; perbarui agen",
+    ),
+    "why_restarting": ("the hub restarts", "hub sedang dimulai ulang"),
+    "why_closed": ("the connection ended ({detail})", "koneksi berakhir ({detail})"),
+}  # fmt: skip
+
+
+def language_of(environ: Mapping[str, str]) -> str:
+    """`id` or `en`, from RVM_LANG, else LANG and its relatives."""
+    for name in ("RVM_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        wanted = environ.get(name, "")[:2].lower()
+        if wanted:
+            return wanted if wanted in LANGUAGES else "en"
+    return "en"
+
+
+class Texts:
+    """`texts(code, **values)` is the sentence; an unknown code is a bug and raises KeyError."""
+
+    def __init__(self, language: str) -> None:
+        self._column = LANGUAGES.index(language)
+
+    def __call__(self, code: str, **values: object) -> str:
+        table = _TEXTS if code in _TEXTS else DOCTOR
+        return table[code][self._column].format(**values)
