@@ -1,0 +1,1 @@
+"""The fleet simulator and the benchmarks, one command each. May import every room; no room imports it."""
