@@ -1,0 +1,184 @@
+"""SQL text and value conversion of a statement, made once and used for ever. Knows no driver and no connection.
+
+SQLAlchemy compiles in some 0.3 ms; a statement that has been here costs a few microseconds more than its values do.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.engine import Dialect as SqlDialect
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.selectable import SelectBase
+from sqlalchemy.types import TypeEngine
+
+from db.errors import Rejected
+from db.statements import PerDialect, Write
+
+Convert = Callable[[Any], Any]
+_INT4 = 2**31
+_INT8 = 2**63
+
+
+def _to_json(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def dialect_of(name: str) -> SqlDialect:
+    """The dialect the drivers understand: `?` for sqlite3, `$1` for asyncpg."""
+    if name == "sqlite":
+        return sqlite.dialect(paramstyle="qmark", json_serializer=_to_json)
+    return PGDialect(paramstyle="numeric_dollar", json_serializer=_to_json)  # type: ignore[no-untyped-call]
+
+
+def _checked_text(column: str, length: int | None) -> Convert:
+    def check(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise Rejected(f"{column}: not a text")
+        if length is not None and len(value) > length:
+            raise Rejected(f"{column}: longer than {length} characters")
+        if "\x00" in value:
+            raise Rejected(f"{column}: contains NUL")
+        return value
+
+    return check
+
+
+def _checked_integer(column: str, bound: int) -> Convert:
+    def check(value: Any) -> Any:
+        if not isinstance(value, int) or not -bound <= value < bound:
+            raise Rejected(f"{column}: not an integer of the allowed range")
+        return value
+
+    return check
+
+
+def _checked_number(column: str) -> Convert:
+    def check(value: Any) -> Any:
+        if not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise Rejected(f"{column}: not a finite number")
+        return float(value)
+
+    return check
+
+
+def _guard(column: str, kind: TypeEngine[Any]) -> Convert | None:
+    """What PostgreSQL would refuse and SQLite would swallow, refused for both alike."""
+    if isinstance(kind, sa.String):
+        return _checked_text(column, kind.length)
+    if isinstance(kind, sa.Integer):
+        return _checked_integer(column, _INT8 if isinstance(kind, sa.BigInteger) else _INT4)
+    return _checked_number(column) if isinstance(kind, sa.Float) else None
+
+
+def _converter(column: str, kind: TypeEngine[Any], dialect: SqlDialect) -> Convert:
+    guard = _guard(column, kind)
+    process = kind.dialect_impl(dialect).bind_processor(dialect)
+
+    def convert(value: Any) -> Any:
+        if value is None:
+            return None
+        if guard is not None:
+            value = guard(value)
+        if process is None:
+            return value
+        try:
+            return process(value)
+        except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+            raise Rejected(f"{column}: {error}") from error
+
+    return convert
+
+
+class Prepared:
+    """One statement in one dialect: `sql`, and how values become arguments and rows become mappings."""
+
+    __slots__ = ("_arguments", "_columns", "returns_rows", "sql", "table")
+
+    def __init__(self, sql: str, arguments: Iterable[Any], columns: Iterable[Any], table: sa.Table | None) -> None:
+        self.sql = sql
+        self._arguments: tuple[tuple[str, Convert, Any], ...] = tuple(arguments)
+        self._columns: tuple[tuple[str, Convert | None], ...] = tuple(columns)
+        self.returns_rows = bool(self._columns)
+        self.table = table
+
+    def bind(self, values: Mapping[str, Any]) -> list[Any]:
+        """The arguments in the order of the SQL text. Raises Rejected."""
+        return [convert(values[name]) if name in values else constant for name, convert, constant in self._arguments]
+
+    def rows(self, raw: Iterable[Any]) -> list[dict[str, Any]]:
+        """Rows of the driver as mappings of Python values."""
+        columns = self._columns
+        return [
+            {
+                name: value if process is None or value is None else process(value)
+                for (name, process), value in zip(columns, tuple(row), strict=True)
+            }
+            for row in raw
+        ]
+
+
+def _prepare(statement: UpdateBase | SelectBase, dialect: SqlDialect, column_keys: list[str] | None) -> Prepared:
+    compiled = statement.compile(dialect=dialect, column_keys=column_keys, compile_kwargs={"render_postcompile": True})
+    assert isinstance(compiled, SQLCompiler)  # noqa: S101 - so it is for everything but DDL; narrows the type
+    constants = compiled.construct_params(dict.fromkeys(column_keys or ()))
+    arguments = []
+    for name in compiled.positiontup or ():
+        # `at_1_2` is the second element of the IN list `at_1`.
+        bind = compiled.binds.get(name, compiled.binds.get(name.rpartition("_")[0]))
+        kind = sa.types.NULLTYPE if bind is None else bind.type
+        convert = _converter(name.removeprefix("key_"), kind, dialect)
+        constant = constants.get(name)
+        arguments.append((name, convert, convert(constant)))
+    columns = [
+        (column.key, column.type.dialect_impl(dialect).result_processor(dialect, None))
+        for column in (statement.exported_columns if isinstance(statement, SelectBase) or _returns(statement) else ())
+    ]
+    table = statement.table if isinstance(statement, UpdateBase) else None
+    return Prepared(compiled.string, arguments, columns, table if isinstance(table, sa.Table) else None)
+
+
+def _returns(statement: UpdateBase) -> bool:
+    return bool(statement.exported_columns)
+
+
+class Compiler:
+    """Statements of one dialect. Not for two threads at once."""
+
+    _MOST = 1000
+
+    def __init__(self, dialect: str) -> None:
+        self._name = dialect
+        self._dialect = dialect_of(dialect)
+        self._known: dict[tuple[Any, ...], Prepared] = {}
+
+    def write(self, write: Write | UpdateBase) -> tuple[Prepared, list[Any]]:
+        """SQL and arguments of one write. Raises Rejected for values that cannot be stored."""
+        if not isinstance(write, Write):
+            return self._once(write)
+        key = (write.statement, *write.values)
+        prepared = self._known.get(key)
+        if prepared is None:
+            statement = write.statement
+            if isinstance(statement, PerDialect):
+                statement = statement.sqlite if self._name == "sqlite" else statement.postgresql
+            prepared = _prepare(statement, self._dialect, list(write.values))
+            if len(self._known) >= self._MOST:
+                self._known.clear()
+            self._known[key] = prepared
+        return prepared, prepared.bind(write.values)
+
+    def read(self, query: SelectBase) -> tuple[Prepared, list[Any]]:
+        """SQL and arguments of a select. Raises Rejected."""
+        return self._once(query)
+
+    def _once(self, statement: UpdateBase | SelectBase) -> tuple[Prepared, list[Any]]:
+        prepared = _prepare(statement, self._dialect, None)
+        return prepared, prepared.bind({})
