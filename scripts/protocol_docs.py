@@ -52,7 +52,7 @@ from this page alone works.
 * `Authorization: Bearer API_KEY` on the upgrade. A wrong or revoked key is answered with HTTP 401 before the upgrade. A
   client that cannot set headers sends `auth` as its first frame, within {limits.AUTH_TIMEOUT_S:.0f} s. Never a secret
   in a URL.
-* Text frames, one JSON object each, strict JSON (no NaN), with a `type`, {limits.MAX_MESSAGE_BYTES // 1024} KiB at most.
+* Text frames, one JSON object each with a `type`, strict JSON (no NaN), {limits.MAX_MESSAGE_BYTES // 1024} KiB at most.
   Binary frames are an error.
 * No permessage-deflate.
 * **Unknown members are ignored, an unknown type is answered with `error` (`unsupported`) and ends nothing.** A wrong
