@@ -124,19 +124,24 @@ class SpoolFiles:
     def _append(self, seq: int, data: bytes) -> None:
         """Raises OSError, and then nothing of the record stays behind."""
         segment = self.segments[-1] if self._handle is not None else None
-        if segment is None or seq != segment.last + 1 or segment.size + len(data) > self._segment_size:
-            segment = self._begin(seq)
-        assert self._handle is not None  # noqa: S101 - _begin has just opened it
-        written = os.write(self._handle, data)
+        handle = self._handle
+        if (
+            segment is None
+            or handle is None
+            or seq != segment.last + 1
+            or segment.size + len(data) > self._segment_size
+        ):
+            segment, handle = self._begin(seq)
+        written = os.write(handle, data)
         if written != len(data):
-            os.ftruncate(self._handle, segment.size)
+            os.ftruncate(handle, segment.size)
             raise OSError(errno.ENOSPC, "the disk took only part of a record")
         segment.size += written
         segment.last = self._wrote_until = seq
         segment.count += 1
         self.dirty = True
 
-    def _begin(self, seq: int) -> Segment:
+    def _begin(self, seq: int) -> tuple[Segment, int]:
         continues = bool(self.segments) and self._wrote_until == seq - 1
         segment = Segment.named(self.folder, self._next_index, continues, seq, self._boot)
         handle = os.open(segment.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -144,7 +149,7 @@ class SpoolFiles:
         self._handle = handle
         self._next_index += 1
         self.segments.append(segment)
-        return segment
+        return segment, handle
 
     def _make_room(self, size: int) -> None:
         while self.segments and sum(s.size for s in self.segments) + size > self._limit:

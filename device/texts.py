@@ -50,13 +50,13 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{key} tidak boleh memuat nama pengguna atau kata sandi. Letakkan kunci mesin di api_token.",
     ),
     "plain_http": (
-        '{key} is {value}: the machine\'s key would cross the network unencrypted. Set "{key}": "{https}", or, if you '
-        'trust every device in this network, add "allow_plain_http": true to the configuration file.',
-        '{key} adalah {value}: kunci mesin akan melintasi jaringan tanpa enkripsi. Atur "{key}": "{https}", atau, jika '
-        'semua perangkat di jaringan ini tepercaya, tambahkan "allow_plain_http": true ke berkas konfigurasi.',
+        ('{key} is {value}: the machine\'s key would cross the network unencrypted. Set "{key}": "{https}", or, if you '
+        'trust every device in this network, add "allow_plain_http": true to the configuration file.'),
+        ('{key} = {value}: kunci mesin akan melintasi jaringan tanpa enkripsi. Atur "{key}": "{https}", atau, jika '
+        'semua perangkat di jaringan ini tepercaya, tambahkan "allow_plain_http": true ke berkas konfigurasi.'),
     ),
     "token_missing": (
-        "{key} is missing. Put the key shown when the machine was added there, or \"file:PATH\" of a file that holds it.",
+        "{key} is missing. Put the key shown when the machine was added there, or \"file:PATH\" of its file.",
         '{key} belum ada. Isi dengan kunci yang ditampilkan saat mesin ditambahkan, atau "file:PATH" yang memuatnya.',
     ),
     "token_unreadable": (
@@ -104,7 +104,10 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "watched": ("watched: one sample every {interval} s", "sedang dipantau: satu sampel tiap {interval} d"),
     "unwatched": ("no longer watched", "tidak lagi dipantau"),
     "command": ("command {name} ({id}): {state}", "perintah {name} ({id}): {state}"),
-    "command_repeated": ("command {id} came again, answered from memory", "perintah {id} datang lagi, dijawab dari ingatan"),
+    "command_repeated": (
+        "command {id} came again, answered from memory",
+        "perintah {id} datang lagi, dijawab dari ingatan",
+    ),
     "status_now": ("status is now {status}", "status sekarang {status}"),
     "hub_error": ("the hub objects: {code}: {message}", "hub menolak: {code}: {message}"),
     "handler_failed": ("internal error in {where}: {error}", "galat internal di {where}: {error}"),
@@ -127,7 +130,10 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "stopping": ("stopping", "berhenti"),
     # why a link ended
     "why_unreachable": ("the hub cannot be reached ({detail})", "hub tidak dapat dijangkau ({detail})"),
-    "why_upgrade_failed": ("no WebSocket through this way ({detail})", "WebSocket tidak tembus di jalur ini ({detail})"),
+    "why_upgrade_failed": (
+        "no WebSocket through this way ({detail})",
+        "WebSocket tidak tembus di jalur ini ({detail})",
+    ),
     "why_key_refused": (
         "the hub refuses the machine's key ({detail}); put the right one into api_token",
         "hub menolak kunci mesin ({detail}); isi api_token dengan yang benar",

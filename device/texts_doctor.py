@@ -10,7 +10,10 @@ DOCTOR: Final[dict[str, tuple[str, str]]] = {
         "Agen satu mesin RVM: mengirim pembacaan ke hub, menjalankan perintahnya, tidak membuka port apa pun.",
     ),
     "cli_run": ("run the agent (the default)", "jalankan agen (bawaan)"),
-    "cli_doctor": ("check configuration, hub, key, disk and sensors", "periksa konfigurasi, hub, kunci, disk dan sensor"),
+    "cli_doctor": (
+        "check configuration, hub, key, disk and sensors",
+        "periksa konfigurasi, hub, kunci, disk dan sensor",
+    ),
     "cli_config": (
         "the machine's JSON file; every key can also be RVM_<KEY> in the environment",
         "berkas JSON mesin; setiap kunci juga dapat berupa RVM_<KEY> di environment",
@@ -18,10 +21,10 @@ DOCTOR: Final[dict[str, tuple[str, str]]] = {
     "cli_json": ("print the result as one JSON object", "cetak hasil sebagai satu objek JSON"),
     "cli_parent": ("stop when standard input ends", "berhenti ketika masukan standar berakhir"),
     "cli_examples": (
-        "examples:\n  run_device.py --config machine.json\n  run_device.py doctor --config machine.json\n"
-        "  RVM_API_TOKEN_FILE=key.txt run_device.py --config machine.json",
-        "contoh:\n  run_device.py --config machine.json\n  run_device.py doctor --config machine.json\n"
-        "  RVM_API_TOKEN_FILE=key.txt run_device.py --config machine.json",
+        ("examples:\n  run_device.py --config machine.json\n  run_device.py doctor --config machine.json\n"
+        "  RVM_API_TOKEN_FILE=key.txt run_device.py --config machine.json"),
+        ("contoh:\n  run_device.py --config machine.json\n  run_device.py doctor --config machine.json\n"
+        "  RVM_API_TOKEN_FILE=key.txt run_device.py --config machine.json"),
     ),
     "cli_codes": (
         "exit codes: 0 ok, 1 failed, 2 wrong usage, 3 bad configuration, 8 already running, 130 Ctrl-C",

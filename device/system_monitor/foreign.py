@@ -17,7 +17,7 @@ def cpu_times() -> CpuTimes:
 
 def memory() -> Reading:
     """Percent of memory taken."""
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     figures = psutil.virtual_memory()
     return Reading(percent(figures.total - figures.available, figures.total))

@@ -1,0 +1,11 @@
+"""`ping`: the machine says that it is there and what time it has."""
+
+from __future__ import annotations
+
+from device.core.machine_state import MachineState
+from protocol.commands import Ping
+
+
+def run(state: MachineState, args: Ping, now: str) -> tuple[MachineState, dict[str, object]]:  # noqa: ARG001
+    """The same state, and the machine's clock as the result."""
+    return state, {"time": now}

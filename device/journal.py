@@ -1,0 +1,79 @@
+"""The journal on disk: one checked record a fact, flushed before anybody hears of it, rewritten when it grows.
+
+Only files here: what the facts mean is the memory's business.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from device import records, state_file
+from device.core.memory import Fact
+
+LEAST_REWRITE_BYTES: Final = 1024 * 1024
+GROWTH: Final = 4
+"""A journal this many times as long as its summary is rewritten: repetition costs disk, rewriting costs flash."""
+
+
+class Journal:
+    """One file. `load` first; one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._next = 1
+        self._size = 0
+        self._rewrite_at = LEAST_REWRITE_BYTES
+        self.damaged = False
+
+    @property
+    def is_long(self) -> bool:
+        """Time to `rewrite`."""
+        return self._size > self._rewrite_at
+
+    def load(self) -> list[Fact]:
+        """Every fact that can still be read, in order. Raises OSError when the file cannot be read at all."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            data = self._path.read_bytes()
+        except FileNotFoundError:
+            data = b""
+        facts, end, seen = [], 0, 0
+        for record in records.scan(data):
+            try:
+                facts.append(msgspec.json.decode(record.payload, type=Fact))
+            except msgspec.DecodeError:
+                self.damaged = True
+            self._next = record.seq + 1
+            end, seen = record.end, seen + 1
+        self.damaged = self.damaged or end != len(data) or seen != self._next - 1
+        self._size = len(data)
+        return facts
+
+    def append(self, fact: Fact, *, durable: bool = True) -> None:
+        """Write one fact; `durable` facts survive a power cut. Raises OSError, and then nothing was written."""
+        data = records.pack(self._next, msgspec.json.encode(fact))
+        handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            before = os.fstat(handle).st_size
+            if os.write(handle, data) != len(data):
+                os.ftruncate(handle, before)
+                raise OSError(28, "the disk took only part of a fact")
+            if durable:
+                os.fsync(handle)
+        finally:
+            os.close(handle)
+        if self._next == 1:
+            state_file.sync_folder(self._path.parent)
+        self._next += 1
+        self._size = before + len(data)
+
+    def rewrite(self, facts: list[Fact]) -> None:
+        """Replace everything by `facts`, atomically. Raises OSError, and then the old journal stands."""
+        content = b"".join(records.pack(n, msgspec.json.encode(fact)) for n, fact in enumerate(facts, start=1))
+        state_file.write_bytes(self._path, content)
+        self._next, self._size, self.damaged = len(facts) + 1, len(content), False
+        self._rewrite_at = max(LEAST_REWRITE_BYTES, GROWTH * len(content))

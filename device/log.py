@@ -1,0 +1,41 @@
+"""One line on standard error for each notable thing; never the machine's key, never a raw control character."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Final, TextIO
+
+from device.texts import Texts
+
+MAX_LINE: Final = 2000
+
+
+class Log:
+    """`log(code, **values)` writes the sentence of that code. Under journald the time is journald's."""
+
+    def __init__(self, texts: Texts, secret: str, environ: Mapping[str, str], stream: TextIO | None = None) -> None:
+        self._texts = texts
+        self._secret = secret
+        self._stream = stream or sys.stderr
+        self._stamped = "JOURNAL_STREAM" not in environ
+
+    def __call__(self, code: str, **values: object) -> None:
+        line = clean(self._texts(code, **values))
+        if self._secret:
+            line = line.replace(self._secret, "[api_token]")
+        stamp = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ} " if self._stamped else ""
+        try:
+            print(f"{stamp}{line}", file=self._stream, flush=True)
+        except (OSError, ValueError):  # nobody reads our errors any more; the machine goes on
+            return
+
+    def why(self, code: str, **values: object) -> str:
+        """A sentence to be part of another one."""
+        return self._texts(code, **values)
+
+
+def clean(text: str) -> str:
+    """`text` on one line, of bounded length, with nothing a terminal would obey."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[:MAX_LINE])

@@ -1,0 +1,73 @@
+"""One thread for work that may block (sensors, the disk, HTTP), so that the event loop never does.
+
+A daemon thread, not an executor: a sensor that hangs in the kernel must not keep the process from ending.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class WorkerThread:
+    """Runs one call after the other, in the order they were asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._since: float | None = None
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def busy_s(self) -> float:
+        """How long the present call has been running, 0 when there is none."""
+        since = self._since
+        return 0.0 if since is None else time.monotonic() - since
+
+    async def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """The result of `function(*arguments)` in the thread; its exception is raised here."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+
+        def job() -> None:
+            try:
+                value = function(*arguments)
+            except BaseException as error:  # noqa: BLE001 - whatever it was belongs to the caller
+                _tell(loop, answer, None, error)
+            else:
+                _tell(loop, answer, value, None)
+
+        self._jobs.put(job)
+        return await answer
+
+    def stop(self) -> None:
+        """End the thread after what was asked for already."""
+        self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            self._since = time.monotonic()
+            job()
+            self._since = None
+
+
+def _tell(
+    loop: asyncio.AbstractEventLoop, answer: asyncio.Future[Any], value: Any, error: BaseException | None
+) -> None:
+    def settle() -> None:
+        if answer.done():  # the caller has stopped waiting
+            return
+        if error is None:
+            answer.set_result(value)
+        else:
+            answer.set_exception(error)
+
+    try:
+        loop.call_soon_threadsafe(settle)
+    except RuntimeError:  # the loop is closed: the process is ending and nobody waits
+        return
