@@ -1,0 +1,128 @@
+"""The Machines page as decisions: which machines match, in which order, and what the counters say. Pure.
+
+The page's `order.js` decides the same way while it patches; one table of cases holds both to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlencode
+
+from dashboard.trouble import View
+
+STATUSES = ("active", "inactive", "maintenance", "full", "error", "unknown")
+CONNECTIONS = ("offline", "late", "never")
+METRICS = {
+    "cpu": "cpu_usage",
+    "memory": "memory_usage",
+    "disk": "disk_usage",
+    "gpu": "gpu_usage",
+    "temperature": "temperature",
+}
+SORTS = ("machine", "status", "seen", "capacity", *METRICS)
+STATUS_ORDER = {"error": 0, "full": 1, "unknown": 2, "maintenance": 3, "inactive": 4, "active": 5}
+REVERSED_AT_FIRST = frozenset({"capacity", *METRICS})
+"""Sorted by a reading, the worst (highest) value comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What the address of the page asks for."""
+
+    text: str = ""
+    status: str = ""
+    connection: str = ""
+    sort: str = "machine"
+    descending: bool = False
+
+    @property
+    def filtered(self) -> bool:
+        return bool(self.text or self.status or self.connection)
+
+    def address(self, **changes: Any) -> str:
+        """The address of the same page with some members changed; what is default is left out."""
+        wanted = replace(self, **changes)
+        members = {"q": wanted.text, "status": wanted.status, "connection": wanted.connection}
+        if wanted.sort != "machine" or wanted.descending:
+            members["sort"] = ("-" if wanted.descending else "") + wanted.sort
+        kept = {name: value for name, value in members.items() if value}
+        return "/?" + urlencode(kept) if kept else "/"
+
+    def sort_address(self, column: str) -> str:
+        """What a click on a column head leads to: this column, and the other way round when it is sorted by already."""
+        descending = not self.descending if column == self.sort else column in REVERSED_AT_FIRST
+        return self.address(sort=column, descending=descending)
+
+
+def query_from(params: Mapping[str, str]) -> Query:
+    """Reads an address; what is not known is ignored rather than refused (links are typed and shortened by people)."""
+    sort = params.get("sort", "")
+    status, connection = params.get("status", ""), params.get("connection", "")
+    column = sort.lstrip("-")
+    return Query(
+        text=params.get("q", "").strip()[:100],
+        status=status if status in STATUSES else "",
+        connection=connection if connection in CONNECTIONS else "",
+        sort=column if column in SORTS else "machine",
+        descending=sort.startswith("-") and column in SORTS,
+    )
+
+
+def counters(views: Iterable[View]) -> dict[str, int]:
+    """How many machines are in each status, and how many are offline (an offline machine keeps its status)."""
+    counts = dict.fromkeys((*STATUSES, "offline"), 0)
+    for view in views:
+        counts[view["effective_status"]] += 1
+        if view["connection"] == "offline":
+            counts["offline"] += 1
+    return counts
+
+
+def matches(view: View, query: Query) -> bool:
+    if query.status and view["effective_status"] != query.status:
+        return False
+    if query.connection and view["connection"] != query.connection:
+        return False
+    words = query.text.casefold().split()
+    where = " ".join(
+        str(view[name] or "") for name in ("name", "device_id", "location_description", "status_reason")
+    ).casefold()
+    return all(word in where for word in words)
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """RVM-9 before RVM-10. Comparable whatever the machine is called."""
+    pieces = re.findall(r"[0-9]+|[^0-9]+", name)
+    return tuple((0, int(p[:15]), "") if p[0] in "0123456789" else (1, 0, p.casefold()) for p in pieces)
+
+
+def ordered(views: Iterable[View], query: Query) -> list[View]:
+    """In the order asked for; what has no value for it, and last known values of offline machines, at the end."""
+    listed = sorted(views, key=lambda view: (natural(view["name"]), view["id"]))
+    if query.sort == "machine":
+        return listed[::-1] if query.descending else listed
+    known = [view for view in listed if sort_value(view, query.sort) is not None]
+    rest = [view for view in listed if sort_value(view, query.sort) is None]
+    known.sort(key=lambda view: sort_value(view, query.sort) or 0, reverse=query.descending)
+    return known + rest
+
+
+def sort_value(view: View, sort: str) -> float | None:
+    if sort == "status":
+        return STATUS_ORDER[view["effective_status"]]
+    if sort == "seen":
+        seen = view["last_seen_at"]
+        return None if seen is None else float(-seen)
+    if sort == "capacity":
+        return float(view["capacity"])
+    if view["connection"] not in ("live", "late"):
+        return None
+    value = (view["readings"] or {}).get(METRICS[sort])
+    return None if value is None else float(value)
+
+
+def shown(views: Sequence[View], query: Query) -> list[View]:
+    return ordered((view for view in views if matches(view, query)), query)

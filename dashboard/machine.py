@@ -1,0 +1,143 @@
+"""The Overview of one machine as values: its six tiles, why it is not simply fine, and its last 24 hours. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dashboard import sparkline
+from dashboard.trouble import View, gone_expectedly, health_causes
+
+TILES = ("capacity", "cpu_usage", "memory_usage", "disk_usage", "gpu_usage", "temperature")
+DAY_MS = 86_400_000
+METER_TOP = {"temperature": 110}
+"""Where a meter ends; 100 (percent) unless named here."""
+
+Recent = Sequence[tuple[int, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One number with all it needs to be believed. `reason` says why `value` is None; `low` and `high` are of the
+    last five minutes."""
+
+    metric: str
+    value: float | None
+    path: str
+    low: float | None
+    high: float | None
+    limit: float | None
+    over: bool
+    reason: str | None
+
+    @property
+    def share(self) -> float:
+        """The meter's filling, 0-100."""
+        top = METER_TOP.get(self.metric, 100)
+        return min(100.0, max(0.0, (self.value or 0) * 100 / top))
+
+    @property
+    def ticks(self) -> tuple[float, ...]:
+        if self.metric == "capacity":
+            return (80, 95)
+        return () if self.limit is None else (self.limit * 100 / METER_TOP.get(self.metric, 100),)
+
+
+def tiles(view: View, recent: Recent, limits: Mapping[str, float], now: int) -> list[Tile]:
+    """The tiles in their order; `recent` are (epoch ms, readings), oldest first."""
+    over = {reason["code"] for reason in view["health_reasons"] or ()}
+    return [_tile(view, metric, recent, limits.get(metric), metric in over, now) for metric in TILES]
+
+
+def _tile(view: View, metric: str, recent: Recent, limit: float | None, over: bool, now: int) -> Tile:
+    if metric == "capacity":
+        value = view["capacity"]
+        return Tile(metric, value, "", None, None, None, value >= 95, None)
+    readings = view["readings"] or {}
+    points = [(at, sample.get(metric)) for at, sample in recent if at >= now - sparkline.WINDOW_MS]
+    known = [value for _, value in points if value is not None]
+    value = readings.get(metric)
+    reason = None
+    if value is None:
+        reason = (readings.get("reasons") or {}).get(metric) or ("unknown" if view["readings"] else "never")
+    top = METER_TOP.get(metric, 100)
+    return Tile(
+        metric=metric,
+        value=value,
+        path=sparkline.path(points, now, 0, top),
+        low=min(known, default=None),
+        high=max(known, default=None),
+        limit=limit,
+        over=over and view["connection"] in ("live", "late"),
+        reason=reason,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """A line of the "why" panel: `code` finds the cause and the next step in the playbook (`why.<code>.…`)."""
+
+    code: str
+    since: int | None
+    value: float | None = None
+
+
+def whys(view: View, now: int) -> list[Why]:
+    """What an operator must know before anything else; empty when the machine is active, live and well."""
+    found: list[Why] = []
+    status, connection = view["effective_status"], view["connection"]
+    if connection == "never":
+        found.append(Why("never", view["created_at"]))
+    elif connection == "offline":
+        reason = view["connection_reason"]
+        code = reason if reason in ("reboot", "update", "shutdown") else "offline"
+        if code in ("reboot", "update") and not gone_expectedly(view, now):
+            code = "not_back"
+        found.append(Why(code, view["connection_since"] or view["last_seen_at"]))
+    elif connection == "late":
+        found.append(Why("late", view["last_seen_at"]))
+    if status != "active" and connection != "never":
+        found.append(Why(status, view["status_since"]))
+    found += [Why(cause, None, value) for cause, value in health_causes(view)]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of the band in percent of its width: `status`, or `away` over it while nobody heard the machine."""
+
+    kind: str
+    left: float
+    width: float
+
+
+def band(
+    statuses: Iterable[tuple[int, str]], away: Iterable[tuple[int, int]], now: int, known_since: int
+) -> list[Span]:
+    """The last 24 h. `statuses` are (since ms, status), oldest first, the first may be older than the day; nothing is
+    claimed of the time before `known_since` (the machine was not there yet)."""
+    start = now - DAY_MS
+    spans: list[Span] = []
+    points = list(statuses)
+    for (since, status), (until, _) in zip(points, [*points[1:], (now, "")], strict=True):
+        left, right = max(since, start, known_since), min(until, now)
+        if right > left:
+            spans.append(_span(status, left, right, start))
+    for begin, end in away:
+        left, right = max(begin, start), min(end, now)
+        if right > left:
+            spans.append(_span("away", left, right, start))
+    return spans
+
+
+def _span(kind: str, left: int, right: int, start: int) -> Span:
+    return Span(kind, round((left - start) * 100 / DAY_MS, 2), round((right - left) * 100 / DAY_MS, 2))
+
+
+def durations(spans: Iterable[Span]) -> dict[str, float]:
+    """Seconds by kind, longest first: the band in words."""
+    totals: dict[str, float] = {}
+    for span in spans:
+        totals[span.kind] = totals.get(span.kind, 0) + span.width * DAY_MS / 100_000
+    return dict(sorted(totals.items(), key=lambda pair: -pair[1]))

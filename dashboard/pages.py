@@ -1,0 +1,43 @@
+"""Turns a template's name and values into HTML. Everything is escaped unless a template's own text says otherwise.
+
+Knows no request; `hub.web` gives it a Reader and what the page shows.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from dashboard import fleet, sparkline
+from dashboard.freshness import freshness
+from dashboard.reader import Reader
+
+FOLDER = Path(__file__).parent / "templates"
+
+
+@cache
+def environment() -> Environment:
+    """Autoescape is on for every template, not by file name: one called `.j2` would otherwise go out raw."""
+    made = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.globals.update(
+        STATUSES=fleet.STATUSES,
+        METRICS=fleet.METRICS,
+        spark_path=sparkline.path,
+        freshness=freshness,
+    )
+    return made
+
+
+def render(template: str, reader: Reader, **values: Any) -> str:
+    """The page as text. A value the template needs and did not get is an error, never an empty place."""
+    return environment().get_template(template).render(r=reader, t=reader.t, **values)

@@ -1,0 +1,69 @@
+"""One reader of one page: language, theme, zone and the instant the page was made, with every format bound to them.
+
+Templates get it as `r`. It knows no request and no user.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dashboard import formats
+from dashboard.texts import Texts, texts_in
+
+THEMES = ("auto", "light", "dark")
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    language: str
+    theme: str
+    zone: str
+    now: int
+    """Hub epoch milliseconds: every age on the page is counted from here."""
+
+    @property
+    def t(self) -> Texts:
+        return texts_in(self.language)
+
+    def number(self, value: float, decimals: int = 0) -> str:
+        return formats.number(value, self.language, decimals)
+
+    def percent(self, value: float) -> str:
+        return formats.percent(value, self.language)
+
+    def reading(self, metric: str, value: float) -> str:
+        return formats.reading(metric, value, self.language)
+
+    def age(self, ms: int | None) -> str:
+        """How long ago, in the largest unit."""
+        return formats.age((self.now - (ms if ms is not None else self.now)) / 1000, self.language)
+
+    def ago(self, ms: int | None) -> str:
+        return self.t("ago", age=self.age(ms))
+
+    def span(self, seconds: float) -> str:
+        return formats.span(seconds, self.language)
+
+    def offset(self, seconds: float) -> str:
+        return formats.offset(seconds, self.language)
+
+    def clock(self, ms: int, zone: str | None = None, *, seconds: bool = False) -> str:
+        return formats.clock(formats.instant(ms), zone or self.zone, self.language, seconds=seconds)
+
+    def day(self, ms: int, zone: str | None = None) -> str:
+        zone = zone or self.zone
+        at = formats.instant(ms)
+        label = formats.zone_label(zone, at)
+        return f"{formats.day_clock(at, formats.instant(self.now), zone, self.language)} {label}"
+
+    def stamp(self, ms: int, zone: str | None = None) -> str:
+        return formats.stamp(formats.instant(ms), zone or self.zone, self.language)
+
+    def zone_label(self, zone: str | None = None) -> str:
+        return formats.zone_label(zone or self.zone, formats.instant(self.now))
+
+    def said(self, prefix: str, code: str, **params: Any) -> str:
+        """The text of a code that came from a machine or a newer hub: the code itself when no text is known."""
+        key = f"{prefix}.{code}"
+        return self.t(key, **params) if self.t.has(key) else code

@@ -1,0 +1,209 @@
+// Draws the machine's charts with Plotly from the figures the hub specifies: at most once a second, only those that are
+// seen, with one animation frame for all, and purged on leaving.
+
+import { all, find, make, mark, setAttribute, setText, show } from "./dom.js";
+import { age, clock, reading, span } from "./format.js";
+import { LiveRange } from "./live_range.js";
+import { Series, WINDOW_MS } from "./series.js";
+import { language, t } from "./texts.js";
+
+const EVERY_MS = 1000;
+const SLOW_MS = 40;
+
+export class Charts {
+  /** @param {number} id @param {{now: () => number}} hubClock @param {string} zone */
+  constructor(id, hubClock, zone) {
+    Object.assign(this, { id, hubClock, zone, machine: null, spec: null, drawnAt: 0, every: matchMedia("(pointer: coarse)").matches ? 2 * EVERY_MS : EVERY_MS });
+    this.live = new LiveRange(WINDOW_MS);
+    this.figures = all("[data-chart]").map((node) => ({ node, name: node.dataset.chart, plot: find("[data-plot]", node), seen: true, table: false }));
+    this.series = new Series(["cpu_usage", "gpu_usage", "temperature"]);
+    this.watcher = new IntersectionObserver((entries) => entries.forEach((entry) => this.saw(entry)));
+    for (const figure of this.figures) this.prepare(figure);
+    addEventListener("pagehide", () => this.figures.forEach((figure) => figure.ready && window.Plotly.purge(figure.plot)));
+    addEventListener("theme", () => this.load());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.load());
+  }
+
+  prepare(figure) {
+    this.watcher.observe(figure.node);
+    const wait = setTimeout(() => setAttribute(figure.plot, "data-wait", t("chart.loading")), 300);
+    setAttribute(figure.plot, "data-wait", "");
+    figure.waited = () => clearTimeout(wait);
+    find("[data-live]", figure.node).addEventListener("click", () => this.toggle());
+    const button = find("[data-as-table]", figure.node);
+    show(button, true);
+    button.addEventListener("click", () => this.asTable(figure, button));
+  }
+
+  saw(entry) {
+    const figure = this.figures.find((each) => each.node === entry.target);
+    figure.seen = entry.isIntersecting;
+    if (figure.seen) this.soon();
+  }
+
+  get theme() {
+    const chosen = document.documentElement.dataset.theme;
+    return chosen === "auto" ? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light") : chosen;
+  }
+
+  async load() {
+    try {
+      const answer = await fetch(`/machines/${this.id}/charts.json?theme=${this.theme}`, { credentials: "same-origin" });
+      if (!answer.ok) throw new Error(String(answer.status));
+      this.spec = await answer.json();
+    } catch {
+      for (const figure of this.figures) {
+        figure.waited();
+        setAttribute(figure.plot, "data-wait", t("chart.failed"));
+      }
+      return;
+    }
+    this.series.load(this.spec.history);
+    this.soon();
+  }
+
+  /** @param {any} m the machine as the hub tells it */
+  patch(m) {
+    this.machine = m;
+    this.series.add(m.readings);
+    this.soon();
+  }
+
+  soon() {
+    if (this.due || !this.spec || !window.Plotly) return;
+    this.due = true;
+    const wait = Math.max(0, this.drawnAt + this.every - performance.now());
+    setTimeout(() => requestAnimationFrame(() => this.draw()), wait);
+  }
+
+  draw() {
+    this.due = false;
+    this.drawnAt = performance.now();
+    const now = this.hubClock.now();
+    this.series.trim(now);
+    for (const figure of this.figures) {
+      if (figure.seen && !document.hidden) this.drawOne(figure, now);
+      this.caption(figure, now);
+    }
+    if ((performance.now() - this.drawnAt) / this.figures.length > SLOW_MS) this.every = 2 * EVERY_MS;
+    this.chips(now);
+  }
+
+  drawOne(figure, now) {
+    if (figure.table) return this.fillTable(figure);
+    const spec = this.spec.figures[figure.name];
+    const { x, y } = this.series.columns(this.gap());
+    const data = spec.data.map((trace) => ({ ...trace, x, y: y[this.series.metrics.indexOf(trace.meta)], text: undefined }));
+    const range = this.live.range(now).map((ms) => new Date(ms));
+    const zoned = { ...spec.layout, xaxis: { ...spec.layout.xaxis, range, autorange: false } };
+    const away = this.gapMarks(now, spec);
+    const layout = { ...zoned, shapes: [...spec.layout.shapes, ...away.shapes], annotations: [...spec.layout.annotations, ...away.annotations] };
+    // A moving range throws the person's zoom away; while paused the same range is sent each time.
+    layout.uirevision = this.live.paused ? "paused" : `live ${Math.round(now)}`;
+    window.Plotly.react(figure.plot, data, layout, this.spec.config);
+    if (!figure.ready) this.first(figure);
+    return undefined;
+  }
+
+  first(figure) {
+    figure.ready = true;
+    figure.waited();
+    mark(figure.plot, "wait", false);
+    figure.plot.on("plotly_relayout", (event) => {
+      if (this.live.relayout(event, this.hubClock.now())) this.soonAll();
+    });
+    figure.plot.on("plotly_doubleclick", () => this.backToLive());
+    figure.plot.on("plotly_hover", (event) => this.hoverOthers(figure, event));
+    figure.plot.on("plotly_unhover", () => this.others(figure).forEach((other) => window.Plotly.Fx.unhover(other.plot)));
+  }
+
+  others(figure) {
+    return this.figures.filter((other) => other !== figure && other.ready && other.seen && !other.table);
+  }
+
+  hoverOthers(figure, event) {
+    if (!event.event || performance.now() - (this.hovered ?? 0) < 50) return;
+    this.hovered = performance.now();
+    for (const other of this.others(figure)) window.Plotly.Fx.hover(other.plot, { xval: event.xvals?.[0] ?? event.points[0].x });
+  }
+
+  /** Further apart than this, two samples have a gap between them; kept samples may come minutes apart. */
+  gap() {
+    const last = this.series.points.slice(-2);
+    const usual = last.length === 2 ? last[1][0] - last[0][0] : 1000;
+    const expected = (this.machine?.expected_interval_s ?? 300) * 1000;
+    return Math.max(5000, 2.5 * Math.min(expected, Math.max(usual, 1000)));
+  }
+
+  gapMarks(now, spec) {
+    const shapes = [];
+    const annotations = [];
+    for (const [from, to] of this.series.gaps(this.gap(), now)) {
+      const growing = to === now;
+      if (to < now - 3 * WINDOW_MS || (to - from < 15000 && !growing)) continue;
+      const offline = growing && this.machine?.connection === "offline";
+      shapes.push({ ...spec.gap.shape, x0: new Date(from), x1: new Date(to) });
+      annotations.push({ ...spec.gap.annotation, x: new Date((Math.max(from, this.live.range(now)[0]) + to) / 2), text: t(offline ? "chart.gap.offline" : "chart.gap", { age: span((to - from) / 1000, language) }) });
+    }
+    return { shapes, annotations: annotations.slice(-3) };
+  }
+
+  caption(figure, now) {
+    const lines = this.spec.figures[figure.name].data.map((trace) => {
+      const found = this.series.summary(trace.meta, now);
+      if (!found) return t("chart.caption.none", { name: trace.name });
+      const value = (amount) => reading(trace.meta, amount, language);
+      return t("chart.caption", { name: trace.name, now: value(found.now), mean: value(found.mean), high: value(found.high), time: clock(found.at, this.zone, language) });
+    });
+    setText(find("[data-caption]", figure.node), lines.join(" "));
+  }
+
+  toggle() {
+    if (this.live.paused) this.backToLive();
+    else {
+      this.live.pause(this.hubClock.now());
+      this.soonAll();
+    }
+  }
+
+  backToLive() {
+    this.live.live();
+    this.soonAll();
+  }
+
+  soonAll() {
+    this.drawnAt = 0;
+    this.chips(this.hubClock.now());
+    this.soon();
+  }
+
+  chips(now) {
+    const behind = this.live.behind(now);
+    const words = !this.live.paused ? t("chart.live") : behind < 5000 ? t("chart.paused") : t("chart.paused.behind", { age: age(behind / 1000, language) });
+    for (const { node } of this.figures) {
+      const chip = find("[data-live]", node);
+      show(chip, true);
+      setAttribute(chip, "data-state", this.live.paused ? "paused" : "live");
+      setText(find("[data-said]", chip), words);
+    }
+  }
+
+  asTable(figure, button) {
+    figure.table = !figure.table;
+    setAttribute(button, "aria-expanded", String(figure.table));
+    setText(button, t(figure.table ? "chart.as_chart" : "chart.as_table"));
+    show(figure.plot, !figure.table);
+    show(find("[data-table]", figure.node), figure.table);
+    this.soonAll();
+  }
+
+  fillTable(figure) {
+    const traces = this.spec.figures[figure.name].data;
+    const columns = traces.map((trace) => this.series.metrics.indexOf(trace.meta) + 1);
+    const head = make("tr", {}, ...[t("chart.time"), ...traces.map((trace) => trace.name)].map((name) => make("th", { scope: "col" }, name)));
+    const rows = this.series.points.slice(-60).reverse().map((row) => make("tr", {}, make("td", {}, clock(row[0], this.zone, language, true)),
+      ...columns.map((column, i) => make("td", {}, row[column] === null ? "—" : reading(traces[i].meta, row[column], language)))));
+    find("[data-table]", figure.node).replaceChildren(make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)));
+  }
+}
+

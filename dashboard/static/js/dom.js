@@ -1,0 +1,51 @@
+// The only ways a page is changed: text nodes and harmless attributes, and only when they differ. Nothing here can turn a
+// text into markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** @param {string} selector @param {ParentNode} [root] @returns {any} */
+export const find = (selector, root = document) => root.querySelector(selector);
+export const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+export function setText(node, text) {
+  if (node && node.textContent !== text) node.textContent = text;
+}
+
+export function setAttribute(node, name, value) {
+  if (node && node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
+}
+
+/** Add or remove one class. */
+export function mark(node, name, on) {
+  if (node && node.classList.contains(name) !== on) node.classList.toggle(name, on);
+}
+
+export function show(node, on) {
+  if (node && node.hidden === on) node.hidden = !on;
+}
+
+/** @param {string} name of a symbol of the sprite @param {string} [look] */
+export function icon(name, look = name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", `i ${look}`);
+  svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `#${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/** Turn an existing shape into another one. */
+export function setIcon(svg, name, look = name) {
+  if (!svg) return;
+  setAttribute(svg, "class", `i ${look}`);
+  setAttribute(svg.firstElementChild, "href", `#${name}`);
+}
+
+/** @param {string} tag @param {Record<string, string>} attributes @param {...(Node | string)} children */
+export function make(tag, attributes, ...children) {
+  const node = document.createElement(tag);
+  for (const name of Object.keys(attributes)) node.setAttribute(name, attributes[name]);
+  node.append(...children);
+  return node;
+}

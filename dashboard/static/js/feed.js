@@ -1,0 +1,81 @@
+// The page's end of the feed: keeps the fleet and the hub's clock true, watches while the page is seen, and tells the view.
+
+import { emptyFleet, merge } from "./fleet_store.js";
+import { HubClock } from "./hub_clock.js";
+import { Socket } from "./socket.js";
+
+const LEASE_MS = 15000;
+
+/**
+ * `watch` is {machine, rate} or null. `view` may have: changed(ids, removed, whole), job(frame), event(frame), link(state),
+ * version(name).
+ */
+export class Feed {
+  constructor(watch, view, world = {}) {
+    this.watch = watch;
+    this.view = view;
+    this.fleet = emptyFleet();
+    this.clock = world.clock ?? new HubClock(Number(document.body.dataset.now));
+    this.paused = false;
+    this.hidden = false;
+    const url = world.url ?? `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/dashboard`;
+    this.socket = new Socket(url, { state: (state) => view.link?.(state), frame: (frame) => this.frame(frame), opened: () => this.opened() }, world);
+  }
+
+  start() {
+    this.socket.start();
+    setInterval(() => this.renew(), LEASE_MS);
+    addEventListener("online", () => this.socket.retry());
+    document.addEventListener("visibilitychange", () => {
+      this.quiet(document.hidden);
+      if (!document.hidden) this.socket.retry();
+    });
+  }
+
+  opened() {
+    // A new connection knows nothing of what this page had asked for on the old one.
+    if (this.paused || this.hidden) this.socket.send({ type: "pause" });
+    this.renew();
+  }
+
+  renew() {
+    if (this.watch && !this.hidden && !this.paused) this.socket.send({ type: "watch", ...this.watch });
+  }
+
+  /** The tab is hidden: state changes only, and no machine works for it. */
+  quiet(hidden) {
+    this.hidden = hidden;
+    this.settle();
+  }
+
+  /** The person asked for stillness. */
+  pause(paused) {
+    this.paused = paused;
+    this.settle();
+  }
+
+  settle() {
+    const still = this.hidden || this.paused;
+    this.socket.send({ type: still ? "pause" : "resume" });
+    if (still) this.socket.send({ type: "unwatch" });
+    else this.renew();
+  }
+
+  frame(frame) {
+    if (frame.type === "hello") {
+      this.clock.sync(frame.hub_time);
+      this.view.version?.(frame.version);
+    } else if (frame.type === "job") this.view.job?.(frame);
+    else if (frame.type === "event") this.view.event?.(frame);
+    else if (frame.type === "snapshot" || frame.type === "delta") this.merge(frame);
+  }
+
+  merge(frame) {
+    const at = frame.hub_time ?? frame.t;
+    if (at) this.clock.sync(at);
+    const result = merge(this.fleet, frame);
+    this.fleet = result.fleet;
+    if (result.ask) this.socket.send({ type: "snapshot" });
+    if (result.whole || result.changed.length || result.removed.length) this.view.changed?.(result.changed, result.removed, result.whole);
+  }
+}

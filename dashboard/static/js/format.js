@@ -1,0 +1,98 @@
+// Numbers, ages and instants as readers of each language write them: the browser's half of dashboard/formats.py.
+
+const THIN = "\u202f";
+const LOCALES = { en: "en-US", id: "id-ID" };
+const UNITS = { en: ["d", "h", "min", "s"], id: ["hari", "jam", "mnt", "dtk"] };
+const DAYS = { en: ["yesterday", "today", "tomorrow"], id: ["kemarin", "hari ini", "besok"] };
+const MONTHS = {
+  en: ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"],
+  id: ["Jan", "Feb", "Mar", "Apr", "Mei", "Jun", "Jul", "Agu", "Sep", "Okt", "Nov", "Des"],
+};
+const ZONES = { "Asia/Jakarta": "WIB", "Asia/Pontianak": "WIB", "Asia/Makassar": "WITA", "Asia/Ujung_Pandang": "WITA", "Asia/Jayapura": "WIT" };
+const made = new Map();
+
+function kept(key, make) {
+  if (!made.has(key)) made.set(key, make());
+  return made.get(key);
+}
+
+/** @param {number} value @param {string} lang @param {number} [decimals] */
+export function number(value, lang, decimals = 0) {
+  const format = kept(`n${lang}${decimals}`, () => new Intl.NumberFormat(LOCALES[lang], { minimumFractionDigits: decimals, maximumFractionDigits: decimals }));
+  const text = format.format(value);
+  return /[1-9]/.test(text) ? text.replace("-", "\u2212") : text.replace("-", "");
+}
+
+/** One reading with its unit: degrees for the temperature, percent for the rest. */
+export function reading(metric, value, lang) {
+  return metric === "temperature" ? `${number(value, lang, 1)}${THIN}°C` : `${number(value, lang)}${THIN}%`;
+}
+
+function parts(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  return [Math.floor(whole / 86400), Math.floor(whole / 3600) % 24, Math.floor(whole / 60) % 60, whole % 60];
+}
+
+/** The largest unit only: `12 s`, `3 h`. */
+export function age(seconds, lang) {
+  const amounts = parts(seconds);
+  const first = amounts.findIndex((n) => n > 0);
+  const at = first < 0 ? 3 : first;
+  return `${amounts[at]}${THIN}${UNITS[lang][at]}`;
+}
+
+/** The two largest units: `6 min 30 s`. */
+export function span(seconds, lang) {
+  const amounts = parts(seconds);
+  const first = amounts.findIndex((n) => n > 0);
+  const at = first < 0 ? 3 : first;
+  const shown = [`${amounts[at]}${THIN}${UNITS[lang][at]}`];
+  if (at < 3 && amounts[at + 1]) shown.push(`${amounts[at + 1]}${THIN}${UNITS[lang][at + 1]}`);
+  return shown.join(" ");
+}
+
+/** A clock's difference with its sign. */
+export function offset(seconds, lang) {
+  const sign = seconds < 0 ? "\u2212" : "+";
+  const size = Math.abs(seconds);
+  return sign + (size < 60 ? `${number(size, lang, 1)}${THIN}${UNITS[lang][3]}` : span(size, lang));
+}
+
+function local(ms, zone) {
+  const make = (timeZone) => new Intl.DateTimeFormat("en-GB", { timeZone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  let format;
+  try {
+    format = kept(`z${zone}`, () => make(zone));
+  } catch {
+    format = kept("z", () => make("Asia/Jakarta"));
+  }
+  return Object.fromEntries(format.formatToParts(ms).map((part) => [part.type, part.value]));
+}
+
+/** `14:02` or `14.02`; with seconds `14:02:11`. */
+export function clock(ms, zone, lang, seconds = false) {
+  const at = local(ms, zone);
+  const mark = lang === "id" ? "." : ":";
+  return [at.hour, at.minute, ...(seconds ? [at.second] : [])].join(mark);
+}
+
+/** WIB, WITA or WIT; elsewhere `UTC+8`. */
+export function zoneLabel(zone, ms) {
+  if (ZONES[zone]) return ZONES[zone];
+  const at = local(ms, zone);
+  const there = Date.UTC(+at.year, +at.month - 1, +at.day, +at.hour, +at.minute, +at.second);
+  const minutes = Math.round((there - Math.floor(ms / 1000) * 1000) / 60000);
+  const size = Math.abs(minutes);
+  return `UTC${minutes < 0 ? "\u2212" : "+"}${Math.floor(size / 60)}${size % 60 ? `:${String(size % 60).padStart(2, "0")}` : ""}`;
+}
+
+/** `today 14:00 WIB`, `tomorrow 14:00 WIB`, else `23 Nov 14:00 WIB`. */
+export function day(ms, now, zone, lang) {
+  const [at, here] = [local(ms, zone), local(now, zone)];
+  const midnight = (d) => Date.UTC(+d.year, +d.month - 1, +d.day);
+  const days = Math.round((midnight(at) - midnight(here)) / 86400000);
+  const named = DAYS[lang][days + 1];
+  const year = at.year === here.year ? "" : ` ${at.year}`;
+  const date = named ?? `${+at.day} ${MONTHS[lang][+at.month - 1]}${year}`;
+  return `${date} ${clock(ms, zone, lang)} ${zoneLabel(zone, ms)}`;
+}

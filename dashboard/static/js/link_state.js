@@ -1,0 +1,108 @@
+// What the page says of its own link to the hub: the chip, the bar, hollow dots, locked buttons, the title and its badge.
+
+import { all, find, mark, setAttribute, setText, show } from "./dom.js";
+import { clock } from "./format.js";
+import { language, t } from "./texts.js";
+
+const BAR_AFTER_MS = 2000;
+const BACK_FOR_MS = 2000;
+
+export class LinkState {
+  /** @param {import("./feed.js").Feed} feed */
+  constructor(feed) {
+    this.feed = feed;
+    this.chip = find("#link-chip");
+    this.bar = find("#link-bar");
+    this.lostAt = null;
+    this.state = "connecting";
+    find("[data-retry]", this.bar).addEventListener("click", () => (this.action ?? (() => feed.socket.retry()))());
+    this.chip?.addEventListener("click", () => this.toggle());
+    this.draw();
+  }
+
+  toggle() {
+    if (this.state === "lost") return this.feed.socket.retry();
+    this.feed.pause(!this.feed.paused);
+    this.draw();
+  }
+
+  set(state) {
+    const was = this.state;
+    this.state = state;
+    clearTimeout(this.timer);
+    if (state === "live") {
+      if (was === "lost" && !this.bar.hidden && !this.action) this.back();
+      this.lostAt = null;
+    } else if (state === "refused") this.tell(t("session_over"), t("sign_in"), () => location.assign("/login"));
+    else {
+      this.lostAt ??= this.feed.clock.now();
+      this.timer = setTimeout(() => this.lost(), BAR_AFTER_MS);
+    }
+    this.draw();
+  }
+
+  lost() {
+    this.tell(t("lost", { time: this.time() }), t("retry_now"), null);
+    mark(this.bar, "bad", true);
+  }
+
+  back() {
+    mark(this.bar, "bad", false);
+    setText(find("[data-said]", this.bar), t("back"));
+    show(find("[data-retry]", this.bar), false);
+    this.timer = setTimeout(() => show(this.bar, false), BACK_FOR_MS);
+  }
+
+  tell(said, button, action) {
+    this.action = action;
+    setText(find("[data-said]", this.bar), said);
+    setText(find("[data-retry]", this.bar), button);
+    show(find("[data-retry]", this.bar), true);
+    show(this.bar, true);
+  }
+
+  /** Another version answers than the one that made this page; never reloads by itself. */
+  version(name) {
+    if (name !== document.body.dataset.version) this.tell(t("updated"), t("reload"), () => location.reload());
+  }
+
+  time() {
+    return clock(this.lostAt ?? this.feed.clock.now(), document.body.dataset.zone, language, true);
+  }
+
+  draw() {
+    const lost = this.state !== "live" && this.state !== "connecting";
+    const name = lost ? "lost" : this.feed.paused ? "paused" : this.state;
+    setAttribute(document.body, "data-link", name);
+    if (this.chip) {
+      show(this.chip, true);
+      setAttribute(this.chip, "data-state", name === "connecting" ? "off" : name);
+      setText(find("[data-said]", this.chip), name === "lost" ? t("chip.lost") : t(`chip.${name}`));
+      setAttribute(this.chip, "title", name === "live" ? t("chip.pause") : name === "paused" ? t("chip.resume") : t("lost.trying"));
+    }
+    for (const button of all("[data-needs-hub]")) {
+      setAttribute(button, "aria-disabled", String(lost));
+      setAttribute(button, "title", lost ? t("needs_hub") : "");
+    }
+  }
+}
+
+/** A press on what cannot work now does nothing, and says why by its title. */
+export function guardButtons() {
+  document.addEventListener("click", (event) => {
+    if (event.target.closest?.("[data-needs-hub][aria-disabled=true]")) event.preventDefault();
+  }, true);
+}
+
+/** @param {number} count machines that need somebody */
+export function setAlarms(count) {
+  const title = document.body.dataset.title;
+  const wanted = `${count ? `(${count}) ` : ""}${title} – RVM`;
+  if (document.title !== wanted) document.title = wanted;
+  for (const badge of all("[data-alarms]")) {
+    setText(badge, String(count));
+    show(badge, count > 0);
+  }
+  const link = find("link[rel=icon]");
+  setAttribute(link, "href", count ? link.dataset.badge : link.dataset.plain);
+}

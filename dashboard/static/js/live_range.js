@@ -1,0 +1,37 @@
+// Live or Paused: in Live the window slides with the hub's time; a person's zoom pauses it and is never taken away.
+
+export class LiveRange {
+  /** @param {number} width of the window, ms */
+  constructor(width) {
+    this.width = width;
+    this.paused = null;
+  }
+
+  /** What the person did to a chart, as Plotly tells it. True when it concerned the time axis. @param {any} event */
+  relayout(event, now) {
+    if (event["xaxis.autorange"] || event["xaxis.showspikes"] !== undefined) return false;
+    const from = event["xaxis.range[0]"] ?? event["xaxis.range"]?.[0];
+    const to = event["xaxis.range[1]"] ?? event["xaxis.range"]?.[1];
+    if (from === undefined || to === undefined) return false;
+    this.paused = { range: [Number(new Date(from)), Number(new Date(to))], since: this.paused?.since ?? now };
+    return true;
+  }
+
+  pause(now) {
+    this.paused = { range: this.range(now), since: now };
+  }
+
+  live() {
+    this.paused = null;
+  }
+
+  /** @returns {[number, number]} */
+  range(now) {
+    return this.paused ? this.paused.range : [now - this.width, now];
+  }
+
+  /** How many ms the picture is behind. */
+  behind(now) {
+    return this.paused ? now - this.paused.since : 0;
+  }
+}

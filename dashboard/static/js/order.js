@@ -1,0 +1,95 @@
+// Which machines the table shows and in which order: the browser's half of dashboard/fleet.py.
+
+export const METRICS = { cpu: "cpu_usage", memory: "memory_usage", disk: "disk_usage", gpu: "gpu_usage", temperature: "temperature" };
+export const STATUSES = ["active", "inactive", "maintenance", "full", "error", "unknown"];
+const CONNECTIONS = ["offline", "late", "never"];
+const SORTS = ["machine", "status", "seen", "capacity", ...Object.keys(METRICS)];
+const STATUS_ORDER = { error: 0, full: 1, unknown: 2, maintenance: 3, inactive: 4, active: 5 };
+
+/** @param {string} search the address's `?…` */
+export function queryFrom(search) {
+  const params = new URLSearchParams(search);
+  const one = (name, known) => (known.includes(params.get(name)) ? params.get(name) : "");
+  const sort = params.get("sort") ?? "";
+  const column = sort.replace(/^-+/, "");
+  const known = SORTS.includes(column);
+  return {
+    text: (params.get("q") ?? "").trim().slice(0, 100),
+    status: one("status", STATUSES),
+    connection: one("connection", CONNECTIONS),
+    sort: known ? column : "machine",
+    descending: known && sort.startsWith("-"),
+  };
+}
+
+/** The address of the page with some members changed; what is default is left out. */
+export function address(query, changes = {}) {
+  const wanted = { ...query, ...changes };
+  const params = new URLSearchParams();
+  if (wanted.text) params.set("q", wanted.text);
+  if (wanted.status) params.set("status", wanted.status);
+  if (wanted.connection) params.set("connection", wanted.connection);
+  if (wanted.sort !== "machine" || wanted.descending) params.set("sort", (wanted.descending ? "-" : "") + wanted.sort);
+  return String(params) ? `/?${params}` : "/";
+}
+
+/** What a click on a column head leads to. */
+export function sortAddress(query, column) {
+  const worstFirst = column === "capacity" || column in METRICS;
+  return address(query, { sort: column, descending: column === query.sort ? !query.descending : worstFirst });
+}
+
+export function counters(machines) {
+  const counts = Object.fromEntries([...STATUSES, "offline"].map((name) => [name, 0]));
+  for (const m of machines) {
+    counts[m.effective_status] += 1;
+    if (m.connection === "offline") counts.offline += 1;
+  }
+  return counts;
+}
+
+export function matches(m, query) {
+  if (query.status && m.effective_status !== query.status) return false;
+  if (query.connection && m.connection !== query.connection) return false;
+  const where = [m.name, m.device_id, m.location_description, m.status_reason].map((x) => x ?? "").join(" ").toLowerCase();
+  return query.text.toLowerCase().split(/\s+/).every((word) => where.includes(word));
+}
+
+/** RVM-9 before RVM-10. */
+export function byName(a, b) {
+  const [x, y] = [a, b].map((m) => m.name.match(/[0-9]+|[^0-9]+/g) ?? []);
+  for (let i = 0; i < Math.min(x.length, y.length); i += 1) {
+    const [p, q] = [x[i], y[i]];
+    const [n, k] = [/^[0-9]/.test(p), /^[0-9]/.test(q)];
+    if (n !== k) return n ? -1 : 1;
+    const [u, v] = n ? [Number(p.slice(0, 15)), Number(q.slice(0, 15))] : [p.toLowerCase(), q.toLowerCase()];
+    if (u !== v) return u < v ? -1 : 1;
+  }
+  return x.length - y.length || a.id - b.id;
+}
+
+function sortValue(m, sort) {
+  if (sort === "status") return STATUS_ORDER[m.effective_status];
+  if (sort === "seen") return m.last_seen_at === null ? null : -m.last_seen_at;
+  if (sort === "capacity") return m.capacity;
+  if (m.connection !== "live" && m.connection !== "late") return null;
+  return m.readings?.[METRICS[sort]] ?? null;
+}
+
+/** Filtered and in order; what has no value for the order comes last. */
+export function shown(machines, query) {
+  const listed = [...machines].filter((m) => matches(m, query)).sort(byName);
+  if (query.sort === "machine") return query.descending ? listed.reverse() : listed;
+  const known = listed.filter((m) => sortValue(m, query.sort) !== null);
+  const rest = listed.filter((m) => sortValue(m, query.sort) === null);
+  const way = query.descending ? -1 : 1;
+  known.sort((a, b) => way * (sortValue(a, query.sort) - sortValue(b, query.sort)));
+  return [...known, ...rest];
+}
+
+/** How many of `now` stand at another place than in `before` (rows that came or went aside). */
+export function movedCount(before, now) {
+  const both = new Set(now.filter((id) => before.includes(id)));
+  const [a, b] = [before.filter((id) => both.has(id)), now.filter((id) => both.has(id))];
+  return a.filter((id, i) => b[i] !== id).length + now.length - b.length;
+}

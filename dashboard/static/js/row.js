@@ -1,0 +1,86 @@
+// One row of the fleet table (a card on a phone): patched node by node, never replaced, so that focus and pointer stay.
+
+import { all, find, icon, mark, setAttribute, setIcon, setText, show } from "./dom.js";
+import { age, reading } from "./format.js";
+import { freshness } from "./freshness.js";
+import { Sparkline } from "./sparkline.js";
+import { language, said, t } from "./texts.js";
+import { heard } from "./trouble.js";
+
+export class Row {
+  /** @param {HTMLTableRowElement} node @param {number} now */
+  constructor(node, now) {
+    this.node = node;
+    this.id = Number(node.dataset.id);
+    this.link = find(".n a", node);
+    this.site = find(".n small bdi", node);
+    this.status = find(".s .mk span", node);
+    this.seen = find(".e span", node);
+    this.cells = all("[data-m]", node);
+    this.spark = new Sparkline(find(".spark path", node).getAttribute("d"), now);
+    this.takenAt = 0;
+  }
+
+  /** @param {Record<string, any>} m @param {number} now */
+  patch(m, now) {
+    setText(this.link.firstElementChild, m.name);
+    setAttribute(this.link, "href", `/machines/${m.id}`);
+    setText(this.site, m.location_description ?? "");
+    this.patchStatus(m, now);
+    mark(this.node, "old", !heard(m));
+    setAttribute(find(".c-cap .v", this.node), "width", `${m.capacity}%`);
+    setText(find(".c-cap b", this.node), reading("capacity", m.capacity, language));
+    const over = new Set(heard(m) ? m.health_reasons.map((r) => r.code) : []);
+    for (const cell of this.cells) this.patchReading(cell, m, over.has(cell.dataset.m));
+    if (m.readings && m.readings.taken_at !== this.takenAt) {
+      this.takenAt = m.readings.taken_at;
+      this.spark.add(this.takenAt, m.readings.cpu_usage);
+    }
+    this.tick(m, now);
+  }
+
+  patchStatus(m, now) {
+    const word = t(`status.${m.effective_status}`);
+    if (this.status.textContent !== word) {
+      setText(this.status, word);
+      setIcon(find(".s .i", this.node), m.effective_status);
+      const cell = find(".s", this.node);
+      cell.classList.remove("changed");
+      requestAnimationFrame(() => cell.classList.add("changed"));
+    }
+    const tag = find(".n .tag", this.node);
+    if (m.simulated && !tag) {
+      const made = document.createElement("span");
+      made.className = "tag";
+      made.textContent = t("simulated");
+      this.link.after(" ", made);
+    }
+    setText(find(".s small", this.node), age((now - m.status_since) / 1000, language));
+  }
+
+  patchReading(cell, m, over) {
+    const metric = cell.dataset.m;
+    const value = m.readings?.[metric] ?? null;
+    setText(find("b", cell), value === null ? "—" : reading(metric, value, language));
+    const reason = value === null && m.readings ? said("none", m.readings.reasons[metric] ?? "unknown") : "";
+    if ((cell.getAttribute("title") ?? "") !== reason) cell.setAttribute("title", reason);
+    mark(cell, "over", over);
+    const glyph = find(".i", cell);
+    if (over && !glyph) cell.prepend(icon("warn"));
+    else if (!over && glyph) glyph.remove();
+  }
+
+  /** What grows by itself: ages, and the line that moves left. */
+  tick(m, now) {
+    const fresh = freshness(m, now);
+    setIcon(find(".e .i", this.node), fresh.mark);
+    setText(this.seen, fresh.words);
+    setAttribute(this.seen, "class", fresh.quiet ? "vh" : `${fresh.mark}-age`);
+    setText(find(".s small", this.node), age((now - m.status_since) / 1000, language));
+    setAttribute(find(".spark path", this.node), "d", this.spark.path(now));
+  }
+
+  hide(on) {
+    show(this.node, !on);
+  }
+}

@@ -1,0 +1,45 @@
+// The small line beside a number, read from its SVG path and drawn on: the browser's half of dashboard/sparkline.py.
+
+const STEP_MS = 5000;
+const STEPS = 60;
+const HEIGHT = 16;
+const GAP_STEPS = 4;
+
+/** The points of a drawn path as [steps from the left, height]. @param {string} path */
+export function pointsOf(path) {
+  return [...path.matchAll(/[ML](\d+) (\d+)/g)].map((found) => [Number(found[1]), Number(found[2])]);
+}
+
+/** @param {[number, number][]} points */
+export function pathOf(points) {
+  let last = -Infinity;
+  let path = "";
+  for (const [x, y] of points) {
+    path += x - last > GAP_STEPS ? `M${x} ${y}h0` : `L${x} ${y}`;
+    last = x;
+  }
+  return path;
+}
+
+/** One sparkline that goes on: it keeps grid points by their step since the epoch, so that time moves them left. */
+export class Sparkline {
+  /** @param {string} path as the hub drew it at `now` (epoch ms) @param {number} top the value at full height */
+  constructor(path, now, top = 100) {
+    this.top = top;
+    const base = Math.round(now / STEP_MS) - STEPS;
+    this.points = new Map(pointsOf(path).map(([x, y]) => [base + x, y]));
+  }
+
+  add(at, value) {
+    if (value === null || value === undefined) return;
+    const share = Math.min(1, Math.max(0, value / this.top));
+    this.points.set(Math.round(at / STEP_MS), HEIGHT - Math.round(share * HEIGHT));
+  }
+
+  path(now) {
+    const base = Math.round(now / STEP_MS) - STEPS;
+    for (const step of this.points.keys()) if (step < base) this.points.delete(step);
+    const grid = [...this.points].map(([step, y]) => [step - base, y]).filter(([x]) => x <= STEPS);
+    return pathOf(grid.sort((a, b) => a[0] - b[0]));
+  }
+}

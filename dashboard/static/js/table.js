@@ -1,0 +1,110 @@
+// The fleet table: which rows stand in it and in which order. The order does not move under a pointer or the focus.
+
+import { all, find, setAttribute, setText, show } from "./dom.js";
+import { movedCount, shown } from "./order.js";
+import { Row } from "./row.js";
+import { t } from "./texts.js";
+
+const STILL_MS = 1500;
+
+export class Table {
+  /** @param {HTMLTableElement} node @param {number} now */
+  constructor(node, now) {
+    this.node = node;
+    this.body = find("tbody", node);
+    this.rows = new Map(all("tr", this.body).map((row) => [Number(row.dataset.id), new Row(row, now)]));
+    this.pointed = false;
+    this.note = find("#moved");
+    find("button", this.note).addEventListener("click", () => this.arrange(true));
+    this.body.addEventListener("pointerenter", () => this.hold(true));
+    this.body.addEventListener("pointerleave", () => this.hold(false));
+    this.body.addEventListener("focusout", () => setTimeout(() => this.arrange(), STILL_MS));
+  }
+
+  hold(pointed) {
+    this.pointed = pointed;
+    if (!pointed) setTimeout(() => this.arrange(), STILL_MS);
+  }
+
+  get held() {
+    return this.pointed || this.body.contains(document.activeElement);
+  }
+
+  /** @param {Map<number, any>} machines @param {Iterable<number>} ids those that changed */
+  patch(machines, ids, now) {
+    for (const id of ids) {
+      const machine = machines.get(id);
+      if (!machine) continue;
+      if (!this.rows.has(id)) this.add(id, now);
+      this.rows.get(id).patch(machine, now);
+    }
+    for (const [id, row] of this.rows) if (!machines.has(id)) {
+      row.node.remove();
+      this.rows.delete(id);
+    }
+  }
+
+  add(id, now) {
+    const node = find("#row").content.firstElementChild.cloneNode(true);
+    node.dataset.id = String(id);
+    node.hidden = true;
+    this.body.append(node);
+    this.rows.set(id, new Row(node, now));
+  }
+
+  /** Take note of what should stand where; do it unless somebody is reading (`now`: do it anyway). */
+  order(machines, query) {
+    this.wanted = shown(machines.values(), query).map((m) => m.id);
+    this.arrange();
+  }
+
+  arrange(now = false) {
+    if (!this.wanted) return;
+    const before = this.standing();
+    const moved = movedCount(before, this.wanted);
+    if (!moved && before.length === this.wanted.length) return show(this.note, false);
+    if (this.held && !now) {
+      setText(find("[data-said]", this.note), t("moved", { n: moved, count: moved }));
+      return show(this.note, moved > 0);
+    }
+    this.place();
+    show(this.note, false);
+  }
+
+  standing() {
+    return [...this.body.children].filter((row) => !row.hidden).map((row) => Number(row.dataset.id));
+  }
+
+  place() {
+    const focused = document.activeElement;
+    const wanted = new Set(this.wanted);
+    for (const [id, row] of this.rows) row.hide(!wanted.has(id));
+    let at = this.body.firstElementChild;
+    for (const id of this.wanted) {
+      const node = this.rows.get(id)?.node;
+      if (!node) continue;
+      if (node === at) at = at.nextElementSibling;
+      else this.body.insertBefore(node, at);
+    }
+    if (focused !== document.activeElement && this.body.contains(focused)) focused.focus({ preventScroll: true });
+    show(this.node, this.wanted.length > 0);
+  }
+
+  heads(query) {
+    for (const head of all("thead [data-sort]", this.node)) {
+      if (head.dataset.sort === query.sort) setAttribute(head, "aria-sort", query.descending ? "descending" : "ascending");
+      else head.removeAttribute("aria-sort");
+    }
+  }
+
+  tick(machines, now) {
+    for (const [id, row] of this.rows) if (!row.node.hidden && machines.has(id)) row.tick(machines.get(id), now);
+  }
+
+  /** Move the focus to the next (1) or previous (-1) row. */
+  step(way) {
+    const links = all("tbody tr:not([hidden]) .n a", this.node);
+    const at = links.indexOf(document.activeElement?.closest("tr")?.querySelector(".n a"));
+    links[Math.min(links.length - 1, Math.max(0, at + way))]?.focus();
+  }
+}

@@ -1,0 +1,26 @@
+// The words of the page in its one language. The bundle brings only the keys its modules name (dashboard/bundler.py).
+
+let words = {};
+export let language = "en";
+
+/** @param {Record<string, string>} dictionary @param {string} code */
+export function useTexts(dictionary, code) {
+  words = dictionary;
+  language = code;
+}
+
+/**
+ * The text of a key with its {names} filled in; `key.one` when `count` is 1 and the language has it.
+ * @param {string} key @param {Record<string, string | number>} [params] @returns {string}
+ */
+export function t(key, params = {}) {
+  let text = params.count === 1 ? words[`${key}.one`] ?? words[key] : words[key];
+  if (text === undefined) return key;
+  for (const name of Object.keys(params)) text = text.split(`{${name}}`).join(String(params[name]));
+  return text;
+}
+
+/** The text of a code that came from outside, or the code itself. @param {string} prefix @param {string} code */
+export function said(prefix, code) {
+  return words[`${prefix}.${code}`] ?? code;
+}

@@ -1,0 +1,90 @@
+// The six tiles of a machine: newest value, its age when it is late, five minutes behind it, or why there is none.
+
+import { all, find, icon, mark, setAttribute, setText } from "./dom.js";
+import { age, number } from "./format.js";
+import { Sparkline } from "./sparkline.js";
+import { language, said, t } from "./texts.js";
+import { heard } from "./trouble.js";
+
+const WINDOW_MS = 300000;
+const TOP = { temperature: 110 };
+
+class Tile {
+  constructor(node, now) {
+    this.node = node;
+    this.metric = node.dataset.m;
+    this.top = TOP[this.metric] ?? 100;
+    this.line = find(".spark path", node);
+    this.spark = this.line && new Sparkline(this.line.getAttribute("d"), now, this.top);
+    this.recent = [];
+  }
+
+  patch(m, over) {
+    const capacity = this.metric === "capacity";
+    const value = capacity ? m.capacity : (m.readings?.[this.metric] ?? null);
+    const big = find("[data-value]", this.node);
+    const digits = value === null ? "—" : number(value, language, this.metric === "temperature" ? 1 : 0);
+    const unit = value === null ? "" : ` ${this.metric === "temperature" ? "°C" : "%"}`;
+    if (big.textContent !== digits + unit) {
+      const small = document.createElement("span");
+      small.className = "unit";
+      small.textContent = unit;
+      big.replaceChildren(digits, ...(unit ? [small] : []));
+    }
+    setAttribute(find(".bar .v", this.node), "width", `${Math.round(Math.min(100, Math.max(0, ((value ?? 0) * 100) / this.top)))}%`);
+    mark(this.node, "old", !heard(m));
+    mark(this.node, "over", capacity ? value >= 95 : over);
+    if (!capacity) this.range(m, value);
+    this.limit(over);
+  }
+
+  range(m, value) {
+    const at = m.readings?.taken_at;
+    if (value !== null && at && at !== this.recent.at(-1)?.[0]) {
+      this.recent.push([at, value]);
+      this.spark.add(at, value);
+    }
+    while (this.recent.length && this.recent[0][0] < this.recent.at(-1)[0] - WINDOW_MS) this.recent.shift();
+    const node = find("[data-range]", this.node);
+    if (value === null) return setText(node, said("none", m.readings ? (m.readings.reasons[this.metric] ?? "unknown") : "never"));
+    const values = this.recent.map((pair) => pair[1]);
+    if (values.length > 1) setText(node, t("tile.range", { low: number(Math.min(...values), language), high: number(Math.max(...values), language) }));
+    return undefined;
+  }
+
+  limit(over) {
+    const node = find("[data-limit]", this.node);
+    if (!node) return;
+    mark(node, "limit", over);
+    const glyph = find(".i", node);
+    if (over && !glyph) node.prepend(icon("warn"));
+    else if (!over) glyph?.remove();
+  }
+
+  tick(m, now) {
+    if (this.spark) setAttribute(this.line, "d", this.spark.path(now));
+    const node = find("[data-age]", this.node);
+    const at = this.metric === "capacity" ? m.last_seen_at : m.readings?.taken_at;
+    const late = m.connection === "late" && at;
+    const words = late ? age((now - at) / 1000, language) : m.connection === "offline" && at ? t("last_known") : "";
+    if (node.textContent === words) return;
+    node.replaceChildren(...(words ? [icon(late ? "late" : "offline"), words] : []));
+    mark(node, "late-age", Boolean(late));
+  }
+}
+
+export class Tiles {
+  constructor(now) {
+    this.tiles = all("#tiles .tile").map((node) => new Tile(node, now));
+  }
+
+  patch(m) {
+    const over = new Set(heard(m) ? m.health_reasons.map((r) => r.code) : []);
+    for (const tile of this.tiles) tile.patch(m, over.has(tile.metric));
+  }
+
+  tick(m, now) {
+    for (const tile of this.tiles) tile.tick(m, now);
+  }
+}
+

@@ -1,0 +1,46 @@
+// What is wrong with a machine, as a code and a rank: the browser's half of dashboard/trouble.py.
+
+const OFFLINE_ALARM_MS = 15 * 60000;
+const NEARLY_FULL = 95;
+const EXPECTED_BACK_MS = 10 * 60000;
+const CAUSES = { temperature: "hot", disk_usage: "disk", memory_usage: "memory", cpu_usage: "cpu", gpu_usage: "gpu", throttled: "throttled" };
+const RANKS = ["error", "full", "offline", "hot", "throttled", "disk", "nearly_full", "memory", "cpu", "gpu", "unknown"];
+
+export const heard = (m) => m.connection === "live" || m.connection === "late";
+
+/** It said goodbye for a reboot or an update, and that is not long ago. */
+export function goneExpectedly(m, now) {
+  const asked = m.connection_reason === "reboot" || m.connection_reason === "update";
+  return m.connection === "offline" && asked && now - (m.connection_since ?? now) <= EXPECTED_BACK_MS;
+}
+
+/** The health reasons as [cause, value], worst first. */
+export function healthCauses(m) {
+  if (!heard(m)) return [];
+  const found = (m.health_reasons ?? []).filter((r) => CAUSES[r.code]).map((r) => [CAUSES[r.code], r.value]);
+  return found.sort((a, b) => RANKS.indexOf(a[0]) - RANKS.indexOf(b[0]));
+}
+
+/** @returns {{id: number, cause: string, value: number | null, since: number | null} | null} */
+export function trouble(m, now) {
+  const is = (cause, value, since) => ({ id: m.id, cause, value, since });
+  const status = m.effective_status;
+  if (status === "error") return is("error", null, m.status_since);
+  if (status === "full") return is("full", m.capacity, m.status_since);
+  if (status === "maintenance" || status === "inactive" || m.connection === "never") return null;
+  if (m.connection === "offline") {
+    const since = m.connection_since ?? m.last_seen_at ?? now;
+    return now - since > OFFLINE_ALARM_MS ? is("offline", null, since) : null;
+  }
+  const causes = healthCauses(m);
+  if (m.capacity >= NEARLY_FULL) causes.push(["nearly_full", m.capacity]);
+  causes.sort((a, b) => RANKS.indexOf(a[0]) - RANKS.indexOf(b[0]));
+  if (causes.length) return is(causes[0][0], causes[0][1] ?? null, null);
+  return status === "unknown" ? is("unknown", null, m.status_since) : null;
+}
+
+/** Every trouble of the fleet: worst cause first, then the oldest. */
+export function troubles(machines, now) {
+  const found = [...machines].map((m) => trouble(m, now)).filter(Boolean);
+  return found.sort((a, b) => RANKS.indexOf(a.cause) - RANKS.indexOf(b.cause) || (a.since ?? now) - (b.since ?? now) || a.id - b.id);
+}

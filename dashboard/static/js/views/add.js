@@ -1,0 +1,41 @@
+// Adding a machine: waits on this page until the new machine is heard of.
+
+import { find, setIcon, setText, show } from "../dom.js";
+import { Feed } from "../feed.js";
+import { frame } from "../frame.js";
+import { keyboard } from "../keyboard.js";
+import { LinkState, guardButtons } from "../link_state.js";
+import { t } from "../texts.js";
+
+const PATIENCE_MS = 60000;
+const id = Number(document.body.dataset.id ?? 0);
+
+const feed = new Feed(id ? { machine: id, rate: 1 } : null, {
+  changed() {
+    const m = feed.fleet.machines.get(id);
+    if (m) draw(m);
+    // Somebody else, or the command line, added a machine: this page becomes the list.
+    else if (!id && feed.fleet.machines.size && location.pathname === "/") location.reload();
+  },
+  link: (state) => link.set(state),
+  version: (name) => link.version(name),
+});
+const link = new LinkState(feed);
+
+function draw(m) {
+  if (m.connection === "never" && !m.last_seen_at) return;
+  const heard = m.readings !== null;
+  setIcon(find("#waiting .i"), heard ? "active" : "live");
+  setText(find("#waiting [data-said]"), heard ? t("waiting.receiving") : t("waiting.contacted", { ip: m.last_ip ?? "?" }));
+  const hardware = m.hardware?.model ?? m.hardware?.machine ?? "";
+  setText(find("#facts"), [m.last_ip, hardware, m.agent_version].filter(Boolean).map(String).join(" · "));
+  show(find("#facts"), true);
+  show(find("#problems"), false);
+  find("#open").classList.toggle("main", heard);
+}
+
+if (id) setTimeout(() => show(find("#problems"), feed.fleet.machines.get(id)?.connection === "never"), PATIENCE_MS);
+frame();
+guardButtons();
+keyboard({});
+feed.start();

@@ -1,0 +1,143 @@
+// The Machines page, live: attention, counters, filters in the address, and the table.
+
+import { Announcer } from "../announcer.js";
+import { Attention } from "../attention.js";
+import { askStatus } from "../commands.js";
+import { all, find, icon, make, mark, setAttribute, setText, show } from "../dom.js";
+import { Feed } from "../feed.js";
+import { number } from "../format.js";
+import { frame } from "../frame.js";
+import { keyboard } from "../keyboard.js";
+import { LinkState, guardButtons, setAlarms } from "../link_state.js";
+import { address, counters, queryFrom, sortAddress } from "../order.js";
+import { Table } from "../table.js";
+import { language, t } from "../texts.js";
+import { troubles } from "../trouble.js";
+
+let query = queryFrom(location.search);
+const tools = find("#tools");
+const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
+const before = new Map();
+let due = false;
+let touched = new Set();
+
+const feed = new Feed({ machine: null, rate: 5 }, {
+  changed(ids) {
+    for (const id of ids) touched.add(id);
+    if (due || feed.paused) return;
+    due = true;
+    requestAnimationFrame(draw);
+  },
+  link: (state) => link.set(state),
+  version: (name) => link.version(name),
+});
+const link = new LinkState(feed);
+const table = new Table(find("#machines"), feed.clock.now());
+const attention = new Attention(async (id, status, reason) => {
+  const answer = await askStatus(id, { status, reason });
+  if (!answer.ok) setText(find("#announcer"), answer.message);
+});
+
+function draw() {
+  due = false;
+  const machines = feed.fleet.machines;
+  if (!machines.size) return location.reload();
+  const now = feed.clock.now();
+  table.patch(machines, touched, now);
+  for (const id of touched) if (machines.has(id)) tell(machines.get(id));
+  touched = new Set();
+  around(machines, now);
+  table.order(machines, query);
+  empty();
+}
+
+/** What stands around the table and counts all machines. */
+function around(machines, now) {
+  const needed = troubles(machines.values(), now);
+  attention.draw(needed, machines, now);
+  setAlarms(needed.length);
+  setText(find("#total"), number(machines.size, language));
+  const counts = counters(machines.values());
+  for (const counter of all("[data-count]")) {
+    const count = counts[counter.dataset.count];
+    setText(find("b", counter), number(count, language));
+    mark(counter, "zero", count === 0);
+  }
+}
+
+/** Status and connection are spoken when they change; numbers never are. */
+function tell(m) {
+  const was = before.get(m.id);
+  before.set(m.id, `${m.effective_status} ${m.connection}`);
+  if (was === undefined) return;
+  const [status, connection] = was.split(" ");
+  if (status !== m.effective_status) spoken.add(t("said.status", { name: m.name, status: t(`status.${m.effective_status}`) }));
+  if (connection !== m.connection && connection !== "late" && m.connection !== "late") {
+    spoken.add(t("said.connection", { name: m.name, connection: t(`connection.${m.connection}`) }));
+  }
+}
+
+function go(next) {
+  history.replaceState(null, "", next);
+  query = queryFrom(location.search);
+  for (const head of all("thead [data-sort] a")) setAttribute(head, "href", sortAddress(query, head.parentNode.dataset.sort));
+  for (const counter of all("[data-count]")) counterLink(counter);
+  for (const name of ["status", "connection"]) tools.elements[name].value = query[name];
+  filters();
+  table.heads(query);
+  table.order(feed.fleet.machines, query);
+  table.arrange(true);
+  empty();
+}
+
+function counterLink(counter) {
+  const name = counter.dataset.count;
+  const [member, active] = name === "offline" ? ["connection", query.connection === name] : ["status", query.status === name];
+  setAttribute(counter, "href", address(query, { [member]: active ? "" : name }));
+  if (active) setAttribute(counter, "aria-current", "true");
+  else counter.removeAttribute("aria-current");
+}
+
+function filters() {
+  const chips = ["status", "connection"].filter((member) => query[member]).map((member) =>
+    make("a", { class: "filter", href: address(query, { [member]: "" }) }, t(`${member}.${query[member]}`), icon("close", "quiet"), make("span", { class: "vh" }, t("filter.remove"))));
+  find("#filters").replaceChildren(...chips);
+  show(find("#filters"), chips.length > 0);
+}
+
+function empty() {
+  const none = table.wanted?.length === 0;
+  show(find("#none"), none);
+  show(find("#machines"), !none);
+  const what = [query.status && t(`status.${query.status}`), query.connection && t(`connection.${query.connection}`), query.text && `“${query.text}”`];
+  if (none) setText(find("#none-what"), what.filter(Boolean).join(", "));
+}
+
+document.addEventListener("click", (event) => {
+  const to = event.target.closest?.("thead a, [data-count], .filter, #none a");
+  // Before the first snapshot the page knows nothing to sort: the link loads the page the hub makes.
+  if (!to || event.ctrlKey || event.metaKey || event.shiftKey || !feed.fleet.machines.size) return;
+  event.preventDefault();
+  if (to.closest("#none")) tools.elements.q.value = "";
+  go(to.getAttribute("href"));
+});
+tools.addEventListener("submit", (event) => event.preventDefault());
+tools.elements.q.addEventListener("input", () => go(address(query, { text: tools.elements.q.value.trim() })));
+tools.elements.sort.addEventListener("change", () => {
+  const sort = tools.elements.sort.value;
+  go(address(query, { sort: sort.replace("-", ""), descending: sort.startsWith("-") }));
+});
+setInterval(() => {
+  if (document.hidden || feed.paused || !feed.fleet.machines.size) return;
+  const now = feed.clock.now();
+  table.tick(feed.fleet.machines, now);
+  around(feed.fleet.machines, now);
+}, 1000);
+frame();
+guardButtons();
+keyboard({
+  "/": () => tools.elements.q.focus(),
+  j: () => table.step(1),
+  k: () => table.step(-1),
+});
+feed.start();

@@ -1,0 +1,16 @@
+// Pages without live values: sign-in, account, users, tokens, help, errors.
+
+import { find, show } from "../dom.js";
+import { frame } from "../frame.js";
+import { keyboard } from "../keyboard.js";
+
+frame();
+keyboard({});
+if (document.body.dataset.page === "signin" && location.hash.startsWith("#rvml_")) {
+  // The secret stands in the fragment, which no server sees: it goes on by POST, and out of the history at once.
+  find("#link").value = location.hash.slice(1);
+  history.replaceState(null, "", location.pathname);
+  show(find("#working"), true);
+  show(find("#link-form"), false);
+  find("#link-form").submit();
+}
