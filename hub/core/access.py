@@ -36,6 +36,7 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
     "event.read_all": _ADMIN,
     "user.manage": _ADMIN,
     "account.read": _READERS,
+    "account.edit": _PEOPLE,
     "account.sign_out": _PEOPLE,
     "token.manage_own": _PEOPLE,
     "feed.watch": _PEOPLE,

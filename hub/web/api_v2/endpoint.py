@@ -74,7 +74,7 @@ async def _run(context: HubContext, request: Request, operation: Operation) -> R
         principal = await guard.admit(context, request, operation)
         call = await _prepare(context, request, operation, principal)
         answer = await operation.handler(call)
-        return _enveloped(answer, call.language)
+        return _enveloped(context, answer, call.language)
     except Exception as error:  # noqa: BLE001 - one of the three named boundaries (architecture.md, Concurrency)
         return respond(_problem(error, operation), sayer(language_of(request, principal)))
 
@@ -107,12 +107,14 @@ async def _body(request: Request, operation: Operation) -> Any:
     return validate(operation.body, value) if operation.read_body is None else operation.read_body(value)
 
 
-def _enveloped(answer: Answer, language: str) -> Response:
+def _enveloped(context: HubContext, answer: Answer, language: str) -> Response:
     if isinstance(answer.data, Response):
         return answer.data
     message = None if answer.message is None else sayer(language)(answer.message)
     enveloped = response.success(answer.data, answer.status, message=message)
     enveloped.headers.update(answer.headers)
+    if answer.session is not None:
+        auth.set_session_cookie(enveloped, context.settings, answer.session)
     return enveloped
 
 

@@ -55,12 +55,14 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """`data` goes into the envelope. `message` is for people; `headers` come on top of the usual ones."""
+    """`data` goes into the envelope. `message` is for people; `headers` come on top of the usual ones; `session` is a
+    new session's secret for the cookie."""
 
     data: Any = None
     status: int = 200
     message: Text | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    session: str | None = None
 
 
 Handler = Callable[[Call], Awaitable[Answer]]

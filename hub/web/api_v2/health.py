@@ -1,0 +1,39 @@
+"""/api/health: this process lives. /api/ready: it can do its work, which takes a database that answers."""
+
+from __future__ import annotations
+
+import anyio
+
+from db import users
+from db.errors import StoreError
+from hub.web.api_v2 import shapes
+from hub.web.api_v2.operation import Answer, Call, Operation
+from hub.web.problems import Problem, Text
+
+READY_WITHIN_S = 4.0
+RETRY_S = 5.0
+
+
+async def health(call: Call) -> Answer:
+    return Answer({"status": "ok", "version": call.context.version})
+
+
+async def ready(call: Call) -> Answer:
+    try:
+        with anyio.fail_after(READY_WITHIN_S):
+            await users.count_users(call.context.store)
+    except (StoreError, TimeoutError) as away:
+        raise Problem("unavailable", Text("database_away"), retry_after=RETRY_S) from away
+    return Answer({"status": "ok", "version": call.context.version})
+
+
+OPERATIONS = (
+    Operation(
+        name="health", method="GET", path="/health", handler=health, tag="Hub", summary="The hub lives",
+        action=None, answers={200: shapes.Health},
+    ),
+    Operation(
+        name="ready", method="GET", path="/ready", handler=ready, tag="Hub",
+        summary="The hub can work: its database answers", action=None, answers={200: shapes.Health}, refusals=(503,),
+    ),
+)  # fmt: skip

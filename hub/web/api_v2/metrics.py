@@ -1,0 +1,229 @@
+"""/rvms/{id}/metrics: a machine uploads samples, everybody who may see it reads its history in buckets."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final
+
+import anyio
+import msgspec
+
+from db import boots, samples
+from db.rows import METRICS
+from hub.core import samples_by_rest, views
+from hub.core.changes import SampleSeen
+from hub.core.dating import UndatableError, date
+from hub.core.machine import Boot, Machine
+from hub.core.samples_by_rest import Fault, RestSample
+from hub.web.api_v2.expectations import expectation
+from hub.web.api_v2.kinds import Instant, InstantGiven
+from hub.web.api_v2.operation import Answer, Call, Operation
+from hub.web.api_v2.words import sayer
+from hub.web.context import HubContext
+from hub.web.problems import Problem, Text, invalid, one_wrong
+from protocol.limits import MAX_SAMPLES_PER_FRAME
+
+MAX_UPLOAD_BYTES: Final = 1024 * 1024
+COMMIT_WITHIN_S: Final = 5.0
+MAX_NAMED: Final = 20
+"""Faults an answer names one by one; the rest is counted."""
+_LONG_AHEAD = timedelta(days=366)
+
+
+class HistoryQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
+    """`from` and `to` win over `days`; both in RFC 3339, a naive one in the machine's time zone."""
+
+    days: Annotated[float, msgspec.Meta(gt=0, le=366)] = 7.0
+    start: InstantGiven | None = None
+    end: InstantGiven | None = None
+    points: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 720
+
+
+class Rejected(msgspec.Struct):
+    """`index` is the sample's place in the list."""
+
+    index: int
+    field: str
+    why: str
+
+
+class Uploaded(msgspec.Struct):
+    """`stored` samples are durable, `duplicates` were known before, `clamped` came from a clock more than ten minutes
+    ahead. `rejected_count` counts all rejected members, `rejected` names the first twenty."""
+
+    stored: int
+    duplicates: int
+    clamped: int
+    rejected_count: int
+    rejected: list[Rejected]
+
+
+class HistoryPoint(msgspec.Struct):
+    """`count` samples from `timestamp` on: the averages under their own names, the band in `min` and `max`."""
+
+    timestamp: Instant
+    count: int
+    cpu_usage: float | None
+    memory_usage: float | None
+    disk_usage: float | None
+    gpu_usage: float | None
+    temperature: float | None
+    network_rx_bytes_s: float | None
+    network_tx_bytes_s: float | None
+    uptime_s: float | None
+    power_w: float | None
+    min: dict[str, float]
+    max: dict[str, float]
+
+
+class History(msgspec.Struct):
+    """At most `points` buckets of `bucket_s` seconds, oldest first; a bucket without samples is left out."""
+
+    rvm_id: int
+    device_id: str
+    start: Instant = msgspec.field(name="from")
+    end: Instant = msgspec.field(name="to")
+    bucket_s: float
+    samples: list[HistoryPoint]
+
+
+def read_samples(value: Any) -> list[Any]:
+    """One sample or a list of them."""
+    found = value if isinstance(value, list) else [value]
+    if not found or len(found) > MAX_SAMPLES_PER_FRAME:
+        raise one_wrong("samples", "samples_wanted", most=MAX_SAMPLES_PER_FRAME)
+    return found
+
+
+async def upload(call: Call) -> Answer:
+    context, machine = call.context, call.machine
+    read, faults = samples_by_rest.readable(call.body)
+    await _open_boots(context, machine, samples_by_rest.boots_of(read), call.now)
+    found, undated = samples_by_rest.sort(machine, read, call.now, context.settings.default_timezone)
+    faults += undated
+    if not found.kept and not found.duplicates:
+        raise invalid({_place(call.body, fault): [_why(fault)] for fault in faults[:MAX_NAMED]})
+    await _keep(context, machine, read, found)
+    _show(context, machine, found, call.now)
+    stored = sum(len(change.seqs) for change in found.kept)
+    say = sayer(call.language)
+    return Answer(
+        Uploaded(
+            stored=stored,
+            duplicates=found.duplicates,
+            clamped=found.clamped,
+            rejected_count=len(faults),
+            rejected=[Rejected(f.index, f.field, say(_why(f))) for f in faults[:MAX_NAMED]],
+        ),
+        201,
+    )
+
+
+async def history(call: Call) -> Answer:
+    query: HistoryQuery = call.query
+    end = _instant(call, "to", query.end) or call.now
+    start = _instant(call, "from", query.start) or end - timedelta(days=query.days)
+    if not start < end or end - start > _LONG_AHEAD:
+        raise one_wrong("from", "range_wrong", most=_LONG_AHEAD.days)
+    found = await samples.history(call.context.store, call.machine.id, start, end, query.points)
+    data = {
+        "rvm_id": call.machine.id,
+        "device_id": call.machine.device_id,
+        "from": views.rfc3339(start),
+        "to": views.rfc3339(end),
+        "bucket_s": (end - start).total_seconds() / query.points,
+        "samples": [_point(bucket) for bucket in found],
+    }
+    return Answer(data)
+
+
+def _point(bucket: samples.Bucket) -> dict[str, Any]:
+    spread = bucket.metrics
+    return {
+        "timestamp": views.rfc3339(bucket.start),
+        "count": bucket.count,
+        **{name: spread[name][1] if name in spread else None for name in METRICS},
+        "min": {name: least for name, (least, _, _) in spread.items()},
+        "max": {name: most for name, (_, _, most) in spread.items()},
+    }
+
+
+async def _open_boots(context: HubContext, machine: Machine, boot_ids: list[str], now: datetime) -> None:
+    """See that every boot has its row, and the number it is stored up to."""
+    for boot_id in boot_ids:
+        known = machine.boots.get(boot_id)
+        if known is None or known.id is None:
+            row = await boots.open_boot(context.store, machine.id, boot_id, now)
+            boot = machine.boots.setdefault(boot_id, Boot(boot_id))
+            boot.id = row.id
+            boot.accepted = max(boot.accepted, -1 if row.last_seq is None else row.last_seq)
+
+
+async def _keep(
+    context: HubContext, machine: Machine, read: list[tuple[int, RestSample]], found: samples_by_rest.Sorted
+) -> None:
+    """Return when everything is durable; 503 when that cannot be said within 5 s (the client sends it again)."""
+    waits = [anyio.Event() for _ in found.kept]
+    for change, committed in zip(found.kept, waits, strict=True):
+        if not context.announce.keep(change, committed.set):
+            raise Problem("unavailable", Text("unavailable"), retry_after=COMMIT_WITHIN_S)
+    samples_by_rest.accept(machine, read)
+    with anyio.move_on_after(COMMIT_WITHIN_S):
+        for committed in waits:
+            await committed.wait()
+        return
+    raise Problem("unavailable", Text("unavailable"), retry_after=COMMIT_WITHIN_S)
+
+
+def _show(context: HubContext, machine: Machine, found: samples_by_rest.Sorted, now: datetime) -> None:
+    """The newest readings are for whoever watches, unless newer ones are shown already."""
+    if found.newest is None or found.newest_at is None or context.fleet.find(machine.id) is None:
+        return
+    if machine.readings_at is None or found.newest_at > machine.readings_at:
+        seen = SampleSeen(rvm_id=machine.id, sample=found.newest, taken_at=found.newest_at, received_at=now)
+        context.announce.see(seen)
+
+
+def _instant(call: Call, member: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return date(text, call.now + _LONG_AHEAD, call.machine.timezone, call.context.settings.default_timezone).at
+    except UndatableError as wrong:
+        raise one_wrong(member, "expect.time") from wrong
+
+
+def _place(body: list[Any], fault: Fault) -> str:
+    where = f"samples[{fault.index}]" if len(body) > 1 else ""
+    return ".".join(part for part in (where, fault.field) if part) or "samples"
+
+
+def _why(fault: Fault) -> Text:
+    if fault.expected is None:
+        return Text("numbered_wanted")
+    if fault.field == "timestamp":
+        return Text("timestamp_wanted")
+    return expectation(fault.expected)
+
+
+_SAMPLE = {
+    "cpu_usage": 42.5, "memory_usage": 61.2, "disk_usage": 70.1, "gpu_usage": None, "temperature": 54.3,
+    "timestamp": "2026-11-23T13:05:09Z",
+}  # fmt: skip
+
+OPERATIONS = (
+    Operation(
+        name="upload_metrics", method="POST", path="/v2/rvms/{id}/metrics", handler=upload, tag="Metrics",
+        summary="A machine uploads one sample or up to 500", action="metrics.write",
+        body=RestSample | list[RestSample], read_body=read_samples, body_limit=MAX_UPLOAD_BYTES, wild_numbers=True,
+        answers={201: Uploaded}, example=_SAMPLE,
+        description="A bad reading costs that reading, a bad timestamp that sample; the answer names both. With boot_id "
+        "and seq, samples must come in order and one request at a time: a number at or below the highest one seen "
+        "is a repeat. A naive timestamp is read in the machine's time zone.",
+    ),
+    Operation(
+        name="read_metrics", method="GET", path="/v2/rvms/{id}/metrics", handler=history, tag="Metrics",
+        summary="History in at most `points` buckets", action="metrics.read", query=HistoryQuery,
+        answers={200: History},
+    ),
+)  # fmt: skip

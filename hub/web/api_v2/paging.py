@@ -1,0 +1,16 @@
+"""Pages of a list, said in headers (X-Total-Count, Link), so that the envelope stays what it is."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlencode
+
+from starlette.requests import Request
+
+
+def headers(request: Request, *, total: int | None = None, **following: object) -> dict[str, str]:
+    """`following` are the query members of the next page; all None when there is none."""
+    said = {} if total is None else {"X-Total-Count": str(total)}
+    changed = {name: str(value) for name, value in following.items() if value is not None}
+    if changed:
+        said["Link"] = f'<{quote(request.scope["path"])}?{urlencode({**request.query_params, **changed})}>; rel="next"'
+    return said

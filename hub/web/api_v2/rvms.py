@@ -1,0 +1,192 @@
+"""/rvms: list, add, show, edit and remove machines, and replace a machine's key."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from typing import Any, Literal
+
+import msgspec
+
+from hub.core import credentials, views
+from hub.core.changes import EventHappened, MachineAdded, MachineEdited, MachineRemoved
+from hub.core.machine import Machine
+from hub.web.api_v2 import paging, shapes
+from hub.web.api_v2.kinds import DeviceId, Limit, Note, Offset, Title
+from hub.web.api_v2.operation import Answer, Call, Operation
+from hub.web.problems import Text, not_found
+from protocol.messages import Status
+
+
+class MachineQuery(msgspec.Struct):
+    """`status` is the effective one; `q` is looked for in name, device_id and location."""
+
+    status: Status | None = None
+    connection: shapes.Connection | None = None
+    health: Literal["ok", "warning", "critical"] | None = None
+    q: Note | None = None
+    limit: Limit = 100
+    offset: Offset = 0
+
+
+class NewMachine(msgspec.Struct):
+    """Without `device_id` the hub makes one up."""
+
+    name: Title
+    location_description: Note | None = None
+    device_id: DeviceId | None = None
+
+
+class MachinePatch(msgspec.Struct):
+    """Only what is named changes."""
+
+    name: Title | msgspec.UnsetType = msgspec.UNSET
+    location_description: Note | None | msgspec.UnsetType = msgspec.UNSET
+    device_id: DeviceId | msgspec.UnsetType = msgspec.UNSET
+
+
+async def list_machines(call: Call) -> Answer:
+    query: MachineQuery = call.query
+    reached = (m for m in call.context.fleet.machines.values() if call.principal.reaches(m.id))
+    found = sorted((m for m in reached if _matches(m, query)), key=lambda m: m.id)
+    page = found[query.offset : query.offset + query.limit]
+    following = query.offset + query.limit if len(found) > query.offset + query.limit else None
+    return Answer(
+        [views.machine_view(machine, call.now) for machine in page],
+        headers=paging.headers(call.request, total=len(found), offset=following),
+    )
+
+
+async def add_machine(call: Call) -> Answer:
+    wanted: NewMachine = call.body
+    secret = credentials.new_machine_key()
+    device_id = wanted.device_id or f"rvm-{base64.b32encode(secrets.token_bytes(5)).decode().lower()}"
+    added = MachineAdded(
+        device_id=device_id,
+        name=wanted.name,
+        location_description=wanted.location_description,
+        api_key_hash=secret.hash,
+        api_key_prefix=secret.prefix,
+        simulated=False,
+        at=call.now,
+        by=call.principal.actor,
+    )
+    known = {"name": wanted.name, "device_id": device_id, "location_description": wanted.location_description}
+    event = EventHappened(at=call.now, code="machine.added", actor=call.principal.actor, params=known, after=known)
+    await call.context.announce(added, event)
+    machine = call.context.fleet.find(device_id)
+    if machine is None:  # removed again by somebody else before we could answer
+        raise not_found()
+    data = views.machine_view(machine, call.now) | {"api_key": secret.text}
+    where = {"Location": f"/api/v2/rvms/{machine.id}"}
+    return Answer(data, 201, Text("machine_added"), where)
+
+
+async def show_machine(call: Call) -> Answer:
+    return Answer(views.machine_view(call.machine, call.now))
+
+
+async def edit_machine(call: Call) -> Answer:
+    machine, patch = call.machine, msgspec.structs.asdict(call.body)
+    after = {k: v for k, v in patch.items() if v is not msgspec.UNSET and v != getattr(machine, k)}
+    if after:
+        before = {name: getattr(machine, name) for name in after}
+        await call.context.announce(
+            MachineEdited(rvm_id=machine.id, values=after, at=call.now),
+            _event(call, "machine.edited", machine, before=before, after=after),
+        )
+        machine = _still_there(call, machine.id)
+    return Answer(views.machine_view(machine, call.now))
+
+
+async def remove_machine(call: Call) -> Answer:
+    machine = call.machine
+    known = {"name": machine.name, "device_id": machine.device_id}
+    await call.context.announce(
+        MachineRemoved(rvm_id=machine.id, at=call.now),
+        _event(call, "machine.removed", machine, before=known, params=known),
+    )
+    return Answer(status=204)
+
+
+async def rotate_key(call: Call) -> Answer:
+    machine, secret = call.machine, credentials.new_machine_key()
+    await call.context.announce(
+        MachineEdited(
+            rvm_id=machine.id, values={"api_key": secret.hash, "api_key_prefix": secret.prefix}, at=call.now
+        ),
+        _event(
+            call,
+            "machine.key_rotated",
+            machine,
+            before={"api_key_prefix": machine.api_key_prefix},
+            after={"api_key_prefix": secret.prefix},
+        ),
+    )
+    data = {
+        "id": machine.id,
+        "device_id": machine.device_id,
+        "api_key": secret.text,
+        "api_key_prefix": secret.prefix,
+    }
+    return Answer(data, 201, Text("key_rotated"))
+
+
+def _matches(machine: Machine, query: MachineQuery) -> bool:
+    if query.status is not None and machine.effective_status != query.status:
+        return False
+    if query.connection is not None and machine.connection != query.connection:
+        return False
+    if query.health is not None and machine.health != query.health:
+        return False
+    sought = (query.q or "").strip().casefold()
+    said = (machine.name, machine.device_id, machine.location_description or "")
+    return not sought or any(sought in text.casefold() for text in said)
+
+
+def _event(call: Call, code: str, machine: Machine, **more: Any) -> EventHappened:
+    return EventHappened(at=call.now, code=code, actor=call.principal.actor, rvm_id=machine.id, **more)
+
+
+def _still_there(call: Call, rvm_id: int) -> Machine:
+    machine = call.context.fleet.find(rvm_id)
+    if machine is None:
+        raise not_found()
+    return machine
+
+
+_EXAMPLE = {"name": "Mall Kelapa Gading 2", "location_description": "Lantai 1, dekat lift", "device_id": "rvm-kg-02"}
+
+OPERATIONS = (
+    Operation(
+        name="list_machines", method="GET", path="/v2/rvms", handler=list_machines, tag="Machines",
+        summary="List the machines you may see", action="machine.read", query=MachineQuery,
+        answers={200: list[shapes.Machine]}, headers=("X-Total-Count", "Link"),
+    ),
+    Operation(
+        name="add_machine", method="POST", path="/v2/rvms", handler=add_machine, tag="Machines",
+        summary="Add a machine; its key is shown once", action="machine.manage", body=NewMachine,
+        answers={201: shapes.MachineWithKey}, refusals=(409,), example=_EXAMPLE,
+    ),
+    Operation(
+        name="show_machine", method="GET", path="/v2/rvms/{id}", handler=show_machine, tag="Machines",
+        summary="Everything known of a machine now", action="machine.read", answers={200: shapes.Machine},
+    ),
+    Operation(
+        name="edit_machine", method="PATCH", path="/v2/rvms/{id}", handler=edit_machine, tag="Machines",
+        summary="Rename or move a machine", action="machine.manage", body=MachinePatch,
+        answers={200: shapes.Machine}, refusals=(409,), example={"location_description": "Lantai 2"},
+    ),
+    Operation(
+        name="remove_machine", method="DELETE", path="/v2/rvms/{id}", handler=remove_machine, tag="Machines",
+        summary="Remove a machine, its history and its key", action="machine.manage", answers={204: None},
+        description="Its link is closed with 4403 and its key is dead at once. The record of events stays.",
+        refusals=(409,),
+    ),
+    Operation(
+        name="rotate_key", method="POST", path="/v2/rvms/{id}/key", handler=rotate_key, tag="Machines",
+        summary="Replace the machine's key; the new one is shown once", action="machine.manage",
+        answers={201: shapes.NewKey}, refusals=(409,),
+        description="The old key is dead at once and the link it opened is closed with 4403.",
+    ),
+)  # fmt: skip
