@@ -62,6 +62,10 @@ class Feed:
     def __len__(self) -> int:
         return len(self._subscriptions)
 
+    def count_of(self, principal: Principal) -> int:
+        """How many pages this user has open."""
+        return sum(1 for s in self._subscriptions.values() if s.principal.id == principal.id)
+
     # --- browsers ---------------------------------------------------------------------------------------------------
 
     def subscribe(self, principal: Principal) -> Subscription:

@@ -1,0 +1,126 @@
+"""The hub as a server: uvicorn with our connections, our listening socket and our end.
+
+Knows nothing of machines, pages or the database: it is given an application whose lifespan brings them up and down.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Callable, Generator
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+
+from hub import listener as listening
+from hub import process
+from hub.app import create_app
+from hub.draining import SPREAD_S, drain
+from hub.lifespan import StartFailedError
+from hub.log_format import configure
+from hub.settings import Settings
+from hub.uvicorn_options import configuration
+from hub.web.context import HubContext
+from hub.web.http_protocol import HubServerState
+
+logger = logging.getLogger("myrvm.server")
+
+OK: Final = 0
+FAILED: Final = 1
+BAD_CONFIGURATION: Final = 3
+UNREACHABLE: Final = 6
+BUSY: Final = 8
+
+
+class HubServer(uvicorn.Server):
+    """uvicorn's server, without its signals and with our goodbye. `on_ready` is called when it accepts."""
+
+    def __init__(self, app: Starlette, config: uvicorn.Config, on_ready: Callable[[], None] | None = None) -> None:
+        super().__init__(config)
+        self.server_state = HubServerState()
+        self._app = app
+        self._on_ready = on_ready
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Nothing here: the process is `serve`'s, and a server in a test has no signals."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._on_ready is not None:
+            self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for sock in sockets or []:
+            sock.close()
+        await drain(self.server_state, self._say_goodbye)
+
+    def _say_goodbye(self) -> None:
+        context: HubContext = self._app.state.hub
+        context.feed.say_goodbye("restarting")
+        told = context.links.say_restarting(SPREAD_S)
+        logger.info("ending; %d machines were asked to come back in a while", told)
+
+
+def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> int:
+    """Run the hub until SIGTERM or SIGINT; the exit code. `on_ready` is called with its URL when it accepts."""
+    imports_took = time.process_time()
+    configure(settings.log_format)
+    for sentence in settings.warnings:
+        logger.warning("%s", sentence)
+    listening.raise_open_files()
+    try:
+        listener = listening.listen(settings.host, settings.port)
+    except listening.CannotListenError as error:
+        return _give_up(str(error), BUSY)
+    loop = process.new_loop()
+    try:
+        return loop.run_until_complete(_live(settings, listener, on_ready, imports_took))
+    except StartFailedError as error:
+        return _give_up(str(error), UNREACHABLE)
+    except (ssl.SSLError, OSError) as error:
+        if not settings.tls:
+            raise
+        return _give_up(f"--tls-cert and --tls-key cannot be used together: {error}.", BAD_CONFIGURATION)
+    finally:
+        listener.close()
+        process.close_loop(loop)
+
+
+async def _live(
+    settings: Settings, listener: socket.socket, on_ready: Callable[[str], None] | None, imports_took: float
+) -> int:
+    began, url = time.perf_counter(), listening.url_of(listener, tls=settings.tls)
+
+    def ready() -> None:
+        logger.info("ready at %s after %.2f s (and %.2f s of imports)", url, time.perf_counter() - began, imports_took)
+        if on_ready is not None:
+            on_ready(url)
+
+    app = create_app(settings)
+    server = HubServer(app, configuration(settings, app), ready)
+    with process.signals(lambda: setattr(server, "should_exit", True)):
+        await run(server, app, listener)
+    return OK
+
+
+async def run(server: HubServer, app: Starlette, listener: socket.socket) -> None:
+    """One whole life: the application's parts come up, the server serves and drains, the parts go down."""
+    server.config.load()
+    async with app.router.lifespan_context(app):
+        process.calm_collector()
+        app.state.loop_lag.reset()
+        await server.serve(sockets=[listener])
+
+
+def _give_up(sentence: str, code: int) -> int:
+    print(sentence, file=sys.stderr)
+    return code

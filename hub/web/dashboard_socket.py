@@ -1,0 +1,181 @@
+"""`/ws/dashboard`: one browser page and the feed. Who may open it, what it may say, and how it ends.
+
+A reader, a writer, a guard over the credential and a watch for the feed's own cut-off, in one task group; whichever
+ends first decides how the socket closes. Knows no machine's link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+import anyio
+from starlette.responses import PlainTextResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from db.errors import StoreError
+from hub.core.access import Principal, may
+from hub.flow.live_requests import settle
+from hub.flow.subscription import CutOffError, Subscription
+from hub.web import browser_messages as said
+from hub.web.auth import identify
+from hub.web.client_address import same_origin
+from hub.web.context import HubContext
+from protocol.errors import CloseCode
+
+RECHECK_S: Final = 1.5
+"""With the 3 s a credential is remembered: a revocation made anywhere ends the socket within 5 s."""
+MAX_SOCKETS_PER_USER: Final = 100
+CLOSE_PATIENCE_S: Final = 2.0
+
+
+class Ending(NamedTuple):
+    """How the socket is closed; code None: the browser has already gone."""
+
+    code: int | None
+    reason: str = ""
+
+
+_Part = Callable[[], Awaitable[Ending]]
+
+
+async def dashboard_socket(websocket: WebSocket) -> None:
+    """The endpoint: refuse before the upgrade, or live until one side ends it."""
+    context: HubContext = websocket.app.state.hub
+    admitted = await _admit(context, websocket)
+    if isinstance(admitted, int):
+        await websocket.send_denial_response(PlainTextResponse("", admitted))
+        return
+    await websocket.accept()
+    subscription = context.feed.subscribe(admitted)
+    try:
+        ending = await _Page(context, websocket, subscription).live()
+    finally:
+        context.feed.unsubscribe(subscription)
+        context.watching.unwatch(subscription.number)
+        settle(context.watching, context.fleet, context.links)
+    if ending.code is not None:
+        with anyio.move_on_after(CLOSE_PATIENCE_S):
+            await websocket.close(ending.code, ending.reason)
+
+
+async def _admit(context: HubContext, websocket: WebSocket) -> Principal | int:
+    """Who opens it, or the HTTP status that refuses."""
+    # Browsers always send an Origin, and a foreign page must not ride on our cookie. A program has neither; it shows a
+    # token.
+    if ("origin" in websocket.headers or "cookie" in websocket.headers) and not same_origin(
+        websocket, context.settings
+    ):
+        return 403
+    try:
+        principal = await identify(context, websocket)
+    except StoreError:
+        return 503
+    if principal is None:
+        return 401
+    if not may(principal, "feed.watch"):
+        return 403
+    return principal if context.feed.count_of(principal) < MAX_SOCKETS_PER_USER else 429
+
+
+class _Page:
+    """One page that is connected."""
+
+    def __init__(self, context: HubContext, websocket: WebSocket, subscription: Subscription) -> None:
+        self._context = context
+        self._websocket = websocket
+        self._subscription = subscription
+        self._ending: Ending | None = None
+
+    async def live(self) -> Ending:
+        async with anyio.create_task_group() as tasks:
+            for part in (self._read, self._write, self._guard, self._cut):
+                tasks.start_soon(self._part, part, tasks.cancel_scope)
+        return self._ending or Ending(None)
+
+    async def _part(self, part: _Part, scope: anyio.CancelScope) -> None:
+        """Run one of the four; the first that ends says how, and ends the others."""
+        try:
+            ending = await part()
+        except WebSocketDisconnect:
+            ending = Ending(None)
+        except CutOffError as cut:
+            ending = Ending(cut.code, cut.reason)
+        self._ending = self._ending or ending
+        scope.cancel()
+
+    async def _write(self) -> Ending:
+        feed, subscription, websocket = self._context.feed, self._subscription, self._websocket
+        await websocket.send_text(feed.hello(subscription))
+        while True:
+            text = await subscription.next()
+            await websocket.send_text(await feed.snapshot(subscription) if text is None else text)
+
+    async def _cut(self) -> Ending:
+        cut = await self._subscription.cut()
+        return Ending(cut.code, cut.reason)
+
+    async def _guard(self) -> Ending:
+        """Look again who this is: at once when something about the user changed, else every moment."""
+        subscription = self._subscription
+        while True:
+            with anyio.move_on_after(RECHECK_S):
+                await subscription.recheck.wait()
+                # Let the one who announced the change finish with it (forget cached credentials) first.
+                await asyncio.sleep(0.05)
+            subscription.recheck.clear()
+            try:
+                principal = await identify(self._context, self._websocket)
+            except StoreError:
+                continue  # nothing can have been revoked in a database that is away
+            if principal is None:
+                return Ending(CloseCode.NOT_AUTHENTICATED, "signed out")
+            if not may(principal, "feed.watch"):
+                return Ending(CloseCode.REVOKED, "rights changed")
+            if (principal.role, principal.machines) != (subscription.principal.role, subscription.principal.machines):
+                self._context.feed.rescope(subscription, principal)
+                self._context.watching.unwatch(subscription.number)
+
+    async def _read(self) -> Ending:
+        allowance = said.Allowance()
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return Ending(None)
+            text = message.get("text")
+            if text is None:
+                return Ending(CloseCode.UNSUPPORTED_DATA, "text only")
+            wish = said.decode(text)
+            if not allowance.take(wish):
+                return Ending(CloseCode.POLICY, "too many messages")
+            if wish is None:
+                return Ending(CloseCode.PROTOCOL_ERROR, "not understood")
+            self._obey(wish)
+
+    def _obey(self, wish: said.Message) -> None:
+        feed, subscription = self._context.feed, self._subscription
+        if isinstance(wish, said.Watch):
+            self._watch(wish)
+        elif isinstance(wish, said.AskSnapshot):
+            subscription.ask_snapshot()
+        elif isinstance(wish, said.Resume):
+            feed.resume(subscription)
+        else:
+            if isinstance(wish, said.Pause):
+                feed.pause(subscription)
+            self._context.watching.unwatch(subscription.number)
+            settle(self._context.watching, self._context.fleet, self._context.links)
+
+    def _watch(self, wish: said.Watch) -> None:
+        context, principal = self._context, self._subscription.principal
+        known = wish.machine is None or wish.machine in context.fleet.machines
+        if not context.settings.live or not known or not may(principal, "metrics.read", wish.machine):
+            return
+        rate = math.ceil(wish.rate)
+        context.watching.watch(
+            self._subscription.number, wish.machine, rate, time.monotonic(), reach=principal.machines
+        )
+        settle(context.watching, context.fleet, context.links)

@@ -1,0 +1,54 @@
+"""An application served through the hub's own connection classes and options, without a hub behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from hub.listener import listen
+from hub.settings import Settings
+from hub.uvicorn_options import configuration
+from hub.web.http_protocol import HubServerState
+
+
+class BareServer(uvicorn.Server):
+    """Runs in the test's own event loop; `port` is where it listens."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, listener: socket.socket) -> None:
+        super().__init__(configuration(settings, app))
+        self.state = self.server_state = HubServerState()
+        self.port: int = listener.getsockname()[1]
+        self.accepting = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.accepting.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def serving(app: ASGIApp, settings: Settings | None = None) -> AsyncIterator[BareServer]:
+    listener = listen("127.0.0.1", 0)
+    server = BareServer(app, settings or Settings(), listener)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await server.accepting.wait()
+        yield server
+    finally:
+        server.should_exit = True
+        await task
+        listener.close()
