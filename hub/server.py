@@ -70,8 +70,11 @@ class HubServer(uvicorn.Server):
         logger.info("ending; %d machines were asked to come back in a while", told)
 
 
-def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> int:
-    """Run the hub until SIGTERM or SIGINT; the exit code. `on_ready` is called with its URL when it accepts."""
+def serve(
+    settings: Settings, on_ready: Callable[[str], None] | None = None, on_stop: Callable[[], None] | None = None
+) -> int:
+    """Run the hub until SIGTERM or SIGINT; the exit code. `on_ready` is called with its URL when it accepts, `on_stop`
+    when it is asked to end, before it drains."""
     imports_took = time.process_time()
     configure(settings.log_format)
     for sentence in settings.warnings:
@@ -83,7 +86,7 @@ def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> 
         return _give_up(str(error), BUSY)
     loop = process.new_loop()
     try:
-        return loop.run_until_complete(_live(settings, listener, on_ready, imports_took))
+        return loop.run_until_complete(_live(settings, listener, on_ready, on_stop, imports_took))
     except StartFailedError as error:
         return _give_up(str(error), UNREACHABLE)
     except (ssl.SSLError, OSError) as error:
@@ -96,7 +99,11 @@ def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> 
 
 
 async def _live(
-    settings: Settings, listener: socket.socket, on_ready: Callable[[str], None] | None, imports_took: float
+    settings: Settings,
+    listener: socket.socket,
+    on_ready: Callable[[str], None] | None,
+    on_stop: Callable[[], None] | None,
+    imports_took: float,
 ) -> int:
     began, url = time.perf_counter(), listening.url_of(listener, tls=settings.tls)
 
@@ -107,7 +114,13 @@ async def _live(
 
     app = create_app(settings)
     server = HubServer(app, configuration(settings, app), ready)
-    with process.signals(lambda: setattr(server, "should_exit", True)):
+
+    def stop() -> None:
+        server.should_exit = True
+        if on_stop is not None:
+            on_stop()
+
+    with process.signals(stop):
         await run(server, app, listener)
     return OK
 
