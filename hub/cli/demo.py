@@ -1,0 +1,88 @@
+"""`run_hub.py --demo`: a hub of its own with one real agent and simulated machines, all ended by one Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from hub.cli import output
+from hub.cli.children import ChildPlan, Children
+from hub.cli.data_door import CHECKOUT, open_data, settings_of
+from hub.cli.demo_machines import AGENT_FILE, SIMULATED_FILE, DemoFleet, enrol_fleet
+from hub.cli.exit_codes import CliError, Exit
+from hub.cli.first_start import prepare_people
+from hub.cli.language import say
+from hub.cli.serve import check_address, show_start, wants_browser
+from hub.cli.sign_in_link import SignInLink
+from hub.settings import Settings
+
+MACHINES = 20
+MOST_MACHINES = 500
+KEPT_VARIABLES = ("RVM_LANG", "RVM_VENV")
+AGENT_VARIABLES = ("API_TOKEN", "API_TOKEN_FILE", "MYRVM_BASE_URL", "STATE_DIR")
+
+
+def run(wanted: argparse.Namespace) -> int:
+    """Runs until Ctrl-C; the exit code of the hub. Nothing it started outlives it."""
+    count = MACHINES if wanted.machines is None else wanted.machines
+    if not 0 <= count <= MOST_MACHINES:
+        raise CliError(Exit.USAGE, "machines", say("demo.machines.bad"))
+    settings = demo_settings(wanted)
+    check_address(settings)
+    fleet, link = asyncio.run(_prepare(settings, count))
+    children = Children(_plans(settings.data_dir), _report)
+    from hub import server
+
+    def ready(url: str) -> None:
+        fleet.write(settings.data_dir, url)
+        children.start()
+        shown = say("start.machines_note", count=count)
+        show_start(settings, url, link, open_browser=wants_browser(wanted), machines=shown)
+
+    try:
+        return server.serve(settings, ready, children.ask_to_end)
+    finally:
+        children.ask_to_end()
+        children.wait()
+
+
+def demo_settings(wanted: argparse.Namespace) -> Settings:
+    """A folder and a database of its own: a demo never touches a real hub's data, whatever the environment says."""
+    if wanted.database_url:
+        raise CliError(Exit.USAGE, "database_url", say("demo.with_database"), say("demo.with_database.fix"))
+    folder = wanted.data_dir or os.environ.get("RVM_DATA_DIR") or CHECKOUT / "data" / "demo"
+    folder = Path(folder).expanduser().absolute()
+    return settings_of(wanted, data_dir=folder, database_url=f"sqlite:///{folder / 'hub.sqlite3'}")
+
+
+async def _prepare(settings: Settings, count: int) -> tuple[DemoFleet, SignInLink | None]:
+    async with open_data(settings, create=True) as door:
+        fleet = await enrol_fleet(door, settings.data_dir, count)
+        fleet.write(settings.data_dir, "http://127.0.0.1")  # keys are kept even if the hub does not come up
+        return fleet, await prepare_people(door, settings, always=True)
+
+
+def _plans(folder: Path) -> list[ChildPlan]:
+    agent = [sys.executable, str(CHECKOUT / "run_device.py"), "--config", str(folder / AGENT_FILE)]
+    simulator = [sys.executable, "-m", "bench.fleet_simulator", "--config", str(folder / SIMULATED_FILE)]
+    environment = _environment(os.environ)
+    return [
+        ChildPlan("agent", [*agent, "--exit-with-parent"], folder / "agent.log", CHECKOUT, environment),
+        ChildPlan("simulator", [*simulator, "--exit-with-parent"], folder / "simulator.log", CHECKOUT, environment),
+    ]
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Ours, without what is meant for the hub or for another agent on this computer."""
+    foreign = [name for name in environ if name.startswith("RVM_") and name not in KEPT_VARIABLES]
+    kept = {name: value for name, value in environ.items() if name not in (*foreign, *AGENT_VARIABLES)}
+    return kept | {"RVM_BOOTSTRAP": "off"}
+
+
+def _report(plan: ChildPlan, code: int, delay: float) -> None:
+    how = f"exit {code}" if code >= 0 else f"signal {-code}"
+    output.note(say("child.ended", name=say(f"child.{plan.name}"), how=how, delay=delay, log=plan.log))

@@ -1,0 +1,53 @@
+"""Where the demo's simulated machines stand: real places in Indonesia's three time zones, and what is the matter."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Place(NamedTuple):
+    """`name` is how people call it, `where` its city and zone."""
+
+    name: str
+    where: str
+
+
+PLACES: Final = (
+    Place("Stasiun Gambir", "Jakarta Pusat, WIB"),
+    Place("Mall Kelapa Gading", "Jakarta Utara, WIB"),
+    Place("Terminal Blok M", "Jakarta Selatan, WIB"),
+    Place("Pasar Baru", "Bandung, WIB"),
+    Place("Simpang Lima", "Semarang, WIB"),
+    Place("Stasiun Tugu", "Yogyakarta, WIB"),
+    Place("Tunjungan Plaza", "Surabaya, WIB"),
+    Place("Alun-Alun Tugu", "Malang, WIB"),
+    Place("Lapangan Merdeka", "Medan, WIB"),
+    Place("Jembatan Ampera", "Palembang, WIB"),
+    Place("Pelabuhan Bakauheni", "Lampung, WIB"),
+    Place("Taman Alun Kapuas", "Pontianak, WIB"),
+    Place("Bandara Ngurah Rai", "Denpasar, WITA"),
+    Place("Pantai Losari", "Makassar, WITA"),
+    Place("Mega Mall", "Manado, WITA"),
+    Place("Islamic Center", "Mataram, WITA"),
+    Place("Pasar Terapung", "Banjarmasin, WITA"),
+    Place("Pelabuhan Semayang", "Balikpapan, WITA"),
+    Place("Pasar Mardika", "Ambon, WIT"),
+    Place("Mall Jayapura", "Jayapura, WIT"),
+)
+
+SPECIAL_ROLES: Final = ("full", "hot", "offline", "late", "maintenance")
+"""One machine each; all others are normal."""
+_SPREAD: Final = {2: "full", 5: "hot", 8: "offline", 11: "late", 14: "maintenance"}
+
+
+def role_of(index: int, count: int) -> str:
+    """The role of the machine with this index: spread over the list, or the first five of a short one."""
+    if count <= max(_SPREAD):
+        return SPECIAL_ROLES[index] if index < len(SPECIAL_ROLES) else "normal"
+    return _SPREAD.get(index, "normal")
+
+
+def place_of(index: int) -> Place:
+    """Every machine has a name of its own: the places again, with a number, when there are more machines."""
+    place, again = PLACES[index % len(PLACES)], index // len(PLACES)
+    return place if again == 0 else Place(f"{place.name} {again + 1}", place.where)

@@ -1,0 +1,129 @@
+"""The doctor's checks: each looks at one thing and says what it found. None writes anything but a database's schema."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import socket
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from db import machines, users
+from hub import listener
+from hub.cli import valid, version
+from hub.cli.data_door import now, open_data, sqlite_file
+from hub.cli.language import say
+from hub.settings import Settings
+
+LEAST_FREE_BYTES = 500_000_000
+EARLIEST_YEAR = 2026
+
+
+class Found(NamedTuple):
+    verdict: Literal["ok", "warn", "fail"]
+    detail: str
+    fix: str = ""
+
+
+def python() -> Found:
+    return Found("ok", f"{platform.python_version()} ({sys.executable})")
+
+
+def environment() -> Found:
+    """Whether the environment was made from the locks that are here now."""
+    if not (Path(sys.prefix) / ".stamp").exists():
+        return Found("ok", say("doctor.environment.own"))
+    stamp = json.loads((Path(sys.prefix) / ".stamp").read_text(encoding="utf-8"))
+    return Found("ok", f"{sys.prefix} ({stamp['circle']}, Python {stamp['python']})")
+
+
+def data_folder(settings: Settings) -> Found:
+    folder = settings.data_dir
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        why = os.strerror(13)
+        return Found("fail", say("data.unwritable", path=existing, why=why), say("data.unwritable.fix"))
+    free = shutil.disk_usage(existing).free
+    shown = f"{free / 1e9:.1f} GB"
+    if free < LEAST_FREE_BYTES:
+        return Found("fail", say("doctor.data.low", free=shown, path=folder), say("doctor.data.low.fix"))
+    return Found("ok", say("doctor.data.detail", free=shown, path=folder))
+
+
+def secret_files(settings: Settings) -> Found:
+    """Files of ours with secrets that others on this computer could read."""
+    candidates = [settings.tls_key, settings.admin_password_file, sqlite_file(settings)]
+    candidates += sorted(settings.data_dir.glob("*.json"))
+    exposed = [str(path) for path in candidates if path is not None and path.exists() and _reachable(path)]
+    if exposed:
+        paths = ", ".join(exposed)
+        return Found("warn", say("doctor.secrets.open", paths=paths), f"chmod 600 {' '.join(exposed)}")
+    return Found("ok", "")
+
+
+def _reachable(path: Path) -> bool:
+    """A file with loose rights inside a folder nobody else may enter is out of reach."""
+    return valid.is_exposed(path) and bool(path.parent.stat().st_mode & 0o011)
+
+
+async def database(settings: Settings) -> Found:
+    async with open_data(settings, create=False) as door:
+        fleet, people = await machines.all_machines(door.store), await users.all_users(door.store)
+        counts = {"machines": len(fleet), "people": len(people)}
+        return Found("ok", say("doctor.database.detail", dialect=door.store.dialect, **counts))
+
+
+async def administrator(settings: Settings) -> Found:
+    async with open_data(settings, create=False) as door:
+        people = await users.all_users(door.store)
+    for person in people:
+        if person.role == "admin" and person.disabled_at is None and person.password_hash:
+            return Found("ok", person.email)
+    return Found("warn", say("doctor.administrator.none"), say("doctor.administrator.fix"))
+
+
+def port(settings: Settings) -> Found:
+    """Free, or the hub itself."""
+    with contextlib.suppress(listener.CannotListenError):
+        listener.listen(settings.host, settings.port).close()
+        return Found("ok", say("doctor.port.free", port=settings.port))
+    if _hub_answers(settings):
+        return Found("ok", say("doctor.port.hub", port=settings.port))
+    return Found("fail", say("doctor.port.taken", port=settings.port), say("port.taken.fix"))
+
+
+def _hub_answers(settings: Settings) -> bool:
+    host = settings.host if settings.host not in ("", "0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - a look-up
+    if settings.tls:
+        with contextlib.suppress(OSError), socket.create_connection((host, settings.port), timeout=3):
+            return True
+        return False
+    url = f"http://[{host}]" if ":" in host else f"http://{host}"
+    try:
+        with urllib.request.urlopen(f"{url}:{settings.port}/api/health", timeout=3) as answer:  # noqa: S310 - http only
+            return bool(json.load(answer)["success"])
+    except (OSError, urllib.error.URLError, ValueError, KeyError, TypeError):
+        return False
+
+
+def plotly() -> Found:
+    shown, small = version.plotly_js()
+    if shown is None:
+        return Found("fail", "", say("doctor.environment.fix"))
+    if not small:
+        return Found("warn", f"{shown}, {say('doctor.plotly.big')}", say("doctor.plotly.fix"))
+    return Found("ok", shown)
+
+
+def clock() -> Found:
+    """Certificates, links and samples all hang on it."""
+    moment = f"{now():%Y-%m-%d %H:%M:%S}"
+    if now().year < EARLIEST_YEAR:
+        return Found("fail", say("doctor.clock.wrong", now=moment), say("doctor.clock.fix"))
+    return Found("ok", say("doctor.clock.detail", now=moment))

@@ -1,0 +1,47 @@
+"""Before the hub serves: the database is there, an administrator exists, and the first one has a way in."""
+
+from __future__ import annotations
+
+from db import users
+from db.users import UserRow
+from hub.cli import output, valid
+from hub.cli.data_door import DataDoor, now
+from hub.cli.language import language, say
+from hub.cli.sign_in_link import SignInLink, make_link
+from hub.core import actors, credentials, enrolment
+from hub.core.changes import UserAdded
+from hub.settings import Settings
+
+FIRST_EMAIL = "admin@localhost"
+FIRST_NAME = "Administrator"
+
+
+async def prepare_people(door: DataDoor, settings: Settings, *, always: bool) -> SignInLink | None:
+    """A sign-in link while no administrator has a password, or `always`.
+
+    With an email and a password file in the settings the administrator is made with that password, once: a later start
+    does not set it again, because it may have been changed since.
+    """
+    people = await users.all_users(door.store)
+    email = valid.email(settings.admin_email) if settings.admin_email else FIRST_EMAIL
+    if settings.admin_password_file is not None and not any(person.email == email for person in people):
+        secret = valid.password_from(str(settings.admin_password_file), email)
+        await _add(door, email, credentials.hash_password(secret))
+        output.note(say("start.admin_made", email=email, path=settings.admin_password_file))
+        people = await users.all_users(door.store)
+    admins = [person for person in people if person.role == "admin" and person.disabled_at is None]
+    if any(person.password_hash for person in admins) and not always:
+        return None
+    return await _link(door, admins, email)
+
+
+async def _link(door: DataDoor, admins: list[UserRow], email: str) -> SignInLink:
+    if admins:
+        return await make_link(door, admins[0].id, admins[0].email)
+    return await make_link(door, await _add(door, email, None), email)
+
+
+async def _add(door: DataDoor, email: str, password_hash: str | None) -> int:
+    changes = enrolment.new_person(email, FIRST_NAME, "admin", password_hash, actors.SYSTEM, now(), language=language())
+    stored = await door.record(*changes)
+    return next(change.id for change in stored if isinstance(change, UserAdded)) or 0

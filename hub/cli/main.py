@@ -1,0 +1,75 @@
+"""The hub's command line: `read` says what was asked for, `run` does it and answers with an exit code.
+
+Reading needs the standard library only; each verb's own room is opened when the verb is run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+
+from hub.cli import output
+from hub.cli.exit_codes import CliError, Exit
+from hub.cli.language import say
+from hub.cli.parser import read
+
+Verb = Callable[[argparse.Namespace], int]
+
+
+def run(wanted: argparse.Namespace) -> int:
+    """Exit codes as in --help; what went wrong is on stderr."""
+    try:
+        return _verb(wanted.verb)(wanted)
+    except CliError as error:
+        output.failure(error, wanted.json)
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        output.note(say("interrupted"))
+        return int(Exit.INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output has gone, like `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(Exit.FAILED)
+
+
+def _verb(name: str) -> Verb:
+    if name == "serve":
+        from hub.cli import serve
+
+        return serve.serve
+    if name == "version":
+        from hub.cli import version
+
+        return version.show
+    if name == "doctor":
+        from hub.cli import doctor
+
+        return doctor.examine
+    return _on_data(name)
+
+
+def _on_data(name: str) -> Verb:
+    from hub.cli import machines, people
+
+    verbs: dict[str, Callable[[argparse.Namespace], Awaitable[None]]] = {
+        "machine add": machines.add,
+        "machine list": machines.show_all,
+        "user add": people.add,
+        "user list": people.show_all,
+        "token create": people.create_token,
+        "link": people.link,
+    }
+    return lambda wanted: _in_a_loop(verbs[name](wanted))
+
+
+def _in_a_loop(work: Awaitable[None]) -> int:
+    async def to_its_end() -> None:
+        await work
+
+    asyncio.run(to_its_end())
+    return int(Exit.OK)
+
+
+__all__ = ["read", "run"]

@@ -1,0 +1,69 @@
+"""What the command line writes: results on stdout, everything else on stderr, either as text or as JSON.
+
+Text from the database is data of others: control characters never reach the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import TextIO
+
+from hub.cli.exit_codes import CliError
+from hub.cli.language import say
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def clean(value: object) -> str:
+    """Safe for a terminal: no control characters, nothing that turns the direction of the line."""
+    return "" if value is None else _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(value))
+
+
+def result(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def result_json(value: object) -> None:
+    """One object on one line, keys as documented."""
+    result(json.dumps(value, ensure_ascii=False))
+
+
+def note(text: str) -> None:
+    """Progress, warnings, anything that is not the result."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def failure(error: CliError, as_json: bool) -> None:
+    """What went wrong and what to do, on stderr."""
+    if as_json:
+        note(json.dumps({"error": {"code": error.code, "message": error.message, "hint": error.hint}}))
+        return
+    note(f"{paint(say('error'), '31', sys.stderr)}: {error.message}")
+    if error.hint:
+        note(f"{say('fix')}: {error.hint}")
+
+
+def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
+    """Left-aligned columns under their names."""
+    cells = [[clean(row[column]) for column in columns] for row in rows]
+    widths = [max(len(line[i]) for line in [list(columns), *cells]) for i in range(len(columns))]
+    for line in [[column.upper() for column in columns], *cells]:
+        result("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def paint(text: str, code: str, stream: TextIO) -> str:
+    """Colour on a terminal only, and never with NO_COLOR."""
+    plain = not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return text if plain else f"\x1b[{code}m{text}\x1b[0m"
+
+
+def instant(moment: datetime | None) -> str | None:
+    """UTC, RFC 3339 with Z, to the second."""
+    return None if moment is None else moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,170 @@
+"""The grammar of the hub's command line: verbs, flags, help. Standard library only, so that help needs no environment.
+
+Which values a setting may have is decided by hub.settings; here is only how they are said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from hub.cli import output
+from hub.cli.exit_codes import CliError, Exit
+from hub.cli.language import say
+
+DATA_FLAGS = ("data_dir", "database_url")
+SERVE_FLAGS = (
+    "host", "port", "public_url", "object_store", "bus_url", "behind_proxy", "tls_cert", "tls_key", "log_format",
+    "admin_email", "admin_password_file",
+)  # fmt: skip
+DEFAULTS = {"host": "127.0.0.1", "port": "8001", "data_dir": "./data", "log_format": "text", "bus_url": "local"}
+METAVARS = {
+    "host": "ADDRESS", "port": "PORT", "public_url": "URL", "object_store": "DIR", "bus_url": "URL",
+    "log_format": "FORMAT", "behind_proxy": "ADDRESSES", "tls_cert": "FILE", "tls_key": "FILE",
+    "admin_email": "EMAIL", "admin_password_file": "FILE", "data_dir": "DIR", "database_url": "URL",
+}  # fmt: skip
+ROLES = ("admin", "operator", "technician", "viewer")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with our way of saying that something is wrong."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        hint = " ".join([*self.prog.split()[1:2], ""]) if " " in self.prog else ""
+        as_json = "--json" in sys.argv
+        output.failure(
+            CliError(Exit.USAGE, "usage", message, f"{say('usage.fix').replace('--help', hint + '--help')}"), as_json
+        )
+        raise SystemExit(int(Exit.USAGE))
+
+
+def build() -> Parser:
+    parser = Parser(
+        prog="run_hub.py",
+        description=say("help.hub"),
+        epilog=f"{say('help.hub.examples')}\n\n{say('exit_codes')}",
+    )
+    parser.set_defaults(verb="serve", json=False, demo=False, open=False)
+    parser.add_argument("--version", action="store_true", help=say("help.version"))
+    demo = parser.add_argument_group(say("help.group.demo"))
+    demo.add_argument("--demo", action="store_true", help=say("help.demo"))
+    demo.add_argument("--machines", type=int, metavar="N", help=_default("machines", "20"))
+    serve = parser.add_argument_group(say("help.group.serve"))
+    serve.add_argument("--open", action="store_true", help=_environment("open"))
+    for name in SERVE_FLAGS:
+        _setting(serve, name)
+    _data_flags(parser)
+    verbs = parser.add_subparsers(title=say("help.verbs"), metavar="VERB", parser_class=Parser)
+    _machine(verbs)
+    _user(verbs)
+    _token(verbs)
+    _link(verbs)
+    _doctor(verbs)
+    return parser
+
+
+def read(argv: Sequence[str]) -> argparse.Namespace:
+    """What was asked for: `verb` ("serve", "machine add", ...) and its flags. Help and wrong usage end the process."""
+    parser = build()
+    wanted = parser.parse_args(argv)
+    if wanted.version:
+        wanted.verb = "version"
+    if wanted.machines is not None and not wanted.demo:
+        parser.error("--machines needs --demo")
+    return wanted
+
+
+def _machine(verbs: Any) -> None:
+    nouns = _noun(verbs, "machine")
+    add = _verb(nouns, "machine add", "machine.add", example="machine_add")
+    add.add_argument("name", metavar="NAME", help=say("help.machine.add.name"))
+    add.add_argument("--device-id", metavar="ID", help=say("help.machine.add.device_id"))
+    add.add_argument("--location", metavar="TEXT", help=say("help.machine.add.location"))
+    _verb(nouns, "machine list", "machine.list")
+
+
+def _user(verbs: Any) -> None:
+    nouns = _noun(verbs, "user")
+    add = _verb(nouns, "user add", "user.add", example="user_add")
+    add.add_argument("email", metavar="EMAIL", help=say("help.user.add.email"))
+    add.add_argument("--name", metavar="TEXT", help=say("help.user.add.name"))
+    add.add_argument("--role", choices=ROLES, default="viewer", help=_default("user.add.role", "viewer"))
+    add.add_argument("--password-file", metavar="FILE", help=say("help.user.add.password_file"))
+    add.add_argument("--url", metavar="URL", help=say("help.link.url"))
+    _verb(nouns, "user list", "user.list")
+
+
+def _token(verbs: Any) -> None:
+    nouns = _noun(verbs, "token")
+    create = _verb(nouns, "token create", "token.create", example="token_create")
+    create.add_argument("name", metavar="NAME", help=say("help.token.create.name"))
+    create.add_argument("--user", metavar="EMAIL", required=True, help=say("help.token.create.user"))
+    create.add_argument("--expires-days", type=_days, metavar="N", help=say("help.token.create.expires_days"))
+
+
+def _link(verbs: Any) -> None:
+    link = _verb(verbs, "link", "link", example="link")
+    link.add_argument("email", metavar="EMAIL", nargs="?", help=say("help.link.email"))
+    link.add_argument("--url", metavar="URL", help=say("help.link.url"))
+
+
+def _doctor(verbs: Any) -> None:
+    doctor = _verb(verbs, "doctor", "doctor", example="doctor")
+    doctor.add_argument("--report", metavar="FILE", help=say("help.doctor.report"))
+    for name in ("host", "port"):
+        _setting(doctor, name, default=argparse.SUPPRESS)
+
+
+def _days(text: str) -> int:
+    days = int(text)
+    if not 1 <= days <= 3650:
+        raise argparse.ArgumentTypeError("1 to 3650")
+    return days
+
+
+def _noun(verbs: Any, name: str) -> Any:
+    noun = verbs.add_parser(name, help=say(f"help.{name}"), description=say(f"help.{name}"))
+    return noun.add_subparsers(
+        title=say("help.verbs"), metavar="VERB", required=True, dest="_verb", parser_class=Parser
+    )
+
+
+def _verb(verbs: Any, verb: str, key: str, example: str = "") -> Parser:
+    """One verb with what every verb has: --json and where the data is."""
+    parser: Parser = verbs.add_parser(
+        verb.rsplit(maxsplit=1)[-1],
+        help=say(f"help.{key}"),
+        description=say(f"help.{key}"),
+        epilog=say(f"help.examples.{example}") if example else None,
+    )
+    parser.set_defaults(verb=verb)
+    group = parser.add_argument_group(say("help.group.output"))
+    group.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=say("help.json"))
+    _data_flags(parser, default=argparse.SUPPRESS)
+    return parser
+
+
+def _data_flags(parser: Parser, default: Any = None) -> None:
+    group = parser.add_argument_group(say("help.group.data"))
+    for name in DATA_FLAGS:
+        _setting(group, name, default)
+
+
+def _setting(group: Any, name: str, default: Any = None) -> None:
+    group.add_argument("--" + name.replace("_", "-"), metavar=METAVARS[name], default=default, help=_environment(name))
+
+
+def _environment(name: str) -> str:
+    """The help of a setting: what it is, its default, and its name in the environment."""
+    text = _default(name, DEFAULTS[name]) if name in DEFAULTS else say(f"help.{name}")
+    return f"{text} [RVM_{name.upper()}]".replace("%", "%%")
+
+
+def _default(name: str, value: str) -> str:
+    return f"{say(f'help.{name}')} {say('help.default', value=value)}"

@@ -1,0 +1,119 @@
+"""`user add`, `user list`, `token create` and `link`: who may come in, and with what."""
+
+from __future__ import annotations
+
+import argparse
+
+from db import users
+from db.errors import Conflict
+from db.users import UserRow
+from hub.cli import output, valid
+from hub.cli.data_door import DataDoor, clock_time, now, open_data, settings_of
+from hub.cli.exit_codes import CliError, Exit
+from hub.cli.language import language, say
+from hub.cli.sign_in_link import make_link
+from hub.core import actors, credentials, enrolment
+from hub.core.changes import TokenCreated, UserAdded
+from hub.settings import Settings
+
+
+async def add(wanted: argparse.Namespace) -> None:
+    """Without a password a one-time sign-in link is printed instead."""
+    email = valid.email(wanted.email)
+    name = valid.name(wanted.name or email.partition("@")[0])
+    source = wanted.password_file
+    password_hash = credentials.hash_password(valid.password_from(source, email)) if source else None
+    settings = settings_of(wanted)
+    async with open_data(settings, create=True) as door:
+        changes = enrolment.new_person(
+            email, name, wanted.role, password_hash, actors.SYSTEM, now(), language=language()
+        )
+        try:
+            stored = await door.record(*changes)
+        except Conflict as error:
+            fix = say("user.taken.fix", email=email)
+            raise CliError(Exit.CONFLICT, "email_taken", say("user.taken", email=email), fix) from error
+        user_id = next(change.id for change in stored if isinstance(change, UserAdded)) or 0
+        link = None if password_hash else await make_link(door, user_id, email)
+    shown = {"id": user_id, "email": email, "name": name, "role": wanted.role}
+    url = None if link is None else link.url(wanted.url or base_url(settings))
+    if wanted.json:
+        output.result_json(shown | {"sign_in_link": url})
+        return
+    output.result(say("user.added", email=email, role=wanted.role))
+    if link is not None:
+        output.result(say("user.link", until=clock_time(link.expires_at), url=url))
+
+
+async def show_all(wanted: argparse.Namespace) -> None:
+    async with open_data(settings_of(wanted), create=False) as door:
+        rows = await users.all_users(door.store)
+    shown = [
+        {
+            "id": row.id,
+            "email": row.email,
+            "name": row.name,
+            "role": row.role,
+            "disabled": row.disabled_at is not None,
+            "has_password": row.password_hash is not None,
+            "last_sign_in_at": output.instant(row.last_sign_in_at),
+        }
+        for row in rows
+    ]
+    if wanted.json:
+        output.result_json({"users": shown})
+    else:
+        output.table(shown, ("id", "email", "name", "role", "disabled", "last_sign_in_at"))
+
+
+async def create_token(wanted: argparse.Namespace) -> None:
+    name, email = valid.name(wanted.name), valid.email(wanted.user)
+    async with open_data(settings_of(wanted), create=False) as door:
+        person = await _person(door, email)
+        secret, changes = enrolment.new_token(person.id, name, wanted.expires_days, actors.SYSTEM, now())
+        stored = await door.record(*changes)
+    made = next(change for change in stored if isinstance(change, TokenCreated))
+    if wanted.json:
+        ends = output.instant(made.expires_at)
+        output.result_json({"id": made.id, "name": name, "user": email, "token": secret.text, "expires_at": ends})
+    else:
+        output.result(say("token.made", name=name, email=email, token=secret.text))
+
+
+async def link(wanted: argparse.Namespace) -> None:
+    """A fresh way in for somebody; without an email for the first administrator."""
+    settings = settings_of(wanted)
+    async with open_data(settings, create=False) as door:
+        person = await _person(door, valid.email(wanted.email)) if wanted.email else await _first_admin(door)
+        made = await make_link(door, person.id, person.email)
+    url = made.url(wanted.url or base_url(settings))
+    if wanted.json:
+        ends = output.instant(made.expires_at)
+        output.result_json({"email": person.email, "sign_in_link": url, "expires_at": ends})
+    else:
+        output.result(say("user.link", until=clock_time(made.expires_at), url=url))
+
+
+def base_url(settings: Settings) -> str:
+    """How browsers reach the hub, as far as the settings tell."""
+    if settings.public_url:
+        return settings.public_url
+    host = settings.host if settings.host not in ("", "0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - a look-up
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if settings.tls else 'http'}://{shown}:{settings.port}"
+
+
+async def _person(door: DataDoor, email: str) -> UserRow:
+    person = await users.find_user_by_email(door.store, email)
+    if person is None:
+        raise CliError(Exit.NOT_FOUND, "no_such_user", say("user.missing", email=email), say("user.missing.fix"))
+    if person.disabled_at is not None:
+        raise CliError(Exit.NOT_ALLOWED, "user_disabled", say("user.disabled", email=email))
+    return person
+
+
+async def _first_admin(door: DataDoor) -> UserRow:
+    for person in await users.all_users(door.store):
+        if person.role == "admin" and person.disabled_at is None:
+            return person
+    raise CliError(Exit.NOT_FOUND, "no_admin", say("user.no_admin"), say("user.no_admin.fix"))

@@ -1,0 +1,20 @@
+"""The hub's door: `run_hub.py --demo`, `run_hub.py`, `run_hub.py machine add NAME` ... (see --help).
+
+It only opens: what was asked for is read with the standard library, so that help and a wrong flag are answered at once;
+then the environment is entered and the rest happens in hub.cli.
+"""
+
+import sys
+
+import bootstrap
+from hub.cli import main
+
+
+def door() -> int:
+    wanted = main.read(sys.argv[1:])
+    bootstrap.enter("hub")
+    return main.run(wanted)
+
+
+if __name__ == "__main__":
+    sys.exit(door())
