@@ -47,6 +47,8 @@ class Fleet:
 
     def __init__(self, machines: Iterable[Machine] = ()) -> None:
         self.machines: dict[int, Machine] = {}
+        self.open: dict[str, c.Command] = {}
+        """Every command that has not ended, of every machine."""
         self._by_device_id: dict[str, Machine] = {}
         self._by_key_prefix: dict[str, Machine] = {}
         self._appliers: dict[type, Callable[[Any], Touched | None]] = {
@@ -77,11 +79,8 @@ class Fleet:
         return self._by_key_prefix.get(prefix)
 
     def command(self, command_id: str) -> c.Command | None:
-        """An open command anywhere in the fleet."""
-        for machine in self.machines.values():
-            if command_id in machine.pending:
-                return machine.pending[command_id]
-        return None
+        """An open command of any machine."""
+        return self.open.get(command_id)
 
     def apply(self, change: c.Change) -> Touched | None:
         """Make a committed Change true here; None when it concerns no machine's picture."""
@@ -95,6 +94,7 @@ class Fleet:
         self._by_device_id[machine.device_id] = machine
         if machine.api_key_prefix is not None:
             self._by_key_prefix[machine.api_key_prefix] = machine
+        self.open.update(machine.pending)
 
     def drop(self, rvm_id: int) -> Machine | None:
         machine = self.machines.pop(rvm_id, None)
@@ -102,6 +102,8 @@ class Fleet:
             self._by_device_id.pop(machine.device_id, None)
             if machine.api_key_prefix is not None:
                 self._by_key_prefix.pop(machine.api_key_prefix, None)
+            for command_id in machine.pending:
+                self.open.pop(command_id, None)
         return machine
 
     def _status_changed(self, change: c.StatusChanged) -> Touched | None:
@@ -175,8 +177,9 @@ class Fleet:
             return None
         if change.command.state in TERMINAL:
             machine.pending.pop(change.command.id, None)
+            self.open.pop(change.command.id, None)
         else:
-            machine.pending[change.command.id] = change.command
+            machine.pending[change.command.id] = self.open[change.command.id] = change.command
         return Touched(machine.id, PENDING_MEMBERS)
 
     def _added(self, change: c.MachineAdded) -> Touched | None:

@@ -91,6 +91,8 @@ class Machine:
 
     pending: dict[str, Command] = field(default_factory=dict)
     boots: dict[str, Boot] = field(default_factory=dict)
+    reported: tuple[str, int] | None = None
+    """Boot and number of the last status report that is stored, once that was looked up."""
 
     @property
     def effective_status(self) -> str:

@@ -69,6 +69,11 @@ class Announcer:
         """What the hub observes and no row holds (ConnectionChanged): true at once, with or without a database."""
         self._became_true(list(changes))
 
+    def show(self, touched: Touched, apply: Callable[[], None]) -> None:
+        """Something came true elsewhere (another process wrote it): take it over and show it."""
+        apply()
+        self._publisher.publish((), (touched,))
+
     def see(self, change: SampleSeen) -> None:
         """The newest readings of a machine, for whoever watches; nothing is stored."""
         touched = self.fleet.apply(change)

@@ -150,8 +150,10 @@ def _succeed(callers: Sequence[_Caller], results: Sequence[WriteResult]) -> None
     for caller in callers:
         filled: list[Change] = []
         for change, recipe in zip(caller.changes, caller.recipes, strict=True):
-            filled.append(recorder.stored(change, results[place : place + recipe.results]))
+            news = recorder.stored(change, results[place : place + recipe.results])
             place += recipe.results
+            if news is not None:
+                filled.append(news)
         try:
             caller.became_true(filled)
         except Exception as bug:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
 
+from hub.core import command_desk
 from hub.core.changes import Change, Command, CommandDrafted, CommandMoved, MachineEdited, MachineRemoved
 from hub.core.fleet import TERMINAL, Fleet
+from hub.core.machine import Machine
+from hub.flow.announce import Announcer
 from hub.flow.link import Link
+from hub.flow.observer import Observer
 from protocol import messages
 from protocol.errors import CloseCode
+from protocol.transitions import State
 
 logger = logging.getLogger("myrvm.links")
 
@@ -22,12 +30,18 @@ MANY = 20
 class Links:
     """Registry of links by machine id. Everything here is synchronous except waiting for a command."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, announce: Announcer, observer: Observer, clock: Callable[[], datetime]) -> None:
         self._fleet = fleet
+        self._announce = announce
+        self.observer = observer
+        self._clock = clock
         self._links: dict[int, Link] = {}
+        self._open: set[Link] = set()
         self._waiters: dict[str, list[asyncio.Future[Command]]] = {}
         self.restarting = False
         self.takeovers = 0
+        self.tally: Counter[str] = Counter()
+        """What went wrong and was answered: `refused`, `left_out` (readings and samples), `foreign` (commands)."""
 
     def __len__(self) -> int:
         return len(self._links)
@@ -38,10 +52,18 @@ class Links:
     def get(self, rvm_id: int) -> Link | None:
         return self._links.get(rvm_id)
 
+    def opened(self, link: Link) -> None:
+        """A socket was accepted; its machine may not be known yet."""
+        self._open.add(link)
+
+    def ended(self, link: Link) -> None:
+        self._open.discard(link)
+
     def take(self, link: Link) -> Link | None:
         """This link speaks for its machine from now on; an older one is closed with 4409 and returned."""
         older = self._links.get(link.rvm_id)
         self._links[link.rvm_id] = link
+        self._announce.lane.links = len(self._links)
         if older is not None:
             self.takeovers += 1
             older.close(CloseCode.REPLACED, "replaced by a newer connection")
@@ -56,19 +78,34 @@ class Links:
         if self._links.get(link.rvm_id) is not link:
             return False
         del self._links[link.rvm_id]
+        self._announce.lane.links = len(self._links)
         return True
 
     def deliver(self, rvm_id: int) -> None:
-        """Push the machine's open commands that this link has not been told yet, if there is a link."""
-        link = self._links.get(rvm_id)
-        if link is not None:
-            link.wake_delivery()
+        """Push the machine's open commands that its link has not been told yet, if there is a live link."""
+        link, machine = self._links.get(rvm_id), self._fleet.machines.get(rvm_id)
+        if link is None or machine is None or link.closing or link.session.state is not State.LIVE:
+            return
+        now = self._clock()
+        for command in command_desk.to_deliver(machine, now):
+            if command.id not in link.delivered:
+                link.delivered.add(command.id)
+                link.say(command_desk.wire(command))
+                self.tell_soon(machine, command_desk.sent(command, now))
+
+    def tell_soon(self, machine: Machine, changes: Sequence[Change]) -> None:
+        """Show how an open command goes; recorded a moment later, unless it has moved on by then."""
+        for change in changes:
+            if isinstance(change, CommandMoved):
+                self._announce.soon(change, partial(_is_newest, machine, change.command))
 
     def ask_live(self, rvm_id: int, interval: float) -> None:
-        """Ask the machine for a live sample every `interval` seconds (0 = no more)."""
+        """Ask the machine for a live sample every `interval` seconds (0 = no more), and expect it."""
         link = self._links.get(rvm_id)
-        if link is not None:
-            link.ask_live(interval)
+        if link is not None and link.session.state is State.LIVE:
+            link.say(messages.Live(interval=interval))
+            if link.machine is not None:
+                self.observer.expect(link.machine, interval)
 
     def close(self, rvm_id: int, code: int, reason: str = "") -> None:
         """End the machine's link, if there is one (its key was revoked, it was removed)."""
@@ -79,7 +116,7 @@ class Links:
     async def wait_for(self, command_id: str, timeout: float) -> Command | None:
         """The command once it is terminal, or as it is when the time is up; None when it is not an open command (it had
         ended before: read it from the database)."""
-        command = self._fleet.command(command_id)
+        command = self._fleet.open.get(command_id)
         if command is None:
             return None
         waiter: asyncio.Future[Command] = asyncio.get_running_loop().create_future()
@@ -87,7 +124,7 @@ class Links:
         try:
             return await asyncio.wait_for(waiter, timeout)
         except asyncio.TimeoutError:
-            return self._fleet.command(command_id) or command
+            return self._fleet.open.get(command_id, command)
         finally:
             self._forget(command_id, waiter)
 
@@ -119,23 +156,24 @@ class Links:
 
     def abort_stuck(self, now: float, limit: float) -> None:
         """Tear down every link whose peer has not taken a frame for `limit` seconds."""
-        for link in self._links.values():
+        for link in list(self._open):
             if link.sending_since and now - link.sending_since > limit:
                 logger.warning("machine %d: stopped reading, link torn down", link.rvm_id)
                 link.abort()
 
     def _settled(self, command: Command) -> None:
         if command.state in TERMINAL:
-            if command.state == "cancelled":
-                self._cancelled(command)
+            self._told(command)
             for waiter in self._waiters.pop(command.id, []):
                 if not waiter.done():
                     waiter.set_result(command)
 
-    def _cancelled(self, command: Command) -> None:
+    def _told(self, command: Command) -> None:
         link = self._links.get(command.rvm_id)
         if link is not None and command.id in link.delivered:
-            link.say(messages.Cancel(id=command.id))
+            link.delivered.discard(command.id)
+            if command.state == "cancelled" and link.session.state is State.LIVE:
+                link.say(messages.Cancel(id=command.id))
 
     def _forget(self, command_id: str, waiter: asyncio.Future[Command]) -> None:
         waiters = self._waiters.get(command_id)
@@ -143,3 +181,7 @@ class Links:
             waiters.remove(waiter)
             if not waiters:
                 del self._waiters[command_id]
+
+
+def _is_newest(machine: Machine, command: Command) -> bool:
+    return machine.pending.get(command.id) is command

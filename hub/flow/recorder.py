@@ -30,8 +30,9 @@ def recipe_of(change: c.Change) -> Recipe:
     return _RECIPES[type(change)](change)
 
 
-def stored(change: c.Change, results: Sequence[WriteResult]) -> c.Change:
-    """The Change with the ids the database gave it; `results` are those of its own recipe."""
+def stored(change: c.Change, results: Sequence[WriteResult]) -> c.Change | None:
+    """The Change with the ids the database gave it; `results` are those of its own recipe. None: it is no news (an
+    event the machine had reported before)."""
     fill = _FILLERS.get(type(change))
     return change if fill is None else fill(change, results)
 
@@ -194,8 +195,12 @@ def _sign_in_counted(change: c.SignInCounted) -> Recipe:
 
 
 def _with_id(change: Any, results: Sequence[WriteResult]) -> Any:
+    return msgspec.structs.replace(change, id=results[0].rows[0]["id"])
+
+
+def _event_with_id(change: c.EventHappened, results: Sequence[WriteResult]) -> c.EventHappened | None:
     rows = results[0].rows
-    return msgspec.structs.replace(change, id=rows[0]["id"]) if rows else change
+    return msgspec.structs.replace(change, id=rows[0]["id"]) if rows else None
 
 
 def _with_boot(change: c.MachineIntroduced, results: Sequence[WriteResult]) -> c.MachineIntroduced:
@@ -229,10 +234,10 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.SignInCounted: _sign_in_counted,
     c.EventHappened: _event,
 }
-_FILLERS: Mapping[type, Callable[[Any, Sequence[WriteResult]], c.Change]] = {
+_FILLERS: Mapping[type, Callable[[Any, Sequence[WriteResult]], c.Change | None]] = {
     c.MachineAdded: _with_id,
     c.UserAdded: _with_id,
     c.TokenCreated: _with_id,
-    c.EventHappened: _with_id,
+    c.EventHappened: _event_with_id,
     c.MachineIntroduced: _with_boot,
 }

@@ -1,0 +1,67 @@
+"""Whether another process (the command line) changed machines: a cheap question asked every second, and its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from db.connection import Store
+from db.schema import events
+from db.schema import reverse_vending_machines as machines
+
+_IDENTITY = (
+    machines.c.id, machines.c.device_id, machines.c.name, machines.c.location_description, machines.c.api_key,
+    machines.c.api_key_prefix, machines.c.updated_at,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """How many machines there are, and when one of them last changed."""
+
+    count: int
+    newest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What makes a machine itself: the members that are edited by people. `api_key` is the hash of the key."""
+
+    id: int
+    device_id: str
+    name: str
+    location_description: str | None
+    api_key: str | None
+    api_key_prefix: str | None
+    updated_at: datetime
+
+
+async def pulse(store: Store) -> Pulse:
+    row = await store.fetch_one(
+        sa.select(sa.func.count().label("count"), sa.func.max(machines.c.updated_at).label("newest")).select_from(
+            machines
+        )
+    )
+    return Pulse(0, None) if row is None else Pulse(int(row["count"]), row["newest"])
+
+
+async def changed_since(store: Store, since: datetime, limit: int) -> list[Identity]:
+    """Machines changed at `since` or later, the ones changed first ahead."""
+    query = sa.select(*_IDENTITY).where(machines.c.updated_at >= since).order_by(machines.c.updated_at, machines.c.id)
+    return [Identity(**row) for row in await store.fetch_all(query.limit(limit))]
+
+
+async def all_ids(store: Store) -> set[int]:
+    return {row["id"] for row in await store.fetch_all(sa.select(machines.c.id))}
+
+
+async def last_status_seq(store: Store, rvm_id: int, boot_id: str) -> int | None:
+    """The number of the last status report of this boot that is stored; they are kept as -1 - seq (hub.core.intake)."""
+    row = await store.fetch_one(
+        sa.select(sa.func.min(events.c.seq).label("least")).where(
+            events.c.rvm_id == rvm_id, events.c.boot_id == boot_id, events.c.seq < 0
+        )
+    )
+    return None if row is None or row["least"] is None else -1 - int(row["least"])

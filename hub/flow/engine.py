@@ -1,0 +1,108 @@
+"""Builds the hub's engine: store, fleet, the one door out, links and clock, and runs its tasks. No web server in it.
+
+The command line opens it beside a running hub for one change; the web server opens it for a life.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import anyio
+
+from db.connection import Store, open_store
+from hub.core.changes import Change
+from hub.core.fleet import Fleet, Touched
+from hub.core.health import Limits
+from hub.flow.announce import Announcer, Publisher
+from hub.flow.group_commit import GroupCommit
+from hub.flow.links import Links
+from hub.flow.loading import load_fleet, was_live
+from hub.flow.observer import Observer
+from hub.flow.samples_lane import SamplesLane
+from hub.flow.sweeper import Sweeper
+from hub.settings import Settings
+
+logger = logging.getLogger("myrvm.engine")
+
+FLUSH_S = 5.0
+"""How long the end waits for what was handed in to become durable."""
+
+
+@dataclass(slots=True)
+class Engine:
+    """The parts; `clock` gives aware UTC."""
+
+    store: Store
+    fleet: Fleet
+    announce: Announcer
+    links: Links
+    observer: Observer
+    sweeper: Sweeper
+    clock: Callable[[], datetime]
+
+
+class Nobody:
+    """A publisher for when no browser can be there."""
+
+    def publish(self, changes: Sequence[Change], touched: Sequence[Touched]) -> None:
+        """Nobody looks."""
+
+
+def utc_now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+@asynccontextmanager
+async def open_engine(
+    settings: Settings,
+    *,
+    publisher: Callable[[Fleet], Publisher] | None = None,
+    clock: Callable[[], datetime] = utc_now,
+    alone: bool = True,
+) -> AsyncIterator[Engine]:
+    """Open the database (migrating it first), load the fleet and run the engine until the block ends.
+
+    `publisher` makes the feed for the loaded fleet. `alone` False: a running hub owns the clock (the command line), so
+    nothing is swept here. At the end what was handed in is flushed, then the database closed. Raises a StoreError when
+    the database cannot be opened.
+    """
+    store = await open_store(settings.database_url)
+    try:
+        limits = Limits(
+            temperature=settings.temperature_threshold,
+            cpu_usage=settings.cpu_threshold,
+            memory_usage=settings.memory_threshold,
+        )
+        fleet = await load_fleet(store, limits)
+        commit, lane = GroupCommit(store), SamplesLane(store)
+        announce = Announcer(fleet, commit, lane, publisher(fleet) if publisher else Nobody(), limits)
+        observer = Observer(fleet, announce, clock, metrics_interval=settings.metrics_interval)
+        links = Links(fleet, announce, observer, clock)
+        announce.listen(links.became_true)
+        sweeper = Sweeper(store, fleet, announce, links, observer, clock)
+        observer.start(was_live(fleet).__contains__)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(commit.run)
+            tasks.start_soon(lane.run)
+            if alone:
+                tasks.start_soon(sweeper.run)
+            try:
+                yield Engine(store, fleet, announce, links, observer, sweeper, clock)
+            finally:
+                await _flush(commit, lane)
+                tasks.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await store.close()
+
+
+async def _flush(commit: GroupCommit, lane: SamplesLane) -> None:
+    with anyio.move_on_after(FLUSH_S, shield=True) as time_is_up:
+        await lane.flush()
+        await commit.flush()
+    if time_is_up.cancelled_caught:
+        logger.warning("not everything could be recorded before the end: the database is away")

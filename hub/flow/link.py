@@ -1,0 +1,134 @@
+"""One live link as the hub's other parts see it: say something, acknowledge, close. Knows no message that comes in.
+
+One writer task empties the outbox. The outbox is bounded: when it is full the link closes (what is durable is sent
+again after the reconnect). A peer that stops reading leaves the writer stuck in one send; `sending_since` tells for how
+long, and the sweeper tears the link down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+import anyio
+
+from hub.core.machine import Boot, Machine
+from protocol import messages
+from protocol.errors import CloseCode, LocalProtocolError
+from protocol.session import Session
+
+logger = logging.getLogger("myrvm.link")
+
+OUTBOX: Final = 128
+"""Messages waiting for one machine. It is never sent that many at once; a reader this slow is as good as gone."""
+AT_ONCE: Final = frozenset({CloseCode.OVERLOADED, CloseCode.REPLACED, CloseCode.REVOKED})
+"""Closing with these says nothing more: what waits in the outbox is dropped."""
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Link:
+    """Single-use, from the accepted socket to its end. `rvm_id` is 0 until the machine is known; `epoch` fences it."""
+
+    __slots__ = (
+        "_ack", "_closing", "_outbox", "_send", "_wake", "address", "boot", "delivered", "epoch", "farewell", "frames",
+        "machine", "scope", "sending_since", "session", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, send: Send, session: Session, address: str) -> None:
+        self.session = session
+        self.address = address
+        self.machine: Machine | None = None
+        self.epoch = 0
+        self.boot: Boot | None = None
+        self.farewell: str | None = None
+        self.frames = 0
+        self.delivered: set[str] = set()
+        self.waiting = 0
+        self.sending_since = 0.0
+        self.scope: anyio.CancelScope | None = None
+        self._send = send
+        self._outbox: deque[str] = deque()
+        self._ack = -1
+        self._closing: tuple[int, str] | None = None
+        self._wake: asyncio.Future[None] | None = None
+
+    @property
+    def rvm_id(self) -> int:
+        return 0 if self.machine is None else self.machine.id
+
+    @property
+    def closing(self) -> bool:
+        """Whether the close was decided; nothing that comes in counts any more."""
+        return self._closing is not None
+
+    def say(self, message: messages.HubMessage) -> None:
+        """Put a message in the outbox; never waits. Saying what the table forbids now is a bug and only logged."""
+        if self._closing is not None:
+            return
+        try:
+            self._outbox.append(self.session.send(message))
+        except LocalProtocolError:
+            logger.exception("machine %d: not said", self.rvm_id)
+            return
+        if len(self._outbox) > OUTBOX:
+            self.close(CloseCode.OVERLOADED, "too slow")
+        elif self._wake is not None:
+            self._signal()
+
+    def acknowledge(self, seq: int) -> None:
+        """Called by the samples lane: everything up to `seq` is committed. One message however many commits."""
+        if seq > self._ack:
+            self._ack = seq
+            if self._wake is not None:
+                self._signal()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close after what waits was said (at once for some codes); the first decision stands."""
+        if self._closing is None:
+            self._closing = (code, reason)
+            if code in AT_ONCE:
+                self._outbox.clear()
+            if self._wake is not None:
+                self._signal()
+
+    def abort(self) -> None:
+        """Do not wait for this peer any longer."""
+        if self._closing is None:
+            self._closing = (CloseCode.OVERLOADED, "stopped reading")
+        if self.scope is not None:
+            self.scope.cancel()
+
+    async def write(self) -> None:
+        """The writer: sends until the link is closed, then the close frame. Run in one task."""
+        last_ack = -1
+        outbox = self._outbox
+        while True:
+            if outbox:
+                text = outbox.popleft()
+            elif self._ack > last_ack and self._closing is None:
+                last_ack = self._ack
+                text = self.session.send(messages.MetricsAck(seq=last_ack))
+            elif self._closing is not None:
+                break
+            else:
+                self._wake = asyncio.get_running_loop().create_future()
+                await self._wake
+                self._wake = None
+                continue
+            self.sending_since = time.monotonic()
+            await self._send({"type": "websocket.send", "text": text})
+            self.sending_since = 0.0
+        code, reason = self._closing
+        self.sending_since = time.monotonic()
+        await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
+        self.sending_since = 0.0
+        self.session.closed()
+
+    def _signal(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)

@@ -1,0 +1,73 @@
+"""The fleet as the database knows it, read once at the start."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from db import boots, commands, machines, samples
+from db.connection import Store
+from db.machines import MachineRow
+from db.rows import SampleRow
+from hub.core.changes import Command
+from hub.core.fleet import Fleet
+from hub.core.health import Limits, judge
+from hub.core.machine import Boot, Machine
+from protocol.messages import Sample
+
+SIGNS_OF_LIFE = timedelta(seconds=2.5 * 300)
+"""A machine whose last sign of life is this close to the newest of the whole fleet was there when the last hub life
+ended: kept samples, the signs that are stored, come every 300 s."""
+
+
+async def load_fleet(store: Store, limits: Limits) -> Fleet:
+    """Every machine with its newest readings, its boots and its open commands."""
+    fleet = Fleet(machine_of(row) for row in await machines.all_machines(store))
+    for boot in await boots.all_boots(store):
+        machine = fleet.machines.get(boot.rvm_id)
+        if machine is not None:
+            accepted = -1 if boot.last_seq is None else boot.last_seq
+            machine.boots[boot.boot_id] = Boot(boot.boot_id, boot.id, accepted)
+    for rvm_id, row in (await samples.latest(store)).items():
+        if rvm_id in fleet.machines:
+            _last_known(fleet.machines[rvm_id], row, limits)
+    for command in await commands.pending_commands(store):
+        machine = fleet.machines.get(command.rvm_id)
+        if machine is not None:
+            is_open = Command(**{name: getattr(command, name) for name in Command.__struct_fields__})
+            machine.pending[command.id] = fleet.open[command.id] = is_open
+    return fleet
+
+
+def machine_of(row: MachineRow) -> Machine:
+    """The machine of a row, before anything was observed of it."""
+    values = {name: getattr(row, name) for name in MachineRow.__dataclass_fields__}
+    values["api_key_hash"] = values.pop("api_key")
+    values["capabilities"] = tuple(values["capabilities"] or ())
+    return Machine(**values)
+
+
+def was_live(fleet: Fleet) -> frozenset[int]:
+    """The machines that were connected when the last hub life ended, as far as the rows can tell."""
+    seen = {m.id: m.last_seen_at for m in fleet.machines.values() if m.last_seen_at is not None and not m.farewell}
+    newest = max(seen.values(), default=None)
+    return frozenset(i for i, at in seen.items() if newest is not None and newest - at <= SIGNS_OF_LIFE)
+
+
+def _last_known(machine: Machine, row: SampleRow, limits: Limits) -> None:
+    machine.readings = sample = Sample(
+        timestamp=row.timestamp.isoformat(),
+        cpu_usage=row.cpu_usage,
+        memory_usage=row.memory_usage,
+        disk_usage=row.disk_usage,
+        gpu_usage=row.gpu_usage,
+        temperature=row.temperature,
+        network_rx_bytes_s=row.network_rx_bytes_s,
+        network_tx_bytes_s=row.network_tx_bytes_s,
+        uptime_s=row.uptime_s,
+        power_w=row.power_w,
+        throttled=row.throttled,
+    )
+    machine.readings_at = row.timestamp
+    machine.health, machine.health_reasons = judge(sample, limits)
+    if machine.last_seen_at is None or row.created_at > machine.last_seen_at:
+        machine.last_seen_at = row.created_at

@@ -1,0 +1,138 @@
+"""Watches connections: asks `hub.core.presence` at the right moments, and lets what it says become true and told.
+
+Cheap for thousands: a machine is judged when something happens to it, and else at the one instant at which time alone
+could change the verdict (a heap of those instants; outdated entries only cost a look). Knows no socket.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from db.errors import StoreError
+from hub.core import actors, presence
+from hub.core.changes import ConnectionChanged, EventHappened
+from hub.core.fleet import Fleet
+from hub.core.machine import Machine
+from hub.flow.announce import Announcer
+
+logger = logging.getLogger("myrvm.connection")
+
+MAX_UNTOLD: Final = 10_000
+"""Connection events waiting for the database; the oldest are dropped, the picture itself is not affected."""
+EVENTS_AT_ONCE: Final = 200
+
+
+class Observer:
+    """`metrics_interval` is how often a machine that nobody watches is expected to send."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        announce: Announcer,
+        clock: Callable[[], datetime],
+        *,
+        metrics_interval: float = 300.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._fleet = fleet
+        self._announce = announce
+        self._clock = clock
+        self._monotonic = monotonic
+        self._metrics_interval = metrics_interval
+        self._due: list[tuple[float, int]] = []
+        self._to_tell: dict[int, float] = {}
+        self._untold: deque[EventHappened] = deque(maxlen=MAX_UNTOLD)
+
+    def start(self, was_live: Callable[[int], bool]) -> None:
+        """The hub has just loaded its fleet."""
+        now = self._monotonic()
+        for machine in self._fleet.machines.values():
+            presence.after_start(machine, was_live(machine.id), self._metrics_interval, now)
+            self._note(machine, presence.judge(machine, now), now)
+
+    def added(self, machine: Machine) -> None:
+        """A machine appeared while the hub runs."""
+        presence.after_start(machine, False, self._metrics_interval, self._monotonic())
+
+    def linked(self, machine: Machine, live_interval: float) -> None:
+        presence.linked(machine, self._expected(live_interval), self._monotonic())
+        self.look(machine)
+
+    def unlinked(self, machine: Machine, farewell: str | None) -> None:
+        presence.unlinked(machine, farewell, self._monotonic())
+        self.look(machine)
+
+    def expect(self, machine: Machine, live_interval: float) -> None:
+        """It was asked for live samples at this interval (0: only the kept ones)."""
+        presence.expect(machine, self._expected(live_interval), self._monotonic())
+        self.look(machine)
+
+    def look(self, machine: Machine) -> None:
+        """Judge a machine now; what is new becomes true at once."""
+        now = self._monotonic()
+        verdict = presence.judge(machine, now)
+        if (verdict.connection, verdict.reason) != (machine.connection, machine.connection_reason):
+            same = verdict.connection == machine.connection
+            since = machine.connection_since if same and machine.connection_since is not None else self._clock()
+            self._announce.observe(
+                ConnectionChanged(rvm_id=machine.id, connection=verdict.connection, since=since, reason=verdict.reason)
+            )
+        self._note(machine, verdict, now)
+
+    def tick(self) -> None:
+        """Look at every machine whose time has come, and find what has to be told now."""
+        now = self._monotonic()
+        while self._due and self._due[0][0] <= now:
+            _, rvm_id = heapq.heappop(self._due)
+            machine = self._fleet.machines.get(rvm_id)
+            if machine is not None:
+                self.look(machine)
+        for rvm_id in [rvm_id for rvm_id, when in self._to_tell.items() if when <= now]:
+            del self._to_tell[rvm_id]
+            machine = self._fleet.machines.get(rvm_id)
+            if machine is not None and machine.connection != machine.told:
+                self._tell(machine)
+
+    async def record(self) -> None:
+        """Record what was told; what cannot be recorded now waits for the next time."""
+        while self._untold:
+            events = [self._untold.popleft() for _ in range(min(EVENTS_AT_ONCE, len(self._untold)))]
+            try:
+                await self._announce(*events)
+            except StoreError as away:
+                self._untold.extendleft(reversed(events))
+                logger.warning("connection events wait: %s", away)
+                return
+
+    def _note(self, machine: Machine, verdict: presence.Verdict, now: float) -> None:
+        if verdict.due < presence.FOREVER:
+            # A hair later than the rule's own instant, which still counts as in time.
+            heapq.heappush(self._due, (verdict.due + 0.001, machine.id))
+        when = presence.tell_at(machine, machine.connection, now)
+        if when is None:
+            self._to_tell.pop(machine.id, None)
+        elif when <= now:
+            self._to_tell.pop(machine.id, None)
+            self._tell(machine)
+        else:
+            self._to_tell.setdefault(machine.id, when)
+
+    def _tell(self, machine: Machine) -> None:
+        params = {"connection": machine.connection, "was": machine.told}
+        if machine.connection_reason is not None:
+            params["reason"] = machine.connection_reason
+        machine.told = machine.connection
+        self._untold.append(
+            EventHappened(
+                at=self._clock(), code="connection.changed", actor=actors.CLOCK, rvm_id=machine.id, params=params
+            )
+        )
+
+    def _expected(self, live_interval: float) -> float:
+        return live_interval if live_interval > 0 else self._metrics_interval
