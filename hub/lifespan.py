@@ -1,0 +1,75 @@
+"""One hub life: the parts come up, are known to the web as `app.state.hub`, and go down. Wiring, nothing else."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from starlette.applications import Starlette
+
+from db.errors import StoreError
+from hub.core.fleet import Fleet
+from hub.core.watching import Watching
+from hub.flow import live_requests
+from hub.flow.engine import Engine, open_engine, utc_now
+from hub.flow.feed import Feed
+from hub.loop_lag import LoopLag
+from hub.settings import Settings
+from hub.web.context import HubContext
+from protocol.version import PRODUCT_VERSION
+
+
+class StartFailedError(Exception):
+    """The hub cannot come up, in one sentence for a person."""
+
+
+@asynccontextmanager
+async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
+    """Everything between the first query and the last. Raises StartFailedError when the database cannot be had.
+
+    A part that fails ends the whole block with its exception: a hub that lost its recorder must not go on smiling.
+    """
+    make_folders(settings)
+    epoch = secrets.token_hex(8)
+    feeds: list[Feed] = []
+
+    def feed_for(fleet: Fleet) -> Feed:
+        feeds.append(Feed(fleet, epoch=epoch, version=PRODUCT_VERSION, clock=utc_now))
+        return feeds[0]
+
+    up = False
+    try:
+        async with open_engine(settings, publisher=feed_for, clock=utc_now) as engine, anyio.create_task_group() as own:
+            up = True
+            app.state.hub = context = _context(settings, engine, feeds[0], epoch)
+            app.state.loop_lag = lag = LoopLag()
+            own.start_soon(lag.run)
+            own.start_soon(live_requests.run, context.watching, context.fleet, context.links)
+            yield
+            own.cancel_scope.cancel()
+    except StoreError as error:
+        if up:
+            raise
+        raise StartFailedError(f"The database cannot be opened: {error}") from error
+
+
+def make_folders(settings: Settings) -> None:
+    """The data folder is for this user alone: it holds the database and, later, everybody's backups."""
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubContext:
+    return HubContext(
+        settings=settings,
+        store=engine.store,
+        fleet=engine.fleet,
+        announce=engine.announce,
+        links=engine.links,
+        feed=feed,
+        watching=Watching(),
+        clock=engine.clock,
+        epoch=epoch,
+        version=PRODUCT_VERSION,
+    )
