@@ -1,8 +1,9 @@
 """Samples that came by REST: each reading judged by itself, dated, de-duplicated. Values in, values out.
 
-The same rules as on the wire: a bad reading costs that reading, a bad timestamp costs that sample, and both are named. A
-sample may carry `boot_id` and `seq` (an agent that cannot open a WebSocket numbers its samples the same way); one without
-them is known by its timestamp. Numbered samples must come in order: what is at or below the highest number seen is a repeat.
+The same rules as on the wire: a bad reading costs that reading, a bad timestamp costs that sample, and both are named.
+A sample may carry `boot_id` and `seq` (an agent that cannot open a WebSocket numbers its samples the same way); one
+without them is known by its timestamp. Numbered samples must come in order: what is at or below the highest number seen
+is a repeat.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class RestSample(Sample, kw_only=True, omit_defaults=True):
 class Fault(NamedTuple):
     """What was left out: the sample's place in the list, the member, and the type it should have had."""
 
-    index: int
+    place: int
     field: str
     expected: Any
 

@@ -34,7 +34,7 @@ _KNOWN: Final = frozenset({
 class Failures(NamedTuple):
     """The failed tries on record for an email address, whether or not somebody has it."""
 
-    count: int
+    failures: int
     last_at: datetime
     locked_until: datetime | None
 
@@ -56,7 +56,7 @@ def failed(
 ) -> list[changes.Change]:
     """One more failure, and the lock when it is the fifth. The event names the person only when there is one."""
     fresh = record is None or record.locked_until is not None or (now - record.last_at).total_seconds() > FORGET_S
-    count = 1 if fresh or record is None else record.count + 1
+    count = 1 if fresh or record is None else record.failures + 1
     locked = now + timedelta(seconds=LOCK_S) if count >= MAX_FAILURES else None
     return [
         changes.SignInCounted(email=email, failures=count, at=now, locked_until=locked),

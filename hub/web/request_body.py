@@ -27,14 +27,14 @@ async def read(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
     """The body, at most `limit` bytes; a longer one is refused by its header before a byte of it is read."""
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced[:20]) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     body = bytearray()
     try:
         with anyio.fail_after(READ_TIMEOUT_S):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > limit:
-                    raise _too_large(limit)
+                    raise too_large(limit)
     except TimeoutError as slow:
         raise Problem("malformed", Text("body_slow"), headers={"Connection": "close"}) from slow
     except ClientDisconnect as gone:
@@ -42,7 +42,8 @@ async def read(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
     return bytes(body)
 
 
-def _too_large(limit: int) -> Problem:
+def too_large(limit: int) -> Problem:
+    """413."""
     # The rest of the body is not read, so the connection cannot carry another request.
     return Problem("too-large", Text("too_large", {"most": limit}), headers={"Connection": "close"})
 

@@ -25,12 +25,12 @@ class Credentials(msgspec.Struct):
 
 
 class AccountPatch(msgspec.Struct):
-    """A new `password` needs the `current_password` where there is one. It ends every session but this one, which gets a
-    new token (in `data.token`, or as a new cookie)."""
+    """A new `password` needs the `current_password` where there is one. It ends every session but this one, which gets
+    a new token (in `data.token`, or as a new cookie)."""
 
     name: Title | msgspec.UnsetType = msgspec.UNSET
-    language: Language | None | msgspec.UnsetType = msgspec.UNSET
-    theme: Theme | None | msgspec.UnsetType = msgspec.UNSET
+    language: Language | msgspec.UnsetType | None = msgspec.UNSET
+    theme: Theme | msgspec.UnsetType | None = msgspec.UNSET
     password: Password | msgspec.UnsetType = msgspec.UNSET
     current_password: Password | None = None
 

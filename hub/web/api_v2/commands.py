@@ -1,4 +1,4 @@
-"""/commands and /rvms/{id}/commands: what was asked of machines and what became of it; and asking one for a sign of life."""
+"""/commands and /rvms/{id}/commands: what was asked of machines and what became of it."""
 
 from __future__ import annotations
 

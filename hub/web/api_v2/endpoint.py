@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -124,7 +125,9 @@ def _problem(error: Exception, operation: Operation) -> Problem:
     if isinstance(error, db_errors.Unavailable | TooBusy):
         return Problem("unavailable", Text("unavailable"), retry_after=UNAVAILABLE_RETRY_S)
     if isinstance(error, db_errors.Conflict):
-        return _conflict(error.column)
+        return _conflict(error)
+    if isinstance(error, HTTPException) and error.status_code == 413:  # the net under every route (hub.web.body_limit)
+        return request_body.too_large(operation.body_limit)
     if isinstance(error, Refused):
         return _refused(error)
     number = secrets.token_hex(4)
@@ -132,8 +135,11 @@ def _problem(error: Exception, operation: Operation) -> Problem:
     return Problem("internal", Text("internal", {"number": number}))
 
 
-def _conflict(column: str) -> Problem:
-    if column in ("name", "device_id", "email"):
+def _conflict(conflict: db_errors.Conflict) -> Problem:
+    column = conflict.column
+    if conflict.kind == "missing":
+        return not_found()
+    if conflict.kind == "unique" and column in ("name", "device_id", "email"):
         return Problem("conflict", Text(f"taken.{column}"), errors={column: [Text(f"taken.{column}")]})
     return Problem("conflict", Text("changed_meanwhile"))
 

@@ -23,8 +23,8 @@ _AHEAD = timedelta(days=366)
 
 
 class EventsQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
-    """`rvm` is an id or device_id, `code` one or several codes with commas, `before` the id of the last event of the page
-    before."""
+    """`rvm` is an id or device_id, `code` one or several codes with commas, `before` the id of the last event of the
+    page before."""
 
     rvm: Name | None = None
     code: Name | None = None

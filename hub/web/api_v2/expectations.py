@@ -41,7 +41,7 @@ def _expect(kind: mi.Type) -> Text:
 
 
 def _union(kind: mi.UnionType) -> Text:
-    real = [t for t in kind.types if not isinstance(_bare(t), (mi.NoneType, mi.UnsetType))]
+    real = [t for t in kind.types if not isinstance(_bare(t), mi.NoneType)]
     texts = [_expect(t) for t in real]
     text = texts[0]
     for other in texts[1:]:

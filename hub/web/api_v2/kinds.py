@@ -13,9 +13,7 @@ import msgspec
 _ONE_LINE = r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$(?!\n)"
 _NO_NUL = r"^[^\x00]*$(?![\n\x00])"
 
-Title = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=100, pattern=_ONE_LINE, extra={"expect": "expect.title"})
-]
+Title = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=_ONE_LINE, extra={"expect": "expect.title"})]
 Note = Annotated[str, msgspec.Meta(max_length=500, pattern=_NO_NUL, extra={"expect": "expect.note"})]
 DeviceId = Annotated[
     str,

@@ -113,7 +113,7 @@ async def upload(call: Call) -> Answer:
             duplicates=found.duplicates,
             clamped=found.clamped,
             rejected_count=len(faults),
-            rejected=[Rejected(f.index, f.field, say(_why(f))) for f in faults[:MAX_NAMED]],
+            rejected=[Rejected(f.place, f.field, say(_why(f))) for f in faults[:MAX_NAMED]],
         ),
         201,
     )
@@ -194,7 +194,7 @@ def _instant(call: Call, member: str, text: str | None) -> datetime | None:
 
 
 def _place(body: list[Any], fault: Fault) -> str:
-    where = f"samples[{fault.index}]" if len(body) > 1 else ""
+    where = f"samples[{fault.place}]" if len(body) > 1 else ""
     return ".".join(part for part in (where, fault.field) if part) or "samples"
 
 
@@ -217,9 +217,9 @@ OPERATIONS = (
         summary="A machine uploads one sample or up to 500", action="metrics.write",
         body=RestSample | list[RestSample], read_body=read_samples, body_limit=MAX_UPLOAD_BYTES, wild_numbers=True,
         answers={201: Uploaded}, example=_SAMPLE,
-        description="A bad reading costs that reading, a bad timestamp that sample; the answer names both. With boot_id "
-        "and seq, samples must come in order and one request at a time: a number at or below the highest one seen "
-        "is a repeat. A naive timestamp is read in the machine's time zone.",
+        description="A bad reading costs that reading, a bad timestamp that sample; the answer names both. With "
+        "boot_id and seq, samples must come in order and one request at a time: a number at or below the highest one "
+        "seen is a repeat. A naive timestamp is read in the machine's time zone.",
     ),
     Operation(
         name="read_metrics", method="GET", path="/v2/rvms/{id}/metrics", handler=history, tag="Metrics",

@@ -41,7 +41,7 @@ class MachinePatch(msgspec.Struct):
     """Only what is named changes."""
 
     name: Title | msgspec.UnsetType = msgspec.UNSET
-    location_description: Note | None | msgspec.UnsetType = msgspec.UNSET
+    location_description: Note | msgspec.UnsetType | None = msgspec.UNSET
     device_id: DeviceId | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -112,9 +112,7 @@ async def remove_machine(call: Call) -> Answer:
 async def rotate_key(call: Call) -> Answer:
     machine, secret = call.machine, credentials.new_machine_key()
     await call.context.announce(
-        MachineEdited(
-            rvm_id=machine.id, values={"api_key": secret.hash, "api_key_prefix": secret.prefix}, at=call.now
-        ),
+        MachineEdited(rvm_id=machine.id, values={"api_key": secret.hash, "api_key_prefix": secret.prefix}, at=call.now),
         _event(
             call,
             "machine.key_rotated",

@@ -77,7 +77,7 @@ class MachineStatus(msgspec.Struct):
     last_seen_at: Instant | None
     health: Literal["ok", "warning", "critical"]
     health_reasons: list[HealthReason]
-    command: Command | None | msgspec.UnsetType = msgspec.UNSET
+    command: Command | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Machine(msgspec.Struct):

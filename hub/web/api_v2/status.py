@@ -1,23 +1,25 @@
-"""/rvms/{id}/status: what the machine is. A machine declares it; a person asks for it and the machine confirms (law 4)."""
+"""/rvms/{id}/status: what the machine is. A machine declares it; a person asks, and the machine confirms."""
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
 
-from hub.core import command_desk, intake, views
+from hub.core import command_desk, views
 from hub.core.changes import StatusChanged
-from hub.core.dating import UndatableError, parse
+from hub.core.dating import UndatableError, date
 from hub.core.machine import Machine
 from hub.web.api_v2 import command_flow, shapes
 from hub.web.api_v2.command_flow import Waiting
 from hub.web.api_v2.kinds import InstantGiven, Note
 from hub.web.api_v2.operation import Answer, Call, Operation
-from hub.web.problems import Text, one_wrong
+from hub.web.problems import one_wrong
 from protocol.commands import SetStatus
 from protocol.messages import Capacity, SpecialStatus, Status
 
+_NEVER_AHEAD = datetime(9999, 1, 1, tzinfo=timezone.utc)
 _MEMBERS = tuple(name for name in shapes.MachineStatus.__struct_fields__ if name not in ("id", "command"))
 
 
@@ -79,9 +81,8 @@ def _until(call: Call, text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        parse(text)
-        at = intake.date_clock(text, call.machine, call.context.settings.default_timezone)
-    except (UndatableError, ValueError) as wrong:
+        at = date(text, _NEVER_AHEAD, call.machine.timezone, call.context.settings.default_timezone).at
+    except UndatableError as wrong:
         raise one_wrong("until", "expect.time") from wrong
     if at <= call.now:
         raise one_wrong("until", "until_past")

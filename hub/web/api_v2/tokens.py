@@ -39,9 +39,7 @@ async def create_token(call: Call) -> Answer:
     secret = credentials.new_user_token()
     days = wanted.expires_in_days
     expires_at = None if days is None else call.now + timedelta(days=days)
-    made = accounts.create_token(
-        call.principal.id, wanted.name, secret, expires_at, call.now, call.principal.actor
-    )
+    made = accounts.create_token(call.principal.id, wanted.name, secret, expires_at, call.now, call.principal.actor)
     stored = await call.context.announce(*made)
     created = next(change for change in stored if isinstance(change, TokenCreated))
     data = {
@@ -65,9 +63,7 @@ async def revoke_token(call: Call) -> Answer:
     if token is None or token.user_id != call.principal.id:
         raise not_found()
     if token.revoked_at is None:
-        made = accounts.revoke_token(
-            token.id, token.user_id, token.name, token.prefix, call.now, call.principal.actor
-        )
+        made = accounts.revoke_token(token.id, token.user_id, token.name, token.prefix, call.now, call.principal.actor)
         try:
             await call.context.announce(*made)
         except Conflict as late:

@@ -38,7 +38,7 @@ class UserPatch(msgspec.Struct):
     name: Title | msgspec.UnsetType = msgspec.UNSET
     email: Email | msgspec.UnsetType = msgspec.UNSET
     role: UserRole | msgspec.UnsetType = msgspec.UNSET
-    language: Language | None | msgspec.UnsetType = msgspec.UNSET
+    language: Language | msgspec.UnsetType | None = msgspec.UNSET
     password: Password | msgspec.UnsetType = msgspec.UNSET
     disabled: bool | msgspec.UnsetType = msgspec.UNSET
     machines: Machines | msgspec.UnsetType = msgspec.UNSET

@@ -1,0 +1,33 @@
+"""Every operation of the API in one table, and the routes made from it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.routing import BaseRoute, Route
+
+from hub.web.api_v2 import auth, commands, docs_page, events, health, metrics, openapi, rvms, status, tokens, users
+from hub.web.api_v2.endpoint import Endpoint, Nowhere
+from hub.web.api_v2.operation import Operation
+
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *auth.OPERATIONS,
+    *rvms.OPERATIONS,
+    *status.OPERATIONS,
+    *metrics.OPERATIONS,
+    *commands.OPERATIONS,
+    *events.OPERATIONS,
+    *users.OPERATIONS,
+    *tokens.OPERATIONS,
+    *health.OPERATIONS,
+)
+
+
+def routes() -> list[BaseRoute]:
+    """One route for each path under /api, and one for every path that leads nowhere."""
+    everything = (*OPERATIONS, *openapi.operations(OPERATIONS), *docs_page.operations(OPERATIONS))
+    paths = dict.fromkeys(operation.path for operation in everything)
+    found: list[BaseRoute] = [
+        Route(f"/api{path}", Endpoint([o for o in everything if o.path == path]), name=path) for path in paths
+    ]
+    return [*found, Route("/api", Nowhere()), Route("/api/{rest:path}", Nowhere())]
