@@ -5,41 +5,80 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
+import anyio.to_thread
 from sqlalchemy.sql.selectable import SelectBase
 
+from db.migrate import upgrade
+from db.postgres_writer import PostgresWriter
+from db.reading import Reader
 from db.rows import SampleRow
+from db.sqlite_files import path_of
+from db.sqlite_writer import SqliteWriter
 from db.statements import Step, WriteResult
 
 Dialect = Literal["sqlite", "postgresql"]
 
 
-class Store(Protocol):
-    """Every call ends within 5 s, if need be with `db.errors.Unavailable`."""
+class _Writer(Protocol):
+    async def write(self, steps: Sequence[Step]) -> list[WriteResult]: ...
 
-    dialect: Dialect
+    async def store_samples(self, rows: Sequence[SampleRow]) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Store:
+    """Every call ends within 5 s, if need be with `db.errors.Unavailable`. Belongs to the event loop it was made on."""
+
+    def __init__(self, dialect: Dialect, reader: Reader, writer: _Writer) -> None:
+        self.dialect = dialect
+        self._reader = reader
+        self._writer = writer
 
     async def fetch_all(self, query: SelectBase) -> list[Mapping[str, Any]]:
         """All rows of a select, as mappings of Python values."""
+        return [*await self._reader.fetch_all(query)]
 
     async def fetch_one(self, query: SelectBase) -> Mapping[str, Any] | None:
         """The first row of a select."""
+        return await self._reader.fetch_one(query)
 
     async def write(self, *steps: Step) -> list[WriteResult]:
         """All steps in ONE transaction, on the disk when this returns; one result for each statement, in order.
 
         Calls take effect in the order in which they were made. Raises Conflict, Rejected, Unavailable.
         """
+        return await self._writer.write(steps)
 
     async def store_samples(self, rows: Sequence[SampleRow]) -> None:
-        """Store samples and raise machine_boots.last_seq, in one durable transaction; duplicates are ignored."""
+        """Store samples and raise machine_boots.last_seq, in one durable transaction; duplicates are ignored.
+
+        Raises Rejected, Unavailable.
+        """
+        await self._writer.store_samples(rows)
 
     async def close(self) -> None:
         """Finish what was begun and let go of the database."""
+        await self._writer.close()
+        await self._reader.close()
+
+
+def dialect_of(url: str) -> Dialect:
+    """Raises ValueError for a database the product does not know."""
+    if url.startswith("sqlite:///"):
+        return "sqlite"
+    if url.startswith(("postgresql://", "postgres://")):
+        return "postgresql"
+    raise ValueError("the database is neither sqlite:///PATH nor postgresql://...")
 
 
 async def open_store(url: str) -> Store:
-    """Bring the database at `url` to the newest schema and open it.
+    """Bring the database at `url` to the newest schema and open it. Raises Unavailable, StoreError, ValueError.
 
     `sqlite:///PATH` (PATH taken as it is, so an absolute one gives four slashes) or `postgresql://...`.
     """
-    raise NotImplementedError
+    dialect = dialect_of(url)
+    await anyio.to_thread.run_sync(upgrade, url)
+    reader = Reader(url)
+    await reader.open()
+    return Store(dialect, reader, SqliteWriter(path_of(url)) if dialect == "sqlite" else PostgresWriter(url))

@@ -6,11 +6,15 @@ tokens, session and link secrets) is stored as a hash beside the prefix that fin
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from db.columns import UtcTimestamp
 
 JSON = sa.JSON(none_as_null=True)
+# Events and samples outlive what they name by its id; SQLite would give the id of a deleted last row again.
+NEVER_REUSED: dict[str, Any] = {"sqlite_autoincrement": True}
 
 metadata = sa.MetaData(
     naming_convention={
@@ -74,6 +78,7 @@ reverse_vending_machines = sa.Table(
     sa.CheckConstraint(_one_of("status", STATUSES), name="status"),
     sa.CheckConstraint(_one_of("special_status", SPECIAL_STATUSES), name="special_status"),
     sa.CheckConstraint("capacity BETWEEN 0 AND 100", name="capacity"),
+    **NEVER_REUSED,
 )
 
 status_history = sa.Table(
@@ -101,6 +106,7 @@ machine_boots = sa.Table(
     sa.Column("last_seq", sa.BigInteger),
     sa.Column("first_seen_at", UtcTimestamp, nullable=False),
     sa.UniqueConstraint("rvm_id", "boot_id"),
+    **NEVER_REUSED,
 )
 
 # No foreign keys here: they would be checked for every sample. Removing a machine removes its samples explicitly.
@@ -194,6 +200,7 @@ users = sa.Table(
     sa.Column("created_at", UtcTimestamp, nullable=False),
     sa.Column("updated_at", UtcTimestamp, nullable=False),
     sa.CheckConstraint(_one_of("role", ROLES), name="role"),
+    **NEVER_REUSED,
 )
 
 user_machines = sa.Table(
@@ -216,6 +223,7 @@ tokens = sa.Table(
     sa.Column("last_used_at", UtcTimestamp),
     sa.Column("last_used_ip", sa.String(64)),
     sa.Column("revoked_at", UtcTimestamp),
+    **NEVER_REUSED,
 )
 
 sessions = sa.Table(

@@ -1,0 +1,174 @@
+"""Brings a database to the newest schema; does nothing, quickly, when it is there. Knows no table of the product.
+
+`python -m db.migrate URL` upgrades; `python -m db.migrate --new "what changes"` drafts the next version from
+`db.schema`. Alembic is imported only when there is something to do: it would cost a third of the hub's start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import sqlite3
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from db.errors import StoreError
+from db.sqlite_files import path_of
+from db.translate import from_postgres, from_sqlite
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_FOLDER = Path(__file__).parent / "migrations"
+_READ_VERSION = "SELECT version_num FROM alembic_version"
+_WAIT_S = 60.0
+"""How long to wait for another process that is upgrading the same database."""
+_LOCK = 0x6D7972766D  # "myrvm"
+
+
+def versions() -> list[str]:
+    """Every version this code knows, oldest first: the numbers its files begin with."""
+    return sorted(path.name[:4] for path in (_FOLDER / "versions").glob("[0-9]*.py"))
+
+
+def upgrade(url: str) -> None:
+    """Safe when several processes do it at once. Raises Unavailable, StoreError (made by a newer version)."""
+    if url.startswith("sqlite"):
+        try:
+            _upgrade_sqlite(path_of(url))
+        except sqlite3.Error as error:
+            raise from_sqlite(error) from error
+        return
+    try:
+        asyncio.run(_upgrade_postgres(url))
+    except (OSError, ValueError, asyncio.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise from_postgres(error) from error
+
+
+def _is_newest(version: str | None) -> bool:
+    known = versions()
+    if version is not None and version not in known:
+        raise StoreError(f"the database has version {version}, newer than this program's {known[-1]}")
+    return version == known[-1]
+
+
+# --- SQLite ---------------------------------------------------------------------------------------------------------
+
+
+def _upgrade_sqlite(path: Path) -> None:
+    # For its owner only: it holds hashes of secrets. SQLite gives its -wal and -shm the same mode.
+    with contextlib.suppress(FileExistsError, OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+    connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+    try:
+        if not _is_newest(_sqlite_version(connection)):
+            connection.execute("PRAGMA journal_mode=WAL")
+            _run_on_sqlite(connection)
+    finally:
+        connection.close()  # rolls back what was not committed
+
+
+def _sqlite_version(connection: sqlite3.Connection) -> str | None:
+    there = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
+    row = connection.execute(_READ_VERSION).fetchone() if there else None
+    return None if row is None else str(row[0])
+
+
+def _run_on_sqlite(connection: sqlite3.Connection) -> None:
+    import sqlalchemy as sa
+    from alembic import command
+
+    # Batch mode replaces tables, which must not delete what refers to them; the check below makes up for it.
+    connection.execute("PRAGMA foreign_keys=OFF")
+    engine = sa.create_engine("sqlite://", creator=lambda: connection, poolclass=sa.pool.StaticPool)
+    with engine.connect() as borrowed, borrowed.begin():
+        # pysqlite's own BEGIN comes late and takes no lock. Alembic commits nothing of what was begun outside.
+        borrowed.exec_driver_sql("BEGIN IMMEDIATE")
+        if _is_newest(_sqlite_version(connection)):
+            return
+        config = _config()
+        config.attributes["connection"] = borrowed
+        command.upgrade(config, "head")
+        if broken := connection.execute("PRAGMA foreign_key_check").fetchall():
+            raise StoreError(f"the upgrade would leave {len(broken)} rows without what they refer to")
+
+
+# --- PostgreSQL -----------------------------------------------------------------------------------------------------
+
+
+async def _upgrade_postgres(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn, timeout=4, command_timeout=4)
+    try:
+        if _is_newest(await _postgres_version(connection)):
+            return
+        async with connection.transaction():
+            await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})", timeout=_WAIT_S)
+            version = await _postgres_version(connection)
+            if not _is_newest(version):
+                await connection.execute(_script(version), timeout=_WAIT_S)
+    finally:
+        connection.terminate()
+
+
+async def _postgres_version(connection: asyncpg.Connection) -> str | None:
+    there = await connection.fetchval("SELECT to_regclass('alembic_version')::text")
+    version = await connection.fetchval(_READ_VERSION) if there else None
+    return None if version is None else str(version)
+
+
+def _script(version: str | None) -> str:
+    """The SQL from `version` to the newest: Alembic writes it, asyncpg runs it, and no second driver is needed."""
+    from alembic import command
+
+    buffer = io.StringIO()
+    config = _config(buffer)
+    config.attributes["dialect"] = "postgresql"
+    command.upgrade(config, f"{version}:head" if version else "head", sql=True)
+    return buffer.getvalue()
+
+
+# --- both -----------------------------------------------------------------------------------------------------------
+
+
+def _config(buffer: io.StringIO | None = None) -> Config:
+    from alembic.config import Config
+
+    config = Config(output_buffer=buffer) if buffer is not None else Config()
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def draft(message: str) -> None:
+    """Write the next version file, from what `db.schema` has and a fresh database of the known versions has not."""
+    import sqlalchemy as sa
+    from alembic import command
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "scratch.sqlite3"
+        _upgrade_sqlite(path)
+        with sa.create_engine(f"sqlite:///{path}").connect() as connection:
+            config = _config()
+            config.attributes["connection"] = connection
+            command.revision(config, message, autogenerate=True, rev_id=f"{int(versions()[-1]) + 1:04}")
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) == 2 and arguments[0] == "--new":
+        draft(arguments[1])
+    elif len(arguments) == 1:
+        upgrade(arguments[0])
+    else:
+        print(__doc__, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,175 @@
+"""Writes to PostgreSQL: one lane for transactions, one for samples, so that neither waits for the other.
+
+Knows no table but that of the samples. Waiting calls share a transaction, because a commit costs far more than a
+statement; when one of them fails, each gets a transaction of its own, so that the failure is only his.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+import sqlalchemy as sa
+
+from db.compiled import Compiler
+from db.errors import Conflict, StoreError, Unavailable
+from db.postgres_lane import Attempt, Call, PostgresLane
+from db.rows import SampleRow
+from db.schema import system_metrics
+from db.statements import Statement, Step, Write, WriteResult
+from db.translate import from_postgres
+
+_TYPES = {"INTEGER": "int", "BIGINT": "bigint", "FLOAT": "float8", "BOOLEAN": "bool", "DATETIME": "timestamptz"}
+
+
+def _array(column: str, number: int) -> str:
+    kind = system_metrics.c[column].type
+    name = "DATETIME" if isinstance(kind, sa.types.TypeDecorator) else str(kind.compile())
+    return f"${number}::{_TYPES[name]}[]"
+
+
+_COLUMNS = SampleRow._fields
+_ARRAYS = ", ".join(_array(column, number) for number, column in enumerate(_COLUMNS, start=1))
+_N = len(_COLUMNS)
+# One statement, therefore one transaction and one round trip.
+_STORE = (
+    f"WITH stored AS (INSERT INTO {system_metrics.name} ({', '.join(_COLUMNS)})"  # noqa: S608 - our own schema's names
+    f" SELECT * FROM unnest({_ARRAYS}) ON CONFLICT DO NOTHING)"
+    f" UPDATE machine_boots SET last_seq = GREATEST(last_seq, mark.seq)"
+    f" FROM unnest(${_N + 1}::int[], ${_N + 2}::bigint[]) AS mark (boot, seq)"
+    f" WHERE machine_boots.id = mark.boot AND (last_seq IS NULL OR last_seq < mark.seq)"
+)
+
+
+class PostgresWriter:
+    """Calls of one kind take effect in the order in which they were made."""
+
+    def __init__(self, dsn: str) -> None:
+        self._compiler = Compiler("postgresql")
+        self._writes = PostgresLane(dsn, self._serve_writes)
+        self._samples = PostgresLane(dsn, self._serve_samples)
+
+    async def write(self, steps: Sequence[Step]) -> list[WriteResult]:
+        """One durable transaction. Raises StoreError."""
+        results: list[WriteResult] = await self._writes.wait(steps)
+        return results
+
+    async def store_samples(self, rows: Sequence[SampleRow]) -> None:
+        """One durable transaction. Raises StoreError."""
+        if rows:
+            await self._samples.wait(rows)
+
+    async def close(self) -> None:
+        await asyncio.gather(self._writes.close(), self._samples.close())
+
+    # --- transactions -----------------------------------------------------------------------------------------------
+
+    async def _serve_writes(self, attempt: Attempt, group: Sequence[Call]) -> None:
+        if len(group) > 1:
+            outcomes = await self._together(attempt, group)
+            if outcomes is not None:
+                for call, outcome in zip(group, outcomes, strict=True):
+                    call.settle(outcome)
+                return
+        for call in group:
+            call.settle(await self._alone(attempt, call.work))
+
+    async def _together(self, attempt: Attempt, group: Sequence[Call]) -> list[list[WriteResult]] | None:
+        """One transaction for all; None, and nothing changed, when one of them failed by itself."""
+        connection = attempt.connection
+        await connection.execute("BEGIN")
+        try:
+            outcomes = [await self._run_steps(connection, call.work) for call in group]
+        except Exception as error:  # noqa: BLE001 - a step may be a caller's function, and its failure is the caller's
+            _raise_if_away(error)
+            await connection.execute("ROLLBACK")
+            return None
+        await _commit(attempt)
+        return outcomes
+
+    async def _alone(self, attempt: Attempt, steps: Sequence[Step]) -> list[WriteResult] | Exception:
+        connection = attempt.connection
+        # A single statement is a transaction by itself: one round trip instead of three.
+        single = len(steps) == 1 and (isinstance(steps[0], Write) or not callable(steps[0]))
+        if not single:
+            await connection.execute("BEGIN")
+        attempt.committing = single
+        try:
+            results = await self._run_steps(connection, steps)
+        except Exception as error:  # noqa: BLE001 - a step may be a caller's function, and its failure is the caller's
+            _raise_if_away(error)
+            attempt.committing = False
+            if not single:
+                await connection.execute("ROLLBACK")
+            return error
+        if not single:
+            await _commit(attempt)
+        attempt.committing = False
+        return results
+
+    async def _run_steps(self, connection: asyncpg.Connection, steps: Sequence[Step]) -> list[WriteResult]:
+        results: list[WriteResult] = []
+        waiting = deque(steps)
+        while waiting:
+            step = waiting.popleft()
+            if isinstance(step, Write) or not callable(step):
+                results.append(await self._run(connection, step))
+            else:
+                waiting.extendleft(reversed(step(results)))
+        return results
+
+    async def _run(self, connection: asyncpg.Connection, statement: Statement) -> WriteResult:
+        prepared, arguments = self._compiler.write(statement)
+        try:
+            if prepared.returns_rows:
+                rows = prepared.rows(await connection.fetch(prepared.sql, *arguments))
+                count = len(rows)
+            else:
+                # "UPDATE 3", "INSERT 0 1"
+                rows, count = [], int((await connection.execute(prepared.sql, *arguments)).rpartition(" ")[2])
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError, OverflowError) as error:
+            raise from_postgres(error, prepared.table) from error
+        if isinstance(statement, Write) and statement.must_match is not None and count == 0:
+            raise Conflict(statement.must_match, "missing")
+        return WriteResult(rows, count)
+
+    # --- samples ----------------------------------------------------------------------------------------------------
+
+    async def _serve_samples(self, attempt: Attempt, group: Sequence[Call]) -> None:
+        for call in group:
+            outcome: Exception | None = None
+            attempt.committing = True
+            try:
+                await attempt.connection.execute(_STORE, *_arrays(call.work))
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, TypeError, ValueError, OverflowError) as error:
+                outcome = from_postgres(error)
+                _raise_if_away(outcome)
+            attempt.committing = False
+            call.settle(outcome)
+
+
+def _arrays(rows: Sequence[SampleRow]) -> list[Any]:
+    marks: dict[int, int] = {}
+    for row in rows:
+        boot, seq = row[2], row[3]
+        if boot and marks.get(boot, -1) < seq:
+            marks[boot] = seq
+    return [*zip(*rows, strict=True), list(marks), list(marks.values())]
+
+
+def _raise_if_away(error: Exception) -> None:
+    """Failures that are not the caller's own concern the whole group, and the connection."""
+    if isinstance(error, (Unavailable, OSError, TimeoutError, asyncio.TimeoutError, asyncpg.InterfaceError)):
+        raise error
+
+
+async def _commit(attempt: Attempt) -> None:
+    attempt.committing = True
+    # A transaction that had failed answers COMMIT with ROLLBACK, and no error.
+    if await attempt.connection.execute("COMMIT") != "COMMIT":
+        attempt.committing = False
+        raise StoreError("the transaction was rolled back")
+    attempt.committing = False

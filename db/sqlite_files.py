@@ -1,0 +1,54 @@
+"""How an SQLite file is opened, for the writer, for readers and for migrations alike. Knows no table."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+BUSY_MS = 4000
+READ_S = 4.5
+_OPCODES_BETWEEN_LOOKS = 10_000
+
+_COMMON = (f"PRAGMA busy_timeout={BUSY_MS}", "PRAGMA foreign_keys=ON", "PRAGMA temp_store=MEMORY")
+# FULL: a commit is on the disk when it returns. NORMAL may lose the last ones with the power.
+# The writer moves the log into the file itself, between two commits, instead of SQLite within one.
+_WRITER = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA wal_autocheckpoint=0",
+    "PRAGMA journal_size_limit=67108864",
+    "PRAGMA cache_size=-16000",
+)
+
+
+def path_of(url: str) -> Path:
+    """The file of `sqlite:///PATH`, nothing decoded: spaces, % and ? are part of the name."""
+    return Path(url.split(":///", 1)[1])
+
+
+class ReadConnection(sqlite3.Connection):
+    """Reads only, and gives up a statement after READ_S (aiosqlite cannot be interrupted from outside)."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._deadline = time.monotonic() + READ_S
+        self.set_progress_handler(self._is_late, _OPCODES_BETWEEN_LOOKS)
+        for pragma in (*_COMMON, "PRAGMA query_only=ON"):
+            self.execute(pragma)
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._deadline
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """The connection that writes. Raises sqlite3.Error."""
+    connection = sqlite3.connect(path, isolation_level=None, cached_statements=256, check_same_thread=False)
+    try:
+        for pragma in (*_COMMON, *_WRITER):
+            connection.execute(pragma)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection

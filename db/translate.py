@@ -1,0 +1,76 @@
+"""The drivers' errors in the product's words. Decides nothing but the kind: what to do about it is the callers'."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sqlite3
+
+import asyncpg
+import sqlalchemy as sa
+
+from db.errors import Conflict, Rejected, StoreError, Unavailable
+from db.schema import metadata
+
+_SQLITE_AWAY = (
+    "locked", "full", "disk i/o", "interrupted", "unable to open", "readonly", "read-only", "malformed",
+    "not a database", "out of memory", "locking protocol",
+)  # fmt: skip
+# SQLSTATE classes: connection, authorisation, read-only (a demoted server), rollback (deadlock), resources (disk
+# full), object state (lock time-out), intervention (shutdown, time-out), system.
+_POSTGRES_AWAY = ("08", "28", "25006", "40", "53", "55", "57", "58")
+
+
+def _last_columns() -> dict[str, str]:
+    """By the name of each constraint, the column a Conflict blames."""
+    known = {}
+    for table in metadata.tables.values():
+        for constraint in table.constraints:
+            columns = getattr(constraint, "columns", None)
+            if constraint.name is not None and columns:
+                known[str(constraint.name)] = str(list(columns)[-1].name)
+    return known
+
+
+_BLAMED = _last_columns()
+
+
+def from_sqlite(error: Exception) -> StoreError:
+    """An sqlite3 error; a broken foreign key has no column yet (SQLite does not tell which)."""
+    text = str(error)
+    if isinstance(error, sqlite3.IntegrityError):
+        if match := re.fullmatch(r"UNIQUE constraint failed: (?:.*, )?\w+\.(\w+)", text):
+            return Conflict(match[1])
+        if text.startswith("FOREIGN KEY"):
+            return Conflict("", "reference")
+        return Rejected(text)
+    if isinstance(error, (UnicodeError, OverflowError, sqlite3.DataError, sqlite3.InterfaceError)):
+        return Rejected(text)
+    if isinstance(error, (sqlite3.ProgrammingError, ValueError)) and "binding" in text:
+        return Rejected(text)
+    if isinstance(error, sqlite3.DatabaseError) and any(word in text.lower() for word in _SQLITE_AWAY):
+        return Unavailable(text)
+    return StoreError(text)
+
+
+def from_postgres(error: Exception, table: sa.Table | None = None) -> StoreError:
+    """An asyncpg or network error; `table` is the one the statement was to change."""
+    if isinstance(error, asyncpg.IntegrityConstraintViolationError):
+        column = _BLAMED.get(str(error.constraint_name), str(error.constraint_name))
+        if isinstance(error, asyncpg.UniqueViolationError):
+            return Conflict(column)
+        if isinstance(error, (asyncpg.ForeignKeyViolationError, asyncpg.RestrictViolationError)):
+            pointed_at = table is not None and error.table_name not in (None, table.name)
+            return Conflict("id" if pointed_at else column, "reference")
+        return Rejected(str(error))
+    if isinstance(error, asyncpg.PostgresError):
+        code = str(error.sqlstate or "")
+        if code.startswith(_POSTGRES_AWAY):
+            return Unavailable(str(error))
+        return Rejected(str(error)) if code.startswith("22") else StoreError(str(error))
+    # asyncpg's own "cannot encode this value" is an InterfaceError and a ValueError.
+    if isinstance(error, (ValueError, OverflowError)):
+        return Rejected(str(error))
+    if isinstance(error, (OSError, TimeoutError, asyncio.TimeoutError, asyncpg.InterfaceError)):
+        return Unavailable(str(error) or type(error).__name__)
+    return StoreError(str(error))
