@@ -1,0 +1,122 @@
+"""What the hub may be told: precedence, refusals with their reason and fix, and unknown variables."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub.settings import Settings, SettingsError, is_loopback
+
+ROOT = Path(__file__).parents[2]
+
+
+def load(environ: dict[str, str] | None = None, **given: Any) -> Settings:
+    return Settings.load(given, environ or {})
+
+
+def test_the_defaults_serve_this_computer_alone_from_one_folder() -> None:
+    settings = load()
+    assert (settings.host, settings.port, settings.bus_url) == ("127.0.0.1", 8001, "local")
+    assert settings.data_dir.is_absolute()
+    assert settings.database_url == f"sqlite:///{settings.data_dir}/hub.sqlite3"
+    assert settings.objects_dir == settings.data_dir / "objects"
+    assert settings.warnings == ()
+    assert not settings.cookie_secure
+
+
+def test_a_flag_wins_over_the_environment_and_that_over_the_default() -> None:
+    environ = {"RVM_PORT": "9000", "RVM_LOG_FORMAT": "json"}
+    assert load(environ).port == 9000
+    assert load(environ, port=9001).port == 9001
+    assert load(environ, port=None).port == 9000
+    assert load(environ).log_format == "json"
+
+
+def test_settings_cannot_change_afterwards() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        load().port = 1  # type: ignore[misc]
+
+
+def test_a_folder_may_be_relative_or_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert load(data_dir="~/hub").data_dir == tmp_path / "hub"
+    assert load(data_dir="here").database_url == f"sqlite:///{tmp_path}/here/hub.sqlite3"
+
+
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({"port": "many"}, "--port", "whole number"),
+    ({"port": 70000}, "--port", "not a port"),
+    ({"host": "0.0.0.0"}, "--host", "unencrypted"),
+    ({"host": ""}, "--host", "unencrypted"),
+    ({"host": "192.168.1.5"}, "--host", "unencrypted"),
+    ({"database_url": "mysql://x/y"}, "--database-url", "SQLite and PostgreSQL"),
+    ({"bus_url": "nats://x"}, "--bus-url", "one process"),
+    ({"object_store": "s3://bucket"}, "--object-store", "folder"),
+    ({"behind_proxy": "nginx"}, "--behind-proxy", "not an address"),
+    ({"public_url": "hub.example"}, "--public-url", "not an origin"),
+    ({"public_url": "https://hub.example/path"}, "--public-url", "not an origin"),
+    ({"tls_cert": "/none.pem"}, "--tls-key", "belong together"),
+    ({"tls_cert": "/none.pem", "tls_key": "/none.key"}, "--tls-cert", "no file"),
+    ({"admin_email": "a@b", "admin_password_file": "/none"}, "--admin-password-file", "no file"),
+    ({"log_format": "xml"}, "--log-format", "unknown"),
+    ({"device_frames_per_second": -1}, "--device-frames-per-second", "out of range"),
+    ({"live": "perhaps"}, "--live", "not yes or no"),
+]
+
+
+@pytest.mark.parametrize(("given", "name", "why"), REFUSED, ids=lambda value: str(value)[:40])
+def test_a_wrong_value_is_refused_with_its_name_a_reason_and_a_fix(given: dict[str, Any], name: str, why: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(**given)
+    assert refused.value.name == name
+    assert why in refused.value.why
+    assert refused.value.fix
+
+
+def test_a_wrong_variable_is_named_as_it_was_written() -> None:
+    with pytest.raises(SettingsError) as refused:
+        load({"RVM_PORT": "x"})
+    assert refused.value.name == "RVM_PORT"
+
+
+def test_beyond_loopback_with_tls_or_behind_a_proxy_is_fine(tmp_path: Path) -> None:
+    for name in ("c.pem", "k.pem"):
+        (tmp_path / name).touch()
+    assert load(host="0.0.0.0", tls_cert=tmp_path / "c.pem", tls_key=tmp_path / "k.pem").cookie_secure
+    proxied = load(host="0.0.0.0", behind_proxy="10.0.0.1, 10.1.0.0/16")
+    assert proxied.behind_proxy == ("10.0.0.1", "10.1.0.0/16")
+    assert proxied.cookie_secure
+    assert not load(host="0.0.0.0", behind_proxy="10.0.0.1", public_url="http://hub").cookie_secure
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
+def test_loopback_needs_nothing(host: str) -> None:
+    assert is_loopback(host)
+    assert load(host=host).host == host
+
+
+def test_an_unknown_variable_is_a_warning_with_the_nearest_name() -> None:
+    (sentence,) = load({"RVM_DATABSE_URL": "x", "RVM_LANG": "id", "PATH": "/bin"}).warnings
+    assert "RVM_DATABSE_URL" in sentence
+    assert "did you mean RVM_DATABASE_URL?" in sentence
+
+
+def test_an_unknown_flag_is_a_bug_of_ours() -> None:
+    with pytest.raises(TypeError):
+        load(prot=1)
+
+
+def test_a_password_in_the_database_url_is_not_shown() -> None:
+    assert "hunter2" not in repr(load(database_url="postgresql://u:hunter2@h/d"))
+
+
+def test_settings_import_nothing_heavy() -> None:
+    code = "import sys, hub.settings; print([m for m in ('starlette', 'sqlalchemy', 'db.schema') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"
