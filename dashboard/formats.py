@@ -85,12 +85,14 @@ def offset(seconds: float, language: str) -> str:
 
 def zone(name: str | None) -> tzinfo:
     """The zone of that IANA name; the product's default for one nobody knows (the name came from a machine)."""
-    for candidate in (name, DEFAULT_ZONE):
-        try:
-            return ZoneInfo(candidate or DEFAULT_ZONE)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            continue
-    return timezone(timedelta(hours=7), "WIB")
+    return (_zone_info(name) if name else None) or _zone_info(DEFAULT_ZONE) or timezone(timedelta(hours=7), "WIB")
+
+
+def _zone_info(name: str) -> tzinfo | None:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
 
 
 def zone_label(name: str | None, at: datetime) -> str:

@@ -1,7 +1,7 @@
 """What is wrong with a machine, as a code and a rank: the attention list and the "why" panel read it.
 
-Pure: takes the view of a machine (the JSON of GET /rvms/{id} with instants in milliseconds) and the hub's now. The page's
-`trouble.js` decides the same way; one table of cases holds both to it.
+Pure: takes the view of a machine (the JSON of GET /rvms/{id} with instants in milliseconds) and the hub's now. The
+page's `trouble.js` decides the same way; one table of cases holds both to it.
 """
 
 from __future__ import annotations

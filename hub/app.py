@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 
 from hub.lifespan import hub_life
 from hub.settings import Settings
+from hub.web import pages
 from hub.web.api_v2 import table
 from hub.web.body_limit import BodyLimit
 from hub.web.dashboard_socket import dashboard_socket
@@ -32,6 +33,7 @@ def routes(settings: Settings) -> list[BaseRoute]:
         WebSocketRoute("/ws/device", DeviceSocket()),
         WebSocketRoute("/ws/dashboard", dashboard_socket),
         *table.routes(),
+        *pages.routes(),
     ]
 
 

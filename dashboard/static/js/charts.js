@@ -92,7 +92,7 @@ export class Charts {
   drawOne(figure, now) {
     if (figure.table) return this.fillTable(figure);
     const spec = this.spec.figures[figure.name];
-    const { x, y } = this.series.columns(this.gap());
+    const { x, y } = this.series.columns();
     const data = spec.data.map((trace) => ({ ...trace, x, y: y[this.series.metrics.indexOf(trace.meta)], text: undefined }));
     const range = this.live.range(now).map((ms) => new Date(ms));
     const zoned = { ...spec.layout, xaxis: { ...spec.layout.xaxis, range, autorange: false } };
@@ -127,18 +127,10 @@ export class Charts {
     for (const other of this.others(figure)) window.Plotly.Fx.hover(other.plot, { xval: event.xvals?.[0] ?? event.points[0].x });
   }
 
-  /** Further apart than this, two samples have a gap between them; kept samples may come minutes apart. */
-  gap() {
-    const last = this.series.points.slice(-2);
-    const usual = last.length === 2 ? last[1][0] - last[0][0] : 1000;
-    const expected = (this.machine?.expected_interval_s ?? 300) * 1000;
-    return Math.max(5000, 2.5 * Math.min(expected, Math.max(usual, 1000)));
-  }
-
   gapMarks(now, spec) {
     const shapes = [];
     const annotations = [];
-    for (const [from, to] of this.series.gaps(this.gap(), now)) {
+    for (const [from, to] of this.series.gaps(now)) {
       const growing = to === now;
       if (to < now - 3 * WINDOW_MS || (to - from < 15000 && !growing)) continue;
       const offline = growing && this.machine?.connection === "offline";

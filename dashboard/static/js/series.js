@@ -2,6 +2,8 @@
 
 export const WINDOW_MS = 600000;
 const MOST = 720;
+const NEAR_MS = 5000;
+const KEPT_MS = 300000;
 
 export class Series {
   /** @param {string[]} metrics */
@@ -31,30 +33,38 @@ export class Series {
   }
 
   /**
-   * Columns for Plotly: where two points are further apart than `gap` ms, a null between them breaks every line.
+   * Whether nothing came between two neighbours when something should have: measured by how close the points beside them
+   * stand, because a machine is heard once a second while somebody watches and every few minutes otherwise.
+   */
+  broken(i, times) {
+    const beside = [times[i - 1] - times[i - 2], times[i + 1] - times[i]].filter((distance) => distance > 0);
+    const usual = beside.length ? Math.max(...beside) : KEPT_MS;
+    return times[i] - times[i - 1] > Math.min(1.5 * KEPT_MS, Math.max(NEAR_MS, 2.5 * usual));
+  }
+
+  /**
+   * Columns for Plotly, with a null in every gap so that no line crosses it.
    * @returns {{x: Date[], y: (number | null)[][]}}
    */
-  columns(gap) {
+  columns() {
     const x = [];
     const y = this.metrics.map(() => []);
+    const times = this.points.map((row) => row[0]);
     const put = (at, values) => {
       x.push(new Date(at));
       y.forEach((column, i) => column.push(values[i] ?? null));
     };
     this.points.forEach((row, i) => {
-      const last = this.points[i - 1];
-      if (last && row[0] - last[0] > gap) put(last[0] + 1, []);
+      if (i && this.broken(i, times)) put(times[i - 1] + 1, []);
       put(row[0], row.slice(1));
     });
     return { x, y };
   }
 
   /** Stretches without any point, and the one that grows to now. @returns {[number, number][]} */
-  gaps(gap, now) {
-    const found = [];
-    const points = [...this.points.map((row) => row[0]), now];
-    for (let i = 1; i < points.length; i += 1) if (points[i] - points[i - 1] > gap) found.push([points[i - 1], points[i]]);
-    return found;
+  gaps(now) {
+    const times = [...this.points.map((row) => row[0]), now];
+    return times.flatMap((at, i) => (i && this.broken(i, times) ? [[times[i - 1], at]] : []));
   }
 
   /** Of one metric within the window. @returns {{now: number, mean: number, high: number, at: number} | null} */

@@ -1,0 +1,113 @@
+"""The files a page needs, made once at start: one style sheet, one script a page and language, icons and plotly.js.
+
+Every address carries a fingerprint of its content, so a browser keeps a file for ever and never has an old one. Knows
+no request: it answers a name with bytes and headers.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import importlib.util
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from dashboard import bundler
+from dashboard.texts import LANGUAGES, dictionary
+
+STATIC = Path(__file__).parent / "static"
+STYLES = ("tokens", "base", "frame", "fleet", "machine")
+PAGES = ("fleet", "machine", "add", "plain")
+FOREVER = "public, max-age=31536000, immutable"
+BASIC_BUNDLE = Path(__file__).parent.parent / "node_modules/plotly.js-basic-dist-min/plotly-basic.min.js"
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One file as it is sent; `packed` is the gzip form of `plain`."""
+
+    address: str
+    media_type: str
+    plain: bytes
+    packed: bytes
+    etag: str
+
+
+@dataclass(frozen=True)
+class Assets:
+    """All of them: templates ask by name, browsers by address."""
+
+    by_name: Mapping[str, Asset]
+    by_address: Mapping[str, Asset]
+
+    def __getitem__(self, name: str) -> str:
+        """The address of a named asset."""
+        return self.by_name[name].address
+
+
+@cache
+def assets() -> Assets:
+    """Bundled, fingerprinted and packed; the first call takes about half a second (plotly.js is packed in it)."""
+    found = {name: _asset(name, media, content) for name, media, content in _sources()}
+    return Assets(found, {asset.address: asset for asset in found.values()})
+
+
+_lock = threading.Lock()
+
+
+def load() -> Assets:
+    """The same, safe from several threads at once: it is made only once."""
+    with _lock:
+        return assets()
+
+
+def plotly_file() -> Path:
+    """plotly.js as installed: the small bundle from npm where it is, else the full one inside the Python package."""
+    if BASIC_BUNDLE.is_file():
+        return BASIC_BUNDLE
+    package = importlib.util.find_spec("plotly")
+    if package is None or package.origin is None:
+        raise FileNotFoundError("plotly is not installed")
+    return Path(package.origin).parent / "package_data" / "plotly.min.js"
+
+
+def style() -> str:
+    """The one style sheet: comments and line breaks left out."""
+    text = "".join((STATIC / "css" / f"{name}.css").read_text(encoding="utf-8") for name in STYLES)
+    kept = []
+    while text:
+        before, _, rest = text.partition("/*")
+        kept.append(before)
+        text = rest.partition("*/")[2]
+    return "\n".join(line.strip() for line in "".join(kept).splitlines() if line.strip())
+
+
+def _sources() -> list[tuple[str, str, bytes]]:
+    made = [("style.css", "text/css; charset=utf-8", style().encode())]
+    made += [
+        (f"{page}.{language}.js", "text/javascript; charset=utf-8", _script(page, language))
+        for page in PAGES
+        for language in LANGUAGES
+    ]
+    made += [
+        (f"{name}.svg", "image/svg+xml", (STATIC / "icons" / f"{name}.svg").read_bytes())
+        for name in ("icon", "icon-badge")
+    ]
+    made.append(("plotly.js", "text/javascript; charset=utf-8", plotly_file().read_bytes()))
+    return made
+
+
+def _script(page: str, language: str) -> bytes:
+    entry = STATIC / "js" / "views" / f"{page}.js"
+    return bundler.bundle(entry, dictionary(language), language).encode()
+
+
+def _asset(name: str, media_type: str, content: bytes) -> Asset:
+    mark = hashlib.sha256(content).hexdigest()[:12]
+    stem, _, ending = name.rpartition(".")
+    # No time in the gzip header: the same content must give the same bytes on every hub.
+    packed = gzip.compress(content, 6 if len(content) > 500_000 else 9, mtime=0)
+    return Asset(f"/static/{stem}.{mark}.{ending}", media_type, content, packed, f'"{mark}"')

@@ -1,0 +1,137 @@
+"""The figures of the machine page, specified with plotly in Python; the page's plotly.js draws them with the points it
+gets live.
+
+A specification has every trace with its look and the metric it shows (`meta`), but no points. Importing plotly's
+graph_objects takes most of a second: it happens on the first use, and callers use it in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from dashboard.texts import texts_in
+
+FONT = 'system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","Liberation Sans",sans-serif'
+WINDOW_S = 600
+CRITICAL_ABOVE = 10
+
+TOKENS: Mapping[str, Mapping[str, str]] = {
+    "light": {
+        "surface": "#fff", "text": "#141a22", "muted": "#4a5564", "border": "#d3d9e1", "surface-2": "#eceff3",
+        "l1": "#135cb8", "l2": "#a33d28", "l5": "#b87a00",
+    },
+    "dark": {
+        "surface": "#161b22", "text": "#e9edf2", "muted": "#a8b3c0", "border": "#2c3540", "surface-2": "#1f2630",
+        "l1": "#5aa0ff", "l2": "#f0573b", "l5": "#f1df32",
+    },
+}  # fmt: skip
+"""The colours of tokens.css that a chart needs (a test compares them): Plotly takes no CSS variables."""
+
+LINES = {"cpu_usage": ("l1", "solid"), "gpu_usage": ("l2", "dash"), "temperature": ("l5", "solid")}
+"""Colour and dash are fixed for each metric, on every page."""
+FIGURES = {"load": ("cpu_usage", "gpu_usage"), "temperature": ("temperature",)}
+
+
+@lru_cache(maxsize=16)
+def specification(theme: str, language: str, limits: tuple[tuple[str, float], ...]) -> dict[str, Any]:
+    """Both figures, the look of a gap and Plotly's configuration, as JSON-ready values. `limits` are the warning limits
+    by metric."""
+    token = TOKENS["dark" if theme == "dark" else "light"]
+    return {
+        "figures": {
+            name: _figure(metrics, token, language, dict(limits)) for name, metrics in FIGURES.items()
+        },
+        "gap": {"shape": _gap_shape(token), "annotation": _gap_words(token)},
+        "config": {
+            "displayModeBar": False, "responsive": True, "scrollZoom": False, "doubleClick": False, "locale": language,
+        },
+    }  # fmt: skip
+
+
+def _figure(metrics: tuple[str, ...], token: Mapping[str, str], language: str, limits: Mapping[str, float]) -> Any:
+    import plotly.graph_objects as go
+
+    t = texts_in(language)
+    unit = "°C" if metrics == ("temperature",) else "%"
+    figure = go.Figure()
+    for metric in metrics:
+        colour, dash = LINES[metric]
+        figure.add_trace(
+            go.Scatter(
+                name=t(f"metric.{metric}"),
+                meta=metric,
+                mode="lines",
+                connectgaps=False,
+                line={"color": token[colour], "width": 1.75, "dash": dash, "shape": "linear"},
+                hovertemplate="%{y:.1f} " + unit,
+            )
+        )
+    figure.update_layout(_layout(token, language, unit, len(metrics) > 1))
+    limit = limits.get(metrics[0])
+    if limit is not None:
+        top = figure.layout.yaxis.range[1]
+        _threshold(figure, limit, "dot", t("chart.warn", value=f"{limit:g}"), token)
+        # At the very edge of the scale a line says nothing that the scale does not.
+        if limit + CRITICAL_ABOVE < top:
+            critical = limit + CRITICAL_ABOVE
+            _threshold(figure, critical, "dash", t("chart.crit", value=f"{critical:g}"), token)
+    drawn: dict[str, Any] = figure.to_plotly_json()
+    drawn["layout"].pop("template", None)
+    for member in ("shapes", "annotations"):
+        drawn["layout"].setdefault(member, [])
+    drawn["layout"] = {**drawn["layout"], "shapes": list(drawn["layout"]["shapes"])}
+    return {"data": list(drawn["data"]), "layout": drawn["layout"]}
+
+
+def _layout(token: Mapping[str, str], language: str, unit: str, legend: bool) -> dict[str, Any]:
+    grid = {"gridcolor": token["border"], "zeroline": False, "linecolor": token["border"]}
+    return {
+        "margin": {"l": 44, "r": 64, "t": 26 if legend else 10, "b": 28},
+        "paper_bgcolor": token["surface"],
+        "plot_bgcolor": token["surface"],
+        "font": {"family": FONT, "size": 12, "color": token["muted"]},
+        "separators": ",." if language == "id" else ".,",
+        "hovermode": "x unified",
+        "hoverlabel": {
+            "bgcolor": token["surface"], "bordercolor": token["border"], "font": {"color": token["text"]},
+        },
+        "showlegend": legend,
+        "legend": {"orientation": "h", "x": 0, "y": 1.16, "font": {"color": token["text"]}},
+        "xaxis": {
+            "type": "date", "showspikes": True, "spikemode": "across", "spikethickness": 1, "spikedash": "dot",
+            "spikecolor": token["muted"], "tickformat": "%H.%M" if language == "id" else "%H:%M",
+            "hoverformat": "%H.%M.%S" if language == "id" else "%H:%M:%S", "nticks": 6, **grid,
+        },
+        "yaxis": {
+            "range": [0, 110] if unit == "°C" else [0, 102], "ticksuffix": f"\u202f{unit}", "fixedrange": True,
+            "nticks": 6, **grid,
+        },
+        "dragmode": "zoom",
+    }  # fmt: skip
+
+
+def _threshold(figure: Any, value: float, dash: str, words: str, token: Mapping[str, str]) -> None:
+    """A full-width line with its words at the right edge; no coloured area."""
+    figure.add_shape(
+        type="line", xref="paper", x0=0, x1=1, yref="y", y0=value, y1=value,
+        line={"color": token["muted"], "width": 1, "dash": dash}, layer="below",
+    )  # fmt: skip
+    figure.add_annotation(
+        xref="paper", x=1, xanchor="left", yref="y", y=value, text=words, showarrow=False, xshift=4,
+        font={"size": 11, "color": token["muted"]},
+    )  # fmt: skip
+
+
+def _gap_shape(token: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "type": "rect", "xref": "x", "yref": "paper", "y0": 0, "y1": 1, "fillcolor": token["surface-2"],
+        "line": {"width": 0}, "layer": "below",
+    }  # fmt: skip
+
+
+def _gap_words(token: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "xref": "x", "yref": "paper", "y": 0.5, "showarrow": False, "font": {"size": 12, "color": token["muted"]},
+    }  # fmt: skip

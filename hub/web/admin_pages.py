@@ -1,0 +1,120 @@
+"""Users, for administrators, and everybody's own API tokens: lists and forms over the operations of the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from db import tokens as token_rows
+from db import users as user_rows
+from db.errors import Conflict
+from hub.core import sign_in, views
+from hub.core.changes import EventHappened
+from hub.web.add_page import base_url
+from hub.web.api_v2 import tokens, users
+from hub.web.api_v2.validation import validate
+from hub.web.page import Visit, go
+from hub.web.problems import Problem, not_found
+
+
+async def show_users(visit: Visit) -> Response:
+    saved = visit.request.query_params.get("said") == "saved"
+    return await _users(visit, ("good", visit.reader.t("users.saved")) if saved else None)
+
+
+async def add_user(visit: Visit) -> Response:
+    wanted = {name: visit.form.get(name, "").strip() for name in ("name", "email", "role")}
+    try:
+        answer = await users.add_user(visit.call(validate(users.NewUser, wanted)))
+    except Problem as refused:
+        return await _users(visit, ("bad", visit.say(refused)), status=refused.status)
+    except Conflict:
+        return await _users(visit, ("bad", visit.reader.t("fault.email_taken")), status=409)
+    link = {"name": wanted["name"], "url": base_url(visit) + answer.data["sign_in_link"]}
+    return await _users(visit, None, link=link, status=201)
+
+
+async def make_link(visit: Visit) -> Response:
+    """A way in for somebody who lost the password; the act is on record, the secret is not."""
+    user = await _user(visit)
+    secret, made = sign_in.make_link(user.id, visit.now)
+    event = EventHappened(
+        at=visit.now, code="user.edited", actor=visit.user.actor, params={"user_id": user.id, "link": True}
+    )
+    await visit.context.announce(made, event)
+    return await _users(visit, None, link={"name": user.name, "url": f"{base_url(visit)}/signin#{secret.text}"})
+
+
+async def set_disabled(visit: Visit) -> Response:
+    disabled = visit.request.path_params["what"] == "disable"
+    try:
+        await users.edit_user(visit.call(users.UserPatch(disabled=disabled)))
+    except Problem as refused:
+        return await _users(visit, ("bad", visit.say(refused)), status=refused.status)
+    return go("/admin/users?said=saved")
+
+
+async def show_tokens(visit: Visit) -> Response:
+    revoked = visit.request.query_params.get("said") == "revoked"
+    return await _tokens(visit, ("good", visit.reader.t("tokens.revoked")) if revoked else None)
+
+
+async def create_token(visit: Visit) -> Response:
+    wanted: dict[str, Any] = {"name": visit.form.get("name", "").strip()}
+    if visit.form.get("days", "").isdecimal():
+        wanted["expires_in_days"] = int(visit.form["days"][:5])
+    try:
+        answer = await tokens.create_token(visit.call(validate(tokens.NewToken, wanted)))
+    except Problem as refused:
+        return await _tokens(visit, ("bad", visit.say(refused)), status=refused.status)
+    return await _tokens(visit, None, secret={"name": wanted["name"], "text": answer.data["token"]}, status=201)
+
+
+async def revoke_token(visit: Visit) -> Response:
+    await tokens.revoke_token(visit.call())
+    return go("/admin/tokens?said=revoked")
+
+
+async def _user(visit: Visit) -> user_rows.UserRow:
+    key = visit.request.path_params["user_id"]
+    user = await user_rows.find_user(visit.context.store, int(key)) if key.isdecimal() and len(key) <= 9 else None
+    if user is None:
+        raise not_found()
+    return user
+
+
+async def _users(
+    visit: Visit, said: tuple[str, str] | None, *, link: dict[str, str] | None = None, status: int = 200
+) -> Response:
+    listed = [
+        {
+            "id": user.id,
+            "name": user.name,
+            "email": user.email,
+            "role": user.role,
+            "disabled": user.disabled_at is not None,
+            "last_sign_in": None if user.last_sign_in_at is None else views.epoch_ms(user.last_sign_in_at),
+        }
+        for user in await user_rows.all_users(visit.context.store)
+    ]
+    return visit.render("users.html", status, users=listed, said=said, link=link)
+
+
+async def _tokens(
+    visit: Visit, said: tuple[str, str] | None, *, secret: dict[str, str] | None = None, status: int = 200
+) -> Response:
+    now = visit.now
+    listed = [
+        {
+            "id": row.id,
+            "name": row.name,
+            "prefix": row.prefix,
+            "last_used": None if row.last_used_at is None else views.epoch_ms(row.last_used_at),
+            "last_ip": row.last_used_ip,
+            "expires": None if row.expires_at is None else views.epoch_ms(row.expires_at),
+        }
+        for row in await token_rows.tokens_of(visit.context.store, visit.user.id)
+        if row.revoked_at is None and (row.expires_at is None or row.expires_at > now)
+    ]
+    return visit.render("tokens.html", status, tokens=listed, said=said, secret=secret)

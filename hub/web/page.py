@@ -1,0 +1,250 @@
+"""What every page has in common: who asks, the frame around it, forms that prove their origin, and errors as pages.
+
+A page is a function of a Visit that answers a Response; `Page` makes it an endpoint.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from dashboard import assets, pages
+from dashboard.reader import Reader
+from dashboard.trouble import troubles
+from db.errors import StoreError
+from hub.core import access, views
+from hub.core.access import Principal
+from hub.core.machine import Machine
+from hub.web import auth, request_body
+from hub.web.api_v2 import guard
+from hub.web.api_v2.operation import Call
+from hub.web.api_v2.words import sayer
+from hub.web.client_address import same_origin
+from hub.web.context import HubContext
+from hub.web.language import reader_for
+from hub.web.passwords import TooBusy
+from hub.web.problems import Problem, Text, not_found
+
+logger = logging.getLogger("myrvm.pages")
+
+MAX_FORM_FIELDS: Final = 100
+NAV: Final[tuple[tuple[str, str], ...]] = (("machines", "/"), ("admin", "/admin/users"), ("help", "/help"))
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What stands around every page. `user` is None before sign-in."""
+
+    user: Principal | None
+    csrf: str | None
+    version: str
+    here: str
+    alarms: int
+    assets: assets.Assets
+    nav: tuple[tuple[str, str], ...]
+
+
+@dataclass
+class Visit:
+    """One request for a page. `form` holds a POST's fields, each once."""
+
+    context: HubContext
+    request: Request
+    reader: Reader
+    principal: Principal | None
+    form: dict[str, str]
+
+    @property
+    def user(self) -> Principal:
+        if self.principal is None:
+            raise Problem("not-authenticated", Text("credential_wanted"))
+        return self.principal
+
+    @property
+    def now(self) -> datetime:
+        return self.context.clock()
+
+    def may(self, action: str, rvm_id: int | None = None) -> bool:
+        return access.may(self.principal, action, rvm_id)
+
+    def machine(self) -> Machine:
+        """The machine of the path, or the one 404 for unknown and out of reach."""
+        return guard.machine_named(self.context, self.user, self.request.path_params["id"])
+
+    def machines(self) -> dict[int, dict[str, Any]]:
+        """Every machine the user may see, as the feed shows it."""
+        now = self.now
+        return {
+            machine.id: views.machine_view(machine, now, times="ms")
+            for machine in self.context.fleet.machines.values()
+            if self.user.reaches(machine.id)
+        }
+
+    def call(self, body: Any = None, *, machine: Machine | None = None, query: Any = None) -> Call:
+        """The same wish as a call of the API, whose operations the forms of the pages use."""
+        return Call(
+            context=self.context,
+            request=self.request,
+            now=self.now,
+            address=auth.address_of(self.context, self.request),
+            language=self.reader.language,
+            caller=self.principal,
+            machine_or_none=machine,
+            body=body,
+            query=query,
+        )
+
+    def say(self, problem: Problem) -> str:
+        """A refusal of the API as one sentence."""
+        say = sayer(self.reader.language)
+        whys = [say(why) for whys in (problem.errors or {}).values() for why in whys]
+        return whys[0][:1].upper() + whys[0][1:] if whys else say(problem.detail)
+
+    def render(self, template: str, status: int = 200, alarms: int | None = None, **values: Any) -> HTMLResponse:
+        html = pages.render(template, self.reader, frame=self._frame(alarms), **values)
+        return HTMLResponse(html, status)
+
+    def _frame(self, alarms: int | None) -> Frame:
+        if alarms is None:
+            alarms = 0 if self.principal is None else len(troubles(self.machines().values(), self.reader.now))
+        shown = tuple(pair for pair in NAV if pair[0] != "admin" or self.may("token.manage_own"))
+        if not self.may("user.manage"):
+            shown = tuple((name, "/admin/tokens" if name == "admin" else where) for name, where in shown)
+        return Frame(
+            user=self.principal,
+            csrf=auth.csrf_token(self.context.settings, self.request),
+            version=self.context.version,
+            here=here(self.request),
+            alarms=alarms,
+            assets=assets.load(),
+            nav=shown,
+        )
+
+
+Show = Callable[[Visit], Awaitable[Response]]
+
+
+class Page:
+    """An endpoint of GET and POST functions. `open_to_all`: also before sign-in. `action`: what one must be allowed."""
+
+    def __init__(self, show: Show, post: Show | None = None, *, open_to_all: bool = False, action: str = "feed.watch"):
+        self.handlers = {"GET": show, "HEAD": show} | ({"POST": post} if post is not None else {})
+        self.open_to_all = open_to_all
+        self.action = action
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        response = await self.answer(request)
+        if request.method == "HEAD":
+            response.body = b""
+        await response(scope, receive, send)
+
+    async def answer(self, request: Request) -> Response:
+        """The request boundary: whatever happens becomes a page, and the unforeseen a line in the log."""
+        context: HubContext = request.app.state.hub
+        visit = Visit(context, request, reader_for(context, request, None), None, {})
+        try:
+            visit = await self._visit(visit)
+            return await self.handlers[request.method](visit)
+        except Exception as error:  # noqa: BLE001 - one of the three named boundaries (architecture.md, Concurrency)
+            return error_page(visit, error)
+
+    async def _visit(self, visit: Visit) -> Visit:
+        context, request = visit.context, visit.request
+        if request.method not in self.handlers:
+            raise Problem("method-not-allowed", Text("method", {"allow": ", ".join(self.handlers)}))
+        visit.principal = await auth.identify(context, request)
+        if visit.principal is not None and visit.principal.kind != "user":
+            visit.principal = None
+        visit.reader = reader_for(context, request, visit.principal)
+        if visit.principal is None and not self.open_to_all:
+            raise Problem("not-authenticated", Text("credential_wanted"))
+        if visit.principal is not None and not self.open_to_all:
+            guard.permit(visit.principal, self.action)
+        if request.method == "POST":
+            visit.form = await _form(request)
+            _prove_origin(visit)
+        return visit
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """Fields of an urlencoded body; no NUL, which no text of ours may hold."""
+    raw = await request_body.read(request)
+    try:
+        pairs = parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS, errors="strict")
+    except ValueError as broken:
+        raise Problem("malformed", Text("not_json")) from broken
+    return {name: value.replace("\x00", "") for name, value in pairs}
+
+
+def _prove_origin(visit: Visit) -> None:
+    """A form counts only from our own pages: with a session its token and origin, before sign-in the origin."""
+    settings = visit.context.settings
+    if visit.principal is not None and visit.principal.via == "session":
+        good = auth.csrf_holds(settings, visit.request, visit.form.get("csrf_token"))
+    else:
+        good = same_origin(visit.request, settings)
+    if not good:
+        raise Problem("forbidden", Text("csrf"))
+
+
+def here(request: Request) -> str:
+    """The page's own address, for forms that come back to it."""
+    query = request.url.query
+    return request.url.path + (f"?{query}" if query else "") if request.method != "POST" else request.url.path
+
+
+def local(address: str | None) -> str:
+    """An address of ours to go on to; anything that could lead elsewhere becomes `/`."""
+    text = address or "/"
+    plain = text.startswith("/") and not text.startswith("//") and "\\" not in text and text.isprintable()
+    return text if plain else "/"
+
+
+def go(address: str) -> RedirectResponse:
+    return RedirectResponse(local(address), status_code=303)
+
+
+def error_page(visit: Visit, error: Exception) -> Response:
+    """An exception as a page: to sign-in, or a plain sentence with what can be done and the request's number."""
+    if isinstance(error, Problem) and error.kind == "not-authenticated":
+        place = here(visit.request) if visit.request.method in ("GET", "HEAD") else "/"
+        return go("/login" if place == "/" else f"/login?{urlencode({'next': place})}")
+    number = secrets.token_hex(4)
+    if isinstance(error, (StoreError, TooBusy)) or (isinstance(error, Problem) and error.kind == "unavailable"):
+        return _error(visit, 503, "503", number)
+    if not isinstance(error, Problem):
+        place = visit.request.scope["path"].encode("unicode_escape").decode()
+        logger.error("%s %s failed, request %s", visit.request.method, place, number, exc_info=error)
+        return _error(visit, 500, "500", number)
+    if error.kind in ("not-found", "method-not-allowed"):
+        return _error(visit, error.status, "404", number)
+    if error.kind == "forbidden":
+        return _error(visit, 403, "403", number, visit.say(error))
+    return _error(visit, error.status, "500", number, visit.say(error))
+
+
+def _error(visit: Visit, status: int, code: str, number: str, sentence: str = "") -> Response:
+    t = visit.reader.t
+    try:
+        alarms = None if visit.principal else 0
+        return visit.render(
+            "error.html", status, alarms,
+            heading=t(f"error.{code}"), sentence=sentence or t(f"error.{code}.say"), request_id=number,
+            again=here(visit.request) if code in ("500", "503") and visit.request.method == "GET" else None,
+        )  # fmt: skip
+    except StoreError:  # pragma: no cover - the frame reads memory only
+        return Response(f"{status} {number}", status)
+
+
+async def nothing_here(visit: Visit) -> Response:
+    raise not_found()

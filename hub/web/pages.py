@@ -1,0 +1,77 @@
+"""Every page of the dashboard as a route, the files they need, and the page for an address that leads nowhere."""
+
+from __future__ import annotations
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from dashboard import assets
+from dashboard.texts import dictionary
+from hub.web import add_page, admin_pages, fleet_page, overview_page, sign_in_pages
+from hub.web.page import Page, Visit, go, nothing_here
+
+GLOSSARY = (
+    "nav.machines", "status.change", "attention", "add", "put_in_maintenance", "status.error", "status.full",
+    "status.maintenance", "connection.late", "connection.never", "last_known", "retry_now", "tokens.revoke", "sign_in",
+    "sign_out",
+)  # fmt: skip
+
+
+def routes() -> list[BaseRoute]:
+    """To be put last: the final one takes every address."""
+    ours = admin_pages
+    listed = [
+        ("/", Page(fleet_page.show_fleet)),
+        ("/login", Page(sign_in_pages.show_login, sign_in_pages.login, open_to_all=True)),
+        ("/signin", Page(sign_in_pages.show_link, sign_in_pages.use_link, open_to_all=True)),
+        ("/logout", Page(sign_in_pages.to_login, sign_in_pages.logout, open_to_all=True)),
+        ("/preferences", Page(home, sign_in_pages.preferences, open_to_all=True)),
+        ("/account", Page(sign_in_pages.show_account, action="account.read")),
+        ("/account/password", Page(home, sign_in_pages.set_password, action="account.edit")),
+        ("/help", Page(show_help)),
+        ("/machines/add", Page(add_page.show_add, add_page.add)),
+        ("/machines/{id}", Page(overview_page.show_machine)),
+        ("/machines/{id}/charts.json", Page(overview_page.show_charts)),
+        ("/machines/{id}/status", Page(to_machine, overview_page.ask_status)),
+        ("/admin/users", Page(ours.show_users, ours.add_user, action="user.manage")),
+        ("/admin/users/{user_id}/link", Page(home, ours.make_link, action="user.manage")),
+        ("/admin/users/{user_id}/{what:str}", Page(home, ours.set_disabled, action="user.manage")),
+        ("/admin/tokens", Page(ours.show_tokens, ours.create_token, action="token.manage_own")),
+        ("/admin/tokens/{token_id}/revoke", Page(home, ours.revoke_token, action="token.manage_own")),
+    ]
+    return [
+        Route("/static/{name}", static_file),
+        *(Route(path, page, name=path) for path, page in listed),
+        Route("/{rest:path}", Page(nothing_here, nothing_here), name="nowhere"),
+    ]
+
+
+async def static_file(request: Request) -> Response:
+    """A file by its fingerprinted name: for ever, packed where the browser takes it."""
+    made = await anyio.to_thread.run_sync(assets.load)
+    asset = made.by_address.get(request.scope["path"])
+    if asset is None:
+        return Response("", 404)
+    headers = {"Cache-Control": assets.FOREVER, "ETag": asset.etag, "Vary": "Accept-Encoding"}
+    if request.headers.get("if-none-match") == asset.etag:
+        return Response(status_code=304, headers=headers)
+    packed = "gzip" in request.headers.get("accept-encoding", "")
+    if packed:
+        headers["Content-Encoding"] = "gzip"
+    return Response(asset.packed if packed else asset.plain, headers=headers, media_type=asset.media_type)
+
+
+async def home(visit: Visit) -> Response:
+    """The GET of an address that only takes forms."""
+    return go("/")
+
+
+async def to_machine(visit: Visit) -> Response:
+    return go(f"/machines/{visit.machine().id}")
+
+
+async def show_help(visit: Visit) -> Response:
+    english, indonesian = dictionary("en"), dictionary("id")
+    return visit.render("help.html", glossary=[(english[key], indonesian[key]) for key in GLOSSARY])
