@@ -46,7 +46,7 @@ class CommandRouter:
         self._reply = reply
         self._handlers = handlers
         self._waiting: asyncio.Queue[Command] = asyncio.Queue(MAX_WAITING)
-        self._cancelled: set[str] = set()
+        self._waiting_ids: set[str] = set()  # a command that waits and is not here was cancelled
         self._failed_here: dict[str, CommandUpdate] = {}
 
     @property
@@ -63,23 +63,26 @@ class CommandRouter:
             self._waiting.put_nowait(command)
         except asyncio.QueueFull:
             self._reply(_refused(command, "busy", "too many commands at once"))
+        else:
+            self._waiting_ids.add(command.id)
 
     def cancel(self, command_id: str) -> None:
         """Do not begin this command if it has not begun."""
-        if len(self._cancelled) < MAX_WAITING:
-            self._cancelled.add(command_id)
+        self._waiting_ids.discard(command_id)
 
     async def run(self) -> None:
         """Do commands for ever, in order. A handler that fails, fails its command and nothing else."""
         while True:
             command = await self._waiting.get()
+            cancelled = command.id not in self._waiting_ids
+            self._waiting_ids.discard(command.id)
             try:
-                await self.handle(command)
+                await self.handle(command, cancelled=cancelled)
             except Exception as error:  # noqa: BLE001 - the named boundary: command handler
                 self._log("handler_failed", where=f"command {command.name} ({command.id})", error=repr(error))
                 self._fail(command, "internal", "the machine could not carry it out")
 
-    async def handle(self, command: Command) -> None:
+    async def handle(self, command: Command, *, cancelled: bool = False) -> None:
         """Answer one command; raises what its handler raises."""
         known = self._keeper.memory.answer_to(command.id) or self._failed_here.get(command.id)
         if known is not None:
@@ -88,7 +91,7 @@ class CommandRouter:
             return
 
         def decide(state: MachineState) -> Fact:
-            following, update = self._decide(command, state)
+            following, update = self._decide(command, state, cancelled)
             return Fact(at=time.time(), state=None if following is state else following, answered=update)
 
         try:
@@ -102,14 +105,14 @@ class CommandRouter:
         if fact.state is not None:
             self._log("status_now", status=fact.state.effective_status)
 
-    def _decide(self, command: Command, state: MachineState) -> tuple[MachineState, CommandUpdate]:
+    def _decide(self, command: Command, state: MachineState, cancelled: bool) -> tuple[MachineState, CommandUpdate]:
         handler = self._handlers.get(command.name)
         deadline = parse_time(command.expires_at)
         if deadline is None:
             return state, _refused(command, "invalid", "expires_at: not an RFC 3339 time")
         if self._clock.now(time.monotonic(), datetime.now(timezone.utc)) >= deadline:
             return state, _refused(command, "expired", "it came after its deadline")
-        if command.id in self._cancelled:
+        if cancelled:
             return state, _refused(command, "cancelled", "it was cancelled before it began")
         if handler is None or command.name not in ARGUMENTS:
             return state, _refused(command, "unsupported", "this machine does not know this command")

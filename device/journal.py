@@ -5,6 +5,7 @@ Only files here: what the facts mean is the memory's business.
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Final
@@ -59,11 +60,11 @@ class Journal:
         handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             before = os.fstat(handle).st_size
-            if os.write(handle, data) != len(data):
+            try:
+                _write_whole(handle, data, durable)
+            except OSError:
                 os.ftruncate(handle, before)
-                raise OSError(28, "the disk took only part of a fact")
-            if durable:
-                os.fsync(handle)
+                raise
         finally:
             os.close(handle)
         if self._next == 1:
@@ -77,3 +78,10 @@ class Journal:
         state_file.write_bytes(self._path, content)
         self._next, self._size, self.damaged = len(facts) + 1, len(content), False
         self._rewrite_at = max(LEAST_REWRITE_BYTES, GROWTH * len(content))
+
+
+def _write_whole(handle: int, data: bytes, durable: bool) -> None:
+    if os.write(handle, data) != len(data):
+        raise OSError(errno.ENOSPC, "the disk took only part of a fact")
+    if durable:
+        os.fsync(handle)

@@ -21,7 +21,7 @@ class Log:
         self._stream = stream or sys.stderr
         self._stamped = "JOURNAL_STREAM" not in environ
 
-    def __call__(self, code: str, **values: object) -> None:
+    def __call__(self, code: str, /, **values: object) -> None:
         line = clean(self._texts(code, **values))
         if self._secret:
             line = line.replace(self._secret, "[api_token]")
@@ -31,7 +31,7 @@ class Log:
         except (OSError, ValueError):  # nobody reads our errors any more; the machine goes on
             return
 
-    def why(self, code: str, **values: object) -> str:
+    def why(self, code: str, /, **values: object) -> str:
         """A sentence to be part of another one."""
         return self._texts(code, **values)
 

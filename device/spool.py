@@ -127,6 +127,10 @@ class Spool:
                 return batch
         return None
 
+    def read_pending(self, limit: int, max_bytes: int) -> Batch | None:
+        """The oldest unacknowledged records of whatever boot, None when everything is acknowledged."""
+        return self.read_leftovers(limit, max_bytes) or self.read(self.acked(), limit, max_bytes)
+
     def acknowledge(self, seq: int, boot: str | None = None) -> None:
         """The hub has committed everything of `boot` up to `seq`: free it. A number never given out frees nothing."""
         boot = boot or self.boot

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,17 +37,22 @@ class StateKeeper:
         if self.was_damaged or self._journal.is_long:
             await self._disk.call(self._journal.rewrite, self.memory.summary())
 
-    async def record(self, fact: Fact, *, durable: bool = True) -> None:
-        """Remember `fact`; raises OSError, and then it did not happen."""
-        await self.step(lambda _state: fact, durable=durable)
-
-    async def step(self, decide: Callable[[MachineState], Fact], *, durable: bool = True) -> Fact:
+    async def step(self, decide: Callable[[MachineState], Fact]) -> Fact:
         """Remember the fact that `decide` makes of the present state; nobody changes the state in between."""
         async with self._lock:
             fact = decide(self.memory.state)
-            await self._disk.call(lambda: self._journal.append(fact, durable=durable))
+            await self._disk.call(lambda: self._journal.append(fact))
             self.memory.apply(fact)
             if self._journal.is_long:
-                await self._disk.call(self._journal.rewrite, self.memory.summary())
+                with contextlib.suppress(OSError):  # the fact stands; the next one tries again to make room
+                    await self._disk.call(self._journal.rewrite, self.memory.summary())
         self._on_change()
         return fact
+
+    async def forget(self, ref: int | str) -> None:
+        """The hub has confirmed `ref`. Losing this note costs one repetition: it need not be durable, nor succeed."""
+        fact = Fact(at=0.0, received=ref)
+        async with self._lock:
+            with contextlib.suppress(OSError):
+                await self._disk.call(lambda: self._journal.append(fact, durable=False))
+        self.memory.apply(fact)

@@ -11,7 +11,6 @@ LANGUAGES: Final = ("en", "id")
 
 _TEXTS: Final[dict[str, tuple[str, str]]] = {
     # settings
-    "config_error": ("{file}: {what}", "{file}: {what}"),
     "unknown_key": (
         "unknown key {key!r}. {hint}Remove it or correct its name.",
         "kunci {key!r} tidak dikenal. {hint}Hapus atau perbaiki namanya.",
@@ -167,6 +166,6 @@ class Texts:
     def __init__(self, language: str) -> None:
         self._column = LANGUAGES.index(language)
 
-    def __call__(self, code: str, **values: object) -> str:
+    def __call__(self, code: str, /, **values: object) -> str:
         table = _TEXTS if code in _TEXTS else DOCTOR
         return table[code][self._column].format(**values)

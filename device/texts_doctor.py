@@ -14,6 +14,20 @@ DOCTOR: Final[dict[str, tuple[str, str]]] = {
         "check configuration, hub, key, disk and sensors",
         "periksa konfigurasi, hub, kunci, disk dan sensor",
     ),
+    "cli_status": (
+        "show the machine's status, or declare a new one",
+        "tampilkan status mesin, atau nyatakan yang baru",
+    ),
+    "cli_status_new": (
+        "active, inactive, maintenance, full, error or unknown",
+        "active, inactive, maintenance, full, error atau unknown",
+    ),
+    "cli_capacity": ("how full the machine is, 0-100", "seberapa penuh mesin, 0-100"),
+    "cli_special": ("a status that overrides the other", "status yang mengesampingkan yang lain"),
+    "cli_reason": ("why, in a few words", "alasannya, singkat"),
+    "status_left": ("The agent will tell the hub.", "Agen akan memberi tahu hub."),
+    "status_is": ("status: {status}", "status: {status}"),
+    "complaint": ("error: {sentence}", "galat: {sentence}"),
     "cli_config": (
         "the machine's JSON file; every key can also be RVM_<KEY> in the environment",
         "berkas JSON mesin; setiap kunci juga dapat berupa RVM_<KEY> di environment",

@@ -6,6 +6,6 @@ from device.core.machine_state import MachineState
 from protocol.commands import Ping
 
 
-def run(state: MachineState, args: Ping, now: str) -> tuple[MachineState, dict[str, object]]:  # noqa: ARG001
+def run(state: MachineState, args: Ping, now: str) -> tuple[MachineState, dict[str, object]]:
     """The same state, and the machine's clock as the result."""
     return state, {"time": now}

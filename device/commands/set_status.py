@@ -9,5 +9,5 @@ from protocol.commands import SetStatus
 def run(state: MachineState, args: SetStatus, now: str) -> tuple[MachineState, dict[str, object]]:
     """The state that follows and the command's result; `now` is RFC 3339."""
     following = changed_by_command(state, args, now)
-    result = {"status": following.status, "effective_status": following.effective_status}
+    result: dict[str, object] = {"status": following.status, "effective_status": following.effective_status}
     return following, result

@@ -26,7 +26,7 @@ class FallbackRules:
 
     def ended(self, end: End) -> None:
         """One attempt is over. A hub that refuses our key, or that nobody can reach, is no reason for HTTP."""
-        cut_short = end.kind is Kind.CLOSED and end.live_s == 0.0
+        cut_short = end.kind is Kind.CLOSED and end.live_s == 0.0 and end.code is None
         if end.kind is Kind.UPGRADE_FAILED or cut_short:
             self._failed_upgrades += 1
         elif end.kind is Kind.REFUSED:

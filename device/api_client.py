@@ -1,0 +1,160 @@
+"""The hub's REST endpoints with the machine's own key, for the machine's software and for the HTTP fallback.
+
+Blocking: the agent calls it in a worker thread. httpx is loaded at the first call, because a machine whose WebSocket
+works never needs it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    import httpx
+
+RETRY_STATUSES: Final = frozenset({429, 502, 503, 504})
+MAX_RETRY_AFTER_S: Final = 60.0
+
+
+class ApiError(Exception):
+    """The hub said no: HTTP `status` and its own sentence."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"HTTP {status}: {message}")
+        self.status = status
+
+
+class HubUnreachableError(Exception):
+    """No answer from the hub after all attempts."""
+
+
+class ApiClient:
+    """`rvm_id` is the machine's number or device_id. Every call may block for about attempts x timeout seconds."""
+
+    def __init__(
+        self,
+        base_url: str,
+        api_token: str,
+        rvm_id: int | str,
+        *,
+        timeout: float = 30.0,
+        attempts: int = 3,
+        retry_delay: float = 2.0,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._api_token = api_token
+        self._machine = f"/api/v2/rvms/{quote(str(rvm_id), safe='')}"
+        self._timeout = timeout
+        self._attempts = attempts
+        self._retry_delay = retry_delay
+        self._transport = transport
+        self._sleep = sleep
+        self._client: httpx.Client | None = None
+
+    def get_status(self) -> dict[str, Any]:
+        """The machine's status as the hub knows it."""
+        return self._data(self._request("GET", f"{self._machine}/status"))
+
+    def update_status(
+        self,
+        status: str,
+        *,
+        capacity: int | None = None,
+        special_status: str | None = None,
+        reason: str | None = None,
+    ) -> dict[str, Any]:
+        """Declare the machine's status; returns what the hub now knows. Raises ApiError (422: no such status)."""
+        body = {"status": status, "capacity": capacity, "special_status": special_status, "reason": reason}
+        given = {name: value for name, value in body.items() if value is not None}
+        return self._data(self._request("PATCH", f"{self._machine}/status", given))
+
+    def upload_metrics(self, samples: Sequence[Mapping[str, Any]]) -> None:
+        """Store samples, each with `boot_id` and `seq`; they are committed when this returns."""
+        self._request("POST", f"{self._machine}/metrics", list(samples))
+
+    def is_alive(self) -> bool:
+        """Whether the hub answers plain HTTP; one attempt."""
+        try:
+            self._request("GET", "/api/health", attempts=1)
+        except (ApiError, HubUnreachableError):
+            return False
+        return True
+
+    def hub_time(self) -> datetime | None:
+        """The hub's clock as its HTTP answers carry it (whole seconds), None when they do not. One attempt."""
+        response = self._request("GET", "/api/health", attempts=1)
+        try:
+            return parsedate_to_datetime(response.headers.get("Date", ""))
+        except ValueError:
+            return None
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _request(self, method: str, path: str, body: object = None, *, attempts: int | None = None) -> httpx.Response:
+        """The answer, if it is a good one. Every request here may safely be repeated. Raises ApiError or, when there
+        was none, HubUnreachableError."""
+        import httpx
+
+        left = attempts or self._attempts
+        delay = self._retry_delay
+        while True:
+            left -= 1
+            why: Exception
+            try:
+                response = self._opened().request(method, self._base_url + path, json=body)
+            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+                why = HubUnreachableError(str(error) or type(error).__name__)
+            else:
+                if response.is_success:
+                    return response
+                why = ApiError(response.status_code, _message(response))
+                if response.status_code not in RETRY_STATUSES:
+                    raise why
+                delay = max(delay, _retry_after(response))
+            if left <= 0:
+                raise why
+            self._sleep(delay)
+            delay *= 2
+
+    def _opened(self) -> httpx.Client:
+        import httpx
+
+        if self._client is None:
+            self._client = httpx.Client(
+                headers={"Authorization": f"Bearer {self._api_token}", "Accept": "application/json"},
+                timeout=self._timeout,
+                transport=self._transport,
+                trust_env=False,
+                follow_redirects=False,
+            )
+        return self._client
+
+    @staticmethod
+    def _data(response: httpx.Response) -> dict[str, Any]:
+        try:
+            data = response.json().get("data")
+        except (ValueError, AttributeError) as error:
+            raise ApiError(response.status_code, "the answer is not the hub's") from error
+        return data if isinstance(data, dict) else {}
+
+
+def _message(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["message"])[:300]
+    except (ValueError, KeyError, TypeError):
+        return response.reason_phrase or "refused"
+
+
+def _retry_after(response: httpx.Response) -> float:
+    text = response.headers.get("Retry-After", "")
+    return min(float(text), MAX_RETRY_AFTER_S) if text.isascii() and text.isdigit() else 0.0

@@ -1,0 +1,140 @@
+"""Takes samples when they are due: kept ones into the spool, live ones to the link; the disk is synced each second.
+
+Sensors are read in their own thread with a time limit, so a stuck sensor costs readings and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from device.core.sampling_plan import SamplingPlan
+from device.log import Log
+from device.rfc3339 import utc_now
+from device.spool import Spool
+from device.system_monitor import SystemMonitor
+from device.task_group import until_one_ends, wait_at_most
+from device.worker_thread import WorkerThread
+from protocol.messages import Sample
+
+SYNC_INTERVAL_S: Final = 0.8
+"""A power cut may cost one second of samples; a sync takes a moment itself."""
+SENSOR_TIMEOUT_S: Final = 5.0
+MAX_TO_KEEP: Final = 1000
+"""Samples that wait for a slow disk; the oldest give way."""
+
+
+class Sampler:
+    """`on_kept` is called after a sample went into the spool, `offer_live` with each live sample."""
+
+    def __init__(
+        self,
+        plan: SamplingPlan,
+        monitors: tuple[SystemMonitor, SystemMonitor],
+        sensors: WorkerThread,
+        disk: WorkerThread,
+        spool: Spool,
+        log: Log,
+        on_kept: Callable[[], None],
+        offer_live: Callable[[Sample], None],
+    ) -> None:
+        self._plan = plan
+        self._history, self._present = monitors
+        self._sensors = sensors
+        self._disk = disk
+        self._spool = spool
+        self._log = log
+        self._on_kept = on_kept
+        self._offer_live = offer_live
+        self._replan = asyncio.Event()
+        self._fresh_watch = False
+        self._to_keep: deque[bytes] = deque(maxlen=MAX_TO_KEEP)
+        self._has_some = asyncio.Event()
+        self._stuck = False
+        self._told_dropped = self._told_refused = 0
+        self.beats = 0
+        """Grows as long as this works; the watchdog looks at it."""
+
+    def watch(self, interval: float) -> None:
+        """Somebody watches every `interval` seconds; 0 = nobody."""
+        before = self._plan.live_interval
+        self._fresh_watch = self._plan.watch(interval, time.monotonic()) or self._fresh_watch
+        if interval != before:
+            self._log("watched" if interval else "unwatched", **({"interval": f"{interval:g}"} if interval else {}))
+        self._replan.set()
+
+    async def run(self) -> None:
+        """Sample for ever."""
+        await self._guarded(self._history.prime)
+        await until_one_ends(self._sample(), self._keep(), self._sync())
+
+    async def _sample(self) -> None:
+        while True:
+            await wait_at_most(self._replan, self._plan.next_at() - time.monotonic())
+            self._replan.clear()
+            if self._fresh_watch:
+                self._fresh_watch = False
+                await self._guarded(self._present.prime)
+            due = self._plan.take(time.monotonic())
+            if due.kept:
+                self._to_keep.append(msgspec.json.encode(await self._read(self._history)))
+                self._has_some.set()
+            if due.live:
+                self._offer_live(await self._read(self._present))
+
+    async def _keep(self) -> None:
+        while True:
+            await self._has_some.wait()
+            self._has_some.clear()
+            while self._to_keep:
+                await self._disk.call(self._spool.append, self._to_keep.popleft())
+                self._on_kept()
+
+    async def _sync(self) -> None:
+        while True:
+            await asyncio.sleep(SYNC_INTERVAL_S)
+            if not self._spool.idle:
+                await self._disk.call(self._spool.sync)
+                self._report()
+            self.beats += 1
+
+    async def _read(self, monitor: SystemMonitor) -> Sample:
+        sample = await self._guarded(monitor.collect_metrics)
+        if sample is None:
+            why = self._log.why("sensors_stuck")
+            sample = Sample(timestamp=utc_now(), reasons={"cpu_usage": why, "memory_usage": why, "disk_usage": why})
+        return sample
+
+    async def _guarded(self, read: Callable[[], Sample | None]) -> Sample | None:
+        """What the sensors say, None when they do not answer in time or fail; never asks twice at once."""
+        if self._sensors.busy_s() > 0 and self._stuck:
+            return None
+        try:
+            sample = await asyncio.wait_for(self._sensors.call(read), SENSOR_TIMEOUT_S)
+        except (TimeoutError, asyncio.TimeoutError):
+            self._stuck = True
+            self._log("sensors_stuck")
+        except Exception as error:  # noqa: BLE001 - the named boundary: sensors; hardware files hold anything
+            self._log("handler_failed", where="sensors", error=repr(error))
+        else:
+            self._stuck = False
+            return sample
+        return None
+
+    def _report(self) -> None:
+        counters = self._spool.counters
+        if counters.dropped != self._told_dropped:
+            self._told_dropped = counters.dropped
+            self._log("dropped", dropped=counters.dropped)
+        refuses = counters.write_errors != self._told_refused
+        if refuses:
+            self._log("disk_refuses")
+        elif self._told_refused and self._spool.idle:
+            self._log("disk_again")
+            counters.write_errors = 0
+        self._told_refused = counters.write_errors

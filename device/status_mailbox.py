@@ -1,0 +1,58 @@
+"""How another program on the machine says that the machine's status changed: a file in a folder only its owner enters.
+
+The agent opens no port; a request waits on disk until the agent, running or started later, takes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from device import state_file
+from device.core.machine_state import MachineState, declared
+
+POLL_S: Final = 1.0
+_PATTERN: Final = "*.request"
+
+
+class StatusRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What somebody declares; what is absent stays as it is (the special status and the reason end)."""
+
+    status: str | None = None
+    capacity: int | None = None
+    special_status: str | None = None
+    reason: str | None = None
+
+
+class StatusMailbox:
+    """The folder `state_dir/requests`."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._folder = state_dir / "requests"
+
+    def post(self, request: StatusRequest) -> None:
+        """Leave a request; raises IllegalStatusError before anything is written, OSError when it cannot be."""
+        declared(MachineState(), "", **msgspec.structs.asdict(request))
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        state_file.write_value(self._folder / f"{time.time_ns():020d}.request", request)
+
+    def waiting(self) -> Iterator[tuple[Path, StatusRequest]]:
+        """The requests, oldest first; one that is damaged is removed."""
+        if not self._folder.is_dir():
+            return
+        for path in sorted(self._folder.glob(_PATTERN)):
+            request = state_file.read_value(path, StatusRequest)
+            if request is None:
+                self.done(path)
+            else:
+                yield path, request
+
+    def done(self, path: Path) -> None:
+        """The request is journaled (or worthless)."""
+        with contextlib.suppress(OSError):
+            path.unlink()
