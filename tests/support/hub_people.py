@@ -1,0 +1,58 @@
+"""Users, tokens and sessions put straight into a hub's database, as the command line does it."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hub.cli.data_door import open_data
+from hub.core import changes, enrolment, sign_in
+from hub.flow.engine import utc_now
+from hub.settings import Settings
+
+_numbers = itertools.count(1)
+
+
+class Person(NamedTuple):
+    """`token` for programs (Authorization: Bearer), `session` for a browser's cookie."""
+
+    id: int
+    email: str
+    token: str
+    session: str
+
+
+class MachineKey(NamedTuple):
+    id: int
+    device_id: str
+    api_key: str
+
+
+@dataclass(frozen=True)
+class People:
+    """Adds to the database of these settings, whether a hub runs on it or not."""
+
+    settings: Settings
+
+    async def add(self, role: str = "admin", machines: tuple[int, ...] = ()) -> Person:
+        email, now = f"{role}{next(_numbers)}@example.test", utc_now()
+        async with open_data(self.settings, create=True) as door:
+            stored = await door.record(*enrolment.new_person(email, email, role, None, "system", now))
+            user_id = next(change.id for change in stored if isinstance(change, changes.UserAdded)) or 0
+            token, made = enrolment.new_token(user_id, "tests", None, "system", now)
+            session, opened = sign_in.open_session(user_id, now, address="127.0.0.1", user_agent=None)
+            edited = changes.UserEdited(user_id=user_id, values={}, at=now, machines=machines)
+            await door.record(*made, opened, *([edited] if machines else []))
+        return Person(user_id, email, token.text, session.text)
+
+    async def add_machines(self, count: int, name: str = "Machine") -> list[MachineKey]:
+        """Before a hub starts, or seen by it within about a second."""
+        keys: list[MachineKey] = []
+        async with open_data(self.settings, create=True) as door:
+            for _ in range(count):
+                key, made = enrolment.new_machine(f"{name} {next(_numbers)}", None, None, "system", utc_now())
+                stored = await door.record(*made)
+                added = next(change for change in stored if isinstance(change, changes.MachineAdded))
+                keys.append(MachineKey(added.id or 0, added.device_id, key.text))
+        return keys

@@ -1,0 +1,191 @@
+"""A real hub for tests: as a process of its own (to be killed), or in the test's event loop (to be looked into).
+
+    async with hub_process(tmp_path) as hub:        # or hub_here(tmp_path)
+        key = await hub.add_machine("Lobby")
+        async with hub.client() as client:
+            await client.get("/api/v2/rvms")
+
+Both listen on a free port with a data folder of their own, and have an administrator (`hub.admin`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+
+from hub import server as hub_server
+from hub.app import create_app
+from hub.listener import listen, url_of
+from hub.server import HubServer
+from hub.settings import Settings
+from hub.uvicorn_options import configuration
+from hub.web.context import HubContext
+from tests.support.hub_people import MachineKey, People, Person
+
+ROOT = Path(__file__).parents[2]
+READY_WITHIN_S = 30.0
+END_WITHIN_S = 35.0
+
+
+@dataclass
+class Hub:
+    """What both kinds have. `url` is http://127.0.0.1:PORT."""
+
+    settings: Settings
+    admin: Person
+    url: str = ""
+
+    @property
+    def people(self) -> People:
+        return People(self.settings)
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    @property
+    def websocket_url(self) -> str:
+        return self.url.replace("http", "ws", 1)
+
+    def client(self, secret: str | None = None) -> httpx.AsyncClient:
+        """REST as the administrator, or with another token or key."""
+        headers = {"Authorization": f"Bearer {secret or self.admin.token}"}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30, trust_env=False)
+
+    async def add_machine(self, name: str) -> MachineKey:
+        """By REST, so that the running hub has it when this returns."""
+        async with self.client() as client:
+            answer = await client.post("/api/v2/rvms", json={"name": name})
+        assert answer.status_code == 201, answer.text
+        data = answer.json()["data"]
+        return MachineKey(data["id"], data["device_id"], data["api_key"])
+
+
+@dataclass
+class HubHere(Hub):
+    """In this event loop."""
+
+    app: Starlette | None = None
+    server: HubServer | None = None
+
+    @property
+    def context(self) -> HubContext:
+        assert self.app is not None
+        found: HubContext = self.app.state.hub
+        return found
+
+    @property
+    def longest_block_s(self) -> float:
+        assert self.app is not None
+        return float(self.app.state.loop_lag.longest_s)
+
+
+@dataclass
+class HubProcess(Hub):
+    """A process: `log` is what it wrote to standard error."""
+
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def log_file(self) -> Path:
+        return self.settings.data_dir / "test-hub.log"
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    async def start(self) -> None:
+        """Start it (again), on the port it had before; returns when it accepts."""
+        given = _given(self.settings, port=self.port if self.url else 0)
+        with self.log_file.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "tests.support.serve_hub", json.dumps(given),
+                cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        assert self.process.stdout is not None
+        line = await asyncio.wait_for(self.process.stdout.readline(), READY_WITHIN_S)
+        assert line, f"the hub did not start:\n{self.log}"
+        self.url = line.decode().strip()
+
+    async def end(self, number: int = signal.SIGTERM) -> int:
+        """Send the signal and wait; the exit code."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        return await asyncio.wait_for(self.process.wait(), END_WITHIN_S)
+
+    async def kill(self) -> None:
+        await self.end(signal.SIGKILL)
+
+    def memory_bytes(self) -> int:
+        """Resident memory."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return 1024 * int(status.partition("VmRSS:")[2].split()[0])
+
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / 100
+
+
+@contextlib.asynccontextmanager
+async def hub_process(folder: Path, *, machines: int = 0, **given: Any) -> AsyncIterator[HubProcess]:
+    """`given` are settings; `machines` enrols so many before the start (their keys: `hub.keys`)."""
+    settings, admin = await _prepared(folder, given)
+    hub = HubProcess(settings, admin)
+    try:
+        await hub.start()
+        yield hub
+    finally:
+        if hub.process is not None and hub.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                hub.process.send_signal(signal.SIGCONT)
+            await hub.kill()
+
+
+@contextlib.asynccontextmanager
+async def hub_here(folder: Path, **given: Any) -> AsyncIterator[HubHere]:
+    """A hub in this event loop, with its whole lifespan and real sockets."""
+    settings, admin = await _prepared(folder, given)
+    app = create_app(settings)
+    listener = listen(settings.host, 0)
+    ready = asyncio.Event()
+    server = HubServer(app, configuration(settings, app), ready.set)
+    hub = HubHere(settings, admin, url_of(listener, tls=settings.tls), app, server)
+    running = asyncio.ensure_future(hub_server.run(server, app, listener))
+    waiting = asyncio.ensure_future(ready.wait())
+    try:
+        await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+        yield hub
+    finally:
+        waiting.cancel()
+        server.should_exit = True
+        await running
+
+
+async def _prepared(folder: Path, given: dict[str, Any]) -> tuple[Settings, Person]:
+    settings = Settings.load({"data_dir": folder / "hub-data", "port": 0} | given, {})
+    return settings, await People(settings).add("admin")
+
+
+def _given(settings: Settings, port: int) -> dict[str, Any]:
+    """The settings as JSON, to be loaded again by the other process."""
+    names = [name for name in Settings.__dataclass_fields__ if name != "warnings"]
+    values = {name: getattr(settings, name) for name in names} | {"port": port}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}

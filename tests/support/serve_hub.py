@@ -1,0 +1,12 @@
+"""A hub of its own for tests: `python -m tests.support.serve_hub '{"data_dir": ...}'` prints its URL when it accepts."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from hub.server import serve
+from hub.settings import Settings
+
+if __name__ == "__main__":
+    sys.exit(serve(Settings.load(json.loads(sys.argv[1]), {}), lambda url: print(url, flush=True)))
