@@ -99,7 +99,9 @@ def not_found() -> Problem:
 
 
 def invalid(errors: Mapping[str, Sequence[Text]]) -> Problem:
-    return Problem("invalid", Text("invalid", {"count": len(errors)}), errors=errors)
+    (field, whys), more = next(iter(errors.items())), len(errors) - 1
+    said = {"field": field, "why": whys[0], "more": more}
+    return Problem("invalid", Text("invalid_and_more" if more else "invalid", said), errors=errors)
 
 
 def one_wrong(field: str, why: str, **params: Any) -> Problem:

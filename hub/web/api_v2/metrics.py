@@ -100,7 +100,7 @@ async def upload(call: Call) -> Answer:
     read, faults = samples_by_rest.readable(call.body)
     await _open_boots(context, machine, samples_by_rest.boots_of(read), call.now)
     found, undated = samples_by_rest.sort(machine, read, call.now, context.settings.default_timezone)
-    faults += undated
+    faults = sorted(faults + undated, key=lambda fault: fault.place)
     if not found.kept and not found.duplicates:
         raise invalid({_place(call.body, fault): [_why(fault)] for fault in faults[:MAX_NAMED]})
     await _keep(context, machine, read, found)

@@ -1,0 +1,132 @@
+"""A whole hub inside the test's own process, without a socket: the app, its context, and a client for each kind of caller."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+
+from hub.app import create_app
+from hub.core import accounts, changes, credentials, sign_in
+from hub.lifespan import hub_life
+from hub.settings import Settings
+from hub.web.context import HubContext
+from hub.web.csrf import token_for
+from hub.web.rate_limit import AddressLimiter
+
+ORIGIN = "http://hub.test"
+PASSWORD = "a phrase of several words"
+
+
+@dataclass
+class ApiHub:
+    """`tokens` by the name of their owner; `machines` and `keys` by name."""
+
+    app: Starlette
+    context: HubContext
+    users: dict[str, int] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    machines: dict[str, int] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def client(self, secret: str | None = None, *, address: str = "10.0.0.1", **headers: str) -> httpx.AsyncClient:
+        """Somebody at `address` with that Bearer secret, or none."""
+        said = {"Authorization": f"Bearer {secret}"} if secret else {}
+        transport = httpx.ASGITransport(app=self.app, client=(address, 40000), raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={**said, **headers})
+
+    def of(self, name: str) -> httpx.AsyncClient:
+        """The user or machine of that name, by token or key."""
+        return self.client(self.tokens.get(name) or self.keys[name])
+
+    def browser(self, session: str, *, csrf: bool = True, origin: str | None = ORIGIN) -> httpx.AsyncClient:
+        """A browser with a session cookie, on one of our pages unless told otherwise."""
+        headers = {"Cookie": f"rvm_session={session}"}
+        if csrf:
+            headers["X-CSRF-Token"] = token_for(session)
+        if origin is not None:
+            headers["Origin"] = origin
+        return self.client(None, **headers)
+
+    async def add_user(self, name: str, role: str, machines: tuple[int, ...] = (), password: str | None = None) -> int:
+        """With a token; with a password only when one is given (it costs a tenth of a second)."""
+        now, secret = self.context.clock(), credentials.new_user_token()
+        hashed = credentials.hash_password(password) if password else None
+        made = accounts.add(
+            email=f"{name}@example.com", name=name, role=role, password_hash=hashed, language=None,
+            machines=frozenset(machines), now=now, by="system",
+        )  # fmt: skip
+        added = (await self.context.announce(*made))[0]
+        assert isinstance(added, changes.UserAdded)
+        assert added.id is not None
+        await self.context.announce(*accounts.create_token(added.id, "test", secret, None, now, "system"))
+        self.users[name], self.tokens[name] = added.id, secret.text
+        return added.id
+
+    async def add_session(self, name: str, lifetime_s: float = 3600.0) -> str:
+        """A browser's session of that user, without the password."""
+        now = self.context.clock()
+        secret, opened = sign_in.open_session(self.users[name], now, address="10.0.0.1", user_agent="test")
+        ends = now + timedelta(seconds=lifetime_s)
+        await self.context.announce(changes.SessionOpened(**{**_members(opened), "expires_at": ends}))
+        return secret.text
+
+    async def add_machine(self, name: str, device_id: str | None = None) -> int:
+        secret = credentials.new_machine_key()
+        made = changes.MachineAdded(
+            device_id=device_id or f"dev-{name}", name=name, location_description=None, api_key_hash=secret.hash,
+            api_key_prefix=secret.prefix, simulated=False, at=self.context.clock(), by="system",
+        )  # fmt: skip
+        added = (await self.context.announce(made))[0]
+        assert isinstance(added, changes.MachineAdded)
+        assert added.id is not None
+        self.machines[name], self.keys[name] = added.id, secret.text
+        return added.id
+
+    async def add_everybody(self) -> None:
+        """Machines `one` and `two`; users admin, operator, viewer, and technician, whose own machine is `one`."""
+        one = await self.add_machine("one")
+        await self.add_machine("two")
+        for role in ("admin", "operator", "viewer"):
+            await self.add_user(role, role)
+        await self.add_user("technician", "technician", (one,))
+
+
+@asynccontextmanager
+async def api_hub(tmp_path: Path, *, patient: bool = True, **settings: Any) -> AsyncIterator[ApiHub]:
+    """`patient`: addresses may come without a credential as often as they like.
+
+    The hub lives in a task of its own, because a fixture begins and ends in different tasks.
+    """
+    app = create_app(made := Settings.load({"data_dir": tmp_path / "data", **settings}, {}))
+    up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    done = asyncio.Event()
+
+    async def live() -> None:
+        async with hub_life(app, made):
+            up.set_result(None)
+            await done.wait()
+
+    life = asyncio.create_task(live())
+    try:
+        await asyncio.wait({up, life}, return_when=asyncio.FIRST_COMPLETED)
+        if life.done():
+            life.result()
+        context: HubContext = app.state.hub
+        if patient:
+            context.gate.addresses = AddressLimiter(per_minute=1e9, burst=1e9)
+        yield ApiHub(app, context)
+    finally:
+        done.set()
+        await life
+
+
+def _members(struct: Any) -> dict[str, Any]:
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}
