@@ -72,6 +72,7 @@ class SamplesLane:
         self.committed = 0
         self.dropped = 0
         self.stalled_since: float | None = None
+        self._writing = False
         self._last_rows = 0
         self._last_commit_s = 0.0
 
@@ -109,6 +110,7 @@ class SamplesLane:
             await self._ready.wait()
             await self._linger()
             rows, marks = self._take()
+            self._writing = True
             if rows:
                 began = time.monotonic()
                 await self._store_until_done(rows)
@@ -117,11 +119,12 @@ class SamplesLane:
             self.committed += len(rows)
             for ticket, seq in marks.items():
                 ticket.acknowledge(seq)
+            self._writing = False
             self._room.set()
 
     async def flush(self) -> None:
         """Wait until everything handed in so far is durable (shutdown; the caller bounds the time)."""
-        while self._lane or self.pending:
+        while self._lane or self._writing:
             await self.room()
 
     async def _linger(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_more_samples_than_numbers_is_refused_by_naming_seq() -> None:
 
 
 def test_a_row_holds_the_readings_in_column_order() -> None:
-    readings = {
+    readings: dict[str, Any] = {
         "cpu_usage": 1.0, "memory_usage": 2.0, "disk_usage": 3.0, "gpu_usage": 4.0, "temperature": 5.0,
         "network_rx_bytes_s": 6.0, "network_tx_bytes_s": 7.0, "uptime_s": 8.0, "power_w": 9.0, "throttled": True,
     }  # fmt: skip

@@ -1,0 +1,68 @@
+"""A database that does as it is told: keeps what it was given in order, can be away, slow, or refuse."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from db.connection import Dialect
+from db.errors import Rejected, Unavailable
+from db.rows import SampleRow
+from db.statements import Step, Write, WriteResult
+
+
+class FakeStore:
+    """`transactions` and `batches` are what was committed; `open` is cleared to hold every call."""
+
+    dialect: Dialect = "sqlite"
+
+    def __init__(self) -> None:
+        self.transactions: list[list[Write]] = []
+        self.batches: list[list[SampleRow]] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.away = False
+        self.calls = 0
+        self.refuse: Callable[[Write], Exception | None] = lambda _: None
+        self.refuse_sample: Callable[[SampleRow], bool] = lambda _: False
+        self._ids = itertools.count(1)
+
+    async def write(self, *steps: Step) -> list[WriteResult]:
+        await self._reach()
+        writes: list[Write] = []
+        results: list[WriteResult] = []
+        for step in steps:
+            made = [step] if isinstance(step, Write) else list(step(results))  # type: ignore[operator]
+            for write in made:
+                if (error := self.refuse(write)) is not None:
+                    raise error
+                writes.append(write)
+                results.append(WriteResult([{**write.values, "id": next(self._ids), "last_seq": None}], 1))
+        self.transactions.append(writes)
+        return results
+
+    async def store_samples(self, rows: Sequence[SampleRow]) -> None:
+        await self._reach()
+        if any(self.refuse_sample(row) for row in rows):
+            raise Rejected("a value out of range")
+        self.batches.append(list(rows))
+
+    async def fetch_all(self, query: Any) -> list[Mapping[str, Any]]:
+        await self._reach()
+        return []
+
+    async def fetch_one(self, query: Any) -> Mapping[str, Any] | None:
+        await self._reach()
+        return None
+
+    async def close(self) -> None:
+        """Nothing was opened."""
+
+    async def _reach(self) -> None:
+        self.calls += 1
+        await asyncio.sleep(0)
+        await self.open.wait()
+        if self.away:
+            raise Unavailable("the database is away")
