@@ -38,7 +38,7 @@ class DataDoor:
         for change, recipe in zip(changes, recipes, strict=True):
             stored.append(recorder.stored(change, results[place : place + recipe.results]))
             place += recipe.results
-        return stored
+        return [change for change in stored if change is not None]
 
 
 def settings_of(wanted: argparse.Namespace, **more: object) -> Settings:

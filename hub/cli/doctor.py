@@ -16,6 +16,7 @@ from hub.cli.data_door import settings_of
 from hub.cli.exit_codes import CliError, Exit
 from hub.cli.language import say
 from hub.settings import Settings
+from protocol.version import PRODUCT_VERSION
 
 Verdict = Literal["ok", "warn", "fail"]
 COLOURS = {"ok": "32", "warn": "33", "fail": "31"}
@@ -42,7 +43,7 @@ def examine(wanted: argparse.Namespace) -> int:
     if wanted.json:
         output.result_json(report)
     if wanted.report:
-        facts = {"myrvm": version.PRODUCT_VERSION, "git": version.git_id(), "platform": sys.platform}
+        facts = {"myrvm": PRODUCT_VERSION, "git": version.git_id(), "platform": sys.platform}
         Path(wanted.report).write_text(json.dumps(facts | report, indent=2) + "\n", encoding="utf-8")
     return int(Exit.FAILED if failed else Exit.OK)
 

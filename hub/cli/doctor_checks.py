@@ -75,7 +75,7 @@ def _reachable(path: Path) -> bool:
 async def database(settings: Settings) -> Found:
     async with open_data(settings, create=False) as door:
         fleet, people = await machines.all_machines(door.store), await users.all_users(door.store)
-        counts = {"machines": len(fleet), "people": len(people)}
+        counts = {"machines": len(fleet), "users": len(people)}
         return Found("ok", say("doctor.database.detail", dialect=door.store.dialect, **counts))
 
 
