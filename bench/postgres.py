@@ -6,6 +6,7 @@ root they are copied to a folder `nobody` may read and run as `nobody`.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.util
 import os
@@ -19,6 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import asyncpg
+
 READY_S = 20.0
 OPTIONS = "-c fsync=on -c synchronous_commit=on -c max_connections=100"
 
@@ -29,6 +32,17 @@ class Postgres(NamedTuple):
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://bench@127.0.0.1:{self.port}/{database}"
+
+    def new_database(self, name: str) -> str:
+        """Make an empty database; its URL."""
+
+        async def create() -> None:
+            connection = await asyncpg.connect(self.url())
+            await connection.execute(f'CREATE DATABASE "{name}"')
+            await connection.close()
+
+        asyncio.run(create())
+        return self.url(name)
 
 
 class NoPostgresError(Exception):

@@ -1,0 +1,75 @@
+"""The hub's share of a core with machines at 1 Hz and browsers on the fleet page, beside the fewest lines that do it.
+
+python -m bench.fanout [--machines 1000] [--browsers 50]
+"""
+
+from __future__ import annotations
+
+import sys
+
+from bench import report, scene
+from bench.hub import Hub
+from bench.load_spec import Found, Spec
+from bench.processes import Server, run_load
+
+WATCH_FLEET = '{"type":"watch","machine":null,"rate":5}'
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = scene.parser("fanout", __doc__, machines=1000, seconds=5.0)
+    parser.add_argument("--browsers", type=int, default=50)
+    parser.add_argument("--only", default="bare,hub")
+    options = parser.parse_args(argv)
+    found: dict[str, list[Found]] = {}
+    with scene.Scene(options.database) as stage:
+        specs: dict[str, Spec] = {}
+        if "bare" in options.only:
+            server = stage.bare("fanout")
+            specs["bare"] = bare_spec(server, options.machines, options.seconds)
+        if "hub" in options.only:
+            specs["hub"] = hub_spec(stage.hub(options.machines), options.machines, options.seconds)
+        for _ in range(options.repeat):
+            for name, spec in specs.items():
+                for browsers in (0, options.browsers):
+                    one = run_load(replaced(spec, browsers))
+                    found.setdefault(f"{name}, {browsers} browsers", []).append(one)
+                    if one.failure:
+                        report.say(f"  {name}: {one.failure}")
+    report.heading(f"fan-out: {options.machines:,} machines at 1 Hz, {options.database}")
+    for name, runs in found.items():
+        report.row(f"{name}: share of a core", [run.cpu_share for run in runs], "", 3)
+        if not name.endswith(" 0 browsers"):
+            report.row(f"{name}: frames a second", [run.rate for run in runs], "/s", 0)
+            report.row(f"{name}: bytes a frame", [run.bytes_each for run in runs], "", 0)
+    many = f"{options.browsers} browsers"
+    if f"hub, {many}" in found:
+        report.row("hub: extra for the browsers", _extra(found, "hub", many), "core", 3)
+        report.say("  goal: share <= 0.30 with browsers; extra <= 0.03")
+    return 0
+
+
+def _extra(found: dict[str, list[Found]], name: str, many: str) -> list[float]:
+    pairs = zip(found[f"{name}, {many}"], found[f"{name}, 0 browsers"], strict=True)
+    return [with_them.cpu_share - without.cpu_share for with_them, without in pairs]
+
+
+def replaced(spec: Spec, browsers: int) -> Spec:
+    return Spec(
+        form="live", target=spec.target, watch=spec.watch, rate=1.0, seconds=spec.seconds, browsers=browsers,
+        browser_headers=spec.browser_headers, browser_hello=spec.browser_hello,
+    )  # fmt: skip
+
+
+def bare_spec(server: Server, machines: int, seconds: float) -> Spec:
+    return Spec(form="live", target=scene.strangers(server, machines), watch=server.pids, seconds=seconds)
+
+
+def hub_spec(running: Hub, machines: int, seconds: float) -> Spec:
+    return Spec(
+        form="live", target=running.target(machines), watch=running.server.pids, seconds=seconds,
+        browser_headers={"Authorization": f"Bearer {running.seed.token}"}, browser_hello=WATCH_FLEET,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
