@@ -91,7 +91,8 @@ def check_hello(machine: Machine, hello: messages.Hello) -> None:
             close=CloseCode.NO_COMMON_VERSION,
         )
     # 4403, not 4400: the frame is well-formed, but this key may not speak for that machine, now or on a retry.
-    if hello.device_id != machine.device_id:
+    # A machine that is configured with its number instead (requirements.md: `rvm_id` 1) introduces itself by that.
+    if hello.device_id not in (machine.device_id, str(machine.id)):
         raise RemoteProtocolError(
             "wrong_machine", "the key belongs to another device_id", field="device_id", close=CloseCode.REVOKED
         )
