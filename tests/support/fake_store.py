@@ -7,18 +7,17 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from db.connection import Dialect
+from db.connection import Store
 from db.errors import Rejected, Unavailable
 from db.rows import SampleRow
 from db.statements import Step, Write, WriteResult
 
 
-class FakeStore:
+class FakeStore(Store):
     """`transactions` and `batches` are what was committed; `open` is cleared to hold every call."""
 
-    dialect: Dialect = "sqlite"
-
-    def __init__(self) -> None:
+    def __init__(self) -> None:  # nothing is opened, so the real one's parts are not made
+        self.dialect = "sqlite"
         self.transactions: list[list[Write]] = []
         self.batches: list[list[SampleRow]] = []
         self.open = asyncio.Event()

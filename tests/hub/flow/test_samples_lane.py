@@ -27,7 +27,7 @@ class Ticket:
 
 
 def rows(*seqs: int, rvm_id: int = 7) -> list[SampleRow]:
-    return [SampleRow(rvm_id, NOW, 31, seq, *([None] * 10), False, NOW) for seq in seqs]  # type: ignore[arg-type]
+    return [SampleRow(rvm_id, NOW, 31, seq, *([None] * 10), False, NOW) for seq in seqs]  # type: ignore[call-arg, arg-type]
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ async def test_under_load_the_writer_waits_for_company_in_proportion_to_a_commit
         await sleep(0)
 
     lane = SamplesLane(store)
-    monkeypatch.setattr(samples_lane.asyncio, "sleep", note)
+    monkeypatch.setattr("hub.flow.samples_lane.asyncio.sleep", note)
     lane._last_rows, lane._last_commit_s = 1, 0.5
     await lane._linger()
     assert waits == [], "a single sample is not kept waiting"
