@@ -1,17 +1,24 @@
-"""A hub with two machines and everybody who may come."""
+"""A hub with two machines and everybody who may come: `hub` on SQLite, `any_hub` once on each database."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
+import pytest_asyncio
 
 from tests.support.api_hub import ApiHub, api_hub
 
 
-@pytest.fixture
-async def hub(tmp_path: Path) -> AsyncIterator[ApiHub]:
-    async with api_hub(tmp_path) as made:
+@pytest_asyncio.fixture
+async def hub(tmp_path: Path, sqlite_url: str) -> AsyncIterator[ApiHub]:
+    async with api_hub(tmp_path, database_url=sqlite_url) as made:
+        await made.add_everybody()
+        yield made
+
+
+@pytest_asyncio.fixture
+async def any_hub(tmp_path: Path, database_url: str) -> AsyncIterator[ApiHub]:
+    async with api_hub(tmp_path, database_url=database_url) as made:
         await made.add_everybody()
         yield made

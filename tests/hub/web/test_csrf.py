@@ -1,0 +1,31 @@
+"""A change by cookie: both proofs, or none."""
+
+from __future__ import annotations
+
+from starlette.requests import HTTPConnection
+
+from hub.settings import Settings
+from hub.web import csrf
+
+
+def page(origin: str | None, token: str | None) -> HTTPConnection:
+    headers = [(b"host", b"hub.test")]
+    headers += [(b"origin", origin.encode())] if origin is not None else []
+    headers += [(b"x-csrf-token", token.encode())] if token is not None else []
+    return HTTPConnection({"type": "http", "scheme": "http", "client": ("1.1.1.1", 1), "headers": headers})
+
+
+def test_a_token_belongs_to_one_session() -> None:
+    assert csrf.token_for("rvms_A") != csrf.token_for("rvms_B")
+    assert "rvms_A" not in csrf.token_for("rvms_A")
+
+
+def test_origin_and_token_are_both_needed() -> None:
+    right, ours = csrf.token_for("s"), "http://hub.test"
+    assert csrf.holds(page(ours, right), "s", Settings())
+    assert csrf.holds(page(ours, None), "s", Settings(), field=right)
+    assert not csrf.holds(page(ours, None), "s", Settings())
+    assert not csrf.holds(page(ours, csrf.token_for("other")), "s", Settings())
+    assert not csrf.holds(page(ours, "é"), "s", Settings())
+    for foreign in ("http://evil.test", "null", None):
+        assert not csrf.holds(page(foreign, right), "s", Settings())
