@@ -216,3 +216,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         elif message["type"] == "websocket.close":
             # The peer's answer to our close may stand behind what was not read yet.
             self._parse_unparsed()
+        elif self.initial_response is not None and self.close_sent:
+            # Refused with an answer of its own: that is how this handshake ends, not an application that forgot it.
+            self.handshake_complete = True

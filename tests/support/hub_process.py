@@ -30,6 +30,7 @@ from hub.server import HubServer
 from hub.settings import Settings
 from hub.uvicorn_options import configuration
 from hub.web.context import HubContext
+from hub.web.websocket_protocol import WebSocketProtocol
 from tests.support.hub_people import MachineKey, People, Person
 
 ROOT = Path(__file__).parents[2]
@@ -83,6 +84,12 @@ class HubHere(Hub):
         assert self.app is not None
         found: HubContext = self.app.state.hub
         return found
+
+    @property
+    def sockets(self) -> list[WebSocketProtocol]:
+        """Every WebSocket that is open, as the server has it."""
+        assert self.server is not None
+        return [c for c in self.server.server_state.connections if isinstance(c, WebSocketProtocol)]
 
     @property
     def longest_block_s(self) -> float:

@@ -34,9 +34,11 @@ def frame(opcode: int, data: bytes = b"", *, fin: bool = True) -> bytes:
     return head + b"\0\0\0\0" + data  # a mask of zeros leaves the data as it is
 
 
-def upgrade(path: str = "/", *, method: str = "GET", headers: list[tuple[str, str]] | None = None) -> bytes:
+def upgrade(
+    path: str = "/", *, method: str = "GET", host: str = "localhost", headers: list[tuple[str, str]] | None = None
+) -> bytes:
     lines = [
-        f"{method} {path} HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade",
+        f"{method} {path} HTTP/1.1", f"Host: {host}", "Upgrade: websocket", "Connection: Upgrade",
         f"Sec-WebSocket-Key: {_KEY}", "Sec-WebSocket-Version: 13",
         *(f"{name}: {value}" for name, value in headers or []),
     ]  # fmt: skip
@@ -51,11 +53,9 @@ class RawWebSocket:
         self.writer = writer
 
     @classmethod
-    async def open(
-        cls, port: int, path: str = "/", *, headers: list[tuple[str, str]] | None = None, receive_buffer: int = 0
-    ) -> RawWebSocket:
+    async def open(cls, port: int, path: str = "/", *, headers: list[tuple[str, str]] | None = None) -> RawWebSocket:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
-        writer.write(upgrade(path, headers=headers))
+        writer.write(upgrade(path, host=f"127.0.0.1:{port}", headers=headers))
         status = await reader.readuntil(b"\r\n\r\n")
         assert status.startswith(b"HTTP/1.1 101"), status
         return cls(reader, writer)

@@ -1,4 +1,4 @@
-"""A hub of its own for tests: `python -m tests.support.serve_hub '{"data_dir": ...}'` prints its URL when it accepts."""
+"""A hub for tests: `python -m tests.support.serve_hub '{"data_dir": ...}'` prints its URL when it accepts."""
 
 from __future__ import annotations
 

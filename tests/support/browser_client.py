@@ -1,0 +1,94 @@
+"""A page for tests: the feed's socket with a session cookie, and the picture it was told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import websockets
+from websockets.asyncio.client import ClientConnection
+
+from tests.support.hub_people import Person
+from tests.support.hub_process import Hub
+
+Frame = dict[str, Any]
+
+
+def _refuse(constant: str) -> None:
+    raise AssertionError(f"{constant} is no JSON")
+
+
+class BrowserClient:
+    """`machines` is what the page would show; `frames` counts what came, by type."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.machines: dict[int, Frame] = {}
+        self.frames: dict[str, int] = {}
+        self.epoch = ""
+        self.seq = 0
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, hub: Hub, person: Person | None = None, **options: Any) -> AsyncIterator[BrowserClient]:
+        """Connected, greeted and with its first picture."""
+        async with websockets.connect(
+            hub.websocket_url + "/ws/dashboard", additional_headers=cookie(hub, person or hub.admin),
+            origin=origin(hub), compression=None, proxy=None, max_size=None, **options,
+        ) as socket:  # fmt: skip
+            page = cls(socket)
+            assert (await page.next())["type"] == "hello"
+            assert (await page.next())["type"] == "snapshot"
+            yield page
+
+    async def say(self, kind: str, **members: Any) -> None:
+        await self.socket.send(json.dumps({"type": kind, **members}))
+
+    async def next(self, within: float = 10.0) -> Frame:
+        """The next frame, applied to the picture."""
+        frame: Frame = json.loads(await asyncio.wait_for(self.socket.recv(), within), parse_constant=_refuse)
+        self.frames[frame["type"]] = self.frames.get(frame["type"], 0) + 1
+        if frame["type"] == "snapshot":
+            self.machines = {m["id"]: m for m in frame["machines"]}
+            self.epoch, self.seq = frame["epoch"], frame["seq"]
+        elif frame["type"] == "delta":
+            assert frame["seq"] == self.seq + 1, "a gap"
+            self.seq = frame["seq"]
+            for difference in frame["m"]:
+                self.machines.setdefault(difference["id"], {}).update(difference)
+            for rvm_id in frame.get("removed", ()):
+                self.machines.pop(rvm_id, None)
+        return frame
+
+    async def until(self, true: Callable[[Frame], object], within: float = 10.0) -> Frame:
+        """Read on until `true(frame)`."""
+
+        async def read_on() -> Frame:
+            while not true(frame := await self.next(within)):
+                pass
+            return frame
+
+        return await asyncio.wait_for(read_on(), within)
+
+    async def closed(self, within: float = 10.0) -> int:
+        """Read until the hub closes; the close code."""
+
+        async def read_on() -> None:
+            while True:
+                await self.socket.recv()
+
+        with contextlib.suppress(websockets.ConnectionClosed):
+            await asyncio.wait_for(read_on(), within)
+        return self.socket.close_code or 1006
+
+
+def origin(hub: Hub) -> websockets.Origin:
+    return websockets.Origin(hub.url)
+
+
+def cookie(hub: Hub, person: Person) -> dict[str, str]:
+    name = "__Host-rvm_session" if hub.settings.cookie_secure else "rvm_session"
+    return {"Cookie": f"{name}={person.session}"}
