@@ -37,7 +37,14 @@ DEFAULT_CONFIG: Final = "machine.json"
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
     """Do what the command line says."""
-    environ = os.environ if environ is None else environ
+    try:
+        return _main(argv, os.environ if environ is None else environ)
+    except BrokenPipeError:  # the reader of our result has gone, e.g. `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _main(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
     texts = Texts(language_of(environ))
     arguments = _parser(texts).parse_args(argv)
     if arguments.action == "doctor":

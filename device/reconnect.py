@@ -14,6 +14,8 @@ from device.log import Log
 from protocol.errors import CloseCode
 
 _KEY_REFUSED: Final = REFUSED - {429}
+WRONG_MACHINE: Final = "wrong_machine"
+"""The hub's code for a key that belongs to another machine than the one that introduced itself."""
 
 
 class Reconnector:
@@ -56,6 +58,8 @@ class Reconnector:
             return self._log.why("why_unreachable", detail=end.detail)
         if end.kind is Kind.UPGRADE_FAILED:
             return self._log.why("why_upgrade_failed", detail=end.detail)
+        if end.code == CloseCode.REVOKED and WRONG_MACHINE in end.detail:
+            return self._log.why("why_wrong_machine")
         if end.code in _KEY_REFUSED:
             return self._log.why("why_key_refused", detail=end.detail)
         if end.code in REPLACED:

@@ -137,6 +137,10 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "the hub refuses the machine's key ({detail}); put the right one into api_token",
         "hub menolak kunci mesin ({detail}); isi api_token dengan yang benar",
     ),
+    "why_wrong_machine": (
+        "the key belongs to another machine; set rvm_id to that machine's number or device_id",
+        "kunci ini milik mesin lain; atur rvm_id ke nomor atau device_id mesin tersebut",
+    ),
     "why_refused": ("the hub refused ({detail})", "hub menolak ({detail})"),
     "why_replaced": (
         "another connection of this machine took over; does a second agent use the same key?",
