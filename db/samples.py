@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
+import sqlalchemy as sa
+
+from db.columns import to_microseconds
 from db.connection import Store
 from db.rows import METRICS, SampleRow
+from db.schema import reverse_vending_machines as machines
+from db.schema import system_metrics
 from db.statements import Write
 
 Spread = tuple[float, float, float]
 """Minimum, average and maximum."""
+
+_SAMPLE = [system_metrics.c[name] for name in SampleRow._fields]
+_KEY = (system_metrics.c.rvm_id, system_metrics.c.timestamp, system_metrics.c.boot, system_metrics.c.seq)
+_MICROSECOND = timedelta(microseconds=1)
+# By machine, because that is how the rows lie: without it a delete would look at every sample there is.
+_OLD = (
+    sa.select(*_KEY)
+    .where(system_metrics.c.rvm_id == sa.bindparam("key_id"), system_metrics.c.timestamp < sa.bindparam("key_before"))
+    .limit(sa.bindparam("key_limit"))
+)
+_SPREAD: dict[str, Callable[[sa.ColumnElement[Any]], sa.ColumnElement[Any]]] = {
+    "min": sa.func.min,
+    "avg": sa.func.avg,
+    "max": sa.func.max,
+}
+_DELETE_OLD = sa.delete(system_metrics).where(sa.tuple_(*_KEY).in_(_OLD))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +54,74 @@ async def history(
     metrics: tuple[str, ...] = METRICS,
 ) -> list[Bucket]:
     """At most `points` buckets of equal width over start <= timestamp < end, oldest first; empty ones are left out."""
-    raise NotImplementedError
+    span = (end - start) // _MICROSECOND
+    if span <= 0 or points <= 0:
+        return []
+    width = -(-span // points) * _MICROSECOND
+    rows = await store.fetch_all(_buckets(store.dialect, rvm_id, start, end, width, metrics))
+    return [
+        Bucket(
+            start + row["bucket"] * width if isinstance(row["bucket"], int) else row["bucket"],
+            row["count"],
+            {
+                name: (row[f"{name}_min"], row[f"{name}_avg"], row[f"{name}_max"])
+                for name in metrics
+                if row[f"{name}_avg"] is not None
+            },
+        )
+        for row in rows
+    ]
+
+
+def _buckets(
+    dialect: str, rvm_id: int, start: datetime, end: datetime, width: timedelta, metrics: tuple[str, ...]
+) -> sa.Select[Any]:
+    """The aggregation, done where the rows are. `bucket` is a number on SQLite and an instant on PostgreSQL."""
+    at = system_metrics.c.timestamp
+    if dialect == "sqlite":
+        passed = sa.type_coerce(at, sa.BigInteger) - to_microseconds(start)
+        bucket: sa.ColumnElement[Any] = passed // (width // _MICROSECOND)
+    else:
+        bucket = sa.func.date_bin(sa.cast(width, sa.Interval), at, start, type_=at.type)
+    spreads = [
+        function(system_metrics.c[name]).label(f"{name}_{word}")
+        for name in metrics
+        for word, function in _SPREAD.items()
+    ]
+    return (
+        sa.select(bucket.label("bucket"), sa.func.count().label("count"), *spreads)
+        .where(system_metrics.c.rvm_id == rvm_id, at >= start, at < end)
+        .group_by("bucket")
+        .order_by("bucket")
+    )
 
 
 async def latest(store: Store) -> dict[int, SampleRow]:
     """The newest sample of every machine that has one: read once, when the hub starts."""
-    raise NotImplementedError
+    newest = (
+        sa.select(sa.func.max(system_metrics.c.timestamp))
+        .where(system_metrics.c.rvm_id == machines.c.id)
+        .correlate(machines)
+        .scalar_subquery()
+    )
+    query = (
+        sa.select(*_SAMPLE)
+        .select_from(machines)
+        .join(system_metrics, sa.and_(system_metrics.c.rvm_id == machines.c.id, system_metrics.c.timestamp == newest))
+        .order_by(system_metrics.c.boot, system_metrics.c.seq)
+    )
+    # Of two samples of one instant the later boot and number stays.
+    return {row["rvm_id"]: SampleRow(**row) for row in await store.fetch_all(query)}
 
 
-async def recent(store: Store, since: datetime, per_machine: int = 300) -> dict[int, list[SampleRow]]:
-    """Samples of every machine from `since` on, oldest first: for the sparklines of a hub that has just started."""
-    raise NotImplementedError
+async def between(store: Store, rvm_id: int, start: datetime, end: datetime, limit: int) -> list[SampleRow]:
+    """The samples themselves, start <= timestamp < end, oldest first."""
+    at = system_metrics.c.timestamp
+    query = sa.select(*_SAMPLE).where(system_metrics.c.rvm_id == rvm_id, at >= start, at < end)
+    rows = await store.fetch_all(query.order_by(*_KEY[1:]).limit(limit))
+    return [SampleRow(**row) for row in rows]
 
 
-def delete_samples_before(before: datetime, limit: int = 20_000) -> Write:
-    """Delete some of what is older; repeat until `rowcount` is below `limit` (one big delete would hold up writes)."""
-    raise NotImplementedError
+def delete_samples_before(rvm_id: int, before: datetime, limit: int = 20_000) -> Write:
+    """Delete some of a machine's older ones; repeat until `rowcount` is below `limit` (a big one would hold up all)."""
+    return Write(_DELETE_OLD, {"key_id": rvm_id, "key_before": before, "key_limit": limit})

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 T = TypeVar("T")
 _STARTS_WITHIN_S = 30.0

@@ -1,0 +1,44 @@
+"""Rows for database tests: plausible, and short to write."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from db import machines
+from db.connection import Store
+from db.rows import SampleRow
+from db.statements import Write
+
+NOW = datetime(2026, 11, 23, 10, 20, 30, 123457, tzinfo=timezone.utc)
+
+
+def after(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def machine(name: str, /, **changes: Any) -> Write:
+    values: dict[str, Any] = {
+        "device_id": f"device-{name}",
+        "name": name,
+        "location_description": None,
+        "api_key_hash": f"hash-{name}",
+        "api_key_prefix": f"prefix-{name}",
+        "simulated": False,
+        "at": NOW,
+        "by": "system",
+    }
+    return machines.insert_machine(**{**values, **changes})
+
+
+async def add_machine(store: Store, name: str = "north") -> int:
+    """Its id."""
+    (result,) = await store.write(machine(name))
+    return int(result.rows[0]["id"])
+
+
+def sample(rvm_id: int, seq: int, boot: int = 1, at: datetime | None = None, **readings: Any) -> SampleRow:
+    """A sample taken `seq` seconds after NOW unless `at` says when; what `readings` does not name is absent."""
+    empty = dict.fromkeys(SampleRow._fields[4:14])
+    taken = after(seq) if at is None else at
+    return SampleRow(rvm_id, taken, boot, seq, **{**empty, **readings}, clamped=False, created_at=NOW)
