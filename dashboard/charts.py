@@ -74,7 +74,7 @@ def _figure(metrics: tuple[str, ...], token: Mapping[str, str], language: str, l
         top = figure.layout.yaxis.range[1]
         _threshold(figure, limit, "dot", t("chart.warn", value=f"{limit:g}"), token)
         # At the very edge of the scale a line says nothing that the scale does not.
-        if limit + CRITICAL_ABOVE < top:
+        if limit + CRITICAL_ABOVE < min(top, 100):
             critical = limit + CRITICAL_ABOVE
             _threshold(figure, critical, "dash", t("chart.crit", value=f"{critical:g}"), token)
     drawn: dict[str, Any] = figure.to_plotly_json()

@@ -76,8 +76,8 @@ def span(seconds: float, language: str) -> str:
 
 def offset(seconds: float, language: str) -> str:
     """A clock's difference with its sign: `+0.2 s`, `−3 min`."""
-    sign = "\u2212" if seconds < 0 else "+"
     size = abs(seconds)
+    sign = "\u2212" if seconds < 0 and size >= 0.05 else "+"
     if size < 60:
         return f"{sign}{number(size, language, 1)}{THIN}{UNITS[language][3]}"
     return sign + span(size, language)

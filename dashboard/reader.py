@@ -35,6 +35,11 @@ class Reader:
     def reading(self, metric: str, value: float) -> str:
         return formats.reading(metric, value, self.language)
 
+    def limit(self, metric: str, value: float) -> str:
+        """A threshold: the reading's unit without decimals it does not have."""
+        unit = "°C" if metric == "temperature" else "%"
+        return f"{self.number(value, 0 if value == int(value) else 1)}{formats.THIN}{unit}"
+
     def age(self, ms: int | None) -> str:
         """How long ago, in the largest unit."""
         return formats.age((self.now - (ms if ms is not None else self.now)) / 1000, self.language)

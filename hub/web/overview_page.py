@@ -65,7 +65,8 @@ async def show_charts(visit: Visit) -> Response:
     limits = tuple(sorted(warning_limits(visit).items()))
     # Importing plotly takes most of a second the first time.
     figures = await anyio.to_thread.run_sync(charts.specification, theme, visit.reader.language, limits)
-    return JSONResponse(figures | {"history": await _history(visit, found)})
+    away = await _away(visit, found, visit.now - timedelta(seconds=charts.WINDOW_S), visit.now)
+    return JSONResponse(figures | {"history": await _history(visit, found), "away": away})
 
 
 async def ask_status(visit: Visit) -> Response:
@@ -139,11 +140,20 @@ async def _band(visit: Visit, found: Machine) -> list[machine.Span]:
     declared = [(views.epoch_ms(row.since), row.special_status or row.status) for row in history]
     if not declared:
         declared = [(views.epoch_ms(found.status_since), found.effective_status)]
-    moves = await events.list_events(
-        store, limit=MAX_CONNECTION_EVENTS, rvm_ids=[found.id], codes=["connection.changed"], start=start, end=end
-    )
-    away = away_spans(found, moves, visit.reader.now)
+    away = await _away(visit, found, start, end)
     return machine.band(declared, away, visit.reader.now, views.epoch_ms(found.created_at))
+
+
+async def _away(visit: Visit, found: Machine, start: datetime, end: datetime) -> list[tuple[int, int]]:
+    moves = await events.list_events(
+        visit.context.store,
+        limit=MAX_CONNECTION_EVENTS,
+        rvm_ids=[found.id],
+        codes=["connection.changed"],
+        start=start,
+        end=end,
+    )
+    return away_spans(found, moves, visit.reader.now)
 
 
 def away_spans(found: Machine, moves: list[events.EventRow], now: int) -> list[tuple[int, int]]:

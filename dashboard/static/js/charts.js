@@ -2,7 +2,7 @@
 // seen, with one animation frame for all, and purged on leaving.
 
 import { all, find, make, mark, setAttribute, setText, show } from "./dom.js";
-import { age, clock, reading, span } from "./format.js";
+import { age, clock, reading, span, zoneAhead, zoneLabel } from "./format.js";
 import { LiveRange } from "./live_range.js";
 import { Series, WINDOW_MS } from "./series.js";
 import { language, t } from "./texts.js";
@@ -59,12 +59,17 @@ export class Charts {
       return;
     }
     this.series.load(this.spec.history);
+    this.series.away = this.spec.away;
     this.soon();
   }
 
   /** @param {any} m the machine as the hub tells it */
   patch(m) {
+    if (m.connection === "offline" && this.machine?.connection !== "offline") this.series.away.push([m.connection_since, Infinity]);
+    const gone = this.series.away.at(-1);
+    if (m.connection !== "offline" && gone?.[1] === Infinity) gone[1] = m.connection_since;
     this.machine = m;
+    this.series.watchedSince = Math.min(this.series.watchedSince, this.hubClock.now());
     this.series.add(m.readings);
     this.soon();
   }
@@ -92,12 +97,15 @@ export class Charts {
   drawOne(figure, now) {
     if (figure.table) return this.fillTable(figure);
     const spec = this.spec.figures[figure.name];
-    const { x, y } = this.series.columns();
+    const ahead = zoneAhead(this.zone, now);
+    const there = (ms) => new Date(ms + ahead);
+    const { x, y } = this.series.columns(there);
     const data = spec.data.map((trace) => ({ ...trace, x, y: y[this.series.metrics.indexOf(trace.meta)], text: undefined }));
-    const range = this.live.range(now).map((ms) => new Date(ms));
-    const zoned = { ...spec.layout, xaxis: { ...spec.layout.xaxis, range, autorange: false } };
-    const away = this.gapMarks(now, spec);
-    const layout = { ...zoned, shapes: [...spec.layout.shapes, ...away.shapes], annotations: [...spec.layout.annotations, ...away.annotations] };
+    const range = this.live.range(now).map(there);
+    const hoverformat = `${spec.layout.xaxis.hoverformat} ${zoneLabel(this.zone, now)}`;
+    const zoned = { ...spec.layout, xaxis: { ...spec.layout.xaxis, range, hoverformat, autorange: false } };
+    const away = this.gapMarks(now, this.spec, there);
+    const layout = { ...zoned, shapes: [...away.shapes, ...spec.layout.shapes], annotations: [...spec.layout.annotations, ...away.annotations] };
     // A moving range throws the person's zoom away; while paused the same range is sent each time.
     layout.uirevision = this.live.paused ? "paused" : `live ${Math.round(now)}`;
     window.Plotly.react(figure.plot, data, layout, this.spec.config);
@@ -110,7 +118,7 @@ export class Charts {
     figure.waited();
     mark(figure.plot, "wait", false);
     figure.plot.on("plotly_relayout", (event) => {
-      if (this.live.relayout(event, this.hubClock.now())) this.soonAll();
+      if (this.live.relayout(event, this.hubClock.now(), zoneAhead(this.zone, this.hubClock.now()))) this.soonAll();
     });
     figure.plot.on("plotly_doubleclick", () => this.backToLive());
     figure.plot.on("plotly_hover", (event) => this.hoverOthers(figure, event));
@@ -127,15 +135,14 @@ export class Charts {
     for (const other of this.others(figure)) window.Plotly.Fx.hover(other.plot, { xval: event.xvals?.[0] ?? event.points[0].x });
   }
 
-  gapMarks(now, spec) {
+  gapMarks(now, spec, there) {
     const shapes = [];
     const annotations = [];
     for (const [from, to] of this.series.gaps(now)) {
       const growing = to === now;
-      if (to < now - 3 * WINDOW_MS || (to - from < 15000 && !growing)) continue;
-      const offline = growing && this.machine?.connection === "offline";
-      shapes.push({ ...spec.gap.shape, x0: new Date(from), x1: new Date(to) });
-      annotations.push({ ...spec.gap.annotation, x: new Date((Math.max(from, this.live.range(now)[0]) + to) / 2), text: t(offline ? "chart.gap.offline" : "chart.gap", { age: span((to - from) / 1000, language) }) });
+      const offline = (growing && this.machine?.connection === "offline") || this.series.offline(from, to);
+      shapes.push({ ...spec.gap.shape, x0: there(from), x1: there(to) });
+      annotations.push({ ...spec.gap.annotation, x: there((Math.max(from, this.live.range(now)[0]) + Math.min(to, this.live.range(now)[1])) / 2), text: t(offline ? "chart.gap.offline" : "chart.gap", { age: span((to - from) / 1000, language) }) });
     }
     return { shapes, annotations: annotations.slice(-3) };
   }

@@ -53,8 +53,8 @@ export function span(seconds, lang) {
 
 /** A clock's difference with its sign. */
 export function offset(seconds, lang) {
-  const sign = seconds < 0 ? "\u2212" : "+";
   const size = Math.abs(seconds);
+  const sign = seconds < 0 && size >= 0.05 ? "\u2212" : "+";
   return sign + (size < 60 ? `${number(size, lang, 1)}${THIN}${UNITS[lang][3]}` : span(size, lang));
 }
 
@@ -76,12 +76,17 @@ export function clock(ms, zone, lang, seconds = false) {
   return [at.hour, at.minute, ...(seconds ? [at.second] : [])].join(mark);
 }
 
+/** How far the zone is ahead of UTC at that instant, in ms. */
+export function zoneAhead(zone, ms) {
+  const at = local(ms, zone);
+  const there = Date.UTC(+at.year, +at.month - 1, +at.day, +at.hour, +at.minute, +at.second);
+  return Math.round((there - Math.floor(ms / 1000) * 1000) / 60000) * 60000;
+}
+
 /** WIB, WITA or WIT; elsewhere `UTC+8`. */
 export function zoneLabel(zone, ms) {
   if (ZONES[zone]) return ZONES[zone];
-  const at = local(ms, zone);
-  const there = Date.UTC(+at.year, +at.month - 1, +at.day, +at.hour, +at.minute, +at.second);
-  const minutes = Math.round((there - Math.floor(ms / 1000) * 1000) / 60000);
+  const minutes = zoneAhead(zone, ms) / 60000;
   const size = Math.abs(minutes);
   return `UTC${minutes < 0 ? "\u2212" : "+"}${Math.floor(size / 60)}${size % 60 ? `:${String(size % 60).padStart(2, "0")}` : ""}`;
 }

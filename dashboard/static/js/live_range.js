@@ -1,5 +1,8 @@
 // Live or Paused: in Live the window slides with the hub's time; a person's zoom pauses it and is never taken away.
 
+// Plotly writes an axis's dates without a zone; read as they stand they would be taken for this computer's.
+const utc = (value) => (typeof value === "string" ? Date.parse(`${value.replace(" ", "T")}Z`) : Number(value));
+
 export class LiveRange {
   /** @param {number} width of the window, ms */
   constructor(width) {
@@ -7,13 +10,16 @@ export class LiveRange {
     this.paused = null;
   }
 
-  /** What the person did to a chart, as Plotly tells it. True when it concerned the time axis. @param {any} event */
-  relayout(event, now) {
+  /**
+   * What the person did to a chart, as Plotly tells it. True when it concerned the time axis.
+   * @param {any} event @param {number} now @param {number} [ahead] ms the axis is ahead of UTC
+   */
+  relayout(event, now, ahead = 0) {
     if (event["xaxis.autorange"] || event["xaxis.showspikes"] !== undefined) return false;
     const from = event["xaxis.range[0]"] ?? event["xaxis.range"]?.[0];
     const to = event["xaxis.range[1]"] ?? event["xaxis.range"]?.[1];
     if (from === undefined || to === undefined) return false;
-    this.paused = { range: [Number(new Date(from)), Number(new Date(to))], since: this.paused?.since ?? now };
+    this.paused = { range: [utc(from) - ahead, utc(to) - ahead], since: this.paused?.since ?? now };
     return true;
   }
 

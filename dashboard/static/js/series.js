@@ -2,7 +2,7 @@
 
 export const WINDOW_MS = 600000;
 const MOST = 720;
-const NEAR_MS = 5000;
+const WATCHED_GAP_MS = 15000;
 const KEPT_MS = 300000;
 
 export class Series {
@@ -10,6 +10,8 @@ export class Series {
   constructor(metrics) {
     this.metrics = metrics;
     this.points = [];
+    this.away = [];
+    this.watchedSince = Infinity;
   }
 
   /** Put history in front of what came meanwhile. @param {[number, ...(number | null)[]][]} rows time first */
@@ -33,29 +35,33 @@ export class Series {
   }
 
   /**
-   * Whether nothing came between two neighbours when something should have: measured by how close the points beside them
-   * stand, because a machine is heard once a second while somebody watches and every few minutes otherwise.
+   * Whether nothing came between two neighbours when something should have: the machine was offline, a kept sample is
+   * missing, or this page was watching and heard nothing for a while.
    */
-  broken(i, times) {
-    const beside = [times[i - 1] - times[i - 2], times[i + 1] - times[i]].filter((distance) => distance > 0);
-    const usual = beside.length ? Math.max(...beside) : KEPT_MS;
-    return times[i] - times[i - 1] > Math.min(1.5 * KEPT_MS, Math.max(NEAR_MS, 2.5 * usual));
+  broken(from, to) {
+    const watched = from >= this.watchedSince && to - from > WATCHED_GAP_MS;
+    return to - from > 1.5 * KEPT_MS || watched || this.offline(from, to);
+  }
+
+  /** Whether the machine was away for some of that time. */
+  offline(from, to) {
+    return this.away.some(([gone, back]) => gone < to && back > from && to - from > WATCHED_GAP_MS);
   }
 
   /**
-   * Columns for Plotly, with a null in every gap so that no line crosses it.
+   * Columns for Plotly, with a null in every gap so that no line crosses it; `there` turns ms into the axis's time.
    * @returns {{x: Date[], y: (number | null)[][]}}
    */
-  columns() {
+  columns(there = (ms) => new Date(ms)) {
     const x = [];
     const y = this.metrics.map(() => []);
     const times = this.points.map((row) => row[0]);
     const put = (at, values) => {
-      x.push(new Date(at));
+      x.push(there(at));
       y.forEach((column, i) => column.push(values[i] ?? null));
     };
     this.points.forEach((row, i) => {
-      if (i && this.broken(i, times)) put(times[i - 1] + 1, []);
+      if (i && this.broken(times[i - 1], times[i])) put(times[i - 1] + 1, []);
       put(row[0], row.slice(1));
     });
     return { x, y };
@@ -64,7 +70,7 @@ export class Series {
   /** Stretches without any point, and the one that grows to now. @returns {[number, number][]} */
   gaps(now) {
     const times = [...this.points.map((row) => row[0]), now];
-    return times.flatMap((at, i) => (i && this.broken(i, times) ? [[times[i - 1], at]] : []));
+    return times.flatMap((at, i) => (i && this.broken(times[i - 1], at) ? [[times[i - 1], at]] : []));
   }
 
   /** Of one metric within the window. @returns {{now: number, mean: number, high: number, at: number} | null} */

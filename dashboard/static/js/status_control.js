@@ -2,7 +2,7 @@
 
 import { askStatus } from "./commands.js";
 import { all, find, make, mark, setAttribute, setText, show } from "./dom.js";
-import { day } from "./format.js";
+import { day, zoneAhead } from "./format.js";
 import { language, t } from "./texts.js";
 
 const NEEDS_REASON = ["error", "inactive", "maintenance"];
@@ -14,6 +14,12 @@ export function untilFrom(choice, now, zoneHours = 7) {
   if (choice !== "tomorrow") return new Date(now + Number(choice) * 3600000).toISOString();
   const local = new Date(now + zoneHours * 3600000);
   return new Date(Date.UTC(local.getUTCFullYear(), local.getUTCMonth(), local.getUTCDate() + 1, 7) - zoneHours * 3600000).toISOString();
+}
+
+/** Whether `job` is news after `known`: a newer command, or a later state of the same one. An end is final. */
+export function follows(known, job) {
+  if (known.id !== job.id) return job.issued_at >= known.issued_at;
+  return known.finished_at === null && (job.finished_at !== null || STEPS[job.state] >= STEPS[known.state]);
 }
 
 /** What a command's state means in words. @param {any} job @param {(ms: number) => string} when @param {boolean} away */
@@ -67,20 +73,13 @@ export class StatusControl {
     }
     setAttribute(button, "aria-busy", "true");
     const timed = this.status === "inactive" || this.status === "maintenance";
-    const until = timed ? untilFrom(this.form.elements.until.value, this.feed.clock.now(), this.hours()) : "";
+    const until = timed ? untilFrom(this.form.elements.until.value, this.feed.clock.now(), zoneAhead(this.zone, this.feed.clock.now()) / 3600000) : "";
     const answer = await askStatus(this.id, { status: this.status, reason, until });
     button.removeAttribute("aria-busy");
     if (!answer.ok) return this.fault(answer.message || t("fault.unknown"));
     this.touched = false;
     this.form.elements.reason.value = "";
     return undefined;
-  }
-
-  /** Hours of the site's zone ahead of UTC. */
-  hours() {
-    const parts = new Intl.DateTimeFormat("en", { timeZone: this.zone, timeZoneName: "longOffset" }).formatToParts(this.feed.clock.now());
-    const found = /GMT([+-]\d+):?(\d+)?/.exec(parts.find((part) => part.type === "timeZoneName")?.value ?? "");
-    return found ? Number(found[1]) + (Number(found[2] ?? 0) / 60) * Math.sign(Number(found[1])) : 0;
   }
 
   /** The machine as the hub tells it now. */
@@ -108,7 +107,7 @@ export class StatusControl {
   /** A command of this machine moved. */
   heard(job) {
     if (job.rvm_id !== this.id || job.name !== "set_status") return;
-    if (this.job && this.job.id !== job.id && this.job.issued_at > job.issued_at) return;
+    if (this.job && !follows(this.job, job)) return;
     this.job = job;
     const away = this.machine && !["live", "late"].includes(this.machine.connection);
     const when = (ms) => day(ms, this.feed.clock.now(), this.zone, language);
