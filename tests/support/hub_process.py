@@ -144,14 +144,18 @@ class HubProcess(Hub):
         status = Path(f"/proc/{self.pid}/status").read_text()
         return 1024 * int(status.partition("VmRSS:")[2].split()[0])
 
+    def open_files_limit(self) -> int:
+        limits = Path(f"/proc/{self.pid}/limits").read_text()
+        return int(limits.partition("Max open files")[2].split()[0])
+
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / 100
 
 
 @contextlib.asynccontextmanager
-async def hub_process(folder: Path, *, machines: int = 0, **given: Any) -> AsyncIterator[HubProcess]:
-    """`given` are settings; `machines` enrols so many before the start (their keys: `hub.keys`)."""
+async def hub_process(folder: Path, **given: Any) -> AsyncIterator[HubProcess]:
+    """`given` are settings."""
     settings, admin = await _prepared(folder, given)
     hub = HubProcess(settings, admin)
     try:
