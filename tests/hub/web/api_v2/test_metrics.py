@@ -1,0 +1,153 @@
+"""Samples up, history down."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from tests.support.api_hub import ApiHub
+
+
+def ago(**past: float) -> str:
+    return (datetime.now(timezone.utc) - timedelta(**past)).isoformat()
+
+
+async def test_one_sample_is_durable_and_shown(any_hub: ApiHub) -> None:
+    sample = {
+        "cpu_usage": 42.5, "memory_usage": 61, "disk_usage": 70.1, "gpu_usage": None, "temperature": 54.3,
+        "timestamp": ago(minutes=5),
+    }  # fmt: skip
+    async with any_hub.of("one") as machine:
+        stored = await machine.post("/api/v2/rvms/1/metrics", json=sample)
+        assert stored.status_code == 201
+        assert stored.json()["data"] == {
+            "stored": 1, "duplicates": 0, "clamped": 0, "rejected_count": 0, "rejected": [],
+        }  # fmt: skip
+        shown = (await machine.get("/api/v2/rvms/1")).json()["data"]["readings"]
+        assert (shown["cpu_usage"], shown["gpu_usage"]) == (42.5, None)
+    async with any_hub.of("viewer") as viewer:
+        read = (await viewer.get("/api/v2/rvms/dev-one/metrics", params={"days": 1})).json()["data"]
+    (point,) = read["samples"]
+    assert point["count"] == 1
+    assert (point["cpu_usage"], point["temperature"], point["gpu_usage"]) == (42.5, 54.3, None)
+    assert point["min"]["cpu_usage"] == point["max"]["cpu_usage"] == 42.5
+
+
+async def test_a_list_is_stored_and_sent_again_is_stored_once(any_hub: ApiHub) -> None:
+    samples = [{"timestamp": ago(minutes=n), "cpu_usage": n} for n in range(60, 0, -1)]
+    async with any_hub.of("one") as machine:
+        for _ in range(2):
+            stored = await machine.post("/api/v2/rvms/1/metrics", json=samples)
+            assert stored.status_code == 201
+        read = (await machine.get("/api/v2/rvms/1/metrics", params={"days": 1, "points": 5})).json()["data"]
+    assert sum(point["count"] for point in read["samples"]) == 60
+    assert len(read["samples"]) <= 5
+    assert min(p["min"]["cpu_usage"] for p in read["samples"]) == 1
+    assert max(p["max"]["cpu_usage"] for p in read["samples"]) == 60
+
+
+async def test_numbered_samples_are_known_again(any_hub: ApiHub) -> None:
+    samples = [{"timestamp": ago(minutes=9 - n), "boot_id": "b1", "seq": n} for n in range(5)]
+    async with any_hub.of("one") as machine:
+        first = (await machine.post("/api/v2/rvms/1/metrics", json=samples)).json()["data"]
+        again = (await machine.post("/api/v2/rvms/1/metrics", json=samples)).json()["data"]
+    assert (first["stored"], first["duplicates"]) == (5, 0)
+    assert (again["stored"], again["duplicates"]) == (0, 5)
+
+
+async def test_a_bad_reading_costs_that_reading_and_is_named(hub: ApiHub) -> None:
+    body = (
+        '[{"timestamp":"2026-01-01T00:00:00Z","cpu_usage":NaN,"memory_usage":200,"disk_usage":"9","temperature":1e400},'
+        '{"timestamp":"then","cpu_usage":1},{"timestamp":"2026-01-01T00:01:00Z","cpu_usage":-1,"gpu_usage":5}]'
+    )
+    async with hub.of("one") as machine:
+        stored = await machine.post(
+            "/api/v2/rvms/1/metrics", content=body, headers={"Content-Type": "application/json"}
+        )
+        data = stored.json()["data"]
+        assert (stored.status_code, data["stored"], data["rejected_count"]) == (201, 2, 6)
+        assert {(r["index"], r["field"]) for r in data["rejected"]} == {
+            (0, "cpu_usage"), (0, "memory_usage"), (0, "disk_usage"), (0, "temperature"), (1, "timestamp"),
+            (2, "cpu_usage"),
+        }  # fmt: skip
+        assert "0 to 100" in data["rejected"][0]["why"]
+        read = await machine.get(
+            "/api/v2/rvms/1/metrics", params={"from": "2026-01-01T00:00Z", "to": "2026-01-01T01:00Z"}
+        )
+        assert [p["gpu_usage"] for p in read.json()["data"]["samples"]] == [None, 5.0]
+
+
+@pytest.mark.parametrize(("body", "wrong"), [
+    ({"cpu_usage": 1}, {"timestamp"}),
+    ({"timestamp": "x"}, {"timestamp"}),
+    ({"timestamp": "0001-01-01T00:00:00Z"}, {"timestamp"}),
+    ([], {"samples"}),
+    ([{"timestamp": "x"}] * 501, {"samples"}),
+    ([1, {"timestamp": None}], {"samples[0]", "samples[1].timestamp"}),
+    ({"timestamp": "2026-01-01T00:00:00Z", "seq": 1}, {"boot_id"}),
+    ("text", {"samples"}),
+])  # fmt: skip
+async def test_when_nothing_can_be_kept_everything_wrong_is_named(hub: ApiHub, body: object, wrong: set[str]) -> None:
+    async with hub.of("one") as machine:
+        refused = await machine.post("/api/v2/rvms/1/metrics", json=body)
+    assert refused.status_code == 422, refused.text
+    assert set(refused.json()["errors"]) == wrong
+
+
+async def test_five_hundred_full_samples_fit(hub: ApiHub) -> None:
+    full = {
+        "cpu_usage": 12.345678, "memory_usage": 12.345678, "disk_usage": 12.345678, "gpu_usage": 12.345678,
+        "temperature": 12.345678, "network_rx_bytes_s": 123456789.123, "network_tx_bytes_s": 123456789.123,
+        "uptime_s": 123456789.123, "power_w": 12.345678, "throttled": False, "boot_id": "b" * 36,
+        "reasons": {"gpu_usage": "x" * 200},
+    }  # fmt: skip
+    samples = [full | {"seq": n, "timestamp": ago(seconds=1000 - n)} for n in range(500)]
+    async with hub.of("one") as machine:
+        assert (await machine.post("/api/v2/rvms/1/metrics", json=samples)).json()["data"]["stored"] == 500
+
+
+async def test_older_readings_do_not_replace_newer_ones(hub: ApiHub) -> None:
+    async with hub.of("one") as machine:
+        for minutes, cpu in ((5, 50), (10, 10)):
+            await machine.post("/api/v2/rvms/1/metrics", json={"timestamp": ago(minutes=minutes), "cpu_usage": cpu})
+        assert (await machine.get("/api/v2/rvms/1")).json()["data"]["readings"]["cpu_usage"] == 50
+
+
+async def test_what_cannot_be_made_durable_is_not_acknowledged(hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub.context.announce.lane, "_max_pending", 0)
+    async with hub.of("one") as machine:
+        refused = await machine.post("/api/v2/rvms/1/metrics", json={"timestamp": ago(minutes=1)})
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) >= 1
+
+
+async def test_a_full_lane_does_not_use_up_numbers(hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = {"timestamp": ago(minutes=1), "boot_id": "b", "seq": 0}
+    async with hub.of("one") as machine:
+        with monkeypatch.context() as full:
+            full.setattr(hub.context.announce.lane, "_max_pending", 0)
+            assert (await machine.post("/api/v2/rvms/1/metrics", json=sample)).status_code == 503
+        again = await machine.post("/api/v2/rvms/1/metrics", json=sample)
+    assert again.json()["data"]["stored"] == 1
+
+
+@pytest.mark.parametrize(("query", "wrong"), [
+    ("days=0", "days"), ("days=400", "days"), ("points=0", "points"), ("points=5001", "points"), ("from=x", "from"),
+    ("from=2026-02-01&to=2026-01-01", "from"), ("from=2020-01-01&to=2026-01-01", "from"), ("days=nan", "days"),
+])  # fmt: skip
+async def test_a_wrong_range_is_named(hub: ApiHub, query: str, wrong: str) -> None:
+    async with hub.of("viewer") as viewer:
+        refused = await viewer.get(f"/api/v2/rvms/1/metrics?{query}")
+    assert refused.status_code == 422, refused.text
+    assert list(refused.json()["errors"]) == [wrong]
+
+
+async def test_two_uploads_at_once_keep_each_sample_once(any_hub: ApiHub) -> None:
+    samples = [{"timestamp": ago(minutes=30 - n), "cpu_usage": n} for n in range(20)]
+    async with any_hub.of("one") as machine:
+        answers = await asyncio.gather(*(machine.post("/api/v2/rvms/1/metrics", json=samples) for _ in range(4)))
+        assert [a.status_code for a in answers] == [201] * 4
+        read = (await machine.get("/api/v2/rvms/1/metrics", params={"days": 1})).json()["data"]
+    assert sum(point["count"] for point in read["samples"]) == 20
