@@ -112,6 +112,7 @@ class Conversation:
         """Until there is room again: this is what slows a machine that sends too much, or more than can be stored."""
         if self._tokens < 0:
             await anyio.sleep(-self._tokens / self._rate)
+        await self._link.room()
         while not self._lane.has_room(self._link) and not self._link.closing:
             await self._lane.room()
         while (len(self._inbox) >= INBOX or len(self._early) >= EARLY) and not self._link.closing:
@@ -124,6 +125,7 @@ class Conversation:
             and len(self._inbox) < INBOX
             and len(self._early) < EARLY
             and self._lane.has_room(self._link)
+            and not self._link.crowded
         )
 
     def _metrics(self, frame: m.Metrics, now: datetime) -> None:
@@ -182,6 +184,7 @@ class Conversation:
                 await _HANDLERS[type(said)](self, said)
                 self._inbox.popleft()
                 self._moved.set()
+                await self._link.room()
         except Exception:
             logger.exception("machine %d: a message could not be handled", self._machine.id)
             self._link.close(INTERNAL_ERROR, "internal error")

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import anyio
 
-from hub.core.machine import Boot, Machine
+from hub.core.machine import Machine
 from protocol import messages
 from protocol.errors import CloseCode, LocalProtocolError
 from protocol.session import Session
@@ -24,9 +24,8 @@ from protocol.session import Session
 logger = logging.getLogger("myrvm.link")
 
 OUTBOX: Final = 128
-"""Messages waiting for one machine. It is never sent that many at once; a reader this slow is as good as gone."""
-AT_ONCE: Final = frozenset({CloseCode.OVERLOADED, CloseCode.REPLACED, CloseCode.REVOKED})
-"""Closing with these says nothing more: what waits in the outbox is dropped."""
+"""Messages waiting for one machine. Whoever answers waits when half of them are there (`room`); what comes unasked
+(commands) is never that much, and a machine this slow is as good as gone."""
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -35,7 +34,7 @@ class Link:
     """Single-use, from the accepted socket to its end. `rvm_id` is 0 until the machine is known; `epoch` fences it."""
 
     __slots__ = (
-        "_ack", "_closing", "_outbox", "_send", "_wake", "address", "boot", "delivered", "epoch", "farewell", "frames",
+        "_ack", "_closing", "_drained", "_outbox", "_send", "_wake", "address", "delivered", "epoch", "farewell",
         "machine", "scope", "sending_since", "session", "waiting",
     )  # fmt: skip
 
@@ -44,9 +43,7 @@ class Link:
         self.address = address
         self.machine: Machine | None = None
         self.epoch = 0
-        self.boot: Boot | None = None
         self.farewell: str | None = None
-        self.frames = 0
         self.delivered: set[str] = set()
         self.waiting = 0
         self.sending_since = 0.0
@@ -56,6 +53,7 @@ class Link:
         self._ack = -1
         self._closing: tuple[int, str] | None = None
         self._wake: asyncio.Future[None] | None = None
+        self._drained = asyncio.Event()
 
     @property
     def rvm_id(self) -> int:
@@ -65,6 +63,17 @@ class Link:
     def closing(self) -> bool:
         """Whether the close was decided; nothing that comes in counts any more."""
         return self._closing is not None
+
+    @property
+    def crowded(self) -> bool:
+        """Whether whoever only answers should let the writer go first (`room`)."""
+        return 2 * len(self._outbox) >= OUTBOX and self._closing is None
+
+    async def room(self) -> None:
+        """Until the link is not crowded any more."""
+        while self.crowded:
+            self._drained.clear()
+            await self._drained.wait()
 
     def say(self, message: messages.HubMessage) -> None:
         """Put a message in the outbox; never waits. Saying what the table forbids now is a bug and only logged."""
@@ -76,7 +85,7 @@ class Link:
             logger.exception("machine %d: not said", self.rvm_id)
             return
         if len(self._outbox) > OUTBOX:
-            self.close(CloseCode.OVERLOADED, "too slow")
+            self.close(CloseCode.OVERLOADED, "too slow", at_once=True)
         elif self._wake is not None:
             self._signal()
 
@@ -87,11 +96,11 @@ class Link:
             if self._wake is not None:
                 self._signal()
 
-    def close(self, code: int, reason: str) -> None:
-        """Close after what waits was said (at once for some codes); the first decision stands."""
+    def close(self, code: int, reason: str, *, at_once: bool = False) -> None:
+        """Close after what waits was said, or `at_once` without it; the first decision stands."""
         if self._closing is None:
             self._closing = (code, reason)
-            if code in AT_ONCE:
+            if at_once:
                 self._outbox.clear()
             if self._wake is not None:
                 self._signal()
@@ -116,6 +125,7 @@ class Link:
             elif self._closing is not None:
                 break
             else:
+                self._drained.set()
                 self._wake = asyncio.get_running_loop().create_future()
                 await self._wake
                 self._wake = None
@@ -123,6 +133,7 @@ class Link:
             self.sending_since = time.monotonic()
             await self._send({"type": "websocket.send", "text": text})
             self.sending_since = 0.0
+        self._drained.set()
         code, reason = self._closing
         self.sending_since = time.monotonic()
         await self._send({"type": "websocket.close", "code": int(code), "reason": reason})

@@ -66,7 +66,7 @@ class Links:
         self._announce.lane.links = len(self._links)
         if older is not None:
             self.takeovers += 1
-            older.close(CloseCode.REPLACED, "replaced by a newer connection")
+            older.close(CloseCode.REPLACED, "replaced by a newer connection", at_once=True)
         return older
 
     def speaks(self, link: Link) -> bool:
@@ -111,7 +111,7 @@ class Links:
         """End the machine's link, if there is one (its key was revoked, it was removed)."""
         link = self._links.get(rvm_id)
         if link is not None:
-            link.close(code, reason)
+            link.close(code, reason, at_once=True)
 
     async def wait_for(self, command_id: str, timeout: float) -> Command | None:
         """The command once it is terminal, or as it is when the time is up; None when it is not an open command (it had
