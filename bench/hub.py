@@ -31,12 +31,13 @@ ADMIN = "bench@example.invalid"
 
 
 class Seed(NamedTuple):
-    """Who exists in the database: machines with their keys, and an administrator's token."""
+    """Who exists in the database: machines with their keys, and an administrator (ADMIN) with a token."""
 
     ids: list[int]
     devices: list[str]
     keys: list[str]
     token: str
+    password: str
 
 
 class Hub(NamedTuple):
@@ -104,25 +105,26 @@ async def fill(url: str, machines: int) -> Seed:
     try:
         for at in range(0, machines, ROWS_AT_ONCE):
             await store.write(sa.insert(schema.reverse_vending_machines).values(rows[at : at + ROWS_AT_ONCE]))
-        token = await _administrator(store, now)
+        token, password = await _administrator(store, now)
         table = schema.reverse_vending_machines
         known = await store.fetch_all(sa.select(table.c.id, table.c.device_id))
     finally:
         await store.close()
     numbers = {str(row["device_id"]): int(row["id"]) for row in known}
-    return Seed([numbers[device] for device in devices], devices, [key.text for key in keys], token)
+    return Seed([numbers[device] for device in devices], devices, [key.text for key in keys], token, password)
 
 
-async def _administrator(store: Any, now: datetime) -> str:
-    password = credentials.hash_password(secrets.token_urlsafe(16))
+async def _administrator(store: Any, now: datetime) -> tuple[str, str]:
+    """Make the administrator; the token and the password."""
+    password = secrets.token_urlsafe(16)
     user = {
-        "id": 1, "email": ADMIN, "name": "Bench", "role": "admin", "password_hash": password, "created_at": now,
-        "updated_at": now,
+        "id": 1, "email": ADMIN, "name": "Bench", "role": "admin", "created_at": now, "updated_at": now,
+        "password_hash": credentials.hash_password(password),
     }  # fmt: skip
     token = credentials.new_user_token()
     row = {"user_id": 1, "name": "bench", "prefix": token.prefix, "hash": token.hash, "created_at": now}
     await store.write(sa.insert(schema.users).values(user), sa.insert(schema.tokens).values(row))
-    return token.text
+    return token.text, password
 
 
 def _free_port() -> int:

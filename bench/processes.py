@@ -90,6 +90,11 @@ class Load:
             raise LoadError("the load process failed; its error is above")
         return line.strip()
 
+    def stop(self) -> None:
+        """End it without a result."""
+        self._process.kill()
+        self._process.communicate()
+
     def found(self) -> Found:
         try:
             return msgspec.json.decode(self.line(), type=Found)
