@@ -1,4 +1,4 @@
-"""The files a page needs, made once at start: one style sheet, one script a page and language, icons and plotly.js.
+"""The files a page needs, made once at start: one style sheet, one script a kind of page, icons and plotly.js.
 
 Every address carries a fingerprint of its content, so a browser keeps a file for ever and never has an old one. Knows
 no request: it answers a name with bytes and headers.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.util
+import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,17 +43,27 @@ class Assets:
 
     by_name: Mapping[str, Asset]
     by_address: Mapping[str, Asset]
+    said: Mapping[tuple[str, str], str]
 
     def __getitem__(self, name: str) -> str:
         """The address of a named asset."""
         return self.by_name[name].address
+
+    def words(self, page: str, language: str) -> str:
+        """The texts that page's script names, as JSON. They travel with the page: one script for all languages."""
+        return self.said[page, language]
 
 
 @cache
 def assets() -> Assets:
     """Bundled, fingerprinted and packed; the first call takes about half a second (plotly.js is packed in it)."""
     found = {name: _asset(name, media, content) for name, media, content in _sources()}
-    return Assets(found, {asset.address: asset for asset in found.values()})
+    said = {
+        (page, language): _json(bundler.texts_for(_entry(page), dictionary(language)))
+        for page in PAGES
+        for language in LANGUAGES
+    }
+    return Assets(found, {asset.address: asset for asset in found.values()}, said)
 
 
 _lock = threading.Lock()
@@ -87,11 +98,7 @@ def style() -> str:
 
 def _sources() -> list[tuple[str, str, bytes]]:
     made = [("style.css", "text/css; charset=utf-8", style().encode())]
-    made += [
-        (f"{page}.{language}.js", "text/javascript; charset=utf-8", _script(page, language))
-        for page in PAGES
-        for language in LANGUAGES
-    ]
+    made += [(f"{page}.js", "text/javascript; charset=utf-8", bundler.bundle(_entry(page)).encode()) for page in PAGES]
     made += [
         (f"{name}.svg", "image/svg+xml", (STATIC / "icons" / f"{name}.svg").read_bytes())
         for name in ("icon", "icon-badge")
@@ -100,9 +107,8 @@ def _sources() -> list[tuple[str, str, bytes]]:
     return made
 
 
-def _script(page: str, language: str) -> bytes:
-    entry = STATIC / "js" / "views" / f"{page}.js"
-    return bundler.bundle(entry, dictionary(language), language).encode()
+def _entry(page: str) -> Path:
+    return STATIC / "js" / "views" / f"{page}.js"
 
 
 def _asset(name: str, media_type: str, content: bytes) -> Asset:
@@ -111,3 +117,7 @@ def _asset(name: str, media_type: str, content: bytes) -> Asset:
     # No time in the gzip header: the same content must give the same bytes on every hub.
     packed = gzip.compress(content, 6 if len(content) > 500_000 else 9, mtime=0)
     return Asset(f"/static/{stem}.{mark}.{ending}", media_type, content, packed, f'"{mark}"')
+
+
+def _json(texts: Mapping[str, str]) -> str:
+    return json.dumps(texts, ensure_ascii=False, separators=(",", ":"))

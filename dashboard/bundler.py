@@ -7,10 +7,11 @@ out.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+
+from dashboard import shrink
 
 IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.[^"]+)";$', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const|let) ([A-Za-z_$][\w$]*))", re.MULTILINE)
@@ -45,36 +46,44 @@ def modules(entry: Path) -> list[Path]:
     return found
 
 
-def bundle(entry: Path, texts: Mapping[str, str], language: str) -> str:
-    """One script with the texts its modules name, in one language."""
+def bundle(entry: Path) -> str:
+    """One script of an entry and all it needs."""
     paths = modules(entry)
     numbers = {path: f"m{number}" for number, path in enumerate(paths)}
-    words = json.dumps(texts_for(paths, texts), ensure_ascii=False, separators=(",", ":"))
-    # What a module exports is read once, so the texts are put in before texts.js answers its exports.
-    first = {path: f"useTexts({words},{json.dumps(language)});\n" for path in paths if path.name == "texts.js"}
-    parts = [_part(path, numbers, first.get(path, "")) for path in paths]
-    return '"use strict";(()=>{\n' + "".join(parts) + "})();\n"
+    wanted = _wanted(paths)
+    return '"use strict";(()=>{\n' + "".join(_part(path, numbers, wanted[path]) for path in paths) + "})();\n"
 
 
-def texts_for(paths: list[Path], texts: Mapping[str, str]) -> dict[str, str]:
-    """Of all texts those the modules can ask for: by name, or by the beginning of a name."""
-    source = "\n".join(path.read_text(encoding="utf-8") for path in paths)
+def texts_for(entry: Path, texts: Mapping[str, str]) -> dict[str, str]:
+    """Of all texts those the script's modules can ask for: by name, or by the beginning of a name."""
+    source = "\n".join(path.read_text(encoding="utf-8") for path in modules(entry))
     names = {name for found in TEXT.findall(source) for name in found if name} | set(PAIR.findall(source))
     groups = tuple(f"{a or b}." for a, b in TEXT_GROUP.findall(source))
-    return {
-        key: text for key, text in texts.items() if key.removesuffix(".one") in names or key.startswith(groups)
-    }
+    return {key: text for key, text in texts.items() if key.removesuffix(".one") in names or key.startswith(groups)}
 
 
-def _part(path: Path, numbers: Mapping[Path, str], last: str) -> str:
+def _wanted(paths: list[Path]) -> dict[Path, list[str]]:
+    """What the modules of the bundle take from each."""
+    wanted: dict[Path, set[str]] = {path: set() for path in paths}
+    for path in paths:
+        for names, where in IMPORT.findall(path.read_text(encoding="utf-8")):
+            wanted[_at(path, where)].update(name.strip() for name in names.split(",") if name.strip())
+    return {path: sorted(names) for path, names in wanted.items()}
+
+
+def _part(path: Path, numbers: Mapping[Path, str], wanted: list[str]) -> str:
     text = path.read_text(encoding="utf-8")
-    exports = ",".join(EXPORT.findall(text))
-    needs = [f"const {{{names.strip()}}}={numbers[_at(path, where)]};\n" for names, where in IMPORT.findall(text)]
-    body = EXPORT.sub("", IMPORT.sub("", text))
+    needs = "".join(
+        f"const {{{names.strip()}}}={numbers[_at(path, where)]};\n" for names, where in IMPORT.findall(text)
+    )
+    body = IMPORT.sub("", text)
     body = re.sub(r"^[ \t]*/\*\*.*?\*/[ \t]*$", "", body, flags=re.MULTILINE | re.DOTALL)
-    lines = (line.strip() for line in body.splitlines())
+    # An entry exports nothing and is there for what it does: all of it stays.
+    body = shrink.without_unused(body, wanted) if wanted else body
+    lines = (line.strip() for line in EXPORT.sub("", body).splitlines())
     kept = "".join(f"{line}\n" for line in lines if line and not line.startswith("//"))
-    return f"const {numbers[path]}=(()=>{{\n{''.join(needs)}{kept}{last}return {{{exports}}};}})();\n"
+    exports = ",".join(name for name in wanted if name in EXPORT.findall(text))
+    return f"const {numbers[path]}=(()=>{{\n{shrink.without_spaces(needs + kept)}return{{{exports}}};}})();\n"
 
 
 def _at(path: Path, where: str) -> Path:

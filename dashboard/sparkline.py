@@ -30,9 +30,7 @@ def path(points: Iterable[tuple[int, float | None]], now: int, low: float = 0, h
     return "".join(drawn)
 
 
-def _grid(
-    points: Iterable[tuple[int, float | None]], now: int, low: float, high: float
-) -> Iterable[tuple[int, int]]:
+def _grid(points: Iterable[tuple[int, float | None]], now: int, low: float, high: float) -> Iterable[tuple[int, int]]:
     """One point a step at most (the last one wins), in grid coordinates."""
     kept: dict[int, int] = {}
     for at, value in points:
