@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
+import logging.handlers
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from hub.cli import output
-from hub.cli.children import ChildPlan, Children
+from hub.cli.children import MAX_LOG_BYTES, ChildPlan, Children
 from hub.cli.data_door import CHECKOUT, open_data, settings_of
 from hub.cli.demo_machines import AGENT_FILE, SIMULATED_FILE, DemoFleet, enrol_fleet
 from hub.cli.exit_codes import CliError, Exit
@@ -18,6 +20,7 @@ from hub.cli.first_start import prepare_people
 from hub.cli.language import say
 from hub.cli.serve import check_address, show_start, wants_browser
 from hub.cli.sign_in_link import SignInLink
+from hub.log_format import TextLines
 from hub.settings import Settings
 
 MACHINES = 20
@@ -38,6 +41,7 @@ def run(wanted: argparse.Namespace) -> int:
     from hub import server
 
     def ready(url: str) -> None:
+        _log_to_file(settings)
         fleet.write(settings.data_dir, url)
         children.start()
         shown = say("start.machines_note", count=count)
@@ -81,6 +85,15 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     foreign = [name for name in environ if name.startswith("RVM_") and name not in KEPT_VARIABLES]
     kept = {name: value for name, value in environ.items() if name not in (*foreign, *AGENT_VARIABLES)}
     return kept | {"RVM_BOOTSTRAP": "off"}
+
+
+def _log_to_file(settings: Settings) -> None:
+    """A demo's terminal shows the way in, and only what is wrong after that; the log of its machines is in a file."""
+    for handler in logging.getLogger().handlers:
+        handler.setLevel(logging.WARNING)
+    file = logging.handlers.RotatingFileHandler(settings.data_dir / "hub.log", maxBytes=MAX_LOG_BYTES, backupCount=1)
+    file.setFormatter(TextLines(with_time=True))
+    logging.getLogger().addHandler(file)
 
 
 def _report(plan: ChildPlan, code: int, delay: float) -> None:

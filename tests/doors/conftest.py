@@ -1,0 +1,71 @@
+"""What the tests of the doors share: the command line called in this process, and the hub started as a process."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from hub.cli import main
+from tests.support.door_process import DoorProcess
+
+
+class Said(NamedTuple):
+    """How a command ended and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Said]
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of whoever runs the tests; English."""
+    for name in [name for name in os.environ if name.startswith("RVM_") and name != "RVM_VENV"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("RVM_LANG", "en")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def cli(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """`cli("machine", "list")`: in this process, on the test's own data folder."""
+
+    def call(*words: object, stdin: str = "") -> Said:
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        argv = ["run_hub.py", *map(str, words)]
+        monkeypatch.setattr("sys.argv", argv)
+        monkeypatch.setenv("RVM_DATA_DIR", str(data))
+        try:
+            code = main.run(main.read(argv[1:]))
+        except SystemExit as ended:  # argparse: help and wrong usage
+            code = int(ended.code or 0)
+        captured = capsys.readouterr()
+        return Said(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def start_hub() -> Iterator[Callable[..., DoorProcess]]:
+    """`start_hub("--demo", ...)`: a process that is gone after the test, with all it started."""
+    with ExitStack() as stack:
+
+        def start(*words: object, **environment: str) -> DoorProcess:
+            hub = DoorProcess(words, environment)
+            stack.callback(hub.close)
+            return hub
+
+        yield start

@@ -1,0 +1,152 @@
+"""`run_hub.py --demo` end to end: machines come up, the second start reuses them, and nothing outlives it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from hub.cli import demo
+from hub.cli.children import ChildPlan, Children
+from hub.cli.demo_places import PLACES, SPECIAL_ROLES, place_of, role_of
+from hub.cli.exit_codes import Exit
+from tests.doors.conftest import Cli
+from tests.support.door_process import DoorProcess
+
+Start = Callable[..., DoorProcess]
+GONE_S = 20.0
+
+
+def machines(data: Path) -> dict[str, tuple[str | None, int]]:
+    """Name to boot_id (None: never connected) and simulated."""
+    with sqlite3.connect(f"file:{data}/hub.sqlite3?mode=ro", uri=True) as database:
+        query = "SELECT name, boot_id, simulated FROM reverse_vending_machines"
+        return {name: (boot_id, simulated) for name, boot_id, simulated in database.execute(query)}
+
+
+def wait_until_all_connected(data: Path, count: int) -> None:
+    ends = time.monotonic() + 60
+    while len([1 for boot_id, _ in machines(data).values() if boot_id]) < count:
+        assert time.monotonic() < ends, machines(data)
+        time.sleep(0.1)
+
+
+def assert_all_gone(family: list[psutil.Process]) -> None:
+    gone, alive = psutil.wait_procs(family, timeout=GONE_S)
+    assert not alive, [process.cmdline() for process in alive]
+    assert len(gone) >= 3, "hub, agent and simulator were expected"
+
+
+def wait_for_family(hub: DoorProcess) -> list[psutil.Process]:
+    ends = time.monotonic() + 30
+    while len(family := hub.family()) < 3:
+        assert time.monotonic() < ends, family
+        time.sleep(0.05)
+    return family
+
+
+def test_the_demo_brings_its_machines_up_and_ctrl_c_ends_everything(start_hub: Start, data: Path) -> None:
+    hub = start_hub("--demo", "--machines", "6", "--port", "0", "--data-dir", data)
+    hub.wait_for(r"Sign in +http://127\.0\.0\.1:\d+/signin#rvml_\S+ ")
+    hub.wait_for("1 real .*, 6 simulated")
+    hub.wait_for("Ctrl-C")
+    wait_until_all_connected(data, 7)
+    known = machines(data)
+    assert len(known) == 7
+    assert [name for name, (_, simulated) in known.items() if not simulated] == [os.uname().nodename]
+    family = wait_for_family(hub)
+    began = time.monotonic()
+    hub.signal(signal.SIGINT)
+    assert hub.end() == 0, hub.errors
+    assert time.monotonic() - began < 10
+    assert_all_gone(family)
+    assert "Traceback" not in hub.errors
+    for name in ("agent.log", "simulator.log", "hub.log"):
+        assert "Traceback" not in (data / name).read_text()
+
+
+def test_a_second_start_knows_its_machines_and_gives_a_new_link(start_hub: Start, data: Path) -> None:
+    links, keys = [], []
+    for _ in range(2):
+        hub = start_hub("--demo", "--machines", "2", "--port", "0", "--data-dir", data)
+        links.append(hub.wait_for(r"rvml_\S+")[0])
+        hub.wait_for("Ctrl-C")
+        keys.append(json.loads((data / "simulated_machines.json").read_text())["machines"])
+        hub.signal(signal.SIGTERM)
+        assert hub.end() == 0, hub.errors
+    assert links[0] != links[1]
+    assert keys[0] == keys[1]
+    assert len(machines(data)) == 3
+    for name in ("agent.json", "simulated_machines.json", "hub.sqlite3"):
+        assert stat.S_IMODE((data / name).stat().st_mode) == 0o600
+
+
+def test_kill_9_of_the_demo_leaves_nothing_running(start_hub: Start, data: Path) -> None:
+    hub = start_hub("--demo", "--machines", "2", "--port", "0", "--data-dir", data)
+    hub.wait_for("Ctrl-C")
+    wait_until_all_connected(data, 2)
+    family = wait_for_family(hub)
+    hub.signal(signal.SIGKILL)
+    assert_all_gone(family)
+
+
+def test_a_part_that_dies_is_reported_and_started_again(start_hub: Start, data: Path) -> None:
+    hub = start_hub("--demo", "--machines", "1", "--port", "0", "--data-dir", data)
+    hub.wait_for("Ctrl-C")
+    agent = next(p for p in wait_for_family(hub) if any("run_device.py" in word for word in p.cmdline()))
+    agent.kill()
+    ends = time.monotonic() + 30
+    while "machine agent ended (signal 9)" not in hub.errors:
+        assert time.monotonic() < ends, hub.errors
+        time.sleep(0.05)
+    while not any("run_device.py" in " ".join(p.cmdline()) for p in hub.family() if p.pid != agent.pid):
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    hub.signal(signal.SIGTERM)
+    assert hub.end() == 0
+
+
+def test_the_demo_stays_away_from_a_real_hubs_data(cli: Cli) -> None:
+    cli("machine", "add", "A real machine")
+    said = cli("--demo", "--port", "0")
+    assert said.code == Exit.CONFIGURATION
+    assert "no demo" in said.err
+
+
+def test_the_demo_ignores_the_database_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RVM_DATABASE_URL", "postgresql://production/fleet")
+    from hub.cli.parser import read
+
+    settings = demo.demo_settings(read(["--demo", "--data-dir", str(tmp_path)]))
+    assert settings.database_url == f"sqlite:///{tmp_path}/hub.sqlite3"
+
+
+@pytest.mark.parametrize("count", [5, 8, 20, 50])
+def test_every_demo_has_each_special_machine_once(count: int) -> None:
+    roles = [role_of(index, count) for index in range(count)]
+    assert [roles.count(role) for role in SPECIAL_ROLES] == [1] * 5
+    assert len({place_of(index).name for index in range(count)}) == count
+    assert {place.where.rsplit(" ", 1)[1] for place in PLACES} == {"WIB", "WITA", "WIT"}
+
+
+def test_a_child_that_will_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.cli.children.END_S", 0.5)
+    stubborn = ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 1; done"]
+    plan = ChildPlan("stubborn", stubborn, tmp_path / "log", tmp_path, os.environ)
+    children = Children([plan], lambda plan, code, delay: None)
+    children.start()
+    ends = time.monotonic() + 10
+    while not (tmp_path / "log").exists() or "up" not in (tmp_path / "log").read_text():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+    children.ask_to_end()
+    children.wait()
+    assert not [p for p in psutil.Process().children() if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]

@@ -1,0 +1,132 @@
+"""Starting the hub as a person does: what it prints, what it refuses, how it stops, and machines added meanwhile."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub.cli.exit_codes import Exit
+from tests.doors.conftest import Cli
+from tests.support.door_process import REPOSITORY, DoorProcess
+
+Start = Callable[..., DoorProcess]
+PASSWORD = "sebuah kalimat yang panjang"
+
+
+def call(url: str, body: dict[str, Any] | None = None, token: str = "") -> tuple[int, dict[str, Any]]:
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    data = None if body is None else json.dumps(body).encode()
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=20) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refused:
+        return refused.code, json.load(refused)
+
+
+def test_it_prints_where_how_to_sign_in_the_data_and_how_to_stop(start_hub: Start, data: Path) -> None:
+    hub = start_hub("--port", "0", "--data-dir", data)
+    url = hub.wait_for(r"http://127\.0\.0\.1:\d+")[0]
+    hub.wait_for("Ctrl-C")
+    assert [line.split()[0] for line in hub.lines] == ["MyRVM", "Open", "Sign", "Data", "Stop"]
+    assert hub.wait_for(r"Sign in +(\S+) ")[1].startswith(f"{url}/signin#rvml_")
+    assert hub.wait_for(r"Data +(\S+)")[1] == str(data)
+    assert call(f"{url}/api/health")[0] == 200
+    hub.signal(signal.SIGTERM)
+    assert hub.end() == 0, hub.errors
+    assert "Traceback" not in hub.errors
+
+
+def test_the_password_of_an_unattended_start_signs_in_and_no_link_is_printed(
+    start_hub: Start, data: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "password"
+    file.write_text(PASSWORD + "\n")
+    file.chmod(0o644)
+    environment = {"RVM_ADMIN_EMAIL": "Boss@Example.com", "RVM_ADMIN_PASSWORD_FILE": str(file)}
+    hub = start_hub("--port", "0", "--data-dir", data, **environment)
+    url = hub.wait_for(r"http://\S+:\d+")[0]
+    hub.wait_for("Ctrl-C")
+    assert not any("rvml_" in line for line in hub.lines)
+    status, answer = call(f"{url}/api/v2/auth/login", {"email": "boss@example.com", "password": PASSWORD})
+    assert (status, answer["data"]["user"]["role"]) == (200, "admin")
+    hub.signal(signal.SIGINT)
+    assert hub.end() == 0
+    assert f"chmod 600 {file}" in hub.errors
+    assert PASSWORD not in "".join(hub.lines) + hub.errors
+
+
+def test_a_known_password_is_refused_before_anything_listens(start_hub: Start, data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("changeme123")
+    file.chmod(0o600)
+    hub = start_hub("--port", "0", "--data-dir", data, "--admin-email", "a@b.c", "--admin-password-file", file)
+    assert hub.end() == Exit.CONFIGURATION
+    assert "attacker" in hub.errors
+    assert hub.lines == []
+
+
+def test_the_network_is_refused_without_encryption(cli: Cli) -> None:
+    said = cli("--host", "0.0.0.0", "--port", "0")
+    assert (said.code, said.out) == (Exit.CONFIGURATION, "")
+    assert "unencrypted" in said.err
+    assert "--behind-proxy" in said.err
+
+
+def test_a_port_in_use_is_named_with_the_way_out(cli: Cli, data: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        said = cli("--port", port)
+    assert said.code == Exit.CONFLICT
+    assert str(port) in said.err
+    assert "--port N" in said.err
+    assert not data.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--database-url", "postgresql://nobody@127.0.0.1:1/none"], Exit.UNREACHABLE),
+        (["--database-url", "sqlite:////nowhere/at/all/hub.sqlite3"], Exit.CONFIGURATION),
+        (["--data-dir", "/proc/none"], Exit.CONFIGURATION),
+        (["--port", "http"], Exit.CONFIGURATION),
+        (["--demo", "--database-url", "sqlite:////x"], Exit.USAGE),
+        (["--demo", "--machines", "501"], Exit.USAGE),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_code(cli: Cli, words: list[str], code: Exit) -> None:
+    said = cli("--port", "0", *words)
+    assert (said.code, said.out) == (code, ""), said.err
+    assert said.err.startswith("Error: ")
+
+
+def test_a_machine_added_at_the_terminal_reaches_the_running_hub(start_hub: Start, data: Path) -> None:
+    """Two processes write one database: the hub learns of the machine, and its key opens the door, within seconds."""
+    hub = start_hub("--port", "0", "--data-dir", data)
+    url = hub.wait_for(r"http://\S+:\d+")[0]
+    command = [sys.executable, str(REPOSITORY / "run_hub.py"), "machine", "add", "Late arrival", "--json"]
+    added = subprocess.run([*command, "--data-dir", str(data)], check=True, capture_output=True, text=True)
+    made = json.loads(added.stdout)
+    ends = time.monotonic() + 10
+    while (answer := call(f"{url}/api/v2/rvms/{made['id']}", token=made["api_key"]))[0] != 200:
+        assert time.monotonic() < ends, answer
+        time.sleep(0.05)
+    assert answer[1]["data"]["name"] == "Late arrival"
+
+
+def test_a_second_start_prints_a_link_until_an_administrator_has_a_password(start_hub: Start, data: Path) -> None:
+    for _ in range(2):
+        hub = start_hub("--port", "0", "--data-dir", data)
+        hub.wait_for("rvml_")
+        hub.signal(signal.SIGTERM)
+        assert hub.end() == 0

@@ -1,0 +1,265 @@
+"""The verbs of run_hub.py on a data folder of their own: results, refusals, exit codes, languages."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hub.cli.exit_codes import Exit
+from hub.core import credentials
+from tests.doors.conftest import Cli
+from tests.support.door_process import REPOSITORY
+
+PASSWORD = "sebuah kalimat yang panjang"
+
+
+def rows(data: Path, query: str) -> list[tuple[object, ...]]:
+    with sqlite3.connect(data / "hub.sqlite3") as database:
+        return database.execute(query).fetchall()
+
+
+def test_adding_a_machine_prints_its_key_once_and_stores_only_the_hash(cli: Cli, data: Path) -> None:
+    said = cli("machine", "add", "RVM-001 Gambir", "--device-id", "gambir-1", "--location", "Aula", "--json")
+    assert (said.code, said.err) == (0, "")
+    made = json.loads(said.out)
+    assert made.keys() == {"id", "device_id", "name", "api_key"}
+    assert made["device_id"] == "gambir-1"
+    stored = rows(data, "SELECT api_key, api_key_prefix, location_description FROM reverse_vending_machines")
+    assert stored == [(credentials.hash_of(made["api_key"]), made["api_key"][:13], "Aula")]
+    assert made["api_key"].encode() not in b"".join(path.read_bytes() for path in data.iterdir())
+    events = rows(data, "SELECT code, actor FROM events")
+    assert events == [("machine.added", "system")]
+
+
+def test_a_machine_gets_an_id_made_from_its_name_and_is_listed(cli: Cli) -> None:
+    said = cli("machine", "add", "RVM-002 Mall Kelapa Gading")
+    assert "rvm-002-mall-kelapa-gading-" in said.out
+    listed = json.loads(cli("machine", "list", "--json").out)["machines"]
+    assert [machine["name"] for machine in listed] == ["RVM-002 Mall Kelapa Gading"]
+    assert "RVM-002 Mall Kelapa Gading" in cli("machine", "list").out
+
+
+def test_a_name_that_is_taken_is_a_conflict_and_changes_nothing(cli: Cli, data: Path) -> None:
+    cli("machine", "add", "RVM-001")
+    said = cli("machine", "add", "RVM-001", "--json")
+    assert (said.code, said.out) == (Exit.CONFLICT, "")
+    error = json.loads(said.err)["error"]
+    assert error["code"] == "name_taken"
+    assert "machine list" in error["hint"]
+    assert len(rows(data, "SELECT 1 FROM events")) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("machine", "add", "  "),
+        ("machine", "add", "two\nlines"),
+        ("machine", "add", "x" * 101),
+        ("machine", "add", "fine", "--device-id", "12"),
+        ("machine", "add", "fine", "--device-id", "a/b"),
+        ("user", "add", "nobody"),
+        ("user", "add", "a@b", "--role", "king"),
+        ("token", "create", "x", "--user", "a@b", "--expires-days", "0"),
+        ("machine",),
+        ("machine", "paint"),
+        ("--machines", "3"),
+        ("--no-such-flag",),
+    ],
+)
+def test_wrong_usage_is_code_2_with_a_hint_on_stderr(cli: Cli, words: tuple[str, ...], data: Path) -> None:
+    said = cli(*words)
+    assert (said.code, said.out) == (Exit.USAGE, "")
+    assert said.err.startswith("Error: ")
+    assert not data.exists()
+
+
+def test_a_person_without_a_password_gets_a_link_that_works_once(cli: Cli, data: Path) -> None:
+    made = json.loads(cli("user", "add", "Budi@Example.com", "--role", "operator", "--json").out)
+    base, _, secret = made["sign_in_link"].partition("/signin#")
+    assert base == "http://127.0.0.1:8001"
+    assert made["email"] == "budi@example.com"
+    assert rows(data, "SELECT hash FROM sign_in_links") == [(credentials.hash_of(secret),)]
+    assert rows(data, "SELECT code FROM events ORDER BY id") == [("user.added",), ("sign_in.link_made",)]
+
+
+def test_a_password_comes_from_stdin_or_a_file_and_never_from_the_command_line(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    said = cli(
+        "user", "add", "ana@example.com", "--role", "admin", "--password-file", "-", "--json", stdin=PASSWORD + "\n"
+    )
+    assert json.loads(said.out)["sign_in_link"] is None
+    file = tmp_path / "password"
+    file.write_text(PASSWORD)
+    file.chmod(0o600)
+    assert cli("user", "add", "eko@example.com", "--password-file", file).code == 0
+    for (stored,) in rows(data, "SELECT password_hash FROM users"):
+        assert credentials.password_matches(PASSWORD, str(stored))
+    assert "--password " not in cli("user", "add", "-h").out
+
+
+def test_a_password_file_others_can_read_is_warned_about(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text(PASSWORD)
+    file.chmod(0o644)
+    assert f"chmod 600 {file}" in cli("user", "add", "ana@example.com", "--password-file", file).err
+
+
+@pytest.mark.parametrize("password", ["short", "password123", "aaaaaaaaaaaa", "x" * 201])
+def test_a_known_or_weak_password_is_refused(cli: Cli, password: str, data: Path) -> None:
+    said = cli("user", "add", "ana@example.com", "--password-file", "-", stdin=password + "\n")
+    assert said.code == Exit.CONFIGURATION
+    assert password not in said.err
+    assert not data.exists()
+
+
+def test_a_token_is_shown_once_and_has_its_owners_rights(cli: Cli, data: Path) -> None:
+    cli("user", "add", "ana@example.com")
+    made = json.loads(
+        cli("token", "create", "reports", "--user", "ANA@example.com", "--expires-days", "90", "--json").out
+    )
+    assert rows(data, "SELECT hash, user_id FROM tokens") == [(credentials.hash_of(made["token"]), 1)]
+    assert made["expires_at"].endswith("Z")
+
+
+def test_nobody_by_that_name_is_code_5(cli: Cli) -> None:
+    cli("user", "add", "ana@example.com")
+    assert cli("token", "create", "x", "--user", "who@example.com").code == Exit.NOT_FOUND
+    assert cli("link", "who@example.com").code == Exit.NOT_FOUND
+    assert "--role admin" in cli("link").err  # there is no administrator either
+
+
+def test_somebody_disabled_gets_neither_link_nor_token(cli: Cli, data: Path) -> None:
+    cli("user", "add", "ana@example.com")
+    with sqlite3.connect(data / "hub.sqlite3") as database:
+        database.execute("UPDATE users SET disabled_at = 1")
+    assert cli("link", "ana@example.com").code == Exit.NOT_ALLOWED
+    assert cli("token", "create", "x", "--user", "ana@example.com").code == Exit.NOT_ALLOWED
+
+
+def test_a_link_for_the_first_administrator_as_the_browser_reaches_the_hub(cli: Cli) -> None:
+    cli("user", "add", "boss@example.com", "--role", "admin")
+    made = json.loads(cli("link", "--url", "https://hub.example/", "--json").out)
+    assert made["email"] == "boss@example.com"
+    assert made["sign_in_link"].startswith("https://hub.example/signin#rvml_")
+
+
+@pytest.mark.parametrize(
+    "words", [("machine", "list"), ("user", "list"), ("link",), ("token", "create", "x", "--user", "a@b")]
+)
+def test_looking_at_data_that_is_not_there_makes_none(cli: Cli, words: tuple[str, ...], data: Path) -> None:
+    said = cli(*words)
+    assert (said.code, data.exists()) == (Exit.CONFIGURATION, False)
+    assert "There is no database" in said.err
+
+
+def test_a_database_folder_that_is_missing_is_refused(cli: Cli, tmp_path: Path) -> None:
+    said = cli("machine", "add", "x", "--database-url", f"sqlite:///{tmp_path / 'nowhere' / 'hub.sqlite3'}")
+    assert said.code == Exit.CONFIGURATION
+
+
+def test_a_database_that_is_away_is_code_6(cli: Cli) -> None:
+    said = cli("machine", "list", "--json", "--database-url", "postgresql://nobody@127.0.0.1:1/none")
+    assert said.code == Exit.UNREACHABLE, said
+    assert json.loads(said.err)["error"]["code"] == "database_unavailable"
+
+
+def test_a_database_nobody_knows_is_code_3(cli: Cli) -> None:
+    assert cli("machine", "list", "--database-url", "mysql://x").code == Exit.CONFIGURATION
+
+
+def test_the_data_is_for_its_owner_alone(cli: Cli, data: Path) -> None:
+    cli("machine", "add", "x")
+    assert stat.S_IMODE(data.stat().st_mode) == 0o700
+
+
+def test_indonesian_on_request(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RVM_LANG", "id_ID.UTF-8")
+    assert "Kunci hanya ditampilkan sekali" in cli("machine", "add", "x").out
+    said = cli("machine", "add", "x")
+    assert said.err.startswith("Kesalahan: ")
+    assert "Perbaikan: " in said.err
+
+
+def test_text_of_others_cannot_command_the_terminal(cli: Cli, data: Path) -> None:
+    cli("machine", "add", "x")
+    with sqlite3.connect(data / "hub.sqlite3") as database:
+        database.execute("UPDATE reverse_vending_machines SET location_description = 'a\x1b[31m\u202eb'")
+    out = cli("machine", "list").out
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+
+
+def test_help_names_examples_environment_defaults_and_exit_codes(cli: Cli) -> None:
+    said = cli("--help")
+    assert (said.code, said.err) == (0, "")
+    for expected in ("examples:", "exit codes:", "130 Ctrl-C", "RVM_DATA_DIR", "(default 8001)", "--behind-proxy"):
+        assert expected in said.out
+    for verb in (["machine", "add"], ["user", "add"], ["token", "create"], ["link"], ["doctor"]):
+        text = cli(*verb, "-h").out
+        assert "example" in text
+        assert "--json" in text
+
+
+def test_version_tells_python_and_plotly_js(cli: Cli) -> None:
+    facts = cli("--version").out
+    assert "python 3." in facts
+    assert "plotly.js 4." in facts
+
+
+def test_help_and_wrong_usage_need_no_environment_and_answer_at_once() -> None:
+    """The door reads with the standard library only: here with a Python that has nothing else."""
+    for words, code in ((["--help"], 0), (["machine", "add"], 2)):
+        ended = subprocess.run(
+            [sys.executable, "-S", str(REPOSITORY / "run_hub.py"), *words],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert ended.returncode == code, ended.stderr
+
+
+class TestDoctor:
+    def test_all_is_well(self, cli: Cli) -> None:
+        cli("user", "add", "boss@example.com", "--role", "admin", "--password-file", "-", stdin=PASSWORD)
+        said = cli("doctor", "--port", "0")
+        assert said.code == 0, said.out
+        assert " 1. Python" in said.out
+        assert "fail" not in said.out
+
+    def test_what_is_missing_has_a_fix(self, cli: Cli, data: Path) -> None:
+        said = cli("doctor", "--port", "0", "--json")
+        report = json.loads(said.out)
+        assert (said.code, report["ok"]) == (Exit.FAILED, False)
+        found = {check["name"]: check for check in report["checks"]}
+        assert found["database"]["verdict"] == "fail"
+        assert found["database"]["fix"]
+        assert not data.exists()
+
+    def test_secrets_others_can_read_are_found(self, cli: Cli, data: Path) -> None:
+        cli("user", "add", "boss@example.com", "--role", "admin")
+        data.chmod(0o755)
+        (data / "agent.json").write_text("{}")
+        (data / "agent.json").chmod(0o644)
+        report = json.loads(cli("doctor", "--port", "0", "--json").out)
+        found = next(check for check in report["checks"] if check["name"] == "secrets")
+        assert (found["verdict"], str(data / "agent.json") in found["fix"]) == ("warn", True)
+
+    def test_settings_that_cannot_be_are_a_finding(self, cli: Cli) -> None:
+        report = json.loads(cli("doctor", "--port", "99999", "--json").out)
+        assert [check["verdict"] for check in report["checks"] if check["name"] == "settings"] == ["fail"]
+
+    def test_a_report_for_others_holds_no_secret(
+        self, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("RVM_DATABASE_URL", "postgresql://me:hidden-canary@127.0.0.1:1/none")
+        said = cli("doctor", "--port", "0", "--report", tmp_path / "report.json")
+        text = (tmp_path / "report.json").read_text()
+        assert "hidden-canary" not in text + said.out + said.err
+        assert json.loads(text)["myrvm"]
