@@ -14,7 +14,7 @@ Via = Literal["session", "login", "token", "key"]
 made on the tokens page, or a machine's key. Only `session` is sent by the browser unasked and needs a CSRF token."""
 
 USER_ROLES: Final[tuple[Role, ...]] = ("viewer", "technician", "operator", "admin")
-"""Least first: the first one in an action's set is the role to name to somebody who lacks it."""
+"""Least first."""
 
 _READERS: Final = frozenset[Role]({"viewer", "technician", "operator", "admin", "machine"})
 _PEOPLE: Final = frozenset[Role]({"viewer", "technician", "operator", "admin"})
@@ -78,8 +78,9 @@ def may(principal: Principal | None, action: str, rvm_id: int | None = None) -> 
 
 
 def role_needed(action: str) -> Role:
-    """The least role of a person that may do it (`machine` when no person may)."""
-    return next((role for role in USER_ROLES if role in ACTIONS[action]), "machine")
+    """The least role of a person that may do it to any machine (`machine` when no person may). A technician may what an
+    operator may, but that depends on the machine, so it is not the role to ask for."""
+    return next((role for role in ("viewer", "operator", "admin") if role in ACTIONS[action]), "machine")
 
 
 def machines_of(role: str, own: frozenset[int]) -> frozenset[int] | None:

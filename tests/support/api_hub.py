@@ -1,4 +1,4 @@
-"""A whole hub inside the test's own process, without a socket: the app, its context, and a client for each kind of caller."""
+"""A whole hub inside the test's own process, without a socket: the app, its context, and a client for each caller."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def test_only_technicians_are_bound_to_a_set() -> None:
 
 
 def test_the_role_to_name_is_the_least_that_may() -> None:
-    assert role_needed("status.write") == "technician"
+    assert role_needed("status.write") == "operator"
     assert role_needed("user.manage") == "admin"
     assert role_needed("link.open") == "machine"
     for action in ACTIONS:

@@ -125,12 +125,12 @@ async def test_the_list_is_filtered_and_paged(hub: ApiHub) -> None:
         assert len(last.json()["data"]) == 1
 
 
-@pytest.mark.parametrize("query", ["status=ful", "limit=0", "limit=501", "limit=x", "offset=-1", "connection=yes"])
-async def test_a_wrong_filter_is_named_and_not_ignored(hub: ApiHub, query: str) -> None:
+async def test_a_wrong_filter_is_named_and_not_ignored(hub: ApiHub) -> None:
     async with hub.of("admin") as admin:
-        refused = await admin.get(f"/api/v2/rvms?{query}")
-    assert refused.status_code == 422
-    assert list(refused.json()["errors"]) == [query.partition("=")[0]]
+        for query in ["status=ful", "limit=0", "limit=501", "limit=x", "offset=-1", "connection=yes"]:
+            refused = await admin.get(f"/api/v2/rvms?{query}")
+            assert refused.status_code == 422, query
+            assert list(refused.json()["errors"]) == [query.partition("=")[0]]
 
 
 async def test_a_technician_sees_the_own_machines_only(hub: ApiHub) -> None:
