@@ -133,6 +133,7 @@ class Agent:
         """Wait for `stop`, then take leave of the hub, within a moment."""
         await stop.wait()
         self._log("stopping")
+        self._reconnector.stopping = True
         link = self._link
         if link is not None:
             with contextlib.suppress(LinkClosed, TimeoutError, asyncio.TimeoutError):

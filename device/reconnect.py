@@ -30,12 +30,16 @@ class Reconnector:
         self._log = log
         self.ended = asyncio.Event()
         """Set after every attempt that ended; whoever waits for it clears it."""
+        self.stopping = False
+        """The process is ending: the end of this link is nothing to report or repair."""
 
     async def run(self) -> None:
-        """Stay connected until cancelled."""
+        """Stay connected until cancelled, or until the end of a link while `stopping`."""
         while True:
             began = time.monotonic()
             end = await self._try_once()
+            if self.stopping:
+                return
             self._fallback.ended(end)
             self.ended.set()
             delay = self._policy.after(end, time.monotonic() - began)

@@ -54,7 +54,9 @@ class Spool:
         self._files = SpoolFiles(folder, self.boot, limit, segment_size or max(limit // SEGMENTS, 4096), self.acked)
         self._files.load(self._position.last)
         known = max(self._files.last_number(), self._position.last.get(self.boot, 0), self.acked(self.boot))
-        self._next = max(floor_seq, known + 1)
+        # Numbers go on where they were; where that is not known for sure, they start again far above.
+        trusted = known > 0 and not self._files.counters.damaged
+        self._next = known + 1 if trusted else max(floor_seq, known + 1)
         self._last = known
         self._unwritten: deque[tuple[int, bytes]] = deque()
         self._position_dirty = False

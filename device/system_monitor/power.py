@@ -10,6 +10,7 @@ from device.system_monitor.reading import Reading, absent, listed, number_of, te
 
 TOTAL_RAILS: Final = frozenset({"VDD_IN", "POM_5V_IN", "VDD_TOTAL", "SYS5V"})
 """The board's input; where it is measured the other rails are parts of it."""
+MOST_W: Final = 10_000.0
 _CHANNELS: Final = (1, 2, 3)
 
 
@@ -19,7 +20,8 @@ def read(root: Path) -> Reading:
     if not rails:
         return absent("no power monitor found")
     total = [watts for label, watts in rails if label in TOTAL_RAILS]
-    return Reading(round(total[0] if total else sum(watts for _, watts in rails), 3))
+    watts = total[0] if total else sum(watts for _, watts in rails)
+    return Reading(round(watts, 3)) if watts <= MOST_W else absent("the power monitor says nonsense")
 
 
 def _rails(root: Path) -> Iterator[tuple[str, float]]:

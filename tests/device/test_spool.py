@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from device import spool_files, state_file
+from device import state_file
 from device.spool import MAX_UNWRITTEN, Spool
 
 BIG = 10**9
@@ -114,11 +114,19 @@ def test_a_batch_is_bounded_by_count_by_bytes_and_by_gaps(tmp_path: Path) -> Non
     batch = spool.read(3, 100, 25)
     assert batch is not None
     assert len(batch.payloads) == 2
+
+
+def test_damage_makes_the_numbers_start_again_far_above_and_a_batch_never_spans_the_gap(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, "b")
+    for _ in range(10):
+        spool.append(b"x")
+    spool.close()
+    assert Spool(tmp_path, "b", floor_seq=500).append(b"x") == 11, "nothing is damaged, nothing is skipped"
+    file = sorted(tmp_path.glob("*-1-b.spool"))[0]
+    file.write_bytes(file.read_bytes()[:-3])
     again = Spool(tmp_path, "b", floor_seq=500)
-    again.append(b"after a gap")
-    batch = again.read(5, 100, BIG)
-    assert batch is not None
-    assert batch.seq == 10, "a frame never spans a gap"
+    assert again.append(b"after a gap") == 500
+    assert [batch.seq for after in (0, 9, 11) if (batch := again.read(after, 100, BIG))] == [9, 11, 500]
 
 
 def test_numbers_never_repeat_even_when_the_folder_was_lost(tmp_path: Path) -> None:
@@ -167,7 +175,7 @@ class FullDisk:
                 return real(handle, data[:taken])
             raise OSError(self.error, "no")
 
-        monkeypatch.setattr(spool_files.os, "write", write)
+        monkeypatch.setattr("device.spool_files.os.write", write)
 
 
 def test_a_full_disk_keeps_the_newest_in_memory_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

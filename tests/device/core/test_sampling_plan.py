@@ -1,0 +1,41 @@
+"""Two rhythms with a clock in hand."""
+
+from __future__ import annotations
+
+from device.core.sampling_plan import Due, SamplingPlan
+
+
+def test_the_first_kept_sample_comes_soon_and_then_each_interval() -> None:
+    plan = SamplingPlan(300, now=0)
+    assert plan.next_at() == 0.5
+    assert plan.take(0.5) == Due(kept=True, live=False)
+    assert plan.next_at() == 300.5
+
+
+def test_live_samples_run_beside_the_kept_ones_until_nobody_watches() -> None:
+    plan = SamplingPlan(300, now=0)
+    plan.take(0.5)
+    assert plan.watch(1.0, now=10)
+    assert plan.next_at() == 10.5
+    assert plan.take(10.5) == Due(kept=False, live=True)
+    assert plan.next_at() == 11.5
+    assert not plan.watch(5.0, now=12), "another interval is no new watch"
+    plan.watch(0, now=13)
+    assert plan.next_at() == 300.5
+    assert plan.watch(1.0, now=14)
+
+
+def test_the_same_wish_again_does_not_disturb_the_rhythm() -> None:
+    plan = SamplingPlan(300, now=0)
+    plan.take(0.5)
+    plan.watch(1.0, now=1)
+    plan.take(1.5)
+    plan.watch(1.0, now=2.4)
+    assert plan.next_at() == 2.5
+
+
+def test_missed_beats_are_skipped_not_made_up_for() -> None:
+    plan = SamplingPlan(10, now=0)
+    plan.take(0.5)
+    assert plan.take(1000.0).kept
+    assert plan.next_at() == 1010.0

@@ -1,0 +1,56 @@
+"""The facts of hello, on trees."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from device import hardware
+from tests.device import trees
+
+
+def test_an_orin(tmp_path: Path) -> None:
+    facts = hardware.describe(trees.orin_nano_jetpack6(tmp_path))
+    assert facts["model"] == "NVIDIA Jetson Orin Nano Developer Kit"
+    assert (facts["l4t"], facts["cores"], facts["memory_bytes"]) == ("36.3.0", 2, 7802112 * 1024)
+    assert facts["os"] == "Ubuntu 22.04.5 LTS"
+
+
+def test_older_and_other_machines(tmp_path: Path) -> None:
+    assert hardware.l4t(trees.agx_orin_jetpack5(tmp_path / "a")) == "35.4.1"
+    pc = hardware.describe(trees.ordinary_pc(tmp_path / "b"))
+    assert pc["model"] == "OptiPlex 7010"
+    assert "l4t" not in pc
+    assert hardware.model(tmp_path / "nothing") == socket.gethostname()
+
+
+def test_the_boot_is_the_kernels_or_new(tmp_path: Path) -> None:
+    root = trees.linux(tmp_path)
+    assert hardware.boot_id(root) == trees.BOOT_ID
+    assert hardware.boot_milliseconds(root) == 86_400_200
+    assert hardware.boot_id(tmp_path / "no") != hardware.boot_id(tmp_path / "no")
+    assert hardware.boot_milliseconds(tmp_path / "no") == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "zone"),
+    [
+        ("/usr/share/zoneinfo/Asia/Jakarta", "Asia/Jakarta"),
+        ("../usr/share/zoneinfo/America/Argentina/Ushuaia", "America/Argentina/Ushuaia"),
+        ("/usr/share/zoneinfo/UTC", "UTC"),
+        ("/usr/share/zoneinfo/../../etc/passwd", None),
+        ("/somewhere/else", None),
+    ],
+)
+def test_the_zone_is_read_from_the_link(tmp_path: Path, target: str, zone: str | None) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/localtime").symlink_to(target)
+    assert hardware.timezone_name(tmp_path) == zone
+
+
+def test_the_zone_may_stand_in_a_file(tmp_path: Path) -> None:
+    assert hardware.timezone_name(tmp_path) is None
+    trees.write(tmp_path, {"etc/timezone": "Asia/Makassar\n"})
+    assert hardware.timezone_name(tmp_path) == "Asia/Makassar"

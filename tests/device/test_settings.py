@@ -1,0 +1,161 @@
+"""Configuration: files, environment, secrets, addresses; each error names the key and what to write instead."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device.settings import Settings, SettingsError, exposed, load, nearest
+from device.settings_table import KEYS
+from device.settings_words import settings_sentence
+from device.texts import Texts
+
+KEY = "rvmk_ABCDEFGH_0123456789abcdefghijABCDEFGHIJ"
+GOOD = {"myrvm_base_url": "https://hub.test", "api_token": KEY}
+
+
+def read(tmp_path: Path, values: Any, environ: dict[str, str] | None = None) -> Settings:
+    file = tmp_path / "machine.json"
+    file.write_text(values if isinstance(values, str) else json.dumps(values))
+    return load(file, environ or {})
+
+
+def test_every_key_of_the_requirements_has_its_default(tmp_path: Path) -> None:
+    settings = read(tmp_path, GOOD)
+    assert settings.number("metrics_interval") == 300
+    assert settings.number("upload_interval") == 3600
+    assert settings.values["admin_ips"] == ("192.168.1.0/24", "10.0.0.0/8")
+    assert settings.text("default_timezone") == "Asia/Jakarta"
+    assert (settings.device_id, settings.switch("monitoring_enabled")) == ("1", True)
+    assert settings.state_dir == tmp_path / "machine.json.state"
+    assert KEY not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "socket"),
+    [
+        ("https://hub.test", "wss://hub.test/ws/device"),
+        ("https://hub.test:8443/", "wss://hub.test:8443/ws/device"),
+        ("https://hub.test/rvm", "wss://hub.test/rvm/ws/device"),
+        ("http://127.0.0.1:8001", "ws://127.0.0.1:8001/ws/device"),
+        ("http://localhost:8001", "ws://localhost:8001/ws/device"),
+        ("http://[::1]:8001", "ws://[::1]:8001/ws/device"),
+    ],
+)
+def test_the_hubs_address(tmp_path: Path, url: str, socket: str) -> None:
+    assert read(tmp_path, {**GOOD, "myrvm_base_url": url}).socket_url == socket
+
+
+def test_plain_http_beyond_loopback_needs_a_word_and_the_error_says_which(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read(tmp_path, {"api_token": KEY})  # the user's own default address
+    for language in ("en", "id"):
+        sentence = settings_sentence(refused.value, Texts(language))
+        assert '"allow_plain_http": true' in sentence
+        assert '"https://172.28.233.83:8001"' in sentence
+    assert read(tmp_path, {"api_token": KEY, "allow_plain_http": True}).socket_url.startswith("ws://172.")
+
+
+def test_the_environment_overrides_the_file_and_the_longer_name_wins(tmp_path: Path) -> None:
+    environ = {
+        "METRICS_INTERVAL": "60", "RVM_UPLOAD_INTERVAL": "30.5", "UPLOAD_INTERVAL": "9", "RVM_ID": "rvm-7",
+        "ADMIN_IPS": "10.1.0.0/16, 10.2.0.0/16", "RVM_MONITORING_ENABLED": "no", "RVM_LANG": "id", "RVM_PORT": "x",
+    }  # fmt: skip
+    settings = read(tmp_path, {**GOOD, "metrics_interval": 5}, environ)
+    assert settings.number("metrics_interval") == 60
+    assert settings.number("upload_interval") == 30.5
+    assert settings.device_id == "rvm-7"
+    assert settings.values["admin_ips"] == ("10.1.0.0/16", "10.2.0.0/16")
+    assert not settings.switch("monitoring_enabled")
+    assert settings.origins["metrics_interval"] == "environment METRICS_INTERVAL"
+
+
+def test_the_environment_alone_is_enough() -> None:
+    settings = load(None, {"MYRVM_BASE_URL": "https://hub.test", "RVM_API_TOKEN": KEY, "RVM_RVM_ID": "3"})
+    assert (settings.device_id, settings.api_token) == ("3", KEY)
+
+
+@pytest.mark.parametrize("how", ["file:key.txt", "environment"])
+def test_the_secret_may_stand_in_a_file_of_its_own(tmp_path: Path, how: str) -> None:
+    (tmp_path / "key.txt").write_text(KEY + "\n")
+    environ = {"RVM_API_TOKEN_FILE": str(tmp_path / "key.txt")} if how == "environment" else {}
+    token = how if how.startswith("file:") else ""
+    assert read(tmp_path, {**GOOD, "api_token": token}, environ).api_token == KEY
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "key"),
+    [
+        ({"metric_interval": 5}, "unknown_key", "metric_interval"),
+        ({"metrics_interval": "often"}, "wrong_type", "metrics_interval"),
+        ({"metrics_interval": True}, "wrong_type", "metrics_interval"),
+        ({"metrics_interval": -5}, "out_of_bounds", "metrics_interval"),
+        ({"metrics_interval": float("nan")}, "wrong_type", "metrics_interval"),
+        ({"retry_attempts": 1.5}, "wrong_type", "retry_attempts"),
+        ({"monitoring_enabled": "yes"}, "wrong_type", "monitoring_enabled"),
+        ({"rvm_id": ""}, "wrong_id", "rvm_id"),
+        ({"rvm_id": "a/b"}, "wrong_id", "rvm_id"),
+        ({"rvm_id": [1]}, "wrong_type", "rvm_id"),
+        ({"admin_ips": ["home"]}, "wrong_network", "admin_ips"),
+        ({"admin_ips": "10.0.0.0/8"}, "wrong_type", "admin_ips"),
+        ({"myrvm_base_url": "hub.test"}, "wrong_url", "myrvm_base_url"),
+        ({"myrvm_base_url": "ftp://hub.test"}, "wrong_url", "myrvm_base_url"),
+        ({"myrvm_base_url": "https://hub.test?key=1"}, "wrong_url", "myrvm_base_url"),
+        ({"myrvm_base_url": "https://hub.test:99999"}, "wrong_url", "myrvm_base_url"),
+        ({"myrvm_base_url": "https://me:secret@hub.test"}, "secret_in_url", "myrvm_base_url"),
+        ({"api_token": ""}, "token_missing", "api_token"),
+        ({"api_token": "changeme-changeme-changeme"}, "token_unusable", "api_token"),
+        ({"api_token": "short"}, "token_unusable", "api_token"),
+        ({"api_token": "with a space in it, long enough"}, "token_unusable", "api_token"),
+        ({"api_token": "file:absent"}, "token_unreadable", "api_token"),
+    ],
+)
+def test_what_cannot_work_is_refused_by_name(tmp_path: Path, change: dict[str, Any], code: str, key: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read(tmp_path, {**GOOD, **change})
+    assert (refused.value.code, refused.value.key) == (code, key)
+    english, indonesian = (settings_sentence(refused.value, Texts(language)) for language in ("en", "id"))
+    assert key in english
+    assert english != indonesian
+    assert "secret" not in english
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '"text"', "{'a': 1}", "[" * 100_000])
+def test_a_file_that_is_no_json_object_is_named(tmp_path: Path, content: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read(tmp_path, content)
+    assert "machine.json" in settings_sentence(refused.value, Texts("en"))
+
+
+def test_an_absent_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(tmp_path / "absent.json", {})
+    assert "absent.json" in settings_sentence(refused.value, Texts("en"))
+
+
+def test_the_nearest_name_is_offered(tmp_path: Path) -> None:
+    assert nearest("metric_intervall") == "metrics_interval"
+    assert nearest("qqq") == ""
+    with pytest.raises(SettingsError) as refused:
+        read(tmp_path, {**GOOD, "api_tokn": "x"})
+    assert "'api_token'" in settings_sentence(refused.value, Texts("en"))
+
+
+def test_a_file_others_can_read_is_noticed(tmp_path: Path) -> None:
+    file = tmp_path / "machine.json"
+    file.write_text("{}")
+    file.chmod(0o644)
+    assert exposed(file)
+    file.chmod(0o600)
+    assert not exposed(file)
+    assert not exposed(tmp_path / "absent")
+
+
+def test_every_default_is_legal_in_its_own_table() -> None:
+    for name, key in KEYS.items():
+        if key.kind in ("number", "whole"):
+            assert isinstance(key.default, (int, float)), name
+            assert key.least <= key.default <= key.most, name
