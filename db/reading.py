@@ -98,7 +98,8 @@ class PostgresReader(PostgresBackend):
         self._dsn = dsn
 
     async def connect(self) -> None:
-        self._pool = await asyncpg.create_pool(self._dsn, min_size=1, max_size=_AT_ONCE, timeout=CONNECT_S, **SETTINGS)
+        # Not one connection in advance: the pool would complain aloud while the server is away.
+        self._pool = await asyncpg.create_pool(self._dsn, min_size=0, max_size=_AT_ONCE, timeout=CONNECT_S, **SETTINGS)
 
     async def disconnect(self) -> None:
         pool: Any = self._pool

@@ -1,0 +1,152 @@
+"""Every query on commands and on the record of events, on both databases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from db import commands, events
+from db.connection import Store
+from db.errors import Conflict
+from db.schema import COMMAND_STATES
+from db.statements import Write
+from tests.support.database_rows import NOW, add_machine, after
+
+
+def draft(command_id: str, rvm_id: int, issued: float = 0, **changes: Any) -> Write:
+    values: dict[str, Any] = {
+        "id": command_id,
+        "rvm_id": rvm_id,
+        "name": "set_status",
+        "args": {"status": "maintenance", "nested": [1, None, {"a": "ü"}]},
+        "state": "queued",
+        "issued_by": "user:1",
+        "issued_at": after(issued),
+        "expires_at": after(issued + 60),
+    }
+    return commands.insert_command(**{**values, **changes})
+
+
+def moved(command_id: str, state: str, **changes: Any) -> Write:
+    values: dict[str, Any] = {"sent_at": after(1), "finished_at": None, "progress": None, "result": None, "error": None}
+    return commands.update_command(command_id, state=state, **{**values, **changes})
+
+
+async def test_a_command_comes_back_as_it_was_drafted(store: Store) -> None:
+    rvm_id = await add_machine(store)
+    await store.write(draft("a", rvm_id, idempotency_key="key-1"))
+    row = await commands.find_command(store, "a")
+    assert row is not None
+    assert (row.args, row.state, row.issued_at, row.expires_at) == (
+        {"status": "maintenance", "nested": [1, None, {"a": "ü"}]}, "queued", NOW, after(60),
+    )  # fmt: skip
+    assert (row.sent_at, row.progress, row.result, row.error) == (None, None, None, None)
+    assert await commands.find_by_idempotency_key(store, rvm_id, "key-1") == row
+    assert await commands.find_by_idempotency_key(store, rvm_id + 1, "key-1") is None
+    assert await commands.find_command(store, "b") is None
+
+
+async def test_a_move_is_stored_with_what_it_brought(store: Store) -> None:
+    rvm_id = await add_machine(store)
+    await store.write(draft("a", rvm_id))
+    await store.write(moved("a", "running", progress={"phase": "x", "done": 1.5}))
+    row = await commands.find_command(store, "a")
+    assert row is not None
+    assert (row.state, row.sent_at, row.progress) == ("running", after(1), {"phase": "x", "done": 1.5})
+
+
+async def test_a_command_ends_once_and_the_same_end_may_be_repeated(store: Store) -> None:
+    rvm_id = await add_machine(store)
+    await store.write(draft("a", rvm_id))
+    await store.write(moved("a", "succeeded", finished_at=after(2), result={"ok": True}))
+    await store.write(moved("a", "succeeded", finished_at=after(2), result={"ok": True}))
+    for state in ("failed", "running"):
+        with pytest.raises(Conflict) as caught:
+            await store.write(moved("a", state))
+        assert (caught.value.column, caught.value.kind) == ("state", "missing")
+    row = await commands.find_command(store, "a")
+    assert row is not None
+    assert (row.state, row.result) == ("succeeded", {"ok": True})
+
+
+async def test_pending_commands_of_all_machines_are_found(store: Store) -> None:
+    north, south = await add_machine(store, "north"), await add_machine(store, "south")
+    for number, state in enumerate(COMMAND_STATES):
+        await store.write(draft(state, north if number % 2 else south, issued=-number, state=state))
+    found = [row.id for row in await commands.pending_commands(store)]
+    assert found == ["running", "accepted", "sent", "queued"]
+
+
+async def test_recent_commands_come_in_pages_newest_first(store: Store) -> None:
+    north, south = await add_machine(store, "north"), await add_machine(store, "south")
+    for number in range(7):
+        await store.write(draft(f"c{number}", north, issued=number // 2))
+    await store.write(draft("other", south))
+    seen: list[str] = []
+    before = None
+    while page := await commands.recent_commands(store, north, 3, before):
+        seen += [row.id for row in page]
+        before = (page[-1].issued_at, page[-1].id)
+    assert seen == ["c6", "c5", "c4", "c3", "c2", "c1", "c0"]
+
+
+async def test_an_event_comes_back_as_it_happened(store: Store) -> None:
+    (result,) = await store.write(
+        events.insert_event(
+            at=NOW, code="status.changed", actor="user:1", rvm_id=7, params={"a": None}, before={"s": 1}, after={"s": 2}
+        )
+    )
+    row = await events.find_event(store, result.rows[0]["id"])
+    assert row is not None
+    assert (row.at, row.code, row.actor, row.rvm_id, row.params) == (NOW, "status.changed", "user:1", 7, {"a": None})
+    assert (row.before, row.after, row.boot_id, row.seq) == ({"s": 1}, {"s": 2}, None, None)
+    assert await events.find_event(store, 10**6) is None
+
+
+async def test_an_event_a_machine_reports_again_is_one_event(store: Store) -> None:
+    def report(seq: int, boot: str = "boot-1") -> Write:
+        return events.insert_machine_event(
+            at=NOW, code="bin.full", actor="machine:7", rvm_id=7, params={}, boot_id=boot, seq=seq
+        )
+
+    results = await store.write(report(1), report(1), report(2), report(1, "boot-2"))
+    assert [len(result.rows) for result in results] == [1, 0, 1, 1]
+    assert len(await events.list_events(store, limit=10)) == 3
+
+
+async def test_events_are_listed_newest_first_in_pages_that_never_overlap(store: Store) -> None:
+    for number in range(11):
+        await store.write(events.insert_event(at=after(number // 3), code=f"c{number}", actor="clock", params={}))
+    seen: list[str] = []
+    before = None
+    while page := await events.list_events(store, limit=4, before=before):
+        seen += [row.code for row in page]
+        before = (page[-1].at, page[-1].id)
+    assert seen == [f"c{number}" for number in reversed(range(11))]
+
+
+async def test_each_filter_narrows_the_list_of_events(store: Store) -> None:
+    for number, (code, actor, rvm_id) in enumerate(
+        [("a", "user:1", 1), ("b", "user:1", 2), ("a", "clock", None), ("a", "user:2", 2), ("c", "user:2", 3)]
+    ):
+        await store.write(events.insert_event(at=after(number), code=code, actor=actor, rvm_id=rvm_id, params={}))
+
+    async def numbers(**filters: Any) -> list[int]:
+        rows = await events.list_events(store, limit=10, **filters)
+        return sorted(int((row.at - NOW).total_seconds()) for row in rows)
+
+    assert await numbers() == [0, 1, 2, 3, 4]
+    assert await numbers(rvm_ids={2, 3}) == [1, 3, 4]
+    assert await numbers(rvm_ids=frozenset()) == []
+    assert await numbers(codes=["a", "c"]) == [0, 2, 3, 4]
+    assert await numbers(actor="user:1") == [0, 1]
+    assert await numbers(start=after(1), end=after(3)) == [1, 2]
+    assert await numbers(rvm_ids=[2], codes=["a"], actor="user:2", start=NOW) == [3]
+
+
+async def test_old_events_can_be_let_go(store: Store) -> None:
+    for number in range(4):
+        await store.write(events.insert_event(at=after(number), code="x", actor="clock", params={}))
+    (result,) = await store.write(events.delete_events_before(after(2)))
+    assert result.rowcount == 2
