@@ -6,12 +6,14 @@ Knows nothing of requests, users or HTML. What it returns is plain text; templat
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 LANGUAGES = ("en", "id")
 DEFAULT = "en"
+PLACE = re.compile(r"\{(\w+)\}")
 FOLDER = Path(__file__).parent / "locales"
 
 
@@ -36,10 +38,8 @@ class Texts:
         if params.get("count") == 1 and f"{key}.one" in found:
             key = f"{key}.one"
         text = found[key]
-        # Not str.format: values come from machines, and a "{" in one of them must stay a "{".
-        for name, value in params.items():
-            text = text.replace("{" + name + "}", str(value))
-        return text
+        # In one pass, and not by str.format: values come from machines, and a "{" in one of them must stay a "{".
+        return PLACE.sub(lambda place: str(params.get(place[1], place[0])), text)
 
     def has(self, key: str) -> bool:
         return key in self._dictionary

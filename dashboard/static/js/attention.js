@@ -84,8 +84,8 @@ export class Attention {
     const item = make("li", { "data-id": String(trouble.id) }, icon("warn"), make("a", { href: address }, make("bdi", {})), make("span", {}), make("span", { class: "since" }));
     if (this.mayCommand && ["error", "hot"].includes(trouble.cause)) {
       const hidden = (name, value) => make("input", { type: "hidden", name, value });
-      item.append(make("form", { method: "post", action: `${address}/status` }, hidden("csrf_token", document.body.dataset.csrf), hidden("status", "maintenance"),
-        hidden("reason", causeText(trouble)), hidden("back", "/"), make("button", { class: "btn small", "data-needs-hub": "" }, t("put_in_maintenance"))));
+      // The submit is always taken over by this module, so the form needs no token of its own.
+      item.append(make("form", {}, hidden("status", "maintenance"), hidden("reason", causeText(trouble)), make("button", { class: "btn small", "data-needs-hub": "" }, t("put_in_maintenance"))));
     } else item.append(make("a", { class: "btn small", href: address }, t("open")));
     return item;
   }

@@ -15,10 +15,9 @@ export function useTexts(dictionary, code) {
  * @param {string} key @param {Record<string, string | number>} [params] @returns {string}
  */
 export function t(key, params = {}) {
-  let text = params.count === 1 ? words[`${key}.one`] ?? words[key] : words[key];
+  const text = params.count === 1 ? words[`${key}.one`] ?? words[key] : words[key];
   if (text === undefined) return key;
-  for (const name of Object.keys(params)) text = text.split(`{${name}}`).join(String(params[name]));
-  return text;
+  return text.replace(/\{(\w+)\}/g, (place, name) => String(params[name] ?? place));
 }
 
 /** The text of a code that came from outside, or the code itself. @param {string} prefix @param {string} code */

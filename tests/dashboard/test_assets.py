@@ -1,0 +1,111 @@
+"""What a page needs is small, packed, and addressed by its content."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+
+from dashboard import assets, bundler, charts, shrink
+
+BUDGET = {"style.css": 14_000, "fleet.js": 12_288, "machine.js": 35_000, "add.js": 12_288, "plain.js": 12_288}
+SPECIFICATION = {
+    "light": "--bg:#f6f7f9;--surface:#fff;--surface-2:#eceff3;--text:#141a22;--muted:#4a5564;--border:#d3d9e1;"
+    "--border-strong:#76818f;--accent:#0a5aa8;--on-accent:#fff;--danger:#b3240f;--on-danger:#fff;"
+    "--m-active:#006b58;--m-inactive:#84888d;--m-maintenance:#2479ee;--m-full:#a97a23;--m-error:#a50104;"
+    "--m-unknown:#810b86;--l1:#135cb8;--l2:#a33d28;--l3:#17907d;--l4:#4d1f44;--l5:#b87a00",
+    "dark": "--bg:#0e1217;--surface:#161b22;--surface-2:#1f2630;--text:#e9edf2;--muted:#a8b3c0;--border:#2c3540;"
+    "--border-strong:#74808e;--accent:#6fb5f5;--on-accent:#06121f;--danger:#ff8f7a;--on-danger:#1c0703;"
+    "--m-active:#8ee3ba;--m-inactive:#8b8c8e;--m-maintenance:#4b83d8;--m-full:#fbbb16;--m-error:#d9654b;"
+    "--m-unknown:#ecd9ff;--l1:#5aa0ff;--l2:#f0573b;--l3:#8cf5d2;--l4:#a5799a;--l5:#f1df32",
+}
+"""The checked colours of dashboard.md 4.7."""
+
+
+@pytest.mark.parametrize(("name", "most"), BUDGET.items())
+def test_a_file_stays_within_its_budget(name: str, most: int) -> None:
+    asset = assets.load().by_name[name]
+    assert len(asset.packed) <= most
+    assert gzip.decompress(asset.packed) == asset.plain
+
+
+def test_the_address_follows_the_content() -> None:
+    made = assets.load()
+    for name, asset in made.by_name.items():
+        assert re.fullmatch(r"/static/[\w.-]+\.[0-9a-f]{12}\.(js|css|svg)", asset.address), name
+        assert made.by_address[asset.address] is asset
+        assert made[name] == asset.address
+
+
+def test_every_colour_is_the_checked_one() -> None:
+    sheet = assets.style().replace(" ", "").replace("\n", "")
+    blocks = re.findall(r"(:root|:root\[data-theme=(?:dark|auto)\])\{color-scheme:(light|dark);([^}]*)\}", sheet)
+    assert [(where, theme) for where, theme, _ in blocks] == [
+        (":root", "light"), (":root[data-theme=dark]", "dark"), (":root[data-theme=auto]", "dark"),
+    ]  # fmt: skip
+    for _, theme, colours in blocks:
+        assert colours.rstrip(";") == SPECIFICATION[theme]
+    for theme, tokens in charts.TOKENS.items():
+        for name, colour in tokens.items():
+            assert f"--{name}:{colour};" in SPECIFICATION[theme] + ";"
+
+
+def test_a_bundle_holds_what_its_page_needs_and_no_comment() -> None:
+    script = assets.load().by_name["fleet.js"].plain.decode()
+    assert "import " not in script
+    assert "export " not in script
+    assert "/**" not in script
+    assert "class Charts" not in script
+    assert "function zoneLabel" not in script, "what the page does not use is left out"
+    assert "ws" in script
+
+
+def test_a_page_brings_the_words_its_script_names() -> None:
+    words = bundler.texts_for(
+        assets.STATIC / "js/views/fleet.js", {"status.full": "Full", "first.title": "x", "moved.one": "1"}
+    )
+    assert words == {"status.full": "Full", "moved.one": "1"}
+
+
+def test_modules_that_need_each_other_in_a_circle_or_nobody_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.js").write_text('import { b } from "./b.js";\nexport const a = 1;\n')
+    (tmp_path / "b.js").write_text('import { a } from "./a.js";\nexport const b = 1;\n')
+    with pytest.raises(bundler.BundleError, match="circle"):
+        bundler.bundle(tmp_path / "a.js")
+    (tmp_path / "c.js").write_text('import { d } from "./d.js";\n')
+    with pytest.raises(bundler.BundleError, match="no module"):
+        bundler.bundle(tmp_path / "c.js")
+
+
+def test_shrinking_leaves_texts_and_expressions_alone() -> None:
+    script = 'const a = "x  =  y" + `b { ${c} }`;\nconst d = e.replace(/ = [;"] /g, " , ");\nreturn 4 / 2 - -1;'
+    assert shrink.without_spaces(script) == (
+        'const a="x  =  y"+`b { ${c} }`;const d=e.replace(/ = [;"] /g," , ");return 4 / 2 - -1;'
+    )
+    module = "const used = 1;\nfunction unused() {\n  return used;\n}\nexport const wanted = used;\n"
+    assert shrink.without_unused(module, ["wanted"]) == "const used = 1;\nexport const wanted = used;\n"
+
+
+def test_plotly_is_found_with_and_without_npm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(assets, "BASIC_BUNDLE", tmp_path / "missing.js")
+    assert assets.plotly_file().name == "plotly.min.js"
+    (tmp_path / "missing.js").write_text("x")
+    assert assets.plotly_file() == tmp_path / "missing.js"
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "warn 90"), ("id", "batas 90")])
+def test_figures_are_specified_in_python(language: str, words: str) -> None:
+    limits = (("cpu_usage", 90.0), ("temperature", 80.0))
+    made = charts.specification("dark", language, limits)
+    load, heat = made["figures"]["load"], made["figures"]["temperature"]
+    assert [(trace["meta"], trace["line"]["dash"]) for trace in load["data"]] == [
+        ("cpu_usage", "solid"),
+        ("gpu_usage", "dash"),
+    ]
+    assert [note["text"] for note in load["layout"]["annotations"]] == [words]
+    assert [note["y"] for note in heat["layout"]["annotations"]] == [80.0, 90.0]
+    assert "template" not in load["layout"]
+    assert load["layout"]["paper_bgcolor"] == "#161b22"
+    assert not load["data"][0]["connectgaps"]

@@ -1,0 +1,50 @@
+"""The formats of the hub, by the table that also holds the browser's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboard import formats
+from dashboard.reader import Reader
+
+TABLE: dict[str, list[list[Any]]] = json.loads((Path(__file__).parent / "fixtures/formats.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize(("value", "language", "decimals", "text"), TABLE["number"])
+def test_a_number_is_written_as_its_readers_write_it(value: float, language: str, decimals: int, text: str) -> None:
+    assert formats.number(value, language, decimals) == text
+
+
+@pytest.mark.parametrize(("metric", "value", "language", "text"), TABLE["reading"])
+def test_a_reading_has_its_unit(metric: str, value: float, language: str, text: str) -> None:
+    assert formats.reading(metric, value, language) == text
+
+
+@pytest.mark.parametrize("name", ["age", "span", "offset"])
+def test_durations(name: str) -> None:
+    for seconds, language, text in TABLE[name]:
+        assert getattr(formats, name)(seconds, language) == text
+
+
+@pytest.mark.parametrize(("ms", "zone", "language", "seconds", "text"), TABLE["clock"])
+def test_a_clock_shows_the_zone_it_was_asked_for(ms: int, zone: str, language: str, seconds: bool, text: str) -> None:
+    assert formats.clock(formats.instant(ms), zone, language, seconds=seconds) == text
+
+
+@pytest.mark.parametrize(("zone", "label"), TABLE["zone_label"])
+def test_zones_have_the_names_people_use(zone: str, label: str) -> None:
+    assert formats.zone_label(zone, formats.instant(1795370531000)) == label
+
+
+@pytest.mark.parametrize(("ms", "now", "zone", "language", "text"), TABLE["day"])
+def test_days_near_now_are_named(ms: int, now: int, zone: str, language: str, text: str) -> None:
+    assert Reader(language, "auto", zone, now).day(ms) == text
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "\x00", "", "Asia/Jakarta\n", "x" * 5000])
+def test_a_zone_name_from_a_machine_cannot_hurt(name: str) -> None:
+    assert formats.clock(formats.instant(0), name, "en") == "07:00"

@@ -1,0 +1,125 @@
+// The small deciding parts of pages: sparkline, series, range, clock, announcer, the status control's words.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import test from "node:test";
+
+import { Announcer } from "../../dashboard/static/js/announcer.js";
+import { HubClock } from "../../dashboard/static/js/hub_clock.js";
+import { LiveRange } from "../../dashboard/static/js/live_range.js";
+import { movedCount } from "../../dashboard/static/js/order.js";
+import { Series } from "../../dashboard/static/js/series.js";
+import { Sparkline, pathOf, pointsOf } from "../../dashboard/static/js/sparkline.js";
+import { follows, jobWords, untilFrom } from "../../dashboard/static/js/status_control.js";
+import { t, useTexts } from "../../dashboard/static/js/texts.js";
+
+const NOW = 1795370531000;
+useTexts(JSON.parse(readFileSync(new URL("../../dashboard/locales/en.json", import.meta.url), "utf-8")), "en");
+
+test("a value with braces stays as it is", () => {
+  assert.equal(t("said.status", { name: "{status}", status: "Full" }), "{status}: Full");
+  assert.equal(t("no.such"), "no.such");
+});
+
+test("the hub's time goes on without asking this computer's clock", () => {
+  let passed = 0;
+  const clock = new HubClock(NOW, () => passed);
+  passed = 2500;
+  assert.equal(clock.now(), NOW + 2500);
+  clock.sync(NOW);
+  assert.equal(clock.now(), NOW);
+});
+
+test("the hub's sparkline is read back, goes on, and moves left", () => {
+  const drawn = "M20 0h0M58 16h0L59 8";
+  assert.equal(pathOf(pointsOf(drawn)), drawn);
+  const spark = new Sparkline(drawn, NOW);
+  spark.add(NOW, 100);
+  assert.equal(spark.path(NOW), "M20 0h0M58 16h0L59 8L60 0");
+  spark.add(NOW, null);
+  assert.equal(spark.path(NOW + 105000), "M37 16h0L38 8L39 0");
+  assert.equal(spark.path(NOW + 900000), "");
+});
+
+const row = (at, cpu) => [at, cpu];
+
+test("history stands before what came meanwhile, and the same sample counts once", () => {
+  const series = new Series(["cpu_usage"]);
+  assert.equal(series.add({ taken_at: NOW, cpu_usage: 5 }), true);
+  assert.equal(series.add({ taken_at: NOW, cpu_usage: 5 }), false);
+  series.load([row(NOW - 2000, 1), row(NOW, 9)]);
+  assert.deepEqual(series.points, [[NOW - 2000, 1], [NOW, 5]]);
+});
+
+test("a line breaks where the machine was away, where a kept sample is missing, and where we watched in vain", () => {
+  const series = new Series(["cpu_usage"]);
+  series.load([row(NOW - 900000, 1), row(NOW - 400000, 2), row(NOW - 100000, 3)]);
+  assert.deepEqual(series.gaps(NOW), [[NOW - 900000, NOW - 400000]]);
+  series.away = [[NOW - 300000, NOW - 200000]];
+  assert.deepEqual(series.columns().y, [[1, null, 2, null, 3]]);
+  series.watchedSince = NOW - 100000;
+  assert.deepEqual(series.gaps(NOW).at(-1), [NOW - 100000, NOW]);
+});
+
+test("the points stay bounded through a day of live values", () => {
+  const series = new Series(["cpu_usage"]);
+  for (let second = 0; second < 86400; second += 1) {
+    series.add({ taken_at: NOW + second * 1000, cpu_usage: 50 });
+    if (second % 60 === 0) series.trim(NOW + second * 1000);
+  }
+  assert.ok(series.points.length < 2300, String(series.points.length));
+  assert.deepEqual(series.summary("cpu_usage", NOW + 86400000).mean, 50);
+  assert.equal(series.summary("cpu_usage", NOW + 99999999), null);
+});
+
+test("a person's zoom pauses the window and is kept until they go back", () => {
+  const live = new LiveRange(600000);
+  assert.deepEqual(live.range(NOW), [NOW - 600000, NOW]);
+  assert.equal(live.relayout({ "yaxis.range[0]": 1 }, NOW), false);
+  assert.equal(live.relayout({ "xaxis.range[0]": "2026-11-23 01:00:00", "xaxis.range[1]": "2026-11-23 01:01:00.5" }, NOW, 7 * 3600000), true);
+  const kept = live.range(NOW);
+  assert.deepEqual(live.range(NOW + 60000), kept);
+  assert.equal(kept[0], Date.UTC(2026, 10, 22, 18));
+  assert.equal(live.behind(NOW + 60000), 60000);
+  live.live();
+  assert.deepEqual(live.range(NOW + 1), [NOW - 599999, NOW + 1]);
+});
+
+test("one sentence in five seconds, many grouped into one", () => {
+  const said = [];
+  const timers = [];
+  const announcer = new Announcer((sentence) => said.push(sentence), (fn) => timers.push(fn));
+  for (const sentence of ["a", "b", "c", "d"]) announcer.add(sentence);
+  timers.shift()();
+  timers.shift()();
+  assert.deepEqual(said, ["a", "3 machines changed"]);
+});
+
+test("an end is final, and an older command says nothing", () => {
+  const job = (id, state, issued_at = 1) => ({ id, state, issued_at, finished_at: ["succeeded", "failed"].includes(state) ? 2 : null });
+  assert.equal(follows(job("a", "running"), job("a", "succeeded")), true);
+  assert.equal(follows(job("a", "succeeded"), job("a", "running")), false);
+  assert.equal(follows(job("a", "running"), job("a", "sent")), false);
+  assert.equal(follows(job("a", "succeeded", 5), job("b", "queued", 4)), false);
+  assert.equal(follows(job("a", "succeeded", 5), job("b", "queued", 6)), true);
+});
+
+test("what a command's state means in words", () => {
+  const when = () => "tomorrow 14:00 WIB";
+  assert.equal(jobWords({ state: "queued", expires_at: 1 }, when, true), "Queued. Runs when the machine is back, until tomorrow 14:00 WIB");
+  assert.equal(jobWords({ state: "queued", expires_at: 1 }, when, false), "Sending it to the machine…");
+  assert.equal(jobWords({ state: "rejected", error: { message: "door open" } }, when, false), "The machine refused: door open");
+});
+
+test("until tomorrow is seven o'clock where the machine stands", () => {
+  assert.equal(untilFrom("tomorrow", NOW, 7), "2026-11-24T00:00:00.000Z");
+  assert.equal(untilFrom("4", NOW, 7), new Date(NOW + 4 * 3600000).toISOString());
+  assert.equal(untilFrom("", NOW, 7), "");
+});
+
+test("how many rows stand elsewhere", () => {
+  assert.equal(movedCount([1, 2, 3], [1, 2, 3]), 0);
+  assert.equal(movedCount([1, 2, 3], [2, 1, 3]), 2);
+  assert.equal(movedCount([1, 2, 3], [1, 3]), 0);
+  assert.equal(movedCount([1, 2], [3, 1, 2]), 1);
+});

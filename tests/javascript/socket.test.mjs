@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { delay } from "../../dashboard/static/js/backoff.js";
+import { Socket } from "../../dashboard/static/js/socket.js";
+
+/** A world without time: timers are fired by the test. */
+function world() {
+  const made = { links: [], timers: new Map(), states: [], frames: [], opened: 0, next: 1 };
+  const on = { state: (state) => made.states.push(state), frame: (frame) => made.frames.push(frame), opened: () => (made.opened += 1) };
+  made.socket = new Socket("ws://hub/ws/dashboard", on, {
+    open: () => {
+      const link = { readyState: 1, sent: [], closed: false, send: (text) => link.sent.push(JSON.parse(text)), close: () => (link.closed = true) };
+      made.links.push(link);
+      return link;
+    },
+    later: (fn, ms) => {
+      made.timers.set(made.next, { fn, ms });
+      return made.next++;
+    },
+    cancel: (timer) => made.timers.delete(timer),
+    random: () => 1,
+  });
+  made.fire = (ms) => {
+    const [key, timer] = [...made.timers].find(([, each]) => each.ms === ms);
+    made.timers.delete(key);
+    timer.fn();
+  };
+  made.hello = () => made.links.at(-1).onmessage({ data: '{"type":"hello","hub_time":1}' });
+  return made;
+}
+
+test("the waits grow to 15 s and are spread by chance", () => {
+  assert.deepEqual([0, 1, 2, 3, 4, 5, 99].map((n) => delay(n, () => 1)), [500, 1000, 2000, 4000, 8000, 15000, 15000]);
+  assert.equal(delay(5, () => 0), 7500);
+});
+
+test("hello makes it live, a close makes it lost, and it comes back by itself", () => {
+  const w = world();
+  w.socket.start();
+  w.hello();
+  w.links[0].onclose({ code: 1006 });
+  w.fire(500);
+  w.links[1].onclose({ code: 1006 });
+  w.fire(1000);
+  w.hello();
+  assert.deepEqual([w.states, w.opened, w.links.length, w.socket.attempt], [["live", "lost", "live"], 2, 3, 0]);
+});
+
+test("a late close of an old link does not undo the new one", () => {
+  const w = world();
+  w.socket.start();
+  w.hello();
+  w.links[0].onclose({ code: 1006 });
+  w.socket.retry();
+  w.hello();
+  w.links[0].onclose({ code: 1006 });
+  assert.equal(w.socket.state, "live");
+});
+
+test("silence is asked about, then believed dead", () => {
+  const w = world();
+  w.socket.start();
+  w.hello();
+  w.fire(20000);
+  assert.deepEqual(w.links[0].sent, [{ type: "snapshot" }]);
+  w.fire(10000);
+  assert.equal(w.links[0].closed, true);
+  assert.equal(w.socket.state, "lost");
+});
+
+test("signed out: it does not knock again", () => {
+  const w = world();
+  w.socket.start();
+  w.hello();
+  w.links[0].onclose({ code: 4401 });
+  w.socket.retry();
+  assert.deepEqual([w.socket.state, w.links.length], ["refused", 1]);
+});
+
+test("a frame that is no JSON is passed over, and nothing is sent while lost", () => {
+  const w = world();
+  w.socket.start();
+  w.socket.send({ type: "watch" });
+  w.links[0].onmessage({ data: "{" });
+  assert.deepEqual([w.frames, w.links[0].sent], [[], []]);
+});
