@@ -38,13 +38,18 @@ class UndatableError(ValueError):
 def date(stamp: str | float, now: datetime, zone: str | None, fallback: str) -> Dated:
     """`zone` is the machine's own zone name, if known; `fallback` the one to use else. Raises UndatableError."""
     at = read(stamp, zone, fallback)
+    return Dated(at, False) if OLDEST <= at <= now else settle(at, now)
+
+
+def settle(at: datetime, now: datetime) -> Dated:
+    """An instant that is not plainly in our past: a little ahead, clamped, or refused with UndatableError."""
     if at > now:
         return Dated(now, True) if at - now > AHEAD else Dated(at, False)
-    if at < OLDEST:
-        if at.year in (1969, 1970):
-            return Dated(now, True)
-        raise UndatableError("before the year 2000")
-    return Dated(at, False)
+    if at >= OLDEST:
+        return Dated(at, False)
+    if at.year in (1969, 1970):
+        return Dated(now, True)
+    raise UndatableError("before the year 2000")
 
 
 def read(stamp: str | float, zone: str | None, fallback: str) -> datetime:

@@ -13,7 +13,7 @@ import msgspec
 from db.rows import SampleRow
 from hub.core import actors, command_desk
 from hub.core.changes import Change, EventHappened, MachineIntroduced, StatusChanged
-from hub.core.dating import UndatableError, date, find_zone, read
+from hub.core.dating import OLDEST, UndatableError, date, find_zone, read, settle
 from hub.core.machine import Boot, Machine
 from protocol import messages
 from protocol.errors import CloseCode, RemoteProtocolError
@@ -52,7 +52,9 @@ def take_kept(machine: Machine, boot: Boot, frame: messages.Metrics, now: dateti
     for index in range(start, len(samples)):
         s = samples[index]
         try:
-            at, clamped = date(s.timestamp, now, zone, fallback_zone)
+            at, clamped = read(s.timestamp, zone, fallback_zone), False
+            if not OLDEST <= at <= now:
+                at, clamped = settle(at, now)
         except UndatableError as wrong:
             faults.append(RemoteProtocolError("invalid", str(wrong), field=f"samples[{index}].timestamp"))
             continue
