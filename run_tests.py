@@ -57,12 +57,12 @@ def door() -> int:
 
 
 def read(argv: list[str]) -> argparse.Namespace:
-    ours, _, pytests = ("\n".join(argv) + "\n").partition("\n--\n") if "--" in argv else ("\n".join(argv), "", "")
+    border = argv.index("--") if "--" in argv else len(argv)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="lint, types, JavaScript and unit tests only")
     parser.add_argument("--one-python", action="store_true", help="do not repeat the tests on Python 3.10")
-    asked = parser.parse_args(ours.split("\n") if ours else [])
-    asked.pytest = [argument for argument in pytests.split("\n") if argument]
+    asked = parser.parse_args(argv[:border])
+    asked.pytest = argv[border + 1 :]
     return asked
 
 

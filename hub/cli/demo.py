@@ -18,8 +18,8 @@ from hub.cli.demo_machines import AGENT_FILE, SIMULATED_FILE, DemoFleet, enrol_f
 from hub.cli.exit_codes import CliError, Exit
 from hub.cli.first_start import prepare_people
 from hub.cli.language import say
-from hub.cli.serve import check_address, show_start, wants_browser
 from hub.cli.sign_in_link import SignInLink
+from hub.cli.start_output import check_address, show_start, wants_browser
 from hub.log_format import TextLines
 from hub.settings import Settings
 

@@ -22,7 +22,7 @@ Verb = Callable[[argparse.Namespace], int]
 def run(wanted: argparse.Namespace) -> int:
     """Exit codes as in --help; what went wrong is on stderr."""
     try:
-        return _verb(wanted.verb)(wanted)
+        return _verb("demo" if wanted.demo else wanted.verb)(wanted)
     except CliError as error:
         output.failure(error, wanted.json)
         return int(error.exit_code)
@@ -35,6 +35,10 @@ def run(wanted: argparse.Namespace) -> int:
 
 
 def _verb(name: str) -> Verb:
+    if name == "demo":
+        from hub.cli import demo
+
+        return demo.run
     if name == "serve":
         from hub.cli import serve
 

@@ -31,11 +31,33 @@ DRAWERS = re.compile(r"(^|_)(utils?|helpers?|common|misc)$")
 MAX_FILE = 300
 MAX_FUNCTION = 60
 
-BROAD_EXCEPT: dict[str, str] = {}
-"""`module:function` that may catch Exception, with the boundary it is."""
-TASK_KEEPERS: dict[str, str] = {}
+BROAD_EXCEPT: dict[str, str] = {
+    "hub.flow.conversation:Conversation._work": "link: one machine's message must not end the others' links",
+    "hub.web.api_v2.endpoint:_run": "request: the API's answer to a bug is a 500 without its text",
+    "hub.web.page:Page.answer": "request: likewise for pages",
+    "hub.flow.group_commit:_succeed": "the writer's loop: a bug in one caller's follow-up must not stop the recorder",
+    "db.sqlite_writer:SqliteWriter._one": "the writer's loop: a failed step belongs to its caller",
+    "db.postgres_writer:PostgresWriter._together": "the writer's loop: likewise",
+    "db.postgres_writer:PostgresWriter._alone": "the writer's loop: likewise",
+    "db.postgres_lane:PostgresLane._attempt": "the writer's loop: whatever befell a group, its callers are told",
+    "device.reconnect:Reconnector._try_once": "link: the machine comes back whatever ended its last link",
+    "device.command_router:CommandRouter.run": "command handler: a failed command is answered, the next one is run",
+    "device.agent:Agent._for_ever": "a loop that must go on",
+    "device.sampler:Sampler._guarded": "sensors: files of the hardware hold anything",
+    "device.system_monitor.jtop:JtopAdapter._fresh": "foreign client: may raise anything",
+    "device.system_monitor.jtop:JtopAdapter._reopen": "foreign client: likewise",
+    "device.worker_thread:WorkerThread.call.job": "a thread: the exception is carried over to the caller",
+}
+"""`module:function` that may catch Exception and go on, with the boundary it is."""
+TASK_KEEPERS: dict[str, str] = {
+    "db.postgres_lane": "one task, held by the lane and awaited by its close",
+    "device.task_group": "the agent's own task group (Python 3.10 has none)",
+}
 """`module` that may start tasks outside of a task group, with who holds them."""
-EXITS = ("hub.cli", "device.cli", "certs.__main__")
+EXITS = ("hub.cli", "device.cli", "hub.process")
+"""The command lines, and the last resort of a hub that hangs while it ends."""
+FROZEN = ("db.migrations.versions",)
+"""Migrations: a list of tables as they were, never edited again; their length is no measure."""
 
 PURE_LAW = (
     "what decides takes values and `now`: no await, socket, thread or clock in protocol/, hub/core and device/core"
@@ -44,10 +66,8 @@ DRAWER_LAW = "no utils, helpers or common: a function without a home is a missin
 SIZE_LAW = f"files up to {MAX_FILE} lines, functions up to {MAX_FUNCTION}"
 DOCSTRING_LAW = "every module says its one job in a docstring"
 TASK_LAW = "no bare create_task: a task belongs to a task group, or somebody named holds it"
-EXCEPT_LAW = (
-    "`except Exception` only at the named boundaries (link, command handler, request, and the loops that must go on)"
-)
-ASSERT_LAW = "no assert in the product: it vanishes under python -O, and with it whatever it guarded"
+EXCEPT_LAW = "`except Exception` that goes on only at the named boundaries (link, command handler, request, main loops)"
+ASSERT_LAW = "no assert in the product but for types: it vanishes under python -O, and with it whatever it guarded"
 EXIT_LAW = "only the doors end the process"
 TEXT_LAW = "every text in English and in Bahasa Indonesia, with the same places for values"
 
@@ -78,7 +98,7 @@ def sizes(house: House) -> Iterator[str]:
             yield f"{module.shown} has {module.lines} lines; the law: {SIZE_LAW}"
         for name, function in module.functions():
             length = (function.end_lineno or function.lineno) - function.lineno + 1
-            if length > MAX_FUNCTION:
+            if length > MAX_FUNCTION and not module.within(*FROZEN):
                 yield f"{module.shown}:{function.lineno} {name} has {length} lines; the law: {SIZE_LAW}"
     for path in sorted((house.root / "dashboard" / "static" / "js").rglob("*.js")):
         length = len(path.read_text(encoding="utf-8").splitlines())
@@ -114,10 +134,10 @@ def broad_excepts(house: House) -> Iterator[str]:
 
 
 def broad_handlers(module: Module) -> Iterator[tuple[str, ast.ExceptHandler]]:
-    """Handlers that catch everything, each with the innermost function it stands in."""
+    """Handlers that catch everything and do not raise it on, each with the innermost function it stands in."""
     spans = [(f.lineno, f.end_lineno or f.lineno, name) for name, f in module.functions()]
     for node in ast.walk(module.tree):
-        if not isinstance(node, ast.ExceptHandler):
+        if not isinstance(node, ast.ExceptHandler) or isinstance(node.body[-1], ast.Raise):
             continue
         caught = [node.type] if not isinstance(node.type, ast.Tuple) else list(node.type.elts)
         if any(kind is None or ast.unparse(kind) in ("Exception", "BaseException") for kind in caught):
@@ -128,7 +148,7 @@ def broad_handlers(module: Module) -> Iterator[tuple[str, ast.ExceptHandler]]:
 def asserts(house: House) -> Iterator[str]:
     for module in house.product():
         for node in ast.walk(module.tree):
-            if isinstance(node, ast.Assert):
+            if isinstance(node, ast.Assert) and not ast.unparse(node.test).startswith("isinstance("):
                 yield f"{module.shown}:{node.lineno}; the law: {ASSERT_LAW}"
 
 
@@ -136,11 +156,16 @@ def exits(house: House) -> Iterator[str]:
     for module in house.product():
         if module.within(*EXITS):
             continue
-        for node in ast.walk(module.tree):
+        for node in (inner for top in module.tree.body if not _is_door(top) for inner in ast.walk(top)):
             ends = isinstance(node, ast.Call) and ast.unparse(node.func) in ("sys.exit", "os._exit", "exit", "quit")
             raised = node.exc if isinstance(node, ast.Raise) else None
             if ends or (raised is not None and ast.unparse(raised).startswith("SystemExit")):
                 yield f"{module.shown}:{getattr(node, 'lineno', 0)}; the law: {EXIT_LAW}"
+
+
+def _is_door(node: ast.stmt) -> bool:
+    """`if __name__ == "__main__":`: the file is a door of its own then."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
 
 
 def texts(house: House) -> Iterator[str]:

@@ -62,7 +62,7 @@ def device_level(name: str) -> int:
     parts = name.split(".")
     if len(parts) == 1:
         return -1
-    return 0 if parts[1] == "core" else 2 if parts[1] in ("agent", "cli", "doctor") else 1
+    return 0 if parts[1] == "core" else 2 if parts[1] in ("__main__", "agent", "cli", "doctor") else 1
 
 
 def hub_layers(house: House) -> Iterator[str]:

@@ -1,0 +1,151 @@
+"""The repository as a thing people clone: what is pinned, what must not be in it, what has to be there."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from protocol.version import PRODUCT_VERSION
+
+ROOT = Path(__file__).parent.parent
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+CIRCLES = ("device", "hub", "test")
+HOSTS_OF_REGISTRIES = re.compile(r"(registry\.npmjs|files\.pythonhosted|pypi|deb\.debian)\.(org|python\.org)")
+PATHS_OF_ONE_MACHINE = re.compile(r"(^|[^A-Za-z0-9_.$}])/(work|farm|root|home)/[a-z]")
+SECRETS = re.compile(r"rvm[kusl]_[A-Z2-7]{8}_[0-9A-Za-z]{32}")
+PROMISES = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+
+
+def tracked() -> list[Path]:
+    """What a clone contains; without git (an unpacked archive) there is nothing to hold against."""
+    try:
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    for path in tracked():
+        content = path.read_bytes()
+        if b"\0" not in content:  # a picture is no text
+            yield str(path.relative_to(ROOT)), content.decode()
+
+
+def lines_with(pattern: re.Pattern[str], but: tuple[str, ...] = ()) -> list[str]:
+    return [
+        f"{name}: {line.strip()[:100]}"
+        for name, text in texts()
+        if not name.startswith(("tests/test_repository.py", *but))
+        for line in text.splitlines()
+        if pattern.search(line)
+    ]
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("circle", CIRCLES)
+def test_every_python_has_a_lock_of_pinned_and_hashed_packages_without_addresses(circle: str, python: str) -> None:
+    text = (ROOT / "locks" / f"{circle}-{python}.txt").read_text()
+    packages = re.findall(r"^[A-Za-z0-9].*(?:\n +--hash.*)*", text, re.MULTILINE)
+    assert packages
+    for package in packages:
+        assert re.match(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==\S+", package), package
+        assert "--hash=sha256:" in package, package
+    assert "://" not in text
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_each_circle_contains_the_smaller_ones(python: str) -> None:
+    def pins(circle: str) -> set[str]:
+        text = (ROOT / "locks" / f"{circle}-{python}.txt").read_text()
+        return set(re.findall(r"^[A-Za-z0-9._-]+==\S+", text, re.MULTILINE))
+
+    assert pins("device") <= pins("hub") <= pins("test")
+
+
+def test_plotly_js_from_npm_is_the_version_inside_the_python_package() -> None:
+    found = importlib.util.find_spec("plotly")
+    assert found is not None
+    assert found.origin is not None
+    with (Path(found.origin).parent / "package_data" / "plotly.min.js").open(encoding="utf-8") as file:
+        inside = re.search(r"plotly\.js v([\d.]+)", file.read(500))
+    assert inside is not None
+    wanted = json.loads((ROOT / "package.json").read_text())["dependencies"]
+    locked = json.loads((ROOT / "package-lock.json").read_text())["packages"]
+    assert wanted == {"plotly.js-basic-dist-min": inside[1]}
+    part = locked["node_modules/plotly.js-basic-dist-min"]
+    assert part["version"] == inside[1]
+    assert part["integrity"].startswith("sha512-")
+    assert not any("resolved" in entry for entry in locked.values())
+
+
+def test_no_address_of_a_registry_and_no_path_of_one_machine_is_committed() -> None:
+    assert lines_with(HOSTS_OF_REGISTRIES) == []
+    assert lines_with(PATHS_OF_ONE_MACHINE, but=("tests/",)) == []
+
+
+def test_no_secret_of_ours_is_committed_outside_of_tests() -> None:
+    assert lines_with(SECRETS, but=("tests/",)) == []
+
+
+def test_no_promise_is_left_in_the_code() -> None:
+    assert lines_with(PROMISES) == []
+
+
+def test_nothing_big_is_committed() -> None:
+    assert [path for path in tracked() if path.stat().st_size > 1_000_000] == []
+
+
+def test_every_file_is_python_3_10_and_the_doors_can_refuse_older_ones() -> None:
+    for path in tracked():
+        if path.suffix == ".py":
+            ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 10))
+    for door in ("bootstrap.py", "run_hub.py", "run_device.py", "run_tests.py"):
+        tree = ast.parse((ROOT / door).read_text(encoding="utf-8"), door, feature_version=(3, 6))
+        ours = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
+        assert not ours, f"{door}: Python 3.6 knows no future annotations"
+
+
+def test_the_doors_open_with_bootstrap_before_anything_of_ours() -> None:
+    for door in ("run_hub.py", "run_device.py", "run_tests.py"):
+        text = (ROOT / door).read_text()
+        ours = re.findall(r"^(?:import|from) (bootstrap|hub|device|protocol|db)\b", text, re.MULTILINE)
+        assert ours[0] == "bootstrap", door
+
+
+def test_the_licence_is_apache_2() -> None:
+    text = (ROOT / "LICENSE").read_text()
+    assert "Apache License" in text
+    assert "Version 2.0, January 2004" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+    assert 'license = "Apache-2.0"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_one_version_everywhere() -> None:
+    assert f'version = "{PRODUCT_VERSION}"' in (ROOT / "pyproject.toml").read_text()
+    assert re.search(rf"^## (\[?{re.escape(PRODUCT_VERSION)}\]?|Unreleased)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+
+
+def test_the_checks_of_a_submission_are_the_newcomers_command() -> None:
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & 0o111
+    assert "python3 run_tests.py" in script.read_text()
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.id.md"])
+def test_the_readme_has_the_two_commands(readme: str) -> None:
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    assert "python3 run_hub.py --demo" in text
+    assert "python3 run_tests.py" in text
+
+
+def test_what_a_start_makes_is_not_committed() -> None:
+    ignored = (ROOT / ".gitignore").read_text().split()
+    assert {".venv*/", "node_modules/", "/data/", "__pycache__/"} <= set(ignored)
