@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 DEFAULT_PORT = 8001
-_FOREIGN = frozenset({"RVM_LANG", "RVM_TOKEN", "RVM_TOKEN_FILE", "RVM_URL"})
+_FOREIGN = frozenset({"RVM_BOOTSTRAP", "RVM_LANG", "RVM_OPEN", "RVM_TOKEN", "RVM_TOKEN_FILE", "RVM_URL", "RVM_VENV"})
 """`RVM_*` names that belong to the command lines, not to the hub."""
 
 
