@@ -53,11 +53,13 @@ class RawWebSocket:
         self.writer = writer
 
     @classmethod
-    async def open(cls, port: int, path: str = "/", *, headers: list[tuple[str, str]] | None = None) -> RawWebSocket:
+    async def open(
+        cls, port: int, path: str = "/", *, headers: list[tuple[str, str]] | None = None, expect: bytes = b" 101 "
+    ) -> RawWebSocket:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
         writer.write(upgrade(path, host=f"127.0.0.1:{port}", headers=headers))
-        status = await reader.readuntil(b"\r\n\r\n")
-        assert status.startswith(b"HTTP/1.1 101"), status
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert expect in answer.splitlines()[0], answer
         return cls(reader, writer)
 
     async def send(self, *frames: bytes) -> None:

@@ -187,11 +187,13 @@ async def test_no_frame_is_looked_at_before_the_application_let_the_peer_in(serv
     await until(lambda: connections_of(server))
     writer.write(frame(PING, b"early") + frame(TEXT, b"hello"))
     await writer.drain()
+    other = await RawWebSocket.open(server.port, "/listen-not", expect=b" 403 ")  # the server has looked around
     gate.set()
     answer = await reader.readuntil(b"\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 101")
     assert await heard.get() == "hello"
     writer.close()
+    other.drop()
 
 
 @pytest.mark.parametrize(
@@ -264,7 +266,9 @@ async def test_a_peer_is_not_blamed_for_silence_while_we_do_not_read_it(server: 
 async def test_our_close_reaches_a_peer_that_answers_behind_unread_messages(server: BareServer) -> None:
     gate.clear()
     peer = await RawWebSocket.open(server.port, "/dismiss")
-    await peer.send(*(frame(TEXT, b"y" * 1000) for _ in range(300)))
+    (connection,) = connections_of(server)
+    await peer.send(*(frame(TEXT, b"short") for _ in range(10_000)))
+    await until(lambda: connection._unparsed)
     gate.set()
     assert await peer.until_close() == 4409
     await peer.send(frame(CLOSE, struct.pack("!H", 4409)))
