@@ -27,6 +27,8 @@ GROUP: Final = 200
 LATER_S: Final = 0.25
 """What is not urgent waits this long for a commit to ride on."""
 MAX_LATER: Final = 10_000
+RIDERS: Final = 500
+"""Of them in one transaction: when a whole fleet leaves at once, its urgent changes must still get through."""
 
 BecameTrue = Callable[[list[Change]], None]
 
@@ -106,9 +108,9 @@ class GroupCommit:
 
     def _take(self) -> tuple[list[_Caller], list[Change]]:
         callers = [self._callers.popleft() for _ in range(min(GROUP, len(self._callers)))]
-        riders = [change for change, still in self._later if still()]
-        self._later.clear()
-        if not self._callers:
+        riders = [change for change, still in self._later[:RIDERS] if still()]
+        del self._later[:RIDERS]
+        if not self._callers and not self._later:
             self._ready.clear()
         return [caller for caller in callers if not caller.done.cancelled()], riders
 

@@ -3,110 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, MutableMapping
-from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import Any
 
-import anyio
-import msgspec
 import pytest
 
 from hub.core.changes import CommandDrafted
-from hub.core.fleet import Fleet
-from hub.core.machine import Machine
-from hub.flow.announce import Announcer
-from hub.flow.conversation import INBOX, Conversation
-from hub.flow.engine import Nobody
-from hub.flow.group_commit import GroupCommit
-from hub.flow.link import OUTBOX, Link
-from hub.flow.links import Links
-from hub.flow.observer import Observer
-from hub.flow.samples_lane import SamplesLane
-from protocol import codec
+from hub.flow.conversation import INBOX
 from protocol import messages as m
-from protocol.session import Session
-from protocol.transitions import Role
 from tests.hub.core.test_command_desk import command
-from tests.support.fake_store import FakeStore
-from tests.support.machines import NOW, hello, machine, metrics
+from tests.support.link_room import room, text
+from tests.support.machines import metrics
 from tests.support.until import until
-
-
-class Wire:
-    """What the hub sent; `open` is cleared to play a peer that stops reading."""
-
-    def __init__(self) -> None:
-        self.sent: list[MutableMapping[str, Any]] = []
-        self.open = asyncio.Event()
-        self.open.set()
-
-    async def send(self, message: MutableMapping[str, Any]) -> None:
-        await self.open.wait()
-        self.sent.append(message)
-
-    @property
-    def said(self) -> list[Any]:
-        return [codec.decode_from_hub(one["text"]).message for one in self.sent if "text" in one]
-
-    @property
-    def close(self) -> int | None:
-        return next((one["code"] for one in self.sent if one["type"] == "websocket.close"), None)
-
-    def of(self, kind: type) -> list[Any]:
-        return [said for said in self.said if isinstance(said, kind)]
-
-
-class Room:
-    """A hub's engine around one machine, on a store that does as told."""
-
-    def __init__(self, tasks: anyio.abc.TaskGroup, **machine_members: Any) -> None:
-        self.store = FakeStore()
-        self.tasks = tasks
-        self.fleet = Fleet([machine(**machine_members)])
-        self.lane = SamplesLane(self.store)
-        commit = GroupCommit(self.store)
-        self.announce = Announcer(self.fleet, commit, self.lane, Nobody())
-        self.observer = Observer(self.fleet, self.announce, lambda: NOW)
-        self.links = Links(self.fleet, self.announce, self.observer, lambda: NOW)
-        self.announce.listen(self.links.became_true)
-        tasks.start_soon(commit.run)
-        tasks.start_soon(self.lane.run)
-
-    @property
-    def machine(self) -> Machine:
-        return self.fleet.machines[7]
-
-    def connect(self, rate: float = 0.0, burst: int = 100, clock: Any = lambda: NOW) -> tuple[Conversation, Link, Wire]:
-        wire = Wire()
-        link = Link(wire.send, Session(Role.HUB, authenticated=True), "10.0.0.9")
-        link.machine = self.machine
-        said = hello()
-        link.session.receive(codec.encode(said))
-        self.links.opened(link)
-        self.links.take(link)
-        self.tasks.start_soon(link.write)
-        welcome = m.Welcome(
-            session_id="s", time="t", protocol=2, config=m.Configuration(version=0, values={}), live_interval=0.0
-        )
-        link.say(welcome)
-        self.observer.linked(self.machine, 0.0)
-        conversation = Conversation(
-            link, self.machine, said, links=self.links, announce=self.announce, store=self.store, tasks=self.tasks,
-            clock=clock, fallback_zone="Asia/Jakarta", frames_per_second=rate, burst=burst,
-        )  # fmt: skip
-        return conversation, link, wire
-
-
-@asynccontextmanager
-async def room(**machine_members: Any) -> AsyncIterator[Room]:
-    async with anyio.create_task_group() as tasks:
-        yield Room(tasks, **machine_members)
-        tasks.cancel_scope.cancel()
-
-
-def text(message: m.MachineMessage) -> str:
-    return codec.encode(message)
 
 
 async def test_samples_are_acknowledged_after_their_commit_once_for_many_frames() -> None:
@@ -240,35 +146,6 @@ async def test_a_command_of_another_machine_is_refused_and_counted() -> None:
         assert hub.links.tally["foreign"] == 1
 
 
-async def test_a_command_is_told_once_a_link_and_again_on_the_next_link() -> None:
-    async with room() as hub:
-        _, _, wire = hub.connect()
-        await hub.announce(CommandDrafted(command=command()))
-        hub.links.deliver(7)
-        hub.links.deliver(7)
-        await until(lambda: wire.of(m.Command))
-        assert len(wire.of(m.Command)) == 1
-        _, _, wire = hub.connect()
-        hub.links.deliver(7)
-        await until(lambda: wire.of(m.Command))
-        assert [said.id for said in wire.of(m.Command)] == ["c1"]
-
-
-async def test_no_byte_of_a_command_leaves_before_it_is_recorded() -> None:
-    async with room() as hub:
-        _, _, wire = hub.connect()
-        await until(lambda: hub.machine.boots["boot-a"].id)
-        hub.store.open.clear()
-        asked = asyncio.ensure_future(hub.announce(CommandDrafted(command=command())))
-        calls = hub.store.calls
-        await until(lambda: hub.store.calls > calls)
-        hub.links.deliver(7)
-        assert wire.of(m.Command) == []
-        hub.store.open.set()
-        await asked
-        await until(lambda: wire.of(m.Command))
-
-
 async def test_what_an_older_link_still_says_is_not_heard() -> None:
     async with room() as hub:
         older, older_link, older_wire = hub.connect()
@@ -302,79 +179,6 @@ async def test_a_machine_over_its_rate_is_slowed_and_may_burst() -> None:
         heard = [conversation.hear(text(metrics(seq, live=True))) for seq in range(1, 103)]
         assert heard[:100] == [True] * 100
         assert not heard[101]
-
-
-async def test_a_peer_that_stops_reading_is_torn_down_in_time() -> None:
-    async with room() as hub:
-        _, link, wire = hub.connect()
-        await until(lambda: wire.of(m.Welcome))
-        wire.open.clear()
-        link.scope = anyio.CancelScope()
-        link.say(m.Live(interval=1.0))
-        await until(lambda: link.sending_since)
-        hub.links.abort_stuck(link.sending_since + 19.0, 20.0)
-        assert not link.closing
-        hub.links.abort_stuck(link.sending_since + 21.0, 20.0)
-        assert link.closing
-        assert link.scope.cancel_called
-
-
-async def test_a_full_outbox_closes_the_link_as_overloaded() -> None:
-    async with room() as hub:
-        _, link, wire = hub.connect()
-        await until(lambda: wire.of(m.Welcome))
-        wire.open.clear()
-        for number in range(OUTBOX + 2):
-            link.say(m.Live(interval=float(number)))
-        assert link.closing
-        wire.open.set()
-        await until(lambda: wire.close == 1013)
-        assert len(wire.of(m.Live)) <= 1, "what waited is not sent to somebody who is gone"
-
-
-async def test_many_machines_are_asked_to_come_back_over_at_least_twenty_seconds() -> None:
-    async with room() as hub:
-        wires = []
-        for number in range(100, 140):
-            hub.fleet.put(machine(number))
-            _, link, wire = hub.connect()
-            hub.links.leave(link)
-            link.machine = hub.fleet.machines[number]
-            hub.links.take(link)
-            wires.append(wire)
-        assert hub.links.say_restarting(5.0) == 40
-        await until(lambda: all(wire.close == 1012 for wire in wires))
-        spans = [wire.of(m.Restarting)[0].reconnect_in for wire in wires]
-        assert min(least for least, _ in spans) == 0.0
-        assert max(most for _, most in spans) >= 20.0
-        assert len({least for least, _ in spans}) == 40
-
-
-async def test_waiting_for_a_command_ends_with_it_or_with_the_time() -> None:
-    async with room() as hub:
-        assert await hub.links.wait_for("nobody", 0.01) is None
-        await hub.announce(CommandDrafted(command=command()))
-        still = await hub.links.wait_for("c1", 0.01)
-        assert still is not None
-        assert still.state == "queued"
-        waiting = asyncio.ensure_future(hub.links.wait_for("c1", 10))
-        await asyncio.sleep(0)
-        conversation, _, _ = hub.connect()
-        conversation.hear(text(m.CommandUpdate(id="c1", state="failed")))
-        done = await asyncio.wait_for(waiting, 5)
-        assert done is not None
-        assert done.state == "failed"
-        assert hub.links._waiters == {}
-
-
-async def test_a_command_past_its_deadline_is_not_delivered() -> None:
-    async with room() as hub:
-        _, _, wire = hub.connect()
-        await until(lambda: hub.machine.boots["boot-a"].id)
-        late = msgspec.structs.replace(command(), expires_at=datetime(2026, 11, 23, 8, 0, tzinfo=NOW.tzinfo))
-        await hub.announce(CommandDrafted(command=late))
-        hub.links.deliver(7)
-        assert wire.of(m.Command) == []
 
 
 async def test_a_bug_in_a_handler_ends_only_this_link(monkeypatch: pytest.MonkeyPatch) -> None:
