@@ -15,7 +15,9 @@ KEPT = re.compile(
     r""""(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`"""
     r"""|(?<=[(,=:!&|?{};])[ ]?/(?![/*])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/[a-z]*""",
 )
-SPACES = re.compile(r" ?(=>|[=,;:{}()\[\]<>?&|!*%]|(?<= )[+-](?= )) ?")
+# A name that is used: neither a member after a dot nor a key before a colon.
+NAMED = re.compile(r"(?<![.\w$])[A-Za-z_$][\w$]*(?![\w$:])")
+SPACES = re.compile(r" ?(=>|[=,;:{}()\[\]<>?&|!*%]|(?<= )[+-](?= [^+-])) ?")
 
 
 def without_unused(module: str, wanted: Iterable[str]) -> str:
@@ -28,7 +30,7 @@ def without_unused(module: str, wanted: Iterable[str]) -> str:
     while pending:
         place = pending.pop()
         kept.add(place)
-        words = set(re.findall(r"[A-Za-z_$][\w$]*", chunks[place]))
+        words = set(NAMED.findall(chunks[place]))
         pending |= {i for i, name in enumerate(names) if name in words and i not in kept}
     return "".join(chunk for i, chunk in enumerate(chunks) if i in kept)
 

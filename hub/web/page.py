@@ -134,11 +134,21 @@ Show = Callable[[Visit], Awaitable[Response]]
 
 
 class Page:
-    """An endpoint of GET and POST functions. `open_to_all`: also before sign-in. `action`: what one must be allowed."""
+    """An endpoint of GET and POST functions. `open_to_all`: also before sign-in. `action`: what one must be allowed.
+    `entrance`: where a session begins, whoever was signed in before; its form can hold no token of the new one."""
 
-    def __init__(self, show: Show, post: Show | None = None, *, open_to_all: bool = False, action: str = "feed.watch"):
+    def __init__(
+        self,
+        show: Show,
+        post: Show | None = None,
+        *,
+        open_to_all: bool = False,
+        entrance: bool = False,
+        action: str = "feed.watch",
+    ) -> None:
         self.handlers = {"GET": show, "HEAD": show} | ({"POST": post} if post is not None else {})
-        self.open_to_all = open_to_all
+        self.open_to_all = open_to_all or entrance
+        self.entrance = entrance
         self.action = action
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -172,7 +182,7 @@ class Page:
             guard.permit(visit.principal, self.action)
         if request.method == "POST":
             visit.form = await _form(request)
-            _prove_origin(visit)
+            _prove_origin(visit, entrance=self.entrance)
         return visit
 
 
@@ -186,10 +196,10 @@ async def _form(request: Request) -> dict[str, str]:
     return {name: value.replace("\x00", "") for name, value in pairs}
 
 
-def _prove_origin(visit: Visit) -> None:
-    """A form counts only from our own pages: with a session its token and origin, before sign-in the origin."""
+def _prove_origin(visit: Visit, *, entrance: bool) -> None:
+    """A form counts only from our own pages: with a session its token and origin, at an entrance the origin."""
     settings = visit.context.settings
-    if visit.principal is not None and visit.principal.via == "session":
+    if visit.principal is not None and visit.principal.via == "session" and not entrance:
         good = auth.csrf_holds(settings, visit.request, visit.form.get("csrf_token"))
     else:
         good = same_origin(visit.request, settings)

@@ -24,8 +24,8 @@ def routes() -> list[BaseRoute]:
     ours = admin_pages
     listed = [
         ("/", Page(fleet_page.show_fleet)),
-        ("/login", Page(sign_in_pages.show_login, sign_in_pages.login, open_to_all=True)),
-        ("/signin", Page(sign_in_pages.show_link, sign_in_pages.use_link, open_to_all=True)),
+        ("/login", Page(sign_in_pages.show_login, sign_in_pages.login, entrance=True)),
+        ("/signin", Page(sign_in_pages.show_link, sign_in_pages.use_link, entrance=True)),
         ("/logout", Page(sign_in_pages.to_login, sign_in_pages.logout, open_to_all=True)),
         ("/preferences", Page(home, sign_in_pages.preferences, open_to_all=True)),
         ("/account", Page(sign_in_pages.show_account, action="account.read")),
