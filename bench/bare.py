@@ -26,7 +26,6 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
-from bench import bare_browser, bare_command, bare_naive, bare_stores
 from bench.bare_wire import Receive
 from bench.crowd import raise_open_files
 
@@ -34,14 +33,22 @@ KindName = Literal["receive", "sqlite", "postgresql", "naive", "command", "fanou
 
 
 def make(kind: KindName, store: str) -> Receive:
-    """The yardstick by name; `store` is a file or a URL, for those that keep something."""
+    """The yardstick by name; `store` is a file or a URL, for those that keep something. Each imports only what it needs."""
     if kind in ("sqlite", "postgresql"):
+        from bench import bare_stores
+
         return bare_stores.Durable(bare_stores.open_store(store))
     if kind == "command":
+        from bench import bare_command
+
         return bare_command.Command(store)
     if kind == "naive":
+        from bench import bare_naive
+
         return bare_naive.Naive(store)
     if kind in ("fanout", "page"):
+        from bench import bare_browser
+
         return bare_browser.Fanout() if kind == "fanout" else bare_browser.Page()
     return Receive()
 

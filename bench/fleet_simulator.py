@@ -36,6 +36,7 @@ LATE_EVERY_S = 20.0
 STAY_S = 4.0
 """How long an `offline` machine stays before it says bye."""
 FILL_EVERY_S = 240.0
+FILLING = frozenset({"normal", "hot"})
 LONGEST_DELAY_S = 60.0
 STEADY_S = 30.0
 """A link that lived this long begins again with the shortest delay."""
@@ -136,9 +137,9 @@ class Visitor:
             if interval and now - lived_at >= interval:
                 lived_at = max(lived_at + interval, now - interval)
                 await link.send(session.send(machine.live_sample(time.time())))
-            if now - filled_at >= fill_every and machine.plan.role in ("normal", "hot"):
+            if now - filled_at >= fill_every:
                 filled_at = now
-                report = machine.fill()
+                report = machine.fill() if machine.plan.role in FILLING else None
                 if report is not None:
                     await link.send(session.send(report))
             due = [kept_at + machine.metrics_interval, filled_at + fill_every]
