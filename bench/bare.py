@@ -33,7 +33,7 @@ KindName = Literal["receive", "sqlite", "postgresql", "naive", "command", "fanou
 
 
 def make(kind: KindName, store: str) -> Receive:
-    """The yardstick by name; `store` is a file or a URL, for those that keep something. Each imports only what it needs."""
+    """The yardstick by name, importing only what it needs; `store` is a file or URL for those that keep something."""
     if kind in ("sqlite", "postgresql"):
         from bench import bare_stores
 

@@ -57,7 +57,7 @@ def hub(folder: Path, machines: int, database: str = "", also: tuple[int, ...] =
     seed = asyncio.run(fill(url, machines))
     process, port = start(folder, url)
     try:
-        await_ready(port, process)
+        await_ready(port, process, folder)
         yield Hub(Server(process, port, [process.pid, *also]), seed)
     finally:
         end(process, 40)
@@ -75,7 +75,7 @@ def start(folder: Path, url: str, port: int = 0) -> tuple[subprocess.Popen[str],
     return process, port
 
 
-def await_ready(port: int, process: subprocess.Popen[str]) -> float:
+def await_ready(port: int, process: subprocess.Popen[str], folder: Path) -> float:
     """Wait until the hub says it is ready; the seconds it took. Raises RuntimeError when it does not."""
     began = time.monotonic()
     while time.monotonic() - began < READY_S and process.poll() is None:
@@ -86,7 +86,8 @@ def await_ready(port: int, process: subprocess.Popen[str]) -> float:
             if answer.status == 200:
                 return time.monotonic() - began
         time.sleep(0.02)
-    raise RuntimeError(f"the hub is not ready (exit code {process.poll()}); see hub.log in its data folder")
+    last = (folder / "hub.log").read_text(encoding="utf-8", errors="replace")[-2000:]
+    raise RuntimeError(f"the hub is not ready (exit code {process.poll()}); it said:\n{last}")
 
 
 async def fill(url: str, machines: int) -> Seed:
