@@ -48,11 +48,11 @@ class FakeStore(Store):
             raise Rejected("a value out of range")
         self.batches.append(list(rows))
 
-    async def fetch_all(self, query: Any) -> list[Mapping[str, Any]]:
+    async def fetch_all(self, query: Any, values: Mapping[str, Any] | None = None) -> list[Mapping[str, Any]]:
         await self._reach()
         return []
 
-    async def fetch_one(self, query: Any) -> Mapping[str, Any] | None:
+    async def fetch_one(self, query: Any, values: Mapping[str, Any] | None = None) -> Mapping[str, Any] | None:
         await self._reach()
         return None
 

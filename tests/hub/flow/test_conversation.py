@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
@@ -189,3 +190,45 @@ async def test_a_bug_in_a_handler_ends_only_this_link(monkeypatch: pytest.Monkey
         conversation.hear(text(m.StatusReport(status="full", seq=1)))
         await until(lambda: wire.close == 1011)
         assert link.closing
+
+
+async def test_ten_thousand_mangled_frames_raise_nothing_and_close_only_with_codes_that_are_meant(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    dice = random.Random(39)
+    frames = [
+        text(metrics(3, 2, cpu_usage=50.0)), text(m.StatusReport(status="full", seq=1, reason="x")),
+        text(m.CommandUpdate(id="c1", state="running", progress=m.Progress(phase="p"))), text(m.Bye(reason="reboot")),
+        text(m.Event(seq=1, code="door", params={"a": [1, {"b": None}]}, timestamp="2026-11-23T08:00:00Z")),
+    ]  # fmt: skip
+    pieces = [
+        "null",
+        "-1",
+        "1e400",
+        "NaN",
+        "9" * 5000,
+        '"\\u0000"',
+        "[" * 200,
+        "}",
+        "{}",
+        '"<script>"',
+        '"type":',
+        "\n",
+    ]
+    codes = set()
+    async with room() as hub:
+        conversation, link, wire = hub.connect()
+        for _ in range(10_000):
+            frame = dice.choice(frames)
+            at, width = dice.randrange(len(frame)), dice.randrange(12)
+            conversation.hear(frame[:at] + dice.choice(pieces) + frame[at + width :])
+            await conversation.wait()
+            if link.closing:
+                assert link._closing is not None
+                codes.add(link._closing[0])
+                await asyncio.sleep(0)
+                conversation, link, wire = hub.connect()
+        assert codes <= {4400, 1009}
+        conversation.hear(text(metrics(10**6, cpu_usage=1.0)))
+        await until(lambda: wire.of(m.MetricsAck))
+    assert not [record for record in caplog.records if record.exc_info]
