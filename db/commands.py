@@ -17,6 +17,10 @@ TERMINAL_STATES = ("succeeded", "failed", "rejected", "expired", "cancelled")
 PENDING_STATES = tuple(state for state in COMMAND_STATES if state not in TERMINAL_STATES)
 
 _PENDING = sa.or_(*(commands.c.state == state for state in PENDING_STATES))
+_BY_ID = sa.select(commands).where(commands.c.id == sa.bindparam("key_id"))
+_BY_KEY = sa.select(commands).where(
+    commands.c.rvm_id == sa.bindparam("key_rvm_id"), commands.c.idempotency_key == sa.bindparam("key_key")
+)
 _INSERT = sa.insert(commands)
 # A command ends once. The same end again is a repeat of a write whose outcome was unknown, and welcome.
 _UPDATE = sa.update(commands).where(
@@ -107,12 +111,12 @@ def update_command(
 
 
 async def find_command(store: Store, command_id: str) -> CommandRow | None:
-    return await _one(store, sa.select(commands).where(commands.c.id == command_id))
+    return await _one(store, _BY_ID, {"key_id": command_id})
 
 
 async def find_by_idempotency_key(store: Store, rvm_id: int, key: str) -> CommandRow | None:
     """What this key made for this machine before."""
-    return await _one(store, sa.select(commands).where(commands.c.rvm_id == rvm_id, commands.c.idempotency_key == key))
+    return await _one(store, _BY_KEY, {"key_rvm_id": rvm_id, "key_key": key})
 
 
 async def pending_commands(store: Store) -> list[CommandRow]:
@@ -136,8 +140,8 @@ async def recent_commands(
     return await _all(store, query.order_by(commands.c.issued_at.desc(), commands.c.id.desc()).limit(limit))
 
 
-async def _one(store: Store, query: sa.Select[Any]) -> CommandRow | None:
-    row = await store.fetch_one(query)
+async def _one(store: Store, query: sa.Select[Any], values: Mapping[str, Any]) -> CommandRow | None:
+    row = await store.fetch_one(query, values)
     return None if row is None else CommandRow(**row)
 
 

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
@@ -128,7 +129,8 @@ class Prepared:
 def _prepare(statement: UpdateBase | SelectBase, dialect: SqlDialect, column_keys: list[str] | None) -> Prepared:
     compiled = statement.compile(dialect=dialect, column_keys=column_keys, compile_kwargs={"render_postcompile": True})
     assert isinstance(compiled, SQLCompiler)  # noqa: S101 - so it is for everything but DDL; narrows the type
-    constants = compiled.construct_params(dict.fromkeys(column_keys or ()))
+    # Values come with each use; what has one here is a constant of the statement.
+    constants = compiled.construct_params(dict.fromkeys([*(column_keys or ()), *_required(compiled)]))
     arguments = []
     for name in compiled.positiontup or ():
         # `at_1_2` is the second element of the IN list `at_1`.
@@ -145,6 +147,10 @@ def _prepare(statement: UpdateBase | SelectBase, dialect: SqlDialect, column_key
     return Prepared(compiled.string, arguments, columns, table if isinstance(table, sa.Table) else None)
 
 
+def _required(compiled: SQLCompiler) -> list[str]:
+    return [name for name, bind in compiled.binds.items() if bind.required]
+
+
 def _returns(statement: UpdateBase) -> bool:
     return bool(statement.exported_columns)
 
@@ -158,11 +164,14 @@ class Compiler:
         self._name = dialect
         self._dialect = dialect_of(dialect)
         self._known: dict[tuple[Any, ...], Prepared] = {}
+        # By identity, and only for as long as somebody holds the select.
+        self._selects: WeakKeyDictionary[SelectBase, Prepared] = WeakKeyDictionary()
 
     def write(self, write: Write | UpdateBase) -> tuple[Prepared, list[Any]]:
         """SQL and arguments of one write. Raises Rejected for values that cannot be stored."""
         if not isinstance(write, Write):
-            return self._once(write)
+            plain = _prepare(write, self._dialect, None)
+            return plain, plain.bind({})
         key = (write.statement, *write.values)
         prepared = self._known.get(key)
         if prepared is None:
@@ -175,10 +184,8 @@ class Compiler:
             self._known[key] = prepared
         return prepared, prepared.bind(write.values)
 
-    def read(self, query: SelectBase) -> tuple[Prepared, list[Any]]:
-        """SQL and arguments of a select. Raises Rejected."""
-        return self._once(query)
-
-    def _once(self, statement: UpdateBase | SelectBase) -> tuple[Prepared, list[Any]]:
-        prepared = _prepare(statement, self._dialect, None)
-        return prepared, prepared.bind({})
+    def read(self, query: SelectBase, values: Mapping[str, Any]) -> tuple[Prepared, list[Any]]:
+        """SQL and arguments of a select; one that is a module's constant is compiled once. Raises Rejected."""
+        prepared = self._selects.get(query) or _prepare(query, self._dialect, None)
+        self._selects[query] = prepared
+        return prepared, prepared.bind(values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 import anyio.to_thread
@@ -16,6 +17,7 @@ from db.sqlite_files import path_of
 from db.sqlite_writer import SqliteWriter
 from db.statements import Step, WriteResult
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 Dialect = Literal["sqlite", "postgresql"]
 
 
@@ -35,13 +37,16 @@ class Store:
         self._reader = reader
         self._writer = writer
 
-    async def fetch_all(self, query: SelectBase) -> list[Mapping[str, Any]]:
-        """All rows of a select, as mappings of Python values."""
-        return [*await self._reader.fetch_all(query)]
+    async def fetch_all(self, query: SelectBase, values: Mapping[str, Any] = NOTHING) -> list[Mapping[str, Any]]:
+        """All rows of a select, as mappings of Python values; `values` are those of its `bindparam`s.
 
-    async def fetch_one(self, query: SelectBase) -> Mapping[str, Any] | None:
-        """The first row of a select."""
-        return await self._reader.fetch_one(query)
+        A select that is a module's constant is compiled once. Raises Rejected, Unavailable.
+        """
+        return [*await self._reader.fetch_all(query, values)]
+
+    async def fetch_one(self, query: SelectBase, values: Mapping[str, Any] = NOTHING) -> Mapping[str, Any] | None:
+        """The first row of a select. Raises Rejected, Unavailable."""
+        return await self._reader.fetch_one(query, values)
 
     async def write(self, *steps: Step) -> list[WriteResult]:
         """All steps in ONE transaction, on the disk when this returns; one result for each statement, in order.
@@ -59,8 +64,8 @@ class Store:
 
     async def close(self) -> None:
         """Finish what was begun and let go of the database."""
-        await self._writer.close()
         await self._reader.close()
+        await self._writer.close()
 
 
 def dialect_of(url: str) -> Dialect:

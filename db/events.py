@@ -13,6 +13,7 @@ from db.connection import Store
 from db.schema import events
 from db.statements import Write, insert_or_ignore
 
+_BY_ID = sa.select(events).where(events.c.id == sa.bindparam("key_id"))
 _INSERT = sa.insert(events).returning(events.c.id)
 _INSERT_OR_IGNORE = insert_or_ignore(events, events.c.id)
 _DELETE_OLDER = sa.delete(events).where(events.c.at < sa.bindparam("key_before"))
@@ -87,7 +88,7 @@ def delete_events_before(before: datetime) -> Write:
 
 
 async def find_event(store: Store, event_id: int) -> EventRow | None:
-    row = await store.fetch_one(sa.select(events).where(events.c.id == event_id))
+    row = await store.fetch_one(_BY_ID, {"key_id": event_id})
     return None if row is None else EventRow(**row)
 
 

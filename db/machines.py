@@ -15,6 +15,8 @@ from db.schema import system_metrics
 from db.statements import Write
 
 _INSERT = sa.insert(machines).returning(machines.c.id)
+_ALL = sa.select(machines).order_by(machines.c.id)
+_BY_ID = sa.select(machines).where(machines.c.id == sa.bindparam("key_id"))
 _UPDATE = sa.update(machines).where(machines.c.id == sa.bindparam("key_id"))
 # A newer link (or another hub's) has the say; the same epoch again is a repeat and changes nothing.
 _UPDATE_FENCED = _UPDATE.where(machines.c.connection_epoch <= sa.bindparam("key_epoch"))
@@ -57,11 +59,11 @@ class MachineRow:
 
 async def all_machines(store: Store) -> list[MachineRow]:
     """Every machine, by id."""
-    return [MachineRow(**row) for row in await store.fetch_all(sa.select(machines).order_by(machines.c.id))]
+    return [MachineRow(**row) for row in await store.fetch_all(_ALL)]
 
 
 async def find_machine(store: Store, rvm_id: int) -> MachineRow | None:
-    row = await store.fetch_one(sa.select(machines).where(machines.c.id == rvm_id))
+    row = await store.fetch_one(_BY_ID, {"key_id": rvm_id})
     return None if row is None else MachineRow(**row)
 
 

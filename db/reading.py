@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, cast
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
+import aiosqlite
 import anyio
 import asyncpg
 from databases import Database, DatabaseURL
 from databases.backends.postgres import PostgresBackend, PostgresConnection
 from databases.backends.sqlite import SQLiteBackend, SQLiteConnection
-from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.selectable import SelectBase
 
 from db.compiled import Compiler
@@ -33,31 +33,76 @@ Row = dict[str, Any]
 T = TypeVar("T")
 
 
+class Query(NamedTuple):
+    """What travels through `databases` in place of a statement."""
+
+    select: SelectBase
+    values: Mapping[str, Any]
+
+
+class SqlitePool:
+    """Connections with the PRAGMAs of `ReadConnection`, kept open: each has a thread and the parsed schema."""
+
+    _memref = None
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._idle: list[aiosqlite.Connection] = []
+
+    async def acquire(self) -> aiosqlite.Connection:
+        if self._idle:
+            return self._idle.pop()
+        connection = aiosqlite.connect(self._path, isolation_level=None, factory=ReadConnection, timeout=BUSY_MS / 1000)
+        # A program that ends without closing must not wait for these threads for ever.
+        thread: Any = getattr(connection, "_thread", connection)
+        thread.daemon = True
+        return await connection
+
+    async def release(self, connection: aiosqlite.Connection) -> None:
+        self._idle.append(connection)
+
+    async def close(self) -> None:
+        while self._idle:
+            await self._idle.pop().close()
+
+
 class SqliteReads(SQLiteConnection):
-    """A connection of its own for each call, with the PRAGMAs of `ReadConnection`."""
+    """One connection of the pool; thrown away after any failure."""
 
     compiler = Compiler("sqlite")
+    _sound = True
 
-    async def fetch_all(self, query: ClauseElement) -> list[Any]:
-        prepared, arguments = self.compiler.read(cast(SelectBase, query))
-        async with self.raw_connection.execute(prepared.sql, arguments) as cursor:
-            return prepared.rows(await cursor.fetchall())
+    async def fetch_all(self, query: Any) -> list[Any]:
+        prepared, arguments = self.compiler.read(*query)
+        return prepared.rows(await self._fetched(prepared.sql, arguments))
 
-    async def fetch_one(self, query: ClauseElement) -> Any:
-        prepared, arguments = self.compiler.read(cast(SelectBase, query))
-        async with self.raw_connection.execute(prepared.sql, arguments) as cursor:
-            row = await cursor.fetchone()
-            return None if row is None else prepared.rows([row])[0]
+    async def fetch_one(self, query: Any) -> Any:
+        prepared, arguments = self.compiler.read(*query)
+        rows = prepared.rows((await self._fetched(prepared.sql, arguments))[:1])
+        return rows[0] if rows else None
+
+    async def _fetched(self, sql: str, arguments: list[Any]) -> list[Any]:
+        self._sound = False
+        rows = list(await self.raw_connection.execute_fetchall(sql, arguments))
+        self._sound = True
+        return rows
+
+    async def release(self) -> None:
+        connection, self._connection = self.raw_connection, None
+        if self._sound:
+            await self._pool.release(connection)
+        else:
+            # It may be busy still: its thread closes it when it comes to that.
+            connection.stop()
 
 
 class SqliteReader(SQLiteBackend):
     def __init__(self, database_url: DatabaseURL, *, path: str) -> None:
-        super().__init__(database_url, factory=ReadConnection, timeout=BUSY_MS / 1000)
-        # The name as it is: `databases` would take a ? in it for options.
-        self._pool._database = path  # noqa: SLF001 - as its constructor would
+        super().__init__(database_url)
+        self._pool: Any = SqlitePool(path)
 
-    async def connect(self) -> None:
-        """Nothing to open yet: each call opens for itself."""
+    async def disconnect(self) -> None:
+        await self._pool.close()
 
     def connection(self) -> SqliteReads:
         return SqliteReads(self._pool, self._dialect)
@@ -72,12 +117,12 @@ class PostgresReads(PostgresConnection):
         pool: Any = self._database._pool  # noqa: SLF001 - as its base class does
         self._connection = await pool.acquire(timeout=_CALL_S)
 
-    async def fetch_all(self, query: ClauseElement) -> list[Any]:
-        prepared, arguments = self.compiler.read(cast(SelectBase, query))
+    async def fetch_all(self, query: Any) -> list[Any]:
+        prepared, arguments = self.compiler.read(*query)
         return prepared.rows(await self._sure(self.raw_connection.fetch(prepared.sql, *arguments)))
 
-    async def fetch_one(self, query: ClauseElement) -> Any:
-        prepared, arguments = self.compiler.read(cast(SelectBase, query))
+    async def fetch_one(self, query: Any) -> Any:
+        prepared, arguments = self.compiler.read(*query)
         row = await self._sure(self.raw_connection.fetchrow(prepared.sql, *arguments))
         return None if row is None else prepared.rows([row])[0]
 
@@ -137,13 +182,15 @@ class Reader:
         """Raises Unavailable."""
         await self._limited(self._database.connect)
 
-    async def fetch_all(self, query: SelectBase) -> list[Row]:
+    async def fetch_all(self, select: SelectBase, values: Mapping[str, Any]) -> list[Row]:
         """Raises StoreError."""
+        query: Any = Query(select, values)
         rows: list[Any] = await self._limited(lambda: self._database.fetch_all(query))
         return rows
 
-    async def fetch_one(self, query: SelectBase) -> Row | None:
+    async def fetch_one(self, select: SelectBase, values: Mapping[str, Any]) -> Row | None:
         """Raises StoreError."""
+        query: Any = Query(select, values)
         row: Any = await self._limited(lambda: self._database.fetch_one(query))
         return row  # type: ignore[no-any-return]
 

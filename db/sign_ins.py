@@ -12,6 +12,8 @@ from db.schema import sign_in_failures as failures
 from db.schema import sign_in_links as links
 from db.statements import Write, insert_or_update
 
+_LINK = sa.select(links).where(links.c.hash == sa.bindparam("key"))
+_FAILURES = sa.select(failures).where(failures.c.email == sa.bindparam("key"))
 _INSERT_LINK = sa.insert(links)
 _USE_LINK = (
     sa.update(links)
@@ -72,12 +74,12 @@ def forget_failures_before(before: datetime) -> Write:
 
 
 async def find_link(store: Store, link_hash: str) -> LinkRow | None:
-    row = await store.fetch_one(sa.select(links).where(links.c.hash == link_hash))
+    row = await store.fetch_one(_LINK, {"key": link_hash})
     return None if row is None else LinkRow(**row)
 
 
 async def find_failures(store: Store, email: str) -> FailureRow | None:
-    row = await store.fetch_one(sa.select(failures).where(failures.c.email == email))
+    row = await store.fetch_one(_FAILURES, {"key": email})
     return None if row is None else FailureRow(**row)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import time
 from pathlib import Path
@@ -31,12 +32,17 @@ def path_of(url: str) -> Path:
 class ReadConnection(sqlite3.Connection):
     """Reads only, and gives up a statement after READ_S (aiosqlite cannot be interrupted from outside)."""
 
+    _deadline = math.inf
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._deadline = time.monotonic() + READ_S
         self.set_progress_handler(self._is_late, _OPCODES_BETWEEN_LOOKS)
         for pragma in (*_COMMON, "PRAGMA query_only=ON"):
             self.execute(pragma)
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        self._deadline = time.monotonic() + READ_S
+        return super().execute(sql, parameters)
 
     def _is_late(self) -> bool:
         return time.monotonic() > self._deadline

@@ -12,6 +12,10 @@ from db.connection import Store
 from db.schema import tokens
 from db.statements import Write
 
+_ALL = sa.select(tokens).order_by(tokens.c.id.desc())
+_BY_ID = sa.select(tokens).where(tokens.c.id == sa.bindparam("key"))
+_BY_PREFIX = sa.select(tokens).where(tokens.c.prefix == sa.bindparam("key"))
+_OF_USER = _ALL.where(tokens.c.user_id == sa.bindparam("key"))
 _INSERT = sa.insert(tokens).returning(tokens.c.id)
 _UPDATE = sa.update(tokens).where(tokens.c.id == sa.bindparam("key_id"))
 _REVOKE = _UPDATE.where(tokens.c.revoked_at.is_(None))
@@ -63,24 +67,23 @@ def touch_token(token_id: int, at: datetime, ip: str | None) -> Write:
 
 
 async def find_token(store: Store, token_id: int) -> TokenRow | None:
-    return await _one(store, tokens.c.id == token_id)
+    return await _one(store, _BY_ID, token_id)
 
 
 async def find_token_by_prefix(store: Store, prefix: str) -> TokenRow | None:
-    return await _one(store, tokens.c.prefix == prefix)
+    return await _one(store, _BY_PREFIX, prefix)
 
 
 async def tokens_of(store: Store, user_id: int) -> list[TokenRow]:
     """All of a user's tokens, revoked ones too, newest first."""
-    query = sa.select(tokens).where(tokens.c.user_id == user_id).order_by(tokens.c.id.desc())
-    return [TokenRow(**row) for row in await store.fetch_all(query)]
+    return [TokenRow(**row) for row in await store.fetch_all(_OF_USER, {"key": user_id})]
 
 
 async def all_tokens(store: Store) -> list[TokenRow]:
     """Every token, newest first."""
-    return [TokenRow(**row) for row in await store.fetch_all(sa.select(tokens).order_by(tokens.c.id.desc()))]
+    return [TokenRow(**row) for row in await store.fetch_all(_ALL)]
 
 
-async def _one(store: Store, condition: sa.ColumnElement[Any]) -> TokenRow | None:
-    row = await store.fetch_one(sa.select(tokens).where(condition))
+async def _one(store: Store, query: sa.Select[Any], key: int | str) -> TokenRow | None:
+    row = await store.fetch_one(query, {"key": key})
     return None if row is None else TokenRow(**row)

@@ -13,6 +13,11 @@ from db.connection import Store
 from db.schema import user_machines, users
 from db.statements import Write
 
+_ALL = sa.select(users).order_by(users.c.id)
+_ALL_OWNED = sa.select(user_machines)
+_BY_ID = sa.select(users).where(users.c.id == sa.bindparam("key"))
+_BY_EMAIL = sa.select(users).where(users.c.email == sa.bindparam("key"))
+_OWNED = sa.select(user_machines.c.rvm_id).where(user_machines.c.user_id == sa.bindparam("key"))
 _INSERT = sa.insert(users).returning(users.c.id)
 _UPDATE = sa.update(users).where(users.c.id == sa.bindparam("key_id"))
 _DELETE = sa.delete(users).where(users.c.id == sa.bindparam("key_id"))
@@ -73,19 +78,19 @@ def set_machines(user_id: int, rvm_ids: Collection[int]) -> tuple[Write, ...]:
 async def all_users(store: Store) -> list[UserRow]:
     """Every user, by id."""
     owned: dict[int, set[int]] = {}
-    for row in await store.fetch_all(sa.select(user_machines)):
+    for row in await store.fetch_all(_ALL_OWNED):
         owned.setdefault(row["user_id"], set()).add(row["rvm_id"])
-    rows = await store.fetch_all(sa.select(users).order_by(users.c.id))
+    rows = await store.fetch_all(_ALL)
     return [UserRow(**row, machines=frozenset(owned.get(row["id"], ()))) for row in rows]
 
 
 async def find_user(store: Store, user_id: int) -> UserRow | None:
-    return await _one(store, users.c.id == user_id)
+    return await _one(store, _BY_ID, user_id)
 
 
 async def find_user_by_email(store: Store, email: str) -> UserRow | None:
     """By the address as stored (the callers keep them in lower case)."""
-    return await _one(store, users.c.email == email)
+    return await _one(store, _BY_EMAIL, email)
 
 
 async def count_users(store: Store, role: str | None = None) -> int:
@@ -97,9 +102,9 @@ async def count_users(store: Store, role: str | None = None) -> int:
     return 0 if row is None else int(row["n"])
 
 
-async def _one(store: Store, condition: sa.ColumnElement[bool]) -> UserRow | None:
-    row = await store.fetch_one(sa.select(users).where(condition))
+async def _one(store: Store, query: sa.Select[Any], key: int | str) -> UserRow | None:
+    row = await store.fetch_one(query, {"key": key})
     if row is None:
         return None
-    owned = await store.fetch_all(sa.select(user_machines.c.rvm_id).where(user_machines.c.user_id == row["id"]))
+    owned = await store.fetch_all(_OWNED, {"key": row["id"]})
     return UserRow(**row, machines=frozenset(machine["rvm_id"] for machine in owned))
