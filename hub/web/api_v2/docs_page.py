@@ -90,7 +90,7 @@ def _shown(operation: Operation, document: Mapping[str, Any]) -> dict[str, Any]:
 def curl(operation: Operation) -> str:
     """A command line that does it."""
     path = f"/api{operation.path}"
-    for name, example in (("id", "1"), ("command_id", "COMMAND"), ("user_id", "2"), ("token_id", "3")):
+    for name, example in openapi.PATH_EXAMPLES.items():
         path = path.replace("{" + name + "}", example)
     parts = ["curl"] + ([] if operation.method == "GET" else ["-X", operation.method])
     parts.append(f"http://127.0.0.1:8001{path}")

@@ -31,6 +31,7 @@ WHEN: Final[Mapping[str, str]] = {
     "internal": "A mistake of the hub; its log has the number in `detail`.",
     "unavailable": "Not possible right now (the database is away); see Retry-After.",
 }
+PATH_EXAMPLES: Final = {"id": "1", "command_id": "1a208a7557d-d0cc93784957c053", "user_id": "2", "token_id": "3"}
 _TELLING: Final[Mapping[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",),
     429: ("Retry-After",),
@@ -165,6 +166,7 @@ def _parameters(operation: Operation, schema_of: Mapping[int, Any]) -> list[dict
         {
             "name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1},
             "description": "The machine's integer id or device_id." if name == "id" else "",
+            "example": PATH_EXAMPLES[name],
         }
         for name in re.findall(r"{(\w+)}", operation.path)
     ]  # fmt: skip

@@ -1,0 +1,48 @@
+"""Words: both languages complete, every key that code uses there, values put in plainly."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from hub.core.sign_in import password_fault
+from hub.web.api_v2 import words
+from hub.web.problems import STATUS_OF, Text
+
+HOUSE = Path(__file__).parents[4]
+_KEYS = re.compile(r'\bText\(\s*"([a-z_.-]+)"|one_wrong\(\s*\w*"?\w+"?,\s*"([a-z_.]+)"|"expect": "([a-z_.]+)"')
+
+
+def test_both_languages_say_the_same_things() -> None:
+    english, indonesian = (words.dictionary(language) for language in words.LANGUAGES)
+    assert list(english) == list(indonesian)
+    for key in english:
+        names = [set(re.findall(r"{(\w+)}", said[key])) for said in (english, indonesian)]
+        assert names[0] == names[1], key
+
+
+def test_every_key_that_code_uses_is_there() -> None:
+    known = words.dictionary("en")
+    found = set()
+    for file in (HOUSE / "hub" / "web").rglob("*.py"):
+        for groups in _KEYS.findall(file.read_text()):
+            found.update(filter(None, groups))
+    missing = {key for key in found if key not in known}
+    assert len(found) > 40
+    assert not missing
+    assert {f"title.{kind}" for kind in STATUS_OF} <= set(known)
+
+
+def test_every_reason_to_refuse_a_password_has_a_sentence() -> None:
+    for password in ("x", "x" * 300, "password123", "abababababab", "someone@example.com"):
+        fault = password_fault(password, "someone@example.com")
+        assert fault is not None
+        assert f"password.{fault}" in words.dictionary("en")
+
+
+def test_values_are_put_in_as_they_are() -> None:
+    say = words.sayer("en")
+    assert say(Text("method", {"allow": "{allow} {0} %s"})) == "Use one of: {allow} {0} %s."
+    assert say(Text("expect.one_of", {"values": ["a", 1]})) == "must be one of: a, 1"
+    nested = Text("expect.or", {"one": Text("expect.truth"), "other": Text("expect.null")})
+    assert say(nested) == "must be true or false, or null"
