@@ -46,7 +46,10 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
 
 def _main(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
     texts = Texts(language_of(environ))
-    arguments = _parser(texts).parse_args(argv)
+    # Defaults live here and not in the parser, where those of an action would undo a flag that stands before it.
+    config = Path(DEFAULT_CONFIG) if Path(DEFAULT_CONFIG).exists() else None
+    given = argparse.Namespace(action="run", config=config, json=False, exit_with_parent=False)
+    arguments = _parser(texts).parse_args(argv, given)
     if arguments.action == "doctor":
         from device.doctor import examine
 
@@ -74,8 +77,6 @@ def _parser(texts: Texts) -> argparse.ArgumentParser:
         parents=[shared, running],
     )
     parser.add_argument("--version", action="version", version=f"MyRVM agent {PRODUCT_VERSION}")
-    default = Path(DEFAULT_CONFIG) if Path(DEFAULT_CONFIG).exists() else None
-    parser.set_defaults(action="run", config=default, json=False, exit_with_parent=False, status=None)
     actions = parser.add_subparsers(metavar="run | doctor | status")
     for name, parents in (("run", [shared, running]), ("doctor", [shared]), ("status", [shared])):
         action = actions.add_parser(name, parents=parents, help=texts(f"cli_{name}"), description=texts(f"cli_{name}"))

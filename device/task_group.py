@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Final
+
+CANCEL_AGAIN_S: Final = 0.5
 
 
 async def until_one_ends(*coroutines: Coroutine[Any, Any, None]) -> None:
@@ -14,18 +16,30 @@ async def until_one_ends(*coroutines: Coroutine[Any, Any, None]) -> None:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         ended = [task for task in tasks if task.done()]
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _end(tasks)
     for task in ended:
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
 
 
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel until everybody has ended: before Python 3.12 `wait_for` loses a cancellation that comes together with
+    what it waits for, and the task that was to end goes on."""
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def wait_at_most(event: asyncio.Event, seconds: float) -> bool:
     """Wait until `event` is set, but no longer; whether it was."""
+    if event.is_set():
+        return True
+    waiting = asyncio.create_task(event.wait())
     try:
-        await asyncio.wait_for(event.wait(), None if seconds == float("inf") else max(0.0, seconds))
-    except (TimeoutError, asyncio.TimeoutError):  # two types before Python 3.11
-        return False
-    return True
+        await asyncio.wait([waiting], timeout=None if seconds == float("inf") else max(0.0, seconds))
+    finally:
+        waiting.cancel()
+    return event.is_set()

@@ -57,3 +57,35 @@ async def test_waiting_has_an_end() -> None:
     assert not await wait_at_most(event, 0.0)
     event.set()
     assert await wait_at_most(event, float("inf"))
+
+
+async def test_a_task_that_loses_its_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("device.task_group.CANCEL_AGAIN_S", 0.01)
+    lost = 0
+
+    async def loses_two() -> None:
+        nonlocal lost
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                lost += 1
+                if lost == 3:
+                    raise
+
+    async def returns() -> None:
+        await asyncio.sleep(0)
+
+    await asyncio.wait_for(until_one_ends(loses_two(), returns()), 5)
+    assert lost == 3
+
+
+async def test_waiting_does_not_lose_a_cancellation_that_comes_with_the_event() -> None:
+    event = asyncio.Event()
+    task = asyncio.ensure_future(wait_at_most(event, 10))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    event.set()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

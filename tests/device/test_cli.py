@@ -1,0 +1,84 @@
+"""The command line as a person or a program meets it: exit codes, languages, JSON, secrets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from device.cli import main
+from device.status_mailbox import StatusMailbox
+from protocol.version import PRODUCT_VERSION
+from tests.support.fake_hub import KEY
+
+ENVIRON: dict[str, str] = {}
+
+
+def config(tmp_path: Path, **members: object) -> str:
+    file = tmp_path / "machine.json"
+    file.write_text(json.dumps({"myrvm_base_url": "http://127.0.0.1:1", "api_token": KEY, **members}))
+    file.chmod(0o600)
+    return str(file)
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for flag, word in [("--version", PRODUCT_VERSION), ("--help", "doctor"), ("-h", "exit codes")]:
+        with pytest.raises(SystemExit) as ended:
+            main([flag], ENVIRON)
+        assert ended.value.code == 0
+        assert word in capsys.readouterr().out
+
+
+def test_help_follows_the_language(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"], {"RVM_LANG": "id"})
+    assert "kode keluar" in capsys.readouterr().out
+
+
+def test_wrong_usage_is_two() -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--frobnicate"], ENVIRON)
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("where", [[], ["run"], ["doctor"], ["status"]])
+def test_an_unknown_key_is_three_with_the_nearest_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], where: list[str]
+) -> None:
+    assert main([*where, "--config", config(tmp_path, metric_interval=1)], ENVIRON) == 3
+    said = capsys.readouterr()
+    assert "'metrics_interval'" in said.out + said.err
+    assert KEY not in said.out + said.err
+
+
+def test_the_flags_may_stand_before_or_behind_the_action(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = config(tmp_path)
+    assert main(["--config", file, "status", "--json"], ENVIRON) == 0
+    assert main(["--config", file, "--json", "status"], ENVIRON) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert json.loads(first) == json.loads(second)
+
+
+def test_errors_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--config", str(tmp_path / "absent"), "--json"], ENVIRON) == 3
+    error = json.loads(capsys.readouterr().err)["error"]
+    assert error["code"] == "config_unreadable"
+    assert "--config FILE" in error["hint"]
+
+
+def test_a_state_folder_that_cannot_be_used_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").write_text("a file")
+    assert main(["--config", config(tmp_path, state_dir="taken")], ENVIRON) == 3
+    assert "state_dir" in capsys.readouterr().err
+
+
+def test_a_status_is_shown_and_left_for_the_agent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = config(tmp_path)
+    assert main(["status", "--config", file], ENVIRON) == 0
+    assert capsys.readouterr().out == "status: active\n"
+    assert main(["status", "full", "--capacity", "100", "--reason", "bin", "--config", file], ENVIRON) == 0
+    ((_, request),) = StatusMailbox(tmp_path / "machine.json.state").waiting()
+    assert (request.status, request.capacity, request.reason) == ("full", 100, "bin")
+    assert main(["status", "asleep", "--config", file], ENVIRON) == 2
+    assert "maintenance" in capsys.readouterr().err
