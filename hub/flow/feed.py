@@ -18,7 +18,7 @@ import msgspec
 from hub.core import changes as c
 from hub.core.access import Principal
 from hub.core.fleet import Fleet, Touched
-from hub.core.views import MEMBERS, command_view, epoch_ms, event_view, machine_delta, machine_view
+from hub.core.views import command_view, epoch_ms, event_view, machine_delta, machine_view
 from hub.flow.subscription import Frame, Subscription, ViewerClass
 
 COALESCE_S: Final = 0.25
@@ -30,14 +30,15 @@ SNAPSHOT_SLICE: Final = 200
 NOISE: Final = frozenset({"readings", "last_seen_at"})
 """Members that move with every sample; a hidden page does without them."""
 
+_UNSAID: Final = object()
 _encoder = msgspec.json.Encoder()
 
 
 class _Piece(NamedTuple):
     """One machine's difference as JSON, and the same without the noise (None: nothing but noise)."""
 
-    full: str
-    quiet: str | None
+    full: bytes
+    quiet: bytes | None
 
 
 class Feed:
@@ -123,9 +124,9 @@ class Feed:
     def say_goodbye(self, reason: str) -> None:
         """The hub ends: one last frame for every browser, then their sockets close with 1012."""
         self._flush()
-        text = self._text({"type": "goodbye", "reason": reason})
+        frame = Frame(_encoder.encode({"type": "goodbye", "reason": reason}), numbered=False)
         for subscription in self._subscriptions.values():
-            subscription.say_goodbye(text)
+            subscription.say_goodbye(frame)
 
     # --- from announce ----------------------------------------------------------------------------------------------
 
@@ -169,7 +170,7 @@ class Feed:
         frame: Frame | None = None
         for subscription in self._subscriptions.values():
             if subscription.viewer_class.sees(rvm_id):
-                frame = frame or Frame(self._text(message), numbered=False)
+                frame = frame or Frame(_encoder.encode(message), numbered=False)
                 subscription.offer(frame)
 
     # --- flushing ---------------------------------------------------------------------------------------------------
@@ -221,32 +222,32 @@ class Feed:
         machine = self._fleet.machines.get(rvm_id)
         if machine is None:
             return None
-        said = self._said.setdefault(rvm_id, {})
-        names = MEMBERS if "*" in members else members
-        differing = machine_delta(machine, [n for n in names if n != "id"])
-        del differing["id"]
-        fresh = {name: value for name, value in differing.items() if name not in said or said[name] != value}
-        if not fresh:
+        said = self._said.setdefault(rvm_id, {"id": rvm_id})
+        fresh, loud = {"id": rvm_id}, {"id": rvm_id}
+        for name, value in machine_delta(machine, members).items():
+            if said.get(name, _UNSAID) != value:
+                said[name] = fresh[name] = value
+                if name not in NOISE:
+                    loud[name] = value
+        if len(fresh) == 1:
             return None
-        said.update(fresh)
-        loud = {name: value for name, value in fresh.items() if name not in NOISE}
-        full = _encoder.encode({"id": rvm_id} | fresh).decode()
+        full = _encoder.encode(fresh)
         if len(loud) == len(fresh):
             return _Piece(full, full)
-        return _Piece(full, _encoder.encode({"id": rvm_id} | loud).decode() if loud else None)
+        return _Piece(full, _encoder.encode(loud) if len(loud) > 1 else None)
 
     def _body(
         self, pieces: dict[int, _Piece], removed: set[int], viewer_class: ViewerClass, quiet: bool
     ) -> Frame | None:
         """A delta without its beginning (type and seq), for one class of viewers."""
         seen = [piece for rvm_id, piece in pieces.items() if viewer_class.sees(rvm_id)]
-        texts = [piece.quiet if quiet else piece.full for piece in seen]
-        machines = ",".join(text for text in texts if text is not None)
+        bodies = [piece.quiet if quiet else piece.full for piece in seen]
+        machines = b",".join(body for body in bodies if body is not None)
         gone = sorted(rvm_id for rvm_id in removed if viewer_class.sees(rvm_id))
         if not machines and not gone:
             return None
-        tail = f',"removed":{gone}' if gone else ""
-        return Frame(f'"t":{self._now_ms()},"m":[{machines}]{tail}}}', numbered=True)
+        tail = b',"removed":%b' % _encoder.encode(gone) if gone else b""
+        return Frame(b'"t":%d,"m":[%b]%b}' % (self._now_ms(), machines, tail), numbered=True)
 
     def _forget_pending(self) -> None:
         for pending in (self._touched, self._removed, self._urgent, self._said):

@@ -33,11 +33,27 @@ class ViewerClass(NamedTuple):
         return self.machines is None or rvm_id in self.machines
 
 
-class Frame(NamedTuple):
-    """A text to send. `numbered`: a delta, whose `seq` the browser's own counter fills in."""
+class Frame:
+    """JSON on its way to many browsers. `numbered`: a delta without its beginning, which holds each browser's own
+    `seq`. `wire` is for whoever sends it: the form it made of `body`, so that it is made once."""
 
-    text: str
-    numbered: bool
+    __slots__ = ("body", "numbered", "wire")
+
+    def __init__(self, body: bytes, *, numbered: bool) -> None:
+        self.body = body
+        self.numbered = numbered
+        self.wire: bytes | None = None
+
+
+class Outgoing(NamedTuple):
+    """One text to send: `head` is this browser's own, the frame's body follows it."""
+
+    head: bytes
+    frame: Frame
+
+    @property
+    def text(self) -> str:
+        return (self.head + self.frame.body).decode()
 
 
 class CutOffError(Exception):
@@ -67,7 +83,7 @@ class Subscription:
         self._ready.set()
         self._cut: CutOffError | None = None
         self._ended = asyncio.Event()
-        self._farewell: str | None = None
+        self._farewell: Frame | None = None
 
     @property
     def waiting_bytes(self) -> int:
@@ -78,7 +94,7 @@ class Subscription:
         if self._cut is not None or self._farewell is not None:
             return
         self._waiting.append(frame)
-        self._waiting_bytes += len(frame.text)
+        self._waiting_bytes += len(frame.body)
         if self._waiting_bytes > MAX_WAITING_BYTES or len(self._waiting) > MAX_WAITING_FRAMES:
             self.cut_off(CloseCode.OVERLOADED, "too slow")
         self._ready.set()
@@ -96,22 +112,22 @@ class Subscription:
         self._ended.set()
         self._ready.set()
 
-    def say_goodbye(self, text: str) -> None:
+    def say_goodbye(self, frame: Frame) -> None:
         """One last frame after what waits, then the socket closes with 1012."""
-        self._farewell = self._farewell or text
+        self._farewell = self._farewell or frame
         self._ready.set()
 
     def drop_deltas(self) -> None:
         """A full picture is about to be taken: older differences would only take it back."""
         self._waiting = deque(frame for frame in self._waiting if not frame.numbered)
-        self._waiting_bytes = sum(len(frame.text) for frame in self._waiting)
+        self._waiting_bytes = sum(len(frame.body) for frame in self._waiting)
 
     def drop_all(self) -> None:
         self._waiting.clear()
         self._waiting_bytes = 0
 
-    async def next(self) -> str | None:
-        """The next text to send; None: a snapshot is wanted first (`Feed.snapshot`). Raises CutOffError at the end."""
+    async def next(self) -> Outgoing | None:
+        """What to send next; None: a snapshot is wanted first (`Feed.snapshot`). Raises CutOffError at the end."""
         while True:
             if self._cut is not None:
                 raise self._cut
@@ -121,7 +137,7 @@ class Subscription:
                 return self._take()
             if self._farewell is not None:
                 self._cut = CutOffError(CloseCode.HUB_RESTARTING, "restarting")
-                return self._farewell
+                return Outgoing(b"", self._farewell)
             self._ready.clear()
             await self._ready.wait()
 
@@ -130,10 +146,10 @@ class Subscription:
         await self._ended.wait()
         return self._cut or CutOffError(CloseCode.NORMAL, "ended")
 
-    def _take(self) -> str:
+    def _take(self) -> Outgoing:
         frame = self._waiting.popleft()
-        self._waiting_bytes -= len(frame.text)
+        self._waiting_bytes -= len(frame.body)
         if not frame.numbered:
-            return frame.text
+            return Outgoing(b"", frame)
         self.seq += 1
-        return f'{{"type":"delta","seq":{self.seq},{frame.text}'
+        return Outgoing(b'{"type":"delta","seq":%d,' % self.seq, frame)

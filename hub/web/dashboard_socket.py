@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
@@ -19,15 +20,17 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from db.errors import StoreError
 from hub.core.access import Principal, may
 from hub.flow.live_requests import settle
-from hub.flow.subscription import CutOffError, Subscription
+from hub.flow.subscription import CutOffError, Outgoing, Subscription
 from hub.web import browser_messages as said
 from hub.web.auth import identify
 from hub.web.client_address import same_origin
 from hub.web.context import HubContext
+from hub.web.websocket_protocol import SHARED_TAIL, shared_tail
 from protocol.errors import CloseCode
 
-RECHECK_S: Final = 1.5
-"""With the 3 s a credential is remembered: a revocation made anywhere ends the socket within 5 s."""
+RECHECK_S: Final = 3.0
+"""What this hub revokes ends the socket at once. What another process revokes is seen within this, a quarter more (so
+that pages which were opened together do not look together) and the 3 s a credential is remembered (bar: 10 s)."""
 MAX_SOCKETS_PER_USER: Final = 100
 CLOSE_PATIENCE_S: Final = 2.0
 
@@ -111,8 +114,20 @@ class _Page:
         feed, subscription, websocket = self._context.feed, self._subscription, self._websocket
         await websocket.send_text(feed.hello(subscription))
         while True:
-            text = await subscription.next()
-            await websocket.send_text(await feed.snapshot(subscription) if text is None else text)
+            outgoing = await subscription.next()
+            if outgoing is None:
+                await websocket.send_text(await feed.snapshot(subscription))
+            else:
+                await self._send(outgoing)
+
+    async def _send(self, outgoing: Outgoing) -> None:
+        frame = outgoing.frame
+        if not frame.numbered or SHARED_TAIL not in self._websocket.scope["extensions"]:
+            await self._websocket.send_text(outgoing.text)
+            return
+        if frame.wire is None:
+            frame.wire = shared_tail(frame.body)
+        await self._websocket.send({"type": "websocket.send", "bytes": outgoing.head, "tail": frame.wire})
 
     async def _cut(self) -> Ending:
         cut = await self._subscription.cut()
@@ -122,7 +137,7 @@ class _Page:
         """Look again who this is: at once when something about the user changed, else every moment."""
         subscription = self._subscription
         while True:
-            with anyio.move_on_after(RECHECK_S):
+            with anyio.move_on_after(RECHECK_S * random.uniform(0.75, 1.25)):  # noqa: S311 - spreads load, keeps no secret
                 await subscription.recheck.wait()
                 # Let the one who announced the change finish with it (forget cached credentials) first.
                 await asyncio.sleep(0.05)

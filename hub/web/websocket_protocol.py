@@ -12,9 +12,10 @@ from http import HTTPStatus
 from typing import Any, Final, cast
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
-from websockets.frames import Frame
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 
 from hub.web.patient_transport import PatientTransport
@@ -29,6 +30,8 @@ MAX_FRAGMENTS: Final = 512
 MAX_CONTROL_FRAMES_PER_S: Final = 50
 CLOSE_TIMEOUT_S: Final = 5.0
 """How long a peer may take to answer our close frame."""
+SHARED_TAIL: Final = "myrvm.shared_tail"
+"""ASGI extension, see `shared_tail`."""
 POLICY_VIOLATION: Final = 1008
 INVALID_TEXT: Final = 1007
 
@@ -133,6 +136,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.read_paused = True
         self.transport.pause_reading()
         super().handle_connect(event)
+        if self.conn.handshake_exc is None:
+            cast(dict[str, Any], self.scope["extensions"])[SHARED_TAIL] = {}
 
     def handle_cont(self, event: Frame) -> None:
         self._fragments += 1
@@ -207,6 +212,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
 
     async def send(self, message: ASGISendEvent) -> None:
+        tail = cast(dict[str, Any], message).get("tail")
+        if tail is not None:
+            await self._send_with_tail(cast(dict[str, Any], message)["bytes"], tail)
+            return
         if message["type"] == "websocket.close":
             # A farewell does not wait behind a full buffer: it is the last thing, and the close has its own patience.
             self.writable.set()
@@ -219,3 +228,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         elif self.initial_response is not None and self.close_sent:
             # Refused with an answer of its own: that is how this handshake ends, not an application that forgot it.
             self.handshake_complete = True
+
+    async def _send_with_tail(self, head: bytes, tail: bytes) -> None:
+        """A text message in two fragments: a head of this socket's own, and a tail that many sockets share unchanged
+        (no copy of it is made here)."""
+        await self.writable.wait()
+        if self.disconnected or self.close_sent or not self.handshake_complete:
+            raise ClientDisconnected
+        self.transport.write(Frame(Opcode.TEXT, head, fin=False).serialize(mask=False))
+        self.transport.write(tail)
+
+
+def shared_tail(payload: bytes) -> bytes:
+    """The last fragment of a text message as it goes over the wire; made once, sent to any number of sockets by the
+    message `{"type": "websocket.send", "bytes": head, "tail": ...}` where the scope has the extension SHARED_TAIL."""
+    return Frame(Opcode.CONT, payload).serialize(mask=False)

@@ -70,8 +70,8 @@ class Page:
         self.seq = 0
 
     async def next(self) -> dict[str, Any]:
-        text = await asyncio.wait_for(self.subscription.next(), 5)
-        frame = strict(text if text is not None else await self.hub.feed.snapshot(self.subscription))
+        said = await asyncio.wait_for(self.subscription.next(), 5)
+        frame = strict(said.text if said is not None else await self.hub.feed.snapshot(self.subscription))
         if frame["type"] == "snapshot":
             self.machines = {m["id"]: m for m in frame["machines"]}
             self.seq = frame["seq"]
@@ -298,8 +298,8 @@ async def test_a_frame_is_encoded_once_for_all_pages_of_a_class() -> None:
         await page.next()
     hub.status(1, "full")
     await pages[0].next()
-    waiting = [page.subscription._waiting[0].text for page in pages[1:]]
-    assert len({id(text) for text in waiting}) == 1
+    waiting = [page.subscription._waiting[0] for page in pages[1:]]
+    assert len({id(frame) for frame in waiting}) == 1
 
 
 async def test_who_concerns_a_user_makes_their_pages_look_again() -> None:

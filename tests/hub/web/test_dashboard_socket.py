@@ -147,7 +147,7 @@ async def test_a_session_that_ends_closes_its_socket_with_4401(hub: HubHere) -> 
         assert await page.closed(within=5) == 4401
 
 
-async def test_a_revocation_in_the_database_alone_is_noticed_within_5_s(hub: HubHere) -> None:
+async def test_a_revocation_in_the_database_alone_is_noticed_within_10_s(hub: HubHere) -> None:
     """By the command line, or another hub."""
     from hub.cli.data_door import open_data
 
@@ -155,7 +155,7 @@ async def test_a_revocation_in_the_database_alone_is_noticed_within_5_s(hub: Hub
     async with BrowserClient.open(hub, viewer) as page:
         async with open_data(hub.settings, create=False) as door:
             await door.record(c.UserEdited(user_id=viewer.id, values={"disabled_at": utc_now()}, at=utc_now()))
-        assert await page.closed(within=5) == 4401
+        assert await page.closed(within=10) == 4401
 
 
 @pytest.mark.parametrize(
