@@ -3,98 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from datetime import datetime, timezone
-from typing import Any
 
 import pytest
 
 from hub.core import changes as c
-from hub.core.access import Principal, Role
-from hub.core.fleet import Fleet
-from hub.core.machine import Machine
+from hub.core.access import Role
 from hub.flow import feed as feed_module
-from hub.flow.feed import COALESCE_S, Feed
-from hub.flow.subscription import MAX_WAITING_BYTES, CutOffError, Subscription
+from hub.flow.feed import COALESCE_S
+from hub.flow.subscription import MAX_WAITING_BYTES, CutOffError
 from protocol.errors import CloseCode
-from protocol.messages import Sample
-
-NOW = datetime(2026, 11, 23, 13, 0, tzinfo=timezone.utc)
-NOW_MS = int(NOW.timestamp() * 1000)
-
-
-def machine(rvm_id: int) -> Machine:
-    return Machine(
-        id=rvm_id, device_id=f"rvm-{rvm_id}", name=f"Machine {rvm_id}", api_key_hash="h" * 64,
-        api_key_prefix=f"rvmk_{rvm_id}", status_since=NOW, created_at=NOW, updated_at=NOW,
-    )  # fmt: skip
-
-
-def somebody(role: Role = "admin", machines: frozenset[int] | None = None, user_id: int = 1) -> Principal:
-    return Principal("user", user_id, "Budi", role, machines, "session", user_id)
-
-
-class Hub:
-    """A fleet and its feed, changed as the announcer does it."""
-
-    def __init__(self, machines: int = 3) -> None:
-        self.fleet = Fleet(machine(n) for n in range(1, machines + 1))
-        self.feed = Feed(self.fleet, epoch="life", version="1", clock=lambda: NOW)
-
-    def commit(self, *changes: c.Change) -> None:
-        touched = [t for change in changes if (t := self.fleet.apply(change)) is not None]
-        self.feed.publish(changes, touched)
-
-    def sample(self, rvm_id: int, cpu: float) -> None:
-        seen = c.SampleSeen(rvm_id=rvm_id, sample=Sample(timestamp=0.0, cpu_usage=cpu), taken_at=NOW, received_at=NOW)
-        touched = self.fleet.apply(seen)
-        assert touched is not None
-        self.feed.publish((), (touched,))
-
-    def status(self, rvm_id: int, status: Any) -> None:
-        self.commit(
-            c.StatusChanged(
-                rvm_id=rvm_id, status=status, special_status=None, capacity=0, since=NOW, by="user:1"
-            )
-        )  # fmt: skip
-
-
-class Page:
-    """A browser: keeps the picture it was told, and counts."""
-
-    def __init__(self, hub: Hub, principal: Principal | None = None) -> None:
-        self.hub = hub
-        self.subscription: Subscription = hub.feed.subscribe(principal or somebody())
-        self.machines: dict[int, dict[str, Any]] = {}
-        self.seq = 0
-
-    async def next(self) -> dict[str, Any]:
-        said = await asyncio.wait_for(self.subscription.next(), 5)
-        frame = strict(said.text if said is not None else await self.hub.feed.snapshot(self.subscription))
-        if frame["type"] == "snapshot":
-            self.machines = {m["id"]: m for m in frame["machines"]}
-            self.seq = frame["seq"]
-        elif frame["type"] == "delta":
-            self.seq += 1
-            assert frame["seq"] == self.seq
-            for difference in frame["m"]:
-                self.machines.setdefault(difference["id"], {}).update(difference)
-            for rvm_id in frame.get("removed", ()):
-                del self.machines[rvm_id]
-        return frame
-
-    async def nothing(self, within: float = 0.4) -> None:
-        with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(self.subscription.next(), within)
-
-
-def strict(text: str) -> dict[str, Any]:
-    def refuse(constant: str) -> None:
-        raise AssertionError(constant)
-
-    found: dict[str, Any] = json.loads(text, parse_constant=refuse)
-    return found
+from tests.support.feed_page import NOW, NOW_MS, Hub, Page, somebody, strict
 
 
 async def test_a_page_begins_with_the_whole_picture() -> None:
