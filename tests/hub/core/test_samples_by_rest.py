@@ -42,7 +42,8 @@ def test_a_bad_reading_costs_that_reading() -> None:
 
 
 def test_a_bad_timestamp_costs_that_sample() -> None:
-    for bad in ("never", "0001-01-01T00:00:00Z", -1e18, None, True, 1e400, "9999-99-99", {}):
+    wrong: list[Any] = ["never", "0001-01-01T00:00:00Z", -1e18, None, True, 1e400, "9999-99-99", {}]
+    for bad in wrong:
         found, faults = take(machine(), {"timestamp": bad, "cpu_usage": 1}, {"timestamp": AT})
         assert [(f.place, f.field) for f in faults] == [(0, "timestamp")], bad
         assert len(found.kept[0].samples) == 1

@@ -24,7 +24,7 @@ def request(chunks: list[bytes], **headers: str) -> tuple[Request, list[int]]:
     body = stream()
     raw = [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()]
     scope = {"type": "http", "method": "POST", "headers": raw, "path": "/"}
-    return Request(scope, lambda: body.__anext__()), taken  # type: ignore[arg-type]
+    return Request(scope, lambda: body.__anext__()), taken
 
 
 async def test_a_body_announced_too_long_is_not_read_at_all() -> None:

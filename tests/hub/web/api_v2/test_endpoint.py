@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from db.errors import Unavailable
-from hub.web.api_v2 import rvms
+from hub.core import views
 from hub.web.problems import MEDIA_TYPE
 from tests.support.api_hub import ApiHub
 
@@ -108,7 +108,7 @@ async def test_a_mistake_of_ours_tells_a_number_and_nothing_else(
     def broken(*_: object) -> None:
         raise ValueError("SECRET /home/path")
 
-    monkeypatch.setattr(rvms.views, "machine_view", broken)
+    monkeypatch.setattr(views, "machine_view", broken)
     async with hub.of("admin") as admin:
         answer = await admin.get("/api/v2/rvms/1")
     document = problem(answer, 500)
@@ -130,7 +130,8 @@ async def test_messages_come_in_the_callers_language(hub: ApiHub) -> None:
 
 async def test_bodies_that_are_no_object_are_refused(hub: ApiHub) -> None:
     async with hub.of("admin") as admin:
-        for body in ([], None, 5, "x", [[]], True):
+        wrong: list[Any] = [[], None, 5, "x", [[]], True]
+        for body in wrong:
             jsonish = {"Content-Type": "application/json"}
             problem(await admin.post("/api/v2/rvms", content=json.dumps(body), headers=jsonish), 422)
         problem(await admin.post("/api/v2/rvms", content=b"", headers={"Content-Type": "application/json"}), 400)

@@ -49,7 +49,7 @@ async def run(url: str, token: str, folder: Path) -> tuple[int, str]:
     """Every phase of schemathesis, as a process of its own (it has no asynchronous face)."""
     arguments = [
         "run", f"{url}/api/v2/openapi.json", "-H", f"Authorization: Bearer {token}", "--checks", ",".join(CHECKS),
-        "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "5", "--continue-on-failure",
+        "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "12", "--continue-on-failure",
         "--generation-deterministic", "--no-color", "--suppress-health-check", "all",
     ]  # fmt: skip
     for name in LEFT_OUT:

@@ -23,7 +23,7 @@ def test_both_languages_say_the_same_things() -> None:
 
 def test_every_key_that_code_uses_is_there() -> None:
     known = words.dictionary("en")
-    found = set()
+    found: set[str] = set()
     for file in (HOUSE / "hub" / "web").rglob("*.py"):
         for groups in _KEYS.findall(file.read_text()):
             found.update(filter(None, groups))
