@@ -44,6 +44,7 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
         async with open_engine(settings, publisher=feed_for, clock=utc_now) as engine, anyio.create_task_group() as own:
             up = True
             app.state.hub = context = _context(settings, engine, feeds[0], epoch)
+            engine.announce.listen(context.gate.became_true)
             app.state.loop_lag = lag = LoopLag()
             own.start_soon(lag.run)
             own.start_soon(live_requests.run, context.watching, context.fleet, context.links)

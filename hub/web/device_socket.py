@@ -25,6 +25,7 @@ from hub.flow.conversation import Conversation, refuse
 from hub.flow.link import Link
 from hub.web.auth import address_of, machine_by_key
 from hub.web.context import HubContext
+from hub.web.doorstep import Standing
 from protocol import messages
 from protocol.errors import CloseCode, RemoteProtocolError
 from protocol.limits import AUTH_TIMEOUT_S, HELLO_TIMEOUT_S
@@ -64,16 +65,31 @@ class DeviceSocket:
         if context.links.restarting:
             await _answer(send, 503, "The hub is restarting.", RETRY_AFTER_RESTART_S)
             return
-        await _Life(context, receive, send, address, machine).run(scope.get("subprotocols", []))
+        standing = context.gate.doorstep.enter(address) if machine is None else None
+        if machine is None and standing is None:
+            await _answer(send, 429, "Too many connections without a key.", AUTH_TIMEOUT_S)
+            return
+        try:
+            await _Life(context, receive, send, address, machine, standing).run(scope.get("subprotocols", []))
+        finally:
+            if standing is not None:
+                standing.leave()
 
 
 class _Life:
     """One accepted socket."""
 
     def __init__(
-        self, context: HubContext, receive: Receive, send: Send, address: str, machine: Machine | None
+        self,
+        context: HubContext,
+        receive: Receive,
+        send: Send,
+        address: str,
+        machine: Machine | None,
+        standing: Standing | None,
     ) -> None:
         self._context = context
+        self._standing = standing
         self._receive = receive
         self._send = send
         self._link = Link(send, Session(Role.HUB, authenticated=machine is not None), address)
@@ -146,6 +162,8 @@ class _Life:
             self._context.gate.addresses.charge(self._link.address)
             raise RemoteProtocolError("not_authenticated", "this key is not valid", close=CloseCode.NOT_AUTHENTICATED)
         self._link.machine = machine
+        if self._standing is not None:
+            self._standing.leave()
         return True
 
     async def _first(self, timeout: float, close: CloseCode, silence: str) -> messages.Message | None:

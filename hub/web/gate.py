@@ -14,6 +14,7 @@ import anyio
 
 from hub.core import changes as c
 from hub.web.credential_cache import CredentialCache
+from hub.web.doorstep import Doorstep
 from hub.web.passwords import Passwords
 from hub.web.rate_limit import AddressLimiter
 
@@ -25,6 +26,7 @@ MAX_USES: Final = 1000
 class Gate:
     known: CredentialCache = field(default_factory=CredentialCache)
     addresses: AddressLimiter = field(default_factory=AddressLimiter)
+    doorstep: Doorstep = field(default_factory=Doorstep)
     passwords: Passwords = field(default_factory=Passwords)
     uses: dict[str, c.TokenUsed | c.SessionExtended] = field(default_factory=dict)
     users_change: anyio.Lock = field(default_factory=anyio.Lock)

@@ -24,6 +24,7 @@ import websockets
 from hub.core import changes as c
 from hub.flow.engine import utc_now
 from tests.support.hub_process import HubProcess, hub_here, hub_process
+from tests.support.machine_client import MachineClient
 from tests.support.peers import peers
 from tests.support.raw_websocket import RawWebSocket, upgrade
 from tests.support.until import until
@@ -229,6 +230,20 @@ async def test_an_upgrade_that_never_authenticates_is_closed_with_4401(tmp_path:
                 await nobody.recv()
         assert nobody.close_code == 4401
         assert 4 < time.monotonic() - began < 7
+
+
+async def test_only_twenty_of_one_address_stand_at_the_door(tmp_path: Path) -> None:
+    async with hub_here(tmp_path) as hub:
+        standing = [await RawWebSocket.open(hub.port, "/ws/device") for _ in range(20)]
+        refused = await RawWebSocket.open(hub.port, "/ws/device", expect=b" 429 ")
+        key = await hub.add_machine("Lobby")
+        async with MachineClient.connect(hub.websocket_url, key) as machine:  # a key in the header needs no place there
+            await machine.say_hello()
+        standing[0].drop()
+        await until(lambda: len(hub.context.gate.doorstep) == 19)
+        again = await RawWebSocket.open(hub.port, "/ws/device")
+        for peer in (*standing, refused, again):
+            peer.drop()
 
 
 async def test_the_host_header_decides_no_address(tmp_path: Path) -> None:
