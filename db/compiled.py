@@ -12,8 +12,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.engine import Dialect as SqlDialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
@@ -35,7 +33,11 @@ def _to_json(value: Any) -> str:
 def dialect_of(name: str) -> SqlDialect:
     """The dialect the drivers understand: `?` for sqlite3, `$1` for asyncpg."""
     if name == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
         return sqlite.dialect(paramstyle="qmark", json_serializer=_to_json)
+    from sqlalchemy.dialects.postgresql.base import PGDialect
+
     return PGDialect(paramstyle="numeric_dollar", json_serializer=_to_json)  # type: ignore[no-untyped-call]
 
 
@@ -177,7 +179,7 @@ class Compiler:
         if prepared is None:
             statement = write.statement
             if isinstance(statement, PerDialect):
-                statement = statement.sqlite if self._name == "sqlite" else statement.postgresql
+                statement = statement.make(self._name)
             prepared = _prepare(statement, self._dialect, list(write.values))
             if len(self._known) >= self._MOST:
                 self._known.clear()

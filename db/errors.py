@@ -1,4 +1,4 @@
-"""What the database may refuse, in the product's words. Knows no driver: `db.translate` makes these of theirs."""
+"""What the database may refuse, in the product's words. Knows no driver; each driver's errors become these."""
 
 from __future__ import annotations
 

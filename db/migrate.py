@@ -16,11 +16,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import asyncpg
-
 from db.errors import StoreError
+from db.sqlite_errors import from_sqlite
 from db.sqlite_files import path_of
-from db.translate import from_postgres, from_sqlite
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -29,7 +27,6 @@ _FOLDER = Path(__file__).parent / "migrations"
 _READ_VERSION = "SELECT version_num FROM alembic_version"
 _WAIT_S = 60.0
 """How long to wait for another process that is upgrading the same database."""
-_LOCK = 0x6D7972766D  # "myrvm"
 
 
 def versions() -> list[str]:
@@ -45,10 +42,9 @@ def upgrade(url: str) -> None:
         except sqlite3.Error as error:
             raise from_sqlite(error) from error
         return
-    try:
-        asyncio.run(_upgrade_postgres(url))
-    except (OSError, ValueError, asyncio.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise from_postgres(error) from error
+    from db.migrate_postgres import upgrade_postgres
+
+    asyncio.run(upgrade_postgres(url, _is_newest, _script))
 
 
 def _is_newest(version: str | None) -> bool:
@@ -100,26 +96,6 @@ def _run_on_sqlite(connection: sqlite3.Connection) -> None:
 
 
 # --- PostgreSQL -----------------------------------------------------------------------------------------------------
-
-
-async def _upgrade_postgres(dsn: str) -> None:
-    connection = await asyncpg.connect(dsn, timeout=4, command_timeout=4)
-    try:
-        if _is_newest(await _postgres_version(connection)):
-            return
-        async with connection.transaction():
-            await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})", timeout=_WAIT_S)
-            version = await _postgres_version(connection)
-            if not _is_newest(version):
-                await connection.execute(_script(version), timeout=_WAIT_S)
-    finally:
-        connection.terminate()
-
-
-async def _postgres_version(connection: asyncpg.Connection) -> str | None:
-    there = await connection.fetchval("SELECT to_regclass('alembic_version')::text")
-    version = await connection.fetchval(_READ_VERSION) if there else None
-    return None if version is None else str(version)
 
 
 def _script(version: str | None) -> str:

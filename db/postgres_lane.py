@@ -17,7 +17,7 @@ import asyncpg
 
 from db.errors import StoreError, Unavailable
 from db.pending import MOST_PENDING, Pending, refuse_all
-from db.translate import from_postgres
+from db.postgres_errors import from_postgres
 
 Call = Pending[Any, Any]
 

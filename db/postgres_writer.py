@@ -16,11 +16,11 @@ import sqlalchemy as sa
 
 from db.compiled import Compiler
 from db.errors import Conflict, StoreError, Unavailable
+from db.postgres_errors import FAILURES, from_postgres
 from db.postgres_lane import Attempt, Call, PostgresLane
 from db.rows import SampleRow
 from db.schema import system_metrics
 from db.statements import Statement, Step, Write, WriteResult
-from db.translate import from_postgres
 
 _TYPES = {"INTEGER": "int", "BIGINT": "bigint", "FLOAT": "float8", "BOOLEAN": "bool", "DATETIME": "timestamptz"}
 
@@ -130,7 +130,7 @@ class PostgresWriter:
             else:
                 # "UPDATE 3", "INSERT 0 1"
                 rows, count = [], int((await connection.execute(prepared.sql, *arguments)).rpartition(" ")[2])
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError, OverflowError) as error:
+        except FAILURES as error:
             raise from_postgres(error, prepared.table) from error
         if isinstance(statement, Write) and statement.must_match is not None and count == 0:
             raise Conflict(statement.must_match, "missing")
@@ -144,7 +144,7 @@ class PostgresWriter:
             attempt.committing = True
             try:
                 await attempt.connection.execute(_STORE, *_arrays(call.work))
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, TypeError, ValueError, OverflowError) as error:
+            except FAILURES as error:
                 outcome = from_postgres(error)
                 _raise_if_away(outcome)
             attempt.committing = False
@@ -162,7 +162,7 @@ def _arrays(rows: Sequence[SampleRow]) -> list[Any]:
 
 def _raise_if_away(error: Exception) -> None:
     """Failures that are not the caller's own concern the whole group, and the connection."""
-    if isinstance(error, (Unavailable, OSError, TimeoutError, asyncio.TimeoutError, asyncpg.InterfaceError)):
+    if isinstance(error, Unavailable):
         raise error
 
 

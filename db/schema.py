@@ -6,25 +6,18 @@ tokens, session and link secrets) is stored as a hash beside the prefix that fin
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 
 from db.columns import UtcTimestamp
+from db.metadata import JSON, NEVER_REUSED, machine_column, metadata
+from db.service_tables import backup_logs, device_timezones, remote_access_sessions, timezone_sync_logs
 
-JSON = sa.JSON(none_as_null=True)
-# Events and samples outlive what they name by its id; SQLite would give the id of a deleted last row again.
-NEVER_REUSED: dict[str, Any] = {"sqlite_autoincrement": True}
-
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(column_0_N_label)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+__all__ = [
+    "COMMAND_STATES", "ROLES", "SPECIAL_STATUSES", "STATUSES", "backup_logs", "commands", "counters",
+    "device_timezones", "events", "machine_boots", "metadata", "remote_access_sessions", "reverse_vending_machines",
+    "sessions", "sign_in_failures", "sign_in_links", "status_history", "system_metrics", "timezone_sync_logs",
+    "tokens", "user_machines", "users",
+]  # fmt: skip
 
 STATUSES = ("active", "inactive", "maintenance", "full", "error", "unknown")
 SPECIAL_STATUSES = ("maintenance", "inactive", "error", "unknown")
@@ -36,12 +29,6 @@ ROLES = ("admin", "operator", "technician", "viewer")
 
 def _one_of(column: str, values: tuple[str, ...]) -> str:
     return f"{column} IN ({', '.join(repr(v) for v in values)})"
-
-
-def _machine() -> sa.Column[int]:
-    return sa.Column(
-        "rvm_id", sa.ForeignKey("reverse_vending_machines.id", ondelete="CASCADE"), nullable=False, index=True
-    )
 
 
 reverse_vending_machines = sa.Table(
@@ -85,7 +72,7 @@ status_history = sa.Table(
     "status_history",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    _machine(),
+    machine_column(),
     sa.Column("status", sa.String(20), nullable=False),
     sa.Column("special_status", sa.String(20)),
     sa.Column("capacity", sa.Integer, nullable=False),
@@ -147,7 +134,7 @@ commands = sa.Table(
     "commands",
     metadata,
     sa.Column("id", sa.String(100), primary_key=True),
-    _machine(),
+    machine_column(),
     sa.Column("name", sa.String(100), nullable=False),
     sa.Column("args", JSON, nullable=False),
     sa.Column("state", sa.String(20), nullable=False),
@@ -255,59 +242,4 @@ sign_in_failures = sa.Table(
     sa.Column("failures", sa.Integer, nullable=False),
     sa.Column("last_at", UtcTimestamp, nullable=False),
     sa.Column("locked_until", UtcTimestamp),
-)
-
-timezone_sync_logs = sa.Table(
-    "timezone_sync_logs",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("device_id", sa.String(100), nullable=False, index=True),
-    sa.Column("timezone", sa.String(100), nullable=False),
-    sa.Column("country", sa.String(100)),
-    sa.Column("city", sa.String(100)),
-    sa.Column("ip_address", sa.String(64)),
-    sa.Column("sync_method", sa.String(20), nullable=False),
-    sa.Column("sync_timestamp", UtcTimestamp, nullable=False),
-    sa.Column("created_at", UtcTimestamp, nullable=False),
-)
-
-device_timezones = sa.Table(
-    "device_timezones",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("device_id", sa.String(100), nullable=False, unique=True),
-    sa.Column("current_timezone", sa.String(100), nullable=False),
-    sa.Column("country", sa.String(100)),
-    sa.Column("city", sa.String(100)),
-    sa.Column("last_sync", UtcTimestamp),
-    sa.Column("sync_status", sa.String(20), nullable=False, server_default="active"),
-    sa.Column("created_at", UtcTimestamp, nullable=False),
-    sa.Column("updated_at", UtcTimestamp, nullable=False),
-)
-
-remote_access_sessions = sa.Table(
-    "remote_access_sessions",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    _machine(),
-    sa.Column("admin_id", sa.ForeignKey("users.id")),
-    sa.Column("start_time", UtcTimestamp, nullable=False),
-    sa.Column("end_time", UtcTimestamp),
-    sa.Column("status", sa.String(20), nullable=False, server_default="active"),
-    sa.Column("ip_address", sa.String(64)),
-    sa.Column("port", sa.Integer),
-    sa.Column("created_at", UtcTimestamp, nullable=False),
-)
-
-backup_logs = sa.Table(
-    "backup_logs",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    _machine(),
-    sa.Column("backup_type", sa.String(20), nullable=False),
-    sa.Column("file_path", sa.String(500)),
-    sa.Column("file_size", sa.BigInteger),
-    sa.Column("upload_status", sa.String(20), nullable=False, server_default="pending"),
-    sa.Column("minio_path", sa.String(500)),
-    sa.Column("created_at", UtcTimestamp, nullable=False),
 )

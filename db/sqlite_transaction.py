@@ -15,8 +15,8 @@ from db.compiled import Compiler, Prepared
 from db.errors import Conflict, StoreError
 from db.rows import SampleRow
 from db.schema import system_metrics
+from db.sqlite_errors import from_sqlite
 from db.statements import Statement, Step, Write, WriteResult
-from db.translate import from_sqlite
 
 _SAMPLE_COLUMNS = (*SampleRow._fields, "id")
 _INSERT_SAMPLE = (

@@ -19,10 +19,10 @@ from db.compiled import Compiler
 from db.errors import Unavailable
 from db.pending import MOST_PENDING, Pending, settle_all
 from db.rows import SampleRow
+from db.sqlite_errors import from_sqlite
 from db.sqlite_files import open_for_writing
 from db.sqlite_transaction import run_steps, store_rows
 from db.statements import Step, WriteResult
-from db.translate import from_sqlite
 
 
 class _Samples(tuple[SampleRow, ...]):

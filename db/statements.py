@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import UpdateBase
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PerDialect:
-    """The same statement in the two dialects, where SQLAlchemy has no common form of it (ON CONFLICT)."""
+    """The same statement in the two dialects, where SQLAlchemy has no common form of it (ON CONFLICT).
 
-    sqlite: UpdateBase
-    postgresql: UpdateBase
+    `make` is called with "sqlite" or "postgresql", once; the other dialect is not even imported.
+    """
+
+    make: Callable[[str], UpdateBase]
 
 
 @dataclass(slots=True, eq=False)
@@ -50,21 +51,28 @@ Step = Statement | Later
 
 def insert_or_ignore(table: sa.Table, *returning: sa.Column[Any]) -> PerDialect:
     """INSERT .. ON CONFLICT DO NOTHING: no row comes back when it was there."""
-    return PerDialect(
-        sqlite.insert(table).on_conflict_do_nothing().returning(*returning),
-        postgresql.insert(table).on_conflict_do_nothing().returning(*returning),
-    )
+    return PerDialect(lambda dialect: _insert(dialect, table).on_conflict_do_nothing().returning(*returning))
 
 
 def insert_or_update(
     table: sa.Table, keys: Sequence[str], changed: Sequence[str], returning: Sequence[sa.Column[Any]] = ()
 ) -> PerDialect:
     """INSERT .. ON CONFLICT (keys) DO UPDATE SET the `changed` columns to what was to be inserted."""
-    both = []
-    for dialect in (sqlite, postgresql):
-        insert = dialect.insert(table)
-        upsert = insert.on_conflict_do_update(
-            index_elements=list(keys), set_={name: insert.excluded[name] for name in changed}
-        )
-        both.append(upsert.returning(*returning) if returning else upsert)
-    return PerDialect(*both)
+
+    def make(dialect: str) -> UpdateBase:
+        insert = _insert(dialect, table)
+        taken = {name: insert.excluded[name] for name in changed}
+        upsert: UpdateBase = insert.on_conflict_do_update(index_elements=list(keys), set_=taken)
+        return upsert.returning(*returning) if returning else upsert
+
+    return PerDialect(make)
+
+
+def _insert(dialect: str, table: sa.Table) -> Any:
+    if dialect == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)

@@ -1,10 +1,8 @@
-"""The drivers' errors in the product's words. Decides nothing but the kind: what to do about it is the callers'."""
+"""asyncpg's errors in the product's words. Decides nothing but the kind: what to do about it is the callers'."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-import sqlite3
 
 import asyncpg
 import sqlalchemy as sa
@@ -12,13 +10,16 @@ import sqlalchemy as sa
 from db.errors import Conflict, Rejected, StoreError, Unavailable
 from db.schema import metadata
 
-_SQLITE_AWAY = (
-    "locked", "full", "disk i/o", "interrupted", "unable to open", "readonly", "read-only", "malformed",
-    "not a database", "out of memory", "locking protocol",
-)  # fmt: skip
 # SQLSTATE classes: connection, authorisation, read-only (a demoted server), rollback (deadlock), resources (disk
 # full), object state (lock time-out), intervention (shutdown, time-out), system.
-_POSTGRES_AWAY = ("08", "28", "25006", "40", "53", "55", "57", "58")
+_AWAY = ("08", "28", "25006", "40", "53", "55", "57", "58")
+
+
+FAILURES = (
+    OSError, ValueError, OverflowError, TimeoutError, asyncio.TimeoutError, asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+)  # fmt: skip
+"""What asyncpg, the network and the conversion of values raise."""
 
 
 def _last_columns() -> dict[str, str]:
@@ -35,24 +36,6 @@ def _last_columns() -> dict[str, str]:
 _BLAMED = _last_columns()
 
 
-def from_sqlite(error: Exception) -> StoreError:
-    """An sqlite3 error; a broken foreign key has no column yet (SQLite does not tell which)."""
-    text = str(error)
-    if isinstance(error, sqlite3.IntegrityError):
-        if match := re.fullmatch(r"UNIQUE constraint failed: (?:.*, )?\w+\.(\w+)", text):
-            return Conflict(match[1])
-        if text.startswith("FOREIGN KEY"):
-            return Conflict("", "reference")
-        return Rejected(text)
-    if isinstance(error, (UnicodeError, OverflowError, sqlite3.DataError, sqlite3.InterfaceError)):
-        return Rejected(text)
-    if isinstance(error, (sqlite3.ProgrammingError, ValueError)) and "binding" in text:
-        return Rejected(text)
-    if isinstance(error, sqlite3.DatabaseError) and any(word in text.lower() for word in _SQLITE_AWAY):
-        return Unavailable(text)
-    return StoreError(text)
-
-
 def from_postgres(error: Exception, table: sa.Table | None = None) -> StoreError:
     """An asyncpg or network error; `table` is the one the statement was to change."""
     if isinstance(error, asyncpg.IntegrityConstraintViolationError):
@@ -65,7 +48,7 @@ def from_postgres(error: Exception, table: sa.Table | None = None) -> StoreError
         return Rejected(str(error))
     if isinstance(error, asyncpg.PostgresError):
         code = str(error.sqlstate or "")
-        if code.startswith(_POSTGRES_AWAY):
+        if code.startswith(_AWAY):
             return Unavailable(str(error))
         return Rejected(str(error)) if code.startswith("22") else StoreError(str(error))
     # asyncpg's own "cannot encode this value" is an InterfaceError and a ValueError.
