@@ -140,8 +140,9 @@ async def test_unknown_members_and_types_change_nothing(hub: FakeHub, tmp_path: 
 
 async def test_the_agent_says_goodbye_and_ends_in_time(hub: FakeHub, tmp_path: Path) -> None:
     async with running_agent(tmp_path, hub.url) as agent:
-        await hub.connected()
+        await hub.until(lambda: hub.kept)
         assert await agent.stop(signal.SIGTERM) == 0
+        await hub.until(lambda: hub.goodbyes)
         assert [bye.reason for bye in hub.goodbyes] == ["shutdown"]
         await agent.start()
         await hub.connected(2)

@@ -25,7 +25,7 @@ from device.worker_thread import WorkerThread
 from protocol.messages import Command, CommandUpdate
 
 
-def command(name: str, args: dict[str, Any] | None = None, *, id: str = "c1", lasts_s: float = 60) -> Command:  # noqa: A002
+def command(name: str, args: dict[str, Any] | None = None, *, id: str = "c1", lasts_s: float = 3600) -> Command:  # noqa: A002
     now = datetime.now(timezone.utc)
     expires = (now + timedelta(seconds=lasts_s)).isoformat()
     return Command(id=id, name=name, args=args or {}, issued_at=now.isoformat(), expires_at=expires)
