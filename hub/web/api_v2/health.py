@@ -24,7 +24,8 @@ async def ready(call: Call) -> Answer:
             await users.count_users(call.context.store)
     except (StoreError, TimeoutError) as away:
         raise Problem("unavailable", Text("database_away"), retry_after=RETRY_S) from away
-    return Answer({"status": "ok", "version": call.context.version})
+    longest = round(call.request.app.state.loop_lag.recent_s, 3)
+    return Answer({"status": "ok", "version": call.context.version, "longest_block_s": longest})
 
 
 OPERATIONS = (
@@ -34,6 +35,6 @@ OPERATIONS = (
     ),
     Operation(
         name="ready", method="GET", path="/ready", handler=ready, tag="Hub",
-        summary="The hub can work: its database answers", action=None, answers={200: shapes.Health}, refusals=(503,),
+        summary="The hub can work: its database answers", action=None, answers={200: shapes.Readiness}, refusals=(503,),
     ),
 )  # fmt: skip

@@ -214,3 +214,9 @@ class NewToken(Token):
 class Health(msgspec.Struct):
     status: Literal["ok"]
     version: str
+
+
+class Readiness(Health):
+    """`longest_block_s`: how long at most anything had to wait for the hub's one thread in the last minute or two."""
+
+    longest_block_s: float
