@@ -137,7 +137,7 @@ def _problem(error: Exception, operation: Operation) -> Problem:
 
 def _conflict(conflict: db_errors.Conflict) -> Problem:
     column = conflict.column
-    if conflict.kind == "missing":
+    if conflict.kind == "missing" or column == "rvm_id":  # removed a moment ago
         return not_found()
     if conflict.kind == "unique" and column in ("name", "device_id", "email"):
         return Problem("conflict", Text(f"taken.{column}"), errors={column: [Text(f"taken.{column}")]})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from hub.core import credentials
@@ -138,3 +140,17 @@ async def test_a_technician_sees_the_own_machines_only(hub: ApiHub) -> None:
         assert [m["name"] for m in (await technician.get("/api/v2/rvms")).json()["data"]] == ["one"]
     async with hub.of("two") as machine:
         assert [m["name"] for m in (await machine.get("/api/v2/rvms")).json()["data"]] == ["two"]
+
+
+async def test_removing_a_machine_while_others_work_on_it_harms_nobody(any_hub: ApiHub) -> None:
+    sample = {"timestamp": "2026-01-01T00:00:00Z"}
+    async with any_hub.of("admin") as admin, any_hub.of("operator") as operator, any_hub.of("one") as machine:
+        work = [operator.patch("/api/v2/rvms/1/status", json={"status": "full"}) for _ in range(10)]
+        work += [machine.patch("/api/v2/rvms/1/status", json={"status": "error"}) for _ in range(5)]
+        work += [machine.post("/api/v2/rvms/1/metrics", json=sample) for _ in range(5)]
+        work += [admin.patch("/api/v2/rvms/1", json={"name": f"n{n}"}) for n in range(5)]
+        work += [admin.delete("/api/v2/rvms/1") for _ in range(3)]
+        statuses = [answer.status_code for answer in await asyncio.gather(*work)]
+        assert statuses.count(204) == 1
+        assert set(statuses) <= {200, 201, 204, 401, 404}, statuses
+        assert (await admin.get("/api/v2/rvms/1")).status_code == 404
