@@ -10,13 +10,11 @@ import re
 from collections.abc import Iterable
 
 DECLARED = re.compile(r"(?:export )?(?:async )?(?:function|class|const|let) ([A-Za-z_$][\w$]*)")
-# Texts, templates and regular expressions are kept as they are; a slash begins one only where no value can stand.
-KEPT = re.compile(
-    r""""(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`"""
-    r"""|(?<=[(,=:!&|?{};])[ ]?/(?![/*])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/[a-z]*""",
-)
+# Where a text, a template or a regular expression begins; a slash begins one only where no value can stand before it.
+BEGINS = re.compile(r"""["'`]|(?<=[(,=:!&|?{};])[ ]?/(?![/*])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/[a-z]*""")
 # A name that is used: neither a member after a dot nor a key before a colon.
 NAMED = re.compile(r"(?<![.\w$])[A-Za-z_$][\w$]*(?![\w$:])")
+QUOTES = ("'", '"', "`")
 SPACES = re.compile(r" ?(=>|[=,;:{}()\[\]<>?&|!*%]|(?<= )[+-](?= [^+-])) ?")
 
 
@@ -39,8 +37,32 @@ def without_spaces(script: str) -> str:
     """The script with no space and no line end where none is needed."""
     parts: list[str] = []
     last = 0
-    for kept in KEPT.finditer(script):
-        parts += (SPACES.sub(r"\1", script[last : kept.start()]), kept.group().strip())
-        last = kept.end()
+    while (begin := BEGINS.search(script, last)) is not None:
+        end = _end_of_text(script, begin.start()) if begin.group() in QUOTES else begin.end()
+        parts += (SPACES.sub(r"\1", script[last : begin.start()]), script[begin.start() : end].strip())
+        last = end
     parts.append(SPACES.sub(r"\1", script[last:]))
     return re.sub(r"(?<=[;{,(])\n|\n(?=[})\]])", "", "".join(parts))
+
+
+def _end_of_text(script: str, start: int) -> int:
+    """Where the text or template that begins at `start` ends. A template may hold values, and those templates again."""
+    quote, place = script[start], start + 1
+    while script[place] != quote:
+        if quote == "`" and script.startswith("${", place):
+            place = _end_of_value(script, place + 2)
+        else:
+            place += 2 if script[place] == "\\" else 1
+    return place + 1
+
+
+def _end_of_value(script: str, place: int) -> int:
+    """Behind the brace that closes a template's value."""
+    depth = 1
+    while depth:
+        if script[place] in QUOTES:
+            place = _end_of_text(script, place)
+            continue
+        depth += {"{": 1, "}": -1}.get(script[place], 0)
+        place += 1
+    return place

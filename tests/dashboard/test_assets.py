@@ -80,9 +80,12 @@ def test_modules_that_need_each_other_in_a_circle_or_nobody_are_refused(tmp_path
 
 
 def test_shrinking_leaves_texts_and_expressions_alone() -> None:
-    script = 'const a = "x  =  y" + `b { ${c} }`;\nconst d = e.replace(/ = [;"] /g, " , ");\nreturn 4 / 2 - -1;'
+    script = (
+        'const a = "x  =  y" + `b { ${c ? `( ${c} )  ` : ""} }`;\n'
+        'const d = e.replace(/ = [;"] /g, " , ");\nreturn 4 / 2 - -1;'
+    )
     assert shrink.without_spaces(script) == (
-        'const a="x  =  y" + `b { ${c} }`;const d=e.replace(/ = [;"] /g," , ");return 4 / 2 - -1;'
+        'const a="x  =  y" + `b { ${c ? `( ${c} )  ` : ""} }`;const d=e.replace(/ = [;"] /g," , ");return 4 / 2 - -1;'
     )
     module = "const used = 1;\nfunction unused() {\n  return used;\n}\nexport const wanted = used;\n"
     assert shrink.without_unused(module, ["wanted"]) == "const used = 1;\nexport const wanted = used;\n"

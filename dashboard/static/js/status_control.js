@@ -37,7 +37,8 @@ export class StatusControl {
     this.asked = find("#asked");
     this.job = null;
     this.touched = false;
-    this.form.addEventListener("change", () => this.chosen());
+    // Only for the choice itself: leaving the reason by a press on the button must not move the button away.
+    this.form.addEventListener("change", (event) => event.target.name === "status" && this.chosen());
     this.form.addEventListener("submit", (event) => this.submit(event));
     this.chosen(false);
   }

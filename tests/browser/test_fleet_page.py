@@ -1,0 +1,170 @@
+"""The Machines page in a real browser, against a real hub and machines."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from hub.cli.data_door import open_data
+from hub.core import sign_in
+from hub.flow.engine import utc_now
+from tests.browser.conftest import Stage
+from tests.support.browser import Tab, tab
+
+SMALL = "all => all.filter(e => e.offsetParent && e.getBoundingClientRect().height < 24).map(e => e.textContent)"
+HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>\"'\u202e"
+
+
+async def test_a_link_signs_in_and_leaves_no_trace_in_the_address(stage: Stage) -> None:
+    async with open_data(stage.hub.settings, create=False) as door:
+        secret, made = sign_in.make_link(stage.hub.admin.id, utc_now())
+        await door.record(made)
+    async with tab(stage.browser, stage.hub, signed_in=False) as page:
+        await page.open(f"/signin#{secret.text}")
+        await page.live()
+        assert "rvml_" not in page.page.url
+        await expect(page.page.locator("h1")).to_contain_text("Machines")
+        await page.page.go_back()
+        assert "rvml_" not in page.page.url
+        assert page.faults == []
+
+
+async def test_values_change_in_place_and_the_row_stays_the_same_node(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub) as page:
+        requests: list[str] = []
+        page.page.on("request", lambda request: requests.append(request.url))
+        await page.open("/")
+        await page.live()
+        assert len([url for url in requests if url.startswith("http")]) <= 4
+        await page.page.evaluate("window.row = document.querySelector('tr[data-id=\"1\"]')")
+        stage.machine.cpu = 77.0
+        await expect(page.page.locator('tr[data-id="1"] .c-cpu b')).to_have_text("77\u202f%")
+        assert await page.page.evaluate("window.row === document.querySelector('tr[data-id=\"1\"]')")
+        await expect(page.page.locator("#attention li")).to_have_count(1)
+        await expect(page.page.locator("#attention li")).to_contain_text("Full: takes no more containers")
+        assert await page.page.title() == "(1) Machines – RVM"
+        added = await stage.hub.add_machine("RVM-004")
+        await expect(page.page.locator(f'tr[data-id="{added.id}"]')).to_be_visible()
+        assert page.faults == []
+
+
+async def standing(page: Tab) -> list[str]:
+    """The ids of the rows that are shown, in their order."""
+    rows = page.page.locator("tbody tr:not([hidden])")
+    found: list[str] = await rows.evaluate_all("rows => rows.map(r => r.dataset.id)")
+    return found
+
+
+async def test_the_order_is_frozen_under_the_pointer(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub) as page:
+        await page.open("/?sort=-cpu")
+        await page.live()
+        await page.page.wait_for_selector('tr[data-id="1"] .c-cpu b:text("20")')
+        await page.page.hover('tr[data-id="3"]')
+        before = await standing(page)
+        stage.machine.cpu = 90.0 if before[0] != "1" else 1.0
+        pill = page.page.locator("#moved button")
+        await expect(pill).to_contain_text(re.compile("changed place – sort again"))
+        assert await standing(page) == before
+        await pill.click()
+        await expect(pill).to_be_hidden()
+        assert (
+            await page.page.locator("tbody tr:not([hidden])").evaluate_all("rows => rows.map(r => r.dataset.id)")
+            != before
+        )
+
+
+async def test_filters_and_search_live_in_the_address(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub) as page:
+        await page.open("/")
+        await page.live()
+        await page.page.wait_for_selector('tr[data-id="2"] .s:has-text("Full")')
+        await page.page.click("[data-count=full]")
+        assert page.page.url.endswith("/?status=full")
+        await expect(page.page.locator("tbody tr:not([hidden])")).to_have_count(1)
+        await page.page.keyboard.press("/")
+        await page.page.keyboard.type("bandung")
+        await expect(page.page.locator("#none")).to_contain_text("Full, “bandung”")
+        await page.page.click("#none a")
+        await expect(page.page.locator("tbody tr:not([hidden])")).to_have_count(3)
+        await page.page.keyboard.press("j")
+        await page.page.keyboard.press("j")
+        await page.page.keyboard.press("Enter")
+        await page.page.wait_for_url("**/machines/2")
+        await page.page.keyboard.press("g")
+        await page.page.keyboard.press("m")
+        await page.page.wait_for_url(stage.hub.url + "/")
+        await page.page.keyboard.press("?")
+        await expect(page.page.locator("#shortcuts")).to_be_visible()
+
+
+async def test_the_hub_goes_away_and_comes_back(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub) as page:
+        await page.open("/machines/1")
+        await page.live()
+        await stage.hub.kill()
+        bar = page.page.locator("#link-bar")
+        await expect(bar).to_contain_text(re.compile(r"Connection lost\. Showing values from \d\d:\d\d:\d\d\."))
+        await expect(page.page.locator("#link-chip")).to_have_text("Reconnecting…")
+        await expect(page.page.locator("#status-form [data-send]")).to_have_attribute("aria-disabled", "true")
+        await stage.hub.start()
+        await page.page.click("[data-retry]")
+        await expect(bar).to_contain_text("Up to date", timeout=20_000)
+        await expect(bar).to_be_hidden()
+        stage.machine.cpu = 66.0
+        await expect(page.page.locator('.tile[data-m="cpu_usage"] [data-value]')).to_contain_text("66", timeout=20_000)
+
+
+async def test_what_a_machine_says_runs_nothing(stage: Stage) -> None:
+    stage.machine.cpu = None
+    stage.machine.members = {"reasons": {"cpu_usage": HOSTILE}}
+    async with stage.hub.client() as client:
+        answer = await client.patch("/api/v2/rvms/1", json={"name": HOSTILE[:90], "location_description": HOSTILE})
+        assert answer.status_code == 200
+        asked = {"status": "error", "reason": HOSTILE}
+        assert (await client.patch("/api/v2/rvms/2/status?wait=10", json=asked)).status_code == 200
+    async with tab(stage.browser, stage.hub) as page:
+        for path in ("/", "/machines/1", "/machines/2"):
+            await page.open(path)
+            await page.live()
+            await expect(page.page.locator("main")).to_contain_text("onerror")
+            assert await page.page.locator("img").count() == 0
+            assert await page.page.locator("script:not([src])").count() == 0
+        assert page.faults == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_a_phone_shows_cards_and_never_scrolls_sideways(stage: Stage, scheme: str, tmp_path: Path) -> None:
+    look = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme, "locale": "id-ID", "has_touch": True}
+    async with tab(stage.browser, stage.hub, **look) as page:
+        for path in ("/", "/machines/1", "/machines/3", "/machines/add", "/help", "/admin/users", "/account"):
+            await page.open(path)
+            assert await page.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+            assert await page.page.locator("main a.btn, main button").evaluate_all(SMALL) == [], path
+        await page.open("/")
+        assert await page.page.locator("thead").is_hidden()
+        background = await page.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert background == ("rgb(14, 18, 23)" if scheme == "dark" else "rgb(246, 247, 249)")
+        picture = await page.picture(tmp_path / f"{scheme}.png")
+        assert len(set(picture)) > 200
+        assert len(picture) > 20_000, "a page without content packs to almost nothing"
+        assert "Perlu perhatian" in await page.page.inner_text("main")
+
+
+async def test_without_script_the_pages_are_read_and_used(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub, java_script_enabled=False) as page:
+        await page.open("/")
+        assert "RVM-002" in await page.page.inner_text("#machines")
+        await page.page.click("[data-count=full]")
+        assert page.page.url.endswith("status=full")
+        await page.open("/machines/1")
+        assert "20" in await page.page.inner_text('.tile[data-m="cpu_usage"]')
+        await page.page.check('input[value="maintenance"]', force=True)
+        await page.page.fill("#reason", "sensor")
+        await page.page.click("#status-form button")
+        assert "asked=" in page.page.url
+        assert "Maintenance asked for" in await page.page.inner_text("#asked")
+        assert stage.machine.asked == ["maintenance"]

@@ -1,0 +1,140 @@
+"""The Overview of one machine in a real browser: commands, charts, keyboard."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from playwright.async_api import expect
+
+from tests.browser.conftest import Stage
+from tests.support.browser import Tab, tab
+
+ZOOM = """() => {
+  const plot = document.querySelector('[data-chart=load] [data-plot]');
+  const to = Date.parse(`${plot._fullLayout.xaxis.range[1].replace(' ', 'T')}Z`);
+  return Plotly.relayout(plot, {'xaxis.range[0]': new Date(to - 60000), 'xaxis.range[1]': new Date(to - 30000)});
+}"""
+"""What Plotly does when somebody drags across a chart."""
+RANGE = "document.querySelector('[data-chart=load] [data-plot]')._fullLayout.xaxis.range.map(String)"
+
+
+async def moved_from(page: Tab, before: list[str]) -> None:
+    """Wait until the charts show another stretch of time."""
+    ends = time.monotonic() + 15
+    while await page.page.evaluate(RANGE) == before:
+        assert time.monotonic() < ends, "the window stands still"
+
+
+async def test_maintenance_is_shown_when_the_machine_has_confirmed_it_and_not_before(stage: Stage) -> None:
+    stage.machine.confirms = False
+    async with tab(stage.browser, stage.hub) as page:
+        await page.open("/machines/1")
+        await page.live()
+        await page.page.check('input[value="maintenance"]', force=True)
+        await page.page.click("[data-send]")
+        await expect(page.page.locator("[data-fault]")).to_contain_text("Please say why")
+        await page.page.fill("#reason", "Ganti sensor berat")
+        await page.page.click("[data-send]")
+        await expect(page.page.locator("[data-how]")).to_have_text("Sent. Waiting for the machine to confirm…")
+        await expect(page.page.locator("#status-pill")).to_contain_text("Active")
+        stage.machine.confirms = True
+        await page.page.fill("#reason", "Ganti sensor berat")
+        await page.page.click("[data-send]")
+        await expect(page.page.locator("#status-pill")).to_contain_text("Maintenance")
+        await expect(page.page.locator("[data-how]")).to_have_text("Done: the machine confirmed it.")
+        await expect(page.page.locator("#why")).to_contain_text("Ganti sensor berat")
+        assert stage.machine.asked[-1] == "maintenance"
+        assert page.faults == []
+
+
+async def test_the_status_is_changed_by_keyboard_alone(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub) as page:
+        await page.open("/machines/1")
+        await page.live()
+        await page.page.keyboard.press("s")
+        await page.page.keyboard.press("ArrowDown")
+        await page.page.keyboard.press("ArrowDown")
+        assert await page.page.evaluate("document.activeElement.value") == "maintenance"
+        await page.page.keyboard.press("Tab")
+        await page.page.keyboard.type("by keyboard")
+        await page.page.keyboard.press("Enter")
+        await expect(page.page.locator("#status-pill")).to_contain_text("Maintenance")
+
+
+async def test_an_offline_machine_tells_before_the_click_when_it_will_happen(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub) as page:
+        await page.open("/machines/3")
+        await page.live()
+        promise = "Offline: will run when it is back, until tomorrow"
+        await expect(page.page.locator("#when-offline")).to_contain_text(promise)
+        await expect(page.page.locator("#why")).to_contain_text("This machine has never connected.")
+        await page.page.check('input[value="full"]', force=True)
+        await page.page.click("[data-send]")
+        await expect(page.page.locator("[data-how]")).to_contain_text("Queued. Runs when the machine is back")
+
+
+async def test_a_zoom_is_kept_while_values_come_and_live_is_one_press_away(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub, viewport={"width": 1280, "height": 1600}) as page:
+        await page.open("/machines/1")
+        await page.page.wait_for_selector("[data-chart=load] .xaxislayer-above", state="attached")
+        before = await page.page.evaluate(RANGE)
+        await moved_from(page, before)
+        await page.page.evaluate(ZOOM)
+        chip = page.page.locator("[data-chart=load] [data-live]")
+        await expect(chip).to_contain_text("Paused · Back to live")
+        zoomed = await page.page.evaluate(RANGE)
+        await expect(chip).to_contain_text("behind", timeout=15_000)
+        assert await page.page.evaluate(RANGE) == zoomed
+        await expect(page.page.locator("[data-chart=temperature] [data-live]")).to_contain_text("Paused")
+        await page.page.keyboard.press("l")
+        await expect(chip).to_have_text("Live")
+        await moved_from(page, zoomed)
+        load = page.page.locator("[data-chart=load]")
+        await load.locator("[data-as-table]").click()
+        await expect(load.locator("[data-table] td").first).to_have_text(re.compile(r"\d\d:\d\d:\d\d"))
+        await expect(load.locator("[data-caption]")).to_contain_text("CPU, last 10 minutes: now 20")
+        assert page.faults == []
+
+
+async def test_a_viewer_sees_the_control_locked(stage: Stage) -> None:
+    viewer = await stage.hub.people.add("viewer")
+    async with tab(stage.browser, stage.hub, viewer) as page:
+        await page.open("/machines/1")
+        await page.live()
+        assert await page.page.locator("#status-form input[name=status]").first.is_disabled()
+        await expect(page.page.locator("#control")).to_contain_text("You need the role")
+
+
+async def test_adding_a_machine_waits_until_it_is_heard_of(stage: Stage) -> None:
+    from tests.support.hub_people import MachineKey
+    from tests.support.lively_machine import lively
+
+    async with tab(stage.browser, stage.hub) as page:
+        await page.open("/machines/add")
+        await page.page.fill("#name", "RVM-010")
+        await page.page.click("main form button")
+        await expect(page.page.locator("#waiting")).to_contain_text("Waiting for the machine…")
+        await page.live()
+        key = await page.page.inner_text("#key")
+        number = int(await page.page.get_attribute("body", "data-id") or "0")
+        device_id = re.search(r'"device_id": "([^"]+)"', await page.page.inner_text("#config"))
+        assert device_id
+        async with lively(stage.hub, MachineKey(number, device_id[1], key)):
+            await expect(page.page.locator("#waiting")).to_contain_text("Receiving data")
+            await page.page.click("#open")
+            await page.live()
+            await expect(page.page.locator("h1")).to_have_text("RVM-010")
+
+
+async def test_theme_and_language_change_without_losing_the_place(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub) as page:
+        await page.open("/machines/1")
+        await page.live()
+        async with page.page.expect_response("**/preferences"):
+            await page.page.click("header button[value=dark]:visible")
+        assert await page.page.get_attribute("html", "data-theme") == "dark"
+        await page.page.click("header button[value=id]:visible")
+        await expect(page.page.locator("#control-head")).to_have_text("Ubah status")
+        assert page.page.url.endswith("/machines/1")
+        assert await page.page.get_attribute("html", "data-theme") == "dark"
