@@ -10,11 +10,12 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
+CONTINUATION: Final = 0x0
 TEXT: Final = 0x1
 CLOSE: Final = 0x8
 PING: Final = 0x9
 PONG: Final = 0xA
-_FIN: Final = 0x80
+FIN: Final = 0x80
 _MASK: Final = 0x80
 
 
@@ -22,17 +23,17 @@ def client_frame(payload: bytes, opcode: int = TEXT) -> bytes:
     """One whole masked frame."""
     size = len(payload)
     if size < 126:
-        head = bytes((_FIN | opcode, _MASK | size))
+        head = bytes((FIN | opcode, _MASK | size))
     elif size < 65536:
-        head = struct.pack("!BBH", _FIN | opcode, _MASK | 126, size)
+        head = struct.pack("!BBH", FIN | opcode, _MASK | 126, size)
     else:
-        head = struct.pack("!BBQ", _FIN | opcode, _MASK | 127, size)
+        head = struct.pack("!BBQ", FIN | opcode, _MASK | 127, size)
     return head + b"\0\0\0\0" + payload
 
 
 def take_frames(buffer: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
-    """The whole frames of a server in `buffer` as (opcode, payload), and what is left of it. Fragments are not joined:
-    the servers measured here send none."""
+    """The whole frames of a server in `buffer` as (first byte, payload), and what is left of it. The first byte of a
+    whole message is FIN | opcode; fragments are not joined here."""
     found: list[tuple[int, bytes]] = []
     at, end = 0, len(buffer)
     while end - at >= 2:
@@ -45,7 +46,7 @@ def take_frames(buffer: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
             size = int.from_bytes(buffer[at + 2 : start], "big") if end >= start else end
         if end - start < size or start > end:
             break
-        found.append((buffer[at] & 0x0F, buffer[start : start + size]))
+        found.append((buffer[at], buffer[start : start + size]))
         at = start + size
     return found, buffer[at:]
 

@@ -23,6 +23,7 @@ _UPGRADE: Final = (
 )
 _ACK: Final = b'{"type":"metrics_ack","seq":'
 _WELCOME: Final = b'{"type":"welcome"'
+_WHOLE_TEXT: Final = frames.FIN | frames.TEXT
 _PONG: Final = frames.client_frame(b"", frames.PONG)
 
 
@@ -44,6 +45,7 @@ class Link(asyncio.Protocol):
         self._upgrade = _UPGRADE.format(path=path, host=host, key=key).encode()
         self._hello = frames.client_frame(hello_text(device_id, boot_id).encode()) if device_id else b""
         self._buffer = b""
+        self._parts: list[bytes] = []
         self._open = False
         self.live = False
         self.refused = ""
@@ -68,16 +70,13 @@ class Link(asyncio.Protocol):
             data = self._opened(data)
         found, self._buffer = frames.take_frames(data) if self._open else ([], data)
         acked = -1
-        for opcode, payload in found:
+        for first, payload in found:
             if payload.startswith(_ACK):
                 acked = int(payload[len(_ACK) : -1])
-            elif opcode == frames.TEXT:
+            elif first == _WHOLE_TEXT:
                 self._heard(payload)
-            elif opcode == frames.PING:
-                self.transport.write(frames.client_frame(payload, frames.PONG) if payload else _PONG)
-            elif opcode == frames.CLOSE:
-                self.refused = self.refused or f"closed {int.from_bytes(payload[:2], 'big')} {payload[2:60]!r}"
-                self.transport.close()
+            else:
+                self._other(first, payload)
         if acked >= 0 and self.on_ack is not None:
             self.on_ack(self, acked)
 
@@ -99,6 +98,20 @@ class Link(asyncio.Protocol):
             self.live = True
             self.on_live(self)
         return rest
+
+    def _other(self, first: int, payload: bytes) -> None:
+        """A control frame, or a fragment of a text."""
+        opcode = first & 0x0F
+        if opcode == frames.PING:
+            self.transport.write(frames.client_frame(payload, frames.PONG) if payload else _PONG)
+        elif opcode == frames.CLOSE:
+            self.refused = self.refused or f"closed {int.from_bytes(payload[:2], 'big')} {payload[2:60]!r}"
+            self.transport.close()
+        elif opcode in (frames.TEXT, frames.CONTINUATION):
+            self._parts.append(payload)
+            if first & frames.FIN:
+                whole, self._parts = b"".join(self._parts), []
+                self._heard(whole)
 
     def _heard(self, payload: bytes) -> None:
         if not self.live and payload.startswith(_WELCOME):

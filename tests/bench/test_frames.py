@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import SERVER, Protocol, State
 
 from bench import frames
+from bench.link import Link
 from protocol import codec, limits
 from protocol.messages import Metrics
 
@@ -35,7 +37,23 @@ def test_frames_of_a_server_are_found_however_they_arrive(payloads: list[bytes],
     first, rest = frames.take_frames(stream[:cut])
     second, left = frames.take_frames(rest + stream[cut:])
     assert [payload for _, payload in first + second] == payloads
+    assert {opcode for opcode, _ in first + second} <= {frames.FIN | frames.TEXT}
     assert left == b""
+
+
+def test_a_text_in_fragments_is_heard_as_one() -> None:
+    heard: list[bytes] = []
+    link = Link("host", "/", "", "", "")
+    link.transport = Mock()
+    link.on_text = lambda _, payload: heard.append(payload)
+    stream = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
+    stream += Frame(Opcode.TEXT, b'{"type":', fin=False).serialize(mask=False)
+    stream += Frame(Opcode.PING, b"?").serialize(mask=False)
+    stream += Frame(Opcode.CONT, b'"delta"}').serialize(mask=False)
+    for k in range(len(stream)):
+        link.data_received(stream[k : k + 1])
+    assert heard == [b'{"type":"delta"}']
+    link.transport.write.assert_called_once_with(frames.client_frame(b"?", frames.PONG))
 
 
 @pytest.mark.parametrize("samples", [1, 2, 100])
