@@ -32,6 +32,7 @@ from hub.uvicorn_options import configuration
 from hub.web.context import HubContext
 from hub.web.websocket_protocol import WebSocketProtocol
 from tests.support.hub_people import MachineKey, People, Person
+from tests.support.hub_probe import longest_block_s
 
 ROOT = Path(__file__).parents[2]
 READY_WITHIN_S = 30.0
@@ -138,6 +139,11 @@ class HubProcess(Hub):
 
     async def kill(self) -> None:
         await self.end(signal.SIGKILL)
+
+    @property
+    def longest_block_s(self) -> float:
+        """How long its event loop was blocked by itself, at most, in its newest life."""
+        return longest_block_s(self.settings.data_dir)
 
     def memory_bytes(self) -> int:
         """Resident memory."""

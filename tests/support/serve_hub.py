@@ -7,6 +7,9 @@ import sys
 
 from hub.server import serve
 from hub.settings import Settings
+from tests.support.hub_probe import watch
 
 if __name__ == "__main__":
-    sys.exit(serve(Settings.load(json.loads(sys.argv[1]), {}), lambda url: print(url, flush=True)))
+    settings = Settings.load(json.loads(sys.argv[1]), {})
+    watch(settings.data_dir)
+    sys.exit(serve(settings, lambda url: print(url, flush=True)))
