@@ -94,6 +94,6 @@ async def test_samples_sent_by_rest_and_again_by_the_link_are_kept_once(tmp_path
                 assert (await machine.hear(m.MetricsAck)).seq == 4
             repeated = await own.post(f"/api/v2/rvms/{key.id}/metrics", json=by_rest)
             assert repeated.json()["data"]["duplicates"] == 3
-            span = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:10Z", "points": 10}
+            span = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:10Z", "points": "10"}
             read = (await own.get(f"/api/v2/rvms/{key.id}/metrics", params=span)).json()["data"]
     assert [point["count"] for point in read["samples"]] == [1] * 5
