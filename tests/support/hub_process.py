@@ -97,6 +97,10 @@ class HubHere(Hub):
         assert self.app is not None
         return float(self.app.state.loop_lag.longest_s)
 
+    def reset_longest_block(self) -> None:
+        assert self.app is not None
+        self.app.state.loop_lag.reset()
+
 
 @dataclass
 class HubProcess(Hub):
