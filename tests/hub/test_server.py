@@ -58,7 +58,7 @@ async def test_it_answers_and_ends_cleanly(tmp_path: Path) -> None:
 
 async def test_it_is_ready_within_a_second_of_its_imports_and_stays_small(tmp_path: Path) -> None:
     async with hub_process(tmp_path) as hub:
-        took = []
+        took: list[float] = []
         while len(took) < 4 and min(took, default=9.0) > 1.0:  # the quickest of four: others use this computer too
             await hub.end()
             await hub.start()  # the database is there
@@ -255,7 +255,7 @@ async def test_the_host_header_decides_no_address(tmp_path: Path) -> None:
 
 async def test_serving_blocks_the_loop_for_no_tenth_of_a_second(tmp_path: Path) -> None:
     async with hub_here(tmp_path) as hub, hub.client() as client:
-        blocks = []
+        blocks: list[float] = []
         while len(blocks) < 5 and min(blocks, default=9.0) > 0.1:  # others use this computer too
             hub.reset_longest_block()
             await asyncio.gather(*(client.get("/api/v2/rvms") for _ in range(20)))
