@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import expect
@@ -138,7 +139,12 @@ async def test_what_a_machine_says_runs_nothing(stage: Stage) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_a_phone_shows_cards_and_never_scrolls_sideways(stage: Stage, scheme: str, tmp_path: Path) -> None:
-    look = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme, "locale": "id-ID", "has_touch": True}
+    look: dict[str, Any] = {
+        "viewport": {"width": 390, "height": 844},
+        "color_scheme": scheme,
+        "locale": "id-ID",
+        "has_touch": True,
+    }
     async with tab(stage.browser, stage.hub, **look) as page:
         for path in ("/", "/machines/1", "/machines/3", "/machines/add", "/help", "/admin/users", "/account"):
             await page.open(path)

@@ -39,6 +39,7 @@ async def test_maintenance_is_shown_when_the_machine_has_confirmed_it_and_not_be
         await expect(page.page.locator("[data-how]")).to_have_text("Sent. Waiting for the machine to confirm…")
         await expect(page.page.locator("#status-pill")).to_contain_text("Active")
         stage.machine.confirms = True
+        await page.page.check('input[value="maintenance"]', force=True)
         await page.page.fill("#reason", "Ganti sensor berat")
         await page.page.click("[data-send]")
         await expect(page.page.locator("#status-pill")).to_contain_text("Maintenance")

@@ -60,7 +60,7 @@ class LivelyMachine:
             self.asked.append(command.args["status"])
             if self.confirms:
                 for state in ("accepted", "running", "succeeded"):
-                    await client.say(m.CommandUpdate(id=command.id, state=state))  # type: ignore[arg-type]
+                    await client.say(m.CommandUpdate(id=command.id, state=state))
 
 
 @contextlib.asynccontextmanager
