@@ -38,7 +38,7 @@ _N = len(_COLUMNS)
 _STORE = (
     f"WITH stored AS (INSERT INTO {system_metrics.name} ({', '.join(_COLUMNS)})"  # noqa: S608 - our own schema's names
     f" SELECT * FROM unnest({_ARRAYS}) ON CONFLICT DO NOTHING)"
-    f" UPDATE machine_boots SET last_seq = GREATEST(last_seq, mark.seq)"
+    f" UPDATE machine_boots SET last_seq = mark.seq"
     f" FROM unnest(${_N + 1}::int[], ${_N + 2}::bigint[]) AS mark (boot, seq)"
     f" WHERE machine_boots.id = mark.boot AND (last_seq IS NULL OR last_seq < mark.seq)"
 )

@@ -28,6 +28,29 @@ _OLD = (
     .where(system_metrics.c.rvm_id == sa.bindparam("key_id"), system_metrics.c.timestamp < sa.bindparam("key_before"))
     .limit(sa.bindparam("key_limit"))
 )
+# Machine by machine, each by its end of the primary key. Materialized and an outer join, because otherwise the planners
+# prefer to walk through every sample there is.
+_NEWEST = (
+    sa.select(
+        machines.c.id,
+        sa.select(sa.func.max(system_metrics.c.timestamp))
+        .where(system_metrics.c.rvm_id == machines.c.id)
+        .correlate(machines)
+        .scalar_subquery()
+        .label("newest"),
+    )
+    .cte("newest")
+    .prefix_with("MATERIALIZED")
+)
+_LATEST = (
+    sa.select(*_SAMPLE)
+    .select_from(_NEWEST)
+    .outerjoin(
+        system_metrics,
+        sa.and_(system_metrics.c.rvm_id == _NEWEST.c.id, system_metrics.c.timestamp == _NEWEST.c.newest),
+    )
+    .order_by(system_metrics.c.boot, system_metrics.c.seq)
+)
 _SPREAD: dict[str, Callable[[sa.ColumnElement[Any]], sa.ColumnElement[Any]]] = {
     "min": sa.func.min,
     "avg": sa.func.avg,
@@ -98,20 +121,9 @@ def _buckets(
 
 async def latest(store: Store) -> dict[int, SampleRow]:
     """The newest sample of every machine that has one: read once, when the hub starts."""
-    newest = (
-        sa.select(sa.func.max(system_metrics.c.timestamp))
-        .where(system_metrics.c.rvm_id == machines.c.id)
-        .correlate(machines)
-        .scalar_subquery()
-    )
-    query = (
-        sa.select(*_SAMPLE)
-        .select_from(machines)
-        .join(system_metrics, sa.and_(system_metrics.c.rvm_id == machines.c.id, system_metrics.c.timestamp == newest))
-        .order_by(system_metrics.c.boot, system_metrics.c.seq)
-    )
     # Of two samples of one instant the later boot and number stays.
-    return {row["rvm_id"]: SampleRow(**row) for row in await store.fetch_all(query)}
+    rows = await store.fetch_all(_LATEST)
+    return {row["rvm_id"]: SampleRow(**row) for row in rows if row["rvm_id"] is not None}
 
 
 async def between(store: Store, rvm_id: int, start: datetime, end: datetime, limit: int) -> list[SampleRow]:

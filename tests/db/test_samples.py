@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from db import boots, machines, samples
+from db.compiled import Compiler
 from db.connection import Store
 from db.errors import StoreError
 from db.rows import METRICS, SampleRow
@@ -159,3 +161,12 @@ async def test_removing_a_machine_removes_its_samples(store: Store) -> None:
     await store.write(*machines.delete_machine(rvm_id))
     assert [row["rvm_id"] for row in await stored(store)] == [other]
     assert [row.id for row in await boots.all_boots(store)] == [other_boot]
+
+
+def test_the_latest_samples_are_found_without_walking_through_all(sqlite_url: str) -> None:
+    prepared, arguments = Compiler("sqlite").read(samples._LATEST, {})
+    connection = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {prepared.sql}", arguments)]
+    connection.close()
+    assert any(step.startswith("SEARCH system_metrics USING PRIMARY KEY (rvm_id=? AND timestamp=?)") for step in plan)
+    assert not any(step.startswith("SCAN system_metrics") for step in plan)
