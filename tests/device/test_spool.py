@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from device import state_file
+from device import records, state_file
 from device.spool import MAX_UNWRITTEN, Spool
 
 BIG = 10**9
@@ -194,6 +194,21 @@ def test_a_full_disk_keeps_the_newest_in_memory_and_resumes(tmp_path: Path, monk
     again = Spool(tmp_path, "b")
     assert [payload for _, payload in drained(again)] == [b"first", *(b"full %d" % n for n in range(5))]
     assert (again.counters.damaged, spool.counters.dropped) == (0, 0)
+    records_size = sum(len(records.pack(seq, payload)) for seq, payload in drained(again))
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.spool")) == records_size, "no torn record stays behind"
+
+
+def test_what_only_memory_holds_is_freed_by_its_acknowledgement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = FullDisk(monkeypatch)
+    spool = Spool(tmp_path, "b")
+    disk.room = 0
+    for _ in range(4):
+        spool.append(b"x")
+    spool.acknowledge(3)
+    assert drained(spool) == [(4, b"x")]
+    assert spool.pending() == 1
 
 
 def test_a_full_disk_gives_up_the_oldest_file_to_keep_the_newest(
