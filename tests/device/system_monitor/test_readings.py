@@ -82,3 +82,8 @@ def test_the_disk_is_measured_as_df_does(tmp_path: Path) -> None:
     assert reading.value is not None
     assert 0 <= reading.value <= 100
     assert disk.read(tmp_path / "absent").reason == "no answer from the disk: No such file or directory"
+
+
+def test_a_pmic_that_always_says_the_same_is_no_temperature(tmp_path: Path) -> None:
+    assert thermal.read(trees.zones(tmp_path, {"PMIC-Die": "100000"})).value is None
+    assert thermal.read(trees.zones(tmp_path / "b", {"PMIC-Die": "100000", "battery": "31000"})).value == 31.0
