@@ -78,6 +78,8 @@ class Machine:
     last_gap: float = 0.0
     unlinked_at: float | None = None
     grace: float = 10.0
+    uploads: bool = False
+    """It has no link and sends its samples by REST (the HTTP fallback)."""
     told: str = "never"
     quiet_until: float = 0.0
     interval: float = 300.0

@@ -5,6 +5,7 @@
     offline  older, or its socket closed more than 10 s ago, or it said bye (at once)
     never    enrolled, and has not said hello yet
 
+A machine without a link that uploads its samples by REST is judged by age as well, I being its upload interval.
 When the interval changes, age counts from the change. What is worth a line in the record is decided here too: a late
 spell shorter than ten seconds is not, nor is a machine that comes back within a minute of the hub's own start.
 """
@@ -45,7 +46,7 @@ def judge(machine: Machine, now: float) -> Verdict:
     """The connection of a machine now."""
     if machine.farewell is not None and not machine.linked:
         return Verdict("offline", machine.farewell, FOREVER)
-    if machine.linked:
+    if machine.linked or machine.uploads:
         return _by_age(machine, now)
     if machine.unlinked_at is None:
         return Verdict("never" if machine.last_seen_at is None else "offline", None, FOREVER)
@@ -77,10 +78,23 @@ def heard(machine: Machine, now: float) -> bool:
 def linked(machine: Machine, interval: float, now: float) -> None:
     """It said hello: whatever was before is over."""
     machine.linked = True
+    machine.uploads = False
     machine.farewell = None
     machine.unlinked_at = None
     machine.connection_reason = None
     machine.grace = OFFLINE_GRACE_S
+    machine.interval = interval
+    machine.last_heard = machine.interval_since = now
+    machine.last_gap = 0.0
+
+
+def uploaded(machine: Machine, interval: float, now: float) -> None:
+    """It sent samples by REST. With a link that is no news; without one it is all there is to see of it."""
+    if machine.linked:
+        return
+    machine.uploads = True
+    machine.farewell = None
+    machine.connection_reason = None
     machine.interval = interval
     machine.last_heard = machine.interval_since = now
     machine.last_gap = 0.0

@@ -80,7 +80,9 @@ async def open_engine(
         fleet = await load_fleet(store, limits)
         commit, lane = GroupCommit(store), SamplesLane(store)
         announce = Announcer(fleet, commit, lane, publisher(fleet) if publisher else Nobody(), limits)
-        observer = Observer(fleet, announce, clock, metrics_interval=settings.metrics_interval)
+        observer = Observer(
+            fleet, announce, clock, metrics_interval=settings.metrics_interval, upload_interval=settings.upload_interval
+        )
         links = Links(fleet, announce, observer, clock)
         announce.listen(links.became_true)
         sweeper = Sweeper(store, fleet, announce, links, observer, clock)

@@ -29,7 +29,8 @@ EVENTS_AT_ONCE: Final = 200
 
 
 class Observer:
-    """`metrics_interval` is how often a machine that nobody watches is expected to send."""
+    """`metrics_interval` is how often a machine that nobody watches is expected to send, `upload_interval` how often one
+    that only speaks HTTP is (requirements.md, section 4)."""
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class Observer:
         clock: Callable[[], datetime],
         *,
         metrics_interval: float = 300.0,
+        upload_interval: float = 3600.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._fleet = fleet
@@ -45,6 +47,7 @@ class Observer:
         self._clock = clock
         self._monotonic = monotonic
         self._metrics_interval = metrics_interval
+        self._upload_interval = upload_interval
         self._due: list[tuple[float, int]] = []
         self._to_tell: dict[int, float] = {}
         self._untold: deque[EventHappened] = deque(maxlen=MAX_UNTOLD)
@@ -66,6 +69,11 @@ class Observer:
 
     def unlinked(self, machine: Machine, farewell: str | None) -> None:
         presence.unlinked(machine, farewell, self._monotonic())
+        self.look(machine)
+
+    def uploaded(self, machine: Machine) -> None:
+        """Samples came by REST with the machine's own key."""
+        presence.uploaded(machine, self._upload_interval, self._monotonic())
         self.look(machine)
 
     def expect(self, machine: Machine, live_interval: float) -> None:

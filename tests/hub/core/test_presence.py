@@ -40,6 +40,22 @@ def test_a_machine_without_any_hello_is_never() -> None:
     assert presence.judge(machine(), 1000.0).connection == "never"
 
 
+def test_a_machine_that_only_uploads_is_judged_by_its_uploads_until_it_links() -> None:
+    one = machine(last_seen_at=NOW)
+    presence.uploaded(one, 3600.0, 1000.0)
+    assert presence.judge(one, 1000.0 + 2.5 * 3600).connection == "live"
+    assert presence.judge(one, 1001.0 + 2.5 * 3600).connection == "late"
+    assert presence.judge(one, 1001.0 + 6 * 3600).connection == "offline"
+    presence.linked(one, 5.0, 2000.0)
+    assert presence.judge(one, 2013.0).connection == "late"
+
+
+def test_an_upload_beside_a_link_changes_nothing() -> None:
+    one = linked(5.0)
+    presence.uploaded(one, 3600.0, 1000.0)
+    assert presence.judge(one, 1020.0).connection == "late"
+
+
 def test_a_closed_socket_keeps_its_look_for_ten_seconds_and_is_offline_then() -> None:
     one = linked(300.0)
     presence.unlinked(one, None, 1100.0)

@@ -115,6 +115,15 @@ async def test_older_readings_do_not_replace_newer_ones(hub: ApiHub) -> None:
         assert (await machine.get("/api/v2/rvms/1")).json()["data"]["readings"]["cpu_usage"] == 50
 
 
+async def test_a_machine_that_only_speaks_http_is_seen(hub: ApiHub) -> None:
+    async with hub.of("one") as machine:
+        assert (await machine.get("/api/v2/rvms/1")).json()["data"]["connection"] == "never"
+        await machine.post("/api/v2/rvms/1/metrics", json={"timestamp": ago(minutes=1), "cpu_usage": 5})
+        seen = (await machine.get("/api/v2/rvms/1")).json()["data"]
+    assert (seen["connection"], seen["expected_interval_s"]) == ("live", 3600)
+    assert seen["last_seen_at"] is not None
+
+
 async def test_what_cannot_be_made_durable_is_not_acknowledged(hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub.context.announce.lane, "_max_pending", 0)
     async with hub.of("one") as machine:
