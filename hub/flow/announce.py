@@ -8,6 +8,7 @@ progress) is shown at once and recorded with the next commit.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -45,6 +46,12 @@ class Announcer:
         self._publisher = publisher
         self._listeners: list[Listener] = []
         self._limits = limits or Limits()
+
+    @property
+    def stalled_s(self) -> float:
+        """How long the write that is under way has been waiting for the database; 0 when there is none."""
+        since = [at for at in (self.lane.writing_since, self._commit.writing_since) if at is not None]
+        return time.monotonic() - min(since) if since else 0.0
 
     def listen(self, listener: Listener) -> None:
         """Also tell this hub's own parts (the links) what became true."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ class GroupCommit:
         self._idle = asyncio.Event()
         self._idle.set()
         self._timer: asyncio.TimerHandle | None = None
+        self.writing_since: float | None = None
+        """When the transaction under way was begun, by the monotonic clock; None between transactions."""
 
     async def commit(self, changes: Sequence[Change], became_true: BecameTrue) -> list[Change]:
         """The Changes as stored, after `became_true` was called with them. Raises a StoreError of theirs alone.
@@ -120,6 +123,7 @@ class GroupCommit:
         steps = [step for caller in callers for step in caller.steps]
         if not ahead and not steps:
             return
+        self.writing_since = time.monotonic()
         try:
             results = await self._store.write(*ahead, *steps)
         except (Conflict, Rejected) as refused:
@@ -128,6 +132,8 @@ class GroupCommit:
             _fail(callers, away)
         else:
             _succeed(callers, results[sum(recipe.results for recipe in recipes) :])
+        finally:
+            self.writing_since = None
 
     async def _one_by_one(self, callers: list[_Caller], riders: list[Change], refused: StoreError) -> None:
         if len(callers) + len(riders) == 1:

@@ -72,7 +72,8 @@ class SamplesLane:
         self.committed = 0
         self.dropped = 0
         self.stalled_since: float | None = None
-        self._writing = False
+        self.writing_since: float | None = None
+        """When the commit under way was begun, by the monotonic clock; None between commits."""
         self._last_rows = 0
         self._last_commit_s = 0.0
 
@@ -110,21 +111,20 @@ class SamplesLane:
             await self._ready.wait()
             await self._linger()
             rows, marks = self._take()
-            self._writing = True
+            self.writing_since = began = time.monotonic()
             if rows:
-                began = time.monotonic()
                 await self._store_until_done(rows)
                 self._last_commit_s = time.monotonic() - began
             self._last_rows = len(rows)
             self.committed += len(rows)
             for ticket, seq in marks.items():
                 ticket.acknowledge(seq)
-            self._writing = False
+            self.writing_since = None
             self._room.set()
 
     async def flush(self) -> None:
         """Wait until everything handed in so far is durable (shutdown; the caller bounds the time)."""
-        while self._lane or self._writing:
+        while self._lane or self.writing_since is not None:
             await self.room()
 
     async def _linger(self) -> None:
