@@ -1,4 +1,4 @@
-"""A real hub process that starts in a moment, for tests that kill it many times: forked from one that has imported it all.
+"""A real hub process that starts in a moment, for tests that kill it often: forked from one that has imported it all.
 
 Same as `hub_process` otherwise: its own process, session, log and port; killed with real signals.
 """

@@ -34,6 +34,12 @@ class Ledger:
         rows = await self.rows(kept.rvm_id, boots.boot_id, kept.seq, where=kept.boot == boots.id)
         return Counter((row["rvm_id"], row["boot_id"], row["seq"]) for row in rows)
 
+    async def taken(self, rvm_id: int) -> dict[int, float]:
+        """When each sample of a machine was taken, in Unix seconds, by its number."""
+        kept = schema.system_metrics.c
+        rows = await self.rows(kept.seq, kept.timestamp, where=kept.rvm_id == rvm_id)
+        return {row["seq"]: row["timestamp"].timestamp() for row in rows}
+
     async def reasons(self) -> Counter[str]:
         """How often each reason stands in the history of statuses."""
         return Counter(row["reason"] for row in await self.rows(schema.status_history.c.reason))

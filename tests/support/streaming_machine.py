@@ -1,4 +1,4 @@
-"""A machine under load that keeps its promises: samples with a window, statuses, commands; all said again until confirmed.
+"""A machine under load that keeps its promises: samples, statuses and commands, all said again until confirmed.
 
 What the hub told it is kept apart from what it did, so that a test can hold the database against it. It lives through
 every end of its link, and now and then it reboots.
