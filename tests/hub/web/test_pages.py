@@ -7,18 +7,16 @@ import html
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import httpx
 import pytest
 import pytest_asyncio
 
 from dashboard import assets
-from hub.core import sign_in
 from hub.core.changes import ConnectionChanged, MachineEdited, MachineIntroduced, SampleSeen, StatusChanged
 from hub.web import pages
 from protocol.messages import Sample
-from tests.support.api_hub import ORIGIN, PASSWORD, ApiHub, api_hub
+from tests.support.api_hub import ORIGIN, ApiHub, api_hub
+from tests.support.page_visitor import browser
 
 HOSTILE = (
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "' onmouseover='alert(1)", "{{7*7}}{% raw %}",
@@ -31,12 +29,6 @@ async def hub(tmp_path: Path, sqlite_url: str) -> AsyncIterator[ApiHub]:
     async with api_hub(tmp_path, database_url=sqlite_url) as made:
         await made.add_everybody()
         yield made
-
-
-async def browser(hub: ApiHub, name: str = "admin", language: str = "en") -> httpx.AsyncClient:
-    client = hub.browser(await hub.add_session(name))
-    client.headers["Cookie"] += f"; rvm_language={language}"
-    return client
 
 
 @pytest.mark.parametrize("language", ["en", "id"])
@@ -106,74 +98,6 @@ async def _tags(hub: ApiHub, name: str) -> set[str]:
     return set(re.findall(r"<(\w+)", "".join(p.read_text("utf-8") for p in folder.glob("*.html"))))
 
 
-async def test_before_sign_in_every_page_leads_to_the_door_and_back(hub: ApiHub) -> None:
-    async with hub.client() as client:
-        for path in ("/", "/machines/1", "/admin/users", "/account", "/machines/1/charts.json", "/nowhere"):
-            answer = await client.get(path)
-            assert answer.status_code == 303
-            assert urlsplit(answer.headers["location"]).path == "/login"
-        door = await client.get("/login?next=/machines/1")
-        assert 'name="next" value="/machines/1"' in door.text
-        for evil in ("//evil.test", "https://evil.test", "/\\evil.test", "javascript:alert(1)"):
-            page = await client.get("/login", params={"next": evil})
-            assert 'name="next" value="/"' in page.text
-
-
-async def test_signing_in_and_out(hub: ApiHub) -> None:
-    await hub.add_user("budi", "operator", password=PASSWORD)
-    async with hub.client(None, Origin=ORIGIN) as client:
-        wrong = await client.post("/login", data={"email": "budi@example.com", "password": "no"})
-        nobody = await client.post("/login", data={"email": "nobody@example.com", "password": "no"})
-        assert (wrong.status_code, nobody.status_code) == (401, 401)
-        sentence = "Email or password is not right."
-        assert sentence in wrong.text
-        assert sentence in nobody.text
-        right = await client.post("/login", data={"email": "budi@example.com", "password": PASSWORD, "next": "/help"})
-        assert (right.status_code, right.headers["location"]) == (303, "/help")
-        client.cookies.update(right.cookies)
-        assert "HttpOnly" in right.headers["set-cookie"]
-        page = await client.get("/help")
-        token = re.search(r'data-csrf="(\w+)"', page.text)
-        assert token
-        assert (await client.post("/logout", data={"csrf_token": "0" * 64})).status_code == 403
-        assert (await client.get("/logout")).headers["location"] == "/account"
-        assert (await client.post("/logout", data={"csrf_token": token[1]})).headers["location"] == "/login?said=out"
-        assert (await client.get("/help")).status_code == 303
-
-
-async def test_too_many_tries_say_how_long_to_wait(hub: ApiHub) -> None:
-    await hub.add_user("budi", "operator", password=PASSWORD)
-    async with hub.client(None, Origin=ORIGIN) as client:
-        for _ in range(6):
-            answer = await client.post("/login", data={"email": "budi@example.com", "password": "no"})
-    assert answer.status_code == 429
-    assert re.search(r"Try again in (30\u202fmin|29\u202fmin \d+\u202fs)", answer.text)
-
-
-async def test_a_link_works_once(hub: ApiHub) -> None:
-    secret, made = sign_in.make_link(hub.users["operator"], hub.context.clock())
-    await hub.context.announce(made)
-    async with hub.client(None, Origin=ORIGIN) as client:
-        assert secret.text not in (await client.get("/signin")).text
-        first = await client.post("/signin", data={"link": f"{ORIGIN}/signin#{secret.text}"})
-        again = await client.post("/signin", data={"link": secret.text})
-    assert (first.status_code, again.status_code) == (303, 401)
-    assert "rvm_session" in first.headers["set-cookie"]
-    assert "not valid any more" in again.text
-
-
-async def test_forms_from_elsewhere_change_nothing(hub: ApiHub) -> None:
-    session = await hub.add_session("admin")
-    machines = len(hub.context.fleet.machines)
-    for origin in ("https://evil.test", "null", None):
-        async with hub.browser(session, origin=origin) as client:
-            assert (await client.post("/machines/add", data={"name": "x"})).status_code == 403
-            assert (await client.post("/machines/1/status", data={"status": "full"})).status_code == 403
-    async with hub.client(None, Origin="https://evil.test") as client:
-        assert (await client.post("/login", data={"email": "a@b.c", "password": "x"})).status_code == 403
-    assert len(hub.context.fleet.machines) == machines
-
-
 async def test_a_status_is_asked_for_by_a_plain_form_and_not_shown_as_done(hub: ApiHub) -> None:
     async with await browser(hub, "operator") as client:
         answer = await client.post(
@@ -239,53 +163,6 @@ async def test_without_machines_the_first_page_is_how_to_add_one(tmp_path: Path,
             page = await client.get("/")
     assert "Add your first machine" in page.text
     assert "<table" not in page.text
-
-
-async def test_language_and_theme_are_remembered_with_the_user_and_in_the_browser(hub: ApiHub) -> None:
-    async with await browser(hub) as client:
-        answer = await client.post("/preferences", data={"language": "id", "theme": "dark", "back": "/help"})
-        assert answer.headers["location"] == "/help"
-        assert {"rvm_language", "rvm_theme"} <= set(answer.cookies)
-        page = await client.get("/help")
-    assert '<html lang="id" data-theme="dark">' in page.text
-    async with hub.client(None, **{"Accept-Language": "id-ID,id;q=0.9,en;q=0.5"}) as stranger:
-        assert '<html lang="id" data-theme="auto">' in (await stranger.get("/login")).text
-
-
-async def test_a_new_password_needs_the_old_one_and_ends_other_sessions(hub: ApiHub) -> None:
-    await hub.add_user("budi", "viewer", password=PASSWORD)
-    other = await hub.add_session("budi")
-    async with await browser(hub, "budi") as client:
-        wrong = await client.post("/account/password", data={"current": "nope", "password": "another long phrase"})
-        assert "current password is not right" in wrong.text
-        weak = await client.post("/account/password", data={"current": PASSWORD, "password": "short"})
-        assert "Too short: at least 10" in weak.text
-        done = await client.post("/account/password", data={"current": PASSWORD, "password": "another long phrase"})
-        assert done.headers["location"] == "/account?said=password"
-        assert "rvm_session" in done.headers["set-cookie"]
-    async with hub.browser(other) as client:
-        assert (await client.get("/")).status_code == 303
-
-
-async def test_users_and_tokens(hub: ApiHub) -> None:
-    async with await browser(hub) as client:
-        added = await client.post("/admin/users", data={"name": "Sari", "email": "sari@example.com", "role": "viewer"})
-        assert f"{ORIGIN}/signin#rvml_" in added.text
-        taken = await client.post("/admin/users", data={"name": "Sari", "email": "sari@example.com", "role": "viewer"})
-        assert taken.status_code == 409
-        sari = max(user["id"] for user in (await client.get("/api/v2/users")).json()["data"])
-        assert "rvml_" in (await client.post(f"/admin/users/{sari}/link")).text
-        assert (await client.post(f"/admin/users/{sari}/disable")).headers["location"].endswith("said=saved")
-        assert "disabled" in (await client.get("/admin/users")).text
-        made = await client.post("/admin/tokens", data={"name": "Report", "days": "90"})
-        token = re.search(r"rvmu_\w{8}_\w+", made.text)
-        assert token
-        listed = (await client.get("/admin/tokens")).text
-        assert token[0] not in listed
-        assert token[0][:13] in listed
-        number = re.findall(r"/admin/tokens/(\d+)/revoke", listed)[0]
-        await client.post(f"/admin/tokens/{number}/revoke")
-        assert "The token is revoked." in (await client.get("/admin/tokens?said=revoked")).text
 
 
 async def test_files_are_kept_for_ever_and_packed(hub: ApiHub) -> None:
