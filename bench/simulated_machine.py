@@ -32,6 +32,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     api_key: str
     role: str = "normal"
     name: str = ""
+    timezone: str = ""
+    """IANA name; empty: one of Indonesia's three."""
 
 
 class SimulatedMachine:
@@ -73,7 +75,7 @@ class SimulatedMachine:
             capacity=self.capacity,
             config_version=self.config_version,
             time=rfc3339(now),
-            timezone=ZONES[int(self.character.phase * 2.99)],
+            timezone=self.plan.timezone or ZONES[int(self.character.phase * 2.99)],
             hardware={"model": "simulated machine"},
         )
 

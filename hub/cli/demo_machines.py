@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from db import machines
 from hub.cli.data_door import DataDoor, now
-from hub.cli.demo_places import place_of, role_of
+from hub.cli.demo_places import place_of, role_of, zone_of
 from hub.cli.exit_codes import CliError, Exit
 from hub.cli.language import say
 from hub.core import actors, credentials, enrolment
@@ -29,6 +29,7 @@ class DemoMachine(NamedTuple):
     name: str
     location: str
     role: str
+    timezone: str = ""
 
 
 class DemoFleet(NamedTuple):
@@ -50,7 +51,13 @@ class DemoFleet(NamedTuple):
             },
         )
         plans = [
-            {"device_id": m.device_id, "api_key": self.keys[m.device_id], "role": m.role, "name": m.name}
+            {
+                "device_id": m.device_id,
+                "api_key": self.keys[m.device_id],
+                "role": m.role,
+                "name": m.name,
+                "timezone": m.timezone,
+            }
             for m in simulated
         ]
         secret_file(folder / SIMULATED_FILE, {"url": f"{url.replace('http', 'ws', 1)}/ws/device", "machines": plans})
@@ -109,7 +116,13 @@ def _this_computer(folder: Path) -> DemoMachine:
 def _simulated(index: int, count: int) -> DemoMachine:
     place = place_of(index)
     number = f"RVM-{index + 1:03d}"
-    return DemoMachine(number.lower(), f"{number} {place.name}", f"{place.name}, {place.where}", role_of(index, count))
+    return DemoMachine(
+        number.lower(),
+        f"{number} {place.name}",
+        f"{place.name}, {place.where}",
+        role_of(index, count),
+        zone_of(place),
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -35,6 +35,8 @@ PLACES: Final = (
     Place("Mall Jayapura", "Jayapura, WIT"),
 )
 
+_ZONES: Final = {"WIB": "Asia/Jakarta", "WITA": "Asia/Makassar", "WIT": "Asia/Jayapura"}
+
 SPECIAL_ROLES: Final = ("full", "hot", "offline", "late", "maintenance")
 """One machine each; all others are normal."""
 _SPREAD: Final = {2: "full", 5: "hot", 8: "offline", 11: "late", 14: "maintenance"}
@@ -51,3 +53,8 @@ def place_of(index: int) -> Place:
     """Every machine has a name of its own: the places again, with a number, when there are more machines."""
     place, again = PLACES[index % len(PLACES)], index // len(PLACES)
     return place if again == 0 else Place(f"{place.name} {again + 1}", place.where)
+
+
+def zone_of(place: Place) -> str:
+    """The IANA name of the zone a place stands in."""
+    return _ZONES[place.where.rpartition(" ")[2]]

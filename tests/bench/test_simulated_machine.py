@@ -109,3 +109,8 @@ def test_configuration_and_live_interval_are_obeyed() -> None:
 def test_an_unreadable_deadline_never_expires() -> None:
     assert moment("soon") == float("inf")
     assert moment(rfc3339(NOW)) == NOW
+
+
+def test_a_machine_stands_in_the_zone_it_was_given() -> None:
+    plan = Plan(device_id="rvm-001", api_key="k", timezone="Asia/Jayapura")
+    assert SimulatedMachine(plan, 1_000_000.0).hello(1_000_000.0).timezone == "Asia/Jayapura"
