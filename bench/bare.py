@@ -28,6 +28,7 @@ from starlette.routing import WebSocketRoute
 
 from bench.bare_wire import Receive
 from bench.crowd import raise_open_files
+from protocol import limits
 
 KindName = Literal["receive", "sqlite", "postgresql", "naive", "command", "fanout", "page"]
 
@@ -71,6 +72,7 @@ def serve(kind: Receive, port: int, ready: Callable[[int], None]) -> None:
     listener.listen(4096)
     config = uvicorn.Config(
         app, loop="uvloop", http="h11", ws="websockets-sansio", ws_per_message_deflate=False, ws_max_size=65536,
+        ws_ping_interval=limits.PING_INTERVAL_S, ws_ping_timeout=limits.PING_TIMEOUT_S,
         log_level="warning", access_log=False, backlog=4096,
     )  # fmt: skip
     server = uvicorn.Server(config)
