@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,9 @@ import anyio
 import anyio.abc
 import pytest
 
-from bench.fleet_simulator import main
+from bench import fleet_simulator
+from bench.fleet_simulator import Visitor, main
+from bench.simulated_machine import Plan, SimulatedMachine
 from protocol import messages as m
 from tests.bench.fake_hub import FakeHub, Link, fake_hub
 
@@ -138,3 +141,25 @@ def test_a_wrong_configuration_is_named(tmp_path: Path, text: str, capsys: pytes
     path.write_text(text)
     assert main(["--config", str(path)]) == 2
     assert "fleet.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("role", ["full", "maintenance", "normal"])
+async def test_a_machine_with_nothing_to_do_rests(hub: FakeHub, monkeypatch: pytest.MonkeyPatch, role: str) -> None:
+    looks = 0
+
+    class Counting(SimulatedMachine):
+        def unsent(self, after: int) -> m.Metrics | None:
+            nonlocal looks
+            looks += 1
+            return super().unsent(after)
+
+    monkeypatch.setattr(fleet_simulator, "FILL_EVERY_S", 0.2)
+    machine, stopping = Counting(Plan(device_id="rvm-1", api_key="k", role=role), time.time()), anyio.Event()
+    async with anyio.create_task_group() as group:
+        group.start_soon(Visitor(hub.url, machine, stopping).run)
+        link = await hub.link()
+        await link.expect(m.Metrics)
+        with anyio.move_on_after(1.0):
+            await link.ended.wait()
+        stopping.set()
+    assert looks < 30
