@@ -5,7 +5,7 @@ import { delay } from "../../dashboard/static/js/backoff.js";
 import { Socket } from "../../dashboard/static/js/socket.js";
 
 /** A world without time: timers are fired by the test. */
-function world() {
+function world(signedIn = () => Promise.resolve(true)) {
   const made = { links: [], timers: new Map(), states: [], frames: [], opened: 0, next: 1 };
   const on = { state: (state) => made.states.push(state), frame: (frame) => made.frames.push(frame), opened: () => (made.opened += 1) };
   made.socket = new Socket("ws://hub/ws/dashboard", on, {
@@ -20,6 +20,7 @@ function world() {
     },
     cancel: (timer) => made.timers.delete(timer),
     random: () => 1,
+    signedIn,
   });
   made.fire = (ms) => {
     const [key, timer] = [...made.timers].find(([, each]) => each.ms === ms);
@@ -84,4 +85,30 @@ test("a frame that is no JSON is passed over, and nothing is sent while lost", (
   w.socket.send({ type: "watch" });
   w.links[0].onmessage({ data: "{" });
   assert.deepEqual([w.frames, w.links[0].sent], [[], []]);
+});
+
+test("signed out while away: the hub says so to a plain request, and it does not knock again", async () => {
+  let asked = 0;
+  const w = world(() => Promise.resolve(++asked > 1 ? false : true));
+  w.socket.start();
+  w.hello();
+  w.links[0].onclose({ code: 1006 });
+  w.fire(500);
+  w.links[1].onclose({ code: 1006 });
+  await Promise.resolve();
+  assert.equal(w.socket.state, "lost");
+  w.fire(1000);
+  w.links[2].onclose({ code: 1006 });
+  await Promise.resolve();
+  assert.deepEqual([w.socket.state, w.timers.size], ["refused", 0]);
+});
+
+test("a hub that cannot even be asked is only away", async () => {
+  const w = world(() => Promise.reject(new Error("no network")));
+  w.socket.start();
+  w.links[0].onclose({ code: 1006 });
+  w.fire(500);
+  w.links[1].onclose({ code: 1006 });
+  await Promise.resolve();
+  assert.equal(w.socket.state, "connecting");
 });

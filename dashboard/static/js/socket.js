@@ -17,6 +17,7 @@ export class Socket {
     this.later = world.later ?? ((fn, ms) => setTimeout(fn, ms));
     this.cancel = world.cancel ?? ((timer) => clearTimeout(timer));
     this.random = world.random ?? Math.random;
+    this.signedIn = world.signedIn ?? (() => fetch("/api/v2/auth/me").then((answer) => answer.status !== 401));
     this.state = "connecting";
     this.attempt = 0;
     this.timer = undefined;
@@ -77,6 +78,14 @@ export class Socket {
     this.become(this.state === "connecting" ? "connecting" : "lost");
     this.timer = this.later(() => this.start(), delay(this.attempt, this.random));
     this.attempt += 1;
+    // A socket refused before it opened looks like a network that is away; a plain request can tell them apart.
+    if (this.attempt > 1) this.signedIn().then((yes) => yes || this.refuse(), () => {});
+  }
+
+  refuse() {
+    this.cancel(this.timer);
+    this.drop();
+    this.become("refused");
   }
 
   /** Long silence is no news or a dead link: ask for a picture, and give up when none comes. */
