@@ -13,6 +13,7 @@ from hub.settings import Settings
 from hub.web import pages
 from hub.web.api_v2 import table
 from hub.web.body_limit import BodyLimit
+from hub.web.compression import PageCompression
 from hub.web.dashboard_socket import dashboard_socket
 from hub.web.device_socket import DeviceSocket
 from hub.web.security_headers import SecurityHeaders
@@ -39,4 +40,8 @@ def routes(settings: Settings) -> list[BaseRoute]:
 
 def layers(settings: Settings) -> list[Middleware]:
     """Outermost first. None of them touches a WebSocket."""
-    return [Middleware(SecurityHeaders, secure=settings.cookie_secure), Middleware(BodyLimit)]
+    return [
+        Middleware(SecurityHeaders, secure=settings.cookie_secure),
+        Middleware(PageCompression),
+        Middleware(BodyLimit),
+    ]

@@ -29,8 +29,8 @@ EVENTS_AT_ONCE: Final = 200
 
 
 class Observer:
-    """`metrics_interval` is how often a machine that nobody watches is expected to send, `upload_interval` how often one
-    that only speaks HTTP is (requirements.md, section 4)."""
+    """`metrics_interval` is how often a machine that nobody watches is expected to send, `upload_interval` how often
+    one that only speaks HTTP is (requirements.md, section 4)."""
 
     def __init__(
         self,
