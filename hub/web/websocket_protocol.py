@@ -216,6 +216,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if tail is not None:
             await self._send_with_tail(cast(dict[str, Any], message)["bytes"], tail)
             return
+        if self._over() and message["type"] in ("websocket.send", "websocket.close"):
+            raise ClientDisconnected
         if message["type"] == "websocket.close":
             # A farewell does not wait behind a full buffer: it is the last thing, and the close has its own patience.
             self.writable.set()
@@ -228,6 +230,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         elif self.initial_response is not None and self.close_sent:
             # Refused with an answer of its own: that is how this handshake ends, not an application that forgot it.
             self.handshake_complete = True
+
+    def _over(self) -> bool:
+        """Ended from here (wrong bytes, too much of something) or by the peer, and the application may not know yet:
+        what it still says goes nowhere. A sender in a loop must hear of it, or it would never let anything else run."""
+        return self.handshake_complete and (self.close_sent or self.transport.is_closing())
 
     async def _send_with_tail(self, head: bytes, tail: bytes) -> None:
         """A text message in two fragments: a head of this socket's own, and a tail that many sockets share unchanged
