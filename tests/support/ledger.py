@@ -40,6 +40,11 @@ class Ledger:
         rows = await self.rows(kept.seq, kept.timestamp, where=kept.rvm_id == rvm_id)
         return {row["seq"]: row["timestamp"].timestamp() for row in rows}
 
+    async def clamped(self, rvm_id: int) -> set[int]:
+        """The numbers of a machine's samples that were dated by the hub."""
+        kept = schema.system_metrics.c
+        return {row["seq"] for row in await self.rows(kept.seq, where=sa.and_(kept.rvm_id == rvm_id, kept.clamped))}
+
     async def reasons(self) -> Counter[str]:
         """How often each reason stands in the history of statuses."""
         return Counter(row["reason"] for row in await self.rows(schema.status_history.c.reason))

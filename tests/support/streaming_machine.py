@@ -182,7 +182,7 @@ class StreamingMachine:
             self._status = command.args.get("status", self._status)
             final = self._final[command.id] = m.CommandUpdate(id=command.id, state="succeeded")
             for state in ("accepted", "running"):
-                await client.say(m.CommandUpdate(id=command.id, state=state))  # type: ignore[arg-type]
+                await client.say(m.CommandUpdate(id=command.id, state=state))
         await client.say(final)
 
 
