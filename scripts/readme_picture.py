@@ -1,24 +1,25 @@
 """Makes the picture of the README from a running demo, so that it is never stale.
 
-python -m scripts.readme_picture          starts the demo in a temporary folder and writes docs/pictures/demo-{light,dark}.png
+python -m scripts.readme_picture     starts the demo in a temporary folder, writes docs/pictures/demo-{light,dark}.png
 
 The fleet page at 1440 pixels and a machine page on a phone stand side by side in one image, once a theme.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
+from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.async_api import Browser, Page
 
-from tests.support.browser import chromium_arguments, find_chromium
+from tests.support.browser import chromium
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
@@ -32,67 +33,64 @@ img{{position:absolute;border-radius:12px;box-shadow:0 6px 30px #0005}}
 </style><img class=desk src="{desk}"><img class=phone src="{phone}">"""
 
 
-def main() -> int:
+async def main() -> int:
     """Start the demo, look at it, stop it."""
-    chromium = find_chromium()
-    if chromium is None:
-        print("no chromium found: install Debian's package chromium", file=sys.stderr)
-        return 1
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "run_hub.py", "--demo", "--data-dir", folder, "--port", str(port)]
-        demo = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        demo = await asyncio.create_subprocess_exec(
+            sys.executable, "run_hub.py", "--demo", "--data-dir", folder, "--port", str(port), cwd=ROOT, stdout=PIPE
+        )
         try:
-            link = _sign_in_link(demo)
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=str(chromium), args=chromium_arguments())
-                _take(browser, link)
-                browser.close()
+            link = await _sign_in_link(demo)
+            async with chromium() as browser:
+                await _take(browser, link)
         finally:
             demo.send_signal(signal.SIGINT)
-            demo.wait(timeout=40)
+            await asyncio.wait_for(demo.wait(), 40)
     return 0
 
 
-def _sign_in_link(demo: subprocess.Popen[str]) -> str:
-    assert demo.stdout is not None
-    for line in demo.stdout:
-        found = re.search(r"http\S+/signin#\S+", line)
-        if found:
-            return found.group(0)
+async def _sign_in_link(demo: Process) -> str:
+    if demo.stdout is not None:
+        async for line in demo.stdout:
+            found = re.search(r"http\S+/signin#\S+", line.decode())
+            if found:
+                return found.group(0)
     raise SystemExit("the demo ended without printing a sign-in link")
 
 
-def _take(browser: Browser, link: str) -> None:
-    base = link.split("/signin")[0]
-    first = browser.new_context(viewport={"width": 1440, "height": 940}, device_scale_factor=1.5)
-    desk = first.new_page()
-    desk.goto(link)
-    desk.wait_for_url(f"{base}/")
-    desk.wait_for_timeout(WARM_UP_MS)
-    state = first.storage_state()
-    phone_context = browser.new_context(
-        viewport={"width": 390, "height": 844}, device_scale_factor=2, is_mobile=True, storage_state=state
+async def _take(browser: Browser, link: str) -> None:
+    base = link.partition("/signin")[0]
+    first = await browser.new_context(viewport={"width": 1440, "height": 940}, device_scale_factor=1.5)
+    desk = await first.new_page()
+    await desk.goto(link)
+    await desk.wait_for_url(f"{base}/")
+    second = await browser.new_context(
+        viewport={"width": 390, "height": 844},
+        device_scale_factor=2,
+        is_mobile=True,
+        has_touch=True,
+        storage_state=await first.storage_state(),
     )
-    phone = phone_context.new_page()
-    phone.goto(f"{base}/machines/3")
-    phone.wait_for_timeout(10_000)
+    phone = await second.new_page()
+    await phone.goto(f"{base}/machines/2")
+    await phone.wait_for_timeout(WARM_UP_MS)
     for theme, background in (("light", "#dfe5ec"), ("dark", "#05080b")):
         for page in (desk, phone):
-            page.emulate_media(color_scheme="light" if theme == "light" else "dark")
-        phone.wait_for_timeout(3_000)
-        sheet = SHEET.format(background=background, desk=_data(desk.screenshot()), phone=_data(phone.screenshot()))
-        canvas = browser.new_page(viewport={"width": 1600, "height": 900})
-        canvas.set_content(sheet)
-        canvas.screenshot(path=PICTURES / f"demo-{theme}.png")
-        canvas.close()
+            await page.emulate_media(color_scheme="light" if theme == "light" else "dark")
+        await phone.wait_for_timeout(3_000)
+        sheet = SHEET.format(background=background, desk=await _data(desk), phone=await _data(phone))
+        canvas = await browser.new_page(viewport={"width": 1600, "height": 900})
+        await canvas.set_content(sheet)
+        await canvas.screenshot(path=PICTURES / f"demo-{theme}.png")
+        await canvas.close()
 
 
-def _data(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+async def _data(page: Page) -> str:
+    return "data:image/png;base64," + base64.b64encode(await page.screenshot()).decode()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(asyncio.run(main()))
