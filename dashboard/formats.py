@@ -23,6 +23,8 @@ MONTHS = {
     "id": ("Jan", "Feb", "Mar", "Apr", "Mei", "Jun", "Jul", "Agu", "Sep", "Okt", "Nov", "Des"),
 }
 UNITS = {"en": ("d", "h", "min", "s"), "id": ("hari", "jam", "mnt", "dtk")}
+_FIRST_S = datetime(1, 1, 3, tzinfo=timezone.utc).timestamp()
+_LAST_S = datetime(9999, 12, 29, tzinfo=timezone.utc).timestamp()
 TOMORROW = {"en": ("today", "tomorrow", "yesterday"), "id": ("hari ini", "besok", "kemarin")}
 
 
@@ -132,5 +134,6 @@ def stamp(at: datetime, zone_name: str | None, language: str) -> str:
 
 
 def instant(ms: float) -> datetime:
-    """Hub epoch milliseconds as an aware UTC instant."""
-    return datetime.fromtimestamp(ms / 1000, timezone.utc)
+    """Epoch milliseconds as an aware UTC instant; one that no calendar holds in every zone (a machine whose clock says
+    the year 9999) becomes the nearest that does."""
+    return datetime.fromtimestamp(min(max(ms / 1000, _FIRST_S), _LAST_S), timezone.utc)

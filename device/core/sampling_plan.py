@@ -8,6 +8,10 @@ FIRST_SAMPLE_AFTER_S: Final = 0.5
 """Rates need two looks: the first sample follows the first look by this, so that a new machine is seen at once."""
 
 
+FASTEST_LIVE_S: Final = 0.2
+"""No hub makes this computer work harder than this, whatever it asks for (protocol.md: one a second at most)."""
+
+
 class Due(NamedTuple):
     kept: bool
     live: bool
@@ -30,11 +34,12 @@ class SamplingPlan:
     def watch(self, interval: float, now: float) -> bool:
         """Somebody watches every `interval` seconds (0 = nobody). True when this begins a new watch."""
         begins = interval > 0 and self._live_interval == 0
+        interval = max(interval, FASTEST_LIVE_S) if interval > 0 else 0.0
         if interval <= 0:
             self._live_at = float("inf")
         elif interval != self._live_interval:
             self._live_at = now + min(FIRST_SAMPLE_AFTER_S, interval)
-        self._live_interval = max(0.0, interval)
+        self._live_interval = interval
         return begins
 
     def next_at(self) -> float:

@@ -30,8 +30,8 @@ def result(text: str) -> None:
 
 
 def result_json(value: object) -> None:
-    """One object on one line, keys as documented."""
-    result(json.dumps(value, ensure_ascii=False))
+    """One object on one line, keys as documented; what a terminal would obey is escaped as JSON escapes it."""
+    result(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False)))
 
 
 def note(text: str) -> None:

@@ -19,6 +19,8 @@ EXTEND_AFTER_S: Final = 300.0
 """A session in use is extended at most this often."""
 LINK_S: Final = 15 * 60.0
 
+MAX_EMAIL: Final = 200
+"""In its normal form, which can be longer than what was typed."""
 MIN_PASSWORD: Final = 10
 MAX_PASSWORD: Final = 200
 _KNOWN: Final = frozenset({

@@ -83,10 +83,7 @@ class Feed:
 
     def rescope(self, subscription: Subscription, principal: Principal) -> None:
         """The user's rights are others now: from here on the new ones hold, beginning with a new picture."""
-        subscription.principal = principal
-        subscription.viewer_class = ViewerClass.of(principal)
-        subscription.drop_all()
-        subscription.ask_snapshot()
+        subscription.release(principal)
 
     def pause(self, subscription: Subscription) -> None:
         """State changes only, until `resume`."""
@@ -160,11 +157,13 @@ class Feed:
         elif isinstance(change, (c.UserEdited, c.UserRemoved, c.SessionEnded)):
             for subscription in self._subscriptions.values():
                 if subscription.principal.id == change.user_id:
+                    if _narrows(change):
+                        subscription.hold()
                     subscription.recheck.set()
         elif isinstance(change, c.TokenRevoked):
             for subscription in self._subscriptions.values():
                 if subscription.principal.via == "token":
-                    subscription.recheck.set()
+                    subscription.hold()
 
     def _say(self, rvm_id: int | None, message: dict[str, Any]) -> None:
         frame: Frame | None = None
@@ -262,3 +261,10 @@ class Feed:
     @staticmethod
     def _text(message: dict[str, Any]) -> str:
         return _encoder.encode(message).decode()
+
+
+def _narrows(change: c.UserEdited | c.UserRemoved | c.SessionEnded) -> bool:
+    """Whether it may take something from what the user sees; a new name or language does not."""
+    if not isinstance(change, c.UserEdited):
+        return True
+    return change.machines is not None or not change.values.keys().isdisjoint(("role", "disabled_at"))

@@ -77,6 +77,8 @@ class Subscription:
         self.recheck = asyncio.Event()
         """Set when something changed about the rights or credentials of this user."""
         self.wants_snapshot = True
+        self.held = False
+        """What this user may see is being looked up again: nothing is sent until it is known."""
         self._waiting: deque[Frame] = deque()
         self._waiting_bytes = 0
         self._ready = asyncio.Event()
@@ -91,7 +93,7 @@ class Subscription:
 
     def offer(self, frame: Frame) -> None:
         """Put a frame in line; never waits."""
-        if self._cut is not None or self._farewell is not None:
+        if self._cut is not None or self._farewell is not None or self.held:
             return
         self._waiting.append(frame)
         self._waiting_bytes += len(frame.body)
@@ -103,6 +105,20 @@ class Subscription:
         """The next thing sent is the full picture; what waited of older deltas is dropped."""
         self.wants_snapshot = True
         self._ready.set()
+
+    def hold(self) -> None:
+        """Something that decides what this user may see was changed: silence, until `release` with what holds now."""
+        self.held = True
+        self.drop_all()
+        self.recheck.set()
+
+    def release(self, principal: Principal) -> None:
+        """Go on with these rights, from a full picture."""
+        self.principal = principal
+        self.viewer_class = ViewerClass.of(principal)
+        self.held = False
+        self.drop_all()
+        self.ask_snapshot()
 
     def cut_off(self, code: int, reason: str) -> None:
         """End it at once: nothing that waits is sent any more."""
@@ -131,7 +147,7 @@ class Subscription:
         while True:
             if self._cut is not None:
                 raise self._cut
-            if self.wants_snapshot and self._farewell is None:
+            if self.wants_snapshot and self._farewell is None and not self.held:
                 return None
             if self._waiting:
                 return self._take()

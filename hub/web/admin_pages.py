@@ -47,7 +47,10 @@ async def make_link(visit: Visit) -> Response:
 
 
 async def set_disabled(visit: Visit) -> Response:
-    disabled = visit.request.path_params["what"] == "disable"
+    what = visit.request.path_params["what"]
+    if what not in ("disable", "enable"):
+        raise not_found()
+    disabled = what == "disable"
     try:
         await users.edit_user(visit.call(users.UserPatch(disabled=disabled)))
     except Problem as refused:
@@ -78,7 +81,8 @@ async def revoke_token(visit: Visit) -> Response:
 
 async def _user(visit: Visit) -> user_rows.UserRow:
     key = visit.request.path_params["user_id"]
-    user = await user_rows.find_user(visit.context.store, int(key)) if key.isdecimal() and len(key) <= 9 else None
+    found = key.isascii() and key.isdigit() and len(key) <= 9
+    user = await user_rows.find_user(visit.context.store, int(key)) if found else None
     if user is None:
         raise not_found()
     return user

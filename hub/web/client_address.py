@@ -52,9 +52,10 @@ def same_origin(connection: HTTPConnection, settings: Settings) -> bool:
     if settings.public_url:
         return origin == _authority(settings.public_url)
     secure = connection.scope.get("scheme", "http") in ("https", "wss")
-    # Behind a proxy TLS ends there: the browser's scheme is https although ours is not.
-    schemes = {"https"} if secure else {"http", "https"} if settings.behind_proxy else {"http"}
-    return any(_authority(f"{scheme}://{hosts[0]}") == origin for scheme in schemes)
+    # Behind a proxy TLS ends there: the browser's scheme is https although ours is not, and a page that came by plain
+    # HTTP under our name was made by somebody on the way.
+    scheme = "https" if secure or settings.cookie_secure else "http"
+    return _authority(f"{scheme}://{hosts[0]}") == origin
 
 
 def _authority(url: str) -> tuple[str, str, int] | None:

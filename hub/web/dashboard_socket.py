@@ -116,7 +116,9 @@ class _Page:
         while True:
             outgoing = await subscription.next()
             if outgoing is None:
-                await websocket.send_text(await feed.snapshot(subscription))
+                picture = await feed.snapshot(subscription)
+                if not (subscription.held or subscription.wants_snapshot):  # else it is out of date already
+                    await websocket.send_text(picture)
             else:
                 await self._send(outgoing)
 
@@ -145,12 +147,15 @@ class _Page:
             try:
                 principal = await identify(self._context, self._websocket)
             except StoreError:
-                continue  # nothing can have been revoked in a database that is away
+                continue  # nothing more can be revoked in a database that is away; what was, holds the subscription
+            if subscription.recheck.is_set():
+                continue  # changed again while we looked
             if principal is None:
                 return Ending(CloseCode.NOT_AUTHENTICATED, "signed out")
             if not may(principal, "feed.watch"):
                 return Ending(CloseCode.REVOKED, "rights changed")
-            if (principal.role, principal.machines) != (subscription.principal.role, subscription.principal.machines):
+            known = subscription.principal
+            if subscription.held or (principal.role, principal.machines) != (known.role, known.machines):
                 self._context.feed.rescope(subscription, principal)
                 self._context.watching.unwatch(subscription.number)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, Response
 from dashboard import charts, formats, machine
 from dashboard.reader import Reader
 from db import events, samples, statuses, users
-from hub.core import command_desk, views
-from hub.core.access import role_needed
+from hub.core import actors, command_desk, views
+from hub.core.access import ACTIONS, role_needed
 from hub.core.changes import Command
 from hub.core.command_desk import Refused
 from hub.core.health import Limits
@@ -33,7 +33,7 @@ async def show_machine(visit: Visit) -> Response:
     reader, now = visit.reader, visit.reader.now
     view = views.machine_view(found, visit.now, times="ms")
     zone = found.timezone or visit.context.settings.default_timezone
-    names = {str(user.id): user.name for user in await users.all_users(visit.context.store)}
+    names = names_for(found, await users.all_users(visit.context.store))
     limits = warning_limits(visit)
     recent = [(at, views.readings_view(sample)) for at, sample in found.recent]
     spans = await _band(visit, found)
@@ -106,6 +106,17 @@ def warning_limits(visit: Visit) -> dict[str, float]:
         "memory_usage": settings.memory_threshold,
         "disk_usage": Limits().disk_usage,
     }
+
+
+def names_for(found: Machine, everybody: Iterable[users.UserRow]) -> dict[str, str]:
+    """The people this page may have to name: who set the status, and who could set it while the page is open. The
+    list of all users is for administrators."""
+
+    def acts(user: users.UserRow) -> bool:
+        own = user.role != "technician" or found.id in user.machines
+        return own and user.role in ACTIONS["status.write"] and user.disabled_at is None
+
+    return {str(user.id): user.name for user in everybody if acts(user) or found.status_by == actors.user(user.id)}
 
 
 def who(reader: Reader, actor: str, names: Mapping[str, str]) -> str:

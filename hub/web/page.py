@@ -250,7 +250,7 @@ def _error(visit: Visit, status: int, code: str, number: str, sentence: str = ""
         return visit.render(
             "error.html", status, alarms,
             heading=t(f"error.{code}"), sentence=sentence or t(f"error.{code}.say"), request_id=number,
-            again=here(visit.request) if code in ("500", "503") and visit.request.method == "GET" else None,
+            again=local(here(visit.request)) if code in ("500", "503") and visit.request.method == "GET" else None,
         )  # fmt: skip
     except StoreError:  # pragma: no cover - the frame reads memory only
         return Response(f"{status} {number}", status)

@@ -34,22 +34,22 @@ async def by_password(context: HubContext, connection: HTTPConnection, email: st
     """Raises SignInRefused, TooBusy, db.errors.Unavailable. Takes as long for an address nobody has."""
     email = sign_in.normal_email(email)
     address = _charged(context, connection)
+    if len(email) > sign_in.MAX_EMAIL:
+        raise SignInRefused("wrong")
     async with context.gate.one_try_at_a_time(email):
-        now = context.clock()
-        record = await sign_ins.find_failures(context.store, email)
-        failures = None if record is None else sign_in.Failures(record.failures, record.last_at, record.locked_until)
-        locked = sign_in.locked_for(failures, now)
-        if locked is not None:
-            raise SignInRefused("locked", locked)
-        user = await users.find_user_by_email(context.store, email)
-        stored = user.password_hash if user is not None and user.disabled_at is None else None
-        right = await context.gate.passwords.matches(password, stored)
-        now = context.clock()
-        if not right or user is None:
-            user_id = None if user is None else user.id
-            await context.announce(*sign_in.failed(failures, email, now, address=address, user_id=user_id))
-            raise SignInRefused("wrong")
+        user, _ = await _try(context, email, password, address)
         return await _open(context, connection, user.id, email, address, "password")
+
+
+async def prove(context: HubContext, connection: HTTPConnection, email: str, password: str) -> None:
+    """That somebody with an open session knows the account's password. Counted and locked like signing in, or a stolen
+    session could try passwords without end. Raises SignInRefused, TooBusy, db.errors.Unavailable."""
+    address = _charged(context, connection)
+    async with context.gate.one_try_at_a_time(email):
+        _, failures = await _try(context, email, password, address)
+        if failures is not None and failures.failures:
+            forgotten = changes.SignInCounted(email=email, failures=0, at=context.clock(), locked_until=None)
+            await context.announce(forgotten)
 
 
 async def by_link(context: HubContext, connection: HTTPConnection, link: str) -> SignedIn:
@@ -79,6 +79,25 @@ async def sign_out(context: HubContext, connection: HTTPConnection, principal: P
         return
     digest = credentials.hash_of(carried.text)
     context.gate.became_true(await context.announce(*sign_in.signed_out(principal.id, digest, context.clock())))
+
+
+async def _try(
+    context: HubContext, email: str, password: str, address: str
+) -> tuple[users.UserRow, sign_in.Failures | None]:
+    """Whose password it is, and the failures before it; one that is wrong is counted. Under `one_try_at_a_time`."""
+    record = await sign_ins.find_failures(context.store, email)
+    failures = None if record is None else sign_in.Failures(record.failures, record.last_at, record.locked_until)
+    locked = sign_in.locked_for(failures, context.clock())
+    if locked is not None:
+        raise SignInRefused("locked", locked)
+    user = await users.find_user_by_email(context.store, email)
+    stored = user.password_hash if user is not None and user.disabled_at is None else None
+    right = await context.gate.passwords.matches(password, stored)
+    if not right or user is None:
+        user_id = None if user is None else user.id
+        await context.announce(*sign_in.failed(failures, email, context.clock(), address=address, user_id=user_id))
+        raise SignInRefused("wrong")
+    return user, failures
 
 
 async def _open(

@@ -48,3 +48,14 @@ def test_days_near_now_are_named(ms: int, now: int, zone: str, language: str, te
 @pytest.mark.parametrize("name", ["../../etc/passwd", "\x00", "", "Asia/Jakarta\n", "x" * 5000])
 def test_a_zone_name_from_a_machine_cannot_hurt(name: str) -> None:
     assert formats.clock(formats.instant(0), name, "en") == "07:00"
+
+
+@pytest.mark.parametrize("seconds", [251_606_855_410, -63_931_042_191, 1e15, -1e15])
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/New_York", "UTC"])
+def test_a_clock_that_no_calendar_holds_breaks_no_page(seconds: float, zone: str) -> None:
+    """A machine's clock may say the year 1 or 9999; its page shows its time."""
+    reader = Reader("en", "auto", zone, 1795370531000)
+    there = reader.now + int(seconds * 1000)
+    assert reader.clock(there, zone)
+    assert reader.stamp(there)
+    assert reader.day(there)

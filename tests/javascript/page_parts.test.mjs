@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import { Announcer } from "../../dashboard/static/js/announcer.js";
+import { plain } from "../../dashboard/static/js/format.js";
 import { HubClock } from "../../dashboard/static/js/hub_clock.js";
 import { LiveRange } from "../../dashboard/static/js/live_range.js";
 import { movedCount } from "../../dashboard/static/js/order.js";
@@ -19,6 +20,12 @@ useTexts(JSON.parse(readFileSync(new URL("../../dashboard/locales/en.json", impo
 test("a value with braces stays as it is", () => {
   assert.equal(t("said.status", { name: "{status}", status: "Full" }), "{status}: Full");
   assert.equal(t("no.such"), "no.such");
+});
+
+test("what a machine says freely is text, a number, or nothing", () => {
+  assert.equal(plain("Orin"), "Orin");
+  assert.equal(plain(4), "4");
+  for (const hostile of [JSON.parse('{"toString": 1, "valueOf": 1}'), ["a"], null, undefined, true]) assert.equal(plain(hostile), "");
 });
 
 test("the hub's time goes on without asking this computer's clock", () => {

@@ -23,6 +23,11 @@ export function number(value, lang, decimals = 0) {
   return /[1-9]/.test(text) ? text.replace("-", "\u2212") : text.replace("-", "");
 }
 
+/** A value of free shape as a line of text; what is neither text nor number says nothing (and cannot be made to). */
+export function plain(value) {
+  return typeof value === "string" || typeof value === "number" ? String(value) : "";
+}
+
 /** One reading with its unit: degrees for the temperature, percent for the rest. */
 export function reading(metric, value, lang) {
   return metric === "temperature" ? `${number(value, lang, 1)}${THIN}°C` : `${number(value, lang)}${THIN}%`;

@@ -10,7 +10,6 @@ import msgspec
 from db import users
 from hub.core import accounts, sign_in, views
 from hub.core.access import Principal
-from hub.core.changes import EventHappened
 from hub.web import signing_in
 from hub.web.api_v2 import guard, shapes
 from hub.web.api_v2.kinds import Email, Language, Password, Theme, Title
@@ -116,17 +115,12 @@ async def _prove(call: Call, user: users.UserRow, current: str | None) -> None:
     """That it is the owner who changes the password, and not somebody at an open browser."""
     if user.password_hash is None:
         return
-    if await call.context.gate.passwords.matches(current or "", user.password_hash):
-        return
-    wait = call.context.gate.addresses.charge(call.address)
-    if wait is not None:
-        raise Problem("too-many-requests", Text("slow_down", {"seconds": int(wait)}), retry_after=wait)
-    failed = EventHappened(
-        at=call.now, code="sign_in.failed", actor=call.principal.actor,
-        params={"email": user.email, "ip": call.address, "by": "current_password"},
-    )  # fmt: skip
-    await call.context.announce(failed)
-    raise one_wrong("current_password", "current_password_wrong")
+    try:
+        await signing_in.prove(call.context, call.request, user.email, current or "")
+    except signing_in.SignInRefused as refused:
+        if refused.retry_after is not None:
+            raise _refused(refused) from refused
+        raise one_wrong("current_password", "current_password_wrong") from refused
 
 
 def _refused(refused: signing_in.SignInRefused) -> Problem:

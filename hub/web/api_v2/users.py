@@ -54,7 +54,7 @@ async def show_user(call: Call) -> Answer:
 
 async def add_user(call: Call) -> Answer:
     wanted: NewUser = call.body
-    email = sign_in.normal_email(wanted.email)
+    email = _email(wanted.email)
     machines = _machines(call, wanted.machines, wanted.role)
     hashed = None if wanted.password is None else await checked_hash(call, wanted.password, email)
     stored = await call.context.announce(
@@ -105,12 +105,19 @@ async def _values(call: Call, user: users.UserRow, patch: UserPatch) -> dict[str
     named = {name: getattr(patch, name) for name in ("name", "role", "language")}
     values = {name: value for name, value in named.items() if value is not msgspec.UNSET}
     if patch.email is not msgspec.UNSET:
-        values["email"] = sign_in.normal_email(patch.email)
+        values["email"] = _email(patch.email)
     if patch.password is not msgspec.UNSET:
         values["password_hash"] = await checked_hash(call, patch.password, values.get("email", user.email))
     if patch.disabled is not msgspec.UNSET and patch.disabled != (user.disabled_at is not None):
         values["disabled_at"] = call.now if patch.disabled else None
     return values
+
+
+def _email(given: str) -> str:
+    email = sign_in.normal_email(given)
+    if len(email) > sign_in.MAX_EMAIL:
+        raise one_wrong("email", "expect.email")
+    return email
 
 
 def _own(call: Call, user: users.UserRow, patch: UserPatch, role: str) -> frozenset[int] | None:

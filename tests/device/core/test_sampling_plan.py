@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from device.core.sampling_plan import Due, SamplingPlan
+from device.core.sampling_plan import FASTEST_LIVE_S, Due, SamplingPlan
 
 
 def test_the_first_kept_sample_comes_soon_and_then_each_interval() -> None:
@@ -39,3 +39,12 @@ def test_missed_beats_are_skipped_not_made_up_for() -> None:
     plan.take(0.5)
     assert plan.take(1000.0).kept
     assert plan.next_at() == 1010.0
+
+
+def test_no_wish_makes_the_computer_work_without_pause() -> None:
+    plan = SamplingPlan(300, now=0)
+    plan.take(0.5)
+    assert plan.watch(0.0001, now=10)
+    assert plan.live_interval == FASTEST_LIVE_S
+    plan.take(11)
+    assert plan.next_at() - 11 >= FASTEST_LIVE_S / 2

@@ -229,6 +229,24 @@ async def test_who_concerns_a_user_makes_their_pages_look_again() -> None:
     assert not ani.subscription.recheck.is_set()
 
 
+async def test_nothing_more_is_said_to_somebody_whose_rights_changed_until_they_are_known() -> None:
+    hub = Hub()
+    page = Page(hub, somebody("technician", frozenset({1, 2})))
+    await page.next()
+    hub.status(2, "full")
+    hub.commit(c.UserEdited(user_id=1, values={}, at=NOW, machines=(1,)))
+    assert page.subscription.recheck.is_set()
+    hub.status(2, "error")
+    page.subscription.ask_snapshot()
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(page.subscription.next(), 0.6)
+    hub.feed.rescope(page.subscription, somebody("technician", frozenset({1})))
+    assert [m["id"] for m in (await page.next())["machines"]] == [1]
+    hub.commit(c.UserEdited(user_id=1, values={"name": "Budi S"}, at=NOW))
+    hub.status(1, "full")
+    assert (await page.next())["type"] == "delta", "a new name takes nothing away"
+
+
 async def test_the_goodbye_is_the_last_word() -> None:
     hub = Hub()
     page = Page(hub)

@@ -79,6 +79,7 @@ def test_the_default_port_may_be_left_out() -> None:
 def test_behind_a_proxy_tls_ended_there() -> None:
     behind = Settings(behind_proxy=("10.0.0.1",))
     assert same_origin(connection("10.0.0.1", host="hub.test", origin="https://hub.test"), behind)
+    assert not same_origin(connection("10.0.0.1", host="hub.test", origin="http://hub.test"), behind), "no page of ours"
 
 
 def test_a_configured_url_wins_over_the_host_header() -> None:

@@ -2,6 +2,7 @@
 
 import { find, setIcon, setText, show } from "../dom.js";
 import { Feed } from "../feed.js";
+import { plain } from "../format.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { LinkState, guardButtons } from "../link_state.js";
@@ -27,8 +28,7 @@ function draw(m) {
   const heard = m.readings !== null;
   setIcon(find("#waiting .i"), heard ? "active" : "live");
   setText(find("#waiting [data-said]"), heard ? t("waiting.receiving") : t("waiting.contacted", { ip: m.last_ip ?? "?" }));
-  const hardware = m.hardware?.model ?? m.hardware?.machine ?? "";
-  setText(find("#facts"), [m.last_ip, hardware, m.agent_version].filter(Boolean).map(String).join(" · "));
+  setText(find("#facts"), [m.last_ip, plain(m.hardware?.model ?? m.hardware?.machine), m.agent_version].filter(Boolean).join(" · "));
   show(find("#facts"), true);
   show(find("#problems"), false);
   find("#open").classList.toggle("main", heard);

@@ -203,6 +203,49 @@ async def test_changing_the_own_password_needs_the_old_one_and_ends_other_sessio
         assert (await nobody.post(LOGIN, json=proof(password="quite another phrase"))).status_code == 200
 
 
+async def changing_password(browser: httpx.AsyncClient, current: str) -> int:
+    wanted = {"password": "mine from now on", "current_password": current}
+    return (await browser.patch("/api/v2/auth/me", json=wanted)).status_code
+
+
+async def test_an_open_session_cannot_try_passwords_without_end(hub: ApiHub) -> None:
+    """The right one is no longer heard once it was guessed at too often, neither here nor at the door."""
+    await hub.add_user("boss", "admin", password=PASSWORD)
+    async with hub.browser(await hub.add_session("boss")) as thief:
+        codes = [
+            (
+                await thief.patch("/api/v2/auth/me", json={"password": "mine from now on", "current_password": said})
+            ).status_code
+            for said in ("one", "two", "three", "four", "five", PASSWORD)
+        ]
+    assert codes == [422] * 5 + [429]
+    async with hub.client() as nobody:
+        assert (await nobody.post(LOGIN, json=proof())).status_code == 429
+
+
+async def test_an_address_that_tries_too_often_is_not_heard_with_the_right_password(hub: ApiHub) -> None:
+    await hub.add_user("boss", "admin", password=PASSWORD)
+    hub.context.gate.addresses = AddressLimiter(per_minute=1, burst=2)
+    async with hub.browser(await hub.add_session("boss")) as thief:
+        codes = [
+            (
+                await thief.patch("/api/v2/auth/me", json={"password": "mine from now on", "current_password": said})
+            ).status_code
+            for said in ("one", "two", PASSWORD)
+        ]
+    assert codes == [422, 422, 429]
+
+
+async def test_an_address_that_grows_when_it_is_normalised_is_just_wrong(any_hub: ApiHub) -> None:
+    """U+0390 becomes three characters: within the limit as typed, beyond what a column holds as stored."""
+    email = "\u0390" * 99 + "@example.com"
+    async with any_hub.client() as nobody:
+        assert (await nobody.post(LOGIN, json={"email": email, "password": "whatever it is"})).status_code == 401
+    async with any_hub.of("admin") as admin:
+        refused = await admin.post("/api/v2/users", json={"email": email, "name": "Long", "role": "viewer"})
+        assert (refused.status_code, list(refused.json()["errors"])) == (422, ["email"])
+
+
 async def test_a_language_is_kept_and_spoken(hub: ApiHub) -> None:
     session = await hub.add_session("viewer")
     async with hub.browser(session) as browser:
