@@ -132,7 +132,9 @@ class Conversation:
         boot, machine = self._boot, self._machine
         if frame.live:
             taken = intake.take_live(machine, frame, now, self._zone)
-        elif boot.id is None:
+        elif boot.id is None or self._early:
+            # Also when the boot has just got its row: what came before it has to be handled first, or this frame would
+            # raise the mark above samples that nobody stored.
             self._early.append(frame)
             return
         else:

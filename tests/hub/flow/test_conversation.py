@@ -46,6 +46,24 @@ async def test_samples_that_come_before_the_new_boot_is_stored_wait_for_its_id()
         assert {row.boot for batch in hub.store.batches for row in batch} == {boot.id}
 
 
+async def test_a_frame_that_comes_just_as_the_boot_is_stored_does_not_overtake_those_before_it() -> None:
+    """It would raise the mark above them: acknowledged, and taken for repeats."""
+    async with room() as hub:
+        hub.store.open.clear()
+        conversation, _, wire = hub.connect()
+        conversation.hear(text(metrics(3, 3)))
+        late = [text(metrics(4))]
+
+        def at_once(_: object) -> None:
+            if hub.machine.boots["boot-a"].id is not None and late:
+                conversation.hear(late.pop())
+
+        hub.announce.listen(at_once)
+        hub.store.open.set()
+        await until(lambda: any(ack.seq == 4 for ack in wire.of(m.MetricsAck)))
+        assert sorted(row.seq for batch in hub.store.batches for row in batch) == [1, 2, 3, 4]
+
+
 async def test_repeats_after_a_reconnect_are_acknowledged_and_not_stored_again() -> None:
     async with room() as hub:
         first, _, wire = hub.connect()
