@@ -25,6 +25,7 @@ _USE_LINK = (
     .returning(links.c.user_id)
 )
 _DELETE_EXPIRED_LINKS = sa.delete(links).where(links.c.expires_at <= sa.bindparam("key_now"))
+_DELETE_LINKS_OF = sa.delete(links).where(links.c.user_id == sa.bindparam("key_user_id"))
 _COUNT = insert_or_update(failures, ("email",), ("failures", "last_at", "locked_until"))
 _FORGET = sa.delete(failures).where(failures.c.email == sa.bindparam("key_email"))
 _FORGET_OLDER = sa.delete(failures).where(failures.c.last_at < sa.bindparam("key_before"))
@@ -56,6 +57,11 @@ def insert_link(*, user_id: int, hash: str, expires_at: datetime) -> Write:  # n
 def use_link(link_hash: str, at: datetime) -> Write:
     """Use it up; returns its `user_id`. Conflict: hash (unknown, used or expired)."""
     return Write(_USE_LINK, {"used_at": at, "key_hash": link_hash, "key_now": at}, must_match="hash")
+
+
+def delete_links_of(user_id: int) -> Write:
+    """Every link of a user, used or not."""
+    return Write(_DELETE_LINKS_OF, {"key_user_id": user_id})
 
 
 def delete_expired_links(now: datetime) -> Write:

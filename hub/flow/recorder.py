@@ -140,7 +140,11 @@ def _user_added(change: c.UserAdded) -> Recipe:
 
 def _user_edited(change: c.UserEdited) -> Recipe:
     edit = users.update_user(change.user_id, change.values, change.at)
-    return _flat(edit, *(() if change.machines is None else users.set_machines(change.user_id, change.machines)))
+    # A new password or a disabled account closes every other way in: an invitation still open would be one.
+    closes = "password_hash" in change.values or change.values.get("disabled_at") is not None
+    ways_in = (sign_ins.delete_links_of(change.user_id),) if closes else ()
+    own = () if change.machines is None else users.set_machines(change.user_id, change.machines)
+    return _flat(edit, *ways_in, *own)
 
 
 def _token_created(change: c.TokenCreated) -> Recipe:

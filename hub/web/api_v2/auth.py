@@ -114,6 +114,9 @@ def account_view(principal: Principal) -> dict[str, Any]:
 async def _prove(call: Call, user: users.UserRow, current: str | None) -> None:
     """That it is the owner who changes the password, and not somebody at an open browser."""
     if user.password_hash is None:
+        if call.principal.via == "token":
+            # A token is lent to programs and revoked; a password it could set would outlive it.
+            raise Problem("forbidden", Text("token_sets_no_password"))
         return
     try:
         await signing_in.prove(call.context, call.request, user.email, current or "")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+import sqlalchemy as sa
+
+from db.schema import sign_in_links
 from tests.support.api_hub import PASSWORD, ApiHub
 
 
@@ -113,3 +117,22 @@ async def test_a_new_password_ends_every_session(hub: ApiHub) -> None:
         changed = await admin.patch(f"/api/v2/users/{hub.users['viewer']}", json={"password": PASSWORD})
         assert changed.json()["data"]["has_password"] is True
         assert (await browser.get("/api/v2/auth/me")).status_code == 401
+
+
+async def test_a_token_sets_no_first_password(hub: ApiHub) -> None:
+    async with hub.of("operator") as program:
+        refused = await program.patch("/api/v2/auth/me", json={"password": "would outlive the token"})
+    assert refused.status_code == 403
+    assert "one-time link" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("edit", [{"password": "quite another phrase"}, {"disabled": True}])
+async def test_a_new_password_or_a_disabled_account_closes_open_invitations(
+    any_hub: ApiHub, edit: dict[str, object]
+) -> None:
+    async with any_hub.of("admin") as admin:
+        new = {"email": "new@example.com", "name": "New", "role": "viewer"}
+        invited = (await admin.post("/api/v2/users", json=new)).json()["data"]
+        assert (await admin.patch(f"/api/v2/users/{invited['id']}", json=edit)).status_code == 200
+    left = await any_hub.context.store.fetch_all(sa.select(sign_in_links))
+    assert [row for row in left if row["user_id"] == invited["id"]] == []
