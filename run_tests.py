@@ -17,8 +17,12 @@ from typing import NamedTuple
 
 import bootstrap
 
-SLOW = ("tests/browser", "tests/faults", "tests/doors", "tests/end_to_end")
-"""They start servers, browsers and environments: one after the other, and not in --quick."""
+FAULTS = ("tests/faults", "tests/end_to_end")
+"""They wait more than they compute, for a minute at a time: two of them at once."""
+ALONE = ("tests/doors", "tests/browser")
+"""They start environments and browsers, and time them: one after the other."""
+SLOW = (*FAULTS, *ALONE)
+"""Not in --quick, and not again on Python 3.10."""
 PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
 CLOSING_LINE = re.compile(r"^(=+ )?\d+ (passed|failed|error|skipped|deselected).* in [\d.]+s.*$|^=* ?no tests ran.*$")
 
@@ -141,7 +145,7 @@ def find_oldest_python() -> "str | None":
 
 
 def here(asked: argparse.Namespace) -> "tuple[str, list[Outcome]]":
-    """This Python's tests: the quick ones two at a time, those with processes of their own one after the other."""
+    """This Python's tests: most of them two at a time, those that need the computer to themselves one by one."""
     if asked.pytest:
         closing, outcome = pytest("Tests", asked.pytest)
         return closing, [outcome]
@@ -149,8 +153,9 @@ def here(asked: argparse.Namespace) -> "tuple[str, list[Outcome]]":
     closing, unit = pytest("Unit and integration tests", ["-n", "2", "--dist", "loadfile", *ignored])
     if asked.quick:
         return closing, [unit]
-    closing, slow = pytest("Process, fault and browser tests", [path for path in SLOW if Path(path).is_dir()])
-    return closing, [unit, slow]
+    _, faults = pytest("Fault and end-to-end tests", ["-n", "2", *FAULTS])
+    closing, alone = pytest("Process and browser tests", list(ALONE))
+    return closing, [unit, faults, alone]
 
 
 def pytest(title: str, arguments: list[str]) -> "tuple[str, Outcome]":
