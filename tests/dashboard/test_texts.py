@@ -28,6 +28,20 @@ def test_every_text_a_template_or_module_names_exists() -> None:
     assert not [key for key in sorted(named - {"key"}) if key not in known]
 
 
+def test_the_agent_says_in_both_languages_why_a_tile_has_no_reading() -> None:
+    known = dictionary("en")
+    shown = ("cpu", "memory", "disk", "gpu", "thermal", "jtop")
+    files = [DASHBOARD.parent / f"device/system_monitor/{name}.py" for name in shown]
+    said = {
+        reason
+        for path in files
+        for call in re.findall(r"(?:absent\(|_why = )(.*)", path.read_text("utf-8"))
+        for reason in re.findall(r'(?<!f)"([^"]+)"', call)
+    }
+    assert len(said) > 10
+    assert [reason for reason in sorted(said) if f"none.{reason}" not in known] == []
+
+
 def test_no_text_is_left_over() -> None:
     everything = "".join(
         path.read_text("utf-8")
