@@ -64,6 +64,8 @@ def _number(kind: mi.IntType | mi.FloatType) -> Text:
     whole = "whole" if isinstance(kind, mi.IntType) else "number"
     if kind.ge is not None and kind.le is not None:
         return Text(f"expect.{whole}_between", {"least": kind.ge, "most": kind.le})
+    if isinstance(kind, mi.FloatType) and kind.gt is not None and kind.le is not None:
+        return Text("expect.number_above", {"above": kind.gt, "most": kind.le})
     if kind.ge is not None:
         return Text(f"expect.{whole}_from", {"least": kind.ge})
     return Text(f"expect.{whole}")
