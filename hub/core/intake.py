@@ -33,6 +33,11 @@ class Taken(NamedTuple):
     faults: list[RemoteProtocolError]
 
 
+def two_decimals(value: float | None) -> float | None:
+    """What a temperature is kept with (requirements.md, section 3)."""
+    return None if value is None else round(value, 2)
+
+
 def take_kept(machine: Machine, boot: Boot, frame: messages.Metrics, now: datetime, fallback_zone: str) -> Taken:
     """The samples of a kept frame that are not repeats, as rows; the caller moves `boot.accepted` to `frame.seq`.
 
@@ -64,8 +69,8 @@ def take_kept(machine: Machine, boot: Boot, frame: messages.Metrics, now: dateti
                 SampleRow,
                 (
                     rvm_id, at, boot_id, first + index, s.cpu_usage, s.memory_usage, s.disk_usage, s.gpu_usage,
-                    s.temperature, s.network_rx_bytes_s, s.network_tx_bytes_s, s.uptime_s, s.power_w, s.throttled,
-                    clamped, now,
+                    two_decimals(s.temperature), s.network_rx_bytes_s, s.network_tx_bytes_s, s.uptime_s, s.power_w,
+                    s.throttled, clamped, now,
                 ),
             )
         )  # fmt: skip

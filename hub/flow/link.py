@@ -34,8 +34,8 @@ class Link:
     """Single-use, from the accepted socket to its end. `rvm_id` is 0 until the machine is known; `epoch` fences it."""
 
     __slots__ = (
-        "_ack", "_closing", "_drained", "_outbox", "_send", "_wake", "address", "delivered", "epoch", "farewell",
-        "machine", "scope", "sending_since", "session", "waiting",
+        "_ack", "_ack_due", "_closing", "_drained", "_outbox", "_send", "_wake", "address", "delivered", "epoch",
+        "farewell", "machine", "scope", "sending_since", "session", "waiting",
     )  # fmt: skip
 
     def __init__(self, send: Send, session: Session, address: str) -> None:
@@ -51,6 +51,7 @@ class Link:
         self._send = send
         self._outbox: deque[str] = deque()
         self._ack = -1
+        self._ack_due = False
         self._closing: tuple[int, str] | None = None
         self._wake: asyncio.Future[None] | None = None
         self._drained = asyncio.Event()
@@ -90,11 +91,12 @@ class Link:
             self._signal()
 
     def acknowledge(self, seq: int) -> None:
-        """Called by the samples lane: everything up to `seq` is committed. One message however many commits."""
-        if seq > self._ack:
-            self._ack = seq
-            if self._wake is not None:
-                self._signal()
+        """Called by the samples lane: everything up to `seq` is committed. One message however many commits, and one
+        for repeats as well: who sends again did not hear the first."""
+        self._ack = max(self._ack, seq)
+        self._ack_due = True
+        if self._wake is not None:
+            self._signal()
 
     def close(self, code: int, reason: str, *, at_once: bool = False) -> None:
         """Close after what waits was said, or `at_once` without it; the first decision stands."""
@@ -114,14 +116,13 @@ class Link:
 
     async def write(self) -> None:
         """The writer: sends until the link is closed, then the close frame. Run in one task."""
-        last_ack = -1
         outbox = self._outbox
         while True:
             if outbox:
                 text = outbox.popleft()
-            elif self._ack > last_ack and self._closing is None:
-                last_ack = self._ack
-                text = self.session.send(messages.MetricsAck(seq=last_ack))
+            elif self._ack_due and self._closing is None:
+                self._ack_due = False
+                text = self.session.send(messages.MetricsAck(seq=self._ack))
             elif self._closing is not None:
                 break
             else:

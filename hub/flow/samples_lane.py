@@ -17,6 +17,7 @@ from db.connection import Store
 from db.errors import Conflict, Rejected, StoreError
 from db.rows import SampleRow
 from hub.core.changes import SamplesKept
+from hub.core.intake import two_decimals
 
 logger = logging.getLogger("myrvm.samples")
 
@@ -184,8 +185,8 @@ def rows_of(change: SamplesKept) -> list[SampleRow]:
         rows.append(
             SampleRow(
                 change.rvm_id, at, change.boot, seq, s.cpu_usage, s.memory_usage, s.disk_usage, s.gpu_usage,
-                s.temperature, s.network_rx_bytes_s, s.network_tx_bytes_s, s.uptime_s, s.power_w, s.throttled,
-                clamped, change.received_at,
+                two_decimals(s.temperature), s.network_rx_bytes_s, s.network_tx_bytes_s, s.uptime_s, s.power_w,
+                s.throttled, clamped, change.received_at,
             )
         )  # fmt: skip
     return rows

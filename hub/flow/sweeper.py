@@ -26,6 +26,8 @@ from hub.flow.observer import Observer
 logger = logging.getLogger("myrvm.sweeper")
 
 TICK_S: Final = 1.0
+KEEP_S: Final = 0.25
+"""A machine that the command line has just added may connect this much later."""
 STUCK_S: Final = 20.0
 """A peer that has not taken a frame for this long is torn down (reliability.md, bar 26: 30 s)."""
 EXPIRE_AT_ONCE: Final = 100
@@ -74,7 +76,7 @@ class Sweeper:
 
     async def _keep_on(self) -> None:
         while True:
-            await anyio.sleep(TICK_S)
+            await anyio.sleep(KEEP_S)
             await self.keep()
 
     async def _expire(self) -> None:

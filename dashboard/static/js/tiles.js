@@ -16,7 +16,9 @@ class Tile {
     this.top = TOP[this.metric] ?? 100;
     this.line = find(".spark path", node);
     this.spark = this.line && new Sparkline(this.line.getAttribute("d"), now, this.top);
-    this.recent = [];
+    // What the hub knew of the last minutes counts as seen now: the range must not begin anew with the page.
+    const { low, high } = find("[data-range]", node).dataset;
+    this.recent = low ? [[now, Number(low)], [now, Number(high)]] : [];
   }
 
   patch(m, over) {

@@ -145,7 +145,7 @@ def _point(bucket: samples.Bucket) -> dict[str, Any]:
     return {
         "timestamp": views.rfc3339(bucket.start),
         "count": bucket.count,
-        **{name: spread[name][1] if name in spread else None for name in METRICS},
+        **{name: round(spread[name][1], 2) if name in spread else None for name in METRICS},
         "min": {name: least for name, (least, _, _) in spread.items()},
         "max": {name: most for name, (_, _, most) in spread.items()},
     }

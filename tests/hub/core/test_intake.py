@@ -50,6 +50,11 @@ def test_a_row_holds_the_readings_in_column_order() -> None:
     assert (row.clamped, row.created_at) == (False, NOW)
 
 
+def test_a_temperature_is_kept_with_two_decimals() -> None:
+    taken = intake.take_kept(machine(), boot(), metrics(0, 1, temperature=44.1239), NOW, "UTC")
+    assert taken.rows[0].temperature == 44.12
+
+
 def test_a_sample_that_cannot_be_dated_is_left_out_named_and_its_neighbours_keep_their_numbers() -> None:
     frame = m.Metrics(seq=12, samples=[sample(), sample("long ago"), sample()])
     taken = intake.take_kept(machine(), boot(), frame, NOW, "UTC")

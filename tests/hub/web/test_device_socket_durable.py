@@ -82,6 +82,15 @@ async def test_acknowledged_samples_are_in_the_database_once_whatever_is_sent_ag
     assert await column(hub, schema.machine_boots.c.last_seq) == [5]
 
 
+async def test_who_sends_again_on_the_same_link_is_answered_again(hub: HubHere, key: MachineKey) -> None:
+    async with MachineClient.connect(hub.websocket_url, key) as machine:
+        await machine.say_hello()
+        for _ in range(3):
+            await machine.samples(1.0, 2.0, seq=5)
+            assert (await machine.hear(m.MetricsAck)).seq == 5
+    assert await column(hub, schema.system_metrics.c.seq) == [4, 5]
+
+
 async def test_a_new_boot_counts_anew(hub: HubHere, key: MachineKey) -> None:
     for boot in ("boot-1", "boot-2"):
         async with MachineClient.connect(hub.websocket_url, key) as machine:
