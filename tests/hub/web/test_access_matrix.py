@@ -46,6 +46,8 @@ OWN_TOKEN = row("hidden", "hidden", "hidden", "hidden", "role", "role", "hidden"
 ADMIN = row("role", "role", "role", "role", "role", "role", "ok")
 DEVICES = row("who", "who", "who", "who", "ok", "ok", "who") | {"none": "ok"}  # it may still say `auth`
 PAGE = row("ok", "ok", "ok", "ok", "who", "who", "ok")
+# By token, as all callers here: a token may not set the first password of somebody who has none.
+FIRST_PASSWORD = row("role", "role", "role", "role", "who", "who", "role")
 PAGE_OF_MACHINE = row("ok", "ok", "ok", "hidden", "who", "who", "ok")
 WORK_ON_PAGE = row("role", "ok", "ok", "hidden", "who", "who", "ok")
 PAGE_OF_ADMIN = row("role", "role", "role", "role", "who", "who", "ok")
@@ -98,7 +100,7 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /preferences": ANYONE,
     "GET /account": PAGE,
     "GET /account/password": PAGE,
-    "POST /account/password": PAGE,
+    "POST /account/password": FIRST_PASSWORD,
     "GET /help": PAGE,
     "GET /machines/add": PAGE,
     "POST /machines/add": PAGE_OF_ADMIN,
