@@ -47,6 +47,10 @@ class CommandRow:
     result: dict[str, Any] | None
     error: dict[str, Any] | None
     idempotency_key: str | None
+    group_id: str | None
+    reason: str | None
+    cancel_by: str | None
+    cancel_at: datetime | None
 
 
 def insert_command(
@@ -65,6 +69,10 @@ def insert_command(
     result: Mapping[str, Any] | None = None,
     error: Mapping[str, Any] | None = None,
     idempotency_key: str | None = None,
+    group_id: str | None = None,
+    reason: str | None = None,
+    cancel_by: str | None = None,
+    cancel_at: datetime | None = None,
 ) -> Write:
     """Conflict: id, idempotency_key, rvm_id (no such machine)."""
     values = {
@@ -82,6 +90,10 @@ def insert_command(
         "result": result,
         "error": error,
         "idempotency_key": idempotency_key,
+        "group_id": group_id,
+        "reason": reason,
+        "cancel_by": cancel_by,
+        "cancel_at": cancel_at,
     }
     return Write(_INSERT, values)
 
@@ -95,6 +107,8 @@ def update_command(
     progress: Mapping[str, Any] | None,
     result: Mapping[str, Any] | None,
     error: Mapping[str, Any] | None,
+    cancel_by: str | None = None,
+    cancel_at: datetime | None = None,
 ) -> Write:
     """The command as it is after a move. Conflict: state (unknown, or ended otherwise already)."""
     values = {
@@ -104,6 +118,8 @@ def update_command(
         "progress": progress,
         "result": result,
         "error": error,
+        "cancel_by": cancel_by,
+        "cancel_at": cancel_at,
         "key_id": command_id,
         "key_state": state,
     }

@@ -39,6 +39,7 @@ class MachineRow:
     status_by: str
     status_reason: str | None
     status_until: datetime | None
+    status_before: dict[str, Any] | None
     api_key: str | None
     api_key_prefix: str | None
     simulated: bool
@@ -48,7 +49,11 @@ class MachineRow:
     hardware: dict[str, Any] | None
     timezone: str | None
     config_version: int
+    config_errors: dict[str, str] | None
+    config_applied_at: datetime | None
     clock_offset_s: float | None
+    ntp: bool | None
+    quarantined_until: datetime | None
     last_seen_at: datetime | None
     last_ip: str | None
     farewell: str | None
@@ -109,6 +114,7 @@ def set_status(
     by: str,
     reason: str | None,
     until: datetime | None,
+    before: Mapping[str, Any] | None = None,
 ) -> Write:
     """Replace the whole declaration. Conflict: id (no such machine)."""
     values = {
@@ -119,6 +125,7 @@ def set_status(
         "status_by": by,
         "status_reason": reason,
         "status_until": until,
+        "status_before": before,
         "updated_at": since,
         "key_id": rvm_id,
     }
@@ -139,6 +146,7 @@ def introduce(
     clock_offset_s: float | None,
     ip: str | None,
     simulated: bool,
+    ntp: bool | None = None,
 ) -> Write:
     """Keep what a hello told (an untold time zone stays). Conflict: connection_epoch (a newer link has the say)."""
     values: dict[str, Any] = {
@@ -149,6 +157,7 @@ def introduce(
         "hardware": hardware,
         "config_version": config_version,
         "clock_offset_s": clock_offset_s,
+        "ntp": ntp,
         "last_ip": ip,
         "simulated": simulated,
         "last_seen_at": at,
@@ -166,6 +175,11 @@ def end_link(rvm_id: int, *, epoch: int, at: datetime, farewell: str | None) -> 
     """Note that the link of this epoch is gone; nothing changes (rowcount 0) when a newer one is there."""
     values = {"last_seen_at": at, "farewell": farewell, "key_id": rvm_id, "key_epoch": epoch}
     return Write(_UPDATE_FENCED, values)
+
+
+def quarantine(rvm_id: int, until: datetime | None, at: datetime) -> Write:
+    """Keep everybody with this machine's key out until then; None lets them in again. Conflict: id."""
+    return Write(_UPDATE, {"quarantined_until": until, "updated_at": at, "key_id": rvm_id}, must_match="id")
 
 
 def mark_seen(rvm_id: int, at: datetime) -> Write:

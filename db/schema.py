@@ -10,13 +10,20 @@ import sqlalchemy as sa
 
 from db.columns import UtcTimestamp
 from db.metadata import JSON, NEVER_REUSED, machine_column, metadata
-from db.service_tables import backup_logs, device_timezones, remote_access_sessions, timezone_sync_logs
+from db.service_tables import (
+    backup_logs,
+    device_timezones,
+    fleet_config,
+    machine_configs,
+    remote_access_sessions,
+    timezone_sync_logs,
+)  # fmt: skip
 
 __all__ = [
     "COMMAND_STATES", "ROLES", "SPECIAL_STATUSES", "STATUSES", "backup_logs", "commands", "counters",
-    "device_timezones", "events", "machine_boots", "metadata", "remote_access_sessions", "reverse_vending_machines",
-    "sessions", "sign_in_failures", "sign_in_links", "status_history", "system_metrics", "timezone_sync_logs",
-    "tokens", "user_machines", "users",
+    "device_timezones", "events", "fleet_config", "machine_boots", "machine_configs", "metadata",
+    "remote_access_sessions", "reverse_vending_machines", "sessions", "sign_in_failures", "sign_in_links",
+    "status_history", "system_metrics", "timezone_sync_logs", "tokens", "user_machines", "users",
 ]  # fmt: skip
 
 STATUSES = ("active", "inactive", "maintenance", "full", "error", "unknown")
@@ -45,6 +52,8 @@ reverse_vending_machines = sa.Table(
     sa.Column("status_by", sa.String(120), nullable=False),
     sa.Column("status_reason", sa.String(500)),
     sa.Column("status_until", UtcTimestamp),
+    # What the machine goes back to at status_until: {status, special_status, reason}.
+    sa.Column("status_before", JSON),
     sa.Column("api_key", sa.String(64), unique=True),
     sa.Column("api_key_prefix", sa.String(20), unique=True),
     sa.Column("simulated", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -53,8 +62,14 @@ reverse_vending_machines = sa.Table(
     sa.Column("capabilities", JSON),
     sa.Column("hardware", JSON),
     sa.Column("timezone", sa.String(100)),
+    # The version of the configuration that the machine runs, and what of it it could not take: {key: why}.
     sa.Column("config_version", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("config_errors", JSON),
+    sa.Column("config_applied_at", UtcTimestamp),
     sa.Column("clock_offset_s", sa.Float),
+    sa.Column("ntp", sa.Boolean),
+    # Two holders of one key fight: nobody gets in until then.
+    sa.Column("quarantined_until", UtcTimestamp),
     sa.Column("last_seen_at", UtcTimestamp),
     sa.Column("last_ip", sa.String(64)),
     sa.Column("farewell", sa.String(20)),
@@ -79,6 +94,7 @@ status_history = sa.Table(
     sa.Column("since", UtcTimestamp, nullable=False),
     sa.Column("by", sa.String(120), nullable=False),
     sa.Column("reason", sa.String(500)),
+    sa.Column("until", UtcTimestamp),
     sa.Index("ix_status_history_rvm_id_since", "rvm_id", "since"),
 )
 
@@ -147,7 +163,14 @@ commands = sa.Table(
     sa.Column("result", JSON),
     sa.Column("error", JSON),
     sa.Column("idempotency_key", sa.String(100)),
+    # One wish for many machines: the same in each of its commands.
+    sa.Column("group_id", sa.String(100), index=True),
+    sa.Column("reason", sa.String(500)),
+    # Who asked to stop it; the machine decides whether it still can.
+    sa.Column("cancel_by", sa.String(120)),
+    sa.Column("cancel_at", UtcTimestamp),
     sa.UniqueConstraint("rvm_id", "idempotency_key"),
+    sa.Index("ix_commands_issued_at", "issued_at"),
     sa.Index("ix_commands_state_expires_at", "state", "expires_at"),
     sa.CheckConstraint(_one_of("state", COMMAND_STATES), name="state"),
 )

@@ -1,11 +1,11 @@
-"""The user's tables of time zones, remote access and backups; part of `db.schema`, which imports them."""
+"""The services' tables: time zones, configuration, remote access, backups; part of `db.schema`, which imports them."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
 from db.columns import UtcTimestamp
-from db.metadata import machine_column, metadata
+from db.metadata import JSON, machine_column, metadata
 
 timezone_sync_logs = sa.Table(
     "timezone_sync_logs",
@@ -19,6 +19,14 @@ timezone_sync_logs = sa.Table(
     sa.Column("sync_method", sa.String(20), nullable=False),
     sa.Column("sync_timestamp", UtcTimestamp, nullable=False),
     sa.Column("created_at", UtcTimestamp, nullable=False),
+    # active (in force), failed (found, but not set: error says why).
+    sa.Column("sync_status", sa.String(20), nullable=False, server_default="active"),
+    sa.Column("previous_timezone", sa.String(100)),
+    sa.Column("source", sa.String(20)),
+    sa.Column("error", JSON),
+    sa.Column("clock_offset_s", sa.Float),
+    # A report that is repeated after a reconnect is one row.
+    sa.UniqueConstraint("device_id", "sync_timestamp", "sync_method"),
 )
 
 device_timezones = sa.Table(
@@ -33,6 +41,41 @@ device_timezones = sa.Table(
     sa.Column("sync_status", sa.String(20), nullable=False, server_default="active"),
     sa.Column("created_at", UtcTimestamp, nullable=False),
     sa.Column("updated_at", UtcTimestamp, nullable=False),
+    sa.Column("sync_method", sa.String(20)),
+    sa.Column("source", sa.String(20)),
+    # What a look-up answered when it differs from the zone an operator has pinned.
+    sa.Column("guess", sa.String(100)),
+    sa.Column("system_timezone", sa.String(100)),
+    sa.Column("error", JSON),
+    # Names of the services that still run with the old zone.
+    sa.Column("restart", JSON),
+)
+
+# The dynamic settings that differ from the defaults: for all machines, and for one. `version` grows with every write,
+# and what a machine runs is the larger of the two.
+fleet_config = sa.Table(
+    "fleet_config",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("values", JSON, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", UtcTimestamp, nullable=False),
+    sa.Column("updated_by", sa.String(120), nullable=False),
+)
+
+machine_configs = sa.Table(
+    "machine_configs",
+    metadata,
+    sa.Column(
+        "rvm_id",
+        sa.ForeignKey("reverse_vending_machines.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("values", JSON, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", UtcTimestamp, nullable=False),
+    sa.Column("updated_by", sa.String(120), nullable=False),
 )
 
 remote_access_sessions = sa.Table(

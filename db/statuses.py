@@ -26,6 +26,7 @@ class StatusRow:
     since: datetime
     by: str
     reason: str | None
+    until: datetime | None = None
 
 
 def insert_status(
@@ -37,6 +38,7 @@ def insert_status(
     since: datetime,
     by: str,
     reason: str | None,
+    until: datetime | None = None,
 ) -> Write:
     """Conflict: rvm_id (no such machine)."""
     values = {
@@ -47,6 +49,7 @@ def insert_status(
         "since": since,
         "by": by,
         "reason": reason,
+        "until": until,
     }
     return Write(_INSERT, values)
 

@@ -9,6 +9,8 @@ import msgspec
 from protocol.messages import Capacity, Name, Seconds, SpecialStatus, Status, Text, Timestamp
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Unit = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9:_.@-]*\Z")]
+"""The name of a service, as systemd allows it, without a path and without a leading dash."""
 
 
 class SetStatus(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -50,11 +52,16 @@ class RestoreBackup(msgspec.Struct, kw_only=True):
 
 
 class RestartService(msgspec.Struct, kw_only=True):
-    service: Name
+    """`service` must be one of those the machine's own configuration declares."""
+
+    service: Unit
 
 
-class Reboot(msgspec.Struct, kw_only=True):
+class Reboot(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Waits for the end of an open return session, until its deadline; `force` does not."""
+
     delay: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.0
+    force: bool = False
 
 
 class Ping(msgspec.Struct, kw_only=True):

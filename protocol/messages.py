@@ -31,6 +31,7 @@ Timestamp = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^
 UpdateState = Literal["accepted", "running", "succeeded", "failed", "rejected"]
 TERMINAL_UPDATES = frozenset({"succeeded", "failed", "rejected"})
 SyncMethod = Literal["automatic", "manual"]
+ZoneSource = Literal["pinned", "lookup", "default"]
 
 
 class Sample(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -86,7 +87,10 @@ class Auth(msgspec.Struct, kw_only=True, tag="auth", omit_defaults=True):
 
 
 class Hello(msgspec.Struct, kw_only=True, tag="hello", omit_defaults=True):
-    """First message of every link once the machine is known: who it is and what it can do. Answered by `welcome`."""
+    """First message of every link once the machine is known: who it is and what it can do. Answered by `welcome`.
+
+    `busy`: a return session is open. `ntp`: whether the machine's clock is synchronised; absent when it cannot tell.
+    """
 
     protocol: Version
     device_id: Name
@@ -100,6 +104,8 @@ class Hello(msgspec.Struct, kw_only=True, tag="hello", omit_defaults=True):
     special_status: SpecialStatus | None = None
     timezone: Name | None = None
     hardware: FreeShape | None = None
+    busy: bool | None = None
+    ntp: bool | None = None
 
 
 class Metrics(msgspec.Struct, kw_only=True, tag="metrics", omit_defaults=True):
@@ -111,13 +117,18 @@ class Metrics(msgspec.Struct, kw_only=True, tag="metrics", omit_defaults=True):
 
 
 class StatusReport(msgspec.Struct, kw_only=True, tag="status", omit_defaults=True):
-    """What the machine is, declared by itself; repeated after a reconnect until `received` names its `seq`."""
+    """What the machine is, declared by itself; repeated after a reconnect until `received` names its `seq`.
+
+    `until`: when the machine will give this declaration back by itself. `busy`: a return session is open.
+    """
 
     status: Status
     seq: Seq
     capacity: Capacity | None = None
     special_status: SpecialStatus | None = None
     reason: Text | None = None
+    until: Timestamp | None = None
+    busy: bool | None = None
 
 
 class CommandUpdate(msgspec.Struct, kw_only=True, tag="command_update", omit_defaults=True):
@@ -132,7 +143,14 @@ class CommandUpdate(msgspec.Struct, kw_only=True, tag="command_update", omit_def
 
 
 class TimezoneReport(msgspec.Struct, kw_only=True, tag="timezone", omit_defaults=True):
-    """The zone the machine set itself to, and how it came to it."""
+    """The zone the machine found and how it came to it; said again after every `hello`, and recorded once for each
+    `timestamp`.
+
+    `source` tells where `timezone` came from: pinned by an operator, looked up by address, or the default. `guess` is
+    what a look-up answered when it differs from a pinned zone. `system_timezone` is the zone of the operating system
+    after the attempt, `applied` whether it now is `timezone`, `error` why not; `restart` names the services that still
+    run with the old zone. `clock_offset` is the machine's clock minus the hub's in seconds.
+    """
 
     timezone: Name
     timestamp: Timestamp
@@ -142,6 +160,12 @@ class TimezoneReport(msgspec.Struct, kw_only=True, tag="timezone", omit_defaults
     ip: Name | None = None
     clock_offset: float | None = None
     ntp: bool | None = None
+    source: ZoneSource | None = None
+    guess: Name | None = None
+    system_timezone: Name | None = None
+    applied: bool | None = None
+    error: Failure | None = None
+    restart: Annotated[list[Name], msgspec.Meta(max_length=20)] | None = None
 
 
 class ConfigApplied(msgspec.Struct, kw_only=True, tag="config_applied", omit_defaults=True):
@@ -202,7 +226,8 @@ class Command(msgspec.Struct, kw_only=True, tag="command"):
 
 
 class Cancel(msgspec.Struct, kw_only=True, tag="cancel"):
-    """Stop the command with this `id` if it still can be stopped."""
+    """Stop the command with this `id` if it still can be stopped: then it ends `rejected` with the code `cancelled`,
+    also when the command itself never arrived. One that has ended is answered from the journal."""
 
     id: Name
 

@@ -5,4 +5,4 @@ from typing import Final
 PROTOCOL_VERSION: Final = 2
 SUPPORTED_VERSIONS: Final = frozenset({2})
 SUBPROTOCOL: Final = "myrvm.v2"
-PRODUCT_VERSION: Final = "0.1.0"
+PRODUCT_VERSION: Final = "0.2.0"

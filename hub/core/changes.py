@@ -30,6 +30,8 @@ class StatusChanged(Change, frozen=True, kw_only=True):
     by: Actor
     reason: str | None = None
     until: datetime | None = None
+    before: dict[str, Any] | None = None
+    """What the machine goes back to at `until`: status, special_status, reason."""
 
 
 class MachineIntroduced(Change, frozen=True, kw_only=True):
@@ -47,6 +49,8 @@ class MachineIntroduced(Change, frozen=True, kw_only=True):
     clock_offset_s: float
     ip: str | None
     simulated: bool
+    ntp: bool | None = None
+    busy: bool = False
     boot: int | None = None
 
 
@@ -66,6 +70,21 @@ class ConnectionChanged(Change, frozen=True, kw_only=True):
     connection: str
     since: datetime
     reason: str | None = None
+
+
+class BusyChanged(Change, frozen=True, kw_only=True):
+    """A return session began or ended, as the machine says. Not stored: the next hello says it again."""
+
+    rvm_id: int
+    busy: bool
+
+
+class QuarantineChanged(Change, frozen=True, kw_only=True):
+    """Two holders of one key fight for the link: nobody gets in before `until`; None ends it early."""
+
+    rvm_id: int
+    until: datetime | None
+    at: datetime
 
 
 class SamplesKept(Change, frozen=True, kw_only=True):
@@ -107,6 +126,10 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     result: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     idempotency_key: str | None = None
+    group_id: str | None = None
+    reason: str | None = None
+    cancel_by: Actor | None = None
+    cancel_at: datetime | None = None
 
 
 class CommandDrafted(Change, frozen=True, kw_only=True):

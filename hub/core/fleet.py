@@ -24,7 +24,7 @@ CONNECTION_MEMBERS = frozenset(
 READING_MEMBERS = frozenset({"readings", "health", "health_reasons", "last_seen_at"})
 INTRODUCED_MEMBERS = frozenset(
     {"agent_version", "boot_id", "capabilities", "hardware", "timezone", "config_version", "clock_offset_s", "last_ip",
-     "last_seen_at", "simulated"}
+     "last_seen_at", "simulated", "ntp", "busy"}
 )  # fmt: skip
 EDITED_MEMBERS = frozenset({"name", "device_id", "location_description", "api_key_prefix", "updated_at"})
 PENDING_MEMBERS = frozenset({"pending"})
@@ -56,6 +56,8 @@ class Fleet:
             c.MachineIntroduced: self._introduced,
             c.LinkEnded: self._link_ended,
             c.ConnectionChanged: self._connection_changed,
+            c.BusyChanged: self._busy_changed,
+            c.QuarantineChanged: self._quarantine_changed,
             c.SampleSeen: self._sample_seen,
             c.CommandDrafted: self._command_is,
             c.CommandMoved: self._command_is,
@@ -117,6 +119,7 @@ class Fleet:
         machine.status_by = change.by
         machine.status_reason = change.reason
         machine.status_until = change.until
+        machine.status_before = change.before
         machine.updated_at = max(machine.updated_at, change.since)
         return Touched(machine.id, STATUS_MEMBERS)
 
@@ -135,11 +138,28 @@ class Fleet:
         machine.last_ip = change.ip
         machine.last_seen_at = change.at
         machine.simulated = change.simulated
+        machine.ntp = change.ntp
+        machine.busy = change.busy
         machine.farewell = None
         boot = machine.boots.setdefault(change.boot_id, Boot(change.boot_id))
         if change.boot is not None:
             boot.id = change.boot
         return Touched(machine.id, INTRODUCED_MEMBERS)
+
+    def _busy_changed(self, change: c.BusyChanged) -> Touched | None:
+        machine = self.machines.get(change.rvm_id)
+        if machine is None or machine.busy == change.busy:
+            return None
+        machine.busy = change.busy
+        return Touched(machine.id, frozenset({"busy"}))
+
+    def _quarantine_changed(self, change: c.QuarantineChanged) -> Touched | None:
+        machine = self.machines.get(change.rvm_id)
+        if machine is None:
+            return None
+        machine.quarantined_until = change.until
+        machine.updated_at = max(machine.updated_at, change.at)
+        return Touched(machine.id, frozenset({"quarantined_until", "updated_at"}))
 
     def _link_ended(self, change: c.LinkEnded) -> Touched | None:
         machine = self.machines.get(change.rvm_id)

@@ -57,6 +57,7 @@ class Machine:
     status_by: str = "system"
     status_reason: str | None = None
     status_until: datetime | None = None
+    status_before: dict[str, Any] | None = None
     simulated: bool = False
     agent_version: str | None = None
     boot_id: str | None = None
@@ -64,7 +65,11 @@ class Machine:
     hardware: dict[str, Any] | None = None
     timezone: str | None = None
     config_version: int = 0
+    config_errors: dict[str, str] | None = None
+    config_applied_at: datetime | None = None
     clock_offset_s: float | None = None
+    ntp: bool | None = None
+    quarantined_until: datetime | None = None
     last_seen_at: datetime | None = None
     last_ip: str | None = None
     farewell: str | None = None
@@ -78,6 +83,8 @@ class Machine:
     last_gap: float = 0.0
     unlinked_at: float | None = None
     grace: float = 10.0
+    busy: bool = False
+    """A return session is open on the machine, as it says itself."""
     uploads: bool = False
     """It has no link and sends its samples by REST (the HTTP fallback)."""
     told: str = "never"

@@ -84,6 +84,9 @@ _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
     "timezone": lambda m, _: m.timezone,
     "config_version": lambda m, _: m.config_version,
     "clock_offset_s": lambda m, _: m.clock_offset_s,
+    "ntp": lambda m, _: m.ntp,
+    "busy": lambda m, _: m.busy,
+    "quarantined_until": lambda m, stamp: _maybe(stamp, m.quarantined_until),
     "last_ip": lambda m, _: m.last_ip,
     "api_key_prefix": lambda m, _: m.api_key_prefix,
     "pending": lambda m, stamp: [_command(command, stamp) for command in m.pending.values()],
@@ -126,6 +129,10 @@ def _command(command: Command, stamp: Stamp) -> dict[str, Any]:
         "progress": command.progress,
         "result": command.result,
         "error": command.error,
+        "group_id": command.group_id,
+        "reason": command.reason,
+        "cancel_by": command.cancel_by,
+        "cancel_at": _maybe(stamp, command.cancel_at),
     }
 
 

@@ -51,7 +51,8 @@ def _status(change: c.StatusChanged) -> Recipe:
         "reason": change.reason,
     }
     return _flat(
-        machines.set_status(change.rvm_id, until=change.until, **said), statuses.insert_status(change.rvm_id, **said)
+        machines.set_status(change.rvm_id, until=change.until, before=change.before, **said),
+        statuses.insert_status(change.rvm_id, until=change.until, **said),
     )
 
 
@@ -69,6 +70,7 @@ def _introduced(change: c.MachineIntroduced) -> Recipe:
         clock_offset_s=change.clock_offset_s,
         ip=change.ip,
         simulated=change.simulated,
+        ntp=change.ntp,
     )
     return _flat(hello, boots.find_or_create_boot(change.rvm_id, change.boot_id, change.at))
 
@@ -92,6 +94,8 @@ def _moved(change: c.CommandMoved) -> Recipe:
             progress=command.progress,
             result=command.result,
             error=command.error,
+            cancel_by=command.cancel_by,
+            cancel_at=command.cancel_at,
         )
     )
 
@@ -216,6 +220,8 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.MachineIntroduced: _introduced,
     c.LinkEnded: _link_ended,
     c.ConnectionChanged: lambda _: _NOTHING,
+    c.BusyChanged: lambda _: _NOTHING,
+    c.QuarantineChanged: lambda change: _flat(machines.quarantine(change.rvm_id, change.until, change.at)),
     c.SampleSeen: lambda _: _NOTHING,
     c.CommandDrafted: _drafted,
     c.CommandMoved: _moved,

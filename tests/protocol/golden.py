@@ -9,7 +9,7 @@ from typing import NamedTuple
 from protocol import codec
 
 FIXTURES = Path(__file__).parent / "fixtures"
-CURRENT = "0.1.0"
+CURRENT = "0.2.0"
 DECODERS: dict[str, Callable[[str], codec.Decoded]] = {
     "machine": codec.decode_from_machine,
     "hub": codec.decode_from_hub,

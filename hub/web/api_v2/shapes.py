@@ -54,6 +54,10 @@ class Command(msgspec.Struct):
     progress: dict[str, Any] | None
     result: dict[str, Any] | None
     error: dict[str, Any] | None
+    group_id: str | None
+    reason: str | None
+    cancel_by: str | None
+    cancel_at: Instant | None
 
 
 class MachineStatus(msgspec.Struct):
@@ -111,6 +115,9 @@ class Machine(msgspec.Struct):
     timezone: str | None
     config_version: int
     clock_offset_s: float | None
+    ntp: bool | None
+    busy: bool
+    quarantined_until: Instant | None
     last_ip: str | None
     api_key_prefix: str | None
     pending: list[Command]

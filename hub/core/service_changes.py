@@ -1,0 +1,55 @@
+"""The Changes of the services (configuration, time zone): the same kind of values as those of `hub.core.changes`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from hub.core.actors import Actor
+from hub.core.changes import Change
+from protocol.messages import SyncMethod, ZoneSource
+
+
+class ConfigWritten(Change, frozen=True, kw_only=True):
+    """The settings of one scope (`rvm_id`, or None for the whole fleet) after a write: only what differs from the
+    defaults. `version_before` is what the scope's row must still hold (0: there is none), else Conflict `version`."""
+
+    rvm_id: int | None
+    values: dict[str, Any]
+    version: int
+    version_before: int
+    at: datetime
+    by: Actor
+
+
+class ConfigApplied(Change, frozen=True, kw_only=True):
+    """The machine runs that version, except the keys in `errors`."""
+
+    rvm_id: int
+    version: int
+    errors: dict[str, str]
+    at: datetime
+
+
+class TimezoneSynced(Change, frozen=True, kw_only=True):
+    """One attempt of a machine to have the right zone. `sync_status` is active or failed; `synced_at` is the machine's
+    own instant and, with the method, what makes a repeated report one row."""
+
+    rvm_id: int
+    device_id: str
+    timezone: str
+    sync_method: SyncMethod
+    synced_at: datetime
+    at: datetime
+    sync_status: str = "active"
+    previous: str | None = None
+    country: str | None = None
+    city: str | None = None
+    ip: str | None = None
+    source: ZoneSource | None = None
+    guess: str | None = None
+    system_timezone: str | None = None
+    error: dict[str, str] | None = None
+    restart: tuple[str, ...] = ()
+    clock_offset_s: float | None = None
+    ntp: bool | None = None

@@ -1,0 +1,194 @@
+"""The dynamic settings of a machine as one table that both ends obey: block, kind, default and bounds of every key.
+
+The keys and defaults are section 4 of the requirements; `pinned_timezone` is ours. Any further key is allowed
+(`is_free`): its kind is the kind of the first value it was given. Nothing here reads a file or knows who asks.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from protocol.zones import is_zone
+
+Value = str | int | float | bool | list[Any]
+
+
+class Setting(NamedTuple):
+    """`kind` is switch, whole, number, networks, zone (an IANA name), zone_or_none ("" for none) or addresses (one URL,
+    or several with commas). Bounds are inclusive."""
+
+    block: str
+    kind: str
+    default: Value
+    least: float = 0
+    most: float = 0
+    unit: str = ""
+
+
+SETTINGS: Final[Mapping[str, Setting]] = {
+    "remote_access_enabled": Setting("remote_access", "switch", True),
+    "remote_access_port": Setting("remote_access", "whole", 5001, 1, 65535),
+    "admin_ips": Setting("remote_access", "networks", ["192.168.1.0/24", "10.0.0.0/8"]),
+    "session_timeout": Setting("remote_access", "number", 3600.0, 1, 86400, "s"),
+    "max_concurrent_sessions": Setting("remote_access", "whole", 1, 1, 100),
+    "default_timezone": Setting("timezone", "zone", "Asia/Jakarta"),
+    "pinned_timezone": Setting("timezone", "zone_or_none", ""),
+    "auto_sync_enabled": Setting("timezone", "switch", True),
+    "sync_interval": Setting("timezone", "number", 3600.0, 60, 31_536_000, "s"),
+    "manual_sync_enabled": Setting("timezone", "switch", True),
+    "timezone_api_url": Setting("timezone", "addresses", "http://ip-api.com/json"),
+    "backup_enabled": Setting("backup", "switch", True),
+    "backup_interval": Setting("backup", "number", 86400.0, 60, 31_536_000, "s"),
+    "backup_retention": Setting("backup", "whole", 30, 1, 3650, "d"),
+    "include_images": Setting("backup", "switch", True),
+    "include_logs": Setting("backup", "switch", True),
+    "compression_enabled": Setting("backup", "switch", True),
+    "monitoring_enabled": Setting("monitoring", "switch", True),
+    "metrics_interval": Setting("monitoring", "number", 300.0, 0.05, 86400, "s"),
+    "upload_interval": Setting("monitoring", "number", 3600.0, 0.1, 86400, "s"),
+    "temperature_threshold": Setting("monitoring", "number", 80.0, -50, 150, "°C"),
+    "cpu_threshold": Setting("monitoring", "number", 90.0, 0, 100, "%"),
+    "memory_threshold": Setting("monitoring", "number", 90.0, 0, 100, "%"),
+}
+BLOCKS: Final = ("remote_access", "timezone", "backup", "monitoring")
+STATIC_KEYS: Final = frozenset(
+    {"myrvm_base_url", "api_token", "rvm_id", "connection_timeout", "retry_attempts", "retry_delay"}
+)
+"""The block `server`: only the machine's own file has it, because a wrong value would cut the machine off for good."""
+
+MAX_FREE_KEYS: Final = 100
+MAX_TEXT: Final = 2000
+MAX_LIST: Final = 100
+MAX_URLS: Final = 5
+MAX_NETWORKS: Final = 64
+_FREE_KEY = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s]*)?\Z", re.ASCII)
+
+
+class WrongValueError(ValueError):
+    """`code` is wrong_switch, wrong_whole, wrong_number, out_of_bounds, wrong_networks, wrong_zone, wrong_addresses,
+    wrong_free, wrong_kind, wrong_key or static_key; `params` are what its sentence names."""
+
+    def __init__(self, code: str, **params: Any) -> None:
+        super().__init__(f"{code} {params}" if params else code)
+        self.code = code
+        self.params = params
+
+
+def key_of(name: str) -> str:
+    """The key a name means: dashes and underscores are alike. Raises WrongValueError for what can be no key."""
+    key = name.replace("-", "_")
+    if key in STATIC_KEYS:
+        raise WrongValueError("static_key")
+    if not _FREE_KEY.match(key):
+        raise WrongValueError("wrong_key")
+    return key
+
+
+def is_free(key: str) -> bool:
+    """Whether the key is none of the product's own."""
+    return key not in SETTINGS
+
+
+def checked(key: str, value: object, before: object = None) -> Value:
+    """The value as it is stored and sent. `before` is what a free key holds now: its kind stays.
+
+    Raises WrongValueError.
+    """
+    setting = SETTINGS.get(key)
+    if setting is not None:
+        return _CHECKS[setting.kind](setting, value)
+    found = _free(value)
+    if before is not None and kind_of(before) != kind_of(found):
+        raise WrongValueError("wrong_kind", kind=kind_of(before))
+    return found
+
+
+def kind_of(value: object) -> str:
+    """The kind of a free value: switch, number, text or list."""
+    if isinstance(value, bool):
+        return "switch"
+    if isinstance(value, (int, float)):
+        return "number"
+    return "text" if isinstance(value, str) else "list"
+
+
+def defaults() -> dict[str, Value]:
+    """Every key of the product with its default; lists are the caller's own."""
+    return {
+        key: list(setting.default) if isinstance(setting.default, list) else setting.default
+        for key, setting in SETTINGS.items()
+    }
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _switch(setting: Setting, value: object) -> Value:
+    if not isinstance(value, bool):
+        raise WrongValueError("wrong_switch")
+    return value
+
+
+def _number(setting: Setting, value: object) -> Value:
+    if not _is_number(value) or not isinstance(value, (int, float)):
+        raise WrongValueError("wrong_number")
+    if setting.kind == "whole" and value != int(value):
+        raise WrongValueError("wrong_whole")
+    if not setting.least <= value <= setting.most:
+        raise WrongValueError("out_of_bounds", least=setting.least, most=setting.most)
+    return int(value) if setting.kind == "whole" else float(value)
+
+
+def _networks(setting: Setting, value: object) -> Value:
+    if not isinstance(value, list) or len(value) > MAX_NETWORKS:
+        raise WrongValueError("wrong_networks")
+    try:
+        return [str(ipaddress.ip_network(entry, strict=False)) for entry in value if _text(entry)]
+    except ValueError as error:
+        raise WrongValueError("wrong_networks") from error
+
+
+def _text(entry: object) -> bool:
+    if not isinstance(entry, str):
+        raise WrongValueError("wrong_networks")
+    return True
+
+
+def _zone(setting: Setting, value: object) -> Value:
+    if isinstance(value, str) and (is_zone(value) or (value == "" and setting.kind == "zone_or_none")):
+        return value
+    raise WrongValueError("wrong_zone")
+
+
+def _addresses(setting: Setting, value: object) -> Value:
+    found = [part.strip() for part in value.split(",")] if isinstance(value, str) and len(value) <= MAX_TEXT else []
+    if not 1 <= len(found) <= MAX_URLS or not all(_URL.match(url) for url in found):
+        raise WrongValueError("wrong_addresses")
+    return ", ".join(found)
+
+
+def _free(value: object) -> Value:
+    if isinstance(value, str) and len(value) <= MAX_TEXT and "\x00" not in value:
+        return value
+    if isinstance(value, bool) or (_is_number(value) and isinstance(value, (int, float)) and abs(value) < 2**53):
+        return value
+    if isinstance(value, list) and len(value) <= MAX_LIST and all(not isinstance(one, list) for one in value):
+        return [_free(one) for one in value]
+    raise WrongValueError("wrong_free")
+
+
+_CHECKS: Final = {
+    "switch": _switch,
+    "whole": _number,
+    "number": _number,
+    "networks": _networks,
+    "zone": _zone,
+    "zone_or_none": _zone,
+    "addresses": _addresses,
+}
