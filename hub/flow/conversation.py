@@ -10,24 +10,22 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskGroup
 
-from db import machine_pulse
-from db.commands import find_command
 from db.connection import Store
-from db.errors import Conflict, Rejected, Unavailable
-from hub.core import command_desk, intake, presence
-from hub.core.changes import Change, SampleSeen
-from hub.core.fleet import TERMINAL
+from hub.core import intake, presence
+from hub.core.changes import SampleSeen
 from hub.core.machine import Boot, Machine
+from hub.flow import heard_commands, heard_facts
 from hub.flow.announce import Announcer
 from hub.flow.link import Link
 from hub.flow.links import Links
+from hub.flow.talk import Talk
 from protocol import messages as m
 from protocol.errors import RemoteProtocolError
 
@@ -37,9 +35,15 @@ INBOX: Final = 256
 """Durable messages of one machine waiting for the database; when full the reader waits, and TCP slows the machine."""
 EARLY: Final = 64
 """Metrics frames that came before the machine's new boot was stored."""
-RETRY_FIRST_S: Final = 0.2
-RETRY_MOST_S: Final = 3.0
 INTERNAL_ERROR: Final = 1011
+
+_HANDLERS: Final[dict[type, Callable[[Talk, Any], Awaitable[None]]]] = {
+    m.Hello: heard_facts.introduce,
+    m.StatusReport: heard_facts.status,
+    m.Event: heard_facts.event,
+    m.CommandUpdate: heard_commands.update,
+}
+"""What the worker does with each durable message, one after the other. A message that is not here is refused."""
 
 
 class Conversation:
@@ -66,10 +70,10 @@ class Conversation:
         self._links = links
         self._announce = announce
         self._lane = announce.lane
-        self._store = store
         self._tasks = tasks
         self._clock = clock
         self._zone = fallback_zone
+        self._talk = Talk(link, machine, self._boot, links, announce, store, clock, fallback_zone)
         self._rate = frames_per_second
         self._burst = float(burst)
         self._tokens = float(burst)
@@ -183,7 +187,9 @@ class Conversation:
         try:
             while self._inbox and self._links.speaks(self._link):
                 said = self._inbox[0]
-                await _HANDLERS[type(said)](self, said)
+                await _HANDLERS[type(said)](self._talk, said)
+                if type(said) is m.Hello:
+                    self._take_early()
                 self._inbox.popleft()
                 self._moved.set()
                 await self._link.room()
@@ -193,81 +199,11 @@ class Conversation:
         finally:
             self._working = False
 
-    async def _introduce(self, hello: m.Hello) -> None:
-        link, machine = self._link, self._machine
-        now = self._clock()
-        await self._commit(intake.introduce(machine, hello, link.epoch, link.address, now, self._zone))
+    def _take_early(self) -> None:
+        """The boot has its row now: what came before that, in its order."""
         early, self._early = self._early, []
         for frame in early:
             self._metrics(frame, self._clock())
-
-    async def _status(self, report: m.StatusReport) -> None:
-        machine, boot_id = self._machine, self._boot.boot_id
-        if machine.reported is None or machine.reported[0] != boot_id:
-            last = await self._patiently(lambda: machine_pulse.last_status_seq(self._store, machine.id, boot_id))
-            machine.reported = (boot_id, -1 if last is None else last)
-        if report.seq > machine.reported[1]:
-            if not await self._commit(intake.report_status(machine, boot_id, report, self._clock()), report.seq):
-                return
-            machine.reported = (boot_id, report.seq)
-        self._link.say(m.Received(ref=report.seq))
-
-    async def _event(self, report: m.Event) -> None:
-        changes = intake.report_event(self._machine, self._boot.boot_id, report, self._clock(), self._zone)
-        if await self._commit(changes, report.seq):
-            self._link.say(m.Received(ref=report.seq))
-
-    async def _update(self, update: m.CommandUpdate) -> None:
-        machine = self._machine
-        changes = command_desk.moved(machine, update, self._clock())
-        if changes and update.state not in TERMINAL:
-            self._links.tell_soon(machine, changes)
-        elif changes:
-            if await self._commit(changes, update.id):
-                self._link.say(m.Received(ref=update.id))
-        elif update.id not in machine.pending:
-            await self._unexpected(update)
-
-    async def _unexpected(self, update: m.CommandUpdate) -> None:
-        """The command is not open: it has ended before (a repeat), or it is not this machine's at all."""
-        row = await self._patiently(lambda: find_command(self._store, update.id))
-        if row is None or row.rvm_id != self._machine.id:
-            self._links.tally["foreign"] += 1
-            logger.warning("machine %d: settles a command that is not its own: %r", self._machine.id, update.id)
-            self._link.say(m.Error(code="unknown_command", message="no such command of this machine", ref=update.id))
-        elif update.state in TERMINAL:
-            self._link.say(m.Received(ref=update.id))
-
-    async def _commit(self, changes: Sequence[Change], ref: int | str | None = None) -> bool:
-        """Until it is committed, or was decided otherwise before (True); False when no retry can store it."""
-        try:
-            if changes:
-                await self._patiently(lambda: self._announce(*changes))
-        except Conflict as conflict:
-            logger.info("machine %d: already decided: %s", self._machine.id, conflict)
-        except Rejected as rejected:
-            logger.warning("machine %d: the database refuses what it said: %s", self._machine.id, rejected)
-            self._link.say(m.Error(code="invalid", message="this cannot be stored", ref=ref))
-            return False
-        return True
-
-    async def _patiently(self, ask: Callable[[], Any]) -> Any:
-        """The answer, as soon as the database is there to give it."""
-        pause = RETRY_FIRST_S
-        while True:
-            try:
-                return await ask()
-            except Unavailable:  # noqa: PERF203 - waiting is the point
-                await anyio.sleep(pause)
-                pause = min(2 * pause, RETRY_MOST_S)
-
-
-_HANDLERS: Final[dict[type, Callable[[Conversation, Any], Any]]] = {
-    m.Hello: Conversation._introduce,  # noqa: SLF001 - the table of this class, which cannot stand inside it
-    m.StatusReport: Conversation._status,  # noqa: SLF001
-    m.Event: Conversation._event,  # noqa: SLF001
-    m.CommandUpdate: Conversation._update,  # noqa: SLF001
-}
 
 
 def refuse(link: Link, error: RemoteProtocolError, ref: int | str | None = None) -> None:

@@ -1,0 +1,65 @@
+"""What the handlers of one machine's durable messages share: whose link it is, and patience with the database.
+
+A handler (`heard_*.py`, a file for each subject) commits first and answers `received` after it. Knows no message.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import anyio
+
+from db.connection import Store
+from db.errors import Conflict, Rejected, Unavailable
+from hub.core.changes import Change
+from hub.core.machine import Boot, Machine
+from hub.flow.announce import Announcer
+from hub.flow.link import Link
+from hub.flow.links import Links
+from protocol import messages as m
+
+logger = logging.getLogger("myrvm.link")
+
+RETRY_FIRST_S: Final = 0.2
+RETRY_MOST_S: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """One machine's link after hello. `machine` and `boot` are those of the hello; `zone` dates naive timestamps."""
+
+    link: Link
+    machine: Machine
+    boot: Boot
+    links: Links
+    announce: Announcer
+    store: Store
+    clock: Callable[[], datetime]
+    zone: str
+
+    async def commit(self, changes: Sequence[Change], ref: int | str | None = None) -> bool:
+        """Until it is committed, or was decided otherwise before (True); False when no retry can store it."""
+        try:
+            if changes:
+                await self.patiently(lambda: self.announce(*changes))
+        except Conflict as conflict:
+            logger.info("machine %d: already decided: %s", self.machine.id, conflict)
+        except Rejected as rejected:
+            logger.warning("machine %d: the database refuses what it said: %s", self.machine.id, rejected)
+            self.link.say(m.Error(code="invalid", message="this cannot be stored", ref=ref))
+            return False
+        return True
+
+    async def patiently(self, ask: Callable[[], Any]) -> Any:
+        """The answer, as soon as the database is there to give it."""
+        pause = RETRY_FIRST_S
+        while True:
+            try:
+                return await ask()
+            except Unavailable:  # noqa: PERF203 - waiting is the point
+                await anyio.sleep(pause)
+                pause = min(2 * pause, RETRY_MOST_S)
