@@ -9,34 +9,26 @@ import contextlib
 import difflib
 import ipaddress
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from device.settings_table import KEYS, Key, Value
+from device.setting_values import SettingsError, from_text, typed
+from device.settings_table import KEYS, Value
+
+__all__ = ["Settings", "SettingsError", "exposed", "load", "nearest"]
 
 SECRET_MODE_MASK: Final = 0o077
 LEAST_KEY_LENGTH: Final = 16
 _PLACEHOLDERS: Final = ("changeme", "your-", "your_", "<", "example", "placeholder", "xxxx")
-_SWITCHES: Final = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}  # fmt: skip  # noqa: E501
-
-
-class SettingsError(Exception):
-    """A configuration that cannot work. `code` and `values` are rendered by texts; `key` is the key at fault."""
-
-    def __init__(self, code: str, key: str = "", **values: object) -> None:
-        super().__init__(f"{code}: {key}")
-        self.code = code
-        self.key = key
-        self.values = {"key": key, **values}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Checked values. `values` holds every key of the table; the others are derived from them."""
+    """Checked values. `values` holds every key of the table, and the further keys the hub has pushed; the properties
+    are derived from them. `origins` tells for each: "environment NAME", "hub", "file" or "default"."""
 
     values: Mapping[str, Value]
     origins: Mapping[str, str]
@@ -52,6 +44,14 @@ class Settings:
 
     def switch(self, key: str) -> bool:
         return bool(self.values[key])
+
+    def names(self, key: str) -> list[str]:
+        value = self.values[key]
+        return [str(entry) for entry in value] if isinstance(value, list) else []
+
+    def overlaid(self, values: Mapping[str, Value], origins: Mapping[str, str]) -> Settings:
+        """The same machine with these values for these keys."""
+        return replace(self, values={**self.values, **values}, origins={**self.origins, **origins})
 
     @property
     def device_id(self) -> str:
@@ -91,9 +91,9 @@ def load(config_file: Path | None, environ: Mapping[str, str]) -> Settings:
     for key, rule in KEYS.items():
         variable = next((name for name in (f"RVM_{key.upper()}", key.upper()) if environ.get(name)), None)
         if variable is not None:
-            values[key], origins[key] = _from_text(key, rule, environ[variable]), f"environment {variable}"
+            values[key], origins[key] = from_text(key, rule, environ[variable]), f"environment {variable}"
         elif key in written:
-            values[key], origins[key] = _typed(key, rule, written[key]), "file"
+            values[key], origins[key] = typed(key, rule, written[key]), "file"
         else:
             values[key], origins[key] = rule.default, "default"
     _check_url(values)
@@ -123,50 +123,6 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise SettingsError("config_not_json", file=path, why="{ ... } expected")
     return content
-
-
-def _from_text(key: str, rule: Key, text: str) -> Value:
-    """A value from the environment, where everything is text."""
-    text = text.strip()
-    if rule.kind == "switch" and text.lower() in _SWITCHES:
-        return _SWITCHES[text.lower()]
-    if rule.kind == "networks" and not text.startswith("["):
-        return _typed(key, rule, [part.strip() for part in text.split(",") if part.strip()])
-    if rule.kind == "text":
-        return text
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = text
-    return _typed(key, rule, value)
-
-
-def _typed(key: str, rule: Key, value: object) -> Value:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if rule.kind == "text" and isinstance(value, str):
-        return value.strip()
-    if rule.kind == "switch" and isinstance(value, bool):
-        return value
-    if rule.kind == "id" and isinstance(value, (int, str)) and not isinstance(value, bool):
-        if 0 < len(str(value).strip()) <= 100 and str(value).isprintable() and "/" not in str(value):
-            return value.strip() if isinstance(value, str) else value
-        raise SettingsError("wrong_id", key)
-    if rule.kind == "networks" and isinstance(value, list):
-        return tuple(_network(key, entry) for entry in value)
-    if rule.kind in ("number", "whole") and is_number and isinstance(value, (int, float)):
-        if rule.kind == "whole" and value != int(value):
-            raise SettingsError("wrong_type", key, kind=rule.kind, default=rule.default)
-        if not rule.least <= value <= rule.most:
-            raise SettingsError("out_of_bounds", key, least=f"{rule.least:g}", most=f"{rule.most:g}", value=value)
-        return int(value) if rule.kind == "whole" else float(value)
-    raise SettingsError("wrong_type", key, kind=rule.kind, default=rule.default)
-
-
-def _network(key: str, entry: object) -> str:
-    try:
-        return str(ipaddress.ip_network(str(entry), strict=False))
-    except ValueError as error:
-        raise SettingsError("wrong_network", key, value=str(entry)) from error
 
 
 def _check_url(values: Mapping[str, Value]) -> None:

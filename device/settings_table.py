@@ -1,14 +1,18 @@
-"""Every key of a machine's configuration file: its type, default and bounds, as data (requirements.md, section 4)."""
+"""Every key of a machine's configuration file. What only the machine itself decides stands here; the dynamic keys come
+from the table both ends obey (`protocol/configuration.py`), and there is no second one."""
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-Value = str | int | float | bool | tuple[str, ...]
+from protocol.configuration import SETTINGS, Value
+
+__all__ = ["KEYS", "Key", "Value", "is_dynamic"]
 
 
 class Key(NamedTuple):
-    """`kind` is text, id (whole number or text), whole, number, switch or networks; bounds are inclusive."""
+    """`kind` is text, id (whole number or text), whole, number, switch or units (names of services), and for the
+    dynamic keys whatever the shared table says; bounds are inclusive."""
 
     kind: str
     default: Value
@@ -16,45 +20,37 @@ class Key(NamedTuple):
     most: float = float("inf")
 
 
-KEYS: Final[dict[str, Key]] = {
-    # server
+_SERVER: Final = {
     "myrvm_base_url": Key("text", "http://172.28.233.83:8001"),
     "api_token": Key("text", ""),
     "rvm_id": Key("id", 1),
     "connection_timeout": Key("number", 30.0, 1, 300),
     "retry_attempts": Key("whole", 3, 1, 100),
     "retry_delay": Key("number", 2.0, 0.1, 60),
-    # remote access
-    "remote_access_enabled": Key("switch", True),
-    "remote_access_port": Key("whole", 5001, 1, 65535),
-    "admin_ips": Key("networks", ("192.168.1.0/24", "10.0.0.0/8")),
-    "session_timeout": Key("number", 3600.0, 1, 86400),
-    "max_concurrent_sessions": Key("whole", 1, 1, 100),
-    # time zone
-    "default_timezone": Key("text", "Asia/Jakarta"),
-    "auto_sync_enabled": Key("switch", True),
-    "sync_interval": Key("number", 3600.0, 60, 31_536_000),
-    "manual_sync_enabled": Key("switch", True),
-    "timezone_api_url": Key("text", "http://ip-api.com/json"),
-    # backup
-    "backup_enabled": Key("switch", True),
-    "backup_interval": Key("number", 86400.0, 60, 31_536_000),
-    "backup_retention": Key("whole", 30, 1, 3650),
-    "include_images": Key("switch", True),
-    "include_logs": Key("switch", True),
-    "compression_enabled": Key("switch", True),
-    # monitoring
-    "monitoring_enabled": Key("switch", True),
-    "metrics_interval": Key("number", 300.0, 0.05, 86400),
-    "upload_interval": Key("number", 3600.0, 0.1, 86400),
-    "temperature_threshold": Key("number", 80.0, -50, 150),
-    "cpu_threshold": Key("number", 90.0, 0, 100),
-    "memory_threshold": Key("number", 90.0, 0, 100),
-    # what the agent adds
+}
+_AGENT: Final = {
     "state_dir": Key("text", ""),
     "allow_plain_http": Key("switch", False),
     "spool_limit_mib": Key("number", 64.0, 0.05, 65536),
     "disk_path": Key("text", "/"),
     "jtop_enabled": Key("switch", False),
     "sensor_root": Key("text", "/"),
+    # what it may do to the computer, and whom that concerns
+    "system_control": Key("switch", True),
+    "services": Key("units", []),
+    "timezone_services": Key("units", []),
+    "return_session_file": Key("text", ""),
+    "return_session_max": Key("number", 900.0, 1, 86400),
 }
+STATIC: Final[dict[str, Key]] = {**_SERVER, **_AGENT}
+"""No hub may change these: a wrong value would cut the machine off, or let it do more than its owner allowed."""
+KEYS: Final[dict[str, Key]] = {
+    **_SERVER,
+    **{name: Key(s.kind, s.default, s.least, s.most) for name, s in SETTINGS.items()},
+    **_AGENT,
+}
+
+
+def is_dynamic(key: str) -> bool:
+    """Whether the hub may set it as well."""
+    return key in SETTINGS

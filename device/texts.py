@@ -6,66 +6,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from device.texts_doctor import DOCTOR
+from device.texts_settings import SETTINGS
 
 LANGUAGES: Final = ("en", "id")
 
 _TEXTS: Final[dict[str, tuple[str, str]]] = {
-    # settings
-    "unknown_key": (
-        "unknown key {key!r}. {hint}Remove it or correct its name.",
-        "kunci {key!r} tidak dikenal. {hint}Hapus atau perbaiki namanya.",
-    ),
-    "nearest_key": ("Did you mean {nearest!r}? ", "Maksud Anda {nearest!r}? "),
-    "config_unreadable": (
-        "cannot be read ({why}). Give its path with --config FILE and let this user read it.",
-        "tidak dapat dibaca ({why}). Berikan lokasinya dengan --config FILE dan izinkan pengguna ini membacanya.",
-    ),
-    "config_not_json": (
-        "is not a JSON object ({why}). Correct it there, or write a new one.",
-        "bukan objek JSON ({why}). Perbaiki di situ, atau tulis yang baru.",
-    ),
-    "wrong_type": (
-        "{key} must be {kind}. Write for example {default!r}.",
-        "{key} harus berupa {kind}. Contoh: {default!r}.",
-    ),
-    "out_of_bounds": (
-        "{key} is {value}; write a number from {least} to {most}.",
-        "{key} bernilai {value}; tulis angka dari {least} sampai {most}.",
-    ),
-    "wrong_id": (
-        "{key} must be the machine's number or device_id. Write for example 1 or \"rvm-001\".",
-        '{key} harus nomor mesin atau device_id. Contoh: 1 atau "rvm-001".',
-    ),
-    "wrong_network": (
-        '{key}: {value!r} is no network. Write for example "192.168.1.0/24".',
-        '{key}: {value!r} bukan jaringan. Contoh: "192.168.1.0/24".',
-    ),
-    "wrong_url": (
-        '{key}: {value!r} is not the hub\'s address. Write for example "https://hub.example".',
-        '{key}: {value!r} bukan alamat hub. Contoh: "https://hub.example".',
-    ),
-    "secret_in_url": (
-        "{key} must not contain a user name or password. Put the machine's key into api_token.",
-        "{key} tidak boleh memuat nama pengguna atau kata sandi. Letakkan kunci mesin di api_token.",
-    ),
-    "plain_http": (
-        ('{key} is {value}: the machine\'s key would cross the network unencrypted. Set "{key}": "{https}", or, if you '
-        'trust every device in this network, add "allow_plain_http": true to the configuration file.'),
-        ('{key} = {value}: kunci mesin akan melintasi jaringan tanpa enkripsi. Atur "{key}": "{https}", atau, jika '
-        'semua perangkat di jaringan ini tepercaya, tambahkan "allow_plain_http": true ke berkas konfigurasi.'),
-    ),
-    "token_missing": (
-        "{key} is missing. Put the key shown when the machine was added there, or \"file:PATH\" of its file.",
-        '{key} belum ada. Isi dengan kunci yang ditampilkan saat mesin ditambahkan, atau "file:PATH" yang memuatnya.',
-    ),
-    "token_unreadable": (
-        "{key}: {file} cannot be read. Correct the path, or let this user read it.",
-        "{key}: {file} tidak dapat dibaca. Perbaiki lokasinya, atau izinkan pengguna ini membacanya.",
-    ),
-    "token_unusable": (
-        "{key} does not look like a machine's key (rvmk_...). Make a new one on the machine's page and put it there.",
-        "{key} tidak tampak seperti kunci mesin (rvmk_...). Buat yang baru di halaman mesin lalu isikan di situ.",
-    ),
     # running
     "state_unusable": (
         "the state folder {folder} cannot be used ({why}). Set state_dir to a folder this user may write.",
@@ -154,6 +99,8 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "why_closed": ("the connection ended ({detail})", "koneksi berakhir ({detail})"),
 }  # fmt: skip
 
+_TABLES: Final = (_TEXTS, SETTINGS, DOCTOR)
+
 
 def language_of(environ: Mapping[str, str]) -> str:
     """`id` or `en`, from RVM_LANG, else LANG and its relatives."""
@@ -171,5 +118,5 @@ class Texts:
         self._column = LANGUAGES.index(language)
 
     def __call__(self, code: str, /, **values: object) -> str:
-        table = _TEXTS if code in _TEXTS else DOCTOR
+        table = next((table for table in _TABLES if code in table), _TEXTS)
         return table[code][self._column].format(**values)

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from device.setting_values import typed
 from device.settings import Settings, SettingsError, exposed, load, nearest
-from device.settings_table import KEYS
+from device.settings_table import KEYS, STATIC
 from device.settings_words import settings_sentence
 from device.texts import Texts
+from protocol import configuration
 
 KEY = "rvmk_ABCDEFGH_0123456789abcdefghijABCDEFGHIJ"
 GOOD = {"myrvm_base_url": "https://hub.test", "api_token": KEY}
@@ -27,7 +29,7 @@ def test_every_key_of_the_requirements_has_its_default(tmp_path: Path) -> None:
     settings = read(tmp_path, GOOD)
     assert settings.number("metrics_interval") == 300
     assert settings.number("upload_interval") == 3600
-    assert settings.values["admin_ips"] == ("192.168.1.0/24", "10.0.0.0/8")
+    assert settings.values["admin_ips"] == ["192.168.1.0/24", "10.0.0.0/8"]
     assert settings.text("default_timezone") == "Asia/Jakarta"
     assert (settings.device_id, settings.switch("monitoring_enabled")) == ("1", True)
     assert settings.state_dir == tmp_path / "machine.json.state"
@@ -68,7 +70,7 @@ def test_the_environment_overrides_the_file_and_the_longer_name_wins(tmp_path: P
     assert settings.number("metrics_interval") == 60
     assert settings.number("upload_interval") == 30.5
     assert settings.device_id == "rvm-7"
-    assert settings.values["admin_ips"] == ("10.1.0.0/16", "10.2.0.0/16")
+    assert settings.values["admin_ips"] == ["10.1.0.0/16", "10.2.0.0/16"]
     assert not settings.switch("monitoring_enabled")
     assert settings.origins["metrics_interval"] == "environment METRICS_INTERVAL"
 
@@ -90,17 +92,25 @@ def test_the_secret_may_stand_in_a_file_of_its_own(tmp_path: Path, how: str) -> 
     ("change", "code", "key"),
     [
         ({"metric_interval": 5}, "unknown_key", "metric_interval"),
-        ({"metrics_interval": "often"}, "wrong_type", "metrics_interval"),
-        ({"metrics_interval": True}, "wrong_type", "metrics_interval"),
+        ({"metrics_interval": "often"}, "wrong_number", "metrics_interval"),
+        ({"metrics_interval": True}, "wrong_number", "metrics_interval"),
         ({"metrics_interval": -5}, "out_of_bounds", "metrics_interval"),
-        ({"metrics_interval": float("nan")}, "wrong_type", "metrics_interval"),
+        ({"metrics_interval": float("nan")}, "wrong_number", "metrics_interval"),
         ({"retry_attempts": 1.5}, "wrong_type", "retry_attempts"),
-        ({"monitoring_enabled": "yes"}, "wrong_type", "monitoring_enabled"),
+        ({"monitoring_enabled": "yes"}, "wrong_switch", "monitoring_enabled"),
         ({"rvm_id": ""}, "wrong_id", "rvm_id"),
         ({"rvm_id": "a/b"}, "wrong_id", "rvm_id"),
         ({"rvm_id": [1]}, "wrong_type", "rvm_id"),
-        ({"admin_ips": ["home"]}, "wrong_network", "admin_ips"),
-        ({"admin_ips": "10.0.0.0/8"}, "wrong_type", "admin_ips"),
+        ({"admin_ips": ["home"]}, "wrong_networks", "admin_ips"),
+        ({"admin_ips": "10.0.0.0/8"}, "wrong_networks", "admin_ips"),
+        ({"backup_retention": 1.5}, "wrong_whole", "backup_retention"),
+        ({"default_timezone": "Mars/Olympus"}, "wrong_zone", "default_timezone"),
+        ({"default_timezone": ""}, "wrong_zone", "default_timezone"),
+        ({"timezone_api_url": "file:///etc/passwd"}, "wrong_addresses", "timezone_api_url"),
+        ({"timezone_services": "camera.service"}, "wrong_units", "timezone_services"),
+        ({"services": ["../sshd"]}, "wrong_units", "services"),
+        ({"services": ["-now"]}, "wrong_units", "services"),
+        ({"services": [f"s{n}" for n in range(21)]}, "wrong_units", "services"),
         ({"myrvm_base_url": "hub.test"}, "wrong_url", "myrvm_base_url"),
         ({"myrvm_base_url": "ftp://hub.test"}, "wrong_url", "myrvm_base_url"),
         ({"myrvm_base_url": "https://hub.test?key=1"}, "wrong_url", "myrvm_base_url"),
@@ -156,6 +166,16 @@ def test_a_file_others_can_read_is_noticed(tmp_path: Path) -> None:
 
 def test_every_default_is_legal_in_its_own_table() -> None:
     for name, key in KEYS.items():
-        if key.kind in ("number", "whole"):
-            assert isinstance(key.default, (int, float)), name
-            assert key.least <= key.default <= key.most, name
+        assert typed(name, key, key.default) == key.default, name
+
+
+def test_the_dynamic_keys_are_those_of_the_shared_table() -> None:
+    assert {name: KEYS[name].default for name in configuration.SETTINGS} == configuration.defaults()
+    assert not STATIC.keys() & configuration.SETTINGS.keys()
+    assert STATIC.keys() >= configuration.STATIC_KEYS
+
+
+def test_lists_may_stand_in_the_environment_with_commas(tmp_path: Path) -> None:
+    settings = read(tmp_path, GOOD, {"RVM_TIMEZONE_SERVICES": "camera.service, door@1.service", "SERVICES": "[]"})
+    assert settings.names("timezone_services") == ["camera.service", "door@1.service"]
+    assert settings.names("services") == []
