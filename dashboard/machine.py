@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboard import sparkline
-from dashboard.trouble import View, gone_expectedly, health_causes
+from dashboard.trouble import View, clock_cause, gone_expectedly, health_causes, quarantined
 
 TILES = ("capacity", "cpu_usage", "memory_usage", "disk_usage", "gpu_usage", "temperature")
 DAY_MS = 86_400_000
@@ -87,7 +87,9 @@ def whys(view: View, now: int) -> list[Why]:
     """What an operator must know before anything else; empty when the machine is active, live and well."""
     found: list[Why] = []
     status, connection = view["effective_status"], view["connection"]
-    if connection == "never":
+    if quarantined(view, now):
+        found.append(Why("quarantined", view["connection_since"]))
+    elif connection == "never":
         found.append(Why("never", view["created_at"]))
     elif connection == "offline":
         reason = view["connection_reason"]
@@ -100,7 +102,8 @@ def whys(view: View, now: int) -> list[Why]:
     if status != "active" and connection != "never":
         found.append(Why(status, view["status_since"]))
     found += [Why(cause, None, value) for cause, value in health_causes(view)]
-    return found
+    clock = clock_cause(view)
+    return found if clock is None else [*found, Why(clock, None, view["clock_offset_s"])]
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,12 @@ class Reader:
     def reading(self, metric: str, value: float) -> str:
         return formats.reading(metric, value, self.language)
 
+    def worth(self, cause: str, value: float | None) -> str:
+        """The value behind a trouble: degrees, the clock's difference, or percent."""
+        if cause.startswith("clock"):
+            return self.offset(value or 0)
+        return self.reading("temperature" if cause == "hot" else "share", value or 0)
+
     def limit(self, metric: str, value: float) -> str:
         """A threshold: the reading's unit without decimals it does not have."""
         unit = "°C" if metric == "temperature" else "%"

@@ -25,9 +25,12 @@ HEALTH_CAUSES = {
     "throttled": "throttled",
 }
 RANKS = {
-    "error": 0, "full": 1, "offline": 2, "hot": 3, "throttled": 4, "disk": 5,
-    "nearly_full": 6, "memory": 7, "cpu": 8, "gpu": 9, "unknown": 10,
+    "quarantined": 0, "error": 1, "full": 2, "offline": 3, "hot": 4, "throttled": 5, "disk": 6,
+    "nearly_full": 7, "clock": 8, "memory": 9, "cpu": 10, "gpu": 11, "unknown": 12,
 }  # fmt: skip
+CLOCK_OFF_S = 300
+CLOCK_UNSET_S = 365 * 86_400
+"""A clock that is years behind was never set since the machine started: it has no battery and found no time server."""
 RESTING = frozenset({"maintenance", "inactive"})
 """Nobody is called for a machine that people have taken out of service."""
 
@@ -68,9 +71,25 @@ def health_causes(view: View) -> list[tuple[str, float | None]]:
     return sorted(found, key=lambda pair: RANKS[pair[0]])
 
 
+def quarantined(view: View, now: int) -> bool:
+    """Two machines fight for one key: the hub lets neither in until then."""
+    until = view.get("quarantined_until")
+    return until is not None and until > now
+
+
+def clock_cause(view: View) -> str | None:
+    """`clock` when the machine's clock is too wrong to believe its times, `clock_unset` when nobody ever set it."""
+    off = view.get("clock_offset_s")
+    if off is None or view["connection"] not in ("live", "late") or abs(off) <= CLOCK_OFF_S:
+        return None
+    return "clock_unset" if off < -CLOCK_UNSET_S else "clock"
+
+
 def trouble(view: View, now: int) -> Trouble | None:
     """The worst trouble of a machine, or None when it needs nobody."""
     status, connection = view["effective_status"], view["connection"]
+    if quarantined(view, now):
+        return Trouble(view["id"], "quarantined", None, view["connection_since"])
     if status == "error":
         return Trouble(view["id"], "error", None, view["status_since"])
     if status == "full":
@@ -84,6 +103,8 @@ def trouble(view: View, now: int) -> Trouble | None:
     causes = health_causes(view)
     if view["capacity"] >= NEARLY_FULL:
         causes.append(("nearly_full", view["capacity"]))
+    if clock_cause(view):
+        causes.append(("clock", view["clock_offset_s"]))
     if causes:
         cause, value = min(causes, key=lambda pair: RANKS[pair[0]])
         return Trouble(view["id"], cause, value, None)

@@ -16,7 +16,7 @@ TERMINAL = frozenset({"succeeded", "failed", "rejected", "expired", "cancelled"}
 
 STATUS_MEMBERS = frozenset(
     {"status", "special_status", "effective_status", "capacity", "status_since", "status_by", "status_reason",
-     "status_until", "updated_at"}
+     "status_until", "returns_to", "updated_at"}
 )  # fmt: skip
 CONNECTION_MEMBERS = frozenset(
     {"connection", "connection_since", "connection_reason", "last_seen_at", "expected_interval_s"}

@@ -107,3 +107,9 @@ class Machine:
     def effective_status(self) -> str:
         """`special_status` overrides the declaration while it lasts."""
         return self.special_status or self.status
+
+    @property
+    def returns_to(self) -> str | None:
+        """The effective status that `status_until` gives back, where that was said."""
+        before = self.status_before
+        return None if before is None else before.get("special_status") or before.get("status")

@@ -69,6 +69,7 @@ _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
     "status_by": lambda m, _: m.status_by,
     "status_reason": lambda m, _: m.status_reason,
     "status_until": lambda m, stamp: _maybe(stamp, m.status_until),
+    "returns_to": lambda m, _: m.returns_to,
     "connection": lambda m, _: m.connection,
     "connection_since": lambda m, stamp: _maybe(stamp, m.connection_since),
     "connection_reason": lambda m, _: m.connection_reason,

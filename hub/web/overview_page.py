@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,13 +10,14 @@ from starlette.responses import JSONResponse, Response
 
 from dashboard import charts, formats, machine
 from dashboard.reader import Reader
-from db import events, samples, statuses, users
-from hub.core import actors, command_desk, views
-from hub.core.access import ACTIONS, role_needed
+from db import events, samples, statuses
+from hub.core import command_desk, views
+from hub.core.access import role_needed
 from hub.core.changes import Command
 from hub.core.command_desk import Refused
 from hub.core.health import Limits
 from hub.core.machine import Machine
+from hub.web import machine_tab
 from hub.web.api_v2 import command_flow, status
 from hub.web.api_v2.operation import Answer
 from hub.web.api_v2.validation import validate
@@ -31,27 +31,21 @@ MAX_CONNECTION_EVENTS = 500
 async def show_machine(visit: Visit) -> Response:
     found = visit.machine()
     reader, now = visit.reader, visit.reader.now
-    view = views.machine_view(found, visit.now, times="ms")
-    zone = found.timezone or visit.context.settings.default_timezone
-    names = names_for(found, await users.all_users(visit.context.store))
+    head = await machine_tab.head(visit, found)
+    view, zone = head["m"], head["zone"]
     limits = warning_limits(visit)
     recent = [(at, views.readings_view(sample)) for at, sample in found.recent]
     spans = await _band(visit, found)
     return visit.render(
         "machine.html",
         m=view,
-        zone=zone,
-        names=names,
+        head_of=head,
         limits=limits,
-        who=lambda actor: who(reader, actor, names),
-        facts=facts(reader, view, zone),
         whys=machine.whys(view, now),
         tiles=machine.tiles(view, recent, limits, now),
         band=spans,
         band_words=machine.durations(spans),
         captions=dict.fromkeys(charts.FIGURES, ""),
-        may_command=visit.may("status.write", found.id),
-        needs=role_needed("status.write"),
         outcome=await _outcome(visit, found, zone),
         until_words=reader.day(now + int(command_desk.PATIENCE.total_seconds() * 1000), zone),
         said=None,
@@ -77,7 +71,7 @@ async def ask_status(visit: Visit) -> Response:
     wanted = {"status": form.get("status", "")}
     if form.get("reason", "").strip():
         wanted["reason"] = form["reason"].strip()
-    zone = found.timezone or visit.context.settings.default_timezone
+    zone = machine_tab.zone_of(visit, found)
     until = until_from(form.get("until", ""), visit.now, zone)
     if until is not None and wanted["status"] in ("inactive", "maintenance"):
         wanted["until"] = views.rfc3339(until)
@@ -106,42 +100,6 @@ def warning_limits(visit: Visit) -> dict[str, float]:
         "memory_usage": settings.memory_threshold,
         "disk_usage": Limits().disk_usage,
     }
-
-
-def names_for(found: Machine, everybody: Iterable[users.UserRow]) -> dict[str, str]:
-    """The people this page may have to name: who set the status, and who could set it while the page is open. The
-    list of all users is for administrators."""
-
-    def acts(user: users.UserRow) -> bool:
-        own = user.role != "technician" or found.id in user.machines
-        return own and user.role in ACTIONS["status.write"] and user.disabled_at is None
-
-    return {str(user.id): user.name for user in everybody if acts(user) or found.status_by == actors.user(user.id)}
-
-
-def who(reader: Reader, actor: str, names: Mapping[str, str]) -> str:
-    """`user:3` as a name, `machine:7` as "the machine"."""
-    kind, _, number = actor.partition(":")
-    if kind == "user":
-        return names.get(number) or reader.t("who.user", id=number)
-    return reader.said("who", kind)
-
-
-def facts(reader: Reader, view: Mapping[str, Any], zone: str) -> list[tuple[str, str, str]]:
-    """The small print of the header: (name, value, tooltip)."""
-    readings = view["readings"] or {}
-    offset = view["clock_offset_s"]
-    time = None if offset is None else reader.clock(reader.now + int(offset * 1000), zone, seconds=True)
-    known = [
-        ("device_id", view["device_id"], ""),
-        ("agent", view["agent_version"], ""),
-        ("uptime", reader.span(readings["uptime_s"]) if readings.get("uptime_s") else None, ""),
-        ("ip", view["last_ip"], ""),
-        ("time", None if time is None else f"{time} {reader.zone_label(zone)}", zone),
-        ("clock", None if offset is None else reader.offset(offset), ""),
-        ("key", f"{view['api_key_prefix']}…" if view["api_key_prefix"] else None, ""),
-    ]
-    return [(name, str(value) if value else "—", hint) for name, value, hint in known]
 
 
 async def _band(visit: Visit, found: Machine) -> list[machine.Span]:

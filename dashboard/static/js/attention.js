@@ -1,7 +1,7 @@
 // The list of what needs somebody, kept true while it is read; one calm line when nothing does.
 
 import { all, find, icon, make, setAttribute, setIcon, setText, show } from "./dom.js";
-import { age, number, reading } from "./format.js";
+import { age, number, worth } from "./format.js";
 import { language, t } from "./texts.js";
 
 const FIRST = 5;
@@ -9,7 +9,7 @@ const OWN_SHAPE = ["error", "full", "offline", "unknown"];
 
 /** @param {{cause: string, value: number | null}} trouble */
 export function causeText(trouble) {
-  return t(`cause.${trouble.cause}`, { value: reading(trouble.cause === "hot" ? "temperature" : "share", trouble.value ?? 0, language) });
+  return t(`cause.${trouble.cause}`, { value: worth(trouble.cause, trouble.value ?? 0, language) });
 }
 
 export class Attention {

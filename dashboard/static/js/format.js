@@ -63,6 +63,11 @@ export function offset(seconds, lang) {
   return sign + (size < 60 ? `${number(size, lang, 1)}${THIN}${UNITS[lang][3]}` : span(size, lang));
 }
 
+/** The value behind a trouble: degrees, the clock's difference, or percent. */
+export function worth(cause, value, lang) {
+  return cause.startsWith("clock") ? offset(value, lang) : reading(cause === "hot" ? "temperature" : "share", value, lang);
+}
+
 function local(ms, zone) {
   const make = (timeZone) => new Intl.DateTimeFormat("en-GB", { timeZone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" });
   let format;

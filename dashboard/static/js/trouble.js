@@ -3,8 +3,10 @@
 const OFFLINE_ALARM_MS = 15 * 60000;
 const NEARLY_FULL = 95;
 const EXPECTED_BACK_MS = 10 * 60000;
+const CLOCK_OFF_S = 300;
+const CLOCK_UNSET_S = 365 * 86400;
 const CAUSES = { temperature: "hot", disk_usage: "disk", memory_usage: "memory", cpu_usage: "cpu", gpu_usage: "gpu", throttled: "throttled" };
-const RANKS = ["error", "full", "offline", "hot", "throttled", "disk", "nearly_full", "memory", "cpu", "gpu", "unknown"];
+const RANKS = ["quarantined", "error", "full", "offline", "hot", "throttled", "disk", "nearly_full", "clock", "memory", "cpu", "gpu", "unknown"];
 
 export const heard = (m) => m.connection === "live" || m.connection === "late";
 
@@ -21,10 +23,21 @@ export function healthCauses(m) {
   return found.sort((a, b) => RANKS.indexOf(a[0]) - RANKS.indexOf(b[0]));
 }
 
+/** Two machines fight for one key: the hub lets neither in until then. */
+export const quarantined = (m, now) => (m.quarantined_until ?? 0) > now;
+
+/** `clock` when the machine's clock is too wrong to believe its times, `clock_unset` when nobody ever set it. */
+export function clockCause(m) {
+  const off = m.clock_offset_s ?? 0;
+  if (!heard(m) || Math.abs(off) <= CLOCK_OFF_S) return null;
+  return off < -CLOCK_UNSET_S ? "clock_unset" : "clock";
+}
+
 /** @returns {{id: number, cause: string, value: number | null, since: number | null} | null} */
 export function trouble(m, now) {
   const is = (cause, value, since) => ({ id: m.id, cause, value, since });
   const status = m.effective_status;
+  if (quarantined(m, now)) return is("quarantined", null, m.connection_since);
   if (status === "error") return is("error", null, m.status_since);
   if (status === "full") return is("full", m.capacity, m.status_since);
   if (status === "maintenance" || status === "inactive" || m.connection === "never") return null;
@@ -34,6 +47,7 @@ export function trouble(m, now) {
   }
   const causes = healthCauses(m);
   if (m.capacity >= NEARLY_FULL) causes.push(["nearly_full", m.capacity]);
+  if (clockCause(m)) causes.push(["clock", m.clock_offset_s]);
   causes.sort((a, b) => RANKS.indexOf(a[0]) - RANKS.indexOf(b[0]));
   if (causes.length) return is(causes[0][0], causes[0][1] ?? null, null);
   return status === "unknown" ? is("unknown", null, m.status_since) : null;

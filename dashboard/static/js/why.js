@@ -1,15 +1,16 @@
 // Why a machine is not simply fine, in plain words: cause, since, next step. The browser's half of dashboard/machine.py.
 
 import { find, make, setAttribute, show } from "./dom.js";
-import { age, day, reading } from "./format.js";
+import { age, day, worth } from "./format.js";
 import { language, t } from "./texts.js";
-import { goneExpectedly, healthCauses } from "./trouble.js";
+import { clockCause, goneExpectedly, healthCauses, quarantined } from "./trouble.js";
 
 /** @returns {{code: string, since: number | null, value: number | null}[]} */
 export function whys(m, now) {
   const found = [];
   const add = (code, since, value = null) => found.push({ code, since, value });
-  if (m.connection === "never") add("never", m.created_at);
+  if (quarantined(m, now)) add("quarantined", m.connection_since);
+  else if (m.connection === "never") add("never", m.created_at);
   else if (m.connection === "offline") {
     const said = m.connection_reason;
     const planned = said === "reboot" || said === "update";
@@ -18,6 +19,7 @@ export function whys(m, now) {
   } else if (m.connection === "late") add("late", m.last_seen_at);
   if (m.effective_status !== "active" && m.connection !== "never") add(m.effective_status, m.status_since);
   for (const [cause, value] of healthCauses(m)) add(cause, null, value ?? null);
+  if (clockCause(m)) add(clockCause(m), null, m.clock_offset_s);
   return found;
 }
 
@@ -40,7 +42,7 @@ export class Why {
   }
 
   lines(why, m, now) {
-    const cause = make("b", {}, t(`why.${why.code}`, { value: reading(why.code === "hot" ? "temperature" : "share", why.value ?? 0, language) }));
+    const cause = make("b", {}, t(`why.${why.code}`, { value: worth(why.code, why.value ?? 0, language) }));
     const reason = why.code === m.effective_status && m.status_reason ? [" “", make("bdi", {}, m.status_reason), "”"] : [];
     const pair = (name, ...children) => [make("dt", {}, t(name)), make("dd", {}, ...children)];
     const since = why.since === null ? [] : pair("why.since", `${day(why.since, now, this.zone, language)} (${t("ago", { age: age((now - why.since) / 1000, language) })})`);

@@ -75,6 +75,7 @@ class MachineStatus(msgspec.Struct):
     status_by: str
     status_reason: str | None
     status_until: Instant | None
+    returns_to: Status | None
     connection: Connection
     connection_since: Instant | None
     connection_reason: str | None
@@ -100,6 +101,7 @@ class Machine(msgspec.Struct):
     status_by: str
     status_reason: str | None
     status_until: Instant | None
+    returns_to: Status | None
     connection: Connection
     connection_since: Instant | None
     connection_reason: str | None

@@ -1,0 +1,79 @@
+// The top of every tab of a machine, kept true: name, status, until when, connection, busy, facts, a fight for its key.
+
+import { find, setAttribute, setIcon, setText, show } from "./dom.js";
+import { age, clock, day, offset, span, zoneLabel } from "./format.js";
+import { freshness } from "./freshness.js";
+import { language, t } from "./texts.js";
+import { quarantined } from "./trouble.js";
+
+/** `user:3` as a name, `machine:7` as "the machine". */
+export function who(actor, names) {
+  const [kind, number] = actor.split(":");
+  return kind === "user" ? (names[number] ?? t("who.user", { id: number })) : t(`who.${kind}`);
+}
+
+/** Until when the status holds and what comes then; what a special status covers. "" when there is nothing to say. */
+export function untilWords(m, when) {
+  if (m.status_until !== null && m.returns_to) return t("status.until.back", { when: when(m.status_until), status: t(`status.${m.returns_to}`) });
+  if (m.status_until !== null) return t("status.until", { when: when(m.status_until) });
+  return m.special_status ? t("status.over", { status: t(`status.${m.status}`) }) : "";
+}
+
+function fact(name, text) {
+  setText(find(`[data-fact=${name}] bdi`), text);
+}
+
+export class MachineHead {
+  /** @param {import("./announcer.js").Announcer} spoken */
+  constructor(spoken) {
+    this.spoken = spoken;
+    this.zone = document.body.dataset.siteZone;
+    this.names = JSON.parse(document.body.dataset.names);
+    this.before = "";
+  }
+
+  /** The machine as the hub tells it now. */
+  patch(m, now) {
+    setText(find("#status-pill [data-said]"), t(`status.${m.effective_status}`));
+    setIcon(find("#status-pill .i"), m.effective_status);
+    setText(find("h1 bdi"), m.name);
+    setText(find("[data-f=location_description]"), m.location_description ?? "");
+    show(find("#busy"), m.busy === true);
+    if (m.agent_version) fact("agent", m.agent_version);
+    if (m.last_ip) fact("ip", m.last_ip);
+    if (m.clock_offset_s !== null) fact("clock", offset(m.clock_offset_s, language));
+    this.tick(m, now);
+    this.tell(m);
+  }
+
+  /** What grows by itself. */
+  tick(m, now) {
+    const fresh = freshness(m, now);
+    const when = (ms) => day(ms, now, this.zone, language);
+    setIcon(find("#connection .i"), fresh.mark);
+    setText(find("#connection [data-said]"), fresh.words);
+    setAttribute(find("#connection [data-said]"), "class", `${fresh.mark}-age`);
+    setText(find("#status-since"), t("since.by", { age: age((now - m.status_since) / 1000, language), who: who(m.status_by, this.names) }));
+    const until = untilWords(m, when);
+    setText(find("#status-until"), until);
+    show(find("#status-until"), until !== "");
+    const locked = quarantined(m, now);
+    show(find("#quarantine"), locked);
+    if (locked) setText(find("#quarantine [data-until]"), t("quarantine.until", { when: when(m.quarantined_until) }));
+    const up = m.readings?.uptime_s;
+    if (up) fact("uptime", span(up + (m.connection === "live" ? (now - m.readings.taken_at) / 1000 : 0), language));
+    if (m.clock_offset_s !== null) fact("time", `${clock(now + m.clock_offset_s * 1000, this.zone, language, true)} ${zoneLabel(this.zone, now)}`);
+  }
+
+  /** Status and connection are spoken when they change. */
+  tell(m) {
+    const is = `${m.effective_status} ${m.connection}`;
+    if (this.before && this.before !== is) {
+      const [status] = this.before.split(" ");
+      this.spoken.add(status === m.effective_status
+        ? t("said.connection", { name: m.name, connection: t(`connection.${m.connection}`) })
+        : t("said.status", { name: m.name, status: t(`status.${m.effective_status}`) }));
+    }
+    this.before = is;
+  }
+}

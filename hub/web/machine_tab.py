@@ -1,0 +1,92 @@
+"""What every tab of `/machines/{id}` has on top: name, status, connection, facts, tabs, and a warning when two machines
+fight for the key.
+
+Knows one machine and its reader; what stands below is each tab's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from dashboard.reader import Reader
+from dashboard.trouble import quarantined
+from db import events, users
+from hub.core import actors, views
+from hub.core.access import ACTIONS, role_needed
+from hub.core.machine import Machine
+from hub.web.page import Visit
+
+TABS: Final = (("overview", ""), ("events", "/events"), ("settings", "/settings"))
+"""Name and what follows `/machines/{id}` in the address."""
+MAX_ADDRESSES: Final = 5
+
+
+async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
+    """The values `machine_head.html` takes. `also`: actors that the tab names besides those who may act."""
+    reader = visit.reader
+    view = views.machine_view(found, visit.now, times="ms")
+    zone = zone_of(visit, found)
+    names = names_for(found, await users.all_users(visit.context.store), also)
+    locked = quarantined(view, reader.now)
+    return {
+        "m": view,
+        "zone": zone,
+        "names": names,
+        "tabs": TABS,
+        "who": lambda actor: who(reader, actor, names),
+        "facts": facts(reader, view, zone),
+        "may_command": visit.may("status.write", found.id),
+        "may_release": visit.may("command.send", found.id),
+        "needs": role_needed("status.write"),
+        "addresses": await _fighters(visit, found) if locked else (),
+        "locked": locked,
+    }
+
+
+def zone_of(visit: Visit, found: Machine) -> str:
+    return found.timezone or visit.context.settings.default_timezone
+
+
+def names_for(found: Machine, everybody: Iterable[users.UserRow], also: Iterable[str] = ()) -> dict[str, str]:
+    """The people this page may have to name: who acted as far as it shows, and who could while it is open. The list of
+    all users is for administrators."""
+    shown = {found.status_by, *also}
+
+    def acts(user: users.UserRow) -> bool:
+        own = user.role != "technician" or found.id in user.machines
+        return own and user.role in ACTIONS["status.write"] and user.disabled_at is None
+
+    return {str(user.id): user.name for user in everybody if acts(user) or actors.user(user.id) in shown}
+
+
+def who(reader: Reader, actor: str, names: Mapping[str, str]) -> str:
+    """`user:3` as a name, `machine:7` as "the machine"."""
+    kind, _, number = actor.partition(":")
+    if kind == "user":
+        return names.get(number) or reader.t("who.user", id=number)
+    return reader.said("who", kind)
+
+
+def facts(reader: Reader, view: Mapping[str, Any], zone: str) -> list[tuple[str, str, str]]:
+    """The small print of the header: (name, value, tooltip)."""
+    readings = view["readings"] or {}
+    offset = view["clock_offset_s"]
+    time = None if offset is None else reader.clock(reader.now + int(offset * 1000), zone, seconds=True)
+    known = [
+        ("device_id", view["device_id"], ""),
+        ("agent", view["agent_version"], ""),
+        ("uptime", reader.span(readings["uptime_s"]) if readings.get("uptime_s") else None, ""),
+        ("ip", view["last_ip"], ""),
+        ("time", None if time is None else f"{time} {reader.zone_label(zone)}", zone),
+        ("clock", None if offset is None else reader.offset(offset), ""),
+        ("key", f"{view['api_key_prefix']}…" if view["api_key_prefix"] else None, ""),
+    ]
+    return [(name, str(value) if value else "—", hint) for name, value, hint in known]
+
+
+async def _fighters(visit: Visit, found: Machine) -> tuple[str, ...]:
+    """From where the two (or more) came, as the newest quarantine recorded it."""
+    newest = await events.list_events(visit.context.store, limit=1, rvm_ids=[found.id], codes=["machine.quarantined"])
+    given = newest[0].params.get("addresses") if newest else None
+    return tuple(str(address) for address in given[:MAX_ADDRESSES]) if isinstance(given, list) else ()
