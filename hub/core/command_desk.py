@@ -1,7 +1,6 @@
-"""Commands as decisions: drafting, moving, expiring, settling once. Values in, Changes out; nothing is sent here.
+"""Commands drafted: may it be asked at all, until when, and how the machine hears it. Values in, Changes out.
 
-A command ends in exactly one terminal state. What would settle it a second time yields no Change at all. What a
-succeeded `set_status` means for the machine's status is decided here as well, in the same breath (law 4).
+What becomes of a command afterwards: `hub.core.command_life`. Nothing is sent here.
 """
 
 from __future__ import annotations
@@ -13,9 +12,10 @@ from typing import Any
 import msgspec
 
 from hub.core import actors
-from hub.core.changes import Change, Command, CommandDrafted, CommandMoved, EventHappened, StatusChanged
-from hub.core.fleet import TERMINAL
+from hub.core.changes import Change, Command, CommandDrafted, EventHappened
+from hub.core.declarations import instant
 from hub.core.machine import Machine
+from hub.core.views import rfc3339
 from protocol import messages
 from protocol.commands import ARGUMENTS, DESIRED_STATE, SetStatus
 from protocol.salvage import describe
@@ -26,8 +26,6 @@ IMMEDIATE = timedelta(seconds=60)
 """How long an immediate command may take before it expires (protocol.md, Promises)."""
 MAX_PENDING = 50
 """Open commands of one machine; more are refused, so that a machine that is away for long cannot be buried."""
-
-_ORDER = {"queued": 0, "sent": 1, "accepted": 2, "running": 3}
 
 
 class Refused(Exception):  # noqa: N818 - it reads as what happened to a request
@@ -91,8 +89,6 @@ def new_id(now: datetime) -> str:
 
 def wire(command: Command) -> messages.Command:
     """As the machine hears it."""
-    from hub.core.views import rfc3339
-
     return messages.Command(
         id=command.id,
         name=command.name,
@@ -106,128 +102,6 @@ def to_deliver(machine: Machine, now: datetime) -> list[Command]:
     """What a link of this machine must be told after hello, oldest first: everything open and not past its deadline.
     Commands that were sent on an earlier link go again; the machine answers a known id from its journal."""
     return sorted((c for c in machine.pending.values() if c.expires_at > now), key=lambda c: (c.issued_at, c.id))
-
-
-def sent(command: Command, now: datetime) -> list[Change]:
-    if command.state != "queued":
-        return []
-    return [CommandMoved(command=msgspec.structs.replace(command, state="sent", sent_at=now))]
-
-
-def moved(machine: Machine, update: messages.CommandUpdate, now: datetime) -> list[Change]:
-    """What a machine's update does to its own open command; [] when it is settled already or says nothing new.
-
-    A terminal state brings the event, and a succeeded set_status the status it set, declared by who issued it.
-    """
-    command = machine.pending.get(update.id)
-    if command is None:
-        return []
-    if update.state not in TERMINAL:
-        return _progress(command, update)
-    after = msgspec.structs.replace(
-        command,
-        state=update.state,
-        finished_at=now,
-        sent_at=command.sent_at or now,
-        progress=None,
-        result=update.result,
-        error=None if update.error is None else {"code": update.error.code, "message": update.error.message},
-    )
-    changes: list[Change] = [CommandMoved(command=after), _finished(after, actors.machine(machine.id), now)]
-    if command.name == "set_status" and update.state == "succeeded":
-        changes += _status_set(machine, command, now)
-    return changes
-
-
-def expire(command: Command, now: datetime) -> list[Change]:
-    """The deadline passed without a terminal word; [] before it."""
-    return [] if now < command.expires_at else _end(command, "expired", actors.CLOCK, now)
-
-
-def cancel(command: Command, actor: actors.Actor, now: datetime) -> list[Change]:
-    """Withdraw an open command; [] when it has ended. A machine that is running it is told, and may still finish."""
-    return _end(command, "cancelled", actor, now)
-
-
-def _end(command: Command, state: str, actor: actors.Actor, now: datetime) -> list[Change]:
-    if command.state in TERMINAL:
-        return []
-    after = msgspec.structs.replace(command, state=state, finished_at=now)
-    return [CommandMoved(command=after), _finished(after, actor, now)]
-
-
-def _progress(command: Command, update: messages.CommandUpdate) -> list[Change]:
-    """Forward only: a late `accepted` does not undo `running`."""
-    if _ORDER[update.state] < _ORDER[command.state]:
-        return []
-    progress = command.progress if update.progress is None else msgspec.to_builtins(update.progress)
-    if update.state == command.state and progress == command.progress:
-        return []
-    return [CommandMoved(command=msgspec.structs.replace(command, state=update.state, progress=progress))]
-
-
-def _finished(command: Command, actor: actors.Actor, now: datetime) -> EventHappened:
-    params: dict[str, Any] = {"command_id": command.id, "name": command.name, "state": command.state}
-    if command.error is not None:
-        params["error"] = command.error.get("code")
-    return EventHappened(at=now, code="command.finished", actor=actor, rvm_id=command.rvm_id, params=params)
-
-
-def _status_set(machine: Machine, command: Command, now: datetime) -> list[Change]:
-    wanted = msgspec.convert(command.args, SetStatus)
-    # `until` was checked when the command was drafted; one that cannot be read any more is left out.
-    until = instant(wanted.until)
-    change = StatusChanged(
-        rvm_id=machine.id,
-        status=wanted.status,
-        special_status=wanted.special_status,
-        capacity=machine.capacity if wanted.capacity is None else wanted.capacity,
-        since=now,
-        by=command.issued_by,
-        reason=wanted.reason,
-        until=until,
-    )
-    return status_changes(machine, change)
-
-
-def status_changes(machine: Machine, change: StatusChanged, *, boot_id: str | None = None) -> list[Change]:
-    """A declaration and its event with before and after; [] when it declares what is declared already."""
-    before, after = declaration(machine), declaration(change)
-    if before == after:
-        return []
-    event = EventHappened(
-        at=change.since,
-        code="status.changed",
-        actor=change.by,
-        rvm_id=machine.id,
-        params={} if change.reason is None else {"reason": change.reason},
-        before=before,
-        after=after,
-    )
-    return [change, event]
-
-
-def declaration(of: Machine | StatusChanged) -> dict[str, Any]:
-    reason = of.status_reason if isinstance(of, Machine) else of.reason
-    until = of.status_until if isinstance(of, Machine) else of.until
-    return {
-        "status": of.status,
-        "special_status": of.special_status,
-        "capacity": of.capacity,
-        "reason": reason,
-        "until": None if until is None else until.isoformat(),
-    }
-
-
-def instant(text: str | None) -> datetime | None:
-    """An aware RFC 3339 instant, or None."""
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00").replace("z", "+00:00"))
-    except ValueError:
-        return None
-    return None if found.tzinfo is None else found
 
 
 def _check_arguments(name: str, args: dict[str, Any]) -> None:

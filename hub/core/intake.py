@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from db.rows import SampleRow
-from hub.core import actors, command_desk
+from hub.core import actors, declarations
 from hub.core.changes import Change, EventHappened, MachineIntroduced, StatusChanged
 from hub.core.dating import OLDEST, UndatableError, date, find_zone, read, settle
 from hub.core.machine import Boot, Machine
@@ -172,7 +172,7 @@ def _declare(
         reason is None or reason == machine.status_reason
     ):
         return []
-    return command_desk.status_changes(
+    return declarations.status_changes(
         machine,
         StatusChanged(
             rvm_id=machine.id,

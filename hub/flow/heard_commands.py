@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from db.commands import find_command
-from hub.core import command_desk
+from hub.core import command_life
 from hub.core.fleet import TERMINAL
 from hub.flow.talk import Talk
 from protocol import messages as m
@@ -15,7 +15,7 @@ logger = logging.getLogger("myrvm.link")
 
 async def update(talk: Talk, said: m.CommandUpdate) -> None:
     machine = talk.machine
-    changes = command_desk.moved(machine, said, talk.clock())
+    changes = command_life.moved(machine, said, talk.clock())
     if changes and said.state not in TERMINAL:
         talk.links.tell_soon(machine, changes)
     elif changes:

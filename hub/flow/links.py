@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
-from hub.core import command_desk
+from hub.core import command_desk, command_life
 from hub.core.changes import Change, Command, CommandDrafted, CommandMoved, MachineEdited, MachineRemoved
 from hub.core.fleet import TERMINAL, Fleet
 from hub.core.machine import Machine
@@ -91,7 +91,7 @@ class Links:
             if command.id not in link.delivered:
                 link.delivered.add(command.id)
                 link.say(command_desk.wire(command))
-                self.tell_soon(machine, command_desk.sent(command, now))
+                self.tell_soon(machine, command_life.sent(command, now))
 
     def tell_soon(self, machine: Machine, changes: Sequence[Change]) -> None:
         """Show how an open command goes; recorded a moment later, unless it has moved on by then."""

@@ -16,7 +16,7 @@ import anyio
 
 from db.connection import Store
 from db.errors import StoreError
-from hub.core import command_desk
+from hub.core import command_life
 from hub.core.fleet import Fleet
 from hub.flow.announce import Announcer
 from hub.flow.foreign_changes import ForeignChanges
@@ -93,6 +93,6 @@ class Sweeper:
         if command is None:
             return
         try:
-            await self._announce(*command_desk.expire(command, now))
+            await self._announce(*command_life.expire(command, now))
         except StoreError as error:
             logger.warning("machine %d: command %s not expired yet: %s", command.rvm_id, command_id, error)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from hub.core import command_desk, views
+from hub.core import declarations, views
 from hub.core.changes import StatusChanged
 from hub.core.dating import UndatableError, date
 from hub.core.machine import Machine
@@ -64,9 +64,9 @@ async def _declared(call: Call, machine: Machine, patch: StatusPatch, until: str
         since=call.now,
         by=call.principal.actor,
         reason=patch.reason,
-        until=command_desk.instant(until),
+        until=declarations.instant(until),
     )
-    changes = command_desk.status_changes(machine, change)
+    changes = declarations.status_changes(machine, change)
     if changes:
         await call.context.announce(*changes)
     return Answer(_view(call.context.fleet.find(machine.id) or machine))

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from hub.core import command_desk as desk
+from hub.core import command_life as life
 from hub.core.changes import Change, Command, CommandDrafted, CommandMoved, EventHappened, StatusChanged
 from hub.core.fleet import Fleet
 from hub.core.machine import Machine
@@ -99,14 +100,14 @@ def test_a_machine_that_is_away_for_long_cannot_be_buried() -> None:
 def test_a_command_moves_forward_only_and_ends_once(state: str, said: UpdateState, becomes: str | None) -> None:
     fleet = Fleet([machine()])
     fleet.apply(CommandMoved(command=command(state)))
-    changes = desk.moved(fleet.machines[7], m.CommandUpdate(id="c1", state=said), NOW)
+    changes = life.moved(fleet.machines[7], m.CommandUpdate(id="c1", state=said), NOW)
     assert (moved_to(changes).state if changes else None) == becomes
 
 
 def test_success_of_set_status_declares_the_status_by_who_asked_for_it_once() -> None:
     fleet = Fleet([with_command(machine(capacity=40), command("sent"))])
     done = m.CommandUpdate(id="c1", state="succeeded")
-    changes = desk.moved(fleet.machines[7], done, NOW)
+    changes = life.moved(fleet.machines[7], done, NOW)
     kinds = [type(change) for change in changes]
     assert kinds == [CommandMoved, EventHappened, StatusChanged, EventHappened]
     declared = changes[2]
@@ -121,29 +122,29 @@ def test_success_of_set_status_declares_the_status_by_who_asked_for_it_once() ->
         fleet.apply(change)
     assert fleet.machines[7].effective_status == "maintenance"
     assert fleet.machines[7].pending == {}
-    assert desk.moved(fleet.machines[7], done, NOW) == [], "settling twice yields nothing"
+    assert life.moved(fleet.machines[7], done, NOW) == [], "settling twice yields nothing"
 
 
 @pytest.mark.parametrize("state", ["failed", "rejected"])
 def test_a_command_that_failed_changes_no_status_and_keeps_why(state: UpdateState) -> None:
     one = with_command(machine(), command("sent"))
     update = m.CommandUpdate(id="c1", state=state, error=m.Failure(code="busy", message="not now"))
-    changes = desk.moved(one, update, NOW)
+    changes = life.moved(one, update, NOW)
     assert [type(change) for change in changes] == [CommandMoved, EventHappened]
     assert moved_to(changes).error == {"code": "busy", "message": "not now"}
 
 
 def test_another_machine_settles_nothing() -> None:
     with_command(machine(7), command("sent"))
-    assert desk.moved(machine(8), m.CommandUpdate(id="c1", state="succeeded"), NOW) == []
+    assert life.moved(machine(8), m.CommandUpdate(id="c1", state="succeeded"), NOW) == []
 
 
 def test_a_command_expires_at_its_deadline_and_not_before() -> None:
     open_one = command("sent", expires_at=NOW)
-    assert desk.expire(open_one, NOW - timedelta(seconds=1)) == []
-    changes = desk.expire(open_one, NOW)
+    assert life.expire(open_one, NOW - timedelta(seconds=1)) == []
+    changes = life.expire(open_one, NOW)
     assert (moved_to(changes).state, moved_to(changes).finished_at) == ("expired", NOW)
-    assert desk.expire(msgspec.structs.replace(open_one, state="failed"), NOW) == []
+    assert life.expire(msgspec.structs.replace(open_one, state="failed"), NOW) == []
 
 
 def test_what_is_delivered_after_a_reconnect_is_everything_open_oldest_first_and_never_late() -> None:
@@ -157,9 +158,9 @@ def test_what_is_delivered_after_a_reconnect_is_everything_open_oldest_first_and
 def test_progress_is_shown_and_a_repeat_of_it_says_nothing() -> None:
     one = with_command(machine(), command("running", progress={"phase": "copy", "done": 1.0}))
     more = m.CommandUpdate(id="c1", state="running", progress=m.Progress(phase="copy", done=2.0))
-    assert moved_to(desk.moved(one, more, NOW)).progress == {"phase": "copy", "done": 2.0}
+    assert moved_to(life.moved(one, more, NOW)).progress == {"phase": "copy", "done": 2.0}
     same = m.CommandUpdate(id="c1", state="running", progress=m.Progress(phase="copy", done=1.0))
-    assert desk.moved(one, same, NOW) == []
+    assert life.moved(one, same, NOW) == []
 
 
 def test_ids_sort_by_time_and_are_never_the_same() -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from hub.core import command_desk
+from hub.core import command_life
 from protocol import messages
 from tests.support.api_hub import ApiHub
 from tests.support.until import until
@@ -17,7 +17,7 @@ async def confirm(hub: ApiHub, name: str, state: messages.UpdateState = "succeed
     machine = hub.context.fleet.machines[hub.machines[name]]
     for command in list(machine.pending.values()):
         update = messages.CommandUpdate(id=command.id, state=state)
-        await hub.context.announce(*command_desk.moved(machine, update, hub.context.clock()))
+        await hub.context.announce(*command_life.moved(machine, update, hub.context.clock()))
 
 
 async def test_a_machine_declares_its_own_status_at_once(any_hub: ApiHub) -> None:
