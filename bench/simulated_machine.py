@@ -1,64 +1,53 @@
-"""What one simulated machine is and answers, without a socket: its declaration, its spool, its journal of commands.
+"""What one simulated machine is and answers, without a socket: it declares itself, keeps samples, obeys commands.
 
-`bench.fleet_simulator` gives it a link and the time.
+`bench.simulated_visitor` gives it a link and the time. Beside the ordinary there are roles with something the matter:
+full, hot, late, offline, maintenance, busy (a return session is open most of the time), guessing (its look-up answers
+another zone than the pinned one), unpermitted (may not set its zone), misconfigured (its environment holds one setting
+against the hub) and slow (a time zone takes it minutes).
 """
 
 from __future__ import annotations
 
 import math
 import uuid
-from datetime import datetime, timezone
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
+from bench.simulated_jobs import Abilities, Atomic, Ended, Jobs
+from bench.simulated_plan import Plan, rfc3339
 from bench.simulated_readings import Character, sample_at
-from protocol import commands, limits
+from bench.simulated_spool import Spool
+from bench.simulated_status import Declaration
+from bench.simulated_work import Workshop
+from bench.simulated_zone import Zone
+from protocol import commands
 from protocol import messages as m
 from protocol.version import PRODUCT_VERSION, PROTOCOL_VERSION
 
-CAPABILITIES: Final = ["ping", "set_status", "simulated"]
+CAPABILITIES: Final = ["ping", "reboot", "restart_service", "set_status", "simulated", "sync_timezone", "until"]
 METRICS_INTERVAL_S: Final = 300.0
 PAST_S: Final = 3600.0
 """A machine that starts brings the samples of its last hour, so that a page has something to draw."""
-SPOOL_SAMPLES: Final = 5_000
-ZONES: Final = ("Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura")
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One machine of the configuration file."""
-
-    device_id: str
-    api_key: str
-    role: str = "normal"
-    name: str = ""
-    timezone: str = ""
-    """IANA name; empty: one of Indonesia's three."""
+OVERRIDDEN: Final = "metrics_interval"
+"""The setting that the environment of a misconfigured machine overrides."""
 
 
 class SimulatedMachine:
-    """The life of one machine from boot to exit, through every reconnect. `now` is Unix seconds everywhere."""
+    """The life of one machine through every boot and reconnect. `now` is Unix seconds everywhere."""
 
     def __init__(self, plan: Plan, now: float) -> None:
         self.plan = plan
         self.character = Character.of(plan.device_id)
         self.boot_id = uuid.uuid4().hex
-        self.started = now
-        self.status: m.Status = "active"
-        if plan.role in ("full", "maintenance"):
-            self.status = "full" if plan.role == "full" else "maintenance"
-        self.special_status: m.SpecialStatus | None = None
-        self.capacity = 100 if plan.role == "full" else int(80 * self.character.memory)
+        self.started = now - 86400 * (1 + 30 * self.character.pace)
+        self.declaration = Declaration(plan.role, self.character, now)
+        self.zone = Zone(plan, self.character, now)
+        self.spool = Spool()
         self.config_version = 0
         self.metrics_interval = METRICS_INTERVAL_S
         self.live_interval = 0.0
-        self.acked = 0
-        self._spool: list[m.Sample] = []
-        self._spooled = 0  # the number of the newest sample in the spool
-        self._reports: dict[int, m.StatusReport] = {}
-        self._report_seq = 0
-        self._journal: dict[str, m.CommandUpdate] = {}
-        self._unconfirmed: set[str] = set()
+        self.workshop = Workshop(plan.role, self.declaration, self.zone)
+        atomic: dict[str, Atomic] = {"ping": self._ping, "set_status": self._set_status}
+        self._jobs = Jobs(Abilities(atomic, self.workshop.work))
         first = math.ceil((now - PAST_S) / METRICS_INTERVAL_S) * METRICS_INTERVAL_S
         for k in range(int((now - first) // METRICS_INTERVAL_S) + 1):
             self.keep(first + k * METRICS_INTERVAL_S)
@@ -70,125 +59,95 @@ class SimulatedMachine:
             agent_version=PRODUCT_VERSION,
             boot_id=self.boot_id,
             capabilities=CAPABILITIES,
-            status=self.status,
-            special_status=self.special_status,
-            capacity=self.capacity,
+            status=self.declaration.status,
+            special_status=self.declaration.special_status,
+            capacity=self.declaration.capacity,
             config_version=self.config_version,
             time=rfc3339(now),
-            timezone=self.plan.timezone or ZONES[int(self.character.phase * 2.99)],
+            timezone=self.zone.system,
             hardware={"model": "simulated machine"},
+            busy=self.declaration.busy,
+            ntp=True,
         )
-
-    def reading(self, now: float) -> m.Sample:
-        return sample_at(self.character, self.plan.role, now, rfc3339(now), self.started)
 
     def live_sample(self, now: float) -> m.Metrics:
-        return m.Metrics(seq=self._spooled, samples=[self.reading(now)], live=True)
+        return m.Metrics(seq=self.spool.newest, samples=[self._reading(now)], live=True)
 
     def keep(self, now: float) -> None:
-        """One sample for history into the spool; a full spool drops its oldest."""
-        self._spool.append(self.reading(now))
-        self._spooled += 1
-        del self._spool[:-SPOOL_SAMPLES]
+        """One sample for history into the spool."""
+        self.spool.keep(self._reading(now))
 
-    def unsent(self, after: int) -> m.Metrics | None:
-        """The next frame of kept samples numbered above `after`; None when there is none."""
-        oldest = self._spooled - len(self._spool) + 1
-        start = max(after + 1, oldest)
-        batch = self._spool[start - oldest :][: limits.MAX_SAMPLES_PER_FRAME // 5]
-        return m.Metrics(seq=start + len(batch) - 1, samples=batch) if batch else None
-
-    def declare(self) -> m.StatusReport:
-        """Say what the machine is by itself; said again after a reconnect until it is received."""
-        self._report_seq += 1
-        report = m.StatusReport(
-            status=self.status, seq=self._report_seq, capacity=self.capacity, special_status=self.special_status
-        )
-        self._reports = {report.seq: report}  # the newest replaces what was never received
-        return report
-
-    def fill(self) -> m.StatusReport | None:
-        """Bottles came in. Only a machine in service fills, and it is emptied before it is full."""
-        if self.status != "active" or self.special_status is not None:
-            return None
-        self.capacity = self.capacity + 2 if self.capacity < 90 else 3
-        return self.declare()
-
-    def to_repeat(self) -> list[m.MachineMessage]:
-        """What a new link has to say again: nobody has confirmed it."""
-        return [*self._reports.values(), *(self._journal[each] for each in sorted(self._unconfirmed))]
+    def first_words(self) -> list[m.MachineMessage]:
+        """What a new link is told after the welcome: where the zone stands, and again what nobody has confirmed."""
+        return [self.zone.report, *self.declaration.unconfirmed, *self._jobs.unconfirmed]
 
     def hear(self, message: m.HubMessage, now: float) -> list[m.MachineMessage]:
         """What the hub said changes the machine; the answers to send."""
         if isinstance(message, m.Welcome):
-            self._configure(message.config)
             self.live_interval = message.live_interval
-        elif isinstance(message, m.MetricsAck):
-            self._free(message.seq)
+            return self._configure(message.config) if message.config.version != self.config_version else []
+        if isinstance(message, m.Config):
+            return self._configure(m.Configuration(version=message.version, values=message.values))
+        if isinstance(message, m.MetricsAck):
+            self.spool.free(message.seq)
         elif isinstance(message, m.Received):
-            self._reports.pop(message.ref, None) if isinstance(message.ref, int) else self._confirm(message.ref)
+            self._confirm(message.ref)
         elif isinstance(message, m.Live):
             self.live_interval = message.interval
-        elif isinstance(message, m.Config):
-            self._configure(m.Configuration(version=message.version, values=message.values))
-            return [m.ConfigApplied(version=message.version)]
         elif isinstance(message, m.Command):
-            return self._obey(message, now)
+            return [*self._jobs.take(message, now), *self.workshop.said()]
+        elif isinstance(message, m.Cancel):
+            return self._jobs.cancel(message.id)
         return []
 
-    def _free(self, seq: int) -> None:
-        self.acked = max(self.acked, min(seq, self._spooled))
-        del self._spool[: max(0, len(self._spool) - (self._spooled - self.acked))]
+    def due(self) -> float:
+        """When `act` has something to do next, in Unix seconds."""
+        return min(self._jobs.due(), self.declaration.due(), self.zone.due())
 
-    def _confirm(self, command_id: str) -> None:
-        self._unconfirmed.discard(command_id)
+    def act(self, now: float) -> list[m.MachineMessage]:
+        """What the machine does by itself up to now: goes on with its job, gives a status back, looks for its zone."""
+        return [*self.declaration.act(now), *self.zone.act(now), *self._jobs.act(now), *self.workshop.said()]
 
-    def _configure(self, configuration: m.Configuration) -> None:
+    @property
+    def reboots(self) -> bool:
+        """It is going down: say bye, and `boot` it before the next link."""
+        return self.workshop.rebooting
+
+    def boot(self, now: float) -> None:
+        """The end of the reboot: another boot id, nobody in front of it, and the command that asked for it is done."""
+        self.boot_id = uuid.uuid4().hex
+        self.started = now
+        self.workshop.rebooting = False
+        self.spool.renumber()
+        self.declaration.close_session()
+        self.zone.booted()
+        self._jobs.interrupted(self._jobs.present, {"boot_id": self.boot_id})
+
+    def _reading(self, now: float) -> m.Sample:
+        return sample_at(self.character, self.plan.role, now, rfc3339(now), self.started)
+
+    def _confirm(self, ref: int | str) -> None:
+        """A number is that of a report, a text that of a command."""
+        if isinstance(ref, int):
+            self.declaration.confirm(ref)
+        else:
+            self._jobs.confirm(ref)
+
+    def _configure(self, configuration: m.Configuration) -> list[m.MachineMessage]:
+        values = configuration.values
+        errors = {}
+        if self.plan.role == "misconfigured" and OVERRIDDEN in values:
+            errors[OVERRIDDEN] = f"METRICS_INTERVAL in the machine's environment says {self.metrics_interval:g}"
+        else:
+            interval = values.get("metrics_interval", self.metrics_interval)
+            if isinstance(interval, (int, float)) and interval >= 1:
+                self.metrics_interval = float(interval)
+        self.zone.configure(values)
         self.config_version = configuration.version
-        interval = configuration.values.get("metrics_interval", self.metrics_interval)
-        if isinstance(interval, (int, float)) and interval >= 1:
-            self.metrics_interval = float(interval)
+        return [m.ConfigApplied(version=configuration.version, errors=errors or None)]
 
-    def _obey(self, command: m.Command, now: float) -> list[m.MachineMessage]:
-        known = self._journal.get(command.id)
-        if known is not None:
-            return [known]
-        final = self._carry_out(command, now)
-        self._journal[command.id] = final
-        self._unconfirmed.add(command.id)
-        return [final] if final.state == "rejected" else [m.CommandUpdate(id=command.id, state="accepted"), final]
+    def _ping(self, _: commands.Ping, now: float) -> Ended:
+        return {"time": rfc3339(now)}
 
-    def _carry_out(self, command: m.Command, now: float) -> m.CommandUpdate:
-        if moment(command.expires_at) <= now:
-            return _rejected(command, "expired", "the command came too late")
-        if command.name == "ping":
-            return m.CommandUpdate(id=command.id, state="succeeded", result={"time": rfc3339(now)})
-        if command.name != "set_status":
-            return _rejected(command, "unsupported", f"a simulated machine does not know {command.name}")
-        try:
-            wanted = msgspec.convert(command.args, commands.SetStatus)
-        except msgspec.ValidationError:
-            return _rejected(command, "invalid", "the arguments of set_status are wrong")
-        self.status, self.special_status = wanted.status, wanted.special_status
-        self.capacity = self.capacity if wanted.capacity is None else wanted.capacity
-        result: dict[str, Any] = {
-            "status": self.status, "special_status": self.special_status, "capacity": self.capacity,
-        }  # fmt: skip
-        return m.CommandUpdate(id=command.id, state="succeeded", result=result)
-
-
-def _rejected(command: m.Command, code: str, why: str) -> m.CommandUpdate:
-    return m.CommandUpdate(id=command.id, state="rejected", error=m.Failure(code=code, message=why))
-
-
-def rfc3339(unix_s: float) -> str:
-    text = datetime.fromtimestamp(unix_s, timezone.utc).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
-
-
-def moment(text: str) -> float:
-    """Unix seconds of an RFC 3339 text; the far future when it cannot be read (nothing expires by a slip)."""
-    try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-    except ValueError:
-        return math.inf
+    def _set_status(self, wanted: commands.SetStatus, _: float) -> Ended:
+        return self.declaration.obey(wanted)

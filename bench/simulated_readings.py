@@ -48,7 +48,7 @@ def sample_at(character: Character, role: str, unix_s: float, timestamp: str, st
         temperature=round(heat + 2.5 * _waves(unix_s, character, (29.0, 311.0)), 1),
         network_rx_bytes_s=round(traffic, 0),
         network_tx_bytes_s=round(traffic / 3, 0),
-        uptime_s=round(max(0.0, unix_s - started_s) + 86400 * (1 + 30 * character.pace), 0),
+        uptime_s=round(max(0.0, unix_s - started_s), 0),
         power_w=round(7 + cpu / 12 + gpu / 15, 2),
         throttled=False,
     )

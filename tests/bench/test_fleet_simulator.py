@@ -15,9 +15,12 @@ import anyio
 import anyio.abc
 import pytest
 
-from bench import fleet_simulator
-from bench.fleet_simulator import Visitor, main
-from bench.simulated_machine import Plan, SimulatedMachine
+from bench import simulated_status, simulated_visitor
+from bench.fleet_simulator import main
+from bench.simulated_machine import SimulatedMachine
+from bench.simulated_plan import Plan
+from bench.simulated_spool import Spool
+from bench.simulated_visitor import Visitor
 from protocol import messages as m
 from tests.bench.fake_hub import FakeHub, Link, fake_hub
 
@@ -95,6 +98,8 @@ async def test_commands_are_answered_and_live_samples_come_while_asked(hub: Fake
         changed = await command(link, "set_status", {"status": "maintenance"})
         assert (changed.result or {})["status"] == "maintenance"
         assert (await command(link, "levitate", {})).state == "rejected"
+        zone = await link.expect(m.TimezoneReport)
+        assert (zone.timezone, zone.applied) == ((await link.expect(m.Hello)).timezone, True)
         await link.say(m.Live(interval=0.05))
         assert (await link.expect(m.Metrics, 4)).live
         await link.say(m.Live(interval=0))
@@ -135,6 +140,31 @@ async def test_it_waits_for_a_hub_that_is_not_there_and_still_leaves_with_its_pa
         assert await running.leave() == 0
 
 
+async def test_a_reboot_is_a_farewell_another_boot_and_the_end_of_its_command(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulated_visitor, "REBOOT_S", (0.1, 0.2))
+    machine, stopping = SimulatedMachine(Plan(device_id="rvm-1", api_key="k"), time.time()), anyio.Event()
+    async with anyio.create_task_group() as group:
+        group.start_soon(Visitor(hub.url, machine, stopping).run)
+        link = await hub.link()
+        await link.expect(m.Metrics)
+        await link.say(
+            m.Command(
+                id="c1", name="reboot", args={}, issued_at="2026-11-23T00:00:00Z", expires_at="2999-01-01T00:00:00Z"
+            )
+        )
+        assert [(await link.expect(m.CommandUpdate, n)).state for n in (1, 2)] == ["accepted", "running"]
+        assert (await link.expect(m.Bye)).reason == "reboot"
+        again = await hub.link(2)
+        assert (await again.expect(m.Hello)).boot_id != (await link.expect(m.Hello)).boot_id
+        done = await again.expect(m.CommandUpdate)
+        assert (done.id, done.state, done.result) == ("c1", "succeeded", {"boot_id": machine.boot_id})
+        repeated = await again.expect(m.Metrics)
+        assert repeated.seq == len(repeated.samples), "the numbers of a boot begin with one"
+        stopping.set()
+
+
 @pytest.mark.parametrize("text", ["{", '{"url":1}', '{"url":"ws://x","machines":[{"device_id":"a"}]}'])
 def test_a_wrong_configuration_is_named(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "fleet.json"
@@ -147,14 +177,15 @@ def test_a_wrong_configuration_is_named(tmp_path: Path, text: str, capsys: pytes
 async def test_a_machine_with_nothing_to_do_rests(hub: FakeHub, monkeypatch: pytest.MonkeyPatch, role: str) -> None:
     looks = 0
 
-    class Counting(SimulatedMachine):
+    class Counting(Spool):
         def unsent(self, after: int) -> m.Metrics | None:
             nonlocal looks
             looks += 1
             return super().unsent(after)
 
-    monkeypatch.setattr(fleet_simulator, "FILL_EVERY_S", 0.2)
-    machine, stopping = Counting(Plan(device_id="rvm-1", api_key="k", role=role), time.time()), anyio.Event()
+    monkeypatch.setattr(simulated_status, "FILL_EVERY_S", 0.2)
+    monkeypatch.setattr("bench.simulated_machine.Spool", Counting)
+    machine, stopping = SimulatedMachine(Plan(device_id="rvm-1", api_key="k", role=role), time.time()), anyio.Event()
     async with anyio.create_task_group() as group:
         group.start_soon(Visitor(hub.url, machine, stopping).run)
         link = await hub.link()
