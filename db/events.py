@@ -1,4 +1,7 @@
-"""Queries on `events`, the record of it all. Knows codes and parameters, no sentences."""
+"""Queries on `events`, the record of it all: added to and read, never changed. Knows codes, no sentences.
+
+Searching in it (by kind, by text, page by page in both directions) is `db.event_search`.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,6 @@ from db.statements import Write, insert_or_ignore
 _BY_ID = sa.select(events).where(events.c.id == sa.bindparam("key_id"))
 _INSERT = sa.insert(events).returning(events.c.id)
 _INSERT_OR_IGNORE = insert_or_ignore(events, events.c.id)
-_DELETE_OLDER = sa.delete(events).where(events.c.at < sa.bindparam("key_before"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,6 @@ def insert_machine_event(
         "seq": seq,
     }
     return Write(_INSERT_OR_IGNORE, values)
-
-
-def delete_events_before(before: datetime) -> Write:
-    return Write(_DELETE_OLDER, {"key_before": before})
 
 
 async def find_event(store: Store, event_id: int) -> EventRow | None:

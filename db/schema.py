@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from db.columns import UtcTimestamp
+from db.event_guard import guard
 from db.metadata import JSON, NEVER_REUSED, machine_column, metadata
 from db.service_tables import (
     backup_logs,
@@ -194,6 +195,7 @@ events = sa.Table(
     sa.UniqueConstraint("rvm_id", "boot_id", "seq"),
     sa.Index("ix_events_rvm_id_at", "rvm_id", "at"),
 )
+guard(events)
 
 users = sa.Table(
     "users",

@@ -143,10 +143,3 @@ async def test_each_filter_narrows_the_list_of_events(store: Store) -> None:
     assert await numbers(actor="user:1") == [0, 1]
     assert await numbers(start=after(1), end=after(3)) == [1, 2]
     assert await numbers(rvm_ids=[2], codes=["a"], actor="user:2", start=NOW) == [3]
-
-
-async def test_old_events_can_be_let_go(store: Store) -> None:
-    for number in range(4):
-        await store.write(events.insert_event(at=after(number), code="x", actor="clock", params={}))
-    (result,) = await store.write(events.delete_events_before(after(2)))
-    assert result.rowcount == 2

@@ -1,0 +1,36 @@
+"""What keeps the record of events as it was written: triggers that refuse to change, delete or empty it.
+
+Part of `db.schema`, and of migration 0004 word for word. Retention, when it comes, needs a door of its own: a statement
+that takes the triggers away, deletes and puts them back in one transaction, and leaves an event of having done so. A
+migration that has SQLite rebuild the table (batch mode) loses them and has to make them again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+REFUSAL: Final = "the record of events is never changed"
+
+ON_SQLITE: Final = tuple(
+    f"CREATE TRIGGER events_are_not_{done} BEFORE {verb} ON events BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+    for verb, done in (("UPDATE", "changed"), ("DELETE", "deleted"))
+)
+_FUNCTION: Final = (
+    "CREATE FUNCTION refuse_to_change_events() RETURNS trigger LANGUAGE plpgsql AS "
+    f"$$ BEGIN RAISE EXCEPTION '{REFUSAL}'; END $$"
+)
+_TRIGGER: Final = (
+    "CREATE TRIGGER events_are_not_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON events "
+    "FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_change_events()"
+)
+ON_POSTGRES: Final = (_FUNCTION, _TRIGGER)
+
+
+def guard(table: sa.Table) -> None:
+    """Make the triggers whenever SQLAlchemy makes the table (the migrations make theirs)."""
+    for dialect, statements in (("sqlite", ON_SQLITE), ("postgresql", ON_POSTGRES)):
+        for statement in statements:
+            ddl: Any = sa.DDL(statement)  # type: ignore[no-untyped-call]
+            sa.event.listen(table, "after_create", ddl.execute_if(dialect=dialect))

@@ -1,0 +1,109 @@
+"""The record of events can be added to, and nothing else: not by our statements, and not by anybody's."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.sql.dml import Delete, Insert, UpdateBase
+
+import db
+from db import event_guard, events, machines, users
+from db.connection import Store
+from db.errors import StoreError
+from db.schema import events as table
+from db.statements import PerDialect
+from tests.support.database_rows import NOW, add_machine
+
+EDITS = (
+    sa.update(table).values(actor="somebody else"),
+    sa.delete(table),
+)
+
+
+def statements() -> Iterator[tuple[str, UpdateBase]]:
+    """Every write that a module of db/ holds ready, in both dialects."""
+    for found in pkgutil.iter_modules(db.__path__, "db."):
+        module = importlib.import_module(found.name)
+        for name, value in vars(module).items():
+            if isinstance(value, PerDialect):
+                yield from ((f"{found.name}.{name}", value.make(dialect)) for dialect in ("sqlite", "postgresql"))
+            elif isinstance(value, UpdateBase):
+                yield f"{found.name}.{name}", value
+
+
+def test_no_statement_of_ours_changes_or_deletes_an_event() -> None:
+    ours = list(statements())
+    assert len(ours) > 30
+    assert any(isinstance(statement, Delete) for _, statement in ours)
+    on_events = [(name, statement) for name, statement in ours if statement.table is table]
+    assert {name for name, _ in on_events} == {"db.events._INSERT", "db.events._INSERT_OR_IGNORE"}
+    for name, statement in on_events:
+        assert isinstance(statement, Insert), name
+        assert "DO UPDATE" not in str(statement.compile(dialect=_dialect_of(statement))), name
+
+
+def test_nor_does_one_that_is_made_on_the_way() -> None:
+    """`sa.update(events)` and the like anywhere in db/, also inside of functions."""
+    made = []
+    for path in Path(str(db.__file__)).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            if ast.unparse(node.func).rpartition(".")[2] in ("update", "delete", "insert_or_update", "drop_table"):
+                made.append((path.name, ast.unparse(node.args[0])))
+    assert len(made) > 10
+    assert [place for place in made if "events" in place[1]] == [("0001_first_tables.py", "'events'")]
+
+
+def _dialect_of(statement: UpdateBase) -> Any:
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    kinds: Any = postgresql if "postgresql" in type(statement).__module__ else sqlite
+    return kinds.dialect()
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=["update", "delete"])
+async def test_the_database_refuses_an_edit_even_if_there_were_one(store: Store, edit: UpdateBase) -> None:
+    await store.write(events.insert_event(at=NOW, code="a.b", actor="user:1", params={"x": 1}))
+    before = await events.list_events(store, limit=10)
+    with pytest.raises(StoreError, match=event_guard.REFUSAL):
+        await store.write(edit)
+    assert await events.list_events(store, limit=10) == before
+
+
+async def test_not_even_the_databases_own_tools_empty_it(postgres_url: str, sqlite_url: str) -> None:
+    connection = await asyncpg.connect(postgres_url)
+    try:
+        with pytest.raises(asyncpg.PostgresError, match=event_guard.REFUSAL):
+            await connection.execute("TRUNCATE events")
+    finally:
+        await connection.close()
+    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as file:
+        insert = "INSERT {} INTO events (id, at, code, actor, params) VALUES (1, '2026-01-01', 'a', 'b', '{{}}')"
+        file.execute(insert.format(""))
+        with pytest.raises(sqlite3.IntegrityError, match=event_guard.REFUSAL):
+            file.execute("UPDATE OR REPLACE events SET code = 'c'")
+        assert file.execute("SELECT code FROM events").fetchall() == [("a",)]
+
+
+@pytest.mark.parametrize(
+    "remove", [machines.delete_machine, lambda _: (users.delete_user(1),)], ids=["machine", "user"]
+)
+async def test_events_outlive_whom_they_name(store: Store, remove: Callable[[int], Any]) -> None:
+    rvm_id = await add_machine(store)
+    await store.write(
+        users.insert_user(email="a@b.c", name="A", role="viewer", password_hash=None, language=None, at=NOW)
+    )
+    await store.write(events.insert_event(at=NOW, code="a.b", actor="user:1", rvm_id=rvm_id, params={}))
+    await store.write(*remove(rvm_id))
+    (row,) = await events.list_events(store, limit=10)
+    assert (row.actor, row.rvm_id) == ("user:1", rvm_id)
