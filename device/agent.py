@@ -21,6 +21,8 @@ import msgspec
 from device import hardware
 from device.api_client import ApiClient
 from device.command_router import CommandRouter
+from device.command_work import CommandWork
+from device.commands.job import WorkHandler
 from device.connection import Link, LinkClosed, open_link
 from device.core.fallback_rules import FallbackRules
 from device.core.hub_clock import HubClock
@@ -88,7 +90,8 @@ class Agent:
         self._mailbox = StatusMailbox(settings.state_dir)
         self._keeper = StateKeeper(settings.state_dir / "journal", disk, self._wake)
         self.status = RVMStatusChecker(self._keeper)
-        self._router = CommandRouter(self._keeper, self._clock, log, self._reply)
+        self._work = CommandWork(self._keeper, spool.boot, log, self._reply, self._work_handlers())
+        self._router = CommandRouter(self._keeper, self._clock, log, self._reply, self._work)
         self._rules = FallbackRules()
         policy = RetryPolicy(settings.number("retry_delay"), random.random)
         self._reconnector = Reconnector(self._attempt, policy, self._rules, log)
@@ -99,6 +102,7 @@ class Agent:
     async def start(self) -> None:
         """Remember what was; say what is notable about it."""
         await self._keeper.open()
+        await self._work.settle_interrupted()
         settings = self._settings
         pending = await self._disk.call(self._spool.pending)
         self._log(
@@ -158,7 +162,7 @@ class Agent:
         self._clock.told(welcome.time, time.monotonic())
         self._rules.went_live()
         self._uploader.went_live.set()
-        ears = Ears(self._router.offer, self._router.cancel, self._watch, self._hub_objects)
+        ears = Ears(self._router.offer, self._watch, self._hub_objects)
         duties = LinkDuties(link, self._spool, self._disk, self._keeper, ears)
         self._link, self._duties = link, duties
         try:
@@ -195,6 +199,10 @@ class Agent:
                     self._log("status_now", status=state.effective_status)
                 await self._disk.call(self._mailbox.done, path)
             await asyncio.sleep(POLL_S)
+
+    def _work_handlers(self) -> dict[str, WorkHandler]:
+        """The commands that take their time; those done in one step are the router's own."""
+        return {}
 
     def _make_sampler(self) -> Sampler:
         settings = self._settings

@@ -37,8 +37,7 @@ MAX_REPLIES: Final = 200
 class Ears:
     """Who is told what the hub says; none of them may wait."""
 
-    command: Callable[[m.Command], None]
-    cancel: Callable[[str], None]
+    command: Callable[[m.Command | m.Cancel], None]
     watch: Callable[[float], None]
     error: Callable[[m.Error], None]
 
@@ -108,10 +107,8 @@ class LinkDuties:
             if self._keeper.memory.outbox.received(message.ref):
                 self._received.append(message.ref)
                 self._said.pop(message.ref, None)
-        elif isinstance(message, m.Command):
+        elif isinstance(message, (m.Command, m.Cancel)):
             self._ears.command(message)
-        elif isinstance(message, m.Cancel):
-            self._ears.cancel(message.id)
         elif isinstance(message, m.Live):
             self._ears.watch(message.interval)
         elif isinstance(message, m.Restarting):

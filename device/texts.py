@@ -52,6 +52,10 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "command {id} came again, answered from memory",
         "perintah {id} datang lagi, dijawab dari ingatan",
     ),
+    "command_forgotten": (
+        "command {id} had been accepted and not begun before this start; the hub says it again if it still holds",
+        "perintah {id} sudah diterima tetapi belum dimulai sebelum ini; hub mengirim ulang jika masih berlaku",
+    ),
     "status_now": ("status is now {status}", "status sekarang {status}"),
     "hub_error": ("the hub objects: {code}: {message}", "hub menolak: {code}: {message}"),
     "handler_failed": ("internal error in {where}: {error}", "galat internal di {where}: {error}"),

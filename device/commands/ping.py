@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from device.core.hub_clock import Moment
 from device.core.machine_state import MachineState
 from protocol.commands import Ping
 
 
-def run(state: MachineState, args: Ping, now: str) -> tuple[MachineState, dict[str, object]]:
+def run(state: MachineState, args: Ping, now: Moment) -> tuple[MachineState, dict[str, object]]:
     """The same state, and the machine's clock as the result."""
-    return state, {"time": now}
+    return state, {"time": now.machine}

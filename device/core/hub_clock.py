@@ -6,8 +6,16 @@ A machine's wall clock may be a day off or jump by an hour (reliability.md, bar 
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from typing import NamedTuple
 
 import msgspec
+
+
+class Moment(NamedTuple):
+    """One moment on two clocks: RFC 3339 text by the machine's, an instant by the hub's."""
+
+    machine: str
+    hub: datetime
 
 
 def parse_time(text: str) -> datetime | None:

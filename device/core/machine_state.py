@@ -7,7 +7,7 @@ from typing import get_args
 import msgspec
 
 from protocol.commands import SetStatus
-from protocol.messages import Capacity, SpecialStatus, Status, StatusReport, Text
+from protocol.messages import Capacity, Failure, SpecialStatus, Status, StatusReport, Text
 
 STATUSES: frozenset[str] = frozenset(get_args(Status))
 
@@ -31,6 +31,14 @@ class MachineState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 class IllegalStatusError(ValueError):
     """A status that does not exist; the message names the legal ones."""
+
+
+class RefusedError(Exception):
+    """What is asked is legal and may not be now; `failure` says why."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
 
 
 def changed_by_command(state: MachineState, wanted: SetStatus, now: str) -> MachineState:

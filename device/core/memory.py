@@ -1,11 +1,12 @@
-"""What the machine must not forget, as a fold over facts: its state, the ids it has answered, its unconfirmed words.
+"""What the machine must not forget, as a fold over facts: its state, the ids it has answered, the commands it has
+begun, its unconfirmed words.
 
 One fact is one record on disk, so a status and the command that set it are remembered together or not at all.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -19,6 +20,20 @@ MOST_IDS: Final = 50_000
 """Even a hub gone mad may not fill the memory: beyond this the oldest ids go, however young."""
 
 
+Ending = Literal["none", "boot", "process"]
+"""What the end of the agent's process says about a command it had begun: nothing; that the machine went down, as it
+was to; that the agent itself was started anew, as it was to."""
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A command whose effect may have happened and whose end is not known yet. `boot` is the run of the machine."""
+
+    id: str
+    name: str
+    boot: str
+    ending: Ending = "none"
+
+
 class Fact(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One thing that happened. `at` is Unix seconds of the machine's clock."""
 
@@ -26,6 +41,9 @@ class Fact(msgspec.Struct, kw_only=True, omit_defaults=True):
     state: MachineState | None = None
     answered: CommandUpdate | None = None
     """A command's final update; remembered by its id."""
+    accepted: str | None = None
+    """The id of a command that will be begun."""
+    begun: Begun | None = None
     reported: StatusReport | None = None
     received: int | str | None = None
     unconfirmed: bool = True
@@ -38,13 +56,22 @@ class Memory:
     def __init__(self) -> None:
         self.state = MachineState()
         self.outbox = Outbox()
+        self.accepted: dict[str, None] = {}
+        self.begun: dict[str, Begun] = {}
         # Encoded answers: ten thousand of them must stay small.
         self._answers: dict[str, tuple[float, bytes]] = {}
 
     def apply(self, fact: Fact) -> None:
         if fact.state is not None:
             self.state = fact.state
+        if fact.accepted is not None:
+            self.accepted[fact.accepted] = None
+        if fact.begun is not None:
+            self.accepted.pop(fact.begun.id, None)
+            self.begun[fact.begun.id] = fact.begun
         if fact.answered is not None:
+            self.accepted.pop(fact.answered.id, None)
+            self.begun.pop(fact.answered.id, None)
             self._answers[fact.answered.id] = (fact.at, msgspec.json.encode(fact.answered))
             if fact.unconfirmed:
                 self.outbox.put(fact.answered)
@@ -59,6 +86,12 @@ class Memory:
         known = self._answers.get(command_id)
         return None if known is None else msgspec.json.decode(known[1], type=CommandUpdate)
 
+    def forget_accepted(self) -> list[str]:
+        """A new life: what had been accepted and not begun is the hub's to say again. Its ids."""
+        ids = list(self.accepted)
+        self.accepted.clear()
+        return ids
+
     def __len__(self) -> int:
         return len(self._answers)
 
@@ -70,6 +103,8 @@ class Memory:
             Fact(at=at, answered=msgspec.json.decode(raw, type=CommandUpdate), unconfirmed=command_id in waiting)
             for command_id, (at, raw) in self._answers.items()
         ]
+        facts += [Fact(at=0.0, accepted=command_id) for command_id in self.accepted]
+        facts += [Fact(at=0.0, begun=begun) for begun in self.begun.values()]
         facts += [Fact(at=0.0, reported=e) for e in self.outbox.entries() if isinstance(e, StatusReport)]
         return facts
 

@@ -13,7 +13,9 @@ import pytest
 import pytest_asyncio
 
 from device.command_router import HANDLERS, MAX_WAITING, CommandRouter
-from device.core.hub_clock import HubClock
+from device.command_work import CommandWork
+from device.commands.job import WorkHandler
+from device.core.hub_clock import HubClock, Moment
 from device.core.machine_state import MachineState
 from device.core.memory import Fact
 from device.core.outbox import MAX_RESULTS
@@ -22,7 +24,7 @@ from device.log import Log
 from device.state_keeper import StateKeeper
 from device.texts import Texts
 from device.worker_thread import WorkerThread
-from protocol.messages import Command, CommandUpdate
+from protocol.messages import Cancel, Command, CommandUpdate
 
 
 def command(name: str, args: dict[str, Any] | None = None, *, id: str = "c1", lasts_s: float = 3600) -> Command:  # noqa: A002
@@ -34,14 +36,15 @@ def command(name: str, args: dict[str, Any] | None = None, *, id: str = "c1", la
 class Bench:
     """A router with a journal on disk; `replies` is what it said outside of the outbox."""
 
-    def __init__(self, folder: Path, handlers: Any = HANDLERS) -> None:
+    def __init__(self, folder: Path, handlers: Any = HANDLERS, work: dict[str, WorkHandler] | None = None) -> None:
         self.disk = WorkerThread("disk")
         self.replies: list[CommandUpdate] = []
         self.out = io.StringIO()
         self.news = asyncio.Event()
         self.keeper = StateKeeper(folder / "journal", self.disk, self.news.set)
         log = Log(Texts("en"), "", {}, self.out)
-        self.router = CommandRouter(self.keeper, HubClock(), log, self.reply, handlers)
+        self.work = CommandWork(self.keeper, "boot-1", log, self.reply, work or {})
+        self.router = CommandRouter(self.keeper, HubClock(), log, self.reply, self.work, handlers)
 
     def reply(self, update: CommandUpdate) -> None:
         self.replies.append(update)
@@ -107,9 +110,9 @@ async def run_until_answered(bench: Bench, count: int) -> None:
 async def test_a_waiting_command_can_be_cancelled_and_a_done_one_cannot(bench: Bench) -> None:
     bench.router.offer(command("set_status", {"status": "full"}))
     bench.router.offer(command("set_status", {"status": "error"}, id="c2"))
-    bench.router.cancel("c2")
+    bench.router.offer(Cancel(id="c2"))
     await run_until_answered(bench, 2)
-    bench.router.cancel("c1")
+    await bench.router.handle(Cancel(id="c1"))
     assert (bench.answer("c1"), bench.answer("c2")) == (("succeeded", None), ("rejected", "cancelled"))
     assert bench.keeper.state.status == "full"
 
@@ -128,7 +131,7 @@ async def test_results_nobody_receives_refuse_new_commands(bench: Bench) -> None
 
 
 async def test_a_broken_handler_fails_its_command_and_nothing_else(tmp_path: Path) -> None:
-    def explode(state: MachineState, args: Any, now: str) -> tuple[MachineState, dict[str, object]]:
+    def explode(state: MachineState, args: Any, now: Moment) -> tuple[MachineState, dict[str, object]]:
         raise RuntimeError("inside")
 
     bench = Bench(tmp_path, {**HANDLERS, "ping": explode})

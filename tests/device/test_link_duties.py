@@ -49,7 +49,7 @@ class Bench:
 
     async def connect(self) -> LinkDuties:
         link, _ = await open_link(socket_url(self.hub.port), KEY, 5.0, hello)
-        ears = Ears(self.heard.append, self.heard.append, self.heard.append, self.heard.append)
+        ears = Ears(self.heard.append, self.heard.append, self.heard.append)
         self.duties = LinkDuties(link, self.spool, self.disk, self.keeper, ears)
         self.served = asyncio.ensure_future(self.duties.serve())
         return self.duties
@@ -158,7 +158,7 @@ async def test_the_ears_hear_what_is_theirs(bench: Bench) -> None:
     for message in (command, m.Cancel(id="c9"), m.Live(interval=5), error):
         await bench.hub.link.say(message)
     await until(lambda: len(bench.heard) == 4)
-    assert bench.heard == [command, "c9", 5, error]
+    assert bench.heard == [command, m.Cancel(id="c9"), 5, error]
 
 
 async def test_a_configuration_is_declined_as_long_as_nobody_obeys_it(bench: Bench) -> None:

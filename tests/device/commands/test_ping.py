@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 from device.commands import ping
+from device.core.hub_clock import Moment
 from device.core.machine_state import MachineState
 from protocol.commands import Ping
+
+NOW = Moment("2026-11-23T10:00:00.000Z", datetime(2026, 11, 23, 10, tzinfo=timezone.utc))
 
 
 def test_the_result_is_the_machines_time_and_nothing_changes() -> None:
     state = MachineState(status="full")
-    assert ping.run(state, Ping(), "t1") == (state, {"time": "t1"})
+    assert ping.run(state, Ping(), NOW) == (state, {"time": NOW.machine})

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 from device.commands import set_status
+from device.core.hub_clock import Moment
 from device.core.machine_state import MachineState
 from protocol.commands import SetStatus
+
+NOW = Moment("2026-11-23T10:00:00.000Z", datetime(2026, 11, 23, 10, tzinfo=timezone.utc))
 
 
 def test_the_result_names_what_the_machine_is_now() -> None:
     wanted = SetStatus(status="active", special_status="maintenance", until="2026-12-01T00:00:00Z")
-    state, result = set_status.run(MachineState(), wanted, "t1")
+    state, result = set_status.run(MachineState(), wanted, NOW)
     assert result == {"status": "active", "effective_status": "maintenance"}
     assert state.until == "2026-12-01T00:00:00Z"
