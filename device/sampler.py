@@ -53,6 +53,9 @@ class Sampler:
         self._offer_live = offer_live
         self._replan = asyncio.Event()
         self._fresh_watch = False
+        self._fresh_history = True
+        self._monitors = True
+        self._wish = 0.0
         self._to_keep: deque[bytes] = deque(maxlen=MAX_TO_KEEP)
         self._has_some = asyncio.Event()
         self._stuck = False
@@ -62,6 +65,18 @@ class Sampler:
 
     def watch(self, interval: float) -> None:
         """Somebody watches every `interval` seconds; 0 = nobody."""
+        self._wish = interval
+        self._watch(interval if self._monitors else 0.0)
+
+    def set_monitoring(self, enabled: bool, interval: float) -> None:
+        """Keep a sample every `interval` seconds; or look at no sensor at all, whoever watches."""
+        if enabled and not self._monitors:
+            self._fresh_history = True
+        self._monitors = enabled
+        self._plan.keep(interval if enabled else float("inf"), time.monotonic())
+        self._watch(self._wish if enabled else 0.0)
+
+    def _watch(self, interval: float) -> None:
         before = self._plan.live_interval
         self._fresh_watch = self._plan.watch(interval, time.monotonic()) or self._fresh_watch
         if interval != before:
@@ -70,11 +85,13 @@ class Sampler:
 
     async def run(self) -> None:
         """Sample for ever."""
-        await self._guarded(self._history.prime)
         await until_one_ends(self._sample(), self._keep(), self._sync())
 
     async def _sample(self) -> None:
         while True:
+            if self._fresh_history and self._monitors:
+                self._fresh_history = False
+                await self._guarded(self._history.prime)
             await wait_at_most(self._replan, self._plan.next_at() - time.monotonic())
             self._replan.clear()
             if self._fresh_watch:

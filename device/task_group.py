@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 CANCEL_AGAIN_S: Final = 0.5
@@ -35,11 +35,18 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
 
 async def wait_at_most(event: asyncio.Event, seconds: float) -> bool:
     """Wait until `event` is set, but no longer; whether it was."""
-    if event.is_set():
+    return await wait_for_any((event,), seconds)
+
+
+async def wait_for_any(events: Sequence[asyncio.Event], seconds: float = float("inf")) -> bool:
+    """Wait until one of them is set, but no longer than `seconds`; whether one was."""
+    if any(event.is_set() for event in events):
         return True
-    waiting = asyncio.create_task(event.wait())
+    waiting = [asyncio.create_task(event.wait()) for event in events]
     try:
-        await asyncio.wait([waiting], timeout=None if seconds == float("inf") else max(0.0, seconds))
+        timeout = None if seconds == float("inf") else max(0.0, seconds)
+        await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        waiting.cancel()
-    return event.is_set()
+        for task in waiting:
+            task.cancel()
+    return any(event.is_set() for event in events)

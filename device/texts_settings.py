@@ -89,8 +89,19 @@ SETTINGS: Final[dict[str, tuple[str, str]]] = {
         "{key} is set on the machine itself only; no hub may change it.",
         "{key} hanya diatur di mesin itu sendiri; hub tidak boleh mengubahnya.",
     ),
+    "too_many": (
+        "{key}: there are {most} further settings already; remove one first.",
+        "{key}: sudah ada {most} setelan tambahan; hapus satu dahulu.",
+    ),
     "environment": (
         "{key} is set by the environment of the machine's agent ({variable}), which comes first.",
         "{key} diatur oleh environment agen mesin ({variable}), yang didahulukan.",
+    ),
+    # the configuration the hub pushes
+    "config_applied": ("the hub's configuration {version} is in force", "konfigurasi {version} dari hub berlaku"),
+    "config_key_refused": ("not in force: {why}", "tidak berlaku: {why}"),
+    "config_not_cached": (
+        "the hub's configuration could not be kept on disk ({why}); it is in force until the agent ends",
+        "konfigurasi dari hub tidak dapat disimpan di disk ({why}); berlaku sampai agen berhenti",
     ),
 }  # fmt: skip

@@ -7,6 +7,7 @@ carries boot and number for each. Only an answer of success frees them.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from device.api_client import ApiClient, ApiError, HubUnreachableError
 from device.core.fallback_rules import FallbackRules
 from device.log import Log
 from device.spool import Batch, Spool
-from device.task_group import until_one_ends, wait_at_most
+from device.task_group import until_one_ends, wait_for_any
 from device.worker_thread import WorkerThread
 
 BATCH_SAMPLES: Final = 100
@@ -51,8 +52,15 @@ class Uploader:
         self._log = log
         self._is_live = is_live
         self._link_ended = link_ended
+        self._changed = asyncio.Event()
         self.went_live = asyncio.Event()
         """To be set when a link goes live."""
+
+    def set_interval(self, seconds: float) -> None:
+        """From now on, also for the pause that is going on."""
+        if seconds != self._interval:
+            self._interval = seconds
+            self._changed.set()
 
     async def run(self) -> None:
         """Upload for ever, when there is reason to."""
@@ -68,7 +76,13 @@ class Uploader:
             while self._rules.wanted and not self._is_live():
                 await self._upload_all(self._spool.read_pending)
                 self.went_live.clear()
-                await wait_at_most(self.went_live, self._interval)
+                await self._pause()
+
+    async def _pause(self) -> None:
+        began = time.monotonic()
+        while not self.went_live.is_set() and (left := began + self._interval - time.monotonic()) > 0:
+            self._changed.clear()
+            await wait_for_any((self.went_live, self._changed), left)
 
     async def _clear_leftovers(self) -> None:
         delay = LEFTOVERS_RETRY_S

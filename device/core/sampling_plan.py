@@ -31,6 +31,12 @@ class SamplingPlan:
         """Seconds between live samples, 0 = nobody watches."""
         return self._live_interval
 
+    def keep(self, interval: float, now: float) -> None:
+        """Keep one every `interval` seconds from now on, the first soon; infinite: none."""
+        if interval != self._kept_interval:
+            self._kept_interval = interval
+            self._kept_at = now + (interval if interval == float("inf") else min(FIRST_SAMPLE_AFTER_S, interval))
+
     def watch(self, interval: float, now: float) -> bool:
         """Somebody watches every `interval` seconds (0 = nobody). True when this begins a new watch."""
         begins = interval > 0 and self._live_interval == 0

@@ -121,3 +121,26 @@ async def test_a_failing_sensor_stops_nothing(tmp_path: Path) -> None:
         bench.history.error = None
         await until(lambda: bench.kept()[-1].cpu_usage == 1.0)
     assert "bad kernel" in bench.out.getvalue()
+
+
+async def test_another_interval_needs_no_restart(tmp_path: Path) -> None:
+    async with sampling(tmp_path, 3600) as bench:
+        await until(lambda: len(bench.kept()) == 1)
+        bench.sampler.set_monitoring(True, 0.05)
+        await until(lambda: len(bench.kept()) >= 4)
+
+
+async def test_no_sensor_is_read_while_monitoring_is_off_whoever_watches(tmp_path: Path) -> None:
+    async with sampling(tmp_path, 0.05) as bench:
+        bench.sampler.watch(0.2)
+        await until(lambda: bench.live and bench.kept())
+        bench.sampler.set_monitoring(False, 0.05)
+        bench.sampler.watch(0.2)
+        await asyncio.sleep(0.1)  # what was being read ends
+        before = (bench.history.count, bench.present.count)
+        await asyncio.sleep(0.5)  # in which nothing may be read
+        assert (bench.history.count, bench.present.count) == before
+        primed = bench.history.primed
+        bench.sampler.set_monitoring(True, 0.05)
+        await until(lambda: bench.history.count > before[0] and bench.present.count > before[1])
+        assert bench.history.primed == primed + 1, "rates begin anew"

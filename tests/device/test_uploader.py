@@ -106,6 +106,25 @@ async def test_the_fallback_ends_when_the_link_is_back(tmp_path: Path) -> None:
             await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_another_interval_cuts_the_pause_short(tmp_path: Path) -> None:
+    with fake_rest() as rest:
+        bench = Bench(tmp_path, rest.url)
+        bench.uploader.set_interval(3600)
+        bench.spool.append(PAYLOAD)
+        task = asyncio.ensure_future(bench.uploader._fall_back())
+        try:
+            for _ in range(3):
+                bench.rules.ended(End(Kind.UPGRADE_FAILED, "HTTP 200"))
+            bench.ended.set()
+            await until(lambda: len(rest.kept) == 1)
+            bench.spool.append(PAYLOAD)
+            bench.uploader.set_interval(0.1)
+            await until(lambda: len(rest.kept) == 2)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_real_agent_behind_a_proxy_without_websocket(tmp_path: Path) -> None:
     with fake_rest() as rest:
         async with running_agent(

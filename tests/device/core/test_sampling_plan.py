@@ -48,3 +48,18 @@ def test_no_wish_makes_the_computer_work_without_pause() -> None:
     assert plan.live_interval == FASTEST_LIVE_S
     plan.take(11)
     assert plan.next_at() - 11 >= FASTEST_LIVE_S / 2
+
+
+def test_another_interval_counts_from_now_and_the_same_one_changes_nothing() -> None:
+    plan = SamplingPlan(300, now=0)
+    plan.take(0.5)
+    plan.keep(300, now=10)
+    assert plan.next_at() == 300.5
+    plan.keep(5, now=10)
+    assert plan.next_at() == 10.5
+    assert plan.take(10.5).kept
+    assert plan.next_at() == 15.5
+    plan.keep(float("inf"), now=11)
+    assert plan.next_at() == float("inf")
+    plan.keep(0.1, now=20)
+    assert plan.next_at() == 20.1

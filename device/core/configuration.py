@@ -1,0 +1,68 @@
+"""Which value of each dynamic key is in force: environment over hub over file over default; and why a pushed one is
+not. Knows no file, no link and no table but the shared one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from protocol.configuration import MAX_FREE_KEYS, Value, WrongValueError, checked, is_free, key_of
+
+ENVIRONMENT: Final = "environment "
+"""How the origin of a value that the environment sets begins; the variable's name follows."""
+
+
+class Pushed(msgspec.Struct, frozen=True, kw_only=True):
+    """What the hub said last, as it said it. Version 0: nobody has written a configuration there yet."""
+
+    version: int = 0
+    values: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Effective(NamedTuple):
+    """`values` and `origins` of the keys the hub decides; `errors` says for a pushed key why it is not in force."""
+
+    values: Mapping[str, Value]
+    origins: Mapping[str, str]
+    errors: Mapping[str, WrongValueError]
+
+
+def in_force(
+    pushed: Pushed, own: Mapping[str, object], origins: Mapping[str, str], static: Collection[str]
+) -> Effective:
+    """What the hub's word makes of a machine whose `own` settings have these `origins`.
+
+    `static` are the keys only the machine's owner decides. A wrong value costs its own key and nothing else: the
+    machine's own value stays in force there.
+    """
+    values: dict[str, Value] = {}
+    errors: dict[str, WrongValueError] = {}
+    # Before anybody has written a configuration at the hub, what it sends are mere defaults: the file stands.
+    for name, value in pushed.values.items() if pushed.version > 0 else ():
+        found = _judged(name, value, own, origins, static)
+        if isinstance(found, WrongValueError):
+            errors[name] = found
+        elif is_free(found[0]) and sum(map(is_free, values)) >= MAX_FREE_KEYS:
+            errors[name] = WrongValueError("too_many", most=MAX_FREE_KEYS)
+        else:
+            values[found[0]] = found[1]
+    return Effective(values, dict.fromkeys(values, "hub"), errors)
+
+
+def _judged(
+    name: str, value: object, own: Mapping[str, object], origins: Mapping[str, str], static: Collection[str]
+) -> tuple[str, Value] | WrongValueError:
+    """Key and value as they are read here, or why not."""
+    try:
+        key = key_of(name)
+        found = checked(key, value)
+    except WrongValueError as wrong:
+        return wrong
+    if key in static:
+        return WrongValueError("static_key")
+    origin = origins.get(key, "")
+    if origin.startswith(ENVIRONMENT) and own.get(key) != found:
+        return WrongValueError("environment", variable=origin.removeprefix(ENVIRONMENT))
+    return key, found

@@ -1,0 +1,68 @@
+"""Precedence key by key: environment over hub over file over default, and a word about every key that is not in force."""
+
+from __future__ import annotations
+
+from device.core.configuration import Effective, Pushed, in_force
+
+OWN = {"metrics_interval": 60.0, "upload_interval": 30.0, "cpu_threshold": 90.0, "state_dir": ""}
+ORIGINS = {
+    "metrics_interval": "environment RVM_METRICS_INTERVAL",
+    "upload_interval": "file",
+    "cpu_threshold": "default",
+    "state_dir": "default",
+}
+STATIC = {"state_dir", "services", "rvm_id"}
+
+
+def push(version: int = 3, **values: object) -> Effective:
+    return in_force(Pushed(version=version, values=values), OWN, ORIGINS, STATIC)
+
+
+def test_the_hub_beats_file_and_default() -> None:
+    found = push(upload_interval=10, cpu_threshold=80)
+    assert found.values == {"upload_interval": 10.0, "cpu_threshold": 80.0}
+    assert set(found.origins.values()) == {"hub"}
+    assert found.errors == {}
+
+
+def test_the_environment_beats_the_hub_and_says_which_variable() -> None:
+    found = push(metrics_interval=5)
+    assert found.values == {}
+    assert found.errors["metrics_interval"].code == "environment"
+    assert found.errors["metrics_interval"].params == {"variable": "RVM_METRICS_INTERVAL"}
+
+
+def test_what_the_environment_says_as_well_is_no_error() -> None:
+    assert push(metrics_interval=60).errors == {}
+
+
+def test_a_wrong_value_costs_its_own_key_only() -> None:
+    found = push(upload_interval="often", cpu_threshold=101, memory_threshold=70, default_timezone="Asia/../../etc")
+    assert found.values == {"memory_threshold": 70.0}
+    assert {key: wrong.code for key, wrong in found.errors.items()} == {
+        "upload_interval": "wrong_number",
+        "cpu_threshold": "out_of_bounds",
+        "default_timezone": "wrong_zone",
+    }
+
+
+def test_what_only_the_owner_decides_is_never_overridden() -> None:
+    found = push(state_dir="/tmp/x", services=["sshd.service"], rvm_id=2, api_token="stolen", myrvm_base_url="http://x")
+    assert found.values == {}
+    assert {wrong.code for wrong in found.errors.values()} == {"static_key"}
+
+
+def test_further_keys_are_taken_with_dashes_or_underscores() -> None:
+    found = push(**{"confidence-threshold": 0.8, "belts": ["a", 1], "Wrong Key": 1, "deep": {"a": 1}})
+    assert found.values == {"confidence_threshold": 0.8, "belts": ["a", 1]}
+    assert {key: wrong.code for key, wrong in found.errors.items()} == {"Wrong Key": "wrong_key", "deep": "wrong_free"}
+
+
+def test_further_keys_are_bounded() -> None:
+    found = push(**{f"key_{n}": n for n in range(130)})
+    assert len(found.values) == 100
+    assert {wrong.code for wrong in found.errors.values()} == {"too_many"}
+
+
+def test_before_anybody_wrote_a_configuration_the_file_stands() -> None:
+    assert push(0, upload_interval=3600, metrics_interval=300) == Effective({}, {}, {})
