@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from hub.core.configuration import Limits
 from hub.core.machine import HealthReason
 from protocol.messages import Sample
 
@@ -11,14 +10,7 @@ CRITICAL_ABOVE = 10.0
 """A reading this far beyond its warning limit is critical."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Warning limits; percentages and degrees C (requirements.md, section 4)."""
-
-    temperature: float = 80.0
-    cpu_usage: float = 90.0
-    memory_usage: float = 90.0
-    disk_usage: float = 90.0
+__all__ = ["CRITICAL_ABOVE", "Limits", "critical_limit", "judge"]
 
 
 def judge(sample: Sample, limits: Limits) -> tuple[str, tuple[HealthReason, ...]]:

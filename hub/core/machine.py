@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from hub.core.changes import Command
+from hub.core.configuration import UNWRITTEN, InForce, Scope, nothing_written
 from protocol.messages import Sample
 
 RECENT_SECONDS = 300
@@ -21,6 +22,23 @@ class HealthReason(NamedTuple):
     code: str
     value: float
     limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneState:
+    """What the newest time zone report of a machine left: the row of `device_timezones` under its column names."""
+
+    current_timezone: str
+    country: str | None
+    city: str | None
+    last_sync: datetime | None
+    sync_status: str
+    sync_method: str | None
+    source: str | None
+    guess: str | None
+    system_timezone: str | None
+    error: dict[str, str] | None
+    restart: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -74,7 +92,12 @@ class Machine:
     last_ip: str | None = None
     farewell: str | None = None
     connection_epoch: int = 0
+    zone: ZoneState | None = None
+    zone_said: str | None = None
+    own_settings: Scope = UNWRITTEN
 
+    in_force: InForce = field(default_factory=nothing_written)
+    """Every setting, the machine's own over the fleet's over the defaults; kept so by the fleet."""
     connection: str = "never"
     connection_since: datetime | None = None
     connection_reason: str | None = None
@@ -90,6 +113,8 @@ class Machine:
     told: str = "never"
     quiet_until: float = 0.0
     interval: float = 300.0
+    live_interval: float = 0.0
+    """What it was last asked for: a live sample every so many seconds, or none."""
     interval_since: float = 0.0
 
     readings: Sample | None = None
@@ -99,6 +124,8 @@ class Machine:
     health_reasons: tuple[HealthReason, ...] = ()
 
     pending: dict[str, Command] = field(default_factory=dict)
+    maybe_sent: set[str] = field(default_factory=set)
+    """Commands that are recorded as queued and may have left all the same: the last hub life ended without a flush."""
     boots: dict[str, Boot] = field(default_factory=dict)
     reported: tuple[str, int] | None = None
     """Boot and number of the last status report that is stored, once that was looked up."""

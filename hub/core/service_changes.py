@@ -53,3 +53,5 @@ class TimezoneSynced(Change, frozen=True, kw_only=True):
     restart: tuple[str, ...] = ()
     clock_offset_s: float | None = None
     ntp: bool | None = None
+    said: str | None = None
+    """`synced_at` as the machine wrote it: tells a repeat where that clock was impossible."""

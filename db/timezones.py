@@ -1,0 +1,170 @@
+"""Queries on `timezone_sync_logs` and `device_timezones`: every attempt to have the right zone, and what came of it.
+
+Both name a machine by its device_id; they follow it when that is changed, and go with the machine. Judges no zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from db.connection import Store
+from db.schema import device_timezones as zones
+from db.schema import reverse_vending_machines as machines
+from db.schema import timezone_sync_logs as logs
+from db.statements import Write, insert_or_ignore, insert_or_update
+
+_KEPT = (
+    "current_timezone", "country", "city", "last_sync", "sync_status", "sync_method", "source", "guess",
+    "system_timezone", "error", "restart", "updated_at",
+)  # fmt: skip
+_LOG = insert_or_ignore(logs, logs.c.id)
+_SET = insert_or_update(zones, ["device_id"], _KEPT)
+_ALL = sa.select(*(zones.c[name] for name in ("device_id", *_KEPT)))
+_device_id = (
+    sa.select(machines.c.device_id).where(machines.c.id == sa.bindparam("key_id", type_=sa.Integer())).scalar_subquery()
+)
+_RENAME = tuple(sa.update(table).where(table.c.device_id == _device_id) for table in (logs, zones))
+_DELETE = tuple(sa.delete(table).where(table.c.device_id == _device_id) for table in (logs, zones))
+
+
+def _number_of(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
+
+
+_COUNTS = sa.select(
+    _number_of(logs.c.sync_method == "automatic").label("automatic"),
+    _number_of(logs.c.sync_method == "manual").label("manual"),
+    _number_of(logs.c.sync_status == "failed").label("failed"),
+    _number_of(
+        sa.and_(
+            logs.c.sync_status == "active",
+            logs.c.previous_timezone.is_not(None),
+            logs.c.previous_timezone != logs.c.timezone,
+        )
+    ).label("changed"),
+).where(logs.c.device_id == sa.bindparam("key_device_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneRow:
+    """A machine's zone as its newest report left it. `sync_status`: active, or failed (then `error` says why)."""
+
+    device_id: str
+    current_timezone: str
+    country: str | None
+    city: str | None
+    last_sync: datetime | None
+    sync_status: str
+    sync_method: str | None
+    source: str | None
+    guess: str | None
+    system_timezone: str | None
+    error: dict[str, str] | None
+    restart: list[str] | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Attempts so far: by method, how many failed, and how many led to another zone."""
+
+    automatic: int = 0
+    manual: int = 0
+    failed: int = 0
+    changed: int = 0
+
+
+async def all_zones(store: Store) -> dict[str, ZoneRow]:
+    """By device_id."""
+    return {row["device_id"]: ZoneRow(**row) for row in await store.fetch_all(_ALL)}
+
+
+async def counts(store: Store, device_id: str) -> Counts:
+    row = await store.fetch_one(_COUNTS, {"key_device_id": device_id})
+    return Counts() if row is None else Counts(**{name: int(value) for name, value in row.items()})
+
+
+def log_sync(
+    *,
+    device_id: str,
+    timezone: str,
+    country: str | None,
+    city: str | None,
+    ip: str | None,
+    sync_method: str,
+    synced_at: datetime,
+    at: datetime,
+    sync_status: str,
+    previous: str | None,
+    source: str | None,
+    error: dict[str, str] | None,
+    clock_offset_s: float | None,
+) -> Write:
+    """Returns the row's id, or no row: the same instant and method were reported before."""
+    values = {
+        "device_id": device_id,
+        "timezone": timezone,
+        "country": country,
+        "city": city,
+        "ip_address": ip,
+        "sync_method": sync_method,
+        "sync_timestamp": synced_at,
+        "created_at": at,
+        "sync_status": sync_status,
+        "previous_timezone": previous,
+        "source": source,
+        "error": error,
+        "clock_offset_s": clock_offset_s,
+    }
+    return Write(_LOG, values)
+
+
+def set_zone(
+    *,
+    device_id: str,
+    current_timezone: str,
+    country: str | None,
+    city: str | None,
+    last_sync: datetime,
+    sync_status: str,
+    sync_method: str,
+    source: str | None,
+    guess: str | None,
+    system_timezone: str | None,
+    error: dict[str, str] | None,
+    restart: Sequence[str],
+    at: datetime,
+) -> Write:
+    """What holds for the device from now on."""
+    values: dict[str, Any] = {
+        "device_id": device_id,
+        "current_timezone": current_timezone,
+        "country": country,
+        "city": city,
+        "last_sync": last_sync,
+        "sync_status": sync_status,
+        "sync_method": sync_method,
+        "source": source,
+        "guess": guess,
+        "system_timezone": system_timezone,
+        "error": error,
+        "restart": list(restart),
+        "created_at": at,
+        "updated_at": at,
+    }
+    return Write(_SET, values)
+
+
+def rename_device(rvm_id: int, device_id: str) -> tuple[Write, ...]:
+    """Take the machine's rows along to its new device_id; to run before the machine itself has it."""
+    return tuple(Write(statement, {"device_id": device_id, "key_id": rvm_id}) for statement in _RENAME)
+
+
+def delete_of_machine(rvm_id: int) -> tuple[Write, ...]:
+    """To run while the machine is still there."""
+    return tuple(Write(statement, {"key_id": rvm_id}) for statement in _DELETE)

@@ -1,0 +1,145 @@
+"""The settings that are in force: what was written for the fleet and for one machine, laid over the defaults.
+
+Both are only what differs; `in_force` puts them together once, for everybody who asks (the wire, health, presence). How
+a write comes about is `hub.core.config_writes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from hub.core.actors import Actor
+from protocol import configuration as table
+from protocol.configuration import Value
+from protocol.messages import Configuration
+
+Values = Mapping[str, Value]
+
+QUIET_S: Final = 365 * 86400.0
+"""The interval of a machine that was told not to measure: only its link tells whether it is there."""
+OTHER: Final = "other"
+"""The block of the keys that are not the product's own."""
+
+
+class Scope(NamedTuple):
+    """What was written for the whole fleet, or for one machine; version 0: nothing ever was."""
+
+    values: Values
+    version: int
+    at: datetime | None = None
+    by: Actor | None = None
+
+
+UNWRITTEN: Final = Scope({}, 0)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Warning limits; percentages and degrees C (requirements.md, section 4)."""
+
+    temperature: float = 80.0
+    cpu_usage: float = 90.0
+    memory_usage: float = 90.0
+    disk_usage: float = 90.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InForce:
+    """Every setting of a machine. Machines without anything of their own share one."""
+
+    version: int
+    values: Values
+    limits: Limits
+    metrics_interval: float
+    """How often a machine that nobody watches is expected to send."""
+    upload_interval: float
+    """How often one that only speaks HTTP is."""
+
+    def text(self, key: str) -> str:
+        return str(self.values[key])
+
+    def on(self, key: str) -> bool:
+        return self.values[key] is True
+
+    @property
+    def pinned_zone(self) -> str | None:
+        """The zone an operator has pinned, which no guess overrides."""
+        return self.text("pinned_timezone") or None
+
+
+def in_force(base: Values, fleet: Scope, own: Scope = UNWRITTEN) -> InForce:
+    """`base` are the hub's own defaults for every key of the product."""
+    values = {**base, **fleet.values, **own.values}
+    return InForce(
+        version=max(fleet.version, own.version),
+        values=values,
+        limits=Limits(
+            temperature=_number(values["temperature_threshold"]),
+            cpu_usage=_number(values["cpu_threshold"]),
+            memory_usage=_number(values["memory_threshold"]),
+        ),
+        metrics_interval=_number(values["metrics_interval"]) if values["monitoring_enabled"] else QUIET_S,
+        upload_interval=_number(values["upload_interval"]) if values["monitoring_enabled"] else QUIET_S,
+    )
+
+
+def base_of(given: Mapping[str, Any]) -> Values:
+    """The defaults of the product, except where the hub was started with others (`given`)."""
+    known = {key: value for key, value in given.items() if key in table.SETTINGS}
+    return table.defaults() | known
+
+
+@lru_cache(maxsize=1)
+def nothing_written() -> InForce:
+    """What holds before anybody said anything."""
+    return in_force(table.defaults(), UNWRITTEN)
+
+
+class FleetSettings:
+    """What the fleet's machines have in common; one of the fleet's parts, changed only by what was committed."""
+
+    def __init__(self, base: Values | None = None, written: Scope = UNWRITTEN, newest: int = 0) -> None:
+        self.base: Values = table.defaults() if base is None else base
+        self.written = written
+        self.newest = max(newest, written.version)
+        """The largest version any scope ever had: the next one is larger."""
+        self.shared = in_force(self.base, written)
+
+    def write(self, written: Scope) -> None:
+        self.written = written
+        self.newest = max(self.newest, written.version)
+        self.shared = in_force(self.base, written)
+
+    def of(self, own: Scope) -> InForce:
+        self.newest = max(self.newest, own.version)
+        return self.shared if own is UNWRITTEN else in_force(self.base, self.written, own)
+
+    def origin(self, key: str, own: Scope = UNWRITTEN) -> str:
+        """Who has said what `key` is: the machine's own, the fleet's, or nobody but the default."""
+        return "machine" if key in own.values else "fleet" if key in self.written.values else "default"
+
+    def newest_scope(self, own: Scope = UNWRITTEN) -> Scope:
+        """The scope that was written last."""
+        return max(self.written, own, key=lambda scope: scope.version)
+
+
+def wire(found: InForce) -> Configuration:
+    """As a machine hears it. While nobody has written anything, its own file holds: it is told no values at all."""
+    return Configuration(version=found.version, values=dict(found.values) if found.version else {})
+
+
+def blocks(values: Values) -> dict[str, dict[str, Value]]:
+    """The values by block; free keys are in the last."""
+    found: dict[str, dict[str, Value]] = {block: {} for block in (*table.BLOCKS, OTHER)}
+    for key, value in values.items():
+        setting = table.SETTINGS.get(key)
+        found[OTHER if setting is None else setting.block][key] = value
+    return found
+
+
+def _number(value: Value) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0
