@@ -11,9 +11,10 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable, Generator
-from typing import Final
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Final
 
+import anyio
 import uvicorn
 from starlette.applications import Starlette
 
@@ -29,6 +30,9 @@ from hub.web.context import HubContext
 from hub.web.http_protocol import HubServerState
 
 logger = logging.getLogger("myrvm.server")
+
+Companion = Callable[[HubContext], Coroutine[Any, Any, None]]
+"""Something that lives in the hub's own event loop as long as the hub serves, and may end before."""
 
 OK: Final = 0
 FAILED: Final = 1
@@ -71,7 +75,10 @@ class HubServer(uvicorn.Server):
 
 
 def serve(
-    settings: Settings, on_ready: Callable[[str], None] | None = None, on_stop: Callable[[], None] | None = None
+    settings: Settings,
+    on_ready: Callable[[str], None] | None = None,
+    on_stop: Callable[[], None] | None = None,
+    companion: Companion | None = None,
 ) -> int:
     """Run the hub until SIGTERM or SIGINT; the exit code. `on_ready` is called with its URL when it accepts, `on_stop`
     when it is asked to end, before it drains."""
@@ -86,7 +93,7 @@ def serve(
         return _give_up(str(error), BUSY)
     loop = process.new_loop()
     try:
-        return loop.run_until_complete(_live(settings, listener, on_ready, on_stop, imports_took))
+        return loop.run_until_complete(_live(settings, listener, on_ready, on_stop, companion, imports_took))
     except StartFailedError as error:
         return _give_up(str(error), UNREACHABLE)
     except (ssl.SSLError, OSError) as error:
@@ -103,6 +110,7 @@ async def _live(
     listener: socket.socket,
     on_ready: Callable[[str], None] | None,
     on_stop: Callable[[], None] | None,
+    companion: Companion | None,
     imports_took: float,
 ) -> int:
     began, url = time.perf_counter(), listening.url_of(listener, tls=settings.tls)
@@ -121,17 +129,21 @@ async def _live(
             on_stop()
 
     with process.signals(stop):
-        await run(server, app, listener)
+        await run(server, app, listener, companion)
     return OK
 
 
-async def run(server: HubServer, app: Starlette, listener: socket.socket) -> None:
+async def run(server: HubServer, app: Starlette, listener: socket.socket, companion: Companion | None = None) -> None:
     """One whole life: the application's parts come up, the server serves and drains, the parts go down."""
     server.config.load()
     async with app.router.lifespan_context(app):
         process.calm_collector()
         app.state.loop_lag.reset()
-        await server.serve(sockets=[listener])
+        async with anyio.create_task_group() as beside:
+            if companion is not None:
+                beside.start_soon(companion, app.state.hub)
+            await server.serve(sockets=[listener])
+            beside.cancel_scope.cancel()
 
 
 def _give_up(sentence: str, code: int) -> int:

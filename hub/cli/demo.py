@@ -15,6 +15,7 @@ from hub.cli import output
 from hub.cli.children import MAX_LOG_BYTES, ChildPlan, Children
 from hub.cli.data_door import CHECKOUT, open_data, settings_of
 from hub.cli.demo_machines import AGENT_FILE, SIMULATED_FILE, DemoFleet, enrol_fleet
+from hub.cli.demo_scenes import Scenes
 from hub.cli.exit_codes import CliError, Exit
 from hub.cli.first_start import prepare_people
 from hub.cli.language import say
@@ -48,7 +49,7 @@ def run(wanted: argparse.Namespace) -> int:
         show_start(settings, url, link, open_browser=wants_browser(wanted), machines=shown)
 
     try:
-        return server.serve(settings, ready, children.ask_to_end)
+        return server.serve(settings, ready, children.ask_to_end, Scenes(fleet).play)
     finally:
         children.ask_to_end()
         children.wait()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from db import machines
 from hub.cli.data_door import DataDoor, now
-from hub.cli.demo_places import place_of, role_of, zone_of
+from hub.cli.demo_places import city_of, place_of, role_of, zone_of
 from hub.cli.exit_codes import CliError, Exit
 from hub.cli.language import say
 from hub.core import actors, credentials, enrolment
@@ -30,6 +30,7 @@ class DemoMachine(NamedTuple):
     location: str
     role: str
     timezone: str = ""
+    city: str = ""
 
 
 class DemoFleet(NamedTuple):
@@ -39,7 +40,10 @@ class DemoFleet(NamedTuple):
     keys: dict[str, str]
 
     def write(self, folder: Path, url: str) -> None:
-        """What the agent and the simulator read, and the next start as well: 0600, replaced in one step."""
+        """What the agent and the simulator read, and the next start as well: 0600, replaced in one step.
+
+        The agent may read this computer, and change nothing on it: no reboot, no time zone, no look-up of its address.
+        """
         agent, *simulated = self.machines
         secret_file(
             folder / AGENT_FILE,
@@ -48,6 +52,8 @@ class DemoFleet(NamedTuple):
                 "api_token": self.keys[agent.device_id],
                 "rvm_id": agent.device_id,
                 "metrics_interval": AGENT_INTERVAL_S,
+                "system_control": False,
+                "auto_sync_enabled": False,
             },
         )
         plans = [
@@ -57,6 +63,7 @@ class DemoFleet(NamedTuple):
                 "role": m.role,
                 "name": m.name,
                 "timezone": m.timezone,
+                "city": m.city,
             }
             for m in simulated
         ]
@@ -122,6 +129,7 @@ def _simulated(index: int, count: int) -> DemoMachine:
         f"{place.name}, {place.where}",
         role_of(index, count),
         zone_of(place),
+        city_of(place),
     )
 
 

@@ -37,13 +37,25 @@ PLACES: Final = (
 
 _ZONES: Final = {"WIB": "Asia/Jakarta", "WITA": "Asia/Makassar", "WIT": "Asia/Jayapura"}
 
-SPECIAL_ROLES: Final = ("full", "hot", "offline", "late", "maintenance")
+_SPREAD: Final = {
+    2: "full",
+    5: "hot",
+    8: "offline",
+    11: "late",
+    14: "maintenance",
+    0: "busy",
+    13: "guessing",
+    4: "misconfigured",
+    17: "slow",
+    18: "unpermitted",
+}
+"""The machines with something the matter, by their place in the list; what matters most first."""
+SPECIAL_ROLES: Final = tuple(_SPREAD.values())
 """One machine each; all others are normal."""
-_SPREAD: Final = {2: "full", 5: "hot", 8: "offline", 11: "late", 14: "maintenance"}
 
 
 def role_of(index: int, count: int) -> str:
-    """The role of the machine with this index: spread over the list, or the first five of a short one."""
+    """The role of the machine with this index: spread over the list, or as many as a short one has places for."""
     if count <= max(_SPREAD):
         return SPECIAL_ROLES[index] if index < len(SPECIAL_ROLES) else "normal"
     return _SPREAD.get(index, "normal")
@@ -58,3 +70,7 @@ def place_of(index: int) -> Place:
 def zone_of(place: Place) -> str:
     """The IANA name of the zone a place stands in."""
     return _ZONES[place.where.rpartition(" ")[2]]
+
+
+def city_of(place: Place) -> str:
+    return place.where.partition(",")[0]

@@ -73,6 +73,26 @@ def test_the_demo_brings_its_machines_up_and_ctrl_c_ends_everything(start_hub: S
         assert "Traceback" not in (data / name).read_text()
 
 
+def test_its_first_minute_shows_a_command_that_waits_and_others_under_way(start_hub: Start, data: Path) -> None:
+    hub = start_hub("--demo", "--machines", "10", "--port", "0", "--data-dir", data)
+    hub.wait_for("Ctrl-C")
+    roles = {m["device_id"]: m["role"] for m in json.loads((data / "simulated_machines.json").read_text())["machines"]}
+    wanted = {("offline", "set_status", "queued"), ("slow", "sync_timezone", "running")}
+    seen: set[tuple[str, str, str]] = set()
+    ends = time.monotonic() + 60
+    while not wanted <= seen:
+        assert time.monotonic() < ends, seen
+        with sqlite3.connect(f"file:{data}/hub.sqlite3?mode=ro", uri=True) as database:
+            query = """SELECT device_id, commands.name, state FROM commands
+                       JOIN reverse_vending_machines ON reverse_vending_machines.id = rvm_id"""
+            seen |= {(roles[device_id], name, state) for device_id, name, state in database.execute(query)}
+        time.sleep(0.1)
+    agent = json.loads((data / "agent.json").read_text())
+    assert (agent["system_control"], agent["auto_sync_enabled"]) == (False, False), "a demo leaves the computer alone"
+    hub.signal(signal.SIGTERM)
+    assert hub.end() == 0, hub.errors
+
+
 def test_a_second_start_knows_its_machines_and_gives_a_new_link(start_hub: Start, data: Path) -> None:
     links, keys = [], []
     for _ in range(2):
@@ -129,10 +149,10 @@ def test_the_demo_ignores_the_database_of_the_environment(monkeypatch: pytest.Mo
     assert settings.database_url == f"sqlite:///{tmp_path}/hub.sqlite3"
 
 
-@pytest.mark.parametrize("count", [5, 8, 20, 50])
-def test_every_demo_has_each_special_machine_once(count: int) -> None:
+@pytest.mark.parametrize("count", [1, 5, 8, 18, 20, 50])
+def test_every_demo_has_each_special_machine_it_has_room_for_once(count: int) -> None:
     roles = [role_of(index, count) for index in range(count)]
-    assert [roles.count(role) for role in SPECIAL_ROLES] == [1] * 5
+    assert [roles.count(role) for role in SPECIAL_ROLES] == [1] * min(count, 10) + [0] * max(0, 10 - count)
     assert len({place_of(index).name for index in range(count)}) == count
     assert {place.where.rsplit(" ", 1)[1] for place in PLACES} == {"WIB", "WITA", "WIT"}
 
