@@ -1,0 +1,156 @@
+"""The system bus (D-Bus): one session for one request, within its time. Knows no service and no command.
+
+A session is short on purpose: the agent holds no connection that it does not need. Whether we may is not ours to
+decide: the bus and the service refuse, and that is told apart from every other failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from jeepney import Message  # type: ignore[import-untyped]
+    from jeepney.io.asyncio import DBusRouter  # type: ignore[import-untyped]
+
+T = TypeVar("T")
+PATIENCE_S: Final = 10.0
+HELP: Final = "not permitted: install the helper"
+_REFUSALS: Final = ("AccessDenied", "AuthFailed", "InteractiveAuthorizationRequired", "NotPrivileged")
+_NOBODY: Final = ("ServiceUnknown", "NameHasNoOwner", "Spawn.")
+"""The service that would do it is not on this bus: nobody here may do it for us."""
+
+
+class NotPermittedError(Exception):
+    """This agent may not do it here: refused, no system bus, nobody who would do it, or switched off."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{HELP} ({why[:300]})")
+
+
+class SystemBusError(Exception):
+    """It was tried and did not work: `name` is the error's D-Bus name or a word of ours."""
+
+    def __init__(self, name: str, detail: str) -> None:
+        super().__init__(f"{name}: {detail[:300]}" if detail else name)
+        self.name = name
+
+
+class Target(NamedTuple):
+    """An object of a service and the interface to speak to."""
+
+    service: str
+    path: str
+    interface: str
+
+
+class Reply(NamedTuple):
+    sender: str
+    body: tuple[Any, ...]
+
+
+class Session:
+    """An open connection; everything raises NotPermittedError or SystemBusError."""
+
+    def __init__(self, router: DBusRouter) -> None:
+        self._router = router
+
+    async def call(
+        self, target: Target, method: str, signature: str | None = None, body: tuple[Any, ...] = ()
+    ) -> Reply:
+        """What a method answers."""
+        from jeepney import DBusAddress, HeaderFields, MessageType, new_method_call
+
+        address = DBusAddress(target.path, bus_name=target.service, interface=target.interface)
+        with _explained():
+            reply = await self._router.send_and_get_reply(new_method_call(address, method, signature, body))
+        if reply.header.message_type is MessageType.error:
+            raise _refusal(str(reply.header.fields.get(HeaderFields.error_name, "")), reply.body)
+        return Reply(str(reply.header.fields.get(HeaderFields.sender, "")), tuple(reply.body))
+
+    @contextlib.asynccontextmanager
+    async def signals(self, target: Target, member: str) -> AsyncIterator[asyncio.Queue[Message]]:
+        """The signals of that name from now on; read them with `said`."""
+        from jeepney import MatchRule, message_bus
+
+        rule = MatchRule(type="signal", interface=target.interface, member=member, path=target.path)
+        bus = Target(message_bus.bus_name, message_bus.object_path, str(message_bus.interface))
+        heard: asyncio.Queue[Message] = asyncio.Queue(1000)
+        with self._router.filter(rule, queue=heard):
+            await self.call(bus, "AddMatch", "s", (rule.serialise(),))
+            yield heard
+
+
+def said(signal: Message) -> Reply:
+    """Who sent a signal, and its content."""
+    from jeepney import HeaderFields
+
+    return Reply(str(signal.header.fields.get(HeaderFields.sender, "")), tuple(signal.body))
+
+
+class SystemBus:
+    """The bus at DBUS_SYSTEM_BUS_ADDRESS or its usual place. `allowed` False: nothing is tried at all."""
+
+    def __init__(self, *, allowed: bool = True) -> None:
+        self._allowed = allowed
+
+    async def ask(
+        self,
+        target: Target,
+        method: str,
+        signature: str | None = None,
+        body: tuple[Any, ...] = (),
+        *,
+        seconds: float = PATIENCE_S,
+    ) -> tuple[Any, ...]:
+        """What one method answers, within `seconds`. Raises NotPermittedError or SystemBusError."""
+
+        async def ask_it(session: Session) -> tuple[Any, ...]:
+            return (await session.call(target, method, signature, body)).body
+
+        return await self.during(ask_it, seconds)
+
+    async def during(self, work: Callable[[Session], Awaitable[T]], seconds: float) -> T:
+        """The result of `work(session)`, which may take so long. Raises NotPermittedError or SystemBusError."""
+        if not self._allowed:
+            raise NotPermittedError("system_control is off")
+        try:
+            return await asyncio.wait_for(self._in_session(work), seconds)
+        except (TimeoutError, asyncio.TimeoutError) as slow:
+            raise SystemBusError("timeout", f"no answer within {seconds:.3g} s") from slow
+
+    @staticmethod
+    async def _in_session(work: Callable[[Session], Awaitable[T]]) -> T:
+        from jeepney.io.asyncio import open_dbus_router
+
+        opening = open_dbus_router(bus="SYSTEM")
+        try:
+            router = await opening.__aenter__()
+        except (OSError, EOFError, ValueError, RuntimeError, KeyError) as nobody:
+            raise NotPermittedError(f"no system bus: {nobody}") from nobody
+        try:
+            return await work(Session(router))
+        finally:
+            with contextlib.suppress(OSError, EOFError):
+                await opening.__aexit__(None, None, None)
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """A connection that breaks is a failure like any other."""
+    from jeepney.io.common import RouterClosed  # type: ignore[import-untyped]
+
+    try:
+        yield
+    # KeyError: jeepney's own bookkeeping, when the connection breaks while an answer is awaited.
+    except (OSError, EOFError, RouterClosed, KeyError) as broken:
+        raise SystemBusError("disconnected", "the system bus closed the connection") from broken
+
+
+def _refusal(name: str, body: tuple[Any, ...]) -> NotPermittedError | SystemBusError:
+    detail = str(body[0]) if body else ""
+    if name.endswith(_REFUSALS) or name.startswith("org.freedesktop.PolicyKit1.") or any(w in name for w in _NOBODY):
+        return NotPermittedError(f"{name}: {detail}" if detail else name)
+    return SystemBusError(name, detail)

@@ -1,0 +1,40 @@
+"""Services of the operating system (systemd1): starting one anew, and hearing whether that worked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from device.system.bus import Session, SystemBus, SystemBusError, Target, said
+from device.system_monitor.reading import text_of
+
+SYSTEMD: Final = Target("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
+
+
+async def restart(bus: SystemBus, unit: str, seconds: float) -> None:
+    """Start `unit` anew, and wait until systemd says that it has. Raises NotPermittedError or SystemBusError, whose
+    name is systemd's own word (`failed`, `timeout`, `dependency`, ...) when the service did not come up."""
+
+    async def restart_it(session: Session) -> None:
+        async with session.signals(SYSTEMD, "JobRemoved") as ends:
+            await session.call(SYSTEMD, "Subscribe")
+            asked = await session.call(SYSTEMD, "RestartUnit", "ss", (unit, "replace"))
+            (job,) = asked.body
+            while True:
+                ended = said(await ends.get())
+                # Anybody may send a signal: only that of the one who took the job counts.
+                if ended.sender == asked.sender and ended.body[1] == job:
+                    break
+        if ended.body[3] != "done":
+            raise SystemBusError(str(ended.body[3]), f"{unit} did not start")
+
+    await bus.during(restart_it, seconds)
+
+
+def own_unit(root: Path) -> str | None:
+    """The service this process belongs to; None when it was started by hand."""
+    for line in (text_of(root / "proc/self/cgroup") or "").splitlines():
+        name = line.rpartition("/")[2]
+        if name.endswith(".service") and not name.startswith("user@"):
+            return name
+    return None

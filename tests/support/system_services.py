@@ -1,0 +1,102 @@
+"""The services of a private system bus, as a process: `python -m tests.support.system_services FOLDER`.
+
+systemd1 RestartUnit (with JobRemoved), login1 Reboot, timedate1 SetTimezone and its properties. The file `mood` says
+how to answer: obey, deny, ask (a password nobody can give), hang, fail; each request is a line of the file `calls`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from jeepney import (  # type: ignore[import-untyped]
+    DBusAddress,
+    HeaderFields,
+    Message,
+    MessageType,
+    new_error,
+    new_method_call,
+    new_method_return,
+    new_signal,
+)
+from jeepney.io.asyncio import DBusConnection, open_dbus_connection  # type: ignore[import-untyped]
+
+NAMES = ("org.freedesktop.systemd1", "org.freedesktop.login1", "org.freedesktop.timedate1")
+DAEMON = DBusAddress("/org/freedesktop/DBus", bus_name="org.freedesktop.DBus", interface="org.freedesktop.DBus")
+SYSTEMD = DBusAddress("/org/freedesktop/systemd1", interface="org.freedesktop.systemd1.Manager")
+ERRORS = {
+    "deny": "org.freedesktop.DBus.Error.AccessDenied",
+    "ask": "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
+    "fail": "org.freedesktop.DBus.Error.Failed",
+    "unknown": "org.freedesktop.systemd1.NoSuchUnit",
+}
+
+
+class Services:
+    def __init__(self, folder: Path, connection: DBusConnection) -> None:
+        self._folder = folder
+        self._connection = connection
+        self._jobs = 0
+
+    async def serve(self) -> None:
+        for name in NAMES:
+            await self._connection.send(new_method_call(DAEMON, "RequestName", "su", (name, 0)))
+        print("ready", flush=True)
+        while True:
+            message = await self._connection.receive()
+            if message.header.message_type is MessageType.method_call:
+                await self._answer(message)
+
+    async def _answer(self, message: Message) -> None:
+        method = str(message.header.fields.get(HeaderFields.member))
+        if method in ("Get", "GetAll"):
+            await self._properties(message, method)
+            return
+        if method == "Subscribe":
+            await self._connection.send(new_method_return(message))
+            return
+        with (self._folder / "calls").open("a") as record:
+            record.write(json.dumps([method, *message.body]) + "\n")
+        mood = (self._folder / "mood").read_text()
+        if mood == "hang":
+            return
+        if mood in ERRORS:
+            await self._connection.send(new_error(message, ERRORS[mood], "s", (f"mood {mood}",)))
+        elif method == "RestartUnit":
+            await self._restart(message, mood)
+        else:
+            if method == "SetTimezone" and mood != "ignore":
+                (self._folder / "zone").write_text(message.body[0])
+            await self._connection.send(new_method_return(message))
+
+    async def _restart(self, message: Message, mood: str) -> None:
+        """`never`: the job does not end; `down`: the service does not come up."""
+        self._jobs += 1
+        job = f"/org/freedesktop/systemd1/job/{self._jobs}"
+        await self._connection.send(new_method_return(message, "o", (job,)))
+        if mood != "never":
+            result = "failed" if mood == "down" else "done"
+            ended = (self._jobs, job, message.body[0], result)
+            await self._connection.send(new_signal(SYSTEMD, "JobRemoved", "uoss", ended))
+
+    async def _properties(self, message: Message, method: str) -> None:
+        zone = self._folder / "zone"
+        known = {
+            "Timezone": ("s", zone.read_text() if zone.exists() else "Etc/UTC"),
+            "NTPSynchronized": ("b", True),
+            "NTP": ("b", True),
+        }
+        if method == "GetAll":
+            await self._connection.send(new_method_return(message, "a{sv}", (known,)))
+        else:
+            await self._connection.send(new_method_return(message, "v", (known[message.body[1]],)))
+
+
+async def main(folder: Path) -> None:
+    await Services(folder, await open_dbus_connection("SYSTEM")).serve()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))
