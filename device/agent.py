@@ -7,62 +7,53 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import gc
-import os
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from device import hardware
-from device.api_client import ApiClient
+from device.agent_parts import AlreadyRunningError, held_alone, make_sampler, make_uploader, open_spool
 from device.command_router import CommandRouter
 from device.command_work import CommandWork
 from device.commands.job import WorkHandler
+from device.config_keeper import ConfigKeeper
 from device.connection import Link, LinkClosed, open_link
 from device.core.fallback_rules import FallbackRules
 from device.core.hub_clock import HubClock
 from device.core.machine_state import IllegalStatusError
 from device.core.retry_policy import End, RetryPolicy
-from device.core.sampling_plan import SamplingPlan
 from device.link_duties import Ears, LinkDuties
 from device.log import Log
 from device.reconnect import Reconnector
 from device.rfc3339 import utc_now
-from device.sampler import Sampler
 from device.service_notify import ServiceNotify
 from device.settings import Settings, exposed
 from device.spool import Spool
 from device.state_keeper import StateKeeper
 from device.status_checker import RVMStatusChecker
 from device.status_mailbox import POLL_S, StatusMailbox
-from device.system_monitor import SystemMonitor
-from device.system_monitor.jtop import JtopAdapter
 from device.task_group import until_one_ends
-from device.uploader import Uploader
 from device.worker_thread import WorkerThread
 from protocol import messages as m
 from protocol.version import PRODUCT_VERSION, PROTOCOL_VERSION
+
+__all__ = ["Agent", "AlreadyRunningError", "run"]
 
 FAREWELL_S: Final = 2.0
 FLUSH_S: Final = 2.0
 
 
-class AlreadyRunningError(Exception):
-    """Another agent uses this state folder."""
-
-
 async def run(settings: Settings, log: Log, environ: Mapping[str, str], stop: asyncio.Event) -> None:
     """Be the agent until `stop` is set. Raises OSError when the state folder cannot be used, AlreadyRunningError when
     another agent uses it."""
-    with _locked(settings.state_dir):
+    with held_alone(settings.state_dir):
         disk = WorkerThread("disk")
-        root = Path(settings.text("sensor_root"))
-        spool = await disk.call(_open_spool, settings, root)
+        spool = await disk.call(open_spool, settings)
         agent = Agent(settings, log, environ, disk, spool)
         try:
             await agent.start()
@@ -95,13 +86,15 @@ class Agent:
         self._rules = FallbackRules()
         policy = RetryPolicy(settings.number("retry_delay"), random.random)
         self._reconnector = Reconnector(self._attempt, policy, self._rules, log)
-        self._sampler = self._make_sampler() if settings.switch("monitoring_enabled") else None
-        self._uploader = self._make_uploader()
-        self.notify = ServiceNotify(environ, self._progress)
+        self._sampler = make_sampler(settings, disk, spool, log, self._wake, self._offer_live)
+        self._uploader = make_uploader(settings, disk, spool, log, self._rules, self._is_live, self._reconnector.ended)
+        self._configuration = ConfigKeeper(settings, disk, log, self._apply, self._reply)
+        self.notify = ServiceNotify(environ, lambda: self._sampler.beats)
 
     async def start(self) -> None:
         """Remember what was; say what is notable about it."""
         await self._keeper.open()
+        await self._configuration.open()
         await self._work.settle_interrupted()
         settings = self._settings
         pending = await self._disk.call(self._spool.pending)
@@ -126,11 +119,11 @@ class Agent:
             ("link", self._reconnector.run),
             ("commands", self._router.run),
             ("uploads", self._uploader.run),
+            ("samples", self._sampler.run),
+            ("configuration", self._configuration.run),
             ("requests", self._take_requests),
             ("watchdog", self.notify.run),
         ]
-        if self._sampler is not None:
-            loops.append(("samples", self._sampler.run))
         await until_one_ends(*(self._for_ever(name, loop) for name, loop in loops))
 
     async def farewell_after(self, stop: asyncio.Event) -> None:
@@ -162,15 +155,16 @@ class Agent:
         self._clock.told(welcome.time, time.monotonic())
         self._rules.went_live()
         self._uploader.went_live.set()
-        ears = Ears(self._router.offer, self._watch, self._hub_objects)
+        ears = Ears(self._router.offer, self._sampler.watch, self._hub_objects, self._configured)
         duties = LinkDuties(link, self._spool, self._disk, self._keeper, ears)
         self._link, self._duties = link, duties
         try:
-            self._watch(welcome.live_interval)
+            self._sampler.watch(welcome.live_interval)
+            self._configured(welcome.config)
             return await duties.serve()
         finally:
             self._link = self._duties = None
-            self._watch(0.0)
+            self._sampler.watch(0.0)
             link.abort()
 
     def _hello(self) -> m.Hello:
@@ -184,7 +178,7 @@ class Agent:
             status=state.status,
             capacity=state.capacity,
             special_status=state.special_status,
-            config_version=0,
+            config_version=self._configuration.version,
             time=utc_now(),
             timezone=hardware.timezone_name(self._root),
             hardware=hardware.describe(self._root),
@@ -204,33 +198,6 @@ class Agent:
         """The commands that take their time; those done in one step are the router's own."""
         return {}
 
-    def _make_sampler(self) -> Sampler:
-        settings = self._settings
-        disk_path = Path(settings.text("disk_path"))
-        jtop = JtopAdapter(time.monotonic) if settings.switch("jtop_enabled") else None
-        monitors = (
-            SystemMonitor(self._root, disk_path=disk_path, jtop=jtop),
-            SystemMonitor(self._root, disk_path=disk_path, jtop=jtop),
-        )
-        plan = SamplingPlan(settings.number("metrics_interval"), time.monotonic())
-        sensors = WorkerThread("sensors")
-        return Sampler(plan, monitors, sensors, self._disk, self._spool, self._log, self._wake, self._offer_live)
-
-    def _make_uploader(self) -> Uploader:
-        settings = self._settings
-        client = ApiClient(
-            settings.base_url,
-            settings.api_token,
-            settings.device_id,
-            timeout=settings.number("connection_timeout"),
-            attempts=int(settings.number("retry_attempts")),
-            retry_delay=settings.number("retry_delay"),
-        )
-        interval = settings.number("upload_interval")
-        return Uploader(
-            client, self._spool, self._disk, self._rules, interval, self._log, self._is_live, self._reconnector.ended
-        )
-
     def _is_live(self) -> bool:
         return self._duties is not None
 
@@ -238,44 +205,21 @@ class Agent:
         if self._duties is not None:
             self._duties.wake()
 
-    def _reply(self, update: m.CommandUpdate) -> None:
+    def _reply(self, message: m.MachineMessage) -> None:
         if self._duties is not None:
-            self._duties.reply(update)
+            self._duties.reply(message)
+
+    def _configured(self, told: m.Config | m.Configuration) -> None:
+        self._configuration.offer(told.version, told.values)
+
+    def _apply(self, settings: Settings) -> None:
+        """What the hub may change is changed while everything runs; the spool is not touched."""
+        self._sampler.set_monitoring(settings.switch("monitoring_enabled"), settings.number("metrics_interval"))
+        self._uploader.set_interval(settings.number("upload_interval"))
 
     def _offer_live(self, sample: m.Sample) -> None:
         if self._duties is not None:
             self._duties.offer_live(sample)
 
-    def _watch(self, interval: float) -> None:
-        if self._sampler is not None:
-            self._sampler.watch(interval)
-
     def _hub_objects(self, error: m.Error) -> None:
         self._log("hub_error", code=error.code, message=error.message)
-
-    def _progress(self) -> int:
-        return self._sampler.beats if self._sampler is not None else int(time.monotonic())
-
-
-def _open_spool(settings: Settings, root: Path) -> Spool:
-    return Spool(
-        settings.state_dir / "spool",
-        hardware.boot_id(root),
-        floor_seq=hardware.boot_milliseconds(root),
-        limit=int(settings.number("spool_limit_mib") * 1024 * 1024),
-    )
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the state folder alone; the kernel lets go of it however this process ends."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as held:
-            raise AlreadyRunningError(str(folder)) from held
-        yield
-    finally:
-        os.close(handle)

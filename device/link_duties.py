@@ -40,6 +40,7 @@ class Ears:
     command: Callable[[m.Command | m.Cancel], None]
     watch: Callable[[float], None]
     error: Callable[[m.Error], None]
+    config: Callable[[m.Config], None]
 
 
 class LinkDuties:
@@ -116,7 +117,7 @@ class LinkDuties:
         elif isinstance(message, m.Error):
             self._ears.error(message)
         elif isinstance(message, m.Config):
-            self.reply(m.Error(code="unsupported", message="this agent takes no configuration yet", ref="config"))
+            self._ears.config(message)
 
     async def _speak(self) -> None:
         while True:

@@ -27,6 +27,7 @@ class AgentProcess:
         self.config.write_text(json.dumps(values))
         self.config.chmod(0o600)
         self.process: asyncio.subprocess.Process | None = None
+        self.environ: dict[str, str] = {}
         self.lives = 0
 
     @property
@@ -44,7 +45,7 @@ class AgentProcess:
         with (self.folder / "log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "device", "--config", str(self.config), *arguments,
-                cwd=ROOT, env={**environ, "LANG": "C"}, stdin=stdin, stderr=log,
+                cwd=ROOT, env={**environ, "LANG": "C", **self.environ}, stdin=stdin, stderr=log,
             )  # fmt: skip
 
     async def kill(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from device import config_keeper as config_keeper_module
+from device import state_file
 from device.config_keeper import FILE, ConfigKeeper, cached_configuration, settings_in_force
 from device.log import Log
 from device.settings import Settings, load
@@ -119,7 +119,7 @@ async def test_errors_come_back_key_by_key_and_begin_with_their_code(tmp_path: P
 
 async def test_the_answer_to_a_hostile_push_fits_into_one_frame(tmp_path: Path) -> None:
     async with keeping(tmp_path) as bench:
-        hostile = {"\U0001f98b" * 120 + str(n): {} for n in range(500)} | {"": 1, "\x1b[2J": 2}
+        hostile: dict[str, Any] = {"\U0001f98b" * 120 + str(n): {} for n in range(500)} | {"": 1, "\x1b[2J": 2}
         answer = await bench.push(8, **hostile)
     text = encode(answer)
     assert len(text.encode()) < limits.MAX_MESSAGE_BYTES
@@ -133,7 +133,7 @@ async def test_a_disk_that_refuses_costs_the_cache_and_nothing_else(
     def refuse(path: Path, value: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(config_keeper_module.state_file, "write_value", refuse)
+    monkeypatch.setattr(state_file, "write_value", refuse)
     async with keeping(tmp_path) as bench:
         assert await bench.push(7, metrics_interval=5) == m.ConfigApplied(version=7)
         assert bench.keeper.settings.number("metrics_interval") == 5

@@ -49,7 +49,7 @@ class Bench:
 
     async def connect(self) -> LinkDuties:
         link, _ = await open_link(socket_url(self.hub.port), KEY, 5.0, hello)
-        ears = Ears(self.heard.append, self.heard.append, self.heard.append)
+        ears = Ears(self.heard.append, self.heard.append, self.heard.append, self.heard.append)
         self.duties = LinkDuties(link, self.spool, self.disk, self.keeper, ears)
         self.served = asyncio.ensure_future(self.duties.serve())
         return self.duties
@@ -155,17 +155,11 @@ async def test_the_ears_hear_what_is_theirs(bench: Bench) -> None:
     await bench.connect()
     command = bench.hub.command("ping")
     error = m.Error(code="invalid", message="x", ref=1)
-    for message in (command, m.Cancel(id="c9"), m.Live(interval=5), error):
+    config = m.Config(version=2, values={"metrics_interval": 1})
+    for message in (command, m.Cancel(id="c9"), m.Live(interval=5), error, config):
         await bench.hub.link.say(message)
-    await until(lambda: len(bench.heard) == 4)
-    assert bench.heard == [command, m.Cancel(id="c9"), 5, error]
-
-
-async def test_a_configuration_is_declined_as_long_as_nobody_obeys_it(bench: Bench) -> None:
-    await bench.connect()
-    await bench.hub.link.say(m.Config(version=2, values={"metrics_interval": 1}))
-    await bench.hub.until(lambda: bench.hub.link.of(m.Error))
-    assert bench.hub.link.of(m.Error)[0].code == "unsupported"
+    await until(lambda: len(bench.heard) == 5)
+    assert bench.heard == [command, m.Cancel(id="c9"), 5, error, config]
 
 
 async def test_a_restarting_hub_is_left_at_the_time_it_named(bench: Bench) -> None:

@@ -62,6 +62,9 @@ class FakeHub:
         self.updates: dict[str, list[m.CommandUpdate]] = {}
         self.reports: list[m.StatusReport] = []
         self.goodbyes: list[m.Bye] = []
+        self.configuration = m.Configuration(version=0, values={})
+        self.applied: list[m.ConfigApplied] = []
+        self.zones: list[m.TimezoneReport] = []
         # moods
         self.acknowledges = True
         self.confirms = True
@@ -128,6 +131,13 @@ class FakeHub:
         await self.until(lambda: len(self.updates.get(command.id, [])) >= count, seconds)
         return self.updates[command.id][count - 1]
 
+    async def configure(self, version: int, **values: Any) -> m.ConfigApplied:
+        """Push a configuration; what the machine answers."""
+        self.configuration = m.Configuration(version=version, values=values)
+        await self.link.say(m.Config(version=version, values=values))
+        await self.until(lambda: self.applied and self.applied[-1].version == version)
+        return self.applied[-1]
+
     async def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         self.requests.append(request.path)
         async with self._news:
@@ -161,10 +171,9 @@ class FakeHub:
     async def _take(self, link: FakeLink, message: Any) -> None:
         if isinstance(message, m.Hello):
             link.hello = message
-            configuration = m.Configuration(version=0, values={})
             await link.say(
                 m.Welcome(
-                    session_id="s", time=rfc3339(self.now()), protocol=2, config=configuration,
+                    session_id="s", time=rfc3339(self.now()), protocol=2, config=self.configuration,
                     live_interval=self.live_interval,
                 )
             )  # fmt: skip
@@ -180,6 +189,10 @@ class FakeHub:
             self.reports.append(message)
             if self.confirms:
                 await link.say(m.Received(ref=message.seq))
+        elif isinstance(message, m.ConfigApplied):
+            self.applied.append(message)
+        elif isinstance(message, m.TimezoneReport):
+            self.zones.append(message)
         elif isinstance(message, m.Bye):
             self.goodbyes.append(message)
         if self.on_message is not None:

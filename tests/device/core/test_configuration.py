@@ -1,4 +1,4 @@
-"""Precedence key by key: environment over hub over file over default, and a word about every key that is not in force."""
+"""Precedence key by key: environment, hub, file, default; and a word about every key that is not in force."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ORIGINS = {
 STATIC = {"state_dir", "services", "rvm_id"}
 
 
-def push(version: int = 3, **values: object) -> Effective:
+def push(version: int = 3, /, **values: object) -> Effective:
     return in_force(Pushed(version=version, values=values), OWN, ORIGINS, STATIC)
 
 
@@ -53,13 +53,13 @@ def test_what_only_the_owner_decides_is_never_overridden() -> None:
 
 
 def test_further_keys_are_taken_with_dashes_or_underscores() -> None:
-    found = push(**{"confidence-threshold": 0.8, "belts": ["a", 1], "Wrong Key": 1, "deep": {"a": 1}})
+    found = push(3, **{"confidence-threshold": 0.8, "belts": ["a", 1], "Wrong Key": 1, "deep": {"a": 1}})
     assert found.values == {"confidence_threshold": 0.8, "belts": ["a", 1]}
     assert {key: wrong.code for key, wrong in found.errors.items()} == {"Wrong Key": "wrong_key", "deep": "wrong_free"}
 
 
 def test_further_keys_are_bounded() -> None:
-    found = push(**{f"key_{n}": n for n in range(130)})
+    found = push(3, **{f"key_{n}": n for n in range(130)})
     assert len(found.values) == 100
     assert {wrong.code for wrong in found.errors.values()} == {"too_many"}
 

@@ -1,0 +1,118 @@
+"""The real agent and a pushed configuration: in force without a restart, answered on every link, kept over a kill."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from protocol import messages as m
+from tests.device.agent_process import AgentProcess, running_agent
+from tests.support.fake_hub import FakeHub, fake_hub
+from tests.support.fake_rest import fake_rest
+from tests.support.until import until
+
+
+@pytest_asyncio.fixture
+async def hub() -> AsyncIterator[FakeHub]:
+    async with fake_hub() as running:
+        yield running
+
+
+async def test_the_interval_changes_without_a_restart_and_survives_one(hub: FakeHub, tmp_path: Path) -> None:
+    async with running_agent(tmp_path, hub.url, metrics_interval=3600) as agent:
+        link = await hub.connected()
+        assert link.hello is not None
+        assert link.hello.config_version == 0
+        await hub.until(lambda: len(hub.kept) == 1)
+        assert await hub.configure(7, metrics_interval=0.1, confidence_threshold=0.8) == m.ConfigApplied(version=7)
+        await hub.until(lambda: len(hub.kept) >= 5)
+        assert len(hub.links) == 1, "no reconnect was needed"
+        await agent.kill()
+        seen = len(hub.kept)
+        await agent.start()
+        again = await hub.connected(2)
+        assert again.hello is not None
+        assert again.hello.config_version == 7
+        await hub.until(lambda: len(hub.kept) >= seen + 5)
+        assert [link.of(m.ConfigApplied)[-1].version for link in hub.links] == [7, 7], "every link is answered"
+
+
+async def test_a_machine_that_is_offline_starts_with_what_the_hub_said_last(tmp_path: Path) -> None:
+    async with fake_hub() as hub, running_agent(tmp_path, hub.url, metrics_interval=3600) as agent:
+        await hub.connected()
+        await hub.configure(7, metrics_interval=0.1)
+        await agent.stop()
+        await hub.stop()
+        await agent.start()
+        await until(lambda: "configuration 7" in agent.log.split("stopping")[-1])
+        await asyncio.sleep(1.5)  # fifteen intervals
+        await hub.start()
+        await hub.until(lambda: len(hub.kept) >= 10)
+
+
+async def test_a_damaged_cache_stops_nothing(hub: FakeHub, tmp_path: Path) -> None:
+    async with running_agent(tmp_path, hub.url) as agent:
+        await hub.connected()
+        await hub.configure(7, metrics_interval=0.1)
+        await agent.kill()
+        (tmp_path / "machine.json.state" / "configuration").write_bytes(b"\x00" * 100)
+        await agent.start()
+        link = await hub.connected(2)
+        assert link.hello is not None
+        assert link.hello.config_version == 0
+        await hub.until(lambda: link.of(m.ConfigApplied))
+        assert link.of(m.ConfigApplied) == [m.ConfigApplied(version=7)]
+
+
+async def test_the_environment_comes_first_and_says_so(hub: FakeHub, tmp_path: Path) -> None:
+    agent = AgentProcess(tmp_path, hub.url)
+    agent.environ = {"RVM_METRICS_INTERVAL": "3600"}
+    await agent.start()
+    try:
+        await hub.connected()
+        await hub.until(lambda: len(hub.kept) == 1)
+        answer = await hub.configure(3, metrics_interval=0.1, cpu_threshold=70)
+        assert answer.errors is not None
+        assert list(answer.errors) == ["metrics_interval"]
+        assert answer.errors["metrics_interval"].startswith("environment: ")
+        assert "RVM_METRICS_INTERVAL" in answer.errors["metrics_interval"]
+        await asyncio.sleep(0.5)  # five of the intervals that must not be in force
+        assert len(hub.kept) == 1
+    finally:
+        await agent.kill()
+
+
+async def test_monitoring_goes_off_and_on(hub: FakeHub, tmp_path: Path) -> None:
+    async with running_agent(tmp_path, hub.url, metrics_interval=0.1, monitoring_enabled=False):
+        await hub.connected()
+        await hub.configure(1, monitoring_enabled=True, metrics_interval=0.1)
+        await hub.until(lambda: len(hub.kept) >= 3)
+        await hub.configure(2, monitoring_enabled=False, metrics_interval=0.1)
+        await asyncio.sleep(0.3)  # what was under way arrives
+        seen = len(hub.kept)
+        await asyncio.sleep(0.5)
+        assert len(hub.kept) == seen
+
+
+async def test_a_configuration_for_a_machine_that_only_gets_http_through_is_the_cached_one(tmp_path: Path) -> None:
+    async with fake_hub() as hub, running_agent(tmp_path, hub.url) as agent:
+        await hub.connected()
+        await hub.configure(5, metrics_interval=0.1, upload_interval=0.2)
+        await agent.stop()
+    with fake_rest() as rest:
+        async with running_agent(tmp_path, rest.url, retry_delay=0.1, upload_interval=3600):
+            await until(lambda: len(rest.kept) >= 10)
+
+
+async def test_no_push_changes_what_only_the_owner_decides(hub: FakeHub, tmp_path: Path) -> None:
+    async with running_agent(tmp_path, hub.url) as agent:
+        await hub.connected()
+        answer = await hub.configure(1, state_dir="/tmp/elsewhere", services=["sshd.service"], allow_plain_http=True)
+        assert answer.errors is not None
+        assert {error.partition(":")[0] for error in answer.errors.values()} == {"static_key"}
+        await agent.kill()
+        await agent.start()
+        await hub.connected(2)
