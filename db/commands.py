@@ -22,6 +22,7 @@ _BY_KEY = sa.select(commands).where(
     commands.c.rvm_id == sa.bindparam("key_rvm_id"), commands.c.idempotency_key == sa.bindparam("key_key")
 )
 _INSERT = sa.insert(commands)
+_ASK_CANCEL = sa.update(commands).where(commands.c.id == sa.bindparam("key_id"), _PENDING)
 # A command ends once. The same end again is a repeat of a write whose outcome was unknown, and welcome.
 _UPDATE = sa.update(commands).where(
     commands.c.id == sa.bindparam("key_id"),
@@ -110,20 +111,28 @@ def update_command(
     cancel_by: str | None = None,
     cancel_at: datetime | None = None,
 ) -> Write:
-    """The command as it is after a move. Conflict: state (unknown, or ended otherwise already)."""
-    values = {
+    """The command as it is after a move. Conflict: state (unknown, or ended otherwise already).
+
+    Who asked to cancel it is kept when the move does not say.
+    """
+    values: dict[str, Any] = {
         "state": state,
         "sent_at": sent_at,
         "finished_at": finished_at,
         "progress": progress,
         "result": result,
         "error": error,
-        "cancel_by": cancel_by,
-        "cancel_at": cancel_at,
         "key_id": command_id,
         "key_state": state,
     }
+    if cancel_at is not None:
+        values |= {"cancel_by": cancel_by, "cancel_at": cancel_at}
     return Write(_UPDATE, values, must_match="state")
+
+
+def ask_cancel(command_id: str, *, by: str, at: datetime) -> Write:
+    """Note who wants it stopped, whatever it became meanwhile. Conflict: state (unknown, or ended already)."""
+    return Write(_ASK_CANCEL, {"cancel_by": by, "cancel_at": at, "key_id": command_id}, must_match="state")
 
 
 async def find_command(store: Store, command_id: str) -> CommandRow | None:
@@ -139,6 +148,12 @@ async def pending_commands(store: Store) -> list[CommandRow]:
     """Every command of every machine that has not ended, oldest first: read once, when the hub starts."""
     query = sa.select(commands).where(commands.c.state.in_(PENDING_STATES))
     return await _all(store, query.order_by(commands.c.issued_at, commands.c.id))
+
+
+async def commands_of_group(store: Store, group_id: str) -> list[CommandRow]:
+    """Every command of one wish for many machines, by machine."""
+    query = sa.select(commands).where(commands.c.group_id == group_id)
+    return await _all(store, query.order_by(commands.c.rvm_id, commands.c.id))
 
 
 async def recent_commands(

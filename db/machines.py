@@ -182,6 +182,19 @@ def quarantine(rvm_id: int, until: datetime | None, at: datetime) -> Write:
     return Write(_UPDATE, {"quarantined_until": until, "updated_at": at, "key_id": rvm_id}, must_match="id")
 
 
+def config_applied(rvm_id: int, version: int, errors: Mapping[str, str] | None, at: datetime) -> Write:
+    """Which configuration the machine runs, and what of it it could not take. Conflict: id (no such machine)."""
+    values = {"config_version": version, "config_errors": errors, "config_applied_at": at, "updated_at": at}
+    return Write(_UPDATE, {**values, "key_id": rvm_id}, must_match="id")
+
+
+def zone_synced(rvm_id: int, timezone: str, *, clock_offset_s: float | None, ntp: bool | None, at: datetime) -> Write:
+    """The zone its clock shows; what was not told of that clock stays. Conflict: id (no such machine)."""
+    told = {"clock_offset_s": clock_offset_s, "ntp": ntp}
+    values = {name: value for name, value in told.items() if value is not None}
+    return Write(_UPDATE, {"timezone": timezone, **values, "updated_at": at, "key_id": rvm_id}, must_match="id")
+
+
 def mark_seen(rvm_id: int, at: datetime) -> Write:
     """Remember when the machine was last heard, so that a restarted hub knows."""
     return Write(_UPDATE, {"last_seen_at": at, "key_id": rvm_id})

@@ -46,7 +46,7 @@ class MachineIntroduced(Change, frozen=True, kw_only=True):
     hardware: dict[str, Any] | None
     timezone: str | None
     config_version: int
-    clock_offset_s: float
+    clock_offset_s: float | None
     ip: str | None
     simulated: bool
     ntp: bool | None = None
@@ -140,6 +140,16 @@ class CommandMoved(Change, frozen=True, kw_only=True):
     """The command as it is after the move."""
 
     command: Command
+
+
+class CommandCancelAsked(Change, frozen=True, kw_only=True):
+    """Somebody wants a command stopped that has left the hub: the machine decides whether it still can. A Change of its
+    own, so that it cannot turn back what the command became meanwhile."""
+
+    rvm_id: int
+    command_id: str
+    by: Actor
+    at: datetime
 
 
 class MachineAdded(Change, frozen=True, kw_only=True):

@@ -66,6 +66,10 @@ class InForce:
         return self.values[key] is True
 
     @property
+    def default_zone(self) -> str:
+        return self.text("default_timezone")
+
+    @property
     def pinned_zone(self) -> str | None:
         """The zone an operator has pinned, which no guess overrides."""
         return self.text("pinned_timezone") or None
@@ -116,7 +120,7 @@ class FleetSettings:
 
     def of(self, own: Scope) -> InForce:
         self.newest = max(self.newest, own.version)
-        return self.shared if own is UNWRITTEN else in_force(self.base, self.written, own)
+        return self.shared if own.version == 0 else in_force(self.base, self.written, own)
 
     def origin(self, key: str, own: Scope = UNWRITTEN) -> str:
         """Who has said what `key` is: the machine's own, the fleet's, or nobody but the default."""

@@ -6,11 +6,17 @@ changed, so that the feed can send exactly those.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
+import msgspec
+
 from hub.core import changes as c
+from hub.core import service_appliers
+from hub.core.configuration import FleetSettings, Scope
 from hub.core.machine import RECENT_SECONDS, Boot, Machine
+from hub.core.service_changes import ConfigWritten
 
 TERMINAL = frozenset({"succeeded", "failed", "rejected", "expired", "cancelled"})
 
@@ -26,7 +32,9 @@ INTRODUCED_MEMBERS = frozenset(
     {"agent_version", "boot_id", "capabilities", "hardware", "timezone", "config_version", "clock_offset_s", "last_ip",
      "last_seen_at", "simulated", "ntp", "busy"}
 )  # fmt: skip
-EDITED_MEMBERS = frozenset({"name", "device_id", "location_description", "api_key_prefix", "updated_at"})
+EDITED_MEMBERS = frozenset(
+    {"name", "device_id", "location_description", "api_key_prefix", "quarantined_until", "updated_at"}
+)
 PENDING_MEMBERS = frozenset({"pending"})
 ALL_MEMBERS = frozenset({"*"})
 
@@ -45,7 +53,8 @@ class Touched(NamedTuple):
 class Fleet:
     """All machines by id, device_id and key prefix."""
 
-    def __init__(self, machines: Iterable[Machine] = ()) -> None:
+    def __init__(self, machines: Iterable[Machine] = (), settings: FleetSettings | None = None) -> None:
+        self.settings = settings or FleetSettings()
         self.machines: dict[int, Machine] = {}
         self.open: dict[str, c.Command] = {}
         """Every command that has not ended, of every machine."""
@@ -61,10 +70,14 @@ class Fleet:
             c.SampleSeen: self._sample_seen,
             c.CommandDrafted: self._command_is,
             c.CommandMoved: self._command_is,
+            c.CommandCancelAsked: self._cancel_asked,
             c.MachineAdded: self._added,
             c.MachineEdited: self._edited,
             c.MachineRemoved: self._removed,
+            ConfigWritten: self._config_written,
         }
+        for kind, does in service_appliers.OF_ONE_MACHINE.items():
+            self._appliers[kind] = partial(self._of_one, does)
         for machine in machines:
             self.put(machine)
 
@@ -89,10 +102,22 @@ class Fleet:
         applier = self._appliers.get(type(change))
         return applier(change) if applier is not None else None
 
+    def apply_all(self, changes: Sequence[c.Change]) -> list[Touched]:
+        """Make them true here, in order. Other settings for the whole fleet touch every machine."""
+        found: list[Touched] = []
+        for change in changes:
+            touched = self.apply(change)
+            if touched is not None:
+                found.append(touched)
+            elif isinstance(change, ConfigWritten) and change.rvm_id is None:
+                found += [Touched(rvm_id, service_appliers.CONFIG_MEMBERS) for rvm_id in self.machines]
+        return found
+
     def put(self, machine: Machine) -> None:
         """Index a machine that was loaded or added, replacing what had its id."""
         self.drop(machine.id)
         self.machines[machine.id] = machine
+        service_appliers.settle(machine, self.settings.of(machine.own_settings))
         self._by_device_id[machine.device_id] = machine
         if machine.api_key_prefix is not None:
             self._by_key_prefix[machine.api_key_prefix] = machine
@@ -195,11 +220,38 @@ class Fleet:
         machine = self.machines.get(change.command.rvm_id)
         if machine is None:
             return None
+        if change.command.state != "queued":
+            machine.maybe_sent.discard(change.command.id)
         if change.command.state in TERMINAL:
             machine.pending.pop(change.command.id, None)
             self.open.pop(change.command.id, None)
         else:
             machine.pending[change.command.id] = self.open[change.command.id] = change.command
+        return Touched(machine.id, PENDING_MEMBERS)
+
+    def _of_one(self, does: Callable[[Machine, Any], frozenset[str]], change: Any) -> Touched | None:
+        machine = self.machines.get(change.rvm_id)
+        return None if machine is None else Touched(machine.id, does(machine, change))
+
+    def _config_written(self, change: ConfigWritten) -> Touched | None:
+        written = Scope(change.values, change.version, change.at, change.by)
+        if change.rvm_id is None:
+            self.settings.write(written)
+            for machine in self.machines.values():
+                service_appliers.settle(machine, self.settings.of(machine.own_settings))
+            return None
+        found = self.machines.get(change.rvm_id)
+        if found is None:
+            return None
+        found.own_settings = written
+        return Touched(found.id, service_appliers.settle(found, self.settings.of(written)))
+
+    def _cancel_asked(self, change: c.CommandCancelAsked) -> Touched | None:
+        command, machine = self.open.get(change.command_id), self.machines.get(change.rvm_id)
+        if command is None or machine is None:
+            return None
+        asked = msgspec.structs.replace(command, cancel_by=change.by, cancel_at=change.at)
+        machine.pending[command.id] = self.open[command.id] = asked
         return Touched(machine.id, PENDING_MEMBERS)
 
     def _added(self, change: c.MachineAdded) -> Touched | None:
@@ -228,6 +280,8 @@ class Fleet:
             return None
         for member, value in change.values.items():
             setattr(machine, "api_key_hash" if member == "api_key" else member, value)
+        if "api_key" in change.values or "api_key_hash" in change.values:
+            machine.quarantined_until = None  # whoever fought for the old key has nothing to fight for
         machine.updated_at = change.at
         self.put(machine)
         return Touched(machine.id, EDITED_MEMBERS)

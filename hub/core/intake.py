@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from db.rows import SampleRow
-from hub.core import actors, declarations
+from hub.core import actors, config_reports, declarations
 from hub.core.changes import Change, EventHappened, MachineIntroduced, StatusChanged
-from hub.core.dating import OLDEST, UndatableError, date, find_zone, read, settle
+from hub.core.dating import OLDEST, UndatableError, date, read, settle
 from hub.core.machine import Boot, Machine
 from protocol import messages
 from protocol.errors import CloseCode, RemoteProtocolError
 from protocol.version import SUPPORTED_VERSIONS
+from protocol.zones import is_zone
 
 _new_row = tuple.__new__  # a NamedTuple's own __new__ costs four times as much, for every sample
 MAX_NAMED_FAULTS = 5
@@ -112,7 +113,7 @@ def introduce(
     try:
         offset = (read(hello.time, hello.timezone or machine.timezone, fallback_zone) - now).total_seconds()
     except UndatableError:
-        offset = 0.0
+        offset = None
     introduced = MachineIntroduced(
         rvm_id=machine.id,
         at=now,
@@ -121,13 +122,16 @@ def introduce(
         boot_id=hello.boot_id,
         capabilities=tuple(hello.capabilities),
         hardware=machine.hardware if hello.hardware is None else hello.hardware,
-        timezone=hello.timezone if hello.timezone and find_zone(hello.timezone) else None,
+        timezone=hello.timezone if hello.timezone and is_zone(hello.timezone) else None,
         config_version=hello.config_version,
         clock_offset_s=offset,
         ip=ip,
         simulated=machine.simulated or "simulated" in hello.capabilities,
+        ntp=hello.ntp,
     )
     changes: list[Change] = [introduced]
+    if hello.config_version != machine.config_version:
+        changes += config_reports.applied(machine, hello.config_version, {}, now)
     if (machine.agent_version, machine.boot_id) != (hello.agent_version, hello.boot_id):
         params = {"agent_version": hello.agent_version, "boot_id": hello.boot_id}
         changes.append(_event(machine, "machine.introduced", params, now))

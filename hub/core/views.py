@@ -84,6 +84,8 @@ _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
     "hardware": lambda m, _: m.hardware,
     "timezone": lambda m, _: m.timezone,
     "config_version": lambda m, _: m.config_version,
+    "config_wanted": lambda m, _: m.in_force.version,
+    "config_errors": lambda m, _: m.config_errors,
     "clock_offset_s": lambda m, _: m.clock_offset_s,
     "ntp": lambda m, _: m.ntp,
     "busy": lambda m, _: m.busy,

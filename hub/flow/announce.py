@@ -15,7 +15,7 @@ from typing import Protocol
 from db.errors import StoreError
 from hub.core.changes import Change, SampleSeen, SamplesKept
 from hub.core.fleet import Fleet, Touched
-from hub.core.health import Limits, judge
+from hub.core.health import judge
 from hub.flow.group_commit import GroupCommit
 from hub.flow.samples_lane import SamplesLane
 
@@ -37,15 +37,12 @@ Listener = Callable[[Sequence[Change]], None]
 class Announcer:
     """`await announce(change, event)`; see the methods for what need not be waited for."""
 
-    def __init__(
-        self, fleet: Fleet, commit: GroupCommit, lane: SamplesLane, publisher: Publisher, limits: Limits | None = None
-    ) -> None:
+    def __init__(self, fleet: Fleet, commit: GroupCommit, lane: SamplesLane, publisher: Publisher) -> None:
         self.fleet = fleet
         self.lane = lane
         self._commit = commit
         self._publisher = publisher
         self._listeners: list[Listener] = []
-        self._limits = limits or Limits()
 
     @property
     def stalled_s(self) -> float:
@@ -86,7 +83,7 @@ class Announcer:
         touched = self.fleet.apply(change)
         if touched is not None:
             machine = self.fleet.machines[change.rvm_id]
-            machine.health, machine.health_reasons = judge(change.sample, self._limits)
+            machine.health, machine.health_reasons = judge(change.sample, machine.in_force.limits)
             self._publisher.publish((), (touched,))
 
     def keep(self, change: SamplesKept, on_committed: Callable[[], None]) -> bool:
@@ -95,8 +92,7 @@ class Announcer:
         return self.lane.keep(change, on_committed)
 
     def _became_true(self, changes: list[Change]) -> None:
-        touched = [found for change in changes if (found := self.fleet.apply(change)) is not None]
-        self._publisher.publish(changes, touched)
+        self._publisher.publish(changes, self.fleet.apply_all(changes))
         for listener in self._listeners:
             listener(changes)
 

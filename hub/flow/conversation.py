@@ -21,7 +21,7 @@ from db.connection import Store
 from hub.core import intake, presence
 from hub.core.changes import SampleSeen
 from hub.core.machine import Boot, Machine
-from hub.flow import heard_commands, heard_facts
+from hub.flow import heard_commands, heard_facts, heard_services
 from hub.flow.announce import Announcer
 from hub.flow.link import Link
 from hub.flow.links import Links
@@ -42,6 +42,8 @@ _HANDLERS: Final[dict[type, Callable[[Talk, Any], Awaitable[None]]]] = {
     m.StatusReport: heard_facts.status,
     m.Event: heard_facts.event,
     m.CommandUpdate: heard_commands.update,
+    m.ConfigApplied: heard_services.config_applied,
+    m.TimezoneReport: heard_services.timezone,
 }
 """What the worker does with each durable message, one after the other. A message that is not here is refused."""
 
@@ -60,7 +62,6 @@ class Conversation:
         store: Store,
         tasks: TaskGroup,
         clock: Callable[[], datetime],
-        fallback_zone: str,
         frames_per_second: float,
         burst: int,
     ) -> None:
@@ -72,8 +73,7 @@ class Conversation:
         self._lane = announce.lane
         self._tasks = tasks
         self._clock = clock
-        self._zone = fallback_zone
-        self._talk = Talk(link, machine, self._boot, links, announce, store, clock, fallback_zone)
+        self._talk = Talk(link, machine, self._boot, links, announce, store, clock)
         self._rate = frames_per_second
         self._burst = float(burst)
         self._tokens = float(burst)
@@ -135,7 +135,7 @@ class Conversation:
     def _metrics(self, frame: m.Metrics, now: datetime) -> None:
         boot, machine = self._boot, self._machine
         if frame.live:
-            taken = intake.take_live(machine, frame, now, self._zone)
+            taken = intake.take_live(machine, frame, now, self._talk.zone)
         elif boot.id is None or self._early:
             # Also when the boot has just got its row: what came before it has to be handled first, or this frame would
             # raise the mark above samples that nobody stored.
@@ -143,7 +143,7 @@ class Conversation:
             return
         else:
             try:
-                taken = intake.take_kept(machine, boot, frame, now, self._zone)
+                taken = intake.take_kept(machine, boot, frame, now, self._talk.zone)
             except RemoteProtocolError as error:
                 self._refuse(error, frame.seq)
                 return
@@ -190,6 +190,7 @@ class Conversation:
                 await _HANDLERS[type(said)](self._talk, said)
                 if type(said) is m.Hello:
                     self._take_early()
+                    await heard_commands.check_waiting(self._talk)
                 self._inbox.popleft()
                 self._moved.set()
                 await self._link.room()

@@ -8,16 +8,17 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 
 import anyio
 
 from db.connection import Store, open_store
 from hub.core.changes import Change
+from hub.core.configuration import base_of
 from hub.core.fleet import Fleet, Touched
-from hub.core.health import Limits
 from hub.flow.announce import Announcer, Publisher
+from hub.flow.config_push import ConfigPush
 from hub.flow.group_commit import GroupCommit
 from hub.flow.links import Links
 from hub.flow.loading import load_fleet, was_live
@@ -72,19 +73,13 @@ async def open_engine(
     """
     store = await open_store(settings.database_url)
     try:
-        limits = Limits(
-            temperature=settings.temperature_threshold,
-            cpu_usage=settings.cpu_threshold,
-            memory_usage=settings.memory_threshold,
-        )
-        fleet = await load_fleet(store, limits)
+        fleet = await load_fleet(store, base_of(asdict(settings)))
         commit, lane = GroupCommit(store), SamplesLane(store)
-        announce = Announcer(fleet, commit, lane, publisher(fleet) if publisher else Nobody(), limits)
-        observer = Observer(
-            fleet, announce, clock, metrics_interval=settings.metrics_interval, upload_interval=settings.upload_interval
-        )
+        announce = Announcer(fleet, commit, lane, publisher(fleet) if publisher else Nobody())
+        observer = Observer(fleet, announce, clock)
         links = Links(fleet, announce, observer, clock)
         announce.listen(links.became_true)
+        announce.listen(ConfigPush(fleet, links, announce).became_true)
         sweeper = Sweeper(store, fleet, announce, links, observer, clock)
         observer.start(was_live(fleet).__contains__)
         async with anyio.create_task_group() as tasks:

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from db import boots, commands, machines, samples
+from db import boots, commands, configs, machines, samples, timezones
 from db.connection import Store
 from db.machines import MachineRow
 from db.rows import SampleRow
 from hub.core.changes import Command
 from hub.core.fleet import Fleet
-from hub.core.health import Limits, judge
-from hub.core.machine import Boot, Machine
+from hub.core.configuration import UNWRITTEN, FleetSettings, Scope, Values
+from hub.core.health import judge
+from hub.core.machine import Boot, Machine, ZoneState
 from protocol.messages import Sample
 
-SIGNS_OF_LIFE = timedelta(seconds=2.5 * 300)
+SIGNS_OF_LIFE_S = 2.5 * 300
 """A machine whose last sign of life is this close to the newest of the whole fleet was there when the last hub life
-ended: kept samples, the signs that are stored, come every 300 s."""
+ended: kept samples, the signs that are stored, come every 300 s. Longer for one that keeps them more rarely."""
 
 
-async def load_fleet(store: Store, limits: Limits) -> Fleet:
-    """Every machine with its newest readings, its boots and its open commands."""
-    fleet = Fleet(machine_of(row) for row in await machines.all_machines(store))
+async def load_fleet(store: Store, base: Values) -> Fleet:
+    """Every machine with its settings, newest readings, boots and open commands. `base` are the hub's own defaults."""
+    common = await configs.fleet_row(store)
+    newest = await configs.newest_version(store)
+    settings = FleetSettings(base, UNWRITTEN if common is None else _scope(common), newest)
+    own, zones = await configs.machine_rows(store), await timezones.all_zones(store)
+    fleet = Fleet(settings=settings)
+    for known in await machines.all_machines(store):
+        loaded = machine_of(known)
+        loaded.own_settings = _scope(own[known.id]) if known.id in own else UNWRITTEN
+        loaded.zone = _zone(zones[known.device_id]) if known.device_id in zones else None
+        fleet.put(loaded)
     for boot in await boots.all_boots(store):
         machine = fleet.machines.get(boot.rvm_id)
         if machine is not None:
@@ -29,12 +39,16 @@ async def load_fleet(store: Store, limits: Limits) -> Fleet:
             machine.boots[boot.boot_id] = Boot(boot.boot_id, boot.id, accepted)
     for rvm_id, row in (await samples.latest(store)).items():
         if rvm_id in fleet.machines:
-            _last_known(fleet.machines[rvm_id], row, limits)
+            _last_known(fleet.machines[rvm_id], row)
     for command in await commands.pending_commands(store):
         machine = fleet.machines.get(command.rvm_id)
         if machine is not None:
             is_open = Command(**{name: getattr(command, name) for name in Command.__struct_fields__})
             machine.pending[command.id] = fleet.open[command.id] = is_open
+    for rvm_id in was_live(fleet):
+        machine = fleet.machines[rvm_id]
+        # That a command was sent is recorded a moment later: a hub that was killed in that moment did not say so.
+        machine.maybe_sent = {command.id for command in machine.pending.values() if command.state == "queued"}
     return fleet
 
 
@@ -50,10 +64,23 @@ def was_live(fleet: Fleet) -> frozenset[int]:
     """The machines that were connected when the last hub life ended, as far as the rows can tell."""
     seen = {m.id: m.last_seen_at for m in fleet.machines.values() if m.last_seen_at is not None and not m.farewell}
     newest = max(seen.values(), default=None)
-    return frozenset(i for i, at in seen.items() if newest is not None and newest - at <= SIGNS_OF_LIFE)
+    return frozenset(i for i, at in seen.items() if newest is not None and newest - at <= _signs(fleet.machines[i]))
 
 
-def _last_known(machine: Machine, row: SampleRow, limits: Limits) -> None:
+def _signs(machine: Machine) -> timedelta:
+    return timedelta(seconds=max(SIGNS_OF_LIFE_S, 2.5 * machine.in_force.metrics_interval))
+
+
+def _scope(row: configs.ConfigRow) -> Scope:
+    return Scope(row.values, row.version, row.updated_at, row.updated_by)
+
+
+def _zone(row: timezones.ZoneRow) -> ZoneState:
+    values = {name: getattr(row, name) for name in ZoneState.__dataclass_fields__}
+    return ZoneState(**{**values, "restart": tuple(row.restart or ())})
+
+
+def _last_known(machine: Machine, row: SampleRow) -> None:
     machine.readings = sample = Sample(
         timestamp=row.timestamp.isoformat(),
         cpu_usage=row.cpu_usage,
@@ -68,6 +95,6 @@ def _last_known(machine: Machine, row: SampleRow, limits: Limits) -> None:
         throttled=row.throttled,
     )
     machine.readings_at = row.timestamp
-    machine.health, machine.health_reasons = judge(sample, limits)
+    machine.health, machine.health_reasons = judge(sample, machine.in_force.limits)
     if machine.last_seen_at is None or row.created_at > machine.last_seen_at:
         machine.last_seen_at = row.created_at

@@ -26,11 +26,13 @@ logger = logging.getLogger("myrvm.connection")
 MAX_UNTOLD: Final = 10_000
 """Connection events waiting for the database; the oldest are dropped, the picture itself is not affected."""
 EVENTS_AT_ONCE: Final = 200
+UNKNOWN_S: Final = 300.0
+"""What a machine is thought to do that refused the interval it was told: what machines do by default."""
 
 
 class Observer:
-    """`metrics_interval` is how often a machine that nobody watches is expected to send, `upload_interval` how often
-    one that only speaks HTTP is (requirements.md, section 4)."""
+    """How often a machine is expected to send is among its settings (requirements.md, section 4), except while it is
+    asked for more."""
 
     def __init__(
         self,
@@ -38,16 +40,12 @@ class Observer:
         announce: Announcer,
         clock: Callable[[], datetime],
         *,
-        metrics_interval: float = 300.0,
-        upload_interval: float = 3600.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._fleet = fleet
         self._announce = announce
         self._clock = clock
         self._monotonic = monotonic
-        self._metrics_interval = metrics_interval
-        self._upload_interval = upload_interval
         self._due: list[tuple[float, int]] = []
         self._to_tell: dict[int, float] = {}
         self._untold: deque[EventHappened] = deque(maxlen=MAX_UNTOLD)
@@ -56,15 +54,16 @@ class Observer:
         """The hub has just loaded its fleet."""
         now = self._monotonic()
         for machine in self._fleet.machines.values():
-            presence.after_start(machine, was_live(machine.id), self._metrics_interval, now)
+            presence.after_start(machine, was_live(machine.id), machine.in_force.metrics_interval, now)
             self._note(machine, presence.judge(machine, now), now)
 
     def added(self, machine: Machine) -> None:
         """A machine appeared while the hub runs."""
-        presence.after_start(machine, False, self._metrics_interval, self._monotonic())
+        presence.after_start(machine, False, machine.in_force.metrics_interval, self._monotonic())
 
     def linked(self, machine: Machine, live_interval: float) -> None:
-        presence.linked(machine, self._expected(live_interval), self._monotonic())
+        machine.live_interval = live_interval
+        presence.linked(machine, _expected(machine), self._monotonic())
         self.look(machine)
 
     def unlinked(self, machine: Machine, farewell: str | None) -> None:
@@ -73,12 +72,17 @@ class Observer:
 
     def uploaded(self, machine: Machine) -> None:
         """Samples came by REST with the machine's own key."""
-        presence.uploaded(machine, self._upload_interval, self._monotonic())
+        presence.uploaded(machine, machine.in_force.upload_interval, self._monotonic())
         self.look(machine)
 
     def expect(self, machine: Machine, live_interval: float) -> None:
         """It was asked for live samples at this interval (0: only the kept ones)."""
-        presence.expect(machine, self._expected(live_interval), self._monotonic())
+        machine.live_interval = live_interval
+        self.settled(machine)
+
+    def settled(self, machine: Machine) -> None:
+        """Its settings may say another interval now."""
+        presence.expect(machine, _expected(machine), self._monotonic())
         self.look(machine)
 
     def look(self, machine: Machine) -> None:
@@ -142,5 +146,13 @@ class Observer:
             )
         )
 
-    def _expected(self, live_interval: float) -> float:
-        return live_interval if live_interval > 0 else self._metrics_interval
+
+def _expected(machine: Machine) -> float:
+    """The interval at which it should be heard."""
+    if machine.uploads and not machine.linked:
+        return machine.in_force.upload_interval
+    if machine.live_interval > 0:
+        return machine.live_interval
+    wanted = machine.in_force.metrics_interval
+    # A machine that could not take it over keeps its own, which the hub does not know.
+    return max(wanted, UNKNOWN_S) if "metrics_interval" in (machine.config_errors or ()) else wanted

@@ -6,13 +6,15 @@ A recipe is the steps of one Change, and how many results they give; `stored` pu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 
-from db import boots, commands, events, machines, sessions, sign_ins, statuses, tokens, users
+from db import boots, commands, events, machines, sessions, sign_ins, statuses, timezones, tokens, users
 from db.statements import Statement, Step, WriteResult
 from hub.core import changes as c
+from hub.flow import service_recipes
 
 
 class Recipe(NamedTuple):
@@ -121,7 +123,10 @@ def _machine_added(change: c.MachineAdded) -> Recipe:
 
 def _machine_edited(change: c.MachineEdited) -> Recipe:
     columns = {"api_key" if name == "api_key_hash" else name: value for name, value in change.values.items()}
-    return _flat(machines.update_machine(change.rvm_id, columns, change.at))
+    if "api_key" in columns:
+        columns["quarantined_until"] = None
+    edit = machines.update_machine(change.rvm_id, columns, change.at)
+    return _flat(*service_recipes.before_edit(change), edit)
 
 
 def _user_added(change: c.UserAdded) -> Recipe:
@@ -196,6 +201,10 @@ def _event(change: c.EventHappened) -> Recipe:
     return _flat(events.insert_event(rvm_id=change.rvm_id, **said))
 
 
+def _service(steps: Callable[[Any], tuple[Step, ...]], change: c.Change) -> Recipe:
+    return _flat(*steps(change))
+
+
 def _sign_in_counted(change: c.SignInCounted) -> Recipe:
     return _flat(
         sign_ins.count_failures(change.email, failures=change.failures, at=change.at, locked_until=change.locked_until)
@@ -225,9 +234,12 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.SampleSeen: lambda _: _NOTHING,
     c.CommandDrafted: _drafted,
     c.CommandMoved: _moved,
+    c.CommandCancelAsked: lambda change: _flat(commands.ask_cancel(change.command_id, by=change.by, at=change.at)),
     c.MachineAdded: _machine_added,
     c.MachineEdited: _machine_edited,
-    c.MachineRemoved: lambda change: _flat(*machines.delete_machine(change.rvm_id)),
+    c.MachineRemoved: lambda change: _flat(
+        *timezones.delete_of_machine(change.rvm_id), *machines.delete_machine(change.rvm_id)
+    ),
     c.UserAdded: _user_added,
     c.UserEdited: _user_edited,
     c.UserRemoved: lambda change: _flat(users.delete_user(change.user_id)),
@@ -243,6 +255,7 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.SignInLinkUsed: lambda change: _flat(sign_ins.use_link(change.hash, change.at)),
     c.SignInCounted: _sign_in_counted,
     c.EventHappened: _event,
+    **{kind: partial(_service, steps) for kind, steps in service_recipes.RECIPES.items()},
 }
 _FILLERS: Mapping[type, Callable[[Any, Sequence[WriteResult]], c.Change | None]] = {
     c.MachineAdded: _with_id,

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import anyio
 
@@ -24,13 +24,14 @@ from protocol import messages as m
 
 logger = logging.getLogger("myrvm.link")
 
+Outcome = Literal["committed", "decided", "refused"]
 RETRY_FIRST_S: Final = 0.2
 RETRY_MOST_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """One machine's link after hello. `machine` and `boot` are those of the hello; `zone` dates naive timestamps."""
+    """One machine's link after hello. `machine` and `boot` are those of the hello."""
 
     link: Link
     machine: Machine
@@ -39,20 +40,29 @@ class Talk:
     announce: Announcer
     store: Store
     clock: Callable[[], datetime]
-    zone: str
+
+    @property
+    def zone(self) -> str:
+        """What naive timestamps are read in while the machine's own zone is not known."""
+        return self.machine.in_force.default_zone
 
     async def commit(self, changes: Sequence[Change], ref: int | str | None = None) -> bool:
         """Until it is committed, or was decided otherwise before (True); False when no retry can store it."""
+        return await self.attempt(changes, ref) != "refused"
+
+    async def attempt(self, changes: Sequence[Change], ref: int | str | None = None) -> Outcome:
+        """Like `commit`, and tells whether it was `decided` otherwise before."""
         try:
             if changes:
                 await self.patiently(lambda: self.announce(*changes))
         except Conflict as conflict:
             logger.info("machine %d: already decided: %s", self.machine.id, conflict)
+            return "decided"
         except Rejected as rejected:
             logger.warning("machine %d: the database refuses what it said: %s", self.machine.id, rejected)
             self.link.say(m.Error(code="invalid", message="this cannot be stored", ref=ref))
-            return False
-        return True
+            return "refused"
+        return "committed"
 
     async def patiently(self, ask: Callable[[], Any]) -> Any:
         """The answer, as soon as the database is there to give it."""

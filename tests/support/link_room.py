@@ -88,7 +88,7 @@ class Room:
         self.observer.linked(self.machine, 0.0)
         conversation = Conversation(
             link, self.machine, said, links=self.links, announce=self.announce, store=self.store, tasks=self.tasks,
-            clock=clock, fallback_zone="Asia/Jakarta", frames_per_second=rate, burst=burst,
+            clock=clock, frames_per_second=rate, burst=burst,
         )  # fmt: skip
         return conversation, link, wire
 

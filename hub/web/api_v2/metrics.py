@@ -99,7 +99,7 @@ async def upload(call: Call) -> Answer:
     context, machine = call.context, call.machine
     read, faults = samples_by_rest.readable(call.body)
     await _open_boots(context, machine, samples_by_rest.boots_of(read), call.now)
-    found, undated = samples_by_rest.sort(machine, read, call.now, context.settings.default_timezone)
+    found, undated = samples_by_rest.sort(machine, read, call.now, machine.in_force.default_zone)
     faults = sorted(faults + undated, key=lambda fault: fault.place)
     if not found.kept and not found.duplicates:
         raise invalid({_place(call.body, fault): [_why(fault)] for fault in faults[:MAX_NAMED]})
@@ -191,7 +191,7 @@ def _instant(call: Call, member: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        return date(text, call.now + _LONG_AHEAD, call.machine.timezone, call.context.settings.default_timezone).at
+        return date(text, call.now + _LONG_AHEAD, call.machine.timezone, call.machine.in_force.default_zone).at
     except UndatableError as wrong:
         raise one_wrong(member, "expect.time") from wrong
 

@@ -116,6 +116,8 @@ class Machine(msgspec.Struct):
     hardware: dict[str, Any] | None
     timezone: str | None
     config_version: int
+    config_wanted: int
+    config_errors: dict[str, str] | None
     clock_offset_s: float | None
     ntp: bool | None
     busy: bool

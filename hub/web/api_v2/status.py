@@ -81,7 +81,7 @@ def _until(call: Call, text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        at = date(text, _NEVER_AHEAD, call.machine.timezone, call.context.settings.default_timezone).at
+        at = date(text, _NEVER_AHEAD, call.machine.timezone, call.machine.in_force.default_zone).at
     except UndatableError as wrong:
         raise one_wrong("until", "expect.time") from wrong
     if at <= call.now:

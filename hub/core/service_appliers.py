@@ -1,0 +1,53 @@
+"""What the services' Changes (configuration, time zone) do to a machine in memory: one function for each kind.
+
+Each answers the members of the machine's view that may differ now. Knows one machine, never the fleet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from hub.core.configuration import InForce
+from hub.core.health import judge
+from hub.core.machine import Machine
+from hub.core.service_changes import ConfigApplied, TimezoneSynced
+from hub.core.timezones import state_of
+
+Members = frozenset[str]
+
+CONFIG_MEMBERS: Final = frozenset({"config_wanted", "health", "health_reasons", "expected_interval_s"})
+APPLIED_MEMBERS: Final = frozenset({"config_version", "config_errors"})
+ZONE_MEMBERS: Final = frozenset({"timezone", "clock_offset_s", "ntp"})
+
+
+def settle(machine: Machine, found: InForce) -> Members:
+    """Other settings are in force: the newest readings are judged by the new limits at once."""
+    machine.in_force = found
+    if machine.readings is not None:
+        machine.health, machine.health_reasons = judge(machine.readings, found.limits)
+    return CONFIG_MEMBERS
+
+
+def config_applied(machine: Machine, change: ConfigApplied) -> Members:
+    machine.config_version = change.version
+    machine.config_errors = change.errors or None
+    machine.config_applied_at = change.at
+    return APPLIED_MEMBERS
+
+
+def timezone_synced(machine: Machine, change: TimezoneSynced) -> Members:
+    machine.zone = state_of(change)
+    machine.zone_said = change.said
+    machine.timezone = machine.zone.current_timezone
+    if change.clock_offset_s is not None:
+        machine.clock_offset_s = change.clock_offset_s
+    if change.ntp is not None:
+        machine.ntp = change.ntp
+    return ZONE_MEMBERS
+
+
+OF_ONE_MACHINE: Final[Mapping[type, Callable[[Machine, Any], Members]]] = {
+    ConfigApplied: config_applied,
+    TimezoneSynced: timezone_synced,
+}

@@ -1,0 +1,83 @@
+"""How the Changes of the services (configuration, time zone) are written: part of `hub.flow.recorder`'s table.
+
+Each gives the steps of its Change. Decides nothing, waits for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from db import configs, machines, timezones
+from db.statements import Step
+from hub.core.changes import MachineEdited
+from hub.core.service_changes import ConfigApplied, ConfigWritten, TimezoneSynced
+from hub.core.timezones import state_of
+
+Steps = tuple[Step, ...]
+
+
+def _config_written(change: ConfigWritten) -> Steps:
+    return configs.write_config(
+        change.rvm_id,
+        values=change.values,
+        version=change.version,
+        version_before=change.version_before,
+        at=change.at,
+        by=change.by,
+    )
+
+
+def _config_applied(change: ConfigApplied) -> Steps:
+    return (machines.config_applied(change.rvm_id, change.version, change.errors or None, change.at),)
+
+
+def _timezone_synced(change: TimezoneSynced) -> Steps:
+    state = state_of(change)
+    log = timezones.log_sync(
+        device_id=change.device_id,
+        timezone=change.timezone,
+        country=change.country,
+        city=change.city,
+        ip=change.ip,
+        sync_method=change.sync_method,
+        synced_at=change.synced_at,
+        at=change.at,
+        sync_status=change.sync_status,
+        previous=change.previous,
+        source=change.source,
+        error=change.error,
+        clock_offset_s=change.clock_offset_s,
+    )
+    now_is = timezones.set_zone(
+        device_id=change.device_id,
+        current_timezone=state.current_timezone,
+        country=state.country,
+        city=state.city,
+        last_sync=change.synced_at,
+        sync_status=state.sync_status,
+        sync_method=change.sync_method,
+        source=state.source,
+        guess=state.guess,
+        system_timezone=state.system_timezone,
+        error=state.error,
+        restart=state.restart,
+        at=change.at,
+    )
+    row = machines.zone_synced(
+        change.rvm_id, state.current_timezone, clock_offset_s=change.clock_offset_s, ntp=change.ntp, at=change.at
+    )
+    return (row, log, now_is)
+
+
+def before_edit(change: MachineEdited) -> Steps:
+    """What has to be written before a machine gets another device_id."""
+    device_id = change.values.get("device_id")
+    return () if device_id is None else timezones.rename_device(change.rvm_id, device_id)
+
+
+RECIPES: Final[Mapping[type, Callable[[Any], Steps]]] = {
+    ConfigWritten: _config_written,
+    ConfigApplied: _config_applied,
+    TimezoneSynced: _timezone_synced,
+}
