@@ -74,7 +74,7 @@ class RetryPolicy:
             return min(end.wait_s or 0.0, SLOW_CAP_S)
         if end.code == CloseCode.NO_COMMON_VERSION:
             return self._between(VERSION_LEAST_S, 2 * VERSION_LEAST_S)
-        if end.code in REFUSED or end.code in REPLACED:
+        if (end.code in REFUSED or end.code in REPLACED) and not (end.code == 429 and end.wait_s is not None):
             ceiling = min(2 * SLOW_LEAST_S * 2.0 ** min(self._failures, 10), SLOW_CAP_S)
             return max(self._between(SLOW_LEAST_S, ceiling), min(end.wait_s or 0.0, SLOW_CAP_S))
         ceiling = min(CAP_S, self._base_s * 2.0 ** min(self._failures, 10))

@@ -24,11 +24,20 @@ _ADMIN: Final = frozenset[Role]({"admin"})
 ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
     "machine.read": _READERS,
     "machine.manage": _ADMIN,
+    "machine.release": _WORKERS,
     "status.read": _READERS,
     "status.write": _WORKERS | {"machine"},
     "metrics.read": _READERS,
     # Readings are evidence: only the machine itself (and the administrator, who may do everything) may add to them.
     "metrics.write": frozenset[Role]({"machine", "admin"}),
+    "config.read": _READERS,
+    "config.write": _ADMIN,
+    # What all machines inherit concerns no machine's own key.
+    "fleet_config.read": _PEOPLE,
+    "fleet_config.write": _ADMIN,
+    "timezone.read": _READERS,
+    "timezone.report": frozenset[Role]({"machine", "operator", "technician", "admin"}),
+    "timezone.sync": _WORKERS,
     "command.read": _READERS,
     "command.send": _WORKERS,
     "event.read": _READERS,

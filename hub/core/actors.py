@@ -13,5 +13,11 @@ def user(user_id: int) -> Actor:
     return f"user:{user_id}"
 
 
+def user_of(actor: Actor) -> int | None:
+    """The id of the person it names; None for everybody else."""
+    kind, _, number = actor.partition(":")
+    return int(number) if kind == "user" and number.isdigit() else None
+
+
 def machine(rvm_id: int) -> Actor:
     return f"machine:{rvm_id}"

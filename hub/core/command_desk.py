@@ -11,14 +11,15 @@ from typing import Any
 
 import msgspec
 
-from hub.core import actors
-from hub.core.changes import Change, Command, CommandDrafted, EventHappened
+from hub.core import actors, command_life
+from hub.core.changes import Change, Command, CommandDrafted, CommandMoved, EventHappened
 from hub.core.declarations import instant
 from hub.core.machine import Machine
 from hub.core.views import rfc3339
 from protocol import messages
-from protocol.commands import ARGUMENTS, DESIRED_STATE, SetStatus
+from protocol.commands import ARGUMENTS, DESIRED_STATE, SetStatus, SyncTimezone
 from protocol.salvage import describe
+from protocol.zones import is_zone
 
 PATIENCE = timedelta(hours=24)
 """How long desired state waits for an offline machine."""
@@ -52,15 +53,19 @@ def draft(
     actor: actors.Actor,
     now: datetime,
     idempotency_key: str | None = None,
+    *,
+    reason: str | None = None,
+    group_id: str | None = None,
 ) -> list[Change]:
-    """CommandDrafted (first) and its event. Raises Refused: `unknown_command` and `invalid` (422), `machine_offline`,
-    `too_many_pending` (409)."""
+    """CommandDrafted (first), its event, and the end of older wishes that it stands for. Raises Refused:
+    `unknown_command` and `invalid` (422), `unsupported`, `machine_offline`, `too_many_pending` (409)."""
     _check_arguments(name, args)
+    if machine.agent_version is not None and name not in machine.capabilities:
+        raise Refused("unsupported", 409, f"the machine's software cannot do {name}")
     waits = name in DESIRED_STATE
     if not waits and not machine.linked:
         raise Refused("machine_offline", 409, f"{name} needs the machine online, and it is not connected now")
-    if len(machine.pending) >= MAX_PENDING:
-        raise Refused("too_many_pending", 409, f"the machine already has {MAX_PENDING} open commands")
+    args, reason = reasoned(name, args, reason)
     command = Command(
         id=new_id(now),
         rvm_id=machine.id,
@@ -69,17 +74,39 @@ def draft(
         state="queued",
         issued_by=actor,
         issued_at=now,
-        expires_at=now + (PATIENCE if waits else IMMEDIATE),
+        expires_at=now + (PATIENCE if waits else IMMEDIATE + timedelta(seconds=args.get("delay", 0))),
         idempotency_key=idempotency_key,
+        group_id=group_id,
+        reason=reason,
     )
-    event = EventHappened(
-        at=now,
-        code="command.issued",
-        actor=actor,
-        rvm_id=machine.id,
-        params={"command_id": command.id, "name": name, "args": args},
+    superseded = command_life.supersede(machine, command, now)
+    ended = sum(isinstance(change, CommandMoved) for change in superseded)
+    if len(machine.pending) - ended >= MAX_PENDING:
+        raise Refused("too_many_pending", 409, f"the machine already has {MAX_PENDING} open commands")
+    return [CommandDrafted(command=command), _issued(command), *superseded]
+
+
+def reasoned(name: str, args: dict[str, Any], reason: str | None) -> tuple[dict[str, Any], str | None]:
+    """Why a status is wished for is also why the machine will have it: each is taken for the other when it is left out.
+    Doing it twice changes nothing."""
+    if name != "set_status":
+        return args, reason
+    reason = reason or args.get("reason")
+    return (args if reason is None else {**args, "reason": args.get("reason") or reason}), reason
+
+
+def _issued(command: Command) -> EventHappened:
+    params: dict[str, Any] = {"command_id": command.id, "name": command.name, "args": command.args}
+    if command.group_id is not None:
+        params["group_id"] = command.group_id
+    if command.reason is not None:
+        params["reason"] = command.reason
+    if command.args.get("force"):
+        # It may end a return session: whoever reads the record is told without knowing every argument.
+        params["forced"] = True
+    return EventHappened(
+        at=command.issued_at, code="command.issued", actor=command.issued_by, rvm_id=command.rvm_id, params=params
     )
-    return [CommandDrafted(command=command), event]
 
 
 def new_id(now: datetime) -> str:
@@ -114,3 +141,5 @@ def _check_arguments(name: str, args: dict[str, Any]) -> None:
         raise Refused("invalid", 422, f"{member or 'args'}: {detail}") from wrong
     if isinstance(wanted, SetStatus) and wanted.until is not None and instant(wanted.until) is None:
         raise Refused("invalid", 422, "until: not an RFC 3339 instant with a zone")
+    if isinstance(wanted, SyncTimezone) and wanted.timezone is not None and not is_zone(wanted.timezone):
+        raise Refused("invalid", 422, "timezone: not a name of the IANA time zone database")

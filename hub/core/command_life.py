@@ -1,29 +1,45 @@
 """The life of a drafted command, as decisions: moved, expired, cancelled, settled once. Values in, Changes out.
 
-A command ends in exactly one terminal state. What would settle it a second time yields no Change at all. What a
-succeeded `set_status` means for the machine's status is decided in the same breath (law 4).
+A command ends in exactly one terminal state. What would settle it a second time yields no Change at all; what comes
+too late leaves a line in the record. What a succeeded `set_status` means for the machine's status is decided in the
+same breath (law 4).
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from hub.core import actors, declarations
-from hub.core.changes import Change, Command, CommandMoved, EventHappened
+from hub.core.changes import Change, Command, CommandCancelAsked, CommandMoved, EventHappened
 from hub.core.fleet import TERMINAL
 from hub.core.machine import Machine
 from protocol import messages
 
+GRACE = timedelta(seconds=4)
+"""What left may still be answered for this long after its deadline: the result is on its way."""
+
 _ORDER = {"queued": 0, "sent": 1, "accepted": 2, "running": 3}
+
+
+def has_left(machine: Machine, command: Command) -> bool:
+    """Whether the machine may know of it. Only a command that never left can be ended without asking the machine."""
+    return command.state != "queued" or command.id in machine.maybe_sent
 
 
 def sent(command: Command, now: datetime) -> list[Change]:
     if command.state != "queued":
         return []
     return [CommandMoved(command=msgspec.structs.replace(command, state="sent", sent_at=now))]
+
+
+def end_of(update: messages.CommandUpdate) -> str:
+    """The state an update ends a command in: what a machine refuses because it was withdrawn, or came too late, is
+    `cancelled` or `expired` here."""
+    code = None if update.error is None else update.error.code
+    return code if update.state == "rejected" and code in ("cancelled", "expired") else update.state
 
 
 def moved(machine: Machine, update: messages.CommandUpdate, now: datetime) -> list[Change]:
@@ -38,7 +54,7 @@ def moved(machine: Machine, update: messages.CommandUpdate, now: datetime) -> li
         return _progress(command, update)
     after = msgspec.structs.replace(
         command,
-        state=update.state,
+        state=end_of(update),
         finished_at=now,
         sent_at=command.sent_at or now,
         progress=None,
@@ -51,14 +67,63 @@ def moved(machine: Machine, update: messages.CommandUpdate, now: datetime) -> li
     return changes
 
 
-def expire(command: Command, now: datetime) -> list[Change]:
-    """The deadline passed without a terminal word; [] before it."""
-    return [] if now < command.expires_at else _end(command, "expired", actors.CLOCK, now)
+def late(ended: Command, update: messages.CommandUpdate, now: datetime) -> list[Change]:
+    """A final word about a command that has ended; [] when it is the same end, said again. It changes nothing, but
+    what the machine did is on record, once however often it says so."""
+    state = end_of(update)
+    if update.state not in TERMINAL or state == ended.state:
+        return []
+    params: dict[str, Any] = {"command_id": ended.id, "name": ended.name, "state": state, "was": ended.state}
+    if update.error is not None:
+        params["error"] = update.error.code
+    event = EventHappened(
+        at=now, code="command.late", actor=actors.machine(ended.rvm_id), rvm_id=ended.rvm_id, params=params,
+        boot_id=f"late {ended.id}", seq=0,
+    )  # fmt: skip
+    return [event]
 
 
-def cancel(command: Command, actor: actors.Actor, now: datetime) -> list[Change]:
-    """Withdraw an open command; [] when it has ended. A machine that is running it is told, and may still finish."""
-    return _end(command, "cancelled", actor, now)
+def expire(machine: Machine, command: Command, now: datetime) -> list[Change]:
+    """The deadline passed without a terminal word (what left has a little longer); [] before it."""
+    deadline = command.expires_at + (GRACE if has_left(machine, command) else timedelta(0))
+    return [] if now < deadline else _end(command, "expired", actors.CLOCK, now)
+
+
+def cancel(machine: Machine, command: Command, actor: actors.Actor, now: datetime) -> list[Change]:
+    """Withdraw an open command: at once when it never left, else the machine is asked and has the last word. [] when it
+    has ended or was asked for already."""
+    if command.state in TERMINAL or command.cancel_at is not None:
+        return []
+    if not has_left(machine, command):
+        return _end(msgspec.structs.replace(command, cancel_by=actor, cancel_at=now), "cancelled", actor, now)
+    asked = CommandCancelAsked(rvm_id=command.rvm_id, command_id=command.id, by=actor, at=now)
+    params = {"command_id": command.id, "name": command.name}
+    return [
+        asked,
+        EventHappened(at=now, code="command.cancel_asked", actor=actor, rvm_id=command.rvm_id, params=params),
+    ]
+
+
+def supersede(machine: Machine, newer: Command, now: datetime) -> list[Change]:
+    """A newer wish for the status takes the place of older ones that never left, where it declares all that they did.
+
+    A wish without a capacity leaves the capacity alone, so it cannot stand for one that names a capacity.
+    """
+    if newer.name != "set_status":
+        return []
+    ended: list[Change] = []
+    for older in machine.pending.values():
+        covered = "capacity" not in older.args or "capacity" in newer.args
+        if older.name == "set_status" and covered and not has_left(machine, older):
+            why = {"code": "superseded", "message": f"replaced by the newer command {newer.id}"}
+            ended += _end(msgspec.structs.replace(older, error=why), "cancelled", newer.issued_by, now)
+    return ended
+
+
+def withdraw(command: Command, now: datetime) -> list[Change]:
+    """Whoever issued it may not any more, and it has not left: it never will."""
+    why = {"code": "not_allowed_any_more", "message": "whoever issued it may not command this machine any more"}
+    return _end(msgspec.structs.replace(command, error=why), "cancelled", actors.CLOCK, now)
 
 
 def _end(command: Command, state: str, actor: actors.Actor, now: datetime) -> list[Change]:

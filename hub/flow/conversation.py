@@ -21,7 +21,7 @@ from db.connection import Store
 from hub.core import intake, presence
 from hub.core.changes import SampleSeen
 from hub.core.machine import Boot, Machine
-from hub.flow import heard_commands, heard_facts, heard_services
+from hub.flow import heard_commands, heard_events, heard_facts, heard_services
 from hub.flow.announce import Announcer
 from hub.flow.link import Link
 from hub.flow.links import Links
@@ -40,7 +40,7 @@ INTERNAL_ERROR: Final = 1011
 _HANDLERS: Final[dict[type, Callable[[Talk, Any], Awaitable[None]]]] = {
     m.Hello: heard_facts.introduce,
     m.StatusReport: heard_facts.status,
-    m.Event: heard_facts.event,
+    m.Event: heard_events.event,
     m.CommandUpdate: heard_commands.update,
     m.ConfigApplied: heard_services.config_applied,
     m.TimezoneReport: heard_services.timezone,

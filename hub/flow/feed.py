@@ -154,6 +154,10 @@ class Feed:
             self._say(change.rvm_id, {"type": "event"} | event_view(change, times="ms"))
         elif isinstance(change, (c.CommandDrafted, c.CommandMoved)):
             self._say(change.command.rvm_id, {"type": "job"} | command_view(change.command, times="ms"))
+        elif isinstance(change, c.CommandCancelAsked):
+            asked = self._fleet.command(change.command_id)
+            if asked is not None:
+                self._say(change.rvm_id, {"type": "job"} | command_view(asked, times="ms"))
         elif isinstance(change, (c.UserEdited, c.UserRemoved, c.SessionEnded)):
             for subscription in self._subscriptions.values():
                 if subscription.principal.id == change.user_id:

@@ -1,11 +1,17 @@
-"""How a command goes, as its machine tells: shown at once while it goes on, committed and answered when it ends."""
+"""How a command goes, as its machine tells: shown at once while it goes on, committed and answered when it ends.
+
+Also what has waited for the machine: it goes on its way only if who asked for it still may.
+"""
 
 from __future__ import annotations
 
 import logging
+from functools import partial
 
+from db import users
 from db.commands import find_command
-from hub.core import command_life
+from hub.core import actors, command_life, command_rights
+from hub.core.changes import Command
 from hub.core.fleet import TERMINAL
 from hub.flow.talk import Talk
 from protocol import messages as m
@@ -19,18 +25,41 @@ async def update(talk: Talk, said: m.CommandUpdate) -> None:
     if changes and said.state not in TERMINAL:
         talk.links.tell_soon(machine, changes)
     elif changes:
-        if await talk.commit(changes, said.id):
+        outcome = await talk.attempt(changes, said.id)
+        if outcome == "committed":
             talk.link.say(m.Received(ref=said.id))
+        elif outcome == "decided":
+            await _ended(talk, said)
     elif said.id not in machine.pending:
-        await _unexpected(talk, said)
+        await _ended(talk, said)
 
 
-async def _unexpected(talk: Talk, said: m.CommandUpdate) -> None:
-    """The command is not open: it has ended before (a repeat), or it is not this machine's at all."""
+async def check_waiting(talk: Talk) -> None:
+    """What waited for this link: the rights of whoever issued it are looked up now, at its execution."""
+    machine = talk.machine
+    by_user: dict[int, list[Command]] = {}
+    for command_id in talk.link.unchecked:
+        command = machine.pending.get(command_id)
+        user_id = None if command is None else actors.user_of(command.issued_by)
+        if command is not None and user_id is not None:
+            by_user.setdefault(user_id, []).append(command)
+    for user_id, commands in by_user.items():
+        user = await talk.patiently(partial(users.find_user, talk.store, user_id))
+        if command_rights.still_may(user, machine.id):
+            talk.links.checked(talk.link, [command.id for command in commands])
+        else:
+            for command in commands:
+                await talk.commit(command_life.withdraw(command, talk.clock()))
+
+
+async def _ended(talk: Talk, said: m.CommandUpdate) -> None:
+    """The command is not open: it ended before (this is a repeat, or too late), or it is not this machine's at all."""
     row = await talk.patiently(lambda: find_command(talk.store, said.id))
     if row is None or row.rvm_id != talk.machine.id:
         talk.links.tally["foreign"] += 1
         logger.warning("machine %d: settles a command that is not its own: %r", talk.machine.id, said.id)
         talk.link.say(m.Error(code="unknown_command", message="no such command of this machine", ref=said.id))
     elif said.state in TERMINAL:
-        talk.link.say(m.Received(ref=said.id))
+        ended = Command(**{name: getattr(row, name) for name in Command.__struct_fields__})
+        if await talk.commit(command_life.late(ended, said, talk.clock()), said.id):
+            talk.link.say(m.Received(ref=said.id))

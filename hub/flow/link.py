@@ -35,7 +35,7 @@ class Link:
 
     __slots__ = (
         "_ack", "_ack_due", "_closing", "_drained", "_outbox", "_send", "_wake", "address", "delivered", "epoch",
-        "farewell", "machine", "scope", "sending_since", "session", "waiting",
+        "farewell", "machine", "replaced_by", "scope", "sending_since", "session", "stopped", "unchecked", "waiting",
     )  # fmt: skip
 
     def __init__(self, send: Send, session: Session, address: str) -> None:
@@ -45,6 +45,12 @@ class Link:
         self.epoch = 0
         self.farewell: str | None = None
         self.delivered: set[str] = set()
+        """Commands this link was told, or told to stop; in `stopped` the latter."""
+        self.stopped: set[str] = set()
+        self.unchecked: set[str] = set()
+        """Commands that waited for this link: not told before it is known that who issued them still may."""
+        self.replaced_by: str | None = None
+        """The address of the newer link that took over."""
         self.waiting = 0
         self.sending_since = 0.0
         self.scope: anyio.CancelScope | None = None

@@ -5,15 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 
-from hub.core import command_desk, command_life
-from hub.core.changes import Change, Command, CommandDrafted, CommandMoved, MachineEdited, MachineRemoved
+from hub.core import actors, command_desk, command_life
+from hub.core.changes import (
+    Change,
+    Command,
+    CommandCancelAsked,
+    CommandDrafted,
+    CommandMoved,
+    MachineEdited,
+    MachineRemoved,
+    QuarantineChanged,
+)
 from hub.core.fleet import TERMINAL, Fleet
 from hub.core.machine import Machine
 from hub.flow.announce import Announcer
+from hub.flow.doorkeeper import Doorkeeper, replaces_key
+from hub.flow.dropped_events import DroppedEvents
 from hub.flow.link import Link
 from hub.flow.observer import Observer
 from protocol import messages
@@ -35,6 +46,8 @@ class Links:
         self._announce = announce
         self.observer = observer
         self._clock = clock
+        self.door = Doorkeeper(fleet, announce, clock)
+        self.dropped_events = DroppedEvents()
         self._links: dict[int, Link] = {}
         self._open: set[Link] = set()
         self._waiters: dict[str, list[asyncio.Future[Command]]] = {}
@@ -66,6 +79,9 @@ class Links:
         self._announce.lane.links = len(self._links)
         if older is not None:
             self.takeovers += 1
+            older.replaced_by = link.address
+            if link.machine is not None:
+                self.door.taken(link.machine)
             older.close(CloseCode.REPLACED, "replaced by a newer connection", at_once=True)
         return older
 
@@ -81,15 +97,33 @@ class Links:
         self._announce.lane.links = len(self._links)
         return True
 
+    def greet(self, link: Link) -> None:
+        """The link is live: tell it what is open. What a person asked for and never left waits for `checked`."""
+        machine = link.machine
+        if machine is not None:
+            waiting = (c for c in machine.pending.values() if not command_life.has_left(machine, c))
+            link.unchecked = {c.id for c in waiting if actors.user_of(c.issued_by) is not None}
+            self.deliver(machine.id)
+
+    def checked(self, link: Link, command_ids: Iterable[str]) -> None:
+        """Who issued these commands still may: they go on their way."""
+        link.unchecked.difference_update(command_ids)
+        self.deliver(link.rvm_id)
+
     def deliver(self, rvm_id: int) -> None:
-        """Push the machine's open commands that its link has not been told yet, if there is a live link."""
+        """Push the machine's open commands that its link has not been told yet, if there is a live link. Of one that
+        shall be stopped only that is said: the machine answers for the rest."""
         link, machine = self._links.get(rvm_id), self._fleet.machines.get(rvm_id)
         if link is None or machine is None or link.closing or link.session.state is not State.LIVE:
             return
         now = self._clock()
         for command in command_desk.to_deliver(machine, now):
-            if command.id not in link.delivered:
-                link.delivered.add(command.id)
+            if command.id in link.delivered or command.id in link.unchecked:
+                continue
+            link.delivered.add(command.id)
+            if command.cancel_at is not None:
+                self._stop(link, command.id)
+            else:
                 link.say(command_desk.wire(command))
                 self.tell_soon(machine, command_life.sent(command, now))
 
@@ -135,10 +169,15 @@ class Links:
                 self.deliver(change.command.rvm_id)
             elif isinstance(change, CommandMoved):
                 self._settled(change.command)
+            elif isinstance(change, CommandCancelAsked):
+                self._stop_asked(change)
+            elif isinstance(change, QuarantineChanged) and change.until is not None:
+                self.close(change.rvm_id, CloseCode.REPLACED, "quarantined")
             elif isinstance(change, MachineRemoved):
                 self.close(change.rvm_id, CloseCode.REVOKED, "the machine was removed")
-            elif isinstance(change, MachineEdited) and ("api_key_hash" in change.values or "api_key" in change.values):
+            elif isinstance(change, MachineEdited) and replaces_key(change):
                 self.close(change.rvm_id, CloseCode.REVOKED, "the key was replaced")
+        self.door.became_true(changes)
 
     def say_restarting(self, spread: float) -> int:
         """Ask every machine to come back within `spread` seconds (at least 20 for many machines, in slices, so that
@@ -172,8 +211,22 @@ class Links:
         link = self._links.get(command.rvm_id)
         if link is not None and command.id in link.delivered:
             link.delivered.discard(command.id)
-            if command.state == "cancelled" and link.session.state is State.LIVE:
-                link.say(messages.Cancel(id=command.id))
+            # Ended here as never sent, and sent in that very moment: the machine may still be able to stop.
+            if command.state == "cancelled":
+                self._stop(link, command.id)
+            link.stopped.discard(command.id)
+
+    def _stop_asked(self, change: CommandCancelAsked) -> None:
+        link = self._links.get(change.rvm_id)
+        if link is not None and change.command_id in link.delivered:
+            self._stop(link, change.command_id)
+        else:
+            self.deliver(change.rvm_id)
+
+    def _stop(self, link: Link, command_id: str) -> None:
+        if command_id not in link.stopped and link.session.state is State.LIVE:
+            link.stopped.add(command_id)
+            link.say(messages.Cancel(id=command_id))
 
     def _forget(self, command_id: str, waiter: asyncio.Future[Command]) -> None:
         waiters = self._waiters.get(command_id)

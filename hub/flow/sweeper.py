@@ -65,6 +65,8 @@ class Sweeper:
         try:
             await self._observer.record()
             await self._expire()
+            await self._links.door.end_due()
+            await self._links.dropped_events.record(self._announce, self._clock())
             await self._foreign.look()
         except StoreError as away:
             logger.warning("the database is away: %s", away)
@@ -90,9 +92,10 @@ class Sweeper:
 
     async def _expire_one(self, command_id: str, now: datetime) -> None:
         command = self._fleet.open.get(command_id)
-        if command is None:
+        machine = None if command is None else self._fleet.machines.get(command.rvm_id)
+        if command is None or machine is None:
             return
         try:
-            await self._announce(*command_life.expire(command, now))
+            await self._announce(*command_life.expire(machine, command, now))
         except StoreError as error:
             logger.warning("machine %d: command %s not expired yet: %s", command.rvm_id, command_id, error)

@@ -6,7 +6,6 @@ socket is on this page; what is said after hello: `hub.flow.conversation`. Raw A
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 import time
@@ -17,6 +16,7 @@ import anyio
 from anyio.abc import TaskGroup
 from starlette.requests import HTTPConnection
 
+from hub.core import configuration
 from hub.core.changes import LinkEnded
 from hub.core.intake import check_hello
 from hub.core.machine import Machine
@@ -25,6 +25,7 @@ from hub.flow.conversation import Conversation, refuse
 from hub.flow.link import Link
 from hub.web.auth import address_of, machine_by_key
 from hub.web.context import HubContext
+from hub.web.device_door import answer, by_header, kept_out, reject
 from hub.web.doorstep import Standing
 from protocol import messages
 from protocol.errors import CloseCode, RemoteProtocolError
@@ -55,19 +56,22 @@ class DeviceSocket:
         address = address_of(context, connection)
         machine = None
         if "authorization" in connection.headers:
-            machine = _by_header(context, connection)
+            machine = by_header(context, connection)
             if machine is None:
-                await _reject(send, context, address)
+                await reject(send, context, address)
                 return
         elif context.gate.addresses.wait(address) is not None:
-            await _reject(send, context, address)
+            await reject(send, context, address)
             return
         if context.links.restarting:
-            await _answer(send, 503, "The hub is restarting.", RETRY_AFTER_RESTART_S)
+            await answer(send, 503, "The hub is restarting.", RETRY_AFTER_RESTART_S)
+            return
+        if machine is not None and (refusal := kept_out(context, machine)) is not None:
+            await answer(send, 429, refusal.detail, refusal.wait)
             return
         standing = context.gate.doorstep.enter(address) if machine is None else None
         if machine is None and standing is None:
-            await _answer(send, 429, "Too many connections without a key.", AUTH_TIMEOUT_S)
+            await answer(send, 429, "Too many connections without a key.", AUTH_TIMEOUT_S)
             return
         try:
             await _Life(context, receive, send, address, machine, standing).run(scope.get("subprotocols", []))
@@ -146,10 +150,17 @@ class _Life:
             text = message.get("text")
             if text is None:
                 if message["type"] == "websocket.disconnect":
+                    await self._gone(message)
                     return
                 raise _binary()
             if not conversation.hear(text):
                 await conversation.wait()
+
+    async def _gone(self, message: Message) -> None:
+        """A replaced link whose peer answered our 4409 was alive to its end: somebody else has this machine's key."""
+        link = self._link
+        if message.get("code") == CloseCode.REPLACED and link.machine is not None and link.replaced_by is not None:
+            await self._context.links.door.fought(link.machine, link.address, link.replaced_by)
 
     async def _authenticate(self) -> bool:
         """By the first frame, for clients that cannot set headers."""
@@ -161,6 +172,8 @@ class _Life:
         if machine is None or said.rvm_id not in (None, machine.id, machine.device_id, str(machine.id)):
             self._context.gate.addresses.charge(self._link.address)
             raise RemoteProtocolError("not_authenticated", "this key is not valid", close=CloseCode.NOT_AUTHENTICATED)
+        if (refusal := kept_out(self._context, machine)) is not None:
+            raise RemoteProtocolError(refusal.code, refusal.detail, close=CloseCode.OVERLOADED)
         self._link.machine = machine
         if self._standing is not None:
             self._standing.leave()
@@ -189,6 +202,8 @@ class _Life:
         if machine is None or context.fleet.machines.get(machine.id) is not machine:
             raise RemoteProtocolError("revoked", "the machine was removed", close=CloseCode.REVOKED)
         check_hello(machine, hello)
+        if (refusal := kept_out(context, machine)) is not None:
+            raise RemoteProtocolError(refusal.code, refusal.detail, close=CloseCode.OVERLOADED)
         link.epoch = machine.connection_epoch = machine.connection_epoch + 1
         older = context.links.take(link)
         settings = context.settings
@@ -198,7 +213,7 @@ class _Life:
                 session_id=secrets.token_hex(8),
                 time=rfc3339(context.clock()),
                 protocol=PROTOCOL_VERSION,
-                config=messages.Configuration(version=0, values={}),
+                config=configuration.wire(machine.in_force),
                 live_interval=interval,
             )
         )
@@ -212,11 +227,10 @@ class _Life:
             store=context.store,
             tasks=tasks,
             clock=context.clock,
-            fallback_zone=settings.default_timezone,
             frames_per_second=settings.device_frames_per_second,
             burst=settings.device_frames_burst,
         )
-        context.links.deliver(machine.id)
+        context.links.greet(link)
         logger.info(
             "machine %d: linked from %s, agent %r%s",
             machine.id, link.address, hello.agent_version, ", instead of an older link" if older else "",
@@ -235,41 +249,8 @@ class _Life:
         logger.info("machine %d: link ended%s", machine.id, f", {link.farewell}" if link.farewell else "")
 
 
-def _by_header(context: HubContext, connection: HTTPConnection) -> Machine | None:
-    """The machine whose key the Authorization header carries; two headers are none."""
-    headers = connection.headers.getlist("authorization")
-    scheme, _, key = headers[0].partition(" ")
-    principal = machine_by_key(context, key.strip()) if len(headers) == 1 and scheme.lower() == "bearer" else None
-    return None if principal is None else context.fleet.machines.get(principal.id)
-
-
 def _binary() -> RemoteProtocolError:
     return RemoteProtocolError("unsupported", "binary frames are not spoken here", close=CloseCode.UNSUPPORTED_DATA)
-
-
-async def _reject(send: Send, context: HubContext, address: str) -> None:
-    """Before the upgrade: 401, or 429 for an address that has guessed too often."""
-    wait = context.gate.addresses.charge(address)
-    if wait is None:
-        await _answer(send, 401, "A valid machine key is needed.", None)
-    else:
-        await _answer(send, 429, "Too many attempts without a valid key.", wait)
-
-
-async def _answer(send: Send, status: int, detail: str, retry_after: float | None) -> None:
-    """An HTTP answer instead of the upgrade, in the shape of every other error."""
-    title = {401: "Unauthorized", 429: "Too Many Requests", 503: "Service Unavailable"}[status]
-    problem = {"success": False, "message": detail, "type": "about:blank", "title": title, "status": status}
-    headers = [(b"content-type", b"application/problem+json")]
-    if status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    if retry_after is not None:
-        headers.append((b"retry-after", str(int(retry_after)).encode()))
-    try:
-        await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-        await send({"type": "websocket.http.response.body", "body": json.dumps(problem | {"detail": detail}).encode()})
-    except OSError:
-        """The client did not wait for the answer."""
 
 
 device_socket = DeviceSocket()

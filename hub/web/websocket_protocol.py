@@ -139,6 +139,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.conn.handshake_exc is None:
             cast(dict[str, Any], self.scope["extensions"])[SHARED_TAIL] = {}
 
+    def handle_close(self, event: Frame) -> None:
+        if self.close_sent and self.conn.close_rcvd is not None:
+            # The answer to our close proves that the peer was alive to the end; a lost connection has another code.
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": self.conn.close_rcvd.code, "reason": ""})
+        super().handle_close(event)
+
     def handle_cont(self, event: Frame) -> None:
         self._fragments += 1
         if self._fragments > MAX_FRAGMENTS:

@@ -14,6 +14,7 @@ from hub.core.changes import Command, CommandDrafted
 from hub.core.fleet import TERMINAL
 from hub.web.api_v2.kinds import Wait
 from hub.web.api_v2.operation import Call
+from hub.web.api_v2.words import dictionary
 from hub.web.problems import Problem, Text, not_found, one_wrong
 
 HEADER: Final = "Idempotency-Key"
@@ -26,24 +27,28 @@ class Waiting(msgspec.Struct):
     wait: Wait = 0.0
 
 
-async def issue(call: Call, name: str, args: dict[str, Any]) -> Command:
+async def issue(call: Call, name: str, args: dict[str, Any], reason: str | None = None) -> Command:
     """The command, recorded and on its way; or the one the same Idempotency-Key made before. Raises Refused."""
-    key = _idempotency_key(call)
-    if key is not None:
-        before = await commands.find_by_idempotency_key(call.context.store, call.machine.id, key)
-        if before is not None:
-            return _same(before, name, args)
-    changes = command_desk.draft(call.machine, name, args, call.principal.actor, call.now, key)
-    try:
-        stored = await call.context.announce(*changes)
-    except Conflict as late:
-        # Somebody else used the key between our look and our write.
-        meanwhile = key and await commands.find_by_idempotency_key(call.context.store, call.machine.id, key)
-        if late.column != "idempotency_key" or not meanwhile:
-            raise
-        return _same(meanwhile, name, args)
-    call.context.links.deliver(call.machine.id)
-    return next(change.command for change in stored if isinstance(change, CommandDrafted))
+    args, reason = command_desk.reasoned(name, args, reason)
+    key = idempotency_key(call)
+    tries = 3
+    while True:
+        if key is not None:
+            before = await commands.find_by_idempotency_key(call.context.store, call.machine.id, key)
+            if before is not None:
+                return _same(before, name, args)
+        changes = command_desk.draft(call.machine, name, args, call.principal.actor, call.now, key, reason=reason)
+        try:
+            stored = await call.context.announce(*changes)
+        except Conflict as late:
+            # Between our look and our write somebody else used the key, or an older wish that this one stands for
+            # ended otherwise: look again.
+            tries -= 1
+            if not tries or late.column not in ("idempotency_key", "state"):
+                raise
+            continue
+        call.context.links.deliver(call.machine.id)
+        return next(change.command for change in stored if isinstance(change, CommandDrafted))
 
 
 async def outcome(call: Call, command: Command, wait: float) -> Command:
@@ -77,13 +82,19 @@ async def find(call: Call, command_id: str) -> Command:
     return command
 
 
+def why_not(code: str) -> Text:
+    """The sentence of a refusal of the command desk."""
+    key = f"refused.{code}"
+    return Text(key if key in dictionary("en") else "changed_meanwhile")
+
+
 def _same(row: commands.CommandRow, name: str, args: dict[str, Any]) -> Command:
     if (row.name, row.args) != (name, args):
         raise Problem("conflict", Text("idempotency_reused"))
     return from_row(row)
 
 
-def _idempotency_key(call: Call) -> str | None:
+def idempotency_key(call: Call) -> str | None:
     key = call.request.headers.get(HEADER)
     if key is not None and not _KEY.match(key):
         raise one_wrong(HEADER, "expect.idempotency_key")

@@ -1,4 +1,4 @@
-"""/commands and /rvms/{id}/commands: what was asked of machines and what became of it."""
+"""/commands and /rvms/{id}/commands: what was asked of machines, what became of it, and how it is stopped."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ from typing import Any, Literal
 
 import msgspec
 
+from db import command_search
 from db import commands as rows
-from hub.core import views
+from db.command_search import Filters, Mark
+from db.errors import Conflict
+from hub.core import command_life, views
 from hub.core.fleet import TERMINAL
-from hub.web.api_v2 import command_flow, paging, shapes
+from hub.web.api_v2 import command_args, command_flow, paging, shapes
+from hub.web.api_v2.command_args import CommandName
 from hub.web.api_v2.command_flow import Waiting
-from hub.web.api_v2.kinds import Limit
+from hub.web.api_v2.guard import machine_named
+from hub.web.api_v2.kinds import Limit, Note
 from hub.web.api_v2.operation import Answer, Call, Operation
-from hub.web.problems import one_wrong
+from hub.web.problems import Problem, Text, one_wrong
 from protocol.messages import Name
+
+OPEN = frozenset(rows.PENDING_STATES)
 
 
 class CommandsQuery(msgspec.Struct):
@@ -24,25 +31,42 @@ class CommandsQuery(msgspec.Struct):
     before: Name | None = None
 
 
-class NewCommand(msgspec.Struct):
-    """`ping` asks the machine for a sign of life, now: an offline machine is answered 409."""
+class FleetCommandsQuery(msgspec.Struct):
+    """`state` is one state, or `open` or `ended`; `rvm` an id or device_id, `group` a group_id, `issued_by` an actor
+    like `user:2`. `before` is the id of the last command of the page before."""
 
-    name: Literal["ping"]
+    state: Literal["open", "ended"] | shapes.CommandState | None = None
+    name: Name | None = None
+    rvm: Name | None = None
+    group: Name | None = None
+    issued_by: Name | None = None
+    limit: Limit = 50
+    before: Name | None = None
+
+
+class NewCommand(msgspec.Struct):
+    """`args` by name: ping {}, set_status {status, special_status?, capacity?, reason?, until?}, sync_timezone
+    {timezone?}, restart_service {service}, reboot {delay?, force?}."""
+
+    name: CommandName
     args: dict[str, Any] = {}
+    reason: Note | None = None
 
 
 async def list_commands(call: Call) -> Answer:
     query: CommandsQuery = call.query
-    mark = None
-    if query.before is not None:
-        last = await rows.find_command(call.context.store, query.before)
-        if last is None or last.rvm_id != call.machine.id:
-            raise one_wrong("before", "expect.command_id")
-        mark = (last.issued_at, last.id)
-    found = await rows.recent_commands(call.context.store, call.machine.id, query.limit + 1, mark)
-    page = [views.command_view(command_flow.from_row(row)) for row in found[: query.limit]]
-    following = page[-1]["id"] if len(found) > query.limit else None
-    return Answer(page, headers=paging.headers(call.request, before=following))
+    mark = await _mark(call, query.before, call.machine.id, "expect.command_id")
+    return await _page(call, Filters(rvm_ids=(call.machine.id,)), query.limit, mark)
+
+
+async def list_all_commands(call: Call) -> Answer:
+    query: FleetCommandsQuery = call.query
+    machines = call.principal.machines
+    if query.rvm is not None:
+        machines = frozenset({machine_named(call.context, call.principal, query.rvm).id})
+    filters = Filters(machines, _states(query.state), query.name, query.group, query.issued_by)
+    mark = await _mark(call, query.before, None, "expect.command_known")
+    return await _page(call, filters, query.limit, mark)
 
 
 async def show_command(call: Call) -> Answer:
@@ -52,12 +76,57 @@ async def show_command(call: Call) -> Answer:
 
 async def send_command(call: Call) -> Answer:
     wanted: NewCommand = call.body
-    command = await command_flow.issue(call, wanted.name, wanted.args)
+    args = command_args.read(call, wanted.name, wanted.args, call.machine.timezone)
+    command = await command_flow.issue(call, wanted.name, args, wanted.reason)
     command = await command_flow.outcome(call, command, call.query.wait)
     headers = {"Location": f"/api/v2/commands/{command.id}"}
     status = 200 if command.state in TERMINAL else 202
     return Answer(views.command_view(command), status, command_flow.told(command), headers)
 
+
+async def cancel_command(call: Call) -> Answer:
+    """Also the way of the pages' form, which does not wait."""
+    command = await command_flow.find(call, call.request.path_params["command_id"])
+    machine = call.context.fleet.machines.get(command.rvm_id)
+    if machine is not None and command.state not in TERMINAL:
+        try:
+            await call.context.announce(*command_life.cancel(machine, command, call.principal.actor, call.now))
+        except Conflict as ended:
+            if ended.column != "state":
+                raise
+        command = await command_flow.find(call, command.id)
+        command = await command_flow.outcome(call, command, 0.0 if call.query is None else call.query.wait)
+    if command.state not in TERMINAL:
+        return Answer(views.command_view(command), 202, Text("cancel_asked"))
+    if command.state != "cancelled" and command.cancel_at is None:
+        raise Problem("conflict", Text("refused.ended"))
+    return Answer(views.command_view(command), 200, command_flow.told(command))
+
+
+async def _page(call: Call, filters: Filters, limit: int, mark: Mark | None) -> Answer:
+    found = await command_search.search(call.context.store, filters, limit + 1, mark)
+    page = [views.command_view(command_flow.from_row(row)) for row in found[:limit]]
+    following = page[-1]["id"] if len(found) > limit else None
+    return Answer(page, headers=paging.headers(call.request, before=following))
+
+
+async def _mark(call: Call, before: str | None, rvm_id: int | None, expected: str) -> Mark | None:
+    if before is None:
+        return None
+    last = await rows.find_command(call.context.store, before)
+    # A command that may not be seen is no place to read on from, like one that does not exist.
+    if last is None or not call.principal.reaches(last.rvm_id) or rvm_id not in (None, last.rvm_id):
+        raise one_wrong("before", expected)
+    return Mark(last.issued_at, last.id)
+
+
+def _states(wanted: str | None) -> frozenset[str] | None:
+    if wanted is None:
+        return None
+    return {"open": OPEN, "ended": TERMINAL}.get(wanted, frozenset({wanted}))
+
+
+_ONCE = {"Idempotency-Key": "The same key again answers the command it made the first time."}
 
 OPERATIONS = (
     Operation(
@@ -66,15 +135,28 @@ OPERATIONS = (
         answers={200: list[shapes.Command]}, headers=("Link",),
     ),
     Operation(
+        name="list_all_commands", method="GET", path="/v2/commands", handler=list_all_commands, tag="Commands",
+        summary="What was asked of all machines you reach, newest first", action="command.read",
+        query=FleetCommandsQuery, answers={200: list[shapes.Command]}, refusals=(404,), headers=("Link",),
+    ),
+    Operation(
         name="send_command", method="POST", path="/v2/rvms/{id}/commands", handler=send_command, tag="Commands",
-        summary="Ask a machine for something, now", action="command.send", body=NewCommand, query=Waiting,
-        answers={202: shapes.Command, 200: shapes.Command}, refusals=(409,), example={"name": "ping"},
-        parameters={"Idempotency-Key": "The same key again answers the command it made the first time."},
-        description="202: it is on its way. 200: it ended while the answer waited.",
+        summary="Ask a machine for something", action="command.send", body=NewCommand, query=Waiting,
+        answers={202: shapes.Command, 200: shapes.Command}, refusals=(409,), parameters=_ONCE,
+        example={"name": "restart_service", "args": {"service": "rvm-camera.service"}, "reason": "Kamera macet"},
+        description="202: it is on its way. 200: it ended while the answer waited. `set_status` and `sync_timezone` "
+        "wait up to 24 h for a machine that is offline; the others are answered 409 then, and expire after 60 s.",
     ),
     Operation(
         name="show_command", method="GET", path="/v2/commands/{command_id}", handler=show_command, tag="Commands",
         summary="One command and what became of it", action="command.read", query=Waiting,
         answers={200: shapes.Command}, refusals=(404,),
+    ),
+    Operation(
+        name="cancel_command", method="POST", path="/v2/commands/{command_id}/cancel", handler=cancel_command,
+        tag="Commands", summary="Stop a command if that is still possible", action="command.send", query=Waiting,
+        answers={200: shapes.Command, 202: shapes.Command}, refusals=(404, 409),
+        description="200: it has ended, see `state`; what never left the hub is cancelled at once. 202: the machine is "
+        "asked, and answers whether it still could. 409: it had ended before.",
     ),
 )  # fmt: skip

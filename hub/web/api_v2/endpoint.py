@@ -19,7 +19,7 @@ from db import errors as db_errors
 from hub.core.access import Principal
 from hub.core.command_desk import Refused
 from hub.web import auth, credential_reader, request_body, response
-from hub.web.api_v2 import guard
+from hub.web.api_v2 import command_flow, guard
 from hub.web.api_v2.operation import Answer, Call, Operation
 from hub.web.api_v2.validation import validate
 from hub.web.api_v2.words import language_of, sayer
@@ -147,6 +147,5 @@ def _conflict(conflict: db_errors.Conflict) -> Problem:
 def _refused(refusal: Refused) -> Problem:
     """The command desk's reason; its own sentence is for the log only."""
     if refusal.status == 409:
-        known = refusal.code in ("machine_offline", "too_many_pending")
-        return Problem("conflict", Text(f"refused.{refusal.code}" if known else "changed_meanwhile"))
+        return Problem("conflict", command_flow.why_not(refusal.code))
     return one_wrong("args", "refused.invalid")

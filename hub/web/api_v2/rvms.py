@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from hub.core import credentials, views
+from hub.core import credentials, takeovers, views
 from hub.core.changes import EventHappened, MachineAdded, MachineEdited, MachineRemoved
 from hub.core.machine import Machine
 from hub.web.api_v2 import paging, shapes
 from hub.web.api_v2.kinds import DeviceId, Limit, Note, Offset, Title
 from hub.web.api_v2.operation import Answer, Call, Operation
-from hub.web.problems import Text, not_found
+from hub.web.problems import Problem, Text, not_found
 from protocol.messages import Status
 
 
@@ -48,7 +48,7 @@ class MachinePatch(msgspec.Struct):
 async def list_machines(call: Call) -> Answer:
     query: MachineQuery = call.query
     reached = (m for m in call.context.fleet.machines.values() if call.principal.reaches(m.id))
-    found = sorted((m for m in reached if _matches(m, query)), key=lambda m: m.id)
+    found = sorted((m for m in reached if matches(m, query)), key=lambda m: m.id)
     page = found[query.offset : query.offset + query.limit]
     following = query.offset + query.limit if len(found) > query.offset + query.limit else None
     return Answer(
@@ -130,7 +130,15 @@ async def rotate_key(call: Call) -> Answer:
     return Answer(data, 201, Text("key_rotated"))
 
 
-def _matches(machine: Machine, query: MachineQuery) -> bool:
+async def release_machine(call: Call) -> Answer:
+    changes = takeovers.release(call.machine, call.principal.actor, call.now)
+    if not changes:
+        raise Problem("conflict", Text("not_quarantined"))
+    await call.context.announce(*changes)
+    return Answer(views.machine_view(_still_there(call, call.machine.id), call.now))
+
+
+def matches(machine: Machine, query: MachineQuery) -> bool:
     if query.status is not None and machine.effective_status != query.status:
         return False
     if query.connection is not None and machine.connection != query.connection:
@@ -185,6 +193,13 @@ OPERATIONS = (
         name="rotate_key", method="POST", path="/v2/rvms/{id}/key", handler=rotate_key, tag="Machines",
         summary="Replace the machine's key; the new one is shown once", action="machine.manage",
         answers={201: shapes.NewKey}, refusals=(409,),
-        description="The old key is dead at once and the link it opened is closed with 4403.",
+        description="The old key is dead at once and the link it opened is closed with 4403. A quarantine ends.",
+    ),
+    Operation(
+        name="release_machine", method="POST", path="/v2/rvms/{id}/release", handler=release_machine, tag="Machines",
+        summary="End a machine's quarantine before its time", action="machine.release",
+        answers={200: shapes.Machine}, refusals=(409,),
+        description="Two machines that used one key fought for the link. Make sure that only one of them has it still, "
+        "or replace the key instead.",
     ),
 )  # fmt: skip

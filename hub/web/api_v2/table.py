@@ -6,7 +6,20 @@ from typing import Final
 
 from starlette.routing import BaseRoute, Route
 
-from hub.web.api_v2 import auth, commands, docs_page, events, health, metrics, openapi, rvms, status, tokens, users
+from hub.web.api_v2 import (
+    auth,
+    bulk,
+    commands,
+    docs_page,
+    events,
+    health,
+    metrics,
+    openapi,
+    rvms,
+    status,
+    tokens,
+    users,
+)
 from hub.web.api_v2.endpoint import Endpoint, Nowhere
 from hub.web.api_v2.operation import Operation
 
@@ -16,6 +29,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *status.OPERATIONS,
     *metrics.OPERATIONS,
     *commands.OPERATIONS,
+    *bulk.OPERATIONS,
     *events.OPERATIONS,
     *users.OPERATIONS,
     *tokens.OPERATIONS,

@@ -1,23 +1,17 @@
-"""The life of a command: drafted once, moved forward only, settled exactly once."""
+"""Commands drafted: what is asked at all, until when, why not, and what a newer wish does to an older one."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
 import pytest
 
 from hub.core import command_desk as desk
-from hub.core import command_life as life
-from hub.core.changes import Change, Command, CommandDrafted, CommandMoved, EventHappened, StatusChanged
-from hub.core.fleet import Fleet
+from hub.core.changes import Change, Command, CommandDrafted, CommandMoved, EventHappened
 from hub.core.machine import Machine
-from protocol import messages as m
 from protocol.commands import SetStatus
 from tests.support.machines import NOW, machine
-
-UpdateState = Literal["accepted", "running", "succeeded", "failed", "rejected"]
 
 
 def command(state: str = "queued", **members: Any) -> Command:
@@ -82,69 +76,10 @@ def test_what_the_machine_could_not_understand_is_never_drafted(name: str, args:
 def test_a_machine_that_is_away_for_long_cannot_be_buried() -> None:
     one = machine()
     for number in range(desk.MAX_PENDING):
-        with_command(one, command(id=f"c{number}"))
+        with_command(one, command("sent", id=f"c{number}"))
     with pytest.raises(desk.Refused) as refused:
         desk.draft_status(one, SetStatus(status="active"), "user:1", NOW)
     assert refused.value.code == "too_many_pending"
-
-
-@pytest.mark.parametrize(
-    ("state", "said", "becomes"),
-    [
-        ("queued", "accepted", "accepted"), ("sent", "accepted", "accepted"), ("accepted", "running", "running"),
-        ("sent", "running", "running"), ("sent", "succeeded", "succeeded"), ("queued", "rejected", "rejected"),
-        ("running", "failed", "failed"), ("running", "accepted", None), ("accepted", "accepted", None),
-        ("succeeded", "failed", None), ("expired", "succeeded", None),
-    ],
-)  # fmt: skip
-def test_a_command_moves_forward_only_and_ends_once(state: str, said: UpdateState, becomes: str | None) -> None:
-    fleet = Fleet([machine()])
-    fleet.apply(CommandMoved(command=command(state)))
-    changes = life.moved(fleet.machines[7], m.CommandUpdate(id="c1", state=said), NOW)
-    assert (moved_to(changes).state if changes else None) == becomes
-
-
-def test_success_of_set_status_declares_the_status_by_who_asked_for_it_once() -> None:
-    fleet = Fleet([with_command(machine(capacity=40), command("sent"))])
-    done = m.CommandUpdate(id="c1", state="succeeded")
-    changes = life.moved(fleet.machines[7], done, NOW)
-    kinds = [type(change) for change in changes]
-    assert kinds == [CommandMoved, EventHappened, StatusChanged, EventHappened]
-    declared = changes[2]
-    assert isinstance(declared, StatusChanged)
-    assert (declared.status, declared.by, declared.reason, declared.capacity) == (
-        "maintenance",
-        "user:1",
-        "cleaning",
-        40,
-    )
-    for change in changes:
-        fleet.apply(change)
-    assert fleet.machines[7].effective_status == "maintenance"
-    assert fleet.machines[7].pending == {}
-    assert life.moved(fleet.machines[7], done, NOW) == [], "settling twice yields nothing"
-
-
-@pytest.mark.parametrize("state", ["failed", "rejected"])
-def test_a_command_that_failed_changes_no_status_and_keeps_why(state: UpdateState) -> None:
-    one = with_command(machine(), command("sent"))
-    update = m.CommandUpdate(id="c1", state=state, error=m.Failure(code="busy", message="not now"))
-    changes = life.moved(one, update, NOW)
-    assert [type(change) for change in changes] == [CommandMoved, EventHappened]
-    assert moved_to(changes).error == {"code": "busy", "message": "not now"}
-
-
-def test_another_machine_settles_nothing() -> None:
-    with_command(machine(7), command("sent"))
-    assert life.moved(machine(8), m.CommandUpdate(id="c1", state="succeeded"), NOW) == []
-
-
-def test_a_command_expires_at_its_deadline_and_not_before() -> None:
-    open_one = command("sent", expires_at=NOW)
-    assert life.expire(open_one, NOW - timedelta(seconds=1)) == []
-    changes = life.expire(open_one, NOW)
-    assert (moved_to(changes).state, moved_to(changes).finished_at) == ("expired", NOW)
-    assert life.expire(msgspec.structs.replace(open_one, state="failed"), NOW) == []
 
 
 def test_what_is_delivered_after_a_reconnect_is_everything_open_oldest_first_and_never_late() -> None:
@@ -155,14 +90,87 @@ def test_what_is_delivered_after_a_reconnect_is_everything_open_oldest_first_and
     assert [held.id for held in desk.to_deliver(one, NOW)] == ["b", "a"]
 
 
-def test_progress_is_shown_and_a_repeat_of_it_says_nothing() -> None:
-    one = with_command(machine(), command("running", progress={"phase": "copy", "done": 1.0}))
-    more = m.CommandUpdate(id="c1", state="running", progress=m.Progress(phase="copy", done=2.0))
-    assert moved_to(life.moved(one, more, NOW)).progress == {"phase": "copy", "done": 2.0}
-    same = m.CommandUpdate(id="c1", state="running", progress=m.Progress(phase="copy", done=1.0))
-    assert life.moved(one, same, NOW) == []
-
-
 def test_ids_sort_by_time_and_are_never_the_same() -> None:
     ids = [desk.new_id(NOW + timedelta(milliseconds=number)) for number in range(50)]
     assert ids == sorted(set(ids))
+
+
+def drafted_of(changes: list[Change]) -> Command:
+    first = changes[0]
+    assert isinstance(first, CommandDrafted)
+    return first.command
+
+
+def issued_of(changes: list[Change]) -> EventHappened:
+    event = changes[1]
+    assert isinstance(event, EventHappened)
+    return event
+
+
+def test_what_a_machine_said_it_cannot_do_is_refused_and_one_that_never_spoke_is_given_the_chance() -> None:
+    known = machine(linked=True, agent_version="0.1.0", capabilities=("ping",))
+    with pytest.raises(desk.Refused) as refused:
+        desk.draft(known, "reboot", {}, "user:1", NOW)
+    assert (refused.value.code, refused.value.status) == ("unsupported", 409)
+    assert drafted_of(desk.draft(known, "ping", {}, "user:1", NOW)).name == "ping"
+    assert drafted_of(desk.draft(machine(), "sync_timezone", {"trigger": "manual"}, "user:1", NOW)).state == "queued"
+
+
+def test_a_reboot_that_shall_wait_has_the_delay_before_its_deadline() -> None:
+    asked = drafted_of(desk.draft(machine(linked=True), "reboot", {"delay": 300.0}, "user:1", NOW))
+    assert asked.expires_at == NOW + timedelta(seconds=360)
+
+
+@pytest.mark.parametrize("zone", ["Asia/../../etc", "; reboot", "asia/jakarta", "localtime"])
+def test_a_zone_that_is_none_is_never_drafted(zone: str) -> None:
+    with pytest.raises(desk.Refused) as refused:
+        desk.draft(machine(), "sync_timezone", {"trigger": "manual", "timezone": zone}, "user:1", NOW)
+    assert refused.value.code == "invalid"
+
+
+def test_the_reason_and_the_group_are_kept_and_told() -> None:
+    changes = desk.draft(machine(linked=True), "ping", {}, "user:1", NOW, reason="is it there?", group_id="g1")
+    assert (drafted_of(changes).reason, drafted_of(changes).group_id) == ("is it there?", "g1")
+    assert (issued_of(changes).params["reason"], issued_of(changes).params["group_id"]) == ("is it there?", "g1")
+
+
+def test_why_a_status_is_wished_for_is_why_the_machine_has_it() -> None:
+    from_outside = drafted_of(desk.draft(machine(), "set_status", {"status": "full"}, "user:1", NOW, reason="seen"))
+    from_inside = drafted_of(desk.draft(machine(), "set_status", {"status": "full", "reason": "seen"}, "user:1", NOW))
+    assert (from_outside.args, from_outside.reason) == (from_inside.args, from_inside.reason)
+    assert from_outside.args["reason"] == from_outside.reason == "seen"
+
+
+def test_a_forced_reboot_is_named_in_the_record() -> None:
+    forced = desk.draft(machine(linked=True), "reboot", {"force": True}, "user:1", NOW)
+    patient = desk.draft(machine(linked=True), "reboot", {}, "user:1", NOW)
+    assert issued_of(forced).params["forced"] is True
+    assert "forced" not in issued_of(patient).params
+
+
+def test_a_newer_wish_for_the_status_takes_the_place_of_one_that_never_left() -> None:
+    one = with_command(machine(), command("queued"))
+    changes = desk.draft_status(one, SetStatus(status="active"), "user:2", NOW)
+    ended = next(change.command for change in changes if isinstance(change, CommandMoved))
+    assert (ended.id, ended.state, (ended.error or {})["code"]) == ("c1", "cancelled", "superseded")
+    finished = changes[-1]
+    assert isinstance(finished, EventHappened)
+    assert (finished.code, finished.actor, finished.params["error"]) == ("command.finished", "user:2", "superseded")
+
+
+@pytest.mark.parametrize(
+    "older",
+    [
+        command("sent"), command("accepted"), command("queued", name="ping", args={}),
+        command("queued", args={"status": "maintenance", "capacity": 40}),
+    ],
+)  # fmt: skip
+def test_a_wish_that_left_or_says_more_is_not_superseded(older: Command) -> None:
+    one = with_command(machine(), older)
+    changes = desk.draft_status(one, SetStatus(status="active"), "user:1", NOW)
+    assert [type(change) for change in changes] == [CommandDrafted, EventHappened]
+
+
+def test_a_wish_that_may_have_left_before_the_hub_was_killed_is_not_superseded() -> None:
+    one = with_command(machine(maybe_sent={"c1"}), command("queued"))
+    assert len(desk.draft_status(one, SetStatus(status="active"), "user:1", NOW)) == 2

@@ -1,0 +1,67 @@
+"""Two holders of one key: what counts as a fight, when it is a quarantine, and how that ends."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from hub.core import takeovers
+from hub.core.changes import EventHappened, MachineEdited, QuarantineChanged
+from hub.core.fleet import Fleet
+from hub.core.takeovers import Takeovers
+from tests.support.machines import NOW, machine
+
+
+def test_a_link_is_replaced_once_a_second_at_most() -> None:
+    seen = Takeovers(last=10.0)
+    assert takeovers.too_soon(seen, 10.25) == 0.75
+    assert takeovers.too_soon(seen, 11.0) is None
+    assert takeovers.too_soon(Takeovers(), 0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("at", "verdicts"),
+    [
+        ((0.0, 30.0, 60.0), [False, False, True]), ((0.0, 30.0, 61.0), [False, False, False]),
+        ((0.0, 40.0, 80.0, 99.0), [False, False, False, True]),
+    ],
+)  # fmt: skip
+def test_three_fights_in_a_minute_are_two_machines_with_one_key(at: tuple[float, ...], verdicts: list[bool]) -> None:
+    seen = Takeovers()
+    assert [takeovers.contested(seen, "10.0.0.1", "10.0.0.2", now) for now in at] == verdicts
+
+
+def test_a_quarantine_names_both_sides_and_lasts_five_minutes() -> None:
+    seen, fleet = Takeovers(), Fleet([machine()])
+    for now, (older, newer) in enumerate([("10.0.0.1", "10.0.0.2"), ("10.0.0.2", "10.0.0.1")]):
+        takeovers.contested(seen, older, newer, float(now))
+    changed, event = takeovers.quarantine(fleet.machines[7], seen, NOW)
+    assert isinstance(changed, QuarantineChanged)
+    assert isinstance(event, EventHappened)
+    assert (event.code, event.params["takeovers"]) == ("machine.quarantined", 2)
+    assert event.params["addresses"] == ["10.0.0.1", "10.0.0.2"]
+    fleet.apply(changed)
+    assert takeovers.held_for(fleet.machines[7], NOW) == 300.0
+    assert takeovers.held_for(fleet.machines[7], NOW + timedelta(seconds=300)) is None
+
+
+def test_a_quarantine_ends_by_release_once_and_by_a_new_key() -> None:
+    fleet = Fleet([machine(quarantined_until=NOW + timedelta(seconds=10))])
+    changed, event = takeovers.release(fleet.machines[7], "user:1", NOW)
+    assert isinstance(event, EventHappened)
+    assert (event.code, event.actor) == ("machine.released", "user:1")
+    fleet.apply(changed)
+    assert takeovers.release(fleet.machines[7], "user:1", NOW) == []
+    fleet.machines[7].quarantined_until = NOW + timedelta(seconds=10)
+    fleet.apply(MachineEdited(rvm_id=7, values={"name": "other"}, at=NOW))
+    assert fleet.machines[7].quarantined_until is not None
+    fleet.apply(MachineEdited(rvm_id=7, values={"api_key": "1" * 64, "api_key_prefix": "rvmk_NEW"}, at=NOW))
+    assert fleet.machines[7].quarantined_until is None
+
+
+def test_what_is_remembered_can_be_forgotten_when_it_matters_no_more() -> None:
+    seen = Takeovers(last=5.0)
+    takeovers.contested(seen, "a", "b", 10.0)
+    assert not takeovers.stale(seen, 69.0)
+    assert takeovers.stale(seen, 71.0)
