@@ -126,6 +126,14 @@ def day_clock(at: datetime, now: datetime, zone_name: str | None, language: str)
     return f"{local.day} {MONTHS[language][local.month - 1]}{year} {time}"
 
 
+def date(at: datetime, now: datetime, zone_name: str | None, language: str) -> str:
+    """A day as a heading: `today, 23 Nov 2026`, else `21 Nov 2026`."""
+    local, here = at.astimezone(zone(zone_name)), now.astimezone(zone(zone_name))
+    day = f"{local.day} {MONTHS[language][local.month - 1]} {local.year}"
+    days = (local.date() - here.date()).days
+    return f"{TOMORROW[language][days]}, {day}" if days in (0, -1) else day
+
+
 def stamp(at: datetime, zone_name: str | None, language: str) -> str:
     """A whole instant for tooltips and records: `23 Nov 2026 14:02:11 WIB`."""
     local = at.astimezone(zone(zone_name))

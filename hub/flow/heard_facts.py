@@ -1,4 +1,4 @@
-"""What a machine says of itself, committed: who it is (hello), what it is (status), what happened on it (event)."""
+"""What a machine says of itself, committed: who it is (hello), what it is (status)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,3 @@ async def status(talk: Talk, report: m.StatusReport) -> None:
             return
         machine.reported = (boot_id, report.seq)
     talk.link.say(m.Received(ref=report.seq))
-
-
-async def event(talk: Talk, report: m.Event) -> None:
-    changes = intake.report_event(talk.machine, talk.boot.boot_id, report, talk.clock(), talk.zone)
-    if await talk.commit(changes, report.seq):
-        talk.link.say(m.Received(ref=report.seq))

@@ -1,76 +1,164 @@
-"""/events: the record of what happened, newest first, as far as the caller may know."""
+"""/events and /rvms/{id}/events: the record of what happened, as far as the caller may know, as JSON or as CSV."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Annotated, Literal
 
 import msgspec
 
-from db import events
+from db import event_search
+from db.event_search import Filters, Mark, Page, search
+from db.events import EventRow, find_event
 from hub.core import views
 from hub.core.access import may
 from hub.core.changes import EventHappened
 from hub.core.dating import UndatableError, date
-from hub.web.api_v2 import paging, shapes
+from hub.core.event_codes import KINDS
+from hub.web import event_names
+from hub.web.api_v2 import events_csv, paging, shapes
 from hub.web.api_v2.guard import machine_named
-from hub.web.api_v2.kinds import InstantGiven, Limit, Row
+from hub.web.api_v2.kinds import InstantGiven, Language, Limit, Row
 from hub.web.api_v2.operation import Answer, Call, Operation
-from hub.web.problems import one_wrong
+from hub.web.problems import Text, invalid, one_wrong
 from protocol.messages import Name
 
 _AHEAD = timedelta(days=366)
+MAX_CODES = 50
+
+Sought = Annotated[
+    str, msgspec.Meta(max_length=100, pattern=r"^[^\x00]*$(?![\n\x00])", extra={"expect": "expect.sought"})
+]
+Names = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, extra={"expect": "expect.names"})]
 
 
-class EventsQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
-    """`rvm` is an id or device_id, `code` one or several codes with commas, `before` the id of the last event of the
-    page before."""
+class MachineEventsQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
+    """`kind` and `code`: one or several with commas. `actor`: one, or `user` or `machine` for all of that sort. `q` is
+    looked for in code, actor, parameters, before and after, and in the names of the machine and the person; ASCII
+    letters in either case. `before` and `after` are ids of events: the page of older, or of newer ones.
 
-    rvm: Name | None = None
-    code: Name | None = None
+    `format` csv gives all that match and not one page, up to 100,000, with a sentence in `language` and, for
+    spreadsheets that ask for one, a byte order mark (`bom`)."""
+
+    kind: Names | None = None
+    code: Names | None = None
     actor: Name | None = None
+    q: Sought | None = None
     start: InstantGiven | None = None
     end: InstantGiven | None = None
     before: Row | None = None
+    after: Row | None = None
     limit: Limit = 100
+    format: Literal["json", "csv"] | None = None
+    language: Language | None = None
+    bom: bool = False
+
+
+class EventsQuery(MachineEventsQuery, rename={"start": "from", "end": "to"}):
+    """`rvm` is an id or device_id."""
+
+    rvm: Name | None = None
 
 
 async def list_events(call: Call) -> Answer:
     query: EventsQuery = call.query
-    found = await events.list_events(
-        call.context.store,
-        limit=query.limit + 1,
-        before=await _mark(call, query.before),
-        rvm_ids=_visible(call, query.rvm),
-        codes=None if query.code is None else {code.strip() for code in query.code.split(",")},
+    return await _answer(call, query, query.rvm)
+
+
+async def list_machine_events(call: Call) -> Answer:
+    return await _answer(call, call.query, str(call.machine.id))
+
+
+async def _answer(call: Call, query: MachineEventsQuery, rvm: str | None) -> Answer:
+    filters = await filters_of(call, query, rvm)
+    before, after = await _mark(call, "before", query.before), await _mark(call, "after", query.after)
+    if events_csv.wanted(call.request, query.format):
+        device_id = machine_named(call.context, call.principal, rvm).device_id if rvm is not None else ""
+        return Answer(await events_csv.export(call, filters, before, after, device_id))
+    found = await search(call.context.store, filters, query.limit, before=before, after=after)
+    page = [views.event_view(happened(row)) for row in found.rows]
+    if after is not None:
+        following = paging.headers(call.request, relation="prev", after=onward(found, newer=True))
+    else:
+        following = paging.headers(call.request, before=onward(found))
+    return Answer(page, headers=following)
+
+
+def onward(page: Page, *, newer: bool = False) -> int | None:
+    """The id from which the following page goes on; None when this is the last."""
+    if not page.more:
+        return None
+    if page.reached is not None:
+        return page.reached.id
+    return page.rows[0 if newer else -1].id
+
+
+async def filters_of(call: Call, query: MachineEventsQuery, rvm: str | None) -> Filters:
+    """What the caller asks for, within what they may know. Raises Problem naming what is wrong."""
+    rvm_ids = visible(call, rvm)
+    text = (query.q or "").strip() or None
+    return Filters(
+        rvm_ids=rvm_ids,
+        of_machines=not may(call.principal, "event.read_all"),
+        kinds=None if query.kind is None else kinds_in(query.kind),
+        codes=None if query.code is None else _several("code", query.code),
         actor=query.actor,
         start=_instant(call, "from", query.start),
         end=_instant(call, "to", query.end),
+        text=text,
+        text_rvms=_machines_called(call, text),
+        text_actors=await event_names.actors_called(call.context, text) if text else (),
     )
-    page = [views.event_view(_event(row)) for row in found[: query.limit]]
-    following = page[-1]["id"] if len(found) > query.limit else None
-    return Answer(page, headers=paging.headers(call.request, before=following))
 
 
-def _visible(call: Call, rvm: str | None) -> Collection[int] | None:
-    """The machines whose events are shown; None for everything, also what concerns no machine."""
-    principal = call.principal
+def visible(call: Call, rvm: str | None) -> frozenset[int] | None:
+    """The machines whose events are shown; None for all of them, also of those that were removed."""
     if rvm is not None:
-        return {machine_named(call.context, principal, rvm).id}
-    if may(principal, "event.read_all"):
-        return None
-    return principal.machines if principal.machines is not None else call.context.fleet.machines.keys()
+        return frozenset({machine_named(call.context, call.principal, rvm).id})
+    return call.principal.machines
 
 
-async def _mark(call: Call, before: int | None) -> tuple[datetime, int] | None:
-    if before is None:
+def kinds_in(text: str) -> list[str]:
+    """The kinds named, each once. Raises Problem."""
+    named = _several("kind", text)
+    if not set(named) <= set(KINDS):
+        raise invalid({"kind": [Text("expect.one_of", {"values": list(KINDS)})]})
+    return named
+
+
+def happened(row: EventRow) -> EventHappened:
+    return EventHappened(**{name: getattr(row, name) for name in EventHappened.__struct_fields__})
+
+
+def _several(member: str, text: str) -> list[str]:
+    named = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not 0 < len(named) <= MAX_CODES or any(len(name) > 100 or "\x00" in name for name in named):
+        raise one_wrong(member, "expect.names")
+    return named
+
+
+def _machines_called(call: Call, text: str | None) -> list[int]:
+    if text is None:
+        return []
+    sought, reach = text.casefold(), call.principal.reaches
+    named = ((m.id, f"{m.name}\n{m.device_id}".casefold()) for m in call.context.fleet.machines.values())
+    return [rvm_id for rvm_id, said in named if sought in said and reach(rvm_id)]
+
+
+async def _mark(call: Call, member: str, event_id: int | None) -> Mark | None:
+    if event_id is None:
         return None
-    row = await events.find_event(call.context.store, before)
-    shown = _visible(call, None)
+    row = await find_event(call.context.store, event_id)
     # An event that may not be seen is no place to read on from, like one that does not exist.
-    if row is None or (shown is not None and row.rvm_id not in shown):
-        raise one_wrong("before", "expect.event_id")
-    return row.at, row.id
+    if row is None or not _may_see(call, row.rvm_id):
+        raise one_wrong(member, "expect.event_id")
+    return Mark(row.at, row.id)
+
+
+def _may_see(call: Call, rvm_id: int | None) -> bool:
+    if rvm_id is None:
+        return may(call.principal, "event.read_all")
+    return call.principal.reaches(rvm_id)
 
 
 def _instant(call: Call, member: str, text: str | None) -> datetime | None:
@@ -82,15 +170,23 @@ def _instant(call: Call, member: str, text: str | None) -> datetime | None:
         raise one_wrong(member, "expect.time") from wrong
 
 
-def _event(row: events.EventRow) -> EventHappened:
-    return EventHappened(**{name: getattr(row, name) for name in EventHappened.__struct_fields__})
-
+_SEARCH = (
+    f"Text, kind, code and actor are looked for in at most {event_search.MOST * event_search.STRETCH:,} events at a "
+    "time: a page may hold fewer than `limit` and still have a `Link` to go on with. `format=csv` or "
+    "`Accept: text/csv` answers a file."
+)
 
 OPERATIONS = (
     Operation(
         name="list_events", method="GET", path="/v2/events", handler=list_events, tag="Events",
         summary="What happened, newest first", action="event.read", query=EventsQuery,
-        answers={200: list[shapes.Event]}, refusals=(404,), headers=("Link",),
-        description="Administrators also see what concerns no machine (sign-ins, users, tokens).",
+        answers={200: list[shapes.Event]}, refusals=(404,), headers=("Link",), other_media=(events_csv.MEDIA_TYPE,),
+        description=f"Administrators also see what concerns no machine (sign-ins, users, tokens). {_SEARCH}",
+    ),
+    Operation(
+        name="list_machine_events", method="GET", path="/v2/rvms/{id}/events", handler=list_machine_events,
+        tag="Events", summary="What happened to one machine, newest first", action="event.read",
+        query=MachineEventsQuery, answers={200: list[shapes.Event]}, headers=("Link",),
+        other_media=(events_csv.MEDIA_TYPE,), description=_SEARCH,
     ),
 )  # fmt: skip

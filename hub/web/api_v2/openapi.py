@@ -31,7 +31,7 @@ WHEN: Final[Mapping[str, str]] = {
     "internal": "A mistake of the hub; its log has the number in `detail`.",
     "unavailable": "Not possible right now (the database is away); see Retry-After.",
 }
-PATH_EXAMPLES: Final = {"id": "1", "command_id": "1a208a7557d-d0cc93784957c053", "user_id": "2", "token_id": "3"}
+PATH_EXAMPLES: Final = {"id": "1", "device_id": "1", "key": "temperature_threshold", "command_id": "1a208a7557d-d0cc93784957c053", "user_id": "2", "token_id": "3"}
 _TELLING: Final[Mapping[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",),
     429: ("Retry-After",),
@@ -165,7 +165,7 @@ def _parameters(operation: Operation, schema_of: Mapping[int, Any]) -> list[dict
     found: list[dict[str, Any]] = [
         {
             "name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1},
-            "description": "The machine's integer id or device_id." if name == "id" else "",
+            "description": "The machine's integer id or device_id." if name in ("id", "device_id") else "",
             "example": PATH_EXAMPLES[name],
         }
         for name in re.findall(r"{(\w+)}", operation.path)
@@ -195,6 +195,7 @@ def _response(operation: Operation, status: int, schema_of: Mapping[int, Any]) -
         if operation.name != "openapi":
             schema = _envelope(schema)
         said = {"description": operation.summary, "content": {"application/json": {"schema": schema}}}
+        said["content"] |= {media: {"schema": {"type": "string"}} for media in operation.other_media}
         named = operation.headers + (("Location",) if status == 201 and operation.name.startswith("add") else ())
     if named:
         said["headers"] = {

@@ -93,6 +93,8 @@ class Operation:
     answer_example: Any = None
     parameters: Mapping[str, str] = field(default_factory=dict)
     headers: tuple[str, ...] = ()
+    other_media: tuple[str, ...] = ()
+    """What a success may also come as, when the caller asks for it."""
 
     @property
     def names_machine(self) -> bool:

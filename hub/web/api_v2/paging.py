@@ -7,10 +7,14 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 
 
-def headers(request: Request, *, total: int | None = None, **following: object) -> dict[str, str]:
-    """`following` are the query members of the next page; all None when there is none."""
+def headers(
+    request: Request, *, total: int | None = None, relation: str = "next", **following: object
+) -> dict[str, str]:
+    """`following` are the query members of the next page (or, by `relation`, of the one before); all None when there is
+    none."""
     said = {} if total is None else {"X-Total-Count": str(total)}
     changed = {name: str(value) for name, value in following.items() if value is not None}
     if changed:
-        said["Link"] = f'<{quote(request.scope["path"])}?{urlencode({**request.query_params, **changed})}>; rel="next"'
+        address = f"{quote(request.scope['path'])}?{urlencode({**request.query_params, **changed})}"
+        said["Link"] = f'<{address}>; rel="{relation}"'
     return said

@@ -71,7 +71,17 @@ ROWS: dict[str, dict[str, str]] = {
     "GET /api/v2/rvms/{id}/commands": READ,
     "POST /api/v2/rvms/{id}/commands": COMMAND,
     "GET /api/v2/commands/{command_id}": READ,
+    "GET /api/v2/rvms/{id}/config": READ,
+    "PATCH /api/v2/rvms/{id}/config": MANAGE,
+    "GET /api/v2/rvms/{id}/config/{key}": READ,
+    "PATCH /api/v2/rvms/{id}/config/{key}": MANAGE,
+    "GET /api/v2/config": PEOPLE,
+    "PATCH /api/v2/config": ADMIN,
+    "POST /api/v2/timezone/sync": WORK,
+    "GET /api/v2/timezone/status/{device_id}": READ,
+    "POST /api/v2/timezone/sync/manual": COMMAND,
     "GET /api/v2/events": EVERYBODY,
+    "GET /api/v2/rvms/{id}/events": READ,
     "GET /api/v2/users": ADMIN,
     "POST /api/v2/users": ADMIN,
     "GET /api/v2/users/{user_id}": ADMIN,
@@ -102,10 +112,19 @@ ROWS: dict[str, dict[str, str]] = {
     "GET /account/password": PAGE,
     "POST /account/password": FIRST_PASSWORD,
     "GET /help": PAGE,
+    "GET /jobs": PAGE,
+    "GET /jobs/tally.json": PAGE,
+    "GET /jobs/{command_id}": PAGE_OF_MACHINE,
+    "GET /jobs/{command_id}/cancel": PAGE_OF_MACHINE,
+    "POST /jobs/{command_id}/cancel": WORK_ON_PAGE,
+    "GET /bulk": PAGE,
+    "POST /bulk": row("role", "ok", "ok", "ok", "who", "who", "ok"),
     "GET /machines/add": PAGE,
     "POST /machines/add": PAGE_OF_ADMIN,
     "GET /machines/{id}": PAGE_OF_MACHINE,
     "GET /machines/{id}/charts.json": PAGE_OF_MACHINE,
+    "GET /machines/{id}/do/{action}": PAGE_OF_MACHINE,
+    "POST /machines/{id}/do/{action}": WORK_ON_PAGE,
     "GET /machines/{id}/status": PAGE_OF_MACHINE,
     "POST /machines/{id}/status": WORK_ON_PAGE,
     "GET /admin/users": PAGE_OF_ADMIN,
@@ -127,6 +146,11 @@ JSON: dict[str, Any] = {
     "PATCH /api/v2/rvms/{id}/status": {"status": "full"},
     "POST /api/v2/rvms/{id}/metrics": {"timestamp": "2026-01-01T00:00:00Z"},
     "POST /api/v2/rvms/{id}/commands": {"name": "ping"},
+    "PATCH /api/v2/rvms/{id}/config": {"cpu_threshold": 80},
+    "PATCH /api/v2/rvms/{id}/config/{key}": {"value": 80},
+    "PATCH /api/v2/config": {"cpu_threshold": 85},
+    "POST /api/v2/timezone/sync": {"device_id": "{id}", "timezone": "Asia/Jakarta"},
+    "POST /api/v2/timezone/sync/manual": {"device_id": "{id}"},
     "POST /api/v2/users": {"email": "new@b.c", "name": "N", "role": "viewer"},
     "POST /api/v2/tokens": {"name": "t"},
 }
@@ -213,7 +237,8 @@ async def dead_tokens(hub: ApiHub, user_id: int) -> tuple[str, str]:
 def filled(path: str, of: Cast) -> str:
     for name, value in (
         ("{id}", of.rvm_id), ("{user_id}", of.user_id), ("{command_id}", of.command_id), ("{token_id}", 999999),
-        ("{what:str}", "disable"), ("{name}", "nothing.js"), ("{rest:path}", "nowhere/at/all"),
+        ("{what:str}", "disable"), ("{action}", "reboot"), ("{name}", "nothing.js"), ("{rest:path}", "nowhere/at/all"),
+        ("{device_id}", of.rvm_id), ("{key}", "cpu_threshold"),
     ):  # fmt: skip
         path = path.replace(name, str(value))
     return path
@@ -230,7 +255,8 @@ async def ask(hub: ApiHub, route: str, of: Cast, caller: str, path: str | None =
         wrong = {"email": f"{caller}@b.c", "password": "wrong"}
         more = {"json": wrong} if template.startswith("/api") else {"data": wrong}
     elif method in ("POST", "PATCH"):
-        more = {"json": JSON.get(route, {})} if template.startswith("/api") else {"data": FORMS.get(route, {"x": "y"})}
+        named = {k: filled(v, of) if isinstance(v, str) else v for k, v in JSON.get(route, {}).items()}
+        more = {"json": named} if template.startswith("/api") else {"data": FORMS.get(route, {"x": "y"})}
     async with hub.client(secret, Origin=ORIGIN) as client:
         return await client.request("GET" if method == "ANY" else method, path, **more)
 
@@ -262,18 +288,22 @@ async def test_everybody_gets_what_the_table_says(hub: ApiHub) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def named(template: str, machine: str) -> str:
+    return template.replace("{id}", machine).replace("{device_id}", machine)
+
+
 async def test_what_is_forbidden_is_answered_like_what_does_not_exist(hub: ApiHub) -> None:
     for number, (route, expected) in enumerate(ROWS.items()):
-        if "{id}" not in route and "{command_id}" not in route:
+        if not any(name in route for name in ("{id}", "{command_id}", "{device_id}")):
             continue
         of = await cast(hub, number)
         for caller in [c for c in CALLERS if expected[c] == "hidden"]:
             forbidden = await ask(hub, route, of, caller)
             template = route.partition(" ")[2]
             unknown = await ask(
-                hub, route, of, caller, filled(template.replace("{id}", "999999").replace("{command_id}", "no"), of)
+                hub, route, of, caller, filled(named(template, "999999").replace("{command_id}", "no"), of)
             )
-            by_name = await ask(hub, route, of, caller, filled(template.replace("{id}", f"dev-own{number}"), of))
+            by_name = await ask(hub, route, of, caller, filled(named(template, f"dev-own{number}"), of))
             for other in (unknown, by_name):
                 assert isinstance(forbidden, httpx.Response)
                 assert isinstance(other, httpx.Response)

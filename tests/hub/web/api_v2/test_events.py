@@ -75,3 +75,60 @@ async def test_wrong_filters_are_named(hub: ApiHub) -> None:
             refused = await admin.get(f"/api/v2/events?{query}")
             assert refused.status_code == 422, query
             assert list(refused.json()["errors"]) == [query.partition("=")[0]]
+
+
+async def test_the_record_is_read_in_both_directions(any_hub: ApiHub) -> None:
+    await happen(any_hub, 7, 1)
+    async with any_hub.of("viewer") as viewer:
+        newest = (await viewer.get("/api/v2/rvms/dev-one/events?code=test.happened&limit=3")).json()["data"]
+        older = await viewer.get(f"/api/v2/rvms/1/events?code=test.happened&limit=2&before={newest[-1]['id']}")
+        last = older.json()["data"][-1]
+        back = await viewer.get(f"/api/v2/events?rvm=1&code=test.happened&limit=3&after={last['id']}")
+        assert [event["params"]["n"] for event in back.json()["data"]] == [5, 4, 3]
+        assert back.headers["link"].endswith('; rel="prev"')
+        rest = await viewer.get(back.headers["link"].partition(">")[0][1:])
+        assert [event["params"]["n"] for event in rest.json()["data"]] == [6]
+        assert "link" not in rest.headers
+
+
+async def test_kind_and_text_narrow(any_hub: ApiHub) -> None:
+    boss = any_hub.users["admin"]
+    for code, actor, params in (
+        ("status.changed", f"user:{boss}", {"reason": "Ganti SENSOR ü"}),
+        ("command.issued", "machine:1", {"name": "ping"}),
+    ):
+        event = EventHappened(at=any_hub.context.clock(), code=code, actor=actor, rvm_id=1, params=params)
+        await any_hub.context.announce(event)
+    await happen(any_hub, 1, 2)
+    async with any_hub.of("admin") as admin:
+
+        async def codes(**query: object) -> list[str]:
+            answer = await admin.get("/api/v2/events", params={"rvm": "1", **query})  # type: ignore[arg-type]
+            assert answer.status_code == 200, answer.text
+            return [event["code"] for event in answer.json()["data"]]
+
+        assert await codes(kind="status") == ["status.changed"]
+        assert await codes(kind="status, command") == ["command.issued", "status.changed"]
+        assert await codes(kind="sign_in") == []
+        assert await codes(q="sensor") == await codes(q="Ü".lower()) == ["status.changed"]
+        assert await codes(q="ADMIN") == ["status.changed"], "the name of who did it"
+        assert await codes(q="dev-one") == ["command.issued", "status.changed"], "the name of the machine"
+        assert await codes(actor="machine") == ["command.issued"]
+        assert await codes(q="  ") == ["command.issued", "status.changed"]
+    async with any_hub.of("viewer") as viewer:
+        answer = await viewer.get("/api/v2/events", params={"kind": "user,token,sign_in"})
+        assert answer.json()["data"] == [], "what concerns people is for administrators"
+
+
+async def test_wrong_kinds_and_texts_are_named(hub: ApiHub) -> None:
+    async with hub.of("admin") as admin:
+        for query in ("kind=nothing", "kind=,", "code=,", "q=" + "x" * 101, "after=0", "format=xml", "language=de"):
+            refused = await admin.get(f"/api/v2/events?{query}")
+            assert refused.status_code == 422, query
+            assert list(refused.json()["errors"]) == [query.partition("=")[0]]
+
+
+async def test_a_machine_reads_its_own_record_and_no_other(hub: ApiHub) -> None:
+    async with hub.of("one") as machine:
+        assert (await machine.get("/api/v2/rvms/1/events")).status_code == 200
+        assert (await machine.get("/api/v2/rvms/2/events")).status_code == 404

@@ -1,0 +1,100 @@
+"""Events as the lines of a list: day, time where the machine stands, shape, sentence, who, and where it leads. Pure.
+
+The same values make the page without script and the lines that the page's `event_list.js` puts in later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dashboard import formats, record
+from dashboard.foreign_text import plain
+from dashboard.reader import Reader
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the events speak of, as far as their reader may know it: people by number as text; machines that are there
+    (name, zone) and those that were removed (name) by id."""
+
+    people: Mapping[str, str] = field(default_factory=dict)
+    machines: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    gone: Mapping[int, str] = field(default_factory=dict)
+
+    def who(self, r: Reader, actor: str) -> str:
+        """`user:3` as a name, `machine:7` as "the machine"."""
+        kind, _, number = actor.partition(":")
+        if kind == "user":
+            return plain(self.people.get(number) or r.t("who.user", id=number))
+        return r.said("who", plain(kind, 40))
+
+    def machine(self, r: Reader, rvm_id: int | None) -> str:
+        if rvm_id is None:
+            return ""
+        there = self.machines.get(rvm_id)
+        return plain(there[0] if there else self.gone.get(rvm_id) or r.t("machine.gone", id=rvm_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line. `day` is the heading it stands under; `machine` is "" on the page of one machine; `machine_at` and
+    `job_at` are addresses or ""."""
+
+    id: int
+    at: int
+    day: str
+    time: str
+    utc: str
+    title: str
+    shape: str
+    look: str
+    sentence: str
+    who: str
+    machine: str
+    machine_at: str
+    job_at: str
+
+
+def lines(
+    r: Reader, events: Iterable[Mapping[str, Any]], names: Names, zone: str, *, one_machine: bool = False
+) -> list[Line]:
+    """`zone` is that of the headings; a time in another one says so."""
+    return [_line(r, event, names, zone, one_machine=one_machine) for event in events]
+
+
+def _line(r: Reader, event: Mapping[str, Any], names: Names, zone: str, *, one_machine: bool) -> Line:
+    at, rvm_id = int(event["at"]), event["rvm_id"]
+    there = names.machines.get(rvm_id) if rvm_id is not None else None
+    said = record.say(r, event, names.people)
+    utc = f"{r.stamp(at, 'UTC').removesuffix('UTC+0').rstrip()}"
+    params = event["params"]
+    job = params.get("command_id") if record.kind(event["code"]) == "command" else None
+    return Line(
+        id=event["id"],
+        at=at,
+        day=r.date(at, zone),
+        time=_time(r, at, zone, there[1] if there else zone),
+        utc=utc,
+        title=r.t("events.time.ago", time=utc, age=r.age(at)),
+        shape=said.shape,
+        look=said.look,
+        sentence=said.sentence,
+        who=names.who(r, event["actor"]),
+        machine="" if one_machine else names.machine(r, rvm_id),
+        machine_at=f"/machines/{rvm_id}" if there and not one_machine else "",
+        job_at=f"/jobs/{job}" if there and isinstance(job, str) and job.replace("-", "").isalnum() else "",
+    )
+
+
+def _time(r: Reader, at: int, zone: str, site: str) -> str:
+    """The clock on the site's wall; with its day and zone where they are not those of the heading."""
+    shown = r.clock(at, site, seconds=True)
+    moment = formats.instant(at)
+    if formats.zone_label(site, moment) == formats.zone_label(zone, moment):
+        return shown
+    there, here = moment.astimezone(formats.zone(site)), moment.astimezone(formats.zone(zone))
+    if there.date() != here.date():
+        shown = f"{there.day} {formats.MONTHS[r.language][there.month - 1]} {shown}"
+    return f"{shown} {formats.zone_label(site, moment)}"

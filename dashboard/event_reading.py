@@ -1,0 +1,91 @@
+"""An event beside its reader, and what its sentence is put together from: values, changed members, instants. Pure.
+
+Nothing here trusts what an event holds: it may come from a machine, from an older hub or from a newer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from dashboard.foreign_text import MOST, plain, shown
+from dashboard.reader import Reader
+
+Event = Mapping[str, Any]
+People = Mapping[str, str]
+"""Names of users by their number as text."""
+
+NOTHING: Final = "—"
+
+
+class Reading(NamedTuple):
+    """An event with its reader: what every sentence is made from."""
+
+    r: Reader
+    code: str
+    params: Mapping[str, Any]
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    people: People
+
+    def t(self, part: str, **values: object) -> str:
+        return self.r.t(f"event.{part}", **values)
+
+    def param(self, name: str, most: int = MOST) -> str:
+        return value(self.r, self.params.get(name), most)
+
+    def person(self) -> str:
+        """Whom it is about: by email where the event has it, else by name."""
+        known = self.params.get("email") or self.people.get(str(self.params.get("user_id")))
+        return plain(known) if known else self.r.t("who.user", id=self.param("user_id"))
+
+
+def value(r: Reader, given: object, most: int = MOST) -> str:
+    """A value as people write it; never more than `most` characters."""
+    if given is None or given in ("", [], {}):
+        return NOTHING
+    if isinstance(given, bool):
+        return r.t("yes" if given else "no")
+    if isinstance(given, (int, float)):
+        # Not grouped: a port or a version is no amount.
+        return (
+            plain(repr(given)) if r.language == "en" or isinstance(given, int) else plain(repr(given)).replace(".", ",")
+        )
+    if isinstance(given, (list, tuple)) and all(isinstance(each, (str, int, float)) for each in given):
+        return plain(", ".join(str(each) for each in given), most)
+    return plain(given if isinstance(given, str) else shown(given), most)
+
+
+def mapping(given: object) -> Mapping[str, Any]:
+    return given if isinstance(given, Mapping) else {}
+
+
+def members(of: Mapping[str, Any], r: Reader) -> list[str]:
+    return [f"{plain(name, 60)}: {value(r, each)}" for name, each in of.items()]
+
+
+def differences(e: Reading, name_of: Callable[[str], str]) -> list[str]:
+    """`name: before → after` of everything that changed."""
+    names = [*e.before, *(name for name in e.after if name not in e.before)]
+    changed = [name for name in names if e.before.get(name) != e.after.get(name)]
+    return [
+        e.t(
+            "change",
+            name=name_of(name),
+            before=value(e.r, e.before.get(name), 80),
+            after=value(e.r, e.after.get(name), 80),
+        )
+        for name in changed
+    ]
+
+
+def moment(r: Reader, given: object) -> str:
+    """An instant of an event (RFC 3339, or epoch milliseconds), with its date: a record is read later, too."""
+    if isinstance(given, (int, float)) and not isinstance(given, bool):
+        return r.stamp(int(given))
+    try:
+        at = datetime.fromisoformat(str(given).replace("Z", "+00:00"))
+        return r.stamp(int(at.timestamp() * 1000))
+    except (ValueError, OverflowError):
+        return plain(str(given), 40)

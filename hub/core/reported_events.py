@@ -1,0 +1,90 @@
+"""How many events a machine may add to the record: a burst after it was away, and so many a minute all in all.
+
+What is beyond that is counted, and the count becomes one line of the record a minute. Values only; `at` is monotonic
+seconds, `now` an aware instant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from hub.core import actors
+from hub.core.changes import EventHappened
+
+AT_ONCE: Final = 300
+"""A machine that was away for hours may tell this much when it is back."""
+PER_MINUTE: Final = 60
+WINDOW_S: Final = 60.0
+MAX_PARAMS_BYTES: Final = 2048
+"""Of the parameters of one event, as JSON."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def too_large(params: dict[str, Any]) -> bool:
+    return len(_encode(params)) > MAX_PARAMS_BYTES
+
+
+@dataclass(slots=True)
+class _Budget:
+    left: float
+    at: float
+    dropped: int = 0
+    since: datetime | None = None
+    until: datetime | None = None
+    tell_at: float = 0.0
+
+
+class ReportedEvents:
+    """The budgets of the machines that reported something lately."""
+
+    def __init__(self) -> None:
+        self._budgets: dict[int, _Budget] = {}
+
+    def __len__(self) -> int:
+        return len(self._budgets)
+
+    def take(self, rvm_id: int, at: float, now: datetime) -> bool:
+        """Whether this event is recorded; False: it was counted."""
+        budget = self._budgets.setdefault(rvm_id, _Budget(AT_ONCE, at))
+        _refill(budget, at)
+        if budget.left >= 1:
+            budget.left -= 1
+            return True
+        if not budget.dropped:
+            budget.since, budget.tell_at = now, at + WINDOW_S
+        budget.dropped += 1
+        budget.until = now
+        return False
+
+    def due(self, at: float, now: datetime) -> list[EventHappened]:
+        """A line for every machine whose count has to be told now; it is forgotten here."""
+        lines = []
+        for rvm_id, budget in list(self._budgets.items()):
+            _refill(budget, at)
+            if budget.dropped and budget.tell_at <= at:
+                lines.append(_line(rvm_id, budget, now))
+                budget.dropped = 0
+            if not budget.dropped and budget.left >= AT_ONCE:
+                del self._budgets[rvm_id]
+        return lines
+
+
+def _refill(budget: _Budget, at: float) -> None:
+    budget.left = min(float(AT_ONCE), budget.left + (at - budget.at) * PER_MINUTE / 60)
+    budget.at = at
+
+
+def _line(rvm_id: int, budget: _Budget, now: datetime) -> EventHappened:
+    since, until = budget.since or now, budget.until or now
+    return EventHappened(
+        at=now,
+        code="machine.events_dropped",
+        actor=actors.machine(rvm_id),
+        rvm_id=rvm_id,
+        params={"count": budget.dropped, "since": since.isoformat(), "until": until.isoformat()},
+    )

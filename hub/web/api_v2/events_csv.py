@@ -1,0 +1,128 @@
+"""The record as a CSV file: read from the database page by page while it is sent, never held as a whole.
+
+Made for spreadsheets: a sentence in words beside code and parameters, and no cell that a spreadsheet would take for a
+formula. What is missing at the end is said in the last row.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from dashboard import record
+from dashboard.event_lines import Names
+from dashboard.reader import Reader
+from db.errors import StoreError
+from db.event_search import Filters, Mark, Page, search
+from db.events import EventRow
+from hub.core import views
+from hub.web.api_v2.operation import Call
+from hub.web.event_names import names_in
+
+MEDIA_TYPE: Final = "text/csv"
+MOST_ROWS: Final = 100_000
+"""Rows of one file; a spreadsheet holds ten times as many."""
+AT_ONCE: Final = 500
+COLUMNS: Final = (
+    "id", "at", "kind", "code", "actor", "actor_name", "rvm_id", "machine", "sentence", "params", "before", "after",
+)  # fmt: skip
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for the beginning of a formula; also in full width."""
+
+
+def wanted(request: Request, chosen: str | None) -> bool:
+    """`format`, else an Accept header that names CSV and no JSON."""
+    if chosen is not None:
+        return chosen == "csv"
+    accepted = request.headers.get("accept", "")
+    return MEDIA_TYPE in accepted and "json" not in accepted
+
+
+def safe(cell: object) -> str:
+    """A cell that is text, whatever it begins with."""
+    text = "" if cell is None else str(cell)
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+async def export(call: Call, filters: Filters, before: Mark | None, after: Mark | None, device_id: str) -> Response:
+    """The whole answer. The first page is read before it begins, so that a database that is away is still a 503."""
+    query = call.query
+    stem = "-".join(part for part in ("events", device_id.replace(":", "-"), f"{call.now:%Y%m%d-%H%M%S}") if part)
+    headers = {"Content-Disposition": f'attachment; filename="{stem}.csv"', "Vary": "Accept"}
+    first = await search(call.context.store, filters, AT_ONCE, before=before)
+    kind = f"{MEDIA_TYPE}; charset=utf-8"
+    if call.request.method == "HEAD":
+        return Response(headers=headers, media_type=kind)
+    reader = Reader(
+        language=query.language or call.language,
+        theme="auto",
+        zone=call.context.settings.default_timezone,
+        now=views.epoch_ms(call.now),
+    )
+    text = _file(call, reader, filters, first, after)
+    return StreamingResponse(_encoded(text, bom=query.bom), headers=headers, media_type=kind)
+
+
+async def _encoded(text: AsyncIterator[str], *, bom: bool) -> AsyncIterator[bytes]:
+    if bom:
+        yield "\ufeff".encode()
+    async for part in text:
+        yield part.encode()
+
+
+async def _file(call: Call, r: Reader, filters: Filters, page: Page, after: Mark | None) -> AsyncIterator[str]:
+    yield _rows([COLUMNS])
+    store, left = call.context.store, MOST_ROWS
+    try:
+        while True:
+            rows = page.rows[:left] if after is None else [row for row in page.rows[:left] if (row.at, row.id) > after]
+            names = await names_in(call.context, rows, r.t("who.removed"))
+            yield _rows(_cells(r, row, names) for row in rows)
+            left -= len(rows)
+            ended = after is not None and len(rows) < len(page.rows)
+            place = page.reached or (Mark(page.rows[-1].at, page.rows[-1].id) if page.rows else None)
+            if ended or not page.more or place is None:
+                return
+            if left <= 0:
+                yield _last(r.t("event.export.capped", n=r.number(MOST_ROWS), id=rows[-1].id))
+                return
+            page = await search(store, filters, min(AT_ONCE, left), before=place)
+    except StoreError:
+        # The answer has begun: all that can still be done is to say that it is not whole.
+        yield _last(r.t("event.export.broken"))
+
+
+def _cells(r: Reader, row: EventRow, names: Names) -> Sequence[object]:
+    event = {"code": row.code, "params": row.params, "before": row.before, "after": row.after}
+    return (
+        row.id,
+        views.rfc3339(row.at),
+        record.kind(row.code),
+        row.code,
+        row.actor,
+        names.who(r, row.actor),
+        row.rvm_id,
+        names.machine(r, row.rvm_id),
+        record.say(r, event, names.people).sentence,
+        *(_json(value) for value in (row.params, row.before, row.after)),
+    )
+
+
+def _last(sentence: str) -> str:
+    return _rows([[sentence if column == "sentence" else "" for column in COLUMNS]])
+
+
+def _json(value: Any) -> str:
+    return "" if value is None else msgspec.json.encode(value).decode()
+
+
+def _rows(rows: Iterable[Sequence[object]]) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerows([safe(cell) for cell in row] for row in rows)
+    return out.getvalue()
