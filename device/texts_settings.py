@@ -97,6 +97,16 @@ SETTINGS: Final[dict[str, tuple[str, str]]] = {
         "{key} is set by the environment of the machine's agent ({variable}), which comes first.",
         "{key} diatur oleh environment agen mesin ({variable}), yang didahulukan.",
     ),
+    # the time zone
+    "zone_synced": (
+        "time zone: {timezone} ({source}), the system is set to {system}",
+        "zona waktu: {timezone} ({source}), sistem diatur ke {system}",
+    ),
+    "zone_trouble": ("time zone: {why}", "zona waktu: {why}"),
+    "zone_not_kept": (
+        "the time zone's report could not be kept on disk ({why})",
+        "laporan zona waktu tidak dapat disimpan di disk ({why})",
+    ),
     # the configuration the hub pushes
     "config_applied": ("the hub's configuration {version} is in force", "konfigurasi {version} dari hub berlaku"),
     "config_key_refused": ("not in force: {why}", "tidak berlaku: {why}"),

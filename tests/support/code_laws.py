@@ -47,6 +47,7 @@ BROAD_EXCEPT: dict[str, str] = {
     "device.sampler:Sampler._guarded": "sensors: files of the hardware hold anything",
     "device.system_monitor.jtop:JtopAdapter._fresh": "foreign client: may raise anything",
     "device.system_monitor.jtop:JtopAdapter._reopen": "foreign client: likewise",
+    "device.zone_lookup:_ask": "foreign client over hostile input: whatever it raises, the next address is asked",
     "device.worker_thread:WorkerThread.call.job": "a thread: the exception is carried over to the caller",
 }
 """`module:function` that may catch Exception and go on, with the boundary it is."""

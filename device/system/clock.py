@@ -1,0 +1,47 @@
+"""Whether the kernel's clock is kept in step by somebody (NTP, PTP, GPS): asked of the kernel, without any service."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Final
+
+WORST_ERROR_US: Final = 16_000_000
+"""The kernel's estimate of its own error once nobody has corrected it for long; systemd draws its line there, too."""
+
+
+class _Timex(ctypes.Structure):
+    """The beginning of `struct timex` (adjtimex(2)); the rest is room the kernel may write to."""
+
+    _fields_ = [
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("rest", ctypes.c_char * 512),
+    ]
+
+
+def is_synchronised() -> bool | None:
+    """Whether the clock is kept in step; None where the kernel does not tell."""
+    ask = _adjtimex()
+    if ask is None:
+        return None
+    timex = _Timex(modes=0)  # changes nothing, and so needs no privilege
+    state = ask(ctypes.byref(timex))
+    return None if state < 0 else timex.maxerror < WORST_ERROR_US
+
+
+@functools.lru_cache(maxsize=1)
+def _adjtimex() -> Callable[..., int] | None:
+    if sys.platform != "linux" or os.name != "posix":
+        return None
+    try:
+        function = ctypes.CDLL(None, use_errno=True).adjtimex
+    except (OSError, AttributeError):
+        return None
+    function.restype = ctypes.c_int
+    return function
