@@ -33,7 +33,7 @@ _DELETE = tuple(sa.delete(table).where(table.c.device_id == _device_id) for tabl
 
 
 def _number_of(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-    return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
+    return sa.func.count(sa.case((condition, sa.literal_column("1"))))
 
 
 _COUNTS = sa.select(

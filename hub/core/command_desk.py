@@ -15,6 +15,7 @@ from hub.core import actors, command_life
 from hub.core.changes import Change, Command, CommandDrafted, CommandMoved, EventHappened
 from hub.core.declarations import instant
 from hub.core.machine import Machine
+from hub.core.timezones import may_sync_by_hand
 from hub.core.views import rfc3339
 from protocol import messages
 from protocol.commands import ARGUMENTS, DESIRED_STATE, SetStatus, SyncTimezone
@@ -58,10 +59,13 @@ def draft(
     group_id: str | None = None,
 ) -> list[Change]:
     """CommandDrafted (first), its event, and the end of older wishes that it stands for. Raises Refused:
-    `unknown_command` and `invalid` (422), `unsupported`, `machine_offline`, `too_many_pending` (409)."""
+    `unknown_command` and `invalid` (422), `unsupported`, `manual_sync_off`, `machine_offline`, `too_many_pending`
+    (409)."""
     _check_arguments(name, args)
     if machine.agent_version is not None and name not in machine.capabilities:
         raise Refused("unsupported", 409, f"the machine's software cannot do {name}")
+    if name == "sync_timezone" and not may_sync_by_hand(machine):
+        raise Refused("manual_sync_off", 409, "the machine's settings do not let people ask for it")
     waits = name in DESIRED_STATE
     if not waits and not machine.linked:
         raise Refused("machine_offline", 409, f"{name} needs the machine online, and it is not connected now")

@@ -1,4 +1,4 @@
-"""What a machine says of its settings and of its zone, committed. Neither is answered: it says both after every hello."""
+"""What a machine says of its settings and of its zone, committed. Neither is answered: both are said after each hello."""
 
 from __future__ import annotations
 

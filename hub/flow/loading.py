@@ -9,8 +9,8 @@ from db.connection import Store
 from db.machines import MachineRow
 from db.rows import SampleRow
 from hub.core.changes import Command
-from hub.core.fleet import Fleet
 from hub.core.configuration import UNWRITTEN, FleetSettings, Scope, Values
+from hub.core.fleet import Fleet
 from hub.core.health import judge
 from hub.core.machine import Boot, Machine, ZoneState
 from protocol.messages import Sample

@@ -38,6 +38,8 @@ NOBODY = dict.fromkeys(CALLERS, "hidden")
 READ = row("ok", "ok", "ok", "hidden", "ok", "hidden", "ok")
 WORK = row("role", "ok", "ok", "hidden", "ok", "hidden", "ok")
 COMMAND = row("role", "ok", "ok", "hidden", "role", "hidden", "ok")
+CANCEL = row("role", "ok", "ok", "hidden", "role", "role", "ok")
+PEOPLE_AT_WORK = row("role", "ok", "ok", "ok", "role", "role", "ok")
 UPLOAD = row("role", "role", "role", "hidden", "ok", "hidden", "ok")
 MANAGE = row("role", "role", "role", "hidden", "role", "hidden", "ok")
 EVERYBODY = row("ok", "ok", "ok", "ok", "ok", "ok", "ok")
@@ -64,13 +66,17 @@ ROWS: dict[str, dict[str, str]] = {
     "PATCH /api/v2/rvms/{id}": MANAGE,
     "DELETE /api/v2/rvms/{id}": MANAGE,
     "POST /api/v2/rvms/{id}/key": MANAGE,
+    "POST /api/v2/rvms/{id}/release": COMMAND,
     "GET /api/v2/rvms/{id}/status": READ,
     "PATCH /api/v2/rvms/{id}/status": WORK,
     "POST /api/v2/rvms/{id}/metrics": UPLOAD,
     "GET /api/v2/rvms/{id}/metrics": READ,
     "GET /api/v2/rvms/{id}/commands": READ,
     "POST /api/v2/rvms/{id}/commands": COMMAND,
+    "GET /api/v2/commands": EVERYBODY,
+    "POST /api/v2/commands": PEOPLE_AT_WORK,
     "GET /api/v2/commands/{command_id}": READ,
+    "POST /api/v2/commands/{command_id}/cancel": CANCEL,
     "GET /api/v2/rvms/{id}/config": READ,
     "PATCH /api/v2/rvms/{id}/config": MANAGE,
     "GET /api/v2/rvms/{id}/config/{key}": READ,
@@ -79,7 +85,7 @@ ROWS: dict[str, dict[str, str]] = {
     "PATCH /api/v2/config": ADMIN,
     "POST /api/v2/timezone/sync": WORK,
     "GET /api/v2/timezone/status/{device_id}": READ,
-    "POST /api/v2/timezone/sync/manual": COMMAND,
+    "POST /api/v2/timezone/sync/manual": row("role", "ok", "ok", "hidden", "role", "role", "ok"),
     "GET /api/v2/events": EVERYBODY,
     "GET /api/v2/rvms/{id}/events": READ,
     "GET /api/v2/users": ADMIN,
@@ -151,6 +157,7 @@ JSON: dict[str, Any] = {
     "PATCH /api/v2/config": {"cpu_threshold": 85},
     "POST /api/v2/timezone/sync": {"device_id": "{id}", "timezone": "Asia/Jakarta"},
     "POST /api/v2/timezone/sync/manual": {"device_id": "{id}"},
+    "POST /api/v2/commands": {"name": "ping", "rvms": [1]},
     "POST /api/v2/users": {"email": "new@b.c", "name": "N", "role": "viewer"},
     "POST /api/v2/tokens": {"name": "t"},
 }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
-from hub.core.changes import Change, EventHappened
+from hub.core.changes import Change, CommandDrafted, EventHappened, QuarantineChanged
 from hub.web.api_v2.table import OPERATIONS
+from tests.hub.core.test_command_desk import command
 from tests.support.api_hub import PASSWORD, ApiHub
 
 
@@ -37,6 +39,12 @@ async def test_every_operation_that_changes_something_leaves_one_event(any_hub: 
     hub = any_hub
     await hub.add_user("boss", "admin", password=PASSWORD)
     hub.context.fleet.machines[1].linked = True
+    now = hub.context.clock()
+    await hub.context.announce(
+        CommandDrafted(command=command("queued", id="never-left", rvm_id=1, expires_at=now + timedelta(hours=1))),
+        CommandDrafted(command=command("sent", id="left", rvm_id=1, expires_at=now + timedelta(hours=1))),
+        QuarantineChanged(rvm_id=1, until=now + timedelta(minutes=5), at=now),
+    )
     viewer = hub.users["viewer"]
     user = {"email": "n@b.c", "name": "N", "role": "viewer"}
     login = {"email": "boss@example.com", "password": PASSWORD}
@@ -46,6 +54,16 @@ async def test_every_operation_that_changes_something_leaves_one_event(any_hub: 
         ("operator", "change_status", "/v2/rvms/1/status", {"status": "full"}, "command.issued"),
         ("one", "change_status", "/v2/rvms/1/status", {"status": "full"}, "status.changed"),
         ("operator", "send_command", "/v2/rvms/1/commands", {"name": "ping"}, "command.issued"),
+        ("admin", "change_config", "/v2/rvms/1/config", {"cpu_threshold": 80}, "config.changed"),
+        ("admin", "change_setting", "/v2/rvms/1/config/cpu-threshold", {"value": None}, "config.changed"),
+        ("admin", "change_fleet_config", "/v2/config", {"cpu_threshold": 85}, "config.changed"),
+        ("one", "report_timezone", "/v2/timezone/sync", {"device_id": 1, "timezone": "Asia/Jayapura"},
+         "timezone.synced"),
+        ("operator", "sync_timezone", "/v2/timezone/sync/manual", {"device_id": 1}, "command.issued"),
+        ("operator", "send_commands", "/v2/commands", {"name": "ping", "rvms": [1]}, "command.issued"),
+        ("operator", "cancel_command", "/v2/commands/never-left/cancel", None, "command.finished"),
+        ("technician", "cancel_command", "/v2/commands/left/cancel", None, "command.cancel_asked"),
+        ("operator", "release_machine", "/v2/rvms/1/release", None, "machine.released"),
         ("admin", "rotate_key", "/v2/rvms/1/key", None, "machine.key_rotated"),
         ("admin", "remove_machine", "/v2/rvms/2", None, "machine.removed"),
         ("admin", "add_user", "/v2/users", user | {"password": PASSWORD}, "user.added"),

@@ -1,0 +1,184 @@
+"""/rvms/{id}/config and /config: the settings of one machine, and what the whole fleet inherits."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from hub.core import configuration, views
+from hub.core.config_writes import StaleError, Wish, WrongSettingsError
+from hub.core.configuration import FleetSettings, Scope
+from hub.core.machine import Machine
+from hub.flow import config_desk
+from hub.web.api_v2 import config_shapes as shapes
+from hub.web.api_v2.config_body import (
+    SettingPatch,
+    SettingsPatch,
+    read_setting,
+    read_settings,
+    told,
+    why_not,
+    wish_for,
+)  # fmt: skip
+from hub.web.api_v2.operation import Answer, Call, Operation
+from hub.web.problems import Text, invalid, not_found
+from protocol import configuration as table
+from protocol.configuration import WrongValueError
+
+
+async def show_config(call: Call) -> Answer:
+    return Answer(settings_view(call.context.fleet.settings, call.machine))
+
+
+async def change_config(call: Call) -> Answer:
+    message = await write(call, call.machine_or_none, call.body)
+    return Answer(settings_view(call.context.fleet.settings, _still(call)), message=message)
+
+
+async def show_setting(call: Call) -> Answer:
+    key = _key_in_path(call, missing_is_hidden=True)
+    if key not in call.machine.in_force.values:
+        raise not_found()
+    return Answer(_one(call, call.machine, key))
+
+
+async def change_setting(call: Call) -> Answer:
+    key = _key_in_path(call)
+    message = await write(call, call.machine, wish_for(key, call.body))
+    return Answer(_one(call, _still(call), key), message=message)
+
+
+async def show_fleet_config(call: Call) -> Answer:
+    return Answer(fleet_view(call.context.fleet.settings))
+
+
+async def change_fleet_config(call: Call) -> Answer:
+    message = await write(call, None, call.body)
+    return Answer(fleet_view(call.context.fleet.settings), message=message)
+
+
+async def write(call: Call, machine: Machine | None, wish: Wish) -> Text | None:
+    """Write it, and what to tell about it; None when it changed nothing. Raises a Problem."""
+    try:
+        changed = await config_desk.write(call.context.announce, machine, wish, call.principal.actor, call.now)
+    except (StaleError, WrongSettingsError) as refused:
+        raise told(refused) from refused
+    if not changed:
+        return None
+    if machine is None:
+        return Text("settings.fleet")
+    return Text("settings.pushed" if machine.linked else "settings.waiting")
+
+
+async def pin_zone(call: Call, zone: str) -> None:
+    """Set the machine's zone for good ("": leave it to look-ups again). Raises a Problem."""
+    await write(call, call.machine, Wish({"pinned_timezone": zone or None}))
+
+
+def settings_view(fleet: FleetSettings, machine: Machine) -> dict[str, Any]:
+    """What holds for the machine, where each value comes from, and how much of it the machine has taken over."""
+    own, found = machine.own_settings, machine.in_force
+    without = fleet.shared.values
+    return {
+        "version": found.version,
+        "applied_version": machine.config_version,
+        "applied_at": _iso(machine.config_applied_at),
+        "applied_errors": machine.config_errors or {},
+        "values": dict(found.values),
+        "blocks": configuration.blocks(found.values),
+        "origins": {key: fleet.origin(key, own) for key in found.values},
+        "inherited": {key: without[key] for key in own.values if key in without},
+        **_written(fleet.newest_scope(own)),
+    }
+
+
+def fleet_view(fleet: FleetSettings) -> dict[str, Any]:
+    values = fleet.shared.values
+    return {
+        "version": fleet.written.version,
+        "values": dict(values),
+        "blocks": configuration.blocks(values),
+        "origins": {key: fleet.origin(key) for key in values},
+        **_written(fleet.written),
+    }
+
+
+def _one(call: Call, machine: Machine, key: str) -> dict[str, Any]:
+    fleet = call.context.fleet.settings
+    setting = table.SETTINGS.get(key)
+    return {
+        "key": key,
+        "value": machine.in_force.values.get(key),
+        "origin": fleet.origin(key, machine.own_settings),
+        "inherited": fleet.shared.values.get(key),
+        "block": configuration.OTHER if setting is None else setting.block,
+        "version": machine.in_force.version,
+        "applied_version": machine.config_version,
+        "applied_error": (machine.config_errors or {}).get(key),
+    }
+
+
+def _written(scope: Scope) -> dict[str, Any]:
+    return {"updated_at": _iso(scope.at), "updated_by": scope.by}
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else views.rfc3339(at)
+
+
+def _key_in_path(call: Call, *, missing_is_hidden: bool = False) -> str:
+    name = call.request.path_params["key"]
+    try:
+        return table.key_of(name)
+    except WrongValueError as wrong:
+        if missing_is_hidden and wrong.code != "static_key":
+            raise not_found() from wrong
+        raise invalid({name[:100]: [why_not(wrong)]}) from wrong
+
+
+def _still(call: Call) -> Machine:
+    machine = call.context.fleet.find(call.machine.id)
+    if machine is None:  # removed by somebody else meanwhile
+        raise not_found()
+    return machine
+
+
+_EXAMPLE = {"temperature_threshold": 75, "confidence_threshold": 0.6}
+_STALE = "With the `version` you have seen in the body, a write in between is answered 409 and changes nothing."
+
+OPERATIONS = (
+    Operation(
+        name="show_config", method="GET", path="/v2/rvms/{id}/config", handler=show_config, tag="Settings",
+        summary="The settings of a machine, and where each comes from", action="config.read",
+        answers={200: shapes.MachineSettings},
+        description="`version` is what the machine should run, `applied_version` what it does run.",
+    ),
+    Operation(
+        name="change_config", method="PATCH", path="/v2/rvms/{id}/config", handler=change_config, tag="Settings",
+        summary="Change settings of one machine", action="config.write", body=SettingsPatch, read_body=read_settings,
+        answers={200: shapes.MachineSettings}, refusals=(409,), example=_EXAMPLE,
+        description=f"Pushed to the machine at once when it is connected, else when it comes back. {_STALE}",
+    ),
+    Operation(
+        name="show_setting", method="GET", path="/v2/rvms/{id}/config/{key}", handler=show_setting, tag="Settings",
+        summary="One setting of a machine", action="config.read", answers={200: shapes.MachineSetting},
+        refusals=(422,), description="Dashes and underscores in the key are alike.",
+    ),
+    Operation(
+        name="change_setting", method="PATCH", path="/v2/rvms/{id}/config/{key}", handler=change_setting,
+        tag="Settings", summary="Change one setting of a machine", action="config.write", body=SettingPatch,
+        read_body=read_setting, answers={200: shapes.MachineSetting}, refusals=(409,), example={"value": 0.6},
+        description=f"Dashes and underscores in the key are alike. {_STALE}",
+    ),
+    Operation(
+        name="show_fleet_config", method="GET", path="/v2/config", handler=show_fleet_config, tag="Settings",
+        summary="What machines inherit that have nothing of their own", action="fleet_config.read",
+        answers={200: shapes.FleetSettings},
+    ),
+    Operation(
+        name="change_fleet_config", method="PATCH", path="/v2/config", handler=change_fleet_config, tag="Settings",
+        summary="Change settings of the whole fleet", action="fleet_config.write", body=SettingsPatch,
+        read_body=read_settings, answers={200: shapes.FleetSettings}, refusals=(409,), example=_EXAMPLE,
+        description=f"Machines with a value of their own keep it. {_STALE}",
+    ),
+)  # fmt: skip
