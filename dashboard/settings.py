@@ -1,0 +1,125 @@
+"""The settings form as values: what each field shows, and what somebody meant by sending it. Pure.
+
+A field says two things: where its value comes from (`own` or inherited) and the value as text. The page's `settings.js`
+reads its fields the same way; one table of cases holds both to it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+VALUE, ORIGIN, SEEN = "v.", "o.", "w."
+"""How the fields of a key are called: its value, where it comes from, and what both were when the page was made."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One key. `text` and `own` are what the field shows (what was typed, after a refusal), `seen` what it was made
+    from; `inherited` is None when nothing stands behind an own value."""
+
+    key: str
+    kind: str
+    text: str
+    own: bool
+    seen: str
+    unit: str = ""
+    bounds: tuple[float, float] | None = None
+    inherited: str | None = None
+    inherited_from: str = "default"
+    changed: tuple[str, int, str] | None = None
+    """Who changed it last, when (epoch ms), and what it was before."""
+    refused: str = ""
+    """Why the machine does not take it."""
+    fault: str = ""
+    """Why the hub does not."""
+    now: str | None = None
+    """What somebody else made of it while this was typed."""
+
+    def merge(self, form: Mapping[str, str]) -> bool:
+        """Show what was typed instead of what is. True when what is has changed since the form was made; a field nobody
+        touched just shows what is."""
+        text, seen = plain(form.get(VALUE + self.key, self.text)), plain(form.get(SEEN + self.key, self.seen))
+        own = form.get(ORIGIN + self.key) == "own"
+        if SEEN + self.key not in form or seen_of(own, text) == seen:
+            return False
+        self.text, self.own = text, own or not seen.startswith("1")
+        return seen != self.seen
+
+
+def seen_of(own: bool, text: str) -> str:
+    return f"{'1' if own else '0'}{plain(text)}"
+
+
+def plain(text: str) -> str:
+    """Forms send line ends as CRLF, and nobody means a space at the end."""
+    return text.replace("\r\n", "\n").strip()
+
+
+def text_of(value: Any, kind: str) -> str:
+    """A value as its field shows it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float) and value == int(value):
+        return str(int(value))
+    if isinstance(value, list):
+        return "\n".join(map(str, value) if kind == "networks" else map(_entry, value))
+    return str(value)
+
+
+def value_of(text: str, kind: str) -> Any:
+    """What a text means; one that means nothing of that kind stays text, for the hub to refuse with its reason."""
+    text = plain(text)
+    if kind == "switch":
+        return {"on": True, "off": False}.get(text, text)
+    if kind in ("number", "whole"):
+        return _number(text)
+    if kind in ("list", "networks"):
+        lines = [line.strip() for line in text.split("\n") if line.strip()]
+        return lines if kind == "networks" else [_meaning(line) for line in lines]
+    return text
+
+
+def wishes(form: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, Any]:
+    """What the sent form changes: a value for each key that shall have one of its own, None to inherit again.
+
+    Only what differs from what the page showed counts; typing into an inherited field makes it an own one.
+    """
+    found: dict[str, Any] = {}
+    for key, kind in kinds.items():
+        if VALUE + key not in form or SEEN + key not in form:
+            continue
+        own, text, seen = form.get(ORIGIN + key) == "own", form[VALUE + key], plain(form[SEEN + key])
+        was_own, typed = seen.startswith("1"), plain(text) != seen[1:]
+        if was_own and not own:
+            found[key] = None
+        elif typed or (own and not was_own):
+            found[key] = value_of(text, kind)
+    return found
+
+
+def _number(text: str) -> Any:
+    try:
+        number = float(text.replace(",", ".", 1) if "." not in text else text)
+    except ValueError:
+        return text
+    if number != number or number in (float("inf"), float("-inf")):
+        return text
+    return int(number) if number == int(number) else number
+
+
+def _entry(value: Any) -> str:
+    """A list's entry as a line: text as it is, unless the line would mean something else."""
+    if isinstance(value, str) and _meaning(value.strip()) == value and "\n" not in value:
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _meaning(line: str) -> Any:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return line
+    return found if isinstance(found, (str, int, float, bool)) and found == found else line

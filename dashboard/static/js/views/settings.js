@@ -1,0 +1,60 @@
+// The settings of one machine, or of the fleet: a form, and what the hub and the machine say of it meanwhile.
+
+import { Announcer } from "../announcer.js";
+import { applied } from "../applied.js";
+import { all, find, setIcon, setText, show } from "../dom.js";
+import { Feed } from "../feed.js";
+import { frame } from "../frame.js";
+import { keyboard } from "../keyboard.js";
+import { LinkState, guardButtons, setAlarms, setJobs } from "../link_state.js";
+import { MachineHead } from "../machine_head.js";
+import { SettingsForm } from "../settings_form.js";
+import { t } from "../texts.js";
+import { troubles } from "../trouble.js";
+
+const id = Number(document.body.dataset.id ?? 0);
+const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
+
+const feed = new Feed(null, {
+  changed(ids, removed) {
+    if (id && removed.includes(id)) return location.assign("/");
+    const machines = [...feed.fleet.machines.values()];
+    setAlarms(troubles(machines, feed.clock.now()).length);
+    setJobs(machines);
+    if (id && ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
+    return undefined;
+  },
+  event(event) {
+    if (!id && event.code === "config.changed" && event.rvm_id === null) form.news(event.params.version);
+  },
+  link: (state) => link.set(state),
+  version: (name) => link.version(name),
+});
+const link = new LinkState(feed);
+const head = id ? new MachineHead(spoken) : null;
+const form = new SettingsForm(feed);
+
+function draw() {
+  const m = feed.fleet.machines.get(id);
+  head.patch(m, feed.clock.now());
+  const state = applied(m);
+  setIcon(find("#applied > .i"), state.mark);
+  setText(find("#applied [data-said]"), state.words);
+  setText(find("#applied [data-errors]"), state.errors);
+  for (const node of all("[data-key]")) {
+    const why = m.config_errors?.[node.dataset.key];
+    const place = find("[data-refused]", node);
+    setText(find("span", place), why ? t("applied.key", { why }) : "");
+    show(place, Boolean(why));
+  }
+  form.news(m.config_wanted);
+}
+
+if (id) setInterval(() => {
+  const m = feed.fleet.machines.get(id);
+  if (m && !document.hidden && !feed.paused) head.tick(m, feed.clock.now());
+}, 1000);
+frame();
+guardButtons();
+keyboard({});
+feed.start();

@@ -1,0 +1,44 @@
+"""The time zone card as decisions: what is the matter, and how far a "Sync timezone" has come. Pure.
+
+Takes what GET /timezone/status says. The page's `zone_card.js` decides the same way; one table of cases holds both to
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MARKS = {
+    "ok": "active", "off": "warn", "never": "unknown", "unknown": "unknown", "not_permitted": "error",
+    "failed": "error",
+}  # fmt: skip
+STEPS = ("sent", "applied", "verified")
+_LEFT = frozenset({"sent", "accepted", "running"})
+_SET = frozenset({"verifying"})
+"""What the machine does after it has set the zone."""
+
+
+def state_of(view: Mapping[str, Any]) -> str:
+    """never, not_permitted, failed, ok, off or unknown (the machine cannot tell what its system runs in)."""
+    if view["last_sync"] is None and view["system_timezone"] is None:
+        return "never"
+    if view["error"]:
+        return "not_permitted" if view["error"].get("code") == "not_permitted" else "failed"
+    if view["in_step"] is None:
+        return "unknown"
+    return "ok" if view["in_step"] else "off"
+
+
+def wanted_of(view: Mapping[str, Any]) -> str | None:
+    """The zone the machine should be in."""
+    wanted: str | None = view["pinned_timezone"] or (view["error"] or {}).get("timezone") or view["current_timezone"]
+    return wanted
+
+
+def reached(command: Mapping[str, Any]) -> int:
+    """How many of STEPS a sync_timezone has behind it."""
+    if command["state"] == "succeeded":
+        return 3
+    phase = (command["progress"] or {}).get("phase")
+    return 0 if command["state"] not in _LEFT else 2 if phase in _SET else 1

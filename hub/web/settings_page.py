@@ -1,0 +1,95 @@
+"""`/machines/{id}/settings`: what the machine is called, what it is, and every setting it runs or shall run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from dashboard.applied import applied
+from db.errors import Conflict
+from hub.core.configuration import UNWRITTEN
+from hub.core.machine import Machine
+from hub.web import machine_tab, settings_form, settings_rows
+from hub.web.api_v2 import rvms
+from hub.web.api_v2.validation import validate
+from hub.web.page import Visit, go
+from hub.web.problems import Problem
+from hub.web.settings_form import Said
+
+MAX_FACTS = 12
+MAX_FACT = 120
+
+
+async def show_settings(visit: Visit) -> Response:
+    found = visit.machine()
+    return await _page(visit, found, Said(note=settings_form.note_of(visit, found.in_force.version)))
+
+
+async def save_settings(visit: Visit) -> Response:
+    found = visit.machine()
+    said = await settings_form.save(visit, found)
+    return (
+        go(f"/machines/{found.id}/settings?said={said}") if isinstance(said, str) else await _page(visit, found, said)
+    )
+
+
+async def to_settings(visit: Visit) -> Response:
+    return go(f"/machines/{visit.machine().id}/settings")
+
+
+async def rename(visit: Visit) -> Response:
+    """Name and site, by the operation of the API."""
+    found, form = visit.machine(), visit.form
+    given = {"name": form.get("name", "").strip(), "site": form.get("location_description", "").strip()}
+    wanted = {"name": given["name"], "location_description": given["site"] or None}
+    try:
+        if not visit.may("machine.manage"):
+            return await _page(visit, found, Said(403), given)
+        await rvms.edit_machine(visit.call(validate(rvms.MachinePatch, wanted), machine=found))
+    except Problem as refused:
+        return await _page(visit, found, Said(refused.status, ("bad", visit.say(refused))), given)
+    except Conflict:
+        return await _page(visit, found, Said(409, ("bad", visit.reader.t("fault.name_taken"))), given)
+    return go(f"/machines/{found.id}/settings?said=renamed")
+
+
+async def _page(visit: Visit, found: Machine, said: Said, given: dict[str, str] | None = None) -> Response:
+    reader, fleet, own = visit.reader, visit.context.fleet.settings, found.own_settings
+    changed = await settings_rows.changed_last(visit.context.store, found.id)
+    newest = fleet.newest_scope(own)
+    head = await machine_tab.head(visit, found, *(who for who, _, _ in changed.values()), newest.by or "")
+    rows = settings_rows.rows_of(
+        reader,
+        found.in_force.values,
+        own.values,
+        fleet.of(UNWRITTEN).values,
+        fleet.origin,
+        changed,
+        head["m"]["config_errors"] or {},
+    )
+    form = settings_form.values_of(
+        visit, rows, said, scope="machine", version=found.in_force.version, action=f"/machines/{found.id}/settings",
+        address=f"/api/v2/rvms/{found.id}/config", may_edit=visit.may("config.write", found.id),
+    )  # fmt: skip
+    return visit.render(
+        "machine_settings.html",
+        said.status,
+        m=head["m"],
+        head_of=head,
+        given=given or {"name": found.name, "site": found.location_description or ""},
+        may_rename=visit.may("machine.manage"),
+        hardware=hardware(visit, found),
+        applied=applied(head["m"], reader),
+        **settings_form.written(newest),
+        **form,
+    )
+
+
+def hardware(visit: Visit, found: Machine) -> list[tuple[str, str]]:
+    """What the machine told of itself, whatever it is."""
+    t = visit.reader.t
+    facts: list[tuple[str, Any]] = [(t("fact.device_id"), found.device_id), (t("fact.agent"), found.agent_version)]
+    facts += [(visit.reader.said("fact", name), value) for name, value in (found.hardware or {}).items()]
+    plain = [(name, str(value)) for name, value in facts if isinstance(value, (str, int, float)) and value != ""]
+    return [(name[:MAX_FACT], value[:MAX_FACT]) for name, value in plain[:MAX_FACTS]]

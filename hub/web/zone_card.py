@@ -1,0 +1,163 @@
+"""The time zone card of a machine's Overview: what is known of zone and clock, and what its buttons ask for.
+
+The buttons use the operations of the API. That somebody keeps a pinned zone against a differing look-up is on record
+as `timezone.kept`, and answers the question until one of the two zones is another one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from dashboard import jobs, zone
+from dashboard.reader import Reader
+from db import events, timezones
+from hub.core import views
+from hub.core.access import role_needed
+from hub.core.changes import Command, EventHappened
+from hub.core.command_desk import PATIENCE, Refused
+from hub.core.machine import Machine
+from hub.core.timezones import may_sync_by_hand, zone_view
+from hub.web import machine_tab
+from hub.web.api_v2 import command_flow, config, timezone
+from hub.web.api_v2.guard import permit
+from hub.web.page import Visit, go
+from hub.web.problems import Problem, Text
+
+KEPT = "timezone.kept"
+
+
+async def card(visit: Visit, found: Machine) -> dict[str, Any]:
+    """The values `zone_card.html` takes."""
+    reader, view = visit.reader, zone_view(found)
+    site = machine_tab.zone_of(visit, found)
+    kept = await _kept(visit, found, view) if view["guess"] else None
+    open_ones = [command for command in found.pending.values() if command.name == "sync_timezone"]
+    return {
+        "state": zone.state_of(view),
+        "mark": zone.MARKS[zone.state_of(view)],
+        "guess": named(reader, view["guess"]),
+        "pinned": named(reader, view["pinned_timezone"]),
+        "view": view,
+        "wanted": zone.wanted_of(view),
+        "words": words(reader, view),
+        "facts": facts(reader, view),
+        "counts": await timezones.counts(visit.context.store, found.device_id),
+        "kept": kept,
+        "asked": await _asked(visit, found, open_ones),
+        "away": found.connection in ("offline", "never"),
+        "until": reader.day(reader.now + int(PATIENCE.total_seconds() * 1000), site),
+        "locked": _locked(visit, found),
+        "may_pin": visit.may("config.write", found.id),
+    }
+
+
+def named(reader: Reader, name: str | None) -> str:
+    """`Asia/Jakarta, WIB`."""
+    return reader.t("tz.none") if name is None else f"{name}, {reader.zone_label(name)}"
+
+
+def words(reader: Reader, view: dict[str, Any]) -> str:
+    """What is the matter, in one sentence."""
+    state, error = zone.state_of(view), view["error"] or {}
+    offset = view["clock_offset_s"]
+    code = "ok.clock" if state == "ok" and offset is not None else state
+    return reader.t(
+        f"tz.{code}",
+        zone=named(reader, view["current_timezone"]),
+        system=named(reader, view["system_timezone"]),
+        wanted=zone.wanted_of(view) if state == "not_permitted" else named(reader, zone.wanted_of(view)),
+        offset=reader.offset(offset or 0),
+        why=error.get("message") or error.get("code") or "",
+    )
+
+
+def facts(reader: Reader, view: dict[str, Any]) -> list[tuple[str, str]]:
+    t, last = reader.t, view["last_sync"]
+    offset, ntp = view["clock_offset_s"], {True: "yes", False: "no", None: "unknown"}[view["ntp"]]
+    return [
+        ("device", named(reader, view["system_timezone"])),
+        ("site", f"{named(reader, zone.wanted_of(view))} ({source(reader, view)})" if zone.wanted_of(view) else "—"),
+        ("offset", "—" if offset is None else reader.offset(offset)),
+        ("ntp", t(f"tz.ntp.{ntp}")),
+        ("last", "—" if last is None else t(
+            "tz.checked", age=reader.age(views.epoch_ms(last)), method=reader.said("tz.method", view["sync_method"])
+        )),
+    ]  # fmt: skip
+
+
+def source(reader: Reader, view: dict[str, Any]) -> str:
+    """How the machine came to the zone."""
+    if view["pinned_timezone"]:
+        return reader.t("tz.by.pinned")
+    place = ", ".join(part for part in (view["city"], view["country"]) if part)
+    if view["source"] == "lookup" and place:
+        return reader.t("tz.by.place", place=place)
+    return reader.said("tz.by", view["source"]) if view["source"] else reader.t("tz.none")
+
+
+async def ask_zone(visit: Visit) -> Response:
+    """The card's forms without script."""
+    found, wish = visit.machine(), visit.form.get("do", "")
+    asked = ""
+    if wish == "sync":
+        permit(visit.user, "timezone.sync", found.id)
+        body = timezone.ZoneSyncNow(device_id=found.id)
+        try:
+            answer = await timezone.sync_timezone(visit.call(body, machine=found, query=command_flow.Waiting()))
+        except Refused as refused:
+            raise Problem("conflict", Text(f"refused.{refused.code}")) from refused
+        asked = f"?zone={answer.data['id']}"
+    elif wish in ("pin", "unpin"):
+        permit(visit.user, "config.write", found.id)
+        await config.pin_zone(visit.call(machine=found), visit.form.get("zone", "") if wish == "pin" else "")
+    elif wish == "keep":
+        permit(visit.user, "config.write", found.id)
+        await _keep(visit, found)
+    return go(f"/machines/{found.id}{asked}#zone")
+
+
+async def _keep(visit: Visit, found: Machine) -> None:
+    view = zone_view(found)
+    guess, pinned = view["guess"], view["pinned_timezone"]
+    if guess and pinned:
+        params = {"guess": guess, "pinned": pinned}
+        await visit.context.announce(
+            EventHappened(at=visit.now, code=KEPT, actor=visit.user.actor, rvm_id=found.id, params=params)
+        )
+
+
+async def _kept(visit: Visit, found: Machine, view: dict[str, Any]) -> dict[str, Any] | None:
+    """Who decided to keep the pinned zone against this very guess, and when."""
+    rows = await events.list_events(visit.context.store, limit=1, rvm_ids=[found.id], codes=[KEPT])
+    same = rows and rows[0].params == {"guess": view["guess"], "pinned": view["pinned_timezone"]}
+    return {"by": rows[0].actor, "at": views.epoch_ms(rows[0].at)} if same else None
+
+
+async def _asked(visit: Visit, found: Machine, open_ones: list[Command]) -> dict[str, Any] | None:
+    """The newest sync that was asked for: the open one, or the one this visit just sent."""
+    command: Command | None = open_ones[-1] if open_ones else None
+    asked = visit.request.query_params.get("zone", "")
+    if command is None and asked:
+        try:
+            command = await command_flow.find(visit.call(), asked)
+        except Problem:
+            return None
+    if command is None or command.rvm_id != found.id or command.name != "sync_timezone":
+        return None
+    view = views.command_view(command, times="ms")
+    away = found.connection in ("offline", "never")
+    told = jobs.card(visit.reader, view, who="", away=away, zone=machine_tab.zone_of(visit, found))
+    return {"reached": zone.reached(view), "how": told.how}
+
+
+def _locked(visit: Visit, found: Machine) -> str:
+    """Why the button cannot be pressed, or ""."""
+    t = visit.reader.t
+    if not visit.may("timezone.sync", found.id):
+        return t("needs_role", role=t(f"role.{role_needed('command.send')}"))
+    if not may_sync_by_hand(found):
+        return t("tz.by_button_off")
+    known = found.connection != "never" and found.capabilities
+    return t("tz.unsupported") if known and "sync_timezone" not in found.capabilities else ""

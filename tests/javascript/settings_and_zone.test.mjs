@@ -1,0 +1,64 @@
+// The settings form, the time zone card and the top of a machine's tabs, by the tables that also hold the hub's half.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import test from "node:test";
+
+import { applied } from "../../dashboard/static/js/applied.js";
+import { untilWords } from "../../dashboard/static/js/machine_head.js";
+import { textOf, valueOf, wish } from "../../dashboard/static/js/settings_form.js";
+import { spellOf } from "../../dashboard/static/js/status_list.js";
+import { useTexts } from "../../dashboard/static/js/texts.js";
+import { reached, stateOf, wantedOf } from "../../dashboard/static/js/zone_card.js";
+
+const read = (path) => JSON.parse(readFileSync(new URL(path, import.meta.url), "utf-8"));
+const settings = read("../dashboard/fixtures/settings.json");
+const zone = read("../dashboard/fixtures/zone.json");
+useTexts(read("../../dashboard/locales/en.json"), "en");
+
+test("a value becomes text and comes back the same", () => {
+  for (const [value, kind, text] of settings.texts) {
+    assert.equal(textOf(value, kind), text);
+    assert.deepEqual(valueOf(text, kind), value);
+  }
+  for (const [text, kind, value] of settings.typed) assert.deepEqual(valueOf(text, kind), value, text);
+});
+
+test("a form changes only what differs from what was shown", () => {
+  for (const [form, wanted] of settings.forms) {
+    const found = {};
+    for (const [key, kind] of Object.entries(settings.kinds)) {
+      if (form[`v.${key}`] === undefined || form[`w.${key}`] === undefined) continue;
+      const value = wish({ own: form[`o.${key}`] === "own", text: form[`v.${key}`], seen: form[`w.${key}`], kind });
+      if (value !== undefined) found[key] = value;
+    }
+    assert.deepEqual(found, wanted);
+  }
+});
+
+test("what is the matter with a zone, and how far a sync has come", () => {
+  for (const [members, state, wanted] of zone.states) {
+    const view = { ...zone.base, ...members };
+    assert.deepEqual([stateOf(view), wantedOf(view)], [state, wanted]);
+  }
+  for (const [job, steps] of zone.reached) assert.equal(reached(job), steps, job.state);
+});
+
+test("wanted and run are told apart", () => {
+  for (const [m, [mark, words, errors]] of zone.applied) assert.deepEqual(applied(m), { mark, words, errors });
+});
+
+test("until when a status holds, and what comes then", () => {
+  const m = { status: "active", special_status: null, status_until: null, returns_to: null };
+  const when = () => "today 14:00 WIB";
+  assert.equal(untilWords(m, when), "");
+  assert.equal(untilWords({ ...m, status: "maintenance", status_until: 1, returns_to: "active" }, when), "back to Active today 14:00 WIB");
+  assert.equal(untilWords({ ...m, status_until: 1 }, when), "until today 14:00 WIB");
+  assert.equal(untilWords({ ...m, special_status: "error" }, when), "covers Active, which comes back afterwards");
+});
+
+test("a fuller bin is no new entry of the history", () => {
+  const m = { effective_status: "active", special_status: null, status: "active", status_by: "machine:1", status_reason: null, status_until: null, capacity: 1 };
+  assert.equal(spellOf(m), spellOf({ ...m, capacity: 90 }));
+  assert.notEqual(spellOf(m), spellOf({ ...m, status_by: "user:1" }));
+});
