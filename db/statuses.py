@@ -64,3 +64,12 @@ async def statuses_between(
     first = await store.fetch_one(before)
     rest = await store.fetch_all(within.order_by(history.c.since, history.c.id).limit(limit))
     return [StatusRow(**row) for row in ([first, *rest] if first is not None else rest)]
+
+
+async def newest_statuses(store: Store, rvm_id: int, limit: int, before: datetime | None = None) -> list[StatusRow]:
+    """Newest first; `before`: only what was declared earlier."""
+    own = sa.select(history).where(history.c.rvm_id == rvm_id)
+    if before is not None:
+        own = own.where(history.c.since < before)
+    rows = await store.fetch_all(own.order_by(history.c.since.desc(), history.c.id.desc()).limit(limit))
+    return [StatusRow(**row) for row in rows]

@@ -121,7 +121,7 @@ async def ask_zone(visit: Visit) -> Response:
 async def _keep(visit: Visit, found: Machine) -> None:
     view = zone_view(found)
     guess, pinned = view["guess"], view["pinned_timezone"]
-    if guess and pinned:
+    if guess and pinned and await _kept(visit, found, view) is None:
         params = {"guess": guess, "pinned": pinned}
         await visit.context.announce(
             EventHappened(at=visit.now, code=KEPT, actor=visit.user.actor, rvm_id=found.id, params=params)
