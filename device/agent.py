@@ -12,20 +12,20 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-import msgspec
-
-from device import hardware
+from device import hardware, return_session
 from device.agent_parts import AlreadyRunningError, held_alone, make_sampler, make_uploader, open_spool
 from device.command_router import CommandRouter
 from device.command_work import CommandWork
+from device.commands import sync_timezone
 from device.commands.job import WorkHandler
+from device.commands.reboot import Reboots
+from device.commands.restart_service import ServiceRestarts
 from device.config_keeper import ConfigKeeper
 from device.connection import Link, LinkClosed, open_link
 from device.core.fallback_rules import FallbackRules
 from device.core.hub_clock import HubClock
-from device.core.machine_state import IllegalStatusError
 from device.core.retry_policy import End, RetryPolicy
 from device.link_duties import Ears, LinkDuties
 from device.log import Log
@@ -36,9 +36,15 @@ from device.settings import Settings, exposed
 from device.spool import Spool
 from device.state_keeper import StateKeeper
 from device.status_checker import RVMStatusChecker
-from device.status_mailbox import POLL_S, StatusMailbox
+from device.status_mailbox import StatusMailbox
+from device.status_watch import StatusWatch
+from device.system import clock, services
+from device.system.bus import SystemBus
+from device.system.timezone import SystemTimezone
 from device.task_group import until_one_ends
+from device.timezone_sync import TimezoneSyncClient
 from device.worker_thread import WorkerThread
+from device.zone_facts import ZoneFacts
 from protocol import messages as m
 from protocol.version import PRODUCT_VERSION, PROTOCOL_VERSION
 
@@ -65,7 +71,7 @@ async def run(settings: Settings, log: Log, environ: Mapping[str, str], stop: as
 
 
 class Agent:
-    """The parts of one machine's agent. `status` is for the machine's own software in this process."""
+    """The parts of one machine's agent. `status` and `timezone` are for the machine's own software in this process."""
 
     def __init__(
         self, settings: Settings, log: Log, environ: Mapping[str, str], disk: WorkerThread, spool: Spool
@@ -78,9 +84,15 @@ class Agent:
         self._clock = HubClock()
         self._link: Link | None = None
         self._duties: LinkDuties | None = None
-        self._mailbox = StatusMailbox(settings.state_dir)
+        self._is_new_link = False
         self._keeper = StateKeeper(settings.state_dir / "journal", disk, self._wake)
-        self.status = RVMStatusChecker(self._keeper)
+        self._session = return_session.of_settings(settings)
+        self.status = RVMStatusChecker(self._keeper, self._session)
+        mailbox = StatusMailbox(settings.state_dir)
+        self._status_watch = StatusWatch(self.status, mailbox, self._session, self._clock, disk, log)
+        self._bus = SystemBus(allowed=settings.switch("system_control"))
+        facts = ZoneFacts(spool.boot, SystemTimezone(self._bus, self._root), self._clock)
+        self.timezone = TimezoneSyncClient(settings, facts, disk, log, self._reply)
         self._work = CommandWork(self._keeper, spool.boot, log, self._reply, self._work_handlers())
         self._router = CommandRouter(self._keeper, self._clock, log, self._reply, self._work)
         self._rules = FallbackRules()
@@ -88,14 +100,16 @@ class Agent:
         self._reconnector = Reconnector(self._attempt, policy, self._rules, log)
         self._sampler = make_sampler(settings, disk, spool, log, self._wake, self._offer_live)
         self._uploader = make_uploader(settings, disk, spool, log, self._rules, self._is_live, self._reconnector.ended)
-        self._configuration = ConfigKeeper(settings, disk, log, self._apply, self._reply)
+        self._configuration = ConfigKeeper(settings, disk, log, self._apply, self._configuration_taken)
         self.notify = ServiceNotify(environ, lambda: self._sampler.beats)
 
     async def start(self) -> None:
         """Remember what was; say what is notable about it."""
         await self._keeper.open()
+        await self.timezone.open()
         await self._configuration.open()
         await self._work.settle_interrupted()
+        await self._status_watch.look()
         settings = self._settings
         pending = await self._disk.call(self._spool.pending)
         self._log(
@@ -121,7 +135,8 @@ class Agent:
             ("uploads", self._uploader.run),
             ("samples", self._sampler.run),
             ("configuration", self._configuration.run),
-            ("requests", self._take_requests),
+            ("timezone", self.timezone.run),
+            ("status", self._status_watch.run),
             ("watchdog", self.notify.run),
         ]
         await until_one_ends(*(self._for_ever(name, loop) for name, loop in loops))
@@ -134,7 +149,8 @@ class Agent:
         link = self._link
         if link is not None:
             with contextlib.suppress(LinkClosed, TimeoutError, asyncio.TimeoutError):
-                await asyncio.wait_for(link.send(m.Bye(reason="shutdown")), FAREWELL_S / 2)
+                reason: Literal["reboot", "shutdown"] = "reboot" if self._work.goes_down else "shutdown"
+                await asyncio.wait_for(link.send(m.Bye(reason=reason)), FAREWELL_S / 2)
                 await asyncio.wait_for(link.close(), FAREWELL_S / 2)
 
     async def _for_ever(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
@@ -157,7 +173,7 @@ class Agent:
         self._uploader.went_live.set()
         ears = Ears(self._router.offer, self._sampler.watch, self._hub_objects, self._configured)
         duties = LinkDuties(link, self._spool, self._disk, self._keeper, ears)
-        self._link, self._duties = link, duties
+        self._link, self._duties, self._is_new_link = link, duties, True
         try:
             self._sampler.watch(welcome.live_interval)
             self._configured(welcome.config)
@@ -174,29 +190,28 @@ class Agent:
             device_id=self._settings.device_id,
             agent_version=PRODUCT_VERSION,
             boot_id=self._spool.boot,
-            capabilities=self._router.capabilities,
+            capabilities=[*self._router.capabilities, "until"],
             status=state.status,
             capacity=state.capacity,
             special_status=state.special_status,
+            busy=state.busy,
             config_version=self._configuration.version,
             time=utc_now(),
             timezone=hardware.timezone_name(self._root),
+            ntp=clock.is_synchronised(),
             hardware=hardware.describe(self._root),
         )
 
-    async def _take_requests(self) -> None:
-        """Declare what other programs on this machine have left in the mailbox."""
-        while True:
-            for path, request in await self._disk.call(lambda: list(self._mailbox.waiting())):
-                with contextlib.suppress(IllegalStatusError):
-                    state = await self.status.update_status(**msgspec.structs.asdict(request))
-                    self._log("status_now", status=state.effective_status)
-                await self._disk.call(self._mailbox.done, path)
-            await asyncio.sleep(POLL_S)
-
     def _work_handlers(self) -> dict[str, WorkHandler]:
         """The commands that take their time; those done in one step are the router's own."""
-        return {}
+        own = services.own_unit(self._root)
+        restarts = ServiceRestarts(self._bus, self._settings.names("services"), own)
+        reboots = Reboots(self._bus, lambda: self._disk.call(self._session.is_open), self._log)
+        return {
+            "restart_service": WorkHandler(restarts.run, begins_itself=True),
+            "reboot": WorkHandler(reboots.run, begins_itself=True),
+            "sync_timezone": sync_timezone.handler(self.timezone),
+        }
 
     def _is_live(self) -> bool:
         return self._duties is not None
@@ -216,6 +231,13 @@ class Agent:
         """What the hub may change is changed while everything runs; the spool is not touched."""
         self._sampler.set_monitoring(settings.switch("monitoring_enabled"), settings.number("metrics_interval"))
         self._uploader.set_interval(settings.number("upload_interval"))
+        self.timezone.configure(settings)
+
+    def _configuration_taken(self, applied: m.ConfigApplied) -> None:
+        self._reply(applied)
+        if self._is_new_link:  # not before: the pin this link has just brought beats what a look-up would find
+            self._is_new_link = False
+            self.timezone.went_live()
 
     def _offer_live(self, sample: m.Sample) -> None:
         if self._duties is not None:

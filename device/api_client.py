@@ -13,6 +13,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from device.core.machine_state import KEEP, Kept
+
 if TYPE_CHECKING:
     import httpx
 
@@ -63,15 +65,23 @@ class ApiClient:
 
     def update_status(
         self,
-        status: str,
+        status: str | None = None,
         *,
         capacity: int | None = None,
-        special_status: str | None = None,
-        reason: str | None = None,
+        special_status: str | Kept | None = KEEP,
+        reason: str | Kept | None = KEEP,
+        until: str | Kept | None = KEEP,
     ) -> dict[str, Any]:
-        """Declare the machine's status; returns what the hub now knows. Raises ApiError (422: no such status)."""
-        body = {"status": status, "capacity": capacity, "special_status": special_status, "reason": reason}
-        given = {name: value for name, value in body.items() if value is not None}
+        """Declare the machine's status; returns what the hub now knows. What is not given stays; None ends a special
+        status, a reason or an `until`. Raises ApiError (422: no such status, 409: it may not be that now)."""
+        body: dict[str, Any] = {
+            "status": KEEP if status is None else status,
+            "capacity": KEEP if capacity is None else capacity,
+            "special_status": special_status,
+            "reason": reason,
+            "until": until,
+        }
+        given = {name: value for name, value in body.items() if not isinstance(value, Kept)}
         return self._data(self._request("PATCH", f"{self._machine}/status", given))
 
     def upload_metrics(self, samples: Sequence[Mapping[str, Any]]) -> None:

@@ -11,18 +11,15 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from device.core.machine_state import IllegalStatusError, MachineState
-from device.core.memory import Memory
-from device.journal import Journal
+from device import status_verbs
 from device.log import Log
+from device.return_session import of_settings
 from device.settings import Settings, SettingsError, load
 from device.settings_words import settings_sentence
-from device.status_mailbox import StatusMailbox, StatusRequest
 from device.texts import Texts, language_of
 from protocol.version import PRODUCT_VERSION
 
@@ -58,8 +55,11 @@ def _main(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
         settings = load(arguments.config, environ)
     except SettingsError as error:
         return _complain(texts, arguments, error.code, BAD_CONFIGURATION, settings_sentence(error, texts))
+    complain = partial(_complain, texts, arguments)
     if arguments.action == "status":
-        return _status(settings, texts, arguments)
+        return status_verbs.status(settings, texts, arguments, complain)
+    if arguments.action == "busy":
+        return status_verbs.busy(settings, of_settings(settings), texts, arguments, complain)
     return _run(settings, texts, environ, arguments)
 
 
@@ -77,15 +77,15 @@ def _parser(texts: Texts) -> argparse.ArgumentParser:
         parents=[shared, running],
     )
     parser.add_argument("--version", action="version", version=f"MyRVM agent {PRODUCT_VERSION}")
-    actions = parser.add_subparsers(metavar="run | doctor | status")
-    for name, parents in (("run", [shared, running]), ("doctor", [shared]), ("status", [shared])):
+    actions = parser.add_subparsers(metavar="run | doctor | status | busy")
+    for name in ("run", "doctor", "status", "busy"):
+        parents = [shared, running] if name == "run" else [shared]
         action = actions.add_parser(name, parents=parents, help=texts(f"cli_{name}"), description=texts(f"cli_{name}"))
         action.set_defaults(action=name)
         if name == "status":
-            action.add_argument("status", nargs="?", metavar="STATUS", help=texts("cli_status_new"))
-            action.add_argument("--capacity", type=int, metavar="PERCENT", help=texts("cli_capacity"))
-            action.add_argument("--special-status", metavar="STATUS", help=texts("cli_special"))
-            action.add_argument("--reason", metavar="TEXT", help=texts("cli_reason"))
+            status_verbs.add_status_arguments(action, texts)
+        elif name == "busy":
+            action.add_argument("busy", nargs="?", choices=("on", "off"), help=texts("cli_busy_new"))
     return parser
 
 
@@ -133,37 +133,6 @@ def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
             loop.call_soon_threadsafe(stop.set)
 
     threading.Thread(target=wait_for_end, name="parent", daemon=True).start()
-
-
-def _status(settings: Settings, texts: Texts, arguments: argparse.Namespace) -> int:
-    """Show what the machine declares itself to be, or leave a new declaration for the agent."""
-    changes = (arguments.status, arguments.capacity, arguments.special_status, arguments.reason)
-    if all(change is None for change in changes):
-        return _show_status(settings, texts, arguments)
-    request = StatusRequest(status=changes[0], capacity=changes[1], special_status=changes[2], reason=changes[3])
-    try:
-        StatusMailbox(settings.state_dir).post(request)
-    except IllegalStatusError as error:
-        return _complain(texts, arguments, "illegal_status", WRONG_USAGE, str(error))
-    except OSError as error:
-        sentence = texts("state_unusable", folder=settings.state_dir, why=error.strerror or error)
-        return _complain(texts, arguments, "state_unusable", FAILED, sentence)
-    print(json.dumps({"accepted": True}) if arguments.json else texts("status_left"))
-    return OK
-
-
-def _show_status(settings: Settings, texts: Texts, arguments: argparse.Namespace) -> int:
-    memory = Memory()
-    try:
-        for fact in Journal(settings.state_dir / "journal").load():
-            memory.apply(fact)
-    except OSError as error:
-        sentence = texts("state_unusable", folder=settings.state_dir, why=error.strerror or error)
-        return _complain(texts, arguments, "state_unusable", FAILED, sentence)
-    state: MachineState = memory.state
-    known = {**msgspec.to_builtins(state), "status": state.status, "effective_status": state.effective_status}
-    print(json.dumps(known) if arguments.json else texts("status_is", status=state.effective_status))
-    return OK
 
 
 def _complain(texts: Texts, arguments: argparse.Namespace, code: str, exit_code: int, sentence: str) -> int:

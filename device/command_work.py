@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from device.commands.job import Job, Result, WorkCancelled, WorkFailed, WorkHandler
+from device.commands.job import Job, Result, WorkCancelled, WorkFailed, WorkHandler, WorkRejected
 from device.core.memory import Begun, Ending, Fact
 from device.log import Log
 from device.state_keeper import StateKeeper
@@ -159,7 +159,7 @@ class CommandWork:
         except WorkCancelled:
             return _update(job.id, "rejected", Failure(code="cancelled", message="it was cancelled before its effect"))
         except WorkFailed as failed:
-            return _update(job.id, "failed", failed.failure)
+            return _update(job.id, "rejected" if isinstance(failed, WorkRejected) else "failed", failed.failure)
         except (TimeoutError, asyncio.TimeoutError):
             if job.left_s > 0:
                 raise

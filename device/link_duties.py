@@ -141,13 +141,21 @@ class LinkDuties:
         if self._live is not None:
             sample, self._live = self._live, None
             return m.Metrics(seq=self._spool.last_seq, samples=[sample], live=True)
-        if self._replies:
+        if self._replies and not self._is_unsaid_result(self._replies[0]):
             return self._replies.popleft()
         for entry in self._keeper.memory.outbox.entries():
             if self._said.get(ref_of(entry)) is not entry:
                 self._said[ref_of(entry)] = entry
                 return entry
         return None
+
+    def _is_unsaid_result(self, message: m.Message) -> bool:
+        """An answer from memory to a repeated command must not overtake the result itself: the hub would confirm it,
+        and the result would not be said as often as it was asked for."""
+        if not isinstance(message, m.CommandUpdate) or message.state not in m.TERMINAL_UPDATES:
+            return False
+        result = self._keeper.memory.outbox.get(message.id)
+        return result is not None and self._said.get(message.id) is not result
 
     async def _say_backlog(self) -> bool:
         """Send one frame of kept samples if there is one and it is time; whether one was sent."""

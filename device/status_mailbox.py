@@ -14,19 +14,19 @@ from typing import Final
 import msgspec
 
 from device import state_file
-from device.core.machine_state import MachineState, declared
+from device.core.machine_state import KEEP, Kept, MachineState, declared
 
-POLL_S: Final = 1.0
 _PATTERN: Final = "*.request"
 
 
 class StatusRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What somebody declares; what is absent stays as it is (the special status and the reason end)."""
+    """What somebody declares; what is absent stays as it is, null ends it."""
 
     status: str | None = None
     capacity: int | None = None
-    special_status: str | None = None
-    reason: str | None = None
+    special_status: str | Kept | None = KEEP
+    reason: str | Kept | None = KEEP
+    until: str | Kept | None = KEEP
 
 
 class StatusMailbox:

@@ -56,6 +56,12 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "command {id} had been accepted and not begun before this start; the hub says it again if it still holds",
         "perintah {id} sudah diterima tetapi belum dimulai sebelum ini; hub mengirim ulang jika masih berlaku",
     ),
+    "status_refused": ("a declaration was refused: {why}", "sebuah pernyataan ditolak: {why}"),
+    "reboot_forced": (
+        "command {id}: rebooting although a return session is open, as it was forced to",
+        "perintah {id}: memulai ulang meski sesi pengembalian masih terbuka, karena dipaksa",
+    ),
+    "rebooting": ("command {id}: the machine goes down", "perintah {id}: mesin dimatikan untuk dimulai ulang"),
     "status_now": ("status is now {status}", "status sekarang {status}"),
     "hub_error": ("the hub objects: {code}: {message}", "hub menolak: {code}: {message}"),
     "handler_failed": ("internal error in {where}: {error}", "galat internal di {where}: {error}"),

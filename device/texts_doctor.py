@@ -23,8 +23,26 @@ DOCTOR: Final[dict[str, tuple[str, str]]] = {
         "active, inactive, maintenance, full, error atau unknown",
     ),
     "cli_capacity": ("how full the machine is, 0-100", "seberapa penuh mesin, 0-100"),
-    "cli_special": ("a status that overrides the other", "status yang mengesampingkan yang lain"),
-    "cli_reason": ("why, in a few words", "alasannya, singkat"),
+    "cli_special": ("a status that overrides the other, or none", "status yang mengesampingkan yang lain, atau none"),
+    "cli_reason": ("why, in a few words, or none", "alasannya, singkat, atau none"),
+    "cli_until": (
+        "when the status before it comes back (RFC 3339), or none",
+        "kapan status sebelumnya kembali (RFC 3339), atau none",
+    ),
+    "cli_busy": (
+        "show whether a return session is open, or begin (on) or end (off) one",
+        "tampilkan apakah sesi pengembalian terbuka, atau mulai (on) atau akhiri (off)",
+    ),
+    "cli_busy_new": (
+        "on: somebody is putting bottles in (say it again now and then); off: no longer",
+        "on: seseorang sedang memasukkan botol (ulangi sesekali); off: sudah selesai",
+    ),
+    "busy_yes": ("a return session is open", "sesi pengembalian sedang terbuka"),
+    "busy_no": ("no return session", "tidak ada sesi pengembalian"),
+    "illegal_until": (
+        "{value!r} is no time. Write for example 2026-11-23T14:00:00+07:00, or none.",
+        "{value!r} bukan waktu. Contoh: 2026-11-23T14:00:00+07:00, atau none.",
+    ),
     "status_left": ("The agent will tell the hub.", "Agen akan memberi tahu hub."),
     "status_is": ("status: {status}", "status: {status}"),
     "complaint": ("error: {sentence}", "galat: {sentence}"),

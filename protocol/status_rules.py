@@ -24,3 +24,11 @@ def refusal(status: Status, capacity: int | None) -> Failure | None:
     if status == "full" and capacity == 0:
         return Failure(code="not_full", message="a machine at 0 % is not full: report its capacity with the status")
     return None
+
+
+def lawful(status: Status, capacity: int | None) -> Status:
+    """`status`, or what a machine filled to `capacity` percent is instead when it may not be that."""
+    refused = refusal(status, capacity)
+    if refused is None:
+        return status
+    return "full" if refused.code == "still_full" else "active"

@@ -26,6 +26,10 @@ class WorkFailed(Exception):  # noqa: N818 - it reads as what happened
         self.failure = Failure(code=code, message=message[:500])
 
 
+class WorkRejected(WorkFailed):
+    """Nothing was done: the command ends `rejected` with this code and sentence."""
+
+
 class WorkCancelled(Exception):  # noqa: N818 - likewise
     """The command was withdrawn before it had an effect: it ends `rejected` with the code `cancelled`."""
 

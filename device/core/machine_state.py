@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, Final, get_args
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from protocol.commands import SetStatus
-from protocol.messages import Capacity, Failure, SpecialStatus, Status, StatusReport, Text
+from protocol.messages import Capacity, Failure, SpecialStatus, Status, StatusReport, Text, Timestamp
+from protocol.status_rules import lawful, refusal
 
 STATUSES: frozenset[str] = frozenset(get_args(Status))
+KEEP: Final = UNSET
+"""For a member of a declaration that is not mentioned, where None would end it."""
+Kept = UnsetType
+
+
+class Before(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is given back when a status ends that has an `until`."""
+
+    status: Status
+    special_status: SpecialStatus | None = None
+    reason: Text | None = None
 
 
 class MachineState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the machine declares itself to be. `since` is RFC 3339; `seq` numbers its declarations, growing for ever."""
+    """What the machine declares itself to be. `since` is RFC 3339; `seq` numbers its declarations, growing for ever.
+
+    `until` is an instant of the hub's clock, and `before` what holds again from then on. `busy`: a return session is
+    open.
+    """
 
     status: Status = "active"
     capacity: Capacity | None = None
     special_status: SpecialStatus | None = None
     reason: Text | None = None
-    until: str | None = None
+    until: Timestamp | None = None
+    before: Before | None = None
+    busy: bool = False
     since: str = ""
     seq: int = 0
 
@@ -30,7 +49,7 @@ class MachineState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class IllegalStatusError(ValueError):
-    """A status that does not exist; the message names the legal ones."""
+    """A status that does not exist, or that the machine may not take now; the message says which it may."""
 
 
 class RefusedError(Exception):
@@ -42,14 +61,21 @@ class RefusedError(Exception):
 
 
 def changed_by_command(state: MachineState, wanted: SetStatus, now: str) -> MachineState:
-    """The state after a `set_status` command. A special status that is not repeated ends; a capacity stays."""
+    """The state after a `set_status` command. A special status that is not repeated ends; a capacity stays. Raises
+    RefusedError."""
+    capacity = state.capacity if wanted.capacity is None else wanted.capacity
+    refused = refusal(wanted.status, capacity)
+    if refused is not None:
+        raise RefusedError(refused)
     return MachineState(
         status=wanted.status,
-        capacity=state.capacity if wanted.capacity is None else wanted.capacity,
+        capacity=capacity,
         special_status=wanted.special_status,
         reason=wanted.reason,
         until=wanted.until,
-        since=state.since if wanted.status == state.status and state.since else now,
+        before=None if wanted.until is None else _before(state),
+        busy=state.busy,
+        since=_since(state, wanted.status, now),
         seq=state.seq,
     )
 
@@ -60,22 +86,56 @@ def declared(
     *,
     status: str | None = None,
     capacity: int | None = None,
-    special_status: str | None = None,
-    reason: str | None = None,
+    special_status: str | Kept | None = KEEP,
+    reason: str | Kept | None = KEEP,
+    until: str | Kept | None = KEEP,
 ) -> MachineState:
-    """The state after the machine's own software said something new; raises IllegalStatusError."""
-    members = {
-        "status": status or state.status,
+    """The state after the machine's own software said something new. What it does not name stays; a reason stays as
+    long as what it explains. Raises IllegalStatusError."""
+    following = status or state.status
+    special = state.special_status if isinstance(special_status, Kept) else special_status
+    if isinstance(reason, Kept):
+        reason = state.reason if (special or following) == state.effective_status else None
+    ends, before = _ends(state, status, special_status, until)
+    members: dict[str, Any] = {
+        "status": following,
         "capacity": state.capacity if capacity is None else capacity,
-        "special_status": special_status,
+        "special_status": special,
         "reason": reason,
-        "since": state.since if (status or state.status) == state.status and state.since else now,
+        "until": ends,
+        "before": before,
+        "busy": state.busy,
+        "since": _since(state, following, now),
         "seq": state.seq + 1,
     }
     try:
-        return msgspec.convert(members, MachineState)
+        found = msgspec.convert(members, MachineState)
     except msgspec.ValidationError as wrong:
         raise IllegalStatusError(f"{wrong}; a status is one of {', '.join(sorted(STATUSES))}") from wrong
+    refused = None if status is None else refusal(found.status, found.capacity)
+    if refused is not None:
+        raise IllegalStatusError(refused.message)
+    return found
+
+
+def given_back(state: MachineState, now: str) -> MachineState:
+    """The state when its `until` has come: what was before, as far as the machine's capacity allows it."""
+    before = state.before or Before(status=state.status)
+    status = lawful(before.status, state.capacity)
+    return MachineState(
+        status=status,
+        capacity=state.capacity,
+        special_status=before.special_status,
+        reason=before.reason,
+        busy=state.busy,
+        since=_since(state, status, now),
+        seq=state.seq + 1,
+    )
+
+
+def now_busy(state: MachineState, busy: bool) -> MachineState:
+    """The state when a return session begins or ends."""
+    return msgspec.structs.replace(state, busy=busy, seq=state.seq + 1)
 
 
 def report(state: MachineState) -> StatusReport:
@@ -86,4 +146,37 @@ def report(state: MachineState) -> StatusReport:
         capacity=state.capacity,
         special_status=state.special_status,
         reason=state.reason,
+        until=state.until,
+        busy=state.busy,
     )
+
+
+def _since(state: MachineState, status: str, now: str) -> str:
+    return state.since if status == state.status and state.since else now
+
+
+def _before(state: MachineState) -> Before:
+    """What to give back after a status that begins now: not what itself was only for a while."""
+    if state.until is not None and state.before is not None:
+        return state.before
+    return Before(status=state.status, special_status=state.special_status, reason=state.reason)
+
+
+def _ends(
+    state: MachineState, status: str | None, special_status: str | Kept | None, until: str | Kept | None
+) -> tuple[str | None, Any]:
+    """Until when a declaration holds and what is given back then. What the machine names itself is nothing to take
+    away from it later; when nothing is left to give back, nothing ends."""
+    if not isinstance(until, Kept):
+        return until, None if until is None else _before(state)
+    if state.until is None or state.before is None:
+        return None, None
+    named = {
+        **({} if status is None else {"status": status, "reason": None}),
+        **({} if isinstance(special_status, Kept) else {"special_status": special_status}),
+    }
+    before = {**msgspec.structs.asdict(state.before), **named}
+    special = state.special_status if isinstance(special_status, Kept) else special_status
+    if (before["status"], before["special_status"]) == (status or state.status, special):
+        return None, None
+    return state.until, before

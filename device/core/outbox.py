@@ -45,6 +45,10 @@ class Outbox:
         """The hub has committed it; False when nothing of that name was kept."""
         return self._entries.pop(ref, None) is not None
 
+    def get(self, ref: int | str) -> Entry | None:
+        """What is kept under that name, None when it was received or never there."""
+        return self._entries.get(ref)
+
     def entries(self) -> list[Entry]:
         """Everything still unconfirmed, oldest first."""
         return list(self._entries.values())

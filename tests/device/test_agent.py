@@ -27,7 +27,7 @@ async def test_the_agent_introduces_itself_and_sends_a_first_sample_at_once(hub:
         link = await hub.connected()
         assert link.hello is not None
         assert link.hello.device_id == "rvm-1"
-        assert link.hello.capabilities == ["ping", "set_status"]
+        assert link.hello.capabilities == ["ping", "reboot", "restart_service", "set_status", "until"]
         assert link.hello.hardware is not None
         assert link.hello.hardware["memory_bytes"] > 0
         await hub.until(lambda: hub.kept)
@@ -89,7 +89,10 @@ async def test_what_cannot_be_done_is_rejected_with_its_reason(hub: FakeHub, tmp
         link = await hub.connected()
         wrong = [
             (hub.command("make_coffee"), "unsupported"),
-            (hub.command("reboot", {"delay": 1}), "unsupported"),
+            (hub.command("start_backup", {}), "unsupported"),
+            (hub.command("reboot", {"delay": 3601}), "invalid"),
+            (hub.command("restart_service", {"service": "ssh"}), "not_allowed"),
+            (hub.command("set_status", {"status": "active", "capacity": 100}), "still_full"),
             (hub.command("set_status", {"status": "asleep"}), "invalid"),
             (hub.command("set_status", {"status": "full"}, lasts_s=-1), "expired"),
         ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from device.cli import main
+from device.core.machine_state import KEEP
 from device.status_mailbox import StatusMailbox
 from protocol.version import PRODUCT_VERSION
 from tests.support.fake_hub import KEY
@@ -80,5 +81,36 @@ def test_a_status_is_shown_and_left_for_the_agent(tmp_path: Path, capsys: pytest
     assert main(["status", "full", "--capacity", "100", "--reason", "bin", "--config", file], ENVIRON) == 0
     ((_, request),) = StatusMailbox(tmp_path / "machine.json.state").waiting()
     assert (request.status, request.capacity, request.reason) == ("full", 100, "bin")
+    assert (request.special_status, request.until) == (KEEP, KEEP), "what is not named stays"
     assert main(["status", "asleep", "--config", file], ENVIRON) == 2
     assert "maintenance" in capsys.readouterr().err
+
+
+def test_none_ends_what_holds_and_a_time_must_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = config(tmp_path)
+    assert main(["status", "--special-status", "none", "--reason", "none", "--config", file], ENVIRON) == 0
+    assert main(["status", "maintenance", "--until", "2026-11-23T14:00:00Z", "--config", file], ENVIRON) == 0
+    (_, ended), (_, held) = StatusMailbox(tmp_path / "machine.json.state").waiting()
+    assert (ended.special_status, ended.reason, ended.until) == (None, None, KEEP)
+    assert held.until == "2026-11-23T14:00:00Z"
+    assert main(["status", "maintenance", "--until", "tomorrow", "--config", file], ENVIRON) == 2
+    assert "2026" in capsys.readouterr().err
+    assert main(["status", "active", "--capacity", "100", "--config", file], ENVIRON) == 2
+    assert "empty it" in capsys.readouterr().err
+
+
+def test_a_return_session_is_begun_shown_and_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = config(tmp_path, return_session_file="run/session")
+    for word, said in [("on", "true"), ("", "true"), ("off", "false"), ("off", "false")]:
+        assert main(["busy", *([word] if word else []), "--json", "--config", file], ENVIRON) == 0
+        assert said in capsys.readouterr().out
+    assert main(["busy", "on", "--config", file], {"RVM_LANG": "id"}) == 0
+    assert "sesi" in capsys.readouterr().out
+    assert (tmp_path / "machine.json.state" / "run" / "session").exists()
+
+
+def test_a_session_file_that_cannot_be_made_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").write_text("a file")
+    file = config(tmp_path, return_session_file=str(tmp_path / "taken" / "session"))
+    assert main(["busy", "on", "--config", file], ENVIRON) == 1
+    assert "taken" in capsys.readouterr().err

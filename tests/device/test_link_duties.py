@@ -11,8 +11,10 @@ import pytest_asyncio
 
 from device.connection import open_link
 from device.core import replay
+from device.core.memory import Fact
 from device.core.retry_policy import End, Kind
 from device.link_duties import Ears, LinkDuties, readable
+from device.return_session import ReturnSession
 from device.spool import Batch, Spool
 from device.state_keeper import StateKeeper
 from device.status_checker import RVMStatusChecker
@@ -136,7 +138,7 @@ async def test_a_live_sample_carries_the_newest_kept_number_and_an_old_one_gives
 
 async def test_a_status_is_said_once_a_link_until_it_is_received(bench: Bench) -> None:
     bench.hub.confirms = False
-    checker = RVMStatusChecker(bench.keeper)
+    checker = RVMStatusChecker(bench.keeper, ReturnSession(Path("nowhere"), 900))
     await bench.connect()
     await checker.update_status("full")
     await bench.hub.until(lambda: bench.hub.reports)
@@ -182,3 +184,16 @@ async def test_a_restarting_hub_that_closes_early_is_not_called_back_early(bench
 def test_a_sample_of_another_version_keeps_its_number_without_its_readings() -> None:
     samples = readable(Batch("b", 3, [PAYLOAD, b'{"cpu_usage":"lots"}', PAYLOAD]))
     assert [sample.cpu_usage for sample in samples] == [5.0, None, 5.0]
+
+
+async def test_an_answer_from_memory_never_overtakes_the_result_itself(bench: Bench) -> None:
+    """A command that comes three times before the first word leaves is answered three times: the hub must not confirm
+    a repetition, and so take from the outbox what was never said."""
+    result = m.CommandUpdate(id="c1", state="succeeded")
+    bench.keeper.memory.apply(Fact(at=1.0, answered=result))
+    duties = await bench.connect()
+    duties.reply(m.CommandUpdate(id="c1", state="running"))
+    for _ in range(2):
+        duties.reply(result)
+    await bench.hub.until(lambda: len(bench.hub.updates.get("c1", [])) == 3)
+    assert [update.state for update in bench.hub.link.of(m.CommandUpdate)] == ["running", *["succeeded"] * 3]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
+import pytest
+
 from device.commands import set_status
 from device.core.hub_clock import Moment
-from device.core.machine_state import MachineState
+from device.core.machine_state import MachineState, RefusedError
 from protocol.commands import SetStatus
 
 NOW = Moment("2026-11-23T10:00:00.000Z", datetime(2026, 11, 23, 10, tzinfo=timezone.utc))
@@ -17,3 +19,12 @@ def test_the_result_names_what_the_machine_is_now() -> None:
     state, result = set_status.run(MachineState(), wanted, NOW)
     assert result == {"status": "active", "effective_status": "maintenance"}
     assert state.until == "2026-12-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("until", "code"), [("soon", "invalid"), ("2026-11-23T09:59:59Z", "expired"), ("2026-11-23T10:00:00Z", "expired")]
+)
+def test_a_time_that_has_passed_or_is_none_is_refused(until: str, code: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        set_status.run(MachineState(), SetStatus(status="full", until=until), NOW)
+    assert refused.value.failure.code == code

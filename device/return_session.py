@@ -1,0 +1,75 @@
+"""Whether somebody is putting bottles into the machine right now, as its own software says (docs/machine_software.md).
+
+Two ways to say it: a file that exists and is touched again now and then, or `declare` in this process. Either is over
+after `most_s` seconds without a word, so that a program that died does not hold up a reboot for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from device.settings import Settings
+
+
+class ReturnSession:
+    """Blocking, but only for a look at one file. Ages are counted on the monotonic clock, which on Linux starts with
+    the machine: a wall clock that jumps ends no session, and a file from before this boot opens none."""
+
+    def __init__(
+        self,
+        file: Path,
+        most_s: float,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._file = file
+        self._most_s = most_s
+        self._monotonic = monotonic
+        self._wall = wall
+        self._declared_at: float | None = None
+        self._seen: int | None = None
+        self._touched_at = 0.0
+
+    def is_open(self) -> bool:
+        """Whether a return session is open now."""
+        now = self._monotonic()
+        declared = self._declared_at is not None and now - self._declared_at < self._most_s
+        return declared or self._file_says_so(now)
+
+    def declare(self, busy: bool) -> None:
+        """Said by software in this process; say it again in time, and say when it is over."""
+        self._declared_at = self._monotonic() if busy else None
+
+    def touch(self) -> None:
+        """Begin or prolong a session for everybody to see. Raises OSError."""
+        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+        os.utime(self._file)
+
+    def remove(self) -> None:
+        """End it. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            self._file.unlink()
+
+    def _file_says_so(self, now: float) -> bool:
+        try:
+            touched = self._file.stat().st_mtime_ns
+        except OSError:
+            self._seen = None
+            return False
+        if touched != self._seen:
+            first_look = self._seen is None
+            self._seen = touched
+            # Only at the first look the wall clock has to tell how old it is; one from the future was touched just now.
+            self._touched_at = now - max(0.0, self._wall() - touched / 1e9) if first_look else now
+        return self._touched_at >= 0 and now - self._touched_at < self._most_s
+
+
+def of_settings(settings: Settings) -> ReturnSession:
+    """The file in the state folder, unless the configuration names another."""
+    named = settings.text("return_session_file") or "return-session"
+    return ReturnSession(settings.state_dir / named, settings.number("return_session_max"))

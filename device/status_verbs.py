@@ -1,0 +1,101 @@
+"""What the command line does about the machine's status: show it, leave a declaration, begin and end a return session.
+
+Works beside a running agent and without one; results go to standard output, complaints to whoever is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from device.core.hub_clock import parse_time
+from device.core.machine_state import KEEP, IllegalStatusError, Kept
+from device.core.memory import Memory
+from device.journal import Journal
+from device.return_session import ReturnSession
+from device.settings import Settings
+from device.status_mailbox import StatusMailbox, StatusRequest
+from device.texts import Texts
+
+Complain = Callable[[str, int, str], int]
+"""`complain(code, exit_code, sentence)` says it and returns the exit code."""
+OK: Final = 0
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+NONE: Final = "none"
+"""Written for a special status, a reason or a time, it ends it."""
+
+
+def add_status_arguments(action: argparse.ArgumentParser, texts: Texts) -> None:
+    action.add_argument("status", nargs="?", metavar="STATUS", help=texts("cli_status_new"))
+    action.add_argument("--capacity", type=int, metavar="PERCENT", help=texts("cli_capacity"))
+    action.add_argument("--special-status", metavar="STATUS", help=texts("cli_special"))
+    action.add_argument("--reason", metavar="TEXT", help=texts("cli_reason"))
+    action.add_argument("--until", metavar="TIME", help=texts("cli_until"))
+
+
+def status(settings: Settings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
+    """Show what the machine declares itself to be, or leave a new declaration for the agent."""
+    given = arguments
+    if all(m is None for m in (given.status, given.capacity, given.special_status, given.reason, given.until)):
+        return _show(settings, texts, arguments, complain)
+    if given.until not in (None, NONE) and parse_time(given.until) is None:
+        return complain("illegal_until", WRONG_USAGE, texts("illegal_until", value=given.until))
+    request = StatusRequest(
+        status=given.status,
+        capacity=given.capacity,
+        special_status=_named(given.special_status),
+        reason=_named(given.reason),
+        until=_named(given.until),
+    )
+    try:
+        StatusMailbox(settings.state_dir).post(request)
+    except IllegalStatusError as error:
+        return complain("illegal_status", WRONG_USAGE, str(error))
+    except OSError as error:
+        return complain("state_unusable", FAILED, _unusable(settings, texts, error))
+    print(json.dumps({"accepted": True}) if arguments.json else texts("status_left"))
+    return OK
+
+
+def busy(
+    settings: Settings, session: ReturnSession, texts: Texts, arguments: argparse.Namespace, complain: Complain
+) -> int:
+    """Begin, prolong or end a return session, or tell whether one is open."""
+    try:
+        if arguments.busy == "on":
+            session.touch()
+        elif arguments.busy == "off":
+            session.remove()
+    except OSError as error:
+        return complain("state_unusable", FAILED, _unusable(settings, texts, error))
+    is_open = session.is_open()
+    print(json.dumps({"busy": is_open}) if arguments.json else texts("busy_yes" if is_open else "busy_no"))
+    return OK
+
+
+def _named(value: str | None) -> str | Kept | None:
+    if value is None:
+        return KEEP
+    return None if value == NONE else value
+
+
+def _show(settings: Settings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
+    memory = Memory()
+    try:
+        for fact in Journal(settings.state_dir / "journal").load():
+            memory.apply(fact)
+    except OSError as error:
+        return complain("state_unusable", FAILED, _unusable(settings, texts, error))
+    state = memory.state
+    known = {**msgspec.to_builtins(state), "status": state.status, "effective_status": state.effective_status}
+    print(json.dumps(known) if arguments.json else texts("status_is", status=state.effective_status))
+    return OK
+
+
+def _unusable(settings: Settings, texts: Texts, error: OSError) -> str:
+    return texts("state_unusable", folder=error.filename or settings.state_dir, why=error.strerror or error)

@@ -1,0 +1,88 @@
+"""When a return session is open: by file and by word, over jumping clocks, restarts and programs that died."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from device.return_session import ReturnSession
+
+
+class Clocks:
+    def __init__(self) -> None:
+        self.monotonic = 10_000.0
+        self.wall = 1_800_000_000.0
+
+    def pass_(self, seconds: float) -> None:
+        self.monotonic += seconds
+        self.wall += seconds
+
+
+def session(folder: Path, clocks: Clocks) -> ReturnSession:
+    return ReturnSession(folder / "session", 900, lambda: clocks.monotonic, lambda: clocks.wall)
+
+
+def touch(folder: Path, wall: float) -> None:
+    (folder / "session").touch()
+    os.utime(folder / "session", (wall, wall))
+
+
+def test_it_lasts_while_the_file_is_touched_and_not_longer(tmp_path: Path) -> None:
+    clocks = Clocks()
+    looked = session(tmp_path, clocks)
+    assert not looked.is_open()
+    touch(tmp_path, clocks.wall)
+    assert looked.is_open()
+    clocks.pass_(899)
+    assert looked.is_open()
+    touch(tmp_path, clocks.wall)
+    assert looked.is_open()
+    clocks.pass_(899)
+    assert looked.is_open()
+    clocks.pass_(2)
+    assert not looked.is_open(), "the program that touched it has died"
+    touch(tmp_path, clocks.wall)
+    assert looked.is_open()
+    (tmp_path / "session").unlink()
+    assert not looked.is_open()
+
+
+def test_a_word_in_this_process_is_as_good_and_dies_as_well(tmp_path: Path) -> None:
+    clocks = Clocks()
+    looked = session(tmp_path, clocks)
+    looked.declare(True)
+    assert looked.is_open()
+    looked.declare(False)
+    assert not looked.is_open()
+    looked.declare(True)
+    clocks.pass_(901)
+    assert not looked.is_open()
+
+
+def test_a_wall_clock_that_jumps_ends_no_session(tmp_path: Path) -> None:
+    clocks = Clocks()
+    clocks.wall = 100.0  # 1970: the clock was not set yet
+    looked = session(tmp_path, clocks)
+    touch(tmp_path, clocks.wall)
+    assert looked.is_open()
+    clocks.wall = 1_800_000_000.0
+    assert looked.is_open()
+    clocks.pass_(901)
+    assert not looked.is_open()
+
+
+def test_a_new_agent_finds_an_open_session_and_none_from_before_the_boot(tmp_path: Path) -> None:
+    clocks = Clocks()
+    touch(tmp_path, clocks.wall - 60)
+    assert session(tmp_path, clocks).is_open()
+    clocks.monotonic = 30.0  # the machine was started half a minute ago
+    assert not session(tmp_path, clocks).is_open()
+
+
+def test_it_is_begun_and_ended_by_hand(tmp_path: Path) -> None:
+    looked = ReturnSession(tmp_path / "deep" / "session", 900)
+    looked.touch()
+    assert looked.is_open()
+    looked.remove()
+    looked.remove()
+    assert not looked.is_open()
