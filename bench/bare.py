@@ -6,7 +6,9 @@ receive     decodes each metrics frame and acknowledges it; nothing is kept
 sqlite      commits samples by executemany (WAL, synchronous FULL) in batches, one cumulative acknowledgement a link
 postgresql  the same by INSERT .. unnest .. ON CONFLICT; FILE_OR_URL is the server's address
 naive       one SQLAlchemy transaction a message, as a plain FastAPI service would do it (without FastAPI's own cost)
-command     POST /command/ID commits a row, asks the machine, commits the answer and says it (SQLite or PostgreSQL)
+command     POST /command/ID commits a row, asks the machine, commits the answer and says it (SQLite or PostgreSQL);
+            samples are committed as by the two above
+commandonly the same, and samples are acknowledged without being kept
 fanout      live samples in, one frame encoded four times a second for all browsers
 page        a page of ten lines that shows the hub's stamp as it arrives
 """
@@ -30,7 +32,7 @@ from bench.bare_wire import Receive
 from bench.crowd import raise_open_files
 from protocol import limits
 
-KindName = Literal["receive", "sqlite", "postgresql", "naive", "command", "fanout", "page"]
+KindName = Literal["receive", "sqlite", "postgresql", "naive", "command", "commandonly", "fanout", "page"]
 
 
 def make(kind: KindName, store: str) -> Receive:
@@ -39,10 +41,10 @@ def make(kind: KindName, store: str) -> Receive:
         from bench import bare_stores
 
         return bare_stores.Durable(bare_stores.open_store(store))
-    if kind == "command":
+    if kind in ("command", "commandonly"):
         from bench import bare_command
 
-        return bare_command.Command(store)
+        return bare_command.Command(store, keeps=kind == "command")
     if kind == "naive":
         from bench import bare_naive
 

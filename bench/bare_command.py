@@ -1,4 +1,7 @@
-"""A command the shortest way that is still safe: commit it, ask the machine, commit the answer, say it."""
+"""A command the shortest way that is still safe: commit it, ask the machine, commit the answer, say it.
+
+The samples of the other machines are kept as safely (`bare_stores.Durable`) or, to be as light as can be, forgotten.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,17 @@ import asyncio
 import contextlib
 import sqlite3
 import uuid
+from functools import partial
 from typing import Protocol
 
 import asyncpg
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.websockets import WebSocket
 
-from bench.bare_wire import Receive, Update
+from bench.bare_stores import Durable, open_store
+from bench.bare_wire import Metrics, Receive, Update
 
 TABLE = "CREATE TABLE IF NOT EXISTS commands(id text PRIMARY KEY, rvm_id integer, args text, state text)"
 INSERT = "INSERT INTO commands VALUES ({0}, {1}, {2}, 'queued')"
@@ -56,9 +62,10 @@ class PostgresqlLedger:
         await self._pool.close()
 
 
-class Command(Receive):
-    def __init__(self, store: str) -> None:
-        super().__init__()
+class Command(Durable):
+    def __init__(self, store: str, *, keeps: bool = True) -> None:
+        super().__init__(open_store(store))
+        self._keeps = keeps
         self._ledger: Ledger = PostgresqlLedger(store) if "://" in store else SqliteLedger(store)
         self._waiting: dict[str, asyncio.Future[str]] = {}
 
@@ -66,11 +73,16 @@ class Command(Receive):
         return [Route("/command/{machine:int}", self._order, methods=["POST"])]
 
     async def start(self) -> None:
+        await super().start()
         await self._ledger.open()
         await self._ledger.execute(TABLE)
 
     async def stop(self) -> None:
         await self._ledger.close()
+        await super().stop()
+
+    async def metrics(self, link: WebSocket, machine: int, message: Metrics) -> None:
+        await (super().metrics if self._keeps else partial(Receive.metrics, self))(link, machine, message)
 
     def update(self, message: Update) -> None:
         waiting = self._waiting.pop(message.id, None)

@@ -65,7 +65,7 @@ def hub(folder: Path, machines: int, database: str = "", also: tuple[int, ...] =
 
 def start(folder: Path, url: str, port: int = 0) -> tuple[subprocess.Popen[str], int]:
     """Start `run_hub.py` on the server's core; it may not be ready yet."""
-    port = port or _free_port()
+    port = port or free_port()
     command = [sys.executable, "run_hub.py", "--port", str(port), "--data-dir", str(folder), "--database-url", url]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RVM_")}
     environment |= {"RVM_DEVICE_FRAMES_PER_SECOND": "0"}
@@ -128,7 +128,7 @@ async def _administrator(store: Any, now: datetime) -> tuple[str, str]:
     return token.text, password
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import uvloop
 
-from bench import load_commands, load_metrics, load_presence
+from bench import load_commands, load_metrics, load_mqtt, load_presence
 from bench.load_spec import Form, Found, Spec
 
 FORMS: dict[Form, Callable[[Spec], Awaitable[Found]]] = {
@@ -21,6 +21,7 @@ FORMS: dict[Form, Callable[[Spec], Awaitable[Found]]] = {
     "live": load_metrics.live,
     "idle": load_presence.idle,
     "commands": load_commands.commands,
+    "mqtt": load_mqtt.commands,
 }
 
 

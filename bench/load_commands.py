@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
+from collections.abc import Awaitable, Callable, Iterator
 
-from bench import meter
+import msgspec
+
+from bench import frames, meter
 from bench.crowd import Crowd
 from bench.link import Link
 from bench.load_spec import Found, Spec
@@ -14,6 +18,10 @@ from bench.load_spec import Found, Spec
 _ID = re.compile(rb'"id":"([^"]+)"')
 _COMMAND = b'{"type":"command"'
 WARM_UP = 20
+DAY_S = 86_400
+"""The samples of the others are of yesterday: a second each, far behind the server's clock."""
+TURN_S = 0.002
+"""What is due is sent this often."""
 
 
 async def commands(spec: Spec) -> Found:
@@ -30,22 +38,58 @@ async def commands(spec: Spec) -> Found:
         link.on_text = obey
 
     connect_s = await crowd.open(dress, seconds=300)
-    door = await Door.open(spec)
+    others = Crowd(spec.others or msgspec.structs.replace(spec.target, devices=[], keys=[]))
+    await others.open(seconds=300)
+    with company(others, spec.others_every_s):
+        await asyncio.sleep(spec.warm_up_s)
+        door = await Door.open(spec)
+        found = await measure(spec, door.order)
+    door.close()
+    refused = next((link.refused for link in (*crowd.links, *others.links) if link.refused), "")
+    others.close()
+    crowd.close()
+    found.connect_s, found.failure = connect_s, door.failure or refused
+    return found
+
+
+async def measure(spec: Spec, order: Callable[[int], Awaitable[None]]) -> Found:
+    """Orders one after the other, each with its time."""
     for k in range(WARM_UP):  # the first ones pay for what is made once
-        await door.order(k)
-    cpu, began, waits = meter.cpu_seconds(spec.watch), time.perf_counter(), []
+        await order(k)
+    cpu, own, began, waits = meter.cpu_seconds(spec.watch), time.process_time(), time.perf_counter(), []
     for k in range(WARM_UP, WARM_UP + spec.orders):
         asked = time.perf_counter()
-        await door.order(k)
+        await order(k)
         waits.append(time.perf_counter() - asked)
     took, used = time.perf_counter() - began, meter.cpu_seconds(spec.watch) - cpu
-    door.close()
-    crowd.close()
     return Found(
-        count=spec.orders, rate=spec.orders / took, seconds=took, connect_s=connect_s, cpu_share=used / took,
-        cpu_us_each=1e6 * used / spec.orders, p50_ms=1e3 * meter.percentile(waits, 50),
-        p99_ms=1e3 * meter.percentile(waits, 99), max_ms=1e3 * max(waits), failure=door.failure,
+        count=spec.orders, rate=spec.orders / took, seconds=took, cpu_share=used / took,
+        cpu_us_each=1e6 * used / spec.orders, load_share=(time.process_time() - own) / took,
+        p50_ms=1e3 * meter.percentile(waits, 50), p99_ms=1e3 * meter.percentile(waits, 99), max_ms=1e3 * max(waits),
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def company(others: Crowd, every_s: float) -> Iterator[None]:
+    """Meanwhile each of these sends one sample every so many seconds, evenly spread."""
+    links = others.links
+    sources = [frames.MetricsFrames(k, 1, int(time.time()) - DAY_S) for k in range(len(links))]
+    sending = asyncio.ensure_future(evenly(len(links), every_s, lambda k: links[k].transport.write(sources[k].next())))
+    try:
+        yield
+    finally:
+        sending.cancel()
+
+
+async def evenly(count: int, every_s: float, send: Callable[[int], None]) -> None:
+    """Call `send` for each of `count` once in `every_s`, until cancelled."""
+    began, sent = time.perf_counter(), 0
+    while count:
+        due = int((time.perf_counter() - began) * count / every_s)
+        for k in range(sent, due):
+            send(k % count)
+        sent = due
+        await asyncio.sleep(TURN_S)
 
 
 class Door:

@@ -8,7 +8,7 @@ import msgspec
 
 from bench.crowd import Target
 
-Form = Literal["window", "open", "idle", "storm", "live", "commands"]
+Form = Literal["window", "open", "idle", "storm", "live", "commands", "mqtt"]
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +36,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """Request bodies taken in turn."""
     ids: list[int] = []
     """The machine's number in a request path, beside target.devices."""
+    others: Target | None = None
+    """Machines that are not ordered anything and send a sample every `others_every_s` (commands, mqtt)."""
+    others_every_s: float = 5.0
     jitter_s: float = 0.0
     """Storm: each machine waits a random time up to this before it tries again; 0 = at once."""
 

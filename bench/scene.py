@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
+from bench.broker import mosquitto
 from bench.crowd import Target
 from bench.hub import Hub, hub
 from bench.postgres import Postgres, postgres
@@ -42,6 +43,10 @@ class Scene:
     def hub(self, machines: int) -> Hub:
         url = self.postgres.new_database("hub") if self.postgres else ""
         return self._stack.enter_context(hub(self.folder, machines, url, self._also()))
+
+    def mosquitto(self, *lines: str) -> Server:
+        """A broker with these lines added to its configuration."""
+        return self._stack.enter_context(mosquitto(self.folder, *lines))
 
     def _also(self) -> tuple[int, ...]:
         return (self.postgres.pid,) if self.postgres else ()

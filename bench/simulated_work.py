@@ -17,7 +17,7 @@ SLOW_STEP_S: Final = 60.0
 LOOK_S: Final = 0.5
 """How often a reboot looks whether the return session has ended."""
 RESTARTING: Final = ("stopping", "starting", "checking")
-SYNCING: Final = ("looking up", "setting", "verifying")
+SYNCING: Final = ("asking", "setting", "verifying")
 
 
 class Workshop:
@@ -68,9 +68,9 @@ class Workshop:
                 return m.Failure(
                     code="return_session_open", message="somebody was in front of the machine all the time"
                 )
-            now = yield m.Progress(phase="waiting for the return session"), LOOK_S
+            now = yield m.Progress(phase="return_session"), LOOK_S
         if wanted.delay:
-            yield m.Progress(phase="waiting", total=wanted.delay), wanted.delay
+            yield m.Progress(phase="delay", total=wanted.delay), wanted.delay
         self.rebooting = True
         while True:  # it ends with the boot
             yield m.Progress(phase="rebooting"), deadline

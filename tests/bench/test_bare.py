@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench import scene
@@ -70,3 +71,19 @@ def test_postgresql_is_measured_the_same_way() -> None:
         server = stage.bare("durable")
         assert load(server).count > 0
         assert len(server.pids) == 2
+
+
+@pytest.mark.parametrize(("kind", "kept"), [("command", True), ("commandonly", False)])
+def test_a_bare_command_is_committed_twice_and_samples_as_its_kind_says(tmp_path: Path, kind: str, kept: bool) -> None:
+    path = tmp_path / "bare.sqlite3"
+    with bare(kind, str(path)) as server:
+        everybody = scene.strangers(server, MACHINES)
+        others = msgspec.structs.replace(everybody, devices=["bench-9"], keys=["bench-9"])
+        spec = Spec(
+            form="commands", target=everybody, others=others, others_every_s=0.02, watch=server.pids, orders=5,
+            order_bodies=["{}"], ids=list(range(1, MACHINES + 1)), warm_up_s=0.3,
+        )  # fmt: skip
+        assert run_load(spec).failure == ""
+    database = sqlite3.connect(path)
+    assert set(database.execute("SELECT state FROM commands")) == {("succeeded",)}
+    assert (database.execute("SELECT count(*) FROM samples").fetchone()[0] > 0) is kept

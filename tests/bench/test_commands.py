@@ -7,20 +7,21 @@ from collections.abc import Callable
 
 import pytest
 
-from bench import fanout, idle, ingest, page, round_trip, storm
+from bench import broker, commands, fanout, idle, ingest, page, storm
 
 Command = Callable[[list[str]], int]
 SMALL = ["--machines", "6", "--seconds", "0.3", "--repeat", "1"]
 ALONE: list[tuple[Command, list[str], str]] = [
     (ingest.main, ["--only", "durable"], "samples/s acknowledged"),
-    (round_trip.main, ["--orders", "12", "--only", "bare"], "p99"),
+    (commands.main, ["--orders", "12", "--others", "0,4", "--settle", "0.2", "--only", "bare,light"], "p99"),
     (idle.main, ["--only", "bare"], "memory a machine"),
     (storm.main, ["--jitter", "0.3", "--only", "bare"], "all live again after"),
     (fanout.main, ["--browsers", "2", "--only", "bare"], "share of a core"),
 ]
 BESIDE: list[tuple[Command, list[str], str]] = [
     (ingest.main, ["--open", "300", "--only", "durable,hub"], "hub / durable: p99"),
-    (round_trip.main, ["--orders", "12"], "hub / bare: p99"),
+    (commands.main, ["--orders", "12", "--others", "4", "--settle", "0.2", "--only", "hub,bare"], "4 others: p99"),
+    (commands.main, ["--orders", "12", "--others", "0", "--order", "status", "--only", "hub"], "round trip (status)"),
     (storm.main, [], "hub / bare: all live again"),
     (fanout.main, ["--browsers", "2", "--only", "hub"], "hub, 2 browsers: share of a core"),
 ]
@@ -41,6 +42,20 @@ def test_the_hub_beside_its_yardstick(
     assert figure in said
     assert "closed" not in said
     assert '"error"' not in said
+
+
+def test_mosquitto_is_measured_where_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = [*SMALL, "--orders", "5", "--others", "3", "--settle", "0.2", "--only", "mosquitto,installed"]
+    if broker.find():
+        assert commands.main(flags) == 0
+        said = capsys.readouterr().out
+        assert "installed" in said
+        assert "refused" not in said
+    monkeypatch.setattr(broker, "BINARIES", ())
+    assert commands.main(flags) == 0
+    assert "not installed" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(not any(map(shutil.which, page.CHROMIUM)), reason="needs a Chromium on PATH")
