@@ -60,6 +60,15 @@ class PrivateBus:
         return [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
 
     @property
+    def root(self) -> Path:
+        """The root folder whose /etc/localtime timedated changes."""
+        return self._folder / "root"
+
+    def started(self, **moments: float) -> None:
+        """Since when services run, by the monotonic clock; the others are not loaded."""
+        (self._folder / "starts").write_text(json.dumps({f"{name}.service": at for name, at in moments.items()}))
+
+    @property
     def zone(self) -> str:
         """What timedated was last set to."""
         kept = self._folder / "zone"

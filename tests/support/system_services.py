@@ -54,6 +54,9 @@ class Services:
         if method in ("Get", "GetAll"):
             await self._properties(message, method)
             return
+        if method == "GetUnit":
+            await self._unit(message)
+            return
         if method == "Subscribe":
             await self._connection.send(new_method_return(message))
             return
@@ -68,7 +71,7 @@ class Services:
             await self._restart(message, mood)
         else:
             if method == "SetTimezone" and mood != "ignore":
-                (self._folder / "zone").write_text(message.body[0])
+                self._set_zone(message.body[0])
             await self._connection.send(new_method_return(message))
 
     async def _restart(self, message: Message, mood: str) -> None:
@@ -81,6 +84,29 @@ class Services:
             ended = (self._jobs, job, message.body[0], result)
             await self._connection.send(new_signal(SYSTEMD, "JobRemoved", "uoss", ended))
 
+    def _set_zone(self, name: str) -> None:
+        """As timedated: the link that programs read, in the folder that stands for the root."""
+        (self._folder / "zone").write_text(name)
+        etc = self._folder / "root" / "etc"
+        etc.mkdir(parents=True, exist_ok=True)
+        beside = etc / "localtime.new"
+        beside.symlink_to(f"../usr/share/zoneinfo/{name}")
+        beside.replace(etc / "localtime")
+
+    async def _unit(self, message: Message) -> None:
+        """`starts` holds the monotonic moment at which each service was started."""
+        starts = self._starts()
+        if message.body[0] in starts:
+            path = f"/org/freedesktop/systemd1/unit/_{list(starts).index(message.body[0])}"
+            await self._connection.send(new_method_return(message, "o", (path,)))
+        else:
+            await self._connection.send(new_error(message, ERRORS["unknown"], "s", ("not loaded",)))
+
+    def _starts(self) -> dict[str, float]:
+        file = self._folder / "starts"
+        starts: dict[str, float] = json.loads(file.read_text()) if file.exists() else {}
+        return starts
+
     async def _properties(self, message: Message, method: str) -> None:
         zone = self._folder / "zone"
         known = {
@@ -88,6 +114,9 @@ class Services:
             "NTPSynchronized": ("b", True),
             "NTP": ("b", True),
         }
+        if message.body[0] == "org.freedesktop.systemd1.Service":
+            number = int(str(message.header.fields[HeaderFields.path]).rpartition("_")[2])
+            known["ExecMainStartTimestampMonotonic"] = ("t", int(list(self._starts().values())[number] * 1_000_000))
         if method == "GetAll":
             await self._connection.send(new_method_return(message, "a{sv}", (known,)))
         else:
