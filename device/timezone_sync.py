@@ -78,6 +78,7 @@ class TimezoneSyncClient:
         self._lookups: WorkerThread | None = None
         self._known = Remembered()
         self._rhythm = SyncRhythm(random.random)
+        self._is_told = True
         self._busy = asyncio.Lock()
         self._begin, self._new_link, self._replan = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.configure(settings)
@@ -98,6 +99,7 @@ class TimezoneSyncClient:
 
     def went_live(self) -> None:
         """A new link, whose configuration is in force: say again what is known."""
+        self._is_told = False
         self._begin.set()
         self._new_link.set()
 
@@ -165,10 +167,10 @@ class TimezoneSyncClient:
     async def _say_again(self) -> None:
         """On a new link, and when the clock has been put right or has gone wrong."""
         while True:
-            linked = await wait_at_most(self._new_link, CLOCK_LOOK_S)
+            await wait_at_most(self._new_link, CLOCK_LOOK_S)
             self._new_link.clear()
             async with self._busy:
-                if self._known.report is not None and (linked or self._facts.clock_has_moved()):
+                if self._known.report is not None and (not self._is_told or self._facts.clock_has_moved()):
                     await self._keep_and_tell(await self._facts.completed(self._known.report, self._settings))
 
     async def _keep_and_tell(self, report: TimezoneReport) -> None:
@@ -177,6 +179,7 @@ class TimezoneSyncClient:
             await self._disk.call(state_file.write_value, self._file, self._known)
         except OSError as error:
             self._log("zone_not_kept", why=error.strerror or error)
+        self._is_told = True
         self._facts.told(report)
         self._say(report)
 
