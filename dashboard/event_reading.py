@@ -49,9 +49,9 @@ def value(r: Reader, given: object, most: int = MOST) -> str:
         return r.t("yes" if given else "no")
     if isinstance(given, (int, float)):
         # Not grouped: a port or a version is no amount.
-        return (
-            plain(repr(given)) if r.language == "en" or isinstance(given, int) else plain(repr(given)).replace(".", ",")
-        )
+        whole = isinstance(given, int) or given.is_integer()
+        text = repr(int(given) if whole and abs(given) < 1e15 else given)
+        return plain(text if whole or r.language == "en" else text.replace(".", ","))
     if isinstance(given, (list, tuple)) and all(isinstance(each, (str, int, float)) for each in given):
         return plain(", ".join(str(each) for each in given), most)
     return plain(given if isinstance(given, str) else shown(given), most)

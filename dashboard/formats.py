@@ -22,6 +22,10 @@ MONTHS = {
     "en": ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
     "id": ("Jan", "Feb", "Mar", "Apr", "Mei", "Jun", "Jul", "Agu", "Sep", "Okt", "Nov", "Des"),
 }
+WEEKDAYS = {
+    "en": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+    "id": ("Senin", "Selasa", "Rabu", "Kamis", "Jumat", "Sabtu", "Minggu"),
+}
 UNITS = {"en": ("d", "h", "min", "s"), "id": ("hari", "jam", "mnt", "dtk")}
 _FIRST_S = datetime(1, 1, 3, tzinfo=timezone.utc).timestamp()
 _LAST_S = datetime(9999, 12, 29, tzinfo=timezone.utc).timestamp()
@@ -126,12 +130,10 @@ def day_clock(at: datetime, now: datetime, zone_name: str | None, language: str)
     return f"{local.day} {MONTHS[language][local.month - 1]}{year} {time}"
 
 
-def date(at: datetime, now: datetime, zone_name: str | None, language: str) -> str:
-    """A day as a heading: `today, 23 Nov 2026`, else `21 Nov 2026`."""
-    local, here = at.astimezone(zone(zone_name)), now.astimezone(zone(zone_name))
-    day = f"{local.day} {MONTHS[language][local.month - 1]} {local.year}"
-    days = (local.date() - here.date()).days
-    return f"{TOMORROW[language][days]}, {day}" if days in (0, -1) else day
+def date(at: datetime, zone_name: str | None, language: str) -> str:
+    """A day as a heading: `Monday, 23 Nov 2026`."""
+    local = at.astimezone(zone(zone_name))
+    return f"{WEEKDAYS[language][local.weekday()]}, {local.day} {MONTHS[language][local.month - 1]} {local.year}"
 
 
 def stamp(at: datetime, zone_name: str | None, language: str) -> str:

@@ -69,7 +69,7 @@ class Reader:
         return f"{formats.day_clock(at, formats.instant(self.now), zone, self.language)} {label}"
 
     def date(self, ms: int, zone: str | None = None) -> str:
-        return formats.date(formats.instant(ms), formats.instant(self.now), zone or self.zone, self.language)
+        return formats.date(formats.instant(ms), zone or self.zone, self.language)
 
     def stamp(self, ms: int, zone: str | None = None) -> str:
         return formats.stamp(formats.instant(ms), zone or self.zone, self.language)

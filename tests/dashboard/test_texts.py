@@ -63,6 +63,12 @@ def test_no_text_is_left_over() -> None:
         "fact.",
         "keys.",
         "error.",
+        "unit.",
+        "tz.",
+        "what.",
+        "phase.",
+        "result.",
+        "failure.",
     )
     alone = [
         key

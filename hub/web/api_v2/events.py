@@ -71,7 +71,7 @@ async def list_machine_events(call: Call) -> Answer:
 
 async def _answer(call: Call, query: MachineEventsQuery, rvm: str | None) -> Answer:
     filters = await filters_of(call, query, rvm)
-    before, after = await _mark(call, "before", query.before), await _mark(call, "after", query.after)
+    before, after = await mark_of(call, "before", query.before), await mark_of(call, "after", query.after)
     if events_csv.wanted(call.request, query.format):
         device_id = machine_named(call.context, call.principal, rvm).device_id if rvm is not None else ""
         return Answer(await events_csv.export(call, filters, before, after, device_id))
@@ -145,7 +145,7 @@ def _machines_called(call: Call, text: str | None) -> list[int]:
     return [rvm_id for rvm_id, said in named if sought in said and reach(rvm_id)]
 
 
-async def _mark(call: Call, member: str, event_id: int | None) -> Mark | None:
+async def mark_of(call: Call, member: str, event_id: int | None) -> Mark | None:
     if event_id is None:
         return None
     row = await find_event(call.context.store, event_id)

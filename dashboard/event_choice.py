@@ -1,0 +1,97 @@
+"""What the address of an Events page asks for, and the addresses that lead on from it. Pure; knows no request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta, timezone
+from typing import Any
+from urllib.parse import urlencode
+
+from dashboard import formats
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """`base` is the page's own path. `machine` is a name, device_id or id; `start` and `end` are days, as 2026-11-23,
+    both included; `before` is the event the list goes on from."""
+
+    base: str = "/events"
+    kinds: tuple[str, ...] = ()
+    actor: str = ""
+    machine: str = ""
+    text: str = ""
+    start: str = ""
+    end: str = ""
+    before: int | None = None
+
+    @property
+    def filtered(self) -> bool:
+        return any((self.kinds, self.actor, self.machine, self.text, self.start, self.end))
+
+    @property
+    def members(self) -> dict[str, str]:
+        """The query of the address, without the place in the list."""
+        asked = {
+            "kind": ",".join(self.kinds), "actor": self.actor, "machine": self.machine, "q": self.text,
+            "from": self.start, "to": self.end,
+        }  # fmt: skip
+        return {name: value for name, value in asked.items() if value}
+
+    def address(self, **changes: Any) -> str:
+        """The same page with some members changed; from the newest event on unless `before` is given."""
+        wanted = replace(self, **{"before": None, **changes})
+        members: dict[str, Any] = dict(wanted.members)
+        if wanted.before is not None:
+            members["before"] = wanted.before
+        return f"{self.base}?{urlencode(members)}" if members else self.base
+
+    def toggled(self, kind: str) -> str:
+        """With this kind, or without it when it is chosen."""
+        chosen = tuple(each for each in self.kinds if each != kind)
+        return self.address(kinds=chosen if kind in self.kinds else (*self.kinds, kind))
+
+    @property
+    def wrong_days(self) -> list[str]:
+        """Members that should be days and are not."""
+        return [name for name, text in (("from", self.start), ("to", self.end)) if text and _day(text) is None]
+
+    def instants(self, zone: str) -> tuple[datetime | None, datetime | None]:
+        """From the beginning of the first day to the end of the last one, where the clock shows `zone`."""
+        start, end = _day(self.start), _day(self.end)
+        return (
+            None if start is None else _midnight(start, zone),
+            None if end is None else _midnight(end + timedelta(days=1), zone),
+        )
+
+
+def choice_from(params: Mapping[str, str], base: str, kinds: Sequence[str]) -> Choice:
+    """Reads an address; what is not known is ignored rather than refused (links are typed and shortened by people)."""
+
+    def text(name: str) -> str:
+        return "".join(letter for letter in params.get(name, "") if letter.isprintable()).strip()[:100]
+
+    named = [part.strip() for part in params.get("kind", "")[:1000].split(",")]
+    before = params.get("before", "")
+    return Choice(
+        base=base,
+        kinds=tuple(kind for kind in kinds if kind in named),
+        actor=text("actor"),
+        machine=text("machine"),
+        text=text("q"),
+        start=text("from"),
+        end=text("to"),
+        before=int(before) if before.isascii() and before.isdigit() and 0 < len(before) < 10 else None,
+    )
+
+
+def _day(text: str) -> date | None:
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if 1970 <= found.year < 9000 else None
+
+
+def _midnight(day: date, zone: str) -> datetime:
+    return datetime.combine(day, time(), formats.zone(zone)).astimezone(timezone.utc)

@@ -1,0 +1,108 @@
+// The record of events, of the fleet or of one machine: older lines on request, newer ones announced and never pushed in.
+
+import { Announcer } from "../announcer.js";
+import { find, make, setAttribute, setText, show } from "../dom.js";
+import { EventList } from "../event_list.js";
+import { EventNews, linesAddress } from "../event_news.js";
+import { Feed } from "../feed.js";
+import { age } from "../format.js";
+import { frame } from "../frame.js";
+import { keyboard } from "../keyboard.js";
+import { LinkState, guardButtons, setAlarms, setJobs } from "../link_state.js";
+import { MachineHead } from "../machine_head.js";
+import { language, t } from "../texts.js";
+import { troubles } from "../trouble.js";
+
+const node = find("#events");
+const asked = JSON.parse(node.dataset.asked);
+const rvm = node.dataset.rvm;
+const id = Number(rvm ?? 0);
+const pill = find("#news");
+const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
+const list = new EventList(node);
+const news = new EventNews(list, { asked, rvm }, told);
+const follows = node.dataset.live === "1";
+
+const feed = new Feed(null, {
+  changed(ids, removed, whole) {
+    if (id && removed.includes(id)) return location.assign("/");
+    const machines = [...feed.fleet.machines.values()];
+    setAlarms(troubles(machines, feed.clock.now()).length);
+    setJobs(machines);
+    if (id && ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
+    // A new picture after a gap: events may have been missed.
+    if (whole && follows) news.look();
+    return undefined;
+  },
+  event: (event) => follows && !feed.paused && news.heard(event),
+  link: (state) => link.set(state),
+  version: (name) => link.version(name),
+});
+const link = new LinkState(feed);
+const head = id ? new MachineHead(spoken) : null;
+
+function draw() {
+  head.patch(feed.fleet.machines.get(id), feed.clock.now());
+}
+
+function told(count, whole) {
+  const n = String(count);
+  const text = whole ? t("events.new", { n }) : t("events.new.many", { n });
+  setText(find("[data-said]", pill), text);
+  if (count && pill.hidden) spoken.add(text);
+  show(pill, count > 0);
+}
+
+find("button", pill).addEventListener("click", () => {
+  if (!news.show()) return location.reload();
+  show(find("#none"), false);
+  scrollTo({ top: 0 });
+  return undefined;
+});
+
+/** "Load more": the next older lines, at the end of the list. */
+async function more(button) {
+  setAttribute(button, "aria-busy", "true");
+  show(find("#fault"), false);
+  try {
+    const answer = await fetch(linesAddress(asked, rvm, { before: button.dataset.onward }), { credentials: "same-origin" });
+    if (!answer.ok) throw new Error(String(answer.status));
+    const page = await answer.json();
+    list.put(page.lines);
+    onward(button, page);
+  } catch {
+    show(find("#fault"), true);
+  }
+  button.removeAttribute("aria-busy");
+}
+
+function onward(button, page) {
+  if (page.onward === null) return button.replaceWith(make("span", { class: "muted" }, t("events.end")));
+  const there = new URL(button.href);
+  there.searchParams.set("before", page.onward);
+  setAttribute(button, "href", there.pathname + there.search);
+  setAttribute(button, "data-onward", String(page.onward));
+  setText(button, page.reached ? t("events.older.from", { when: page.reached }) : t("events.older"));
+  return undefined;
+}
+
+find("#more").addEventListener("click", (event) => {
+  const button = event.target.closest("a");
+  if (!button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  if (!button.hasAttribute("aria-busy")) more(button);
+});
+// How long ago is true at the moment somebody asks for it.
+node.addEventListener("pointerover", (event) => {
+  const time = event.target.closest("time");
+  const line = time?.closest("[data-at]");
+  if (line) setAttribute(time, "title", t("events.time.ago", { time: time.dataset.utc, age: age((feed.clock.now() - Number(line.dataset.at)) / 1000, language) }));
+});
+if (id) setInterval(() => {
+  const m = feed.fleet.machines.get(id);
+  if (m && !document.hidden && !feed.paused) head.tick(m, feed.clock.now());
+}, 1000);
+frame();
+guardButtons();
+keyboard({ "/": () => find("[name=q]").focus() });
+feed.start();

@@ -1,0 +1,195 @@
+"""Every event in words, in both languages, whatever it holds."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+import pytest
+
+from dashboard import record
+from dashboard.foreign_text import plain
+from dashboard.pages import FOLDER
+from dashboard.reader import Reader
+from dashboard.texts import dictionary
+from hub.core.event_codes import CODES
+
+NOW = 1795370531000
+PEOPLE = {"3": "Budi"}
+BARE: dict[str, Any] = {
+    "connection": "offline", "was": "live", "command_id": "1-a", "name": "ping", "args": {}, "state": "succeeded",
+    "scope": "machine", "version": 7, "errors": {"cpu_threshold": "too high"}, "timezone": "Asia/Jakarta",
+    "method": "manual", "error": "not_permitted", "guess": "Asia/Makassar", "pinned": "Asia/Jakarta",
+    "device_id": "rvm-7", "agent_version": "0.2.0", "takeovers": 3, "addresses": ["10.0.0.1", "10.0.0.2"],
+    "code": "door.open", "params": {"side": "left"}, "count": 5, "email": "a@b.c", "user_id": 3, "prefix": "rvmt_ab",
+    "by": "password", "failures": 2,
+}  # fmt: skip
+"""A value for every parameter the table of codes names."""
+
+
+def reader(language: str = "en") -> Reader:
+    return Reader(language=language, theme="auto", zone="Asia/Jakarta", now=NOW)
+
+
+def event(code: str, params: Any = None, before: Any = None, after: Any = None) -> dict[str, Any]:
+    return {"code": code, "params": {} if params is None else params, "before": before, "after": after}
+
+
+def said(code: str, language: str = "en", **members: Any) -> str:
+    return record.say(reader(language), event(code, **members), PEOPLE).sentence
+
+
+def fullest(code: str) -> dict[str, Any]:
+    """An event of that code with all it must have, and nothing else."""
+    has = CODES[code]
+    state = {"status": "active", "special_status": None, "capacity": 1, "timezone": "Asia/Jakarta", "name": "x"}
+    return event(
+        code,
+        {name: BARE[name] for name in has.params},
+        state | {"capacity": 2} if has.before else None,
+        state if has.after else None,
+    )
+
+
+def test_every_code_has_a_sentence_and_no_sentence_is_without_a_code() -> None:
+    assert set(CODES) == record.SAID
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_an_event_with_what_its_code_must_have_is_said_in_full(code: str, language: str) -> None:
+    found = record.say(reader(language), fullest(code), PEOPLE)
+    assert not re.search(r"\{\w+\}", found.sentence), "a place without a value"
+    if code != "config.changed":
+        assert "—" not in found.sentence or code == "machine.key_rotated", found.sentence
+    other = record.say(reader("id" if language == "en" else "en"), fullest(code), PEOPLE)
+    same_words = code in ("command.finished", "connection.changed", "status.changed")
+    assert same_words or found.sentence != other.sentence
+
+
+@pytest.mark.parametrize("code", [*sorted(CODES), "from.a_newer_hub"])
+def test_an_event_that_lacks_everything_or_is_nonsense_is_still_a_line(code: str) -> None:
+    for junk in ({}, None, {name: {"x": [1]} for name in BARE}, dict.fromkeys(BARE, 10**400), dict.fromkeys(BARE)):
+        for language in ("en", "id"):
+            found = record.say(reader(language), event(code, junk, junk, junk), {})
+            assert found.sentence.strip()
+            assert not re.search(r"\{\w+\}", found.sentence)
+
+
+def test_every_shape_is_in_the_sprite() -> None:
+    symbols = set(re.findall(r'<symbol id="(\w+)"', (FOLDER / "sprite.html").read_text("utf-8")))
+    shapes = {record.say(reader(), fullest(code), {}).shape for code in CODES}
+    shapes |= set(record.SHAPES.values())
+    assert shapes <= symbols
+
+
+def test_status_says_what_was_what_is_why_and_until_when() -> None:
+    before = {"status": "active", "special_status": None, "capacity": 20}
+    after = {"status": "active", "special_status": "maintenance", "capacity": 20, "until": "2026-11-24T07:00:00+00:00"}
+    assert said("status.changed", params={"reason": "Ganti sensor"}, before=before, after=after) == (
+        "Active → Maintenance, reason: Ganti sensor, until 24 Nov 2026 14:00:00 WIB"
+    )
+    assert said("status.changed", "id", params={"returned": True}, before=after, after=before) == (
+        "Pemeliharaan → Aktif, otomatis: waktunya habis"
+    )
+    filled = said("status.changed", before=before, after={**before, "capacity": 85})
+    assert filled == "Status stays Active, capacity 20\u202f% → 85\u202f%"
+    found = record.say(reader(), event("status.changed", {}, before, after), {})
+    assert (found.shape, found.look) == ("maintenance", "maintenance")
+
+
+def test_settings_say_each_key() -> None:
+    before = {
+        "metrics_interval": 300.0,
+        "confidence_threshold": None,
+        "backup_enabled": True,
+        "admin_ips": ["10.0.0.0/8"],
+    }
+    after = {"metrics_interval": 60, "confidence_threshold": 0.5, "backup_enabled": False, "admin_ips": []}
+    sentence = said("config.changed", params={"scope": "machine", "version": 7}, before=before, after=after)
+    assert sentence == (
+        "Settings of this machine, version 7, metrics_interval: 300 → 60, confidence_threshold: — → 0.5, "
+        "backup_enabled: yes → no, admin_ips: 10.0.0.0/8 → —"
+    )
+    many = {f"key_{n}": n for n in range(40)}
+    assert said("config.changed", params={"scope": "fleet", "version": 8}, before={}, after=many).endswith(
+        "and 28 more"
+    )
+
+
+def test_jobs_say_what_was_asked_and_how_it_ended() -> None:
+    job = {"command_id": "1", "name": "set_status", "args": {"status": "full"}, "reason": "penuh"}
+    assert said("command.issued", params=job) == "Asked for: Change status to Full, reason: penuh"
+    ended = {"command_id": "1", "name": "reboot", "state": "failed", "error": "not_permitted"}
+    assert said("command.finished", params=ended).startswith("Reboot machine: Failed, not permitted")
+    assert said("command.finished", "id", params={**ended, "state": "expired", "error": None}).startswith(
+        "Boot ulang mesin"
+    )
+
+
+def test_people_are_named_as_far_as_the_event_or_the_reader_knows() -> None:
+    assert said("user.edited", params={"user_id": 3}, before={"role": "viewer"}, after={"role": "admin"}) == (
+        "User Budi edited, role: viewer → admin"
+    )
+    assert said("user.edited", params={"user_id": 9, "link": True}) == "Sign-in link made for user 9"
+    assert said("user.edited", params={"user_id": 3}, before={}, after={"password": "changed"}) == (
+        "Password of Budi changed"
+    )
+
+
+HOSTILE = (
+    "<script>alert(1)</script>", "\x1b[31mred\x1b[0m", "\u202egnp.exe", "a\r\nSet-Cookie: x=1", "{name} {0}",
+    "x" * 50_000, "e" + "\u0301" * 5000, "\u2066\u2067\u2068", "\ud800", "مرحبا", "\u0000\u0007\u009b", "\u2028\u2029",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_hostile_text_acts_on_nothing(code: str, text: str) -> None:
+    junk = {
+        **dict.fromkeys(BARE, text),
+        text[:50]: text,
+        "status": text,
+        "reason": text,
+        "until": text,
+        "args": {"x": text},
+    }
+    found = record.say(reader(), event(code, junk, junk, {**junk, "status": text + "!"}), {"3": text})
+    loose = [letter for letter in found.sentence if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")]
+    turning = [letter for letter in found.sentence if letter in "\u202a\u202b\u202d\u202e\u2066\u2067"]
+    assert (loose, turning) == ([], [])
+    assert found.sentence.count("\u2068") == found.sentence.count("\u2069")
+    assert len(found.sentence) < 5000
+    found.sentence.encode()
+
+
+def test_plain_keeps_what_is_harmless() -> None:
+    assert plain("Mall Kelapa Gading – lantai 1 ✓ é 日本") == "Mall Kelapa Gading – lantai 1 ✓ é 日本"
+    assert plain("نعم") == "\u2068نعم\u2069"
+    assert plain("x" * 300) == "x" * 200 + "…"
+    assert plain({"a": [1, None]}) == '{"a": [1, null]}'
+
+
+def test_no_text_of_an_event_is_left_over() -> None:
+    known = {key for key in dictionary("en") if key.startswith("event.")}
+    heads = {f"event.{code}" for code in CODES}
+    parts = (
+        "status", "gone", "job", "method", "source", "member", "config.changed", "sign_in.succeeded", "export",
+    )  # fmt: skip
+    single = {
+        "capacity",
+        "reason",
+        "until",
+        "change",
+        "more",
+        "from",
+        "forced",
+        "one_of_many",
+        "guess",
+        "password",
+        "tries",
+    }
+    rest = known - heads - {f"event.{name}" for name in single}
+    extra = {"event.timezone.same", "event.user.password"}
+    assert {key for key in rest - extra if not key.startswith(tuple(f"event.{part}." for part in parts))} == set()
