@@ -16,6 +16,7 @@ from hub.cli.children import MAX_LOG_BYTES, ChildPlan, Children
 from hub.cli.data_door import CHECKOUT, open_data, settings_of
 from hub.cli.demo_machines import AGENT_FILE, SIMULATED_FILE, DemoFleet, enrol_fleet
 from hub.cli.demo_scenes import Scenes
+from hub.cli.demo_settings import write_settings
 from hub.cli.exit_codes import CliError, Exit
 from hub.cli.first_start import prepare_people
 from hub.cli.language import say
@@ -67,6 +68,7 @@ def demo_settings(wanted: argparse.Namespace) -> Settings:
 async def _prepare(settings: Settings, count: int) -> tuple[DemoFleet, SignInLink | None]:
     async with open_data(settings, create=True) as door:
         fleet = await enrol_fleet(door, settings.data_dir, count)
+        await write_settings(door, fleet)
         fleet.write(settings.data_dir, "http://127.0.0.1")  # keys are kept even if the hub does not come up
         return fleet, await prepare_people(door, settings, always=True)
 

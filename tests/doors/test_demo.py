@@ -77,7 +77,10 @@ def test_its_first_minute_shows_a_command_that_waits_and_others_under_way(start_
     hub = start_hub("--demo", "--machines", "10", "--port", "0", "--data-dir", data)
     hub.wait_for("Ctrl-C")
     roles = {m["device_id"]: m["role"] for m in json.loads((data / "simulated_machines.json").read_text())["machines"]}
-    wanted = {("offline", "set_status", "queued"), ("slow", "sync_timezone", "running")}
+    wanted = {
+        ("offline", "set_status", "queued"), ("slow", "sync_timezone", "running"), ("busy", "reboot", "running"),
+        ("guessing", "guess", "other"), ("misconfigured", "metrics_interval", "refused"),
+    }  # fmt: skip
     seen: set[tuple[str, str, str]] = set()
     ends = time.monotonic() + 60
     while not wanted <= seen:
@@ -86,9 +89,17 @@ def test_its_first_minute_shows_a_command_that_waits_and_others_under_way(start_
             query = """SELECT device_id, commands.name, state FROM commands
                        JOIN reverse_vending_machines ON reverse_vending_machines.id = rvm_id"""
             seen |= {(roles[device_id], name, state) for device_id, name, state in database.execute(query)}
+            query = "SELECT device_id FROM device_timezones WHERE guess IS NOT NULL"
+            seen |= {(roles[device_id], "guess", "other") for (device_id,) in database.execute(query)}
+            query = "SELECT device_id, config_errors FROM reverse_vending_machines WHERE config_errors LIKE '{%'"
+            seen |= {(roles[d], key, "refused") for d, errors in database.execute(query) for key in json.loads(errors)}
         time.sleep(0.1)
     agent = json.loads((data / "agent.json").read_text())
-    assert (agent["system_control"], agent["auto_sync_enabled"]) == (False, False), "a demo leaves the computer alone"
+    assert agent["system_control"] is False, "a demo leaves the computer alone"
+    with sqlite3.connect(f"file:{data}/hub.sqlite3?mode=ro", uri=True) as database:
+        query = """SELECT "values" FROM machine_configs JOIN reverse_vending_machines AS r ON r.id = rvm_id
+                   WHERE NOT simulated"""
+        assert [json.loads(values) for (values,) in database.execute(query)] == [{"auto_sync_enabled": False}]
     hub.signal(signal.SIGTERM)
     assert hub.end() == 0, hub.errors
 
