@@ -20,8 +20,10 @@ from dashboard import bundler
 from dashboard.texts import LANGUAGES, dictionary
 
 STATIC = Path(__file__).parent / "static"
-STYLES = ("tokens", "base", "frame", "fleet", "machine")
-PAGES = ("fleet", "machine", "add", "plain")
+STYLES = ("tokens", "base", "frame", "fleet", "machine", "jobs", "settings", "events")
+PAGES = ("fleet", "machine", "settings", "jobs", "events", "add", "plain")
+LATER = {"fleet": ("bulk",)}
+"""Scripts a page may fetch when they are needed; their words come with the page."""
 FOREVER = "public, max-age=31536000, immutable"
 BASIC_BUNDLE = Path(__file__).parent.parent / "node_modules/plotly.js-basic-dist-min/plotly-basic.min.js"
 
@@ -58,11 +60,7 @@ class Assets:
 def assets() -> Assets:
     """Bundled, fingerprinted and packed; the first call takes about half a second (plotly.js is packed in it)."""
     found = {name: _asset(name, media, content) for name, media, content in _sources()}
-    said = {
-        (page, language): _json(bundler.texts_for(_entry(page), dictionary(language)))
-        for page in PAGES
-        for language in LANGUAGES
-    }
+    said = {(page, language): _json(_texts_for(page, language)) for page in PAGES for language in LANGUAGES}
     return Assets(found, {asset.address: asset for asset in found.values()}, said)
 
 
@@ -97,14 +95,24 @@ def style() -> str:
 
 
 def _sources() -> list[tuple[str, str, bytes]]:
+    later = [name for names in LATER.values() for name in names]
     made = [("style.css", "text/css; charset=utf-8", style().encode())]
-    made += [(f"{page}.js", "text/javascript; charset=utf-8", bundler.bundle(_entry(page)).encode()) for page in PAGES]
+    made += [
+        (f"{page}.js", "text/javascript; charset=utf-8", bundler.bundle(_entry(page)).encode())
+        for page in (*PAGES, *later)
+    ]
     made += [
         (f"{name}.svg", "image/svg+xml", (STATIC / "icons" / f"{name}.svg").read_bytes())
         for name in ("icon", "icon-badge")
     ]
     made.append(("plotly.js", "text/javascript; charset=utf-8", plotly_file().read_bytes()))
     return made
+
+
+def _texts_for(page: str, language: str) -> dict[str, str]:
+    texts = dictionary(language)
+    named = [bundler.texts_for(_entry(script), texts) for script in (page, *LATER.get(page, ()))]
+    return {key: text for found in named for key, text in found.items()}
 
 
 def _entry(page: str) -> Path:

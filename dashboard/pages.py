@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from dashboard import fleet, sparkline
+from dashboard import bulk, fleet, sparkline
 from dashboard.freshness import freshness
 from dashboard.reader import Reader
 
@@ -34,6 +34,7 @@ def environment() -> Environment:
         METRICS=fleet.METRICS,
         spark_path=sparkline.path,
         freshness=freshness,
+        WISHES=tuple(bulk.WISHES),
     )
     return made
 

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from dashboard import fleet, sparkline
 from dashboard.trouble import troubles
+from hub.core.command_desk import PATIENCE
 from hub.core.machine import Machine
 from hub.web.add_page import first_run
 from hub.web.page import Visit
@@ -42,6 +43,7 @@ async def show_fleet(visit: Visit) -> Response:
         blank={**BLANK, "status_since": visit.reader.now},
         may_add=visit.may("machine.manage"),
         may_command=visit.may("status.write"),
+        until_words=visit.reader.day(visit.reader.now + int(PATIENCE.total_seconds() * 1000)),
     )
 
 

@@ -6,16 +6,25 @@ Knows one machine and its reader; what stands below is each tab's own.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from starlette.responses import Response
+
+from dashboard import actions
 from dashboard.reader import Reader
 from dashboard.trouble import quarantined
 from db import events, users
-from hub.core import actors, views
+from hub.core import actors, command_desk, views
 from hub.core.access import ACTIONS, role_needed
 from hub.core.machine import Machine
-from hub.web.page import Visit
+from hub.web import job_cards
+from hub.web.api_v2 import rvms
+from hub.web.api_v2.guard import permit
+from hub.web.naming import who
+from hub.web.page import Visit, go
+from hub.web.problems import Problem
 
 TABS: Final = (("overview", ""), ("events", "/events"), ("settings", "/settings"))
 """Name and what follows `/machines/{id}` in the address."""
@@ -27,7 +36,9 @@ async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
     reader = visit.reader
     view = views.machine_view(found, visit.now, times="ms")
     zone = zone_of(visit, found)
-    names = names_for(found, await users.all_users(visit.context.store), also)
+    jobs = await job_cards.of_machine(visit, found)
+    issuers = {job.issued_by for job in jobs}
+    names = names_for(found, await users.all_users(visit.context.store), {*also, *issuers})
     locked = quarantined(view, reader.now)
     return {
         "m": view,
@@ -37,11 +48,30 @@ async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
         "who": lambda actor: who(reader, actor, names),
         "facts": facts(reader, view, zone),
         "may_command": visit.may("status.write", found.id),
-        "may_release": visit.may("command.send", found.id),
+        "may_release": visit.may("machine.release", found.id),
         "needs": role_needed("status.write"),
         "addresses": await _fighters(visit, found) if locked else (),
         "locked": locked,
+        "jobs": job_cards.shown(visit, jobs, names),
+        "blank_job": job_cards.blank(visit),
+        "offers": actions.offers(view, may=visit.may("command.send", found.id)),
+        "services": actions.services(view),
+        "patience_until": reader.day(reader.now + int(command_desk.PATIENCE.total_seconds() * 1000), zone),
+        "give_up": reader.span(command_desk.IMMEDIATE.total_seconds()),
+        "wish": secrets.token_hex(16),
     }
+
+
+async def release(visit: Visit) -> Response:
+    """End the quarantine, by the operation of the API. One that is over already needs no release."""
+    found = visit.machine()
+    permit(visit.user, "machine.release", found.id)
+    try:
+        await rvms.release_machine(visit.call(machine=found))
+    except Problem as refused:
+        if refused.kind != "conflict":
+            raise
+    return go(f"/machines/{found.id}")
 
 
 def zone_of(visit: Visit, found: Machine) -> str:
@@ -58,14 +88,6 @@ def names_for(found: Machine, everybody: Iterable[users.UserRow], also: Iterable
         return own and user.role in ACTIONS["status.write"] and user.disabled_at is None
 
     return {str(user.id): user.name for user in everybody if acts(user) or actors.user(user.id) in shown}
-
-
-def who(reader: Reader, actor: str, names: Mapping[str, str]) -> str:
-    """`user:3` as a name, `machine:7` as "the machine"."""
-    kind, _, number = actor.partition(":")
-    if kind == "user":
-        return names.get(number) or reader.t("who.user", id=number)
-    return reader.said("who", kind)
 
 
 def facts(reader: Reader, view: Mapping[str, Any], zone: str) -> list[tuple[str, str, str]]:

@@ -8,32 +8,33 @@ from typing import Any
 import anyio
 from starlette.responses import JSONResponse, Response
 
-from dashboard import charts, formats, machine
-from dashboard.reader import Reader
+from dashboard import charts, formats, machine, status_list
 from db import events, samples, statuses
-from hub.core import command_desk, views
+from hub.core import views
 from hub.core.access import role_needed
-from hub.core.changes import Command
 from hub.core.command_desk import Refused
-from hub.core.health import Limits
 from hub.core.machine import Machine
-from hub.web import machine_tab
+from hub.web import machine_tab, zone_card
 from hub.web.api_v2 import command_flow, status
-from hub.web.api_v2.operation import Answer
 from hub.web.api_v2.validation import validate
 from hub.web.page import Visit, go, local
 from hub.web.problems import Problem, Text
 
-STEPS = {"queued": 1, "sent": 2, "accepted": 3, "running": 3, "succeeded": 4}
 MAX_CONNECTION_EVENTS = 500
+MAX_DECLARATIONS = 500
+SPELLS = 20
+"""Entries of a page of the status history, made from at most that many declarations."""
 
 
 async def show_machine(visit: Visit) -> Response:
     found = visit.machine()
-    reader, now = visit.reader, visit.reader.now
-    head = await machine_tab.head(visit, found)
-    view, zone = head["m"], head["zone"]
-    limits = warning_limits(visit)
+    now = visit.reader.now
+    spells, older = await _spells(visit, found)
+    card = await zone_card.card(visit, found)
+    kept_by = card["kept"]["by"] if card["kept"] else ""
+    head = await machine_tab.head(visit, found, kept_by, *(spell.by for spell in spells))
+    view = head["m"]
+    limits = warning_limits(found)
     recent = [(at, views.readings_view(sample)) for at, sample in found.recent]
     spans = await _band(visit, found)
     return visit.render(
@@ -41,13 +42,15 @@ async def show_machine(visit: Visit) -> Response:
         m=view,
         head_of=head,
         limits=limits,
+        zone=card,
+        spells=spells,
+        older=older,
         whys=machine.whys(view, now),
         tiles=machine.tiles(view, recent, limits, now),
         band=spans,
         band_words=machine.durations(spans),
         captions=dict.fromkeys(charts.FIGURES, ""),
-        outcome=await _outcome(visit, found, zone),
-        until_words=reader.day(now + int(command_desk.PATIENCE.total_seconds() * 1000), zone),
+        until_words=head["patience_until"],
         said=None,
     )
 
@@ -56,7 +59,7 @@ async def show_charts(visit: Visit) -> Response:
     """The figures as plotly specifies them, and the points of the last ten minutes."""
     found = visit.machine()
     theme = visit.request.query_params.get("theme", "light")
-    limits = tuple(sorted(warning_limits(visit).items()))
+    limits = tuple(sorted(warning_limits(found).items()))
     # Importing plotly takes most of a second the first time.
     figures = await anyio.to_thread.run_sync(charts.specification, theme, visit.reader.language, limits)
     away = await _away(visit, found, visit.now - timedelta(seconds=charts.WINDOW_S), visit.now)
@@ -77,11 +80,11 @@ async def ask_status(visit: Visit) -> Response:
         wanted["until"] = views.rfc3339(until)
     body = validate(status.StatusPatch, wanted)
     try:
-        answer: Answer = await status.change_status(visit.call(body, machine=found, query=command_flow.Waiting()))
+        await status.change_status(visit.call(body, machine=found, query=command_flow.Waiting()))
     except Refused as refused:
-        raise Problem("conflict", Text(f"refused.{refused.code}")) from refused
+        raise Problem("conflict", command_flow.why_not(refused.code)) from refused
     back = local(form.get("back"))
-    return go("/" if form.get("back") == back == "/" else f"/machines/{found.id}?asked={answer.data['command']['id']}")
+    return go("/" if form.get("back") == back == "/" else f"/machines/{found.id}")
 
 
 def until_from(choice: str, now: datetime, zone: str) -> datetime | None:
@@ -92,14 +95,33 @@ def until_from(choice: str, now: datetime, zone: str) -> datetime | None:
     return now + timedelta(hours=int(choice)) if choice in ("1", "4", "24") else None
 
 
-def warning_limits(visit: Visit) -> dict[str, float]:
-    settings = visit.context.settings
+def warning_limits(found: Machine) -> dict[str, float]:
+    """Those of the machine's settings in force."""
+    limits = found.in_force.limits
     return {
-        "temperature": settings.temperature_threshold,
-        "cpu_usage": settings.cpu_threshold,
-        "memory_usage": settings.memory_threshold,
-        "disk_usage": Limits().disk_usage,
+        "temperature": limits.temperature,
+        "cpu_usage": limits.cpu_usage,
+        "memory_usage": limits.memory_usage,
+        "disk_usage": limits.disk_usage,
     }
+
+
+async def _spells(visit: Visit, found: Machine) -> tuple[list[status_list.Spell], dict[str, Any]]:
+    """A page of the history: the newest, or what stands before the instant in the address."""
+    asked = visit.request.query_params.get("before", "")
+    before = int(asked) if asked.isascii() and asked.isdigit() and len(asked) <= 15 else None
+    rows = await statuses.newest_statuses(
+        visit.context.store, found.id, MAX_DECLARATIONS, None if before is None else formats.instant(before)
+    )
+    told = [
+        {
+            "status": row.status, "special_status": row.special_status, "since": views.epoch_ms(row.since),
+            "by": row.by, "reason": row.reason, "until": None if row.until is None else views.epoch_ms(row.until),
+        }
+        for row in rows
+    ]  # fmt: skip
+    spells, rest = status_list.page(told, SPELLS, before, more=len(rows) == MAX_DECLARATIONS)
+    return spells, {"open": before is not None, "before": rest}
 
 
 async def _band(visit: Visit, found: Machine) -> list[machine.Span]:
@@ -155,35 +177,3 @@ async def _history(visit: Visit, found: Machine) -> list[list[float | None]]:
         if at < first:
             rows.append([at, *(bucket.metrics[m][1] if m in bucket.metrics else None for m in metrics)])
     return rows + live
-
-
-async def _outcome(visit: Visit, found: Machine, zone: str) -> dict[str, Any] | None:
-    """The newest status command: the open one, or the one this visit just asked for."""
-    open_ones = [command for command in found.pending.values() if command.name == "set_status"]
-    command: Command | None = open_ones[-1] if open_ones else None
-    asked = visit.request.query_params.get("asked", "")
-    if command is None and asked:
-        try:
-            command = await command_flow.find(visit.call(), asked)
-        except Problem:
-            return None
-    if command is None or command.rvm_id != found.id or command.name != "set_status":
-        return None
-    return outcome(visit.reader, command, away=found.connection in ("offline", "never"), zone=zone)
-
-
-def outcome(reader: Reader, command: Command, *, away: bool, zone: str) -> dict[str, Any]:
-    """A command's state in words, and the steps it has reached."""
-    t, error = reader.t, command.error or {}
-    wanted = command.args.get("special_status") or command.args.get("status")
-    how = t("how.sending") if command.state == "queued" and not away else t(
-        f"how.{command.state}",
-        until=reader.day(views.epoch_ms(command.expires_at), zone),
-        why=error.get("message") or error.get("code") or "",
-    )  # fmt: skip
-    reached = STEPS.get(command.state, 0)
-    return {
-        "what": t("asked", status=reader.said("status", str(wanted))),
-        "how": how,
-        "steps": ("queued", "sent", "running", "done")[:reached],
-    }

@@ -37,7 +37,13 @@ from hub.web.problems import Problem, Text, not_found
 logger = logging.getLogger("myrvm.pages")
 
 MAX_FORM_FIELDS: Final = 100
-NAV: Final[tuple[tuple[str, str], ...]] = (("machines", "/"), ("admin", "/admin/users"), ("help", "/help"))
+NAV: Final[tuple[tuple[str, str], ...]] = (
+    ("machines", "/"),
+    ("jobs", "/jobs"),
+    ("events", "/events"),
+    ("admin", "/admin/users"),
+    ("help", "/help"),
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class Frame:
     version: str
     here: str
     alarms: int
+    open_jobs: int
     assets: assets.Assets
     nav: tuple[tuple[str, str], ...]
 
@@ -62,6 +69,8 @@ class Visit:
     reader: Reader
     principal: Principal | None
     form: dict[str, str]
+    fields: tuple[tuple[str, str], ...] = ()
+    """The same with every value of a name that stands there more than once."""
 
     @property
     def user(self) -> Principal:
@@ -125,9 +134,15 @@ class Visit:
             version=self.context.version,
             here=here(self.request),
             alarms=alarms,
+            open_jobs=self._open_jobs(),
             assets=assets.load(),
             nav=shown,
         )
+
+    def _open_jobs(self) -> int:
+        """How many commands of machines the user sees have not ended."""
+        user = self.principal
+        return 0 if user is None else sum(user.reaches(job.rvm_id) for job in self.context.fleet.open.values())
 
 
 Show = Callable[[Visit], Awaitable[Response]]
@@ -145,11 +160,13 @@ class Page:
         open_to_all: bool = False,
         entrance: bool = False,
         action: str = "feed.watch",
+        most_fields: int = MAX_FORM_FIELDS,
     ) -> None:
         self.handlers = {"GET": show, "HEAD": show} | ({"POST": post} if post is not None else {})
         self.open_to_all = open_to_all or entrance
         self.entrance = entrance
         self.action = action
+        self.most_fields = most_fields
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -181,19 +198,20 @@ class Page:
         if visit.principal is not None and not self.open_to_all:
             guard.permit(visit.principal, self.action)
         if request.method == "POST":
-            visit.form = await _form(request)
+            visit.fields = await _form(request, self.most_fields)
+            visit.form = dict(visit.fields)
             _prove_origin(visit, entrance=self.entrance)
         return visit
 
 
-async def _form(request: Request) -> dict[str, str]:
+async def _form(request: Request, most: int) -> tuple[tuple[str, str], ...]:
     """Fields of an urlencoded body; no NUL, which no text of ours may hold."""
     raw = await request_body.read(request)
     try:
-        pairs = parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS, errors="strict")
+        pairs = parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=most, errors="strict")
     except ValueError as broken:
         raise Problem("malformed", Text("not_json")) from broken
-    return {name: value.replace("\x00", "") for name, value in pairs}
+    return tuple((name, value.replace("\x00", "")) for name, value in pairs)
 
 
 def _prove_origin(visit: Visit, *, entrance: bool) -> None:

@@ -9,9 +9,26 @@ from starlette.routing import BaseRoute, Route
 
 from dashboard import assets
 from dashboard.texts import dictionary
-from hub.web import add_page, admin_pages, fleet_page, overview_page, sign_in_pages
+from hub.web import (
+    action_page,
+    add_page,
+    admin_pages,
+    bulk_page,
+    events_page,
+    fleet_page,
+    fleet_settings_page,
+    job_page,
+    jobs_page,
+    machine_tab,
+    overview_page,
+    settings_page,
+    sign_in_pages,
+    zone_card,
+)
 from hub.web.page import Page, Visit, go, nothing_here
 
+FIELDS = 500
+"""A settings form has three fields a key, and keys of its own beside the product's."""
 GLOSSARY = (
     "nav.machines", "status.change", "attention", "add", "put_in_maintenance", "status.error", "status.full",
     "status.maintenance", "connection.late", "connection.never", "last_known", "retry_now", "tokens.revoke", "sign_in",
@@ -21,7 +38,7 @@ GLOSSARY = (
 
 def routes() -> list[BaseRoute]:
     """To be put last: the final one takes every address."""
-    ours = admin_pages
+    ours, fleet = admin_pages, fleet_settings_page
     listed = [
         ("/", Page(fleet_page.show_fleet)),
         ("/login", Page(sign_in_pages.show_login, sign_in_pages.login, entrance=True)),
@@ -31,10 +48,27 @@ def routes() -> list[BaseRoute]:
         ("/account", Page(sign_in_pages.show_account, action="account.read")),
         ("/account/password", Page(home, sign_in_pages.set_password, action="account.edit")),
         ("/help", Page(show_help)),
+        ("/jobs", Page(jobs_page.show_jobs)),
+        ("/jobs/tally.json", Page(jobs_page.show_tally)),
+        ("/jobs/{command_id}", Page(job_page.show_job)),
+        ("/jobs/{command_id}/cancel", Page(job_page.to_job, job_page.cancel_job)),
+        ("/bulk", Page(home, bulk_page.ask_or_do, most_fields=bulk_page.MOST_FIELDS)),
+        ("/events", Page(events_page.show_events)),
+        ("/events/lines.json", Page(events_page.show_lines)),
         ("/machines/add", Page(add_page.show_add, add_page.add)),
         ("/machines/{id}", Page(overview_page.show_machine)),
         ("/machines/{id}/charts.json", Page(overview_page.show_charts)),
+        ("/machines/{id}/events", Page(events_page.show_machine_events)),
+        ("/machines/{id}/settings", Page(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS)),
+        ("/machines/{id}/rename", Page(settings_page.to_settings, settings_page.rename)),
+        ("/machines/{id}/release", Page(to_machine, machine_tab.release)),
+        ("/machines/{id}/zone", Page(to_machine, zone_card.ask_zone)),
+        ("/machines/{id}/do/{action}", Page(action_page.show_action, action_page.do_action)),
         ("/machines/{id}/status", Page(to_machine, overview_page.ask_status)),
+        (
+            "/admin/settings",
+            Page(fleet.show_settings, fleet.save_settings, action="fleet_config.read", most_fields=FIELDS),
+        ),
         ("/admin/users", Page(ours.show_users, ours.add_user, action="user.manage")),
         ("/admin/users/{user_id}/link", Page(home, ours.make_link, action="user.manage")),
         ("/admin/users/{user_id}/{what:str}", Page(home, ours.set_disabled, action="user.manage")),

@@ -15,10 +15,12 @@ from tests.support.hub_people import MachineKey
 from tests.support.hub_process import HubProcess, hub_process
 from tests.support.lively_machine import LivelyMachine, lively
 
+CAPABILITIES = ["ping", "set_status", "sync_timezone", "restart_service", "reboot"]
+
 
 @dataclass
 class Stage:
-    """`machines`: one lively, one that is `full`, one that never connected."""
+    """`keys`: of a lively machine that can do all, a `full` one with old software, one that never connected."""
 
     hub: HubProcess
     browser: Browser
@@ -32,6 +34,6 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         browser = await stack.enter_async_context(chromium())
         hub = await stack.enter_async_context(hub_process(tmp_path))
         keys = [await hub.add_machine(f"RVM-00{number}") for number in (1, 2, 3)]
-        machine = await stack.enter_async_context(lively(hub, keys[0]))
+        machine = await stack.enter_async_context(lively(hub, keys[0], capabilities=CAPABILITIES))
         await stack.enter_async_context(lively(hub, keys[1], status="full", capacity=100))
         yield Stage(hub, browser, keys, machine)

@@ -10,6 +10,7 @@ from playwright.async_api import expect
 from tests.browser.conftest import Stage
 from tests.support.browser import Tab, tab
 
+JOB = "#machine-jobs .job:first-child [data-how]"
 ZOOM = """() => {
   const plot = document.querySelector('[data-chart=load] [data-plot]');
   const to = Date.parse(`${plot._fullLayout.xaxis.range[1].replace(' ', 'T')}Z`);
@@ -33,17 +34,17 @@ async def test_maintenance_is_shown_when_the_machine_has_confirmed_it_and_not_be
         await page.live()
         await page.page.check('input[value="maintenance"]', force=True)
         await page.page.click("[data-send]")
-        await expect(page.page.locator("[data-fault]")).to_contain_text("Please say why")
+        await expect(page.page.locator("#status-form [data-fault]")).to_contain_text("Please say why")
         await page.page.fill("#reason", "Ganti sensor berat")
         await page.page.click("[data-send]")
-        await expect(page.page.locator("[data-how]")).to_have_text("Sent. Waiting for the machine to confirm…")
+        await expect(page.page.locator(JOB)).to_have_text("Sent. Waiting for the machine to confirm…")
         await expect(page.page.locator("#status-pill")).to_contain_text("Active")
         stage.machine.confirms = True
         await page.page.check('input[value="maintenance"]', force=True)
         await page.page.fill("#reason", "Ganti sensor berat")
         await page.page.click("[data-send]")
         await expect(page.page.locator("#status-pill")).to_contain_text("Maintenance")
-        await expect(page.page.locator("[data-how]")).to_have_text("Done: the machine confirmed it.")
+        await expect(page.page.locator(JOB)).to_have_text("Done: the machine confirmed it.")
         await expect(page.page.locator("#why")).to_contain_text("Ganti sensor berat")
         assert stage.machine.asked[-1] == "maintenance"
         assert page.faults == []
@@ -72,7 +73,7 @@ async def test_an_offline_machine_tells_before_the_click_when_it_will_happen(sta
         await expect(page.page.locator("#why")).to_contain_text("This machine has never connected.")
         await page.page.check('input[value="full"]', force=True)
         await page.page.click("[data-send]")
-        await expect(page.page.locator("[data-how]")).to_contain_text("Queued. Runs when the machine is back")
+        await expect(page.page.locator(JOB)).to_contain_text("Queued. Runs when the machine is back")
 
 
 async def test_a_zoom_is_kept_while_values_come_and_live_is_one_press_away(stage: Stage) -> None:

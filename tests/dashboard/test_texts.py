@@ -69,6 +69,7 @@ def test_no_text_is_left_over() -> None:
         "phase.",
         "result.",
         "failure.",
+        "event.",
     )
     alone = [
         key

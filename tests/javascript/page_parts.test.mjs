@@ -1,4 +1,4 @@
-// The small deciding parts of pages: sparkline, series, range, clock, announcer, the status control's words.
+// The small deciding parts of pages: sparkline, series, range, clock, announcer, the status control's "until".
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -11,7 +11,7 @@ import { LiveRange } from "../../dashboard/static/js/live_range.js";
 import { movedCount } from "../../dashboard/static/js/order.js";
 import { Series } from "../../dashboard/static/js/series.js";
 import { Sparkline, pathOf, pointsOf } from "../../dashboard/static/js/sparkline.js";
-import { follows, jobWords, untilFrom } from "../../dashboard/static/js/status_control.js";
+import { untilFrom } from "../../dashboard/static/js/status_control.js";
 import { t, useTexts } from "../../dashboard/static/js/texts.js";
 
 const NOW = 1795370531000;
@@ -100,22 +100,6 @@ test("one sentence in five seconds, many grouped into one", () => {
   timers.shift()();
   timers.shift()();
   assert.deepEqual(said, ["a", "3 machines changed"]);
-});
-
-test("an end is final, and an older command says nothing", () => {
-  const job = (id, state, issued_at = 1) => ({ id, state, issued_at, finished_at: ["succeeded", "failed"].includes(state) ? 2 : null });
-  assert.equal(follows(job("a", "running"), job("a", "succeeded")), true);
-  assert.equal(follows(job("a", "succeeded"), job("a", "running")), false);
-  assert.equal(follows(job("a", "running"), job("a", "sent")), false);
-  assert.equal(follows(job("a", "succeeded", 5), job("b", "queued", 4)), false);
-  assert.equal(follows(job("a", "succeeded", 5), job("b", "queued", 6)), true);
-});
-
-test("what a command's state means in words", () => {
-  const when = () => "tomorrow 14:00 WIB";
-  assert.equal(jobWords({ state: "queued", expires_at: 1 }, when, true), "Queued. Runs when the machine is back, until tomorrow 14:00 WIB");
-  assert.equal(jobWords({ state: "queued", expires_at: 1 }, when, false), "Sending it to the machine…");
-  assert.equal(jobWords({ state: "rejected", error: { message: "door open" } }, when, false), "The machine refused: door open");
 });
 
 test("until tomorrow is seven o'clock where the machine stands", () => {

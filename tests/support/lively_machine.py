@@ -1,4 +1,4 @@
-"""A machine that lives by itself in a test: sends live samples, confirms every status it is asked for."""
+"""A machine that lives by itself in a test: sends live samples, does what it is asked for, lets itself be stopped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 import websockets
 
@@ -15,9 +15,14 @@ from tests.support.hub_people import MachineKey
 from tests.support.hub_process import Hub
 from tests.support.machine_client import MachineClient
 
+STATES: Final[tuple[m.UpdateState, ...]] = ("accepted", "running", "succeeded")
+
+ASKED: Final[Any] = (m.Command, m.Cancel)
+
 
 class LivelyMachine:
-    """`cpu` is what it measures from now on; `asked` the statuses it was told to take."""
+    """`cpu` is what it measures from now on; `asked` the statuses it was told to take and the names of other commands.
+    While it does not confirm it holds commands: `tell` says where it is with the newest, a cancel ends them."""
 
     def __init__(self, hub: Hub, key: MachineKey, **hello: Any) -> None:
         self.hub = hub
@@ -27,6 +32,8 @@ class LivelyMachine:
         self.members: dict[str, Any] = {}
         self.confirms = True
         self.asked: list[str] = []
+        self.commands: list[m.Command] = []
+        self.client: MachineClient | None = None
         self.met = asyncio.Event()
 
     async def live(self) -> None:
@@ -35,6 +42,7 @@ class LivelyMachine:
             with contextlib.suppress(OSError, websockets.WebSocketException, TimeoutError, asyncio.TimeoutError):
                 async with MachineClient.connect(self.hub.websocket_url, self.key) as client:
                     await client.say_hello(boot_id=f"boot-{time.time_ns()}", **self.hello)
+                    self.client = client
                     self.met.set()
                     sending = asyncio.ensure_future(self._send(client))
                     try:
@@ -51,16 +59,29 @@ class LivelyMachine:
                 await client.say(m.Metrics(seq=seq, samples=[sample], live=True))
                 await asyncio.sleep(0.2)
 
+    async def tell(self, state: m.UpdateState, **members: Any) -> None:
+        """Say how far the newest command is."""
+        await self.say(m.CommandUpdate(id=self.commands[-1].id, state=state, **members))
+
+    async def say(self, message: m.MachineMessage) -> None:
+        assert self.client is not None
+        await self.client.say(message)
+
     async def _obey(self, client: MachineClient) -> None:
         while True:
             try:
-                command = await client.hear(m.Command)
+                told: m.Command | m.Cancel = await client.hear(ASKED)
             except (TimeoutError, asyncio.TimeoutError):
                 continue
-            self.asked.append(command.args["status"])
+            if isinstance(told, m.Cancel):
+                failure = m.Failure(code="cancelled", message="it was cancelled before its effect")
+                await client.say(m.CommandUpdate(id=told.id, state="rejected", error=failure))
+                continue
+            self.commands.append(told)
+            self.asked.append(told.args.get("status") or told.name)
             if self.confirms:
-                for state in ("accepted", "running", "succeeded"):
-                    await client.say(m.CommandUpdate(id=command.id, state=state))
+                for state in STATES:
+                    await client.say(m.CommandUpdate(id=told.id, state=state))
 
 
 @contextlib.asynccontextmanager

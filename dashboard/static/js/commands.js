@@ -2,23 +2,35 @@
 
 import { t } from "./texts.js";
 
+/** A name for one wish: said again with the same one, it is done once. */
+export const newKey = () => [...crypto.getRandomValues(new Uint32Array(4))].join("-");
+
 /**
- * @param {string} address @param {Record<string, any>} body
- * @returns {Promise<{ok: boolean, data: any, message: string}>}
+ * @param {string} method @param {string} address @param {Record<string, any>} body @param {string} [key]
+ * @returns {Promise<{ok: boolean, status: number, data: any, message: string, errors: Record<string, string[]>}>} `status` 0: nobody knows whether it arrived
  */
-export async function patch(address, body) {
+async function ask(method, address, body, key = newKey()) {
   try {
     const answer = await fetch(address, {
-      method: "PATCH",
+      method,
       credentials: "same-origin",
-      headers: { "Content-Type": "application/json", "X-CSRF-Token": document.body.dataset.csrf ?? "", "Idempotency-Key": [...crypto.getRandomValues(new Uint32Array(4))].join("-") },
+      headers: { "Content-Type": "application/json", "X-CSRF-Token": document.body.dataset.csrf ?? "", "Idempotency-Key": key },
       body: JSON.stringify(body),
     });
     const said = await answer.json();
-    return { ok: answer.ok, data: said.data, message: said.detail ?? "" };
+    return { ok: answer.ok, status: answer.status, data: said.data, message: said.detail ?? "", errors: said.errors ?? {} };
   } catch {
-    return { ok: false, data: null, message: t("fault.network") };
+    return { ok: false, status: 0, data: null, message: t("fault.network"), errors: {} };
   }
+}
+
+export function patch(address, body) {
+  return ask("PATCH", address, body);
+}
+
+/** A new command, or a cancel. `key`: the wish's own name, so that trying again cannot do it twice. */
+export function sendCommand(address, body, key) {
+  return ask("POST", address, body, key);
 }
 
 /** Ask a machine to take a status. Members that are empty are left out. */

@@ -1,38 +1,19 @@
-// What every page has: the theme that changes without a reload, buttons that copy, the caps-lock hint, the shut menu.
+// What every page has: the theme that changes without a reload, and menus that shut.
 
-import { all, find, setAttribute, setText, show } from "./dom.js";
-import { t } from "./texts.js";
+import { all, find, setAttribute } from "./dom.js";
 
 export function frame() {
-  for (const button of all("[data-copy]")) {
-    show(button, true);
-    button.addEventListener("click", () => copy(button));
-  }
-  for (const input of all("[data-caps]")) {
-    input.addEventListener("keyup", (event) => show(find(`#${input.dataset.caps}`), Boolean(event.getModifierState?.("CapsLock"))));
-  }
   for (const button of all("button[name=theme]")) button.addEventListener("click", (event) => changeTheme(event, button));
-  const menu = find(".menu");
-  document.addEventListener("click", (event) => menu?.open && !menu.contains(event.target) && (menu.open = false));
+  const menus = all(".menu");
+  document.addEventListener("click", (event) => {
+    for (const menu of menus) if (menu.open && !menu.contains(event.target)) menu.open = false;
+  });
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !menu?.open) return;
+    const menu = event.key === "Escape" && menus.find((each) => each.open);
+    if (!menu) return;
     menu.open = false;
     find("summary", menu).focus();
   });
-}
-
-async function copy(button) {
-  const text = find(`#${button.dataset.copy}`).textContent;
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    // No clipboard without TLS: select the text, so that the person's own copy key takes it.
-    getSelection().selectAllChildren(find(`#${button.dataset.copy}`));
-    return;
-  }
-  const before = button.textContent;
-  setText(button, t("copied"));
-  setTimeout(() => setText(button, before), 2000);
 }
 
 /** The look changes now; the hub is told so that the next page begins with it. */

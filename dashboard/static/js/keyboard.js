@@ -13,6 +13,8 @@ export function keyboard(actions) {
   const every = {
     "?": () => help?.showModal(),
     "g m": () => location.assign("/"),
+    "g j": () => location.assign("/jobs"),
+    "g e": () => location.assign("/events"),
     ...actions,
   };
   document.addEventListener("keydown", (event) => {

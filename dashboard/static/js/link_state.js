@@ -106,3 +106,12 @@ export function setAlarms(count) {
   const link = find("link[rel=icon]");
   setAttribute(link, "href", count ? link.dataset.badge : link.dataset.plain);
 }
+
+/** How many jobs are open, in the navigation. @param {Iterable<any>} machines all this person sees */
+export function setJobs(machines) {
+  let open = 0;
+  for (const m of machines) open += m.pending.length;
+  const count = find("[data-open-jobs]");
+  setText(count, String(open));
+  show(count, open > 0);
+}

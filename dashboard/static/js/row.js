@@ -25,6 +25,7 @@ export class Row {
   patch(m, now) {
     setText(this.link.firstElementChild, m.name);
     setAttribute(this.link, "href", `/machines/${m.id}`);
+    setAttribute(find(".x input", this.node), "aria-label", t("bulk.select", { name: m.name }));
     setText(this.site, m.location_description ?? "");
     this.patchStatus(m, now);
     mark(this.node, "old", !heard(m));

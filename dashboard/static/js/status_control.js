@@ -1,12 +1,11 @@
-// The status control: asks by REST, then shows what the hub tells of the command. Never shows a wish as done.
+// The status control: asks by REST and shows what is, never a wish as done. How the command fares stands on its job's card.
 
 import { askStatus } from "./commands.js";
-import { all, find, make, mark, setAttribute, setText, show } from "./dom.js";
-import { day, zoneAhead } from "./format.js";
-import { language, t } from "./texts.js";
+import { all, find, make, setAttribute, setText, show } from "./dom.js";
+import { zoneAhead } from "./format.js";
+import { t } from "./texts.js";
 
 const NEEDS_REASON = ["error", "inactive", "maintenance"];
-const STEPS = { queued: 1, sent: 2, accepted: 3, running: 3, succeeded: 4 };
 
 /** The instant an "until" choice means, as RFC 3339, or "". @param {string} choice @param {number} now hub epoch ms */
 export function untilFrom(choice, now, zoneHours = 7) {
@@ -16,26 +15,11 @@ export function untilFrom(choice, now, zoneHours = 7) {
   return new Date(Date.UTC(local.getUTCFullYear(), local.getUTCMonth(), local.getUTCDate() + 1, 7) - zoneHours * 3600000).toISOString();
 }
 
-/** Whether `job` is news after `known`: a newer command, or a later state of the same one. An end is final. */
-export function follows(known, job) {
-  if (known.id !== job.id) return job.issued_at >= known.issued_at;
-  return known.finished_at === null && (job.finished_at !== null || STEPS[job.state] >= STEPS[known.state]);
-}
-
-/** What a command's state means in words. @param {any} job @param {(ms: number) => string} when @param {boolean} away */
-export function jobWords(job, when, away) {
-  if (job.state === "queued") return away ? t("how.queued", { until: when(job.expires_at) }) : t("how.sending");
-  if (job.state === "failed" || job.state === "rejected") return t(`how.${job.state}`, { why: job.error?.message ?? job.error?.code ?? "" });
-  return t(`how.${job.state}`);
-}
-
 export class StatusControl {
   /** @param {number} id @param {import("./feed.js").Feed} feed @param {string} zone */
   constructor(id, feed, zone) {
     Object.assign(this, { id, feed, zone });
     this.form = find("#status-form");
-    this.asked = find("#asked");
-    this.job = null;
     this.touched = false;
     // Only for the choice itself: leaving the reason by a press on the button must not move the button away.
     this.form.addEventListener("change", (event) => event.target.name === "status" && this.chosen());
@@ -88,8 +72,6 @@ export class StatusControl {
     this.machine = m;
     for (const label of all(".options label", this.form)) this.option(label, m.effective_status);
     show(find("#when-offline"), m.connection === "offline" || m.connection === "never");
-    const open = m.pending.filter((job) => job.name === "set_status").at(-1);
-    if (open) this.heard(open);
   }
 
   option(label, status) {
@@ -103,20 +85,5 @@ export class StatusControl {
       input.checked = true;
       this.chosen(false);
     }
-  }
-
-  /** A command of this machine moved. */
-  heard(job) {
-    if (job.rvm_id !== this.id || job.name !== "set_status") return;
-    if (this.job && !follows(this.job, job)) return;
-    this.job = job;
-    const away = this.machine && !["live", "late"].includes(this.machine.connection);
-    const when = (ms) => day(ms, this.feed.clock.now(), this.zone, language);
-    show(this.asked, true);
-    setText(find("[data-what]", this.asked), t("asked", { status: t(`status.${job.args.special_status ?? job.args.status}`) }));
-    setText(find("[data-how]", this.asked), jobWords(job, when, away));
-    const reached = STEPS[job.state] ?? 0;
-    all("[data-step]", this.asked).forEach((step, place) => step.toggleAttribute("data-done", place < reached));
-    mark(this.asked, "bad", ["failed", "rejected", "expired"].includes(job.state));
   }
 }

@@ -46,7 +46,7 @@ export class Table {
 
   add(id, now) {
     const node = find("#row").content.firstElementChild.cloneNode(true);
-    node.dataset.id = String(id);
+    node.dataset.id = find(".x input", node).value = String(id);
     node.hidden = true;
     this.body.append(node);
     this.rows.set(id, new Row(node, now));

@@ -21,6 +21,6 @@ export function t(key, params = {}) {
 }
 
 /** The text of a code that came from outside, or the code itself. @param {string} prefix @param {string} code */
-export function said(prefix, code) {
-  return words[`${prefix}.${code}`] ?? code;
+export function said(prefix, code, otherwise = code) {
+  return words[`${prefix}.${code}`] ?? otherwise;
 }

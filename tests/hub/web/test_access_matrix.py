@@ -69,6 +69,7 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /api/v2/rvms/{id}/release": COMMAND,
     "GET /api/v2/rvms/{id}/status": READ,
     "PATCH /api/v2/rvms/{id}/status": WORK,
+    "GET /api/v2/rvms/{id}/status/history": READ,
     "POST /api/v2/rvms/{id}/metrics": UPLOAD,
     "GET /api/v2/rvms/{id}/metrics": READ,
     "GET /api/v2/rvms/{id}/commands": READ,

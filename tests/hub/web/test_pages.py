@@ -110,7 +110,7 @@ async def test_a_status_is_asked_for_by_a_plain_form_and_not_shown_as_done(hub: 
     command = next(iter(machine.pending.values()))
     assert command.args["reason"] == "sensor"
     assert "until" in command.args
-    assert "Maintenance asked for" in page.text
+    assert "Change status to Maintenance" in page.text
     assert "Queued. Runs when the machine is back, until tomorrow" in page.text
 
 

@@ -3,6 +3,7 @@
 import { find, setIcon, setText, show } from "../dom.js";
 import { Feed } from "../feed.js";
 import { plain } from "../format.js";
+import { fields } from "../fields.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { LinkState, guardButtons } from "../link_state.js";
@@ -36,6 +37,7 @@ function draw(m) {
 
 if (id) setTimeout(() => show(find("#problems"), feed.fleet.machines.get(id)?.connection === "never"), PATIENCE_MS);
 frame();
+fields();
 guardButtons();
 keyboard({});
 feed.start();

@@ -8,7 +8,7 @@ import { Feed } from "../feed.js";
 import { number } from "../format.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
-import { LinkState, guardButtons, setAlarms } from "../link_state.js";
+import { LinkState, guardButtons, setAlarms, setJobs } from "../link_state.js";
 import { address, counters, queryFrom, sortAddress } from "../order.js";
 import { Table } from "../table.js";
 import { language, t } from "../texts.js";
@@ -56,6 +56,7 @@ function around(machines, now) {
   const needed = troubles(machines.values(), now);
   attention.draw(needed, machines, now);
   setAlarms(needed.length);
+  setJobs(machines.values());
   setText(find("#total"), number(machines.size, language));
   const counts = counters(machines.values());
   for (const counter of all("[data-count]")) {
@@ -133,11 +134,16 @@ setInterval(() => {
   table.tick(feed.fleet.machines, now);
   around(feed.fleet.machines, now);
 }, 1000);
+const bar = find("#bulk");
+if (bar) bar.machines = () => feed.fleet.machines;
+// Few visits select machines: what that needs comes with the first selection.
+find("#machines").addEventListener("change", () => document.head.append(make("script", { src: bar.dataset.src })), { once: true });
 frame();
 guardButtons();
 keyboard({
   "/": () => tools.elements.q.focus(),
   j: () => table.step(1),
   k: () => table.step(-1),
+  x: () => document.activeElement.closest("tr")?.querySelector(".x input").click(),
 });
 feed.start();

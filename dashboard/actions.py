@@ -1,0 +1,59 @@
+"""What may be asked of a machine from its page: whether now, if not why, and who would be affected. Pure.
+
+The page's `machine_actions.js` decides the same while the machine comes and goes; one table of cases holds both to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from dashboard.trouble import View
+
+ACTIONS: Final = ("sync_timezone", "restart_service", "reboot")
+WAITING: Final = frozenset({"sync_timezone"})
+"""These wait for a machine that is away; the others need it there."""
+DISRUPTIVE: Final = frozenset({"restart_service", "reboot"})
+"""These ask for a reason, and are confirmed in a dialog."""
+MAX_SERVICES: Final = 50
+
+
+class Offer(NamedTuple):
+    """One action. `locked`: why it is not possible now ("" when it is): role, unsupported, online."""
+
+    name: str
+    locked: str
+    waits: bool
+    """It is possible, and will wait for the machine."""
+    affected: str
+    """The text that says who is affected; "" for an action that disturbs nobody."""
+
+
+def offers(view: View, *, may: bool) -> list[Offer]:
+    return [offer(name, view, may=may) for name in ACTIONS]
+
+
+def offer(name: str, view: View, *, may: bool) -> Offer:
+    away = view["connection"] in ("offline", "never")
+    locked = ""
+    if not may:
+        locked = "role"
+    elif view["boot_id"] is not None and name not in view["capabilities"]:
+        locked = "unsupported"
+    elif away and name not in WAITING:
+        locked = "online"
+    return Offer(name, locked, waits=away and not locked, affected=_affected(name, view, away=away))
+
+
+def _affected(name: str, view: View, *, away: bool) -> str:
+    if name not in DISRUPTIVE:
+        return ""
+    if away:
+        return "affected.unknown"
+    return f"affected.busy.{name}" if view["busy"] else "affected.nobody"
+
+
+def services(view: View) -> list[str]:
+    """What the machine says may be restarted; [] when it does not say."""
+    told: Any = (view["hardware"] or {}).get("services")
+    named = [name for name in told if isinstance(name, str) and name] if isinstance(told, list) else []
+    return named[:MAX_SERVICES]

@@ -1,0 +1,48 @@
+"""What can be asked of many machines at once, and what would become of it. Pure.
+
+The page's `bulk.js` foretells the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, NamedTuple
+
+from dashboard.trouble import View
+
+
+class Wish(NamedTuple):
+    """A button of the bulk bar. All of them wait for machines that are away."""
+
+    key: str
+    name: Literal["set_status", "sync_timezone"]
+    args: Mapping[str, Any]
+    needs_reason: bool
+
+
+WISHES: Final[Mapping[str, Wish]] = {
+    wish.key: wish
+    for wish in (
+        Wish("maintenance", "set_status", {"status": "maintenance"}, needs_reason=True),
+        Wish("active", "set_status", {"status": "active"}, needs_reason=False),
+        Wish("sync_timezone", "sync_timezone", {}, needs_reason=False),
+    )
+}
+
+
+class Forecast(NamedTuple):
+    """How many would be asked now, how many when they are back, and how many cannot do it."""
+
+    now: int
+    wait: int
+    cannot: int
+
+
+def forecast(wish: Wish, machines: Iterable[View]) -> Forecast:
+    counts = [0, 0, 0]
+    for m in machines:
+        if m["boot_id"] is not None and wish.name not in m["capabilities"]:
+            counts[2] += 1
+        else:
+            counts[1 if m["connection"] in ("offline", "never") else 0] += 1
+    return Forecast(*counts)

@@ -1,0 +1,83 @@
+"""The Jobs page as decisions: what its address asks for, and the sum of a group in words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlencode
+
+from dashboard.jobs import ENDED, KINDS, OPEN
+from dashboard.reader import Reader
+
+STATES = ("open", "ended", *ENDED)
+"""What may be filtered by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """`rvm` is a machine's id or "", `before` the last job of the page before."""
+
+    state: str = ""
+    name: str = ""
+    text: str = ""
+    rvm: str = ""
+    group: str = ""
+    before: str = ""
+
+    @property
+    def filtered(self) -> bool:
+        return bool(self.state or self.name or self.text or self.rvm or self.group)
+
+    @property
+    def wants_open(self) -> bool:
+        return self.state in ("", "open")
+
+    @property
+    def ended_states(self) -> tuple[str, ...]:
+        """Which ends are wanted; () when only open jobs are."""
+        if self.state == "open":
+            return ()
+        return ENDED if self.state in ("", "ended") else (self.state,)
+
+    def address(self, **changes: Any) -> str:
+        """The same page with some members changed, from its beginning; what is default is left out."""
+        wanted = replace(self, **({"before": ""} | changes))
+        members = {"state": wanted.state, "name": wanted.name, "q": wanted.text, "rvm": wanted.rvm}
+        members |= {"group": wanted.group, "before": wanted.before}
+        kept = {name: value for name, value in members.items() if value}
+        return "/jobs?" + urlencode(kept) if kept else "/jobs"
+
+
+def query_from(params: Mapping[str, str]) -> Query:
+    """Reads an address; what is not known is ignored rather than refused."""
+    state, name, rvm = params.get("state", ""), params.get("name", ""), params.get("rvm", "")
+    return Query(
+        state=state if state in STATES else "",
+        name=name if name in KINDS else "",
+        text=_short(params.get("q", "")),
+        rvm=rvm if rvm.isascii() and rvm.isdigit() and len(rvm) <= 18 else "",
+        group=_short(params.get("group", "")),
+        before=_short(params.get("before", "")),
+    )
+
+
+def tally(r: Reader, counts: Mapping[str, int], offline: int, query: Query) -> list[tuple[str, str]]:
+    """A group's sum as (words, address of those it counts or ""); `offline`: queued ones whose machine is away."""
+    total = sum(counts.values())
+    said = [(r.t("tally.done", n=r.number(counts.get("succeeded", 0)), total=r.number(total)), "")]
+    running = sum(counts.get(state, 0) for state in OPEN[1:])
+    waiting = counts.get("queued", 0) - offline
+    for name, n, state in (
+        ("running", running, "open"),
+        ("queued", waiting, "open"),
+        ("offline", offline, "open"),
+        *((state, counts.get(state, 0), state) for state in ENDED[1:]),
+    ):
+        if n > 0:
+            said.append((r.t(f"tally.{name}", n=r.number(n)), query.address(state=state)))
+    return said
+
+
+def _short(text: str) -> str:
+    return text.replace("\x00", "").strip()[:100]

@@ -1,0 +1,191 @@
+"""A command as people read it: what was asked, how far it is, how it ended, what cancelling leaves behind. Pure.
+
+Works on the view of a command with times in epoch milliseconds. The page's `job_words.js` says the same while the job
+moves; one table of cases holds both to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from dashboard.reader import Reader
+
+Job = Mapping[str, Any]
+
+OPEN = ("queued", "sent", "accepted", "running")
+ENDED = ("succeeded", "failed", "rejected", "expired", "cancelled")
+BAD = ("failed", "rejected", "expired")
+KINDS = ("set_status", "sync_timezone", "restart_service", "reboot", "ping")
+REACHED = {"queued": 1, "sent": 2, "accepted": 3, "running": 3, "succeeded": 4, "failed": 4}
+"""Steps of the line that are behind a job in that state."""
+MARKS = {
+    "queued": "late", "sent": "auto", "accepted": "auto", "running": "auto", "succeeded": "active", "failed": "error",
+    "rejected": "error", "expired": "warn", "cancelled": "inactive",
+}  # fmt: skip
+
+
+class Step(NamedTuple):
+    """One of the four steps: its word, when (or ""), whether it is behind us."""
+
+    word: str
+    time: str
+    done: bool
+
+
+class Bar(NamedTuple):
+    """How far a running job is; `most` None: nobody knows of how much."""
+
+    value: float
+    most: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Everything a job's card says, in the reader's language."""
+
+    id: str
+    state: str
+    mark: str
+    what: str
+    word: str
+    asked: str
+    reason: str
+    steps: tuple[Step, ...]
+    bar: Bar | None
+    how: str
+    behind: str
+    """What cancelling would leave behind; "" when there is nothing to cancel (any more)."""
+
+
+def card(r: Reader, job: Job, *, who: str, away: bool, zone: str) -> Card:
+    """`who`: the name of who asked; `away`: the machine is not connected; `zone`: where it stands."""
+    is_open = job["state"] in OPEN
+    return Card(
+        id=job["id"],
+        state=job["state"],
+        mark=MARKS.get(job["state"], "unknown"),
+        what=what(r, job),
+        word=word(r, job["state"]),
+        asked=r.t("job.asked", who=who, time=r.day(job["issued_at"], zone)),
+        reason=job["reason"] or job["args"].get("reason") or "",
+        steps=steps(r, job, zone),
+        bar=bar(job),
+        how=how(r, job, away=away, zone=zone),
+        behind=behind(r, job) if is_open and job["cancel_at"] is None else "",
+    )
+
+
+def what(r: Reader, job: Job) -> str:
+    args, name = job["args"], job["name"]
+    if name == "set_status":
+        wanted = args.get("special_status") or args.get("status")
+        return r.t("what.set_status", status=r.said("status", str(wanted)))
+    if name == "sync_timezone" and args.get("timezone"):
+        return r.t("what.set_timezone", zone=args["timezone"])
+    if name == "restart_service":
+        return r.t("what.restart_service", service=args.get("service", ""))
+    if name == "reboot" and args.get("force"):
+        return r.t("what.reboot_forced")
+    return r.said("what", name)
+
+
+def word(r: Reader, state: str) -> str:
+    """The state in a word: seven for people, where programs have nine."""
+    return r.said("step", {"accepted": "running", "succeeded": "done"}.get(state, state))
+
+
+def how(r: Reader, job: Job, *, away: bool, zone: str) -> str:
+    """Where it is, or how it ended, as a sentence."""
+    state, t, left = job["state"], r.t, job["sent_at"] is not None
+    if state in OPEN and job["cancel_at"] is not None:
+        return t("how.cancelling")
+    if state == "queued":
+        return t("how.queued", until=r.day(job["expires_at"], zone)) if away else t("how.sending")
+    if state in OPEN and away:
+        return t("how.rebooting" if job["name"] == "reboot" and state != "sent" else "how.sent_away")
+    if state == "running" and job["progress"]:
+        return progress(r, job["progress"])
+    if state in ("failed", "rejected"):
+        return t(f"how.{state}", why=why(r, job["error"]))
+    if state == "expired" and left:
+        return t("how.expired_refused" if (job["error"] or {}).get("code") == "expired" else "how.expired_sent")
+    if state == "cancelled" and (job["error"] or {}).get("code", "cancelled") != "cancelled":
+        return t("how.cancelled_why", why=why(r, job["error"]))
+    if state == "cancelled":
+        return t("how.cancelled_sent" if left else "how.cancelled_unsent")
+    return r.said("how", state)
+
+
+def why(r: Reader, error: Mapping[str, Any] | None) -> str:
+    """A failure in the reader's language; the machine's own sentence for a code nobody here knows."""
+    error = error or {}
+    code = str(error.get("code") or "")
+    return r.t(f"failure.{code}") if r.t.has(f"failure.{code}") else str(error.get("message") or code)
+
+
+def progress(r: Reader, told: Mapping[str, Any]) -> str:
+    """The phase and the amount."""
+    phase, done, total = r.said("phase", str(told.get("phase", ""))), told.get("done"), told.get("total")
+    if done is None:
+        return phase
+    if total is None:
+        return r.t("phase.done", phase=phase, done=r.number(done))
+    return r.t("phase.amount", phase=phase, done=r.number(done), total=r.number(total))
+
+
+def bar(job: Job) -> Bar | None:
+    """Only while the machine is at it: a bar that stands at nothing reads as a hang."""
+    if job["state"] != "running":
+        return None
+    told = job["progress"] or {}
+    done, total = told.get("done"), told.get("total")
+    if done is None or total is None or total <= 0:
+        return Bar(0, None)
+    return Bar(max(0, min(done, total)), total)
+
+
+def steps(r: Reader, job: Job, zone: str) -> tuple[Step, ...]:
+    state = job["state"]
+    ended = state in ENDED
+    reached = REACHED.get(state, 2 if job["sent_at"] is not None else 1)
+    times = (job["issued_at"], job["sent_at"], None, job["finished_at"])
+    names = ("queued", "sent", "running", "done")
+    words = [r.t(f"step.{name}") for name in names[:3]] + [word(r, state) if ended else r.t("step.done")]
+    return tuple(
+        Step(said, "" if at is None else r.clock(at, zone, seconds=True), place < reached or (ended and place == 3))
+        for place, (said, at) in enumerate(zip(words, times, strict=True))
+    )
+
+
+def behind(r: Reader, job: Job) -> str:
+    """What a cancel leaves as it is."""
+    if job["state"] == "queued" and job["sent_at"] is None:
+        return r.t("behind.unsent")
+    return r.t(f"behind.{job['name']}") if r.t.has(f"behind.{job['name']}") else r.t("behind.other")
+
+
+def result(r: Reader, told: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """What the machine answered, as (name, value); a value inside a value keeps its path."""
+    found: list[tuple[str, str]] = []
+
+    def add(path: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for name, inner in value.items():
+                add(f"{path}.{name}" if path else str(name), inner)
+        elif isinstance(value, (list, tuple)):
+            found.append((path, ", ".join(_plain(r, each) for each in value)))
+        else:
+            found.append((path, _plain(r, value)))
+
+    add("", told or {})
+    return [(r.said("result", name), value) for name, value in found]
+
+
+def _plain(r: Reader, value: Any) -> str:
+    if isinstance(value, bool):
+        return r.t("yes" if value else "no")
+    if isinstance(value, (int, float)):
+        return r.number(value, 0 if value == int(value) else 2)
+    return "—" if value is None or value == "" else str(value)

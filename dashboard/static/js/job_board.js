@@ -1,0 +1,78 @@
+// The job cards of a page: adopts those the hub made, adds what begins, moves along what ends, and misses nothing that
+// happened while the page was away.
+
+import { all } from "./dom.js";
+import { JobCard } from "./job_card.js";
+import { OPEN, follows } from "./job_words.js";
+import { who } from "./machine_head.js";
+
+const MOST = 100;
+
+/** A command as REST tells it, with times as the feed tells them. */
+export function fromRest(job) {
+  return Object.fromEntries(Object.entries(job).map(([name, value]) => [name, name.endsWith("_at") && value !== null ? Date.parse(value) : value]));
+}
+
+export class JobBoard {
+  /**
+   * @param {import("./feed.js").Feed} feed
+   * @param {{root: HTMLElement, wants: (job: any, machine: any) => boolean, place: (card: JobCard, isNew: boolean) => void, ended?: (card: JobCard) => void}} page
+   */
+  constructor(feed, page) {
+    Object.assign(this, { feed, page, cards: new Map(), names: JSON.parse(document.body.dataset.names) });
+    for (const node of all("[data-job]", page.root)) {
+      const open = OPEN.includes(node.dataset.state);
+      this.cards.set(node.dataset.job, new JobCard({ id: node.dataset.job, rvm_id: 0, state: node.dataset.state, finished_at: open ? null : 0, told: false }, node));
+    }
+  }
+
+  /** A command moved. */
+  heard(job) {
+    const machine = this.feed.fleet.machines.get(job.rvm_id);
+    let card = this.cards.get(job.id);
+    if (card && !follows(card.job, job)) return;
+    const isNew = !card;
+    if (isNew) {
+      if (!this.page.wants(job, machine) || this.cards.size > MOST) return;
+      card = new JobCard(job);
+      this.cards.set(job.id, card);
+    }
+    const wasOpen = isNew || card.job.finished_at === null;
+    this.draw(card, job);
+    if (isNew || job.finished_at !== null) this.page.place(card, isNew);
+    if (wasOpen && job.finished_at !== null) this.page.ended?.(card);
+  }
+
+  draw(card, job) {
+    const machine = this.feed.fleet.machines.get(job.rvm_id);
+    const zone = machine?.timezone || document.body.dataset.zone;
+    card.patch(job, machine, { who: who(job.issued_by, this.names), zone, now: this.feed.clock.now() });
+  }
+
+  /** Machines changed: what is said of their jobs may differ. `whole`: it is a full picture, so nothing else is open. */
+  changed(ids, whole) {
+    const touched = new Set(ids);
+    const open = new Set();
+    for (const id of ids) {
+      for (const job of this.feed.fleet.machines.get(id)?.pending ?? []) {
+        open.add(job.id);
+        if (whole) this.heard(job);
+      }
+    }
+    for (const card of this.cards.values()) {
+      if (card.job.finished_at !== null) continue;
+      if (whole && !open.has(card.job.id)) this.missed(card);
+      else if (touched.has(card.job.rvm_id)) this.draw(card, card.job);
+    }
+  }
+
+  /** It ended while nobody told this page. */
+  async missed(card) {
+    try {
+      const answer = await fetch(`/api/v2/commands/${card.job.id}`, { credentials: "same-origin" });
+      if (answer.ok) this.heard(fromRest((await answer.json()).data));
+    } catch {
+      // The next full picture asks again.
+    }
+  }
+}

@@ -1,0 +1,121 @@
+// Fetched with the first selection on the Machines page: counts it, and asks for many machines at once without leaving.
+
+import { newKey, sendCommand } from "../commands.js";
+import { all, find, make, setAttribute, setText, show } from "../dom.js";
+import { number } from "../format.js";
+import { language, t } from "../texts.js";
+
+const WISHES = {
+  maintenance: { name: "set_status", args: { status: "maintenance" }, needsReason: true },
+  active: { name: "set_status", args: { status: "active" }, needsReason: false },
+  sync_timezone: { name: "sync_timezone", args: {}, needsReason: false },
+};
+const MOST = 1000;
+const bar = find("#bulk");
+const dialog = find("#bulk-ask");
+const [ask, result] = [find("form", dialog), find("#bulk-result")];
+const every = find("#bulk-all");
+let wish = null;
+let key = "";
+
+/** Boxes of the machines that are shown: what a filter has taken away is asked for nothing. */
+const boxes = () => all("#machines tbody tr:not([hidden]) .x input");
+const chosen = () => boxes().filter((box) => box.checked).slice(0, MOST);
+const machines = () => chosen().map((box) => bar.machines().get(Number(box.value))).filter(Boolean);
+
+function count() {
+  const shown = boxes();
+  const n = shown.filter((box) => box.checked).length;
+  setText(find("#bulk-count"), t("bulk.count", { n: number(n, language) }));
+  show(find("#bulk-count"), true);
+  show(find("#bulk-clear"), true);
+  show(every.parentNode, true);
+  every.checked = n === shown.length && n > 0;
+  every.indeterminate = n > 0 && n < shown.length;
+}
+
+function choose(on) {
+  for (const box of on ? boxes() : all("#machines tbody .x input")) box.checked = on;
+  count();
+}
+
+/** How many would be asked now, how many when they are back, how many cannot do it. */
+function foretell() {
+  const counts = { now: 0, wait: 0, cannot: 0 };
+  for (const m of machines()) {
+    if (m.boot_id !== null && !m.capabilities.includes(wish.name)) counts.cannot += 1;
+    else counts[m.connection === "offline" || m.connection === "never" ? "wait" : "now"] += 1;
+  }
+  const say = (name, words) => {
+    setText(find(`[data-${name}] span`, ask), words);
+    show(find(`[data-${name}]`, ask), counts[name] > 0);
+  };
+  say("now", t("bulk.now", { n: number(counts.now, language) }));
+  say("wait", t("bulk.wait", { n: number(counts.wait, language), until: ask.dataset.until }));
+  say("cannot", t("bulk.cannot", { n: number(counts.cannot, language) }));
+}
+
+function open(name) {
+  const n = machines().length;
+  if (!n) return fault(t("bulk.none"));
+  wish = WISHES[name];
+  key = newKey();
+  const what = t(`bulk.${name}`);
+  setText(find("h2", dialog), t("bulk.of", { what, n: number(n, language), count: n }));
+  setText(find("[data-go]", ask), what);
+  show(find("[data-why]", ask), wish.name === "set_status");
+  ask.elements.reason.required = wish.needsReason;
+  show(find("[data-optional]", ask), !wish.needsReason);
+  fault("");
+  foretell();
+  show(ask, true);
+  show(result, false);
+  dialog.showModal();
+  return undefined;
+}
+
+function fault(words) {
+  setText(find("[data-fault]", ask), words);
+  show(find("[data-fault]", ask), words !== "");
+}
+
+async function send(event) {
+  event.preventDefault();
+  const button = find("[data-go]", ask);
+  if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
+  setAttribute(button, "aria-busy", "true");
+  const reason = wish.name === "set_status" ? ask.elements.reason.value.trim() : "";
+  const answer = await sendCommand("/api/v2/commands", { name: wish.name, args: wish.args, rvms: machines().map((m) => m.id), ...(reason ? { reason } : {}) }, key);
+  button.removeAttribute("aria-busy");
+  if (!answer.ok) return fault(answer.message || t("fault.unknown"));
+  return tell(answer.data);
+}
+
+function tell({ group_id: group, total, results }) {
+  const refused = results.filter((row) => row.refused);
+  setText(find("[data-sent]", result), t("bulk.sent", { n: number(total - refused.length, language), total: number(total, language) }));
+  setAttribute(find("a", result), "href", `/jobs?${new URLSearchParams({ group })}`);
+  setText(find("[data-refused]", result), refused.length ? t("bulk.refused", { n: number(refused.length, language) }) : "");
+  const name = (row) => bar.machines().get(row.rvm_id)?.name ?? row.device_id ?? String(row.rvm_id);
+  find("ul", result).replaceChildren(...refused.map((row) => make("li", {}, make("bdi", {}, name(row)), `: ${row.refused.message}`)));
+  ask.reset();
+  choose(false);
+  show(ask, false);
+  show(result, true);
+  find("a", result).focus();
+}
+
+bar.addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (event.submitter.getAttribute("aria-disabled") !== "true") open(event.submitter.value);
+});
+ask.addEventListener("submit", send);
+for (const button of all("[data-close]", dialog)) button.addEventListener("click", () => dialog.close());
+every.addEventListener("change", () => choose(every.checked));
+find("#bulk-clear").addEventListener("click", () => {
+  choose(false);
+  find("#machines").focus();
+});
+find("#machines").addEventListener("change", count);
+new MutationObserver(count).observe(find("#machines tbody"), { subtree: true, attributes: true, attributeFilter: ["hidden"] });
+count();

@@ -1,0 +1,81 @@
+"""`/bulk`: one wish for the machines selected on the Machines page: says what will happen, asks once, shows the group.
+
+The page's `bulk.js` asks the same of the API without leaving; this is its way without script.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from dashboard import bulk
+from hub.core import command_desk, views
+from hub.core.machine import Machine
+from hub.web.action_page import once
+from hub.web.api_v2 import bulk as api
+from hub.web.api_v2 import command_args
+from hub.web.api_v2.command_args import CommandName
+from hub.web.page import Visit, go
+from hub.web.problems import Problem, Text, not_found
+
+MOST_FIELDS: Final = api.MOST + 10
+
+
+async def ask_or_do(visit: Visit) -> Response:
+    """First what would happen, then, with `sure`, the doing."""
+    wish = bulk.WISHES.get(visit.form.get("do", ""))
+    if wish is None:
+        raise not_found()
+    if not visit.may("command.send"):
+        raise Problem("forbidden", Text("needs_role", {"role": Text("role.operator")}))
+    found = _selected(visit)
+    if not found:
+        return _confirm(visit, wish, found, visit.reader.t("bulk.none"), 422)
+    reason = visit.form.get("reason", "").strip()
+    if not visit.form.get("sure"):
+        return _confirm(visit, wish, found)
+    if wish.needs_reason and not reason:
+        return _confirm(visit, wish, found, visit.reader.t("reason.missing"), 422)
+    try:
+        return await _send(visit, wish, found, reason)
+    except Problem as refused:
+        return _confirm(visit, wish, found, visit.say(refused), refused.status)
+
+
+async def _send(visit: Visit, wish: bulk.Wish, found: list[Machine], reason: str) -> Response:
+    name: CommandName = wish.name
+    call = once(visit, None, api.ManyCommands(name=name, args=dict(wish.args), rvms=[m.id for m in found]))
+    args = command_args.read(call, name, wish.args)
+    data = await api.issue_many(call, name, args, [api.Target(m.id, m) for m in found], reason or None)
+    refused = [result for result in data["results"] if result["refused"] is not None]
+    if not refused:
+        return go(f"/jobs?group={data['group_id']}")
+    machines = visit.context.fleet.machines
+    rows = [(machines.get(row["rvm_id"]), row["refused"]["message"]) for row in refused]
+    return visit.render("bulk.html", **_about(visit, wish, found), fault="", group=data["group_id"], refused=rows)
+
+
+def _confirm(visit: Visit, wish: bulk.Wish, found: list[Machine], fault: str = "", status: int = 200) -> Response:
+    return visit.render("bulk.html", status, **_about(visit, wish, found), fault=fault, group="", refused=[])
+
+
+def _about(visit: Visit, wish: bulk.Wish, found: list[Machine]) -> dict[str, Any]:
+    reader = visit.reader
+    return {
+        "wish": wish,
+        "machines": found,
+        "forecast": bulk.forecast(wish, [views.machine_view(m, visit.now, times="ms") for m in found]),
+        "until_words": reader.day(reader.now + int(command_desk.PATIENCE.total_seconds() * 1000)),
+        "given": visit.form,
+        "random_wish": secrets.token_hex(16),
+    }
+
+
+def _selected(visit: Visit) -> list[Machine]:
+    """Each machine once; what is not there or out of reach was removed meanwhile, and is left out."""
+    keys = dict.fromkeys(value for name, value in visit.fields if name == "rvm")
+    machines = visit.context.fleet.machines
+    found = [machines.get(int(key)) for key in keys if key.isascii() and key.isdigit() and len(key) <= 18]
+    return [m for m in found if m is not None and visit.user.reaches(m.id)][: api.MOST]

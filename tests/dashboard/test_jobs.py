@@ -1,0 +1,77 @@
+"""What a job's card says, what a machine may be asked, what a group's sum is.
+
+By the table that also holds the browser's half.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboard import actions, bulk, job_list, jobs
+from dashboard.reader import Reader
+
+TABLE: dict[str, Any] = json.loads((Path(__file__).parent / "fixtures/jobs.json").read_text("utf-8"))
+NOW: int = TABLE["now"]
+
+
+def reader(language: str) -> Reader:
+    return Reader(language, "auto", "Asia/Jakarta", NOW)
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+@pytest.mark.parametrize("case", TABLE["cases"], ids=lambda case: str(case["about"]))
+def test_what_a_card_says(case: dict[str, Any], language: str) -> None:
+    made = jobs.card(reader(language), case["job"], who=TABLE["who"], away=case["away"], zone=TABLE["zone"])
+    said = dataclasses.asdict(made) | {"steps": [step._asdict() for step in made.steps]}
+    assert said | {"bar": None if made.bar is None else made.bar._asdict()} == case[language]
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+def test_a_result_is_read_by_people(language: str) -> None:
+    found = jobs.result(reader(language), TABLE["result"]["told"])
+    assert [list(pair) for pair in found] == TABLE["result"][language]
+    assert jobs.result(reader(language), None) == []
+
+
+@pytest.mark.parametrize("case", TABLE["offers"], ids=lambda case: str(case["about"]))
+def test_what_a_machine_may_be_asked_now(case: dict[str, Any]) -> None:
+    assert [offer._asdict() for offer in actions.offers(case["machine"], may=case["may"])] == case["offers"]
+
+
+@pytest.mark.parametrize(
+    ("hardware", "found"),
+    [(None, []), ({"services": ["a.service", 7, ""]}, ["a.service"]), ({"services": "a"}, []), ({"services": {}}, [])],
+)
+def test_services_are_what_the_machine_says_and_nothing_else(hardware: Any, found: list[str]) -> None:
+    assert actions.services({"hardware": hardware}) == found
+
+
+def test_an_address_of_jobs_keeps_what_it_asks_for() -> None:
+    query = job_list.query_from({"state": "failed", "name": "reboot", "q": " bandung ", "rvm": "7", "before": "x"})
+    assert query.address() == "/jobs?state=failed&name=reboot&q=bandung&rvm=7"
+    assert query.address(before="y", rvm="") == "/jobs?state=failed&name=reboot&q=bandung&before=y"
+    assert (query.wants_open, query.ended_states) == (False, ("failed",))
+    wild = job_list.query_from({"state": "'", "name": "rm", "rvm": "\u0661", "group": "a\x00b"})
+    assert (wild.address(), wild.wants_open, wild.ended_states) == ("/jobs?group=ab", True, jobs.ENDED)
+    assert job_list.query_from({"state": "open"}).ended_states == ()
+
+
+def test_a_group_is_summed_up_in_words() -> None:
+    counts = {"succeeded": 38, "queued": 3, "failed": 1}
+    said = job_list.tally(reader("en"), counts, 3, job_list.Query(group="g"))
+    assert [words for words, _ in said] == ["38 of 42 done", "3 offline (queued)", "1 failed"]
+    assert [address for _, address in said] == ["", "/jobs?state=open&group=g", "/jobs?state=failed&group=g"]
+    moving = {"queued": 2, "sent": 1, "running": 2, "cancelled": 1}
+    said = job_list.tally(reader("id"), moving, 0, job_list.Query(group="g"))
+    assert [words for words, _ in said] == ["0 dari 6 selesai", "3 sedang berjalan", "2 antre", "1 dibatalkan"]
+
+
+def test_a_bulk_wish_foretells_who_waits_and_who_cannot() -> None:
+    machines = [case["machine"] for case in TABLE["offers"]]
+    assert bulk.forecast(bulk.WISHES["sync_timezone"], machines) == (4, 2, 1)
+    assert bulk.forecast(bulk.WISHES["maintenance"], machines) == (5, 2, 0)
