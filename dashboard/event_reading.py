@@ -29,7 +29,7 @@ class Reading(NamedTuple):
     after: Mapping[str, Any]
     people: People
 
-    def t(self, part: str, **values: object) -> str:
+    def words(self, part: str, **values: object) -> str:
         return self.r.t(f"event.{part}", **values)
 
     def param(self, name: str, most: int = MOST) -> str:
@@ -70,7 +70,7 @@ def differences(e: Reading, name_of: Callable[[str], str]) -> list[str]:
     names = [*e.before, *(name for name in e.after if name not in e.before)]
     changed = [name for name in names if e.before.get(name) != e.after.get(name)]
     return [
-        e.t(
+        e.words(
             "change",
             name=name_of(name),
             before=value(e.r, e.before.get(name), 80),

@@ -49,7 +49,7 @@ def kind(code: str) -> str:
 def _joined(e: Reading, head: str, parts: list[str]) -> str:
     more = len(parts) - MOST_PARTS
     if more > 0:
-        parts = [*parts[:MOST_PARTS], e.t("more", n=more)]
+        parts = [*parts[:MOST_PARTS], e.words("more", n=more)]
     return ", ".join([head, *parts])
 
 
@@ -82,15 +82,15 @@ def _status(of: Mapping[str, Any]) -> str:
 
 def _status_changed(e: Reading) -> _Parts:
     was, now = (plain(e.r.said("status", _status(of))) for of in (e.before, e.after))
-    head = e.t("status.changed", before=was, after=now) if was != now else e.t("status.stays", status=now)
-    parts = [e.t("status.returned")] if e.params.get("returned") else []
+    head = e.words("status.changed", before=was, after=now) if was != now else e.words("status.stays", status=now)
+    parts = [e.words("status.returned")] if e.params.get("returned") else []
     if e.before.get("capacity") != e.after.get("capacity"):
-        parts.append(e.t("capacity", before=_share(e, e.before), after=_share(e, e.after)))
+        parts.append(e.words("capacity", before=_share(e, e.before), after=_share(e, e.after)))
     reason = e.params.get("reason") or e.after.get("reason")
     if reason:
-        parts.append(e.t("reason", reason=value(e.r, reason)))
+        parts.append(e.words("reason", reason=value(e.r, reason)))
     if e.after.get("until"):
-        parts.append(e.t("until", when=moment(e.r, e.after["until"])))
+        parts.append(e.words("until", when=moment(e.r, e.after["until"])))
     return head, parts
 
 
@@ -103,7 +103,7 @@ def _connection_changed(e: Reading) -> _Parts:
     was, now = (plain(e.r.said("connection", str(e.params.get(name)))) for name in ("was", "connection"))
     reason = e.params.get("reason")
     told = e.r.said("event.gone", plain(str(reason), 60)) if reason else ""
-    return e.t("connection.changed", before=was, after=now), [told]
+    return e.words("connection.changed", before=was, after=now), [told]
 
 
 def _job(e: Reading) -> str:
@@ -112,51 +112,53 @@ def _job(e: Reading) -> str:
     if isinstance(args, Mapping):
         kept = {key: plain(each, 100) if isinstance(each, str) else each for key, each in args.items()}
         return plain(jobs.what(e.r, {"name": name, "args": kept}))
-    return e.t(f"job.{name}") if e.r.t.has(f"event.job.{name}") else plain(name, 60)
+    return e.words(f"job.{name}") if e.r.t.has(f"event.job.{name}") else plain(name, 60)
 
 
 def _issued(e: Reading) -> _Parts:
     args = mapping(e.params.get("args"))
     reason = e.params.get("reason") or args.get("reason")
-    parts = [e.t("reason", reason=value(e.r, reason)) if reason else ""]
-    parts.append(e.t("until", when=moment(e.r, args["until"])) if args.get("until") else "")
-    parts.append(e.t("one_of_many") if e.params.get("group_id") else "")
-    return e.t("command.issued", job=_job(e)), parts
+    parts = [e.words("reason", reason=value(e.r, reason)) if reason else ""]
+    parts.append(e.words("until", when=moment(e.r, args["until"])) if args.get("until") else "")
+    parts.append(e.words("one_of_many") if e.params.get("group_id") else "")
+    return e.words("command.issued", job=_job(e)), parts
 
 
 def _finished(e: Reading) -> _Parts:
     state = plain(jobs.word(e.r, str(e.params.get("state"))))
     error = e.params.get("error")
     why = e.r.said("failure", plain(str(error), 60)) if error else ""
-    forced = e.t("forced") if e.params.get("forced") else ""
-    return e.t("command.finished", job=_job(e), state=state), [why, forced]
+    forced = e.words("forced") if e.params.get("forced") else ""
+    return e.words("command.finished", job=_job(e), state=state), [why, forced]
 
 
 def _late(e: Reading) -> _Parts:
-    return e.t("command.late", job=_job(e), state=plain(jobs.word(e.r, str(e.params.get("state"))))), []
+    return e.words("command.late", job=_job(e), state=plain(jobs.word(e.r, str(e.params.get("state"))))), []
 
 
 def _config_changed(e: Reading) -> _Parts:
     scope = "fleet" if e.params.get("scope") == "fleet" else "machine"
     changes = differences(e, lambda key: plain(key, 64))
-    return e.t(f"config.changed.{scope}", version=e.param("version")), changes
+    return e.words(f"config.changed.{scope}", version=e.param("version")), changes
 
 
 def _config_refused(e: Reading) -> _Parts:
     errors = mapping(e.params.get("errors"))
-    return e.t("config.refused", version=e.param("version")), members(errors, e.r)
+    return e.words("config.refused", version=e.param("version")), members(errors, e.r)
 
 
 def _zone_synced(e: Reading) -> _Parts:
     was, now = (value(e.r, of.get("timezone")) for of in (e.before, e.after))
     head = (
-        e.t("timezone.synced", before=was, after=now) if was not in (NOTHING, now) else e.t("timezone.same", zone=now)
+        e.words("timezone.synced", before=was, after=now)
+        if was not in (NOTHING, now)
+        else e.words("timezone.same", zone=now)
     )
     method, source, guess = (e.params.get(name) for name in ("method", "source", "guess"))
     return head, [
         e.r.said("event.method", plain(str(method), 40)) if method else "",
         e.r.said("event.source", plain(str(source), 40)) if source else "",
-        e.t("guess", zone=plain(str(guess), 60)) if guess else "",
+        e.words("guess", zone=plain(str(guess), 60)) if guess else "",
     ]
 
 
@@ -164,55 +166,55 @@ def _zone_failed(e: Reading) -> _Parts:
     code, wanted = e.params.get("error"), e.params.get("timezone")
     known = bool(code) and e.r.t.has(f"failure.{code}")
     why = e.r.t(f"failure.{code}") if known else value(e.r, e.params.get("message") or code)
-    return e.t("timezone.failed", why=why), [value(e.r, wanted)] if wanted else []
+    return e.words("timezone.failed", why=why), [value(e.r, wanted)] if wanted else []
 
 
 def _edited(e: Reading) -> _Parts:
-    return e.t("machine.edited"), differences(e, lambda name: e.r.said("event.member", plain(name, 60)))
+    return e.words("machine.edited"), differences(e, lambda name: e.r.said("event.member", plain(name, 60)))
 
 
 def _quarantined(e: Reading) -> _Parts:
     addresses = e.params.get("addresses")
-    return e.t("machine.quarantined", n=e.param("takeovers")), [
-        e.t("from", address=value(e.r, addresses)) if addresses else ""
+    return e.words("machine.quarantined", n=e.param("takeovers")), [
+        e.words("from", address=value(e.r, addresses)) if addresses else ""
     ]
 
 
 def _reported(e: Reading) -> _Parts:
-    return e.t("machine.event", code=e.param("code", 100)), members(mapping(e.params.get("params")), e.r)
+    return e.words("machine.event", code=e.param("code", 100)), members(mapping(e.params.get("params")), e.r)
 
 
 def _user_added(e: Reading) -> _Parts:
     role = e.after.get("role")
-    return e.t("user.added", who=e.person()), [e.r.said("role", plain(str(role), 40)) if role else ""]
+    return e.words("user.added", who=e.person()), [e.r.said("role", plain(str(role), 40)) if role else ""]
 
 
 def _user_edited(e: Reading) -> _Parts:
     if e.params.get("link"):
-        return e.t("sign_in.link_made", who=e.person()), []
+        return e.words("sign_in.link_made", who=e.person()), []
     if set(e.after) == {"password"}:
-        return e.t("user.password", who=e.person()), []
+        return e.words("user.password", who=e.person()), []
     after = {name: each for name, each in e.after.items() if name != "password"}
     changes = differences(e._replace(after=after), lambda name: e.r.said("event.member", plain(name, 60)))
-    return e.t("user.edited", who=e.person()), [*changes, e.t("password") if "password" in e.after else ""]
+    return e.words("user.edited", who=e.person()), [*changes, e.words("password") if "password" in e.after else ""]
 
 
 def _address(e: Reading) -> str:
-    return e.t("from", address=e.param("ip", 64)) if e.params.get("ip") else ""
+    return e.words("from", address=e.param("ip", 64)) if e.params.get("ip") else ""
 
 
 def _signed_in(e: Reading) -> _Parts:
     by = "link" if e.params.get("by") == "link" else "password"
-    return e.t(f"sign_in.succeeded.{by}"), [_address(e)]
+    return e.words(f"sign_in.succeeded.{by}"), [_address(e)]
 
 
 def _sign_in_failed(e: Reading) -> _Parts:
-    return e.t(e.code, who=e.person()), [_address(e), e.t("tries", n=e.param("failures"))]
+    return e.words(e.code, who=e.person()), [_address(e), e.words("tries", n=e.param("failures"))]
 
 
 def _simple(*names: str, most: int = MOST) -> Callable[[Reading], _Parts]:
     """A sentence of its own text with these parameters in it."""
-    return lambda e: (e.t(e.code, **{name: e.param(name, most) for name in names}), [])
+    return lambda e: (e.words(e.code, **{name: e.param(name, most) for name in names}), [])
 
 
 _SENTENCES: Final[Mapping[str, Callable[[Reading], _Parts]]] = {
@@ -220,7 +222,7 @@ _SENTENCES: Final[Mapping[str, Callable[[Reading], _Parts]]] = {
     "connection.changed": _connection_changed,
     "command.issued": _issued,
     "command.finished": _finished,
-    "command.cancel_asked": lambda e: (e.t("command.cancel_asked", job=_job(e)), []),
+    "command.cancel_asked": lambda e: (e.words("command.cancel_asked", job=_job(e)), []),
     "command.late": _late,
     "config.changed": _config_changed,
     "config.applied": _simple("version"),
@@ -231,7 +233,10 @@ _SENTENCES: Final[Mapping[str, Callable[[Reading], _Parts]]] = {
     "machine.added": _simple("name", "device_id"),
     "machine.edited": _edited,
     "machine.removed": _simple("name", "device_id"),
-    "machine.key_rotated": lambda e: (e.t("machine.key_rotated", prefix=value(e.r, e.after.get("api_key_prefix"))), []),
+    "machine.key_rotated": lambda e: (
+        e.words("machine.key_rotated", prefix=value(e.r, e.after.get("api_key_prefix"))),
+        [],
+    ),
     "machine.introduced": _simple("agent_version", most=60),
     "machine.quarantined": _quarantined,
     "machine.released": _simple(),
@@ -239,14 +244,14 @@ _SENTENCES: Final[Mapping[str, Callable[[Reading], _Parts]]] = {
     "machine.events_dropped": _simple("count"),
     "user.added": _user_added,
     "user.edited": _user_edited,
-    "user.removed": lambda e: (e.t("user.removed", who=e.person()), []),
+    "user.removed": lambda e: (e.words("user.removed", who=e.person()), []),
     "token.created": _simple("name", "prefix"),
     "token.revoked": _simple("name", "prefix"),
     "sign_in.succeeded": _signed_in,
     "sign_in.failed": _sign_in_failed,
     "sign_in.locked": _sign_in_failed,
     "sign_in.signed_out": _simple(),
-    "sign_in.link_made": lambda e: (e.t("sign_in.link_made", who=e.person()), []),
+    "sign_in.link_made": lambda e: (e.words("sign_in.link_made", who=e.person()), []),
 }
 SAID: Final = frozenset(_SENTENCES)
 """Codes with a sentence."""
