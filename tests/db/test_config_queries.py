@@ -1,0 +1,95 @@
+"""Settings on both databases: one row a scope, versions that only grow, and one winner of two writers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from db import configs, machines
+from db.connection import Store
+from db.errors import Conflict
+from db.statements import Write
+from tests.support.database_rows import NOW, add_machine, after
+
+
+def write(rvm_id: int | None, version: int, before: int = 0, **values: Any) -> tuple[Write, ...]:
+    return configs.write_config(
+        rvm_id, values=values, version=version, version_before=before, at=after(version), by="user:1"
+    )
+
+
+async def test_nothing_was_written_yet(store: Store) -> None:
+    assert await configs.fleet_row(store) is None
+    assert await configs.machine_rows(store) == {}
+    assert await configs.newest_version(store) == 0
+
+
+async def test_each_scope_comes_back_as_it_was_written_last(store: Store) -> None:
+    north, south = await add_machine(store, "north"), await add_machine(store, "south")
+    values: dict[str, Any] = {"admin_ips": ["10.0.0.0/8"], "cpu_threshold": 70.5, "mine": "ü", "on": True}
+    await store.write(*write(north, 1, **values))
+    await store.write(*write(None, 2, cpu_threshold=80))
+    await store.write(*write(north, 3, 1, mine="new"))
+    await store.write(*write(south, 4))
+    await store.write(*write(None, 5, 2))
+    fleet, rows = await configs.fleet_row(store), await configs.machine_rows(store)
+    assert fleet == configs.ConfigRow({}, 5, after(5), "user:1")
+    assert rows == {
+        north: configs.ConfigRow({"mine": "new"}, 3, after(3), "user:1"),
+        south: configs.ConfigRow({}, 4, after(4), "user:1"),
+    }
+    assert await configs.newest_version(store) == 5
+
+
+@pytest.mark.parametrize("rvm_id", [None, 1])
+async def test_a_write_against_what_is_no_longer_there_is_refused(store: Store, rvm_id: int | None) -> None:
+    await add_machine(store)
+    await store.write(*write(rvm_id, 1, mine=1))
+    for late in (write(rvm_id, 2, 0, mine=2), write(rvm_id, 3, 2, mine=3), write(rvm_id, 1, 1, mine=4)):
+        with pytest.raises(Conflict) as caught:
+            await store.write(*late)
+        assert (caught.value.column, caught.value.kind) == ("version", "missing")
+    row = await configs.fleet_row(store) if rvm_id is None else (await configs.machine_rows(store))[rvm_id]
+    assert row is not None
+    assert (row.values, row.version) == ({"mine": 1}, 1)
+    assert await configs.newest_version(store) == 1
+
+
+async def test_two_scopes_never_get_the_same_version(store: Store) -> None:
+    rvm_id = await add_machine(store)
+    outcomes = await asyncio.gather(
+        store.write(*write(rvm_id, 1, a=1)), store.write(*write(None, 1, b=1)), return_exceptions=True
+    )
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Conflict)]
+    assert [refusal.column for refusal in refused] == ["version"]
+    assert (await configs.fleet_row(store) is None) != (await configs.machine_rows(store) == {})
+
+
+async def test_a_machine_that_is_not_there_has_no_settings(store: Store) -> None:
+    with pytest.raises(Conflict) as caught:
+        await store.write(*write(99, 1, a=1))
+    assert (caught.value.column, caught.value.kind) == ("rvm_id", "reference")
+    assert await configs.newest_version(store) == 0
+
+
+async def test_settings_go_with_the_machine_and_its_version_is_not_given_again(store: Store) -> None:
+    rvm_id = await add_machine(store)
+    await store.write(*write(rvm_id, 3, a=1))
+    await store.write(*machines.delete_machine(rvm_id))
+    assert await configs.machine_rows(store) == {}
+    assert await configs.newest_version(store) == 3
+
+
+async def test_what_a_machine_runs_is_kept_with_what_it_could_not_take(store: Store) -> None:
+    rvm_id = await add_machine(store)
+    await store.write(machines.config_applied(rvm_id, 7, {"metrics_interval": "set by the environment"}, NOW))
+    row = await machines.find_machine(store, rvm_id)
+    assert row is not None
+    assert (row.config_version, row.config_applied_at) == (7, NOW)
+    assert row.config_errors == {"metrics_interval": "set by the environment"}
+    await store.write(machines.config_applied(rvm_id, 8, None, after(1)))
+    row = await machines.find_machine(store, rvm_id)
+    assert row is not None
+    assert (row.config_version, row.config_errors) == (8, None)

@@ -1,0 +1,86 @@
+"""Time zone rows on both databases: each attempt once, the newest state, counts, and that they follow their machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from db import machines, timezones
+from db.connection import Store
+from db.statements import Write
+from tests.support.database_rows import NOW, add_machine, after
+
+
+def log(at: float = 0, device_id: str = "device-north", **members: Any) -> Write:
+    values: dict[str, Any] = {
+        "device_id": device_id, "timezone": "Asia/Jakarta", "country": "Indonesia", "city": "Denpasar",
+        "ip": "203.0.113.7",
+        "sync_method": "automatic", "synced_at": after(at), "at": NOW, "sync_status": "active", "previous": None,
+        "source": "lookup", "error": None, "clock_offset_s": 0.5,
+    }  # fmt: skip
+    return timezones.log_sync(**{**values, **members})
+
+
+def now_is(zone: str, device_id: str = "device-north", **members: Any) -> Write:
+    values: dict[str, Any] = {
+        "device_id": device_id, "current_timezone": zone, "country": None, "city": None, "last_sync": NOW,
+        "sync_status": "active", "sync_method": "automatic", "source": None, "guess": None, "system_timezone": None,
+        "error": None, "restart": [], "at": NOW,
+    }  # fmt: skip
+    return timezones.set_zone(**{**values, **members})
+
+
+async def test_an_attempt_reported_again_is_one_row(store: Store) -> None:
+    again = await store.write(log(), log(), log(sync_method="manual"), log(1), log(device_id="other"))
+    assert [len(result.rows) for result in again] == [1, 0, 1, 1, 1]
+    counts = await timezones.counts(store, "device-north")
+    assert counts == timezones.Counts(automatic=2, manual=1, failed=0, changed=0)
+
+
+async def test_counts_tell_methods_failures_and_changes(store: Store) -> None:
+    await store.write(
+        log(0, timezone="Asia/Jakarta"),
+        log(1, timezone="Asia/Jakarta", previous="Asia/Jakarta"),
+        log(2, timezone="Asia/Makassar", previous="Asia/Jakarta", sync_method="manual"),
+        log(3, timezone="Asia/Jakarta", previous="Asia/Makassar", sync_status="failed", error={"code": "x"}),
+    )
+    assert await timezones.counts(store, "device-north") == timezones.Counts(3, 1, 1, 1)
+    assert await timezones.counts(store, "nobody") == timezones.Counts()
+
+
+async def test_the_newest_state_of_a_device_is_one_row(store: Store) -> None:
+    await store.write(now_is("Asia/Jakarta", country="Indonesia"))
+    failed = {"code": "not_permitted", "message": "install the helper", "timezone": "Asia/Makassar"}
+    await store.write(now_is("Etc/UTC", sync_status="failed", error=failed, restart=["cron"], at=after(1)))
+    (row,) = (await timezones.all_zones(store)).values()
+    assert (row.device_id, row.current_timezone, row.country, row.sync_status) == (
+        "device-north", "Etc/UTC", None, "failed",
+    )  # fmt: skip
+    assert (row.error, row.restart, row.updated_at) == (failed, ["cron"], after(1))
+
+
+async def test_rows_follow_a_machine_to_its_new_device_id(store: Store) -> None:
+    rvm_id = await add_machine(store)
+    await store.write(log(), now_is("Asia/Jakarta"), log(device_id="other"))
+    renamed = machines.update_machine(rvm_id, {"device_id": "new"}, NOW)
+    await store.write(*timezones.rename_device(rvm_id, "new"), renamed)
+    assert list(await timezones.all_zones(store)) == ["new"]
+    assert (await timezones.counts(store, "new")).automatic == 1
+    assert (await timezones.counts(store, "device-north")).automatic == 0
+    assert (await timezones.counts(store, "other")).automatic == 1
+
+
+async def test_rows_go_with_their_machine(store: Store) -> None:
+    rvm_id = await add_machine(store)
+    await store.write(log(), now_is("Asia/Jakarta"), log(device_id="other"), now_is("Asia/Jakarta", "other"))
+    await store.write(*timezones.delete_of_machine(rvm_id), *machines.delete_machine(rvm_id))
+    assert list(await timezones.all_zones(store)) == ["other"]
+    assert (await timezones.counts(store, "device-north")).automatic == 0
+
+
+async def test_the_zone_of_the_row_and_only_what_was_told_of_the_clock(store: Store) -> None:
+    rvm_id = await add_machine(store)
+    await store.write(machines.zone_synced(rvm_id, "Asia/Jayapura", clock_offset_s=1.5, ntp=False, at=NOW))
+    await store.write(machines.zone_synced(rvm_id, "Asia/Makassar", clock_offset_s=None, ntp=None, at=after(1)))
+    row = await machines.find_machine(store, rvm_id)
+    assert row is not None
+    assert (row.timezone, row.clock_offset_s, row.ntp) == ("Asia/Makassar", 1.5, False)

@@ -1,0 +1,36 @@
+"""What a machine says of its settings becomes true once, and an event only when there is something to tell."""
+
+from __future__ import annotations
+
+from hub.core.changes import EventHappened
+from hub.core.config_reports import applied
+from hub.core.service_changes import ConfigApplied
+from tests.support.machines import NOW, machine
+
+
+def test_a_version_in_force_is_one_change_and_one_event() -> None:
+    change, event = applied(machine(config_version=6), 7, {}, NOW)
+    assert change == ConfigApplied(rvm_id=7, version=7, errors={}, at=NOW)
+    assert isinstance(event, EventHappened)
+    assert (event.code, event.params, event.before, event.after) == (
+        "config.applied", {"version": 7}, {"version": 6}, {"version": 7},
+    )  # fmt: skip
+
+
+def test_keys_that_could_not_be_taken_are_told() -> None:
+    change, event = applied(machine(), 7, {"metrics_interval": "set by the environment"}, NOW)
+    assert isinstance(change, ConfigApplied)
+    assert isinstance(event, EventHappened)
+    assert (event.code, event.actor) == ("config.refused", "machine:7")
+    assert event.params == {"version": 7, "errors": {"metrics_interval": "set by the environment"}}
+
+
+def test_what_is_known_is_no_news() -> None:
+    assert applied(machine(config_version=7), 7, {}, NOW) == []
+    assert applied(machine(config_version=7, config_errors={"a": "b"}), 7, {"a": "b"}, NOW) == []
+    assert len(applied(machine(config_version=7, config_errors={"a": "b"}), 7, {}, NOW)) == 2
+
+
+def test_a_machine_that_runs_by_its_own_file_is_no_event() -> None:
+    assert applied(machine(), 0, {}, NOW) == []
+    assert applied(machine(config_version=7), 0, {}, NOW) == [ConfigApplied(rvm_id=7, version=0, errors={}, at=NOW)]

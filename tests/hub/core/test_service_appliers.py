@@ -1,0 +1,70 @@
+"""Settings and zones as the fleet in memory takes them: at once, for the machines they are for, and told as touched."""
+
+from __future__ import annotations
+
+from hub.core.changes import EventHappened, MachineAdded, SampleSeen
+from hub.core.fleet import Fleet, Touched
+from hub.core.service_appliers import APPLIED_MEMBERS, CONFIG_MEMBERS
+from hub.core.service_changes import ConfigApplied, ConfigWritten
+from hub.core.views import MEMBERS, machine_view
+from tests.support.machines import NOW, machine, sample
+
+
+def written(rvm_id: int | None, version: int, **values: object) -> ConfigWritten:
+    return ConfigWritten(rvm_id=rvm_id, values=values, version=version, version_before=0, at=NOW, by="user:1")
+
+
+def fleet_of_two() -> Fleet:
+    fleet = Fleet([machine(7), machine(8)])
+    for rvm_id in (7, 8):
+        fleet.apply(SampleSeen(rvm_id=rvm_id, sample=sample(cpu_usage=85.0), taken_at=NOW, received_at=NOW))
+    return fleet
+
+
+def test_a_machines_own_limit_judges_its_newest_readings_at_once() -> None:
+    fleet = fleet_of_two()
+    touched = fleet.apply_all([written(7, 1, cpu_threshold=80.0)])
+    assert touched == [Touched(7, CONFIG_MEMBERS)]
+    assert (fleet.machines[7].health, fleet.machines[8].health) == ("warning", "ok")
+    assert machine_view(fleet.machines[7], NOW)["config_wanted"] == 1
+    fleet.apply_all([written(7, 2)])
+    assert fleet.machines[7].health == "ok"
+
+
+def test_the_fleets_limit_judges_everybody_without_a_value_of_their_own() -> None:
+    fleet = fleet_of_two()
+    fleet.apply_all([written(7, 1, cpu_threshold=95.0)])
+    event = EventHappened(at=NOW, code="x", actor="clock")
+    touched = fleet.apply_all([written(None, 2, cpu_threshold=70.0), event])
+    assert touched == [Touched(7, CONFIG_MEMBERS), Touched(8, CONFIG_MEMBERS)]
+    assert (fleet.machines[7].health, fleet.machines[8].health) == ("ok", "critical")
+    assert [m.in_force.version for m in fleet.machines.values()] == [2, 2]
+    assert fleet.settings.newest == 2
+
+
+def test_a_machine_that_comes_later_has_the_fleets_settings() -> None:
+    fleet = Fleet()
+    fleet.apply_all([written(None, 1, metrics_interval=10.0)])
+    fleet.apply(
+        MachineAdded(
+            device_id="d", name="n", location_description=None, api_key_hash="h", api_key_prefix="p", simulated=False,
+            at=NOW, by="user:1", id=3,
+        )
+    )  # fmt: skip
+    assert (fleet.machines[3].in_force.metrics_interval, fleet.machines[3].in_force.version) == (10.0, 1)
+
+
+def test_what_a_machine_runs_stands_beside_what_it_should() -> None:
+    fleet = fleet_of_two()
+    fleet.apply_all([written(None, 7, cpu_threshold=70.0)])
+    touched = fleet.apply(ConfigApplied(rvm_id=7, version=6, errors={"a": "b"}, at=NOW))
+    assert touched == Touched(7, APPLIED_MEMBERS)
+    view = machine_view(fleet.machines[7], NOW)
+    assert (view["config_wanted"], view["config_version"], view["config_errors"]) == (7, 6, {"a": "b"})
+    assert APPLIED_MEMBERS | CONFIG_MEMBERS <= MEMBERS
+
+
+def test_news_of_a_machine_that_is_gone_is_no_news() -> None:
+    fleet = fleet_of_two()
+    gone = [written(9, 1, cpu_threshold=70.0), ConfigApplied(rvm_id=9, version=6, errors={}, at=NOW)]
+    assert fleet.apply_all(gone) == []
