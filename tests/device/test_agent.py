@@ -27,7 +27,7 @@ async def test_the_agent_introduces_itself_and_sends_a_first_sample_at_once(hub:
         link = await hub.connected()
         assert link.hello is not None
         assert link.hello.device_id == "rvm-1"
-        assert link.hello.capabilities == ["ping", "reboot", "restart_service", "set_status", "until"]
+        assert link.hello.capabilities == ["ping", "reboot", "restart_service", "set_status", "sync_timezone", "until"]
         assert link.hello.hardware is not None
         assert link.hello.hardware["memory_bytes"] > 0
         await hub.until(lambda: hub.kept)
