@@ -150,16 +150,21 @@ class _Life:
             text = message.get("text")
             if text is None:
                 if message["type"] == "websocket.disconnect":
-                    await self._gone(message)
+                    await self._gone()
                     return
                 raise _binary()
             if not conversation.hear(text):
                 await conversation.wait()
 
-    async def _gone(self, message: Message) -> None:
-        """A replaced link whose peer answered our 4409 was alive to its end: somebody else has this machine's key."""
+    async def _gone(self) -> None:
+        """A replaced link whose peer answers our 4409 was alive to its end: somebody else has this machine's key."""
         link = self._link
-        if message.get("code") == CloseCode.REPLACED and link.machine is not None and link.replaced_by is not None:
+        if link.machine is None or link.replaced_by is None:
+            return
+        last: Message = {}
+        with anyio.move_on_after(FAREWELL_S):
+            last = await self._receive()
+        if last.get("answered"):
             await self._context.links.door.fought(link.machine, link.address, link.replaced_by)
 
     async def _authenticate(self) -> bool:

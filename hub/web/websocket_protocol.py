@@ -141,8 +141,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def handle_close(self, event: Frame) -> None:
         if self.close_sent and self.conn.close_rcvd is not None:
-            # The answer to our close proves that the peer was alive to the end; a lost connection has another code.
-            self.queue.put_nowait({"type": "websocket.disconnect", "code": self.conn.close_rcvd.code, "reason": ""})
+            # Behind the disconnect that our close was answered with at once: the peer was alive to the end.
+            echo = {"type": "websocket.disconnect", "code": self.conn.close_rcvd.code, "reason": "", "answered": True}
+            self.queue.put_nowait(cast(ASGIReceiveEvent, echo))
         super().handle_close(event)
 
     def handle_cont(self, event: Frame) -> None:

@@ -70,6 +70,34 @@ async def test_a_command_ends_once_and_the_same_end_may_be_repeated(store: Store
     assert (row.state, row.result) == ("succeeded", {"ok": True})
 
 
+async def test_who_wants_it_stopped_is_kept_whatever_the_command_became_meanwhile(store: Store) -> None:
+    rvm_id = await add_machine(store)
+    await store.write(draft("a", rvm_id), draft("b", rvm_id))
+    await store.write(moved("a", "running"))
+    await store.write(commands.ask_cancel("a", by="user:2", at=after(3)))
+    await store.write(moved("a", "succeeded", finished_at=after(4)))
+    row = await commands.find_command(store, "a")
+    assert row is not None
+    assert (row.state, row.cancel_by, row.cancel_at) == ("succeeded", "user:2", after(3))
+    await store.write(moved("b", "cancelled", finished_at=after(5), cancel_by="user:1", cancel_at=after(5)))
+    row = await commands.find_command(store, "b")
+    assert row is not None
+    assert (row.state, row.cancel_by, row.cancel_at) == ("cancelled", "user:1", after(5))
+    for ended in ("a", "b", "unknown"):
+        with pytest.raises(Conflict) as caught:
+            await store.write(commands.ask_cancel(ended, by="user:3", at=after(6)))
+        assert (caught.value.column, caught.value.kind) == ("state", "missing")
+
+
+async def test_the_commands_of_a_group_are_found_by_machine(store: Store) -> None:
+    north, south = await add_machine(store, "north"), await add_machine(store, "south")
+    await store.write(draft("a", south, group_id="g"), draft("b", north, group_id="g", reason="why"))
+    await store.write(draft("c", north, group_id="other"), draft("d", north))
+    found = await commands.commands_of_group(store, "g")
+    assert [(row.id, row.rvm_id, row.reason) for row in found] == [("b", north, "why"), ("a", south, None)]
+    assert await commands.commands_of_group(store, "none") == []
+
+
 async def test_pending_commands_of_all_machines_are_found(store: Store) -> None:
     north, south = await add_machine(store, "north"), await add_machine(store, "south")
     for number, state in enumerate(COMMAND_STATES):

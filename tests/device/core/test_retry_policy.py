@@ -61,6 +61,11 @@ def test_a_retry_after_is_a_lower_bound_and_is_spread() -> None:
     assert delays(End(Kind.REFUSED, "busy", 429, wait_s=200), 1, 0.0) == [200.0]
 
 
+def test_a_machine_that_comes_a_moment_too_soon_is_not_kept_waiting_for_half_a_minute() -> None:
+    """The hub replaces a link once a second at most; a network that flaps may be quicker than that."""
+    assert delays(End(Kind.REFUSED, "too soon", 429, wait_s=1), 1, 0.5) == [2.0]
+
+
 @given(st.floats(0, 0.9999), st.integers(1, 100), st.floats(0, 10**9))
 def test_no_ordinary_delay_exceeds_the_cap_whatever_happens(dice: float, failures: int, age: float) -> None:
     policy = RetryPolicy(2.0, lambda: dice)

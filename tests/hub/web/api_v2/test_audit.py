@@ -23,7 +23,9 @@ class Record:
         self.changes.extend(changes)
 
     def take(self) -> list[EventHappened]:
-        events = [change for change in self.changes if isinstance(change, EventHappened)]
+        # What the hub observes meanwhile (on a slow computer a machine that says nothing is late) is nobody's mutation.
+        happened = (change for change in self.changes if isinstance(change, EventHappened))
+        events = [event for event in happened if event.code != "connection.changed"]
         self.changes.clear()
         return events
 
@@ -41,7 +43,11 @@ async def test_every_operation_that_changes_something_leaves_one_event(any_hub: 
     hub.context.fleet.machines[1].linked = True
     now = hub.context.clock()
     await hub.context.announce(
-        CommandDrafted(command=command("queued", id="never-left", rvm_id=1, expires_at=now + timedelta(hours=1))),
+        CommandDrafted(
+            command=command(
+                "queued", id="never-left", name="ping", args={}, rvm_id=1, expires_at=now + timedelta(hours=1)
+            )
+        ),
         CommandDrafted(command=command("sent", id="left", rvm_id=1, expires_at=now + timedelta(hours=1))),
         QuarantineChanged(rvm_id=1, until=now + timedelta(minutes=5), at=now),
     )
@@ -57,8 +63,13 @@ async def test_every_operation_that_changes_something_leaves_one_event(any_hub: 
         ("admin", "change_config", "/v2/rvms/1/config", {"cpu_threshold": 80}, "config.changed"),
         ("admin", "change_setting", "/v2/rvms/1/config/cpu-threshold", {"value": None}, "config.changed"),
         ("admin", "change_fleet_config", "/v2/config", {"cpu_threshold": 85}, "config.changed"),
-        ("one", "report_timezone", "/v2/timezone/sync", {"device_id": 1, "timezone": "Asia/Jayapura"},
-         "timezone.synced"),
+        (
+            "one",
+            "report_timezone",
+            "/v2/timezone/sync",
+            {"device_id": 1, "timezone": "Asia/Jayapura"},
+            "timezone.synced",
+        ),
         ("operator", "sync_timezone", "/v2/timezone/sync/manual", {"device_id": 1}, "command.issued"),
         ("operator", "send_commands", "/v2/commands", {"name": "ping", "rvms": [1]}, "command.issued"),
         ("operator", "cancel_command", "/v2/commands/never-left/cancel", None, "command.finished"),

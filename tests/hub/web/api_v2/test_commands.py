@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
 from hub.core.machine import Machine
 from tests.support.api_hub import ApiHub
 
@@ -31,9 +36,110 @@ async def test_a_ping_is_for_a_machine_that_is_there(any_hub: ApiHub) -> None:
 async def test_only_what_may_be_asked_by_hand_is_taken(hub: ApiHub) -> None:
     connect(hub, "one")
     async with hub.of("admin") as admin:
-        for body in ({"name": "reboot"}, {"name": "ping", "args": 5}, {"name": "ping", "agrs": {}}, {}):
+        for body in ({"name": "start_backup"}, {"name": "ping", "args": 5}, {"name": "ping", "agrs": {}}, {}):
             refused = await admin.post("/api/v2/rvms/1/commands", json=body)
             assert refused.status_code == 422, body
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "member", "says"),
+    [
+        ("ping", {"x": 1}, "args.x", "is not known here"), ("set_status", {}, "args.status", "is missing"),
+        ("set_status", {"status": "broken"}, "args.status", "must be one of"),
+        ("set_status", {"status": "full", "until": "tomorrow"}, "args.until", "RFC 3339"),
+        ("set_status", {"status": "full", "until": "2001-01-01T00:00:00Z"}, "args.until", "in the future"),
+        ("set_status", {"status": "full", "capacity": 101}, "args.capacity", "from 0 to 100"),
+        ("sync_timezone", {"timezone": "Asia/../../etc"}, "args.timezone", "like Asia/Jakarta"),
+        ("sync_timezone", {"timezone": "; reboot"}, "args.timezone", "like Asia/Jakarta"),
+        ("restart_service", {}, "args.service", "is missing"),
+        ("restart_service", {"service": "--now"}, "args.service", "name of a service"),
+        ("restart_service", {"service": "a/../b"}, "args.service", "name of a service"),
+        ("reboot", {"delay": -1}, "args.delay", "from 0 to 3600"),
+        ("reboot", {"force": "yes"}, "args.force", "true or"),
+        ("reboot", {"dealy": 5}, "args.dealy", "did you mean delay"),
+    ],
+)  # fmt: skip
+async def test_a_wrong_argument_is_named_with_what_would_be_right(
+    hub: ApiHub, name: str, args: dict[str, Any], member: str, says: str
+) -> None:
+    connect(hub, "one")
+    async with hub.of("operator") as operator:
+        refused = await operator.post("/api/v2/rvms/1/commands", json={"name": name, "args": args})
+    assert refused.status_code == 422
+    assert says in refused.json()["errors"][member][0]
+    assert hub.context.fleet.open == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "recorded"),
+    [
+        ("ping", {}, {}), ("set_status", {"status": "full"}, {"status": "full"}),
+        ("sync_timezone", {}, {"trigger": "manual"}),
+        ("sync_timezone", {"timezone": "Asia/Makassar"}, {"trigger": "manual", "timezone": "Asia/Makassar"}),
+        ("restart_service", {"service": "rvm-camera.service"}, {"service": "rvm-camera.service"}),
+        ("reboot", {"delay": 5, "force": True}, {"delay": 5.0, "force": True}),
+    ],
+)  # fmt: skip
+async def test_each_of_the_five_is_recorded_as_the_machine_will_hear_it(
+    any_hub: ApiHub, name: str, args: dict[str, Any], recorded: dict[str, Any]
+) -> None:
+    connect(any_hub, "one")
+    async with any_hub.of("operator") as operator:
+        body = {"name": name, "args": args, "reason": "Kamera macet"}
+        sent = await operator.post("/api/v2/rvms/1/commands", json=body, headers={"Idempotency-Key": "k"})
+        assert sent.status_code == 202, sent.text
+        again = await operator.post("/api/v2/rvms/1/commands", json=body, headers={"Idempotency-Key": "k"})
+        assert again.json()["data"] == sent.json()["data"]
+        events = (await operator.get("/api/v2/events", params={"code": "command.issued"})).json()["data"]
+    shown = sent.json()["data"]
+    assert {k: v for k, v in shown["args"].items() if k != "reason"} == recorded
+    assert (shown["reason"], events[0]["params"].get("forced")) == ("Kamera macet", True if "force" in args else None)
+
+
+async def test_what_the_machine_cannot_do_is_refused_with_the_reason(hub: ApiHub) -> None:
+    machine = connect(hub, "one")
+    machine.agent_version, machine.capabilities = "0.0.9", ("ping",)
+    async with hub.of("operator") as operator:
+        refused = await operator.post("/api/v2/rvms/1/commands", json={"name": "reboot"})
+    assert refused.status_code == 409
+    assert "cannot do this" in refused.json()["message"]
+
+
+async def test_the_list_of_the_fleet_is_filtered_paged_and_shows_only_what_is_reached(any_hub: ApiHub) -> None:
+    connect(any_hub, "one")
+    connect(any_hub, "two")
+    made = []
+    for who, machine, name in [("operator", 1, "ping"), ("admin", 2, "ping"), ("operator", 2, "reboot")] * 2:
+        async with any_hub.of(who) as client:
+            answer = await client.post(f"/api/v2/rvms/{machine}/commands", json={"name": name})
+            made.append(answer.json()["data"]["id"])
+    async with any_hub.of("admin") as admin:
+        assert (await admin.post(f"/api/v2/commands/{made[0]}/cancel")).status_code == 200
+
+    async def listed(who: str = "admin", **query: str) -> list[int]:
+        seen: list[str] = []
+        async with any_hub.of(who) as client:
+            path = f"/api/v2/commands?{urlencode({**query, 'limit': '2'})}"
+            while path:
+                page = await client.get(path)
+                assert page.status_code == 200, page.text
+                seen += [command["id"] for command in page.json()["data"]]
+                path = page.headers["link"].partition(">")[0][1:] if "link" in page.headers else ""
+        assert sorted(seen, reverse=True) == seen
+        return sorted(made.index(one) for one in seen)
+
+    assert await listed() == [0, 1, 2, 3, 4, 5]
+    assert await listed("technician") == await listed("one") == await listed(rvm="dev-one") == [0, 3]
+    assert await listed(state="open") == [1, 2, 3, 4, 5]
+    assert await listed(state="ended") == await listed(state="cancelled") == [0]
+    assert await listed(name="reboot", rvm="2") == [2, 5]
+    assert await listed(issued_by=f"user:{any_hub.users['admin']}") == [1, 4]
+    async with any_hub.of("technician") as technician:
+        assert (await technician.get("/api/v2/commands", params={"rvm": "2"})).status_code == 404
+        unseen = await technician.get("/api/v2/commands", params={"before": made[1]})
+        unknown = await technician.get("/api/v2/commands", params={"before": "nothing"})
+        assert (unseen.status_code, unseen.json()) == (422, unknown.json())
+        assert (await technician.get("/api/v2/commands", params={"state": "done"})).status_code == 422
 
 
 async def test_the_list_is_paged_newest_first(any_hub: ApiHub) -> None:

@@ -130,6 +130,8 @@ async def test_until_is_kept_in_utc(hub: ApiHub) -> None:
 
 
 async def test_a_machine_cannot_be_buried_in_commands(hub: ApiHub) -> None:
+    hub.context.fleet.machines[1].linked = True
     async with hub.of("operator") as operator:
-        answers = [await operator.patch("/api/v2/rvms/1/status", json={"status": "full"}) for _ in range(51)]
-    assert [a.status_code for a in answers[-2:]] == [200, 409]
+        answers = [await operator.post("/api/v2/rvms/1/commands", json={"name": "ping"}) for _ in range(50)]
+        answers.append(await operator.patch("/api/v2/rvms/1/status", json={"status": "full"}))
+    assert [a.status_code for a in answers[-2:]] == [202, 409]
