@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
-from device import hardware, return_session
+from device import hardware, return_session, tls
 from device.agent_parts import AlreadyRunningError, held_alone, make_sampler, make_uploader, open_spool
 from device.command_router import CommandRouter
 from device.command_work import CommandWork
@@ -117,6 +117,8 @@ class Agent:
         )
         if settings.switch("allow_plain_http") and settings.base_url.startswith("http:"):
             self._log("plain_warning", url=settings.base_url)
+        if tls.clock_is_impossible():
+            self._log("clock_impossible", now=utc_now())
         if settings.config_file is not None and exposed(settings.config_file):
             self._log("exposed_warning", file=settings.config_file)
         if self._spool.counters.damaged:

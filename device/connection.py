@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
 from websockets.typing import Subprotocol
 
+from device import tls
 from device.core.retry_policy import End, Kind
 from protocol import limits
 from protocol.errors import RemoteProtocolError
@@ -160,6 +161,7 @@ async def _open(url: str, key: str | None, timeout: float) -> ClientConnection:
         user_agent_header=f"myrvm-agent/{PRODUCT_VERSION}",
         subprotocols=[Subprotocol(SUBPROTOCOL)],
         compression=None,
+        ssl=tls.context() if url.startswith("wss:") else None,
         open_timeout=timeout,
         ping_interval=limits.PING_INTERVAL_S,
         ping_timeout=limits.PING_TIMEOUT_S,

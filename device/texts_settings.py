@@ -97,7 +97,11 @@ SETTINGS: Final[dict[str, tuple[str, str]]] = {
         "{key} is set by the environment of the machine's agent ({variable}), which comes first.",
         "{key} diatur oleh environment agen mesin ({variable}), yang didahulukan.",
     ),
-    # the time zone
+    # the clock and the time zone
+    "clock_impossible": (
+        "WARNING: the clock shows {now}, which cannot be; certificates are checked without their dates until it is set",
+        "PERINGATAN: jam menunjukkan {now}, yang mustahil; tanggal sertifikat tidak diperiksa sampai jam disetel",
+    ),
     "zone_synced": (
         "time zone: {timezone} ({source}), the system is set to {system}",
         "zona waktu: {timezone} ({source}), sistem diatur ke {system}",

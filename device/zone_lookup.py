@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from device import tls
 from device.core.timezone_choice import MAX_ANSWER_BYTES, Found, NoAnswerError, read_answer
 from protocol.version import PRODUCT_VERSION
 
@@ -56,9 +57,11 @@ async def _answer(url: str, timeout: float) -> bytes:
     """The body, undecoded; raises NoAnswerError."""
     import httpx
 
+    trust = tls.context() if url.startswith("https:") else True
+    options: dict[str, Any] = {"trust_env": False, "follow_redirects": False, "timeout": timeout, "verify": trust}
     try:
         async with (
-            httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=timeout, headers=_HEADERS) as client,
+            httpx.AsyncClient(headers=_HEADERS, **options) as client,
             client.stream("GET", url) as response,
         ):
             return await _body(response)

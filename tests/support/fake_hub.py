@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta, timezone
@@ -70,6 +71,7 @@ class FakeHub:
         self.confirms = True
         self.live_interval = 0.0
         self.clock_ahead = timedelta()
+        self.tls: ssl.SSLContext | None = None
         self.refuse_with: int | None = None
         self.close_with: int | None = None
         self.on_message: Callable[[FakeLink, Any], None] | None = None
@@ -90,6 +92,7 @@ class FakeHub:
         self._server = await serve(
             self._serve, "127.0.0.1", self.port, subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None,
             process_request=self._process_request, max_size=64 * 1024, ping_interval=None, close_timeout=0.5,
+            ssl=self.tls,
         )  # fmt: skip
         self.port = next(iter(self._server.sockets)).getsockname()[1]
 

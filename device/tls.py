@@ -1,0 +1,30 @@
+"""The trust a connection is opened with: the system's own, and one concession to a clock that cannot be right.
+
+A machine without a battery boots in 1970, or on the day its image was made, and no certificate is valid then; it would
+never hear what time it is. As long as its clock shows a day before this agent was written, validity dates alone are
+not checked: the name and the chain still are. The next link is opened with whatever the clock shows then.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from datetime import datetime, timezone
+from typing import Final
+
+WRITTEN: Final = datetime(2026, 11, 1, tzinfo=timezone.utc).timestamp()
+_NO_CHECK_TIME: Final = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME, which the standard library has no name for."""
+
+
+def clock_is_impossible() -> bool:
+    """Whether this machine's clock shows a time before its own software was written."""
+    return time.time() < WRITTEN
+
+
+def context() -> ssl.SSLContext:
+    """For one connection, opened now."""
+    made = ssl.create_default_context()
+    if clock_is_impossible():
+        made.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
+    return made
