@@ -115,8 +115,9 @@ def set_status(
     reason: str | None,
     until: datetime | None,
     before: Mapping[str, Any] | None = None,
+    at: datetime | None = None,
 ) -> Write:
-    """Replace the whole declaration. Conflict: id (no such machine)."""
+    """Replace the whole declaration, declared `at` (`since` when left out). Conflict: id (no such machine)."""
     values = {
         "status": status,
         "special_status": special_status,
@@ -126,7 +127,7 @@ def set_status(
         "status_reason": reason,
         "status_until": until,
         "status_before": before,
-        "updated_at": since,
+        "updated_at": at or since,
         "key_id": rvm_id,
     }
     return Write(_UPDATE, values, must_match="id")

@@ -66,6 +66,41 @@ async def statuses_between(
     return [StatusRow(**row) for row in ([first, *rest] if first is not None else rest)]
 
 
+async def find_status(store: Store, status_id: int) -> StatusRow | None:
+    row = await store.fetch_one(sa.select(history).where(history.c.id == status_id))
+    return None if row is None else StatusRow(**row)
+
+
+async def page_of_statuses(
+    store: Store,
+    rvm_id: int,
+    limit: int,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    before: StatusRow | None = None,
+) -> list[StatusRow]:
+    """Newest first: what was in force at some time from `start` (the declaration before it too) until `end`; `before`:
+    only what stands behind that row in this order."""
+    own = sa.select(history).where(history.c.rvm_id == rvm_id)
+    if start is not None:
+        at_start = (
+            sa.select(history.c.since)
+            .where(history.c.rvm_id == rvm_id, history.c.since <= start)
+            .order_by(history.c.since.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        own = own.where(history.c.since >= sa.func.coalesce(at_start, sa.literal(start, history.c.since.type)))
+    if end is not None:
+        own = own.where(history.c.since < end)
+    if before is not None:
+        older = sa.and_(history.c.since == before.since, history.c.id < before.id)
+        own = own.where(sa.or_(history.c.since < before.since, older))
+    rows = await store.fetch_all(own.order_by(history.c.since.desc(), history.c.id.desc()).limit(limit))
+    return [StatusRow(**row) for row in rows]
+
+
 async def newest_statuses(store: Store, rvm_id: int, limit: int, before: datetime | None = None) -> list[StatusRow]:
     """Newest first; `before`: only what was declared earlier."""
     own = sa.select(history).where(history.c.rvm_id == rvm_id)

@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from device import tls
 from device.core.machine_state import KEEP, Kept
 
 if TYPE_CHECKING:
@@ -72,10 +73,13 @@ class ApiClient:
         reason: str | Kept | None = KEEP,
         until: str | Kept | None = KEEP,
     ) -> dict[str, Any]:
-        """Declare the machine's status; returns what the hub now knows. What is not given stays; None ends a special
-        status, a reason or an `until`. Raises ApiError (422: no such status, 409: it may not be that now)."""
+        """Declare the machine's status; returns what the hub now knows. What is not given stays (a status that is not
+        given is asked for first); None ends a special status, a reason or an `until`.
+
+        Raises ApiError (422: no such status, 409: it may not be that now).
+        """
         body: dict[str, Any] = {
-            "status": KEEP if status is None else status,
+            "status": self.get_status().get("status", KEEP) if status is None else status,
             "capacity": KEEP if capacity is None else capacity,
             "special_status": special_status,
             "reason": reason,
@@ -144,6 +148,7 @@ class ApiClient:
                 headers={"Authorization": f"Bearer {self._api_token}", "Accept": "application/json"},
                 timeout=self._timeout,
                 transport=self._transport,
+                verify=tls.context() if self._base_url.startswith("https:") else True,
                 trust_env=False,
                 follow_redirects=False,
             )

@@ -32,6 +32,9 @@ class StatusChanged(Change, frozen=True, kw_only=True):
     until: datetime | None = None
     before: dict[str, Any] | None = None
     """What the machine goes back to at `until`: status, special_status, reason."""
+    at: datetime | None = None
+    actor: Actor | None = None
+    """When and by whom this was declared, where `since` and `by` of the status itself are older."""
 
 
 class MachineIntroduced(Change, frozen=True, kw_only=True):

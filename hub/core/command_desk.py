@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from hub.core import actors, command_life
+from hub.core import actors, command_life, status_desk
 from hub.core.changes import Change, Command, CommandDrafted, CommandMoved, EventHappened
 from hub.core.declarations import instant
 from hub.core.machine import Machine
@@ -59,11 +59,13 @@ def draft(
     group_id: str | None = None,
 ) -> list[Change]:
     """CommandDrafted (first), its event, and the end of older wishes that it stands for. Raises Refused:
-    `unknown_command` and `invalid` (422), `unsupported`, `manual_sync_off`, `machine_offline`, `too_many_pending`
-    (409)."""
+    `unknown_command` and `invalid` (422), `unsupported`, `still_full`, `not_full`, `manual_sync_off`,
+    `machine_offline`, `too_many_pending` (409)."""
     _check_arguments(name, args)
     if machine.agent_version is not None and name not in machine.capabilities:
         raise Refused("unsupported", 409, f"the machine's software cannot do {name}")
+    if name == "set_status" and (failure := _impossible(machine, args)) is not None:
+        raise Refused(failure.code, 409, failure.message)
     if name == "sync_timezone" and not may_sync_by_hand(machine):
         raise Refused("manual_sync_off", 409, "the machine's settings do not let people ask for it")
     waits = name in DESIRED_STATE
@@ -133,6 +135,11 @@ def to_deliver(machine: Machine, now: datetime) -> list[Command]:
     """What a link of this machine must be told after hello, oldest first: everything open and not past its deadline.
     Commands that were sent on an earlier link go again; the machine answers a known id from its journal."""
     return sorted((c for c in machine.pending.values() if c.expires_at > now), key=lambda c: (c.issued_at, c.id))
+
+
+def _impossible(machine: Machine, args: dict[str, Any]) -> messages.Failure | None:
+    wanted = msgspec.convert(args, SetStatus)
+    return status_desk.refused(machine, wanted.status, wanted.capacity)
 
 
 def _check_arguments(name: str, args: dict[str, Any]) -> None:

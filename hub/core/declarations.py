@@ -29,21 +29,41 @@ def set_by_command(machine: Machine, command: Command, now: datetime) -> list[Ch
         by=command.issued_by,
         reason=wanted.reason,
         until=until,
+        before=None if until is None else before_of(machine),
     )
     return status_changes(machine, change)
 
 
-def status_changes(machine: Machine, change: StatusChanged, *, boot_id: str | None = None) -> list[Change]:
-    """A declaration and its event with before and after; [] when it declares what is declared already."""
-    before, after = declaration(machine), declaration(change)
+def before_of(machine: Machine) -> dict[str, Any]:
+    """What is given back after a status that begins now: not what itself holds only for a while."""
+    before = machine.status_before
+    if machine.status_until is not None and before is not None:
+        return {"status": before["status"], "special_status": before.get("special_status"),
+                "reason": before.get("reason")}  # fmt: skip
+    return {"status": machine.status, "special_status": machine.special_status, "reason": machine.status_reason}
+
+
+def status_changes(machine: Machine, said: StatusChanged, params: dict[str, Any] | None = None) -> list[Change]:
+    """A declaration, `said` now by somebody, and its event with before and after; [] when it declares what is declared
+    already. What only tells a new capacity changes neither since when the status holds nor who set it."""
+    before, after = declaration(machine), declaration(said)
     if before == after:
         return []
+    same = (said.status, said.special_status) == (machine.status, machine.special_status)
+    only_capacity = {**before, "capacity": after["capacity"]} == after
+    change = msgspec.structs.replace(
+        said,
+        since=machine.status_since if same else said.since,
+        by=machine.status_by if only_capacity else said.by,
+        at=said.since,
+        actor=said.by,
+    )
     event = EventHappened(
-        at=change.since,
+        at=said.since,
         code="status.changed",
-        actor=change.by,
+        actor=said.by,
         rvm_id=machine.id,
-        params={} if change.reason is None else {"reason": change.reason},
+        params=({} if said.reason is None else {"reason": said.reason}) | (params or {}),
         before=before,
         after=after,
     )

@@ -145,7 +145,7 @@ class Fleet:
         machine.status_reason = change.reason
         machine.status_until = change.until
         machine.status_before = change.before
-        machine.updated_at = max(machine.updated_at, change.since)
+        machine.updated_at = max(machine.updated_at, change.at or change.since)
         return Touched(machine.id, STATUS_MEMBERS)
 
     def _introduced(self, change: c.MachineIntroduced) -> Touched | None:

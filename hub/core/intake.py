@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from db.rows import SampleRow
-from hub.core import actors, config_reports, declarations
-from hub.core.changes import Change, EventHappened, MachineIntroduced, StatusChanged
+from hub.core import actors, config_reports, status_desk
+from hub.core.changes import Change, EventHappened, MachineIntroduced
 from hub.core.dating import OLDEST, UndatableError, date, read, settle
 from hub.core.machine import Boot, Machine
 from protocol import messages
@@ -128,6 +128,7 @@ def introduce(
         ip=ip,
         simulated=machine.simulated or "simulated" in hello.capabilities,
         ntp=hello.ntp,
+        busy=bool(hello.busy),
     )
     changes: list[Change] = [introduced]
     if hello.config_version != machine.config_version:
@@ -135,12 +136,12 @@ def introduce(
     if (machine.agent_version, machine.boot_id) != (hello.agent_version, hello.boot_id):
         params = {"agent_version": hello.agent_version, "boot_id": hello.boot_id}
         changes.append(_event(machine, "machine.introduced", params, now))
-    return changes + _declare(machine, hello, None, now)
+    return changes + status_desk.said_by_machine(machine, hello, now, introduced.capabilities)
 
 
 def report_status(machine: Machine, boot_id: str, report: messages.StatusReport, now: datetime) -> list[Change]:
     """What a machine declares of itself; [] when it declares what is known already."""
-    changes = _declare(machine, report, report.reason, now)
+    changes = status_desk.said_by_machine(machine, report, now, machine.capabilities)
     # The numbers of status reports and of events may overlap: status counts on the other side of zero.
     return [
         msgspec.structs.replace(c, boot_id=boot_id, seq=-1 - report.seq) if isinstance(c, EventHappened) else c
@@ -166,28 +167,6 @@ def in_one_sentence(faults: list[RemoteProtocolError]) -> str:
     named = "; ".join(f"{fault.field}: {fault.detail}" for fault in faults[:MAX_NAMED_FAULTS])
     more = len(faults) - MAX_NAMED_FAULTS
     return named if more <= 0 else f"{named}; and {more} more"
-
-
-def _declare(
-    machine: Machine, said: messages.Hello | messages.StatusReport, reason: str | None, now: datetime
-) -> list[Change]:
-    capacity = machine.capacity if said.capacity is None else said.capacity
-    if (said.status, said.special_status, capacity) == (machine.status, machine.special_status, machine.capacity) and (
-        reason is None or reason == machine.status_reason
-    ):
-        return []
-    return declarations.status_changes(
-        machine,
-        StatusChanged(
-            rvm_id=machine.id,
-            status=said.status,
-            special_status=said.special_status,
-            capacity=capacity,
-            since=now,
-            by=actors.machine(machine.id),
-            reason=reason,
-        ),
-    )
 
 
 def _event(machine: Machine, code: str, params: dict[str, Any], at: datetime) -> EventHappened:

@@ -48,13 +48,13 @@ def _status(change: c.StatusChanged) -> Recipe:
         "status": change.status,
         "special_status": change.special_status,
         "capacity": change.capacity,
-        "since": change.since,
-        "by": change.by,
         "reason": change.reason,
+        "until": change.until,
     }
+    at, actor = change.at or change.since, change.actor or change.by
     return _flat(
-        machines.set_status(change.rvm_id, until=change.until, before=change.before, **said),
-        statuses.insert_status(change.rvm_id, until=change.until, **said),
+        machines.set_status(change.rvm_id, since=change.since, by=change.by, at=at, before=change.before, **said),
+        statuses.insert_status(change.rvm_id, since=at, by=actor, **said),
     )
 
 

@@ -1,7 +1,7 @@
 """The clock's door: once a second what time alone changes.
 
 Two loops, so that a slow database stops neither looking nor tearing down. `look` never touches the database. `keep`
-does: commands past their deadline, connection events, and machines that another process (the command line) changed.
+does: commands past their deadline, a status past its time, connection events, and machines that another process (the command line) changed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from hub.flow.announce import Announcer
 from hub.flow.foreign_changes import ForeignChanges
 from hub.flow.links import Links
 from hub.flow.observer import Observer
+from hub.flow.status_clock import give_back_due
 
 logger = logging.getLogger("myrvm.sweeper")
 
@@ -65,6 +66,7 @@ class Sweeper:
         try:
             await self._observer.record()
             await self._expire()
+            await give_back_due(self._fleet, self._announce, self._clock())
             await self._links.door.end_due()
             await self._links.dropped_events.record(self._announce, self._clock())
             await self._foreign.look()

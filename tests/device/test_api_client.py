@@ -43,8 +43,8 @@ def test_status_is_read_and_declared() -> None:
     assert client.get_status() == {"status": "full"}
     assert client.update_status("full", capacity=100, reason="bin") == {"status": "full"}
     client.update_status(special_status=None, until="2026-11-23T14:00:00Z")
-    get, patch, ended = hub.asked
-    assert ended.content == b'{"special_status":null,"until":"2026-11-23T14:00:00Z"}'
+    get, patch, _, ended = hub.asked
+    assert ended.content == b'{"status":"full","special_status":null,"until":"2026-11-23T14:00:00Z"}'
     assert str(get.url) == "https://hub.test/api/v2/rvms/rvm%201/status"
     assert get.headers["Authorization"] == f"Bearer {KEY}"
     assert (patch.method, patch.content) == ("PATCH", b'{"status":"full","capacity":100,"reason":"bin"}')

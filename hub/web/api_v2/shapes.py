@@ -85,6 +85,21 @@ class MachineStatus(msgspec.Struct):
     command: Command | msgspec.UnsetType | None = msgspec.UNSET
 
 
+class StatusDeclared(msgspec.Struct):
+    """What the machine was declared to be from `since` until the `since` of the next newer declaration. `until` is the
+    time that was set for giving back what was before."""
+
+    id: int
+    status: Status
+    special_status: SpecialStatus | None
+    effective_status: Status
+    capacity: int
+    since: Instant
+    by: str
+    reason: str | None
+    until: Instant | None
+
+
 class Machine(msgspec.Struct):
     """Everything the hub knows of a machine now."""
 

@@ -6,14 +6,17 @@ from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from hub.core import declarations, views
-from hub.core.changes import StatusChanged
+from db import statuses
+from hub.core import declarations, status_desk, views
+from hub.core.command_desk import Refused
 from hub.core.dating import UndatableError, date
 from hub.core.machine import Machine
-from hub.web.api_v2 import command_flow, shapes
+from hub.core.status_desk import Named
+from hub.web.api_v2 import command_flow, paging, shapes
 from hub.web.api_v2.command_flow import Waiting
-from hub.web.api_v2.kinds import InstantGiven, Note
+from hub.web.api_v2.kinds import InstantGiven, Limit, Note, Row
 from hub.web.api_v2.operation import Answer, Call, Operation
 from hub.web.problems import one_wrong
 from protocol.commands import SetStatus
@@ -24,13 +27,24 @@ _MEMBERS = tuple(name for name in shapes.MachineStatus.__struct_fields__ if name
 
 
 class StatusPatch(msgspec.Struct):
-    """Declares the whole status: without `special_status` there is none, without `capacity` it stays as it is."""
+    """Asked for by a person it is the whole status: without `special_status` there is none, without `capacity` it stays
+    as it is. With the machine's own key what is left out stays, and null ends it."""
 
     status: Status
-    special_status: SpecialStatus | None = None
+    special_status: SpecialStatus | UnsetType | None = UNSET
     capacity: Capacity | None = None
-    reason: Note | None = None
-    until: InstantGiven | None = None
+    reason: Note | UnsetType | None = UNSET
+    until: InstantGiven | UnsetType | None = UNSET
+
+
+class StatusHistoryQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
+    """Newest first, from what was in force at `from` until `to`; `before` is the id of the last declaration of the page
+    before. A naive time is read in the machine's time zone."""
+
+    start: InstantGiven | None = None
+    end: InstantGiven | None = None
+    before: Row | None = None
+    limit: Limit = 100
 
 
 async def show_status(call: Call) -> Answer:
@@ -39,15 +53,15 @@ async def show_status(call: Call) -> Answer:
 
 async def change_status(call: Call) -> Answer:
     machine, patch = call.machine, call.body
-    until = _until(call, patch.until)
+    until = UNSET if isinstance(patch.until, UnsetType) else _until(call, patch.until)
     if call.principal.kind == "machine":
         return await _declared(call, machine, patch, until)
     wanted = SetStatus(
         status=patch.status,
-        special_status=patch.special_status,
+        special_status=patch.special_status or None,
         capacity=patch.capacity,
-        reason=patch.reason,
-        until=until,
+        reason=patch.reason or None,
+        until=until or None,
     )
     command = await command_flow.issue(call, "set_status", msgspec.to_builtins(wanted))
     command = await command_flow.outcome(call, command, call.query.wait)
@@ -55,21 +69,48 @@ async def change_status(call: Call) -> Answer:
     return Answer(_view(shown) | {"command": views.command_view(command)}, message=command_flow.told(command))
 
 
-async def _declared(call: Call, machine: Machine, patch: StatusPatch, until: str | None) -> Answer:
-    change = StatusChanged(
-        rvm_id=machine.id,
+async def status_history(call: Call) -> Answer:
+    query: StatusHistoryQuery = call.query
+    store, rvm_id = call.context.store, call.machine.id
+    mark = None if query.before is None else await statuses.find_status(store, query.before)
+    if query.before is not None and (mark is None or mark.rvm_id != rvm_id):
+        raise one_wrong("before", "expect.status_id")
+    start, end = _instant(call, "from", query.start), _instant(call, "to", query.end)
+    found = await statuses.page_of_statuses(store, rvm_id, query.limit + 1, start=start, end=end, before=mark)
+    page = [_declaration(row) for row in found[: query.limit]]
+    following = page[-1]["id"] if len(found) > query.limit else None
+    return Answer(page, headers=paging.headers(call.request, before=following))
+
+
+async def _declared(call: Call, machine: Machine, patch: StatusPatch, until: str | UnsetType | None) -> Answer:
+    failure = status_desk.refused(machine, patch.status, patch.capacity)
+    if failure is not None:
+        raise Refused(failure.code, 409, failure.message)
+    named = Named(
         status=patch.status,
         special_status=patch.special_status,
-        capacity=machine.capacity if patch.capacity is None else patch.capacity,
-        since=call.now,
-        by=call.principal.actor,
+        capacity=patch.capacity,
         reason=patch.reason,
-        until=declarations.instant(until),
+        until=UNSET if isinstance(until, UnsetType) else declarations.instant(until),
     )
-    changes = declarations.status_changes(machine, change)
+    changes = status_desk.declared_by_key(machine, named, call.now)
     if changes:
         await call.context.announce(*changes)
     return Answer(_view(call.context.fleet.find(machine.id) or machine))
+
+
+def _declaration(row: statuses.StatusRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "status": row.status,
+        "special_status": row.special_status,
+        "effective_status": row.special_status or row.status,
+        "capacity": row.capacity,
+        "since": views.rfc3339(row.since),
+        "by": row.by,
+        "reason": row.reason,
+        "until": None if row.until is None else views.rfc3339(row.until),
+    }
 
 
 def _view(machine: Machine) -> dict[str, Any]:
@@ -78,15 +119,19 @@ def _view(machine: Machine) -> dict[str, Any]:
 
 def _until(call: Call, text: str | None) -> str | None:
     """The instant in UTC; it must lie ahead, and a naive one is read in the machine's zone."""
+    at = _instant(call, "until", text)
+    if at is not None and at <= call.now:
+        raise one_wrong("until", "until_past")
+    return None if at is None else views.rfc3339(at)
+
+
+def _instant(call: Call, member: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        at = date(text, _NEVER_AHEAD, call.machine.timezone, call.machine.in_force.default_zone).at
+        return date(text, _NEVER_AHEAD, call.machine.timezone, call.machine.in_force.default_zone).at
     except UndatableError as wrong:
-        raise one_wrong("until", "expect.time") from wrong
-    if at <= call.now:
-        raise one_wrong("until", "until_past")
-    return views.rfc3339(at)
+        raise one_wrong(member, "expect.time") from wrong
 
 
 _EXAMPLE = {"status": "maintenance", "reason": "Ganti sensor berat"}
@@ -102,8 +147,14 @@ OPERATIONS = (
         summary="Put a machine into a status", action="status.write", body=StatusPatch, query=Waiting,
         answers={200: shapes.MachineStatus}, refusals=(409,), example=_EXAMPLE,
         parameters={"Idempotency-Key": "The same key again answers the command it made the first time."},
-        description="With the machine's own key the status changes at once. Asked for by a person it becomes a command "
+        description="With the machine's own key the status changes at once, and what was set for a while stays unless "
+        "it is named. Asked for by a person it becomes a command "
         "that waits up to 24 h for the machine; the status changes when the machine confirms. `wait` holds the answer "
-        "until it has, or the time is up.",
+        "until it has, or the time is up. At `until` the status before comes back.",
+    ),
+    Operation(
+        name="status_history", method="GET", path="/v2/rvms/{id}/status/history", handler=status_history, tag="Status",
+        summary="What the machine was declared to be, by whom and why, newest first", action="status.read",
+        query=StatusHistoryQuery, answers={200: list[shapes.StatusDeclared]}, headers=("Link",),
     ),
 )  # fmt: skip
