@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dashboard.trouble import CLOCK_OFF_S
+
 MARKS = {
     "ok": "active", "off": "warn", "never": "unknown", "unknown": "unknown", "not_permitted": "error",
-    "failed": "error",
+    "failed": "error", "clock": "warn",
 }  # fmt: skip
+QUIET = ("ok", "clock")
+"""What another look would not mend: the button only offers to check again."""
 STEPS = ("sent", "applied", "verified")
 _LEFT = frozenset({"sent", "accepted", "running"})
 _SET = frozenset({"verifying"})
@@ -20,14 +24,17 @@ _SET = frozenset({"verifying"})
 
 
 def state_of(view: Mapping[str, Any]) -> str:
-    """never, not_permitted, failed, ok, off or unknown (the machine cannot tell what its system runs in)."""
+    """never, not_permitted, failed, off, unknown (the machine cannot tell what its system runs in), clock (the right
+    zone, but a clock that is wrong all the same) or ok."""
     if view["last_sync"] is None and view["system_timezone"] is None:
         return "never"
     if view["error"]:
         return "not_permitted" if view["error"].get("code") == "not_permitted" else "failed"
     if view["in_step"] is None:
         return "unknown"
-    return "ok" if view["in_step"] else "off"
+    if not view["in_step"]:
+        return "off"
+    return "clock" if abs(view["clock_offset_s"] or 0) > CLOCK_OFF_S else "ok"
 
 
 def wanted_of(view: Mapping[str, Any]) -> str | None:

@@ -68,7 +68,7 @@ def values_of(
         "rows": rows,
         "f": f,
         "said": said.note,
-        "amount": lambda value: settings_rows.amount(reader, value),
+        "amount": lambda value, unit: settings_rows.amount(reader, value, unit if unit == "s" else ""),
     }
 
 

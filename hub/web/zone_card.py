@@ -36,6 +36,7 @@ async def card(visit: Visit, found: Machine) -> dict[str, Any]:
     open_ones = [command for command in found.pending.values() if command.name == "sync_timezone"]
     return {
         "state": zone.state_of(view),
+        "quiet": zone.state_of(view) in zone.QUIET,
         "mark": zone.MARKS[zone.state_of(view)],
         "guess": named(reader, view["guess"]),
         "pinned": named(reader, view["pinned_timezone"]),

@@ -37,7 +37,7 @@ async def test_a_value_is_overridden_saved_and_inherited_again(stage: Stage) -> 
         await saved(page)
         await page.live()
         await expect(page.page.locator("[name='v.temperature_threshold']")).to_have_value("75.5")
-        await expect(page.page.locator("main .note")).to_have_text("Saved as version 1.")
+        await expect(page.page.locator("main .note.good")).to_have_text("Saved as version 1.")
         await page.page.select_option("[name='o.temperature_threshold']", "")
         await saved(page)
         await expect(page.page.locator("[name='v.temperature_threshold']")).to_have_value("80")

@@ -15,6 +15,7 @@ BUDGET = {
     "fleet.js": 12_288,
     "machine.js": 35_000,
     "events.js": 12_288,
+    "settings.js": 35_000,
     "add.js": 12_288,
     "plain.js": 12_288,
 }

@@ -39,6 +39,6 @@ export class StatusList {
     lasting.dataset.for = "";
     return make("tr", { "data-since": String(m.status_since) },
       make("th", { scope: "row" }, make("span", { class: "mk" }, icon(m.effective_status), make("span", {}, t(`status.${m.effective_status}`), ...covered))),
-      cell("since", when(m.status_since)), lasting, cell("by", make("bdi", {}, who(m.status_by, this.names))), cell("reason", make("bdi", {}, m.status_reason ?? "")));
+      cell("since", when(m.status_since)), lasting, cell("by", make("bdi", {}, who(m.status_by, this.names))), cell("reason", ...(m.status_reason ? [make("bdi", {}, m.status_reason)] : [])));
   }
 }

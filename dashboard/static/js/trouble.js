@@ -3,7 +3,7 @@
 const OFFLINE_ALARM_MS = 15 * 60000;
 const NEARLY_FULL = 95;
 const EXPECTED_BACK_MS = 10 * 60000;
-const CLOCK_OFF_S = 300;
+export const CLOCK_OFF_S = 300;
 const CLOCK_UNSET_S = 365 * 86400;
 const CAUSES = { temperature: "hot", disk_usage: "disk", memory_usage: "memory", cpu_usage: "cpu", gpu_usage: "gpu", throttled: "throttled" };
 const RANKS = ["quarantined", "error", "full", "offline", "hot", "throttled", "disk", "nearly_full", "clock", "memory", "cpu", "gpu", "unknown"];

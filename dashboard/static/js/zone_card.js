@@ -5,16 +5,19 @@ import { all, find, mark, setAttribute, setIcon, setText, show } from "./dom.js"
 import { age, number, offset, zoneLabel } from "./format.js";
 import { cardOf } from "./job_words.js";
 import { language, said, t } from "./texts.js";
+import { CLOCK_OFF_S } from "./trouble.js";
 
-const MARKS = { ok: "active", off: "warn", never: "unknown", unknown: "unknown", not_permitted: "error", failed: "error" };
+const MARKS = { ok: "active", off: "warn", never: "unknown", unknown: "unknown", not_permitted: "error", failed: "error", clock: "warn" };
+const QUIET = ["ok", "clock"];
 const LEFT = ["sent", "accepted", "running"];
 
-/** never, not_permitted, failed, ok, off or unknown (the machine cannot tell what its system runs in). */
+/** never, not_permitted, failed, off, unknown, clock (the right zone, but a wrong clock all the same) or ok. */
 export function stateOf(view) {
   if (view.last_sync === null && view.system_timezone === null) return "never";
   if (view.error) return view.error.code === "not_permitted" ? "not_permitted" : "failed";
   if (view.in_step === null) return "unknown";
-  return view.in_step ? "ok" : "off";
+  if (!view.in_step) return "off";
+  return Math.abs(view.clock_offset_s ?? 0) > CLOCK_OFF_S ? "clock" : "ok";
 }
 
 /** The zone the machine should be in. */
@@ -41,7 +44,7 @@ export class ZoneCard {
   /** The machine as the hub tells it now. */
   patch(m) {
     this.machine = m;
-    show(find("[data-away]", this.card), ["offline", "never"].includes(m.connection) && !find("[data-do=sync] button", this.card).disabled);
+    show(find("[data-away]", this.card), ["offline", "never"].includes(m.connection) && !find("[data-wish=sync] button", this.card).disabled);
     const open = m.pending.filter((job) => job.name === "sync_timezone").at(-1);
     if (open) this.heard(open);
     const key = JSON.stringify([m.timezone, m.clock_offset_s, m.ntp, m.config_wanted, m.connection]);
@@ -96,9 +99,9 @@ export class ZoneCard {
     setIcon(find("[data-state] .i", card), MARKS[state]);
     setText(find("[data-state] b", card), this.words(view, state));
     this.facts(view);
-    const sync = find("[data-do=sync] button", card);
-    setText(sync, t(state === "ok" ? "tz.again" : "tz.sync"));
-    mark(sync, "main", state !== "ok");
+    const sync = find("[data-wish=sync] button", card);
+    setText(sync, t(QUIET.includes(state) ? "tz.again" : "tz.sync"));
+    mark(sync, "main", !QUIET.includes(state));
     const restart = find("[data-restart]", card);
     show(restart, view.restart.length > 0);
     setText(find("span", restart), t("tz.restart", { services: view.restart.join(", ") }));
@@ -130,22 +133,22 @@ export class ZoneCard {
 
   /** The forms name the zones of now. */
   pins(view) {
-    for (const form of all("[data-do=pin]", this.card)) {
+    for (const form of all("[data-wish=pin]", this.card)) {
       const zone = form.closest("[data-question]") ? view.guess : wantedOf(view);
       if (!zone) continue;
       form.elements.zone.value = zone;
       setText(find("button", form), t("tz.pin", { zone }));
     }
-    const keep = find("[data-do=keep] button", this.card);
+    const keep = find("[data-wish=keep] button", this.card);
     if (keep && view.pinned_timezone) setText(keep, t("tz.keep", { zone: view.pinned_timezone }));
     const pinned = view.pinned_timezone !== null;
     for (const form of all(".acts form", this.card)) {
-      if (form.dataset.do !== "sync") show(form, form.dataset.do === "unpin" ? pinned : !pinned && form.elements.zone.value !== "");
+      if (form.dataset.wish !== "sync") show(form, form.dataset.wish === "unpin" ? pinned : !pinned && form.elements.zone.value !== "");
     }
   }
 
   async submit(event, form) {
-    const wish = form.dataset.do;
+    const wish = form.dataset.wish;
     // The page that comes back says who kept it, and since when.
     if (wish === "keep") return undefined;
     event.preventDefault();

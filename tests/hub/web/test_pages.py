@@ -43,6 +43,8 @@ async def hub(tmp_path: Path, sqlite_url: str) -> AsyncIterator[ApiHub]:
         "/help",
         "/admin/users",
         "/admin/tokens",
+        "/machines/1/settings",
+        "/admin/settings",
         "/?status=full",
         "/?q=%00&sort=-cpu",
     ],

@@ -7,7 +7,7 @@ import { Feed } from "../feed.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { LinkState, guardButtons, setAlarms, setJobs } from "../link_state.js";
-import { MachineHead } from "../machine_head.js";
+import { MachineTop } from "../machine_top.js";
 import { SettingsForm } from "../settings_form.js";
 import { t } from "../texts.js";
 import { troubles } from "../trouble.js";
@@ -16,14 +16,16 @@ const id = Number(document.body.dataset.id ?? 0);
 const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
 
 const feed = new Feed(null, {
-  changed(ids, removed) {
+  changed(ids, removed, whole) {
     if (id && removed.includes(id)) return location.assign("/");
+    top?.changed(ids, whole);
     const machines = [...feed.fleet.machines.values()];
     setAlarms(troubles(machines, feed.clock.now()).length);
     setJobs(machines);
     if (id && ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
     return undefined;
   },
+  job: (job) => top?.heard(job),
   event(event) {
     if (!id && event.code === "config.changed" && event.rvm_id === null) form.news(event.params.version);
   },
@@ -31,12 +33,12 @@ const feed = new Feed(null, {
   version: (name) => link.version(name),
 });
 const link = new LinkState(feed);
-const head = id ? new MachineHead(spoken) : null;
+const top = id ? new MachineTop(id, feed, spoken) : null;
 const form = new SettingsForm(feed);
 
 function draw() {
   const m = feed.fleet.machines.get(id);
-  head.patch(m, feed.clock.now());
+  top.patch(m, feed.clock.now());
   const state = applied(m);
   setIcon(find("#applied > .i"), state.mark);
   setText(find("#applied [data-said]"), state.words);
@@ -52,9 +54,9 @@ function draw() {
 
 if (id) setInterval(() => {
   const m = feed.fleet.machines.get(id);
-  if (m && !document.hidden && !feed.paused) head.tick(m, feed.clock.now());
+  if (m && !document.hidden && !feed.paused) top.tick(m, feed.clock.now());
 }, 1000);
 frame();
 guardButtons();
-keyboard({});
+keyboard(top ? { ".": () => top.actions.toggle() } : {});
 feed.start();
