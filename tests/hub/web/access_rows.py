@@ -1,0 +1,159 @@
+"""The access matrix as a table: who gets what at every route. A new route needs a row here.
+
+Each row says what each caller gets: `ok` (let through, whatever the outcome), `who` (401, or to the sign-in page),
+`role` (403), `hidden` (404, the same as for what does not exist).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+CALLERS = (
+    "none", "expired", "revoked", "viewer", "operator", "own_technician", "other_technician", "own_device",
+    "other_device", "admin",
+)  # fmt: skip
+
+
+def row(viewer: str, operator: str, own_tech: str, other_tech: str, own: str, other: str, admin: str) -> dict[str, str]:
+    outcomes = ("who", "who", "who", viewer, operator, own_tech, other_tech, own, other, admin)
+    return dict(zip(CALLERS, outcomes, strict=True))
+
+
+ANYONE = dict.fromkeys(CALLERS, "ok")
+NOBODY = dict.fromkeys(CALLERS, "hidden")
+READ = row("ok", "ok", "ok", "hidden", "ok", "hidden", "ok")
+WORK = row("role", "ok", "ok", "hidden", "ok", "hidden", "ok")
+COMMAND = row("role", "ok", "ok", "hidden", "role", "hidden", "ok")
+CANCEL = row("role", "ok", "ok", "hidden", "role", "role", "ok")
+PEOPLE_AT_WORK = row("role", "ok", "ok", "ok", "role", "role", "ok")
+UPLOAD = row("role", "role", "role", "hidden", "ok", "hidden", "ok")
+MANAGE = row("role", "role", "role", "hidden", "role", "hidden", "ok")
+EVERYBODY = row("ok", "ok", "ok", "ok", "ok", "ok", "ok")
+PEOPLE = row("ok", "ok", "ok", "ok", "role", "role", "ok")
+OWN_TOKEN = row("hidden", "hidden", "hidden", "hidden", "role", "role", "hidden")
+ADMIN = row("role", "role", "role", "role", "role", "role", "ok")
+DEVICES = row("who", "who", "who", "who", "ok", "ok", "who") | {"none": "ok"}  # it may still say `auth`
+PAGE = row("ok", "ok", "ok", "ok", "who", "who", "ok")
+# By token, as all callers here: a token may not set the first password of somebody who has none.
+FIRST_PASSWORD = row("role", "role", "role", "role", "who", "who", "role")
+PAGE_OF_MACHINE = row("ok", "ok", "ok", "hidden", "who", "who", "ok")
+WORK_ON_PAGE = row("role", "ok", "ok", "hidden", "who", "who", "ok")
+PAGE_OF_ADMIN = row("role", "role", "role", "role", "who", "who", "ok")
+NO_PAGE = row("hidden", "hidden", "hidden", "hidden", "who", "who", "hidden")
+
+ROWS: dict[str, dict[str, str]] = {
+    "POST /api/v2/auth/login": dict.fromkeys(CALLERS, "who"),
+    "POST /api/v2/auth/logout": PEOPLE,
+    "GET /api/v2/auth/me": EVERYBODY,
+    "PATCH /api/v2/auth/me": PEOPLE,
+    "GET /api/v2/rvms": EVERYBODY,
+    "POST /api/v2/rvms": ADMIN,
+    "GET /api/v2/rvms/{id}": READ,
+    "PATCH /api/v2/rvms/{id}": MANAGE,
+    "DELETE /api/v2/rvms/{id}": MANAGE,
+    "POST /api/v2/rvms/{id}/key": MANAGE,
+    "POST /api/v2/rvms/{id}/release": COMMAND,
+    "GET /api/v2/rvms/{id}/status": READ,
+    "PATCH /api/v2/rvms/{id}/status": WORK,
+    "GET /api/v2/rvms/{id}/status/history": READ,
+    "POST /api/v2/rvms/{id}/metrics": UPLOAD,
+    "GET /api/v2/rvms/{id}/metrics": READ,
+    "GET /api/v2/rvms/{id}/commands": READ,
+    "POST /api/v2/rvms/{id}/commands": COMMAND,
+    "GET /api/v2/commands": EVERYBODY,
+    "POST /api/v2/commands": PEOPLE_AT_WORK,
+    "GET /api/v2/commands/{command_id}": READ,
+    "POST /api/v2/commands/{command_id}/cancel": CANCEL,
+    "GET /api/v2/rvms/{id}/config": READ,
+    "PATCH /api/v2/rvms/{id}/config": MANAGE,
+    "GET /api/v2/rvms/{id}/config/{key}": READ,
+    "PATCH /api/v2/rvms/{id}/config/{key}": MANAGE,
+    "GET /api/v2/config": PEOPLE,
+    "PATCH /api/v2/config": ADMIN,
+    "POST /api/v2/timezone/sync": WORK,
+    "GET /api/v2/timezone/status/{device_id}": READ,
+    "POST /api/v2/timezone/sync/manual": row("role", "ok", "ok", "hidden", "role", "role", "ok"),
+    "GET /api/v2/events": EVERYBODY,
+    "GET /api/v2/rvms/{id}/events": READ,
+    "GET /api/v2/users": ADMIN,
+    "POST /api/v2/users": ADMIN,
+    "GET /api/v2/users/{user_id}": ADMIN,
+    "PATCH /api/v2/users/{user_id}": ADMIN,
+    "DELETE /api/v2/users/{user_id}": ADMIN,
+    "GET /api/v2/tokens": PEOPLE,
+    "POST /api/v2/tokens": PEOPLE,
+    "DELETE /api/v2/tokens/{token_id}": OWN_TOKEN,
+    "GET /api/health": ANYONE,
+    "GET /api/ready": ANYONE,
+    "GET /api/v2/openapi.json": ANYONE,
+    "GET /api/v2/docs": ANYONE,
+    "ANY /api": NOBODY,
+    "ANY /api/{rest:path}": NOBODY,
+    "WS /ws/device": DEVICES,
+    "WS /ws/dashboard": PEOPLE,
+    "GET /static/{name}": NOBODY,
+    "GET /": PAGE,
+    "GET /login": ANYONE,
+    "POST /login": dict.fromkeys(CALLERS, "who"),
+    "GET /signin": ANYONE,
+    "POST /signin": dict.fromkeys(CALLERS, "who"),
+    "GET /logout": PAGE,  # to the account, or to sign in; only a form signs out
+    "POST /logout": ANYONE,
+    "GET /preferences": ANYONE,
+    "POST /preferences": ANYONE,
+    "GET /account": PAGE,
+    "GET /account/password": PAGE,
+    "POST /account/password": FIRST_PASSWORD,
+    "GET /help": PAGE,
+    "GET /jobs": PAGE,
+    "GET /jobs/tally.json": PAGE,
+    "GET /jobs/{command_id}": PAGE_OF_MACHINE,
+    "GET /jobs/{command_id}/cancel": PAGE_OF_MACHINE,
+    "POST /jobs/{command_id}/cancel": WORK_ON_PAGE,
+    "GET /bulk": PAGE,
+    "POST /bulk": row("role", "ok", "ok", "ok", "who", "who", "ok"),
+    "GET /events": PAGE,
+    "GET /events/lines.json": PAGE,
+    "GET /machines/{id}/events": PAGE_OF_MACHINE,
+    "GET /machines/add": PAGE,
+    "POST /machines/add": PAGE_OF_ADMIN,
+    "GET /machines/{id}": PAGE_OF_MACHINE,
+    "GET /machines/{id}/charts.json": PAGE_OF_MACHINE,
+    "GET /machines/{id}/do/{action}": PAGE_OF_MACHINE,
+    "POST /machines/{id}/do/{action}": WORK_ON_PAGE,
+    "GET /machines/{id}/status": PAGE_OF_MACHINE,
+    "POST /machines/{id}/status": WORK_ON_PAGE,
+    "GET /admin/users": PAGE_OF_ADMIN,
+    "POST /admin/users": PAGE_OF_ADMIN,
+    "GET /admin/users/{user_id}/link": PAGE_OF_ADMIN,
+    "POST /admin/users/{user_id}/link": PAGE_OF_ADMIN,
+    "GET /admin/users/{user_id}/{what:str}": PAGE_OF_ADMIN,
+    "POST /admin/users/{user_id}/{what:str}": PAGE_OF_ADMIN,
+    "GET /admin/tokens": PAGE,
+    "POST /admin/tokens": PAGE,
+    "GET /admin/tokens/{token_id}/revoke": PAGE,
+    "POST /admin/tokens/{token_id}/revoke": NO_PAGE,
+    "GET /{rest:path}": NO_PAGE,
+    "POST /{rest:path}": NO_PAGE,
+}
+
+JSON: dict[str, Any] = {
+    "POST /api/v2/rvms": {"name": "new"},
+    "PATCH /api/v2/rvms/{id}/status": {"status": "full"},
+    "POST /api/v2/rvms/{id}/metrics": {"timestamp": "2026-01-01T00:00:00Z"},
+    "POST /api/v2/rvms/{id}/commands": {"name": "ping"},
+    "PATCH /api/v2/rvms/{id}/config": {"cpu_threshold": 80},
+    "PATCH /api/v2/rvms/{id}/config/{key}": {"value": 80},
+    "PATCH /api/v2/config": {"cpu_threshold": 85},
+    "POST /api/v2/timezone/sync": {"device_id": "{id}", "timezone": "Asia/Jakarta"},
+    "POST /api/v2/timezone/sync/manual": {"device_id": "{id}"},
+    "POST /api/v2/commands": {"name": "ping", "rvms": [1]},
+    "POST /api/v2/users": {"email": "new@b.c", "name": "N", "role": "viewer"},
+    "POST /api/v2/tokens": {"name": "t"},
+}
+FORMS: dict[str, dict[str, str]] = {
+    "POST /machines/add": {"name": "by form"},
+    "POST /machines/{id}/status": {"status": "full"},
+    "POST /admin/users": {"email": "form@b.c", "name": "F", "role": "viewer"},
+    "POST /admin/tokens": {"name": "f"},
+}
