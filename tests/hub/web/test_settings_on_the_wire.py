@@ -1,0 +1,196 @@
+"""Settings and zones over real sockets: what a machine is told, when, and what becomes of what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from hub.flow import config_push
+from protocol import configuration as table
+from protocol import messages as m
+from tests.support.hub_people import MachineKey
+from tests.support.hub_process import HubHere, hub_here
+from tests.support.machine_client import MachineClient
+from tests.support.until import until
+
+MANY = 5
+
+
+@pytest_asyncio.fixture
+async def hub(tmp_path: Path, database_url: str) -> AsyncIterator[HubHere]:
+    async with hub_here(tmp_path, database_url=database_url) as here:
+        yield here
+
+
+@pytest_asyncio.fixture
+async def key(hub: HubHere) -> MachineKey:
+    return await hub.add_machine("Lobby")
+
+
+def data(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.is_success, answer.text
+    found: dict[str, Any] = answer.json()["data"]
+    return found
+
+
+async def test_settings_travel_in_the_welcome_and_at_once_when_they_change(hub: HubHere, key: MachineKey) -> None:
+    path = f"/api/v2/rvms/{key.id}/config"
+    async with hub.client() as admin:
+        async with MachineClient.connect(hub.websocket_url, key) as machine:
+            welcome = await machine.say_hello()
+            assert (welcome.config.version, welcome.config.values) == (0, {}), "nobody wrote anything: its file holds"
+            data(await admin.patch("/api/v2/config", json={"cpu_threshold": 80}))
+            pushed = await machine.hear(m.Config)
+            assert (pushed.version, pushed.values) == (1, table.defaults() | {"cpu_threshold": 80.0})
+            answer = await admin.patch(path, json={"confidence_threshold": 0.6})
+            assert answer.json()["message"] == "Recorded, and on its way to the machine."
+            pushed = await machine.hear(m.Config)
+            assert (pushed.version, pushed.values["confidence_threshold"]) == (2, 0.6)
+            data(await admin.patch(path, json={"confidence_threshold": 0.6}))
+        await until(lambda: hub.context.links.get(key.id) is None)
+        data(await admin.patch("/api/v2/config", json={"cpu_threshold": None}))
+        async with MachineClient.connect(hub.websocket_url, key) as machine:
+            welcome = await machine.say_hello(config_version=2)
+            assert welcome.config.version == 3
+            assert welcome.config.values == table.defaults() | {"confidence_threshold": 0.6}
+
+
+async def test_wanted_and_running_versions_stand_beside_each_other(hub: HubHere, key: MachineKey) -> None:
+    path = f"/api/v2/rvms/{key.id}/config"
+    async with MachineClient.connect(hub.websocket_url, key) as machine, hub.client() as admin:
+        await machine.say_hello()
+        data(await admin.patch(path, json={"metrics_interval": 20}))
+        found = data(await admin.get(path))
+        assert (found["version"], found["applied_version"], found["applied_at"]) == (1, 0, None)
+        why = {"metrics_interval": "environment: METRICS_INTERVAL sets it"}
+        await machine.say(m.ConfigApplied(version=1, errors=why))
+        seen = hub.context.fleet.machines[key.id]
+        await until(lambda: seen.config_version == 1)
+        found = data(await admin.get(path))
+        assert (found["applied_version"], found["applied_errors"]) == (1, why)
+        assert found["applied_at"] is not None
+        shown = data(await admin.get(f"/api/v2/rvms/{key.id}"))
+        assert (shown["config_wanted"], shown["config_version"], shown["config_errors"]) == (1, 1, why)
+        assert shown["expected_interval_s"] == 300.0, "what it refused is not expected of it"
+        await machine.say(m.ConfigApplied(version=1, errors=why))
+        await machine.say(m.ConfigApplied(version=1))
+        await until(lambda: seen.config_errors is None)
+        assert data(await admin.get(f"/api/v2/rvms/{key.id}"))["expected_interval_s"] == 20.0
+        codes = {"code": "config.applied,config.refused"}
+        events: Any = data(await admin.get("/api/v2/events", params=codes))
+    assert [(e["code"], e["actor"]) for e in events] == [
+        ("config.applied", f"machine:{key.id}"), ("config.refused", f"machine:{key.id}"),
+    ]  # fmt: skip
+    assert events[1]["params"] == {"version": 1, "errors": why}
+
+
+async def test_a_hello_tells_which_version_is_in_force_though_the_answer_was_lost(
+    hub: HubHere, key: MachineKey
+) -> None:
+    async with hub.client() as admin, MachineClient.connect(hub.websocket_url, key) as machine:
+        data(await admin.patch("/api/v2/config", json={"cpu_threshold": 80}))
+        await machine.say_hello(config_version=1)
+        await until(lambda: hub.context.fleet.machines[key.id].config_applied_at)
+        found = data(await admin.get(f"/api/v2/rvms/{key.id}/config"))
+        assert (found["version"], found["applied_version"]) == (1, 1)
+
+
+async def test_a_whole_fleet_is_told_in_slices(hub: HubHere, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config_push, "SLICE", 2)
+    keys = [await hub.add_machine(f"M{n}") for n in range(MANY)]
+    async with AsyncExitStack() as links, hub.client() as admin:
+        machines = [await links.enter_async_context(MachineClient.connect(hub.websocket_url, k)) for k in keys]
+        for machine in machines:
+            await machine.say_hello()
+        data(await admin.patch(f"/api/v2/rvms/{keys[0].id}/config", json={"cpu_threshold": 60}))
+        data(await admin.patch("/api/v2/config", json={"cpu_threshold": 80}))
+        assert (await machines[0].hear(m.Config)).version == 1
+        told = [await machine.hear(m.Config) for machine in machines]
+    assert {config.version for config in told} == {2}
+    assert [config.values["cpu_threshold"] for config in told] == [60.0, *[80.0] * (MANY - 1)]
+
+
+async def test_a_zone_report_is_recorded_once_however_often_it_is_said(hub: HubHere, key: MachineKey) -> None:
+    said = m.TimezoneReport(
+        timezone="Asia/Makassar", timestamp="2026-01-02T10:00:00+08:00", sync_method="automatic", country="Indonesia",
+        city="Denpasar", ip="203.0.113.7", clock_offset=1.25, ntp=True, source="lookup", applied=True,
+        system_timezone="Asia/Makassar",
+    )  # fmt: skip
+    async with hub.client() as admin:
+        for boot in ("a", "b"):
+            async with MachineClient.connect(hub.websocket_url, key) as machine:
+                await machine.say_hello(boot_id=boot)
+                await machine.say(said)
+                await machine.say(said)
+                await until(lambda: hub.context.fleet.machines[key.id].timezone == "Asia/Makassar")
+        found = data(await admin.get(f"/api/v2/timezone/status/{key.id}"))
+        assert (found["abbreviation"], found["in_step"], found["source"]) == ("WITA", True, "lookup")
+        assert found["counts"] == {"automatic": 1, "manual": 0, "failed": 0, "changed": 0}
+        events: Any = data(await admin.get("/api/v2/events", params={"code": "timezone.synced"}))
+    assert len(events) == 1
+
+
+@pytest.mark.parametrize("hostile", ["Asia/../../etc", "; reboot", "/etc/passwd", "Mars/Phobos"])
+async def test_a_hostile_zone_is_told_so_and_the_link_lives(hub: HubHere, key: MachineKey, hostile: str) -> None:
+    async with MachineClient.connect(hub.websocket_url, key) as machine:
+        await machine.say_hello()
+        at = "2026-01-02T10:00:00Z"
+        await machine.say(m.TimezoneReport(timezone=hostile, timestamp=at, sync_method="manual"))
+        error = await machine.hear(m.Error)
+        assert (error.code, error.ref) == ("invalid", "timezone")
+        assert error.message.startswith("timezone: not a name of")
+        await machine.say(m.TimezoneReport(timezone="Asia/Jakarta", guess=hostile, timestamp=at, sync_method="manual"))
+        assert (await machine.hear(m.Error)).message.startswith("guess: not a name of")
+        await machine.samples(1.0, seq=1)
+        await machine.hear(m.MetricsAck)
+    assert hub.context.fleet.machines[key.id].zone is None
+
+
+async def test_a_machine_that_boots_in_1970_connects_reports_and_is_flagged(hub: HubHere, key: MachineKey) -> None:
+    said = m.TimezoneReport(
+        timezone="Asia/Jakarta", timestamp="1970-01-01T00:00:30Z", sync_method="automatic", ntp=False,
+        clock_offset=-1.7e9,
+    )  # fmt: skip
+    async with hub.client() as admin:
+        for _ in range(2):
+            async with MachineClient.connect(hub.websocket_url, key) as machine:
+                await machine.say_hello(time="1970-01-01T00:00:20Z", ntp=False)
+                await machine.say(said)
+                await machine.samples(1.0, seq=1)
+                await machine.hear(m.MetricsAck)
+                await until(lambda: hub.context.fleet.machines[key.id].zone)
+        shown = data(await admin.get(f"/api/v2/rvms/{key.id}"))
+        assert (shown["ntp"], shown["timezone"]) == (False, "Asia/Jakarta")
+        assert shown["clock_offset_s"] < -1.6e9
+        found = data(await admin.get(f"/api/v2/timezone/status/{key.id}"))
+        assert found["counts"]["automatic"] == 1, "an impossible clock does not make one attempt two"
+        assert found["last_sync"] > "2020"
+
+
+async def test_the_button_reaches_a_machine_that_comes_back_and_what_it_did_is_shown(
+    hub: HubHere, key: MachineKey
+) -> None:
+    async with hub.client() as admin:
+        wish = {"device_id": key.device_id, "trigger": "dashboard_button", "timezone": "Asia/Jayapura"}
+        asked = data(await admin.post("/api/v2/timezone/sync/manual", json=wish))
+        assert asked["state"] == "queued"
+        async with MachineClient.connect(hub.websocket_url, key) as machine:
+            await machine.say_hello(capabilities=["sync_timezone"])
+            command = await machine.hear(m.Command)
+            assert (command.id, command.name, command.args["timezone"]) == (
+                asked["id"],
+                "sync_timezone",
+                "Asia/Jayapura",
+            )
+            at = "2026-01-02T10:00:00Z"
+            await machine.say(m.TimezoneReport(timezone="Asia/Jayapura", timestamp=at, sync_method="manual"))
+            await machine.say(m.CommandUpdate(id=command.id, state="succeeded", result={"timezone": "Asia/Jayapura"}))
+            await machine.hear(m.Received)
+        found = data(await admin.get(f"/api/v2/timezone/status/{key.device_id}"))
+    assert (found["pending"], found["abbreviation"], found["counts"]["manual"]) == (None, "WIT", 1)
