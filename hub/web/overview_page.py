@@ -27,6 +27,11 @@ SPELLS = 20
 
 
 async def show_machine(visit: Visit) -> Response:
+    return await _page(visit)
+
+
+async def _page(visit: Visit, refused: str = "", status: int = 200) -> Response:
+    """`refused`: why what was asked for may not be; it stands where it was asked."""
     found = visit.machine()
     now = visit.reader.now
     spells, older = await _spells(visit, found)
@@ -39,6 +44,7 @@ async def show_machine(visit: Visit) -> Response:
     spans = await _band(visit, found)
     return visit.render(
         "machine.html",
+        status,
         m=view,
         head_of=head,
         limits=limits,
@@ -51,7 +57,7 @@ async def show_machine(visit: Visit) -> Response:
         band_words=machine.durations(spans),
         captions=dict.fromkeys(charts.FIGURES, ""),
         until_words=head["patience_until"],
-        said=None,
+        refused=refused,
     )
 
 
@@ -82,7 +88,11 @@ async def ask_status(visit: Visit) -> Response:
     try:
         await status.change_status(visit.call(body, machine=found, query=command_flow.Waiting()))
     except Refused as refused:
-        raise Problem("conflict", command_flow.why_not(refused.code)) from refused
+        return await _page(visit, visit.say(Problem("conflict", command_flow.why_not(refused.code))), 409)
+    except Problem as refused:
+        if refused.kind not in ("conflict", "invalid"):
+            raise
+        return await _page(visit, visit.say(refused), refused.status)
     back = local(form.get("back"))
     return go("/" if form.get("back") == back == "/" else f"/machines/{found.id}")
 

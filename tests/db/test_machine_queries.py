@@ -118,6 +118,9 @@ async def test_the_history_of_statuses_begins_with_the_one_in_force(store: Store
     everything = await statuses.statuses_between(store, rvm_id, after(-5), after(99))
     assert [row.status for row in everything] == ["active", "full", "maintenance", "active"]
     assert await statuses.statuses_between(store, rvm_id + 1, NOW, after(99)) == []
+    newest = await statuses.newest_statuses(store, rvm_id, 2)
+    assert [row.since for row in newest] == [after(30), after(20)]
+    assert [row.status for row in await statuses.newest_statuses(store, rvm_id, 9, after(20))] == ["full", "active"]
 
 
 async def test_a_boot_is_made_once_and_found_again(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -135,6 +136,22 @@ async def test_a_fight_for_the_key_is_told_with_what_to_do_and_can_be_ended(hub:
         for _ in range(2):
             assert (await client.post("/machines/1/release")).headers["location"] == "/machines/1"
         assert 'id="quarantine" role="alert" hidden' in (await client.get("/machines/1")).text
+
+
+async def test_a_status_that_may_not_be_is_refused_where_it_was_asked(hub: ApiHub) -> None:
+    full: Any = "full"
+    await hub.context.announce(
+        StatusChanged(
+            rvm_id=1, status=full, special_status=None, capacity=100, since=hub.context.clock(), by="machine:1"
+        )
+    )
+    async with await browser(hub, "operator") as client:
+        answer = await client.post("/machines/1/status", data={"status": "active"})
+    assert answer.status_code == 409
+    told = re.search(r"data-fault>([^<]+)</p>", answer.text)
+    assert told is not None
+    assert "100" in told[1]
+    assert not hub.context.fleet.machines[1].pending
 
 
 async def test_the_history_is_a_list_with_since_by_reason_and_until(hub: ApiHub) -> None:
