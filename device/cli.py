@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from device import status_verbs
+from device import settings_verb, status_verbs
 from device.log import Log
 from device.return_session import of_settings
 from device.settings import Settings, SettingsError, load
@@ -60,6 +60,8 @@ def _main(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
         return status_verbs.status(settings, texts, arguments, complain)
     if arguments.action == "busy":
         return status_verbs.busy(settings, of_settings(settings), texts, arguments, complain)
+    if arguments.action == "settings":
+        return settings_verb.settings(settings, texts, arguments, complain)
     return _run(settings, texts, environ, arguments)
 
 
@@ -77,8 +79,8 @@ def _parser(texts: Texts) -> argparse.ArgumentParser:
         parents=[shared, running],
     )
     parser.add_argument("--version", action="version", version=f"MyRVM agent {PRODUCT_VERSION}")
-    actions = parser.add_subparsers(metavar="run | doctor | status | busy")
-    for name in ("run", "doctor", "status", "busy"):
+    actions = parser.add_subparsers(metavar="run | doctor | status | busy | settings")
+    for name in ("run", "doctor", "status", "busy", "settings"):
         parents = [shared, running] if name == "run" else [shared]
         action = actions.add_parser(name, parents=parents, help=texts(f"cli_{name}"), description=texts(f"cli_{name}"))
         action.set_defaults(action=name)
@@ -86,6 +88,8 @@ def _parser(texts: Texts) -> argparse.ArgumentParser:
             status_verbs.add_status_arguments(action, texts)
         elif name == "busy":
             action.add_argument("busy", nargs="?", choices=("on", "off"), help=texts("cli_busy_new"))
+        elif name == "settings":
+            settings_verb.add_settings_arguments(action, texts)
     return parser
 
 

@@ -45,6 +45,15 @@ DOCTOR: Final[dict[str, tuple[str, str]]] = {
     ),
     "status_left": ("The agent will tell the hub.", "Agen akan memberi tahu hub."),
     "status_is": ("status: {status}", "status: {status}"),
+    "cli_settings": (
+        "show the settings in force and where each comes from, or one of them",
+        "tampilkan setelan yang berlaku dan asalnya, atau salah satunya",
+    ),
+    "cli_settings_key": ("print the value of this one only", "cetak nilai yang satu ini saja"),
+    "no_such_key": (
+        "there is no setting {key!r} on this machine; run without a name to see all of them",
+        "tidak ada setelan {key!r} di mesin ini; jalankan tanpa nama untuk melihat semuanya",
+    ),
     "complaint": ("error: {sentence}", "galat: {sentence}"),
     "cli_config": (
         "the machine's JSON file; every key can also be RVM_<KEY> in the environment",

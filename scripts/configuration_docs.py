@@ -1,0 +1,181 @@
+"""Writes docs/configuration.md from the two tables of a machine's settings: the shared one and the machine's own.
+
+python -m scripts.configuration_docs           writes the page
+python -m scripts.configuration_docs --check   says (exit code 1) whether the page is out of date
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from device.settings_table import STATIC, Key
+from protocol import configuration
+from protocol.configuration import BLOCKS, SETTINGS, STATIC_KEYS
+
+PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
+
+OPENING: Final = """\
+# The configuration of a machine
+
+Made from `protocol/configuration.py` and `device/settings_table.py` by `python -m scripts.configuration_docs`; a test
+keeps it up to date.
+
+## Where a value comes from
+For each key, the first that has one:
+
+1. the **environment** of the agent: `RVM_<KEY>`, or `<KEY>` alone (`RVM_METRICS_INTERVAL=60`). Lists take commas;
+2. the **hub**: the machine's own value there, else the fleet's, else the product's default;
+3. the **file** given by `--config`, one JSON object;
+4. the **default** below.
+
+* The hub sends a whole configuration under one version, over the WebSocket; it is in force at once, without a restart,
+  and kept in the state folder, so that a machine that starts offline goes on with it. A damaged copy is ignored.
+* **Version 0 means that nobody has written a setting at the hub yet: the file stands.** From the first write on the
+  hub's values come before the file for every key of the blocks below. Move what is particular to a machine to its
+  Settings tab first, or keep it in the environment.
+* The machine answers each version on every link (`config_applied`). A value that is not in force there is named with
+  its reason, as `code: sentence`; the other keys are in force all the same. A key that the environment sets to another
+  value answers `environment` with the variable's name.
+* The keys of the first two tables are the owner's: no hub can change them (`static_key`), because a wrong value would
+  cut the machine off, or let it do more than its owner allowed.
+* The others are read by viewers and written by administrators, for one machine (Settings tab,
+  `PATCH /api/v2/rvms/{id}/config`) or for the fleet (`PATCH /api/v2/config`); `null` inherits again. A machine's own
+  key reads its own.
+* An unknown key in the file is an error that names the nearest known one.
+
+`run_device.py settings` shows what is in force on a machine and where each value comes from;
+`run_device.py settings KEY --json` prints one value as JSON, for the machine's own software.
+"""
+SERVER: Final = "## Server\nIn the machine's file or environment only.\n"
+AGENT: Final = "## The machine itself\nIn the machine's file or environment only.\n"
+HELD: Final = "Kept on the machine for the service that will obey them; this version has none.\n"
+TITLES: Final = {
+    "remote_access": f"## Remote access\n{HELD}",
+    "timezone": "## Time zone\n",
+    "backup": f"## Backup\n{HELD}",
+    "monitoring": "## Monitoring\n",
+}
+MEANING: Final[dict[str, str]] = {
+    "myrvm_base_url": "Address of the hub; https, or http on loopback or with `allow_plain_http`.",
+    "api_token": "The machine's key, or `file:PATH`; also `RVM_API_TOKEN_FILE`.",
+    "rvm_id": "The machine's number or `device_id` at the hub.",
+    "connection_timeout": "For opening a connection and for each HTTP request, s.",
+    "retry_attempts": "HTTP requests are tried this often.",
+    "retry_delay": "First pause before trying again, s; it doubles, with jitter.",
+    "state_dir": "Folder of spool, journal and caches; empty: beside the file.",
+    "allow_plain_http": "Send the key unencrypted to another computer.",
+    "spool_limit_mib": "Room for samples that the hub has not committed, MiB.",
+    "disk_path": "The file system whose use is measured.",
+    "jtop_enabled": "Read a Jetson through jetson-stats as well.",
+    "sensor_root": "Folder in which /proc, /sys and /etc are found.",
+    "system_control": "Whether the agent may ask the system to reboot, restart services and set the time zone.",
+    "services": "Services that `restart_service` may restart, and no others.",
+    "timezone_services": "Services to name as wanting a restart when they run in an old time zone.",
+    "return_session_file": "File that exists while a customer is being served; empty: `return-session` in `state_dir`.",
+    "return_session_max": "A return session file that was not touched for so long is forgotten, s.",
+    "remote_access_enabled": "Whether sessions may be opened.",
+    "remote_access_port": "Loopback port of the machine's control page.",
+    "admin_ips": "Networks from which a session may be opened.",
+    "session_timeout": "Longest session, s.",
+    "max_concurrent_sessions": "More are refused.",
+    "default_timezone": "Taken by a machine that knows nothing better.",
+    "pinned_timezone": "The zone of this site; beats every look-up. Empty: none.",
+    "auto_sync_enabled": "Look the zone up at start and every `sync_interval`.",
+    "sync_interval": "Between two automatic look-ups, s, give or take a tenth.",
+    "manual_sync_enabled": "Whether the button works.",
+    "timezone_api_url": "One to five addresses with commas, asked in this order; ip-api.com's JSON.",
+    "backup_enabled": "Whether backups are made by themselves.",
+    "backup_interval": "Between two automatic backups, s.",
+    "backup_retention": "Backups are kept this long, days.",
+    "include_images": "Put images into backups.",
+    "include_logs": "Put logs into backups.",
+    "compression_enabled": "Compress backups.",
+    "monitoring_enabled": "Off: no sensor is read, whoever watches.",
+    "metrics_interval": "Between two kept samples, s.",
+    "upload_interval": "Between two batches while only HTTP gets through, s.",
+    "temperature_threshold": "Warn from here on, °C.",
+    "cpu_threshold": "Warn from here on, %.",
+    "memory_threshold": "Warn from here on, %.",
+}
+KINDS: Final = {
+    "switch": "true or false",
+    "text": "text",
+    "id": "number or text",
+    "units": "list of service names",
+    "networks": "list of networks",
+    "zone": "IANA zone",
+    "zone_or_none": "IANA zone or empty",
+    "addresses": "http or https addresses",
+}
+FREE: Final = (configuration.MAX_FREE_KEYS, configuration.MAX_TEXT, configuration.MAX_LIST)
+CLOSING: Final = """\
+## Further keys
+Any other name (lower-case letters, digits, underscores; dashes are alike) is a setting of your own, such as
+`confidence_threshold`: a text, a number, true or false, or a list of these. The kind of its first value stays. At most
+%d keys, texts of %d characters, lists of %d. They are sent to the machine like the others.
+
+## How a machine finds its time zone
+`pinned_timezone` (or the zone a `sync_timezone` command named, until the configuration pins one) beats the look-up, and
+the look-up beats `default_timezone`. A look-up that differs from the pin is told to the hub as a guess, and changes
+nothing. **A look-up that fails never undoes a zone that was found before**: that zone stays, the attempt is reported as
+`lookup_failed`, and it is tried again after one minute, two, four, up to `sync_interval`. Only a machine that has never
+found a zone takes the default. A site without internet is best served by a pin.
+
+A look-up is one GET per address: 10 s in all, 64 KiB, no redirects, no proxy of the environment; the answer must be
+`status: success` with a name of the IANA database.
+
+The zone is set through `org.freedesktop.timedate1` on the system bus and read again. Where that is not allowed the
+report says "not permitted: install the helper", and still tells the zone, the clock's offset and whether somebody keeps
+it in step.
+
+## A clock that is not set
+A machine that boots in 1970 connects: deadlines follow the hub's clock, intervals the monotonic one, and the hub dates
+and flags its samples. While the clock shows a day before this agent was written, the hub's certificate is checked for
+name and issuer but not for its dates.
+"""
+
+
+def page() -> str:
+    server = {key: rule for key, rule in STATIC.items() if key in STATIC_KEYS}
+    agent = {key: rule for key, rule in STATIC.items() if key not in STATIC_KEYS}
+    parts = [OPENING, SERVER + "\n" + _static(server), AGENT + "\n" + _static(agent)]
+    for block in BLOCKS:
+        keys = {key: setting for key, setting in SETTINGS.items() if setting.block == block}
+        rows = [(key, s.default, _kind(s.kind, s.least, s.most)) for key, s in keys.items()]
+        parts.append(f"{TITLES[block]}\n{_table(rows)}")
+    return "\n".join([*parts, CLOSING % FREE])
+
+
+def _static(keys: dict[str, Key]) -> str:
+    return _table((key, rule.default, _kind(rule.kind, rule.least, rule.most)) for key, rule in keys.items())
+
+
+def _kind(kind: str, least: float, most: float) -> str:
+    return KINDS.get(kind) or f"{'whole number' if kind == 'whole' else kind}, {least:.12g} to {most:.12g}"
+
+
+def _table(rows: Iterable[tuple[str, object, str]]) -> str:
+    lines = ["| key | default | value | what |", "|---|---|---|---|"]
+    lines += [
+        f"| `{key}` | `{json.dumps(default, ensure_ascii=False)}` | {kind} | {MEANING[key]} |"
+        for key, default, kind in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main(argv: list[str]) -> int:
+    text = page()
+    if "--check" in argv:
+        current = PAGE.exists() and PAGE.read_text(encoding="utf-8") == text
+        print(f"docs/{PAGE.name} is {'up to date' if current else 'out of date'}", file=sys.stderr)
+        return 0 if current else 1
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
