@@ -149,9 +149,9 @@ class TimezoneReport(msgspec.Struct, kw_only=True, tag="timezone", omit_defaults
 
     `source` tells where `timezone` came from: pinned by an operator, looked up by address, or the default. `guess` is
     what a look-up answered when it differs from a pinned zone. `system_timezone` is the zone of the operating system
-    after the attempt, `applied` whether it now is `timezone`, `error` why not, or (`lookup_failed`) that nobody answered
-    and what was known before stands; `restart` names the services that still run with the old zone. `clock_offset` is
-    the machine's clock minus the hub's in seconds.
+    after the attempt, `applied` whether it now is `timezone`, `error` why not, or (`lookup_failed`) that nobody
+    answered and what was known before stands; `restart` names the services that still run with the old zone.
+    `clock_offset` is the machine's clock minus the hub's in seconds.
     """
 
     timezone: Name

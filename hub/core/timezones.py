@@ -19,6 +19,8 @@ from hub.core.service_changes import TimezoneSynced
 from protocol.messages import TimezoneReport
 from protocol.zones import is_zone
 
+CLOCK_NEWS_S: Final = 1.0
+"""A repeated report differs by this much only when the clock itself was moved, not by the way of the message."""
 _MICROSECONDS: Final = 1_000_000
 
 
@@ -39,7 +41,7 @@ def reported(machine: Machine, said: TimezoneReport, actor: actors.Actor, now: d
     change = _synced(machine, said, now, fallback)
     before, after = machine.zone, state_of(change)
     if before is not None and (before.last_sync, before.sync_method) == (after.last_sync, after.sync_method):
-        return [] if before == after else [change]
+        return [change] if before != after or _clock_is_news(machine, change) else []
     telling = (
         before is None
         or change.sync_method == "manual"
@@ -142,6 +144,14 @@ def _instant(machine: Machine, said: TimezoneReport, now: datetime, fallback: st
         # The hub's clock stands in for an impossible one, and would make every repeat another attempt.
         return machine.zone.last_sync or dated.at
     return dated.at
+
+
+def _clock_is_news(machine: Machine, change: TimezoneSynced) -> bool:
+    """Whether somebody has put the clock right, or wrong, since it was last told of."""
+    ntp, offset, known = change.ntp, change.clock_offset_s, machine.clock_offset_s
+    if ntp is not None and ntp != machine.ntp:
+        return True
+    return offset is not None and (known is None or abs(offset - known) > CLOCK_NEWS_S)
 
 
 def _error(said: TimezoneReport, timezone: str) -> dict[str, str]:

@@ -69,6 +69,16 @@ def test_a_repeat_changes_nothing_and_news_about_the_same_attempt_is_no_event() 
     assert zone_view(the(fleet))["restart"] == []
 
 
+def test_a_clock_that_was_put_right_is_news_without_another_attempt() -> None:
+    fleet = fleet_of()
+    hears(fleet, report(clock_offset=-1.7e9, ntp=False))
+    assert hears(fleet, report(clock_offset=-1.7e9 + 0.4, ntp=False)) == []
+    (change,) = hears(fleet, report(clock_offset=0.2, ntp=True))
+    assert isinstance(change, TimezoneSynced)
+    assert (the(fleet).clock_offset_s, the(fleet).ntp) == (0.2, True)
+    assert hears(fleet, report(clock_offset=0.7, ntp=True)) == []
+
+
 def test_an_automatic_attempt_that_found_the_same_is_recorded_without_an_event() -> None:
     fleet = fleet_of()
     hears(fleet, report())
