@@ -110,10 +110,11 @@ def update_command(
     error: Mapping[str, Any] | None,
     cancel_by: str | None = None,
     cancel_at: datetime | None = None,
+    expires_at: datetime | None = None,
 ) -> Write:
     """The command as it is after a move. Conflict: state (unknown, or ended otherwise already).
 
-    Who asked to cancel it is kept when the move does not say.
+    Who asked to cancel it, and the deadline, are kept when the move does not say.
     """
     values: dict[str, Any] = {
         "state": state,
@@ -127,6 +128,8 @@ def update_command(
     }
     if cancel_at is not None:
         values |= {"cancel_by": cancel_by, "cancel_at": cancel_at}
+    if expires_at is not None:
+        values["expires_at"] = expires_at
     return Write(_UPDATE, values, must_match="state")
 
 

@@ -58,7 +58,11 @@ class RestartService(msgspec.Struct, kw_only=True):
 
 
 class Reboot(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Waits for the end of an open return session, until its deadline; `force` does not."""
+    """Waits for the end of an open return session, until its deadline; `force` does not.
+
+    A machine that says `running` with the phase `rebooting` is going down: it then has five minutes to be back and to
+    say `succeeded`.
+    """
 
     delay: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.0
     force: bool = False

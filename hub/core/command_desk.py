@@ -59,11 +59,10 @@ def draft(
     group_id: str | None = None,
 ) -> list[Change]:
     """CommandDrafted (first), its event, and the end of older wishes that it stands for. Raises Refused:
-    `unknown_command` and `invalid` (422), `unsupported`, `still_full`, `not_full`, `manual_sync_off`,
+    `unknown_command` and `invalid` (422), `still_full`, `not_full`, `manual_sync_off`,
     `machine_offline`, `too_many_pending` (409)."""
     _check_arguments(name, args)
-    if machine.agent_version is not None and name not in machine.capabilities:
-        raise Refused("unsupported", 409, f"the machine's software cannot do {name}")
+    # Not by `capabilities`: the wire gives them no vocabulary, and a machine answers `unsupported` by itself at once.
     if name == "set_status" and (failure := _impossible(machine, args)) is not None:
         raise Refused(failure.code, 409, failure.message)
     if name == "sync_timezone" and not may_sync_by_hand(machine):

@@ -21,6 +21,11 @@ from protocol import messages
 GRACE = timedelta(seconds=4)
 """What left may still be answered for this long after its deadline: the result is on its way."""
 
+REBOOT = timedelta(minutes=5)
+"""How long a machine that has begun to go down may take to be back and say so: a Jetson needs about one."""
+GOING_DOWN = "rebooting"
+"""The phase a machine says when the reboot is under way and cannot be taken back."""
+
 _ORDER = {"queued": 0, "sent": 1, "accepted": 2, "running": 3}
 
 
@@ -51,7 +56,7 @@ def moved(machine: Machine, update: messages.CommandUpdate, now: datetime) -> li
     if command is None:
         return []
     if update.state not in TERMINAL:
-        return _progress(command, update)
+        return _progress(command, update, now)
     after = msgspec.structs.replace(
         command,
         state=end_of(update),
@@ -133,14 +138,18 @@ def _end(command: Command, state: str, actor: actors.Actor, now: datetime) -> li
     return [CommandMoved(command=after), _finished(after, actor, now)]
 
 
-def _progress(command: Command, update: messages.CommandUpdate) -> list[Change]:
+def _progress(command: Command, update: messages.CommandUpdate, now: datetime) -> list[Change]:
     """Forward only: a late `accepted` does not undo `running`."""
     if _ORDER[update.state] < _ORDER[command.state]:
         return []
     progress = command.progress if update.progress is None else msgspec.to_builtins(update.progress)
     if update.state == command.state and progress == command.progress:
         return []
-    return [CommandMoved(command=msgspec.structs.replace(command, state=update.state, progress=progress))]
+    after = msgspec.structs.replace(command, state=update.state, progress=progress)
+    if command.name == "reboot" and progress is not None and progress["phase"] == GOING_DOWN:
+        # Its 60 s were for beginning. Calling it expired while the machine starts would be a lie.
+        after = msgspec.structs.replace(after, expires_at=max(command.expires_at, now + REBOOT))
+    return [CommandMoved(command=after)]
 
 
 def _finished(command: Command, actor: actors.Actor, now: datetime) -> EventHappened:

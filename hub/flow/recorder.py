@@ -98,6 +98,7 @@ def _moved(change: c.CommandMoved) -> Recipe:
             error=command.error,
             cancel_by=command.cancel_by,
             cancel_at=command.cancel_at,
+            expires_at=command.expires_at,
         )
     )
 

@@ -33,6 +33,15 @@ def moved(command_id: str, state: str, **changes: Any) -> Write:
     return commands.update_command(command_id, state=state, **{**values, **changes})
 
 
+async def test_a_deadline_moves_only_when_the_move_says_so(store: Store) -> None:
+    await store.write(draft("a", await add_machine(store)))
+    for change, expected in (({}, 60), ({"expires_at": after(300)}, 300), ({}, 300)):
+        await store.write(moved("a", "running", **change))
+        row = await commands.find_command(store, "a")
+        assert row is not None
+        assert row.expires_at == after(expected)
+
+
 async def test_a_command_comes_back_as_it_was_drafted(store: Store) -> None:
     rvm_id = await add_machine(store)
     await store.write(draft("a", rvm_id, idempotency_key="key-1"))

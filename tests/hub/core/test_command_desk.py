@@ -107,11 +107,8 @@ def issued_of(changes: list[Change]) -> EventHappened:
     return event
 
 
-def test_what_a_machine_said_it_cannot_do_is_refused_and_one_that_never_spoke_is_given_the_chance() -> None:
-    known = machine(linked=True, agent_version="0.1.0", capabilities=("ping",))
-    with pytest.raises(desk.Refused) as refused:
-        desk.draft(known, "reboot", {}, "user:1", NOW)
-    assert (refused.value.code, refused.value.status) == ("unsupported", 409)
+def test_whatever_a_machine_says_of_its_capabilities_it_is_given_the_chance_to_answer() -> None:
+    known = machine(linked=True, agent_version="0.1.0", capabilities=("metrics",))
     assert drafted_of(desk.draft(known, "ping", {}, "user:1", NOW)).name == "ping"
     assert drafted_of(desk.draft(machine(), "sync_timezone", {"trigger": "manual"}, "user:1", NOW)).state == "queued"
 

@@ -92,6 +92,15 @@ def test_progress_is_shown_and_a_repeat_of_it_says_nothing() -> None:
     assert life.moved(one, same, NOW) == []
 
 
+def test_a_machine_that_goes_down_to_reboot_has_time_to_come_back() -> None:
+    one = with_command(machine(), command("running", name="reboot", args={}))
+    waits = m.CommandUpdate(id="c1", state="running", progress=m.Progress(phase="return_session"))
+    assert moved_to(life.moved(one, waits, NOW)).expires_at == one.pending["c1"].expires_at, "it has not begun"
+    goes = m.CommandUpdate(id="c1", state="running", progress=m.Progress(phase="rebooting"))
+    later = one.pending["c1"].expires_at - timedelta(seconds=1)
+    assert moved_to(life.moved(one, goes, later)).expires_at == later + timedelta(minutes=5)
+
+
 @pytest.mark.parametrize("code", ["cancelled", "expired"])
 def test_what_a_machine_refuses_as_withdrawn_or_late_has_that_end(code: str) -> None:
     one = with_command(machine(), command("sent"))
