@@ -92,7 +92,8 @@ class Hello(msgspec.Struct, kw_only=True, tag="hello", omit_defaults=True):
 
     `capabilities` is for people to read, but for two words: `until` (the machine itself gives a status back when its
     `until` has come; for one without the word the hub does it) and `simulated`. A command the machine does not know is
-    answered `rejected` with the code `unsupported`. `busy`: a return session is open. `ntp`: whether the machine's clock is synchronised; absent when it cannot tell.
+    answered `rejected` with the code `unsupported`. `busy`: a return session is open. `ntp`: whether the machine's
+    clock is synchronised; absent when it cannot tell.
     """
 
     protocol: Version
