@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +142,31 @@ async def test_a_machine_where_no_bus_is_still_reports_its_zone(
         assert report.error is not None
         assert (report.timezone, report.error.code) == ("Asia/Jakarta", "not_permitted")
         assert report.error.message.startswith("not permitted: install the helper")
+
+
+async def test_a_machine_half_a_century_behind_its_hub_connects_obeys_and_tells_its_offset(
+    tmp_path: Path, hub: FakeHub, server: ZoneServer, bus: PrivateBus
+) -> None:
+    """What a machine that boots in 1970 is to its hub."""
+    hub.clock_ahead = timedelta(days=56 * 365)
+    async with Machine(tmp_path, hub, server, bus, metrics_interval=0.2) as agent:
+        link = await hub.connected()
+        await hub.until(lambda: hub.zones, SLOW_S)
+        (report,) = hub.zones
+        assert report.clock_offset == pytest.approx(-hub.clock_ahead.total_seconds(), abs=5)
+        assert report.timestamp[:4] == str(hub.now().year), "dated by the hub's clock"
+        ping = hub.command("ping", lasts_s=30)
+        await link.say(ping)
+        assert (await hub.answer(ping)).state == "succeeded"
+        late = hub.command("ping", lasts_s=-1)
+        await link.say(late)
+        update = await hub.answer(late)
+        assert update.error is not None
+        assert update.error.code == "expired"
+        await agent.kill()
+        await agent.start()
+        await hub.connected(2)
+        await hub.link.say(ping)
+        assert (await hub.answer(ping, count=2)).state == "succeeded"
+        assert agent.log.count(f"({ping.id}): succeeded") == 1, "the journal knows it"
+        await hub.until(lambda: len(hub.kept) >= 3)
