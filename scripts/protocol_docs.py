@@ -130,7 +130,8 @@ def _commands() -> str:
     for name, kind in commands.ARGUMENTS.items():
         args = "; ".join(f"`{f.name}`{'' if f.required else '?'} {_type(f.type)}" for f in _fields(kind))
         rows.append((f"`{name}`", args or "none", "desired state" if name in commands.DESIRED_STATE else "immediate"))
-    return note + _rows(("name", "args", "kind"), rows)
+    notes = [f"* `{n}`: {' '.join(_docstring(k).split())}" for n, k in commands.ARGUMENTS.items() if _docstring(k)]
+    return "\n".join([note + _rows(("name", "args", "kind"), rows), "", *notes])
 
 
 def _tag(kind: Any) -> str:
