@@ -26,8 +26,13 @@ class Choice:
     before: int | None = None
 
     @property
+    def by_form(self) -> bool:
+        """Whether the form's own fields narrow the list."""
+        return any((self.actor, self.machine, self.text, self.start, self.end))
+
+    @property
     def filtered(self) -> bool:
-        return any((self.kinds, self.actor, self.machine, self.text, self.start, self.end))
+        return bool(self.kinds) or self.by_form
 
     @property
     def members(self) -> dict[str, str]:

@@ -181,7 +181,11 @@ class ConfigApplied(msgspec.Struct, kw_only=True, tag="config_applied", omit_def
 
 
 class Event(msgspec.Struct, kw_only=True, tag="event"):
-    """Something happened on the machine; repeated after a reconnect until `received` names its `seq`."""
+    """Something happened on the machine; repeated after a reconnect until `received` names its `seq`.
+
+    At most 2048 bytes of `params` as JSON: a larger event is answered with `error` (`invalid`) and never stored. Beyond
+    300 events at once and 60 a minute the hub answers `received` all the same, but only counts them.
+    """
 
     seq: Seq
     code: Name

@@ -8,7 +8,7 @@ import msgspec
 
 from db import users
 from hub.core import accounts, sign_in, views
-from hub.core.changes import UserAdded
+from hub.core.changes import EventHappened, UserAdded
 from hub.web.api_v2 import shapes
 from hub.web.api_v2.kinds import Email, Language, Password, Title, UserRole
 from hub.web.api_v2.operation import Answer, Call, Operation
@@ -69,7 +69,9 @@ async def add_user(call: Call) -> Answer:
     link = None
     if hashed is None:
         secret, made = sign_in.make_link(user_id, call.now, INVITATION_S)
-        await call.context.announce(made)
+        known = {"user_id": user_id, "email": email}
+        by = call.principal.actor
+        await call.context.announce(made, EventHappened(at=call.now, code="sign_in.link_made", actor=by, params=known))
         link = f"/signin#{secret.text}"
     user = await _of(call, user_id)
     where = {"Location": f"/api/v2/users/{user_id}"}

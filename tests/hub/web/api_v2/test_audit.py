@@ -10,6 +10,13 @@ from typing import Any
 from hub.core.changes import Change, CommandDrafted, EventHappened, QuarantineChanged
 from hub.web.api_v2.table import OPERATIONS
 from tests.hub.core.test_command_desk import command
+from tests.hub.web.api_v2.test_every_change_is_recorded import (
+    Group,
+    Groups,
+    incomplete,
+    unrecorded,
+    untried,
+)
 from tests.support.api_hub import PASSWORD, ApiHub
 
 
@@ -93,19 +100,26 @@ async def test_every_operation_that_changes_something_leaves_one_event(any_hub: 
     steps = mutations(viewer)
     done = set()
     method_of = {operation.name: operation.method for operation in OPERATIONS}
+    together, seen = Groups(), list[Group]()
+    hub.context.announce.listen(together)
     async with listening(hub) as record:
         for who, name, path, body, code in steps:
             client = hub.browser(await hub.add_session("boss")) if who == "boss_session" else hub.of(who)
             record.take()
+            seen += together.found
+            together.found = []
             async with client:
                 answer = await client.request(method_of[name], f"/api{path}", json=body)
             assert answer.status_code < 500, answer.text
+            assert unrecorded(together.found) == [], "each Change travels with its line"
+            assert incomplete(together.found) == [], "each line has what its sentence needs"
             events = record.take()
             assert [event.code for event in events] == [code], (name, events)
             assert events[0].actor != "", name
             assert "argon2" not in str(events)
             assert PASSWORD not in str(events)
             done.add(name)
+    assert untried([*seen, *together.found]) == set(), "kinds of Changes that no test has seen beside their line"
     changing = {operation.name for operation in OPERATIONS if operation.method != "GET"}
     # Samples are the cargo and no mutation; revoking a token has its own test (tests/…/test_tokens.py).
     assert changing - done == {"upload_metrics", "revoke_token"}
