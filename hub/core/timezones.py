@@ -22,6 +22,8 @@ from protocol.zones import is_zone
 CLOCK_NEWS_S: Final = 1.0
 """A repeated report differs by this much only when the clock itself was moved, not by the way of the message."""
 _MICROSECONDS: Final = 1_000_000
+MAX_ADDRESS: Final = 64
+"""Characters; a longer text is no address."""
 
 
 class ReportRefused(Exception):  # noqa: N818 - it reads as what happened to a report
@@ -123,7 +125,7 @@ def _synced(machine: Machine, said: TimezoneReport, now: datetime, fallback: str
         previous=machine.timezone if machine.zone is None else machine.zone.current_timezone,
         country=said.country,
         city=said.city,
-        ip=said.ip,
+        ip=said.ip if said.ip is not None and len(said.ip) <= MAX_ADDRESS else None,
         source=source,
         guess=None if guess == timezone else guess,
         # A name the hub's own zone database does not know (it may be older) is no zone anybody can count with.

@@ -10,6 +10,7 @@ from dashboard.formats import zone_label
 from db import timezones as rows
 from hub.core import timezones, views
 from hub.core.machine import Machine
+from hub.core.timezones import MAX_ADDRESS
 from hub.web.api_v2 import command_flow, guard, shapes, timezone_shapes
 from hub.web.api_v2.command_flow import Waiting
 from hub.web.api_v2.kinds import InstantGiven
@@ -20,8 +21,11 @@ from protocol.messages import Failure, Name, SyncMethod, TimezoneReport, ZoneSou
 from protocol.zones import is_zone
 
 _ZONE: Final = "expect.zone"
-MachineNamed = Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
+MachineNamed = (
+    Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
+)
 ZoneGiven = Annotated[str, msgspec.Meta(min_length=1, max_length=100, extra={"expect": _ZONE})]
+Address = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ADDRESS, pattern=r"^[^\x00]*$(?![\n\x00])")]
 Offset = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
 
 
@@ -33,7 +37,7 @@ class ZoneSync(msgspec.Struct):
     timezone: ZoneGiven
     country: Name | None = None
     city: Name | None = None
-    ip: Name | None = None
+    ip: Address | None = None
     timestamp: InstantGiven | None = None
     sync_method: SyncMethod = "automatic"
     source: ZoneSource | None = None

@@ -136,9 +136,10 @@ def test_a_hostile_zone_is_refused_by_its_field(hostile: str, member: str) -> No
 
 
 def test_a_system_zone_nobody_knows_is_left_out_and_an_impossible_time_refused() -> None:
-    (change, _) = reported(machine(), report(system_timezone="Mars/Phobos"), "machine:7", NOW, "Asia/Jakarta")
+    said = report(system_timezone="Mars/Phobos", ip="1" * 65)
+    (change, _) = reported(machine(), said, "machine:7", NOW, "Asia/Jakarta")
     assert isinstance(change, TimezoneSynced)
-    assert change.system_timezone is None
+    assert (change.system_timezone, change.ip) == (None, None)
     with pytest.raises(ReportRefused) as caught:
         reported(machine(), report(at="yesterday"), "machine:7", NOW, "Asia/Jakarta")
     assert caught.value.field == "timestamp"
