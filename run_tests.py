@@ -45,6 +45,7 @@ def door() -> int:
         check("Types", [sys.executable, "-m", "mypy"]),
         javascript(),
     ]
+    system_bus()
     if not asked.quick:
         browser()
         if not asked.one_python:
@@ -102,12 +103,22 @@ def packaged_node() -> "str | None":
 def browser() -> None:
     """Chromium for the browser tests: installed where that is possible, else those tests say that it is missing."""
     names = ("chromium", "chromium-browser", "google-chrome")
+    install("Chromium for the browser tests", names, ["chromium", "fonts-noto-core"])
+
+
+def system_bus() -> None:
+    """A bus daemon for the tests that ask a private system bus for reboots and time zones; else they say so."""
+    install("a D-Bus daemon for the tests of reboots and time zones", ("dbus-daemon",), ["dbus"])
+
+
+def install(what: str, names: "tuple[str, ...]", packages: "list[str]") -> None:
+    """Debian's packages, when none of the programs `names` is there and this computer lets us."""
     apt_get = shutil.which("apt-get")
     if any(map(shutil.which, names)) or os.geteuid() != 0 or apt_get is None:
         return
-    heading("Installing Chromium for the browser tests")
+    heading(f"Installing {what}")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for step in (["update"], ["install", "-y", "--no-install-recommends", "chromium", "fonts-noto-core"]):
+    for step in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
         subprocess.run([apt_get, "-qq", *step], check=False, env=quiet, stdout=subprocess.DEVNULL)
 
 
