@@ -75,7 +75,7 @@ async def release(visit: Visit) -> Response:
 
 
 def zone_of(visit: Visit, found: Machine) -> str:
-    return found.timezone or visit.context.settings.default_timezone
+    return found.timezone or found.in_force.default_zone
 
 
 def names_for(found: Machine, everybody: Iterable[users.UserRow], also: Iterable[str] = ()) -> dict[str, str]:

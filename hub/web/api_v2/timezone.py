@@ -25,7 +25,7 @@ MachineNamed = (
     Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
 )
 ZoneGiven = Annotated[str, msgspec.Meta(min_length=1, max_length=100, extra={"expect": _ZONE})]
-Address = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ADDRESS, pattern=r"^[^\x00]*$(?![\n\x00])")]
+Address = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ADDRESS, pattern=r"^[!-~]*$(?!\n)")]
 Offset = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
 
 
