@@ -131,7 +131,7 @@ def _commands() -> str:
         args = "; ".join(f"`{f.name}`{'' if f.required else '?'} {_type(f.type)}" for f in _fields(kind))
         rows.append((f"`{name}`", args or "none", "desired state" if name in commands.DESIRED_STATE else "immediate"))
     notes = [f"* `{n}`: {' '.join(_docstring(k).split())}" for n, k in commands.ARGUMENTS.items() if _docstring(k)]
-    return "\n".join([note + _rows(("name", "args", "kind"), rows), "", *notes])
+    return "\n".join([note + _rows(("name", "args", "kind"), rows), *notes, ""])
 
 
 def _tag(kind: Any) -> str:
