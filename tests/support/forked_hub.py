@@ -44,6 +44,10 @@ class ForkedHub(HubProcess):
 
     async def end(self, number: int = signal.SIGTERM) -> int:
         os.kill(self.child, number)
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """It ends by itself; the exit code."""
         said, pid, code = (await self._line(END_WITHIN_S)).split()
         assert (said, pid) == ("ended", str(self.child))
         self.child = 0
@@ -76,6 +80,7 @@ def _fork_for_ever() -> None:
     """The parent: one hub for each line on standard input; says when one serves and when one ended."""
     from hub import app, server  # noqa: F401 - imported once, for every child
     from hub.settings import Settings
+    from tests.support.crash_points import arm_hub
     from tests.support.hub_probe import watch
 
     signal.signal(signal.SIGCHLD, lambda *_: _reap())
@@ -88,6 +93,7 @@ def _fork_for_ever() -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
         watch(Path(given["data_dir"]))
+        arm_hub(Path(given["data_dir"]))
         os._exit(server.serve(Settings.load(given, {}), lambda url: _say(f"serves {os.getpid()} {url}")))
 
 

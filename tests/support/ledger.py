@@ -59,6 +59,11 @@ class Ledger:
         rows = await self.rows(schema.events.c.params, where=schema.events.c.code == "command.finished")
         return Counter(row["params"]["command_id"] for row in rows)
 
+    async def late(self) -> set[str]:
+        """The commands whose machine had another end to tell after they had ended."""
+        rows = await self.rows(schema.events.c.params, where=schema.events.c.code == "command.late")
+        return {row["params"]["command_id"] for row in rows}
+
     async def all_commands_ended(self, within: float) -> None:
         await self.until(lambda states: set(states.values()) <= TERMINAL, within)
 
