@@ -13,7 +13,7 @@ import uuid
 from typing import Final
 
 from bench.simulated_jobs import Abilities, Atomic, Ended, Jobs
-from bench.simulated_plan import Plan, rfc3339
+from bench.simulated_plan import SERVICES, Plan, rfc3339
 from bench.simulated_readings import Character, sample_at
 from bench.simulated_spool import Spool
 from bench.simulated_status import Declaration
@@ -65,7 +65,7 @@ class SimulatedMachine:
             config_version=self.config_version,
             time=rfc3339(now),
             timezone=self.zone.system,
-            hardware={"model": "simulated machine"},
+            hardware={"model": "simulated machine", "services": list(SERVICES)},
             busy=self.declaration.busy,
             ntp=True,
         )

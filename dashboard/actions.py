@@ -14,6 +14,7 @@ WAITING: Final = frozenset({"sync_timezone"})
 """These wait for a machine that is away; the others need it there."""
 DISRUPTIVE: Final = frozenset({"restart_service", "reboot"})
 """These ask for a reason, and are confirmed in a dialog."""
+COMMANDS: Final = frozenset({"ping", "set_status", *ACTIONS})
 MAX_SERVICES: Final = 50
 
 
@@ -25,7 +26,7 @@ class Offer(NamedTuple):
     waits: bool
     """It is possible, and will wait for the machine."""
     affected: str
-    """The text that says who is affected; "" for an action that disturbs nobody."""
+    """The ending of the text that says who is affected; "" for an action that disturbs nobody."""
 
 
 def offers(view: View, *, may: bool) -> list[Offer]:
@@ -37,19 +38,25 @@ def offer(name: str, view: View, *, may: bool) -> Offer:
     locked = ""
     if not may:
         locked = "role"
-    elif view["boot_id"] is not None and name not in view["capabilities"]:
+    elif not can(name, view):
         locked = "unsupported"
     elif away and name not in WAITING:
         locked = "online"
     return Offer(name, locked, waits=away and not locked, affected=_affected(name, view, away=away))
 
 
+def can(name: str, view: View) -> bool:
+    """Whether its software knows the command. One that names none of them does not tell: it may be tried."""
+    told = COMMANDS.intersection(view["capabilities"])
+    return not told or name in told
+
+
 def _affected(name: str, view: View, *, away: bool) -> str:
     if name not in DISRUPTIVE:
         return ""
     if away:
-        return "affected.unknown"
-    return f"affected.busy.{name}" if view["busy"] else "affected.nobody"
+        return "unknown"
+    return f"busy.{name}" if view["busy"] else "nobody"
 
 
 def services(view: View) -> list[str]:

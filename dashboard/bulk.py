@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
+from dashboard.actions import can
 from dashboard.trouble import View
 
 
@@ -41,7 +42,7 @@ class Forecast(NamedTuple):
 def forecast(wish: Wish, machines: Iterable[View]) -> Forecast:
     counts = [0, 0, 0]
     for m in machines:
-        if m["boot_id"] is not None and wish.name not in m["capabilities"]:
+        if not can(wish.name, m):
             counts[2] += 1
         else:
             counts[1 if m["connection"] in ("offline", "never") else 0] += 1

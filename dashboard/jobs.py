@@ -50,6 +50,8 @@ class Card:
     mark: str
     what: str
     word: str
+    ended: str
+    """The time of its end, or ""."""
     asked: str
     reason: str
     steps: tuple[Step, ...]
@@ -68,6 +70,7 @@ def card(r: Reader, job: Job, *, who: str, away: bool, zone: str) -> Card:
         mark=MARKS.get(job["state"], "unknown"),
         what=what(r, job),
         word=word(r, job["state"]),
+        ended="" if job["finished_at"] is None else r.clock(job["finished_at"], zone, seconds=True),
         asked=r.t("job.asked", who=who, time=r.day(job["issued_at"], zone)),
         reason=job["reason"] or job["args"].get("reason") or "",
         steps=steps(r, job, zone),

@@ -201,7 +201,7 @@ class Agent:
             time=utc_now(),
             timezone=hardware.timezone_name(self._root),
             ntp=clock.is_synchronised(),
-            hardware=hardware.describe(self._root),
+            hardware=hardware.describe(self._root, self._settings.names("services")),
         )
 
     def _work_handlers(self) -> dict[str, WorkHandler]:

@@ -7,6 +7,7 @@ import platform
 import re
 import socket
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ from protocol.limits import MAX_NAME
 _NO_MODEL: Final = frozenset({"", "none", "default string", "to be filled by o.e.m.", "system product name"})
 _L4T: Final = re.compile(r"#\s*R(\d+)\s*\(release\),\s*REVISION:\s*([\d.]+)")
 _ZONE: Final = re.compile(r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}$")
+
+MAX_SERVICES: Final = 50
 
 
 def boot_id(root: Path) -> str:
@@ -30,8 +33,9 @@ def boot_milliseconds(root: Path) -> int:
     return 1 if seconds is None else max(1, int(seconds * 1000))
 
 
-def describe(root: Path) -> dict[str, Any]:
-    """The `hardware` member of hello; what is unknown is left out."""
+def describe(root: Path, services: Collection[str] = ()) -> dict[str, Any]:
+    """The `hardware` member of hello; what is unknown is left out. `services`: what may be restarted from the hub, so
+    that people choose from a list."""
     facts = {
         "model": model(root),
         "cores": _cores(root),
@@ -42,8 +46,9 @@ def describe(root: Path) -> dict[str, Any]:
         "l4t": l4t(root),
         "hostname": socket.gethostname(),
         "python": platform.python_version(),
+        "services": sorted(services)[:MAX_SERVICES],
     }
-    return {name: value for name, value in facts.items() if value not in (None, "")}
+    return {name: value for name, value in facts.items() if value not in (None, "", [])}
 
 
 def model(root: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from dashboard import bulk
+from dashboard import actions, bulk
 from hub.core import command_desk, views
 from hub.core.machine import Machine
 from hub.web.action_page import once
@@ -46,14 +46,18 @@ async def ask_or_do(visit: Visit) -> Response:
 
 async def _send(visit: Visit, wish: bulk.Wish, found: list[Machine], reason: str) -> Response:
     name: CommandName = wish.name
-    call = once(visit, None, api.ManyCommands(name=name, args=dict(wish.args), rvms=[m.id for m in found]))
+    able = [m for m in found if actions.can(name, {"capabilities": m.capabilities})]
+    if not able:
+        return _confirm(visit, wish, found, visit.reader.t("locked.unsupported"), 409)
+    call = once(visit, None, api.ManyCommands(name=name, args=dict(wish.args), rvms=[m.id for m in able]))
     args = command_args.read(call, name, wish.args)
-    data = await api.issue_many(call, name, args, [api.Target(m.id, m) for m in found], reason or None)
-    refused = [result for result in data["results"] if result["refused"] is not None]
-    if not refused:
-        return go(f"/jobs?group={data['group_id']}")
+    data = await api.issue_many(call, name, args, [api.Target(m.id, m) for m in able], reason or None)
     machines = visit.context.fleet.machines
+    refused = [result for result in data["results"] if result["refused"] is not None]
     rows = [(machines.get(row["rvm_id"]), row["refused"]["message"]) for row in refused]
+    rows += [(m, visit.reader.t("locked.unsupported")) for m in found if m not in able]
+    if not rows:
+        return go(f"/jobs?group={data['group_id']}")
     return visit.render("bulk.html", **_about(visit, wish, found), fault="", group=data["group_id"], refused=rows)
 
 

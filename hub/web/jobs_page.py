@@ -21,6 +21,8 @@ from hub.web.page import Visit
 
 PAGE: Final = 50
 """Jobs of each kind, open and ended, on one page."""
+RANK: Final = {"sent": 1, "accepted": 2, "running": 2}
+"""What is under way stands above what waits."""
 
 
 async def show_jobs(visit: Visit) -> Response:
@@ -30,8 +32,9 @@ async def show_jobs(visit: Visit) -> Response:
     open_all = _open(visit, query, reach)
     older = [c for c in open_all if mark is None or (c.issued_at, c.id) < mark] if query.state == "open" else open_all
     open_now = older[:PAGE] if query.wants_open and (query.state == "open" or not query.before) else []
+    first = sorted(open_now[:PAGE], key=lambda command: RANK.get(command.state, 0), reverse=True)
     ended = await _ended(visit, query, reach, mark)
-    names = await job_cards.people(visit, {c.issued_by for c in (*open_now, *ended)})
+    names = await job_cards.people(visit, {c.issued_by for c in (*first, *ended)})
     return visit.render(
         "jobs.html",
         query=query,
@@ -41,7 +44,7 @@ async def show_jobs(visit: Visit) -> Response:
         live_query=_live(query),
         may_command=visit.may("command.send"),
         machine_name=_named(visit, query),
-        open=job_cards.shown(visit, open_now, names),
+        open=job_cards.shown(visit, first, names),
         open_total=len(open_all),
         more_open=_more_open(query, older),
         ended=job_cards.shown(visit, ended[:PAGE], names),

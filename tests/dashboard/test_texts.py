@@ -66,6 +66,7 @@ def test_no_text_is_left_over() -> None:
         "unit.",
         "tz.",
         "what.",
+        "affected.",
         "phase.",
         "result.",
         "failure.",

@@ -20,7 +20,9 @@ def test_an_orin(tmp_path: Path) -> None:
 
 def test_older_and_other_machines(tmp_path: Path) -> None:
     assert hardware.l4t(trees.agx_orin_jetpack5(tmp_path / "a")) == "35.4.1"
-    pc = hardware.describe(trees.ordinary_pc(tmp_path / "b"))
+    pc = hardware.describe(trees.ordinary_pc(tmp_path / "b"), ["door.service", "camera"])
+    assert pc["services"] == ["camera", "door.service"]
+    assert "services" not in hardware.describe(tmp_path)
     assert pc["model"] == "OptiPlex 7010"
     assert "l4t" not in pc
     assert hardware.model(tmp_path / "nothing") == socket.gethostname()

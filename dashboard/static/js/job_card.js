@@ -27,8 +27,9 @@ export class JobCard {
     setText(part("what"), card.what);
     setAttribute(part("what"), "href", `/jobs/${card.id}`);
     setText(part("word"), card.word);
+    setText(part("ended"), card.ended);
     setText(part("asked"), card.asked);
-    setText(part("reason"), card.reason ? `“${card.reason}”` : "");
+    setText(part("reason"), card.reason && `“${card.reason}”`);
     this.machine(part("machine"), machine);
     this.line(card);
     this.bar(find("progress", this.node), card.bar);

@@ -26,6 +26,7 @@ export function cardOf(job, about) {
     mark: MARKS[job.state] ?? "unknown",
     what: what(job),
     word: word(job.state),
+    ended: job.finished_at === null ? "" : clock(job.finished_at, zone, language, true),
     asked: t("job.asked", { who, time: day(job.issued_at, now, zone, language) }),
     reason: job.reason || job.args.reason || "",
     steps: steps(job, zone),

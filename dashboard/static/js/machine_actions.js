@@ -6,6 +6,13 @@ import { t } from "./texts.js";
 
 const WAITING = ["sync_timezone"];
 const DISRUPTIVE = ["restart_service", "reboot"];
+const COMMANDS = ["ping", "set_status", "sync_timezone", "restart_service", "reboot"];
+
+/** Whether its software knows the command. One that names none of them does not tell: it may be tried. */
+export function can(name, m) {
+  const told = m.capabilities.filter((each) => COMMANDS.includes(each));
+  return !told.length || told.includes(name);
+}
 
 /**
  * Whether an action is possible now: `locked` says why not ("" when it is), `affected` the text of who is.
@@ -15,10 +22,10 @@ export function offer(name, m, may) {
   const away = m.connection === "offline" || m.connection === "never";
   let locked = "";
   if (!may) locked = "role";
-  else if (m.boot_id !== null && !m.capabilities.includes(name)) locked = "unsupported";
+  else if (!can(name, m)) locked = "unsupported";
   else if (away && !WAITING.includes(name)) locked = "online";
-  const busy = m.busy ? `affected.busy.${name}` : "affected.nobody";
-  const affected = !DISRUPTIVE.includes(name) ? "" : away ? "affected.unknown" : busy;
+  const busy = m.busy ? `busy.${name}` : "nobody";
+  const affected = !DISRUPTIVE.includes(name) ? "" : away ? "unknown" : busy;
   return { name, locked, waits: away && !locked, affected };
 }
 
@@ -102,7 +109,7 @@ export class MachineActions {
   }
 
   form(form, is, words, m) {
-    if (is.affected) setText(find("[data-affected]", form), t(is.affected, { age: form.dataset.giveUp }));
+    if (is.affected) setText(find("[data-affected]", form), t(`affected.${is.affected}`, { age: form.dataset.giveUp }));
     show(find("[data-waits]", form), is.waits);
     show(find("[data-locked]", form), is.locked !== "");
     if (words !== null) setText(find("[data-locked] span", form), words);

@@ -3,6 +3,7 @@
 import { newKey, sendCommand } from "../commands.js";
 import { all, find, make, setAttribute, setText, show } from "../dom.js";
 import { number } from "../format.js";
+import { can } from "../machine_actions.js";
 import { language, t } from "../texts.js";
 
 const WISHES = {
@@ -43,16 +44,17 @@ function choose(on) {
 function foretell() {
   const counts = { now: 0, wait: 0, cannot: 0 };
   for (const m of machines()) {
-    if (m.boot_id !== null && !m.capabilities.includes(wish.name)) counts.cannot += 1;
+    if (!can(wish.name, m)) counts.cannot += 1;
     else counts[m.connection === "offline" || m.connection === "never" ? "wait" : "now"] += 1;
   }
   const say = (name, words) => {
     setText(find(`[data-${name}] span`, ask), words);
     show(find(`[data-${name}]`, ask), counts[name] > 0);
   };
-  say("now", t("bulk.now", { n: number(counts.now, language) }));
-  say("wait", t("bulk.wait", { n: number(counts.wait, language), until: ask.dataset.until }));
-  say("cannot", t("bulk.cannot", { n: number(counts.cannot, language) }));
+  find("[data-go]", ask).disabled = counts.now + counts.wait === 0;
+  say("now", t("bulk.now", { count: counts.now, n: number(counts.now, language) }));
+  say("wait", t("bulk.wait", { count: counts.wait, n: number(counts.wait, language), until: ask.dataset.until }));
+  say("cannot", t("bulk.cannot", { count: counts.cannot, n: number(counts.cannot, language) }));
 }
 
 function open(name) {
@@ -85,10 +87,12 @@ async function send(event) {
   if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
   setAttribute(button, "aria-busy", "true");
   const reason = wish.name === "set_status" ? ask.elements.reason.value.trim() : "";
-  const answer = await sendCommand("/api/v2/commands", { name: wish.name, args: wish.args, rvms: machines().map((m) => m.id), ...(reason ? { reason } : {}) }, key);
+  const [able, unable] = [machines().filter((m) => can(wish.name, m)), machines().filter((m) => !can(wish.name, m))];
+  const answer = await sendCommand("/api/v2/commands", { name: wish.name, args: wish.args, rvms: able.map((m) => m.id), ...(reason ? { reason } : {}) }, key);
   button.removeAttribute("aria-busy");
   if (!answer.ok) return fault(answer.message || t("fault.unknown"));
-  return tell(answer.data);
+  const left = unable.map((m) => ({ rvm_id: m.id, refused: { message: t("locked.unsupported") } }));
+  return tell({ ...answer.data, total: answer.data.total + left.length, results: [...answer.data.results, ...left] });
 }
 
 function tell({ group_id: group, total, results }) {

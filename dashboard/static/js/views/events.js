@@ -9,7 +9,7 @@ import { age } from "../format.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { LinkState, guardButtons, setAlarms, setJobs } from "../link_state.js";
-import { MachineHead } from "../machine_head.js";
+import { MachineTop } from "../machine_top.js";
 import { language, t } from "../texts.js";
 import { troubles } from "../trouble.js";
 
@@ -26,6 +26,7 @@ const follows = node.dataset.live === "1";
 const feed = new Feed(null, {
   changed(ids, removed, whole) {
     if (id && removed.includes(id)) return location.assign("/");
+    top?.changed(ids, whole);
     const machines = [...feed.fleet.machines.values()];
     setAlarms(troubles(machines, feed.clock.now()).length);
     setJobs(machines);
@@ -34,15 +35,16 @@ const feed = new Feed(null, {
     if (whole && follows) news.look();
     return undefined;
   },
+  job: (job) => top?.heard(job),
   event: (event) => follows && !feed.paused && news.heard(event),
   link: (state) => link.set(state),
   version: (name) => link.version(name),
 });
 const link = new LinkState(feed);
-const head = id ? new MachineHead(spoken) : null;
+const top = id ? new MachineTop(id, feed, spoken) : null;
 
 function draw() {
-  head.patch(feed.fleet.machines.get(id), feed.clock.now());
+  top.patch(feed.fleet.machines.get(id), feed.clock.now());
 }
 
 function told(count, whole) {
@@ -100,9 +102,9 @@ node.addEventListener("pointerover", (event) => {
 });
 if (id) setInterval(() => {
   const m = feed.fleet.machines.get(id);
-  if (m && !document.hidden && !feed.paused) head.tick(m, feed.clock.now());
+  if (m && !document.hidden && !feed.paused) top.tick(m, feed.clock.now());
 }, 1000);
 frame();
 guardButtons();
-keyboard({ "/": () => find("[name=q]").focus() });
+keyboard({ "/": () => find("[name=q]").focus(), ".": () => top?.actions.toggle() });
 feed.start();

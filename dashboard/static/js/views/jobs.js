@@ -27,6 +27,8 @@ const feed = new Feed(null, {
     setAlarms(troubles(machines, feed.clock.now()).length);
     setJobs(machines);
     count(machines);
+    // What moved between the making of this page and the first word of the feed, or while it was away.
+    if (whole && query.group) tallySoon();
   },
   job(job) {
     board.heard(job);

@@ -1,0 +1,56 @@
+"""Many machines asked at once from the Machines page, in a real browser, and the group they become."""
+
+from __future__ import annotations
+
+from playwright.async_api import expect
+
+from tests.browser.conftest import Stage
+from tests.support.browser import tab
+
+
+async def test_many_machines_are_asked_at_once_and_summed_up(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub) as page:
+        scripts: list[str] = []
+        page.page.on("request", lambda request: scripts.append(request.url))
+        await page.open("/")
+        await page.live()
+        await expect(page.page.locator("#bulk")).to_be_hidden()
+        assert not [url for url in scripts if "bulk" in url]
+        await page.page.keyboard.press("j")
+        await page.page.keyboard.press("x")
+        await expect(page.page.locator("#bulk-count")).to_have_text("1 selected")
+        await page.page.check("#bulk-all")
+        await expect(page.page.locator("#bulk-count")).to_have_text("3 selected")
+        await page.page.click("#bulk button[value=sync_timezone]")
+        dialog = page.page.locator("#bulk-ask")
+        await expect(dialog.locator("h2")).to_have_text("Sync timezone: 3 machines")
+        await expect(dialog).to_contain_text("1 is connected: asked at once")
+        await expect(dialog).to_contain_text("1 is offline: will run when it is back, until tomorrow")
+        await expect(dialog).to_contain_text("1 cannot do it")
+        await dialog.locator("[data-go]").click()
+        await expect(dialog).to_contain_text("Asked of 2 of 3 machines.")
+        await expect(dialog.locator("#bulk-result li")).to_contain_text("RVM-002: ")
+        await dialog.locator("#bulk-result a").click()
+        await page.page.wait_for_url("**/jobs?group=*")
+        await page.live()
+        tally = page.page.locator("#tally")
+        await expect(tally).to_contain_text("1 of 2 done")
+        await expect(tally).to_contain_text("1 offline (queued) [show]")
+        await tally.locator("a").click()
+        await expect(page.page.locator(".job")).to_have_count(1)
+        await expect(page.page.locator(".job")).to_contain_text("RVM-003")
+        assert page.faults == []
+
+
+async def test_a_group_counts_on_while_it_is_watched(stage: Stage) -> None:
+    stage.machine.confirms = False
+    async with tab(stage.browser, stage.hub) as page:
+        async with stage.hub.client() as client:
+            wish = {"name": "sync_timezone", "rvms": [1, 3]}
+            group = (await client.post("/api/v2/commands", json=wish)).json()["data"]["group_id"]
+        await page.open(f"/jobs?group={group}")
+        await page.live()
+        await expect(page.page.locator("#tally")).to_contain_text("1 under way")
+        await stage.machine.tell("succeeded")
+        await expect(page.page.locator("#tally")).to_contain_text("1 of 2 done")
+        await expect(page.page.locator("#ended .job")).to_have_count(1)
