@@ -47,6 +47,17 @@ def draft_status(
     return draft(machine, "set_status", msgspec.to_builtins(wanted), actor, now, idempotency_key)
 
 
+def tell_status(machine: Machine, wanted: SetStatus, actor: actors.Actor, now: datetime) -> list[Change]:
+    """What was declared past the machine's agent (by REST, by the clock) is told to it, or it would declare the old
+    status again at its next hello. [] when it takes no such command, or none now: what it says next is the truth."""
+    if "set_status" not in machine.capabilities:
+        return []
+    try:
+        return draft_status(machine, wanted, actor, now)
+    except Refused:
+        return []
+
+
 def draft(
     machine: Machine,
     name: str,

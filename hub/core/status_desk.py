@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from msgspec import UNSET, UnsetType
 
 from hub.core import actors
-from hub.core.changes import BusyChanged, Change, StatusChanged
+from hub.core.changes import BusyChanged, Change, EventHappened, StatusChanged
 from hub.core.declarations import before_of, instant, status_changes
 from hub.core.machine import Machine
+from hub.core.views import rfc3339
 from protocol import messages
 from protocol.commands import SetStatus
 from protocol.messages import Failure, SpecialStatus, Status
@@ -102,6 +103,26 @@ def declared_by_key(machine: Machine, named: Named, now: datetime) -> list[Chang
         before=before,
     )
     return status_changes(machine, change)
+
+
+def for_the_agent(changes: list[Change]) -> SetStatus | None:
+    """What an agent has to know of a declaration that went past it; None when only the capacity is new, which its next
+    word does not take back."""
+    change = next((change for change in changes if isinstance(change, StatusChanged)), None)
+    event = next((change for change in changes if isinstance(change, EventHappened)), None)
+    if change is None or event is None:
+        return None
+    before = event.before or {}
+    if {**before, "capacity": change.capacity} == event.after:
+        return None
+    return SetStatus(
+        status=change.status,
+        special_status=change.special_status,
+        # An old reading must not come back as news.
+        capacity=None if change.capacity == before.get("capacity") else change.capacity,
+        reason=change.reason,
+        until=None if change.until is None else rfc3339(change.until),
+    )
 
 
 def is_due(machine: Machine, now: datetime) -> bool:

@@ -1,7 +1,8 @@
 """The clock's door: once a second what time alone changes.
 
 Two loops, so that a slow database stops neither looking nor tearing down. `look` never touches the database. `keep`
-does: commands past their deadline, a status past its time, connection events, and machines that another process (the command line) changed.
+does: commands past their deadline, a status past its time, connection events, and machines that another process (the
+command line) changed.
 """
 
 from __future__ import annotations

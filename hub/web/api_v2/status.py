@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from db import statuses
-from hub.core import declarations, status_desk, views
+from hub.core import command_desk, declarations, status_desk, views
 from hub.core.command_desk import Refused
 from hub.core.dating import UndatableError, date
 from hub.core.machine import Machine
@@ -95,6 +95,9 @@ async def _declared(call: Call, machine: Machine, patch: StatusPatch, until: str
     )
     changes = status_desk.declared_by_key(machine, named, call.now)
     if changes:
+        told = status_desk.for_the_agent(changes)
+        if told is not None:
+            changes += command_desk.tell_status(machine, told, call.principal.actor, call.now)
         await call.context.announce(*changes)
     return Answer(_view(call.context.fleet.find(machine.id) or machine))
 

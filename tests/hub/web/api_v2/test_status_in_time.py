@@ -69,12 +69,13 @@ async def test_a_machine_that_takes_commands_is_told_of_the_end(any_hub: ApiHub)
     machine = any_hub.context.fleet.machines[1]
     async with any_hub.of("one") as key:
         await key.patch(STATUS, json={"status": "maintenance", "until": soon(any_hub)})
-    await until(lambda: machine.pending)
+    await until(lambda: machine.status == "active")
+    # That the machine should be told of the maintenance has become needless: the newer word stands for it.
     (command,) = machine.pending.values()
     assert (command.name, command.args["status"], command.issued_by) == ("set_status", "active", "clock")
-    assert machine.status == "active"
     async with any_hub.of("admin") as admin:
-        assert len((await admin.get("/api/v2/rvms/1/commands")).json()["data"]) == 1, "it is told once"
+        told = (await admin.get("/api/v2/rvms/1/commands")).json()["data"]
+        assert [(one["issued_by"], one["state"]) for one in told] == [("clock", "queued"), ("machine:1", "cancelled")]
 
 
 @pytest.mark.parametrize(("body", "fix"), [
@@ -165,3 +166,18 @@ async def test_another_machines_declaration_is_no_place_to_read_on_from(hub: Api
         refused = await one.get(HISTORY, params={"before": row["id"]})
         assert refused.status_code == 422
         assert (await one.get("/api/v2/rvms/2/status/history")).status_code == 404
+
+
+async def test_what_the_key_declares_is_told_to_the_agent_too(any_hub: ApiHub) -> None:
+    """Or it would declare the old status again at its next hello."""
+    await introduced(any_hub, "ping", "set_status", "until")
+    machine = any_hub.context.fleet.machines[1]
+    async with any_hub.of("one") as key:
+        await key.patch(STATUS, json={"status": "full", "capacity": 100, "reason": "penuh"})
+        (command,) = machine.pending.values()
+        assert (command.issued_by, command.args) == (
+            "machine:1", {"status": "full", "capacity": 100, "reason": "penuh"},
+        )  # fmt: skip
+        assert machine.status == "full", "and holds at once"
+        await key.patch(STATUS, json={"status": "full", "capacity": 97})
+        assert len(machine.pending) == 1, "a reading alone is no news for the agent"
