@@ -112,7 +112,7 @@ def arm_hub(folder: Path) -> None:
     from hub.flow.group_commit import GroupCommit
     from hub.flow.link import Link
 
-    plan = Plan(folder)
+    plan, told = Plan(folder), dict[str, str]()
 
     def names(changes: Any, kind: Any, states: Any = None) -> list[str]:
         found = [change.command for change in changes if isinstance(change, kind)]
@@ -144,9 +144,10 @@ def arm_hub(folder: Path) -> None:
             await original(event)
             said = json.loads(event["text"]) if event["type"] == "websocket.send" else {}
             if said.get("type") == "command":
+                told[said["id"]] = said["name"]
                 plan.come_by("told", said["name"])
-            elif said.get("type") == "received" and isinstance(said["ref"], str):
-                plan.come_by("confirmed")
+            elif said.get("type") == "received" and said["ref"] in told:
+                plan.come_by("confirmed", told[said["ref"]])
 
         link._send = send
 
