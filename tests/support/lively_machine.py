@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime, timezone
 from typing import Any, Final
 
 import websockets
@@ -41,7 +42,8 @@ class LivelyMachine:
         while True:
             with contextlib.suppress(OSError, websockets.WebSocketException, TimeoutError, asyncio.TimeoutError):
                 async with MachineClient.connect(self.hub.websocket_url, self.key) as client:
-                    await client.say_hello(boot_id=f"boot-{time.time_ns()}", **self.hello)
+                    now = datetime.now(timezone.utc).isoformat()
+                    await client.say_hello(**{"boot_id": f"boot-{time.time_ns()}", "time": now, **self.hello})
                     self.client = client
                     self.met.set()
                     sending = asyncio.ensure_future(self._send(client))

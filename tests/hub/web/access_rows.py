@@ -152,6 +152,7 @@ JSON: dict[str, Any] = {
     "POST /api/v2/tokens": {"name": "t"},
 }
 FORMS: dict[str, dict[str, str]] = {
+    "POST /bulk": {"do": "sync_timezone", "rvm": "1"},
     "POST /machines/add": {"name": "by form"},
     "POST /machines/{id}/status": {"status": "full"},
     "POST /admin/users": {"email": "form@b.c", "name": "F", "role": "viewer"},
