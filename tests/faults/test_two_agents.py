@@ -1,15 +1,20 @@
-"""Two real agents with one key: the newest speaks for the machine, one alone is commanded, and they do not fight."""
+"""Two real agents with one key: the newest speaks for the machine and alone is commanded; who fights is kept out."""
 
 from __future__ import annotations
 
 import re
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
-from tests.support.door_agent import door_agent
+from tests.support.door_agent import DoorAgent, door_agent
+from tests.support.hub_people import MachineKey
 from tests.support.hub_process import HubProcess, hub_process
+from tests.support.orders import Operator
 from tests.support.until import until
 
 WATCHED_S = 8.0
@@ -43,3 +48,52 @@ async def test_the_newest_agent_wins_and_alone_is_commanded_without_a_fight(tmp_
                 assert links(hub) == 2, "the loser waits half a minute before it tries again"
                 await newer.stop()
         assert "Traceback" not in hub.log
+
+
+@pytest.mark.timeout(90)
+async def test_agents_that_fight_are_kept_out_until_an_operator_lets_one_in(tmp_path: Path) -> None:
+    """Whoever lost is started again at once, as an impatient supervisor does."""
+    async with hub_process(tmp_path) as hub, hub.client() as admin:
+        operator, key = Operator(hub, admin), await hub.add_machine("Lobby")
+        path = f"/api/v2/rvms/{key.id}"
+        async with door_agent(tmp_path / "one", hub.url, key) as one:
+            await until(lambda: links(hub) == 1, 20)
+            async with door_agent(tmp_path / "two", hub.url, key) as two:
+                for count, loser in ((2, one), (3, two), (4, one)):
+                    await until(partial(linked, hub, count), 20)
+                    await until(partial(has_lost, loser, count // 2), 10)
+                    if count < 4:
+                        await loser.kill()
+                        await loser.start()
+                (event,) = await quarantines(admin, key)
+                assert (await admin.get(path)).json()["data"]["quarantined_until"] is not None
+                assert event["params"]["takeovers"] == 3
+                await one.kill()
+                await one.start()
+                await until(lambda: "429" in one.log, 20)
+                assert links(hub) == 4, "both are kept out"
+                assert (await admin.post(f"{path}/release")).status_code == 200
+                await two.kill()
+                await one.kill()
+                await one.start()
+                await operator.answers(key)
+        assert "Traceback" not in hub.log
+
+
+async def quarantines(admin: httpx.AsyncClient, key: MachineKey) -> list[dict[str, Any]]:
+    """As the operator reads it, waiting for the first."""
+    ends = time.monotonic() + 10
+    while True:
+        answer = await admin.get("/api/v2/events", params={"rvm": str(key.id), "code": "machine.quarantined"})
+        found: list[dict[str, Any]] = answer.json()["data"]
+        if found:
+            return found
+        assert time.monotonic() < ends, "nobody stops the fight"
+
+
+def linked(hub: HubProcess, count: int) -> bool:
+    return links(hub) == count
+
+
+def has_lost(agent: DoorAgent, times: int) -> bool:
+    return agent.log.count("another connection of this machine took over") >= times
