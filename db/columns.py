@@ -18,6 +18,10 @@ def to_microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+_LEAST = to_microseconds(datetime.min.replace(tzinfo=timezone.utc))
+_MOST = to_microseconds(datetime.max.replace(tzinfo=timezone.utc))
+
+
 def from_microseconds(value: int) -> datetime:
     """The aware UTC datetime of Unix microseconds."""
     return _EPOCH + timedelta(microseconds=value)
@@ -39,7 +43,12 @@ class UtcTimestamp(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError("a naive datetime is not an instant")
-        return to_microseconds(value) if dialect.name == "sqlite" else value.astimezone(timezone.utc)
+        if dialect.name != "sqlite":
+            return value.astimezone(timezone.utc)
+        written = to_microseconds(value)
+        if not _LEAST <= written <= _MOST:
+            raise OverflowError("an instant that could not be read again")
+        return written
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:

@@ -5,7 +5,7 @@ Whoever declares (the machine, a command that succeeded, the clock) comes throug
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
@@ -83,11 +83,13 @@ def declaration(of: Machine | StatusChanged) -> dict[str, Any]:
 
 
 def instant(text: str | None) -> datetime | None:
-    """An aware RFC 3339 instant, or None."""
+    """An aware RFC 3339 instant in UTC, or None; also for one at the edge of the calendar, which no database and no
+    zone of a reader could hold."""
     if text is None:
         return None
     try:
         found = datetime.fromisoformat(text.replace("Z", "+00:00").replace("z", "+00:00"))
-    except ValueError:
+        found = found if found.tzinfo is None else found.astimezone(timezone.utc)
+    except (ValueError, OverflowError):
         return None
-    return None if found.tzinfo is None else found
+    return found if found.tzinfo is not None and 1970 <= found.year <= 9998 else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 
 import pytest
 import sqlalchemy as sa
@@ -106,7 +107,8 @@ async def test_a_literal_percent_sign_is_only_a_character(store: Store) -> None:
     await store.write(event("half"), event("50%"))
     plain = sa.select(events_table.c.code).where(sa.text("code LIKE '%50%'"), events_table.c.id % 1000 > 0)
     assert [row["code"] for row in await store.fetch_all(plain)] == ["50%"]
-    (result,) = await store.write(sa.delete(events_table).where(sa.text("code = '50%'")))
+    of_half = sa.delete(reverse_vending_machines).where(sa.text("name = '50%'"))
+    _, result = await store.write(machine("50%"), of_half)
     assert result.rowcount == 1
 
 
@@ -157,6 +159,8 @@ async def test_changing_what_is_not_there_is_a_conflict_and_undoes_the_write(sto
         {"simulated": "perhaps"},
         {"at": NOW.replace(tzinfo=None)},
         {"at": "yesterday"},
+        {"at": datetime.fromisoformat("0001-01-01T00:00:00+14:00")},
+        {"at": datetime.fromisoformat("9999-12-31T23:59:59-14:00")},
         {"name": None},
     ],
 )

@@ -117,6 +117,14 @@ def test_what_a_machine_became_under_a_special_status_is_what_it_gives_back() ->
     assert (found.effective_status, found.returns_to, found.status_until) == ("maintenance", "full", LATER)
 
 
+@pytest.mark.parametrize("edge", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59Z"])
+def test_a_time_at_the_edge_of_the_calendar_is_none(edge: str) -> None:
+    """It could be committed and never be shown, nor be read when the hub starts."""
+    found = machine(capabilities=WHOLE)
+    after(found, heard(found, StatusReport(status="maintenance", seq=1, until=edge)))
+    assert (found.status, found.status_until) == ("maintenance", None)
+
+
 def test_a_new_capacity_changes_neither_since_when_nor_who() -> None:
     found = held()
     since = found.status_since
