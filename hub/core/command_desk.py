@@ -24,8 +24,7 @@ from protocol.zones import is_zone
 
 PATIENCE = timedelta(hours=24)
 """How long desired state waits for an offline machine."""
-IMMEDIATE = timedelta(seconds=60)
-"""How long an immediate command may take before it expires (protocol.md, Promises)."""
+IMMEDIATE = command_life.IMMEDIATE
 MAX_PENDING = 50
 """Open commands of one machine; more are refused, so that a machine that is away for long cannot be buried."""
 

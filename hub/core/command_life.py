@@ -21,6 +21,8 @@ from protocol import messages
 GRACE = timedelta(seconds=4)
 """What left may still be answered for this long after its deadline: the result is on its way."""
 
+IMMEDIATE = timedelta(seconds=60)
+"""How long an immediate command may take before it expires (protocol.md, Promises)."""
 REBOOT = timedelta(minutes=5)
 """How long a machine that has begun to go down may take to be back and say so: a Jetson needs about one."""
 GOING_DOWN = "rebooting"
@@ -147,8 +149,10 @@ def _progress(command: Command, update: messages.CommandUpdate, now: datetime) -
         return []
     after = msgspec.structs.replace(command, state=update.state, progress=progress)
     if command.name == "reboot" and progress is not None and progress["phase"] == GOING_DOWN:
-        # Its 60 s were for beginning. Calling it expired while the machine starts would be a lie.
-        after = msgspec.structs.replace(after, expires_at=max(command.expires_at, now + REBOOT))
+        # Its 60 s were for beginning. Calling it expired while the machine starts would be a lie. But a machine that
+        # says so again and again gains nothing by it.
+        latest = command.issued_at + timedelta(seconds=command.args.get("delay", 0)) + IMMEDIATE + REBOOT
+        after = msgspec.structs.replace(after, expires_at=max(command.expires_at, min(now + REBOOT, latest)))
     return [CommandMoved(command=after)]
 
 

@@ -93,12 +93,27 @@ def test_progress_is_shown_and_a_repeat_of_it_says_nothing() -> None:
 
 
 def test_a_machine_that_goes_down_to_reboot_has_time_to_come_back() -> None:
-    one = with_command(machine(), command("running", name="reboot", args={}))
+    asked = command("running", name="reboot", args={}, expires_at=NOW + life.IMMEDIATE)
+    one = with_command(machine(), asked)
     waits = m.CommandUpdate(id="c1", state="running", progress=m.Progress(phase="return_session"))
     assert moved_to(life.moved(one, waits, NOW)).expires_at == one.pending["c1"].expires_at, "it has not begun"
     goes = m.CommandUpdate(id="c1", state="running", progress=m.Progress(phase="rebooting"))
     later = one.pending["c1"].expires_at - timedelta(seconds=1)
     assert moved_to(life.moved(one, goes, later)).expires_at == later + timedelta(minutes=5)
+
+
+def test_a_machine_that_goes_down_for_ever_does_not_keep_its_command_open_for_ever() -> None:
+    deadline = NOW + timedelta(seconds=30) + life.IMMEDIATE
+    asked = command("running", name="reboot", args={"delay": 30.0}, expires_at=deadline)
+    fleet = Fleet([with_command(machine(), asked)])
+    one = fleet.machines[7]
+    for minute in range(20):
+        for phase, done in (("rebooting", minute), ("waiting", None), ("rebooting", None)):
+            said = m.Progress(phase=phase, done=done)
+            update = m.CommandUpdate(id="c1", state="running", progress=said)
+            for change in life.moved(one, update, NOW + timedelta(minutes=minute)):
+                fleet.apply(change)
+    assert one.pending["c1"].expires_at <= deadline + life.REBOOT
 
 
 @pytest.mark.parametrize("code", ["cancelled", "expired"])
