@@ -126,7 +126,10 @@ def defaults() -> dict[str, Value]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    # A whole number of any length is JSON; one that no float can hold is none of ours.
+    return math.isfinite(value) if isinstance(value, float) else abs(value) < 2**63
 
 
 def _switch(setting: Setting, value: object) -> Value:

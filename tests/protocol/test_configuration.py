@@ -35,6 +35,7 @@ def test_defaults_are_the_callers_own() -> None:
         ("timezone_api_url", "http://user:pw@host/json", "wrong_addresses"),
         ("confidence_threshold", None, "wrong_free"), ("confidence_threshold", {"a": 1}, "wrong_free"),
         ("labels", [["deep"]], "wrong_free"), ("note", "a\x00b", "wrong_free"), ("big", 2**60, "wrong_free"),
+        ("big", 10**400, "wrong_free"), ("list", [10**400], "wrong_free"), ("cpu_threshold", 10**400, "wrong_number"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_by_its_code(key: str, value: Any, code: str) -> None:
