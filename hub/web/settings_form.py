@@ -81,10 +81,11 @@ async def save(visit: Visit, found: Machine | None) -> Said | str:
     """Write what the form changes; the word for the address when it is done, else what to tell."""
     form, t = visit.form, visit.reader.t
     held = visit.context.fleet.settings.shared.values if found is None else found.in_force.values
-    wished = wishes(form, held)
-    if not wished:
-        return "nothing"
     try:
+        permit(visit.user, ACTIONS["fleet" if found is None else "machine"], None if found is None else found.id)
+        wished = wishes(form, held)
+        if not wished:
+            return "nothing"
         await _write(visit, found, wished, form.get("version", ""))
     except Problem as refused:
         if refused.kind == "conflict":
@@ -109,6 +110,5 @@ def wishes(form: Mapping[str, str], held: Values) -> dict[str, Any]:
 
 
 async def _write(visit: Visit, found: Machine | None, values: Mapping[str, Any], version: str) -> None:
-    permit(visit.user, ACTIONS["fleet" if found is None else "machine"], None if found is None else found.id)
     seen = int(version) if version.isascii() and version.isdigit() and len(version) < 16 else None
     await config.write(visit.call(machine=found), found, Wish(values, seen))

@@ -38,6 +38,7 @@ PAGE = row("ok", "ok", "ok", "ok", "who", "who", "ok")
 FIRST_PASSWORD = row("role", "role", "role", "role", "who", "who", "role")
 PAGE_OF_MACHINE = row("ok", "ok", "ok", "hidden", "who", "who", "ok")
 WORK_ON_PAGE = row("role", "ok", "ok", "hidden", "who", "who", "ok")
+MANAGE_ON_PAGE = row("role", "role", "role", "hidden", "who", "who", "ok")
 PAGE_OF_ADMIN = row("role", "role", "role", "role", "who", "who", "ok")
 NO_PAGE = row("hidden", "hidden", "hidden", "hidden", "who", "who", "hidden")
 
@@ -121,8 +122,18 @@ ROWS: dict[str, dict[str, str]] = {
     "GET /machines/{id}/charts.json": PAGE_OF_MACHINE,
     "GET /machines/{id}/do/{action}": PAGE_OF_MACHINE,
     "POST /machines/{id}/do/{action}": WORK_ON_PAGE,
+    "GET /machines/{id}/settings": PAGE_OF_MACHINE,
+    "POST /machines/{id}/settings": MANAGE_ON_PAGE,
+    "GET /machines/{id}/rename": PAGE_OF_MACHINE,
+    "POST /machines/{id}/rename": MANAGE_ON_PAGE,
+    "GET /machines/{id}/release": PAGE_OF_MACHINE,
+    "POST /machines/{id}/release": WORK_ON_PAGE,
+    "GET /machines/{id}/zone": PAGE_OF_MACHINE,
+    "POST /machines/{id}/zone": WORK_ON_PAGE,
     "GET /machines/{id}/status": PAGE_OF_MACHINE,
     "POST /machines/{id}/status": WORK_ON_PAGE,
+    "GET /admin/settings": PAGE,
+    "POST /admin/settings": PAGE_OF_ADMIN,
     "GET /admin/users": PAGE_OF_ADMIN,
     "POST /admin/users": PAGE_OF_ADMIN,
     "GET /admin/users/{user_id}/link": PAGE_OF_ADMIN,
@@ -152,6 +163,7 @@ JSON: dict[str, Any] = {
     "POST /api/v2/tokens": {"name": "t"},
 }
 FORMS: dict[str, dict[str, str]] = {
+    "POST /machines/{id}/zone": {"do": "sync"},
     "POST /bulk": {"do": "sync_timezone", "rvm": "1"},
     "POST /machines/add": {"name": "by form"},
     "POST /machines/{id}/status": {"status": "full"},
