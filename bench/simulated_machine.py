@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from typing import Final
+from typing import Any, Final
 
 from bench.simulated_jobs import Abilities, Atomic, Ended, Jobs
 from bench.simulated_plan import SERVICES, Plan, rfc3339
@@ -85,7 +85,8 @@ class SimulatedMachine:
         """What the hub said changes the machine; the answers to send."""
         if isinstance(message, m.Welcome):
             self.live_interval = message.live_interval
-            return self._configure(message.config) if message.config.version != self.config_version else []
+            is_news = message.config.version != self.config_version
+            return self._configure(message.config) if is_news or self._set_here else []
         if isinstance(message, m.Config):
             return self._configure(m.Configuration(version=message.version, values=message.values))
         if isinstance(message, m.MetricsAck):
@@ -136,15 +137,21 @@ class SimulatedMachine:
     def _configure(self, configuration: m.Configuration) -> list[m.MachineMessage]:
         values = configuration.values
         errors = {}
-        if self.plan.role == "misconfigured" and OVERRIDDEN in values:
-            errors[OVERRIDDEN] = f"METRICS_INTERVAL in the machine's environment says {self.metrics_interval:g}"
-        else:
-            interval = values.get("metrics_interval", self.metrics_interval)
+        if self.plan.role != "misconfigured":
+            interval = values.get("metrics_interval", METRICS_INTERVAL_S)
             if isinstance(interval, (int, float)) and interval >= 1:
                 self.metrics_interval = float(interval)
+        elif OVERRIDDEN in values:
+            errors[OVERRIDDEN] = f"METRICS_INTERVAL in the machine's environment says {self.metrics_interval:g}"
         self.zone.configure(values)
         self.config_version = configuration.version
-        return [m.ConfigApplied(version=configuration.version, errors=errors or None)]
+        return [m.ConfigApplied(version=configuration.version, errors=errors or None, own=self._set_here or None)]
+
+    @property
+    def _set_here(self) -> dict[str, Any]:
+        """What its own file or environment sets."""
+        overridden = {OVERRIDDEN: self.metrics_interval} if self.plan.role == "misconfigured" else {}
+        return overridden | self.zone.set_here
 
     def _ping(self, _: commands.Ping, now: float) -> Ended:
         return {"time": rfc3339(now)}

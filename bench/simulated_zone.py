@@ -27,7 +27,9 @@ class Zone:
         self._role, self._city = plan.role, plan.city or None
         self.site = plan.timezone or ZONES[int(character.phase * 2.99)]
         self.system = "Etc/UTC" if plan.role == "unpermitted" else self.site
-        self.pinned = self.site if plan.role == "guessing" else ""
+        self.set_here = {"pinned_timezone": self.site} if plan.role == "guessing" else {}
+        """The pin of its own file."""
+        self.pinned = self.set_here.get("pinned_timezone", "")
         self.interval = SYNC_INTERVAL_S
         self.automatic = True
         self.restart: list[str] = []
@@ -37,11 +39,11 @@ class Zone:
         self.report = self.sync("automatic", now)
 
     def configure(self, values: dict[str, Any]) -> None:
-        """Take what the hub set; a new pin is looked at with the next attempt, at once."""
-        pinned = values.get("pinned_timezone", self.pinned)
+        """Take what the hub set, and nothing else; a new pin is looked at with the next attempt, at once."""
+        pinned = values.get("pinned_timezone", self.set_here.get("pinned_timezone", ""))
         if isinstance(pinned, str) and pinned != self.pinned and (is_zone(pinned) or not pinned):
             self.pinned, self._next = pinned, 0.0
-        interval, automatic = values.get("sync_interval"), values.get("auto_sync_enabled")
+        interval, automatic = values.get("sync_interval", SYNC_INTERVAL_S), values.get("auto_sync_enabled", True)
         if isinstance(interval, (int, float)) and interval >= 60:
             self.interval = float(interval)
         if isinstance(automatic, bool):

@@ -51,6 +51,7 @@ class MachineRow:
     config_version: int
     config_errors: dict[str, str] | None
     config_applied_at: datetime | None
+    config_own: dict[str, Any] | None
     clock_offset_s: float | None
     ntp: bool | None
     quarantined_until: datetime | None
@@ -183,10 +184,13 @@ def quarantine(rvm_id: int, until: datetime | None, at: datetime) -> Write:
     return Write(_UPDATE, {"quarantined_until": until, "updated_at": at, "key_id": rvm_id}, must_match="id")
 
 
-def config_applied(rvm_id: int, version: int, errors: Mapping[str, str] | None, at: datetime) -> Write:
-    """Which configuration the machine runs, and what of it it could not take. Conflict: id (no such machine)."""
-    values = {"config_version": version, "config_errors": errors, "config_applied_at": at, "updated_at": at}
-    return Write(_UPDATE, {**values, "key_id": rvm_id}, must_match="id")
+def config_applied(
+    rvm_id: int, version: int, errors: Mapping[str, str] | None, at: datetime, own: Mapping[str, Any] | None = None
+) -> Write:
+    """Which configuration the machine runs, what of it it could not take, and what its own file sets. Conflict: id (no
+    such machine)."""
+    values = {"config_version": version, "config_errors": errors, "config_own": own, "config_applied_at": at}
+    return Write(_UPDATE, {**values, "updated_at": at, "key_id": rvm_id}, must_match="id")
 
 
 def zone_synced(rvm_id: int, timezone: str, *, clock_offset_s: float | None, ntp: bool | None, at: datetime) -> Write:

@@ -67,6 +67,8 @@ reverse_vending_machines = sa.Table(
     sa.Column("config_version", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("config_errors", JSON),
     sa.Column("config_applied_at", UtcTimestamp),
+    # What the machine's own file and environment set, as it says itself: {key: value}.
+    sa.Column("config_own", JSON),
     sa.Column("clock_offset_s", sa.Float),
     sa.Column("ntp", sa.Boolean),
     # Two holders of one key fight: nobody gets in until then.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from device import state_file
-from device.core.configuration import Effective, Pushed, in_force
+from device.core.configuration import Effective, Pushed, in_force, set_here
 from device.log import Log
 from device.setting_values import readable
 from device.settings import Settings
@@ -23,7 +23,7 @@ from protocol.limits import MAX_NAME
 from protocol.messages import ConfigApplied
 
 FILE: Final = "configuration"
-MAX_ERRORS: Final = 40
+MAX_ERRORS: Final = 30
 """So that the answer fits into one frame, whatever the keys were."""
 MAX_SENTENCE: Final = 250
 _on_the_wire: Final = Texts("en")
@@ -42,6 +42,7 @@ class ConfigKeeper:
         reply: Callable[[ConfigApplied], None],
     ) -> None:
         self._own = settings
+        self._set_here = set_here(settings.values, settings.origins)
         self._file = settings.state_dir / FILE
         self._disk = disk
         self._log = log
@@ -84,7 +85,7 @@ class ConfigKeeper:
                 key[:MAX_NAME] or "?": _sentence(key, wrong)
                 for key, wrong in list(effective.errors.items())[:MAX_ERRORS]
             }
-            self._reply(ConfigApplied(version=offered.version, errors=errors or None))
+            self._reply(ConfigApplied(version=offered.version, errors=errors or None, own=self._set_here or None))
 
     def _take(self, pushed: Pushed) -> Effective:
         effective = in_force(pushed, self._own.values, self._own.origins, STATIC)

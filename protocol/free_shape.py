@@ -18,6 +18,7 @@ _MEMBERS: Final[dict[type, tuple[str, ...]]] = {
     messages.Hello: ("hardware",),
     messages.CommandUpdate: ("result",),
     messages.Event: ("params",),
+    messages.ConfigApplied: ("own",),
     messages.Welcome: ("config.values",),
     messages.Command: ("args",),
     messages.Config: ("values",),

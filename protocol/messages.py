@@ -70,8 +70,8 @@ class Failure(msgspec.Struct, kw_only=True):
 
 
 class Configuration(msgspec.Struct, kw_only=True):
-    """The dynamic settings of one machine under their version: every key, whether set for it, for the fleet, or by
-    default. Version 0 comes without values: nobody has written any yet, and the machine's own file holds."""
+    """What was written at the hub for one machine, for itself or with the whole fleet, under its version. For every
+    other key the machine's own file holds; version 0 comes without values: nobody has written any yet."""
 
     version: Version
     values: FreeShape
@@ -174,10 +174,16 @@ class TimezoneReport(msgspec.Struct, kw_only=True, tag="timezone", omit_defaults
 
 
 class ConfigApplied(msgspec.Struct, kw_only=True, tag="config_applied", omit_defaults=True):
-    """The configuration of that version is in force, except the keys in `errors`."""
+    """The configuration of that version is in force, except the keys in `errors`.
+
+    `own` is what the machine's own file and environment set, whatever the hub wrote: for a key that nobody wrote there,
+    and for one in `errors`, it is in force. Left out: nothing is set. Never a key of the block `server`, never a
+    secret.
+    """
 
     version: Version
     errors: dict[Name, Text] | None = None
+    own: dict[Name, Any] | None = None
 
 
 class Event(msgspec.Struct, kw_only=True, tag="event"):
@@ -242,7 +248,8 @@ class Cancel(msgspec.Struct, kw_only=True, tag="cancel"):
 
 
 class Config(msgspec.Struct, kw_only=True, tag="config"):
-    """New dynamic settings; answered by `config_applied`."""
+    """Every dynamic setting that was written at the hub for this machine; answered by `config_applied`. A key that is
+    not among them any more is the machine's own business again, at once."""
 
     version: Version
     values: FreeShape

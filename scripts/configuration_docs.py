@@ -28,18 +28,21 @@ keeps it up to date.
 For each key, the first that has one:
 
 1. the **environment** of the agent: `RVM_<KEY>`, or `<KEY>` alone (`RVM_METRICS_INTERVAL=60`). Lists take commas;
-2. the **hub**: the machine's own value there, else the fleet's, else the product's default;
+2. the **hub**: what somebody wrote there for this machine, else for the fleet;
 3. the **file** given by `--config`, one JSON object;
 4. the **default** below.
 
-* The hub sends a whole configuration under one version, over the WebSocket; it is in force at once, without a restart,
-  and kept in the state folder, so that a machine that starts offline goes on with it. A damaged copy is ignored.
-* **Version 0 means that nobody has written a setting at the hub yet: the file stands.** From the first write on the
-  hub's values come before the file for every key of the blocks below. Move what is particular to a machine to its
-  Settings tab first, or keep it in the environment.
+* The hub sends all that was written for a machine under one version, over the WebSocket; it is in force at once,
+  without a restart, and kept in the state folder, so that a machine that starts offline goes on with it. A damaged copy
+  is ignored.
+* **The hub overrides the file key by key.** Whoever pins a zone changes the zone and nothing else; a key that is
+  inherited again is the file's again, at once. Version 0 means that nobody has written anything at the hub yet.
 * The machine answers each version on every link (`config_applied`). A value that is not in force there is named with
   its reason, as `code: sentence`; the other keys are in force all the same. A key that the environment sets to another
   value answers `environment` with the variable's name.
+* It also tells what its file and environment set of the keys of the blocks below, so that the Settings tab, the warning
+  limits and the expected interval at the hub are those in force; the tab says "From the machine's file". Of an address
+  it leaves out what follows the question mark. It never tells a key of the first two tables, nor its own key.
 * The keys of the first two tables are the owner's: no hub can change them (`static_key`), because a wrong value would
   cut the machine off, or let it do more than its owner allowed.
 * The others are read by viewers and written by administrators, for one machine (Settings tab,

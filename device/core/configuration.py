@@ -1,17 +1,19 @@
-"""Which value of each dynamic key is in force: environment over hub over file over default; and why a pushed one is
-not. Knows no file, no link and no table but the shared one."""
+"""Which value of each dynamic key is in force: environment over hub over file over default; why a pushed one is not;
+and what the hub may know of the machine's own. Knows no file, no link and no table but the shared one."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from protocol.configuration import MAX_FREE_KEYS, Value, WrongValueError, checked, is_free, key_of
+from protocol.configuration import MAX_FREE_KEYS, SETTINGS, Value, WrongValueError, checked, is_free, key_of
 
 ENVIRONMENT: Final = "environment "
 """How the origin of a value that the environment sets begins; the variable's name follows."""
+_QUERY: Final = re.compile(r"\?[^,\s]*")
 
 
 class Pushed(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +41,6 @@ def in_force(
     """
     values: dict[str, Value] = {}
     errors: dict[str, WrongValueError] = {}
-    # Before anybody has written a configuration at the hub, what it sends are mere defaults: the file stands.
     for name, value in pushed.values.items() if pushed.version > 0 else ():
         found = _judged(name, value, own, origins, static)
         if isinstance(found, WrongValueError):
@@ -49,6 +50,13 @@ def in_force(
         else:
             values[found[0]] = found[1]
     return Effective(values, dict.fromkeys(values, "hub"), errors)
+
+
+def set_here(own: Mapping[str, Value], origins: Mapping[str, str]) -> dict[str, Value]:
+    """What file and environment set of the dynamic keys, for the hub to show. In an address, what follows the question
+    mark is left out: paid services want their key there."""
+    found = {key: own[key] for key in SETTINGS if origins[key] == "file" or origins[key].startswith(ENVIRONMENT)}
+    return {key: _QUERY.sub("?...", str(v)) if SETTINGS[key].kind == "addresses" else v for key, v in found.items()}
 
 
 def _judged(

@@ -1,25 +1,50 @@
-"""What a machine says of the settings it was told: which version it runs, and what of it it could not take."""
+"""What a machine says of its settings: which version it runs, what of it it could not take, what its own file sets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from hub.core import actors
 from hub.core.changes import Change, EventHappened
+from hub.core.config_writes import RESERVED
 from hub.core.machine import Machine
 from hub.core.service_changes import ConfigApplied
+from protocol import configuration as table
+from protocol.configuration import Value, WrongValueError
 
 
-def applied(machine: Machine, version: int, errors: Mapping[str, str], now: datetime) -> list[Change]:
-    """[] when it is known already: a machine says it after every `welcome`.
+def readable(own: Mapping[str, Any] | None) -> tuple[dict[str, Value], int]:
+    """What of its own settings a machine may say, by its real keys, and how many it said in vain: a wrong value, a key
+    that is none or only its owner's business, or too many of no product's."""
+    found: dict[str, Value] = {}
+    for name, value in (own or {}).items():
+        try:
+            key = table.key_of(name)
+            taken = table.checked(key, value)
+        except WrongValueError:
+            continue
+        if table.is_free(key) and (key in RESERVED or sum(map(table.is_free, found)) >= table.MAX_FREE_KEYS):
+            continue
+        found[key] = taken
+    return found, len(own or ()) - len(found)
 
-    Version 0 is a machine that runs by its own file; that it does is no event.
+
+def applied(
+    machine: Machine, version: int, errors: Mapping[str, str], now: datetime, own: Mapping[str, Any] | None = None
+) -> list[Change]:
+    """[] when it is known already: a machine says it after every `welcome`. `own` None: nothing was said of it.
+
+    Version 0 is a machine that runs by its own file; that it does, and what stands there, is no event.
     """
-    if (version, dict(errors)) == (machine.config_version, machine.config_errors or {}):
+    held = machine.config_own or {}
+    local = held if own is None else dict(own)
+    is_run = (version, dict(errors)) == (machine.config_version, machine.config_errors or {})
+    if is_run and local == held:
         return []
-    change = ConfigApplied(rvm_id=machine.id, version=version, errors=dict(errors), at=now)
-    if version == 0:
+    change = ConfigApplied(rvm_id=machine.id, version=version, errors=dict(errors), at=now, own=local)
+    if is_run or version == 0:
         return [change]
     event = EventHappened(
         at=now,

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from hub.core.actors import Actor
 from hub.core.changes import Change, EventHappened
-from hub.core.configuration import FleetSettings, InForce, Scope, Values, in_force
+from hub.core.configuration import UNREPORTED, FleetSettings, InForce, Local, Scope, Values, in_force
 from hub.core.service_changes import ConfigWritten
 from protocol import codec
 from protocol import configuration as table
@@ -51,17 +51,23 @@ class WrongSettingsError(Exception):
 
 
 def write_machine(
-    fleet: FleetSettings, rvm_id: int, own: Scope, wish: Wish, actor: Actor, now: datetime
+    fleet: FleetSettings, rvm_id: int, own: Scope, wish: Wish, actor: Actor, now: datetime, local: Local = UNREPORTED
 ) -> list[Change]:
-    """[] when it changes nothing. Raises StaleError, WrongSettingsError."""
-    before = fleet.of(own)
+    """[] when it changes nothing. Raises StaleError, WrongSettingsError.
+
+    `local` is what the machine's own file sets, so that the record tells what a write stands before. Whether the
+    machine takes it is not known yet.
+    """
+    behind = Local(local.values)
+    before = fleet.of(own, behind)
     _check_version(wish, before.version)
-    wanted = _checked(wish, lambda key: fleet.written.values.get(key, own.values.get(key)))
+    held = {**local.values, **own.values, **fleet.written.values}
+    wanted = _checked(wish, held.get)
     values = _applied(own.values, wanted)
     if values == own.values:
         return []
     written = Scope(values, fleet.newest + 1, now, actor)
-    after = in_force(fleet.base, fleet.written, written)
+    after = in_force(fleet.base, fleet.written, written, behind)
     _check_size(wish, after)
     return _changes(rvm_id, own, written, _differing(own.values, wanted), before.values, after.values)
 
@@ -131,12 +137,12 @@ _ROOM: Final = MAX_MESSAGE_BYTES - _AROUND
 
 
 def _size(found: InForce) -> int:
-    return len(codec.encode(Config(version=MAX_INTEGER, values=dict(found.values))).encode())
+    return len(codec.encode(Config(version=MAX_INTEGER, values=dict(found.written))).encode())
 
 
 def _check_size(wish: Wish, found: InForce) -> None:
-    """A machine is told all of its settings in one message."""
-    free = [key for key in found.values if table.is_free(key)]
+    """A machine is told all that was written for it in one message."""
+    free = [key for key in found.written if table.is_free(key)]
     named = next((name for name, value in wish.values.items() if value is not None), "values")
     if len(free) > table.MAX_FREE_KEYS:
         raise WrongSettingsError({named: WrongValueError("too_many_free", most=table.MAX_FREE_KEYS)})

@@ -1,12 +1,13 @@
-"""The settings that are in force: what was written for the fleet and for one machine, laid over the defaults.
+"""The settings that are in force on a machine, as far as the hub is told: default, the machine's own file, what was
+written for the fleet, what was written for the machine; the later comes first.
 
-Both are only what differs; `in_force` puts them together once, for everybody who asks (the wire, health, presence). How
-a write comes about is `hub.core.config_writes`.
+What was written is only what differs, and only that is pushed; `in_force` puts it all together once, for everybody who
+asks (health, presence, the pages). How a write comes about is `hub.core.config_writes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -37,6 +38,22 @@ class Scope(NamedTuple):
 UNWRITTEN: Final = Scope({}, 0)
 
 
+class Local(NamedTuple):
+    """What a machine's own file and environment set, as it reported it. `above` are those of them that stand although
+    the hub wrote something else: the environment does, and so does every value the machine could not take over."""
+
+    values: Values
+    above: frozenset[str] = frozenset()
+
+
+UNREPORTED: Final = Local({})
+
+
+def local_of(reported: Values | None, refused: Iterable[str] | None) -> Local:
+    """`refused` are the keys the machine answered with an error."""
+    return Local(reported, frozenset(reported) & frozenset(refused or ())) if reported else UNREPORTED
+
+
 @dataclass(frozen=True)
 class Limits:
     """Warning limits; percentages and degrees C (requirements.md, section 4)."""
@@ -52,6 +69,8 @@ class InForce:
     """Every setting of a machine. Machines without anything of their own share one."""
 
     version: int
+    written: Values
+    """What was written at the hub, and nothing else: this the machine is told."""
     values: Values
     limits: Limits
     metrics_interval: float
@@ -75,11 +94,13 @@ class InForce:
         return self.text("pinned_timezone") or None
 
 
-def in_force(base: Values, fleet: Scope, own: Scope = UNWRITTEN) -> InForce:
+def in_force(base: Values, fleet: Scope, own: Scope = UNWRITTEN, local: Local = UNREPORTED) -> InForce:
     """`base` are the hub's own defaults for every key of the product."""
-    values = {**base, **fleet.values, **own.values}
+    written = {**fleet.values, **own.values}
+    values = {**base, **local.values, **written, **{key: local.values[key] for key in local.above}}
     return InForce(
         version=max(fleet.version, own.version),
+        written=written,
         values=values,
         limits=Limits(
             temperature=_number(values["temperature_threshold"]),
@@ -118,13 +139,19 @@ class FleetSettings:
         self.newest = max(self.newest, written.version)
         self.shared = in_force(self.base, written)
 
-    def of(self, own: Scope) -> InForce:
+    def of(self, own: Scope, local: Local = UNREPORTED) -> InForce:
         self.newest = max(self.newest, own.version)
-        return self.shared if own.version == 0 else in_force(self.base, self.written, own)
+        is_shared = own.version == 0 and not local.values
+        return self.shared if is_shared else in_force(self.base, self.written, own, local)
 
-    def origin(self, key: str, own: Scope = UNWRITTEN) -> str:
-        """Who has said what `key` is: the machine's own, the fleet's, or nobody but the default."""
-        return "machine" if key in own.values else "fleet" if key in self.written.values else "default"
+    def origin(self, key: str, own: Scope = UNWRITTEN, local: Local = UNREPORTED) -> str:
+        """Who has said what is in force: somebody here for the machine or for the fleet, the machine's own file (or
+        environment), or nobody but the default."""
+        if key in local.above:
+            return "file"
+        if key in own.values:
+            return "machine"
+        return "fleet" if key in self.written.values else "file" if key in local.values else "default"
 
     def newest_scope(self, own: Scope = UNWRITTEN) -> Scope:
         """The scope that was written last."""
@@ -132,8 +159,8 @@ class FleetSettings:
 
 
 def wire(found: InForce) -> Configuration:
-    """As a machine hears it. While nobody has written anything, its own file holds: it is told no values at all."""
-    return Configuration(version=found.version, values=dict(found.values) if found.version else {})
+    """As a machine hears it: for every key that nobody has written here, its own file holds."""
+    return Configuration(version=found.version, values=dict(found.written))
 
 
 def blocks(values: Values) -> dict[str, dict[str, Value]]:

@@ -117,7 +117,7 @@ class Fleet:
         """Index a machine that was loaded or added, replacing what had its id."""
         self.drop(machine.id)
         self.machines[machine.id] = machine
-        service_appliers.settle(machine, self.settings.of(machine.own_settings))
+        self._settle(machine)
         self._by_device_id[machine.device_id] = machine
         if machine.api_key_prefix is not None:
             self._by_key_prefix[machine.api_key_prefix] = machine
@@ -231,20 +231,27 @@ class Fleet:
 
     def _of_one(self, does: Callable[[Machine, Any], frozenset[str]], change: Any) -> Touched | None:
         machine = self.machines.get(change.rvm_id)
-        return None if machine is None else Touched(machine.id, does(machine, change))
+        if machine is None:
+            return None
+        before = machine.local
+        members = does(machine, change)
+        return Touched(machine.id, members if machine.local == before else members | self._settle(machine))
 
     def _config_written(self, change: ConfigWritten) -> Touched | None:
         written = Scope(change.values, change.version, change.at, change.by)
         if change.rvm_id is None:
             self.settings.write(written)
             for machine in self.machines.values():
-                service_appliers.settle(machine, self.settings.of(machine.own_settings))
+                self._settle(machine)
             return None
         found = self.machines.get(change.rvm_id)
         if found is None:
             return None
         found.own_settings = written
-        return Touched(found.id, service_appliers.settle(found, self.settings.of(written)))
+        return Touched(found.id, self._settle(found))
+
+    def _settle(self, machine: Machine) -> frozenset[str]:
+        return service_appliers.settle(machine, self.settings.of(machine.own_settings, machine.local))
 
     def _cancel_asked(self, change: c.CommandCancelAsked) -> Touched | None:
         command, machine = self.open.get(change.command_id), self.machines.get(change.rvm_id)

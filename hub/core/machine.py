@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from hub.core.changes import Command
-from hub.core.configuration import UNWRITTEN, InForce, Scope, nothing_written
+from hub.core.configuration import UNWRITTEN, InForce, Local, Scope, local_of, nothing_written
 from protocol.messages import Sample
 
 RECENT_SECONDS = 300
@@ -85,6 +85,7 @@ class Machine:
     config_version: int = 0
     config_errors: dict[str, str] | None = None
     config_applied_at: datetime | None = None
+    config_own: dict[str, Any] | None = None
     clock_offset_s: float | None = None
     ntp: bool | None = None
     quarantined_until: datetime | None = None
@@ -97,7 +98,7 @@ class Machine:
     own_settings: Scope = UNWRITTEN
 
     in_force: InForce = field(default_factory=nothing_written)
-    """Every setting, the machine's own over the fleet's over the defaults; kept so by the fleet."""
+    """Every setting: written for it, for the fleet, in its file, by default; kept so by the fleet."""
     connection: str = "never"
     connection_since: datetime | None = None
     connection_reason: str | None = None
@@ -134,6 +135,11 @@ class Machine:
     def effective_status(self) -> str:
         """`special_status` overrides the declaration while it lasts."""
         return self.special_status or self.status
+
+    @property
+    def local(self) -> Local:
+        """What its own file and environment set."""
+        return local_of(self.config_own, self.config_errors)
 
     @property
     def returns_to(self) -> str | None:

@@ -33,6 +33,7 @@ def config_applied(machine: Machine, change: ConfigApplied) -> Members:
     machine.config_version = change.version
     machine.config_errors = change.errors or None
     machine.config_applied_at = change.at
+    machine.config_own = change.own or None
     return APPLIED_MEMBERS
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from hub.core.actors import Actor
 from hub.core.changes import Change
 from protocol.messages import SyncMethod, ZoneSource
@@ -23,12 +25,13 @@ class ConfigWritten(Change, frozen=True, kw_only=True):
 
 
 class ConfigApplied(Change, frozen=True, kw_only=True):
-    """The machine runs that version, except the keys in `errors`."""
+    """The machine runs that version, except the keys in `errors`; `own` is what its file and environment set."""
 
     rvm_id: int
     version: int
     errors: dict[str, str]
     at: datetime
+    own: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class TimezoneSynced(Change, frozen=True, kw_only=True):

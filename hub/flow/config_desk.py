@@ -26,7 +26,8 @@ async def write(announce: Announcer, machine: Machine | None, wish: Wish, actor:
             owns = (other.own_settings for other in fleet.machines.values())
             changes = write_fleet(fleet.settings, owns, wish, actor, now)
         else:
-            changes = write_machine(fleet.settings, machine.id, machine.own_settings, wish, actor, now)
+            own, local = machine.own_settings, machine.local
+            changes = write_machine(fleet.settings, machine.id, own, wish, actor, now, local)
         if not changes:
             return False
         try:

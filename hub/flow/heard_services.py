@@ -1,4 +1,4 @@
-"""What a machine says of its settings and of its zone, committed. Neither is answered: both are said after each hello."""
+"""What a machine says of its settings and of its zone, committed. Neither is answered: both follow each hello."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ WHY = {
 
 
 async def config_applied(talk: Talk, said: m.ConfigApplied) -> None:
-    changes = config_reports.applied(talk.machine, said.version, said.errors or {}, talk.clock())
+    own, left_out = config_reports.readable(said.own)
+    talk.links.tally["left_out"] += left_out
+    changes = config_reports.applied(talk.machine, said.version, said.errors or {}, talk.clock(), own)
     await talk.commit(changes, m.type_of(said))
 
 

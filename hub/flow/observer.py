@@ -154,5 +154,6 @@ def _expected(machine: Machine) -> float:
     if machine.live_interval > 0:
         return machine.live_interval
     wanted = machine.in_force.metrics_interval
-    # A machine that could not take it over keeps its own, which the hub does not know.
-    return max(wanted, UNKNOWN_S) if "metrics_interval" in (machine.config_errors or ()) else wanted
+    # A machine that could not take it over keeps its own, which it may not have told.
+    is_told = "metrics_interval" not in (machine.config_errors or ()) or "metrics_interval" in machine.local.above
+    return wanted if is_told else max(wanted, UNKNOWN_S)

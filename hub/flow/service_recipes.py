@@ -29,7 +29,10 @@ def _config_written(change: ConfigWritten) -> Steps:
 
 
 def _config_applied(change: ConfigApplied) -> Steps:
-    return (machines.config_applied(change.rvm_id, change.version, change.errors or None, change.at),)
+    row = machines.config_applied(
+        change.rvm_id, change.version, change.errors or None, change.at, own=change.own or None
+    )
+    return (row,)
 
 
 def _timezone_synced(change: TimezoneSynced) -> Steps:

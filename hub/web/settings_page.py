@@ -55,7 +55,7 @@ async def rename(visit: Visit) -> Response:
 
 
 async def _page(visit: Visit, found: Machine, said: Said, given: dict[str, str] | None = None) -> Response:
-    reader, fleet, own = visit.reader, visit.context.fleet.settings, found.own_settings
+    reader, fleet, own, local = visit.reader, visit.context.fleet.settings, found.own_settings, found.local
     changed = await settings_rows.changed_last(visit.context.store, found.id)
     newest = fleet.newest_scope(own)
     head = await machine_tab.head(visit, found, *(who for who, _, _ in changed.values()), newest.by or "")
@@ -63,8 +63,8 @@ async def _page(visit: Visit, found: Machine, said: Said, given: dict[str, str] 
         reader,
         found.in_force.values,
         own.values,
-        fleet.of(UNWRITTEN).values,
-        fleet.origin,
+        fleet.of(UNWRITTEN, local).values,
+        lambda key: fleet.origin(key, UNWRITTEN, local),
         changed,
         head["m"]["config_errors"] or {},
     )

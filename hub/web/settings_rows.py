@@ -40,13 +40,14 @@ def rows_of(
     changed: Changed,
     refused: Mapping[str, str],
 ) -> Rows:
-    """By block, in the table's order, free keys by name. `behind` is what holds without what is `own`."""
+    """By block, in the table's order, free keys by name. `behind` is what holds without what is `own`; a field shows
+    what somebody wrote, also where the machine does not take it."""
     found: Rows = {block: [] for block in (*table.BLOCKS, OTHER)}
     free = sorted(key for key in values if table.is_free(key))
     for key in (*table.SETTINGS, *free):
         setting = table.SETTINGS.get(key)
         kind, is_own = kind_of(key, values[key]), key in own
-        text = text_of(values[key], kind)
+        text = text_of(own.get(key, values[key]), kind)
         bounded = setting is not None and kind in ("whole", "number")
         row = Row(
             key=key,

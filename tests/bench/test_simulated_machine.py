@@ -202,6 +202,14 @@ def test_one_setting_is_overridden_on_a_misconfigured_machine() -> None:
     assert isinstance(applied, m.ConfigApplied)
     assert list(applied.errors or {}) == ["metrics_interval"]
     assert (rvm.metrics_interval, rvm.hello(NOW).config_version) == (300, 4)
+    assert applied.own == {"metrics_interval": 300.0}
+
+
+def test_what_the_hub_takes_back_is_the_machines_own_again() -> None:
+    rvm = machine()
+    rvm.hear(m.Config(version=4, values={"metrics_interval": 60, "sync_interval": 120}), NOW)
+    rvm.hear(m.Config(version=5, values={}), NOW)
+    assert (rvm.metrics_interval, rvm.zone.interval) == (300, 3600)
 
 
 @pytest.mark.parametrize(

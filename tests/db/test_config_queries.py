@@ -93,3 +93,13 @@ async def test_what_a_machine_runs_is_kept_with_what_it_could_not_take(store: St
     row = await machines.find_machine(store, rvm_id)
     assert row is not None
     assert (row.config_version, row.config_errors) == (8, None)
+
+
+async def test_what_a_machine_sets_itself_is_kept_and_goes_when_it_says_so_no_more(store: Store) -> None:
+    rvm_id = await add_machine(store)
+    own: dict[str, Any] = {"metrics_interval": 60.0, "admin_ips": ["10.0.0.0/8"], "default_timezone": "Asia/Jakarta"}
+    for said in (own, None):
+        await store.write(machines.config_applied(rvm_id, 0, None, NOW, own=said))
+        row = await machines.find_machine(store, rvm_id)
+        assert row is not None
+        assert (row.config_own, row.config_errors) == (said, None)

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest_asyncio
 
 from protocol import messages as m
-from tests.device.agent_process import AgentProcess, running_agent
+from tests.device.agent_process import ROOT, AgentProcess, running_agent
 from tests.support.fake_hub import FakeHub, fake_hub
 from tests.support.fake_rest import fake_rest
 from tests.support.until import until
+
+
+def in_force(agent: AgentProcess) -> dict[str, Any]:
+    """What `run_device.py settings` says beside the running agent."""
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("RVM_")}
+    asked = [sys.executable, "-m", "device", "settings", "--json", "--config", str(agent.config)]
+    done = subprocess.run(asked, cwd=ROOT, env=environ, capture_output=True, check=True)
+    return dict(json.loads(done.stdout))
 
 
 @pytest_asyncio.fixture
@@ -27,7 +40,8 @@ async def test_the_interval_changes_without_a_restart_and_survives_one(hub: Fake
         assert link.hello is not None
         assert link.hello.config_version == 0
         await hub.until(lambda: len(hub.kept) == 1)
-        assert await hub.configure(7, metrics_interval=0.1, confidence_threshold=0.8) == m.ConfigApplied(version=7)
+        answer = await hub.configure(7, metrics_interval=0.1, confidence_threshold=0.8)
+        assert (answer.version, answer.errors) == (7, None)
         await hub.until(lambda: len(hub.kept) >= 5)
         assert len(hub.links) == 1, "no reconnect was needed"
         await agent.kill()
@@ -64,7 +78,34 @@ async def test_a_damaged_cache_stops_nothing(hub: FakeHub, tmp_path: Path) -> No
         assert link.hello is not None
         assert link.hello.config_version == 0
         await hub.until(lambda: link.of(m.ConfigApplied))
-        assert link.of(m.ConfigApplied) == [m.ConfigApplied(version=7)]
+        assert [(answer.version, answer.errors) for answer in link.of(m.ConfigApplied)] == [(7, None)]
+
+
+async def test_a_pin_from_the_hub_leaves_the_rest_of_the_file_in_force(hub: FakeHub, tmp_path: Path) -> None:
+    url = "http://10.0.0.5/json?key=SECRET"
+    async with running_agent(tmp_path, hub.url, metrics_interval=0.1, timezone_api_url=url) as agent:
+        link = await hub.connected()
+        await hub.until(lambda: hub.applied)
+        own = {
+            "metrics_interval": 0.1, "timezone_api_url": "http://10.0.0.5/json?...", "auto_sync_enabled": False,
+        }  # fmt: skip
+        assert hub.applied == [m.ConfigApplied(version=0, own=own)], "also before anybody wrote anything"
+        assert await hub.configure(1, pinned_timezone="Asia/Makassar") == m.ConfigApplied(version=1, own=own)
+        seen = len(hub.kept)
+        await hub.until(lambda: len(hub.kept) >= seen + 5)
+        said = in_force(agent)
+        assert said["timezone_api_url"] == {"value": url, "origin": "file"}
+        assert said["metrics_interval"] == {"value": 0.1, "origin": "file"}
+        assert said["pinned_timezone"] == {"value": "Asia/Makassar", "origin": "hub"}
+        await hub.configure(2, pinned_timezone="Asia/Makassar", metrics_interval=3600, timezone_api_url="http://x/json")
+        assert in_force(agent)["metrics_interval"] == {"value": 3600.0, "origin": "hub"}
+        assert (await hub.configure(3)).own == own
+        seen = len(hub.kept)
+        await hub.until(lambda: len(hub.kept) >= seen + 5)
+        said = in_force(agent)
+        assert said["timezone_api_url"] == {"value": url, "origin": "file"}, "inherited again: the file's, at once"
+        assert said["pinned_timezone"] == {"value": "", "origin": "default"}
+        assert (agent.lives, link) == (1, hub.link), "without a restart or another link"
 
 
 async def test_the_environment_comes_first_and_says_so(hub: FakeHub, tmp_path: Path) -> None:
@@ -79,6 +120,7 @@ async def test_the_environment_comes_first_and_says_so(hub: FakeHub, tmp_path: P
         assert list(answer.errors) == ["metrics_interval"]
         assert answer.errors["metrics_interval"].startswith("environment: ")
         assert "RVM_METRICS_INTERVAL" in answer.errors["metrics_interval"]
+        assert answer.own == {"metrics_interval": 3600.0, "auto_sync_enabled": False}
         await asyncio.sleep(0.5)  # five of the intervals that must not be in force
         assert len(hub.kept) == 1
     finally:

@@ -67,7 +67,10 @@ machine_messages: st.SearchStrategy[m.MachineMessage] = st.one_of(
         country=optional | names, city=optional | names, ip=optional | names, clock_offset=optional | numbers,
         ntp=optional | st.booleans(),
     ),
-    st.builds(m.ConfigApplied, version=seqs, errors=optional | st.dictionaries(names, texts, max_size=2)),
+    st.builds(
+        m.ConfigApplied, version=seqs, errors=optional | st.dictionaries(names, texts, max_size=2),
+        own=optional | st.dictionaries(names, json_values, max_size=2),
+    ),
     st.builds(m.Event, seq=seqs, code=names, params=free_shapes, timestamp=timestamps),
     st.builds(m.Bye, reason=st.sampled_from(["shutdown", "reboot", "update"])),
     errors,

@@ -172,8 +172,9 @@ export class SettingsForm {
 
   /** Whether this field was being changed here while it was changed elsewhere. */
   refresh(field, now) {
-    const own = now.origins[field.key] === this.form.dataset.scope;
-    const text = field.key in now.values ? textOf(now.values[field.key], field.kind) : "";
+    const own = field.key in now.written;
+    const value = own ? now.written[field.key] : now.values[field.key];
+    const text = value === undefined ? "" : textOf(value, field.kind);
     const seen = `${own ? 1 : 0}${plain(text)}`;
     if (seen === plain(field.seen.value)) return false;
     const typed = wish(this.read(field)) !== undefined;

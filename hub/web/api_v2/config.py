@@ -7,7 +7,7 @@ from typing import Any
 
 from hub.core import configuration, views
 from hub.core.config_writes import StaleError, Wish, WrongSettingsError
-from hub.core.configuration import FleetSettings, Scope
+from hub.core.configuration import UNWRITTEN, FleetSettings, Scope
 from hub.core.machine import Machine
 from hub.flow import config_desk
 from hub.web.api_v2 import config_shapes as shapes
@@ -77,8 +77,8 @@ async def pin_zone(call: Call, zone: str) -> None:
 
 def settings_view(fleet: FleetSettings, machine: Machine) -> dict[str, Any]:
     """What holds for the machine, where each value comes from, and how much of it the machine has taken over."""
-    own, found = machine.own_settings, machine.in_force
-    without = fleet.shared.values
+    own, local, found = machine.own_settings, machine.local, machine.in_force
+    without = fleet.of(UNWRITTEN, local).values
     return {
         "version": found.version,
         "applied_version": machine.config_version,
@@ -86,7 +86,8 @@ def settings_view(fleet: FleetSettings, machine: Machine) -> dict[str, Any]:
         "applied_errors": machine.config_errors or {},
         "values": dict(found.values),
         "blocks": configuration.blocks(found.values),
-        "origins": {key: fleet.origin(key, own) for key in found.values},
+        "origins": {key: fleet.origin(key, own, local) for key in found.values},
+        "written": dict(own.values),
         "inherited": {key: without[key] for key in own.values if key in without},
         **_written(fleet.newest_scope(own)),
     }
@@ -99,18 +100,19 @@ def fleet_view(fleet: FleetSettings) -> dict[str, Any]:
         "values": dict(values),
         "blocks": configuration.blocks(values),
         "origins": {key: fleet.origin(key) for key in values},
+        "written": dict(fleet.written.values),
         **_written(fleet.written),
     }
 
 
 def _one(call: Call, machine: Machine, key: str) -> dict[str, Any]:
-    fleet = call.context.fleet.settings
+    fleet, local = call.context.fleet.settings, machine.local
     setting = table.SETTINGS.get(key)
     return {
         "key": key,
         "value": machine.in_force.values.get(key),
-        "origin": fleet.origin(key, machine.own_settings),
-        "inherited": fleet.shared.values.get(key),
+        "origin": fleet.origin(key, machine.own_settings, local),
+        "inherited": fleet.of(UNWRITTEN, local).values.get(key),
         "block": configuration.OTHER if setting is None else setting.block,
         "version": machine.in_force.version,
         "applied_version": machine.config_version,
@@ -151,7 +153,8 @@ OPERATIONS = (
         name="show_config", method="GET", path="/v2/rvms/{id}/config", handler=show_config, tag="Settings",
         summary="The settings of a machine, and where each comes from", action="config.read",
         answers={200: shapes.MachineSettings},
-        description="`version` is what the machine should run, `applied_version` what it does run.",
+        description="`version` is what the machine should run, `applied_version` what it does run. A value comes from "
+        "the `default`, the machine's own `file` (or environment), the `fleet`, or was written for this `machine`.",
     ),
     Operation(
         name="change_config", method="PATCH", path="/v2/rvms/{id}/config", handler=change_config, tag="Settings",

@@ -9,7 +9,7 @@ import msgspec
 from hub.web.api_v2.kinds import Instant
 
 Block = Literal["remote_access", "timezone", "backup", "monitoring", "other"]
-Origin = Literal["default", "fleet", "machine"]
+Origin = Literal["default", "file", "fleet", "machine"]
 
 
 class Blocks(msgspec.Struct):
@@ -23,18 +23,21 @@ class Blocks(msgspec.Struct):
 
 
 class FleetSettings(msgspec.Struct):
-    """What every machine inherits. `version` 0: nothing was ever written."""
+    """What every machine inherits. `version` 0: nothing was ever written. `written` is all that machines are told; for
+    any other key their own files come before the defaults."""
 
     version: int
     values: dict[str, Any]
     blocks: Blocks
     origins: dict[str, Literal["default", "fleet"]]
+    written: dict[str, Any]
     updated_at: Instant | None
     updated_by: str | None
 
 
 class MachineSettings(msgspec.Struct):
-    """`inherited` is what the machine's own values stand before; `applied_errors` is what it could not take over of
+    """`values` is what is in force, as far as the machine has told of its own file; `written` is what was written for
+    this machine, `inherited` what that stands before; `applied_errors` is what it could not take over of
     `applied_version`, and why."""
 
     version: int
@@ -44,6 +47,7 @@ class MachineSettings(msgspec.Struct):
     values: dict[str, Any]
     blocks: Blocks
     origins: dict[str, Origin]
+    written: dict[str, Any]
     inherited: dict[str, Any]
     updated_at: Instant | None
     updated_by: str | None

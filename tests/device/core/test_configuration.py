@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from device.core.configuration import Effective, Pushed, in_force
+from device.core.configuration import Effective, Pushed, in_force, set_here
+from protocol import configuration as table
 
 OWN = {"metrics_interval": 60.0, "upload_interval": 30.0, "cpu_threshold": 90.0, "state_dir": ""}
 ORIGINS = {
@@ -64,5 +65,21 @@ def test_further_keys_are_bounded() -> None:
     assert {wrong.code for wrong in found.errors.values()} == {"too_many"}
 
 
-def test_before_anybody_wrote_a_configuration_the_file_stands() -> None:
-    assert push(0, upload_interval=3600, metrics_interval=300) == Effective({}, {}, {})
+def test_a_key_that_nobody_wrote_at_the_hub_stays_the_files() -> None:
+    assert push(0) == Effective({}, {}, {})
+    assert push(4, cpu_threshold=70).values == {"cpu_threshold": 70.0}
+
+
+def test_the_hub_may_know_what_file_and_environment_set_and_no_secret() -> None:
+    values: dict[str, table.Value] = {**table.defaults(), "state_dir": "/x", "myrvm_base_url": "https://hub"}
+    values |= {"metrics_interval": 60.0, "cpu_threshold": 70.0, "monitoring_enabled": True}
+    values["timezone_api_url"] = "https://pro.ip-api.com/json?key=SECRET&x=1, http://10.0.0.5/json"
+    origins = dict.fromkeys(values, "default") | dict.fromkeys(["state_dir", "myrvm_base_url"], "file")
+    origins |= dict.fromkeys(["metrics_interval", "timezone_api_url", "monitoring_enabled"], "file")
+    origins["cpu_threshold"] = "environment RVM_CPU_THRESHOLD"
+    found = set_here(values, origins)
+    assert found == {
+        "metrics_interval": 60.0, "cpu_threshold": 70.0, "monitoring_enabled": True,
+        "timezone_api_url": "https://pro.ip-api.com/json?..., http://10.0.0.5/json",
+    }  # fmt: skip
+    assert {key: table.checked(key, value) for key, value in found.items()} == found, "the hub can read all of it"

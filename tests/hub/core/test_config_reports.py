@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from hub.core.changes import EventHappened
-from hub.core.config_reports import applied
+from hub.core.config_reports import applied, readable
 from hub.core.service_changes import ConfigApplied
 from tests.support.machines import NOW, machine
 
@@ -34,3 +38,33 @@ def test_what_is_known_is_no_news() -> None:
 def test_a_machine_that_runs_by_its_own_file_is_no_event() -> None:
     assert applied(machine(), 0, {}, NOW) == []
     assert applied(machine(config_version=7), 0, {}, NOW) == [ConfigApplied(rvm_id=7, version=0, errors={}, at=NOW)]
+
+
+def test_what_its_file_sets_is_a_change_and_no_event() -> None:
+    own = {"metrics_interval": 60.0}
+    assert applied(machine(), 0, {}, NOW, own) == [ConfigApplied(rvm_id=7, version=0, errors={}, at=NOW, own=own)]
+    known = machine(config_version=7, config_own=own)
+    assert applied(known, 7, {}, NOW, own) == []
+    assert applied(known, 7, {}, NOW, {}) == [ConfigApplied(rvm_id=7, version=7, errors={}, at=NOW)]
+    change, event = applied(known, 8, {}, NOW)
+    assert isinstance(change, ConfigApplied)
+    assert isinstance(event, EventHappened)
+    assert change.own == own, "a hello says nothing of it"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"metrics_interval": "often"}, {"cpu_threshold": 101}, {"timezone_api_url": "file:///etc/passwd"},
+        {"api_token": "rvmk_secret"}, {"myrvm-base-url": "http://x"}, {"Wrong Key": 1}, {"deep": {"a": 1}},
+        {"pinned_timezone": "Asia/../../etc"}, {"version": 3}, {"values": 3}, {"metrics_interval": None},
+    ],
+)  # fmt: skip
+def test_what_no_setting_can_be_is_left_out_and_counted(wrong: dict[str, Any]) -> None:
+    assert readable({"upload-interval": 60, **wrong}) == ({"upload_interval": 60.0}, 1)
+
+
+def test_what_a_machine_reports_is_bounded() -> None:
+    found, left_out = readable({f"key_{n}": n for n in range(130)} | {"metrics_interval": 60})
+    assert (len(found), left_out) == (101, 30)
+    assert readable(None) == ({}, 0)

@@ -8,7 +8,7 @@ import pytest
 
 from hub.core.changes import Change, EventHappened
 from hub.core.config_writes import StaleError, Wish, WrongSettingsError, write_fleet, write_machine
-from hub.core.configuration import UNWRITTEN, FleetSettings, Scope
+from hub.core.configuration import UNWRITTEN, FleetSettings, Local, Scope
 from hub.core.service_changes import ConfigWritten
 from protocol import codec
 from protocol.limits import MAX_MESSAGE_BYTES
@@ -55,6 +55,16 @@ def test_null_inherits_again_and_the_event_tells_what() -> None:
     assert written.values == {}
     assert event.params["inherited"] == ["cpu_threshold", "mine"]
     assert (event.before, event.after) == ({"cpu_threshold": 60.0, "mine": "x"}, {"cpu_threshold": 80.0, "mine": None})
+
+
+def test_the_record_tells_what_of_the_machines_file_a_write_stands_before() -> None:
+    file = Local({"metrics_interval": 60.0, "mine": "text"}, frozenset({"metrics_interval"}))
+    wish = Wish({"metrics_interval": 20, "cpu_threshold": 70})
+    _, event = both(write_machine(FleetSettings(), 7, UNWRITTEN, wish, "user:2", NOW, file))
+    assert event.before == {"metrics_interval": 60.0, "cpu_threshold": 90.0}
+    assert event.after == {"metrics_interval": 20.0, "cpu_threshold": 70.0}, "whether it is taken is not known yet"
+    with pytest.raises(WrongSettingsError):
+        write_machine(FleetSettings(), 7, UNWRITTEN, Wish({"mine": 5}), "user:2", NOW, file)
 
 
 def test_what_changes_nothing_is_no_change() -> None:

@@ -1,10 +1,23 @@
-"""What is in force: the machine's own over the fleet's over the defaults, and what others take from it."""
+"""What is in force: written for the machine, for the fleet, in its file, by default; and what others take from it."""
 
 from __future__ import annotations
 
 import pytest
 
-from hub.core.configuration import OTHER, QUIET_S, UNWRITTEN, FleetSettings, Limits, Scope, base_of, blocks, wire
+from hub.core.configuration import (
+    OTHER,
+    QUIET_S,
+    UNREPORTED,
+    UNWRITTEN,
+    FleetSettings,
+    Limits,
+    Local,
+    Scope,
+    base_of,
+    blocks,
+    local_of,
+    wire,
+)
 from protocol import configuration as table
 from tests.support.machines import NOW
 
@@ -55,10 +68,44 @@ def test_machines_with_nothing_of_their_own_share_one() -> None:
     assert fleet.newest == 4
 
 
-def test_before_anything_was_written_a_machine_is_told_no_values() -> None:
+def test_a_machine_is_told_what_was_written_and_no_default() -> None:
     assert wire(FleetSettings().shared).values == {}
-    told = wire(FleetSettings(None, scope(1, mine=True)).shared)
-    assert (told.version, told.values) == (1, table.defaults() | {"mine": True})
+    fleet = FleetSettings(None, scope(1, mine=True, cpu_threshold=70.0))
+    file = Local({"metrics_interval": 60.0, "cpu_threshold": 50.0}, frozenset({"cpu_threshold"}))
+    told = wire(fleet.of(scope(2, pinned_timezone="Asia/Makassar", mine=False), file))
+    assert told.version == 2
+    assert told.values == {"mine": False, "cpu_threshold": 70.0, "pinned_timezone": "Asia/Makassar"}
+
+
+def test_the_machines_file_stands_between_the_defaults_and_what_was_written() -> None:
+    fleet = FleetSettings(None, scope(3, cpu_threshold=80.0))
+    own = scope(4, memory_threshold=70.0)
+    file = Local({"cpu_threshold": 60.0, "memory_threshold": 60.0, "metrics_interval": 60.0})
+    found = fleet.of(own, file)
+    asked = ("cpu_threshold", "memory_threshold", "metrics_interval", "sync_interval")
+    assert [found.values[key] for key in asked] == [80.0, 70.0, 60.0, 3600.0]
+    assert [fleet.origin(key, own, file) for key in asked] == ["fleet", "machine", "file", "default"]
+    assert (found.limits.cpu_usage, found.metrics_interval) == (80.0, 60.0)
+    assert fleet.of(UNWRITTEN, file).values["memory_threshold"] == 60.0, "what an own value stands before"
+
+
+def test_what_the_environment_sets_stands_above_all() -> None:
+    fleet = FleetSettings(None, scope(3, cpu_threshold=80.0))
+    own = scope(4, metrics_interval=20.0)
+    reported = {"metrics_interval": 60.0, "cpu_threshold": 60.0}
+    local = local_of(reported, {"metrics_interval": "environment: ...", "memory_threshold": "out_of_bounds: ..."})
+    assert local == Local(reported, frozenset({"metrics_interval"}))
+    found = fleet.of(own, local)
+    assert (found.metrics_interval, found.limits.cpu_usage) == (60.0, 80.0)
+    assert fleet.origin("metrics_interval", own, local) == "file"
+    assert found.written["metrics_interval"] == 20.0, "it is told all the same: the variable may go"
+
+
+@pytest.mark.parametrize("reported", [None, {}])
+def test_a_machine_that_reports_nothing_of_its_own_shares_what_the_fleet_has(reported: dict[str, table.Value]) -> None:
+    fleet, local = FleetSettings(), local_of(reported, {"cpu_threshold": "environment: ..."})
+    assert local is UNREPORTED
+    assert fleet.of(UNWRITTEN, local) is fleet.shared
 
 
 def test_blocks_hold_every_key_once() -> None:

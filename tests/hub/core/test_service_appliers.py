@@ -64,6 +64,25 @@ def test_what_a_machine_runs_stands_beside_what_it_should() -> None:
     assert APPLIED_MEMBERS | CONFIG_MEMBERS <= MEMBERS
 
 
+def test_what_a_machines_file_sets_judges_its_newest_readings_until_somebody_writes_here() -> None:
+    fleet = fleet_of_two()
+    file = {"cpu_threshold": 80.0, "metrics_interval": 60.0}
+    touched = fleet.apply(ConfigApplied(rvm_id=7, version=0, errors={}, at=NOW, own=file))
+    assert touched == Touched(7, APPLIED_MEMBERS | CONFIG_MEMBERS)
+    one = fleet.machines[7]
+    assert (one.health, fleet.machines[8].health, one.in_force.metrics_interval) == ("warning", "ok", 60.0)
+    fleet.apply_all([written(None, 1, cpu_threshold=95.0)])
+    assert (one.health, one.in_force.metrics_interval) == ("ok", 60.0)
+    fleet.apply_all([written(7, 2, metrics_interval=20.0)])
+    assert one.in_force.metrics_interval == 20.0
+    why = {"metrics_interval": "environment: ..."}
+    fleet.apply(ConfigApplied(rvm_id=7, version=2, errors=why, at=NOW, own=file))
+    assert one.in_force.metrics_interval == 60.0
+    fleet.apply_all([written(7, 3), written(None, 4)])
+    fleet.apply(ConfigApplied(rvm_id=7, version=4, errors={}, at=NOW))
+    assert (one.in_force.metrics_interval, one.in_force.limits.cpu_usage) == (300.0, 90.0)
+
+
 def test_news_of_a_machine_that_is_gone_is_no_news() -> None:
     fleet = fleet_of_two()
     gone = [written(9, 1, cpu_threshold=70.0), ConfigApplied(rvm_id=9, version=6, errors={}, at=NOW)]

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from hub.flow import config_push
+from hub.flow.loading import load_fleet
 from protocol import configuration as table
 from protocol import messages as m
 from tests.support.hub_people import MachineKey
@@ -47,18 +48,65 @@ async def test_settings_travel_in_the_welcome_and_at_once_when_they_change(hub: 
             assert (welcome.config.version, welcome.config.values) == (0, {}), "nobody wrote anything: its file holds"
             data(await admin.patch("/api/v2/config", json={"cpu_threshold": 80}))
             pushed = await machine.hear(m.Config)
-            assert (pushed.version, pushed.values) == (1, table.defaults() | {"cpu_threshold": 80.0})
+            assert (pushed.version, pushed.values) == (1, {"cpu_threshold": 80.0}), "no default pushes a file aside"
             answer = await admin.patch(path, json={"confidence_threshold": 0.6})
             assert answer.json()["message"] == "Recorded, and on its way to the machine."
             pushed = await machine.hear(m.Config)
-            assert (pushed.version, pushed.values["confidence_threshold"]) == (2, 0.6)
+            assert (pushed.version, pushed.values) == (2, {"cpu_threshold": 80.0, "confidence_threshold": 0.6})
             data(await admin.patch(path, json={"confidence_threshold": 0.6}))
         await until(lambda: hub.context.links.get(key.id) is None)
         data(await admin.patch("/api/v2/config", json={"cpu_threshold": None}))
         async with MachineClient.connect(hub.websocket_url, key) as machine:
             welcome = await machine.say_hello(config_version=2)
             assert welcome.config.version == 3
-            assert welcome.config.values == table.defaults() | {"confidence_threshold": 0.6}
+            assert welcome.config.values == {"confidence_threshold": 0.6}
+
+
+async def test_what_the_machines_file_sets_is_shown_and_in_force(hub: HubHere, key: MachineKey) -> None:
+    path, own = f"/api/v2/rvms/{key.id}/config", {"metrics_interval": 60, "cpu_threshold": 70.0}
+    seen = hub.context.fleet.machines[key.id]
+    async with MachineClient.connect(hub.websocket_url, key) as machine, hub.client() as admin:
+        await machine.say_hello()
+        odd = {"api_token": "rvmk_x", "memory_threshold": "much", "state dir": 1}
+        await machine.say(m.ConfigApplied(version=0, own={**own, **odd}))
+        await until(lambda: seen.config_own)
+        assert seen.config_own == {"metrics_interval": 60.0, "cpu_threshold": 70.0}, "what is none is never stored"
+        assert hub.context.links.tally["left_out"] == 3
+        found = data(await admin.get(path))
+        assert (found["values"]["metrics_interval"], found["origins"]["metrics_interval"]) == (60.0, "file")
+        assert data(await admin.get(f"/api/v2/rvms/{key.id}"))["expected_interval_s"] == 60.0
+        found = data(await admin.patch(path, json={"pinned_timezone": "Asia/Makassar", "cpu_threshold": 80}))
+        assert (await machine.hear(m.Config)).values == {"pinned_timezone": "Asia/Makassar", "cpu_threshold": 80.0}
+        assert (found["values"]["metrics_interval"], found["values"]["cpu_threshold"]) == (60.0, 80.0)
+        assert found["origins"] == dict.fromkeys(table.SETTINGS, "default") | {
+            "metrics_interval": "file", "pinned_timezone": "machine", "cpu_threshold": "machine",
+        }  # fmt: skip
+        assert found["inherited"] == {"pinned_timezone": "", "cpu_threshold": 70.0}
+        found = data(await admin.patch(path, json={"cpu_threshold": None}))
+        assert (found["values"]["cpu_threshold"], found["origins"]["cpu_threshold"]) == (70.0, "file")
+    again = await load_fleet(hub.context.store, hub.context.fleet.settings.base)
+    assert dict(again.machines[key.id].in_force.values) == dict(seen.in_force.values), "and after a restart"
+
+
+async def test_a_value_of_the_environment_is_in_force_whatever_was_written(hub: HubHere, key: MachineKey) -> None:
+    path = f"/api/v2/rvms/{key.id}/config"
+    seen = hub.context.fleet.machines[key.id]
+    async with MachineClient.connect(hub.websocket_url, key) as machine, hub.client() as admin:
+        await machine.say_hello()
+        data(await admin.patch(path, json={"metrics_interval": 20}))
+        why = {"metrics_interval": "environment: RVM_METRICS_INTERVAL sets it"}
+        await machine.say(m.ConfigApplied(version=1, errors=why, own={"metrics_interval": 60.0}))
+        await until(lambda: seen.config_own)
+        found = data(await admin.get(path))
+        assert (found["values"]["metrics_interval"], found["origins"]["metrics_interval"]) == (60.0, "file")
+        assert (found["written"], found["inherited"]) == ({"metrics_interval": 20.0}, {"metrics_interval": 60.0})
+        one = data(await admin.get(f"{path}/metrics-interval"))
+        assert (one["value"], one["origin"], one["inherited"]) == (60.0, "file", 60.0)
+        assert data(await admin.get(f"/api/v2/rvms/{key.id}"))["expected_interval_s"] == 60.0
+        await machine.say(m.ConfigApplied(version=1))
+        await until(lambda: seen.config_own is None)
+        found = data(await admin.get(path))
+        assert (found["values"]["metrics_interval"], found["origins"]["metrics_interval"]) == (20.0, "machine")
 
 
 async def test_wanted_and_running_versions_stand_beside_each_other(hub: HubHere, key: MachineKey) -> None:

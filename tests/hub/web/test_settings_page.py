@@ -179,6 +179,24 @@ async def test_wanted_and_run_are_told_apart_with_what_the_machine_refused(hub: 
         assert "The machine does not take it: the environment sets it" in page
 
 
+async def test_what_the_machines_file_sets_is_shown_as_such(hub: ApiHub) -> None:
+    now, own = hub.context.clock(), {"cpu_threshold": 70.0, "metrics_interval": 60.0}
+    why = {"metrics_interval": "environment: it is set there"}
+    await hub.context.announce(ConfigApplied(rvm_id=1, version=0, errors={}, at=now, own=own))
+    async with await browser(hub) as client:
+        page = (await client.get("/machines/1/settings")).text
+        assert "From the machine’s file: 70\u202f%" in page
+        async with await browser(hub, language="id") as indonesian:
+            assert "Dari berkas mesin: 70\u202f%" in (await indonesian.get("/machines/1/settings")).text
+        assert (fields(page)["v.cpu_threshold"], fields(page)["o.cpu_threshold"]) == ("70", "")
+        await send(client, "/machines/1/settings", fields(page) | {"v.metrics_interval": "20"})
+        await hub.context.announce(ConfigApplied(rvm_id=1, version=1, errors=why, at=now, own=own))
+        page = (await client.get("/machines/1/settings")).text
+        assert (fields(page)["v.metrics_interval"], fields(page)["o.metrics_interval"]) == ("20", "own")
+        assert "From the machine’s file: 1\u202fmin" in page, "what is in force, since the environment comes first"
+        assert (await send(client, "/machines/1/settings", fields(page))).headers["location"].endswith("said=nothing")
+
+
 @pytest.mark.parametrize("path", ["/machines/1/settings", "/admin/settings"])
 async def test_who_may_not_write_sees_it_locked_and_is_refused(hub: ApiHub, path: str) -> None:
     async with await browser(hub, "operator") as client:
