@@ -46,6 +46,8 @@ _HANDLERS: Final[dict[type, Callable[[Talk, Any], Awaitable[None]]]] = {
     m.TimezoneReport: heard_services.timezone,
 }
 """What the worker does with each durable message, one after the other. A message that is not here is refused."""
+_PACED: Final = (m.Hello, m.StatusReport, m.ConfigApplied, m.TimezoneReport)
+"""What a machine may say as often as it likes, but not make the hub write as fast as it likes."""
 
 
 class Conversation:
@@ -187,6 +189,8 @@ class Conversation:
         try:
             while self._inbox and self._links.speaks(self._link):
                 said = self._inbox[0]
+                if isinstance(said, _PACED):
+                    await self._paced()
                 await _HANDLERS[type(said)](self._talk, said)
                 if type(said) is m.Hello:
                     self._take_early()
@@ -199,6 +203,11 @@ class Conversation:
             self._link.close(INTERNAL_ERROR, "internal error")
         finally:
             self._working = False
+
+    async def _paced(self) -> None:
+        """Until the hub may write this as well: meanwhile the inbox fills, and TCP slows the machine."""
+        while wait := self._links.pace.take(self._machine.id, time.monotonic()):  # noqa: ASYNC110 - time tells
+            await anyio.sleep(wait)
 
     def _take_early(self) -> None:
         """The boot has its row now: what came before that, in its order."""

@@ -22,6 +22,7 @@ from hub.core.changes import (
 )
 from hub.core.fleet import TERMINAL, Fleet
 from hub.core.machine import Machine
+from hub.core.pace import Pace
 from hub.flow.announce import Announcer
 from hub.flow.doorkeeper import Doorkeeper, replaces_key
 from hub.flow.dropped_events import DroppedEvents
@@ -48,6 +49,7 @@ class Links:
         self._clock = clock
         self.door = Doorkeeper(fleet, announce, clock)
         self.dropped_events = DroppedEvents()
+        self.pace = Pace()
         self._links: dict[int, Link] = {}
         self._open: set[Link] = set()
         self._waiters: dict[str, list[asyncio.Future[Command]]] = {}

@@ -5,6 +5,9 @@ In that order, before a byte of the body is read. Answers what the caller may no
 
 from __future__ import annotations
 
+import math
+from time import monotonic
+
 from starlette.requests import Request
 
 from hub.core.access import Principal, may, role_needed
@@ -45,6 +48,13 @@ def machine_named(context: HubContext, principal: Principal, key: str) -> Machin
     if machine is None or not principal.reaches(machine.id):
         raise not_found()
     return machine
+
+
+def pace(context: HubContext, principal: Principal) -> None:
+    """429 for a machine that has more to say of itself than the record can take. People are not paced."""
+    wait = context.links.pace.take(principal.id, monotonic()) if principal.kind == "machine" else 0.0
+    if wait:
+        raise Problem("too-many-requests", Text("too_often", {"seconds": math.ceil(wait)}), retry_after=wait)
 
 
 def permit(principal: Principal, action: str, rvm_id: int | None = None) -> None:

@@ -27,7 +27,7 @@ WHEN: Final[Mapping[str, str]] = {
     "too-large": "The body is over the limit.",
     "unsupported-media-type": "The body is not announced as JSON.",
     "invalid": "Members are wrong; `errors` names each one and what would be right.",
-    "too-many-requests": "Too many requests without a valid credential; see Retry-After.",
+    "too-many-requests": "Too many requests without a valid credential, or by one machine; see Retry-After.",
     "internal": "A mistake of the hub; its log has the number in `detail`.",
     "unavailable": "Not possible right now (the database is away); see Retry-After.",
 }

@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from hub.core import pace
 from hub.core.changes import CommandDrafted
 from hub.flow.conversation import INBOX
 from protocol import messages as m
@@ -250,3 +251,20 @@ async def test_ten_thousand_mangled_frames_raise_nothing_and_close_only_with_cod
         conversation.hear(text(metrics(10**6, cpu_usage=1.0)))
         await until(lambda: wire.of(m.MetricsAck))
     assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_a_machine_that_never_stops_telling_of_itself_is_read_more_slowly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each of its words would be a line that nobody may delete."""
+    monkeypatch.setattr(pace, "AT_ONCE", 5)
+    async with room() as hub:
+        conversation, _, wire = hub.connect()
+        for seq in range(1, 21):
+            said = m.StatusReport(seq=seq, status="error" if seq % 2 else "active")
+            conversation.hear(text(said))
+        await until(lambda: len(wire.of(m.Received)) == 4)  # and the hello
+        await asyncio.sleep(0.3)
+        assert len(wire.of(m.Received)) == 4
+        hub.links.pace = pace.Pace()
+        await until(lambda: len(wire.of(m.Received)) >= 8)
