@@ -10,6 +10,7 @@ import msgspec
 from db import commands
 from db.errors import Conflict
 from hub.core import command_desk
+from hub.core.actors import Actor
 from hub.core.changes import Command, CommandDrafted
 from hub.core.fleet import TERMINAL
 from hub.web.api_v2.kinds import Wait
@@ -36,7 +37,7 @@ async def issue(call: Call, name: str, args: dict[str, Any], reason: str | None 
         if key is not None:
             before = await commands.find_by_idempotency_key(call.context.store, call.machine.id, key)
             if before is not None:
-                return _same(before, name, args)
+                return _same(before, name, args, call.principal.actor)
         changes = command_desk.draft(call.machine, name, args, call.principal.actor, call.now, key, reason=reason)
         try:
             stored = await call.context.announce(*changes)
@@ -88,8 +89,9 @@ def why_not(code: str) -> Text:
     return Text(key if key in dictionary("en") else "changed_meanwhile")
 
 
-def _same(row: commands.CommandRow, name: str, args: dict[str, Any]) -> Command:
-    if (row.name, row.args) != (name, args):
+def _same(row: commands.CommandRow, name: str, args: dict[str, Any], actor: Actor) -> Command:
+    """Another's command is not this caller's, even if both chose the same key."""
+    if (row.name, row.args, row.issued_by) != (name, args, actor):
         raise Problem("conflict", Text("idempotency_reused"))
     return from_row(row)
 

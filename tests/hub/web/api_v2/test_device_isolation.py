@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
+import pytest
+
 from db import samples
-from hub.core import accounts, credentials, sign_in
+from hub.core import accounts, credentials, pace, sign_in
 from hub.core.changes import TokenCreated
 from hub.web.api_v2.table import OPERATIONS
 from tests.support.api_hub import PASSWORD, ApiHub
@@ -35,6 +37,21 @@ async def test_two_machines_with_the_same_boot_and_numbers_do_not_meet(hub: ApiH
             assert answer.json()["data"]["stored"] == 3
 
 
+async def test_a_machine_that_tells_of_itself_all_the_time_is_asked_to_wait(
+    hub: ApiHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each report would be a line that nobody may delete."""
+    monkeypatch.setattr(pace, "AT_ONCE", 2)
+    report = {"device_id": "1", "timezone": "Asia/Jakarta", "sync_method": "manual"}
+    async with hub.of("one") as one, hub.of("operator") as operator, hub.of("two") as two:
+        said = [await one.post("/api/v2/timezone/sync", json=report) for _ in range(3)]
+        assert [answer.status_code for answer in said] == [200, 200, 429]
+        assert said[-1].headers["retry-after"] == "1"
+        assert (await one.patch("/api/v2/rvms/1/status", json={"status": "error"})).status_code == 429
+        assert (await operator.post("/api/v2/timezone/sync", json=report)).status_code == 200
+        assert (await two.patch("/api/v2/rvms/2/status", json={"status": "error"})).status_code == 200
+
+
 async def test_an_idempotency_key_is_the_machines_own(hub: ApiHub) -> None:
     key = {"Idempotency-Key": "same"}
     async with hub.of("operator") as operator:
@@ -45,6 +62,15 @@ async def test_an_idempotency_key_is_the_machines_own(hub: ApiHub) -> None:
             for n in (1, 2)
         ]
     assert len(set(ids)) == 2
+
+
+async def test_an_idempotency_key_is_its_users_own(hub: ApiHub) -> None:
+    """Whoever happens to choose another's key must not be told that their wish was done."""
+    wish, key = {"status": "full"}, {"Idempotency-Key": "1"}
+    async with hub.of("operator") as operator, hub.of("admin") as admin:
+        assert (await operator.patch("/api/v2/rvms/1/status", json=wish, headers=key)).status_code == 200
+        assert (await operator.patch("/api/v2/rvms/1/status", json=wish, headers=key)).status_code == 200
+        assert (await admin.patch("/api/v2/rvms/1/status", json=wish, headers=key)).status_code == 409
 
 
 async def test_a_machine_named_like_anothers_number_takes_nothing_over(hub: ApiHub) -> None:
