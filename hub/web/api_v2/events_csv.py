@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, Final
 
@@ -34,6 +35,8 @@ COLUMNS: Final = (
 )  # fmt: skip
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for the beginning of a formula; also in full width."""
+_AFTER_SEMICOLON: Final = re.compile('(;[\\s"]*)([=+\\-@\uff1d\uff0b\uff0d\uff20])')
+"""A spreadsheet of Indonesia (or Germany) begins a new cell there, whatever the file has between its cells."""
 
 
 def wanted(request: Request, chosen: str | None) -> bool:
@@ -46,7 +49,7 @@ def wanted(request: Request, chosen: str | None) -> bool:
 
 def safe(cell: object) -> str:
     """A cell that is text, whatever it begins with."""
-    text = "" if cell is None else str(cell)
+    text = _AFTER_SEMICOLON.sub(r"\1'\2", "" if cell is None else str(cell))
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
@@ -119,7 +122,9 @@ def _last(sentence: str) -> str:
 
 
 def _json(value: Any) -> str:
-    return "" if value is None else msgspec.json.encode(value).decode()
+    """As data, which stays what it is: inside its texts a formula's beginning is written as an escape."""
+    text = "" if value is None else msgspec.json.encode(value).decode()
+    return _AFTER_SEMICOLON.sub(lambda found: f"{found[1]}\\u{ord(found[2]):04x}", text)
 
 
 def _rows(rows: Iterable[Sequence[object]]) -> str:

@@ -89,6 +89,18 @@ def test_no_cell_is_a_formula(text: str) -> None:
     assert safe(text) == f"'{text}"
 
 
+async def test_nothing_is_a_formula_where_a_semicolon_parts_the_cells(hub: ApiHub) -> None:
+    params = {"reason": "a;=cmd|1; =1+1;-2;@x;\uff1d1", "ok": "a;b"}
+    await happen(hub, code="status.changed", params=params, before={"status": "active"}, after={"status": "error"})
+    (found,) = await rows(hub, kind="status")
+    assert json.loads(found["params"]) == params, "the data is what was reported"
+    assert "a;'=cmd" in found["sentence"]
+    async with hub.of("admin") as admin:
+        answer = await admin.get("/api/v2/events?format=csv")
+    for row in csv.reader(io.StringIO(answer.text, newline=""), delimiter=";"):
+        assert not [cell for cell in row if cell.strip(' "').startswith(("=", "+", "-", "@", "\uff1d"))]
+
+
 async def test_hostile_text_stays_text_in_a_file(hub: ApiHub) -> None:
     params = {"code": "=cmd|' /C calc'!A0", "params": {"x": '"\r\n=1+1', "y": "\x1b[31m\u202e"}}
     await happen(hub, params=params)
