@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Final
 
 import msgspec
@@ -43,8 +44,9 @@ def status(settings: Settings, texts: Texts, arguments: argparse.Namespace, comp
     given = arguments
     if all(m is None for m in (given.status, given.capacity, given.special_status, given.reason, given.until)):
         return _show(settings, texts, arguments, complain)
-    if given.until not in (None, NONE) and parse_time(given.until) is None:
-        return complain("illegal_until", WRONG_USAGE, texts("illegal_until", value=given.until))
+    wrong_time = _wrong_time(given.until)
+    if wrong_time is not None:
+        return complain(wrong_time, WRONG_USAGE, texts(wrong_time, value=given.until))
     request = StatusRequest(
         status=given.status,
         capacity=given.capacity,
@@ -55,7 +57,7 @@ def status(settings: Settings, texts: Texts, arguments: argparse.Namespace, comp
     try:
         StatusMailbox(settings.state_dir).post(request)
     except IllegalStatusError as error:
-        return complain("illegal_status", WRONG_USAGE, str(error))
+        return complain(error.code, WRONG_USAGE, texts(error.code, why=error, value=given.until))
     except OSError as error:
         return complain("state_unusable", FAILED, _unusable(settings, texts, error))
     print(json.dumps({"accepted": True}) if arguments.json else texts("status_left"))
@@ -82,6 +84,17 @@ def _named(value: str | None) -> str | Kept | None:
     if value is None:
         return KEEP
     return None if value == NONE else value
+
+
+def _wrong_time(until: str | None) -> str | None:
+    """What is wrong with a time until which a status shall hold. By this machine's clock; the hub's is not known here,
+    and the agent goes by it."""
+    if until in (None, NONE):
+        return None
+    moment = parse_time(until)
+    if moment is None:
+        return "illegal_until"
+    return "past_until" if moment <= datetime.now(timezone.utc) else None
 
 
 def _show(settings: Settings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:

@@ -40,8 +40,32 @@ DOCTOR: Final[dict[str, tuple[str, str]]] = {
     "busy_yes": ("a return session is open", "sesi pengembalian sedang terbuka"),
     "busy_no": ("no return session", "tidak ada sesi pengembalian"),
     "illegal_until": (
-        "{value!r} is no time. Write for example 2026-11-23T14:00:00+07:00, or none.",
-        "{value!r} bukan waktu. Contoh: 2026-11-23T14:00:00+07:00, atau none.",
+        "until: {value!r} is no time. Write for example 2030-11-23T14:00:00+07:00, or none.",
+        "until: {value!r} bukan waktu. Contoh: 2030-11-23T14:00:00+07:00, atau none.",
+    ),
+    "past_until": (
+        "until: {value!r} has passed. It must lie in the future by this machine's clock; write a later time, or none.",
+        "until: {value!r} sudah lewat. Harus di masa depan menurut jam mesin ini; tulis waktu yang lebih lambat, "
+        "atau none.",
+    ),
+    "illegal_status": (
+        "status: one of active, inactive, maintenance, full, error, unknown",
+        "status: salah satu dari active, inactive, maintenance, full, error, unknown",
+    ),
+    "illegal_special_status": (
+        "special status: one of maintenance, inactive, error, unknown; none ends it",
+        "status khusus: salah satu dari maintenance, inactive, error, unknown; none mengakhirinya",
+    ),
+    "illegal_capacity": ("capacity: 0 to 100", "kapasitas: 0 sampai 100"),
+    "illegal_reason": ("reason: at most 500 characters", "alasan: paling banyak 500 karakter"),
+    "illegal_declaration": ("cannot be declared: {why}", "tidak dapat dinyatakan: {why}"),
+    "still_full": (
+        "a machine at 100 % takes no bottles: empty it, or report less, first",
+        "mesin yang terisi 100 % tidak menerima botol: kosongkan dulu, atau laporkan kapasitas yang lebih kecil",
+    ),
+    "not_full": (
+        "a machine at 0 % is not full: report its capacity with the status",
+        "mesin pada 0 % tidak penuh: laporkan kapasitasnya bersama status",
     ),
     "status_left": ("The agent will tell the hub.", "Agen akan memberi tahu hub."),
     "status_is": ("status: {status}", "status: {status}"),

@@ -12,6 +12,15 @@ from protocol.messages import Capacity, Failure, SpecialStatus, Status, StatusRe
 from protocol.status_rules import lawful, refusal
 
 STATUSES: frozenset[str] = frozenset(get_args(Status))
+SPECIAL_STATUSES: frozenset[str] = frozenset(get_args(SpecialStatus))
+_LEGAL: Final = {
+    "status": f"one of {', '.join(sorted(STATUSES))}",
+    "special_status": f"one of {', '.join(sorted(SPECIAL_STATUSES))}, or None to end it",
+    "capacity": "0 to 100",
+    "reason": "at most 500 characters",
+    "until": "an RFC 3339 time with a zone",
+}
+"""What each member of a declaration may be."""
 KEEP: Final = UNSET
 """For a member of a declaration that is not mentioned, where None would end it."""
 Kept = UnsetType
@@ -49,7 +58,12 @@ class MachineState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class IllegalStatusError(ValueError):
-    """A status that does not exist, or that the machine may not take now; the message says which it may."""
+    """A status that does not exist, or that the machine may not take now; the message names the member and the fix.
+    `code` says the same to programs and to translations."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class RefusedError(Exception):
@@ -108,14 +122,22 @@ def declared(
         "since": _since(state, following, now),
         "seq": state.seq + 1,
     }
-    try:
-        found = msgspec.convert(members, MachineState)
-    except msgspec.ValidationError as wrong:
-        raise IllegalStatusError(f"{wrong}; a status is one of {', '.join(sorted(STATUSES))}") from wrong
+    found = _checked(members)
     refused = None if status is None else refusal(found.status, found.capacity)
     if refused is not None:
-        raise IllegalStatusError(refused.message)
+        raise IllegalStatusError(refused.code, refused.message)
     return found
+
+
+def _checked(members: dict[str, Any]) -> MachineState:
+    try:
+        return msgspec.convert(members, MachineState)
+    except msgspec.ValidationError as wrong:
+        member = str(wrong).rpartition("`$.")[2].rstrip("`")
+        fix = _LEGAL.get(member)
+        if fix is None:
+            raise IllegalStatusError("illegal_declaration", str(wrong)) from wrong
+        raise IllegalStatusError(f"illegal_{member}", f"{member}: {fix}") from wrong
 
 
 def given_back(state: MachineState, now: str) -> MachineState:

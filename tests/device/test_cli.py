@@ -89,14 +89,40 @@ def test_a_status_is_shown_and_left_for_the_agent(tmp_path: Path, capsys: pytest
 def test_none_ends_what_holds_and_a_time_must_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = config(tmp_path)
     assert main(["status", "--special-status", "none", "--reason", "none", "--config", file], ENVIRON) == 0
-    assert main(["status", "maintenance", "--until", "2026-11-23T14:00:00Z", "--config", file], ENVIRON) == 0
+    assert main(["status", "maintenance", "--until", "2999-11-23T14:00:00Z", "--config", file], ENVIRON) == 0
     (_, ended), (_, held) = StatusMailbox(tmp_path / "machine.json.state").waiting()
     assert (ended.special_status, ended.reason, ended.until) == (None, None, KEEP)
-    assert held.until == "2026-11-23T14:00:00Z"
+    assert held.until == "2999-11-23T14:00:00Z"
     assert main(["status", "maintenance", "--until", "tomorrow", "--config", file], ENVIRON) == 2
-    assert "2026" in capsys.readouterr().err
+    assert "2030" in capsys.readouterr().err
     assert main(["status", "active", "--capacity", "100", "--config", file], ENVIRON) == 2
     assert "empty it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "english", "indonesian"),
+    [
+        (["active", "--until", "2020-01-01T00:00:00Z"], "past_until", "until: '2020", "masa depan"),
+        (["active", "--until", "soon"], "illegal_until", "until: 'soon'", "bukan waktu"),
+        (["active", "--capacity", "999"], "illegal_capacity", "capacity: 0 to 100", "kapasitas: 0 sampai 100"),
+        (["--special-status", "full"], "illegal_special_status", "one of maintenance", "salah satu dari maintenance"),
+        (["error", "--reason", "x" * 501], "illegal_reason", "at most 500", "paling banyak 500"),
+        (["active", "--capacity", "100"], "still_full", "empty it", "kosongkan"),
+        (["full", "--capacity", "0"], "not_full", "not full", "tidak penuh"),
+    ],
+)
+def test_a_declaration_that_cannot_be_names_the_member_and_the_fix(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: str, english: str, indonesian: str
+) -> None:
+    file = config(tmp_path)
+    said = {}
+    for language in ("en", "id"):
+        assert main(["status", *arguments, "--json", "--config", file], {"RVM_LANG": language}) == 2
+        said[language] = json.loads(capsys.readouterr().err)["error"]
+    assert said["en"]["code"] == said["id"]["code"] == code
+    assert english in said["en"]["hint"]
+    assert indonesian in said["id"]["hint"]
+    assert not list(StatusMailbox(tmp_path / "machine.json.state").waiting())
 
 
 def test_a_return_session_is_begun_shown_and_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,12 +47,19 @@ def test_a_declaration_keeps_what_it_does_not_mention_and_is_numbered() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"status": "asleep"}, {"special_status": "full"}, {"capacity": 101}, {"capacity": -1}, {"reason": "x" * 501}],
+    ("wrong", "fix"),
+    [
+        ({"status": "asleep"}, "status: one of active, .*maintenance"),
+        ({"special_status": "full"}, "special_status: one of error, .*maintenance"),
+        ({"capacity": 101}, "capacity: 0 to 100"),
+        ({"capacity": -1}, "capacity: 0 to 100"),
+        ({"reason": "x" * 501}, "reason: at most 500"),
+    ],
 )
-def test_what_is_not_legal_is_refused_with_the_legal_ones(wrong: dict[str, object]) -> None:
-    with pytest.raises(IllegalStatusError, match="maintenance"):
+def test_what_is_not_legal_is_refused_with_what_would_be(wrong: dict[str, object], fix: str) -> None:
+    with pytest.raises(IllegalStatusError, match=f"^{fix}") as refused:
         declared(BEFORE, "t1", **wrong)  # type: ignore[arg-type]
+    assert refused.value.code == f"illegal_{next(iter(wrong))}"
 
 
 # --- for a while ----------------------------------------------------------------------------------------------------
