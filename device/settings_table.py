@@ -20,7 +20,7 @@ class Key(NamedTuple):
     most: float = float("inf")
 
 
-_SERVER: Final = {
+SERVER: Final = {
     "myrvm_base_url": Key("text", "http://172.28.233.83:8001"),
     "api_token": Key("text", ""),
     "rvm_id": Key("id", 1),
@@ -28,7 +28,7 @@ _SERVER: Final = {
     "retry_attempts": Key("whole", 3, 1, 100),
     "retry_delay": Key("number", 2.0, 0.1, 60),
 }
-_AGENT: Final = {
+AGENT: Final = {
     "state_dir": Key("text", ""),
     "allow_plain_http": Key("switch", False),
     "spool_limit_mib": Key("number", 64.0, 0.05, 65536),
@@ -42,12 +42,12 @@ _AGENT: Final = {
     "return_session_file": Key("text", ""),
     "return_session_max": Key("number", 900.0, 1, 86400),
 }
-STATIC: Final[dict[str, Key]] = {**_SERVER, **_AGENT}
-"""No hub may change these: a wrong value would cut the machine off, or let it do more than its owner allowed."""
+STATIC: Final[dict[str, Key]] = {**SERVER, **AGENT}
+"""No hub may change these; their names stand in the shared table as well, so that the hub refuses them at once."""
 KEYS: Final[dict[str, Key]] = {
-    **_SERVER,
+    **SERVER,
     **{name: Key(s.kind, s.default, s.least, s.most) for name, s in SETTINGS.items()},
-    **_AGENT,
+    **AGENT,
 }
 
 

@@ -6,6 +6,7 @@ The keys and defaults are section 4 of the requirements; `pinned_timezone` is ou
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import math
 import re
@@ -56,15 +57,25 @@ SETTINGS: Final[Mapping[str, Setting]] = {
 }
 BLOCKS: Final = ("remote_access", "timezone", "backup", "monitoring")
 STATIC_KEYS: Final = frozenset(
-    {"myrvm_base_url", "api_token", "rvm_id", "connection_timeout", "retry_attempts", "retry_delay"}
-)
-"""The block `server`: only the machine's own file has it, because a wrong value would cut the machine off for good."""
+    {
+        # the way to the hub
+        "myrvm_base_url", "api_token", "rvm_id", "connection_timeout", "retry_attempts", "retry_delay",
+        "allow_plain_http",
+        # the agent itself
+        "state_dir", "spool_limit_mib", "disk_path", "jtop_enabled", "sensor_root",
+        # what it may do to the computer
+        "system_control", "services", "timezone_services", "return_session_file", "return_session_max",
+    }
+)  # fmt: skip
+"""Only the machine's own file has these: a wrong value would cut the machine off for good, or let whoever writes at the
+hub do more to the computer than its owner allowed."""
 
 MAX_FREE_KEYS: Final = 100
 MAX_TEXT: Final = 2000
 MAX_LIST: Final = 100
 MAX_URLS: Final = 5
 MAX_NETWORKS: Final = 64
+_SLIP = 0.85
 _FREE_KEY = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s]*)?\Z", re.ASCII)
 
@@ -92,6 +103,13 @@ def key_of(name: str) -> str:
 def is_free(key: str) -> bool:
     """Whether the key is none of the product's own."""
     return key not in SETTINGS
+
+
+def slip_of(key: str) -> str | None:
+    """The product's key that a free one is most likely a mistyped form of. The first letter is seldom the wrong one:
+    `gpu_threshold` is no slip of `cpu_threshold`."""
+    alike = [known for known in SETTINGS if known[:1] == key[:1]]
+    return next(iter(difflib.get_close_matches(key, alike, 1, _SLIP)), None) if is_free(key) else None
 
 
 def checked(key: str, value: object, before: object = None) -> Value:

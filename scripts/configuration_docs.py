@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from device.settings_table import STATIC, Key
+from device import settings_table
+from device.settings_table import Key
 from protocol import configuration
-from protocol.configuration import BLOCKS, SETTINGS, STATIC_KEYS
+from protocol.configuration import BLOCKS, SETTINGS
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 
@@ -43,8 +44,8 @@ For each key, the first that has one:
 * It also tells what its file and environment set of the keys of the blocks below, so that the Settings tab, the warning
   limits and the expected interval at the hub are those in force; the tab says "From the machine's file". Of an address
   it leaves out what follows the question mark. It never tells a key of the first two tables, nor its own key.
-* The keys of the first two tables are the owner's: no hub can change them (`static_key`), because a wrong value would
-  cut the machine off, or let it do more than its owner allowed.
+* The keys of the first two tables are the owner's: the hub refuses to store them, and a machine refuses to take them
+  (`static_key`), because a wrong value would cut the machine off, or let it do more than its owner allowed.
 * The others are read by viewers and written by administrators, for one machine (Settings tab,
   `PATCH /api/v2/rvms/{id}/config`) or for the fleet (`PATCH /api/v2/config`); `null` inherits again. A machine's own
   key reads its own.
@@ -119,7 +120,8 @@ CLOSING: Final = """\
 ## Further keys
 Any other name (lower-case letters, digits, underscores; dashes are alike) is a setting of your own, such as
 `confidence_threshold`: a text, a number, true or false, or a list of these. The kind of its first value stays. At most
-%d keys, texts of %d characters, lists of %d. They are sent to the machine like the others.
+%d keys, texts of %d characters, lists of %d. They are sent to the machine like the others. A new name that is nearly
+one of the keys above (`metrics_intervl`) is refused as a slip: choose one that differs more.
 
 ## How a machine finds its time zone
 `pinned_timezone` (or the zone a `sync_timezone` command named, until the configuration pins one) beats the look-up, and
@@ -143,9 +145,7 @@ name and issuer but not for its dates.
 
 
 def page() -> str:
-    server = {key: rule for key, rule in STATIC.items() if key in STATIC_KEYS}
-    agent = {key: rule for key, rule in STATIC.items() if key not in STATIC_KEYS}
-    parts = [OPENING, SERVER + "\n" + _static(server), AGENT + "\n" + _static(agent)]
+    parts = [OPENING, SERVER + "\n" + _static(settings_table.SERVER), AGENT + "\n" + _static(settings_table.AGENT)]
     for block in BLOCKS:
         keys = {key: setting for key, setting in SETTINGS.items() if setting.block == block}
         rows = [(key, s.default, _kind(s.kind, s.least, s.most)) for key, s in keys.items()]

@@ -42,8 +42,8 @@ class StaleError(Exception):
 
 
 class WrongSettingsError(Exception):
-    """`errors` by the names the caller used. Codes beside those of the table: reserved, twice, too_many_free,
-    too_large."""
+    """`errors` by the names the caller used. Codes beside those of the table: reserved, twice, near,
+    too_many_free, too_large."""
 
     def __init__(self, errors: Mapping[str, WrongValueError]) -> None:
         super().__init__(", ".join(f"{name}: {error}" for name, error in errors.items()))
@@ -107,7 +107,7 @@ def _checked(wish: Wish, held: Callable[[str], Value | None]) -> dict[str, Value
     for name, value in wish.values.items():
         try:
             key = _key(name, found)
-            found[key] = None if value is None else table.checked(key, value, held(key))
+            found[key] = None if value is None else _value(key, value, held(key))
         except WrongValueError as wrong:  # noqa: PERF203 - all that is wrong is named, not only the first
             errors[name] = wrong
     if errors:
@@ -122,6 +122,14 @@ def _key(name: str, found: Mapping[str, Value | None]) -> str:
     if key in found:
         raise WrongValueError("twice")
     return key
+
+
+def _value(key: str, value: Any, now: Value | None) -> Value:
+    """A key that is new and nearly one of the product's is a slip: stored, it would do nothing, silently."""
+    near = table.slip_of(key) if now is None else None
+    if near is not None:
+        raise WrongValueError("near", near=near)
+    return table.checked(key, value, now)
 
 
 def _applied(values: Values, wanted: Mapping[str, Value | None]) -> dict[str, Value]:

@@ -68,6 +68,24 @@ def test_dashes_and_underscores_are_alike_and_other_names_refused() -> None:
         assert refused.value.code == code
 
 
+@pytest.mark.parametrize(
+    "key",
+    ["confidence_threshold", "camera_threshold", "gpu_threshold", "cpu_limit", "timezone_note", "include_videos",
+     "image_interval", "sync_enabled", "session_limit", *c.SETTINGS],
+)  # fmt: skip
+def test_a_name_of_ones_own_is_no_slip(key: str) -> None:
+    assert c.slip_of(key) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [("metrics_intervl", "metrics_interval"), ("metric_interval", "metrics_interval"), ("admin_ip", "admin_ips"),
+     ("cpu_treshold", "cpu_threshold"), ("temprature_threshold", "temperature_threshold")],
+)  # fmt: skip
+def test_a_slip_is_told_what_was_meant(key: str, near: str) -> None:
+    assert c.slip_of(key) == near
+
+
 _ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),

@@ -109,6 +109,28 @@ def test_every_wrong_name_and_value_is_named_at_once() -> None:
     assert refusals({"my-key": 1, "my_key": 2}) == {"my_key": "twice"}
 
 
+def test_what_only_the_owner_of_a_machine_decides_is_refused_before_it_is_stored() -> None:
+    names = ("system_control", "services", "timezone-services", "state_dir", "allow_plain_http", "sensor_root")
+    assert set(refusals(dict.fromkeys((*names, "return_session_file"), True)).values()) == {"static_key"}
+    with pytest.raises(WrongSettingsError):
+        write_fleet(FleetSettings(), [], Wish({"system_control": True}), "user:1", NOW)
+
+
+def test_a_new_key_that_is_nearly_the_products_is_refused_as_a_slip() -> None:
+    with pytest.raises(WrongSettingsError) as caught:
+        write_fleet(FleetSettings(), [], Wish({"metrics-intervl": 5, "cpu_threshold": 70}), "user:1", NOW)
+    wrong = caught.value.errors["metrics-intervl"]
+    assert (wrong.code, wrong.params) == ("near", {"near": "metrics_interval"})
+    assert refusals({"cpu_treshold": 5, "admin_ip": "x"}) == {"cpu_treshold": "near", "admin_ip": "near"}
+
+
+def test_a_key_that_is_there_already_is_kept_and_removed_whatever_it_is_like() -> None:
+    own = scope(1, metrics_intervl=5)
+    assert machine({"metrics_intervl": 6}, own=own) != []
+    assert machine({"metrics_intervl": None}, own=own) != []
+    assert machine({"metrics_intervl": None}) == []
+
+
 def test_a_free_key_keeps_the_kind_of_its_first_value_wherever_that_is() -> None:
     assert refusals({"mine": "text"}, own=scope(1, mine=0.5)) == {"mine": "wrong_kind"}
     assert refusals({"mine": "text"}, fleet=FleetSettings(None, scope(1, mine=True))) == {"mine": "wrong_kind"}

@@ -117,6 +117,9 @@ async def test_writers_who_name_no_version_lose_nothing_of_each_other(any_hub: A
     [
         ({"api_token": "x"}, "api_token", "machine's own file"),
         ({"myrvm-base-url": "http://x"}, "myrvm-base-url", "machine's own file"),
+        ({"system_control": True}, "system_control", "machine's own file"),
+        ({"timezone-services": ["a.service"]}, "timezone-services", "machine's own file"),
+        ({"metrics_intervl": 60}, "metrics_intervl", "almost metrics_interval"),
         ({"cpu_threshold": 101}, "cpu_threshold", "from 0 to 100"),
         ({"cpu_threshold": True}, "cpu_threshold", "a number"),
         ({"remote_access_port": 1.5}, "remote_access_port", "whole"),
