@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -155,7 +155,7 @@ class CommandWork:
         if job.left_s <= 0:
             return _update(job.id, "rejected", Failure(code="expired", message="its deadline passed while it waited"))
         try:
-            result = await asyncio.wait_for(self._carry_out(task), job.left_s)
+            result = await _in_time(self._carry_out(task), job)
         except WorkCancelled:
             return _update(job.id, "rejected", Failure(code="cancelled", message="it was cancelled before its effect"))
         except WorkFailed as failed:
@@ -195,6 +195,21 @@ class CommandWork:
     def _say(self, task: _Task, update: CommandUpdate) -> None:
         task.said = update
         self._reply(update)
+
+
+async def _in_time(work: Coroutine[Any, Any, Result], job: Job) -> Result:
+    """What the work gives; TimeoutError at the job's deadline, which the work itself may move."""
+    running = asyncio.ensure_future(work)
+    try:
+        while not running.done() and job.left_s > 0:
+            await asyncio.wait({running}, timeout=job.left_s)
+        if not running.done():
+            raise asyncio.TimeoutError
+        return running.result()
+    finally:
+        if not running.done():
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
 
 def _update(

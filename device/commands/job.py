@@ -56,6 +56,10 @@ class Job:
         """Seconds until the deadline, 0 behind it."""
         return max(0.0, self.deadline - time.monotonic())
 
+    def prolong(self, seconds: float) -> None:
+        """Allow at least so many more seconds: for what cannot be taken back any more and takes longer to end."""
+        self.deadline = max(self.deadline, time.monotonic() + seconds)
+
     def progress(self, phase: str, done: float | None = None, total: float | None = None) -> None:
         """Say how far it is; never waits, and may be called as often as one likes."""
         self._tell(Progress(phase=phase, done=done, total=total))

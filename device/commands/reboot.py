@@ -17,6 +17,8 @@ LOOK_EVERY_S: Final = 0.25
 LEAST_S: Final = 0.5
 """With less time than this left a reboot is not begun any more: its end could not be told from a late one."""
 BUS_S: Final = 10.0
+GOING_DOWN_S: Final = 240.0
+"""How long a machine may take to go down once systemd has agreed; the hub gives five minutes to be back."""
 
 
 class Reboots:
@@ -37,6 +39,7 @@ class Reboots:
         await job.begin("boot")
         with as_failures():
             await power.reboot(self._bus, min(BUS_S, job.left_s))
+        job.prolong(GOING_DOWN_S)
         job.progress("rebooting")
         self._log("rebooting", id=job.id)
         # The end of this process is part of it: the next boot answers. When none comes, the deadline ends the wait.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,28 @@ async def working(folder: Path, handler: WorkHandler) -> AsyncIterator[Bench]:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         bench.disk.stop()
+
+
+async def test_what_can_no_longer_be_taken_back_may_outlast_its_deadline(tmp_path: Path) -> None:
+    shop = Workshop()
+
+    async def goes_down(args: Any, job: Job) -> Result:
+        job.prolong(60)
+        return await shop.run(args, job)
+
+    async with working(tmp_path, WorkHandler(goes_down)) as bench:
+        bench.router.offer(command(lasts_s=0.3))
+        await until(lambda: shop.jobs)
+        await until(lambda: time.monotonic() > asked_until(shop), 5)
+        assert words(bench) == ["accepted", "running"], "it goes on behind the deadline it was given"
+        shop.let_go.set()
+        await until(ends(bench))
+        assert ends(bench)().state == "succeeded"  # type: ignore[union-attr]
+
+
+def asked_until(shop: Workshop) -> float:
+    """A moment behind the deadline the command came with (0.3 s), which the job no longer has."""
+    return shop.jobs[0].deadline - 60 + 0.5
 
 
 def words(bench: Bench) -> list[str]:
