@@ -31,7 +31,14 @@ WHEN: Final[Mapping[str, str]] = {
     "internal": "A mistake of the hub; its log has the number in `detail`.",
     "unavailable": "Not possible right now (the database is away); see Retry-After.",
 }
-PATH_EXAMPLES: Final = {"id": "1", "device_id": "1", "key": "temperature_threshold", "command_id": "1a208a7557d-d0cc93784957c053", "user_id": "2", "token_id": "3"}
+PATH_EXAMPLES: Final = {
+    "id": "1",
+    "device_id": "1",
+    "key": "temperature_threshold",
+    "command_id": "1a208a7557d-d0cc93784957c053",
+    "user_id": "2",
+    "token_id": "3",
+}
 _TELLING: Final[Mapping[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",),
     429: ("Retry-After",),
