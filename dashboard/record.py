@@ -86,7 +86,12 @@ def _status_changed(e: Reading) -> _Parts:
     parts = [e.words("status.returned")] if e.params.get("returned") else []
     if e.before.get("capacity") != e.after.get("capacity"):
         parts.append(e.words("capacity", before=_share(e, e.before), after=_share(e, e.after)))
-    reason = e.params.get("reason") or e.after.get("reason")
+    under = [plain(e.r.said("status", str(of.get("status") or ""))) for of in (e.before, e.after)]
+    if was == now and under[0] != under[1]:
+        parts.append(e.words("underneath", before=under[0], after=under[1]))
+    reason = e.params.get("reason")
+    if reason is None and e.after.get("reason") != e.before.get("reason"):
+        reason = e.after.get("reason")
     if reason:
         parts.append(e.words("reason", reason=value(e.r, reason)))
     if e.after.get("until"):

@@ -45,8 +45,7 @@ DOCTOR: Final[dict[str, tuple[str, str]]] = {
     ),
     "past_until": (
         "until: {value!r} has passed. It must lie in the future by this machine's clock; write a later time, or none.",
-        "until: {value!r} sudah lewat. Harus di masa depan menurut jam mesin ini; tulis waktu yang lebih lambat, "
-        "atau none.",
+        "until: {value!r} sudah lewat. Harus di masa depan menurut jam mesin ini; tulis waktu lain, atau none.",
     ),
     "illegal_status": (
         "status: one of active, inactive, maintenance, full, error, unknown",

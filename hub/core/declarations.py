@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
+from hub.core import actors
 from hub.core.changes import Change, Command, EventHappened, StatusChanged
 from hub.core.machine import Machine
+from hub.core.views import rfc3339
 from protocol.commands import SetStatus
 
 
@@ -45,16 +47,18 @@ def before_of(machine: Machine) -> dict[str, Any]:
 
 def status_changes(machine: Machine, said: StatusChanged, params: dict[str, Any] | None = None) -> list[Change]:
     """A declaration, `said` now by somebody, and its event with before and after; [] when it declares what is declared
-    already. What only tells a new capacity changes neither since when the status holds nor who set it."""
+    already. What only tells a new capacity changes neither since when the status holds nor who set it; nor does a new
+    status under a special one, which is what the machine is until it ends."""
     before, after = declaration(machine), declaration(said)
     if before == after:
         return []
-    same = (said.status, said.special_status) == (machine.status, machine.special_status)
-    only_capacity = {**before, "capacity": after["capacity"]} == after
+    covered = said.special_status is not None and said.special_status == machine.special_status
+    same = covered or (said.status, said.special_status) == (machine.status, machine.special_status)
+    unexplained = {**before, "capacity": after["capacity"], **({"status": after["status"]} if covered else {})}
     change = msgspec.structs.replace(
         said,
         since=machine.status_since if same else said.since,
-        by=machine.status_by if only_capacity else said.by,
+        by=machine.status_by if unexplained == after else said.by,
         at=said.since,
         actor=said.by,
     )
@@ -63,11 +67,20 @@ def status_changes(machine: Machine, said: StatusChanged, params: dict[str, Any]
         code="status.changed",
         actor=said.by,
         rvm_id=machine.id,
-        params=({} if said.reason is None else {"reason": said.reason}) | (params or {}),
+        params=({} if _is_kept_reason(machine, said) else {"reason": said.reason}) | (params or {}),
         before=before,
         after=after,
     )
     return [change, event]
+
+
+def _is_kept_reason(machine: Machine, said: StatusChanged) -> bool:
+    """Whether who declares gave no reason: there is none, or the machine lets the one stand that somebody gave for
+    what it still is."""
+    if said.reason is None:
+        return True
+    stands = (said.special_status or said.status) == machine.effective_status and said.reason == machine.status_reason
+    return stands and said.by == actors.machine(machine.id)
 
 
 def declaration(of: Machine | StatusChanged) -> dict[str, Any]:
@@ -78,7 +91,7 @@ def declaration(of: Machine | StatusChanged) -> dict[str, Any]:
         "special_status": of.special_status,
         "capacity": of.capacity,
         "reason": reason,
-        "until": None if until is None else until.isoformat(),
+        "until": None if until is None else rfc3339(until),
     }
 
 

@@ -52,7 +52,8 @@ def said_by_machine(
     A machine that gives back by itself reports everything there is; another one has no word for an `until`, and what
     was set for a while stays until it declares something else.
     """
-    same = (said.status, said.special_status) == (machine.status, machine.special_status)
+    covered = said.special_status is not None and said.special_status == machine.special_status
+    same = covered or (said.status, said.special_status) == (machine.status, machine.special_status)
     reason, until = (machine.status_reason, machine.status_until) if same else (None, None)
     changes: list[Change] = []
     if isinstance(said, messages.StatusReport):

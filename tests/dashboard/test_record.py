@@ -95,6 +95,14 @@ def test_status_says_what_was_what_is_why_and_until_when() -> None:
     )
     filled = said("status.changed", before=before, after={**before, "capacity": 85})
     assert filled == "Status stays Active, capacity 20\u202f% → 85\u202f%"
+    inside = {**before, "special_status": "maintenance", "reason": "Technician inside"}
+    covered = {"before": inside, "after": {**inside, "status": "full", "capacity": 98}}
+    assert said("status.changed", **covered) == (
+        "Status stays Maintenance, capacity 20\u202f% → 98\u202f%, underneath Active → Full"
+    )
+    assert said("status.changed", "id", **covered) == (
+        "Status tetap Pemeliharaan, kapasitas 20\u202f% → 98\u202f%, di bawahnya Aktif → Penuh"
+    )
     found = record.say(reader(), event("status.changed", {}, before, after), {})
     assert (found.shape, found.look) == ("maintenance", "maintenance")
 
@@ -186,6 +194,7 @@ def test_no_text_of_an_event_is_left_over() -> None:
         "from",
         "forced",
         "one_of_many",
+        "underneath",
         "guess",
         "password",
         "tries",

@@ -155,6 +155,49 @@ def test_the_machines_key_keeps_what_it_does_not_name() -> None:
     assert (found.effective_status, found.status_until, found.status_before) == ("full", None, None)
 
 
+def inside(capabilities: tuple[str, ...] = WHOLE) -> Machine:
+    """A machine under a special status that an operator gave a reason for."""
+    return held(capabilities, status="active", special_status="maintenance", until=None, reason="Technician inside")
+
+
+@pytest.mark.parametrize("by_link", [True, False])
+@pytest.mark.parametrize("capabilities", [WHOLE, PLAIN])
+def test_under_a_special_status_it_stays_who_asked_for_that_and_why(
+    by_link: bool, capabilities: tuple[str, ...]
+) -> None:
+    found = inside(capabilities)
+    since, later = found.status_since, NOW + timedelta(hours=1)
+    reason = "Technician inside" if capabilities is WHOLE else None
+    report = StatusReport(status="full", seq=1, capacity=98, special_status="maintenance", reason=reason)
+    named = Named(status="full", capacity=98)
+    changes = heard(found, report, later) if by_link else status_desk.declared_by_key(found, named, later)
+    told = event(changes)
+    assert (told.actor, told.params) == ("machine:1", {}), "it gave no reason itself"
+    assert told.before is not None
+    assert told.after == {**told.before, "status": "full", "capacity": 98}
+    after(found, changes)
+    assert (found.status, found.effective_status) == ("full", "maintenance")
+    assert (found.status_by, found.status_reason, found.status_since) == ("user:3", "Technician inside", since)
+    ended = status_desk.declared_by_key(found, Named(status="full", special_status=None), later)
+    after(found, ended)
+    assert (found.status_by, found.status_reason, found.status_since) == ("machine:1", None, later)
+
+
+def test_a_reason_the_machine_gives_under_a_special_status_is_its_own() -> None:
+    found = inside()
+    changes = status_desk.declared_by_key(found, Named(status="full", reason="bin 2"), NOW)
+    assert event(changes).params == {"reason": "bin 2"}
+    after(found, changes)
+    assert (found.status_by, found.status_reason) == ("machine:1", "bin 2")
+
+
+def test_the_record_tells_times_like_every_answer() -> None:
+    found = machine(capabilities=WHOLE)
+    told = event(status_desk.declared_by_key(found, Named(status="error", until=LATER), NOW))
+    assert (told.before or {})["until"] is None
+    assert (told.after or {})["until"] == "2026-11-23T14:00:00.000Z"
+
+
 def test_what_the_key_declares_for_a_while_our_clock_ends_whatever_the_agent_can() -> None:
     found = machine(capabilities=WHOLE)
     after(found, status_desk.declared_by_key(found, Named(status="error", until=LATER), NOW))
