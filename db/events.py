@@ -96,6 +96,7 @@ async def list_events(
     limit: int,
     before: tuple[datetime, int] | None = None,
     rvm_ids: Collection[int] | None = None,
+    of_fleet: bool = False,
     codes: Collection[str] | None = None,
     actor: str | None = None,
     start: datetime | None = None,
@@ -103,7 +104,7 @@ async def list_events(
 ) -> list[EventRow]:
     """Newest first; each filter that is given narrows. `before` is (at, id) of the last row of the page before.
 
-    `rvm_ids` hides what concerns other machines and what concerns none; `start` is included, `end` is not.
+    `rvm_ids` hides what concerns other machines and what concerns none, `of_fleet` what concerns a machine; `start` is included, `end` is not.
     """
     query = sa.select(events)
     if before is not None:
@@ -113,6 +114,8 @@ async def list_events(
         # One machine by equality: its index then gives the order, too.
         one = next(iter(rvm_ids)) if len(rvm_ids) == 1 else None
         query = query.where(events.c.rvm_id.in_(sorted(rvm_ids)) if one is None else events.c.rvm_id == one)
+    if of_fleet:
+        query = query.where(events.c.rvm_id.is_(None))
     if codes is not None:
         query = query.where(events.c.code.in_(sorted(codes)))
     if actor is not None:

@@ -19,7 +19,7 @@ from protocol import configuration as table
 
 CODE: Final = "config.changed"
 LOOK_BACK: Final = 300
-"""Writes of the record that are searched for who changed what."""
+"""Writes of the fleet's settings, and of one machine's, that are searched for who changed what."""
 
 Rows = dict[str, list[Row]]
 Changed = Mapping[str, tuple[str, int, Any]]
@@ -93,8 +93,8 @@ def amount(reader: Reader, value: float, unit: str = "") -> str:
 
 async def changed_last(store: Store, rvm_id: int | None) -> Changed:
     """Who changed each key last, as far as it concerns this machine (None: the fleet)."""
-    fleet = await events.list_events(store, limit=LOOK_BACK, codes=[CODE])
-    writes = [event for event in fleet if event.rvm_id is None]
+    # The fleet's own apart from the machines', however many those are, and by the index on (machine, time).
+    writes = await events.list_events(store, limit=LOOK_BACK, codes=[CODE], of_fleet=True)
     if rvm_id is not None:
         writes += await events.list_events(store, limit=LOOK_BACK, codes=[CODE], rvm_ids=[rvm_id])
     return newest_of(sorted(writes, key=lambda event: (event.at, event.id), reverse=True))

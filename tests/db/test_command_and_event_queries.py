@@ -176,6 +176,7 @@ async def test_each_filter_narrows_the_list_of_events(store: Store) -> None:
     assert await numbers() == [0, 1, 2, 3, 4]
     assert await numbers(rvm_ids={2, 3}) == [1, 3, 4]
     assert await numbers(rvm_ids=frozenset()) == []
+    assert await numbers(of_fleet=True, codes=["a", "c"]) == [2]
     assert await numbers(codes=["a", "c"]) == [0, 2, 3, 4]
     assert await numbers(actor="user:1") == [0, 1]
     assert await numbers(start=after(1), end=after(3)) == [1, 2]

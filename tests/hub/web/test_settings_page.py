@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from hub.core.changes import ConnectionChanged, MachineIntroduced
 from hub.core.service_changes import ConfigApplied
+from hub.web import settings_rows
 from tests.support.api_hub import ApiHub, api_hub
 from tests.support.page_visitor import browser
 
@@ -109,6 +110,20 @@ async def test_a_wrong_value_stays_where_it_was_typed_with_the_reason(hub: ApiHu
     faults = re.findall(r"data-fault>.*?<span>(.+?)</span>", answer.text)
     assert len(faults) == 2
     assert (await config(hub, 1))["version"] == 0, "all or nothing"
+
+
+async def test_who_changed_the_fleet_is_known_however_many_machines_were_changed_since(
+    hub: ApiHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings_rows, "LOOK_BACK", 2)
+    async with hub.of("admin") as client:
+        await client.patch("/api/v2/config", json={"cpu_threshold": 85})
+        for value in (50, 51, 52):
+            await client.patch("/api/v2/rvms/1/config", json={"memory_threshold": value})
+    fleet = await settings_rows.changed_last(hub.context.store, None)
+    assert {key: actor for key, (actor, *_) in fleet.items()} == {"cpu_threshold": f"user:{hub.users['admin']}"}
+    assert set(await settings_rows.changed_last(hub.context.store, 1)) == {"cpu_threshold", "memory_threshold"}
+    assert set(await settings_rows.changed_last(hub.context.store, 2)) == {"cpu_threshold"}
 
 
 async def test_somebody_else_saved_first_and_nothing_typed_is_lost(hub: ApiHub) -> None:
