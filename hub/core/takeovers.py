@@ -21,6 +21,8 @@ WINDOW_S = 60.0
 CONTESTED = 3
 """So many contested takeovers within the window are two machines with one key."""
 QUARANTINE = timedelta(seconds=300)
+SLACK = timedelta(seconds=2)
+"""A clock that is kept in step goes back by this much, and nothing needs to be written."""
 MOST_ADDRESSES = 10
 
 
@@ -54,9 +56,18 @@ def stale(seen: Takeovers, now: float) -> bool:
 
 
 def held_for(machine: Machine, now: datetime) -> float | None:
-    """Seconds that a machine is still in quarantine; None when it is not."""
+    """Seconds that a machine is still in quarantine; None when it is not. Never more than one lasts."""
     until = machine.quarantined_until
-    return None if until is None or until <= now else (until - now).total_seconds()
+    return None if until is None or until <= now else min(until - now, QUARANTINE).total_seconds()
+
+
+def too_far(machine: Machine, now: datetime) -> list[Change]:
+    """A quarantine that would last longer than one does, because the hub's clock was set back: it ends in time by the
+    clock as it is now. [] for all others; that they began a little later than now is no reason to write."""
+    until = machine.quarantined_until
+    if until is None or until - now <= QUARANTINE + SLACK:
+        return []
+    return [QuarantineChanged(rvm_id=machine.id, until=now + QUARANTINE, at=now)]
 
 
 def quarantine(machine: Machine, seen: Takeovers, now: datetime) -> list[Change]:

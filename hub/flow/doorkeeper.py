@@ -62,7 +62,7 @@ class Doorkeeper:
             await announce_or_log(self._announce, *changes, subject=f"machine {machine.id}: quarantine")
 
     async def end_due(self) -> None:
-        """Quarantines whose time is over end, on record."""
+        """Quarantines whose time is over end, on record; none outlasts a clock that was set back."""
         now = self._clock()
         for rvm_id in list(self._quarantined):
             machine = self._fleet.machines.get(rvm_id)
@@ -70,6 +70,8 @@ class Doorkeeper:
                 self._quarantined.discard(rvm_id)
             elif takeovers.held_for(machine, now) is None:
                 await self._announce(*takeovers.release(machine, actors.CLOCK, now))
+            elif nearer := takeovers.too_far(machine, now):
+                await self._announce(*nearer)
 
     def became_true(self, changes: Sequence[Change]) -> None:
         """Listener of the announcer: a quarantine that ended begins with nothing remembered, like a new key."""

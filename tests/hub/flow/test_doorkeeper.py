@@ -60,6 +60,23 @@ async def test_a_quarantine_outlives_the_hub() -> None:
         assert hub.machine.quarantined_until is None
 
 
+async def test_a_clock_that_is_set_back_makes_no_quarantine_longer() -> None:
+    async with room(quarantined_until=NOW + timedelta(seconds=300)) as hub:
+        clock = Clock()
+        door = keeper(hub, clock)
+        await door.end_due()
+        assert hub.machine.quarantined_until == NOW + timedelta(seconds=300)
+        clock.s = -3600.0
+        assert door.held(hub.machine) == 300.0
+        await door.end_due()
+        clock.s += 299.0
+        await door.end_due()
+        assert door.held(hub.machine) == 1.0
+        clock.s += 1.0
+        await door.end_due()
+        assert hub.machine.quarantined_until is None
+
+
 async def test_a_new_key_begins_with_nothing_remembered() -> None:
     async with room() as hub:
         clock = Clock()
