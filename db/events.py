@@ -104,7 +104,8 @@ async def list_events(
 ) -> list[EventRow]:
     """Newest first; each filter that is given narrows. `before` is (at, id) of the last row of the page before.
 
-    `rvm_ids` hides what concerns other machines and what concerns none, `of_fleet` what concerns a machine; `start` is included, `end` is not.
+    `rvm_ids` hides what concerns other machines and what concerns none, `of_fleet` what concerns a machine; `start` is
+    included, `end` is not.
     """
     query = sa.select(events)
     if before is not None:
