@@ -32,26 +32,36 @@ def readable(own: Mapping[str, Any] | None) -> tuple[dict[str, Value], int]:
 
 
 def applied(
-    machine: Machine, version: int, errors: Mapping[str, str], now: datetime, own: Mapping[str, Any] | None = None
+    machine: Machine,
+    version: int,
+    errors: Mapping[str, str] | None,
+    now: datetime,
+    own: Mapping[str, Any] | None = None,
 ) -> list[Change]:
-    """[] when it is known already: a machine says it after every `welcome`. `own` None: nothing was said of it.
+    """[] when it is known already: a machine says it after every `welcome`. `errors`, `own` None: nothing was said of
+    them, as in a hello.
 
-    Version 0 is a machine that runs by its own file; that it does, and what stands there, is no event.
+    Version 0 is a machine that runs by its own file; that it does, and what stands there, is no event. Nor is an error
+    that was told before: `config.refused` names what is new.
     """
+    refused = machine.config_errors or {}
+    if errors is None:
+        errors = refused if version else {}
     held = machine.config_own or {}
     local = held if own is None else dict(own)
-    is_run = (version, dict(errors)) == (machine.config_version, machine.config_errors or {})
+    is_run = (version, dict(errors)) == (machine.config_version, refused)
     if is_run and local == held:
         return []
     change = ConfigApplied(rvm_id=machine.id, version=version, errors=dict(errors), at=now, own=local)
     if is_run or version == 0:
         return [change]
+    news = {key: why for key, why in errors.items() if refused.get(key) != why}
     event = EventHappened(
         at=now,
-        code="config.refused" if errors else "config.applied",
+        code="config.refused" if news else "config.applied",
         actor=actors.machine(machine.id),
         rvm_id=machine.id,
-        params={"version": version} | ({"errors": dict(errors)} if errors else {}),
+        params={"version": version} | ({"errors": news} if news else {}),
         before={"version": machine.config_version},
         after={"version": version},
     )

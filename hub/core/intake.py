@@ -132,7 +132,7 @@ def introduce(
     )
     changes: list[Change] = [introduced]
     if hello.config_version != machine.config_version:
-        changes += config_reports.applied(machine, hello.config_version, {}, now)
+        changes += config_reports.applied(machine, hello.config_version, None, now)
     if (machine.agent_version, machine.boot_id) != (hello.agent_version, hello.boot_id):
         params = {"agent_version": hello.agent_version, "boot_id": hello.boot_id}
         changes.append(_event(machine, "machine.introduced", params, now))

@@ -35,6 +35,27 @@ def test_what_is_known_is_no_news() -> None:
     assert len(applied(machine(config_version=7, config_errors={"a": "b"}), 7, {}, NOW)) == 2
 
 
+def test_a_refusal_is_on_record_once_however_many_versions_it_lasts() -> None:
+    known = machine(config_version=7, config_errors={"a": "no", "b": "no"})
+    change, event = applied(known, 8, {"a": "no", "b": "no"}, NOW)
+    assert isinstance(change, ConfigApplied)
+    assert isinstance(event, EventHappened)
+    assert change.errors == {"a": "no", "b": "no"}, "it still stands on the page"
+    assert (event.code, event.params) == ("config.applied", {"version": 8})
+    _, event = applied(known, 8, {"a": "no", "b": "other", "c": "no"}, NOW)
+    assert isinstance(event, EventHappened)
+    assert (event.code, event.params["errors"]) == ("config.refused", {"b": "other", "c": "no"}), "only what is new"
+
+
+def test_a_hello_says_nothing_of_what_was_refused() -> None:
+    known = machine(config_version=7, config_errors={"a": "no"})
+    change, event = applied(known, 8, None, NOW)
+    assert isinstance(change, ConfigApplied)
+    assert isinstance(event, EventHappened)
+    assert (change.errors, event.code) == ({"a": "no"}, "config.applied")
+    assert applied(known, 0, None, NOW) == [ConfigApplied(rvm_id=7, version=0, errors={}, at=NOW)]
+
+
 def test_a_machine_that_runs_by_its_own_file_is_no_event() -> None:
     assert applied(machine(), 0, {}, NOW) == []
     assert applied(machine(config_version=7), 0, {}, NOW) == [ConfigApplied(rvm_id=7, version=0, errors={}, at=NOW)]

@@ -138,6 +138,22 @@ async def test_wanted_and_running_versions_stand_beside_each_other(hub: HubHere,
     assert events[1]["params"] == {"version": 1, "errors": why}
 
 
+async def test_a_setting_that_stays_refused_is_one_line_of_the_record(hub: HubHere, key: MachineKey) -> None:
+    why = {"metrics_interval": "environment: METRICS_INTERVAL sets it"}
+    seen = hub.context.fleet.machines[key.id]
+    async with hub.client() as admin:
+        for version, cached in ((1, 0), (2, 1), (3, 3)):
+            data(await admin.patch("/api/v2/config", json={"metrics_interval": 20 + version}))
+            async with MachineClient.connect(hub.websocket_url, key) as machine:
+                await machine.say_hello(config_version=cached)
+                await machine.say(m.ConfigApplied(version=version, errors=why))
+                await until(lambda: seen.config_version == version and seen.config_errors == why)  # noqa: B023
+            await until(lambda: hub.context.links.get(key.id) is None)
+        events: Any = data(await admin.get("/api/v2/events", params={"code": "config.applied,config.refused"}))
+    told = [(event["code"], event["params"]["version"]) for event in events]
+    assert told == [("config.applied", 3), ("config.applied", 2), ("config.refused", 1)]
+
+
 async def test_a_hello_tells_which_version_is_in_force_though_the_answer_was_lost(
     hub: HubHere, key: MachineKey
 ) -> None:
