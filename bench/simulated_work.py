@@ -52,6 +52,8 @@ class Workshop:
 
     def _sync_timezone(self, wanted: commands.SyncTimezone, deadline: float) -> Work:
         del deadline  # desired state: a day
+        if wanted.timezone and self._zone.pinned not in ("", wanted.timezone):
+            return m.Failure(code="pinned", message=f"{self._zone.pinned} is pinned in this machine's settings")
         now = 0.0
         for number, phase in enumerate(SYNCING):
             now = yield m.Progress(phase=phase, done=number, total=len(SYNCING)), self._step_s

@@ -13,23 +13,25 @@ from dashboard.trouble import CLOCK_OFF_S
 
 MARKS = {
     "ok": "active", "off": "warn", "never": "unknown", "unknown": "unknown", "not_permitted": "error",
-    "failed": "error", "clock": "warn",
+    "lookup_failed": "error", "failed": "error", "clock": "warn",
 }  # fmt: skip
 QUIET = ("ok", "clock")
 """What another look would not mend: the button only offers to check again."""
 STEPS = ("sent", "applied", "verified")
+_OWN_WORDS = ("lookup_failed", "not_permitted")
 _LEFT = frozenset({"sent", "accepted", "running"})
 _SET = frozenset({"verifying"})
 """What the machine does after it has set the zone."""
 
 
 def state_of(view: Mapping[str, Any]) -> str:
-    """never, not_permitted, failed, off, unknown (the machine cannot tell what its system runs in), clock (the right
-    zone, but a clock that is wrong all the same) or ok."""
+    """never, lookup_failed, not_permitted, failed, off, unknown (the machine cannot tell what its system runs in), clock
+    (the right zone, but a clock that is wrong all the same) or ok."""
     if view["last_sync"] is None and view["system_timezone"] is None:
         return "never"
     if view["error"]:
-        return "not_permitted" if view["error"].get("code") == "not_permitted" else "failed"
+        code = view["error"].get("code")
+        return code if code in _OWN_WORDS else "failed"
     if view["in_step"] is None:
         return "unknown"
     if not view["in_step"]:

@@ -106,6 +106,10 @@ SETTINGS: Final[dict[str, tuple[str, str]]] = {
         "time zone: {timezone} ({source}), the system is set to {system}",
         "zona waktu: {timezone} ({source}), sistem diatur ke {system}",
     ),
+    "zone_lookup_failed": (
+        "time zone: no look-up answered: {why}",
+        "zona waktu: tidak ada pencarian yang berhasil: {why}",
+    ),
     "zone_trouble": ("time zone: {why}", "zona waktu: {why}"),
     "zone_not_kept": (
         "the time zone's report could not be kept on disk ({why})",

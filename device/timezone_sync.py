@@ -17,14 +17,14 @@ import msgspec
 
 from device import state_file
 from device.core.sync_rhythm import SyncRhythm
-from device.core.timezone_choice import Choice, Found, NoAnswerError, choose, described
+from device.core.timezone_choice import Found, NoAnswerError, Trouble, choose, described, lost
 from device.log import Log
 from device.settings import Settings
 from device.task_group import until_one_ends, wait_at_most
 from device.worker_thread import WorkerThread
 from device.zone_facts import Seen, Step, ZoneFacts
 from device.zone_lookup import look_up
-from protocol.messages import Failure, SyncMethod, TimezoneReport
+from protocol.messages import SyncMethod, TimezoneReport
 
 START_WITHIN_S: Final = 60.0
 """A machine that cannot reach its hub still gets its zone."""
@@ -34,9 +34,12 @@ _DECISIVE: Final = ("pinned_timezone", "default_timezone", "timezone_api_url")
 
 
 class Remembered(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """On disk. `pin` is a zone that a command named; it holds until the configuration pins one."""
+    """On disk. `pin` is a zone that a command named; it holds until the configuration pins one. `found` is the newest
+    answer of a look-up, `trouble` what was wrong with the attempt of `report`."""
 
     report: TimezoneReport | None = None
+    found: Found | None = None
+    trouble: Trouble = msgspec.field(default_factory=Trouble)
     pin: str = ""
     seen: Seen = msgspec.field(default_factory=Seen)
 
@@ -108,6 +111,11 @@ class TimezoneSyncClient:
         await until_one_ends(self._sync_when_due(), self._say_again())
 
     @property
+    def pinned(self) -> str:
+        """The zone that the configuration pins, or "": no command names another one then."""
+        return self._settings.text("pinned_timezone")
+
+    @property
     def allows_manual(self) -> bool:
         return self._settings.switch("manual_sync_enabled")
 
@@ -128,33 +136,40 @@ class TimezoneSyncClient:
         self, method: SyncMethod = "automatic", wanted: str | None = None, step: Step = _no_step
     ) -> TimezoneReport:
         """One attempt; its report is on its way when this returns. `wanted` is a zone that an operator named: a pin
-        from now on. `step` hears asking, setting and verifying, and may raise to end the attempt there."""
+        from now on, unless the configuration pins one. `step` hears asking, setting and verifying, and may raise to end
+        the attempt there."""
         async with self._busy:
             await step("asking")
-            found, why = await self._asked()
-            configured, default = (self._settings.text(key) for key in ("pinned_timezone", "default_timezone"))
-            pin = wanted or configured or self._known.pin
-            choice = choose(pin, found, self._known.report, default)
-            failure = await self._facts.set(choice.timezone, step)
-            if failure is None and found is None and not pin:
-                failure = Failure(code="lookup_failed", message=_lost(choice, why))
-            report = described(choice, found, self._known.report, self._facts.now(), method, failure)
-            report = await self._facts.completed(report, self._settings)
-            self._known.pin = wanted or ("" if configured else self._known.pin)
-            self._rhythm.attempted(time.monotonic(), found=found is not None or bool(pin))
+            found = await self._asked()
+            known, answer = self._known, found if isinstance(found, Found) else None
+            own = "" if self.pinned else wanted or known.pin
+            pin = self.pinned or own
+            choice = choose(pin, answer, known.found, self._settings.text("default_timezone"))
+            setting = await self._facts.set(choice.timezone, step)
+            # A pin needs no look-up: one that failed is in the log then, and no fault of the attempt.
+            lookup = "" if pin or isinstance(found, Found) else lost(choice, found)
+            report = described(choice, answer, known.found, self._facts.now(), method)
+            known.pin, known.found = own, answer or known.found
+            known.trouble = Trouble(lookup=lookup, setting=setting)
+            self._rhythm.attempted(time.monotonic(), found=answer is not None or bool(pin))
+            report = await self._completed(report)
             self._log("zone_synced", timezone=report.timezone, source=report.source, system=report.system_timezone)
-            if failure is not None:
-                self._log("zone_trouble", why=failure.message)
+            if setting is not None:
+                self._log("zone_trouble", why=setting.message)
             await self._keep_and_tell(report)
             return report
 
-    async def _asked(self) -> tuple[Found | None, str]:
+    async def _asked(self) -> Found | NoAnswerError:
         urls = [url.strip() for url in self._settings.text("timezone_api_url").split(",")]
         self._lookups = self._lookups or WorkerThread("lookups")
         try:
-            return await self._lookups.call(self._ask, urls), ""
+            return await self._lookups.call(self._ask, urls)
         except NoAnswerError as none:
-            return None, str(none)
+            self._log("zone_lookup_failed", why=none)
+            return none
+
+    async def _completed(self, report: TimezoneReport) -> TimezoneReport:
+        return await self._facts.completed(report, self._settings, self._known.trouble)
 
     async def _sync_when_due(self) -> None:
         await wait_at_most(self._begin, START_WITHIN_S)
@@ -171,7 +186,7 @@ class TimezoneSyncClient:
             self._new_link.clear()
             async with self._busy:
                 if self._known.report is not None and (not self._is_told or self._facts.clock_has_moved()):
-                    await self._keep_and_tell(await self._facts.completed(self._known.report, self._settings))
+                    await self._keep_and_tell(await self._completed(self._known.report))
 
     async def _keep_and_tell(self, report: TimezoneReport) -> None:
         self._known.report, self._known.seen = report, self._facts.seen
@@ -182,8 +197,3 @@ class TimezoneSyncClient:
         self._is_told = True
         self._facts.told(report)
         self._say(report)
-
-
-def _lost(choice: Choice, why: str) -> str:
-    origin = "the default" if choice.source == "default" else "which was found before"
-    return f"no look-up answered ({why[:300]}); {choice.timezone}, {origin}, is in force"[:500]

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from device.core.hub_clock import HubClock
+from device.core.timezone_choice import Trouble
 from device.rfc3339 import rfc3339
 from device.settings import Settings
 from device.system import clock
@@ -22,7 +23,6 @@ from protocol.messages import Failure, TimezoneReport
 
 Step = Callable[[str], Awaitable[None]]
 CLOCK_MOVED_S: Final = 5.0
-_ABOUT_SETTING: Final = frozenset({"not_permitted", "not_set", "not_verified"})
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -89,7 +89,7 @@ class ZoneFacts:
             return None
         return Failure(code="not_verified", message=f"it was set to {name}, but the system still says {now}")
 
-    async def completed(self, report: TimezoneReport, settings: Settings) -> TimezoneReport:
+    async def completed(self, report: TimezoneReport, settings: Settings, trouble: Trouble) -> TimezoneReport:
         """The report with what is so now; a reason for not setting the zone that is set meanwhile is gone."""
         self.look()
         zone, (ntp, offset) = self.seen.zone, self.clock()
@@ -97,14 +97,13 @@ class ZoneFacts:
         restart: list[str] = []
         if self.seen.changed is not None:
             restart = await self._system.started_before(settings.names("timezone_services"), self.seen.changed)
-        error = None if done and report.error and report.error.code in _ABOUT_SETTING else report.error
         return msgspec.structs.replace(
             report,
             clock_offset=offset,
             ntp=ntp,
             system_timezone=zone,
             applied=None if zone is None else done,
-            error=error,
+            error=trouble.failure(done=done),
             restart=restart or None,
         )
 

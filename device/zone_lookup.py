@@ -7,6 +7,7 @@ number of bytes, no redirect and no proxy of the environment.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,8 +38,8 @@ async def _first(urls: Sequence[str], timeout: float) -> Found:
         found = await _ask(url, timeout)
         if isinstance(found, Found):
             return found
-        reasons.append(f"{_host(url)}: {found}")
-    raise NoAnswerError("; ".join(reasons) or "no address to ask")
+        reasons.append(f"{_shown(url)}: {found}")
+    raise NoAnswerError(*(reasons or ["no address to ask"]))
 
 
 async def _ask(url: str, timeout: float) -> Found | str:
@@ -83,6 +84,8 @@ async def _body(response: httpx.Response) -> bytes:
     return body
 
 
-def _host(url: str) -> str:
-    """The part of an address that may be shown: no path, where a key could stand."""
-    return url.partition("://")[2].partition("/")[0]
+def _shown(url: str) -> str:
+    """The part of an address that may be shown: no path, no question and no user, where a key could stand."""
+    scheme, _, rest = url.partition("://")
+    host = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+    return f"{scheme}://{host}"

@@ -30,5 +30,7 @@ OFFLINE_GRACE_S: Final = 10.0
 
 TEMPERATURE_MIN_C: Final = -50.0
 TEMPERATURE_MAX_C: Final = 150.0
+MAX_CLOCK_OFFSET_S: Final = 1e10
+"""Three centuries: a reported distance of two clocks beyond it is no distance of clocks."""
 MAX_CLOCK_AHEAD_S: Final = 600.0
 """A timestamp further ahead of the hub is clamped to the hub's clock and flagged (requirements.md, Time)."""

@@ -31,7 +31,7 @@ Timestamp = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^
 UpdateState = Literal["accepted", "running", "succeeded", "failed", "rejected"]
 TERMINAL_UPDATES = frozenset({"succeeded", "failed", "rejected"})
 SyncMethod = Literal["automatic", "manual"]
-ZoneSource = Literal["pinned", "lookup", "default"]
+ZoneSource = Literal["pinned", "lookup", "kept", "default"]
 
 
 class Sample(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -150,11 +150,12 @@ class TimezoneReport(msgspec.Struct, kw_only=True, tag="timezone", omit_defaults
     """The zone the machine found and how it came to it; said again after every `hello`, and recorded once for each
     `timestamp`.
 
-    `source` tells where `timezone` came from: pinned by an operator, looked up by address, or the default. `guess` is
-    what a look-up answered when it differs from a pinned zone. `system_timezone` is the zone of the operating system
-    after the attempt, `applied` whether it now is `timezone`, `error` why not, or (`lookup_failed`) that nobody
-    answered and what was known before stands; `restart` names the services that still run with the old zone.
-    `clock_offset` is the machine's clock minus the hub's in seconds.
+    `source` tells where `timezone` came from: pinned by an operator, looked up by address in this attempt, kept from an
+    earlier look-up because this one failed, or the default. `guess` is what a look-up answered when it differs from a
+    pinned zone. `system_timezone` is the zone of the operating system after the attempt, `applied` whether it now is
+    `timezone`, `error` why not; a look-up that failed comes first (`lookup_failed`), with the reason of each address.
+    `restart` names the services that still run with the old zone. `clock_offset` is the machine's clock minus the hub's
+    in seconds; the hub leaves out one beyond 1e10. A report older than the newest is recorded and changes nothing.
     """
 
     timezone: Name

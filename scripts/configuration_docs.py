@@ -126,9 +126,11 @@ one of the keys above (`metrics_intervl`) is refused as a slip: choose one that 
 ## How a machine finds its time zone
 `pinned_timezone` (or the zone a `sync_timezone` command named, until the configuration pins one) beats the look-up, and
 the look-up beats `default_timezone`. A look-up that differs from the pin is told to the hub as a guess, and changes
-nothing. **A look-up that fails never undoes a zone that was found before**: that zone stays, the attempt is reported as
-`lookup_failed`, and it is tried again after one minute, two, four, up to `sync_interval`. Only a machine that has never
-found a zone takes the default. A site without internet is best served by a pin.
+nothing. **A look-up that fails never undoes a zone that was found before**: that zone stays (source `kept`), the
+attempt is reported as `lookup_failed` with the reason of each address, also where the zone cannot be set as well, and
+it is tried again after one minute, two, four, up to `sync_interval`. Only a machine that has never found a zone takes
+the default, also when its pin is taken away. A site without internet is best served by a pin: then a look-up that fails
+is in the log and nowhere else. A command that names another zone than the one pinned here is `rejected` (`pinned`).
 
 A look-up is one GET per address: 10 s in all, 64 KiB, no redirects, no proxy of the environment; the answer must be
 `status: success` with a name of the IANA database.

@@ -18,6 +18,9 @@ def handler(client: TimezoneSyncClient) -> WorkHandler:
             raise WorkRejected("manual_sync_disabled", "manual_sync_enabled is off in this machine's configuration")
         if args.timezone is not None and not is_zone(args.timezone):
             raise WorkRejected("unknown_zone", f"{args.timezone} is no name of the IANA time zone database")
+        if args.timezone is not None and client.pinned not in ("", args.timezone):
+            pin = f"{client.pinned} is pinned in this machine's settings (pinned_timezone)"
+            raise WorkRejected("pinned", f"{pin}: change the pin there, or take it away and ask again")
 
         async def step(phase: str) -> None:
             if phase == "setting":

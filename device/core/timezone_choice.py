@@ -1,27 +1,32 @@
 """Which zone a machine should be set to, and what a look-up's answer is worth. Knows no network and no clock.
 
 A pin beats every guess. A look-up by address is input of strangers over plain HTTP: it is a name of the zone database
-or it is nothing. A look-up that fails never undoes a zone that was found before; only a machine that knows nothing
-takes the default.
+or it is nothing. A look-up that fails is told first, and never undoes a zone that was found before; only a machine that
+has found none takes the default. Of a pin that was taken away nothing stays.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from protocol.limits import MAX_NAME
+from protocol.limits import MAX_NAME, MAX_TEXT
 from protocol.messages import Failure, SyncMethod, TimezoneReport, ZoneSource
 from protocol.zones import is_zone
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
 SUCCESS: Final = "success"
+_REASONS: Final = 300
+"""Characters that the reasons of all addresses share in a report; the log has them whole."""
 
 
 class NoAnswerError(Exception):
-    """A look-up told nothing that can be used; the text says why, for people."""
+    """A look-up told nothing that can be used; each argument is a reason, for people: one for each address asked."""
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.args))
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +44,22 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str
     source: ZoneSource
     guess: str | None = None
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What went wrong in an attempt: the look-up (`lookup` says why, and what holds instead), setting the zone, or
+    both."""
+
+    lookup: str = ""
+    setting: Failure | None = None
+
+    def failure(self, *, done: bool) -> Failure | None:
+        """As it is reported. A reason for not setting a zone that is set meanwhile (`done`) is none any more."""
+        setting = None if done else self.setting
+        if not self.lookup:
+            return setting
+        also = "" if setting is None else f"; {setting.message}"
+        return Failure(code="lookup_failed", message=f"{self.lookup}{also}"[:MAX_TEXT])
 
 
 class _Answer(msgspec.Struct):
@@ -75,29 +96,32 @@ def read_answer(payload: bytes) -> Found:
     )
 
 
-def choose(pin: str, found: Found | None, before: TimezoneReport | None, default: str) -> Choice:
-    """`pin` "" and `found` None when there is none; `before` is the last report of this machine."""
+def choose(pin: str, found: Found | None, before: Found | None, default: str) -> Choice:
+    """`pin` "" and `found` None when there is none; `before` is the newest answer of an earlier look-up."""
     guess = None if found is None else found.timezone
     if pin:
         return Choice(timezone=pin, source="pinned", guess=guess if guess != pin else None)
     if guess is not None:
         return Choice(timezone=guess, source="lookup")
-    if before is not None and before.source in ("pinned", "lookup") and is_zone(before.timezone):
-        return Choice(timezone=before.timezone, source="lookup" if before.source == "lookup" else "pinned")
+    if before is not None and is_zone(before.timezone):
+        return Choice(timezone=before.timezone, source="kept")
     return Choice(timezone=default, source="default")
 
 
+def lost(choice: Choice, why: NoAnswerError) -> str:
+    """That the look-up failed, why each address gave no answer, and what holds instead."""
+    each = _REASONS // max(1, len(why.args))
+    reasons = "; ".join(_clipped(str(reason), each) for reason in why.args)
+    origin = "the default" if choice.source == "default" else "which was found before"
+    return f"no look-up answered ({reasons}); {choice.timezone}, {origin}, is wanted"
+
+
 def described(
-    choice: Choice,
-    found: Found | None,
-    before: TimezoneReport | None,
-    timestamp: str,
-    method: SyncMethod,
-    error: Failure | None,
+    choice: Choice, found: Found | None, before: Found | None, timestamp: str, method: SyncMethod
 ) -> TimezoneReport:
     """The report of an attempt, without what is looked up on the machine itself. What an earlier look-up told of the
     place stands as long as no newer one answers."""
-    place: Any = found or before
+    place = found or before
     return TimezoneReport(
         timezone=choice.timezone,
         timestamp=timestamp,
@@ -107,8 +131,11 @@ def described(
         country=None if place is None else place.country,
         city=None if place is None else place.city,
         ip=None if place is None else place.ip,
-        error=error,
     )
+
+
+def _clipped(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _is_plain(text: str) -> bool:

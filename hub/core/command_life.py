@@ -28,6 +28,8 @@ REBOOT = timedelta(minutes=5)
 GOING_DOWN = "rebooting"
 """The phase a machine says when the reboot is under way and cannot be taken back."""
 
+_MORE = {"set_status": "capacity", "sync_timezone": "timezone"}
+"""Of the commands for a state: the argument by which a wish says more than one without it."""
 _ORDER = {"queued": 0, "sent": 1, "accepted": 2, "running": 3}
 
 
@@ -112,16 +114,17 @@ def cancel(machine: Machine, command: Command, actor: actors.Actor, now: datetim
 
 
 def supersede(machine: Machine, newer: Command, now: datetime) -> list[Change]:
-    """A newer wish for the status takes the place of older ones that never left, where it declares all that they did.
+    """A newer wish for a state takes the place of older ones that never left, where it declares all that they did.
 
-    A wish without a capacity leaves the capacity alone, so it cannot stand for one that names a capacity.
+    A wish without a capacity leaves the capacity alone, so it cannot stand for one that names a capacity; a look for
+    the zone cannot stand for one that names the zone.
     """
-    if newer.name != "set_status":
+    if newer.name not in _MORE:
         return []
-    ended: list[Change] = []
+    more, ended = _MORE[newer.name], list[Change]()
     for older in machine.pending.values():
-        covered = "capacity" not in older.args or "capacity" in newer.args
-        if older.name == "set_status" and covered and not has_left(machine, older):
+        covered = more not in older.args or more in newer.args
+        if older.name == newer.name and covered and not has_left(machine, older):
             why = {"code": "superseded", "message": f"replaced by the newer command {newer.id}"}
             ended += _end(msgspec.structs.replace(older, error=why), "cancelled", newer.issued_by, now)
     return ended

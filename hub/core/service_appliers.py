@@ -38,6 +38,8 @@ def config_applied(machine: Machine, change: ConfigApplied) -> Members:
 
 
 def timezone_synced(machine: Machine, change: TimezoneSynced) -> Members:
+    if change.outdated:
+        return frozenset()
     machine.zone = state_of(change)
     machine.zone_said = change.said
     machine.timezone = machine.zone.current_timezone

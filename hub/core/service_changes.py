@@ -58,3 +58,5 @@ class TimezoneSynced(Change, frozen=True, kw_only=True):
     ntp: bool | None = None
     said: str | None = None
     """`synced_at` as the machine wrote it: tells a repeat where that clock was impossible."""
+    outdated: bool = False
+    """A newer attempt was told of before: this one is on record, and makes nothing true."""

@@ -35,7 +35,8 @@ class ReportRefused(Exception):  # noqa: N818 - it reads as what happened to a r
 
 
 def reported(machine: Machine, said: TimezoneReport, actor: actors.Actor, now: datetime, fallback: str) -> list[Change]:
-    """What a report makes true; [] for a repeat. An automatic attempt that changed nothing is no event.
+    """What a report makes true; [] for a repeat. An automatic attempt that changed nothing is no event, and one older
+    than the newest is only recorded.
 
     `fallback` is the zone to read a naive timestamp in when neither the machine's nor the reported one can be had.
     Raises ReportRefused.
@@ -44,6 +45,9 @@ def reported(machine: Machine, said: TimezoneReport, actor: actors.Actor, now: d
     before, after = machine.zone, state_of(change)
     if before is not None and (before.last_sync, before.sync_method) == (after.last_sync, after.sync_method):
         return [change] if before != after or _clock_is_news(machine, change) else []
+    if before is not None and before.last_sync is not None and change.synced_at < before.last_sync:
+        # It changed nothing then either: what it was before the attempt is not known any more.
+        return [msgspec.structs.replace(change, outdated=True, previous=None)]
     telling = (
         before is None
         or change.sync_method == "manual"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from hub.core import actors, config_reports, timezones
 from hub.core.timezones import ReportRefused
 from hub.flow.talk import Talk
 from protocol import messages as m
+from protocol.limits import MAX_CLOCK_OFFSET_S
 
 WHY = {
     "timezone": "not a name of the IANA time zone database",
@@ -23,11 +26,17 @@ async def config_applied(talk: Talk, said: m.ConfigApplied) -> None:
 
 async def timezone(talk: Talk, said: m.TimezoneReport) -> None:
     machine = talk.machine
+    if said.clock_offset is not None and not abs(said.clock_offset) <= MAX_CLOCK_OFFSET_S:
+        _refused(talk, said, f"clock_offset: left out, more than {MAX_CLOCK_OFFSET_S:.0f} s is no distance of clocks")
+        said = msgspec.structs.replace(said, clock_offset=None)
     try:
         changes = timezones.reported(machine, said, actors.machine(machine.id), talk.clock(), talk.zone)
     except ReportRefused as refused:
-        talk.links.tally["refused"] += 1
-        why = f"{refused.field}: {WHY[refused.field]}"
-        talk.link.say(m.Error(code="invalid", message=why, ref=m.type_of(said)))
+        _refused(talk, said, f"{refused.field}: {WHY[refused.field]}")
         return
     await talk.commit(changes, m.type_of(said))
+
+
+def _refused(talk: Talk, said: m.TimezoneReport, why: str) -> None:
+    talk.links.tally["refused"] += 1
+    talk.link.say(m.Error(code="invalid", message=why, ref=m.type_of(said)))

@@ -52,6 +52,11 @@ def _timezone_synced(change: TimezoneSynced) -> Steps:
         error=change.error,
         clock_offset_s=change.clock_offset_s,
     )
+    return (log,) if change.outdated else (*_zone_now(change), log)
+
+
+def _zone_now(change: TimezoneSynced) -> Steps:
+    state = state_of(change)
     now_is = timezones.set_zone(
         device_id=change.device_id,
         current_timezone=state.current_timezone,
@@ -70,7 +75,7 @@ def _timezone_synced(change: TimezoneSynced) -> Steps:
     row = machines.zone_synced(
         change.rvm_id, state.current_timezone, clock_offset_s=change.clock_offset_s, ntp=change.ntp, at=change.at
     )
-    return (row, log, now_is)
+    return (row, now_is)
 
 
 def before_edit(change: MachineEdited) -> Steps:

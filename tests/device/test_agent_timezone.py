@@ -111,8 +111,15 @@ async def test_a_pin_that_is_pushed_is_set_without_asking_for_it_and_no_guess_co
     [
         ({"manual_sync_enabled": False}, {}, "rejected", "manual_sync_disabled"),
         ({}, {"timezone": "Asia/../../etc"}, "rejected", "unknown_zone"),
+        ({"pinned_timezone": "Asia/Makassar"}, {"timezone": "Asia/Jayapura"}, "rejected", "pinned"),
         ({"system_control": False}, {}, "failed", "not_permitted"),
         ({"timezone_api_url": "http://127.0.0.1:1/json"}, {}, "failed", "lookup_failed"),
+        (
+            {"timezone_api_url": "http://127.0.0.1:1/json", "system_control": False},
+            {},
+            "failed",
+            "lookup_failed",
+        ),
     ],
 )
 async def test_what_cannot_be_done_says_why(
@@ -125,6 +132,10 @@ async def test_what_cannot_be_done_says_why(
         await link.say(command)
         update = await hub.answer(command, seconds=SLOW_S)
         assert (update.state, update.error and update.error.code) == (state, code)
+        if code == "pinned":
+            assert update.error is not None
+            assert "Asia/Makassar is pinned in this machine's settings" in update.error.message
+            assert bus.calls == []
         if state == "failed":
             await hub.until(lambda: hub.zones, SLOW_S)  # zone and clock are reported all the same
             assert hub.zones[0].error is not None

@@ -131,3 +131,7 @@ async def test_a_reason_for_not_setting_it_is_gone_when_somebody_else_has_set_it
         bench.client.went_live()
         await until(lambda: len(bench.said) == 2)
         assert (bench.said[1].applied, bench.said[1].error) == (True, None)
+        bench.configure(timezone_api_url=server.url("broken"))
+        told = (await bench.sync()).error
+        assert told is not None
+        assert "install the helper" not in told.message

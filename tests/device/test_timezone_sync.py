@@ -135,11 +135,57 @@ async def test_a_look_up_that_fails_undoes_no_zone_and_only_ignorance_takes_the_
     bench.configure(timezone_api_url=server.url("traversal"))
     kept = await bench.sync()
     assert kept.error is not None
-    assert (kept.timezone, kept.source, kept.city, kept.applied) == ("Asia/Makassar", "lookup", "Makassar", True)
+    assert (kept.timezone, kept.source, kept.city, kept.applied) == ("Asia/Makassar", "kept", "Makassar", True)
     assert kept.error.code == "lookup_failed"
-    assert "Asia/Makassar, which was found before, is in force" in kept.error.message
+    assert "Asia/Makassar, which was found before, is wanted" in kept.error.message
     assert bus.zone == "Asia/Makassar"
     assert {zone for _, zone, _ in bus.calls} == {"Asia/Jayapura", "Asia/Makassar"}, "no other word reached the system"
+
+
+async def test_a_failed_look_up_is_the_first_thing_told_where_the_zone_cannot_be_set_either(
+    tmp_path: Path, bus: PrivateBus, server: ZoneServer
+) -> None:
+    await ZoneBench(tmp_path / "other", bus, server).sync("Asia/Makassar")
+    bus.mood = "deny"
+    urls = f"{server.url('broken')}, {server.url('traversal')}"
+    bench = ZoneBench(tmp_path, bus, server, timezone_api_url=urls)
+    report = await bench.sync()
+    assert report.error is not None
+    assert (report.source, report.applied, report.error.code) == ("default", False, "lookup_failed")
+    assert f"http://127.0.0.1:{server.port}: HTTP 500; http://" in report.error.message
+    assert "names no zone of the IANA database" in report.error.message
+    assert "; not permitted: install the helper" in report.error.message
+    lines = bench.out.getvalue().splitlines()
+    assert any("no look-up answered" in line and "HTTP 500" in line for line in lines)
+    assert any("install the helper" in line for line in lines)
+
+
+async def test_of_a_pin_that_is_taken_away_while_no_look_up_answers_nothing_stays(
+    tmp_path: Path, bus: PrivateBus, server: ZoneServer
+) -> None:
+    values = {"timezone_api_url": server.url("broken"), "default_timezone": "Asia/Jayapura"}
+    bench = ZoneBench(tmp_path, bus, server, pinned_timezone="Asia/Makassar", **values)
+    assert (await bench.sync()).error is None
+    assert "HTTP 500" in bench.out.getvalue(), "the log has it, even where a pin needs no look-up"
+    bench.configure(pinned_timezone="")
+    report = await bench.sync()
+    assert report.error is not None
+    assert (report.timezone, report.source, report.error.code) == ("Asia/Jayapura", "default", "lookup_failed")
+    bench.configure(timezone_api_url=server.url("honest"), pinned_timezone="Asia/Makassar")
+    assert (await bench.sync()).guess == "Asia/Jakarta"
+    bench.configure(timezone_api_url=server.url("broken"), pinned_timezone="")
+    report = await bench.sync()
+    assert (report.timezone, report.source, bus.zone) == ("Asia/Jakarta", "kept", "Asia/Jakarta")
+
+
+async def test_no_command_names_another_zone_than_the_configured_pin(
+    tmp_path: Path, bus: PrivateBus, server: ZoneServer
+) -> None:
+    bench = ZoneBench(tmp_path, bus, server, pinned_timezone="Asia/Makassar")
+    assert (await bench.sync("Asia/Jayapura")).timezone == "Asia/Makassar"
+    assert [zone for _, zone, _ in bus.calls] == ["Asia/Makassar"]
+    bench.configure(pinned_timezone="")
+    assert (await bench.sync()).source == "lookup"
 
 
 async def test_services_started_before_the_change_want_a_restart(

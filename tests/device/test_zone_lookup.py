@@ -37,7 +37,7 @@ def test_what_is_no_good_answer_is_refused_with_a_reason_and_the_next_address_as
 ) -> None:
     with pytest.raises(NoAnswerError) as none:
         look_up([server.url(mood)])
-    assert str(none.value).startswith(f"127.0.0.1:{server.port}: ")
+    assert str(none.value).startswith(f"http://127.0.0.1:{server.port}: ")
     assert str(none.value).isprintable()
     assert len(str(none.value)) < 400
     assert server.asked == [mood], "no redirect was followed"
@@ -54,11 +54,13 @@ def test_a_slow_server_is_cut_off_in_all_its_ways(server: ZoneServer, mood: str)
 
 
 def test_addresses_that_lead_nowhere_are_named(server: ZoneServer) -> None:
-    urls = ["http://127.0.0.1:1/secret-key", "http://127.0.0.1:99999/", "http://no-such-host.invalid/json"]
+    urls = ["http://127.0.0.1:1/secret-key", "http://127.0.0.1:99999/", "http://no-such-host.invalid/json",
+            "http://secret-key:secret-key@127.0.0.1:2?secret-key"]  # fmt: skip
     with pytest.raises(NoAnswerError) as none:
         look_up(urls)
-    for host in ("127.0.0.1:1: ", "127.0.0.1:99999: ", "no-such-host.invalid: "):
-        assert host in str(none.value)
+    for host in ("127.0.0.1:1: ", "127.0.0.1:99999: ", "no-such-host.invalid: ", "127.0.0.1:2: "):
+        assert f"http://{host}" in str(none.value)
+    assert len(none.value.args) == len(urls)
     assert "secret-key" not in str(none.value)
     assert look_up([*urls, server.url("honest")]).timezone == "Asia/Jakarta"
 

@@ -7,14 +7,15 @@ import { cardOf } from "./job_words.js";
 import { language, said, t } from "./texts.js";
 import { CLOCK_OFF_S } from "./trouble.js";
 
-const MARKS = { ok: "active", off: "warn", never: "unknown", unknown: "unknown", not_permitted: "error", failed: "error", clock: "warn" };
+const MARKS = { ok: "active", off: "warn", never: "unknown", unknown: "unknown", lookup_failed: "error", not_permitted: "error", failed: "error", clock: "warn" };
 const QUIET = ["ok", "clock"];
+const OWN_WORDS = ["lookup_failed", "not_permitted"];
 const LEFT = ["sent", "accepted", "running"];
 
-/** never, not_permitted, failed, off, unknown, clock (the right zone, but a wrong clock all the same) or ok. */
+/** never, lookup_failed, not_permitted, failed, off, unknown, clock (the right zone, but a wrong clock all the same) or ok. */
 export function stateOf(view) {
   if (view.last_sync === null && view.system_timezone === null) return "never";
-  if (view.error) return view.error.code === "not_permitted" ? "not_permitted" : "failed";
+  if (view.error) return OWN_WORDS.includes(view.error.code) ? view.error.code : "failed";
   if (view.in_step === null) return "unknown";
   if (!view.in_step) return "off";
   return Math.abs(view.clock_offset_s ?? 0) > CLOCK_OFF_S ? "clock" : "ok";

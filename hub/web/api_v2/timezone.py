@@ -16,7 +16,7 @@ from hub.web.api_v2.command_flow import Waiting
 from hub.web.api_v2.kinds import InstantGiven
 from hub.web.api_v2.operation import Answer, Call, Operation
 from hub.web.problems import one_wrong
-from protocol.limits import MAX_INTEGER
+from protocol.limits import MAX_CLOCK_OFFSET_S, MAX_INTEGER
 from protocol.messages import Failure, Name, SyncMethod, TimezoneReport, ZoneSource
 from protocol.zones import is_zone
 
@@ -26,7 +26,7 @@ MachineNamed = (
 )
 ZoneGiven = Annotated[str, msgspec.Meta(min_length=1, max_length=100, extra={"expect": _ZONE})]
 Address = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ADDRESS, pattern=r"^[!-~]*$(?!\n)")]
-Offset = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
+Offset = Annotated[float, msgspec.Meta(ge=-MAX_CLOCK_OFFSET_S, le=MAX_CLOCK_OFFSET_S)]
 
 
 class ZoneSync(msgspec.Struct):
@@ -126,7 +126,7 @@ OPERATIONS = (
         summary="Report the zone a machine has found", action="timezone.report", body=ZoneSync,
         answers={200: timezone_shapes.ZoneStatus}, refusals=(404,), example=_REPORT,
         description="The same instant and method again is the same report. A zone an operator has pinned stays; a "
-        "report that differs is kept as `guess`.",
+        "report that differs is kept as `guess`. A report older than the newest is recorded and changes nothing.",
     ),
     Operation(
         name="show_timezone", method="GET", path="/v2/timezone/status/{device_id}", handler=show_timezone,

@@ -9,16 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.core.timezone_choice import Choice, Found, NoAnswerError, choose, described, read_answer
-from protocol.messages import TimezoneReport, ZoneSource
+from device.core.timezone_choice import Choice, Found, NoAnswerError, Trouble, choose, described, lost, read_answer
+from protocol.limits import MAX_TEXT
+from protocol.messages import Failure, TimezoneReport
 from protocol.zones import is_zone
 
 JAKARTA, MAKASSAR, JAYAPURA = "Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura"
 NOW = "2026-11-23T09:00:00Z"
-
-
-def report(zone: str, source: ZoneSource | None, **more: Any) -> TimezoneReport:
-    return TimezoneReport(timezone=zone, timestamp=NOW, sync_method="automatic", source=source, **more)
 
 
 @pytest.mark.parametrize(
@@ -27,26 +24,41 @@ def report(zone: str, source: ZoneSource | None, **more: Any) -> TimezoneReport:
         (MAKASSAR, None, None, (MAKASSAR, "pinned", None)),
         (MAKASSAR, MAKASSAR, None, (MAKASSAR, "pinned", None)),
         (MAKASSAR, JAKARTA, None, (MAKASSAR, "pinned", JAKARTA)),
-        ("", JAYAPURA, report(MAKASSAR, "lookup"), (JAYAPURA, "lookup", None)),
+        ("", JAYAPURA, MAKASSAR, (JAYAPURA, "lookup", None)),
+        (MAKASSAR, None, JAYAPURA, (MAKASSAR, "pinned", None)),
         ("", None, None, (JAKARTA, "default", None)),
-        ("", None, report(MAKASSAR, "lookup"), (MAKASSAR, "lookup", None)),
-        ("", None, report(MAKASSAR, "pinned"), (MAKASSAR, "pinned", None)),
-        ("", None, report(MAKASSAR, "default"), (JAKARTA, "default", None)),
-        ("", None, report(MAKASSAR, None), (JAKARTA, "default", None)),
-        ("", None, report("Gone/Away", "lookup"), (JAKARTA, "default", None)),
+        ("", None, MAKASSAR, (MAKASSAR, "kept", None)),
+        ("", None, "Gone/Away", (JAKARTA, "default", None)),
     ],
 )
-def test_the_order(pin: str, found: str | None, before: TimezoneReport | None, choice: tuple[Any, ...]) -> None:
-    made = choose(pin, None if found is None else Found(timezone=found), before, JAKARTA)
+def test_the_order(pin: str, found: str | None, before: str | None, choice: tuple[Any, ...]) -> None:
+    answer, earlier = (None if zone is None else Found(timezone=zone) for zone in (found, before))
+    made = choose(pin, answer, earlier, JAKARTA)
     assert made == Choice(timezone=choice[0], source=choice[1], guess=choice[2])
 
 
 def test_the_place_of_an_earlier_look_up_stands_until_a_newer_one_answers() -> None:
-    before = report(MAKASSAR, "lookup", country="Indonesia", city="Makassar", ip="203.0.113.9")
+    before = Found(timezone=MAKASSAR, country="Indonesia", city="Makassar", ip="203.0.113.9")
     choice = choose("", None, before, JAKARTA)
-    assert described(choice, None, before, NOW, "manual", None).city == "Makassar"
+    assert described(choice, None, before, NOW, "manual").city == "Makassar"
     found = Found(timezone=JAYAPURA, country="Indonesia", city=None)
-    assert described(choice, found, before, NOW, "manual", None).city is None
+    assert described(choice, found, before, NOW, "manual").city is None
+
+
+def test_a_failed_look_up_is_told_first_and_what_could_not_be_set_after_it() -> None:
+    choice = choose("", None, None, JAKARTA)
+    why = lost(choice, NoAnswerError("http://a: HTTP 500", "http://b: " + "x" * 500))
+    denied = Failure(code="not_permitted", message="not permitted: install the helper")
+    both = Trouble(lookup=why, setting=denied).failure(done=False)
+    assert both is not None
+    assert (both.code, len(both.message) <= MAX_TEXT) == ("lookup_failed", True)
+    assert both.message.startswith("no look-up answered (http://a: HTTP 500; http://b: xxx")
+    assert both.message.endswith("Asia/Jakarta, the default, is wanted; not permitted: install the helper")
+    assert Trouble(setting=denied).failure(done=False) == denied
+    assert Trouble(setting=denied).failure(done=True) is None
+    alone = Trouble(lookup=why, setting=denied).failure(done=True)
+    assert alone is not None
+    assert alone.message == why, "set meanwhile, by somebody else"
 
 
 @given(st.binary(max_size=300))
@@ -66,7 +78,7 @@ def test_whatever_it_takes_fits_into_a_report(members: dict[str, str]) -> None:
             found = read_answer(payload)
         except NoAnswerError:
             continue
-        made = described(choose("", found, None, JAKARTA), found, None, NOW, "automatic", None)
+        made = described(choose("", found, None, JAKARTA), found, None, NOW, "automatic")
         assert msgspec.json.decode(msgspec.json.encode(made), type=TimezoneReport) == made
 
 

@@ -168,6 +168,24 @@ def test_a_wish_that_left_or_says_more_is_not_superseded(older: Command) -> None
     assert [type(change) for change in changes] == [CommandDrafted, EventHappened]
 
 
+@pytest.mark.parametrize(
+    ("older", "newer", "ended"),
+    [
+        ({"trigger": "a"}, {"trigger": "b"}, 1),
+        ({"trigger": "a"}, {"trigger": "b", "timezone": "Asia/Jakarta"}, 1),
+        ({"trigger": "a", "timezone": "Asia/Makassar"}, {"trigger": "b", "timezone": "Asia/Jakarta"}, 1),
+        ({"trigger": "a", "timezone": "Asia/Makassar"}, {"trigger": "b"}, 0),
+    ],
+)
+def test_a_newer_wish_for_the_zone_takes_the_place_of_what_it_covers(
+    older: dict[str, str], newer: dict[str, str], ended: int
+) -> None:
+    for state, gone in (("queued", ended), ("sent", 0)):
+        one = with_command(machine(), command(state, name="sync_timezone", args=older))
+        changes = desk.draft(one, "sync_timezone", newer, "user:1", NOW)
+        assert sum(isinstance(change, CommandMoved) for change in changes) == gone
+
+
 def test_a_wish_that_may_have_left_before_the_hub_was_killed_is_not_superseded() -> None:
     one = with_command(machine(maybe_sent={"c1"}), command("queued"))
     assert len(desk.draft_status(one, SetStatus(status="active"), "user:1", NOW)) == 2

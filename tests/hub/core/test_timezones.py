@@ -89,6 +89,18 @@ def test_an_automatic_attempt_that_found_the_same_is_recorded_without_an_event()
     assert told(hears(fleet, report("Asia/Jayapura", at="2026-11-23T09:00:03Z"))).before == {"timezone": "Asia/Jakarta"}
 
 
+@pytest.mark.parametrize("method", ["automatic", "manual"])
+def test_a_report_older_than_the_newest_is_recorded_and_makes_nothing_true(method: str) -> None:
+    fleet = fleet_of()
+    hears(fleet, report("Asia/Jayapura", clock_offset=0.5))
+    before = zone_view(the(fleet))
+    (change,) = hears(fleet, report("Europe/London", at="2026-11-01", sync_method=method, clock_offset=9.0))
+    assert isinstance(change, TimezoneSynced)
+    assert (change.outdated, change.timezone, change.previous) == (True, "Europe/London", None)
+    assert zone_view(the(fleet)) == before
+    assert the(fleet).timezone == "Asia/Jayapura"
+
+
 def test_what_the_hello_said_already_is_not_where_it_came_from() -> None:
     fleet = fleet_of()
     hears(fleet, report())

@@ -216,6 +216,33 @@ async def test_a_hostile_zone_is_told_so_and_the_link_lives(hub: HubHere, key: M
     assert hub.context.fleet.machines[key.id].zone is None
 
 
+async def test_an_impossible_distance_of_clocks_is_left_out_and_named(hub: HubHere, key: MachineKey) -> None:
+    async with MachineClient.connect(hub.websocket_url, key) as machine:
+        await machine.say_hello()
+        at = "2026-01-02T10:00:00Z"
+        for offset in (1e300, -1.1e10):
+            said = m.TimezoneReport(timezone="Asia/Makassar", timestamp=at, sync_method="manual", clock_offset=offset)
+            await machine.say(said)
+            error = await machine.hear(m.Error)
+            assert (error.code, error.ref) == ("invalid", "timezone")
+            assert error.message.startswith("clock_offset: left out")
+        await until(lambda: hub.context.fleet.machines[key.id].timezone == "Asia/Makassar")
+        assert abs(hub.context.fleet.machines[key.id].clock_offset_s or 0) < 1e10
+
+
+async def test_an_older_report_on_the_wire_overrides_no_newer_one(hub: HubHere, key: MachineKey) -> None:
+    async with MachineClient.connect(hub.websocket_url, key) as machine, hub.client() as admin:
+        await machine.say_hello()
+        for zone, at in (("Asia/Jayapura", "2026-01-02"), ("Europe/London", "2025-11-01")):
+            said = m.TimezoneReport(timezone=zone, timestamp=f"{at}T10:00:00Z", sync_method="automatic")
+            await machine.say(said)
+        await machine.samples(1.0, seq=1)
+        await machine.hear(m.MetricsAck)
+        await until(lambda: hub.context.fleet.machines[key.id].zone)
+        found = data(await admin.get(f"/api/v2/timezone/status/{key.id}"))
+        assert (found["current_timezone"], found["last_sync"][:10]) == ("Asia/Jayapura", "2026-01-02")
+
+
 async def test_a_machine_that_boots_in_1970_connects_reports_and_is_flagged(hub: HubHere, key: MachineKey) -> None:
     said = m.TimezoneReport(
         timezone="Asia/Jakarta", timestamp="1970-01-01T00:00:30Z", sync_method="automatic", ntp=False,

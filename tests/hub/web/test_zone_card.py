@@ -75,6 +75,15 @@ async def test_not_permitted_says_what_to_do(hub: ApiHub) -> None:
     assert "want a restart: vision.service" in told
 
 
+async def test_a_look_up_that_failed_says_why_and_where_the_zone_comes_from(hub: ApiHub) -> None:
+    why = "no look-up answered (http://192.0.2.1: HTTP 500); Asia/Jakarta, which was found before, is wanted"
+    await report(hub, source="kept", city="Jakarta", error={"code": "lookup_failed", "message": why})
+    told = await card(hub)
+    assert f"The zone could not be looked up: {why}" in told
+    assert "found before: no look-up answered now" in told
+    assert "Zona waktu tidak dapat dicari: no look-up answered (http" in await card(hub, language="id")
+
+
 async def test_a_guess_that_differs_is_a_question_with_two_answers(hub: ApiHub) -> None:
     async with hub.of("admin") as admin:
         await admin.patch("/api/v2/rvms/1/config", json={"pinned_timezone": "Asia/Makassar"})

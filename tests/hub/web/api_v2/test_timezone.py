@@ -61,6 +61,22 @@ async def test_a_machines_report_is_its_zone_from_now_on(any_hub: ApiHub) -> Non
     assert again.machines[1].timezone == "Asia/Jayapura"
 
 
+async def test_an_older_report_is_recorded_and_overrides_no_newer_one(any_hub: ApiHub) -> None:
+    async with any_hub.of("one") as own:
+        await own.post(SYNC, json=REPORT)
+        newer = REPORT | {"timezone": "Asia/Jayapura", "timestamp": "2026-01-02T12:00"}
+        newest = data(await own.post(SYNC, json=newer))
+        assert newest["counts"]["changed"] == 1
+        old = REPORT | {"timezone": "Europe/London", "timestamp": "2025-11-01", "clock_offset": 7.0, "ntp": True}
+        for _ in range(2):
+            found = data(await own.post(SYNC, json=old))
+        assert found == newest | {"counts": newest["counts"] | {"automatic": 3}}
+        assert data(await own.get("/api/v2/rvms/1"))["timezone"] == "Asia/Jayapura"
+    again = await load_fleet(any_hub.context.store, any_hub.context.fleet.settings.base)
+    assert again.machines[1].zone == any_hub.context.fleet.machines[1].zone
+    assert again.machines[1].timezone == "Asia/Jayapura"
+
+
 async def test_a_failure_says_why_and_leaves_the_clock_where_it_is(any_hub: ApiHub) -> None:
     failure = {"code": "not_permitted", "message": "not permitted: install the helper"}
     said = REPORT | {
@@ -131,7 +147,17 @@ async def test_ten_megabytes_are_not_even_read(hub: ApiHub) -> None:
         assert (long.status_code, list(long.json()["errors"])) == (422, ["timezone"])
 
 
-@pytest.mark.parametrize("wrong", [{"timestamp": "soon"}, {"sync_method": "guess"}, {"city": "x" * 101}, {"zone": 1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"timestamp": "soon"},
+        {"sync_method": "guess"},
+        {"city": "x" * 101},
+        {"zone": 1},
+        {"clock_offset": 1e300},
+        {"clock_offset": -1.1e10},
+    ],
+)
 async def test_a_wrong_member_is_named(hub: ApiHub, wrong: dict[str, Any]) -> None:
     async with hub.of("one") as own:
         refused = await own.post(SYNC, json=REPORT | wrong)
@@ -162,6 +188,14 @@ async def test_the_button_drafts_a_command_that_waits_for_the_machine(any_hub: A
         again = await operator.post(NOW_PLEASE, json={"device_id": 1, "timezone": "Asia/Jayapura"})
         assert again.json()["data"]["args"]["timezone"] == "Asia/Jayapura"
         assert (await own.post(NOW_PLEASE, json={"device_id": 1})).status_code == 403
+
+
+async def test_a_newer_wish_takes_the_place_of_equal_ones_that_never_left(any_hub: ApiHub) -> None:
+    async with any_hub.of("operator") as operator:
+        asked = [(await operator.post(NOW_PLEASE, json={"device_id": 1})).json()["data"]["id"] for _ in range(3)]
+        assert list(any_hub.context.fleet.machines[1].pending) == asked[-1:]
+        ended = [(await operator.get(f"/api/v2/commands/{one}")).json()["data"] for one in asked[:2]]
+    assert {(one["state"], one["error"]["code"]) for one in ended} == {("cancelled", "superseded")}
 
 
 async def test_where_it_is_switched_off_nobody_may_press_the_button(hub: ApiHub) -> None:
