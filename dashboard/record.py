@@ -147,9 +147,13 @@ def _config_changed(e: Reading) -> _Parts:
     return e.words(f"config.changed.{scope}", version=e.param("version")), changes
 
 
+def _and_more(e: Reading) -> list[str]:
+    return [e.words("more", n=e.param("more"))] if e.params.get("more") else []
+
+
 def _config_refused(e: Reading) -> _Parts:
     errors = mapping(e.params.get("errors"))
-    return e.words("config.refused", version=e.param("version")), members(errors, e.r)
+    return e.words("config.refused", version=e.param("version")), members(errors, e.r) + _and_more(e)
 
 
 def _zone_synced(e: Reading) -> _Parts:

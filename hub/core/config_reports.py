@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from hub.core import actors
+from hub.core import actors, config_errors
 from hub.core.changes import Change, EventHappened
 from hub.core.config_writes import RESERVED
 from hub.core.machine import Machine
@@ -47,6 +47,7 @@ def applied(
     refused = machine.config_errors or {}
     if errors is None:
         errors = refused if version else {}
+    beyond, errors = max(0, len(errors) - config_errors.MOST_KEYS), config_errors.kept(errors)
     held = machine.config_own or {}
     local = held if own is None else dict(own)
     is_run = (version, dict(errors)) == (machine.config_version, refused)
@@ -61,7 +62,7 @@ def applied(
         code="config.refused" if news else "config.applied",
         actor=actors.machine(machine.id),
         rvm_id=machine.id,
-        params={"version": version} | ({"errors": news} if news else {}),
+        params=config_errors.told({"version": version}, news, beyond) if news else {"version": version},
         before={"version": machine.config_version},
         after={"version": version},
     )

@@ -126,6 +126,11 @@ def test_settings_say_each_key() -> None:
     )
 
 
+def test_what_a_line_of_refused_settings_has_no_room_for_is_counted() -> None:
+    assert said("config.refused", params={"version": 7, "errors": {"a": "b"}, "more": 9}).endswith("a: b, and 9 more")
+    assert said("config.refused", "id", params={"version": 7, "errors": {"a": "b"}}).endswith("a: b")
+
+
 def test_jobs_say_what_was_asked_and_how_it_ended() -> None:
     job = {"command_id": "1", "name": "set_status", "args": {"status": "full"}, "reason": "penuh"}
     assert said("command.issued", params=job) == "Asked for: Change status to Full, reason: penuh"

@@ -8,6 +8,7 @@ import pytest
 
 from hub.core.changes import EventHappened
 from hub.core.config_reports import applied, readable
+from hub.core.reported_events import too_large
 from hub.core.service_changes import ConfigApplied
 from tests.support.machines import NOW, machine
 
@@ -54,6 +55,23 @@ def test_a_hello_says_nothing_of_what_was_refused() -> None:
     assert isinstance(event, EventHappened)
     assert (change.errors, event.code) == ({"a": "no"}, "config.applied")
     assert applied(known, 0, None, NOW) == [ConfigApplied(rvm_id=7, version=0, errors={}, at=NOW)]
+
+
+def test_a_flood_of_errors_is_bounded_and_its_rest_counted() -> None:
+    flood = {f"key_{number:04}": "\x01" * 500 for number in range(1000)}
+    change, event = applied(machine(), 7, flood, NOW)
+    assert isinstance(change, ConfigApplied)
+    assert isinstance(event, EventHappened)
+    assert (len(change.errors), {len(why) for why in change.errors.values()}) == (64, {200})
+    told = event.params["errors"]
+    assert told
+    assert not too_large(event.params)
+    assert len(told) + event.params["more"] == 1000
+    known = machine(config_version=7, config_errors=dict(change.errors))
+    assert applied(known, 7, flood, NOW) == [], "the same flood again is no news"
+    _, event = applied(machine(), 7, {"k" * 100: "é" * 200, "a": "b"}, NOW)
+    assert isinstance(event, EventHappened)
+    assert event.params == {"version": 7, "errors": {"k" * 100: "é" * 200, "a": "b"}}
 
 
 def test_a_machine_that_runs_by_its_own_file_is_no_event() -> None:
