@@ -28,6 +28,7 @@ class Reading(NamedTuple):
     before: Mapping[str, Any]
     after: Mapping[str, Any]
     people: People
+    actor: str = ""
 
     def words(self, part: str, **values: object) -> str:
         return self.r.t(f"event.{part}", **values)

@@ -72,7 +72,7 @@ def card(r: Reader, job: Job, *, who: str, away: bool, zone: str) -> Card:
         word=word(r, job["state"]),
         ended="" if job["finished_at"] is None else r.clock(job["finished_at"], zone, seconds=True),
         asked=r.t("job.asked", who=who, time=r.day(job["issued_at"], zone)),
-        reason=job["reason"] or job["args"].get("reason") or "",
+        reason=job["reason"] or ("" if passed_on(job) else job["args"].get("reason")) or "",
         steps=steps(r, job, zone),
         bar=bar(job),
         how=how(r, job, away=away, zone=zone),
@@ -84,6 +84,8 @@ def what(r: Reader, job: Job) -> str:
     args, name = job["args"], job["name"]
     if name == "set_status":
         wanted = args.get("special_status") or args.get("status")
+        if passed_on(job):
+            return _told(r, args)
         return r.t("what.set_status", status=r.said("status", str(wanted)))
     if name == "sync_timezone" and args.get("timezone"):
         return r.t("what.set_timezone", zone=args["timezone"])
@@ -92,6 +94,18 @@ def what(r: Reader, job: Job) -> str:
     if name == "reboot" and args.get("force"):
         return r.t("what.reboot_forced")
     return r.said("what", name)
+
+
+def passed_on(job: Job) -> bool:
+    """A machine or the clock wishes nothing: the agent is told what was declared past it, whoever's reason it is."""
+    return job.get("name") == "set_status" and str(job.get("issued_by")).partition(":")[0] in ("machine", "clock")
+
+
+def _told(r: Reader, args: Mapping[str, Any]) -> str:
+    status, special = r.said("status", str(args.get("status"))), args.get("special_status")
+    if not special:
+        return r.t("what.tell_status", status=status)
+    return r.t("what.tell_status_under", status=status, special=r.said("status", str(special)))
 
 
 def word(r: Reader, state: str) -> str:

@@ -35,7 +35,8 @@ class Said(NamedTuple):
 def say(r: Reader, event: Event, people: People) -> Said:
     """The sentence of an event. `people` names the users it is about, as far as the reader may know them."""
     code = str(event["code"])
-    reading = Reading(r, code, mapping(event["params"]), mapping(event["before"]), mapping(event["after"]), people)
+    params, before, after = mapping(event["params"]), mapping(event["before"]), mapping(event["after"])
+    reading = Reading(r, code, params, before, after, people, str(event.get("actor")))
     make = _SENTENCES.get(code)
     head, parts = make(reading) if make is not None else (plain(code), members(reading.params, r))
     shape, look = _shape(reading)
@@ -116,13 +117,13 @@ def _job(e: Reading) -> str:
     name, args = str(e.params.get("name")), e.params.get("args")
     if isinstance(args, Mapping):
         kept = {key: plain(each, 100) if isinstance(each, str) else each for key, each in args.items()}
-        return plain(jobs.what(e.r, {"name": name, "args": kept}))
+        return plain(jobs.what(e.r, {"name": name, "args": kept, "issued_by": e.actor}))
     return e.words(f"job.{name}") if e.r.t.has(f"event.job.{name}") else plain(name, 60)
 
 
 def _issued(e: Reading) -> _Parts:
     args = mapping(e.params.get("args"))
-    reason = e.params.get("reason") or args.get("reason")
+    reason = e.params.get("reason") or ("" if jobs.passed_on({**e.params, "issued_by": e.actor}) else args.get("reason"))
     parts = [e.words("reason", reason=value(e.r, reason)) if reason else ""]
     parts.append(e.words("until", when=moment(e.r, args["until"])) if args.get("until") else "")
     parts.append(e.words("one_of_many") if e.params.get("group_id") else "")

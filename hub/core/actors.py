@@ -19,5 +19,10 @@ def user_of(actor: Actor) -> int | None:
     return int(number) if kind == "user" and number.isdigit() else None
 
 
+def asks(actor: Actor) -> bool:
+    """Whether it wishes something of a machine; a machine and the clock only pass on what holds already."""
+    return actor != CLOCK and not actor.startswith("machine:")
+
+
 def machine(rvm_id: int) -> Actor:
     return f"machine:{rvm_id}"

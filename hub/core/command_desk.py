@@ -25,6 +25,8 @@ from protocol.zones import is_zone
 PATIENCE = timedelta(hours=24)
 """How long desired state waits for an offline machine."""
 IMMEDIATE = command_life.IMMEDIATE
+MOST_TOLD = 10
+"""Open commands that only pass on what the machine's own software declared: they must not crowd out people's."""
 MAX_PENDING = 50
 """Open commands of one machine; more are refused, so that a machine that is away for long cannot be buried."""
 
@@ -46,13 +48,25 @@ def draft_status(
     return draft(machine, "set_status", msgspec.to_builtins(wanted), actor, now, idempotency_key)
 
 
-def tell_status(machine: Machine, wanted: SetStatus, actor: actors.Actor, now: datetime) -> list[Change]:
+def tell_status(
+    machine: Machine,
+    wanted: SetStatus,
+    actor: actors.Actor,
+    now: datetime,
+    *,
+    reason: str | None = None,
+    reading: bool = False,
+) -> list[Change]:
     """What was declared past the machine's agent (by REST, by the clock) is told to it, or it would declare the old
-    status again at its next hello. [] when it takes no such command, or none now: what it says next is the truth."""
-    if "set_status" not in machine.capabilities:
+    status again at its next hello. `reason`: the one that whoever tells gave himself; `wanted` may carry another's.
+    `reading`: only the capacity is new. [] when it takes no such command, or none now: what it says next is the
+    truth."""
+    waiting = sum(command_life.is_told(command) for command in machine.pending.values())
+    if "set_status" not in machine.capabilities or waiting >= MOST_TOLD:
         return []
     try:
-        return draft_status(machine, wanted, actor, now)
+        args = msgspec.to_builtins(wanted)
+        return draft(machine, "set_status", args, actor, now, reason=reason, reading=reading)
     except Refused:
         return []
 
@@ -67,8 +81,10 @@ def draft(
     *,
     reason: str | None = None,
     group_id: str | None = None,
+    reading: bool = False,
 ) -> list[Change]:
-    """CommandDrafted (first), its event, and the end of older wishes that it stands for. Raises Refused:
+    """CommandDrafted (first), its event, and the end of older wishes that it stands for; a `reading` of the capacity
+    stands for nobody's wish. Raises Refused:
     `unknown_command` and `invalid` (422), `still_full`, `not_full`, `manual_sync_off`,
     `machine_offline`, `too_many_pending` (409)."""
     _check_arguments(name, args)
@@ -80,7 +96,8 @@ def draft(
     waits = name in DESIRED_STATE
     if not waits and not machine.linked:
         raise Refused("machine_offline", 409, f"{name} needs the machine online, and it is not connected now")
-    args, reason = reasoned(name, args, reason)
+    if actors.asks(actor):
+        args, reason = reasoned(name, args, reason)
     command = Command(
         id=new_id(now),
         rvm_id=machine.id,
@@ -94,7 +111,7 @@ def draft(
         group_id=group_id,
         reason=reason,
     )
-    superseded = command_life.supersede(machine, command, now)
+    superseded = command_life.supersede(machine, command, now, reading=reading)
     ended = sum(isinstance(change, CommandMoved) for change in superseded)
     if len(machine.pending) - ended >= MAX_PENDING:
         raise Refused("too_many_pending", 409, f"the machine already has {MAX_PENDING} open commands")
@@ -142,8 +159,17 @@ def wire(command: Command) -> messages.Command:
 
 def to_deliver(machine: Machine, now: datetime) -> list[Command]:
     """What a link of this machine must be told after hello, oldest first: everything open and not past its deadline.
-    Commands that were sent on an earlier link go again; the machine answers a known id from its journal."""
-    return sorted((c for c in machine.pending.values() if c.expires_at > now), key=lambda c: (c.issued_at, c.id))
+    Commands that were sent on an earlier link go again; the machine answers a known id from its journal.
+
+    A capacity that was only passed on goes before wishes that have not left yet: it repeats the status of then, and
+    must not undo what they set. (One that told a new status with it has ended the older ones.)"""
+
+    def turn(command: Command) -> tuple[int, datetime, str]:
+        passed_on = command_life.is_told(command) and "capacity" in command.args
+        rank = 0 if command_life.has_left(machine, command) else 1 if passed_on else 2
+        return rank, command.issued_at, command.id
+
+    return sorted((c for c in machine.pending.values() if c.expires_at > now), key=turn)
 
 
 def _impossible(machine: Machine, args: dict[str, Any]) -> messages.Failure | None:

@@ -113,8 +113,14 @@ def cancel(machine: Machine, command: Command, actor: actors.Actor, now: datetim
     ]
 
 
-def supersede(machine: Machine, newer: Command, now: datetime) -> list[Change]:
-    """A newer wish for a state takes the place of older ones that never left, where it declares all that they did.
+def is_told(command: Command) -> bool:
+    """Whether it only passes on to the agent what was declared past it (by REST, by the clock)."""
+    return command.name == "set_status" and not actors.asks(command.issued_by)
+
+
+def supersede(machine: Machine, newer: Command, now: datetime, *, reading: bool = False) -> list[Change]:
+    """A newer wish for a state takes the place of older ones that never left, where it declares all that they did. A
+    `reading` of the capacity that is passed on takes only that of older ones like it.
 
     A wish without a capacity leaves the capacity alone, so it cannot stand for one that names a capacity; a look for
     the zone cannot stand for one that names the zone.
@@ -123,6 +129,8 @@ def supersede(machine: Machine, newer: Command, now: datetime) -> list[Change]:
         return []
     more, ended = _MORE[newer.name], list[Change]()
     for older in machine.pending.values():
+        if reading and not is_told(older):
+            continue
         covered = more not in older.args or more in newer.args
         if older.name == newer.name and covered and not has_left(machine, older):
             why = {"code": "superseded", "message": f"replaced by the newer command {newer.id}"}

@@ -136,7 +136,8 @@ def introduce(
     if (machine.agent_version, machine.boot_id) != (hello.agent_version, hello.boot_id):
         params = {"agent_version": hello.agent_version, "boot_id": hello.boot_id}
         changes.append(_event(machine, "machine.introduced", params, now))
-    return changes + status_desk.said_by_machine(machine, hello, now, introduced.capabilities)
+    declared = status_desk.not_stale(machine, hello, now)
+    return changes + status_desk.said_by_machine(machine, declared, now, introduced.capabilities)
 
 
 def report_status(machine: Machine, boot_id: str, report: messages.StatusReport, now: datetime) -> list[Change]:

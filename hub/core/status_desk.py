@@ -8,9 +8,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
-from hub.core import actors
+from hub.core import actors, command_life
 from hub.core.changes import BusyChanged, Change, EventHappened, StatusChanged
 from hub.core.declarations import before_of, instant, status_changes
 from hub.core.machine import Machine
@@ -106,23 +107,68 @@ def declared_by_key(machine: Machine, named: Named, now: datetime) -> list[Chang
     return status_changes(machine, change)
 
 
-def for_the_agent(changes: list[Change]) -> SetStatus | None:
-    """What an agent has to know of a declaration that went past it; None when only the capacity is new, which its next
-    word does not take back."""
+class ForTheAgent(NamedTuple):
+    """What an agent has to know of a declaration that went past it. `reading`: only the capacity is new."""
+
+    wanted: SetStatus
+    reading: bool
+
+
+def for_the_agent(machine: Machine, changes: list[Change]) -> ForTheAgent | None:
+    """What to tell the agent of `machine`, as it was before these changes; None when nothing was declared."""
     change = next((change for change in changes if isinstance(change, StatusChanged)), None)
     event = next((change for change in changes if isinstance(change, EventHappened)), None)
     if change is None or event is None:
         return None
     before = event.before or {}
-    if {**before, "capacity": change.capacity} == event.after:
-        return None
-    return SetStatus(
+    wanted = SetStatus(
         status=change.status,
         special_status=change.special_status,
         # An old reading must not come back as news.
         capacity=None if change.capacity == before.get("capacity") else change.capacity,
         reason=change.reason,
         until=None if change.until is None else rfc3339(change.until),
+    )
+    reading = {**before, "capacity": change.capacity} == event.after
+    return ForTheAgent(_after_wishes(machine, wanted) if reading else wanted, reading)
+
+
+def _after_wishes(machine: Machine, reading: SetStatus) -> SetStatus:
+    """A reading of the capacity that reaches the machine after somebody's wish must not undo it."""
+    under_way = [
+        command
+        for command in machine.pending.values()
+        if command.name == "set_status" and not command_life.is_told(command) and command.cancel_at is None
+        and command_life.has_left(machine, command)
+    ]  # fmt: skip
+    if not under_way:
+        return reading
+    newest = max(under_way, key=lambda command: (command.issued_at, command.id))
+    return msgspec.structs.replace(msgspec.convert(newest.args, SetStatus), capacity=reading.capacity)
+
+
+def not_stale(machine: Machine, hello: messages.Hello, now: datetime) -> messages.Hello:
+    """`hello` without what a waiting command will settle in a moment: declared past the agent, of which it cannot know
+    yet. What the agent itself declared meanwhile comes in a report of its own, and a command that it would refuse
+    settles nothing."""
+    told = [
+        command
+        for command in machine.pending.values()
+        if command_life.is_told(command) and command.cancel_at is None and now < command.expires_at
+    ]
+    if not told or "set_status" not in hello.capabilities:
+        return hello
+    newest = max(told, key=lambda command: (command.issued_at, command.id))
+    wanted, until = msgspec.convert(newest.args, SetStatus), instant(newest.args.get("until"))
+    capacity = hello.capacity if wanted.capacity is None else wanted.capacity
+    if refusal(wanted.status, capacity) is not None or (until is not None and until <= now):
+        return hello
+    names_capacity = any("capacity" in command.args for command in told)
+    return msgspec.structs.replace(
+        hello,
+        status=machine.status,
+        special_status=machine.special_status,
+        capacity=None if names_capacity else hello.capacity,
     )
 
 

@@ -28,7 +28,7 @@ export function cardOf(job, about) {
     word: word(job.state),
     ended: job.finished_at === null ? "" : clock(job.finished_at, zone, language, true),
     asked: t("job.asked", { who, time: day(job.issued_at, now, zone, language) }),
-    reason: job.reason || job.args.reason || "",
+    reason: job.reason || (passedOn(job) ? "" : job.args.reason) || "",
     steps: steps(job, zone),
     bar: bar(job),
     how: how(job, about),
@@ -38,10 +38,22 @@ export function cardOf(job, about) {
 
 export function what(job) {
   const { args, name } = job;
+  if (passedOn(job)) return told(args);
   if (name === "set_status") return t("what.set_status", { status: said("status", String(args.special_status || args.status)) });
   if (name === "sync_timezone" && args.timezone) return t("what.set_timezone", { zone: args.timezone });
   if (name === "restart_service") return t("what.restart_service", { service: args.service ?? "" });
   return name === "reboot" && args.force ? t("what.reboot_forced") : said("what", name);
+}
+
+/** A machine or the clock wishes nothing: the agent is told what was declared past it, whoever's reason it is. */
+function passedOn(job) {
+  return job.name === "set_status" && ["machine", "clock"].includes(String(job.issued_by).split(":")[0]);
+}
+
+function told(args) {
+  const status = said("status", String(args.status));
+  if (!args.special_status) return t("what.tell_status", { status });
+  return t("what.tell_status_under", { status, special: said("status", String(args.special_status)) });
 }
 
 function word(state) {

@@ -96,9 +96,12 @@ async def _declared(call: Call, machine: Machine, patch: StatusPatch, until: str
     )
     changes = status_desk.declared_by_key(machine, named, call.now)
     if changes:
-        told = status_desk.for_the_agent(changes)
+        told = status_desk.for_the_agent(machine, changes)
         if told is not None:
-            changes += command_desk.tell_status(machine, told, call.principal.actor, call.now)
+            actor, reason = call.principal.actor, patch.reason or None
+            changes += command_desk.tell_status(
+                machine, told.wanted, actor, call.now, reason=reason, reading=told.reading
+            )
         await call.context.announce(*changes)
     return Answer(_view(call.context.fleet.find(machine.id) or machine))
 

@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from hub.core.changes import MachineIntroduced
+from hub.core import command_desk
+from hub.core.changes import MachineIntroduced, StatusChanged
 from hub.core.views import rfc3339
 from tests.support.api_hub import ApiHub, api_hub
 from tests.support.until import until
@@ -179,5 +180,44 @@ async def test_what_the_key_declares_is_told_to_the_agent_too(any_hub: ApiHub) -
             "machine:1", {"status": "full", "capacity": 100, "reason": "penuh"},
         )  # fmt: skip
         assert machine.status == "full", "and holds at once"
-        await key.patch(STATUS, json={"status": "full", "capacity": 97})
-        assert len(machine.pending) == 1, "a reading alone is no news for the agent"
+        for capacity in (97, 98):
+            await key.patch(STATUS, json={"status": "full", "capacity": capacity})
+        (command,) = machine.pending.values()
+        assert (command.issued_by, command.args) == (
+            "machine:1", {"status": "full", "capacity": 98, "reason": "penuh"},
+        ), "a reading too, once, with all that stays"  # fmt: skip
+        assert command.reason is None, "it gave none for the reading"
+
+
+async def test_a_reading_for_the_agent_keeps_what_others_set_and_wish(any_hub: ApiHub) -> None:
+    await introduced(any_hub, "set_status", "until")
+    machine = any_hub.context.fleet.machines[1]
+    async with any_hub.of("one") as key, any_hub.of("operator") as operator:
+        inside = {"status": "active", "special_status": "error", "until": soon(any_hub, 3600), "reason": "inside"}
+        await key.patch(STATUS, json=inside)
+        await operator.patch(STATUS, json={"status": "maintenance", "reason": "belt"})
+        for capacity in (33, 34):
+            await key.patch(STATUS, json={"status": "active", "capacity": capacity})
+    wish, reading = command_desk.to_deliver(machine, any_hub.context.clock())[::-1]
+    assert (wish.args["status"], wish.reason, wish.state) == ("maintenance", "belt", "queued")
+    assert reading.args == {**inside, "capacity": 34}, "goes first, so that it does not undo the wish"
+
+
+async def test_a_job_that_passes_on_names_nobody_elses_reason(any_hub: ApiHub) -> None:
+    await introduced(any_hub, "set_status", "until")
+    machine = any_hub.context.fleet.machines[1]
+    special: dict[str, Any] = {
+        "special_status": "maintenance",
+        "capacity": 20,
+        "since": any_hub.context.clock(),
+        "rvm_id": 1,
+    }
+    await any_hub.context.announce(StatusChanged(status="active", by="user:3", reason="Technician inside", **special))
+    async with any_hub.of("one") as key:
+        await key.patch(STATUS, json={"status": "full"})
+    (command,) = machine.pending.values()
+    assert command.args == {"status": "full", "special_status": "maintenance", "reason": "Technician inside"}
+    assert (command.reason, machine.status_by, machine.status_reason) == (None, "user:3", "Technician inside")
+    async with any_hub.of("admin") as admin:
+        for event in (await admin.get("/api/v2/events?actor=machine")).json()["data"]:
+            assert "reason" not in event["params"], event
