@@ -127,7 +127,9 @@ def how(r: Reader, job: Job, *, away: bool, zone: str) -> str:
     if state in ("failed", "rejected"):
         return t(f"how.{state}", why=why(r, job["error"]))
     if state == "expired" and left:
-        return t("how.expired_refused" if (job["error"] or {}).get("code") == "expired" else "how.expired_sent")
+        told = job["error"] or {}
+        refused = told.get("code") == "expired" and told.get("by") != "hub"
+        return t("how.expired_refused" if refused else "how.expired_sent")
     if state == "cancelled" and (job["error"] or {}).get("code", "cancelled") != "cancelled":
         return t("how.cancelled_why", why=why(r, job["error"]))
     if state == "cancelled":

@@ -40,6 +40,9 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
     "timezone.sync": _WORKERS,
     "command.read": _READERS,
     "command.send": _WORKERS,
+    # What became of it, and what is in force, only the machine itself can say.
+    "command.answer": frozenset[Role]({"machine"}),
+    "config.report": frozenset[Role]({"machine"}),
     "event.read": _READERS,
     # Events that belong to no machine (sign-ins, users, tokens) name people.
     "event.read_all": _ADMIN,

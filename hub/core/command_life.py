@@ -94,8 +94,20 @@ def late(ended: Command, update: messages.CommandUpdate, now: datetime) -> list[
 
 def expire(machine: Machine, command: Command, now: datetime) -> list[Change]:
     """The deadline passed without a terminal word (what left has a little longer); [] before it."""
-    deadline = command.expires_at + (GRACE if has_left(machine, command) else timedelta(0))
-    return [] if now < deadline else _end(command, "expired", actors.CLOCK, now)
+    left = has_left(machine, command)
+    if now < command.expires_at + (GRACE if left else timedelta(0)):
+        return []
+    why = "the machine did not say in time what became of it" if left else "it never left the hub: the machine was away"
+    # `by` tells it from a machine's own word that the command came too late and was not done.
+    error = {"code": "expired", "message": why, "by": "hub"}
+    return _end(msgspec.structs.replace(command, error=error), "expired", actors.CLOCK, now)
+
+
+def begins_too_late(command: Command, update: messages.CommandUpdate, now: datetime) -> bool:
+    """Whether the machine says that it begins what it may not begin any more. A link is never told such a command; who
+    asks by REST may have seen it while there was time."""
+    begins = update.state not in TERMINAL and command.state in ("queued", "sent")
+    return command.state in TERMINAL or (begins and now >= command.expires_at)
 
 
 def cancel(machine: Machine, command: Command, actor: actors.Actor, now: datetime) -> list[Change]:
@@ -158,7 +170,8 @@ def _progress(command: Command, update: messages.CommandUpdate, now: datetime) -
     progress = command.progress if update.progress is None else msgspec.to_builtins(update.progress)
     if update.state == command.state and progress == command.progress:
         return []
-    after = msgspec.structs.replace(command, state=update.state, progress=progress)
+    # Who reads its commands by REST was never sent one: it is known to have it since its first word.
+    after = msgspec.structs.replace(command, state=update.state, progress=progress, sent_at=command.sent_at or now)
     if command.name == "reboot" and progress is not None and progress["phase"] == GOING_DOWN:
         # Its 60 s were for beginning. Calling it expired while the machine starts would be a lie. But a machine that
         # says so again and again gains nothing by it.

@@ -31,6 +31,11 @@ def readable(own: Mapping[str, Any] | None) -> tuple[dict[str, Value], int]:
     return found, len(own or ()) - len(found)
 
 
+def was_given(machine: Machine, version: int) -> bool:
+    """Whether the hub ever gave the machine that version: versions only grow. What is said of another is not true."""
+    return version <= machine.in_force.version
+
+
 def applied(
     machine: Machine,
     version: int,

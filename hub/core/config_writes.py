@@ -20,7 +20,7 @@ from protocol.configuration import Value, WrongValueError
 from protocol.limits import MAX_INTEGER, MAX_MESSAGE_BYTES
 from protocol.messages import Config
 
-RESERVED: Final = frozenset({"version", "values"})
+RESERVED: Final = frozenset({"version", "values", "applied"})
 """Members of the request itself, so no keys."""
 _AROUND: Final = 1024
 """What a `welcome` has beside the settings, generously."""

@@ -131,7 +131,7 @@ def introduce(
         busy=bool(hello.busy),
     )
     changes: list[Change] = [introduced]
-    if hello.config_version != machine.config_version:
+    if hello.config_version != machine.config_version and config_reports.was_given(machine, hello.config_version):
         changes += config_reports.applied(machine, hello.config_version, None, now)
     if (machine.agent_version, machine.boot_id) != (hello.agent_version, hello.boot_id):
         params = {"agent_version": hello.agent_version, "boot_id": hello.boot_id}

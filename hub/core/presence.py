@@ -2,10 +2,10 @@
 
     live     age <= max(2.5 I, 5 s)        I: the interval at which this machine is expected to send
     late     older, <= max(6 I, 30 s); and a machine stays late until its frames come in time
-    offline  older, or its socket closed more than 10 s ago, or it said bye (at once)
+    offline  older, or its socket closed more than 10 s ago, or it said bye or is in quarantine (at once)
     never    enrolled, and has not said hello yet
 
-A machine without a link that uploads its samples by REST is judged by age as well, I being its upload interval.
+A machine without a link that says something by REST is judged by age as well, I being its upload interval.
 When the interval changes, age counts from the change. What is worth a line in the record is decided here too: a late
 spell shorter than ten seconds is not, nor is a machine that comes back within a minute of the hub's own start.
 """
@@ -22,6 +22,7 @@ FLAP_S: Final = 10.0
 """Late for less than this is no event."""
 START_GRACE_S: Final = 15.0
 """How long after the hub's start a machine that was there before still shows as late, not offline."""
+QUARANTINED: Final = "quarantined"
 START_QUIET_S: Final = 60.0
 """How long after the hub's start a machine may take to come back without an event."""
 
@@ -44,6 +45,9 @@ def late_limit(interval: float) -> float:
 
 def judge(machine: Machine, now: float) -> Verdict:
     """The connection of a machine now."""
+    if machine.quarantined_until is not None:
+        # At once: its link is being closed, and nobody with its key gets another until that is over.
+        return Verdict("offline", QUARANTINED, FOREVER)
     if machine.farewell is not None and not machine.linked:
         return Verdict("offline", machine.farewell, FOREVER)
     if machine.linked or machine.uploads:
@@ -52,7 +56,8 @@ def judge(machine: Machine, now: float) -> Verdict:
         return Verdict("never" if machine.last_seen_at is None else "offline", None, FOREVER)
     deadline = machine.unlinked_at + machine.grace
     if now >= deadline:
-        return Verdict("offline", machine.connection_reason or "lost", FOREVER)
+        reason = None if machine.connection_reason == QUARANTINED else machine.connection_reason
+        return Verdict("offline", reason or "lost", FOREVER)
     # In the grace after a closed socket a machine keeps looking as it did, by its age.
     by_age = _by_age(machine, now)
     return by_age._replace(due=min(by_age.due, deadline))
@@ -89,7 +94,7 @@ def linked(machine: Machine, interval: float, now: float) -> None:
 
 
 def uploaded(machine: Machine, interval: float, now: float) -> None:
-    """It sent samples by REST. With a link that is no news; without one it is all there is to see of it."""
+    """It said something by REST. With a link that is no news; without one it is all there is to see of it."""
     if machine.linked:
         return
     machine.uploads = True
@@ -124,6 +129,10 @@ def after_start(machine: Machine, was_live: bool, interval: float, now: float) -
         machine.connection = machine.told = "never"
         return
     machine.connection_since = machine.last_seen_at
+    if machine.quarantined_until is not None:
+        machine.connection = machine.told = "offline"
+        machine.connection_reason = QUARANTINED
+        return
     machine.connection_reason = machine.farewell or ("hub_restarted" if was_live else "lost")
     if machine.farewell is not None or not was_live:
         machine.connection = machine.told = "offline"

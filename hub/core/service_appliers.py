@@ -11,13 +11,14 @@ from typing import Any, Final
 from hub.core.configuration import InForce
 from hub.core.health import judge
 from hub.core.machine import Machine
-from hub.core.service_changes import ConfigApplied, TimezoneSynced
+from hub.core.service_changes import ConfigApplied, MachineSeen, TimezoneSynced
 from hub.core.timezones import state_of
 
 Members = frozenset[str]
 
 CONFIG_MEMBERS: Final = frozenset({"config_wanted", "health", "health_reasons", "expected_interval_s"})
 APPLIED_MEMBERS: Final = frozenset({"config_version", "config_errors"})
+SEEN_MEMBERS: Final = frozenset({"last_seen_at"})
 ZONE_MEMBERS: Final = frozenset({"timezone", "clock_offset_s", "ntp"})
 
 
@@ -37,6 +38,11 @@ def config_applied(machine: Machine, change: ConfigApplied) -> Members:
     return APPLIED_MEMBERS
 
 
+def machine_seen(machine: Machine, change: MachineSeen) -> Members:
+    machine.last_seen_at = change.at
+    return SEEN_MEMBERS
+
+
 def timezone_synced(machine: Machine, change: TimezoneSynced) -> Members:
     if change.outdated:
         return frozenset()
@@ -52,5 +58,6 @@ def timezone_synced(machine: Machine, change: TimezoneSynced) -> Members:
 
 OF_ONE_MACHINE: Final[Mapping[type, Callable[[Machine, Any], Members]]] = {
     ConfigApplied: config_applied,
+    MachineSeen: machine_seen,
     TimezoneSynced: timezone_synced,
 }

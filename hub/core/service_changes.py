@@ -1,4 +1,4 @@
-"""The Changes of the services (configuration, time zone): the same kind of values as those of `hub.core.changes`."""
+"""The Changes of the services (configuration, time zone, a machine's REST): values as those of `hub.core.changes`."""
 
 from __future__ import annotations
 
@@ -32,6 +32,13 @@ class ConfigApplied(Change, frozen=True, kw_only=True):
     errors: dict[str, str]
     at: datetime
     own: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class MachineSeen(Change, frozen=True, kw_only=True):
+    """It said something by REST with its own key: all there is to see of a machine without a link."""
+
+    rvm_id: int
+    at: datetime
 
 
 class TimezoneSynced(Change, frozen=True, kw_only=True):

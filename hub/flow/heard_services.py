@@ -20,6 +20,10 @@ WHY = {
 async def config_applied(talk: Talk, said: m.ConfigApplied) -> None:
     own, left_out = config_reports.readable(said.own)
     talk.links.tally["left_out"] += left_out
+    if not config_reports.was_given(talk.machine, said.version):
+        talk.links.tally["refused"] += 1
+        talk.link.say(m.Error(code="invalid", message="version: the hub never gave this one", ref=m.type_of(said)))
+        return
     changes = config_reports.applied(talk.machine, said.version, said.errors or {}, talk.clock(), own)
     await talk.commit(changes, m.type_of(said))
 

@@ -175,10 +175,14 @@ class Links:
                 self._stop_asked(change)
             elif isinstance(change, QuarantineChanged) and change.until is not None:
                 self.close(change.rvm_id, CloseCode.REPLACED, "quarantined")
+                self._judge(change.rvm_id)
+            elif isinstance(change, QuarantineChanged):
+                self._judge(change.rvm_id)
             elif isinstance(change, MachineRemoved):
                 self.close(change.rvm_id, CloseCode.REVOKED, "the machine was removed")
             elif isinstance(change, MachineEdited) and replaces_key(change):
                 self.close(change.rvm_id, CloseCode.REVOKED, "the key was replaced")
+                self._judge(change.rvm_id)
         self.door.became_true(changes)
 
     def say_restarting(self, spread: float) -> int:
@@ -201,6 +205,12 @@ class Links:
             if link.sending_since and now - link.sending_since > limit:
                 logger.warning("machine %d: stopped reading, link torn down", link.rvm_id)
                 link.abort()
+
+    def _judge(self, rvm_id: int) -> None:
+        """A quarantine began or ended."""
+        machine = self._fleet.machines.get(rvm_id)
+        if machine is not None:
+            self.observer.look(machine)
 
     def _settled(self, command: Command) -> None:
         if command.state in TERMINAL:

@@ -19,6 +19,7 @@ from hub.core import actors, presence
 from hub.core.changes import ConnectionChanged, EventHappened
 from hub.core.fleet import Fleet
 from hub.core.machine import Machine
+from hub.core.service_changes import MachineSeen
 from hub.flow.announce import Announcer
 
 logger = logging.getLogger("myrvm.connection")
@@ -71,7 +72,9 @@ class Observer:
         self.look(machine)
 
     def uploaded(self, machine: Machine) -> None:
-        """Samples came by REST with the machine's own key."""
+        """Something came by REST with the machine's own key. That it was seen is recorded a moment later."""
+        seen = MachineSeen(rvm_id=machine.id, at=self._clock())
+        self._announce.soon(seen, lambda: machine.last_seen_at == seen.at)
         presence.uploaded(machine, machine.in_force.upload_interval, self._monotonic())
         self.look(machine)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from db import configs, machines, timezones
 from db.statements import Step
 from hub.core.changes import MachineEdited
-from hub.core.service_changes import ConfigApplied, ConfigWritten, TimezoneSynced
+from hub.core.service_changes import ConfigApplied, ConfigWritten, MachineSeen, TimezoneSynced
 from hub.core.timezones import state_of
 
 Steps = tuple[Step, ...]
@@ -36,7 +36,6 @@ def _config_applied(change: ConfigApplied) -> Steps:
 
 
 def _timezone_synced(change: TimezoneSynced) -> Steps:
-    state = state_of(change)
     log = timezones.log_sync(
         device_id=change.device_id,
         timezone=change.timezone,
@@ -87,5 +86,6 @@ def before_edit(change: MachineEdited) -> Steps:
 RECIPES: Final[Mapping[type, Callable[[Any], Steps]]] = {
     ConfigWritten: _config_written,
     ConfigApplied: _config_applied,
+    MachineSeen: lambda change: (machines.mark_seen(change.rvm_id, change.at),),
     TimezoneSynced: _timezone_synced,
 }

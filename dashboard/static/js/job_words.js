@@ -69,7 +69,10 @@ function how(job, { away, zone, now }) {
   if (OPEN.includes(state) && away) return job.name === "reboot" && state !== "sent" ? t("how.rebooting") : t("how.sent_away");
   if (state === "running" && job.progress) return progress(job.progress);
   if (state === "failed" || state === "rejected") return t(`how.${state}`, { why: why(job.error) });
-  if (state === "expired" && left) return job.error?.code === "expired" ? t("how.expired_refused") : t("how.expired_sent");
+  if (state === "expired" && left) {
+    const refused = job.error?.code === "expired" && job.error.by !== "hub";
+    return t(refused ? "how.expired_refused" : "how.expired_sent");
+  }
   if (state === "cancelled" && (job.error?.code ?? "cancelled") !== "cancelled") return t("how.cancelled_why", { why: why(job.error) });
   if (state === "cancelled") return left ? t("how.cancelled_sent") : t("how.cancelled_unsent");
   return said("how", state);

@@ -31,11 +31,14 @@ MOST: Final = 1000
 AT_ONCE: Final = 100
 """Machines of one transaction."""
 RETRIES: Final = 3
+DISRUPTIVE: Final = frozenset({"restart_service", "reboot"})
+"""What may not happen to many machines without a word why."""
 
 
 class MachineFilter(msgspec.Struct):
-    """The machines that GET /rvms lists for the same members; none of them: every machine you reach."""
+    """The machines that GET /rvms lists for the same members. `all`: every machine you reach, and no other member."""
 
+    all: Literal[True] | None = None
     status: Status | None = None
     connection: shapes.Connection | None = None
     health: Literal["ok", "warning", "critical"] | None = None
@@ -86,6 +89,8 @@ class Target(msgspec.Struct, frozen=True):
 async def send_many(call: Call) -> Answer:
     wanted: ManyCommands = call.body
     args = command_args.read(call, wanted.name, wanted.args)
+    if wanted.name in DISRUPTIVE and not (wanted.reason or "").strip():
+        raise one_wrong("reason", "bulk_reason_wanted", name=wanted.name)
     chosen, by_ids = targets(call, wanted), wanted.rvms is not None
     data = await issue_many(call, wanted.name, args, chosen, wanted.reason, by_ids=by_ids)
     return Answer(data, 202, Text("bulk_sent"))
@@ -130,7 +135,12 @@ def targets(call: Call, wanted: ManyCommands) -> list[Target]:
             machine = machine if machine is not None and reaches(machine.id) else None
             found.setdefault(key if machine is None else machine.id, Target(key, machine))
         return list(found.values())
-    query = rvms.MachineQuery(**msgspec.structs.asdict(wanted.filter or MachineFilter()))
+    said = {name: value for name, value in msgspec.structs.asdict(wanted.filter or MachineFilter()).items() if value}
+    everybody = said.pop("all", False)
+    if everybody == bool(said):
+        # Nothing but a typo may lie between one machine and all of them.
+        raise one_wrong("filter", "filter_all_alone" if said else "filter_empty")
+    query = rvms.MachineQuery(**said)
     matching = [m for m in fleet.machines.values() if reaches(m.id) and rvms.matches(m, query)]
     if len(matching) > MOST:
         raise one_wrong("filter", "filter_matches_too_many", count=len(matching), most=MOST)

@@ -25,6 +25,8 @@ CommandName = Literal["ping", "set_status", "sync_timezone", "restart_service", 
 _NEVER_AHEAD = datetime(9999, 1, 1, tzinfo=timezone.utc)
 _SAID: Final[Mapping[str, str]] = {"until": "expect.time", "timezone": "expect.zone", "service": "expect.service"}
 """Members whose type says less than a sentence can."""
+_SAYS_MORE: Final = ("missing", "unknown", "wrong_character")
+"""Beginnings of keys that say more still."""
 
 
 def read(call: Call, name: CommandName, given: Mapping[str, Any], zone: str | None = None) -> dict[str, Any]:
@@ -62,4 +64,4 @@ def below(place: str, problem: Problem) -> Problem:
 
 def _better(name: str, whys: Any) -> Any:
     known = _SAID.get(name)
-    return whys if known is None or whys[0].key.startswith(("missing", "unknown")) else [Text(known)]
+    return whys if known is None or whys[0].key.startswith(_SAYS_MORE) else [Text(known)]

@@ -25,8 +25,10 @@ OPEN = frozenset(rows.PENDING_STATES)
 
 
 class CommandsQuery(msgspec.Struct):
-    """Newest first; `before` is the id of the last command of the page before."""
+    """Newest first; `state` is one state, or `open` or `ended`; `before` is the id of the last command of the page
+    before."""
 
+    state: Literal["open", "ended"] | shapes.CommandState | None = None
     limit: Limit = 50
     before: Name | None = None
 
@@ -56,7 +58,7 @@ class NewCommand(msgspec.Struct):
 async def list_commands(call: Call) -> Answer:
     query: CommandsQuery = call.query
     mark = await _mark(call, query.before, call.machine.id, "expect.command_id")
-    return await _page(call, Filters(rvm_ids=(call.machine.id,)), query.limit, mark)
+    return await _page(call, Filters((call.machine.id,), _states(query.state)), query.limit, mark)
 
 
 async def list_all_commands(call: Call) -> Answer:

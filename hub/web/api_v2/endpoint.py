@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from db import errors as db_errors
 from hub.core.access import Principal
 from hub.core.command_desk import Refused
-from hub.web import auth, credential_reader, request_body, response
+from hub.web import auth, credential_reader, csrf, request_body, response
 from hub.web.api_v2 import command_flow, guard
 from hub.web.api_v2.operation import Answer, Call, Operation
 from hub.web.api_v2.validation import validate
@@ -74,6 +74,7 @@ async def _run(context: HubContext, request: Request, operation: Operation) -> R
     try:
         principal = await guard.admit(context, request, operation)
         call = await _prepare(context, request, operation, principal)
+        _seen(context, operation, principal)
         answer = await operation.handler(call)
         return _enveloped(context, answer, call.language)
     except Exception as error:  # noqa: BLE001 - one of the three named boundaries (architecture.md, Concurrency)
@@ -97,6 +98,13 @@ async def _prepare(context: HubContext, request: Request, operation: Operation, 
     if operation.body is not None:
         call.body = await _body(request, operation)
     return call
+
+
+def _seen(context: HubContext, operation: Operation, principal: Principal | None) -> None:
+    """What a machine writes with its own key is a sign of life, whatever becomes of it; reading is none."""
+    machine = None if principal is None or principal.kind != "machine" else context.fleet.machines.get(principal.id)
+    if machine is not None and operation.method not in csrf.SAFE_METHODS:
+        context.links.observer.uploaded(machine)
 
 
 async def _body(request: Request, operation: Operation) -> Any:

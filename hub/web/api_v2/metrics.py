@@ -105,9 +105,6 @@ async def upload(call: Call) -> Answer:
         raise invalid({_place(call.body, fault): [_why(fault)] for fault in faults[:MAX_NAMED]})
     await _keep(context, machine, read, found)
     _show(context, machine, found, call.now)
-    if call.principal.kind == "machine":
-        machine.last_seen_at = call.now
-        context.links.observer.uploaded(machine)
     stored = sum(len(change.seqs) for change in found.kept)
     say = sayer(call.language)
     return Answer(

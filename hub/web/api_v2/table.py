@@ -14,6 +14,7 @@ from hub.web.api_v2 import (
     docs_page,
     events,
     health,
+    machine_words,
     metrics,
     openapi,
     rvms,
@@ -32,6 +33,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *metrics.OPERATIONS,
     *commands.OPERATIONS,
     *bulk.OPERATIONS,
+    *machine_words.OPERATIONS,  # before /config/{key}, or `applied` would be a key
     *config.OPERATIONS,
     *timezone.OPERATIONS,
     *events.OPERATIONS,

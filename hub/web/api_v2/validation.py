@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -16,6 +16,8 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 MAX_NAMED = 20
 """Wrong members named in one answer."""
+MAX_LOOKED_AT = 10_000
+"""Characters of a text in which a wrong one is looked for."""
 
 
 def validate(kind: type[S], value: Any, *, unknown: str = "refuse", lax: bool = False) -> S:
@@ -39,12 +41,34 @@ def validate(kind: type[S], value: Any, *, unknown: str = "refuse", lax: bool = 
         try:
             good[field.name] = msgspec.convert(value[name], field.type, strict=not lax)
         except (msgspec.ValidationError, OverflowError):
-            errors[name] = [expectation(field.type)]
+            errors[name] = [_why(field.type, value[name])]
     if unknown == "refuse":
         errors |= _strangers(value, fields)
     if errors:
         raise invalid(dict(list(errors.items())[:MAX_NAMED]))
     return kind(**good)
+
+
+def _why(kind: Any, value: Any) -> Text:
+    """What it should have been; of a text that would be right without its control characters, which one is wrong."""
+    if isinstance(value, str) and len(value) <= MAX_LOOKED_AT:
+        controls = [c for c in dict.fromkeys(value) if c < " " or c == "\x7f"]
+        if controls and _fits(kind, value.translate(dict.fromkeys(map(ord, controls)))):
+            wrong = next((c for c in controls if not _fits(kind, value.translate(_all_but(c, controls)))), controls[0])
+            return Text("wrong_character", {"code": f"U+{ord(wrong):04X}", "expected": expectation(kind)})
+    return expectation(kind)
+
+
+def _all_but(kept: str, controls: Sequence[str]) -> dict[int, None]:
+    return {ord(c): None for c in controls if c != kept}
+
+
+def _fits(kind: Any, value: str) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=256)
@@ -59,7 +83,6 @@ def _strangers(value: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str,
         if name not in fields:
             near = difflib.get_close_matches(name[:100], list(fields), n=1)
             known = list(fields)
-            found[name[:100]] = [
-                Text("unknown_near", {"near": near[0]}) if near else Text("unknown_member", {"known": known})
-            ]
+            strange = Text("unknown_member", {"known": known}) if known else Text("takes_nothing")
+            found[name[:100]] = [Text("unknown_near", {"near": near[0]}) if near else strange]
     return found

@@ -84,6 +84,41 @@ def test_a_command_expires_at_its_deadline_and_what_left_when_no_answer_can_be_o
     assert life.expire(one, msgspec.structs.replace(held, state="failed"), due) == []
 
 
+def test_what_expired_says_whether_it_ever_left() -> None:
+    said = []
+    for held in (command("queued"), command("sent"), command("running")):
+        one = with_command(machine(), msgspec.structs.replace(held, expires_at=NOW))
+        changes = life.expire(one, one.pending["c1"], NOW + life.GRACE)
+        said.append(moved_to(changes).error)
+        assert event_of(changes).params["error"] == "expired"
+    away = {"code": "expired", "message": "it never left the hub: the machine was away", "by": "hub"}
+    silent = {"code": "expired", "message": "the machine did not say in time what became of it", "by": "hub"}
+    assert said == [away, silent, silent]
+
+
+def test_what_a_machine_has_begun_counts_as_sent() -> None:
+    one = with_command(machine(), command("queued"))
+    begun = moved_to(life.moved(one, m.CommandUpdate(id="c1", state="accepted"), NOW))
+    assert begun.sent_at == NOW
+    later = with_command(machine(), begun)
+    going = m.CommandUpdate(id="c1", state="running")
+    assert moved_to(life.moved(later, going, NOW + timedelta(seconds=9))).sent_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("state", "said", "late", "refused"),
+    [
+        ("queued", "accepted", False, False), ("queued", "accepted", True, True), ("sent", "running", True, True),
+        ("running", "running", True, False), ("queued", "succeeded", True, False),
+        ("cancelled", "accepted", False, True),
+    ],
+)  # fmt: skip
+def test_nothing_is_begun_after_its_deadline(state: str, said: UpdateState, late: bool, refused: bool) -> None:
+    asked = command(state, expires_at=NOW)
+    now = NOW if late else NOW - timedelta(seconds=1)
+    assert life.begins_too_late(asked, m.CommandUpdate(id="c1", state=said), now) == refused
+
+
 def test_progress_is_shown_and_a_repeat_of_it_says_nothing() -> None:
     one = with_command(machine(), command("running", progress={"phase": "copy", "done": 1.0}))
     more = m.CommandUpdate(id="c1", state="running", progress=m.Progress(phase="copy", done=2.0))

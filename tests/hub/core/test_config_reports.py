@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from hub.core.changes import EventHappened
-from hub.core.config_reports import applied, readable
+from hub.core.config_reports import applied, readable, was_given
+from hub.core.configuration import FleetSettings, Scope
 from hub.core.reported_events import too_large
 from hub.core.service_changes import ConfigApplied
 from tests.support.machines import NOW, machine
@@ -20,6 +21,12 @@ def test_a_version_in_force_is_one_change_and_one_event() -> None:
     assert (event.code, event.params, event.before, event.after) == (
         "config.applied", {"version": 7}, {"version": 6}, {"version": 7},
     )  # fmt: skip
+
+
+def test_only_a_version_that_the_hub_gave_can_be_in_force() -> None:
+    one = machine(own_settings=Scope({"cpu_threshold": 80.0}, 7))
+    one.in_force = FleetSettings().of(one.own_settings)
+    assert (was_given(one, 0), was_given(one, 7), was_given(one, 8)) == (True, True, False)
 
 
 def test_keys_that_could_not_be_taken_are_told() -> None:

@@ -50,6 +50,25 @@ def test_a_machine_that_only_uploads_is_judged_by_its_uploads_until_it_links() -
     assert presence.judge(one, 2013.0).connection == "late"
 
 
+def test_a_machine_in_quarantine_is_offline_at_once_whatever_it_does() -> None:
+    one = linked(1.0)
+    one.quarantined_until = NOW
+    held = presence.Verdict("offline", "quarantined", presence.FOREVER)
+    assert presence.judge(one, 1000.0) == held
+    one.connection, one.connection_reason = "offline", "quarantined"
+    presence.unlinked(one, None, 1001.0)
+    presence.uploaded(one, 60.0, 1002.0)
+    assert presence.judge(one, 1002.0) == held
+    one.quarantined_until, one.uploads = None, False
+    assert presence.judge(one, 1012.0) == presence.Verdict("offline", "lost", presence.FOREVER)
+
+
+def test_a_hub_that_starts_knows_who_is_in_quarantine() -> None:
+    one = machine(last_seen_at=NOW, quarantined_until=NOW)
+    presence.after_start(one, True, 1.0, 1000.0)
+    assert (one.connection, one.told, one.connection_reason) == ("offline", "offline", "quarantined")
+
+
 def test_an_upload_beside_a_link_changes_nothing() -> None:
     one = linked(5.0)
     presence.uploaded(one, 3600.0, 1000.0)

@@ -24,6 +24,8 @@ NOBODY = dict.fromkeys(CALLERS, "hidden")
 READ = row("ok", "ok", "ok", "hidden", "ok", "hidden", "ok")
 WORK = row("role", "ok", "ok", "hidden", "ok", "hidden", "ok")
 COMMAND = row("role", "ok", "ok", "hidden", "role", "hidden", "ok")
+ANSWER = row("role", "role", "role", "role", "ok", "hidden", "role")
+SAY_OF_MACHINE = row("role", "role", "role", "hidden", "ok", "hidden", "role")
 CANCEL = row("role", "ok", "ok", "hidden", "role", "role", "ok")
 PEOPLE_AT_WORK = row("role", "ok", "ok", "ok", "role", "role", "ok")
 UPLOAD = row("role", "role", "role", "hidden", "ok", "hidden", "ok")
@@ -65,6 +67,8 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /api/v2/commands": PEOPLE_AT_WORK,
     "GET /api/v2/commands/{command_id}": READ,
     "POST /api/v2/commands/{command_id}/cancel": CANCEL,
+    "POST /api/v2/commands/{command_id}/updates": ANSWER,
+    "POST /api/v2/rvms/{id}/config/applied": SAY_OF_MACHINE,
     "GET /api/v2/rvms/{id}/config": READ,
     "PATCH /api/v2/rvms/{id}/config": MANAGE,
     "GET /api/v2/rvms/{id}/config/{key}": READ,
@@ -156,6 +160,8 @@ JSON: dict[str, Any] = {
     "PATCH /api/v2/rvms/{id}/config": {"cpu_threshold": 80},
     "PATCH /api/v2/rvms/{id}/config/{key}": {"value": 80},
     "PATCH /api/v2/config": {"cpu_threshold": 85},
+    "POST /api/v2/commands/{command_id}/updates": {"state": "accepted"},
+    "POST /api/v2/rvms/{id}/config/applied": {"version": 0},
     "POST /api/v2/timezone/sync": {"device_id": "{id}", "timezone": "Asia/Jakarta"},
     "POST /api/v2/timezone/sync/manual": {"device_id": "{id}"},
     "POST /api/v2/commands": {"name": "ping", "rvms": [1]},

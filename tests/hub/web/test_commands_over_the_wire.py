@@ -115,7 +115,7 @@ async def test_one_wish_for_many_goes_down_every_link(hub: HubHere, key: Machine
     ):
         await one.say_hello()
         await two.say_hello()
-        sent = await asked(hub, "/commands", {"name": "ping", "filter": {}})
+        sent = await asked(hub, "/commands", {"name": "ping", "filter": {"all": True}})
         for machine, row in zip((one, two), sent["results"], strict=True):
             heard = await machine.hear(m.Command)
             assert heard.id == row["command"]["id"]

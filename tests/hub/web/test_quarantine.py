@@ -83,7 +83,10 @@ async def test_the_third_takeover_in_a_minute_keeps_both_out_and_tells_the_opera
     assert (event["actor"], event["rvm_id"], event["params"]["takeovers"]) == ("clock", key.id, 3)
     assert event["params"]["addresses"] == ["127.0.0.1"]
     async with hub.client() as admin:
-        assert (await admin.get(f"/api/v2/rvms/{key.id}")).json()["data"]["quarantined_until"] is not None
+        shown = (await admin.get(f"/api/v2/rvms/{key.id}")).json()["data"]
+        assert shown["quarantined_until"] is not None
+        assert (shown["connection"], shown["connection_reason"]) == ("offline", "quarantined"), "at once"
+        assert (await admin.post(f"/api/v2/rvms/{key.id}/commands", json={"name": "ping"})).status_code == 409
 
 
 async def test_a_key_in_the_first_frame_is_kept_out_as_well(hub: HubHere, key: MachineKey, hasty: None) -> None:
@@ -100,6 +103,7 @@ async def test_an_operator_lets_it_in_again(hub: HubHere, key: MachineKey, hasty
     async with hub.client() as admin:
         released = await admin.post(f"/api/v2/rvms/{key.id}/release")
         assert (released.status_code, released.json()["data"]["quarantined_until"]) == (200, None)
+        assert released.json()["data"]["connection_reason"] != "quarantined"
         assert (await admin.post(f"/api/v2/rvms/{key.id}/release")).status_code == 409
     async with MachineClient.connect(hub.websocket_url, key) as machine:
         await machine.say_hello()

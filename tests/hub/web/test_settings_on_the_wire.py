@@ -117,6 +117,9 @@ async def test_wanted_and_running_versions_stand_beside_each_other(hub: HubHere,
         found = data(await admin.get(path))
         assert (found["version"], found["applied_version"], found["applied_at"]) == (1, 0, None)
         why = {"metrics_interval": "environment: METRICS_INTERVAL sets it"}
+        await machine.say(m.ConfigApplied(version=2))
+        refused = await machine.hear(m.Error)
+        assert (refused.code, refused.message[:8], refused.ref) == ("invalid", "version:", "config_applied")
         await machine.say(m.ConfigApplied(version=1, errors=why))
         seen = hub.context.fleet.machines[key.id]
         await until(lambda: seen.config_version == 1)

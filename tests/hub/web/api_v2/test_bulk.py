@@ -46,13 +46,13 @@ async def test_what_is_out_of_reach_does_not_exist(hub: ApiHub) -> None:
     out_of_reach, unknown = data["results"][1:]
     assert out_of_reach["refused"] == unknown["refused"]
     assert out_of_reach["device_id"] is None
-    everything = await send(hub, HOLIDAY | {"filter": {}}, who="technician")
+    everything = await send(hub, HOLIDAY | {"filter": {"all": True}}, who="technician")
     assert [row["rvm_id"] for row in everything["results"]] == [1]
 
 
 async def test_a_filter_means_the_machines_that_the_list_shows_for_it(hub: ApiHub) -> None:
     connect(hub, "two").connection = "live"
-    assert [r["rvm_id"] for r in (await send(hub, HOLIDAY | {"filter": {}}))["results"]] == [1, 2]
+    assert [r["rvm_id"] for r in (await send(hub, HOLIDAY | {"filter": {"all": True}}))["results"]] == [1, 2]
     assert [r["rvm_id"] for r in (await send(hub, HOLIDAY | {"filter": {"connection": "live"}}))["results"]] == [2]
     assert [r["rvm_id"] for r in (await send(hub, HOLIDAY | {"filter": {"q": "ONE"}}))["results"]] == [1]
     assert (await send(hub, HOLIDAY | {"filter": {"status": "full"}}))["total"] == 0
@@ -92,7 +92,7 @@ async def test_a_key_used_for_something_else_is_refused(hub: ApiHub, other: dict
 @pytest.mark.parametrize(
     ("wrong", "member"),
     [
-        ({}, "rvms"), ({"rvms": [1], "filter": {}}, "rvms"), ({"rvms": []}, "rvms"),
+        ({}, "rvms"), ({"rvms": [1], "filter": {"all": True}}, "rvms"), ({"rvms": []}, "rvms"),
         ({"rvms": list(range(1, 1002))}, "rvms"),
         ({"rvms": "all"}, "rvms"), ({"filter": {"stauts": "active"}}, "filter.stauts"),
         ({"filter": {"status": "broken"}}, "filter.status"), ({"rvms": [1], "args": {"status": "no"}}, "args.status"),
@@ -107,6 +107,38 @@ async def test_what_is_wrong_is_named(hub: ApiHub, wrong: dict[str, Any], member
     assert hub.context.fleet.open == {}
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, 'say {"all": true}'), ({"all": None}, 'say {"all": true}'),
+        ({"status": None, "q": ""}, 'say {"all": true}'),
+        ({"all": True, "status": "active"}, "leave one of the two out"), ({"all": False}, "must be one of"),
+    ],
+)  # fmt: skip
+async def test_everybody_must_be_meant(hub: ApiHub, given: dict[str, Any], says: str) -> None:
+    connect(hub, "one")
+    async with hub.of("operator") as operator:
+        refused = await operator.post("/api/v2/commands", json={"name": "ping", "filter": given})
+    assert refused.status_code == 422
+    assert says in str(refused.json()["errors"])
+    assert hub.context.fleet.open == {}
+
+
+@pytest.mark.parametrize(("name", "args"), [("reboot", {}), ("restart_service", {"service": "rvm.service"})])
+async def test_what_disturbs_many_needs_a_reason_and_of_one_it_may_go_without(
+    hub: ApiHub, name: str, args: dict[str, Any]
+) -> None:
+    connect(hub, "one")
+    wish = {"name": name, "args": args}
+    async with hub.of("operator") as operator:
+        for reason in ({}, {"reason": None}, {"reason": "  "}):
+            refused = await operator.post("/api/v2/commands", json=wish | {"rvms": [1]} | reason)
+            assert (refused.status_code, list(refused.json()["errors"])) == (422, ["reason"])
+        assert hub.context.fleet.open == {}
+        assert (await operator.post("/api/v2/rvms/1/commands", json=wish)).status_code == 202
+    assert codes(await send(hub, wish | {"rvms": [1], "reason": "Kamera macet"})) == ["queued"]
+
+
 async def test_many_machines_are_recorded_in_few_transactions(any_hub: ApiHub) -> None:
     for number in range(150):
         await any_hub.add_machine(f"m{number}")
@@ -118,7 +150,7 @@ async def test_many_machines_are_recorded_in_few_transactions(any_hub: ApiHub) -
         return await write(*steps)
 
     any_hub.context.store.write = count  # type: ignore[method-assign]
-    data = await send(any_hub, HOLIDAY | {"filter": {}})
+    data = await send(any_hub, HOLIDAY | {"filter": {"all": True}})
     assert (data["total"], set(codes(data))) == (152, {"queued"})
     assert len([size for size in sizes if size >= 52]) == 2
     assert sum(sizes) >= 2 * 152, "each with its event"

@@ -154,3 +154,20 @@ async def test_removing_a_machine_while_others_work_on_it_harms_nobody(any_hub: 
         assert statuses.count(204) == 1
         assert set(statuses) <= {200, 201, 204, 401, 404}, statuses
         assert (await admin.get("/api/v2/rvms/1")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "member", "code"),
+    [
+        ({"name": "Mall\n2"}, "name", "U+000A"), ({"name": "Mall\x002"}, "name", "U+0000"),
+        ({"location_description": "Lantai\n1\x00"}, "location_description", "U+0000"),
+    ],
+)  # fmt: skip
+async def test_a_character_that_is_not_allowed_is_named(
+    hub: ApiHub, body: dict[str, str], member: str, code: str
+) -> None:
+    async with hub.of("admin") as admin:
+        refused = await admin.patch("/api/v2/rvms/1", json=body)
+        assert f"contains the character {code}" in refused.json()["errors"][member][0]
+        long = await admin.patch("/api/v2/rvms/1", json={"location_description": "\x00" + "x" * 501})
+        assert long.json()["errors"]["location_description"] == ["must be a text of at most 500 characters, or null"]
