@@ -142,7 +142,7 @@ class SimulatedMachine:
             if isinstance(interval, (int, float)) and interval >= 1:
                 self.metrics_interval = float(interval)
         elif OVERRIDDEN in values:
-            errors[OVERRIDDEN] = f"METRICS_INTERVAL in the machine's environment says {self.metrics_interval:g}"
+            errors[OVERRIDDEN] = f"environment: {OVERRIDDEN} is set by the machine's environment (METRICS_INTERVAL)."
         self.zone.configure(values)
         self.config_version = configuration.version
         return [m.ConfigApplied(version=configuration.version, errors=errors or None, own=self._set_here or None)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from dashboard import jobs
+from dashboard import jobs, refusals
 from dashboard.event_reading import NOTHING, Event, People, Reading, differences, mapping, members, moment, value
 from dashboard.foreign_text import MOST, plain
 from dashboard.reader import Reader
@@ -154,7 +154,8 @@ def _and_more(e: Reading) -> list[str]:
 
 def _config_refused(e: Reading) -> _Parts:
     errors = mapping(e.params.get("errors"))
-    return e.words("config.refused", version=e.param("version")), members(errors, e.r) + _and_more(e)
+    told = {key: refusals.why(e.r, why) if isinstance(why, str) else why for key, why in errors.items()}
+    return e.words("config.refused", version=e.param("version")), members(told, e.r) + _and_more(e)
 
 
 def _zone_synced(e: Reading) -> _Parts:

@@ -40,7 +40,8 @@ For each key, the first that has one:
   inherited again is the file's again, at once. Version 0 means that nobody has written anything at the hub yet.
 * The machine answers each version on every link (`config_applied`). A value that is not in force there is named with
   its reason, as `code: sentence`; the other keys are in force all the same. A key that the environment sets to another
-  value answers `environment` with the variable's name.
+  value answers `environment` with the variable's name. Pages say a reason by its code, in the reader's language; what
+  stays refused is one line of the record (`config.refused`), however many versions it lasts.
 * It also tells what its file and environment set of the keys of the blocks below, so that the Settings tab, the warning
   limits and the expected interval at the hub are those in force; the tab says "From the machine's file". Of an address
   it leaves out what follows the question mark. It never tells a key of the first two tables, nor its own key.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from dashboard import refusals
 from dashboard.reader import Reader
 from dashboard.settings import Row, seen_of, text_of
 from db import events
@@ -59,7 +60,7 @@ def rows_of(
             bounds=(setting.least, setting.most) if setting and bounded else None,
             inherited=shown(reader, key, behind[key]) if key in behind else None,
             inherited_from=behind_from(key),
-            refused=refused.get(key, ""),
+            refused=refusals.why(reader, refused[key]) if key in refused else "",
         )
         if key in changed:
             who, at, before = changed[key]

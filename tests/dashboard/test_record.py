@@ -107,6 +107,16 @@ def test_status_says_what_was_what_is_why_and_until_when() -> None:
     assert (found.shape, found.look) == ("maintenance", "maintenance")
 
 
+def test_what_a_machine_refused_is_said_in_the_readers_language() -> None:
+    errors = {"cpu_threshold": "environment: it is set there (CPU_THRESHOLD)", "belts": "worn out", "junk": ["x"]}
+    params = {"version": 7, "errors": errors}
+    assert said("config.refused", params=params) == (
+        "Settings version 7: not all taken over, cpu_threshold: the environment of its agent sets it, and that comes "
+        "first (CPU_THRESHOLD), belts: worn out, junk: x"
+    )
+    assert "environment agen di mesin" in said("config.refused", "id", params=params)
+
+
 def test_settings_say_each_key() -> None:
     before = {
         "metrics_interval": 300.0,

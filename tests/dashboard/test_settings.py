@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dashboard import settings
+from dashboard import refusals, settings
+from dashboard.reader import Reader
+from dashboard.texts import dictionary
 
+ROOT = Path(__file__).parents[2]
 TABLE: dict[str, Any] = json.loads((Path(__file__).parent / "fixtures/settings.json").read_text("utf-8"))
 
 
@@ -29,6 +33,22 @@ def test_what_was_typed_means_this_or_stays_for_the_hub_to_refuse(text: str, kin
 @pytest.mark.parametrize(("form", "wanted"), TABLE["forms"])
 def test_a_form_changes_only_what_differs_from_what_was_shown(form: dict[str, str], wanted: dict[str, Any]) -> None:
     assert settings.wishes(form, TABLE["kinds"]) == wanted
+
+
+@pytest.mark.parametrize(("told", "english", "indonesian"), TABLE["refusals"])
+def test_why_a_machine_does_not_take_a_setting_is_said_in_the_readers_language(
+    told: str, english: str, indonesian: str
+) -> None:
+    for language, words in (("en", english), ("id", indonesian)):
+        assert refusals.why(Reader(language, "auto", "Asia/Jakarta", 0), told) == words
+
+
+def test_the_page_has_words_of_its_own_for_all_that_an_agent_answers() -> None:
+    files = [ROOT / name for name in ("protocol/configuration.py", "device/core/configuration.py")]
+    codes = {code for file in files for code in re.findall(r'WrongValueError\("(\w+)"', file.read_text("utf-8"))}
+    assert {"environment", "static_key", "too_many", "wrong_zone"} <= codes
+    for code in codes:
+        assert dictionary("en")[f"refusal.{code}"] != dictionary("id")[f"refusal.{code}"]
 
 
 def test_a_row_shows_what_was_typed_after_a_refusal_and_tells_what_changed_meanwhile() -> None:

@@ -6,7 +6,8 @@ import test from "node:test";
 
 import { applied } from "../../dashboard/static/js/applied.js";
 import { untilWords } from "../../dashboard/static/js/machine_head.js";
-import { textOf, valueOf, wish } from "../../dashboard/static/js/settings_form.js";
+import { refusal, why } from "../../dashboard/static/js/refusals.js";
+import { held, SettingsForm, textOf, valueOf, wish } from "../../dashboard/static/js/settings_form.js";
 import { spellOf } from "../../dashboard/static/js/status_list.js";
 import { useTexts } from "../../dashboard/static/js/texts.js";
 import { reached, stateOf, wantedOf } from "../../dashboard/static/js/zone_card.js";
@@ -33,6 +34,36 @@ test("a form changes only what differs from what was shown", () => {
       if (value !== undefined) found[key] = value;
     }
     assert.deepEqual(found, wanted);
+  }
+});
+
+test("why a machine does not take a setting is said in the reader's language", () => {
+  for (const [told, en, id] of settings.refusals) {
+    assert.equal(why(told), en);
+    useTexts(read("../../dashboard/locales/id.json"), "id");
+    assert.equal(why(told), id);
+    useTexts(read("../../dashboard/locales/en.json"), "en");
+  }
+});
+
+const PROTOTYPE = ["constructor", "__proto__", "toString", "hasOwnProperty"];
+
+test("a key may be called like something every object has", () => {
+  const empty = JSON.parse('{"config_errors": {}, "written": {}, "values": {}}');
+  for (const key of PROTOTYPE) {
+    assert.equal(refusal(empty, key), "");
+    assert.equal(refusal({ config_errors: null }, key), "");
+    assert.equal(refusal({ config_errors: JSON.parse(`{"${key}": "static_key: no"}`) }, key), "The machine does not take it: only the machine’s own file sets it");
+    assert.deepEqual(held(empty, key, "text"), { own: false, text: "" });
+    assert.deepEqual(held({ written: JSON.parse(`{"${key}": 5}`), values: {} }, key, "number"), { own: true, text: "5" });
+  }
+});
+
+test("a new key of such a name is sent, for the hub to judge", () => {
+  for (const key of PROTOTYPE) {
+    const elements = { "add.key": { value: key }, "add.value": { value: "5" }, "add.kind": { value: "number" } };
+    const sent = SettingsForm.prototype.wishes.call({ fields: [], form: { elements } });
+    assert.equal(JSON.stringify(sent), `{"${key}":5}`);
   }
 });
 

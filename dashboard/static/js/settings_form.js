@@ -51,6 +51,13 @@ export function wish({ own, text, seen, kind }) {
   return plain(text) !== seen.slice(1) || (own && !wasOwn) ? valueOf(text, kind) : undefined;
 }
 
+/** What the hub holds for a key now, as `seen` has it and as its field shows it. A key may be called `constructor`. */
+export function held(now, key, kind) {
+  const own = Object.hasOwn(now.written, key);
+  const value = own ? now.written[key] : Object.hasOwn(now.values, key) ? now.values[key] : undefined;
+  return { own, text: value === undefined ? "" : textOf(value, kind) };
+}
+
 export class SettingsForm {
   /** @param {{fleet: any, clock: any}} feed */
   constructor(feed) {
@@ -94,14 +101,11 @@ export class SettingsForm {
   }
 
   wishes() {
-    const found = {};
-    for (const field of this.fields) {
-      const wanted = wish(this.read(field));
-      if (wanted !== undefined) found[field.key] = wanted;
-    }
+    const found = this.fields.map((field) => [field.key, wish(this.read(field))]).filter(([, wanted]) => wanted !== undefined);
     const key = plain(this.form.elements["add.key"].value);
-    if (key) found[key] = valueOf(this.form.elements["add.value"].value, this.form.elements["add.kind"].value);
-    return found;
+    if (key) found.push([key, valueOf(this.form.elements["add.value"].value, this.form.elements["add.kind"].value)]);
+    // Not by assignment: a key called `__proto__` goes to the hub as well, which says why it is none.
+    return Object.fromEntries(found);
   }
 
   count() {
@@ -172,9 +176,7 @@ export class SettingsForm {
 
   /** Whether this field was being changed here while it was changed elsewhere. */
   refresh(field, now) {
-    const own = field.key in now.written;
-    const value = own ? now.written[field.key] : now.values[field.key];
-    const text = value === undefined ? "" : textOf(value, field.kind);
+    const { own, text } = held(now, field.key, field.kind);
     const seen = `${own ? 1 : 0}${plain(text)}`;
     if (seen === plain(field.seen.value)) return false;
     const typed = wish(this.read(field)) !== undefined;

@@ -194,6 +194,21 @@ async def test_wanted_and_run_are_told_apart_with_what_the_machine_refused(hub: 
         assert "The machine does not take it: the environment sets it" in page
 
 
+async def test_what_a_machine_refuses_is_said_in_the_readers_language_and_counted_for_the_fleet(hub: ApiHub) -> None:
+    now = hub.context.clock()
+    why = {"cpu_threshold": "environment: cpu_threshold is set by the environment (RVM_CPU_THRESHOLD)."}
+    async with await browser(hub) as english, await browser(hub, language="id") as indonesian:
+        await english.patch("/api/v2/config", json={"cpu_threshold": 70})
+        await hub.context.announce(ConfigApplied(rvm_id=1, version=1, errors=why, at=now))
+        words = "sets it, and that comes first (RVM_CPU_THRESHOLD)"
+        assert words in (await english.get("/machines/1/settings")).text
+        assert "yang didahulukan (RVM_CPU_THRESHOLD)" in (await indonesian.get("/machines/1/settings")).text
+        assert "1 machine refuses a setting:" in (await english.get("/admin/settings")).text
+        assert "1 mesin menolak pengaturan:" in (await indonesian.get("/admin/settings")).text
+        await hub.context.announce(ConfigApplied(rvm_id=2, version=1, errors=why, at=now))
+        assert "2 machines refuse settings:" in (await english.get("/admin/settings")).text
+
+
 async def test_what_the_machines_file_sets_is_shown_as_such(hub: ApiHub) -> None:
     now, own = hub.context.clock(), {"cpu_threshold": 70.0, "metrics_interval": 60.0}
     why = {"metrics_interval": "environment: it is set there"}

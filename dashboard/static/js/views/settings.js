@@ -8,8 +8,8 @@ import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { LinkState, guardButtons, setAlarms, setJobs } from "../link_state.js";
 import { MachineTop } from "../machine_top.js";
+import { refusal } from "../refusals.js";
 import { SettingsForm } from "../settings_form.js";
-import { t } from "../texts.js";
 import { troubles } from "../trouble.js";
 
 const id = Number(document.body.dataset.id ?? 0);
@@ -44,10 +44,10 @@ function draw() {
   setText(find("#applied [data-said]"), state.words);
   setText(find("#applied [data-errors]"), state.errors);
   for (const node of all("[data-key]")) {
-    const why = m.config_errors?.[node.dataset.key];
+    const words = refusal(m, node.dataset.key);
     const place = find("[data-refused]", node);
-    setText(find("span", place), why ? t("applied.key", { why }) : "");
-    show(place, Boolean(why));
+    setText(find("span", place), words);
+    show(place, words !== "");
   }
   form.news(m.config_wanted);
 }

@@ -1,0 +1,34 @@
+"""Why a machine does not take a setting, in the reader's language: it says `code: sentence`, in English. Pure.
+
+The page's `refusals.js` says the same; one table of cases holds both to it. Nothing here trusts what a machine says:
+what has a code that nobody here knows stays in the machine's words.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from dashboard.foreign_text import plain
+from dashboard.reader import Reader
+
+MOST: Final = 200
+_SAID: Final = re.compile(r"([a-z][a-z0-9_]{0,39}):\s+(\S.*)", re.DOTALL)
+_DETAILS: Final = {
+    "environment": re.compile(r"\(([A-Za-z0-9_]{1,80})\)"),
+    "out_of_bounds": re.compile(r"from (-?[0-9.e+]{1,20}) to (-?[0-9.e+]{0,19}[0-9])"),
+    "too_many": re.compile(r"([0-9]{1,6})"),
+}
+"""What of the machine's sentence people need as well: the variable's name, the bounds, how many."""
+
+
+def why(r: Reader, said: str) -> str:
+    found = _SAID.fullmatch(said)
+    if found is None:
+        return plain(said, MOST)
+    code, sentence = found.groups()
+    if not r.t.has(f"refusal.{code}"):
+        return plain(sentence, MOST)
+    words = r.t(f"refusal.{code}")
+    detail = _DETAILS[code].search(sentence) if code in _DETAILS else None
+    return words if detail is None else f"{words} ({' … '.join(detail.groups())})"
