@@ -123,7 +123,9 @@ def _job(e: Reading) -> str:
 
 def _issued(e: Reading) -> _Parts:
     args = mapping(e.params.get("args"))
-    reason = e.params.get("reason") or ("" if jobs.passed_on({**e.params, "issued_by": e.actor}) else args.get("reason"))
+    reason = e.params.get("reason") or (
+        "" if jobs.passed_on({**e.params, "issued_by": e.actor}) else args.get("reason")
+    )
     parts = [e.words("reason", reason=value(e.r, reason)) if reason else ""]
     parts.append(e.words("until", when=moment(e.r, args["until"])) if args.get("until") else "")
     parts.append(e.words("one_of_many") if e.params.get("group_id") else "")
