@@ -61,11 +61,13 @@ class Filters:
 @dataclass(frozen=True, slots=True)
 class Page:
     """`rows` newest first. `more`: there are, or there may be, others beyond, in the direction asked for; `reached` is
-    where a search that stopped before it was full has to go on (None: at the last row of the page)."""
+    where a search that stopped before it was full has to go on (None: at the last row of the page). `looked` is how
+    many events, at the least, were looked through by something that has no index."""
 
     rows: list[EventRow]
     more: bool
     reached: Mark | None = None
+    looked: int = 0
 
 
 async def search(
@@ -75,6 +77,7 @@ async def search(
     newer = after is not None
     place = after if newer else before
     found: list[EventRow] = []
+    looked = 0
     for _ in range(MOST):
         edge = await _edge(store, filters, place, newer=newer) if _unindexed(filters) else None
         query = sa.select(events).where(*_indexed(filters), *_unindexed(filters), *_beyond(place, newer=newer))
@@ -85,9 +88,11 @@ async def search(
         place = edge
         if edge is None or len(found) > limit:
             break
+        looked += STRETCH
     stopped = place if len(found) <= limit else None
     page = found[:limit]
-    return Page(page[::-1] if newer else page, more=len(found) > limit or stopped is not None, reached=stopped)
+    more = len(found) > limit or stopped is not None
+    return Page(page[::-1] if newer else page, more=more, reached=stopped, looked=looked)
 
 
 async def _edge(store: Store, filters: Filters, place: Mark | None, *, newer: bool) -> Mark | None:

@@ -13,6 +13,7 @@ from hub.flow.announce import Announcer
 from hub.flow.feed import Feed
 from hub.flow.links import Links
 from hub.settings import Settings
+from hub.web.exports import Exports
 from hub.web.gate import Gate
 
 
@@ -33,3 +34,4 @@ class HubContext:
     version: str
     gate: Gate = field(default_factory=Gate)
     """What the door remembers between requests (hub.web.auth)."""
+    exports: Exports = field(default_factory=Exports)

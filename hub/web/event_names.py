@@ -6,6 +6,7 @@ The record itself tells how the removed ones were called. Names only what the gi
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
 from dashboard.event_lines import Names
@@ -19,21 +20,33 @@ MOST_REMOVED: Final = 1000
 """Removals that are looked at for a name."""
 
 
-async def names_in(context: HubContext, events: Iterable[EventRow], removed_words: str) -> Names:
-    """`removed_words`: how a person is called who was removed, with {name} in it."""
+@dataclass(slots=True)
+class Removed:
+    """What the record was asked about those that were removed, so that many pages ask once. `machines` has None for one
+    of which it does not tell."""
+
+    people: dict[str, str] | None = None
+    machines: dict[int, str | None] = field(default_factory=dict)
+
+
+async def names_in(
+    context: HubContext, events: Iterable[EventRow], removed_words: str, removed: Removed | None = None
+) -> Names:
+    """`removed_words`: how a person is called who was removed, with {name} in it. `removed` is kept between pages."""
+    known = removed or Removed()
     rows = list(events)
     everybody = {str(user.id): user.name for user in await users.all_users(context.store)}
     wanted = {row.actor.partition(":")[2] for row in rows if row.actor.startswith("user:")}
     wanted |= {str(row.params["user_id"]) for row in rows if isinstance(row.params.get("user_id"), int)}
     people = {number: everybody[number] for number in wanted if number in everybody}
     if missing := wanted - people.keys():
-        gone = await _removed_people(context)
+        gone = known.people = known.people if known.people is not None else await _removed_people(context)
         people |= {number: removed_words.replace("{name}", gone[number]) for number in missing if number in gone}
     ids = {row.rvm_id for row in rows if row.rvm_id is not None}
     fallback = context.settings.default_timezone
     fleet = context.fleet.machines
     there = {n: (fleet[n].name, fleet[n].timezone or fallback) for n in ids if n in fleet}
-    return Names(people, there, await _removed_machines(context, ids - there.keys()))
+    return Names(people, there, await _removed_machines(context, ids - there.keys(), known.machines))
 
 
 async def actors_called(context: HubContext, text: str) -> list[str]:
@@ -47,11 +60,12 @@ async def _removed_people(context: HubContext) -> dict[str, str]:
     return {str(row.params.get("user_id")): _called(row, "email") for row in found.rows}
 
 
-async def _removed_machines(context: HubContext, ids: set[int]) -> dict[int, str]:
-    if not ids:
-        return {}
-    found = await search(context.store, Filters(rvm_ids=ids, codes=("machine.removed",)), MOST_REMOVED)
-    return {row.rvm_id: _called(row, "device_id") for row in found.rows if row.rvm_id is not None}
+async def _removed_machines(context: HubContext, ids: set[int], known: dict[int, str | None]) -> dict[int, str]:
+    if new := ids - known.keys():
+        known |= dict.fromkeys(new)
+        found = await search(context.store, Filters(rvm_ids=new, codes=("machine.removed",)), MOST_REMOVED)
+        known |= {row.rvm_id: _called(row, "device_id") for row in found.rows if row.rvm_id is not None}
+    return {rvm_id: name for rvm_id in ids if (name := known[rvm_id]) is not None}
 
 
 def _called(row: EventRow, otherwise: str) -> str:

@@ -173,20 +173,20 @@ def _instant(call: Call, member: str, text: str | None) -> datetime | None:
 _SEARCH = (
     f"Text, kind, code and actor are looked for in at most {event_search.MOST * event_search.STRETCH:,} events at a "
     "time: a page may hold fewer than `limit` and still have a `Link` to go on with. `format=csv` or "
-    "`Accept: text/csv` answers a file."
+    "`Accept: text/csv` answers a file: one at a time for each caller, and its last row says what is not in it."
 )
 
 OPERATIONS = (
     Operation(
         name="list_events", method="GET", path="/v2/events", handler=list_events, tag="Events",
         summary="What happened, newest first", action="event.read", query=EventsQuery,
-        answers={200: list[shapes.Event]}, refusals=(404,), headers=("Link",), other_media=(events_csv.MEDIA_TYPE,),
+        answers={200: list[shapes.Event]}, refusals=(404, 429), headers=("Link",), other_media=(events_csv.MEDIA_TYPE,),
         description=f"Administrators also see what concerns no machine (sign-ins, users, tokens). {_SEARCH}",
     ),
     Operation(
         name="list_machine_events", method="GET", path="/v2/rvms/{id}/events", handler=list_machine_events,
         tag="Events", summary="What happened to one machine, newest first", action="event.read",
-        query=MachineEventsQuery, answers={200: list[shapes.Event]}, headers=("Link",),
+        query=MachineEventsQuery, answers={200: list[shapes.Event]}, refusals=(429,), headers=("Link",),
         other_media=(events_csv.MEDIA_TYPE,), description=_SEARCH,
     ),
 )  # fmt: skip

@@ -10,11 +10,12 @@ import csv
 import io
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from dashboard import record
 from dashboard.event_lines import Names
@@ -24,11 +25,14 @@ from db.event_search import Filters, Mark, Page, search
 from db.events import EventRow
 from hub.core import views
 from hub.web.api_v2.operation import Call
-from hub.web.event_names import names_in
+from hub.web.event_names import Removed, names_in
+from hub.web.exports import EndedStream
 
 MEDIA_TYPE: Final = "text/csv"
 MOST_ROWS: Final = 100_000
 """Rows of one file; a spreadsheet holds ten times as many."""
+MOST_LOOKED: Final = 400_000
+"""Events that one file looks through for a text, kind, code or actor: some seconds of a database's time."""
 AT_ONCE: Final = 500
 COLUMNS: Final = (
     "id", "at", "kind", "code", "actor", "actor_name", "rvm_id", "machine", "sentence", "params", "before", "after",
@@ -54,7 +58,21 @@ def safe(cell: object) -> str:
 
 
 async def export(call: Call, filters: Filters, before: Mark | None, after: Mark | None, device_id: str) -> Response:
-    """The whole answer. The first page is read before it begins, so that a database that is away is still a 503."""
+    """The whole answer. The first page is read before it begins, so that a database that is away is still a 503.
+    Raises Problem (429) when there are too many at once."""
+    exports, who = call.context.exports, call.principal.actor
+    exports.begin(who)
+    try:
+        answer = await _answer(call, filters, before, after, device_id)
+    except BaseException:
+        exports.end(who)
+        raise
+    if not isinstance(answer, EndedStream):
+        exports.end(who)
+    return answer
+
+
+async def _answer(call: Call, filters: Filters, before: Mark | None, after: Mark | None, device_id: str) -> Response:
     query = call.query
     stem = "-".join(part for part in ("events", device_id.replace(":", "-"), f"{call.now:%Y%m%d-%H%M%S}") if part)
     headers = {"Content-Disposition": f'attachment; filename="{stem}.csv"', "Vary": "Accept"}
@@ -69,7 +87,8 @@ async def export(call: Call, filters: Filters, before: Mark | None, after: Mark 
         now=views.epoch_ms(call.now),
     )
     text = _file(call, reader, filters, first, after)
-    return StreamingResponse(_encoded(text, bom=query.bom), headers=headers, media_type=kind)
+    ended = partial(call.context.exports.end, call.principal.actor)
+    return EndedStream(_encoded(text, bom=query.bom), headers, kind, ended)
 
 
 async def _encoded(text: AsyncIterator[str], *, bom: bool) -> AsyncIterator[bytes]:
@@ -81,19 +100,22 @@ async def _encoded(text: AsyncIterator[str], *, bom: bool) -> AsyncIterator[byte
 
 async def _file(call: Call, r: Reader, filters: Filters, page: Page, after: Mark | None) -> AsyncIterator[str]:
     yield _rows([COLUMNS])
-    store, left = call.context.store, MOST_ROWS
+    store, left, looked, removed = call.context.store, MOST_ROWS, 0, Removed()
     try:
         while True:
             rows = page.rows[:left] if after is None else [row for row in page.rows[:left] if (row.at, row.id) > after]
-            names = await names_in(call.context, rows, r.t("who.removed"))
+            names = await names_in(call.context, rows, r.t("who.removed"), removed)
             yield _rows(_cells(r, row, names) for row in rows)
-            left -= len(rows)
+            left, looked = left - len(rows), looked + page.looked
             ended = after is not None and len(rows) < len(page.rows)
             place = page.reached or (Mark(page.rows[-1].at, page.rows[-1].id) if page.rows else None)
             if ended or not page.more or place is None:
                 return
             if left <= 0:
                 yield _last(r.t("event.export.capped", n=r.number(MOST_ROWS), id=rows[-1].id))
+                return
+            if looked >= MOST_LOOKED and page.reached is not None:
+                yield _last(r.t("event.export.looked", n=r.number(looked), id=page.reached.id))
                 return
             page = await search(store, filters, min(AT_ONCE, left), before=place)
     except StoreError:

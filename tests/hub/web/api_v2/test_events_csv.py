@@ -5,15 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect
 
+from db import event_search
 from db.errors import Unavailable
 from db.event_search import search
 from hub.core.changes import EventHappened
+from hub.web import event_names
 from hub.web.api_v2 import events_csv
 from hub.web.api_v2.events_csv import COLUMNS, safe
+from hub.web.exports import EndedStream
 from tests.support.api_hub import ApiHub
 
 
@@ -21,6 +26,11 @@ async def happen(hub: ApiHub, count: int = 1, rvm_id: int | None = 1, **more: An
     said: dict[str, Any] = {"code": "machine.event", "actor": "machine:1", "params": {"code": "door", "params": {}}}
     for _ in range(count):
         await hub.context.announce(EventHappened(at=hub.context.clock(), rvm_id=rvm_id, **{**said, **more}))
+
+
+async def aiter_of(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
 
 
 async def rows(hub: ApiHub, who: str = "admin", path: str = "/api/v2/events", **query: Any) -> list[dict[str, str]]:
@@ -82,6 +92,76 @@ async def test_what_is_not_in_the_file_is_said_in_its_last_row(hub: ApiHub, monk
     assert last["sentence"].startswith("The export broke off here")
     async with hub.of("admin") as admin:
         assert (await admin.get("/api/v2/events?format=csv")).status_code == 503
+
+
+async def test_a_search_for_nothing_ends_and_says_how_far_it_came(hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    await happen(hub, 9)
+    monkeypatch.setattr(event_search, "STRETCH", 2)
+    monkeypatch.setattr(event_search, "MOST", 1)
+    monkeypatch.setattr(events_csv, "MOST_LOOKED", 4)
+    newest = [row["id"] for row in await rows(hub, rvm="1", limit=9)][:4]
+    (last,) = await rows(hub, rvm="1", q="nothing has this")
+    assert "Only the newest 4 events were looked through for this file, down to here." in last["sentence"]
+    assert f"before={newest[3]}" in last["sentence"]
+    monkeypatch.setattr(events_csv, "MOST_LOOKED", 400)
+    assert await rows(hub, rvm="1", q="nothing has this") == []
+
+
+async def test_one_caller_makes_one_file_at_a_time_and_a_hub_four(hub: ApiHub) -> None:
+    exports, path = hub.context.exports, "/api/v2/events?format=csv"
+    viewer = f"user:{hub.users['viewer']}"
+    exports.begin(viewer)
+    async with hub.of("viewer") as client:
+        refused = await client.get(path, headers={"Accept-Language": "id"})
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+        assert refused.json()["detail"].startswith("Anda sedang mengambil")
+        exports.end(viewer)
+        for _ in range(3):
+            assert (await client.get(path)).status_code == 200, "the one before is over"
+            assert (await client.head(path)).status_code == 200
+        for number in range(4):
+            exports.begin(f"user:99{number}")
+        crowded = await client.get(path)
+        assert (crowded.status_code, crowded.json()["detail"][:6]) == (429, "Others")
+        assert (await client.get("/api/v2/events")).status_code == 200, "a page is no file"
+
+
+async def test_a_file_that_breaks_off_makes_room_for_the_next(hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def gone(*args: Any, **more: Any) -> Any:
+        raise Unavailable("away")
+
+    async with hub.of("viewer") as client:
+        with monkeypatch.context() as broken:
+            broken.setattr(events_csv, "search", gone)
+            assert (await client.get("/api/v2/events?format=csv")).status_code == 503
+        assert (await client.get("/api/v2/events?format=csv")).status_code == 200
+
+    async def hung_up(message: Any) -> None:
+        raise OSError("the reader is gone")
+
+    hub.context.exports.begin("user:77")
+    stream = EndedStream(aiter_of(b"a"), {}, "text/csv", lambda: hub.context.exports.end("user:77"))
+    with pytest.raises(ClientDisconnect):
+        await stream({"type": "http", "asgi": {"spec_version": "2.4"}}, hung_up, hung_up)  # type: ignore[arg-type]
+    hub.context.exports.begin("user:77")
+
+
+async def test_the_removed_are_looked_up_once_for_a_file(hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    await happen(hub, 9, rvm_id=2, actor=f"user:{hub.users['viewer']}")
+    async with hub.of("admin") as admin:
+        assert (await admin.delete(f"/api/v2/users/{hub.users['viewer']}")).status_code == 204
+        assert (await admin.delete("/api/v2/rvms/2")).status_code == 204
+    asked: list[object] = []
+
+    async def counted(store: Any, filters: Any, limit: int) -> Any:
+        asked.append(filters.codes)
+        return await search(store, filters, limit)
+
+    monkeypatch.setattr(event_names, "search", counted)
+    monkeypatch.setattr(events_csv, "AT_ONCE", 2)
+    found = await rows(hub)
+    assert {(row["actor_name"], row["machine"]) for row in found[1:]} == {("viewer (removed)", "two")}
+    assert sorted(map(str, asked)) == ["('machine.removed',)", "('user.removed',)"]
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+62", "-2", "@x", "\tx", "\rx", "\nx", "＝1+1"])
