@@ -199,17 +199,19 @@ class CommandWork:
 
 async def _in_time(work: Coroutine[Any, Any, Result], job: Job) -> Result:
     """What the work gives; TimeoutError at the job's deadline, which the work itself may move."""
-    running = asyncio.ensure_future(work)
-    try:
-        while not running.done() and job.left_s > 0:
-            await asyncio.wait({running}, timeout=job.left_s)
-        if not running.done():
-            raise asyncio.TimeoutError
-        return running.result()
-    finally:
-        if not running.done():
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+    ended: list[Result] = []
+
+    async def run() -> None:
+        ended.append(await work)
+
+    async def watch() -> None:
+        while job.left_s > 0:
+            await asyncio.sleep(job.left_s)
+
+    await until_one_ends(run(), watch())
+    if not ended:
+        raise asyncio.TimeoutError
+    return ended[0]
 
 
 def _update(
