@@ -205,7 +205,7 @@ async def _in_time(work: Coroutine[Any, Any, Result], job: Job) -> Result:
         ended.append(await work)
 
     async def watch() -> None:
-        while job.left_s > 0:
+        while job.left_s > 0:  # noqa: ASYNC110 - it sleeps to the deadline, which may have moved by then
             await asyncio.sleep(job.left_s)
 
     await until_one_ends(run(), watch())
