@@ -7,12 +7,22 @@ after `most_s` seconds without a word, so that a program that died does not hold
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from device.settings import Settings
+
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+"""A link is not followed, and a pipe that nobody reads makes nobody wait."""
+
+
+class NotPlainError(OSError):
+    """Something other than a file stands where the file of the return session should be."""
 
 
 class ReturnSession:
@@ -45,10 +55,21 @@ class ReturnSession:
         self._declared_at = self._monotonic() if busy else None
 
     def touch(self) -> None:
-        """Begin or prolong a session for everybody to see. Raises OSError."""
+        """Begin or prolong a session for everybody to see. Raises OSError; NotPlainError for a link, a pipe and the
+        like, which somebody else may have put there for a program with more rights than theirs."""
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
-        os.utime(self._file)
+        try:
+            opened = os.open(self._file, _FLAGS, 0o644)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO):
+                raise NotPlainError(error.errno, "not a plain file", str(self._file)) from error
+            raise
+        try:
+            if not stat.S_ISREG(os.fstat(opened).st_mode):
+                raise NotPlainError(errno.EINVAL, "not a plain file", str(self._file))
+            os.utime(opened)
+        finally:
+            os.close(opened)
 
     def remove(self) -> None:
         """End it. Raises OSError."""

@@ -17,7 +17,7 @@ from device.core.hub_clock import parse_time
 from device.core.machine_state import KEEP, IllegalStatusError, Kept
 from device.core.memory import Memory
 from device.journal import Journal
-from device.return_session import ReturnSession
+from device.return_session import NotPlainError, ReturnSession
 from device.settings import Settings
 from device.status_mailbox import StatusMailbox, StatusRequest
 from device.texts import Texts
@@ -73,6 +73,8 @@ def busy(
             session.touch()
         elif arguments.busy == "off":
             session.remove()
+    except NotPlainError as error:
+        return complain("session_not_plain", FAILED, texts("session_not_plain", file=error.filename))
     except OSError as error:
         return complain("state_unusable", FAILED, _unusable(settings, texts, error))
     is_open = session.is_open()

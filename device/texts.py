@@ -12,6 +12,10 @@ LANGUAGES: Final = ("en", "id")
 
 _TEXTS: Final[dict[str, tuple[str, str]]] = {
     # running
+    "session_not_plain": (
+        "{file} is no plain file but a link, a pipe or the like: remove it, or name another return_session_file.",
+        "{file} bukan berkas biasa, melainkan tautan, pipa, atau sejenisnya: hapus, atau atur return_session_file.",
+    ),
     "state_unusable": (
         "the state folder {folder} cannot be used ({why}). Set state_dir to a folder this user may write.",
         "folder state {folder} tidak dapat dipakai ({why}). Atur state_dir ke folder yang dapat ditulis pengguna ini.",

@@ -140,3 +140,7 @@ def test_a_session_file_that_cannot_be_made_is_named(tmp_path: Path, capsys: pyt
     file = config(tmp_path, return_session_file=str(tmp_path / "taken" / "session"))
     assert main(["busy", "on", "--config", file], ENVIRON) == 1
     assert "taken" in capsys.readouterr().err
+    (tmp_path / "pipe").symlink_to(tmp_path / "taken")
+    file = config(tmp_path, return_session_file=str(tmp_path / "pipe"))
+    assert main(["busy", "on", "--config", file], {"RVM_LANG": "id"}) == 1
+    assert "bukan berkas biasa" in capsys.readouterr().err

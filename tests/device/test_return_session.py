@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
-from device.return_session import ReturnSession
+import pytest
+
+from device.return_session import NotPlainError, ReturnSession
 
 
 class Clocks:
@@ -22,9 +25,13 @@ def session(folder: Path, clocks: Clocks) -> ReturnSession:
     return ReturnSession(folder / "session", 900, lambda: clocks.monotonic, lambda: clocks.wall)
 
 
+def touch_at(file: Path, wall: float) -> None:
+    file.touch()
+    os.utime(file, (wall, wall))
+
+
 def touch(folder: Path, wall: float) -> None:
-    (folder / "session").touch()
-    os.utime(folder / "session", (wall, wall))
+    touch_at(folder / "session", wall)
 
 
 def test_it_lasts_while_the_file_is_touched_and_not_longer(tmp_path: Path) -> None:
@@ -77,6 +84,27 @@ def test_a_new_agent_finds_an_open_session_and_none_from_before_the_boot(tmp_pat
     assert session(tmp_path, clocks).is_open()
     clocks.monotonic = 30.0  # the machine was started half a minute ago
     assert not session(tmp_path, clocks).is_open()
+
+
+@pytest.mark.parametrize("kind", ["link", "link to nothing", "pipe", "pipe with a reader", "socket"])
+def test_it_is_begun_by_a_plain_file_only_and_nobody_waits(tmp_path: Path, kind: str) -> None:
+    file, other = tmp_path / "session", tmp_path / "other"
+    reader = None
+    if kind.startswith("link"):
+        file.symlink_to(other)
+        if kind == "link":
+            touch_at(other, 1000.0)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(str(file))
+    else:
+        os.mkfifo(file)
+        reader = os.open(file, os.O_RDONLY | os.O_NONBLOCK) if "reader" in kind else None
+    with pytest.raises(NotPlainError):
+        ReturnSession(file, 900).touch()
+    assert not other.exists() or other.stat().st_mtime == 1000.0
+    if reader is not None:
+        os.close(reader)
 
 
 def test_it_is_begun_and_ended_by_hand(tmp_path: Path) -> None:
