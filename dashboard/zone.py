@@ -25,8 +25,8 @@ _SET = frozenset({"verifying"})
 
 
 def state_of(view: Mapping[str, Any]) -> str:
-    """never, lookup_failed, not_permitted, failed, off, unknown (the machine cannot tell what its system runs in), clock
-    (the right zone, but a clock that is wrong all the same) or ok."""
+    """never, lookup_failed, not_permitted, failed, off, unknown (the machine cannot tell what its system runs in),
+    clock (the right zone, but a clock that is wrong all the same) or ok."""
     if view["last_sync"] is None and view["system_timezone"] is None:
         return "never"
     if view["error"]:
