@@ -96,11 +96,11 @@ def test_status_says_what_was_what_is_why_and_until_when() -> None:
     filled = said("status.changed", before=before, after={**before, "capacity": 85})
     assert filled == "Status stays Active, capacity 20\u202f% → 85\u202f%"
     inside = {**before, "special_status": "maintenance", "reason": "Technician inside"}
-    covered = {"before": inside, "after": {**inside, "status": "full", "capacity": 98}}
-    assert said("status.changed", **covered) == (
+    covered = {**inside, "status": "full", "capacity": 98}
+    assert said("status.changed", before=inside, after=covered) == (
         "Status stays Maintenance, capacity 20\u202f% → 98\u202f%, underneath Active → Full"
     )
-    assert said("status.changed", "id", **covered) == (
+    assert said("status.changed", "id", before=inside, after=covered) == (
         "Status tetap Pemeliharaan, kapasitas 20\u202f% → 98\u202f%, di bawahnya Aktif → Penuh"
     )
     found = record.say(reader(), event("status.changed", {}, before, after), {})
