@@ -14,6 +14,8 @@ import msgspec
 from protocol import limits
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.MAX_NAME, pattern=r"^[^\x00]*\Z")]
+BootId = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.MAX_NAME, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+"""No control characters: what begins with one is a hub's own, and no machine can take its place."""
 Text = Annotated[str, msgspec.Meta(max_length=limits.MAX_TEXT, pattern=r"^[^\x00]*\Z")]
 Seq = Annotated[int, msgspec.Meta(ge=0, le=limits.MAX_INTEGER)]
 Version = Annotated[int, msgspec.Meta(ge=0, le=limits.MAX_INTEGER)]
@@ -99,7 +101,7 @@ class Hello(msgspec.Struct, kw_only=True, tag="hello", omit_defaults=True):
     protocol: Version
     device_id: Name
     agent_version: Name
-    boot_id: Name
+    boot_id: BootId
     capabilities: Annotated[list[Name], msgspec.Meta(max_length=100)]
     status: Status
     config_version: Version

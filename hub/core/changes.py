@@ -7,7 +7,7 @@ apply it, and the bus can carry it to another hub, which is why they are msgspec
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -274,6 +274,10 @@ class SignInCounted(Change, frozen=True, kw_only=True):
     failures: int
     at: datetime
     locked_until: datetime | None
+
+
+OWN: Final = "\x01"
+"""Begins the `boot_id` by which a line of the hub's own is kept from coming twice; no machine's can begin so."""
 
 
 class EventHappened(Change, frozen=True, kw_only=True):

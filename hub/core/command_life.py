@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from hub.core import actors, declarations
-from hub.core.changes import Change, Command, CommandCancelAsked, CommandMoved, EventHappened
+from hub.core.changes import OWN, Change, Command, CommandCancelAsked, CommandMoved, EventHappened
 from hub.core.fleet import TERMINAL
 from hub.core.machine import Machine
 from protocol import messages
@@ -87,7 +87,7 @@ def late(ended: Command, update: messages.CommandUpdate, now: datetime) -> list[
         params["error"] = update.error.code
     event = EventHappened(
         at=now, code="command.late", actor=actors.machine(ended.rvm_id), rvm_id=ended.rvm_id, params=params,
-        boot_id=f"late {ended.id}", seq=0,
+        boot_id=f"{OWN}late {ended.id}", seq=0,
     )  # fmt: skip
     return [event]
 

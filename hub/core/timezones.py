@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from hub.core import actors
-from hub.core.changes import Change, EventHappened
+from hub.core.changes import OWN, Change, EventHappened
 from hub.core.dating import UndatableError, date
 from hub.core.machine import Machine, ZoneState
 from hub.core.service_changes import TimezoneSynced
@@ -188,6 +188,6 @@ def _event(machine: Machine, change: TimezoneSynced, actor: actors.Actor) -> Eve
         before={"timezone": change.previous},
         after={"timezone": _current(change)},
         # The same attempt, reported again after this hub has forgotten it, is the same event.
-        boot_id=f"timezone.{change.sync_method}",
+        boot_id=f"{OWN}timezone.{change.sync_method}",
         seq=int(change.synced_at.timestamp() * _MICROSECONDS),
     )

@@ -12,6 +12,7 @@ from protocol import messages as m
 
 _CHARACTERS = st.characters(codec="utf-8", exclude_characters="\x00")
 names = st.text(_CHARACTERS, min_size=1, max_size=limits.MAX_NAME)
+boot_ids = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=limits.MAX_NAME)
 texts = st.text(_CHARACTERS, max_size=limits.MAX_TEXT)
 timestamps = st.text(_CHARACTERS, min_size=1, max_size=64)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -47,7 +48,7 @@ errors = st.builds(m.Error, code=names, message=texts, ref=optional | refs)
 machine_messages: st.SearchStrategy[m.MachineMessage] = st.one_of(
     st.builds(m.Auth, token=names, rvm_id=optional | refs),
     st.builds(
-        m.Hello, protocol=seqs, device_id=names, agent_version=names, boot_id=names,
+        m.Hello, protocol=seqs, device_id=names, agent_version=names, boot_id=boot_ids,
         capabilities=st.lists(names, max_size=3), status=_statuses, config_version=seqs, time=timestamps,
         capacity=optional | _capacities, special_status=_specials, timezone=optional | names,
         hardware=optional | free_shapes,

@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from protocol import codec, limits, messages
 from protocol.errors import CloseCode, RemoteProtocolError
 from tests.protocol import strategies
 from tests.protocol.golden import DECODERS
+from tests.protocol.wire import hello
 
 STATUS = '{"type":"status","status":"active","seq":1}'
 
@@ -27,6 +29,12 @@ def refusal(text: str, speaker: str = "machine") -> RemoteProtocolError:
 @given(strategies.machine_messages)
 def test_any_message_of_a_machine_survives_the_journey(message: messages.MachineMessage) -> None:
     assert codec.decode_from_machine(codec.encode(message)) == codec.Decoded(message)
+
+
+@pytest.mark.parametrize("boot_id", ["\x01late c1", "\x01timezone.manual", "a\x1f", "\x7f", ""])
+def test_no_machine_names_its_boot_like_a_line_of_the_hubs_own(boot_id: str) -> None:
+    refused = refusal(codec.encode(msgspec.structs.replace(hello(), boot_id=boot_id)))
+    assert (refused.code, refused.field) == ("invalid", "boot_id")
 
 
 @given(strategies.hub_messages)

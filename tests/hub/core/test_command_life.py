@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from hub.core import command_life as life
-from hub.core.changes import Change, Command, CommandCancelAsked, CommandMoved, EventHappened, StatusChanged
+from hub.core.changes import OWN, Change, Command, CommandCancelAsked, CommandMoved, EventHappened, StatusChanged
 from hub.core.fleet import TERMINAL, Fleet
 from protocol import messages as m
 from tests.hub.core.test_command_desk import command, moved_to, with_command
@@ -230,7 +230,7 @@ def test_a_word_that_comes_too_late_is_a_line_in_the_record_once(
     assert (event.code, event.actor, event.params["state"], event.params["was"]) == (
         "command.late", "machine:7", told, ended,
     )  # fmt: skip
-    assert event.boot_id is not None, "what makes the same word said again one line"
+    assert event.boot_id == f"{OWN}late c1", "what makes the same word said again one line"
 
 
 def test_what_is_withdrawn_says_why() -> None:
