@@ -158,7 +158,10 @@ async def test_a_broken_frame_ends_the_link_with_its_own_code_and_no_traceback(
         ('{"type":"metrics","seq":0,"samples":[{"timestamp":1},{"timestamp":2}]}', "invalid", "seq"),
         ('{"type":"metrics","seq":5,"samples":[{"timestamp":1795420800,"cpu_usage":200}]}', "invalid", "cpu_usage"),
         ('{"type":"metrics","seq":5,"samples":[{"timestamp":"soon"}]}', "invalid", "samples[0].timestamp"),
-        ('{"type":"timezone","timezone":"Asia/Jakarta","timestamp":"x","sync_method":"manual"}', "invalid", "timestamp"),
+        (
+            '{"type":"timezone","timezone":"Asia/Jakarta","timestamp":"x","sync_method":"manual"}',
+            "invalid", "timestamp",
+        ),
     ],
 )  # fmt: skip
 async def test_a_wrong_message_is_named_and_the_link_lives(
