@@ -136,6 +136,11 @@ is in the log and nowhere else. A command that names another zone than the one p
 A look-up is one GET per address: 10 s in all, 64 KiB, no redirects, no proxy of the environment; the answer must be
 `status: success` with a name of the IANA database.
 
+Only administrators (and the owner of the machine's file) set `timezone_api_url`, to http or https. It can make machines
+GET an address inside their own network. That is accepted: a site may run a look-up service of its own, nothing is sent
+but the request, no redirect leads further, and of the answer the hub hears zone, country, city and address or, in a few
+words, why it is none; an administrator may restart these machines anyway, and each change is on record with its author.
+
 The zone is set through `org.freedesktop.timedate1` on the system bus and read again. Where that is not allowed the
 report says "not permitted: install the helper", and still tells the zone, the clock's offset and whether somebody keeps
 it in step.
