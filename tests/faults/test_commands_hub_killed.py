@@ -37,8 +37,6 @@ pytestmark = needs_bus
 ATOMIC = ("asked", "recorded", "told", "end heard", "end committed", "confirmed")
 WORK = (*ATOMIC[:3], "accepted heard", "running heard", *ATOMIC[3:])
 STEPS = {"set_status": ATOMIC, "restart_service": WORK, "reboot": (*WORK, "running recorded")}
-COMMITS = frozenset({"asked", "recorded", "running recorded", "end heard", "end committed"})
-"""Beside a commit. The other steps are the same whatever the database is: PostgreSQL is spared them."""
 HELD = "running recorded"
 """At this step the command waits for a return session: it runs until the test ends the session."""
 
