@@ -4,36 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from device import timezone_sync
 from device.rfc3339 import rfc3339
 from device.timezone_sync import FILE
-from tests.support.system_bus import PrivateBus, needs_bus, private_bus
+from tests.support.system_bus import PrivateBus, needs_bus
 from tests.support.until import until
 from tests.support.zone_bench import ZoneBench, running
-from tests.support.zone_server import ZoneServer, zone_server
+from tests.support.zone_server import ZoneServer
 
 UTC = timezone.utc
 pytestmark = needs_bus
-
-
-@pytest.fixture
-def server() -> Iterator[ZoneServer]:
-    with zone_server() as running_server:
-        yield running_server
-
-
-@pytest_asyncio.fixture
-async def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PrivateBus]:
-    async with private_bus(tmp_path / "bus") as running_bus:
-        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", running_bus.address)
-        yield running_bus
 
 
 async def test_at_start_every_interval_and_again_when_the_pin_changes(

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from device.rfc3339 import rfc3339
-from tests.support.system_bus import PrivateBus, needs_bus, private_bus
+from tests.support.system_bus import PrivateBus, needs_bus
 from tests.support.zone_bench import ZoneBench
-from tests.support.zone_server import ZoneServer, zone_server
+from tests.support.zone_server import ZoneServer
 
 UTC = timezone.utc
 pytestmark = needs_bus
-
-
-@pytest.fixture
-def server() -> Iterator[ZoneServer]:
-    with zone_server() as running_server:
-        yield running_server
-
-
-@pytest_asyncio.fixture
-async def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PrivateBus]:
-    async with private_bus(tmp_path / "bus") as running_bus:
-        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", running_bus.address)
-        yield running_bus
 
 
 async def test_a_zone_is_asked_for_set_verified_and_told(tmp_path: Path, bus: PrivateBus, server: ZoneServer) -> None:
