@@ -13,7 +13,7 @@ from protocol.commands import Unit
 from protocol.configuration import WrongValueError, checked
 
 MAX_UNITS: Final = 20
-_SWITCHES: Final = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}  # fmt: skip  # noqa: E501
+_SWITCHES: Final = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
 _LISTS: Final = ("networks", "units")
 _TEXTS: Final = ("text", "zone", "zone_or_none", "addresses")
 
