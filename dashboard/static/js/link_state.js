@@ -1,4 +1,4 @@
-// What the page says of its own link to the hub: the chip, the bar, hollow dots, locked buttons, the title and its badge.
+// What the page says of its own link to the hub: the chip, the bar, hollow dots, locked buttons.
 
 import { all, find, mark, setAttribute, setText, show } from "./dom.js";
 import { clock } from "./format.js";
@@ -92,26 +92,4 @@ export function guardButtons() {
   document.addEventListener("click", (event) => {
     if (event.target.closest?.("[data-needs-hub][aria-disabled=true]")) event.preventDefault();
   }, true);
-}
-
-/** @param {number} count machines that need somebody */
-export function setAlarms(count) {
-  const title = document.body.dataset.title;
-  const wanted = `${count ? `(${count}) ` : ""}${title} – RVM`;
-  if (document.title !== wanted) document.title = wanted;
-  for (const badge of all("[data-alarms]")) {
-    setText(badge, String(count));
-    show(badge, count > 0);
-  }
-  const link = find("link[rel=icon]");
-  setAttribute(link, "href", count ? link.dataset.badge : link.dataset.plain);
-}
-
-/** How many jobs are open, in the navigation. @param {Iterable<any>} machines all this person sees */
-export function setJobs(machines) {
-  let open = 0;
-  for (const m of machines) open += m.pending.length;
-  const count = find("[data-open-jobs]");
-  setText(count, String(open));
-  show(count, open > 0);
 }

@@ -1,6 +1,7 @@
 // The record of events, of the fleet or of one machine: older lines on request, newer ones announced and never pushed in.
 
 import { Announcer } from "../announcer.js";
+import { countFleet } from "../counts.js";
 import { find, make, setAttribute, setText, show } from "../dom.js";
 import { EventList } from "../event_list.js";
 import { EventNews, linesAddress } from "../event_news.js";
@@ -8,10 +9,9 @@ import { Feed } from "../feed.js";
 import { age } from "../format.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
-import { LinkState, guardButtons, setAlarms, setJobs } from "../link_state.js";
+import { LinkState, guardButtons } from "../link_state.js";
 import { MachineTop } from "../machine_top.js";
 import { language, t } from "../texts.js";
-import { troubles } from "../trouble.js";
 
 const node = find("#events");
 const asked = JSON.parse(node.dataset.asked);
@@ -27,9 +27,7 @@ const feed = new Feed(null, {
   changed(ids, removed, whole) {
     if (id && removed.includes(id)) return location.assign("/");
     top?.changed(ids, whole);
-    const machines = [...feed.fleet.machines.values()];
-    setAlarms(troubles(machines, feed.clock.now()).length);
-    setJobs(machines);
+    countFleet(feed);
     if (id && ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
     // A new picture after a gap: events may have been missed.
     if (whole && follows) news.look();

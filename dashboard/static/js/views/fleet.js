@@ -3,12 +3,13 @@
 import { Announcer } from "../announcer.js";
 import { Attention } from "../attention.js";
 import { askStatus } from "../commands.js";
+import { setAlarms, setJobs } from "../counts.js";
 import { all, find, icon, make, mark, setAttribute, setText, show } from "../dom.js";
 import { Feed } from "../feed.js";
 import { number } from "../format.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
-import { LinkState, guardButtons, setAlarms, setJobs } from "../link_state.js";
+import { LinkState, guardButtons } from "../link_state.js";
 import { address, counters, queryFrom, sortAddress } from "../order.js";
 import { Table } from "../table.js";
 import { language, t } from "../texts.js";

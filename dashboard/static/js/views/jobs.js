@@ -1,6 +1,7 @@
 // The Jobs page and the page of one job, live.
 
 import { Announcer } from "../announcer.js";
+import { countFleet } from "../counts.js";
 import { all, find, make, setText, show } from "../dom.js";
 import { Feed } from "../feed.js";
 import { number, span } from "../format.js";
@@ -8,10 +9,9 @@ import { frame } from "../frame.js";
 import { JobBoard } from "../job_board.js";
 import { OPEN, results, what } from "../job_words.js";
 import { keyboard } from "../keyboard.js";
-import { LinkState, guardButtons, setAlarms, setJobs } from "../link_state.js";
+import { LinkState, guardButtons } from "../link_state.js";
 import { matches } from "../order.js";
 import { language, t } from "../texts.js";
-import { troubles } from "../trouble.js";
 
 const TALLY_MS = 500;
 const single = document.body.dataset.page === "job" ? document.body.dataset.id : "";
@@ -23,10 +23,7 @@ let counting = 0;
 const feed = new Feed(null, {
   changed(ids, removed, whole) {
     board.changed(ids, whole);
-    const machines = [...feed.fleet.machines.values()];
-    setAlarms(troubles(machines, feed.clock.now()).length);
-    setJobs(machines);
-    count(machines);
+    count(countFleet(feed));
     // What moved between the making of this page and the first word of the feed, or while it was away.
     if (whole && query.group) tallySoon();
   },

@@ -2,16 +2,16 @@
 
 import { Announcer } from "../announcer.js";
 import { Charts } from "../charts.js";
+import { countFleet } from "../counts.js";
 import { find, setText } from "../dom.js";
 import { Feed } from "../feed.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
-import { LinkState, guardButtons, setAlarms, setJobs } from "../link_state.js";
+import { LinkState, guardButtons } from "../link_state.js";
 import { MachineTop } from "../machine_top.js";
 import { StatusControl } from "../status_control.js";
 import { StatusList } from "../status_list.js";
 import { Tiles } from "../tiles.js";
-import { troubles } from "../trouble.js";
 import { Why } from "../why.js";
 import { ZoneCard } from "../zone_card.js";
 
@@ -23,9 +23,8 @@ const feed = new Feed({ machine: id, rate: 1 }, {
   changed(ids, removed, whole) {
     if (removed.includes(id)) return location.assign("/");
     top.changed(ids, whole);
-    setJobs(feed.fleet.machines.values());
+    countFleet(feed);
     if (ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
-    setAlarms(troubles(feed.fleet.machines.values(), feed.clock.now()).length);
     return undefined;
   },
   job(job) {

@@ -2,15 +2,15 @@
 
 import { Announcer } from "../announcer.js";
 import { applied } from "../applied.js";
+import { countFleet } from "../counts.js";
 import { all, find, setIcon, setText, show } from "../dom.js";
 import { Feed } from "../feed.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
-import { LinkState, guardButtons, setAlarms, setJobs } from "../link_state.js";
+import { LinkState, guardButtons } from "../link_state.js";
 import { MachineTop } from "../machine_top.js";
 import { refusal } from "../refusals.js";
 import { SettingsForm } from "../settings_form.js";
-import { troubles } from "../trouble.js";
 
 const id = Number(document.body.dataset.id ?? 0);
 const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
@@ -19,9 +19,7 @@ const feed = new Feed(null, {
   changed(ids, removed, whole) {
     if (id && removed.includes(id)) return location.assign("/");
     top?.changed(ids, whole);
-    const machines = [...feed.fleet.machines.values()];
-    setAlarms(troubles(machines, feed.clock.now()).length);
-    setJobs(machines);
+    countFleet(feed);
     if (id && ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
     return undefined;
   },
