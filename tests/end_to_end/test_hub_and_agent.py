@@ -63,7 +63,7 @@ async def see_it_live(page: BrowserClient, key: MachineKey) -> None:
     await page.say("watch", machine=key.id, rate=1)
     taken: list[int] = []
 
-    def fresh(_: Any) -> bool:
+    def fresh() -> bool:
         readings = page.machines[key.id]["readings"]
         if readings and readings["taken_at"] not in taken:
             taken.append(readings["taken_at"])
@@ -71,13 +71,13 @@ async def see_it_live(page: BrowserClient, key: MachineKey) -> None:
             assert 0 < readings["disk_usage"] <= 100
         return len(taken) >= 4
 
-    await page.until(lambda _: page.machines[key.id]["connection"] == "live", SEEN_WITHIN_S)
-    await page.until(fresh, SEEN_WITHIN_S)
+    await page.shows(lambda: page.machines[key.id]["connection"] == "live", SEEN_WITHIN_S)
+    await page.until(lambda _: fresh(), SEEN_WITHIN_S)
     assert taken[-1] - taken[0] < 10_000
 
 
 async def see_status(page: BrowserClient, key: MachineKey, status: str, agent: DoorAgent) -> None:
-    await page.until(lambda _: page.machines[key.id]["status"] == status, SEEN_WITHIN_S)
+    await page.shows(lambda: page.machines[key.id]["status"] == status, SEEN_WITHIN_S)
     assert agent.log.count(f"status is now {status}") >= 1
 
 
@@ -94,7 +94,7 @@ async def test_an_operator_watches_commands_and_survives_the_loss_of_either_side
                 assert page.machines[key.id]["status_reason"] == "membersihkan sensor"
 
                 await agent.kill()
-                await page.until(lambda _: page.machines[key.id]["connection"] == "offline", SEEN_WITHIN_S)
+                await page.shows(lambda: page.machines[key.id]["connection"] == "offline", SEEN_WITHIN_S)
                 waiting = await operator.ask(key, "active", "selesai")  # it waits for the machine
                 await agent.start()
                 await see_status(page, key, "active", agent)

@@ -38,7 +38,7 @@ async def seen(pages: list[BrowserClient], key: MachineKey, what: Callable[[dict
     """Seconds until every page shows it."""
 
     async def shows(page: BrowserClient) -> None:
-        await page.until(lambda _: what(page.machines[key.id]), SEEN_WITHIN_S)
+        await page.shows(lambda: what(page.machines[key.id]), SEEN_WITHIN_S)
 
     began = time.monotonic()
     await asyncio.gather(*map(shows, pages))

@@ -91,7 +91,7 @@ async def test_ten_thousand_wrong_frames_upset_neither_the_hub_nor_a_neighbour(t
         ]
         neighbour = StreamingMachine(hub.websocket_url, keys[-1], every_s=0.05)
         async with streaming(neighbour), BrowserClient.open(hub) as page:
-            reading = asyncio.ensure_future(page.until(lambda _: False, 10_000))  # every frame parses strictly
+            reading = asyncio.ensure_future(page.shows(lambda: False, 10_000))  # every frame parses strictly
             await until(lambda: len(neighbour.acks) > 10)
             await asyncio.gather(*(attacker.attack(FRAMES // LINKS) for attacker in attackers))
             acks = len(neighbour.acks)

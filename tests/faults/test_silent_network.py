@@ -35,7 +35,7 @@ async def test_a_link_that_goes_silent_is_noticed_by_both_ends_and_the_gap_is_fi
             BrowserClient.open(hub) as page,
         ):
             machine = page.machines[key.id]
-            await page.until(lambda _: machine["connection"] == "live" and machine["readings"], 30)
+            await page.shows(lambda: machine["connection"] == "live" and machine["readings"], 30)
             network.stall()
             silent_since, wall = time.monotonic(), time.time()
 
@@ -45,13 +45,13 @@ async def test_a_link_that_goes_silent_is_noticed_by_both_ends_and_the_gap_is_fi
                 return time.monotonic() - silent_since
 
             noticing = asyncio.ensure_future(agent_notices())
-            await page.until(lambda _: machine["connection"] == "offline", HUB_NOTICES_WITHIN_S)
+            await page.shows(lambda: machine["connection"] == "offline", HUB_NOTICES_WITHIN_S)
             hub_noticed = time.monotonic() - silent_since
             agent_noticed = await noticing
             print(f"silent: the hub said offline after {hub_noticed:.1f} s, the agent after {agent_noticed:.1f} s")
             assert hub_noticed >= 5, "a moment of silence is no end"
             network.flow()
-            await page.until(lambda _: machine["connection"] == "live", BACK_WITHIN_S)
+            await page.shows(lambda: machine["connection"] == "live", BACK_WITHIN_S)
             back = time.time()
             assert agent.process is not None
             assert agent.process.returncode is None
@@ -124,5 +124,5 @@ async def test_a_connection_that_only_half_opens_keeps_the_agent_waiting_for_its
             async with BrowserClient.open(hub) as page:
                 with contextlib.suppress(asyncio.TimeoutError):
                     if page.machines[key.id]["connection"] != "live":
-                        await page.until(lambda _: page.machines[key.id]["connection"] == "live", 30)
+                        await page.shows(lambda: page.machines[key.id]["connection"] == "live", 30)
                 assert page.machines[key.id]["connection"] == "live", agent.log

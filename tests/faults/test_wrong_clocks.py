@@ -64,12 +64,16 @@ async def test_no_clock_spoils_the_record_or_the_page(hub: HubHere) -> None:
         while (await machine.hear(m.MetricsAck)).seq < len(stamps) - 1:
             """What is dropped is acknowledged as well: the spool must go on."""
         ended = time.time()
-        named = [await machine.hear(m.Error) for _ in DROPPED for _ in ("kept", "live")]
+        # How many errors one frame gets, and in which order kept and live ones come, is the hub's own business.
+        named: list[m.Error] = []
+        dropped = set(range(first_dropped, len(stamps)))
+        while {error.ref for error in named} != dropped:
+            named.append(await machine.hear(m.Error))
         # Every frame up to here was parsed strictly; the newest readable one is shown, at a time that can be.
         shown = page.machines[key.id]
-        await page.until(lambda _: (shown["readings"] or {}).get("cpu_usage") == first_dropped - 1)
+        await page.shows(lambda: (shown["readings"] or {}).get("cpu_usage") == first_dropped - 1)
         assert began - 1 <= shown["readings"]["taken_at"] / 1000 <= ended + 601
-    assert {(error.code, error.ref) for error in named} == {("invalid", n) for n in range(first_dropped, len(stamps))}
+    assert {error.code for error in named} == {"invalid"}
     assert all("timestamp" in error.message for error in named)
     async with open_ledger(hub.settings.database_url) as ledger:
         stored = await ledger.taken(key.id)
@@ -87,14 +91,14 @@ async def test_a_machine_that_boots_in_1970_connects_obeys_and_is_flagged(hub: H
     async with BrowserClient.open(hub) as page, MachineClient.connect(hub.websocket_url, key) as machine:
         await machine.say_hello(time="1970-01-01T00:00:30Z", ntp=False)
         shown = page.machines[key.id]
-        await page.until(lambda _: shown["connection"] == "live" and shown["ntp"] is False)
+        await page.shows(lambda: shown["connection"] == "live" and shown["ntp"] is False)
         assert shown["clock_offset_s"] < -(10**9)
         report = m.TimezoneReport(
             timezone="Asia/Jakarta", timestamp="1970-01-01T00:00:31Z", sync_method="automatic", source="lookup",
             clock_offset=-1.7e9, ntp=False,
         )  # fmt: skip
         await machine.say(report)
-        await page.until(lambda _: shown["timezone"] == "Asia/Jakarta")
+        await page.shows(lambda: shown["timezone"] == "Asia/Jakarta")
         await machine.say(msgspec.structs.replace(report, clock_offset=0.1, ntp=True))  # NTP has answered
-        await page.until(lambda _: shown["ntp"] is True)
+        await page.shows(lambda: shown["ntp"] is True)
         assert shown["clock_offset_s"] == pytest.approx(0.1)

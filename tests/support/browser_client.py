@@ -73,6 +73,11 @@ class BrowserClient:
 
         return await asyncio.wait_for(read_on(), within)
 
+    async def shows(self, true: Callable[[], object], within: float = 10.0) -> None:
+        """Read on until the picture is `true`; what is true already needs no further frame."""
+        if not true():
+            await self.until(lambda _: true(), within)
+
     async def closed(self, within: float = 10.0) -> int:
         """Read until the hub closes; the close code."""
 

@@ -84,9 +84,9 @@ async def test_nobody_a_machine_and_a_wrong_cookie_stay_outside(hub: HubHere, lo
 async def test_a_machine_that_reports_is_seen_at_once(hub: HubHere, lobby: MachineKey) -> None:
     async with BrowserClient.open(hub) as page, MachineClient.connect(hub.websocket_url, lobby) as machine:
         await machine.say_hello()
-        await page.until(lambda _: page.machines[lobby.id]["connection"] == "live")
+        await page.shows(lambda: page.machines[lobby.id]["connection"] == "live")
         await machine.samples(41.5, seq=1, live=True)
-        await page.until(lambda _: (page.machines[lobby.id]["readings"] or {}).get("cpu_usage") == 41.5)
+        await page.shows(lambda: (page.machines[lobby.id]["readings"] or {}).get("cpu_usage") == 41.5)
 
 
 async def test_watching_wakes_a_machine_and_leaving_lets_it_sleep(hub: HubHere, lobby: MachineKey) -> None:
@@ -123,7 +123,7 @@ async def test_a_technician_sees_and_wakes_only_the_own_machines(hub: HubHere, l
             await machine.samples(float(n), seq=n, live=True)
         async with hub.client() as client:
             await client.patch(f"/api/v2/rvms/{lobby.id}", json={"name": "Lobby 2"})
-        await page.until(lambda _: page.machines[lobby.id]["name"] == "Lobby 2")
+        await page.shows(lambda: page.machines[lobby.id]["name"] == "Lobby 2")
         assert list(page.machines) == [lobby.id]
         assert hub.context.watching.interval(other.id, asyncio.get_running_loop().time()) == 0
 
