@@ -260,8 +260,10 @@ def install(folder: str, lock: str) -> None:
 
 
 def add_browser_parts(folder: str) -> None:
-    """plotly.js from npm: a quarter of the bytes of the file inside the Python package, which stays the fallback."""
-    npm, lock = shutil.which("npm"), os.path.join(ROOT, "package-lock.json")
+    """plotly.js (the file inside the Python package, four times as large, stays the fallback) and xterm.js, from npm:
+    the computer's own, else the one the lock brings."""
+    npm = shutil.which("npm") or shutil.which("npm", path=os.path.join(folder, "bin"))
+    lock = os.path.join(ROOT, "package-lock.json")
     if npm is None or not os.path.exists(lock):
         return
     with open(lock, "rb") as file:
