@@ -50,6 +50,33 @@ def test_a_failure_anywhere_is_a_failure(tmp_path: Path, capfd: pytest.CaptureFi
     assert not run_tests.check("Lint", [sys.executable, "-c", "raise SystemExit(1)"]).passed
 
 
+def test_a_failure_that_does_not_come_again_is_named_and_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test_it.py").write_text(
+        "from pathlib import Path\nimport pytest\n\n\ndef test_good(): pass\n\n\n"
+        "@pytest.mark.parametrize('a', ['x - y'])\ndef test_late(a):\n"
+        "    seen = Path('seen')\n    known = seen.exists()\n    seen.touch()\n    assert known\n"
+    )
+    closing, outcome = run_tests.pytest("Tests", ["test_it.py"])
+    assert outcome.passed
+    assert "1 failed, 1 passed" in outcome.remark
+    assert "test_it.py::test_late" in outcome.remark
+    assert "1 passed" in closing
+    assert "once more and alone" in capfd.readouterr().out
+
+
+def test_many_failures_get_no_second_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bad = "".join(f"def test_{n}(): assert False\n" for n in range(run_tests.SECOND_LOOK + 1))
+    (tmp_path / "test_it.py").write_text(bad)
+    assert not run_tests.pytest("Tests", ["test_it.py"])[1].passed
+    assert "once more" not in capfd.readouterr().out
+
+
 def test_javascript_without_node_is_a_failure_not_a_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_tests, "packaged_node", lambda: None)
     monkeypatch.setattr(shutil, "which", lambda name: None)
