@@ -4,6 +4,7 @@
         agent -> network.url
         network.stall()        # bytes are taken and go nowhere, both ways: a half-open link
         network.flow()
+        network.uplink_bytes_s = 32_000    # 256 kbit/s from all clients together towards the server
 
 Faults hold for every connection, those made later as well, until `flow`; `reset` and `half_close` happen once.
 """
@@ -17,6 +18,8 @@ import struct
 from collections.abc import AsyncIterator
 
 CHUNK = 16 * 1024
+PACKET = 1400
+"""What a narrow uplink takes at once, so that connections take turns as they do on a real one."""
 
 
 class ChaosProxy:
@@ -24,7 +27,9 @@ class ChaosProxy:
 
     def __init__(self, target: int) -> None:
         self.latency_s = 0.0
+        self.uplink_bytes_s = 0.0
         self.accepted = 0
+        self._uplink_free_at = 0.0
         self._target = target
         self._server: asyncio.Server | None = None
         self._flows = asyncio.Event()
@@ -119,7 +124,9 @@ class ChaosProxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, towards_hub: bool = False
     ) -> None:
         try:
-            while data := await reader.read(CHUNK):
+            while data := await reader.read(PACKET if towards_hub and self.uplink_bytes_s else CHUNK):
+                if towards_hub and self.uplink_bytes_s:
+                    await self._pass_uplink(len(data))
                 if self.latency_s:
                     await asyncio.sleep(self.latency_s)
                 await self._flows.wait()
@@ -131,6 +138,12 @@ class ChaosProxy:
             # Broken on one side: broken on the other, as soon as the network lets anybody know.
             await self._flows.wait()
             writer.transport.abort()
+
+    async def _pass_uplink(self, count: int) -> None:
+        """All clients share it: what comes now goes after what was let in before."""
+        now = asyncio.get_running_loop().time()
+        self._uplink_free_at = max(now, self._uplink_free_at) + count / self.uplink_bytes_s
+        await asyncio.sleep(self._uplink_free_at - now)
 
     def _damaged(self, data: bytes) -> bytes:
         self._to_corrupt -= 1
