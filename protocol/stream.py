@@ -1,0 +1,91 @@
+"""One stream of a tunnel at one end: how far both ends have come, what may be sent and what was heard."""
+
+from __future__ import annotations
+
+from protocol import stream_frames as frames
+from protocol import stream_limits as limits
+from protocol.stream_events import Accepted, Controlled, Data, Ended, StreamEvent, WasReset, Writable
+from protocol.stream_frames import Frame, FrameType, StreamProtocolError
+from protocol.stream_table import FOLLOWING, OVER, Side
+
+
+class Stream:
+    """Keeps the table and the windows; the order of frames on the wire is `protocol.streams`' business."""
+
+    __slots__ = ("consumed", "controls", "credit", "ended_at", "heard", "id", "pending", "said", "unread")
+
+    def __init__(self, stream_id: int) -> None:
+        self.id = stream_id
+        self.said = self.heard = Side.OPENING
+        """How far the application here, and the peer, have come. What is said may still wait to be sent."""
+        self.ended_at = 0
+        """The number of the frame that ended our side; 0 while it has not been sent."""
+        self.credit = limits.WINDOW
+        """Bytes the application may still hand over."""
+        self.pending = bytearray()
+        self.unread = 0
+        """Bytes the peer has sent and was not granted anew."""
+        self.consumed = 0
+        self.controls = 0
+
+    @property
+    def gone(self) -> bool:
+        """Both ends have sent END or RESET."""
+        return self.ended_at > 0 and self.heard in OVER
+
+    def take(self, data: bytes) -> int:
+        """As many bytes of the application as there is room for."""
+        size = min(len(data), self.credit)
+        self.credit -= size
+        self.pending += data[:size]
+        return size
+
+    def next_piece(self) -> bytes:
+        piece = bytes(self.pending[: limits.PIECE])
+        del self.pending[: limits.PIECE]
+        return piece
+
+    def grant(self, size: int) -> int:
+        """The application has consumed `size` bytes more; how many to grant the peer now, mostly none."""
+        self.consumed += size
+        if self.consumed < limits.GRANT_FROM or self.heard is not Side.OPEN or self.said is Side.RESET:
+            return 0
+        granted, self.consumed = self.consumed, 0
+        self.unread -= granted
+        return granted
+
+    def hear(self, frame: Frame) -> StreamEvent:
+        """What the peer said of this stream; raises StreamProtocolError."""
+        following = FOLLOWING.get((self.heard, frame.type))
+        if following is None:
+            raise StreamProtocolError("stream", f"{frame.type.name} while stream {self.id} is {self.heard.value} there")
+        self.heard = following
+        if frame.type is FrameType.DATA:
+            return self._data(frame.payload)
+        if frame.type is FrameType.WINDOW:
+            return self._window(frames.grant_in(frame.payload))
+        if frame.type is FrameType.CONTROL:
+            return Controlled(self.id, frames.object_in(frame.payload))
+        if frame.type is FrameType.ACCEPT:
+            return self._accepted(frame.payload)
+        if frame.type is FrameType.END:
+            return Ended(self.id)
+        refused = frames.refusal_in(frame.payload)
+        return WasReset(self.id, refused.code, refused.message)
+
+    def _accepted(self, payload: bytes) -> StreamEvent:
+        if self.said is Side.OPENING:
+            self.said = Side.OPEN
+        return Accepted(self.id, frames.object_in(payload))
+
+    def _data(self, data: bytes) -> StreamEvent:
+        self.unread += len(data)
+        if self.unread > limits.WINDOW:
+            raise StreamProtocolError("window", f"stream {self.id}: more data than the window allows")
+        return Data(self.id, data)
+
+    def _window(self, size: int) -> StreamEvent:
+        if not size or self.credit + len(self.pending) + size > limits.WINDOW:
+            raise StreamProtocolError("window", f"stream {self.id}: {size} more bytes cannot be granted")
+        self.credit += size
+        return Writable(self.id)
