@@ -1,6 +1,6 @@
 """What the hub was told: flags, then `RVM_*` in the environment, then defaults; checked once, frozen afterwards.
 
-A leaf: it imports nothing of ours, opens no socket and no database. A wrong value ends in a SettingsError that names
+A leaf: it imports only another one, opens no socket and no database. A wrong value ends in a SettingsError that names
 the setting, says why and what to do instead.
 """
 
@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from hub.object_place import FORM, ObjectPlaceError, S3Place, s3_place
 
 DEFAULT_PORT = 8001
 _FOREIGN = frozenset({"RVM_BOOTSTRAP", "RVM_LANG", "RVM_OPEN", "RVM_TOKEN", "RVM_TOKEN_FILE", "RVM_URL", "RVM_VENV"})
@@ -40,6 +42,10 @@ class Settings:
     database_url: str = field(default="", repr=False)
     """`sqlite:///ABSOLUTE` or `postgresql://...`; empty: `hub.sqlite3` in the data folder. May hold a password."""
     object_store: str = ""
+    """A folder, or an S3-compatible service (hub.object_place)."""
+    s3_access_key: str = field(default="", repr=False)
+    s3_secret_key: str = field(default="", repr=False)
+    """From the environment alone: what stands on a command line is seen by everybody on the computer."""
     bus_url: str = "local"
     public_url: str | None = None
     """`https://name[:port]` as browsers see the hub; without it the Origin is held against the Host header."""
@@ -79,7 +85,12 @@ class Settings:
 
     @property
     def objects_dir(self) -> Path:
+        """Where the object store is a folder (`s3` is None)."""
         return Path(self.object_store)
+
+    @property
+    def s3(self) -> S3Place | None:
+        return s3_place(self.object_store)
 
     @staticmethod
     def load(given: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
@@ -203,10 +214,14 @@ def _check_stores(s: Settings) -> None:
             "--bus-url", "this version runs as one process with its own bus",
             "Leave it out (or say local); several hubs come with a later version",
         )  # fmt: skip
-    if "://" in s.object_store:
-        raise SettingsError(
-            "--object-store", "this version keeps objects in a folder", "Give a folder; S3 comes with a later version"
-        )
+    try:
+        if s.s3 is None:
+            return
+    except ObjectPlaceError as wrong:
+        raise SettingsError("--object-store", str(wrong), f"Give a folder, or {FORM}") from wrong
+    for name in ("s3_access_key", "s3_secret_key"):
+        if not getattr(s, name):
+            raise SettingsError(_variable(name), "the S3 object store needs a key", "Set it in the environment")
 
 
 def _check_proxies(s: Settings) -> None:

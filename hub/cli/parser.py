@@ -21,7 +21,7 @@ SERVE_FLAGS = (
 )  # fmt: skip
 DEFAULTS = {"host": "127.0.0.1", "port": "8001", "data_dir": "./data", "log_format": "text", "bus_url": "local"}
 METAVARS = {
-    "host": "ADDRESS", "port": "PORT", "public_url": "URL", "object_store": "DIR", "bus_url": "URL",
+    "host": "ADDRESS", "port": "PORT", "public_url": "URL", "object_store": "STORE", "bus_url": "URL",
     "log_format": "FORMAT", "behind_proxy": "ADDRESSES", "tls_cert": "FILE", "tls_key": "FILE",
     "admin_email": "EMAIL", "admin_password_file": "FILE", "data_dir": "DIR", "database_url": "URL",
 }  # fmt: skip

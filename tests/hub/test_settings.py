@@ -57,7 +57,12 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"host": "192.168.1.5"}, "--host", "unencrypted"),
     ({"database_url": "mysql://x/y"}, "--database-url", "SQLite and PostgreSQL"),
     ({"bus_url": "nats://x"}, "--bus-url", "one process"),
-    ({"object_store": "s3://bucket"}, "--object-store", "folder"),
+    ({"object_store": "ftp://bucket"}, "--object-store", "neither a folder nor s3"),
+    ({"object_store": "s3://Bucket_"}, "--object-store", "bucket's name"),
+    ({"object_store": "s3://key:secret@bucket"}, "--object-store", "keys do not belong"),
+    ({"object_store": "s3://bucket?endpoint=http://x"}, "--object-store", "HOST:PORT"),
+    ({"object_store": "s3://bucket"}, "RVM_S3_ACCESS_KEY", "needs a key"),
+    ({"object_store": "s3://bucket", "s3_access_key": "a"}, "RVM_S3_SECRET_KEY", "needs a key"),
     ({"behind_proxy": "nginx"}, "--behind-proxy", "not an address"),
     ({"public_url": "hub.example"}, "--public-url", "not an origin"),
     ({"public_url": "https://hub.example/path"}, "--public-url", "not an origin"),
@@ -114,6 +119,15 @@ def test_an_unknown_flag_is_a_bug_of_ours() -> None:
 
 def test_a_password_in_the_database_url_is_not_shown() -> None:
     assert "hunter2" not in repr(load(database_url="postgresql://u:hunter2@h/d"))
+
+
+def test_an_s3_store_takes_its_keys_from_the_environment_and_shows_them_nowhere() -> None:
+    environ = {"RVM_S3_ACCESS_KEY": "hunter-a", "RVM_S3_SECRET_KEY": "hunter-b"}
+    settings = load(environ, object_store="s3://fleet/hub?endpoint=127.0.0.1:9000&secure=no")
+    assert settings.s3 is not None
+    assert (settings.s3.bucket, settings.s3.prefix, settings.s3.secure) == ("fleet", "hub/", False)
+    assert (settings.s3_access_key, settings.s3_secret_key, settings.warnings) == ("hunter-a", "hunter-b", ())
+    assert "hunter" not in repr(settings)
 
 
 def test_settings_import_nothing_heavy() -> None:

@@ -1,0 +1,63 @@
+"""Where the object store is, as said in a setting: a folder, or `s3://BUCKET/PREFIX?endpoint=HOST:PORT&secure=no`.
+
+A leaf like the settings. Opens nothing; holds no credentials, which never stand in a URL.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_ENDPOINT = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:]+\](:\d{1,5})?")
+_PREFIX = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
+AMAZON = "s3.amazonaws.com"
+FORM = "s3://BUCKET/PREFIX?endpoint=HOST:PORT (and &secure=no without TLS, &region=NAME)"
+
+
+class S3Place(NamedTuple):
+    """`prefix` is "" or ends with a slash."""
+
+    bucket: str
+    prefix: str
+    endpoint: str
+    secure: bool
+    region: str | None
+
+
+class ObjectPlaceError(ValueError):
+    """Why it cannot be an object store."""
+
+
+def s3_place(url: str) -> S3Place | None:
+    """None for a folder. Raises ObjectPlaceError for what is neither."""
+    if "://" not in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+    except ValueError as error:
+        raise ObjectPlaceError("it cannot be read as a URL") from error
+    if parts.scheme != "s3":
+        raise ObjectPlaceError(f"{parts.scheme}:// is neither a folder nor s3://")
+    if "@" in parts.netloc or "key" in parts.query.lower():
+        raise ObjectPlaceError("keys do not belong into a URL; give RVM_S3_ACCESS_KEY and RVM_S3_SECRET_KEY")
+    if not _BUCKET.fullmatch(parts.netloc):
+        raise ObjectPlaceError(f"{parts.netloc!r} cannot be a bucket's name")
+    return _place(parts.netloc, parts.path.strip("/"), options)
+
+
+def _place(bucket: str, prefix: str, options: dict[str, str]) -> S3Place:
+    strange = sorted(set(options) - {"endpoint", "secure", "region"})
+    if strange:
+        raise ObjectPlaceError(f"{strange[0]!r} is no option of it")
+    if prefix and (not _PREFIX.fullmatch(prefix) or {".", ".."} & set(prefix.split("/"))):
+        raise ObjectPlaceError(f"{prefix!r} cannot be a prefix")
+    endpoint = options.get("endpoint", AMAZON)
+    if not _ENDPOINT.fullmatch(endpoint):
+        raise ObjectPlaceError(f"the endpoint {endpoint!r} is not HOST or HOST:PORT")
+    secure = options.get("secure", "yes").lower()
+    if secure not in ("yes", "no"):
+        raise ObjectPlaceError(f"secure is yes or no, not {secure!r}")
+    return S3Place(bucket, f"{prefix}/" if prefix else "", endpoint, secure == "yes", options.get("region") or None)
