@@ -8,14 +8,15 @@ from typing import Final
 
 import msgspec
 
+from device import remote_values
 from device.settings_table import Key, Value, is_dynamic
 from protocol.commands import Unit
 from protocol.configuration import WrongValueError, checked
 
 MAX_UNITS: Final = 20
 _SWITCHES: Final = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
-_LISTS: Final = ("networks", "units")
-_TEXTS: Final = ("text", "zone", "zone_or_none", "addresses")
+_LISTS: Final = ("networks", "units", "folders")
+_TEXTS: Final = ("text", "zone", "zone_or_none", "addresses", "address")
 
 
 class SettingsError(Exception):
@@ -71,6 +72,8 @@ def _static(key: str, rule: Key, value: object) -> Value:
         raise SettingsError("wrong_id", key)
     if rule.kind == "units":
         return _units(key, value)
+    if rule.kind in remote_values.KINDS:
+        return _of_remote_access(key, rule.kind, value)
     if rule.kind in ("number", "whole") and is_number and isinstance(value, (int, float)):
         if rule.kind == "whole" and value != int(value):
             raise SettingsError("wrong_type", key, kind=rule.kind, default=rule.default)
@@ -88,3 +91,11 @@ def _units(key: str, value: object) -> Value:
     if len(units) > MAX_UNITS:
         raise SettingsError("wrong_units", key)
     return units
+
+
+def _of_remote_access(key: str, kind: str, value: object) -> Value:
+    try:
+        found: Value = remote_values.remote_value(kind, value)
+    except ValueError as wrong:  # a ValidationError is one
+        raise SettingsError(f"wrong_{kind}", key) from wrong
+    return found

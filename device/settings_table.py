@@ -3,16 +3,20 @@ from the table both ends obey (`protocol/configuration.py`), and there is no sec
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from protocol.configuration import SETTINGS, Value
+from protocol import configuration
+from protocol.configuration import SETTINGS
 
 __all__ = ["KEYS", "Key", "Value", "is_dynamic"]
 
 
+Value = configuration.Value | dict[str, Any]
+
+
 class Key(NamedTuple):
-    """`kind` is text, id (whole number or text), whole, number, switch or units (names of services), and for the
-    dynamic keys whatever the shared table says; bounds are inclusive."""
+    """`kind` is text, id (whole number or text), whole, number, switch, units (names of services) or one of
+    `remote_values`, and for the dynamic keys whatever the shared table says; bounds are inclusive."""
 
     kind: str
     default: Value
@@ -42,12 +46,24 @@ AGENT: Final = {
     "return_session_file": Key("text", ""),
     "return_session_max": Key("number", 900.0, 1, 86400),
 }
-STATIC: Final[dict[str, Key]] = {**SERVER, **AGENT}
+REMOTE: Final = {
+    # what a lease may reach at most, whatever the hub asks for
+    "remote_access_ports": Key("ports", [5000, 5001]),
+    "remote_access_bind": Key("address", "127.0.0.1"),
+    "remote_services": Key("on_demand", {}),
+    "terminal_command": Key("argv", []),
+    "terminal_user": Key("text", ""),
+    "remote_download_folders": Key("folders", []),
+    "remote_upload_folders": Key("folders", []),
+    "remote_file_limit_mib": Key("number", 512.0, 0.001, 1048576),
+}
+STATIC: Final[dict[str, Key]] = {**SERVER, **AGENT, **REMOTE}
 """No hub may change these; their names stand in the shared table as well, so that the hub refuses them at once."""
 KEYS: Final[dict[str, Key]] = {
     **SERVER,
     **{name: Key(s.kind, s.default, s.least, s.most) for name, s in SETTINGS.items()},
     **AGENT,
+    **REMOTE,
 }
 
 

@@ -76,6 +76,26 @@ SETTINGS: Final[dict[str, tuple[str, str]]] = {
         '{key} must be a list of at most 20 service names. Write for example ["rvm-camera.service"].',
         '{key} harus daftar paling banyak 20 nama layanan. Contoh: ["rvm-camera.service"].',
     ),
+    "wrong_ports": (
+        "{key} must be a list of ports from 1 to 65535. Write for example [5000, 5001].",
+        "{key} harus daftar port dari 1 sampai 65535. Contoh: [5000, 5001].",
+    ),
+    "wrong_address": (
+        '{key} must be an IP address of this machine. Write for example "127.0.0.1".',
+        '{key} harus alamat IP mesin ini. Contoh: "127.0.0.1".',
+    ),
+    "wrong_argv": (
+        '{key} must be a list of words, the program first. Write for example ["/bin/bash", "-l"].',
+        '{key} harus daftar kata, programnya lebih dahulu. Contoh: ["/bin/bash", "-l"].',
+    ),
+    "wrong_folders": (
+        '{key} must be a list of folders that begin with a slash. Write for example ["/var/log/rvm"].',
+        '{key} harus daftar folder yang diawali garis miring. Contoh: ["/var/log/rvm"].',
+    ),
+    "wrong_on_demand": (
+        '{key} must name a command for each port. Write for example {{"5000": {{"start": ["rvm-camera"]}}}}.',
+        '{key} harus menyebut perintah untuk tiap port. Contoh: {{"5000": {{"start": ["rvm-camera"]}}}}.',
+    ),
     "wrong_free": (
         "{key} must be a text, a number, true or false, or a list of these.",
         "{key} harus teks, angka, true atau false, atau daftar dari itu.",

@@ -1,7 +1,8 @@
 """The dynamic settings of a machine as one table that both ends obey: block, kind, default and bounds of every key.
 
-The keys and defaults are section 4 of the requirements; `pinned_timezone` is ours. Any further key is allowed
-(`is_free`): its kind is the kind of the first value it was given. Nothing here reads a file or knows who asks.
+The keys and defaults are section 4 of the requirements; `pinned_timezone` and `remote_access_approval` are ours. Any
+further key is allowed (`is_free`): its kind is the kind of the first value it was given. Nothing here reads a file or
+knows who asks.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "admin_ips": Setting("remote_access", "networks", ["192.168.1.0/24", "10.0.0.0/8"]),
     "session_timeout": Setting("remote_access", "number", 3600.0, 1, 86400, "s"),
     "max_concurrent_sessions": Setting("remote_access", "whole", 1, 1, 100),
+    "remote_access_approval": Setting("remote_access", "switch", False),
     "default_timezone": Setting("timezone", "zone", "Asia/Jakarta"),
     "pinned_timezone": Setting("timezone", "zone_or_none", ""),
     "auto_sync_enabled": Setting("timezone", "switch", True),
@@ -65,6 +67,9 @@ STATIC_KEYS: Final = frozenset(
         "state_dir", "spool_limit_mib", "disk_path", "jtop_enabled", "sensor_root",
         # what it may do to the computer
         "system_control", "services", "timezone_services", "return_session_file", "return_session_max",
+        # what remote access may reach at most
+        "remote_access_ports", "remote_access_bind", "remote_services", "terminal_command", "terminal_user",
+        "remote_download_folders", "remote_upload_folders", "remote_file_limit_mib",
     }
 )  # fmt: skip
 """Only the machine's own file has these: a wrong value would cut the machine off for good, or let whoever writes at the

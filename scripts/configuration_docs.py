@@ -44,8 +44,8 @@ For each key, the first that has one:
   stays refused is one line of the record (`config.refused`), however many versions it lasts.
 * It also tells what its file and environment set of the keys of the blocks below, so that the Settings tab, the warning
   limits and the expected interval at the hub are those in force; the tab says "From the machine's file". Of an address
-  it leaves out what follows the question mark. It never tells a key of the first two tables, nor its own key.
-* The keys of the first two tables are the owner's: the hub refuses to store them, and a machine refuses to take them
+  it leaves out what follows the question mark. It never tells a key of the first three tables, nor its own key.
+* The keys of the first three tables are the owner's: the hub refuses to store them, and a machine refuses to take them
   (`static_key`), because a wrong value would cut the machine off, or let it do more than its owner allowed.
 * The others are read by viewers and written by administrators, for one machine (Settings tab,
   `PATCH /api/v2/rvms/{id}/config`) or for the fleet (`PATCH /api/v2/config`); `null` inherits again. A machine's own
@@ -57,9 +57,10 @@ For each key, the first that has one:
 """
 SERVER: Final = "## Server\nIn the machine's file or environment only.\n"
 AGENT: Final = "## The machine itself\nIn the machine's file or environment only.\n"
+REMOTE: Final = "## What remote access may reach\nIn the machine's file or environment only.\n"
 HELD: Final = "Kept on the machine for the service that will obey them; this version has none.\n"
 TITLES: Final = {
-    "remote_access": f"## Remote access\n{HELD}",
+    "remote_access": "## Remote access\n",
     "timezone": "## Time zone\n",
     "backup": f"## Backup\n{HELD}",
     "monitoring": "## Monitoring\n",
@@ -82,12 +83,21 @@ MEANING: Final[dict[str, str]] = {
     "timezone_services": "Services to name as wanting a restart when they run in an old time zone.",
     "return_session_file": "File that exists while a customer is being served; empty: `return-session` in `state_dir`.",
     "return_session_max": "A return session file that was not touched for so long is forgotten, s.",
+    "remote_access_ports": "Loopback ports of this machine that a session may name; no others are ever reached.",
+    "remote_access_bind": "Where the control page listens; anything but loopback asks for `admin_ips` and a ticket.",
+    "remote_services": 'How to start what listens on a port only on demand: `{"5000": {"start": [...], "stop": [...]}}`.',
+    "terminal_command": "What a terminal runs; empty: the user's login shell.",
+    "terminal_user": "Whom a terminal runs as, where the agent may choose; empty: `myrvm-service`. Never root.",
+    "remote_download_folders": "Folders from which a session may fetch files; empty: none.",
+    "remote_upload_folders": "Folders into which a session may put files; empty: none.",
+    "remote_file_limit_mib": "Largest file that is taken or given, MiB.",
     "remote_access_enabled": "Whether sessions may be opened.",
     "remote_access_port": "Loopback port of the machine's control page.",
     "admin_ips": "Networks from which a session may be opened.",
     "session_timeout": "Longest session, s.",
     "max_concurrent_sessions": "More are refused.",
     "default_timezone": "Taken by a machine that knows nothing better.",
+    "remote_access_approval": "A second person has to agree before a session begins.",
     "pinned_timezone": "The zone of this site; beats every look-up. Empty: none.",
     "auto_sync_enabled": "Look the zone up at start and every `sync_interval`.",
     "sync_interval": "Between two automatic look-ups, s, give or take a tenth.",
@@ -111,6 +121,11 @@ KINDS: Final = {
     "text": "text",
     "id": "number or text",
     "units": "list of service names",
+    "ports": "list of ports",
+    "address": "IP address",
+    "argv": "list of words",
+    "folders": "list of folders",
+    "on_demand": "a command for each port",
     "networks": "list of networks",
     "zone": "IANA zone",
     "zone_or_none": "IANA zone or empty",
@@ -154,6 +169,7 @@ name and issuer but not for its dates.
 
 def page() -> str:
     parts = [OPENING, SERVER + "\n" + _static(settings_table.SERVER), AGENT + "\n" + _static(settings_table.AGENT)]
+    parts.append(REMOTE + "\n" + _static(settings_table.REMOTE))
     for block in BLOCKS:
         keys = {key: setting for key, setting in SETTINGS.items() if setting.block == block}
         rows = [(key, s.default, _kind(s.kind, s.least, s.most)) for key, s in keys.items()]

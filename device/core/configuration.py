@@ -52,7 +52,7 @@ def in_force(
     return Effective(values, dict.fromkeys(values, "hub"), errors)
 
 
-def set_here(own: Mapping[str, Value], origins: Mapping[str, str]) -> dict[str, Value]:
+def set_here(own: Mapping[str, Any], origins: Mapping[str, str]) -> dict[str, Value]:
     """What file and environment set of the dynamic keys, for the hub to show. In an address, what follows the question
     mark is left out: paid services want their key there."""
     found = {key: own[key] for key in SETTINGS if origins[key] == "file" or origins[key].startswith(ENVIRONMENT)}
