@@ -20,11 +20,16 @@ from dashboard import bundler
 from dashboard.texts import LANGUAGES, dictionary
 
 STATIC = Path(__file__).parent / "static"
-STYLES = ("tokens", "base", "frame", "fleet", "machine", "jobs", "settings", "events")
-PAGES = ("fleet", "machine", "settings", "jobs", "events", "add", "plain")
-LATER = {"fleet": ("bulk",)}
+STYLES = ("tokens", "base", "frame", "fleet", "machine", "jobs", "settings", "events", "remote")
+PAGES = ("fleet", "machine", "settings", "jobs", "events", "add", "plain", "remote", "recording")
+LATER = {"fleet": ("bulk",), "remote": ("session",)}
 """Scripts a page may fetch when they are needed; their words come with the page."""
+ANYWHERE = ("lease",)
+"""Those that every page may need."""
 FOREVER = "public, max-age=31536000, immutable"
+XTERM = Path(__file__).parent.parent / "node_modules/@xterm"
+SCREEN = {"xterm.mjs": "xterm/lib/xterm.mjs", "xterm-fit.mjs": "addon-fit/lib/addon-fit.mjs", "xterm.css": "xterm/css/xterm.css"}
+"""What a terminal is drawn with: fetched when somebody presses Connect or Play. From npm; without it there is none."""
 BASIC_BUNDLE = Path(__file__).parent.parent / "node_modules/plotly.js-basic-dist-min/plotly-basic.min.js"
 
 
@@ -50,6 +55,10 @@ class Assets:
     def __getitem__(self, name: str) -> str:
         """The address of a named asset."""
         return self.by_name[name].address
+
+    def optional(self, name: str) -> str:
+        """The same, or "" for one that is not installed."""
+        return self.by_name[name].address if name in self.by_name else ""
 
     def words(self, page: str, language: str) -> str:
         """The texts that page's script names, as JSON. They travel with the page: one script for all languages."""
@@ -95,7 +104,7 @@ def style() -> str:
 
 
 def _sources() -> list[tuple[str, str, bytes]]:
-    later = [name for names in LATER.values() for name in names]
+    later = [name for names in (*LATER.values(), ANYWHERE) for name in names]
     made = [("style.css", "text/css; charset=utf-8", style().encode())]
     made += [
         (f"{page}.js", "text/javascript; charset=utf-8", bundler.bundle(_entry(page)).encode())
@@ -106,12 +115,22 @@ def _sources() -> list[tuple[str, str, bytes]]:
         for name in ("icon", "icon-badge")
     ]
     made.append(("plotly.js", "text/javascript; charset=utf-8", plotly_file().read_bytes()))
-    return made
+    return made + _screen()
+
+
+def _screen() -> list[tuple[str, str, bytes]]:
+    """xterm.js as installed, without the address of a map that we do not serve; nothing when a part is missing."""
+    files = {name: XTERM / where for name, where in SCREEN.items()}
+    if not all(file.is_file() for file in files.values()):
+        return []
+    kinds = {".mjs": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+    plain = {name: file.read_text(encoding="utf-8").partition("//# sourceMappingURL=")[0] for name, file in files.items()}
+    return [(name, kinds[files[name].suffix], text.encode()) for name, text in plain.items()]
 
 
 def _texts_for(page: str, language: str) -> dict[str, str]:
     texts = dictionary(language)
-    named = [bundler.texts_for(_entry(script), texts) for script in (page, *LATER.get(page, ()))]
+    named = [bundler.texts_for(_entry(script), texts) for script in (page, *LATER.get(page, ()), *ANYWHERE)]
     return {key: text for found in named for key, text in found.items()}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from dashboard import bulk, fleet, sparkline
+from dashboard import bulk, fleet, leases, sparkline
 from dashboard.freshness import freshness
 from dashboard.reader import Reader
 
@@ -34,6 +34,7 @@ def environment() -> Environment:
         METRICS=fleet.METRICS,
         spark_path=sparkline.path,
         freshness=freshness,
+        lease_left=leases.left,
         WISHES=tuple(bulk.WISHES),
     )
     return made

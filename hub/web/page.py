@@ -6,18 +6,19 @@ A page is a function of a Visit that answers a Response; `Page` makes it an endp
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from dashboard import assets, pages
+from dashboard import assets, leases, pages
 from dashboard.reader import Reader
 from dashboard.trouble import troubles
 from db.errors import StoreError
@@ -46,6 +47,16 @@ NAV: Final[tuple[tuple[str, str], ...]] = (
 )
 
 
+class OwnLease(NamedTuple):
+    """The remote access the reader holds: the chip on top of every page."""
+
+    rvm_id: int
+    machine: str
+    status: str
+    expires_at: int
+    left: str
+
+
 @dataclass(frozen=True)
 class Frame:
     """What stands around every page. `user` is None before sign-in."""
@@ -56,6 +67,7 @@ class Frame:
     here: str
     alarms: int
     open_jobs: int
+    lease: OwnLease | None
     assets: assets.Assets
     nav: tuple[tuple[str, str], ...]
 
@@ -135,6 +147,7 @@ class Visit:
             here=here(self.request),
             alarms=alarms,
             open_jobs=self._open_jobs(),
+            lease=self._own_lease(),
             assets=assets.load(),
             nav=shown,
         )
@@ -143,6 +156,19 @@ class Visit:
         """How many commands of machines the user sees have not ended."""
         user = self.principal
         return 0 if user is None else sum(user.reaches(job.rvm_id) for job in self.context.fleet.open.values())
+
+
+    def _own_lease(self) -> OwnLease | None:
+        """The user's open remote access that ends first."""
+        if self.principal is None:
+            return None
+        found = []
+        for machine in self.context.fleet.machines.values():
+            lease = views.machine_delta(machine, ("lease",))["lease"] if "lease" in views.MEMBERS else None
+            if lease is not None and lease["admin_id"] == self.principal.id:
+                left, ends = leases.left(self.reader, lease), lease["expires_at"] or 0
+                found.append(OwnLease(machine.id, machine.name, lease["status"], ends, left))
+        return min(found, key=lambda own: own.expires_at or math.inf, default=None)
 
 
 Show = Callable[[Visit], Awaitable[Response]]

@@ -20,6 +20,9 @@ BUDGET = {
     "settings.js": 35_000,
     "add.js": 12_288,
     "plain.js": 12_288,
+    "remote.js": 16_384,
+    "recording.js": 6_144,
+    "lease.js": 3_072,
 }
 SPECIFICATION = {
     "light": "--bg:#f6f7f9;--surface:#fff;--surface-2:#eceff3;--text:#141a22;--muted:#4a5564;--border:#d3d9e1;"
@@ -41,9 +44,30 @@ def test_a_file_stays_within_its_budget(name: str, most: int) -> None:
     assert gzip.decompress(asset.packed) == asset.plain
 
 
+TERMINAL = ("session", "recording")
+"""Scripts that come with xterm.js and count with it."""
+
+
+def test_a_terminal_stays_within_its_budget() -> None:
+    """xterm.js, what fits it to the page, its style sheet and our own part, fetched on Connect."""
+    made = assets.load()
+    assert sum(len(made.by_name[name].packed) for name in (*assets.SCREEN, "session.js")) <= 130_000
+    for page in assets.PAGES:
+        assert "sourceMappingURL" not in made.by_name[f"{page}.js"].plain.decode()
+
+
+def test_a_hub_without_xterm_has_no_terminal_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(assets, "XTERM", tmp_path)
+    bare = assets.assets.__wrapped__()
+    assert bare.optional("xterm.mjs") == "" == bare.optional("xterm.css")
+    assert bare["remote.js"]
+    assert assets.load().optional("xterm.mjs").startswith("/static/xterm.")
+
+
 def test_all_scripts_together_stay_within_theirs() -> None:
     """Each module once, however many bundles it is in."""
-    scripts = (*assets.PAGES, *(name for names in assets.LATER.values() for name in names))
+    later = (name for names in (*assets.LATER.values(), assets.ANYWHERE) for name in names)
+    scripts = (name for name in (*assets.PAGES, *later) if name not in TERMINAL)
     entries = [assets.STATIC / "js" / "views" / f"{name}.js" for name in scripts]
     modules = dict.fromkeys(module for entry in entries for module in bundler.modules(entry))
     whole = "".join(shrink.without_spaces(_without_comments(module.read_text("utf-8"))) for module in modules)
@@ -59,7 +83,7 @@ def _without_comments(module: str) -> str:
 def test_the_address_follows_the_content() -> None:
     made = assets.load()
     for name, asset in made.by_name.items():
-        assert re.fullmatch(r"/static/[\w.-]+\.[0-9a-f]{12}\.(js|css|svg)", asset.address), name
+        assert re.fullmatch(r"/static/[\w.-]+\.[0-9a-f]{12}\.(js|mjs|css|svg)", asset.address), name
         assert made.by_address[asset.address] is asset
         assert made[name] == asset.address
 

@@ -71,6 +71,12 @@ def test_no_text_is_left_over() -> None:
         "result.",
         "failure.",
         "event.",
+        "lease.",
+        "past.",
+        "recording.",
+        "term_over.",
+        "term_hint.",
+        "key.",
     )
     alone = [
         key

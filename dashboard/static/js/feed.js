@@ -1,5 +1,6 @@
 // The page's end of the feed: keeps the fleet and the hub's clock true, watches while the page is seen, and tells the view.
 
+import { make } from "./dom.js";
 import { emptyFleet, merge } from "./fleet_store.js";
 import { HubClock } from "./hub_clock.js";
 import { Socket } from "./socket.js";
@@ -23,6 +24,7 @@ export class Feed {
   }
 
   start() {
+    document.body.feed = this;
     this.socket.start();
     setInterval(() => this.renew(), LEASE_MS);
     addEventListener("online", () => this.socket.retry());
@@ -75,6 +77,11 @@ export class Feed {
     if (at) this.clock.sync(at);
     const result = merge(this.fleet, frame);
     this.fleet = result.fleet;
+    // Few hours see a lease: what draws it comes with the first one.
+    if (!this.leases && (frame.machines ?? frame.m)?.some((m) => m.lease)) {
+      this.leases = true;
+      document.head.append(make("script", { src: document.body.dataset.lease }));
+    }
     if (result.ask) this.socket.send({ type: "snapshot" });
     if (result.whole || result.changed.length || result.removed.length) this.view.changed?.(result.changed, result.removed, result.whole);
   }

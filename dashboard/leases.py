@@ -1,0 +1,90 @@
+"""A lease as words: how long it still lasts, what it allows, how it ended. Pure.
+
+Takes sessions as the feed and the API tell them, with instants in epoch milliseconds. The page's `lease_words.js` counts
+down the same way; one table of cases holds both to it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from dashboard.reader import Reader
+
+OPEN: Final = ("requested", "starting", "active")
+MARKS: Final = {"requested": "late", "starting": "live", "active": "maintenance"}
+ALLOWED: Final = ("terminal", "ports", "files")
+USUAL_MINUTES: Final = (15, 30, 60)
+EXTEND_S: Final = 900
+Session = Mapping[str, Any]
+
+
+def countdown(ms: float) -> str:
+    """`14:05`, `1:02:03`; never less than `0:00`."""
+    whole = max(0, math.ceil(ms / 1000))
+    hours, minutes, seconds = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def left(r: Reader, lease: Session) -> str:
+    """What a chip or a row says: the time that is left, or what it waits for."""
+    if lease["status"] == "active" and lease["expires_at"] is not None:
+        return countdown(lease["expires_at"] - r.now)
+    return r.said("lease", str(lease["status"]))
+
+
+def shown_as(lease: Session | None) -> str:
+    """What a page shows of a machine's lease, as one word: when the feed tells another, the page is old."""
+    return f"{lease['id']} {lease['status']}" if lease else ""
+
+
+def allowed(r: Reader, session: Session) -> str:
+    """`Terminal, page 5000, page 5001, files`."""
+    words = []
+    for what in ALLOWED:
+        if what not in session["allow"]:
+            continue
+        ports = session["ports"] if what == "ports" else ()
+        words += [r.t("allow.port", port=port) for port in ports] or [r.t(f"allow.{what}")]
+    first, *rest = words or ["—"]
+    return ", ".join([first, *(word[:1].lower() + word[1:] for word in rest)])
+
+
+def ended(r: Reader, session: Session, who: str) -> str:
+    """`ended by Budi`, `time was up`: nobody is named who only stands for a clock."""
+    how = r.said("lease.end_reason", str(session["end_reason"] or session["status"]))
+    by_somebody = str(session["ended_by"] or "").startswith("user:")
+    words = r.t("past.ended.by", how=how, who=who) if by_somebody else how
+    return words[:1].upper() + words[1:]
+
+
+def durations(most_s: float) -> list[int]:
+    """The minutes offered as buttons: the usual ones a machine's longest session holds."""
+    return [minutes for minutes in USUAL_MINUTES if minutes * 60 <= most_s]
+
+
+def seconds_asked(form: Mapping[str, str]) -> int | None:
+    """What the start form says as seconds; None when it says nothing that could be meant."""
+    chosen = form.get("minutes", "")
+    text = form.get("other", "") if chosen == "other" else chosen
+    return int(text) * 60 if text.isascii() and text.isdigit() and 0 < len(text) <= 5 and int(text) else None
+
+
+def may_extend(session: Session, most_s: float) -> bool:
+    """Whether there is anything left to add: no lease outlasts the machine's longest session."""
+    if session["status"] != "active" or session["expires_at"] is None or session["start_time"] is None:
+        return False
+    return bool(session["start_time"] + most_s * 1000 - session["expires_at"] >= 1000)
+
+
+def declared(hardware: Mapping[str, Any] | None) -> dict[str, list[str]]:
+    """The folders a machine says files may be taken from and put into. Nothing here trusts what a machine says."""
+    told = (hardware or {}).get("remote")
+    told = told if isinstance(told, Mapping) else {}
+    return {name: _folders(told.get(name)) for name in ("download", "upload")}
+
+
+def _folders(told: Any) -> list[str]:
+    named: Iterable[Any] = told if isinstance(told, list) else ()
+    return [folder for folder in named if isinstance(folder, str) and folder.startswith("/")][:20]

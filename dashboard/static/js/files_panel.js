@@ -1,0 +1,101 @@
+// The files of a machine within a lease: what its declared folders hold, taking one out, putting one in.
+
+import { sendCommand } from "./commands.js";
+import { all, find, icon, make, setAttribute, setText, show } from "./dom.js";
+import { day } from "./format.js";
+import { language, t } from "./texts.js";
+import { amount, progress, upload } from "./transfer.js";
+
+/** The folder above, or null at the top of a declared one. @param {string} path @param {string[]} tops */
+export function above(path, tops) {
+  if (tops.includes(path)) return null;
+  return path.slice(0, path.lastIndexOf("/")) || "/";
+}
+
+/** @param {string} folder @param {string} name */
+export const joined = (folder, name) => `${folder.replace(/\/$/, "")}/${name}`;
+
+export class FilesPanel {
+  /** @param {HTMLElement} root @param {{machine: number, session: number, zone: string, now: () => number}} of */
+  constructor(root, of) {
+    Object.assign(this, { root, path: "" }, of);
+    this.tops = JSON.parse(root.dataset.download);
+    for (const button of all("[data-folder]", root)) button.addEventListener("click", () => this.list(button.dataset.folder));
+    this.form = find("[data-upload]", root);
+    this.form?.addEventListener("submit", (event) => this.send(event));
+    find("[data-stop]", root)?.addEventListener("click", () => this.sending?.cancel());
+  }
+
+  address(what, query = "") {
+    return `/api/v2/rvms/${this.machine}/remote-access/files/${what}${query}`;
+  }
+
+  async list(path) {
+    this.fault("");
+    setAttribute(this.root, "aria-busy", "true");
+    const answer = await sendCommand(this.address("list"), { path, session_id: this.session });
+    this.root.removeAttribute("aria-busy");
+    if (!answer.ok) return this.fault(answer.message || t("fault.unknown"));
+    this.path = path;
+    setText(find("[data-path]", this.root), path);
+    const up = above(path, this.tops);
+    const entries = [...answer.data.entries].sort((a, b) => Number(isFolder(b)) - Number(isFolder(a)) || a.name.localeCompare(b.name));
+    const rows = entries.map((entry) => this.row(entry));
+    if (up !== null) rows.unshift(this.folderRow("..", up));
+    find("tbody", this.root).replaceChildren(...rows);
+    show(find("table", this.root), rows.length > 0);
+    show(find("[data-empty]", this.root), rows.length === 0);
+    return undefined;
+  }
+
+  row(entry) {
+    const path = joined(this.path, entry.name);
+    if (isFolder(entry)) return this.folderRow(entry.name, path);
+    const take = find("template", this.root).content.firstElementChild.cloneNode(true);
+    take.elements.path.value = path;
+    setAttribute(find("button", take), "aria-label", t("files.take", { name: entry.name }));
+    const when = entry.mtime ? day(entry.mtime * 1000, this.now(), this.zone, language) : "";
+    return make("tr", {}, make("td", {}, make("bdi", {}, entry.name)), make("td", { class: "num" }, amount(entry.size ?? 0)), make("td", {}, when), make("td", { class: "end" }, take));
+  }
+
+  folderRow(name, path) {
+    const button = make("button", { type: "button", class: "btn plain small" }, icon("folder", "quiet"), make("bdi", {}, name));
+    button.addEventListener("click", () => this.list(path));
+    return make("tr", {}, make("td", { colspan: "4" }, button));
+  }
+
+  async send(event) {
+    event.preventDefault();
+    const file = this.form.elements.file.files[0];
+    if (!file || this.sending) return;
+    const path = joined(this.form.elements.folder.value, file.name);
+    const query = new URLSearchParams({ path, session_id: String(this.session), ...(this.form.elements.overwrite.checked ? { overwrite: "true" } : {}) });
+    this.fault("");
+    this.moving(0, file.size, 0);
+    this.sending = upload(this.address("upload", `?${query}`), file, { moved: (...how) => this.moving(...how) });
+    const answer = await this.sending.answer;
+    this.sending = null;
+    show(find("[data-moving]", this.root), false);
+    if (!answer.ok) return void this.fault(answer.message || t("fault.unknown"));
+    this.form.reset();
+    setText(find("[data-saved]", this.root), t("files.saved", { path }));
+    if (this.path && path.startsWith(this.path)) this.list(this.path);
+  }
+
+  moving(done, total, ms) {
+    const node = find("[data-moving]", this.root);
+    show(node, true);
+    setText(find("[data-said]", node), progress(done, total, ms));
+    const bar = find("progress", node);
+    bar.max = total || 1;
+    bar.value = done;
+  }
+
+  fault(words) {
+    setText(find("[data-saved]", this.root), "");
+    setText(find("[data-fault]", this.root), words);
+    show(find("[data-fault]", this.root), words !== "");
+  }
+}
+
+const isFolder = (entry) => entry.kind === "folder" || entry.type === "dir" || entry.directory === true;

@@ -1,0 +1,57 @@
+// The leases of a machine on its page, kept true: countdown, extend, end, approve; and the form that begins one.
+
+import { sendCommand } from "./commands.js";
+import { all, find, setAttribute, setText, show } from "./dom.js";
+import { countdown } from "./lease_words.js";
+import { t } from "./texts.js";
+
+/** What the page shows of a machine's lease, as one word: another word is another page. */
+export const shownAs = (lease) => lease ? `${lease.id} ${lease.status}` : "";
+
+export class LeaseCard {
+  /** @param {number} id @param {import("./feed.js").Feed} feed */
+  constructor(id, feed) {
+    Object.assign(this, { id, feed });
+    this.root = find("#leases");
+    for (const form of all("form[data-ask]")) form.addEventListener("submit", (event) => this.submit(event, form));
+  }
+
+  /** The machine as the hub tells it now. */
+  patch(m) {
+    const card = m.lease && find(`[data-session="${m.lease.id}"]`, this.root);
+    if (card) setAttribute(card, "data-expires", m.lease.expires_at);
+    if (shownAs(m.lease) !== this.root.dataset.shown) this.changed();
+  }
+
+  tick(now) {
+    for (const card of all("[data-session]", this.root)) {
+      const left = Number(card.dataset.expires) - now;
+      setText(find("[data-left]", card), countdown(left));
+      card.toggleAttribute("data-soon", left < 120000);
+    }
+  }
+
+  /** Another state needs another page; who has a terminal open or is typing is asked first. */
+  changed() {
+    const typing = find("#start-form")?.elements.reason.value;
+    if (!find("[data-used]") && !find("[data-moving]:not([hidden])") && !typing) return location.reload();
+    show(find("#stale"), true);
+    return undefined;
+  }
+
+  /** By REST, so that a terminal stays open; what comes of it is told by the feed. */
+  async submit(event, form) {
+    event.preventDefault();
+    const button = find("button", form);
+    if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
+    setAttribute(button, "aria-busy", "true");
+    const given = { session_id: Number(form.elements.session_id.value) };
+    if (form.elements.duration) given.duration = Number(form.elements.duration.value);
+    if (form.elements.reason?.value) given.reason = form.elements.reason.value;
+    const answer = await sendCommand(`/api/v2/rvms/${this.id}/remote-access/${form.dataset.ask}`, given);
+    button.removeAttribute("aria-busy");
+    const fault = find("#lease-fault");
+    setText(find("span", fault), answer.ok ? "" : answer.message || t("fault.unknown"));
+    show(fault, !answer.ok);
+  }
+}

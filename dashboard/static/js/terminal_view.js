@@ -1,0 +1,195 @@
+// The terminal in the page: xterm.js between a person and a TerminalLink, with what stands around the screen.
+
+import { clipboardText, copyText } from "./clipboard.js";
+import { find, setAttribute, setText, show } from "./dom.js";
+import { clock } from "./format.js";
+import { KeyBar } from "./key_bar.js";
+import { explain } from "./terminal_errors.js";
+import { TerminalLink } from "./terminal_link.js";
+import { language, t } from "./texts.js";
+import { load, look, size, themed } from "./xterm.js";
+
+const SCROLLBACK = 5000;
+
+export class TerminalView {
+  /** `now()` is the hub's time, `say(sentence)` speaks it. @param {HTMLElement} root */
+  constructor(root, { session, zone, now, say, world = {} }) {
+    Object.assign(this, { root, zone, now, say, screen: null });
+    const url = world.url ?? `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/terminal`;
+    this.link = new TerminalLink(url, session, {
+      ready: (frame, again) => this.ready(frame, again),
+      bytes: (bytes) => this.screen.write(bytes),
+      lost: () => this.lost(),
+      over: (code, exit) => this.over(code, exit),
+    }, world);
+    const keys = find("[data-key-row]", root);
+    this.keys = new KeyBar(keys, {
+      send: (text) => this.type(text), paste: () => this.paste(), application: () => this.screen?.modes.applicationCursorKeysMode === true,
+    });
+    this.on("connect", () => this.connect());
+    this.on("again", () => (this.link.state === "lost" ? this.link.retry() : this.connect()));
+    this.on("smaller", () => this.scale(-1));
+    this.on("larger", () => this.scale(1));
+    this.on("copy", () => this.copy());
+    this.on("paste", () => this.paste());
+    this.on("full", () => this.full(!root.classList.contains("full")));
+    this.on("close", () => this.link.end());
+    // The page's own keys are off while somebody types here; Escape and all others belong to the machine.
+    find("[data-screen]", root).addEventListener("keydown", (event) => event.stopPropagation());
+  }
+
+  on(name, act) {
+    find(`[data-term=${name}]`, this.root).addEventListener("click", act);
+  }
+
+  part(name) {
+    return find(`[data-term=${name}]`, this.root);
+  }
+
+  async connect() {
+    const button = this.part("connect");
+    if (["opening", "ready"].includes(this.link.state)) return;
+    setAttribute(button, "aria-busy", "true");
+    this.note(null);
+    try {
+      this.screen ??= this.prepare(await load());
+      this.fit();
+      this.link.start(this.screen.cols, this.screen.rows);
+    } catch (error) {
+      this.over(error.message, null);
+    }
+    button.removeAttribute("aria-busy");
+  }
+
+  prepare({ Terminal, FitAddon }) {
+    const screen = new Terminal({ ...look(), scrollback: SCROLLBACK, cursorBlink: false, disableStdin: true, macOptionIsMeta: true });
+    this.fitting = new FitAddon();
+    screen.loadAddon(this.fitting);
+    show(find("[data-screen]", this.root), true);
+    this.root.dataset.used = "";
+    screen.open(find("[data-screen]", this.root));
+    screen.attachCustomKeyEventHandler((event) => this.key(event));
+    screen.onData((text) => this.type(this.keys.through(text)));
+    screen.onBinary((text) => this.link.type(Uint8Array.from(text, (each) => each.charCodeAt(0))));
+    screen.onResize(({ cols, rows }) => {
+      this.link.resize(cols, rows);
+      setText(this.part("size"), `${cols}×${rows}`);
+    });
+    themed(screen);
+    new ResizeObserver(() => this.fit()).observe(find("[data-screen]", this.root));
+    return screen;
+  }
+
+  /** Keys that are ours; all others are the machine's. */
+  key(event) {
+    if (!event.ctrlKey || !event.shiftKey) return true;
+    if (event.code === "Escape") this.leave(event);
+    else if (event.code === "KeyC") this.copy(event);
+    else return event.code !== "KeyV";
+    return false;
+  }
+
+  leave(event) {
+    event.preventDefault();
+    this.full(false);
+    this.screen.blur();
+    this.part("full").focus();
+  }
+
+  type(text) {
+    if (text) this.link.type(text);
+    this.screen?.scrollToBottom();
+  }
+
+  ready(frame, again) {
+    this.note(null);
+    show(this.part("before"), false);
+    show(this.part("tools"), true);
+    show(find("[data-key-row]", this.root), true);
+    show(this.part("recorded"), frame.recorded !== false);
+    setText(find("[data-said]", this.part("recorded")), t(frame.input_recorded ? "term.recorded.input" : "term.recorded"));
+    setText(this.part("user"), frame.user ?? "");
+    setText(this.part("size"), `${this.screen.cols}×${this.screen.rows}`);
+    this.screen.options.disableStdin = false;
+    if (again) this.line(t("term.back", { time: this.time() }));
+    else this.screen.focus();
+    this.say(t(again ? "term.back" : "term.open", { time: this.time() }));
+  }
+
+  lost() {
+    this.screen.options.disableStdin = true;
+    this.line(t("term.lost", { time: this.time() }));
+    this.note({ what: t("term.lost", { time: this.time() }), hint: t("term.lost.hint"), again: true });
+  }
+
+  over(code, exit) {
+    const why = explain(code, exit);
+    if (this.screen) {
+      this.screen.options.disableStdin = true;
+      this.line(`${why.what} ${this.time()}`);
+    }
+    this.full(false);
+    show(find("[data-key-row]", this.root), false);
+    this.note(why);
+    this.say(why.what);
+  }
+
+  /** A line of ours on the screen, set apart from what the machine wrote. */
+  line(words) {
+    this.screen.write(`\r\n\x1b[0;2m— ${words} —\x1b[0m\r\n`);
+  }
+
+  /** What is the matter, below the head; null: nothing. */
+  note(why) {
+    const note = this.part("note");
+    show(note, why !== null);
+    if (why === null) return;
+    setText(find("b", note), why.what);
+    setText(find("p", note), why.hint);
+    show(this.part("again"), why.again);
+  }
+
+  time() {
+    return clock(this.now(), this.zone, language, true);
+  }
+
+  fit() {
+    // A screen that is not shown has no size to take.
+    if (this.root.offsetParent || this.root.classList.contains("full")) this.fitting?.fit();
+  }
+
+  scale(by) {
+    this.screen.options.fontSize = size(by);
+    this.fit();
+  }
+
+  async copy(event) {
+    event?.preventDefault();
+    const text = this.screen.getSelection();
+    const done = text !== "" && await copyText(text, () => {
+      this.screen.focus();
+      return document.execCommand("copy");
+    });
+    this.tell(text === "" ? t("term.copy.nothing") : done ? t("copied") : t("term.copy.failed"));
+  }
+
+  async paste() {
+    const text = await clipboardText();
+    if (text === null) this.tell(t("term.paste.failed"));
+    else if (text) this.screen.paste(text);
+    this.screen.focus();
+  }
+
+  /** Fills the window, not the computer's screen: there Escape would leave, and Escape is the machine's. */
+  full(on) {
+    this.root.classList.toggle("full", on);
+    setAttribute(this.part("full"), "aria-pressed", String(on));
+    this.fit();
+  }
+
+  tell(words) {
+    setText(this.part("told"), words);
+    clearTimeout(this.telling);
+    this.telling = setTimeout(() => setText(this.part("told"), ""), 4000);
+  }
+}

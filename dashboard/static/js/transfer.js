@@ -1,0 +1,47 @@
+// One file on its way to the machine, with how far it is; and the words for amounts of bytes.
+
+import { number, span } from "./format.js";
+import { language, t } from "./texts.js";
+
+const UNITS = ["B", "kB", "MB", "GB"];
+const STEADY_MS = 5000;
+
+/** `214 MB`; the unit by its size. @param {number} bytes */
+export function amount(bytes) {
+  let [value, unit] = [bytes, 0];
+  for (; value >= 1000 && unit < UNITS.length - 1; unit += 1) value /= 1000;
+  return `${number(value, language, unit > 0 && value < 10 ? 1 : 0)}\u202f${UNITS[unit]}`;
+}
+
+/** How far it is; how long it still takes once the pace has been steady for a while. */
+export function progress(done, total, passedMs) {
+  const words = t("files.sent", { done: amount(done), total: amount(total) });
+  if (passedMs < STEADY_MS || done === 0) return words;
+  const pace = done / (passedMs / 1000);
+  return `${words}, ${amount(pace)}/s, ${t("files.about", { span: span((total - done) / pace, language) })}`;
+}
+
+/** `on.moved(done, total, ms)`; answers {ok, status, message}. `cancel()` on the answer's request stops it. */
+export function upload(address, file, on, request = new XMLHttpRequest()) {
+  const began = performance.now();
+  const answer = new Promise((done) => {
+    request.upload.addEventListener("progress", (event) => on.moved(event.loaded, file.size, performance.now() - began));
+    request.addEventListener("load", () => done({ ok: request.status < 300, status: request.status, message: detail(request.responseText) }));
+    request.addEventListener("error", () => done({ ok: false, status: 0, message: t("fault.network") }));
+    request.addEventListener("abort", () => done({ ok: false, status: 0, message: t("files.stopped") }));
+  });
+  request.open("POST", address);
+  request.setRequestHeader("Content-Type", "application/octet-stream");
+  request.setRequestHeader("X-CSRF-Token", document.body.dataset.csrf ?? "");
+  request.send(file);
+  return { answer, cancel: () => request.abort() };
+}
+
+function detail(text) {
+  try {
+    const said = JSON.parse(text);
+    return Object.values(said.errors ?? {}).flat()[0] ?? said.detail ?? "";
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,49 @@
+// The Remote access page of one machine, live.
+
+import { Announcer } from "../announcer.js";
+import { countFleet } from "../counts.js";
+import { find, make, setText } from "../dom.js";
+import { Feed } from "../feed.js";
+import { frame } from "../frame.js";
+import { keyboard } from "../keyboard.js";
+import { LeaseCard } from "../lease_card.js";
+import { LinkState, guardButtons } from "../link_state.js";
+import { MachineTop } from "../machine_top.js";
+
+const id = Number(document.body.dataset.id);
+const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
+
+const feed = new Feed(null, {
+  changed(ids, removed, whole) {
+    if (removed.includes(id)) return location.assign("/");
+    top.changed(ids, whole);
+    countFleet(feed);
+    if (ids.includes(id)) requestAnimationFrame(draw);
+    return undefined;
+  },
+  job: (job) => top.heard(job),
+  link: (state) => link.set(state),
+  version: (name) => link.version(name),
+});
+const link = new LinkState(feed);
+const top = new MachineTop(id, feed, spoken);
+const card = new LeaseCard(id, feed);
+
+function draw() {
+  const m = feed.fleet.machines.get(id);
+  top.patch(m, feed.clock.now());
+  card.patch(m);
+}
+
+setInterval(() => {
+  const now = feed.clock.now();
+  card.tick(now);
+  const m = feed.fleet.machines.get(id);
+  if (m && !document.hidden) top.tick(m, now);
+}, 1000);
+frame();
+guardButtons();
+keyboard({ ".": () => top.actions.toggle() });
+feed.start();
+// Terminal and files come only for whoever has a lease here.
+if (find("#work")) document.head.append(make("script", { src: document.body.dataset.session }));
