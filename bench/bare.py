@@ -11,6 +11,7 @@ command     POST /command/ID commits a row, asks the machine, commits the answer
 commandonly the same, and samples are acknowledged without being kept
 fanout      live samples in, one frame encoded four times a second for all browsers
 page        a page of ten lines that shows the hub's stamp as it arrives
+pty         /ws/terminal: a pseudo-terminal behind a WebSocket
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from bench.bare_wire import Receive
 from bench.crowd import raise_open_files
 from protocol import limits
 
-KindName = Literal["receive", "sqlite", "postgresql", "naive", "command", "commandonly", "fanout", "page"]
+KindName = Literal["receive", "sqlite", "postgresql", "naive", "command", "commandonly", "fanout", "page", "pty"]
 
 
 def make(kind: KindName, store: str) -> Receive:
@@ -53,6 +54,10 @@ def make(kind: KindName, store: str) -> Receive:
         from bench import bare_browser
 
         return bare_browser.Fanout() if kind == "fanout" else bare_browser.Page()
+    if kind == "pty":
+        from bench import bare_pty
+
+        return bare_pty.Pty()
     return Receive()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from db import machines
+from hub.cli import demo_remote
 from hub.cli.data_door import DataDoor, now
 from hub.cli.demo_places import city_of, place_of, role_of, zone_of
 from hub.cli.exit_codes import CliError, Exit
@@ -18,6 +19,8 @@ from hub.core.changes import Change
 
 AGENT_FILE = "agent.json"
 SIMULATED_FILE = "simulated_machines.json"
+FILES = "machine-files"
+"""The folder of the real machine that a lease may read and fill."""
 AGENT_INTERVAL_S = 10
 """How often the real agent keeps a sample: often enough that its history can be watched growing."""
 
@@ -43,6 +46,7 @@ class DemoFleet(NamedTuple):
         """What the agent and the simulator read, and the next start as well: 0600, replaced in one step.
 
         The agent may read this computer, and change nothing on it: no reboot, no time zone, no look-up of its address.
+        What a lease reaches is for people on this computer only (`demo_remote`).
         """
         agent, *simulated = self.machines
         secret_file(
@@ -54,6 +58,7 @@ class DemoFleet(NamedTuple):
                 "metrics_interval": AGENT_INTERVAL_S,
                 "system_control": False,
                 "auto_sync_enabled": False,
+                **demo_remote.settings(folder / FILES),
             },
         )
         plans = [

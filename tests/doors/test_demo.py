@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sqlite3
 import stat
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from hub.cli import demo
+from hub.cli import demo, demo_remote
 from hub.cli.children import ChildPlan, Children
 from hub.cli.demo_places import PLACES, SPECIAL_ROLES, place_of, role_of
 from hub.cli.exit_codes import Exit
@@ -96,6 +97,9 @@ def test_its_first_minute_shows_a_command_that_waits_and_others_under_way(start_
         time.sleep(0.1)
     agent = json.loads((data / "agent.json").read_text())
     assert agent["system_control"] is False, "a demo leaves the computer alone"
+    assert agent["admin_ips"] == ["127.0.0.1/32", "::1/128"], "reached from this computer, and from nowhere else"
+    assert len({*agent["remote_access_ports"]}) == 2
+    assert agent["remote_access_port"] in agent["remote_access_ports"]
     with sqlite3.connect(f"file:{data}/hub.sqlite3?mode=ro", uri=True) as database:
         query = """SELECT "values" FROM machine_configs JOIN reverse_vending_machines AS r ON r.id = rvm_id
                    WHERE NOT simulated"""
@@ -166,6 +170,17 @@ def test_every_demo_has_each_special_machine_it_has_room_for_once(count: int) ->
     assert [roles.count(role) for role in SPECIAL_ROLES] == [1] * min(count, 10) + [0] * max(0, 10 - count)
     assert len({place_of(index).name for index in range(count)}) == count
     assert {place.where.rsplit(" ", 1)[1] for place in PLACES} == {"WIB", "WITA", "WIT"}
+
+
+def test_a_port_that_is_taken_gives_way_to_a_free_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = int(taken.getsockname()[1])
+        monkeypatch.setattr(demo_remote, "CONTROL_PORT", port)
+        chosen = demo_remote.settings(tmp_path / "files")
+    assert chosen["remote_access_port"] not in (port, 0)
+    assert chosen["remote_access_port"] in chosen["remote_access_ports"]
+    assert list(chosen["remote_services"]) == [str(chosen["remote_access_ports"][0])]
+    assert demo_remote.free_port(port) == port, "free again"
 
 
 def test_a_child_that_will_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
