@@ -7,6 +7,7 @@ from typing import Final
 
 from device.texts_doctor import DOCTOR
 from device.texts_settings import SETTINGS
+from device.texts_streams import STREAMS
 
 LANGUAGES: Final = ("en", "id")
 
@@ -113,7 +114,7 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "why_closed": ("the connection ended ({detail})", "koneksi berakhir ({detail})"),
 }  # fmt: skip
 
-_TABLES: Final = (_TEXTS, SETTINGS, DOCTOR)
+_TABLES: Final = (_TEXTS, SETTINGS, STREAMS, DOCTOR)
 
 
 def language_of(environ: Mapping[str, str]) -> str:

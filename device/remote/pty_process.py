@@ -1,0 +1,207 @@
+"""A command on a real terminal (PTY): its own session, its own controlling terminal, an unprivileged user, a clean
+environment. Bytes in, bytes out, a size and an end; knows no stream.
+
+Whoever reads slowly makes the command wait, and a command that does not read makes the writer wait: nothing is kept
+here. What the command has left running in its terminal dies with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import struct
+import termios
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+from device.remote.service_user import ServiceUser
+
+T = TypeVar("T")
+CHUNK: Final = 16 * 1024
+HANG_UP_S: Final = 1.0
+"""What a shell has to write its history after the hang-up, before it is killed."""
+LAST_OUTPUT_S: Final = 1.0
+"""How long the last bytes are waited for when somebody outside of the session still holds the terminal open."""
+MAX_SIDE: Final = 2000
+PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_IUTF8: Final = 0o40000
+_OWN_TERMINAL: Final = 'exec "$@" <>"$0" >&0 2>&0'
+"""The first terminal a session's leader opens becomes its controlling one; so no code of ours runs between fork and
+exec, where a process with threads may run none."""
+
+
+class PtyProcess:
+    """One command; `start` makes it. `reap` has to run beside the reading."""
+
+    def __init__(self, process: asyncio.subprocess.Process, terminal: int) -> None:
+        self._process = process
+        self._terminal = terminal
+        self._loop = asyncio.get_running_loop()
+        self._waiters: set[asyncio.Future[bool]] = set()
+        self._silent = False
+
+    @classmethod
+    async def start(
+        cls, argv: Sequence[str], user: ServiceUser, environment: Mapping[str, str], size: tuple[int, int]
+    ) -> PtyProcess:
+        """`argv` in a terminal of (columns, rows). Raises OSError when it cannot be."""
+        terminal, inside = os.openpty()
+        try:
+            _prepare(terminal, inside, user, size)
+            drop: dict[str, object] = {}
+            if user.drop:
+                drop = {"user": user.uid, "group": user.gid, "extra_groups": user.groups()}
+            process = await asyncio.create_subprocess_exec(
+                "/bin/sh", "-c", _OWN_TERMINAL, os.ttyname(inside), *argv,
+                stdin=inside, stdout=inside, stderr=inside, start_new_session=True,
+                cwd=user.home, env=dict(environment), **drop,  # type: ignore[arg-type]
+            )  # fmt: skip
+        except BaseException:
+            os.close(terminal)
+            raise
+        finally:
+            os.close(inside)
+        return cls(process, terminal)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def code(self) -> int | None:
+        """How it ended, as a shell says it (128 + the signal); None while it runs."""
+        code = self._process.returncode
+        return code if code is None or code >= 0 else 128 - code
+
+    async def read(self) -> bytes:
+        """The next output; b"" when there will be none."""
+        while (output := _now(os.read, self._terminal, CHUNK)) is None:
+            if self._silent or not await self._ready(self._loop.add_reader, self._loop.remove_reader):
+                return b""
+        return output or b""
+
+    async def write(self, data: bytes) -> None:
+        """Type all of it; what is typed into a terminal that has ended is lost."""
+        rest = memoryview(data)
+        while rest:
+            written = _now(os.write, self._terminal, rest)
+            if written is None:
+                if self._silent or not await self._ready(self._loop.add_writer, self._loop.remove_writer):
+                    return
+            elif written is False:
+                return
+            else:
+                rest = rest[written:]
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the terminal this size; the command is told by the kernel."""
+        with contextlib.suppress(OSError):
+            _set_size(self._terminal, (columns, rows))
+
+    async def reap(self) -> None:
+        """Wait for the command's end, end what it left in the terminal, and let `read` come to its end; does not return
+        itself, as what it wrote last still has to be read."""
+        await self._process.wait()
+        self._signal(signal.SIGKILL)
+        self._loop.call_later(LAST_OUTPUT_S, self._fall_silent)
+        await self._loop.create_future()
+
+    async def settle(self) -> None:
+        """After the last output: wait a moment for the code of a command that is just ending."""
+        with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+            await asyncio.wait_for(self._process.wait(), HANG_UP_S)
+
+    async def end(self) -> None:
+        """Hang up, and kill whatever is left; also when this is cancelled."""
+        try:
+            if self._process.returncode is None:
+                self._signal(signal.SIGHUP, signal.SIGCONT)
+                await self.settle()
+        finally:
+            self._signal(signal.SIGKILL)
+            self._fall_silent()
+            self._loop.remove_reader(self._terminal)
+            self._loop.remove_writer(self._terminal)
+            os.close(self._terminal)
+        await self._process.wait()
+
+    def _signal(self, *signals: signal.Signals) -> None:
+        """To every process of the terminal's session, in whatever group its shell has put it."""
+        for pid in _of_session(self._process.pid):
+            for one in signals:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, one)
+
+    def _fall_silent(self) -> None:
+        self._silent = True
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(False)
+
+    async def _ready(self, add: Callable[..., object], remove: Callable[[int], object]) -> bool:
+        """Wait until the terminal can be read or written; False when there is nothing to wait for any more."""
+        waiter: asyncio.Future[bool] = self._loop.create_future()
+        self._waiters.add(waiter)
+        add(self._terminal, _settle, waiter)
+        try:
+            return await waiter
+        finally:
+            remove(self._terminal)
+            self._waiters.discard(waiter)
+
+
+def environment_of(user: ServiceUser, terminal: str, language: str) -> dict[str, str]:
+    """All that a command in a terminal sees of its surroundings; nothing of the agent's own environment."""
+    utf8 = language if language.lower().replace("-", "").endswith("utf8") else "C.UTF-8"
+    return {
+        "TERM": terminal,
+        "LANG": utf8,
+        "PATH": PATH,
+        "HOME": user.home,
+        "USER": user.name,
+        "LOGNAME": user.name,
+        "SHELL": user.shell,
+    }
+
+
+def _now(call: Callable[..., T], *arguments: object) -> T | Literal[False] | None:
+    """What the call gives; None when it would have to wait, False when nobody holds the other end any more."""
+    try:
+        return call(*arguments)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return False
+
+
+def _settle(waiter: asyncio.Future[bool]) -> None:
+    if not waiter.done():
+        waiter.set_result(True)
+
+
+def _prepare(terminal: int, inside: int, user: ServiceUser, size: tuple[int, int]) -> None:
+    os.set_blocking(terminal, False)
+    _set_size(terminal, size)
+    attributes = termios.tcgetattr(inside)
+    attributes[0] |= _IUTF8  # backspace takes a whole character, not a byte of one
+    termios.tcsetattr(inside, termios.TCSANOW, attributes)
+    if user.drop:
+        os.fchown(inside, user.uid, -1)
+    os.fchmod(inside, 0o600)
+
+
+def _set_size(terminal: int, size: tuple[int, int]) -> None:
+    columns, rows = (min(max(side, 1), MAX_SIDE) for side in size)
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+def _of_session(leader: int) -> Iterator[int]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                if os.getsid(int(entry.name)) == leader:
+                    yield int(entry.name)

@@ -1,0 +1,68 @@
+"""Whose shell a terminal is: never root's. Looks names up in the system's own list of users; starts nothing."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+SERVICE_USER: Final = "myrvm-service"
+NOBODY: Final = "nobody"
+SHELL: Final = "/bin/sh"
+_NO_SHELLS: Final = frozenset({"nologin", "false", "true", "sync", "halt", "shutdown", "git-shell"})
+
+
+class NoUserError(Exception):
+    """No unprivileged user this agent could be for a terminal; the sentence says what to set."""
+
+
+@dataclass(frozen=True)
+class ServiceUser:
+    """`drop` says that a process has to become this user first; without it the agent is that user already."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    shell: str
+    drop: bool
+
+    def groups(self) -> list[int]:
+        """Its further groups, root's never among them."""
+        return [group for group in os.getgrouplist(self.name, self.gid) if group != 0]
+
+
+def choose(wanted: str, uid: int, lookup: Callable[[str], pwd.struct_passwd] = pwd.getpwnam) -> ServiceUser:
+    """The user of a terminal for an agent that runs as `uid`. As root: `wanted` (the setting `terminal_user`), else
+    `myrvm-service` where that exists, else nobody; as anybody else: that one. Raises NoUserError."""
+    if uid != 0:
+        return _own(wanted, uid)
+    for name in (wanted,) if wanted else (SERVICE_USER, NOBODY):
+        try:
+            entry = lookup(name)
+        except KeyError:
+            continue
+        if entry.pw_uid == 0:
+            raise NoUserError(f"terminal_user: {name} is root, and a terminal is never root's; name another user")
+        return _user(entry, drop=True)
+    raise NoUserError(f"terminal_user: there is no user {wanted or NOBODY} on this machine")
+
+
+def _own(wanted: str, uid: int) -> ServiceUser:
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:  # a container's user without an entry
+        entry = pwd.struct_passwd((str(uid), "", uid, os.getgid(), "", "/", SHELL))
+    if wanted and wanted != entry.pw_name:
+        raise NoUserError(f"terminal_user: the agent runs as {entry.pw_name} and cannot become {wanted}")
+    return _user(entry, drop=False)
+
+
+def _user(entry: pwd.struct_passwd, *, drop: bool) -> ServiceUser:
+    shell = entry.pw_shell
+    usable = shell.startswith("/") and Path(shell).name not in _NO_SHELLS and os.access(shell, os.X_OK)
+    home = entry.pw_dir if Path(entry.pw_dir).is_dir() else "/"
+    return ServiceUser(entry.pw_name, entry.pw_uid, entry.pw_gid, home, shell if usable else SHELL, drop)
