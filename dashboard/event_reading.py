@@ -83,9 +83,9 @@ def differences(e: Reading, name_of: Callable[[str], str]) -> list[str]:
 
 def moment(r: Reader, given: object) -> str:
     """An instant of an event (RFC 3339, or epoch milliseconds), with its date: a record is read later, too."""
-    if isinstance(given, (int, float)) and not isinstance(given, bool):
-        return r.stamp(int(given))
     try:
+        if isinstance(given, (int, float)) and not isinstance(given, bool):
+            return r.stamp(int(given))
         at = datetime.fromisoformat(str(given).replace("Z", "+00:00"))
         return r.stamp(int(at.timestamp() * 1000))
     except (ValueError, OverflowError):

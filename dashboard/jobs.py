@@ -17,7 +17,10 @@ Job = Mapping[str, Any]
 OPEN = ("queued", "sent", "accepted", "running")
 ENDED = ("succeeded", "failed", "rejected", "expired", "cancelled")
 BAD = ("failed", "rejected", "expired")
-KINDS = ("set_status", "sync_timezone", "restart_service", "reboot", "ping")
+KINDS = (
+    "set_status", "sync_timezone", "restart_service", "reboot", "ping", "start_remote_access", "stop_remote_access",
+    "extend_remote_access",
+)  # fmt: skip
 REACHED = {"queued": 1, "sent": 2, "accepted": 3, "running": 3, "succeeded": 4, "failed": 4}
 """Steps of the line that are behind a job in that state."""
 MARKS = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from dashboard import jobs, refusals
+from dashboard import jobs, record_remote, refusals
 from dashboard.event_reading import NOTHING, Event, People, Reading, differences, mapping, members, moment, value
 from dashboard.foreign_text import MOST, plain
 from dashboard.reader import Reader
@@ -18,10 +18,13 @@ MOST_PARTS: Final = 12
 """Changed members one sentence names; the rest is counted."""
 SHAPES: Final = {
     "connection": "live", "command": "job", "config": "gear", "timezone": "late", "machine": "machine",
+    "remote": "remote",
     "user": "person", "token": "lock", "sign_in": "person",
 }  # fmt: skip
-_TROUBLE: Final = frozenset({"machine.quarantined", "timezone.failed", "config.refused", "sign_in.locked"})
-_WARNING: Final = frozenset({"machine.events_dropped", "sign_in.failed", "command.late"})
+_TROUBLE: Final = frozenset(
+    {"machine.quarantined", "timezone.failed", "config.refused", "sign_in.locked", "remote.intruder"}
+)
+_WARNING: Final = frozenset({"machine.events_dropped", "sign_in.failed", "command.late", "remote.refused"})
 
 
 class Said(NamedTuple):
@@ -255,6 +258,7 @@ _SENTENCES: Final[Mapping[str, Callable[[Reading], _Parts]]] = {
     "machine.released": _simple(),
     "machine.event": _reported,
     "machine.events_dropped": _simple("count"),
+    **record_remote.SENTENCES,
     "user.added": _user_added,
     "user.edited": _user_edited,
     "user.removed": lambda e: (e.words("user.removed", who=e.person()), []),

@@ -83,13 +83,28 @@ remote_access_sessions = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     machine_column(),
-    sa.Column("admin_id", sa.ForeignKey("users.id")),
+    # Who is removed leaves the name behind.
+    sa.Column("admin_id", sa.ForeignKey("users.id", ondelete="SET NULL")),
     sa.Column("start_time", UtcTimestamp, nullable=False),
     sa.Column("end_time", UtcTimestamp),
-    sa.Column("status", sa.String(20), nullable=False, server_default="active"),
+    # requested (waits for approval), starting, active, ended, refused.
+    sa.Column("status", sa.String(20), nullable=False, server_default="active", index=True),
     sa.Column("ip_address", sa.String(64)),
     sa.Column("port", sa.Integer),
     sa.Column("created_at", UtcTimestamp, nullable=False),
+    sa.Column("admin_name", sa.String(200)),
+    sa.Column("reason", sa.String(500)),
+    sa.Column("duration_s", sa.Float),
+    sa.Column("expires_at", UtcTimestamp),
+    # Names of hub.core.remote_changes.ALLOWED; declared loopback ports.
+    sa.Column("allow", JSON),
+    sa.Column("ports", JSON),
+    sa.Column("origin", sa.String(20), nullable=False, server_default="hub"),
+    sa.Column("approved_by", sa.String(120)),
+    sa.Column("approved_at", UtcTimestamp),
+    sa.Column("ended_by", sa.String(120)),
+    sa.Column("end_reason", sa.String(100)),
+    sa.Column("command_id", sa.String(100)),
 )
 
 backup_logs = sa.Table(

@@ -6,11 +6,17 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from protocol.messages import Capacity, Name, Seconds, SpecialStatus, Status, Text, Timestamp
+from protocol import limits
+from protocol.messages import Capacity, Name, Seconds, Seq, SpecialStatus, Status, Text, Timestamp
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Unit = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9:_.@-]*\Z")]
 """The name of a service, as systemd allows it, without a path and without a leading dash."""
+
+
+Allowed = Literal["terminal", "ports", "files"]
+Ticket = Annotated[str, msgspec.Meta(max_length=200)]
+RemoteAddress = Annotated[str, msgspec.Meta(max_length=64)]
 
 
 class SetStatus(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -26,17 +32,37 @@ class SyncTimezone(msgspec.Struct, kw_only=True, omit_defaults=True):
     timezone: Name | None = None
 
 
-class StartRemoteAccess(msgspec.Struct, kw_only=True):
-    session_id: int
-    admin_ip: Name
-    ports: list[Port]
+class StartRemoteAccess(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Begin a session: take the machine into maintenance, and open `/ws/tunnel` with the `ticket`, which is good once
+    and for 60 s. It has `succeeded` when the maintenance is set.
+
+    `allow` says what of the machine may be reached (nothing named: all of it), `admin` and `reason` are for people to
+    read. `site`: the session was begun at the machine, no tunnel is wanted, and the ticket is empty.
+    """
+
+    session_id: Seq
+    admin_ip: RemoteAddress
+    ports: Annotated[list[Port], msgspec.Meta(max_length=limits.MAX_REMOTE_PORTS)]
     duration: Seconds
-    ticket: Name
+    ticket: Ticket
+    allow: Annotated[list[Allowed], msgspec.Meta(max_length=10)] | None = None
+    admin: Name | None = None
+    reason: Text | None = None
+    site: bool = False
 
 
 class StopRemoteAccess(msgspec.Struct, kw_only=True):
-    session_id: int
+    """End it, whatever it was doing; a session that is not open is `succeeded` as well."""
+
+    session_id: Seq
     reason: Name
+
+
+class ExtendRemoteAccess(msgspec.Struct, kw_only=True):
+    """The session may last `duration` seconds from now."""
+
+    session_id: Seq
+    duration: Seconds
 
 
 class StartBackup(msgspec.Struct, kw_only=True):
@@ -77,6 +103,7 @@ ARGUMENTS: dict[str, type[msgspec.Struct]] = {
     "sync_timezone": SyncTimezone,
     "start_remote_access": StartRemoteAccess,
     "stop_remote_access": StopRemoteAccess,
+    "extend_remote_access": ExtendRemoteAccess,
     "start_backup": StartBackup,
     "restore_backup": RestoreBackup,
     "restart_service": RestartService,

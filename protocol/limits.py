@@ -12,6 +12,10 @@ MAX_ERROR_TEXT: Final = 1000
 """Characters of the message of an `error`; longer explanations are cut."""
 MAX_NAME: Final = 100
 """Characters of a name, code, id or key."""
+MAX_REMOTE_SESSIONS: Final = 100
+"""Remote access sessions open on one machine: the most that its settings allow (max_concurrent_sessions)."""
+MAX_REMOTE_PORTS: Final = 32
+"""Loopback ports of a machine that one session may reach."""
 MAX_NESTING: Final = 32
 """Depth of a member of free shape (hardware, args, result, params, values), itself counted; a deeper one is refused.
 Whoever walks or encodes it later may recurse without fear."""

@@ -95,7 +95,8 @@ class Hello(msgspec.Struct, kw_only=True, tag="hello", omit_defaults=True):
     `capabilities` is for people to read, but for two words: `until` (the machine itself gives a status back when its
     `until` has come; for one without the word the hub does it) and `simulated`. A command the machine does not know is
     answered `rejected` with the code `unsupported`. `busy`: a return session is open. `ntp`: whether the machine's
-    clock is synchronised; absent when it cannot tell.
+    clock is synchronised; absent when it cannot tell. `remote_session`: the remote access sessions that are open on the
+    machine (none: an empty list); the hub stops those it knows nothing of.
     """
 
     protocol: Version
@@ -112,6 +113,7 @@ class Hello(msgspec.Struct, kw_only=True, tag="hello", omit_defaults=True):
     hardware: FreeShape | None = None
     busy: bool | None = None
     ntp: bool | None = None
+    remote_session: Annotated[list[Seq], msgspec.Meta(max_length=limits.MAX_REMOTE_SESSIONS)] | None = None
 
 
 class Metrics(msgspec.Struct, kw_only=True, tag="metrics", omit_defaults=True):
@@ -202,6 +204,20 @@ class Event(msgspec.Struct, kw_only=True, tag="event"):
     timestamp: Timestamp
 
 
+class RemoteAccessReport(msgspec.Struct, kw_only=True, tag="remote_access", omit_defaults=True):
+    """How a remote access session goes on the machine; `ended` is repeated after a reconnect until `received` names
+    `session-<session_id>`, and nothing else is answered.
+
+    `reason` of an end: stopped, timed_out, link_lost, agent_restarted, machine_rebooted, revoked, start_failed, idle or
+    protocol_error. Other words are kept as they are.
+    """
+
+    session_id: Seq
+    state: Literal["active", "ended"]
+    at: Timestamp
+    reason: Name | None = None
+
+
 class Bye(msgspec.Struct, kw_only=True, tag="bye"):
     """A clean farewell: the hub shows the machine offline at once."""
 
@@ -228,7 +244,8 @@ class MetricsAck(msgspec.Struct, kw_only=True, tag="metrics_ack"):
 
 
 class Received(msgspec.Struct, kw_only=True, tag="received"):
-    """The `status` or `event` with this `seq`, or the final `command_update` with this `id`, is committed."""
+    """The `status` or `event` with this `seq`, the final `command_update` with this `id`, or the end of the remote
+    access session n (`session-n`) is committed."""
 
     ref: Ref
 
@@ -279,7 +296,17 @@ class Error(msgspec.Struct, kw_only=True, tag="error", omit_defaults=True):
 
 
 MachineMessage = (
-    Auth | Hello | Metrics | StatusReport | CommandUpdate | TimezoneReport | ConfigApplied | Event | Bye | Error
+    Auth
+    | Hello
+    | Metrics
+    | StatusReport
+    | CommandUpdate
+    | TimezoneReport
+    | ConfigApplied
+    | Event
+    | RemoteAccessReport
+    | Bye
+    | Error
 )
 HubMessage = Welcome | MetricsAck | Received | Command | Cancel | Config | Live | Restarting | Error
 Message = MachineMessage | HubMessage

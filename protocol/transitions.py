@@ -36,7 +36,8 @@ class State(enum.Enum):
 
 
 _MACHINE_LIVE: Final = (
-    m.Metrics, m.StatusReport, m.CommandUpdate, m.TimezoneReport, m.ConfigApplied, m.Event, m.Error,
+    m.Metrics, m.StatusReport, m.CommandUpdate, m.TimezoneReport, m.ConfigApplied, m.Event,
+    m.RemoteAccessReport, m.Error,
 )  # fmt: skip
 _HUB_LIVE: Final = (m.MetricsAck, m.Received, m.Command, m.Cancel, m.Config, m.Live, m.Error)
 

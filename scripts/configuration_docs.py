@@ -85,7 +85,7 @@ MEANING: Final[dict[str, str]] = {
     "return_session_max": "A return session file that was not touched for so long is forgotten, s.",
     "remote_access_ports": "Loopback ports of this machine that a session may name; no others are ever reached.",
     "remote_access_bind": "Where the control page listens; anything but loopback asks for `admin_ips` and a ticket.",
-    "remote_services": 'How to start what listens on a port only on demand: `{"5000": {"start": [...], "stop": [...]}}`.',
+    "remote_services": 'Starts what listens on a port on demand only: `{"5000": {"start": [...], "stop": [...]}}`.',
     "terminal_command": "What a terminal runs; empty: the user's login shell.",
     "terminal_user": "Whom a terminal runs as, where the agent may choose; empty: `myrvm-service`. Never root.",
     "remote_download_folders": "Folders from which a session may fetch files; empty: none.",

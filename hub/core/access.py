@@ -43,6 +43,13 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
     # What became of it, and what is in force, only the machine itself can say.
     "command.answer": frozenset[Role]({"machine"}),
     "config.report": frozenset[Role]({"machine"}),
+    "remote.read": _READERS,
+    "remote.start": _WORKERS | {"machine"},
+    # One's own, and any of the own machine's with its key; who may end others' is decided in hub.core.remote_sessions.
+    "remote.stop": _WORKERS | {"machine"},
+    "remote.approve": frozenset[Role]({"operator", "admin"}),
+    "recording.read": _WORKERS,
+    "recording.delete": _ADMIN,
     "event.read": _READERS,
     # Events that belong to no machine (sign-ins, users, tokens) name people.
     "event.read_all": _ADMIN,

@@ -42,6 +42,14 @@ CODES: Final[Mapping[str, Has]] = {
     "machine.released": Has(),
     "machine.event": Has(("code", "params")),
     "machine.events_dropped": Has(("count",)),
+    "remote.requested": Has(("reason", "duration_s")),
+    "remote.approved": Has(("session_id",)),
+    "remote.declined": Has(("session_id",)),
+    "remote.started": Has(("session_id",)),
+    "remote.extended": Has(("session_id", "expires_at")),
+    "remote.ended": Has(("session_id", "reason")),
+    "remote.refused": Has(("code",)),
+    "remote.intruder": Has(("session_id", "user_id")),
     "user.added": Has(("email",)),
     "user.edited": Has(("user_id",)),
     "user.removed": Has(("user_id", "email")),
@@ -53,7 +61,7 @@ CODES: Final[Mapping[str, Has]] = {
     "sign_in.signed_out": Has(),
     "sign_in.link_made": Has(("user_id", "email")),
 }
-OF_MACHINES: Final = ("status", "connection", "command", "config", "timezone", "machine")
+OF_MACHINES: Final = ("status", "connection", "command", "config", "timezone", "machine", "remote")
 """Kinds of events that concern machines; the others concern people and are for administrators."""
 KINDS: Final = tuple(dict.fromkeys(code.partition(".")[0] for code in CODES))
 

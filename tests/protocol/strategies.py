@@ -51,7 +51,7 @@ machine_messages: st.SearchStrategy[m.MachineMessage] = st.one_of(
         m.Hello, protocol=seqs, device_id=names, agent_version=names, boot_id=boot_ids,
         capabilities=st.lists(names, max_size=3), status=_statuses, config_version=seqs, time=timestamps,
         capacity=optional | _capacities, special_status=_specials, timezone=optional | names,
-        hardware=optional | free_shapes,
+        hardware=optional | free_shapes, remote_session=optional | st.lists(seqs, max_size=3),
     ),
     st.builds(m.Metrics, seq=seqs, samples=st.lists(samples, min_size=1, max_size=4), live=st.booleans()),
     st.builds(
@@ -73,6 +73,10 @@ machine_messages: st.SearchStrategy[m.MachineMessage] = st.one_of(
         own=optional | st.dictionaries(names, json_values, max_size=2),
     ),
     st.builds(m.Event, seq=seqs, code=names, params=free_shapes, timestamp=timestamps),
+    st.builds(
+        m.RemoteAccessReport, session_id=seqs, state=st.sampled_from(["active", "ended"]), at=timestamps,
+        reason=optional | names,
+    ),
     st.builds(m.Bye, reason=st.sampled_from(["shutdown", "reboot", "update"])),
     errors,
 )  # fmt: skip

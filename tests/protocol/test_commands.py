@@ -22,8 +22,20 @@ GOOD: dict[str, list[dict[str, Any]]] = {
     ],
     "sync_timezone": [{"trigger": "dashboard_button"}, {"trigger": "schedule", "timezone": "Asia/Jakarta"}],
     "start_remote_access": [
-        {"session_id": 1, "admin_ip": "192.168.1.9", "ports": [5001], "duration": 3600, "ticket": "t"}
+        {"session_id": 1, "admin_ip": "192.168.1.9", "ports": [5001], "duration": 3600, "ticket": "t"},
+        {
+            "session_id": 1,
+            "admin_ip": "",
+            "ports": [],
+            "duration": 1,
+            "ticket": "",
+            "allow": ["terminal", "files"],
+            "admin": "Siti",
+            "reason": "door jams",
+            "site": True,
+        },
     ],
+    "extend_remote_access": [{"session_id": 1, "duration": 600.5}],
     "stop_remote_access": [{"session_id": 1, "reason": "session_completed"}],
     "start_backup": [{"backup_id": 1, "backup_type": "full", "include_images": True, "include_logs": False}],
     "restore_backup": [{"backup_id": 1, "dry_run": True}],
@@ -39,6 +51,11 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("set_status", {"status": "full", "special_status": "full"}),
     ("start_remote_access", {"session_id": 1, "admin_ip": "x", "ports": [0], "duration": 1, "ticket": "t"}),
     ("start_remote_access", {"session_id": 1, "admin_ip": "x", "ports": [70000], "duration": 1, "ticket": "t"}),
+    (
+        "start_remote_access",
+        {"session_id": 1, "admin_ip": "x", "ports": [], "duration": 1, "ticket": "t", "allow": ["everything"]},
+    ),
+    ("extend_remote_access", {"session_id": 1, "duration": -1}),
     ("start_backup", {"backup_id": 1, "backup_type": "half", "include_images": True, "include_logs": True}),
     ("reboot", {"delay": -1}),
 ]

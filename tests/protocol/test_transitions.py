@@ -11,7 +11,16 @@ from protocol import messages as m
 from protocol.transitions import TRANSITIONS, Role, State, follow
 
 ALL = sorted({*get_args(m.MachineMessage), *get_args(m.HubMessage)}, key=lambda kind: kind.__name__)
-UP = {m.Metrics, m.StatusReport, m.CommandUpdate, m.TimezoneReport, m.ConfigApplied, m.Event, m.Error}
+UP = {
+    m.Metrics,
+    m.StatusReport,
+    m.CommandUpdate,
+    m.TimezoneReport,
+    m.ConfigApplied,
+    m.Event,
+    m.RemoteAccessReport,
+    m.Error,
+}
 DOWN = {m.MetricsAck, m.Received, m.Command, m.Cancel, m.Config, m.Live, m.Error}
 
 # The page protocol.md, written a second time: what may be said, and where it leads.

@@ -1,0 +1,62 @@
+"""The sentences of remote access in the record: part of `dashboard.record`'s table. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from dashboard.event_reading import NOTHING, Reading, moment, value
+from dashboard.foreign_text import plain
+
+_Parts = tuple[str, list[str]]
+
+
+def _reason(e: Reading) -> str:
+    reason = e.params.get("reason")
+    return e.words("reason", reason=value(e.r, reason)) if reason else ""
+
+
+def _minutes(e: Reading) -> str:
+    seconds = e.params.get("duration_s")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= 1e9:
+        return NOTHING
+    return e.r.number(round(seconds / 60, 1), 0 if seconds % 60 == 0 else 1)
+
+
+def _holder(e: Reading) -> str:
+    return e.words("remote.for", name=e.param("holder", 100)) if e.params.get("holder") else ""
+
+
+def _requested(e: Reading) -> _Parts:
+    site = e.words("remote.site") if e.params.get("origin") == "site" else ""
+    return e.words("remote.requested", minutes=_minutes(e)), [_holder(e), site, _reason(e)]
+
+
+def _of_the_holder(e: Reading) -> _Parts:
+    return e.words(e.code), [_holder(e)]
+
+
+def _extended(e: Reading) -> _Parts:
+    return e.words("remote.extended", when=moment(e.r, e.params.get("expires_at"))), [_holder(e)]
+
+
+def _ended(e: Reading) -> _Parts:
+    why = e.r.said("lease.end_reason", plain(str(e.params.get("reason") or NOTHING), 100))
+    return e.words("remote.ended", why=why), [_holder(e)]
+
+
+def _refused(e: Reading) -> _Parts:
+    why = e.r.said("remote_refusal", plain(str(e.params.get("code") or NOTHING), 100))
+    return e.words("remote.refused", why=why), [_holder(e)]
+
+
+SENTENCES: Final[Mapping[str, Callable[[Reading], _Parts]]] = {
+    "remote.requested": _requested,
+    "remote.approved": _of_the_holder,
+    "remote.declined": _of_the_holder,
+    "remote.started": _of_the_holder,
+    "remote.extended": _extended,
+    "remote.ended": _ended,
+    "remote.refused": _refused,
+    "remote.intruder": lambda e: (e.words("remote.intruder", who=e.person()), []),
+}
