@@ -1,5 +1,5 @@
 """What the machine must not forget, as a fold over facts: its state, the ids it has answered, the commands it has
-begun, its unconfirmed words.
+begun, its open remote access sessions, its unconfirmed words.
 
 One fact is one record on disk, so a status and the command that set it are remembered together or not at all.
 """
@@ -12,7 +12,8 @@ import msgspec
 
 from device.core.machine_state import MachineState
 from device.core.outbox import Outbox
-from protocol.messages import CommandUpdate, StatusReport
+from device.core.remote_sessions import RemoteSession
+from protocol.messages import CommandUpdate, RemoteAccessReport, StatusReport
 
 KEEP_IDS: Final = 10_000
 KEEP_IDS_S: Final = 24 * 3600.0
@@ -45,6 +46,10 @@ class Fact(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The id of a command that will be begun."""
     begun: Begun | None = None
     reported: StatusReport | None = None
+    session: RemoteSession | None = None
+    """A remote access session that is open from now on, or is open for longer."""
+    ended: tuple[RemoteAccessReport, ...] = ()
+    """Remote access sessions that are open no more."""
     received: int | str | None = None
     unconfirmed: bool = True
     """False in a summary for an answer the hub has already received."""
@@ -58,6 +63,7 @@ class Memory:
         self.outbox = Outbox()
         self.accepted: dict[str, None] = {}
         self.begun: dict[str, Begun] = {}
+        self.sessions: dict[int, RemoteSession] = {}
         # Encoded answers: ten thousand of them must stay small.
         self._answers: dict[str, tuple[float, bytes]] = {}
 
@@ -76,8 +82,13 @@ class Memory:
             if fact.unconfirmed:
                 self.outbox.put(fact.answered)
             self._forget(fact.at)
+        if fact.session is not None:
+            self.sessions[fact.session.id] = fact.session
         if fact.reported is not None:
             self.outbox.put(fact.reported)
+        for report in fact.ended:
+            self.sessions.pop(report.session_id, None)
+            self.outbox.put(report)
         if fact.received is not None:
             self.outbox.received(fact.received)
 
@@ -106,6 +117,8 @@ class Memory:
         facts += [Fact(at=0.0, accepted=command_id) for command_id in self.accepted]
         facts += [Fact(at=0.0, begun=begun) for begun in self.begun.values()]
         facts += [Fact(at=0.0, reported=e) for e in self.outbox.entries() if isinstance(e, StatusReport)]
+        facts += [Fact(at=0.0, ended=(e,)) for e in self.outbox.entries() if isinstance(e, RemoteAccessReport)]
+        facts += [Fact(at=0.0, session=session) for session in self.sessions.values()]
         return facts
 
     def _forget(self, now: float) -> None:

@@ -1,6 +1,7 @@
-"""What the hub must confirm and has not yet: final command results and status reports, in the order they happened.
+"""What the hub must confirm and has not yet: final command results, status reports and ends of remote access sessions,
+in the order they happened.
 
-Bounded: new results are refused when it is full (a command then answers `busy`), old status reports give way to new
+Bounded: new results are refused when it is full (a command then answers `busy`), old reports give way to new
 ones. Knows no file; the journal keeps its copy on disk.
 """
 
@@ -8,15 +9,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from protocol.messages import CommandUpdate, StatusReport
+from protocol.messages import CommandUpdate, RemoteAccessReport, StatusReport
 
-Entry = CommandUpdate | StatusReport
+Entry = CommandUpdate | StatusReport | RemoteAccessReport
 MAX_RESULTS: Final = 1000
 MAX_REPORTS: Final = 100
 
 
 def ref_of(entry: Entry) -> int | str:
     """The `ref` by which the hub's `received` names this entry."""
+    if isinstance(entry, RemoteAccessReport):
+        return f"session-{entry.session_id}"
     return entry.id if isinstance(entry, CommandUpdate) else entry.seq
 
 
@@ -37,9 +40,10 @@ class Outbox:
     def put(self, entry: Entry) -> None:
         """Keep `entry` until it is received; the same ref twice keeps the first place and the newest words."""
         self._entries[ref_of(entry)] = entry
-        reports = [ref for ref, kept in self._entries.items() if isinstance(kept, StatusReport)]
-        for ref in reports[: max(0, len(reports) - MAX_REPORTS)]:
-            del self._entries[ref]
+        for kind in (StatusReport, RemoteAccessReport):
+            reports = [ref for ref, kept in self._entries.items() if isinstance(kept, kind)]
+            for ref in reports[: max(0, len(reports) - MAX_REPORTS)]:
+                del self._entries[ref]
 
     def received(self, ref: int | str) -> bool:
         """The hub has committed it; False when nothing of that name was kept."""

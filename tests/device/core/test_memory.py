@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from device.core.machine_state import MachineState
 from device.core.memory import KEEP_IDS, KEEP_IDS_S, MOST_IDS, Fact, Memory
+from device.core.remote_sessions import Held, RemoteSession, ended_report
 from protocol.messages import CommandUpdate, StatusReport
+
+
+def session(number: int) -> RemoteSession:
+    held = Held(status="active", mark="remote access")
+    return RemoteSession(id=number, boot="b", began="2030-01-01T00:00:00Z", duration=60, held=held)
+
 
 FACTS = st.lists(
     st.one_of(
@@ -16,6 +23,11 @@ FACTS = st.lists(
         st.builds(lambda n: Fact(at=1.0, received=f"c{n}"), st.integers(0, 5)),
         st.builds(lambda n: Fact(at=1.0, received=n), st.integers(0, 5)),
         st.builds(lambda n: Fact(at=1.0, reported=StatusReport(status="full", seq=n)), st.integers(0, 5)),
+        st.builds(lambda n: Fact(at=1.0, session=session(n)), st.integers(0, 5)),
+        st.builds(
+            lambda n: Fact(at=1.0, ended=(ended_report(n, "stopped", "2030-01-01T00:00:00Z"),)), st.integers(0, 5)
+        ),
+        st.builds(lambda n: Fact(at=1.0, received=f"session-{n}"), st.integers(0, 5)),
         st.builds(lambda n: Fact(at=1.0, state=MachineState(status="full", seq=n)), st.integers(0, 5)),
     )
 )
@@ -33,6 +45,7 @@ def test_a_summary_is_as_good_as_the_whole_story(facts: list[Fact]) -> None:
     whole = remembered(facts)
     short = remembered(whole.summary())
     assert short.state == whole.state
+    assert short.sessions == whole.sessions
     assert sorted(map(repr, short.outbox.entries())) == sorted(map(repr, whole.outbox.entries()))
     assert all(short.answer_to(f"c{n}") == whole.answer_to(f"c{n}") for n in range(6))
 
