@@ -12,12 +12,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
 from device.command_work import CommandWork
 from device.commands import ping, set_status
+from device.commands.step import Step
 from device.core.hub_clock import HubClock, Moment, parse_time
 from device.core.machine_state import MachineState, RefusedError
 from device.core.memory import Fact
@@ -45,6 +47,7 @@ class CommandRouter:
         reply: Callable[[CommandUpdate], None],
         work: CommandWork,
         handlers: Mapping[str, Handler] = HANDLERS,
+        steps: Mapping[str, Step] = MappingProxyType({}),
     ) -> None:
         self._keeper = keeper
         self._clock = clock
@@ -52,6 +55,7 @@ class CommandRouter:
         self._reply = reply
         self._work = work
         self._handlers = handlers
+        self._steps = steps
         self._waiting: asyncio.Queue[Command | Cancel] = asyncio.Queue(MAX_WAITING)
         self._waiting_ids: Counter[str] = Counter()
         self._withdrawn: set[str] = set()
@@ -60,7 +64,7 @@ class CommandRouter:
     @property
     def capabilities(self) -> list[str]:
         """The names of the commands this machine understands."""
-        return sorted({*self._handlers, *self._work.names})
+        return sorted({*self._handlers, *self._steps, *self._work.names})
 
     def offer(self, asked: Command | Cancel) -> None:
         """Take a command, or the withdrawal of one, from the link; never waits."""
@@ -119,25 +123,32 @@ class CommandRouter:
         """One fact: the effect of an atomic command with its answer, or the answer that was `decided` without one."""
 
         def decide(state: MachineState) -> Fact:
-            following, update = state, decided
-            if update is None and isinstance(asked, Command):
-                following, update = self._carry_out(asked, state)
-            return Fact(at=time.time(), state=None if following is state else following, answered=update)
+            if decided is None and isinstance(asked, Command):
+                return self._carry_out(asked, state)
+            return Fact(at=time.time(), answered=decided)
 
         fact = await self._keeper.step(decide)
+        if decided is None and isinstance(asked, Command) and asked.name in self._steps and _succeeded(fact):
+            self._steps[asked.name].done(_arguments(asked))
         name = asked.name if isinstance(asked, Command) else "cancel"
         if fact.answered is not None:
             self._log("command", name=name, id=asked.id, state=fact.answered.state)
         if fact.state is not None:
             self._log("status_now", status=fact.state.effective_status)
 
-    def _carry_out(self, command: Command, state: MachineState) -> tuple[MachineState, CommandUpdate]:
+    def _carry_out(self, command: Command, state: MachineState) -> Fact:
         now = Moment(utc_now(), self._now())
         try:
-            following, result = self._handlers[command.name](state, _arguments(command), now)
+            if command.name in self._steps:
+                fact, result = self._steps[command.name].decide(state, _arguments(command), now)
+            else:
+                following, result = self._handlers[command.name](state, _arguments(command), now)
+                fact = Fact(at=time.time(), state=None if following is state else following)
         except RefusedError as refused:
-            return state, _refused(command, refused.failure.code, refused.failure.message)
-        return following, CommandUpdate(id=command.id, state="succeeded", result=result)
+            failure = refused.failure
+            return Fact(at=time.time(), answered=_refused(command, failure.code, failure.message))
+        fact.answered = CommandUpdate(id=command.id, state="succeeded", result=result)
+        return fact
 
     def _refusal(self, asked: Command | Cancel, withdrawn: bool) -> CommandUpdate | None:
         """Why it will not be begun; None when it will."""
@@ -150,7 +161,7 @@ class CommandRouter:
             return _refused(asked, "expired", "it came after its deadline")
         if withdrawn:
             return _refused(asked, "cancelled", "it was cancelled before it began")
-        if asked.name not in ARGUMENTS or asked.name not in {*self._handlers, *self._work.names}:
+        if asked.name not in ARGUMENTS or asked.name not in self.capabilities:
             return _refused(asked, "unsupported", "this machine does not know this command")
         try:
             _arguments(asked)
@@ -179,6 +190,10 @@ class CommandRouter:
 
 def _arguments(command: Command) -> Any:
     return msgspec.convert(command.args, ARGUMENTS[command.name])
+
+
+def _succeeded(fact: Fact) -> bool:
+    return fact.answered is not None and fact.answered.state == "succeeded"
 
 
 def _place(asked: Command | Cancel) -> str:

@@ -70,6 +70,11 @@ class Settings:
         return f"{'wss' if scheme == 'https' else 'ws'}://{rest}/ws/device"
 
     @property
+    def tunnel_url(self) -> str:
+        """Where the tunnel of a remote access session is."""
+        return f"{self.socket_url.removesuffix('device')}tunnel"
+
+    @property
     def state_dir(self) -> Path:
         """The folder of spool, journal and state; beside the configuration file unless it says otherwise."""
         configured = self.text("state_dir")

@@ -1,9 +1,10 @@
-"""Tasks that live and die together, for Python 3.10: the first to end, however it ends, ends them all."""
+"""Tasks that live and die together, for Python 3.10: the first to end, however it ends, ends them all; and a group for
+tasks that come and go."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 CANCEL_AGAIN_S: Final = 0.5
@@ -20,6 +21,31 @@ async def until_one_ends(*coroutines: Coroutine[Any, Any, None]) -> None:
     for task in ended:
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
+
+
+class Tasks:
+    """Tasks that come and go. Each must catch its own errors; whoever has the group ends it."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], None]:
+        """Run it; what is returned asks it to end."""
+        task = asyncio.create_task(coroutine)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+        def end() -> None:
+            task.cancel()
+
+        return end
+
+    async def end(self) -> None:
+        """Cancel all and wait for them."""
+        await _end(list(self._running))
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:
