@@ -108,7 +108,7 @@ export class Player {
       if (kind === "o") text += data;
       const size = kind === "r" && /^(\d{1,4})x(\d{1,4})$/.exec(data);
       if (!size) continue;
-      this.write(text);
+      if (text) this.write(text);
       text = "";
       this.resize(Number(size[1]), Number(size[2]));
     }

@@ -13,7 +13,7 @@ const AGAIN = ["exited", "closed", "agent_gone", "machine_offline", "no_answer",
 
 /** @param {string} code @param {number | null} exit @returns {{code: string, what: string, hint: string, again: boolean}} */
 export function explain(code, exit = null) {
-  const known = SAME[code] ?? code;
+  const known = Object.hasOwn(SAME, code) ? SAME[code] : String(code);
   const what = said("term_over", known, t("term_over.internal"));
   const ended = known === "exited" && exit !== null && exit !== 0 ? t("term.exit", { code: exit }) : what;
   return { code: known, what: ended, hint: said("term_hint", known, t("term_hint.internal")), again: AGAIN.includes(known) };

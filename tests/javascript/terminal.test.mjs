@@ -1,0 +1,139 @@
+// The terminal's connection and keys, without a page.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import test from "node:test";
+
+import { control, KeyBar, sequence } from "../../dashboard/static/js/key_bar.js";
+import { explain } from "../../dashboard/static/js/terminal_errors.js";
+import { TerminalLink } from "../../dashboard/static/js/terminal_link.js";
+import { useTexts } from "../../dashboard/static/js/texts.js";
+
+useTexts(JSON.parse(readFileSync(new URL("../../dashboard/locales/en.json", import.meta.url), "utf-8")), "en");
+
+/** A link with sockets and timers that the test moves. */
+function world() {
+  const said = [];
+  const [sockets, timers] = [[], []];
+  const link = new TerminalLink("ws://hub/ws/terminal", 7, {
+    ready: (frame, again) => said.push(["ready", frame.user, again]),
+    bytes: (bytes) => said.push(["bytes", Buffer.from(bytes).toString()]),
+    lost: () => said.push(["lost"]),
+    over: (code, exit) => said.push(["over", code, exit]),
+  }, {
+    open: () => {
+      const socket = { sent: [], readyState: 1, send: (data) => socket.sent.push(typeof data === "string" ? JSON.parse(data) : Buffer.from(data).toString()), close: () => { socket.closed = true; } };
+      sockets.push(socket);
+      return socket;
+    },
+    later: (fn) => timers.push(fn) - 1, cancel: (timer) => { delete timers[timer]; }, random: () => 0,
+  });
+  const ready = (socket, terminal = "t1") => socket.onmessage({ data: JSON.stringify({ type: "ready", terminal, recorded: true, user: "svc" }) });
+  const bytes = (socket, text) => socket.onmessage({ data: new TextEncoder().encode(text).buffer });
+  return { link, said, sockets, timers, ready, bytes };
+}
+
+test("a terminal opens with its size, types bytes and is told a new size", () => {
+  const { link, said, sockets, ready, bytes } = world();
+  link.start(80, 24);
+  const [socket] = sockets;
+  assert.equal(link.type("x"), false, "nothing is typed before the hub is ready");
+  socket.onopen();
+  assert.deepEqual(socket.sent, [{ type: "open", session: 7, cols: 80, rows: 24 }]);
+  ready(socket);
+  link.type("é");
+  link.resize(100, 30);
+  bytes(socket, "hello");
+  assert.deepEqual(socket.sent.slice(1), ["é", { type: "resize", cols: 100, rows: 30 }]);
+  assert.deepEqual(said, [["ready", "svc", false], ["bytes", "hello"]]);
+});
+
+test("a lost connection comes back to the same shell and says how much it has", () => {
+  const { link, said, sockets, timers, ready, bytes } = world();
+  link.start(80, 24);
+  sockets[0].onopen();
+  ready(sockets[0]);
+  bytes(sockets[0], "12345");
+  sockets[0].onclose({ code: 1006 });
+  assert.deepEqual(said.at(-1), ["lost"]);
+  assert.equal(link.type("x"), false);
+  link.resize(90, 20);
+  timers[0]();
+  sockets[1].onclose({ code: 1006 });
+  assert.equal(said.filter(([what]) => what === "lost").length, 1, "it is said once");
+  link.retry();
+  sockets[2].onopen();
+  assert.deepEqual(sockets[2].sent, [{ type: "attach", terminal: "t1", received: 5 }]);
+  ready(sockets[2]);
+  assert.deepEqual(sockets[2].sent.at(-1), { type: "resize", cols: 90, rows: 20 });
+  bytes(sockets[2], "6");
+  assert.equal(link.received, 6);
+  bytes(sockets[0], "a dead socket says nothing");
+  assert.equal(link.received, 6);
+});
+
+test("what is over stays over, and says why", () => {
+  for (const [how, expected] of [
+    [(socket) => socket.onmessage({ data: '{"type":"ended","code":"exited","exit":3}' }), ["over", "exited", 3]],
+    [(socket) => socket.onmessage({ data: '{"type":"error","code":"no_shell"}' }), ["over", "no_shell", null]],
+    [(socket) => socket.onclose({ code: 4403 }), ["over", "denied", null]],
+    [(socket) => socket.onclose({ code: 1006 }), ["over", "no_answer", null]],
+  ]) {
+    const { link, said, sockets, timers } = world();
+    link.start(80, 24);
+    sockets[0].onopen();
+    sockets[0].onmessage({ data: "not json" });
+    how(sockets[0]);
+    sockets[0].onclose({ code: 1006 });
+    assert.deepEqual(said, [expected]);
+    assert.equal(timers.filter(Boolean).length, 0, "nothing tries again");
+  }
+});
+
+test("a closed terminal can be opened anew", () => {
+  const { link, said, sockets, ready } = world();
+  link.start(80, 24);
+  ready(sockets[0]);
+  link.end();
+  link.start(80, 24);
+  sockets[1].onopen();
+  assert.equal(sockets[1].sent[0].type, "open");
+  ready(sockets[1], "t2");
+  assert.deepEqual(said.at(-1), ["ready", "svc", false]);
+});
+
+test("the keys a phone lacks are what a terminal expects", () => {
+  assert.deepEqual(["esc", "tab", "interrupt", "bar", "slash", "minus"].map((key) => sequence(key)), ["\x1b", "\t", "\x03", "|", "/", "-"]);
+  assert.deepEqual([sequence("up"), sequence("up", { application: true }), sequence("left", { ctrl: true })], ["\x1b[A", "\x1bOA", "\x1b[1;5D"]);
+  assert.deepEqual(["c", "C", "[", " ", "é", "ls"].map(control), ["\x03", "\x03", "\x1b", "\0", "é", "ls"]);
+});
+
+test("Ctrl holds for one key, whichever keyboard it comes from", () => {
+  const sent = [];
+  const buttons = ["esc", "ctrl", "up"].map((key) => ({ dataset: { key }, pressed: "false", listeners: {}, addEventListener(name, act) { this.listeners[name] = act; }, getAttribute: () => null, setAttribute(_, value) { this.pressed = value; } }));
+  const root = { querySelectorAll: () => buttons, querySelector: () => buttons[1] };
+  const bar = new KeyBar(root, { send: (text) => sent.push(text), paste() {}, application: () => false });
+  let kept = false;
+  buttons[0].listeners.pointerdown({ preventDefault: () => { kept = true; } });
+  assert.ok(kept, "pressing takes no focus");
+  bar.press("ctrl");
+  assert.equal(buttons[1].pressed, "true");
+  assert.equal(bar.through("c"), "\x03");
+  assert.equal(bar.through("c"), "c");
+  bar.press("ctrl");
+  bar.press("up");
+  assert.deepEqual(sent, ["\x1b[1;5A"]);
+});
+
+test("every way a terminal ends is explained, and what nobody knows is too", () => {
+  assert.equal(explain("no_shell").what, "The machine has no shell to give");
+  assert.equal(explain("timed_out").code, "lease_over");
+  assert.equal(explain("lease_over").again, false);
+  assert.equal(explain("exited", 3).what, "The shell ended with code 3");
+  assert.equal(explain("exited", 0).what, "The shell has ended");
+  for (const code of ["something new", "__proto__", "constructor", undefined]) {
+    const why = explain(code);
+    assert.equal(typeof why.what, "string");
+    assert.ok(why.what.length > 5 && why.hint.length > 5, String(code));
+  }
+});
