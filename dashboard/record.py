@@ -18,11 +18,11 @@ MOST_PARTS: Final = 12
 """Changed members one sentence names; the rest is counted."""
 SHAPES: Final = {
     "connection": "live", "command": "job", "config": "gear", "timezone": "late", "machine": "machine",
-    "remote": "remote",
+    "remote": "remote", "recording": "remote",
     "user": "person", "token": "lock", "sign_in": "person",
 }  # fmt: skip
 _TROUBLE: Final = frozenset(
-    {"machine.quarantined", "timezone.failed", "config.refused", "sign_in.locked", "remote.intruder"}
+    {"machine.quarantined", "timezone.failed", "config.refused", "sign_in.locked", "remote.intruder", "recording.lost"}
 )
 _WARNING: Final = frozenset({"machine.events_dropped", "sign_in.failed", "command.late", "remote.refused"})
 

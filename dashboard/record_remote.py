@@ -50,6 +50,26 @@ def _refused(e: Reading) -> _Parts:
     return e.words("remote.refused", why=why), [_holder(e)]
 
 
+def _recording(e: Reading) -> _Parts:
+    return e.words(e.code, id=e.param("recording_id", 20)), []
+
+
+def _recording_deleted(e: Reading) -> _Parts:
+    retention = e.words("recording.retention") if e.params.get("why") == "retention" else ""
+    return e.words("recording.deleted", id=e.param("recording_id", 20)), [retention]
+
+
+def _page(e: Reading) -> _Parts:
+    return e.words("remote.page_opened", port=e.param("port", 10)), []
+
+
+def _file(e: Reading) -> _Parts:
+    size, unconfirmed = e.params.get("size"), e.params.get("confirmed") is False
+    known = isinstance(size, int) and not isinstance(size, bool) and size >= 0
+    said = [e.words("remote.bytes", size=e.r.number(size, 0) if known else NOTHING)]
+    return e.words(e.code, path=e.param("path", 300)), said + ([e.words("remote.unconfirmed")] if unconfirmed else [])
+
+
 SENTENCES: Final[Mapping[str, Callable[[Reading], _Parts]]] = {
     "remote.requested": _requested,
     "remote.approved": _of_the_holder,
@@ -58,5 +78,13 @@ SENTENCES: Final[Mapping[str, Callable[[Reading], _Parts]]] = {
     "remote.extended": _extended,
     "remote.ended": _ended,
     "remote.refused": _refused,
+    "remote.terminal_opened": lambda e: (e.words("remote.terminal_opened"), []),
+    "remote.page_opened": _page,
+    "remote.file_downloaded": _file,
+    "remote.file_uploaded": _file,
+    "recording.played": _recording,
+    "recording.downloaded": _recording,
+    "recording.deleted": _recording_deleted,
+    "recording.lost": _recording,
     "remote.intruder": lambda e: (e.words("remote.intruder", who=e.person()), []),
 }

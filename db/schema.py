@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from db.columns import UtcTimestamp
 from db.event_guard import guard
 from db.metadata import JSON, NEVER_REUSED, machine_column, metadata
+from db.recording_table import remote_recordings
 from db.service_tables import (
     backup_logs,
     device_timezones,
@@ -23,7 +24,8 @@ from db.service_tables import (
 __all__ = [
     "COMMAND_STATES", "ROLES", "SPECIAL_STATUSES", "STATUSES", "backup_logs", "commands", "counters",
     "device_timezones", "events", "fleet_config", "machine_boots", "machine_configs", "metadata",
-    "remote_access_sessions", "reverse_vending_machines", "sessions", "sign_in_failures", "sign_in_links",
+    "remote_access_sessions", "remote_recordings", "reverse_vending_machines", "sessions", "sign_in_failures",
+    "sign_in_links",
     "status_history", "system_metrics", "timezone_sync_logs", "tokens", "user_machines", "users",
 ]  # fmt: skip
 

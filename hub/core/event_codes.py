@@ -49,7 +49,15 @@ CODES: Final[Mapping[str, Has]] = {
     "remote.extended": Has(("session_id", "expires_at")),
     "remote.ended": Has(("session_id", "reason")),
     "remote.refused": Has(("code",)),
+    "remote.page_opened": Has(("session_id", "port")),
+    "remote.file_downloaded": Has(("session_id", "path", "size")),
+    "remote.file_uploaded": Has(("session_id", "path", "size")),
     "remote.intruder": Has(("session_id", "user_id")),
+    "remote.terminal_opened": Has(("session_id",)),
+    "recording.played": Has(("recording_id", "session_id")),
+    "recording.downloaded": Has(("recording_id", "session_id")),
+    "recording.deleted": Has(("recording_id", "session_id")),
+    "recording.lost": Has(("recording_id", "session_id")),
     "user.added": Has(("email",)),
     "user.edited": Has(("user_id",)),
     "user.removed": Has(("user_id", "email")),
@@ -61,7 +69,7 @@ CODES: Final[Mapping[str, Has]] = {
     "sign_in.signed_out": Has(),
     "sign_in.link_made": Has(("user_id", "email")),
 }
-OF_MACHINES: Final = ("status", "connection", "command", "config", "timezone", "machine", "remote")
+OF_MACHINES: Final = ("status", "connection", "command", "config", "timezone", "machine", "remote", "recording")
 """Kinds of events that concern machines; the others concern people and are for administrators."""
 KINDS: Final = tuple(dict.fromkeys(code.partition(".")[0] for code in CODES))
 

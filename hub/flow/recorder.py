@@ -14,7 +14,8 @@ import msgspec
 from db import boots, commands, events, machines, sessions, sign_ins, statuses, timezones, tokens, users
 from db.statements import Statement, Step, WriteResult
 from hub.core import changes as c
-from hub.flow import service_recipes
+from hub.core.recording_changes import RecordingBegan
+from hub.flow import recording_recipes, service_recipes
 
 
 class Recipe(NamedTuple):
@@ -257,6 +258,7 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.SignInCounted: _sign_in_counted,
     c.EventHappened: _event,
     **{kind: partial(_service, steps) for kind, steps in service_recipes.RECIPES.items()},
+    **{kind: partial(_service, steps) for kind, steps in recording_recipes.RECIPES.items()},
 }
 _FILLERS: Mapping[type, Callable[[Any, Sequence[WriteResult]], c.Change | None]] = {
     c.MachineAdded: _with_id,
@@ -264,4 +266,5 @@ _FILLERS: Mapping[type, Callable[[Any, Sequence[WriteResult]], c.Change | None]]
     c.TokenCreated: _with_id,
     c.EventHappened: _event_with_id,
     c.MachineIntroduced: _with_boot,
+    RecordingBegan: _with_id,
 }

@@ -54,7 +54,7 @@ async def test_what_is_stored_comes_back_byte_for_byte(objects: Objects, tmp_pat
     await objects.get_file("recordings/1.cast", back, sha256)
     assert back.read_bytes() == path.read_bytes()
     assert back.stat().st_mode & 0o077 == 0
-    assert "source.returned" not in os.listdir(tmp_path), "no leftovers"
+    assert not path.with_name("source.returned").exists(), "no leftovers"
 
 
 async def test_keys_are_listed_by_how_they_begin_and_deleting_twice_is_no_error(
