@@ -6,6 +6,7 @@ A daemon thread, not an executor: a sensor that hangs in the kernel must not kee
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
@@ -44,6 +45,15 @@ class WorkerThread:
 
         self._jobs.put(job)
         return await answer
+
+    def post(self, function: Callable[[], object]) -> None:
+        """Have it done after all that was asked for before; nobody hears of it, nor of an OSError of it."""
+
+        def job() -> None:
+            with contextlib.suppress(OSError):
+                function()
+
+        self._jobs.put(job)
 
     def stop(self) -> None:
         """End the thread after what was asked for already."""

@@ -41,3 +41,17 @@ async def test_a_caller_that_stopped_waiting_harms_nobody() -> None:
 
 def test_a_hanging_call_does_not_keep_the_process() -> None:
     assert WorkerThread("test")._thread.daemon
+
+
+async def test_what_is_posted_is_done_in_order_and_its_failure_is_nobodys() -> None:
+    worker = WorkerThread("test")
+    seen: list[str] = []
+
+    def fails() -> None:
+        seen.append("posted")
+        raise OSError
+
+    worker.post(fails)
+    await worker.call(seen.append, "called")
+    assert seen == ["posted", "called"]
+    worker.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 from device.remote.stream import OpenSession, Serve, StreamGone
@@ -26,34 +26,33 @@ class Lane:
     def __init__(self) -> None:
         self.data = bytearray()
         self.ended = False
-        self.moved = asyncio.Condition()
+        self._moved = asyncio.Event()
 
     async def put(self, data: bytes, gone: asyncio.Event) -> None:
-        async with self.moved:
-            await self.moved.wait_for(lambda: len(self.data) < WINDOW or gone.is_set())
-            if gone.is_set():
-                raise StreamGone
-            self.data += data
-            self.moved.notify_all()
+        await self._until(lambda: len(self.data) < WINDOW, gone)
+        self.data += data
+        self._moved.set()
 
     async def take(self, gone: asyncio.Event) -> bytes:
-        async with self.moved:
-            await self.moved.wait_for(lambda: self.data or self.ended or gone.is_set())
-            if gone.is_set():
-                raise StreamGone
-            taken = bytes(self.data[: 16 * 1024])
-            del self.data[: len(taken)]
-            self.moved.notify_all()
-            return taken
+        await self._until(lambda: bool(self.data) or self.ended, gone)
+        taken = bytes(self.data[: 16 * 1024])
+        del self.data[: len(taken)]
+        self._moved.set()
+        return taken
 
-    async def end(self) -> None:
-        async with self.moved:
-            self.ended = True
-            self.moved.notify_all()
+    def end(self) -> None:
+        self.ended = True
+        self._moved.set()
 
-    async def stir(self) -> None:
-        async with self.moved:
-            self.moved.notify_all()
+    def stir(self) -> None:
+        self._moved.set()
+
+    async def _until(self, true: Callable[[], bool], gone: asyncio.Event) -> None:
+        while not true() and not gone.is_set():
+            self._moved.clear()
+            await self._moved.wait()
+        if gone.is_set():
+            raise StreamGone
 
 
 class StreamPair:
@@ -100,7 +99,7 @@ class StreamPair:
     async def finish(self) -> None:
         if self.gone.is_set():
             raise StreamGone
-        await self._up.end()
+        self._up.end()
 
     def reset(self, code: str, message: str = "") -> None:
         self.was_reset = code
@@ -131,12 +130,10 @@ class StreamPair:
         self._told.put_nowait(values)
 
     async def hub_finish(self) -> None:
-        await self._down.end()
+        self._down.end()
 
     async def hub_reset(self) -> None:
         self._lose()
-        await self._up.stir()
-        await self._down.stir()
 
     @property
     def waiting(self) -> int:
@@ -154,6 +151,8 @@ class StreamPair:
 
     def _lose(self) -> None:
         self.gone.set()
+        self._up.stir()
+        self._down.stir()
         self._told.put_nowait(None)
 
 

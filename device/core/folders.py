@@ -1,0 +1,68 @@
+"""Which file of the machine a path of a remote access session names: below a declared folder, or none at all.
+
+Only names are looked at. That no link on the disk leads elsewhere is seen to where they are opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+MAX_PATH: Final = 4096
+MAX_PART: Final = 255
+TEMPORARY: Final = ".rvm-upload-"
+"""How files begin that are still being received."""
+
+
+class PathRefusedError(Exception):
+    """No path of a declared folder. `code` is what the stream is refused with."""
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+class Place(NamedTuple):
+    """A declared folder and the way down from it; without parts it is the folder itself."""
+
+    folder: str
+    parts: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.parts[-1] if self.parts else self.folder.rpartition("/")[2]
+
+
+def locate(path: object, folders: Iterable[str]) -> Place:
+    """The place `path` names, in the innermost of `folders` it lies in. Raises PathRefusedError."""
+    parts = _parts(path)
+    inside = [folder for folder in map(declared, folders) if folder is not None and parts[: len(folder)] == folder]
+    if not inside:
+        raise PathRefusedError("not_declared", "only what lies in a folder of this machine's configuration")
+    folder = max(inside, key=len)
+    return Place("/" + "/".join(folder), parts[len(folder) :])
+
+
+def declared(folder: str) -> tuple[str, ...] | None:
+    """The parts of a declared folder; None for one that is no absolute, plain path, or the root of everything."""
+    try:
+        parts = _parts(folder.rstrip("/"))
+    except PathRefusedError:
+        return None
+    return parts or None
+
+
+def _parts(path: object) -> tuple[str, ...]:
+    if not isinstance(path, str) or not 0 < len(path) <= MAX_PATH or not path.isprintable():
+        raise PathRefusedError("invalid", "path: a text of printable characters")
+    first, *parts = path.split("/")
+    if first:
+        raise PathRefusedError("not_declared", "path: write it from the root on, as in /var/log/rvm/app.log")
+    for part in parts:
+        if part in ("", ".", ".."):
+            raise PathRefusedError("not_declared", "path: without empty parts, . and ..")
+        if len(part.encode(errors="replace")) > MAX_PART:
+            raise PathRefusedError("not_found", "path: a name in it is too long")
+        if part.startswith(TEMPORARY):
+            raise PathRefusedError("not_found", "path: this name is kept for files on their way")
+    return tuple(parts)

@@ -1,0 +1,159 @@
+"""A stream of kind `file`: a listing, one file out of the machine's download folders, or one into its upload folders.
+
+Everything that touches the disk is done in a thread of its own, so that a slow disk delays nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from device.core.folders import PathRefusedError, Place, declared, locate
+from device.log import Log
+from device.remote import folder_files
+from device.remote.stream import DeviceStream, OpenSession, StreamGone
+from device.worker_thread import WorkerThread
+
+CHUNK: Final = 64 * 1024
+
+
+class FileServer:
+    """`download` and `upload` are the declared folders, `limit` the most bytes one file may have."""
+
+    def __init__(self, download: Sequence[str], upload: Sequence[str], limit: int, log: Log) -> None:
+        self._download = tuple(download)
+        self._upload = tuple(upload)
+        self._limit = limit
+        self._log = log
+        self._disk: WorkerThread | None = None
+
+    async def serve(self, stream: DeviceStream, session: OpenSession) -> None:
+        """One listing or one file."""
+        said = {"session": session.id, "admin": session.admin, "address": session.admin_ip}
+        path = str(stream.args.get("path", ""))
+        doing = {"list": self._list, "get": self._get, "put": self._put}.get(str(stream.args.get("op")))
+        if "files" not in session.allow:
+            stream.refuse("not_allowed", "this session was not opened for files")
+            return
+        if doing is None:
+            stream.refuse("invalid", "op: list, get or put")
+            return
+        try:
+            await doing(stream, said)
+        except PathRefusedError as refused:
+            self._log("file_refused", path=path, code=refused.code, **said)
+            stream.refuse(refused.code, str(refused))
+        except StreamGone:
+            return
+
+    def close(self) -> None:
+        """End the thread."""
+        if self._disk is not None:
+            self._disk.stop()
+            self._disk = None
+
+    @property
+    def _worker(self) -> WorkerThread:
+        if self._disk is None:
+            self._disk = WorkerThread("files")
+        return self._disk
+
+    async def _list(self, stream: DeviceStream, _said: dict[str, Any]) -> None:
+        path = stream.args.get("path", "")
+        if path in ("", "/"):
+            entries, more, place = self._roots(), False, None
+        else:
+            place = locate(path, (*self._download, *self._upload))
+            entries, more = await self._worker.call(folder_files.listing, place)
+        stream.accept({
+            "path": path if place is not None else "",
+            "count": len(entries),
+            "truncated": more,
+            "download": place is not None and _within(path, self._download),
+            "upload": place is not None and _within(path, self._upload),
+        })  # fmt: skip
+        await stream.send(json.dumps(entries).encode())
+        await stream.finish()
+
+    def _roots(self) -> list[dict[str, Any]]:
+        folders = dict.fromkeys(
+            "/" + "/".join(parts) for f in (*self._download, *self._upload) if (parts := declared(f))
+        )
+        return [
+            {"name": f, "kind": "folder", "download": _within(f, self._download), "upload": _within(f, self._upload)}
+            for f in folders
+        ]
+
+    async def _get(self, stream: DeviceStream, said: dict[str, Any]) -> None:
+        place = locate(stream.args.get("path"), self._download)
+        offset = _whole(stream.args.get("offset", 0), "offset")
+        reading = folder_files.Reading(place, self._limit)
+        try:
+            await self._worker.call(reading.begin)
+            if offset > reading.size:
+                raise PathRefusedError("invalid", f"offset: the file has {reading.size} bytes")
+            stream.accept({"size": reading.size, "mtime": reading.mtime, "name": place.name, "offset": offset})
+            self._log("file_got", path=_shown(place), **said)
+            await self._send(stream, reading, offset)
+        finally:
+            self._worker.post(reading.end)
+
+    async def _send(self, stream: DeviceStream, reading: folder_files.Reading, offset: int) -> None:
+        """What the file had when it was opened; a log that grows meanwhile gives no more than that."""
+        while offset < reading.size:
+            try:
+                data = await self._worker.call(reading.read, min(CHUNK, reading.size - offset), offset)
+            except OSError:
+                stream.reset("disk", "the machine's disk gives no more of it")
+                return
+            if not data:
+                stream.reset("changed", "the file became shorter while it was read")
+                return
+            await stream.send(data)
+            offset += len(data)
+        await stream.finish()
+
+    async def _put(self, stream: DeviceStream, said: dict[str, Any]) -> None:
+        place = locate(stream.args.get("path"), self._upload)
+        size = _whole(stream.args.get("size"), "size")
+        if size > self._limit:
+            raise PathRefusedError("too_large", f"{self._limit} bytes are allowed")
+        reception = folder_files.Reception(place, size, overwrite=stream.args.get("overwrite") is True)
+        try:
+            await self._worker.call(reception.begin)
+            stream.accept({"limit": self._limit})
+            await self._receive(stream, reception)
+            if reception.is_kept:
+                self._log("file_put", path=_shown(place), **said)
+        finally:
+            self._worker.post(reception.drop)
+
+    async def _receive(self, stream: DeviceStream, reception: folder_files.Reception) -> None:
+        try:
+            while data := await stream.receive():
+                await self._worker.call(reception.write, data)
+            digest = await self._worker.call(reception.keep)
+        except PathRefusedError as refused:  # after the acceptance it can only be reset
+            stream.reset(refused.code, str(refused))
+            return
+        stream.control({"saved": reception.received, "sha256": digest})
+        await stream.finish()
+
+
+def _within(path: object, folders: Sequence[str]) -> bool:
+    try:
+        locate(path, folders)
+    except PathRefusedError:
+        return False
+    return True
+
+
+def _whole(value: object, name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise PathRefusedError("invalid", f"{name}: a whole number of bytes")
+    return value
+
+
+def _shown(place: Place) -> str:
+    return "/".join((place.folder, *place.parts))

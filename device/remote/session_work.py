@@ -1,0 +1,86 @@
+"""What a machine does while a session is open: the tunnel, what its streams reach, the control page, and the end of it.
+
+Loaded when the first session begins: an agent that nobody visits carries none of it in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+
+from device.log import Log
+from device.remote.files import FileServer
+from device.remote.ports import PortServer
+from device.remote.services import OnDemandServices
+from device.remote.stream import OpenSession, Serve
+from device.remote.stream_desk import StreamDesk
+from device.remote.terminal import TerminalServer
+from device.remote_access import Lease
+from device.remote_values import on_demand
+from device.settings import Settings
+from device.tunnel import Door, Tunnel
+
+MIB = 1024 * 1024
+
+
+class SessionWork:
+    """`settings()` are those in force now."""
+
+    def __init__(self, settings: Callable[[], Settings], log: Log) -> None:
+        self._settings = settings
+        self._log = log
+        own = settings()
+        self._services = OnDemandServices(on_demand(own.values["remote_services"]), own.state_dir, log)
+        self._terminals = TerminalServer(own.names("terminal_command"), own.text("terminal_user"), log)
+        self._ports = frozenset(map(int, own.names("remote_access_ports")))
+
+    async def __call__(self, lease: Lease, ticket: str) -> str:
+        """Work until cancelled; why the session is over when that is found out here."""
+        session_id = lease.session.id
+        settings = self._settings()
+        door = Door(settings.tunnel_url, settings.api_token, ticket, settings.number("connection_timeout"))
+        tunnel = Tunnel(door, session_id, self._log)
+        async with AsyncExitStack() as after:
+            after.push_async_callback(self._services.release, session_id)
+            if lease.session.site or not ticket:
+                return await _for_ever()
+            files = self._files(settings)
+            after.callback(files.close)
+            desk = StreamDesk(lambda: opened(lease), self._handlers(session_id, files), self._log, tunnel.wake)
+            after.push_async_callback(desk.end)
+            return await tunnel.run(desk)
+
+    def _handlers(self, session_id: int, files: FileServer) -> Mapping[str, Serve]:
+        async def ready(port: int) -> None:
+            await self._services.ready(port, session_id)
+
+        ports = PortServer(self._ports, self._log, ready)
+        return {"terminal": self._terminals.serve, "port": ports.serve, "file": files.serve}
+
+    def _files(self, settings: Settings) -> FileServer:
+        return FileServer(
+            settings.names("remote_download_folders"),
+            settings.names("remote_upload_folders"),
+            int(settings.number("remote_file_limit_mib") * MIB),
+            self._log,
+        )
+
+
+def opened(lease: Lease) -> OpenSession:
+    """The lease as the handlers of its streams see it."""
+    session = lease.session
+    return OpenSession(
+        id=session.id,
+        admin=session.admin,
+        admin_ip=session.admin_ip,
+        ports=session.ports,
+        allow=frozenset(session.allow),
+        deadline=lease.deadline,
+    )
+
+
+async def _for_ever() -> str:
+    """A session begun at the machine has no tunnel: it lasts until its time or its end."""
+    await asyncio.Event().wait()
+    return "stopped"
