@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from hub.lifespan import hub_life
 from hub.settings import Settings
@@ -16,7 +16,11 @@ from hub.web.body_limit import BodyLimit
 from hub.web.compression import PageCompression
 from hub.web.dashboard_socket import dashboard_socket
 from hub.web.device_socket import DeviceSocket
+from hub.web.machine_pages import sandbox
+from hub.web.machine_pages.host_names import names_of
+from hub.web.machine_pages.own_host import PagesByHost
 from hub.web.security_headers import SecurityHeaders
+from hub.web.tunnel_socket import TunnelSocket
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -32,16 +36,21 @@ def routes(settings: Settings) -> list[BaseRoute]:
     """In order of precedence."""
     return [
         WebSocketRoute("/ws/device", DeviceSocket()),
+        WebSocketRoute("/ws/tunnel", TunnelSocket()),
         WebSocketRoute("/ws/dashboard", dashboard_socket),
+        WebSocketRoute(sandbox.PATH, sandbox.sandboxed_socket),
+        Route(sandbox.PATH, sandbox.SandboxedPages(), methods=list(sandbox.METHODS)),
         *table.routes(),
         *pages.routes(),
     ]
 
 
 def layers(settings: Settings) -> list[Middleware]:
-    """Outermost first. None of them touches a WebSocket."""
+    """Outermost first. Only the first touches a WebSocket: one that comes for a machine's page by its own name."""
+    names = names_of(settings)
     return [
-        Middleware(SecurityHeaders, secure=settings.cookie_secure),
+        Middleware(PagesByHost, names=names),
+        Middleware(SecurityHeaders, secure=settings.cookie_secure, forms_to="" if names is None else names.source),
         Middleware(PageCompression),
         Middleware(BodyLimit),
     ]

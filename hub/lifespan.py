@@ -68,6 +68,7 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
         fleet=engine.fleet,
         announce=engine.announce,
         links=engine.links,
+        tunnels=engine.tunnels,
         feed=feed,
         watching=Watching(),
         clock=engine.clock,

@@ -70,6 +70,7 @@ class HubServer(uvicorn.Server):
     def _say_goodbye(self) -> None:
         context: HubContext = self._app.state.hub
         context.feed.say_goodbye("restarting")
+        context.tunnels.say_restarting()
         told = context.links.say_restarting(SPREAD_S)
         logger.info("ending; %d machines were asked to come back in a while", told)
 

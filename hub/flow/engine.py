@@ -25,6 +25,7 @@ from hub.flow.loading import load_fleet, was_live
 from hub.flow.observer import Observer
 from hub.flow.samples_lane import SamplesLane
 from hub.flow.sweeper import Sweeper
+from hub.flow.tunnels import Tunnels
 from hub.settings import Settings
 
 logger = logging.getLogger("myrvm.engine")
@@ -41,6 +42,7 @@ class Engine:
     fleet: Fleet
     announce: Announcer
     links: Links
+    tunnels: Tunnels
     observer: Observer
     sweeper: Sweeper
     clock: Callable[[], datetime]
@@ -80,6 +82,8 @@ async def open_engine(
         links = Links(fleet, announce, observer, clock)
         announce.listen(links.became_true)
         announce.listen(ConfigPush(fleet, links, announce).became_true)
+        tunnels = Tunnels()
+        announce.listen(tunnels.became_true)
         sweeper = Sweeper(store, fleet, announce, links, observer, clock)
         observer.start(was_live(fleet).__contains__)
         async with anyio.create_task_group() as tasks:
@@ -87,8 +91,9 @@ async def open_engine(
             tasks.start_soon(lane.run)
             if alone:
                 tasks.start_soon(sweeper.run)
+                tasks.start_soon(tunnels.run)
             try:
-                yield Engine(store, fleet, announce, links, observer, sweeper, clock)
+                yield Engine(store, fleet, announce, links, tunnels, observer, sweeper, clock)
             finally:
                 await _flush(commit, lane)
                 tasks.cancel_scope.cancel()

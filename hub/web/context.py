@@ -12,9 +12,11 @@ from hub.core.watching import Watching
 from hub.flow.announce import Announcer
 from hub.flow.feed import Feed
 from hub.flow.links import Links
+from hub.flow.tunnels import Tunnels
 from hub.settings import Settings
 from hub.web.exports import Exports
 from hub.web.gate import Gate
+from hub.web.machine_pages.open_pages import OpenPages
 
 
 @dataclass(slots=True)
@@ -27,6 +29,7 @@ class HubContext:
     announce: Announcer
     """Call it: `await context.announce(*changes)`; see hub.flow.announce."""
     links: Links
+    tunnels: Tunnels
     feed: Feed
     watching: Watching
     clock: Callable[[], datetime]
@@ -35,3 +38,5 @@ class HubContext:
     gate: Gate = field(default_factory=Gate)
     """What the door remembers between requests (hub.web.auth)."""
     exports: Exports = field(default_factory=Exports)
+    pages: OpenPages = field(default_factory=OpenPages)
+    """Machines' own pages that are open (hub.web.machine_pages)."""

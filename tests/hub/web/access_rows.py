@@ -35,6 +35,7 @@ PEOPLE = row("ok", "ok", "ok", "ok", "role", "role", "ok")
 OWN_TOKEN = row("hidden", "hidden", "hidden", "hidden", "role", "role", "hidden")
 ADMIN = row("role", "role", "role", "role", "role", "role", "ok")
 DEVICES = row("who", "who", "who", "who", "ok", "ok", "who") | {"none": "ok"}  # it may still say `auth`
+MACHINES = row("who", "who", "who", "who", "ok", "ok", "who")  # the session is named in the first frame
 PAGE = row("ok", "ok", "ok", "ok", "who", "who", "ok")
 # By token, as all callers here: a token may not set the first password of somebody who has none.
 FIRST_PASSWORD = row("role", "role", "role", "role", "who", "who", "role")
@@ -80,6 +81,10 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /api/v2/timezone/sync/manual": row("role", "ok", "ok", "hidden", "role", "role", "ok"),
     "GET /api/v2/events": EVERYBODY,
     "GET /api/v2/rvms/{id}/events": READ,
+    "POST /api/v2/rvms/{id}/remote-access/pages": COMMAND,
+    "POST /api/v2/rvms/{id}/remote-access/files/list": COMMAND,
+    "POST /api/v2/rvms/{id}/remote-access/files/download": COMMAND,
+    "POST /api/v2/rvms/{id}/remote-access/files/upload": COMMAND,
     "GET /api/v2/users": ADMIN,
     "POST /api/v2/users": ADMIN,
     "GET /api/v2/users/{user_id}": ADMIN,
@@ -94,7 +99,16 @@ ROWS: dict[str, dict[str, str]] = {
     "GET /api/v2/docs": ANYONE,
     "ANY /api": NOBODY,
     "ANY /api/{rest:path}": NOBODY,
+    # By its capability alone; without one there is nothing, whoever comes.
+    "GET /remote/{capability}/{rest:path}": NOBODY,
+    "POST /remote/{capability}/{rest:path}": NOBODY,
+    "PUT /remote/{capability}/{rest:path}": NOBODY,
+    "PATCH /remote/{capability}/{rest:path}": NOBODY,
+    "DELETE /remote/{capability}/{rest:path}": NOBODY,
+    "OPTIONS /remote/{capability}/{rest:path}": NOBODY,
+    "WS /remote/{capability}/{rest:path}": dict.fromkeys(CALLERS, "role"),  # no Origin: not from a machine's page
     "WS /ws/device": DEVICES,
+    "WS /ws/tunnel": MACHINES,
     "WS /ws/dashboard": PEOPLE,
     "GET /static/{name}": NOBODY,
     "GET /": PAGE,
@@ -165,6 +179,9 @@ JSON: dict[str, Any] = {
     "POST /api/v2/timezone/sync": {"device_id": "{id}", "timezone": "Asia/Jakarta"},
     "POST /api/v2/timezone/sync/manual": {"device_id": "{id}"},
     "POST /api/v2/commands": {"name": "ping", "rvms": [1]},
+    "POST /api/v2/rvms/{id}/remote-access/pages": {"port": 5000},
+    "POST /api/v2/rvms/{id}/remote-access/files/list": {"path": "/x"},
+    "POST /api/v2/rvms/{id}/remote-access/files/download": {"path": "/x"},
     "POST /api/v2/users": {"email": "new@b.c", "name": "N", "role": "viewer"},
     "POST /api/v2/tokens": {"name": "t"},
 }

@@ -1,0 +1,138 @@
+"""One stream to a machine as the hub's application sees it: an awaitable pipe with a word beside it.
+
+Waits while the tunnel is down; ends with the session. Made by `hub.flow.tunnels`; knows no socket.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+
+from hub.flow.tunnel_error import TunnelError
+from protocol.stream_events import Accepted, Controlled, Data, Ended, StreamEvent, WasReset
+from protocol.stream_limits import MAX_WAITING_CONTROLS
+from protocol.streams import Streams
+
+
+class TunnelStream:
+    """`send` and `receive` may be awaited by two tasks at once, each of them by one."""
+
+    def __init__(self, stream_id: int, streams: Streams, moved: Callable[[], None]) -> None:
+        self.id = stream_id
+        self.info: dict[str, Any] = {}
+        """What the machine said when it accepted."""
+        self._streams = streams
+        self._moved = moved
+        self._chunks: deque[bytes] = deque()
+        self._words: deque[dict[str, Any]] = deque()
+        self._changed = anyio.Event()
+        self._accepted = self._finished = self._ended = False
+        self._error: TunnelError | None = None
+
+    # --- the application's side -------------------------------------------------------------------------------------
+
+    async def send(self, data: bytes) -> None:
+        """Returns when all was handed over; waits for room. Raises TunnelError when the stream is over."""
+        rest = memoryview(data)
+        while True:
+            self._check()
+            rest = rest[self._streams.send(self.id, bytes(rest)) :]
+            self._moved()
+            if not rest:
+                return
+            await self._change()
+
+    async def receive(self) -> bytes:
+        """The next bytes; b"" when the machine has ended. Raises TunnelError when the stream was reset or is over."""
+        while not self._chunks:
+            if self._error is not None:
+                raise self._error
+            if self._ended:
+                return b""
+            await self._change()
+        data = self._chunks.popleft()
+        self._streams.consumed(self.id, len(data))
+        self._moved()
+        return data
+
+    async def finish(self) -> None:
+        """No more data from here; what was handed over still goes out."""
+        self._check()
+        if not self._finished:
+            self._finished = True
+            self._streams.end(self.id)
+            self._moved()
+
+    def reset(self, code: str, message: str = "") -> None:
+        """Over at once; nothing happens to a stream that is over already."""
+        if self.over:
+            return
+        self._streams.reset(self.id, code, message)
+        self.fail(TunnelError(code, message))
+        self._moved()
+
+    def control(self, values: dict[str, Any]) -> bool:
+        """A word beside the data; False when it cannot be said (any more, or too many wait)."""
+        if self.over or not self._accepted:
+            return False
+        said = self._streams.control(self.id, values)
+        self._moved()
+        return said
+
+    async def controls(self) -> dict[str, Any] | None:
+        """The machine's next word; None when no more can come."""
+        while not self._words:
+            if self._error is not None or self._ended:
+                return None
+            await self._change()
+        return self._words.popleft()
+
+    # --- the tunnel's side ------------------------------------------------------------------------------------------
+
+    @property
+    def over(self) -> bool:
+        """Nothing more will be said or heard of it."""
+        return self._error is not None or (self._finished and self._ended)
+
+    async def accepted(self) -> None:
+        """Returns when the machine has accepted; raises TunnelError when it refused."""
+        while not self._accepted:
+            self._check()
+            await self._change()
+
+    def heard(self, event: StreamEvent) -> None:
+        """What the machine said of this stream."""
+        if isinstance(event, Data):
+            self._chunks.append(event.data)
+        elif isinstance(event, Controlled):
+            self._words.append(event.values)
+            if len(self._words) > MAX_WAITING_CONTROLS:
+                self.reset("too_many_words", "nobody reads so many words")
+        elif isinstance(event, Accepted):
+            self.info, self._accepted = event.info, True
+        elif isinstance(event, Ended):
+            self._ended = True
+        elif isinstance(event, WasReset):
+            self.fail(TunnelError(event.code, event.message))
+        self._wake()
+
+    def fail(self, error: TunnelError) -> None:
+        """The stream is over; the first reason stays."""
+        if self._error is None:
+            self._error = error
+        self._wake()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _wake(self) -> None:
+        self._changed.set()
+
+    async def _change(self) -> None:
+        if self._changed.is_set():
+            self._changed = anyio.Event()
+        await self._changed.wait()

@@ -1,0 +1,313 @@
+"""`/ws/tunnel` over real sockets: which machine gets which session, what flows, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+import websockets
+
+from hub.core.changes import MachineEdited, MachineRemoved
+from hub.flow.tunnel_error import TunnelError
+from hub.flow.tunnel_stream import TunnelStream
+from hub.web import tunnel_socket
+from protocol import tunnel_greeting
+from protocol.stream_frames import FrameType
+from protocol.streams import Data, Ended, Opened, WasReset
+from tests.support.hub_people import MachineKey
+from tests.support.hub_process import HubHere, hub_here
+from tests.support.tunnel_end import TunnelEnd, tunnel_end
+from tests.support.until import until
+
+SESSION = 7
+
+
+@pytest_asyncio.fixture
+async def hub(tmp_path: Path) -> AsyncIterator[HubHere]:
+    async with hub_here(tmp_path) as here:
+        yield here
+
+
+@pytest_asyncio.fixture
+async def key(hub: HubHere) -> MachineKey:
+    return await hub.add_machine("Lobby")
+
+
+def ticket(hub: HubHere, key: MachineKey, session_id: int = SESSION) -> str:
+    return hub.context.tunnels.tickets.issue(session_id, key.id)
+
+
+async def begun(hub: HubHere, end: TunnelEnd, kind: str = "terminal") -> tuple[TunnelStream, int]:
+    """A stream that the machine at `end` has accepted, and its id."""
+    opening = asyncio.ensure_future(hub.context.tunnels.open(end.session_id, kind, {"cols": 80}))
+    asked = await end.event(Opened)
+    assert (asked.kind, asked.args) == (kind, {"cols": 80})
+    end.streams.accept(asked.id, {"pid": 1})
+    await end.flush()
+    return await asyncio.wait_for(opening, 10), asked.id
+
+
+async def test_bytes_and_words_go_both_ways(hub: HubHere, key: MachineKey) -> None:
+    async with tunnel_end(hub, key) as end:
+        answer = await end.open(SESSION, ticket=ticket(hub, key))
+        assert (answer.session_id, answer.received, answer.idle) == (SESSION, 0, 900)
+        assert end.socket.subprotocol == "myrvm.tunnel.v1"
+        assert hub.context.tunnels.is_up(SESSION)
+        stream, number = await begun(hub, end)
+        assert (stream.id, stream.info) == (number, {"pid": 1})
+        await stream.send(b"echo\n")
+        assert (await end.event(Data)).data == b"echo\n"
+        end.streams.send(number, b"echo\r\n")
+        end.streams.control(number, {"exit": 0})
+        end.streams.end(number)
+        await end.flush()
+        assert await stream.receive() == b"echo\r\n"
+        assert await stream.controls() == {"exit": 0}
+        assert await stream.receive() == b""
+        assert await stream.controls() is None
+        await stream.finish()
+        await end.event(Ended)
+
+
+async def test_what_the_machine_refuses_is_raised_with_its_code(hub: HubHere, key: MachineKey) -> None:
+    async with tunnel_end(hub, key) as end:
+        await end.open(SESSION, ticket=ticket(hub, key))
+        opening = asyncio.ensure_future(hub.context.tunnels.open(SESSION, "port", {"port": 22}))
+        asked = await end.event(Opened)
+        end.streams.reset(asked.id, "not_declared", "22 is not declared")
+        await end.flush()
+        with pytest.raises(TunnelError) as refused:
+            await opening
+        assert (refused.value.code, refused.value.message) == ("not_declared", "22 is not declared")
+
+
+async def test_a_session_without_a_tunnel_is_refused_at_once(hub: HubHere, key: MachineKey) -> None:
+    with pytest.raises(TunnelError, match="no_tunnel"):
+        await asyncio.wait_for(hub.context.tunnels.open(SESSION, "terminal", {}), 5)
+
+
+async def test_a_stream_asked_for_before_the_tunnel_waits_for_it(hub: HubHere, key: MachineKey) -> None:
+    text = ticket(hub, key)
+    opening = asyncio.ensure_future(hub.context.tunnels.open(SESSION, "terminal", {}))
+    async with tunnel_end(hub, key) as end:
+        await end.open(SESSION, ticket=text)
+        asked = await end.event(Opened)
+        end.streams.accept(asked.id, {})
+        await end.flush()
+        assert (await asyncio.wait_for(opening, 10)).info == {}
+
+
+async def test_a_drop_loses_nothing_and_the_stream_goes_on(hub: HubHere, key: MachineKey) -> None:
+    output = bytes(range(256)) * 512
+    async with tunnel_end(hub, key) as end:
+        answer = await end.open(SESSION, ticket=ticket(hub, key))
+        stream, number = await begun(hub, end)
+        assert end.streams.send(number, output) == len(output)
+        lost = end.streams.to_send(10_000_000)
+        for data in lost[: len(lost) // 2]:
+            await end.socket.send(data)
+        end.socket.transport.abort()
+        await until(lambda: not hub.context.tunnels.is_up(SESSION))
+        await stream.send(b"typed while it was down")
+        streams = end.streams
+    async with tunnel_end(hub, key, streams) as end:
+        again = await end.open(SESSION, resume=answer.resume)
+        assert again.resume == answer.resume
+        await end.flush()
+        got = b""
+        while len(got) < len(output):
+            got += await asyncio.wait_for(stream.receive(), 10)
+        assert got == output
+        assert (await end.event(Data)).data == b"typed while it was down"
+
+
+async def test_a_newer_tunnel_of_the_session_replaces_the_older(hub: HubHere, key: MachineKey) -> None:
+    async with tunnel_end(hub, key) as older:
+        answer = await older.open(SESSION, ticket=ticket(hub, key))
+        stream, _ = await begun(hub, older)
+        async with tunnel_end(hub, key, older.streams) as newer:
+            await newer.open(SESSION, resume=answer.resume)
+            assert await older.close_code() == 4409
+            assert hub.context.tunnels.is_up(SESSION)
+            await stream.send(b"here")
+            assert (await newer.event(Data)).data == b"here"
+
+
+async def test_a_ticket_opens_once_for_one_machine_and_one_session(hub: HubHere, key: MachineKey) -> None:
+    other = await hub.add_machine("Station")
+    used = ticket(hub, key)
+    async with tunnel_end(hub, key) as end:
+        await end.open(SESSION, ticket=used)
+        for who, session_id, text in (
+            (key, SESSION, used),
+            (key, SESSION, "rubbish"),
+            (other, 8, ticket(hub, key, 8)),
+            (key, 9, ticket(hub, key, 8)),
+        ):
+            async with tunnel_end(hub, who) as wrong:
+                assert await wrong.refused(session_id, ticket=text) == 4401
+        assert hub.context.tunnels.is_up(SESSION)
+
+
+async def test_no_machine_resumes_the_session_of_another(hub: HubHere, key: MachineKey) -> None:
+    other = await hub.add_machine("Station")
+    async with tunnel_end(hub, key) as end:
+        answer = await end.open(SESSION, ticket=ticket(hub, key))
+        for who, session_id, secret in (
+            (other, SESSION, answer.resume),
+            (other, 999, answer.resume),
+            (key, SESSION, "guessed"),
+        ):
+            async with tunnel_end(hub, who) as wrong:
+                assert await wrong.refused(session_id, resume=secret) == 4403
+        assert hub.context.tunnels.is_up(SESSION)
+
+
+async def test_a_wrong_key_is_answered_401_before_the_upgrade(hub: HubHere, key: MachineKey) -> None:
+    for headers in ({}, {"Authorization": "Bearer nonsense"}):
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            async with websockets.connect(hub.websocket_url + "/ws/tunnel", additional_headers=headers, proxy=None):
+                pass
+        assert refused.value.response.status_code == 401
+
+
+async def test_who_says_nothing_is_not_waited_for(
+    hub: HubHere, key: MachineKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tunnel_socket, "OPEN_TIMEOUT_S", 0.2)
+    async with tunnel_end(hub, key) as end:
+        assert await end.close_code() == 4401
+
+
+async def test_tunnels_that_say_nothing_are_bounded_for_each_machine(hub: HubHere, key: MachineKey) -> None:
+    other = await hub.add_machine("Station")
+    ends = [tunnel_end(hub, key) for _ in range(tunnel_socket.MOST_UNOPENED)]
+    for end in ends:
+        await end.__aenter__()
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        async with tunnel_end(hub, key):
+            pass
+    assert refused.value.response.status_code == 429
+    async with tunnel_end(hub, other) as free:
+        await free.open(SESSION, ticket=ticket(hub, other))
+    for end in ends:
+        await end.__aexit__(None, None, None)
+
+
+@pytest.mark.parametrize("first", ["{}", "nonsense", '{"type":"open","session_id":7}', b"\x03\x00\x00\x00\x01x"])
+async def test_a_wrong_first_frame_is_a_protocol_error(hub: HubHere, key: MachineKey, first: str | bytes) -> None:
+    async with tunnel_end(hub, key) as end:
+        await end.socket.send(first)
+        assert await end.close_code() == 4400
+
+
+FOREIGN = {
+    "of a stream that was never opened": bytes([FrameType.DATA, 0, 0, 0, 9]) + b"x",
+    "of a huge stream": bytes([FrameType.DATA, 255, 255, 255, 255]) + b"x",
+    "of no stream": bytes([FrameType.DATA, 0, 0, 0, 0]) + b"x",
+    "of an unknown type": bytes([200, 0, 0, 0, 1]),
+    "that is the hub's to say": bytes([FrameType.OPEN, 0, 0, 0, 2]) + b'{"kind":"terminal"}',
+    "that is too short": b"\x03",
+    "that is text": "hello",
+}
+
+
+@pytest.mark.parametrize("frame", FOREIGN.values(), ids=FOREIGN)
+async def test_a_foreign_frame_ends_that_session_and_nothing_else(
+    hub: HubHere, key: MachineKey, frame: bytes | str
+) -> None:
+    faults: list[tuple[int, str]] = []
+
+    async def on_fault(session_id: int, reason: str) -> None:
+        faults.append((session_id, reason))
+
+    hub.context.tunnels.on_fault = on_fault
+    other = await hub.add_machine("Station")
+    async with tunnel_end(hub, key) as bad, tunnel_end(hub, key) as same, tunnel_end(hub, other) as good:
+        await bad.open(SESSION, ticket=ticket(hub, key))
+        await same.open(8, ticket=ticket(hub, key, 8))
+        await good.open(9, ticket=ticket(hub, other, 9))
+        stream, _ = await begun(hub, bad)
+        await bad.socket.send(frame)
+        assert await bad.close_code() == 4400
+        with pytest.raises(TunnelError, match="session_over: protocol_error"):
+            await asyncio.wait_for(stream.receive(), 10)
+        for end in (same, good):
+            lively, number = await begun(hub, end)
+            end.streams.send(number, b"well")
+            await end.flush()
+            assert await lively.receive() == b"well"
+        await until(lambda: faults == [(SESSION, "protocol_error")])
+
+
+async def test_the_end_of_a_session_closes_its_tunnel_and_its_streams(hub: HubHere, key: MachineKey) -> None:
+    async with tunnel_end(hub, key) as end:
+        answer = await end.open(SESSION, ticket=ticket(hub, key))
+        stream, _ = await begun(hub, end)
+        hub.context.tunnels.ends(SESSION, "stopped")
+        assert await end.close_code() == 4403
+        with pytest.raises(TunnelError, match="session_over: stopped"):
+            await stream.send(b"late")
+        async with tunnel_end(hub, key) as again:
+            assert await again.refused(SESSION, resume=answer.resume) == 4403
+
+
+@pytest.mark.parametrize("how", ["removed", "new key"])
+async def test_a_machine_that_is_removed_or_gets_a_new_key_loses_its_tunnel(
+    hub: HubHere, key: MachineKey, how: str
+) -> None:
+    faults: list[tuple[int, str]] = []
+
+    async def on_fault(session_id: int, reason: str) -> None:
+        faults.append((session_id, reason))
+
+    hub.context.tunnels.on_fault = on_fault
+    async with tunnel_end(hub, key) as end:
+        await end.open(SESSION, ticket=ticket(hub, key))
+        now = hub.context.clock()
+        if how == "removed":
+            await hub.context.announce(MachineRemoved(rvm_id=key.id, at=now))
+        else:
+            await hub.context.announce(MachineEdited(rvm_id=key.id, values={"api_key_hash": "0" * 64}, at=now))
+        assert await end.close_code() == 4403
+        await until(lambda: faults == [(SESSION, "revoked")])
+
+
+async def test_a_machine_that_does_not_read_stops_the_sender(hub: HubHere, key: MachineKey) -> None:
+    async with tunnel_end(hub, key) as end:
+        await end.open(SESSION, ticket=ticket(hub, key))
+        stream, number = await begun(hub, end)
+        sending = asyncio.ensure_future(stream.send(bytes(600_000)))
+        got = 0
+        while got < 262_144:
+            got += len((await end.event(Data)).data)
+        assert not sending.done()
+        while got < 600_000:
+            end.streams.consumed(number, 65_536 if got >= 262_144 else 0)
+            await end.flush()
+            got += len((await end.event(Data)).data)
+        await asyncio.wait_for(sending, 10)
+
+
+async def test_a_stream_that_is_reset_here_is_reset_there(hub: HubHere, key: MachineKey) -> None:
+    async with tunnel_end(hub, key) as end:
+        await end.open(SESSION, ticket=ticket(hub, key))
+        stream, _ = await begun(hub, end)
+        stream.reset("closed", "the page was closed")
+        assert (await end.event(WasReset)).code == "closed"
+        with pytest.raises(TunnelError, match="closed"):
+            await stream.receive()
+
+
+async def test_a_hub_that_restarts_says_so(hub: HubHere, key: MachineKey) -> None:
+    async with tunnel_end(hub, key) as end:
+        await end.open(SESSION, ticket=ticket(hub, key))
+        assert hub.context.tunnels.say_restarting() == 1
+        assert await end.close_code() == 1012
+
+
+def test_the_greeting_has_a_bound() -> None:
+    assert tunnel_greeting.MAX_GREETING <= 4096
