@@ -65,8 +65,8 @@ def _page(e: Reading) -> _Parts:
 
 def _file(e: Reading) -> _Parts:
     size, unconfirmed = e.params.get("size"), e.params.get("confirmed") is False
-    known = isinstance(size, int) and not isinstance(size, bool) and size >= 0
-    said = [e.words("remote.bytes", size=e.r.number(size, 0) if known else NOTHING)]
+    shown = e.r.number(size, 0) if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else NOTHING
+    said = [e.words("remote.bytes", size=shown)]
     return e.words(e.code, path=e.param("path", 300)), said + ([e.words("remote.unconfirmed")] if unconfirmed else [])
 
 

@@ -46,9 +46,15 @@ class Settings:
     s3_access_key: str = field(default="", repr=False)
     s3_secret_key: str = field(default="", repr=False)
     """From the environment alone: what stands on a command line is seen by everybody on the computer."""
+    record_input: bool = False
+    """Recordings of terminals also hold what is typed, passwords included."""
+    recording_retention_days: int = 90
     bus_url: str = "local"
     public_url: str | None = None
     """`https://name[:port]` as browsers see the hub; without it the Origin is held against the Host header."""
+    pages_url: str | None = None
+    """`https://pages.example.com`: below this name, each under a name of its own, stand machines' pages. Empty: they
+    stand on the hub's own address, without an origin."""
     behind_proxy: tuple[str, ...] = ()
     """Addresses or networks of proxies whose X-Forwarded-* is believed. Empty: nobody's."""
     tls_cert: Path | None = None
@@ -160,8 +166,9 @@ def _with_folders(values: dict[str, Any]) -> dict[str, Any]:
     if store.startswith("file://"):
         store = store.removeprefix("file://")
     values["object_store"] = store if "://" in store else str(Path(store).expanduser().absolute())
-    if values.get("public_url"):
-        values["public_url"] = values["public_url"].rstrip("/")
+    for name in ("public_url", "pages_url"):
+        if values.get(name):
+            values[name] = values[name].rstrip("/")
     return values
 
 
@@ -197,7 +204,7 @@ def _check_numbers(s: Settings) -> None:
     for name, least, most in (
         ("device_frames_per_second", 0, 1e6), ("device_frames_burst", 1, 1e6), ("metrics_interval", 1, 86400),
         ("upload_interval", 1, 7 * 86400), ("temperature_threshold", -50, 150), ("cpu_threshold", 0, 100),
-        ("memory_threshold", 0, 100),
+        ("memory_threshold", 0, 100), ("recording_retention_days", 1, 3650),
     ):  # fmt: skip
         if not least <= getattr(s, name) <= most:
             raise SettingsError(_flag(name), f"{getattr(s, name)} is out of range", f"Use {least:g} to {most:g}")
@@ -235,6 +242,19 @@ def _check_proxies(s: Settings) -> None:
         raise SettingsError(
             "--public-url", f"{s.public_url!r} is not an origin", "Use https://NAME or http://NAME:PORT"
         )
+    if s.pages_url is not None and not _can_hold_names(s.pages_url):
+        raise SettingsError(
+            "--pages-url", f"{s.pages_url!r} is no address below which names can stand",
+            "Use https://NAME[:PORT], with every name below NAME leading to the hub",
+        )  # fmt: skip
+    if s.pages_url is not None and s.cookie_secure and not s.pages_url.startswith("https://"):
+        raise SettingsError("--pages-url", "the hub is reached by HTTPS and its machines' pages are not", "Use https://")
+
+
+def _can_hold_names(url: str) -> bool:
+    name = (urlsplit(url).hostname or "") if _is_origin(url) else ""
+    letters = all(part.replace("-", "").isalnum() for part in name.split("."))
+    return name.isascii() and letters and not name.replace(".", "").isdigit()
 
 
 def _is_network(address: str) -> bool:

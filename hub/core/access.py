@@ -47,6 +47,8 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
     "remote.start": _WORKERS | {"machine"},
     # One's own, and any of the own machine's with its key; who may end others' is decided in hub.core.remote_sessions.
     "remote.stop": _WORKERS | {"machine"},
+    # Pages and files of a machine; only within a lease of one's own.
+    "remote.use": _WORKERS,
     "remote.approve": frozenset[Role]({"operator", "admin"}),
     "recording.read": _WORKERS,
     "recording.delete": _ADMIN,

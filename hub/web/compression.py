@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 LEAST_BYTES: Final = 1000
 LEVEL: Final = 5
 """Beyond it a page of 100 machines shrinks by no hundredth more."""
-_NOT_PAGES: Final = ("/api/", "/static/")
+_NOT_PAGES: Final = ("/api/", "/static/", "/remote/")
+"""What a machine's page sends streams as it comes, and is bytes of another's besides."""
 
 
 class PageCompression:

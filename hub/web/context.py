@@ -11,6 +11,7 @@ from hub.core.fleet import Fleet
 from hub.core.watching import Watching
 from hub.flow.announce import Announcer
 from hub.flow.feed import Feed
+from hub.flow.leases import Leases
 from hub.flow.links import Links
 from hub.flow.tunnels import Tunnels
 from hub.settings import Settings
@@ -30,6 +31,7 @@ class HubContext:
     """Call it: `await context.announce(*changes)`; see hub.flow.announce."""
     links: Links
     tunnels: Tunnels
+    leases: Leases
     feed: Feed
     watching: Watching
     clock: Callable[[], datetime]

@@ -30,19 +30,24 @@ _ALWAYS: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
+MACHINE_PAGES: Final = "/remote/"
+"""Pages of machines bring their own set (hub.web.machine_pages), of which some of these would be the undoing: no page
+without an origin may have an opener policy, and what it loads is not of its origin."""
 _NOT_STORED: Final = (b"cache-control", b"no-store")
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 
 
 class SecurityHeaders:
-    """Adds what an answer does not set itself. `secure`: browsers reach us by HTTPS only."""
+    """Adds what an answer does not set itself. `secure`: browsers reach us by HTTPS only. `forms_to`: where forms of
+    our pages may lead beside ourselves."""
 
-    def __init__(self, app: ASGIApp, *, secure: bool) -> None:
+    def __init__(self, app: ASGIApp, *, secure: bool, forms_to: str = "") -> None:
         self.app = app
-        self._headers = (*_ALWAYS, _NOT_STORED, _HSTS) if secure else (*_ALWAYS, _NOT_STORED)
+        always = _with_forms_to(forms_to) if forms_to else _ALWAYS
+        self._headers = (*always, _NOT_STORED, _HSTS) if secure else (*always, _NOT_STORED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"].startswith(MACHINE_PAGES):
             await self.app(scope, receive, send)
             return
 
@@ -54,3 +59,8 @@ class SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, with_headers)
+
+
+def _with_forms_to(source: str) -> tuple[tuple[bytes, bytes], ...]:
+    policy = CONTENT_SECURITY_POLICY.replace("form-action 'self'", f"form-action 'self' {source}")
+    return tuple((name, policy.encode() if name == b"content-security-policy" else value) for name, value in _ALWAYS)

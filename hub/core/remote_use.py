@@ -1,0 +1,51 @@
+"""Whether a lease may be used for something, now and from there. Looked at for every page, file and address again: a
+lease that ended a moment ago opens nothing, and a link that somebody was given dodges no list of addresses.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from hub.core.remote_changes import RemoteSession
+
+
+def held(
+    sessions: Mapping[int, RemoteSession], holder: int, session_id: int | None, now: datetime
+) -> RemoteSession | None:
+    """The holder's own active lease: the one named, or the newest."""
+    own = [
+        session
+        for session in sessions.values()
+        if session.admin_id == holder and is_active(session, now) and session_id in (None, session.id)
+    ]
+    return max(own, key=lambda session: session.id, default=None)
+
+
+def is_active(session: RemoteSession, now: datetime) -> bool:
+    return session.status == "active" and now < session.expires_at
+
+
+def opens_port(session: RemoteSession | None, holder: int, port: int, now: datetime) -> bool:
+    """Whether that lease, still of that person, lets anybody reach that port."""
+    if session is None or session.admin_id != holder or not is_active(session, now):
+        return False
+    return "ports" in session.allow and port in session.ports
+
+
+def address_allowed(address: str, networks: Iterable[object]) -> bool:
+    """Whether the address is in one of a machine's `admin_ips`. An IPv4 address in IPv6 clothes counts as itself."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    plain = getattr(ip, "ipv4_mapped", None) or ip
+    return any(plain in _network(str(network)) for network in networks)
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return ipaddress.IPv6Network("100::/128")  # the discard address: nobody's

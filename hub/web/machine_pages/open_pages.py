@@ -1,0 +1,119 @@
+"""Which pages of machines are open for whom: capabilities, host names and their tickets and cookies, in memory.
+
+A capability is all that a sandboxed page can show (it has no cookie), so it is as hard to guess as a key, and it is
+worth nothing once its lease is over. Kept as hashes; only host names, which the name service tells anyway, are not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final, NamedTuple
+
+import anyio
+
+from hub.web.machine_pages.cookies import CookieJar
+
+TICKET_S: Final = 60.0
+MOST_OF_A_LEASE: Final = 32
+"""Capabilities, tickets and cookies of one lease; the oldest makes room."""
+REQUESTS_AT_ONCE: Final = 24
+SOCKETS_AT_ONCE: Final = 16
+"""Of one lease, together less than the streams of its tunnel: its terminals and files have room beside them."""
+
+
+class Page(NamedTuple):
+    """What may be reached: that port, in that lease, by that person."""
+
+    rvm_id: int
+    session_id: int
+    holder: int
+    port: int
+
+
+@dataclass
+class Grounds:
+    """What the pages of one lease share: how much may be under way, and each port's cookies."""
+
+    requests: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(REQUESTS_AT_ONCE))
+    sockets: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(SOCKETS_AT_ONCE))
+    jars: dict[int, CookieJar] = field(default_factory=dict)
+
+    def jar(self, port: int) -> CookieJar:
+        return self.jars.setdefault(port, CookieJar())
+
+
+class OpenPages:
+    """`alive` tells whether a page's lease still stands; what is not alive is forgotten when something is added."""
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self._now = now
+        self._capabilities: dict[str, Page] = {}
+        self._labels: dict[str, Page] = {}
+        self._tickets: dict[str, tuple[str, float]] = {}
+        self._cookies: dict[str, str] = {}
+        self._grounds: dict[int, Grounds] = {}
+
+    def capability(self, page: Page) -> str:
+        """A new one, shown here and never again."""
+        text = secrets.token_urlsafe(32)
+        own = [key for key, other in self._capabilities.items() if other.session_id == page.session_id]
+        for oldest in own[: max(0, len(own) - MOST_OF_A_LEASE + 1)]:
+            del self._capabilities[oldest]
+        self._capabilities[_hash(text)] = page
+        return text
+
+    def by_capability(self, text: str) -> Page | None:
+        return self._capabilities.get(_hash(text))
+
+    def label(self, page: Page) -> str:
+        """The first part of the page's host name: the same for as long as the lease lasts, so that what the page keeps
+        in the browser is there when it is opened again."""
+        known = next((label for label, other in self._labels.items() if other == page), None)
+        if known is None:
+            known = f"p{secrets.token_hex(16)}"
+            self._labels[known] = page
+        return known
+
+    def by_label(self, label: str) -> Page | None:
+        return self._labels.get(label)
+
+    def ticket(self, label: str) -> str:
+        """For the entrance of that host name: once, within a minute."""
+        text, now = secrets.token_urlsafe(32), self._now()
+        self._tickets = {key: known for key, known in self._tickets.items() if known[1] > now}
+        self._tickets[_hash(text)] = (label, now + TICKET_S)
+        return text
+
+    def enter(self, label: str, ticket: str) -> str | None:
+        """The cookie for whoever brings that name's ticket; None for everybody else. The ticket is used up anyhow."""
+        found = self._tickets.pop(_hash(ticket), None)
+        if found is None or found[0] != label or found[1] <= self._now():
+            return None
+        text = secrets.token_urlsafe(32)
+        own = [key for key, other in self._cookies.items() if other == label]
+        for oldest in own[: max(0, len(own) - MOST_OF_A_LEASE + 1)]:
+            del self._cookies[oldest]
+        self._cookies[_hash(text)] = label
+        return text
+
+    def entered(self, label: str, cookie: str) -> bool:
+        return self._cookies.get(_hash(cookie)) == label
+
+    def grounds(self, page: Page) -> Grounds:
+        return self._grounds.setdefault(page.session_id, Grounds())
+
+    def forget(self, alive: Callable[[Page], bool]) -> None:
+        """Everything of leases that are over."""
+        self._capabilities = {key: page for key, page in self._capabilities.items() if alive(page)}
+        self._labels = {label: page for label, page in self._labels.items() if alive(page)}
+        self._cookies = {key: label for key, label in self._cookies.items() if label in self._labels}
+        kept = {page.session_id for page in (*self._capabilities.values(), *self._labels.values())}
+        self._grounds = {number: grounds for number, grounds in self._grounds.items() if number in kept}
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
