@@ -15,6 +15,10 @@ from hub.core.watching import Watching
 from hub.flow import live_requests
 from hub.flow.engine import Engine, open_engine, utc_now
 from hub.flow.feed import Feed
+from hub.flow.objects import open_objects
+from hub.flow.recording_keeper import RecordingKeeper
+from hub.flow.recordings import Recordings
+from hub.flow.terminals import Terminals
 from hub.loop_lag import LoopLag
 from hub.settings import Settings
 from hub.web.context import HubContext
@@ -45,9 +49,12 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             up = True
             app.state.hub = context = _context(settings, engine, feeds[0], epoch)
             engine.announce.listen(context.gate.became_true)
+            engine.announce.listen(context.terminals.became_true)
             app.state.loop_lag = lag = LoopLag()
             own.start_soon(lag.run)
             own.start_soon(live_requests.run, context.watching, context.fleet, context.links)
+            own.start_soon(RecordingKeeper(context.recordings, settings.recording_retention_days).run)
+            own.start_soon(context.terminals.run)
             yield
             own.cancel_scope.cancel()
     except StoreError as error:
@@ -62,6 +69,10 @@ def make_folders(settings: Settings) -> None:
 
 
 def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubContext:
+    recordings = Recordings(
+        engine.store, engine.announce, open_objects(settings), settings.data_dir / "recordings", engine.clock,
+        with_input=settings.record_input,
+    )  # fmt: skip
     return HubContext(
         settings=settings,
         store=engine.store,
@@ -69,6 +80,9 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
         announce=engine.announce,
         links=engine.links,
         tunnels=engine.tunnels,
+        leases=engine.leases,
+        recordings=recordings,
+        terminals=Terminals(engine.fleet, engine.tunnels, recordings),
         feed=feed,
         watching=Watching(),
         clock=engine.clock,

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from hub.core import actors, declarations
+from hub.core import actors, declarations, remote_life
 from hub.core.changes import OWN, Change, Command, CommandCancelAsked, CommandMoved, EventHappened
 from hub.core.fleet import TERMINAL
 from hub.core.machine import Machine
@@ -73,7 +73,7 @@ def moved(machine: Machine, update: messages.CommandUpdate, now: datetime) -> li
     changes: list[Change] = [CommandMoved(command=after), _finished(after, actors.machine(machine.id), now)]
     if command.name == "set_status" and update.state == "succeeded":
         changes += declarations.set_by_command(machine, command, now)
-    return changes
+    return changes + remote_life.command_ended(machine, after, now)
 
 
 def late(ended: Command, update: messages.CommandUpdate, now: datetime) -> list[Change]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from hub.core.changes import Command
 from hub.core.configuration import UNWRITTEN, InForce, Local, Scope, local_of, nothing_written
+from hub.core.remote_changes import RemoteSession
 from protocol.messages import Sample
 
 RECENT_SECONDS = 300
@@ -124,6 +125,8 @@ class Machine:
     health: str = "ok"
     health_reasons: tuple[HealthReason, ...] = ()
 
+    remote_sessions: dict[int, RemoteSession] = field(default_factory=dict)
+    """Those that have not ended."""
     pending: dict[str, Command] = field(default_factory=dict)
     maybe_sent: set[str] = field(default_factory=set)
     """Commands that are recorded as queued and may have left all the same: the last hub life ended without a flush."""

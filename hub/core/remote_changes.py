@@ -56,8 +56,16 @@ class SessionOpened(Change, frozen=True, kw_only=True, tag="RemoteSessionOpened"
 
     session: RemoteSession
 
+    @property
+    def rvm_id(self) -> int:
+        return self.session.rvm_id
+
 
 class SessionMoved(Change, frozen=True, kw_only=True, tag="RemoteSessionMoved"):
     """The session as it is after the move. Conflict `status` when it had ended before."""
 
     session: RemoteSession
+
+    @property
+    def rvm_id(self) -> int:
+        return self.session.rvm_id

@@ -1,4 +1,4 @@
-"""What the services' Changes (configuration, time zone) do to a machine in memory: one function for each kind.
+"""What the services' Changes do to a machine in memory (configuration, time zone, remote access): a function a kind.
 
 Each answers the members of the machine's view that may differ now. Knows one machine, never the fleet.
 """
@@ -11,6 +11,7 @@ from typing import Any, Final
 from hub.core.configuration import InForce
 from hub.core.health import judge
 from hub.core.machine import Machine
+from hub.core.remote_changes import SessionMoved, SessionOpened
 from hub.core.service_changes import ConfigApplied, MachineSeen, TimezoneSynced
 from hub.core.timezones import state_of
 
@@ -19,6 +20,7 @@ Members = frozenset[str]
 CONFIG_MEMBERS: Final = frozenset({"config_wanted", "health", "health_reasons", "expected_interval_s"})
 APPLIED_MEMBERS: Final = frozenset({"config_version", "config_errors"})
 SEEN_MEMBERS: Final = frozenset({"last_seen_at"})
+LEASE_MEMBERS: Final = frozenset({"lease"})
 ZONE_MEMBERS: Final = frozenset({"timezone", "clock_offset_s", "ntp"})
 
 
@@ -56,8 +58,19 @@ def timezone_synced(machine: Machine, change: TimezoneSynced) -> Members:
     return ZONE_MEMBERS
 
 
+def session_is(machine: Machine, change: SessionOpened | SessionMoved) -> Members:
+    session = change.session
+    if session.is_open:
+        machine.remote_sessions[session.id] = session
+    else:
+        machine.remote_sessions.pop(session.id, None)
+    return LEASE_MEMBERS
+
+
 OF_ONE_MACHINE: Final[Mapping[type, Callable[[Machine, Any], Members]]] = {
     ConfigApplied: config_applied,
     MachineSeen: machine_seen,
     TimezoneSynced: timezone_synced,
+    SessionOpened: session_is,
+    SessionMoved: session_is,
 }

@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from typing import Any, Literal
 
+import msgspec
+
 from hub.core.changes import Command, EventHappened
 from hub.core.fleet import ALL_MEMBERS
 from hub.core.machine import Machine
+from hub.core.remote_changes import RemoteSession
 from protocol.messages import Sample
 
 Times = Literal["iso", "ms"]
@@ -55,6 +58,26 @@ def readings_view(sample: Sample) -> dict[str, Any]:
     return {name: getattr(sample, name) for name in READINGS}
 
 
+def _lease(machine: Machine, stamp: Stamp) -> dict[str, Any] | None:
+    """The oldest open remote access session."""
+    if not machine.remote_sessions:
+        return None
+    session = machine.remote_sessions[min(machine.remote_sessions)]
+    return {
+        "id": session.id,
+        "admin_id": session.admin_id,
+        "name": session.admin_name,
+        "status": session.status,
+        "since": stamp(session.start_time),
+        "expires_at": stamp(session.expires_at),
+        "reason": session.reason,
+        "approval_wanted": session.status == "requested",
+        "allow": list(session.allow),
+        "ports": list(session.ports),
+        "origin": session.origin,
+    }
+
+
 _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
     "id": lambda m, _: m.id,
     "device_id": lambda m, _: m.device_id,
@@ -93,10 +116,19 @@ _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
     "last_ip": lambda m, _: m.last_ip,
     "api_key_prefix": lambda m, _: m.api_key_prefix,
     "pending": lambda m, stamp: [_command(command, stamp) for command in m.pending.values()],
+    "lease": _lease,
     "created_at": lambda m, stamp: stamp(m.created_at),
     "updated_at": lambda m, stamp: stamp(m.updated_at),
 }
 MEMBERS = frozenset(_MEMBERS)
+
+
+def session_view(session: RemoteSession, recordings: int = 0, *, device_id: str) -> dict[str, Any]:
+    """One remote access session as REST shows it."""
+    members = msgspec.structs.asdict(session)
+    shown = {name: rfc3339(value) if isinstance(value, datetime) else value for name, value in members.items()}
+    return {**shown, "allow": list(session.allow), "ports": list(session.ports), "device_id": device_id,
+            "recordings": recordings}  # fmt: skip
 
 
 def machine_view(machine: Machine, now: datetime, *, times: Times = "iso") -> dict[str, Any]:
@@ -155,5 +187,5 @@ def event_view(event: EventHappened, *, times: Times = "iso") -> dict[str, Any]:
 
 __all__ = [
     "ALL_MEMBERS", "MEMBERS", "READINGS", "command_view", "epoch_ms", "event_view", "machine_delta", "machine_view",
-    "readings_view", "rfc3339",
+    "readings_view", "rfc3339", "session_view",
 ]  # fmt: skip

@@ -44,9 +44,10 @@ _HANDLERS: Final[dict[type, Callable[[Talk, Any], Awaitable[None]]]] = {
     m.CommandUpdate: heard_commands.update,
     m.ConfigApplied: heard_services.config_applied,
     m.TimezoneReport: heard_services.timezone,
+    m.RemoteAccessReport: heard_services.remote_access,
 }
 """What the worker does with each durable message, one after the other. A message that is not here is refused."""
-_PACED: Final = (m.Hello, m.StatusReport, m.ConfigApplied, m.TimezoneReport)
+_PACED: Final = (m.Hello, m.StatusReport, m.ConfigApplied, m.TimezoneReport, m.RemoteAccessReport)
 """What a machine may say as often as it likes, but not make the hub write as fast as it likes."""
 
 

@@ -20,6 +20,7 @@ from hub.core.fleet import Fleet, Touched
 from hub.flow.announce import Announcer, Publisher
 from hub.flow.config_push import ConfigPush
 from hub.flow.group_commit import GroupCommit
+from hub.flow.leases import Leases
 from hub.flow.links import Links
 from hub.flow.loading import load_fleet, was_live
 from hub.flow.observer import Observer
@@ -45,6 +46,7 @@ class Engine:
     tunnels: Tunnels
     observer: Observer
     sweeper: Sweeper
+    leases: Leases
     clock: Callable[[], datetime]
 
 
@@ -82,18 +84,22 @@ async def open_engine(
         links = Links(fleet, announce, observer, clock)
         announce.listen(links.became_true)
         announce.listen(ConfigPush(fleet, links, announce).became_true)
-        tunnels = Tunnels()
+        tunnels = Tunnels(links.tickets)
         announce.listen(tunnels.became_true)
-        sweeper = Sweeper(store, fleet, announce, links, observer, clock)
+        leases = Leases(store, fleet, announce, clock)
+        announce.listen(leases.became_true)
+        tunnels.on_fault = leases.end
+        sweeper = Sweeper(store, fleet, announce, links, observer, clock, leases)
         observer.start(was_live(fleet).__contains__)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(commit.run)
             tasks.start_soon(lane.run)
             if alone:
+                await leases.after_start()
                 tasks.start_soon(sweeper.run)
                 tasks.start_soon(tunnels.run)
             try:
-                yield Engine(store, fleet, announce, links, tunnels, observer, sweeper, clock)
+                yield Engine(store, fleet, announce, links, tunnels, observer, sweeper, leases, clock)
             finally:
                 await _flush(commit, lane)
                 tasks.cancel_scope.cancel()

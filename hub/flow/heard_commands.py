@@ -10,7 +10,7 @@ from functools import partial
 
 from db import users
 from db.commands import find_command
-from hub.core import actors, command_life, command_rights
+from hub.core import actors, command_life, command_rights, remote_life, remote_sessions
 from hub.core.changes import Command
 from hub.core.fleet import TERMINAL
 from hub.flow.talk import Talk
@@ -60,6 +60,10 @@ async def _ended(talk: Talk, said: m.CommandUpdate) -> None:
         logger.warning("machine %d: settles a command that is not its own: %r", talk.machine.id, said.id)
         talk.link.say(m.Error(code="unknown_command", message="no such command of this machine", ref=said.id))
     elif said.state in TERMINAL:
+        if row.name == remote_life.START and said.state == "succeeded":
+            # Begun after it was given up here: what is open there and not here is stopped.
+            held = [row.args["session_id"]]
+            await talk.commit(remote_sessions.unknown_here(talk.machine, held, talk.clock()))
         ended = Command(**{name: getattr(row, name) for name in Command.__struct_fields__})
         if await talk.commit(command_life.late(ended, said, talk.clock()), said.id):
             talk.link.say(m.Received(ref=said.id))

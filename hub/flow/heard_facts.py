@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from db import machine_pulse
-from hub.core import intake
+from hub.core import intake, remote_life, remote_sessions
 from hub.flow.talk import Talk
 from protocol import messages as m
 
 
 async def introduce(talk: Talk, hello: m.Hello) -> None:
     link = talk.link
-    await talk.commit(intake.introduce(talk.machine, hello, link.epoch, link.address, talk.clock(), talk.zone))
+    now, held = talk.clock(), hello.remote_session
+    # Before the hello is true: which boot it was that held the sessions.
+    over = [] if held is None else remote_life.forgotten(talk.machine, hello.boot_id, held, now)
+    await talk.commit(over + intake.introduce(talk.machine, hello, link.epoch, link.address, now, talk.zone))
+    await talk.commit(remote_sessions.unknown_here(talk.machine, held or (), now))
 
 
 async def status(talk: Talk, report: m.StatusReport) -> None:

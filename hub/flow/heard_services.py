@@ -1,10 +1,11 @@
-"""What a machine says of its settings and of its zone, committed. Neither is answered: both follow each hello."""
+"""What a machine says of its settings, its zone and its remote access, committed. Only an end of remote access is
+answered: the others follow each hello."""
 
 from __future__ import annotations
 
 import msgspec
 
-from hub.core import actors, config_reports, timezones
+from hub.core import actors, config_reports, remote_life, timezones
 from hub.core.timezones import ReportRefused
 from hub.flow.talk import Talk
 from protocol import messages as m
@@ -39,6 +40,14 @@ async def timezone(talk: Talk, said: m.TimezoneReport) -> None:
         _refused(talk, said, f"{refused.field}: {WHY[refused.field]}")
         return
     await talk.commit(changes, m.type_of(said))
+
+
+async def remote_access(talk: Talk, said: m.RemoteAccessReport) -> None:
+    ref = f"session-{said.session_id}"
+    if said.state == "ended":
+        changes = remote_life.reported_end(talk.machine, said.session_id, said.reason, talk.clock())
+        if await talk.commit(changes, ref):
+            talk.link.say(m.Received(ref=ref))
 
 
 def _refused(talk: Talk, said: m.TimezoneReport, why: str) -> None:

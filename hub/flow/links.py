@@ -23,11 +23,13 @@ from hub.core.changes import (
 from hub.core.fleet import TERMINAL, Fleet
 from hub.core.machine import Machine
 from hub.core.pace import Pace
+from hub.core.remote_life import START
 from hub.flow.announce import Announcer
 from hub.flow.doorkeeper import Doorkeeper, replaces_key
 from hub.flow.dropped_events import DroppedEvents
 from hub.flow.link import Link
 from hub.flow.observer import Observer
+from hub.flow.tickets import Tickets
 from protocol import messages
 from protocol.errors import CloseCode
 from protocol.transitions import State
@@ -50,6 +52,7 @@ class Links:
         self.door = Doorkeeper(fleet, announce, clock)
         self.dropped_events = DroppedEvents()
         self.pace = Pace()
+        self.tickets = Tickets()
         self._links: dict[int, Link] = {}
         self._open: set[Link] = set()
         self._waiters: dict[str, list[asyncio.Future[Command]]] = {}
@@ -126,8 +129,16 @@ class Links:
             if command.cancel_at is not None:
                 self._stop(link, command.id)
             else:
-                link.say(command_desk.wire(command))
+                link.say(self._worded(command))
                 self.tell_soon(machine, command_life.sent(command, now))
+
+    def _worded(self, command: Command) -> messages.Command:
+        """As the machine hears it. The ticket of its tunnel is made here, and is nowhere but on the wire."""
+        said = command_desk.wire(command)
+        if command.name == START and not command.args.get("site"):
+            ticket = self.tickets.issue(command.args["session_id"], command.rvm_id)
+            said.args = {**command.args, "ticket": ticket}
+        return said
 
     def tell_soon(self, machine: Machine, changes: Sequence[Change]) -> None:
         """Show how an open command goes; recorded a moment later, unless it has moved on by then."""

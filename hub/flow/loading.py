@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from db import boots, commands, configs, machines, samples, timezones
+from db import boots, commands, configs, machines, remote_sessions, samples, timezones
 from db.connection import Store
 from db.machines import MachineRow
 from db.rows import SampleRow
+from hub.core import remote_life
 from hub.core.changes import Command
 from hub.core.configuration import UNWRITTEN, FleetSettings, Scope, Values
 from hub.core.fleet import Fleet
@@ -23,8 +24,8 @@ ended: kept samples, the signs that are stored, come every 300 s. Longer for one
 async def load_fleet(store: Store, base: Values) -> Fleet:
     """Every machine with its settings, newest readings, boots and open commands. `base` are the hub's own defaults."""
     common = await configs.fleet_row(store)
-    newest = await configs.newest_version(store)
-    settings = FleetSettings(base, UNWRITTEN if common is None else _scope(common), newest)
+    version = await configs.newest_version(store)
+    settings = FleetSettings(base, UNWRITTEN if common is None else _scope(common), version)
     own, zones = await configs.machine_rows(store), await timezones.all_zones(store)
     fleet = Fleet(settings=settings)
     for known in await machines.all_machines(store):
@@ -37,14 +38,17 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
         if machine is not None:
             accepted = -1 if boot.last_seq is None else boot.last_seq
             machine.boots[boot.boot_id] = Boot(boot.boot_id, boot.id, accepted)
-    for rvm_id, row in (await samples.latest(store)).items():
+    for rvm_id, newest_sample in (await samples.latest(store)).items():
         if rvm_id in fleet.machines:
-            _last_known(fleet.machines[rvm_id], row)
+            _last_known(fleet.machines[rvm_id], newest_sample)
     for command in await commands.pending_commands(store):
         machine = fleet.machines.get(command.rvm_id)
         if machine is not None:
             is_open = Command(**{name: getattr(command, name) for name in Command.__struct_fields__})
             machine.pending[command.id] = fleet.open[command.id] = is_open
+    for row in await remote_sessions.open_sessions(store):
+        if row.rvm_id in fleet.machines:
+            fleet.machines[row.rvm_id].remote_sessions[row.id] = remote_life.session_of(row)
     for rvm_id in was_live(fleet):
         machine = fleet.machines[rvm_id]
         # That a command was sent is recorded a moment later: a hub that was killed in that moment did not say so.

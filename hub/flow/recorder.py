@@ -15,6 +15,7 @@ from db import boots, commands, events, machines, sessions, sign_ins, statuses, 
 from db.statements import Statement, Step, WriteResult
 from hub.core import changes as c
 from hub.core.recording_changes import RecordingBegan
+from hub.core.remote_changes import SessionOpened
 from hub.flow import recording_recipes, service_recipes
 
 
@@ -222,6 +223,11 @@ def _event_with_id(change: c.EventHappened, results: Sequence[WriteResult]) -> c
     return msgspec.structs.replace(change, id=rows[0]["id"]) if rows else None
 
 
+def _session_with_id(change: SessionOpened, results: Sequence[WriteResult]) -> SessionOpened:
+    session = msgspec.structs.replace(change.session, id=results[0].rows[0]["id"])
+    return msgspec.structs.replace(change, session=session)
+
+
 def _with_boot(change: c.MachineIntroduced, results: Sequence[WriteResult]) -> c.MachineIntroduced:
     return msgspec.structs.replace(change, boot=results[1].rows[0]["id"])
 
@@ -266,5 +272,6 @@ _FILLERS: Mapping[type, Callable[[Any, Sequence[WriteResult]], c.Change | None]]
     c.TokenCreated: _with_id,
     c.EventHappened: _event_with_id,
     c.MachineIntroduced: _with_boot,
+    SessionOpened: _session_with_id,
     RecordingBegan: _with_id,
 }

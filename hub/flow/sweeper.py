@@ -1,8 +1,8 @@
 """The clock's door: once a second what time alone changes.
 
 Two loops, so that a slow database stops neither looking nor tearing down. `look` never touches the database. `keep`
-does: commands past their deadline, a status past its time, connection events, and machines that another process (the
-command line) changed.
+does: commands past their deadline, a status or a remote access session past its time, connection events, and machines
+that another process (the command line) changed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from hub.core import command_life
 from hub.core.fleet import Fleet
 from hub.flow.announce import Announcer
 from hub.flow.foreign_changes import ForeignChanges
+from hub.flow.leases import Leases
 from hub.flow.links import Links
 from hub.flow.observer import Observer
 from hub.flow.status_clock import give_back_due
@@ -46,7 +47,9 @@ class Sweeper:
         links: Links,
         observer: Observer,
         clock: Callable[[], datetime],
+        leases: Leases,
     ) -> None:
+        self.leases = leases
         self._fleet = fleet
         self._announce = announce
         self._links = links
@@ -68,6 +71,7 @@ class Sweeper:
             await self._observer.record()
             await self._expire()
             await give_back_due(self._fleet, self._announce, self._clock())
+            await self.leases.keep()
             await self._links.door.end_due()
             await self._links.dropped_events.record(self._announce, self._clock())
             await self._foreign.look()

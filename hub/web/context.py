@@ -13,6 +13,8 @@ from hub.flow.announce import Announcer
 from hub.flow.feed import Feed
 from hub.flow.leases import Leases
 from hub.flow.links import Links
+from hub.flow.recordings import Recordings
+from hub.flow.terminals import Terminals
 from hub.flow.tunnels import Tunnels
 from hub.settings import Settings
 from hub.web.exports import Exports
@@ -32,6 +34,8 @@ class HubContext:
     links: Links
     tunnels: Tunnels
     leases: Leases
+    recordings: Recordings
+    terminals: Terminals
     feed: Feed
     watching: Watching
     clock: Callable[[], datetime]
@@ -40,5 +44,7 @@ class HubContext:
     gate: Gate = field(default_factory=Gate)
     """What the door remembers between requests (hub.web.auth)."""
     exports: Exports = field(default_factory=Exports)
+    playing: Exports = field(default_factory=lambda: Exports("playing"))
+    """Recordings that are on their way to somebody."""
     pages: OpenPages = field(default_factory=OpenPages)
     """Machines' own pages that are open (hub.web.machine_pages)."""

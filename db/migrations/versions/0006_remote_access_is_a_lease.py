@@ -6,7 +6,6 @@ import sqlalchemy as sa
 from alembic import op
 
 from db.columns import UtcTimestamp
-from db.metadata import metadata
 
 revision = "0006"
 down_revision = "0005"
@@ -14,11 +13,13 @@ branch_labels = None
 depends_on = None
 
 _TABLE = "remote_access_sessions"
+# SQLite does not tell the names of its keys: this is how they are called.
+_NAMES = {"fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s"}
 _ADMIN = "fk_remote_access_sessions_admin_id_users"
 
 
 def upgrade() -> None:
-    with op.batch_alter_table(_TABLE, naming_convention=metadata.naming_convention) as batch_op:
+    with op.batch_alter_table(_TABLE, naming_convention=_NAMES) as batch_op:
         batch_op.add_column(sa.Column("admin_name", sa.String(length=200)))
         batch_op.add_column(sa.Column("reason", sa.String(length=500)))
         batch_op.add_column(sa.Column("duration_s", sa.Float()))
@@ -37,7 +38,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table(_TABLE, naming_convention=metadata.naming_convention) as batch_op:
+    with op.batch_alter_table(_TABLE, naming_convention=_NAMES) as batch_op:
         batch_op.drop_index(batch_op.f("ix_remote_access_sessions_status"))
         batch_op.drop_constraint(_ADMIN, type_="foreignkey")
         batch_op.create_foreign_key(_ADMIN, "users", ["admin_id"], ["id"])

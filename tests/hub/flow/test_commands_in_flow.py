@@ -13,6 +13,7 @@ from db.errors import Conflict
 from db.statements import Write
 from hub.core import command_life
 from hub.core.changes import Change, CommandDrafted, EventHappened
+from hub.flow.leases import Leases
 from hub.flow.sweeper import Sweeper
 from protocol import messages as m
 from tests.hub.core.test_command_desk import command
@@ -165,7 +166,15 @@ async def test_what_left_before_is_told_again_without_asking() -> None:
 async def test_the_clock_gives_what_left_four_seconds_more() -> None:
     async with room() as hub:
         now = NOW
-        sweeper = Sweeper(hub.store, hub.fleet, hub.announce, hub.links, hub.observer, lambda: now)
+        sweeper = Sweeper(
+            hub.store,
+            hub.fleet,
+            hub.announce,
+            hub.links,
+            hub.observer,
+            lambda: now,
+            Leases(hub.store, hub.fleet, hub.announce, lambda: now),
+        )
         for number, state in enumerate(("queued", "sent")):
             await hub.announce(CommandDrafted(command=command(state, id=f"c{number}", expires_at=NOW)))
         await sweeper._expire()

@@ -1,0 +1,140 @@
+"""The remote access sessions of this hub: ends them, and keeps two requests from taking the same place.
+
+What time and lost rights end is found by `hub.flow.lease_clock`. Knows no request, no socket and no tunnel.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+import anyio
+
+from db import users
+from db.connection import Store
+from db.errors import Conflict
+from hub.core import actors, remote_life, remote_sessions
+from hub.core.changes import Change, MachineRemoved, SessionEnded, UserEdited, UserRemoved
+from hub.core.command_rights import still_may
+from hub.core.fleet import Fleet
+from hub.core.machine import Machine
+from hub.core.remote_changes import RemoteSession
+from hub.flow.announce import Announcer
+from hub.flow.lease_clock import LeaseClock
+
+logger = logging.getLogger("myrvm.leases")
+
+RIGHTS_S: Final = 2.0
+"""How often the holders' rights are looked up: other processes change them too. Whoever lost theirs loses the session
+within 5 s (reliability.md, bar 58)."""
+
+
+class Leases:
+    """`keep` several times a second; `end` by whoever finds a reason."""
+
+    def __init__(
+        self,
+        store: Store,
+        fleet: Fleet,
+        announce: Announcer,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._fleet = fleet
+        self._announce = announce
+        self._clock = clock
+        self._monotonic = monotonic
+        self._timing = LeaseClock(clock, monotonic)
+        self._rights_at = 0.0
+        self._signed_out: set[int] = set()
+        self.lock = anyio.Lock()
+        """Held from the look at what is open to the commit of one more."""
+
+    def find(self, session_id: int) -> RemoteSession | None:
+        """An open session of any machine."""
+        for machine in self._fleet.machines.values():
+            if session_id in machine.remote_sessions:
+                return machine.remote_sessions[session_id]
+        return None
+
+    async def end(self, session_id: int, reason: str, *, by: actors.Actor = actors.CLOCK) -> None:
+        """Nothing happens when it has ended. Raises StoreError when the database is away."""
+        session = self.find(session_id)
+        if session is not None:
+            machine = self._fleet.machines[session.rvm_id]
+            await self._announce_once(remote_sessions.stop(machine, session, reason, by, self._clock()))
+
+    async def intruder(self, session_id: int, user_id: int) -> None:
+        """Somebody else showed what only the holder has: the record says who, and the session is over."""
+        session = self.find(session_id)
+        if session is not None:
+            machine, now = self._fleet.machines[session.rvm_id], self._clock()
+            stop = remote_sessions.stop_there(machine, session.id, "intruder", actors.CLOCK, now)
+            await self._announce_once([*remote_life.intruder(session, user_id, now), *stop])
+
+    def became_true(self, changes: Sequence[Change]) -> None:
+        """A listener of the announcer."""
+        self._timing.became_true(changes)
+        for change in changes:
+            if isinstance(change, SessionEnded) and change.hash is None:
+                self._signed_out.add(change.user_id)
+            elif isinstance(change, UserEdited | UserRemoved | MachineRemoved):
+                self._rights_at = 0.0
+
+    async def keep(self) -> None:
+        """One turn of the clock. Raises StoreError when the database is away; what was due stays so."""
+        if not any(machine.remote_sessions for machine in self._fleet.machines.values()):
+            self._signed_out.clear()
+            return
+        for machine in list(self._fleet.machines.values()):
+            for session in remote_life.open_of(machine) if machine.remote_sessions else ():
+                await self._look(machine, session)
+        await self._look_up_rights()
+
+    async def after_start(self) -> None:
+        """No session outlives the hub that kept its time."""
+        now = self._clock()
+        for machine in self._fleet.machines.values():
+            for session in remote_life.open_of(machine):
+                await self._announce_once(remote_sessions.stop(machine, session, "hub_restarted", actors.SYSTEM, now))
+
+    async def _look(self, machine: Machine, session: RemoteSession) -> None:
+        now = self._clock()
+        if self._timing.over(session):
+            changes = remote_life.time_ended(session, now)
+            stop = remote_sessions.stop(machine, session, "timed_out", actors.CLOCK, now)
+            await self._announce_once(changes if session.status == "requested" else stop)
+        elif session.admin_id in self._signed_out:
+            await self.end(session.id, "revoked")
+        elif remote_life.lost(machine, session, self._monotonic()):
+            await self.end(session.id, "link_lost")
+        elif remote_life.never_began(machine, session) and self._timing.settled(session):
+            await self.end(session.id, "start_failed")
+
+    async def _look_up_rights(self) -> None:
+        now = self._monotonic()
+        self._signed_out.clear()
+        if now - self._rights_at < RIGHTS_S:
+            return
+        self._rights_at = now
+        held: dict[int, list[RemoteSession]] = {}
+        for machine in self._fleet.machines.values():
+            for session in machine.remote_sessions.values():
+                if session.admin_id is not None:
+                    held.setdefault(session.admin_id, []).append(session)
+        for user_id, sessions in held.items():
+            user = await users.find_user(self._store, user_id)
+            for session in sessions:
+                if not still_may(user, session.rvm_id):
+                    await self.end(session.id, "revoked")
+
+    async def _announce_once(self, changes: Sequence[Change]) -> None:
+        try:
+            if changes:
+                await self._announce(*changes)
+        except Conflict as conflict:
+            logger.info("ended otherwise meanwhile: %s", conflict)
