@@ -15,10 +15,19 @@ from pathlib import Path
 from typing import Final, Literal
 
 from device import hardware, return_session, tls
-from device.agent_parts import AlreadyRunningError, held_alone, make_sampler, make_uploader, open_spool
+from device.agent_parts import (
+    AlreadyRunningError,
+    end_leftovers,
+    held_alone,
+    make_remote_access,
+    make_sampler,
+    make_uploader,
+    open_spool,
+    remote_facts,
+)
 from device.command_router import CommandRouter
 from device.command_work import CommandWork
-from device.commands import sync_timezone
+from device.commands import remote_access, sync_timezone
 from device.commands.job import WorkHandler
 from device.commands.reboot import Reboots
 from device.commands.restart_service import ServiceRestarts
@@ -71,7 +80,8 @@ async def run(settings: Settings, log: Log, environ: Mapping[str, str], stop: as
 
 
 class Agent:
-    """The parts of one machine's agent. `status` and `timezone` are for the machine's own software in this process."""
+    """The parts of one machine's agent. `status`, `timezone` and `remote_access` are for the machine's own software in
+    this process."""
 
     def __init__(
         self, settings: Settings, log: Log, environ: Mapping[str, str], disk: WorkerThread, spool: Spool
@@ -94,7 +104,10 @@ class Agent:
         facts = ZoneFacts(spool.boot, SystemTimezone(self._bus, self._root), self._clock)
         self.timezone = TimezoneSyncClient(settings, facts, disk, log, self._reply)
         self._work = CommandWork(self._keeper, spool.boot, log, self._reply, self._work_handlers())
-        self._router = CommandRouter(self._keeper, self._clock, log, self._reply, self._work)
+        self.remote_access = make_remote_access(settings, self._keeper, spool.boot, log, self._settings_in_force)
+        self._router = CommandRouter(
+            self._keeper, self._clock, log, self._reply, self._work, steps=remote_access.steps(self.remote_access)
+        )
         self._rules = FallbackRules()
         policy = RetryPolicy(settings.number("retry_delay"), random.random)
         self._reconnector = Reconnector(self._attempt, policy, self._rules, log)
@@ -109,6 +122,8 @@ class Agent:
         await self.timezone.open()
         await self._configuration.open()
         await self._work.settle_interrupted()
+        await self.remote_access.open()
+        await end_leftovers(self._settings, self._disk, self._log)
         await self._status_watch.look()
         settings = self._settings
         pending = await self._disk.call(self._spool.pending)
@@ -139,6 +154,7 @@ class Agent:
             ("configuration", self._configuration.run),
             ("timezone", self.timezone.run),
             ("status", self._status_watch.run),
+            ("remote access", self.remote_access.run),
             ("watchdog", self.notify.run),
         ]
         await until_one_ends(*(self._for_ever(name, loop) for name, loop in loops))
@@ -172,6 +188,7 @@ class Agent:
         self._log("live")
         self._clock.told(welcome.time, time.monotonic())
         self._rules.went_live()
+        self.remote_access.link_is_up()
         self._uploader.went_live.set()
         ears = Ears(self._router.offer, self._sampler.watch, self._hub_objects, self._configured)
         duties = LinkDuties(link, self._spool, self._disk, self._keeper, ears)
@@ -182,6 +199,7 @@ class Agent:
             return await duties.serve()
         finally:
             self._link = self._duties = None
+            self.remote_access.link_is_lost()
             self._sampler.watch(0.0)
             link.abort()
 
@@ -201,7 +219,11 @@ class Agent:
             time=utc_now(),
             timezone=hardware.timezone_name(self._root),
             ntp=clock.is_synchronised(),
-            hardware=hardware.describe(self._root, self._settings.names("services")),
+            hardware={
+                **hardware.describe(self._root, self._settings.names("services")),
+                "remote": remote_facts(self._settings),
+            },
+            remote_session=sorted(self.remote_access.open_sessions),
         )
 
     def _work_handlers(self) -> dict[str, WorkHandler]:
@@ -214,6 +236,9 @@ class Agent:
             "reboot": WorkHandler(reboots.run, begins_itself=True),
             "sync_timezone": sync_timezone.handler(self.timezone),
         }
+
+    def _settings_in_force(self) -> Settings:
+        return self._configuration.settings
 
     def _is_live(self) -> bool:
         return self._duties is not None
@@ -234,6 +259,7 @@ class Agent:
         self._sampler.set_monitoring(settings.switch("monitoring_enabled"), settings.number("metrics_interval"))
         self._uploader.set_interval(settings.number("upload_interval"))
         self.timezone.configure(settings)
+        self.remote_access.configure(settings)
 
     def _configuration_taken(self, applied: m.ConfigApplied) -> None:
         self._reply(applied)

@@ -9,20 +9,26 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from device import hardware
 from device.api_client import ApiClient
 from device.core.fallback_rules import FallbackRules
 from device.core.sampling_plan import SamplingPlan
 from device.log import Log
+from device.remote_access import Lease, RemoteAccessServer
 from device.sampler import Sampler
 from device.settings import Settings
 from device.spool import Spool
+from device.state_keeper import StateKeeper
 from device.system_monitor import SystemMonitor
 from device.system_monitor.jtop import JtopAdapter
 from device.uploader import Uploader
 from device.worker_thread import WorkerThread
 from protocol.messages import Sample
+
+if TYPE_CHECKING:
+    from device.remote.session_work import SessionWork
 
 
 class AlreadyRunningError(Exception):
@@ -68,6 +74,41 @@ def make_uploader(
         retry_delay=settings.number("retry_delay"),
     )
     return Uploader(client, spool, disk, rules, settings.number("upload_interval"), log, is_live, link_ended)
+
+
+def make_remote_access(
+    settings: Settings, keeper: StateKeeper, boot: str, log: Log, in_force: Callable[[], Settings]
+) -> RemoteAccessServer:
+    """What a session does is loaded when the first one begins: most agents never see one."""
+    made: list[SessionWork] = []
+
+    async def work(lease: Lease, ticket: str) -> str:
+        if not made:
+            from device.remote.session_work import SessionWork
+
+            made.append(SessionWork(in_force, log))
+        return await made[0](lease, ticket)
+
+    return RemoteAccessServer(settings, keeper, boot, log, work)
+
+
+async def end_leftovers(settings: Settings, disk: WorkerThread, log: Log) -> None:
+    """Stop the services that an agent which was killed had started for a session."""
+    from device.remote_leftovers import FILE, end_orphans
+
+    if await disk.call((settings.state_dir / FILE).exists):
+        for port in await disk.call(end_orphans, settings.state_dir):
+            log("service_stopped", port=port)
+
+
+def remote_facts(settings: Settings) -> dict[str, Any]:
+    """What a session could reach here, for people at the hub to choose from."""
+    return {
+        "ports": [int(port) for port in settings.names("remote_access_ports")],
+        "terminal": True,
+        "download": settings.names("remote_download_folders"),
+        "upload": settings.names("remote_upload_folders"),
+    }
 
 
 def open_spool(settings: Settings) -> Spool:

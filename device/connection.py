@@ -115,7 +115,7 @@ async def open_link(
 ) -> tuple[Link, Welcome]:
     """Connect, introduce the machine, wait for `welcome`. Raises LinkClosed saying why not."""
     try:
-        connection = await _open(url, key, timeout)
+        connection = await open_socket(url, key, timeout)
     except InvalidStatus as refused:
         raise LinkClosed(_refused(refused)) from refused
     except (InvalidHandshake, InvalidMessage, ConnectionClosed, EOFError) as broken:
@@ -144,7 +144,7 @@ async def open_link(
 async def probe_upgrade(url: str, timeout: float) -> str | None:
     """Whether WebSocket gets through to the hub, without showing a key: None when it does, else why not."""
     try:
-        connection = await _open(url, None, timeout)
+        connection = await open_socket(url, None, timeout)
     except InvalidStatus as refused:
         status = refused.response.status_code
         return None if status in (401, 403, 429) else f"HTTP {status}"
@@ -154,25 +154,32 @@ async def probe_upgrade(url: str, timeout: float) -> str | None:
     return None
 
 
-async def _open(url: str, key: str | None, timeout: float) -> ClientConnection:
+async def open_socket(
+    url: str,
+    key: str | None,
+    timeout: float,
+    subprotocol: str = SUBPROTOCOL,
+    max_size: int = limits.MAX_MESSAGE_BYTES,
+) -> ClientConnection:
+    """An outbound WebSocket to our hub, and to nobody else. Raises what the library raises."""
     connection = await _Connect(
         url,
         additional_headers={"Authorization": f"Bearer {key}"} if key else None,
         user_agent_header=f"myrvm-agent/{PRODUCT_VERSION}",
-        subprotocols=[Subprotocol(SUBPROTOCOL)],
+        subprotocols=[Subprotocol(subprotocol)],
         compression=None,
         ssl=tls.context() if url.startswith("wss:") else None,
         open_timeout=timeout,
         ping_interval=limits.PING_INTERVAL_S,
         ping_timeout=limits.PING_TIMEOUT_S,
         close_timeout=CLOSE_TIMEOUT_S,
-        max_size=limits.MAX_MESSAGE_BYTES,
+        max_size=max_size,
         logger=_quiet,
         proxy=None,
     )
-    if connection.subprotocol != SUBPROTOCOL:
+    if connection.subprotocol != subprotocol:
         connection.transport.abort()
-        raise InvalidHandshake(f"the other side does not speak {SUBPROTOCOL}")
+        raise InvalidHandshake(f"the other side does not speak {subprotocol}")
     raw = connection.transport.get_extra_info("socket")
     if raw is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(limits.PING_TIMEOUT_S * 1000))

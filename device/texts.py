@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from device.texts_control import CONTROL
 from device.texts_doctor import DOCTOR
+from device.texts_remote import REMOTE
 from device.texts_settings import SETTINGS
 from device.texts_streams import STREAMS
 
@@ -114,7 +116,7 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "why_closed": ("the connection ended ({detail})", "koneksi berakhir ({detail})"),
 }  # fmt: skip
 
-_TABLES: Final = (_TEXTS, SETTINGS, STREAMS, DOCTOR)
+_TABLES: Final = (_TEXTS, SETTINGS, REMOTE, STREAMS, CONTROL, DOCTOR)
 
 
 def language_of(environ: Mapping[str, str]) -> str:

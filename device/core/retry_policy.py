@@ -55,8 +55,9 @@ class End:
 class RetryPolicy:
     """`after(end, since_attempt_s)` gives the seconds to wait. `random` yields floats in [0, 1)."""
 
-    def __init__(self, base_s: float, random: Callable[[], float]) -> None:
+    def __init__(self, base_s: float, random: Callable[[], float], cap_s: float = CAP_S) -> None:
         self._base_s = base_s
+        self._cap_s = cap_s
         self._random = random
         self._failures = 0
 
@@ -77,7 +78,7 @@ class RetryPolicy:
         if (end.code in REFUSED or end.code in REPLACED) and not (end.code == 429 and end.wait_s is not None):
             ceiling = min(2 * SLOW_LEAST_S * 2.0 ** min(self._failures, 10), SLOW_CAP_S)
             return max(self._between(SLOW_LEAST_S, ceiling), min(end.wait_s or 0.0, SLOW_CAP_S))
-        ceiling = min(CAP_S, self._base_s * 2.0 ** min(self._failures, 10))
+        ceiling = min(self._cap_s, self._base_s * 2.0 ** min(self._failures, 10))
         drawn = self._random() * ceiling
         if end.wait_s is not None:  # Retry-After: never before it, and spread behind it
             return min(end.wait_s, SLOW_CAP_S) + drawn

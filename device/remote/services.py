@@ -1,4 +1,4 @@
-"""Services of the machine that run only while a lease needs them: started when somebody opens their port, stopped after.
+"""Services of the machine that run only while a lease needs them: started for whoever opens their port, then stopped.
 
 What ran already is nobody's to stop. What was started is on disk with its process, so that an agent that was killed
 leaves no camera running: its next life ends it.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import subprocess
 import time
@@ -16,26 +15,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from device import state_file
 from device.log import Log
 from device.remote.ports import NotRunningError
+from device.remote_leftovers import FILE, STOP_S, Started, born, signal_group
 from device.remote_values import OnDemand
 
-FILE: Final = "on-demand"
 LOOK_S: Final = 0.1
-STOP_S: Final = 20.0
-"""What does not end by itself within this is killed."""
-
-
-class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """A process of ours: `born` tells it from a later one with the same number."""
-
-    port: int
-    pid: int
-    born: str
-    stop: list[str] | None = None
 
 
 class OnDemandServices:
@@ -60,23 +46,22 @@ class OnDemandServices:
                 self._holders[port].add(session_id)
             if await _answers(port):
                 return
-            if port in self._processes:
-                await self._stop(port)
+            await self._stop(port)
             await self._start(port, service, session_id)
 
     async def release(self, session_id: int) -> None:
         """The session is over: stop what nobody else needs."""
         for port, holders in list(self._holders.items()):
             holders.discard(session_id)
-            if not holders:
-                async with self._locks.setdefault(port, asyncio.Lock()):
+            async with self._locks.setdefault(port, asyncio.Lock()):
+                if not self._holders.get(port):
                     await self._stop(port)
 
     async def _start(self, port: int, service: OnDemand, session_id: int) -> None:
         try:
             process = await asyncio.create_subprocess_exec(
                 *service.start, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                start_new_session=True, close_fds=True, cwd="/",
+                start_new_session=True, cwd="/",
             )  # fmt: skip
         except (OSError, ValueError) as error:
             raise NotRunningError(f"port {port}: {service.start[0]} cannot be started ({error})") from error
@@ -84,34 +69,37 @@ class OnDemandServices:
         self._holders[port] = {session_id}
         self._write()
         self._log("service_started", port=port, command=service.start[0])
+        why = await self._failure(port, process, service)
+        if why:
+            await self._stop(port)
+            raise NotRunningError(f"port {port}: {service.start[0]}: {why}")
+
+    async def _failure(self, port: int, process: asyncio.subprocess.Process, service: OnDemand) -> str:
+        """Wait until the port answers; why it does not, in the end."""
         until = time.monotonic() + service.ready_timeout
         while not await _answers(port):
-            failed = process.returncode not in (None, 0)
-            if failed or time.monotonic() >= until:
-                await self._stop(port)
-                why = (
-                    f"ended with {process.returncode}"
-                    if failed
-                    else f"nothing answers after {service.ready_timeout:g} s"
-                )
-                raise NotRunningError(f"port {port}: {service.start[0]}: {why}")
+            if process.returncode not in (None, 0):
+                return f"ended with {process.returncode}"
+            if time.monotonic() >= until:
+                return f"nothing answers after {service.ready_timeout:g} s"
             await asyncio.sleep(LOOK_S)
+        return ""
 
     async def _stop(self, port: int) -> None:
         process = self._processes.pop(port, None)
         self._holders.pop(port, None)
         if process is None:
             return
-        service = self._services[port]
+        stop = self._services[port].stop
         try:
-            if service.stop is not None:
-                await _run(service.stop)
-            _signal_group(process.pid, signal.SIGTERM)
+            if stop is not None:
+                await _run(stop)
+            _end_group(process, signal.SIGTERM)
             if process.returncode is None:
                 with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
                     await asyncio.wait_for(process.wait(), STOP_S)
         finally:  # also when the agent itself is ending and has no more time
-            _signal_group(process.pid, signal.SIGKILL)
+            _end_group(process, signal.SIGKILL)
             self._write()
             self._log("service_stopped", port=port)
 
@@ -128,30 +116,6 @@ class OnDemandServices:
                 self._file.unlink(missing_ok=True)
 
 
-def end_orphans(state_dir: Path) -> list[int]:
-    """End what an earlier life started and could not stop; the ports. Blocks for as long as their commands take."""
-    file = state_dir / FILE
-    ended = []
-    for one in state_file.read_value(file, list[Started]) or []:
-        if one.stop is not None:
-            with contextlib.suppress(OSError, subprocess.SubprocessError):
-                subprocess.run(one.stop, timeout=STOP_S, check=False, capture_output=True, stdin=subprocess.DEVNULL)
-        if one.born and born(one.pid) == one.born:
-            _signal_group(one.pid, signal.SIGKILL)
-        ended.append(one.port)
-    with contextlib.suppress(OSError):
-        file.unlink(missing_ok=True)
-    return ended
-
-
-def born(pid: int) -> str:
-    """When a process began, in the kernel's ticks; empty when there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
-
-
 async def _answers(port: int) -> bool:
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port), 2.0)
@@ -164,10 +128,11 @@ async def _answers(port: int) -> bool:
 
 
 async def _run(command: list[str]) -> None:
+    """A command that does not work is not waited for longer than it may take."""
     with contextlib.suppress(OSError, ValueError, TimeoutError, asyncio.TimeoutError):
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
-        )  # fmt: skip
+            *command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/"
+        )
         try:
             await asyncio.wait_for(process.wait(), STOP_S)
         finally:
@@ -175,7 +140,8 @@ async def _run(command: list[str]) -> None:
                 process.kill()
 
 
-def _signal_group(pid: int, what: signal.Signals) -> None:
-    """To the process and what it started; a command that has ended may have left a service in its group."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, what)
+def _end_group(process: asyncio.subprocess.Process, what: signal.Signals) -> None:
+    """The process and what it started. One that has ended may have left a service in its group; while that lives the
+    kernel gives the number to nobody else, so a process of that number is somebody else's."""
+    if process.returncode is None or not Path(f"/proc/{process.pid}").exists():
+        signal_group(process.pid, what)

@@ -15,6 +15,11 @@ from protocol import messages as m
 from tests.device.agent_process import AgentProcess, running_agent
 from tests.support.fake_hub import KEY, FakeHub, fake_hub
 
+COMMANDS = [
+    "extend_remote_access", "ping", "reboot", "restart_service", "set_status", "start_remote_access",
+    "stop_remote_access", "sync_timezone",
+]  # fmt: skip
+
 
 @pytest_asyncio.fixture
 async def hub() -> AsyncIterator[FakeHub]:
@@ -27,7 +32,7 @@ async def test_the_agent_introduces_itself_and_sends_a_first_sample_at_once(hub:
         link = await hub.connected()
         assert link.hello is not None
         assert link.hello.device_id == "rvm-1"
-        assert link.hello.capabilities == ["ping", "reboot", "restart_service", "set_status", "sync_timezone", "until"]
+        assert link.hello.capabilities == [*COMMANDS, "until"]
         assert link.hello.hardware is not None
         assert link.hello.hardware["memory_bytes"] > 0
         await hub.until(lambda: hub.kept)

@@ -11,7 +11,7 @@ import contextlib
 import http
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
@@ -23,10 +23,12 @@ from websockets.typing import Subprotocol
 from protocol import messages as m
 from protocol.errors import RemoteProtocolError
 from protocol.session import Session
+from protocol.stream_limits import TUNNEL_SUBPROTOCOL
 from protocol.transitions import Role
 from protocol.version import SUBPROTOCOL
 
 KEY = "rvmk_testtest_0123456789abcdefghijABCDEFGHIJ"
+SPOKEN = [Subprotocol(SUBPROTOCOL), Subprotocol(TUNNEL_SUBPROTOCOL)]
 T = TypeVar("T")
 
 
@@ -66,6 +68,7 @@ class FakeHub:
         self.configuration = m.Configuration(version=0, values={})
         self.applied: list[m.ConfigApplied] = []
         self.zones: list[m.TimezoneReport] = []
+        self.sessions: list[m.RemoteAccessReport] = []
         # moods
         self.acknowledges = True
         self.confirms = True
@@ -75,6 +78,7 @@ class FakeHub:
         self.refuse_with: int | None = None
         self.close_with: int | None = None
         self.on_message: Callable[[FakeLink, Any], None] | None = None
+        self.serve_tunnel: Callable[[ServerConnection], Awaitable[None]] | None = None
         self._news = asyncio.Condition()
         self._server: Server | None = None
         self._commands = 0
@@ -90,7 +94,7 @@ class FakeHub:
 
     async def start(self) -> None:
         self._server = await serve(
-            self._serve, "127.0.0.1", self.port, subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None,
+            self._serve, "127.0.0.1", self.port, subprotocols=SPOKEN, compression=None,
             process_request=self._process_request, max_size=64 * 1024, ping_interval=None, close_timeout=0.5,
             ssl=self.tls,
         )  # fmt: skip
@@ -145,7 +149,7 @@ class FakeHub:
         self.requests.append(request.path)
         async with self._news:
             self._news.notify_all()
-        if request.path != "/ws/device":
+        if request.path != "/ws/device" and (request.path != "/ws/tunnel" or self.serve_tunnel is None):
             return connection.respond(http.HTTPStatus.OK, "{}")
         if self.refuse_with is not None:
             return connection.respond(http.HTTPStatus(self.refuse_with), "no\n")
@@ -154,6 +158,10 @@ class FakeHub:
         return None
 
     async def _serve(self, socket: ServerConnection) -> None:
+        if self.serve_tunnel is not None and socket.request is not None and socket.request.path == "/ws/tunnel":
+            with contextlib.suppress(ConnectionClosed):
+                await self.serve_tunnel(socket)
+            return
         link = FakeLink(socket)
         self.links.append(link)
         with contextlib.suppress(ConnectionClosed):
@@ -192,6 +200,10 @@ class FakeHub:
             self.reports.append(message)
             if self.confirms:
                 await link.say(m.Received(ref=message.seq))
+        elif isinstance(message, m.RemoteAccessReport):
+            self.sessions.append(message)
+            if self.confirms:
+                await link.say(m.Received(ref=f"session-{message.session_id}"))
         elif isinstance(message, m.ConfigApplied):
             self.applied.append(message)
         elif isinstance(message, m.TimezoneReport):
