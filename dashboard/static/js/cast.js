@@ -14,7 +14,8 @@ export function parse(text) {
     try {
       moment = JSON.parse(line);
     } catch {
-      continue; // the last line of a recording that was cut off
+      // The last line of a recording that was cut off.
+      continue;
     }
     const [at, kind, data] = moment;
     if (typeof at === "number" && typeof data === "string") moments.push({ at: Math.max(at, moments.at(-1)?.at ?? 0), kind, data });

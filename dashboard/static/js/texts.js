@@ -1,7 +1,7 @@
 // The words of the page in its one language: the page brings those its modules name (dashboard/bundler.py).
 
-let words = {};
 export let language = "en";
+let words = {};
 if (typeof document !== "undefined") useTexts(JSON.parse(document.body.dataset.words), document.documentElement.lang);
 
 /** @param {Record<string, string>} dictionary @param {string} code */

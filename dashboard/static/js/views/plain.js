@@ -16,3 +16,5 @@ if (document.body.dataset.page === "signin" && location.hash.startsWith("#rvml_"
   show(find("#link-form"), false);
   find("#link-form").submit();
 }
+// A machine's page on a host of its own: the form carries a ticket there, by itself where there is script.
+if (document.body.dataset.page === "enter") find("#enter").submit();

@@ -1,0 +1,44 @@
+"""What the forms of a lease lead to outside its page: a page of the machine, and a file of it. Both in a new tab."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from hub.web.api_v2 import remote_files, remote_pages
+from hub.web.api_v2.guard import permit
+from hub.web.api_v2.remote_pages import MachinePage
+from hub.web.api_v2.validation import validate
+from hub.web.page import Visit, go
+from hub.web.security_headers import CONTENT_SECURITY_POLICY
+
+
+async def open_page(visit: Visit) -> Response:
+    """To the page; where it stands on a host of its own, by a form that carries the ticket there and nowhere else."""
+    found = visit.machine()
+    permit(visit.user, "remote.use", found.id)
+    body = validate(remote_pages.PageWanted, _numbers(visit, "port", "session_id"))
+    page: MachinePage = (await remote_pages.open_page(visit.call(body, machine=found))).data
+    if page.enter is None:
+        return go(page.url)
+    answer = visit.render("page_enter.html", m=found, port=page.port, enter=page.enter, ticket=page.ticket)
+    origin = page.enter.partition("://")[0] + "://" + page.enter.partition("://")[2].partition("/")[0]
+    wider = CONTENT_SECURITY_POLICY.replace("form-action 'self'", f"form-action 'self' {origin}")
+    answer.headers["Content-Security-Policy"] = wider
+    return answer
+
+
+async def download(visit: Visit) -> Response:
+    found = visit.machine()
+    permit(visit.user, "remote.use", found.id)
+    wanted = {"path": visit.form.get("path", ""), **_numbers(visit, "session_id")}
+    body = validate(remote_files.FileWanted, wanted)
+    answer = (await remote_files.download(visit.call(body, machine=found))).data
+    if not isinstance(answer, Response):
+        raise TypeError("a download answers the file")
+    return answer
+
+
+def _numbers(visit: Visit, *names: str) -> dict[str, int]:
+    """The form's whole numbers; what is none is left out, and refused where it was needed."""
+    given = {name: visit.form.get(name, "") for name in names}
+    return {name: int(text) for name, text in given.items() if text.isascii() and text.isdigit() and len(text) <= 10}
