@@ -1,0 +1,158 @@
+"""The control page as HTML in the reader's language: a snapshot in, a page out. Knows no socket."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from device.control_page.markup import Safe, fill, joined, text
+from device.control_page.snapshot import Snapshot
+from device.texts import LANGUAGES, Texts
+
+STYLE: Final = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem;color:#1b1f24;background:#fff}"
+    "h1{font-size:1.4rem}h2{font-size:1.1rem;margin:1.5rem 0 .25rem}"
+    "dl{display:grid;grid-template-columns:minmax(7rem,12rem) 1fr;gap:.1rem 1rem;margin:0}"
+    "dt{color:#57606a}dd{margin:0;overflow-wrap:anywhere}"
+    "pre{background:#f6f8fa;padding:.75rem;overflow:auto;max-height:24rem;white-space:pre-wrap;overflow-wrap:anywhere}"
+    "input,button{font:inherit;min-height:44px;padding:0 .75rem}"
+    "@media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}dt{color:#9198a1}"
+    "pre{background:#161b22}a{color:#79b8ff}}"
+)
+STYLE_HASH: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+REFRESH_S: Final = 5
+_PAGE: Final = (
+    '<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
+    '<meta name="viewport" content="width=device-width,initial-scale=1">{refresh}<title>{title}</title>'
+    "<style>{style}</style></head><body><main><h1>{title}</h1>{body}</main></body></html>"
+)
+_SHARES: Final = ("cpu_usage", "memory_usage", "disk_usage", "gpu_usage")
+
+
+def language_of(accepted: str) -> str:
+    """`id` or `en`, whichever an Accept-Language header prefers."""
+    best, found = 0.0, LANGUAGES[0]
+    for part in accepted[:500].split(","):
+        name, _, weight = part.partition(";")
+        language = name.strip().lower().partition("-")[0]
+        try:
+            quality = float(weight.strip().removeprefix("q=")) if weight.strip() else 1.0
+        except ValueError:
+            continue
+        if language in LANGUAGES and quality > best:
+            best, found = quality, language
+    return found
+
+
+def machine(shown: Snapshot, language: str, *, refreshes: bool = False) -> str:
+    """The page of the machine."""
+    texts = Texts(language)
+    body = joined([
+        fill("<p>{said}</p>", said=texts("page_read_only")),
+        fill('<p><a href="{href}">{said}</a></p>', href="?" if refreshes else "?every=5",
+             said=texts("page_refresh_off" if refreshes else "page_refresh")),
+        _section(texts("page_identity"), _pairs(_identity(shown, texts))),
+        _section(texts("page_visits"), _visits(shown, texts)),
+        _section(texts("page_readings"), _readings(shown, texts)),
+        _section(texts("page_services"), _services(shown, texts)),
+        _section(texts("page_log"), fill('<p><a href="log.txt">{said}</a></p><pre>{lines}</pre>',
+                                         said=texts("page_log_plain"), lines="\n".join(shown.log))),
+    ])  # fmt: skip
+    return _whole(texts("page_title", device_id=shown.device_id), body, language, refreshes=refreshes)
+
+
+def ticket_form(language: str, *, was_wrong: bool) -> str:
+    """What somebody who has shown no ticket sees."""
+    texts = Texts(language)
+    wrong = fill('<p role="alert">{said}</p>', said=texts("page_ticket_wrong")) if was_wrong else Safe("")
+    body = fill(
+        '{wrong}<p>{what}</p><form method="post" action="enter"><p><label>{label} '
+        '<input name="ticket" autocomplete="off" required maxlength="100"></label> <button>{enter}</button></p></form>',
+        wrong=wrong,
+        what=texts("page_ticket_what"),
+        label=texts("page_ticket_label"),
+        enter=texts("page_ticket_enter"),
+    )
+    return _whole(texts("page_ticket_title"), body, language)
+
+
+def refusal(code: str, language: str) -> str:
+    """One sentence."""
+    return _whole(Texts(language)(code), Safe(""), language)
+
+
+def _whole(title: str, body: Safe, language: str, *, refreshes: bool = False) -> str:
+    refresh = fill('<meta http-equiv="refresh" content="{every}">', every=REFRESH_S) if refreshes else Safe("")
+    return fill(_PAGE, language=language, title=title, body=body, style=Safe(STYLE), refresh=refresh)
+
+
+def _section(title: str, body: Safe) -> Safe:
+    return fill("<section><h2>{title}</h2>{body}</section>", title=title, body=body)
+
+
+def _pairs(pairs: Sequence[tuple[str, object]]) -> Safe:
+    rows = joined(fill("<dt>{name}</dt><dd>{value}</dd>", name=name, value=value) for name, value in pairs)
+    return fill("<dl>{rows}</dl>", rows=rows)
+
+
+def _identity(shown: Snapshot, texts: Texts) -> list[tuple[str, object]]:
+    pairs: list[tuple[str, object]] = [
+        (texts("page_device_id"), shown.device_id),
+        (texts("page_status"), shown.status),
+        (texts("page_link"), texts("page_linked" if shown.is_linked else "page_not_linked")),
+        (texts("page_hub"), shown.hub),
+        (texts("page_version"), shown.version),
+    ]
+    if shown.capacity is not None:
+        pairs.insert(2, (texts("page_capacity"), f"{shown.capacity} %"))
+    known = [name for name in ("model", "hostname", "os", "kernel") if name in shown.hardware]
+    return [*pairs, *((texts(f"page_{name}"), shown.hardware[name]) for name in known)]
+
+
+def _visits(shown: Snapshot, texts: Texts) -> Safe:
+    if not shown.visits:
+        return fill("<p>{said}</p>", said=texts("page_no_visit"))
+    sentences = (
+        texts(
+            "page_visit",
+            admin=one.admin,
+            address=one.address,
+            minutes=max(0, round(one.left_s / 60)),
+            reason=one.reason,
+        )
+        for one in shown.visits
+    )
+    return joined(fill("<p>{said}</p>", said=sentence) for sentence in sentences)
+
+
+def _readings(shown: Snapshot, texts: Texts) -> Safe:
+    sample = shown.sample
+    if sample is None:
+        return fill("<p>{said}</p>", said=texts("page_no_readings"))
+    shapes: dict[str, Callable[[float], str]] = {
+        **dict.fromkeys(_SHARES, lambda value: f"{value:.0f} %"),
+        "temperature": lambda value: f"{value:.0f} °C",
+        "power_w": lambda value: f"{value:.1f} W",
+        "network_rx_bytes_s": lambda value: f"{value / 1000:.1f} kB/s",
+        "network_tx_bytes_s": lambda value: f"{value / 1000:.1f} kB/s",
+        "uptime_s": lambda value: f"{int(value) // 3600} h {int(value) % 3600 // 60} min",
+    }
+    reasons = sample.reasons or {}
+    pairs = []
+    for name, shape in shapes.items():
+        value = getattr(sample, name)
+        if value is not None or name in reasons:
+            pairs.append((texts(f"page_{name}"), reasons.get(name, "") if value is None else shape(value)))
+    return joined([_pairs(pairs), fill("<p>{said}</p>", said=texts("page_taken", when=sample.timestamp))])
+
+
+def _services(shown: Snapshot, texts: Texts) -> Safe:
+    if not shown.services:
+        return fill("<p>{said}</p>", said=texts("page_no_services"))
+    own = {state: texts(f"page_state_{state}") for state in ("answers", "silent", "on_demand", "unknown")}
+    return _pairs([
+        (texts("page_port", port=name) if name.isdecimal() else name, text(own.get(state, state)))
+        for name, state in shown.services
+    ])  # fmt: skip

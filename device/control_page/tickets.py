@@ -1,0 +1,86 @@
+"""Tickets for the control page of a machine that shows it to a network: printed on the machine, good for one browser.
+
+A ticket is a file named by its hash in the state folder, so that the command line can make one and the agent redeem it;
+taking the file away is what redeems it, and that works once. The time is the machine's own since its boot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import Final
+
+FOLDER: Final = "page-tickets"
+TICKET_S: Final = 300.0
+VISIT_S: Final = 3600.0
+MAX_VISITORS: Final = 16
+
+
+def issue(state_dir: Path, boot: str) -> str:
+    """A new ticket; raises OSError."""
+    folder = state_dir / FOLDER
+    owner = state_dir.stat()
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for old in folder.iterdir():
+        if not _is_fresh(old, boot):
+            old.unlink(missing_ok=True)
+    ticket = secrets.token_urlsafe(24)
+    file = folder / _hashed(ticket)
+    file.write_text(f"{boot} {_since_boot()}")
+    file.chmod(0o600)
+    if os.geteuid() == 0:  # the agent that redeems it may be another user
+        for path in (folder, file):
+            os.chown(path, owner.st_uid, owner.st_gid)
+    return ticket
+
+
+def redeem(state_dir: Path, boot: str, ticket: str) -> bool:
+    """Whether this was a ticket still good; it is none any more."""
+    file = state_dir / FOLDER / _hashed(ticket)
+    with contextlib.suppress(OSError):
+        fresh = _is_fresh(file, boot)
+        file.unlink()
+        return fresh
+    return False
+
+
+class Visitors:
+    """Browsers that have shown a ticket; in memory only, each for an hour."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+
+    def admit(self) -> str:
+        """The secret a browser proves itself with from now on."""
+        while len(self._until) >= MAX_VISITORS:
+            del self._until[next(iter(self._until))]
+        secret = secrets.token_urlsafe(24)
+        self._until[_hashed(secret)] = time.monotonic() + VISIT_S
+        return secret
+
+    def knows(self, secret: str) -> bool:
+        wanted = _hashed(secret)
+        return any(
+            hmac.compare_digest(wanted, known) and time.monotonic() < until for known, until in self._until.items()
+        )
+
+
+def _is_fresh(file: Path, boot: str) -> bool:
+    try:
+        made_in, _, at = file.read_text().partition(" ")
+        return made_in == boot and 0 <= _since_boot() - float(at) < TICKET_S
+    except (OSError, ValueError):
+        return False
+
+
+def _since_boot() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _hashed(secret: str) -> str:
+    return hashlib.sha256(secret.encode(errors="replace")).hexdigest()

@@ -1,0 +1,82 @@
+"""The words of the machine's own control page, in English and Bahasa Indonesia, by code."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CONTROL: Final[dict[str, tuple[str, str]]] = {
+    "page_title": ("Machine {device_id}", "Mesin {device_id}"),
+    "page_read_only": (
+        "This page only shows; orders come from the hub.",
+        "Halaman ini hanya menampilkan; perintah datang dari hub.",
+    ),
+    "page_identity": ("Machine", "Mesin"),
+    "page_device_id": ("Name", "Nama"),
+    "page_version": ("Agent", "Agen"),
+    "page_hub": ("Hub", "Hub"),
+    "page_link": ("Connection", "Koneksi"),
+    "page_linked": ("connected", "terhubung"),
+    "page_not_linked": ("not connected", "tidak terhubung"),
+    "page_model": ("Model", "Model"),
+    "page_hostname": ("Host name", "Nama host"),
+    "page_os": ("System", "Sistem"),
+    "page_kernel": ("Kernel", "Kernel"),
+    "page_status": ("Status", "Status"),
+    "page_capacity": ("How full", "Seberapa penuh"),
+    "page_visits": ("Remote access", "Akses jarak jauh"),
+    "page_no_visit": ("No session is open.", "Tidak ada sesi yang terbuka."),
+    "page_visit": (
+        "{admin} from {address}, {minutes} min left: {reason}",
+        "{admin} dari {address}, sisa {minutes} mnt: {reason}",
+    ),
+    "page_readings": ("Readings", "Pembacaan"),
+    "page_no_readings": ("No reading has been taken yet.", "Belum ada pembacaan."),
+    "page_cpu_usage": ("Processor", "Prosesor"),
+    "page_memory_usage": ("Memory", "Memori"),
+    "page_disk_usage": ("Disk", "Disk"),
+    "page_gpu_usage": ("GPU", "GPU"),
+    "page_temperature": ("Temperature", "Suhu"),
+    "page_network_rx_bytes_s": ("Received", "Diterima"),
+    "page_network_tx_bytes_s": ("Sent", "Dikirim"),
+    "page_uptime_s": ("Running for", "Menyala selama"),
+    "page_power_w": ("Power", "Daya"),
+    "page_taken": ("taken {when}", "diambil {when}"),
+    "page_services": ("Services", "Layanan"),
+    "page_no_services": ("None is declared.", "Tidak ada yang dinyatakan."),
+    "page_port": ("port {port}", "port {port}"),
+    "page_state_answers": ("answers", "menjawab"),
+    "page_state_silent": ("does not answer", "tidak menjawab"),
+    "page_state_on_demand": ("starts when it is opened", "dimulai saat dibuka"),
+    "page_state_unknown": ("unknown", "tidak diketahui"),
+    "page_log": ("Last lines of the agent's log", "Baris terakhir log agen"),
+    "page_log_plain": ("as text", "sebagai teks"),
+    "page_refresh": ("Refresh every 5 s", "Muat ulang tiap 5 d"),
+    "page_refresh_off": ("Stop refreshing", "Berhenti memuat ulang"),
+    "page_ticket_title": ("Ticket needed", "Perlu tiket"),
+    "page_ticket_what": (
+        "Run on the machine: run_device.py remote ticket. Write what it prints here; it is good once, for 5 minutes.",
+        "Jalankan di mesin: run_device.py remote ticket. Tulis hasilnya di sini; berlaku sekali, selama 5 menit.",
+    ),
+    "page_ticket_label": ("Ticket", "Tiket"),
+    "page_ticket_enter": ("Show the machine", "Tampilkan mesin"),
+    "page_ticket_wrong": (
+        "This ticket is not good (any more). Make a new one.",
+        "Tiket ini tidak berlaku (lagi). Buat yang baru.",
+    ),
+    "page_not_found": ("There is no such page here.", "Halaman itu tidak ada di sini."),
+    "page_wrong_host": (
+        "Open this page by the machine's address or its own name.",
+        "Buka halaman ini dengan alamat mesin atau namanya sendiri.",
+    ),
+    "page_not_admitted": (
+        "This address may not look at the machine; admin_ips says which may.",
+        "Alamat ini tidak boleh melihat mesin; admin_ips menentukan yang boleh.",
+    ),
+    "page_wrong_method": ("This page is only read.", "Halaman ini hanya dibaca."),
+    "page_bad_request": ("This is no request a browser makes.", "Ini bukan permintaan dari peramban."),
+    "page_open": ("control page at http://{address}:{port}/", "halaman kontrol di http://{address}:{port}/"),
+    "page_port_taken": (
+        "no control page: port {port} of {address} cannot be used ({why}); set another remote_access_port",
+        "tanpa halaman kontrol: port {port} di {address} tidak dapat dipakai ({why}); atur remote_access_port lain",
+    ),
+}
