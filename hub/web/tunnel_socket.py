@@ -46,7 +46,7 @@ class TunnelSocket:
         context: HubContext = scope["app"].state.hub
         await receive()
         connection = HTTPConnection(scope)
-        machine = by_header(context, connection)
+        machine = by_header(context, connection) if "authorization" in connection.headers else None
         if machine is None:
             await reject(send, context, address_of(context, connection))
             return

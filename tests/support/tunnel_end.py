@@ -53,16 +53,15 @@ class TunnelEnd:
 
     async def event(self, kind: type[Event]) -> Event:
         """The next event of that kind; others before it are passed over."""
-        async with asyncio.timeout(WITHIN_S) if hasattr(asyncio, "timeout") else contextlib.nullcontext():
-            while True:
-                while self._events:
-                    event = self._events.popleft()
-                    if isinstance(event, kind):
-                        return event
-                data = await self.socket.recv()
-                assert isinstance(data, bytes)
-                self._events.extend(self.streams.receive(data))
-                await self.flush()
+        while True:
+            while self._events:
+                event = self._events.popleft()
+                if isinstance(event, kind):
+                    return event
+            data = await asyncio.wait_for(self.socket.recv(), WITHIN_S)
+            assert isinstance(data, bytes)
+            self._events.extend(self.streams.receive(data))
+            await self.flush()
 
     async def close_code(self) -> int:
         with contextlib.suppress(websockets.ConnectionClosed):
