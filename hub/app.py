@@ -20,6 +20,7 @@ from hub.web.machine_pages import sandbox
 from hub.web.machine_pages.host_names import names_of
 from hub.web.machine_pages.own_host import PagesByHost
 from hub.web.security_headers import SecurityHeaders
+from hub.web.terminal_socket import terminal_socket
 from hub.web.tunnel_socket import TunnelSocket
 
 
@@ -38,6 +39,7 @@ def routes(settings: Settings) -> list[BaseRoute]:
         WebSocketRoute("/ws/device", DeviceSocket()),
         WebSocketRoute("/ws/tunnel", TunnelSocket()),
         WebSocketRoute("/ws/dashboard", dashboard_socket),
+        WebSocketRoute("/ws/terminal", terminal_socket),
         WebSocketRoute(sandbox.PATH, sandbox.sandboxed_socket),
         Route(sandbox.PATH, sandbox.SandboxedPages(), methods=list(sandbox.METHODS)),
         *table.routes(),

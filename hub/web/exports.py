@@ -1,4 +1,5 @@
-"""How many files of the record are being made: one for each caller and few in all, for each may search for seconds.
+"""How many files are being made (of the record, of recordings): one for each caller and few in all, for each may cost
+seconds or a place on the disk.
 
 Remembers who is at it and nothing else; what goes into a file is `hub.web.api_v2.events_csv`'s business.
 """
@@ -21,13 +22,15 @@ WAIT_S: Final = 5.0
 class Exports:
     """`begin` before a file, `end` after it, however that came."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: str = "export") -> None:
+        self._text = text
+        """Begins the keys of what is said to those who have to wait."""
         self._making: set[str] = set()
 
     def begin(self, who: str) -> None:
         """Raises Problem (429) when this caller already has one under way, or too many others do."""
         if who in self._making or len(self._making) >= MOST:
-            why = "export.yours" if who in self._making else "export.others"
+            why = f"{self._text}.yours" if who in self._making else f"{self._text}.others"
             raise Problem("too-many-requests", Text(why, {"seconds": int(WAIT_S)}), retry_after=WAIT_S)
         self._making.add(who)
 

@@ -71,6 +71,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"admin_email": "a@b", "admin_password_file": "/none"}, "--admin-password-file", "no file"),
     ({"log_format": "xml"}, "--log-format", "unknown"),
     ({"device_frames_per_second": -1}, "--device-frames-per-second", "out of range"),
+    ({"recording_retention_days": 0}, "--recording-retention-days", "out of range"),
+    ({"record_input": "some"}, "--record-input", "not yes or no"),
     ({"live": "perhaps"}, "--live", "not yes or no"),
 ]
 

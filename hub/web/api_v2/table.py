@@ -17,6 +17,8 @@ from hub.web.api_v2 import (
     machine_words,
     metrics,
     openapi,
+    recordings,
+    remote,
     remote_files,
     remote_pages,
     rvms,
@@ -38,7 +40,9 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *machine_words.OPERATIONS,  # before /config/{key}, or `applied` would be a key
     *config.OPERATIONS,
     *timezone.OPERATIONS,
+    *recordings.OPERATIONS,
     *events.OPERATIONS,
+    *remote.OPERATIONS,
     *remote_pages.OPERATIONS,
     *remote_files.OPERATIONS,
     *users.OPERATIONS,

@@ -24,6 +24,7 @@ NOBODY = dict.fromkeys(CALLERS, "hidden")
 READ = row("ok", "ok", "ok", "hidden", "ok", "hidden", "ok")
 WORK = row("role", "ok", "ok", "hidden", "ok", "hidden", "ok")
 COMMAND = row("role", "ok", "ok", "hidden", "role", "hidden", "ok")
+APPROVE = row("role", "ok", "role", "hidden", "role", "hidden", "ok")
 ANSWER = row("role", "role", "role", "role", "ok", "hidden", "role")
 SAY_OF_MACHINE = row("role", "role", "role", "hidden", "ok", "hidden", "role")
 CANCEL = row("role", "ok", "ok", "hidden", "role", "role", "ok")
@@ -79,8 +80,20 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /api/v2/timezone/sync": WORK,
     "GET /api/v2/timezone/status/{device_id}": READ,
     "POST /api/v2/timezone/sync/manual": row("role", "ok", "ok", "hidden", "role", "role", "ok"),
+    "GET /api/v2/rvms/{id}/remote-access/recordings": row("role", "ok", "ok", "hidden", "role", "hidden", "ok"),
+    "GET /api/v2/recordings/{recording_id}": CANCEL,
+    "POST /api/v2/recordings/{recording_id}/play": CANCEL,
+    "POST /api/v2/recordings/{recording_id}/download": CANCEL,
+    "DELETE /api/v2/recordings/{recording_id}": ADMIN,
     "GET /api/v2/events": EVERYBODY,
     "GET /api/v2/rvms/{id}/events": READ,
+    "POST /api/v2/rvms/{id}/remote-access/start": WORK,
+    "POST /api/v2/rvms/{id}/remote-access/stop": WORK,
+    "POST /api/v2/rvms/{id}/remote-access/extend": WORK,
+    "POST /api/v2/rvms/{id}/remote-access/approve": APPROVE,
+    "POST /api/v2/rvms/{id}/remote-access/decline": APPROVE,
+    "GET /api/v2/rvms/{id}/remote-access/status": READ,
+    "GET /api/v2/rvms/{id}/remote-access/history": READ,
     "POST /api/v2/rvms/{id}/remote-access/pages": COMMAND,
     "POST /api/v2/rvms/{id}/remote-access/files/list": COMMAND,
     "POST /api/v2/rvms/{id}/remote-access/files/download": COMMAND,
@@ -110,6 +123,7 @@ ROWS: dict[str, dict[str, str]] = {
     "WS /ws/device": DEVICES,
     "WS /ws/tunnel": MACHINES,
     "WS /ws/dashboard": PEOPLE,
+    "WS /ws/terminal": dict.fromkeys(CALLERS, "role"),  # pages alone: a session's cookie and our own Origin
     "GET /static/{name}": NOBODY,
     "GET /": PAGE,
     "GET /login": ANYONE,

@@ -16,6 +16,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from hub.core import accounts, command_desk, credentials
 from hub.core.changes import Change, CommandDrafted, SessionExtended, TokenCreated, TokenRevoked, TokenUsed
+from hub.flow.recordings import Scene
 from hub.web.api_v2.endpoint import Endpoint, Nowhere
 from hub.web.page import Page
 from tests.hub.web.access_rows import CALLERS, FORMS, JSON, ROWS
@@ -60,6 +61,7 @@ class Cast:
     other_id: int
     user_id: int
     command_id: str
+    recording_id: int
 
 
 async def cast(hub: ApiHub, number: int) -> Cast:
@@ -82,7 +84,15 @@ async def cast(hub: ApiHub, number: int) -> Cast:
     for role in ("viewer", "operator", "admin", "own_technician", "other_technician"):
         secrets[role] = hub.tokens[named(role)]
     secrets["expired"], secrets["revoked"] = await dead_tokens(hub, hub.users[named("admin")])
-    return Cast(secrets, own, other, victim, command.id)
+    return Cast(secrets, own, other, victim, command.id, await recording_of(hub, own))
+
+
+async def recording_of(hub: ApiHub, rvm_id: int) -> int:
+    """A terminal that was open for a moment."""
+    scene = Scene(1, rvm_id, "own", hub.users[next(iter(hub.users))], "A", "10.0.0.1", "why")
+    recording = await hub.context.recordings.begin(scene, 80, 24)
+    await hub.context.recordings.finish(recording, "exited")
+    return recording.id
 
 
 async def dead_tokens(hub: ApiHub, user_id: int) -> tuple[str, str]:
@@ -100,6 +110,7 @@ def filled(path: str, of: Cast) -> str:
         ("{id}", of.rvm_id), ("{user_id}", of.user_id), ("{command_id}", of.command_id), ("{token_id}", 999999),
         ("{what:str}", "disable"), ("{action}", "reboot"), ("{name}", "nothing.js"), ("{rest:path}", "nowhere/at/all"),
         ("{device_id}", of.rvm_id), ("{key}", "cpu_threshold"),
+        ("{recording_id}", of.recording_id),
     ):  # fmt: skip
         path = path.replace(name, str(value))
     return path
@@ -155,14 +166,18 @@ def named(template: str, machine: str) -> str:
 
 async def test_what_is_forbidden_is_answered_like_what_does_not_exist(hub: ApiHub) -> None:
     for number, (route, expected) in enumerate(ROWS.items()):
-        if not any(name in route for name in ("{id}", "{command_id}", "{device_id}")):
+        if not any(name in route for name in ("{id}", "{command_id}", "{device_id}", "{recording_id}")):
             continue
         of = await cast(hub, number)
         for caller in [c for c in CALLERS if expected[c] == "hidden"]:
             forbidden = await ask(hub, route, of, caller)
             template = route.partition(" ")[2]
             unknown = await ask(
-                hub, route, of, caller, filled(named(template, "999999").replace("{command_id}", "no"), of)
+                hub,
+                route,
+                of,
+                caller,
+                filled(named(template, "999999").replace("{command_id}", "no").replace("{recording_id}", "0"), of),
             )
             by_name = await ask(hub, route, of, caller, filled(named(template, f"dev-own{number}"), of))
             for other in (unknown, by_name):

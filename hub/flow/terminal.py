@@ -1,0 +1,184 @@
+"""One terminal: the stream to a machine's shell, its recording, and what the browser that looks at it has seen.
+
+Lives as long as the shell and the lease do, not as long as a browser's socket. What nobody reads stays in the shell: a
+browser that is slow or away holds the shell back once a ring of output waits for it. Knows no socket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import anyio
+
+from hub.flow.output_ring import OutputRing
+from hub.flow.recording_file import RecordingFailedError
+from hub.flow.recordings import OpenRecording
+from hub.flow.tunnel_error import TunnelError
+
+GONE_S: Final = 60.0
+"""A terminal whose browser is away for so long ends."""
+MOST_INPUT: Final = 64 * 1024
+"""Bytes typed that wait for the machine; then the browser's socket is read no further."""
+EXIT_CODE_S: Final = 1.0
+"""How long the end of the output waits for the shell's exit code, which was said before it."""
+PIECE: Final = 16 * 1024
+
+
+class Stream(Protocol):
+    """A stream of the tunnel, as far as a terminal uses it (hub.flow.tunnels.TunnelStream)."""
+
+    info: dict[str, Any]
+
+    async def send(self, data: bytes) -> None: ...
+
+    async def finish(self) -> None: ...
+
+    async def receive(self) -> bytes: ...
+
+    async def controls(self) -> dict[str, Any] | None: ...
+
+    def control(self, values: dict[str, Any]) -> Any: ...
+
+    def reset(self, code: str, message: str = "") -> None: ...
+
+
+class Terminal:
+    """`attach` gives a browser its place, and takes it from the one before. `over` is set at the end, with `ending`
+    and, where the shell told it, `exit_code`."""
+
+    def __init__(self, terminal_id: str, user_id: int, stream: Stream, recording: OpenRecording) -> None:
+        self.id = terminal_id
+        self.user_id = user_id
+        self.stream = stream
+        self.recording = recording
+        self.ring = OutputRing()
+        self.over = anyio.Event()
+        self.ending: str | None = None
+        self.exit_code: int | None = None
+        self._seat = 0
+        self._seated = False
+        self._sat = anyio.Event()
+        self._input = bytearray()
+        self._typed = anyio.Event()
+        self._taken = anyio.Event()
+        self._told_all = anyio.Event()
+
+    @property
+    def session_id(self) -> int:
+        return self.recording.scene.session_id
+
+    @property
+    def rvm_id(self) -> int:
+        return self.recording.scene.rvm_id
+
+    # --- the browser ------------------------------------------------------------------------------------------------
+
+    def attach(self) -> int:
+        """The number of this browser's seat; the one before has lost its own."""
+        self._seat, self._seated = self._seat + 1, True
+        self._sat.set()
+        self._sat = anyio.Event()
+        self.ring.take(self.ring.taken)  # wakes the one before
+        return self._seat
+
+    def detach(self, seat: int) -> None:
+        if seat == self._seat:
+            self._seated = False
+            self._sat.set()
+            self._sat = anyio.Event()
+
+    def sits(self, seat: int) -> bool:
+        return seat == self._seat
+
+    async def type(self, data: bytes) -> None:
+        """Hand over what was typed; waits while the machine takes none."""
+        while len(self._input) >= MOST_INPUT and not self.over.is_set():
+            self._taken = anyio.Event()
+            await self._taken.wait()
+        self._input += data
+        self._typed.set()
+
+    def resize(self, cols: int, rows: int) -> None:
+        with contextlib.suppress(TunnelError):
+            self.stream.control({"resize": [cols, rows]})
+        self.recording.file.resized(cols, rows)
+
+    def end(self, why: str) -> None:
+        """Over, whatever the shell does."""
+        if not self.over.is_set():
+            self.ending = why
+            self.over.set()
+            self._taken.set()
+            self.ring.take(self.ring.taken)
+
+    # --- the machine ------------------------------------------------------------------------------------------------
+
+    async def live(self) -> None:
+        """Until the shell, the lease, the recording or the patience with an empty seat ends it."""
+        async with anyio.create_task_group() as tasks:
+            for part in (self._show, self._pass_on, self._hear, self._record, self._mind_the_seat):
+                tasks.start_soon(self._part, part)
+            await self.over.wait()
+            tasks.cancel_scope.cancel()
+        with contextlib.suppress(TunnelError):
+            if self.ending == "exited":
+                await self.stream.finish()
+            else:
+                self.stream.reset("closed", str(self.ending))
+
+    async def _part(self, part: Callable[[], Any]) -> None:
+        try:
+            await part()
+        except TunnelError as error:
+            # The session's own reason says more than that it is over.
+            self.end(error.message if error.code == "session_over" and error.message else error.code)
+        except RecordingFailedError as failure:
+            self.end(failure.code)
+
+    async def _show(self) -> None:
+        while True:
+            await self.recording.file.room()
+            while not self.ring.room:
+                await self.ring.moved()
+            data = await self.stream.receive()
+            if not data:
+                with anyio.move_on_after(EXIT_CODE_S):
+                    await self._told_all.wait()
+                self.end("exited")
+                return
+            self.recording.file.output(data)
+            self.ring.append(data)
+
+    async def _pass_on(self) -> None:
+        while True:
+            await self._typed.wait()
+            self._typed = anyio.Event()
+            while self._input:
+                data = bytes(self._input[:PIECE])
+                self.recording.typed(data)
+                await self.stream.send(data)
+                del self._input[: len(data)]
+                self._taken.set()
+
+    async def _hear(self) -> None:
+        while (said := await self.stream.controls()) is not None:
+            code = said.get("exit")
+            if isinstance(code, int) and not isinstance(code, bool):
+                self.exit_code = code
+        self._told_all.set()
+
+    async def _record(self) -> None:
+        await self.recording.file.run()
+
+    async def _mind_the_seat(self) -> None:
+        while True:
+            if self._seated:
+                await self._sat.wait()
+                continue
+            with anyio.move_on_after(GONE_S):
+                await self._sat.wait()
+                continue
+            self.end("browser_gone")
+            return
