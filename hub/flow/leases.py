@@ -90,9 +90,11 @@ class Leases:
         if not any(machine.remote_sessions for machine in self._fleet.machines.values()):
             self._signed_out.clear()
             return
+        signed_out = set(self._signed_out)
         for machine in list(self._fleet.machines.values()):
             for session in remote_life.open_of(machine) if machine.remote_sessions else ():
                 await self._look(machine, session)
+        self._signed_out -= signed_out  # who signed out meanwhile is looked at in the next turn
         await self._look_up_rights()
 
     async def after_start(self) -> None:
@@ -117,7 +119,6 @@ class Leases:
 
     async def _look_up_rights(self) -> None:
         now = self._monotonic()
-        self._signed_out.clear()
         if now - self._rights_at < RIGHTS_S:
             return
         self._rights_at = now
