@@ -38,6 +38,7 @@ from device.core.hub_clock import HubClock
 from device.core.retry_policy import End, RetryPolicy
 from device.link_duties import Ears, LinkDuties
 from device.log import Log
+from device.machine_page import MachinePage, Sources
 from device.reconnect import Reconnector
 from device.rfc3339 import utc_now
 from device.service_notify import ServiceNotify
@@ -104,7 +105,10 @@ class Agent:
         facts = ZoneFacts(spool.boot, SystemTimezone(self._bus, self._root), self._clock)
         self.timezone = TimezoneSyncClient(settings, facts, disk, log, self._reply)
         self._work = CommandWork(self._keeper, spool.boot, log, self._reply, self._work_handlers())
-        self.remote_access = make_remote_access(settings, self._keeper, spool.boot, log, self._settings_in_force)
+        self._page = MachinePage(self._page_sources(), log)
+        self.remote_access = make_remote_access(
+            settings, self._keeper, spool.boot, log, self._settings_in_force, self._page
+        )
         self._router = CommandRouter(
             self._keeper, self._clock, log, self._reply, self._work, steps=remote_access.steps(self.remote_access)
         )
@@ -124,6 +128,7 @@ class Agent:
         await self._work.settle_interrupted()
         await self.remote_access.open()
         await end_leftovers(self._settings, self._disk, self._log)
+        await self._page.open()
         await self._status_watch.look()
         settings = self._settings
         pending = await self._disk.call(self._spool.pending)
@@ -239,6 +244,18 @@ class Agent:
 
     def _settings_in_force(self) -> Settings:
         return self._configuration.settings
+
+    def _page_sources(self) -> Sources:
+        return Sources(
+            settings=self._settings_in_force,
+            keeper=self._keeper,
+            bus=self._bus,
+            disk=self._disk,
+            boot=self._spool.boot,
+            is_linked=self._is_live,
+            sample=lambda: self._sampler.latest,
+            leases=lambda: self.remote_access.leases,
+        )
 
     def _is_live(self) -> bool:
         return self._duties is not None

@@ -16,6 +16,7 @@ from device.api_client import ApiClient
 from device.core.fallback_rules import FallbackRules
 from device.core.sampling_plan import SamplingPlan
 from device.log import Log
+from device.machine_page import MachinePage
 from device.remote_access import Lease, RemoteAccessServer
 from device.sampler import Sampler
 from device.settings import Settings
@@ -77,7 +78,7 @@ def make_uploader(
 
 
 def make_remote_access(
-    settings: Settings, keeper: StateKeeper, boot: str, log: Log, in_force: Callable[[], Settings]
+    settings: Settings, keeper: StateKeeper, boot: str, log: Log, in_force: Callable[[], Settings], page: MachinePage
 ) -> RemoteAccessServer:
     """What a session does is loaded when the first one begins: most agents never see one."""
     made: list[SessionWork] = []
@@ -86,7 +87,7 @@ def make_remote_access(
         if not made:
             from device.remote.session_work import SessionWork
 
-            made.append(SessionWork(in_force, log))
+            made.append(SessionWork(in_force, log, page))
         return await made[0](lease, ticket)
 
     return RemoteAccessServer(settings, keeper, boot, log, work)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Final, TextIO
@@ -10,6 +11,7 @@ from typing import Final, TextIO
 from device.texts import Texts
 
 MAX_LINE: Final = 2000
+MAX_RECENT: Final = 200
 
 
 class Log:
@@ -20,14 +22,17 @@ class Log:
         self._secret = secret
         self._stream = stream or sys.stderr
         self._stamped = "JOURNAL_STREAM" not in environ
+        self.recent: deque[str] = deque(maxlen=MAX_RECENT)
+        """The last lines, each with its time, for the machine's own control page."""
 
     def __call__(self, code: str, /, **values: object) -> None:
         line = clean(self._texts(code, **values))
         if self._secret:
             line = line.replace(self._secret, "[api_token]")
-        stamp = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ} " if self._stamped else ""
+        stamp = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ} "
+        self.recent.append(f"{stamp}{line}")
         try:
-            print(f"{stamp}{line}", file=self._stream, flush=True)
+            print(f"{stamp}{line}" if self._stamped else line, file=self._stream, flush=True)
         except (OSError, ValueError):  # nobody reads our errors any more; the machine goes on
             return
 

@@ -82,6 +82,11 @@ class RemoteAccessServer:
         """By id; what the journal says."""
         return self._keeper.memory.sessions
 
+    @property
+    def leases(self) -> list[Lease]:
+        """Open, each with its time."""
+        return list(self._leases.values())
+
     def configure(self, settings: Settings) -> None:
         """Obey these settings from now on. Remote access that is switched off ends what is open."""
         self._rules = rules_of(settings)

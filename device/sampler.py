@@ -60,6 +60,8 @@ class Sampler:
         self._has_some = asyncio.Event()
         self._stuck = False
         self._told_dropped = self._told_refused = 0
+        self.latest: Sample | None = None
+        """What was read last, for the machine's own control page."""
         self.beats = 0
         """Grows as long as this works; the watchdog looks at it."""
 
@@ -125,6 +127,7 @@ class Sampler:
         if sample is None:
             why = self._log.why("sensors_stuck")
             sample = Sample(timestamp=utc_now(), reasons={"cpu_usage": why, "memory_usage": why, "disk_usage": why})
+        self.latest = sample
         return sample
 
     async def _guarded(self, read: Callable[[], Sample | None]) -> Sample | None:

@@ -8,9 +8,8 @@ from device.commands.job import Job, Result, WorkRejected
 from device.commands.system_errors import as_failures
 from device.system import services
 from device.system.bus import SystemBus
+from device.system.services import full_name
 from protocol.commands import RestartService
-
-_KINDS = (".service", ".socket", ".target", ".timer", ".path", ".mount")
 
 
 class ServiceRestarts:
@@ -31,8 +30,3 @@ class ServiceRestarts:
         with as_failures():
             await services.restart(self._bus, unit, job.left_s)
         return {"service": unit}
-
-
-def full_name(unit: str) -> str:
-    """`camera` and `camera.service` are the same service, as for systemctl."""
-    return unit if unit.endswith(_KINDS) else f"{unit}.service"

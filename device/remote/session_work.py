@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
 from device.log import Log
+from device.machine_page import MachinePage
 from device.remote.files import FileServer
 from device.remote.ports import PortServer
 from device.remote.services import OnDemandServices
@@ -25,10 +26,11 @@ MIB = 1024 * 1024
 
 
 class SessionWork:
-    """`settings()` are those in force now."""
+    """`settings()` are those in force now; `page` is the machine's control page."""
 
-    def __init__(self, settings: Callable[[], Settings], log: Log) -> None:
+    def __init__(self, settings: Callable[[], Settings], log: Log, page: MachinePage) -> None:
         self._settings = settings
+        self._page = page
         self._log = log
         own = settings()
         self._services = OnDemandServices(on_demand(own.values["remote_services"]), own.state_dir, log)
@@ -43,6 +45,8 @@ class SessionWork:
         tunnel = Tunnel(door, session_id, self._log)
         async with AsyncExitStack() as after:
             after.push_async_callback(self._services.release, session_id)
+            await self._page.start()
+            after.push_async_callback(self._page.stop)
             if lease.session.site or not ticket:
                 return await _for_ever()
             files = self._files(settings)

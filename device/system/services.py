@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,8 @@ from device.system.bus import Session, SystemBus, SystemBusError, Target, said
 from device.system_monitor.reading import text_of
 
 SYSTEMD: Final = Target("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
+
+_KINDS: Final = (".service", ".socket", ".target", ".timer", ".path", ".mount")
 
 
 async def restart(bus: SystemBus, unit: str, seconds: float) -> None:
@@ -29,6 +32,25 @@ async def restart(bus: SystemBus, unit: str, seconds: float) -> None:
             raise SystemBusError(str(ended.body[3]), f"{unit} did not start")
 
     await bus.during(restart_it, seconds)
+
+
+async def states(bus: SystemBus, names: Collection[str], seconds: float) -> dict[str, str]:
+    """For each of these services systemd's own word for how it is (`active`, `failed`, ...). Raises NotPermittedError
+    or SystemBusError."""
+    units = {name: full_name(name) for name in names}
+
+    async def ask(session: Session) -> dict[str, str]:
+        reply = await session.call(SYSTEMD, "ListUnitsByNames", "as", (list(units.values()),))
+        found = {str(unit[0]): (str(unit[2]), str(unit[3])) for unit in reply.body[0]}
+        said = {unit: load if load == "not-found" else active for unit, (load, active) in found.items()}
+        return {name: said[unit] for name, unit in units.items() if unit in said}
+
+    return await bus.during(ask, seconds)
+
+
+def full_name(unit: str) -> str:
+    """`camera` and `camera.service` are the same service, as for systemctl."""
+    return unit if unit.endswith(_KINDS) else f"{unit}.service"
 
 
 def own_unit(root: Path) -> str | None:

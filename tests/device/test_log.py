@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from device.log import MAX_LINE, Log, clean
+from device.log import MAX_LINE, MAX_RECENT, Log, clean
 from device.texts import Texts
 
 SECRET = "rvmk_ABCDEFGH_0123456789"
@@ -36,3 +36,12 @@ def test_a_reader_that_went_away_stops_nothing() -> None:
 
 def test_a_long_text_is_cut() -> None:
     assert len(clean("x" * 10 * MAX_LINE)) == MAX_LINE
+
+
+def test_the_last_lines_are_kept_with_their_time_and_without_the_key() -> None:
+    log = Log(Texts("en"), SECRET, {"JOURNAL_STREAM": "8:1"}, io.StringIO())
+    for number in range(MAX_RECENT + 5):
+        log("hub_error", code=number, message=SECRET)
+    assert len(log.recent) == MAX_RECENT
+    assert log.recent[0].endswith("the hub objects: 5: [api_token]")
+    assert log.recent[0].startswith("20")

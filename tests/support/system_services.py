@@ -57,6 +57,9 @@ class Services:
         if method == "GetUnit":
             await self._unit(message)
             return
+        if method == "ListUnitsByNames":
+            await self._units(message)
+            return
         if method == "Subscribe":
             await self._connection.send(new_method_return(message))
             return
@@ -101,6 +104,29 @@ class Services:
             await self._connection.send(new_method_return(message, "o", (path,)))
         else:
             await self._connection.send(new_error(message, ERRORS["unknown"], "s", ("not loaded",)))
+
+    async def _units(self, message: Message) -> None:
+        """`states` says how services are; of any other there is no file. `hang` holds here as well."""
+        if (self._folder / "mood").read_text() == "hang":
+            return
+        file = self._folder / "states"
+        states = json.loads(file.read_text()) if file.exists() else {}
+        units = [
+            (
+                name,
+                "",
+                "loaded" if name in states else "not-found",
+                states.get(name, "inactive"),
+                "",
+                "",
+                "/",
+                0,
+                "",
+                "/",
+            )
+            for name in message.body[0]
+        ]
+        await self._connection.send(new_method_return(message, "a(ssssssouso)", (units,)))
 
     def _starts(self) -> dict[str, float]:
         file = self._folder / "starts"

@@ -108,3 +108,14 @@ def test_the_own_service_is_known_from_the_kernels_word(tmp_path: Path) -> None:
     ]:
         cgroup.write_text(text)
         assert services.own_unit(tmp_path) == name
+
+
+async def test_how_services_are_is_systemds_own_word(system: PrivateBus, tmp_path: Path) -> None:
+    (tmp_path / "bus" / "states").write_text('{"camera.service": "active", "door.service": "failed"}')
+    names = ["camera", "door.service", "ghost"]
+    assert await services.states(SystemBus(), names, 5) == {
+        "camera": "active", "door.service": "failed", "ghost": "not-found",
+    }  # fmt: skip
+    system.mood = "hang"
+    with pytest.raises(SystemBusError, match="timeout"):
+        await services.states(SystemBus(), names, 0.5)
