@@ -38,6 +38,7 @@ PATH_EXAMPLES: Final = {
     "command_id": "1a208a7557d-d0cc93784957c053",
     "user_id": "2",
     "token_id": "3",
+    "recording_id": "4",
 }
 _TELLING: Final[Mapping[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",),

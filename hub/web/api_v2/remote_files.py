@@ -201,7 +201,7 @@ OPERATIONS = (
         name="upload_machine_file", method="POST", path="/v2/rvms/{id}/remote-access/files/upload", handler=upload,
         tag=_TAG, summary="Put a file into a declared folder of the machine", action="remote.use", query=UploadQuery,
         answers={201: FileSaved}, refusals=(400, 409, 413),
-        description="The body is the file, of any Content-Type, with its Content-Length. It appears under its name when "
-        "all of it is on the machine's disk, or not at all.",
+        description="The body is the file, of any Content-Type, with its Content-Length. It appears under its name "
+        "when all of it is on the machine's disk, or not at all.",
     ),
 )  # fmt: skip

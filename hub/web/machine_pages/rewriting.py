@@ -29,27 +29,29 @@ class Rewriter:
         self._held = b""
 
     def feed(self, data: bytes) -> bytes:
-        held = self._held + data
+        held, before = self._held + data, b""
         if self._inject:
             if not _HEAD.search(held) and len(held) < HEAD_WITHIN:
                 self._held = held
                 return b""
-            held = self._injected(held)
+            before, held = self._injected(held)
         cut = max(held.rfind(bytes([mark])) for mark in self._cut_after) + 1
         if not cut and len(held) > MAX_HELD:
             cut = len(held)
         self._held = held[cut:]
-        return self._rewrite(held[:cut])
+        return before + self._rewrite(held[:cut])
 
     def end(self) -> bytes:
         held, self._held = self._held, b""
-        return self._rewrite(self._injected(held) if self._inject else held)
+        before, rest = self._injected(held) if self._inject else (b"", held)
+        return before + self._rewrite(rest)
 
-    def _injected(self, page: bytes) -> bytes:
+    def _injected(self, page: bytes) -> tuple[bytes, bytes]:
+        """The page's beginning as it is sent, with what comes first in it, and what is left of the page."""
         found = _HEAD.search(page) or _ROOM.match(page)
         place = 0 if found is None else found.end()
         inject, self._inject = self._inject, b""
-        return page[:place] + inject + page[place:]
+        return self._rewrite(page[:place]) + inject, page[place:]
 
 
 def rewriter_for(content_type: str, prefix: str, port: int, shim: bytes) -> Rewriter | None:

@@ -71,10 +71,10 @@ class _MachineSocket:
     @property
     def ending(self) -> tuple[int, str]:
         """How the machine closed it, as it can be said to the browser."""
-        code, reason = self._protocol.close_code, self._protocol.close_reason or ""
-        if code in (None, 1006, 1015):
+        said = self._protocol.close_rcvd
+        if said is None:
             return BAD_GATEWAY, ""
-        return (1000, "") if code == 1005 else (code or 1000, reason)
+        return (1000, "") if said.code == 1005 else (said.code, said.reason)
 
     async def shake_hands(self, agent: str | None) -> None:
         """Raises Refusal when the machine's server does not want to, or takes too long."""

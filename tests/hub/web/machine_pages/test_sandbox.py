@@ -1,0 +1,319 @@
+"""A machine's page below /remote/{capability}/: through the whole hub, to a real server, and back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+import websockets
+
+from tests.support.machine_pages import SESSION, Asked, PagesHub, machine_server, pages_hub
+from tests.support.until import until
+
+PAGE = (
+    b"<!doctype html><html><head><title>x</title><link href=/a.css></head><body><img src='/cam.jpg'>"
+    b'<a href="http://localhost:PORT/b">b</a><a href="//evil.example/">e</a><a href="rel/c">c</a></body></html>'
+)
+
+
+@pytest_asyncio.fixture
+async def pages(tmp_path: Path, sqlite_url: str) -> AsyncIterator[PagesHub]:
+    async with pages_hub(tmp_path, database_url=sqlite_url) as made:
+        yield made
+
+
+async def hello(asked: Asked) -> None:
+    asked.answer(b"hello", "text/plain")
+
+
+async def test_a_page_written_for_the_root_stands_below_its_capability(pages: PagesHub) -> None:
+    async def page(asked: Asked) -> None:
+        asked.answer(PAGE.replace(b"PORT", str(machine.port).encode()))
+
+    async with machine_server(page) as machine, httpx.AsyncClient() as browser:
+        pages.lease(machine.port)
+        url = await pages.page(machine.port)
+        answer = await browser.get(url + "sub?x=1&y=%2F")
+        prefix = httpx.URL(url).path.rstrip("/")
+        assert machine.asked[0].path == "/sub?x=1&y=%2F"
+        assert f"href={prefix}/a.css" in answer.text
+        assert f"src='{prefix}/cam.jpg'" in answer.text
+        assert f'href="{prefix}/b"' in answer.text
+        assert 'href="//evil.example/"' in answer.text
+        assert 'href="rel/c"' in answer.text
+        script = f'<head><script src="{prefix}/.rvm/same_path.js" data-port="{machine.port}"></script><title>'
+        assert script in answer.text
+        shim = await browser.get(f"{url}.rvm/same_path.js")
+        assert shim.headers["content-type"].startswith("text/javascript")
+        assert "MutationObserver" in shim.text
+        assert pages.tunnels.asked == [(SESSION, "port", {"port": machine.port})]
+
+
+async def test_the_page_has_no_origin_and_may_reach_itself_alone(pages: PagesHub) -> None:
+    async with machine_server(hello) as machine, httpx.AsyncClient() as browser:
+        pages.lease(machine.port)
+        url = await pages.page(machine.port)
+        headers = (await browser.get(url)).headers
+        directives = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
+        assert "allow-scripts" in directives["sandbox"]
+        assert "same-origin" not in directives["sandbox"]
+        assert "top-navigation" not in directives["sandbox"]
+        for name in ("default-src", "connect-src", "form-action", "base-uri"):
+            assert url in directives[name].split(), name
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cross-origin-opener-policy"] == "unsafe-none"
+        assert headers["cross-origin-resource-policy"] == "cross-origin"
+        assert headers["access-control-allow-origin"] == "null"
+        assert headers["cache-control"] == "private, no-cache"
+        assert "x-frame-options" not in headers
+
+
+async def test_nothing_of_the_hub_goes_to_the_machine(pages: PagesHub) -> None:
+    async with machine_server(hello) as machine, httpx.AsyncClient() as browser:
+        pages.lease(machine.port)
+        url = await pages.page(machine.port)
+        session = await pages.hub.add_session("operator")
+        await browser.post(
+            url,
+            content=b"{}",
+            headers={
+                "Cookie": f"rvm_session={session}", "Authorization": f"Bearer {pages.hub.tokens['operator']}",
+                "X-CSRF-Token": "secret", "Referer": url, "X-Forwarded-For": "10.0.0.1", "Forwarded": "for=10.0.0.1",
+                "Proxy-Authorization": "Basic eA==", "Origin": "null", "X-Own": "kept", "Content-Type": "text/json",
+                "Accept-Encoding": "gzip", "Te": "trailers", "X-Real-IP": "1.2.3.4",
+            },
+        )  # fmt: skip
+        got = machine.asked[0].headers
+        own = f"127.0.0.1:{machine.port}"
+        assert (got["host"], got["origin"], got["x-own"]) == (own, f"http://{own}", "kept")
+        assert (got["accept-encoding"], got["connection"], got["content-length"]) == ("identity", "close", "2")
+        gone = {"cookie", "authorization", "x-csrf-token", "referer", "x-forwarded-for", "forwarded", "te",
+                "proxy-authorization", "x-real-ip"}  # fmt: skip
+        assert not gone & got.keys()
+        everything = str(got)
+        assert session not in everything
+        assert url.split("/")[-2] not in everything
+
+
+async def test_a_camera_shows_live_and_ends_when_the_browser_leaves(pages: PagesHub) -> None:
+    left = asyncio.Event()
+    more = asyncio.Event()
+
+    async def camera(asked: Asked) -> None:
+        asked.writer.write(b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=f\r\n\r\n--f one")
+        await more.wait()
+        asked.writer.write(b"--f two")
+        await asked.reader.read()
+        left.set()
+
+    async with machine_server(camera) as machine, httpx.AsyncClient(timeout=30) as browser:
+        pages.lease(machine.port)
+        url = await pages.page(machine.port)
+        async with browser.stream("GET", url + "stream") as answer:
+            parts = answer.aiter_raw()
+            assert await anext(parts) == b"--f one"  # before the second one even exists
+            more.set()
+            assert await anext(parts) == b"--f two"
+        await asyncio.wait_for(left.wait(), 30)
+
+
+async def test_an_upload_streams_on_while_it_comes(pages: PagesHub) -> None:
+    sizes: list[int] = []
+    first = asyncio.Event()
+
+    async def take(asked: Asked) -> None:
+        size = int(await asked.reader.readline(), 16)
+        sizes.append(size)
+        await asked.reader.readexactly(size + 2)
+        first.set()
+        while size := int(await asked.reader.readline(), 16):
+            sizes.append(size)
+            await asked.reader.readexactly(size + 2)
+        asked.answer(str(sum(sizes)).encode(), "text/plain")
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"x" * 1000
+        await asyncio.wait_for(first.wait(), 30)  # the machine has the first part although the second is not sent
+        for _ in range(40):
+            yield b"y" * 65536
+
+    async with machine_server(take) as machine, httpx.AsyncClient(timeout=30) as browser:
+        pages.lease(machine.port)
+        answer = await browser.post(await pages.page(machine.port), content=parts())
+        assert answer.text == str(1000 + 40 * 65536)
+
+
+async def test_a_lease_that_is_over_opens_nothing_and_ends_what_is_open(pages: PagesHub) -> None:
+    async def stream(asked: Asked) -> None:
+        asked.writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+        await asked.reader.read()
+
+    async with machine_server(stream) as machine, httpx.AsyncClient(timeout=30) as browser:
+        pages.lease(machine.port)
+        url = await pages.page(machine.port)
+        async with browser.stream("GET", url) as answer:
+            parts = answer.aiter_raw()
+            assert await anext(parts) == b"data: 1\n\n"
+            pages.end_lease()
+            assert [part async for part in parts] == []
+        unknown = await browser.get(f"{pages.url}/remote/{'x' * 43}/")
+        over = await browser.get(url)
+        assert (over.status_code, over.text) == (unknown.status_code, unknown.text)
+        assert over.status_code == 404
+        assert len(pages.tunnels.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"status": "ended"}, {"status": "starting"}, {"admin_id": 999}, {"allow": ("terminal",)}, {"ports": ()},
+        {"expires_at": None},
+    ],
+)  # fmt: skip
+async def test_a_capability_is_worth_what_its_lease_is_at_this_moment(
+    pages: PagesHub, changed: dict[str, object]
+) -> None:
+    async with machine_server(hello) as machine, httpx.AsyncClient() as browser:
+        pages.lease(machine.port)
+        url = await pages.page(machine.port)
+        assert (await browser.get(url)).text == "hello"
+        if "expires_at" in changed:
+            changed = {"expires_at": pages.hub.context.clock() - timedelta(seconds=1)}
+        pages.lease(machine.port, **changed)
+        assert (await browser.get(url)).status_code == 404
+        assert len(machine.asked) == 1
+
+
+async def test_a_capability_dodges_no_list_of_addresses(pages: PagesHub) -> None:
+    async with machine_server(hello) as machine, httpx.AsyncClient() as browser:
+        pages.lease(machine.port)
+        url = await pages.page(machine.port)
+        pages.let_in("10.0.0.0/8")
+        assert (await browser.get(url, headers={"X-Forwarded-For": "10.0.0.1"})).status_code == 403
+        assert machine.asked == []
+
+
+async def test_cookies_of_the_page_stay_at_the_hub_and_come_back_to_the_machine(pages: PagesHub) -> None:
+    async def page(asked: Asked) -> None:
+        asked.answer(b"", more="Set-Cookie: sid=abc; Path=/; HttpOnly\r\nSet-Cookie: rvm_session=evil; Path=/\r\n")
+
+    async with machine_server(page) as machine, httpx.AsyncClient() as browser:
+        pages.lease(machine.port)
+        url = await pages.page(machine.port)
+        answer = await browser.get(url)
+        assert "set-cookie" not in answer.headers
+        await browser.get(url)
+        assert machine.asked[1].headers["cookie"] == "sid=abc; rvm_session=evil"
+
+
+async def test_a_redirect_stays_with_the_page_or_does_not_happen(pages: PagesHub) -> None:
+    lead = [""]
+
+    async def page(asked: Asked) -> None:
+        asked.answer(b"", status="302 Found", more=f"Location: {lead[0]}\r\n")
+
+    async with machine_server(page) as machine, httpx.AsyncClient() as browser:
+        pages.lease(machine.port)
+        url = await pages.page(machine.port)
+        prefix = httpx.URL(url).path.rstrip("/")
+        for where, expected in (
+            ("/login?next=/", f"{prefix}/login?next=/"), ("next", "next"),
+            (f"http://127.0.0.1:{machine.port}/a", f"{prefix}/a"), (f"//localhost:{machine.port}/b", f"{prefix}/b"),
+        ):  # fmt: skip
+            lead[0] = where
+            assert (await browser.get(url)).headers["location"] == expected
+        for where in ("http://evil.example/", "//evil.example/x", "javascript:alert(1)", "\\\\evil.example",
+                      f"http://127.0.0.1:{machine.port + 1}/", "data:text/html,x", "http://[::1"):  # fmt: skip
+            lead[0] = where
+            answer = await browser.get(url)
+            assert (answer.status_code, "location" in answer.headers) == (502, False), where
+
+
+async def test_a_page_may_call_itself_across_its_missing_origin(pages: PagesHub) -> None:
+    async with machine_server(hello) as machine, httpx.AsyncClient() as browser:
+        pages.lease(machine.port)
+        url = await pages.page(machine.port)
+        asks = {"Origin": "null", "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x-own"}
+        answer = await browser.options(url + "api", headers=asks)
+        assert answer.status_code == 204
+        assert "PUT" in answer.headers["access-control-allow-methods"]
+        assert answer.headers["access-control-allow-headers"] == "x-own"
+        assert machine.asked == []
+
+
+async def test_websockets_go_both_ways(pages: PagesHub) -> None:
+    async def echo(socket: websockets.ServerConnection) -> None:
+        assert socket.request is not None
+        await socket.send(f"{socket.request.path} {socket.request.headers['Origin']} {socket.subprotocol}")
+        async for message in socket:
+            await socket.send(message)
+            if message == "bye":
+                await socket.close(4001, "so long")
+
+    async with websockets.serve(echo, "127.0.0.1", 0, subprotocols=[websockets.Subprotocol("b")]) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        pages.lease(port)
+        url = (await pages.page(port)).replace("http", "ws", 1)
+        offered = [websockets.Subprotocol("a"), websockets.Subprotocol("b")]
+        async with websockets.connect(url + "ws?x=1", origin="null", subprotocols=offered) as socket:  # type: ignore[arg-type]
+            assert socket.subprotocol == "b"
+            assert await socket.recv() == f"/ws?x=1 http://127.0.0.1:{port} b"
+            for message in ("text \u00e9", b"\x00\xff" * 2000, "", "x" * 60000):
+                await socket.send(message)
+                assert await socket.recv() == message
+            await socket.send("bye")
+            assert await socket.recv() == "bye"
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await socket.recv()
+            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4001, "so long")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("origin", [None, "http://evil.example", "http://127.0.0.1"])
+async def test_a_websocket_that_no_page_of_the_machine_opened_is_refused(pages: PagesHub, origin: str | None) -> None:
+    async with machine_server(hello) as machine:
+        pages.lease(machine.port)
+        url = (await pages.page(machine.port)).replace("http", "ws", 1)
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(url, origin=origin)  # type: ignore[arg-type]
+        assert refused.value.response.status_code == 403
+        assert machine.asked == []
+
+
+async def test_a_websocket_ends_with_its_lease(pages: PagesHub) -> None:
+    async def stay(socket: websockets.ServerConnection) -> None:
+        await socket.send("here")
+        await socket.wait_closed()
+
+    async with websockets.serve(stay, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        pages.lease(port)
+        url = (await pages.page(port)).replace("http", "ws", 1)
+        async with websockets.connect(url, origin="null") as socket:  # type: ignore[arg-type]
+            assert await socket.recv() == "here"
+            pages.end_lease()
+            with pytest.raises(websockets.ConnectionClosed):
+                await socket.recv()
+        assert pages.hub.context.pages.grounds  # its turn is given back
+        await until(lambda: all(stream.was_reset for stream in pages.tunnels.streams))
+
+
+@pytest.mark.parametrize(
+    ("refused", "status"),
+    [("not_running", 502), ("not_declared", 403), ("no_tunnel", 503), ("timeout", 504), ("strange", 502)],
+)
+async def test_what_the_machine_refuses_is_said_in_plain_words(pages: PagesHub, refused: str, status: int) -> None:
+    pages.lease(5000)
+    url = await pages.page(5000)
+    pages.tunnels.refuse = refused
+    async with httpx.AsyncClient() as browser:
+        english = await browser.get(url)
+        indonesian = await browser.get(url, headers={"Accept-Language": "id"})
+    assert (english.status_code, indonesian.status_code) == (status, status)
+    assert "cannot be shown" in english.text
+    assert "tidak dapat ditampilkan" in indonesian.text
+    assert "sandbox" in english.headers["content-security-policy"]
