@@ -92,6 +92,25 @@ class ApiClient:
         """Store samples, each with `boot_id` and `seq`; they are committed when this returns."""
         self._request("POST", f"{self._machine}/metrics", list(samples))
 
+    def start_remote_access(
+        self, *, admin_id: int | None = None, reason: str | None = None, duration: float | None = None
+    ) -> dict[str, Any]:
+        """Record a session begun on site: the machine goes into maintenance until it is stopped or `duration` seconds
+        have passed. Asked once: a repetition would be a second session. Raises ApiError."""
+        body = {"admin_id": admin_id, "reason": reason, "duration": duration}
+        given = {name: value for name, value in body.items() if value is not None}
+        return self._data(self._request("POST", f"{self._machine}/remote-access/start", given, attempts=1))
+
+    def stop_remote_access(self, *, session_id: int | None = None, reason: str | None = None) -> dict[str, Any]:
+        """End a session, the only one when none is named; the machine is what it was before. Raises ApiError."""
+        body = {"session_id": session_id, "reason": reason}
+        given = {name: value for name, value in body.items() if value is not None}
+        return self._data(self._request("POST", f"{self._machine}/remote-access/stop", given))
+
+    def remote_access_status(self) -> dict[str, Any]:
+        """Which sessions are open, and whether one may be opened."""
+        return self._data(self._request("GET", f"{self._machine}/remote-access/status"))
+
     def is_alive(self) -> bool:
         """Whether the hub answers plain HTTP; one attempt."""
         try:
@@ -115,7 +134,7 @@ class ApiClient:
             client.close()
 
     def _request(self, method: str, path: str, body: object = None, *, attempts: int | None = None) -> httpx.Response:
-        """The answer, if it is a good one. Every request here may safely be repeated. Raises ApiError or, when there
+        """The answer, if it is a good one. What is not `attempts=1` may safely be repeated. Raises ApiError or, when there
         was none, HubUnreachableError."""
         import httpx
 

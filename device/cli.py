@@ -60,6 +60,10 @@ def _main(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
         return status_verbs.status(settings, texts, arguments, complain)
     if arguments.action == "busy":
         return status_verbs.busy(settings, of_settings(settings), texts, arguments, complain)
+    if arguments.action == "remote":
+        from device import remote_verbs
+
+        return remote_verbs.remote(settings, texts, arguments, complain)
     if arguments.action == "settings":
         return settings_verb.settings(settings, texts, arguments, complain)
     return _run(settings, texts, environ, arguments)
@@ -79,8 +83,8 @@ def _parser(texts: Texts) -> argparse.ArgumentParser:
         parents=[shared, running],
     )
     parser.add_argument("--version", action="version", version=f"MyRVM agent {PRODUCT_VERSION}")
-    actions = parser.add_subparsers(metavar="run | doctor | status | busy | settings")
-    for name in ("run", "doctor", "status", "busy", "settings"):
+    actions = parser.add_subparsers(metavar="run | doctor | status | busy | remote | settings")
+    for name in ("run", "doctor", "status", "busy", "remote", "settings"):
         parents = [shared, running] if name == "run" else [shared]
         action = actions.add_parser(name, parents=parents, help=texts(f"cli_{name}"), description=texts(f"cli_{name}"))
         action.set_defaults(action=name)
@@ -88,6 +92,10 @@ def _parser(texts: Texts) -> argparse.ArgumentParser:
             status_verbs.add_status_arguments(action, texts)
         elif name == "busy":
             action.add_argument("busy", nargs="?", choices=("on", "off"), help=texts("cli_busy_new"))
+        elif name == "remote":
+            from device.remote_verbs import add_remote_arguments
+
+            add_remote_arguments(action, texts)
         elif name == "settings":
             settings_verb.add_settings_arguments(action, texts)
     return parser

@@ -29,7 +29,7 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
     async with tunnelled_hub() as (hub, tunnels):
         tunnels.tickets.add(TICKET)
         async with running_agent(tmp_path, hub.url, admin_ips=["127.0.0.0/8"], terminal_command=["/bin/cat"]) as agent:
-            await hub.connected()
+            await hub.connected(seconds=60)
             yield hub, tunnels, agent
 
 
