@@ -1,0 +1,45 @@
+"""Cookies of machines' pages: kept for a page without an origin, cut to size for one with a name of its own."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+
+from hub.web.machine_pages.cookies import MAX_COOKIES, CookieJar, for_own_host, without_ours
+
+NOW = datetime(2026, 11, 1, tzinfo=timezone.utc)
+
+
+def jar(*headers: str) -> bytes:
+    made = CookieJar()
+    for header in headers:
+        made.take(header, NOW)
+    return made.header()
+
+
+def test_the_newest_value_counts_and_an_ended_one_is_gone() -> None:
+    assert jar("a=1; Path=/", "b=2", "a=3; HttpOnly") == b"b=2; a=3"
+    assert jar("a=1", "a=; Max-Age=0") == b""
+    assert jar("a=1", "a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT") == b""
+    assert jar("a=1; Expires=Thu, 01-Jan-2037 00:00:00 GMT") == b"a=1"
+    assert jar("a=1; Expires=nonsense") == b"a=1"
+
+
+@pytest.mark.parametrize("bad", ["", "=x", "a b=1", "a=\x01", "a=\u20ac", "a=" + "x" * 5000, "a\r\nX: y=1"])
+def test_what_is_no_cookie_is_not_kept(bad: str) -> None:
+    assert jar(bad) == b""
+
+
+def test_a_jar_is_bounded() -> None:
+    full = jar(*(f"c{number}=x" for number in range(MAX_COOKIES + 10)))
+    assert full.count(b"=") == MAX_COOKIES
+    assert b"c0=" not in full
+
+
+def test_a_page_on_its_own_name_reaches_no_other_name() -> None:
+    given = "sid=1; Domain=pages.test; Path=/a; Secure; SameSite=None; Max-Age=60; HttpOnly; Partitioned"
+    assert for_own_host(given, secure=True) == "sid=1; max-age=60; path=/a; httponly; secure; samesite=lax"
+    for ours in ("rvm_session=x", "__Host-rvm_page=x", "__HOST-RVM_page=x", "__Secure-rvm_a=x", "rvm-x=1"):
+        assert for_own_host(ours, secure=True) is None
+    assert without_ours("a=1; __Host-rvm_page=x; rvm_session=y; b=2") == b"a=1; b=2"

@@ -1,0 +1,70 @@
+"""What passes between a browser and a machine's page, name by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from hub.web.machine_pages import headers
+
+LOOSENING = (
+    "Service-Worker-Allowed", "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Set-Cookie",
+    "Content-Security-Policy", "Content-Security-Policy-Report-Only", "X-Frame-Options", "Clear-Site-Data", "Refresh",
+    "Cross-Origin-Opener-Policy", "Cross-Origin-Embedder-Policy", "Cross-Origin-Resource-Policy", "Referrer-Policy",
+    "Strict-Transport-Security", "Alt-Svc", "Link", "NEL", "Report-To", "Reporting-Endpoints", "Permissions-Policy",
+    "X-Accel-Redirect", "X-Accel-Buffering", "X-Sendfile", "X-Lighttpd-Send-File", "X-Reproxy-URL", "WWW-Authenticate",
+    "Proxy-Authenticate", "Origin-Agent-Cluster", "Speculation-Rules", "Set-Login", "Critical-CH", "Accept-CH",
+    "Cache-Control", "Connection", "Transfer-Encoding", "Keep-Alive", "Upgrade", "Trailer", "Server", "Via",
+    "Timing-Allow-Origin", "SourceMap", "Public-Key-Pins", "X-Permitted-Cross-Domain-Policies", "Location",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOOSENING)
+def test_a_machine_cannot_say_what_only_the_hub_may(name: str) -> None:
+    assert headers.for_browser([(name.encode(), b"x"), (name.lower().encode(), b"y")], whole=True) == []
+
+
+def test_what_a_page_is_made_of_passes_and_its_length_only_when_unchanged() -> None:
+    given = [(b"Content-Type", b"text/html"), (b"ETag", b'"1"'), (b"Content-Length", b"5")]
+    assert headers.for_browser(given, whole=True) == [(name.lower(), value) for name, value in given]
+    assert (b"content-length", b"5") not in headers.for_browser(given, whole=False)
+
+
+def test_a_body_has_one_length() -> None:
+    given = [(b"content-length", b"5"), (b"transfer-encoding", b"gzip, chunked")]
+    sent = headers.for_machine(given, 5000, plain=True)
+    assert [pair for pair in sent if pair[0] in (b"content-length", b"transfer-encoding")] == [
+        (b"transfer-encoding", b"chunked")
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["Cookie", "Authorization", "X-CSRF-Token", "X-Forwarded-Proto", "X-Real-IP", "Via", "TE", "Upgrade",
+             "Connection", "Keep-Alive", "Expect", "Sec-Fetch-Site", "Referer", "Forwarded", "X-Original-URL",
+             "X-HTTP-Method-Override", "Proxy-Connection", "Host"]
+)  # fmt: skip
+def test_a_browser_cannot_say_what_only_the_hub_may(name: str) -> None:
+    sent = headers.for_machine([(name.encode(), b"evil")], 5000, plain=False)
+    assert b"evil" not in dict(sent).values()
+
+
+@pytest.mark.parametrize(
+    ("location", "leads"),
+    [
+        ("/a", "/a"), ("a/b?c#d", "a/b?c#d"), ("", ""), ("?x", "?x"), ("http://localhost:5000", "/"),
+        ("http://127.0.0.1:5000/a?b", "/a?b"), ("HTTP://LOCALHOST:5000/a", "/a"), ("//localhost/a", "/a"),
+        ("http://[::1]:5000/x", "/x"), ("http://127.0.0.1/", "/"),
+        ("http://127.0.0.1:5001/", None), ("http://evil/", None), ("//evil", None), ("\\\\evil", None),
+        ("/\\evil", None), ("\t//evil", None), (" //evil", None), ("h\nttp://evil", None), ("javascript:x", None),
+        ("data:,x", None), ("blob:x", None), ("http:evil", None), ("ftp://localhost:5000/", None),
+        ("http://localhost:5000@evil/", None), ("http://localhost:99999/", None), ("http://2130706433:5000/", None),
+        ("http://127.1:5000/", None), ("http://169.254.169.254/", None), ("http://[::ffff:127.0.0.1]:5000/", None),
+    ],
+)  # fmt: skip
+def test_a_redirect_leads_to_the_page_itself_or_nowhere(location: str, leads: str | None) -> None:
+    assert headers.leads_to(location, 5000) == leads
+
+
+def test_a_policy_names_the_pages_own_address_whatever_the_host_says() -> None:
+    assert headers.bases("https", ["hub:8001", "hub:8001"], "/remote/c/") == ["https://hub:8001/remote/c/"]
+    for host in ("hub; script-src *", "[::1]:8001", "", "a b", "hub\r\n", "*.evil"):
+        assert headers.bases("https", [host], "/remote/c/") == ["'self'"]
