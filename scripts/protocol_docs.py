@@ -20,6 +20,7 @@ from protocol import commands, limits, transitions, version
 from protocol import messages as m
 from protocol.errors import CloseCode
 from protocol.transitions import TRANSITIONS, Role, State
+from scripts import tunnel_docs
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "protocol.md"
@@ -80,6 +81,7 @@ def page() -> str:
         "## Hub to machine\n\n" + "\n".join(_message(kind, "hub") for kind in get_args(m.HubMessage)),
         "## Shapes inside messages\n\n" + "\n".join(map(_shape, (m.Sample, m.Progress, m.Failure, m.Configuration))),
         "## Commands\n\n" + _commands(),
+        tunnel_docs.chapter(_rows, lambda kind: f"{_docstring(kind)}\n\n{_members(kind)}"),
         "## Close codes\n\n" + _rows(("code", "when"), ((f"{c.value}", CLOSE_CODES[c]) for c in CloseCode)),
         "## Limits\n\n" + _rows(("name", "value", "why"), _limits()),
     ]

@@ -1,0 +1,79 @@
+"""The chapter of docs/protocol.md about `/ws/tunnel`, made from the types, the table and the limits of `protocol/`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from protocol import stream_limits as limits
+from protocol.stream_frames import HEAD_BYTES, MEANING, FrameType
+from protocol.stream_table import FOLLOWING, Side
+from protocol.tunnel_greeting import Open, Opened
+
+Rows = Callable[[tuple[str, ...], Iterable[tuple[str, ...]]], str]
+
+OPENING = f"""\
+## The tunnel
+
+The bytes of remote access (terminals, the machine's own pages, files) use a second outbound WebSocket, so that they never
+delay what is said on the link. One tunnel is one session.
+
+* `GET /ws/tunnel`, subprotocol `{limits.TUNNEL_SUBPROTOCOL}`, `Authorization: Bearer API_KEY`; a wrong key is answered
+  with HTTP 401 before the upgrade, too many tunnels that say nothing with 429.
+* The machine's first frame is the text frame `open`, within {limits.OPEN_TIMEOUT_S:.0f} s. The ticket is in the arguments of
+  `start_remote_access`: it opens a tunnel once, within {limits.TICKET_S:.0f} s, for that machine, session and purpose. The hub
+  answers with the text frame `opened`. Then only binary frames travel, both ways, at once.
+* Closes with 4401 (no valid ticket, or none in time), 4403 (the session is over, or was never this machine's), 4409 (a newer
+  tunnel of the session is there), 4400 (the rules below were broken: the session ends, and nothing else), 1012 (the hub
+  restarts: its sessions are over).
+
+### Frames
+One byte of type, four bytes of stream id, a payload of {limits.MAX_PAYLOAD // 1024} KiB at most; numbers are big-endian.
+"""  # noqa: E501 - lines of the page
+
+RULES = """\
+### Streams
+Each end of a stream is `opening`, `open`, `ended` or `reset` by what it has said; what it may say then:
+"""
+
+PROMISES = f"""
+* A stream is gone when both ends have said END or RESET. Who hears RESET and has not ended answers with RESET. An end that
+  is done may have been crossed by a WINDOW, CONTROL or RESET of the other, which is let pass until the other has
+  acknowledged that end. Every other frame for a stream that is gone, was never opened, or is beyond the last one opened, a
+  second END, data beyond the window, a payload that cannot be read: 4400.
+* **Windows.** {limits.WINDOW // 1024} KiB a stream and direction to begin with. A receiver grants more (WINDOW) as its application
+  consumes, never so that more than that is on its way. At most {limits.MAX_STREAMS} streams at once.
+* **Turns.** OPEN, ACCEPT, WINDOW, CONTROL, RESET and ACK go before data; streams with data take turns of {limits.PIECE // 1024} KiB.
+* **Acknowledgement.** Every frame but ACK counts. Its sender keeps it until the other has acknowledged it: after
+  {limits.ACK_FRAMES} frames, {limits.ACK_BYTES // 1024} KiB or {limits.ACK_S:g} s. With {limits.MAX_KEPT_BYTES // 2**20} MiB unacknowledged nothing but ACK is sent.
+* **A drop loses nothing.** For {limits.GRACE_S:.0f} s the machine may open another tunnel with `resume`; each side says how many
+  frames it has taken (`received`), and the other sends the rest again before anything else. What cannot be sent again any
+  more ends the session, as do {limits.IDLE_S / 60:.0f} minutes in which no stream moved a byte.
+"""  # noqa: E501 - lines of the page
+
+
+def chapter(rows: Rows, message: Callable[[Any], str]) -> str:
+    return "\n".join(
+        [
+            OPENING,
+            rows(("type", "", "who", "payload", "meaning"), map(_frame, FrameType)),
+            f"A frame without payload has {HEAD_BYTES} bytes.\n",
+            RULES,
+            rows(("side", "may say"), map(_state, Side)) + PROMISES,
+            "### `open`\n\n" + message(Open),
+            "### `opened`\n\n" + message(Opened),
+        ]
+    )
+
+
+def _frame(kind: FrameType) -> tuple[str, ...]:
+    return (f"{kind.value}", f"`{kind.name}`", *MEANING[kind])
+
+
+def _state(side: Side) -> tuple[str, str]:
+    said = [
+        f"`{kind.name}`" + (f" -> {following.value}" if following is not state else "")
+        for (state, kind), following in FOLLOWING.items()
+        if state is side
+    ]
+    return side.value, ", ".join(said) or "nothing"
