@@ -28,7 +28,11 @@ ANYWHERE = ("lease",)
 """Those that every page may need."""
 FOREVER = "public, max-age=31536000, immutable"
 XTERM = Path(__file__).parent.parent / "node_modules/@xterm"
-SCREEN = {"xterm.mjs": "xterm/lib/xterm.mjs", "xterm-fit.mjs": "addon-fit/lib/addon-fit.mjs", "xterm.css": "xterm/css/xterm.css"}
+SCREEN = {
+    "xterm.mjs": "xterm/lib/xterm.mjs",
+    "xterm-fit.mjs": "addon-fit/lib/addon-fit.mjs",
+    "xterm.css": "xterm/css/xterm.css",
+}
 """What a terminal is drawn with: fetched when somebody presses Connect or Play. From npm; without it there is none."""
 BASIC_BUNDLE = Path(__file__).parent.parent / "node_modules/plotly.js-basic-dist-min/plotly-basic.min.js"
 
@@ -124,7 +128,9 @@ def _screen() -> list[tuple[str, str, bytes]]:
     if not all(file.is_file() for file in files.values()):
         return []
     kinds = {".mjs": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
-    plain = {name: file.read_text(encoding="utf-8").partition("//# sourceMappingURL=")[0] for name, file in files.items()}
+    plain = {
+        name: file.read_text(encoding="utf-8").partition("//# sourceMappingURL=")[0] for name, file in files.items()
+    }
     return [(name, kinds[files[name].suffix], text.encode()) for name, text in plain.items()]
 
 

@@ -1,7 +1,7 @@
 """A lease as words: how long it still lasts, what it allows, how it ended. Pure.
 
-Takes sessions as the feed and the API tell them, with instants in epoch milliseconds. The page's `lease_words.js` counts
-down the same way; one table of cases holds both to it.
+Takes sessions as the feed tells them, with instants in epoch milliseconds. The page's `lease_words.js` counts down the
+same way; one table of cases holds both to it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def allowed(r: Reader, session: Session) -> str:
 
 def ended(r: Reader, session: Session, who: str) -> str:
     """`ended by Budi`, `time was up`: nobody is named who only stands for a clock."""
-    how = r.said("lease.end_reason", str(session["end_reason"] or session["status"]))
+    reason = session["end_reason"]
+    how = r.said("lease.end_reason", str(reason)) if reason else r.said("lease", str(session["status"]))
     by_somebody = str(session["ended_by"] or "").startswith("user:")
     words = r.t("past.ended.by", how=how, who=who) if by_somebody else how
     return words[:1].upper() + words[1:]

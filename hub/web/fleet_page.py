@@ -16,7 +16,7 @@ from hub.web.page import Visit
 BLANK: dict[str, Any] = {
     "id": 0, "name": "", "location_description": "", "simulated": False, "effective_status": "unknown", "capacity": 0,
     "connection": "never", "connection_reason": None, "connection_since": None, "last_seen_at": None, "status_since": 0,
-    "readings": None, "over": (),
+    "readings": None, "over": (), "lease": None,
 }  # fmt: skip
 """What a row is made of before its machine is known: the page clones it for machines added while it is open."""
 

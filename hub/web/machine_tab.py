@@ -26,7 +26,7 @@ from hub.web.naming import who
 from hub.web.page import Visit, go
 from hub.web.problems import Problem
 
-TABS: Final = (("overview", ""), ("events", "/events"), ("settings", "/settings"))
+TABS: Final = (("overview", ""), ("remote", "/remote"), ("events", "/events"), ("settings", "/settings"))
 """Name and what follows `/machines/{id}` in the address."""
 MAX_ADDRESSES: Final = 5
 

@@ -157,14 +157,13 @@ class Visit:
         user = self.principal
         return 0 if user is None else sum(user.reaches(job.rvm_id) for job in self.context.fleet.open.values())
 
-
     def _own_lease(self) -> OwnLease | None:
         """The user's open remote access that ends first."""
         if self.principal is None:
             return None
         found = []
         for machine in self.context.fleet.machines.values():
-            lease = views.machine_delta(machine, ("lease",))["lease"] if "lease" in views.MEMBERS else None
+            lease = views.machine_delta(machine, ("lease",))["lease"]
             if lease is not None and lease["admin_id"] == self.principal.id:
                 left, ends = leases.left(self.reader, lease), lease["expires_at"] or 0
                 found.append(OwnLease(machine.id, machine.name, lease["status"], ends, left))

@@ -19,8 +19,11 @@ from hub.web import (
     fleet_settings_page,
     job_page,
     jobs_page,
+    lease_use_page,
     machine_tab,
     overview_page,
+    recording_page,
+    remote_page,
     settings_page,
     sign_in_pages,
     zone_card,
@@ -65,6 +68,7 @@ def routes() -> list[BaseRoute]:
         ("/machines/{id}/zone", Page(to_machine, zone_card.ask_zone)),
         ("/machines/{id}/do/{action}", Page(action_page.show_action, action_page.do_action)),
         ("/machines/{id}/status", Page(to_machine, overview_page.ask_status)),
+        *_of_leases(),
         (
             "/admin/settings",
             Page(fleet.show_settings, fleet.save_settings, action="fleet_config.read", most_fields=FIELDS),
@@ -79,6 +83,25 @@ def routes() -> list[BaseRoute]:
         Route("/static/{name}", static_file),
         *(Route(path, page, name=path) for path, page in listed),
         Route("/{rest:path}", Page(nothing_here, nothing_here), name="nowhere"),
+    ]
+
+
+def _of_leases() -> list[tuple[str, Page]]:
+    """Remote access: its tab, what its forms ask for, and what was recorded."""
+    here, back, used = remote_page, remote_page.to_remote, lease_use_page
+    recorded, to_recorded = recording_page, recording_page.to_recording
+    return [
+        ("/machines/{id}/remote", Page(here.show_remote)),
+        ("/machines/{id}/remote/start", Page(back, here.start)),
+        ("/machines/{id}/remote/stop", Page(back, here.stop)),
+        ("/machines/{id}/remote/extend", Page(back, here.extend)),
+        ("/machines/{id}/remote/approve", Page(back, here.approve)),
+        ("/machines/{id}/remote/decline", Page(back, here.decline)),
+        ("/machines/{id}/remote/page", Page(back, used.open_page)),
+        ("/machines/{id}/remote/download", Page(back, used.download)),
+        ("/recordings/{recording_id}", Page(recorded.show_recording)),
+        ("/recordings/{recording_id}/download", Page(to_recorded, recorded.download)),
+        ("/recordings/{recording_id}/delete", Page(to_recorded, recorded.delete)),
     ]
 
 

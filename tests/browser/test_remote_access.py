@@ -1,0 +1,218 @@
+"""Remote access in a real browser, against a real hub and a real agent, on a desk and on a phone."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from tests.support.browser import Tab, chromium, tab
+from tests.support.hub_people import MachineKey
+from tests.support.hub_process import HubProcess, hub_process
+from tests.support.remote_machine import RemoteMachine, remote_machine
+from tests.support.remote_operator import RemoteOperator
+
+DESK: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+PAGE = b"<!doctype html><title>Camera</title><h1>Camera of the machine</h1>"
+
+
+@dataclass
+class Room:
+    hub: HubProcess
+    browser: Browser
+    key: MachineKey
+    machine: RemoteMachine
+    port: int
+
+    @property
+    def operator(self) -> RemoteOperator:
+        return RemoteOperator(self.hub, self.hub.admin)
+
+
+@asynccontextmanager
+async def page_server() -> AsyncIterator[int]:
+    """What the machine serves on its loopback, as its camera does on port 5000."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {len(PAGE)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + PAGE)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield int(server.sockets[0].getsockname()[1])
+
+
+@pytest_asyncio.fixture
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    async with AsyncExitStack() as stack:
+        browser = await stack.enter_async_context(chromium())
+        hub = await stack.enter_async_context(hub_process(tmp_path))
+        port = await stack.enter_async_context(page_server())
+        key = await hub.add_machine("RVM-001")
+        machine = await stack.enter_async_context(remote_machine(tmp_path / "machine", hub.url, key, ports=[port]))
+        (machine.files / "belt.log").write_text("the belt stopped\n")
+        made = Room(hub, browser, key, machine, port)
+        await made.operator.machine(key, lambda found: found["connection"] == "live")
+        yield made
+
+
+async def begin(page: Tab, reason: str = "The camera is dark") -> None:
+    """By the form; returns when the machine is in the lease."""
+    await page.open("/machines/1/remote")
+    await page.live()
+    await page.page.fill("#lease-reason", reason)
+    await page.page.click("#start-form button")
+    await expect(page.page.locator(".lease.active")).to_be_visible()
+    await page.live()
+
+
+async def connect(page: Page) -> None:
+    terminal = page.locator("#terminal")
+    await expect(terminal).to_contain_text("is recorded")
+    await page.click("[data-term=connect]")
+    await expect(page.locator("[data-term=tools]")).to_be_visible()
+
+
+def screen(page: Page) -> Any:
+    return page.locator(".xterm-rows")
+
+
+@pytest.mark.parametrize("look", [DESK, PHONE], ids=["1440", "390"])
+async def test_a_lease_from_its_start_to_its_end(room: Room, look: dict[str, Any], tmp_path: Path) -> None:
+    """Start, type `echo`, see it, open the machine's page, take and give a file, end: it is back in service."""
+    async with tab(room.browser, room.hub, **look) as page:
+        await begin(page)
+        await expect(page.page.locator("#status-pill")).to_contain_text("Maintenance")
+        await expect(page.page.locator("#lease-chip")).to_be_visible()
+        await connect(page.page)
+        await page.page.keyboard.type("echo h\u00e9llo-$((20+22))\n")
+        await expect(screen(page.page)).to_contain_text("h\u00e9llo-42")
+        async with page.context.expect_page() as opening:
+            await page.page.click(f"[data-port='{room.port}']")
+        opened = await opening.value
+        await expect(opened.locator("h1")).to_have_text("Camera of the machine")
+        await opened.close()
+        await page.page.click(f"[data-folder='{room.machine.files}']")
+        await expect(page.page.locator("#files tbody")).to_contain_text("belt.log")
+        async with page.page.expect_download() as taking:
+            await page.page.locator("#files tbody button", has_text="Download").click()
+        taken = await (await taking.value).path()
+        assert await asyncio.to_thread(Path(taken).read_text) == "the belt stopped\n"
+        (tmp_path / "fix.txt").write_text("new belt")
+        await page.page.set_input_files("#a-file", tmp_path / "fix.txt")
+        await page.page.locator("[data-upload] button").click()
+        await expect(page.page.locator("[data-saved]")).to_contain_text("is on the machine")
+        assert (room.machine.files / "fix.txt").read_text() == "new belt"
+        assert await page.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        await page.page.locator(".lease").get_by_role("button", name="End now").click()
+        await expect(page.page.locator("[data-term=note]")).to_contain_text("The access is over")
+        await expect(screen(page.page)).to_contain_text("h\u00e9llo-42")
+        await expect(page.page.locator("#status-pill")).to_contain_text("Active")
+        await page.page.click("#stale a")
+        await expect(page.page.locator("#past tbody")).to_contain_text("The camera is dark")
+        await expect(page.page.locator("#past tbody")).to_contain_text("Ended by admin")
+        await expect(page.page.locator("#lease-chip")).to_be_hidden()
+        assert page.faults == []
+
+
+async def test_a_recording_is_played_with_speed_and_seek(room: Room) -> None:
+    async with tab(room.browser, room.hub, **DESK) as page:
+        await begin(page)
+        await connect(page.page)
+        await page.page.keyboard.type("echo seen-$((1+1))\n")
+        await expect(screen(page.page)).to_contain_text("seen-2")
+        await page.page.click("[data-term=close]")
+        await page.page.locator(".lease").get_by_role("button", name="End now").click()
+        await page.page.click("#stale a")
+        await page.page.click("#past .rec-link")
+        await page.page.click("[data-play=start]")
+        await page.page.select_option("[data-play=speed]", "16")
+        await expect(screen(page.page)).to_contain_text("seen-2")
+        await expect(page.page.locator("[data-play=toggle]")).to_have_text("Play")
+        await page.page.locator("[data-play=seek]").fill("0")
+        await expect(screen(page.page)).not_to_contain_text("seen-2")
+        events = [event["code"] for event in await room.operator.get("/events?kind=recording&limit=20")]
+        assert "recording.played" in events
+        assert page.faults == []
+
+
+async def test_a_lost_connection_comes_back_to_the_same_shell(room: Room) -> None:
+    """The browser loses its network: what was written stays, and the shell goes on."""
+    async with tab(room.browser, room.hub, **DESK) as page:
+        sockets: list[Any] = []
+        await page.page.route_web_socket(
+            "**/ws/terminal", lambda route: sockets.append((route, route.connect_to_server()))
+        )
+        await begin(page)
+        await connect(page.page)
+        await page.page.keyboard.type("kept=before\n")
+        await expect(screen(page.page)).to_contain_text("kept=before")
+        await sockets[0][0].close(code=1011)
+        await expect(screen(page.page)).to_contain_text(re.compile(r"— connection lost \d\d:\d\d:\d\d —"))
+        await expect(screen(page.page)).to_contain_text("connected again")
+        await page.page.keyboard.type("echo $kept-and-after\n")
+        await expect(screen(page.page)).to_contain_text("before-and-after")
+        assert page.faults == []
+
+
+async def test_keys_of_the_page_sleep_in_the_terminal_and_it_can_be_left(room: Room) -> None:
+    async with tab(room.browser, room.hub, **DESK) as page:
+        await begin(page)
+        await connect(page.page)
+        await page.page.keyboard.type("?gm")
+        await page.page.keyboard.press("Escape")
+        assert await page.page.evaluate("document.activeElement.closest('[data-screen]') !== null")
+        await expect(page.page.locator("#shortcuts")).to_be_hidden()
+        await page.page.keyboard.press("Control+Shift+Escape")
+        assert await page.page.evaluate("document.activeElement.closest('[data-screen]') === null")
+        assert page.page.url.endswith("/machines/1/remote")
+
+
+async def test_a_lease_is_seen_everywhere_while_it_lasts(room: Room) -> None:
+    """In the fleet's row by everybody, in the bar of its holder on pages with and without live values."""
+    async with tab(room.browser, room.hub, **DESK) as fleet:
+        await fleet.open("/")
+        await fleet.live()
+        session = await room.operator.lease(room.key)
+        await expect(fleet.page.locator("tr [data-lease]")).to_contain_text(re.compile(r"\d+:\d\d"))
+        await expect(fleet.page.locator("#lease-chip")).to_contain_text("RVM-001")
+        for path in ("/account", "/jobs", "/machines/1"):
+            await fleet.open(path)
+            chip = fleet.page.locator("#lease-chip [data-left]")
+            await expect(chip).to_contain_text(re.compile(r"\d+:\d\d"))
+            before = await chip.inner_text()
+            await expect(chip).not_to_have_text(before)
+        await fleet.open("/")
+        await fleet.live()
+        await room.operator.stop(room.key, session_id=session["id"])
+        await expect(fleet.page.locator("tr [data-lease]")).to_have_count(0)
+        await expect(fleet.page.locator("#lease-chip")).to_be_hidden()
+        assert fleet.faults == []
+
+
+async def test_a_lease_works_by_plain_forms(room: Room) -> None:
+    async with tab(room.browser, room.hub, java_script_enabled=False, **DESK) as page:
+        await page.open("/machines/1/remote")
+        await page.page.fill("#lease-reason", "Without a script")
+        await page.page.check("[name=minutes][value='15']", force=True)
+        await page.page.click("#start-form button")
+        await room.operator.machine(room.key, lambda found: found["effective_status"] == "maintenance")
+        await page.open("/machines/1/remote")
+        await page.page.locator(".lease").get_by_role("button", name="Extend 15 min").click()
+        await expect(page.page.locator(".lease [data-left]")).to_contain_text(re.compile(r"2\d:\d\d"))
+        await page.page.locator(".lease").get_by_role("button", name="End now").click()
+        await room.operator.machine(room.key, lambda found: found["effective_status"] == "active")
+        await page.open("/machines/1/remote")
+        await expect(page.page.locator("#past tbody")).to_contain_text("Without a script")

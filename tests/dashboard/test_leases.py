@@ -1,0 +1,92 @@
+"""A lease in words, whatever it holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboard import leases
+from dashboard.reader import Reader
+
+NOW = 1795370531000
+CASES = json.loads((Path(__file__).parent / "fixtures/leases.json").read_text("utf-8"))
+
+
+def reader(language: str = "en") -> Reader:
+    return Reader(language=language, theme="auto", zone="Asia/Jakarta", now=NOW)
+
+
+def lease(**members: Any) -> dict[str, Any]:
+    made = {
+        "id": 4, "status": "active", "allow": ["terminal", "ports", "files"], "ports": [5000, 5001], "start_time": NOW,
+        "expires_at": NOW + 1_800_000, "end_reason": None, "ended_by": None,
+    }  # fmt: skip
+    return made | members
+
+
+@pytest.mark.parametrize(("ms", "words"), CASES["countdown"])
+def test_what_is_left_counts_down(ms: float, words: str) -> None:
+    assert leases.countdown(ms) == words
+
+
+def test_a_lease_that_is_not_open_yet_says_what_it_waits_for() -> None:
+    assert leases.left(reader(), lease()) == "30:00"
+    assert leases.left(reader(), lease(status="requested")) == "Waits for approval"
+    assert leases.left(reader("id"), lease(status="starting")) == "Memulai…"
+    assert leases.left(reader(), lease(status="something new")) == "something new"
+    assert [leases.shown_as(lease()), leases.shown_as(None)] == ["4 active", ""]
+
+
+def test_what_it_allows_is_one_line() -> None:
+    assert leases.allowed(reader(), lease()) == "Terminal, page 5000, page 5001, files"
+    assert leases.allowed(reader("id"), lease(allow=["files"])) == "Berkas"
+    assert leases.allowed(reader(), lease(allow=[])) == "—"
+
+
+@pytest.mark.parametrize(
+    ("how", "by", "words"),
+    [
+        ("stopped", "user:3", "Ended by Budi"), ("timed_out", "clock", "Time was up"), ("odd", "machine:1", "Odd"),
+        (None, None, "Over"),
+    ],
+)  # fmt: skip
+def test_how_it_ended(how: str | None, by: str | None, words: str) -> None:
+    assert leases.ended(reader(), lease(status="ended", end_reason=how, ended_by=by), "Budi") == words
+
+
+@pytest.mark.parametrize(
+    ("form", "seconds"),
+    [
+        ({"minutes": "15"}, 900), ({"minutes": "other", "other": "45"}, 2700),
+        ({"minutes": "other", "other": ""}, None), ({"minutes": "0"}, None), ({"minutes": "-5"}, None),
+        ({"minutes": "1e3"}, None), ({"minutes": "٣"}, None),
+        ({"minutes": "9" * 40}, None), ({}, None),
+    ],
+)  # fmt: skip
+def test_the_form_says_minutes_or_nothing(form: dict[str, str], seconds: int | None) -> None:
+    assert leases.seconds_asked(form) == seconds
+
+
+def test_only_what_the_longest_session_holds_is_offered() -> None:
+    assert leases.durations(3600) == [15, 30, 60]
+    assert leases.durations(1799) == [15]
+    assert leases.durations(60) == []
+    assert leases.may_extend(lease(), 3600)
+    assert not leases.may_extend(lease(), 1800)
+    assert not leases.may_extend(lease(status="starting"), 3600)
+
+
+@pytest.mark.parametrize(
+    "told", [None, {}, {"remote": 5}, {"remote": {"download": "x"}}, {"remote": {"download": [1, "relative", {}]}}]
+)
+def test_a_machine_that_says_something_odd_declares_no_folder(told: Any) -> None:
+    assert leases.declared(told) == {"download": [], "upload": []}
+
+
+def test_declared_folders() -> None:
+    told = {"remote": {"download": ["/var/log", "no"], "upload": ["/srv/in"] * 50}}
+    assert leases.declared(told)["download"] == ["/var/log"]
+    assert len(leases.declared(told)["upload"]) == 20
