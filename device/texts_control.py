@@ -74,6 +74,14 @@ CONTROL: Final[dict[str, tuple[str, str]]] = {
     ),
     "page_wrong_method": ("This page is only read.", "Halaman ini hanya dibaca."),
     "page_bad_request": ("This is no request a browser makes.", "Ini bukan permintaan dari peramban."),
+    "page_ticket_made": (
+        "{ticket}\nGood once, for {minutes:.0f} minutes, at port {port} of this machine.",
+        "{ticket}\nBerlaku sekali, selama {minutes:.0f} menit, di port {port} mesin ini.",
+    ),
+    "page_no_ticket": (
+        "remote_access_bind is {bind}: only this machine reaches its control page, and no ticket is needed there",
+        "remote_access_bind adalah {bind}: hanya mesin ini yang menjangkau halaman kontrolnya, tanpa perlu tiket",
+    ),
     "page_open": ("control page at http://{address}:{port}/", "halaman kontrol di http://{address}:{port}/"),
     "page_port_taken": (
         "no control page: port {port} of {address} cannot be used ({why}); set another remote_access_port",
