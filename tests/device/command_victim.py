@@ -18,17 +18,25 @@ from typing import Any
 from device import journal
 from device.command_router import CommandRouter
 from device.command_work import CommandWork
+from device.commands import remote_access
 from device.commands.job import Job, Result, WorkHandler
 from device.core.hub_clock import HubClock
 from device.log import Log
+from device.remote_access import Lease, RemoteAccessServer
+from device.settings import load
 from device.state_keeper import StateKeeper
 from device.texts import Texts
 from device.worker_thread import WorkerThread
 from protocol.messages import Cancel, Command
 
-COMMANDS = {
+COMMANDS: dict[str, tuple[str, dict[str, Any]]] = {
     "status": ("set_status", {"status": "maintenance", "reason": "once"}),
     "ping": ("ping", {}),
+    "lease": (
+        "start_remote_access",
+        {"session_id": 7, "admin_ip": "192.168.1.9", "ports": [], "duration": 600, "ticket": "", "reason": "belt"},
+    ),
+    "unlease": ("stop_remote_access", {"session_id": 7, "reason": "stopped"}),
     "restart": ("restart_service", {"service": "camera.service"}),
     "own": ("restart_service", {"service": "agent.service"}),
     "reboot": ("reboot", {}),
@@ -51,7 +59,10 @@ class Victim:
             "reboot": WorkHandler(self.reboot, begins_itself=True),
         }
         self.work = CommandWork(self.keeper, boot, log, lambda update: None, handlers)
-        self.router = CommandRouter(self.keeper, HubClock(), log, lambda update: None, self.work)
+        settings = load(None, {"RVM_API_TOKEN": "rvmk_0123456789abcdef", "RVM_MYRVM_BASE_URL": "https://hub.test"})
+        self.sessions = RemoteAccessServer(settings, self.keeper, boot, log, visit)
+        steps = remote_access.steps(self.sessions)
+        self.router = CommandRouter(self.keeper, HubClock(), log, lambda update: None, self.work, steps=steps)
 
     def happened(self, command_id: str) -> None:
         with self.effects.open("a") as file:
@@ -76,9 +87,16 @@ class Victim:
         return {}
 
 
+async def visit(lease: Lease, ticket: str) -> str:
+    """What a session does is no matter of the journal."""
+    await asyncio.Event().wait()
+    return ""
+
+
 async def live(victim: Victim) -> None:
     await victim.keeper.open()
     await victim.work.settle_interrupted()
+    await victim.sessions.open()
     running = asyncio.ensure_future(victim.work.run())
     now = datetime.now(timezone.utc)
     for command_id, (name, args) in COMMANDS.items():

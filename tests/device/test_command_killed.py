@@ -79,10 +79,22 @@ def check(folder: Path, killed_at: str) -> None:
         assert happened["restart"] == 1, f"{killed_at}: said to have happened"
     assert memory.state.reason == "once"
     assert not memory.begun
+    check_session(folder, memory, killed_at)
     late, withdrawn = memory.answer_to("late"), memory.answer_to(WITHDRAWN)
     assert late is not None
     assert withdrawn is not None
     assert (late.error and late.error.code, withdrawn.error and withdrawn.error.code) == ("expired", "cancelled")
+
+
+def check_session(folder: Path, memory: Memory, killed_at: str) -> None:
+    """A session that began has one end, and the machine is what it was."""
+    assert not memory.sessions, f"{killed_at}: a session is open for ever"
+    assert memory.state.special_status is None, f"{killed_at}: in maintenance for ever"
+    lease = memory.answer_to("lease")
+    began = lease is not None and lease.state == "succeeded"
+    ends = [end for fact in facts(folder) for end in fact.ended]
+    assert len(ends) == began, f"{killed_at}: {ends}"
+    assert all(end.reason in ("stopped", "agent_restarted", "machine_rebooted") for end in ends)
 
 
 def one_death(life: Lives, folder: Path, die_at: int, moment: str, next_boot: str) -> bool:
