@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 import websockets
 from websockets.asyncio.client import ClientConnection
 
+from hub.flow.tunnel_stream import TunnelStream
 from protocol.stream_limits import TUNNEL_SUBPROTOCOL
+from protocol.streams import Opened as Asked
 from protocol.streams import Role, StreamEvent, Streams
 from protocol.tunnel_greeting import Open, Opened, encode, read_opened
 from tests.support.hub_people import MachineKey
@@ -81,3 +83,20 @@ async def tunnel_end(hub: HubHere, key: MachineKey, streams: Streams | None = No
         proxy=None,
     ) as socket:
         yield TunnelEnd(socket, streams if streams is not None else Streams(Role.MACHINE))
+
+
+SESSION = 7
+
+
+def ticket(hub: HubHere, key: MachineKey, session_id: int = SESSION) -> str:
+    return hub.context.tunnels.tickets.issue(session_id, key.id)
+
+
+async def begun(hub: HubHere, end: TunnelEnd, kind: str = "terminal") -> tuple[TunnelStream, int]:
+    """A stream that the machine at `end` has accepted, and its id."""
+    opening = asyncio.ensure_future(hub.context.tunnels.open(end.session_id, kind, {"cols": 80}))
+    asked = await end.event(Asked)
+    assert (asked.kind, asked.args) == (kind, {"cols": 80})
+    end.streams.accept(asked.id, {"pid": 1})
+    await end.flush()
+    return await asyncio.wait_for(opening, 10), asked.id
