@@ -134,8 +134,8 @@ class ApiClient:
             client.close()
 
     def _request(self, method: str, path: str, body: object = None, *, attempts: int | None = None) -> httpx.Response:
-        """The answer, if it is a good one. What is not `attempts=1` may safely be repeated. Raises ApiError or, when there
-        was none, HubUnreachableError."""
+        """The answer, if it is a good one. What is not `attempts=1` may safely be repeated. Raises ApiError or, when
+        there was none, HubUnreachableError."""
         import httpx
 
         left = attempts or self._attempts

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -197,3 +199,12 @@ async def test_a_session_begun_on_site_has_no_tunnel(room: Room) -> None:
     await do(hub, "stop_remote_access", session_id=7, reason="stopped")
     assert await ended(hub) == "stopped"
     assert tunnels.greetings == []
+
+
+def test_an_agent_nobody_visits_carries_none_of_it() -> None:
+    check = (
+        "import sys, device.agent, device.cli; "
+        "print([m for m in sys.modules if m.startswith(('device.remote.', 'device.tunnel', 'device.remote_verbs'))])"
+    )
+    said = subprocess.run([sys.executable, "-c", check], check=True, capture_output=True, text=True)
+    assert said.stdout.strip() == "[]"
