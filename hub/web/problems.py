@@ -43,7 +43,8 @@ Say = Callable[[Text], str]
 
 
 class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
-    """Why a request is refused. `kind` is one of STATUS_OF; `errors` names each wrong member and what is right."""
+    """Why a request is refused. `kind` is one of STATUS_OF; `errors` names each wrong member and what is right;
+    `code` tells programs apart what has one kind."""
 
     def __init__(
         self,
@@ -53,12 +54,14 @@ class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
         errors: Mapping[str, Sequence[Text]] | None = None,
         retry_after: float | None = None,
         headers: Mapping[str, str] | None = None,
+        code: str | None = None,
     ) -> None:
         super().__init__(detail.key)
         self.kind = kind
         self.status = STATUS_OF[kind]
         self.detail = detail
         self.errors = errors
+        self.code = code
         self.headers = dict(headers or {})
         if retry_after is not None:
             self.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
@@ -66,7 +69,7 @@ class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
 
 class ProblemDocument(msgspec.Struct, kw_only=True):
     """The body of every answer that is not a success. `type` leads to the explanation; `errors` names each wrong member
-    and what would be right."""
+    and what would be right; `code`, where there is one, tells apart what programs may treat differently."""
 
     success: bool
     message: str
@@ -75,6 +78,7 @@ class ProblemDocument(msgspec.Struct, kw_only=True):
     status: int
     detail: str
     errors: dict[str, list[str]] | msgspec.UnsetType = msgspec.UNSET
+    code: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def respond(problem: Problem, say: Say) -> Response:
@@ -90,6 +94,8 @@ def respond(problem: Problem, say: Say) -> Response:
     )
     if problem.errors:
         document.errors = {field: [say(why) for why in whys] for field, whys in problem.errors.items()}
+    if problem.code is not None:
+        document.code = problem.code
     return Response(msgspec.json.encode(document), problem.status, problem.headers, MEDIA_TYPE)
 
 

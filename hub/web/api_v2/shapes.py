@@ -100,6 +100,22 @@ class StatusDeclared(msgspec.Struct):
     until: Instant | None
 
 
+class Lease(msgspec.Struct):
+    """A machine's oldest open remote access session, as everybody who sees the machine may know it."""
+
+    id: int
+    admin_id: int | None
+    name: str
+    status: Literal["requested", "starting", "active"]
+    since: Instant
+    expires_at: Instant
+    reason: str | None
+    approval_wanted: bool
+    allow: list[str]
+    ports: list[int]
+    origin: Literal["hub", "site"]
+
+
 class Machine(msgspec.Struct):
     """Everything the hub knows of a machine now."""
 
@@ -140,6 +156,7 @@ class Machine(msgspec.Struct):
     last_ip: str | None
     api_key_prefix: str | None
     pending: list[Command]
+    lease: Lease | None
     created_at: Instant
     updated_at: Instant
 

@@ -35,7 +35,12 @@ def test_an_unknown_action_is_a_bug_and_not_a_permission() -> None:
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_viewer_only_reads(action: str) -> None:
-    reads = action.endswith(".read") or action in ("feed.watch", "account.edit", "account.sign_out", "token.manage_own")
+    reads = (action.endswith(".read") and action != "recording.read") or action in (
+        "feed.watch",
+        "account.edit",
+        "account.sign_out",
+        "token.manage_own",
+    )
     assert may(somebody("viewer"), action) == reads
 
 
