@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from hub.core.changes import Change, CommandDrafted, EventHappened, QuarantineChanged
+from hub.flow.recordings import Scene
 from hub.web.api_v2.table import OPERATIONS
 from tests.hub.core.test_command_desk import command
 from tests.hub.web.api_v2.test_every_change_is_recorded import (
@@ -73,6 +74,9 @@ def mutations(viewer: int) -> list[tuple[str, str, str, Any, str]]:
         ("one", "answer_command", "/v2/commands/left/updates", {"state": "failed"}, "command.finished"),
         ("admin", "rotate_key", "/v2/rvms/1/key", None, "machine.key_rotated"),
         ("admin", "remove_machine", "/v2/rvms/2", None, "machine.removed"),
+        ("technician", "play_recording", "/v2/recordings/1/play", None, "recording.played"),
+        ("operator", "download_recording", "/v2/recordings/1/download", None, "recording.downloaded"),
+        ("admin", "delete_recording", "/v2/recordings/1", None, "recording.deleted"),
         ("admin", "add_user", "/v2/users", user | {"password": PASSWORD}, "user.added"),
         ("admin", "edit_user", f"/v2/users/{viewer}", {"role": "operator"}, "user.edited"),
         ("viewer", "edit_account", "/v2/auth/me", {"name": "V"}, "user.edited"),
@@ -98,6 +102,8 @@ async def test_every_operation_that_changes_something_leaves_one_event(any_hub: 
         CommandDrafted(command=command("sent", id="left", rvm_id=1, expires_at=now + timedelta(hours=1))),
         QuarantineChanged(rvm_id=1, until=now + timedelta(minutes=5), at=now),
     )
+    scene = Scene(1, 1, "one", hub.users["operator"], "operator", "10.0.0.1", "why")
+    await hub.context.recordings.finish(await hub.context.recordings.begin(scene, 80, 24), "exited")
     viewer = hub.users["viewer"]
     steps = mutations(viewer)
     done = set()

@@ -22,6 +22,8 @@ from hub.core import (
     credentials,
     declarations,
     intake,
+    recording_changes,
+    recording_lines,
     service_changes,
     takeovers,
 )
@@ -48,19 +50,22 @@ SILENT: dict[type[Change], str] = {
     service_changes.MachineSeen: "that a machine was heard is no mutation",
     service_changes.ConfigApplied: "a machine that says again what it runs is no news; a new version has its line",
     service_changes.TimezoneSynced: "an automatic attempt that changed nothing is counted, not told",
+    recording_changes.RecordingEnded: "the end of a terminal that its opening has told of",
+    recording_changes.RecordingStored: "carrying a recording to the object store changes nothing of it",
     changes.EventHappened: "it is the line",
 }
 """Kinds that may travel without a line, each with its reason. The moments at which they are news are tried below."""
 TRIED_ELSEWHERE: dict[type[Change], str] = {
     changes.SignInLinkMade: "by a page and the command line: test_a_way_in_is_recorded",
     changes.SignInLinkUsed: "by a page: test_a_way_in_is_recorded",
+    recording_changes.RecordingBegan: "by a terminal: tests/hub/flow/test_recordings.py",
 }
 
 Group = Sequence[Change]
 
 
 def every_kind() -> list[type[Change]]:
-    modules = (changes, service_changes)
+    modules = (changes, recording_changes, service_changes)
     kinds = [kind for module in modules for kind in vars(module).values() if isinstance(kind, type)]
     return [kind for kind in dict.fromkeys(kinds) if issubclass(kind, Change) and kind is not Change]
 
@@ -132,6 +137,7 @@ def machine_groups() -> list[Group]:
         quarantine,
         takeovers.release(here, actors.user(1), NOW),
         reported.due(WINDOW_S, NOW),
+        [recording_changes.RecordingLost(recording_id=1), recording_lines.lost(NOW, here.id, 1, 1)],
     ]
 
 
