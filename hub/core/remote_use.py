@@ -41,11 +41,11 @@ def address_allowed(address: str, networks: Iterable[object]) -> bool:
     except ValueError:
         return False
     plain = getattr(ip, "ipv4_mapped", None) or ip
-    return any(plain in _network(str(network)) for network in networks)
+    return any(_within(plain, str(network)) for network in networks)
 
 
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+def _within(ip: ipaddress.IPv4Address | ipaddress.IPv6Address, network: str) -> bool:
     try:
-        return ipaddress.ip_network(text, strict=False)
+        return ip in ipaddress.ip_network(network, strict=False)
     except ValueError:
-        return ipaddress.IPv6Network("100::/128")  # the discard address: nobody's
+        return False

@@ -135,7 +135,7 @@ async def test_the_hubs_own_name_is_the_hubs_in_every_spelling(pages: PagesHub) 
             "hub.pages.test:8001", "HUB.Pages.Test", "hub.pages.test.", "hub.pages.test.:8001", "hub.pages.test:80",
             "\uff48ub.pages.test", "pages.test", "127.0.0.1", "localhost:8001", "elsewhere.test",
         ):  # fmt: skip
-            headers = {"Host": host.encode("idna") if not host.isascii() else host}
+            headers = {b"Host": host.encode("idna")}
             async with httpx.AsyncClient(base_url=pages.url) as client:
                 answer = await client.get("/api/health", headers=headers)
             assert answer.json()["data"]["status"] == "ok", host
