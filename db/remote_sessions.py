@@ -17,7 +17,9 @@ from db.statements import Write
 OPEN: Final = ("requested", "starting", "active")
 
 _INSERT = sa.insert(sessions).returning(sessions.c.id)
-_UPDATE = sa.update(sessions).where(sessions.c.id == sa.bindparam("key_id"), sessions.c.status.in_(OPEN))
+# No IN list: what an UPDATE sets could not be bound beside one.
+_IS_OPEN = sa.or_(*(sessions.c.status == status for status in OPEN))
+_UPDATE = sa.update(sessions).where(sessions.c.id == sa.bindparam("key_id"), _IS_OPEN)
 _OPEN = sa.select(sessions).where(sessions.c.status.in_(OPEN)).order_by(sessions.c.id)
 _BY_ID = sa.select(sessions).where(sessions.c.id == sa.bindparam("key_id"))
 
