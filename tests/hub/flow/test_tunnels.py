@@ -2,81 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from datetime import datetime, timezone
 
 import anyio
+import msgspec
 import pytest
 
-from db.errors import Unavailable
+from hub.core.remote_changes import RemoteSession, SessionMoved
 from hub.flow import tunnels as module
-from hub.flow.tunnel import Attachment
 from hub.flow.tunnel_error import TunnelError
-from hub.flow.tunnel_stream import TunnelStream
 from hub.flow.tunnels import Admission, Tunnels
 from protocol.errors import CloseCode
-from protocol.stream_limits import GRACE_S, IDLE_S, MAX_STREAMS, MAX_WAITING_CONTROLS
-from protocol.streams import Opened, Role, Streams
+from protocol.stream_limits import GRACE_S, IDLE_S, MAX_STREAMS
+from protocol.streams import Role, Streams
 from protocol.tunnel_greeting import Open
+from tests.support.tunnel_room import MACHINE, SESSION, Room
 from tests.support.until import until
-
-SESSION, MACHINE = 7, 1
-
-
-class Room:
-    """Tunnels with a clock that stands, one machine's end, and what was told."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.told: list[tuple[int, str]] = []
-        self.refusing = 0
-        self.tunnels = Tunnels(monotonic=lambda: self.now)
-        self.tunnels.on_fault = self.on_fault
-        self.machine = Streams(Role.MACHINE)
-        self.attachment: Attachment | None = None
-        self.resume = ""
-
-    async def on_fault(self, session_id: int, reason: str) -> None:
-        if self.refusing:
-            self.refusing -= 1
-            raise Unavailable("the database is away")
-        self.told.append((session_id, reason))
-
-    def admit(self, **secret: str) -> Admission | CloseCode:
-        greeting = Open(session_id=SESSION, received=self.machine.taken, **secret)
-        return self.tunnels.admit(greeting, MACHINE)
-
-    def up(self) -> None:
-        admission = self.admit(ticket=self.tunnels.tickets.issue(SESSION, MACHINE))
-        assert isinstance(admission, Admission)
-        self.attachment, self.resume = admission.attachment, admission.resume
-
-    def down(self) -> None:
-        assert self.attachment is not None
-        self.attachment.tunnel.detach(self.attachment)
-
-    def to_machine(self) -> list[object]:
-        assert self.attachment is not None
-        return [event for frame in self.attachment.to_send(1_000_000) for event in self.machine.receive(frame)]
-
-    def to_hub(self) -> None:
-        assert self.attachment is not None
-        for frame in self.machine.to_send(1_000_000):
-            self.attachment.receive(frame)
-
-    async def opened(self) -> TunnelStream:
-        found: list[TunnelStream] = []
-
-        async def ask() -> None:
-            found.append(await self.tunnels.open(SESSION, "terminal", {}))
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(ask)
-            await anyio.wait_all_tasks_blocked()
-            for event in self.to_machine():
-                assert isinstance(event, Opened)
-                self.machine.accept(event.id, {})
-            self.to_hub()
-        return found[0]
 
 
 @pytest.fixture
@@ -213,19 +154,6 @@ async def test_a_65th_stream_is_refused_and_finished_ones_do_not_count(room: Roo
     await room.opened()
 
 
-async def test_words_that_nobody_reads_are_bounded(room: Room) -> None:
-    room.up()
-    stream = await room.opened()
-    for _ in range(2):
-        for n in range(MAX_WAITING_CONTROLS):
-            room.machine.control(stream.id, {"n": n})
-        room.to_hub()
-    assert await stream.controls() == {"n": 0}
-    with pytest.raises(TunnelError, match="too_many_words"):
-        await stream.receive()
-    assert not stream.control({"late": True})
-
-
 async def test_an_old_socket_has_no_say_any_more(room: Room) -> None:
     room.up()
     older = room.attachment
@@ -239,21 +167,34 @@ async def test_an_old_socket_has_no_say_any_more(room: Room) -> None:
     assert room.tunnels.is_up(SESSION)
 
 
-USES: list[Callable[[TunnelStream], object]] = [lambda s: s.reset("again"), lambda s: s.control({})]
-
-
-@pytest.mark.parametrize("use", USES)
-async def test_a_stream_that_is_over_takes_late_words_calmly(room: Room, use: Callable[[TunnelStream], object]) -> None:
+@pytest.mark.parametrize(("status", "end_reason"), [("ended", "stopped"), ("refused", None)])
+async def test_a_session_that_ended_loses_its_tunnel_and_its_tickets(
+    room: Room, status: str, end_reason: str | None
+) -> None:
     room.up()
     stream = await room.opened()
-    room.machine.send(stream.id, b"last words")
-    room.to_hub()
-    room.machine.reset(stream.id, "crashed", "segfault")
-    room.to_hub()
-    use(stream)
-    assert await stream.receive() == b"last words"
-    with pytest.raises(TunnelError, match="crashed: segfault"):
+    unused = room.tunnels.tickets.issue(SESSION, MACHINE)
+    at = datetime(2026, 5, 1, tzinfo=timezone.utc)
+    session = RemoteSession(
+        id=SESSION, rvm_id=MACHINE, admin_id=1, admin_name="Sari", status="active", start_time=at, expires_at=at,
+        duration_s=1800, created_at=at,
+    )  # fmt: skip
+    room.tunnels.became_true([SessionMoved(session=session)])
+    assert room.tunnels.is_up(SESSION)
+    over = msgspec.structs.replace(session, status=status, end_reason=end_reason)
+    room.tunnels.became_true([SessionMoved(session=over)])
+    with pytest.raises(TunnelError, match=f"session_over: {end_reason or status}"):
         await stream.receive()
-    with pytest.raises(TunnelError, match="crashed"):
-        await stream.finish()
-    assert await stream.controls() is None
+    assert room.admit(ticket=unused) is CloseCode.NOT_AUTHENTICATED
+    await room.tunnels.tell()
+    assert room.told == [], "who ended it need not be told"
+
+
+async def test_without_anybody_who_ends_sessions_the_tunnel_ends_all_the_same(room: Room) -> None:
+    alone = Tunnels(monotonic=lambda: room.now)
+    ticket = alone.tickets.issue(SESSION, MACHINE)
+    assert isinstance(alone.admit(Open(session_id=SESSION, ticket=ticket), MACHINE), Admission)
+    room.now += IDLE_S + 1
+    alone.look()
+    await alone.tell()
+    assert not alone.is_up(SESSION)

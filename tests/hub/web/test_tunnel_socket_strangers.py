@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,18 @@ async def test_a_wrong_key_is_answered_401_before_the_upgrade(hub: HubHere, key:
             async with websockets.connect(hub.websocket_url + "/ws/tunnel", additional_headers=headers, proxy=None):
                 pass
         assert refused.value.response.status_code == 401
+
+
+async def test_a_hub_that_ends_and_a_key_kept_out_let_nobody_in(hub: HubHere, key: MachineKey) -> None:
+    machine = hub.context.fleet.machines[key.id]
+    machine.quarantined_until = hub.context.clock() + timedelta(seconds=60)
+    for status in (429, 503):
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            async with tunnel_end(hub, key):
+                pass
+        assert refused.value.response.status_code == status
+        assert int(refused.value.response.headers["Retry-After"]) > 0
+        hub.context.links.restarting = True
 
 
 async def test_who_says_nothing_is_not_waited_for(
