@@ -71,6 +71,7 @@ export class FilesPanel {
     const path = joined(this.form.elements.folder.value, file.name);
     const query = new URLSearchParams({ path, session_id: String(this.session), ...(this.form.elements.overwrite.checked ? { overwrite: "true" } : {}) });
     this.fault("");
+    setText(find("[data-saved]", this.root), "");
     this.moving(0, file.size, 0);
     this.sending = upload(this.address("upload", `?${query}`), file, { moved: (...how) => this.moving(...how) });
     const answer = await this.sending.answer;
@@ -92,7 +93,6 @@ export class FilesPanel {
   }
 
   fault(words) {
-    setText(find("[data-saved]", this.root), "");
     setText(find("[data-fault]", this.root), words);
     show(find("[data-fault]", this.root), words !== "");
   }
