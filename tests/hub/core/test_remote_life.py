@@ -1,0 +1,92 @@
+"""How a session goes on and ends: each end once, by whoever comes first, with its reason."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from hub.core import remote_life
+from hub.core.changes import Change, Command, EventHappened
+from hub.core.machine import Machine
+from hub.core.remote_changes import RemoteSession, SessionMoved
+from tests.support.machines import NOW, machine
+
+
+def session(status: str = "active", **members: Any) -> RemoteSession:
+    values: dict[str, Any] = {
+        "id": 4, "rvm_id": 7, "admin_id": 3, "admin_name": "Siti", "start_time": NOW, "created_at": NOW,
+        "expires_at": NOW + timedelta(minutes=30), "duration_s": 1800.0, "command_id": "c1",
+    }  # fmt: skip
+    return RemoteSession(status=status, **{**values, **members})
+
+
+def held(one: RemoteSession, **members: Any) -> Machine:
+    found = machine(**members)
+    found.remote_sessions[one.id] = one
+    return found
+
+
+def told(changes: list[Change]) -> tuple[RemoteSession, str]:
+    (moved,) = (change for change in changes if isinstance(change, SessionMoved))
+    (event,) = (change for change in changes if isinstance(change, EventHappened))
+    return moved.session, event.code
+
+
+def command(state: str, **members: Any) -> Command:
+    return Command(
+        id="c1", rvm_id=7, name="start_remote_access", args={}, state=state, issued_by="user:3", issued_at=NOW,
+        expires_at=NOW, **members,
+    )  # fmt: skip
+
+
+def test_a_session_ends_once() -> None:
+    after, code = told(remote_life.ended(session(), "timed_out", "clock", NOW))
+    assert (after.status, after.end_reason, after.ended_by, after.end_time, code) == (
+        "ended", "timed_out", "clock", NOW, "remote.ended",
+    )  # fmt: skip
+    assert remote_life.ended(after, "stopped", "user:3", NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "code"),
+    [("succeeded", "active", "remote.started"), ("rejected", "refused", "remote.refused"),
+     ("failed", "ended", "remote.ended"), ("cancelled", "ended", "remote.ended")],
+)  # fmt: skip
+def test_the_end_of_its_command_is_its_beginning_or_its_end(state: str, status: str, code: str) -> None:
+    after, said = told(remote_life.command_ended(held(session("starting")), command(state), NOW))
+    assert (after.status, said) == (status, code)
+    other = msgspec.structs.replace(command(state), id="c2")
+    assert remote_life.command_ended(held(session("starting")), other, NOW) == []
+
+
+def test_what_a_machine_knows_nothing_of_any_more_is_over() -> None:
+    one = held(session(), boot_id="a")
+    assert remote_life.forgotten(one, "a", [4], NOW) == []
+    assert told(remote_life.forgotten(one, "a", [], NOW))[0].end_reason == "agent_restarted"
+    assert told(remote_life.forgotten(one, "b", [], NOW))[0].end_reason == "machine_rebooted"
+    assert remote_life.forgotten(held(session("starting"), boot_id="a"), "b", [], NOW) == []
+
+
+def test_the_link_may_be_gone_for_a_minute() -> None:
+    one = held(session())
+    one.linked, one.unlinked_at = False, 100.0
+    assert not remote_life.lost(one, session(), 160.0)
+    assert remote_life.lost(one, session(), 160.5)
+    assert not remote_life.lost(one, session(command_id=None), 1000.0), "it never had a link"
+    one.linked = True
+    assert not remote_life.lost(one, session(), 1000.0)
+
+
+def test_a_machines_own_reason_counts_and_an_unknown_word_is_stopped() -> None:
+    one = held(session())
+    assert told(remote_life.reported_end(one, 4, "link_lost", NOW))[0].end_reason == "link_lost"
+    assert told(remote_life.reported_end(one, 4, "felt like it", NOW))[0].end_reason == "stopped"
+    assert remote_life.reported_end(one, 5, "stopped", NOW) == []
+
+
+def test_time_ends_what_was_used_and_what_nobody_agreed_to() -> None:
+    assert told(remote_life.time_ended(session(), NOW))[0].end_reason == "timed_out"
+    assert told(remote_life.time_ended(session("requested"), NOW))[0].end_reason == "not_approved"
