@@ -61,7 +61,7 @@ class OnDemandServices:
         try:
             process = await asyncio.create_subprocess_exec(
                 *service.start, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                start_new_session=True, cwd="/",
+                start_new_session=True,
             )  # fmt: skip
         except (OSError, ValueError) as error:
             raise NotRunningError(f"port {port}: {service.start[0]} cannot be started ({error})") from error
@@ -131,7 +131,7 @@ async def _run(command: list[str]) -> None:
     """A command that does not work is not waited for longer than it may take."""
     with contextlib.suppress(OSError, ValueError, TimeoutError, asyncio.TimeoutError):
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/"
+            *command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
             await asyncio.wait_for(process.wait(), STOP_S)
