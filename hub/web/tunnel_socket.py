@@ -150,8 +150,13 @@ class _Life:
         while True:
             awake = attachment.awake = anyio.Event()
             frames = attachment.to_send(AT_ONCE)
-            for data in frames:
-                await self._send({"type": "websocket.send", "bytes": data})
+            try:
+                for data in frames:
+                    await self._send({"type": "websocket.send", "bytes": data})
+            except OSError:  # the reader may not have heard of it yet; what was not acknowledged is said again
+                self._gone = True
+                attachment.scope.cancel()
+                return
             if not frames:
                 with anyio.move_on_after(ACK_S) as late:
                     await awake.wait()
