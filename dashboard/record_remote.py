@@ -65,9 +65,10 @@ def _page(e: Reading) -> _Parts:
 
 def _file(e: Reading) -> _Parts:
     size, unconfirmed = e.params.get("size"), e.params.get("confirmed") is False
-    shown = e.r.number(size, 0) if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else NOTHING
-    said = [e.words("remote.bytes", size=shown)]
-    return e.words(e.code, path=e.param("path", 300)), said + ([e.words("remote.unconfirmed")] if unconfirmed else [])
+    known = isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= 2**53
+    shown = e.r.number(size, 0) if isinstance(size, int) and known else NOTHING
+    said = [e.words("remote.bytes", size=shown), e.words("remote.unconfirmed") if unconfirmed else ""]
+    return e.words(e.code, path=e.param("path", 300)), said
 
 
 SENTENCES: Final[Mapping[str, Callable[[Reading], _Parts]]] = {
