@@ -23,7 +23,9 @@ BARE: dict[str, Any] = {
     "method": "manual", "error": "not_permitted", "guess": "Asia/Makassar", "pinned": "Asia/Jakarta",
     "device_id": "rvm-7", "agent_version": "0.2.0", "takeovers": 3, "addresses": ["10.0.0.1", "10.0.0.2"],
     "code": "door.open", "params": {"side": "left"}, "count": 5, "email": "a@b.c", "user_id": 3, "prefix": "rvmt_ab",
-    "by": "password", "failures": 2, "reason": "timed_out", "duration_s": 1800, "session_id": 4, "port": 5000, "path": "/var/log/x", "size": 10, "recording_id": 9,
+    "by": "password", "failures": 2, "reason": "timed_out", "duration_s": 1800, "session_id": 4,
+    "port": 5000, "path": "/var/log/x", "size": 10,
+    "recording_id": 9,
     "expires_at": "2026-11-24T07:00:00.000Z",
 }  # fmt: skip
 """A value for every parameter the table of codes names."""
