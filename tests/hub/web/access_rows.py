@@ -46,6 +46,13 @@ MANAGE_ON_PAGE = row("role", "role", "role", "hidden", "who", "who", "ok")
 PAGE_OF_ADMIN = row("role", "role", "role", "role", "who", "who", "ok")
 NO_PAGE = row("hidden", "hidden", "hidden", "hidden", "who", "who", "hidden")
 
+APPROVE_ON_PAGE = row("role", "ok", "role", "hidden", "who", "who", "ok")
+RECORDED_ON_PAGE = row("role", "ok", "ok", "hidden", "who", "who", "ok")
+LEASE_FORMS = {
+    "start": WORK_ON_PAGE, "stop": WORK_ON_PAGE, "extend": WORK_ON_PAGE, "approve": APPROVE_ON_PAGE,
+    "decline": APPROVE_ON_PAGE, "page": WORK_ON_PAGE, "download": WORK_ON_PAGE,
+}  # fmt: skip
+
 ROWS: dict[str, dict[str, str]] = {
     "POST /api/v2/auth/login": dict.fromkeys(CALLERS, "who"),
     "POST /api/v2/auth/logout": PEOPLE,
@@ -162,6 +169,14 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /machines/{id}/release": WORK_ON_PAGE,
     "GET /machines/{id}/zone": PAGE_OF_MACHINE,
     "POST /machines/{id}/zone": WORK_ON_PAGE,
+    "GET /machines/{id}/remote": PAGE_OF_MACHINE,
+    **{f"GET /machines/{{id}}/remote/{wish}": PAGE_OF_MACHINE for wish in LEASE_FORMS},
+    **{f"POST /machines/{{id}}/remote/{wish}": outcome for wish, outcome in LEASE_FORMS.items()},
+    "GET /recordings/{recording_id}": RECORDED_ON_PAGE,
+    "GET /recordings/{recording_id}/download": RECORDED_ON_PAGE,
+    "POST /recordings/{recording_id}/download": RECORDED_ON_PAGE,
+    "GET /recordings/{recording_id}/delete": RECORDED_ON_PAGE,
+    "POST /recordings/{recording_id}/delete": MANAGE_ON_PAGE,
     "GET /machines/{id}/status": PAGE_OF_MACHINE,
     "POST /machines/{id}/status": WORK_ON_PAGE,
     "GET /admin/settings": PAGE,
