@@ -77,6 +77,7 @@ def test_no_text_is_left_over() -> None:
         "term_over.",
         "term_hint.",
         "key.",
+        "remote_refusal.",
     )
     alone = [
         key
