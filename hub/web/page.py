@@ -6,19 +6,18 @@ A page is a function of a Visit that answers a Response; `Page` makes it an endp
 from __future__ import annotations
 
 import logging
-import math
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from dashboard import assets, leases, pages
+from dashboard import assets, pages
 from dashboard.reader import Reader
 from dashboard.trouble import troubles
 from db.errors import StoreError
@@ -32,6 +31,7 @@ from hub.web.api_v2.words import sayer
 from hub.web.client_address import same_origin
 from hub.web.context import HubContext
 from hub.web.language import reader_for
+from hub.web.own_lease import OwnLease, own_lease
 from hub.web.passwords import TooBusy
 from hub.web.problems import Problem, Text, not_found
 
@@ -45,16 +45,6 @@ NAV: Final[tuple[tuple[str, str], ...]] = (
     ("admin", "/admin/users"),
     ("help", "/help"),
 )
-
-
-class OwnLease(NamedTuple):
-    """The remote access the reader holds: the chip on top of every page."""
-
-    rvm_id: int
-    machine: str
-    status: str
-    expires_at: int
-    left: str
 
 
 @dataclass(frozen=True)
@@ -147,7 +137,7 @@ class Visit:
             here=here(self.request),
             alarms=alarms,
             open_jobs=self._open_jobs(),
-            lease=self._own_lease(),
+            lease=None if self.principal is None else own_lease(self.context, self.principal, self.reader),
             assets=assets.load(),
             nav=shown,
         )
@@ -156,18 +146,6 @@ class Visit:
         """How many commands of machines the user sees have not ended."""
         user = self.principal
         return 0 if user is None else sum(user.reaches(job.rvm_id) for job in self.context.fleet.open.values())
-
-    def _own_lease(self) -> OwnLease | None:
-        """The user's open remote access that ends first."""
-        if self.principal is None:
-            return None
-        found = []
-        for machine in self.context.fleet.machines.values():
-            lease = views.machine_delta(machine, ("lease",))["lease"]
-            if lease is not None and lease["admin_id"] == self.principal.id:
-                left, ends = leases.left(self.reader, lease), lease["expires_at"] or 0
-                found.append(OwnLease(machine.id, machine.name, lease["status"], ends, left))
-        return min(found, key=lambda own: own.expires_at or math.inf, default=None)
 
 
 Show = Callable[[Visit], Awaitable[Response]]

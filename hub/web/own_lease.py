@@ -1,0 +1,31 @@
+"""The remote access a reader holds, for the chip on top of every page. Knows the fleet in memory and no request."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from dashboard import leases
+from dashboard.reader import Reader
+from hub.core import views
+from hub.core.access import Principal
+from hub.web.context import HubContext
+
+
+class OwnLease(NamedTuple):
+    rvm_id: int
+    machine: str
+    status: str
+    expires_at: int
+    left: str
+
+
+def own_lease(context: HubContext, person: Principal, reader: Reader) -> OwnLease | None:
+    """The open one that ends first."""
+    found = []
+    for machine in context.fleet.machines.values():
+        lease = views.machine_delta(machine, ("lease",))["lease"]
+        if lease is not None and lease["admin_id"] == person.id:
+            left, ends = leases.left(reader, lease), lease["expires_at"] or 0
+            found.append(OwnLease(machine.id, machine.name, lease["status"], ends, left))
+    return min(found, key=lambda own: own.expires_at or math.inf, default=None)
