@@ -108,5 +108,5 @@ async def _open_lease(client: httpx.AsyncClient, rvm_id: int, folder: Path) -> i
 
 async def _sign_in(url: str, password: str) -> str:
     async with httpx.AsyncClient(base_url=url, trust_env=False, headers={"Origin": url}) as browser:
-        await browser.post("/signin", data={"email": ADMIN, "password": password})
+        await browser.post("/login", data={"email": ADMIN, "password": password})
         return "; ".join(f"{name}={value}" for name, value in browser.cookies.items())

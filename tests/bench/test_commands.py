@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bench import broker, commands, fanout, idle, ingest, page, storm
+from bench import broker, commands, fanout, idle, ingest, page, storm, terminal, tunnel
 
 Command = Callable[[list[str]], int]
 SMALL = ["--machines", "6", "--seconds", "0.3", "--repeat", "1"]
@@ -17,6 +17,7 @@ ALONE: list[tuple[Command, list[str], str]] = [
     (idle.main, ["--only", "bare"], "memory a machine"),
     (storm.main, ["--jitter", "0.3", "--only", "bare"], "all live again after"),
     (fanout.main, ["--browsers", "2", "--only", "bare"], "share of a core"),
+    (terminal.main, ["--keys", "10", "--pause", "0", "--only", "bare"], "bare: p50"),
 ]
 BESIDE: list[tuple[Command, list[str], str]] = [
     (ingest.main, ["--open", "300", "--only", "durable,hub"], "hub / durable: p99"),
@@ -24,6 +25,8 @@ BESIDE: list[tuple[Command, list[str], str]] = [
     (commands.main, ["--orders", "12", "--others", "0", "--order", "status", "--only", "hub"], "round trip (status)"),
     (storm.main, [], "hub / bare: all live again"),
     (fanout.main, ["--browsers", "2", "--only", "hub"], "hub, 2 browsers: share of a core"),
+    (terminal.main, ["--keys", "10", "--pause", "0"], "hub / bare: p50"),
+    (tunnel.main, ["--megabytes", "1", "--rate", "50"], "worst p99 beside the file"),
 ]
 
 
