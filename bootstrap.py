@@ -260,8 +260,7 @@ def install(folder: str, lock: str) -> None:
 
 
 def add_browser_parts(folder: str) -> None:
-    """plotly.js (the file inside the Python package, four times as large, stays the fallback) and xterm.js, from npm:
-    the computer's own, else the one the lock brings."""
+    """plotly.js (the Python package's, large, stays the fallback) and xterm.js; the lock brings an npm."""
     npm = shutil.which("npm") or shutil.which("npm", path=os.path.join(folder, "bin"))
     lock = os.path.join(ROOT, "package-lock.json")
     if npm is None or not os.path.exists(lock):
@@ -275,8 +274,7 @@ def add_browser_parts(folder: str) -> None:
         if holds(done, wanted):
             return
         failure = npm_ci(npm)
-        if failure:
-            say(text("npm", detail=failure))
+        say(text("npm", detail=failure)) if failure else None
         with open(tried if failure else done, "w", encoding="utf-8") as file:
             file.write(wanted)
 

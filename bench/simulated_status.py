@@ -7,8 +7,8 @@ from typing import Any, Final, NamedTuple
 
 from bench.simulated_plan import FILLING, moment, rfc3339
 from bench.simulated_readings import Character
+from protocol import kinds, status_rules
 from protocol import messages as m
-from protocol import status_rules
 from protocol.commands import SetStatus
 
 FILL_EVERY_S: Final = 240.0
@@ -22,18 +22,18 @@ BUSY_SESSION_S: Final = 40.0
 class _Before(NamedTuple):
     """What comes back when a limited status ends."""
 
-    status: m.Status
-    special_status: m.SpecialStatus | None
+    status: kinds.Status
+    special_status: kinds.SpecialStatus | None
 
 
 class Declaration:
     """`now` is Unix seconds everywhere."""
 
     def __init__(self, role: str, character: Character, now: float) -> None:
-        self.status: m.Status = "active"
+        self.status: kinds.Status = "active"
         if role in ("full", "maintenance"):
             self.status = "full" if role == "full" else "maintenance"
-        self.special_status: m.SpecialStatus | None = None
+        self.special_status: kinds.SpecialStatus | None = None
         self.capacity = 100 if role == "full" else int(80 * character.memory)
         self.reason: str | None = None
         self.until: float | None = None

@@ -12,6 +12,7 @@ import msgspec
 
 from bench.simulated_plan import SERVICES, Plan, rfc3339
 from bench.simulated_readings import Character
+from protocol import kinds
 from protocol import messages as m
 from protocol.zones import is_zone
 
@@ -55,7 +56,7 @@ class Zone:
     def act(self, now: float) -> list[m.MachineMessage]:
         return [self.sync("automatic", now)] if now >= self.due() else []
 
-    def sync(self, method: m.SyncMethod, now: float, wanted: str = "") -> m.TimezoneReport:
+    def sync(self, method: kinds.SyncMethod, now: float, wanted: str = "") -> m.TimezoneReport:
         """One attempt: `wanted` or the pin before the look-up's answer; then the system's zone, if it may be set."""
         found = self._looked_up()
         pin = wanted or self.pinned

@@ -25,6 +25,7 @@ from device.spool import Batch, Spool
 from device.state_keeper import StateKeeper
 from device.task_group import until_one_ends, wait_at_most
 from device.worker_thread import WorkerThread
+from protocol import kinds
 from protocol import messages as m
 
 FRAME_SAMPLES: Final = 100
@@ -152,7 +153,7 @@ class LinkDuties:
     def _is_unsaid_result(self, message: m.Message) -> bool:
         """An answer from memory to a repeated command must not overtake the result itself: the hub would confirm it,
         and the result would not be said as often as it was asked for."""
-        if not isinstance(message, m.CommandUpdate) or message.state not in m.TERMINAL_UPDATES:
+        if not isinstance(message, m.CommandUpdate) or message.state not in kinds.TERMINAL_UPDATES:
             return False
         result = self._keeper.memory.outbox.get(message.id)
         return result is not None and self._said.get(message.id) is not result

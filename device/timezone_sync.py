@@ -24,7 +24,8 @@ from device.task_group import until_one_ends, wait_at_most
 from device.worker_thread import WorkerThread
 from device.zone_facts import Seen, Step, ZoneFacts
 from device.zone_lookup import look_up
-from protocol.messages import SyncMethod, TimezoneReport
+from protocol.kinds import SyncMethod
+from protocol.messages import TimezoneReport
 
 START_WITHIN_S: Final = 60.0
 """A machine that cannot reach its hub still gets its zone."""

@@ -248,7 +248,7 @@ def _check_proxies(s: Settings) -> None:
             "Use https://NAME[:PORT], with every name below NAME leading to the hub",
         )  # fmt: skip
     if s.pages_url is not None and s.cookie_secure and not s.pages_url.startswith("https://"):
-        raise SettingsError("--pages-url", "the hub is reached by HTTPS and its machines' pages are not", "Use https://")
+        raise SettingsError("--pages-url", "the hub is reached by HTTPS, its machines' pages are not", "Use https://")
 
 
 def _can_hold_names(url: str) -> bool:

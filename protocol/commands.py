@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from protocol import limits
-from protocol.messages import Capacity, Name, Seconds, Seq, SpecialStatus, Status, Text, Timestamp
+from protocol.kinds import Capacity, Name, Seconds, Seq, SpecialStatus, Status, Text, Timestamp
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Unit = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9:_.@-]*\Z")]

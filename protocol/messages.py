@@ -11,29 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from protocol import limits
-
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.MAX_NAME, pattern=r"^[^\x00]*\Z")]
-BootId = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.MAX_NAME, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
-"""No control characters: what begins with one is a hub's own, and no machine can take its place."""
-Text = Annotated[str, msgspec.Meta(max_length=limits.MAX_TEXT, pattern=r"^[^\x00]*\Z")]
-Seq = Annotated[int, msgspec.Meta(ge=0, le=limits.MAX_INTEGER)]
-Version = Annotated[int, msgspec.Meta(ge=0, le=limits.MAX_INTEGER)]
-Ref = Annotated[int, msgspec.Meta(ge=0, le=limits.MAX_INTEGER)] | Name
-FreeShape = dict[str, Any]
-"""Members whose inside this package does not know; `protocol.free_shape` bounds them."""
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
-Status = Literal["active", "inactive", "maintenance", "full", "error", "unknown"]
-SpecialStatus = Literal["maintenance", "inactive", "error", "unknown"]
-Capacity = Annotated[int, msgspec.Meta(ge=0, le=100)]
-Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
-TemperatureC = Annotated[float, msgspec.Meta(ge=limits.TEMPERATURE_MIN_C, le=limits.TEMPERATURE_MAX_C)]
-NonNegative = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
-Timestamp = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00]*\Z")]
-UpdateState = Literal["accepted", "running", "succeeded", "failed", "rejected"]
-TERMINAL_UPDATES = frozenset({"succeeded", "failed", "rejected"})
-SyncMethod = Literal["automatic", "manual"]
-ZoneSource = Literal["pinned", "lookup", "kept", "default"]
+from protocol import kinds, limits
 
 
 class Sample(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -42,24 +20,24 @@ class Sample(msgspec.Struct, kw_only=True, omit_defaults=True):
     `timestamp` is RFC 3339 text, or Unix seconds as a number.
     """
 
-    timestamp: Timestamp | float
-    cpu_usage: Percent | None = None
-    memory_usage: Percent | None = None
-    disk_usage: Percent | None = None
-    gpu_usage: Percent | None = None
-    temperature: TemperatureC | None = None
-    network_rx_bytes_s: NonNegative | None = None
-    network_tx_bytes_s: NonNegative | None = None
-    uptime_s: NonNegative | None = None
-    power_w: NonNegative | None = None
+    timestamp: kinds.Timestamp | float
+    cpu_usage: kinds.Percent | None = None
+    memory_usage: kinds.Percent | None = None
+    disk_usage: kinds.Percent | None = None
+    gpu_usage: kinds.Percent | None = None
+    temperature: kinds.TemperatureC | None = None
+    network_rx_bytes_s: kinds.NonNegative | None = None
+    network_tx_bytes_s: kinds.NonNegative | None = None
+    uptime_s: kinds.NonNegative | None = None
+    power_w: kinds.NonNegative | None = None
     throttled: bool | None = None
-    reasons: dict[Name, Text] | None = None
+    reasons: dict[kinds.Name, kinds.Text] | None = None
 
 
 class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):
     """How far a running command is, in the command's own unit."""
 
-    phase: Name
+    phase: kinds.Name
     done: float | None = None
     total: float | None = None
 
@@ -67,16 +45,16 @@ class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):
 class Failure(msgspec.Struct, kw_only=True):
     """Why a command failed or was rejected: a code for programs, a sentence for people."""
 
-    code: Name
-    message: Text
+    code: kinds.Name
+    message: kinds.Text
 
 
 class Configuration(msgspec.Struct, kw_only=True):
     """What was written at the hub for one machine, for itself or with the whole fleet, under its version. For every
     other key the machine's own file holds; version 0 comes without values: nobody has written any yet."""
 
-    version: Version
-    values: FreeShape
+    version: kinds.Version
+    values: kinds.FreeShape
 
 
 # --- machine to hub -------------------------------------------------------------------------------------------------
@@ -86,7 +64,7 @@ class Auth(msgspec.Struct, kw_only=True, tag="auth", omit_defaults=True):
     """First frame of a client that cannot set headers; never logged."""
 
     token: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-    rvm_id: Ref | None = None
+    rvm_id: kinds.Ref | None = None
 
 
 class Hello(msgspec.Struct, kw_only=True, tag="hello", omit_defaults=True):
@@ -99,27 +77,27 @@ class Hello(msgspec.Struct, kw_only=True, tag="hello", omit_defaults=True):
     machine (none: an empty list); the hub stops those it knows nothing of.
     """
 
-    protocol: Version
-    device_id: Name
-    agent_version: Name
-    boot_id: BootId
-    capabilities: Annotated[list[Name], msgspec.Meta(max_length=100)]
-    status: Status
-    config_version: Version
-    time: Timestamp
-    capacity: Capacity | None = None
-    special_status: SpecialStatus | None = None
-    timezone: Name | None = None
-    hardware: FreeShape | None = None
+    protocol: kinds.Version
+    device_id: kinds.Name
+    agent_version: kinds.Name
+    boot_id: kinds.BootId
+    capabilities: Annotated[list[kinds.Name], msgspec.Meta(max_length=100)]
+    status: kinds.Status
+    config_version: kinds.Version
+    time: kinds.Timestamp
+    capacity: kinds.Capacity | None = None
+    special_status: kinds.SpecialStatus | None = None
+    timezone: kinds.Name | None = None
+    hardware: kinds.FreeShape | None = None
     busy: bool | None = None
     ntp: bool | None = None
-    remote_session: Annotated[list[Seq], msgspec.Meta(max_length=limits.MAX_REMOTE_SESSIONS)] | None = None
+    remote_session: Annotated[list[kinds.Seq], msgspec.Meta(max_length=limits.MAX_REMOTE_SESSIONS)] | None = None
 
 
 class Metrics(msgspec.Struct, kw_only=True, tag="metrics", omit_defaults=True):
     """`seq` numbers the last sample in the frame; the others count back from it one by one."""
 
-    seq: Seq
+    seq: kinds.Seq
     samples: Annotated[list[Sample], msgspec.Meta(min_length=1, max_length=limits.MAX_SAMPLES_PER_FRAME)]
     live: bool = False
 
@@ -130,12 +108,12 @@ class StatusReport(msgspec.Struct, kw_only=True, tag="status", omit_defaults=Tru
     `until`: when the machine will give this declaration back by itself. `busy`: a return session is open.
     """
 
-    status: Status
-    seq: Seq
-    capacity: Capacity | None = None
-    special_status: SpecialStatus | None = None
-    reason: Text | None = None
-    until: Timestamp | None = None
+    status: kinds.Status
+    seq: kinds.Seq
+    capacity: kinds.Capacity | None = None
+    special_status: kinds.SpecialStatus | None = None
+    reason: kinds.Text | None = None
+    until: kinds.Timestamp | None = None
     busy: bool | None = None
 
 
@@ -143,10 +121,10 @@ class CommandUpdate(msgspec.Struct, kw_only=True, tag="command_update", omit_def
     """How a command goes. A final state (succeeded, failed, rejected) is repeated after a reconnect until `received`
     names the command's `id`."""
 
-    id: Name
-    state: UpdateState
+    id: kinds.Name
+    state: kinds.UpdateState
     progress: Progress | None = None
-    result: FreeShape | None = None
+    result: kinds.FreeShape | None = None
     error: Failure | None = None
 
 
@@ -162,20 +140,20 @@ class TimezoneReport(msgspec.Struct, kw_only=True, tag="timezone", omit_defaults
     in seconds; the hub leaves out one beyond 1e10. A report older than the newest is recorded and changes nothing.
     """
 
-    timezone: Name
-    timestamp: Timestamp
-    sync_method: SyncMethod
-    country: Name | None = None
-    city: Name | None = None
-    ip: Name | None = None
+    timezone: kinds.Name
+    timestamp: kinds.Timestamp
+    sync_method: kinds.SyncMethod
+    country: kinds.Name | None = None
+    city: kinds.Name | None = None
+    ip: kinds.Name | None = None
     clock_offset: float | None = None
     ntp: bool | None = None
-    source: ZoneSource | None = None
-    guess: Name | None = None
-    system_timezone: Name | None = None
+    source: kinds.ZoneSource | None = None
+    guess: kinds.Name | None = None
+    system_timezone: kinds.Name | None = None
     applied: bool | None = None
     error: Failure | None = None
-    restart: Annotated[list[Name], msgspec.Meta(max_length=20)] | None = None
+    restart: Annotated[list[kinds.Name], msgspec.Meta(max_length=20)] | None = None
 
 
 class ConfigApplied(msgspec.Struct, kw_only=True, tag="config_applied", omit_defaults=True):
@@ -186,9 +164,9 @@ class ConfigApplied(msgspec.Struct, kw_only=True, tag="config_applied", omit_def
     secret.
     """
 
-    version: Version
-    errors: dict[Name, Text] | None = None
-    own: dict[Name, Any] | None = None
+    version: kinds.Version
+    errors: dict[kinds.Name, kinds.Text] | None = None
+    own: dict[kinds.Name, Any] | None = None
 
 
 class Event(msgspec.Struct, kw_only=True, tag="event"):
@@ -198,10 +176,10 @@ class Event(msgspec.Struct, kw_only=True, tag="event"):
     300 events at once and 60 a minute the hub answers `received` all the same, but only counts them.
     """
 
-    seq: Seq
-    code: Name
-    params: FreeShape
-    timestamp: Timestamp
+    seq: kinds.Seq
+    code: kinds.Name
+    params: kinds.FreeShape
+    timestamp: kinds.Timestamp
 
 
 class RemoteAccessReport(msgspec.Struct, kw_only=True, tag="remote_access", omit_defaults=True):
@@ -212,10 +190,10 @@ class RemoteAccessReport(msgspec.Struct, kw_only=True, tag="remote_access", omit
     protocol_error. Other words are kept as they are.
     """
 
-    session_id: Seq
+    session_id: kinds.Seq
     state: Literal["active", "ended"]
-    at: Timestamp
-    reason: Name | None = None
+    at: kinds.Timestamp
+    reason: kinds.Name | None = None
 
 
 class Bye(msgspec.Struct, kw_only=True, tag="bye"):
@@ -230,69 +208,69 @@ class Bye(msgspec.Struct, kw_only=True, tag="bye"):
 class Welcome(msgspec.Struct, kw_only=True, tag="welcome"):
     """The answer to `hello`; the link is live from here on."""
 
-    session_id: Name
-    time: Timestamp
-    protocol: Version
+    session_id: kinds.Name
+    time: kinds.Timestamp
+    protocol: kinds.Version
     config: Configuration
-    live_interval: Seconds
+    live_interval: kinds.Seconds
 
 
 class MetricsAck(msgspec.Struct, kw_only=True, tag="metrics_ack"):
     """Every kept sample up to `seq` is committed. Only this frees the machine's spool."""
 
-    seq: Seq
+    seq: kinds.Seq
 
 
 class Received(msgspec.Struct, kw_only=True, tag="received"):
     """The `status` or `event` with this `seq`, the final `command_update` with this `id`, or the end of the remote
     access session n (`session-n`) is committed."""
 
-    ref: Ref
+    ref: kinds.Ref
 
 
 class Command(msgspec.Struct, kw_only=True, tag="command"):
     """Do this once, before `expires_at`. The same `id` again is answered from the machine's journal."""
 
-    id: Name
-    name: Name
-    args: FreeShape
-    issued_at: Timestamp
-    expires_at: Timestamp
+    id: kinds.Name
+    name: kinds.Name
+    args: kinds.FreeShape
+    issued_at: kinds.Timestamp
+    expires_at: kinds.Timestamp
 
 
 class Cancel(msgspec.Struct, kw_only=True, tag="cancel"):
     """Stop the command with this `id` if it still can be stopped: then it ends `rejected` with the code `cancelled`,
     also when the command itself never arrived. One that has ended is answered from the journal."""
 
-    id: Name
+    id: kinds.Name
 
 
 class Config(msgspec.Struct, kw_only=True, tag="config"):
     """Every dynamic setting that was written at the hub for this machine; answered by `config_applied`. A key that is
     not among them any more is the machine's own business again, at once."""
 
-    version: Version
-    values: FreeShape
+    version: kinds.Version
+    values: kinds.FreeShape
 
 
 class Live(msgspec.Struct, kw_only=True, tag="live"):
     """Somebody watches: send a live sample every `interval` seconds; 0 ends it."""
 
-    interval: Seconds
+    interval: kinds.Seconds
 
 
 class Restarting(msgspec.Struct, kw_only=True, tag="restarting"):
     """The hub goes away for a moment: come back after a random time between the two numbers of seconds."""
 
-    reconnect_in: tuple[Seconds, Seconds]
+    reconnect_in: tuple[kinds.Seconds, kinds.Seconds]
 
 
 class Error(msgspec.Struct, kw_only=True, tag="error", omit_defaults=True):
     """Said by either side about a message of the other; `ref` is that message's seq, id or type."""
 
-    code: Name
+    code: kinds.Name
     message: Annotated[str, msgspec.Meta(max_length=limits.MAX_ERROR_TEXT)]
-    ref: Ref | None = None
+    ref: kinds.Ref | None = None
 
 
 MachineMessage = (

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from protocol.messages import Failure, Status
+from protocol.kinds import Status
+from protocol.messages import Failure
 
 FULL_PERCENT: Final = 100
 

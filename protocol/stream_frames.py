@@ -13,7 +13,7 @@ import msgspec
 
 from protocol import free_shape
 from protocol.errors import CloseCode, LocalProtocolError, RemoteProtocolError
-from protocol.messages import Name
+from protocol.kinds import Name
 from protocol.stream_limits import MAX_PAYLOAD
 
 MAX_STREAM_ID: Final = 2**32 - 1

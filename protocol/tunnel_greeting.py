@@ -7,7 +7,7 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 
 from protocol import limits
-from protocol.messages import Seq
+from protocol.kinds import Seq
 from protocol.stream_frames import StreamProtocolError
 
 Greeting = TypeVar("Greeting")

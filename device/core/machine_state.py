@@ -8,7 +8,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from protocol.commands import SetStatus
-from protocol.messages import Capacity, Failure, SpecialStatus, Status, StatusReport, Text, Timestamp
+from protocol.kinds import Capacity, SpecialStatus, Status, Text, Timestamp
+from protocol.messages import Failure, StatusReport
 from protocol.status_rules import lawful, refusal
 
 STATUSES: frozenset[str] = frozenset(get_args(Status))

@@ -13,7 +13,8 @@ import msgspec
 
 from device.core.machine_state import Before, MachineState, RefusedError
 from protocol.commands import Allowed, StartRemoteAccess
-from protocol.messages import Failure, RemoteAccessReport, SpecialStatus, Status, Text, Timestamp
+from protocol.kinds import SpecialStatus, Status, Text, Timestamp
+from protocol.messages import Failure, RemoteAccessReport
 
 ALL: Final[tuple[Allowed, ...]] = ("terminal", "ports", "files")
 MAINTENANCE: Final = "remote access"

@@ -12,8 +12,9 @@ from typing import Final
 
 import msgspec
 
+from protocol.kinds import SyncMethod, ZoneSource
 from protocol.limits import MAX_NAME, MAX_TEXT
-from protocol.messages import Failure, SyncMethod, TimezoneReport, ZoneSource
+from protocol.messages import Failure, TimezoneReport
 from protocol.zones import is_zone
 
 MAX_ANSWER_BYTES: Final = 64 * 1024

@@ -12,7 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from hub.core.actors import Actor
-from protocol.messages import Sample, SpecialStatus, Status
+from protocol.kinds import SpecialStatus, Status
+from protocol.messages import Sample
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, tag=True):

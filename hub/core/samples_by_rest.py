@@ -17,7 +17,8 @@ import msgspec
 from hub.core.changes import SamplesKept
 from hub.core.dating import UndatableError, date
 from hub.core.machine import Boot, Machine
-from protocol.messages import Name, Sample, Seq
+from protocol.kinds import Name, Seq
+from protocol.messages import Sample
 
 
 class RestSample(Sample, kw_only=True, omit_defaults=True):

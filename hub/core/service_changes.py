@@ -9,7 +9,7 @@ import msgspec
 
 from hub.core.actors import Actor
 from hub.core.changes import Change
-from protocol.messages import SyncMethod, ZoneSource
+from protocol.kinds import SyncMethod, ZoneSource
 
 
 class ConfigWritten(Change, frozen=True, kw_only=True):

@@ -18,7 +18,8 @@ from hub.core.machine import Machine
 from hub.core.views import rfc3339
 from protocol import messages
 from protocol.commands import SetStatus
-from protocol.messages import Failure, SpecialStatus, Status
+from protocol.kinds import SpecialStatus, Status
+from protocol.messages import Failure
 from protocol.status_rules import lawful, refusal
 
 GIVES_BACK = "until"

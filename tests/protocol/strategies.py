@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from protocol import limits
+from protocol import kinds, limits
 from protocol import messages as m
 
 _CHARACTERS = st.characters(codec="utf-8", exclude_characters="\x00")
@@ -39,8 +39,8 @@ samples = st.builds(
     throttled=optional | st.booleans(),
     reasons=optional | st.dictionaries(names, texts, max_size=2),
 )  # fmt: skip
-_statuses = st.sampled_from(get_args(m.Status))
-_specials = optional | st.sampled_from(get_args(m.SpecialStatus))
+_statuses = st.sampled_from(get_args(kinds.Status))
+_specials = optional | st.sampled_from(get_args(kinds.SpecialStatus))
 _capacities = st.integers(0, 100)
 _configurations = st.builds(m.Configuration, version=seqs, values=free_shapes)
 errors = st.builds(m.Error, code=names, message=texts, ref=optional | refs)
@@ -59,12 +59,12 @@ machine_messages: st.SearchStrategy[m.MachineMessage] = st.one_of(
         reason=optional | texts,
     ),
     st.builds(
-        m.CommandUpdate, id=names, state=st.sampled_from(get_args(m.UpdateState)),
+        m.CommandUpdate, id=names, state=st.sampled_from(get_args(kinds.UpdateState)),
         progress=optional | st.builds(m.Progress, phase=names, done=optional | numbers, total=optional | numbers),
         result=optional | free_shapes, error=optional | st.builds(m.Failure, code=names, message=texts),
     ),
     st.builds(
-        m.TimezoneReport, timezone=names, timestamp=timestamps, sync_method=st.sampled_from(get_args(m.SyncMethod)),
+        m.TimezoneReport, timezone=names, timestamp=timestamps, sync_method=st.sampled_from(get_args(kinds.SyncMethod)),
         country=optional | names, city=optional | names, ip=optional | names, clock_offset=optional | numbers,
         ntp=optional | st.booleans(),
     ),

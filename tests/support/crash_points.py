@@ -17,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from protocol import kinds
 from protocol import messages as m
 
 PLAN: Final = "test-crash.json"
@@ -94,7 +95,7 @@ def arm_agent(folder: Path) -> None:
 
     def said(_: Any, message: Any) -> None:
         if isinstance(message, m.CommandUpdate):
-            come_by("end told" if message.state in m.TERMINAL_UPDATES else f"{message.state} told", message.id)
+            come_by("end told" if message.state in kinds.TERMINAL_UPDATES else f"{message.state} told", message.id)
 
     _wrap(link_duties.LinkDuties, "_hear", before=hear)
     _wrap(journal.Journal, "append", before=journals, after=journaled)

@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from protocol import kinds
 from protocol import messages as m
 from protocol.errors import RemoteProtocolError
 from protocol.session import Session
@@ -192,7 +193,7 @@ class FakeHub:
             self.live += message.samples
         elif isinstance(message, m.Metrics):
             await self._keep(link, message)
-        elif isinstance(message, m.CommandUpdate) and message.state in m.TERMINAL_UPDATES:
+        elif isinstance(message, m.CommandUpdate) and message.state in kinds.TERMINAL_UPDATES:
             self.updates.setdefault(message.id, []).append(message)
             if self.confirms:
                 await link.say(m.Received(ref=message.id))

@@ -11,12 +11,13 @@ from typing import Any, Final
 
 import websockets
 
+from protocol import kinds
 from protocol import messages as m
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import Hub
 from tests.support.machine_client import MachineClient
 
-STATES: Final[tuple[m.UpdateState, ...]] = ("accepted", "running", "succeeded")
+STATES: Final[tuple[kinds.UpdateState, ...]] = ("accepted", "running", "succeeded")
 
 ASKED: Final[Any] = (m.Command, m.Cancel)
 
@@ -61,7 +62,7 @@ class LivelyMachine:
                 await client.say(m.Metrics(seq=seq, samples=[sample], live=True))
                 await asyncio.sleep(0.2)
 
-    async def tell(self, state: m.UpdateState, **members: Any) -> None:
+    async def tell(self, state: kinds.UpdateState, **members: Any) -> None:
         """Say how far the newest command is."""
         await self.say(m.CommandUpdate(id=self.commands[-1].id, state=state, **members))
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import websockets
 
+from protocol import kinds
 from protocol import messages as m
 from tests.support.hub_people import MachineKey
 from tests.support.machine_client import MachineClient
@@ -65,7 +66,7 @@ class StreamingMachine:
         self._reports, self._reboots_every = reports, reboots_every
         self._report: m.StatusReport | None = None
         self._report_seq = -1
-        self._status: m.Status = "active"
+        self._status: kinds.Status = "active"
         self._final: dict[str, m.CommandUpdate] = {}
         self._born = time.time() - 86_400
         self._sent_at: dict[int, float] = {}

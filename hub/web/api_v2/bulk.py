@@ -24,7 +24,7 @@ from hub.web.api_v2.operation import Answer, Call, Operation
 from hub.web.api_v2.validation import validate
 from hub.web.api_v2.words import sayer
 from hub.web.problems import Problem, Text, one_wrong
-from protocol.messages import Name, Status
+from protocol.kinds import Name, Status
 
 MOST: Final = 1000
 """Machines of one call."""

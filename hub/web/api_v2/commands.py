@@ -19,7 +19,7 @@ from hub.web.api_v2.guard import machine_named
 from hub.web.api_v2.kinds import Limit, Note
 from hub.web.api_v2.operation import Answer, Call, Operation
 from hub.web.problems import Problem, Text, one_wrong
-from protocol.messages import Name
+from protocol.kinds import Name
 
 OPEN = frozenset(rows.PENDING_STATES)
 

@@ -21,7 +21,7 @@ from hub.web.api_v2.guard import machine_named
 from hub.web.api_v2.kinds import InstantGiven, Language, Limit, Row
 from hub.web.api_v2.operation import Answer, Call, Operation
 from hub.web.problems import Text, invalid, one_wrong
-from protocol.messages import Name
+from protocol.kinds import Name
 
 _AHEAD = timedelta(days=366)
 MAX_CODES = 50

@@ -20,8 +20,9 @@ from hub.web.api_v2.config_body import VersionSeen
 from hub.web.api_v2.operation import Answer, Call, Operation
 from hub.web.problems import Problem, Text, not_found, one_wrong
 from protocol import free_shape
-from protocol.messages import CommandUpdate, Failure, Name, Progress, UpdateState
-from protocol.messages import Text as Sentence
+from protocol.kinds import Name, UpdateState
+from protocol.kinds import Text as Sentence
+from protocol.messages import CommandUpdate, Failure, Progress
 
 Errors = Annotated[dict[Name, Sentence], msgspec.Meta(max_length=1000)]
 

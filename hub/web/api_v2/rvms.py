@@ -15,7 +15,7 @@ from hub.web.api_v2 import paging, shapes
 from hub.web.api_v2.kinds import DeviceId, Limit, Note, Offset, Title
 from hub.web.api_v2.operation import Answer, Call, Operation
 from hub.web.problems import Problem, Text, not_found
-from protocol.messages import Status
+from protocol.kinds import Status
 
 
 class MachineQuery(msgspec.Struct):

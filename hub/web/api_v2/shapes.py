@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from hub.web.api_v2.kinds import Instant, Language, Theme, UserRole
-from protocol.messages import SpecialStatus, Status
+from protocol.kinds import SpecialStatus, Status
 
 Connection = Literal["live", "late", "offline", "never"]
 CommandState = Literal[

@@ -20,7 +20,7 @@ from hub.web.api_v2.kinds import InstantGiven, Limit, Note, Row
 from hub.web.api_v2.operation import Answer, Call, Operation
 from hub.web.problems import one_wrong
 from protocol.commands import SetStatus
-from protocol.messages import Capacity, SpecialStatus, Status
+from protocol.kinds import Capacity, SpecialStatus, Status
 
 _NEVER_AHEAD = datetime(9999, 1, 1, tzinfo=timezone.utc)
 _MEMBERS = tuple(name for name in shapes.MachineStatus.__struct_fields__ if name not in ("id", "command"))

@@ -16,8 +16,9 @@ from hub.web.api_v2.command_flow import Waiting
 from hub.web.api_v2.kinds import InstantGiven
 from hub.web.api_v2.operation import Answer, Call, Operation
 from hub.web.problems import one_wrong
+from protocol.kinds import Name, SyncMethod, ZoneSource
 from protocol.limits import MAX_CLOCK_OFFSET_S, MAX_INTEGER
-from protocol.messages import Failure, Name, SyncMethod, TimezoneReport, ZoneSource
+from protocol.messages import Failure, TimezoneReport
 from protocol.zones import is_zone
 
 _ZONE: Final = "expect.zone"

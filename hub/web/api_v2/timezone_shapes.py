@@ -8,7 +8,7 @@ import msgspec
 
 from hub.web.api_v2.kinds import Instant
 from hub.web.api_v2.shapes import Command
-from protocol.messages import SyncMethod, ZoneSource
+from protocol.kinds import SyncMethod, ZoneSource
 
 
 class Counts(msgspec.Struct):

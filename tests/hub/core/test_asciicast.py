@@ -23,7 +23,12 @@ def test_the_header_says_version_size_time_and_terminal() -> None:
 
 def test_each_thing_that_happens_is_one_line() -> None:
     cast = Cast()
-    lines = [cast.output(0.5, b"$ "), cast.typed(1.25, b"ls\r"), cast.resized(2.0, 100, 40), cast.output(2.5, b"\x1b[0m")]
+    lines = [
+        cast.output(0.5, b"$ "),
+        cast.typed(1.25, b"ls\r"),
+        cast.resized(2.0, 100, 40),
+        cast.output(2.5, b"\x1b[0m"),
+    ]
     assert [json.loads(line) for line in lines] == [
         [0.5, "o", "$ "], [1.25, "i", "ls\r"], [2.0, "r", "100x40"], [2.5, "o", "\x1b[0m"],
     ]  # fmt: skip

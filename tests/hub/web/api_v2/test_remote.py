@@ -1,4 +1,4 @@
-"""Remote access over real sockets on both databases: begun, told with a ticket, active, extended, ended; and refused."""
+"""Remote access over real sockets, both databases: begun, told with a ticket, active, extended, ended; and refused."""
 
 from __future__ import annotations
 

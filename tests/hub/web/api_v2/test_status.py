@@ -7,12 +7,12 @@ import asyncio
 import pytest
 
 from hub.core import command_life
-from protocol import messages
+from protocol import kinds, messages
 from tests.support.api_hub import ApiHub
 from tests.support.until import until
 
 
-async def confirm(hub: ApiHub, name: str, state: messages.UpdateState = "succeeded") -> None:
+async def confirm(hub: ApiHub, name: str, state: kinds.UpdateState = "succeeded") -> None:
     """The machine settles its open commands, as its link would."""
     machine = hub.context.fleet.machines[hub.machines[name]]
     for command in list(machine.pending.values()):
