@@ -216,6 +216,7 @@ def test_no_text_of_an_event_is_left_over() -> None:
         "one_of_many",
         "remote.for",
         "remote.site",
+        "recording.retention",
         "underneath",
         "guess",
         "password",
