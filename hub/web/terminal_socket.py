@@ -24,6 +24,7 @@ from hub.web import terminal_messages as said
 from hub.web.auth import address_of, identify
 from hub.web.client_address import same_origin
 from hub.web.context import HubContext
+from hub.web.machine_pages.lease import address_allowed
 from protocol.errors import CloseCode
 
 logger = logging.getLogger("myrvm.terminals")
@@ -106,9 +107,9 @@ async def _terminal(
     context: HubContext, websocket: WebSocket, principal: Principal, greeting: said.First
 ) -> tuple[Terminal, int]:
     """The terminal that is meant, and from which byte on it is shown. Raises TerminalRefusedError."""
-    terminals = context.terminals
+    terminals, address = context.terminals, address_of(context, websocket)
     if isinstance(greeting, said.Open):
-        address = address_of(context, websocket)
+        _let_in(context, terminals.session_for(principal, greeting.session).rvm_id, address)
         return await terminals.open(principal, greeting.session, greeting.cols, greeting.rows, address), 0
     terminal = terminals.find(greeting.terminal)
     if terminal is None:
@@ -116,7 +117,16 @@ async def _terminal(
     if terminal.user_id != principal.id:
         await _intruded(context, terminal, principal)
         raise TerminalRefusedError("not_found")
+    _let_in(context, terminal.rvm_id, address)
     return terminal, max(terminal.ring.first, min(greeting.received, terminal.ring.total))
+
+
+def _let_in(context: HubContext, rvm_id: int, address: str) -> None:
+    """The holder too comes only from where the machine's settings let administrators come from, each time: the lease
+    may have been opened from another place. Raises TerminalRefusedError."""
+    machine = context.fleet.machines.get(rvm_id)
+    if machine is None or not address_allowed(machine, address):
+        raise TerminalRefusedError("address_not_allowed")
 
 
 async def _intruded(context: HubContext, terminal: Terminal, principal: Principal) -> None:
