@@ -14,6 +14,8 @@ import msgspec
 from device import state_file
 
 FILE: Final = "on-demand"
+KEY_NAMES: Final = ("API_TOKEN", "API_TOKEN_FILE")
+"""How the names of the environment's variables end that hold the machine's key (device.settings)."""
 STOP_S: Final = 20.0
 """What does not end by itself within this is killed."""
 
@@ -34,13 +36,18 @@ def end_orphans(state_dir: Path) -> list[int]:
     for one in state_file.read_value(file, list[Started]) or []:
         if one.stop is not None:
             with contextlib.suppress(OSError, subprocess.SubprocessError):
-                subprocess.run(one.stop, timeout=STOP_S, check=False, capture_output=True)  # noqa: S603 - the owner's own
+                subprocess.run(one.stop, timeout=STOP_S, check=False, capture_output=True, env=without_key())  # noqa: S603 - the owner's own
         if one.born and born(one.pid) == one.born:
             signal_group(one.pid, signal.SIGKILL)
         ended.append(one.port)
     with contextlib.suppress(OSError):
         file.unlink(missing_ok=True)
     return ended
+
+
+def without_key() -> dict[str, str]:
+    """The agent's environment as a command of the owner gets it: what is no business of a camera stays here."""
+    return {name: value for name, value in os.environ.items() if not name.upper().endswith(KEY_NAMES)}
 
 
 def born(pid: int) -> str:

@@ -18,7 +18,7 @@ from typing import Final
 from device import state_file
 from device.log import Log
 from device.remote.ports import NotRunningError
-from device.remote_leftovers import FILE, STOP_S, Started, born, signal_group
+from device.remote_leftovers import FILE, STOP_S, Started, born, signal_group, without_key
 from device.remote_values import OnDemand
 
 LOOK_S: Final = 0.1
@@ -61,7 +61,7 @@ class OnDemandServices:
         try:
             process = await asyncio.create_subprocess_exec(
                 *service.start, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                start_new_session=True,
+                start_new_session=True, env=without_key(),
             )  # fmt: skip
         except (OSError, ValueError) as error:
             raise NotRunningError(f"port {port}: {service.start[0]} cannot be started ({error})") from error
@@ -131,7 +131,11 @@ async def _run(command: list[str]) -> None:
     """A command that does not work is not waited for longer than it may take."""
     with contextlib.suppress(OSError, ValueError, TimeoutError, asyncio.TimeoutError):
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            *command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=without_key(),
         )
         try:
             await asyncio.wait_for(process.wait(), STOP_S)

@@ -53,6 +53,27 @@ async def test_it_runs_from_the_first_session_that_wants_it_to_the_last(tmp_path
     assert not (tmp_path / FILE).exists()
 
 
+async def test_the_machines_key_is_nothing_that_a_service_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RVM_API_TOKEN", "API_TOKEN", "RVM_API_TOKEN_FILE"):
+        monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("RVM_CAMERA", "2")
+    port, said, stopped = free_port(), tmp_path / "said", tmp_path / "stopped"
+    tell = "import os, sys, pathlib; pathlib.Path(sys.argv[2]).write_text(repr(dict(os.environ)))\n"
+    service = OnDemand(
+        start=[sys.executable, "-c", tell + SERVE, str(port), str(said)],
+        stop=[sys.executable, "-c", tell, "-", str(stopped)],
+        ready_timeout=60,
+    )
+    services = desk(tmp_path, port, service)
+    await services.ready(port, 7)
+    await services.release(7)
+    for told in (said.read_text(), stopped.read_text()):
+        assert "RVM_CAMERA" in told
+        assert "secret" not in told
+
+
 async def test_what_ran_already_is_left_alone(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as own:
         port = int(own.getsockname()[1])
