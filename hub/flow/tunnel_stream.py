@@ -5,9 +5,10 @@ Waits while the tunnel is down; ends with the session. Made by `hub.flow.tunnels
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -15,6 +16,9 @@ from hub.flow.tunnel_error import TunnelError
 from protocol.stream_events import Accepted, Controlled, Data, Ended, StreamEvent, WasReset
 from protocol.stream_limits import MAX_WAITING_CONTROLS
 from protocol.streams import Streams
+
+_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
+"""What a machine's reason must be like: it is kept in columns and said as the reason of a closed socket."""
 
 
 class TunnelStream:
@@ -116,7 +120,7 @@ class TunnelStream:
         elif isinstance(event, Ended):
             self._ended = True
         elif isinstance(event, WasReset):
-            self.fail(TunnelError(event.code, event.message))
+            self.fail(TunnelError(event.code if _CODE.match(event.code) else "internal", event.message))
         self._wake()
 
     def fail(self, error: TunnelError) -> None:

@@ -43,6 +43,16 @@ async def test_a_stream_is_finished_once_however_often_it_is_said(room: Room) ->
     assert room.to_machine() == []
 
 
+@pytest.mark.parametrize("code", ["x" * 41, "\u00e9" * 100, "a b", "\n", "A"])
+async def test_a_reason_that_no_column_and_no_socket_takes_is_not_handed_on(room: Room, code: str) -> None:
+    room.up()
+    stream = await room.opened()
+    room.machine.reset(stream.id, code, "why")
+    room.to_hub()
+    with pytest.raises(TunnelError, match="internal: why"):
+        await stream.receive()
+
+
 USES: list[Callable[[TunnelStream], object]] = [lambda s: s.reset("again"), lambda s: s.control({})]
 
 
