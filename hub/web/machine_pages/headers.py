@@ -124,7 +124,7 @@ def leads_to(location: str, port: int) -> str | None:
         if not own or parts.hostname is None or parts.scheme not in ("", "http", "https"):
             return None
         rest = text.partition("//")[2]
-        return "/" + rest.partition("/")[2] if "/" in rest else "/"
+        return "/" + rest.partition("/")[2].lstrip("/")  # two slashes would name another server
     return text
 
 

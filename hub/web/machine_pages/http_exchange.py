@@ -17,6 +17,8 @@ from hub.web.machine_pages.streams import MachineStream
 MAX_HEADER_BYTES: Final = 64 * 1024
 MAX_INTERIM: Final = 10
 """Answers of the 100 kind before the real one."""
+MAX_STATUS: Final = 599
+"""A higher one is no status of HTTP (RFC 9110), and no server of ours can say it."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -57,6 +59,8 @@ class HttpExchange:
         for _ in range(MAX_INTERIM):
             event = await self._next()
             if isinstance(event, h11.Response):
+                if event.status_code > MAX_STATUS:
+                    break
                 return Head(event.status_code, [(bytes(n), bytes(v)) for n, v in event.headers])
             if not isinstance(event, h11.InformationalResponse):
                 break

@@ -15,8 +15,11 @@ HEAD_WITHIN: Final = 8 * 1024
 """Where a page's head is looked for."""
 
 _ATTRIBUTES = rb"href|src|action|formaction|poster|data|background|manifest|xlink:href"
-_HEAD = re.compile(rb"<head(?:\s[^>]*)?>", re.IGNORECASE)
-_ROOM = re.compile(rb"\s*(?:<!doctype[^>]*>)?\s*(?:<html(?:\s[^>]*)?>)?", re.IGNORECASE)
+_HEAD = re.compile(rb"<head(?:\s[^<>]*)?>", re.IGNORECASE)
+_ROOM = re.compile(rb"\s*(?:<!doctype[^>]*>\s*)?(?:<html(?:\s[^>]*)?>)?", re.IGNORECASE)
+_QUOTE = rb"\s*(?:[\"']\s*)?"
+"""Room, a quote or none, and room. The page is hostile: no two parts of a pattern may share a run of spaces, or a page
+of nothing else would keep the hub busy for as long as its square."""
 
 
 class Rewriter:
@@ -74,8 +77,8 @@ def _own(port: int) -> bytes:
 
 
 def _html(prefix: bytes, port: int) -> Callable[[bytes], bytes]:
-    attribute = re.compile(rb"(\s(?:%b)\s*=\s*[\"']?\s*)%b/(?![/\\])" % (_ATTRIBUTES, _own(port)), re.IGNORECASE)
-    waits = rb"(\scontent\s*=\s*[\"']?\s*[0-9.]+\s*[;,]\s*url\s*=\s*[\"']?)"
+    attribute = re.compile(rb"(\s(?:%b)\s*=%b)%b/(?![/\\])" % (_ATTRIBUTES, _QUOTE, _own(port)), re.IGNORECASE)
+    waits = rb"(\scontent\s*=%b[0-9.]+\s*[;,]\s*url\s*=\s*[\"']?)" % _QUOTE
     refresh = re.compile(rb"%b%b/(?![/\\])" % (waits, _own(port)), re.IGNORECASE)
     sets = re.compile(rb"(\s(?:image)?srcset\s*=\s*)(\"[^\"]*\"|'[^']*')", re.IGNORECASE)
     candidate = re.compile(rb"(^[\"']\s*|,\s*)/(?![/\\])")
@@ -91,11 +94,11 @@ def _html(prefix: bytes, port: int) -> Callable[[bytes], bytes]:
 
 
 def _css(prefix: bytes, port: int) -> Callable[[bytes], bytes]:
-    reference = re.compile(rb"(\burl\(\s*[\"']?\s*|@import\s+[\"'])%b/(?![/\\])" % _own(port), re.IGNORECASE)
+    reference = re.compile(rb"(\burl\(%b|@import\s+[\"'])%b/(?![/\\])" % (_QUOTE, _own(port)), re.IGNORECASE)
     return lambda part: reference.sub(rb"\1" + prefix + b"/", part)
 
 
 def _modules(prefix: bytes) -> Callable[[bytes], bytes]:
     """Only what scripts load as modules: nothing that runs in the page can see to that."""
-    module = re.compile(rb"(\bfrom\s*|\bimport\s*\(?\s*)([\"'])/(?![/\\])")
+    module = re.compile(rb"(\bfrom\s*|\bimport\s*(?:\(\s*)?)([\"'])/(?![/\\])")
     return lambda part: module.sub(rb"\1\2" + prefix + b"/", part)

@@ -55,7 +55,8 @@ class _MachineSocket:
         self._terms = terms
         self._stream = stream
         self._sending = anyio.Lock()
-        self._parts: list[bytes] = []
+        self._parts = bytearray()
+        """Of one message: bytes alone, as fragments of nothing may come for ever."""
         self._text = False
         self._protocol = ClientProtocol(
             WebSocketURI(False, "127.0.0.1", terms.port, path, query),
@@ -79,7 +80,10 @@ class _MachineSocket:
     async def shake_hands(self, agent: str | None) -> None:
         """Raises Refusal when the machine's server does not want to, or takes too long."""
         request = self._protocol.connect()
-        more = {"Cookie": self._terms.cookie.decode("latin-1"), "Authorization": self._terms.authorization.decode()}
+        more = {
+            "Cookie": self._terms.cookie.decode("latin-1"),
+            "Authorization": self._terms.authorization.decode("latin-1"),
+        }
         request.headers = Headers([*request.headers.raw_items(), *((n, v) for n, v in more.items() if v)])
         if agent:
             request.headers["User-Agent"] = agent
@@ -129,14 +133,14 @@ class _MachineSocket:
         if isinstance(event, Response) or not isinstance(event, Frame):
             return None
         if event.opcode in (Opcode.TEXT, Opcode.BINARY):
-            self._text, self._parts = event.opcode is Opcode.TEXT, [bytes(event.data)]
+            self._text, self._parts = event.opcode is Opcode.TEXT, bytearray(event.data)
         elif event.opcode is Opcode.CONT:
-            self._parts.append(bytes(event.data))
+            self._parts += event.data
         else:
             return None
         if not event.fin:
             return None
-        data, self._parts = b"".join(self._parts), []
+        data, self._parts = bytes(self._parts), bytearray()
         return (data.decode(errors="replace") if self._text else data,)
 
     def _take(self, data: bytes) -> None:

@@ -29,6 +29,7 @@ ANSWERS = {
     "endless interim": b"HTTP/1.1 100 Continue\r\n\r\n" * 5000,
     "switching protocols": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "status 600": b"HTTP/1.1 600 X\r\nContent-Length: 0\r\n\r\n",
     "status 999999": b"HTTP/1.1 999999 X\r\n\r\n",
 }
 

@@ -53,6 +53,8 @@ def test_a_browser_cannot_say_what_only_the_hub_may(name: str) -> None:
         ("/a", "/a"), ("a/b?c#d", "a/b?c#d"), ("", ""), ("?x", "?x"), ("http://localhost:5000", "/"),
         ("http://127.0.0.1:5000/a?b", "/a?b"), ("HTTP://LOCALHOST:5000/a", "/a"), ("//localhost/a", "/a"),
         ("http://[::1]:5000/x", "/x"), ("http://127.0.0.1/", "/"),
+        ("http://127.0.0.1:5000//evil/x", "/evil/x"), ("http://localhost:5000?//evil", "/evil"),
+        ("//127.0.0.1:5000/\\/evil", "/evil"),
         ("http://127.0.0.1:5001/", None), ("http://evil/", None), ("//evil", None), ("\\\\evil", None),
         ("/\\evil", None), ("\t//evil", None), (" //evil", None), ("h\nttp://evil", None), ("javascript:x", None),
         ("data:,x", None), ("blob:x", None), ("http:evil", None), ("ftp://localhost:5000/", None),

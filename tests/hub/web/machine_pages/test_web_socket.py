@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import sys
 from collections.abc import AsyncIterator
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import cast
 
 import pytest
 import pytest_asyncio
 import websockets
+from websockets.frames import Frame, Opcode
 
+from hub.web.machine_pages.streams import MachineStream
+from hub.web.machine_pages.terms import Terms
+from hub.web.machine_pages.web_socket import _MachineSocket
 from tests.support.machine_pages import Asked, PagesHub, machine_server, pages_hub
 from tests.support.until import until
 
@@ -48,6 +57,38 @@ async def test_websockets_go_both_ways(pages: PagesHub) -> None:
             with pytest.raises(websockets.ConnectionClosed) as closed:
                 await socket.recv()
             assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4001, "so long")  # type: ignore[union-attr]
+
+
+async def test_a_message_in_countless_pieces_costs_its_bytes(pages: PagesHub) -> None:
+    piece = b"\x00\x02ab"  # a fragment that is not the last, of two bytes
+    nothing = b"\x00\x00"
+
+    async def flood(asked: Asked) -> None:
+        key = asked.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        proof = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
+        head = f"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {proof}\r\n\r\n"
+        asked.writer.write(head.encode() + b"\x02\x01a" + piece * 10_000 + nothing * 10_000 + b"\x80\x01z")
+        await asked.writer.drain()
+        await asked.reader.read(1)
+
+    async with machine_server(flood) as machine:
+        pages.lease(machine.port)
+        url = (await pages.page(machine.port)).replace("http", "ws", 1)
+        async with websockets.connect(url, origin="null") as socket:  # type: ignore[arg-type]
+            assert await socket.recv() == b"a" + b"ab" * 10_000 + b"z"
+
+
+def test_pieces_of_a_message_are_not_kept_one_by_one() -> None:
+    async def nowhere() -> MachineStream:
+        raise AssertionError
+
+    terms = Terms(nowhere, 5000, b"/", "", [], None, secure=False, clock=lambda: datetime.now(timezone.utc))
+    socket = _MachineSocket(terms, cast(MachineStream, None), [])
+    socket._whole(Frame(Opcode.BINARY, b"", fin=False))
+    for _ in range(100_000):
+        assert socket._whole(Frame(Opcode.CONT, b"", fin=False)) is None
+    assert sys.getsizeof(socket._parts) < 1000
+    assert socket._whole(Frame(Opcode.CONT, b"z")) == (b"z",)
 
 
 @pytest.mark.parametrize("origin", [None, "http://evil.example", "http://127.0.0.1"])
