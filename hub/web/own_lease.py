@@ -21,11 +21,12 @@ class OwnLease(NamedTuple):
 
 
 def own_lease(context: HubContext, person: Principal, reader: Reader) -> OwnLease | None:
-    """The open one that ends first."""
+    """The open one that ends first, whoever else is on its machine."""
     found = []
     for machine in context.fleet.machines.values():
-        lease = views.machine_delta(machine, ("lease",))["lease"]
-        if lease is not None and lease["admin_id"] == person.id:
-            left, ends = leases.left(reader, lease), lease["expires_at"] or 0
-            found.append(OwnLease(machine.id, machine.name, lease["status"], ends, left))
+        for session in machine.remote_sessions.values():
+            if session.is_open and session.admin_id == person.id:
+                ends = views.epoch_ms(session.expires_at) or 0
+                left = leases.left(reader, {"status": session.status, "expires_at": ends})
+                found.append(OwnLease(machine.id, machine.name, session.status, ends, left))
     return min(found, key=lambda own: own.expires_at or math.inf, default=None)
