@@ -25,8 +25,10 @@ async def update(talk: Talk, said: m.CommandUpdate) -> None:
     if changes and said.state not in TERMINAL:
         talk.links.tell_soon(machine, changes)
     elif changes:
+        command = machine.pending[said.id]
         outcome = await talk.attempt(changes, said.id)
         if outcome == "committed":
+            await _stop_unknown(talk, command, said)
             talk.link.say(m.Received(ref=said.id))
         elif outcome == "decided":
             await _ended(talk, said)
@@ -60,10 +62,14 @@ async def _ended(talk: Talk, said: m.CommandUpdate) -> None:
         logger.warning("machine %d: settles a command that is not its own: %r", talk.machine.id, said.id)
         talk.link.say(m.Error(code="unknown_command", message="no such command of this machine", ref=said.id))
     elif said.state in TERMINAL:
-        if row.name == remote_life.START and said.state == "succeeded":
-            # Begun after it was given up here: what is open there and not here is stopped.
-            held = [row.args["session_id"]]
-            await talk.commit(remote_sessions.unknown_here(talk.machine, held, talk.clock()))
         ended = Command(**{name: getattr(row, name) for name in Command.__struct_fields__})
+        await _stop_unknown(talk, ended, said)
         if await talk.commit(command_life.late(ended, said, talk.clock()), said.id):
             talk.link.say(m.Received(ref=said.id))
+
+
+async def _stop_unknown(talk: Talk, command: Command, said: m.CommandUpdate) -> None:
+    """A session that began after, or just as, it was given up here: what is open there and not here is stopped."""
+    if command.name == remote_life.START and said.state == "succeeded":
+        held = [command.args["session_id"]]
+        await talk.commit(remote_sessions.unknown_here(talk.machine, held, talk.clock()))

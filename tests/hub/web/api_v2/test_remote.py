@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 import pytest_asyncio
 
@@ -106,6 +107,30 @@ async def test_a_session_is_begun_extended_and_ended_and_the_ticket_is_on_the_wi
         + str(await read(hub, f"/rvms/{key.id}/remote-access/history"))
     )
     assert ticket not in kept
+
+
+@pytest.mark.parametrize("other", ["stop", "decline"])
+async def test_what_is_given_up_at_the_moment_it_begins_does_not_stay_open_on_the_machine(
+    hub: HubHere, key: MachineKey, other: str
+) -> None:
+    """Whichever of the two the record takes last was decided before it knew of the other."""
+    async with hub.client() as admin:
+        await admin.patch(f"/api/v2/rvms/{key.id}/config", json={**HERE, "remote_access_approval": True})
+    second = await hub.people.add("admin")
+    async with MachineClient.connect(hub.websocket_url, key) as machine, hub.client(second.token) as agrees:
+        await linked(hub, key, machine)
+        session = await ask(hub, key, "start", status=201)
+        below, named = f"/api/v2/rvms/{key.id}/remote-access", {"session_id": session["id"]}
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: agrees.post(f"{below}/approve", json=named))
+            tasks.start_soon(lambda: agrees.post(f"{below}/{other}", json=named))
+        known, told = hub.context.fleet.machines[key.id], list[str]()
+        while known.pending:
+            command = await machine.hear(m.Command)
+            told.append(command.name)
+            await machine.say(m.CommandUpdate(id=command.id, state="succeeded"))
+            assert (await machine.hear(m.Received)).ref == command.id
+        assert known.remote_sessions or told in ([], ["start_remote_access", "stop_remote_access"])
 
 
 @pytest.mark.parametrize(
