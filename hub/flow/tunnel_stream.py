@@ -11,12 +11,17 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import anyio
+import msgspec
 
 from hub.flow.tunnel_error import TunnelError
 from protocol.stream_events import Accepted, Controlled, Data, Ended, StreamEvent, WasReset
 from protocol.stream_limits import MAX_WAITING_CONTROLS
 from protocol.streams import Streams
 
+SMALL: Final = 1024
+"""Bytes: what came in smaller pieces is kept in one, as a window full of pieces of one byte has many times its size."""
+MAX_WAITING_WORDS_BYTES: Final = 16 * 1024
+"""JSON of words that wait to be read; in memory a hostile one has thirty times its size."""
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 """What a machine's reason must be like: it is kept in columns and said as the reason of a closed socket."""
 
@@ -30,8 +35,9 @@ class TunnelStream:
         """What the machine said when it accepted."""
         self._streams = streams
         self._moved = moved
-        self._chunks: deque[bytes] = deque()
-        self._words: deque[dict[str, Any]] = deque()
+        self._chunks: deque[bytes | bytearray] = deque()
+        self._words: deque[tuple[dict[str, Any], int]] = deque()
+        self._words_bytes = 0
         self._changed = anyio.Event()
         self._accepted = self._finished = self._ended = False
         self._error: TunnelError | None = None
@@ -57,7 +63,7 @@ class TunnelStream:
             if self._ended:
                 return b""
             await self._change()
-        data = self._chunks.popleft()
+        data = bytes(self._chunks.popleft())
         self._streams.consumed(self.id, len(data))
         self._moved()
         return data
@@ -92,7 +98,9 @@ class TunnelStream:
             if self._error is not None or self._ended:
                 return None
             await self._change()
-        return self._words.popleft()
+        word, size = self._words.popleft()
+        self._words_bytes -= size
+        return word
 
     # --- the tunnel's side ------------------------------------------------------------------------------------------
 
@@ -110,10 +118,13 @@ class TunnelStream:
     def heard(self, event: StreamEvent) -> None:
         """What the machine said of this stream."""
         if isinstance(event, Data):
-            self._chunks.append(event.data)
+            self._keep(event.data)
         elif isinstance(event, Controlled):
-            self._words.append(event.values)
-            if len(self._words) > MAX_WAITING_CONTROLS:
+            size = len(msgspec.json.encode(event.values))
+            self._words_bytes += size
+            self._words.append((event.values, size))
+            if len(self._words) > MAX_WAITING_CONTROLS or self._words_bytes > MAX_WAITING_WORDS_BYTES:
+                self._words.clear()
                 self.reset("too_many_words", "nobody reads so many words")
         elif isinstance(event, Accepted):
             self.info, self._accepted = event.info, True
@@ -122,6 +133,15 @@ class TunnelStream:
         elif isinstance(event, WasReset):
             self.fail(TunnelError(event.code if _CODE.match(event.code) else "internal", event.message))
         self._wake()
+
+    def _keep(self, data: bytes) -> None:
+        if not self._chunks or len(data) >= SMALL or len(self._chunks[-1]) >= 16 * SMALL:
+            self._chunks.append(data)
+            return
+        last = self._chunks[-1]
+        if not isinstance(last, bytearray):
+            last = self._chunks[-1] = bytearray(last)
+        last += data
 
     def fail(self, error: TunnelError) -> None:
         """The stream is over; the first reason stays."""

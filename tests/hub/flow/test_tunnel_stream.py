@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
 
 from hub.flow.tunnel_error import TunnelError
 from hub.flow.tunnel_stream import TunnelStream
+from protocol.stream_frames import Frame, FrameType, encode
 from protocol.stream_limits import MAX_WAITING_CONTROLS
 from tests.support.tunnel_room import Room
 
@@ -24,10 +26,32 @@ async def test_words_that_nobody_reads_are_bounded(room: Room) -> None:
         for n in range(MAX_WAITING_CONTROLS):
             room.machine.control(stream.id, {"n": n})
         room.to_hub()
-    assert await stream.controls() == {"n": 0}
     with pytest.raises(TunnelError, match="too_many_words"):
         await stream.receive()
+    assert await stream.controls() is None
     assert not stream.control({"late": True})
+
+
+async def test_a_window_of_tiny_pieces_and_words_of_nothing_cost_the_hub_no_more_than_their_bytes(room: Room) -> None:
+    room.up()
+    stream, attachment = await room.opened(), room.attachment
+    assert attachment is not None
+    tracemalloc.start()
+    try:
+        for _ in range(20_000):
+            attachment.receive(encode(Frame(FrameType.DATA, stream.id, b"ab")))
+        word = b'{"a":[' + b"[]," * 10_000 + b"[]]}"
+        for _ in range(20):
+            attachment.receive(encode(Frame(FrameType.CONTROL, stream.id, word)))
+        assert tracemalloc.get_traced_memory()[0] < 500_000
+    finally:
+        tracemalloc.stop()
+    told = b""
+    while len(told) < 40_000:
+        told += await stream.receive()
+    assert told == b"ab" * 20_000
+    with pytest.raises(TunnelError, match="too_many_words"):
+        await stream.receive()
 
 
 async def test_a_stream_is_finished_once_however_often_it_is_said(room: Room) -> None:
