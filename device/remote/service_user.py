@@ -47,6 +47,8 @@ def choose(wanted: str, uid: int, lookup: Callable[[str], pwd.struct_passwd] = p
             continue
         if entry.pw_uid == 0:
             raise NoUserError(f"terminal_user: {name} is root, and a terminal is never root's; name another user")
+        if entry.pw_gid == 0:
+            raise NoUserError(f"terminal_user: {name} is in root's own group; name a user with another")
         return _user(entry, drop=True)
     raise NoUserError(f"terminal_user: there is no user {wanted or NOBODY} on this machine")
 

@@ -46,6 +46,7 @@ def test_root_becomes_somebody_else(wanted: str, known: tuple[pwd.struct_passwd,
         ("ghost", (ROOT, NOBODY)),
         ("", (ROOT,)),
         ("", (ROOT, entry("myrvm-service", 0), NOBODY)),
+        ("camera", (ROOT, NOBODY, pwd.struct_passwd(("camera", "x", 1001, 0, "", "/", "/bin/sh")))),
     ],
 )
 def test_root_is_never_who_it_is(wanted: str, known: tuple[pwd.struct_passwd, ...]) -> None:
