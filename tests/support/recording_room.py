@@ -1,0 +1,120 @@
+"""Recordings on a real database and a real folder, with an object store that can be away and a clock that is set."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from db import recordings as rows
+from db.recordings import RecordingRow
+from hub.core.changes import Change, EventHappened
+from hub.flow.engine import Engine, open_engine, utc_now
+from hub.flow.object_shelf import ObjectsError
+from hub.flow.objects import Objects
+from hub.flow.objects_folder import Folder
+from hub.flow.recording_keeper import RecordingKeeper
+from hub.flow.recordings import OpenRecording, Recordings, Scene
+from hub.settings import Settings
+
+
+class Shelf(Folder):
+    """A folder that refuses while it is `away`."""
+
+    away = False
+
+    def put(self, key: str, path: Path) -> None:
+        self._reach()
+        super().put(key, path)
+
+    def get(self, key: str, path: Path) -> None:
+        self._reach()
+        super().get(key, path)
+
+    def delete(self, key: str) -> None:
+        self._reach()
+        super().delete(key)
+
+    def _reach(self) -> None:
+        if self.away:
+            raise ObjectsError("the object store is away")
+
+
+class RecordingRoom:
+    """`days` is how far the clock is ahead, `said` what was committed since the beginning."""
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self.engine = engine
+        self.days = 0
+        self.said: list[Change] = []
+        engine.announce.listen(self._hear)
+        self.shelf_folder = folder / "objects"
+        self.shelf = Shelf(self.shelf_folder)
+        self._folder = folder / "recordings"
+        self.restart()
+
+    def restart(self) -> None:
+        """As after a kill: what was open is known to nobody."""
+        self.recordings = Recordings(
+            self.engine.store, self.engine.announce, Objects(self.shelf), self._folder, self.clock, with_input=False
+        )
+        self.keeper = RecordingKeeper(self.recordings, 90)
+
+    def clock(self) -> datetime:
+        return utc_now() + timedelta(days=self.days)
+
+    def path(self, recording_id: int) -> Path:
+        return self.recordings.path(recording_id)
+
+    async def begin(self) -> OpenRecording:
+        return await self.recordings.begin(Scene(5, 1, "Lobby", 3, "Budi", "10.0.0.1", "camera"), 80, 24)
+
+    async def recorded(self, shown: bytes) -> OpenRecording:
+        """One that is over and waits for the store."""
+        recording = await self.begin()
+        recording.file.output(shown)
+        await self.recordings.finish(recording, "exited")
+        return recording
+
+    async def find(self, recording_id: int) -> RecordingRow | None:
+        return await rows.find(self.engine.store, recording_id)
+
+    async def row(self, recording_id: int) -> RecordingRow:
+        found = await self.find(recording_id)
+        assert found is not None
+        return found
+
+    async def rows(self) -> list[RecordingRow]:
+        return await rows.of_machine(self.engine.store, 1, 100)
+
+    def events(self, code: str) -> list[EventHappened]:
+        return [change for change in self.said if isinstance(change, EventHappened) and change.code == code]
+
+    def _hear(self, changes: Sequence[Change]) -> None:
+        self.said += changes
+
+
+@asynccontextmanager
+async def recording_room(folder: Path, database_url: str) -> AsyncIterator[RecordingRoom]:
+    settings = Settings.load({"data_dir": folder / "data", "database_url": database_url}, {})
+    up: asyncio.Future[Engine] = asyncio.get_running_loop().create_future()
+    done = asyncio.Event()
+
+    async def live() -> None:  # a task of its own: a fixture begins and ends in different ones
+        async with open_engine(settings) as engine:
+            up.set_result(engine)
+            await done.wait()
+
+    life: asyncio.Future[None] = asyncio.create_task(live())
+    try:
+        waited: set[asyncio.Future[Any]] = {up, life}
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        if life.done():
+            life.result()
+        yield RecordingRoom(up.result(), folder)
+    finally:
+        done.set()
+        await life
