@@ -75,7 +75,7 @@ def card(r: Reader, job: Job, *, who: str, away: bool, zone: str) -> Card:
         word=word(r, job["state"]),
         ended="" if job["finished_at"] is None else r.clock(job["finished_at"], zone, seconds=True),
         asked=r.t("job.asked", who=who, time=r.day(job["issued_at"], zone)),
-        reason=job["reason"] or ("" if passed_on(job) else job["args"].get("reason")) or "",
+        reason=reason(job),
         steps=steps(r, job, zone),
         bar=bar(job),
         how=how(r, job, away=away, zone=zone),
@@ -97,6 +97,12 @@ def what(r: Reader, job: Job) -> str:
     if name == "reboot" and args.get("force"):
         return r.t("what.reboot_forced")
     return r.said("what", name)
+
+
+def reason(job: Job) -> str:
+    """In somebody's own words. What ends a remote access is told by a code, which the session's line says in words."""
+    told = passed_on(job) or job["name"] == "stop_remote_access"
+    return job["reason"] or ("" if told else job["args"].get("reason")) or ""
 
 
 def passed_on(job: Job) -> bool:

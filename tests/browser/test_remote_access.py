@@ -121,6 +121,8 @@ async def test_a_lease_from_its_start_to_its_end(room: Room, look: dict[str, Any
         await expect(page.page.locator("[data-term=note]")).to_contain_text("The access is over")
         await expect(screen(page.page)).to_contain_text("h\u00e9llo-42")
         await expect(page.page.locator("#status-pill")).to_contain_text("Active")
+        await expect(page.page.locator(".lease .pill")).to_have_text("Over")
+        await expect(page.page.locator(".lease").get_by_role("button", name="End now")).to_be_hidden()
         await page.page.click("#stale a")
         await expect(page.page.locator("#past tbody")).to_contain_text("The camera is dark")
         await expect(page.page.locator("#past tbody")).to_contain_text("Ended by admin")

@@ -28,7 +28,7 @@ export function cardOf(job, about) {
     word: word(job.state),
     ended: job.finished_at === null ? "" : clock(job.finished_at, zone, language, true),
     asked: t("job.asked", { who, time: day(job.issued_at, now, zone, language) }),
-    reason: job.reason || (passedOn(job) ? "" : job.args.reason) || "",
+    reason: job.reason || (passedOn(job) || job.name === "stop_remote_access" ? "" : job.args.reason) || "",
     steps: steps(job, zone),
     bar: bar(job),
     how: how(job, about),

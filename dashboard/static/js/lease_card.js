@@ -20,11 +20,14 @@ export class LeaseCard {
   patch(m) {
     const card = m.lease && find(`[data-session="${m.lease.id}"]`, this.root);
     if (card) setAttribute(card, "data-expires", m.lease.expires_at);
-    if (shownAs(m.lease) !== this.root.dataset.shown) this.changed();
+    if (shownAs(m.lease) === this.root.dataset.shown) return;
+    this.changed();
+    const before = this.root.dataset.shown.split(" ")[0];
+    for (const over of all("[data-session]", this.root)) if (!m.lease || (over.dataset.session === before && before !== String(m.lease.id))) close(over);
   }
 
   tick(now) {
-    for (const card of all("[data-session]", this.root)) {
+    for (const card of all("[data-session]:not([data-status=ended])", this.root)) {
       const left = Number(card.dataset.expires) - now;
       setText(find("[data-left]", card), countdown(left));
       card.toggleAttribute("data-soon", left < 120000);
@@ -54,4 +57,14 @@ export class LeaseCard {
     setText(find("span", fault), answer.ok ? "" : answer.message || t("fault.unknown"));
     show(fault, !answer.ok);
   }
+}
+
+/** A session that is over while its page stays for what the terminal shows: nothing of it can be used any more. */
+function close(card) {
+  if (card.dataset.status === "ended") return;
+  setAttribute(card, "data-status", "ended");
+  card.removeAttribute("data-soon");
+  find(".pill", card).replaceChildren(t("lease.ended"));
+  for (const part of [find(".lease-acts", card), find("[data-left]", card)?.closest("div")]) if (part) show(part, false);
+  if (find("#work")?.dataset.work === card.dataset.session) for (const part of all("#pages, #files")) part.inert = true;
 }

@@ -23,7 +23,8 @@ let warned = false;
 /** The time that is left stands in the terminal's head as well; two minutes before the end it is said. */
 function tick() {
   const card = find(`[data-session="${session}"]`);
-  const left = Number(card?.dataset.expires ?? 0) - now();
+  const over = card?.dataset.status === "ended";
+  const left = over ? 0 : Number(card?.dataset.expires ?? 0) - now();
   for (const node of all("[data-left]", work)) setText(node, countdown(left));
   const soon = left > 0 && left < SOON_MS;
   const warning = find("[data-soon]", work);
