@@ -51,6 +51,23 @@ PROMISES = f"""
   more ends the session, as do {limits.IDLE_S / 60:.0f} minutes in which no stream moved a byte.
 """  # noqa: E501 - lines of the page
 
+KINDS = """
+### What streams carry
+`OPEN` names a kind and its arguments; a machine answers ACCEPT with the members below, or RESET with a code. `not_allowed`: the
+session does not allow it; `invalid`: the arguments are none; `internal`: it failed, and the log of the machine says how.
+
+| kind | args | ACCEPT | then | further codes |
+|---|---|---|---|---|
+| `terminal` | `cols`, `rows`, `term` | `user`, `command` | DATA: the bytes of the terminal, both ways. CONTROL from the hub: `{"resize": [cols, rows]}`. At its end the machine says CONTROL `{"exit": code}` (128 + the signal's number), then END | `no_shell`, `too_many` |
+| `port` | `port`, a number | nothing | DATA: the bytes of a TCP connection to that port of the machine's 127.0.0.1, both ways; END is the end of one direction | `not_declared`, `not_running`, `too_many` |
+| `file` | `op` `list`, `path` ("" : the declared folders) | `path`, `count`, `truncated`, `upload` | DATA from the machine: a JSON array of `{"name", "kind": "file" or "folder", "size", "mtime"}`, then END | `not_declared`, `not_found` |
+| `file` | `op` `get`, `path`, `offset`? | `size`, `mtime`, `name`, `offset` | DATA from the machine: the bytes from `offset` on, then END | as above, `too_large`, `changed` |
+| `file` | `op` `put`, `path`, `size`, `overwrite`? | `limit` | DATA from the hub: `size` bytes, then END. The machine: CONTROL `{"saved": size, "sha256": hex}` once they are on its disk, then END | as above, `exists`, `disk` |
+
+What a machine lets people reach stands in its `hello`: `hardware.remote` is `{"ports": [..], "terminal": true, "download":
+[folders], "upload": [folders]}`. A hub asks for nothing that is not declared there, and a machine checks it again.
+"""  # noqa: E501 - lines of the page
+
 
 def chapter(rows: Rows, message: Callable[[Any], str]) -> str:
     return "\n".join(
@@ -59,7 +76,7 @@ def chapter(rows: Rows, message: Callable[[Any], str]) -> str:
             rows(("type", "", "who", "payload", "meaning"), map(_frame, FrameType)),
             f"A frame without payload has {HEAD_BYTES} bytes.\n",
             RULES,
-            rows(("side", "may say"), map(_state, Side)) + PROMISES,
+            rows(("side", "may say"), map(_state, Side)) + PROMISES + KINDS,
             "### `open`\n\n" + message(Open),
             "### `opened`\n\n" + message(Opened),
         ]
