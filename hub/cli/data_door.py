@@ -17,6 +17,7 @@ from db import errors
 from db.connection import Store, open_store
 from hub.cli.exit_codes import CliError, Exit
 from hub.cli.language import say
+from hub.cli.parser import DATA_FLAGS, SERVE_FLAGS
 from hub.core.changes import Change
 from hub.flow import recorder
 from hub.settings import Settings, SettingsError
@@ -43,9 +44,7 @@ class DataDoor:
 
 def settings_of(wanted: argparse.Namespace, **more: object) -> Settings:
     """Flags over environment over defaults; the default data folder is the checkout's, wherever one stands."""
-    names = ("data_dir", "database_url", "host", "port", "public_url", "object_store", "bus_url", "behind_proxy",
-             "tls_cert", "tls_key", "log_format", "admin_email", "admin_password_file")  # fmt: skip
-    given = {name: getattr(wanted, name, None) for name in names} | more
+    given = {name: getattr(wanted, name, None) for name in (*DATA_FLAGS, *SERVE_FLAGS)} | more
     if given["data_dir"] is None and not os.environ.get("RVM_DATA_DIR"):
         given["data_dir"] = CHECKOUT / "data"
     try:
