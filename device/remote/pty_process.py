@@ -49,6 +49,7 @@ class PtyProcess:
         cls, argv: Sequence[str], user: ServiceUser, environment: Mapping[str, str], size: tuple[int, int]
     ) -> PtyProcess:
         """`argv` in a terminal of (columns, rows). Raises OSError when it cannot be."""
+        _let_children_hear_the_hang_up()
         terminal, inside = os.openpty()
         try:
             _prepare(terminal, inside, user, size)
@@ -166,6 +167,13 @@ def environment_of(user: ServiceUser, terminal: str, language: str) -> dict[str,
         "LOGNAME": user.name,
         "SHELL": user.shell,
     }
+
+
+def _let_children_hear_the_hang_up() -> None:
+    """An agent under nohup ignores it, and what is ignored stays ignored in every child; a handler does not."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        with contextlib.suppress(ValueError):  # not in the main thread: then the kill has to do
+            signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def _now(call: Callable[..., T], *arguments: object) -> T | Literal[False] | None:
