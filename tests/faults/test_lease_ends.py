@@ -90,7 +90,7 @@ async def test_stopped(tmp_path: Path, before: dict[str, Any]) -> None:
 async def test_timed_out(tmp_path: Path) -> None:
     async with leased(tmp_path, OUT_OF_SERVICE, duration=4) as scene:
         ended = await scene.as_before("timed_out")
-        assert ended["ended_by"] == "clock"
+        assert ended["ended_by"] in ("clock", f"machine:{scene.key.id}"), "both keep their own clock; one is first"
 
 
 @pytest.mark.timeout(300)

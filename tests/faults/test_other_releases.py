@@ -19,7 +19,7 @@ from tests.support.orders import Operator
 from tests.support.until import until
 
 DEVICE_ID = "rvm-jakarta-07"
-FIRST_WORDS = ("auth", "auth_minimal", "hello", "hello_minimal")
+FIRST_WORDS = ("auth", "auth_minimal", "hello", "hello_in_a_session", "hello_minimal")
 LAST_WORDS = ("bye", "bye_reboot", "bye_update")
 CODES = {"ping": None, "set_status": None, "reboot": "not_permitted", "levitate": "unsupported"}
 """How the agent of this computer, which may not change it, ends what is asked; nobody knows how to levitate."""
@@ -92,6 +92,9 @@ async def test_an_agent_understands_or_refuses_what_another_hub_says(tmp_path: P
             # This test computer's agent may not change its computer; what no release knows is unsupported.
             wanted = {"ping": None, "set_status": None, "levitate": "unsupported"}.get(name, "not_permitted")
             code = None if update.error is None else update.error.code
+            if name.endswith("_remote_access"):  # what becomes of a session is told by its own tests
+                assert update.state in ("accepted", "running", "succeeded", "rejected"), update
+                continue
             assert code in (wanted, "unsupported", "not_allowed") if wanted == "not_permitted" else code == wanted, (
                 update
             )
