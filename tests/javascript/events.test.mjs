@@ -55,7 +55,10 @@ function news(answers, { known = [], last = null } = {}) {
 
 test("many events are one question at a time, and nothing is put in before it is asked for", async () => {
   const { made, asked, timers, put, told } = news(
-    [{ lines: [line(5), line(4)], onward: 4 }, { lines: [line(6), line(5), line(4)], onward: 4 }],
+    [
+      { lines: [line(5), line(4)], onward: 4 },
+      { lines: [line(6), line(5), line(4)], onward: 4 },
+    ],
     { known: [4], last: line(4) },
   );
   for (let n = 0; n < 20; n += 1) made.heard(event("status.changed"));

@@ -23,7 +23,11 @@ test("differences change only what they name", () => {
 
 test("a gap, and a machine nobody introduced, ask for a snapshot and change nothing", () => {
   const { fleet } = merge(emptyFleet(), snapshot(4, full(1)));
-  for (const frame of [delta(6, [{ id: 1, capacity: 3 }]), delta(4, [{ id: 1, capacity: 3 }]), delta(5, [{ id: 7, capacity: 3 }])]) {
+  for (const frame of [
+    delta(6, [{ id: 1, capacity: 3 }]),
+    delta(4, [{ id: 1, capacity: 3 }]),
+    delta(5, [{ id: 7, capacity: 3 }]),
+  ]) {
     const step = merge(fleet, frame);
     assert.equal(step.ask, true);
     assert.equal(step.fleet.seq, 4);

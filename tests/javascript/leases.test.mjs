@@ -20,7 +20,13 @@ test("what is left counts down the same way as on the hub", () => {
 
 test("one's own lease is the open one that ends first", () => {
   const machine = (id, admin_id, status, expires_at) => ({ id, lease: { id, admin_id, status, expires_at } });
-  const machines = [{ id: 1, lease: null }, machine(2, 9, "active", 500), machine(3, 7, "active", 900), machine(4, 7, "starting", 800), machine(5, 7, "ended", 100)];
+  const machines = [
+    { id: 1, lease: null },
+    machine(2, 9, "active", 500),
+    machine(3, 7, "active", 900),
+    machine(4, 7, "starting", 800),
+    machine(5, 7, "ended", 100),
+  ];
   assert.equal(ownLease(machines, 7).m.id, 4);
   assert.equal(ownLease(machines, 9).m.id, 2);
   assert.equal(ownLease(machines, 1), null);
@@ -48,7 +54,13 @@ test("an upload says how far it is, and how long it takes once its pace is stead
 });
 
 const CAST = [
-  '{"version":2,"width":100,"height":30}', '[0.5,"o","$ "]', '[1,"i","ls"]', '[1.5,"o","a"]', '[11.5,"r","80x24"]', '[11.6,"o","b\\u00e9"]', '[12,"o',
+  '{"version":2,"width":100,"height":30}',
+  '[0.5,"o","$ "]',
+  '[1,"i","ls"]',
+  '[1.5,"o","a"]',
+  '[11.5,"r","80x24"]',
+  '[11.6,"o","b\\u00e9"]',
+  '[12,"o',
 ].join("\n");
 
 test("a recording is read, also one that was cut off; anything else is refused", () => {
@@ -57,12 +69,18 @@ test("a recording is read, also one that was cut off; anything else is refused",
   assert.throws(() => parse('{"version":1}'));
   assert.throws(() => parse("<html>"));
   // A clock that went back does not send the player back.
-  assert.deepEqual(parse('{"version":2}\n[3,"o","x"]\n[1,"o","y"]').moments.map((each) => each.at), [3, 3]);
+  assert.deepEqual(
+    parse('{"version":2}\n[3,"o","x"]\n[1,"o","y"]').moments.map((each) => each.at),
+    [3, 3],
+  );
 });
 
 test("long pauses are cut and the rest keeps its order", () => {
   const short = withoutPauses(parse(CAST).moments, 2);
-  assert.deepEqual(short.map((each) => Number(each.at.toFixed(3))), [0.5, 1, 1.5, 3.5, 3.6]);
+  assert.deepEqual(
+    short.map((each) => Number(each.at.toFixed(3))),
+    [0.5, 1, 1.5, 3.5, 3.6],
+  );
   assert.deepEqual([reached(short, 0), reached(short, 1), reached(short, 9)], [0, 2, 5]);
 });
 
@@ -70,7 +88,10 @@ function playing(text = CAST) {
   const seen = [];
   const clock = { ms: 0 };
   const player = new Player(parse(text), {
-    write: (data) => seen.push(data), resize: (cols, rows) => seen.push(`${cols}x${rows}`), reset: () => seen.push("reset"), passed: () => clock.ms,
+    write: (data) => seen.push(data),
+    resize: (cols, rows) => seen.push(`${cols}x${rows}`),
+    reset: () => seen.push("reset"),
+    passed: () => clock.ms,
   });
   return { seen, clock, player };
 }

@@ -25,7 +25,8 @@ test("a value with braces stays as it is", () => {
 test("what a machine says freely is text, a number, or nothing", () => {
   assert.equal(plain("Orin"), "Orin");
   assert.equal(plain(4), "4");
-  for (const hostile of [JSON.parse('{"toString": 1, "valueOf": 1}'), ["a"], null, undefined, true]) assert.equal(plain(hostile), "");
+  for (const hostile of [JSON.parse('{"toString": 1, "valueOf": 1}'), ["a"], null, undefined, true])
+    assert.equal(plain(hostile), "");
 });
 
 test("the hub's time goes on without asking this computer's clock", () => {
@@ -55,7 +56,10 @@ test("history stands before what came meanwhile, and the same sample counts once
   assert.equal(series.add({ taken_at: NOW, cpu_usage: 5 }), true);
   assert.equal(series.add({ taken_at: NOW, cpu_usage: 5 }), false);
   series.load([row(NOW - 2000, 1), row(NOW, 9)]);
-  assert.deepEqual(series.points, [[NOW - 2000, 1], [NOW, 5]]);
+  assert.deepEqual(series.points, [
+    [NOW - 2000, 1],
+    [NOW, 5],
+  ]);
 });
 
 test("a line breaks where the machine was away, where a kept sample is missing, and where we watched in vain", () => {
@@ -83,7 +87,14 @@ test("a person's zoom pauses the window and is kept until they go back", () => {
   const live = new LiveRange(600000);
   assert.deepEqual(live.range(NOW), [NOW - 600000, NOW]);
   assert.equal(live.relayout({ "yaxis.range[0]": 1 }, NOW), false);
-  assert.equal(live.relayout({ "xaxis.range[0]": "2026-11-23 01:00:00", "xaxis.range[1]": "2026-11-23 01:01:00.5" }, NOW, 7 * 3600000), true);
+  assert.equal(
+    live.relayout(
+      { "xaxis.range[0]": "2026-11-23 01:00:00", "xaxis.range[1]": "2026-11-23 01:01:00.5" },
+      NOW,
+      7 * 3600000,
+    ),
+    true,
+  );
   const kept = live.range(NOW);
   assert.deepEqual(live.range(NOW + 60000), kept);
   assert.equal(kept[0], Date.UTC(2026, 10, 22, 18));
@@ -95,7 +106,10 @@ test("a person's zoom pauses the window and is kept until they go back", () => {
 test("one sentence in five seconds, many grouped into one", () => {
   const said = [];
   const timers = [];
-  const announcer = new Announcer((sentence) => said.push(sentence), (fn) => timers.push(fn));
+  const announcer = new Announcer(
+    (sentence) => said.push(sentence),
+    (fn) => timers.push(fn),
+  );
   for (const sentence of ["a", "b", "c", "d"]) announcer.add(sentence);
   timers.shift()();
   timers.shift()();

@@ -53,9 +53,15 @@ test("a key may be called like something every object has", () => {
   for (const key of PROTOTYPE) {
     assert.equal(refusal(empty, key), "");
     assert.equal(refusal({ config_errors: null }, key), "");
-    assert.equal(refusal({ config_errors: JSON.parse(`{"${key}": "static_key: no"}`) }, key), "The machine does not take it: only the machine’s own file sets it");
+    assert.equal(
+      refusal({ config_errors: JSON.parse(`{"${key}": "static_key: no"}`) }, key),
+      "The machine does not take it: only the machine’s own file sets it",
+    );
     assert.deepEqual(held(empty, key, "text"), { own: false, text: "" });
-    assert.deepEqual(held({ written: JSON.parse(`{"${key}": 5}`), values: {} }, key, "number"), { own: true, text: "5" });
+    assert.deepEqual(held({ written: JSON.parse(`{"${key}": 5}`), values: {} }, key, "number"), {
+      own: true,
+      text: "5",
+    });
   }
 });
 
@@ -83,13 +89,24 @@ test("until when a status holds, and what comes then", () => {
   const m = { status: "active", special_status: null, status_until: null, returns_to: null };
   const when = () => "today 14:00 WIB";
   assert.equal(untilWords(m, when), "");
-  assert.equal(untilWords({ ...m, status: "maintenance", status_until: 1, returns_to: "active" }, when), "back to Active today 14:00 WIB");
+  assert.equal(
+    untilWords({ ...m, status: "maintenance", status_until: 1, returns_to: "active" }, when),
+    "back to Active today 14:00 WIB",
+  );
   assert.equal(untilWords({ ...m, status_until: 1 }, when), "until today 14:00 WIB");
   assert.equal(untilWords({ ...m, special_status: "error" }, when), "covers Active, which comes back afterwards");
 });
 
 test("a fuller bin is no new entry of the history", () => {
-  const m = { effective_status: "active", special_status: null, status: "active", status_by: "machine:1", status_reason: null, status_until: null, capacity: 1 };
+  const m = {
+    effective_status: "active",
+    special_status: null,
+    status: "active",
+    status_by: "machine:1",
+    status_reason: null,
+    status_until: null,
+    capacity: 1,
+  };
   assert.equal(spellOf(m), spellOf({ ...m, capacity: 90 }));
   assert.notEqual(spellOf(m), spellOf({ ...m, status_by: "user:1" }));
 });

@@ -11,8 +11,10 @@ import { useTexts } from "../../dashboard/static/js/texts.js";
 import { trouble, troubles } from "../../dashboard/static/js/trouble.js";
 import { whys } from "../../dashboard/static/js/why.js";
 
-const table = (name) => JSON.parse(readFileSync(new URL(`../dashboard/fixtures/${name}.json`, import.meta.url), "utf-8"));
-const words = (code) => JSON.parse(readFileSync(new URL(`../../dashboard/locales/${code}.json`, import.meta.url), "utf-8"));
+const table = (name) =>
+  JSON.parse(readFileSync(new URL(`../dashboard/fixtures/${name}.json`, import.meta.url), "utf-8"));
+const words = (code) =>
+  JSON.parse(readFileSync(new URL(`../../dashboard/locales/${code}.json`, import.meta.url), "utf-8"));
 const formats = table("formats");
 const cases = table("trouble");
 const fleet = table("fleet");
@@ -23,11 +25,13 @@ test("numbers and readings are written as their readers write them", () => {
 });
 
 test("durations", () => {
-  for (const name of ["age", "span", "offset"]) for (const [seconds, lang, text] of formats[name]) assert.equal(format[name](seconds, lang), text);
+  for (const name of ["age", "span", "offset"])
+    for (const [seconds, lang, text] of formats[name]) assert.equal(format[name](seconds, lang), text);
 });
 
 test("instants are shown in the zone that was asked for", () => {
-  for (const [ms, zone, lang, seconds, text] of formats.clock) assert.equal(format.clock(ms, zone, lang, seconds), text);
+  for (const [ms, zone, lang, seconds, text] of formats.clock)
+    assert.equal(format.clock(ms, zone, lang, seconds), text);
   for (const [zone, label] of formats.zone_label) assert.equal(format.zoneLabel(zone, 1795370531000), label);
   for (const [ms, now, zone, lang, text] of formats.day) assert.equal(format.day(ms, now, zone, lang), text);
 });
@@ -35,15 +39,31 @@ test("instants are shown in the zone that was asked for", () => {
 test("what is wrong with a machine, and why", () => {
   for (const each of cases.cases) {
     assert.deepEqual(trouble(each.machine, cases.now), each.trouble, each.about);
-    assert.deepEqual(whys(each.machine, cases.now).map((why) => why.code), each.whys, each.about);
+    assert.deepEqual(
+      whys(each.machine, cases.now).map((why) => why.code),
+      each.whys,
+      each.about,
+    );
   }
-  assert.deepEqual(troubles(cases.cases.map((each) => each.machine), cases.now).map((found) => found.id), cases.order);
+  assert.deepEqual(
+    troubles(
+      cases.cases.map((each) => each.machine),
+      cases.now,
+    ).map((found) => found.id),
+    cases.order,
+  );
 });
 
 test("an address shows the same machines in the same order as the hub", () => {
-  for (const [search, ids] of fleet.shown) assert.deepEqual(order.shown(fleet.machines, order.queryFrom(search)).map((m) => m.id), ids, search);
+  for (const [search, ids] of fleet.shown)
+    assert.deepEqual(
+      order.shown(fleet.machines, order.queryFrom(search)).map((m) => m.id),
+      ids,
+      search,
+    );
   assert.deepEqual(order.counters(fleet.machines), fleet.counters);
-  for (const [search, changes, to] of fleet.addresses) assert.equal(order.address(order.queryFrom(search), changes), to);
+  for (const [search, changes, to] of fleet.addresses)
+    assert.equal(order.address(order.queryFrom(search), changes), to);
   for (const [search, column, to] of fleet.heads) assert.equal(order.sortAddress(order.queryFrom(search), column), to);
 });
 
@@ -52,6 +72,12 @@ test("freshness in both languages", () => {
   useTexts(words("id"), "id");
   assert.deepEqual(freshness(m, cases.now), { mark: "late", words: "terlambat 12\u202fdtk", quiet: false });
   useTexts(words("en"), "en");
-  assert.equal(freshness({ ...m, connection: "offline", connection_reason: "reboot", connection_since: cases.now - 60000 }, cases.now).words, "Rebooting…");
+  assert.equal(
+    freshness(
+      { ...m, connection: "offline", connection_reason: "reboot", connection_since: cases.now - 60000 },
+      cases.now,
+    ).words,
+    "Rebooting…",
+  );
   assert.equal(freshness({ ...m, connection: "live" }, cases.now).quiet, true);
 });

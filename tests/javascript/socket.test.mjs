@@ -7,10 +7,20 @@ import { Socket } from "../../dashboard/static/js/socket.js";
 /** A world without time: timers are fired by the test. */
 function world(signedIn = () => Promise.resolve(true)) {
   const made = { links: [], timers: new Map(), states: [], frames: [], opened: 0, next: 1 };
-  const on = { state: (state) => made.states.push(state), frame: (frame) => made.frames.push(frame), opened: () => (made.opened += 1) };
+  const on = {
+    state: (state) => made.states.push(state),
+    frame: (frame) => made.frames.push(frame),
+    opened: () => (made.opened += 1),
+  };
   made.socket = new Socket("ws://hub/ws/dashboard", on, {
     open: () => {
-      const link = { readyState: 1, sent: [], closed: false, send: (text) => link.sent.push(JSON.parse(text)), close: () => (link.closed = true) };
+      const link = {
+        readyState: 1,
+        sent: [],
+        closed: false,
+        send: (text) => link.sent.push(JSON.parse(text)),
+        close: () => (link.closed = true),
+      };
       made.links.push(link);
       return link;
     },
@@ -32,8 +42,14 @@ function world(signedIn = () => Promise.resolve(true)) {
 }
 
 test("the waits grow to 15 s and are spread by chance", () => {
-  assert.deepEqual([0, 1, 2, 3, 4, 5, 99].map((n) => delay(n, () => 1)), [500, 1000, 2000, 4000, 8000, 15000, 15000]);
-  assert.equal(delay(5, () => 0), 7500);
+  assert.deepEqual(
+    [0, 1, 2, 3, 4, 5, 99].map((n) => delay(n, () => 1)),
+    [500, 1000, 2000, 4000, 8000, 15000, 15000],
+  );
+  assert.equal(
+    delay(5, () => 0),
+    7500,
+  );
 });
 
 test("hello makes it live, a close makes it lost, and it comes back by itself", () => {

@@ -15,20 +15,37 @@ useTexts(JSON.parse(readFileSync(new URL("../../dashboard/locales/en.json", impo
 function world() {
   const said = [];
   const [sockets, timers] = [[], []];
-  const link = new TerminalLink("ws://hub/ws/terminal", 7, {
-    ready: (frame, again) => said.push(["ready", frame.user, again]),
-    bytes: (bytes) => said.push(["bytes", Buffer.from(bytes).toString()]),
-    lost: () => said.push(["lost"]),
-    over: (code, exit) => said.push(["over", code, exit]),
-  }, {
-    open: () => {
-      const socket = { sent: [], readyState: 1, send: (data) => socket.sent.push(typeof data === "string" ? JSON.parse(data) : Buffer.from(data).toString()), close: () => { socket.closed = true; } };
-      sockets.push(socket);
-      return socket;
+  const link = new TerminalLink(
+    "ws://hub/ws/terminal",
+    7,
+    {
+      ready: (frame, again) => said.push(["ready", frame.user, again]),
+      bytes: (bytes) => said.push(["bytes", Buffer.from(bytes).toString()]),
+      lost: () => said.push(["lost"]),
+      over: (code, exit) => said.push(["over", code, exit]),
     },
-    later: (fn) => timers.push(fn) - 1, cancel: (timer) => { delete timers[timer]; }, random: () => 0,
-  });
-  const ready = (socket, terminal = "t1") => socket.onmessage({ data: JSON.stringify({ type: "ready", terminal, recorded: true, user: "svc" }) });
+    {
+      open: () => {
+        const socket = {
+          sent: [],
+          readyState: 1,
+          send: (data) => socket.sent.push(typeof data === "string" ? JSON.parse(data) : Buffer.from(data).toString()),
+          close: () => {
+            socket.closed = true;
+          },
+        };
+        sockets.push(socket);
+        return socket;
+      },
+      later: (fn) => timers.push(fn) - 1,
+      cancel: (timer) => {
+        delete timers[timer];
+      },
+      random: () => 0,
+    },
+  );
+  const ready = (socket, terminal = "t1") =>
+    socket.onmessage({ data: JSON.stringify({ type: "ready", terminal, recorded: true, user: "svc" }) });
   const bytes = (socket, text) => socket.onmessage({ data: new TextEncoder().encode(text).buffer });
   return { link, said, sockets, timers, ready, bytes };
 }
@@ -45,7 +62,10 @@ test("a terminal opens with its size, types bytes and is told a new size", () =>
   link.resize(100, 30);
   bytes(socket, "hello");
   assert.deepEqual(socket.sent.slice(1), ["é", { type: "resize", cols: 100, rows: 30 }]);
-  assert.deepEqual(said, [["ready", "svc", false], ["bytes", "hello"]]);
+  assert.deepEqual(said, [
+    ["ready", "svc", false],
+    ["bytes", "hello"],
+  ]);
 });
 
 test("a lost connection comes back to the same shell and says how much it has", () => {
@@ -103,18 +123,39 @@ test("a closed terminal can be opened anew", () => {
 });
 
 test("the keys a phone lacks are what a terminal expects", () => {
-  assert.deepEqual(["esc", "tab", "interrupt", "bar", "slash", "minus"].map((key) => sequence(key)), ["\x1b", "\t", "\x03", "|", "/", "-"]);
-  assert.deepEqual([sequence("up"), sequence("up", { application: true }), sequence("left", { ctrl: true })], ["\x1b[A", "\x1bOA", "\x1b[1;5D"]);
+  assert.deepEqual(
+    ["esc", "tab", "interrupt", "bar", "slash", "minus"].map((key) => sequence(key)),
+    ["\x1b", "\t", "\x03", "|", "/", "-"],
+  );
+  assert.deepEqual(
+    [sequence("up"), sequence("up", { application: true }), sequence("left", { ctrl: true })],
+    ["\x1b[A", "\x1bOA", "\x1b[1;5D"],
+  );
   assert.deepEqual(["c", "C", "[", " ", "é", "ls"].map(control), ["\x03", "\x03", "\x1b", "\0", "é", "ls"]);
 });
 
 test("Ctrl holds for one key, whichever keyboard it comes from", () => {
   const sent = [];
-  const buttons = ["esc", "ctrl", "up"].map((key) => ({ dataset: { key }, pressed: "false", listeners: {}, addEventListener(name, act) { this.listeners[name] = act; }, getAttribute: () => null, setAttribute(_, value) { this.pressed = value; } }));
+  const buttons = ["esc", "ctrl", "up"].map((key) => ({
+    dataset: { key },
+    pressed: "false",
+    listeners: {},
+    addEventListener(name, act) {
+      this.listeners[name] = act;
+    },
+    getAttribute: () => null,
+    setAttribute(_, value) {
+      this.pressed = value;
+    },
+  }));
   const root = { querySelectorAll: () => buttons, querySelector: () => buttons[1] };
   const bar = new KeyBar(root, { send: (text) => sent.push(text), paste() {}, application: () => false });
   let kept = false;
-  buttons[0].listeners.pointerdown({ preventDefault: () => { kept = true; } });
+  buttons[0].listeners.pointerdown({
+    preventDefault: () => {
+      kept = true;
+    },
+  });
   assert.ok(kept, "pressing takes no focus");
   bar.press("ctrl");
   assert.equal(buttons[1].pressed, "true");

@@ -11,6 +11,9 @@ export function applied(m) {
   const away = m.connection === "offline" || m.connection === "never";
   if (!wanted) return { mark: "active", words: t("applied.own_file"), errors: told };
   if (m.config_version === wanted) return { mark: errors ? "warn" : "active", words: t("applied.same"), errors: told };
-  const words = t(away ? "applied.behind.offline" : "applied.behind", { wanted: String(wanted), n: String(m.config_version) });
+  const words = t(away ? "applied.behind.offline" : "applied.behind", {
+    wanted: String(wanted),
+    n: String(m.config_version),
+  });
   return { mark: "late", words, errors: told };
 }

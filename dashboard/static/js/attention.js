@@ -44,22 +44,29 @@ export class Attention {
   draw(troubles, machines, now) {
     show(this.card, troubles.length > 0);
     show(this.calm, troubles.length === 0);
-    setText(find("[data-said]", this.calm), t("all_fine", { n: number(machines.size, language), count: machines.size, age: age(0, language) }));
+    setText(
+      find("[data-said]", this.calm),
+      t("all_fine", { n: number(machines.size, language), count: machines.size, age: age(0, language) }),
+    );
     setText(find("[data-total]", this.card), number(troubles.length, language));
     setText(find("summary", this.more), t("show_all", { n: number(troubles.length, language) }));
     show(this.more, troubles.length > FIRST);
     const needed = new Set(troubles.map((trouble) => trouble.id));
-    for (const [id, item] of this.items) if (!needed.has(id)) {
-      item.remove();
-      this.items.delete(id);
-    }
+    for (const [id, item] of this.items)
+      if (!needed.has(id)) {
+        item.remove();
+        this.items.delete(id);
+      }
     troubles.forEach((trouble, place) => this.place(trouble, machines.get(trouble.id), place, now));
   }
 
   place(trouble, machine, place, now) {
     let item = this.items.get(trouble.id);
     // Another cause may need another action: the item is made anew, unless somebody is in it.
-    if (!item || (item.dataset.cause && item.dataset.cause !== trouble.cause && !item.contains(document.activeElement))) {
+    if (
+      !item ||
+      (item.dataset.cause && item.dataset.cause !== trouble.cause && !item.contains(document.activeElement))
+    ) {
       item?.remove();
       item = this.adopt(this.build(trouble));
       this.items.set(trouble.id, item);
@@ -68,24 +75,44 @@ export class Attention {
     this.fill(item, trouble, machine, now);
     const list = this.lists[place < FIRST ? 0 : 1];
     const index = place < FIRST ? place : place - FIRST;
-    if (list.children[index] !== item && !item.contains(document.activeElement)) list.insertBefore(item, list.children[index] ?? null);
+    if (list.children[index] !== item && !item.contains(document.activeElement))
+      list.insertBefore(item, list.children[index] ?? null);
   }
 
   fill(item, trouble, machine, now) {
     setIcon(find(".i", item), OWN_SHAPE.includes(trouble.cause) ? trouble.cause : "warn");
     setText(find("a bdi", item), machine.name);
-    const reason = ["error", "full"].includes(trouble.cause) && machine.status_reason ? ` – ${machine.status_reason}` : "";
+    const reason =
+      ["error", "full"].includes(trouble.cause) && machine.status_reason ? ` – ${machine.status_reason}` : "";
     setText(item.children[2], causeText(trouble) + reason);
-    setText(find(".since", item), trouble.since === null ? "" : t("ago", { age: age((now - trouble.since) / 1000, language) }));
+    setText(
+      find(".since", item),
+      trouble.since === null ? "" : t("ago", { age: age((now - trouble.since) / 1000, language) }),
+    );
   }
 
   build(trouble) {
     const address = `/machines/${trouble.id}`;
-    const item = make("li", { "data-id": String(trouble.id) }, icon("warn"), make("a", { href: address }, make("bdi", {})), make("span", {}), make("span", { class: "since" }));
+    const item = make(
+      "li",
+      { "data-id": String(trouble.id) },
+      icon("warn"),
+      make("a", { href: address }, make("bdi", {})),
+      make("span", {}),
+      make("span", { class: "since" }),
+    );
     if (this.mayCommand && ["error", "hot"].includes(trouble.cause)) {
       const hidden = (name, value) => make("input", { type: "hidden", name, value });
       // The submit is always taken over by this module, so the form needs no token of its own.
-      item.append(make("form", {}, hidden("status", "maintenance"), hidden("reason", causeText(trouble)), make("button", { class: "btn small", "data-needs-hub": "" }, t("put_in_maintenance"))));
+      item.append(
+        make(
+          "form",
+          {},
+          hidden("status", "maintenance"),
+          hidden("reason", causeText(trouble)),
+          make("button", { class: "btn small", "data-needs-hub": "" }, t("put_in_maintenance")),
+        ),
+      );
     } else item.append(make("a", { class: "btn small", href: address }, t("open")));
     return item;
   }

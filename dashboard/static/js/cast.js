@@ -18,7 +18,8 @@ export function parse(text) {
       continue;
     }
     const [at, kind, data] = moment;
-    if (typeof at === "number" && typeof data === "string") moments.push({ at: Math.max(at, moments.at(-1)?.at ?? 0), kind, data });
+    if (typeof at === "number" && typeof data === "string")
+      moments.push({ at: Math.max(at, moments.at(-1)?.at ?? 0), kind, data });
   }
   return { cols: width, rows: height, moments, length: moments.at(-1)?.at ?? 0 };
 }

@@ -13,13 +13,29 @@ const SLOW_MS = 40;
 export class Charts {
   /** @param {number} id @param {{now: () => number}} hubClock @param {string} zone */
   constructor(id, hubClock, zone) {
-    Object.assign(this, { id, hubClock, zone, machine: null, spec: null, drawnAt: 0, every: matchMedia("(pointer: coarse)").matches ? 2 * EVERY_MS : EVERY_MS });
+    Object.assign(this, {
+      id,
+      hubClock,
+      zone,
+      machine: null,
+      spec: null,
+      drawnAt: 0,
+      every: matchMedia("(pointer: coarse)").matches ? 2 * EVERY_MS : EVERY_MS,
+    });
     this.live = new LiveRange(WINDOW_MS);
-    this.figures = all("[data-chart]").map((node) => ({ node, name: node.dataset.chart, plot: find("[data-plot]", node), seen: true, table: false }));
+    this.figures = all("[data-chart]").map((node) => ({
+      node,
+      name: node.dataset.chart,
+      plot: find("[data-plot]", node),
+      seen: true,
+      table: false,
+    }));
     this.series = new Series(["cpu_usage", "gpu_usage", "temperature"]);
     this.watcher = new IntersectionObserver((entries) => entries.forEach((entry) => this.saw(entry)));
     for (const figure of this.figures) this.prepare(figure);
-    addEventListener("pagehide", () => this.figures.forEach((figure) => figure.ready && window.Plotly.purge(figure.plot)));
+    addEventListener("pagehide", () =>
+      this.figures.forEach((figure) => figure.ready && window.Plotly.purge(figure.plot)),
+    );
     addEventListener("theme", () => this.load());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.load());
   }
@@ -48,7 +64,9 @@ export class Charts {
 
   async load() {
     try {
-      const answer = await fetch(`/machines/${this.id}/charts.json?theme=${this.theme}`, { credentials: "same-origin" });
+      const answer = await fetch(`/machines/${this.id}/charts.json?theme=${this.theme}`, {
+        credentials: "same-origin",
+      });
       if (!answer.ok) throw new Error(String(answer.status));
       this.spec = await answer.json();
     } catch {
@@ -65,7 +83,8 @@ export class Charts {
 
   /** @param {any} m the machine as the hub tells it */
   patch(m) {
-    if (m.connection === "offline" && this.machine?.connection !== "offline") this.series.away.push([m.connection_since, Infinity]);
+    if (m.connection === "offline" && this.machine?.connection !== "offline")
+      this.series.away.push([m.connection_since, Infinity]);
     const gone = this.series.away.at(-1);
     if (m.connection !== "offline" && gone?.[1] === Infinity) gone[1] = m.connection_since;
     this.machine = m;
@@ -100,12 +119,21 @@ export class Charts {
     const ahead = zoneAhead(this.zone, now);
     const there = (ms) => new Date(ms + ahead);
     const { x, y } = this.series.columns(there);
-    const data = spec.data.map((trace) => ({ ...trace, x, y: y[this.series.metrics.indexOf(trace.meta)], text: undefined }));
+    const data = spec.data.map((trace) => ({
+      ...trace,
+      x,
+      y: y[this.series.metrics.indexOf(trace.meta)],
+      text: undefined,
+    }));
     const range = this.live.range(now).map(there);
     const hoverformat = `${spec.layout.xaxis.hoverformat} ${zoneLabel(this.zone, now)}`;
     const zoned = { ...spec.layout, xaxis: { ...spec.layout.xaxis, range, hoverformat, autorange: false } };
     const away = this.gapMarks(now, this.spec, there);
-    const layout = { ...zoned, shapes: [...away.shapes, ...spec.layout.shapes], annotations: [...spec.layout.annotations, ...away.annotations] };
+    const layout = {
+      ...zoned,
+      shapes: [...away.shapes, ...spec.layout.shapes],
+      annotations: [...spec.layout.annotations, ...away.annotations],
+    };
     // A moving range throws the person's zoom away; while paused the same range is sent each time.
     layout.uirevision = this.live.paused ? "paused" : `live ${Math.round(now)}`;
     window.Plotly.react(figure.plot, data, layout, this.spec.config);
@@ -122,7 +150,9 @@ export class Charts {
     });
     figure.plot.on("plotly_doubleclick", () => this.backToLive());
     figure.plot.on("plotly_hover", (event) => this.hoverOthers(figure, event));
-    figure.plot.on("plotly_unhover", () => this.others(figure).forEach((other) => window.Plotly.Fx.unhover(other.plot)));
+    figure.plot.on("plotly_unhover", () =>
+      this.others(figure).forEach((other) => window.Plotly.Fx.unhover(other.plot)),
+    );
   }
 
   others(figure) {
@@ -132,7 +162,8 @@ export class Charts {
   hoverOthers(figure, event) {
     if (!event.event || performance.now() - (this.hovered ?? 0) < 50) return;
     this.hovered = performance.now();
-    for (const other of this.others(figure)) window.Plotly.Fx.hover(other.plot, { xval: event.xvals?.[0] ?? event.points[0].x });
+    for (const other of this.others(figure))
+      window.Plotly.Fx.hover(other.plot, { xval: event.xvals?.[0] ?? event.points[0].x });
   }
 
   gapMarks(now, spec, there) {
@@ -142,7 +173,11 @@ export class Charts {
       const growing = to === now;
       const offline = (growing && this.machine?.connection === "offline") || this.series.offline(from, to);
       shapes.push({ ...spec.gap.shape, x0: there(from), x1: there(to) });
-      annotations.push({ ...spec.gap.annotation, x: there((Math.max(from, this.live.range(now)[0]) + Math.min(to, this.live.range(now)[1])) / 2), text: t(offline ? "chart.gap.offline" : "chart.gap", { age: span((to - from) / 1000, language) }) });
+      annotations.push({
+        ...spec.gap.annotation,
+        x: there((Math.max(from, this.live.range(now)[0]) + Math.min(to, this.live.range(now)[1])) / 2),
+        text: t(offline ? "chart.gap.offline" : "chart.gap", { age: span((to - from) / 1000, language) }),
+      });
     }
     return { shapes, annotations: annotations.slice(-3) };
   }
@@ -152,7 +187,13 @@ export class Charts {
       const found = this.series.summary(trace.meta, now);
       if (!found) return t("chart.caption.none", { name: trace.name });
       const value = (amount) => reading(trace.meta, amount, language);
-      return t("chart.caption", { name: trace.name, now: value(found.now), mean: value(found.mean), high: value(found.high), time: clock(found.at, this.zone, language) });
+      return t("chart.caption", {
+        name: trace.name,
+        now: value(found.now),
+        mean: value(found.mean),
+        high: value(found.high),
+        time: clock(found.at, this.zone, language),
+      });
     });
     setText(find("[data-caption]", figure.node), lines.join(" "));
   }
@@ -178,7 +219,11 @@ export class Charts {
 
   chips(now) {
     const behind = this.live.behind(now);
-    const words = !this.live.paused ? t("chart.live") : behind < 5000 ? t("chart.paused") : t("chart.paused.behind", { age: age(behind / 1000, language) });
+    const words = !this.live.paused
+      ? t("chart.live")
+      : behind < 5000
+        ? t("chart.paused")
+        : t("chart.paused.behind", { age: age(behind / 1000, language) });
     for (const { node } of this.figures) {
       const chip = find("[data-live]", node);
       show(chip, true);
@@ -199,10 +244,26 @@ export class Charts {
   fillTable(figure) {
     const traces = this.spec.figures[figure.name].data;
     const columns = traces.map((trace) => this.series.metrics.indexOf(trace.meta) + 1);
-    const head = make("tr", {}, ...[t("chart.time"), ...traces.map((trace) => trace.name)].map((name) => make("th", { scope: "col" }, name)));
-    const rows = this.series.points.slice(-60).reverse().map((row) => make("tr", {}, make("td", {}, clock(row[0], this.zone, language, true)),
-      ...columns.map((column, i) => make("td", {}, row[column] === null ? "—" : reading(traces[i].meta, row[column], language)))));
-    find("[data-table]", figure.node).replaceChildren(make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)));
+    const head = make(
+      "tr",
+      {},
+      ...[t("chart.time"), ...traces.map((trace) => trace.name)].map((name) => make("th", { scope: "col" }, name)),
+    );
+    const rows = this.series.points
+      .slice(-60)
+      .reverse()
+      .map((row) =>
+        make(
+          "tr",
+          {},
+          make("td", {}, clock(row[0], this.zone, language, true)),
+          ...columns.map((column, i) =>
+            make("td", {}, row[column] === null ? "—" : reading(traces[i].meta, row[column], language)),
+          ),
+        ),
+      );
+    find("[data-table]", figure.node).replaceChildren(
+      make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)),
+    );
   }
 }
-

@@ -14,11 +14,21 @@ async function ask(method, address, body, key = newKey()) {
     const answer = await fetch(address, {
       method,
       credentials: "same-origin",
-      headers: { "Content-Type": "application/json", "X-CSRF-Token": document.body.dataset.csrf ?? "", "Idempotency-Key": key },
+      headers: {
+        "Content-Type": "application/json",
+        "X-CSRF-Token": document.body.dataset.csrf ?? "",
+        "Idempotency-Key": key,
+      },
       body: JSON.stringify(body),
     });
     const said = await answer.json();
-    return { ok: answer.ok, status: answer.status, data: said.data, message: said.detail ?? "", errors: said.errors ?? {} };
+    return {
+      ok: answer.ok,
+      status: answer.status,
+      data: said.data,
+      message: said.detail ?? "",
+      errors: said.errors ?? {},
+    };
   } catch {
     return { ok: false, status: 0, data: null, message: t("fault.network"), errors: {} };
   }
@@ -35,6 +45,8 @@ export function sendCommand(address, body, key) {
 
 /** Ask a machine to take a status. Members that are empty are left out. */
 export function askStatus(id, body) {
-  const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== "" && value !== null && value !== undefined));
+  const given = Object.fromEntries(
+    Object.entries(body).filter(([, value]) => value !== "" && value !== null && value !== undefined),
+  );
   return patch(`/api/v2/rvms/${id}/status`, given);
 }

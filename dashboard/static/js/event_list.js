@@ -72,7 +72,8 @@ export class EventList {
     for (const node of [...this.list.children]) {
       if (!node.dataset.id) {
         const next = node.nextElementSibling;
-        if (!next?.dataset.id || next.dataset.day === day || find("h2", node).textContent !== next.dataset.day) node.remove();
+        if (!next?.dataset.id || next.dataset.day === day || find("h2", node).textContent !== next.dataset.day)
+          node.remove();
         continue;
       }
       const before = node.previousElementSibling;

@@ -20,7 +20,11 @@ export class Feed {
     this.paused = false;
     this.hidden = false;
     const url = world.url ?? `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/dashboard`;
-    this.socket = new Socket(url, { state: (state) => view.link?.(state), frame: (frame) => this.frame(frame), opened: () => this.opened() }, world);
+    this.socket = new Socket(
+      url,
+      { state: (state) => view.link?.(state), frame: (frame) => this.frame(frame), opened: () => this.opened() },
+      world,
+    );
   }
 
   start() {
@@ -83,6 +87,7 @@ export class Feed {
       document.head.append(make("script", { src: document.body.dataset.lease }));
     }
     if (result.ask) this.socket.send({ type: "snapshot" });
-    if (result.whole || result.changed.length || result.removed.length) this.view.changed?.(result.changed, result.removed, result.whole);
+    if (result.whole || result.changed.length || result.removed.length)
+      this.view.changed?.(result.changed, result.removed, result.whole);
   }
 }

@@ -9,7 +9,9 @@ export function fields() {
     button.addEventListener("click", () => copy(button));
   }
   for (const input of all("[data-caps]")) {
-    input.addEventListener("keyup", (event) => show(find(`#${input.dataset.caps}`), Boolean(event.getModifierState?.("CapsLock"))));
+    input.addEventListener("keyup", (event) =>
+      show(find(`#${input.dataset.caps}`), Boolean(event.getModifierState?.("CapsLock"))),
+    );
   }
 }
 

@@ -20,7 +20,8 @@ export class FilesPanel {
   constructor(root, of) {
     Object.assign(this, { root, path: "" }, of);
     this.tops = JSON.parse(root.dataset.download);
-    for (const button of all("[data-folder]", root)) button.addEventListener("click", () => this.list(button.dataset.folder));
+    for (const button of all("[data-folder]", root))
+      button.addEventListener("click", () => this.list(button.dataset.folder));
     this.form = find("[data-upload]", root);
     this.form?.addEventListener("submit", (event) => this.send(event));
     find("[data-stop]", root)?.addEventListener("click", () => this.sending?.cancel());
@@ -39,7 +40,9 @@ export class FilesPanel {
     this.path = path;
     setText(find("[data-path]", this.root), path);
     const up = above(path, this.tops);
-    const entries = [...answer.data.entries].sort((a, b) => Number(isFolder(b)) - Number(isFolder(a)) || a.name.localeCompare(b.name));
+    const entries = [...answer.data.entries].sort(
+      (a, b) => Number(isFolder(b)) - Number(isFolder(a)) || a.name.localeCompare(b.name),
+    );
     const rows = entries.map((entry) => this.row(entry));
     if (up !== null) rows.unshift(this.folderRow("..", up));
     find("tbody", this.root).replaceChildren(...rows);
@@ -55,11 +58,23 @@ export class FilesPanel {
     take.elements.path.value = path;
     setAttribute(find("button", take), "aria-label", t("files.take", { name: entry.name }));
     const when = entry.mtime ? day(entry.mtime * 1000, this.now(), this.zone, language) : "";
-    return make("tr", {}, make("td", {}, make("bdi", {}, entry.name)), make("td", { class: "num" }, amount(entry.size ?? 0)), make("td", {}, when), make("td", { class: "end" }, take));
+    return make(
+      "tr",
+      {},
+      make("td", {}, make("bdi", {}, entry.name)),
+      make("td", { class: "num" }, amount(entry.size ?? 0)),
+      make("td", {}, when),
+      make("td", { class: "end" }, take),
+    );
   }
 
   folderRow(name, path) {
-    const button = make("button", { type: "button", class: "btn plain small" }, icon("folder", "quiet"), make("bdi", {}, name));
+    const button = make(
+      "button",
+      { type: "button", class: "btn plain small" },
+      icon("folder", "quiet"),
+      make("bdi", {}, name),
+    );
     button.addEventListener("click", () => this.list(path));
     return make("tr", {}, make("td", { colspan: "4" }, button));
   }
@@ -69,7 +84,11 @@ export class FilesPanel {
     const file = this.form.elements.file.files[0];
     if (!file || this.sending) return;
     const path = joined(this.form.elements.folder.value, file.name);
-    const query = new URLSearchParams({ path, session_id: String(this.session), ...(this.form.elements.overwrite.checked ? { overwrite: "true" } : {}) });
+    const query = new URLSearchParams({
+      path,
+      session_id: String(this.session),
+      ...(this.form.elements.overwrite.checked ? { overwrite: "true" } : {}),
+    });
     this.fault("");
     setText(find("[data-saved]", this.root), "");
     this.moving(0, file.size, 0);

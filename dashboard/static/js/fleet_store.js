@@ -16,7 +16,13 @@ export function merge(fleet, frame) {
   if (frame.type === "snapshot") {
     const machines = new Map(frame.machines.map((machine) => [machine.id, machine]));
     const removed = [...fleet.machines.keys()].filter((id) => !machines.has(id));
-    return { fleet: { epoch: frame.epoch, seq: frame.seq, machines }, changed: [...machines.keys()], removed, ask: false, whole: true };
+    return {
+      fleet: { epoch: frame.epoch, seq: frame.seq, machines },
+      changed: [...machines.keys()],
+      removed,
+      ask: false,
+      whole: true,
+    };
   }
   const same = { fleet, changed: [], removed: [], ask: false, whole: false };
   // Until the first snapshot differences mean nothing; it is on its way.

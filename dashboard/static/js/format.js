@@ -8,7 +8,13 @@ const MONTHS = {
   en: ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"],
   id: ["Jan", "Feb", "Mar", "Apr", "Mei", "Jun", "Jul", "Agu", "Sep", "Okt", "Nov", "Des"],
 };
-const ZONES = { "Asia/Jakarta": "WIB", "Asia/Pontianak": "WIB", "Asia/Makassar": "WITA", "Asia/Ujung_Pandang": "WITA", "Asia/Jayapura": "WIT" };
+const ZONES = {
+  "Asia/Jakarta": "WIB",
+  "Asia/Pontianak": "WIB",
+  "Asia/Makassar": "WITA",
+  "Asia/Ujung_Pandang": "WITA",
+  "Asia/Jayapura": "WIT",
+};
 const made = new Map();
 
 function kept(key, make) {
@@ -18,7 +24,10 @@ function kept(key, make) {
 
 /** @param {number} value @param {string} lang @param {number} [decimals] */
 export function number(value, lang, decimals = 0) {
-  const format = kept(`n${lang}${decimals}`, () => new Intl.NumberFormat(LOCALES[lang], { minimumFractionDigits: decimals, maximumFractionDigits: decimals }));
+  const format = kept(
+    `n${lang}${decimals}`,
+    () => new Intl.NumberFormat(LOCALES[lang], { minimumFractionDigits: decimals, maximumFractionDigits: decimals }),
+  );
   const text = format.format(value);
   return /[1-9]/.test(text) ? text.replace("-", "\u2212") : text.replace("-", "");
 }
@@ -65,11 +74,23 @@ export function offset(seconds, lang) {
 
 /** The value behind a trouble: degrees, the clock's difference, or percent. */
 export function worth(cause, value, lang) {
-  return cause.startsWith("clock") ? offset(value, lang) : reading(cause === "hot" ? "temperature" : "share", value, lang);
+  return cause.startsWith("clock")
+    ? offset(value, lang)
+    : reading(cause === "hot" ? "temperature" : "share", value, lang);
 }
 
 function local(ms, zone) {
-  const make = (timeZone) => new Intl.DateTimeFormat("en-GB", { timeZone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const make = (timeZone) =>
+    new Intl.DateTimeFormat("en-GB", {
+      timeZone,
+      hourCycle: "h23",
+      year: "numeric",
+      month: "2-digit",
+      day: "2-digit",
+      hour: "2-digit",
+      minute: "2-digit",
+      second: "2-digit",
+    });
   let format;
   try {
     format = kept(`z${zone}`, () => make(zone));

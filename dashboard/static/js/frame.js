@@ -3,7 +3,8 @@
 import { all, find, setAttribute } from "./dom.js";
 
 export function frame() {
-  for (const button of all("button[name=theme]")) button.addEventListener("click", (event) => changeTheme(event, button));
+  for (const button of all("button[name=theme]"))
+    button.addEventListener("click", (event) => changeTheme(event, button));
   const menus = all(".menu");
   document.addEventListener("click", (event) => {
     for (const menu of menus) if (menu.open && !menu.contains(event.target)) menu.open = false;

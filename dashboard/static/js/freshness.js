@@ -8,8 +8,13 @@ import { goneExpectedly } from "./trouble.js";
 export function freshness(m, now) {
   const since = (ms) => age((now - (ms ?? now)) / 1000, language);
   if (m.connection === "live") return { mark: "live", words: t("connection.live"), quiet: true };
-  if (m.connection === "late") return { mark: "late", words: t("late.by", { age: since(m.last_seen_at) }), quiet: false };
+  if (m.connection === "late")
+    return { mark: "late", words: t("late.by", { age: since(m.last_seen_at) }), quiet: false };
   if (m.connection === "never") return { mark: "never", words: t("connection.never"), quiet: false };
   if (goneExpectedly(m, now)) return { mark: "offline", words: t(`away.${m.connection_reason}`), quiet: false };
-  return { mark: "offline", words: t("offline.for", { age: since(m.connection_since ?? m.last_seen_at) }), quiet: false };
+  return {
+    mark: "offline",
+    words: t("offline.for", { age: since(m.connection_since ?? m.last_seen_at) }),
+    quiet: false,
+  };
 }

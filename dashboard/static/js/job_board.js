@@ -10,7 +10,12 @@ const MOST = 100;
 
 /** A command as REST tells it, with times as the feed tells them. */
 export function fromRest(job) {
-  return Object.fromEntries(Object.entries(job).map(([name, value]) => [name, name.endsWith("_at") && value !== null ? Date.parse(value) : value]));
+  return Object.fromEntries(
+    Object.entries(job).map(([name, value]) => [
+      name,
+      name.endsWith("_at") && value !== null ? Date.parse(value) : value,
+    ]),
+  );
 }
 
 export class JobBoard {
@@ -22,7 +27,13 @@ export class JobBoard {
     Object.assign(this, { feed, page, cards: new Map(), names: JSON.parse(document.body.dataset.names) });
     for (const node of all("[data-job]", page.root)) {
       const open = OPEN.includes(node.dataset.state);
-      this.cards.set(node.dataset.job, new JobCard({ id: node.dataset.job, rvm_id: 0, state: node.dataset.state, finished_at: open ? null : 0, told: false }, node));
+      this.cards.set(
+        node.dataset.job,
+        new JobCard(
+          { id: node.dataset.job, rvm_id: 0, state: node.dataset.state, finished_at: open ? null : 0, told: false },
+          node,
+        ),
+      );
     }
   }
 

@@ -7,7 +7,17 @@ export const OPEN = ["queued", "sent", "accepted", "running"];
 export const BAD = ["failed", "rejected", "expired"];
 const ENDED = ["succeeded", ...BAD, "cancelled"];
 const REACHED = { queued: 1, sent: 2, accepted: 3, running: 3, succeeded: 4, failed: 4 };
-const MARKS = { queued: "late", sent: "auto", accepted: "auto", running: "auto", succeeded: "active", failed: "error", rejected: "error", expired: "warn", cancelled: "inactive" };
+const MARKS = {
+  queued: "late",
+  sent: "auto",
+  accepted: "auto",
+  running: "auto",
+  succeeded: "active",
+  failed: "error",
+  rejected: "error",
+  expired: "warn",
+  cancelled: "inactive",
+};
 
 /** Whether `job` is news after `known`, an earlier word of the same command. An end is final. */
 export function follows(known, job) {
@@ -39,7 +49,8 @@ export function cardOf(job, about) {
 export function what(job) {
   const { args, name } = job;
   if (passedOn(job)) return told(args);
-  if (name === "set_status") return t("what.set_status", { status: said("status", String(args.special_status || args.status)) });
+  if (name === "set_status")
+    return t("what.set_status", { status: said("status", String(args.special_status || args.status)) });
   if (name === "sync_timezone" && args.timezone) return t("what.set_timezone", { zone: args.timezone });
   if (name === "restart_service") return t("what.restart_service", { service: args.service ?? "" });
   return name === "reboot" && args.force ? t("what.reboot_forced") : said("what", name);
@@ -65,15 +76,18 @@ function how(job, { away, zone, now }) {
   const { state } = job;
   const left = job.sent_at !== null;
   if (OPEN.includes(state) && job.cancel_at !== null) return t("how.cancelling");
-  if (state === "queued") return away ? t("how.queued", { until: day(job.expires_at, now, zone, language) }) : t("how.sending");
-  if (OPEN.includes(state) && away) return job.name === "reboot" && state !== "sent" ? t("how.rebooting") : t("how.sent_away");
+  if (state === "queued")
+    return away ? t("how.queued", { until: day(job.expires_at, now, zone, language) }) : t("how.sending");
+  if (OPEN.includes(state) && away)
+    return job.name === "reboot" && state !== "sent" ? t("how.rebooting") : t("how.sent_away");
   if (state === "running" && job.progress) return progress(job.progress);
   if (state === "failed" || state === "rejected") return t(`how.${state}`, { why: why(job.error) });
   if (state === "expired" && left) {
     const refused = job.error?.code === "expired" && job.error.by !== "hub";
     return t(refused ? "how.expired_refused" : "how.expired_sent");
   }
-  if (state === "cancelled" && (job.error?.code ?? "cancelled") !== "cancelled") return t("how.cancelled_why", { why: why(job.error) });
+  if (state === "cancelled" && (job.error?.code ?? "cancelled") !== "cancelled")
+    return t("how.cancelled_why", { why: why(job.error) });
   if (state === "cancelled") return left ? t("how.cancelled_sent") : t("how.cancelled_unsent");
   return said("how", state);
 }
@@ -88,14 +102,18 @@ function progress({ phase: told, done, total }) {
   const phase = said("phase", String(told ?? ""));
   const amount = (value) => number(value, language);
   if ((done ?? null) === null) return phase;
-  return (total ?? null) === null ? t("phase.done", { phase, done: amount(done) }) : t("phase.amount", { phase, done: amount(done), total: amount(total) });
+  return (total ?? null) === null
+    ? t("phase.done", { phase, done: amount(done) })
+    : t("phase.amount", { phase, done: amount(done), total: amount(total) });
 }
 
 /** Only while the machine is at it: a bar that stands at nothing reads as a hang. */
 function bar(job) {
   if (job.state !== "running") return null;
   const { done, total } = job.progress ?? {};
-  return (done ?? null) !== null && total > 0 ? { value: Math.max(0, Math.min(done, total)), most: total } : { value: 0, most: null };
+  return (done ?? null) !== null && total > 0
+    ? { value: Math.max(0, Math.min(done, total)), most: total }
+    : { value: 0, most: null };
 }
 
 function steps(job, zone) {
@@ -112,7 +130,9 @@ function steps(job, zone) {
 
 /** What a cancel leaves as it is. */
 function behind(job) {
-  return job.state === "queued" && job.sent_at === null ? t("behind.unsent") : said("behind", job.name, t("behind.other"));
+  return job.state === "queued" && job.sent_at === null
+    ? t("behind.unsent")
+    : said("behind", job.name, t("behind.other"));
 }
 
 /** What the machine answered, as [name, value]; a value inside a value keeps its path. */
@@ -120,7 +140,8 @@ export function results(told) {
   const found = [];
   const add = (path, value) => {
     if (Array.isArray(value)) found.push([path, value.map(plainly).join(", ")]);
-    else if (value !== null && typeof value === "object") for (const [name, inner] of Object.entries(value)) add(path ? `${path}.${name}` : name, inner);
+    else if (value !== null && typeof value === "object")
+      for (const [name, inner] of Object.entries(value)) add(path ? `${path}.${name}` : name, inner);
     else found.push([path, plainly(value)]);
   };
   add("", told ?? {});

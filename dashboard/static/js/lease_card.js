@@ -6,7 +6,7 @@ import { countdown } from "./lease_words.js";
 import { t } from "./texts.js";
 
 /** What the page shows of a machine's lease, as one word: another word is another page. */
-export const shownAs = (lease) => lease ? `${lease.id} ${lease.status}` : "";
+export const shownAs = (lease) => (lease ? `${lease.id} ${lease.status}` : "");
 
 export class LeaseCard {
   /** @param {number} id @param {import("./feed.js").Feed} feed */
@@ -23,7 +23,8 @@ export class LeaseCard {
     if (shownAs(m.lease) === this.root.dataset.shown) return;
     this.changed();
     const before = this.root.dataset.shown.split(" ")[0];
-    for (const over of all("[data-session]", this.root)) if (!m.lease || (over.dataset.session === before && before !== String(m.lease.id))) close(over);
+    for (const over of all("[data-session]", this.root))
+      if (!m.lease || (over.dataset.session === before && before !== String(m.lease.id))) close(over);
   }
 
   tick(now) {
@@ -65,6 +66,7 @@ function close(card) {
   setAttribute(card, "data-status", "ended");
   card.removeAttribute("data-soon");
   find(".pill", card).replaceChildren(t("lease.ended"));
-  for (const part of [find(".lease-acts", card), find("[data-left]", card)?.closest("div")]) if (part) show(part, false);
+  for (const part of [find(".lease-acts", card), find("[data-left]", card)?.closest("div")])
+    if (part) show(part, false);
   if (find("#work")?.dataset.work === card.dataset.session) for (const part of all("#pages, #files")) part.inert = true;
 }

@@ -4,7 +4,8 @@ import { all, find, icon, make, setAttribute, setText, show } from "./dom.js";
 import { countdown, OPEN, ownLease } from "./lease_words.js";
 import { t } from "./texts.js";
 
-const left = (lease, now) => lease.status === "active" && lease.expires_at ? countdown(lease.expires_at - now) : t(`lease.${lease.status}`);
+const left = (lease, now) =>
+  lease.status === "active" && lease.expires_at ? countdown(lease.expires_at - now) : t(`lease.${lease.status}`);
 
 /** The chip as the feed tells it. @param {Iterable<any>} machines */
 export function drawChip(machines, person, now) {
@@ -39,7 +40,13 @@ export function drawRows(machines, now) {
 }
 
 function addSign(row) {
-  const sign = make("span", { class: "lease-sign", "data-lease": "" }, icon("remote", "quiet"), make("span", { class: "vh" }), make("span", {}));
+  const sign = make(
+    "span",
+    { class: "lease-sign", "data-lease": "" },
+    icon("remote", "quiet"),
+    make("span", { class: "vh" }),
+    make("span", {}),
+  );
   find(".n small", row).before(" ", sign);
   return sign;
 }

@@ -78,7 +78,11 @@ export class LinkState {
       show(this.chip, true);
       setAttribute(this.chip, "data-state", name === "connecting" ? "off" : name);
       setText(find("[data-said]", this.chip), name === "lost" ? t("chip.lost") : t(`chip.${name}`));
-      setAttribute(this.chip, "title", name === "live" ? t("chip.pause") : name === "paused" ? t("chip.resume") : t("lost.trying"));
+      setAttribute(
+        this.chip,
+        "title",
+        name === "live" ? t("chip.pause") : name === "paused" ? t("chip.resume") : t("lost.trying"),
+      );
     }
     for (const button of all("[data-needs-hub]")) {
       setAttribute(button, "aria-disabled", String(lost));
@@ -89,7 +93,11 @@ export class LinkState {
 
 /** A press on what cannot work now does nothing, and says why by its title. */
 export function guardButtons() {
-  document.addEventListener("click", (event) => {
-    if (event.target.closest?.("[data-needs-hub][aria-disabled=true]")) event.preventDefault();
-  }, true);
+  document.addEventListener(
+    "click",
+    (event) => {
+      if (event.target.closest?.("[data-needs-hub][aria-disabled=true]")) event.preventDefault();
+    },
+    true,
+  );
 }

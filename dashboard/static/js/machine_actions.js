@@ -43,7 +43,8 @@ export class MachineActions {
     this.may = document.body.dataset.mayCommand === "1";
     this.keys = new Map();
     for (const form of all("[data-do]")) form.addEventListener("submit", (event) => this.submit(event, form));
-    for (const link of all("a[data-offer]", this.menu)) link.addEventListener("click", (event) => this.open(event, link));
+    for (const link of all("a[data-offer]", this.menu))
+      link.addEventListener("click", (event) => this.open(event, link));
     for (const dialog of all("dialog[id^=do-]")) this.prepare(dialog);
   }
 
@@ -86,7 +87,11 @@ export class MachineActions {
     // The wish keeps its name until the hub has answered: pressing again after a lost answer cannot reboot twice.
     if (!this.keys.has(name)) this.keys.set(name, newKey());
     setAttribute(button, "aria-busy", "true");
-    const answer = await sendCommand(`/api/v2/rvms/${this.id}/commands`, wanted(name, Object.fromEntries(new FormData(form))), this.keys.get(name));
+    const answer = await sendCommand(
+      `/api/v2/rvms/${this.id}/commands`,
+      wanted(name, Object.fromEntries(new FormData(form))),
+      this.keys.get(name),
+    );
     button.removeAttribute("aria-busy");
     if (answer.status) this.keys.delete(name);
     this.fault(form, answer.ok ? "" : answer.message || t("fault.unknown"));

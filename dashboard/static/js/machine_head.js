@@ -14,7 +14,8 @@ export function who(actor, names) {
 
 /** Until when the status holds and what comes then; what a special status covers. "" when there is nothing to say. */
 export function untilWords(m, when) {
-  if (m.status_until !== null && m.returns_to) return t("status.until.back", { when: when(m.status_until), status: t(`status.${m.returns_to}`) });
+  if (m.status_until !== null && m.returns_to)
+    return t("status.until.back", { when: when(m.status_until), status: t(`status.${m.returns_to}`) });
   if (m.status_until !== null) return t("status.until", { when: when(m.status_until) });
   return m.special_status ? t("status.over", { status: t(`status.${m.status}`) }) : "";
 }
@@ -53,7 +54,10 @@ export class MachineHead {
     setIcon(find("#connection .i"), fresh.mark);
     setText(find("#connection [data-said]"), fresh.words);
     setAttribute(find("#connection [data-said]"), "class", `${fresh.mark}-age`);
-    setText(find("#status-since"), t("since.by", { age: age((now - m.status_since) / 1000, language), who: who(m.status_by, this.names) }));
+    setText(
+      find("#status-since"),
+      t("since.by", { age: age((now - m.status_since) / 1000, language), who: who(m.status_by, this.names) }),
+    );
     const until = untilWords(m, when);
     setText(find("#status-until"), until);
     show(find("#status-until"), until !== "");
@@ -62,7 +66,8 @@ export class MachineHead {
     if (locked) setText(find("#quarantine [data-until]"), t("quarantine.until", { when: when(m.quarantined_until) }));
     const up = m.readings?.uptime_s;
     if (up) fact("uptime", span(up + (m.connection === "live" ? (now - m.readings.taken_at) / 1000 : 0), language));
-    if (m.clock_offset_s !== null) fact("time", `${clock(now + m.clock_offset_s * 1000, this.zone, language, true)} ${zoneLabel(this.zone, now)}`);
+    if (m.clock_offset_s !== null)
+      fact("time", `${clock(now + m.clock_offset_s * 1000, this.zone, language, true)} ${zoneLabel(this.zone, now)}`);
   }
 
   /** Status and connection are spoken when they change. */
@@ -70,9 +75,11 @@ export class MachineHead {
     const is = `${m.effective_status} ${m.connection}`;
     if (this.before && this.before !== is) {
       const [status] = this.before.split(" ");
-      this.spoken.add(status === m.effective_status
-        ? t("said.connection", { name: m.name, connection: t(`connection.${m.connection}`) })
-        : t("said.status", { name: m.name, status: t(`status.${m.effective_status}`) }));
+      this.spoken.add(
+        status === m.effective_status
+          ? t("said.connection", { name: m.name, connection: t(`connection.${m.connection}`) })
+          : t("said.status", { name: m.name, status: t(`status.${m.effective_status}`) }),
+      );
     }
     this.before = is;
   }

@@ -42,10 +42,11 @@ export class MachineJobs {
   tick() {
     const now = this.feed.clock.now();
     if (this.section.matches(":hover") || this.section.contains(document.activeElement)) return;
-    for (const [id, { job, node }] of this.board.cards) if (job.finished_at && now - job.finished_at > RECENT_MS) {
-      node.remove();
-      this.board.cards.delete(id);
-    }
+    for (const [id, { job, node }] of this.board.cards)
+      if (job.finished_at && now - job.finished_at > RECENT_MS) {
+        node.remove();
+        this.board.cards.delete(id);
+      }
     show(this.section, this.board.cards.size > 0);
   }
 }

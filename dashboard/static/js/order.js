@@ -1,6 +1,12 @@
 // Which machines the table shows and in which order: the browser's half of dashboard/fleet.py.
 
-export const METRICS = { cpu: "cpu_usage", memory: "memory_usage", disk: "disk_usage", gpu: "gpu_usage", temperature: "temperature" };
+export const METRICS = {
+  cpu: "cpu_usage",
+  memory: "memory_usage",
+  disk: "disk_usage",
+  gpu: "gpu_usage",
+  temperature: "temperature",
+};
 export const STATUSES = ["active", "inactive", "maintenance", "full", "error", "unknown"];
 const CONNECTIONS = ["offline", "late", "never"];
 const SORTS = ["machine", "status", "seen", "capacity", ...Object.keys(METRICS)];
@@ -51,8 +57,14 @@ export function counters(machines) {
 export function matches(m, query) {
   if (query.status && m.effective_status !== query.status) return false;
   if (query.connection && m.connection !== query.connection) return false;
-  const where = [m.name, m.device_id, m.location_description, m.status_reason].map((x) => x ?? "").join(" ").toLowerCase();
-  return query.text.toLowerCase().split(/\s+/).every((word) => where.includes(word));
+  const where = [m.name, m.device_id, m.location_description, m.status_reason]
+    .map((x) => x ?? "")
+    .join(" ")
+    .toLowerCase();
+  return query.text
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => where.includes(word));
 }
 
 /** RVM-9 before RVM-10. */

@@ -76,7 +76,9 @@ export class Series {
   /** Of one metric within the window. @returns {{now: number, mean: number, high: number, at: number} | null} */
   summary(metric, now) {
     const column = this.metrics.indexOf(metric) + 1;
-    const known = this.points.filter((row) => row[0] >= now - WINDOW_MS && row[column] !== null && row[column] !== undefined);
+    const known = this.points.filter(
+      (row) => row[0] >= now - WINDOW_MS && row[column] !== null && row[column] !== undefined,
+    );
     if (!known.length) return null;
     const top = known.reduce((best, row) => (row[column] > best[column] ? row : best));
     const mean = known.reduce((sum, row) => sum + row[column], 0) / known.length;

@@ -28,13 +28,18 @@ export function valueOf(text, kind) {
   if (kind === "switch") return said === "on" ? true : said === "off" ? false : said;
   if (kind === "number" || kind === "whole") return amount(said);
   if (kind !== "list" && kind !== "networks") return said;
-  const lines = said.split("\n").map((line) => line.trim()).filter(Boolean);
+  const lines = said
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
   return kind === "networks" ? lines : lines.map(meaning);
 }
 
 /** A list's entry as a line: text as it is, unless the line would mean something else. */
 function entry(value) {
-  return typeof value === "string" && meaning(value.trim()) === value && !value.includes("\n") ? value : JSON.stringify(value);
+  return typeof value === "string" && meaning(value.trim()) === value && !value.includes("\n")
+    ? value
+    : JSON.stringify(value);
 }
 
 /** A value as its field shows it. */
@@ -82,7 +87,12 @@ export class SettingsForm {
   }
 
   read(field) {
-    return { own: field.from.value === "own", text: field.value.value, seen: plain(field.seen.value), kind: field.kind };
+    return {
+      own: field.from.value === "own",
+      text: field.value.value,
+      seen: plain(field.seen.value),
+      kind: field.kind,
+    };
   }
 
   typed(event) {
@@ -101,7 +111,9 @@ export class SettingsForm {
   }
 
   wishes() {
-    const found = this.fields.map((field) => [field.key, wish(this.read(field))]).filter(([, wanted]) => wanted !== undefined);
+    const found = this.fields
+      .map((field) => [field.key, wish(this.read(field))])
+      .filter(([, wanted]) => wanted !== undefined);
     const key = plain(this.form.elements["add.key"].value);
     if (key) found.push([key, valueOf(this.form.elements["add.value"].value, this.form.elements["add.kind"].value)]);
     // Not by assignment: a key called `__proto__` goes to the hub as well, which says why it is none.
@@ -142,7 +154,10 @@ export class SettingsForm {
     if (!Object.keys(values).length) return this.say(t("settings.nothing"));
     setAttribute(button, "aria-busy", "true");
     this.sending = true;
-    const answer = await patch(this.form.dataset.address, { version: Number(this.form.elements.version.value), values });
+    const answer = await patch(this.form.dataset.address, {
+      version: Number(this.form.elements.version.value),
+      values,
+    });
     button.removeAttribute("aria-busy");
     if (answer.ok) return this.saved();
     this.sending = false;
@@ -182,7 +197,13 @@ export class SettingsForm {
     const typed = wish(this.read(field)) !== undefined;
     field.seen.value = seen;
     if (typed) {
-      this.note(field.node, "now", own ? t("settings.meanwhile", { value: text.replaceAll("\n", ", ") || t("settings.none") }) : t("settings.meanwhile.gone"));
+      this.note(
+        field.node,
+        "now",
+        own
+          ? t("settings.meanwhile", { value: text.replaceAll("\n", ", ") || t("settings.none") })
+          : t("settings.meanwhile.gone"),
+      );
       return true;
     }
     field.value.value = text;
@@ -191,7 +212,10 @@ export class SettingsForm {
   }
 
   faults(answer) {
-    const errors = Object.entries(answer.errors ?? {}).map(([name, whys]) => [name.replace(/^values\./, "").replaceAll("-", "_"), whys.join(" ")]);
+    const errors = Object.entries(answer.errors ?? {}).map(([name, whys]) => [
+      name.replace(/^values\./, "").replaceAll("-", "_"),
+      whys.join(" "),
+    ]);
     let first = null;
     for (const [key, words] of errors) {
       const field = this.fields.find((each) => each.key === key);
@@ -206,7 +230,8 @@ export class SettingsForm {
 
   /** The hub wants another version than this page was made from: not while our own Save is on its way. */
   news(version) {
-    if (this.sending || this.leaving || this.asked === version || version <= Number(this.form.elements.version.value)) return;
+    if (this.sending || this.leaving || this.asked === version || version <= Number(this.form.elements.version.value))
+      return;
     this.asked = version;
     this.meanwhile(false);
   }

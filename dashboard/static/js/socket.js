@@ -79,7 +79,11 @@ export class Socket {
     this.timer = this.later(() => this.start(), delay(this.attempt, this.random));
     this.attempt += 1;
     // A socket refused before it opened looks like a network that is away; a plain request can tell them apart.
-    if (this.attempt > 1) this.signedIn().then((yes) => yes || this.refuse(), () => {});
+    if (this.attempt > 1)
+      this.signedIn().then(
+        (yes) => yes || this.refuse(),
+        () => {},
+      );
   }
 
   refuse() {

@@ -12,7 +12,9 @@ export function untilFrom(choice, now, zoneHours = 7) {
   if (!choice) return "";
   if (choice !== "tomorrow") return new Date(now + Number(choice) * 3600000).toISOString();
   const local = new Date(now + zoneHours * 3600000);
-  return new Date(Date.UTC(local.getUTCFullYear(), local.getUTCMonth(), local.getUTCDate() + 1, 7) - zoneHours * 3600000).toISOString();
+  return new Date(
+    Date.UTC(local.getUTCFullYear(), local.getUTCMonth(), local.getUTCDate() + 1, 7) - zoneHours * 3600000,
+  ).toISOString();
 }
 
 export class StatusControl {
@@ -58,7 +60,13 @@ export class StatusControl {
     }
     setAttribute(button, "aria-busy", "true");
     const timed = this.status === "inactive" || this.status === "maintenance";
-    const until = timed ? untilFrom(this.form.elements.until.value, this.feed.clock.now(), zoneAhead(this.zone, this.feed.clock.now()) / 3600000) : "";
+    const until = timed
+      ? untilFrom(
+          this.form.elements.until.value,
+          this.feed.clock.now(),
+          zoneAhead(this.zone, this.feed.clock.now()) / 3600000,
+        )
+      : "";
     const answer = await askStatus(this.id, { status: this.status, reason, until });
     button.removeAttribute("aria-busy");
     if (!answer.ok) return this.fault(answer.message || t("fault.unknown"));

@@ -7,7 +7,13 @@ import { language, t } from "./texts.js";
 
 /** What makes an entry: the same status for the same reason by the same hand goes on. */
 export function spellOf(m) {
-  return JSON.stringify([m.effective_status, m.special_status ? m.status : null, m.status_by, m.status_reason, m.status_until]);
+  return JSON.stringify([
+    m.effective_status,
+    m.special_status ? m.status : null,
+    m.status_by,
+    m.status_reason,
+    m.status_until,
+  ]);
 }
 
 export class StatusList {
@@ -34,11 +40,32 @@ export class StatusList {
   row(m, now) {
     const when = (ms) => day(ms, now, this.zone, language);
     const cell = (name, ...children) => make("td", { "data-l": t(`spell.${name}`) }, ...children);
-    const covered = m.special_status && m.special_status !== m.status ? [" ", make("span", { class: "muted" }, t("spell.covers", { status: t(`status.${m.status}`) }))] : [];
-    const lasting = cell("for", t("spell.still") + (m.status_until === null ? "" : `, ${t("status.until", { when: when(m.status_until) })}`));
+    const covered =
+      m.special_status && m.special_status !== m.status
+        ? [" ", make("span", { class: "muted" }, t("spell.covers", { status: t(`status.${m.status}`) }))]
+        : [];
+    const lasting = cell(
+      "for",
+      t("spell.still") + (m.status_until === null ? "" : `, ${t("status.until", { when: when(m.status_until) })}`),
+    );
     lasting.dataset.for = "";
-    return make("tr", { "data-since": String(m.status_since) },
-      make("th", { scope: "row" }, make("span", { class: "mk" }, icon(m.effective_status), make("span", {}, t(`status.${m.effective_status}`), ...covered))),
-      cell("since", when(m.status_since)), lasting, cell("by", make("bdi", {}, who(m.status_by, this.names))), cell("reason", ...(m.status_reason ? [make("bdi", {}, m.status_reason)] : [])));
+    return make(
+      "tr",
+      { "data-since": String(m.status_since) },
+      make(
+        "th",
+        { scope: "row" },
+        make(
+          "span",
+          { class: "mk" },
+          icon(m.effective_status),
+          make("span", {}, t(`status.${m.effective_status}`), ...covered),
+        ),
+      ),
+      cell("since", when(m.status_since)),
+      lasting,
+      cell("by", make("bdi", {}, who(m.status_by, this.names))),
+      cell("reason", ...(m.status_reason ? [make("bdi", {}, m.status_reason)] : [])),
+    );
   }
 }

@@ -38,10 +38,11 @@ export class Table {
       if (!this.rows.has(id)) this.add(id, now);
       this.rows.get(id).patch(machine, now);
     }
-    for (const [id, row] of this.rows) if (!machines.has(id)) {
-      row.node.remove();
-      this.rows.delete(id);
-    }
+    for (const [id, row] of this.rows)
+      if (!machines.has(id)) {
+        row.node.remove();
+        this.rows.delete(id);
+      }
   }
 
   add(id, now) {
@@ -92,7 +93,8 @@ export class Table {
 
   heads(query) {
     for (const head of all("thead [data-sort]", this.node)) {
-      if (head.dataset.sort === query.sort) setAttribute(head, "aria-sort", query.descending ? "descending" : "ascending");
+      if (head.dataset.sort === query.sort)
+        setAttribute(head, "aria-sort", query.descending ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
     }
   }

@@ -31,9 +31,15 @@ export class TerminalLink {
     this.link = link;
     const [cols, rows] = this.size;
     // Every callback first asks whether it still speaks for the newest link.
-    link.onopen = () => this.link === link && link.send(JSON.stringify(this.terminal === null
-      ? { type: "open", session: this.session, cols, rows }
-      : { type: "attach", terminal: this.terminal, received: this.received }));
+    link.onopen = () =>
+      this.link === link &&
+      link.send(
+        JSON.stringify(
+          this.terminal === null
+            ? { type: "open", session: this.session, cols, rows }
+            : { type: "attach", terminal: this.terminal, received: this.received },
+        ),
+      );
     link.onmessage = (event) => this.link === link && this.heard(event.data);
     link.onclose = (event) => this.link === link && this.gone(event.code);
     link.onerror = () => {};

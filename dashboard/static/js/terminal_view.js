@@ -16,15 +16,22 @@ export class TerminalView {
   constructor(root, { session, zone, now, say, world = {} }) {
     Object.assign(this, { root, zone, now, say, screen: null });
     const url = world.url ?? `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/terminal`;
-    this.link = new TerminalLink(url, session, {
-      ready: (frame, again) => this.ready(frame, again),
-      bytes: (bytes) => this.screen.write(bytes),
-      lost: () => this.lost(),
-      over: (code, exit) => this.over(code, exit),
-    }, world);
+    this.link = new TerminalLink(
+      url,
+      session,
+      {
+        ready: (frame, again) => this.ready(frame, again),
+        bytes: (bytes) => this.screen.write(bytes),
+        lost: () => this.lost(),
+        over: (code, exit) => this.over(code, exit),
+      },
+      world,
+    );
     const keys = find("[data-key-row]", root);
     this.keys = new KeyBar(keys, {
-      send: (text) => this.type(text), paste: () => this.paste(), application: () => this.screen?.modes.applicationCursorKeysMode === true,
+      send: (text) => this.type(text),
+      paste: () => this.paste(),
+      application: () => this.screen?.modes.applicationCursorKeysMode === true,
     });
     this.on("connect", () => this.connect());
     this.on("again", () => (this.link.state === "lost" ? this.link.retry() : this.connect()));
@@ -62,7 +69,13 @@ export class TerminalView {
   }
 
   prepare({ Terminal, FitAddon }) {
-    const screen = new Terminal({ ...look(), scrollback: SCROLLBACK, cursorBlink: false, disableStdin: true, macOptionIsMeta: true });
+    const screen = new Terminal({
+      ...look(),
+      scrollback: SCROLLBACK,
+      cursorBlink: false,
+      disableStdin: true,
+      macOptionIsMeta: true,
+    });
     this.fitting = new FitAddon();
     screen.loadAddon(this.fitting);
     show(find("[data-screen]", this.root), true);
@@ -107,7 +120,10 @@ export class TerminalView {
     show(this.part("tools"), true);
     show(find("[data-key-row]", this.root), true);
     show(this.part("recorded"), frame.recorded !== false);
-    setText(find("[data-said]", this.part("recorded")), t(frame.input_recorded ? "term.recorded.input" : "term.recorded"));
+    setText(
+      find("[data-said]", this.part("recorded")),
+      t(frame.input_recorded ? "term.recorded.input" : "term.recorded"),
+    );
     setText(this.part("user"), frame.user ?? "");
     setText(this.part("size"), `${this.screen.cols}×${this.screen.rows}`);
     this.screen.options.disableStdin = false;
@@ -166,10 +182,12 @@ export class TerminalView {
   async copy(event) {
     event?.preventDefault();
     const text = this.screen.getSelection();
-    const done = text !== "" && await copyText(text, () => {
-      this.screen.focus();
-      return document.execCommand("copy");
-    });
+    const done =
+      text !== "" &&
+      (await copyText(text, () => {
+        this.screen.focus();
+        return document.execCommand("copy");
+      }));
     this.tell(text === "" ? t("term.copy.nothing") : done ? t("copied") : t("term.copy.failed"));
   }
 

@@ -15,7 +15,7 @@ export function useTexts(dictionary, code) {
  * @param {string} key @param {Record<string, string | number>} [params] @returns {string}
  */
 export function t(key, params = {}) {
-  const text = params.count === 1 ? words[`${key}.one`] ?? words[key] : words[key];
+  const text = params.count === 1 ? (words[`${key}.one`] ?? words[key]) : words[key];
   if (text === undefined) return key;
   return text.replace(/\{(\w+)\}/g, (place, name) => String(params[name] ?? place));
 }

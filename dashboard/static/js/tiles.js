@@ -18,7 +18,12 @@ class Tile {
     this.spark = this.line && new Sparkline(this.line.getAttribute("d"), now, this.top);
     // What the hub knew of the last minutes counts as seen now: the range must not begin anew with the page.
     const { low, high } = find("[data-range]", node).dataset;
-    this.recent = low ? [[now, Number(low)], [now, Number(high)]] : [];
+    this.recent = low
+      ? [
+          [now, Number(low)],
+          [now, Number(high)],
+        ]
+      : [];
   }
 
   patch(m, over) {
@@ -33,7 +38,11 @@ class Tile {
       small.textContent = unit;
       big.replaceChildren(digits, ...(unit ? [small] : []));
     }
-    setAttribute(find(".bar .v", this.node), "width", `${Math.round(Math.min(100, Math.max(0, ((value ?? 0) * 100) / this.top)))}%`);
+    setAttribute(
+      find(".bar .v", this.node),
+      "width",
+      `${Math.round(Math.min(100, Math.max(0, ((value ?? 0) * 100) / this.top)))}%`,
+    );
     mark(this.node, "old", !heard(m));
     mark(this.node, "over", capacity ? value >= 95 : over);
     if (!capacity) this.range(m, value);
@@ -48,9 +57,14 @@ class Tile {
     }
     while (this.recent.length && this.recent[0][0] < this.recent.at(-1)[0] - WINDOW_MS) this.recent.shift();
     const node = find("[data-range]", this.node);
-    if (value === null) return setText(node, said("none", m.readings ? (m.readings.reasons[this.metric] ?? "unknown") : "never"));
+    if (value === null)
+      return setText(node, said("none", m.readings ? (m.readings.reasons[this.metric] ?? "unknown") : "never"));
     const values = this.recent.map((pair) => pair[1]);
-    if (values.length > 1) setText(node, t("tile.range", { low: number(Math.min(...values), language), high: number(Math.max(...values), language) }));
+    if (values.length > 1)
+      setText(
+        node,
+        t("tile.range", { low: number(Math.min(...values), language), high: number(Math.max(...values), language) }),
+      );
     return undefined;
   }
 
@@ -89,4 +103,3 @@ export class Tiles {
     for (const tile of this.tiles) tile.tick(m, now);
   }
 }
-

@@ -25,8 +25,12 @@ export function progress(done, total, passedMs) {
 export function upload(address, file, on, request = new XMLHttpRequest()) {
   const began = performance.now();
   const answer = new Promise((done) => {
-    request.upload.addEventListener("progress", (event) => on.moved(event.loaded, file.size, performance.now() - began));
-    request.addEventListener("load", () => done({ ok: request.status < 300, status: request.status, message: detail(request.responseText) }));
+    request.upload.addEventListener("progress", (event) =>
+      on.moved(event.loaded, file.size, performance.now() - began),
+    );
+    request.addEventListener("load", () =>
+      done({ ok: request.status < 300, status: request.status, message: detail(request.responseText) }),
+    );
     request.addEventListener("error", () => done({ ok: false, status: 0, message: t("fault.network") }));
     request.addEventListener("abort", () => done({ ok: false, status: 0, message: t("files.stopped") }));
   });

@@ -5,8 +5,29 @@ const NEARLY_FULL = 95;
 const EXPECTED_BACK_MS = 10 * 60000;
 export const CLOCK_OFF_S = 300;
 const CLOCK_UNSET_S = 365 * 86400;
-const CAUSES = { temperature: "hot", disk_usage: "disk", memory_usage: "memory", cpu_usage: "cpu", gpu_usage: "gpu", throttled: "throttled" };
-const RANKS = ["quarantined", "error", "full", "offline", "hot", "throttled", "disk", "nearly_full", "clock", "memory", "cpu", "gpu", "unknown"];
+const CAUSES = {
+  temperature: "hot",
+  disk_usage: "disk",
+  memory_usage: "memory",
+  cpu_usage: "cpu",
+  gpu_usage: "gpu",
+  throttled: "throttled",
+};
+const RANKS = [
+  "quarantined",
+  "error",
+  "full",
+  "offline",
+  "hot",
+  "throttled",
+  "disk",
+  "nearly_full",
+  "clock",
+  "memory",
+  "cpu",
+  "gpu",
+  "unknown",
+];
 
 export const heard = (m) => m.connection === "live" || m.connection === "late";
 
@@ -56,5 +77,7 @@ export function trouble(m, now) {
 /** Every trouble of the fleet: worst cause first, then the oldest. */
 export function troubles(machines, now) {
   const found = [...machines].map((m) => trouble(m, now)).filter(Boolean);
-  return found.sort((a, b) => RANKS.indexOf(a.cause) - RANKS.indexOf(b.cause) || (a.since ?? now) - (b.since ?? now) || a.id - b.id);
+  return found.sort(
+    (a, b) => RANKS.indexOf(a.cause) - RANKS.indexOf(b.cause) || (a.since ?? now) - (b.since ?? now) || a.id - b.id,
+  );
 }

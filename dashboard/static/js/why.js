@@ -33,7 +33,10 @@ export class Why {
 
   draw(m, now) {
     const found = whys(m, now);
-    const key = JSON.stringify([found.map((why) => [why.code, why.since, Math.round(why.value ?? 0)]), m.status_reason]);
+    const key = JSON.stringify([
+      found.map((why) => [why.code, why.since, Math.round(why.value ?? 0)]),
+      m.status_reason,
+    ]);
     if (key === this.drawn) return;
     this.drawn = key;
     show(this.panel, found.length > 0);
@@ -43,9 +46,16 @@ export class Why {
 
   lines(why, m, now) {
     const cause = make("b", {}, t(`why.${why.code}`, { value: worth(why.code, why.value ?? 0, language) }));
-    const reason = why.code === m.effective_status && m.status_reason ? [" “", make("bdi", {}, m.status_reason), "”"] : [];
+    const reason =
+      why.code === m.effective_status && m.status_reason ? [" “", make("bdi", {}, m.status_reason), "”"] : [];
     const pair = (name, ...children) => [make("dt", {}, t(name)), make("dd", {}, ...children)];
-    const since = why.since === null ? [] : pair("why.since", `${day(why.since, now, this.zone, language)} (${t("ago", { age: age((now - why.since) / 1000, language) })})`);
+    const since =
+      why.since === null
+        ? []
+        : pair(
+            "why.since",
+            `${day(why.since, now, this.zone, language)} (${t("ago", { age: age((now - why.since) / 1000, language) })})`,
+          );
     return [...pair("why.cause", cause, ...reason), ...since, ...pair("why.next", t(`why.${why.code}.next`))];
   }
 }

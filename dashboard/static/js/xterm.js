@@ -32,8 +32,12 @@ export function look() {
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
   return {
     theme: {
-      background: colour("surface"), foreground: colour("text"), cursor: colour("accent"), cursorAccent: colour("surface"),
-      selectionBackground: colour("accent"), selectionForeground: colour("on-accent"),
+      background: colour("surface"),
+      foreground: colour("text"),
+      cursor: colour("accent"),
+      cursorAccent: colour("surface"),
+      selectionBackground: colour("accent"),
+      selectionForeground: colour("on-accent"),
     },
     fontFamily: style.getPropertyValue("--mono").trim(),
     fontSize: size(),
@@ -53,4 +57,5 @@ export function size(by = 0) {
   return chosen;
 }
 
-export const themed = (screen) => addEventListener("theme", () => Object.assign(screen.options, { theme: look().theme }));
+export const themed = (screen) =>
+  addEventListener("theme", () => Object.assign(screen.options, { theme: look().theme }));

@@ -7,7 +7,16 @@ import { cardOf } from "./job_words.js";
 import { language, said, t } from "./texts.js";
 import { CLOCK_OFF_S } from "./trouble.js";
 
-const MARKS = { ok: "active", off: "warn", never: "unknown", unknown: "unknown", lookup_failed: "error", not_permitted: "error", failed: "error", clock: "warn" };
+const MARKS = {
+  ok: "active",
+  off: "warn",
+  never: "unknown",
+  unknown: "unknown",
+  lookup_failed: "error",
+  not_permitted: "error",
+  failed: "error",
+  clock: "warn",
+};
 const QUIET = ["ok", "clock"];
 const OWN_WORDS = ["lookup_failed", "not_permitted"];
 const LEFT = ["sent", "accepted", "running"];
@@ -45,7 +54,10 @@ export class ZoneCard {
   /** The machine as the hub tells it now. */
   patch(m) {
     this.machine = m;
-    show(find("[data-away]", this.card), ["offline", "never"].includes(m.connection) && !find("[data-wish=sync] button", this.card).disabled);
+    show(
+      find("[data-away]", this.card),
+      ["offline", "never"].includes(m.connection) && !find("[data-wish=sync] button", this.card).disabled,
+    );
     const open = m.pending.filter((job) => job.name === "sync_timezone").at(-1);
     if (open) this.heard(open);
     const key = JSON.stringify([m.timezone, m.clock_offset_s, m.ntp, m.config_wanted, m.connection]);
@@ -56,7 +68,8 @@ export class ZoneCard {
   /** A command of this machine moved. */
   heard(job) {
     if (job.rvm_id !== this.id || job.name !== "sync_timezone") return;
-    if (this.job && (this.job.id === job.id ? this.job.finished_at !== null : job.issued_at < this.job.issued_at)) return;
+    if (this.job && (this.job.id === job.id ? this.job.finished_at !== null : job.issued_at < this.job.issued_at))
+      return;
     this.job = job;
     const asked = find("[data-asked]", this.card);
     const steps = reached(job);
@@ -73,7 +86,9 @@ export class ZoneCard {
     clearTimeout(this.soon);
     this.soon = setTimeout(async () => {
       try {
-        const answer = await fetch(`/api/v2/timezone/status/${encodeURIComponent(this.device)}`, { credentials: "same-origin" });
+        const answer = await fetch(`/api/v2/timezone/status/${encodeURIComponent(this.device)}`, {
+          credentials: "same-origin",
+        });
         if (answer.ok) this.draw((await answer.json()).data);
       } catch {
         // The link's own bar says that the hub is away; what is shown stays.
@@ -89,8 +104,11 @@ export class ZoneCard {
     const code = state === "ok" && view.clock_offset_s !== null ? "ok.clock" : state;
     const wanted = wantedOf(view);
     return t(`tz.${code}`, {
-      zone: this.named(view.current_timezone), system: this.named(view.system_timezone), offset: offset(view.clock_offset_s ?? 0, language),
-      wanted: state === "not_permitted" ? wanted : this.named(wanted), why: view.error?.message || view.error?.code || "",
+      zone: this.named(view.current_timezone),
+      system: this.named(view.system_timezone),
+      offset: offset(view.clock_offset_s ?? 0, language),
+      wanted: state === "not_permitted" ? wanted : this.named(wanted),
+      why: view.error?.message || view.error?.code || "",
     });
   }
 
@@ -108,7 +126,9 @@ export class ZoneCard {
     setText(find("span", restart), t("tz.restart", { services: view.restart.join(", ") }));
     const asks = view.guess !== null && view.pinned_timezone !== null;
     const known = find("[data-question] [data-said]", card);
-    const words = asks ? t("tz.question", { guess: this.named(view.guess), pinned: this.named(view.pinned_timezone) }) : "";
+    const words = asks
+      ? t("tz.question", { guess: this.named(view.guess), pinned: this.named(view.pinned_timezone) })
+      : "";
     // Whoever kept the pinned zone answered this question; another pair of zones is another question.
     const answered = card.dataset.kept === "1" && known.textContent === words;
     show(find("[data-question]", card), asks && !answered);
@@ -120,15 +140,31 @@ export class ZoneCard {
   facts(view) {
     const now = this.feed.clock.now();
     const place = [view.city, view.country].filter(Boolean).join(", ");
-    const from = view.pinned_timezone ? t("tz.by.pinned") : view.source === "lookup" && place ? t("tz.by.place", { place }) : view.source ? said("tz.by", view.source) : t("tz.none");
+    const from = view.pinned_timezone
+      ? t("tz.by.pinned")
+      : view.source === "lookup" && place
+        ? t("tz.by.place", { place })
+        : view.source
+          ? said("tz.by", view.source)
+          : t("tz.none");
     const wanted = wantedOf(view);
     const fact = (name, text) => setText(find(`[data-zone=${name}] bdi`, this.card), text);
     fact("device", this.named(view.system_timezone));
     fact("site", wanted ? `${this.named(wanted)} (${from})` : "—");
     fact("offset", view.clock_offset_s === null ? "—" : offset(view.clock_offset_s, language));
     fact("ntp", t(view.ntp === null ? "tz.ntp.unknown" : view.ntp ? "tz.ntp.yes" : "tz.ntp.no"));
-    fact("last", view.last_sync === null ? "—" : t("tz.checked", { age: age((now - Date.parse(view.last_sync)) / 1000, language), method: said("tz.method", view.sync_method) }));
-    const counts = Object.fromEntries(Object.entries(view.counts).map(([name, value]) => [name, number(value, language)]));
+    fact(
+      "last",
+      view.last_sync === null
+        ? "—"
+        : t("tz.checked", {
+            age: age((now - Date.parse(view.last_sync)) / 1000, language),
+            method: said("tz.method", view.sync_method),
+          }),
+    );
+    const counts = Object.fromEntries(
+      Object.entries(view.counts).map(([name, value]) => [name, number(value, language)]),
+    );
     fact("counts", t("tz.count", counts));
   }
 
@@ -144,7 +180,8 @@ export class ZoneCard {
     if (keep && view.pinned_timezone) setText(keep, t("tz.keep", { zone: view.pinned_timezone }));
     const pinned = view.pinned_timezone !== null;
     for (const form of all(".acts form", this.card)) {
-      if (form.dataset.wish !== "sync") show(form, form.dataset.wish === "unpin" ? pinned : !pinned && form.elements.zone.value !== "");
+      if (form.dataset.wish !== "sync")
+        show(form, form.dataset.wish === "unpin" ? pinned : !pinned && form.elements.zone.value !== "");
     }
   }
 
@@ -154,12 +191,16 @@ export class ZoneCard {
     if (wish === "keep") return undefined;
     event.preventDefault();
     const button = find("button", form);
-    if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return undefined;
+    if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true")
+      return undefined;
     setAttribute(button, "aria-busy", "true");
-    
-    const answer = wish === "sync"
-      ? await sendCommand("/api/v2/timezone/sync/manual", { device_id: this.id })
-      : await patch(`/api/v2/rvms/${this.id}/config/pinned_timezone`, { value: wish === "pin" ? form.elements.zone.value : null });
+
+    const answer =
+      wish === "sync"
+        ? await sendCommand("/api/v2/timezone/sync/manual", { device_id: this.id })
+        : await patch(`/api/v2/rvms/${this.id}/config/pinned_timezone`, {
+            value: wish === "pin" ? form.elements.zone.value : null,
+          });
     button.removeAttribute("aria-busy");
     const fault = find("p[data-fault]", this.card);
     setText(fault, answer.ok ? "" : answer.message || t("fault.unknown"));

@@ -28,8 +28,14 @@ function draw(m) {
   if (m.connection === "never" && !m.last_seen_at) return;
   const heard = m.readings !== null;
   setIcon(find("#waiting .i"), heard ? "active" : "live");
-  setText(find("#waiting [data-said]"), heard ? t("waiting.receiving") : t("waiting.contacted", { ip: m.last_ip ?? "?" }));
-  setText(find("#facts"), [m.last_ip, plain(m.hardware?.model ?? m.hardware?.machine), m.agent_version].filter(Boolean).join(" · "));
+  setText(
+    find("#waiting [data-said]"),
+    heard ? t("waiting.receiving") : t("waiting.contacted", { ip: m.last_ip ?? "?" }),
+  );
+  setText(
+    find("#facts"),
+    [m.last_ip, plain(m.hardware?.model ?? m.hardware?.machine), m.agent_version].filter(Boolean).join(" · "),
+  );
   show(find("#facts"), true);
   show(find("#problems"), false);
   find("#open").classList.toggle("main", heard);

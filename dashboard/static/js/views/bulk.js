@@ -21,8 +21,14 @@ let key = "";
 
 /** Boxes of the machines that are shown: what a filter has taken away is asked for nothing. */
 const boxes = () => all("#machines tbody tr:not([hidden]) .x input");
-const chosen = () => boxes().filter((box) => box.checked).slice(0, MOST);
-const machines = () => chosen().map((box) => bar.machines().get(Number(box.value))).filter(Boolean);
+const chosen = () =>
+  boxes()
+    .filter((box) => box.checked)
+    .slice(0, MOST);
+const machines = () =>
+  chosen()
+    .map((box) => bar.machines().get(Number(box.value)))
+    .filter(Boolean);
 
 function count() {
   const shown = boxes();
@@ -88,7 +94,11 @@ async function send(event) {
   setAttribute(button, "aria-busy", "true");
   const reason = wish.name === "set_status" ? ask.elements.reason.value.trim() : "";
   const [able, unable] = [machines().filter((m) => can(wish.name, m)), machines().filter((m) => !can(wish.name, m))];
-  const answer = await sendCommand("/api/v2/commands", { name: wish.name, args: wish.args, rvms: able.map((m) => m.id), ...(reason ? { reason } : {}) }, key);
+  const answer = await sendCommand(
+    "/api/v2/commands",
+    { name: wish.name, args: wish.args, rvms: able.map((m) => m.id), ...(reason ? { reason } : {}) },
+    key,
+  );
   button.removeAttribute("aria-busy");
   if (!answer.ok) return fault(answer.message || t("fault.unknown"));
   const left = unable.map((m) => ({ rvm_id: m.id, refused: { message: t("locked.unsupported") } }));
@@ -97,11 +107,19 @@ async function send(event) {
 
 function tell({ group_id: group, total, results }) {
   const refused = results.filter((row) => row.refused);
-  setText(find("[data-sent]", result), t("bulk.sent", { n: number(total - refused.length, language), total: number(total, language) }));
+  setText(
+    find("[data-sent]", result),
+    t("bulk.sent", { n: number(total - refused.length, language), total: number(total, language) }),
+  );
   setAttribute(find("a", result), "href", `/jobs?${new URLSearchParams({ group })}`);
-  setText(find("[data-refused]", result), refused.length ? t("bulk.refused", { n: number(refused.length, language) }) : "");
+  setText(
+    find("[data-refused]", result),
+    refused.length ? t("bulk.refused", { n: number(refused.length, language) }) : "",
+  );
   const name = (row) => bar.machines().get(row.rvm_id)?.name ?? row.device_id ?? String(row.rvm_id);
-  find("ul", result).replaceChildren(...refused.map((row) => make("li", {}, make("bdi", {}, name(row)), `: ${row.refused.message}`)));
+  find("ul", result).replaceChildren(
+    ...refused.map((row) => make("li", {}, make("bdi", {}, name(row)), `: ${row.refused.message}`)),
+  );
   ask.reset();
   choose(false);
   show(ask, false);
@@ -121,5 +139,9 @@ find("#bulk-clear").addEventListener("click", () => {
   find("#machines").focus();
 });
 find("#machines").addEventListener("change", count);
-new MutationObserver(count).observe(find("#machines tbody"), { subtree: true, attributes: true, attributeFilter: ["hidden"] });
+new MutationObserver(count).observe(find("#machines tbody"), {
+  subtree: true,
+  attributes: true,
+  attributeFilter: ["hidden"],
+});
 count();

@@ -65,7 +65,9 @@ async function more(button) {
   setAttribute(button, "aria-busy", "true");
   show(find("#fault"), false);
   try {
-    const answer = await fetch(linesAddress(asked, rvm, { before: button.dataset.onward }), { credentials: "same-origin" });
+    const answer = await fetch(linesAddress(asked, rvm, { before: button.dataset.onward }), {
+      credentials: "same-origin",
+    });
     if (!answer.ok) throw new Error(String(answer.status));
     const page = await answer.json();
     list.put(page.lines);
@@ -96,12 +98,21 @@ find("#more").addEventListener("click", (event) => {
 node.addEventListener("pointerover", (event) => {
   const time = event.target.closest("time");
   const line = time?.closest("[data-at]");
-  if (line) setAttribute(time, "title", t("events.time.ago", { time: time.dataset.utc, age: age((feed.clock.now() - Number(line.dataset.at)) / 1000, language) }));
+  if (line)
+    setAttribute(
+      time,
+      "title",
+      t("events.time.ago", {
+        time: time.dataset.utc,
+        age: age((feed.clock.now() - Number(line.dataset.at)) / 1000, language),
+      }),
+    );
 });
-if (id) setInterval(() => {
-  const m = feed.fleet.machines.get(id);
-  if (m && !document.hidden && !feed.paused) top.tick(m, feed.clock.now());
-}, 1000);
+if (id)
+  setInterval(() => {
+    const m = feed.fleet.machines.get(id);
+    if (m && !document.hidden && !feed.paused) top.tick(m, feed.clock.now());
+  }, 1000);
 frame();
 guardButtons();
 keyboard({ "/": () => find("[name=q]").focus(), ".": () => top?.actions.toggle() });

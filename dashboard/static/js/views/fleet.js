@@ -22,16 +22,19 @@ const before = new Map();
 let due = false;
 let touched = new Set();
 
-const feed = new Feed({ machine: null, rate: 5 }, {
-  changed(ids) {
-    for (const id of ids) touched.add(id);
-    if (due || feed.paused) return;
-    due = true;
-    requestAnimationFrame(draw);
+const feed = new Feed(
+  { machine: null, rate: 5 },
+  {
+    changed(ids) {
+      for (const id of ids) touched.add(id);
+      if (due || feed.paused) return;
+      due = true;
+      requestAnimationFrame(draw);
+    },
+    link: (state) => link.set(state),
+    version: (name) => link.version(name),
   },
-  link: (state) => link.set(state),
-  version: (name) => link.version(name),
-});
+);
 const link = new LinkState(feed);
 const table = new Table(find("#machines"), feed.clock.now());
 const attention = new Attention(async (id, status, reason) => {
@@ -73,7 +76,8 @@ function tell(m) {
   before.set(m.id, `${m.effective_status} ${m.connection}`);
   if (was === undefined) return;
   const [status, connection] = was.split(" ");
-  if (status !== m.effective_status) spoken.add(t("said.status", { name: m.name, status: t(`status.${m.effective_status}`) }));
+  if (status !== m.effective_status)
+    spoken.add(t("said.status", { name: m.name, status: t(`status.${m.effective_status}`) }));
   if (connection !== m.connection && connection !== "late" && m.connection !== "late") {
     spoken.add(t("said.connection", { name: m.name, connection: t(`connection.${m.connection}`) }));
   }
@@ -82,7 +86,8 @@ function tell(m) {
 function go(next) {
   history.replaceState(null, "", next);
   query = queryFrom(location.search);
-  for (const head of all("thead [data-sort] a")) setAttribute(head, "href", sortAddress(query, head.parentNode.dataset.sort));
+  for (const head of all("thead [data-sort] a"))
+    setAttribute(head, "href", sortAddress(query, head.parentNode.dataset.sort));
   for (const counter of all("[data-count]")) counterLink(counter);
   for (const name of ["status", "connection"]) tools.elements[name].value = query[name];
   filters();
@@ -94,15 +99,25 @@ function go(next) {
 
 function counterLink(counter) {
   const name = counter.dataset.count;
-  const [member, active] = name === "offline" ? ["connection", query.connection === name] : ["status", query.status === name];
+  const [member, active] =
+    name === "offline" ? ["connection", query.connection === name] : ["status", query.status === name];
   setAttribute(counter, "href", address(query, { [member]: active ? "" : name }));
   if (active) setAttribute(counter, "aria-current", "true");
   else counter.removeAttribute("aria-current");
 }
 
 function filters() {
-  const chips = ["status", "connection"].filter((member) => query[member]).map((member) =>
-    make("a", { class: "filter", href: address(query, { [member]: "" }) }, t(`${member}.${query[member]}`), icon("close", "quiet"), make("span", { class: "vh" }, t("filter.remove"))));
+  const chips = ["status", "connection"]
+    .filter((member) => query[member])
+    .map((member) =>
+      make(
+        "a",
+        { class: "filter", href: address(query, { [member]: "" }) },
+        t(`${member}.${query[member]}`),
+        icon("close", "quiet"),
+        make("span", { class: "vh" }, t("filter.remove")),
+      ),
+    );
   find("#filters").replaceChildren(...chips);
   show(find("#filters"), chips.length > 0);
 }
@@ -111,7 +126,11 @@ function empty() {
   const none = table.wanted?.length === 0;
   show(find("#none"), none);
   show(find("#machines"), !none);
-  const what = [query.status && t(`status.${query.status}`), query.connection && t(`connection.${query.connection}`), query.text && `“${query.text}”`];
+  const what = [
+    query.status && t(`status.${query.status}`),
+    query.connection && t(`connection.${query.connection}`),
+    query.text && `“${query.text}”`,
+  ];
   if (none) setText(find("#none-what"), what.filter(Boolean).join(", "));
 }
 
@@ -138,7 +157,9 @@ setInterval(() => {
 const bar = find("#bulk");
 if (bar) bar.machines = () => feed.fleet.machines;
 // Few visits select machines: what that needs comes with the first selection.
-find("#machines").addEventListener("change", () => document.head.append(make("script", { src: bar.dataset.src })), { once: true });
+find("#machines").addEventListener("change", () => document.head.append(make("script", { src: bar.dataset.src })), {
+  once: true,
+});
 frame();
 guardButtons();
 keyboard({

@@ -79,7 +79,9 @@ function count(machines) {
 function detail(job) {
   setText(find("[data-detail=error_code] bdi"), job.error?.code ?? "");
   show(find("[data-detail=error_code]").parentNode, Boolean(job.error?.code));
-  const rows = results(job.result).map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, make("bdi", {}, value))));
+  const rows = results(job.result).map(([name, value]) =>
+    make("div", {}, make("dt", {}, name), make("dd", {}, make("bdi", {}, value))),
+  );
   find("#result dl").replaceChildren(...rows);
   show(find("#result"), rows.length > 0);
   const words = `${find("[data-job-word]").textContent}: ${what(job)}`;
@@ -94,7 +96,12 @@ function tick() {
   if (!node || !job) return;
   const left = until - feed.clock.now();
   const ahead = OPEN.includes(job.state) && left > 0;
-  setText(node, ahead ? t("job.deadline.open", { time: node.parentNode.dataset.words, age: span(left / 1000, language) }) : node.parentNode.dataset.words);
+  setText(
+    node,
+    ahead
+      ? t("job.deadline.open", { time: node.parentNode.dataset.words, age: span(left / 1000, language) })
+      : node.parentNode.dataset.words,
+  );
 }
 
 function tallySoon() {
@@ -104,10 +111,13 @@ function tallySoon() {
 
 async function tally() {
   try {
-    const answer = await fetch(`/jobs/tally.json?${new URLSearchParams({ group: query.group })}`, { credentials: "same-origin" });
+    const answer = await fetch(`/jobs/tally.json?${new URLSearchParams({ group: query.group })}`, {
+      credentials: "same-origin",
+    });
     if (!answer.ok) return;
     const parts = (await answer.json()).map(({ words, address }) =>
-      make("span", {}, words, ...(address ? [" ", make("a", { href: address }, `[${t("tally.show")}]`)] : [])));
+      make("span", {}, words, ...(address ? [" ", make("a", { href: address }, `[${t("tally.show")}]`)] : [])),
+    );
     find("#tally").replaceChildren(...parts);
   } catch {
     // The next job that moves asks again.

@@ -19,22 +19,25 @@ const id = Number(document.body.dataset.id);
 const zone = document.body.dataset.siteZone;
 const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
 
-const feed = new Feed({ machine: id, rate: 1 }, {
-  changed(ids, removed, whole) {
-    if (removed.includes(id)) return location.assign("/");
-    top.changed(ids, whole);
-    countFleet(feed);
-    if (ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
-    return undefined;
+const feed = new Feed(
+  { machine: id, rate: 1 },
+  {
+    changed(ids, removed, whole) {
+      if (removed.includes(id)) return location.assign("/");
+      top.changed(ids, whole);
+      countFleet(feed);
+      if (ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
+      return undefined;
+    },
+    job(job) {
+      top.heard(job);
+      zoneCard.heard(job);
+    },
+    event: (event) => event.rvm_id === id && event.code.startsWith("timezone.") && zoneCard.load(),
+    link: (state) => link.set(state),
+    version: (name) => link.version(name),
   },
-  job(job) {
-    top.heard(job);
-    zoneCard.heard(job);
-  },
-  event: (event) => event.rvm_id === id && event.code.startsWith("timezone.") && zoneCard.load(),
-  link: (state) => link.set(state),
-  version: (name) => link.version(name),
-});
+);
 const link = new LinkState(feed);
 const top = new MachineTop(id, feed, spoken);
 const tiles = new Tiles(feed.clock.now());

@@ -34,7 +34,11 @@ async function begin() {
 
 async function fetched() {
   const address = `/api/v2/recordings/${body.dataset.id}/play`;
-  const answer = await fetch(address, { method: "POST", credentials: "same-origin", headers: { "X-CSRF-Token": body.dataset.csrf ?? "" } }).catch(() => null);
+  const answer = await fetch(address, {
+    method: "POST",
+    credentials: "same-origin",
+    headers: { "X-CSRF-Token": body.dataset.csrf ?? "" },
+  }).catch(() => null);
   if (!answer) throw new Error(t("fault.network"));
   if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).detail ?? t("fault.unknown"));
   try {
@@ -45,11 +49,20 @@ async function fetched() {
 }
 
 function prepare(Terminal, cast) {
-  screen = new Terminal({ ...look(), cols: cast.cols, rows: cast.rows, scrollback: 0, disableStdin: true, cursorBlink: false });
+  screen = new Terminal({
+    ...look(),
+    cols: cast.cols,
+    rows: cast.rows,
+    scrollback: 0,
+    disableStdin: true,
+    cursorBlink: false,
+  });
   screen.open(find("[data-screen]", root));
   themed(screen);
   player = new Player(cast, {
-    write: (text) => screen.write(text), resize: (cols, rows) => screen.resize(cols, rows), reset: () => screen.reset(),
+    write: (text) => screen.write(text),
+    resize: (cols, rows) => screen.resize(cols, rows),
+    reset: () => screen.reset(),
   });
   player.skip(part("skip").checked);
   show(part("before"), false);
@@ -91,7 +104,12 @@ part("toggle").addEventListener("click", toggle);
 part("seek").addEventListener("input", () => player.seek(Number(part("seek").value)));
 part("speed").addEventListener("change", () => player.faster(Number(part("speed").value)));
 part("skip").addEventListener("change", () => player.skip(part("skip").checked));
-for (const [name, by] of [["smaller", -1], ["larger", 1]]) part(name).addEventListener("click", () => Object.assign(screen.options, { fontSize: size(by) }));
-for (const details of all("details.confirm")) details.addEventListener("toggle", () => details.open && find("button", details).focus());
+for (const [name, by] of [
+  ["smaller", -1],
+  ["larger", 1],
+])
+  part(name).addEventListener("click", () => Object.assign(screen.options, { fontSize: size(by) }));
+for (const details of all("details.confirm"))
+  details.addEventListener("toggle", () => details.open && find("button", details).focus());
 frame();
 keyboard({ " ": toggle, k: toggle, ArrowLeft: () => jump(-STEP_S), ArrowRight: () => jump(STEP_S) });

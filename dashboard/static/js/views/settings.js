@@ -50,10 +50,11 @@ function draw() {
   form.news(m.config_wanted);
 }
 
-if (id) setInterval(() => {
-  const m = feed.fleet.machines.get(id);
-  if (m && !document.hidden && !feed.paused) top.tick(m, feed.clock.now());
-}, 1000);
+if (id)
+  setInterval(() => {
+    const m = feed.fleet.machines.get(id);
+    if (m && !document.hidden && !feed.paused) top.tick(m, feed.clock.now());
+  }, 1000);
 frame();
 guardButtons();
 keyboard(top ? { ".": () => top.actions.toggle() } : {});
