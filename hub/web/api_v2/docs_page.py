@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from anyio import to_thread
 from starlette.responses import HTMLResponse
 
 from hub.web.api_v2 import openapi
@@ -25,11 +27,14 @@ _PAGES = jinja2.Environment(
 
 
 def operations(described: Sequence[Operation]) -> tuple[Operation, ...]:
-    """The operation that answers the page."""
-    pages = {language: page(described, language) for language in ("en", "id")}
+    """The operation that answers the page, which is built by the first who asks in that language."""
+
+    @cache
+    def body(language: str) -> str:
+        return page(described, language)
 
     async def show(call: Call) -> Answer:
-        return Answer(HTMLResponse(pages[language_of(call.request, call.caller)]))
+        return Answer(HTMLResponse(await to_thread.run_sync(body, language_of(call.request, call.caller))))
 
     return (
         Operation(

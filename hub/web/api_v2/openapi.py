@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 import msgspec
+from anyio import to_thread
 from starlette.responses import Response
 
 from hub.core.access import ACTIONS, USER_ROLES, role_needed
@@ -55,11 +57,14 @@ _HEADERS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def operations(described: Sequence[Operation]) -> tuple[Operation, ...]:
-    """The operation that answers the document."""
-    body = msgspec.json.encode(document(described))
+    """The operation that answers the document, which is built by the first who asks: no start of a hub waits for it."""
+
+    @cache
+    def body() -> bytes:
+        return msgspec.json.encode(document(described))
 
     async def show(call: Call) -> Answer:
-        return Answer(Response(body, media_type="application/json"))
+        return Answer(Response(await to_thread.run_sync(body), media_type="application/json"))
 
     return (
         Operation(

@@ -50,12 +50,14 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *health.OPERATIONS,
 )
 
+EVERYTHING: Final = (*OPERATIONS, *openapi.operations(OPERATIONS), *docs_page.operations(OPERATIONS))
+"""With the two that describe the others; made once, because they keep what they have built."""
+
 
 def routes() -> list[BaseRoute]:
     """One route for each path under /api, and one for every path that leads nowhere."""
-    everything = (*OPERATIONS, *openapi.operations(OPERATIONS), *docs_page.operations(OPERATIONS))
-    paths = dict.fromkeys(operation.path for operation in everything)
+    paths = dict.fromkeys(operation.path for operation in EVERYTHING)
     found: list[BaseRoute] = [
-        Route(f"/api{path}", Endpoint([o for o in everything if o.path == path]), name=path) for path in paths
+        Route(f"/api{path}", Endpoint([o for o in EVERYTHING if o.path == path]), name=path) for path in paths
     ]
     return [*found, Route("/api", Nowhere()), Route("/api/{rest:path}", Nowhere())]

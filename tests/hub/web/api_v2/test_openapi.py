@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hub.core.access import ACTIONS
-from hub.web.api_v2 import openapi
+from hub.web.api_v2 import docs_page, openapi, table
+from hub.web.api_v2.operation import Operation
 from hub.web.api_v2.table import OPERATIONS
-from tests.support.api_hub import ApiHub
+from tests.support.api_hub import ApiHub, api_hub
 
 DOCUMENT = openapi.document(OPERATIONS)
 
@@ -28,6 +31,26 @@ async def test_it_is_served_and_is_what_the_operations_say(hub: ApiHub) -> None:
         answer = await nobody.get("/api/v2/openapi.json")
     assert answer.json() == json.loads(json.dumps(DOCUMENT))
     assert answer.json()["openapi"].startswith("3.1")
+
+
+async def test_no_start_of_a_hub_builds_it_and_hubs_share_what_was_built(
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build, built = openapi.document, list[str]()
+
+    def counted(described: Sequence[Operation]) -> dict[str, Any]:
+        built.append("once")
+        return build(described)
+
+    monkeypatch.setattr(openapi, "document", counted)
+    apart = (*openapi.operations(OPERATIONS), *docs_page.operations(OPERATIONS))
+    monkeypatch.setattr(table, "EVERYTHING", (*OPERATIONS, *apart))
+    for asked in (0, 2, 2):
+        async with api_hub(tmp_path, database_url=sqlite_url) as started, started.client() as nobody:
+            assert len(built) == asked
+            for operation in apart:
+                assert (await nobody.get(f"/api{operation.path}")).status_code == 200
+    assert len(built) == 2, "once for itself and once for the page"
 
 
 def test_every_operation_is_described_with_its_refusals() -> None:
