@@ -14,6 +14,7 @@ import msgspec
 
 from hub.core import actors
 from hub.core.changes import EventHappened
+from hub.core.token_bucket import TokenBucket
 
 AT_ONCE: Final = 300
 """A machine that was away for hours may tell this much when it is back."""
@@ -31,8 +32,7 @@ def too_large(params: dict[str, Any]) -> bool:
 
 @dataclass(slots=True)
 class _Budget:
-    left: float
-    at: float
+    bucket: TokenBucket
     dropped: int = 0
     since: datetime | None = None
     until: datetime | None = None
@@ -40,7 +40,7 @@ class _Budget:
 
 
 class ReportedEvents:
-    """The budgets of the machines that reported something lately."""
+    """The budgets of the machines that reported something lately: at most one a machine, forgotten when full again."""
 
     def __init__(self) -> None:
         self._budgets: dict[int, _Budget] = {}
@@ -50,10 +50,10 @@ class ReportedEvents:
 
     def take(self, rvm_id: int, at: float, now: datetime) -> bool:
         """Whether this event is recorded; False: it was counted."""
-        budget = self._budgets.setdefault(rvm_id, _Budget(AT_ONCE, at))
-        _refill(budget, at)
-        if budget.left >= 1:
-            budget.left -= 1
+        budget = self._budgets.get(rvm_id)
+        if budget is None:
+            budget = self._budgets[rvm_id] = _Budget(TokenBucket(PER_MINUTE / 60, AT_ONCE, at))
+        if budget.bucket.take(at):
             return True
         if not budget.dropped:
             budget.since, budget.tell_at = now, at + WINDOW_S
@@ -65,18 +65,12 @@ class ReportedEvents:
         """A line for every machine whose count has to be told now; it is forgotten here."""
         lines = []
         for rvm_id, budget in list(self._budgets.items()):
-            _refill(budget, at)
             if budget.dropped and budget.tell_at <= at:
                 lines.append(_line(rvm_id, budget, now))
                 budget.dropped = 0
-            if not budget.dropped and budget.left >= AT_ONCE:
+            if not budget.dropped and budget.bucket.is_full(at):
                 del self._budgets[rvm_id]
         return lines
-
-
-def _refill(budget: _Budget, at: float) -> None:
-    budget.left = min(float(AT_ONCE), budget.left + (at - budget.at) * PER_MINUTE / 60)
-    budget.at = at
 
 
 def _line(rvm_id: int, budget: _Budget, now: datetime) -> EventHappened:

@@ -8,6 +8,7 @@ changes nothing. Knows no socket.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -21,6 +22,7 @@ from db.connection import Store
 from hub.core import intake, presence
 from hub.core.changes import SampleSeen
 from hub.core.machine import Boot, Machine
+from hub.core.token_bucket import TokenBucket
 from hub.flow import heard_commands, heard_events, heard_facts, heard_services
 from hub.flow.announce import Announcer
 from hub.flow.link import Link
@@ -77,10 +79,8 @@ class Conversation:
         self._tasks = tasks
         self._clock = clock
         self._talk = Talk(link, machine, self._boot, links, announce, store, clock)
-        self._rate = frames_per_second
-        self._burst = float(burst)
-        self._tokens = float(burst)
-        self._tokens_at = time.monotonic()
+        self._frames = TokenBucket(frames_per_second, burst if frames_per_second else math.inf, time.monotonic())
+        self._frames_left = self._frames.burst
         self._inbox: deque[m.MachineMessage] = deque([hello])
         self._early: list[m.Metrics] = []
         self._moved = anyio.Event()
@@ -95,9 +95,7 @@ class Conversation:
         if link.closing:
             return True
         at = time.monotonic()
-        if self._rate:
-            self._tokens = min(self._burst, self._tokens + (at - self._tokens_at) * self._rate) - 1.0
-            self._tokens_at = at
+        self._frames_left = self._frames.spend(at)
         try:
             said, faults = link.session.receive(text)
         except RemoteProtocolError as error:
@@ -117,8 +115,8 @@ class Conversation:
 
     async def wait(self) -> None:
         """Until there is room again: this is what slows a machine that sends too much, or more than can be stored."""
-        if self._tokens < 0:
-            await anyio.sleep(-self._tokens / self._rate)
+        if self._frames_left < 0:
+            await anyio.sleep(self._frames.wait(time.monotonic(), 0))
         await self._link.room()
         while not self._lane.has_room(self._link) and not self._link.closing:
             await self._lane.room()
@@ -128,7 +126,7 @@ class Conversation:
 
     def _may_go_on(self) -> bool:
         return (
-            self._tokens >= 0
+            self._frames_left >= 0
             and len(self._inbox) < INBOX
             and len(self._early) < EARLY
             and self._lane.has_room(self._link)

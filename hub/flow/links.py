@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 
-from hub.core import actors, command_desk, command_life
+from hub.core import actors, command_desk, command_life, pace
 from hub.core.changes import (
     Change,
     Command,
@@ -22,7 +22,6 @@ from hub.core.changes import (
 )
 from hub.core.fleet import TERMINAL, Fleet
 from hub.core.machine import Machine
-from hub.core.pace import Pace
 from hub.core.remote_life import START
 from hub.flow.announce import Announcer
 from hub.flow.doorkeeper import Doorkeeper, replaces_key
@@ -51,7 +50,7 @@ class Links:
         self._clock = clock
         self.door = Doorkeeper(fleet, announce, clock)
         self.dropped_events = DroppedEvents()
-        self.pace = Pace()
+        self.pace = pace.rate_limit()
         self.tickets = Tickets()
         self._links: dict[int, Link] = {}
         self._open: set[Link] = set()

@@ -7,6 +7,8 @@ from typing import Annotated, Final
 
 import msgspec
 
+from hub.core.token_bucket import TokenBucket
+
 MAX_MESSAGE_CHARACTERS: Final = 1024
 MESSAGES_PER_S: Final = 10.0
 BURST: Final = 40.0
@@ -55,12 +57,8 @@ class Allowance:
     """A token bucket: `take` answers False when the page says more than a page would."""
 
     def __init__(self) -> None:
-        self._left = BURST
-        self._at = time.monotonic()
+        self._bucket = TokenBucket(MESSAGES_PER_S, BURST, time.monotonic())
 
     def take(self, message: Message | None) -> bool:
-        now = time.monotonic()
-        self._left = min(BURST, self._left + (now - self._at) * MESSAGES_PER_S)
-        self._at = now
-        self._left -= SNAPSHOT_COST if isinstance(message, (AskSnapshot, Resume)) else 1.0
-        return self._left >= 0.0
+        cost = SNAPSHOT_COST if isinstance(message, (AskSnapshot, Resume)) else 1.0
+        return self._bucket.take(time.monotonic(), cost)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
 from typing import Final
+
+from hub.core.token_bucket import TokenBuckets
 
 PER_MINUTE: Final = 20.0
 BURST: Final = 40.0
@@ -25,37 +26,18 @@ class AddressLimiter:
     def __init__(
         self, per_minute: float = PER_MINUTE, burst: float = BURST, clock: Callable[[], float] = monotonic
     ) -> None:
-        self.per_second = per_minute / 60.0
-        self.burst = burst
         self._clock = clock
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets = TokenBuckets[str](per_minute / 60.0, burst, MAX_ADDRESSES)
 
     def charge(self, address: str) -> float | None:
-        tries, now, key = self._tries(address)
-        if tries < 1.0:
-            self._keep(key, tries, now)
-            return math.ceil((1.0 - tries) / self.per_second)
-        self._keep(key, tries - 1.0, now)
-        return None
+        return math.ceil(self._buckets.take(network_of(address), self._clock())) or None
 
     def wait(self, address: str) -> float | None:
         """Like `charge`, without taking a try."""
-        tries, _, _ = self._tries(address)
-        return None if tries >= 1.0 else math.ceil((1.0 - tries) / self.per_second)
+        return math.ceil(self._buckets.wait(network_of(address), self._clock())) or None
 
     def __len__(self) -> int:
         return len(self._buckets)
-
-    def _tries(self, address: str) -> tuple[float, float, str]:
-        key, now = network_of(address), self._clock()
-        left, at = self._buckets.get(key, (self.burst, now))
-        return min(self.burst, left + (now - at) * self.per_second), now, key
-
-    def _keep(self, key: str, tries: float, now: float) -> None:
-        self._buckets[key] = (tries, now)
-        self._buckets.move_to_end(key)
-        if len(self._buckets) > MAX_ADDRESSES:
-            self._buckets.popitem(last=False)
 
 
 def network_of(address: str) -> str:

@@ -266,5 +266,5 @@ async def test_a_machine_that_never_stops_telling_of_itself_is_read_more_slowly(
         await until(lambda: len(wire.of(m.Received)) == 4)  # and the hello
         await asyncio.sleep(0.3)
         assert len(wire.of(m.Received)) == 4
-        hub.links.pace = pace.Pace()
+        hub.links.pace = pace.rate_limit()
         await until(lambda: len(wire.of(m.Received)) >= 8)

@@ -42,6 +42,7 @@ async def test_a_machine_that_tells_of_itself_all_the_time_is_asked_to_wait(
 ) -> None:
     """Each report would be a line that nobody may delete."""
     monkeypatch.setattr(pace, "AT_ONCE", 2)
+    hub.context.links.pace = pace.rate_limit()
     report = {"device_id": "1", "timezone": "Asia/Jakarta", "sync_method": "manual"}
     async with hub.of("one") as one, hub.of("operator") as operator, hub.of("two") as two:
         said = [await one.post("/api/v2/timezone/sync", json=report) for _ in range(3)]
