@@ -38,7 +38,7 @@ class Fanout(Receive):
     async def stop(self) -> None:
         self._ticking.cancel()
 
-    async def metrics(self, link: WebSocket, machine: int, message: Metrics) -> None:
+    async def metrics(self, _link: WebSocket, machine: int, message: Metrics) -> None:
         self._newest[machine] = message.samples[-1]
 
     async def _browser(self, browser: WebSocket) -> None:

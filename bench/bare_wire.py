@@ -59,10 +59,10 @@ class Receive:
     async def stop(self) -> None:
         return None
 
-    async def metrics(self, link: WebSocket, machine: int, message: Metrics) -> None:
+    async def metrics(self, link: WebSocket, _machine: int, message: Metrics) -> None:
         await acknowledge(link, message.seq)
 
-    def update(self, message: Update) -> None:
+    def update(self, _message: Update) -> None:
         return None
 
     async def device(self, link: WebSocket) -> None:

@@ -59,7 +59,7 @@ class Link(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by its type
         self.transport.write(self._upgrade)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         self.live = False
         self.on_lost(self)
 

@@ -67,7 +67,7 @@ class MqttLink(asyncio.Protocol):
         head = text(b"MQTT") + bytes([4, clean_session]) + struct.pack("!H", KEEPALIVE_S)
         self.transport.write(packet(0x10, head + text(self._name)))
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         self.refused = self.refused or "the broker closed the connection"
         if not self.ready.done():
             self.ready.set_exception(ConnectionError(self.refused))

@@ -50,7 +50,7 @@ class UtcTimestamp(TypeDecorator[datetime]):
             raise OverflowError("an instant that could not be read again")
         return written
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: Any, _dialect: Dialect) -> datetime | None:
         if value is None:
             return None
         if isinstance(value, int):

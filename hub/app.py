@@ -30,10 +30,10 @@ def create_app(settings: Settings) -> Starlette:
     def lifespan(app: Starlette) -> AbstractAsyncContextManager[None]:
         return hub_life(app, settings)
 
-    return Starlette(routes=routes(settings), middleware=layers(settings), lifespan=lifespan)
+    return Starlette(routes=routes(), middleware=layers(settings), lifespan=lifespan)
 
 
-def routes(settings: Settings) -> list[BaseRoute]:
+def routes() -> list[BaseRoute]:
     """In order of precedence."""
     return [
         WebSocketRoute("/ws/device", DeviceSocket()),

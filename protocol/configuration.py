@@ -124,7 +124,7 @@ def checked(key: str, value: object, before: object = None) -> Value:
     """
     setting = SETTINGS.get(key)
     if setting is not None:
-        return _CHECKS[setting.kind](setting, value)
+        return _number(setting, value) if setting.kind in ("whole", "number") else _CHECKS[setting.kind](value)
     found = _free(value)
     if before is not None and kind_of(before) != kind_of(found):
         raise WrongValueError("wrong_kind", kind=kind_of(before))
@@ -155,7 +155,7 @@ def _is_number(value: object) -> bool:
     return math.isfinite(value) if isinstance(value, float) else abs(value) < 2**63
 
 
-def _switch(setting: Setting, value: object) -> Value:
+def _switch(value: object) -> Value:
     if not isinstance(value, bool):
         raise WrongValueError("wrong_switch")
     return value
@@ -171,7 +171,7 @@ def _number(setting: Setting, value: object) -> Value:
     return int(value) if setting.kind == "whole" else float(value)
 
 
-def _networks(setting: Setting, value: object) -> Value:
+def _networks(value: object) -> Value:
     if not isinstance(value, list) or len(value) > MAX_NETWORKS:
         raise WrongValueError("wrong_networks")
     try:
@@ -186,13 +186,17 @@ def _text(entry: object) -> bool:
     return True
 
 
-def _zone(setting: Setting, value: object) -> Value:
-    if isinstance(value, str) and (is_zone(value) or (value == "" and setting.kind == "zone_or_none")):
+def _zone(value: object) -> Value:
+    if isinstance(value, str) and is_zone(value):
         return value
     raise WrongValueError("wrong_zone")
 
 
-def _addresses(setting: Setting, value: object) -> Value:
+def _zone_or_none(value: object) -> Value:
+    return "" if value == "" else _zone(value)
+
+
+def _addresses(value: object) -> Value:
     found = [part.strip() for part in value.split(",")] if isinstance(value, str) and len(value) <= MAX_TEXT else []
     if not 1 <= len(found) <= MAX_URLS or not all(_URL.match(url) for url in found):
         raise WrongValueError("wrong_addresses")
@@ -211,10 +215,8 @@ def _free(value: object) -> Value:
 
 _CHECKS: Final = {
     "switch": _switch,
-    "whole": _number,
-    "number": _number,
     "networks": _networks,
     "zone": _zone,
-    "zone_or_none": _zone,
+    "zone_or_none": _zone_or_none,
     "addresses": _addresses,
 }

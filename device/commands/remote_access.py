@@ -31,7 +31,7 @@ class _Extend:
     def __init__(self, server: RemoteAccessServer) -> None:
         self._server = server
 
-    def decide(self, state: MachineState, args: ExtendRemoteAccess, now: Moment) -> Decided:
+    def decide(self, _state: MachineState, args: ExtendRemoteAccess, _now: Moment) -> Decided:
         fact = self._server.extended_fact(args.session_id, args.duration)
         lasts = fact.session.duration if fact.session is not None else 0.0
         return fact, {"session_id": args.session_id, "duration": lasts}

@@ -15,7 +15,7 @@ Decided = tuple[Fact, dict[str, object]]
 class Step(Protocol):
     """One command. Neither method may wait."""
 
-    def decide(self, state: MachineState, args: Any, now: Moment) -> Decided:
+    def decide(self, state: MachineState, args: Any, now: Moment, /) -> Decided:
         """What follows. Raises RefusedError."""
 
     def done(self, args: Any) -> None:

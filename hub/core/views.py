@@ -131,9 +131,8 @@ def session_view(session: RemoteSession, recordings: int = 0, *, device_id: str)
             "recordings": recordings}  # fmt: skip
 
 
-def machine_view(machine: Machine, now: datetime, *, times: Times = "iso") -> dict[str, Any]:
-    """The JSON of GET /rvms/{id}. `now` is reserved for members that age; nothing here reads a clock."""
-    del now
+def machine_view(machine: Machine, *, times: Times = "iso") -> dict[str, Any]:
+    """The JSON of GET /rvms/{id}."""
     stamp = _STAMPS[times]
     return {member: read(machine, stamp) for member, read in _MEMBERS.items()}
 

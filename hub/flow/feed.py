@@ -111,7 +111,7 @@ class Feed:
         parts: list[str] = []
         for start in range(0, len(ids), SNAPSHOT_SLICE):
             machines = [self._fleet.machines.get(rvm_id) for rvm_id in ids[start : start + SNAPSHOT_SLICE]]
-            views = [machine_view(machine, now, times="ms") for machine in machines if machine is not None]
+            views = [machine_view(machine, times="ms") for machine in machines if machine is not None]
             if views:
                 parts.append(_encoder.encode(views)[1:-1].decode())
             await asyncio.sleep(0)

@@ -70,7 +70,7 @@ def _about(visit: Visit, wish: bulk.Wish, found: list[Machine]) -> dict[str, Any
     return {
         "wish": wish,
         "machines": found,
-        "forecast": bulk.forecast(wish, [views.machine_view(m, visit.now, times="ms") for m in found]),
+        "forecast": bulk.forecast(wish, [views.machine_view(m, times="ms") for m in found]),
         "until_words": reader.day(reader.now + int(command_desk.PATIENCE.total_seconds() * 1000)),
         "given": visit.form,
         "random_wish": secrets.token_hex(16),

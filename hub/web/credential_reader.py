@@ -25,8 +25,8 @@ async def find(context: HubContext, shape: Presented, *, cookie: bool, address: 
     now = context.clock()
     known = context.gate.known.find(shape.hash, now)
     if known is None:
-        read = _session if shape.kind == "session" else _token
-        known = await read(context, shape, now, address)
+        is_session = shape.kind == "session"
+        known = await (_session(context, shape, now) if is_session else _token(context, shape, now, address))
     if known is not None and known.via == "session" and not cookie:
         return replace(known, via="login")
     return known
@@ -40,7 +40,7 @@ async def write_uses(context: HubContext) -> None:
         await context.announce(*uses)
 
 
-async def _session(context: HubContext, shape: Presented, now: datetime, address: str) -> Principal | None:
+async def _session(context: HubContext, shape: Presented, now: datetime) -> Principal | None:
     generation = context.gate.known.generation
     session = await sessions.find_session(context.store, shape.hash)
     if session is None or session.expires_at <= now:

@@ -84,7 +84,7 @@ def _kinds(visit: Visit) -> tuple[str, ...]:
 
 
 def _zone(visit: Visit, machine: Machine | None) -> str:
-    return visit.reader.zone if machine is None else machine_tab.zone_of(visit, machine)
+    return visit.reader.zone if machine is None else machine_tab.zone_of(machine)
 
 
 def _chosen(visit: Visit, choice: Choice) -> Machine | None:

@@ -34,8 +34,8 @@ MAX_ADDRESSES: Final = 5
 async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
     """The values `machine_head.html` takes. `also`: actors that the tab names besides those who may act."""
     reader = visit.reader
-    view = views.machine_view(found, visit.now, times="ms")
-    zone = zone_of(visit, found)
+    view = views.machine_view(found, times="ms")
+    zone = zone_of(found)
     jobs = await job_cards.of_machine(visit, found)
     issuers = {job.issued_by for job in jobs}
     names = names_for(found, await users.all_users(visit.context.store), {*also, *issuers})
@@ -74,7 +74,7 @@ async def release(visit: Visit) -> Response:
     return go(f"/machines/{found.id}")
 
 
-def zone_of(visit: Visit, found: Machine) -> str:
+def zone_of(found: Machine) -> str:
     return found.timezone or found.in_force.default_zone
 
 

@@ -80,7 +80,7 @@ async def ask_status(visit: Visit) -> Response:
     wanted = {"status": form.get("status", "")}
     if form.get("reason", "").strip():
         wanted["reason"] = form["reason"].strip()
-    zone = machine_tab.zone_of(visit, found)
+    zone = machine_tab.zone_of(found)
     until = until_from(form.get("until", ""), visit.now, zone)
     if until is not None and wanted["status"] in ("inactive", "maintenance"):
         wanted["until"] = views.rfc3339(until)

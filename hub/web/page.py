@@ -93,9 +93,8 @@ class Visit:
 
     def machines(self) -> dict[int, dict[str, Any]]:
         """Every machine the user may see, as the feed shows it."""
-        now = self.now
         return {
-            machine.id: views.machine_view(machine, now, times="ms")
+            machine.id: views.machine_view(machine, times="ms")
             for machine in self.context.fleet.machines.values()
             if self.user.reaches(machine.id)
         }
@@ -277,5 +276,5 @@ def _error(visit: Visit, status: int, code: str, number: str, sentence: str = ""
         return Response(f"{status} {number}", status)
 
 
-async def nothing_here(visit: Visit) -> Response:
+async def nothing_here(_visit: Visit) -> Response:
     raise not_found()

@@ -120,7 +120,7 @@ async def static_file(request: Request) -> Response:
     return Response(asset.packed if packed else asset.plain, headers=headers, media_type=asset.media_type)
 
 
-async def home(visit: Visit) -> Response:
+async def home(_visit: Visit) -> Response:
     """The GET of an address that only takes forms."""
     return go("/")
 

@@ -31,7 +31,7 @@ KEPT = "timezone.kept"
 async def card(visit: Visit, found: Machine) -> dict[str, Any]:
     """The values `zone_card.html` takes."""
     reader, view = visit.reader, zone_view(found)
-    site = machine_tab.zone_of(visit, found)
+    site = machine_tab.zone_of(found)
     kept = await _kept(visit, found, view) if view["guess"] else None
     open_ones = [command for command in found.pending.values() if command.name == "sync_timezone"]
     return {
@@ -149,7 +149,7 @@ async def _asked(visit: Visit, found: Machine, open_ones: list[Command]) -> dict
         return None
     view = views.command_view(command, times="ms")
     away = found.connection in ("offline", "never")
-    told = jobs.card(visit.reader, view, who="", away=away, zone=machine_tab.zone_of(visit, found))
+    told = jobs.card(visit.reader, view, who="", away=away, zone=machine_tab.zone_of(found))
     return {"reached": zone.reached(view), "how": told.how}
 
 

@@ -50,7 +50,7 @@ class FileDownload(Response):
         self._stream = stream
         self._size = size
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_gone, receive, tasks.cancel_scope)

@@ -63,7 +63,7 @@ def operations(described: Sequence[Operation]) -> tuple[Operation, ...]:
     def body() -> bytes:
         return msgspec.json.encode(document(described))
 
-    async def show(call: Call) -> Answer:
+    async def show(_call: Call) -> Answer:
         return Answer(Response(await to_thread.run_sync(body), media_type="application/json"))
 
     return (

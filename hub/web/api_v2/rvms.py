@@ -52,7 +52,7 @@ async def list_machines(call: Call) -> Answer:
     page = found[query.offset : query.offset + query.limit]
     following = query.offset + query.limit if len(found) > query.offset + query.limit else None
     return Answer(
-        [views.machine_view(machine, call.now) for machine in page],
+        [views.machine_view(machine) for machine in page],
         headers=paging.headers(call.request, total=len(found), offset=following),
     )
 
@@ -77,13 +77,13 @@ async def add_machine(call: Call) -> Answer:
     machine = call.context.fleet.find(device_id)
     if machine is None:  # removed again by somebody else before we could answer
         raise not_found()
-    data = views.machine_view(machine, call.now) | {"api_key": secret.text}
+    data = views.machine_view(machine) | {"api_key": secret.text}
     where = {"Location": f"/api/v2/rvms/{machine.id}"}
     return Answer(data, 201, Text("machine_added"), where)
 
 
 async def show_machine(call: Call) -> Answer:
-    return Answer(views.machine_view(call.machine, call.now))
+    return Answer(views.machine_view(call.machine))
 
 
 async def edit_machine(call: Call) -> Answer:
@@ -96,7 +96,7 @@ async def edit_machine(call: Call) -> Answer:
             _event(call, "machine.edited", machine, before=before, after=after),
         )
         machine = _still_there(call, machine.id)
-    return Answer(views.machine_view(machine, call.now))
+    return Answer(views.machine_view(machine))
 
 
 async def remove_machine(call: Call) -> Answer:
@@ -135,7 +135,7 @@ async def release_machine(call: Call) -> Answer:
     if not changes:
         raise Problem("conflict", Text("not_quarantined"))
     await call.context.announce(*changes)
-    return Answer(views.machine_view(_still_there(call, call.machine.id), call.now))
+    return Answer(views.machine_view(_still_there(call, call.machine.id)))
 
 
 def matches(machine: Machine, query: MachineQuery) -> bool:

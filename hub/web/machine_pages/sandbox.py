@@ -42,7 +42,7 @@ class SandboxedPages:
         context: HubContext = request.app.state.hub
         try:
             page = lease.admit(context, request, _page(context, request))
-            answer = _own_answer(request, page)
+            answer = _own_answer(request)
             if answer is not None:
                 await answer(scope, receive, send)
                 return
@@ -82,7 +82,7 @@ def _page(context: HubContext, connection: HTTPConnection) -> Page | None:
     return context.pages.by_capability(connection.path_params["capability"])
 
 
-def _own_answer(request: Request, page: Page) -> Response | None:
+def _own_answer(request: Request) -> Response | None:
     """What the machine is not asked: our script, and whether a page may call itself."""
     below = "/" + request.path_params["rest"]
     ours = dict(_ours(request))

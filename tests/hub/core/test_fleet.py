@@ -94,8 +94,8 @@ def test_what_is_touched_are_members_of_the_view() -> None:
         SampleSeen(rvm_id=7, sample=sample(), taken_at=NOW, received_at=NOW),
     ]  # fmt: skip
     for change in changes:
-        before = machine_view(fleet.machines[7], NOW)
+        before = machine_view(fleet.machines[7])
         touched = fleet.apply(change)
         assert touched is not None
-        after = machine_view(fleet.machines[7], NOW)
+        after = machine_view(fleet.machines[7])
         assert {name for name in MEMBERS if before[name] != after[name]} <= touched.members <= MEMBERS

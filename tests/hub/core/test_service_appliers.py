@@ -26,7 +26,7 @@ def test_a_machines_own_limit_judges_its_newest_readings_at_once() -> None:
     touched = fleet.apply_all([written(7, 1, cpu_threshold=80.0)])
     assert touched == [Touched(7, CONFIG_MEMBERS)]
     assert (fleet.machines[7].health, fleet.machines[8].health) == ("warning", "ok")
-    assert machine_view(fleet.machines[7], NOW)["config_wanted"] == 1
+    assert machine_view(fleet.machines[7])["config_wanted"] == 1
     fleet.apply_all([written(7, 2)])
     assert fleet.machines[7].health == "ok"
 
@@ -59,7 +59,7 @@ def test_what_a_machine_runs_stands_beside_what_it_should() -> None:
     fleet.apply_all([written(None, 7, cpu_threshold=70.0)])
     touched = fleet.apply(ConfigApplied(rvm_id=7, version=6, errors={"a": "b"}, at=NOW))
     assert touched == Touched(7, APPLIED_MEMBERS)
-    view = machine_view(fleet.machines[7], NOW)
+    view = machine_view(fleet.machines[7])
     assert (view["config_wanted"], view["config_version"], view["config_errors"]) == (7, 6, {"a": "b"})
     assert APPLIED_MEMBERS | CONFIG_MEMBERS <= MEMBERS
 
