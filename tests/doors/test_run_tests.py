@@ -43,11 +43,15 @@ def test_a_shim_without_a_python_behind_it_is_passed_over(tmp_path: Path, monkey
 
 def test_a_failure_anywhere_is_a_failure(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "test_it.py").write_text("def test_good(): pass\ndef test_bad(): assert False\n")
-    closing, outcome = run_tests.pytest("Tests", ["-p", "no:randomly", "--rootdir", str(tmp_path), str(tmp_path)])
+    outcome = run_tests.pytest("Tests", ["--rootdir", str(tmp_path), str(tmp_path)])
     assert not outcome.passed
-    assert "1 failed, 1 passed" in closing
+    assert "1 failed, 1 passed" in outcome.remark
     assert "== Tests ==" in capfd.readouterr().out
-    assert not run_tests.check("Lint", [sys.executable, "-c", "raise SystemExit(1)"]).passed
+    good, bad = [sys.executable, "-c", "print('well')"], [sys.executable, "-c", "print('ill'); raise SystemExit(1)"]
+    assert run_tests.check("Lint", lambda: [good]).passed
+    assert not run_tests.check("Lint", lambda: [bad, good]).passed
+    assert "== Lint ==" in (shown := capfd.readouterr().out)
+    assert "ill\nwell\n" in shown
 
 
 def test_a_failure_that_does_not_come_again_is_named_and_passes(
@@ -59,12 +63,16 @@ def test_a_failure_that_does_not_come_again_is_named_and_passes(
         "@pytest.mark.parametrize('a', ['x - y'])\ndef test_late(a):\n"
         "    seen = Path('seen')\n    known = seen.exists()\n    seen.touch()\n    assert known\n"
     )
-    closing, outcome = run_tests.pytest("Tests", ["test_it.py"])
+    outcome = run_tests.pytest("Tests", ["test_it.py"])
     assert outcome.passed
     assert "1 failed, 1 passed" in outcome.remark
     assert "test_it.py::test_late" in outcome.remark
-    assert "1 passed" in closing
+    assert outcome.looked_twice == ("test_it.py::test_late[x - y]",)
     assert "once more and alone" in capfd.readouterr().out
+    run_tests.summary([outcome], 7.0)
+    shown = capfd.readouterr().out
+    assert "tests that needed a second look: 1" in shown
+    assert shown.endswith("1 failed, 1 passed in 7.00s\n")
 
 
 def test_many_failures_get_no_second_look(
@@ -73,14 +81,73 @@ def test_many_failures_get_no_second_look(
     monkeypatch.chdir(tmp_path)
     bad = "".join(f"def test_{n}(): assert False\n" for n in range(run_tests.SECOND_LOOK + 1))
     (tmp_path / "test_it.py").write_text(bad)
-    assert not run_tests.pytest("Tests", ["test_it.py"])[1].passed
+    outcome = run_tests.pytest("Tests", ["test_it.py"])
+    assert not outcome.passed
+    assert outcome.looked_twice == ()
     assert "once more" not in capfd.readouterr().out
 
 
-def test_javascript_without_node_is_a_failure_not_a_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_slowest_files_and_tests_are_named_with_what_they_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test_a.py").write_text("def test_one(): pass\ndef test_two(): pass\n")
+    times = run_tests.pytest("Tests", ["test_a.py"]).times
+    assert [name for name, _ in times] == ["test_a.py::test_one", "test_a.py::test_two"]
+    capfd.readouterr()
+    run_tests.slowest([("a.py::x", 2.0), ("b.py::y", 3.0), ("a.py::z", 2.5)])
+    files, tests = capfd.readouterr().out.split("== Slowest tests")
+    assert files.index("4.5 s  a.py") < files.index("3.0 s  b.py")
+    assert tests.index("b.py::y") < tests.index("a.py::z") < tests.index("a.py::x")
+
+
+def test_coverage_below_its_bar_fails_and_names_the_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "protocol").mkdir()
+    (tmp_path / "protocol" / "half.py").write_text("def f(x):\n    if x:\n        return 1\n    return 2\n")
+    (tmp_path / "test_it.py").write_text("from protocol.half import f\ndef test_it(): assert f(1) == 1\n")
+    monkeypatch.setattr(run_tests, "COVERED", {"protocol/": 100.0, "": 60.0})
+    assert run_tests.pytest("Tests", ["--cov=protocol", "--cov-branch", "--cov-report=", "test_it.py"]).passed
+    capfd.readouterr()
+    outcome = run_tests.coverage()
+    assert not outcome.passed
+    assert outcome.remark == "protocol/ 66.7 %, all 66.7 %"
+    assert "protocol/half.py: lines [4], branches [[2, 4]]" in capfd.readouterr().out
+    monkeypatch.setattr(run_tests, "COVERED", {"": 60.0})
+    assert run_tests.coverage().passed
+    monkeypatch.setattr(run_tests, "COVERED", {"nothing/": 60.0})
+    assert not run_tests.coverage().passed
+
+
+def test_the_closing_line_adds_the_phases_up(capfd: pytest.CaptureFixture[str]) -> None:
+    remarks = ["10 passed, 1 skipped in 3.00s", "== 1 failed, 2 passed, 2 errors in 1.00s ==", "protocol/ 100.0 %"]
+    remarks.append("1 failed, 4 passed in 2.00s; on a second run alone: 1 passed in 0.10s: tests/test_x.py::test_y")
+    assert run_tests.together(remarks, 6.5) == "2 failed, 16 passed, 1 skipped, 2 error in 6.50s"
+    assert run_tests.together([], 6.5) == "no tests ran in 6.50s"
+
+
+def test_pytests_own_words_are_the_whole_run(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("def test_good(): pass\n")
+    door = Path(run_tests.__file__)
+    said = subprocess.run(
+        [sys.executable, str(door), "--", "--rootdir", str(tmp_path), str(tmp_path)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "1 passed" in said.stdout
+    assert "==" not in said.stdout
+
+
+def test_javascript_without_node_is_a_failure_not_a_silence(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(run_tests, "packaged_node", lambda: None)
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert not run_tests.javascript().passed
+    assert not run_tests.check("JavaScript", run_tests.javascript).passed
+    assert "no node on this computer" in capfd.readouterr().out
 
 
 def test_help_tells_the_ways_to_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ CLOCKS = re.compile(
     r"(time\.(time|time_ns|monotonic|monotonic_ns|perf_counter|sleep)|datetime\.(now|utcnow|today)|date\.today)$"
 )
 DRAWERS = re.compile(r"(^|_)(utils?|helpers?|common|misc)$")
-MAX_FILE = 300
+MAX_FILE = 400
 MAX_FUNCTION = 60
 
 BROAD_EXCEPT: dict[str, str] = {

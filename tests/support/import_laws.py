@@ -16,7 +16,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "bootstrap": (),
     "run_hub": ("bootstrap", "hub"),
     "run_device": ("bootstrap", "device"),
-    "run_tests": ("bootstrap",),
+    "run_tests": ("bootstrap", "tests"),
 }
 OURS = (*PRODUCT, *DOORS, *AROUND)
 DATABASE_PACKAGES = ("sqlalchemy", "databases", "asyncpg", "aiosqlite", "alembic", "sqlite3")
