@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest_asyncio
 
 from db.connection import Store, open_store
 from db.migrate import upgrade
+from tests.support.migrated_sqlite import copy_of_migrated_sqlite
 from tests.support.postgres import Databases, package_folder, postgres
 
 
@@ -40,19 +40,9 @@ def migrated_postgres(postgres_databases: Databases) -> Iterator[str]:
     postgres_databases.drop(name)
 
 
-@pytest.fixture(scope="session")
-def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file to copy: copying is quicker than migrating anew."""
-    path = tmp_path_factory.mktemp("migrated") / "empty.sqlite3"
-    upgrade(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
-    path = tmp_path / "test.sqlite3"
-    shutil.copy(migrated_sqlite, path)
-    return f"sqlite:///{path}"
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{copy_of_migrated_sqlite(tmp_path / 'test.sqlite3')}"
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 
+from db.sqlite_files import path_of
 from hub import server as hub_server
 from hub.app import create_app
 from hub.listener import listen, url_of
@@ -33,6 +34,7 @@ from hub.web.context import HubContext
 from hub.web.websocket_protocol import WebSocketProtocol
 from tests.support.hub_people import MachineKey, People, Person
 from tests.support.hub_probe import longest_block_s
+from tests.support.migrated_sqlite import copy_of_migrated_sqlite
 
 ROOT = Path(__file__).parents[2]
 READY_WITHIN_S = 30.0
@@ -202,6 +204,9 @@ async def hub_here(folder: Path, **given: Any) -> AsyncIterator[HubHere]:
 
 async def _prepared(folder: Path, given: dict[str, Any]) -> tuple[Settings, Person]:
     settings = Settings.load({"data_dir": folder / "hub-data", "port": 0} | given, {})
+    if "database_url" not in given:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        copy_of_migrated_sqlite(path_of(settings.database_url))
     return settings, await People(settings).add("admin")
 
 
