@@ -1,0 +1,133 @@
+"""Hubs that start in a moment: forked from one process that has imported everything, one such process for each run of
+pytest (or worker of it).
+
+`request(log, settings)` connects, the answer is two lines: `serves PID URL` when the hub accepts, `ended PID CODE` when
+it is gone. A connection for each hub, so that it does not matter in which event loop a test lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import functools
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).parents[2]
+
+
+Answers = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def request(log: Path, settings: dict[str, Any]) -> Answers:
+    """Ask for a hub; its answers can be read until the connection is closed."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(_address())
+    reader, writer = await asyncio.open_unix_connection(sock=connection)
+    writer.write(json.dumps([str(log), settings]).encode() + b"\n")
+    return reader, writer
+
+
+@functools.cache
+def _address() -> str:
+    """Where the parent listens: started when it is asked for the first time, ends with this process."""
+    folder = tempfile.mkdtemp(prefix="rvm-forks-")
+    address = f"{folder}/socket"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen(64)
+        parent = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.fork_server", str(listener.fileno())],
+            cwd=ROOT, stdin=subprocess.PIPE, pass_fds=[listener.fileno()], start_new_session=True,
+        )  # fmt: skip
+
+    def end() -> None:
+        parent.kill()
+        parent.wait()
+        with contextlib.suppress(OSError):
+            os.unlink(address)
+            os.rmdir(folder)
+
+    atexit.register(end)
+    return address
+
+
+class _Parent:
+    """Forks; ends when standard input does."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._asked: dict[int, socket.socket] = {}
+        self._selector = selectors.DefaultSelector()
+
+    def run(self) -> None:
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for file in (self._listener, reading, 0):
+            self._selector.register(file, selectors.EVENT_READ)
+        while True:
+            ready = [key.fileobj for key, _ in self._selector.select()]
+            if 0 in ready:
+                return
+            if reading in ready:
+                os.read(reading, 1024)
+                self._reap()
+            if self._listener in ready:
+                connection, _ = self._listener.accept()
+                self._fork(connection)
+
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                with self._asked.pop(ended[0]) as connection:
+                    _say(connection, f"ended {ended[0]} {os.waitstatus_to_exitcode(ended[1])}")
+
+    def _fork(self, connection: socket.socket) -> None:
+        with connection.makefile() as lines:
+            log, given = json.loads(lines.readline())
+        pid = os.fork()
+        if pid:
+            self._asked[pid] = connection
+            return
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        for other in (self._listener, *self._asked.values()):
+            other.close()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
+        os._exit(_hub(connection, given))
+
+
+def _hub(connection: socket.socket, given: dict[str, Any]) -> int:
+    from hub import server
+    from hub.settings import Settings
+    from tests.support.crash_points import arm_hub
+    from tests.support.hub_probe import watch
+
+    settings = Settings.load(given, {})
+    watch(settings.data_dir)
+    arm_hub(settings.data_dir)
+    return server.serve(settings, lambda url: _say(connection, f"serves {os.getpid()} {url}"))
+
+
+def _say(connection: socket.socket, text: str) -> None:
+    with contextlib.suppress(OSError):
+        connection.sendall(text.encode() + b"\n")
+
+
+if __name__ == "__main__":
+    from hub import app, server  # noqa: F401 - imported once, for every child
+
+    _Parent(socket.socket(fileno=int(sys.argv[1]))).run()
