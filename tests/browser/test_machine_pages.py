@@ -9,20 +9,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest_asyncio
 import websockets
 from playwright.async_api import Browser, Page, expect
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from tests.support.browser import Tab, chromium, tab
+from tests.support.browser import Tab, tab
+from tests.support.forked_hub import ForkedHub, forked_hub
 from tests.support.free_ports import free_port
 from tests.support.hub_people import MachineKey
-from tests.support.hub_process import HubProcess, hub_process
 from tests.support.remote_machine import remote_machine
 from tests.support.remote_operator import RemoteOperator
 
-expect.set_options(timeout=20_000)
 PAGE = b"""<!doctype html><title>Panel</title><h1></h1><p></p><script>
 fetch('/x').then((answer) => answer.text()).then((text) => { document.querySelector('h1').textContent = text; });
 const socket = new WebSocket('ws://' + location.host + '/ws');
@@ -62,20 +60,14 @@ async def panel() -> AsyncIterator[int]:
         yield int(next(iter(server.sockets)).getsockname()[1])
 
 
-@pytest_asyncio.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as made:
-        yield made
-
-
 @asynccontextmanager
 async def machine_of(
     folder: Path, browser: Browser, ports: list[int], *, named: bool = False, **settings: Any
-) -> AsyncIterator[tuple[HubProcess, Tab]]:
+) -> AsyncIterator[tuple[ForkedHub, Tab]]:
     """A hub, a machine with these ports in a lease, and the holder's tab on the machine's Remote access page. `named`:
     pages have names of their own."""
     async with AsyncExitStack() as stack:
-        hub = await stack.enter_async_context(hub_process(folder))
+        hub = await stack.enter_async_context(forked_hub(folder))
         if named:  # at the port it got
             await hub.end()
             hub.settings = dataclasses.replace(hub.settings, pages_url=f"http://pages.localhost:{hub.port}")

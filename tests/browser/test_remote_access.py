@@ -14,21 +14,20 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.support.browser import Tab, chromium, tab
+from tests.support.browser import Tab, tab
+from tests.support.forked_hub import ForkedHub, forked_hub
 from tests.support.hub_people import MachineKey
-from tests.support.hub_process import HubProcess, hub_process
 from tests.support.remote_machine import RemoteMachine, remote_machine
 from tests.support.remote_operator import RemoteOperator
 
 DESK: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-expect.set_options(timeout=20_000)
 PAGE = b"<!doctype html><title>Camera</title><h1>Camera of the machine</h1>"
 
 
 @dataclass
 class Room:
-    hub: HubProcess
+    hub: ForkedHub
     browser: Browser
     key: MachineKey
     machine: RemoteMachine
@@ -55,11 +54,10 @@ async def page_server() -> AsyncIterator[int]:
         yield int(server.sockets[0].getsockname()[1])
 
 
-@pytest_asyncio.fixture
-async def room(tmp_path: Path) -> AsyncIterator[Room]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def room(tmp_path: Path, browser: Browser) -> AsyncIterator[Room]:
     async with AsyncExitStack() as stack:
-        browser = await stack.enter_async_context(chromium())
-        hub = await stack.enter_async_context(hub_process(tmp_path))
+        hub = await stack.enter_async_context(forked_hub(tmp_path))
         port = await stack.enter_async_context(page_server())
         key = await hub.add_machine("RVM-001")
         machine = await stack.enter_async_context(remote_machine(tmp_path / "machine", hub.url, key, ports=[port]))

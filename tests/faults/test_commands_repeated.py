@@ -12,7 +12,7 @@ from tests.support.chaos_proxy import chaos_proxy
 from tests.support.fake_hub import KEY, FakeHub, fake_hub
 from tests.support.forked_hub import forked_hub
 from tests.support.hub_people import MachineKey
-from tests.support.hub_process import HubProcess, hub_process
+from tests.support.hub_process import HubProcess
 from tests.support.ledger import open_ledger
 from tests.support.living_machine import ARGUMENTS, living_machine
 from tests.support.machine_client import MachineClient
@@ -96,7 +96,7 @@ async def remembered(hub: HubProcess, key: MachineKey) -> object:
 @pytest.mark.timeout(60)
 async def test_a_recording_of_an_old_connection_does_nothing_on_a_new_one(tmp_path: Path) -> None:
     """Not even from somebody who has the key: samples, statuses, events and results are known by their numbers."""
-    async with hub_process(tmp_path, device_frames_per_second=0) as hub, hub.client() as client:
+    async with forked_hub(tmp_path, device_frames_per_second=0) as hub, hub.client() as client:
         operator, key = Operator(hub, client), await hub.add_machine("Lobby")
         said: list[m.MachineMessage] = [
             m.Metrics(seq=4, samples=[m.Sample(timestamp=1_790_000_000.0 + k, cpu_usage=k) for k in range(5)]),

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.forked_hub import forked_hub
 from tests.support.hub_people import MachineKey
-from tests.support.hub_process import ROOT, HubProcess, hub_process
+from tests.support.hub_process import ROOT, HubProcess
 from tests.support.ledger import open_ledger
 from tests.support.until import until
 
@@ -56,7 +57,7 @@ async def all_stored(hub: HubProcess, within: float) -> Counter[tuple[int, str, 
 
 @pytest.mark.timeout(180)
 async def test_a_fleet_comes_back_spread_out_after_a_restart_and_loses_nothing(tmp_path: Path) -> None:
-    async with hub_process(tmp_path) as hub:
+    async with forked_hub(tmp_path) as hub:
         keys = await hub.people.add_machines(MACHINES)
         await hub.end()
         await hub.start()  # one who was there before: the log begins anew for what follows

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from protocol import messages as m
-from tests.support.hub_process import hub_process
+from tests.support.forked_hub import forked_hub
 from tests.support.machine_client import MachineClient
 from tests.support.streaming_machine import BROKEN, StreamingMachine, streaming
 from tests.support.until import until
@@ -43,7 +43,7 @@ async def flood(machine: MachineClient) -> None:
 
 @pytest.mark.timeout(120)
 async def test_a_flood_is_slowed_to_its_share_and_nobody_else_is(tmp_path: Path) -> None:
-    async with hub_process(tmp_path) as hub:
+    async with forked_hub(tmp_path) as hub:
         flooding, polite = await hub.add_machine("Flooding"), await hub.add_machine("Polite")
         neighbour = StreamingMachine(hub.websocket_url, polite, every_s=0.1)
         async with (

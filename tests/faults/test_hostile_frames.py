@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.browser_client import BrowserClient
+from tests.support.forked_hub import forked_hub
 from tests.support.hostile_frames import Hostile, hostile
 from tests.support.hub_people import MachineKey
-from tests.support.hub_process import HubProcess, hub_process
+from tests.support.hub_process import HubProcess
 from tests.support.raw_websocket import CLOSE, TEXT, RawWebSocket, frame
 from tests.support.streaming_machine import StreamingMachine, streaming
 from tests.support.until import until
@@ -83,7 +84,7 @@ class Attacker:
 @pytest.mark.timeout(240)
 async def test_ten_thousand_wrong_frames_upset_neither_the_hub_nor_a_neighbour(tmp_path: Path) -> None:
     outcomes: Counter[str] = Counter()
-    async with hub_process(tmp_path, device_frames_per_second=0) as hub:
+    async with forked_hub(tmp_path, device_frames_per_second=0) as hub:
         keys = [await hub.add_machine(f"Machine {number}") for number in range(LINKS * KEYS + 1)]
         attackers = [
             Attacker(hub, keys[place * KEYS : (place + 1) * KEYS], random.Random(place), outcomes)
@@ -133,7 +134,7 @@ UNKNOWN = [
 
 @pytest.mark.parametrize("known", [True, False])
 async def test_wrong_first_frames_end_with_the_code_of_their_state(tmp_path: Path, known: bool) -> None:
-    async with hub_process(tmp_path) as hub:
+    async with forked_hub(tmp_path) as hub:
         key = await hub.add_machine("Lobby")
         for data, codes in UNINTRODUCED if known else UNKNOWN:
             headers = [("Authorization", f"Bearer {key.api_key}")] if known else []

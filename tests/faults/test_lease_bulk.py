@@ -17,8 +17,9 @@ import pytest
 
 from bench.link_tap import link_tap
 from tests.support.chaos_proxy import chaos_proxy
+from tests.support.forked_hub import forked_hub
 from tests.support.hub_people import MachineKey
-from tests.support.hub_process import Hub, hub_process
+from tests.support.hub_process import Hub
 from tests.support.remote_machine import remote_machine
 from tests.support.remote_operator import RemoteOperator
 from tests.support.streaming_machine import StreamingMachine, streaming
@@ -53,7 +54,7 @@ def p99(values: Sequence[float]) -> float:
 @pytest.mark.timeout(240)
 async def test_a_large_file_delays_no_acknowledgement(tmp_path: Path) -> None:
     """Neither those of another machine, nor those of the machine the file comes from."""
-    async with hub_process(tmp_path, device_frames_per_second=0) as hub, AsyncExitStack() as stack:
+    async with forked_hub(tmp_path, device_frames_per_second=0) as hub, AsyncExitStack() as stack:
         key, neighbour = await hub.add_machine("Lobby"), await hub.add_machine("Neighbour")
         operator = RemoteOperator(hub, hub.admin)
         tap = await stack.enter_async_context(link_tap(hub.port))
@@ -85,7 +86,7 @@ async def test_a_large_file_delays_no_acknowledgement(tmp_path: Path) -> None:
 @pytest.mark.timeout(240)
 async def test_a_file_over_a_narrow_uplink_starves_neither_metrics_nor_the_link(tmp_path: Path) -> None:
     """Bar 28: 256 kbit/s from the machine, bulk on its own connection; acknowledgements within 5 s, no link lost."""
-    async with hub_process(tmp_path) as hub, chaos_proxy(hub.port) as network, AsyncExitStack() as stack:
+    async with forked_hub(tmp_path) as hub, chaos_proxy(hub.port) as network, AsyncExitStack() as stack:
         key = await hub.add_machine("Lobby")
         operator = RemoteOperator(hub, hub.admin)
         tap = await stack.enter_async_context(link_tap(network.port))

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.support.chaos_proxy import ChaosProxy, chaos_proxy
+from tests.support.forked_hub import forked_hub
 from tests.support.hub_people import MachineKey
-from tests.support.hub_process import HubProcess, hub_process
+from tests.support.hub_process import HubProcess
 from tests.support.remote_machine import RemoteMachine, remote_machine
 from tests.support.remote_operator import RemoteOperator, Session
 from tests.support.until import until
@@ -58,7 +59,7 @@ class Scene(NamedTuple):
 @contextlib.asynccontextmanager
 async def leased(folder: Path, before: dict[str, Any], **wish: Any) -> AsyncIterator[Scene]:
     """In maintenance by a lease, with a terminal's shell running for as long as the test has not ended it."""
-    async with hub_process(folder) as hub, chaos_proxy(hub.port) as network:
+    async with forked_hub(folder) as hub, chaos_proxy(hub.port) as network:
         key = await hub.add_machine("Lobby")
         operator = RemoteOperator(hub, await hub.people.add("operator"))
         async with remote_machine(folder / "machine", network.url, key) as machine:

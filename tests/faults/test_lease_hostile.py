@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.support.hub_process import HubProcess, hub_process
+from tests.support.forked_hub import forked_hub
+from tests.support.hub_process import HubProcess
 from tests.support.remote_operator import RemoteOperator, TerminalClient
 from tests.support.tunnel_client import LeasedMachine, TunnelClient, leased_machine, tunnel_socket
 
@@ -55,7 +56,7 @@ class Yard(NamedTuple):
 @contextlib.asynccontextmanager
 async def yard(folder: Path) -> AsyncIterator[Yard]:
     async with contextlib.AsyncExitStack() as stack:
-        hub = await stack.enter_async_context(hub_process(folder))
+        hub = await stack.enter_async_context(forked_hub(folder))
         operator = RemoteOperator(hub, hub.admin)
         parties = [await stack.enter_async_context(party(hub, operator, name)) for name in ("A", "B")]
         yield Yard(hub, operator, *parties)

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import websockets
 
+from tests.support.forked_hub import forked_hub
 from tests.support.hub_people import MachineKey, Person
-from tests.support.hub_process import HubProcess, hub_process
+from tests.support.hub_process import HubProcess
 from tests.support.remote_machine import remote_machine
 from tests.support.remote_operator import RemoteOperator, Session, TerminalClient
 from tests.support.tunnel_client import LeasedMachine, leased_machine
@@ -63,7 +64,7 @@ async def held(
 async def test_whoever_loses_their_rights_loses_the_session_within_five_seconds(
     tmp_path: Path, role: str, loses: Revocation
 ) -> None:
-    async with hub_process(tmp_path) as hub, held(hub, tmp_path, role) as (holder, key, session, terminal):
+    async with forked_hub(tmp_path) as hub, held(hub, tmp_path, role) as (holder, key, session, terminal):
         admin = RemoteOperator(hub, hub.admin)
         await loses(admin, holder.person, key)
         assert await terminal.closed(REVOKED_WITHIN_S) != 1006, "it was closed, and its page told"
@@ -79,7 +80,7 @@ async def test_whoever_loses_their_rights_loses_the_session_within_five_seconds(
 @pytest.mark.timeout(120)
 async def test_a_terminals_id_in_other_hands_ends_the_lease(tmp_path: Path) -> None:
     """Whoever got hold of it, another administrator included, is refused; and the holder is told by the end."""
-    async with hub_process(tmp_path) as hub, held(hub, tmp_path, "operator") as (_, key, session, terminal):
+    async with forked_hub(tmp_path) as hub, held(hub, tmp_path, "operator") as (_, key, session, terminal):
         thief = RemoteOperator(hub, hub.admin)
         async with thief.terminal_socket() as stolen:
             wish = {"type": "attach", "terminal": terminal.ready["terminal"], "received": 0}
@@ -97,7 +98,7 @@ async def test_a_terminals_id_in_other_hands_ends_the_lease(tmp_path: Path) -> N
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("role", ["viewer", "operator", "admin"])
 async def test_a_sessions_number_opens_no_terminal_for_anybody_else(tmp_path: Path, role: str) -> None:
-    async with hub_process(tmp_path) as hub, held(hub, tmp_path, "operator") as (holder, key, session, terminal):
+    async with forked_hub(tmp_path) as hub, held(hub, tmp_path, "operator") as (holder, key, session, terminal):
         other = RemoteOperator(hub, await hub.people.add(role))
         with contextlib.suppress(websockets.InvalidStatus):
             async with other.terminal_socket() as guessed:
@@ -113,7 +114,7 @@ async def test_a_sessions_number_opens_no_terminal_for_anybody_else(tmp_path: Pa
 
 @pytest.mark.timeout(180)
 async def test_twenty_sessions_a_person_and_two_a_machine(tmp_path: Path) -> None:
-    async with hub_process(tmp_path) as hub, contextlib.AsyncExitStack() as stack:
+    async with forked_hub(tmp_path) as hub, contextlib.AsyncExitStack() as stack:
         operator = RemoteOperator(hub, await hub.people.add("operator"))
         other = RemoteOperator(hub, hub.admin)
         machines: list[LeasedMachine] = []

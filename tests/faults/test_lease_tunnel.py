@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.chaos_proxy import ChaosProxy, chaos_proxy
-from tests.support.hub_process import hub_process
+from tests.support.forked_hub import forked_hub
 from tests.support.remote_machine import remote_machine
 from tests.support.remote_operator import RemoteOperator, TerminalClient
 
@@ -20,7 +20,7 @@ DROPS = 4
 @contextlib.asynccontextmanager
 async def terminal_through(folder: Path) -> AsyncIterator[tuple[TerminalClient, ChaosProxy, RemoteOperator, int]]:
     """A terminal whose machine is behind a network that may be told to misbehave."""
-    async with hub_process(folder) as hub, chaos_proxy(hub.port) as network:
+    async with forked_hub(folder) as hub, chaos_proxy(hub.port) as network:
         key = await hub.add_machine("Lobby")
         operator = RemoteOperator(hub, hub.admin)
         async with remote_machine(folder / "machine", network.url, key) as machine:

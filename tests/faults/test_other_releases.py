@@ -12,8 +12,8 @@ from protocol import messages as m
 from tests.device.agent_process import running_agent
 from tests.protocol.golden import Frame, frames
 from tests.support.fake_hub import fake_hub, rfc3339
+from tests.support.forked_hub import forked_hub
 from tests.support.hub_people import MachineKey
-from tests.support.hub_process import hub_process
 from tests.support.machine_client import MachineClient
 from tests.support.orders import Operator
 from tests.support.until import until
@@ -41,7 +41,7 @@ def hello(release: str) -> dict[str, Any]:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("release", ["0.1.0", "0.2.0", "newer"])
 async def test_a_machine_of_another_release_is_heard_and_commanded(tmp_path: Path, release: str) -> None:
-    async with hub_process(tmp_path, device_frames_per_second=0) as hub, hub.client() as client:
+    async with forked_hub(tmp_path, device_frames_per_second=0) as hub, hub.client() as client:
         answer = await client.post("/api/v2/rvms", json={"name": "Lobby", "device_id": DEVICE_ID})
         data = answer.json()["data"]
         key, operator = MachineKey(data["id"], DEVICE_ID, data["api_key"]), Operator(hub, client)

@@ -15,7 +15,7 @@ import pytest
 from tests.support.browser_client import BrowserClient
 from tests.support.chaos_proxy import chaos_proxy
 from tests.support.door_agent import door_agent
-from tests.support.hub_process import hub_process
+from tests.support.forked_hub import forked_hub
 from tests.support.ledger import open_ledger
 from tests.support.streaming_machine import StreamingMachine, streaming
 from tests.support.until import until
@@ -27,7 +27,7 @@ BACK_WITHIN_S = 30.0
 
 @pytest.mark.timeout(180)
 async def test_a_link_that_goes_silent_is_noticed_by_both_ends_and_the_gap_is_filled(tmp_path: Path) -> None:
-    async with hub_process(tmp_path) as hub, chaos_proxy(hub.port) as network:
+    async with forked_hub(tmp_path) as hub, chaos_proxy(hub.port) as network:
         key = await hub.add_machine("Lobby")
         settings = {"metrics_interval": 0.5, "connection_timeout": 3}
         async with (
@@ -83,7 +83,7 @@ async def test_a_rough_network_loses_nothing_and_upsets_nobody(tmp_path: Path) -
     """Resets, half-closed connections, latency and damaged bytes, one after the other, under load."""
     dice = random.Random(4)
     async with (
-        hub_process(tmp_path, device_frames_per_second=0) as hub,
+        forked_hub(tmp_path, device_frames_per_second=0) as hub,
         chaos_proxy(hub.port) as network,
     ):
         keys = [await hub.add_machine(f"Machine {number}") for number in range(3)]
@@ -115,7 +115,7 @@ async def test_a_rough_network_loses_nothing_and_upsets_nobody(tmp_path: Path) -
 @pytest.mark.timeout(60)
 async def test_a_connection_that_only_half_opens_keeps_the_agent_waiting_for_its_time_out_only(tmp_path: Path) -> None:
     """The network is silent from the first byte: the agent gives up an attempt, and tries again."""
-    async with hub_process(tmp_path) as hub, chaos_proxy(hub.port) as network:
+    async with forked_hub(tmp_path) as hub, chaos_proxy(hub.port) as network:
         key = await hub.add_machine("Lobby")
         network.stall()
         async with door_agent(tmp_path / "agent", network.url, key, connection_timeout=1) as agent:

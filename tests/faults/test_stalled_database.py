@@ -17,7 +17,8 @@ import pytest
 
 from db.migrate import upgrade
 from db.sqlite_files import path_of
-from tests.support.hub_process import HubProcess, hub_process
+from tests.support.forked_hub import forked_hub
+from tests.support.hub_process import HubProcess
 from tests.support.ledger import open_ledger
 from tests.support.postgres import PostgresServer, package_folder, postgres
 from tests.support.streaming_machine import StreamingMachine, streaming
@@ -68,7 +69,7 @@ async def asking(hub: HubProcess) -> AsyncIterator[Observed]:
 async def live_through_a_stall(
     folder: Path, database_url: str, stall: Callable[[], None], end_stall: Callable[[], None]
 ) -> None:
-    async with hub_process(folder, database_url=database_url, device_frames_per_second=0) as hub:
+    async with forked_hub(folder, database_url=database_url, device_frames_per_second=0) as hub:
         keys = [await hub.add_machine(f"Machine {number}") for number in range(3)]
         machines = [StreamingMachine(hub.websocket_url, key, every_s=0.03, window=100_000) for key in keys]
         async with streaming(*machines), asking(hub) as observed:

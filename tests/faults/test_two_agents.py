@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from tests.support.door_agent import DoorAgent, door_agent
+from tests.support.forked_hub import forked_hub
 from tests.support.hub_people import MachineKey
-from tests.support.hub_process import HubProcess, hub_process
+from tests.support.hub_process import HubProcess
 from tests.support.orders import Operator
 from tests.support.until import until
 
@@ -26,7 +27,7 @@ def links(hub: HubProcess) -> int:
 
 @pytest.mark.timeout(90)
 async def test_the_newest_agent_wins_and_alone_is_commanded_without_a_fight(tmp_path: Path) -> None:
-    async with hub_process(tmp_path) as hub, hub.client() as admin:
+    async with forked_hub(tmp_path) as hub, hub.client() as admin:
         key = await hub.add_machine("Lobby")
         async with door_agent(tmp_path / "older", hub.url, key) as older:
             await until(lambda: links(hub) == 1, 20)
@@ -53,7 +54,7 @@ async def test_the_newest_agent_wins_and_alone_is_commanded_without_a_fight(tmp_
 @pytest.mark.timeout(90)
 async def test_agents_that_fight_are_kept_out_until_an_operator_lets_one_in(tmp_path: Path) -> None:
     """Whoever lost is started again at once, as an impatient supervisor does."""
-    async with hub_process(tmp_path) as hub, hub.client() as admin:
+    async with forked_hub(tmp_path) as hub, hub.client() as admin:
         operator, key = Operator(hub, admin), await hub.add_machine("Lobby")
         path = f"/api/v2/rvms/{key.id}"
         async with door_agent(tmp_path / "one", hub.url, key) as one:

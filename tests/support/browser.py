@@ -18,6 +18,8 @@ from tests.support.hub_people import Person
 from tests.support.hub_process import Hub
 
 PLACES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ZONE = "Asia/Jakarta"
+"""Of every browser that was not given another: the site's, so that no test takes UTC for it."""
 QUIET = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
     "--disable-domain-reliability", "--disable-gpu",
@@ -67,8 +69,9 @@ class Tab:
 async def tab(
     browser: Browser, hub: Hub, person: Person | None = None, *, signed_in: bool = True, **look: Any
 ) -> AsyncIterator[Tab]:
-    """A tab of `person` (the administrator). `look` is Playwright's: viewport, color_scheme, java_script_enabled."""
-    context = await browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", **look})
+    """A tab of `person` (the administrator). `look` is Playwright's: viewport, timezone_id, java_script_enabled."""
+    usual = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", "timezone_id": ZONE}
+    context = await browser.new_context(**{**usual, **look})
     if signed_in:
         name, _, value = cookie(hub, person or hub.admin)["Cookie"].partition("=")
         await context.add_cookies([{"name": name, "value": value, "url": hub.url}])

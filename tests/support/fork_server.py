@@ -11,6 +11,7 @@ import asyncio
 import atexit
 import contextlib
 import functools
+import gc
 import json
 import os
 import selectors
@@ -54,8 +55,8 @@ def _address() -> str:
         parent.kill()
         parent.wait()
         with contextlib.suppress(OSError):
-            os.unlink(address)
-            os.rmdir(folder)
+            Path(address).unlink()
+            Path(folder).rmdir()
 
     atexit.register(end)
     return address
@@ -130,4 +131,6 @@ def _say(connection: socket.socket, text: str) -> None:
 if __name__ == "__main__":
     from hub import app, server  # noqa: F401 - imported once, for every child
 
+    gc.collect()
+    gc.freeze()  # what is here is every child's, and no child's collector need look at it
     _Parent(socket.socket(fileno=int(sys.argv[1]))).run()

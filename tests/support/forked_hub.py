@@ -38,6 +38,7 @@ class ForkedHub(HubProcess):
         self.child = int(pid)
 
     async def end(self, number: int = signal.SIGTERM) -> int:
+        assert self.child, "there is no hub"
         os.kill(self.child, number)
         return await self.ended()
 
