@@ -31,8 +31,8 @@ async def sentences(page: Tab) -> list[str]:
     return await page.page.locator("#events p").all_inner_texts()
 
 
-async def test_what_is_new_waits_for_a_press_and_moves_nothing(stage: Stage) -> None:
-    async with tab(stage.browser, stage.hub) as page:
+async def test_what_is_new_waits_for_a_press_and_moves_nothing(stage: Stage, zone: str) -> None:
+    async with tab(stage.browser, stage.hub, timezone_id=zone) as page:
         await page.open("/events?kind=machine&machine=RVM-003")
         await page.live()
         before = await sentences(page)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from playwright.async_api import expect
 
 from tests.browser.conftest import Stage
-from tests.support.browser import Tab, tab
+from tests.support.browser import ZONE, Tab, tab
 
 JOB = "#machine-jobs .job:first-child [data-how]"
 ZOOM = """() => {
@@ -17,6 +19,10 @@ ZOOM = """() => {
   return Plotly.relayout(plot, {'xaxis.range[0]': new Date(to - 60000), 'xaxis.range[1]': new Date(to - 30000)});
 }"""
 """What Plotly does when somebody drags across a chart."""
+HOVER = """() => {
+  const plot = document.querySelector('[data-chart=load] [data-plot]');
+  Plotly.Fx.hover(plot, {xval: plot.calcdata[0][0].x});
+}"""
 RANGE = "document.querySelector('[data-chart=load] [data-plot]')._fullLayout.xaxis.range.map(String)"
 
 
@@ -96,6 +102,26 @@ async def test_a_zoom_is_kept_while_values_come_and_live_is_one_press_away(stage
         await load.locator("[data-as-table]").click()
         await expect(load.locator("[data-table] td").first).to_have_text(re.compile(r"\d\d:\d\d:\d\d"))
         await expect(load.locator("[data-caption]")).to_contain_text("CPU, last 10 minutes: now 20")
+        assert page.faults == []
+
+
+async def test_axis_hover_table_and_caption_tell_the_sites_time_wherever_the_browser_is(
+    stage: Stage, zone: str
+) -> None:
+    async with tab(stage.browser, stage.hub, viewport={"width": 1280, "height": 1600}, timezone_id=zone) as page:
+        await page.open("/machines/1")
+        load = page.page.locator("[data-chart=load]")
+        await load.locator(".xaxislayer-above").wait_for(state="attached")
+        ends = datetime.fromisoformat((await page.page.evaluate(RANGE))[1][:19])
+        assert abs((ends - datetime.now(ZoneInfo(ZONE)).replace(tzinfo=None)).total_seconds()) < 60
+        # All its values are alike, so that the first is the highest.
+        caption = load.locator("[data-caption]")
+        await expect(caption).to_contain_text(re.compile(r"highest 20\s?% at \d\d:\d\d"))
+        at = re.findall(r"at (\d\d:\d\d)", await caption.inner_text())[0]
+        await page.page.evaluate(HOVER)
+        await expect(load.locator(".hoverlayer")).to_contain_text(re.compile(rf"{at}:\d\d WIB"))
+        await load.locator("[data-as-table]").click()
+        await expect(load.locator("[data-table] tr").last.locator("td").first).to_have_text(re.compile(f"^{at}:"))
         assert page.faults == []
 
 

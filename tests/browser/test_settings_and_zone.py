@@ -119,8 +119,8 @@ async def test_a_wrong_value_is_told_at_its_field_and_a_key_is_added(stage: Stag
         assert page.faults == []
 
 
-async def test_the_zone_is_synced_by_a_button_whose_steps_are_seen(stage: Stage) -> None:
-    async with tab(stage.browser, stage.hub) as page:
+async def test_the_zone_is_synced_by_a_button_whose_steps_are_seen(stage: Stage, zone: str) -> None:
+    async with tab(stage.browser, stage.hub, timezone_id=zone) as page:
         async with MachineClient.connect(stage.hub.websocket_url, stage.keys[2]) as machine:
             await machine.say_hello(capabilities=CAPABLE, timezone="Asia/Jakarta", time=_now())
             await page.open("/machines/3")
@@ -158,18 +158,25 @@ async def test_the_zone_is_synced_by_a_button_whose_steps_are_seen(stage: Stage)
         assert page.faults == []
 
 
-async def test_status_until_busy_and_history_are_live(stage: Stage) -> None:
-    async with stage.hub.client() as operator, tab(stage.browser, stage.hub) as page:
+async def test_status_until_busy_and_history_are_live(stage: Stage, zone: str) -> None:
+    async with stage.hub.client() as operator, tab(stage.browser, stage.hub, timezone_id=zone) as page:
         await page.open("/machines/1")
         await page.live()
         await page.page.click("#statuses summary")
         before = await page.page.locator("#statuses tbody tr").count()
         wanted = {"status": "maintenance", "reason": "Ganti sensor", "until": "2099-01-01T00:00:00Z"}
         assert (await operator.patch("/api/v2/rvms/1/status?wait=10", json=wanted)).status_code == 200
-        await expect(page.page.locator("#status-until")).to_have_text(re.compile("^back to Active 1 Jan 2099"))
+        await expect(page.page.locator("#status-until")).to_have_text(
+            re.compile("^back to Active 1 Jan 2099,? 07:00 WIB")
+        )
         rows = page.page.locator("#statuses tbody tr")
         await expect(rows).to_have_count(before + 1)
         await expect(rows.first).to_contain_text("Ganti sensor")
+        await page.page.check('input[value="maintenance"]', force=True)
+        await page.page.fill("#reason", "Sampai besok")
+        await page.page.select_option("#until", "tomorrow")
+        await page.page.click("[data-send]")
+        await expect(page.page.locator("#status-until")).to_have_text("back to Active tomorrow 07:00 WIB")
         assert page.faults == []
 
 

@@ -117,7 +117,8 @@ export class Charts {
     if (figure.table) return this.fillTable(figure);
     const spec = this.spec.figures[figure.name];
     const ahead = zoneAhead(this.zone, now);
-    const there = (ms) => new Date(ms + ahead);
+    // As text: Plotly shows a Date by the clock of the computer the browser runs on.
+    const there = (ms) => new Date(ms + ahead).toISOString().slice(0, -1);
     const { x, y } = this.series.columns(there);
     const data = spec.data.map((trace) => ({
       ...trace,

@@ -50,7 +50,7 @@ export class Series {
 
   /**
    * Columns for Plotly, with a null in every gap so that no line crosses it; `there` turns ms into the axis's time.
-   * @returns {{x: Date[], y: (number | null)[][]}}
+   * @returns {{x: (string | Date)[], y: (number | null)[][]}}
    */
   columns(there = (ms) => new Date(ms)) {
     const x = [];
