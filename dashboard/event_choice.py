@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta, timezone
 from typing import Any
@@ -70,14 +70,16 @@ class Choice:
         )
 
 
-def choice_from(params: Mapping[str, str], base: str, kinds: Sequence[str]) -> Choice:
-    """Reads an address; what is not known is ignored rather than refused (links are typed and shortened by people)."""
+def choice_from(
+    params: Mapping[str, str], base: str, kinds: Sequence[str], row_id: Callable[[str], int | None]
+) -> Choice:
+    """Reads an address; what is not known is ignored rather than refused (links are typed and shortened by people).
+    `row_id` reads the id of a row."""
 
     def text(name: str) -> str:
         return "".join(letter for letter in params.get(name, "") if letter.isprintable()).strip()[:100]
 
     named = [part.strip() for part in params.get("kind", "")[:1000].split(",")]
-    before = params.get("before", "")
     return Choice(
         base=base,
         kinds=tuple(kind for kind in kinds if kind in named),
@@ -86,7 +88,7 @@ def choice_from(params: Mapping[str, str], base: str, kinds: Sequence[str]) -> C
         text=text("q"),
         start=text("from"),
         end=text("to"),
-        before=int(before) if before.isascii() and before.isdigit() and 0 < len(before) < 10 else None,
+        before=row_id(params.get("before", "")),
     )
 
 

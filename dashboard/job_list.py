@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -16,18 +16,18 @@ STATES = ("open", "ended", *ENDED)
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`rvm` is a machine's id or "", `before` the last job of the page before."""
+    """`rvm` is a machine's id, `before` the last job of the page before."""
 
     state: str = ""
     name: str = ""
     text: str = ""
-    rvm: str = ""
+    rvm: int | None = None
     group: str = ""
     before: str = ""
 
     @property
     def filtered(self) -> bool:
-        return bool(self.state or self.name or self.text or self.rvm or self.group)
+        return bool(self.state or self.name or self.text or self.rvm is not None or self.group)
 
     @property
     def wants_open(self) -> bool:
@@ -43,20 +43,21 @@ class Query:
     def address(self, **changes: Any) -> str:
         """The same page with some members changed, from its beginning; what is default is left out."""
         wanted = replace(self, **({"before": ""} | changes))
-        members = {"state": wanted.state, "name": wanted.name, "q": wanted.text, "rvm": wanted.rvm}
+        rvm = "" if wanted.rvm is None else str(wanted.rvm)
+        members = {"state": wanted.state, "name": wanted.name, "q": wanted.text, "rvm": rvm}
         members |= {"group": wanted.group, "before": wanted.before}
         kept = {name: value for name, value in members.items() if value}
         return "/jobs?" + urlencode(kept) if kept else "/jobs"
 
 
-def query_from(params: Mapping[str, str]) -> Query:
-    """Reads an address; what is not known is ignored rather than refused."""
-    state, name, rvm = params.get("state", ""), params.get("name", ""), params.get("rvm", "")
+def query_from(params: Mapping[str, str], row_id: Callable[[str], int | None]) -> Query:
+    """Reads an address; what is not known is ignored rather than refused. `row_id` reads the id of a row."""
+    state, name = params.get("state", ""), params.get("name", "")
     return Query(
         state=state if state in STATES else "",
         name=name if name in KINDS else "",
         text=_short(params.get("q", "")),
-        rvm=rvm if rvm.isascii() and rvm.isdigit() and len(rvm) <= 18 else "",
+        rvm=row_id(params.get("rvm", "")),
         group=_short(params.get("group", "")),
         before=_short(params.get("before", "")),
     )

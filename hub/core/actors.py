@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hub.core.row_id import row_id
+
 Actor = str
 """`user:12`, `machine:7`, `clock`, `system` (the command line on the hub's own host)."""
 
@@ -16,7 +18,7 @@ def user(user_id: int) -> Actor:
 def user_of(actor: Actor) -> int | None:
     """The id of the person it names; None for everybody else."""
     kind, _, number = actor.partition(":")
-    return int(number) if kind == "user" and number.isdigit() else None
+    return row_id(number) if kind == "user" else None
 
 
 def asks(actor: Actor) -> bool:

@@ -16,6 +16,7 @@ from hub.core import changes as c
 from hub.core import service_appliers
 from hub.core.configuration import FleetSettings, Scope
 from hub.core.machine import RECENT_SECONDS, Boot, Machine
+from hub.core.row_id import row_id
 from hub.core.service_changes import ConfigWritten
 
 TERMINAL = frozenset({"succeeded", "failed", "rejected", "expired", "cancelled"})
@@ -86,9 +87,8 @@ class Fleet:
         if isinstance(key, int):
             return self.machines.get(key)
         found = self._by_device_id.get(key)
-        if found is None and key.isascii() and key.isdigit() and len(key) <= 18:
-            found = self.machines.get(int(key))
-        return found
+        rvm_id = row_id(key) if found is None else None
+        return found if rvm_id is None else self.machines.get(rvm_id)
 
     def by_key_prefix(self, prefix: str) -> Machine | None:
         return self._by_key_prefix.get(prefix)

@@ -11,6 +11,7 @@ from db import users as user_rows
 from db.errors import Conflict
 from hub.core import sign_in, views
 from hub.core.changes import EventHappened
+from hub.core.row_id import row_id, whole_number
 from hub.web.add_page import base_url
 from hub.web.api_v2 import tokens, users
 from hub.web.api_v2.validation import validate
@@ -65,8 +66,8 @@ async def show_tokens(visit: Visit) -> Response:
 
 async def create_token(visit: Visit) -> Response:
     wanted: dict[str, Any] = {"name": visit.form.get("name", "").strip()}
-    if visit.form.get("days", "").isdecimal():
-        wanted["expires_in_days"] = int(visit.form["days"][:5])
+    if days := visit.form.get("days", ""):
+        wanted["expires_in_days"] = whole_number(days, 99_999) or 0  # refused, as 0 days are
     try:
         answer = await tokens.create_token(visit.call(validate(tokens.NewToken, wanted)))
     except Problem as refused:
@@ -80,9 +81,8 @@ async def revoke_token(visit: Visit) -> Response:
 
 
 async def _user(visit: Visit) -> user_rows.UserRow:
-    key = visit.request.path_params["user_id"]
-    found = key.isascii() and key.isdigit() and len(key) <= 9
-    user = await user_rows.find_user(visit.context.store, int(key)) if found else None
+    user_id = row_id(visit.request.path_params["user_id"])
+    user = None if user_id is None else await user_rows.find_user(visit.context.store, user_id)
     if user is None:
         raise not_found()
     return user

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from dashboard import actions, bulk
 from hub.core import command_desk, views
 from hub.core.machine import Machine
+from hub.core.row_id import row_id
 from hub.web.action_page import once
 from hub.web.api_v2 import bulk as api
 from hub.web.api_v2 import command_args
@@ -79,7 +80,7 @@ def _about(visit: Visit, wish: bulk.Wish, found: list[Machine]) -> dict[str, Any
 
 def _selected(visit: Visit) -> list[Machine]:
     """Each machine once; what is not there or out of reach was removed meanwhile, and is left out."""
-    keys = dict.fromkeys(value for name, value in visit.fields if name == "rvm")
+    ids = dict.fromkeys(row_id(value) for name, value in visit.fields if name == "rvm")
     machines = visit.context.fleet.machines
-    found = [machines.get(int(key)) for key in keys if key.isascii() and key.isdigit() and len(key) <= 18]
+    found = [machines.get(rvm_id) for rvm_id in ids if rvm_id is not None]
     return [m for m in found if m is not None and visit.user.reaches(m.id)][: api.MOST]

@@ -19,6 +19,7 @@ from hub.core import actors, views
 from hub.core.access import ACTIONS
 from hub.core.event_codes import KINDS, OF_MACHINES
 from hub.core.machine import Machine
+from hub.core.row_id import row_id
 from hub.web import machine_tab
 from hub.web.api_v2 import events
 from hub.web.api_v2.guard import machine_named
@@ -43,7 +44,7 @@ class Shown:
 
 
 async def show_events(visit: Visit) -> Response:
-    choice = choice_from(visit.request.query_params, "/events", _kinds(visit))
+    choice = choice_from(visit.request.query_params, "/events", _kinds(visit), row_id)
     machine = _chosen(visit, choice)
     fault = "machine" if choice.machine and machine is None else None
     shown = await _nothing() if fault else await _shown(visit, choice, machine, one_machine=False)
@@ -52,7 +53,7 @@ async def show_events(visit: Visit) -> Response:
 
 async def show_machine_events(visit: Visit) -> Response:
     found = visit.machine()
-    choice = choice_from(visit.request.query_params, f"/machines/{found.id}/events", OF_MACHINES)
+    choice = choice_from(visit.request.query_params, f"/machines/{found.id}/events", OF_MACHINES, row_id)
     shown = await _shown(visit, choice, found, one_machine=True)
     head = await machine_tab.head(visit, found)
     values = await _values(visit, choice, found, shown)
@@ -63,7 +64,7 @@ async def show_lines(visit: Visit) -> Response:
     """Lines as values, for the page's script: of one machine by `rvm`, else as /events is asked."""
     params = visit.request.query_params
     one = params.get("rvm", "")
-    choice = choice_from(params, "/events", _kinds(visit))
+    choice = choice_from(params, "/events", _kinds(visit), row_id)
     machine = machine_named(visit.context, visit.user, one) if one else _chosen(visit, choice)
     if choice.machine and machine is None:
         shown = await _nothing()

@@ -15,6 +15,7 @@ from db import command_search
 from db import commands as command_rows
 from db.command_search import Filters, Mark
 from hub.core.changes import Command
+from hub.core.row_id import row_id
 from hub.web import job_cards
 from hub.web.api_v2 import command_flow
 from hub.web.page import Visit
@@ -26,7 +27,7 @@ RANK: Final = {"sent": 1, "accepted": 2, "running": 2}
 
 
 async def show_jobs(visit: Visit) -> Response:
-    query = job_list.query_from(visit.request.query_params)
+    query = job_list.query_from(visit.request.query_params, row_id)
     reach = _machines(visit, query)
     mark = await _mark(visit, query)
     open_all = _open(visit, query, reach)
@@ -56,7 +57,7 @@ async def show_jobs(visit: Visit) -> Response:
 
 async def show_tally(visit: Visit) -> Response:
     """The sum of a group in the reader's words, which the page asks for when one of its jobs has moved."""
-    query = job_list.query_from(visit.request.query_params)
+    query = job_list.query_from(visit.request.query_params, row_id)
     said = await _tally(visit, query) if query.group else []
     return JSONResponse([{"words": words, "address": address} for words, address in said])
 
@@ -64,8 +65,8 @@ async def show_tally(visit: Visit) -> Response:
 def _machines(visit: Visit, query: job_list.Query) -> frozenset[int] | None:
     """The machines the jobs may be of: None is all of them, the removed ones included."""
     reach = visit.user.machines
-    if query.rvm:
-        reach = frozenset({int(query.rvm)} if visit.user.reaches(int(query.rvm)) else ())
+    if query.rvm is not None:
+        reach = frozenset({query.rvm} if visit.user.reaches(query.rvm) else ())
     if query.text:
         asked = fleet.Query(text=query.text)
         found = frozenset(rvm_id for rvm_id, view in visit.machines().items() if fleet.matches(view, asked))
@@ -121,13 +122,13 @@ async def _tally(visit: Visit, query: job_list.Query) -> list[tuple[str, str]]:
 
 
 def _named(visit: Visit, query: job_list.Query) -> str:
-    machine = visit.context.fleet.machines.get(int(query.rvm)) if query.rvm else None
-    return machine.name if machine is not None and visit.user.reaches(machine.id) else query.rvm
+    machine = None if query.rvm is None else visit.context.fleet.machines.get(query.rvm)
+    return machine.name if machine is not None and visit.user.reaches(machine.id) else str(query.rvm)
 
 
 def _live(query: job_list.Query) -> dict[str, Any]:
     """What the page needs to know whether a job that begins or moves belongs on it."""
     return {
-        "state": query.state, "name": query.name, "text": query.text, "rvm": int(query.rvm) if query.rvm else None,
+        "state": query.state, "name": query.name, "text": query.text, "rvm": query.rvm,
         "group": query.group, "first": not query.before,
     }  # fmt: skip

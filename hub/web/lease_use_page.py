@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from hub.core.row_id import row_id
 from hub.web.api_v2 import remote_files, remote_pages
 from hub.web.api_v2.guard import permit
 from hub.web.api_v2.remote_pages import MachinePage
@@ -40,5 +41,5 @@ async def download(visit: Visit) -> Response:
 
 def _numbers(visit: Visit, *names: str) -> dict[str, int]:
     """The form's whole numbers; what is none is left out, and refused where it was needed."""
-    given = {name: visit.form.get(name, "") for name in names}
-    return {name: int(text) for name, text in given.items() if text.isascii() and text.isdigit() and len(text) <= 10}
+    given = {name: row_id(visit.form.get(name, "")) for name in names}
+    return {name: number for name, number in given.items() if number is not None}

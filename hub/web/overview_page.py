@@ -14,6 +14,7 @@ from hub.core import views
 from hub.core.access import role_needed
 from hub.core.command_desk import Refused
 from hub.core.machine import Machine
+from hub.core.row_id import whole_number
 from hub.web import machine_tab, zone_card
 from hub.web.api_v2 import command_flow, status
 from hub.web.api_v2.validation import validate
@@ -118,8 +119,7 @@ def warning_limits(found: Machine) -> dict[str, float]:
 
 async def _spells(visit: Visit, found: Machine) -> tuple[list[status_list.Spell], dict[str, Any]]:
     """A page of the history: the newest, or what stands before the instant in the address."""
-    asked = visit.request.query_params.get("before", "")
-    before = int(asked) if asked.isascii() and asked.isdigit() and len(asked) <= 15 else None
+    before = whole_number(visit.request.query_params.get("before", ""), 10**15 - 1)
     rows = await statuses.newest_statuses(
         visit.context.store, found.id, MAX_DECLARATIONS, None if before is None else formats.instant(before)
     )

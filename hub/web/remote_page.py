@@ -17,6 +17,7 @@ from hub.core import actors, remote_life
 from hub.core.machine import Machine
 from hub.core.remote_changes import RemoteSession
 from hub.core.remote_sessions import longest_s
+from hub.core.row_id import row_id
 from hub.web import lease_cards, machine_tab
 from hub.web.api_v2 import remote
 from hub.web.api_v2.guard import permit
@@ -101,9 +102,9 @@ async def _move(visit: Visit, action: str, operate: Operate, kind: Any, wanted: 
     """What concerns the session the form names."""
     found = visit.machine()
     permit(visit.user, action, found.id)
-    named = visit.form.get("session_id", "")
-    session = int(named) if named.isascii() and named.isdigit() and len(named) <= 15 else 0
-    return await _asked(visit, found, operate, kind, {**wanted, "session_id": session})
+    return await _asked(
+        visit, found, operate, kind, {**wanted, "session_id": row_id(visit.form.get("session_id", "")) or 0}
+    )
 
 
 async def _asked(visit: Visit, found: Machine, operate: Operate, kind: Any, wanted: Mapping[str, Any]) -> Response:
@@ -116,7 +117,7 @@ async def _asked(visit: Visit, found: Machine, operate: Operate, kind: Any, want
 
 async def _page(visit: Visit, found: Machine, fault: str = "", status: int = 200) -> Response:
     """`fault`: why what was asked for may not be."""
-    before = _number(visit.request.query_params.get("before", ""))
+    before = row_id(visit.request.query_params.get("before", ""))
     rows = await remote_sessions.history(visit.context.store, found.id, PAGE + 1, before, over=True)
     shown = [remote_life.session_of(row) for row in rows[:PAGE]]
     open_ones = remote_life.open_of(found)
@@ -173,7 +174,7 @@ def _given(visit: Visit, offer: Offer) -> dict[str, Any]:
 
 
 def _ports(visit: Visit) -> list[int]:
-    given = (_number(value) for name, value in visit.fields if name == "port")
+    given = (row_id(value) for name, value in visit.fields if name == "port")
     return [port for port in given if port is not None]
 
 
@@ -195,7 +196,3 @@ def _actors(sessions: list[RemoteSession]) -> list[str]:
     """Everybody the sessions name beside their holders."""
     named = [who for session in sessions for who in (session.ended_by, session.approved_by) if who]
     return [*named, *(actors.user(session.admin_id) for session in sessions if session.admin_id is not None)]
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None

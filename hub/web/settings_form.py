@@ -16,6 +16,7 @@ from hub.core.access import role_needed
 from hub.core.config_writes import Wish
 from hub.core.configuration import Scope, Values
 from hub.core.machine import Machine
+from hub.core.row_id import whole_number
 from hub.web import settings_rows
 from hub.web.api_v2 import config
 from hub.web.api_v2.guard import permit
@@ -23,6 +24,7 @@ from hub.web.api_v2.words import sayer
 from hub.web.page import Visit
 from hub.web.problems import Problem, Text
 from hub.web.settings_rows import Rows
+from protocol.limits import MAX_INTEGER
 
 ACTIONS: Final = {"machine": "config.write", "fleet": "fleet_config.write"}
 NOTES: Final = {"saved": "good", "renamed": "good", "released": "good", "nothing": "warn"}
@@ -110,5 +112,4 @@ def wishes(form: Mapping[str, str], held: Values) -> dict[str, Any]:
 
 
 async def _write(visit: Visit, found: Machine | None, values: Mapping[str, Any], version: str) -> None:
-    seen = int(version) if version.isascii() and version.isdigit() and len(version) < 16 else None
-    await config.write(visit.call(machine=found), found, Wish(values, seen))
+    await config.write(visit.call(machine=found), found, Wish(values, whole_number(version, MAX_INTEGER)))

@@ -14,6 +14,7 @@ import pytest
 
 from dashboard import actions, bulk, job_list, jobs
 from dashboard.reader import Reader
+from hub.core.row_id import row_id
 
 TABLE: dict[str, Any] = json.loads((Path(__file__).parent / "fixtures/jobs.json").read_text("utf-8"))
 NOW: int = TABLE["now"]
@@ -52,13 +53,14 @@ def test_services_are_what_the_machine_says_and_nothing_else(hardware: Any, foun
 
 
 def test_an_address_of_jobs_keeps_what_it_asks_for() -> None:
-    query = job_list.query_from({"state": "failed", "name": "reboot", "q": " bandung ", "rvm": "7", "before": "x"})
+    asked = {"state": "failed", "name": "reboot", "q": " bandung ", "rvm": "7", "before": "x"}
+    query = job_list.query_from(asked, row_id)
     assert query.address() == "/jobs?state=failed&name=reboot&q=bandung&rvm=7"
-    assert query.address(before="y", rvm="") == "/jobs?state=failed&name=reboot&q=bandung&before=y"
+    assert query.address(before="y", rvm=None) == "/jobs?state=failed&name=reboot&q=bandung&before=y"
     assert (query.wants_open, query.ended_states) == (False, ("failed",))
-    wild = job_list.query_from({"state": "'", "name": "rm", "rvm": "\u0661", "group": "a\x00b"})
+    wild = job_list.query_from({"state": "'", "name": "rm", "rvm": "\u0661", "group": "a\x00b"}, row_id)
     assert (wild.address(), wild.wants_open, wild.ended_states) == ("/jobs?group=ab", True, jobs.ENDED)
-    assert job_list.query_from({"state": "open"}).ended_states == ()
+    assert job_list.query_from({"state": "open"}, row_id).ended_states == ()
 
 
 def test_a_group_is_summed_up_in_words() -> None:

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from hub.core.row_id import MAX_ROW_ID
+
 # `$(?!\n)` and not `\Z`: the pattern also stands in the OpenAPI document, where other regular expressions read it.
 _ONE_LINE = r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$(?!\n)"
 _NO_NUL = r"^[^\x00]*$(?![\n\x00])"
@@ -45,5 +47,5 @@ Limit = Annotated[int, msgspec.Meta(ge=1, le=500)]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 Wait = Annotated[float, msgspec.Meta(ge=0, le=30)]
 """Seconds an answer may wait for the command to end."""
-Row = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+Row = Annotated[int, msgspec.Meta(ge=1, le=MAX_ROW_ID)]
 """The id of a row."""

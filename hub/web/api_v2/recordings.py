@@ -13,6 +13,7 @@ from db import recordings as rows
 from db.recordings import RecordingRow
 from hub.core import recording_lines, views
 from hub.core.asciicast import MEDIA_TYPE
+from hub.core.row_id import row_id
 from hub.flow.object_shelf import ObjectsError
 from hub.web import recording_files
 from hub.web.api_v2 import paging
@@ -59,9 +60,8 @@ def view(row: RecordingRow) -> dict[str, Any]:
 
 async def find(call: Call) -> RecordingRow:
     """The recording of the path; one 404 for unknown and out of reach."""
-    text = call.request.path_params["recording_id"]
-    known = text.isascii() and text.isdigit() and len(text) <= 10 and 0 < int(text) < 2**31
-    row = await rows.find(call.context.store, int(text)) if known else None
+    recording_id = row_id(call.request.path_params["recording_id"])
+    row = None if recording_id is None else await rows.find(call.context.store, recording_id)
     if row is None or not call.principal.reaches(row.rvm_id):
         raise not_found()
     return row

@@ -11,6 +11,7 @@ from db import tokens
 from db.errors import Conflict
 from hub.core import accounts, credentials, views
 from hub.core.changes import TokenCreated
+from hub.core.row_id import row_id
 from hub.web.api_v2 import shapes
 from hub.web.api_v2.kinds import Title
 from hub.web.api_v2.operation import Answer, Call, Operation
@@ -57,9 +58,8 @@ async def create_token(call: Call) -> Answer:
 
 
 async def revoke_token(call: Call) -> Answer:
-    key = call.request.path_params["token_id"]
-    found = key.isascii() and key.isdigit() and len(key) <= 9
-    token = await tokens.find_token(call.context.store, int(key)) if found else None
+    token_id = row_id(call.request.path_params["token_id"])
+    token = None if token_id is None else await tokens.find_token(call.context.store, token_id)
     if token is None or token.user_id != call.principal.id:
         raise not_found()
     if token.revoked_at is None:

@@ -9,6 +9,7 @@ import msgspec
 from db import users
 from hub.core import accounts, sign_in, views
 from hub.core.changes import EventHappened, UserAdded
+from hub.core.row_id import row_id
 from hub.web.api_v2 import shapes
 from hub.web.api_v2.kinds import Email, Language, Password, Title, UserRole
 from hub.web.api_v2.operation import Answer, Call, Operation
@@ -142,10 +143,10 @@ def _machines(call: Call, named: list[int | str], role: str) -> frozenset[int]:
 
 
 async def _named(call: Call) -> users.UserRow:
-    key = call.request.path_params["user_id"]
-    if not (key.isascii() and key.isdigit() and len(key) <= 9):
+    user_id = row_id(call.request.path_params["user_id"])
+    if user_id is None:
         raise not_found()
-    return await _of(call, int(key))
+    return await _of(call, user_id)
 
 
 async def _of(call: Call, user_id: int) -> users.UserRow:
