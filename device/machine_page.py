@@ -55,7 +55,7 @@ class MachinePage:
 
     async def open(self) -> None:
         """Be there from now on where the machine's configuration binds the page to a network."""
-        from device.core.page_admission import is_loopback
+        from protocol.addresses import is_loopback
 
         if not is_loopback(self._sources.settings().text("remote_access_bind")):
             await self.start()

@@ -19,7 +19,7 @@ REFUSED: Final = 2
 def print_ticket(settings: Settings, texts: Texts, complain: Complain, *, as_json: bool) -> int:
     """Make one and print it; where the page is on loopback only, none is needed and none is made."""
     from device.control_page.tickets import TICKET_S, issue
-    from device.core.page_admission import is_loopback
+    from protocol.addresses import is_loopback
 
     bind, port = settings.text("remote_access_bind"), int(settings.number("remote_access_port"))
     if is_loopback(bind):

@@ -5,10 +5,11 @@ Types and their bounds only; `setting_values` turns what does not fit into a sen
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Any, Final
 
 import msgspec
+
+from protocol.addresses import normalise_address
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^[^\x00]*\Z")]
@@ -40,9 +41,10 @@ KINDS: Final = frozenset({*_KINDS, "address", "on_demand"})
 def remote_value(kind: str, value: object) -> Any:
     """The value as everybody reads it. Raises ValueError."""
     if kind == "address":
-        if not isinstance(value, str):
+        address = normalise_address(value) if isinstance(value, str) else None
+        if address is None:
             raise ValueError("not an address")
-        return str(ipaddress.ip_address(value.strip()))
+        return address
     if kind == "on_demand":
         return msgspec.to_builtins(_services(value))
     found = msgspec.convert(value, _KINDS[kind])

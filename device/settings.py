@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import ipaddress
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 from device.setting_values import SettingsError, from_text, typed
 from device.settings_table import KEYS, Value
+from protocol import addresses
 
 __all__ = ["Settings", "SettingsError", "exposed", "load", "nearest"]
 
@@ -146,12 +146,7 @@ def _check_url(values: Mapping[str, Value]) -> None:
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return host == "localhost" or host.endswith(".localhost") or addresses.is_loopback(host)
 
 
 def _secret(configured: str, environ: Mapping[str, str], config_file: Path | None) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hub.object_place import FORM, ObjectPlaceError, S3Place, s3_place
+from protocol import addresses
 
 DEFAULT_PORT = 8001
 _FOREIGN = frozenset({"RVM_BOOTSTRAP", "RVM_LANG", "RVM_OPEN", "RVM_TOKEN", "RVM_TOKEN_FILE", "RVM_URL", "RVM_VENV"})
@@ -291,9 +292,4 @@ def _check_exposure(s: Settings) -> None:
 
 def is_loopback(host: str) -> bool:
     """Whether only this computer can reach `host`. An empty host means every interface."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return host == "localhost" or addresses.is_loopback(host)

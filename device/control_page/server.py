@@ -19,8 +19,9 @@ from device.control_page import page
 from device.control_page.exchange import Answer, Request, serve
 from device.control_page.snapshot import Snapshot
 from device.control_page.tickets import VISIT_S, Visitors, redeem
-from device.core.page_admission import host_is_ours, is_admitted, is_loopback
+from device.core.page_admission import host_is_ours, is_admitted
 from device.log import Log
+from protocol.addresses import is_loopback
 
 LOOPBACK: Final = "127.0.0.1"
 COOKIE: Final = "rvm_control"

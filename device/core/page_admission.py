@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-def is_loopback(address: str) -> bool:
-    found = _address(address)
-    return found is not None and found.is_loopback
+from protocol.addresses import is_loopback, is_within, parse_address
 
 
 def is_admitted(peer: str, networks: Iterable[str]) -> bool:
     """Whether a connection from this address may be answered: from the machine itself, or from one of `admin_ips`."""
-    found = _address(peer)
-    if found is None:
-        return False
-    return found.is_loopback or any(found in ipaddress.ip_network(network, strict=False) for network in networks)
+    return is_loopback(peer) or is_within(peer, networks)
 
 
 def host_is_ours(host: str, names: Iterable[str]) -> bool:
@@ -26,22 +17,13 @@ def host_is_ours(host: str, names: Iterable[str]) -> bool:
     name resolved to this machine (DNS rebinding) gives itself away here: no address can be rebound."""
     name, bracket, rest = host.strip().lower().partition("]")
     if bracket:
-        return name.startswith("[") and _address(name[1:]) is not None and _is_port(rest)
+        return name.startswith("[") and parse_address(name[1:]) is not None and _is_port(rest)
     name, colon, port = name.partition(":")
     if not _is_port(colon + port):
         return False
     ours = {"localhost", *(one.lower() for one in names), *(f"{one.lower()}.local" for one in names)}
-    return name in ours or _address(name) is not None
+    return name in ours or parse_address(name) is not None
 
 
 def _is_port(text: str) -> bool:
     return not text or (text.startswith(":") and text[1:].isdecimal() and text.isascii() and len(text) <= 6)
-
-
-def _address(text: str) -> _Address | None:
-    try:
-        found = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return mapped or found

@@ -5,13 +5,13 @@ Pure: settings as values, state in, state out. Knows no clock, no tunnel and no 
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection, Mapping
 from typing import Final
 
 import msgspec
 
 from device.core.machine_state import Before, MachineState, RefusedError
+from protocol.addresses import is_within
 from protocol.commands import Allowed, StartRemoteAccess
 from protocol.kinds import SpecialStatus, Status, Text, Timestamp
 from protocol.messages import Failure, RemoteAccessReport
@@ -147,17 +147,6 @@ def _refusal(
     if asked.duration <= 0:
         return Failure(code="invalid", message="duration: longer than 0 seconds")
     return None
-
-
-def is_within(address: str, networks: Collection[str]) -> bool:
-    """Whether an address is in one of the networks; an IPv4 address in IPv6 clothes is the IPv4 address."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(found, "ipv4_mapped", None)
-    found = mapped or found
-    return any(found in network for network in map(ipaddress.ip_network, networks) if network.version == found.version)
 
 
 def _held(state: MachineState, reason: str) -> Held:

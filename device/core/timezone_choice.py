@@ -7,11 +7,11 @@ has found none takes the default. Of a pin that was taken away nothing stays.
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Final
 
 import msgspec
 
+from protocol.addresses import normalise_address
 from protocol.kinds import SyncMethod, ZoneSource
 from protocol.limits import MAX_NAME, MAX_TEXT
 from protocol.messages import Failure, TimezoneReport
@@ -145,7 +145,4 @@ def _is_plain(text: str) -> bool:
 
 def _address(text: str | None) -> str | None:
     """An address in its usual writing; what is none is not an error worth losing the zone for."""
-    try:
-        return None if text is None else str(ipaddress.ip_address(text))
-    except ValueError:
-        return None
+    return None if text is None else normalise_address(text)

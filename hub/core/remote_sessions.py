@@ -6,7 +6,6 @@ part of any Change: the command is recorded without it (`hub.flow.links` puts it
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -19,7 +18,7 @@ from hub.core.changes import Change, CommandDrafted, EventHappened
 from hub.core.machine import Machine
 from hub.core.remote_changes import ALLOWED, RemoteSession, SessionMoved, SessionOpened
 from hub.core.remote_life import EXTEND, START, STOP
-from hub.core.remote_use import address_allowed
+from protocol.addresses import is_within, normalise_address
 
 DEFAULT_S: Final = 1800.0
 APPROVAL_S: Final = 900.0
@@ -83,7 +82,7 @@ def refusal(
     if not machine.in_force.on("remote_access_enabled"):
         return SessionRefused("remote_access_disabled", 409)
     networks = machine.in_force.values["admin_ips"]
-    allowed = address_allowed(address, networks if isinstance(networks, list) else [])
+    allowed = is_within(address, networks if isinstance(networks, list) else [])
     if origin == "hub" and more and not allowed:
         return SessionRefused("address_not_allowed", 403, address=address)
     if origin == "hub" and (not machine.linked or machine.quarantined_until is not None):
@@ -238,16 +237,8 @@ def may_move(principal: Principal, session: RemoteSession) -> bool:
 
 
 def same_address(given: str, address: str) -> bool:
-    """Whether the two are one address; an IPv4 address in IPv6 clothes is itself."""
-    return _plain(given) == _plain(address) is not None
-
-
-def _plain(text: str) -> str | None:
-    try:
-        ip = ipaddress.ip_address(text.strip())
-    except ValueError:
-        return None
-    return str(getattr(ip, "ipv4_mapped", None) or ip)
+    """Whether the two are one address."""
+    return normalise_address(given) == normalise_address(address) is not None
 
 
 def _kept_here(machine: Machine, session: RemoteSession) -> bool:

@@ -4,8 +4,7 @@ lease that ended a moment ago opens nothing, and a link that somebody was given 
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
 from hub.core.remote_changes import RemoteSession
@@ -32,20 +31,3 @@ def opens_port(session: RemoteSession | None, holder: int, port: int, now: datet
     if session is None or session.admin_id != holder or not is_active(session, now):
         return False
     return "ports" in session.allow and port in session.ports
-
-
-def address_allowed(address: str, networks: Iterable[object]) -> bool:
-    """Whether the address is in one of a machine's `admin_ips`. An IPv4 address in IPv6 clothes counts as itself."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    plain = getattr(ip, "ipv4_mapped", None) or ip
-    return any(_within(plain, str(network)) for network in networks)
-
-
-def _within(ip: ipaddress.IPv4Address | ipaddress.IPv6Address, network: str) -> bool:
-    try:
-        return ip in ipaddress.ip_network(network, strict=False)
-    except ValueError:
-        return False

@@ -5,13 +5,13 @@ Headers of a proxy count only when the peer of the socket is one of the configur
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
 from hub.settings import Settings
+from protocol.addresses import is_within, normalise_address
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -19,24 +19,17 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 def client_address(connection: HTTPConnection, proxies: Sequence[str]) -> str:
     """The address of the nearest hop that is not one of our proxies; "" when the transport has none (tests)."""
     peer = connection.client.host if connection.client else ""
-    if not is_proxy(peer, proxies):
+    peer = normalise_address(peer) or peer
+    if not is_within(peer, proxies):
         return peer
     hops = [hop.strip() for line in connection.headers.getlist("x-forwarded-for") for hop in line.split(",")]
-    for hop in reversed(hops):
-        if not _is_address(hop):
+    for hop in map(normalise_address, reversed(hops)):
+        if hop is None:
             return peer
-        if not is_proxy(hop, proxies):
+        if not is_within(hop, proxies):
             return hop
         peer = hop
     return peer
-
-
-def is_proxy(address: str, proxies: Sequence[str]) -> bool:
-    try:
-        ip = ipaddress.ip_address(address)
-        return any(ip in ipaddress.ip_network(proxy, strict=False) for proxy in proxies)
-    except ValueError:
-        return False
 
 
 def same_origin(connection: HTTPConnection, settings: Settings) -> bool:
@@ -69,11 +62,3 @@ def _authority(url: str) -> tuple[str, str, int] | None:
     if parts.path or parts.query or parts.fragment:
         return None
     return parts.scheme, parts.hostname.lower(), port or _DEFAULT_PORTS[parts.scheme]
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

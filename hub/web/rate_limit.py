@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Final
 
 from hub.core.token_bucket import TokenBuckets
+from protocol.addresses import parse_address
 
 PER_MINUTE: Final = 20.0
 BURST: Final = 40.0
@@ -42,12 +43,7 @@ class AddressLimiter:
 
 def network_of(address: str) -> str:
     """What counts as one client: an IPv4 address, or the /64 that an IPv6 subscriber is given."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return address
+    ip = parse_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is not None:
-            return str(ip.ipv4_mapped)
         return str(ipaddress.ip_network((int(ip), 64), strict=False).network_address)
-    return str(ip)
+    return address if ip is None else str(ip)

@@ -12,6 +12,7 @@ from hub.web.context import HubContext
 from hub.web.machine_pages.open_pages import Page
 from hub.web.machine_pages.refusal import Refusal
 from hub.web.machine_pages.streams import Connect, MachineStream
+from protocol.addresses import is_within
 
 
 def alive(context: HubContext, page: Page) -> bool:
@@ -41,7 +42,7 @@ def require_origin(connection: HTTPConnection, origin: str) -> None:
 
 def address_allowed(machine: Machine, address: str) -> bool:
     networks = machine.in_force.values.get("admin_ips")
-    return remote_use.address_allowed(address, networks if isinstance(networks, (list, tuple)) else ())
+    return is_within(address, networks if isinstance(networks, (list, tuple)) else ())
 
 
 def connect(context: HubContext, page: Page) -> Connect:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from device.core.page_admission import host_is_ours, is_admitted, is_loopback
+from device.core.page_admission import host_is_ours, is_admitted
 
 NETWORKS = ["192.168.1.0/24", "fd00::/8"]
 
@@ -20,13 +20,6 @@ def test_the_machine_itself_and_admin_ips_are_admitted(peer: str) -> None:
 def test_nobody_else_is(peer: str) -> None:
     assert not is_admitted(peer, NETWORKS)
     assert not is_admitted("192.168.1.7", [])
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
-def test_loopback_is_known_in_all_its_forms(address: str) -> None:
-    assert is_loopback(address)
-    assert not is_loopback("0.0.0.0")
-    assert not is_loopback("localhost")
 
 
 @pytest.mark.parametrize(

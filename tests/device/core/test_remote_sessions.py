@@ -15,7 +15,6 @@ from device.core.remote_sessions import (
     RemoteSession,
     begun,
     extended,
-    is_within,
     over,
     why_interrupted,
 )
@@ -137,18 +136,3 @@ def test_why_a_session_was_interrupted() -> None:
     begin(MachineState(), sessions)
     assert why_interrupted(sessions[7], "boot-1") == "agent_restarted"
     assert why_interrupted(sessions[7], "boot-2") == "machine_rebooted"
-
-
-@pytest.mark.parametrize(
-    ("address", "found"),
-    [
-        ("192.168.1.1", True),
-        ("::ffff:192.168.1.1", True),
-        ("::1", True),
-        ("10.0.0.1", False),
-        ("", False),
-        ("x", False),
-    ],
-)
-def test_an_address_in_a_network(address: str, found: bool) -> None:
-    assert is_within(address, RULES.networks) is found

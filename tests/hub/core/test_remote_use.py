@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from hub.core.remote_changes import RemoteSession
-from hub.core.remote_use import address_allowed, held, opens_port
+from hub.core.remote_use import held, opens_port
 
 NOW = datetime(2026, 11, 1, tzinfo=timezone.utc)
 LEASE = RemoteSession(
@@ -41,14 +41,3 @@ def test_the_newest_own_lease_is_held_or_the_one_named() -> None:
 def test_a_port_opens_only_for_the_holder_while_the_lease_stands(session: RemoteSession | None) -> None:
     assert opens_port(LEASE, 3, 5000, NOW)
     assert not opens_port(session, 3, 5000, NOW)
-
-
-@pytest.mark.parametrize(
-    ("address", "allowed"),
-    [
-        ("192.168.1.7", True), ("::ffff:192.168.1.7", True), ("192.168.2.7", False), ("fd00::1", True), ("", False),
-        ("192.168.1.7, 10.0.0.1", False), ("testclient", False), ("0.0.0.0", False), ("100::", False),
-    ],
-)  # fmt: skip
-def test_an_address_is_in_the_list_or_is_not(address: str, allowed: bool) -> None:
-    assert address_allowed(address, ["192.168.1.0/24", "nonsense", 7, "fd00::/8"]) is allowed

@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from hub.settings import Settings
-from hub.web.client_address import client_address, is_proxy, same_origin
+from hub.web.client_address import client_address, same_origin
 
 
 def connection(peer: str, scheme: str = "http", **headers: str | list[str]) -> HTTPConnection:
@@ -43,7 +43,14 @@ def test_behind_proxies_the_nearest_stranger_is_the_client(forwarded: str | list
 
 def test_without_a_header_the_proxy_itself_is_the_client() -> None:
     assert client_address(connection("10.0.0.1"), ("10.0.0.1",)) == "10.0.0.1"
-    assert not is_proxy("testclient", ("10.0.0.1",))
+    assert client_address(connection("testclient", x_forwarded_for="1.1.1.1"), ("10.0.0.1",)) == "testclient"
+
+
+def test_a_socket_for_both_families_sees_the_same_proxies_and_clients() -> None:
+    assert client_address(connection("::ffff:6.6.6.6"), ()) == "6.6.6.6"
+    behind = connection("::ffff:10.0.0.1", x_forwarded_for="::ffff:1.1.1.1")
+    assert client_address(behind, ("10.0.0.0/24",)) == "1.1.1.1"
+    assert client_address(connection("10.0.0.1", x_forwarded_for="1.1.1.1"), ("::ffff:10.0.0.0/120",)) == "1.1.1.1"
 
 
 @pytest.mark.parametrize(

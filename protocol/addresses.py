@@ -1,0 +1,52 @@
+"""IP addresses as values: one writing for each, and which networks hold it.
+
+An IPv4-mapped IPv6 address (`::ffff:192.0.2.7`, as a socket for both families names an IPv4 peer) is the IPv4 address,
+in networks too.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_MAPPED_BITS = 96
+
+
+def parse_address(text: str) -> Address | None:
+    """The address, spaces around it aside; None when it is none."""
+    try:
+        found = ipaddress.ip_address(text.strip())
+    except ValueError:
+        return None
+    return (found.ipv4_mapped or found) if isinstance(found, ipaddress.IPv6Address) else found
+
+
+def normalise_address(text: str) -> str | None:
+    """The address in its usual writing; None when it is none."""
+    found = parse_address(text)
+    return None if found is None else str(found)
+
+
+def is_loopback(text: str) -> bool:
+    """Whether it is an address of this computer to itself. A name is none."""
+    found = parse_address(text)
+    return found is not None and found.is_loopback
+
+
+def is_within(address: str, networks: Iterable[object]) -> bool:
+    """Whether one of the networks (`10.0.0.0/8`, or one address) holds it; what is no network holds nothing."""
+    found = parse_address(address)
+    return found is not None and any(_holds(str(network), found) for network in networks)
+
+
+def _holds(text: str, address: Address) -> bool:
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= _MAPPED_BITS:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            network = ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+    return address in network
