@@ -32,12 +32,6 @@ def find_or_create_boot(rvm_id: int, boot_id: str, at: datetime) -> Write:
     return Write(_FIND_OR_CREATE, {"rvm_id": rvm_id, "boot_id": boot_id, "first_seen_at": at})
 
 
-async def open_boot(store: Store, rvm_id: int, boot_id: str, at: datetime) -> BootRow:
-    """`find_or_create_boot` in a transaction of its own."""
-    (result,) = await store.write(find_or_create_boot(rvm_id, boot_id, at))
-    return BootRow(**result.rows[0])
-
-
 async def all_boots(store: Store) -> list[BootRow]:
     """Every boot ever seen: read once, when the hub starts."""
     query = sa.select(boots.c.id, boots.c.rvm_id, boots.c.boot_id, boots.c.last_seq).order_by(boots.c.id)

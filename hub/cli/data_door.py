@@ -1,4 +1,4 @@
-"""The command line's way to the data: the same Changes through the same recorder as the hub's, without its memory.
+"""The command line's way to the data: the same Changes through the same commit as the hub's, without its memory.
 
 A running hub learns of it from the database (hub.flow); here is only opening, recording, closing, and how each refusal
 of settings or database ends a command.
@@ -19,7 +19,7 @@ from hub.cli.exit_codes import CliError, Exit
 from hub.cli.language import say
 from hub.cli.parser import DATA_FLAGS, SERVE_FLAGS
 from hub.core.changes import Change
-from hub.flow import recorder
+from hub.flow.group_commit import commit_alone
 from hub.settings import Settings, SettingsError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -33,13 +33,7 @@ class DataDoor:
 
     async def record(self, *changes: Change) -> list[Change]:
         """Commit all in one transaction; returns them with their stored ids. Raises db.errors.Conflict."""
-        recipes = [recorder.recipe_of(change) for change in changes]
-        results = await self.store.write(*(step for recipe in recipes for step in recipe.steps))
-        stored, place = [], 0
-        for change, recipe in zip(changes, recipes, strict=True):
-            stored.append(recorder.stored(change, results[place : place + recipe.results]))
-            place += recipe.results
-        return [change for change in stored if change is not None]
+        return await commit_alone(self.store, changes)
 
 
 def settings_of(wanted: argparse.Namespace, **more: object) -> Settings:

@@ -104,6 +104,16 @@ class SamplesKept(Change, frozen=True, kw_only=True):
     received_at: datetime
 
 
+class BootOpened(Change, frozen=True, kw_only=True):
+    """Numbered samples of a boot come by REST: it needs its row. `id` and `last_seq` are None until it is stored."""
+
+    rvm_id: int
+    boot_id: str
+    at: datetime
+    id: int | None = None
+    last_seq: int | None = None
+
+
 class SampleSeen(Change, frozen=True, kw_only=True):
     """The newest readings of a machine, for whoever watches; nothing is stored."""
 

@@ -64,6 +64,7 @@ class Fleet:
         self._appliers: dict[type, Callable[[Any], Touched | None]] = {
             c.StatusChanged: self._status_changed,
             c.MachineIntroduced: self._introduced,
+            c.BootOpened: self._boot_opened,
             c.LinkEnded: self._link_ended,
             c.ConnectionChanged: self._connection_changed,
             c.BusyChanged: self._busy_changed,
@@ -170,6 +171,13 @@ class Fleet:
         if change.boot is not None:
             boot.id = change.boot
         return Touched(machine.id, INTRODUCED_MEMBERS)
+
+    def _boot_opened(self, change: c.BootOpened) -> None:
+        machine = self.machines.get(change.rvm_id)
+        if machine is not None:
+            boot = machine.boots.setdefault(change.boot_id, Boot(change.boot_id))
+            boot.id = change.id
+            boot.accepted = max(boot.accepted, -1 if change.last_seq is None else change.last_seq)
 
     def _busy_changed(self, change: c.BusyChanged) -> Touched | None:
         machine = self.machines.get(change.rvm_id)

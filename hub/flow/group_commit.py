@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,6 +44,14 @@ class _Caller:
     @property
     def steps(self) -> list[Step]:
         return [step for recipe in self.recipes for step in recipe.steps]
+
+
+async def commit_alone(store: Store, changes: Sequence[Change]) -> list[Change]:
+    """Commit in a transaction of their own, where no hub runs (the command line). Returns them as stored, raises a
+    StoreError."""
+    recipes = [recipe_of(change) for change in changes]
+    results = await store.write(*(step for recipe in recipes for step in recipe.steps))
+    return recorder.all_stored(zip(changes, recipes, strict=True), results)
 
 
 class GroupCommit:
@@ -131,7 +139,7 @@ class GroupCommit:
         except StoreError as away:
             _fail(callers, away)
         else:
-            _succeed(callers, results[sum(recipe.results for recipe in recipes) :])
+            _succeed(callers, iter(results[sum(recipe.results for recipe in recipes) :]))
         finally:
             self.writing_since = None
 
@@ -153,15 +161,9 @@ def _fail(callers: Sequence[_Caller], error: StoreError) -> None:
             caller.done.set_exception(error)
 
 
-def _succeed(callers: Sequence[_Caller], results: Sequence[WriteResult]) -> None:
-    place = 0
+def _succeed(callers: Sequence[_Caller], results: Iterator[WriteResult]) -> None:
     for caller in callers:
-        filled: list[Change] = []
-        for change, recipe in zip(caller.changes, caller.recipes, strict=True):
-            news = recorder.stored(change, results[place : place + recipe.results])
-            place += recipe.results
-            if news is not None:
-                filled.append(news)
+        filled = recorder.all_stored(zip(caller.changes, caller.recipes, strict=True), results)
         try:
             caller.became_true(filled)
         except Exception as bug:

@@ -5,8 +5,9 @@ A recipe is the steps of one Change, and how many results they give; `stored` pu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -32,6 +33,13 @@ _NOTHING = Recipe((), 0)
 def recipe_of(change: c.Change) -> Recipe:
     """Raises KeyError for a Change nobody taught it: that is a bug, and must not pass as recorded."""
     return _RECIPES[type(change)](change)
+
+
+def all_stored(pairs: Iterable[tuple[c.Change, Recipe]], results: Iterable[WriteResult]) -> list[c.Change]:
+    """The Changes of one caller as the database has them; takes their own results from the front, and no more."""
+    given = iter(results)
+    found = [stored(change, list(islice(given, recipe.results))) for change, recipe in pairs]
+    return [change for change in found if change is not None]
 
 
 def stored(change: c.Change, results: Sequence[WriteResult]) -> c.Change | None:
@@ -228,6 +236,11 @@ def _session_with_id(change: SessionOpened, results: Sequence[WriteResult]) -> S
     return msgspec.structs.replace(change, session=session)
 
 
+def _boot_as_stored(change: c.BootOpened, results: Sequence[WriteResult]) -> c.BootOpened:
+    row = results[0].rows[0]
+    return msgspec.structs.replace(change, id=row["id"], last_seq=row["last_seq"])
+
+
 def _with_boot(change: c.MachineIntroduced, results: Sequence[WriteResult]) -> c.MachineIntroduced:
     return msgspec.structs.replace(change, boot=results[1].rows[0]["id"])
 
@@ -235,6 +248,7 @@ def _with_boot(change: c.MachineIntroduced, results: Sequence[WriteResult]) -> c
 _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.StatusChanged: _status,
     c.MachineIntroduced: _introduced,
+    c.BootOpened: lambda change: _flat(boots.find_or_create_boot(change.rvm_id, change.boot_id, change.at)),
     c.LinkEnded: _link_ended,
     c.ConnectionChanged: lambda _: _NOTHING,
     c.BusyChanged: lambda _: _NOTHING,
@@ -272,6 +286,7 @@ _FILLERS: Mapping[type, Callable[[Any, Sequence[WriteResult]], c.Change | None]]
     c.TokenCreated: _with_id,
     c.EventHappened: _event_with_id,
     c.MachineIntroduced: _with_boot,
+    c.BootOpened: _boot_as_stored,
     SessionOpened: _session_with_id,
     RecordingBegan: _with_id,
 }

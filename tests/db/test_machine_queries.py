@@ -10,7 +10,7 @@ from db import boots, machine_pulse, machines, statuses
 from db.connection import Store
 from db.errors import Conflict
 from db.statements import Write
-from tests.support.database_rows import NOW, add_machine, after
+from tests.support.database_rows import NOW, add_machine, after, open_boot
 
 
 def hello(rvm_id: int, epoch: int, **changes: Any) -> Write:
@@ -125,13 +125,13 @@ async def test_the_history_of_statuses_begins_with_the_one_in_force(store: Store
 
 async def test_a_boot_is_made_once_and_found_again(store: Store) -> None:
     rvm_id = await add_machine(store)
-    first = await boots.open_boot(store, rvm_id, "a", NOW)
-    second = await boots.open_boot(store, rvm_id, "b", NOW)
-    assert first == await boots.open_boot(store, rvm_id, "a", after(1))
+    first = await open_boot(store, rvm_id, "a", NOW)
+    second = await open_boot(store, rvm_id, "b", NOW)
+    assert first == await open_boot(store, rvm_id, "a", after(1))
     assert first.last_seq is None
     assert await boots.all_boots(store) == [first, second]
     with pytest.raises(Conflict) as caught:
-        await boots.open_boot(store, rvm_id + 1, "a", NOW)
+        await open_boot(store, rvm_id + 1, "a", NOW)
     assert caught.value.column == "rvm_id"
 
 

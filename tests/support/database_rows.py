@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from db import machines
+from db import boots, machines
 from db.connection import Store
 from db.rows import SampleRow
 from db.statements import Write
@@ -42,3 +42,9 @@ def sample(rvm_id: int, seq: int, boot: int = 1, at: datetime | None = None, **r
     empty = dict.fromkeys(SampleRow._fields[4:14])
     taken = after(seq) if at is None else at
     return SampleRow(rvm_id, taken, boot, seq, **{**empty, **readings}, clamped=False, created_at=NOW)
+
+
+async def open_boot(store: Store, rvm_id: int, boot_id: str, at: datetime) -> boots.BootRow:
+    """A boot of a machine, in a transaction of its own."""
+    (result,) = await store.write(boots.find_or_create_boot(rvm_id, boot_id, at))
+    return boots.BootRow(**result.rows[0])

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Final
 import anyio
 import msgspec
 
-from db import boots, samples
+from db import samples
 from db.rows import METRICS
 from hub.core import samples_by_rest, views
-from hub.core.changes import SampleSeen
+from hub.core.changes import BootOpened, SampleSeen
 from hub.core.dating import UndatableError, date
-from hub.core.machine import Boot, Machine
+from hub.core.machine import Machine
 from hub.core.samples_by_rest import Fault, RestSample
 from hub.web.api_v2.expectations import expectation
 from hub.web.api_v2.kinds import Instant, InstantGiven
@@ -150,13 +150,10 @@ def _point(bucket: samples.Bucket) -> dict[str, Any]:
 
 async def _open_boots(context: HubContext, machine: Machine, boot_ids: list[str], now: datetime) -> None:
     """See that every boot has its row, and the number it is stored up to."""
-    for boot_id in boot_ids:
-        known = machine.boots.get(boot_id)
-        if known is None or known.id is None:
-            row = await boots.open_boot(context.store, machine.id, boot_id, now)
-            boot = machine.boots.setdefault(boot_id, Boot(boot_id))
-            boot.id = row.id
-            boot.accepted = max(boot.accepted, -1 if row.last_seq is None else row.last_seq)
+    known = {boot.boot_id for boot in machine.boots.values() if boot.id is not None}
+    new = [BootOpened(rvm_id=machine.id, boot_id=boot_id, at=now) for boot_id in boot_ids if boot_id not in known]
+    if new:
+        await context.announce(*new)
 
 
 async def _keep(
