@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import code_laws, import_laws
+from tests.support import code_laws, door_laws, import_laws
+from tests.support.broken_houses import BREAKING, DOC, Law
 from tests.support.house import House, read_house
 
 ROOT = Path(__file__).parent.parent
-Law = Callable[[House], Iterator[str]]
-EVERY_LAW: tuple[Law, ...] = (*import_laws.LAWS, *code_laws.LAWS)
+EVERY_LAW: tuple[Law, ...] = (*import_laws.LAWS, *door_laws.LAWS, *code_laws.LAWS)
 
 
 @pytest.fixture(scope="module")
@@ -38,70 +37,22 @@ def test_every_exception_from_a_law_is_still_needed(our_house: House) -> None:
         assert "create_task" in found.path.read_text() or "ensure_future" in found.path.read_text(), module
 
 
+def test_every_writer_beside_the_door_is_still_needed(our_house: House) -> None:
+    for name, members in door_laws.FLEET_WRITERS.items():
+        module = our_house.modules.get(name)
+        assert module is not None, f"{name} is gone: take it off the list"
+        written = {member for member, _ in door_laws.written_members(our_house, module)}
+        assert members <= written, f"{name} writes {sorted(members - written)} no longer: the list may only shrink"
+    for name in (*door_laws.WRITES, *door_laws.RECIPES, *door_laws.WRITERS_IN_DB, *door_laws.FLEET):
+        assert name in our_house.modules, f"{name} is gone: take it off the list"
+
+
 def build(root: Path, files: dict[str, str]) -> House:
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return read_house(root)
-
-
-DOC = '"""Its one job."""\n'
-
-BREAKING: list[tuple[Law, dict[str, str], str]] = [
-    (import_laws.rooms, {"device/agent.py": "import hub.core.fleet"}, "run_device -> device -> protocol, certs"),
-    (import_laws.rooms, {"protocol/codec.py": "from db import schema"}, "import nothing of ours"),
-    (import_laws.rooms, {"hub/app.py": "def late():\n    from device import spool"}, "hub/app.py:2"),
-    (import_laws.rooms, {"hub/app.py": "import importlib\nimportlib.import_module('bench.storm')"}, "bench.storm"),
-    (import_laws.rooms, {"hub/app.py": "import importlib\nimportlib.import_module(name)"}, "no law can see"),
-    (
-        import_laws.hub_layers,
-        {"hub/core/fleet.py": "from hub.flow import feed", "hub/flow/feed.py": DOC},
-        "wiring > web > flow > core",
-    ),
-    (
-        import_laws.hub_layers,
-        {"hub/web/pages.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from hub.app import create_app"},
-        "hub/web/pages.py:3",
-    ),
-    (import_laws.hub_layers, {"hub/settings.py": "import hub.core.fleet"}, "settings is a leaf"),
-    (import_laws.hub_layers, {"hub/core/fleet.py": "from db import machines"}, "imports protocol and itself"),
-    (import_laws.device_layers, {"device/core/outbox.py": "import device.spool"}, "moving parts > core"),
-    (import_laws.device_layers, {"device/spool.py": "from . import agent", "device/agent.py": DOC}, "device.agent"),
-    (import_laws.cycles, {"hub/a.py": "import hub.b", "hub/b.py": "import hub.a"}, "hub.a -> hub.b -> hub.a"),
-    (
-        import_laws.cycles,
-        {"db/a.py": "from db import b", "db/b.py": "def late():\n    from db.a import thing"},
-        "db.a -> db.b -> db.a",
-    ),
-    (import_laws.sql, {"hub/flow/recorder.py": "from sqlalchemy import select"}, "no SQL outside db/"),
-    (code_laws.purity, {"hub/core/fleet.py": "async def load(): ..."}, "hub/core/fleet.py:1 awaits"),
-    (code_laws.purity, {"device/core/outbox.py": "import time\nnow = time.monotonic()"}, "looks at a clock"),
-    (code_laws.purity, {"protocol/codec.py": "from datetime import datetime\ndatetime.now()"}, "looks at a clock"),
-    (code_laws.purity, {"protocol/session.py": "import asyncio"}, "imports asyncio"),
-    (code_laws.drawers, {"hub/web/utils.py": DOC}, "a missing noun"),
-    (code_laws.drawers, {"tests/support/page_helpers.py": DOC}, "a missing noun"),
-    (code_laws.sizes, {"db/big.py": "\n" * 401}, "has 401 lines"),
-    (code_laws.sizes, {"db/big.py": "class A:\n    def long(self):\n" + "        pass\n" * 60}, "A.long has 61 lines"),
-    (code_laws.sizes, {"dashboard/static/js/big.js": "\n" * 401}, "big.js has 401 lines"),
-    (code_laws.docstrings, {"db/bare.py": "x = 1"}, "db/bare.py"),
-    (code_laws.tasks, {"hub/flow/feed.py": "import asyncio\nasyncio.create_task(work())"}, "belongs to a task group"),
-    (code_laws.tasks, {"hub/flow/feed.py": "t = loop.create_task(work())"}, "belongs to a task group"),
-    (code_laws.broad_excepts, {"hub/flow/feed.py": "def f():\n    try: ...\n    except Exception: ..."}, "in f;"),
-    (code_laws.broad_excepts, {"hub/flow/feed.py": "try: ...\nexcept (OSError, BaseException): ..."}, "in the module"),
-    (code_laws.broad_excepts, {"hub/flow/feed.py": "def f():\n    try: ...\n    except: ..."}, "in f;"),
-    (code_laws.asserts, {"hub/web/auth.py": "assert key == stored"}, "vanishes under python -O"),
-    (code_laws.broad_excepts, {"db/a.py": "def f():\n    try: ...\n    except BaseException:\n        pass"}, "in f;"),
-    (code_laws.exits, {"hub/server.py": "import sys\nsys.exit(1)"}, "only the doors"),
-    (code_laws.exits, {"device/agent.py": "raise SystemExit(1)"}, "only the doors"),
-    (code_laws.texts, {"dashboard/locales/en.json": '{"a": "A"}', "dashboard/locales/id.json": "{}"}, "lacks a"),
-    (code_laws.texts, {"hub/cli/texts_en.json": '{"a": {"b": "B"}}'}, "texts_id.json lacks a.b"),
-    (
-        code_laws.texts,
-        {"hub/cli/texts_en.json": '{"a": "{name} is"}', "hub/cli/texts_id.json": '{"a": "{nama} adalah"}'},
-        "other places for values in a",
-    ),
-]  # fmt: skip
 
 
 @pytest.mark.parametrize(("law", "files", "said"), BREAKING, ids=lambda value: getattr(value, "__name__", None))

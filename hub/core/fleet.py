@@ -1,7 +1,8 @@
-"""The fleet in memory: every machine and its open commands, changed by applying Changes and by nothing else.
+"""The fleet in memory: every machine and its open commands, brought up to date by applying Changes.
 
-Loaded at start (`hub.flow.engine`), never asks the database. `apply` tells which members of which machine's view
-changed, so that the feed can send exactly those.
+What only the hub observes of a machine (its link, its last frame, its counters) is also written by the few modules
+that a test of the architecture names. Loaded at start (`hub.flow.engine`), never asks the database. `apply` tells
+which members of which machine's view changed, so that the feed can send exactly those.
 """
 
 from __future__ import annotations

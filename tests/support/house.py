@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +30,8 @@ class Module(NamedTuple):
     tree: ast.Module
     lines: int
     imports: tuple[Import, ...]
+    aliases: Mapping[str, str]
+    """What each name that an import binds stands for: `dt` for `datetime.datetime`."""
 
     @property
     def room(self) -> str:
@@ -41,6 +43,24 @@ class Module(NamedTuple):
 
     def within(self, *packages: str) -> bool:
         return any(self.name == package or self.name.startswith(package + ".") for package in packages)
+
+    def names(self) -> Iterator[tuple[str, int]]:
+        """Everything imported that is looked at, under its own dotted name however it was imported or renamed
+        (`time.monotonic` for `from time import monotonic as m; m`), with the line."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, (ast.Name, ast.Attribute)):
+                name = self.resolve(node)
+                if name:
+                    yield name, node.lineno
+
+    def resolve(self, node: ast.expr) -> str:
+        """The dotted name of what an expression names; empty for what was not imported."""
+        if isinstance(node, ast.Name):
+            return self.aliases.get(node.id, "")
+        if isinstance(node, ast.Attribute):
+            owner = self.resolve(node.value)
+            return f"{owner}.{node.attr}" if owner else ""
+        return ""
 
     def functions(self) -> Iterator[tuple[str, Function]]:
         """Every function with its dotted name inside the module (`Announcer.see`)."""
@@ -79,7 +99,8 @@ def _read(name: str, path: Path, root: Path, known: frozenset[str]) -> Module:
     tree = ast.parse(text, filename=str(path))
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     imports = tuple(_imports(tree, package, known))
-    return Module(name, path, str(path.relative_to(root)), tree, len(text.splitlines()), imports)
+    aliases = dict(_aliases(tree, package))
+    return Module(name, path, str(path.relative_to(root)), tree, len(text.splitlines()), imports, aliases)
 
 
 def _imports(tree: ast.Module, package: str, known: frozenset[str]) -> Iterator[Import]:
@@ -89,16 +110,31 @@ def _imports(tree: ast.Module, package: str, known: frozenset[str]) -> Iterator[
             for alias in node.names:
                 yield Import(alias.name, node.lineno)
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                above = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*above, *([base] if base else [])])
+            base = _base(node, package)
             for alias in node.names:
                 precise = f"{base}.{alias.name}"
                 yield Import(precise if precise in known else base, node.lineno)
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("importlib.import_module", "__import__"):
             first = node.args[0] if node.args else None
             yield Import(str(first.value) if isinstance(first, ast.Constant) else "a computed name", node.lineno)
+
+
+def _aliases(tree: ast.Module, package: str) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield (alias.asname, alias.name) if alias.asname else (alias.name.partition(".")[0],) * 2
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield alias.asname or alias.name, f"{_base(node, package)}.{alias.name}"
+
+
+def _base(node: ast.ImportFrom, package: str) -> str:
+    """The module an import is from; one with dots in front is counted from the package it stands in."""
+    if not node.level:
+        return node.module or ""
+    above = package.split(".")[: len(package.split(".")) - node.level + 1]
+    return ".".join([*above, *([node.module] if node.module else [])])
 
 
 def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, Function]]:

@@ -1,0 +1,104 @@
+"""Small trees, each of which breaks one law: the law, its files, and a part of the sentence that must be said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tests.support import code_laws, door_laws, import_laws
+from tests.support.house import House
+
+Law = Callable[[House], Iterator[str]]
+DOC = '"""Its one job."""\n'
+TWO_TABLES = {
+    "db/statements.py": "class Write: ...",
+    "db/boots.py": "from db.statements import Write\ndef delete(key: int) -> tuple[Write, ...]: ...",
+    "hub/flow/recorder.py": "from db import boots\nfrom db.statements import Write\nboots.delete(1)",
+}
+ONE_MACHINE = {"hub/core/machine.py": "class Machine:\n    told: str\nclass Boot:\n    id: int"}
+
+BREAKING: list[tuple[Law, dict[str, str], str]] = [
+    (import_laws.rooms, {"device/agent.py": "import hub.core.fleet"}, "run_device -> device -> protocol, certs"),
+    (import_laws.rooms, {"protocol/codec.py": "from db import schema"}, "import nothing of ours"),
+    (import_laws.rooms, {"hub/app.py": "def late():\n    from device import spool"}, "hub/app.py:2"),
+    (import_laws.rooms, {"hub/app.py": "import importlib\nimportlib.import_module('bench.storm')"}, "bench.storm"),
+    (import_laws.rooms, {"hub/app.py": "import importlib\nimportlib.import_module(name)"}, "no law can see"),
+    (
+        import_laws.hub_layers,
+        {"hub/core/fleet.py": "from hub.flow import feed", "hub/flow/feed.py": DOC},
+        "wiring > web > flow > core",
+    ),
+    (
+        import_laws.hub_layers,
+        {"hub/web/pages.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from hub.app import create_app"},
+        "hub/web/pages.py:3",
+    ),
+    (import_laws.hub_layers, {"hub/settings.py": "import hub.core.fleet"}, "settings is a leaf"),
+    (import_laws.hub_layers, {"hub/core/fleet.py": "from db import machines"}, "imports protocol and itself"),
+    (import_laws.device_layers, {"device/core/outbox.py": "import device.spool"}, "moving parts > core"),
+    (import_laws.device_layers, {"device/spool.py": "from . import agent", "device/agent.py": DOC}, "device.agent"),
+    (import_laws.cycles, {"hub/a.py": "import hub.b", "hub/b.py": "import hub.a"}, "hub.a -> hub.b -> hub.a"),
+    (
+        import_laws.cycles,
+        {"db/a.py": "from db import b", "db/b.py": "def late():\n    from db.a import thing"},
+        "db.a -> db.b -> db.a",
+    ),
+    (import_laws.sql, {"hub/flow/recorder.py": "from sqlalchemy import select"}, "no SQL outside db/"),
+    (
+        door_laws.one_door,
+        TWO_TABLES | {"hub/web/a.py": "from db import boots as b\nb.delete(1)"},
+        "hub/web/a.py:2 uses",
+    ),
+    (
+        door_laws.one_door,
+        TWO_TABLES | {"hub/cli/a.py": "from db.boots import delete as d\nd(1)"},
+        "uses db.boots.delete",
+    ),
+    (door_laws.one_door, TWO_TABLES | {"hub/flow/a.py": "from db.statements import Write\nWrite()"}, "db.statements"),
+    (
+        door_laws.one_door,
+        TWO_TABLES | {"hub/flow/a.py": "from hub.flow.recorder import recipe_of\nrecipe_of(1)"},
+        "a.py:2",
+    ),
+    (door_laws.one_door, {"hub/web/a.py": "async def f(call):\n    await call.context.store.write(1)"}, "a.py:2 call."),
+    (
+        door_laws.one_door,
+        {"db/boots.py": "async def open_boot(store):\n    await store.write(1)"},
+        "boots.py:2 store.write",
+    ),
+    (door_laws.one_door, {"hub/flow/a.py": "async def f(s):\n    await s.store_samples(())"}, "s.store_samples"),
+    (door_laws.fleet_writers, ONE_MACHINE | {"hub/web/a.py": "def f(m):\n    m.told = 'x'"}, "a.py:2 writes told"),
+    (door_laws.fleet_writers, ONE_MACHINE | {"hub/core/a.py": "def f(m):\n    m.told.update(1)"}, "writes told"),
+    (door_laws.fleet_writers, ONE_MACHINE | {"hub/flow/a.py": "def f(m):\n    del m.told[1]"}, "writes told"),
+    (door_laws.fleet_writers, ONE_MACHINE | {"hub/flow/a.py": "def f(b):\n    b.x, b.id = 1, 2"}, "writes id"),
+    (
+        door_laws.fleet_writers,
+        ONE_MACHINE | {"hub/flow/a.py": "def f(m, n):\n    setattr(m, n, 1)"},
+        "setattr(m, n, 1)",
+    ),
+    (code_laws.purity, {"hub/core/fleet.py": "async def load(): ..."}, "hub/core/fleet.py:1 awaits"),
+    (code_laws.purity, {"device/core/outbox.py": "import time\nnow = time.monotonic()"}, "looks at a clock"),
+    (code_laws.purity, {"protocol/codec.py": "from datetime import datetime\ndatetime.now()"}, "looks at a clock"),
+    (code_laws.purity, {"protocol/session.py": "import asyncio"}, "imports asyncio"),
+    (code_laws.drawers, {"hub/web/utils.py": DOC}, "a missing noun"),
+    (code_laws.drawers, {"tests/support/page_helpers.py": DOC}, "a missing noun"),
+    (code_laws.sizes, {"db/big.py": "\n" * 401}, "has 401 lines"),
+    (code_laws.sizes, {"db/big.py": "class A:\n    def long(self):\n" + "        pass\n" * 60}, "A.long has 61 lines"),
+    (code_laws.sizes, {"dashboard/static/js/big.js": "\n" * 401}, "big.js has 401 lines"),
+    (code_laws.docstrings, {"db/bare.py": "x = 1"}, "db/bare.py"),
+    (code_laws.tasks, {"hub/flow/feed.py": "import asyncio\nasyncio.create_task(work())"}, "belongs to a task group"),
+    (code_laws.tasks, {"hub/flow/feed.py": "t = loop.create_task(work())"}, "belongs to a task group"),
+    (code_laws.broad_excepts, {"hub/flow/feed.py": "def f():\n    try: ...\n    except Exception: ..."}, "in f;"),
+    (code_laws.broad_excepts, {"hub/flow/feed.py": "try: ...\nexcept (OSError, BaseException): ..."}, "in the module"),
+    (code_laws.broad_excepts, {"hub/flow/feed.py": "def f():\n    try: ...\n    except: ..."}, "in f;"),
+    (code_laws.asserts, {"hub/web/auth.py": "assert key == stored"}, "vanishes under python -O"),
+    (code_laws.broad_excepts, {"db/a.py": "def f():\n    try: ...\n    except BaseException:\n        pass"}, "in f;"),
+    (code_laws.exits, {"hub/server.py": "import sys\nsys.exit(1)"}, "only the doors"),
+    (code_laws.exits, {"device/agent.py": "raise SystemExit(1)"}, "only the doors"),
+    (code_laws.texts, {"dashboard/locales/en.json": '{"a": "A"}', "dashboard/locales/id.json": "{}"}, "lacks a"),
+    (code_laws.texts, {"hub/cli/texts_en.json": '{"a": {"b": "B"}}'}, "texts_id.json lacks a.b"),
+    (
+        code_laws.texts,
+        {"hub/cli/texts_en.json": '{"a": "{name} is"}', "hub/cli/texts_id.json": '{"a": "{nama} adalah"}'},
+        "other places for values in a",
+    ),
+]
