@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import code_laws, door_laws, import_laws
+from tests.support import code_laws, door_laws, import_laws, pure_laws
 from tests.support.broken_houses import BREAKING, DOC, Law
 from tests.support.house import House, read_house
 
 ROOT = Path(__file__).parent.parent
-EVERY_LAW: tuple[Law, ...] = (*import_laws.LAWS, *door_laws.LAWS, *code_laws.LAWS)
+EVERY_LAW: tuple[Law, ...] = (*import_laws.LAWS, *door_laws.LAWS, *pure_laws.LAWS, *code_laws.LAWS)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,16 @@ def test_every_writer_beside_the_door_is_still_needed(our_house: House) -> None:
         assert name in our_house.modules, f"{name} is gone: take it off the list"
 
 
+def test_whatever_else_the_middle_imports_is_still_needed(our_house: House) -> None:
+    for name, more in pure_laws.ALSO.items():
+        module = our_house.modules.get(name)
+        assert module is not None, f"{name} is gone: take it off the list"
+        gone = more.keys() - {imported.name for imported in module.imports}
+        assert not gone, f"{name} imports {sorted(gone)} no longer: take them off the list"
+    used = {one.name for module in our_house.product() if module.within(*pure_laws.PURE) for one in module.imports}
+    assert used >= pure_laws.ALLOWED, f"nobody imports {sorted(pure_laws.ALLOWED - used)}: the list may only shrink"
+
+
 def build(root: Path, files: dict[str, str]) -> House:
     for name, text in files.items():
         path = root / name
@@ -71,7 +81,7 @@ def test_a_tree_that_keeps_every_law_is_left_alone(tmp_path: Path) -> None:
             "hub/__init__.py": DOC,
             "hub/settings.py": DOC,
             "hub/core/__init__.py": DOC,
-            "hub/core/fleet.py": DOC + "from protocol import messages\nfrom hub import settings",
+            "hub/core/fleet.py": DOC + "from protocol import messages",
             "hub/flow/announce.py": DOC + "from db import machines\nfrom hub.core import fleet",
             "hub/web/pages.py": DOC + "from dashboard import charts\nfrom hub.flow import announce",
             "hub/app.py": DOC + "from hub.web import pages\ntry: ...\nexcept BaseException:\n    close()\n    raise",

@@ -5,13 +5,12 @@ What becomes of a command afterwards: `hub.core.command_life`. Nothing is sent h
 
 from __future__ import annotations
 
-import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from hub.core import actors, command_life, status_desk
+from hub.core import actors, command_life, credentials, status_desk
 from hub.core.changes import Change, Command, CommandDrafted, CommandMoved, EventHappened
 from hub.core.declarations import instant
 from hub.core.machine import Machine
@@ -143,7 +142,7 @@ def _issued(command: Command) -> EventHappened:
 
 def new_id(now: datetime) -> str:
     """Sortable by time, unguessable: 11 hex digits of milliseconds, 16 random ones."""
-    return f"{int(now.timestamp() * 1000):011x}-{secrets.token_hex(8)}"
+    return f"{int(now.timestamp() * 1000):011x}-{credentials.random_text(16, '0123456789abcdef')}"
 
 
 def wire(command: Command) -> messages.Command:

@@ -2,7 +2,8 @@
 
 Every secret reads `rvmX_PUBLIC_SECRET`: the kind and 8 public characters find the row (`prefix`), only the SHA-256 of
 the whole is stored. That is enough for 190 random bits; only passwords, which people choose, get a slow hash. The
-functions on passwords take about 0.1 s and 64 MiB: callers run them in a thread, few at once. Knows no database.
+functions on passwords take about 0.1 s and 64 MiB: callers run them in a thread, few at once. The only randomness in
+hub/core is drawn here. Knows no database.
 """
 
 from __future__ import annotations
@@ -43,10 +44,14 @@ class Presented(NamedTuple):
     hash: str
 
 
+def random_text(count: int, letters: str) -> str:
+    """So many of the letters, drawn at random: nobody can guess them."""
+    return "".join(secrets.choice(letters) for _ in range(count))
+
+
 def new_secret(kind: Kind) -> Secret:
-    public = "".join(secrets.choice(_BASE32) for _ in range(8))
-    prefix = f"{_MARKS[kind]}_{public}"
-    text = f"{prefix}_{''.join(secrets.choice(_BASE62) for _ in range(32))}"
+    prefix = f"{_MARKS[kind]}_{random_text(8, _BASE32)}"
+    text = f"{prefix}_{random_text(32, _BASE62)}"
     return Secret(text, prefix, hash_of(text))
 
 
@@ -101,4 +106,4 @@ def password_matches(password: str, stored: str | None) -> bool:
 @functools.lru_cache(maxsize=1)
 def _nobody() -> str:
     """A hash no password opens, made with the same cost as the real ones."""
-    return _hasher.hash(secrets.token_urlsafe(32))
+    return _hasher.hash(random_text(32, _BASE62))

@@ -6,7 +6,6 @@ Takes values and `now`; whether a name is free is for the database to say, who m
 from __future__ import annotations
 
 import re
-import secrets
 from datetime import datetime, timedelta
 
 from hub.core import credentials
@@ -20,7 +19,7 @@ MAX_SLUG = 40
 def device_id_for(name: str) -> str:
     """A unique id that still tells the machine: a part of its name and five random characters."""
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:MAX_SLUG].strip("-") or "rvm"
-    return f"{slug}-{''.join(secrets.choice(_LETTERS) for _ in range(5))}"
+    return f"{slug}-{credentials.random_text(5, _LETTERS)}"
 
 
 def new_machine(

@@ -12,21 +12,6 @@ from pathlib import Path
 
 from tests.support.house import House, Module
 
-PURE = ("protocol", "hub.core", "device.core")
-WAITING_PACKAGES = (
-    "asyncio",
-    "anyio",
-    "socket",
-    "select",
-    "selectors",
-    "threading",
-    "subprocess",
-    "httpx",
-    "websockets",
-)
-CLOCKS = re.compile(
-    r"(time\.(time|time_ns|monotonic|monotonic_ns|perf_counter|sleep)|datetime\.(now|utcnow|today)|date\.today)$"
-)
 DRAWERS = re.compile(r"(^|_)(utils?|helpers?|common|misc)$")
 MAX_FILE = 400
 MAX_FUNCTION = 60
@@ -63,9 +48,6 @@ EXITS = ("hub.cli", "device.cli", "hub.process")
 FROZEN = ("db.migrations.versions",)
 """Migrations: a list of tables as they were, never edited again; their length is no measure."""
 
-PURE_LAW = (
-    "what decides takes values and `now`: no await, socket, thread or clock in protocol/, hub/core and device/core"
-)
 DRAWER_LAW = "no utils, helpers or common: a function without a home is a missing noun"
 SIZE_LAW = f"files up to {MAX_FILE} lines, functions up to {MAX_FUNCTION}"
 DOCSTRING_LAW = "every module says its one job in a docstring"
@@ -74,20 +56,6 @@ EXCEPT_LAW = "`except Exception` that goes on only at the named boundaries (link
 ASSERT_LAW = "no assert in the product but for types: it vanishes under python -O, and with it whatever it guarded"
 EXIT_LAW = "only the doors end the process"
 TEXT_LAW = "every text in English and in Bahasa Indonesia, with the same places for values"
-
-
-def purity(house: House) -> Iterator[str]:
-    for module in house.product():
-        if not module.within(*PURE):
-            continue
-        for imported in module.imports:
-            if imported.name.partition(".")[0] in WAITING_PACKAGES:
-                yield f"{module.shown}:{imported.line} imports {imported.name}; the law: {PURE_LAW}"
-        for node in ast.walk(module.tree):
-            if isinstance(node, (ast.Await, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith)):
-                yield f"{module.shown}:{node.lineno} awaits; the law: {PURE_LAW}"
-            if isinstance(node, ast.Call) and CLOCKS.search(ast.unparse(node.func)):
-                yield f"{module.shown}:{node.lineno} looks at a clock ({ast.unparse(node.func)}); the law: {PURE_LAW}"
 
 
 def drawers(house: House) -> Iterator[str]:
@@ -203,4 +171,4 @@ def _places(text: str) -> set[str]:
     return set(re.findall(r"\{[^{}]*\}", text))
 
 
-LAWS = (purity, drawers, sizes, docstrings, tasks, broad_excepts, asserts, exits, texts)
+LAWS = (drawers, sizes, docstrings, tasks, broad_excepts, asserts, exits, texts)

@@ -1,0 +1,76 @@
+"""What may stand in the middle (protocol/, hub/core, device/core): values and arithmetic, by a list of what is allowed.
+
+What is not on the list is not imported: so a library that waits, reads or is random fails without being known here.
+Names are followed through the imports that bind them, however they are renamed.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from tests.support.house import House, Module
+
+PURE = ("protocol", "hub.core", "device.core")
+OF_OURS: dict[str, tuple[str, ...]] = {
+    "protocol": ("protocol",),
+    "hub.core": ("protocol", "hub.core", "db.rows"),
+    "device.core": ("protocol", "device.core"),
+}
+"""db.rows are plain tuples: the one form of a sample from the wire to the table."""
+ALLOWED = frozenset(
+    {"__future__", "codecs", "collections", "collections.abc", "dataclasses", "datetime", "difflib", "enum",
+     "functools", "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "msgspec", "re", "string", "struct",
+     "typing"}
+)  # fmt: skip
+ALSO: dict[str, dict[str, str]] = {
+    "hub.core.credentials": {
+        "secrets": "draws at random for the whole middle what identifies or opens; nothing is decided by it",
+        "argon2": "hashes passwords: arithmetic that takes long, with a salt that nothing is decided by",
+    },
+    "hub.core.dating": {
+        "zoneinfo": "the rules of time zones: a file, read once, as constant as the table of Unicode behind `re`",
+        "sys": "the version of Python only: 3.10 reads fewer forms of a date",
+    },
+    "protocol.zones": {"zoneinfo": "the names of time zones: likewise"},
+}
+"""`module`: what it may import beyond that, each with its reason."""
+CLOCKS = frozenset(
+    {"datetime.datetime.now", "datetime.datetime.utcnow", "datetime.datetime.today", "datetime.date.today"}
+)
+"""What the allowed modules have of clocks."""
+WORLD = frozenset({"open", "input", "print", "exec", "eval", "compile", "breakpoint", "__import__"})
+"""Builtins that reach outside of the values."""
+
+PURE_LAW = (
+    "what decides takes values and `now`: no await, socket, thread, clock, randomness, file or environment in "
+    "protocol/, hub/core and device/core; they import protocol, themselves and what tests/support/pure_laws.py allows"
+)
+
+
+def purity(house: House) -> Iterator[str]:
+    for module in house.product():
+        if module.within(*PURE):
+            for line, what in _outside(module):
+                yield f"{module.shown}:{line} {what}; the law: {PURE_LAW}"
+
+
+def _outside(module: Module) -> Iterator[tuple[int, str]]:
+    ours = next(own for pure, own in OF_OURS.items() if module.within(pure))
+    for imported in module.imports:
+        is_ours = any(imported.name == one or imported.name.startswith(one + ".") for one in ours)
+        if not is_ours and imported.name not in ALLOWED and imported.name not in ALSO.get(module.name, ()):
+            yield imported.line, f"imports {imported.name}"
+    for name, line in module.names():
+        if name in CLOCKS:
+            yield line, f"looks at a clock ({name})"
+    for node in ast.walk(module.tree):
+        if isinstance(node, (ast.Await, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith)):
+            yield node.lineno, "awaits"
+        elif isinstance(node, ast.Name) and node.id in WORLD and isinstance(node.ctx, ast.Load):
+            yield node.lineno, f"uses {node.id}"
+        elif isinstance(node, ast.Call) and not node.args and ast.unparse(node.func).endswith(".astimezone"):
+            yield node.lineno, "asks this computer for its time zone"
+
+
+LAWS = (purity,)
