@@ -33,7 +33,8 @@ TEXTS = {
         "Fix: check the network and start again; what is half done is done anew.",
         "no_write": "Cannot write the environment {folder}: {detail}\n"
         "Fix: give yourself the right to write there, or name another folder in RVM_VENV.",
-        "npm": "Note: npm could not fetch the small plotly.js ({detail}); the Python package's larger one is used.",
+        "npm": "Note: npm could not fetch plotly.js, xterm.js and esbuild ({detail}):\n"
+        "pages are larger, and there is no terminal.",
         "interrupted": "Interrupted.",
     },
     "id": {
@@ -49,7 +50,8 @@ TEXTS = {
         "Perbaikan: periksa jaringan lalu mulai lagi; yang setengah jadi akan diulang.",
         "no_write": "Tidak dapat menulis lingkungan {folder}: {detail}\n"
         "Perbaikan: beri diri Anda hak tulis di sana, atau sebut folder lain di RVM_VENV.",
-        "npm": "Catatan: npm tidak dapat mengambil plotly.js kecil ({detail}); yang besar dari paket Python dipakai.",
+        "npm": "Catatan: npm tidak dapat mengambil plotly.js, xterm.js, dan esbuild ({detail}):\n"
+        "halaman lebih besar, dan terminal tidak ada.",
         "interrupted": "Dihentikan.",
     },
 }
@@ -121,7 +123,7 @@ def prepare(folder: str, circle: str, python: str) -> bool:
         except OSError as error:
             raise SetUpError(text("no_write", folder=folder, detail=error)) from error
     if circle != "device":
-        add_browser_parts(folder)
+        add_browser_parts(folder, circle)
     return done
 
 
@@ -259,41 +261,46 @@ def install(folder: str, lock: str) -> None:
         raise SetUpError(text("failed", lock=os.path.relpath(lock, ROOT), detail=said))
 
 
-def add_browser_parts(folder: str) -> None:
-    """plotly.js (the Python package's, large, stays the fallback) and xterm.js; the lock brings an npm."""
+def add_browser_parts(folder: str, circle: str) -> None:
+    """plotly.js (the Python package's, large, stays the fallback), xterm.js and esbuild; for tests biome and tsc too.
+
+    The lock brings an npm. What `test` fetched is enough for `hub`, whose start never takes it away again.
+    """
     npm = shutil.which("npm") or shutil.which("npm", path=os.path.join(folder, "bin"))
     lock = os.path.join(ROOT, "package-lock.json")
     if npm is None or not os.path.exists(lock):
         return
     with open(lock, "rb") as file:
-        wanted = hashlib.sha256(file.read()).hexdigest()
-    done, tried = os.path.join(ROOT, "node_modules", ".stamp"), os.path.join(folder, ".npm-failed")
-    if holds(done, wanted) or (holds(tried, wanted) and time.time() - os.path.getmtime(tried) < NPM_RETRY_S):
+        locked = hashlib.sha256(file.read()).hexdigest()
+    enough = [locked + " " + each for each in CIRCLES[CIRCLES.index(circle) :]]
+    done, tried = os.path.join(ROOT, "node_modules", ".circle"), os.path.join(folder, ".npm-failed")
+    if holds(done, enough) or (holds(tried, enough[:1]) and time.time() - os.path.getmtime(tried) < NPM_RETRY_S):
         return
     with contextlib.suppress(OSError), one_at_a_time():
-        if holds(done, wanted):
+        if holds(done, enough):
             return
-        failure = npm_ci(npm)
+        failure = npm_ci(npm, circle)
         say(text("npm", detail=failure)) if failure else None
         with open(tried if failure else done, "w", encoding="utf-8") as file:
-            file.write(wanted)
+            file.write(enough[0])
 
 
-def holds(path: str, wanted: str) -> bool:
+def holds(path: str, any_of: "list[str]") -> bool:
     try:
         with open(path, encoding="utf-8") as file:
-            return file.read() == wanted
+            return file.read() in any_of
     except OSError:
         return False
 
 
-def npm_ci(npm: str) -> str:
-    """Nothing when it worked, else the shortest reason."""
+def npm_ci(npm: str, circle: str) -> str:
+    """Nothing when it worked, else the shortest reason. What tests need is ten times larger, and may take longer."""
     command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]
+    command, patience = (command, NPM_TIMEOUT_S * 5) if circle == "test" else ([*command, "--omit=dev"], NPM_TIMEOUT_S)
     try:
-        subprocess.check_output(command, cwd=ROOT, stderr=subprocess.STDOUT, timeout=NPM_TIMEOUT_S)
+        subprocess.check_output(command, cwd=ROOT, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, timeout=patience)
     except subprocess.TimeoutExpired:
-        return "%.0f s" % NPM_TIMEOUT_S
+        return "%.0f s" % patience
     except subprocess.CalledProcessError as error:
         lines = error.output.decode(errors="replace").strip().splitlines()
         return lines[0] if lines else "exit %d" % error.returncode

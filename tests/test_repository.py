@@ -80,10 +80,23 @@ def test_plotly_js_from_npm_is_the_version_inside_the_python_package() -> None:
     wanted = json.loads((ROOT / "package.json").read_text())["dependencies"]
     locked = json.loads((ROOT / "package-lock.json").read_text())["packages"]
     assert wanted["plotly.js-basic-dist-min"] == inside[1]
-    part = locked["node_modules/plotly.js-basic-dist-min"]
-    assert part["version"] == inside[1]
-    assert part["integrity"].startswith("sha512-")
-    assert not any("resolved" in entry for entry in locked.values())
+    assert locked["node_modules/plotly.js-basic-dist-min"]["version"] == inside[1]
+
+
+def test_what_npm_brings_is_pinned_hashed_free_and_there_for_every_processor_of_ours() -> None:
+    described = json.loads((ROOT / "package.json").read_text())
+    locked = json.loads((ROOT / "package-lock.json").read_text())["packages"]
+    assert locked.pop("")["dependencies"] == described["dependencies"]
+    for name, version in {**described["dependencies"], **described["devDependencies"]}.items():
+        assert locked[f"node_modules/{name}"]["version"] == version, "pinned exactly"
+    for name, entry in locked.items():
+        assert entry["integrity"].startswith("sha512-"), name
+        assert entry["license"] in ("MIT", "Apache-2.0", "MIT OR Apache-2.0"), name
+        assert "resolved" not in entry, f"{name}: the address of a registry"
+        assert not name.startswith("node_modules/@esbuild/") or not entry.get("dev"), name
+    for processor in ("x64", "arm64"):
+        for program in ("@esbuild/linux", "@biomejs/cli-linux", "@typescript/typescript-linux"):
+            assert f"node_modules/{program}-{processor}" in locked
 
 
 def test_no_address_of_a_registry_and_no_path_of_one_machine_is_committed() -> None:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
+import anyio
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -181,6 +182,8 @@ class Page:
         """The request boundary: whatever happens becomes a page, and the unforeseen a line in the log."""
         context: HubContext = request.app.state.hub
         visit = Visit(context, request, reader_for(context, request, None), None, {})
+        if not assets.ready():  # the first page of a hub waits for its files, and nothing else of the hub does
+            await anyio.to_thread.run_sync(assets.load)
         try:
             visit = await self._visit(visit)
             return await self.handlers[request.method](visit)

@@ -80,7 +80,7 @@ def routes() -> list[BaseRoute]:
         ("/admin/tokens/{token_id}/revoke", Page(home, ours.revoke_token, action="token.manage_own")),
     ]
     return [
-        Route("/static/{name}", static_file),
+        Route("/static/{name:path}", static_file),
         *(Route(path, page, name=path) for path, page in listed),
         Route("/{rest:path}", Page(nothing_here, nothing_here), name="nowhere"),
     ]

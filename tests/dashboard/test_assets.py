@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import json
+import posixpath
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from dashboard import assets, bundler, charts, shrink
+from dashboard import assets, charts, esbuild
 
 BUDGET = {
     "style.css": 14_000,
@@ -64,20 +68,13 @@ def test_a_hub_without_xterm_has_no_terminal_and_says_so(monkeypatch: pytest.Mon
     assert assets.load().optional("xterm.mjs").startswith("/static/xterm.")
 
 
-def test_all_scripts_together_stay_within_theirs() -> None:
+def test_all_scripts_together_stay_within_theirs(tmp_path: Path) -> None:
     """Each module once, however many bundles it is in."""
-    later = (name for names in (*assets.LATER.values(), assets.ANYWHERE) for name in names)
-    scripts = (name for name in (*assets.PAGES, *later) if name not in TERMINAL)
-    entries = [assets.STATIC / "js" / "views" / f"{name}.js" for name in scripts]
-    modules = dict.fromkeys(module for entry in entries for module in bundler.modules(entry))
-    whole = "".join(shrink.without_spaces(_without_comments(module.read_text("utf-8"))) for module in modules)
-    assert len(gzip.compress(whole.encode(), 9)) <= 35_000
-
-
-def _without_comments(module: str) -> str:
-    bare = re.sub(r"^[ \t]*/\*\*.*?\*/[ \t]*$", "", module, flags=re.MULTILINE | re.DOTALL)
-    lines = (line.strip() for line in bare.splitlines())
-    return "".join(f"{line}\n" for line in lines if line and not line.startswith("//"))
+    scripts = [path for name, path in assets.ENTRIES.items() if path.suffix == ".js" and path.stem not in TERMINAL]
+    program = next(esbuild.PACKAGES.glob("*/bin/esbuild"))
+    subprocess.run([program, *scripts, *esbuild.OPTIONS, "--splitting", f"--outdir={tmp_path}"], check=True)
+    whole = b"".join(path.read_bytes() for path in sorted(tmp_path.iterdir()))
+    assert len(gzip.compress(whole, 9)) <= 35_000
 
 
 def test_the_address_follows_the_content() -> None:
@@ -89,7 +86,7 @@ def test_the_address_follows_the_content() -> None:
 
 
 def test_every_colour_is_the_checked_one() -> None:
-    sheet = assets.style().replace(" ", "").replace("\n", "")
+    sheet = re.sub(r"/\*.*?\*/|\s", "", (esbuild.STATIC / "css/tokens.css").read_text("utf-8"), flags=re.DOTALL)
     blocks = re.findall(r"(:root|:root\[data-theme=(?:dark|auto)\])\{color-scheme:(light|dark);([^}]*)\}", sheet)
     assert [(where, theme) for where, theme, _ in blocks] == [
         (":root", "light"), (":root[data-theme=dark]", "dark"), (":root[data-theme=auto]", "dark"),
@@ -102,42 +99,44 @@ def test_every_colour_is_the_checked_one() -> None:
 
 
 def test_a_bundle_holds_what_its_page_needs_and_no_comment() -> None:
-    script = assets.load().by_name["fleet.js"].plain.decode()
-    assert "import " not in script
-    assert "export " not in script
-    assert "/**" not in script
-    assert "class Charts" not in script
-    assert "function zoneLabel" not in script, "what the page does not use is left out"
-    assert "ws" in script
+    made = assets.load()
+    for name in assets.ENTRIES:
+        assert not re.search(r"\b(import|export)\b[ {*\"]|@import|/\*", made.by_name[name].plain.decode()), name
+    assert "Plotly" in made.by_name["machine.js"].plain.decode()
+    assert "Plotly" not in made.by_name["fleet.js"].plain.decode(), "what the page does not use is left out"
 
 
-def test_a_page_brings_the_words_its_script_names() -> None:
-    words = bundler.texts_for(
-        assets.STATIC / "js/views/fleet.js", {"status.full": "Full", "first.title": "x", "moved.one": "1"}
-    )
-    assert words == {"status.full": "Full", "moved.one": "1"}
+def test_without_bundles_every_file_is_sent_as_it_is_and_finds_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(esbuild, "bundles", lambda _entries: None)
+    plain = assets.assets.__wrapped__()
+    for name, path in assets.ENTRIES.items():
+        asset = plain.by_name[name]
+        assert asset.plain == path.read_bytes()
+        assert re.fullmatch(rf"/static/[0-9a-f]{{12}}/(css|js/views)/{name}", asset.address)
+    for address, asset in plain.by_address.items():
+        if asset.address.count("/") > 2:
+            for needed in re.findall(r'(?:from|@import) "(\.[^"]+)"', asset.plain.decode()):
+                assert posixpath.normpath(posixpath.join(posixpath.dirname(address), needed)) in plain.by_address
+    bundled = assets.load()
+    assert plain["plotly.js"] == bundled["plotly.js"]
+    for page in assets.PAGES:
+        assert json.loads(plain.words(page, "id")).items() >= json.loads(bundled.words(page, "id")).items()
 
 
-def test_modules_that_need_each_other_in_a_circle_or_nobody_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.js").write_text('import { b } from "./b.js";\nexport const a = 1;\n')
-    (tmp_path / "b.js").write_text('import { a } from "./a.js";\nexport const b = 1;\n')
-    with pytest.raises(bundler.BundleError, match="circle"):
-        bundler.bundle(tmp_path / "a.js")
-    (tmp_path / "c.js").write_text('import { d } from "./d.js";\n')
-    with pytest.raises(bundler.BundleError, match="no module"):
-        bundler.bundle(tmp_path / "c.js")
-
-
-def test_shrinking_leaves_texts_and_expressions_alone() -> None:
-    script = (
-        'const a = "x  =  y" + `b { ${c ? `( ${c} )  ` : ""} }`;\n'
-        'const d = e.replace(/ = [;"] /g, " , ");\nreturn 4 / 2 - -1;'
-    )
-    assert shrink.without_spaces(script) == (
-        'const a="x  =  y" + `b { ${c ? `( ${c} )  ` : ""} }`;const d=e.replace(/ = [;"] /g," , ");return 4 / 2 - -1;'
-    )
-    module = "const used = 1;\nfunction unused() {\n  return used;\n}\nexport const wanted = used;\n"
-    assert shrink.without_unused(module, ["wanted"]) == "const used = 1;\nexport const wanted = used;\n"
+def test_a_file_that_changed_changes_the_address_of_all_that_find_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(esbuild, "bundles", lambda _entries: None)
+    before = assets.assets.__wrapped__()
+    shutil.copytree(esbuild.STATIC, tmp_path / "static")
+    (tmp_path / "static/js/dom.js").write_text("// another\n")
+    moved = {name: tmp_path / "static" / path.relative_to(esbuild.STATIC) for name, path in assets.ENTRIES.items()}
+    monkeypatch.setattr(assets, "ENTRIES", moved)
+    monkeypatch.setattr(assets, "STATIC", tmp_path / "static")
+    after = assets.assets.__wrapped__()
+    assert before["fleet.js"] != after["fleet.js"]
+    assert before.by_name["fleet.js"].etag == after.by_name["fleet.js"].etag, "its own content is what it was"
+    assert before["icon.svg"] == after["icon.svg"]
 
 
 def test_plotly_is_found_with_and_without_npm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def test_npm_that_fails_is_a_note_and_is_not_asked_at_every_start(
     failing_npm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(3):
-        bootstrap.add_browser_parts(str(tmp_path / "env"))
+        bootstrap.add_browser_parts(str(tmp_path / "env"), "hub")
     assert capsys.readouterr().err.count("no network here") == 1
     assert Path(f"{failing_npm}.log").read_text() == "tried\n"
 
@@ -239,5 +239,31 @@ def test_npm_that_hangs_is_given_up(
 ) -> None:
     failing_npm.write_text("#!/bin/sh\nexec sleep 60\n")
     monkeypatch.setattr(bootstrap, "NPM_TIMEOUT_S", 0.2)
-    bootstrap.add_browser_parts(str(tmp_path / "env"))
+    bootstrap.add_browser_parts(str(tmp_path / "env"), "hub")
     assert "Note: npm could not fetch" in capsys.readouterr().err
+
+
+@pytest.fixture
+def npm(failing_npm: Path, tmp_path: Path) -> list[str]:
+    """An npm that works: it makes node_modules anew. Its calls are appended by `asked`."""
+    failing_npm.write_text(
+        f'#!/bin/sh\nrm -rf {tmp_path}/node_modules\nmkdir {tmp_path}/node_modules\necho "$*" >>"$0.log"\n'
+    )
+    return ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]
+
+
+def test_a_hub_fetches_its_parts_and_the_tests_theirs_each_once(npm: list[str], tmp_path: Path) -> None:
+    whole, hub_only = " ".join(npm), " ".join([*npm, "--omit=dev"])
+    log, folder = tmp_path / "bin/npm.log", str(tmp_path / "env")
+    for circle in ("hub", "hub", "test", "test", "hub"):
+        bootstrap.add_browser_parts(folder, circle)
+    assert log.read_text().splitlines() == [hub_only, whole], "the tests complete a hub's, and a hub keeps the tests'"
+    (tmp_path / "package-lock.json").write_text('{"another": 1}')
+    bootstrap.add_browser_parts(folder, "hub")
+    assert log.read_text().splitlines() == [hub_only, whole, hub_only]
+
+
+def test_a_hub_that_could_not_fetch_does_not_keep_the_tests_from_trying(failing_npm: Path, tmp_path: Path) -> None:
+    for circle in ("hub", "test", "test"):
+        bootstrap.add_browser_parts(str(tmp_path / "env"), circle)
+    assert Path(f"{failing_npm}.log").read_text() == "tried\ntried\n"

@@ -84,7 +84,7 @@ export class Feed {
     // Few hours see a lease: what draws it comes with the first one.
     if (!this.leases && (frame.machines ?? frame.m)?.some((m) => m.lease)) {
       this.leases = true;
-      document.head.append(make("script", { src: document.body.dataset.lease }));
+      document.head.append(make("script", { type: "module", src: document.body.dataset.lease }));
     }
     if (result.ask) this.socket.send({ type: "snapshot" });
     if (result.whole || result.changed.length || result.removed.length)

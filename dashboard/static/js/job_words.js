@@ -50,10 +50,10 @@ export function what(job) {
   const { args, name } = job;
   if (passedOn(job)) return told(args);
   if (name === "set_status")
-    return t("what.set_status", { status: said("status", String(args.special_status || args.status)) });
+    return t("what.set_status", { status: said("status.", String(args.special_status || args.status)) });
   if (name === "sync_timezone" && args.timezone) return t("what.set_timezone", { zone: args.timezone });
   if (name === "restart_service") return t("what.restart_service", { service: args.service ?? "" });
-  return name === "reboot" && args.force ? t("what.reboot_forced") : said("what", name);
+  return name === "reboot" && args.force ? t("what.reboot_forced") : said("what.", name);
 }
 
 /** A machine or the clock wishes nothing: the agent is told what was declared past it, whoever's reason it is. */
@@ -62,13 +62,13 @@ function passedOn(job) {
 }
 
 function told(args) {
-  const status = said("status", String(args.status));
+  const status = said("status.", String(args.status));
   if (!args.special_status) return t("what.tell_status", { status });
-  return t("what.tell_status_under", { status, special: said("status", String(args.special_status)) });
+  return t("what.tell_status_under", { status, special: said("status.", String(args.special_status)) });
 }
 
 function word(state) {
-  return said("step", { accepted: "running", succeeded: "done" }[state] ?? state);
+  return said("step.", { accepted: "running", succeeded: "done" }[state] ?? state);
 }
 
 /** Where it is, or how it ended, as a sentence. */
@@ -89,17 +89,17 @@ function how(job, { away, zone, now }) {
   if (state === "cancelled" && (job.error?.code ?? "cancelled") !== "cancelled")
     return t("how.cancelled_why", { why: why(job.error) });
   if (state === "cancelled") return left ? t("how.cancelled_sent") : t("how.cancelled_unsent");
-  return said("how", state);
+  return said("how.", state);
 }
 
 /** A failure in the reader's language; the machine's own sentence for a code nobody here knows. */
 export function why(error) {
   const code = String(error?.code ?? "");
-  return said("failure", code, String(error?.message || code));
+  return said("failure.", code, String(error?.message || code));
 }
 
 function progress({ phase: told, done, total }) {
-  const phase = said("phase", String(told ?? ""));
+  const phase = said("phase.", String(told ?? ""));
   const amount = (value) => number(value, language);
   if ((done ?? null) === null) return phase;
   return (total ?? null) === null
@@ -132,7 +132,7 @@ function steps(job, zone) {
 function behind(job) {
   return job.state === "queued" && job.sent_at === null
     ? t("behind.unsent")
-    : said("behind", job.name, t("behind.other"));
+    : said("behind.", job.name, t("behind.other"));
 }
 
 /** What the machine answered, as [name, value]; a value inside a value keeps its path. */
@@ -145,7 +145,7 @@ export function results(told) {
     else found.push([path, plainly(value)]);
   };
   add("", told ?? {});
-  return found.map(([name, value]) => [said("result", name), value]);
+  return found.map(([name, value]) => [said("result.", name), value]);
 }
 
 function plainly(value) {

@@ -13,7 +13,7 @@ const DETAILS = new Map([
 export function why(told) {
   const [, code, sentence] = SAID.exec(told) ?? [];
   if (code === undefined) return told;
-  const words = said("refusal", code, "");
+  const words = said("refusal.", code, "");
   if (!words) return sentence;
   const [, ...detail] = DETAILS.get(code)?.exec(sentence) ?? [];
   return detail.length ? `${words} (${detail.join(" … ")})` : words;

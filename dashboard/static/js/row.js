@@ -63,7 +63,7 @@ export class Row {
     const metric = cell.dataset.m;
     const value = m.readings?.[metric] ?? null;
     setText(find("b", cell), value === null ? "—" : reading(metric, value, language));
-    const reason = value === null && m.readings ? said("none", m.readings.reasons[metric] ?? "unknown") : "";
+    const reason = value === null && m.readings ? said("none.", m.readings.reasons[metric] ?? "unknown") : "";
     if ((cell.getAttribute("title") ?? "") !== reason) cell.setAttribute("title", reason);
     mark(cell, "over", over);
     const glyph = find(".i", cell);

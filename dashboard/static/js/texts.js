@@ -1,4 +1,5 @@
-// The words of the page in its one language: the page brings those its modules name (dashboard/bundler.py).
+// The words of the page in its one language: the page brings those whose keys, or the beginnings of whose keys
+// (`status.`), stand in its script as literals (dashboard/script_words.py).
 
 export let language = "en";
 let words = {};
@@ -20,7 +21,7 @@ export function t(key, params = {}) {
   return text.replace(/\{(\w+)\}/g, (place, name) => String(params[name] ?? place));
 }
 
-/** The text of a code that came from outside, or the code itself. @param {string} prefix @param {string} code */
-export function said(prefix, code, otherwise = code) {
-  return words[`${prefix}.${code}`] ?? otherwise;
+/** The text of a code that came from outside, or the code itself. @param {string} group like "status." */
+export function said(group, code, otherwise = code) {
+  return words[group + code] ?? otherwise;
 }

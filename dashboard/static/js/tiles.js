@@ -58,7 +58,7 @@ class Tile {
     while (this.recent.length && this.recent[0][0] < this.recent.at(-1)[0] - WINDOW_MS) this.recent.shift();
     const node = find("[data-range]", this.node);
     if (value === null)
-      return setText(node, said("none", m.readings ? (m.readings.reasons[this.metric] ?? "unknown") : "never"));
+      return setText(node, said("none.", m.readings ? (m.readings.reasons[this.metric] ?? "unknown") : "never"));
     const values = this.recent.map((pair) => pair[1]);
     if (values.length > 1)
       setText(

@@ -145,7 +145,7 @@ export class ZoneCard {
       : view.source === "lookup" && place
         ? t("tz.by.place", { place })
         : view.source
-          ? said("tz.by", view.source)
+          ? said("tz.by.", view.source)
           : t("tz.none");
     const wanted = wantedOf(view);
     const fact = (name, text) => setText(find(`[data-zone=${name}] bdi`, this.card), text);
@@ -159,7 +159,7 @@ export class ZoneCard {
         ? "—"
         : t("tz.checked", {
             age: age((now - Date.parse(view.last_sync)) / 1000, language),
-            method: said("tz.method", view.sync_method),
+            method: said("tz.method.", view.sync_method),
           }),
     );
     const counts = Object.fromEntries(

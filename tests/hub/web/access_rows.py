@@ -131,7 +131,7 @@ ROWS: dict[str, dict[str, str]] = {
     "WS /ws/tunnel": MACHINES,
     "WS /ws/dashboard": PEOPLE,
     "WS /ws/terminal": dict.fromkeys(CALLERS, "role"),  # pages alone: a session's cookie and our own Origin
-    "GET /static/{name}": NOBODY,
+    "GET /static/{name:path}": NOBODY,
     "GET /": PAGE,
     "GET /login": ANYONE,
     "POST /login": dict.fromkeys(CALLERS, "who"),

@@ -157,9 +157,8 @@ setInterval(() => {
 const bar = find("#bulk");
 if (bar) bar.machines = () => feed.fleet.machines;
 // Few visits select machines: what that needs comes with the first selection.
-find("#machines").addEventListener("change", () => document.head.append(make("script", { src: bar.dataset.src })), {
-  once: true,
-});
+const bring = () => document.head.append(make("script", { type: "module", src: bar.dataset.src }));
+find("#machines").addEventListener("change", bring, { once: true });
 frame();
 guardButtons();
 keyboard({

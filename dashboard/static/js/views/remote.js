@@ -46,4 +46,4 @@ guardButtons();
 keyboard({ ".": () => top.actions.toggle() });
 feed.start();
 // Terminal and files come only for whoever has a lease here.
-if (find("#work")) document.head.append(make("script", { src: document.body.dataset.session }));
+if (find("#work")) document.head.append(make("script", { type: "module", src: document.body.dataset.session }));
