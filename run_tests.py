@@ -116,12 +116,23 @@ def check(title: str, commands: "Callable[[], list[list[str]]]") -> Outcome:
 
 
 def javascript() -> "list[list[str]]":
-    """The dashboard's modules, by node's own test runner."""
+    """The dashboard's modules: layout and lint, and their tests by node's own runner."""
     files = sorted(map(str, Path("tests/javascript").glob("*.test.mjs")))
     node = shutil.which("node") or packaged_node()
     if not files or node is None:
         raise FileNotFoundError("no node on this computer" if files else "no test files")
-    return [[node, "--test", *files]]
+    return [
+        [npm_program("@biomejs/cli-*/biome"), "ci", "--error-on-warnings", "--colors=off"],
+        [node, "--test", *files],
+    ]
+
+
+def npm_program(where: str) -> str:
+    """A program that the npm lock brought for this computer's processor; it needs no node."""
+    found = next(Path("node_modules").glob(where), None)
+    if found is None:
+        raise FileNotFoundError(f"no node_modules/{where}: npm could not fetch it")
+    return str(found)
 
 
 def packaged_node() -> "str | None":

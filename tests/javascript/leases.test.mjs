@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { parse, Player, reached, withoutPauses } from "../../dashboard/static/js/cast.js";
+import { Player, parse, reached, withoutPauses } from "../../dashboard/static/js/cast.js";
 import { above, joined } from "../../dashboard/static/js/files_panel.js";
 import { shownAs } from "../../dashboard/static/js/lease_card.js";
 import { countdown, ownLease } from "../../dashboard/static/js/lease_words.js";

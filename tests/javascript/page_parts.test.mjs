@@ -10,7 +10,7 @@ import { HubClock } from "../../dashboard/static/js/hub_clock.js";
 import { LiveRange } from "../../dashboard/static/js/live_range.js";
 import { movedCount } from "../../dashboard/static/js/order.js";
 import { Series } from "../../dashboard/static/js/series.js";
-import { Sparkline, pathOf, pointsOf } from "../../dashboard/static/js/sparkline.js";
+import { pathOf, pointsOf, Sparkline } from "../../dashboard/static/js/sparkline.js";
 import { untilFrom } from "../../dashboard/static/js/status_control.js";
 import { t, useTexts } from "../../dashboard/static/js/texts.js";
 

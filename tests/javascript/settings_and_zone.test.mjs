@@ -7,7 +7,7 @@ import test from "node:test";
 import { applied } from "../../dashboard/static/js/applied.js";
 import { untilWords } from "../../dashboard/static/js/machine_head.js";
 import { refusal, why } from "../../dashboard/static/js/refusals.js";
-import { held, SettingsForm, textOf, valueOf, wish } from "../../dashboard/static/js/settings_form.js";
+import { held, SettingsForm, textOf, valueFrom, wish } from "../../dashboard/static/js/settings_form.js";
 import { spellOf } from "../../dashboard/static/js/status_list.js";
 import { useTexts } from "../../dashboard/static/js/texts.js";
 import { reached, stateOf, wantedOf } from "../../dashboard/static/js/zone_card.js";
@@ -20,9 +20,9 @@ useTexts(read("../../dashboard/locales/en.json"), "en");
 test("a value becomes text and comes back the same", () => {
   for (const [value, kind, text] of settings.texts) {
     assert.equal(textOf(value, kind), text);
-    assert.deepEqual(valueOf(text, kind), value);
+    assert.deepEqual(valueFrom(text, kind), value);
   }
-  for (const [text, kind, value] of settings.typed) assert.deepEqual(valueOf(text, kind), value, text);
+  for (const [text, kind, value] of settings.typed) assert.deepEqual(valueFrom(text, kind), value, text);
 });
 
 test("a form changes only what differs from what was shown", () => {

@@ -105,7 +105,7 @@ test("a frame that is no JSON is passed over, and nothing is sent while lost", (
 
 test("signed out while away: the hub says so to a plain request, and it does not knock again", async () => {
   let asked = 0;
-  const w = world(() => Promise.resolve(++asked > 1 ? false : true));
+  const w = world(() => Promise.resolve(++asked <= 1));
   w.socket.start();
   w.hello();
   w.links[0].onclose({ code: 1006 });

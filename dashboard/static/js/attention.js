@@ -57,7 +57,7 @@ export class Attention {
         item.remove();
         this.items.delete(id);
       }
-    troubles.forEach((trouble, place) => this.place(trouble, machines.get(trouble.id), place, now));
+    for (const [place, trouble] of troubles.entries()) this.place(trouble, machines.get(trouble.id), place, now);
   }
 
   place(trouble, machine, place, now) {

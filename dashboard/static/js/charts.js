@@ -31,11 +31,13 @@ export class Charts {
       table: false,
     }));
     this.series = new Series(["cpu_usage", "gpu_usage", "temperature"]);
-    this.watcher = new IntersectionObserver((entries) => entries.forEach((entry) => this.saw(entry)));
+    this.watcher = new IntersectionObserver((entries) => {
+      for (const entry of entries) this.saw(entry);
+    });
     for (const figure of this.figures) this.prepare(figure);
-    addEventListener("pagehide", () =>
-      this.figures.forEach((figure) => figure.ready && window.Plotly.purge(figure.plot)),
-    );
+    addEventListener("pagehide", () => {
+      for (const figure of this.figures) if (figure.ready) window.Plotly.purge(figure.plot);
+    });
     addEventListener("theme", () => this.load());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.load());
   }
@@ -151,9 +153,9 @@ export class Charts {
     });
     figure.plot.on("plotly_doubleclick", () => this.backToLive());
     figure.plot.on("plotly_hover", (event) => this.hoverOthers(figure, event));
-    figure.plot.on("plotly_unhover", () =>
-      this.others(figure).forEach((other) => window.Plotly.Fx.unhover(other.plot)),
-    );
+    figure.plot.on("plotly_unhover", () => {
+      for (const other of this.others(figure)) window.Plotly.Fx.unhover(other.plot);
+    });
   }
 
   others(figure) {

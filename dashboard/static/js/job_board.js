@@ -3,7 +3,7 @@
 
 import { all } from "./dom.js";
 import { JobCard } from "./job_card.js";
-import { OPEN, follows } from "./job_words.js";
+import { follows, OPEN } from "./job_words.js";
 import { who } from "./machine_head.js";
 
 const MOST = 100;

@@ -2,7 +2,7 @@
 
 import { said, t } from "./texts.js";
 
-const SAID = /^([a-z][a-z0-9_]{0,39}):\s+(\S[^]*)$/;
+const SAID = /^([a-z][a-z0-9_]{0,39}):\s+(\S[\s\S]*)$/;
 const DETAILS = new Map([
   ["environment", /\(([A-Za-z0-9_]{1,80})\)/],
   ["out_of_bounds", /from (-?[0-9.e+]{1,20}) to (-?[0-9.e+]{0,19}[0-9])/],

@@ -58,7 +58,7 @@ export class Series {
     const times = this.points.map((row) => row[0]);
     const put = (at, values) => {
       x.push(there(at));
-      y.forEach((column, i) => column.push(values[i] ?? null));
+      for (const [i, column] of y.entries()) column.push(values[i] ?? null);
     };
     this.points.forEach((row, i) => {
       if (i && this.broken(times[i - 1], times[i])) put(times[i - 1] + 1, []);

@@ -23,7 +23,7 @@ function amount(text) {
 }
 
 /** What a text means; one that means nothing of that kind stays text, for the hub to refuse with its reason. */
-export function valueOf(text, kind) {
+export function valueFrom(text, kind) {
   const said = plain(text);
   if (kind === "switch") return said === "on" ? true : said === "off" ? false : said;
   if (kind === "number" || kind === "whole") return amount(said);
@@ -53,7 +53,7 @@ export function textOf(value, kind) {
 export function wish({ own, text, seen, kind }) {
   const wasOwn = seen.startsWith("1");
   if (wasOwn && !own) return null;
-  return plain(text) !== seen.slice(1) || (own && !wasOwn) ? valueOf(text, kind) : undefined;
+  return plain(text) !== seen.slice(1) || (own && !wasOwn) ? valueFrom(text, kind) : undefined;
 }
 
 /** What the hub holds for a key now, as `seen` has it and as its field shows it. A key may be called `constructor`. */
@@ -115,7 +115,7 @@ export class SettingsForm {
       .map((field) => [field.key, wish(this.read(field))])
       .filter(([, wanted]) => wanted !== undefined);
     const key = plain(this.form.elements["add.key"].value);
-    if (key) found.push([key, valueOf(this.form.elements["add.value"].value, this.form.elements["add.kind"].value)]);
+    if (key) found.push([key, valueFrom(this.form.elements["add.value"].value, this.form.elements["add.kind"].value)]);
     // Not by assignment: a key called `__proto__` goes to the hub as well, which says why it is none.
     return Object.fromEntries(found);
   }

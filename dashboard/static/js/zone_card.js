@@ -75,7 +75,7 @@ export class ZoneCard {
     const steps = reached(job);
     const away = this.machine && !["live", "late"].includes(this.machine.connection);
     show(asked, true);
-    all("[data-step]", asked).forEach((step, place) => step.toggleAttribute("data-done", place < steps));
+    for (const [place, step] of all("[data-step]", asked).entries()) step.toggleAttribute("data-done", place < steps);
     setText(find("[data-how]", asked), cardOf(job, { who: "", away, zone: this.zone, now: this.feed.clock.now() }).how);
     mark(asked, "bad", ["failed", "rejected", "expired"].includes(job.state));
     if (job.finished_at !== null) this.load();

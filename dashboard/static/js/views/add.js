@@ -2,11 +2,11 @@
 
 import { find, setIcon, setText, show } from "../dom.js";
 import { Feed } from "../feed.js";
-import { plain } from "../format.js";
 import { fields } from "../fields.js";
+import { plain } from "../format.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
-import { LinkState, guardButtons } from "../link_state.js";
+import { guardButtons, LinkState } from "../link_state.js";
 import { t } from "../texts.js";
 
 const PATIENCE_MS = 60000;

@@ -9,7 +9,7 @@ import { Feed } from "../feed.js";
 import { age } from "../format.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
-import { LinkState, guardButtons } from "../link_state.js";
+import { guardButtons, LinkState } from "../link_state.js";
 import { MachineTop } from "../machine_top.js";
 import { language, t } from "../texts.js";
 

@@ -9,7 +9,7 @@ import { Feed } from "../feed.js";
 import { number } from "../format.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
-import { LinkState, guardButtons } from "../link_state.js";
+import { guardButtons, LinkState } from "../link_state.js";
 import { address, counters, queryFrom, sortAddress } from "../order.js";
 import { Table } from "../table.js";
 import { language, t } from "../texts.js";

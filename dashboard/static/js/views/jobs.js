@@ -9,7 +9,7 @@ import { frame } from "../frame.js";
 import { JobBoard } from "../job_board.js";
 import { OPEN, results, what } from "../job_words.js";
 import { keyboard } from "../keyboard.js";
-import { LinkState, guardButtons } from "../link_state.js";
+import { guardButtons, LinkState } from "../link_state.js";
 import { matches } from "../order.js";
 import { language, t } from "../texts.js";
 
@@ -21,7 +21,7 @@ const [open, ended] = [find("#open"), find("#ended")];
 let counting = 0;
 
 const feed = new Feed(null, {
-  changed(ids, removed, whole) {
+  changed(ids, _removed, whole) {
     board.changed(ids, whole);
     count(countFleet(feed));
     // What moved between the making of this page and the first word of the feed, or while it was away.

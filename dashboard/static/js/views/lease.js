@@ -1,7 +1,7 @@
 // Fetched by a page that learns of a lease: draws its chip and its signs once a second, as long as the page is open.
 
-import { drawChip, drawRows, tickChip } from "../lease_chip.js";
 import { HubClock } from "../hub_clock.js";
+import { drawChip, drawRows, tickChip } from "../lease_chip.js";
 
 const { body } = document;
 const clock = new HubClock(Number(body.dataset.now));

@@ -7,7 +7,7 @@ import { find, setText } from "../dom.js";
 import { Feed } from "../feed.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
-import { LinkState, guardButtons } from "../link_state.js";
+import { guardButtons, LinkState } from "../link_state.js";
 import { MachineTop } from "../machine_top.js";
 import { StatusControl } from "../status_control.js";
 import { StatusList } from "../status_list.js";

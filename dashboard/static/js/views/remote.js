@@ -7,7 +7,7 @@ import { Feed } from "../feed.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { LeaseCard } from "../lease_card.js";
-import { LinkState, guardButtons } from "../link_state.js";
+import { guardButtons, LinkState } from "../link_state.js";
 import { MachineTop } from "../machine_top.js";
 
 const id = Number(document.body.dataset.id);

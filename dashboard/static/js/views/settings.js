@@ -7,7 +7,7 @@ import { all, find, setIcon, setText, show } from "../dom.js";
 import { Feed } from "../feed.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
-import { LinkState, guardButtons } from "../link_state.js";
+import { guardButtons, LinkState } from "../link_state.js";
 import { MachineTop } from "../machine_top.js";
 import { refusal } from "../refusals.js";
 import { SettingsForm } from "../settings_form.js";
