@@ -1,4 +1,4 @@
-"""Fixtures with a database in them, loaded by `tests/conftest.py`: each test that asks gets one of its own.
+"""Fixtures with a database in them, loaded by `tests/conftest.py`: each test that asks gets an empty one.
 
 `store` and `database_url` run a test on both databases; `sqlite_url`, `sqlite_store` and `postgres_url` on one.
 """
@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from db.connection import Store, open_store
-from db.migrate import upgrade
+from tests.support.emptied_database import EmptiedDatabase
 from tests.support.migrated_sqlite import copy_of_migrated_sqlite
 from tests.support.postgres import Databases, package_folder, postgres
 
@@ -32,12 +32,10 @@ def postgres_databases() -> Iterator[Databases]:
 
 
 @pytest.fixture(scope="session")
-def migrated_postgres(postgres_databases: Databases) -> Iterator[str]:
-    """The name of a database to copy: copying is quicker than migrating anew."""
-    name = postgres_databases.create()
-    upgrade(postgres_databases.url(name))
-    yield name
-    postgres_databases.drop(name)
+def emptied_postgres(postgres_databases: Databases) -> Iterator[EmptiedDatabase]:
+    database = EmptiedDatabase(postgres_databases)
+    yield database
+    database.drop()
 
 
 @pytest.fixture
@@ -46,10 +44,9 @@ def sqlite_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def postgres_url(postgres_databases: Databases, migrated_postgres: str) -> Iterator[str]:
-    name = postgres_databases.create(template=migrated_postgres)
-    yield postgres_databases.url(name)
-    postgres_databases.drop(name)
+def postgres_url(emptied_postgres: EmptiedDatabase) -> str:
+    emptied_postgres.empty()
+    return emptied_postgres.url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
