@@ -30,6 +30,10 @@ _UPDATE = sa.update(commands).where(
 )
 
 
+_ENDED = sa.select(commands.c.id).where(commands.c.issued_at < sa.bindparam("key_before"), sa.not_(_PENDING))
+_DELETE_ENDED = sa.delete(commands).where(commands.c.id.in_(_ENDED.limit(sa.bindparam("key_limit"))))
+
+
 @dataclass(frozen=True, slots=True)
 class CommandRow:
     """One command as stored; `state` is one of `db.schema.COMMAND_STATES`."""
@@ -181,3 +185,8 @@ async def _one(store: Store, query: sa.Select[Any], values: Mapping[str, Any]) -
 
 async def _all(store: Store, query: sa.Select[Any]) -> list[CommandRow]:
     return [CommandRow(**row) for row in await store.fetch_all(query)]
+
+
+def delete_commands_before(before: datetime, limit: int) -> Write:
+    """Delete some that were issued earlier and have ended; repeat until `rowcount` is below `limit`."""
+    return Write(_DELETE_ENDED, {"key_before": before, "key_limit": limit})

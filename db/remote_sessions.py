@@ -22,6 +22,12 @@ _IS_OPEN = sa.or_(*(sessions.c.status == status for status in OPEN))
 _UPDATE = sa.update(sessions).where(sessions.c.id == sa.bindparam("key_id"), _IS_OPEN)
 _OPEN = sa.select(sessions).where(sessions.c.status.in_(OPEN)).order_by(sessions.c.id)
 _BY_ID = sa.select(sessions).where(sessions.c.id == sa.bindparam("key_id"))
+# Rows are numbered as time goes by: the few with the lowest numbers are looked at, and never the whole table.
+_FIRST = sa.select(sessions).order_by(sessions.c.id).limit(sa.bindparam("key_limit")).subquery()
+_ENDED = sa.select(_FIRST.c.id).where(
+    _FIRST.c.created_at < sa.bindparam("key_before"), sa.and_(*(_FIRST.c.status != status for status in OPEN))
+)
+_DELETE_ENDED = sa.delete(sessions).where(sessions.c.id.in_(_ENDED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,11 @@ def insert_session(**columns: Any) -> Write:
 def update_session(session_id: int, **columns: Any) -> Write:
     """The session as it is after a move. Conflict: status (unknown, or ended before)."""
     return Write(_UPDATE, {**columns, "key_id": session_id}, must_match="status")
+
+
+def delete_sessions_before(before: datetime, limit: int) -> Write:
+    """Delete some that began earlier and have ended; repeat until `rowcount` is below `limit`."""
+    return Write(_DELETE_ENDED, {"key_before": before, "key_limit": limit})
 
 
 async def open_sessions(store: Store) -> list[SessionRow]:

@@ -56,6 +56,16 @@ _SPREAD: dict[str, Callable[[sa.ColumnElement[Any]], sa.ColumnElement[Any]]] = {
     "avg": sa.func.avg,
     "max": sa.func.max,
 }
+# From machine to machine by the primary key, those that were removed among them: a DISTINCT would read every sample.
+_least = sa.select(sa.func.min(system_metrics.c.rvm_id).label("rvm_id"))
+_FIRST = _least.cte("stored", recursive=True)
+_STORED = _FIRST.union_all(
+    sa.select(_least.where(system_metrics.c.rvm_id > _FIRST.c.rvm_id).scalar_subquery()).where(
+        _FIRST.c.rvm_id.is_not(None)
+    )
+)
+_oldest = sa.select(sa.func.min(system_metrics.c.timestamp)).where(system_metrics.c.rvm_id == _STORED.c.rvm_id)
+_WITH_OLD = sa.select(_STORED.c.rvm_id).where(_oldest.scalar_subquery() < sa.bindparam("key_before"))
 _DELETE_OLD = sa.delete(system_metrics).where(sa.tuple_(*_KEY).in_(_OLD))
 
 
@@ -134,6 +144,12 @@ async def between(store: Store, rvm_id: int, start: datetime, end: datetime, lim
     return [SampleRow(**row) for row in rows]
 
 
-def delete_samples_before(rvm_id: int, before: datetime, limit: int = 20_000) -> Write:
+async def machines_with_samples_before(store: Store, before: datetime) -> list[int]:
+    """Whose samples reach further back, also those of a machine that is gone."""
+    rows = await store.fetch_all(_WITH_OLD, {"key_before": before})
+    return [row["rvm_id"] for row in rows]
+
+
+def delete_samples_before(rvm_id: int, before: datetime, limit: int) -> Write:
     """Delete some of a machine's older ones; repeat until `rowcount` is below `limit` (a big one would hold up all)."""
     return Write(_DELETE_OLD, {"key_id": rvm_id, "key_before": before, "key_limit": limit})

@@ -17,7 +17,8 @@ _INSERT = sa.insert(sessions).returning(sessions.c.id)
 _EXTEND = sa.update(sessions).where(sessions.c.hash == sa.bindparam("key_hash"))
 _DELETE = sa.delete(sessions).where(sessions.c.hash == sa.bindparam("key_hash"))
 _DELETE_OF_USER = sa.delete(sessions).where(sessions.c.user_id == sa.bindparam("key_user_id"))
-_DELETE_EXPIRED = sa.delete(sessions).where(sessions.c.expires_at <= sa.bindparam("key_now"))
+_EXPIRED = sa.select(sessions.c.id).where(sessions.c.expires_at <= sa.bindparam("key_now"))
+_DELETE_EXPIRED = sa.delete(sessions).where(sessions.c.id.in_(_EXPIRED.limit(sa.bindparam("key_limit"))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,9 @@ def delete_sessions_of(user_id: int) -> Write:
     return Write(_DELETE_OF_USER, {"key_user_id": user_id})
 
 
-def delete_expired_sessions(now: datetime) -> Write:
-    return Write(_DELETE_EXPIRED, {"key_now": now})
+def delete_expired_sessions(now: datetime, limit: int) -> Write:
+    """Delete some of them; repeat until `rowcount` is below `limit`."""
+    return Write(_DELETE_EXPIRED, {"key_now": now, "key_limit": limit})
 
 
 async def find_session(store: Store, session_hash: str) -> SessionRow | None:

@@ -24,11 +24,13 @@ _USE_LINK = (
     )
     .returning(links.c.user_id)
 )
-_DELETE_EXPIRED_LINKS = sa.delete(links).where(links.c.expires_at <= sa.bindparam("key_now"))
+_EXPIRED_LINKS = sa.select(links.c.hash).where(links.c.expires_at <= sa.bindparam("key_now"))
+_DELETE_EXPIRED_LINKS = sa.delete(links).where(links.c.hash.in_(_EXPIRED_LINKS.limit(sa.bindparam("key_limit"))))
 _DELETE_LINKS_OF = sa.delete(links).where(links.c.user_id == sa.bindparam("key_user_id"))
 _COUNT = insert_or_update(failures, ("email",), ("failures", "last_at", "locked_until"))
 _FORGET = sa.delete(failures).where(failures.c.email == sa.bindparam("key_email"))
-_FORGET_OLDER = sa.delete(failures).where(failures.c.last_at < sa.bindparam("key_before"))
+_OLDER = sa.select(failures.c.email).where(failures.c.last_at < sa.bindparam("key_before"))
+_DELETE_OLDER = sa.delete(failures).where(failures.c.email.in_(_OLDER.limit(sa.bindparam("key_limit"))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,9 @@ def delete_links_of(user_id: int) -> Write:
     return Write(_DELETE_LINKS_OF, {"key_user_id": user_id})
 
 
-def delete_expired_links(now: datetime) -> Write:
-    return Write(_DELETE_EXPIRED_LINKS, {"key_now": now})
+def delete_expired_links(now: datetime, limit: int) -> Write:
+    """Delete some of them, used or not; repeat until `rowcount` is below `limit`."""
+    return Write(_DELETE_EXPIRED_LINKS, {"key_now": now, "key_limit": limit})
 
 
 def count_failures(email: str, *, failures: int, at: datetime, locked_until: datetime | None) -> Write:
@@ -75,8 +78,9 @@ def count_failures(email: str, *, failures: int, at: datetime, locked_until: dat
     return Write(_COUNT, {"email": email, "failures": failures, "last_at": at, "locked_until": locked_until})
 
 
-def forget_failures_before(before: datetime) -> Write:
-    return Write(_FORGET_OLDER, {"key_before": before})
+def delete_failures_before(before: datetime, limit: int) -> Write:
+    """Delete some whose last failure is older; repeat until `rowcount` is below `limit`."""
+    return Write(_DELETE_OLDER, {"key_before": before, "key_limit": limit})
 
 
 async def find_link(store: Store, link_hash: str) -> LinkRow | None:

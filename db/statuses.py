@@ -8,10 +8,27 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from db.connection import Store
+from db.schema import reverse_vending_machines as machines
 from db.schema import status_history as history
 from db.statements import Write
 
 _INSERT = sa.insert(history)
+# What was declared before a moment and replaced before it too: the last of a machine tells what was in force then.
+_before = sa.select(history.c.since).where(history.c.since < sa.bindparam("key_before"))
+_WITH_OLD = sa.select(machines.c.id).where(
+    _before.where(history.c.rvm_id == machines.c.id)
+    .order_by(history.c.since.desc())
+    .offset(1)
+    .limit(1)
+    .scalar_subquery()
+    .is_not(None)
+)
+_of_one = history.c.rvm_id == sa.bindparam("key_id")
+_in_force = (
+    sa.select(sa.func.max(history.c.since)).where(_of_one, history.c.since < sa.bindparam("key_before"))
+).scalar_subquery()
+_OLD = sa.select(history.c.id).where(_of_one, history.c.since < _in_force).limit(sa.bindparam("key_limit"))
+_DELETE_OLD = sa.delete(history).where(history.c.id.in_(_OLD))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +69,16 @@ def insert_status(
         "until": until,
     }
     return Write(_INSERT, values)
+
+
+async def machines_with_statuses_before(store: Store, before: datetime) -> list[int]:
+    """Who has declarations that `delete_statuses_before` would delete."""
+    return [row["id"] for row in await store.fetch_all(_WITH_OLD, {"key_before": before})]
+
+
+def delete_statuses_before(rvm_id: int, before: datetime, limit: int) -> Write:
+    """Delete some of a machine's that were replaced before `before`; repeat until `rowcount` is below `limit`."""
+    return Write(_DELETE_OLD, {"key_id": rvm_id, "key_before": before, "key_limit": limit})
 
 
 async def statuses_between(

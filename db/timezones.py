@@ -48,6 +48,11 @@ _COUNTS = sa.select(
         )
     ).label("changed"),
 ).where(logs.c.device_id == sa.bindparam("key_device_id"))
+# Rows are numbered as time goes by: the few with the lowest numbers are looked at, and never the whole table.
+_FIRST = sa.select(logs.c.id, logs.c.created_at).order_by(logs.c.id).limit(sa.bindparam("key_limit")).subquery()
+_DELETE_OLD = sa.delete(logs).where(
+    logs.c.id.in_(sa.select(_FIRST.c.id).where(_FIRST.c.created_at < sa.bindparam("key_before")))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,3 +173,8 @@ def rename_device(rvm_id: int, device_id: str) -> tuple[Write, ...]:
 def delete_of_machine(rvm_id: int) -> tuple[Write, ...]:
     """To run while the machine is still there."""
     return tuple(Write(statement, {"key_id": rvm_id}) for statement in _DELETE)
+
+
+def delete_logs_before(before: datetime, limit: int) -> Write:
+    """Delete some of the older attempts; repeat until `rowcount` is below `limit`."""
+    return Write(_DELETE_OLD, {"key_before": before, "key_limit": limit})

@@ -50,6 +50,7 @@ class Settings:
     record_input: bool = False
     """Recordings of terminals also hold what is typed, passwords included."""
     recording_retention_days: int = 90
+    samples_retention_days: int = 400
     bus_url: str = "local"
     public_url: str | None = None
     """`https://name[:port]` as browsers see the hub; without it the Origin is held against the Host header."""
@@ -205,7 +206,7 @@ def _check_numbers(s: Settings) -> None:
     for name, least, most in (
         ("device_frames_per_second", 0, 1e6), ("device_frames_burst", 1, 1e6), ("metrics_interval", 1, 86400),
         ("upload_interval", 1, 7 * 86400), ("temperature_threshold", -50, 150), ("cpu_threshold", 0, 100),
-        ("memory_threshold", 0, 100), ("recording_retention_days", 1, 3650),
+        ("memory_threshold", 0, 100), ("recording_retention_days", 1, 3650), ("samples_retention_days", 1, 3650),
     ):  # fmt: skip
         if not least <= getattr(s, name) <= most:
             raise SettingsError(_flag(name), f"{getattr(s, name)} is out of range", f"Use {least:g} to {most:g}")

@@ -17,7 +17,7 @@ from hub.cli.language import say
 DATA_FLAGS = ("data_dir", "database_url")
 SERVE_FLAGS = (
     "host", "port", "public_url", "object_store", "bus_url", "behind_proxy", "tls_cert", "tls_key", "log_format",
-    "admin_email", "admin_password_file", "record_input", "recording_retention_days",
+    "admin_email", "admin_password_file", "record_input", "recording_retention_days", "samples_retention_days",
     "pages_url",
 )  # fmt: skip
 DEFAULTS = {
@@ -28,12 +28,14 @@ DEFAULTS = {
     "bus_url": "local",
     "record_input": "no",
     "recording_retention_days": "90",
+    "samples_retention_days": "400",
 }
 METAVARS = {
     "host": "ADDRESS", "port": "PORT", "public_url": "URL", "object_store": "STORE", "bus_url": "URL",
     "log_format": "FORMAT", "behind_proxy": "ADDRESSES", "tls_cert": "FILE", "tls_key": "FILE",
     "admin_email": "EMAIL", "admin_password_file": "FILE", "data_dir": "DIR", "database_url": "URL",
     "pages_url": "URL", "record_input": "YES|NO", "recording_retention_days": "DAYS",
+    "samples_retention_days": "DAYS",
 }  # fmt: skip
 ROLES = ("admin", "operator", "technician", "viewer")
 

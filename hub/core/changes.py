@@ -114,6 +114,17 @@ class BootOpened(Change, frozen=True, kw_only=True):
     last_seq: int | None = None
 
 
+class RowsExpired(Change, frozen=True, kw_only=True):
+    """The time of rows is over: at most `most` of a `kind` (`hub.flow.retention_recipes`) from before `before` go; of
+    each of `rvm_ids` where they lie by machine. `deleted` is how many, of each, and None until they are gone."""
+
+    kind: str
+    before: datetime
+    most: int
+    rvm_ids: tuple[int, ...] = ()
+    deleted: tuple[int, ...] | None = None
+
+
 class SampleSeen(Change, frozen=True, kw_only=True):
     """The newest readings of a machine, for whoever watches; nothing is stored."""
 

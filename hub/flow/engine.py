@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import anyio
 
@@ -24,6 +24,7 @@ from hub.flow.leases import Leases
 from hub.flow.links import Links
 from hub.flow.loading import load_fleet, was_live
 from hub.flow.observer import Observer
+from hub.flow.retention import Retention
 from hub.flow.samples_lane import SamplesLane
 from hub.flow.sweeper import Sweeper
 from hub.flow.tunnels import Tunnels
@@ -90,6 +91,7 @@ async def open_engine(
         announce.listen(leases.became_true)
         tunnels.on_fault = leases.end
         sweeper = Sweeper(store, fleet, announce, links, observer, clock, leases)
+        retention = Retention(store, announce, clock, timedelta(days=settings.samples_retention_days))
         observer.start(was_live(fleet).__contains__)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(commit.run)
@@ -98,6 +100,7 @@ async def open_engine(
                 await leases.after_start()
                 tasks.start_soon(sweeper.run)
                 tasks.start_soon(tunnels.run)
+                tasks.start_soon(retention.run)
             try:
                 yield Engine(store, fleet, announce, links, tunnels, observer, sweeper, leases, clock)
             finally:

@@ -17,7 +17,7 @@ from db.statements import Statement, Step, WriteResult
 from hub.core import changes as c
 from hub.core.recording_changes import RecordingBegan
 from hub.core.remote_changes import SessionOpened
-from hub.flow import recording_recipes, service_recipes
+from hub.flow import recording_recipes, retention_recipes, service_recipes
 
 
 class Recipe(NamedTuple):
@@ -241,6 +241,10 @@ def _boot_as_stored(change: c.BootOpened, results: Sequence[WriteResult]) -> c.B
     return msgspec.structs.replace(change, id=row["id"], last_seq=row["last_seq"])
 
 
+def _with_count(change: c.RowsExpired, results: Sequence[WriteResult]) -> c.RowsExpired:
+    return msgspec.structs.replace(change, deleted=tuple(result.rowcount for result in results))
+
+
 def _with_boot(change: c.MachineIntroduced, results: Sequence[WriteResult]) -> c.MachineIntroduced:
     return msgspec.structs.replace(change, boot=results[1].rows[0]["id"])
 
@@ -278,6 +282,7 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.SignInCounted: _sign_in_counted,
     c.EventHappened: _event,
     **{kind: partial(_service, steps) for kind, steps in service_recipes.RECIPES.items()},
+    c.RowsExpired: lambda change: _flat(*retention_recipes.steps(change)),
     **{kind: partial(_service, steps) for kind, steps in recording_recipes.RECIPES.items()},
 }
 _FILLERS: Mapping[type, Callable[[Any, Sequence[WriteResult]], c.Change | None]] = {
@@ -287,6 +292,7 @@ _FILLERS: Mapping[type, Callable[[Any, Sequence[WriteResult]], c.Change | None]]
     c.EventHappened: _event_with_id,
     c.MachineIntroduced: _with_boot,
     c.BootOpened: _boot_as_stored,
+    c.RowsExpired: _with_count,
     SessionOpened: _session_with_id,
     RecordingBegan: _with_id,
 }

@@ -109,7 +109,7 @@ async def test_sessions_are_found_extended_ended_and_swept(store: Store) -> None
     assert (row.user_id, row.expires_at, row.ip, row.user_agent) == (ana, after(60), "10.0.0.1", "Firefox")
     await store.write(sessions.extend_session("a1", after(90)))
     assert [row.hash for row in await sessions.sessions_of(store, ana)] == ["a2", "a1"]
-    await store.write(sessions.delete_expired_sessions(after(10)))
+    await store.write(sessions.delete_expired_sessions(after(10), 100))
     assert await sessions.find_session(store, "a2") is None
     await store.write(sessions.delete_session("b1"))
     assert [row.hash for row in await sessions.sessions_of(store, ben)] == ["b2"]
@@ -139,7 +139,7 @@ async def test_an_expired_or_unknown_link_does_not_work(store: Store) -> None:
     for link, at in (("h", after(60)), ("x", NOW)):
         with pytest.raises(Conflict):
             await store.write(sign_ins.use_link(link, at))
-    await store.write(sign_ins.delete_expired_links(after(60)))
+    await store.write(sign_ins.delete_expired_links(after(60), 100))
     assert await sign_ins.find_link(store, "h") is None
 
 
@@ -150,7 +150,7 @@ async def test_failed_sign_ins_are_counted_and_forgotten(store: Store) -> None:
     row = await sign_ins.find_failures(store, "x@y.z")
     assert row == sign_ins.FailureRow("x@y.z", 5, after(1), after(9))
     assert len(await sign_ins.all_failures(store)) == 2
-    await store.write(sign_ins.forget_failures_before(after(5)))
+    await store.write(sign_ins.delete_failures_before(after(5), 100))
     assert await sign_ins.find_failures(store, "x@y.z") is None
     await store.write(sign_ins.count_failures("a@b.c", failures=0, at=after(6), locked_until=None))
     assert await sign_ins.all_failures(store) == []

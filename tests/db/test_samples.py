@@ -170,3 +170,12 @@ def test_the_latest_samples_are_found_without_walking_through_all(sqlite_url: st
     connection.close()
     assert any(step.startswith("SEARCH system_metrics USING PRIMARY KEY (rvm_id=? AND timestamp=?)") for step in plan)
     assert not any(step.startswith("SCAN system_metrics") for step in plan)
+
+
+def test_whose_samples_are_old_is_found_without_walking_through_all(sqlite_url: str) -> None:
+    prepared, arguments = Compiler("sqlite").read(samples._WITH_OLD, {"key_before": NOW})
+    connection = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {prepared.sql}", arguments)]
+    connection.close()
+    assert any(step.startswith("SEARCH system_metrics USING PRIMARY KEY (rvm_id=?)") for step in plan), plan
+    assert not any(step.startswith("SCAN system_metrics") for step in plan), plan

@@ -20,6 +20,7 @@ GIVEN = {
     "admin_email": "budi@example.com",
     "record_input": "yes",
     "recording_retention_days": "7",
+    "samples_retention_days": "30",
     "pages_url": "https://pages.example.com",
 }
 FILES = ("tls_cert", "tls_key", "admin_password_file")

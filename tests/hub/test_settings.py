@@ -72,6 +72,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"log_format": "xml"}, "--log-format", "unknown"),
     ({"device_frames_per_second": -1}, "--device-frames-per-second", "out of range"),
     ({"recording_retention_days": 0}, "--recording-retention-days", "out of range"),
+    ({"samples_retention_days": 0}, "--samples-retention-days", "out of range"),
     ({"record_input": "some"}, "--record-input", "not yes or no"),
     ({"live": "perhaps"}, "--live", "not yes or no"),
 ]

@@ -11,7 +11,12 @@ from collections.abc import Iterator
 
 from tests.support.house import House, Module
 
-RECIPES = ("hub.flow.recorder", "hub.flow.recording_recipes", "hub.flow.service_recipes")
+RECIPES = (
+    "hub.flow.recorder",
+    "hub.flow.recording_recipes",
+    "hub.flow.retention_recipes",
+    "hub.flow.service_recipes",
+)
 """How each Change is written: they alone call what db/ has for writing."""
 WRITES: dict[str, tuple[str, ...]] = {
     "hub.flow.group_commit": ("write",),

@@ -44,6 +44,8 @@ SILENT: dict[type[Change], str] = {
     changes.BusyChanged: "not durable: a return session is the machine's daily work",
     changes.SamplesKept: "readings are the cargo",
     changes.SampleSeen: "readings are the cargo",
+    changes.BootOpened: "readings are the cargo",
+    changes.RowsExpired: "retention is a rule that is written down; what it deletes has its own lines",
     changes.CommandMoved: "progress is no mutation; the end is, and has its line",
     changes.TokenUsed: "using a credential changes nothing",
     changes.SessionExtended: "using a session changes nothing",

@@ -1,0 +1,107 @@
+"""Deletes once an hour what is stored and whose time is over, in pieces that let everybody else write in between.
+
+A piece is one Change of at most 2,000 rows; after each the database is left alone for as long as it took. A database
+that is away delays a turn: one line in the log, and it is tried again. Recordings have a keeper of their own, because
+their bytes are in the object store. Knows no statement.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+import anyio
+
+from db import samples, statuses
+from db.connection import Store
+from db.errors import StoreError
+from hub.core import sign_in
+from hub.core.changes import RowsExpired
+from hub.flow.announce import Announcer
+
+logger = logging.getLogger("myrvm.retention")
+
+EVERY_S = 3600.0
+FIRST_S = 60.0
+"""A fleet that comes back after a restart of the hub goes first."""
+RETRY_S = 60.0
+PIECE = 2000
+TOGETHER: Final = 20
+"""Machines that share a piece: each has a few rows an hour, and a transaction costs more than they do."""
+HISTORY: Final = timedelta(days=400)
+"""Any month can be held beside the same month a year ago. What happened stands in the audit log for longer."""
+FAILURES: Final = timedelta(seconds=max(sign_in.LOCK_S, sign_in.FORGET_S))
+NOTHING: Final = timedelta(0)
+KEPT: Final = {
+    "sessions": NOTHING,
+    "sign_in_links": NOTHING,
+    "sign_in_failures": FAILURES,
+    "timezone_sync_logs": HISTORY,
+    "commands": HISTORY,
+    "remote_access_sessions": HISTORY,
+}
+"""How long after its end (sessions, links), its last use or its beginning a row stays. Commands and remote sessions
+that have not ended stay whatever their age."""
+
+
+class Retention:
+    """`kept` is how long readings are kept. `clock` gives aware UTC."""
+
+    def __init__(self, store: Store, announce: Announcer, clock: Callable[[], datetime], kept: timedelta) -> None:
+        self._store = store
+        self._announce = announce
+        self._clock = clock
+        self._kept = kept
+        self._waits = False
+
+    async def run(self) -> None:
+        """One turn an hour, until cancelled."""
+        await anyio.sleep(FIRST_S)
+        while True:
+            done = await self.turn()
+            await anyio.sleep(EVERY_S if done else RETRY_S)
+
+    async def turn(self) -> bool:
+        """Delete everything whose time is over. False: some of it has to wait for the database."""
+        now, failed = self._clock(), 0
+        for kind in (*KEPT, "system_metrics", "status_history"):
+            try:
+                await self._purge(kind, now)
+            except StoreError as error:  # noqa: PERF203 - each table for itself
+                failed += 1
+                if not self._waits:
+                    logger.warning("what is old in %s waits for the database: %s", kind, error)
+                self._waits = True
+        if self._waits and not failed:
+            logger.info("what had to wait for the database is deleted")
+            self._waits = False
+        return not failed
+
+    async def _purge(self, kind: str, now: datetime) -> None:
+        if kind in KEPT:
+            while (await self._piece(kind, now - KEPT[kind], PIECE))[0] == PIECE:
+                pass
+        elif kind == "system_metrics":
+            before = now - self._kept
+            await self._by_machine(kind, before, await samples.machines_with_samples_before(self._store, before))
+        else:
+            before = now - HISTORY
+            await self._by_machine(kind, before, await statuses.machines_with_statuses_before(self._store, before))
+
+    async def _by_machine(self, kind: str, before: datetime, due: list[int]) -> None:
+        while due:
+            group, due = due[:TOGETHER], due[TOGETHER:]
+            most = PIECE // len(group)
+            deleted = await self._piece(kind, before, most, group)
+            due = [rvm_id for rvm_id, count in zip(group, deleted, strict=True) if count == most] + due
+
+    async def _piece(self, kind: str, before: datetime, most: int, rvm_ids: list[int] | None = None) -> tuple[int, ...]:
+        """How many rows went, for each machine where they lie by machine."""
+        began = time.monotonic()
+        piece = RowsExpired(kind=kind, before=before, most=most, rvm_ids=tuple(rvm_ids or ()))
+        (done,) = await self._announce(piece)
+        await anyio.sleep(time.monotonic() - began)
+        return getattr(done, "deleted", None) or (0,)

@@ -1,0 +1,231 @@
+"""What is stored has an end: on a running hub the old goes with the next turn and the fresh stays, in pieces that hold
+up nobody, and with a database that comes and goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+import pytest_asyncio
+import sqlalchemy as sa
+
+from db import samples, schema
+from db.connection import Store
+from db.errors import StoreError
+from db.statements import Write
+from hub.core.changes import Change, RowsExpired
+from hub.core.fleet import Fleet
+from hub.flow import retention
+from hub.flow.announce import Announcer
+from hub.flow.engine import Nobody, utc_now
+from hub.flow.group_commit import GroupCommit
+from hub.flow.retention import Retention
+from hub.flow.samples_lane import SamplesLane
+from tests.support.api_hub import ApiHub, api_hub
+from tests.support.database_rows import add_machine, sample
+from tests.support.fake_store import FakeStore
+from tests.support.until import until
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn follows the other."""
+    for name in ("FIRST_S", "EVERY_S", "RETRY_S"):
+        monkeypatch.setattr(retention, name, 0.01)
+
+
+@pytest_asyncio.fixture
+async def running(tmp_path: Path, database_url: str, quick: None) -> AsyncIterator[ApiHub]:
+    async with api_hub(tmp_path, database_url=database_url, samples_retention_days=30) as hub:
+        await hub.add_user("budi", "viewer")
+        await hub.add_machine("north")
+        yield hub
+
+
+async def gone(store: Store, column: sa.Column[Any], old: set[Any], fresh: set[Any]) -> None:
+    """Wait for the next turn: of those that were put in only the fresh ones are left."""
+
+    async def left() -> set[Any]:
+        return {row[column.key] for row in await store.fetch_all(sa.select(column))} & (old | fresh)
+
+    with anyio.fail_after(10):
+        while await left() & old:  # noqa: ASYNC110 - a turn tells nobody
+            await anyio.sleep(0.01)
+    assert await left() == fresh
+
+
+async def put(store: Store, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+    await store.write(*(Write(sa.insert(table), row) for row in rows))
+
+
+async def test_browser_sessions_go_when_they_have_expired(running: ApiHub) -> None:
+    store, now = running.context.store, running.context.clock()
+    common = {"user_id": running.users["budi"], "created_at": now - DAY}
+    over, good = ("over", now), ("good", now + timedelta(minutes=5))
+    await put(store, schema.sessions, [{**common, "hash": h, "expires_at": at} for h, at in (over, good)])
+    await gone(store, schema.sessions.c.hash, {"over"}, {"good"})
+
+
+async def test_sign_in_links_go_when_they_have_expired_used_or_not(running: ApiHub) -> None:
+    store, now = running.context.store, running.context.clock()
+    rows = (("used", now, now - DAY), ("over", now, None), ("good", now + timedelta(minutes=5), None))
+    common = {"user_id": running.users["budi"]}
+    links = [{**common, "hash": h, "expires_at": at, "used_at": used} for h, at, used in rows]
+    await put(store, schema.sign_in_links, links)
+    await gone(store, schema.sign_in_links.c.hash, {"used", "over"}, {"good"})
+
+
+async def test_failed_sign_ins_go_when_they_neither_count_nor_lock_any_more(running: ApiHub) -> None:
+    store, now = running.context.store, running.context.clock()
+    still = now - retention.FAILURES + timedelta(minutes=1)
+    rows = [
+        {"email": "a@b.c", "failures": 5, "last_at": now - retention.FAILURES - timedelta(seconds=1)},
+        {"email": "x@y.z", "failures": 5, "last_at": still},
+    ]
+    await put(store, schema.sign_in_failures, [{**row, "locked_until": None} for row in rows])
+    await gone(store, schema.sign_in_failures.c.email, {"a@b.c"}, {"x@y.z"})
+
+
+async def test_samples_go_after_the_days_of_the_setting_those_of_a_removed_machine_too(running: ApiHub) -> None:
+    store, now, rvm_id = running.context.store, running.context.clock(), running.machines["north"]
+    times = {1: 31, 2: 40, 3: 29, 4: 0}
+    rows = [sample(rvm_id, seq, at=now - days * DAY) for seq, days in times.items()]
+    await store.store_samples([*rows, sample(rvm_id + 70, 5, at=now - 31 * DAY)])
+    await gone(store, schema.system_metrics.c.seq, {1, 2, 5}, {3, 4})
+
+
+async def test_statuses_go_but_the_one_that_was_in_force_stays(running: ApiHub) -> None:
+    store, now, rvm_id = running.context.store, running.context.clock(), running.machines["north"]
+    common = {"rvm_id": rvm_id, "status": "active", "special_status": None, "by": "system", "until": None}
+    common |= {"reason": None}
+    ages = {1: 500, 2: 450, 3: 401, 4: 399}
+    rows = [{**common, "capacity": n, "since": now - days * DAY} for n, days in ages.items()]
+    await put(store, schema.status_history, rows)
+    await gone(store, schema.status_history.c.capacity, {1, 2}, {3, 4})
+
+
+async def test_commands_that_have_ended_go_and_open_ones_stay(running: ApiHub) -> None:
+    store, now = running.context.store, running.context.clock()
+    common = {"rvm_id": running.machines["north"], "name": "ping", "args": {}, "issued_by": "user:1"}
+    rows = (("old", "succeeded", 401), ("open", "running", 401), ("new", "failed", 399))
+    commands = [
+        {**common, "id": one, "state": state, "issued_at": now - days * DAY, "expires_at": now + DAY}
+        for one, state, days in rows
+    ]
+    await put(store, schema.commands, commands)
+    await gone(store, schema.commands.c.id, {"old"}, {"open", "new"})
+
+
+async def test_time_zone_attempts_and_ended_sessions_go(running: ApiHub) -> None:
+    store, now, rvm_id = running.context.store, running.context.clock(), running.machines["north"]
+    ages = {"old": 401, "new": 399}
+    zone = {"device_id": "dev-north", "timezone": "Asia/Jakarta", "sync_method": "manual"}
+    logs = [
+        {**zone, "city": n, "sync_timestamp": now - days * DAY, "created_at": now - days * DAY}
+        for n, days in ages.items()
+    ]
+    await put(store, schema.timezone_sync_logs, logs)
+    at = now - 401 * DAY
+    leases = [
+        {"rvm_id": rvm_id, "reason": n, "status": state, "start_time": at, "created_at": at, "expires_at": now + DAY}
+        for n, state in (("over", "ended"), ("open", "active"))
+    ]
+    await put(store, schema.remote_access_sessions, leases)
+    await gone(store, schema.timezone_sync_logs.c.city, {"old"}, {"new"})
+    await gone(store, schema.remote_access_sessions.c.reason, {"over"}, {"open"})
+
+
+class Room:
+    """Retention over a store, and the rows that each piece of it deleted; its commit runs until the block ends."""
+
+    def __init__(self, store: Store, kept: timedelta = DAY) -> None:
+        self._commit = GroupCommit(store)
+        announce = Announcer(Fleet(), self._commit, SamplesLane(store), Nobody())
+        announce.listen(self._hear)
+        self.retention = Retention(store, announce, utc_now, kept)
+        self.pieces: list[int] = []
+        self.begun = asyncio.Event()
+
+    async def __aenter__(self) -> Retention:
+        self._running = asyncio.ensure_future(self._commit.run())
+        return self.retention
+
+    async def __aexit__(self, *_: object) -> None:
+        self._running.cancel()
+
+    def _hear(self, changes: Sequence[Change]) -> None:
+        self.pieces += [sum(c.deleted or ()) for c in changes if isinstance(c, RowsExpired)]
+        self.begun.set()
+
+
+async def test_many_old_samples_go_in_pieces_between_which_new_ones_are_stored(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "PIECE", 40)
+    now, old = utc_now(), utc_now() - 31 * DAY
+    fleet = [await add_machine(store, f"m{n}") for n in range(25)]
+    backlog = [sample(fleet[0], seq, at=old - timedelta(seconds=seq)) for seq in range(2000)]
+    await store.store_samples(backlog + [sample(rvm_id, 3000, at=old) for rvm_id in fleet])
+    room = Room(store, 30 * DAY)
+    left = sa.select(sa.func.count().label("n")).where(schema.system_metrics.c.timestamp <= old)
+
+    async def arrive() -> int:
+        """How much of the old there still was when the new was durable."""
+        await room.begun.wait()
+        await store.store_samples([sample(fleet[1], 9000, at=now)])
+        row = await store.fetch_one(left)
+        assert row is not None
+        return int(row["n"])
+
+    arrival = asyncio.ensure_future(arrive())
+    async with room as keeper:
+        assert await keeper.turn()
+    assert await arrival > 1000
+    assert max(room.pieces) == 40
+    assert await samples.machines_with_samples_before(store, now) == []
+    assert [row.seq for row in await samples.between(store, fleet[1], old - DAY, now + DAY, 9)] == [9000]
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    with caplog.at_level(logging.INFO, "myrvm.retention"):
+        yield caplog
+
+
+async def test_a_database_that_is_away_delays_and_is_logged_once(quick: None, log: pytest.LogCaptureFixture) -> None:
+    store = FakeStore()
+    store.away = True
+    async with Room(store) as keeper, anyio.create_task_group() as tasks:
+        tasks.start_soon(keeper.run)
+        await until(lambda: store.calls > 30)
+        assert len(log.records) == 1
+        store.away = False
+        await until(lambda: len(log.records) == 2)
+        store.away = True
+        await until(lambda: len(log.records) == 3)
+        tasks.cancel_scope.cancel()
+    assert [record.levelname for record in log.records] == ["WARNING", "INFO", "WARNING"]
+
+
+async def test_what_one_table_refuses_does_not_keep_the_others(log: pytest.LogCaptureFixture) -> None:
+    store = FakeStore()
+
+    def first(write: Write) -> Exception | None:
+        table = write.statement.table.name  # type: ignore[union-attr]
+        return StoreError("refused") if table == "sessions" else None
+
+    store.refuse = first
+    async with Room(store) as keeper:
+        assert not await keeper.turn()
+    assert {write.statement.table.name for steps in store.transactions for write in steps} >= {  # type: ignore[union-attr]
+        "sign_in_links", "sign_in_failures", "commands",
+    }  # fmt: skip
