@@ -7,12 +7,13 @@ progress) is shown at once and recorded with the next commit.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol, TypeVar
 
-from db.errors import StoreError
+from db.errors import Conflict, Rejected
 from hub.core.changes import Change, SampleSeen, SamplesKept
 from hub.core.fleet import Fleet, Touched
 from hub.core.health import judge
@@ -20,6 +21,10 @@ from hub.flow.group_commit import GroupCommit
 from hub.flow.samples_lane import SamplesLane
 
 logger = logging.getLogger("myrvm.announce")
+
+AT_ONCE: Final = 100
+
+T = TypeVar("T")
 
 
 class Publisher(Protocol):
@@ -97,14 +102,16 @@ class Announcer:
             listener(changes)
 
 
-async def announce_or_log(announce: Announcer, *changes: Change, subject: str) -> bool:
-    """For the clock's door: nobody waits for an answer, so a database that is away is one line in the log."""
-    try:
-        await announce(*changes)
-    except StoreError as error:
-        logger.warning("not recorded, %s: %s", subject, type(error).__name__)
-        return False
-    return True
+async def announce_each(announce: Announcer, things: Sequence[T], changes_of: Callable[[T], Sequence[Change]]) -> None:
+    """The Changes of each thing by themselves, many in one transaction. What is refused is only that thing's, and one
+    line in the log; raises Unavailable when the database is away."""
+    for start in range(0, len(things), AT_ONCE):
+        calls = [announce(*changes) for thing in things[start : start + AT_ONCE] if (changes := changes_of(thing))]
+        for outcome in await asyncio.gather(*calls, return_exceptions=True):
+            if isinstance(outcome, (Conflict, Rejected)):
+                logger.warning("not recorded: %s", outcome)
+            elif isinstance(outcome, BaseException):
+                raise outcome
 
 
-__all__ = ["Announcer", "Publisher", "announce_or_log"]
+__all__ = ["Announcer", "Publisher", "announce_each"]

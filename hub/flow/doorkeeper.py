@@ -6,16 +6,20 @@ outlives it. Knows no socket: `hub.web.device_socket` asks, and tells what it sa
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from db.errors import StoreError
 from hub.core import actors, takeovers
 from hub.core.changes import Change, MachineEdited, MachineRemoved, QuarantineChanged
 from hub.core.fleet import Fleet
 from hub.core.machine import Machine
 from hub.core.takeovers import Takeovers
-from hub.flow.announce import Announcer, announce_or_log
+from hub.flow.announce import Announcer
+
+logger = logging.getLogger("myrvm.links")
 
 MOST_REMEMBERED = 1000
 """Machines of which takeovers are remembered before the stale ones are looked for."""
@@ -59,7 +63,10 @@ class Doorkeeper:
         seen = self._seen.setdefault(machine.id, Takeovers())
         if takeovers.contested(seen, older, newer, self._monotonic()) and self.held(machine) is None:
             changes = takeovers.quarantine(machine, seen, self._clock())
-            await announce_or_log(self._announce, *changes, subject=f"machine {machine.id}: quarantine")
+            try:
+                await self._announce(*changes)
+            except StoreError as error:
+                logger.warning("machine %d: no quarantine, it cannot be recorded: %s", machine.id, error)
 
     async def end_due(self) -> None:
         """Quarantines whose time is over end, on record; none outlasts a clock that was set back."""

@@ -5,21 +5,13 @@ Held in memory until then: a hub that dies meanwhile forgets at most a minute of
 
 from __future__ import annotations
 
-import logging
 import time
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
 
-from db.errors import StoreError
-from hub.core.changes import EventHappened
 from hub.core.reported_events import ReportedEvents
 from hub.flow.announce import Announcer
-
-logger = logging.getLogger("myrvm.link")
-
-MAX_UNTOLD: Final = 10_000
+from hub.flow.untold_events import UntoldEvents
 
 
 class DroppedEvents:
@@ -28,20 +20,13 @@ class DroppedEvents:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._reported = ReportedEvents()
         self._monotonic = monotonic
-        self._untold: deque[EventHappened] = deque(maxlen=MAX_UNTOLD)
+        self._untold = UntoldEvents()
 
     def take(self, rvm_id: int, now: datetime) -> bool:
         """Whether this event is recorded; False: it was counted."""
         return self._reported.take(rvm_id, self._monotonic(), now)
 
     async def record(self, announce: Announcer, now: datetime) -> None:
-        """What cannot be recorded now waits for the next time."""
-        self._untold.extend(self._reported.due(self._monotonic(), now))
-        while self._untold:
-            line = self._untold.popleft()
-            try:
-                await announce(line)
-            except StoreError as away:
-                self._untold.appendleft(line)
-                logger.warning("counts of dropped events wait: %s", away)
-                return
+        """Record the counts whose minute is over. Raises StoreError: they wait for the next time."""
+        self._untold.add(self._reported.due(self._monotonic(), now))
+        await self._untold.record(announce)

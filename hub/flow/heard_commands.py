@@ -46,7 +46,7 @@ async def check_waiting(talk: Talk) -> None:
         if command is not None and user_id is not None:
             by_user.setdefault(user_id, []).append(command)
     for user_id, commands in by_user.items():
-        user = await talk.patiently(partial(users.find_user, talk.store, user_id))
+        user = await talk.retry(partial(users.find_user, talk.store, user_id))
         if command_rights.still_may(user, machine.id):
             talk.links.checked(talk.link, [command.id for command in commands])
         else:
@@ -56,7 +56,7 @@ async def check_waiting(talk: Talk) -> None:
 
 async def _ended(talk: Talk, said: m.CommandUpdate) -> None:
     """The command is not open: it ended before (this is a repeat, or too late), or it is not this machine's at all."""
-    row = await talk.patiently(lambda: find_command(talk.store, said.id))
+    row = await talk.retry(lambda: find_command(talk.store, said.id))
     if row is None or row.rvm_id != talk.machine.id:
         talk.links.tally["foreign"] += 1
         logger.warning("machine %d: settles a command that is not its own: %r", talk.machine.id, said.id)

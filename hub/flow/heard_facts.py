@@ -20,7 +20,7 @@ async def introduce(talk: Talk, hello: m.Hello) -> None:
 async def status(talk: Talk, report: m.StatusReport) -> None:
     machine, boot_id = talk.machine, talk.boot.boot_id
     if machine.reported is None or machine.reported[0] != boot_id:
-        last = await talk.patiently(lambda: machine_pulse.last_status_seq(talk.store, machine.id, boot_id))
+        last = await talk.retry(lambda: machine_pulse.last_status_seq(talk.store, machine.id, boot_id))
         machine.reported = (boot_id, -1 if last is None else last)
     if report.seq > machine.reported[1]:
         if not await talk.commit(intake.report_status(machine, boot_id, report, talk.clock()), report.seq):

@@ -24,6 +24,7 @@ from hub.core.fleet import TERMINAL, Fleet
 from hub.core.machine import Machine
 from hub.core.remote_life import START
 from hub.flow.announce import Announcer
+from hub.flow.availability import RetryUntilAvailable
 from hub.flow.doorkeeper import Doorkeeper, replaces_key
 from hub.flow.dropped_events import DroppedEvents
 from hub.flow.link import Link
@@ -51,6 +52,7 @@ class Links:
         self.door = Doorkeeper(fleet, announce, clock)
         self.dropped_events = DroppedEvents()
         self.pace = pace.rate_limit()
+        self.retry = RetryUntilAvailable("what machines report")
         self.tickets = Tickets()
         self._links: dict[int, Link] = {}
         self._open: set[Link] = set()

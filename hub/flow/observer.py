@@ -7,26 +7,19 @@ could change the verdict (a heap of those instants; outdated entries only cost a
 from __future__ import annotations
 
 import heapq
-import logging
 import time
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from db.errors import StoreError
 from hub.core import actors, presence
 from hub.core.changes import ConnectionChanged, EventHappened
 from hub.core.fleet import Fleet
 from hub.core.machine import Machine
 from hub.core.service_changes import MachineSeen
 from hub.flow.announce import Announcer
+from hub.flow.untold_events import UntoldEvents
 
-logger = logging.getLogger("myrvm.connection")
-
-MAX_UNTOLD: Final = 10_000
-"""Connection events waiting for the database; the oldest are dropped, the picture itself is not affected."""
-EVENTS_AT_ONCE: Final = 200
 UNKNOWN_S: Final = 300.0
 """What a machine is thought to do that refused the interval it was told: what machines do by default."""
 
@@ -49,7 +42,7 @@ class Observer:
         self._monotonic = monotonic
         self._due: list[tuple[float, int]] = []
         self._to_tell: dict[int, float] = {}
-        self._untold: deque[EventHappened] = deque(maxlen=MAX_UNTOLD)
+        self._untold = UntoldEvents()
 
     def start(self, was_live: Callable[[int], bool]) -> None:
         """The hub has just loaded its fleet."""
@@ -115,15 +108,8 @@ class Observer:
                 self._tell(machine)
 
     async def record(self) -> None:
-        """Record what was told; what cannot be recorded now waits for the next time."""
-        while self._untold:
-            events = [self._untold.popleft() for _ in range(min(EVENTS_AT_ONCE, len(self._untold)))]
-            try:
-                await self._announce(*events)
-            except StoreError as away:
-                self._untold.extendleft(reversed(events))
-                logger.warning("connection events wait: %s", away)
-                return
+        """Record what was told. Raises StoreError: what is not recorded waits for the next time."""
+        await self._untold.record(self._announce)
 
     def _note(self, machine: Machine, verdict: presence.Verdict, now: float) -> None:
         if verdict.due < presence.FOREVER:
@@ -143,11 +129,10 @@ class Observer:
         if machine.connection_reason is not None:
             params["reason"] = machine.connection_reason
         machine.told = machine.connection
-        self._untold.append(
-            EventHappened(
-                at=self._clock(), code="connection.changed", actor=actors.CLOCK, rvm_id=machine.id, params=params
-            )
+        said = EventHappened(
+            at=self._clock(), code="connection.changed", actor=actors.CLOCK, rvm_id=machine.id, params=params
         )
+        self._untold.add([said])
 
 
 def _expected(machine: Machine) -> float:

@@ -16,14 +16,16 @@ from db.errors import Conflict, StoreError
 from db.recordings import RecordingRow
 from hub.core import actors, asciicast, recording_lines
 from hub.core.recording_changes import RecordingEnded, RecordingLost, RecordingStored
+from hub.flow.availability import RetryUntilAvailable
 from hub.flow.object_shelf import ObjectsError
 from hub.flow.recording_file import RecordingFailedError, whole
 from hub.flow.recordings import Recordings
 
 logger = logging.getLogger("myrvm.recordings")
 
-RETRY_S: Final = (5.0, 300.0)
-"""The first pause after the store or the database failed, and the longest."""
+RETRY_FIRST_S: Final = 5.0
+RETRY_MOST_S: Final = 300.0
+"""A store that is away is not sent a whole recording every few seconds."""
 SWEEP_S: Final = 3600.0
 
 
@@ -33,22 +35,16 @@ class RecordingKeeper:
     def __init__(self, recordings: Recordings, retention_days: int) -> None:
         self._recordings = recordings
         self._retention = timedelta(days=retention_days)
-        self._pause = RETRY_S[0]
+        self._retry = RetryUntilAvailable(
+            "recordings", StoreError, ObjectsError, first_s=RETRY_FIRST_S, most_s=RETRY_MOST_S
+        )
 
     async def run(self) -> None:
         while True:
             self._recordings.work = anyio.Event()
-            wait = SWEEP_S
-            try:
-                await self.work_off()
-                self._pause = RETRY_S[0]
-            except (StoreError, ObjectsError) as error:
-                wait, self._pause = self._pause, min(2 * self._pause, RETRY_S[1])
-                logger.warning("recordings wait on the hub's disk, next try in %g s: %s", wait, error)
-            with anyio.move_on_after(wait):
+            await self._retry(self.work_off)
+            with anyio.move_on_after(SWEEP_S):
                 await self._recordings.work.wait()
-                if wait != SWEEP_S:
-                    await anyio.sleep(wait)  # a store that is away is not asked again for each terminal that ends
 
     async def work_off(self) -> None:
         """Everything there is to do now. Raises StoreError or ObjectsError when a part has to wait."""

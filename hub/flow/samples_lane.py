@@ -11,6 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from db.connection import Store
@@ -18,6 +19,7 @@ from db.errors import Conflict, Rejected, StoreError
 from db.rows import SampleRow
 from hub.core.changes import SamplesKept
 from hub.core.intake import two_decimals
+from hub.flow.availability import RetryUntilAvailable
 
 logger = logging.getLogger("myrvm.samples")
 
@@ -32,8 +34,6 @@ BUSY_ROWS: Final = 2
 """A commit with fewer rows was not worth waiting for."""
 ENOUGH_ROWS: Final = 256
 """With so many pending there is no point in waiting for more."""
-RETRY_FIRST_S: Final = 0.1
-RETRY_MOST_S: Final = 2.0
 
 
 class Ticket(Protocol):
@@ -72,7 +72,7 @@ class SamplesLane:
         """How many links share the room; kept by the registry of links."""
         self.committed = 0
         self.dropped = 0
-        self.stalled_since: float | None = None
+        self.retry = RetryUntilAvailable("samples", StoreError)
         self.writing_since: float | None = None
         """When the commit under way was begun, by the monotonic clock; None between commits."""
         self._last_rows = 0
@@ -149,23 +149,17 @@ class SamplesLane:
 
     async def _store_until_done(self, rows: list[SampleRow]) -> None:
         """Returns only when every row is durable, or was refused for good."""
-        pause = RETRY_FIRST_S
-        while True:
-            try:
-                await self._store.store_samples(rows)
-                break
-            except (Rejected, Conflict) as refused:
-                await self._store_what_fits(rows, refused)
-                break
-            except StoreError as away:
-                if self.stalled_since is None:
-                    self.stalled_since = time.monotonic()
-                    logger.warning("samples wait: the database is away (%s)", away)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, RETRY_MOST_S)
-        if self.stalled_since is not None:
-            logger.warning("samples flow again after %.1f s", time.monotonic() - self.stalled_since)
-            self.stalled_since = None
+        refused = await self.retry(partial(self._stored, rows))
+        if refused is not None:
+            await self._store_what_fits(rows, refused)
+
+    async def _stored(self, rows: list[SampleRow]) -> Rejected | Conflict | None:
+        """Why no retry can store all of them; None when they are stored. Raises StoreError: the database is away."""
+        try:
+            await self._store.store_samples(rows)
+        except (Rejected, Conflict) as refused:
+            return refused
+        return None
 
     async def _store_what_fits(self, rows: list[SampleRow], refused: StoreError) -> None:
         """A row that no retry can store must not hold up the others: halve until it is alone, drop and count it."""

@@ -6,37 +6,19 @@ old status again at its next hello. What ends is in the rows, so a restart of th
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime
 
-import anyio
-
-from db.errors import StoreError
 from hub.core import actors, command_desk, status_desk
 from hub.core.changes import Change
 from hub.core.fleet import Fleet
 from hub.core.machine import Machine
-from hub.flow.announce import Announcer
-
-logger = logging.getLogger("myrvm.sweeper")
-
-AT_ONCE = 100
+from hub.flow.announce import Announcer, announce_each
 
 
 async def give_back_due(fleet: Fleet, announce: Announcer, now: datetime) -> None:
-    """Every status whose time has come, many in one transaction."""
+    """Every status whose time has come. Raises StoreError when the database is away."""
     due = [machine for machine in fleet.machines.values() if machine.status_until and status_desk.is_due(machine, now)]
-    for start in range(0, len(due), AT_ONCE):
-        async with anyio.create_task_group() as tasks:
-            for machine in due[start : start + AT_ONCE]:
-                tasks.start_soon(_give_back, announce, machine, now)
-
-
-async def _give_back(announce: Announcer, machine: Machine, now: datetime) -> None:
-    try:
-        await announce(*status_desk.given_back(machine, now), *_told(machine, now))
-    except StoreError as error:
-        logger.warning("machine %d: status not given back yet: %s", machine.id, error)
+    await announce_each(announce, due, lambda machine: [*status_desk.given_back(machine, now), *_told(machine, now)])
 
 
 def _told(machine: Machine, now: datetime) -> list[Change]:

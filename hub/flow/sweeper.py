@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
 
 import anyio
 
 from db.connection import Store
-from db.errors import StoreError
+from db.errors import StoreError, Unavailable
 from hub.core import command_life
+from hub.core.changes import Change, Command
 from hub.core.fleet import Fleet
-from hub.flow.announce import Announcer
+from hub.flow.announce import Announcer, announce_each
+from hub.flow.availability import RetryUntilAvailable
 from hub.flow.foreign_changes import ForeignChanges
 from hub.flow.leases import Leases
 from hub.flow.links import Links
@@ -33,7 +35,8 @@ KEEP_S: Final = 0.25
 """A machine that the command line has just added may connect this much later."""
 STUCK_S: Final = 20.0
 """A peer that has not taken a frame for this long is torn down (reliability.md, bar 26: 30 s)."""
-EXPIRE_AT_ONCE: Final = 100
+
+Part = Callable[[], Awaitable[None]]
 
 
 class Sweeper:
@@ -55,6 +58,7 @@ class Sweeper:
         self._links = links
         self._observer = observer
         self._clock = clock
+        self._retry = RetryUntilAvailable("what the clock changes")
         self._foreign = ForeignChanges(store, fleet, announce, observer)
 
     async def run(self) -> None:
@@ -67,16 +71,18 @@ class Sweeper:
         self._links.abort_stuck(time.monotonic(), STUCK_S)
 
     async def keep(self) -> None:
-        try:
-            await self._observer.record()
-            await self._expire()
-            await give_back_due(self._fleet, self._announce, self._clock())
-            await self.leases.keep()
-            await self._links.door.end_due()
-            await self._links.dropped_events.record(self._announce, self._clock())
-            await self._foreign.look()
-        except StoreError as away:
-            logger.warning("the database is away: %s", away)
+        """One turn. What is refused is one part's own; raises Unavailable, and then the rest of the turn is missing."""
+        parts: tuple[Part, ...] = (
+            self._observer.record,
+            self._expire,
+            lambda: give_back_due(self._fleet, self._announce, self._clock()),
+            self.leases.keep,
+            self._links.door.end_due,
+            lambda: self._links.dropped_events.record(self._announce, self._clock()),
+            self._foreign.look,
+        )
+        for part in parts:
+            await _one(part)
 
     async def _look_on(self) -> None:
         while True:
@@ -86,23 +92,24 @@ class Sweeper:
     async def _keep_on(self) -> None:
         while True:
             await anyio.sleep(KEEP_S)
-            await self.keep()
+            await self._retry(self.keep)
 
     async def _expire(self) -> None:
-        """Every command past its deadline ends, many in one transaction; one that just ended otherwise stays so."""
+        """Every command past its deadline ends; one that just ended otherwise stays so."""
         now = self._clock()
         due = [command for command in self._fleet.open.values() if command.expires_at <= now]
-        for start in range(0, len(due), EXPIRE_AT_ONCE):
-            async with anyio.create_task_group() as tasks:
-                for command in due[start : start + EXPIRE_AT_ONCE]:
-                    tasks.start_soon(self._expire_one, command.id, now)
+        await announce_each(self._announce, due, lambda command: self._expired(command, now))
 
-    async def _expire_one(self, command_id: str, now: datetime) -> None:
-        command = self._fleet.open.get(command_id)
-        machine = None if command is None else self._fleet.machines.get(command.rvm_id)
-        if command is None or machine is None:
-            return
-        try:
-            await self._announce(*command_life.expire(machine, command, now))
-        except StoreError as error:
-            logger.warning("machine %d: command %s not expired yet: %s", command.rvm_id, command_id, error)
+    def _expired(self, command: Command, now: datetime) -> Sequence[Change]:
+        machine = self._fleet.machines.get(command.rvm_id)
+        still = self._fleet.open.get(command.id)
+        return () if machine is None or still is None else command_life.expire(machine, still, now)
+
+
+async def _one(part: Part) -> None:
+    try:
+        await part()
+    except Unavailable:
+        raise
+    except StoreError as refused:
+        logger.warning("the database refuses: %s", refused)

@@ -1,4 +1,4 @@
-"""What the handlers of one machine's durable messages share: whose link it is, and patience with the database.
+"""What the handlers of one machine's durable messages share: whose link it is, and how a Change is committed.
 
 A handler (`heard_*.py`, a file for each subject) commits first and answers `received` after it. Knows no message.
 """
@@ -9,15 +9,14 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
-
-import anyio
+from typing import Literal
 
 from db.connection import Store
-from db.errors import Conflict, Rejected, Unavailable
+from db.errors import Conflict, Rejected
 from hub.core.changes import Change
 from hub.core.machine import Boot, Machine
 from hub.flow.announce import Announcer
+from hub.flow.availability import RetryUntilAvailable
 from hub.flow.link import Link
 from hub.flow.links import Links
 from protocol import messages as m
@@ -25,8 +24,6 @@ from protocol import messages as m
 logger = logging.getLogger("myrvm.link")
 
 Outcome = Literal["committed", "decided", "refused"]
-RETRY_FIRST_S: Final = 0.2
-RETRY_MOST_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +43,11 @@ class Talk:
         """What naive timestamps are read in while the machine's own zone is not known."""
         return self.machine.in_force.default_zone
 
+    @property
+    def retry(self) -> RetryUntilAvailable:
+        """For what is asked of the database: a machine's message waits until it is there."""
+        return self.links.retry
+
     async def commit(self, changes: Sequence[Change], ref: int | str | None = None) -> bool:
         """Until it is committed, or was decided otherwise before (True); False when no retry can store it."""
         return await self.attempt(changes, ref) != "refused"
@@ -54,7 +56,7 @@ class Talk:
         """Like `commit`, and tells whether it was `decided` otherwise before."""
         try:
             if changes:
-                await self.patiently(lambda: self.announce(*changes))
+                await self.retry(lambda: self.announce(*changes))
         except Conflict as conflict:
             logger.info("machine %d: already decided: %s", self.machine.id, conflict)
             return "decided"
@@ -63,13 +65,3 @@ class Talk:
             self.link.say(m.Error(code="invalid", message="this cannot be stored", ref=ref))
             return "refused"
         return "committed"
-
-    async def patiently(self, ask: Callable[[], Any]) -> Any:
-        """The answer, as soon as the database is there to give it."""
-        pause = RETRY_FIRST_S
-        while True:
-            try:
-                return await ask()
-            except Unavailable:  # noqa: PERF203 - waiting is the point
-                await anyio.sleep(pause)
-                pause = min(2 * pause, RETRY_MOST_S)

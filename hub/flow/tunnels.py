@@ -11,7 +11,9 @@ import hmac
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import anyio
@@ -19,6 +21,7 @@ import anyio
 from db.errors import StoreError
 from hub.core.changes import Change, MachineEdited, MachineRemoved
 from hub.core.remote_changes import SessionMoved
+from hub.flow.availability import RetryUntilAvailable
 from hub.flow.doorkeeper import replaces_key
 from hub.flow.tickets import Tickets
 from hub.flow.tunnel import Attachment, Tunnel
@@ -58,7 +61,9 @@ class Tunnels:
         self._monotonic = monotonic
         self._tunnels: dict[int, Tunnel] = {}
         self._arrivals: dict[int, anyio.Event] = {}
-        self._faults: list[tuple[int, str]] = []
+        self._faults: deque[tuple[int, str]] = deque()
+        self._found = anyio.Event()
+        self._retry = RetryUntilAvailable("ends of remote sessions", StoreError)
 
     # --- for what uses a machine ------------------------------------------------------------------------------------
 
@@ -147,10 +152,21 @@ class Tunnels:
     # --- time and Changes -------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Look for sessions that must end, and say so until whoever ends them has recorded it."""
+        """Look for sessions that must end, and pass them on to whoever records it: two loops, so that a database that
+        is away does not keep a tunnel open."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._look_on)
+            tasks.start_soon(self._tell_on)
+
+    async def _look_on(self) -> None:
         while True:
             await anyio.sleep(LOOK_EVERY_S)
             self.look()
+
+    async def _tell_on(self) -> None:
+        while True:
+            await self._found.wait()
+            self._found = anyio.Event()
             await self.tell()
 
     def look(self) -> None:
@@ -163,17 +179,10 @@ class Tunnels:
                 self._fault(tunnel.session_id, "idle")
 
     async def tell(self) -> None:
-        """Pass on what was found; what cannot be recorded now is passed on again."""
-        faults, self._faults = self._faults, []
-        self._faults = [fault for fault in faults if not await self._told(*fault)] + self._faults
-
-    async def _told(self, session_id: int, reason: str) -> bool:
-        try:
-            await self.on_fault(session_id, reason)
-        except StoreError as error:
-            logger.warning("session %d: its end (%s) is not recorded yet: %s", session_id, reason, error)
-            return False
-        return True
+        """Pass on what was found, each until it is recorded."""
+        while self._faults:
+            await self._retry(partial(self.on_fault, *self._faults[0]))
+            self._faults.popleft()
 
     def became_true(self, changes: Sequence[Change]) -> None:
         """Listener of the announcer."""
@@ -187,6 +196,7 @@ class Tunnels:
     def _fault(self, session_id: int, reason: str) -> None:
         """It is over here at once; on record as soon as it can be."""
         self._faults.append((session_id, reason))
+        self._found.set()
         code = CloseCode.PROTOCOL_ERROR if reason == "protocol_error" else CloseCode.REVOKED
         self.ends(session_id, reason, code)
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import pytest
 import pytest_asyncio
 
@@ -21,6 +22,7 @@ from hub.flow.object_shelf import ObjectsError
 from hub.flow.recording_file import RecordingFailedError, RecordingFile
 from hub.flow.recording_keeper import RecordingKeeper
 from tests.support.recording_room import RecordingRoom, recording_room
+from tests.support.until import until
 
 
 @pytest_asyncio.fixture
@@ -67,6 +69,32 @@ async def test_a_store_that_is_away_loses_nothing_and_is_tried_again(room: Recor
     room.shelf.away = False
     await room.keeper.work_off()
     assert (await room.row(recording.id)).state == "stored"
+
+
+async def test_the_keeper_tries_again_by_itself_while_the_store_is_away_and_says_it_twice(
+    room: RecordingRoom, caplog: pytest.LogCaptureFixture
+) -> None:
+    recording = await room.recorded(b"kept")
+    tries = 0
+    whole = room.recordings.objects.put_file
+
+    async def counted(key: str, path: Path, sha256: str) -> None:
+        nonlocal tries
+        tries += 1
+        await whole(key, path, sha256)
+
+    room.recordings.objects.put_file = counted  # type: ignore[method-assign]
+    room.shelf.away = True
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(room.keeper.run)
+        await until(lambda: tries > 3)
+        room.shelf.away = False
+        await until(lambda: not room.path(recording.id).exists())
+        tries, again = 0, await room.recorded(b"the next one wakes it")
+        await until(lambda: not room.path(again.id).exists())
+        tasks.cancel_scope.cancel()
+    assert tries == 1
+    assert [message.partition(":")[0] for message in caplog.messages] == ["recordings"] * 2
 
 
 async def test_an_end_that_the_database_could_not_take_is_said_later(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
 
+from db.errors import StoreError
 from db.rows import SampleRow
 from hub.core.changes import SamplesKept
-from hub.flow import samples_lane
-from hub.flow.samples_lane import SamplesLane
+from hub.flow.samples_lane import LINGER_MOST_S, SamplesLane
 from tests.support.fake_store import FakeStore
 from tests.support.machines import NOW, sample
 from tests.support.until import until
@@ -36,9 +36,7 @@ async def store() -> FakeStore:
 
 
 @pytest.fixture
-async def lane(store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SamplesLane]:
-    monkeypatch.setattr(samples_lane, "RETRY_FIRST_S", 0.001)
-    monkeypatch.setattr(samples_lane, "RETRY_MOST_S", 0.005)
+async def lane(store: FakeStore) -> AsyncIterator[SamplesLane]:
     lane = SamplesLane(store, max_pending=100)
     task = asyncio.create_task(lane.run())
     yield lane
@@ -92,11 +90,25 @@ async def test_a_database_that_is_away_loses_nothing_and_acknowledges_nothing(
         lane.put(rows(seq), ticket, seq)
     await until(lambda: store.calls > 5)
     assert ticket.acknowledged == []
-    assert lane.stalled_since is not None
+    assert lane.retry.since is not None
     store.away = False
     await until(lambda: ticket.acknowledged and ticket.acknowledged[-1] == 9)
     assert [row.seq for batch in store.batches for row in batch] == list(range(10))
-    assert lane.stalled_since is None
+    assert lane.retry.since is None
+
+
+async def test_a_failure_that_nobody_knows_drops_no_sample(lane: SamplesLane, store: FakeStore) -> None:
+    failures, whole = [StoreError("no such table: system_metrics")] * 3, store.store_samples
+
+    async def fails(rows: Sequence[SampleRow]) -> None:
+        if failures:
+            raise failures.pop()
+        await whole(rows)
+
+    store.store_samples = fails  # type: ignore[method-assign]
+    lane.put(rows(0, 1), Ticket(), 1)
+    await lane.flush()
+    assert ([len(batch) for batch in store.batches], lane.dropped) == ([2], 0)
 
 
 async def test_half_of_the_room_is_for_anybody_and_in_the_other_half_each_has_a_share(
@@ -190,7 +202,7 @@ async def test_under_load_the_writer_waits_for_company_in_proportion_to_a_commit
     await lane._linger()
     lane._last_commit_s = 0.5
     await lane._linger()
-    assert waits == [0.002, samples_lane.LINGER_MOST_S]
+    assert waits == [0.002, LINGER_MOST_S]
     lane.put(rows(*range(300)), Ticket(), 299)
     await lane._linger()
     assert len(waits) == 2, "there is company enough"

@@ -85,13 +85,12 @@ async def test_a_gap_that_cannot_be_repeated_ends_the_session(room: Room) -> Non
     assert not room.tunnels.is_up(SESSION)
 
 
-async def test_an_end_that_cannot_be_recorded_is_told_again(room: Room) -> None:
+async def test_an_end_that_cannot_be_recorded_is_told_until_it_is_and_then_never_again(room: Room) -> None:
     room.up()
-    room.refusing = 2
+    room.refusing = 3
     room.now += IDLE_S + 1
     room.tunnels.look()
-    for _ in range(3):
-        await room.tunnels.tell()
+    await room.tunnels.tell()
     assert room.told == [(SESSION, "idle")]
     await room.tunnels.tell()
     assert room.told == [(SESSION, "idle")]
@@ -104,6 +103,23 @@ async def test_the_clock_looks_by_itself(room: Room, monkeypatch: pytest.MonkeyP
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(room.tunnels.run)
         await until(lambda: room.told == [(SESSION, "idle")])
+        tasks.cancel_scope.cancel()
+
+
+async def test_while_no_end_can_be_recorded_the_clock_still_ends_what_has_to_end(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.001)
+    room.refusing = 1_000_000
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(room.tunnels.run)
+        for _ in range(2):
+            room.up()
+            room.now += IDLE_S + 1
+            await until(lambda: not room.tunnels.is_up(SESSION))
+        assert room.told == []
+        room.refusing = 0
+        await until(lambda: room.told == [(SESSION, "idle")] * 2)
         tasks.cancel_scope.cancel()
 
 

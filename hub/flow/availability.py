@@ -1,0 +1,82 @@
+"""Trying again until the database is there: one back-off for everybody, and two lines in the log for an outage.
+
+Whoever must not lose its work for a database that is away hands it to a `RetryUntilAvailable` of its subject. What is
+done with what piles up meanwhile, and in which order, stays with the caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final, TypeVar
+
+import anyio
+
+from db.errors import Unavailable
+
+logger = logging.getLogger("myrvm.database")
+
+FIRST_S: Final = 0.2
+MOST_S: Final = 3.0
+
+T = TypeVar("T")
+
+
+def delays(first_s: float, most_s: float, dice: Callable[[], float]) -> Iterator[float]:
+    """Seconds before each next attempt, without end: doubled up to the most, each spread over its upper half.
+
+    `dice` yields floats in [0, 1).
+    """
+    ceiling = first_s
+    while True:
+        yield ceiling * (1 + dice()) / 2
+        ceiling = min(2 * ceiling, most_s)
+
+
+class RetryUntilAvailable:
+    """`await retry(work)`, from any number of tasks. `on` is what is tried again (Unavailable when nothing is named);
+    every other exception passes."""
+
+    def __init__(self, subject: str, *on: type[Exception], first_s: float = FIRST_S, most_s: float = MOST_S) -> None:
+        self._subject = subject
+        self._on = on or (Unavailable,)
+        self._pauses = (first_s, most_s)
+        self._waiting = 0
+        self.since: float | None = None
+        """The monotonic moment since when somebody waits; None when nobody does."""
+
+    async def __call__(self, work: Callable[[], Awaitable[T]]) -> T:
+        """What `work` gives, as soon as it can; each attempt calls it anew."""
+        try:
+            return await work()
+        except self._on as away:
+            self._begin(away)
+        pauses, answered = delays(*self._pauses, random.random), True
+        try:
+            while True:
+                await anyio.sleep(next(pauses))
+                with contextlib.suppress(*self._on):
+                    return await work()
+        except asyncio.CancelledError:
+            answered = False
+            raise
+        finally:
+            self._end(answered)
+
+    def _begin(self, away: Exception) -> None:
+        self._waiting += 1
+        if self.since is None:
+            self.since = time.monotonic()
+            logger.warning("%s: not now, tried again until it works: %s", self._subject, away)
+
+    def _end(self, answered: bool) -> None:
+        """The outage is over when the last of those who met it got through."""
+        self._waiting -= 1
+        if not self._waiting and self.since is not None:
+            lasted, self.since = time.monotonic() - self.since, None
+            if answered:
+                logger.warning("%s: works again after %.1f s", self._subject, lasted)
