@@ -2,6 +2,7 @@
 
 python3 run_tests.py                    everything, and on Python 3.10 what runs on a machine
 python3 run_tests.py --quick            lint, types, JavaScript and the unit tests: what to run before each push
+python3 run_tests.py --static           what --quick begins with: lint, format, types, JavaScript
 python3 run_tests.py -- tests/db -k x   pytest with these arguments, and nothing else
 """
 
@@ -61,13 +62,16 @@ def door() -> int:
     if asked.pytest:
         return subprocess.run([sys.executable, *PYTEST, *asked.pytest], check=False).returncode
     started = time.monotonic()
-    with ThreadPoolExecutor(1) as beside:
-        environment = beside.submit(prepare, asked)
+    if asked.static:
         outcomes = static_checks()
-        with one_postgres():
-            results = tests(asked, environment)
-    outcomes += results
-    slowest([timed for outcome in results for timed in outcome.times])
+    else:
+        with ThreadPoolExecutor(1) as beside:
+            environment = beside.submit(prepare, asked)
+            outcomes = static_checks()
+            with one_postgres():
+                results = tests(asked, environment)
+        outcomes += results
+        slowest([timed for outcome in results for timed in outcome.times])
     summary(outcomes, time.monotonic() - started)
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
@@ -76,6 +80,7 @@ def read(argv: list[str]) -> argparse.Namespace:
     border = argv.index("--") if "--" in argv else len(argv)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="lint, types, JavaScript and unit tests only")
+    parser.add_argument("--static", action="store_true", help="lint, format, types and JavaScript only")
     parser.add_argument("--one-python", action="store_true", help="do not repeat the tests on Python 3.10")
     asked = parser.parse_args(argv[:border])
     asked.pytest = argv[border + 1 :]
