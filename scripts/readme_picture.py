@@ -58,7 +58,7 @@ async def _sign_in_link(demo: Process) -> str:
             found = re.search(r"http\S+/signin#\S+", line.decode())
             if found:
                 return found.group(0)
-    raise SystemExit("the demo ended without printing a sign-in link")
+    raise RuntimeError("the demo ended without printing a sign-in link")
 
 
 async def _take(browser: Browser, link: str) -> None:

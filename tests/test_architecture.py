@@ -57,6 +57,16 @@ def test_whatever_else_the_middle_imports_is_still_needed(our_house: House) -> N
     assert used >= pure_laws.ALLOWED, f"nobody imports {sorted(pure_laws.ALLOWED - used)}: the list may only shrink"
 
 
+def test_every_circle_of_folders_and_every_start_by_name_is_still_there(our_house: House) -> None:
+    found = import_laws.circles_of_folders(our_house)
+    for folder, others in import_laws.FOLDER_CIRCLES.items():
+        gone = set(others) - set(found.get(folder, ()))
+        assert not gone, f"{folder} is in no circle with {sorted(gone)} now: take it off, the list may only shrink"
+    for name, started in import_laws.STARTED.items():
+        text = our_house.modules[name].path.read_text()
+        assert all(f'"{one}"' in text for one in started), f"{name} starts less: take it off the list"
+
+
 def build(root: Path, files: dict[str, str]) -> House:
     for name, text in files.items():
         path = root / name

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.house import House, Module
+from tests.support.house import DOORS, House, Module
 
 DRAWERS = re.compile(r"(^|_)(utils?|helpers?|common|misc)$")
 MAX_FILE = 400
@@ -34,6 +34,7 @@ BROAD_EXCEPT: dict[str, str] = {
     "device.sampler:Sampler._guarded": "sensors: files of the hardware hold anything",
     "device.system_monitor.jtop:JtopAdapter._fresh": "foreign client: may raise anything",
     "device.system_monitor.jtop:JtopAdapter._reopen": "foreign client: likewise",
+    "device.system_monitor.jtop:JtopAdapter.close": "foreign client: likewise",
     "device.zone_lookup:_ask": "foreign client over hostile input: whatever it raises, the next address is asked",
     "device.worker_thread:WorkerThread.call.job": "a thread: the exception is carried over to the caller",
 }
@@ -86,7 +87,7 @@ def docstrings(house: House) -> Iterator[str]:
 
 
 def tasks(house: House) -> Iterator[str]:
-    for module in house.product():
+    for module in house.written_like_the_product():
         thrown_away = {id(node.value) for node in ast.walk(module.tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(module.tree):
             if not isinstance(node, ast.Call):
@@ -99,34 +100,38 @@ def tasks(house: House) -> Iterator[str]:
 
 
 def broad_excepts(house: House) -> Iterator[str]:
-    for module in house.product():
+    for module in house.written_like_the_product():
         for owner, handler in broad_handlers(module):
             if f"{module.name}:{owner}" not in BROAD_EXCEPT:
                 yield f"{module.shown}:{handler.lineno} in {owner or 'the module'}; the law: {EXCEPT_LAW}"
 
 
-def broad_handlers(module: Module) -> Iterator[tuple[str, ast.ExceptHandler]]:
-    """Handlers that catch everything and do not raise it on, each with the innermost function it stands in."""
+def broad_handlers(module: Module) -> Iterator[tuple[str, ast.ExceptHandler | ast.Call]]:
+    """Handlers that catch everything and do not raise it on, each with the innermost function it stands in; likewise
+    `contextlib.suppress`."""
     spans = [(f.lineno, f.end_lineno or f.lineno, name) for name, f in module.functions()]
     for node in ast.walk(module.tree):
-        if not isinstance(node, ast.ExceptHandler) or isinstance(node.body[-1], ast.Raise):
+        if isinstance(node, ast.Call) and module.resolve(node.func) == "contextlib.suppress":
+            caught: list[ast.expr | None] = list(node.args)
+        elif isinstance(node, ast.ExceptHandler) and not isinstance(node.body[-1], ast.Raise):
+            caught = [node.type] if not isinstance(node.type, ast.Tuple) else list(node.type.elts)
+        else:
             continue
-        caught = [node.type] if not isinstance(node.type, ast.Tuple) else list(node.type.elts)
         if any(kind is None or ast.unparse(kind) in ("Exception", "BaseException") for kind in caught):
             around = [span for span in spans if span[0] <= node.lineno <= span[1]]
             yield max(around, default=(0, 0, ""))[2], node
 
 
 def asserts(house: House) -> Iterator[str]:
-    for module in house.product():
+    for module in house.written_like_the_product():
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Assert) and not ast.unparse(node.test).startswith("isinstance("):
                 yield f"{module.shown}:{node.lineno}; the law: {ASSERT_LAW}"
 
 
 def exits(house: House) -> Iterator[str]:
-    for module in house.product():
-        if module.within(*EXITS):
+    for module in house.written_like_the_product():
+        if module.within(*EXITS, *DOORS):
             continue
         for node in (inner for top in module.tree.body if not _is_door(top) for inner in ast.walk(top)):
             ends = isinstance(node, ast.Call) and ast.unparse(node.func) in ("sys.exit", "os._exit", "exit", "quit")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 PRODUCT = ("protocol", "db", "certs", "dashboard", "device", "hub")
 DOORS = ("bootstrap", "run_hub", "run_device", "run_tests")
-AROUND = ("bench", "tests")
+AROUND = ("bench", "scripts", "tests")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -78,6 +78,10 @@ class House(NamedTuple):
 
     def product(self) -> Iterator[Module]:
         return (module for module in self.modules.values() if module.is_product)
+
+    def written_like_the_product(self) -> Iterator[Module]:
+        """Also the doors and the scripts. Not bench/, which plays other programs and ends with its run, nor tests/."""
+        return (module for module in self.modules.values() if module.room not in ("bench", "tests"))
 
 
 def read_house(root: Path) -> House:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
-from tests.support.house import AROUND, DOORS, PRODUCT, House
+from tests.support.house import AROUND, DOORS, PRODUCT, House, Module
 
 ROOMS: dict[str, tuple[str, ...]] = {
     "protocol": (),
@@ -20,6 +21,23 @@ ROOMS: dict[str, tuple[str, ...]] = {
 }
 OURS = (*PRODUCT, *DOORS, *AROUND)
 DATABASE_PACKAGES = ("sqlalchemy", "databases", "asyncpg", "aiosqlite", "alembic", "sqlite3")
+STARTED: dict[str, dict[str, str]] = {
+    "hub.cli.demo": {"bench.fleet_simulator": "the demo's machines are a process; its room demo/ comes with issue 10"},
+    "hub.cli.demo_remote": {"bench.demo_camera": "the demo's camera: likewise"},
+}
+"""`module`: what it names in a string, to start it, of a room that it may not import."""
+FOLDER_CIRCLES: dict[str, tuple[str, ...]] = {
+    "device": ("device.commands", "device.control_page", "device.remote", "device.system"),
+    "device.commands": ("device", "device.system"),
+    "device.control_page": ("device",),
+    "device.remote": ("device",),
+    "device.system": ("device",),
+    "hub.web": ("hub.web.api_v2", "hub.web.machine_pages"),
+    "hub.web.api_v2": ("hub.web", "hub.web.machine_pages"),
+    "hub.web.machine_pages": ("hub.web", "hub.web.api_v2"),
+}
+"""`folder`: the folders it imports from that import from it again, straight or in a circle. The list may only shrink:
+the rooms of issue 10 end them."""
 LEAVES = ("hub.settings", "hub.object_place")
 """Whoever in the hub may import these; they import nothing of ours."""
 
@@ -30,19 +48,36 @@ ROOM_LAW = (
 HUB_LAW = "inside hub: wiring > web > flow > core, downward only; settings is a leaf"
 DEVICE_LAW = "inside device: agent and command line > moving parts > core, downward only"
 CYCLE_LAW = "no import cycles, none hidden in a function or behind TYPE_CHECKING"
+FOLDER_LAW = "no cycles between folders; those of today are listed in import_laws.py, and the list may only shrink"
+AROUND_LAW = "bench/ measures the product and starts no test; it imports nothing of tests/"
 SQL_LAW = "no SQL outside db/"
 
 
 def rooms(house: House) -> Iterator[str]:
     for module in house.modules.values():
+        if module.room == "bench" and any(i.name.partition(".")[0] == "tests" for i in module.imports):
+            yield f"{module.shown} imports tests; the law: {AROUND_LAW}"
         if module.room in AROUND:
             continue
+        for name, line in _named(house, module):
+            if name not in STARTED.get(module.name, ()):
+                yield f"{module.shown}:{line} names {name} in a string; the law: {ROOM_LAW}"
         for imported in module.imports:
             room = imported.name.partition(".")[0]
             if room in OURS and room != module.room and room not in ROOMS[module.room]:
                 yield f"{module.shown}:{imported.line} imports {imported.name}; the law: {ROOM_LAW}"
             if imported.name == "a computed name" and module.is_product:
                 yield f"{module.shown}:{imported.line} imports a computed name, which no law can see; {ROOM_LAW}"
+
+
+def _named(house: House, module: Module) -> Iterator[tuple[str, int]]:
+    """Modules that a string names, alone (`-m x.y`) or before a colon (`x.y:app`), of a room that must not be known."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            name = node.value.partition(":")[0]
+            room = name.partition(".")[0]
+            if "." in name and name in house.modules and room != module.room and room not in ROOMS[module.room]:
+                yield name, node.lineno
 
 
 def hub_level(name: str) -> int:
@@ -111,4 +146,43 @@ def _cycles_from(name: str, graph: dict[str, list[str]], path: list[str], done: 
     done.add(name)
 
 
-LAWS = (rooms, hub_layers, device_layers, sql, cycles)
+def folder_circles(house: House) -> Iterator[str]:
+    for folder, others in circles_of_folders(house).items():
+        for other, line in others.items():
+            if other not in FOLDER_CIRCLES.get(folder, ()):
+                yield f"{line} makes a circle of {folder} and {other}; the law: {FOLDER_LAW}"
+
+
+def circles_of_folders(house: House) -> dict[str, dict[str, str]]:
+    """Each folder with those it imports from that lead back to it, and a line that does so. The leaves of the hub count
+    as folders of their own: whoever stands in the hub may import them, and they import nothing of ours."""
+    edges: dict[str, dict[str, str]] = {}
+    for module in house.product():
+        for imported in module.imports:
+            if imported.name in house.modules:
+                folder, other = _folder(module), _folder(house.modules[imported.name])
+                if folder != other:
+                    edges.setdefault(folder, {}).setdefault(other, f"{module.shown}:{imported.line}")
+    reached = {folder: _reached(folder, edges) for folder in edges}
+    return {
+        folder: {other: line for other, line in others.items() if folder in reached.get(other, ())}
+        for folder, others in edges.items()
+    }
+
+
+def _folder(module: Module) -> str:
+    is_package = module.path.name == "__init__.py" or module.name in LEAVES
+    return module.name if is_package else module.name.rpartition(".")[0] or module.name
+
+
+def _reached(start: str, edges: dict[str, dict[str, str]]) -> set[str]:
+    found: set[str] = set()
+    ahead = [start]
+    while ahead:
+        following = set(edges.get(ahead.pop(), ())) - found
+        found |= following
+        ahead += following
+    return found
+
+
+LAWS = (rooms, hub_layers, device_layers, sql, cycles, folder_circles)
