@@ -18,13 +18,19 @@ REPOSITORY = Path(bootstrap.__file__).parent
 VERSION = "{}.{}".format(*sys.version_info)
 SCRIPT = "import bootstrap, sys\nbootstrap.enter(sys.argv[1])\nprint('inside', sys.prefix, *sys.argv[1:])\n"
 
+WITHOUT_PIP = """import bootstrap
+run = bootstrap.run
+bootstrap.run = lambda words: (True, "") if "pip" in words else run(words + ["--without-pip"] * ("venv" in words))
+"""
+"""Pip is most of what an environment takes; where it is not the subject, its place stays empty."""
+
 Entered = tuple[Path, subprocess.CompletedProcess[str]]
 
 
-def new_checkout(folder: Path) -> Path:
+def new_checkout(folder: Path, script: str = SCRIPT) -> Path:
     """bootstrap.py, a script that enters, and locks without a package."""
     shutil.copy(REPOSITORY / "bootstrap.py", folder)
-    (folder / "script.py").write_text(SCRIPT)
+    (folder / "script.py").write_text(script)
     (folder / "locks").mkdir()
     for circle in bootstrap.CIRCLES:
         (folder / "locks" / f"{circle}-3.10.txt").write_text("")
@@ -33,7 +39,8 @@ def new_checkout(folder: Path) -> Path:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    return new_checkout(tmp_path)
+    """Whose environment has no pip."""
+    return new_checkout(tmp_path, WITHOUT_PIP + SCRIPT)
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +100,8 @@ def test_an_environment_somebody_made_by_hand_is_completed_and_kept(entered: Ent
     assert (checkout / ".venv" / "mine").exists()
 
 
-def test_a_half_made_environment_is_made_again(entered: Entered) -> None:
-    checkout, _ = entered
+def test_a_half_made_environment_is_made_again(checkout: Path) -> None:
+    start(checkout)
     (checkout / ".venv" / ".stamp").unlink()
     (checkout / ".venv" / ".making").touch()
     (checkout / ".venv" / "half-done").touch()
@@ -123,7 +130,8 @@ def test_two_starts_at_once_make_it_once(checkout: Path) -> None:
     assert sum("First start" in errors for _, errors in said) == 1
 
 
-def test_packages_that_cannot_be_had_end_it_with_what_to_do(checkout: Path) -> None:
+def test_packages_that_cannot_be_had_end_it_with_what_to_do(entered: Entered, tmp_path: Path) -> None:
+    checkout = shutil.copytree(entered[0], tmp_path / "checkout", symlinks=True)
     (checkout / "locks" / "device-3.10.txt").write_text(f"no-such-package==1 --hash=sha256:{'0' * 64}\n")
     failed = start(checkout, PIP_NO_INDEX="1")
     assert failed.returncode == bootstrap.CONFIGURATION
