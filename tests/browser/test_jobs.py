@@ -44,6 +44,7 @@ async def ask_reboot(page: Tab, reason: str) -> None:
     await page.page.click("#do-reboot button.danger")
 
 
+@pytest.mark.alone
 async def test_a_job_is_seen_on_every_screen_within_a_second_and_the_same_after_a_reload(stage: Stage) -> None:
     stage.machine.confirms = False
     operator = await stage.hub.people.add("operator")

@@ -45,6 +45,7 @@ async def seen(pages: list[BrowserClient], key: MachineKey, what: Callable[[dict
     return time.monotonic() - began
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(120)
 async def test_a_change_made_on_the_machine_is_on_every_dashboard_within_a_second(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:

@@ -41,6 +41,7 @@ async def flood(machine: MachineClient) -> None:
             await asyncio.sleep(0.01)  # the rate of the flood
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(120)
 async def test_a_flood_is_slowed_to_its_share_and_nobody_else_is(tmp_path: Path) -> None:
     async with forked_hub(tmp_path) as hub:

@@ -81,6 +81,7 @@ class Attacker:
         }  # fmt: skip
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(240)
 async def test_ten_thousand_wrong_frames_upset_neither_the_hub_nor_a_neighbour(tmp_path: Path) -> None:
     outcomes: Counter[str] = Counter()

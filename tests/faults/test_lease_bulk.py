@@ -51,6 +51,7 @@ def p99(values: Sequence[float]) -> float:
     return sorted(values)[int(len(values) * 0.99)]
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(240)
 async def test_a_large_file_delays_no_acknowledgement(tmp_path: Path) -> None:
     """Neither those of another machine, nor those of the machine the file comes from."""
