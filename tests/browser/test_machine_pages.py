@@ -75,7 +75,7 @@ async def machine_of(
         key: MachineKey = await hub.add_machine("RVM-001")
         await stack.enter_async_context(remote_machine(folder / "machine", hub.url, key, ports=ports, **settings))
         operator = RemoteOperator(hub, hub.admin)
-        await operator.machine(key, lambda found: found["connection"] == "live")
+        await operator.present(key)
         await operator.lease(key)
         page = await stack.enter_async_context(tab(browser, hub))
         await page.open("/machines/1/remote")

@@ -63,7 +63,7 @@ async def room(tmp_path: Path, browser: Browser) -> AsyncIterator[Room]:
         machine = await stack.enter_async_context(remote_machine(tmp_path / "machine", hub.url, key, ports=[port]))
         (machine.files / "belt.log").write_text("the belt stopped\n")
         made = Room(hub, browser, key, machine, port)
-        await made.operator.machine(key, lambda found: found["connection"] == "live")
+        await made.operator.present(key)
         yield made
 
 

@@ -51,7 +51,7 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
         service = {str(camera): {"start": [sys.executable, "-m", "bench.demo_camera", "--port", str(camera)]}}
         async with remote_machine(folder / "machine", hub.url, key, ports=[camera], remote_services=service) as machine:
             operator = RemoteOperator(hub, admin)
-            await operator.machine(key, lambda m: m["connection"] == "live", 40)
+            await operator.present(key)
             yield Scene(hub, door, machine, operator, key, camera)
         assert await door.end() == 0
         assert "Traceback" not in door.written + machine.log

@@ -63,7 +63,7 @@ async def test_a_large_file_delays_no_acknowledgement(tmp_path: Path) -> None:
             file = machine.files / "log.bin"
             content = random.Random(1).randbytes(1_000_000)
             file.write_bytes(content * (SIZE // len(content)))
-            await operator.machine(key, lambda m: m["connection"] == "live", 40)
+            await operator.present(key)
             await operator.lease(key, allow=["files"])
             other = StreamingMachine(hub.websocket_url, neighbour, every_s=0.01, window=4)
             async with streaming(other):
@@ -94,7 +94,7 @@ async def test_a_file_over_a_narrow_uplink_starves_neither_metrics_nor_the_link(
         async with remote_machine(tmp_path / "machine", tap.url, key, metrics_interval=0.1) as machine:
             file = machine.files / "log.bin"
             file.write_bytes(random.Random(2).randbytes(NARROW_SIZE))
-            await operator.machine(key, lambda m: m["connection"] == "live", 40)
+            await operator.present(key)
             await operator.lease(key, allow=["files"])
             network.uplink_bytes_s = NARROW_BYTES_S
             tap.begin()

@@ -63,7 +63,7 @@ async def leased(folder: Path, before: dict[str, Any], **wish: Any) -> AsyncIter
         key = await hub.add_machine("Lobby")
         operator = RemoteOperator(hub, await hub.people.add("operator"))
         async with remote_machine(folder / "machine", network.url, key) as machine:
-            await operator.machine(key, lambda m: m["connection"] == "live", 40)
+            await operator.present(key)
             if before is not IN_SERVICE:
                 answer = await operator.ask("PATCH", f"/rvms/{key.id}/status?wait=20", before)
                 assert answer.status_code == 200, answer.text

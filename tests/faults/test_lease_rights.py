@@ -48,7 +48,7 @@ async def held(
     person = await hub.people.add(role, machines=(key.id,) if role == "technician" else ())
     holder, admin = RemoteOperator(hub, person), RemoteOperator(hub, hub.admin)
     async with remote_machine(folder / "machine", hub.url, key):
-        await admin.machine(key, lambda m: m["connection"] == "live", 40)
+        await admin.present(key)
         session = await holder.lease(key)
         async with holder.terminal(session["id"]) as terminal:
             await terminal.type("echo $((6*7))\r")

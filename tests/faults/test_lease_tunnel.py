@@ -24,7 +24,7 @@ async def terminal_through(folder: Path) -> AsyncIterator[tuple[TerminalClient, 
         key = await hub.add_machine("Lobby")
         operator = RemoteOperator(hub, hub.admin)
         async with remote_machine(folder / "machine", network.url, key) as machine:
-            await operator.machine(key, lambda m: m["connection"] == "live", 40)
+            await operator.present(key)
             session = await operator.lease(key)
             async with operator.terminal(session["id"]) as terminal:
                 yield terminal, network, operator, session["id"]
