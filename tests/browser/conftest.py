@@ -12,6 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.support.browser import ZONE, chromium
+from tests.support.browser_client import BrowserClient
 from tests.support.forked_hub import ForkedHub, forked_hub
 from tests.support.hub_people import MachineKey
 from tests.support.lively_machine import LivelyMachine, lively
@@ -57,4 +58,6 @@ async def stage(tmp_path: Path, browser: Browser) -> AsyncIterator[Stage]:
         keys = [await hub.add_machine(f"RVM-00{number}") for number in (1, 2, 3)]
         machine = await stack.enter_async_context(lively(hub, keys[0], capabilities=CAPABILITIES))
         await stack.enter_async_context(lively(hub, keys[1], status="full", capacity=100))
+        async with BrowserClient.open(hub) as page:
+            await page.shows(lambda: all(page.machines[key.id]["readings"] for key in keys[:2]), 20)
         yield Stage(hub, browser, keys, machine)

@@ -66,7 +66,7 @@ async def test_the_lists_work_without_script_and_by_keyboard(stage: Stage) -> No
     async with tab(stage.browser, stage.hub, java_script_enabled=False) as page:
         await page.open("/events?kind=machine&machine=RVM-003")
         await page.page.click("#more a")
-        assert "before=" in page.page.url
+        await page.page.wait_for_url(re.compile("before="))
         await expect(page.page.locator("#events")).to_contain_text("door.1,")
         await page.page.fill("[name=q]", "door.42")
         await page.page.press("[name=q]", "Enter")
@@ -77,6 +77,7 @@ async def test_the_lists_work_without_script_and_by_keyboard(stage: Stage) -> No
         await page.page.keyboard.press("g")
         await page.page.keyboard.press("e")
         await page.page.wait_for_url("**/events")
+        await page.live()
         await page.page.keyboard.press("/")
         assert await page.page.evaluate("document.activeElement.name") == "q"
 

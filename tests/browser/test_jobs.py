@@ -97,7 +97,7 @@ async def test_one_job_tells_everything_and_goes_on_live(stage: Stage) -> None:
         await expect(details.locator("[data-detail=deadline]")).to_contain_text("tomorrow")
         await stage.machine.tell("running", progress=m.Progress(phase="setting", done=1, total=3))
         await expect(page.page.locator("[data-how]")).to_have_text("Setting the timezone: 1 of 3")
-        assert await page.page.locator("progress").get_attribute("value") == "1"
+        await expect(page.page.locator("progress")).to_have_attribute("value", "1")
         failure = m.Failure(code="not_permitted", message="not permitted: install the helper")
         await stage.machine.tell("failed", error=failure)
         await expect(page.page.locator("[data-how]")).to_have_text(
@@ -170,14 +170,14 @@ async def test_a_reboot_begins_with_cancel_and_is_forced_only_while_somebody_is_
         await page.page.keyboard.press("Enter")
         dialog = page.page.locator("#do-reboot")
         await expect(dialog).to_be_visible()
-        assert await page.page.evaluate("document.activeElement.matches('#do-reboot [data-cancel]')")
+        await expect(dialog.locator("[data-cancel]")).to_be_focused()
         await expect(dialog.locator("[data-force]")).to_be_hidden()
         await stage.machine.say(m.StatusReport(status="active", seq=7, busy=True))
         await expect(dialog).to_contain_text("Somebody is returning containers now.")
         await expect(dialog.locator("[data-force]")).to_be_visible()
         await page.page.keyboard.press("Escape")
         await expect(dialog).to_be_hidden()
-        assert await page.page.evaluate("document.activeElement.matches('#acts summary')")
+        await page.page.wait_for_function("document.activeElement.matches('#acts summary')")
         assert stage.machine.asked == []
         await choose(page, "reboot")
         await dialog.locator("button.danger").click()
@@ -235,7 +235,7 @@ async def test_without_script_everything_has_its_page(stage: Stage) -> None:
         for rvm_id in (1, 3):
             await page.page.check(f'tr[data-id="{rvm_id}"] .x input')
         await page.page.click("#bulk button[value=maintenance]")
-        assert "1 is offline: will run when it is back" in await page.page.inner_text("main")
+        await expect(page.page.locator("main")).to_contain_text("1 is offline: will run when it is back")
         await page.page.fill("[name=reason]", "cleaning day")
         await page.page.click("main form .btn.main")
         await page.page.wait_for_url("**/jobs?group=*")

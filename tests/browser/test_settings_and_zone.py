@@ -23,8 +23,8 @@ def said(page: Tab) -> Any:
 
 
 async def saved(page: Tab) -> None:
-    await page.page.click("#save [data-send]")
-    await page.page.wait_for_url("**?said=saved")
+    async with page.page.expect_navigation(url="**?said=saved"):
+        await page.page.click("#save [data-send]")
 
 
 async def test_a_value_is_overridden_saved_and_inherited_again(stage: Stage) -> None:
