@@ -66,14 +66,7 @@ def make_uploader(
     is_live: Callable[[], bool],
     link_ended: asyncio.Event,
 ) -> Uploader:
-    client = ApiClient(
-        settings.base_url,
-        settings.api_token,
-        settings.device_id,
-        timeout=settings.number("connection_timeout"),
-        attempts=int(settings.number("retry_attempts")),
-        retry_delay=settings.number("retry_delay"),
-    )
+    client = ApiClient.of(settings)
     return Uploader(client, spool, disk, rules, settings.number("upload_interval"), log, is_live, link_ended)
 
 

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from device import tls
 from device.core.machine_state import KEEP, Kept
+from device.settings import Settings
 
 if TYPE_CHECKING:
     import httpx
@@ -59,6 +60,18 @@ class ApiClient:
         self._transport = transport
         self._sleep = sleep
         self._client: httpx.Client | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, *, timeout: float | None = None, attempts: int | None = None) -> ApiClient:
+        """The client of an agent with these settings; `timeout` and `attempts` override them."""
+        return cls(
+            settings.base_url,
+            settings.api_token,
+            settings.device_id,
+            timeout=settings.number("connection_timeout") if timeout is None else timeout,
+            attempts=int(settings.number("retry_attempts")) if attempts is None else attempts,
+            retry_delay=settings.number("retry_delay"),
+        )
 
     def get_status(self) -> dict[str, Any]:
         """The machine's status as the hub knows it."""

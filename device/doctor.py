@@ -58,7 +58,7 @@ def _checks(settings: Settings, texts: Texts) -> Iterator[Check]:
     yield _config(settings, texts)
     count = sum(origin != "default" for origin in settings.origins.values())
     yield Check("check_keys", "ok", texts("keys_known", count=count))
-    client = ApiClient(settings.base_url, settings.api_token, settings.device_id, timeout=CHECK_TIMEOUT_S, attempts=1)
+    client = ApiClient.of(settings, timeout=CHECK_TIMEOUT_S, attempts=1)
     try:
         yield from _hub(settings, client, texts)
     finally:

@@ -35,14 +35,7 @@ def remote(settings: Settings, texts: Texts, arguments: argparse.Namespace, comp
     """Do it; what the hub answers goes to standard output."""
     if arguments.remote == "ticket":
         return print_ticket(settings, texts, complain, as_json=arguments.json)
-    client = ApiClient(
-        settings.base_url,
-        settings.api_token,
-        settings.device_id,
-        timeout=settings.number("connection_timeout"),
-        attempts=int(settings.number("retry_attempts")),
-        retry_delay=settings.number("retry_delay"),
-    )
+    client = ApiClient.of(settings)
     try:
         data = _asked(client, arguments)
     except ApiError as refused:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from device.api_client import ApiClient, ApiError, HubUnreachableError
+from device.settings import load as settings_of
 
 KEY = "rvmk_ABCDEFGH_0123456789"
 
@@ -114,3 +115,16 @@ def test_an_agent_whose_websocket_works_never_loads_httpx() -> None:
     check = "import sys, device.agent, device.cli; sys.exit('httpx' in sys.modules or 'psutil' in sys.modules)"
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", check], cwd=root, check=False).returncode == 0
+
+
+def test_the_agents_client_is_made_of_its_settings() -> None:
+    given = {
+        "RVM_MYRVM_BASE_URL": "https://hub.test", "RVM_API_TOKEN": KEY, "RVM_CONNECTION_TIMEOUT": "9",
+        "RVM_RETRY_ATTEMPTS": "5", "RVM_RETRY_DELAY": "1.5",
+    }  # fmt: skip
+    settings = settings_of(None, given)
+    made = vars(ApiClient.of(settings))
+    assert [made[f"_{name}"] for name in ("base_url", "api_token")] == ["https://hub.test", KEY]
+    assert [made[f"_{name}"] for name in ("timeout", "attempts", "retry_delay")] == [9, 5, 1.5]
+    once = vars(ApiClient.of(settings, timeout=2, attempts=1))
+    assert [once[f"_{name}"] for name in ("timeout", "attempts", "retry_delay")] == [2, 1, 1.5]
