@@ -76,4 +76,3 @@ class Scenes:
             except (command_desk.Refused, StoreError) as error:
                 logger.info("scene %s left out: %s", scene.role, error)
                 return
-            hub.links.deliver(machine.id)

@@ -48,7 +48,6 @@ async def issue(call: Call, name: str, args: dict[str, Any], reason: str | None 
             if not tries or late.column not in ("idempotency_key", "state"):
                 raise
             continue
-        call.context.links.deliver(call.machine.id)
         return next(change.command for change in stored if isinstance(change, CommandDrafted))
 
 

@@ -205,7 +205,6 @@ async def _begun(call: Call, session: RemoteSession) -> RemoteSession:
 
 async def _moved(call: Call, changes: list[Change], before: RemoteSession) -> RemoteSession:
     stored = await call.context.announce(*changes) if changes else []
-    call.context.links.deliver(call.machine.id)
     moved = [change.session for change in stored if isinstance(change, SessionMoved)]
     return moved[-1] if moved else before
 
