@@ -41,7 +41,7 @@ class Tickets:
         if len(self._outstanding) >= MAX_TICKETS:
             del self._outstanding[next(iter(self._outstanding))]
         text = secrets.token_urlsafe(32)
-        self._outstanding[_digest(text)] = Ticket(session_id, rvm_id, purpose, now + TICKET_S)
+        self._outstanding[digest(text)] = Ticket(session_id, rvm_id, purpose, now + TICKET_S)
         return text
 
     def redeem(self, text: str, rvm_id: int, purpose: str = "tunnel") -> Ticket | None:
@@ -49,7 +49,7 @@ class Tickets:
 
         Looked up by its hash: how long that takes says nothing about any ticket that was not shown.
         """
-        ticket = self._outstanding.pop(_digest(text), None)
+        ticket = self._outstanding.pop(digest(text), None)
         if ticket is None or ticket.until <= self._monotonic():
             return None
         return ticket if (ticket.rvm_id, ticket.purpose) == (rvm_id, purpose) else None
@@ -71,5 +71,6 @@ class Tickets:
         self._outstanding = {digest: ticket for digest, ticket in self._outstanding.items() if good(ticket)}
 
 
-def _digest(text: str) -> bytes:
+def digest(text: str) -> bytes:
+    """What is kept of a secret, and compared instead of it."""
     return hashlib.sha256(text.encode(errors="replace")).digest()

@@ -6,7 +6,6 @@ idleness, a tunnel that does not come back) is told through `on_fault`; that a s
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import logging
 import secrets
@@ -23,7 +22,7 @@ from hub.core.changes import Change, MachineEdited, MachineRemoved
 from hub.core.remote_changes import SessionMoved
 from hub.flow.availability import RetryUntilAvailable
 from hub.flow.doorkeeper import replaces_key
-from hub.flow.tickets import Tickets
+from hub.flow.tickets import Tickets, digest
 from hub.flow.tunnel import Attachment, Tunnel
 from hub.flow.tunnel_error import TunnelError
 from hub.flow.tunnel_stream import TunnelStream
@@ -121,7 +120,7 @@ class Tunnels:
             return self._begin(greeting.ticket, greeting.session_id, rvm_id)
         tunnel, secret = self._tunnels.get(greeting.session_id), greeting.resume or ""
         known = tunnel.resume_digest if tunnel is not None and tunnel.rvm_id == rvm_id else b""
-        if tunnel is None or not hmac.compare_digest(known, _digest(secret)):
+        if tunnel is None or not hmac.compare_digest(known, digest(secret)):
             return CloseCode.REVOKED
         taken = tunnel.taken
         attachment = tunnel.attach(greeting.received)
@@ -138,7 +137,7 @@ class Tunnels:
         tunnel = Tunnel(
             session_id,
             rvm_id,
-            _digest(secret),
+            digest(secret),
             now=self._monotonic,
             on_fault=lambda reason: self._fault(session_id, reason),
         )
@@ -199,7 +198,3 @@ class Tunnels:
         self._found.set()
         code = CloseCode.PROTOCOL_ERROR if reason == "protocol_error" else CloseCode.REVOKED
         self.ends(session_id, reason, code)
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode(errors="replace")).digest()

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from hub.web.patient_transport import PatientTransport
+from hub.web.patient_transport import PatientProtocol
 
 HEADER_TIMEOUT_S: Final = 8.0
 """From the connection, or from the first byte of a further request, to the end of its header (bar: 10 s)."""
@@ -33,7 +33,7 @@ class HubServerState(ServerState):
         self.silent: OrderedDict[HttpProtocol, None] = OrderedDict()
 
 
-class HttpProtocol(H11Protocol):
+class HttpProtocol(PatientProtocol, H11Protocol):
     """One per connection; after an upgrade a WebSocketProtocol takes the transport over."""
 
     server_state: HubServerState
@@ -44,8 +44,7 @@ class HttpProtocol(H11Protocol):
         self._upgraded = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._patience = PatientTransport(cast(asyncio.Transport, transport), self.loop)
-        super().connection_made(cast(asyncio.Transport, self._patience))
+        super().connection_made(transport)
         silent = self.server_state.silent
         silent[self] = None
         if len(silent) > MAX_SILENT:
@@ -56,7 +55,6 @@ class HttpProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._header_complete()
         super().connection_lost(exc)
-        self._patience.lost()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -72,14 +70,6 @@ class HttpProtocol(H11Protocol):
         self._upgraded = True
         self._header_complete()
         super().handle_websocket_upgrade(event)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._patience.writing_paused()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._patience.writing_resumed()
 
     def shutdown(self) -> None:
         try:

@@ -8,7 +8,7 @@ the peer finish for a moment, and gives up when nothing moves. Knows no protocol
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, cast
 
 STALLED_S: Final = 20.0
 """A peer that reads nothing at all for so long, while we have something to write, is gone (bar: within 30 s)."""
@@ -124,3 +124,29 @@ class PatientTransport:
         if not self._closing:
             return STALLED_S
         return CLOSING_STALLED_S if left else LINGER_S
+
+
+class PatientProtocol(asyncio.Protocol):
+    """Mixin, first among the bases of a protocol of uvicorn's: puts a PatientTransport in front of its transport and
+    reports to it. An upgrade hands on the one that is there."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        given: object = transport
+        if not isinstance(given, PatientTransport):
+            given = PatientTransport(cast(asyncio.Transport, transport), self.loop)
+        self._patience = given
+        super().connection_made(cast(asyncio.Transport, given))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._patience.lost()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._patience.writing_paused()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._patience.writing_resumed()

@@ -18,7 +18,7 @@ from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 
-from hub.web.patient_transport import PatientTransport
+from hub.web.patient_transport import PatientProtocol
 
 SLICE: Final = 4096
 """Bytes parsed before the caps are looked at again: 4 KiB hold 680 empty frames."""
@@ -36,7 +36,7 @@ POLICY_VIOLATION: Final = 1008
 INVALID_TEXT: Final = 1007
 
 
-class WebSocketProtocol(WebSocketsSansIOProtocol):
+class WebSocketProtocol(PatientProtocol, WebSocketsSansIOProtocol):
     """One per connection, made by the HTTP protocol at the upgrade."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -50,24 +50,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     # --- life -------------------------------------------------------------------------------------------------------
 
-    def connection_made(self, transport: asyncio.BaseTransport | PatientTransport) -> None:
-        if not isinstance(transport, PatientTransport):
-            transport = PatientTransport(cast(asyncio.Transport, transport), self.loop)
-        self._patience = transport
-        super().connection_made(cast(asyncio.BaseTransport, transport))
-
     def connection_lost(self, exc: Exception | None) -> None:
         self._unparsed = b""
         super().connection_lost(exc)
-        self._patience.lost()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._patience.writing_paused()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._patience.writing_resumed()
 
     def shutdown(self) -> None:
         """The hub ends. A connection whose own end is under way has nothing left to be told."""
