@@ -20,7 +20,8 @@ from pathlib import Path
 from dashboard import esbuild
 from dashboard.esbuild import STATIC
 from dashboard.script_words import words_of
-from dashboard.texts import LANGUAGES, dictionary
+from dashboard.texts import texts_in
+from texts.languages import LANGUAGES
 
 PAGES = ("fleet", "machine", "settings", "jobs", "events", "add", "plain", "remote", "recording")
 LATER = {"fleet": ("bulk",), "remote": ("session",)}
@@ -161,7 +162,7 @@ def _words(ours: Mapping[str, Asset], page: str, language: str, *, bundled: bool
     own = [f"{name}.js" for name in (page, *LATER.get(page, ()), *ANYWHERE)]
     read = own if bundled else [name for name in ours if name.endswith(".js")]
     script = "\n".join(ours[name].plain.decode() for name in read)
-    return json.dumps(words_of(script, dictionary(language)), ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(words_of(script, texts_in(language)), ensure_ascii=False, separators=(",", ":"))
 
 
 def _packed(address: str, content: bytes) -> Asset:

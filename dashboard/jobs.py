@@ -150,7 +150,7 @@ def why(r: Reader, error: Mapping[str, Any] | None) -> str:
     """A failure in the reader's language; the machine's own sentence for a code nobody here knows."""
     error = error or {}
     code = str(error.get("code") or "")
-    return r.t(f"failure.{code}") if r.t.has(f"failure.{code}") else str(error.get("message") or code)
+    return r.t(f"failure.{code}") if f"failure.{code}" in r.t else str(error.get("message") or code)
 
 
 def progress(r: Reader, told: Mapping[str, Any]) -> str:
@@ -191,7 +191,7 @@ def behind(r: Reader, job: Job) -> str:
     """What a cancel leaves as it is."""
     if job["state"] == "queued" and job["sent_at"] is None:
         return r.t("behind.unsent")
-    return r.t(f"behind.{job['name']}") if r.t.has(f"behind.{job['name']}") else r.t("behind.other")
+    return r.t(f"behind.{job['name']}") if f"behind.{job['name']}" in r.t else r.t("behind.other")
 
 
 def result(r: Reader, told: Mapping[str, Any] | None) -> list[tuple[str, str]]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboard import formats
-from dashboard.texts import Texts, texts_in
+from dashboard.texts import texts_in
+from texts.catalogue import Texts
 
 THEMES = ("auto", "light", "dark")
 
@@ -80,4 +81,4 @@ class Reader:
     def said(self, prefix: str, code: str, **params: Any) -> str:
         """The text of a code that came from a machine or a newer hub: the code itself when no text is known."""
         key = f"{prefix}.{code}"
-        return self.t(key, **params) if self.t.has(key) else code
+        return self.t(key, **params) if key in self.t else code

@@ -121,7 +121,7 @@ def _job(e: Reading) -> str:
     if isinstance(args, Mapping):
         kept = {key: plain(each, 100) if isinstance(each, str) else each for key, each in args.items()}
         return plain(jobs.what(e.r, {"name": name, "args": kept, "issued_by": e.actor}))
-    return e.words(f"job.{name}") if e.r.t.has(f"event.job.{name}") else plain(name, 60)
+    return e.words(f"job.{name}") if f"event.job.{name}" in e.r.t else plain(name, 60)
 
 
 def _issued(e: Reading) -> _Parts:
@@ -180,7 +180,7 @@ def _zone_synced(e: Reading) -> _Parts:
 
 def _zone_failed(e: Reading) -> _Parts:
     code, wanted = e.params.get("error"), e.params.get("timezone")
-    known = bool(code) and e.r.t.has(f"failure.{code}")
+    known = bool(code) and f"failure.{code}" in e.r.t
     why = e.r.t(f"failure.{code}") if known else value(e.r, e.params.get("message") or code)
     return e.words("timezone.failed", why=why), [value(e.r, wanted)] if wanted else []
 
@@ -257,7 +257,10 @@ _SENTENCES: Final[Mapping[str, Callable[[Reading], _Parts]]] = {
     "machine.quarantined": _quarantined,
     "machine.released": _simple(),
     "machine.event": _reported,
-    "machine.events_dropped": _simple("count"),
+    "machine.events_dropped": lambda e: (
+        e.words("machine.events_dropped", n=e.param("count"), count=e.params.get("count")),
+        [],
+    ),
     **record_remote.SENTENCES,
     "user.added": _user_added,
     "user.edited": _user_edited,

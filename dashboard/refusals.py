@@ -27,7 +27,7 @@ def why(r: Reader, said: str) -> str:
     if found is None:
         return plain(said, MOST)
     code, sentence = found.groups()
-    if not r.t.has(f"refusal.{code}"):
+    if f"refusal.{code}" not in r.t:
         return plain(sentence, MOST)
     words = r.t(f"refusal.{code}")
     detail = _DETAILS[code].search(sentence) if code in _DETAILS else None

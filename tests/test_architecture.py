@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import code_laws, door_laws, import_laws, pure_laws
+from tests.support import code_laws, door_laws, import_laws, pure_laws, text_laws
 from tests.support.broken_houses import BREAKING, DOC, Law
 from tests.support.house import House, read_house
 
 ROOT = Path(__file__).parent.parent
-EVERY_LAW: tuple[Law, ...] = (*import_laws.LAWS, *door_laws.LAWS, *pure_laws.LAWS, *code_laws.LAWS)
+EVERY_LAW: tuple[Law, ...] = (*import_laws.LAWS, *door_laws.LAWS, *pure_laws.LAWS, *code_laws.LAWS, *text_laws.LAWS)
 
 
 @pytest.fixture(scope="module")

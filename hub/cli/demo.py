@@ -101,4 +101,4 @@ def _log_to_file(settings: Settings) -> None:
 
 def _report(plan: ChildPlan, code: int, delay: float) -> None:
     how = f"exit {code}" if code >= 0 else f"signal {-code}"
-    output.note(say("child.ended", name=say(f"child.{plan.name}"), how=how, delay=delay, log=plan.log))
+    output.note(say("child.ended", name=say(f"child.{plan.name}"), how=how, delay=round(delay), log=plan.log))

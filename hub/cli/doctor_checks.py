@@ -75,8 +75,8 @@ def _reachable(path: Path) -> bool:
 async def database(settings: Settings) -> Found:
     async with open_data(settings, create=False) as door:
         fleet, people = await machines.all_machines(door.store), await users.all_users(door.store)
-        counts = {"machines": len(fleet), "users": len(people)}
-        return Found("ok", say("doctor.database.detail", dialect=door.store.dialect, **counts))
+    counted = {"machines": say("count.machines", count=len(fleet)), "people": say("count.people", count=len(people))}
+    return Found("ok", say("doctor.database.detail", dialect=door.store.dialect, **counted))
 
 
 async def administrator(settings: Settings) -> Found:

@@ -8,12 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dashboard.reader import THEMES, Reader
-from dashboard.texts import LANGUAGES
 from hub.core.access import Principal
 from hub.core.views import epoch_ms
 from hub.settings import Settings
 from hub.web.api_v2.words import language_of
 from hub.web.context import HubContext
+from texts.languages import LANGUAGES
 
 LANGUAGE_COOKIE: Final = "rvm_language"
 THEME_COOKIE: Final = "rvm_theme"

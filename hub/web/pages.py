@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from dashboard import assets
-from dashboard.texts import dictionary
+from dashboard.texts import texts_in
 from hub.web import (
     action_page,
     add_page,
@@ -130,5 +130,5 @@ async def to_machine(visit: Visit) -> Response:
 
 
 async def show_help(visit: Visit) -> Response:
-    english, indonesian = dictionary("en"), dictionary("id")
-    return visit.render("help.html", glossary=[(english[key], indonesian[key]) for key in GLOSSARY])
+    english, indonesian = texts_in("en"), texts_in("id")
+    return visit.render("help.html", glossary=[(english(key), indonesian(key)) for key in GLOSSARY])

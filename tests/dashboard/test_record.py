@@ -12,7 +12,7 @@ from dashboard import record
 from dashboard.foreign_text import plain
 from dashboard.pages import FOLDER
 from dashboard.reader import Reader
-from dashboard.texts import dictionary
+from dashboard.texts import texts_in
 from hub.core.event_codes import CODES
 
 NOW = 1795370531000
@@ -198,7 +198,7 @@ def test_plain_keeps_what_is_harmless() -> None:
 
 
 def test_no_text_of_an_event_is_left_over() -> None:
-    known = {key for key in dictionary("en") if key.startswith("event.")}
+    known = {key for key in texts_in("en") if key.startswith("event.")}
     heads = {f"event.{code}" for code in CODES}
     parts = (
         "status", "gone", "job", "method", "source", "member", "config.changed", "sign_in.succeeded", "export",

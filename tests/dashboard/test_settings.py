@@ -11,7 +11,7 @@ import pytest
 
 from dashboard import refusals, settings
 from dashboard.reader import Reader
-from dashboard.texts import dictionary
+from dashboard.texts import texts_in
 
 ROOT = Path(__file__).parents[2]
 TABLE: dict[str, Any] = json.loads((Path(__file__).parent / "fixtures/settings.json").read_text("utf-8"))
@@ -48,7 +48,7 @@ def test_the_page_has_words_of_its_own_for_all_that_an_agent_answers() -> None:
     codes = {code for file in files for code in re.findall(r'WrongValueError\("(\w+)"', file.read_text("utf-8"))}
     assert {"environment", "static_key", "too_many", "wrong_zone"} <= codes
     for code in codes:
-        assert dictionary("en")[f"refusal.{code}"] != dictionary("id")[f"refusal.{code}"]
+        assert texts_in("en")(f"refusal.{code}") != texts_in("id")(f"refusal.{code}")
 
 
 def test_a_row_shows_what_was_typed_after_a_refusal_and_tells_what_changed_meanwhile() -> None:

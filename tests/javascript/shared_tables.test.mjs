@@ -7,7 +7,7 @@ import test from "node:test";
 import * as format from "../../dashboard/static/js/format.js";
 import { freshness } from "../../dashboard/static/js/freshness.js";
 import * as order from "../../dashboard/static/js/order.js";
-import { useTexts } from "../../dashboard/static/js/texts.js";
+import { t, useTexts } from "../../dashboard/static/js/texts.js";
 import { trouble, troubles } from "../../dashboard/static/js/trouble.js";
 import { whys } from "../../dashboard/static/js/why.js";
 
@@ -18,6 +18,14 @@ const words = (code) =>
 const formats = table("formats");
 const cases = table("trouble");
 const fleet = table("fleet");
+const sentences = JSON.parse(readFileSync(new URL("../texts/fixtures/sentences.json", import.meta.url), "utf-8"));
+
+test("sentences are filled in one pass, in the form of their count", () => {
+  for (const [language, forms, values, text] of sentences) {
+    useTexts({ key: forms }, language);
+    assert.equal(t("key", values), text);
+  }
+});
 
 test("numbers and readings are written as their readers write them", () => {
   for (const [value, lang, decimals, text] of formats.number) assert.equal(format.number(value, lang, decimals), text);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.support import code_laws, door_laws, import_laws, pure_laws
+from tests.support import code_laws, door_laws, import_laws, pure_laws, text_laws
 from tests.support.house import House
 
 Law = Callable[[House], Iterator[str]]
@@ -17,7 +17,7 @@ TWO_TABLES = {
 ONE_MACHINE = {"hub/core/machine.py": "class Machine:\n    told: str\nclass Boot:\n    id: int"}
 
 BREAKING: list[tuple[Law, dict[str, str], str]] = [
-    (import_laws.rooms, {"device/agent.py": "import hub.core.fleet"}, "run_device -> device -> protocol, certs"),
+    (import_laws.rooms, {"device/agent.py": "import hub.core.fleet"}, "run_device -> device -> protocol, texts, certs"),
     (import_laws.rooms, {"protocol/codec.py": "from db import schema"}, "import nothing of ours"),
     (import_laws.rooms, {"hub/app.py": "def late():\n    from device import spool"}, "hub/app.py:2"),
     (import_laws.rooms, {"hub/app.py": "import importlib\nimportlib.import_module('bench.storm')"}, "bench.storm"),
@@ -147,11 +147,22 @@ BREAKING: list[tuple[Law, dict[str, str], str]] = [
     (code_laws.broad_excepts, {"run_tests.py": "try: ...\nexcept Exception: ..."}, "run_tests.py:2"),
     (code_laws.exits, {"hub/server.py": "import sys\nsys.exit(1)"}, "only the doors"),
     (code_laws.exits, {"device/agent.py": "raise SystemExit(1)"}, "only the doors"),
-    (code_laws.texts, {"dashboard/locales/en.json": '{"a": "A"}', "dashboard/locales/id.json": "{}"}, "lacks a"),
-    (code_laws.texts, {"hub/cli/texts_en.json": '{"a": {"b": "B"}}'}, "texts_id.json lacks a.b"),
+    (text_laws.texts, {"dashboard/locales/en.json": '{"a": "A"}', "dashboard/locales/id.json": "{}"}, "lacks a in id"),
+    (text_laws.texts, {"hub/cli/locales/en.json": '{"a": "A"}'}, "hub/cli/locales lacks a in id"),
     (
-        code_laws.texts,
-        {"hub/cli/texts_en.json": '{"a": "{name} is"}', "hub/cli/texts_id.json": '{"a": "{nama} adalah"}'},
+        text_laws.texts,
+        {"hub/cli/en.json": '{"a": "{name} is"}', "hub/cli/id.json": '{"a": "{nama} adalah"}'},
         "other places for values in a",
     ),
+    (
+        text_laws.texts,
+        {"hub/cli/en.json": '{"a": {"other": "{n} days"}}', "hub/cli/id.json": '{"a": "{n} hari"}'},
+        "other forms than ('one', 'other') in a",
+    ),
+    (
+        text_laws.texts,
+        {"hub/cli/en.json": '{"a": {"one": "1 day", "other": ""}}', "hub/cli/id.json": '{"a": "hari"}'},
+        "nothing to say in a in en",
+    ),
+    (text_laws.texts, {"bootstrap.py": 'TEXTS = {"en": {"a": "A {b}"}, "id": {"a": "A"}}'}, "bootstrap.py:1 has other"),
 ]

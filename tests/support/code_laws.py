@@ -1,14 +1,12 @@
-"""How the code itself is built: purity, sizes, names, boundaries, languages. Each law yields a sentence for every place
+"""How the code itself is built: purity, sizes, names, boundaries. Each law yields a sentence for every place
 that breaks it. Exceptions are listed here by name, each with its reason.
 """
 
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from tests.support.house import DOORS, House, Module
 
@@ -56,7 +54,6 @@ TASK_LAW = "no bare create_task: a task belongs to a task group, or somebody nam
 EXCEPT_LAW = "`except Exception` that goes on only at the named boundaries (link, command handler, request, main loops)"
 ASSERT_LAW = "no assert in the product but for types: it vanishes under python -O, and with it whatever it guarded"
 EXIT_LAW = "only the doors end the process"
-TEXT_LAW = "every text in English and in Bahasa Indonesia, with the same places for values"
 
 
 def drawers(house: House) -> Iterator[str]:
@@ -145,35 +142,4 @@ def _is_door(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
 
 
-def texts(house: House) -> Iterator[str]:
-    for english in sorted(house.root.glob("*/**/*en.json")):
-        if "node_modules" in english.parts or not re.fullmatch(r"(.*[_.-])?en", english.stem):
-            continue
-        other = english.with_name(english.stem[:-2] + "id.json")
-        left, right = (_texts(path) for path in (english, other))
-        for key in sorted(left.keys() ^ right.keys()):
-            missing = other if key in left else english
-            yield f"{missing.relative_to(house.root)} lacks {key}; the law: {TEXT_LAW}"
-        for key in sorted(left.keys() & right.keys()):
-            if _places(left[key]) != _places(right[key]):
-                yield f"{other.relative_to(house.root)} has other places for values in {key}; the law: {TEXT_LAW}"
-
-
-def _texts(path: Path) -> dict[str, str]:
-    """Dotted key to text; a missing file has none."""
-    return dict(_flat(json.loads(path.read_text(encoding="utf-8")), "")) if path.exists() else {}
-
-
-def _flat(value: object, prefix: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, str(value)
-
-
-def _places(text: str) -> set[str]:
-    return set(re.findall(r"\{[^{}]*\}", text))
-
-
-LAWS = (drawers, sizes, docstrings, tasks, broad_excepts, asserts, exits, texts)
+LAWS = (drawers, sizes, docstrings, tasks, broad_excepts, asserts, exits)

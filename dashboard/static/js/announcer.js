@@ -22,7 +22,7 @@ export class Announcer {
   flush() {
     if (!this.waiting.length) return;
     const count = this.waiting.length;
-    this.say(count <= 2 ? this.waiting.join(". ") : t("said.many", { n: count }));
+    this.say(count <= 2 ? this.waiting.join(". ") : t("said.many", { n: count, count }));
     this.waiting = [];
     this.resting = true;
     this.later(() => {

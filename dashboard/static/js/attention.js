@@ -46,7 +46,10 @@ export class Attention {
     show(this.calm, troubles.length === 0);
     setText(
       find("[data-said]", this.calm),
-      t("all_fine", { n: number(machines.size, language), count: machines.size, age: age(0, language) }),
+      t(machines.size === 1 ? "all_fine.only" : "all_fine", {
+        n: number(machines.size, language),
+        age: age(0, language),
+      }),
     );
     setText(find("[data-total]", this.card), number(troubles.length, language));
     setText(find("summary", this.more), t("show_all", { n: number(troubles.length, language) }));

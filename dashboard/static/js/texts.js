@@ -3,25 +3,30 @@
 
 export let language = "en";
 let words = {};
+let plurals = new Intl.PluralRules(language);
 if (typeof document !== "undefined") useTexts(JSON.parse(document.body.dataset.words), document.documentElement.lang);
 
-/** @param {Record<string, string>} dictionary @param {string} code */
+/** @param {Record<string, string | Record<string, string>>} dictionary @param {string} code */
 export function useTexts(dictionary, code) {
   words = dictionary;
   language = code;
+  plurals = new Intl.PluralRules(code);
 }
 
 /**
- * The text of a key with its {names} filled in; `key.one` when `count` is 1 and the language has it.
+ * The text of a key with its {places} filled in one pass, in the form of `count`: the browser's half of texts/catalogue.py.
+ * A key that the page does not have stands for its text: a page that is open goes on.
  * @param {string} key @param {Record<string, string | number>} [params] @returns {string}
  */
 export function t(key, params = {}) {
-  const text = params.count === 1 ? (words[`${key}.one`] ?? words[key]) : words[key];
-  if (text === undefined) return key;
-  return text.replace(/\{(\w+)\}/g, (place, name) => String(params[name] ?? place));
+  const forms = words[key] ?? key;
+  const text = typeof forms === "string" ? forms : forms[plurals.select(params.count)];
+  return text.replace(/\{(\w+)\}/g, (place, name) =>
+    Object.hasOwn(params, name) ? String(params[name] ?? place) : place,
+  );
 }
 
 /** The text of a code that came from outside, or the code itself. @param {string} group like "status." */
 export function said(group, code, otherwise = code) {
-  return words[group + code] ?? otherwise;
+  return group + code in words ? t(group + code) : otherwise;
 }

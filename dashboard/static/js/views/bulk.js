@@ -109,7 +109,7 @@ function tell({ group_id: group, total, results }) {
   const refused = results.filter((row) => row.refused);
   setText(
     find("[data-sent]", result),
-    t("bulk.sent", { n: number(total - refused.length, language), total: number(total, language) }),
+    t("bulk.sent", { n: number(total - refused.length, language), total: number(total, language), count: total }),
   );
   setAttribute(find("a", result), "href", `/jobs?${new URLSearchParams({ group })}`);
   setText(

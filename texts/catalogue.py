@@ -1,0 +1,63 @@
+"""Sentences by key: `texts("ago", age="3 h")`. Whatever is put into a sentence comes out as it was given.
+
+The page's half is dashboard/static/js/texts.js; tests/texts/fixtures/sentences.json holds both to the same sentences.
+What comes out is plain text: pages escape it, the log and the terminal clean it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+Forms = str | dict[str, str]
+"""A sentence, or one for each plural form of its language (`one`, `other`, as CLDR names them)."""
+FORMS: Final = {"en": ("one", "other"), "id": ("other",)}
+_PLACE: Final = re.compile(r"\{(\w+)\}", re.ASCII)
+
+
+class Texts(Mapping[str, Forms]):
+    """The sentences of one language. As a mapping: each as it stands in its file."""
+
+    __slots__ = ("_sentences", "language")
+
+    def __init__(self, language: str, sentences: Mapping[str, Forms]) -> None:
+        self.language = language
+        self._sentences = sentences
+
+    def __call__(self, key: str, /, **values: object) -> str:
+        """The sentence with its {places} filled; `count` chooses the form. An unknown key is a bug and raises KeyError;
+        a place without a value stays as it is."""
+        sentence = self._sentences[key]
+        if not isinstance(sentence, str):
+            sentence = sentence[plural_form(self.language, values.get("count"))]
+
+        def filled(place: re.Match[str]) -> str:
+            value = values.get(place[1])
+            return place[0] if value is None else str(value)
+
+        return _PLACE.sub(filled, sentence)
+
+    def __getitem__(self, key: str) -> Forms:
+        return self._sentences[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sentences)
+
+    def __len__(self) -> int:
+        return len(self._sentences)
+
+
+def plural_form(language: str, count: object) -> str:
+    """`one` or `other`, by CLDR's rules for our languages."""
+    is_one = isinstance(count, (int, float)) and abs(count) == 1
+    return "one" if is_one and "one" in FORMS[language] else "other"
+
+
+@cache
+def read(folder: Path, language: str) -> Texts:
+    """The sentences of `folder`/`language`.json, read once."""
+    return Texts(language, json.loads((folder / f"{language}.json").read_text(encoding="utf-8")))
