@@ -9,12 +9,34 @@ import sqlalchemy as sa
 
 from db.connection import Store
 from db.schema import machine_boots as boots
+from db.schema import reverse_vending_machines as machines
 from db.statements import Write, insert_or_update
 
-# The update changes nothing: it is there because DO NOTHING would return no row.
-_FIND_OR_CREATE = insert_or_update(
-    boots, ("rvm_id", "boot_id"), ("boot_id",), (boots.c.id, boots.c.rvm_id, boots.c.boot_id, boots.c.last_seq)
+_BOOT = (boots.c.id, boots.c.rvm_id, boots.c.boot_id, boots.c.last_seq)
+_FIND_OR_CREATE = insert_or_update(boots, ("rvm_id", "boot_id"), ("last_used_at",), _BOOT)
+# A machine's boot of its last hello is the first of its boots, however long its link has lasted.
+_of_last_hello = sa.exists().where(machines.c.id == boots.c.rvm_id, machines.c.boot_id == boots.c.boot_id)
+_by_use = (_of_last_hello.desc(), boots.c.last_used_at.desc(), boots.c.id.desc())
+_PLACED = sa.select(
+    *_BOOT, sa.func.row_number().over(partition_by=boots.c.rvm_id, order_by=_by_use).label("place")
+).subquery()
+_RECENT = (
+    sa.select(*(_PLACED.c[column.key] for column in _BOOT))
+    .where(_PLACED.c.place <= sa.bindparam("key_kept"))
+    .order_by(_PLACED.c.rvm_id, _PLACED.c.place.desc())
 )
+_WITH_MORE = sa.select(boots.c.rvm_id).group_by(boots.c.rvm_id).having(sa.func.count() > sa.bindparam("key_kept"))
+_of_one = boots.c.rvm_id == sa.bindparam("key_id")
+_SURPLUS = (
+    sa.select(boots.c.id)
+    .where(
+        _of_one,
+        boots.c.last_used_at < sa.bindparam("key_before"),
+        boots.c.id.not_in(sa.select(boots.c.id).where(_of_one).order_by(*_by_use).limit(sa.bindparam("key_kept"))),
+    )
+    .limit(sa.bindparam("key_limit"))
+)
+_DELETE_SURPLUS = sa.delete(boots).where(boots.c.id.in_(_SURPLUS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +50,21 @@ class BootRow:
 
 
 def find_or_create_boot(rvm_id: int, boot_id: str, at: datetime) -> Write:
-    """Returns `id`, `rvm_id`, `boot_id` and `last_seq`, whether it was there or not. Conflict: rvm_id."""
-    return Write(_FIND_OR_CREATE, {"rvm_id": rvm_id, "boot_id": boot_id, "first_seen_at": at})
+    """It is used now. Returns `id`, `rvm_id`, `boot_id`, `last_seq`, whether it was there or not. Conflict: rvm_id."""
+    return Write(_FIND_OR_CREATE, {"rvm_id": rvm_id, "boot_id": boot_id, "last_used_at": at})
 
 
-async def all_boots(store: Store) -> list[BootRow]:
-    """Every boot ever seen: read once, when the hub starts."""
-    query = sa.select(boots.c.id, boots.c.rvm_id, boots.c.boot_id, boots.c.last_seq).order_by(boots.c.id)
-    return [BootRow(**row) for row in await store.fetch_all(query)]
+async def machines_with_more_boots(store: Store, kept: int) -> list[int]:
+    """Who has more of them than are kept."""
+    return [row["rvm_id"] for row in await store.fetch_all(_WITH_MORE, {"key_kept": kept})]
+
+
+def delete_boots_before(rvm_id: int, before: datetime, limit: int, *, kept: int) -> Write:
+    """Delete some of a machine's that were used last before `before`, but for the `kept` used last and that of its last
+    hello; repeat until `rowcount` is below `limit`."""
+    return Write(_DELETE_SURPLUS, {"key_id": rvm_id, "key_before": before, "key_limit": limit, "key_kept": kept})
+
+
+async def recent_boots(store: Store, kept: int) -> list[BootRow]:
+    """The boots that each machine used last, in order of use: read once, when the hub starts."""
+    return [BootRow(**row) for row in await store.fetch_all(_RECENT, {"key_kept": kept})]

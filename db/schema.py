@@ -112,7 +112,8 @@ machine_boots = sa.Table(
     # Every kept sample of this boot up to last_seq is committed (or was never sent). Written with the samples, in
     # their transaction; it is what de-duplicates on (machine, boot_id, seq).
     sa.Column("last_seq", sa.BigInteger),
-    sa.Column("first_seen_at", UtcTimestamp, nullable=False),
+    # A hello, or samples by REST after those of another boot. The boots used last are kept.
+    sa.Column("last_used_at", UtcTimestamp, nullable=False),
     sa.UniqueConstraint("rvm_id", "boot_id"),
     **NEVER_REUSED,
 )

@@ -39,7 +39,8 @@ class StatusChanged(Change, frozen=True, kw_only=True):
 
 
 class MachineIntroduced(Change, frozen=True, kw_only=True):
-    """A machine said hello: what it told of itself. `boot` is machine_boots.id, None until it is stored."""
+    """A machine said hello: what it told of itself. `boot` is machine_boots.id, `last_seq` its mark, None until it is
+    stored."""
 
     rvm_id: int
     at: datetime
@@ -56,6 +57,7 @@ class MachineIntroduced(Change, frozen=True, kw_only=True):
     ntp: bool | None = None
     busy: bool = False
     boot: int | None = None
+    last_seq: int | None = None
 
 
 class LinkEnded(Change, frozen=True, kw_only=True):

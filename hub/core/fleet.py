@@ -16,7 +16,7 @@ import msgspec
 from hub.core import changes as c
 from hub.core import service_appliers
 from hub.core.configuration import FleetSettings, Scope
-from hub.core.machine import RECENT_SECONDS, Boot, Machine
+from hub.core.machine import BOOTS_KEPT, RECENT_SECONDS, Boot, Machine
 from hub.core.row_id import row_id
 from hub.core.service_changes import ConfigWritten
 
@@ -168,17 +168,13 @@ class Fleet:
         machine.ntp = change.ntp
         machine.busy = change.busy
         machine.farewell = None
-        boot = machine.boots.setdefault(change.boot_id, Boot(change.boot_id))
-        if change.boot is not None:
-            boot.id = change.boot
+        _use_boot(machine, change.boot_id, change.boot, change.last_seq)
         return Touched(machine.id, INTRODUCED_MEMBERS)
 
     def _boot_opened(self, change: c.BootOpened) -> None:
         machine = self.machines.get(change.rvm_id)
         if machine is not None:
-            boot = machine.boots.setdefault(change.boot_id, Boot(change.boot_id))
-            boot.id = change.id
-            boot.accepted = max(boot.accepted, -1 if change.last_seq is None else change.last_seq)
+            _use_boot(machine, change.boot_id, change.id, change.last_seq)
 
     def _busy_changed(self, change: c.BusyChanged) -> Touched | None:
         machine = self.machines.get(change.rvm_id)
@@ -305,3 +301,13 @@ class Fleet:
     def _removed(self, change: c.MachineRemoved) -> Touched | None:
         machine = self.drop(change.rvm_id)
         return None if machine is None else Touched(machine.id, frozenset(), removed=True)
+
+
+def _use_boot(machine: Machine, boot_id: str, row_id: int | None, last_seq: int | None) -> None:
+    """It is the one used last; the one unused for longest makes room, unless it is that of the last hello."""
+    boot = machine.boots.pop(boot_id, None) or Boot(boot_id)
+    boot.id = boot.id if row_id is None else row_id
+    boot.accepted = max(boot.accepted, -1 if last_seq is None else last_seq)
+    machine.boots[boot_id] = boot
+    if len(machine.boots) > BOOTS_KEPT:
+        del machine.boots[next(one for one in machine.boots if one != machine.boot_id)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from hub.core.changes import Command
 from hub.core.configuration import UNWRITTEN, InForce, Local, Scope, local_of, nothing_written
@@ -40,6 +40,15 @@ class ZoneState:
     system_timezone: str | None
     error: dict[str, str] | None
     restart: tuple[str, ...]
+
+
+BOOTS_KEPT: Final = 50
+"""Boots of a machine that are remembered: those used last, and that of the last hello.
+
+A boot must be known while its samples can be repeated: those that were sent and whose acknowledgement was lost, of the
+last link and of the leftovers that were last on their way by REST. An agent brings leftovers seconds after its hello,
+so a boot is forgotten too early only if the machine boots another 50 times before it is once online for that long.
+Then what was repeated of it is stored twice, once."""
 
 
 @dataclass(slots=True)
@@ -131,6 +140,7 @@ class Machine:
     maybe_sent: set[str] = field(default_factory=set)
     """Commands that are recorded as queued and may have left all the same: the last hub life ended without a flush."""
     boots: dict[str, Boot] = field(default_factory=dict)
+    """In order of use. Those that are stored, `BOOTS_KEPT` of them."""
     reported: tuple[str, int] | None = None
     """Boot and number of the last status report that is stored, once that was looked up."""
 

@@ -8,7 +8,7 @@ is a repeat.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -74,9 +74,13 @@ def boots_of(samples: Sequence[tuple[int, RestSample]]) -> list[str]:
 
 
 def sort(
-    machine: Machine, samples: Sequence[tuple[int, RestSample]], now: datetime, fallback_zone: str
+    machine: Machine,
+    boots: Mapping[str, Boot],
+    samples: Sequence[tuple[int, RestSample]],
+    now: datetime,
+    fallback_zone: str,
 ) -> tuple[Sorted, list[Fault]]:
-    """Date the samples and put those that are new under their boot. `machine.boots` knows every boot by now."""
+    """Date the samples and put those that are new under their boot. `boots` are all that the samples name."""
     groups: dict[int, list[tuple[int, datetime, bool, RestSample]]] = {}
     faults: list[Fault] = []
     seen: set[tuple[int, int | datetime]] = set()
@@ -87,7 +91,7 @@ def sort(
         except UndatableError:
             faults.append(Fault(index, "timestamp", _TYPES["timestamp"]))
             continue
-        boot = machine.boots[sample.boot_id] if sample.boot_id is not None else Boot("", 0)
+        boot = boots[sample.boot_id] if sample.boot_id is not None else Boot("", 0)
         number = sample.seq or 0
         key = (boot.id or 0, at if sample.boot_id is None else number)
         if key in seen or (sample.boot_id is not None and number <= boot.accepted):
@@ -98,11 +102,11 @@ def sort(
     return _sorted(machine.id, groups, duplicates, now), faults
 
 
-def accept(machine: Machine, samples: Sequence[tuple[int, RestSample]]) -> None:
+def accept(boots: Mapping[str, Boot], samples: Sequence[tuple[int, RestSample]]) -> None:
     """Remember the highest numbers, once the samples are in the lane."""
     for _, sample in samples:
         if sample.boot_id is not None and sample.seq is not None:
-            boot = machine.boots[sample.boot_id]
+            boot = boots[sample.boot_id]
             boot.accepted = max(boot.accepted, sample.seq)
 
 

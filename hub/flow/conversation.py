@@ -72,7 +72,7 @@ class Conversation:
     ) -> None:
         self._link = link
         self._machine = machine
-        self._boot = machine.boots.setdefault(hello.boot_id, Boot(hello.boot_id))
+        self._boot = machine.boots.get(hello.boot_id) or Boot(hello.boot_id)
         self._links = links
         self._announce = announce
         self._lane = announce.lane
@@ -192,6 +192,7 @@ class Conversation:
                     await self._paced()
                 await _HANDLERS[type(said)](self._talk, said)
                 if type(said) is m.Hello:
+                    self._boot = self._machine.boots.get(said.boot_id, self._boot)  # as stored, unless it was refused
                     self._take_early()
                     await heard_commands.check_waiting(self._talk)
                 self._inbox.popleft()

@@ -13,7 +13,7 @@ from hub.core.changes import Command
 from hub.core.configuration import UNWRITTEN, FleetSettings, Scope, Values
 from hub.core.fleet import Fleet
 from hub.core.health import judge
-from hub.core.machine import Boot, Machine, ZoneState
+from hub.core.machine import BOOTS_KEPT, Boot, Machine, ZoneState
 from protocol.messages import Sample
 
 SIGNS_OF_LIFE_S = 2.5 * 300
@@ -33,7 +33,7 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
         loaded.own_settings = _scope(own[known.id]) if known.id in own else UNWRITTEN
         loaded.zone = _zone(zones[known.device_id]) if known.device_id in zones else None
         fleet.put(loaded)
-    for boot in await boots.all_boots(store):
+    for boot in await boots.recent_boots(store, BOOTS_KEPT):
         machine = fleet.machines.get(boot.rvm_id)
         if machine is not None:
             accepted = -1 if boot.last_seq is None else boot.last_seq

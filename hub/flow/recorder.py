@@ -246,7 +246,8 @@ def _with_count(change: c.RowsExpired, results: Sequence[WriteResult]) -> c.Rows
 
 
 def _with_boot(change: c.MachineIntroduced, results: Sequence[WriteResult]) -> c.MachineIntroduced:
-    return msgspec.structs.replace(change, boot=results[1].rows[0]["id"])
+    row = results[1].rows[0]
+    return msgspec.structs.replace(change, boot=row["id"], last_seq=row["last_seq"])
 
 
 _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 import anyio
 
-from db import samples, statuses
+from db import boots, samples, statuses
 from db.connection import Store
 from db.errors import StoreError
 from hub.core import sign_in
 from hub.core.changes import RowsExpired
+from hub.core.machine import BOOTS_KEPT
 from hub.flow.announce import Announcer
 
 logger = logging.getLogger("myrvm.retention")
@@ -42,9 +43,24 @@ KEPT: Final = {
     "timezone_sync_logs": HISTORY,
     "commands": HISTORY,
     "remote_access_sessions": HISTORY,
+    "status_history": HISTORY,
+    "machine_boots": timedelta(hours=1),
 }
 """How long after its end (sessions, links), its last use or its beginning a row stays. Commands and remote sessions
-that have not ended stay whatever their age."""
+that have not ended stay whatever their age, and so do the boots that the fleet knows, which are those used last."""
+
+
+async def _more_boots(store: Store, before: datetime) -> list[int]:
+    del before
+    return await boots.machines_with_more_boots(store, BOOTS_KEPT)
+
+
+DUE: Final[dict[str, Callable[[Store, datetime], Awaitable[list[int]]]]] = {
+    "system_metrics": samples.machines_with_samples_before,
+    "status_history": statuses.machines_with_statuses_before,
+    "machine_boots": _more_boots,
+}
+"""Whose rows are to go, where they lie by machine. Reading this holds up nobody who writes."""
 
 
 class Retention:
@@ -54,7 +70,7 @@ class Retention:
         self._store = store
         self._announce = announce
         self._clock = clock
-        self._kept = kept
+        self._kept = {**KEPT, "system_metrics": kept}
         self._waits = False
 
     async def run(self) -> None:
@@ -67,7 +83,7 @@ class Retention:
     async def turn(self) -> bool:
         """Delete everything whose time is over. False: some of it has to wait for the database."""
         now, failed = self._clock(), 0
-        for kind in (*KEPT, "system_metrics", "status_history"):
+        for kind in self._kept:
             try:
                 await self._purge(kind, now)
             except StoreError as error:  # noqa: PERF203 - each table for itself
@@ -81,17 +97,12 @@ class Retention:
         return not failed
 
     async def _purge(self, kind: str, now: datetime) -> None:
-        if kind in KEPT:
-            while (await self._piece(kind, now - KEPT[kind], PIECE))[0] == PIECE:
+        before = now - self._kept[kind]
+        if kind not in DUE:
+            while (await self._piece(kind, before, PIECE))[0] == PIECE:
                 pass
-        elif kind == "system_metrics":
-            before = now - self._kept
-            await self._by_machine(kind, before, await samples.machines_with_samples_before(self._store, before))
-        else:
-            before = now - HISTORY
-            await self._by_machine(kind, before, await statuses.machines_with_statuses_before(self._store, before))
-
-    async def _by_machine(self, kind: str, before: datetime, due: list[int]) -> None:
+            return
+        due = await DUE[kind](self._store, before)
         while due:
             group, due = due[:TOGETHER], due[TOGETHER:]
             most = PIECE // len(group)

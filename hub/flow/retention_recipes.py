@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Final
 
-from db import commands, remote_sessions, samples, sessions, sign_ins, statuses, timezones
+from db import boots, commands, remote_sessions, samples, sessions, sign_ins, statuses, timezones
 from db.statements import Write
 from hub.core.changes import RowsExpired
+from hub.core.machine import BOOTS_KEPT
 
 OF_ALL: Final[Mapping[str, Callable[[datetime, int], Write]]] = {
     "sessions": sessions.delete_expired_sessions,
@@ -21,6 +23,7 @@ OF_ALL: Final[Mapping[str, Callable[[datetime, int], Write]]] = {
 OF_MACHINE: Final[Mapping[str, Callable[[int, datetime, int], Write]]] = {
     "system_metrics": samples.delete_samples_before,
     "status_history": statuses.delete_statuses_before,
+    "machine_boots": partial(boots.delete_boots_before, kept=BOOTS_KEPT),
 }
 """Tables so large that only a machine's part of them is looked at."""
 

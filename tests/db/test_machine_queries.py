@@ -129,7 +129,11 @@ async def test_a_boot_is_made_once_and_found_again(store: Store) -> None:
     second = await open_boot(store, rvm_id, "b", NOW)
     assert first == await open_boot(store, rvm_id, "a", after(1))
     assert first.last_seq is None
-    assert await boots.all_boots(store) == [first, second]
+    assert await boots.recent_boots(store, 9) == [second, first], "in order of use"
+    assert await boots.recent_boots(store, 1) == [first]
+    values = {"boot_id": "b"}
+    await store.write(machines.update_machine(rvm_id, values, NOW))
+    assert await boots.recent_boots(store, 1) == [second], "that of the last hello, however long ago"
     with pytest.raises(Conflict) as caught:
         await open_boot(store, rvm_id + 1, "a", NOW)
     assert caught.value.column == "rvm_id"

@@ -76,7 +76,7 @@ def test_after_kill_9_everything_reported_is_there_and_nothing_is_half(sqlite_ur
             "INSERT INTO reverse_vending_machines (id, device_id, name, status_since, status_by, created_at,"
             " updated_at) VALUES (1, 'd', 'n', 0, 's', 0, 0)"
         )
-        connection.execute("INSERT INTO machine_boots (id, rvm_id, boot_id, first_seen_at) VALUES (1, 1, 'b', 0)")
+        connection.execute("INSERT INTO machine_boots (id, rvm_id, boot_id, last_used_at) VALUES (1, 1, 'b', 0)")
     connection.close()
     child = subprocess.Popen(
         [sys.executable, "-c", WRITES_FOR_EVER, sqlite_url], cwd=ROOT, stdout=subprocess.PIPE, text=True

@@ -37,7 +37,7 @@ FLEET_WRITERS: dict[str, frozenset[str]] = {
     ),
     "hub.core.samples_by_rest": frozenset({"accepted"}),
     "hub.flow.announce": frozenset({"health", "health_reasons"}),
-    "hub.flow.conversation": frozenset({"accepted", "boots", "last_seen_at", "farewell"}),
+    "hub.flow.conversation": frozenset({"accepted", "last_seen_at", "farewell"}),
     "hub.flow.heard_facts": frozenset({"reported"}),
     "hub.flow.loading": frozenset(
         {"boots", "health", "health_reasons", "last_seen_at", "maybe_sent", "own_settings", "pending", "readings",

@@ -13,8 +13,9 @@ from db.rows import METRICS
 from hub.core import samples_by_rest, views
 from hub.core.changes import BootOpened, SampleSeen
 from hub.core.dating import UndatableError, date
-from hub.core.machine import Machine
+from hub.core.machine import Boot, Machine
 from hub.core.samples_by_rest import Fault, RestSample
+from hub.web.api_v2 import guard
 from hub.web.api_v2.expectations import expectation
 from hub.web.api_v2.kinds import Instant, InstantGiven
 from hub.web.api_v2.operation import Answer, Call, Operation
@@ -98,12 +99,12 @@ def read_samples(value: Any) -> list[Any]:
 async def upload(call: Call) -> Answer:
     context, machine = call.context, call.machine
     read, faults = samples_by_rest.readable(call.body)
-    await _open_boots(context, machine, samples_by_rest.boots_of(read), call.now)
-    found, undated = samples_by_rest.sort(machine, read, call.now, machine.in_force.default_zone)
+    boots = await _open_boots(call, machine, samples_by_rest.boots_of(read))
+    found, undated = samples_by_rest.sort(machine, boots, read, call.now, machine.in_force.default_zone)
     faults = sorted(faults + undated, key=lambda fault: fault.place)
     if not found.kept and not found.duplicates:
         raise invalid({_place(call.body, fault): [_why(fault)] for fault in faults[:MAX_NAMED]})
-    await _keep(context, machine, read, found)
+    await _keep(context, boots, read, found)
     _show(context, machine, found, call.now)
     stored = sum(len(change.seqs) for change in found.kept)
     say = sayer(call.language)
@@ -148,23 +149,31 @@ def _point(bucket: samples.Bucket) -> dict[str, Any]:
     }
 
 
-async def _open_boots(context: HubContext, machine: Machine, boot_ids: list[str], now: datetime) -> None:
-    """See that every boot has its row, and the number it is stored up to."""
-    known = {boot.boot_id for boot in machine.boots.values() if boot.id is not None}
-    new = [BootOpened(rvm_id=machine.id, boot_id=boot_id, at=now) for boot_id in boot_ids if boot_id not in known]
-    if new:
-        await context.announce(*new)
+async def _open_boots(call: Call, machine: Machine, boot_ids: list[str]) -> dict[str, Boot]:
+    """The boots, each with its row and the number it is stored up to, and the one used last where it was not before.
+    429 for a machine that makes too many new ones."""
+    if not boot_ids or [*machine.boots][-1:] == boot_ids:
+        return {boot_id: machine.boots[boot_id] for boot_id in boot_ids}
+    for _ in set(boot_ids) - machine.boots.keys():
+        guard.pace(call.context, call.principal)
+    known = dict(machine.boots)
+    opened = [BootOpened(rvm_id=machine.id, boot_id=boot_id, at=call.now) for boot_id in boot_ids]
+    for boot in await call.context.announce(*opened):
+        if isinstance(boot, BootOpened) and boot.boot_id not in known:
+            mark = -1 if boot.last_seq is None else boot.last_seq
+            known[boot.boot_id] = machine.boots.get(boot.boot_id) or Boot(boot.boot_id, boot.id, mark)
+    return known
 
 
 async def _keep(
-    context: HubContext, machine: Machine, read: list[tuple[int, RestSample]], found: samples_by_rest.Sorted
+    context: HubContext, boots: dict[str, Boot], read: list[tuple[int, RestSample]], found: samples_by_rest.Sorted
 ) -> None:
     """Return when everything is durable; 503 when that cannot be said within 5 s (the client sends it again)."""
     waits = [anyio.Event() for _ in found.kept]
     for change, committed in zip(found.kept, waits, strict=True):
         if not context.announce.keep(change, committed.set):
             raise Problem("unavailable", Text("unavailable"), retry_after=COMMIT_WITHIN_S)
-    samples_by_rest.accept(machine, read)
+    samples_by_rest.accept(boots, read)
     with anyio.move_on_after(COMMIT_WITHIN_S):
         for committed in waits:
             await committed.wait()

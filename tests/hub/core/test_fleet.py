@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
+
 from hub.core.changes import (
+    BootOpened,
     CommandDrafted,
     LinkEnded,
     MachineAdded,
@@ -15,6 +18,7 @@ from hub.core.changes import (
     StatusChanged,
 )  # fmt: skip
 from hub.core.fleet import ALL_MEMBERS, Fleet
+from hub.core.machine import BOOTS_KEPT
 from hub.core.views import MEMBERS, machine_view
 from tests.hub.core.test_command_desk import command
 from tests.support.machines import NOW, machine, sample
@@ -99,3 +103,22 @@ def test_what_is_touched_are_members_of_the_view() -> None:
         assert touched is not None
         after = machine_view(fleet.machines[7])
         assert {name for name in MEMBERS if before[name] != after[name]} <= touched.members <= MEMBERS
+
+
+def test_a_machine_that_invents_boots_is_remembered_with_those_it_used_last() -> None:
+    fleet = Fleet([machine()])
+    for n in range(1000):
+        fleet.apply(msgspec.structs.replace(introduced(n, f"b{n}"), boot=n))
+    boots = fleet.machines[7].boots
+    assert [*boots] == [f"b{n}" for n in range(1000 - BOOTS_KEPT, 1000)]
+    fleet.apply(BootOpened(rvm_id=7, boot_id="b960", at=NOW, id=960, last_seq=4))
+    for n in range(BOOTS_KEPT - 2):
+        fleet.apply(BootOpened(rvm_id=7, boot_id=f"rest{n}", at=NOW, id=2000 + n))
+    assert [*boots][:2] == ["b999", "b960"], "that of the last hello stays, and of the others those used last"
+    assert boots["b960"].accepted == 4
+
+
+def test_a_boot_that_was_forgotten_comes_back_with_its_mark() -> None:
+    fleet = Fleet([machine()])
+    fleet.apply(msgspec.structs.replace(introduced(1), last_seq=41))
+    assert fleet.machines[7].boots["boot-a"].accepted == 41

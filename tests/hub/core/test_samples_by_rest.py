@@ -28,8 +28,8 @@ def take(of: Machine, *values: Any) -> tuple[Sorted, list[Fault]]:
     read, faults = samples_by_rest.readable(values)
     for boot_id in samples_by_rest.boots_of(read):
         of.boots.setdefault(boot_id, Boot(boot_id, 5))
-    found, undated = samples_by_rest.sort(of, read, NOW, "Asia/Jakarta")
-    samples_by_rest.accept(of, read)
+    found, undated = samples_by_rest.sort(of, of.boots, read, NOW, "Asia/Jakarta")
+    samples_by_rest.accept(of.boots, read)
     return found, faults + undated
 
 

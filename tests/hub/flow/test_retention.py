@@ -22,6 +22,7 @@ from db.errors import StoreError
 from db.statements import Write
 from hub.core.changes import Change, RowsExpired
 from hub.core.fleet import Fleet
+from hub.core.machine import BOOTS_KEPT
 from hub.flow import retention
 from hub.flow.announce import Announcer
 from hub.flow.engine import Nobody, utc_now
@@ -142,6 +143,25 @@ async def test_time_zone_attempts_and_ended_sessions_go(running: ApiHub) -> None
     await put(store, schema.remote_access_sessions, leases)
     await gone(store, schema.timezone_sync_logs.c.city, {"old"}, {"new"})
     await gone(store, schema.remote_access_sessions.c.reason, {"over"}, {"open"})
+
+
+async def test_of_each_machine_the_boots_used_last_stay_and_that_of_its_last_hello(running: ApiHub) -> None:
+    store, now, rvm_id = running.context.store, running.context.clock(), running.machines["north"]
+    other = await running.add_machine("south")
+    await store.write(Write(sa.update(schema.reverse_vending_machines), {"boot_id": "b99"}))
+    boots = [
+        {"rvm_id": one, "boot_id": f"b{n}", "last_used_at": now - timedelta(hours=2 + n)}
+        for one, most in ((rvm_id, 100), (other, BOOTS_KEPT))
+        for n in range(most)
+    ]
+    fresh = [{"rvm_id": rvm_id, "boot_id": f"new{n}", "last_used_at": now} for n in range(BOOTS_KEPT + 5)]
+    await put(store, schema.machine_boots, boots + fresh)
+    old = {f"b{n}" for n in range(BOOTS_KEPT, 99)}
+    await gone(store, schema.machine_boots.c.boot_id, old, {row["boot_id"] for row in boots + fresh} - old)
+    rows = await store.fetch_all(
+        sa.select(schema.machine_boots.c.boot_id).where(schema.machine_boots.c.rvm_id == rvm_id)
+    )
+    assert {row["boot_id"] for row in rows} == {row["boot_id"] for row in fresh} | {"b99"}
 
 
 class Room:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
+from hub.core.machine import BOOTS_KEPT
 from tests.support.api_hub import ApiHub
 
 
@@ -166,3 +168,26 @@ async def test_two_uploads_at_once_keep_each_sample_once(any_hub: ApiHub) -> Non
         assert [a.status_code for a in answers] == [201] * 4
         read = (await machine.get("/api/v2/rvms/1/metrics", params={"days": 1})).json()["data"]
     assert sum(point["count"] for point in read["samples"]) == 20
+
+
+async def test_boots_that_a_machine_invents_are_bounded_in_number_and_slowed_down(any_hub: ApiHub) -> None:
+    rvm_id = any_hub.machines["one"]
+    path, machine = f"/api/v2/rvms/{rvm_id}/metrics", any_hub.context.fleet.machines[rvm_id]
+
+    def uploads(*names: str) -> list[dict[str, Any]]:
+        return [{"timestamp": ago(minutes=1), "boot_id": name, "seq": 5} for name in names]
+
+    async with any_hub.of("one") as client:
+        first = await client.post(path, json=uploads("first"))
+        assert first.json()["data"]["stored"] == 1
+        many = await client.post(path, json=uploads(*(f"b{n}" for n in range(2 * BOOTS_KEPT))))
+        assert many.json()["data"]["stored"] == 2 * BOOTS_KEPT, "also those that had to make room at once"
+        assert len(machine.boots) == BOOTS_KEPT
+        assert "first" not in machine.boots
+        again = await client.post(path, json=uploads("first", "b7"))
+        assert again.json()["data"]["duplicates"] == 2, "the mark is in the database"
+        last = 0
+        while (answer := await client.post(path, json=uploads(*(f"c{last}{n}" for n in range(90))))).status_code == 201:
+            last += 1
+    assert (answer.status_code, last < 4) == (429, True)
+    assert int(answer.headers["Retry-After"]) >= 1
