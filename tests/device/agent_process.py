@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.fake_hub import KEY
+from tests.support.fork_server import Forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +30,7 @@ class AgentProcess:
         values = {"myrvm_base_url": url, "api_token": KEY, "rvm_id": "rvm-1", **harmless, **settings}
         self.config.write_text(json.dumps(values))
         self.config.chmod(0o600)
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: asyncio.subprocess.Process | Forked | None = None
         self.environ: dict[str, str] = {}
         self.lives = 0
 

@@ -2,8 +2,7 @@
 
 A test writes a plan to a file; the process that finds it ends itself when it comes by (`os._exit`: nothing is flushed,
 nobody says goodbye). The wrapped functions are those that journal, say and commit, so "after" means: on disk, handed to
-the network, committed. `python -m tests.support.crash_points AGENT-ARGUMENTS` is the agent with its points armed;
-`arm_hub` is for the child of `tests.support.forked_hub`.
+the network, committed. The children of tests.support.fork_server have theirs armed.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -193,10 +191,3 @@ def _wrap_async(place: Any, name: str, before: Seen = _nothing, after: Seen = _n
         return result
 
     setattr(place, name, wrapped)
-
-
-if __name__ == "__main__":
-    from device.cli import main
-
-    arm_agent(Path(sys.argv[sys.argv.index("--config") + 1]).parent)
-    sys.exit(main())

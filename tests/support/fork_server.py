@@ -1,8 +1,8 @@
-"""Hubs that start in a moment: forked from one process that has imported everything, one such process for each run of
-pytest (or worker of it).
+"""Hubs and agents that start in a moment: forked from one process that has imported everything, one such process for
+each run of pytest (or worker of it).
 
-`request(log, settings)` connects, the answer is two lines: `serves PID URL` when the hub accepts, `ended PID CODE` when
-it is gone. A connection for each hub, so that it does not matter in which event loop a test lives.
+Each is asked for over a connection of its own, so that it does not matter in which event loop a test lives. The answers
+are lines: `forked PID`, then `serves URL` when a hub accepts, then `ended CODE`.
 """
 
 from __future__ import annotations
@@ -20,22 +20,53 @@ import socket
 import subprocess
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
 
 
-Answers = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+class Forked:
+    """A process, handled as asyncio's own. `url` comes when it is a hub and accepts."""
+
+    stdin: asyncio.StreamWriter | None = None
+
+    def __init__(self, pid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        self.pid = pid
+        self.url: asyncio.Future[str] = loop.create_future()
+        self.code: asyncio.Future[str] = loop.create_future()
+        self._listening = asyncio.ensure_future(self._listen(reader, writer))
+
+    @property
+    def returncode(self) -> int | None:
+        return int(self.code.result()) if self.code.done() else None
+
+    async def wait(self) -> int:
+        return int(await asyncio.shield(self.code))
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async for line in reader:
+            word, value = line.decode().split()
+            (self.url if word == "serves" else self.code).set_result(value)
+        writer.close()
 
 
-async def request(log: Path, settings: dict[str, Any]) -> Answers:
-    """Ask for a hub; its answers can be read until the connection is closed."""
+async def fork(kind: str, log: Path, given: dict[str, Any]) -> Forked:
+    """A `hub` with these settings, or an `agent` with these arguments and that environment; its errors go to `log`."""
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(_address())
     reader, writer = await asyncio.open_unix_connection(sock=connection)
-    writer.write(json.dumps([str(log), settings]).encode() + b"\n")
-    return reader, writer
+    writer.write(json.dumps([kind, str(log), given]).encode() + b"\n")
+    pid = (await reader.readline()).split()[1]
+    return Forked(int(pid), reader, writer)
 
 
 @functools.cache
@@ -92,11 +123,11 @@ class _Parent:
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 with self._asked.pop(ended[0]) as connection:
-                    _say(connection, f"ended {ended[0]} {os.waitstatus_to_exitcode(ended[1])}")
+                    _say(connection, f"ended {os.waitstatus_to_exitcode(ended[1])}")
 
     def _fork(self, connection: socket.socket) -> None:
         with connection.makefile() as lines:
-            log, given = json.loads(lines.readline())
+            kind, log, given = json.loads(lines.readline())
         pid = os.fork()
         if pid:
             self._asked[pid] = connection
@@ -108,7 +139,23 @@ class _Parent:
             other.close()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
-        os._exit(_hub(connection, given))
+        _say(connection, f"forked {os.getpid()}")
+        try:
+            code = _agent(**given) if kind == "agent" else _hub(connection, given)
+        except BaseException:  # noqa: BLE001 - the parent's life must not go on in the child
+            traceback.print_exc()
+            code = 1
+        os._exit(code)
+
+
+def _agent(arguments: list[str], environ: dict[str, str]) -> int:
+    from device.cli import main
+    from tests.support.crash_points import arm_agent
+
+    os.environ.clear()
+    os.environ.update(environ)
+    arm_agent(Path(arguments[arguments.index("--config") + 1]).parent)
+    return main(arguments)
 
 
 def _hub(connection: socket.socket, given: dict[str, Any]) -> int:
@@ -120,7 +167,7 @@ def _hub(connection: socket.socket, given: dict[str, Any]) -> int:
     settings = Settings.load(given, {})
     watch(settings.data_dir)
     arm_hub(settings.data_dir)
-    return server.serve(settings, lambda url: _say(connection, f"serves {os.getpid()} {url}"))
+    return server.serve(settings, lambda url: _say(connection, f"serves {url}"))
 
 
 def _say(connection: socket.socket, text: str) -> None:
@@ -129,7 +176,8 @@ def _say(connection: socket.socket, text: str) -> None:
 
 
 if __name__ == "__main__":
-    from hub import app, server  # noqa: F401 - imported once, for every child
+    from device import agent, cli  # noqa: F401 - imported once, for every child
+    from hub import app, server  # noqa: F401
 
     gc.collect()
     gc.freeze()  # what is here is every child's, and no child's collector need look at it

@@ -32,6 +32,7 @@ from hub.settings import Settings
 from hub.uvicorn_options import configuration
 from hub.web.context import HubContext
 from hub.web.websocket_protocol import WebSocketProtocol
+from tests.support.fork_server import Forked
 from tests.support.hub_people import MachineKey, People, Person
 from tests.support.hub_probe import longest_block_s
 from tests.support.migrated_sqlite import copy_of_migrated_sqlite
@@ -108,7 +109,7 @@ class HubHere(Hub):
 class HubProcess(Hub):
     """A process: `log` is what it wrote to standard error."""
 
-    process: asyncio.subprocess.Process | None = None
+    process: asyncio.subprocess.Process | Forked | None = None
 
     @property
     def pid(self) -> int:
@@ -127,12 +128,13 @@ class HubProcess(Hub):
         """Start it (again), on the port it had before; returns when it accepts."""
         given = _given(self.settings, port=self.port if self.url else 0)
         with self.log_file.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
+            process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "tests.support.serve_hub", json.dumps(given),
                 cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True,
             )  # fmt: skip
-        assert self.process.stdout is not None
-        line = await asyncio.wait_for(self.process.stdout.readline(), READY_WITHIN_S)
+        self.process = process
+        assert process.stdout is not None
+        line = await asyncio.wait_for(process.stdout.readline(), READY_WITHIN_S)
         assert line, f"the hub did not start:\n{self.log}"
         self.url = line.decode().strip()
 
@@ -170,9 +172,16 @@ async def hub_process(folder: Path, **given: Any) -> AsyncIterator[HubProcess]:
     """`given` are settings."""
     settings, admin = await _prepared(folder, given)
     hub = HubProcess(settings, admin)
+    async with running(hub):
+        yield hub
+
+
+@contextlib.asynccontextmanager
+async def running(hub: HubProcess) -> AsyncIterator[None]:
+    """From its start to its end, even if it was frozen meanwhile."""
     try:
         await hub.start()
-        yield hub
+        yield
     finally:
         if hub.process is not None and hub.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):

@@ -12,15 +12,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
 from device.journal import Journal
-from tests.device.agent_process import ROOT, AgentProcess
+from tests.device.agent_process import AgentProcess
 from tests.support.crash_points import Plan
+from tests.support.fork_server import fork
 from tests.support.hub_people import MachineKey
 from tests.support.system_bus import PrivateBus, private_bus
 
@@ -68,13 +68,11 @@ class LivingMachine(AgentProcess):
         return sum(fact.answered is not None and fact.answered.id == command_id for fact in facts)
 
     async def start(self, *arguments: str, stdin: int = asyncio.subprocess.DEVNULL) -> None:
+        assert stdin == asyncio.subprocess.DEVNULL
         self.lives += 1
-        environ = {k: v for k, v in os.environ.items() if not k.startswith("RVM_")}
-        with (self.folder / "log").open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "tests.support.crash_points", "--config", str(self.config), *arguments,
-                cwd=ROOT, env={**environ, "LANG": "C", **self.environ}, stdin=stdin, stderr=log,
-            )  # fmt: skip
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("RVM_")} | {"LANG": "C", **self.environ}
+        given = {"arguments": ["--config", str(self.config), *arguments], "environ": environ}
+        self.process = await fork("agent", self.folder / "log", given)
 
     async def live(self) -> None:
         """Until cancelled: a reboot that was asked for ends this boot; an agent that is gone is started again."""
