@@ -16,7 +16,6 @@ Job = Mapping[str, Any]
 
 OPEN = ("queued", "sent", "accepted", "running")
 ENDED = ("succeeded", "failed", "rejected", "expired", "cancelled")
-BAD = ("failed", "rejected", "expired")
 KINDS = (
     "set_status", "sync_timezone", "restart_service", "reboot", "ping", "start_remote_access", "stop_remote_access",
     "extend_remote_access",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -84,18 +83,6 @@ async def of_machine(store: Store, rvm_id: int, limit: int, before: int | None =
     if before is not None:
         query = query.where(table.c.id < before)
     return [RecordingRow(**row) for row in await store.fetch_all(query)]
-
-
-async def counts_of(store: Store, session_ids: Sequence[int]) -> dict[int, int]:
-    """How many each of these sessions has; those without any are left out."""
-    if not session_ids:
-        return {}
-    query = (
-        sa.select(table.c.session_id, sa.func.count().label("n"))
-        .where(table.c.session_id.in_(list(session_ids)))
-        .group_by(table.c.session_id)
-    )
-    return {row["session_id"]: int(row["n"]) for row in await store.fetch_all(query)}
 
 
 async def in_state(store: Store, state: str, after: int = 0) -> list[RecordingRow]:

@@ -12,7 +12,6 @@ from db.schema import sessions
 from db.statements import Write
 
 _BY_HASH = sa.select(sessions).where(sessions.c.hash == sa.bindparam("key"))
-_OF_USER = sa.select(sessions).where(sessions.c.user_id == sa.bindparam("key")).order_by(sessions.c.id.desc())
 _INSERT = sa.insert(sessions).returning(sessions.c.id)
 _EXTEND = sa.update(sessions).where(sessions.c.hash == sa.bindparam("key_hash"))
 _DELETE = sa.delete(sessions).where(sessions.c.hash == sa.bindparam("key_hash"))
@@ -74,7 +73,3 @@ async def find_session(store: Store, session_hash: str) -> SessionRow | None:
     """Also one that has expired: the caller compares `expires_at`."""
     row = await store.fetch_one(_BY_HASH, {"key": session_hash})
     return None if row is None else SessionRow(**row)
-
-
-async def sessions_of(store: Store, user_id: int) -> list[SessionRow]:
-    return [SessionRow(**row) for row in await store.fetch_all(_OF_USER, {"key": user_id})]

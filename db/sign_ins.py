@@ -91,7 +91,3 @@ async def find_link(store: Store, link_hash: str) -> LinkRow | None:
 async def find_failures(store: Store, email: str) -> FailureRow | None:
     row = await store.fetch_one(_FAILURES, {"key": email})
     return None if row is None else FailureRow(**row)
-
-
-async def all_failures(store: Store) -> list[FailureRow]:
-    return [FailureRow(**row) for row in await store.fetch_all(sa.select(failures))]

@@ -12,10 +12,9 @@ from db.connection import Store
 from db.schema import tokens
 from db.statements import Write
 
-_ALL = sa.select(tokens).order_by(tokens.c.id.desc())
 _BY_ID = sa.select(tokens).where(tokens.c.id == sa.bindparam("key"))
 _BY_PREFIX = sa.select(tokens).where(tokens.c.prefix == sa.bindparam("key"))
-_OF_USER = _ALL.where(tokens.c.user_id == sa.bindparam("key"))
+_OF_USER = sa.select(tokens).where(tokens.c.user_id == sa.bindparam("key")).order_by(tokens.c.id.desc())
 _INSERT = sa.insert(tokens).returning(tokens.c.id)
 _UPDATE = sa.update(tokens).where(tokens.c.id == sa.bindparam("key_id"))
 _REVOKE = _UPDATE.where(tokens.c.revoked_at.is_(None))
@@ -77,11 +76,6 @@ async def find_token_by_prefix(store: Store, prefix: str) -> TokenRow | None:
 async def tokens_of(store: Store, user_id: int) -> list[TokenRow]:
     """All of a user's tokens, revoked ones too, newest first."""
     return [TokenRow(**row) for row in await store.fetch_all(_OF_USER, {"key": user_id})]
-
-
-async def all_tokens(store: Store) -> list[TokenRow]:
-    """Every token, newest first."""
-    return [TokenRow(**row) for row in await store.fetch_all(_ALL)]
 
 
 async def _one(store: Store, query: sa.Select[Any], key: int | str) -> TokenRow | None:

@@ -40,13 +40,6 @@ class Refused(Exception):  # noqa: N818 - it reads as what happened to a request
         self.detail = detail
 
 
-def draft_status(
-    machine: Machine, wanted: SetStatus, actor: actors.Actor, now: datetime, idempotency_key: str | None = None
-) -> list[Change]:
-    """Ask the machine to take a status; it waits up to 24 h for an offline machine. Raises Refused."""
-    return draft(machine, "set_status", msgspec.to_builtins(wanted), actor, now, idempotency_key)
-
-
 def tell_status(
     machine: Machine,
     wanted: SetStatus,

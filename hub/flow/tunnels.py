@@ -74,16 +74,6 @@ class Tunnels:
             return await tunnel.open(kind, args)
         raise TunnelError("timeout" if session_id in self._tunnels else "no_tunnel", "the machine did not answer")
 
-    def is_up(self, session_id: int) -> bool:
-        """Whether a socket carries the tunnel now."""
-        tunnel = self._tunnels.get(session_id)
-        return tunnel is not None and tunnel.attached is not None
-
-    def idle_s(self, session_id: int) -> float | None:
-        """Seconds since a stream of the session moved a byte; None when it has no tunnel."""
-        tunnel = self._tunnels.get(session_id)
-        return None if tunnel is None else self._monotonic() - tunnel.moved_at
-
     def ends(self, session_id: int, reason: str, code: CloseCode = CloseCode.REVOKED) -> None:
         """The session is over: its tickets are void, its streams end, its tunnel closes."""
         self.tickets.void(session_id)

@@ -18,7 +18,6 @@ from hub.settings import Settings
 from hub.web.client_address import same_origin
 
 HEADER: Final = "x-csrf-token"
-FIELD: Final = "csrf_token"
 _PROOF_BYTES: Final = hashlib.sha256().digest_size
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -89,7 +89,6 @@ async def test_a_token_is_found_by_its_prefix_used_and_revoked_once(store: Store
     with pytest.raises(Conflict):
         await store.write(tokens.revoke_token(token_id, after(7)))
     assert [row.prefix for row in await tokens.tokens_of(store, ana)] == ["p2", "p1"]
-    assert [row.prefix for row in await tokens.all_tokens(store)] == ["p2", "p1"]
     with pytest.raises(Conflict) as caught:
         await store.write(token(ana, "p2"))
     assert caught.value.column == "prefix"
@@ -108,13 +107,13 @@ async def test_sessions_are_found_extended_ended_and_swept(store: Store) -> None
     assert row is not None
     assert (row.user_id, row.expires_at, row.ip, row.user_agent) == (ana, after(60), "10.0.0.1", "Firefox")
     await store.write(sessions.extend_session("a1", after(90)))
-    assert [row.hash for row in await sessions.sessions_of(store, ana)] == ["a2", "a1"]
     await store.write(sessions.delete_expired_sessions(after(10), 100))
     assert await sessions.find_session(store, "a2") is None
     await store.write(sessions.delete_session("b1"))
-    assert [row.hash for row in await sessions.sessions_of(store, ben)] == ["b2"]
+    assert await sessions.find_session(store, "b1") is None
+    assert await sessions.find_session(store, "b2") is not None
     await store.write(sessions.delete_sessions_of(ben))
-    assert await sessions.sessions_of(store, ben) == []
+    assert await sessions.find_session(store, "b2") is None
     assert await sessions.find_session(store, "a1") is not None
 
 
@@ -149,8 +148,7 @@ async def test_failed_sign_ins_are_counted_and_forgotten(store: Store) -> None:
     await store.write(sign_ins.count_failures("a@b.c", failures=2, at=after(5), locked_until=None))
     row = await sign_ins.find_failures(store, "x@y.z")
     assert row == sign_ins.FailureRow("x@y.z", 5, after(1), after(9))
-    assert len(await sign_ins.all_failures(store)) == 2
     await store.write(sign_ins.delete_failures_before(after(5), 100))
     assert await sign_ins.find_failures(store, "x@y.z") is None
     await store.write(sign_ins.count_failures("a@b.c", failures=0, at=after(6), locked_until=None))
-    assert await sign_ins.all_failures(store) == []
+    assert await sign_ins.find_failures(store, "a@b.c") is None

@@ -63,13 +63,6 @@ async def test_a_machines_recordings_come_newest_first_in_pages(store: Store) ->
     assert await recordings.of_machine(store, 9, 3) == []
 
 
-async def test_the_recordings_of_sessions_are_counted(store: Store) -> None:
-    for session_id in (5, 5, 6):
-        await begun(store, session_id=session_id)
-    assert await recordings.counts_of(store, [5, 6, 7]) == {5: 2, 6: 1}
-    assert await recordings.counts_of(store, []) == {}
-
-
 async def test_what_there_is_to_do_is_found_by_state_and_age(store: Store) -> None:
     first, second, third = [await begun(store) for _ in range(3)]
     await store.write(end(first, 60), end(second, 600))

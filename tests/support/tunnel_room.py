@@ -70,3 +70,9 @@ class Room:
                 self.machine.accept(event.id, {})
             self.to_hub()
         return found[0]
+
+
+def is_up(tunnels: Tunnels, session_id: int) -> bool:
+    """Whether a socket carries the tunnel now."""
+    tunnel = tunnels._tunnels.get(session_id)
+    return tunnel is not None and tunnel.attached is not None

@@ -10,7 +10,6 @@ import pytest
 from hub.core import command_desk as desk
 from hub.core.changes import Change, Command, CommandDrafted, CommandMoved, EventHappened
 from hub.core.machine import Machine
-from protocol.commands import SetStatus
 from tests.support.machines import NOW, machine
 
 
@@ -39,7 +38,7 @@ def moved_to(changes: list[Change]) -> Command:
 
 
 def test_desired_state_waits_a_day_for_an_offline_machine() -> None:
-    drafted, event = desk.draft_status(machine(), SetStatus(status="maintenance", reason="cleaning"), "user:1", NOW)
+    drafted, event = desk.draft(machine(), "set_status", {"status": "maintenance", "reason": "cleaning"}, "user:1", NOW)
     assert isinstance(drafted, CommandDrafted)
     assert drafted.command.args == {"status": "maintenance", "reason": "cleaning"}
     assert drafted.command.state == "queued"
@@ -78,7 +77,7 @@ def test_a_machine_that_is_away_for_long_cannot_be_buried() -> None:
     for number in range(desk.MAX_PENDING):
         with_command(one, command("sent", id=f"c{number}"))
     with pytest.raises(desk.Refused) as refused:
-        desk.draft_status(one, SetStatus(status="active"), "user:1", NOW)
+        desk.draft(one, "set_status", {"status": "active"}, "user:1", NOW)
     assert refused.value.code == "too_many_pending"
 
 
@@ -147,7 +146,7 @@ def test_a_forced_reboot_is_named_in_the_record() -> None:
 
 def test_a_newer_wish_for_the_status_takes_the_place_of_one_that_never_left() -> None:
     one = with_command(machine(), command("queued"))
-    changes = desk.draft_status(one, SetStatus(status="active"), "user:2", NOW)
+    changes = desk.draft(one, "set_status", {"status": "active"}, "user:2", NOW)
     ended = next(change.command for change in changes if isinstance(change, CommandMoved))
     assert (ended.id, ended.state, (ended.error or {})["code"]) == ("c1", "cancelled", "superseded")
     finished = changes[-1]
@@ -164,7 +163,7 @@ def test_a_newer_wish_for_the_status_takes_the_place_of_one_that_never_left() ->
 )  # fmt: skip
 def test_a_wish_that_left_or_says_more_is_not_superseded(older: Command) -> None:
     one = with_command(machine(), older)
-    changes = desk.draft_status(one, SetStatus(status="active"), "user:1", NOW)
+    changes = desk.draft(one, "set_status", {"status": "active"}, "user:1", NOW)
     assert [type(change) for change in changes] == [CommandDrafted, EventHappened]
 
 
@@ -188,4 +187,4 @@ def test_a_newer_wish_for_the_zone_takes_the_place_of_what_it_covers(
 
 def test_a_wish_that_may_have_left_before_the_hub_was_killed_is_not_superseded() -> None:
     one = with_command(machine(maybe_sent={"c1"}), command("queued"))
-    assert len(desk.draft_status(one, SetStatus(status="active"), "user:1", NOW)) == 2
+    assert len(desk.draft(one, "set_status", {"status": "active"}, "user:1", NOW)) == 2

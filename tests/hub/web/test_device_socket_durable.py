@@ -16,7 +16,6 @@ from db.errors import Unavailable
 from hub.core import command_desk
 from hub.core.changes import CommandDrafted
 from protocol import messages as m
-from protocol.commands import SetStatus
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import HubHere, hub_here
 from tests.support.machine_client import MachineClient
@@ -63,8 +62,10 @@ async def column(hub: HubHere, of: sa.Column[Any], *where: sa.ColumnElement[bool
 
 async def draft(hub: HubHere, key: MachineKey, status: str) -> str:
     machine = hub.context.fleet.machines[key.id]
-    wanted = SetStatus(status=status, reason="cleaning")  # type: ignore[arg-type]
-    stored = await hub.context.announce(*command_desk.draft_status(machine, wanted, "user:1", hub.context.clock()))
+    wanted = {"status": status, "reason": "cleaning"}
+    stored = await hub.context.announce(
+        *command_desk.draft(machine, "set_status", wanted, "user:1", hub.context.clock())
+    )
     assert isinstance(stored[0], CommandDrafted)
     return stored[0].command.id
 
@@ -206,8 +207,8 @@ async def test_open_commands_survive_a_restart_of_the_hub_and_expire_on_time(tmp
     async with hub_here(tmp_path, database_url=database_url) as hub:
         key = await hub.add_machine("Lobby")
         await draft(hub, key, "maintenance")
-        late = command_desk.draft_status(
-            hub.context.fleet.machines[key.id], SetStatus(status="full"), "user:1", hub.context.clock()
+        late = command_desk.draft(
+            hub.context.fleet.machines[key.id], "set_status", {"status": "full"}, "user:1", hub.context.clock()
         )
         assert isinstance(late[0], CommandDrafted)
         deadline = late[0].command.issued_at

@@ -15,6 +15,7 @@ from protocol.streams import Data, Ended, Opened, WasReset
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import HubHere, hub_here
 from tests.support.tunnel_end import SESSION, begun, ticket, tunnel_end
+from tests.support.tunnel_room import is_up
 from tests.support.until import until
 
 
@@ -34,7 +35,7 @@ async def test_bytes_and_words_go_both_ways(hub: HubHere, key: MachineKey) -> No
         answer = await end.open(SESSION, ticket=ticket(hub, key))
         assert (answer.session_id, answer.received, answer.idle) == (SESSION, 0, 900)
         assert end.socket.subprotocol == "myrvm.tunnel.v1"
-        assert hub.context.tunnels.is_up(SESSION)
+        assert is_up(hub.context.tunnels, SESSION)
         stream, number = await begun(hub, end)
         assert (stream.id, stream.info) == (number, {"pid": 1})
         await stream.send(b"echo\n")
@@ -89,7 +90,7 @@ async def test_a_drop_loses_nothing_and_the_stream_goes_on(hub: HubHere, key: Ma
         for data in lost[: len(lost) // 2]:
             await end.socket.send(data)
         end.socket.transport.abort()
-        await until(lambda: not hub.context.tunnels.is_up(SESSION))
+        await until(lambda: not is_up(hub.context.tunnels, SESSION))
         await stream.send(b"typed while it was down")
         streams = end.streams
     async with tunnel_end(hub, key, streams) as end:
@@ -110,7 +111,7 @@ async def test_a_newer_tunnel_of_the_session_replaces_the_older(hub: HubHere, ke
         async with tunnel_end(hub, key, older.streams) as newer:
             await newer.open(SESSION, resume=answer.resume)
             assert await older.close_code() == 4409
-            assert hub.context.tunnels.is_up(SESSION)
+            assert is_up(hub.context.tunnels, SESSION)
             await stream.send(b"here")
             assert (await newer.event(Data)).data == b"here"
 

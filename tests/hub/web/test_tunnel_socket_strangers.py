@@ -17,6 +17,7 @@ from protocol.stream_frames import FrameType
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import HubHere, hub_here
 from tests.support.tunnel_end import SESSION, begun, ticket, tunnel_end
+from tests.support.tunnel_room import is_up
 from tests.support.until import until
 
 
@@ -44,7 +45,7 @@ async def test_a_ticket_opens_once_for_one_machine_and_one_session(hub: HubHere,
         ):
             async with tunnel_end(hub, who) as wrong:
                 assert await wrong.refused(session_id, ticket=text) == 4401
-        assert hub.context.tunnels.is_up(SESSION)
+        assert is_up(hub.context.tunnels, SESSION)
 
 
 async def test_no_machine_resumes_the_session_of_another(hub: HubHere, key: MachineKey) -> None:
@@ -58,7 +59,7 @@ async def test_no_machine_resumes_the_session_of_another(hub: HubHere, key: Mach
         ):
             async with tunnel_end(hub, who) as wrong:
                 assert await wrong.refused(session_id, resume=secret) == 4403
-        assert hub.context.tunnels.is_up(SESSION)
+        assert is_up(hub.context.tunnels, SESSION)
 
 
 async def test_a_wrong_key_is_answered_401_before_the_upgrade(hub: HubHere, key: MachineKey) -> None:
