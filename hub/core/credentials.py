@@ -25,7 +25,8 @@ _KINDS: Final[dict[str, Kind]] = {mark: kind for kind, mark in _MARKS.items()}
 _BASE32: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _BASE62: Final = string.digits + string.ascii_letters
 _SHAPE: Final = re.compile(r"(rvm[kusl])_([A-Z2-7]{8})_([0-9A-Za-z]{32})\Z")
-_hasher: Final = argon2.PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=1)
+SLOW: Final = argon2.PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=1)
+"""What a password costs to hash, and to guess."""
 
 
 class Secret(NamedTuple):
@@ -90,20 +91,20 @@ def same_hash(presented: str, stored: str | None) -> bool:
     return stored is not None and hmac.compare_digest(presented, stored)
 
 
-def hash_password(password: str) -> str:
+def hash_password(password: str, hasher: argon2.PasswordHasher = SLOW) -> str:
     """Slow: in a thread."""
-    return _hasher.hash(password)
+    return hasher.hash(password)
 
 
-def password_matches(password: str, stored: str | None) -> bool:
+def password_matches(password: str, stored: str | None, hasher: argon2.PasswordHasher = SLOW) -> bool:
     """Slow: in a thread. Takes as long for somebody who does not exist or has no password (`stored` None)."""
     try:
-        return _hasher.verify(stored if stored is not None else _nobody(), password) and stored is not None
+        return hasher.verify(stored if stored is not None else _nobody(hasher), password) and stored is not None
     except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
         return False
 
 
-@functools.lru_cache(maxsize=1)
-def _nobody() -> str:
+@functools.lru_cache(maxsize=2)
+def _nobody(hasher: argon2.PasswordHasher) -> str:
     """A hash no password opens, made with the same cost as the real ones."""
-    return _hasher.hash(random_text(32, _BASE62))
+    return hasher.hash(random_text(32, _BASE62))

@@ -6,6 +6,7 @@ from typing import Final
 
 import anyio
 import anyio.to_thread
+from argon2 import PasswordHasher
 
 from hub.core import credentials
 
@@ -19,14 +20,17 @@ class TooBusy(Exception):  # noqa: N818 - a state, not a fault
 
 
 class Passwords:
-    def __init__(self) -> None:
+    def __init__(self, hasher: PasswordHasher = credentials.SLOW) -> None:
+        self._hasher = hasher
         self._limiter: anyio.CapacityLimiter | None = None
 
     async def hash(self, password: str) -> str:
-        return await anyio.to_thread.run_sync(credentials.hash_password, password, limiter=self._two())
+        return await anyio.to_thread.run_sync(credentials.hash_password, password, self._hasher, limiter=self._two())
 
     async def matches(self, password: str, stored: str | None) -> bool:
-        return await anyio.to_thread.run_sync(credentials.password_matches, password, stored, limiter=self._two())
+        return await anyio.to_thread.run_sync(
+            credentials.password_matches, password, stored, self._hasher, limiter=self._two()
+        )
 
     def _two(self) -> anyio.CapacityLimiter:
         """Made at first use: a limiter belongs to the running loop."""

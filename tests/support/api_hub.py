@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from argon2 import PasswordHasher
 from starlette.applications import Starlette
 
 from hub.app import create_app
@@ -19,10 +20,13 @@ from hub.lifespan import hub_life
 from hub.settings import Settings
 from hub.web.context import HubContext
 from hub.web.csrf import token_for
+from hub.web.passwords import Passwords
 from hub.web.rate_limit import AddressLimiter
 
 ORIGIN = "http://hub.test"
 PASSWORD = "a phrase of several words"
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""Hashes a password in a thousandth of the real time."""
 
 
 @dataclass
@@ -56,9 +60,9 @@ class ApiHub:
         return self.client(None, **headers)
 
     async def add_user(self, name: str, role: str, machines: tuple[int, ...] = (), password: str | None = None) -> int:
-        """With a token; with a password only when one is given (it costs a tenth of a second)."""
+        """With a token; with a password when one is given."""
         now, secret = self.context.clock(), credentials.new_user_token()
-        hashed = credentials.hash_password(password) if password else None
+        hashed = await self.context.gate.passwords.hash(password) if password else None
         made = accounts.add(
             email=f"{name}@example.com", name=name, role=role, password_hash=hashed, language=None,
             machines=frozenset(machines), now=now, by="system",
@@ -100,8 +104,10 @@ class ApiHub:
 
 
 @asynccontextmanager
-async def api_hub(tmp_path: Path, *, patient: bool = True, **settings: Any) -> AsyncIterator[ApiHub]:
-    """`patient`: addresses may come without a credential as often as they like.
+async def api_hub(
+    tmp_path: Path, *, patient: bool = True, hasher: PasswordHasher = QUICK, **settings: Any
+) -> AsyncIterator[ApiHub]:
+    """`patient`: addresses may come without a credential as often as they like. `hasher`: what a password costs.
 
     The hub lives in a task of its own, because a fixture begins and ends in different tasks.
     """
@@ -120,6 +126,7 @@ async def api_hub(tmp_path: Path, *, patient: bool = True, **settings: Any) -> A
         if life.done():
             life.result()
         context: HubContext = app.state.hub
+        context.gate.passwords = Passwords(hasher)
         if patient:
             context.gate.addresses = AddressLimiter(per_minute=1e9, burst=1e9)
         yield ApiHub(app, context)

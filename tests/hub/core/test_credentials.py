@@ -70,7 +70,7 @@ def test_nothing_stored_matches_nothing() -> None:
 
 def test_passwords_match_themselves_only_and_are_salted() -> None:
     stored = credentials.hash_password("a phrase of words")
-    assert stored.startswith("$argon2id$")
+    assert stored.startswith("$argon2id$v=19$m=65536,t=3,p=1$")
     assert stored != credentials.hash_password("a phrase of words")
     assert credentials.password_matches("a phrase of words", stored)
     assert not credentials.password_matches("a phrase of word", stored)

@@ -10,6 +10,7 @@ from time import perf_counter
 import httpx
 import pytest
 
+from hub.web.passwords import Passwords
 from hub.web.rate_limit import AddressLimiter
 from tests.support.api_hub import PASSWORD, ApiHub
 
@@ -108,6 +109,7 @@ async def test_a_known_and_an_unknown_user_take_the_same_time(hub: ApiHub, monke
     from hub.core import sign_in
 
     monkeypatch.setattr(sign_in, "MAX_FAILURES", 10_000)
+    hub.context.gate.passwords = Passwords()
     await hub.add_user("boss", "admin", password=PASSWORD)
     took: dict[str, list[float]] = {"boss@example.com": [], "nobody@example.com": []}
     async with hub.client() as client:
