@@ -165,8 +165,10 @@ class Compiler:
     def __init__(self, dialect: str) -> None:
         self._name = dialect
         self._dialect = dialect_of(dialect)
+        # Bound: _MOST, then it begins anew.
         self._known: dict[tuple[Any, ...], Prepared] = {}
         # By identity, and only for as long as somebody holds the select.
+        # Bound: weak: gone with the select.
         self._selects: WeakKeyDictionary[SelectBase, Prepared] = WeakKeyDictionary()
 
     def write(self, write: Write | UpdateBase) -> tuple[Prepared, list[Any]]:

@@ -63,6 +63,7 @@ class PostgresLane:
         self._dsn = dsn
         self._serve = serve
         self._connection: asyncpg.Connection | None = None
+        # Bound: MOST_PENDING, beyond it a call is refused.
         self._queue: deque[Call] = deque()
         self._wake = asyncio.Event()
         self._closing = False

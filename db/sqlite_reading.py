@@ -24,6 +24,7 @@ class SqlitePool:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        # Bound: the connections of the pool.
         self._idle: list[aiosqlite.Connection] = []
 
     async def acquire(self) -> aiosqlite.Connection:

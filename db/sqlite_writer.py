@@ -48,6 +48,7 @@ class SqliteWriter:
         self._path = path
         self._loop = asyncio.get_running_loop()
         self._compiler = Compiler("sqlite")
+        # Bound: MOST_PENDING, beyond it a call is refused.
         self._queue: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None
         self._weight = 0

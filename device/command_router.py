@@ -56,9 +56,13 @@ class CommandRouter:
         self._work = work
         self._handlers = handlers
         self._steps = steps
+        # Bound: MAX_WAITING.
         self._waiting: asyncio.Queue[Command | Cancel] = asyncio.Queue(MAX_WAITING)
+        # Bound: those that wait.
         self._waiting_ids: Counter[str] = Counter()
+        # Bound: a part of those that wait.
         self._withdrawn: set[str] = set()
+        # Bound: MAX_WAITING, the oldest goes.
         self._failed_here: dict[str, CommandUpdate] = {}
 
     @property

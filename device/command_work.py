@@ -53,8 +53,11 @@ class CommandWork:
         self._log = log
         self._reply = reply
         self._handlers = handlers
+        # Bound: MAX_JOBS and MAX_WAITING; `full` refuses before that.
         self._tasks: dict[str, _Task] = {}
+        # Bound: MAX_WAITING, seen to by `full`.
         self._waiting: asyncio.Queue[_Task] = asyncio.Queue()
+        # Bound: MAX_UNWRITTEN, the oldest goes.
         self._unwritten: dict[str, CommandUpdate] = {}
 
     @property

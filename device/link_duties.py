@@ -56,7 +56,9 @@ class LinkDuties:
         self._wake = asyncio.Event()
         self._live: m.Sample | None = None
         self._replies: deque[m.Message] = deque(maxlen=MAX_REPLIES)
+        # Bound: a part of the outbox.
         self._said: dict[int | str, Entry] = {}
+        # Bound: what the hub acknowledged of the outbox and is not forgotten on disk yet.
         self._received: deque[int | str] = deque()
         self._replay = Replay(spool.acked())
         self._acked = self._replay.acked

@@ -71,8 +71,10 @@ class RemoteAccessServer:
         self._log = log
         self._work = work
         self._monotonic = monotonic
+        # Bound: the open sessions.
         self._leases: dict[int, Lease] = {}
         self._tasks = Tasks()
+        # Bound: the open sessions.
         self._working: dict[int, Callable[[], None]] = {}
         self._lost_at: float | None = None
         self._news = asyncio.Event()

@@ -58,6 +58,7 @@ class Spool:
         trusted = known > 0 and not self._files.counters.damaged
         self._next = known + 1 if trusted else max(floor_seq, known + 1)
         self._last = known
+        # Bound: MAX_UNWRITTEN, the oldest is dropped and counted.
         self._unwritten: deque[tuple[int, bytes]] = deque()
         self._position_dirty = False
         self._cursor: tuple[int, int, int] = (-1, 0, 0)  # number read up to, segment, offset behind it

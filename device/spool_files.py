@@ -43,6 +43,7 @@ class SpoolFiles:
     def __init__(self, folder: Path, boot: str, limit: int, segment_size: int, acked: Acked) -> None:
         self.folder = folder
         self.counters = Counters()
+        # Bound: the limit on disk, in files of at least one record.
         self.segments: list[Segment] = []
         self.dirty = False
         self._boot = boot

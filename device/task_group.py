@@ -27,6 +27,7 @@ class Tasks:
     """Tasks that come and go. Each must catch its own errors; whoever has the group ends it."""
 
     def __init__(self) -> None:
+        # Bound: what its owner starts, gone when it ends.
         self._running: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:

@@ -20,6 +20,7 @@ class WorkerThread:
     """Runs one call after the other, in the order they were asked for."""
 
     def __init__(self, name: str) -> None:
+        # Bound: one a caller that waits.
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._since: float | None = None
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)

@@ -22,6 +22,7 @@ class Stream:
         """The number of the frame that ended our side; 0 while it has not been sent."""
         self.credit = limits.WINDOW
         """Bytes the application may still hand over."""
+        # Bound: WINDOW bytes; the sender waits before that.
         self.pending = bytearray()
         self.unread = 0
         """Bytes the peer has sent and was not granted anew."""

@@ -20,6 +20,7 @@ class StreamLog:
         """The number of the newest frame."""
         self.taken = 0
         """The number up to which the peer has taken ours."""
+        # Bound: MAX_KEPT_BYTES not acknowledged; then nothing more is sent.
         self._kept: deque[bytes] = deque()
         self._cost = 0
         self._repeat: int = 0

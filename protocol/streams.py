@@ -37,13 +37,16 @@ class Streams:
         self.taken = 0
         """Frames of the peer that were taken, ACKs not counted: what it is told when a tunnel is resumed."""
         self._log = StreamLog()
+        # Bound: MAX_STREAMS.
         self._streams: dict[int, Stream] = {}
+        # Bound: those that ended in what is not acknowledged, which the log bounds.
         self._lingering: dict[int, Stream] = {}
         """Gone here, but the peer may not know it yet: what it said before it heard our end is no mistake."""
         self._last = 0
+        # Bound: a few frames a stream and MAX_WAITING_CONTROLS words; gone with the stream.
         self._urgent: deque[Frame] = deque()
         self._turns: deque[int] = deque()
-        """Streams with something to send, in the order of their turns."""
+        """Streams with something to send, in the order of their turns. Bound: once each open stream."""
         self._told = self._untold_bytes = self._confirmed = 0
         self._ack_due = False
 

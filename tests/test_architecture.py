@@ -6,12 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import code_laws, door_laws, import_laws, pure_laws, text_laws
+from tests.support import bound_laws, code_laws, door_laws, import_laws, pure_laws, text_laws
 from tests.support.broken_houses import BREAKING, DOC, Law
 from tests.support.house import House, read_house
 
 ROOT = Path(__file__).parent.parent
-EVERY_LAW: tuple[Law, ...] = (*import_laws.LAWS, *door_laws.LAWS, *pure_laws.LAWS, *code_laws.LAWS, *text_laws.LAWS)
+EVERY_LAW: tuple[Law, ...] = (
+    *bound_laws.LAWS,
+    *import_laws.LAWS,
+    *door_laws.LAWS,
+    *pure_laws.LAWS,
+    *code_laws.LAWS,
+    *text_laws.LAWS,
+)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +52,11 @@ def test_every_writer_beside_the_door_is_still_needed(our_house: House) -> None:
         assert members <= written, f"{name} writes {sorted(members - written)} no longer: the list may only shrink"
     for name in (*door_laws.WRITES, *door_laws.RECIPES, *door_laws.WRITERS_IN_DB, *door_laws.FLEET):
         assert name in our_house.modules, f"{name} is gone: take it off the list"
+
+
+def test_every_table_with_a_retention_or_a_bound_is_still_there(our_house: House) -> None:
+    named = [*bound_laws.RETENTION, *bound_laws.BOUNDED]
+    assert sorted(named) == sorted(name for name, _, _ in bound_laws.stored_tables(our_house))
 
 
 def test_whatever_else_the_middle_imports_is_still_needed(our_house: House) -> None:
@@ -100,6 +112,7 @@ def test_a_tree_that_keeps_every_law_is_left_alone(tmp_path: Path) -> None:
             "db/machines.py": DOC + "import sqlalchemy",
             "device/core/outbox.py": DOC + "from protocol import messages",
             "device/spool.py": DOC + "from device.core import outbox",
+            "hub/flow/feed.py": DOC + '_A: dict[int, int] = {}\n"""By id.\n\n    Bound: two."""\n_B = deque(maxlen=5)',
             "device/agent.py": DOC + "from device import spool",
             "dashboard/charts.py": DOC,
             "protocol/messages.py": DOC,

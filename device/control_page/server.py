@@ -66,6 +66,7 @@ class ControlPage:
         self._facts = facts
         self._log = log
         self._visitors = Visitors()
+        # Bound: one an address it listens on.
         self._servers: list[asyncio.Server] = []
         self._wanted = 0
         self._connections = 0

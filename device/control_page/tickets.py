@@ -53,6 +53,7 @@ class Visitors:
     """Browsers that have shown a ticket; in memory only, each for an hour."""
 
     def __init__(self) -> None:
+        # Bound: MAX_VISITORS, the oldest goes.
         self._until: dict[str, float] = {}
 
     def admit(self) -> str:

@@ -61,10 +61,14 @@ class Memory:
     def __init__(self) -> None:
         self.state = MachineState()
         self.outbox = Outbox()
+        # Bound: MAX_JOBS and MAX_WAITING of the work.
         self.accepted: dict[str, None] = {}
+        # Bound: MAX_JOBS of the work.
         self.begun: dict[str, Begun] = {}
+        # Bound: two at once, by the hub and by the machine itself.
         self.sessions: dict[int, RemoteSession] = {}
         # Encoded answers: ten thousand of them must stay small.
+        # Bound: KEEP_IDS and what is younger than KEEP_IDS_S, MOST_IDS at most.
         self._answers: dict[str, tuple[float, bytes]] = {}
 
     def apply(self, fact: Fact) -> None:

@@ -27,6 +27,7 @@ class Outbox:
     """An ordered set of entries by ref."""
 
     def __init__(self) -> None:
+        # Bound: MAX_RESULTS (`full` refuses commands), MAX_REPORTS of each other kind.
         self._entries: dict[int | str, Entry] = {}
 
     def __len__(self) -> int:

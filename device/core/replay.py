@@ -22,6 +22,7 @@ class Replay:
     def __init__(self, acked: int) -> None:
         self.acked = acked
         self.sent = acked
+        # Bound: WINDOW_FRAMES.
         self._under_way: list[int] = []
         self._progress_at: float | None = None
         self._patience_s = SAY_AGAIN_S

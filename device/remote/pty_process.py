@@ -41,6 +41,7 @@ class PtyProcess:
         self._process = process
         self._terminal = terminal
         self._loop = asyncio.get_running_loop()
+        # Bound: one a reader and one a writer.
         self._waiters: set[asyncio.Future[bool]] = set()
         self._silent = False
 

@@ -31,8 +31,11 @@ class OnDemandServices:
         self._services = services
         self._file = state_dir / FILE
         self._log = log
+        # Bound: one a declared port.
         self._processes: dict[int, asyncio.subprocess.Process] = {}
+        # Bound: one a declared port, the open sessions each.
         self._holders: dict[int, set[int]] = {}
+        # Bound: one a declared port.
         self._locks: dict[int, asyncio.Lock] = {}
 
     async def ready(self, port: int, session_id: int) -> None:

@@ -25,7 +25,9 @@ class TunnelStream:
         self._args = asked.args
         self._streams = streams
         self._wake = wake
+        # Bound: the window: the hub sends no more before it is consumed.
         self._data: deque[bytes] = deque()
+        # Bound: the hub's own words to a reader that does nothing else.
         self._controls: deque[dict[str, Any]] = deque()
         self._readable, self._writable, self._controlled = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._served = self._finished = self._ended = False
@@ -163,6 +165,7 @@ class StreamDesk:
         self._handlers = handlers
         self._log = log
         self._wake = wake
+        # Bound: MAX_STREAMS.
         self._open: dict[int, TunnelStream] = {}
         self._tasks = Tasks()
 

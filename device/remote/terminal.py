@@ -34,6 +34,7 @@ class TerminalServer:
         self._command = tuple(command)
         self._user = user
         self._log = log
+        # Bound: one an open session.
         self._open: Counter[int] = Counter()
 
     async def serve(self, stream: DeviceStream, session: OpenSession) -> None:

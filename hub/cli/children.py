@@ -45,7 +45,9 @@ class Children:
         self._on_ended = on_ended
         self._ending = threading.Event()
         self._lock = threading.Lock()
+        # Bound: one a plan of the demo.
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        # Bound: one a plan of the demo.
         self._keepers: list[threading.Thread] = []
 
     def start(self) -> None:

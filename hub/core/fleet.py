@@ -57,10 +57,13 @@ class Fleet:
 
     def __init__(self, machines: Iterable[Machine] = (), settings: FleetSettings | None = None) -> None:
         self.settings = settings or FleetSettings()
+        # Bound: the rows that administrators made.
         self.machines: dict[int, Machine] = {}
         self.open: dict[str, c.Command] = {}
-        """Every command that has not ended, of every machine."""
+        """Every command that has not ended, of every machine. Bound: MAX_PENDING a machine, each to its deadline."""
+        # Bound: one a machine.
         self._by_device_id: dict[str, Machine] = {}
+        # Bound: one a machine.
         self._by_key_prefix: dict[str, Machine] = {}
         self._appliers: dict[type, Callable[[Any], Touched | None]] = {
             c.StatusChanged: self._status_changed,

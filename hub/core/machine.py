@@ -135,12 +135,14 @@ class Machine:
     health_reasons: tuple[HealthReason, ...] = ()
 
     remote_sessions: dict[int, RemoteSession] = field(default_factory=dict)
-    """Those that have not ended."""
+    """Those that have not ended. Bound: MOST_OF_A_MACHINE, gone with their end."""
+    # Bound: MAX_PENDING, each to its deadline.
     pending: dict[str, Command] = field(default_factory=dict)
+    # Bound: a part of what was pending at the start.
     maybe_sent: set[str] = field(default_factory=set)
     """Commands that are recorded as queued and may have left all the same: the last hub life ended without a flush."""
     boots: dict[str, Boot] = field(default_factory=dict)
-    """In order of use. Those that are stored, `BOOTS_KEPT` of them."""
+    """In order of use, those that are stored. Bound: BOOTS_KEPT."""
     reported: tuple[str, int] | None = None
     """Boot and number of the last status report that is stored, once that was looked up."""
 

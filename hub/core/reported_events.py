@@ -43,6 +43,7 @@ class ReportedEvents:
     """The budgets of the machines that reported something lately: at most one a machine, forgotten when full again."""
 
     def __init__(self) -> None:
+        # Bound: one a machine that reported lately; a full one is dropped.
         self._budgets: dict[int, _Budget] = {}
 
     def __len__(self) -> int:

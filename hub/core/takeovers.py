@@ -32,6 +32,7 @@ class Takeovers:
     (monotonic instant, address of the older link, address of the newer)."""
 
     last: float = float("-inf")
+    # Bound: those within WINDOW_S, at most one a second.
     fights: deque[tuple[float, str, str]] = field(default_factory=deque)
 
 

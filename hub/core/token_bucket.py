@@ -59,6 +59,7 @@ class TokenBuckets(Generic[K]):
         self.rate = rate
         self.burst = float(burst)
         self.most = most
+        # Bound: `most`, the one unused for longest goes first.
         self._buckets: OrderedDict[K, TokenBucket] = OrderedDict()
 
     def __len__(self) -> int:

@@ -36,7 +36,9 @@ class Watching:
     """The leases of all viewers. `viewer` is any number that names one connection of one browser."""
 
     def __init__(self) -> None:
+        # Bound: MAX_LEASES_PER_VIEWER an open page.
         self._leases: dict[int, dict[int | None, Lease]] = {}
+        # Bound: one a machine.
         self._told: dict[int, float] = {}
 
     def watch(

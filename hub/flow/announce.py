@@ -47,6 +47,7 @@ class Announcer:
         self.lane = lane
         self._commit = commit
         self._publisher = publisher
+        # Bound: the parts of the hub, wired at the start.
         self._listeners: list[Listener] = []
 
     @property

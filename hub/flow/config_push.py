@@ -32,6 +32,7 @@ class ConfigPush:
         self._fleet = fleet
         self._links = links
         self._announce = announce
+        # Bound: once each machine.
         self._due: deque[int] = deque()
         self._turn: asyncio.Handle | None = None
 

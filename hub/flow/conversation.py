@@ -81,7 +81,9 @@ class Conversation:
         self._talk = Talk(link, machine, self._boot, links, announce, store, clock)
         self._frames = TokenBucket(frames_per_second, burst if frames_per_second else math.inf, time.monotonic())
         self._frames_left = self._frames.burst
+        # Bound: INBOX; the reader waits.
         self._inbox: deque[m.MachineMessage] = deque([hello])
+        # Bound: EARLY; the reader waits.
         self._early: list[m.Metrics] = []
         self._moved = anyio.Event()
         self._working = True

@@ -49,11 +49,16 @@ class Feed:
         self.version = version
         self._fleet = fleet
         self._clock = clock
+        # Bound: open pages, MAX_SOCKETS_PER_USER a person.
         self._subscriptions: dict[int, Subscription] = {}
         self._numbers = 0
+        # Bound: one a machine, until the next flush.
         self._touched: dict[int, set[str]] = {}
+        # Bound: until the next flush.
         self._removed: set[int] = set()
+        # Bound: a part of the touched.
         self._urgent: set[int] = set()
+        # Bound: one a machine, and nothing while nobody watches.
         self._said: dict[int, dict[str, Any]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0

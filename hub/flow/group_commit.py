@@ -59,7 +59,9 @@ class GroupCommit:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        # Bound: one a caller that waits: requests, workers of links, turns of the clock.
         self._callers: deque[_Caller] = deque()
+        # Bound: MAX_LATER, beyond it forgotten.
         self._later: list[tuple[Change, Callable[[], bool]]] = []
         self._ready = asyncio.Event()
         self._idle = asyncio.Event()

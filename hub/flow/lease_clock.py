@@ -5,6 +5,7 @@ day. Told of every session that comes true; decides nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Final
 
@@ -19,7 +20,9 @@ class LeaseClock:
     def __init__(self, clock: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
         self._clock = clock
         self._monotonic = monotonic
+        # Bound: the open sessions.
         self._ends: dict[int, tuple[datetime, float]] = {}
+        # Bound: the open sessions.
         self._opened: dict[int, float] = {}
 
     def became_true(self, changes: Sequence[Change]) -> None:
@@ -33,6 +36,12 @@ class LeaseClock:
             else:
                 self._ends.pop(session.id, None)
                 self._opened.pop(session.id, None)
+
+    def forget_all_but(self, open_ids: AbstractSet[int]) -> None:
+        """Sessions that went with their machine tell nobody of their end."""
+        for known in (self._ends, self._opened):
+            for session_id in known.keys() - open_ids:
+                del known[session_id]
 
     def over(self, session: RemoteSession) -> bool:
         """Whether its time has passed."""

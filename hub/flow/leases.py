@@ -50,6 +50,7 @@ class Leases:
         self._monotonic = monotonic
         self._timing = LeaseClock(clock, monotonic)
         self._rights_at = 0.0
+        # Bound: people, until the next turn.
         self._signed_out: set[int] = set()
         self.lock = anyio.Lock()
         """Held from the look at what is open to the commit of one more."""
@@ -87,7 +88,9 @@ class Leases:
 
     async def keep(self) -> None:
         """One turn of the clock. Raises StoreError when the database is away; what was due stays so."""
-        if not any(machine.remote_sessions for machine in self._fleet.machines.values()):
+        open_ids = {number for machine in self._fleet.machines.values() for number in machine.remote_sessions}
+        self._timing.forget_all_but(open_ids)
+        if not open_ids:
             self._signed_out.clear()
             return
         signed_out = set(self._signed_out)

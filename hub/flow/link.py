@@ -44,9 +44,12 @@ class Link:
         self.machine: Machine | None = None
         self.epoch = 0
         self.farewell: str | None = None
+        # Bound: the open commands of the machine.
         self.delivered: set[str] = set()
         """Commands this link was told, or told to stop; in `stopped` the latter."""
+        # Bound: a part of the delivered.
         self.stopped: set[str] = set()
+        # Bound: a part of what was open at the hello.
         self.unchecked: set[str] = set()
         """Commands that waited for this link: not told before it is known that who issued them still may."""
         self.replaced_by: str | None = None
@@ -55,6 +58,7 @@ class Link:
         self.sending_since = 0.0
         self.scope: anyio.CancelScope | None = None
         self._send = send
+        # Bound: OUTBOX; then the link is closed.
         self._outbox: deque[str] = deque()
         self._ack = -1
         self._ack_due = False

@@ -54,11 +54,15 @@ class Links:
         self.pace = pace.rate_limit()
         self.retry = RetryUntilAvailable("what machines report")
         self.tickets = Tickets()
+        # Bound: one a machine.
         self._links: dict[int, Link] = {}
+        # Bound: open sockets, of which the machine's newest lives on.
         self._open: set[Link] = set()
+        # Bound: one a request that waits.
         self._waiters: dict[str, list[asyncio.Future[Command]]] = {}
         self.restarting = False
         self.takeovers = 0
+        # Bound: three names.
         self.tally: Counter[str] = Counter()
         """What went wrong and was answered: `refused`, `left_out` (readings and samples), `foreign` (commands)."""
 

@@ -40,7 +40,11 @@ class Observer:
         self._announce = announce
         self._clock = clock
         self._monotonic = monotonic
+        # Bound: a machine has one, and those that an earlier look replaced, until their time.
         self._due: list[tuple[float, int]] = []
+        # Bound: one a machine.
+        self._looks: dict[int, float] = {}
+        # Bound: one a machine.
         self._to_tell: dict[int, float] = {}
         self._untold = UntoldEvents()
 
@@ -97,7 +101,10 @@ class Observer:
         """Look at every machine whose time has come, and find what has to be told now."""
         now = self._monotonic()
         while self._due and self._due[0][0] <= now:
-            _, rvm_id = heapq.heappop(self._due)
+            when, rvm_id = heapq.heappop(self._due)
+            if self._looks.get(rvm_id) != when:
+                continue  # an earlier look took its place
+            del self._looks[rvm_id]
             machine = self._fleet.machines.get(rvm_id)
             if machine is not None:
                 self.look(machine)
@@ -114,7 +121,10 @@ class Observer:
     def _note(self, machine: Machine, verdict: presence.Verdict, now: float) -> None:
         if verdict.due < presence.FOREVER:
             # A hair later than the rule's own instant, which still counts as in time.
-            heapq.heappush(self._due, (verdict.due + 0.001, machine.id))
+            due = verdict.due + 0.001
+            if due < self._looks.get(machine.id, presence.FOREVER):
+                self._looks[machine.id] = due
+                heapq.heappush(self._due, (due, machine.id))
         when = presence.tell_at(machine, machine.connection, now)
         if when is None:
             self._to_tell.pop(machine.id, None)

@@ -18,6 +18,7 @@ class OutputRing:
 
     def __init__(self, size: int = SIZE) -> None:
         self._size = size
+        # Bound: SIZE bytes, the oldest go.
         self._kept = bytearray()
         self.total = 0
         self.taken = 0

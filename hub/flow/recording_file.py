@@ -53,6 +53,7 @@ class RecordingFile:
         self._clock = clock
         self._cast = asciicast.Cast()
         self._began = clock()
+        # Bound: MOST_PENDING bytes; the terminal waits.
         self._pending = bytearray()
         self._size = 0
         self._work = anyio.Event()

@@ -72,7 +72,9 @@ class Recordings:
         self.clock = clock
         self.since = clock()
         self.with_input = with_input
+        # Bound: the open terminals.
         self.open: set[int] = set()
+        # Bound: terminals that ended while the database is away, without which none begins.
         self.unsaid: list[RecordingEnded] = []
         """Finished while the database was away."""
         self.work = anyio.Event()

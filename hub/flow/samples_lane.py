@@ -64,6 +64,7 @@ class SamplesLane:
     def __init__(self, store: Store, *, max_pending: int = MAX_PENDING) -> None:
         self._store = store
         self._max_pending = max_pending
+        # Bound: MAX_PENDING samples; who finds it full stops reading.
         self._lane: deque[tuple[Sequence[SampleRow], Ticket, int]] = deque()
         self._ready = asyncio.Event()
         self._room = asyncio.Event()

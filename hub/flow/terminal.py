@@ -60,6 +60,7 @@ class Terminal:
         self._seat = 0
         self._seated = False
         self._sat = anyio.Event()
+        # Bound: MOST_INPUT bytes; the browser is read no further.
         self._input = bytearray()
         self._typed = anyio.Event()
         self._taken = anyio.Event()

@@ -52,12 +52,15 @@ class Terminals:
         self._fleet = fleet
         self._tunnels = tunnels
         self._recordings = recordings
+        # Bound: MOST_OF_A_SESSION an open session.
         self._open: dict[str, Terminal] = {}
+        # Bound: _KEPT_ENDED, the oldest goes.
         self._ended: dict[str, Terminal] = {}
+        # Bound: the open sessions.
         self._opening: dict[int, int] = {}
         self._tasks: TaskGroup | None = None
         self.sockets: Counter[int] = Counter()
-        """Browsers' sockets by person."""
+        """Browsers' sockets by person. Bound: one a person."""
 
     def __len__(self) -> int:
         return len(self._open)

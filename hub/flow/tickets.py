@@ -32,6 +32,7 @@ class Tickets:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
+        # Bound: MAX_TICKETS, the oldest goes.
         self._outstanding: dict[bytes, Ticket] = {}
 
     def issue(self, session_id: int, rvm_id: int, purpose: str = "tunnel") -> str:

@@ -75,6 +75,7 @@ class Tunnel:
         self._on_fault = on_fault
         self._over: TunnelError | None = None
         self._streams = Streams(Role.HUB)
+        # Bound: MAX_STREAMS and those that just ended.
         self._handles: dict[int, TunnelStream] = {}
 
     # --- sockets ----------------------------------------------------------------------------------------------------

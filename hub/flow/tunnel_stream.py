@@ -32,10 +32,12 @@ class TunnelStream:
     def __init__(self, stream_id: int, streams: Streams, moved: Callable[[], None]) -> None:
         self.id = stream_id
         self.info: dict[str, Any] = {}
-        """What the machine said when it accepted."""
+        """What the machine said when it accepted. Bound: one frame."""
         self._streams = streams
         self._moved = moved
+        # Bound: the window: the machine sends no more before it is consumed.
         self._chunks: deque[bytes | bytearray] = deque()
+        # Bound: MAX_WAITING_CONTROLS; then the stream is reset.
         self._words: deque[tuple[dict[str, Any], int]] = deque()
         self._words_bytes = 0
         self._changed = anyio.Event()

@@ -58,8 +58,11 @@ class Tunnels:
         self.tickets = tickets if tickets is not None else Tickets(monotonic)
         self.on_fault: OnFault = _nobody
         self._monotonic = monotonic
+        # Bound: the open sessions.
         self._tunnels: dict[int, Tunnel] = {}
+        # Bound: the open sessions.
         self._arrivals: dict[int, anyio.Event] = {}
+        # Bound: one an open session.
         self._faults: deque[tuple[int, str]] = deque()
         self._found = anyio.Event()
         self._retry = RetryUntilAvailable("ends of remote sessions", StoreError)

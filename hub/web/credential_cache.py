@@ -24,6 +24,7 @@ class CredentialCache:
     def __init__(self, ttl_s: float = TTL_S, clock: Callable[[], float] = monotonic) -> None:
         self._ttl_s = ttl_s
         self._clock = clock
+        # Bound: MAX_ENTRIES, and TTL_S.
         self._entries: OrderedDict[str, tuple[float, datetime | None, Principal]] = OrderedDict()
         self._generation = 0
 

@@ -26,6 +26,7 @@ class Removed:
     of which it does not tell."""
 
     people: dict[str, str] | None = None
+    # Bound: one answer's.
     machines: dict[int, str | None] = field(default_factory=dict)
 
 

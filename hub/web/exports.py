@@ -25,6 +25,7 @@ class Exports:
     def __init__(self, text: str = "export") -> None:
         self._text = text
         """Begins the keys of what is said to those who have to wait."""
+        # Bound: MOST, beyond it 429.
         self._making: set[str] = set()
 
     def begin(self, who: str) -> None:

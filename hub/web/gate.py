@@ -28,9 +28,11 @@ class Gate:
     addresses: AddressLimiter = field(default_factory=AddressLimiter)
     doorstep: Doorstep = field(default_factory=Doorstep)
     passwords: Passwords = field(default_factory=Passwords)
+    # Bound: MAX_USES; what is beyond is noted with the next use.
     uses: dict[str, c.TokenUsed | c.SessionExtended] = field(default_factory=dict)
     users_change: anyio.Lock = field(default_factory=anyio.Lock)
     """One change of a user at a time, so that two administrators cannot remove each other at once."""
+    # Bound: one a request under way.
     _trying: dict[str, tuple[anyio.Lock, int]] = field(default_factory=dict)
 
     def note_use(self, digest: str, use: c.TokenUsed | c.SessionExtended) -> None:

@@ -30,6 +30,7 @@ class HubServerState(ServerState):
 
     def __init__(self) -> None:
         super().__init__()
+        # Bound: MAX_SILENT, the oldest is closed.
         self.silent: OrderedDict[HttpProtocol, None] = OrderedDict()
 
 

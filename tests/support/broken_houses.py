@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.support import code_laws, door_laws, import_laws, pure_laws, text_laws
+from tests.support import bound_laws, code_laws, door_laws, import_laws, pure_laws, text_laws
 from tests.support.house import House
 
 Law = Callable[[House], Iterator[str]]
@@ -123,6 +123,22 @@ BREAKING: list[tuple[Law, dict[str, str], str]] = [
     (pure_laws.purity, {"hub/core/a.py": "import uvicorn"}, "imports uvicorn"),
     (pure_laws.purity, {"hub/core/a.py": "from minio.error import S3Error"}, "imports minio.error"),
     (pure_laws.purity, {"protocol/a.py": "import h11, jinja2"}, "imports jinja2"),
+    (bound_laws.tables, {"db/a.py": "import sqlalchemy as sa\nt = sa.Table('things', m)"}, "a.py:2 things has neither"),
+    (
+        bound_laws.tables,
+        {"db/schema.py": "t = sa.Table('sessions', m)", "hub/flow/a.py": "from db import sessions\nsessions.find(1)"},
+        "nobody calls db.sessions.delete_expired_sessions",
+    ),
+    (
+        bound_laws.memory,
+        {"hub/a.py": "class A:\n    def __init__(self):\n        self.x: dict[int, int] = {}"},
+        "self.x",
+    ),
+    (bound_laws.memory, {"hub/a.py": "_KNOWN: set[str] = set()  # a cache"}, "a.py:1 _KNOWN"),
+    (bound_laws.memory, {"device/a.py": "@dataclass\nclass A:\n    x: list[int] = field(default_factory=list)"}, "A.x"),
+    (bound_laws.memory, {"hub/a.py": "# Bound: two.\n_A = deque()\n_B = deque()"}, "a.py:3 _B"),
+    (bound_laws.memory, {"hub/a.py": "_A: set[int] = {m.id for m in fleet}"}, "a.py:1 _A"),
+    (bound_laws.memory, {"hub/a.py": "@lru_cache(maxsize=None)\ndef page(path): ..."}, "page (a cache)"),
     (code_laws.drawers, {"hub/web/utils.py": DOC}, "a missing noun"),
     (code_laws.drawers, {"tests/support/page_helpers.py": DOC}, "a missing noun"),
     (code_laws.sizes, {"db/big.py": "\n" * 401}, "has 401 lines"),

@@ -29,6 +29,7 @@ _PAGES = jinja2.Environment(
 def operations(described: Sequence[Operation]) -> tuple[Operation, ...]:
     """The operation that answers the page, which is built by the first who asks in that language."""
 
+    # Bound: one a language.
     @cache
     def body(language: str) -> str:
         return page(described, language)

@@ -59,6 +59,7 @@ _HEADERS: Final[Mapping[str, tuple[str, str]]] = {
 def operations(described: Sequence[Operation]) -> tuple[Operation, ...]:
     """The operation that answers the document, which is built by the first who asks: no start of a hub waits for it."""
 
+    # Bound: one document.
     @cache
     def body() -> bytes:
         return msgspec.json.encode(document(described))

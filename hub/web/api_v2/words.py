@@ -17,6 +17,7 @@ LANGUAGES: Final = ("en", "id")
 FOLDER: Final = Path(__file__).parent / "texts"
 
 
+# Bound: one a language.
 @cache
 def dictionary(language: str) -> Mapping[str, str]:
     words: dict[str, str] = json.loads((FOLDER / f"{language}.json").read_text(encoding="utf-8"))
@@ -32,6 +33,7 @@ def language_of(connection: HTTPConnection, principal: Principal | None) -> str:
     return _accepted(connection.headers.get("accept-language", "")) or (chosen if chosen in LANGUAGES else "en")
 
 
+# Bound: one a language.
 @cache
 def sayer(language: str) -> Say:
     """The function that puts a Text into that language."""

@@ -20,6 +20,7 @@ class CookieJar:
     """What a machine's page has set; the oldest makes room. Paths and domains are not kept apart: it is one server."""
 
     def __init__(self) -> None:
+        # Bound: MAX_COOKIES of MAX_BYTES.
         self._kept: dict[str, str] = {}
 
     def take(self, header: str, now: datetime) -> None:

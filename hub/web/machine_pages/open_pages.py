@@ -40,6 +40,7 @@ class Grounds:
 
     requests: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(REQUESTS_AT_ONCE))
     sockets: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(SOCKETS_AT_ONCE))
+    # Bound: one a declared port of the lease.
     jars: dict[int, CookieJar] = field(default_factory=dict)
 
     def jar(self, port: int) -> CookieJar:
@@ -51,10 +52,15 @@ class OpenPages:
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now
+        # Bound: MOST_OF_A_LEASE a lease, and gone with it.
         self._capabilities: dict[str, Page] = {}
+        # Bound: one a port of a lease, and gone with it.
         self._labels: dict[str, Page] = {}
+        # Bound: a holder's, TICKET_S each.
         self._tickets: dict[str, tuple[str, float]] = {}
+        # Bound: MOST_OF_A_LEASE a label.
         self._cookies: dict[str, str] = {}
+        # Bound: one a lease with a page.
         self._grounds: dict[int, Grounds] = {}
 
     def capability(self, page: Page) -> str:

@@ -55,6 +55,7 @@ class _MachineSocket:
         self._terms = terms
         self._stream = stream
         self._sending = anyio.Lock()
+        # Bound: MAX_MESSAGE_BYTES, beyond it the socket is closed.
         self._parts = bytearray()
         """Of one message: bytes alone, as fragments of nothing may come for ever."""
         self._text = False

@@ -35,3 +35,14 @@ def test_a_session_without_its_command_waits_a_moment_for_it() -> None:
     passed[0] += BEGIN_S + 1
     assert clock.settled(one)
     assert clock.settled(session("starting"))
+
+
+def test_a_session_that_went_with_its_machine_is_forgotten() -> None:
+    clock = LeaseClock(lambda: NOW, lambda: 100.0)
+    one = session("active")
+    assert not clock.over(one)
+    clock.forget_all_but({one.id})
+    assert clock._ends
+    clock.forget_all_but(set())
+    assert not clock._ends
+    assert not clock._opened

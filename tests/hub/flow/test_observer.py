@@ -156,3 +156,19 @@ async def test_events_of_connections_name_what_was_before(world: World) -> None:
     await world.told()
     (event,) = [write.values for writes in world.store.transactions for write in writes]
     assert event["params"] == {"connection": "offline", "was": "live", "reason": "update"}
+
+
+@pytest.mark.parametrize("does", ["links", "uploads"])
+async def test_however_often_a_machine_comes_it_is_looked_at_once_when_it_is_due(world: World, does: str) -> None:
+    for _ in range(500):
+        world.now += 0.1
+        if does == "links":
+            world.observer.linked(world.machine, 0.0)
+            world.observer.unlinked(world.machine, None)
+        else:
+            world.observer.uploaded(world.machine)
+    world.after(3600)
+    assert len(world.observer._due) <= 2
+    if does == "links":
+        world.observer.linked(world.machine, 0.0)
+    assert world.after(10, frames=True) == "live"

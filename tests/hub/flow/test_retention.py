@@ -23,7 +23,7 @@ from db.statements import Write
 from hub.core.changes import Change, RowsExpired
 from hub.core.fleet import Fleet
 from hub.core.machine import BOOTS_KEPT
-from hub.flow import retention
+from hub.flow import retention, retention_recipes
 from hub.flow.announce import Announcer
 from hub.flow.engine import Nobody, utc_now
 from hub.flow.group_commit import GroupCommit
@@ -162,6 +162,11 @@ async def test_of_each_machine_the_boots_used_last_stay_and_that_of_its_last_hel
         sa.select(schema.machine_boots.c.boot_id).where(schema.machine_boots.c.rvm_id == rvm_id)
     )
     assert {row["boot_id"] for row in rows} == {row["boot_id"] for row in fresh} | {"b99"}
+
+
+def test_every_kind_that_can_be_deleted_has_its_time() -> None:
+    assert {*retention.KEPT, "system_metrics"} == {*retention_recipes.OF_ALL, *retention_recipes.OF_MACHINE}
+    assert set(retention.DUE) == set(retention_recipes.OF_MACHINE)
 
 
 class Room:
