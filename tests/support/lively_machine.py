@@ -53,14 +53,14 @@ class LivelyMachine:
                     finally:
                         sending.cancel()
                         await asyncio.wait([sending])
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)  # the pause of an impatient agent
 
     async def _send(self, client: MachineClient) -> None:
         with contextlib.suppress(websockets.WebSocketException):
             for seq in range(1_000_000):
                 sample = m.Sample(timestamp=time.time(), cpu_usage=self.cpu, temperature=50.0, **self.members)
                 await client.say(m.Metrics(seq=seq, samples=[sample], live=True))
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.2)  # how often it measures
 
     async def tell(self, state: kinds.UpdateState, **members: Any) -> None:
         """Say how far the newest command is."""
