@@ -121,13 +121,15 @@ def check(title: str, commands: "Callable[[], list[list[str]]]") -> Outcome:
 
 
 def javascript() -> "list[list[str]]":
-    """The dashboard's modules: layout and lint, and their tests by node's own runner."""
+    """The dashboard's modules: layout and lint, types, and their tests by node's own runner."""
     files = sorted(map(str, Path("tests/javascript").glob("*.test.mjs")))
     node = shutil.which("node") or packaged_node()
     if not files or node is None:
         raise FileNotFoundError("no node on this computer" if files else "no test files")
     return [
         [npm_program("@biomejs/cli-*/biome"), "ci", "--error-on-warnings", "--colors=off"],
+        [npm_program("@typescript/typescript-*/lib/tsc"), "--pretty", "false"],
+        [npm_program("@typescript/typescript-*/lib/tsc"), "--pretty", "false", "-p", "tests/javascript"],
         [node, "--test", *files],
     ]
 

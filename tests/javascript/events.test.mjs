@@ -7,7 +7,8 @@ import { follows, fresh } from "../../dashboard/static/js/event_list.js";
 import { EventNews, linesAddress, mayMatch } from "../../dashboard/static/js/event_news.js";
 
 const line = (id, at = id) => ({ id, at });
-const event = (code, more = {}) => ({ code, actor: "clock", rvm_id: 1, ...more });
+/** @returns {Happened} */
+const event = (code, more = {}) => ({ id: 1, at: 1, params: {}, code, actor: "clock", rvm_id: 1, ...more });
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 test("lines stand newest first, and by number within one instant", () => {
@@ -35,6 +36,7 @@ test("the address of lines carries the page's filters", () => {
   assert.equal(linesAddress({}, undefined), "/events/lines.json?");
 });
 
+/** @param {any[]} answers @param {{known?: number[], last?: {id: number, at: number} | null}} [there] */
 function news(answers, { known = [], last = null } = {}) {
   const asked = [];
   const timers = [];
@@ -46,7 +48,7 @@ function news(answers, { known = [], last = null } = {}) {
       asked.push(address);
       const answer = answers.shift();
       if (!answer) throw new Error("away");
-      return { ok: true, json: async () => answer };
+      return /** @type {any} */ ({ ok: true, json: async () => answer });
     },
     later: (fn) => timers.push(fn),
   });

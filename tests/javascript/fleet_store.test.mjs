@@ -3,7 +3,9 @@ import test from "node:test";
 
 import { emptyFleet, merge } from "../../dashboard/static/js/fleet_store.js";
 
+/** @returns {any} */
 const snapshot = (seq, ...machines) => ({ type: "snapshot", epoch: "a", seq, machines });
+/** @returns {any} */
 const delta = (seq, m, removed) => ({ type: "delta", seq, t: 1, m, ...(removed ? { removed } : {}) });
 const full = (id, cpu = 1) => ({ id, name: `RVM-${id}`, readings: { cpu_usage: cpu } });
 
@@ -31,7 +33,7 @@ test("a gap, and a machine nobody introduced, ask for a snapshot and change noth
     const step = merge(fleet, frame);
     assert.equal(step.ask, true);
     assert.equal(step.fleet.seq, 4);
-    assert.equal(step.fleet.machines.get(1).capacity, undefined);
+    assert.equal(step.fleet.machines.get(1)?.capacity, undefined);
   }
 });
 

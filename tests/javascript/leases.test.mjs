@@ -19,6 +19,7 @@ test("what is left counts down the same way as on the hub", () => {
 });
 
 test("one's own lease is the open one that ends first", () => {
+  /** @returns {any} */
   const machine = (id, admin_id, status, expires_at) => ({ id, lease: { id, admin_id, status, expires_at } });
   const machines = [
     { id: 1, lease: null },
@@ -27,10 +28,10 @@ test("one's own lease is the open one that ends first", () => {
     machine(4, 7, "starting", 800),
     machine(5, 7, "ended", 100),
   ];
-  assert.equal(ownLease(machines, 7).m.id, 4);
-  assert.equal(ownLease(machines, 9).m.id, 2);
+  assert.equal(ownLease(machines, 7)?.m.id, 4);
+  assert.equal(ownLease(machines, 9)?.m.id, 2);
   assert.equal(ownLease(machines, 1), null);
-  assert.equal(ownLease([{ id: 1 }], 7), null);
+  assert.equal(ownLease([/** @type {any} */ ({ id: 1 })], 7), null);
 });
 
 test("another lease or another state of it is another page", () => {

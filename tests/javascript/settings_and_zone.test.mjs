@@ -98,6 +98,7 @@ test("until when a status holds, and what comes then", () => {
 });
 
 test("a fuller bin is no new entry of the history", () => {
+  /** @type {any} */
   const m = {
     effective_status: "active",
     special_status: null,

@@ -76,6 +76,7 @@ test("an address shows the same machines in the same order as the hub", () => {
 });
 
 test("freshness in both languages", () => {
+  /** @type {any} */
   const m = { connection: "late", last_seen_at: cases.now - 12000, connection_since: cases.now - 9e6 };
   useTexts(words("id"), "id");
   assert.deepEqual(freshness(m, cases.now), { mark: "late", words: "terlambat 12\u202fdtk", quiet: false });

@@ -6,6 +6,7 @@ import { Socket } from "../../dashboard/static/js/socket.js";
 
 /** A world without time: timers are fired by the test. */
 function world(signedIn = () => Promise.resolve(true)) {
+  /** @type {any} */
   const made = { links: [], timers: new Map(), states: [], frames: [], opened: 0, next: 1 };
   const on = {
     state: (state) => made.states.push(state),
@@ -14,6 +15,7 @@ function world(signedIn = () => Promise.resolve(true)) {
   };
   made.socket = new Socket("ws://hub/ws/dashboard", on, {
     open: () => {
+      /** @type {any} */
       const link = {
         readyState: 1,
         sent: [],

@@ -14,7 +14,10 @@ useTexts(JSON.parse(readFileSync(new URL("../../dashboard/locales/en.json", impo
 /** A link with sockets and timers that the test moves. */
 function world() {
   const said = [];
-  const [sockets, timers] = [[], []];
+  /** @type {any[]} */
+  const sockets = [];
+  /** @type {any[]} */
+  const timers = [];
   const link = new TerminalLink(
     "ws://hub/ws/terminal",
     7,
@@ -26,6 +29,7 @@ function world() {
     },
     {
       open: () => {
+        /** @type {any} */
         const socket = {
           sent: [],
           readyState: 1,
@@ -39,7 +43,7 @@ function world() {
       },
       later: (fn) => timers.push(fn) - 1,
       cancel: (timer) => {
-        delete timers[timer];
+        delete timers[Number(timer)];
       },
       random: () => 0,
     },
@@ -93,12 +97,14 @@ test("a lost connection comes back to the same shell and says how much it has", 
 });
 
 test("what is over stays over, and says why", () => {
-  for (const [how, expected] of [
+  /** @type {[(socket: any) => void, unknown[]][]} */
+  const endings = [
     [(socket) => socket.onmessage({ data: '{"type":"ended","code":"exited","exit":3}' }), ["over", "exited", 3]],
     [(socket) => socket.onmessage({ data: '{"type":"error","code":"no_shell"}' }), ["over", "no_shell", null]],
     [(socket) => socket.onclose({ code: 4403 }), ["over", "denied", null]],
     [(socket) => socket.onclose({ code: 1006 }), ["over", "no_answer", null]],
-  ]) {
+  ];
+  for (const [how, expected] of endings) {
     const { link, said, sockets, timers } = world();
     link.start(80, 24);
     sockets[0].onopen();
@@ -148,6 +154,7 @@ test("Ctrl holds for one key, whichever keyboard it comes from", () => {
       this.pressed = value;
     },
   }));
+  /** @type {any} */
   const root = { querySelectorAll: () => buttons, querySelector: () => buttons[1] };
   const bar = new KeyBar(root, { send: (text) => sent.push(text), paste() {}, application: () => false });
   let kept = false;
@@ -172,7 +179,7 @@ test("every way a terminal ends is explained, and what nobody knows is too", () 
   assert.equal(explain("lease_over").again, false);
   assert.equal(explain("exited", 3).what, "The shell ended with code 3");
   assert.equal(explain("exited", 0).what, "The shell has ended");
-  for (const code of ["something new", "__proto__", "constructor", undefined]) {
+  for (const code of ["something new", "__proto__", "constructor", /** @type {any} */ (undefined)]) {
     const why = explain(code);
     assert.equal(typeof why.what, "string");
     assert.ok(why.what.length > 5 && why.hint.length > 5, String(code));

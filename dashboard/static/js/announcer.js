@@ -9,6 +9,7 @@ export class Announcer {
   constructor(say, later = (fn, ms) => setTimeout(fn, ms)) {
     this.say = say;
     this.later = later;
+    /** @type {string[]} */
     this.waiting = [];
     this.resting = false;
   }

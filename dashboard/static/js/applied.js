@@ -3,7 +3,7 @@
 import { number } from "./format.js";
 import { language, t } from "./texts.js";
 
-/** @returns {{mark: string, words: string, errors: string}} */
+/** @returns {{mark: string, words: string, errors: string}} @param {Machine} m */
 export function applied(m) {
   const errors = Object.keys(m.config_errors ?? {}).length;
   const told = errors ? t("applied.errors", { n: number(errors, language), count: errors }) : "";

@@ -21,26 +21,29 @@ export class Attention {
     this.lists = all("ul", this.card);
     this.more = find(".more", this.card);
     this.mayCommand = document.body.dataset.mayCommand === "1";
+    /** @type {Map<number, Part>} */
     this.items = new Map();
     for (const item of all("li", this.card)) this.items.set(Number(item.dataset.id), this.adopt(item));
   }
 
+  /** @param {Part} item */
   adopt(item) {
     find("form", item)?.addEventListener("submit", (event) => this.submit(event, item));
     return item;
   }
 
+  /** @param {Event} event @param {Part} item */
   async submit(event, item) {
     event.preventDefault();
     const button = find("button", item);
     if (button.getAttribute("aria-busy") === "true") return;
     setAttribute(button, "aria-busy", "true");
-    const form = new FormData(find("form", item));
+    const form = new FormData(/** @type {any} */ (find("form", item)));
     await this.ask(Number(item.dataset.id), String(form.get("status")), String(form.get("reason")));
     button.removeAttribute("aria-busy");
   }
 
-  /** @param {any[]} troubles worst first @param {Map<number, any>} machines */
+  /** @param {Trouble[]} troubles worst first @param {Map<number, Machine>} machines @param {number} now */
   draw(troubles, machines, now) {
     show(this.card, troubles.length > 0);
     show(this.calm, troubles.length === 0);
@@ -60,9 +63,13 @@ export class Attention {
         item.remove();
         this.items.delete(id);
       }
-    for (const [place, trouble] of troubles.entries()) this.place(trouble, machines.get(trouble.id), place, now);
+    for (const [place, trouble] of troubles.entries()) {
+      const machine = machines.get(trouble.id);
+      if (machine) this.place(trouble, machine, place, now);
+    }
   }
 
+  /** @param {Trouble} trouble @param {Machine} machine @param {number} place @param {number} now */
   place(trouble, machine, place, now) {
     let item = this.items.get(trouble.id);
     // Another cause may need another action: the item is made anew, unless somebody is in it.
@@ -82,6 +89,7 @@ export class Attention {
       list.insertBefore(item, list.children[index] ?? null);
   }
 
+  /** @param {Part} item @param {Trouble} trouble @param {Machine} machine @param {number} now */
   fill(item, trouble, machine, now) {
     setIcon(find(".i", item), OWN_SHAPE.includes(trouble.cause) ? trouble.cause : "warn");
     setText(find("a bdi", item), machine.name);
@@ -94,6 +102,7 @@ export class Attention {
     );
   }
 
+  /** @param {Trouble} trouble */
   build(trouble) {
     const address = `/machines/${trouble.id}`;
     const item = make(
@@ -105,6 +114,7 @@ export class Attention {
       make("span", { class: "since" }),
     );
     if (this.mayCommand && ["error", "hot"].includes(trouble.cause)) {
+      /** @param {string} name @param {string} value */
       const hidden = (name, value) => make("input", { type: "hidden", name, value });
       // The submit is always taken over by this module, so the form needs no token of its own.
       item.append(

@@ -8,6 +8,7 @@ export function parse(text) {
   const [head, ...lines] = text.split("\n");
   const { width = 80, height = 24, version } = JSON.parse(head);
   if (version !== 2) throw new Error("no asciicast v2");
+  /** @type {Moment[]} */
   const moments = [];
   for (const line of lines) {
     let moment;
@@ -47,12 +48,27 @@ export function reached(moments, at) {
 
 /** Plays moments: `write(text)`, `resize(cols, rows)` and `reset()` show them, `passed()` is a clock in milliseconds. */
 export class Player {
+  /**
+   * @param {ReturnType<typeof parse>} cast
+   * @param {{write: (text: string) => void, resize: (cols: number, rows: number) => void, reset: () => void, passed?: () => number}} screen
+   */
   constructor(cast, { write, resize, reset, passed = () => performance.now() }) {
-    Object.assign(this, { cast, write, resize, reset, passed, speed: 1, playing: false, place: 0, next: 0, since: 0 });
+    this.cast = cast;
+    this.write = write;
+    this.resize = resize;
+    this.reset = reset;
+    this.passed = passed;
+    this.speed = 1;
+    this.playing = false;
+    this.place = 0;
+    this.next = 0;
+    this.since = 0;
+    this.moments = cast.moments;
+    this.length = cast.length;
     this.skip(false);
   }
 
-  /** Whether pauses longer than two seconds are cut; the place stays at the same moment. */
+  /** Whether pauses longer than two seconds are cut; the place stays at the same moment. @param {boolean} on */
   skip(on) {
     const moment = this.moments?.[this.next - 1];
     const past = moment ? Math.max(0, this.at() - moment.at) : this.at();
@@ -68,7 +84,7 @@ export class Player {
     return Math.min(this.length ?? 0, this.place + moved);
   }
 
-  /** The clock counts from `place` on. */
+  /** The clock counts from `place` on. @param {number} place */
   stand(place) {
     this.place = place;
     this.since = this.passed();
@@ -85,11 +101,13 @@ export class Player {
     this.playing = false;
   }
 
+  /** @param {number} speed */
   faster(speed) {
     this.stand(this.at());
     this.speed = speed;
   }
 
+  /** @param {number} at */
   seek(at) {
     const to = Math.min(this.length, Math.max(0, at));
     if (reached(this.moments, to) < this.next) {

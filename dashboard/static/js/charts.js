@@ -10,25 +10,37 @@ import { language, t } from "./texts.js";
 const EVERY_MS = 1000;
 const SLOW_MS = 40;
 
+/**
+ * One chart of the page.
+ * @typedef {object} Figure
+ * @property {Part} node @property {string} name @property {Plot} plot @property {boolean} seen @property {boolean} table
+ * @property {boolean} ready @property {() => void} waited
+ */
+
 export class Charts {
   /** @param {number} id @param {{now: () => number}} hubClock @param {string} zone */
   constructor(id, hubClock, zone) {
-    Object.assign(this, {
-      id,
-      hubClock,
-      zone,
-      machine: null,
-      spec: null,
-      drawnAt: 0,
-      every: matchMedia("(pointer: coarse)").matches ? 2 * EVERY_MS : EVERY_MS,
-    });
+    this.id = id;
+    this.hubClock = hubClock;
+    this.zone = zone;
+    /** @type {Machine | null} */
+    this.machine = null;
+    /** @type {any} */
+    this.spec = null;
+    this.drawnAt = 0;
+    this.every = matchMedia("(pointer: coarse)").matches ? 2 * EVERY_MS : EVERY_MS;
     this.live = new LiveRange(WINDOW_MS);
+    this.due = false;
+    this.hovered = 0;
+    /** @type {Figure[]} */
     this.figures = all("[data-chart]").map((node) => ({
       node,
       name: node.dataset.chart,
-      plot: find("[data-plot]", node),
+      plot: /** @type {Plot} */ (find("[data-plot]", node)),
       seen: true,
       table: false,
+      ready: false,
+      waited: () => {},
     }));
     this.series = new Series(["cpu_usage", "gpu_usage", "temperature"]);
     this.watcher = new IntersectionObserver((entries) => {
@@ -42,6 +54,7 @@ export class Charts {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.load());
   }
 
+  /** @param {Figure} figure */
   prepare(figure) {
     this.watcher.observe(figure.node);
     const wait = setTimeout(() => setAttribute(figure.plot, "data-wait", t("chart.loading")), 300);
@@ -53,8 +66,10 @@ export class Charts {
     button.addEventListener("click", () => this.asTable(figure, button));
   }
 
+  /** @param {IntersectionObserverEntry} entry */
   saw(entry) {
     const figure = this.figures.find((each) => each.node === entry.target);
+    if (!figure) return;
     figure.seen = entry.isIntersecting;
     if (figure.seen) this.soon();
   }
@@ -83,12 +98,12 @@ export class Charts {
     this.soon();
   }
 
-  /** @param {any} m the machine as the hub tells it */
+  /** The machine as the hub tells it. @param {Machine} m */
   patch(m) {
     if (m.connection === "offline" && this.machine?.connection !== "offline")
-      this.series.away.push([m.connection_since, Infinity]);
+      this.series.away.push([m.connection_since ?? this.hubClock.now(), Infinity]);
     const gone = this.series.away.at(-1);
-    if (m.connection !== "offline" && gone?.[1] === Infinity) gone[1] = m.connection_since;
+    if (m.connection !== "offline" && gone?.[1] === Infinity) gone[1] = m.connection_since ?? this.hubClock.now();
     this.machine = m;
     this.series.watchedSince = Math.min(this.series.watchedSince, this.hubClock.now());
     this.series.add(m.readings);
@@ -115,14 +130,16 @@ export class Charts {
     this.chips(now);
   }
 
+  /** @param {Figure} figure @param {number} now */
   drawOne(figure, now) {
     if (figure.table) return this.fillTable(figure);
     const spec = this.spec.figures[figure.name];
     const ahead = zoneAhead(this.zone, now);
     // As text: Plotly shows a Date by the clock of the computer the browser runs on.
-    const there = (ms) => new Date(ms + ahead).toISOString().slice(0, -1);
+    /** @param {number} ms */
+    const there = (/** @type {number} */ ms) => new Date(ms + ahead).toISOString().slice(0, -1);
     const { x, y } = this.series.columns(there);
-    const data = spec.data.map((trace) => ({
+    const data = spec.data.map((/** @type {Free} */ trace) => ({
       ...trace,
       x,
       y: y[this.series.metrics.indexOf(trace.meta)],
@@ -144,6 +161,7 @@ export class Charts {
     return undefined;
   }
 
+  /** @param {Figure} figure */
   first(figure) {
     figure.ready = true;
     figure.waited();
@@ -158,17 +176,20 @@ export class Charts {
     });
   }
 
+  /** @param {Figure} figure */
   others(figure) {
     return this.figures.filter((other) => other !== figure && other.ready && other.seen && !other.table);
   }
 
+  /** @param {Figure} figure @param {any} event */
   hoverOthers(figure, event) {
-    if (!event.event || performance.now() - (this.hovered ?? 0) < 50) return;
+    if (!event.event || performance.now() - this.hovered < 50) return;
     this.hovered = performance.now();
     for (const other of this.others(figure))
       window.Plotly.Fx.hover(other.plot, { xval: event.xvals?.[0] ?? event.points[0].x });
   }
 
+  /** @param {number} now @param {any} spec @param {(ms: number) => string} there */
   gapMarks(now, spec, there) {
     const shapes = [];
     const annotations = [];
@@ -185,11 +206,13 @@ export class Charts {
     return { shapes, annotations: annotations.slice(-3) };
   }
 
+  /** @param {Figure} figure @param {number} now */
   caption(figure, now) {
-    const lines = this.spec.figures[figure.name].data.map((trace) => {
+    const lines = this.spec.figures[figure.name].data.map((/** @type {Free} */ trace) => {
       const found = this.series.summary(trace.meta, now);
       if (!found) return t("chart.caption.none", { name: trace.name });
-      const value = (amount) => reading(trace.meta, amount, language);
+      /** @param {number} amount */
+      const value = (/** @type {number} */ amount) => reading(trace.meta, amount, language);
       return t("chart.caption", {
         name: trace.name,
         now: value(found.now),
@@ -220,6 +243,7 @@ export class Charts {
     this.soon();
   }
 
+  /** @param {number} now */
   chips(now) {
     const behind = this.live.behind(now);
     const words = !this.live.paused
@@ -235,6 +259,7 @@ export class Charts {
     }
   }
 
+  /** @param {Figure} figure @param {Part} button */
   asTable(figure, button) {
     figure.table = !figure.table;
     setAttribute(button, "aria-expanded", String(figure.table));
@@ -244,13 +269,16 @@ export class Charts {
     this.soonAll();
   }
 
+  /** @param {Figure} figure */
   fillTable(figure) {
     const traces = this.spec.figures[figure.name].data;
-    const columns = traces.map((trace) => this.series.metrics.indexOf(trace.meta) + 1);
+    const columns = traces.map((/** @type {Free} */ trace) => this.series.metrics.indexOf(trace.meta) + 1);
     const head = make(
       "tr",
       {},
-      ...[t("chart.time"), ...traces.map((trace) => trace.name)].map((name) => make("th", { scope: "col" }, name)),
+      ...[t("chart.time"), ...traces.map((/** @type {Free} */ trace) => trace.name)].map((name) =>
+        make("th", { scope: "col" }, name),
+      ),
     );
     const rows = this.series.points
       .slice(-60)
@@ -260,7 +288,7 @@ export class Charts {
           "tr",
           {},
           make("td", {}, clock(row[0], this.zone, language, true)),
-          ...columns.map((column, i) =>
+          ...columns.map((/** @type {number} */ column, /** @type {number} */ i) =>
             make("td", {}, row[column] === null ? "—" : reading(traces[i].meta, row[column], language)),
           ),
         ),

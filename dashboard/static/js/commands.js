@@ -6,8 +6,8 @@ import { t } from "./texts.js";
 export const newKey = () => [...crypto.getRandomValues(new Uint32Array(4))].join("-");
 
 /**
- * @param {string} method @param {string} address @param {Record<string, any>} body @param {string} [key]
- * @returns {Promise<{ok: boolean, status: number, data: any, message: string, errors: Record<string, string[]>}>} `status` 0: nobody knows whether it arrived
+ * @param {string} method @param {string} address @param {Free} body @param {string} [key]
+ * @returns {Promise<Answer>} `status` 0: nobody knows whether it arrived
  */
 async function ask(method, address, body, key = newKey()) {
   try {
@@ -34,16 +34,20 @@ async function ask(method, address, body, key = newKey()) {
   }
 }
 
+/** @param {string} address @param {Free} body */
 export function patch(address, body) {
   return ask("PATCH", address, body);
 }
 
-/** A new command, or a cancel. `key`: the wish's own name, so that trying again cannot do it twice. */
+/**
+ * A new command, or a cancel. `key`: the wish's own name, so that trying again cannot do it twice.
+ * @param {string} address @param {Free} body @param {string} [key]
+ */
 export function sendCommand(address, body, key) {
   return ask("POST", address, body, key);
 }
 
-/** Ask a machine to take a status. Members that are empty are left out. */
+/** Ask a machine to take a status. Members that are empty are left out. @param {number} id @param {Free} body */
 export function askStatus(id, body) {
   const given = Object.fromEntries(
     Object.entries(body).filter(([, value]) => value !== "" && value !== null && value !== undefined),

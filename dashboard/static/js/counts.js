@@ -16,7 +16,7 @@ export function setAlarms(count) {
   setAttribute(link, "href", count ? link.dataset.badge : link.dataset.plain);
 }
 
-/** How many jobs are open, in the navigation. @param {Iterable<any>} machines all this person sees */
+/** How many jobs are open, in the navigation. @param {Iterable<Machine>} machines all this person sees */
 export function setJobs(machines) {
   let open = 0;
   for (const m of machines) open += m.pending.length;
@@ -25,7 +25,7 @@ export function setJobs(machines) {
   show(count, open > 0);
 }
 
-/** Both, as the feed tells them now. @param {import("./feed.js").Feed} feed @returns {any[]} the machines it counted */
+/** Both, as the feed tells them now. @param {import("./feed.js").Feed} feed @returns {Machine[]} the machines it counted */
 export function countFleet(feed) {
   const machines = [...feed.fleet.machines.values()];
   setAlarms(troubles(machines, feed.clock.now()).length);

@@ -3,23 +3,27 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** @param {string} selector @param {ParentNode} [root] @returns {any} */
-export const find = (selector, root = document) => root.querySelector(selector);
-export const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+/** Who looks for a part that may be missing asks the answer. @param {string} selector @param {ParentNode} [root] @returns {Part} */
+export const find = (selector, root = document) => /** @type {any} */ (root.querySelector(selector));
+/** @param {string} selector @param {ParentNode} [root] @returns {Part[]} */
+export const all = (selector, root = document) => /** @type {any[]} */ ([...root.querySelectorAll(selector)]);
 
+/** @param {Part | null} node @param {string} text */
 export function setText(node, text) {
   if (node && node.textContent !== text) node.textContent = text;
 }
 
+/** @param {Element | null} node @param {string} name @param {string | number | null} value */
 export function setAttribute(node, name, value) {
-  if (node && node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
+  if (node && node.getAttribute(name) !== String(value)) node.setAttribute(name, String(value));
 }
 
-/** Add or remove one class. */
+/** Add or remove one class. @param {Part} node @param {string} name @param {boolean} on */
 export function mark(node, name, on) {
   if (node && node.classList.contains(name) !== on) node.classList.toggle(name, on);
 }
 
+/** @param {Part} node @param {boolean} on */
 export function show(node, on) {
   if (node && node.hidden === on) node.hidden = !on;
 }
@@ -35,16 +39,16 @@ export function icon(name, look = name) {
   return svg;
 }
 
-/** Turn an existing shape into another one. */
+/** Turn an existing shape into another one. @param {Part | null} svg @param {string} name */
 export function setIcon(svg, name, look = name) {
   if (!svg) return;
   setAttribute(svg, "class", `i ${look}`);
   setAttribute(svg.firstElementChild, "href", `#${name}`);
 }
 
-/** @param {string} tag @param {Record<string, string>} attributes @param {...(Node | string)} children */
+/** @returns {Part} @param {string} tag @param {Record<string, string>} attributes @param {...(Node | string)} children */
 export function make(tag, attributes, ...children) {
-  const node = document.createElement(tag);
+  const node = /** @type {Part} */ (document.createElement(tag));
   for (const name of Object.keys(attributes)) node.setAttribute(name, attributes[name]);
   node.append(...children);
   return node;

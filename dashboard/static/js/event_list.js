@@ -3,23 +3,30 @@
 
 import { all, find, icon, make } from "./dom.js";
 
-/** Newest first; within one instant the highest number. */
+/** @typedef {{id: number, at: number}} Place where a line stands */
+
+/** Newest first; within one instant the highest number. @param {Place} a @param {Place} b */
 export function follows(a, b) {
   return b.at - a.at || b.id - a.id;
 }
 
-/** Those of `lines` that are not among `known` and not older than the last line there (those come with "load more"). */
+/**
+ * Those of `lines` that are not among `known` and not older than the last line there (those come with "load more").
+ * @template {Place} L @param {L[]} lines @param {Set<number>} known @param {Place | null} last
+ */
 export function fresh(lines, known, last) {
   return lines.filter((line) => !known.has(line.id) && (!last || follows(line, last) < 0)).sort(follows);
 }
 
-/** A text, and where it leads. */
+/** A text, and where it leads. @param {string} text @param {string} address */
 function words(text, address) {
   const inside = make("bdi", {}, text);
   return address ? make("a", { href: address }, inside) : inside;
 }
 
+/** @param {EventLine} line @param {boolean} oneMachine */
 function item(line, oneMachine) {
+  /** @type {Node[]} */
   const parts = [
     make("time", { title: line.title, "data-utc": line.utc }, line.time),
     icon(line.shape, line.look),
@@ -30,10 +37,11 @@ function item(line, oneMachine) {
   return make("li", { "data-id": String(line.id), "data-at": String(line.at), "data-day": line.day }, ...parts);
 }
 
+/** @param {Part} node */
 const placeOf = (node) => ({ id: Number(node.dataset.id), at: Number(node.dataset.at) });
 
 export class EventList {
-  /** @param {HTMLElement} list */
+  /** @param {Part} list */
   constructor(list) {
     this.list = list;
     this.oneMachine = list.dataset.rvm !== undefined;
@@ -53,7 +61,7 @@ export class EventList {
     return node ? placeOf(node) : null;
   }
 
-  /** Put lines in their places; what is there stays the same nodes. */
+  /** Put lines in their places; what is there stays the same nodes. @param {EventLine[]} lines */
   put(lines, mark = "") {
     const known = this.known;
     for (const line of lines) {
@@ -68,7 +76,7 @@ export class EventList {
 
   /** A heading before the first line of each day, and nowhere else. */
   days() {
-    let day = null;
+    let day = "";
     for (const node of [...this.list.children]) {
       if (!node.dataset.id) {
         const next = node.nextElementSibling;

@@ -5,7 +5,10 @@ import { fresh } from "./event_list.js";
 
 const REST_MS = 1000;
 
-/** Whether an event may be one that the page's filters let through; the hub decides for sure. */
+/**
+ * Whether an event may be one that the page's filters let through; the hub decides for sure.
+ * @param {Pick<Happened, "rvm_id" | "code" | "actor">} event @param {Record<string, string>} asked @param {string} [rvm]
+ */
 export function mayMatch(event, asked, rvm) {
   if (rvm !== undefined && event.rvm_id !== Number(rvm)) return false;
   if (asked.kind && !asked.kind.split(",").includes(event.code.split(".")[0])) return false;
@@ -13,16 +16,19 @@ export function mayMatch(event, asked, rvm) {
   return event.actor === asked.actor || event.actor.startsWith(`${asked.actor}:`);
 }
 
-/** The address of the lines that the page's filters let through. */
+/** The address of the lines that the page's filters let through. @param {Record<string, string>} asked @param {string} [rvm] @param {Record<string, string | number>} [more] */
 export function linesAddress(asked, rvm, more = {}) {
-  const query = new URLSearchParams({ ...asked, ...(rvm === undefined ? {} : { rvm }), ...more });
+  const query = new URLSearchParams(
+    /** @type {Record<string, string>} */ ({ ...asked, ...(rvm === undefined ? {} : { rvm }), ...more }),
+  );
   return `/events/lines.json?${query}`;
 }
 
 export class EventNews {
   /**
-   * @param {import("./event_list.js").EventList} list @param {{asked: Record<string, string>, rvm?: string}} page
+   * @param {Pick<import("./event_list.js").EventList, "known" | "last" | "put">} list @param {{asked: Record<string, string>, rvm?: string}} page
    * @param {(count: number, whole: boolean) => void} tell how many wait; `whole` false: there are more than were fetched
+   * @param {{get?: (address: string) => Promise<Response>, later?: (act: () => void, ms: number) => void}} [world]
    */
   constructor(list, page, tell, world = {}) {
     this.list = list;
@@ -30,13 +36,14 @@ export class EventNews {
     this.tell = tell;
     this.get = world.get ?? ((address) => fetch(address, { credentials: "same-origin" }));
     this.later = world.later ?? ((fn, ms) => setTimeout(fn, ms));
+    /** @type {EventLine[]} */
     this.waiting = [];
     this.whole = true;
     this.busy = false;
     this.again = false;
   }
 
-  /** An event came by the feed. */
+  /** An event came by the feed. @param {Happened} event */
   heard(event) {
     if (mayMatch(event, this.page.asked, this.page.rvm)) this.look();
   }
@@ -61,6 +68,7 @@ export class EventNews {
     }, REST_MS);
   }
 
+  /** @param {{lines: EventLine[], onward: string | null}} page */
   take(page) {
     this.waiting = fresh(page.lines, this.list.known, this.list.last);
     this.whole = this.waiting.length < page.lines.length || page.onward === null;

@@ -8,10 +8,16 @@ import { Socket } from "./socket.js";
 const LEASE_MS = 15000;
 
 /**
- * `watch` is {machine, rate} or null. `view` may have: changed(ids, removed, whole), job(frame), event(frame), link(state),
- * version(name).
+ * `watch`: the machine whose every second is wanted.
+ * @typedef {object} View what a page may want to know
+ * @property {(ids: number[], removed: number[], whole: boolean) => void} [changed]
+ * @property {(job: Job) => void} [job]
+ * @property {(event: Happened) => void} [event]
+ * @property {(state: string) => void} [link]
+ * @property {(name: string) => void} [version]
  */
 export class Feed {
+  /** @param {{machine: number | null, rate: number} | null} watch @param {View} view @param {World} [world] */
   constructor(watch, view, world = {}) {
     this.watch = watch;
     this.view = view;
@@ -19,10 +25,15 @@ export class Feed {
     this.clock = world.clock ?? new HubClock(Number(document.body.dataset.now));
     this.paused = false;
     this.hidden = false;
+    this.leases = false;
     const url = world.url ?? `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/dashboard`;
     this.socket = new Socket(
       url,
-      { state: (state) => view.link?.(state), frame: (frame) => this.frame(frame), opened: () => this.opened() },
+      {
+        state: (state) => view.link?.(state),
+        frame: (frame) => this.frame(frame),
+        opened: () => this.opened(),
+      },
       world,
     );
   }
@@ -48,13 +59,13 @@ export class Feed {
     if (this.watch && !this.hidden && !this.paused) this.socket.send({ type: "watch", ...this.watch });
   }
 
-  /** The tab is hidden: state changes only, and no machine works for it. */
+  /** The tab is hidden: state changes only, and no machine works for it. @param {boolean} hidden */
   quiet(hidden) {
     this.hidden = hidden;
     this.settle();
   }
 
-  /** The person asked for stillness. */
+  /** The person asked for stillness. @param {boolean} paused */
   pause(paused) {
     this.paused = paused;
     this.settle();
@@ -67,6 +78,7 @@ export class Feed {
     else this.renew();
   }
 
+  /** @param {Frame} frame */
   frame(frame) {
     if (frame.type === "hello") {
       this.clock.sync(frame.hub_time);
@@ -76,15 +88,16 @@ export class Feed {
     else if (frame.type === "snapshot" || frame.type === "delta") this.merge(frame);
   }
 
+  /** @param {Frame & { type: "snapshot" | "delta" }} frame */
   merge(frame) {
-    const at = frame.hub_time ?? frame.t;
+    const at = frame.type === "snapshot" ? frame.hub_time : frame.t;
     if (at) this.clock.sync(at);
     const result = merge(this.fleet, frame);
     this.fleet = result.fleet;
     // Few hours see a lease: what draws it comes with the first one.
-    if (!this.leases && (frame.machines ?? frame.m)?.some((m) => m.lease)) {
+    if (!this.leases && (frame.type === "snapshot" ? frame.machines : frame.m)?.some((m) => m.lease)) {
       this.leases = true;
-      document.head.append(make("script", { type: "module", src: document.body.dataset.lease }));
+      document.head.append(make("script", { type: "module", src: document.body.dataset.lease ?? "" }));
     }
     if (result.ask) this.socket.send({ type: "snapshot" });
     if (result.whole || result.changed.length || result.removed.length)

@@ -15,13 +15,14 @@ export function fields() {
   }
 }
 
+/** @param {Part} button */
 async function copy(button) {
   const text = find(`#${button.dataset.copy}`).textContent;
   try {
     await navigator.clipboard.writeText(text);
   } catch {
     // No clipboard without TLS: select the text, so that the person's own copy key takes it.
-    getSelection().selectAllChildren(find(`#${button.dataset.copy}`));
+    getSelection()?.selectAllChildren(find(`#${button.dataset.copy}`));
     return;
   }
   const before = button.textContent;

@@ -15,10 +15,19 @@ export function above(path, tops) {
 /** @param {string} folder @param {string} name */
 export const joined = (folder, name) => `${folder.replace(/\/$/, "")}/${name}`;
 
+/** @typedef {{name: string, kind?: string, type?: string, directory?: boolean, size?: number, mtime?: number}} Entry */
+
 export class FilesPanel {
-  /** @param {HTMLElement} root @param {{machine: number, session: number, zone: string, now: () => number}} of */
+  /** @param {Part} root @param {{machine: number, session: number, zone: string, now: () => number}} of */
   constructor(root, of) {
-    Object.assign(this, { root, path: "" }, of);
+    this.root = root;
+    this.path = "";
+    this.machine = of.machine;
+    this.session = of.session;
+    this.zone = of.zone;
+    this.now = of.now;
+    /** @type {ReturnType<typeof upload> | null} */
+    this.sending = null;
     this.tops = JSON.parse(root.dataset.download);
     for (const button of all("[data-folder]", root))
       button.addEventListener("click", () => this.list(button.dataset.folder));
@@ -27,10 +36,12 @@ export class FilesPanel {
     find("[data-stop]", root)?.addEventListener("click", () => this.sending?.cancel());
   }
 
+  /** @param {string} what @param {string} [query] */
   address(what, query = "") {
     return `/api/v2/rvms/${this.machine}/remote-access/files/${what}${query}`;
   }
 
+  /** @param {string} path */
   async list(path) {
     this.fault("");
     setAttribute(this.root, "aria-busy", "true");
@@ -51,6 +62,7 @@ export class FilesPanel {
     return undefined;
   }
 
+  /** @param {Entry} entry */
   row(entry) {
     const path = joined(this.path, entry.name);
     if (isFolder(entry)) return this.folderRow(entry.name, path);
@@ -68,6 +80,7 @@ export class FilesPanel {
     );
   }
 
+  /** @param {string} name @param {string} path */
   folderRow(name, path) {
     const button = make(
       "button",
@@ -79,6 +92,7 @@ export class FilesPanel {
     return make("tr", {}, make("td", { colspan: "4" }, button));
   }
 
+  /** @param {Event} event */
   async send(event) {
     event.preventDefault();
     const file = this.form.elements.file.files[0];
@@ -92,7 +106,9 @@ export class FilesPanel {
     this.fault("");
     setText(find("[data-saved]", this.root), "");
     this.moving(0, file.size, 0);
-    this.sending = upload(this.address("upload", `?${query}`), file, { moved: (...how) => this.moving(...how) });
+    this.sending = upload(this.address("upload", `?${query}`), file, {
+      moved: (done, total, ms) => this.moving(done, total, ms),
+    });
     const answer = await this.sending.answer;
     this.sending = null;
     show(find("[data-moving]", this.root), false);
@@ -102,6 +118,7 @@ export class FilesPanel {
     if (this.path && path.startsWith(this.path)) this.list(this.path);
   }
 
+  /** @param {number} done @param {number} total @param {number} ms */
   moving(done, total, ms) {
     const node = find("[data-moving]", this.root);
     show(node, true);
@@ -111,10 +128,12 @@ export class FilesPanel {
     bar.value = done;
   }
 
+  /** @param {string} words */
   fault(words) {
     setText(find("[data-fault]", this.root), words);
     show(find("[data-fault]", this.root), words !== "");
   }
 }
 
+/** @param {Entry} entry */
 const isFolder = (entry) => entry.kind === "folder" || entry.type === "dir" || entry.directory === true;

@@ -1,7 +1,7 @@
 // The fleet as this page knows it: a snapshot, then differences. Pure: takes a state and a frame, gives the next state.
 // A gap in the numbers or another life of the hub leads to one thing only: ask for a new snapshot.
 
-/** @typedef {{epoch: string | null, seq: number, machines: Map<number, Record<string, any>>}} Fleet */
+/** @typedef {{epoch: string | null, seq: number, machines: Map<number, Machine>}} Fleet */
 
 /** @returns {Fleet} */
 export function emptyFleet() {
@@ -9,7 +9,7 @@ export function emptyFleet() {
 }
 
 /**
- * @param {Fleet} fleet @param {any} frame
+ * @param {Fleet} fleet @param {Frame} frame
  * @returns {{fleet: Fleet, changed: number[], removed: number[], ask: boolean, whole: boolean}}
  */
 export function merge(fleet, frame) {
@@ -33,7 +33,7 @@ export function merge(fleet, frame) {
   for (const { id, ...members } of frame.m) {
     const known = machines.get(id);
     if (!known && members.name === undefined) return { ...same, ask: true };
-    machines.set(id, { ...(known ?? { id }), ...members });
+    machines.set(id, /** @type {Machine} */ ({ ...(known ?? { id }), ...members }));
     changed.push(id);
   }
   const removed = frame.removed ?? [];

@@ -8,6 +8,7 @@ const MONTHS = {
   en: ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"],
   id: ["Jan", "Feb", "Mar", "Apr", "Mei", "Jun", "Jul", "Agu", "Sep", "Okt", "Nov", "Des"],
 };
+/** @type {Record<string, string>} */
 const ZONES = {
   "Asia/Jakarta": "WIB",
   "Asia/Pontianak": "WIB",
@@ -17,12 +18,13 @@ const ZONES = {
 };
 const made = new Map();
 
+/** @template T @param {string} key @param {() => T} make @returns {T} */
 function kept(key, make) {
   if (!made.has(key)) made.set(key, make());
   return made.get(key);
 }
 
-/** @param {number} value @param {string} lang @param {number} [decimals] */
+/** @param {number} value @param {Language} lang @param {number} [decimals] */
 export function number(value, lang, decimals = 0) {
   const format = kept(
     `n${lang}${decimals}`,
@@ -32,22 +34,29 @@ export function number(value, lang, decimals = 0) {
   return /[1-9]/.test(text) ? text.replace("-", "\u2212") : text.replace("-", "");
 }
 
-/** A value of free shape as a line of text; what is neither text nor number says nothing (and cannot be made to). */
+/**
+ * A value of free shape as a line of text; what is neither text nor number says nothing (and cannot be made to).
+ * @param {unknown} value
+ */
 export function plain(value) {
   return typeof value === "string" || typeof value === "number" ? String(value) : "";
 }
 
-/** One reading with its unit: degrees for the temperature, percent for the rest. */
+/**
+ * One reading with its unit: degrees for the temperature, percent for the rest.
+ * @param {string} metric @param {number} value @param {Language} lang
+ */
 export function reading(metric, value, lang) {
   return metric === "temperature" ? `${number(value, lang, 1)}${THIN}°C` : `${number(value, lang)}${THIN}%`;
 }
 
+/** @param {number} seconds */
 function parts(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   return [Math.floor(whole / 86400), Math.floor(whole / 3600) % 24, Math.floor(whole / 60) % 60, whole % 60];
 }
 
-/** The largest unit only: `12 s`, `3 h`. */
+/** The largest unit only: `12 s`, `3 h`. @param {number} seconds @param {Language} lang */
 export function age(seconds, lang) {
   const amounts = parts(seconds);
   const first = amounts.findIndex((n) => n > 0);
@@ -55,7 +64,7 @@ export function age(seconds, lang) {
   return `${amounts[at]}${THIN}${UNITS[lang][at]}`;
 }
 
-/** The two largest units: `6 min 30 s`. */
+/** The two largest units: `6 min 30 s`. @param {number} seconds @param {Language} lang */
 export function span(seconds, lang) {
   const amounts = parts(seconds);
   const first = amounts.findIndex((n) => n > 0);
@@ -65,22 +74,26 @@ export function span(seconds, lang) {
   return shown.join(" ");
 }
 
-/** A clock's difference with its sign. */
+/** A clock's difference with its sign. @param {number} seconds @param {Language} lang */
 export function offset(seconds, lang) {
   const size = Math.abs(seconds);
   const sign = seconds < 0 && size >= 0.05 ? "\u2212" : "+";
   return sign + (size < 60 ? `${number(size, lang, 1)}${THIN}${UNITS[lang][3]}` : span(size, lang));
 }
 
-/** The value behind a trouble: degrees, the clock's difference, or percent. */
+/**
+ * The value behind a trouble: degrees, the clock's difference, or percent.
+ * @param {string} cause @param {number} value @param {Language} lang
+ */
 export function worth(cause, value, lang) {
   return cause.startsWith("clock")
     ? offset(value, lang)
     : reading(cause === "hot" ? "temperature" : "share", value, lang);
 }
 
+/** @param {number} ms @param {string} zone */
 function local(ms, zone) {
-  const make = (timeZone) =>
+  const make = (/** @type {string} */ timeZone) =>
     new Intl.DateTimeFormat("en-GB", {
       timeZone,
       hourCycle: "h23",
@@ -91,6 +104,7 @@ function local(ms, zone) {
       minute: "2-digit",
       second: "2-digit",
     });
+  /** @type {Intl.DateTimeFormat} */
   let format;
   try {
     format = kept(`z${zone}`, () => make(zone));
@@ -100,21 +114,21 @@ function local(ms, zone) {
   return Object.fromEntries(format.formatToParts(ms).map((part) => [part.type, part.value]));
 }
 
-/** `14:02` or `14.02`; with seconds `14:02:11`. */
+/** `14:02` or `14.02`; with seconds `14:02:11`. @param {number} ms @param {string} zone @param {Language} lang */
 export function clock(ms, zone, lang, seconds = false) {
   const at = local(ms, zone);
   const mark = lang === "id" ? "." : ":";
   return [at.hour, at.minute, ...(seconds ? [at.second] : [])].join(mark);
 }
 
-/** How far the zone is ahead of UTC at that instant, in ms. */
+/** How far the zone is ahead of UTC at that instant, in ms. @param {string} zone @param {number} ms */
 export function zoneAhead(zone, ms) {
   const at = local(ms, zone);
   const there = Date.UTC(+at.year, +at.month - 1, +at.day, +at.hour, +at.minute, +at.second);
   return Math.round((there - Math.floor(ms / 1000) * 1000) / 60000) * 60000;
 }
 
-/** WIB, WITA or WIT; elsewhere `UTC+8`. */
+/** WIB, WITA or WIT; elsewhere `UTC+8`. @param {string} zone @param {number} ms */
 export function zoneLabel(zone, ms) {
   if (ZONES[zone]) return ZONES[zone];
   const minutes = zoneAhead(zone, ms) / 60000;
@@ -122,10 +136,13 @@ export function zoneLabel(zone, ms) {
   return `UTC${minutes < 0 ? "\u2212" : "+"}${Math.floor(size / 60)}${size % 60 ? `:${String(size % 60).padStart(2, "0")}` : ""}`;
 }
 
-/** `today 14:00 WIB`, `tomorrow 14:00 WIB`, else `23 Nov 14:00 WIB`. */
+/**
+ * `today 14:00 WIB`, `tomorrow 14:00 WIB`, else `23 Nov 14:00 WIB`.
+ * @param {number} ms @param {number} now @param {string} zone @param {Language} lang
+ */
 export function day(ms, now, zone, lang) {
   const [at, here] = [local(ms, zone), local(now, zone)];
-  const midnight = (d) => Date.UTC(+d.year, +d.month - 1, +d.day);
+  const midnight = (/** @type {Record<string, string>} */ d) => Date.UTC(+d.year, +d.month - 1, +d.day);
   const days = Math.round((midnight(at) - midnight(here)) / 86400000);
   const named = DAYS[lang][days + 1];
   const year = at.year === here.year ? "" : ` ${at.year}`;

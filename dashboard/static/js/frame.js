@@ -7,7 +7,7 @@ export function frame() {
     button.addEventListener("click", (event) => changeTheme(event, button));
   const menus = all(".menu");
   document.addEventListener("click", (event) => {
-    for (const menu of menus) if (menu.open && !menu.contains(event.target)) menu.open = false;
+    for (const menu of menus) if (menu.open && !menu.contains(/** @type {Node} */ (event.target))) menu.open = false;
   });
   document.addEventListener("keydown", (event) => {
     const menu = event.key === "Escape" && menus.find((each) => each.open);
@@ -17,12 +17,15 @@ export function frame() {
   });
 }
 
-/** The look changes now; the hub is told so that the next page begins with it. */
+/**
+ * The look changes now; the hub is told so that the next page begins with it.
+ * @param {Event} event @param {Part} button
+ */
 function changeTheme(event, button) {
   event.preventDefault();
   setAttribute(document.documentElement, "data-theme", button.value);
   for (const each of all("button[name=theme]")) setAttribute(each, "aria-pressed", String(each.value === button.value));
-  const body = new URLSearchParams(new FormData(button.form));
+  const body = new URLSearchParams(/** @type {any} */ (new FormData(button.form)));
   body.set("theme", button.value);
   fetch(button.form.action, { method: "POST", body, credentials: "same-origin" }).catch(() => {});
   dispatchEvent(new Event("theme"));

@@ -4,8 +4,9 @@ import { age } from "./format.js";
 import { language, t } from "./texts.js";
 import { goneExpectedly } from "./trouble.js";
 
-/** @returns {{mark: string, words: string, quiet: boolean}} */
+/** @returns {{mark: string, words: string, quiet: boolean}} @param {Machine} m @param {number} now */
 export function freshness(m, now) {
+  /** @param {number | null} ms */
   const since = (ms) => age((now - (ms ?? now)) / 1000, language);
   if (m.connection === "live") return { mark: "live", words: t("connection.live"), quiet: true };
   if (m.connection === "late")

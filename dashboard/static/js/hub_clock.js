@@ -5,7 +5,8 @@ export class HubClock {
   /** @param {number} hubMs hub epoch ms when the page was made @param {() => number} [passed] monotonic milliseconds */
   constructor(hubMs, passed = () => performance.now()) {
     this.passed = passed;
-    this.sync(hubMs);
+    this.hub = hubMs;
+    this.at = passed();
   }
 
   /** @param {number} hubMs */

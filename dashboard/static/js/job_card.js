@@ -5,8 +5,10 @@ import { all, find, mark, setAttribute, setIcon, setText, show } from "./dom.js"
 import { BAD, cardOf } from "./job_words.js";
 import { t } from "./texts.js";
 
+/** @typedef {ReturnType<typeof cardOf>} Card */
+
 export class JobCard {
-  /** @param {any} job @param {HTMLElement} [node] the card the hub made */
+  /** @param {Job} job @param {Part} [node] the card the hub made */
   constructor(job, node = find("#job-card").content.firstElementChild.cloneNode(true)) {
     this.node = node;
     this.job = job;
@@ -15,11 +17,12 @@ export class JobCard {
     find("form", this.confirm).addEventListener("submit", (event) => this.cancel(event));
   }
 
-  /** @param {any} job @param {any} machine may be unknown @param {{who: string, zone: string, now: number}} about */
+  /** @param {Job} job @param {Machine | undefined} machine may be unknown @param {{who: string, zone: string, now: number}} about */
   patch(job, machine, about) {
     this.job = job;
     const away = !machine || !["live", "late"].includes(machine.connection);
     const card = cardOf(job, { ...about, away });
+    /** @param {string} name */
     const part = (name) => find(`[data-job-${name}]`, this.node);
     setAttribute(this.node, "data-state", card.state);
     mark(this.node, "bad", BAD.includes(card.state));
@@ -37,12 +40,14 @@ export class JobCard {
     this.cancelling(card);
   }
 
+  /** @param {Part | null} link @param {Machine | undefined} machine */
   machine(link, machine) {
     if (!link || !machine) return;
     setText(find("bdi", link), machine.name);
     setAttribute(link, "href", `/machines/${machine.id}`);
   }
 
+  /** @param {Card} card */
   line(card) {
     all("li", this.node).forEach((step, place) => {
       const { word, time, done } = card.steps[place];
@@ -52,6 +57,7 @@ export class JobCard {
     });
   }
 
+  /** @param {Part} node @param {Card["bar"]} bar */
   bar(node, bar) {
     show(node, bar !== null);
     if (!bar || bar.most === null) return node.removeAttribute("value");
@@ -59,6 +65,7 @@ export class JobCard {
     return setAttribute(node, "value", bar.value);
   }
 
+  /** @param {Card} card */
   cancelling(card) {
     if (document.body.dataset.mayCommand !== "1") return show(this.confirm, false);
     // Somebody whose cancel was overtaken by the end is told where the focus goes: to the job itself.
@@ -68,6 +75,7 @@ export class JobCard {
     return show(this.confirm, card.behind !== "");
   }
 
+  /** @param {Event} event */
   async cancel(event) {
     event.preventDefault();
     const button = find("button", this.confirm);

@@ -6,7 +6,9 @@ import { language, said, t } from "./texts.js";
 export const OPEN = ["queued", "sent", "accepted", "running"];
 export const BAD = ["failed", "rejected", "expired"];
 const ENDED = ["succeeded", ...BAD, "cancelled"];
+/** @type {Record<string, number>} */
 const REACHED = { queued: 1, sent: 2, accepted: 3, running: 3, succeeded: 4, failed: 4 };
+/** @type {Record<string, string>} */
 const MARKS = {
   queued: "late",
   sent: "auto",
@@ -19,14 +21,16 @@ const MARKS = {
   cancelled: "inactive",
 };
 
-/** Whether `job` is news after `known`, an earlier word of the same command. An end is final. */
+/** @typedef {{who: string, away: boolean, zone: string, now: number}} About whose words, and where and when they are read */
+
+/** Whether `job` is news after `known`, an earlier word of the same command. An end is final. @param {Pick<Job, "state" | "finished_at">} known @param {Pick<Job, "state" | "finished_at">} job */
 export function follows(known, job) {
   return known.finished_at === null && (job.finished_at !== null || REACHED[job.state] >= REACHED[known.state]);
 }
 
 /**
  * Everything a job's card says.
- * @param {any} job @param {{who: string, away: boolean, zone: string, now: number}} about
+ * @param {Job} job @param {About} about
  */
 export function cardOf(job, about) {
   const { who, zone, now } = about;
@@ -46,6 +50,7 @@ export function cardOf(job, about) {
   };
 }
 
+/** @param {Job} job */
 export function what(job) {
   const { args, name } = job;
   if (passedOn(job)) return told(args);
@@ -56,22 +61,28 @@ export function what(job) {
   return name === "reboot" && args.force ? t("what.reboot_forced") : said("what.", name);
 }
 
-/** A machine or the clock wishes nothing: the agent is told what was declared past it, whoever's reason it is. */
+/**
+ * A machine or the clock wishes nothing: the agent is told what was declared past it, whoever's reason it is.
+ * @param {Job} job
+ */
 function passedOn(job) {
   return job.name === "set_status" && ["machine", "clock"].includes(String(job.issued_by).split(":")[0]);
 }
 
+/** @param {Free} args */
 function told(args) {
   const status = said("status.", String(args.status));
   if (!args.special_status) return t("what.tell_status", { status });
   return t("what.tell_status_under", { status, special: said("status.", String(args.special_status)) });
 }
 
+/** @param {string} state */
 function word(state) {
-  return said("step.", { accepted: "running", succeeded: "done" }[state] ?? state);
+  const names = /** @type {Record<string, string>} */ ({ accepted: "running", succeeded: "done" });
+  return said("step.", names[state] ?? state);
 }
 
-/** Where it is, or how it ended, as a sentence. */
+/** Where it is, or how it ended, as a sentence. @param {Job} job @param {About} about */
 function how(job, { away, zone, now }) {
   const { state } = job;
   const left = job.sent_at !== null;
@@ -92,22 +103,23 @@ function how(job, { away, zone, now }) {
   return said("how.", state);
 }
 
-/** A failure in the reader's language; the machine's own sentence for a code nobody here knows. */
+/** A failure in the reader's language; the machine's own sentence for a code nobody here knows. @param {Free | null} error */
 export function why(error) {
   const code = String(error?.code ?? "");
   return said("failure.", code, String(error?.message || code));
 }
 
+/** @param {Free} at */
 function progress({ phase: told, done, total }) {
   const phase = said("phase.", String(told ?? ""));
-  const amount = (value) => number(value, language);
+  const amount = (/** @type {number} */ value) => number(value, language);
   if ((done ?? null) === null) return phase;
   return (total ?? null) === null
     ? t("phase.done", { phase, done: amount(done) })
     : t("phase.amount", { phase, done: amount(done), total: amount(total) });
 }
 
-/** Only while the machine is at it: a bar that stands at nothing reads as a hang. */
+/** Only while the machine is at it: a bar that stands at nothing reads as a hang. @param {Job} job */
 function bar(job) {
   if (job.state !== "running") return null;
   const { done, total } = job.progress ?? {};
@@ -116,6 +128,7 @@ function bar(job) {
     : { value: 0, most: null };
 }
 
+/** @param {Job} job @param {string} zone */
 function steps(job, zone) {
   const ended = ENDED.includes(job.state);
   const reached = REACHED[job.state] ?? (job.sent_at === null ? 1 : 2);
@@ -123,21 +136,23 @@ function steps(job, zone) {
   const words = [t("step.queued"), t("step.sent"), t("step.running"), ended ? word(job.state) : t("step.done")];
   return words.map((name, place) => ({
     word: name,
-    time: times[place] === null ? "" : clock(times[place], zone, language, true),
+    time: (times[place] ?? null) === null ? "" : clock(Number(times[place]), zone, language, true),
     done: place < reached || (ended && place === 3),
   }));
 }
 
-/** What a cancel leaves as it is. */
+/** What a cancel leaves as it is. @param {Job} job */
 function behind(job) {
   return job.state === "queued" && job.sent_at === null
     ? t("behind.unsent")
     : said("behind.", job.name, t("behind.other"));
 }
 
-/** What the machine answered, as [name, value]; a value inside a value keeps its path. */
+/** What the machine answered, as [name, value]; a value inside a value keeps its path. @param {Free | null} told */
 export function results(told) {
+  /** @type {[string, string][]} */
   const found = [];
+  /** @param {string} path @param {any} value */
   const add = (path, value) => {
     if (Array.isArray(value)) found.push([path, value.map(plainly).join(", ")]);
     else if (value !== null && typeof value === "object")
@@ -148,6 +163,7 @@ export function results(told) {
   return found.map(([name, value]) => [said("result.", name), value]);
 }
 
+/** @param {any} value @returns {string} */
 function plainly(value) {
   if (typeof value === "boolean") return value ? t("yes") : t("no");
   if (typeof value === "number") return number(value, language, Number.isInteger(value) ? 0 : 2);

@@ -1,11 +1,16 @@
 // The row of keys a phone's keyboard lacks. Pressing one never takes the focus, so the phone's keyboard stays up.
 
-import { all, setAttribute } from "./dom.js";
+import { all, find, setAttribute } from "./dom.js";
 
+/** @type {Record<string, string>} */
 const KEYS = { esc: "\x1b", tab: "\t", interrupt: "\x03", bar: "|", slash: "/", minus: "-" };
+/** @type {Record<string, string>} */
 const ARROWS = { up: "A", down: "B", right: "C", left: "D" };
 
-/** What a key of the row sends. `application`: the program on the machine asked for the other kind of arrow keys. */
+/**
+ * What a key of the row sends. `application`: the program on the machine asked for the other kind of arrow keys.
+ * @param {string} key
+ */
 export function sequence(key, { ctrl = false, application = false } = {}) {
   if (key in ARROWS) return ctrl ? `\x1b[1;5${ARROWS[key]}` : `\x1b${application ? "O" : "["}${ARROWS[key]}`;
   const plain = KEYS[key] ?? "";
@@ -17,13 +22,23 @@ export function control(text) {
   if (text.length !== 1) return text;
   const code = text.toUpperCase().charCodeAt(0);
   if (code >= 64 && code <= 95) return String.fromCharCode(code - 64);
-  return { " ": "\0", "/": "\x1f", "-": "\x1f", "|": "\x1c", "?": "\x7f" }[text] ?? text;
+  return (
+    /** @type {Record<string, string>} */ ({ " ": "\0", "/": "\x1f", "-": "\x1f", "|": "\x1c", "?": "\x7f" })[text] ??
+    text
+  );
 }
 
 export class KeyBar {
-  /** `send(text)` types, `paste()` pastes; `application()` tells the mode of the arrow keys. */
+  /**
+   * `send(text)` types, `paste()` pastes; `application()` tells the mode of the arrow keys.
+   * @param {Part} root @param {{send: (text: string) => void, paste: () => void, application: () => boolean}} does
+   */
   constructor(root, { send, paste, application }) {
-    Object.assign(this, { root, send, paste, application, ctrl: false });
+    this.root = root;
+    this.send = send;
+    this.paste = paste;
+    this.application = application;
+    this.ctrl = false;
     for (const button of all("button", root)) {
       button.addEventListener("pointerdown", (event) => event.preventDefault());
       button.addEventListener("mousedown", (event) => event.preventDefault());
@@ -31,6 +46,7 @@ export class KeyBar {
     }
   }
 
+  /** @param {string} key */
   press(key) {
     if (key === "ctrl") this.hold(!this.ctrl);
     else if (key === "paste") this.paste();
@@ -40,15 +56,16 @@ export class KeyBar {
     }
   }
 
-  /** What the keyboard typed, as it goes out: Ctrl holds for one key. */
+  /** What the keyboard typed, as it goes out: Ctrl holds for one key. @param {string} text */
   through(text) {
     if (!this.ctrl) return text;
     this.hold(false);
     return control(text);
   }
 
+  /** @param {boolean} on */
   hold(on) {
     this.ctrl = on;
-    setAttribute(this.root.querySelector("[data-key=ctrl]"), "aria-pressed", String(on));
+    setAttribute(find("[data-key=ctrl]", this.root), "aria-pressed", String(on));
   }
 }

@@ -10,6 +10,7 @@ export function keyboard(actions) {
   let first = "";
   let at = 0;
   const help = find("#shortcuts");
+  /** @type {Record<string, (event: KeyboardEvent) => void>} */
   const every = {
     "?": () => help?.showModal(),
     "g m": () => location.assign("/"),
@@ -18,10 +19,11 @@ export function keyboard(actions) {
     ...actions,
   };
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && event.target.matches?.(TYPING)) return event.target.blur();
+    const target = /** @type {Part} */ (event.target);
+    if (event.key === "Escape" && target.matches?.(TYPING)) return target.blur();
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || help?.open) return;
     // A radio button is no place to type; its arrow keys stay its own because no action has them.
-    if (event.target.matches?.(TYPING) && event.target.type !== "radio") return;
+    if (target.matches?.(TYPING) && target.type !== "radio") return;
     const chord = event.timeStamp - at < CHORD_MS ? `${first} ${event.key}` : event.key;
     const action = every[chord] ?? every[event.key];
     first = event.key;

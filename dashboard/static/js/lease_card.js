@@ -5,21 +5,21 @@ import { all, find, setAttribute, setText, show } from "./dom.js";
 import { countdown } from "./lease_words.js";
 import { t } from "./texts.js";
 
-/** What the page shows of a machine's lease, as one word: another word is another page. */
+/** What the page shows of a machine's lease, as one word: another word is another page. @param {Pick<Lease, "id" | "status"> | null} lease */
 export const shownAs = (lease) => (lease ? `${lease.id} ${lease.status}` : "");
 
 export class LeaseCard {
   /** @param {number} id @param {import("./feed.js").Feed} feed */
   constructor(id, feed) {
-    Object.assign(this, { id, feed });
+    this.id = id;
+    this.feed = feed;
     this.root = find("#leases");
     for (const form of all("form[data-ask]")) form.addEventListener("submit", (event) => this.submit(event, form));
   }
 
-  /** The machine as the hub tells it now. */
+  /** The machine as the hub tells it now. @param {Machine} m */
   patch(m) {
-    const card = m.lease && find(`[data-session="${m.lease.id}"]`, this.root);
-    if (card) setAttribute(card, "data-expires", m.lease.expires_at);
+    if (m.lease) setAttribute(find(`[data-session="${m.lease.id}"]`, this.root), "data-expires", m.lease.expires_at);
     if (shownAs(m.lease) === this.root.dataset.shown) return;
     this.changed();
     const before = this.root.dataset.shown.split(" ")[0];
@@ -27,6 +27,7 @@ export class LeaseCard {
       if (!m.lease || (over.dataset.session === before && before !== String(m.lease.id))) close(over);
   }
 
+  /** @param {number} now */
   tick(now) {
     for (const card of all("[data-session]:not([data-status=ended])", this.root)) {
       const left = Number(card.dataset.expires) - now;
@@ -43,12 +44,16 @@ export class LeaseCard {
     return undefined;
   }
 
-  /** By REST, so that a terminal stays open; what comes of it is told by the feed. */
+  /**
+   * By REST, so that a terminal stays open; what comes of it is told by the feed.
+   * @param {Event} event @param {Part} form
+   */
   async submit(event, form) {
     event.preventDefault();
     const button = find("button", form);
     if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
     setAttribute(button, "aria-busy", "true");
+    /** @type {Free} */
     const given = { session_id: Number(form.elements.session_id.value) };
     if (form.elements.duration) given.duration = Number(form.elements.duration.value);
     if (form.elements.reason?.value) given.reason = form.elements.reason.value;
@@ -60,7 +65,7 @@ export class LeaseCard {
   }
 }
 
-/** A session that is over while its page stays for what the terminal shows: nothing of it can be used any more. */
+/** A session that is over while its page stays for what the terminal shows: nothing of it can be used any more. @param {Part} card */
 function close(card) {
   if (card.dataset.status === "ended") return;
   setAttribute(card, "data-status", "ended");

@@ -4,10 +4,13 @@ import { all, find, icon, make, setAttribute, setText, show } from "./dom.js";
 import { countdown, OPEN, ownLease } from "./lease_words.js";
 import { t } from "./texts.js";
 
+/** @typedef {Pick<Lease, "status" | "expires_at">} Left */
+
+/** @param {Left} lease @param {number} now */
 const left = (lease, now) =>
   lease.status === "active" && lease.expires_at ? countdown(lease.expires_at - now) : t(`lease.${lease.status}`);
 
-/** The chip as the feed tells it. @param {Iterable<any>} machines */
+/** The chip as the feed tells it. @param {Iterable<Machine>} machines @param {number} person @param {number} now */
 export function drawChip(machines, person, now) {
   const own = ownLease(machines, person);
   const chip = find("#lease-chip");
@@ -18,18 +21,19 @@ export function drawChip(machines, person, now) {
   fill(chip, own.lease, now);
 }
 
-/** The chip as the hub made it, on pages that hear no feed. */
+/** The chip as the hub made it, on pages that hear no feed. @param {number} now */
 export function tickChip(now) {
   const chip = find("#lease-chip");
   if (!chip.hidden) fill(chip, { status: chip.dataset.status, expires_at: Number(chip.dataset.expires) }, now);
 }
 
+/** @param {Part} chip @param {Left} lease @param {number} now */
 function fill(chip, lease, now) {
   setText(find("[data-left]", chip), left(lease, now));
-  chip.toggleAttribute("data-soon", lease.status === "active" && lease.expires_at - now < 120000);
+  chip.toggleAttribute("data-soon", lease.status === "active" && (lease.expires_at ?? Infinity) - now < 120000);
 }
 
-/** The sign in the row of each machine that somebody is on. @param {Map<number, any>} machines */
+/** The sign in the row of each machine that somebody is on. @param {Map<number, Machine>} machines @param {number} now */
 export function drawRows(machines, now) {
   for (const row of all("#machines tbody tr")) {
     const lease = machines.get(Number(row.dataset.id))?.lease;
@@ -39,6 +43,7 @@ export function drawRows(machines, now) {
   }
 }
 
+/** @param {Part} row */
 function addSign(row) {
   const sign = make(
     "span",
@@ -51,6 +56,7 @@ function addSign(row) {
   return sign;
 }
 
+/** @param {Part} sign @param {Lease} lease @param {number} now */
 function setSign(sign, lease, now) {
   const words = t("lease.by", { name: lease.name });
   setAttribute(sign, "title", words);

@@ -13,7 +13,12 @@ export class LinkState {
     this.feed = feed;
     this.chip = find("#link-chip");
     this.bar = find("#link-bar");
+    /** @type {number | null} */
     this.lostAt = null;
+    /** @type {(() => void) | null} */
+    this.action = null;
+    /** @type {Timer | undefined} */
+    this.timer = undefined;
     this.state = "connecting";
     find("[data-retry]", this.bar).addEventListener("click", () => (this.action ?? (() => feed.socket.retry()))());
     this.chip?.addEventListener("click", () => this.toggle());
@@ -26,6 +31,7 @@ export class LinkState {
     this.draw();
   }
 
+  /** @param {string} state */
   set(state) {
     const was = this.state;
     this.state = state;
@@ -53,6 +59,7 @@ export class LinkState {
     this.timer = setTimeout(() => show(this.bar, false), BACK_FOR_MS);
   }
 
+  /** @param {string} said @param {string} button @param {(() => void) | null} action */
   tell(said, button, action) {
     this.action = action;
     setText(find("[data-said]", this.bar), said);
@@ -61,13 +68,13 @@ export class LinkState {
     show(this.bar, true);
   }
 
-  /** Another version answers than the one that made this page; never reloads by itself. */
+  /** Another version answers than the one that made this page; never reloads by itself. @param {string} name */
   version(name) {
     if (name !== document.body.dataset.version) this.tell(t("updated"), t("reload"), () => location.reload());
   }
 
   time() {
-    return clock(this.lostAt ?? this.feed.clock.now(), document.body.dataset.zone, language, true);
+    return clock(this.lostAt ?? this.feed.clock.now(), document.body.dataset.zone ?? "UTC", language, true);
   }
 
   draw() {
@@ -96,7 +103,7 @@ export function guardButtons() {
   document.addEventListener(
     "click",
     (event) => {
-      if (event.target.closest?.("[data-needs-hub][aria-disabled=true]")) event.preventDefault();
+      if (/** @type {Part} */ (event.target).closest?.("[data-needs-hub][aria-disabled=true]")) event.preventDefault();
     },
     true,
   );

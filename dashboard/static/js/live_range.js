@@ -1,12 +1,14 @@
 // Live or Paused: in Live the window slides with the hub's time; a person's zoom pauses it and is never taken away.
 
 // Plotly writes an axis's dates without a zone; read as they stand they would be taken for this computer's.
+/** @param {unknown} value */
 const utc = (value) => (typeof value === "string" ? Date.parse(`${value.replace(" ", "T")}Z`) : Number(value));
 
 export class LiveRange {
   /** @param {number} width of the window, ms */
   constructor(width) {
     this.width = width;
+    /** @type {{range: [number, number], since: number} | null} */
     this.paused = null;
   }
 
@@ -23,6 +25,7 @@ export class LiveRange {
     return true;
   }
 
+  /** @param {number} now */
   pause(now) {
     this.paused = { range: this.range(now), since: now };
   }
@@ -31,12 +34,12 @@ export class LiveRange {
     this.paused = null;
   }
 
-  /** @returns {[number, number]} */
+  /** @returns {[number, number]} @param {number} now */
   range(now) {
     return this.paused ? this.paused.range : [now - this.width, now];
   }
 
-  /** How many ms the picture is behind. */
+  /** How many ms the picture is behind. @param {number} now */
   behind(now) {
     return this.paused ? now - this.paused.since : 0;
   }

@@ -8,7 +8,10 @@ const WAITING = ["sync_timezone"];
 const DISRUPTIVE = ["restart_service", "reboot"];
 const COMMANDS = ["ping", "set_status", "sync_timezone", "restart_service", "reboot"];
 
-/** Whether its software knows the command. One that names none of them does not tell: it may be tried. */
+/**
+ * Whether its software knows the command. One that names none of them does not tell: it may be tried.
+ * @param {string} name @param {Machine} m
+ */
 export function can(name, m) {
   const told = m.capabilities.filter((each) => COMMANDS.includes(each));
   return !told.length || told.includes(name);
@@ -16,7 +19,7 @@ export function can(name, m) {
 
 /**
  * Whether an action is possible now: `locked` says why not ("" when it is), `affected` the text of who is.
- * @param {string} name @param {any} m @param {boolean} may
+ * @param {string} name @param {Machine} m @param {boolean} may
  */
 export function offer(name, m, may) {
   const away = m.connection === "offline" || m.connection === "never";
@@ -48,6 +51,7 @@ export class MachineActions {
     for (const dialog of all("dialog[id^=do-]")) this.prepare(dialog);
   }
 
+  /** @param {Part} dialog */
   prepare(dialog) {
     find("[data-cancel]", dialog).addEventListener("click", (event) => {
       event.preventDefault();
@@ -57,6 +61,7 @@ export class MachineActions {
     dialog.addEventListener("close", () => find("summary", this.menu).focus());
   }
 
+  /** @param {Event} event @param {Part} link */
   open(event, link) {
     event.preventDefault();
     if (link.getAttribute("aria-disabled") === "true") return;
@@ -74,11 +79,13 @@ export class MachineActions {
     find("summary", this.menu).focus();
   }
 
+  /** @param {Part} form @param {string} words */
   fault(form, words) {
     setText(find("[data-fault]", form), words);
     show(find("[data-fault]", form), words !== "");
   }
 
+  /** @param {Event} event @param {Part} form */
   async submit(event, form) {
     event.preventDefault();
     const button = find("button", form);
@@ -89,7 +96,7 @@ export class MachineActions {
     setAttribute(button, "aria-busy", "true");
     const answer = await sendCommand(
       `/api/v2/rvms/${this.id}/commands`,
-      wanted(name, Object.fromEntries(new FormData(form))),
+      wanted(name, /** @type {Record<string, string>} */ (Object.fromEntries(new FormData(/** @type {any} */ (form))))),
       this.keys.get(name),
     );
     button.removeAttribute("aria-busy");
@@ -100,7 +107,7 @@ export class MachineActions {
     form.closest("dialog")?.close();
   }
 
-  /** The machine as the hub tells it now. */
+  /** The machine as the hub tells it now. @param {Machine} m */
   patch(m) {
     for (const node of all("[data-offer]", this.menu)) {
       const is = offer(node.dataset.offer, m, this.may);
@@ -113,6 +120,7 @@ export class MachineActions {
     }
   }
 
+  /** @param {Part} form @param {ReturnType<typeof offer>} is @param {string | null} words @param {Machine} m */
   form(form, is, words, m) {
     if (is.affected) setText(find("[data-affected]", form), t(`affected.${is.affected}`, { age: form.dataset.giveUp }));
     show(find("[data-waits]", form), is.waits);

@@ -6,13 +6,16 @@ import { freshness } from "./freshness.js";
 import { language, t } from "./texts.js";
 import { quarantined } from "./trouble.js";
 
-/** `user:3` as a name, `machine:7` as "the machine". */
+/** `user:3` as a name, `machine:7` as "the machine". @param {string} actor @param {Record<string, string>} names */
 export function who(actor, names) {
   const [kind, number] = actor.split(":");
   return kind === "user" ? (names[number] ?? t("who.user", { id: number })) : t(`who.${kind}`);
 }
 
-/** Until when the status holds and what comes then; what a special status covers. "" when there is nothing to say. */
+/**
+ * Until when the status holds and what comes then; what a special status covers. "" when there is nothing to say.
+ * @param {Pick<Machine, "status" | "special_status" | "status_until" | "returns_to">} m @param {(ms: number) => string} when
+ */
 export function untilWords(m, when) {
   if (m.status_until !== null && m.returns_to)
     return t("status.until.back", { when: when(m.status_until), status: t(`status.${m.returns_to}`) });
@@ -20,6 +23,7 @@ export function untilWords(m, when) {
   return m.special_status ? t("status.over", { status: t(`status.${m.status}`) }) : "";
 }
 
+/** @param {string} name @param {string} text */
 function fact(name, text) {
   setText(find(`[data-fact=${name}] bdi`), text);
 }
@@ -28,12 +32,12 @@ export class MachineHead {
   /** @param {import("./announcer.js").Announcer} spoken */
   constructor(spoken) {
     this.spoken = spoken;
-    this.zone = document.body.dataset.siteZone;
-    this.names = JSON.parse(document.body.dataset.names);
+    this.zone = document.body.dataset.siteZone ?? "";
+    this.names = JSON.parse(document.body.dataset.names ?? "{}");
     this.before = "";
   }
 
-  /** The machine as the hub tells it now. */
+  /** The machine as the hub tells it now. @param {Machine} m @param {number} now */
   patch(m, now) {
     setText(find("#status-pill [data-said]"), t(`status.${m.effective_status}`));
     setIcon(find("#status-pill .i"), m.effective_status);
@@ -47,9 +51,10 @@ export class MachineHead {
     this.tell(m);
   }
 
-  /** What grows by itself. */
+  /** What grows by itself. @param {Machine} m @param {number} now */
   tick(m, now) {
     const fresh = freshness(m, now);
+    /** @param {number} ms */
     const when = (ms) => day(ms, now, this.zone, language);
     setIcon(find("#connection .i"), fresh.mark);
     setText(find("#connection [data-said]"), fresh.words);
@@ -63,14 +68,17 @@ export class MachineHead {
     show(find("#status-until"), until !== "");
     const locked = quarantined(m, now);
     show(find("#quarantine"), locked);
-    if (locked) setText(find("#quarantine [data-until]"), t("quarantine.until", { when: when(m.quarantined_until) }));
-    const up = m.readings?.uptime_s;
-    if (up) fact("uptime", span(up + (m.connection === "live" ? (now - m.readings.taken_at) / 1000 : 0), language));
+    if (locked)
+      setText(find("#quarantine [data-until]"), t("quarantine.until", { when: when(m.quarantined_until ?? now) }));
+    if (m.readings?.uptime_s) {
+      const since = m.connection === "live" ? (now - m.readings.taken_at) / 1000 : 0;
+      fact("uptime", span(m.readings.uptime_s + since, language));
+    }
     if (m.clock_offset_s !== null)
       fact("time", `${clock(now + m.clock_offset_s * 1000, this.zone, language, true)} ${zoneLabel(this.zone, now)}`);
   }
 
-  /** Status and connection are spoken when they change. */
+  /** Status and connection are spoken when they change. @param {Machine} m */
   tell(m) {
     const is = `${m.effective_status} ${m.connection}`;
     if (this.before && this.before !== is) {

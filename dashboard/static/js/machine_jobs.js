@@ -10,7 +10,10 @@ const RECENT_MS = 10 * 60000;
 export class MachineJobs {
   /** @param {number} id @param {import("./feed.js").Feed} feed @param {import("./announcer.js").Announcer} spoken */
   constructor(id, feed, spoken) {
-    Object.assign(this, { id, feed, spoken, section: find("#machine-jobs") });
+    this.id = id;
+    this.feed = feed;
+    this.spoken = spoken;
+    this.section = find("#machine-jobs");
     this.list = find(".cards", this.section);
     this.board = new JobBoard(feed, {
       root: this.section,
@@ -20,19 +23,23 @@ export class MachineJobs {
     });
   }
 
+  /** @param {Job} job */
   heard(job) {
     if (job.rvm_id === this.id) this.board.heard(job);
   }
 
+  /** @param {number[]} ids @param {boolean} whole */
   changed(ids, whole) {
     this.board.changed(ids, whole);
   }
 
+  /** @param {import("./job_card.js").JobCard} card @param {boolean} isNew */
   place(card, isNew) {
     if (isNew) this.list.prepend(card.node);
     show(this.section, true);
   }
 
+  /** @param {import("./job_card.js").JobCard} card */
   tell({ job, node }) {
     const name = this.feed.fleet.machines.get(this.id)?.name ?? "";
     this.spoken.add(t("said.job", { name, what: what(job), word: find("[data-job-word]", node).textContent }));

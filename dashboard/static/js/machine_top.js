@@ -13,23 +13,23 @@ export class MachineTop {
     this.actions = new MachineActions(id);
   }
 
-  /** Machines changed; `whole`: it is a full picture. */
+  /** Machines changed; `whole`: it is a full picture. @param {number[]} ids @param {boolean} whole */
   changed(ids, whole) {
     if (ids.includes(this.id)) this.jobs.changed([this.id], whole);
   }
 
-  /** A command of any machine moved. */
+  /** A command of any machine moved. @param {Job} job */
   heard(job) {
     this.jobs.heard(job);
   }
 
-  /** The machine as the hub tells it now. */
+  /** The machine as the hub tells it now. @param {Machine} m @param {number} now */
   patch(m, now) {
     this.head.patch(m, now);
     this.actions.patch(m);
   }
 
-  /** What grows or fades by itself. */
+  /** What grows or fades by itself. @param {Machine} m @param {number} now */
   tick(m, now) {
     this.head.tick(m, now);
     this.jobs.tick();

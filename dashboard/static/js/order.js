@@ -1,5 +1,6 @@
 // Which machines the table shows and in which order: the browser's half of dashboard/fleet.py.
 
+/** @type {Record<string, Metric>} */
 export const METRICS = {
   cpu: "cpu_usage",
   memory: "memory_usage",
@@ -10,12 +11,14 @@ export const METRICS = {
 export const STATUSES = ["active", "inactive", "maintenance", "full", "error", "unknown"];
 const CONNECTIONS = ["offline", "late", "never"];
 const SORTS = ["machine", "status", "seen", "capacity", ...Object.keys(METRICS)];
+/** @type {Record<string, number>} */
 const STATUS_ORDER = { error: 0, full: 1, unknown: 2, maintenance: 3, inactive: 4, active: 5 };
 
 /** @param {string} search the address's `?…` */
 export function queryFrom(search) {
   const params = new URLSearchParams(search);
-  const one = (name, known) => (known.includes(params.get(name)) ? params.get(name) : "");
+  /** @param {string} name @param {string[]} known */
+  const one = (name, known) => known.find((each) => each === params.get(name)) ?? "";
   const sort = params.get("sort") ?? "";
   const column = sort.replace(/^-+/, "");
   const known = SORTS.includes(column);
@@ -28,7 +31,7 @@ export function queryFrom(search) {
   };
 }
 
-/** The address of the page with some members changed; what is default is left out. */
+/** The address of the page with some members changed; what is default is left out. @param {Query} query @param {Partial<Query>} [changes] */
 export function address(query, changes = {}) {
   const wanted = { ...query, ...changes };
   const params = new URLSearchParams();
@@ -39,12 +42,13 @@ export function address(query, changes = {}) {
   return String(params) ? `/?${params}` : "/";
 }
 
-/** What a click on a column head leads to. */
+/** What a click on a column head leads to. @param {Query} query @param {string} column */
 export function sortAddress(query, column) {
   const worstFirst = column === "capacity" || column in METRICS;
   return address(query, { sort: column, descending: column === query.sort ? !query.descending : worstFirst });
 }
 
+/** @param {Iterable<Machine>} machines */
 export function counters(machines) {
   const counts = Object.fromEntries([...STATUSES, "offline"].map((name) => [name, 0]));
   for (const m of machines) {
@@ -54,6 +58,7 @@ export function counters(machines) {
   return counts;
 }
 
+/** @param {Machine} m @param {Partial<Query>} query */
 export function matches(m, query) {
   if (query.status && m.effective_status !== query.status) return false;
   if (query.connection && m.connection !== query.connection) return false;
@@ -61,13 +66,13 @@ export function matches(m, query) {
     .map((x) => x ?? "")
     .join(" ")
     .toLowerCase();
-  return query.text
+  return (query.text ?? "")
     .toLowerCase()
     .split(/\s+/)
     .every((word) => where.includes(word));
 }
 
-/** RVM-9 before RVM-10. */
+/** RVM-9 before RVM-10. @param {Machine} a @param {Machine} b */
 export function byName(a, b) {
   const [x, y] = [a, b].map((m) => m.name.match(/[0-9]+|[^0-9]+/g) ?? []);
   for (let i = 0; i < Math.min(x.length, y.length); i += 1) {
@@ -80,6 +85,7 @@ export function byName(a, b) {
   return x.length - y.length || a.id - b.id;
 }
 
+/** @param {Machine} m @param {string} sort */
 function sortValue(m, sort) {
   if (sort === "status") return STATUS_ORDER[m.effective_status];
   if (sort === "seen") return m.last_seen_at === null ? null : -m.last_seen_at;
@@ -88,18 +94,21 @@ function sortValue(m, sort) {
   return m.readings?.[METRICS[sort]] ?? null;
 }
 
-/** Filtered and in order; what has no value for the order comes last. */
+/**
+ * Filtered and in order; what has no value for the order comes last.
+ * @param {Iterable<Machine>} machines @param {Query} query
+ */
 export function shown(machines, query) {
   const listed = [...machines].filter((m) => matches(m, query)).sort(byName);
   if (query.sort === "machine") return query.descending ? listed.reverse() : listed;
   const known = listed.filter((m) => sortValue(m, query.sort) !== null);
   const rest = listed.filter((m) => sortValue(m, query.sort) === null);
   const way = query.descending ? -1 : 1;
-  known.sort((a, b) => way * (sortValue(a, query.sort) - sortValue(b, query.sort)));
+  known.sort((a, b) => way * (Number(sortValue(a, query.sort)) - Number(sortValue(b, query.sort))));
   return [...known, ...rest];
 }
 
-/** How many of `now` stand at another place than in `before` (rows that came or went aside). */
+/** How many of `now` stand at another place than in `before` (rows that came or went aside). @param {number[]} before @param {number[]} now */
 export function movedCount(before, now) {
   const both = new Set(now.filter((id) => before.includes(id)));
   const [a, b] = [before.filter((id) => both.has(id)), now.filter((id) => both.has(id))];

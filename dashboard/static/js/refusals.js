@@ -19,7 +19,10 @@ export function why(told) {
   return detail.length ? `${words} (${detail.join(" … ")})` : words;
 }
 
-/** The words beside a field; "" when the machine takes it. A key may be called `constructor`. */
+/**
+ * The words beside a field; "" when the machine takes it. A key may be called `constructor`.
+ * @param {Pick<Machine, "config_errors">} m @param {string} key
+ */
 export function refusal(m, key) {
   const errors = m.config_errors ?? {};
   return Object.hasOwn(errors, key) ? t("applied.key", { why: why(errors[key]) }) : "";

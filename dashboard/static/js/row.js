@@ -8,7 +8,7 @@ import { language, said, t } from "./texts.js";
 import { heard } from "./trouble.js";
 
 export class Row {
-  /** @param {HTMLTableRowElement} node @param {number} now */
+  /** @param {Part} node @param {number} now */
   constructor(node, now) {
     this.node = node;
     this.id = Number(node.dataset.id);
@@ -17,11 +17,11 @@ export class Row {
     this.status = find(".s .mk span", node);
     this.seen = find(".e span", node);
     this.cells = all("[data-m]", node);
-    this.spark = new Sparkline(find(".spark path", node).getAttribute("d"), now);
+    this.spark = new Sparkline(find(".spark path", node).getAttribute("d") ?? "", now);
     this.takenAt = 0;
   }
 
-  /** @param {Record<string, any>} m @param {number} now */
+  /** @param {Machine} m @param {number} now */
   patch(m, now) {
     setText(this.link.firstElementChild, m.name);
     setAttribute(this.link, "href", `/machines/${m.id}`);
@@ -40,6 +40,7 @@ export class Row {
     this.tick(m, now);
   }
 
+  /** @param {Machine} m @param {number} now */
   patchStatus(m, now) {
     const word = t(`status.${m.effective_status}`);
     if (this.status.textContent !== word) {
@@ -59,8 +60,9 @@ export class Row {
     setText(find(".s small", this.node), age((now - m.status_since) / 1000, language));
   }
 
+  /** @param {Part} cell @param {Machine} m @param {boolean} over */
   patchReading(cell, m, over) {
-    const metric = cell.dataset.m;
+    const metric = /** @type {Metric} */ (cell.dataset.m);
     const value = m.readings?.[metric] ?? null;
     setText(find("b", cell), value === null ? "—" : reading(metric, value, language));
     const reason = value === null && m.readings ? said("none.", m.readings.reasons[metric] ?? "unknown") : "";
@@ -71,7 +73,7 @@ export class Row {
     else if (!over && glyph) glyph.remove();
   }
 
-  /** What grows by itself: ages, and the line that moves left. */
+  /** What grows by itself: ages, and the line that moves left. @param {Machine} m @param {number} now */
   tick(m, now) {
     const fresh = freshness(m, now);
     setIcon(find(".e .i", this.node), fresh.mark);
@@ -81,6 +83,7 @@ export class Row {
     setAttribute(find(".spark path", this.node), "d", this.spark.path(now));
   }
 
+  /** @param {boolean} on */
   hide(on) {
     show(this.node, !on);
   }

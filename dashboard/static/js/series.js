@@ -5,29 +5,34 @@ const MOST = 720;
 const WATCHED_GAP_MS = 15000;
 const KEPT_MS = 300000;
 
+/** @typedef {[number, ...(number | null)[]]} Point time first */
+
 export class Series {
-  /** @param {string[]} metrics */
+  /** @param {Metric[]} metrics */
   constructor(metrics) {
     this.metrics = metrics;
+    /** @type {Point[]} */
     this.points = [];
+    /** @type {[number, number][]} */
     this.away = [];
     this.watchedSince = Infinity;
   }
 
-  /** Put history in front of what came meanwhile. @param {[number, ...(number | null)[]][]} rows time first */
+  /** Put history in front of what came meanwhile. @param {Point[]} rows */
   load(rows) {
     const first = this.points[0]?.[0] ?? Infinity;
     this.points = [...rows.filter((row) => row[0] < first), ...this.points];
   }
 
-  /** @param {any} readings the newest ones; the same or an older time says nothing new */
+  /** @param {Pick<Readings, "taken_at"> & Partial<Readings> | null} readings the newest ones; the same or an older time says nothing new */
   add(readings) {
     const at = readings?.taken_at;
     if (!at || at <= (this.points.at(-1)?.[0] ?? 0)) return false;
-    this.points.push([at, ...this.metrics.map((metric) => readings[metric] ?? null)]);
+    this.points.push([at, ...this.metrics.map((metric) => readings?.[metric] ?? null)]);
     return true;
   }
 
+  /** @param {number} now */
   trim(now) {
     let from = this.points.findIndex((row) => row[0] >= now - 3 * WINDOW_MS);
     if (from < 0) from = this.points.length;
@@ -37,25 +42,29 @@ export class Series {
   /**
    * Whether nothing came between two neighbours when something should have: the machine was offline, a kept sample is
    * missing, or this page was watching and heard nothing for a while.
+   * @param {number} from @param {number} to
    */
   broken(from, to) {
     const watched = from >= this.watchedSince && to - from > WATCHED_GAP_MS;
     return to - from > 1.5 * KEPT_MS || watched || this.offline(from, to);
   }
 
-  /** Whether the machine was away for some of that time. */
+  /** Whether the machine was away for some of that time. @param {number} from @param {number} to */
   offline(from, to) {
     return this.away.some(([gone, back]) => gone < to && back > from && to - from > WATCHED_GAP_MS);
   }
 
   /**
    * Columns for Plotly, with a null in every gap so that no line crosses it; `there` turns ms into the axis's time.
-   * @returns {{x: (string | Date)[], y: (number | null)[][]}}
+   * @param {(ms: number) => string | Date} [there]
    */
   columns(there = (ms) => new Date(ms)) {
+    /** @type {(string | Date)[]} */
     const x = [];
+    /** @type {(number | null)[][]} */
     const y = this.metrics.map(() => []);
     const times = this.points.map((row) => row[0]);
+    /** @param {number} at @param {(number | null)[]} values */
     const put = (at, values) => {
       x.push(there(at));
       for (const [i, column] of y.entries()) column.push(values[i] ?? null);
@@ -67,21 +76,25 @@ export class Series {
     return { x, y };
   }
 
-  /** Stretches without any point, and the one that grows to now. @returns {[number, number][]} */
+  /** Stretches without any point, and the one that grows to now. @returns {[number, number][]} @param {number} now */
   gaps(now) {
     const times = [...this.points.map((row) => row[0]), now];
     return times.flatMap((at, i) => (i && this.broken(times[i - 1], at) ? [[times[i - 1], at]] : []));
   }
 
-  /** Of one metric within the window. @returns {{now: number, mean: number, high: number, at: number} | null} */
+  /**
+   * Of one metric within the window.
+   * @returns {{now: number, mean: number, high: number, at: number} | null} @param {Metric} metric @param {number} now
+   */
   summary(metric, now) {
     const column = this.metrics.indexOf(metric) + 1;
-    const known = this.points.filter(
-      (row) => row[0] >= now - WINDOW_MS && row[column] !== null && row[column] !== undefined,
-    );
+    const known = this.points.flatMap((row) => {
+      const value = row[column] ?? null;
+      return row[0] >= now - WINDOW_MS && value !== null ? [{ at: row[0], value }] : [];
+    });
     if (!known.length) return null;
-    const top = known.reduce((best, row) => (row[column] > best[column] ? row : best));
-    const mean = known.reduce((sum, row) => sum + row[column], 0) / known.length;
-    return { now: known.at(-1)[column], mean, high: top[column], at: top[0] };
+    const top = known.reduce((best, each) => (each.value > best.value ? each : best));
+    const mean = known.reduce((sum, each) => sum + each.value, 0) / known.length;
+    return { now: known[known.length - 1].value, mean, high: top.value, at: top.at };
   }
 }

@@ -6,8 +6,17 @@ import { all, find, mark, setAttribute, setText, show } from "./dom.js";
 import { number, span } from "./format.js";
 import { language, t } from "./texts.js";
 
+/**
+ * What stands in a field.
+ * @typedef {{own: boolean, text: string, seen: string, kind: string}} Given
+ * @typedef {{node: Part, key: string, kind: string, value: Part, from: Part, seen: Part}} Field
+ * @typedef {{written: Free, values: Free}} Held what the hub holds
+ */
+
+/** @param {string} text */
 export const plain = (text) => text.replaceAll("\r\n", "\n").trim();
 
+/** @param {string} line */
 function meaning(line) {
   try {
     const found = JSON.parse(line);
@@ -17,12 +26,16 @@ function meaning(line) {
   }
 }
 
+/** @param {string} text */
 function amount(text) {
   const value = Number(text.includes(".") ? text : text.replace(",", "."));
   return text === "" || !Number.isFinite(value) ? text : value;
 }
 
-/** What a text means; one that means nothing of that kind stays text, for the hub to refuse with its reason. */
+/**
+ * What a text means; one that means nothing of that kind stays text, for the hub to refuse with its reason.
+ * @param {string} text @param {string} kind
+ */
 export function valueFrom(text, kind) {
   const said = plain(text);
   if (kind === "switch") return said === "on" ? true : said === "off" ? false : said;
@@ -35,28 +48,31 @@ export function valueFrom(text, kind) {
   return kind === "networks" ? lines : lines.map(meaning);
 }
 
-/** A list's entry as a line: text as it is, unless the line would mean something else. */
+/** A list's entry as a line: text as it is, unless the line would mean something else. @param {unknown} value */
 function entry(value) {
   return typeof value === "string" && meaning(value.trim()) === value && !value.includes("\n")
     ? value
     : JSON.stringify(value);
 }
 
-/** A value as its field shows it. */
+/** A value as its field shows it. @param {unknown} value @param {string} kind */
 export function textOf(value, kind) {
   if (typeof value === "boolean") return value ? "on" : "off";
   if (Array.isArray(value)) return value.map(kind === "networks" ? String : entry).join("\n");
   return String(value);
 }
 
-/** What a field changes: undefined for nothing, null to inherit again. @param {{own: boolean, text: string, seen: string, kind: string}} field */
+/** What a field changes: undefined for nothing, null to inherit again. @param {Given} field */
 export function wish({ own, text, seen, kind }) {
   const wasOwn = seen.startsWith("1");
   if (wasOwn && !own) return null;
   return plain(text) !== seen.slice(1) || (own && !wasOwn) ? valueFrom(text, kind) : undefined;
 }
 
-/** What the hub holds for a key now, as `seen` has it and as its field shows it. A key may be called `constructor`. */
+/**
+ * What the hub holds for a key now, as `seen` has it and as its field shows it. A key may be called `constructor`.
+ * @param {Held} now @param {string} key @param {string} kind
+ */
 export function held(now, key, kind) {
   const own = Object.hasOwn(now.written, key);
   const value = own ? now.written[key] : Object.hasOwn(now.values, key) ? now.values[key] : undefined;
@@ -64,11 +80,15 @@ export function held(now, key, kind) {
 }
 
 export class SettingsForm {
-  /** @param {{fleet: any, clock: any}} feed */
+  /** @param {import("./feed.js").Feed} feed */
   constructor(feed) {
     this.feed = feed;
     this.form = find("#settings");
     this.bar = find("#save");
+    this.leaving = false;
+    this.sending = false;
+    /** @type {number | null} */
+    this.asked = null;
     this.added = find("[data-new]", this.form);
     this.fields = all("[data-key]", this.form).map((node) => this.field(node));
     this.form.addEventListener("input", (event) => this.typed(event));
@@ -80,12 +100,15 @@ export class SettingsForm {
     this.draw();
   }
 
+  /** @param {Part} node @returns {Field} */
   field(node) {
     const { key, kind } = node.dataset;
+    /** @param {string} mark */
     const part = (mark) => this.form.elements[`${mark}.${key}`];
     return { node, key, kind, value: part("v"), from: part("o"), seen: part("w") };
   }
 
+  /** @param {Field} field @returns {Given} */
   read(field) {
     return {
       own: field.from.value === "own",
@@ -95,6 +118,7 @@ export class SettingsForm {
     };
   }
 
+  /** @param {Event} event */
   typed(event) {
     const field = this.fields.find((each) => each.value === event.target || each.from === event.target);
     if (field) {
@@ -136,16 +160,19 @@ export class SettingsForm {
     mark(this.bar, "waiting", count > 0);
   }
 
+  /** @param {string} words */
   say(words) {
     if (this.bar) setText(find("[data-said]", this.bar), words);
   }
 
+  /** @param {Part} node @param {string} name @param {string} words */
   note(node, name, words) {
     const place = find(`[data-${name}]`, node);
     setText(find("span", place), words);
     show(place, words !== "");
   }
 
+  /** @param {Event} event */
   async submit(event) {
     event.preventDefault();
     const button = find("[data-send]", this.bar);
@@ -171,7 +198,7 @@ export class SettingsForm {
     location.assign(`${location.pathname}?said=saved`);
   }
 
-  /** Somebody else saved: show what is now. What was typed stays, with what is now beside it. */
+  /** Somebody else saved: show what is now. What was typed stays, with what is now beside it. @param {boolean} stale */
   async meanwhile(stale) {
     let now;
     try {
@@ -189,7 +216,7 @@ export class SettingsForm {
     return undefined;
   }
 
-  /** Whether this field was being changed here while it was changed elsewhere. */
+  /** Whether this field was being changed here while it was changed elsewhere. @param {Field} field @param {Held} now */
   refresh(field, now) {
     const { own, text } = held(now, field.key, field.kind);
     const seen = `${own ? 1 : 0}${plain(text)}`;
@@ -211,11 +238,13 @@ export class SettingsForm {
     return false;
   }
 
+  /** @param {Answer} answer */
   faults(answer) {
     const errors = Object.entries(answer.errors ?? {}).map(([name, whys]) => [
       name.replace(/^values\./, "").replaceAll("-", "_"),
       whys.join(" "),
     ]);
+    /** @type {Part | null} */
     let first = null;
     for (const [key, words] of errors) {
       const field = this.fields.find((each) => each.key === key);
@@ -228,7 +257,10 @@ export class SettingsForm {
     first?.focus();
   }
 
-  /** The hub wants another version than this page was made from: not while our own Save is on its way. */
+  /**
+   * The hub wants another version than this page was made from: not while our own Save is on its way.
+   * @param {number} version
+   */
   news(version) {
     if (this.sending || this.leaving || this.asked === version || version <= Number(this.form.elements.version.value))
       return;

@@ -10,17 +10,25 @@ const ANSWER_MS = 10000;
  * `on.state(state, why)`, `on.frame(message)` are called; `on.opened()` after each successful connection.
  */
 export class Socket {
+  /**
+   * @param {string} url @param {{state: (state: string) => void, frame: (frame: any) => void, opened: () => void}} on
+   * @param {World} [world]
+   */
   constructor(url, on, world = {}) {
     this.url = url;
     this.on = on;
-    this.open = world.open ?? ((address) => new WebSocket(address));
+    this.open = world.open ?? ((address) => /** @type {Line} */ (/** @type {unknown} */ (new WebSocket(address))));
     this.later = world.later ?? ((fn, ms) => setTimeout(fn, ms));
     this.cancel = world.cancel ?? ((timer) => clearTimeout(timer));
     this.random = world.random ?? Math.random;
     this.signedIn = world.signedIn ?? (() => fetch("/api/v2/auth/me").then((answer) => answer.status !== 401));
     this.state = "connecting";
     this.attempt = 0;
+    /** @type {Timer | undefined} */
     this.timer = undefined;
+    /** @type {Timer | undefined} */
+    this.quiet = undefined;
+    /** @type {Line | undefined} */
     this.link = undefined;
   }
 
@@ -43,8 +51,9 @@ export class Socket {
     this.start();
   }
 
+  /** @param {object} message */
   send(message) {
-    if (this.state === "live" && this.link.readyState === 1) this.link.send(JSON.stringify(message));
+    if (this.state === "live" && this.link?.readyState === 1) this.link.send(JSON.stringify(message));
   }
 
   /** The link is believed dead: give it up and begin again. */
@@ -55,6 +64,7 @@ export class Socket {
     if (link) link.close();
   }
 
+  /** @param {string} text */
   heard(text) {
     this.guard();
     let message;
@@ -71,6 +81,7 @@ export class Socket {
     this.on.frame(message);
   }
 
+  /** @param {number} code */
   gone(code) {
     this.link = undefined;
     this.cancel(this.quiet);
@@ -104,6 +115,7 @@ export class Socket {
     }, SILENCE_MS);
   }
 
+  /** @param {string} state */
   become(state) {
     if (state === this.state) return;
     this.state = state;

@@ -5,7 +5,7 @@ const STEPS = 60;
 const HEIGHT = 16;
 const GAP_STEPS = 4;
 
-/** The points of a drawn path as [steps from the left, height]. @param {string} path */
+/** The points of a drawn path as [steps from the left, height]. @param {string} path @returns {[number, number][]} */
 export function pointsOf(path) {
   return [...path.matchAll(/[ML](\d+) (\d+)/g)].map((found) => [Number(found[1]), Number(found[2])]);
 }
@@ -23,23 +23,29 @@ export function pathOf(points) {
 
 /** One sparkline that goes on: it keeps grid points by their step since the epoch, so that time moves them left. */
 export class Sparkline {
-  /** @param {string} path as the hub drew it at `now` (epoch ms) @param {number} top the value at full height */
+  /**
+   * @param {string} path as the hub drew it at `now` (epoch ms) @param {number} top the value at full height @param {number} now
+   */
   constructor(path, now, top = 100) {
     this.top = top;
     const base = Math.round(now / STEP_MS) - STEPS;
     this.points = new Map(pointsOf(path).map(([x, y]) => [base + x, y]));
   }
 
+  /** @param {number} at @param {number | null | undefined} value */
   add(at, value) {
     if (value === null || value === undefined) return;
     const share = Math.min(1, Math.max(0, value / this.top));
     this.points.set(Math.round(at / STEP_MS), HEIGHT - Math.round(share * HEIGHT));
   }
 
+  /** @param {number} now */
   path(now) {
     const base = Math.round(now / STEP_MS) - STEPS;
     for (const step of this.points.keys()) if (step < base) this.points.delete(step);
-    const grid = [...this.points].map(([step, y]) => [step - base, y]).filter(([x]) => x <= STEPS);
+    const grid = [...this.points]
+      .map(([step, y]) => /** @type {[number, number]} */ ([step - base, y]))
+      .filter(([x]) => x <= STEPS);
     return pathOf(grid.sort((a, b) => a[0] - b[0]));
   }
 }

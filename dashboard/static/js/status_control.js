@@ -20,11 +20,16 @@ export function untilFrom(choice, now, zoneHours = 7) {
 export class StatusControl {
   /** @param {number} id @param {import("./feed.js").Feed} feed @param {string} zone */
   constructor(id, feed, zone) {
-    Object.assign(this, { id, feed, zone });
+    this.id = id;
+    this.feed = feed;
+    this.zone = zone;
     this.form = find("#status-form");
     this.touched = false;
     // Only for the choice itself: leaving the reason by a press on the button must not move the button away.
-    this.form.addEventListener("change", (event) => event.target.name === "status" && this.chosen());
+    this.form.addEventListener(
+      "change",
+      (event) => /** @type {Part} */ (event.target).name === "status" && this.chosen(),
+    );
     this.form.addEventListener("submit", (event) => this.submit(event));
     this.chosen(false);
   }
@@ -43,12 +48,14 @@ export class StatusControl {
     show(find("[data-fault]", this.form), false);
   }
 
+  /** @param {string} words */
   fault(words) {
     const node = find("[data-fault]", this.form);
     setText(node, words);
     show(node, true);
   }
 
+  /** @param {Event} event */
   async submit(event) {
     event.preventDefault();
     const button = find("[data-send]", this.form);
@@ -75,13 +82,14 @@ export class StatusControl {
     return undefined;
   }
 
-  /** The machine as the hub tells it now. */
+  /** The machine as the hub tells it now. @param {Machine} m */
   patch(m) {
     this.machine = m;
     for (const label of all(".options label", this.form)) this.option(label, m.effective_status);
     show(find("#when-offline"), m.connection === "offline" || m.connection === "never");
   }
 
+  /** @param {Part} label @param {string} status */
   option(label, status) {
     const input = find("input", label);
     const is = input.value === status;

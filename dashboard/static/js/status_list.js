@@ -5,7 +5,9 @@ import { day, span } from "./format.js";
 import { who } from "./machine_head.js";
 import { language, t } from "./texts.js";
 
-/** What makes an entry: the same status for the same reason by the same hand goes on. */
+/** @typedef {"effective_status" | "special_status" | "status" | "status_by" | "status_reason" | "status_until"} Spell */
+
+/** What makes an entry: the same status for the same reason by the same hand goes on. @param {Pick<Machine, Spell>} m */
 export function spellOf(m) {
   return JSON.stringify([
     m.effective_status,
@@ -17,13 +19,17 @@ export function spellOf(m) {
 }
 
 export class StatusList {
+  /** @param {string} zone @param {Record<string, string>} names */
   constructor(zone, names) {
-    Object.assign(this, { zone, names, spell: null });
+    this.zone = zone;
+    this.names = names;
+    /** @type {string | null} */
+    this.spell = null;
     this.body = find("#statuses tbody");
     this.live = this.body.dataset.newest === "1";
   }
 
-  /** The machine as the hub tells it now. */
+  /** The machine as the hub tells it now. @param {Machine} m @param {number} now */
   patch(m, now) {
     const spell = spellOf(m);
     const first = this.spell === null;
@@ -37,8 +43,11 @@ export class StatusList {
     for (const old of all("tr", this.body).slice(40)) old.remove();
   }
 
+  /** @param {Machine} m @param {number} now */
   row(m, now) {
+    /** @param {number} ms */
     const when = (ms) => day(ms, now, this.zone, language);
+    /** @param {string} name @param {...(string | Node)} children */
     const cell = (name, ...children) => make("td", { "data-l": t(`spell.${name}`) }, ...children);
     const covered =
       m.special_status && m.special_status !== m.status

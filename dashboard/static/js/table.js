@@ -8,12 +8,14 @@ import { t } from "./texts.js";
 const STILL_MS = 1500;
 
 export class Table {
-  /** @param {HTMLTableElement} node @param {number} now */
+  /** @param {Part} node @param {number} now */
   constructor(node, now) {
     this.node = node;
     this.body = find("tbody", node);
     this.rows = new Map(all("tr", this.body).map((row) => [Number(row.dataset.id), new Row(row, now)]));
     this.pointed = false;
+    /** @type {number[] | null} */
+    this.wanted = null;
     this.note = find("#moved");
     find("button", this.note).addEventListener("click", () => this.arrange(true));
     this.body.addEventListener("pointerenter", () => this.hold(true));
@@ -21,6 +23,7 @@ export class Table {
     this.body.addEventListener("focusout", () => setTimeout(() => this.arrange(), STILL_MS));
   }
 
+  /** @param {boolean} pointed */
   hold(pointed) {
     this.pointed = pointed;
     if (!pointed) setTimeout(() => this.arrange(), STILL_MS);
@@ -30,13 +33,13 @@ export class Table {
     return this.pointed || this.body.contains(document.activeElement);
   }
 
-  /** @param {Map<number, any>} machines @param {Iterable<number>} ids those that changed */
+  /** @param {Map<number, Machine>} machines @param {Iterable<number>} ids those that changed @param {number} now */
   patch(machines, ids, now) {
     for (const id of ids) {
       const machine = machines.get(id);
       if (!machine) continue;
       if (!this.rows.has(id)) this.add(id, now);
-      this.rows.get(id).patch(machine, now);
+      this.rows.get(id)?.patch(machine, now);
     }
     for (const [id, row] of this.rows)
       if (!machines.has(id)) {
@@ -45,6 +48,7 @@ export class Table {
       }
   }
 
+  /** @param {number} id @param {number} now */
   add(id, now) {
     const node = find("#row").content.firstElementChild.cloneNode(true);
     node.dataset.id = find(".x input", node).value = String(id);
@@ -53,7 +57,10 @@ export class Table {
     this.rows.set(id, new Row(node, now));
   }
 
-  /** Take note of what should stand where; do it unless somebody is reading (`now`: do it anyway). */
+  /**
+   * Take note of what should stand where; do it unless somebody is reading (`now`: do it anyway).
+   * @param {Map<number, Machine>} machines @param {Query} query
+   */
   order(machines, query) {
     this.wanted = shown(machines.values(), query).map((m) => m.id);
     this.arrange();
@@ -68,7 +75,7 @@ export class Table {
       setText(find("[data-said]", this.note), t("moved", { n: moved, count: moved }));
       return show(this.note, moved > 0);
     }
-    this.place();
+    this.place(this.wanted);
     show(this.note, false);
   }
 
@@ -76,21 +83,23 @@ export class Table {
     return [...this.body.children].filter((row) => !row.hidden).map((row) => Number(row.dataset.id));
   }
 
-  place() {
-    const focused = document.activeElement;
-    const wanted = new Set(this.wanted);
+  /** @param {number[]} order */
+  place(order) {
+    const focused = /** @type {Part | null} */ (document.activeElement);
+    const wanted = new Set(order);
     for (const [id, row] of this.rows) row.hide(!wanted.has(id));
     let at = this.body.firstElementChild;
-    for (const id of this.wanted) {
+    for (const id of order) {
       const node = this.rows.get(id)?.node;
       if (!node) continue;
       if (node === at) at = at.nextElementSibling;
       else this.body.insertBefore(node, at);
     }
-    if (focused !== document.activeElement && this.body.contains(focused)) focused.focus({ preventScroll: true });
-    show(this.node, this.wanted.length > 0);
+    if (focused !== document.activeElement && this.body.contains(focused)) focused?.focus({ preventScroll: true });
+    show(this.node, order.length > 0);
   }
 
+  /** @param {Query} query */
   heads(query) {
     for (const head of all("thead [data-sort]", this.node)) {
       if (head.dataset.sort === query.sort)
@@ -99,14 +108,19 @@ export class Table {
     }
   }
 
+  /** @param {Map<number, Machine>} machines @param {number} now */
   tick(machines, now) {
-    for (const [id, row] of this.rows) if (!row.node.hidden && machines.has(id)) row.tick(machines.get(id), now);
+    for (const [id, row] of this.rows) {
+      const machine = machines.get(id);
+      if (machine && !row.node.hidden) row.tick(machine, now);
+    }
   }
 
-  /** Move the focus to the next (1) or previous (-1) row. */
+  /** Move the focus to the next (1) or previous (-1) row. @param {number} way */
   step(way) {
     const links = all("tbody tr:not([hidden]) .n a", this.node);
-    const at = links.indexOf(document.activeElement?.closest("tr")?.querySelector(".n a"));
+    const row = document.activeElement?.closest("tr");
+    const at = row ? links.indexOf(find(".n a", row)) : -1;
     links[Math.min(links.length - 1, Math.max(0, at + way))]?.focus();
   }
 }

@@ -2,7 +2,7 @@
 
 import { said, t } from "./texts.js";
 
-/** Codes of the hub and of the machine that mean the same to a person. */
+/** Codes of the hub and of the machine that mean the same to a person. @type {Record<string, string>} */
 const SAME = {
   no_tunnel: "agent_gone",
   timeout: "agent_gone",

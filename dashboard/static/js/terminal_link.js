@@ -10,17 +10,39 @@ const encoder = new TextEncoder();
  * `on.lost()`, `on.over(code, exit)` with a code of terminal_errors.js.
  */
 export class TerminalLink {
+  /**
+   * @param {string} url @param {number} session
+   * @param {{ready: (frame: Free, again: boolean) => void, bytes: (bytes: Uint8Array) => void, lost: () => void,
+   *   over: (code: string, exit: number | null) => void}} on
+   * @param {World} [world]
+   */
   constructor(url, session, on, world = {}) {
-    Object.assign(this, { url, session, on, state: "idle", terminal: null, received: 0, attempt: 0 });
-    this.open = world.open ?? ((address) => new WebSocket(address));
+    this.url = url;
+    this.session = session;
+    this.on = on;
+    this.state = "idle";
+    this.size = [0, 0];
+    /** @type {string | null} */
+    this.terminal = null;
+    this.received = 0;
+    this.attempt = 0;
+    this.open = world.open ?? ((address) => /** @type {Line} */ (/** @type {unknown} */ (new WebSocket(address))));
     this.later = world.later ?? ((fn, ms) => setTimeout(fn, ms));
     this.cancel = world.cancel ?? ((timer) => clearTimeout(timer));
     this.random = world.random ?? Math.random;
+    /** @type {Timer | undefined} */
+    this.timer = undefined;
+    /** @type {Line | undefined} */
+    this.link = undefined;
   }
 
-  /** Begin a new shell, `cols` by `rows`. */
+  /** Begin a new shell, `cols` by `rows`. @param {number} cols @param {number} rows */
   start(cols, rows) {
-    Object.assign(this, { size: [cols, rows], terminal: null, received: 0, attempt: 0, state: "opening" });
+    this.size = [cols, rows];
+    this.terminal = null;
+    this.received = 0;
+    this.attempt = 0;
+    this.state = "opening";
     this.connect();
   }
 
@@ -45,6 +67,7 @@ export class TerminalLink {
     link.onerror = () => {};
   }
 
+  /** @param {string | ArrayBuffer} data */
   heard(data) {
     if (typeof data !== "string") {
       const bytes = new Uint8Array(data);
@@ -63,13 +86,17 @@ export class TerminalLink {
     else if (frame.type === "error") this.finish(frame.code, null);
   }
 
+  /** @param {Free} frame */
   ready(frame) {
     const again = this.terminal !== null;
-    Object.assign(this, { terminal: frame.terminal, attempt: 0, state: "ready" });
+    this.terminal = frame.terminal;
+    this.attempt = 0;
+    this.state = "ready";
     this.on.ready(frame, again);
     if (again) this.say({ type: "resize", cols: this.size[0], rows: this.size[1] });
   }
 
+  /** @param {number} code */
   gone(code) {
     this.link = undefined;
     if (this.state === "over") return;
@@ -92,6 +119,7 @@ export class TerminalLink {
     this.connect();
   }
 
+  /** @param {string} code @param {number | null} exit */
   finish(code, exit) {
     if (this.state === "over") return;
     this.state = "over";
@@ -105,6 +133,7 @@ export class TerminalLink {
     this.finish("closed", null);
   }
 
+  /** @param {object} message */
   say(message) {
     if (this.state === "ready" && this.link?.readyState === 1) this.link.send(JSON.stringify(message));
   }
@@ -116,6 +145,7 @@ export class TerminalLink {
     return true;
   }
 
+  /** @param {number} cols @param {number} rows */
   resize(cols, rows) {
     this.size = [cols, rows];
     this.say({ type: "resize", cols, rows });

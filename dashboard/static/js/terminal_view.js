@@ -12,9 +12,22 @@ import { load, look, size, themed } from "./xterm.js";
 const SCROLLBACK = 5000;
 
 export class TerminalView {
-  /** `now()` is the hub's time, `say(sentence)` speaks it. @param {HTMLElement} root */
+  /**
+   * `now()` is the hub's time, `say(sentence)` speaks it.
+   * @param {Part} root
+   * @param {{session: number, zone: string, now: () => number, say: (sentence: string) => void, world?: World}} about
+   */
   constructor(root, { session, zone, now, say, world = {} }) {
-    Object.assign(this, { root, zone, now, say, screen: null });
+    this.root = root;
+    this.zone = zone;
+    this.now = now;
+    this.say = say;
+    /** @type {any} */
+    this.screen = null;
+    /** @type {any} */
+    this.fitting = undefined;
+    /** @type {Timer | undefined} */
+    this.telling = undefined;
     const url = world.url ?? `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/terminal`;
     this.link = new TerminalLink(
       url,
@@ -45,10 +58,12 @@ export class TerminalView {
     find("[data-screen]", root).addEventListener("keydown", (event) => event.stopPropagation());
   }
 
+  /** @param {string} name @param {() => void} act */
   on(name, act) {
     find(`[data-term=${name}]`, this.root).addEventListener("click", act);
   }
 
+  /** @param {string} name */
   part(name) {
     return find(`[data-term=${name}]`, this.root);
   }
@@ -63,11 +78,12 @@ export class TerminalView {
       this.fit();
       this.link.start(this.screen.cols, this.screen.rows);
     } catch (error) {
-      this.over(error.message, null);
+      this.over(/** @type {Error} */ (error).message, null);
     }
     button.removeAttribute("aria-busy");
   }
 
+  /** @param {{Terminal: any, FitAddon: any}} xterm */
   prepare({ Terminal, FitAddon }) {
     const screen = new Terminal({
       ...look(),
@@ -81,10 +97,12 @@ export class TerminalView {
     show(find("[data-screen]", this.root), true);
     this.root.dataset.used = "";
     screen.open(find("[data-screen]", this.root));
-    screen.attachCustomKeyEventHandler((event) => this.key(event));
-    screen.onData((text) => this.type(this.keys.through(text)));
-    screen.onBinary((text) => this.link.type(Uint8Array.from(text, (each) => each.charCodeAt(0))));
-    screen.onResize(({ cols, rows }) => {
+    screen.attachCustomKeyEventHandler((/** @type {KeyboardEvent} */ event) => this.key(event));
+    screen.onData((/** @type {string} */ text) => this.type(this.keys.through(text)));
+    screen.onBinary((/** @type {string} */ text) =>
+      this.link.type(Uint8Array.from(text, (each) => each.charCodeAt(0))),
+    );
+    screen.onResize((/** @type {Screen} */ { cols, rows }) => {
       this.link.resize(cols, rows);
       setText(this.part("size"), `${cols}×${rows}`);
     });
@@ -93,7 +111,7 @@ export class TerminalView {
     return screen;
   }
 
-  /** Keys that are ours; all others are the machine's. */
+  /** Keys that are ours; all others are the machine's. @param {KeyboardEvent} event */
   key(event) {
     if (!event.ctrlKey || !event.shiftKey) return true;
     if (event.code === "Escape") this.leave(event);
@@ -102,6 +120,7 @@ export class TerminalView {
     return false;
   }
 
+  /** @param {Event} event */
   leave(event) {
     event.preventDefault();
     this.full(false);
@@ -109,11 +128,13 @@ export class TerminalView {
     this.part("full").focus();
   }
 
+  /** @param {string} text */
   type(text) {
     if (text) this.link.type(text);
     this.screen?.scrollToBottom();
   }
 
+  /** @param {Free} frame @param {boolean} again */
   ready(frame, again) {
     this.note(null);
     show(this.part("before"), false);
@@ -138,6 +159,7 @@ export class TerminalView {
     this.note({ what: t("term.lost", { time: this.time() }), hint: t("term.lost.hint"), again: true });
   }
 
+  /** @param {string} code @param {number | null} exit */
   over(code, exit) {
     const why = explain(code, exit);
     if (this.screen) {
@@ -150,12 +172,15 @@ export class TerminalView {
     this.say(why.what);
   }
 
-  /** A line of ours on the screen, set apart from what the machine wrote. */
+  /** A line of ours on the screen, set apart from what the machine wrote. @param {string} words */
   line(words) {
     this.screen.write(`\r\n\x1b[0;2m— ${words} —\x1b[0m\r\n`);
   }
 
-  /** What is the matter, below the head; null: nothing. */
+  /**
+   * What is the matter, below the head; null: nothing.
+   * @param {{what: string, hint: string, again: boolean} | null} why
+   */
   note(why) {
     const note = this.part("note");
     show(note, why !== null);
@@ -174,11 +199,13 @@ export class TerminalView {
     if (this.root.offsetParent || this.root.classList.contains("full")) this.fitting?.fit();
   }
 
+  /** @param {number} by */
   scale(by) {
     this.screen.options.fontSize = size(by);
     this.fit();
   }
 
+  /** @param {Event} [event] */
   async copy(event) {
     event?.preventDefault();
     const text = this.screen.getSelection();
@@ -198,13 +225,17 @@ export class TerminalView {
     this.screen.focus();
   }
 
-  /** Fills the window, not the computer's screen: there Escape would leave, and Escape is the machine's. */
+  /**
+   * Fills the window, not the computer's screen: there Escape would leave, and Escape is the machine's.
+   * @param {boolean} on
+   */
   full(on) {
     this.root.classList.toggle("full", on);
     setAttribute(this.part("full"), "aria-pressed", String(on));
     this.fit();
   }
 
+  /** @param {string} words */
   tell(words) {
     setText(this.part("told"), words);
     clearTimeout(this.telling);

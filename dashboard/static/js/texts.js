@@ -1,16 +1,19 @@
 // The words of the page in its one language: the page brings those whose keys, or the beginnings of whose keys
 // (`status.`), stand in its script as literals (dashboard/script_words.py).
 
+/** @type {Language} */
 export let language = "en";
+/** @type {Record<string, string | Record<string, string>>} */
 let words = {};
 let plurals = new Intl.PluralRules(language);
-if (typeof document !== "undefined") useTexts(JSON.parse(document.body.dataset.words), document.documentElement.lang);
+if (typeof document !== "undefined")
+  useTexts(JSON.parse(document.body.dataset.words ?? "{}"), document.documentElement.lang);
 
 /** @param {Record<string, string | Record<string, string>>} dictionary @param {string} code */
 export function useTexts(dictionary, code) {
   words = dictionary;
-  language = code;
-  plurals = new Intl.PluralRules(code);
+  language = code === "id" ? "id" : "en";
+  plurals = new Intl.PluralRules(language);
 }
 
 /**
@@ -20,13 +23,16 @@ export function useTexts(dictionary, code) {
  */
 export function t(key, params = {}) {
   const forms = words[key] ?? key;
-  const text = typeof forms === "string" ? forms : forms[plurals.select(params.count)];
+  const text = typeof forms === "string" ? forms : forms[plurals.select(Number(params.count))];
   return text.replace(/\{(\w+)\}/g, (place, name) =>
     Object.hasOwn(params, name) ? String(params[name] ?? place) : place,
   );
 }
 
-/** The text of a code that came from outside, or the code itself. @param {string} group like "status." */
+/**
+ * The text of a code that came from outside, or the code itself.
+ * @param {string} group like "status." @param {string} code
+ */
 export function said(group, code, otherwise = code) {
   return group + code in words ? t(group + code) : otherwise;
 }

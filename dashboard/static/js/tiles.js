@@ -7,15 +7,17 @@ import { language, said, t } from "./texts.js";
 import { heard } from "./trouble.js";
 
 const WINDOW_MS = 300000;
+/** @type {Record<string, number>} */
 const TOP = { temperature: 110 };
 
 class Tile {
+  /** @param {Part} node @param {number} now */
   constructor(node, now) {
     this.node = node;
     this.metric = node.dataset.m;
     this.top = TOP[this.metric] ?? 100;
     this.line = find(".spark path", node);
-    this.spark = this.line && new Sparkline(this.line.getAttribute("d"), now, this.top);
+    this.spark = this.line && new Sparkline(this.line.getAttribute("d") ?? "", now, this.top);
     // What the hub knew of the last minutes counts as seen now: the range must not begin anew with the page.
     const { low, high } = find("[data-range]", node).dataset;
     this.recent = low
@@ -26,9 +28,10 @@ class Tile {
       : [];
   }
 
+  /** @param {Machine} m @param {boolean} over */
   patch(m, over) {
     const capacity = this.metric === "capacity";
-    const value = capacity ? m.capacity : (m.readings?.[this.metric] ?? null);
+    const value = capacity ? m.capacity : (m.readings?.[/** @type {Metric} */ (this.metric)] ?? null);
     const big = find("[data-value]", this.node);
     const digits = value === null ? "—" : number(value, language, this.metric === "temperature" ? 1 : 0);
     const unit = value === null ? "" : ` ${this.metric === "temperature" ? "°C" : "%"}`;
@@ -44,18 +47,20 @@ class Tile {
       `${Math.round(Math.min(100, Math.max(0, ((value ?? 0) * 100) / this.top)))}%`,
     );
     mark(this.node, "old", !heard(m));
-    mark(this.node, "over", capacity ? value >= 95 : over);
+    mark(this.node, "over", capacity ? m.capacity >= 95 : over);
     if (!capacity) this.range(m, value);
     this.limit(over);
   }
 
+  /** @param {Machine} m @param {number | null} value */
   range(m, value) {
     const at = m.readings?.taken_at;
     if (value !== null && at && at !== this.recent.at(-1)?.[0]) {
       this.recent.push([at, value]);
       this.spark.add(at, value);
     }
-    while (this.recent.length && this.recent[0][0] < this.recent.at(-1)[0] - WINDOW_MS) this.recent.shift();
+    while (this.recent.length && this.recent[0][0] < this.recent[this.recent.length - 1][0] - WINDOW_MS)
+      this.recent.shift();
     const node = find("[data-range]", this.node);
     if (value === null)
       return setText(node, said("none.", m.readings ? (m.readings.reasons[this.metric] ?? "unknown") : "never"));
@@ -68,6 +73,7 @@ class Tile {
     return undefined;
   }
 
+  /** @param {boolean} over */
   limit(over) {
     const node = find("[data-limit]", this.node);
     if (!node) return;
@@ -77,6 +83,7 @@ class Tile {
     else if (!over) glyph?.remove();
   }
 
+  /** @param {Machine} m @param {number} now */
   tick(m, now) {
     if (this.spark) setAttribute(this.line, "d", this.spark.path(now));
     const node = find("[data-age]", this.node);
@@ -90,15 +97,18 @@ class Tile {
 }
 
 export class Tiles {
+  /** @param {number} now */
   constructor(now) {
     this.tiles = all("#tiles .tile").map((node) => new Tile(node, now));
   }
 
+  /** @param {Machine} m */
   patch(m) {
     const over = new Set(heard(m) ? m.health_reasons.map((r) => r.code) : []);
     for (const tile of this.tiles) tile.patch(m, over.has(tile.metric));
   }
 
+  /** @param {Machine} m @param {number} now */
   tick(m, now) {
     for (const tile of this.tiles) tile.tick(m, now);
   }

@@ -13,7 +13,10 @@ export function amount(bytes) {
   return `${number(value, language, unit > 0 && value < 10 ? 1 : 0)}\u202f${UNITS[unit]}`;
 }
 
-/** How far it is; how long it still takes once the pace has been steady for a while. */
+/**
+ * How far it is; how long it still takes once the pace has been steady for a while.
+ * @param {number} done @param {number} total @param {number} passedMs
+ */
 export function progress(done, total, passedMs) {
   const words = t("files.sent", { done: amount(done), total: amount(total) });
   if (passedMs < STEADY_MS || done === 0) return words;
@@ -21,7 +24,10 @@ export function progress(done, total, passedMs) {
   return `${words}, ${amount(pace)}/s, ${t("files.about", { span: span((total - done) / pace, language) })}`;
 }
 
-/** `on.moved(done, total, ms)`; answers {ok, status, message}. `cancel()` on the answer's request stops it. */
+/**
+ * `on.moved(done, total, ms)`; answers {ok, status, message}. `cancel()` on the answer's request stops it.
+ * @param {string} address @param {File} file @param {{moved: (done: number, total: number, ms: number) => void}} on
+ */
 export function upload(address, file, on, request = new XMLHttpRequest()) {
   const began = performance.now();
   const answer = new Promise((done) => {
@@ -41,6 +47,7 @@ export function upload(address, file, on, request = new XMLHttpRequest()) {
   return { answer, cancel: () => request.abort() };
 }
 
+/** @param {string} text */
 function detail(text) {
   try {
     const said = JSON.parse(text);

@@ -5,9 +5,13 @@ import { age, day, worth } from "./format.js";
 import { language, t } from "./texts.js";
 import { clockCause, goneExpectedly, healthCauses, quarantined } from "./trouble.js";
 
-/** @returns {{code: string, since: number | null, value: number | null}[]} */
+/** @typedef {{code: string, since: number | null, value: number | null}} Cause */
+
+/** @param {Machine} m @param {number} now */
 export function whys(m, now) {
+  /** @type {Cause[]} */
   const found = [];
+  /** @param {string} code @param {number | null} since @param {number | null} [value] */
   const add = (code, since, value = null) => found.push({ code, since, value });
   if (quarantined(m, now)) add("quarantined", m.connection_since);
   else if (m.connection === "never") add("never", m.created_at);
@@ -19,18 +23,21 @@ export function whys(m, now) {
   } else if (m.connection === "late") add("late", m.last_seen_at);
   if (m.effective_status !== "active" && m.connection !== "never") add(m.effective_status, m.status_since);
   for (const [cause, value] of healthCauses(m)) add(cause, null, value ?? null);
-  if (clockCause(m)) add(clockCause(m), null, m.clock_offset_s);
+  const clock = clockCause(m);
+  if (clock) add(clock, null, m.clock_offset_s);
   return found;
 }
 
 /** Draw the panel again when what it says has changed (its ages alone are no reason). */
 export class Why {
+  /** @param {string} zone */
   constructor(zone) {
     this.panel = find("#why");
     this.zone = zone;
     this.drawn = "";
   }
 
+  /** @param {Machine} m @param {number} now */
   draw(m, now) {
     const found = whys(m, now);
     const key = JSON.stringify([
@@ -44,10 +51,12 @@ export class Why {
     find("dl", this.panel).replaceChildren(...found.flatMap((why) => this.lines(why, m, now)));
   }
 
+  /** @param {Cause} why @param {Machine} m @param {number} now */
   lines(why, m, now) {
     const cause = make("b", {}, t(`why.${why.code}`, { value: worth(why.code, why.value ?? 0, language) }));
     const reason =
       why.code === m.effective_status && m.status_reason ? [" “", make("bdi", {}, m.status_reason), "”"] : [];
+    /** @param {string} name @param {...(string | Node)} children */
     const pair = (name, ...children) => [make("dt", {}, t(name)), make("dd", {}, ...children)];
     const since =
       why.since === null

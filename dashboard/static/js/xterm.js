@@ -4,11 +4,12 @@ import { make } from "./dom.js";
 
 const SIZE = "rvm-terminal-size";
 const [LEAST, MOST, USUAL] = [10, 26, 14];
+/** @type {Promise<any[]> | undefined} */
 let loading;
 
 /** The module, or an error whose message is a code of terminal_errors.js. */
 export function load() {
-  const { xterm, fit, xtermCss } = document.body.dataset;
+  const { xterm, fit = "", xtermCss = "" } = document.body.dataset;
   if (!xterm) return Promise.reject(new Error("no_xterm"));
   loading ??= Promise.all([import(xterm), import(fit), sheet(xtermCss)]).catch(() => {
     loading = undefined;
@@ -17,6 +18,7 @@ export function load() {
   return loading.then(([core, addon]) => ({ Terminal: core.Terminal, FitAddon: addon.FitAddon }));
 }
 
+/** @param {string} address */
 function sheet(address) {
   return new Promise((done, failed) => {
     const link = make("link", { rel: "stylesheet", href: address });
@@ -29,6 +31,7 @@ function sheet(address) {
 /** The page's own colours; words keep their contrast whatever colour a program asks for. */
 export function look() {
   const style = getComputedStyle(document.documentElement);
+  /** @param {string} name */
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
   return {
     theme: {
@@ -57,5 +60,6 @@ export function size(by = 0) {
   return chosen;
 }
 
+/** @param {{options: object}} screen */
 export const themed = (screen) =>
   addEventListener("theme", () => Object.assign(screen.options, { theme: look().theme }));

@@ -7,6 +7,7 @@ import { cardOf } from "./job_words.js";
 import { language, said, t } from "./texts.js";
 import { CLOCK_OFF_S } from "./trouble.js";
 
+/** @type {Record<string, string>} */
 const MARKS = {
   ok: "active",
   off: "warn",
@@ -17,11 +18,22 @@ const MARKS = {
   failed: "error",
   clock: "warn",
 };
+/**
+ * GET /timezone/status as JSON.
+ * @typedef {object} Zone
+ * @property {string | null} system_timezone @property {string | null} current_timezone
+ * @property {string | null} pinned_timezone @property {string | null} guess @property {string | null} source
+ * @property {string | null} city @property {string | null} country @property {boolean | null} in_step
+ * @property {boolean | null} ntp @property {number | null} clock_offset_s @property {string | null} last_sync
+ * @property {string} sync_method @property {Record<string, number>} counts @property {string[]} restart
+ * @property {{code: string, message?: string, timezone?: string} | null} error
+ */
+
 const QUIET = ["ok", "clock"];
 const OWN_WORDS = ["lookup_failed", "not_permitted"];
 const LEFT = ["sent", "accepted", "running"];
 
-/** never, lookup_failed, not_permitted, failed, off, unknown, clock (the right zone, but a wrong clock all the same) or ok. */
+/** never, lookup_failed, not_permitted, failed, off, unknown, clock (the right zone, but a wrong clock all the same) or ok. @param {Zone} view */
 export function stateOf(view) {
   if (view.last_sync === null && view.system_timezone === null) return "never";
   if (view.error) return OWN_WORDS.includes(view.error.code) ? view.error.code : "failed";
@@ -30,12 +42,12 @@ export function stateOf(view) {
   return Math.abs(view.clock_offset_s ?? 0) > CLOCK_OFF_S ? "clock" : "ok";
 }
 
-/** The zone the machine should be in. */
+/** The zone the machine should be in. @param {Zone} view */
 export function wantedOf(view) {
   return view.pinned_timezone ?? view.error?.timezone ?? view.current_timezone;
 }
 
-/** How many of sent, applied, verified a sync_timezone has behind it. */
+/** How many of sent, applied, verified a sync_timezone has behind it. @param {Job} job */
 export function reached(job) {
   if (job.state === "succeeded") return 3;
   if (!LEFT.includes(job.state)) return 0;
@@ -43,15 +55,25 @@ export function reached(job) {
 }
 
 export class ZoneCard {
-  /** @param {import("./feed.js").Feed} feed */
+  /** @param {import("./feed.js").Feed} feed @param {number} id @param {string} zone */
   constructor(id, feed, zone) {
-    Object.assign(this, { id, feed, zone, view: null, job: null });
+    this.id = id;
+    this.feed = feed;
+    this.zone = zone;
+    /** @type {Machine | null} */
+    this.machine = null;
+    /** @type {Job | null} */
+    this.job = null;
+    /** @type {string | undefined} */
+    this.key = undefined;
+    /** @type {Timer | undefined} */
+    this.soon = undefined;
     this.card = find("#zone");
     this.device = this.card.dataset.device;
     for (const form of all("form", this.card)) form.addEventListener("submit", (event) => this.submit(event, form));
   }
 
-  /** The machine as the hub tells it now. */
+  /** The machine as the hub tells it now. @param {Machine} m */
   patch(m) {
     this.machine = m;
     show(
@@ -65,7 +87,7 @@ export class ZoneCard {
     this.key = key;
   }
 
-  /** A command of this machine moved. */
+  /** A command of this machine moved. @param {Job} job */
   heard(job) {
     if (job.rvm_id !== this.id || job.name !== "sync_timezone") return;
     if (this.job && (this.job.id === job.id ? this.job.finished_at !== null : job.issued_at < this.job.issued_at))
@@ -73,7 +95,7 @@ export class ZoneCard {
     this.job = job;
     const asked = find("[data-asked]", this.card);
     const steps = reached(job);
-    const away = this.machine && !["live", "late"].includes(this.machine.connection);
+    const away = this.machine !== null && !["live", "late"].includes(this.machine.connection);
     show(asked, true);
     for (const [place, step] of all("[data-step]", asked).entries()) step.toggleAttribute("data-done", place < steps);
     setText(find("[data-how]", asked), cardOf(job, { who: "", away, zone: this.zone, now: this.feed.clock.now() }).how);
@@ -96,10 +118,12 @@ export class ZoneCard {
     }, 150);
   }
 
+  /** @param {string | null | undefined} zone @returns {string} */
   named(zone) {
-    return zone === null ? t("tz.none") : `${zone}, ${zoneLabel(zone, this.feed.clock.now())}`;
+    return zone === null || zone === undefined ? t("tz.none") : `${zone}, ${zoneLabel(zone, this.feed.clock.now())}`;
   }
 
+  /** @param {Zone} view @param {string} state */
   words(view, state) {
     const code = state === "ok" && view.clock_offset_s !== null ? "ok.clock" : state;
     const wanted = wantedOf(view);
@@ -107,11 +131,12 @@ export class ZoneCard {
       zone: this.named(view.current_timezone),
       system: this.named(view.system_timezone),
       offset: offset(view.clock_offset_s ?? 0, language),
-      wanted: state === "not_permitted" ? wanted : this.named(wanted),
+      wanted: state === "not_permitted" ? (wanted ?? "") : this.named(wanted),
       why: view.error?.message || view.error?.code || "",
     });
   }
 
+  /** @param {Zone} view */
   draw(view) {
     const state = stateOf(view);
     const card = this.card;
@@ -137,6 +162,7 @@ export class ZoneCard {
     this.pins(view);
   }
 
+  /** @param {Zone} view */
   facts(view) {
     const now = this.feed.clock.now();
     const place = [view.city, view.country].filter(Boolean).join(", ");
@@ -148,6 +174,7 @@ export class ZoneCard {
           ? said("tz.by.", view.source)
           : t("tz.none");
     const wanted = wantedOf(view);
+    /** @param {string} name @param {string} text */
     const fact = (name, text) => setText(find(`[data-zone=${name}] bdi`, this.card), text);
     fact("device", this.named(view.system_timezone));
     fact("site", wanted ? `${this.named(wanted)} (${from})` : "—");
@@ -168,7 +195,7 @@ export class ZoneCard {
     fact("counts", t("tz.count", counts));
   }
 
-  /** The forms name the zones of now. */
+  /** The forms name the zones of now. @param {Zone} view */
   pins(view) {
     for (const form of all("[data-wish=pin]", this.card)) {
       const zone = form.closest("[data-question]") ? view.guess : wantedOf(view);
@@ -185,6 +212,7 @@ export class ZoneCard {
     }
   }
 
+  /** @param {Event} event @param {Part} form */
   async submit(event, form) {
     const wish = form.dataset.wish;
     // The page that comes back says who kept it, and since when.

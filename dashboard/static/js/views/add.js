@@ -24,6 +24,7 @@ const feed = new Feed(id ? { machine: id, rate: 1 } : null, {
 });
 const link = new LinkState(feed);
 
+/** @param {Machine} m */
 function draw(m) {
   if (m.connection === "never" && !m.last_seen_at) return;
   const heard = m.readings !== null;

@@ -6,6 +6,7 @@ import { number } from "../format.js";
 import { can } from "../machine_actions.js";
 import { language, t } from "../texts.js";
 
+/** @type {Record<string, {name: string, args: Free, needsReason: boolean}>} */
 const WISHES = {
   maintenance: { name: "set_status", args: { status: "maintenance" }, needsReason: true },
   active: { name: "set_status", args: { status: "active" }, needsReason: false },
@@ -16,7 +17,7 @@ const bar = find("#bulk");
 const dialog = find("#bulk-ask");
 const [ask, result] = [find("form", dialog), find("#bulk-result")];
 const every = find("#bulk-all");
-let wish = null;
+let wish = WISHES.active;
 let key = "";
 
 /** Boxes of the machines that are shown: what a filter has taken away is asked for nothing. */
@@ -27,8 +28,8 @@ const chosen = () =>
     .slice(0, MOST);
 const machines = () =>
   chosen()
-    .map((box) => bar.machines().get(Number(box.value)))
-    .filter(Boolean);
+    .map((box) => bar.machines?.().get(Number(box.value)))
+    .filter((m) => m !== undefined);
 
 function count() {
   const shown = boxes();
@@ -41,6 +42,7 @@ function count() {
   every.indeterminate = n > 0 && n < shown.length;
 }
 
+/** @param {boolean} on */
 function choose(on) {
   for (const box of on ? boxes() : all("#machines tbody .x input")) box.checked = on;
   count();
@@ -48,11 +50,13 @@ function choose(on) {
 
 /** How many would be asked now, how many when they are back, how many cannot do it. */
 function foretell() {
+  /** @type {Record<string, number>} */
   const counts = { now: 0, wait: 0, cannot: 0 };
   for (const m of machines()) {
     if (!can(wish.name, m)) counts.cannot += 1;
     else counts[m.connection === "offline" || m.connection === "never" ? "wait" : "now"] += 1;
   }
+  /** @param {string} name @param {string} words */
   const say = (name, words) => {
     setText(find(`[data-${name}] span`, ask), words);
     show(find(`[data-${name}]`, ask), counts[name] > 0);
@@ -63,6 +67,7 @@ function foretell() {
   say("cannot", t("bulk.cannot", { count: counts.cannot, n: number(counts.cannot, language) }));
 }
 
+/** @param {string} name */
 function open(name) {
   const n = machines().length;
   if (!n) return fault(t("bulk.none"));
@@ -82,11 +87,13 @@ function open(name) {
   return undefined;
 }
 
+/** @param {string} words */
 function fault(words) {
   setText(find("[data-fault]", ask), words);
   show(find("[data-fault]", ask), words !== "");
 }
 
+/** @param {Event} event */
 async function send(event) {
   event.preventDefault();
   const button = find("[data-go]", ask);
@@ -105,6 +112,7 @@ async function send(event) {
   return tell({ ...answer.data, total: answer.data.total + left.length, results: [...answer.data.results, ...left] });
 }
 
+/** @param {{group_id: string, total: number, results: Free[]}} answer */
 function tell({ group_id: group, total, results }) {
   const refused = results.filter((row) => row.refused);
   setText(
@@ -116,7 +124,8 @@ function tell({ group_id: group, total, results }) {
     find("[data-refused]", result),
     refused.length ? t("bulk.refused", { n: number(refused.length, language) }) : "",
   );
-  const name = (row) => bar.machines().get(row.rvm_id)?.name ?? row.device_id ?? String(row.rvm_id);
+  const name = (/** @type {Free} */ row) =>
+    bar.machines?.().get(row.rvm_id)?.name ?? row.device_id ?? String(row.rvm_id);
   find("ul", result).replaceChildren(
     ...refused.map((row) => make("li", {}, make("bdi", {}, name(row)), `: ${row.refused.message}`)),
   );
@@ -129,7 +138,8 @@ function tell({ group_id: group, total, results }) {
 
 bar.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (event.submitter.getAttribute("aria-disabled") !== "true") open(event.submitter.value);
+  const button = /** @type {Part} */ (event.submitter);
+  if (button.getAttribute("aria-disabled") !== "true") open(button.value);
 });
 ask.addEventListener("submit", send);
 for (const button of all("[data-close]", dialog)) button.addEventListener("click", () => dialog.close());

@@ -24,6 +24,7 @@ const news = new EventNews(list, { asked, rvm }, told);
 const follows = node.dataset.live === "1";
 
 const feed = new Feed(null, {
+  /** @param {number[]} ids @param {number[]} removed @param {boolean} whole */
   changed(ids, removed, whole) {
     if (id && removed.includes(id)) return location.assign("/");
     top?.changed(ids, whole);
@@ -42,9 +43,11 @@ const link = new LinkState(feed);
 const top = id ? new MachineTop(id, feed, spoken) : null;
 
 function draw() {
-  top.patch(feed.fleet.machines.get(id), feed.clock.now());
+  const m = feed.fleet.machines.get(id);
+  if (m) top?.patch(m, feed.clock.now());
 }
 
+/** @param {number} count @param {boolean} whole */
 function told(count, whole) {
   const n = String(count);
   const text = whole ? t("events.new", { n }) : t("events.new.many", { n });
@@ -60,7 +63,7 @@ find("button", pill).addEventListener("click", () => {
   return undefined;
 });
 
-/** "Load more": the next older lines, at the end of the list. */
+/** "Load more": the next older lines, at the end of the list. @param {Part} button */
 async function more(button) {
   setAttribute(button, "aria-busy", "true");
   show(find("#fault"), false);
@@ -78,6 +81,7 @@ async function more(button) {
   button.removeAttribute("aria-busy");
 }
 
+/** @param {Part} button @param {{onward: string | null, reached?: string}} page */
 function onward(button, page) {
   if (page.onward === null) return button.replaceWith(make("span", { class: "muted" }, t("events.end")));
   const there = new URL(button.href);
@@ -89,14 +93,14 @@ function onward(button, page) {
 }
 
 find("#more").addEventListener("click", (event) => {
-  const button = event.target.closest("a");
+  const button = /** @type {Part} */ (event.target).closest("a");
   if (!button || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   if (!button.hasAttribute("aria-busy")) more(button);
 });
 // How long ago is true at the moment somebody asks for it.
 node.addEventListener("pointerover", (event) => {
-  const time = event.target.closest("time");
+  const time = /** @type {Part} */ (event.target).closest("time");
   const line = time?.closest("[data-at]");
   if (line)
     setAttribute(
@@ -111,7 +115,7 @@ node.addEventListener("pointerover", (event) => {
 if (id)
   setInterval(() => {
     const m = feed.fleet.machines.get(id);
-    if (m && !document.hidden && !feed.paused) top.tick(m, feed.clock.now());
+    if (m && !document.hidden && !feed.paused) top?.tick(m, feed.clock.now());
   }, 1000);
 frame();
 guardButtons();

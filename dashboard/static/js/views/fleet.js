@@ -15,6 +15,8 @@ import { Table } from "../table.js";
 import { language, t } from "../texts.js";
 import { troubles } from "../trouble.js";
 
+/** @type {("status" | "connection")[]} */
+const FILTERS = ["status", "connection"];
 let query = queryFrom(location.search);
 const tools = find("#tools");
 const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
@@ -25,6 +27,7 @@ let touched = new Set();
 const feed = new Feed(
   { machine: null, rate: 5 },
   {
+    /** @param {number[]} ids */
     changed(ids) {
       for (const id of ids) touched.add(id);
       if (due || feed.paused) return;
@@ -48,14 +51,17 @@ function draw() {
   if (!machines.size) return location.reload();
   const now = feed.clock.now();
   table.patch(machines, touched, now);
-  for (const id of touched) if (machines.has(id)) tell(machines.get(id));
+  for (const id of touched) {
+    const machine = machines.get(id);
+    if (machine) tell(machine);
+  }
   touched = new Set();
   around(machines, now);
   table.order(machines, query);
   empty();
 }
 
-/** What stands around the table and counts all machines. */
+/** What stands around the table and counts all machines. @param {Map<number, Machine>} machines @param {number} now */
 function around(machines, now) {
   const needed = troubles(machines.values(), now);
   attention.draw(needed, machines, now);
@@ -70,7 +76,7 @@ function around(machines, now) {
   }
 }
 
-/** Status and connection are spoken when they change; numbers never are. */
+/** Status and connection are spoken when they change; numbers never are. @param {Machine} m */
 function tell(m) {
   const was = before.get(m.id);
   before.set(m.id, `${m.effective_status} ${m.connection}`);
@@ -83,13 +89,14 @@ function tell(m) {
   }
 }
 
+/** @param {string} next */
 function go(next) {
   history.replaceState(null, "", next);
   query = queryFrom(location.search);
   for (const head of all("thead [data-sort] a"))
     setAttribute(head, "href", sortAddress(query, head.parentNode.dataset.sort));
   for (const counter of all("[data-count]")) counterLink(counter);
-  for (const name of ["status", "connection"]) tools.elements[name].value = query[name];
+  for (const name of FILTERS) tools.elements[name].value = query[name];
   filters();
   table.heads(query);
   table.order(feed.fleet.machines, query);
@@ -97,6 +104,7 @@ function go(next) {
   empty();
 }
 
+/** @param {Part} counter */
 function counterLink(counter) {
   const name = counter.dataset.count;
   const [member, active] =
@@ -107,17 +115,15 @@ function counterLink(counter) {
 }
 
 function filters() {
-  const chips = ["status", "connection"]
-    .filter((member) => query[member])
-    .map((member) =>
-      make(
-        "a",
-        { class: "filter", href: address(query, { [member]: "" }) },
-        t(`${member}.${query[member]}`),
-        icon("close", "quiet"),
-        make("span", { class: "vh" }, t("filter.remove")),
-      ),
-    );
+  const chips = FILTERS.filter((member) => query[member]).map((member) =>
+    make(
+      "a",
+      { class: "filter", href: address(query, { [member]: "" }) },
+      t(`${member}.${query[member]}`),
+      icon("close", "quiet"),
+      make("span", { class: "vh" }, t("filter.remove")),
+    ),
+  );
   find("#filters").replaceChildren(...chips);
   show(find("#filters"), chips.length > 0);
 }
@@ -135,12 +141,12 @@ function empty() {
 }
 
 document.addEventListener("click", (event) => {
-  const to = event.target.closest?.("thead a, [data-count], .filter, #none a");
+  const to = /** @type {Part} */ (event.target).closest?.("thead a, [data-count], .filter, #none a");
   // Before the first snapshot the page knows nothing to sort: the link loads the page the hub makes.
   if (!to || event.ctrlKey || event.metaKey || event.shiftKey || !feed.fleet.machines.size) return;
   event.preventDefault();
   if (to.closest("#none")) tools.elements.q.value = "";
-  go(to.getAttribute("href"));
+  go(to.getAttribute("href") ?? "/");
 });
 tools.addEventListener("submit", (event) => event.preventDefault());
 tools.elements.q.addEventListener("input", () => go(address(query, { text: tools.elements.q.value.trim() })));
@@ -165,6 +171,9 @@ keyboard({
   "/": () => tools.elements.q.focus(),
   j: () => table.step(1),
   k: () => table.step(-1),
-  x: () => document.activeElement.closest("tr")?.querySelector(".x input").click(),
+  x: () => {
+    const row = document.activeElement?.closest("tr");
+    if (row) find(".x input", row)?.click();
+  },
 });
 feed.start();

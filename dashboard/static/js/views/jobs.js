@@ -15,18 +15,20 @@ import { language, t } from "../texts.js";
 
 const TALLY_MS = 500;
 const single = document.body.dataset.page === "job" ? document.body.dataset.id : "";
-const query = JSON.parse(document.body.dataset.query);
+const query = JSON.parse(document.body.dataset.query ?? "{}");
 const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
 const [open, ended] = [find("#open"), find("#ended")];
 let counting = 0;
 
 const feed = new Feed(null, {
+  /** @param {number[]} ids @param {number[]} _removed @param {boolean} whole */
   changed(ids, _removed, whole) {
     board.changed(ids, whole);
     count(countFleet(feed));
     // What moved between the making of this page and the first word of the feed, or while it was away.
     if (whole && query.group) tallySoon();
   },
+  /** @param {Job} job */
   job(job) {
     board.heard(job);
     if (query.group && job.group_id === query.group) tallySoon();
@@ -37,7 +39,10 @@ const feed = new Feed(null, {
 const link = new LinkState(feed);
 const board = new JobBoard(feed, { root: find("#main"), wants, place, ended: over });
 
-/** Whether a job belongs on this page, which shows what its address asks for. */
+/**
+ * Whether a job belongs on this page, which shows what its address asks for.
+ * @param {Job} job @param {Machine | undefined} machine
+ */
 function belongs(job, machine) {
   if (query.name && job.name !== query.name) return false;
   if (query.group && job.group_id !== query.group) return false;
@@ -45,13 +50,14 @@ function belongs(job, machine) {
   return !query.text || Boolean(machine && matches(machine, { text: query.text }));
 }
 
+/** @param {Job} job @param {Machine | undefined} machine */
 function wants(job, machine) {
   if (single || !query.first || !belongs(job, machine)) return false;
   if (job.finished_at === null) return open !== null;
   return ended !== null && ["", "ended", job.state].includes(query.state);
 }
 
-/** Newest on top; a card that is being read or used stays where it is. */
+/** Newest on top; a card that is being read or used stays where it is. @param {import("../job_card.js").JobCard} card @param {boolean} isNew */
 function place(card, isNew) {
   const list = card.job.finished_at === null ? open : ended;
   const held = card.node.matches(":hover") || card.node.contains(document.activeElement);
@@ -62,6 +68,7 @@ function place(card, isNew) {
   show(find("#none-ended"), !ended?.children.length);
 }
 
+/** @param {import("../job_card.js").JobCard} card */
 function over(card) {
   const { job } = card;
   const name = feed.fleet.machines.get(job.rvm_id)?.name ?? "";
@@ -69,13 +76,14 @@ function over(card) {
   if (single) detail(job);
 }
 
+/** @param {Machine[]} machines */
 function count(machines) {
   if (single || !find("#open-count")) return;
   const total = machines.reduce((sum, m) => sum + m.pending.filter((job) => belongs(job, m)).length, 0);
   setText(find("#open-count"), number(total, language));
 }
 
-/** What the page of one job says beside its card, once it has ended. */
+/** What the page of one job says beside its card, once it has ended. @param {Job} job */
 function detail(job) {
   setText(find("[data-detail=error_code] bdi"), job.error?.code ?? "");
   show(find("[data-detail=error_code]").parentNode, Boolean(job.error?.code));
@@ -92,7 +100,7 @@ function detail(job) {
 function tick() {
   const node = find("[data-detail=deadline] bdi");
   const until = Number(node?.parentNode.dataset.at);
-  const job = board.cards.get(single)?.job;
+  const job = board.cards.get(single ?? "")?.job;
   if (!node || !job) return;
   const left = until - feed.clock.now();
   const ahead = OPEN.includes(job.state) && left > 0;
@@ -115,7 +123,7 @@ async function tally() {
       credentials: "same-origin",
     });
     if (!answer.ok) return;
-    const parts = (await answer.json()).map(({ words, address }) =>
+    const parts = (await answer.json()).map((/** @type {{words: string, address?: string}} */ { words, address }) =>
       make("span", {}, words, ...(address ? [" ", make("a", { href: address }, `[${t("tally.show")}]`)] : [])),
     );
     find("#tally").replaceChildren(...parts);
@@ -124,10 +132,11 @@ async function tally() {
   }
 }
 
-/** The next (1) or previous (-1) job. */
+/** The next (1) or previous (-1) job. @param {number} way */
 function step(way) {
   const links = all("[data-job-what]").filter((node) => node.offsetParent);
-  const at = links.indexOf(document.activeElement?.closest("[data-job]")?.querySelector("[data-job-what]"));
+  const card = document.activeElement?.closest("[data-job]");
+  const at = card ? links.indexOf(find("[data-job-what]", card)) : -1;
   links[Math.min(links.length - 1, Math.max(0, at + way))]?.focus();
 }
 

@@ -11,7 +11,7 @@ function draw() {
   const machines = body.feed?.fleet.machines;
   // Before the first picture of the fleet, what the hub wrote into the page is what is known.
   if (!machines?.size) return tickChip((body.feed?.clock ?? clock).now());
-  const now = body.feed.clock.now();
+  const now = (body.feed?.clock ?? clock).now();
   drawChip(machines.values(), person, now);
   drawRows(machines, now);
   return undefined;

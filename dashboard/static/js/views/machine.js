@@ -16,12 +16,13 @@ import { Why } from "../why.js";
 import { ZoneCard } from "../zone_card.js";
 
 const id = Number(document.body.dataset.id);
-const zone = document.body.dataset.siteZone;
+const zone = document.body.dataset.siteZone ?? "";
 const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
 
 const feed = new Feed(
   { machine: id, rate: 1 },
   {
+    /** @param {number[]} ids @param {number[]} removed @param {boolean} whole */
     changed(ids, removed, whole) {
       if (removed.includes(id)) return location.assign("/");
       top.changed(ids, whole);
@@ -29,6 +30,7 @@ const feed = new Feed(
       if (ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
       return undefined;
     },
+    /** @param {Job} job */
     job(job) {
       top.heard(job);
       zoneCard.heard(job);
@@ -49,6 +51,7 @@ const charts = new Charts(id, feed.clock, zone);
 
 function draw() {
   const m = feed.fleet.machines.get(id);
+  if (!m) return;
   const now = feed.clock.now();
   top.patch(m, now);
   tiles.patch(m);
@@ -59,7 +62,7 @@ function draw() {
   tick(m, now);
 }
 
-/** What grows by itself. */
+/** What grows by itself. @param {Machine} m @param {number} now */
 function tick(m, now) {
   tiles.tick(m, now);
   why.draw(m, now);

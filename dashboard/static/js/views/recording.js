@@ -11,8 +11,11 @@ import { load, look, size, themed } from "../xterm.js";
 const STEP_S = 5;
 const { body } = document;
 const root = find("#player");
+/** @param {string} name */
 const part = (name) => find(`[data-play=${name}]`, root);
+/** @type {Player | null} */
 let player = null;
+/** @type {any} */
 let screen = null;
 let loading = false;
 
@@ -26,7 +29,8 @@ async function begin() {
     prepare(Terminal, cast);
     toggle();
   } catch (error) {
-    fault(error.message === "no_xterm" ? t("term_over.no_xterm") : error.message || t("fault.unknown"));
+    const { message } = /** @type {Error} */ (error);
+    fault(message === "no_xterm" ? t("term_over.no_xterm") : message || t("fault.unknown"));
   }
   loading = false;
   part("start").removeAttribute("aria-busy");
@@ -48,6 +52,7 @@ async function fetched() {
   }
 }
 
+/** @param {any} Terminal of xterm.js @param {ReturnType<typeof parse>} cast */
 function prepare(Terminal, cast) {
   screen = new Terminal({
     ...look(),
@@ -72,6 +77,7 @@ function prepare(Terminal, cast) {
 }
 
 function draw() {
+  if (!player) return;
   const at = player.playing ? player.tick() : player.at();
   const bar = part("seek");
   if (document.activeElement !== bar || player.playing) {
@@ -84,6 +90,7 @@ function draw() {
   setAttribute(find("use", part("toggle")), "href", player.playing ? "#pause" : "#play");
 }
 
+/** @param {number} seconds */
 const clockOf = (seconds) => countdown(Math.floor(seconds) * 1000);
 
 function toggle() {
@@ -93,21 +100,20 @@ function toggle() {
   draw();
 }
 
+/** @param {string} words */
 function fault(words) {
   setText(part("fault"), words);
   show(part("fault"), words !== "");
 }
 
+/** @param {number} by */
 const jump = (by) => player?.seek(player.at() + by);
 part("start").addEventListener("click", begin);
 part("toggle").addEventListener("click", toggle);
-part("seek").addEventListener("input", () => player.seek(Number(part("seek").value)));
-part("speed").addEventListener("change", () => player.faster(Number(part("speed").value)));
-part("skip").addEventListener("change", () => player.skip(part("skip").checked));
-for (const [name, by] of [
-  ["smaller", -1],
-  ["larger", 1],
-])
+part("seek").addEventListener("input", () => player?.seek(Number(part("seek").value)));
+part("speed").addEventListener("change", () => player?.faster(Number(part("speed").value)));
+part("skip").addEventListener("change", () => player?.skip(part("skip").checked));
+for (const [name, by] of Object.entries({ smaller: -1, larger: 1 }))
   part(name).addEventListener("click", () => Object.assign(screen.options, { fontSize: size(by) }));
 for (const details of all("details.confirm"))
   details.addEventListener("toggle", () => details.open && find("button", details).focus());

@@ -14,6 +14,7 @@ const id = Number(document.body.dataset.id);
 const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
 
 const feed = new Feed(null, {
+  /** @param {number[]} ids @param {number[]} removed @param {boolean} whole */
   changed(ids, removed, whole) {
     if (removed.includes(id)) return location.assign("/");
     top.changed(ids, whole);
@@ -31,6 +32,7 @@ const card = new LeaseCard(id, feed);
 
 function draw() {
   const m = feed.fleet.machines.get(id);
+  if (!m) return;
   top.patch(m, feed.clock.now());
   card.patch(m);
 }
@@ -46,4 +48,4 @@ guardButtons();
 keyboard({ ".": () => top.actions.toggle() });
 feed.start();
 // Terminal and files come only for whoever has a lease here.
-if (find("#work")) document.head.append(make("script", { type: "module", src: document.body.dataset.session }));
+if (find("#work")) document.head.append(make("script", { type: "module", src: document.body.dataset.session ?? "" }));

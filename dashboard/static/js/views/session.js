@@ -10,8 +10,10 @@ const SOON_MS = 120000;
 const { body } = document;
 const work = find("#work");
 const session = Number(work.dataset.work);
-const zone = body.dataset.siteZone;
-const now = () => body.feed.clock.now();
+const zone = body.dataset.siteZone ?? "";
+// The page that fetched this script has a feed.
+const now = () => /** @type {import("../feed.js").Feed} */ (body.feed).clock.now();
+/** @param {string} sentence */
 const say = (sentence) => setText(find("#announcer"), sentence);
 
 const terminal = find("#terminal");

@@ -16,6 +16,7 @@ const id = Number(document.body.dataset.id ?? 0);
 const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
 
 const feed = new Feed(null, {
+  /** @param {number[]} ids @param {number[]} removed @param {boolean} whole */
   changed(ids, removed, whole) {
     if (id && removed.includes(id)) return location.assign("/");
     top?.changed(ids, whole);
@@ -24,6 +25,7 @@ const feed = new Feed(null, {
     return undefined;
   },
   job: (job) => top?.heard(job),
+  /** @param {Happened} event */
   event(event) {
     if (!id && event.code === "config.changed" && event.rvm_id === null) form.news(event.params.version);
   },
@@ -36,6 +38,7 @@ const form = new SettingsForm(feed);
 
 function draw() {
   const m = feed.fleet.machines.get(id);
+  if (!m || !top) return;
   top.patch(m, feed.clock.now());
   const state = applied(m);
   setIcon(find("#applied > .i"), state.mark);
@@ -53,7 +56,7 @@ function draw() {
 if (id)
   setInterval(() => {
     const m = feed.fleet.machines.get(id);
-    if (m && !document.hidden && !feed.paused) top.tick(m, feed.clock.now());
+    if (m && !document.hidden && !feed.paused) top?.tick(m, feed.clock.now());
   }, 1000);
 frame();
 guardButtons();

@@ -1,0 +1,218 @@
+// What the scripts hold in their hands, for the type checker alone: nothing of this is sent to a browser.
+// The frames are those of hub/core/views.py with `times="ms"`; the parts of a page are those of dashboard/templates.
+
+type Language = "en" | "id";
+type Metric = "cpu_usage" | "memory_usage" | "disk_usage" | "gpu_usage" | "temperature";
+/** What came as JSON of no fixed shape: arguments, results and errors of commands. */
+type Free = Record<string, any>;
+
+interface Readings extends Record<Metric, number | null> {
+  taken_at: number;
+  uptime_s: number | null;
+  reasons: Record<string, string>;
+}
+
+interface Lease {
+  id: number;
+  admin_id: number;
+  name: string;
+  status: string;
+  since: number;
+  expires_at: number | null;
+  reason: string;
+  approval_wanted: boolean;
+}
+
+interface Job {
+  id: string;
+  rvm_id: number;
+  name: string;
+  args: Free;
+  state: string;
+  issued_by: string;
+  issued_at: number;
+  expires_at: number;
+  sent_at: number | null;
+  finished_at: number | null;
+  progress: Free | null;
+  result: Free | null;
+  error: Free | null;
+  group_id: string | null;
+  reason: string | null;
+  cancel_by: string | null;
+  cancel_at: number | null;
+}
+
+interface Machine {
+  id: number;
+  device_id: string;
+  name: string;
+  location_description: string | null;
+  simulated: boolean;
+  status: string;
+  special_status: string | null;
+  effective_status: string;
+  capacity: number;
+  status_since: number;
+  status_by: string;
+  status_reason: string | null;
+  status_until: number | null;
+  returns_to: string | null;
+  connection: string;
+  connection_since: number | null;
+  connection_reason: string | null;
+  last_seen_at: number | null;
+  expected_interval_s: number;
+  health_reasons: { code: string; value: number }[];
+  readings: Readings | null;
+  last_ip: string | null;
+  agent_version: string | null;
+  hardware: Free | null;
+  boot_id: string | null;
+  capabilities: string[];
+  timezone: string | null;
+  config_version: number;
+  config_wanted: number;
+  config_errors: Record<string, string> | null;
+  clock_offset_s: number | null;
+  ntp: boolean | null;
+  busy: boolean | null;
+  quarantined_until: number | null;
+  pending: Job[];
+  lease: Lease | null;
+  created_at: number;
+}
+
+/** A line of the record as the hub words it (hub/web/events_page.py). */
+interface EventLine extends Record<string, any> {
+  id: number;
+  at: number;
+}
+
+interface Happened {
+  id: number;
+  at: number;
+  code: string;
+  actor: string;
+  rvm_id: number | null;
+  params: Free;
+}
+
+type Frame =
+  | { type: "hello"; version: string; hub_time: number; epoch: string }
+  | { type: "snapshot"; epoch: string; seq: number; hub_time: number; machines: Machine[] }
+  | { type: "delta"; seq: number; t: number; m: (Partial<Machine> & { id: number })[]; removed?: number[] }
+  | ({ type: "job" } & Job)
+  | ({ type: "event" } & Happened);
+
+interface Query {
+  text: string;
+  status: string;
+  connection: string;
+  sort: string;
+  descending: boolean;
+}
+
+interface Trouble {
+  id: number;
+  cause: string;
+  value: number | null;
+  since: number | null;
+}
+
+/** A socket, as far as ours are used, so that tests can hold one in their hands. */
+interface Line {
+  readyState: number;
+  binaryType?: string;
+  onopen?: (() => void) | null;
+  onmessage?: ((event: { data: any }) => void) | null;
+  onclose?: ((event: { code: number }) => void) | null;
+  onerror?: (() => void) | null;
+  send(data: string | Uint8Array): void;
+  close(): void;
+}
+
+type Timer = ReturnType<typeof setTimeout> | number;
+
+/** What a test puts in place of the browser's own. */
+interface World {
+  url?: string;
+  clock?: import("./static/js/hub_clock.js").HubClock;
+  open?: (url: string) => Line;
+  later?: (act: () => void, ms: number) => Timer;
+  cancel?: (timer: Timer | undefined) => void;
+  random?: () => number;
+  signedIn?: () => Promise<boolean>;
+}
+
+/** What `sendCommand` and its kind answer. */
+interface Answer {
+  ok: boolean;
+  status: number;
+  message: string;
+  data: any;
+  errors: Record<string, string[]>;
+}
+
+interface HTMLElement {
+  /** On the body: the page's feed, and whether leases are drawn already. */
+  feed?: import("./static/js/feed.js").Feed;
+  leases?: boolean;
+}
+
+/** An element as a selector finds it: the templates see to its kind, and the tests in a browser that it is there. */
+interface Part extends HTMLElement {
+  dataset: Record<string, string>;
+  value: any;
+  checked: boolean;
+  disabled: boolean;
+  open: boolean;
+  required: boolean;
+  indeterminate: boolean;
+  name: string;
+  type: string;
+  max: string | number;
+  action: string;
+  href: string;
+  form: Part & HTMLFormElement;
+  files: FileList;
+  content: { firstElementChild: Part };
+  elements: Record<string, Part>;
+  readonly children: HTMLCollectionOf<Part>;
+  readonly parentNode: Part;
+  firstElementChild: Part;
+  lastElementChild: Part;
+  nextElementSibling: Part;
+  previousElementSibling: Part;
+  offsetParent: Element | null;
+  machines?: () => Map<number, Machine>;
+  closest<E extends Element = Part>(selector: string): E;
+  cloneNode(deep?: boolean): this;
+  submit(): void;
+  requestSubmit(): void;
+  reset(): void;
+  showModal(): void;
+  close(): void;
+}
+
+/** The parts of plotly.js that charts.js uses. */
+interface Plot extends Part {
+  on(name: string, act: (event: any) => void): void;
+}
+
+interface Window {
+  Plotly: {
+    react(plot: Plot, data: Free[], layout: Free, config: Free): Promise<void>;
+    relayout(plot: Plot, change: Free): Promise<void>;
+    purge(plot: Plot): void;
+    register(part: Free): void;
+    Fx: { hover(plot: Plot, at: Free): void; unhover(plot: Plot): void };
+  };
+}
+
+/** The parts of xterm.js that the terminal and the player use. */
+interface Screen extends Free {
+  cols: number;
+  rows: number;
+  write(data: string | Uint8Array): void;
+}

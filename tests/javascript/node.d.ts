@@ -1,0 +1,29 @@
+// The parts of node that these tests use.
+
+declare module "node:test" {
+  export default function test(name: string, act: () => void | Promise<void>): void;
+}
+
+declare module "node:assert/strict" {
+  interface Assert {
+    (value: unknown, message?: string): asserts value;
+    ok(value: unknown, message?: string): asserts value;
+    equal(actual: unknown, expected: unknown, message?: string): void;
+    notEqual(actual: unknown, expected: unknown, message?: string): void;
+    deepEqual(actual: unknown, expected: unknown, message?: string): void;
+    throws(act: () => void, expected?: unknown): void;
+  }
+  const assert: Assert;
+  export default assert;
+}
+
+declare module "node:fs" {
+  export function readFileSync(path: URL, encoding: "utf-8"): string;
+}
+
+declare const Buffer: { from(data: Uint8Array | ArrayBuffer): Uint8Array };
+declare function setImmediate(act: (value?: unknown) => void): void;
+
+interface ImportMeta {
+  url: string;
+}
