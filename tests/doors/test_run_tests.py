@@ -150,6 +150,16 @@ def test_javascript_without_node_is_a_failure_not_a_silence(
     assert "no node on this computer" in capfd.readouterr().out
 
 
+def test_javascript_without_what_checks_it_is_a_failure_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tests/javascript").mkdir(parents=True)
+    (tmp_path / "tests/javascript/a.test.mjs").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert not run_tests.check("JavaScript", run_tests.javascript).passed
+    assert "npm could not fetch it" in capfd.readouterr().out
+
+
 def test_help_tells_the_ways_to_run(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run_tests.read(["--help"])

@@ -8,7 +8,7 @@ const FIRST = 5;
 const OWN_SHAPE = ["error", "full", "offline", "unknown"];
 
 /** @param {{cause: string, value: number | null}} trouble */
-export function causeText(trouble) {
+function causeText(trouble) {
   return t(`cause.${trouble.cause}`, { value: worth(trouble.cause, trouble.value ?? 0, language) });
 }
 

@@ -1,14 +1,14 @@
 // Which machines the table shows and in which order: the browser's half of dashboard/fleet.py.
 
 /** @type {Record<string, Metric>} */
-export const METRICS = {
+const METRICS = {
   cpu: "cpu_usage",
   memory: "memory_usage",
   disk: "disk_usage",
   gpu: "gpu_usage",
   temperature: "temperature",
 };
-export const STATUSES = ["active", "inactive", "maintenance", "full", "error", "unknown"];
+const STATUSES = ["active", "inactive", "maintenance", "full", "error", "unknown"];
 const CONNECTIONS = ["offline", "late", "never"];
 const SORTS = ["machine", "status", "seen", "capacity", ...Object.keys(METRICS)];
 /** @type {Record<string, number>} */
@@ -73,7 +73,7 @@ export function matches(m, query) {
 }
 
 /** RVM-9 before RVM-10. @param {Machine} a @param {Machine} b */
-export function byName(a, b) {
+function byName(a, b) {
   const [x, y] = [a, b].map((m) => m.name.match(/[0-9]+|[^0-9]+/g) ?? []);
   for (let i = 0; i < Math.min(x.length, y.length); i += 1) {
     const [p, q] = [x[i], y[i]];
