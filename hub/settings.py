@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from hub.object_place import FORM, ObjectPlaceError, S3Place, s3_place
 from protocol import addresses
+from protocol.zones import is_zone
 
 DEFAULT_PORT = 8001
 _FOREIGN = frozenset({"RVM_BOOTSTRAP", "RVM_LANG", "RVM_OPEN", "RVM_TOKEN", "RVM_TOKEN_FILE", "RVM_URL", "RVM_VENV"})
@@ -69,13 +70,8 @@ class Settings:
     log_format: str = "text"
     live: bool = True
     """False: machines are never asked for live samples (links paid by the byte)."""
-
     default_timezone: str = "Asia/Jakarta"
-    metrics_interval: float = 300.0
-    upload_interval: float = 3600.0
-    temperature_threshold: float = 80.0
-    cpu_threshold: float = 90.0
-    memory_threshold: float = 90.0
+    """Of times that are written without one, and of what stands at no machine's site."""
 
     warnings: tuple[str, ...] = ()
     """Sentences for the log: what was given and not understood."""
@@ -196,6 +192,9 @@ def _check(s: Settings) -> None:
         raise SettingsError("--admin-password-file", why, "Create it, mode 0600")
     if s.admin_password_file is not None and not s.admin_email:
         raise SettingsError("--admin-password-file", "a password without an email", "Give --admin-email as well")
+    if s.default_timezone != Settings.default_timezone and not is_zone(s.default_timezone):
+        why = f"{s.default_timezone!r} is no time zone"
+        raise SettingsError("--default-timezone", why, "Use a name of the IANA database, like Asia/Jakarta")
     if s.log_format not in ("text", "json"):
         raise SettingsError("--log-format", f"{s.log_format!r} is unknown", "Use text or json")
 
@@ -204,9 +203,8 @@ def _check_numbers(s: Settings) -> None:
     if not 0 <= s.port <= 65535:
         raise SettingsError("--port", f"{s.port} is not a port", "Use 1 to 65535, or 0 for any free one")
     for name, least, most in (
-        ("device_frames_per_second", 0, 1e6), ("device_frames_burst", 1, 1e6), ("metrics_interval", 1, 86400),
-        ("upload_interval", 1, 7 * 86400), ("temperature_threshold", -50, 150), ("cpu_threshold", 0, 100),
-        ("memory_threshold", 0, 100), ("recording_retention_days", 1, 3650), ("samples_retention_days", 1, 3650),
+        ("device_frames_per_second", 0, 1e6), ("device_frames_burst", 1, 1e6),
+        ("recording_retention_days", 1, 3650), ("samples_retention_days", 1, 3650),
     ):  # fmt: skip
         if not least <= getattr(s, name) <= most:
             raise SettingsError(_flag(name), f"{getattr(s, name)} is out of range", f"Use {least:g} to {most:g}")

@@ -18,7 +18,7 @@ DATA_FLAGS = ("data_dir", "database_url")
 SERVE_FLAGS = (
     "host", "port", "public_url", "object_store", "bus_url", "behind_proxy", "tls_cert", "tls_key", "log_format",
     "admin_email", "admin_password_file", "record_input", "recording_retention_days", "samples_retention_days",
-    "pages_url",
+    "pages_url", "default_timezone", "live", "device_frames_per_second", "device_frames_burst",
 )  # fmt: skip
 DEFAULTS = {
     "host": "127.0.0.1",
@@ -29,13 +29,18 @@ DEFAULTS = {
     "record_input": "no",
     "recording_retention_days": "90",
     "samples_retention_days": "400",
+    "default_timezone": "Asia/Jakarta",
+    "live": "yes",
+    "device_frames_per_second": "20",
+    "device_frames_burst": "100",
 }
 METAVARS = {
     "host": "ADDRESS", "port": "PORT", "public_url": "URL", "object_store": "STORE", "bus_url": "URL",
     "log_format": "FORMAT", "behind_proxy": "ADDRESSES", "tls_cert": "FILE", "tls_key": "FILE",
     "admin_email": "EMAIL", "admin_password_file": "FILE", "data_dir": "DIR", "database_url": "URL",
     "pages_url": "URL", "record_input": "YES|NO", "recording_retention_days": "DAYS",
-    "samples_retention_days": "DAYS",
+    "samples_retention_days": "DAYS", "default_timezone": "ZONE", "live": "YES|NO", "device_frames_per_second": "N",
+    "device_frames_burst": "N",
 }  # fmt: skip
 ROLES = ("admin", "operator", "technician", "viewer")
 

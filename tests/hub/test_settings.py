@@ -75,6 +75,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"samples_retention_days": 0}, "--samples-retention-days", "out of range"),
     ({"record_input": "some"}, "--record-input", "not yes or no"),
     ({"live": "perhaps"}, "--live", "not yes or no"),
+    ({"default_timezone": "Asia/Djakarta"}, "--default-timezone", "no time zone"),
 ]
 
 
