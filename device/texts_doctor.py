@@ -69,8 +69,8 @@ DOCTOR: Final[dict[str, tuple[str, str]]] = {
     "status_left": ("The agent will tell the hub.", "Agen akan memberi tahu hub."),
     "status_is": ("status: {status}", "status: {status}"),
     "cli_settings": (
-        "show the settings in force and where each comes from, or one of them",
-        "tampilkan setelan yang berlaku dan asalnya, atau salah satunya",
+        "show the settings in force and where each comes from, or one (docs/configuration.md; RVM_KEY sets KEY)",
+        "tampilkan setelan yang berlaku dan asalnya, atau satu saja (docs/configuration.md; RVM_KEY mengatur KEY)",
     ),
     "cli_settings_key": ("print the value of this one only", "cetak nilai yang satu ini saja"),
     "no_such_key": (

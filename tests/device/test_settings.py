@@ -17,6 +17,7 @@ from protocol import configuration
 
 KEY = "rvmk_ABCDEFGH_0123456789abcdefghijABCDEFGHIJ"
 GOOD = {"myrvm_base_url": "https://hub.test", "api_token": KEY}
+_TAKE_ANY_TEXT = {key for key, rule in KEYS.items() if rule.kind in ("text", "id")}
 
 
 def read(tmp_path: Path, values: Any, environ: dict[str, str] | None = None) -> Settings:
@@ -189,3 +190,16 @@ def test_lists_may_stand_in_the_environment_with_commas(tmp_path: Path) -> None:
     settings = read(tmp_path, GOOD, {"RVM_TIMEZONE_SERVICES": "camera.service, door@1.service", "SERVICES": "[]"})
     assert settings.names("timezone_services") == ["camera.service", "door@1.service"]
     assert settings.names("services") == []
+
+
+@pytest.mark.parametrize("key", sorted(KEYS))
+def test_a_wrong_value_is_refused_by_its_own_key_in_both_languages(tmp_path: Path, key: str) -> None:
+    """By the file, and by the environment where not every text is a value."""
+    tries: list[tuple[dict[str, Any], dict[str, str]]] = [(GOOD | {key: {"what": ["no", "key", "takes"]}}, {})]
+    if key not in _TAKE_ANY_TEXT:
+        tries.append((GOOD, {f"RVM_{key.upper()}": "[[-1]]"}))
+    for values, environ in tries:
+        with pytest.raises(SettingsError) as refused:
+            read(tmp_path, values, environ)
+        assert refused.value.key == key
+        assert all(key in settings_sentence(refused.value, Texts(language)) for language in ("en", "id"))
