@@ -15,7 +15,6 @@ from dashboard.texts import texts_in
 
 FONT = 'system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","Liberation Sans",sans-serif'
 WINDOW_S = 600
-CRITICAL_ABOVE = 10
 
 TOKENS: Mapping[str, Mapping[str, str]] = {
     "light": {
@@ -35,13 +34,14 @@ FIGURES = {"load": ("cpu_usage", "gpu_usage"), "temperature": ("temperature",)}
 
 
 @lru_cache(maxsize=16)
-def specification(theme: str, language: str, limits: tuple[tuple[str, float], ...]) -> dict[str, Any]:
-    """Both figures, the look of a gap and Plotly's configuration, as JSON-ready values. `limits` are the warning limits
-    by metric."""
+def specification(theme: str, language: str, limits: tuple[tuple[str, float, float], ...]) -> dict[str, Any]:
+    """Both figures, the look of a gap and Plotly's configuration, as JSON-ready values. `limits`: a metric, from where
+    on it is a warning, and from where on critical."""
     token = TOKENS["dark" if theme == "dark" else "light"]
     return {
         "figures": {
-            name: _figure(metrics, token, language, dict(limits)) for name, metrics in FIGURES.items()
+            name: _figure(metrics, token, language, [limit[1:] for limit in limits if limit[0] == metrics[0]])
+            for name, metrics in FIGURES.items()
         },
         "gap": {"shape": _gap_shape(token), "annotation": _gap_words(token)},
         "config": {
@@ -50,7 +50,9 @@ def specification(theme: str, language: str, limits: tuple[tuple[str, float], ..
     }  # fmt: skip
 
 
-def _figure(metrics: tuple[str, ...], token: Mapping[str, str], language: str, limits: Mapping[str, float]) -> Any:
+def _figure(
+    metrics: tuple[str, ...], token: Mapping[str, str], language: str, limits: list[tuple[float, float]]
+) -> Any:
     import plotly.graph_objects as go
 
     t = texts_in(language)
@@ -69,13 +71,11 @@ def _figure(metrics: tuple[str, ...], token: Mapping[str, str], language: str, l
             )
         )
     figure.update_layout(_layout(token, language, unit, len(metrics) > 1))
-    limit = limits.get(metrics[0])
-    if limit is not None:
+    for warning, critical in limits:
         top = figure.layout.yaxis.range[1]
-        _threshold(figure, limit, "dot", t("chart.warn", value=f"{limit:g}"), token)
+        _threshold(figure, warning, "dot", t("chart.warn", value=f"{warning:g}"), token)
         # At the very edge of the scale a line says nothing that the scale does not.
-        if limit + CRITICAL_ABOVE < min(top, 100):
-            critical = limit + CRITICAL_ABOVE
+        if critical < min(top, 100):
             _threshold(figure, critical, "dash", t("chart.crit", value=f"{critical:g}"), token)
     drawn: dict[str, Any] = figure.to_plotly_json()
     drawn["layout"].pop("template", None)

@@ -13,6 +13,7 @@ from db import events, samples, statuses
 from hub.core import views
 from hub.core.access import role_needed
 from hub.core.command_desk import Refused
+from hub.core.health import critical_limit
 from hub.core.machine import Machine
 from hub.core.row_id import whole_number
 from hub.web import machine_tab, zone_card
@@ -66,7 +67,7 @@ async def show_charts(visit: Visit) -> Response:
     """The figures as plotly specifies them, and the points of the last ten minutes."""
     found = visit.machine()
     theme = visit.request.query_params.get("theme", "light")
-    limits = tuple(sorted(warning_limits(found).items()))
+    limits = tuple((metric, limit, critical_limit(limit)) for metric, limit in sorted(warning_limits(found).items()))
     # Importing plotly takes most of a second the first time.
     figures = await anyio.to_thread.run_sync(charts.specification, theme, visit.reader.language, limits)
     away = await _away(visit, found, visit.now - timedelta(seconds=charts.WINDOW_S), visit.now)

@@ -18,6 +18,7 @@ from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 
+from hub.core.token_bucket import TokenBucket
 from hub.web.patient_transport import PatientProtocol
 
 SLICE: Final = 4096
@@ -45,8 +46,7 @@ class WebSocketProtocol(PatientProtocol, WebSocketsSansIOProtocol):
         self._unparsed = b""
         self._unread_bytes = 0
         self._fragments = 0
-        self._controls = 0
-        self._controls_since = 0.0
+        self._controls = TokenBucket(MAX_CONTROL_FRAMES_PER_S, MAX_CONTROL_FRAMES_PER_S, self.loop.time())
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -147,14 +147,10 @@ class WebSocketProtocol(PatientProtocol, WebSocketsSansIOProtocol):
             super().handle_pong(event)
 
     def _control_allowed(self) -> bool:
-        now = self.loop.time()
-        if now - self._controls_since >= 1.0:
-            self._controls_since, self._controls = now, 0
-        self._controls += 1
-        if self._controls > MAX_CONTROL_FRAMES_PER_S:
-            self._refuse(POLICY_VIOLATION, "too many control frames")
-            return False
-        return True
+        if self._controls.take(self.loop.time()):
+            return True
+        self._refuse(POLICY_VIOLATION, "too many control frames")
+        return False
 
     def _refuse(self, code: int, reason: str) -> None:
         if not self.close_sent and not self.transport.is_closing():

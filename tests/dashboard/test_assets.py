@@ -148,7 +148,7 @@ def test_plotly_is_found_with_and_without_npm(monkeypatch: pytest.MonkeyPatch, t
 
 @pytest.mark.parametrize(("language", "words"), [("en", "warn 90"), ("id", "batas 90")])
 def test_figures_are_specified_in_python(language: str, words: str) -> None:
-    limits = (("cpu_usage", 90.0), ("temperature", 80.0))
+    limits = (("cpu_usage", 90.0, 100.0), ("temperature", 80.0, 90.0))
     made = charts.specification("dark", language, limits)
     load, heat = made["figures"]["load"], made["figures"]["temperature"]
     assert [(trace["meta"], trace["line"]["dash"]) for trace in load["data"]] == [
