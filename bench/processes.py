@@ -17,7 +17,6 @@ import msgspec
 from bench.load_spec import Found, Spec
 
 ROOT = Path(__file__).resolve().parent.parent
-LOAD_MARGIN_S = 330.0
 
 
 class Server(NamedTuple):

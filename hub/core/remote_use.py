@@ -1,5 +1,5 @@
-"""Whether a lease may be used for something, now and from there. Looked at for every page, file and address again: a
-lease that ended a moment ago opens nothing, and a link that somebody was given dodges no list of addresses.
+"""Whether a lease may be used for something, now. Looked at for every page and file again: a lease that ended a moment
+ago opens nothing.
 """
 
 from __future__ import annotations

@@ -90,7 +90,6 @@ class Operation:
     query: type[msgspec.Struct] = NoQuery
     refusals: tuple[int, ...] = ()
     example: Any = None
-    answer_example: Any = None
     parameters: Mapping[str, str] = field(default_factory=dict)
     headers: tuple[str, ...] = ()
     other_media: tuple[str, ...] = ()
