@@ -135,10 +135,8 @@ def _checked(members: dict[str, Any]) -> MachineState:
         return msgspec.convert(members, MachineState)
     except msgspec.ValidationError as wrong:
         member = str(wrong).rpartition("`$.")[2].rstrip("`")
-        fix = _LEGAL.get(member)
-        if fix is None:
-            raise IllegalStatusError("illegal_declaration", str(wrong)) from wrong
-        raise IllegalStatusError(f"illegal_{member}", f"{member}: {fix}") from wrong
+        # The other members are the state's own.
+        raise IllegalStatusError(f"illegal_{member}", f"{member}: {_LEGAL[member]}") from wrong
 
 
 def given_back(state: MachineState, now: str) -> MachineState:

@@ -69,7 +69,8 @@ def write_machine(
     written = Scope(values, fleet.newest + 1, now, actor)
     after = in_force(fleet.base, fleet.written, written, behind)
     _check_size(wish, after)
-    return _changes(rvm_id, own, written, _differing(own.values, wanted), before.values, after.values)
+    changed = _differing(own.values, wanted)
+    return _changes(rvm_id, own, written, changed, before.values, after.values, actor, now)
 
 
 def write_fleet(fleet: FleetSettings, owns: Iterable[Scope], wish: Wish, actor: Actor, now: datetime) -> list[Change]:
@@ -92,7 +93,7 @@ def write_fleet(fleet: FleetSettings, owns: Iterable[Scope], wish: Wish, actor: 
         for scope in own:
             _check_size(wish, in_force(fleet.base, written, scope))
     changed = _differing(fleet.written.values, wanted)
-    return _changes(None, fleet.written, written, changed, fleet.shared.values, after.values)
+    return _changes(None, fleet.written, written, changed, fleet.shared.values, after.values, actor, now)
 
 
 def _check_version(wish: Wish, current: int) -> None:
@@ -159,11 +160,8 @@ def _check_size(wish: Wish, found: InForce) -> None:
 
 
 def _changes(
-    rvm_id: int | None, old: Scope, new: Scope, keys: list[str], before: Values, after: Values
+    rvm_id: int | None, old: Scope, new: Scope, keys: list[str], before: Values, after: Values, by: Actor, at: datetime
 ) -> list[Change]:
-    at, by = new.at, new.by
-    if at is None or by is None:
-        raise ValueError("a write has an author and a time")
     params: dict[str, Any] = {"scope": "fleet" if rvm_id is None else "machine", "version": new.version}
     inherited = [key for key in keys if key not in new.values]
     if inherited:

@@ -8,7 +8,6 @@ clock that was never set; its sample is dated with the hub's clock.
 from __future__ import annotations
 
 import re
-import sys
 from datetime import datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -65,23 +64,14 @@ def read(stamp: str | float, zone: str | None, fallback: str) -> datetime:
         raise UndatableError("not an RFC 3339 instant or Unix time") from error
 
 
-if sys.version_info >= (3, 11):
-
-    def parse(text: str) -> datetime:
-        """RFC 3339 text; aware when it names an offset. Raises ValueError."""
+def parse(text: str) -> datetime:
+    """RFC 3339 text; aware when it names an offset. Raises ValueError."""
+    try:
         return datetime.fromisoformat(text)
-
-else:
-
-    def parse(text: str) -> datetime:
-        """RFC 3339 text; aware when it names an offset. Raises ValueError."""
-        if text[-1:] in ("Z", "z"):
-            text = text[:-1] + "+00:00"
-        try:
-            return datetime.fromisoformat(text)
-        except ValueError:
-            # Python 3.10 knows fractions of 3 or 6 digits only.
-            return datetime.fromisoformat(_FRACTION.sub(lambda m: "." + m.group(1)[:6].ljust(6, "0"), text, count=1))
+    except ValueError:
+        # Python 3.10 knows no `Z`, and fractions of 3 or 6 digits only.
+        offset = text[:-1] + "+00:00" if text[-1:] in ("Z", "z") else text
+        return datetime.fromisoformat(_FRACTION.sub(lambda m: "." + m.group(1)[:6].ljust(6, "0"), offset, count=1))
 
 
 @lru_cache(maxsize=1024)

@@ -128,11 +128,19 @@ def opening(machine: Machine, wish: Wish, by: actors.Actor, now: datetime) -> li
 
 def begin(machine: Machine, session: RemoteSession, by: actors.Actor, now: datetime) -> list[Change]:
     """Ask the machine to begin. Raises command_desk.Refused."""
+    after, drafted = _asked(machine, session, by, now)
+    return [SessionMoved(session=after), *drafted]
+
+
+def _asked(
+    machine: Machine, session: RemoteSession, by: actors.Actor, now: datetime
+) -> tuple[RemoteSession, list[Change]]:
+    """The session that begins, and the command that asks the machine to begin it."""
     after = msgspec.structs.replace(
         session, status="starting", start_time=now, expires_at=now + timedelta(seconds=session.duration_s)
     )
     drafted = command_desk.draft(machine, START, _arguments(after), by, now, reason=session.reason)
-    return [SessionMoved(session=msgspec.structs.replace(after, command_id=_id_of(drafted))), *drafted]
+    return msgspec.structs.replace(after, command_id=_id_of(drafted)), drafted
 
 
 def begin_at_site(machine: Machine, session: RemoteSession, now: datetime) -> list[Change]:
@@ -154,10 +162,8 @@ def approve(machine: Machine, session: RemoteSession, by: actors.Actor, now: dat
     why = refusal(machine, session.ip_address or "", more=0)
     if why is not None:
         raise why
-    moved, *drafted = begin(machine, session, actors.user(session.admin_id or 0), now)
-    if not isinstance(moved, SessionMoved):
-        raise TypeError("begin answers the session first")
-    agreed = SessionMoved(session=msgspec.structs.replace(moved.session, approved_by=by, approved_at=now))
+    after, drafted = _asked(machine, session, actors.user(session.admin_id or 0), now)
+    agreed = SessionMoved(session=msgspec.structs.replace(after, approved_by=by, approved_at=now))
     return [agreed, remote_life.approved(session, by, now), *drafted]
 
 

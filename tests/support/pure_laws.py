@@ -30,7 +30,6 @@ ALSO: dict[str, dict[str, str]] = {
     },
     "hub.core.dating": {
         "zoneinfo": "the rules of time zones: a file, read once, as constant as the table of Unicode behind `re`",
-        "sys": "the version of Python only: 3.10 reads fewer forms of a date",
     },
     "protocol.zones": {"zoneinfo": "the names of time zones: likewise"},
 }

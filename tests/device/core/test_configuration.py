@@ -83,3 +83,13 @@ def test_the_hub_may_know_what_file_and_environment_set_and_no_secret() -> None:
         "timezone_api_url": "https://pro.ip-api.com/json?..., http://10.0.0.5/json",
     }  # fmt: skip
     assert {key: table.checked(key, value) for key, value in found.items()} == found, "the hub can read all of it"
+
+
+def test_a_key_that_only_the_file_may_set_is_refused_from_the_hub() -> None:
+    assert push(state_dir="/elsewhere").errors["state_dir"].code == "static_key"
+
+
+def test_a_key_that_is_the_owners_of_this_machine_is_refused_though_the_product_does_not_know_it() -> None:
+    pushed = Pushed(version=1, values={"door_code": 4})
+    assert in_force(pushed, OWN, ORIGINS, {"door_code"}).errors["door_code"].code == "static_key"
+    assert in_force(pushed, OWN, ORIGINS, STATIC).values == {"door_code": 4}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.core.machine_state import MachineState
-from device.core.memory import KEEP_IDS, KEEP_IDS_S, MOST_IDS, Fact, Memory
+from device.core.memory import KEEP_IDS, KEEP_IDS_S, MOST_IDS, Begun, Fact, Memory
 from device.core.remote_sessions import Held, RemoteSession, ended_report
 from protocol.messages import CommandUpdate, StatusReport
 
@@ -74,3 +74,16 @@ def test_a_flood_cannot_fill_the_memory() -> None:
     memory = Memory()
     answered(memory, MOST_IDS + 100, at=0.0)
     assert len(memory) == MOST_IDS
+
+
+def test_an_accepted_command_is_forgotten_in_a_new_life_and_a_begun_one_is_not() -> None:
+    memory = Memory()
+    for fact in (
+        Fact(at=1.0, accepted="a"),
+        Fact(at=1.0, accepted="b"),
+        Fact(at=2.0, begun=Begun(id="b", name="job", boot="k")),
+    ):
+        memory.apply(fact)
+    assert (list(memory.accepted), list(memory.begun)) == (["a"], ["b"])
+    assert memory.forget_accepted() == ["a"]
+    assert (list(memory.accepted), list(memory.begun)) == ([], ["b"])

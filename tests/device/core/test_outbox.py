@@ -35,3 +35,11 @@ def test_it_is_full_of_results_but_never_of_reports() -> None:
     for n in range(MAX_RESULTS):
         outbox.put(CommandUpdate(id=f"c{n}", state="succeeded"))
     assert outbox.full
+
+
+def test_what_is_kept_is_found_by_its_name_until_it_is_received() -> None:
+    outbox, report = Outbox(), StatusReport(status="full", seq=3)
+    outbox.put(report)
+    assert (outbox.get(3), outbox.get("3")) == (report, None)
+    outbox.received(3)
+    assert outbox.get(3) is None

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.core.timezone_choice import Choice, Found, NoAnswerError, Trouble, choose, described, lost, read_answer
+from device.core.timezone_choice import (
+    MAX_ANSWER_BYTES,
+    Choice,
+    Found,
+    NoAnswerError,
+    Trouble,
+    choose,
+    described,
+    lost,
+    read_answer,
+)
 from protocol.limits import MAX_TEXT
 from protocol.messages import Failure, TimezoneReport
 from protocol.zones import is_zone
@@ -85,3 +95,20 @@ def test_whatever_it_takes_fits_into_a_report(members: dict[str, str]) -> None:
 def test_an_address_that_is_none_costs_only_itself() -> None:
     payload = b'{"status":"success","timezone":"Asia/Jakarta","query":"; reboot"}'
     assert read_answer(payload) == Found(timezone=JAKARTA)
+
+
+@pytest.mark.parametrize(
+    ("payload", "why"),
+    [
+        (b" " * (MAX_ANSWER_BYTES + 1), "longer than 64 KiB"),
+        (b'{"status": "fail", "message": "reserved range"}', "knows no place for this address: reserved range"),
+        (b'{"status": "fail", "message": "\\u0007"}', "knows no place for this address"),
+    ],
+)
+def test_an_answer_that_names_no_zone_says_why(payload: bytes, why: str) -> None:
+    with pytest.raises(NoAnswerError, match=f"{why}$"):
+        read_answer(payload)
+
+
+def test_the_reasons_of_several_addresses_are_one_sentence() -> None:
+    assert str(NoAnswerError("no route", "timed out")) == "no route; timed out"

@@ -83,3 +83,8 @@ def test_the_role_to_name_is_the_least_that_may() -> None:
     assert role_needed("link.open") == "machine"
     for action in ACTIONS:
         assert role_needed(action) in ACTIONS[action]
+
+
+def test_a_principal_acts_under_its_own_name() -> None:
+    assert somebody("admin").actor.startswith("user:")
+    assert Principal("machine", 7, "RVM", "machine", frozenset({7}), "key", 0).actor == "machine:7"

@@ -79,3 +79,18 @@ def test_machines_are_replaced_as_a_set() -> None:
     assert made[0].machines == (2, 3)
     (event,) = events(made)
     assert (event.before, event.after) == ({"machines": [1, 2]}, {"machines": [2, 3]})
+
+
+def test_removing_a_user_leaves_one_event_that_says_who_it_was() -> None:
+    removed, event = accounts.remove(Somebody(), NOW, "user:1")
+    assert isinstance(removed, changes.UserRemoved)
+    assert isinstance(event, changes.EventHappened)
+    assert (event.code, event.actor, event.params["user_id"]) == ("user.removed", "user:1", 4)
+    assert event.before == {"email": "a@b.c", "name": "A", "role": "operator"}
+
+
+def test_revoking_a_token_leaves_one_event_that_names_it() -> None:
+    revoked, event = accounts.revoke_token(4, 3, "script", "rvmu_ABCDEFGH", NOW, "user:3")
+    assert isinstance(revoked, changes.TokenRevoked)
+    assert isinstance(event, changes.EventHappened)
+    assert (revoked.token_id, event.code, event.params["prefix"]) == (4, "token.revoked", "rvmu_ABCDEFGH")

@@ -9,7 +9,10 @@ import pytest
 
 from hub.core import command_desk as desk
 from hub.core.changes import Change, Command, CommandDrafted, CommandMoved, EventHappened
+from hub.core.configuration import Scope, in_force
 from hub.core.machine import Machine
+from protocol.commands import SetStatus
+from protocol.configuration import defaults
 from tests.support.machines import NOW, machine
 
 
@@ -188,3 +191,40 @@ def test_a_newer_wish_for_the_zone_takes_the_place_of_what_it_covers(
 def test_a_wish_that_may_have_left_before_the_hub_was_killed_is_not_superseded() -> None:
     one = with_command(machine(maybe_sent={"c1"}), command("queued"))
     assert len(desk.draft(one, "set_status", {"status": "active"}, "user:1", NOW)) == 2
+
+
+@pytest.mark.parametrize(("capabilities", "told"), [(("set_status",), ["set_status"]), (("metrics",), [])])
+def test_a_declaration_past_the_agent_is_told_to_one_that_takes_it(
+    capabilities: tuple[str, ...], told: list[str]
+) -> None:
+    one = machine(capabilities=capabilities)
+    changes = desk.tell_status(one, SetStatus(status="full"), "machine:7", NOW)
+    assert [change.command.name for change in changes if isinstance(change, CommandDrafted)] == told
+
+
+def test_a_machine_is_told_no_more_than_ten_declarations_at_once_and_none_that_it_refuses() -> None:
+    one = machine(capabilities=("set_status",))
+    assert desk.tell_status(one, SetStatus(status="active", capacity=100), "machine:7", NOW) == []
+    for number in range(desk.MOST_TOLD):
+        with_command(one, command("sent", id=f"t{number}", issued_by="machine:7"))
+    assert desk.tell_status(one, SetStatus(status="full"), "machine:7", NOW) == []
+
+
+def test_a_machine_that_is_still_full_is_not_declared_active() -> None:
+    with pytest.raises(desk.Refused) as refused:
+        desk.draft(machine(status="full", capacity=100), "set_status", {"status": "active"}, "user:1", NOW)
+    assert (refused.value.code, refused.value.status) == ("still_full", 409)
+
+
+def test_people_ask_for_no_zone_where_the_settings_do_not_let_them() -> None:
+    one = machine()
+    one.in_force = in_force(defaults(), Scope({"manual_sync_enabled": False}, 1, NOW, "user:1"))
+    with pytest.raises(desk.Refused) as refused:
+        desk.draft(one, "sync_timezone", {"trigger": "manual"}, "user:1", NOW)
+    assert refused.value.code == "manual_sync_off"
+
+
+def test_a_command_goes_over_the_wire_with_its_times_as_text() -> None:
+    sent = desk.wire(command(args={"status": "full"}))
+    assert (sent.id, sent.name, sent.args) == ("c1", "set_status", {"status": "full"})
+    assert (sent.issued_at, sent.expires_at) == ("2026-11-23T09:00:00.000Z", "2026-11-24T09:00:00.000Z")

@@ -237,3 +237,23 @@ def test_what_is_withdrawn_says_why() -> None:
     changes = life.withdraw(command("queued"), NOW)
     assert (moved_to(changes).state, (moved_to(changes).error or {})["code"]) == ("cancelled", "not_allowed_any_more")
     assert event_of(changes).actor == "clock"
+
+
+def test_a_command_is_sent_once() -> None:
+    (change,) = life.sent(command(), NOW)
+    assert (moved_to([change]).state, moved_to([change]).sent_at) == ("sent", NOW)
+    assert life.sent(command("accepted"), NOW) == []
+
+
+def test_a_reading_of_the_capacity_takes_the_place_of_readings_only() -> None:
+    one = machine()
+    with_command(one, command(id="wish", args={"status": "active"}))
+    with_command(one, command(id="reading", args={"status": "active"}, issued_by="machine:7"))
+    newer = command(id="newer", args={"status": "active", "capacity": 60}, issued_by="machine:7")
+    ended = life.supersede(one, newer, NOW, reading=True)
+    assert [change.command.id for change in ended if isinstance(change, CommandMoved)] == ["reading"]
+
+
+def test_a_command_that_has_ended_is_not_withdrawn() -> None:
+    assert life.withdraw(command("succeeded"), NOW) == []
+    assert moved_to(life.withdraw(command(), NOW)).state == "cancelled"

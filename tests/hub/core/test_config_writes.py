@@ -184,3 +184,8 @@ def test_a_fleets_value_that_one_machine_could_not_be_told_is_refused() -> None:
 def test_the_fleets_event_belongs_to_no_machine() -> None:
     _, event = both(write_fleet(FleetSettings(), [], Wish({"cpu_threshold": 80}), "user:1", NOW))
     assert (event.rvm_id, event.before, event.after) == (None, {"cpu_threshold": 90.0}, {"cpu_threshold": 80.0})
+
+
+def test_a_write_for_the_fleet_that_changes_nothing_is_none() -> None:
+    fleet = FleetSettings(written=scope(4, cpu_threshold=70.0))
+    assert write_fleet(fleet, [], Wish({"cpu_threshold": 70.0}, None), "user:1", NOW) == []

@@ -76,3 +76,13 @@ def test_passwords_match_themselves_only_and_are_salted() -> None:
     assert not credentials.password_matches("a phrase of word", stored)
     assert not credentials.password_matches("a phrase of words", None)
     assert not credentials.password_matches("a phrase of words", "not a hash")
+
+
+def test_each_kind_has_its_own_mark() -> None:
+    made = (
+        credentials.new_machine_key(),
+        credentials.new_user_token(),
+        credentials.new_session(),
+        credentials.new_link(),
+    )
+    assert [one.prefix[:5] for one in made] == ["rvmk_", "rvmu_", "rvms_", "rvml_"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.dating import AHEAD, OLDEST, UndatableError, date, find_zone
+from hub.core.dating import AHEAD, OLDEST, UndatableError, date, find_zone, settle
 from tests.support.machines import NOW
 
 EIGHT = datetime(2026, 11, 23, 8, 0, tzinfo=timezone.utc)
@@ -71,3 +71,20 @@ def test_any_stamp_is_an_instant_of_our_time_or_refused(stamp: str | float) -> N
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/localtime", "Asia/Jakarta\n", "", "x" * 300, "Asia"])
 def test_a_name_that_is_no_zone_is_none(name: str) -> None:
     assert find_zone(name) is None
+
+
+def test_a_clock_that_never_was_set_is_clamped_and_one_of_the_last_century_is_refused() -> None:
+    assert date("1970-01-01T00:00:30Z", NOW, None, "UTC") == (NOW, True)
+    with pytest.raises(UndatableError):
+        date("1999-12-31T23:59:59Z", NOW, None, "UTC")
+
+
+@pytest.mark.parametrize(
+    "stamp", ["2026-11-23T08:00:00.1z", "2026-11-23T08:00:00.1000000009Z", "2026-11-23T08:00:00,1Z"]
+)
+def test_a_fraction_of_any_length_is_read(stamp: str) -> None:
+    assert date(stamp, NOW, None, "UTC").at == datetime(2026, 11, 23, 8, 0, 0, 100000, timezone.utc)
+
+
+def test_an_instant_in_our_past_is_what_it_says() -> None:
+    assert settle(NOW - timedelta(days=1), NOW) == (NOW - timedelta(days=1), False)

@@ -5,20 +5,27 @@ from __future__ import annotations
 from datetime import timedelta
 
 import msgspec
+import pytest
 
 from hub.core.changes import (
     BootOpened,
+    BusyChanged,
+    Change,
+    CommandCancelAsked,
     CommandDrafted,
+    ConnectionChanged,
     LinkEnded,
     MachineAdded,
     MachineEdited,
     MachineIntroduced,
     MachineRemoved,
+    QuarantineChanged,
     SampleSeen,
     StatusChanged,
 )  # fmt: skip
-from hub.core.fleet import ALL_MEMBERS, Fleet
-from hub.core.machine import BOOTS_KEPT
+from hub.core.fleet import ALL_MEMBERS, PENDING_MEMBERS, Fleet, Touched
+from hub.core.machine import BOOTS_KEPT, Boot
+from hub.core.service_changes import ConfigWritten, MachineSeen
 from hub.core.views import MEMBERS, machine_view
 from tests.hub.core.test_command_desk import command
 from tests.support.machines import NOW, machine, sample
@@ -122,3 +129,89 @@ def test_a_boot_that_was_forgotten_comes_back_with_its_mark() -> None:
     fleet = Fleet([machine()])
     fleet.apply(msgspec.structs.replace(introduced(1), last_seq=41))
     assert fleet.machines[7].boots["boot-a"].accepted == 41
+
+
+NEW_MACHINE = MachineAdded(
+    device_id="d", name="n", location_description=None, api_key_hash="h", api_key_prefix="p", simulated=False,
+    at=NOW, by="user:1", id=3,
+)  # fmt: skip
+OF_A_MACHINE: list[Change] = [
+    introduced(1),
+    LinkEnded(rvm_id=7, epoch=1, at=NOW, farewell=None),
+    ConnectionChanged(rvm_id=7, connection="live", since=NOW, reason=None),
+    BusyChanged(rvm_id=7, busy=True),
+    QuarantineChanged(rvm_id=7, until=NOW, at=NOW),
+    BootOpened(rvm_id=7, boot_id="b", at=NOW, id=5, last_seq=9),
+    SampleSeen(rvm_id=7, sample=sample(), taken_at=NOW, received_at=NOW),
+    StatusChanged(rvm_id=7, status="full", special_status=None, capacity=1, since=NOW, by="clock"),
+    CommandDrafted(command=command()),
+    CommandCancelAsked(rvm_id=7, command_id="c1", by="user:1", at=NOW),
+    MachineEdited(rvm_id=7, values={"name": "n"}, at=NOW),
+    MachineRemoved(rvm_id=7, at=NOW),
+    MachineSeen(rvm_id=7, at=NOW),
+    ConfigWritten(rvm_id=7, values={}, version=1, version_before=0, at=NOW, by="user:1"),
+]
+
+
+@pytest.mark.parametrize("change", OF_A_MACHINE, ids=lambda change: type(change).__name__)
+def test_what_concerns_a_machine_that_is_gone_concerns_nobody(change: Change) -> None:
+    assert Fleet([machine(8)]).apply(change) is None
+
+
+def test_a_boot_that_rest_made_known_is_taken_up_to_what_is_stored_of_it() -> None:
+    fleet = Fleet([machine()])
+    assert fleet.apply(BootOpened(rvm_id=7, boot_id="b", at=NOW, id=5)) is None
+    assert fleet.machines[7].boots["b"] == Boot("b", 5, -1)
+    fleet.apply(BootOpened(rvm_id=7, boot_id="b", at=NOW, id=5, last_seq=9))
+    fleet.apply(BootOpened(rvm_id=7, boot_id="b", at=NOW, id=5, last_seq=4))
+    assert fleet.machines[7].boots["b"] == Boot("b", 5, 9)
+
+
+def test_a_machine_is_busy_in_quarantine_and_connected_as_it_is_told() -> None:
+    fleet = Fleet([machine(api_key_prefix=None)])
+    assert fleet.apply(BusyChanged(rvm_id=7, busy=True)) == Touched(7, frozenset({"busy"}))
+    assert fleet.apply(BusyChanged(rvm_id=7, busy=True)) is None, "it is no news"
+    touched = fleet.apply(QuarantineChanged(rvm_id=7, until=NOW, at=NOW + timedelta(seconds=1)))
+    assert touched == Touched(7, frozenset({"quarantined_until", "updated_at"}))
+    fleet.apply(ConnectionChanged(rvm_id=7, connection="late", since=NOW, reason="no sample"))
+    one = fleet.machines[7]
+    assert (one.busy, one.quarantined_until, one.updated_at) == (True, NOW, NOW + timedelta(seconds=1))
+    assert (one.connection, one.connection_since, one.connection_reason) == ("late", NOW, "no sample")
+    assert fleet.apply(MachineRemoved(rvm_id=7, at=NOW)) == Touched(7, frozenset(), removed=True)
+
+
+def test_only_five_minutes_of_readings_are_kept_for_a_sparkline() -> None:
+    fleet = Fleet([machine()])
+    for second in (0, 200, 301):
+        at = NOW + timedelta(seconds=second)
+        fleet.apply(SampleSeen(rvm_id=7, sample=sample(), taken_at=at, received_at=at))
+    first = int((NOW + timedelta(seconds=200)).timestamp() * 1000)
+    assert fleet.machines[7].recent[0][0] == first
+
+
+def test_an_open_command_is_asked_back_and_goes_with_its_machine() -> None:
+    fleet = Fleet([machine()])
+    fleet.apply(CommandDrafted(command=command()))
+    assert fleet.apply(CommandCancelAsked(rvm_id=7, command_id="c1", by="user:2", at=NOW)) == Touched(
+        7, PENDING_MEMBERS
+    )
+    found = fleet.command("c1")
+    assert found is fleet.machines[7].pending["c1"]
+    assert (found.cancel_by, found.cancel_at) == ("user:2", NOW)
+    fleet.apply(MachineRemoved(rvm_id=7, at=NOW))
+    assert fleet.command("c1") is None
+
+
+def test_a_machine_has_its_number_before_it_is_one_of_the_fleet() -> None:
+    fleet = Fleet()
+    with pytest.raises(ValueError, match="with its id"):
+        fleet.apply(msgspec.structs.replace(NEW_MACHINE, id=None))
+    fleet.apply(NEW_MACHINE)
+    fleet.apply(MachineEdited(rvm_id=3, values={"api_key": "new", "api_key_prefix": "q"}, at=NOW))
+    assert (fleet.machines[3].api_key_hash, fleet.by_key_prefix("q")) == ("new", fleet.machines[3])
+
+
+def test_a_hello_whose_boot_has_no_row_yet_makes_it_known() -> None:
+    fleet = Fleet([machine()])
+    fleet.apply(msgspec.structs.replace(introduced(1), boot=None))
+    assert fleet.machines[7].boots["boot-a"] == Boot("boot-a", None, -1)

@@ -9,8 +9,11 @@ import pytest
 
 from hub.core import intake
 from hub.core.changes import EventHappened, MachineIntroduced, StatusChanged
+from hub.core.configuration import Scope, in_force
 from hub.core.machine import Boot, Machine
+from hub.core.service_changes import ConfigApplied
 from protocol import messages as m
+from protocol.configuration import defaults
 from protocol.errors import CloseCode, RemoteProtocolError
 from tests.support.machines import NOW, hello, machine, metrics, sample
 
@@ -163,3 +166,29 @@ def test_a_reported_event_keeps_its_own_time_and_number() -> None:
     assert (event.code, event.actor, event.boot_id, event.seq) == ("machine.event", "machine:7", "boot-a", 5)
     assert event.params == {"code": "door_open", "params": {"side": "left"}}
     assert event.at == NOW - timedelta(minutes=30)
+
+
+def test_a_live_sample_that_cannot_be_dated_is_left_out_by_name() -> None:
+    frame = m.Metrics(seq=0, samples=[sample(), sample("yesterday")], live=True)
+    taken = intake.take_live(machine(), frame, NOW, "UTC")
+    assert (taken.rows, taken.newest) == ([], None)
+    assert [fault.field for fault in taken.faults] == ["samples[1].timestamp"]
+
+
+def test_a_hello_with_the_settings_it_was_given_says_that_they_hold() -> None:
+    one = machine(config_version=1, in_force=in_force(defaults(), Scope({}, 2, NOW, "user:1")))
+    changes = intake.introduce(one, hello(config_version=2), 3, None, NOW, "UTC")
+    assert [change.version for change in changes if isinstance(change, ConfigApplied)] == [2]
+
+
+def test_a_machine_introduces_itself_by_its_name_or_its_number() -> None:
+    for name in ("orin-7", "7"):
+        intake.check_hello(machine(), hello(name))
+
+
+def test_an_event_that_cannot_be_dated_happened_now() -> None:
+    (told,) = intake.report_event(
+        machine(), "boot-a", m.Event(seq=3, code="jam", params={}, timestamp="soon"), NOW, "UTC"
+    )
+    assert isinstance(told, EventHappened)
+    assert (told.at, told.boot_id, told.seq) == (NOW, "boot-a", 3)

@@ -149,3 +149,9 @@ def test_after_a_start_of_the_hub_what_was_offline_is_offline(farewell: str | No
     assert one.connection == seen
     assert presence.judge(one, 1000.0).connection == seen
     assert presence.tell_at(one, seen, 1000.0) is None or seen == "late"
+
+
+def test_a_machine_that_was_never_seen_is_never_after_a_start() -> None:
+    one = machine(connection="late")
+    presence.after_start(one, True, 60.0, 1000.0)
+    assert (one.connection, one.told, one.connection_since) == ("never", "never", None)

@@ -11,7 +11,7 @@ import pytest
 from hub.core import remote_life
 from hub.core.changes import Change, Command, EventHappened
 from hub.core.machine import Machine
-from hub.core.remote_changes import RemoteSession, SessionMoved
+from hub.core.remote_changes import ALLOWED, RemoteSession, SessionMoved
 from tests.support.machines import NOW, machine
 
 
@@ -90,3 +90,60 @@ def test_a_machines_own_reason_counts_and_an_unknown_word_is_stopped() -> None:
 def test_time_ends_what_was_used_and_what_nobody_agreed_to() -> None:
     assert told(remote_life.time_ended(session(), NOW))[0].end_reason == "timed_out"
     assert told(remote_life.time_ended(session("requested"), NOW))[0].end_reason == "not_approved"
+
+
+class OldRow:
+    """A row from before leases: what came with them is missing."""
+
+    id = 4
+    rvm_id = 7
+    admin_id = 3
+    admin_name = None
+    status = "ended"
+    start_time = created_at = NOW
+    expires_at = duration_s = None
+    reason = ip_address = port = ports = allow = None
+    origin = "hub"
+    approved_by = approved_at = end_time = ended_by = end_reason = command_id = None
+
+
+def test_a_row_from_before_leases_lasted_no_time_and_reached_everything() -> None:
+    found = remote_life.session_of(OldRow())
+    assert (found.admin_name, found.duration_s, found.expires_at) == ("", 0.0, NOW)
+    assert (found.ports, found.allow) == ((), ALLOWED)
+
+
+def test_a_row_is_the_session_that_it_was_written_from() -> None:
+    one = session(ports=(5000,), allow=("terminal",))
+    assert remote_life.session_of(one) == one
+
+
+def test_declining_agreeing_and_lasting_longer_leave_their_lines() -> None:
+    after, code = told(remote_life.declined(session("requested"), "user:9", NOW))
+    assert (after.status, after.end_reason, after.ended_by, code) == (
+        "refused",
+        "declined",
+        "user:9",
+        "remote.declined",
+    )
+    assert remote_life.approved(session("requested"), "user:9", NOW).code == "remote.approved"
+    later = NOW + timedelta(hours=1)
+    after, code = told(remote_life.extended(session(), later, "user:3", NOW))
+    assert (after.expires_at, code) == (later, "remote.extended")
+
+
+def test_a_session_waits_for_its_command_until_that_has_ended_otherwise() -> None:
+    waiting, one = session("starting"), machine()
+    assert remote_life.never_began(one, waiting)
+    one.pending["c1"] = command("sent")
+    assert not remote_life.never_began(one, waiting)
+    assert not remote_life.never_began(machine(), session("active"))
+
+
+def test_what_somebody_else_shows_ends_the_session_once_and_stays_on_record() -> None:
+    (line, moved, ended) = remote_life.intruder(session(), 9, NOW)
+    assert isinstance(line, EventHappened)
+    assert isinstance(moved, SessionMoved)
+    assert isinstance(ended, EventHappened)
+    assert (line.code, line.params["user_id"], moved.session.end_reason) == ("remote.intruder", 9, "intruder")
+    assert remote_life.intruder(session("ended"), 9, NOW) == []

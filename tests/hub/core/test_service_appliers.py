@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from hub.core.changes import EventHappened, MachineAdded, SampleSeen
 from hub.core.fleet import Fleet, Touched
-from hub.core.service_appliers import APPLIED_MEMBERS, CONFIG_MEMBERS
-from hub.core.service_changes import ConfigApplied, ConfigWritten
+from hub.core.remote_changes import SessionMoved, SessionOpened
+from hub.core.service_appliers import APPLIED_MEMBERS, CONFIG_MEMBERS, LEASE_MEMBERS, SEEN_MEMBERS, ZONE_MEMBERS
+from hub.core.service_changes import ConfigApplied, ConfigWritten, MachineSeen, TimezoneSynced
 from hub.core.views import MEMBERS, machine_view
+from tests.hub.core.test_remote_life import session
 from tests.support.machines import NOW, machine, sample
 
 
@@ -87,3 +93,33 @@ def test_news_of_a_machine_that_is_gone_is_no_news() -> None:
     fleet = fleet_of_two()
     gone = [written(9, 1, cpu_threshold=70.0), ConfigApplied(rvm_id=9, version=6, errors={}, at=NOW)]
     assert fleet.apply_all(gone) == []
+
+
+def synced(**members: Any) -> TimezoneSynced:
+    values: dict[str, Any] = {"timezone": "Asia/Makassar", "sync_method": "auto", "synced_at": NOW, "at": NOW}
+    return TimezoneSynced(rvm_id=7, device_id="orin-7", **{**values, **members})
+
+
+def test_a_zone_that_was_set_is_the_machines_with_its_clock_where_that_was_told() -> None:
+    fleet = fleet_of_two()
+    assert fleet.apply(synced(clock_offset_s=0.5, ntp=True, said="now")) == Touched(7, ZONE_MEMBERS)
+    fleet.apply(synced(timezone="Asia/Jakarta"))
+    one = fleet.machines[7]
+    assert (one.timezone, one.clock_offset_s, one.ntp, one.zone_said) == ("Asia/Jakarta", 0.5, True, None)
+    assert fleet.apply(synced(timezone="UTC", outdated=True)) == Touched(7, frozenset())
+    assert one.timezone == "Asia/Jakarta", "a newer attempt was told of before"
+
+
+def test_a_machine_that_speaks_by_rest_was_seen() -> None:
+    fleet = fleet_of_two()
+    assert fleet.apply(MachineSeen(rvm_id=7, at=NOW)) == Touched(7, SEEN_MEMBERS)
+    assert fleet.machines[7].last_seen_at == NOW
+
+
+def test_a_session_is_held_until_it_has_ended() -> None:
+    fleet, one = fleet_of_two(), session()
+    assert fleet.apply(SessionOpened(session=one)) == Touched(7, LEASE_MEMBERS)
+    assert machine_view(fleet.machines[7])["lease"]["id"] == 4
+    fleet.apply(SessionMoved(session=msgspec.structs.replace(one, status="ended")))
+    assert fleet.machines[7].remote_sessions == {}
+    assert machine_view(fleet.machines[7])["lease"] is None

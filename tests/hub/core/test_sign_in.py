@@ -122,3 +122,8 @@ def test_a_phrase_is_accepted(password: str) -> None:
 
 def test_addresses_have_one_form() -> None:
     assert sign_in.normal_email("  Budi@Example.COM ") == "budi@example.com"
+
+
+def test_a_link_is_a_way_in_for_a_time_and_only_its_hash_is_kept() -> None:
+    secret, made = sign_in.make_link(3, NOW, 60.0)
+    assert (made.user_id, made.hash, made.expires_at) == (3, secret.hash, NOW + timedelta(seconds=60))

@@ -239,3 +239,21 @@ def test_a_second_while_gives_back_what_was_before_the_first() -> None:
 def test_changes_survive_the_bus() -> None:
     (change, _) = status_desk.given_back(held(), LATER)
     assert msgspec.json.decode(msgspec.json.encode(change), type=StatusChanged) == change
+
+
+def test_an_agent_is_told_nothing_when_nothing_was_declared() -> None:
+    assert status_desk.for_the_agent(machine(), []) is None
+
+
+def test_another_time_gives_back_what_the_machine_is_when_it_is_said() -> None:
+    found = after(machine(capabilities=WHOLE, status="full"), [])
+    said = StatusReport(status="maintenance", until=LATER.isoformat(), seq=2)
+    assert after(found, heard(found, said)).status_before == {"status": "full", "special_status": None, "reason": None}
+
+
+def test_a_special_status_alone_leaves_what_a_time_gives_back() -> None:
+    found = held()
+    after(found, status_desk.declared_by_key(found, Named(special_status="error"), NOW))
+    assert (found.special_status, found.status_until) == ("error", LATER)
+    assert found.status_before is not None
+    assert (found.status_before["status"], found.status_before["special_status"]) == ("active", "error")

@@ -65,3 +65,11 @@ def test_what_is_remembered_can_be_forgotten_when_it_matters_no_more() -> None:
     takeovers.contested(seen, "a", "b", 10.0)
     assert not takeovers.stale(seen, 69.0)
     assert takeovers.stale(seen, 71.0)
+
+
+def test_a_quarantine_from_a_clock_that_was_set_back_ends_by_the_clock_as_it_is() -> None:
+    assert takeovers.too_far(machine(), NOW) == []
+    assert takeovers.too_far(machine(quarantined_until=NOW + takeovers.QUARANTINE), NOW) == []
+    (change,) = takeovers.too_far(machine(quarantined_until=NOW + timedelta(hours=9)), NOW)
+    assert isinstance(change, QuarantineChanged)
+    assert change.until == NOW + takeovers.QUARANTINE

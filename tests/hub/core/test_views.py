@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from hub.core.views import machine_delta, machine_view
+from hub.core.changes import EventHappened
+from hub.core.views import command_view, event_view, machine_delta, machine_view, session_view
+from tests.hub.core.test_command_desk import command
+from tests.hub.core.test_remote_life import session
 from tests.support.machines import NOW, machine, sample
 
 
@@ -20,3 +23,15 @@ def test_the_view_has_no_secret_and_its_times_one_form(times: str) -> None:
     assert view["readings"]["gpu_usage"] is None
     assert view["readings"]["reasons"] == {"gpu_usage": "none"}
     assert machine_delta(one, {"status"}) == {"id": 7, "status": "active"}
+
+
+def test_a_session_a_command_and_an_event_are_shown_with_their_times_as_asked() -> None:
+    shown = session_view(session(ports=(5000,)), 2, device_id="orin-7")
+    assert (shown["start_time"], shown["ports"], shown["end_time"]) == ("2026-11-23T09:00:00.000Z", [5000], None)
+    assert (shown["recordings"], shown["device_id"]) == (2, "orin-7")
+    assert command_view(command())["issued_at"] == "2026-11-23T09:00:00.000Z"
+    assert command_view(command(), times="ms")["sent_at"] is None
+    event = EventHappened(at=NOW, code="ping", actor="clock", id=3)
+    assert (event_view(event)["at"], event_view(event, times="ms")["at"]) == (
+        "2026-11-23T09:00:00.000Z", int(NOW.timestamp() * 1000),
+    )  # fmt: skip
