@@ -11,12 +11,13 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import anyio
 
 from hub.web.machine_pages.cookies import CookieJar
 
+T = TypeVar("T")
 TICKET_S: Final = 60.0
 MOST_OF_A_LEASE: Final = 32
 """Capabilities, tickets and cookies of one lease; the oldest makes room."""
@@ -56,7 +57,7 @@ class OpenPages:
         self._capabilities: dict[str, Page] = {}
         # Bound: one a port of a lease, and gone with it.
         self._labels: dict[str, Page] = {}
-        # Bound: a holder's, TICKET_S each.
+        # Bound: MOST_OF_A_LEASE a label, TICKET_S each.
         self._tickets: dict[str, tuple[str, float]] = {}
         # Bound: MOST_OF_A_LEASE a label.
         self._cookies: dict[str, str] = {}
@@ -66,9 +67,7 @@ class OpenPages:
     def capability(self, page: Page) -> str:
         """A new one, shown here and never again."""
         text = secrets.token_urlsafe(32)
-        own = [key for key, other in self._capabilities.items() if other.session_id == page.session_id]
-        for oldest in own[: max(0, len(own) - MOST_OF_A_LEASE + 1)]:
-            del self._capabilities[oldest]
+        _make_room(self._capabilities, lambda other: other.session_id == page.session_id)
         self._capabilities[_hash(text)] = page
         return text
 
@@ -91,6 +90,7 @@ class OpenPages:
         """For the entrance of that host name: once, within a minute."""
         text, now = secrets.token_urlsafe(32), self._now()
         self._tickets = {key: known for key, known in self._tickets.items() if known[1] > now}
+        _make_room(self._tickets, lambda known: known[0] == label)
         self._tickets[_hash(text)] = (label, now + TICKET_S)
         return text
 
@@ -100,9 +100,7 @@ class OpenPages:
         if found is None or found[0] != label or found[1] <= self._now():
             return None
         text = secrets.token_urlsafe(32)
-        own = [key for key, other in self._cookies.items() if other == label]
-        for oldest in own[: max(0, len(own) - MOST_OF_A_LEASE + 1)]:
-            del self._cookies[oldest]
+        _make_room(self._cookies, lambda other: other == label)
         self._cookies[_hash(text)] = label
         return text
 
@@ -119,6 +117,13 @@ class OpenPages:
         self._cookies = {key: label for key, label in self._cookies.items() if label in self._labels}
         kept = {page.session_id for page in (*self._capabilities.values(), *self._labels.values())}
         self._grounds = {number: grounds for number, grounds in self._grounds.items() if number in kept}
+
+
+def _make_room(known: dict[str, T], ours: Callable[[T], bool]) -> None:
+    """For one more: of those that are ours the oldest go."""
+    own = [key for key, value in known.items() if ours(value)]
+    for oldest in own[: max(0, len(own) - MOST_OF_A_LEASE + 1)]:
+        del known[oldest]
 
 
 def _hash(text: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hub.core.machine import BOOTS_KEPT
-from tests.support.api_hub import ApiHub
+from tests.support.api_hub import ApiHub, api_hub
 
 
 def ago(**past: float) -> str:
@@ -191,3 +192,20 @@ async def test_boots_that_a_machine_invents_are_bounded_in_number_and_slowed_dow
             last += 1
     assert (answer.status_code, last < 4) == (429, True)
     assert int(answer.headers["Retry-After"]) >= 1
+
+
+async def test_a_restart_of_the_hub_knows_the_boots_used_last_and_the_marks_of_the_others(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with api_hub(tmp_path, database_url=database_url) as hub:
+        rvm_id = await hub.add_machine("north")
+        key, path = hub.keys["north"], f"/api/v2/rvms/{rvm_id}/metrics"
+        samples = [{"timestamp": ago(minutes=1), "boot_id": f"b{n}", "seq": 5} for n in range(BOOTS_KEPT + 5)]
+        async with hub.client(key) as client:
+            assert (await client.post(path, json=samples)).json()["data"]["stored"] == BOOTS_KEPT + 5
+    async with api_hub(tmp_path, database_url=database_url) as hub:
+        known = hub.context.fleet.machines[rvm_id].boots
+        assert [*known] == [f"b{n}" for n in range(5, BOOTS_KEPT + 5)]
+        assert {boot.accepted for boot in known.values()} == {5}
+        async with hub.client(key) as client:
+            assert (await client.post(path, json=samples)).json()["data"]["duplicates"] == BOOTS_KEPT + 5

@@ -33,6 +33,16 @@ def test_a_lease_has_so_many_and_the_oldest_makes_room() -> None:
     assert all(pages.by_capability(text) for text in (*newest, other))
 
 
+def test_a_page_has_so_many_tickets_and_the_oldest_makes_room() -> None:
+    pages = OpenPages()
+    label, other = pages.label(PAGE), pages.label(OTHER)
+    first, of_other = pages.ticket(label), pages.ticket(other)
+    newest = [pages.ticket(label) for _ in range(MOST_OF_A_LEASE)]
+    assert pages.enter(label, first) is None
+    assert all(pages.enter(label, text) for text in newest)
+    assert pages.enter(other, of_other)
+
+
 def test_a_ticket_is_used_once_in_time_at_its_own_entrance() -> None:
     clock = Clock()
     pages = OpenPages(clock)
