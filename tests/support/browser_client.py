@@ -34,10 +34,11 @@ class BrowserClient:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, hub: Hub, person: Person | None = None, **options: Any) -> AsyncIterator[BrowserClient]:
-        """Connected, greeted and with its first picture."""
+        """Connected, greeted and with its first picture. As a browser it takes everything in, whether its script looks
+        or not: with a bounded queue it would stop answering pings while a test is busy elsewhere."""
         async with websockets.connect(
             hub.websocket_url + "/ws/dashboard", additional_headers=cookie(hub, person or hub.admin),
-            origin=origin(hub), compression=None, proxy=None, max_size=None, **options,
+            origin=origin(hub), **{"compression": None, "proxy": None, "max_size": None, "max_queue": None, **options},
         ) as socket:  # fmt: skip
             page = cls(socket)
             assert (await page.next())["type"] == "hello"
