@@ -181,7 +181,7 @@ def extend(machine: Machine, session: RemoteSession, more: float, by: actors.Act
     latest = session.start_time + timedelta(seconds=longest_s(machine))
     until = min(session.expires_at + timedelta(seconds=more), latest)
     if until <= session.expires_at:
-        raise SessionRefused("cannot_extend", 409, most=round(longest_s(machine) / 60))
+        raise SessionRefused("cannot_extend", 409, count=round(longest_s(machine) / 60))
     changes = remote_life.extended(session, until, by, now)
     if session.command_id is None:
         named = status_desk.Named(until=until)

@@ -15,6 +15,7 @@ from db.event_search import Filters, search
 from db.events import EventRow
 from hub.core import actors
 from hub.web.context import HubContext
+from texts.catalogue import Texts
 
 MOST_REMOVED: Final = 1000
 """Removals that are looked at for a name."""
@@ -31,9 +32,9 @@ class Removed:
 
 
 async def names_in(
-    context: HubContext, events: Iterable[EventRow], removed_words: str, removed: Removed | None = None
+    context: HubContext, events: Iterable[EventRow], texts: Texts, removed: Removed | None = None
 ) -> Names:
-    """`removed_words`: how a person is called who was removed, with {name} in it. `removed` is kept between pages."""
+    """`texts`: the reader's, for those who were removed. `removed` is kept between pages."""
     known = removed or Removed()
     rows = list(events)
     everybody = {str(user.id): user.name for user in await users.all_users(context.store)}
@@ -42,7 +43,7 @@ async def names_in(
     people = {number: everybody[number] for number in wanted if number in everybody}
     if missing := wanted - people.keys():
         gone = known.people = known.people if known.people is not None else await _removed_people(context)
-        people |= {number: removed_words.replace("{name}", gone[number]) for number in missing if number in gone}
+        people |= {number: texts("who.removed", name=gone[number]) for number in missing if number in gone}
     ids = {row.rvm_id for row in rows if row.rvm_id is not None}
     fallback = context.settings.default_timezone
     fleet = context.fleet.machines

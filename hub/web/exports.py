@@ -32,7 +32,7 @@ class Exports:
         """Raises Problem (429) when this caller already has one under way, or too many others do."""
         if who in self._making or len(self._making) >= MOST:
             why = f"{self._text}.yours" if who in self._making else f"{self._text}.others"
-            raise Problem("too-many-requests", Text(why, {"seconds": int(WAIT_S)}), retry_after=WAIT_S)
+            raise Problem("too-many-requests", Text(why, {"count": int(WAIT_S)}), retry_after=WAIT_S)
         self._making.add(who)
 
     def end(self, who: str) -> None:

@@ -128,7 +128,7 @@ async def _prove(call: Call, user: users.UserRow, current: str | None) -> None:
 
 def _refused(refused: signing_in.SignInRefused) -> Problem:
     if refused.retry_after is not None:
-        said = Text(f"sign_in.{refused.code}", {"seconds": int(refused.retry_after)})
+        said = Text(f"sign_in.{refused.code}", {"count": int(refused.retry_after)})
         return Problem("too-many-requests", said, retry_after=refused.retry_after)
     return Problem("not-authenticated", Text("sign_in.wrong"), headers=guard.CHALLENGE)
 

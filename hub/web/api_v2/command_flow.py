@@ -15,8 +15,9 @@ from hub.core.changes import Command, CommandDrafted
 from hub.core.fleet import TERMINAL
 from hub.web.api_v2.kinds import Wait
 from hub.web.api_v2.operation import Call
-from hub.web.api_v2.words import dictionary
+from hub.web.api_v2.words import texts_in
 from hub.web.problems import Problem, Text, not_found, one_wrong
+from texts.languages import DEFAULT
 
 HEADER: Final = "Idempotency-Key"
 _KEY = re.compile(r"[\x21-\x7e]{1,100}\Z")
@@ -85,7 +86,7 @@ async def find(call: Call, command_id: str) -> Command:
 def why_not(code: str) -> Text:
     """The sentence of a refusal of the command desk."""
     key = f"refused.{code}"
-    return Text(key if key in dictionary("en") else "changed_meanwhile")
+    return Text(key if key in texts_in(DEFAULT) else "changed_meanwhile")
 
 
 def _same(row: commands.CommandRow, name: str, args: dict[str, Any], actor: Actor) -> Command:

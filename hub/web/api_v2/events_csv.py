@@ -104,7 +104,7 @@ async def _file(call: Call, r: Reader, filters: Filters, page: Page, after: Mark
     try:
         while True:
             rows = page.rows[:left] if after is None else [row for row in page.rows[:left] if (row.at, row.id) > after]
-            names = await names_in(call.context, rows, r.t("who.removed"), removed)
+            names = await names_in(call.context, rows, r.t, removed)
             yield _rows(_cells(r, row, names) for row in rows)
             left, looked = left - len(rows), looked + page.looked
             ended = after is not None and len(rows) < len(page.rows)

@@ -104,7 +104,7 @@ class Upload:
                 if part:
                     await self._stream.send(part)
         except TimeoutError as slow:
-            raise Problem("malformed", Text("remote_file.slow", {"seconds": int(STALLED_S)}), headers=CLOSED) from slow
+            raise Problem("malformed", Text("remote_file.slow", {"count": int(STALLED_S)}), headers=CLOSED) from slow
         except ClientDisconnect as gone:
             raise Problem("malformed", Text("remote_file.broke_off")) from gone
         if sent != self._size:

@@ -37,7 +37,7 @@ def unauthenticated(context: HubContext, request: Request) -> Problem:
     """401, and 429 for an address that does nothing else."""
     wait = context.gate.addresses.charge(auth.address_of(context, request))
     if wait is not None:
-        return Problem("too-many-requests", Text("slow_down", {"seconds": int(wait)}), retry_after=wait)
+        return Problem("too-many-requests", Text("slow_down", {"count": int(wait)}), retry_after=wait)
     offered = auth.carried_by(context.settings, request) is not None
     return Problem("not-authenticated", Text("credential_wrong" if offered else "credential_wanted"), headers=CHALLENGE)
 
@@ -54,7 +54,7 @@ def pace(context: HubContext, principal: Principal) -> None:
     """429 for a machine that has more to say of itself than the record can take. People are not paced."""
     wait = context.links.pace.take(principal.id, monotonic()) if principal.kind == "machine" else 0.0
     if wait:
-        raise Problem("too-many-requests", Text("too_often", {"seconds": math.ceil(wait)}), retry_after=wait)
+        raise Problem("too-many-requests", Text("too_often", {"count": math.ceil(wait)}), retry_after=wait)
 
 
 def permit(principal: Principal, action: str, rvm_id: int | None = None) -> None:

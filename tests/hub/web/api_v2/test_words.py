@@ -1,4 +1,4 @@
-"""Words: both languages complete, every key that code uses there, values put in plainly."""
+"""Words: every key that code uses is there, values are put in plainly."""
 
 from __future__ import annotations
 
@@ -13,16 +13,8 @@ HOUSE = Path(__file__).parents[4]
 _KEYS = re.compile(r'\bText\(\s*"([a-z_.-]+)"|one_wrong\(\s*\w*"?\w+"?,\s*"([a-z_.]+)"|"expect": "([a-z_.]+)"')
 
 
-def test_both_languages_say_the_same_things() -> None:
-    english, indonesian = (words.dictionary(language) for language in words.LANGUAGES)
-    assert list(english) == list(indonesian)
-    for key in english:
-        names = [set(re.findall(r"{(\w+)}", said[key])) for said in (english, indonesian)]
-        assert names[0] == names[1], key
-
-
 def test_every_key_that_code_uses_is_there() -> None:
-    known = words.dictionary("en")
+    known = words.texts_in("en")
     found: set[str] = set()
     for file in (HOUSE / "hub" / "web").rglob("*.py"):
         for groups in _KEYS.findall(file.read_text()):
@@ -37,12 +29,17 @@ def test_every_reason_to_refuse_a_password_has_a_sentence() -> None:
     for password in ("x", "x" * 300, "password123", "abababababab", "someone@example.com"):
         fault = password_fault(password, "someone@example.com")
         assert fault is not None
-        assert f"password.{fault}" in words.dictionary("en")
+        assert f"password.{fault}" in words.texts_in("en")
 
 
 def test_values_are_put_in_as_they_are() -> None:
     say = words.sayer("en")
     assert say(Text("method", {"allow": "{allow} {0} %s"})) == "Use one of: {allow} {0} %s."
     assert say(Text("expect.one_of", {"values": ["a", 1]})) == "must be one of: a, 1"
+    assert (
+        say(Text("invalid", {"field": "{why}", "why": Text("not_found")}))
+        == "{why} There is nothing here that you may see.."
+    )
+    assert say(Text("too_often", {"count": 1})).endswith("in 1 second.")
     nested = Text("expect.or", {"one": Text("expect.truth"), "other": Text("expect.null")})
     assert say(nested) == "must be true or false, or null"
