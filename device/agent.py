@@ -133,7 +133,7 @@ class Agent:
         settings = self._settings
         pending = await self._disk.call(self._spool.pending)
         self._log(
-            "started", version=PRODUCT_VERSION, device_id=settings.device_id, url=settings.base_url, pending=pending
+            "started", version=PRODUCT_VERSION, device_id=settings.device_id, url=settings.base_url, count=pending
         )
         if settings.switch("allow_plain_http") and settings.base_url.startswith("http:"):
             self._log("plain_warning", url=settings.base_url)
@@ -142,7 +142,7 @@ class Agent:
         if settings.config_file is not None and exposed(settings.config_file):
             self._log("exposed_warning", file=settings.config_file)
         if self._spool.counters.damaged:
-            self._log("damage", damaged=self._spool.counters.damaged)
+            self._log("damage", count=self._spool.counters.damaged)
         if self._keeper.was_damaged:
             self._log("journal_damage")
         gc.collect()

@@ -20,8 +20,10 @@ from device.log import Log
 from device.return_session import of_settings
 from device.settings import Settings, SettingsError, load
 from device.settings_words import settings_sentence
-from device.texts import Texts, language_of
+from device.texts import texts_in
 from protocol.version import PRODUCT_VERSION
+from texts.catalogue import Texts
+from texts.languages import from_environment
 
 OK: Final = 0
 FAILED: Final = 1
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
 
 
 def _main(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
-    texts = Texts(language_of(environ))
+    texts = texts_in(from_environment(environ))
     # Defaults live here and not in the parser, where those of an action would undo a flag that stands before it.
     config = Path(DEFAULT_CONFIG) if Path(DEFAULT_CONFIG).exists() else None
     given = argparse.Namespace(action="run", config=config, json=False, exit_with_parent=False)

@@ -16,7 +16,7 @@ from device.log import Log
 from device.setting_values import readable
 from device.settings import Settings
 from device.settings_table import STATIC
-from device.texts import Texts
+from device.texts import texts_in
 from device.worker_thread import WorkerThread
 from protocol.configuration import WrongValueError
 from protocol.limits import MAX_NAME
@@ -26,7 +26,7 @@ FILE: Final = "configuration"
 MAX_ERRORS: Final = 30
 """So that the answer fits into one frame, whatever the keys were."""
 MAX_SENTENCE: Final = 250
-_on_the_wire: Final = Texts("en")
+_on_the_wire: Final = texts_in("en")
 
 
 class ConfigKeeper:

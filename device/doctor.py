@@ -20,8 +20,8 @@ from device.connection import probe_upgrade
 from device.settings import Settings, SettingsError, exposed, load
 from device.settings_words import settings_sentence
 from device.system_monitor import SystemMonitor
-from device.texts import Texts
 from protocol.limits import MAX_CLOCK_AHEAD_S
+from texts.catalogue import Texts
 
 CLOCK_WARN_S: Final = 5.0
 LEAST_FREE_MIB: Final = 128

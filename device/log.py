@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Final, TextIO
 
-from device.texts import Texts
+from texts.catalogue import Texts
 
 MAX_LINE: Final = 2000
 MAX_RECENT: Final = 200

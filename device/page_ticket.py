@@ -9,7 +9,7 @@ from typing import Final
 
 from device import hardware
 from device.settings import Settings
-from device.texts import Texts
+from texts.catalogue import Texts
 
 Complain = Callable[[str, int, str], int]
 FAILED: Final = 1
@@ -30,5 +30,7 @@ def print_ticket(settings: Settings, texts: Texts, complain: Complain, *, as_jso
         why = error.strerror or "error"
         return complain("state_unusable", FAILED, texts("state_unusable", folder=settings.state_dir, why=why))
     told = {"ticket": ticket, "port": port, "seconds": TICKET_S}
-    print(json.dumps(told) if as_json else texts("page_ticket_made", ticket=ticket, port=port, minutes=TICKET_S / 60))
+    print(
+        json.dumps(told) if as_json else texts("page_ticket_made", ticket=ticket, port=port, count=round(TICKET_S / 60))
+    )
     return 0

@@ -14,7 +14,7 @@ from typing import Any, Final
 from device.api_client import ApiClient, ApiError, HubUnreachableError
 from device.page_ticket import print_ticket
 from device.settings import Settings
-from device.texts import Texts
+from texts.catalogue import Texts
 
 Complain = Callable[[str, int, str], int]
 OK: Final = 0

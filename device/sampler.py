@@ -150,7 +150,7 @@ class Sampler:
         counters = self._spool.counters
         if counters.dropped != self._told_dropped:
             self._told_dropped = counters.dropped
-            self._log("dropped", dropped=counters.dropped)
+            self._log("dropped", count=counters.dropped)
         refuses = counters.write_errors != self._told_refused
         if refuses:
             self._log("disk_refuses")

@@ -76,11 +76,11 @@ def _static(key: str, rule: Key, value: object) -> Value:
         return _of_remote_access(key, rule.kind, value)
     if rule.kind in ("number", "whole") and is_number and isinstance(value, (int, float)):
         if rule.kind == "whole" and value != int(value):
-            raise SettingsError("wrong_type", key, kind=rule.kind, default=rule.default)
+            raise SettingsError("wrong_type", key, kind=rule.kind, default=repr(rule.default))
         if not rule.least <= value <= rule.most:
             raise SettingsError("out_of_bounds", key, least=f"{rule.least:g}", most=f"{rule.most:g}")
         return int(value) if rule.kind == "whole" else float(value)
-    raise SettingsError("wrong_type", key, kind=rule.kind, default=rule.default)
+    raise SettingsError("wrong_type", key, kind=rule.kind, default=repr(rule.default))
 
 
 def _units(key: str, value: object) -> Value:

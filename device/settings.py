@@ -136,9 +136,9 @@ def _check_url(values: Mapping[str, Value]) -> None:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise SettingsError("wrong_url", key, value=url) from error
+        raise SettingsError("wrong_url", key, value=repr(url)) from error
     if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
-        raise SettingsError("wrong_url", key, value=url)
+        raise SettingsError("wrong_url", key, value=repr(url))
     if parts.username is not None or parts.password is not None:
         raise SettingsError("secret_in_url", key)
     if parts.scheme == "http" and not _is_loopback(host) and not values["allow_plain_http"]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from device.config_keeper import settings_in_force
 from device.settings import Settings
-from device.texts import Texts
+from texts.catalogue import Texts
 
 OK: Final = 0
 WRONG_USAGE: Final = 2
@@ -37,7 +37,7 @@ def settings(
         return OK
     key = arguments.key.replace("-", "_")
     if key not in now.values:
-        return complain("no_such_key", WRONG_USAGE, texts("no_such_key", key=key))
+        return complain("no_such_key", WRONG_USAGE, texts("no_such_key", key=repr(key)))
     value = now.values[key]
     print(json.dumps(value) if arguments.json or not isinstance(value, str) else value)
     return OK

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from device.settings import SettingsError
-from device.texts import Texts
+from texts.catalogue import Texts
 
 
 def settings_sentence(error: SettingsError, texts: Texts) -> str:
@@ -11,6 +11,7 @@ def settings_sentence(error: SettingsError, texts: Texts) -> str:
     values = dict(error.values)
     if error.code == "unknown_key":
         nearest = values.get("nearest")
-        values["hint"] = texts("nearest_key", nearest=nearest) if nearest else ""
+        values["hint"] = texts("nearest_key", nearest=repr(nearest)) if nearest else ""
+        values["key"] = repr(error.key)
     sentence = texts(error.code, **values)
     return f"{values['file']}: {sentence}" if error.code.startswith("config_") else sentence

@@ -20,7 +20,7 @@ from device.journal import Journal
 from device.return_session import NotPlainError, ReturnSession
 from device.settings import Settings
 from device.status_mailbox import StatusMailbox, StatusRequest
-from device.texts import Texts
+from texts.catalogue import Texts
 
 Complain = Callable[[str, int, str], int]
 """`complain(code, exit_code, sentence)` says it and returns the exit code."""
@@ -46,7 +46,7 @@ def status(settings: Settings, texts: Texts, arguments: argparse.Namespace, comp
         return _show(settings, texts, arguments, complain)
     wrong_time = _wrong_time(given.until)
     if wrong_time is not None:
-        return complain(wrong_time, WRONG_USAGE, texts(wrong_time, value=given.until))
+        return complain(wrong_time, WRONG_USAGE, texts(wrong_time, value=repr(given.until)))
     request = StatusRequest(
         status=given.status,
         capacity=given.capacity,
@@ -57,7 +57,7 @@ def status(settings: Settings, texts: Texts, arguments: argparse.Namespace, comp
     try:
         StatusMailbox(settings.state_dir).post(request)
     except IllegalStatusError as error:
-        return complain(error.code, WRONG_USAGE, texts(error.code, why=error, value=given.until))
+        return complain(error.code, WRONG_USAGE, texts(error.code, why=error, value=repr(given.until)))
     except OSError as error:
         return complain("state_unusable", FAILED, _unusable(settings, texts, error))
     print(json.dumps({"accepted": True}) if arguments.json else texts("status_left"))

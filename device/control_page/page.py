@@ -9,7 +9,8 @@ from typing import Final
 
 from device.control_page.markup import Safe, fill, joined, text
 from device.control_page.snapshot import Snapshot
-from device.texts import LANGUAGES, Texts
+from device.texts import texts_in
+from texts.catalogue import Texts
 
 STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem;color:#1b1f24;background:#fff}"
@@ -31,24 +32,9 @@ _PAGE: Final = (
 _SHARES: Final = ("cpu_usage", "memory_usage", "disk_usage", "gpu_usage")
 
 
-def language_of(accepted: str) -> str:
-    """`id` or `en`, whichever an Accept-Language header prefers."""
-    best, found = 0.0, LANGUAGES[0]
-    for part in accepted[:500].split(","):
-        name, _, weight = part.partition(";")
-        language = name.strip().lower().partition("-")[0]
-        try:
-            quality = float(weight.strip().removeprefix("q=")) if weight.strip() else 1.0
-        except ValueError:
-            continue
-        if language in LANGUAGES and quality > best:
-            best, found = quality, language
-    return found
-
-
 def machine(shown: Snapshot, language: str, *, refreshes: bool = False) -> str:
     """The page of the machine."""
-    texts = Texts(language)
+    texts = texts_in(language)
     body = joined([
         fill("<p>{said}</p>", said=texts("page_read_only")),
         fill('<p><a href="{href}">{said}</a></p>', href="?" if refreshes else "?every=5",
@@ -65,7 +51,7 @@ def machine(shown: Snapshot, language: str, *, refreshes: bool = False) -> str:
 
 def ticket_form(language: str, *, was_wrong: bool) -> str:
     """What somebody who has shown no ticket sees."""
-    texts = Texts(language)
+    texts = texts_in(language)
     wrong = fill('<p role="alert">{said}</p>', said=texts("page_ticket_wrong")) if was_wrong else Safe("")
     body = fill(
         '{wrong}<p>{what}</p><form method="post" action="enter"><p><label>{label} '
@@ -80,7 +66,7 @@ def ticket_form(language: str, *, was_wrong: bool) -> str:
 
 def refusal(code: str, language: str) -> str:
     """One sentence."""
-    return _whole(Texts(language)(code), Safe(""), language)
+    return _whole(texts_in(language)(code), Safe(""), language)
 
 
 def _whole(title: str, body: Safe, language: str, *, refreshes: bool = False) -> str:

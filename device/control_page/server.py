@@ -22,6 +22,7 @@ from device.control_page.tickets import VISIT_S, Visitors, redeem
 from device.core.page_admission import host_is_ours, is_admitted
 from device.log import Log
 from protocol.addresses import is_loopback
+from texts.languages import DEFAULT, from_accept_language
 
 LOOPBACK: Final = "127.0.0.1"
 COOKIE: Final = "rvm_control"
@@ -112,7 +113,7 @@ class ControlPage:
             self._connections -= 1
 
     async def _respond(self, request: Request) -> Answer:
-        language = page.language_of(request.headers.get("accept-language", ""))
+        language = from_accept_language(request.headers.get("accept-language", "")) or DEFAULT
         if not is_admitted(request.peer, self._rules.networks()):
             return _sentence(403, "page_not_admitted", language)
         if not host_is_ours(request.headers.get("host", ""), [socket.gethostname()]):

@@ -25,7 +25,7 @@ from device.log import Log
 from device.remote_access import Lease, RemoteAccessServer
 from device.settings import load
 from device.state_keeper import StateKeeper
-from device.texts import Texts
+from device.texts import texts_in
 from device.worker_thread import WorkerThread
 from protocol.messages import Cancel, Command
 
@@ -53,7 +53,7 @@ class Victim:
         disk = WorkerThread("disk")
         self.news = asyncio.Event()
         self.keeper = StateKeeper(folder / "journal", disk, self.news.set)
-        log = Log(Texts("en"), "", {}, io.StringIO())
+        log = Log(texts_in("en"), "", {}, io.StringIO())
         handlers = {
             "restart_service": WorkHandler(self.restart, begins_itself=True),
             "reboot": WorkHandler(self.reboot, begins_itself=True),

@@ -22,7 +22,7 @@ from device.core.outbox import MAX_RESULTS
 from device.journal import Journal
 from device.log import Log
 from device.state_keeper import StateKeeper
-from device.texts import Texts
+from device.texts import texts_in
 from device.worker_thread import WorkerThread
 from protocol.messages import Cancel, Command, CommandUpdate
 
@@ -42,7 +42,7 @@ class Bench:
         self.out = io.StringIO()
         self.news = asyncio.Event()
         self.keeper = StateKeeper(folder / "journal", self.disk, self.news.set)
-        log = Log(Texts("en"), "", {}, self.out)
+        log = Log(texts_in("en"), "", {}, self.out)
         self.work = CommandWork(self.keeper, "boot-1", log, self.reply, work or {})
         self.router = CommandRouter(self.keeper, HubClock(), log, self.reply, self.work, handlers)
 

@@ -16,7 +16,7 @@ from device import state_file
 from device.config_keeper import FILE, ConfigKeeper, cached_configuration, settings_in_force
 from device.log import Log
 from device.settings import Settings, load
-from device.texts import Texts
+from device.texts import texts_in
 from device.worker_thread import WorkerThread
 from protocol import limits
 from protocol import messages as m
@@ -34,7 +34,7 @@ class Bench:
         self.replies: list[m.ConfigApplied] = []
         settings = load(None, {**ENVIRON, "RVM_STATE_DIR": str(folder), **environ})
         self.disk = WorkerThread("disk")
-        log = Log(Texts("id"), KEY, {}, self.out)
+        log = Log(texts_in("id"), KEY, {}, self.out)
         self.keeper = ConfigKeeper(settings, self.disk, log, self.applied.append, self.replies.append)
 
     async def push(self, version: int, **values: Any) -> m.ConfigApplied:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 
 from device.log import MAX_LINE, MAX_RECENT, Log, clean
-from device.texts import Texts
+from device.texts import texts_in
 
 SECRET = "rvmk_ABCDEFGH_0123456789"
 
 
 def test_the_key_and_control_characters_never_get_out() -> None:
     out = io.StringIO()
-    log = Log(Texts("en"), SECRET, {}, out)
+    log = Log(texts_in("en"), SECRET, {}, out)
     log("hub_error", code="x", message=f"\x1b[31mred\r\nnext {SECRET} \u202e")
     line = out.getvalue()
     assert SECRET not in line
@@ -24,14 +24,14 @@ def test_the_key_and_control_characters_never_get_out() -> None:
 
 def test_under_journald_the_time_is_journalds() -> None:
     out = io.StringIO()
-    Log(Texts("id"), SECRET, {"JOURNAL_STREAM": "8:1"}, out)("stopping")
+    Log(texts_in("id"), SECRET, {"JOURNAL_STREAM": "8:1"}, out)("stopping")
     assert out.getvalue() == "berhenti\n"
 
 
 def test_a_reader_that_went_away_stops_nothing() -> None:
     out = io.StringIO()
     out.close()
-    Log(Texts("en"), "", {}, out)("stopping")
+    Log(texts_in("en"), "", {}, out)("stopping")
 
 
 def test_a_long_text_is_cut() -> None:
@@ -39,7 +39,7 @@ def test_a_long_text_is_cut() -> None:
 
 
 def test_the_last_lines_are_kept_with_their_time_and_without_the_key() -> None:
-    log = Log(Texts("en"), SECRET, {"JOURNAL_STREAM": "8:1"}, io.StringIO())
+    log = Log(texts_in("en"), SECRET, {"JOURNAL_STREAM": "8:1"}, io.StringIO())
     for number in range(MAX_RECENT + 5):
         log("hub_error", code=number, message=SECRET)
     assert len(log.recent) == MAX_RECENT

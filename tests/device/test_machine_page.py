@@ -21,7 +21,7 @@ from device.remote_access import Lease
 from device.settings import Settings, load
 from device.state_keeper import StateKeeper
 from device.system.bus import SystemBus
-from device.texts import Texts
+from device.texts import texts_in
 from device.worker_thread import WorkerThread
 from protocol.messages import Sample
 
@@ -49,7 +49,7 @@ class Page(MachinePage):
         self.settings = settings
         self.disk = WorkerThread("disk")
         self.keeper = StateKeeper(settings.state_dir / "journal", self.disk, lambda: None)
-        self.log = Log(Texts("en"), settings.api_token, {}, io.StringIO())
+        self.log = Log(texts_in("en"), settings.api_token, {}, io.StringIO())
         sample = Sample(timestamp="2026-11-23T20:00:00Z", cpu_usage=7.0)
         super().__init__(
             Sources(

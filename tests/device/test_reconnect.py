@@ -12,7 +12,7 @@ from device.core.fallback_rules import FallbackRules
 from device.core.retry_policy import End, Kind, RetryPolicy
 from device.log import Log
 from device.reconnect import Reconnector
-from device.texts import Texts
+from device.texts import texts_in
 
 SCRIPT: list[tuple[End | Exception, str]] = [
     (End(Kind.UNREACHABLE, "no route"), "the hub cannot be reached (no route)"),
@@ -52,7 +52,7 @@ async def test_it_never_gives_up_and_names_each_end(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("device.reconnect.asyncio.sleep", sleep)
     out = io.StringIO()
     rules = FallbackRules()
-    loop = Reconnector(attempt, RetryPolicy(2.0, lambda: 0.5), rules, Log(Texts("en"), "", {}, out))
+    loop = Reconnector(attempt, RetryPolicy(2.0, lambda: 0.5), rules, Log(texts_in("en"), "", {}, out))
     task = asyncio.ensure_future(loop.run())
     await asyncio.wait_for(done.wait(), 5)
     task.cancel()
@@ -69,7 +69,7 @@ async def test_it_ends_with_the_link_when_the_process_is_stopping() -> None:
     async def attempt() -> End:
         return End(Kind.CLOSED, "1000", 1000)
 
-    loop = Reconnector(attempt, RetryPolicy(2.0, lambda: 0.5), FallbackRules(), Log(Texts("en"), "", {}, out))
+    loop = Reconnector(attempt, RetryPolicy(2.0, lambda: 0.5), FallbackRules(), Log(texts_in("en"), "", {}, out))
     loop.stopping = True
     await asyncio.wait_for(loop.run(), 1)
     assert out.getvalue() == ""

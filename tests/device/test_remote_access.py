@@ -17,7 +17,7 @@ from device.log import Log
 from device.remote_access import GRACE_S, Lease, RemoteAccessServer
 from device.settings import Settings, load
 from device.state_keeper import StateKeeper
-from device.texts import Texts
+from device.texts import texts_in
 from device.worker_thread import WorkerThread
 from protocol.commands import StartRemoteAccess
 from protocol.messages import RemoteAccessReport
@@ -45,7 +45,7 @@ class Room:
         self.finished = asyncio.Event()
         self.log = io.StringIO()
         self.keeper = StateKeeper(folder / "journal", WorkerThread("disk"), lambda: None)
-        log = Log(Texts("en"), KEY, {}, self.log)
+        log = Log(texts_in("en"), KEY, {}, self.log)
         self.server = RemoteAccessServer(settings(**values), self.keeper, boot, log, self.work, lambda: self.now)
         self.tasks: list[asyncio.Task[None]] = []
 

@@ -19,7 +19,7 @@ from device.log import Log
 from device.sampler import Sampler
 from device.spool import Spool
 from device.system_monitor import SystemMonitor
-from device.texts import Texts
+from device.texts import texts_in
 from device.worker_thread import WorkerThread
 from protocol.messages import Sample
 from tests.support.until import until
@@ -55,7 +55,7 @@ class Bench:
         self.disk, self.sensors = WorkerThread("disk"), WorkerThread("sensors")
         self.sampler = Sampler(
             SamplingPlan(interval, time.monotonic()), (self.history, self.present), self.sensors, self.disk,
-            self.spool, Log(Texts("en"), "", {}, self.out), lambda: None, self.live.append,
+            self.spool, Log(texts_in("en"), "", {}, self.out), lambda: None, self.live.append,
         )  # fmt: skip
 
     def kept(self) -> list[Sample]:

@@ -12,7 +12,7 @@ from device.setting_values import typed
 from device.settings import Settings, SettingsError, exposed, load, nearest
 from device.settings_table import KEYS, STATIC
 from device.settings_words import settings_sentence
-from device.texts import Texts
+from device.texts import texts_in
 from protocol import configuration
 
 KEY = "rvmk_ABCDEFGH_0123456789abcdefghijABCDEFGHIJ"
@@ -56,7 +56,7 @@ def test_plain_http_beyond_loopback_needs_a_word_and_the_error_says_which(tmp_pa
     with pytest.raises(SettingsError) as refused:
         read(tmp_path, {"api_token": KEY})  # the user's own default address
     for language in ("en", "id"):
-        sentence = settings_sentence(refused.value, Texts(language))
+        sentence = settings_sentence(refused.value, texts_in(language))
         assert '"allow_plain_http": true' in sentence
         assert '"https://172.28.233.83:8001"' in sentence
     assert read(tmp_path, {"api_token": KEY, "allow_plain_http": True}).socket_url.startswith("ws://172.")
@@ -135,7 +135,7 @@ def test_what_cannot_work_is_refused_by_name(tmp_path: Path, change: dict[str, A
     with pytest.raises(SettingsError) as refused:
         read(tmp_path, {**GOOD, **change})
     assert (refused.value.code, refused.value.key) == (code, key)
-    english, indonesian = (settings_sentence(refused.value, Texts(language)) for language in ("en", "id"))
+    english, indonesian = (settings_sentence(refused.value, texts_in(language)) for language in ("en", "id"))
     assert key in english
     assert english != indonesian
     assert "secret" not in english
@@ -145,13 +145,13 @@ def test_what_cannot_work_is_refused_by_name(tmp_path: Path, change: dict[str, A
 def test_a_file_that_is_no_json_object_is_named(tmp_path: Path, content: str) -> None:
     with pytest.raises(SettingsError) as refused:
         read(tmp_path, content)
-    assert "machine.json" in settings_sentence(refused.value, Texts("en"))
+    assert "machine.json" in settings_sentence(refused.value, texts_in("en"))
 
 
 def test_an_absent_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
         load(tmp_path / "absent.json", {})
-    assert "absent.json" in settings_sentence(refused.value, Texts("en"))
+    assert "absent.json" in settings_sentence(refused.value, texts_in("en"))
 
 
 def test_the_nearest_name_is_offered(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_the_nearest_name_is_offered(tmp_path: Path) -> None:
     assert nearest("qqq") == ""
     with pytest.raises(SettingsError) as refused:
         read(tmp_path, {**GOOD, "api_tokn": "x"})
-    assert "'api_token'" in settings_sentence(refused.value, Texts("en"))
+    assert "'api_token'" in settings_sentence(refused.value, texts_in("en"))
 
 
 def test_a_file_others_can_read_is_noticed(tmp_path: Path) -> None:
@@ -202,4 +202,4 @@ def test_a_wrong_value_is_refused_by_its_own_key_in_both_languages(tmp_path: Pat
         with pytest.raises(SettingsError) as refused:
             read(tmp_path, values, environ)
         assert refused.value.key == key
-        assert all(key in settings_sentence(refused.value, Texts(language)) for language in ("en", "id"))
+        assert all(key in settings_sentence(refused.value, texts_in(language)) for language in ("en", "id"))

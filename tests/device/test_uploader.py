@@ -14,7 +14,7 @@ from device.core.fallback_rules import FallbackRules
 from device.core.retry_policy import End, Kind
 from device.log import Log
 from device.spool import Spool
-from device.texts import Texts
+from device.texts import texts_in
 from device.uploader import Uploader, numbered
 from device.worker_thread import WorkerThread
 from tests.device.agent_process import running_agent
@@ -34,7 +34,7 @@ class Bench:
         self.spool = Spool(folder, "this-boot")
         self.out = io.StringIO()
         client = ApiClient(url, KEY, "rvm-1", attempts=1)
-        log = Log(Texts("en"), KEY, {}, self.out)
+        log = Log(texts_in("en"), KEY, {}, self.out)
         self.uploader = Uploader(client, self.spool, self.disk, self.rules, 0.2, log, lambda: self.live, self.ended)
 
 

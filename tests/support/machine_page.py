@@ -9,7 +9,7 @@ from pathlib import Path
 from device.control_page.server import ControlPage, PageRules
 from device.control_page.snapshot import Snapshot, Visit
 from device.log import Log
-from device.texts import Texts
+from device.texts import texts_in
 from protocol.messages import Sample
 
 
@@ -40,7 +40,7 @@ class ServedPage(ControlPage):
         self.shown = snapshot()
         self.said = io.StringIO()
         rules = PageRules(bind, port, lambda: networks, folder, "boot")
-        super().__init__(rules, self._now, Log(Texts("en"), "", {}, self.said))
+        super().__init__(rules, self._now, Log(texts_in("en"), "", {}, self.said))
 
     async def _now(self) -> Snapshot:
         return self.shown

@@ -14,7 +14,7 @@ from device.log import Log
 from device.settings import load
 from device.system.bus import SystemBus
 from device.system.timezone import SystemTimezone
-from device.texts import Texts
+from device.texts import texts_in
 from device.timezone_sync import TimezoneSyncClient
 from device.worker_thread import WorkerThread
 from device.zone_facts import ZoneFacts
@@ -39,7 +39,7 @@ class ZoneBench:
         self.disk = WorkerThread("disk")
         system = SystemTimezone(SystemBus(allowed=self.settings.switch("system_control")), bus.root)
         facts = ZoneFacts(boot, system, self.hub_clock, lambda: self.ntp)
-        log = Log(Texts("en"), KEY, {}, self.out)
+        log = Log(texts_in("en"), KEY, {}, self.out)
         self.client = TimezoneSyncClient(self.settings, facts, self.disk, log, self.said.append)
 
     def configure(self, **values: Any) -> None:

@@ -20,7 +20,7 @@ from device.commands.restart_service import ServiceRestarts
 from device.log import Log
 from device.state_keeper import StateKeeper
 from device.system.bus import HELP, SystemBus
-from device.texts import Texts
+from device.texts import texts_in
 from device.worker_thread import WorkerThread
 from protocol.commands import Reboot, RestartService
 from protocol.messages import CommandUpdate
@@ -39,7 +39,7 @@ class Agent:
         self.said: list[CommandUpdate] = []
         self.out = io.StringIO()
         self.busy = False
-        log = Log(Texts("en"), "", {}, self.out)
+        log = Log(texts_in("en"), "", {}, self.out)
         bus = SystemBus(allowed=allowed)
         restarts = ServiceRestarts(bus, ["camera.service", "screen", "agent.service"], "agent.service")
         reboots = Reboots(bus, self.is_busy, log)

@@ -6,12 +6,9 @@ import base64
 import hashlib
 import re
 
-import pytest
-
 from device.control_page import page
 from device.control_page.snapshot import Visit
-from device.texts import Texts
-from device.texts_control import CONTROL
+from device.texts import texts_in
 from tests.support.machine_page import snapshot
 
 
@@ -30,7 +27,7 @@ def test_everything_a_person_asks_first_is_on_it() -> None:
 def test_it_says_so_when_there_is_nothing() -> None:
     shown = page.machine(snapshot(sample=None, visits=(), services=(), log=(), capacity=None, is_linked=False), "id")
     for code in ("page_no_readings", "page_no_visit", "page_no_services", "page_not_linked"):
-        assert CONTROL[code][1] in shown
+        assert texts_in("id")(code) in shown
 
 
 def test_indonesian_is_indonesian() -> None:
@@ -38,7 +35,7 @@ def test_indonesian_is_indonesian() -> None:
     assert '<html lang="id">' in shown
     assert "Siti dari 192.168.1.9, sisa 15 mnt" in shown
     assert "Pembacaan" in shown
-    assert Texts("id")("page_refresh") in shown
+    assert texts_in("id")("page_refresh") in shown
 
 
 def test_it_can_refresh_itself_and_stop() -> None:
@@ -72,14 +69,3 @@ def test_the_style_is_the_one_the_policy_names() -> None:
     style = re.search("<style>(.*)</style>", page.machine(snapshot(), "en"))
     assert style is not None
     assert base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode() == page.STYLE_HASH
-
-
-@pytest.mark.parametrize(
-    ("accepted", "language"),
-    [
-        ("", "en"), ("id", "id"), ("id-ID,id;q=0.9,en;q=0.8", "id"), ("en-US,en;q=0.9,id;q=0.8", "en"),
-        ("fr,id;q=0.3,en;q=0.2", "id"), ("fr", "en"), ("id;q=0", "en"), ("id;q=x,en", "en"), (";;;,,", "en"),
-    ],
-)  # fmt: skip
-def test_the_language_is_the_readers(accepted: str, language: str) -> None:
-    assert page.language_of(accepted) == language

@@ -17,7 +17,7 @@ import pytest
 from device.log import Log
 from device.remote import folder_files
 from device.remote.files import FileServer
-from device.texts import Texts
+from device.texts import texts_in
 from tests.support.device_streams import StreamPair, lease, served
 from tests.support.until import until
 
@@ -35,7 +35,7 @@ class Machine:
         self.secret = root / "outside" / "secret"
         self.secret.write_text("secret")
         self.said = io.StringIO()
-        log = Log(Texts("en"), "", {}, self.said)
+        log = Log(texts_in("en"), "", {}, self.said)
         self.server = FileServer([str(self.logs)], [str(self.updates)], LIMIT, log)
 
     @contextlib.asynccontextmanager

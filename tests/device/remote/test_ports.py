@@ -14,11 +14,11 @@ import pytest
 from device.log import Log
 from device.remote import ports as ports_module
 from device.remote.ports import NotRunningError, PortServer, connect
-from device.texts import Texts
+from device.texts import texts_in
 from tests.support.device_streams import StreamPair, lease, served
 from tests.support.until import until
 
-LOG = Log(Texts("en"), "", {}, io.StringIO())
+LOG = Log(texts_in("en"), "", {}, io.StringIO())
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 

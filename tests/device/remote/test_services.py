@@ -15,7 +15,7 @@ from device.remote.ports import NotRunningError
 from device.remote.services import OnDemandServices
 from device.remote_leftovers import FILE, born, end_orphans
 from device.remote_values import OnDemand
-from device.texts import Texts
+from device.texts import texts_in
 from tests.support.until import until
 
 SERVE = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(600)"
@@ -37,7 +37,7 @@ def camera(port: int) -> OnDemand:
 
 
 def desk(folder: Path, port: int, service: OnDemand) -> OnDemandServices:
-    return OnDemandServices({port: service}, folder, Log(Texts("en"), "", {}, io.StringIO()))
+    return OnDemandServices({port: service}, folder, Log(texts_in("en"), "", {}, io.StringIO()))
 
 
 async def test_it_runs_from_the_first_session_that_wants_it_to_the_last(tmp_path: Path) -> None:

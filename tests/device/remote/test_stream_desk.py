@@ -14,7 +14,7 @@ import pytest_asyncio
 from device.log import Log
 from device.remote.stream import DeviceStream, OpenSession, StreamGone
 from device.remote.stream_desk import StreamDesk
-from device.texts import Texts
+from device.texts import texts_in
 from protocol.stream_limits import WINDOW
 from protocol.streams import Accepted, Controlled, Data, Ended, Role, Streams, WasReset
 from tests.support.until import until
@@ -31,7 +31,7 @@ class Wire:
         self.gone: list[str] = []
         handlers = {"echo": self.echo, "broken": self.broken, "silent": self.silent, "rude": self.rude}
         self.log = io.StringIO()
-        log = Log(Texts("en"), "", {}, self.log)
+        log = Log(texts_in("en"), "", {}, self.log)
         self.desk = StreamDesk(lambda: SESSION, handlers, log, lambda: None)
 
     def pump(self) -> None:

@@ -13,7 +13,7 @@ import pytest
 from device.log import Log
 from device.remote.service_user import choose
 from device.remote.terminal import MAX_TERMINALS, TerminalServer
-from device.texts import Texts
+from device.texts import texts_in
 from tests.support.device_streams import lease, served
 from tests.support.until import until
 
@@ -22,7 +22,7 @@ OURS = choose("", os.geteuid())
 
 
 def server(command: Sequence[str] = ("/bin/sh",), user: str = "", out: io.StringIO | None = None) -> TerminalServer:
-    return TerminalServer(command, user, Log(Texts("en"), "", {}, out or io.StringIO()))
+    return TerminalServer(command, user, Log(texts_in("en"), "", {}, out or io.StringIO()))
 
 
 def alive(pid: int) -> bool:
