@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from dashboard import formats
 from dashboard.texts import texts_in
 
 FONT = 'system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","Liberation Sans",sans-serif'
@@ -73,10 +74,10 @@ def _figure(
     figure.update_layout(_layout(token, language, unit, len(metrics) > 1))
     for warning, critical in limits:
         top = figure.layout.yaxis.range[1]
-        _threshold(figure, warning, "dot", t("chart.warn", value=f"{warning:g}"), token)
+        _threshold(figure, warning, "dot", t("chart.warn", value=formats.measured(warning, language)), token)
         # At the very edge of the scale a line says nothing that the scale does not.
         if critical < min(top, 100):
-            _threshold(figure, critical, "dash", t("chart.crit", value=f"{critical:g}"), token)
+            _threshold(figure, critical, "dash", t("chart.crit", value=formats.measured(critical, language)), token)
     drawn: dict[str, Any] = figure.to_plotly_json()
     drawn["layout"].pop("template", None)
     for member in ("shapes", "annotations"):

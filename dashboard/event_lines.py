@@ -96,5 +96,5 @@ def _time(r: Reader, at: int, zone: str, site: str) -> str:
         return shown
     there, here = moment.astimezone(formats.zone(site)), moment.astimezone(formats.zone(zone))
     if there.date() != here.date():
-        shown = f"{there.day} {formats.MONTHS[r.language][there.month - 1]} {shown}"
+        shown = f"{formats.day(there, r.language, 'd MMM')} {shown}"
     return f"{shown} {formats.zone_label(site, moment)}"

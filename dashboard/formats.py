@@ -1,13 +1,22 @@
-"""Numbers, ages and instants as a reader of each language writes them.
+"""Numbers, ages and instants as a reader of each language writes them: marks, names of months and clocks from CLDR.
 
-The page's `format.js` does the same with the browser's Intl; one table of examples holds both to it
-(tests/dashboard/fixtures/formats.json). Time is an argument: nothing here reads a clock.
+The page's `format.js` does the same with the browser's Intl, which has CLDR too; one table of examples holds both to it
+(tests/dashboard/fixtures/formats.json). Ours, not CLDR's: a day stands before its month in English as well, for our
+readers are in Indonesia; a minus is U+2212, and U+202F stands between an amount and its unit; units are short symbols.
+Time is an argument: nothing here reads a clock.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone, tzinfo
+from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
+from functools import cache, lru_cache
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from babel import Locale
+from babel.dates import parse_pattern as date_pattern
+from babel.numbers import parse_pattern as number_pattern
 
 THIN = "\u202f"
 DEFAULT_ZONE = "Asia/Jakarta"
@@ -18,28 +27,39 @@ INDONESIAN_ZONES = {
     "Asia/Ujung_Pandang": "WITA",
     "Asia/Jayapura": "WIT",
 }
-MONTHS = {
-    "en": ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
-    "id": ("Jan", "Feb", "Mar", "Apr", "Mei", "Jun", "Jul", "Agu", "Sep", "Okt", "Nov", "Des"),
-}
-WEEKDAYS = {
-    "en": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
-    "id": ("Senin", "Selasa", "Rabu", "Kamis", "Jumat", "Sabtu", "Minggu"),
-}
+EXACT: Final = Context(prec=400)
+"""Digits enough for any float."""
 UNITS = {"en": ("d", "h", "min", "s"), "id": ("hari", "jam", "mnt", "dtk")}
 _FIRST_S = datetime(1, 1, 3, tzinfo=timezone.utc).timestamp()
 _LAST_S = datetime(9999, 12, 29, tzinfo=timezone.utc).timestamp()
+DAY: Final = "d MMM y"
 TOMORROW = {"en": ("today", "tomorrow", "yesterday"), "id": ("hari ini", "besok", "kemarin")}
 
 
-def number(value: float, language: str, decimals: int = 0) -> str:
+# Bound: one a language.
+@cache
+def locale(language: str) -> Locale:
+    return Locale.parse({"en": "en_US", "id": "id_ID"}[language])
+
+
+def number(value: float, language: str, decimals: int = 0, *, grouped: bool = True) -> str:
     """`1234.5` -> `1,234.5` or `1.234,5`. Halves go away from zero, as the browser's Intl rounds them."""
-    nudged = value + (1e-9 if value >= 0 else -1e-9)
-    text = f"{nudged:,.{decimals}f}"
-    if text.strip("-0.,") == "":
-        text = text.lstrip("-")
-    if language == "id":
-        text = text.replace(",", "\0").replace(".", ",").replace("\0", ".")
+    exact = Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP, EXACT)
+    return _written(exact or abs(exact), language, decimals, grouped)
+
+
+def measured(value: float, language: str, *, grouped: bool = True) -> str:
+    """A number with the decimals it has, six at most."""
+    decimals = 0 if value == int(value) else min(6, len(repr(float(value)).partition(".")[2]))
+    return number(value, language, decimals, grouped=grouped)
+
+
+# Bound: 4,096 texts, the least used goes first.
+@lru_cache(maxsize=4096)
+def _written(exact: Decimal, language: str, decimals: int, grouped: bool) -> str:
+    pattern = ("#,##0" if grouped else "0") + "." * (decimals > 0) + "0" * decimals
+    with localcontext(EXACT):
+        text: str = number_pattern(pattern).apply(exact, locale(language))
     return text.replace("-", "\u2212")
 
 
@@ -114,9 +134,14 @@ def zone_label(name: str | None, at: datetime) -> str:
 
 def clock(at: datetime, zone_name: str | None, language: str, *, seconds: bool = False) -> str:
     """`14:02` or `14.02`; with seconds `14:02:11`."""
-    local = at.astimezone(zone(zone_name))
-    text = local.strftime("%H:%M:%S" if seconds else "%H:%M")
-    return text.replace(":", ".") if language == "id" else text
+    cldr = locale(language)
+    text: str = cldr.datetime_skeletons["Hms" if seconds else "Hm"].apply(at.astimezone(zone(zone_name)), cldr)
+    return text
+
+
+def day(local: datetime, language: str, pattern: str = DAY) -> str:
+    """The day of an instant that is in its zone already: `23 Nov 2026`."""
+    return date_pattern(pattern).apply(local, locale(language))
 
 
 def day_clock(at: datetime, now: datetime, zone_name: str | None, language: str) -> str:
@@ -126,21 +151,18 @@ def day_clock(at: datetime, now: datetime, zone_name: str | None, language: str)
     time = clock(at, zone_name, language)
     if days in (0, 1, -1):
         return f"{TOMORROW[language][days]} {time}"
-    year = "" if local.year == here.year else f" {local.year}"
-    return f"{local.day} {MONTHS[language][local.month - 1]}{year} {time}"
+    return f"{day(local, language, 'd MMM' if local.year == here.year else DAY)} {time}"
 
 
 def date(at: datetime, zone_name: str | None, language: str) -> str:
     """A day as a heading: `Monday, 23 Nov 2026`."""
-    local = at.astimezone(zone(zone_name))
-    return f"{WEEKDAYS[language][local.weekday()]}, {local.day} {MONTHS[language][local.month - 1]} {local.year}"
+    return day(at.astimezone(zone(zone_name)), language, f"EEEE, {DAY}")
 
 
 def stamp(at: datetime, zone_name: str | None, language: str) -> str:
     """A whole instant for tooltips and records: `23 Nov 2026 14:02:11 WIB`."""
-    local = at.astimezone(zone(zone_name))
-    day = f"{local.day} {MONTHS[language][local.month - 1]} {local.year}"
-    return f"{day} {clock(at, zone_name, language, seconds=True)} {zone_label(zone_name, at)}"
+    shown = day(at.astimezone(zone(zone_name)), language)
+    return f"{shown} {clock(at, zone_name, language, seconds=True)} {zone_label(zone_name, at)}"
 
 
 def instant(ms: float) -> datetime:

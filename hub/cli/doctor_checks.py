@@ -14,11 +14,12 @@ import urllib.request
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from dashboard import formats
 from db import machines, users
 from hub import listener
 from hub.cli import valid, version
 from hub.cli.data_door import now, open_data, sqlite_file
-from hub.cli.language import say
+from hub.cli.language import language, say
 from hub.settings import Settings
 
 LEAST_FREE_BYTES = 500_000_000
@@ -50,7 +51,7 @@ def data_folder(settings: Settings) -> Found:
         why = os.strerror(13)
         return Found("fail", say("data.unwritable", path=existing, why=why), say("data.unwritable.fix"))
     free = shutil.disk_usage(existing).free
-    shown = f"{free / 1e9:.1f} GB"
+    shown = f"{formats.number(free / 1e9, language(), 1)} GB"
     if free < LEAST_FREE_BYTES:
         return Found("fail", say("doctor.data.low", free=shown, path=folder), say("doctor.data.low.fix"))
     return Found("ok", say("doctor.data.detail", free=shown, path=folder))

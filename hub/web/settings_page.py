@@ -7,6 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from dashboard.applied import applied
+from dashboard.reader import Reader
 from db.errors import Conflict
 from hub.core.configuration import UNWRITTEN
 from hub.core.machine import Machine
@@ -90,12 +91,13 @@ def hardware(visit: Visit, found: Machine) -> list[tuple[str, str]]:
     """What the machine told of itself, whatever it is."""
     t = visit.reader.t
     facts: list[tuple[str, Any]] = [(t("fact.device_id"), found.device_id), (t("fact.agent"), found.agent_version)]
-    facts += [(visit.reader.said("fact", name), _fact(name, value)) for name, value in (found.hardware or {}).items()]
+    known = (found.hardware or {}).items()
+    facts += [(visit.reader.said("fact", name), _fact(visit.reader, name, value)) for name, value in known]
     plain = [(name, str(value)) for name, value in facts if isinstance(value, (str, int, float)) and value != ""]
     return [(name[:MAX_FACT], value[:MAX_FACT]) for name, value in plain[:MAX_FACTS]]
 
 
-def _fact(name: str, value: Any) -> Any:
+def _fact(reader: Reader, name: str, value: Any) -> Any:
     """Bytes in the unit memory is sold in."""
     amount = name == "memory_bytes" and isinstance(value, int) and not isinstance(value, bool)
-    return f"{value / 2**30:.1f} GiB" if amount else value
+    return f"{reader.number(value / 2**30, 1)} GiB" if amount else value

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from dashboard import refusals
+from dashboard import formats, refusals
 from dashboard.reader import Reader
 from dashboard.settings import Row, seen_of, text_of
 from db import events
@@ -85,11 +85,8 @@ def amount(reader: Reader, value: float, unit: str = "") -> str:
     """A number with its unit; seconds in the units people count in."""
     if unit == "s" and value >= 1 and value == int(value):
         return reader.span(value)
-    decimals = 0 if value == int(value) else min(6, len(repr(float(value)).partition(".")[2]))
-    text = reader.number(value, decimals)
-    if not unit:
-        return text.replace(",", "") if reader.language == "en" else text.replace(".", "")
-    return f"{text}\u202f{reader.said('unit', unit)}"
+    text = formats.measured(value, reader.language, grouped=bool(unit))
+    return f"{text}{formats.THIN}{reader.said('unit', unit)}" if unit else text
 
 
 async def changed_last(store: Store, rvm_id: int | None) -> Changed:

@@ -59,3 +59,25 @@ def test_a_clock_that_no_calendar_holds_breaks_no_page(seconds: float, zone: str
     assert reader.clock(there, zone)
     assert reader.stamp(there)
     assert reader.day(there)
+
+
+@pytest.mark.parametrize(
+    ("value", "language", "grouped", "text"),
+    [
+        (1234, "id", True, "1.234"),
+        (1234, "id", False, "1234"),
+        (1234.25, "en", False, "1234.25"),
+        (82.5, "id", True, "82,5"),
+        (0.1234567, "en", True, "0.123457"),
+        (1e300, "en", False, "1" + "0" * 300),
+    ],
+)
+def test_a_measured_number_has_the_decimals_it_has(value: float, language: str, grouped: bool, text: str) -> None:
+    assert formats.measured(value, language, grouped=grouped) == text
+
+
+def test_a_whole_day_and_a_whole_instant() -> None:
+    at = formats.instant(1795370531000)
+    assert formats.date(at, "Asia/Jakarta", "id") == "Senin, 23 Nov 2026"
+    assert formats.date(at, "Asia/Jakarta", "en") == "Monday, 23 Nov 2026"
+    assert formats.stamp(at, "Asia/Jakarta", "id") == "23 Nov 2026 01.02.11 WIB"

@@ -1,13 +1,8 @@
-// Numbers, ages and instants as readers of each language write them: the browser's half of dashboard/formats.py.
+// Numbers, ages and instants as readers of each language write them, by the browser's CLDR: its half of dashboard/formats.py.
 
 const THIN = "\u202f";
 const LOCALES = { en: "en-US", id: "id-ID" };
 const UNITS = { en: ["d", "h", "min", "s"], id: ["hari", "jam", "mnt", "dtk"] };
-const DAYS = { en: ["yesterday", "today", "tomorrow"], id: ["kemarin", "hari ini", "besok"] };
-const MONTHS = {
-  en: ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"],
-  id: ["Jan", "Feb", "Mar", "Apr", "Mei", "Jun", "Jul", "Agu", "Sep", "Okt", "Nov", "Des"],
-};
 /** @type {Record<string, string>} */
 const ZONES = {
   "Asia/Jakarta": "WIB",
@@ -16,6 +11,7 @@ const ZONES = {
   "Asia/Ujung_Pandang": "WITA",
   "Asia/Jayapura": "WIT",
 };
+const DAY_MS = 86400000;
 const made = new Map();
 
 /** @template T @param {string} key @param {() => T} make @returns {T} */
@@ -114,18 +110,30 @@ function local(ms, zone) {
   return Object.fromEntries(format.formatToParts(ms).map((part) => [part.type, part.value]));
 }
 
+/** What the wall there shows at that instant, as if it were UTC. @param {number} ms @param {string} zone */
+function wall(ms, zone) {
+  const at = local(ms, zone);
+  const there = new Date(0);
+  there.setUTCFullYear(+at.year, +at.month - 1, +at.day); // not Date.UTC, which takes the year 4 for 1904
+  return there.setUTCHours(+at.hour, +at.minute, +at.second);
+}
+
+/** @param {number} at @param {Language} lang @param {Intl.DateTimeFormatOptions} options */
+function shown(at, lang, options) {
+  const make = () => new Intl.DateTimeFormat(LOCALES[lang], { timeZone: "UTC", hourCycle: "h23", ...options });
+  return kept(`d${lang}${Object.keys(options)}`, make).format(at);
+}
+
 /** `14:02` or `14.02`; with seconds `14:02:11`. @param {number} ms @param {string} zone @param {Language} lang */
 export function clock(ms, zone, lang, seconds = false) {
-  const at = local(ms, zone);
-  const mark = lang === "id" ? "." : ":";
-  return [at.hour, at.minute, ...(seconds ? [at.second] : [])].join(mark);
+  /** @type {Intl.DateTimeFormatOptions} */
+  const options = { hour: "2-digit", minute: "2-digit", ...(seconds && { second: "2-digit" }) };
+  return shown(wall(ms, zone), lang, options);
 }
 
 /** How far the zone is ahead of UTC at that instant, in ms. @param {string} zone @param {number} ms */
 export function zoneAhead(zone, ms) {
-  const at = local(ms, zone);
-  const there = Date.UTC(+at.year, +at.month - 1, +at.day, +at.hour, +at.minute, +at.second);
-  return Math.round((there - Math.floor(ms / 1000) * 1000) / 60000) * 60000;
+  return Math.round((wall(ms, zone) - Math.floor(ms / 1000) * 1000) / 60000) * 60000;
 }
 
 /** WIB, WITA or WIT; elsewhere `UTC+8`. @param {string} zone @param {number} ms */
@@ -141,11 +149,12 @@ export function zoneLabel(zone, ms) {
  * @param {number} ms @param {number} now @param {string} zone @param {Language} lang
  */
 export function day(ms, now, zone, lang) {
-  const [at, here] = [local(ms, zone), local(now, zone)];
-  const midnight = (/** @type {Record<string, string>} */ d) => Date.UTC(+d.year, +d.month - 1, +d.day);
-  const days = Math.round((midnight(at) - midnight(here)) / 86400000);
-  const named = DAYS[lang][days + 1];
-  const year = at.year === here.year ? "" : ` ${at.year}`;
-  const date = named ?? `${+at.day} ${MONTHS[lang][+at.month - 1]}${year}`;
+  const [at, here] = [wall(ms, zone), wall(now, zone)];
+  const days = Math.floor(at / DAY_MS) - Math.floor(here / DAY_MS);
+  const named = () => kept(`r${lang}`, () => new Intl.RelativeTimeFormat(LOCALES[lang], { numeric: "auto" }));
+  const [year, thisYear] = [new Date(at).getUTCFullYear(), new Date(here).getUTCFullYear()];
+  // Ours in both languages: the day before its month (dashboard/formats.py).
+  const dayOfYear = () => `${new Date(at).getUTCDate()} ${shown(at, lang, { month: "short" })}`;
+  const date = Math.abs(days) < 2 ? named().format(days, "day") : dayOfYear() + (year === thisYear ? "" : ` ${year}`);
   return `${date} ${clock(ms, zone, lang)} ${zoneLabel(zone, ms)}`;
 }
