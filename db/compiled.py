@@ -9,13 +9,11 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect as SqlDialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
-from sqlalchemy.sql.selectable import SelectBase
 from sqlalchemy.types import TypeEngine
 
 from db.errors import Rejected
@@ -128,7 +126,7 @@ class Prepared:
         ]
 
 
-def _prepare(statement: UpdateBase | SelectBase, dialect: SqlDialect, column_keys: list[str] | None) -> Prepared:
+def _prepare(statement: UpdateBase, dialect: SqlDialect, column_keys: list[str] | None) -> Prepared:
     compiled = statement.compile(dialect=dialect, column_keys=column_keys, compile_kwargs={"render_postcompile": True})
     assert isinstance(compiled, SQLCompiler)  # noqa: S101 - so it is for everything but DDL; narrows the type
     # Values come with each use; what has one here is a constant of the statement.
@@ -143,18 +141,14 @@ def _prepare(statement: UpdateBase | SelectBase, dialect: SqlDialect, column_key
         arguments.append((name, convert, convert(constant)))
     columns = [
         (column.key, column.type.dialect_impl(dialect).result_processor(dialect, None))
-        for column in (statement.exported_columns if isinstance(statement, SelectBase) or _returns(statement) else ())
+        for column in statement.exported_columns
     ]
-    table = statement.table if isinstance(statement, UpdateBase) else None
-    return Prepared(compiled.string, arguments, columns, table if isinstance(table, sa.Table) else None)
+    table = statement.table if isinstance(statement.table, sa.Table) else None
+    return Prepared(compiled.string, arguments, columns, table)
 
 
 def _required(compiled: SQLCompiler) -> list[str]:
     return [name for name, bind in compiled.binds.items() if bind.required]
-
-
-def _returns(statement: UpdateBase) -> bool:
-    return bool(statement.exported_columns)
 
 
 class Compiler:
@@ -167,9 +161,6 @@ class Compiler:
         self._dialect = dialect_of(dialect)
         # Bound: _MOST, then it begins anew.
         self._known: dict[tuple[Any, ...], Prepared] = {}
-        # By identity, and only for as long as somebody holds the select.
-        # Bound: weak: gone with the select.
-        self._selects: WeakKeyDictionary[SelectBase, Prepared] = WeakKeyDictionary()
 
     def write(self, write: Write | UpdateBase) -> tuple[Prepared, list[Any]]:
         """SQL and arguments of one write. Raises Rejected for values that cannot be stored."""
@@ -187,9 +178,3 @@ class Compiler:
                 self._known.clear()
             self._known[key] = prepared
         return prepared, prepared.bind(write.values)
-
-    def read(self, query: SelectBase, values: Mapping[str, Any]) -> tuple[Prepared, list[Any]]:
-        """SQL and arguments of a select; one that is a module's constant is compiled once. Raises Rejected."""
-        prepared = self._selects.get(query) or _prepare(query, self._dialect, None)
-        self._selects[query] = prepared
-        return prepared, prepared.bind(values)

@@ -37,7 +37,7 @@ class Store:
     async def fetch_all(self, query: SelectBase, values: Mapping[str, Any] = NOTHING) -> list[Mapping[str, Any]]:
         """All rows of a select, as mappings of Python values; `values` are those of its `bindparam`s.
 
-        A select that is a module's constant is compiled once. Raises Rejected, Unavailable.
+        What may not stand in it is in `db.reading`. Raises Rejected, Unavailable.
         """
         return [*await self._reader.fetch_all(query, values)]
 

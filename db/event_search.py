@@ -7,6 +7,7 @@ query is short however long the record is; after MOST of them the search stops a
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -137,11 +138,11 @@ def _indexed(filters: Filters) -> list[sa.ColumnElement[bool]]:
 def _unindexed(filters: Filters) -> list[sa.ColumnElement[bool]]:
     found: list[sa.ColumnElement[bool]] = []
     if filters.kinds is not None:
-        found.append(sa.or_(sa.false(), *(_C.code.startswith(f"{kind}.", autoescape=True) for kind in filters.kinds)))
+        found.append(sa.or_(sa.false(), *(_like(_C.code, "{}%", f"{kind}.") for kind in filters.kinds)))
     if filters.codes is not None:
         found.append(_C.code.in_(sorted(filters.codes)))
     if filters.actor in GROUPS:
-        found.append(_C.actor.startswith(f"{filters.actor}:", autoescape=True))
+        found.append(_like(_C.actor, "{}%", f"{filters.actor}:"))
     elif filters.actor is not None:
         found.append(_C.actor == filters.actor)
     if filters.text is not None:
@@ -153,10 +154,15 @@ def _with_text(filters: Filters) -> sa.ColumnElement[bool]:
     text = (filters.text or "").lower()
     # The JSON columns are searched as they are written: as JSON, with \u for everything beyond ASCII.
     written = json.dumps(filters.text or "")[1:-1].lower()
-    places = [sa.func.lower(column).contains(text, autoescape=True) for column in (_C.code, _C.actor)]
-    places += [sa.func.lower(sa.cast(column, sa.Text)).contains(written, autoescape=True) for column in _TEXTS]
+    places = [_like(sa.func.lower(column), "%{}%", text) for column in (_C.code, _C.actor)]
+    places += [_like(sa.func.lower(sa.cast(column, sa.Text)), "%{}%", written) for column in _TEXTS]
     if filters.text_rvms:
         places.append(_C.rvm_id.in_(sorted(filters.text_rvms)))
     if filters.text_actors:
         places.append(_C.actor.in_(sorted(filters.text_actors)))
     return sa.or_(*places)
+
+
+def _like(column: sa.ColumnElement[Any], pattern: str, text: str) -> sa.ColumnElement[bool]:
+    """The whole pattern is a value: `contains` and `startswith` put a % into the SQL text (`db.reading`)."""
+    return column.like(pattern.format(re.sub("[/%_]", r"/\g<0>", text)), escape="/")

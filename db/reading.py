@@ -1,22 +1,32 @@
-"""Reading through `databases`, in turns and within 5 s. Knows no table and no driver.
+"""Reading through `databases`, in turns and within 5 s. Knows no table.
 
-Its back ends wait for ever, keep no PRAGMA and break on a literal %; `db.sqlite_reading` and `db.postgres_reading` are
-ours in their place, imported only when they are used.
+It gets statements of SQLAlchemy and public options. What it leaves to whoever uses it is here: a time-out around
+everything it does, a task for each read (it keeps a connection for a task, a broken one for ever), and all of a
+PostgreSQL address. On SQLite it would open a connection for each read, and wait for its thread in the event loop: a few
+are held open. There two things do not work, and are refused: a literal % in the text of a select, and a list of
+instants as a value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+import json
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 import anyio
 from databases import Database
+from databases.core import Connection
+from databases.interfaces import Record
 from sqlalchemy.sql.selectable import SelectBase
 
-from db.errors import Unavailable
-from db.sqlite_files import path_of
+from db.errors import StoreError, Unavailable
+from db.sqlite_errors import from_sqlite
+from db.sqlite_files import BUSY_MS, ReadConnection, path_of
 
 CALL_S = 4.8
+CLOSE_S = 1.0
 AT_ONCE = 8
 """Reads at once; the others wait for their turn, within their time."""
 
@@ -24,29 +34,31 @@ Row = dict[str, Any]
 T = TypeVar("T")
 
 
-class Query(NamedTuple):
-    """What travels through `databases` in place of a statement."""
-
-    select: SelectBase
-    values: Mapping[str, Any]
-
-
-class _Database(Database):
-    SUPPORTED_BACKENDS = {  # noqa: RUF012 - the shape `databases` gives it
-        "sqlite": "db.sqlite_reading:SqliteReader",
-        "postgresql": "db.postgres_reading:PostgresReader",
-    }
-
-
 class Reader:
     """Every call ends within 5 s."""
 
     def __init__(self, url: str) -> None:
+        self._failures: tuple[type[Exception], ...] = (sqlite3.Error, ValueError, OverflowError)
+        self._translate: Callable[[Exception], StoreError] = from_sqlite
         if url.startswith("sqlite"):
-            self._database = _Database("sqlite:///x", path=str(path_of(url)))
+            # Quoted: it decodes the name of the file, and looks for options in it.
+            name = quote(str(path_of(url)))
+            self._database = Database(f"sqlite:///{name}", factory=ReadConnection, timeout=BUSY_MS / 1000)
         else:
-            self._database = _Database("postgresql://x", dsn=url)
+            from db.postgres_errors import FAILURES, from_postgres
+            from db.postgres_lane import CONNECT_S, SETTINGS
+
+            self._failures, self._translate = FAILURES, from_postgres
+            # The address is asyncpg's to read (`databases` knows no sslmode and no second host). Not one connection
+            # in advance: the pool would complain aloud while the server is away.
+            self._database = Database(
+                "postgresql://", dsn=url, database=None, min_size=0, max_size=AT_ONCE, timeout=CONNECT_S,
+                init=_decode_json, **SETTINGS,
+            )  # fmt: skip
         self._turn = anyio.Semaphore(AT_ONCE)
+        # Bound: AT_ONCE.
+        self._held: list[Connection] = []
+        self._holds = url.startswith("sqlite")
 
     async def open(self) -> None:
         """Raises Unavailable."""
@@ -54,23 +66,61 @@ class Reader:
 
     async def fetch_all(self, select: SelectBase, values: Mapping[str, Any]) -> list[Row]:
         """Raises StoreError."""
-        query: Any = Query(select, values)
-        rows: list[Any] = await self._limited(lambda: self._database.fetch_all(query))
-        return rows
+        return _rows(await self._limited(lambda: self._read(lambda on: on.fetch_all(select.params(values)))))
 
     async def fetch_one(self, select: SelectBase, values: Mapping[str, Any]) -> Row | None:
         """Raises StoreError."""
-        query: Any = Query(select, values)
-        row: Any = await self._limited(lambda: self._database.fetch_one(query))
-        return row  # type: ignore[no-any-return]
+        record = await self._limited(lambda: self._read(lambda on: on.fetch_one(select.params(values))))
+        return None if record is None else _rows([record])[0]
 
     async def close(self) -> None:
-        await self._database.disconnect()
+        with anyio.move_on_after(CLOSE_S):
+            while self._held:
+                await self._held.pop().__aexit__()
+            await self._database.disconnect()
+
+    async def _read(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
+        """On a connection that is held, or is from now on; never again on one that failed."""
+        async with self._turn:
+            connection = self._held.pop() if self._held else await self._database.connection().__aenter__()
+            held = False
+            try:
+                answer = await ask(connection)
+                held = self._holds
+            finally:
+                if held:
+                    self._held.append(connection)
+                else:
+                    await connection.__aexit__()
+            return answer
 
     async def _limited(self, call: Callable[[], Awaitable[T]]) -> T:
+        answers: list[T] = []
+        failures: list[StoreError] = []
+
+        async def read() -> None:
+            try:
+                answers.append(await call())
+            except self._failures as error:
+                failures.append(self._translate(error))
+                failures[0].__cause__ = error
+
         try:
             with anyio.fail_after(CALL_S):
-                async with self._turn:
-                    return await call()
+                async with anyio.create_task_group() as own:
+                    own.start_soon(read)
         except TimeoutError as error:
             raise Unavailable("the database took too long") from error
+        if failures:
+            raise failures[0]
+        return answers[0]
+
+
+async def _decode_json(connection: Any) -> None:
+    await connection.set_type_codec("json", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
+
+
+def _rows(records: Sequence[Record]) -> list[Row]:
+    """`_mapping` is the name that `databases` documents."""
+    names = tuple(records[0]._mapping.keys()) if records else ()  # noqa: SLF001
+    return [dict(zip(names, record._mapping.values(), strict=True)) for record in records]  # noqa: SLF001

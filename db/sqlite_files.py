@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class ReadConnection(sqlite3.Connection):
             self.execute(pragma)
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        if any(isinstance(value, datetime) for value in parameters):
+            raise ValueError("`databases` converts no element of a list: an instant would be compared as text")
         self._deadline = time.monotonic() + READ_S
         return super().execute(sql, parameters)
 

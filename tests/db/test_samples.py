@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 
 from db import boots, machines, samples
-from db.compiled import Compiler
 from db.connection import Store
 from db.errors import StoreError
 from db.rows import METRICS, SampleRow
@@ -163,19 +163,22 @@ async def test_removing_a_machine_removes_its_samples(store: Store) -> None:
     assert [row.id for row in await boots.recent_boots(store, 9)] == [other_boot]
 
 
-def test_the_latest_samples_are_found_without_walking_through_all(sqlite_url: str) -> None:
-    prepared, arguments = Compiler("sqlite").read(samples._LATEST, {})
+def plan_of(sqlite_url: str, select: sa.Select[Any], **values: int) -> list[str]:
+    """How SQLite would find the rows, a line for each step."""
     connection = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))
-    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {prepared.sql}", arguments)]
+    sql = select.compile(dialect=sqlite.dialect(paramstyle="named"))
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
     connection.close()
+    return plan
+
+
+def test_the_latest_samples_are_found_without_walking_through_all(sqlite_url: str) -> None:
+    plan = plan_of(sqlite_url, samples._LATEST)
     assert any(step.startswith("SEARCH system_metrics USING PRIMARY KEY (rvm_id=? AND timestamp=?)") for step in plan)
     assert not any(step.startswith("SCAN system_metrics") for step in plan)
 
 
 def test_whose_samples_are_old_is_found_without_walking_through_all(sqlite_url: str) -> None:
-    prepared, arguments = Compiler("sqlite").read(samples._WITH_OLD, {"key_before": NOW})
-    connection = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))
-    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {prepared.sql}", arguments)]
-    connection.close()
+    plan = plan_of(sqlite_url, samples._WITH_OLD, key_before=0)
     assert any(step.startswith("SEARCH system_metrics USING PRIMARY KEY (rvm_id=?)") for step in plan), plan
     assert not any(step.startswith("SCAN system_metrics") for step in plan), plan

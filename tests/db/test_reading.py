@@ -1,0 +1,103 @@
+"""Reads through `databases`: as many as there are turns, in Python's own values, and nothing broken left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta, timezone
+from urllib.parse import urlsplit
+
+import anyio
+import pytest
+import sqlalchemy as sa
+
+from db import events
+from db.connection import Store
+from db.errors import Rejected, StoreError, Unavailable
+from db.reading import AT_ONCE, Reader
+from db.schema import events as events_table
+from tests.support.database_rows import NOW, add_machine
+
+_E = events_table.c
+BY_CODE = sa.select(events_table).where(_E.code == sa.bindparam("key")).order_by(_E.id)
+SLOW = sa.text(
+    "SELECT count(*) AS n FROM"
+    " (WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 100000) SELECT x FROM c) AS numbers"
+).columns(sa.column("n", sa.Integer))
+PARAMS = {"text": "50% ü 'q' \\", "list": [1, 2.5, None, True], "inner": {"a": {}}}
+
+
+async def insert(store: Store, code: str, at: datetime = NOW) -> None:
+    await store.write(events.insert_event(at=at, code=code, actor="clock", params=PARAMS))
+
+
+async def test_a_row_is_a_mapping_of_the_values_that_were_written(store: Store) -> None:
+    at = datetime(2026, 11, 29, 7, 0, 0, 123456, tzinfo=timezone(timedelta(hours=7)))
+    await insert(store, "one", at)
+    (row,) = await store.fetch_all(BY_CODE, {"key": "one"})
+    assert dict(row) == {
+        **dict.fromkeys(events_table.c.keys()), "id": row["id"], "at": at, "code": "one", "actor": "clock",
+        "params": PARAMS,
+    }  # fmt: skip
+    assert row["at"].utcoffset() == timedelta(0)
+    assert await store.fetch_one(BY_CODE, {"key": "one"}) == row
+    assert await store.fetch_one(BY_CODE, {"key": "none"}) is None
+    assert await store.fetch_all(BY_CODE, {"key": "none"}) == []
+
+
+async def test_one_select_is_asked_with_other_values_each_time_and_by_many_at_once(store: Store) -> None:
+    for number in range(3 * AT_ONCE):
+        await insert(store, f"e{number}")
+    found = await asyncio.gather(*(store.fetch_all(BY_CODE, {"key": f"e{n}"}) for n in range(3 * AT_ONCE)))
+    assert [[row["code"] for row in rows] for rows in found] == [[f"e{n}"] for n in range(3 * AT_ONCE)]
+
+
+async def test_lists_are_values_like_any_other_but_for_instants_which_are_refused_and_not_missed(store: Store) -> None:
+    for day in range(3):
+        await insert(store, f"day{day}", NOW + timedelta(days=day))
+    days = sa.select(_E.code).where(_E.code.in_(["day0", "day2"]), _E.id.in_(range(100)), _E.at >= NOW).order_by(_E.id)
+    assert [row["code"] for row in await store.fetch_all(days)] == ["day0", "day2"]
+    if store.dialect == "sqlite":
+        with pytest.raises(StoreError, match="instant"):
+            await store.fetch_all(days.where(_E.at.in_([NOW])))
+
+
+async def test_callers_that_give_up_leave_the_turn_and_a_sound_connection_to_the_next(store: Store) -> None:
+    await insert(store, "one")
+    for wait in (0.0, 0.001, 0.002, 0.005, 0.01):
+        for _ in range(AT_ONCE):
+            with anyio.move_on_after(wait):
+                await store.fetch_all(SLOW)
+    # In this very task, which `databases` would have given the same connection again.
+    assert [row["code"] for row in await store.fetch_all(BY_CODE, {"key": "one"})] == ["one"]
+    found = await asyncio.gather(*(store.fetch_all(BY_CODE, {"key": "one"}) for _ in range(2 * AT_ONCE)))
+    assert len(found) == 2 * AT_ONCE
+
+
+async def test_a_read_that_fails_is_in_the_products_words_and_the_next_one_works(store: Store) -> None:
+    await add_machine(store)
+    for wrong, error in (
+        (sa.select(sa.column("n")).select_from(sa.table("nowhere")), StoreError),
+        (sa.select(events_table).where(_E.at > datetime(2026, 1, 1)), StoreError),  # noqa: DTZ001 - no instant
+        (sa.select(events_table).where(_E.id == sa.literal(10**30, sa.BigInteger)), Rejected),
+        (sa.select(events_table).where(_E.code == "\ud800"), Rejected),
+    ):
+        with pytest.raises(error):
+            await store.fetch_all(wrong)
+    assert await store.fetch_all(BY_CODE, {"key": "one"}) == []
+
+
+async def test_a_percent_sign_in_the_text_of_a_select_is_refused_before_it_can_mean_something(
+    sqlite_store: Store,
+) -> None:
+    with pytest.raises(StoreError, match="format"):
+        await sqlite_store.fetch_all(sa.select(_E.id).where(sa.text("code LIKE '50%'")))
+
+
+async def test_what_an_address_demands_of_the_connection_is_demanded(postgres_url: str) -> None:
+    """`databases` itself would leave it out."""
+    assert not urlsplit(postgres_url).query
+    reader = Reader(f"{postgres_url}?sslmode=require")
+    await reader.open()
+    with pytest.raises(Unavailable, match="SSL"):
+        await reader.fetch_all(sa.select(_E.id), {})
+    await reader.close()
