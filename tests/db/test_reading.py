@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import datetime, timedelta, timezone
+from typing import Any
 from urllib.parse import urlsplit
 
+import aiosqlite
 import anyio
 import pytest
 import sqlalchemy as sa
@@ -101,3 +104,30 @@ async def test_what_an_address_demands_of_the_connection_is_demanded(postgres_ur
     with pytest.raises(Unavailable, match="SSL"):
         await reader.fetch_all(sa.select(_E.id), {})
     await reader.close()
+
+
+async def test_sqlite_connections_are_held_open_and_one_that_failed_is_not_used_again(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would start a thread, in the event loop."""
+    opened, connect = 0, aiosqlite.connect
+
+    def counted(*args: Any, **options: Any) -> aiosqlite.Connection:
+        nonlocal opened
+        opened += 1
+        return connect(*args, **options)
+
+    monkeypatch.setattr(aiosqlite, "connect", counted)
+    for _ in range(5):
+        await sqlite_store.fetch_all(BY_CODE, {"key": "one"})
+    assert opened == 1
+    with pytest.raises(StoreError):
+        await sqlite_store.fetch_all(sa.select(sa.column("n")).select_from(sa.table("nowhere")))
+    await sqlite_store.fetch_all(BY_CODE, {"key": "one"})
+    assert opened == 2
+    for _ in range(5):
+        await asyncio.gather(*(sqlite_store.fetch_all(BY_CODE, {"key": "one"}) for _ in range(3 * AT_ONCE)))
+    assert opened <= 1 + AT_ONCE
+    threads = threading.active_count()
+    await sqlite_store.close()
+    assert threading.active_count() < threads
