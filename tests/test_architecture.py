@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import bound_laws, code_laws, door_laws, import_laws, pure_laws, text_laws
+from tests.support import bound_laws, code_laws, door_laws, import_laws, mirror_laws, pure_laws, shown_by, text_laws
 from tests.support.broken_houses import BREAKING, DOC, Law
 from tests.support.house import House, read_house
 
@@ -16,6 +16,7 @@ EVERY_LAW: tuple[Law, ...] = (
     *import_laws.LAWS,
     *door_laws.LAWS,
     *pure_laws.LAWS,
+    *mirror_laws.LAWS,
     *code_laws.LAWS,
     *text_laws.LAWS,
 )
@@ -77,6 +78,21 @@ def test_every_circle_of_folders_and_every_start_by_name_is_still_there(our_hous
     for name, started in import_laws.STARTED.items():
         text = our_house.modules[name].path.read_text()
         assert all(f'"{one}"' in text for one in started), f"{name} starts less: take it off the list"
+
+
+def test_every_line_that_says_what_shows_a_module_is_true_and_needed(our_house: House) -> None:
+    proven = mirror_laws.proven_by_name_or_import(our_house)
+    for test, names in shown_by.SHOWN_BY.items():
+        assert test in our_house.modules, f"{test} is gone: what shows {names} now?"
+        within = mirror_laws.reached(our_house, test)
+        for name in names:
+            assert name in our_house.modules, f"{name} is gone: take it off the list"
+            assert name not in proven, f"{name} has a test by its name or an import: take it off the list"
+            assert test.split(".")[1] in mirror_laws.EVERYWHERE or name in within, f"{test} cannot reach {name}"
+    for name in shown_by.NOT_SHOWN:
+        assert name in our_house.modules, f"{name} is gone: take it off the list"
+        assert name not in proven, f"{name} has a test now: take it off the list"
+    assert len(shown_by.NOT_SHOWN) <= 25, "the list may only shrink"
 
 
 def build(root: Path, files: dict[str, str]) -> House:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.support import bound_laws, code_laws, door_laws, import_laws, pure_laws, text_laws
+from tests.support import bound_laws, code_laws, door_laws, import_laws, mirror_laws, pure_laws, text_laws
 from tests.support.house import House
 
 Law = Callable[[House], Iterator[str]]
@@ -139,6 +139,12 @@ BREAKING: list[tuple[Law, dict[str, str], str]] = [
     (bound_laws.memory, {"hub/a.py": "# Bound: two.\n_A = deque()\n_B = deque()"}, "a.py:3 _B"),
     (bound_laws.memory, {"hub/a.py": "_A: set[int] = {m.id for m in fleet}"}, "a.py:1 _A"),
     (bound_laws.memory, {"hub/a.py": "@lru_cache(maxsize=None)\ndef page(path): ..."}, "page (a cache)"),
+    (
+        mirror_laws.mirror,
+        {"hub/web/page.py": "def f(): ...", "tests/db/test_a.py": "import hub.web.page"},
+        "has no test",
+    ),
+    (mirror_laws.mirror, {"scripts/docs.py": "def f(): ...", "tests/hub/test_docs.py": DOC}, "scripts/docs.py has no"),
     (code_laws.drawers, {"hub/web/utils.py": DOC}, "a missing noun"),
     (code_laws.drawers, {"tests/support/page_helpers.py": DOC}, "a missing noun"),
     (code_laws.sizes, {"db/big.py": "\n" * 401}, "has 401 lines"),
