@@ -7,6 +7,7 @@ there, that the test can reach the module, and that the line is still needed.
 from __future__ import annotations
 
 SHOWN_BY: dict[str, tuple[str, ...]] = {
+    "tests.browser.test_machine_pages": ("hub.web.lease_use_page",),
     "tests.dashboard.test_record": (
         "dashboard.event_reading",
         "dashboard.record_remote",
@@ -79,7 +80,7 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "hub.lifespan",
         "hub.uvicorn_options",
     ),
-    "tests.hub.web.api_v2.test_audit": ("hub.web.api_v2.remote_pages",),
+    "tests.hub.web.api_v2.test_audit": ("hub.web.api_v2.remote_pages", "hub.web.recording_files"),
     "tests.hub.web.api_v2.test_auth": (
         "hub.web.api_v2.guard",
         "hub.web.api_v2.passwords",
@@ -144,7 +145,6 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "hub.web.machine_tab",
         "hub.web.naming",
     ),
-    "tests.hub.web.test_recording_page": ("hub.web.recording_files",),
     "tests.hub.web.test_remote_page": (
         "hub.web.lease_cards",
         "hub.web.lease_use_page",
