@@ -26,17 +26,30 @@ from xml.etree import ElementTree
 import bootstrap
 
 FAULTS = ("tests/faults", "tests/end_to_end")
-"""They wait more than they compute: six at a time."""
 PROCESSES = ("tests/doors", "tests/browser")
 """They start environments, hubs and a browser."""
-SLOW = (*FAULTS, *PROCESSES)
+AGENTS = ("", "_configuration", "_faults", "_killed", "_remote_access", "_status", "_timezone")
+WAITING = (
+    *FAULTS,
+    "tests/bench/test_bare.py",
+    "tests/bench/test_commands.py",
+    "tests/bench/test_fleet_simulator.py",
+    "tests/db/test_postgres_faults.py",
+    "tests/db/test_sqlite_faults.py",
+    *(f"tests/device/test_agent{part}.py" for part in AGENTS),
+    "tests/hub/test_server.py",
+)
+"""They wait for processes, time-outs and frozen databases more than they compute: six at a time."""
+SLOW = (*WAITING, *PROCESSES)
 """Not in --quick. Those among them that measure are marked `alone` and have the computer to themselves."""
 ON_A_MACHINE = ("tests/protocol", "tests/device", "tests/hub/core", "tests/dashboard")
 """What runs on Python 3.10 as well: the Jetson's half, the pure rules and formats. mypy checks the rest for 3.10."""
 SECOND_LOOK = 3
 """So few failures are run once more, alone: what passes then failed for want of a quiet computer, and the summary
 counts and names it. A fault of the product fails twice."""
-PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "tmp_path_retention_policy=failed")
+MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 2**30  # noqa: S108 - pytest makes a folder of its own in it
+"""Where unit tests keep their files if there is so much room: a flush that takes 5 ms on a disk takes 5 us there."""
 FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py::\S+?(?:\[.*?\])?)(?: - .*)?$")
 CLOSING_LINE = re.compile(r"^(=+ )?\d+ (passed|failed|error|skipped|deselected).* in [\d.]+s.*$|^=* ?no tests ran.*$")
 SLOWEST = 10
@@ -214,24 +227,37 @@ def one_postgres() -> "Iterator[None]":
             del os.environ["TEST_DATABASE_URL"]
 
 
+@contextlib.contextmanager
+def files_in_memory() -> "Iterator[None]":
+    """Not for tests that measure or fill a disk."""
+    if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
+    try:
+        yield
+    finally:
+        os.environ.pop("PYTEST_DEBUG_TEMPROOT", None)
+
+
 def tests(asked: argparse.Namespace, environment: "Future[str | Outcome]") -> "list[Outcome]":
-    """The phases, most telling first. Unit tests two at a time, waiting ones six, measuring ones alone."""
-    two, unit = ["-n", "2", "--dist", "worksteal"], [f"--ignore={path}" for path in SLOW]
+    """The phases, most telling first. Unit tests three at a time, waiting ones six, measuring ones alone."""
+    three, unit = ["-n", "3", "--dist", "worksteal"], [f"--ignore={path}" for path in SLOW]
     environment.result()
     if asked.quick:
-        return [pytest("Unit and integration tests", [*two, *unit])]
-    outcomes = [pytest("Unit and integration tests", [*two, *unit, "--cov", "--cov-report="]), coverage()]
+        with files_in_memory():
+            return [pytest("Unit and integration tests", [*three, *unit])]
+    with files_in_memory():
+        outcomes = [pytest("Unit and integration tests", [*three, *unit, "--cov", "--cov-report="]), coverage()]
     older = environment.result()
     if isinstance(older, Outcome):
         outcomes.append(older)
     elif older:
         os.environ["RVM_VENV"] = str(Path(older).parent.parent)
-        outcomes.append(pytest("Tests on Python 3.10", [*two, *ON_A_MACHINE], older))
+        outcomes.append(pytest("Tests on Python 3.10", [*three, *ON_A_MACHINE], older))
         del os.environ["RVM_VENV"]
     not_alone = ["-m", "not alone", "--dist", "worksteal"]
-    outcomes.append(pytest("Fault and end-to-end tests", [*not_alone, "-n", "6", *FAULTS]))
+    outcomes.append(pytest("Fault and waiting tests", [*not_alone, "-n", "6", *WAITING]))
     outcomes.append(pytest("Process and browser tests", [*not_alone, "-n", "2", *PROCESSES]))
-    outcomes.append(pytest("Tests that measure", ["-m", "alone", *SLOW]))
+    outcomes.append(pytest("Tests that measure", ["-m", "alone", *FAULTS, *PROCESSES]))
     return outcomes
 
 
@@ -339,17 +365,18 @@ def summary(outcomes: "list[Outcome]", seconds: float) -> None:
         print(f"  {word:6}  {outcome.name:26} {outcome.seconds:6.1f} s  {outcome.remark}")
     looked_twice = [test for outcome in outcomes for test in outcome.looked_twice]
     print(f"  together {seconds:.0f} s; tests that needed a second look: {len(looked_twice)}\n")
-    print(together([outcome.remark for outcome in outcomes], seconds))
+    print(together(outcomes, seconds))
 
 
-def together(remarks: "list[str]", seconds: float) -> str:
-    """The closing lines of all phases added up, in pytest's own form."""
+def together(outcomes: "list[Outcome]", seconds: float) -> str:
+    """The closing lines of all phases added up, in pytest's own form; what passed on the second look has passed."""
     counted: Counter[str] = Counter()
-    for remark in remarks:
-        first = remark.partition("; ")[0]
+    for outcome in outcomes:
+        counted.update(failed=-len(outcome.looked_twice), passed=len(outcome.looked_twice))
+        first = outcome.remark.partition("; ")[0]
         for number, what in re.findall(r"(\d+) (passed|failed|skipped|errors?)", first if " in " in first else ""):
             counted[what.rstrip("s") if what.startswith("error") else what] += int(number)
-    parts = [f"{counted[what]} {what}" for what in ("failed", "passed", "skipped", "error") if counted[what]]
+    parts = [f"{counted[what]} {what}" for what in ("failed", "passed", "skipped", "error") if counted[what] > 0]
     return f"{', '.join(parts) or 'no tests ran'} in {seconds:.2f}s"
 
 
