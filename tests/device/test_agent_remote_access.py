@@ -17,6 +17,7 @@ from protocol import messages as m
 from tests.device.agent_process import AgentProcess, running_agent
 from tests.support.fake_hub import FakeHub
 from tests.support.fake_tunnel import FakeTunnels, tunnelled_hub
+from tests.support.until import until
 
 TICKET = "ticket-canary-1"
 LEASE = {
@@ -70,7 +71,7 @@ async def test_a_session_is_maintenance_with_a_shell_and_gives_back_what_was(roo
     assert await ended(hub) == "stopped"
     await hub.until(lambda: hub.reports[-1].special_status == "error")
     assert (hub.reports[-1].status, hub.reports[-1].reason) == ("full", "jam")
-    await hub.until(lambda: tunnels.sockets[-1].state.name == "CLOSED")
+    await until(lambda: tunnels.sockets[-1].state.name == "CLOSED")
     for place in (agent.folder / "machine.json.state").rglob("*"):
         assert place.is_dir() or TICKET.encode() not in place.read_bytes(), place
     assert TICKET not in agent.log

@@ -14,6 +14,7 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from device.task_group import wait_at_most
 from protocol import tunnel_greeting as greeting
 from protocol.streams import (
     Accepted,
@@ -127,8 +128,7 @@ class FakeTunnels:
                 self.streams.acknowledge()
                 for frame in self.streams.to_send():
                     await socket.send(frame)
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), 0.2)
+                await wait_at_most(self._wake, 0.2)  # `wait_for` may lose the cancellation that ends this
 
     async def _told(self) -> None:
         async with self._news:

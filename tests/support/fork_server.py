@@ -47,7 +47,9 @@ class Forked:
         return int(await asyncio.shield(self.code))
 
     def send_signal(self, number: int) -> None:
-        os.kill(self.pid, number)
+        """Like asyncio's: one that has just ended is none to send it to."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)

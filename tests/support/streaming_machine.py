@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import websockets
 
+from device.task_group import wait_at_most
 from protocol import kinds
 from protocol import messages as m
 from tests.support.hub_people import MachineKey
@@ -137,8 +138,7 @@ class StreamingMachine:
                     await asyncio.sleep(self._every_s)  # the pace of the load
                 else:
                     self._wake.clear()
-                    with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), 0.2)
+                    await wait_at_most(self._wake, 0.2)  # `wait_for` may lose the cancellation that ends this
 
     def _sample(self, seq: int) -> m.Sample:
         """The same number is the same sample, however often it is said."""
