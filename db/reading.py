@@ -91,6 +91,8 @@ class Reader:
                 if held:
                     self._held.append(connection)
                 else:
+                    if self._holds:  # a query that nobody waits for any more must not keep its thread
+                        await connection.raw_connection.interrupt()
                     await connection.__aexit__()
             return answer
 

@@ -31,7 +31,7 @@ def path_of(url: str) -> Path:
 
 
 class ReadConnection(sqlite3.Connection):
-    """Reads only, and gives up a statement after READ_S (aiosqlite cannot be interrupted from outside)."""
+    """Reads only, and gives up a statement after READ_S, whoever waits for it."""
 
     _deadline = math.inf
 

@@ -19,13 +19,15 @@ from db.errors import Rejected, StoreError, Unavailable
 from db.reading import AT_ONCE, Reader
 from db.schema import events as events_table
 from tests.support.database_rows import NOW, add_machine
+from tests.support.until import until
 
 _E = events_table.c
 BY_CODE = sa.select(events_table).where(_E.code == sa.bindparam("key")).order_by(_E.id)
-SLOW = sa.text(
+COUNT = (
     "SELECT count(*) AS n FROM"
-    " (WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 100000) SELECT x FROM c) AS numbers"
-).columns(sa.column("n", sa.Integer))
+    " (WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < {}) SELECT x FROM c) AS numbers"
+)
+SLOW, ENDLESS = (sa.text(COUNT.format(most)).columns(sa.column("n", sa.Integer)) for most in (10**5, 10**12))
 PARAMS = {"text": "50% ü 'q' \\", "list": [1, 2.5, None, True], "inner": {"a": {}}}
 
 
@@ -74,6 +76,14 @@ async def test_callers_that_give_up_leave_the_turn_and_a_sound_connection_to_the
     assert [row["code"] for row in await store.fetch_all(BY_CODE, {"key": "one"})] == ["one"]
     found = await asyncio.gather(*(store.fetch_all(BY_CODE, {"key": "one"}) for _ in range(2 * AT_ONCE)))
     assert len(found) == 2 * AT_ONCE
+
+
+async def test_a_query_that_nobody_waits_for_gives_its_thread_back(sqlite_store: Store) -> None:
+    before = threading.active_count()
+    with anyio.move_on_after(0.1) as given_up:
+        await sqlite_store.fetch_all(ENDLESS)
+    assert given_up.cancelled_caught
+    await until(lambda: threading.active_count() <= before, within=2)
 
 
 async def test_a_read_that_fails_is_in_the_products_words_and_the_next_one_works(store: Store) -> None:
