@@ -7,10 +7,13 @@ import importlib.util
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
+from importlib.metadata import distribution, distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from protocol.version import PRODUCT_VERSION
 
@@ -59,6 +62,17 @@ def test_every_python_has_a_lock_of_pinned_and_hashed_packages_without_addresses
         assert re.match(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==\S+", package), package
         assert "--hash=sha256:" in package, package
     assert "://" not in text
+
+
+def test_what_a_package_needs_with_an_extra_is_locked_with_it() -> None:
+    """Where a lock says `coverage`, pip takes `coverage[toml]` for not pinned, and installs nothing."""
+    lock = (ROOT / "locks" / f"test-{sys.version_info[0]}.{sys.version_info[1]}.txt").read_text()
+    pinned = {name.lower(): extras for name, extras in re.findall(r"^([\w.-]+)((?:\[[\w,]+\])?)==", lock, re.MULTILINE)}
+    here = {each.name.lower() for each in distributions()}
+    for name in pinned.keys() & here:
+        for needed in map(Requirement, distribution(name).requires or ()):
+            if needed.extras and (needed.marker is None or needed.marker.evaluate({"extra": ""})):
+                assert needed.extras <= set(pinned[needed.name.lower()].strip("[]").split(",")), f"{name}: {needed}"
 
 
 @pytest.mark.parametrize("python", PYTHONS)
