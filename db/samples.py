@@ -25,7 +25,12 @@ _MICROSECOND = timedelta(microseconds=1)
 # By machine, because that is how the rows lie: without it a delete would look at every sample there is.
 _OLD = (
     sa.select(*_KEY)
-    .where(system_metrics.c.rvm_id == sa.bindparam("key_id"), system_metrics.c.timestamp < sa.bindparam("key_before"))
+    .where(
+        system_metrics.c.rvm_id == sa.bindparam("key_id"),
+        system_metrics.c.timestamp < sa.bindparam("key_before"),
+        # A machine whose clock was never set dates today's samples years back.
+        system_metrics.c.created_at < sa.bindparam("key_before"),
+    )
     .limit(sa.bindparam("key_limit"))
 )
 # Machine by machine, each by its end of the primary key. Materialized and an outer join, because otherwise the planners

@@ -17,6 +17,10 @@ _BY_PREFIX = sa.select(tokens).where(tokens.c.prefix == sa.bindparam("key"))
 _OF_USER = sa.select(tokens).where(tokens.c.user_id == sa.bindparam("key")).order_by(tokens.c.id.desc())
 _INSERT = sa.insert(tokens).returning(tokens.c.id)
 _UPDATE = sa.update(tokens).where(tokens.c.id == sa.bindparam("key_id"))
+_ENDED = sa.select(tokens.c.id).where(
+    sa.or_(tokens.c.revoked_at < sa.bindparam("key_before"), tokens.c.expires_at < sa.bindparam("key_before"))
+)
+_DELETE_ENDED = sa.delete(tokens).where(tokens.c.id.in_(_ENDED.limit(sa.bindparam("key_limit"))))
 _REVOKE = _UPDATE.where(tokens.c.revoked_at.is_(None))
 
 
@@ -53,6 +57,11 @@ def insert_token(
         "created_at": at,
     }
     return Write(_INSERT, values)
+
+
+def delete_tokens_before(before: datetime, limit: int) -> Write:
+    """Delete some that were revoked or had expired earlier; repeat until `rowcount` is below `limit`."""
+    return Write(_DELETE_ENDED, {"key_before": before, "key_limit": limit})
 
 
 def revoke_token(token_id: int, at: datetime) -> Write:

@@ -43,11 +43,13 @@ KEPT: Final = {
     "timezone_sync_logs": HISTORY,
     "commands": HISTORY,
     "remote_access_sessions": HISTORY,
+    "tokens": HISTORY,
     "status_history": HISTORY,
     "machine_boots": timedelta(hours=1),
 }
-"""How long after its end (sessions, links), its last use or its beginning a row stays. Commands and remote sessions
-that have not ended stay whatever their age, and so do the boots that the fleet knows, which are those used last."""
+"""How long after its end (sessions, links, tokens), its last use or its beginning a row stays. Commands and remote
+sessions that have not ended stay whatever their age, and so do the boots that the fleet knows, which are those used
+last."""
 
 
 async def _more_boots(store: Store, before: datetime) -> list[int]:
@@ -70,6 +72,7 @@ class Retention:
         self._store = store
         self._announce = announce
         self._clock = clock
+        self._started = clock(), time.monotonic()
         self._kept = {**KEPT, "system_metrics": kept}
         self._waits = False
 
@@ -82,7 +85,7 @@ class Retention:
 
     async def turn(self) -> bool:
         """Delete everything whose time is over. False: some of it has to wait for the database."""
-        now, failed = self._clock(), 0
+        now, failed = self._now(), 0
         for kind in self._kept:
             try:
                 await self._purge(kind, now)
@@ -95,6 +98,12 @@ class Retention:
             logger.info("what had to wait for the database is deleted")
             self._waits = False
         return not failed
+
+    def _now(self) -> datetime:
+        """The hub's clock, but never more than a day ahead of where it has gone since the start: a clock that jumps
+        years ahead would otherwise delete everything in one turn."""
+        began, at = self._started
+        return min(self._clock(), began + timedelta(days=1, seconds=time.monotonic() - at))
 
     async def _purge(self, kind: str, now: datetime) -> None:
         before = now - self._kept[kind]

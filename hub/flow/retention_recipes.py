@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from db import boots, commands, remote_sessions, samples, sessions, sign_ins, statuses, timezones
+from db import boots, commands, remote_sessions, samples, sessions, sign_ins, statuses, timezones, tokens
 from db.statements import Write
 from hub.core.changes import RowsExpired
 from hub.core.machine import BOOTS_KEPT
@@ -19,6 +19,7 @@ OF_ALL: Final[Mapping[str, Callable[[datetime, int], Write]]] = {
     "timezone_sync_logs": timezones.delete_logs_before,
     "commands": commands.delete_commands_before,
     "remote_access_sessions": remote_sessions.delete_sessions_before,
+    "tokens": tokens.delete_tokens_before,
 }
 OF_MACHINE: Final[Mapping[str, Callable[[int, datetime, int], Write]]] = {
     "system_metrics": samples.delete_samples_before,

@@ -32,6 +32,7 @@ RETENTION: dict[str, str] = {
     "status_history": "db.statuses.delete_statuses_before",
     "system_metrics": "db.samples.delete_samples_before",
     "timezone_sync_logs": "db.timezones.delete_logs_before",
+    "tokens": "db.tokens.delete_tokens_before",
 }
 """Table and the function that deletes what is old of it, which the product has to call. When: docs/operating.md."""
 BOUNDED: dict[str, str] = {
@@ -42,7 +43,6 @@ BOUNDED: dict[str, str] = {
     "fleet_config": "one row",
     "machine_configs": "one row a machine",
     "reverse_vending_machines": "what administrators enrolled",
-    "tokens": "what people made for themselves",
     "user_machines": "a technician's machines",
     "users": "whom administrators added",
 }

@@ -38,10 +38,10 @@ async def add_machine(store: Store, name: str = "north") -> int:
 
 
 def sample(rvm_id: int, seq: int, boot: int = 1, at: datetime | None = None, **readings: Any) -> SampleRow:
-    """A sample taken `seq` seconds after NOW unless `at` says when; what `readings` does not name is absent."""
+    """A sample taken `seq` seconds after NOW, or taken and stored at `at`; what `readings` does not name is absent."""
     empty = dict.fromkeys(SampleRow._fields[4:14])
     taken = after(seq) if at is None else at
-    return SampleRow(rvm_id, taken, boot, seq, **{**empty, **readings}, clamped=False, created_at=NOW)
+    return SampleRow(rvm_id, taken, boot, seq, **{**empty, **readings}, clamped=False, created_at=at or NOW)
 
 
 async def open_boot(store: Store, rvm_id: int, boot_id: str, at: datetime) -> boots.BootRow:

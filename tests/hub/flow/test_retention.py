@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,32 @@ async def test_samples_go_after_the_days_of_the_setting_those_of_a_removed_machi
     await gone(store, schema.system_metrics.c.seq, {1, 2, 5}, {3, 4})
 
 
+async def test_a_sample_with_the_date_of_a_clock_that_was_never_set_is_kept_from_its_arrival(running: ApiHub) -> None:
+    store, now, rvm_id = running.context.store, running.context.clock(), running.machines["north"]
+    old, fresh = (
+        sample(rvm_id, seq, at=now - 2000 * DAY)._replace(created_at=at) for seq, at in ((1, now - 31 * DAY), (2, now))
+    )
+    await store.store_samples([old, fresh])
+    await gone(store, schema.system_metrics.c.seq, {1}, {2})
+
+
+async def test_tokens_go_long_after_they_were_revoked_or_have_expired(running: ApiHub) -> None:
+    store, now, long = running.context.store, running.context.clock(), retention.HISTORY + DAY
+    ends = {
+        "revoked": (None, now - long),
+        "expired": (now - long, None),
+        "lately": (now - DAY, now),
+        "live": (None, None),
+    }
+    common = {"user_id": running.users["budi"], "name": "t", "created_at": now - 2 * long}
+    rows = [
+        {**common, "prefix": name, "hash": name, "expires_at": expires, "revoked_at": revoked}
+        for name, (expires, revoked) in ends.items()
+    ]
+    await put(store, schema.tokens, rows)
+    await gone(store, schema.tokens.c.prefix, {"revoked", "expired"}, {"lately", "live"})
+
+
 async def test_statuses_go_but_the_one_that_was_in_force_stays(running: ApiHub) -> None:
     store, now, rvm_id = running.context.store, running.context.clock(), running.machines["north"]
     common = {"rvm_id": rvm_id, "status": "active", "special_status": None, "by": "system", "until": None}
@@ -172,11 +198,11 @@ def test_every_kind_that_can_be_deleted_has_its_time() -> None:
 class Room:
     """Retention over a store, and the rows that each piece of it deleted; its commit runs until the block ends."""
 
-    def __init__(self, store: Store, kept: timedelta = DAY) -> None:
+    def __init__(self, store: Store, kept: timedelta = DAY, clock: Callable[[], datetime] = utc_now) -> None:
         self._commit = GroupCommit(store)
         announce = Announcer(Fleet(), self._commit, SamplesLane(store), Nobody())
         announce.listen(self._hear)
-        self.retention = Retention(store, announce, utc_now, kept)
+        self.retention = Retention(store, announce, clock, kept)
         self.pieces: list[int] = []
         self.begun = asyncio.Event()
 
@@ -218,6 +244,15 @@ async def test_many_old_samples_go_in_pieces_between_which_new_ones_are_stored(
     assert max(room.pieces) == 40
     assert await samples.machines_with_samples_before(store, now) == []
     assert [row.seq for row in await samples.between(store, fleet[1], old - DAY, now + DAY, 9)] == [9000]
+
+
+async def test_a_clock_that_jumps_years_ahead_deletes_nothing_of_today(store: Store) -> None:
+    rvm_id, now, ahead = await add_machine(store), utc_now(), timedelta(0)
+    await store.store_samples([sample(rvm_id, 1, at=now - 5 * DAY), sample(rvm_id, 2, at=now)])
+    async with Room(store, 2 * DAY, lambda: utc_now() + ahead) as keeper:
+        ahead = 2000 * DAY
+        assert await keeper.turn()
+    assert [row.seq for row in await samples.between(store, rvm_id, now - 9 * DAY, now + DAY, 9)] == [2]
 
 
 @pytest.fixture
