@@ -1,4 +1,5 @@
-"""The tests' door: makes the test environment, runs every check with a heading, ends with a summary. Exit code 0 or 1.
+"""The tests' door: makes the test environment, runs every check with a heading, ends with a summary. Exit code 0 or 1;
+with -- it is pytest's own.
 
 python3 run_tests.py                    everything, and on Python 3.10 what runs on a machine
 python3 run_tests.py --quick            lint, types, JavaScript and the unit tests: what to run before each push
@@ -42,7 +43,7 @@ WAITING = (
 """They wait for processes, time-outs and frozen databases more than they compute: six at a time."""
 SLOW = (*WAITING, *PROCESSES)
 """Not in --quick. Those among them that measure are marked `alone` and have the computer to themselves."""
-ON_A_MACHINE = ("tests/protocol", "tests/device", "tests/hub/core", "tests/dashboard")
+ON_A_MACHINE = ("tests/protocol", "tests/device", "tests/hub/core", "tests/dashboard", "tests/texts")
 """What runs on Python 3.10 as well: the Jetson's half, the pure rules and formats. mypy checks the rest for 3.10."""
 SECOND_LOOK = 3
 """So few failures are run once more, alone: what passes then failed for want of a quiet computer, and the summary
@@ -72,7 +73,7 @@ def door() -> int:
     asked = read(sys.argv[1:])
     bootstrap.enter("test")
     os.chdir(bootstrap.ROOT)
-    if asked.pytest:
+    if asked.pytest is not None:
         return subprocess.run([sys.executable, *PYTEST, *asked.pytest], check=False).returncode
     started = time.monotonic()
     if asked.static:
@@ -96,7 +97,7 @@ def read(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--static", action="store_true", help="lint, format, types and JavaScript only")
     parser.add_argument("--one-python", action="store_true", help="do not repeat the tests on Python 3.10")
     asked = parser.parse_args(argv[:border])
-    asked.pytest = argv[border + 1 :]
+    asked.pytest = argv[border + 1 :] if "--" in argv else None
     return asked
 
 
@@ -271,7 +272,7 @@ def pytest(title: str, arguments: list[str], python: str = sys.executable) -> Ou
         passed, closing, failed = run_pytest([python, *PYTEST, *results, *arguments])
         times = tuple(read_times(report))
     remark, again = closing.strip("= "), ""
-    if not passed and 0 < len(failed) <= SECOND_LOOK:
+    if not passed and 0 < len(failed) <= SECOND_LOOK and len(failed) == counts(closing)["failed"]:
         heading(f"{title}: failed, once more and alone")
         passed, again, _ = run_pytest([python, *PYTEST, *failed])
         remark += f"; on a second run alone: {again.strip('= ')}: {', '.join(failed)}"
@@ -368,15 +369,22 @@ def summary(outcomes: "list[Outcome]", seconds: float) -> None:
     print(together(outcomes, seconds))
 
 
+def counts(closing: str) -> "Counter[str]":
+    """What a closing line of pytest counts; an error is a failure, too."""
+    found: Counter[str] = Counter()
+    for number, what in re.findall(r"(\d+) (passed|failed|skipped|error)", closing if " in " in closing else ""):
+        found["failed" if what == "error" else what] += int(number)
+    return found
+
+
 def together(outcomes: "list[Outcome]", seconds: float) -> str:
     """The closing lines of all phases added up, in pytest's own form; what passed on the second look has passed."""
     counted: Counter[str] = Counter()
     for outcome in outcomes:
-        counted.update(failed=-len(outcome.looked_twice), passed=len(outcome.looked_twice))
-        first = outcome.remark.partition("; ")[0]
-        for number, what in re.findall(r"(\d+) (passed|failed|skipped|errors?)", first if " in " in first else ""):
-            counted[what.rstrip("s") if what.startswith("error") else what] += int(number)
-    parts = [f"{counted[what]} {what}" for what in ("failed", "passed", "skipped", "error") if counted[what] > 0]
+        counted.update(counts(outcome.remark.partition("; ")[0]))
+        counted["failed"] -= len(outcome.looked_twice)
+        counted["passed"] += len(outcome.looked_twice)
+    parts = [f"{counted[what]} {what}" for what in ("failed", "passed", "skipped") if counted[what] > 0]
     return f"{', '.join(parts) or 'no tests ran'} in {seconds:.2f}s"
 
 

@@ -15,7 +15,8 @@ import run_tests
 def test_what_follows_two_dashes_goes_to_pytest() -> None:
     asked = run_tests.read(["--one-python", "--", "-k", "spool and not slow"])
     assert (asked.one_python, asked.quick, asked.pytest) == (True, False, ["-k", "spool and not slow"])
-    assert run_tests.read([]).pytest == []
+    assert run_tests.read([]).pytest is None
+    assert run_tests.read(["--"]).pytest == []
     assert run_tests.read(["--", "tests/db"]).pytest == ["tests/db"]
 
 
@@ -126,7 +127,7 @@ def test_the_closing_line_adds_the_phases_up(capfd: pytest.CaptureFixture[str]) 
     outcomes = [run_tests.Outcome("Tests", True, 1.0, remark) for remark in remarks]
     again = "1 failed, 4 passed in 2.00s; on a second run alone: 1 passed in 0.10s: tests/test_x.py::test_y"
     outcomes.append(run_tests.Outcome("Tests", True, 1.0, again, ("tests/test_x.py::test_y",)))
-    assert run_tests.together(outcomes, 6.5) == "1 failed, 17 passed, 1 skipped, 2 error in 6.50s"
+    assert run_tests.together(outcomes, 6.5) == "3 failed, 17 passed, 1 skipped in 6.50s"
     assert run_tests.together([], 6.5) == "no tests ran in 6.50s"
 
 
