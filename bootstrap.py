@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -62,8 +63,9 @@ class SetUpError(Exception):
 
 
 def text(key: str, **values: object) -> str:
-    wanted = next((os.environ[name] for name in ("RVM_LANG", "LC_ALL", "LANG") if os.environ.get(name)), "en")
-    return TEXTS["id" if wanted.lower().startswith("id") else "en"][key].format(**values)
+    names = ("RVM_LANG", "LC_ALL", "LC_MESSAGES", "LANG")  # as texts.languages reads them, which old Pythons cannot
+    wanted = next((os.environ[name] for name in names if os.environ.get(name)), "en")
+    return TEXTS["id" if re.split("[_.@-]", wanted)[0].lower() in ("id", "in") else "en"][key].format(**values)
 
 
 def say(message: str) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from texts.languages import LANGUAGES, LONGEST_HEADER, from_accept_language, from_environment
+import bootstrap
+from texts.languages import LANGUAGES, LONGEST_HEADER, VARIABLES, from_accept_language, from_environment
 
 
 @pytest.mark.parametrize(
@@ -29,8 +30,15 @@ from texts.languages import LANGUAGES, LONGEST_HEADER, from_accept_language, fro
         ({"LANG": "id_ID", "RVM_LANG": "../../etc"}, "en"),
     ],
 )
-def test_the_first_variable_that_is_set_decides(environ: dict[str, str], language: str) -> None:
+def test_the_first_variable_that_is_set_decides(
+    environ: dict[str, str], language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert from_environment(environ) == language
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert bootstrap.text("interrupted") == bootstrap.TEXTS[language]["interrupted"], "it speaks before texts can"
 
 
 @pytest.mark.parametrize(
