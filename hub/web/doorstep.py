@@ -28,7 +28,7 @@ class Doorstep:
 
     def __init__(self, most: int = MAX_STANDING) -> None:
         self._most = most
-        # Bound: MAX_STANDING in all; who stands nowhere has no entry.
+        # Bound: an address with an open socket, which has AUTH_TIMEOUT_S to say who it is; MAX_STANDING of each.
         self._standing: dict[str, int] = {}
 
     def enter(self, address: str) -> Standing | None:

@@ -31,7 +31,6 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "db.sqlite_transaction",
     ),
     "tests.device.commands.test_reboot_and_restart": ("device.commands.system_errors",),
-    "tests.device.system_monitor.test_monitor": ("device.system_monitor.foreign",),
     "tests.device.test_agent": ("device.agent_parts",),
     "tests.device.test_agent_remote_access": (
         "device.commands.remote_access",
@@ -105,10 +104,7 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "hub.flow.foreign_changes",
     ),
     "tests.hub.web.api_v2.test_recordings": ("hub.flow.recording_recipes",),
-    "tests.hub.web.api_v2.test_remote": (
-        "db.remote_sessions",
-        "hub.web.own_lease",
-    ),
+    "tests.hub.web.api_v2.test_remote": ("db.remote_sessions",),
     "tests.hub.web.api_v2.test_status_in_time": ("hub.flow.status_clock",),
     "tests.hub.web.machine_pages.test_evil_machines": ("hub.web.machine_pages.forward",),
     "tests.hub.web.machine_pages.test_sandbox": (
@@ -139,7 +135,6 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     ),
     "tests.hub.web.test_pages": (
         "hub.web.add_page",
-        "hub.web.admin_pages",
         "hub.web.fleet_page",
         "hub.web.language",
         "hub.web.machine_tab",
@@ -147,8 +142,9 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     ),
     "tests.hub.web.test_remote_page": (
         "hub.web.lease_cards",
-        "hub.web.lease_use_page",
+        "hub.web.own_lease",
     ),
+    "tests.hub.web.test_sign_in_pages": ("hub.web.admin_pages",),
     "tests.hub.web.test_settings_on_the_wire": ("hub.flow.heard_services",),
     "tests.hub.web.test_settings_page": (
         "hub.web.fleet_settings_page",
@@ -162,6 +158,7 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     "tests.hub.web.test_tunnel_socket_strangers": ("hub.web.doorstep",),
 }
 NOT_SHOWN: dict[str, str] = {
+    "device.system_monitor.foreign": "for systems that are no Linux, which no computer of ours is",
     "device.commands.step": "two signatures: what they mean is shown by whoever has them",
     "scripts.readme_picture": "takes a picture of a running demo: made by hand before a release, looked at by eye",
 }
