@@ -6,14 +6,12 @@ Machines ignore what they do not know (a newer hub may say more); a person's typ
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from typing import Any, Final, Literal
 
 import msgspec
 
-from hub.core.dating import UndatableError, date
-from hub.core.views import rfc3339
 from hub.web.api_v2.operation import Call
+from hub.web.api_v2.time_bounds import ahead
 from hub.web.api_v2.validation import validate
 from hub.web.problems import Problem, Text, invalid, one_wrong
 from protocol.commands import ARGUMENTS
@@ -22,7 +20,6 @@ from protocol.zones import is_zone
 CommandName = Literal["ping", "set_status", "sync_timezone", "restart_service", "reboot"]
 """What may be asked by hand; backups and remote access have routes of their own."""
 
-_NEVER_AHEAD = datetime(9999, 1, 1, tzinfo=timezone.utc)
 _SAID: Final[Mapping[str, str]] = {"until": "expect.time", "timezone": "expect.zone", "service": "expect.service"}
 """Members whose type says less than a sentence can."""
 _SAYS_MORE: Final = ("missing", "unknown", "wrong_character")
@@ -38,21 +35,10 @@ def read(call: Call, name: CommandName, given: Mapping[str, Any], zone: str | No
         raise below("args", problem) from problem
     found: dict[str, Any] = msgspec.to_builtins(wanted)
     if found.get("until") is not None:
-        found["until"] = ahead(call, found["until"], zone, "args.until")
+        found["until"] = ahead(call, "args.until", found["until"], zone)
     if found.get("timezone") is not None and not is_zone(found["timezone"]):
         raise one_wrong("args.timezone", "expect.zone")
     return found
-
-
-def ahead(call: Call, text: str, zone: str | None, member: str) -> str:
-    """An instant to come, in UTC; a naive one is read in `zone`."""
-    try:
-        at = date(text, _NEVER_AHEAD, zone, call.context.settings.default_timezone).at
-    except UndatableError as wrong:
-        raise one_wrong(member, "expect.time") from wrong
-    if at <= call.now:
-        raise one_wrong(member, "until_past")
-    return rfc3339(at)
 
 
 def below(place: str, problem: Problem) -> Problem:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 import msgspec
@@ -13,17 +12,16 @@ from db.events import EventRow, find_event
 from hub.core import views
 from hub.core.access import may
 from hub.core.changes import EventHappened
-from hub.core.dating import UndatableError, date
 from hub.core.event_codes import KINDS
 from hub.web import event_names
 from hub.web.api_v2 import events_csv, paging, shapes
 from hub.web.api_v2.guard import machine_named
 from hub.web.api_v2.kinds import InstantGiven, Language, Limit, Row
 from hub.web.api_v2.operation import Answer, Call, Operation
+from hub.web.api_v2.time_bounds import bound
 from hub.web.problems import Text, invalid, one_wrong
 from protocol.kinds import Name
 
-_AHEAD = timedelta(days=366)
 MAX_CODES = 50
 
 Sought = Annotated[
@@ -103,8 +101,8 @@ async def filters_of(call: Call, query: MachineEventsQuery, rvm: str | None) -> 
         kinds=None if query.kind is None else kinds_in(query.kind),
         codes=None if query.code is None else _several("code", query.code),
         actor=query.actor,
-        start=_instant(call, "from", query.start),
-        end=_instant(call, "to", query.end),
+        start=bound(call, "from", query.start),
+        end=bound(call, "to", query.end),
         text=text,
         text_rvms=_machines_called(call, text),
         text_actors=await event_names.actors_called(call.context, text) if text else (),
@@ -159,15 +157,6 @@ def _may_see(call: Call, rvm_id: int | None) -> bool:
     if rvm_id is None:
         return may(call.principal, "event.read_all")
     return call.principal.reaches(rvm_id)
-
-
-def _instant(call: Call, member: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return date(text, call.now + _AHEAD, None, call.context.settings.default_timezone).at
-    except UndatableError as wrong:
-        raise one_wrong(member, "expect.time") from wrong
 
 
 _SEARCH = (

@@ -12,13 +12,13 @@ from db import samples
 from db.rows import METRICS
 from hub.core import samples_by_rest, views
 from hub.core.changes import BootOpened, SampleSeen
-from hub.core.dating import UndatableError, date
 from hub.core.machine import Boot, Machine
 from hub.core.samples_by_rest import Fault, RestSample
 from hub.web.api_v2 import guard
 from hub.web.api_v2.expectations import expectation
 from hub.web.api_v2.kinds import Instant, InstantGiven
 from hub.web.api_v2.operation import Answer, Call, Operation
+from hub.web.api_v2.time_bounds import bound
 from hub.web.api_v2.words import sayer
 from hub.web.context import HubContext
 from hub.web.problems import Problem, Text, invalid, one_wrong
@@ -28,7 +28,7 @@ MAX_UPLOAD_BYTES: Final = 1024 * 1024
 COMMIT_WITHIN_S: Final = 5.0
 MAX_NAMED: Final = 20
 """Faults an answer names one by one; the rest is counted."""
-_LONG_AHEAD = timedelta(days=366)
+_LONGEST = timedelta(days=366)
 
 
 class HistoryQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
@@ -122,10 +122,11 @@ async def upload(call: Call) -> Answer:
 
 async def history(call: Call) -> Answer:
     query: HistoryQuery = call.query
-    end = _instant(call, "to", query.end) or call.now
-    start = _instant(call, "from", query.start) or end - timedelta(days=query.days)
-    if not start < end or end - start > _LONG_AHEAD:
-        raise one_wrong("from", "range_wrong", most=_LONG_AHEAD.days)
+    zone = call.machine.timezone or call.machine.in_force.default_zone
+    end = bound(call, "to", query.end, zone) or call.now
+    start = bound(call, "from", query.start, zone) or end - timedelta(days=query.days)
+    if not start < end or end - start > _LONGEST:
+        raise one_wrong("from", "range_wrong", most=_LONGEST.days)
     found = await samples.history(call.context.store, call.machine.id, start, end, query.points)
     data = {
         "rvm_id": call.machine.id,
@@ -188,15 +189,6 @@ def _show(context: HubContext, machine: Machine, found: samples_by_rest.Sorted, 
     if machine.readings_at is None or found.newest_at > machine.readings_at:
         seen = SampleSeen(rvm_id=machine.id, sample=found.newest, taken_at=found.newest_at, received_at=now)
         context.announce.see(seen)
-
-
-def _instant(call: Call, member: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return date(text, call.now + _LONG_AHEAD, call.machine.timezone, call.machine.in_force.default_zone).at
-    except UndatableError as wrong:
-        raise one_wrong(member, "expect.time") from wrong
 
 
 def _place(body: list[Any], fault: Fault) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
@@ -11,18 +10,17 @@ from msgspec import UNSET, UnsetType
 from db import statuses
 from hub.core import command_desk, declarations, status_desk, views
 from hub.core.command_desk import Refused
-from hub.core.dating import UndatableError, date
 from hub.core.machine import Machine
 from hub.core.status_desk import Named
 from hub.web.api_v2 import command_flow, guard, paging, shapes
 from hub.web.api_v2.command_flow import Waiting
 from hub.web.api_v2.kinds import InstantGiven, Limit, Note, Row
 from hub.web.api_v2.operation import Answer, Call, Operation
+from hub.web.api_v2.time_bounds import ahead, bound
 from hub.web.problems import one_wrong
 from protocol.commands import SetStatus
 from protocol.kinds import Capacity, SpecialStatus, Status
 
-_NEVER_AHEAD = datetime(9999, 1, 1, tzinfo=timezone.utc)
 _MEMBERS = tuple(name for name in shapes.MachineStatus.__struct_fields__ if name not in ("id", "command"))
 
 
@@ -75,7 +73,8 @@ async def status_history(call: Call) -> Answer:
     mark = None if query.before is None else await statuses.find_status(store, query.before)
     if query.before is not None and (mark is None or mark.rvm_id != rvm_id):
         raise one_wrong("before", "expect.status_id")
-    start, end = _instant(call, "from", query.start), _instant(call, "to", query.end)
+    zone = _zone(call.machine)
+    start, end = bound(call, "from", query.start, zone), bound(call, "to", query.end, zone)
     found = await statuses.page_of_statuses(store, rvm_id, query.limit + 1, start=start, end=end, before=mark)
     page = [_declaration(row) for row in found[: query.limit]]
     following = page[-1]["id"] if len(found) > query.limit else None
@@ -125,20 +124,12 @@ def _view(machine: Machine) -> dict[str, Any]:
 
 
 def _until(call: Call, text: str | None) -> str | None:
-    """The instant in UTC; it must lie ahead, and a naive one is read in the machine's zone."""
-    at = _instant(call, "until", text)
-    if at is not None and at <= call.now:
-        raise one_wrong("until", "until_past")
-    return None if at is None else views.rfc3339(at)
+    return None if text is None else ahead(call, "until", text, _zone(call.machine))
 
 
-def _instant(call: Call, member: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return date(text, _NEVER_AHEAD, call.machine.timezone, call.machine.in_force.default_zone).at
-    except UndatableError as wrong:
-        raise one_wrong(member, "expect.time") from wrong
+def _zone(machine: Machine) -> str:
+    """In which a naive time is read."""
+    return machine.timezone or machine.in_force.default_zone
 
 
 _EXAMPLE = {"status": "maintenance", "reason": "Ganti sensor berat"}

@@ -148,12 +148,25 @@ async def test_a_full_lane_does_not_use_up_numbers(hub: ApiHub, monkeypatch: pyt
 @pytest.mark.parametrize(("query", "wrong"), [
     ("days=0", "days"), ("days=400", "days"), ("points=0", "points"), ("points=5001", "points"), ("from=x", "from"),
     ("from=2026-02-01&to=2026-01-01", "from"), ("from=2020-01-01&to=2026-01-01", "from"), ("days=nan", "days"),
+    ("from=1970-01-01T00:00:00Z", "from"), ("to=0001-01-01T00:00:00Z", "to"), ("to=9999-12-31T23:59:59Z", "to"),
 ])  # fmt: skip
 async def test_a_wrong_range_is_named(hub: ApiHub, query: str, wrong: str) -> None:
     async with hub.of("viewer") as viewer:
         refused = await viewer.get(f"/api/v2/rvms/1/metrics?{query}")
     assert refused.status_code == 422, refused.text
     assert list(refused.json()["errors"]) == [wrong]
+
+
+async def test_a_range_is_taken_as_written(hub: ApiHub) -> None:
+    async with hub.of("one") as machine:
+        await machine.post("/api/v2/rvms/1/metrics", json={"timestamp": ago(minutes=1), "cpu_usage": 5})
+        query = "from=1970-01-01T00:00:00Z&to=1970-06-01T00:00:00Z"
+        found = (await machine.get(f"/api/v2/rvms/1/metrics?{query}")).json()["data"]
+    assert (found["from"], found["to"], found["samples"]) == (
+        "1970-01-01T00:00:00.000Z",
+        "1970-06-01T00:00:00.000Z",
+        [],
+    )
 
 
 async def test_a_range_outside_its_limits_is_told_them(hub: ApiHub) -> None:

@@ -108,13 +108,16 @@ async def test_a_key_that_is_none_is_refused(hub: ApiHub) -> None:
     ({"status": "full", "reason": "x\x00"}, {"reason"}),
     ({"status": "full", "until": "tomorrow"}, {"until"}),
     ({"status": "full", "until": "2020-01-01T00:00:00Z"}, {"until"}),
+    ({"status": "full", "until": "1970-01-01T00:00:00Z"}, {"until"}),
+    ({"status": "full", "until": "9999-06-01T00:00:00Z"}, {"until"}),
     ({"status": "full", "until": "99999-01-01T00:00:00Z"}, {"until"}),
     ({"status": "full", "staus": 1}, {"staus"}),
     ({"status": None}, {"status"}),
 ])  # fmt: skip
-async def test_every_wrong_member_is_named(hub: ApiHub, body: dict[str, object], wrong: set[str]) -> None:
-    async with hub.of("operator") as operator:
-        refused = await operator.patch("/api/v2/rvms/1/status", json=body)
+@pytest.mark.parametrize("caller", ["operator", "one"])
+async def test_every_wrong_member_is_named(hub: ApiHub, body: dict[str, object], wrong: set[str], caller: str) -> None:
+    async with hub.of(caller) as client:
+        refused = await client.patch("/api/v2/rvms/1/status", json=body)
     assert refused.status_code == 422, refused.text
     assert set(refused.json()["errors"]) == wrong
     assert not hub.context.fleet.machines[1].pending
@@ -127,6 +130,18 @@ async def test_until_is_kept_in_utc(hub: ApiHub) -> None:
         await confirm(hub, "one")
         shown = (await operator.get("/api/v2/rvms/1/status")).json()["data"]
     assert shown["status_until"] == "2099-01-01T00:00:00.000Z"
+
+
+async def test_bounds_of_the_history_are_taken_as_written(any_hub: ApiHub) -> None:
+    async with any_hub.of("one") as machine:
+        assert (await machine.patch("/api/v2/rvms/1/status", json={"status": "full"})).status_code == 200
+    async with any_hub.of("viewer") as viewer:
+        for old in ("1970-01-01T00:00:00Z", "1999-12-31T23:59:59Z", "1000-06-01T00:00:00Z"):
+            after, before = [
+                (await viewer.get("/api/v2/rvms/1/status/history", params={bound: old})).json()["data"]
+                for bound in ("from", "to")
+            ]
+            assert (len(after) > 0, before) == (True, []), old
 
 
 async def test_a_machine_cannot_be_buried_in_commands(hub: ApiHub) -> None:
