@@ -7,12 +7,17 @@ reads its fields the same way; one table of cases holds both to it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 VALUE, ORIGIN, SEEN = "v.", "o.", "w."
 """How the fields of a key are called: its value, where it comes from, and what both were when the page was made."""
+NUMBERS: Final = ("number", "whole")
+_NUMBER: Final = re.compile(r"[-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
+_EITHER: Final = re.compile(r"([-+]?[1-9]\d{0,2})([.,])(\d{3})", re.ASCII)
+"""A thousand to one reader and one to the other: nobody here guesses which."""
 
 
 @dataclass(slots=True)
@@ -64,6 +69,8 @@ def text_of(value: Any, kind: str) -> str:
         return "on" if value else "off"
     if isinstance(value, float) and value == int(value):
         return str(int(value))
+    if isinstance(value, float) and _EITHER.fullmatch(str(value)):
+        return f"{value}0"
     if isinstance(value, list):
         return "\n".join(map(str, value) if kind == "networks" else map(_entry, value))
     return str(value)
@@ -74,7 +81,7 @@ def value_of(text: str, kind: str) -> Any:
     text = plain(text)
     if kind == "switch":
         return {"on": True, "off": False}.get(text, text)
-    if kind in ("number", "whole"):
+    if kind in NUMBERS:
         return _number(text)
     if kind in ("list", "networks"):
         lines = [line.strip() for line in text.split("\n") if line.strip()]
@@ -100,12 +107,28 @@ def wishes(form: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
+def no_number(text: str, kind: str, language: str) -> tuple[str, dict[str, str]] | None:
+    """Why a number's field holds none, as a text key and its values; None when it does, or shall hold none."""
+    text = plain(text)
+    if kind not in NUMBERS or not isinstance(_number(text), str):
+        return None
+    either = _EITHER.fullmatch(text)
+    if either is None:
+        return "settings.no_number", {}
+    whole, _, part = either.groups()
+    short = part.rstrip("0") or "0"
+    return "settings.thousand_or_part", {
+        "typed": text,
+        "whole": f"{whole}{part}",
+        "part": f"{whole}{',' if language == 'id' else '.'}{short}" + ("0" if len(short) == 3 else ""),
+    }
+
+
 def _number(text: str) -> Any:
-    try:
-        number = float(text.replace(",", ".", 1) if "." not in text else text)
-    except ValueError:
+    if not _NUMBER.fullmatch(text) or _EITHER.fullmatch(text):
         return text
-    if number != number or number in (float("inf"), float("-inf")):
+    number = float(text.replace(",", "."))
+    if number in (float("inf"), float("-inf")):
         return text
     return int(number) if number == int(number) else number
 

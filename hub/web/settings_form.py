@@ -88,6 +88,9 @@ async def save(visit: Visit, found: Machine | None) -> Said | str:
         wished = wishes(form, held)
         if not wished:
             return "nothing"
+        faults = _no_numbers(visit, wished, held)
+        if faults:
+            return Said(422, ("bad", t("settings.faults")), form, faults)
         await _write(visit, found, wished, form.get("version", ""))
     except Problem as refused:
         if refused.kind == "conflict":
@@ -95,6 +98,21 @@ async def save(visit: Visit, found: Machine | None) -> Said | str:
         faults = {key.removeprefix("values."): _said(visit, whys) for key, whys in (refused.errors or {}).items()}
         return Said(refused.status, ("bad", t("settings.faults") if faults else visit.say(refused)), form, faults)
     return "saved"
+
+
+def _no_numbers(visit: Visit, wished: Mapping[str, Any], held: Values) -> dict[str, str]:
+    """The fields that shall hold a number and hold none, each with why."""
+    form, t = visit.form, visit.reader.t
+    typed = {
+        key: (form.get(settings.VALUE + key, ""), settings_rows.kind_of(key, value)) for key, value in held.items()
+    }
+    typed[settings.plain(form.get("add.key", ""))] = (form.get("add.value", ""), form.get("add.kind", "text"))
+    whys = {
+        key: settings.no_number(*typed[key], visit.reader.language)
+        for key, value in wished.items()
+        if value is not None
+    }
+    return {key: t(why[0], **why[1]) for key, why in whys.items() if why is not None}
 
 
 def _said(visit: Visit, whys: Sequence[Text]) -> str:

@@ -102,6 +102,13 @@ async def test_a_wrong_value_is_told_at_its_field_and_a_key_is_added(stage: Stag
     async with tab(stage.browser, stage.hub) as page:
         await page.open("/machines/1/settings")
         await page.live()
+        await page.page.fill("[name='v.metrics_interval']", "1.000")
+        await page.page.press("[name='v.metrics_interval']", "Enter")
+        fault = page.page.locator("[data-key=metrics_interval] [data-fault]")
+        await expect(fault).to_have_text("“1.000” could mean 1000 or 1.0: write it as one of these.")
+        await expect(said(page)).to_have_text("Not saved: look at what is marked.")
+        await page.page.fill("[name='v.metrics_interval']", "1000")
+        await expect(fault).to_be_hidden()
         await page.page.fill("[name='v.cpu_threshold']", "900")
         await page.page.click("#save [data-send]")
         await expect(page.page.locator("[data-key=cpu_threshold] [data-fault]")).to_be_visible()

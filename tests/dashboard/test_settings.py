@@ -30,6 +30,12 @@ def test_what_was_typed_means_this_or_stays_for_the_hub_to_refuse(text: str, kin
     assert settings.value_of(text, kind) == value
 
 
+@pytest.mark.parametrize(("text", "kind", "language", "why"), TABLE["no_numbers"])
+def test_a_number_that_is_none_is_told_why(text: str, kind: str, language: str, why: str) -> None:
+    found = settings.no_number(text, kind, language)
+    assert ("" if found is None else texts_in(language)(found[0], **found[1])) == why
+
+
 @pytest.mark.parametrize(("form", "wanted"), TABLE["forms"])
 def test_a_form_changes_only_what_differs_from_what_was_shown(form: dict[str, str], wanted: dict[str, Any]) -> None:
     assert settings.wishes(form, TABLE["kinds"]) == wanted

@@ -7,9 +7,9 @@ import test from "node:test";
 import { applied } from "../../dashboard/static/js/applied.js";
 import { untilWords } from "../../dashboard/static/js/machine_head.js";
 import { refusal, why } from "../../dashboard/static/js/refusals.js";
-import { held, SettingsForm, textOf, valueFrom, wish } from "../../dashboard/static/js/settings_form.js";
+import { held, noNumber, SettingsForm, textOf, valueFrom, wish } from "../../dashboard/static/js/settings_form.js";
 import { spellOf } from "../../dashboard/static/js/status_list.js";
-import { useTexts } from "../../dashboard/static/js/texts.js";
+import { t, useTexts } from "../../dashboard/static/js/texts.js";
 import { reached, stateOf, wantedOf } from "../../dashboard/static/js/zone_card.js";
 
 const read = (path) => JSON.parse(readFileSync(new URL(path, import.meta.url), "utf-8"));
@@ -23,6 +23,15 @@ test("a value becomes text and comes back the same", () => {
     assert.deepEqual(valueFrom(text, kind), value);
   }
   for (const [text, kind, value] of settings.typed) assert.deepEqual(valueFrom(text, kind), value, text);
+});
+
+test("a number that is none is told why", () => {
+  for (const [text, kind, lang, why] of settings.no_numbers) {
+    useTexts(read(`../../dashboard/locales/${lang}.json`), lang);
+    const found = noNumber(text, kind, lang);
+    assert.equal(found ? t(...found) : "", why, text);
+  }
+  useTexts(read("../../dashboard/locales/en.json"), "en");
 });
 
 test("a form changes only what differs from what was shown", () => {

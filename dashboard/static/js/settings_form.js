@@ -26,10 +26,32 @@ function meaning(line) {
   }
 }
 
+const NUMBER = /^[-+]?(\d+([.,]\d*)?|[.,]\d+)(e[-+]?\d+)?$/i;
+// A thousand to one reader and one to the other: nobody here guesses which.
+const EITHER = /^([-+]?[1-9]\d{0,2})([.,])(\d{3})$/;
+
 /** @param {string} text */
 function amount(text) {
-  const value = Number(text.includes(".") ? text : text.replace(",", "."));
-  return text === "" || !Number.isFinite(value) ? text : value;
+  const value = NUMBER.test(text) && !EITHER.test(text) ? Number(text.replace(",", ".")) : Number.NaN;
+  return Number.isFinite(value) ? value : text;
+}
+
+/**
+ * Why a number's field holds none, as a text key and its values; null when it does, or shall hold none.
+ * @param {string} text @param {string} kind @param {Language} lang
+ * @returns {[string, Record<string, string>] | null}
+ */
+export function noNumber(text, kind, lang) {
+  const said = plain(text);
+  if ((kind !== "number" && kind !== "whole") || typeof amount(said) === "number") return null;
+  const [, whole, , part] = EITHER.exec(said) ?? [];
+  if (whole === undefined) return ["settings.no_number", {}];
+  const short = part.replace(/0+$/, "") || "0";
+  const decimals = short.length === 3 ? `${short}0` : short;
+  return [
+    "settings.thousand_or_part",
+    { typed: said, whole: `${whole}${part}`, part: `${whole}${lang === "id" ? "," : "."}${decimals}` },
+  ];
 }
 
 /**
@@ -59,7 +81,7 @@ function entry(value) {
 export function textOf(value, kind) {
   if (typeof value === "boolean") return value ? "on" : "off";
   if (Array.isArray(value)) return value.map(kind === "networks" ? String : entry).join("\n");
-  return String(value);
+  return typeof value === "number" && EITHER.test(String(value)) ? `${value}0` : String(value);
 }
 
 /** What a field changes: undefined for nothing, null to inherit again. @param {Given} field */
@@ -128,8 +150,8 @@ export class SettingsForm {
       if (event.target === field.from && field.from.value !== "own") field.value.value = seen.slice(1);
       this.note(field.node, "fault", "");
       const seconds = find("[data-span]", field.node);
-      const amount = Number(field.value.value);
-      setText(seconds, amount >= 60 ? `= ${span(amount, language)}` : "");
+      const value = amount(plain(field.value.value));
+      setText(seconds, typeof value === "number" && value >= 60 ? `= ${span(value, language)}` : "");
     }
     this.draw();
   }
@@ -179,6 +201,8 @@ export class SettingsForm {
     if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
     const values = this.wishes();
     if (!Object.keys(values).length) return this.say(t("settings.nothing"));
+    const errors = this.noNumbers(values);
+    if (Object.keys(errors).length) return this.faults({ errors });
     setAttribute(button, "aria-busy", "true");
     this.sending = true;
     const answer = await patch(this.form.dataset.address, {
@@ -191,6 +215,19 @@ export class SettingsForm {
     if (answer.status === 409) await this.meanwhile(true);
     else this.faults(answer);
     return undefined;
+  }
+
+  /** The fields that shall hold a number and hold none, each with why. @param {Record<string, unknown>} values */
+  noNumbers(values) {
+    const typed = this.fields.map((field) => [field.key, field.value.value, field.kind]);
+    const { elements } = this.form;
+    typed.push([plain(elements["add.key"].value), elements["add.value"].value, elements["add.kind"].value]);
+    const found = [];
+    for (const [key, text, kind] of typed) {
+      const why = Object.hasOwn(values, key) && values[key] !== null ? noNumber(text, kind, language) : null;
+      if (why) found.push([key, [t(...why)]]);
+    }
+    return Object.fromEntries(found);
   }
 
   saved() {
@@ -238,7 +275,7 @@ export class SettingsForm {
     return false;
   }
 
-  /** @param {Answer} answer */
+  /** @param {Partial<Answer>} answer */
   faults(answer) {
     const errors = Object.entries(answer.errors ?? {}).map(([name, whys]) => [
       name.replace(/^values\./, "").replaceAll("-", "_"),

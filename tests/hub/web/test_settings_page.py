@@ -112,6 +112,19 @@ async def test_a_wrong_value_stays_where_it_was_typed_with_the_reason(hub: ApiHu
     assert (await config(hub, 1))["version"] == 0, "all or nothing"
 
 
+async def test_a_thousand_is_never_taken_for_one(hub: ApiHub) -> None:
+    async with await browser(hub) as client:
+        seen = fields((await client.get("/machines/1/settings")).text)
+        wrong = seen | {"v.metrics_interval": "1.000", "add.key": "grams", "add.kind": "number", "add.value": "1,000"}
+        answer = await send(client, "/machines/1/settings", wrong)
+    assert answer.status_code == 422
+    shown = fields(answer.text)
+    assert (shown["v.metrics_interval"], shown["add.key"], shown["add.value"]) == ("1.000", "grams", "1,000")
+    faults = re.findall(r"data-fault>.*?<span>(.+?)</span>", answer.text)
+    assert faults == [f"“{typed}” could mean 1000 or 1.0: write it as one of these." for typed in ("1.000", "1,000")]
+    assert (await config(hub, 1))["version"] == 0, "all or nothing"
+
+
 async def test_who_changed_the_fleet_is_known_however_many_machines_were_changed_since(
     hub: ApiHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
