@@ -15,7 +15,8 @@ import { untilFrom } from "../../dashboard/static/js/status_control.js";
 import { t, useTexts } from "../../dashboard/static/js/texts.js";
 
 const NOW = 1795370531000;
-useTexts(JSON.parse(readFileSync(new URL("../../dashboard/locales/en.json", import.meta.url), "utf-8")), "en");
+const read = (/** @type {string} */ path) => JSON.parse(readFileSync(new URL(path, import.meta.url), "utf-8"));
+useTexts(read("../../dashboard/locales/en.json"), "en");
 
 test("a value with braces stays as it is", () => {
   assert.equal(t("said.status", { name: "{status}", status: "Full" }), "{status}: Full");
@@ -118,9 +119,10 @@ test("one sentence in five seconds, many grouped into one", () => {
 });
 
 test("until tomorrow is seven o'clock where the machine stands", () => {
-  assert.equal(untilFrom("tomorrow", NOW, 7), "2026-11-24T00:00:00.000Z");
-  assert.equal(untilFrom("4", NOW, 7), new Date(NOW + 4 * 3600000).toISOString());
-  assert.equal(untilFrom("", NOW, 7), "");
+  for (const [now, zone, then] of read("../dashboard/fixtures/until.json"))
+    assert.equal(untilFrom("tomorrow", Date.parse(now), zone), then.replace("Z", ".000Z"), `${now} ${zone}`);
+  assert.equal(untilFrom("4", NOW, "Asia/Jakarta"), new Date(NOW + 4 * 3600000).toISOString());
+  assert.equal(untilFrom("", NOW, "Asia/Jakarta"), "");
 });
 
 test("how many rows stand elsewhere", () => {

@@ -136,6 +136,13 @@ export function zoneAhead(zone, ms) {
   return Math.round((wall(ms, zone) - Math.floor(ms / 1000) * 1000) / 60000) * 60000;
 }
 
+/** The instant when the clock there shows that full hour on the next day. @param {number} hour @param {number} now @param {string} zone */
+export function nextDayAt(hour, now, zone) {
+  const there = (Math.floor(wall(now, zone) / DAY_MS) + 1) * DAY_MS + hour * 3600000;
+  const near = there - zoneAhead(zone, there);
+  return there - zoneAhead(zone, near); // by then the clocks there may have changed
+}
+
 /** WIB, WITA or WIT; elsewhere `UTC+8`. @param {string} zone @param {number} ms */
 export function zoneLabel(zone, ms) {
   if (ZONES[zone]) return ZONES[zone];

@@ -2,19 +2,18 @@
 
 import { askStatus } from "./commands.js";
 import { all, find, make, setAttribute, setText, show } from "./dom.js";
-import { zoneAhead } from "./format.js";
+import { nextDayAt } from "./format.js";
 import { t } from "./texts.js";
 
 const NEEDS_REASON = ["error", "inactive", "maintenance"];
 
-/** The instant an "until" choice means, as RFC 3339, or "". @param {string} choice @param {number} now hub epoch ms */
-export function untilFrom(choice, now, zoneHours = 7) {
+/**
+ * The instant an "until" choice means, as RFC 3339, or "".
+ * @param {string} choice @param {number} now hub epoch ms @param {string} zone
+ */
+export function untilFrom(choice, now, zone) {
   if (!choice) return "";
-  if (choice !== "tomorrow") return new Date(now + Number(choice) * 3600000).toISOString();
-  const local = new Date(now + zoneHours * 3600000);
-  return new Date(
-    Date.UTC(local.getUTCFullYear(), local.getUTCMonth(), local.getUTCDate() + 1, 7) - zoneHours * 3600000,
-  ).toISOString();
+  return new Date(choice === "tomorrow" ? nextDayAt(7, now, zone) : now + Number(choice) * 3600000).toISOString();
 }
 
 export class StatusControl {
@@ -67,13 +66,7 @@ export class StatusControl {
     }
     setAttribute(button, "aria-busy", "true");
     const timed = this.status === "inactive" || this.status === "maintenance";
-    const until = timed
-      ? untilFrom(
-          this.form.elements.until.value,
-          this.feed.clock.now(),
-          zoneAhead(this.zone, this.feed.clock.now()) / 3600000,
-        )
-      : "";
+    const until = timed ? untilFrom(this.form.elements.until.value, this.feed.clock.now(), this.zone) : "";
     const answer = await askStatus(this.id, { status: this.status, reason, until });
     button.removeAttribute("aria-busy");
     if (!answer.ok) return this.fault(answer.message || t("fault.unknown"));

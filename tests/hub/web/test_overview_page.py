@@ -6,13 +6,25 @@ import html
 import json
 import re
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from hub.core.changes import MachineIntroduced, StatusChanged
+from hub.web.overview_page import until_from
 from tests.support.api_hub import ApiHub, api_hub
+
+UNTIL = json.loads((Path(__file__).parents[2] / "dashboard/fixtures/until.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize(("now", "zone", "then"), UNTIL)
+def test_until_tomorrow_is_seven_where_the_machine_stands_also_when_the_clocks_change(
+    now: str, zone: str, then: str
+) -> None:
+    at, wanted = [datetime.fromisoformat(text.replace("Z", "+00:00")) for text in (now, then)]
+    assert until_from("tomorrow", at, zone) == wanted
 
 
 @pytest_asyncio.fixture
