@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 
+import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import Stage
@@ -108,6 +109,7 @@ async def test_a_zoom_is_kept_while_values_come_and_live_is_one_press_away(stage
         assert page.faults == []
 
 
+@pytest.mark.parametrize("zone", ["Asia/Jakarta", "America/New_York", "Asia/Kathmandu", "UTC"])
 async def test_axis_hover_table_and_caption_tell_the_sites_time_wherever_the_browser_is(
     stage: Stage, zone: str
 ) -> None:

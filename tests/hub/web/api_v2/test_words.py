@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from hub.core.sign_in import password_fault
 from hub.web.api_v2 import words
 from hub.web.problems import STATUS_OF, Text
@@ -23,6 +25,22 @@ def test_every_key_that_code_uses_is_there() -> None:
     assert len(found) > 40
     assert not missing
     assert {f"title.{kind}" for kind in STATUS_OF} <= set(known)
+
+
+_PARTS = ("expect.or", "expect.null")
+"""Only ever inside another sentence, or made of whole ones."""
+_VERBS = {
+    "en": r"(must|is|has|does|belongs) ",
+    "id": r"(harus|tidak|belum|bukan|ada|adalah|hampir|diberikan|melebihi|selama ini) ",
+}
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+def test_what_a_member_should_be_is_a_sentence_with_a_verb(language: str) -> None:
+    texts = words.texts_in(language)
+    told = {key: str(texts(key)) for key in texts if key.startswith(("expect.", "setting.")) and key not in _PARTS}
+    assert len(told) > 50
+    assert {key: text for key, text in told.items() if not re.match(_VERBS[language], text)} == {}
 
 
 def test_every_reason_to_refuse_a_password_has_a_sentence() -> None:
