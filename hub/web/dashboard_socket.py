@@ -11,10 +11,9 @@ import math
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 import anyio
-from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from db.errors import StoreError
@@ -22,9 +21,11 @@ from hub.core.access import Principal, may
 from hub.flow.live_requests import settle
 from hub.flow.subscription import CutOffError, Outgoing, Subscription
 from hub.web import browser_messages as said
+from hub.web import socket_ending
 from hub.web.auth import identify
 from hub.web.client_address import same_origin
 from hub.web.context import HubContext
+from hub.web.socket_ending import Ending
 from hub.web.websocket_protocol import SHARED_TAIL, shared_tail
 from protocol.errors import CloseCode
 
@@ -32,14 +33,6 @@ RECHECK_S: Final = 3.0
 """What this hub revokes ends the socket at once. What another process revokes is seen within this, a quarter more (so
 that pages which were opened together do not look together) and the 3 s a credential is remembered (bar: 10 s)."""
 MAX_SOCKETS_PER_USER: Final = 100
-CLOSE_PATIENCE_S: Final = 2.0
-
-
-class Ending(NamedTuple):
-    """How the socket is closed; code None: the browser has already gone."""
-
-    code: int | None
-    reason: str = ""
 
 
 _Part = Callable[[], Awaitable[Ending]]
@@ -50,7 +43,7 @@ async def dashboard_socket(websocket: WebSocket) -> None:
     context: HubContext = websocket.app.state.hub
     admitted = await _admit(context, websocket)
     if isinstance(admitted, int):
-        await websocket.send_denial_response(PlainTextResponse("", admitted))
+        await socket_ending.refuse(websocket, admitted)
         return
     await websocket.accept()
     subscription = context.feed.subscribe(admitted)
@@ -60,9 +53,7 @@ async def dashboard_socket(websocket: WebSocket) -> None:
         context.feed.unsubscribe(subscription)
         context.watching.unwatch(subscription.number)
         settle(context.watching, context.fleet, context.links)
-    if ending.code is not None:
-        with anyio.move_on_after(CLOSE_PATIENCE_S):
-            await websocket.close(ending.code, ending.reason)
+    await socket_ending.close(websocket, ending)
 
 
 async def _admit(context: HubContext, websocket: WebSocket) -> Principal | int:

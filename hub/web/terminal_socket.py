@@ -9,22 +9,23 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import anyio
 import msgspec
-from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from db.errors import StoreError
 from hub.core.access import Principal, may
 from hub.flow.terminal import Terminal
 from hub.flow.terminals import TerminalRefusedError
+from hub.web import socket_ending
 from hub.web import terminal_messages as said
 from hub.web.auth import address_of, identify
 from hub.web.client_address import same_origin
 from hub.web.context import HubContext
 from hub.web.machine_pages.lease import address_allowed
+from hub.web.socket_ending import Ending
 from protocol.errors import CloseCode
 
 logger = logging.getLogger("myrvm.terminals")
@@ -34,14 +35,6 @@ RECHECK_S: Final = 3.0
 FIRST_WORD_S: Final = 5.0
 MAX_SOCKETS_PER_USER: Final = 100
 PIECE: Final = 32 * 1024
-CLOSE_PATIENCE_S: Final = 2.0
-
-
-class Ending(NamedTuple):
-    """How the socket is closed; code None: the browser has already gone."""
-
-    code: int | None
-    reason: str = ""
 
 
 async def terminal_socket(websocket: WebSocket) -> None:
@@ -49,7 +42,7 @@ async def terminal_socket(websocket: WebSocket) -> None:
     context: HubContext = websocket.app.state.hub
     admitted = await _admit(context, websocket)
     if isinstance(admitted, int):
-        await websocket.send_denial_response(PlainTextResponse("", admitted))
+        await socket_ending.refuse(websocket, admitted)
         return
     sockets = context.terminals.sockets
     sockets[admitted.id] += 1
@@ -62,9 +55,7 @@ async def terminal_socket(websocket: WebSocket) -> None:
         sockets[admitted.id] -= 1
         if not sockets[admitted.id]:
             del sockets[admitted.id]
-    if ending.code is not None:
-        with anyio.move_on_after(CLOSE_PATIENCE_S):
-            await websocket.close(ending.code, ending.reason)
+    await socket_ending.close(websocket, ending)
 
 
 async def _admit(context: HubContext, websocket: WebSocket) -> Principal | int:

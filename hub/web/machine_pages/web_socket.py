@@ -20,15 +20,16 @@ from websockets.typing import Origin, Subprotocol
 from websockets.uri import WebSocketURI
 
 from hub.flow.tunnel_error import TunnelError
+from hub.web import socket_ending
 from hub.web.machine_pages.headers import host_of
 from hub.web.machine_pages.refusal import Refusal
 from hub.web.machine_pages.streams import MachineStream
 from hub.web.machine_pages.terms import Terms
+from hub.web.socket_ending import Ending
 
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 """Of one message of the machine; a picture of a camera has a tenth of it."""
 HANDSHAKE_TIMEOUT_S: Final = 20.0
-CLOSE_PATIENCE_S: Final = 2.0
 GOING_AWAY: Final = 1001
 BAD_GATEWAY: Final = 1014
 
@@ -163,15 +164,13 @@ class _Bridge:
     def __init__(self, machine: _MachineSocket, websocket: WebSocket) -> None:
         self._machine = machine
         self._websocket = websocket
-        self._ending: tuple[int, str] | None = None
+        self._ending = Ending(None)
 
     async def live(self) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._down, tasks.cancel_scope)
             tasks.start_soon(self._up, tasks.cancel_scope)
-        if self._ending is not None:
-            with anyio.move_on_after(CLOSE_PATIENCE_S):
-                await self._websocket.close(*self._ending)
+        await socket_ending.close(self._websocket, self._ending)
 
     async def _down(self, scope: anyio.CancelScope) -> None:
         try:
@@ -181,9 +180,9 @@ class _Bridge:
                         await self._websocket.send_text(message)
                     else:
                         await self._websocket.send_bytes(message)
-            self._ending = self._machine.ending
+            self._ending = Ending(*self._machine.ending)
         except TunnelError as over:
-            self._ending = (GOING_AWAY, over.code[:100])
+            self._ending = Ending(GOING_AWAY, over.code[:100])
         except WebSocketDisconnect:
             pass
         scope.cancel()
