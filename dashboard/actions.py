@@ -47,7 +47,7 @@ def offer(name: str, view: View, *, may: bool) -> Offer:
 
 def can(name: str, view: View) -> bool:
     """Whether its software knows the command. One that names none of them does not tell: it may be tried."""
-    told = COMMANDS.intersection(view["capabilities"])
+    told = COMMANDS.intersection(view["commands"])
     return not told or name in told
 
 

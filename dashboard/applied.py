@@ -18,7 +18,7 @@ class Applied(NamedTuple):
 
 
 def applied(view: View, r: Reader) -> Applied:
-    errors = len(view["config_errors"] or {})
+    errors = view["config_refused"]
     told = r.t("applied.errors", n=r.number(errors), count=errors) if errors else ""
     wanted, runs = view["config_wanted"], view["config_version"]
     if not wanted:

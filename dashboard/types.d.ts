@@ -67,13 +67,14 @@ interface Machine {
   readings: Readings | null;
   last_ip: string | null;
   agent_version: string | null;
-  hardware: Free | null;
+  model: string | null;
   boot_id: string | null;
-  capabilities: string[];
+  commands: string[];
   timezone: string | null;
   config_version: number;
   config_wanted: number;
-  config_errors: Record<string, string> | null;
+  config_refused: number;
+  config_applied_at: number | null;
   clock_offset_s: number | null;
   ntp: boolean | null;
   busy: boolean | null;

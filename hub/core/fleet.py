@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -19,6 +19,7 @@ from hub.core.configuration import FleetSettings, Scope
 from hub.core.machine import BOOTS_KEPT, RECENT_SECONDS, Boot, Machine
 from hub.core.row_id import row_id
 from hub.core.service_changes import ConfigWritten
+from protocol.messages import Sample
 
 TERMINAL = frozenset({"succeeded", "failed", "rejected", "expired", "cancelled"})
 
@@ -31,7 +32,7 @@ CONNECTION_MEMBERS = frozenset(
 )
 READING_MEMBERS = frozenset({"readings", "health", "health_reasons", "last_seen_at"})
 INTRODUCED_MEMBERS = frozenset(
-    {"agent_version", "boot_id", "capabilities", "hardware", "timezone", "config_version", "clock_offset_s", "last_ip",
+    {"agent_version", "boot_id", "commands", "model", "timezone", "config_version", "clock_offset_s", "last_ip",
      "last_seen_at", "simulated", "ntp", "busy"}
 )  # fmt: skip
 EDITED_MEMBERS = frozenset(
@@ -39,6 +40,9 @@ EDITED_MEMBERS = frozenset(
 )
 PENDING_MEMBERS = frozenset({"pending"})
 ALL_MEMBERS = frozenset({"*"})
+MOST_OF_A_REASON: Final = 200
+"""Characters of why a reading is absent."""
+_READINGS: Final = frozenset(Sample.__struct_fields__) - {"timestamp", "reasons"}
 
 
 class Touched(NamedTuple):
@@ -215,11 +219,11 @@ class Fleet:
         machine = self.machines.get(change.rvm_id)
         if machine is None:
             return None
-        machine.readings = change.sample
+        machine.readings = sample = _with_short_reasons(change.sample)
         machine.readings_at = change.taken_at
         stamp = int(change.taken_at.timestamp() * 1000)
         recent = machine.recent
-        recent.append((stamp, change.sample))
+        recent.append((stamp, msgspec.structs.replace(sample, reasons=None) if sample.reasons else sample))
         while recent[0][0] < stamp - RECENT_SECONDS * 1000:
             recent.popleft()
         return Touched(machine.id, READING_MEMBERS)
@@ -304,6 +308,14 @@ class Fleet:
     def _removed(self, change: c.MachineRemoved) -> Touched | None:
         machine = self.drop(change.rvm_id)
         return None if machine is None else Touched(machine.id, frozenset(), removed=True)
+
+
+def _with_short_reasons(sample: Sample) -> Sample:
+    """Why readings are absent goes to every browser: of readings that exist, and no longer than can be shown."""
+    if not sample.reasons:
+        return sample
+    reasons = {name: why[:MOST_OF_A_REASON] for name, why in sample.reasons.items() if name in _READINGS}
+    return msgspec.structs.replace(sample, reasons=reasons or None)
 
 
 def _use_boot(machine: Machine, boot_id: str, row_id: int | None, last_seq: int | None) -> None:

@@ -18,7 +18,7 @@ from hub.core.timezones import state_of
 Members = frozenset[str]
 
 CONFIG_MEMBERS: Final = frozenset({"config_wanted", "health", "health_reasons", "expected_interval_s"})
-APPLIED_MEMBERS: Final = frozenset({"config_version", "config_errors"})
+APPLIED_MEMBERS: Final = frozenset({"config_version", "config_refused", "config_applied_at"})
 SEEN_MEMBERS: Final = frozenset({"last_seen_at"})
 LEASE_MEMBERS: Final = frozenset({"lease"})
 ZONE_MEMBERS: Final = frozenset({"timezone", "clock_offset_s", "ntp"})

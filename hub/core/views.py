@@ -16,6 +16,8 @@ from hub.core.changes import Command, EventHappened
 from hub.core.fleet import ALL_MEMBERS
 from hub.core.machine import Machine
 from hub.core.remote_changes import RemoteSession
+from protocol.commands import ARGUMENTS
+from protocol.limits import MAX_NAME
 from protocol.messages import Sample
 
 Times = Literal["iso", "ms"]
@@ -103,12 +105,13 @@ _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
     "readings": _readings,
     "agent_version": lambda m, _: m.agent_version,
     "boot_id": lambda m, _: m.boot_id,
-    "capabilities": lambda m, _: list(m.capabilities),
-    "hardware": lambda m, _: m.hardware,
+    "commands": lambda m, _: sorted(ARGUMENTS.keys() & set(m.capabilities)),
+    "model": lambda m, _: _model(m.hardware or {}),
     "timezone": lambda m, _: m.timezone,
     "config_version": lambda m, _: m.config_version,
     "config_wanted": lambda m, _: m.in_force.version,
-    "config_errors": lambda m, _: m.config_errors,
+    "config_refused": lambda m, _: len(m.config_errors or ()),
+    "config_applied_at": lambda m, stamp: _maybe(stamp, m.config_applied_at),
     "clock_offset_s": lambda m, _: m.clock_offset_s,
     "ntp": lambda m, _: m.ntp,
     "busy": lambda m, _: m.busy,
@@ -120,7 +123,19 @@ _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
     "created_at": lambda m, stamp: stamp(m.created_at),
     "updated_at": lambda m, stamp: stamp(m.updated_at),
 }
+_DETAILS: dict[str, Callable[[Machine], Any]] = {
+    "capabilities": lambda m: list(m.capabilities),
+    "hardware": lambda m: m.hardware,
+    "config_errors": lambda m: m.config_errors,
+}
+"""What a machine words itself, kilobytes of it: only where one machine is asked for, never in a list or the feed."""
 MEMBERS = frozenset(_MEMBERS)
+
+
+def _model(hardware: dict[str, Any]) -> str | None:
+    """What the machine is called by its maker, or its kind of processor."""
+    named = hardware.get("model") or hardware.get("machine")
+    return named[:MAX_NAME] if isinstance(named, str) else None
 
 
 def session_view(session: RemoteSession, recordings: int = 0, *, device_id: str) -> dict[str, Any]:
@@ -132,9 +147,14 @@ def session_view(session: RemoteSession, recordings: int = 0, *, device_id: str)
 
 
 def machine_view(machine: Machine, *, times: Times = "iso") -> dict[str, Any]:
-    """The JSON of GET /rvms/{id}."""
+    """A machine among others: lists, pages, the feed."""
     stamp = _STAMPS[times]
     return {member: read(machine, stamp) for member, read in _MEMBERS.items()}
+
+
+def machine_detail(machine: Machine, *, times: Times = "iso") -> dict[str, Any]:
+    """The JSON of GET /rvms/{id}: `machine_view` and what only this machine's own page needs."""
+    return machine_view(machine, times=times) | {member: read(machine) for member, read in _DETAILS.items()}
 
 
 def machine_delta(machine: Machine, members: Iterable[str], *, times: Times = "ms") -> dict[str, Any]:
@@ -185,6 +205,7 @@ def event_view(event: EventHappened, *, times: Times = "iso") -> dict[str, Any]:
 
 
 __all__ = [
-    "ALL_MEMBERS", "MEMBERS", "READINGS", "command_view", "epoch_ms", "event_view", "machine_delta", "machine_view",
+    "ALL_MEMBERS", "MEMBERS", "READINGS", "command_view", "epoch_ms", "event_view", "machine_delta",
+    "machine_detail", "machine_view",
     "readings_view", "rfc3339", "session_view",
 ]  # fmt: skip

@@ -47,7 +47,7 @@ async def ask_or_do(visit: Visit) -> Response:
 
 async def _send(visit: Visit, wish: bulk.Wish, found: list[Machine], reason: str) -> Response:
     name: CommandName = wish.name
-    able = [m for m in found if actions.can(name, {"capabilities": m.capabilities})]
+    able = [m for m in found if actions.can(name, {"commands": m.capabilities})]
     if not able:
         return _confirm(visit, wish, found, visit.reader.t("locked.unsupported"), 409)
     call = once(visit, None, api.ManyCommands(name=name, args=dict(wish.args), rvms=[m.id for m in able]))

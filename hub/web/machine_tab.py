@@ -34,7 +34,7 @@ MAX_ADDRESSES: Final = 5
 async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
     """The values `machine_head.html` takes. `also`: actors that the tab names besides those who may act."""
     reader = visit.reader
-    view = views.machine_view(found, times="ms")
+    view = views.machine_detail(found, times="ms")
     zone = zone_of(found)
     jobs = await job_cards.of_machine(visit, found)
     issuers = {job.issued_by for job in jobs}

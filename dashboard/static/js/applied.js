@@ -5,7 +5,7 @@ import { language, t } from "./texts.js";
 
 /** @returns {{mark: string, words: string, errors: string}} @param {Machine} m */
 export function applied(m) {
-  const errors = Object.keys(m.config_errors ?? {}).length;
+  const errors = m.config_refused;
   const told = errors ? t("applied.errors", { n: number(errors, language), count: errors }) : "";
   const wanted = m.config_wanted;
   const away = m.connection === "offline" || m.connection === "never";

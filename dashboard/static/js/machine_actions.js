@@ -13,7 +13,7 @@ const COMMANDS = ["ping", "set_status", "sync_timezone", "restart_service", "reb
  * @param {string} name @param {Machine} m
  */
 export function can(name, m) {
-  const told = m.capabilities.filter((each) => COMMANDS.includes(each));
+  const told = m.commands.filter((each) => COMMANDS.includes(each));
   return !told.length || told.includes(name);
 }
 

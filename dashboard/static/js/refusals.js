@@ -21,9 +21,8 @@ export function why(told) {
 
 /**
  * The words beside a field; "" when the machine takes it. A key may be called `constructor`.
- * @param {Pick<Machine, "config_errors">} m @param {string} key
+ * @param {Record<string, string>} errors @param {string} key
  */
-export function refusal(m, key) {
-  const errors = m.config_errors ?? {};
+export function refusal(errors, key) {
   return Object.hasOwn(errors, key) ? t("applied.key", { why: why(errors[key]) }) : "";
 }

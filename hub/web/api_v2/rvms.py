@@ -77,13 +77,13 @@ async def add_machine(call: Call) -> Answer:
     machine = call.context.fleet.find(device_id)
     if machine is None:  # removed again by somebody else before we could answer
         raise not_found()
-    data = views.machine_view(machine) | {"api_key": secret.text}
+    data = views.machine_detail(machine) | {"api_key": secret.text}
     where = {"Location": f"/api/v2/rvms/{machine.id}"}
     return Answer(data, 201, Text("machine_added"), where)
 
 
 async def show_machine(call: Call) -> Answer:
-    return Answer(views.machine_view(call.machine))
+    return Answer(views.machine_detail(call.machine))
 
 
 async def edit_machine(call: Call) -> Answer:
@@ -96,7 +96,7 @@ async def edit_machine(call: Call) -> Answer:
             _event(call, "machine.edited", machine, before=before, after=after),
         )
         machine = _still_there(call, machine.id)
-    return Answer(views.machine_view(machine))
+    return Answer(views.machine_detail(machine))
 
 
 async def remove_machine(call: Call) -> Answer:
@@ -135,7 +135,7 @@ async def release_machine(call: Call) -> Answer:
     if not changes:
         raise Problem("conflict", Text("not_quarantined"))
     await call.context.announce(*changes)
-    return Answer(views.machine_view(_still_there(call, call.machine.id)))
+    return Answer(views.machine_detail(_still_there(call, call.machine.id)))
 
 
 def matches(machine: Machine, query: MachineQuery) -> bool:
@@ -167,7 +167,7 @@ OPERATIONS = (
     Operation(
         name="list_machines", method="GET", path="/v2/rvms", handler=list_machines, tag="Machines",
         summary="List the machines you may see", action="machine.read", query=MachineQuery,
-        answers={200: list[shapes.Machine]}, headers=("X-Total-Count", "Link"),
+        answers={200: list[shapes.MachineSummary]}, headers=("X-Total-Count", "Link"),
     ),
     Operation(
         name="add_machine", method="POST", path="/v2/rvms", handler=add_machine, tag="Machines",

@@ -116,8 +116,9 @@ class Lease(msgspec.Struct):
     origin: Literal["hub", "site"]
 
 
-class Machine(msgspec.Struct):
-    """Everything the hub knows of a machine now."""
+class MachineSummary(msgspec.Struct):
+    """A machine as it is now. `commands`: those of the hub that its software names; `config_refused`: how many settings
+    it could not take."""
 
     id: int
     device_id: str
@@ -143,12 +144,13 @@ class Machine(msgspec.Struct):
     readings: Readings | None
     agent_version: str | None
     boot_id: str | None
-    capabilities: list[str]
-    hardware: dict[str, Any] | None
+    commands: list[str]
+    model: str | None
     timezone: str | None
     config_version: int
     config_wanted: int
-    config_errors: dict[str, str] | None
+    config_refused: int
+    config_applied_at: Instant | None
     clock_offset_s: float | None
     ntp: bool | None
     busy: bool
@@ -159,6 +161,14 @@ class Machine(msgspec.Struct):
     lease: Lease | None
     created_at: Instant
     updated_at: Instant
+
+
+class Machine(MachineSummary):
+    """Everything the hub knows of a machine now, also what the machine words itself."""
+
+    capabilities: list[str]
+    hardware: dict[str, Any] | None
+    config_errors: dict[str, str] | None
 
 
 class MachineWithKey(Machine):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from hub.core.changes import EventHappened
-from hub.core.views import command_view, event_view, machine_delta, machine_view, session_view
+from hub.core.changes import EventHappened, SampleSeen
+from hub.core.fleet import Fleet
+from hub.core.views import command_view, event_view, machine_delta, machine_detail, machine_view, session_view
 from tests.hub.core.test_command_desk import command
 from tests.hub.core.test_remote_life import session
 from tests.support.machines import NOW, machine, sample
@@ -23,6 +25,31 @@ def test_the_view_has_no_secret_and_its_times_one_form(times: str) -> None:
     assert view["readings"]["gpu_usage"] is None
     assert view["readings"]["reasons"] == {"gpu_usage": "none"}
     assert machine_delta(one, {"status"}) == {"id": 7, "status": "active"}
+
+
+def test_what_a_machine_words_itself_is_short_among_others_and_whole_alone() -> None:
+    wordy = {f"{n}": "w" * 1000 for n in range(60)}
+    names = tuple(f"{n:03}{'n' * 97}" for n in range(99))
+    one = machine(hardware={"model": "m" * 5000, **wordy}, capabilities=(*names, "ping"), config_errors=wordy)
+    fleet = Fleet([one])
+    fleet.apply(
+        SampleSeen(
+            rvm_id=one.id, sample=sample(reasons={"gpu_usage": "w" * 500, **wordy}), taken_at=NOW, received_at=NOW
+        )
+    )
+    assert len(msgspec.json.encode(machine_view(one))) < 4096
+    assert machine_view(one)["commands"] == ["ping"]
+    assert (machine_view(one)["config_refused"], machine_view(one)["model"]) == (60, "m" * 100)
+    assert machine_view(one)["readings"]["reasons"] == {"gpu_usage": "w" * 200}
+    assert one.recent[-1][1].reasons is None
+    alone = machine_detail(one)
+    assert (alone["hardware"], alone["capabilities"]) == (one.hardware, [*names, "ping"])
+    assert alone["config_errors"] == wordy
+
+
+@pytest.mark.parametrize("hardware", [None, {}, {"model": 7}, {"model": None, "machine": ["x"]}])
+def test_a_machine_that_does_not_tell_its_model_has_none(hardware: dict[str, object] | None) -> None:
+    assert machine_view(machine(hardware=hardware))["model"] is None
 
 
 def test_a_session_a_command_and_an_event_are_shown_with_their_times_as_asked() -> None:

@@ -33,10 +33,7 @@ function draw(m) {
     find("#waiting [data-said]"),
     heard ? t("waiting.receiving") : t("waiting.contacted", { ip: m.last_ip ?? "?" }),
   );
-  setText(
-    find("#facts"),
-    [m.last_ip, plain(m.hardware?.model ?? m.hardware?.machine), m.agent_version].filter(Boolean).join(" · "),
-  );
+  setText(find("#facts"), [m.last_ip, plain(m.model), m.agent_version].filter(Boolean).join(" · "));
   show(find("#facts"), true);
   show(find("#problems"), false);
   find("#open").classList.toggle("main", heard);

@@ -35,6 +35,8 @@ const feed = new Feed(null, {
 const link = new LinkState(feed);
 const top = id ? new MachineTop(id, feed, spoken) : null;
 const form = new SettingsForm(feed);
+/** When the machine last told which settings it runs. @type {number | null | undefined} */
+let seen;
 
 function draw() {
   const m = feed.fleet.machines.get(id);
@@ -44,13 +46,22 @@ function draw() {
   setIcon(find("#applied > .i"), state.mark);
   setText(find("#applied [data-said]"), state.words);
   setText(find("#applied [data-errors]"), state.errors);
+  if (seen !== m.config_applied_at) refused();
+  seen = m.config_applied_at;
+  form.news(m.config_wanted);
+}
+
+/** What the machine could not take, by key: it words that itself, so the feed does not carry it. */
+async function refused() {
+  const answer = await fetch(`/api/v2/rvms/${id}`, { credentials: "same-origin" }).catch(() => null);
+  if (!answer?.ok) return;
+  const errors = (await answer.json()).data.config_errors ?? {};
   for (const node of all("[data-key]")) {
-    const words = refusal(m, node.dataset.key);
+    const words = refusal(errors, node.dataset.key);
     const place = find("[data-refused]", node);
     setText(find("span", place), words);
     show(place, words !== "");
   }
-  form.news(m.config_wanted);
 }
 
 if (id)
