@@ -56,7 +56,7 @@ def _extra(found: dict[str, list[Found]], name: str, many: str) -> list[float]:
 def replaced(spec: Spec, browsers: int) -> Spec:
     return Spec(
         form="live", target=spec.target, watch=spec.watch, rate=1.0, seconds=spec.seconds, browsers=browsers,
-        browser_headers=spec.browser_headers, browser_hello=spec.browser_hello,
+        browser_tokens=spec.browser_tokens, browser_hello=spec.browser_hello,
     )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def bare_spec(server: Server, machines: int, seconds: float) -> Spec:
 def hub_spec(running: Hub, machines: int, seconds: float) -> Spec:
     return Spec(
         form="live", target=running.target(machines), watch=running.server.pids, seconds=seconds,
-        browser_headers={"Authorization": f"Bearer {running.seed.token}"}, browser_hello=WATCH_FLEET,
+        browser_tokens=running.seed.tokens, browser_hello=WATCH_FLEET,
     )  # fmt: skip
 
 

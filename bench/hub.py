@@ -28,16 +28,19 @@ from hub.core import credentials
 READY_S = 60.0
 ROWS_AT_ONCE = 500
 ADMIN = "bench@example.invalid"
+VIEWERS = 9
 
 
 class Seed(NamedTuple):
-    """Who exists in the database: machines with their keys, and an administrator (ADMIN) with a token."""
+    """Who exists in the database: machines with their keys, and an administrator (ADMIN) with a token; `tokens` are
+    this one and those of viewers, for browsers."""
 
     ids: list[int]
     devices: list[str]
     keys: list[str]
     token: str
     password: str
+    tokens: tuple[str, ...]
 
 
 class Hub(NamedTuple):
@@ -107,12 +110,13 @@ async def fill(url: str, machines: int) -> Seed:
         for at in range(0, machines, ROWS_AT_ONCE):
             await store.write(sa.insert(schema.reverse_vending_machines).values(rows[at : at + ROWS_AT_ONCE]))
         token, password = await _administrator(store, now)
+        tokens = (token, *[await _viewer(store, now, number) for number in range(2, 2 + VIEWERS)])
         table = schema.reverse_vending_machines
         known = await store.fetch_all(sa.select(table.c.id, table.c.device_id))
     finally:
         await store.close()
     numbers = {str(row["device_id"]): int(row["id"]) for row in known}
-    return Seed([numbers[device] for device in devices], devices, [key.text for key in keys], token, password)
+    return Seed([numbers[device] for device in devices], devices, [key.text for key in keys], token, password, tokens)
 
 
 async def _administrator(store: Any, now: datetime) -> tuple[str, str]:
@@ -122,10 +126,24 @@ async def _administrator(store: Any, now: datetime) -> tuple[str, str]:
         "id": 1, "email": ADMIN, "name": "Bench", "role": "admin", "created_at": now, "updated_at": now,
         "password_hash": credentials.hash_password(password),
     }  # fmt: skip
-    token = credentials.new_user_token()
-    row = {"user_id": 1, "name": "bench", "prefix": token.prefix, "hash": token.hash, "created_at": now}
+    return await _person(store, user), password
+
+
+async def _viewer(store: Any, now: datetime, number: int) -> str:
+    email = f"viewer-{number}@example.invalid"
+    return await _person(
+        store,
+        {"id": number, "email": email, "name": email, "role": "viewer", "created_at": now, "updated_at": now,
+         "password_hash": None},
+    )  # fmt: skip
+
+
+async def _person(store: Any, user: dict[str, Any]) -> str:
+    """Insert somebody with a token, which is returned."""
+    token, now = credentials.new_user_token(), user["created_at"]
+    row = {"user_id": user["id"], "name": "bench", "prefix": token.prefix, "hash": token.hash, "created_at": now}
     await store.write(sa.insert(schema.users).values(user), sa.insert(schema.tokens).values(row))
-    return token.text, password
+    return token.text
 
 
 def free_port() -> int:

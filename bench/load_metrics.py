@@ -10,6 +10,7 @@ from bench import frames, meter
 from bench.crowd import Crowd
 from bench.link import Link
 from bench.load_spec import Found, Spec
+from hub.web.dashboard_socket import MAX_SOCKETS_PER_USER
 
 PAST_S = 86_400
 """The clock of the load starts a day back and runs faster than ours: it must never be ahead of the server's."""
@@ -118,7 +119,7 @@ async def live(spec: Spec) -> Found:
     """Every machine sends live samples at `rate`, and browsers read the feed; the frames a browser received."""
     crowd = Crowd(spec.target)
     connect_s = await crowd.open()
-    browsers = [await _browser(spec) for _ in range(spec.browsers)]
+    browsers = [await _browser(spec, number) for number in range(spec.browsers)]
     sources = [frames.MetricsFrames(k, 1, int(time.time()) - 600, live=True) for k in range(len(crowd.links))]
     tally = Tally(spec)
     measuring = asyncio.ensure_future(tally.measure())
@@ -143,9 +144,10 @@ async def live(spec: Spec) -> Found:
 class Browser(Link):
     """Reads the feed and counts it."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, number: int) -> None:
         super().__init__(f"{spec.target.host}:{spec.target.port}", spec.browser_path, "", "", "")
-        extra = "".join(f"{name}: {value}\r\n" for name, value in spec.browser_headers.items()).encode()
+        tokens = spec.browser_tokens[number // MAX_SOCKETS_PER_USER :][:1]
+        extra = "".join(f"Authorization: Bearer {token}\r\n" for token in tokens).encode()
         plain = self._upgrade.split(b"Sec-WebSocket-Protocol")[0]
         self._upgrade = plain + extra + b"\r\n"
         self.counting = False
@@ -159,8 +161,8 @@ class Browser(Link):
             self.size += len(payload)
 
 
-async def _browser(spec: Spec) -> Browser:
-    browser = Browser(spec)
+async def _browser(spec: Spec, number: int) -> Browser:
+    browser = Browser(spec, number)
     opened = asyncio.Event()
     browser.on_live = lambda _: opened.set()
     browser.on_lost = lambda _: opened.set()

@@ -25,7 +25,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """Samples a second over all links (open loop), or frames a second of each machine (live)."""
     browsers: int = 0
     browser_path: str = "/ws/dashboard"
-    browser_headers: dict[str, str] = {}
+    browser_tokens: tuple[str, ...] = ()
+    """Of the people whose browsers they are, as many each as the hub lets one have."""
     browser_hello: str = ""
     """The first text a browser sends after the upgrade."""
     orders: int = 200

@@ -1,7 +1,8 @@
 """What browsers see: a full picture, then differences; coalesced, encoded once, filtered by who may see what.
 
 The right-hand end of `announce`: it is told what was committed and touched, and waits for nobody. A difference is
-written once for each machine and put together once for each class of viewers; a browser that cannot keep up is cut off
+written once for each machine and put together once for each class of viewers; a full picture is made of the machines as
+the last differences left them, each written once for everybody. A browser that cannot keep up is cut off
 (`hub.flow.subscription`). Knows no socket and no database.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -17,7 +18,7 @@ import msgspec
 
 from hub.core import changes as c
 from hub.core.access import Principal
-from hub.core.fleet import Fleet, Touched
+from hub.core.fleet import READING_MEMBERS, Fleet, Touched
 from hub.core.views import command_view, epoch_ms, event_view, machine_delta, machine_view
 from hub.flow.subscription import Frame, Subscription, ViewerClass
 
@@ -25,8 +26,10 @@ COALESCE_S: Final = 0.25
 """Readings reach a browser in one frame each quarter of a second."""
 URGENT_GAP_S: Final = 0.05
 """A durable change goes out at once, but not more often than this."""
-SNAPSHOT_SLICE: Final = 200
-"""Machines encoded before others get the event loop again: 200 take about 5 ms."""
+SNAPSHOT_SLICE: Final = 40
+"""Machines encoded before others get the event loop again: 40 take about 1 ms."""
+PART_MACHINES: Final = 40
+"""Machines of a snapshot in one fragment, 50 KB or so: a socket holds one while its reader is waited for."""
 NOISE: Final = frozenset({"readings", "last_seen_at"})
 """Members that move with every sample; a hidden page does without them."""
 
@@ -39,6 +42,26 @@ class _Piece(NamedTuple):
 
     full: bytes
     quiet: bytes | None
+
+
+class Picture(NamedTuple):
+    """A snapshot on its way to one browser. `machines` are shared with every other picture that has them unchanged, so
+    that many slow readers cost little; only `head` is this browser's own."""
+
+    head: bytes
+    machines: Sequence[bytes]
+
+    def parts(self) -> Iterator[bytes]:
+        """The text in parts of PART_MACHINES machines, whose concatenation it is."""
+        yield self.head + b',"machines":['
+        for start in range(0, len(self.machines), PART_MACHINES):
+            part = b",".join(self.machines[start : start + PART_MACHINES])
+            yield b"," + part if start else part
+        yield b"]}"
+
+    @property
+    def text(self) -> str:
+        return b"".join(self.parts()).decode()
 
 
 class Feed:
@@ -60,6 +83,12 @@ class Feed:
         self._urgent: set[int] = set()
         # Bound: one a machine, and nothing while nobody watches.
         self._said: dict[int, dict[str, Any]] = {}
+        """Every machine as the differences up to the last flush tell it, whole."""
+        # Bound: those of `_said`.
+        self._texts: dict[int, bytes] = {}
+        """The same as JSON; without those that have changed since it was last wanted."""
+        self.revision = 0
+        """Goes up when something else than readings may differ from before; also while nobody watches."""
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._last_flush = 0.0
@@ -105,23 +134,38 @@ class Feed:
              "seq": subscription.seq}
         )  # fmt: skip
 
-    async def snapshot(self, subscription: Subscription) -> str:
-        """Everything this viewer may see now. Built in slices; differences that appear meanwhile wait behind it."""
+    async def snapshot(self, subscription: Subscription) -> Picture:
+        """Everything this viewer may see, as the last flush left it. What is not written yet is, in slices; differences
+        that appear meanwhile are in it."""
         subscription.wants_snapshot = False
-        subscription.drop_deltas()
-        # What was said before no longer tells what this browser knows: the next differences go out in full.
-        self._said.clear()
-        viewer_class, now = subscription.viewer_class, self._clock()
-        ids = [rvm_id for rvm_id in self._fleet.machines if viewer_class.sees(rvm_id)]
-        parts: list[str] = []
-        for start in range(0, len(ids), SNAPSHOT_SLICE):
-            machines = [self._fleet.machines.get(rvm_id) for rvm_id in ids[start : start + SNAPSHOT_SLICE]]
-            views = [machine_view(machine, times="ms") for machine in machines if machine is not None]
-            if views:
-                parts.append(_encoder.encode(views)[1:-1].decode())
+        unwritten = self._unwritten(subscription.viewer_class)
+        for start in range(0, len(unwritten), SNAPSHOT_SLICE):
+            self._write(unwritten[start : start + SNAPSHOT_SLICE])
             await asyncio.sleep(0)
-        head = {"type": "snapshot", "epoch": self.epoch, "seq": subscription.seq, "hub_time": epoch_ms(now)}
-        return f'{self._text(head)[:-1]},"machines":[{",".join(parts)}]}}'
+        viewer_class = subscription.viewer_class
+        self._write(self._unwritten(viewer_class))
+        subscription.drop_deltas()
+        head = {"type": "snapshot", "epoch": self.epoch, "seq": subscription.seq, "hub_time": self._now_ms()}
+        seen = [self._texts[rvm_id] for rvm_id in self._fleet.machines if viewer_class.sees(rvm_id)]
+        return Picture(_encoder.encode(head)[:-1], seen)
+
+    def _unwritten(self, viewer_class: ViewerClass) -> list[int]:
+        texts = self._texts
+        return [rvm_id for rvm_id in self._fleet.machines if rvm_id not in texts and viewer_class.sees(rvm_id)]
+
+    def _write(self, rvm_ids: Iterable[int]) -> None:
+        """Make the texts of these. Machines that came a moment ago are flushed first: who watches already must be told
+        of them by a difference, and there is none to what was said."""
+        machines = [machine for rvm_id in rvm_ids if (machine := self._fleet.machines.get(rvm_id)) is not None]
+        news = {m.id for m in machines if m.id not in self._said and m.id in self._touched}
+        if news:
+            self._flush(only=self._urgent | news)
+        for machine in machines:
+            if machine.id not in self._texts:
+                said = self._said.get(machine.id)
+                if said is None:
+                    said = self._said[machine.id] = machine_view(machine, times="ms")
+                self._texts[machine.id] = _encoder.encode(said)
 
     def say_goodbye(self, reason: str) -> None:
         """The hub ends: one last frame for every browser, then their sockets close with 1012."""
@@ -134,6 +178,9 @@ class Feed:
 
     def publish(self, changes: Sequence[c.Change], touched: Iterable[Touched]) -> None:
         """What was committed and applied. Durable changes reach browsers within 50 ms, samples within 250 ms."""
+        touched = list(touched)
+        if any(touch.removed or not touch.members <= READING_MEMBERS for touch in touched):
+            self.revision += 1
         if not self._subscriptions:
             return
         durable = False
@@ -145,6 +192,7 @@ class Feed:
             if touch.removed:
                 self._touched.pop(touch.rvm_id, None)
                 self._said.pop(touch.rvm_id, None)
+                self._texts.pop(touch.rvm_id, None)
                 self._removed.add(touch.rvm_id)
                 continue
             self._removed.discard(touch.rvm_id)
@@ -230,7 +278,12 @@ class Feed:
         machine = self._fleet.machines.get(rvm_id)
         if machine is None:
             return None
-        said = self._said.setdefault(rvm_id, {"id": rvm_id})
+        self._texts.pop(rvm_id, None)
+        said = self._said.get(rvm_id)
+        if said is None:
+            whole = self._said[rvm_id] = machine_view(machine, times="ms")
+            text = self._texts[rvm_id] = _encoder.encode(whole)
+            return _Piece(text, text)
         fresh, loud = {"id": rvm_id}, {"id": rvm_id}
         for name, value in machine_delta(machine, members).items():
             if said.get(name, _UNSAID) != value:
@@ -258,7 +311,7 @@ class Feed:
         return Frame(b'"t":%d,"m":[%b]%b}' % (self._now_ms(), machines, tail), numbered=True)
 
     def _forget_pending(self) -> None:
-        for pending in (self._touched, self._removed, self._urgent, self._said):
+        for pending in (self._touched, self._removed, self._urgent, self._said, self._texts):
             pending.clear()
         if self._timer is not None:
             self._timer.cancel()

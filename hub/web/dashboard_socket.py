@@ -18,6 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from db.errors import StoreError
 from hub.core.access import Principal, may
+from hub.flow.feed import Picture
 from hub.flow.live_requests import settle
 from hub.flow.subscription import CutOffError, Outgoing, Subscription
 from hub.web import browser_messages as said
@@ -26,13 +27,16 @@ from hub.web.auth import identify
 from hub.web.client_address import same_origin
 from hub.web.context import HubContext
 from hub.web.socket_ending import Ending
-from hub.web.websocket_protocol import SHARED_TAIL, shared_tail
+from hub.web.websocket_protocol import FRAMES, frame
 from protocol.errors import CloseCode
 
 RECHECK_S: Final = 3.0
 """What this hub revokes ends the socket at once. What another process revokes is seen within this, a quarter more (so
 that pages which were opened together do not look together) and the 3 s a credential is remembered (bar: 10 s)."""
-MAX_SOCKETS_PER_USER: Final = 100
+MAX_SOCKETS_PER_USER: Final = 20
+"""Pages that one person has open at a time; the next one is closed with 1013 and comes back by itself."""
+TOO_MANY: Final = "too many pages of yours are open"
+LAST: Final = frame(b"", first=False, last=True)
 
 
 _Part = Callable[[], Awaitable[Ending]]
@@ -46,6 +50,10 @@ async def dashboard_socket(websocket: WebSocket) -> None:
         await socket_ending.refuse(websocket, admitted)
         return
     await websocket.accept()
+    if context.feed.count_of(admitted) >= MAX_SOCKETS_PER_USER:
+        # Said by a close, because a browser tells its page nothing of a refused upgrade.
+        await socket_ending.close(websocket, Ending(CloseCode.OVERLOADED, TOO_MANY))
+        return
     subscription = context.feed.subscribe(admitted)
     try:
         ending = await _Page(context, websocket, subscription).live()
@@ -70,9 +78,7 @@ async def _admit(context: HubContext, websocket: WebSocket) -> Principal | int:
         return 503
     if principal is None:
         return 401
-    if not may(principal, "feed.watch"):
-        return 403
-    return principal if context.feed.count_of(principal) < MAX_SOCKETS_PER_USER else 429
+    return principal if may(principal, "feed.watch") else 403
 
 
 class _Page:
@@ -109,18 +115,30 @@ class _Page:
             if outgoing is None:
                 picture = await feed.snapshot(subscription)
                 if not (subscription.held or subscription.wants_snapshot):  # else it is out of date already
-                    await websocket.send_text(picture)
+                    await self._send_picture(picture)
             else:
                 await self._send(outgoing)
 
+    async def _send_picture(self, picture: Picture) -> None:
+        """In fragments of one message, each when the socket takes it: many at once hold little more than one."""
+        if FRAMES not in self._websocket.scope["extensions"]:
+            await self._websocket.send_text(picture.text)
+            return
+        for number, part in enumerate(picture.parts()):
+            await self._send_frames(frame(part, first=number == 0, last=False))
+        await self._send_frames(LAST)
+
+    async def _send_frames(self, *frames: bytes) -> None:
+        await self._websocket.send({"type": "websocket.send", "frames": frames})
+
     async def _send(self, outgoing: Outgoing) -> None:
-        frame = outgoing.frame
-        if not frame.numbered or SHARED_TAIL not in self._websocket.scope["extensions"]:
+        shared = outgoing.frame
+        if not shared.numbered or FRAMES not in self._websocket.scope["extensions"]:
             await self._websocket.send_text(outgoing.text)
             return
-        if frame.wire is None:
-            frame.wire = shared_tail(frame.body)
-        await self._websocket.send({"type": "websocket.send", "bytes": outgoing.head, "tail": frame.wire})
+        if shared.wire is None:
+            shared.wire = frame(shared.body, first=False, last=True)
+        await self._send_frames(frame(outgoing.head, first=True, last=False), shared.wire)
 
     async def _cut(self) -> Ending:
         cut = await self._subscription.cut()

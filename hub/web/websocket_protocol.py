@@ -31,8 +31,8 @@ MAX_FRAGMENTS: Final = 512
 MAX_CONTROL_FRAMES_PER_S: Final = 50
 CLOSE_TIMEOUT_S: Final = 5.0
 """How long a peer may take to answer our close frame."""
-SHARED_TAIL: Final = "myrvm.shared_tail"
-"""ASGI extension, see `shared_tail`."""
+FRAMES: Final = "myrvm.frames"
+"""ASGI extension, see `frame`."""
 POLICY_VIOLATION: Final = 1008
 INVALID_TEXT: Final = 1007
 
@@ -122,7 +122,7 @@ class WebSocketProtocol(PatientProtocol, WebSocketsSansIOProtocol):
         self.transport.pause_reading()
         super().handle_connect(event)
         if self.conn.handshake_exc is None:
-            cast(dict[str, Any], self.scope["extensions"])[SHARED_TAIL] = {}
+            cast(dict[str, Any], self.scope["extensions"])[FRAMES] = {}
 
     def handle_close(self, event: Frame) -> None:
         if self.close_sent and self.conn.close_rcvd is not None:
@@ -200,9 +200,9 @@ class WebSocketProtocol(PatientProtocol, WebSocketsSansIOProtocol):
             self.transport.resume_reading()
 
     async def send(self, message: ASGISendEvent) -> None:
-        tail = cast(dict[str, Any], message).get("tail")
-        if tail is not None:
-            await self._send_with_tail(cast(dict[str, Any], message)["bytes"], tail)
+        frames = cast(dict[str, Any], message).get("frames")
+        if frames is not None:
+            await self._send_frames(frames)
             return
         if self._over() and message["type"] in ("websocket.send", "websocket.close"):
             raise ClientDisconnected
@@ -224,17 +224,16 @@ class WebSocketProtocol(PatientProtocol, WebSocketsSansIOProtocol):
         what it still says goes nowhere. A sender in a loop must hear of it, or it would never let anything else run."""
         return self.handshake_complete and (self.close_sent or self.transport.is_closing())
 
-    async def _send_with_tail(self, head: bytes, tail: bytes) -> None:
-        """A text message in two fragments: a head of this socket's own, and a tail that many sockets share unchanged
-        (no copy of it is made here)."""
+    async def _send_frames(self, frames: tuple[bytes, ...]) -> None:
+        """Frames of a text message as they are, without a copy of ours, when the peer has taken what was before."""
         await self.writable.wait()
         if self.disconnected or self.close_sent or not self.handshake_complete:
             raise ClientDisconnected
-        self.transport.write(Frame(Opcode.TEXT, head, fin=False).serialize(mask=False))
-        self.transport.write(tail)
+        for one in frames:
+            self.transport.write(one)
 
 
-def shared_tail(payload: bytes) -> bytes:
-    """The last fragment of a text message as it goes over the wire; made once, sent to any number of sockets by the
-    message `{"type": "websocket.send", "bytes": head, "tail": ...}` where the scope has the extension SHARED_TAIL."""
-    return Frame(Opcode.CONT, payload).serialize(mask=False)
+def frame(payload: bytes, *, first: bool, last: bool) -> bytes:
+    """A fragment of a text message as it goes over the wire. Where the scope has the extension FRAMES, the message
+    `{"type": "websocket.send", "frames": (...)}` sends such: made once, to any number of sockets."""
+    return Frame(Opcode.TEXT if first else Opcode.CONT, payload, fin=last).serialize(mask=False)

@@ -43,6 +43,14 @@ class Hub:
         touched = [t for change in changes if (t := self.fleet.apply(change)) is not None]
         self.feed.publish(changes, touched)
 
+    def add(self, rvm_id: int) -> None:
+        self.commit(
+            c.MachineAdded(
+                device_id=f"rvm-{rvm_id}", name=f"Machine {rvm_id}", location_description=None, api_key_hash="h",
+                api_key_prefix=f"p{rvm_id}", simulated=False, at=NOW, by="user:1", id=rvm_id,
+            )
+        )  # fmt: skip
+
     def sample(self, rvm_id: int, cpu: float) -> None:
         seen = c.SampleSeen(rvm_id=rvm_id, sample=Sample(timestamp=0.0, cpu_usage=cpu), taken_at=NOW, received_at=NOW)
         touched = self.fleet.apply(seen)
@@ -66,9 +74,14 @@ class Page:
         self.machines: dict[int, dict[str, Any]] = {}
         self.seq = 0
 
+    @property
+    def has_more(self) -> bool:
+        """Whether `next` has something at once."""
+        return self.subscription.wants_snapshot or self.subscription.waiting_bytes > 0
+
     async def next(self) -> dict[str, Any]:
         said = await asyncio.wait_for(self.subscription.next(), 5)
-        frame = strict(said.text if said is not None else await self.hub.feed.snapshot(self.subscription))
+        frame = strict((said if said is not None else await self.hub.feed.snapshot(self.subscription)).text)
         if frame["type"] == "snapshot":
             self.machines = {m["id"]: m for m in frame["machines"]}
             self.seq = frame["seq"]
@@ -78,7 +91,7 @@ class Page:
             for difference in frame["m"]:
                 self.machines.setdefault(difference["id"], {}).update(difference)
             for rvm_id in frame.get("removed", ()):
-                del self.machines[rvm_id]
+                self.machines.pop(rvm_id, None)  # one that went before its picture was taken
         return frame
 
     async def nothing(self, within: float = 0.4) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 
+import msgspec
 import pytest
 
 from hub.core import changes as c
 from hub.core.access import Role
+from hub.core.views import machine_view
 from hub.flow import feed as feed_module
 from hub.flow.feed import COALESCE_S
 from hub.flow.subscription import MAX_WAITING_BYTES, CutOffError
 from protocol.errors import CloseCode
 from tests.support.feed_page import NOW, NOW_MS, Hub, Page, somebody, strict
+from tests.support.until import until
 
 
 async def test_a_page_begins_with_the_whole_picture() -> None:
@@ -92,10 +96,69 @@ async def test_a_change_back_between_two_frames_does_not_leave_a_new_page_behind
     await early.next()
     hub.status(1, "error")
     late = Page(hub)
-    await late.next()  # its picture says error, which no frame has said yet
+    await late.next()  # its picture is that of the last frame, which says full
     hub.status(1, "full")
+    await late.nothing()
+    assert late.machines[1]["status"] == early.machines[1]["status"] == "full"
+
+
+async def test_a_machine_that_came_while_another_page_opened_is_told_to_both() -> None:
+    hub = Hub()
+    early = Page(hub)
+    await early.next()
+    hub.status(1, "full")
+    await early.next()  # so that the next difference has to wait a moment
+    hub.add(9)
+    late = Page(hub)
     await late.next()
-    assert late.machines[1]["status"] == "full"
+    await early.next()
+    assert early.machines[9] == late.machines[9]
+    await late.nothing()
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_pages_that_come_at_any_moment_end_with_the_same_picture(seed: int) -> None:
+    chance, hub = random.Random(seed), Hub(20)
+    pages = [Page(hub), Page(hub, somebody("technician", frozenset({1, 2, 3, 21, 22})))]
+    for turn in range(60):
+        for _ in range(chance.randrange(6)):
+            rvm_id = chance.choice([*hub.fleet.machines])
+            hub.status(rvm_id, chance.choice(["full", "error", "active"]))
+            hub.sample(rvm_id, float(turn))
+        if chance.random() < 0.2:
+            hub.add(21 + turn)
+        if chance.random() < 0.1:
+            hub.commit(c.MachineRemoved(rvm_id=chance.choice([*hub.fleet.machines]), at=NOW))
+        if chance.random() < 0.2:
+            pages.append(Page(hub, chance.choice([page.subscription.principal for page in pages])))
+        for page in pages:
+            if chance.random() < 0.3 and page.has_more:
+                await page.next()
+        await asyncio.sleep(0.01 * chance.random())
+    await until(lambda: hub.feed._timer is None, within=2)
+    for page in pages:
+        while page.has_more:
+            await page.next()
+        seen = page.subscription.viewer_class.sees
+        assert page.machines == {
+            m.id: strict(msgspec.json.encode(machine_view(m, times="ms")).decode())
+            for m in hub.fleet.machines.values()
+            if seen(m.id)
+        }
+
+
+async def test_a_picture_is_written_once_for_everybody_and_shows_each_only_what_is_theirs() -> None:
+    hub = Hub(100)
+    admin, viewer = Page(hub), Page(hub, somebody("viewer", user_id=2))
+    own = Page(hub, somebody("technician", frozenset({2, 3}), user_id=3))
+    first, second, third = [await hub.feed.snapshot(page.subscription) for page in (admin, viewer, own)]
+    assert [id(text) for text in first.machines] == [id(text) for text in second.machines]
+    assert [m["id"] for m in strict(third.text)["machines"]] == [2, 3]
+    assert all(any(text is other for other in first.machines) for text in third.machines)
+    hub.sample(7, 1.0)
+    await asyncio.sleep(COALESCE_S * 1.2)
+    again = await hub.feed.snapshot(admin.subscription)
+    assert sum(a is not b for a, b in zip(first.machines, again.machines, strict=True)) == 1
 
 
 async def test_events_and_jobs_are_told_at_once_with_times_in_milliseconds() -> None:
@@ -119,14 +182,9 @@ async def test_machines_come_and_go() -> None:
     hub = Hub()
     page = Page(hub)
     await page.next()
-    hub.commit(
-        c.MachineAdded(
-            device_id="new", name="New", location_description=None, api_key_hash="h", api_key_prefix="p",
-            simulated=False, at=NOW, by="user:1", id=9,
-        )
-    )  # fmt: skip
+    hub.add(9)
     await page.next()
-    assert page.machines[9]["name"] == "New"
+    assert page.machines[9]["name"] == "Machine 9"
     assert page.machines[9].keys() == page.machines[1].keys()
     hub.commit(c.MachineRemoved(rvm_id=9, at=NOW))
     assert (await page.next())["removed"] == [9]

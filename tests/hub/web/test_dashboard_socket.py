@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import websockets
 from hub.core import changes as c
 from hub.flow.engine import utc_now
 from hub.web import patient_transport, websocket_protocol
+from hub.web.dashboard_socket import MAX_SOCKETS_PER_USER, TOO_MANY
 from protocol import messages as m
 from tests.support.browser_client import BrowserClient, cookie, origin
 from tests.support.hub_people import MachineKey
@@ -66,6 +68,25 @@ async def test_the_first_frames_are_a_greeting_and_the_picture(hub: HubHere, lob
 async def test_a_cookie_counts_only_from_our_own_origin(hub: HubHere, said: str | None, status: int) -> None:
     headers = cookie(hub, hub.admin) | ({"Origin": said.format(port=hub.port)} if said else {})
     assert await upgrade_status(hub, headers) == status
+
+
+async def test_the_page_too_many_is_closed_with_the_reason_and_comes_in_when_another_went(hub: HubHere) -> None:
+    async with contextlib.AsyncExitStack() as pages:
+        for _ in range(MAX_SOCKETS_PER_USER - 1):
+            await pages.enter_async_context(BrowserClient.open(hub))
+        async with BrowserClient.open(hub):
+            async with websockets.connect(
+                hub.websocket_url + "/ws/dashboard",
+                additional_headers=cookie(hub, hub.admin) | {"Origin": hub.url},
+                proxy=None,
+            ) as one_too_many:
+                with pytest.raises(websockets.ConnectionClosed) as closed:
+                    await one_too_many.recv()
+            assert closed.value.rcvd is not None
+            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1013, TOO_MANY)
+        await until(lambda: len(hub.context.feed) == MAX_SOCKETS_PER_USER - 1)
+        async with BrowserClient.open(hub):
+            pass
 
 
 async def test_a_program_shows_a_token_and_needs_no_origin(hub: HubHere) -> None:
