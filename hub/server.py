@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 
 from hub import listener as listening
 from hub import process
+from hub.accepting import AcceptingServer
 from hub.app import create_app
 from hub.draining import SPREAD_S, drain
 from hub.lifespan import StartFailedError
@@ -27,7 +28,6 @@ from hub.log_format import configure
 from hub.settings import Settings
 from hub.uvicorn_options import configuration
 from hub.web.context import HubContext
-from hub.web.http_protocol import HubServerState
 
 logger = logging.getLogger("myrvm.server")
 
@@ -41,12 +41,11 @@ UNREACHABLE: Final = 6
 BUSY: Final = 8
 
 
-class HubServer(uvicorn.Server):
+class HubServer(AcceptingServer):
     """uvicorn's server, without its signals and with our goodbye. `on_ready` is called when it accepts."""
 
     def __init__(self, app: Starlette, config: uvicorn.Config, on_ready: Callable[[], None] | None = None) -> None:
         super().__init__(config)
-        self.server_state = HubServerState()
         self._app = app
         self._on_ready = on_ready
 
@@ -61,8 +60,6 @@ class HubServer(uvicorn.Server):
             self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
         for sock in sockets or []:
             sock.close()
         await drain(self.server_state, self._say_goodbye)

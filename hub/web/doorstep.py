@@ -8,6 +8,8 @@ from hub.web.rate_limit import network_of
 
 MAX_STANDING: Final = 20
 """Sockets of one address that were let in to show a key in their first frame, and have not yet (bar 43)."""
+MAX_OF_ALL: Final = 1000
+"""Beyond it only those get in that show their key in the header, as our agents do."""
 
 
 class Standing:
@@ -26,24 +28,28 @@ class Standing:
 class Doorstep:
     """Counts by address; an address nobody of which stands there costs nothing."""
 
-    def __init__(self, most: int = MAX_STANDING) -> None:
+    def __init__(self, most: int = MAX_STANDING, of_all: int = MAX_OF_ALL) -> None:
         self._most = most
-        # Bound: an address with an open socket, which has AUTH_TIMEOUT_S to say who it is; MAX_STANDING of each.
+        self._of_all = of_all
+        self._total = 0
+        # Bound: `of_all`, which have AUTH_TIMEOUT_S to say who they are; `most` of each address.
         self._standing: dict[str, int] = {}
 
     def enter(self, address: str) -> Standing | None:
-        """None when so many of this address stand there already."""
+        """None when so many of this address, or of all, stand there already."""
         key = network_of(address)
         count = self._standing.get(key, 0)
-        if count >= self._most:
+        if count >= self._most or self._total >= self._of_all:
             return None
+        self._total += 1
         self._standing[key] = count + 1
         return Standing(self, key)
 
     def left(self, key: str) -> None:
+        self._total -= 1
         count = self._standing.pop(key) - 1
         if count:
             self._standing[key] = count
 
     def __len__(self) -> int:
-        return sum(self._standing.values())
+        return self._total

@@ -1,14 +1,13 @@
 """The HTTP connection under every request: uvicorn's h11 protocol with deadlines and bounds of ours.
 
 What is added: a header must be complete in time however it is dripped; connections that have asked nothing yet are
-bounded (the oldest makes room), so that idle sockets never keep anybody from signing in; a peer that does not read its
+bounded (`pending_connections`), so that idle sockets never keep anybody from signing in; a peer that does not read its
 answer is torn down. Knows no route.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from typing import Any, Final
 
 import h11
@@ -16,22 +15,20 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from hub.web.patient_transport import PatientProtocol
+from hub.web.pending_connections import PendingConnection, PendingConnections
 
 HEADER_TIMEOUT_S: Final = 8.0
-"""From the connection, or from the first byte of a further request, to the end of its header (bar: 10 s)."""
+"""From accept (the TLS handshake is in it), or from the first byte of a further request, to the end of its header (bar:
+10 s)."""
 MAX_HEADER_BYTES: Final = 64 * 1024
-MAX_SILENT: Final = 1000
-"""Connections that have not sent one whole header yet. A request is whole within milliseconds, so the oldest of a
-thousand is nobody's."""
 
 
 class HubServerState(ServerState):
-    """What the connections of one server share: uvicorn's own, and who has not asked anything yet (oldest first)."""
+    """What the connections of one server share: uvicorn's own, and who has not asked anything yet."""
 
     def __init__(self) -> None:
         super().__init__()
-        # Bound: MAX_SILENT, the oldest is closed.
-        self.silent: OrderedDict[HttpProtocol, None] = OrderedDict()
+        self.pending = PendingConnections()
 
 
 class HttpProtocol(PatientProtocol, H11Protocol):
@@ -39,19 +36,16 @@ class HttpProtocol(PatientProtocol, H11Protocol):
 
     server_state: HubServerState
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, pending: PendingConnection, *args: Any) -> None:
+        super().__init__(*args)
+        self._pending = pending
         self._header_timer: asyncio.TimerHandle | None = None
         self._upgraded = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        silent = self.server_state.silent
-        silent[self] = None
-        if len(silent) > MAX_SILENT:
-            oldest, _ = silent.popitem(last=False)
-            oldest.transport.abort()
-        self._expect_header()
+        self._pending.abort = self.transport.abort
+        self._expect_header(self._pending.accepted_at)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._header_complete()
@@ -65,7 +59,7 @@ class HttpProtocol(PatientProtocol, H11Protocol):
         if self._upgraded or self.conn.their_state is not h11.IDLE:
             self._header_complete()
         else:
-            self._expect_header()
+            self._expect_header(self.loop.time())
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         self._upgraded = True
@@ -85,19 +79,19 @@ class HttpProtocol(PatientProtocol, H11Protocol):
             # An answer is already on its way: nothing can be said in the middle of it.
             self.transport.close()
 
-    def _expect_header(self) -> None:
+    def _expect_header(self, since: float) -> None:
         if self._header_timer is None:
-            self._header_timer = self.loop.call_later(HEADER_TIMEOUT_S, self._header_too_slow)
+            self._header_timer = self.loop.call_at(since + HEADER_TIMEOUT_S, self._header_too_slow)
 
     def _header_complete(self) -> None:
-        self.server_state.silent.pop(self, None)
+        self._pending.leave()
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
 
     def _header_too_slow(self) -> None:
         self._header_timer = None
-        self.server_state.silent.pop(self, None)
+        self._pending.leave()
         if not self.transport.is_closing():
             self.transport.write(
                 b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

@@ -7,21 +7,20 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
-import uvicorn
 from starlette.types import ASGIApp
 
+from hub.accepting import AcceptingServer
 from hub.listener import listen
 from hub.settings import Settings
 from hub.uvicorn_options import configuration
-from hub.web.http_protocol import HubServerState
 
 
-class BareServer(uvicorn.Server):
+class BareServer(AcceptingServer):
     """Runs in the test's own event loop; `port` is where it listens."""
 
     def __init__(self, app: ASGIApp, settings: Settings, listener: socket.socket) -> None:
         super().__init__(configuration(settings, app))
-        self.state = self.server_state = HubServerState()
+        self.state = self.server_state
         self.port: int = listener.getsockname()[1]
         self.accepting = asyncio.Event()
 
@@ -34,8 +33,6 @@ class BareServer(uvicorn.Server):
         self.accepting.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 

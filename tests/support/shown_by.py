@@ -155,7 +155,6 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "hub.web.terminal_messages",
     ),
     "tests.hub.web.test_tunnel_socket": ("hub.flow.tunnel",),
-    "tests.hub.web.test_tunnel_socket_strangers": ("hub.web.doorstep",),
 }
 NOT_SHOWN: dict[str, str] = {
     "device.system_monitor.foreign": "for systems that are no Linux, which no computer of ours is",

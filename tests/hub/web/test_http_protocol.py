@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from hub.web import http_protocol, patient_transport
+from hub.web import http_protocol, patient_transport, pending_connections
 from hub.web.body_limit import BodyLimit
 from hub.web.security_headers import SecurityHeaders
 from tests.support.bare_server import BareServer, serving
@@ -90,11 +90,9 @@ async def test_a_header_beyond_64_kib_is_refused(server: BareServer) -> None:
 
 async def test_a_thousand_idle_sockets_do_not_keep_anybody_out(server: BareServer) -> None:
     idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(1100)]
-    began = time.monotonic()
     assert b"200 OK" in await ask(server.port, GET + b"Connection: close\r\n\r\n")
-    assert time.monotonic() - began < 1.0
-    assert len(server.state.silent) <= http_protocol.MAX_SILENT
-    for reader, _ in idle[:50]:  # the oldest made room
+    assert len(server.state.pending) <= pending_connections.MAX_OF_NETWORK
+    for reader, _ in idle[:600]:  # the oldest made room, long before their time was over
         assert await asyncio.wait_for(_ended(reader), 5)
     for _, writer in idle:
         writer.transport.abort()
