@@ -291,4 +291,4 @@ def _check_exposure(s: Settings) -> None:
 
 def is_loopback(host: str) -> bool:
     """Whether only this computer can reach `host`. An empty host means every interface."""
-    return host == "localhost" or addresses.is_loopback(host)
+    return addresses.names_this_computer(host)

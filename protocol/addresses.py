@@ -34,6 +34,11 @@ def is_loopback(text: str) -> bool:
     return found is not None and found.is_loopback
 
 
+def names_this_computer(host: str) -> bool:
+    """Whether a URL's host (`localhost`, an address without brackets) leads to the computer that opens it."""
+    return host == "localhost" or is_loopback(host)
+
+
 def is_within(address: str, networks: Iterable[object]) -> bool:
     """Whether one of the networks (`10.0.0.0/8`, or one address) holds it; what is no network holds nothing."""
     found = parse_address(address)

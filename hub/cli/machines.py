@@ -1,4 +1,4 @@
-"""`machine add` and `machine list`."""
+"""`machine add`, `machine list`, `machine key` and `machine remove`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import argparse
 
 from db import machines
 from db.errors import Conflict
+from db.machines import MachineRow
 from hub.cli import output, valid
-from hub.cli.data_door import now, open_data, settings_of
+from hub.cli.data_door import DataDoor, now, open_data, settings_of
 from hub.cli.exit_codes import CliError, Exit
 from hub.cli.language import say
 from hub.core import actors, enrolment
-from hub.core.changes import MachineAdded
+from hub.core.changes import EventHappened, MachineAdded, MachineRemoved
 
 
 async def add(wanted: argparse.Namespace) -> None:
@@ -31,6 +32,49 @@ async def add(wanted: argparse.Namespace) -> None:
         output.result_json(shown)
     else:
         output.result(say("machine.added", **shown))
+
+
+async def new_key(wanted: argparse.Namespace) -> None:
+    """Prints the machine's new key, which is nowhere else afterwards; the old one is dead at once."""
+    async with open_data(settings_of(wanted), create=False) as door:
+        row = await _named(door, wanted.machine)
+        secret, changes = enrolment.new_key(row.id, row.api_key_prefix, actors.SYSTEM, now())
+        await door.record(*changes)
+    shown = {"id": row.id, "device_id": row.device_id, "name": row.name, "api_key": secret.text}
+    if wanted.json:
+        output.result_json(shown)
+    else:
+        output.result(say("machine.key", **shown))
+
+
+async def remove(wanted: argparse.Namespace) -> None:
+    """Only with the machine's name said twice; `--dry-run` says what would go."""
+    async with open_data(settings_of(wanted), create=False) as door:
+        row = await _named(door, wanted.machine)
+        shown = {"id": row.id, "device_id": row.device_id, "name": row.name, "removed": not wanted.dry_run}
+        if not wanted.dry_run:
+            if (wanted.confirm or "").strip() != row.name.strip():
+                fix = say("machine.confirm.fix", id=row.id, name=row.name)
+                raise CliError(Exit.USAGE, "not_confirmed", say("machine.confirm", name=row.name), fix)
+            known = {"name": row.name, "device_id": row.device_id}
+            event = EventHappened(
+                at=now(), code="machine.removed", actor=actors.SYSTEM, rvm_id=row.id, before=known, params=known
+            )
+            await door.record(MachineRemoved(rvm_id=row.id, at=now()), event)
+    if wanted.json:
+        output.result_json(shown)
+    else:
+        output.result(say("machine.would_be_removed" if wanted.dry_run else "machine.removed", **shown))
+
+
+async def _named(door: DataDoor, given: str) -> MachineRow:
+    """The machine of that device_id, name or id."""
+    rows = await machines.all_machines(door.store)
+    for found in ("device_id", "name", "id"):
+        for row in rows:
+            if str(getattr(row, found)) == given:
+                return row
+    raise CliError(Exit.NOT_FOUND, "no_machine", say("machine.missing", name=given), say("machine.missing.fix"))
 
 
 async def show_all(wanted: argparse.Namespace) -> None:

@@ -60,6 +60,8 @@ def _on_data(name: str) -> Verb:
     verbs: dict[str, Callable[[argparse.Namespace], Awaitable[None]]] = {
         "machine add": machines.add,
         "machine list": machines.show_all,
+        "machine key": machines.new_key,
+        "machine remove": machines.remove,
         "user add": people.add,
         "user list": people.show_all,
         "token create": people.create_token,

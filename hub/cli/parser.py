@@ -104,6 +104,12 @@ def _machine(verbs: Any) -> None:
     add.add_argument("--device-id", metavar="ID", help=say("help.machine.add.device_id"))
     add.add_argument("--location", metavar="TEXT", help=say("help.machine.add.location"))
     _verb(nouns, "machine list", "machine.list")
+    key = _verb(nouns, "machine key", "machine.key", example="machine_key")
+    key.add_argument("machine", metavar="MACHINE", help=say("help.machine.which"))
+    remove = _verb(nouns, "machine remove", "machine.remove", example="machine_remove")
+    remove.add_argument("machine", metavar="MACHINE", help=say("help.machine.which"))
+    remove.add_argument("--confirm", metavar="NAME", help=say("help.machine.remove.confirm"))
+    remove.add_argument("--dry-run", action="store_true", help=say("help.machine.remove.dry_run"))
 
 
 def _user(verbs: Any) -> None:

@@ -1,11 +1,10 @@
-"""Adding a machine by key: a name, a key shown once with what to do with it, and a place that waits for the machine.
+"""Adding a machine by key: a name, and on to the page of its key (`hub.web.machine_key_page`).
 
 Also the page of a hub that has no machine yet.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from starlette.responses import Response
@@ -13,10 +12,9 @@ from starlette.responses import Response
 from db.errors import Conflict
 from hub.web.api_v2 import rvms
 from hub.web.api_v2.validation import validate
-from hub.web.page import Visit
+from hub.web.fresh_secrets import key_place
+from hub.web.page import Visit, go
 from hub.web.problems import Problem
-
-CONFIG_FILE = "rvm.json"
 
 
 async def first_run(visit: Visit) -> Response:
@@ -28,7 +26,7 @@ async def show_add(visit: Visit) -> Response:
 
 
 async def add(visit: Visit) -> Response:
-    """The form's POST answers the page itself: the key is shown once and must not go through an address."""
+    """On to the page of the new key; also for a form that was sent twice."""
     given = {"name": visit.form.get("name", "").strip(), "site": visit.form.get("location_description", "").strip()}
     wanted: dict[str, Any] = {"name": given["name"]}
     if given["site"]:
@@ -36,26 +34,24 @@ async def add(visit: Visit) -> Response:
     first = not visit.context.fleet.machines
     if not visit.may("machine.manage"):
         return _page(visit, first=first, status=403)
-    try:
-        answer = await rvms.add_machine(visit.call(validate(rvms.NewMachine, wanted)))
-    except Problem as refused:
-        return _page(visit, first=first, given=given, fault=visit.say(refused), status=refused.status)
-    except Conflict:
-        return _page(visit, first=first, given=given, fault=visit.reader.t("fault.name_taken"), status=409)
-    key = answer.data["api_key"]
-    machine = visit.context.fleet.find(answer.data["id"])
-    return _page(visit, added=machine, key=key, config=config_text(base_url(visit), answer.data), status=201)
+    async with visit.context.fresh.lock:
+        try:
+            answer = await rvms.add_machine(visit.call(validate(rvms.NewMachine, wanted)))
+        except Problem as refused:
+            return _page(visit, first=first, given=given, fault=visit.say(refused), status=refused.status)
+        except Conflict:
+            if (before := _just_added(visit, given["name"])) is not None:
+                return go(before)
+            return _page(visit, first=first, given=given, fault=visit.reader.t("fault.name_taken"), status=409)
+        place = key_place(answer.data["id"])
+        visit.context.fresh.keep(visit.user, place, answer.data["api_key"])
+    return go(place)
 
 
-def config_text(address: str, machine: dict[str, Any]) -> str:
-    """The machine's own configuration file (requirements.md, section 4); what is not named keeps its default."""
-    values = {
-        "myrvm_base_url": address,
-        "api_token": machine["api_key"],
-        "rvm_id": machine["id"],
-        "device_id": machine["device_id"],
-    }
-    return json.dumps(values, indent=2, ensure_ascii=False)
+def _just_added(visit: Visit, name: str) -> str | None:
+    """The page of the key of a machine of that name that this very session added a moment ago."""
+    places = (key_place(m.id) for m in visit.context.fleet.machines.values() if m.name == name)
+    return next((place for place in places if visit.context.fresh.find(visit.user, place) is not None), None)
 
 
 def base_url(visit: Visit) -> str:
@@ -73,20 +69,13 @@ def _page(
     first: bool = False,
     given: dict[str, str] | None = None,
     fault: str | None = None,
-    added: Any = None,
-    key: str = "",
-    config: str = "",
     status: int = 200,
 ) -> Response:
     return visit.render(
         "add.html",
         status,
-        first=first and added is None,
+        first=first,
         given=given or {"name": "", "site": ""},
         fault=fault,
-        added=added,
-        key=key,
-        config=config,
-        command=f"python3 run_device.py --config {CONFIG_FILE}",
         may_add=visit.may("machine.manage"),
     )

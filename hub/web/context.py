@@ -18,6 +18,7 @@ from hub.flow.terminals import Terminals
 from hub.flow.tunnels import Tunnels
 from hub.settings import Settings
 from hub.web.exports import Exports
+from hub.web.fresh_secrets import FreshSecrets
 from hub.web.gate import Gate
 from hub.web.machine_pages.open_pages import OpenPages
 
@@ -43,6 +44,8 @@ class HubContext:
     version: str
     gate: Gate = field(default_factory=Gate)
     """What the door remembers between requests (hub.web.auth)."""
+    fresh: FreshSecrets = field(default_factory=FreshSecrets)
+    """Secrets that their pages may still show."""
     exports: Exports = field(default_factory=Exports)
     playing: Exports = field(default_factory=lambda: Exports("playing"))
     """Recordings that are on their way to somebody."""

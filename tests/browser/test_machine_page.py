@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import Stage
 from tests.support.browser import Tab, tab
+from tests.support.door_process import REPOSITORY
 
 JOB = "#machine-jobs .job:first-child [data-how]"
 ZOOM = """() => {
@@ -139,25 +144,57 @@ async def test_a_viewer_sees_the_control_locked(stage: Stage) -> None:
         await expect(page.page.locator("#control")).to_contain_text("You need the role")
 
 
-async def test_adding_a_machine_waits_until_it_is_heard_of(stage: Stage) -> None:
-    from tests.support.hub_people import MachineKey
-    from tests.support.lively_machine import lively
-
-    async with tab(stage.browser, stage.hub) as page:
+async def test_the_file_of_the_page_starts_the_agent_and_a_reload_loses_no_key(stage: Stage, tmp_path: Path) -> None:
+    """With a real agent, and the file as the browser saves it."""
+    async with tab(stage.browser, stage.hub, accept_downloads=True) as page:
         await page.open("/machines/add")
         await page.page.fill("#name", "RVM-010")
-        await page.page.click("main form button")
+        await page.page.dblclick("main form button")
         await expect(page.page.locator("#waiting")).to_contain_text("Waiting for the machine…")
         await page.live()
         key = await page.page.inner_text("#key")
-        number = int(await page.page.get_attribute("body", "data-id") or "0")
-        device_id = re.search(r'"device_id": "([^"]+)"', await page.page.inner_text("#config"))
-        assert device_id
-        async with lively(stage.hub, MachineKey(number, device_id[1], key)):
-            await expect(page.page.locator("#waiting")).to_contain_text("Receiving data")
+        assert key not in page.page.url
+        shown = await page.page.inner_text("#config")
+        await page.page.reload()
+        assert await page.page.inner_text("#key") == key
+        await page.page.goto(f"{stage.hub.url}/")
+        await page.page.go_back()
+        assert await page.page.inner_text("#key") == key
+        await page.live()
+        async with page.page.expect_download() as saving:
+            await page.page.click("#download")
+        file = tmp_path / "machine" / (await saving.value).suggested_filename
+        await (await saving.value).save_as(file)
+        assert file.read_text("utf-8") == shown
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(REPOSITORY / "run_device.py"),
+            "--config",
+            file.name,
+            cwd=file.parent,
+            env=os.environ | {"RVM_BOOTSTRAP": "off"},
+        )
+        try:
+            await expect(page.page.locator("#waiting")).to_contain_text("Receiving data", timeout=20_000)
             await page.page.click("#open")
             await page.live()
             await expect(page.page.locator("h1")).to_have_text("RVM-010")
+            await page.page.get_by_role("link", name="Settings").first.click()
+            await page.page.get_by_role("link", name="New key").click()
+            await page.page.get_by_text("New key…").click()
+            await page.page.get_by_role("button", name="Make a new key").click()
+            await expect(page.page.locator("#key")).not_to_have_text(key)
+            await expect(page.page.locator("main")).to_contain_text("The machine is offline until it has this key.")
+            await page.page.click("#open")
+            await page.page.get_by_role("link", name="Settings").first.click()
+            await page.page.get_by_role("link", name="Remove machine").click()
+            await page.page.get_by_label("Type RVM-010 to confirm").fill("RVM-010")
+            await page.page.get_by_role("button", name="Remove machine").click()
+            await expect(page.page.locator("main")).not_to_contain_text("RVM-010")
+        finally:
+            process.kill()
+            await process.wait()
+        assert page.faults == []
 
 
 async def test_theme_and_language_change_without_losing_the_place(stage: Stage) -> None:

@@ -110,18 +110,29 @@ def test_what_cannot_be_is_refused_with_its_code(cli: Cli, words: list[str], cod
     assert said.err.startswith("Error: ")
 
 
-def test_a_machine_added_at_the_terminal_reaches_the_running_hub(start_hub: Start, data: Path) -> None:
-    """Two processes write one database: the hub learns of the machine, and its key opens the door, within seconds."""
+def test_what_is_done_to_a_machine_at_the_terminal_reaches_the_running_hub(start_hub: Start, data: Path) -> None:
+    """Two processes write one database: the hub learns of the machine, its new key and its end within seconds."""
     hub = start_hub("--port", "0", "--data-dir", data)
     url = hub.wait_for(r"http://\S+:\d+")[0]
-    command = [sys.executable, str(REPOSITORY / "run_hub.py"), "machine", "add", "Late arrival", "--json"]
-    added = subprocess.run([*command, "--data-dir", str(data)], check=True, capture_output=True, text=True)
-    made = json.loads(added.stdout)
-    ends = time.monotonic() + 10
-    while (answer := call(f"{url}/api/v2/rvms/{made['id']}", token=made["api_key"]))[0] != 200:
-        assert time.monotonic() < ends, answer
-        time.sleep(0.05)
-    assert answer[1]["data"]["name"] == "Late arrival"
+
+    def machine(*words: str) -> Any:
+        command = [sys.executable, str(REPOSITORY / "run_hub.py"), "machine", *words, "--json", "--data-dir", str(data)]
+        return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    def until_answered(status: int, key: str) -> Any:
+        ends = time.monotonic() + 10
+        while (answer := call(f"{url}/api/v2/rvms/{made['id']}", token=key))[0] != status:
+            assert time.monotonic() < ends, answer
+            time.sleep(0.05)
+        return answer[1]
+
+    made = machine("add", "Late arrival")
+    assert until_answered(200, made["api_key"])["data"]["name"] == "Late arrival"
+    key = machine("key", "Late arrival")["api_key"]
+    until_answered(200, key)
+    until_answered(401, made["api_key"])
+    machine("remove", "Late arrival", "--confirm", "Late arrival")
+    until_answered(401, key)
 
 
 def test_a_second_start_prints_a_link_until_an_administrator_has_a_password(start_hub: Start, data: Path) -> None:

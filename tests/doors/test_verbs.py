@@ -45,6 +45,38 @@ def test_a_machine_gets_an_id_made_from_its_name_and_is_listed(cli: Cli) -> None
     assert "RVM-002 Mall Kelapa Gading" in cli("machine", "list").out
 
 
+def test_a_new_key_replaces_the_old_one_and_is_printed_once(cli: Cli, data: Path) -> None:
+    old = json.loads(cli("machine", "add", "RVM-001", "--device-id", "gambir-1", "--json").out)
+    for named in ("gambir-1", "RVM-001", str(old["id"])):
+        made = json.loads(cli("machine", "key", named, "--json").out)
+        assert made | {"api_key": ""} == old | {"api_key": ""}
+        (stored,) = rows(data, "SELECT api_key, api_key_prefix FROM reverse_vending_machines")
+        assert stored == (credentials.hash_of(made["api_key"]), made["api_key"][:13])
+        assert made["api_key"] != old["api_key"]
+        old = made
+    assert old["api_key"].encode() not in b"".join(path.read_bytes() for path in data.iterdir())
+    events = rows(data, "SELECT code, actor, rvm_id FROM events WHERE code = 'machine.key_rotated'")
+    assert events == [("machine.key_rotated", "system", old["id"])] * 3
+    assert cli("machine", "key", "nobody").code == Exit.NOT_FOUND
+
+
+def test_a_machine_is_removed_only_when_its_name_is_said(cli: Cli, data: Path) -> None:
+    cli("machine", "add", "RVM-001", "--device-id", "gambir-1")
+    for words in ((), ("--confirm", "RVM-002")):
+        said = cli("machine", "remove", "gambir-1", *words)
+        assert (said.code, said.out) == (Exit.USAGE, "")
+        assert '--confirm "RVM-001"' in said.err
+    assert "gambir-1" in cli("machine", "remove", "gambir-1", "--dry-run").out
+    assert len(rows(data, "SELECT 1 FROM reverse_vending_machines")) == 1
+    assert json.loads(cli("machine", "remove", "1", "--confirm", "RVM-001", "--json").out)["removed"] is True
+    assert rows(data, "SELECT 1 FROM reverse_vending_machines") == []
+    assert rows(data, "SELECT code, actor FROM events ORDER BY id") == [
+        ("machine.added", "system"),
+        ("machine.removed", "system"),
+    ]
+    assert cli("machine", "remove", "1", "--confirm", "RVM-001").code == Exit.NOT_FOUND
+
+
 def test_a_name_that_is_taken_is_a_conflict_and_changes_nothing(cli: Cli, data: Path) -> None:
     cli("machine", "add", "RVM-001")
     said = cli("machine", "add", "RVM-001", "--json")

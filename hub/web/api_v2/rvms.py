@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import secrets
 from typing import Any, Literal
 
 import msgspec
 
-from hub.core import credentials, takeovers, views
-from hub.core.changes import EventHappened, MachineAdded, MachineEdited, MachineRemoved
+from hub.core import enrolment, takeovers, views
+from hub.core.changes import EventHappened, MachineEdited, MachineRemoved
 from hub.core.machine import Machine
 from hub.web.api_v2 import paging, shapes
 from hub.web.api_v2.kinds import DeviceId, Limit, Note, Offset, Title
@@ -59,22 +57,11 @@ async def list_machines(call: Call) -> Answer:
 
 async def add_machine(call: Call) -> Answer:
     wanted: NewMachine = call.body
-    secret = credentials.new_machine_key()
-    device_id = wanted.device_id or f"rvm-{base64.b32encode(secrets.token_bytes(5)).decode().lower()}"
-    added = MachineAdded(
-        device_id=device_id,
-        name=wanted.name,
-        location_description=wanted.location_description,
-        api_key_hash=secret.hash,
-        api_key_prefix=secret.prefix,
-        simulated=False,
-        at=call.now,
-        by=call.principal.actor,
+    secret, changes = enrolment.new_machine(
+        wanted.name, wanted.device_id, wanted.location_description, call.principal.actor, call.now
     )
-    known = {"name": wanted.name, "device_id": device_id, "location_description": wanted.location_description}
-    event = EventHappened(at=call.now, code="machine.added", actor=call.principal.actor, params=known, after=known)
-    await call.context.announce(added, event)
-    machine = call.context.fleet.find(device_id)
+    await call.context.announce(*changes)
+    machine = call.context.fleet.by_key_prefix(secret.prefix)
     if machine is None:  # removed again by somebody else before we could answer
         raise not_found()
     data = views.machine_detail(machine) | {"api_key": secret.text}
@@ -110,17 +97,9 @@ async def remove_machine(call: Call) -> Answer:
 
 
 async def rotate_key(call: Call) -> Answer:
-    machine, secret = call.machine, credentials.new_machine_key()
-    await call.context.announce(
-        MachineEdited(rvm_id=machine.id, values={"api_key": secret.hash, "api_key_prefix": secret.prefix}, at=call.now),
-        _event(
-            call,
-            "machine.key_rotated",
-            machine,
-            before={"api_key_prefix": machine.api_key_prefix},
-            after={"api_key_prefix": secret.prefix},
-        ),
-    )
+    machine = call.machine
+    secret, changes = enrolment.new_key(machine.id, machine.api_key_prefix, call.principal.actor, call.now)
+    await call.context.announce(*changes)
     data = {
         "id": machine.id,
         "device_id": machine.device_id,

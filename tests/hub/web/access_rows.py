@@ -43,6 +43,7 @@ FIRST_PASSWORD = row("role", "role", "role", "role", "who", "who", "role")
 PAGE_OF_MACHINE = row("ok", "ok", "ok", "hidden", "who", "who", "ok")
 WORK_ON_PAGE = row("role", "ok", "ok", "hidden", "who", "who", "ok")
 MANAGE_ON_PAGE = row("role", "role", "role", "hidden", "who", "who", "ok")
+UNSHOWN_KEY = row("role", "role", "role", "hidden", "who", "who", "hidden")
 PAGE_OF_ADMIN = row("role", "role", "role", "role", "who", "who", "ok")
 NO_PAGE = row("hidden", "hidden", "hidden", "hidden", "who", "who", "hidden")
 
@@ -165,6 +166,11 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /machines/{id}/settings": MANAGE_ON_PAGE,
     "GET /machines/{id}/rename": PAGE_OF_MACHINE,
     "POST /machines/{id}/rename": MANAGE_ON_PAGE,
+    "GET /machines/{id}/key": MANAGE_ON_PAGE,
+    "POST /machines/{id}/key": MANAGE_ON_PAGE,
+    "GET /machines/{id}/key/rvm.json": UNSHOWN_KEY,
+    "GET /machines/{id}/remove": MANAGE_ON_PAGE,
+    "POST /machines/{id}/remove": MANAGE_ON_PAGE,
     "GET /machines/{id}/release": PAGE_OF_MACHINE,
     "POST /machines/{id}/release": WORK_ON_PAGE,
     "GET /machines/{id}/zone": PAGE_OF_MACHINE,

@@ -15,7 +15,7 @@ from dashboard import assets
 from hub.core.changes import ConnectionChanged, MachineEdited, MachineIntroduced, SampleSeen, StatusChanged
 from hub.web import pages
 from protocol.messages import Sample
-from tests.support.api_hub import ORIGIN, ApiHub, api_hub
+from tests.support.api_hub import ApiHub, api_hub
 from tests.support.page_visitor import browser
 
 HOSTILE = (
@@ -140,22 +140,6 @@ async def test_a_technician_sees_only_the_own_machines_and_the_rest_is_not_there
 def _alike(page: str) -> str:
     """Without the request's number, the instant and the address asked for."""
     return re.sub(r'[0-9a-f]{8}|/machines/\d+|data-now="\d+"', "", page)
-
-
-async def test_a_key_is_shown_once_with_what_to_do_with_it(hub: ApiHub) -> None:
-    async with await browser(hub) as client:
-        page = (await client.post("/machines/add", data={"name": "RVM-7", "location_description": "Pasar"})).text
-        key = re.search(r'<output id="key">(rvmk_\w+)<', page)
-        assert key
-        assert html.unescape(page).count(key[1]) == 2, "the key, and the file that holds it"
-        assert f'"myrvm_base_url": "{ORIGIN}"' in html.unescape(page)
-        assert "python3 run_device.py --config rvm.json" in page
-        found = hub.context.fleet.find("RVM-7") or hub.context.fleet.machines[3]
-        assert key[1] not in (await client.get(f"/machines/{found.id}")).text
-        taken = await client.post("/machines/add", data={"name": "RVM-7"})
-        assert taken.status_code == 409
-        assert "machine of that name already" in taken.text
-        assert (await client.post("/machines/add", data={"name": ""})).status_code == 422
 
 
 async def test_without_machines_the_first_page_is_how_to_add_one(tmp_path: Path, sqlite_url: str) -> None:

@@ -16,7 +16,7 @@ async def test_a_machine_is_added_and_its_key_shown_once(any_hub: ApiHub) -> Non
         assert added.status_code == 201
         data = added.json()["data"]
         assert data["api_key"].startswith("rvmk_")
-        assert data["device_id"].startswith("rvm-")
+        assert data["device_id"].startswith("lobby-")
         assert data["connection"] == "never"
         assert added.headers["location"] == f"/api/v2/rvms/{data['id']}"
         for key in (data["id"], data["device_id"]):

@@ -1,0 +1,113 @@
+"""`/machines/{id}/key` and `/machines/{id}/remove`: a machine's key with what to do with it, and the machine's end.
+
+The key is kept nowhere but in the memory of the session that made it, and there for a quarter of an hour.
+"""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlsplit
+
+from starlette.responses import Response
+
+from hub.core import credentials
+from hub.core.machine import Machine
+from hub.web.add_page import base_url
+from hub.web.api_v2 import rvms
+from hub.web.fresh_secrets import key_place
+from hub.web.page import Visit, go
+from hub.web.problems import Problem, Text, not_found
+from protocol import addresses
+
+CONFIG_FILE = "rvm.json"
+
+
+async def show_key(visit: Visit) -> Response:
+    found = visit.machine()
+    _must_manage(visit)
+    key = fresh_key(visit, found)
+    address = base_url(visit)
+    return visit.render(
+        "machine_key.html",
+        m=found,
+        key=key,
+        config=config_text(address, found, key) if key else "",
+        address=address,
+        here_only=_is_here(address),
+        plain_http=_is_plain(address),
+        command=f"chmod 600 {CONFIG_FILE} && python3 run_device.py --config {CONFIG_FILE}",
+        is_new=found.last_seen_at is None,
+    )
+
+
+async def download_config(visit: Visit) -> Response:
+    found = visit.machine()
+    _must_manage(visit)
+    key = fresh_key(visit, found)
+    if key is None:
+        raise not_found()
+    headers = {"Content-Disposition": f'attachment; filename="{CONFIG_FILE}"', "Cache-Control": "no-store"}
+    return Response(config_text(base_url(visit), found, key), headers=headers, media_type="application/json")
+
+
+async def new_key(visit: Visit) -> Response:
+    """The old one is dead at once. A form sent twice within one look makes one key."""
+    found = visit.machine()
+    _must_manage(visit)
+    async with visit.context.fresh.lock:
+        if visit.form.get("instead_of", "") == (found.api_key_prefix or ""):
+            answer = await rvms.rotate_key(visit.call(machine=found))
+            visit.context.fresh.keep(visit.user, key_place(found.id), answer.data["api_key"])
+    return go(key_place(found.id))
+
+
+async def ask_removal(visit: Visit) -> Response:
+    return _removal(visit)
+
+
+async def remove(visit: Visit) -> Response:
+    """Only when its name was typed: everything the machine ever sent goes with it."""
+    found = visit.machine()
+    _must_manage(visit)
+    if visit.form.get("name", "").strip() != found.name.strip():
+        return _removal(visit, visit.reader.t("remove.name_wrong"), 422)
+    await rvms.remove_machine(visit.call(machine=found))
+    return go("/")
+
+
+def fresh_key(visit: Visit, machine: Machine) -> str | None:
+    """The machine's key while this session may still see it; None later, and when it is no longer the machine's."""
+    key = visit.context.fresh.find(visit.user, key_place(machine.id))
+    shape = None if key is None else credentials.recognise(key)
+    is_its = shape is not None and credentials.same_hash(shape.hash, machine.api_key_hash)
+    return key if is_its else None
+
+
+def config_text(address: str, machine: Machine, key: str) -> str:
+    """The machine's own configuration file (requirements.md, section 4); what is not named keeps its default."""
+    values: dict[str, object] = {"myrvm_base_url": address, "rvm_id": machine.device_id, "api_token": key}
+    if _is_plain(address):
+        values["allow_plain_http"] = True
+    return json.dumps(values, indent=2, ensure_ascii=False)
+
+
+def _removal(visit: Visit, fault: str = "", status: int = 200) -> Response:
+    found = visit.machine()
+    _must_manage(visit)
+    leases, jobs = len(found.remote_sessions), len(found.pending)
+    return visit.render("machine_remove.html", status, m=found, fault=fault, leases=leases, jobs=jobs)
+
+
+def _must_manage(visit: Visit) -> None:
+    if not visit.may("machine.manage"):
+        raise Problem("forbidden", Text("needs_role", {"role": Text("role.admin")}))
+
+
+def _is_plain(address: str) -> bool:
+    """Whether the agent refuses the address unless its file allows it."""
+    return address.startswith("http://") and not _is_here(address)
+
+
+def _is_here(address: str) -> bool:
+    """Whether only this very computer reaches the hub there."""
+    return addresses.names_this_computer(urlsplit(address).hostname or "")
