@@ -24,7 +24,9 @@ SHAPES: Final = {
 _TROUBLE: Final = frozenset(
     {"machine.quarantined", "timezone.failed", "config.refused", "sign_in.locked", "remote.intruder", "recording.lost"}
 )
-_WARNING: Final = frozenset({"machine.events_dropped", "sign_in.failed", "command.late", "remote.refused"})
+_WARNING: Final = frozenset(
+    {"machine.events_dropped", "machine.share_used_up", "sign_in.failed", "command.late", "remote.refused"}
+)
 
 
 class Said(NamedTuple):
@@ -256,6 +258,7 @@ _SENTENCES: Final[Mapping[str, Callable[[Reading], _Parts]]] = {
     "machine.introduced": _simple("agent_version", most=60),
     "machine.quarantined": _quarantined,
     "machine.released": _simple(),
+    "machine.share_used_up": _simple("mib_per_day"),
     "machine.event": _reported,
     "machine.events_dropped": lambda e: (
         e.words("machine.events_dropped", n=e.param("count"), count=e.params.get("count")),

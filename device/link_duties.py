@@ -170,7 +170,8 @@ class LinkDuties:
             return False
         await self._link.send(m.Metrics(seq=batch.seq, samples=readable(batch)))
         self._replay.was_sent(batch.seq, time.monotonic())
-        self._backlog_at = time.monotonic() + (replay.PACE_S if batch.seq < self._spool.last_seq else 0.0)
+        pause = replay.pause_after(len(batch.payloads)) if batch.seq < self._spool.last_seq else 0.0
+        self._backlog_at = time.monotonic() + pause
         return True
 
     def _patience(self) -> float:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from device.api_client import ApiClient, ApiError, HubUnreachableError
+from device.core import replay
 from device.core.fallback_rules import FallbackRules
 from device.log import Log
 from device.spool import Batch, Spool
@@ -23,6 +24,7 @@ from device.worker_thread import WorkerThread
 BATCH_SAMPLES: Final = 100
 BATCH_BYTES: Final = 48 * 1024
 PACE_S: Final = 0.5
+"""Between two requests at least; a full one is followed by a longer pause (`replay.pause_after`)."""
 LEFTOVERS_RETRY_S: Final = 60.0
 LEFTOVERS_RETRY_CAP_S: Final = 3600.0
 UNACCEPTABLE: Final = frozenset({400, 413, 422})
@@ -101,7 +103,7 @@ class Uploader:
                 sent = await self._upload(batch)
                 count += sent
                 limit = BATCH_SAMPLES if sent else max(1, len(batch.payloads) // 2)
-                await asyncio.sleep(PACE_S)
+                await asyncio.sleep(max(PACE_S, replay.pause_after(sent)))
         except (ApiError, HubUnreachableError) as error:
             self._log("upload_failed", why=error)
             return False

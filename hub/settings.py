@@ -67,6 +67,8 @@ class Settings:
     device_frames_per_second: float = 20.0
     """Sustained frames a second of one machine before its link reads slower; 0 = no limit."""
     device_frames_burst: int = 100
+    device_mib_per_day: int = 64
+    """What a machine may make the hub store a day: samples, events, settings."""
     log_format: str = "text"
     live: bool = True
     """False: machines are never asked for live samples (links paid by the byte)."""
@@ -204,6 +206,7 @@ def _check_numbers(s: Settings) -> None:
         raise SettingsError("--port", f"{s.port} is not a port", "Use 1 to 65535, or 0 for any free one")
     for name, least, most in (
         ("device_frames_per_second", 0, 1e6), ("device_frames_burst", 1, 1e6),
+        ("device_mib_per_day", 1, 1e6),
         ("recording_retention_days", 1, 3650), ("samples_retention_days", 1, 3650),
     ):  # fmt: skip
         if not least <= getattr(s, name) <= most:

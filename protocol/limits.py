@@ -6,6 +6,12 @@ MAX_MESSAGE_BYTES: Final = 64 * 1024
 """One text frame (protocol.md, Connection); a larger one closes the link with 1009."""
 
 MAX_SAMPLES_PER_FRAME: Final = 500
+SAMPLES_PER_S: Final = 150.0
+"""Samples that a hub takes of one machine for long, by its link and by REST together: beyond it the link is read more
+slowly, and REST answers 429."""
+SAMPLES_AT_ONCE: Final = 1500
+REPLAY_SAMPLES_PER_S: Final = 60.0
+"""What an agent of ours sends of a backlog each way: both ways together leave a fifth to what is measured now."""
 MAX_TEXT: Final = 500
 """Characters of a free text (reason, message)."""
 MAX_ERROR_TEXT: Final = 1000

@@ -60,6 +60,10 @@ from this page alone works.
   member is answered with `error` (`invalid`) that names it; once the link is live, that ends nothing either.
 * A `metrics` frame with a reading that does not fit (a text, NaN, -1 %, 200 %) loses that reading only; it is
   named in an `error`. A sample whose `timestamp` cannot be read is not kept, but acknowledged with the others.
+* A machine has a budget, by its links and by REST together. For long {limits.SAMPLES_PER_S:.0f} samples a second;
+  a backlog is best sent at {limits.REPLAY_SAMPLES_PER_S:.0f} a second. Beyond the budget the hub reads more slowly
+  (pings are answered late, which ends nothing) and REST answers 429 with `Retry-After`; a link or a boot too many is
+  refused with 429, or 1013 after the upgrade.
 * Pings every {limits.PING_INTERVAL_S:.0f} s with a time-out of {limits.PING_TIMEOUT_S:.0f} s from both ends.
 * `hello` within {limits.HELLO_TIMEOUT_S:.0f} s of authentication.
 * The newest connection of a machine wins: the older one is closed with {CloseCode.REPLACED.value}.

@@ -9,11 +9,19 @@ from __future__ import annotations
 
 from typing import Final
 
+from protocol.limits import REPLAY_SAMPLES_PER_S
+
 WINDOW_FRAMES: Final = 4
 PACE_S: Final = 0.2
-"""Between two frames of a backlog: 5 frames/s leave three quarters of the hub's 20/s to live samples and results."""
+"""Between two frames of a backlog at least: 5 frames/s leave three quarters of the hub's 20/s to live samples and
+results."""
 SAY_AGAIN_S: Final = 60.0
 SAY_AGAIN_CAP_S: Final = 600.0
+
+
+def pause_after(samples: int) -> float:
+    """Seconds until the next frame of a backlog may follow one of so many samples."""
+    return max(PACE_S, samples / REPLAY_SAMPLES_PER_S)
 
 
 class Replay:

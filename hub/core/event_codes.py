@@ -42,6 +42,7 @@ CODES: Final[Mapping[str, Has]] = {
     "machine.released": Has(),
     "machine.event": Has(("code", "params")),
     "machine.events_dropped": Has(("count",)),
+    "machine.share_used_up": Has(("mib_per_day",)),
     "remote.requested": Has(("reason", "duration_s")),
     "remote.approved": Has(("session_id",)),
     "remote.declined": Has(("session_id",)),

@@ -17,14 +17,14 @@ import msgspec
 from hub.core.changes import SamplesKept
 from hub.core.dating import UndatableError, date
 from hub.core.machine import Boot, Machine
-from protocol.kinds import Name, Seq
+from protocol.kinds import BootId, Seq
 from protocol.messages import Sample
 
 
 class RestSample(Sample, kw_only=True, omit_defaults=True):
     """A sample with what makes it one of a kind."""
 
-    boot_id: Name | None = None
+    boot_id: BootId | None = None
     seq: Seq | None = None
 
 

@@ -71,13 +71,21 @@ class TokenBuckets(Generic[K]):
 
     def take(self, key: K, now: float, amount: float = 1.0) -> float:
         """0: `amount` is taken. Else the seconds until it could be, and nothing was."""
+        bucket = self._bucket(key, now)
+        return 0.0 if bucket.take(now, amount) else bucket.wait(now, amount)
+
+    def spend(self, key: K, now: float, amount: float = 1.0) -> float:
+        """Take `amount` whether it is there or not; what is left."""
+        return self._bucket(key, now).spend(now, amount)
+
+    def _bucket(self, key: K, now: float) -> TokenBucket:
         bucket = self._buckets.get(key)
         if bucket is None:
             bucket = TokenBucket(self.rate, self.burst, now)
             self._make_room(now)
             self._buckets[key] = bucket
         self._buckets.move_to_end(key)
-        return 0.0 if bucket.take(now, amount) else bucket.wait(now, amount)
+        return bucket
 
     def _make_room(self, now: float) -> None:
         """Those used the longest ago are first, and are the first to be full again."""

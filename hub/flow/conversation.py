@@ -8,7 +8,6 @@ changes nothing. Knows no socket.
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -22,7 +21,7 @@ from db.connection import Store
 from hub.core import intake, presence
 from hub.core.changes import SampleSeen
 from hub.core.machine import Boot, Machine
-from hub.core.token_bucket import TokenBucket
+from hub.core.machine_budget import FRAME, ROW_BYTES, UPDATE_LINES, Cost, line
 from hub.flow import heard_commands, heard_events, heard_facts, heard_services
 from hub.flow.announce import Announcer
 from hub.flow.link import Link
@@ -49,8 +48,8 @@ _HANDLERS: Final[dict[type, Callable[[Talk, Any], Awaitable[None]]]] = {
     m.RemoteAccessReport: heard_services.remote_access,
 }
 """What the worker does with each durable message, one after the other. A message that is not here is refused."""
-_PACED: Final = (m.Hello, m.StatusReport, m.ConfigApplied, m.TimezoneReport, m.RemoteAccessReport)
-"""What a machine may say as often as it likes, but not make the hub write as fast as it likes."""
+_LINES: Final[dict[type, float]] = {m.CommandUpdate: UPDATE_LINES, m.Event: 0.0}
+"""What each adds to the audit log, where it is not a line. Events are counted by `hub.core.reported_events`."""
 
 
 class Conversation:
@@ -67,8 +66,6 @@ class Conversation:
         store: Store,
         tasks: TaskGroup,
         clock: Callable[[], datetime],
-        frames_per_second: float,
-        burst: int,
     ) -> None:
         self._link = link
         self._machine = machine
@@ -79,10 +76,9 @@ class Conversation:
         self._tasks = tasks
         self._clock = clock
         self._talk = Talk(link, machine, self._boot, links, announce, store, clock)
-        self._frames = TokenBucket(frames_per_second, burst if frames_per_second else math.inf, time.monotonic())
-        self._frames_left = self._frames.burst
+        self._slow_until = 0.0
         # Bound: INBOX; the reader waits.
-        self._inbox: deque[m.MachineMessage] = deque([hello])
+        self._inbox: deque[tuple[m.MachineMessage, Cost]] = deque([(hello, line(0))])
         # Bound: EARLY; the reader waits.
         self._early: list[m.Metrics] = []
         self._moved = anyio.Event()
@@ -97,7 +93,7 @@ class Conversation:
         if link.closing:
             return True
         at = time.monotonic()
-        self._frames_left = self._frames.spend(at)
+        self._spend(FRAME, at)
         try:
             said, faults = link.session.receive(text)
         except RemoteProtocolError as error:
@@ -112,13 +108,13 @@ class Conversation:
                 self._left_out(said, list(faults))
             self._metrics(said, now)
         else:
-            self._other(said)
+            self._other(said, len(text))
         return self._may_go_on()
 
     async def wait(self) -> None:
         """Until there is room again: this is what slows a machine that sends too much, or more than can be stored."""
-        if self._frames_left < 0:
-            await anyio.sleep(self._frames.wait(time.monotonic(), 0))
+        if (slow := self._slow_until - time.monotonic()) > 0:
+            await anyio.sleep(slow)
         await self._link.room()
         while not self._lane.has_room(self._link) and not self._link.closing:
             await self._lane.room()
@@ -128,7 +124,7 @@ class Conversation:
 
     def _may_go_on(self) -> bool:
         return (
-            self._frames_left >= 0
+            self._slow_until <= time.monotonic()
             and len(self._inbox) < INBOX
             and len(self._early) < EARLY
             and self._lane.has_room(self._link)
@@ -137,6 +133,7 @@ class Conversation:
 
     def _metrics(self, frame: m.Metrics, now: datetime) -> None:
         boot, machine = self._boot, self._machine
+        stored = 0
         if frame.live:
             taken = intake.take_live(machine, frame, now, self._talk.zone)
         elif boot.id is None or self._early:
@@ -153,6 +150,8 @@ class Conversation:
             if frame.seq > boot.accepted:
                 boot.accepted = frame.seq
             self._lane.put(taken.rows, self._link, frame.seq)
+            stored = len(taken.rows)
+        self._spend(Cost(samples=len(frame.samples), stored_bytes=ROW_BYTES * stored), time.monotonic())
         if taken.faults:
             self._left_out(frame, taken.faults)
         newest, at = taken.newest, machine.readings_at
@@ -160,7 +159,13 @@ class Conversation:
         if newest is not None and (frame.live or at is None or taken.newest_at >= at or at > now):
             self._announce.see(SampleSeen(rvm_id=machine.id, sample=newest, taken_at=taken.newest_at, received_at=now))
 
-    def _other(self, said: Any) -> None:
+    def _spend(self, cost: Cost, at: float) -> None:
+        """Of the machine's budget; in debt, the link is read more slowly."""
+        wait = self._links.budget.spend(self._machine.id, at, cost)
+        if wait:
+            self._slow_until = max(self._slow_until, at + wait)
+
+    def _other(self, said: Any, size: int) -> None:
         if type(said) is m.Bye:
             self._link.farewell = said.reason
             if self._links.speaks(self._link):
@@ -168,7 +173,7 @@ class Conversation:
         elif type(said) is m.Error:
             logger.warning("machine %d: says it is wrong: %r: %r", self._machine.id, said.code, said.message)
         elif type(said) in _HANDLERS:
-            self._inbox.append(said)
+            self._inbox.append((said, line(size, _LINES.get(type(said), 1.0))))
             if not self._working:
                 self._working = True
                 self._tasks.start_soon(self._work)
@@ -189,9 +194,8 @@ class Conversation:
         """Handle what is in the inbox, in order; ends when it is empty. One of the three boundaries for bugs."""
         try:
             while self._inbox and self._links.speaks(self._link):
-                said = self._inbox[0]
-                if isinstance(said, _PACED):
-                    await self._paced()
+                said, cost = self._inbox[0]
+                await self._affordable(cost)
                 await _HANDLERS[type(said)](self._talk, said)
                 if type(said) is m.Hello:
                     self._boot = self._machine.boots.get(said.boot_id, self._boot)  # as stored, unless it was refused
@@ -206,9 +210,10 @@ class Conversation:
         finally:
             self._working = False
 
-    async def _paced(self) -> None:
-        """Until the hub may write this as well: meanwhile the inbox fills, and TCP slows the machine."""
-        while wait := self._links.pace.take(self._machine.id, time.monotonic()):  # noqa: ASYNC110 - time tells
+    async def _affordable(self, cost: Cost) -> None:
+        """Until the machine's budget has it: meanwhile the inbox fills, and the reader waits."""
+        budget = self._links.budget
+        while wait := budget.take(self._machine.id, time.monotonic(), cost):  # noqa: ASYNC110 - time tells
             await anyio.sleep(wait)
 
     def _take_early(self) -> None:

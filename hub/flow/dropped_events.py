@@ -6,9 +6,10 @@ Held in memory until then: a hub that dies meanwhile forgets at most a minute of
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
+from hub.core.changes import EventHappened
 from hub.core.reported_events import ReportedEvents
 from hub.flow.announce import Announcer
 from hub.flow.untold_events import UntoldEvents
@@ -26,7 +27,7 @@ class DroppedEvents:
         """Whether this event is recorded; False: it was counted."""
         return self._reported.take(rvm_id, self._monotonic(), now)
 
-    async def record(self, announce: Announcer, now: datetime) -> None:
-        """Record the counts whose minute is over. Raises StoreError: they wait for the next time."""
-        self._untold.add(self._reported.due(self._monotonic(), now))
+    async def record(self, announce: Announcer, now: datetime, more: Iterable[EventHappened] = ()) -> None:
+        """Record the counts whose minute is over, and `more`. Raises StoreError: they wait for the next time."""
+        self._untold.add([*self._reported.due(self._monotonic(), now), *more])
         await self._untold.record(announce)

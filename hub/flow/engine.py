@@ -17,6 +17,7 @@ from db.connection import Store, open_store
 from hub.core.changes import Change
 from hub.core.configuration import base_of
 from hub.core.fleet import Fleet, Touched
+from hub.core.machine_budget import MachineBudget
 from hub.flow.announce import Announcer, Publisher
 from hub.flow.config_push import ConfigPush
 from hub.flow.group_commit import GroupCommit
@@ -82,7 +83,12 @@ async def open_engine(
         commit, lane = GroupCommit(store), SamplesLane(store)
         announce = Announcer(fleet, commit, lane, publisher(fleet) if publisher else Nobody())
         observer = Observer(fleet, announce, clock)
-        links = Links(fleet, announce, observer, clock)
+        budget = MachineBudget(
+            frames_per_second=settings.device_frames_per_second,
+            frames_at_once=settings.device_frames_burst,
+            mib_per_day=settings.device_mib_per_day,
+        )
+        links = Links(fleet, announce, observer, clock, budget)
         announce.listen(links.became_true)
         announce.listen(ConfigPush(fleet, links, announce).became_true)
         tunnels = Tunnels(links.tickets)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 
-from hub.core import actors, command_desk, command_life, pace
+from hub.core import actors, command_desk, command_life
 from hub.core.changes import (
     Change,
     Command,
@@ -22,6 +22,7 @@ from hub.core.changes import (
 )
 from hub.core.fleet import TERMINAL, Fleet
 from hub.core.machine import Machine
+from hub.core.machine_budget import MachineBudget
 from hub.core.remote_life import START
 from hub.flow.announce import Announcer
 from hub.flow.availability import RetryUntilAvailable
@@ -44,14 +45,21 @@ MANY = 20
 class Links:
     """Registry of links by machine id. Everything here is synchronous except waiting for a command."""
 
-    def __init__(self, fleet: Fleet, announce: Announcer, observer: Observer, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        announce: Announcer,
+        observer: Observer,
+        clock: Callable[[], datetime],
+        budget: MachineBudget | None = None,
+    ) -> None:
         self._fleet = fleet
         self._announce = announce
         self.observer = observer
         self._clock = clock
         self.door = Doorkeeper(fleet, announce, clock)
         self.dropped_events = DroppedEvents()
-        self.pace = pace.rate_limit()
+        self.budget = budget or MachineBudget()
         self.retry = RetryUntilAvailable("what machines report")
         self.tickets = Tickets()
         # Bound: one a machine.

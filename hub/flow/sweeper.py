@@ -78,7 +78,7 @@ class Sweeper:
             lambda: give_back_due(self._fleet, self._announce, self._clock()),
             self.leases.keep,
             self._links.door.end_due,
-            lambda: self._links.dropped_events.record(self._announce, self._clock()),
+            self._record_counts,
             self._foreign.look,
         )
         for part in parts:
@@ -93,6 +93,10 @@ class Sweeper:
         while True:
             await anyio.sleep(KEEP_S)
             await self._retry(self.keep)
+
+    async def _record_counts(self) -> None:
+        now, links = self._clock(), self._links
+        await links.dropped_events.record(self._announce, now, links.budget.due(time.monotonic(), now))
 
     async def _expire(self) -> None:
         """Every command past its deadline ends; one that just ended otherwise stays so."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
 from starlette.requests import HTTPConnection
 
 from hub.core.machine import Machine
+from hub.core.machine_budget import Cost
 from hub.web.auth import machine_by_key
 from hub.web.context import HubContext
 
@@ -31,6 +33,12 @@ def kept_out(context: HubContext, machine: Machine) -> KeptOut | None:
         return KeptOut("quarantined", "Two machines use this key; both are kept out for a while.", wait)
     wait = door.too_soon(machine) if context.links.get(machine.id) is not None else None
     return None if wait is None else KeptOut("too_soon", "The link of this machine was replaced a moment ago.", wait)
+
+
+def unaffordable(context: HubContext, machine: Machine, cost: Cost) -> KeptOut | None:
+    """Why this key's budget does not let it open a link, or a link in a new boot, now; else `cost` is taken."""
+    wait = context.links.budget.take(machine.id, time.monotonic(), cost)
+    return KeptOut("too_often", "This key opens links too often, or in too many new boots.", wait) if wait else None
 
 
 def by_header(context: HubContext, connection: HTTPConnection) -> Machine | None:

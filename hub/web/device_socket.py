@@ -20,12 +20,13 @@ from hub.core import configuration
 from hub.core.changes import LinkEnded
 from hub.core.intake import check_hello
 from hub.core.machine import Machine
+from hub.core.machine_budget import LINK, Cost
 from hub.core.views import rfc3339
 from hub.flow.conversation import Conversation, refuse
 from hub.flow.link import Link
 from hub.web.auth import address_of, machine_by_key
 from hub.web.context import HubContext
-from hub.web.device_door import answer, by_header, kept_out, reject
+from hub.web.device_door import answer, by_header, kept_out, reject, unaffordable
 from hub.web.doorstep import Standing
 from protocol import messages
 from protocol.errors import CloseCode, RemoteProtocolError
@@ -66,7 +67,7 @@ class DeviceSocket:
         if context.links.restarting:
             await answer(send, 503, "The hub is restarting.", RETRY_AFTER_RESTART_S)
             return
-        if machine is not None and (refusal := kept_out(context, machine)) is not None:
+        if machine is not None and (refusal := kept_out(context, machine) or unaffordable(context, machine, LINK)):
             await answer(send, 429, refusal.detail, refusal.wait)
             return
         standing = context.gate.doorstep.enter(address) if machine is None else None
@@ -177,12 +178,16 @@ class _Life:
         if machine is None or said.rvm_id not in (None, machine.id, machine.device_id, str(machine.id)):
             self._context.gate.addresses.charge(self._link.address)
             raise RemoteProtocolError("not_authenticated", "this key is not valid", close=CloseCode.NOT_AUTHENTICATED)
-        if (refusal := kept_out(self._context, machine)) is not None:
-            raise RemoteProtocolError(refusal.code, refusal.detail, close=CloseCode.OVERLOADED)
+        self._let_in(machine, LINK)
         self._link.machine = machine
         if self._standing is not None:
             self._standing.leave()
         return True
+
+    def _let_in(self, machine: Machine, cost: Cost) -> None:
+        refusal = kept_out(self._context, machine) or unaffordable(self._context, machine, cost)
+        if refusal is not None:
+            raise RemoteProtocolError(refusal.code, refusal.detail, close=CloseCode.OVERLOADED)
 
     async def _first(self, timeout: float, close: CloseCode, silence: str) -> messages.Message | None:
         """The next message while the link is not live yet; None when the socket is gone."""
@@ -207,8 +212,7 @@ class _Life:
         if machine is None or context.fleet.machines.get(machine.id) is not machine:
             raise RemoteProtocolError("revoked", "the machine was removed", close=CloseCode.REVOKED)
         check_hello(machine, hello)
-        if (refusal := kept_out(context, machine)) is not None:
-            raise RemoteProtocolError(refusal.code, refusal.detail, close=CloseCode.OVERLOADED)
+        self._let_in(machine, Cost(boots=hello.boot_id not in machine.boots))
         link.epoch = machine.connection_epoch = machine.connection_epoch + 1
         older = context.links.take(link)
         settings = context.settings
@@ -232,8 +236,6 @@ class _Life:
             store=context.store,
             tasks=tasks,
             clock=context.clock,
-            frames_per_second=settings.device_frames_per_second,
-            burst=settings.device_frames_burst,
         )
         context.links.greet(link)
         logger.info(

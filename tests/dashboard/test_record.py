@@ -25,7 +25,7 @@ BARE: dict[str, Any] = {
     "code": "door.open", "params": {"side": "left"}, "count": 5, "email": "a@b.c", "user_id": 3, "prefix": "rvmt_ab",
     "by": "password", "failures": 2, "reason": "timed_out", "duration_s": 1800, "session_id": 4,
     "port": 5000, "path": "/var/log/x", "size": 10,
-    "recording_id": 9,
+    "recording_id": 9, "mib_per_day": 64,
     "expires_at": "2026-11-24T07:00:00.000Z",
 }  # fmt: skip
 """A value for every parameter the table of codes names."""

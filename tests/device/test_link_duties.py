@@ -99,7 +99,10 @@ async def test_a_backlog_travels_in_few_frames_in_order_at_a_pace(bench: Bench) 
     assert set(bench.hub.deliveries.values()) == {1}
 
 
-async def test_a_stalled_database_holds_back_the_backlog_but_not_the_live_view(bench: Bench) -> None:
+async def test_a_stalled_database_holds_back_the_backlog_but_not_the_live_view(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "REPLAY_SAMPLES_PER_S", 1e6)
     bench.hub.acknowledges = False
     bench.fill(1000)
     duties = await bench.connect()

@@ -32,6 +32,7 @@ GIVEN = {
     "live": "no",
     "device_frames_per_second": "5",
     "device_frames_burst": "50",
+    "device_mib_per_day": "8",
 }
 FILES = ("tls_cert", "tls_key", "admin_password_file")
 """They have to exist, and have their own tests."""
@@ -55,6 +56,7 @@ WRONG = {
     "default_timezone": "Jakarta",
     "device_frames_per_second": "-1",
     "device_frames_burst": "many",
+    "device_mib_per_day": "0",
 }
 """One value each that is refused; what is not here takes any."""
 

@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 
 from hub.core.fleet import Fleet
 from hub.core.machine import Machine
+from hub.core.machine_budget import MachineBudget
 from hub.flow.announce import Announcer
 from hub.flow.conversation import Conversation
 from hub.flow.engine import Nobody
@@ -73,6 +74,7 @@ class Room:
         return self.fleet.machines[7]
 
     def connect(self, rate: float = 0.0, burst: int = 100, clock: Any = lambda: NOW) -> tuple[Conversation, Link, Wire]:
+        self.links.budget = MachineBudget(frames_per_second=rate, frames_at_once=burst)
         wire = Wire()
         link = Link(wire.send, Session(Role.HUB, authenticated=True), "10.0.0.9")
         link.machine = self.machine
@@ -88,7 +90,7 @@ class Room:
         self.observer.linked(self.machine, 0.0)
         conversation = Conversation(
             link, self.machine, said, links=self.links, announce=self.announce, store=self.store, tasks=self.tasks,
-            clock=clock, frames_per_second=rate, burst=burst,
+            clock=clock,
         )  # fmt: skip
         return conversation, link, wire
 

@@ -75,6 +75,7 @@ async def _run(context: HubContext, request: Request, operation: Operation) -> R
         principal = await guard.admit(context, request, operation)
         call = await _prepare(context, request, operation, principal)
         _seen(context, operation, principal)
+        guard.charge(context, principal, operation, operation.cost(call))
         answer = await operation.handler(call)
         return _enveloped(context, answer, call.language)
     except Exception as error:  # noqa: BLE001 - one of the three named boundaries (architecture.md, Concurrency)
@@ -96,7 +97,7 @@ async def _prepare(context: HubContext, request: Request, operation: Operation, 
         guard.permit(principal, operation.action, call.machine_or_none.id if call.machine_or_none else None)
     call.query = validate(operation.query, dict(request.query_params), unknown="ignore", lax=True)
     if operation.body is not None:
-        call.body = await _body(request, operation)
+        call.body, call.size = await _body(request, operation)
     return call
 
 
@@ -107,13 +108,14 @@ def _seen(context: HubContext, operation: Operation, principal: Principal | None
         context.links.observer.uploaded(machine)
 
 
-async def _body(request: Request, operation: Operation) -> Any:
+async def _body(request: Request, operation: Operation) -> tuple[Any, int]:
+    """The body as the operation takes it, and its size in bytes."""
     raw = await request_body.read(request, operation.body_limit)
     if not raw and operation.body_optional:
-        return None
+        return None, 0
     request_body.require_json(request)
     value = request_body.decode(raw, wild_numbers=operation.wild_numbers)
-    return validate(operation.body, value) if operation.read_body is None else operation.read_body(value)
+    return validate(operation.body, value) if operation.read_body is None else operation.read_body(value), len(raw)
 
 
 def _enveloped(context: HubContext, answer: Answer, language: str) -> Response:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from hub.core.access import Principal, may, role_needed
 from hub.core.machine import Machine
+from hub.core.machine_budget import FRAME, Cost
 from hub.web import auth, csrf
 from hub.web.api_v2.operation import Operation
 from hub.web.context import HubContext
@@ -30,6 +31,7 @@ async def admit(context: HubContext, request: Request, operation: Operation) -> 
     forged = principal.via == "session" and request.method not in csrf.SAFE_METHODS
     if forged and not auth.csrf_holds(context.settings, request):
         raise Problem("forbidden", Text("csrf"))
+    charge(context, principal, operation, FRAME)
     return principal
 
 
@@ -50,9 +52,12 @@ def machine_named(context: HubContext, principal: Principal, key: str) -> Machin
     return machine
 
 
-def pace(context: HubContext, principal: Principal) -> None:
-    """429 for a machine that has more to say of itself than the record can take. People are not paced."""
-    wait = context.links.pace.take(principal.id, monotonic()) if principal.kind == "machine" else 0.0
+def charge(context: HubContext, principal: Principal | None, operation: Operation, cost: Cost) -> None:
+    """429 for a machine's key that would make the hub do or keep more than its budget. Reading costs nothing, and of
+    people nothing is counted here."""
+    if principal is None or principal.kind != "machine" or operation.method in csrf.SAFE_METHODS:
+        return
+    wait = context.links.budget.take(principal.id, monotonic(), cost)
     if wait:
         raise Problem("too-many-requests", Text("too_often", {"count": math.ceil(wait)}), retry_after=wait)
 

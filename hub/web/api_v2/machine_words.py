@@ -14,6 +14,7 @@ from hub.core import command_life, config_reports, views
 from hub.core.changes import Change, Command
 from hub.core.fleet import TERMINAL
 from hub.core.machine import Machine
+from hub.core.machine_budget import UPDATE_LINES, line
 from hub.web.api_v2 import command_flow, config_shapes, shapes
 from hub.web.api_v2.config import settings_view
 from hub.web.api_v2.config_body import VersionSeen
@@ -112,6 +113,7 @@ OPERATIONS = (
         name="answer_command", method="POST", path="/v2/commands/{command_id}/updates", handler=answer_command,
         tag="Commands", summary="A machine tells how its command goes", action="command.answer", body=CommandAnswer,
         answers={200: shapes.Command}, refusals=(404, 409), example=_ANSWER,
+        cost=lambda call: line(call.size, UPDATE_LINES),
         description="For machines without a link; with the machine's own key. Say `accepted` before you begin, and "
         "begin only at 200: 409 means that it has ended or its deadline has passed. With `cancel_at` somebody wants it "
         "stopped: if it still can be, end it `rejected` with the error code `cancelled`. A final state that comes too "

@@ -13,8 +13,8 @@ from db.rows import METRICS
 from hub.core import samples_by_rest, views
 from hub.core.changes import BootOpened, SampleSeen
 from hub.core.machine import Boot, Machine
+from hub.core.machine_budget import ROW_BYTES, Cost, frames_of
 from hub.core.samples_by_rest import Fault, RestSample
-from hub.web.api_v2 import guard
 from hub.web.api_v2.expectations import expectation
 from hub.web.api_v2.kinds import Instant, InstantGiven
 from hub.web.api_v2.operation import Answer, Call, Operation
@@ -96,6 +96,13 @@ def read_samples(value: Any) -> list[Any]:
     return found
 
 
+def cost(call: Call) -> Cost:
+    """Counted in samples and in boots that the hub does not know, not in requests."""
+    named = {one["boot_id"] for one in call.body if isinstance(one, dict) and isinstance(one.get("boot_id"), str)}
+    samples, new = len(call.body), len(named - call.machine.boots.keys())
+    return Cost(frames_of(call.size) - 1, samples=samples, boots=new, stored_bytes=ROW_BYTES * samples)
+
+
 async def upload(call: Call) -> Answer:
     context, machine = call.context, call.machine
     read, faults = samples_by_rest.readable(call.body)
@@ -151,12 +158,9 @@ def _point(bucket: samples.Bucket) -> dict[str, Any]:
 
 
 async def _open_boots(call: Call, machine: Machine, boot_ids: list[str]) -> dict[str, Boot]:
-    """The boots, each with its row and the number it is stored up to, and the one used last where it was not before.
-    429 for a machine that makes too many new ones."""
+    """The boots, each with its row and the number it is stored up to, and the one used last where it was not before."""
     if not boot_ids or [*machine.boots][-1:] == boot_ids:
         return {boot_id: machine.boots[boot_id] for boot_id in boot_ids}
-    for _ in set(boot_ids) - machine.boots.keys():
-        guard.pace(call.context, call.principal)
     known = dict(machine.boots)
     opened = [BootOpened(rvm_id=machine.id, boot_id=boot_id, at=call.now) for boot_id in boot_ids]
     for boot in await call.context.announce(*opened):
@@ -214,7 +218,7 @@ OPERATIONS = (
         name="upload_metrics", method="POST", path="/v2/rvms/{id}/metrics", handler=upload, tag="Metrics",
         summary="A machine uploads one sample or up to 500", action="metrics.write",
         body=RestSample | list[RestSample], read_body=read_samples, body_limit=MAX_UPLOAD_BYTES, wild_numbers=True,
-        answers={201: Uploaded}, example=_SAMPLE,
+        answers={201: Uploaded}, example=_SAMPLE, cost=cost,
         description="A bad reading costs that reading, a bad timestamp that sample; the answer names both. With "
         "boot_id and seq, samples must come in order and one request at a time: a number at or below the highest one "
         "seen is a repeat. A naive timestamp is read in the machine's time zone.",

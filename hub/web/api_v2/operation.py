@@ -16,6 +16,7 @@ from starlette.requests import Request
 
 from hub.core.access import Principal
 from hub.core.machine import Machine
+from hub.core.machine_budget import Cost, line
 from hub.web.context import HubContext
 from hub.web.problems import Text
 from hub.web.request_body import MAX_BODY_BYTES
@@ -28,7 +29,7 @@ class NoQuery(msgspec.Struct):
 @dataclass
 class Call:
     """One request that got past the guard. `machine` is set where the path names one; `body` and `query` are what the
-    operation asked for."""
+    operation asked for; `size` counts the bytes of the body."""
 
     context: HubContext
     request: Request
@@ -38,6 +39,7 @@ class Call:
     caller: Principal | None
     machine_or_none: Machine | None = None
     body: Any = None
+    size: int = 0
     query: Any = None
 
     @property
@@ -63,6 +65,11 @@ class Answer:
     message: Text | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     session: str | None = None
+
+
+def one_line(call: Call) -> Cost:
+    """What most that a machine may write costs it: a line of the audit log with what the body says."""
+    return line(call.size)
 
 
 Handler = Callable[[Call], Awaitable[Answer]]
@@ -92,6 +99,8 @@ class Operation:
     example: Any = None
     parameters: Mapping[str, str] = field(default_factory=dict)
     headers: tuple[str, ...] = ()
+    cost: Callable[[Call], Cost] = one_line
+    """What it costs a machine that calls it with its key (hub.core.machine_budget), if it may; reading is free."""
     other_media: tuple[str, ...] = ()
     """What a success may also come as, when the caller asks for it."""
 

@@ -16,7 +16,7 @@ from hub.core.command_desk import Refused
 from hub.core.command_rights import still_may
 from hub.core.remote_changes import ALLOWED, RemoteSession, SessionMoved, SessionOpened
 from hub.core.remote_sessions import SessionRefused, Wish
-from hub.web.api_v2 import command_flow, guard, paging
+from hub.web.api_v2 import command_flow, paging
 from hub.web.api_v2 import remote_shapes as shapes
 from hub.web.api_v2.operation import Answer, Call, Operation
 from hub.web.api_v2.remote_shapes import Extend, HistoryQuery, Named, Start, Stop
@@ -31,7 +31,6 @@ _KINDS: Final = {403: "forbidden", 409: "conflict", 429: "too-many-requests"}
 
 
 async def start(call: Call) -> Answer:
-    guard.pace(call.context, call.principal)
     async with call.context.leases.lock:
         session = await _opened(call, await _wish(call, call.body or Start()))
         if session.status != "requested":

@@ -12,7 +12,7 @@ from hub.core import command_desk, declarations, status_desk, views
 from hub.core.command_desk import Refused
 from hub.core.machine import Machine
 from hub.core.status_desk import Named
-from hub.web.api_v2 import command_flow, guard, paging, shapes
+from hub.web.api_v2 import command_flow, paging, shapes
 from hub.web.api_v2.command_flow import Waiting
 from hub.web.api_v2.kinds import InstantGiven, Limit, Note, Row
 from hub.web.api_v2.operation import Answer, Call, Operation
@@ -82,7 +82,6 @@ async def status_history(call: Call) -> Answer:
 
 
 async def _declared(call: Call, machine: Machine, patch: StatusPatch, until: str | UnsetType | None) -> Answer:
-    guard.pace(call.context, call.principal)
     failure = status_desk.refused(machine, patch.status, patch.capacity)
     if failure is not None:
         raise Refused(failure.code, 409, failure.message)

@@ -62,7 +62,6 @@ class ZoneSyncNow(msgspec.Struct):
 async def report_timezone(call: Call) -> Answer:
     body: ZoneSync = call.body
     machine = _machine(call, body.device_id)
-    guard.pace(call.context, call.principal)
     said = {name: value for name, value in msgspec.structs.asdict(body).items() if name != "device_id"}
     said["timestamp"] = body.timestamp or views.rfc3339(call.now)
     report = TimezoneReport(**said)

@@ -7,8 +7,9 @@ import random
 
 import pytest
 
-from hub.core import pace
+from hub.core import machine_budget
 from hub.core.changes import CommandDrafted
+from hub.core.machine_budget import MachineBudget
 from hub.flow.conversation import INBOX
 from protocol import messages as m
 from tests.hub.core.test_command_desk import command
@@ -212,8 +213,9 @@ async def test_a_bug_in_a_handler_ends_only_this_link(monkeypatch: pytest.Monkey
 
 
 async def test_ten_thousand_mangled_frames_raise_nothing_and_close_only_with_codes_that_are_meant(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(machine_budget, "LINES_AT_ONCE", 1_000_000)
     dice = random.Random(39)
     frames = [
         text(metrics(3, 2, cpu_usage=50.0)), text(m.StatusReport(status="full", seq=1, reason="x")),
@@ -257,7 +259,7 @@ async def test_a_machine_that_never_stops_telling_of_itself_is_read_more_slowly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each of its words would be a line that nobody may delete."""
-    monkeypatch.setattr(pace, "AT_ONCE", 5)
+    monkeypatch.setattr(machine_budget, "LINES_AT_ONCE", 5)
     async with room() as hub:
         conversation, _, wire = hub.connect()
         for seq in range(1, 21):
@@ -266,5 +268,5 @@ async def test_a_machine_that_never_stops_telling_of_itself_is_read_more_slowly(
         await until(lambda: len(wire.of(m.Received)) == 4)  # and the hello
         await asyncio.sleep(0.3)
         assert len(wire.of(m.Received)) == 4
-        hub.links.pace = pace.rate_limit()
+        hub.links.budget = MachineBudget()
         await until(lambda: len(wire.of(m.Received)) >= 8)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from db import samples
-from hub.core import accounts, credentials, pace, sign_in
+from hub.core import accounts, credentials, machine_budget, sign_in
 from hub.core.changes import TokenCreated
+from hub.core.machine_budget import MachineBudget
 from hub.web.api_v2.table import OPERATIONS
 from tests.support.api_hub import PASSWORD, ApiHub
 
@@ -41,8 +42,8 @@ async def test_a_machine_that_tells_of_itself_all_the_time_is_asked_to_wait(
     hub: ApiHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each report would be a line that nobody may delete."""
-    monkeypatch.setattr(pace, "AT_ONCE", 2)
-    hub.context.links.pace = pace.rate_limit()
+    monkeypatch.setattr(machine_budget, "LINES_AT_ONCE", 2)
+    hub.context.links.budget = MachineBudget()
     report = {"device_id": "1", "timezone": "Asia/Jakarta", "sync_method": "manual"}
     async with hub.of("one") as one, hub.of("operator") as operator, hub.of("two") as two:
         said = [await one.post("/api/v2/timezone/sync", json=report) for _ in range(3)]
