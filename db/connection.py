@@ -10,6 +10,7 @@ import anyio.to_thread
 from sqlalchemy.sql.selectable import SelectBase
 
 from db.migrate import upgrade
+from db.ownership import InUse, Owner
 from db.reading import Reader
 from db.rows import SampleRow
 from db.statements import Step, WriteResult
@@ -22,6 +23,10 @@ class _Writer(Protocol):
     async def write(self, steps: Sequence[Step]) -> list[WriteResult]: ...
 
     async def store_samples(self, rows: Sequence[SampleRow]) -> None: ...
+
+    async def open(self) -> None: ...
+
+    async def lost(self) -> InUse: ...
 
     async def close(self) -> None: ...
 
@@ -59,6 +64,10 @@ class Store:
         """
         await self._writer.store_samples(rows)
 
+    async def lost(self) -> InUse:
+        """Waits until another hub was found to have the database: nothing can be written from then on."""
+        return await self._writer.lost()
+
     async def close(self) -> None:
         """Finish what was begun and let go of the database."""
         await self._reader.close()
@@ -74,25 +83,37 @@ def dialect_of(url: str) -> Dialect:
     raise ValueError("the database is neither sqlite:///PATH nor postgresql://...")
 
 
-async def open_store(url: str) -> Store:
-    """Bring the database at `url` to the newest schema and open it. Raises Unavailable, StoreError, ValueError.
+async def open_store(url: str, owner: Owner | None = None) -> Store:
+    """Bring the database at `url` to the newest schema and open it; with an `owner`, keep every other hub off it.
 
+    Raises InUse, Unsuitable, Unavailable, StoreError, ValueError, OSError (no file can be made).
     `sqlite:///PATH` (PATH taken as it is, so an absolute one gives four slashes) or `postgresql://...`.
     """
     dialect = dialect_of(url)
-    await anyio.to_thread.run_sync(upgrade, url)
-    reader = Reader(url)
-    await reader.open()
-    return Store(dialect, reader, _writer(dialect, url))
+    if dialect == "postgresql":
+        from db.postgres_checks import check
+
+        await check(url)
+    writer = _writer(dialect, url, owner)
+    try:
+        await writer.open()
+        await anyio.to_thread.run_sync(upgrade, url)
+        reader = Reader(url)
+        await reader.open()
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await writer.close()
+        raise
+    return Store(dialect, reader, writer)
 
 
-def _writer(dialect: Dialect, url: str) -> _Writer:
+def _writer(dialect: Dialect, url: str, owner: Owner | None) -> _Writer:
     """Imports only the driver that is used: an embedded hub starts a quarter of a second sooner without asyncpg."""
     if dialect == "sqlite":
         from db.sqlite_files import path_of
         from db.sqlite_writer import SqliteWriter
 
-        return SqliteWriter(path_of(url))
+        return SqliteWriter(path_of(url), owner)
     from db.postgres_writer import PostgresWriter
 
-    return PostgresWriter(url)
+    return PostgresWriter(url, owner)

@@ -38,3 +38,13 @@ class Unavailable(StoreError):  # noqa: N818
 
 class Rejected(StoreError):  # noqa: N818
     """Data that no retry will make storable: NUL in a text, a value out of range, a broken check constraint."""
+
+
+class Unsuitable(StoreError):  # noqa: N818
+    """The database can never serve as it is. `code` is stable: encoding, pooling, read_only, standby, version; `facts`
+    fill the places of the sentence about it."""
+
+    def __init__(self, code: str, why: str, **facts: object) -> None:
+        super().__init__(why)
+        self.code = code
+        self.facts = facts

@@ -16,6 +16,7 @@ import anyio
 import asyncpg
 
 from db.errors import StoreError, Unavailable
+from db.ownership import InUse
 from db.pending import MOST_PENDING, Pending, refuse_all
 from db.postgres_errors import from_postgres
 
@@ -25,6 +26,8 @@ CONNECT_S = 2.5
 STATEMENT_S = 4.0
 _GROUP_S = 4.5
 _MOST_CALLS = 200
+LOOK_S = 5.0
+"""How often an idle connection that must be held is tried: a network that was cut says nothing."""
 
 
 @dataclass(slots=True)
@@ -39,35 +42,67 @@ Serve = Callable[[Attempt, Sequence[Call]], Awaitable[None]]
 """Settles every call it is given, or raises what concerns them all."""
 
 
-async def connect(dsn: str) -> asyncpg.Connection:
+OnConnect = Callable[[asyncpg.Connection], Awaitable[None]]
+
+NAME = "myrvm-hub"
+_SESSION = f"""
+SET statement_timeout = {int(STATEMENT_S * 1000)};
+SET idle_in_transaction_session_timeout = 10000;
+SET synchronous_commit = on;
+SET tcp_keepalives_idle = 10;
+SET tcp_keepalives_interval = 5;
+SET tcp_keepalives_count = 3
+"""
+"""What the hub has given up on must not go on holding locks, nor what is left of a computer that is gone. On: a commit
+is on the disk when it returns. Set once a connection is there: a pooler in between refuses unknown ones before."""
+
+
+async def connect(dsn: str, name: str = NAME) -> asyncpg.Connection:
     """A connection whose every statement ends. Raises the driver's or the network's errors."""
-    return await asyncpg.connect(dsn, timeout=CONNECT_S, **SETTINGS)
+    settings = {"application_name": name}
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_S, command_timeout=STATEMENT_S, server_settings=settings)
+    try:
+        await begin_session(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
 
 
-SETTINGS: dict[str, Any] = {
-    "command_timeout": STATEMENT_S,
-    "server_settings": {
-        "application_name": "myrvm-hub",
-        # What the hub has given up on must not go on holding locks. On: a commit is on the disk when it returns.
-        "statement_timeout": str(int(STATEMENT_S * 1000)),
-        "idle_in_transaction_session_timeout": "10000",
-        "synchronous_commit": "on",
-    },
-}
+async def begin_session(connection: asyncpg.Connection) -> None:
+    await connection.execute(_SESSION)
 
 
 class PostgresLane:
-    """Calls are served in the order in which they were made."""
+    """Calls are served in the order in which they were made.
 
-    def __init__(self, dsn: str, serve: Serve) -> None:
+    With `on_connect` each new connection is first given to it, and one that is lost is made again at once, not with the
+    next call; what it raises of InUse is final and goes to `lost`.
+    """
+
+    def __init__(self, dsn: str, serve: Serve, name: str = NAME, on_connect: OnConnect | None = None) -> None:
         self._dsn = dsn
         self._serve = serve
+        self._name = name
+        self._on_connect = on_connect
+        self.lost: asyncio.Future[InUse] = asyncio.get_running_loop().create_future()
         self._connection: asyncpg.Connection | None = None
         # Bound: MOST_PENDING, beyond it a call is refused.
         self._queue: deque[Call] = deque()
         self._wake = asyncio.Event()
         self._closing = False
+        self._timer: asyncio.TimerHandle | None = None
         self._task = asyncio.get_running_loop().create_task(self._run(), name="postgres-lane")
+
+    async def hold(self) -> None:
+        """Connect now, and stay so. Raises InUse, StoreError."""
+        try:
+            await self.wait(())
+        except StoreError:
+            if self.lost.done():
+                raise self.lost.result() from None
+            raise
+        self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
 
     async def wait(self, work: Any) -> Any:
         """Queue `work` and give what it came to. Raises StoreError."""
@@ -83,17 +118,23 @@ class PostgresLane:
     async def close(self) -> None:
         """Serve what waits, then hang up."""
         self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
         self._wake.set()
         await self._task
         connection, self._connection = self._connection, None
         if connection is not None and not connection.is_closed():
             with contextlib.suppress(OSError, TimeoutError, asyncio.TimeoutError, asyncpg.PostgresError):
+                if self._on_connect is not None:  # the server lets go a moment later than we hang up
+                    await connection.execute("SELECT pg_advisory_unlock_all()", timeout=1)
                 await connection.close(timeout=1)
 
     async def _run(self) -> None:
         while not (self._closing and not self._queue):
             await self._wake.wait()
             self._wake.clear()
+            if self._on_connect is not None and not (self._queue or self._closing):
+                await self._attempt(())
             while self._queue:
                 group: list[Call] = []
                 while self._queue and len(group) < _MOST_CALLS:
@@ -104,16 +145,23 @@ class PostgresLane:
                 if group:
                     await self._attempt(group)
 
+    def _look(self) -> None:
+        """Wake the lane in time to find out whether an idle connection that must be held is still there."""
+        self._wake.set()
+        self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
     async def _attempt(self, group: Sequence[Call]) -> None:
         attempt: Attempt | None = None
         try:
             with anyio.fail_after(_GROUP_S):
                 attempt = Attempt(await self._connected())
-                await self._serve(attempt, group)
+                await (self._serve(attempt, group) if group else attempt.connection.execute("SELECT 1"))
         except Exception as error:  # noqa: BLE001 - the lane outlives whatever befell one group; the callers are told
             # Whatever it was, the connection's state is no longer known: the next group gets a new one.
             self._hang_up()
             translated = error if isinstance(error, StoreError) else from_postgres(error)
+            if isinstance(error, InUse) and not self.lost.done():
+                self.lost.set_result(error)
             if attempt is not None and attempt.committing:
                 translated = Unavailable(str(translated), outcome_unknown=True)
             refuse_all(group, translated)
@@ -121,8 +169,22 @@ class PostgresLane:
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
             self._hang_up()
-            self._connection = await connect(self._dsn)
+            if self.lost.done():
+                raise Unavailable(str(self.lost.result()))
+            connection = await connect(self._dsn, self._name)
+            if self._on_connect is not None:
+                try:
+                    await self._on_connect(connection)
+                except BaseException:
+                    connection.terminate()
+                    raise
+                connection.add_termination_listener(self._on_lost)
+            self._connection = connection
         return self._connection
+
+    def _on_lost(self, connection: asyncpg.Connection) -> None:
+        if connection is self._connection:  # not one we hung up ourselves
+            self._wake.set()
 
     def _hang_up(self) -> None:
         connection, self._connection = self._connection, None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -16,8 +17,10 @@ import sqlalchemy as sa
 
 from db.compiled import Compiler
 from db.errors import Conflict, StoreError, Unavailable
+from db.ownership import InUse, Owner
 from db.postgres_errors import FAILURES, from_postgres
-from db.postgres_lane import Attempt, Call, PostgresLane
+from db.postgres_lane import NAME, Attempt, Call, PostgresLane
+from db.postgres_ownership import DATABASE, SAMPLES, label, take
 from db.rows import SampleRow
 from db.schema import system_metrics
 from db.statements import Statement, Step, Write, WriteResult
@@ -47,10 +50,31 @@ _STORE = (
 class PostgresWriter:
     """Calls of one kind take effect in the order in which they were made."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, owner: Owner | None = None) -> None:
         self._compiler = Compiler("postgresql")
-        self._writes = PostgresLane(dsn, self._serve_writes)
-        self._samples = PostgresLane(dsn, self._serve_samples)
+        self._owner = owner
+        self._opened = False
+        name, own_database, own_samples = NAME, None, None
+        if owner is not None:
+            name = label(owner)
+            own_database = partial(take, key=DATABASE, owner=owner)
+            # At the start the database was just taken: whoever still has this key lost that one before.
+            own_samples = partial(take, key=SAMPLES, owner=owner, evict=lambda: not self._opened)
+        self._writes = PostgresLane(dsn, self._serve_writes, name, own_database)
+        self._samples = PostgresLane(dsn, self._serve_samples, name, own_samples)
+
+    async def open(self) -> None:
+        """With an owner: hold the database until the end. Raises InUse, Unavailable, StoreError."""
+        if self._owner is not None:
+            await self._writes.hold()
+            await self._samples.hold()
+            self._opened = True
+
+    async def lost(self) -> InUse:
+        """Waits until another hub was found to have the database, which is never without an owner."""
+        both = (self._writes.lost, self._samples.lost)
+        done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
 
     async def write(self, steps: Sequence[Step]) -> list[WriteResult]:
         """One durable transaction. Raises StoreError."""
@@ -141,6 +165,9 @@ class PostgresWriter:
     async def _serve_samples(self, attempt: Attempt, group: Sequence[Call]) -> None:
         for call in group:
             outcome: Exception | None = None
+            if not call.work:
+                call.settle(None)
+                continue
             attempt.committing = True
             try:
                 await attempt.connection.execute(_STORE, *_arrays(call.work))

@@ -46,14 +46,15 @@ class Reader:
             self._database = Database(f"sqlite:///{name}", factory=ReadConnection, timeout=BUSY_MS / 1000)
         else:
             from db.postgres_errors import FAILURES, from_postgres
-            from db.postgres_lane import CONNECT_S, SETTINGS
+            from db.postgres_lane import CONNECT_S, NAME, STATEMENT_S
 
             self._failures, self._translate = FAILURES, from_postgres
             # The address is asyncpg's to read (`databases` knows no sslmode and no second host). Not one connection
             # in advance: the pool would complain aloud while the server is away.
             self._database = Database(
                 "postgresql://", dsn=url, database=None, min_size=0, max_size=AT_ONCE, timeout=CONNECT_S,
-                init=_decode_json, **SETTINGS,
+                init=_begin, reset=_left_as_it_is, command_timeout=STATEMENT_S,
+                server_settings={"application_name": NAME},
             )  # fmt: skip
         self._turn = anyio.Semaphore(AT_ONCE)
         # Bound: AT_ONCE.
@@ -118,7 +119,14 @@ class Reader:
         return answers[0]
 
 
-async def _decode_json(connection: Any) -> None:
+async def _left_as_it_is(connection: Any) -> None:
+    """Reads change nothing of a session, and its time limits must not be reset."""
+
+
+async def _begin(connection: Any) -> None:
+    from db.postgres_lane import begin_session
+
+    await begin_session(connection)
     await connection.set_type_codec("json", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from db.compiled import Compiler
 from db.errors import Unavailable
+from db.ownership import FileLock, InUse, Owner
 from db.pending import MOST_PENDING, Pending, settle_all
 from db.rows import SampleRow
 from db.sqlite_errors import from_sqlite
@@ -44,8 +45,10 @@ _IDLE_S = 2.0
 class SqliteWriter:
     """Calls take effect in the order in which they were made."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, owner: Owner | None = None) -> None:
         self._path = path
+        self._owner = owner
+        self._lock: FileLock | None = None
         self._loop = asyncio.get_running_loop()
         self._compiler = Compiler("sqlite")
         # Bound: MOST_PENDING, beyond it a call is refused.
@@ -55,6 +58,18 @@ class SqliteWriter:
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
         self._thread.start()
+
+    async def open(self) -> None:
+        """With an owner: hold the file until the end, by one beside it (a second descriptor of its own would undo
+        SQLite's locks). Raises InUse, OSError."""
+        if self._owner is not None:
+            real = self._path.resolve()
+            self._lock = await FileLock.take(real.with_name(real.name + ".lock"), self._owner, "database")
+
+    async def lost(self) -> InUse:
+        """Never: the kernel keeps the lock."""
+        never: asyncio.Future[InUse] = self._loop.create_future()
+        return await never
 
     async def write(self, steps: Sequence[Step]) -> list[WriteResult]:
         """One durable transaction. Raises StoreError."""
@@ -71,6 +86,8 @@ class SqliteWriter:
         self._closing = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+        if self._lock is not None:
+            self._lock.release()
 
     async def _wait(self, work: Any) -> Any:
         if self._closing:

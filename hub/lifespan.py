@@ -10,8 +10,10 @@ import anyio
 from starlette.applications import Starlette
 
 from db.errors import StoreError
+from db.ownership import InUse, Owner
 from hub.core.fleet import Fleet
 from hub.core.watching import Watching
+from hub.data_folder import data_folder
 from hub.flow import live_requests
 from hub.flow.engine import Engine, open_engine, utc_now
 from hub.flow.feed import Feed
@@ -26,7 +28,11 @@ from protocol.version import PRODUCT_VERSION
 
 
 class StartFailedError(Exception):
-    """The hub cannot come up, in one sentence for a person."""
+    """The hub cannot come up, in one sentence for a person. `in_use`: another hub has what it needs."""
+
+    def __init__(self, sentence: str, *, in_use: bool = False) -> None:
+        super().__init__(sentence)
+        self.in_use = in_use
 
 
 @asynccontextmanager
@@ -35,7 +41,6 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
 
     A part that fails ends the whole block with its exception: a hub that lost its recorder must not go on smiling.
     """
-    make_folders(settings)
     epoch = secrets.token_hex(8)
     feeds: list[Feed] = []
 
@@ -45,7 +50,11 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
 
     up = False
     try:
-        async with open_engine(settings, publisher=feed_for, clock=utc_now) as engine, anyio.create_task_group() as own:
+        async with (
+            data_folder(settings, Owner.here()),
+            open_engine(settings, publisher=feed_for, clock=utc_now) as engine,
+            anyio.create_task_group() as own,
+        ):
             up = True
             app.state.hub = context = _context(settings, engine, feeds[0], epoch)
             engine.announce.listen(context.gate.became_true)
@@ -57,15 +66,12 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             own.start_soon(context.terminals.run)
             yield
             own.cancel_scope.cancel()
-    except StoreError as error:
+    except (StoreError, OSError) as error:
         if up:
             raise
+        if isinstance(error, InUse):
+            raise StartFailedError(f"The hub cannot start: {error}.", in_use=True) from error
         raise StartFailedError(f"The database cannot be opened: {error}") from error
-
-
-def make_folders(settings: Settings) -> None:
-    """The data folder is for this user alone: it holds the database and, later, everybody's backups."""
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubContext:

@@ -48,6 +48,7 @@ class HubServer(AcceptingServer):
         super().__init__(config)
         self._app = app
         self._on_ready = on_ready
+        self.lost_data = False
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -93,7 +94,7 @@ def serve(
     try:
         return loop.run_until_complete(_live(settings, listener, on_ready, on_stop, companion, imports_took))
     except StartFailedError as error:
-        return _give_up(str(error), UNREACHABLE)
+        return _give_up(str(error), BUSY if error.in_use else UNREACHABLE)
     except (ssl.SSLError, OSError) as error:
         if not settings.tls:
             raise
@@ -128,7 +129,7 @@ async def _live(
 
     with process.signals(stop):
         await run(server, app, listener, companion)
-    return OK
+    return BUSY if server.lost_data else OK
 
 
 async def run(server: HubServer, app: Starlette, listener: socket.socket, companion: Companion | None = None) -> None:
@@ -138,10 +139,18 @@ async def run(server: HubServer, app: Starlette, listener: socket.socket, compan
         process.calm_collector()
         app.state.loop_lag.reset()
         async with anyio.create_task_group() as beside:
+            beside.start_soon(_end_when_lost, server, app.state.hub)
             if companion is not None:
                 beside.start_soon(companion, app.state.hub)
             await server.serve(sockets=[listener])
             beside.cancel_scope.cancel()
+
+
+async def _end_when_lost(server: HubServer, context: HubContext) -> None:
+    """Two hubs on one database would undo each other's work: the one that lost it ends."""
+    in_use = await context.store.lost()
+    logger.critical("ending: %s", in_use)
+    server.lost_data = server.should_exit = True
 
 
 def _give_up(sentence: str, code: int) -> int:

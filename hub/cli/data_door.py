@@ -15,13 +15,16 @@ from pathlib import Path
 
 from db import errors
 from db.connection import Store, open_store
+from db.ownership import InUse, Owner
 from hub.cli.exit_codes import CliError, Exit
 from hub.cli.language import say
 from hub.cli.parser import DATA_FLAGS, SERVE_FLAGS
 from hub.core.changes import Change
+from hub.data_folder import data_folder
 from hub.flow.group_commit import commit_alone
 from hub.settings import Settings, SettingsError
 
+_KEYS = {"data folder": "folder", "database": "database"}
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -48,15 +51,19 @@ def settings_of(wanted: argparse.Namespace, **more: object) -> Settings:
 
 
 @contextlib.asynccontextmanager
-async def open_data(settings: Settings, *, create: bool) -> AsyncIterator[DataDoor]:
-    """The database, brought to the newest schema. `create`: a data folder that is not there yet may be made."""
+async def open_data(settings: Settings, *, create: bool, serving: bool = False) -> AsyncIterator[DataDoor]:
+    """The database, brought to the newest schema. `create`: a data folder that is not there yet may be made.
+    `serving`: this process is to be the hub, so that none may run on the same data."""
     make_folders(settings, create=create)
-    with refusals():
-        store = await open_store(settings.database_url)
-        try:
+    owner = Owner.here() if serving else None
+    async with contextlib.AsyncExitStack() as stack:
+        with refusals(), _unwritable(settings.data_dir):
+            if owner is not None:
+                await stack.enter_async_context(data_folder(settings, owner))
+            store = await open_store(settings.database_url, owner)
+        stack.push_async_callback(store.close)
+        with refusals():
             yield DataDoor(store)
-        finally:
-            await store.close()
 
 
 def make_folders(settings: Settings, *, create: bool) -> None:
@@ -67,15 +74,19 @@ def make_folders(settings: Settings, *, create: bool) -> None:
         if not (create and has_room):
             missing = say("database.missing", path=file)
             raise CliError(Exit.CONFIGURATION, "no_database", missing, say("database.missing.fix"))
-    try:
+    with _unwritable(settings.data_dir):
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not os.access(settings.data_dir, os.W_OK | os.X_OK):
             raise PermissionError(13, os.strerror(13))
+
+
+@contextlib.contextmanager
+def _unwritable(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise CliError(
-            Exit.CONFIGURATION, "data_unwritable",
-            say("data.unwritable", path=settings.data_dir, why=error.strerror), say("data.unwritable.fix"),
-        ) from error  # fmt: skip
+        shown = say("data.unwritable", path=error.filename or folder, why=error.strerror)
+        raise CliError(Exit.CONFIGURATION, "data_unwritable", shown, say("data.unwritable.fix")) from error
 
 
 def sqlite_file(settings: Settings) -> Path | None:
@@ -88,6 +99,16 @@ def refusals() -> Iterator[None]:
     """What the database refuses, as the end of a command. Callers catch the conflicts they can explain before."""
     try:
         yield
+    except InUse as error:
+        raise CliError(
+            Exit.CONFLICT, "in_use", say(f"in_use.{_KEYS[error.resource]}", where=error.where, holder=_holder(error)),
+            say(f"in_use.{_KEYS[error.resource]}.fix"),
+        ) from error  # fmt: skip
+    except errors.Unsuitable as error:
+        unfit = f"database.unfit.{error.code}"
+        raise CliError(
+            Exit.CONFIGURATION, f"database_{error.code}", say(unfit, **error.facts), say(f"{unfit}.fix", **error.facts)
+        ) from error
     except errors.Unavailable as error:
         raise CliError(
             Exit.UNREACHABLE, "database_unavailable", say("database.away", why=error), say("database.away.fix")
@@ -96,6 +117,13 @@ def refusals() -> Iterator[None]:
         raise CliError(Exit.CONFLICT, "conflict", say("database.refused", why=error)) from error
     except errors.StoreError as error:
         raise CliError(Exit.FAILED, "database_refused", say("database.refused", why=error)) from error
+
+
+def _holder(error: InUse) -> str:
+    holder = error.holder
+    if holder is None:
+        return say("in_use.unknown")
+    return say("in_use.holder", pid=holder.pid, host=holder.host, since=f"{holder.since:%Y-%m-%d %H:%M:%S}")
 
 
 def now() -> datetime:

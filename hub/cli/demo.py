@@ -66,7 +66,7 @@ def demo_settings(wanted: argparse.Namespace) -> Settings:
 
 
 async def _prepare(settings: Settings, count: int) -> tuple[DemoFleet, SignInLink | None]:
-    async with open_data(settings, create=True) as door:
+    async with open_data(settings, create=True, serving=True) as door:
         fleet = await enrol_fleet(door, settings.data_dir, count)
         await write_settings(door, fleet)
         fleet.write(settings.data_dir, "http://127.0.0.1")  # keys are kept even if the hub does not come up

@@ -15,7 +15,6 @@ class Exit(enum.IntEnum):
     NOT_ALLOWED = 4
     NOT_FOUND = 5
     UNREACHABLE = 6
-    TIMED_OUT = 7
     CONFLICT = 8
     INTERRUPTED = 130
 

@@ -23,5 +23,5 @@ def serve(wanted: argparse.Namespace) -> int:
 
 
 async def _prepare(settings: Settings) -> SignInLink | None:
-    async with open_data(settings, create=True) as door:
+    async with open_data(settings, create=True, serving=True) as door:
         return await prepare_people(door, settings, always=False)

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta, timezone
 import anyio
 
 from db.connection import Store, open_store
+from db.ownership import Owner
 from hub.core.changes import Change
 from hub.core.configuration import base_of
 from hub.core.fleet import Fleet, Touched
@@ -77,7 +78,7 @@ async def open_engine(
     nothing is swept here. At the end what was handed in is flushed, then the database closed. Raises a StoreError when
     the database cannot be opened.
     """
-    store = await open_store(settings.database_url)
+    store = await open_store(settings.database_url, Owner.here() if alone else None)
     try:
         fleet = await load_fleet(store, base_of(asdict(settings)))
         commit, lane = GroupCommit(store), SamplesLane(store)

@@ -1,0 +1,113 @@
+"""Which hub has the data: who it is, and a lock on a file. Knows no database; each driver keeps its own lock.
+
+A second hub on the same data would take the work that is under way for leftovers of a dead one, and end it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import socket
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Final, Literal
+
+import anyio
+
+from db.errors import StoreError
+
+WAIT_S: Final = 3.0
+"""How long a hub waits for the one before it, which may be ending right now."""
+RETRY_S: Final = 0.1
+_MOST_BYTES: Final = 512
+
+Resource = Literal["data folder", "database"]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """One life of a hub. `token` tells its own connections from those of a hub of the same process id."""
+
+    host: str
+    pid: int
+    since: datetime
+    token: str = field(default_factory=lambda: secrets.token_hex(3))
+
+    @staticmethod
+    def here() -> Owner:
+        return Owner(socket.gethostname(), os.getpid(), datetime.now(timezone.utc).replace(microsecond=0))
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, since {self.since:%Y-%m-%d %H:%M:%S} UTC"
+
+
+class InUse(StoreError):  # noqa: N818
+    """Another hub has it. `holder` is None when it could not be found out who."""
+
+    def __init__(self, resource: Resource, where: str, holder: Owner | None) -> None:
+        super().__init__(f"another hub has the {resource} ({where}): {holder or 'an unknown process'}")
+        self.resource = resource
+        self.where = where
+        self.holder = holder
+
+
+class FileLock:
+    """A lock on `path`, which the kernel opens however the process ends; the file itself stays."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @staticmethod
+    async def take(path: Path, owner: Owner, resource: Resource) -> FileLock:
+        """Raises InUse, and OSError where no file can be made or the file system has no locks (some NFS)."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if not await _locked_in_time(descriptor):
+                raise InUse(resource, str(path.parent), _read(descriptor))  # noqa: TRY301 - it closes the file, too
+            # In place and of one length: a full disk has room for what is there already.
+            with contextlib.suppress(OSError):
+                os.pwrite(descriptor, _text(owner), 0)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return FileLock(descriptor)
+
+    def release(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+async def _locked_in_time(descriptor: int) -> bool:
+    until = time.monotonic() + WAIT_S
+    while not _locked(descriptor):
+        if time.monotonic() > until:
+            return False
+        await anyio.sleep(RETRY_S)
+    return True
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _text(owner: Owner) -> bytes:
+    known = {"host": owner.host[:200], "pid": owner.pid, "since": owner.since.timestamp()}
+    return json.dumps(known).encode().ljust(_MOST_BYTES - 1)[: _MOST_BYTES - 1] + b"\n"
+
+
+def _read(descriptor: int) -> Owner | None:
+    try:
+        known = json.loads(os.pread(descriptor, _MOST_BYTES, 0))
+        return Owner(str(known["host"]), int(known["pid"]), datetime.fromtimestamp(known["since"], timezone.utc))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,60 @@
+"""A second hub on the data of one that runs: refused by name, and it changes nothing. After a kill -9 there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from db import events
+from db.connection import open_store
+from hub.data_folder import LOCK_FILE
+from tests.support.forked_hub import ForkedHub, forked_hub
+from tests.support.hub_process import ROOT, _given
+
+BUSY = 8
+
+
+async def second(hub: ForkedHub, **other: object) -> tuple[int, str, str]:
+    """`run_hub.py` on the same data, on another port: its exit code, what it printed and what it complained of."""
+    given = _given(hub.settings, port=0) | other
+    command = [sys.executable, "run_hub.py", "--port", "0", "--data-dir", str(given["data_dir"])]
+    process = await asyncio.create_subprocess_exec(
+        *command, "--database-url", str(given["database_url"]), cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, complaint = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode or 0, out.decode(), complaint.decode()
+
+
+async def recorded(url: str) -> list[str]:
+    store = await open_store(url)
+    codes = [row.code for row in await events.list_events(store, limit=99)]
+    await store.close()
+    return codes
+
+
+@pytest.mark.timeout(180)
+async def test_a_second_hub_is_refused_and_changes_nothing(tmp_path: Path, database_url: str) -> None:
+    url = f"sqlite:///{tmp_path / 'hub.sqlite3'}" if database_url.startswith("sqlite") else database_url
+    async with forked_hub(tmp_path, database_url=url) as hub:
+        await hub.add_machine("Lobby")
+        before = await recorded(url)
+        elsewhere = {"data_dir": str(tmp_path / "elsewhere")}
+        for other, named in ((dict[str, str](), "data folder"), (elsewhere, "database")):
+            code, out, complaint = await second(hub, **other)
+            assert (code, out) == (BUSY, ""), complaint
+            assert f"process {hub.pid} on " in complaint
+            assert named in complaint
+            assert "Traceback" not in complaint
+        assert await recorded(url) == before
+        # Killed without a word: nobody has it, and the next life is there at once.
+        await hub.kill()
+        await hub.start()
+        holder = json.loads((hub.settings.data_dir / LOCK_FILE).read_text())
+        assert holder["pid"] == hub.pid
+        assert await hub.end(signal.SIGTERM) == 0
