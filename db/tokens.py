@@ -22,6 +22,22 @@ _ENDED = sa.select(tokens.c.id).where(
 )
 _DELETE_ENDED = sa.delete(tokens).where(tokens.c.id.in_(_ENDED.limit(sa.bindparam("key_limit"))))
 _REVOKE = _UPDATE.where(tokens.c.revoked_at.is_(None))
+_REVOKE_OF_USER = sa.update(tokens).where(
+    tokens.c.user_id == sa.bindparam("key_user_id"), tokens.c.revoked_at.is_(None)
+)
+_VALID = sa.and_(
+    tokens.c.revoked_at.is_(None), sa.or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > sa.bindparam("key_now"))
+)
+_ALL_VALID = (
+    sa.select(tokens)
+    .where(_VALID, tokens.c.id < sa.bindparam("key_before"))
+    .order_by(tokens.c.id.desc())
+    .limit(sa.bindparam("key_limit"))
+)
+_MADE_SINCE = sa.select(tokens).where(
+    tokens.c.user_id == sa.bindparam("key"), tokens.c.created_at > sa.bindparam("key_since"), _VALID
+)
+MAX_ID = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +85,11 @@ def revoke_token(token_id: int, at: datetime) -> Write:
     return Write(_REVOKE, {"revoked_at": at, "key_id": token_id}, must_match="id")
 
 
+def revoke_tokens_of(user_id: int, at: datetime) -> Write:
+    """Every token of a user that is not revoked yet, if any."""
+    return Write(_REVOKE_OF_USER, {"revoked_at": at, "key_user_id": user_id})
+
+
 def touch_token(token_id: int, at: datetime, ip: str | None) -> Write:
     """Remember its last use."""
     return Write(_UPDATE, {"last_used_at": at, "last_used_ip": ip, "key_id": token_id})
@@ -85,6 +106,18 @@ async def find_token_by_prefix(store: Store, prefix: str) -> TokenRow | None:
 async def tokens_of(store: Store, user_id: int) -> list[TokenRow]:
     """All of a user's tokens, revoked ones too, newest first."""
     return [TokenRow(**row) for row in await store.fetch_all(_OF_USER, {"key": user_id})]
+
+
+async def valid_tokens(store: Store, now: datetime, limit: int, before: int | None = None) -> list[TokenRow]:
+    """Everybody's tokens that work now, newest first; those older than the id `before`."""
+    values = {"key_now": now, "key_before": MAX_ID if before is None else before, "key_limit": limit}
+    return [TokenRow(**row) for row in await store.fetch_all(_ALL_VALID, values)]
+
+
+async def tokens_made_since(store: Store, user_id: int, since: datetime, now: datetime) -> list[TokenRow]:
+    """A user's tokens that work now and were not there at `since`."""
+    rows = await store.fetch_all(_MADE_SINCE, {"key": user_id, "key_since": since, "key_now": now})
+    return [TokenRow(**row) for row in rows]
 
 
 async def _one(store: Store, query: sa.Select[Any], key: int | str) -> TokenRow | None:

@@ -65,6 +65,8 @@ def _on_data(name: str) -> Verb:
         "user add": people.add,
         "user list": people.show_all,
         "token create": people.create_token,
+        "token list": people.list_tokens,
+        "token revoke": people.revoke_token,
         "link": people.link,
     }
     return lambda wanted: _in_a_loop(verbs[name](wanted))

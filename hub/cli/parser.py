@@ -131,6 +131,10 @@ def _token(verbs: Any) -> None:
     create.add_argument("name", metavar="NAME", help=say("help.token.create.name"))
     create.add_argument("--user", metavar="EMAIL", required=True, help=say("help.token.create.user"))
     create.add_argument("--expires-days", type=_days, metavar="N", help=say("help.token.create.expires_days"))
+    listed = _verb(nouns, "token list", "token.list")
+    listed.add_argument("--user", metavar="EMAIL", help=say("help.token.list.user"))
+    revoke = _verb(nouns, "token revoke", "token.revoke")
+    revoke.add_argument("token", metavar="TOKEN", help=say("help.token.revoke.token"))
 
 
 def _link(verbs: Any) -> None:

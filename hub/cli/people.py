@@ -1,10 +1,10 @@
-"""`user add`, `user list`, `token create` and `link`: who may come in, and with what."""
+"""`user add`, `user list`, `token create`, `list` and `revoke`, `link`: who may come in, and with what."""
 
 from __future__ import annotations
 
 import argparse
 
-from db import users
+from db import tokens, users
 from db.errors import Conflict
 from db.users import UserRow
 from hub.cli import output, valid
@@ -12,9 +12,12 @@ from hub.cli.data_door import DataDoor, clock_time, now, open_data, settings_of
 from hub.cli.exit_codes import CliError, Exit
 from hub.cli.language import language, say
 from hub.cli.sign_in_link import make_link
-from hub.core import actors, credentials, enrolment
+from hub.core import accounts, actors, credentials, enrolment
 from hub.core.changes import TokenCreated, UserAdded
+from hub.core.row_id import row_id
 from hub.settings import Settings
+
+MOST_LISTED = 10_000
 
 
 async def add(wanted: argparse.Namespace) -> None:
@@ -78,6 +81,47 @@ async def create_token(wanted: argparse.Namespace) -> None:
         output.result_json({"id": made.id, "name": name, "user": email, "token": secret.text, "expires_at": ends})
     else:
         output.result(say("token.made", name=name, email=email, token=secret.text))
+
+
+async def list_tokens(wanted: argparse.Namespace) -> None:
+    """Everybody's tokens that work now, or one person's; newest first."""
+    async with open_data(settings_of(wanted), create=False) as door:
+        people = {row.id: row.email for row in await users.all_users(door.store)}
+        rows = await tokens.valid_tokens(door.store, now(), MOST_LISTED)
+    shown = [
+        {
+            "id": row.id,
+            "user": people.get(row.user_id, ""),
+            "name": row.name,
+            "prefix": row.prefix,
+            "created_at": output.instant(row.created_at),
+            "expires_at": output.instant(row.expires_at),
+            "last_used_at": output.instant(row.last_used_at),
+        }
+        for row in rows
+        if wanted.user is None or people.get(row.user_id) == valid.email(wanted.user)
+    ]
+    if wanted.json:
+        output.result_json({"tokens": shown})
+    else:
+        output.table(shown, ("id", "user", "name", "prefix", "created_at", "expires_at", "last_used_at"))
+
+
+async def revoke_token(wanted: argparse.Namespace) -> None:
+    """By its id or its prefix. A running hub knows within some seconds."""
+    async with open_data(settings_of(wanted), create=False) as door:
+        number = row_id(wanted.token)
+        by_prefix = await tokens.find_token_by_prefix(door.store, wanted.token)
+        token = by_prefix if by_prefix is not None or number is None else await tokens.find_token(door.store, number)
+        if token is None or token.revoked_at is not None:
+            missing = say("token.missing", token=wanted.token)
+            raise CliError(Exit.NOT_FOUND, "no_such_token", missing, say("token.missing.fix"))
+        made = accounts.revoke_token(token.id, token.user_id, token.name, token.prefix, now(), actors.SYSTEM)
+        await door.record(*made)
+    if wanted.json:
+        output.result_json({"id": token.id, "prefix": token.prefix, "revoked": True})
+    else:
+        output.result(say("token.revoked", name=token.name, prefix=token.prefix))
 
 
 async def link(wanted: argparse.Namespace) -> None:

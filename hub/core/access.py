@@ -24,6 +24,7 @@ _ADMIN: Final = frozenset[Role]({"admin"})
 ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
     "machine.read": _READERS,
     "machine.manage": _ADMIN,
+    "machine.key": _ADMIN,
     "machine.release": _WORKERS,
     "status.read": _READERS,
     "status.write": _WORKERS | {"machine"},
@@ -49,20 +50,28 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
     "remote.stop": _WORKERS | {"machine"},
     # Pages and files of a machine; only within a lease of one's own.
     "remote.use": _WORKERS,
+    "remote.open_page": _WORKERS,
     "remote.approve": frozenset[Role]({"operator", "admin"}),
     "recording.read": _WORKERS,
     "recording.delete": _ADMIN,
     "event.read": _READERS,
     # Events that belong to no machine (sign-ins, users, tokens) name people.
     "event.read_all": _ADMIN,
+    "user.read": _ADMIN,
     "user.manage": _ADMIN,
     "account.read": _READERS,
     "account.edit": _PEOPLE,
     "account.sign_out": _PEOPLE,
     "token.manage_own": _PEOPLE,
+    "token.manage_all": _ADMIN,
+    "token.create": _PEOPLE,
     "feed.watch": _PEOPLE,
     "link.open": frozenset[Role]({"machine"}),
 }
+
+SIGNED_IN_ONLY: Final = frozenset({"machine.key", "remote.open_page", "token.create", "user.manage"})
+"""Actions that make something which lets its holder in: a machine's key, the address of a machine's page, a token, a
+user with password or sign-in link. A token may do none of them, or what it made would outlive it."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,11 @@ class Principal:
     email: str | None = None
 
     @property
+    def is_signed_in(self) -> bool:
+        """A person with a session, in a browser or by REST login; not a program with a token, nor a machine."""
+        return self.via in ("session", "login")
+
+    @property
     def actor(self) -> actors.Actor:
         return actors.user(self.id) if self.kind == "user" else actors.machine(self.id)
 
@@ -94,6 +108,8 @@ def may(principal: Principal | None, action: str, rvm_id: int | None = None) -> 
     """Whether `principal` may do `action`, to that machine when one is named. An unknown action raises KeyError."""
     roles = ACTIONS[action]
     if principal is None or principal.role not in roles:
+        return False
+    if action in SIGNED_IN_ONLY and not principal.is_signed_in:
         return False
     return rvm_id is None or principal.reaches(rvm_id)
 

@@ -57,7 +57,7 @@ def edit(
     user: User, values: Mapping[str, Any], machines: frozenset[int] | None, now: datetime, by: Actor
 ) -> list[c.Change]:
     """UserEdited and its event; [] when nothing would change. A new password, a new role and being disabled end every
-    session, so that nothing goes on with what was before."""
+    session and every token, so that nothing goes on with what was before."""
     new = {name: value for name, value in values.items() if value != getattr(user, name, None)}
     moved = machines is not None and machines != user.machines
     if not new and not moved:
@@ -68,7 +68,7 @@ def edit(
     own = tuple(sorted(machines)) if moved and machines is not None else None
     made: list[c.Change] = [c.UserEdited(user_id=user.id, values=new, at=now, machines=own)]
     if new.get("password_hash") or new.get("disabled_at") or "role" in new:
-        made.append(c.SessionEnded(user_id=user.id, hash=None, at=now))
+        made += [c.SessionEnded(user_id=user.id, hash=None, at=now), c.TokensRevoked(user_id=user.id, at=now)]
     params = {"user_id": user.id, "email": user.email}
     return [*made, c.EventHappened(at=now, code="user.edited", actor=by, params=params, before=before, after=after)]
 

@@ -246,6 +246,13 @@ class TokenRevoked(Change, frozen=True, kw_only=True):
     at: datetime
 
 
+class TokensRevoked(Change, frozen=True, kw_only=True):
+    """Every token of a user that is still valid (password or role changed, disabled)."""
+
+    user_id: int
+    at: datetime
+
+
 class TokenUsed(Change, frozen=True, kw_only=True):
     """At most once a minute and token; no event: using a credential changes nothing."""
 

@@ -272,6 +272,7 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.UserRemoved: lambda change: _flat(users.delete_user(change.user_id)),
     c.TokenCreated: _token_created,
     c.TokenRevoked: lambda change: _flat(tokens.revoke_token(change.token_id, change.at)),
+    c.TokensRevoked: lambda change: _flat(tokens.revoke_tokens_of(change.user_id, change.at)),
     c.TokenUsed: lambda change: _flat(tokens.touch_token(change.token_id, change.at, change.ip)),
     c.SessionOpened: _session_opened,
     c.SessionEnded: _session_ended,

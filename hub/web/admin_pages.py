@@ -1,8 +1,10 @@
-"""Users, for administrators, and everybody's own API tokens: lists and forms over the operations of the API."""
+"""Users and everybody's API tokens, for administrators, and one's own tokens: lists and forms over the operations of
+the API."""
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from starlette.responses import Response
 
@@ -17,6 +19,10 @@ from hub.web.api_v2 import tokens, users
 from hub.web.api_v2.validation import validate
 from hub.web.page import Visit, go
 from hub.web.problems import Problem, not_found
+
+SHOWN: Final = 200
+"""Tokens of everybody on one page."""
+NEW_FOR: Final = timedelta(days=7)
 
 
 async def show_users(visit: Visit) -> Response:
@@ -108,17 +114,37 @@ async def _users(
 async def _tokens(
     visit: Visit, said: tuple[str, str] | None, *, secret: dict[str, str] | None = None, status: int = 200
 ) -> Response:
-    now = visit.now
-    listed = [
-        {
-            "id": row.id,
-            "name": row.name,
-            "prefix": row.prefix,
-            "last_used": None if row.last_used_at is None else views.epoch_ms(row.last_used_at),
-            "last_ip": row.last_used_ip,
-            "expires": None if row.expires_at is None else views.epoch_ms(row.expires_at),
-        }
-        for row in await token_rows.tokens_of(visit.context.store, visit.user.id)
-        if row.revoked_at is None and (row.expires_at is None or row.expires_at > now)
-    ]
-    return visit.render("tokens.html", status, tokens=listed, said=said, secret=secret)
+    store, now = visit.context.store, visit.now
+    own = [row for row in await token_rows.tokens_of(store, visit.user.id) if tokens.is_live(row, now)]
+    others: list[dict[str, Any]] = []
+    older = None
+    if visit.may("token.manage_all"):
+        before = row_id(visit.request.query_params.get("before", ""))
+        found = await token_rows.valid_tokens(store, now, SHOWN + 1, before)
+        page = found[:SHOWN]
+        older = page[-1].id if len(found) > len(page) else None
+        names = {user.id: user.name for user in await user_rows.all_users(store)}
+        others = [_token(row, now) | {"owner": names.get(row.user_id, "")} for row in page if row.user_id != visit.user.id]
+    return visit.render(
+        "tokens.html",
+        status,
+        tokens=[_token(row, now) for row in own],
+        others=others,
+        sees_all=visit.may("token.manage_all"),
+        older=older,
+        said=said,
+        secret=secret,
+    )
+
+
+def _token(row: token_rows.TokenRow, now: datetime) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "prefix": row.prefix,
+        "made": views.epoch_ms(row.created_at),
+        "is_new": now - row.created_at < NEW_FOR,
+        "last_used": None if row.last_used_at is None else views.epoch_ms(row.last_used_at),
+        "last_ip": row.last_used_ip,
+        "expires": None if row.expires_at is None else views.epoch_ms(row.expires_at),
+    }

@@ -46,7 +46,7 @@ class Gate:
             if isinstance(change, c.TokenRevoked | c.MachineRemoved):
                 # By id only: which hash that was is not known here, and these are rare.
                 self.known.forget_all()
-            elif isinstance(change, c.SessionEnded | c.UserEdited | c.UserRemoved):
+            elif isinstance(change, c.SessionEnded | c.TokensRevoked | c.UserEdited | c.UserRemoved):
                 self.known.forget_user(change.user_id)
 
     @asynccontextmanager

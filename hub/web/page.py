@@ -195,8 +195,8 @@ class Page:
         if request.method not in self.handlers:
             raise Problem("method-not-allowed", Text("method", {"allow": ", ".join(self.handlers)}))
         visit.principal = await auth.identify(context, request)
-        if visit.principal is not None and visit.principal.kind != "user":
-            visit.principal = None
+        if visit.principal is not None and not visit.principal.is_signed_in:
+            visit.principal = None  # pages are for people; a token or a key has the API
         visit.reader = reader_for(context, request, visit.principal)
         if visit.principal is None and not self.open_to_all:
             raise Problem("not-authenticated", Text("credential_wanted"))

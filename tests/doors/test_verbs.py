@@ -167,6 +167,30 @@ def test_nobody_by_that_name_is_code_5(cli: Cli) -> None:
     assert "--role admin" in cli("link").err  # there is no administrator either
 
 
+def test_tokens_are_listed_and_revoked_by_id_or_prefix(cli: Cli, data: Path) -> None:
+    for email in ("ana@example.com", "budi@example.com"):
+        cli("user", "add", email)
+    made = [
+        json.loads(cli("token", "create", name, "--user", email, "--json").out)
+        for name, email in (("reports", "ana@example.com"), ("sync", "ana@example.com"), ("x", "budi@example.com"))
+    ]
+    listed = json.loads(cli("token", "list", "--json").out)["tokens"]
+    assert [(t["name"], t["user"]) for t in listed] == [
+        ("x", "budi@example.com"), ("sync", "ana@example.com"), ("reports", "ana@example.com"),
+    ]  # fmt: skip
+    assert not any(token["token"] in cli("token", "list").out for token in made)
+    prefix = made[1]["token"][:13]
+    assert "sync" in cli("token", "revoke", prefix).out
+    assert cli("token", "revoke", str(made[0]["id"])).code == Exit.OK
+    for gone in (prefix, str(made[0]["id"]), "999", "rvmu_NOTTHERE", "\x1b[2J"):
+        said = cli("token", "revoke", gone)
+        assert (said.code, "token list" in said.err) == (Exit.NOT_FOUND, True)
+    assert json.loads(cli("token", "list", "--user", "ANA@example.com", "--json").out)["tokens"] == []
+    assert (
+        rows(data, "SELECT code, actor FROM events WHERE code = 'token.revoked'") == [("token.revoked", "system")] * 2
+    )
+
+
 def test_somebody_disabled_gets_neither_link_nor_token(cli: Cli, data: Path) -> None:
     cli("user", "add", "ana@example.com")
     with sqlite3.connect(data / "hub.sqlite3") as database:
@@ -183,7 +207,15 @@ def test_a_link_for_the_first_administrator_as_the_browser_reaches_the_hub(cli: 
 
 
 @pytest.mark.parametrize(
-    "words", [("machine", "list"), ("user", "list"), ("link",), ("token", "create", "x", "--user", "a@b")]
+    "words",
+    [
+        ("machine", "list"),
+        ("user", "list"),
+        ("link",),
+        ("token", "create", "x", "--user", "a@b"),
+        ("token", "list"),
+        ("token", "revoke", "1"),
+    ],
 )
 def test_looking_at_data_that_is_not_there_makes_none(cli: Cli, words: tuple[str, ...], data: Path) -> None:
     said = cli(*words)

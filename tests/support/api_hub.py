@@ -31,12 +31,14 @@ QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 @dataclass
 class ApiHub:
-    """`tokens` by the name of their owner; `machines` and `keys` by name."""
+    """`tokens` and `logins` (sessions as REST login answers them) by the name of their owner; `machines` and `keys` by
+    name."""
 
     app: Starlette
     context: HubContext
     users: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
+    logins: dict[str, str] = field(default_factory=dict)
     machines: dict[str, int] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
 
@@ -47,8 +49,12 @@ class ApiHub:
         return httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={**said, **headers})
 
     def of(self, name: str) -> httpx.AsyncClient:
-        """The user or machine of that name, by token or key."""
-        return self.client(self.tokens.get(name) or self.keys[name])
+        """The user or machine of that name, signed in by REST or by key."""
+        return self.client(self.logins.get(name) or self.keys[name])
+
+    def program(self, name: str) -> httpx.AsyncClient:
+        """A program with a token of that user."""
+        return self.client(self.tokens[name])
 
     def browser(self, session: str, *, csrf: bool = True, origin: str | None = ORIGIN) -> httpx.AsyncClient:
         """A browser with a session cookie, on one of our pages unless told otherwise."""
@@ -60,7 +66,7 @@ class ApiHub:
         return self.client(None, **headers)
 
     async def add_user(self, name: str, role: str, machines: tuple[int, ...] = (), password: str | None = None) -> int:
-        """With a token; with a password when one is given."""
+        """With a token and a session that stays; with a password when one is given."""
         now, secret = self.context.clock(), credentials.new_user_token()
         hashed = await self.context.gate.passwords.hash(password) if password else None
         made = accounts.add(
@@ -72,6 +78,7 @@ class ApiHub:
         assert added.id is not None
         await self.context.announce(*accounts.create_token(added.id, "test", secret, None, now, "system"))
         self.users[name], self.tokens[name] = added.id, secret.text
+        self.logins[name] = await self.add_session(name, 3650 * 86400.0)
         return added.id
 
     async def add_session(self, name: str, lifetime_s: float = 3600.0) -> str:

@@ -63,8 +63,8 @@ class Hub:
         return self.url.replace("http", "ws", 1)
 
     def client(self, secret: str | None = None) -> httpx.AsyncClient:
-        """REST as the administrator, or with another token or key."""
-        headers = {"Authorization": f"Bearer {secret or self.admin.token}"}
+        """REST as the administrator, signed in, or with a token or key."""
+        headers = {"Authorization": f"Bearer {secret or self.admin.session}"}
         return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30, trust_env=False)
 
     async def add_machine(self, name: str) -> MachineKey:

@@ -181,7 +181,7 @@ class PagesHub:
             return await client.post(
                 f"/api/v2/rvms/{self.rvm_id}/remote-access/pages",
                 json={"port": port, **more},
-                headers={"Authorization": f"Bearer {self.hub.tokens[name]}"},
+                headers={"Authorization": f"Bearer {self.hub.logins[name]}"},
             )
 
     async def page(self, port: int) -> str:

@@ -1,4 +1,4 @@
-"""A person who opens leases: REST by token, the terminal by the browser's cookie, and what the record says of it.
+"""A person who opens leases: REST signed in, the terminal by the browser's cookie, and what the record says of it.
 
 operator = RemoteOperator(hub, hub.admin)
 session = await operator.lease(key, reason="camera is dark")
@@ -92,7 +92,7 @@ class RemoteOperator:
         self.hub, self.person = hub, person
 
     async def ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        async with self.hub.client(self.person.token) as client:
+        async with self.hub.client(self.person.session) as client:
             return await client.request(method, f"/api/v2{path}", json=body)
 
     async def get(self, path: str) -> Any:

@@ -81,11 +81,14 @@ async def edit_account(call: Call) -> Answer:
     named = {name: getattr(patch, name) for name in ("name", "language", "theme")}
     values = {name: value for name, value in named.items() if value is not msgspec.UNSET}
     if patch.password is not msgspec.UNSET:
+        if not call.principal.is_signed_in:
+            # A token is lent to programs and revoked; a password it could set would outlive it.
+            raise Problem("forbidden", Text("token_sets_no_password"))
         await _prove(call, user, patch.current_password)
         values["password_hash"] = await checked_hash(call, patch.password, user.email)
     made = accounts.edit(user, values, None, call.now, call.principal.actor)
     token = None
-    if "password_hash" in values and call.principal.via in ("session", "login"):
+    if "password_hash" in values:
         agent = call.request.headers.get("user-agent")
         token, opened = sign_in.open_session(user.id, call.now, address=call.address, user_agent=agent)
         made.append(opened)
@@ -114,9 +117,6 @@ def account_view(principal: Principal) -> dict[str, Any]:
 async def _prove(call: Call, user: users.UserRow, current: str | None) -> None:
     """That it is the owner who changes the password, and not somebody at an open browser."""
     if user.password_hash is None:
-        if call.principal.via == "token":
-            # A token is lent to programs and revoked; a password it could set would outlive it.
-            raise Problem("forbidden", Text("token_sets_no_password"))
         return
     try:
         await signing_in.prove(call.context, call.request, user.email, current or "")

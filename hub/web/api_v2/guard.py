@@ -10,7 +10,7 @@ from time import monotonic
 
 from starlette.requests import Request
 
-from hub.core.access import Principal, may, role_needed
+from hub.core.access import ACTIONS, SIGNED_IN_ONLY, Principal, may, role_needed
 from hub.core.machine import Machine
 from hub.core.machine_budget import FRAME, Cost
 from hub.web import auth, csrf
@@ -63,6 +63,8 @@ def charge(context: HubContext, principal: Principal | None, operation: Operatio
 
 
 def permit(principal: Principal, action: str, rvm_id: int | None = None) -> None:
-    """403 that names the role needed."""
+    """403 that names the role needed, or says that a token is not enough."""
     if not may(principal, action, rvm_id):
+        if action in SIGNED_IN_ONLY and principal.role in ACTIONS[action]:
+            raise Problem("forbidden", Text("needs_sign_in"))
         raise Problem("forbidden", Text("needs_role", {"role": Text(f"role.{role_needed(action)}")}))

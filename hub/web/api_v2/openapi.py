@@ -11,7 +11,7 @@ import msgspec
 from anyio import to_thread
 from starlette.responses import Response
 
-from hub.core.access import ACTIONS, USER_ROLES, role_needed
+from hub.core.access import ACTIONS, SIGNED_IN_ONLY, USER_ROLES, role_needed
 from hub.web.api_v2.operation import Answer, Call, Operation
 from hub.web.csrf import HEADER as CSRF_HEADER
 from hub.web.problems import MEDIA_TYPE, STATUS_OF, ProblemDocument
@@ -172,6 +172,10 @@ def _description(operation: Operation) -> str:
         who = f"Who may: {role_needed(operation.action)}" + (
             f" ({', '.join(who_may(operation))})." if len(who_may(operation)) > 1 else "."
         )
+        if operation.action in SIGNED_IN_ONLY:
+            who += (
+                " Signed in, by cookie or REST login: never with an API token, which what is made here would outlive."
+            )
     return " ".join(part for part in (operation.description, who) if part)
 
 

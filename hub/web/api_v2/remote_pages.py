@@ -89,7 +89,7 @@ OPERATIONS = (
     Operation(
         name="open_machine_page", method="POST", path="/v2/rvms/{id}/remote-access/pages", handler=open_page,
         tag="Remote access", summary="Open a page that the machine serves on one of its own ports",
-        action="remote.use", body=PageWanted, answers={201: MachinePage}, refusals=(409,), example={"port": 5000},
+        action="remote.open_page", body=PageWanted, answers={201: MachinePage}, refusals=(409,), example={"port": 5000},
         description="For the holder of an active lease that allows ports. The address is worth nothing once the lease "
         "is over, and is to be treated like a password until then: whoever has it and comes from an address in the "
         "machine's admin_ips reaches that port.",

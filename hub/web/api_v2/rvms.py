@@ -150,7 +150,7 @@ OPERATIONS = (
     ),
     Operation(
         name="add_machine", method="POST", path="/v2/rvms", handler=add_machine, tag="Machines",
-        summary="Add a machine; its key is shown once", action="machine.manage", body=NewMachine,
+        summary="Add a machine; its key is shown once", action="machine.key", body=NewMachine,
         answers={201: shapes.MachineWithKey}, refusals=(409,), example=_EXAMPLE,
     ),
     Operation(
@@ -170,7 +170,7 @@ OPERATIONS = (
     ),
     Operation(
         name="rotate_key", method="POST", path="/v2/rvms/{id}/key", handler=rotate_key, tag="Machines",
-        summary="Replace the machine's key; the new one is shown once", action="machine.manage",
+        summary="Replace the machine's key; the new one is shown once", action="machine.key",
         answers={201: shapes.NewKey}, refusals=(409,),
         description="The old key is dead at once and the link it opened is closed with 4403. A quarantine ends.",
     ),

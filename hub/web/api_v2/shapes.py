@@ -249,6 +249,7 @@ class Token(msgspec.Struct):
     """`prefix` is how its owner recognises it."""
 
     id: int
+    user_id: int
     name: str
     prefix: str
     created_at: Instant

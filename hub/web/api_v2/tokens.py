@@ -1,19 +1,23 @@
-"""/tokens: a user's own long-lived tokens for scripts; each shown once, recognised by its prefix, revoked for good."""
+"""/tokens: users' long-lived tokens for scripts; each shown once, recognised by its prefix, revoked for good.
+
+Everybody has their own; administrators see and revoke everybody's.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from db import tokens
 from db.errors import Conflict
 from hub.core import accounts, credentials, views
+from hub.core.access import may
 from hub.core.changes import TokenCreated
 from hub.core.row_id import row_id
-from hub.web.api_v2 import shapes
-from hub.web.api_v2.kinds import Title
+from hub.web.api_v2 import guard, paging, shapes
+from hub.web.api_v2.kinds import Limit, Row, Title
 from hub.web.api_v2.operation import Answer, Call, Operation
 from hub.web.problems import Problem, Text, not_found
 
@@ -28,14 +32,33 @@ class NewToken(msgspec.Struct):
     expires_in_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] | None = None
 
 
+class TokensQuery(msgspec.Struct):
+    """`user`: somebody else's, by id, or everybody's that work now (`all`); for administrators. Pages by `limit` and
+    `before` (the last id of the page before) are for `all`."""
+
+    user: Row | Literal["all"] | None = None
+    limit: Limit = 100
+    before: Row | None = None
+
+
 async def list_tokens(call: Call) -> Answer:
-    return Answer([_view(token) for token in await tokens.tokens_of(call.context.store, call.principal.id)])
+    query: TokensQuery = call.query
+    store, own = call.context.store, call.principal.id
+    if query.user is None or query.user == own:
+        return Answer([view(token) for token in await tokens.tokens_of(store, own)])
+    guard.permit(call.principal, "token.manage_all")
+    if query.user != "all":
+        return Answer([view(token) for token in await tokens.tokens_of(store, query.user)])
+    found = await tokens.valid_tokens(store, call.now, query.limit + 1, query.before)
+    page = found[: query.limit]
+    following = paging.headers(call.request, before=page[-1].id if len(found) > len(page) else None)
+    return Answer([view(token) for token in page], headers=following)
 
 
 async def create_token(call: Call) -> Answer:
     wanted: NewToken = call.body
     own = await tokens.tokens_of(call.context.store, call.principal.id)
-    if sum(_live(token, call.now) for token in own) >= MAX_LIVE:
+    if sum(is_live(token, call.now) for token in own) >= MAX_LIVE:
         raise Problem("conflict", Text("too_many_tokens", {"most": MAX_LIVE}))
     secret = credentials.new_user_token()
     days = wanted.expires_in_days
@@ -45,6 +68,7 @@ async def create_token(call: Call) -> Answer:
     created = next(change for change in stored if isinstance(change, TokenCreated))
     data = {
         "id": created.id,
+        "user_id": created.user_id,
         "name": created.name,
         "prefix": created.prefix,
         "created_at": views.rfc3339(created.at),
@@ -60,7 +84,8 @@ async def create_token(call: Call) -> Answer:
 async def revoke_token(call: Call) -> Answer:
     token_id = row_id(call.request.path_params["token_id"])
     token = None if token_id is None else await tokens.find_token(call.context.store, token_id)
-    if token is None or token.user_id != call.principal.id:
+    own = token is not None and token.user_id == call.principal.id
+    if token is None or not (own or may(call.principal, "token.manage_all")):
         raise not_found()
     if token.revoked_at is None:
         made = accounts.revoke_token(token.id, token.user_id, token.name, token.prefix, call.now, call.principal.actor)
@@ -73,32 +98,41 @@ async def revoke_token(call: Call) -> Answer:
     return Answer(status=204)
 
 
-def _live(token: tokens.TokenRow, now: datetime) -> bool:
+def is_live(token: tokens.TokenRow, now: datetime) -> bool:
     return token.revoked_at is None and (token.expires_at is None or token.expires_at > now)
 
 
-def _view(token: tokens.TokenRow) -> dict[str, Any]:
+def view(token: tokens.TokenRow) -> dict[str, Any]:
     at = {
         name: None if (moment := getattr(token, name)) is None else views.rfc3339(moment)
         for name in ("created_at", "expires_at", "last_used_at", "revoked_at")
     }
-    return {"id": token.id, "name": token.name, "prefix": token.prefix, "last_used_ip": token.last_used_ip, **at}
+    shown = {
+        "id": token.id,
+        "user_id": token.user_id,
+        "name": token.name,
+        "prefix": token.prefix,
+        "last_used_ip": token.last_used_ip,
+    }
+    return shown | at
 
 
 OPERATIONS = (
     Operation(
         name="list_tokens", method="GET", path="/v2/tokens", handler=list_tokens, tag="Tokens",
-        summary="Your own tokens", action="token.manage_own", answers={200: list[shapes.Token]},
+        summary="Your own tokens; for administrators everybody's", action="token.manage_own", query=TokensQuery,
+        answers={200: list[shapes.Token]}, headers=("Link",),
     ),
     Operation(
         name="create_token", method="POST", path="/v2/tokens", handler=create_token, tag="Tokens",
-        summary="Make a token; it is shown once", action="token.manage_own", body=NewToken,
+        summary="Make a token; it is shown once", action="token.create", body=NewToken,
         answers={201: shapes.NewToken}, refusals=(409,), example={"name": "laporan malam", "expires_in_days": 90},
-        description="It may do what you may do, at the time it is used.",
+        description="It may do what you may do, at the time it is used, but nothing that would outlive it. A new "
+        "password or role of yours ends it.",
     ),
     Operation(
         name="revoke_token", method="DELETE", path="/v2/tokens/{token_id}", handler=revoke_token, tag="Tokens",
-        summary="Revoke one of your tokens for good", action="token.manage_own", answers={204: None},
+        summary="Revoke a token for good; administrators anybody's", action="token.manage_own", answers={204: None},
         refusals=(404,),
     ),
 )  # fmt: skip

@@ -183,7 +183,7 @@ _EXAMPLE = {"email": "budi@example.com", "name": "Budi", "role": "technician", "
 OPERATIONS = (
     Operation(
         name="list_users", method="GET", path="/v2/users", handler=list_users, tag="Users",
-        summary="Everybody who may sign in", action="user.manage", answers={200: list[shapes.User]},
+        summary="Everybody who may sign in", action="user.read", answers={200: list[shapes.User]},
     ),
     Operation(
         name="add_user", method="POST", path="/v2/users", handler=add_user, tag="Users",
@@ -192,13 +192,13 @@ OPERATIONS = (
     ),
     Operation(
         name="show_user", method="GET", path="/v2/users/{user_id}", handler=show_user, tag="Users",
-        summary="One user", action="user.manage", answers={200: shapes.User}, refusals=(404,),
+        summary="One user", action="user.read", answers={200: shapes.User}, refusals=(404,),
     ),
     Operation(
         name="edit_user", method="PATCH", path="/v2/users/{user_id}", handler=edit_user, tag="Users",
         summary="Change a user's role, machines or password, or disable them", action="user.manage", body=UserPatch,
         answers={200: shapes.User}, refusals=(404, 409), example={"role": "operator"},
-        description="A new role, a new password and being disabled end all of the user's sessions.",
+        description="A new role, a new password and being disabled end all of the user's sessions and tokens.",
     ),
     Operation(
         name="remove_user", method="DELETE", path="/v2/users/{user_id}", handler=remove_user, tag="Users",

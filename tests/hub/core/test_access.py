@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.access import ACTIONS, USER_ROLES, Principal, Role, machines_of, may, role_needed
+from hub.core.access import ACTIONS, SIGNED_IN_ONLY, USER_ROLES, Principal, Role, Via, machines_of, may, role_needed
 
 EVERYBODY: tuple[Role, ...] = (*USER_ROLES, "machine")
 
 
-def somebody(role: Role, machines: frozenset[int] | None = None) -> Principal:
-    kind = "machine" if role == "machine" else "user"
-    return Principal(kind=kind, id=7, name="x", role=role, machines=machines, via="token", credential_id=1)  # type: ignore[arg-type]
+def somebody(role: Role, machines: frozenset[int] | None = None, via: Via = "session") -> Principal:
+    kind, how = ("machine", "key") if role == "machine" else ("user", via)
+    return Principal(kind=kind, id=7, name="x", role=role, machines=machines, via=how, credential_id=1)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -28,6 +28,12 @@ def test_an_admin_may_do_everything_a_person_may(action: str) -> None:
     assert may(somebody("admin"), action)
 
 
+@pytest.mark.parametrize("action", [a for a, roles in ACTIONS.items() if roles != {"machine"}])
+def test_a_token_may_what_its_owner_may_but_make_nothing_that_lets_in(action: str) -> None:
+    assert may(somebody("admin", via="login"), action)
+    assert may(somebody("admin", via="token"), action) == (action not in SIGNED_IN_ONLY)
+
+
 def test_an_unknown_action_is_a_bug_and_not_a_permission() -> None:
     with pytest.raises(KeyError):
         may(somebody("admin"), "machine.explode")
@@ -35,10 +41,11 @@ def test_an_unknown_action_is_a_bug_and_not_a_permission() -> None:
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_viewer_only_reads(action: str) -> None:
-    reads = (action.endswith(".read") and action != "recording.read") or action in (
+    reads = (action.endswith(".read") and action not in ("recording.read", "user.read")) or action in (
         "feed.watch",
         "account.edit",
         "account.sign_out",
+        "token.create",
         "token.manage_own",
     )
     assert may(somebody("viewer"), action) == reads

@@ -38,8 +38,6 @@ ADMIN = row("role", "role", "role", "role", "role", "role", "ok")
 DEVICES = row("who", "who", "who", "who", "ok", "ok", "who") | {"none": "ok"}  # it may still say `auth`
 MACHINES = row("who", "who", "who", "who", "ok", "ok", "who")  # the session is named in the first frame
 PAGE = row("ok", "ok", "ok", "ok", "who", "who", "ok")
-# By token, as all callers here: a token may not set the first password of somebody who has none.
-FIRST_PASSWORD = row("role", "role", "role", "role", "who", "who", "role")
 PAGE_OF_MACHINE = row("ok", "ok", "ok", "hidden", "who", "who", "ok")
 WORK_ON_PAGE = row("role", "ok", "ok", "hidden", "who", "who", "ok")
 MANAGE_ON_PAGE = row("role", "role", "role", "hidden", "who", "who", "ok")
@@ -144,7 +142,7 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /preferences": ANYONE,
     "GET /account": PAGE,
     "GET /account/password": PAGE,
-    "POST /account/password": FIRST_PASSWORD,
+    "POST /account/password": PAGE,
     "GET /help": PAGE,
     "GET /jobs": PAGE,
     "GET /jobs/tally.json": PAGE,

@@ -87,7 +87,7 @@ async def cast(hub: ApiHub, number: int) -> Cast:
     secrets: dict[str, str | None] = {"none": None, "own_device": hub.keys[named("own")]}
     secrets["other_device"] = hub.keys[named("other")]
     for role in ("viewer", "operator", "admin", "own_technician", "other_technician"):
-        secrets[role] = hub.tokens[named(role)]
+        secrets[role] = hub.logins[named(role)]
     secrets["expired"], secrets["revoked"] = await dead_tokens(hub, hub.users[named("admin")])
     return Cast(secrets, own, other, victim, command.id, await recording_of(hub, own))
 

@@ -260,5 +260,5 @@ async def test_a_language_is_kept_and_spoken(hub: ApiHub) -> None:
 
 
 async def test_a_token_cannot_sign_out(hub: ApiHub) -> None:
-    async with hub.of("viewer") as script:
+    async with hub.program("viewer") as script:
         assert (await script.post("/api/v2/auth/logout")).status_code == 409
