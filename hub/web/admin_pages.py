@@ -17,7 +17,7 @@ from hub.core.row_id import row_id, whole_number
 from hub.web.add_page import base_url
 from hub.web.api_v2 import tokens, users
 from hub.web.api_v2.validation import validate
-from hub.web.page import Visit, go
+from hub.web.page import Visit, go, local
 from hub.web.problems import Problem, not_found
 
 SHOWN: Final = 200
@@ -66,8 +66,10 @@ async def set_disabled(visit: Visit) -> Response:
 
 
 async def show_tokens(visit: Visit) -> Response:
-    revoked = visit.request.query_params.get("said") == "revoked"
-    return await _tokens(visit, ("good", visit.reader.t("tokens.revoked")) if revoked else None)
+    query = visit.request.query_params
+    since = whole_number(query.get("since", ""), 10**14)
+    said = ("good", visit.reader.t("tokens.revoked")) if query.get("said") == "revoked" else None
+    return await _tokens(visit, said, since=since, onward=local(query.get("next")))
 
 
 async def create_token(visit: Visit) -> Response:
@@ -112,8 +114,15 @@ async def _users(
 
 
 async def _tokens(
-    visit: Visit, said: tuple[str, str] | None, *, secret: dict[str, str] | None = None, status: int = 200
+    visit: Visit,
+    said: tuple[str, str] | None,
+    *,
+    secret: dict[str, str] | None = None,
+    since: int | None = None,
+    onward: str = "/",
+    status: int = 200,
 ) -> Response:
+    """`since`: the person was away since then, and is told of what was made meanwhile; they go on to `onward`."""
     store, now = visit.context.store, visit.now
     own = [row for row in await token_rows.tokens_of(store, visit.user.id) if tokens.is_live(row, now)]
     others: list[dict[str, Any]] = []
@@ -124,7 +133,9 @@ async def _tokens(
         page = found[:SHOWN]
         older = page[-1].id if len(found) > len(page) else None
         names = {user.id: user.name for user in await user_rows.all_users(store)}
-        others = [_token(row, now) | {"owner": names.get(row.user_id, "")} for row in page if row.user_id != visit.user.id]
+        others = [
+            _token(row, now) | {"owner": names.get(row.user_id, "")} for row in page if row.user_id != visit.user.id
+        ]
     return visit.render(
         "tokens.html",
         status,
@@ -132,6 +143,8 @@ async def _tokens(
         others=others,
         sees_all=visit.may("token.manage_all"),
         older=older,
+        told=[] if since is None else [row.name for row in own if views.epoch_ms(row.created_at) > since],
+        onward=onward,
         said=said,
         secret=secret,
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from db import users
-from hub.core import sign_in
+from db import tokens, users
+from hub.core import sign_in, views
 from hub.web import auth, signing_in
 from hub.web.api_v2 import auth as account
 from hub.web.api_v2.validation import validate
@@ -32,7 +33,7 @@ async def login(visit: Visit) -> Response:
         signed = await signing_in.by_password(visit.context, visit.request, email, visit.form.get("password", "")[:200])
     except SignInRefused as refused:
         return _login(visit, email=email, fault=fault(visit, refused), status=_status(refused))
-    return _welcome(visit, signed, visit.form.get("next"))
+    return await _welcome(visit, signed, visit.form.get("next"))
 
 
 async def show_link(visit: Visit) -> Response:
@@ -46,7 +47,7 @@ async def use_link(visit: Visit) -> Response:
         signed = await signing_in.by_link(visit.context, visit.request, secret)
     except SignInRefused as refused:
         return visit.render("signin.html", _status(refused), fault=fault(visit, refused))
-    return _welcome(visit, signed, "/")
+    return await _welcome(visit, signed, "/")
 
 
 async def logout(visit: Visit) -> Response:
@@ -113,8 +114,11 @@ def _status(refused: SignInRefused) -> int:
     return 401 if refused.retry_after is None else 429
 
 
-def _welcome(visit: Visit, signed: SignedIn, then: str | None) -> Response:
-    answer = go(local(then))
+async def _welcome(visit: Visit, signed: SignedIn, then: str | None) -> Response:
+    """On to where they wanted; by way of their tokens when some were made for them since they were here last."""
+    made = await tokens.tokens_made_since(visit.context.store, signed.user_id, signed.last_at, visit.now)
+    told = {"since": views.epoch_ms(signed.last_at), "next": local(then)}
+    answer = go(f"/admin/tokens?{urlencode(told)}" if made else local(then))
     auth.set_session_cookie(answer, visit.context.settings, signed.secret)
     return answer
 

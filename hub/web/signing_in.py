@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple
 
 from starlette.requests import HTTPConnection
 
-from db import sign_ins, users
+from db import sessions, sign_ins, users
 from db.errors import Conflict
 from hub.core import changes, credentials, sign_in
 from hub.core.access import Principal
@@ -15,10 +16,12 @@ from hub.web.context import HubContext
 
 
 class SignedIn(NamedTuple):
-    """`secret` goes into the cookie (`auth.set_session_cookie`) or to the REST client, once."""
+    """`secret` goes into the cookie (`auth.set_session_cookie`) or to the REST client, once. `last_at`: when they
+    signed in before, or were added."""
 
     secret: str
     user_id: int
+    last_at: datetime
 
 
 class SignInRefused(Exception):  # noqa: N818 - an answer, not a fault
@@ -38,7 +41,7 @@ async def by_password(context: HubContext, connection: HTTPConnection, email: st
         raise SignInRefused("wrong")
     async with context.gate.one_try_at_a_time(email):
         user, _ = await _try(context, email, password, address)
-        return await _open(context, connection, user.id, email, address, "password")
+        return await _open(context, connection, user, address, "password")
 
 
 async def prove(context: HubContext, connection: HTTPConnection, email: str, password: str) -> None:
@@ -67,7 +70,7 @@ async def by_link(context: HubContext, connection: HTTPConnection, link: str) ->
         raise SignInRefused("link")
     try:
         used = changes.SignInLinkUsed(hash=shape.hash, at=now)
-        return await _open(context, connection, user.id, user.email, address, "link", used)
+        return await _open(context, connection, user, address, "link", used)
     except Conflict as late:
         raise SignInRefused("link") from late
 
@@ -101,14 +104,25 @@ async def _try(
 
 
 async def _open(
-    context: HubContext, connection: HTTPConnection, user_id: int, email: str, address: str, by: str,
-    *more: changes.Change,
-) -> SignedIn:  # fmt: skip
-    secret, opened = sign_in.succeeded(
-        user_id, email, context.clock(), address=address, user_agent=connection.headers.get("user-agent"), by=by
+    context: HubContext, connection: HTTPConnection, user: users.UserRow, address: str, by: str, *more: changes.Change
+) -> SignedIn:
+    """A new session; the one this browser had until now ends, whoever's it was."""
+    agent = connection.headers.get("user-agent")
+    secret, opened = sign_in.succeeded(user.id, user.email, context.clock(), address=address, user_agent=agent, by=by)
+    ended = await _session_before(context, connection)
+    context.gate.became_true(await context.announce(*more, *opened, *ended))
+    return SignedIn(secret.text, user.id, user.last_sign_in_at or user.created_at)
+
+
+async def _session_before(context: HubContext, connection: HTTPConnection) -> list[changes.Change]:
+    carried = auth.carried_by(context.settings, connection)
+    shape = None if carried is None or not carried.cookie else credentials.recognise(carried.text)
+    session = None if shape is None else await sessions.find_session(context.store, shape.hash)
+    return (
+        []
+        if session is None
+        else [changes.SessionEnded(user_id=session.user_id, hash=session.hash, at=context.clock())]
     )
-    await context.announce(*more, *opened)
-    return SignedIn(secret.text, user_id)
 
 
 def _charged(context: HubContext, connection: HTTPConnection) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest_asyncio
 
-from hub.core import sign_in
+from hub.core import enrolment, sign_in
 from tests.support.api_hub import ORIGIN, PASSWORD, ApiHub, api_hub
 from tests.support.page_visitor import browser
 
@@ -17,6 +17,13 @@ from tests.support.page_visitor import browser
 @pytest_asyncio.fixture
 async def hub(tmp_path: Path, sqlite_url: str) -> AsyncIterator[ApiHub]:
     async with api_hub(tmp_path, database_url=sqlite_url) as made:
+        await made.add_everybody()
+        yield made
+
+
+@pytest_asyncio.fixture
+async def any_hub(tmp_path: Path, database_url: str) -> AsyncIterator[ApiHub]:
+    async with api_hub(tmp_path, database_url=database_url) as made:
         await made.add_everybody()
         yield made
 
@@ -134,3 +141,63 @@ async def test_users_and_tokens(hub: ApiHub) -> None:
         number = re.findall(r"/admin/tokens/(\d+)/revoke", listed)[0]
         await client.post(f"/admin/tokens/{number}/revoke")
         assert "The token is revoked." in (await client.get("/admin/tokens?said=revoked")).text
+
+
+async def test_signing_in_again_ends_the_session_before(hub: ApiHub) -> None:
+    """Of the same browser, whoever's it was; another browser's goes on."""
+    await hub.add_user("budi", "operator", password=PASSWORD)
+    before, elsewhere, others = [await hub.add_session(name) for name in ("budi", "budi", "viewer")]
+    for session in (before, others):
+        async with hub.client(None, Origin=ORIGIN, Cookie=f"rvm_session={session}") as client:
+            assert (await client.get("/help")).status_code == 200
+            answer = await client.post("/login", data={"email": "budi@example.com", "password": PASSWORD})
+            assert answer.status_code == 303
+        async with hub.browser(session) as old, hub.browser(answer.cookies["rvm_session"]) as new:
+            assert (await old.get("/api/v2/auth/me")).status_code == 401
+            assert (await new.get("/api/v2/auth/me")).json()["data"]["name"] == "budi"
+    async with hub.browser(elsewhere) as other:
+        assert (await other.get("/api/v2/auth/me")).status_code == 200
+
+
+async def test_a_wrong_password_leaves_the_session_alone(hub: ApiHub) -> None:
+    session = await hub.add_session("viewer")
+    async with hub.client(None, Origin=ORIGIN, Cookie=f"rvm_session={session}") as client:
+        assert (await client.post("/login", data={"email": "viewer@example.com", "password": "no"})).status_code == 401
+        assert (await client.get("/help")).status_code == 200
+
+
+async def test_at_sign_in_a_person_is_told_of_tokens_made_since(any_hub: ApiHub) -> None:
+    """Also of those that somebody made at the command line; once, and they go on to where they wanted."""
+    await any_hub.add_user("budi", "operator", password=PASSWORD)
+    form = {"email": "budi@example.com", "password": PASSWORD, "next": "/jobs"}
+    async with any_hub.client(None, Origin=ORIGIN) as client:
+        await client.post("/login", data=form)
+        secret, made = enrolment.new_token(
+            any_hub.users["budi"], "Laporan <b>", None, "system", any_hub.context.clock()
+        )
+        await any_hub.context.announce(*made)
+        told = await client.post("/login", data=form)
+        assert told.headers["location"].startswith("/admin/tokens?")
+        page = (await client.get(told.headers["location"])).text
+        assert "Since you last signed in, 1 token that acts as you was made: Laporan &lt;b&gt;." in page
+        assert 'href="/jobs"' in page
+        assert secret.text not in page
+        assert (await client.post("/login", data=form)).headers["location"] == "/jobs"
+        for hostile in ("/admin/tokens?since=0&next=//evil.test", "/admin/tokens?since=0&next=javascript:x"):
+            assert 'class="btn" href="/"' in (await client.get(hostile)).text
+        assert (await client.get(f"/admin/tokens?since={'9' * 5000}")).status_code == 200
+
+
+async def test_an_administrator_sees_and_revokes_the_tokens_of_others(any_hub: ApiHub) -> None:
+    async with await browser(any_hub) as client, any_hub.program("operator") as program:
+        page = (await client.get("/admin/tokens")).text
+        assert "Tokens of other people" in page
+        assert (await program.get("/api/v2/auth/me")).status_code == 200
+        listed = (await client.get("/api/v2/tokens", params={"user": any_hub.users["operator"]})).json()["data"]
+        assert f"/admin/tokens/{listed[0]['id']}/revoke" in page
+        assert (await client.post(f"/admin/tokens/{listed[0]['id']}/revoke")).status_code == 303
+        assert (await program.get("/api/v2/auth/me")).status_code == 401
+    async with await browser(any_hub, "viewer") as client:
+        page = (await client.get("/admin/tokens")).text
+        assert "Tokens of other people" not in page
+        assert len(re.findall(r"/admin/tokens/\d+/revoke", page)) == 1

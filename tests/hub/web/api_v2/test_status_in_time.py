@@ -47,9 +47,9 @@ async def test_a_restart_of_the_hub_forgets_no_end(tmp_path: Path, database_url:
         async with hub.of("one") as key:
             until_then = soon(hub, 1.5)
             assert (await key.patch(STATUS, json={"status": "error", "until": until_then})).status_code == 200
-        tokens = hub.tokens
+        logins = hub.logins
     async with api_hub(tmp_path, database_url=database_url) as again:
-        again.tokens = tokens
+        again.logins = logins
         machine = again.context.fleet.machines[1]
         await until(lambda: machine.status == "active")
         assert (machine.status_until, machine.status_before) == (None, None)
