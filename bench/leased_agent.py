@@ -12,8 +12,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ import httpx
 from bench.bare_pty import ECHO
 from bench.hub import ADMIN, Hub, free_port
 from bench.processes import ROOT, end, on_core
+from device.remote.service_user import choose
 
 WAIT_S = 60.0
 LOOK_S = 0.05
@@ -48,18 +50,26 @@ async def leased_agent(
 ) -> AsyncIterator[Lease]:
     """On the other core than the hub; gone afterwards. `url` is where the agent finds the hub, if by another way."""
     hub_url = f"http://127.0.0.1:{running.server.port}"
-    files = folder / "files"
-    files.mkdir(exist_ok=True)
-    config = _configuration(running, folder, files, machine, url or hub_url, settings)
     headers = {"Authorization": f"Bearer {running.seed.token}"}
-    async with httpx.AsyncClient(base_url=hub_url, headers=headers, trust_env=False, timeout=120) as client:
-        process = _start(config, folder)
-        try:
-            rvm_id = running.seed.ids[machine]
-            session = await _open_lease(client, rvm_id, folder)
-            yield Lease(session, rvm_id, hub_url, await _sign_in(hub_url, running.seed.password), client, files)
-        finally:
-            end(process)
+    with _files() as files:
+        config = _configuration(running, folder, files, machine, url or hub_url, settings)
+        async with httpx.AsyncClient(base_url=hub_url, headers=headers, trust_env=False, timeout=120) as client:
+            process = _start(config, folder)
+            try:
+                rvm_id = running.seed.ids[machine]
+                session = await _open_lease(client, rvm_id, folder)
+                yield Lease(session, rvm_id, hub_url, await _sign_in(hub_url, running.seed.password), client, files)
+            finally:
+                end(process)
+
+
+@contextlib.contextmanager
+def _files() -> Iterator[Path]:
+    """A folder that the user of the agent's terminals may enter and fill, as nobody else can one of ours."""
+    with tempfile.TemporaryDirectory(prefix="rvm-bench-") as name:
+        files = Path(name).resolve()
+        os.chown(files, choose("", os.geteuid()).uid, -1)
+        yield files
 
 
 def _configuration(running: Hub, folder: Path, files: Path, machine: int, url: str, settings: dict[str, Any]) -> Path:

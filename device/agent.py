@@ -19,6 +19,7 @@ from device.agent_parts import (
     AlreadyRunningError,
     end_leftovers,
     held_alone,
+    look_at_paths,
     make_remote_access,
     make_sampler,
     make_uploader,
@@ -36,6 +37,7 @@ from device.connection import Link, LinkClosed, open_link
 from device.core.fallback_rules import FallbackRules
 from device.core.hub_clock import HubClock
 from device.core.retry_policy import End, RetryPolicy
+from device.declared_folders import DeclaredFolders
 from device.link_duties import Ears, LinkDuties
 from device.log import Log
 from device.machine_page import MachinePage, Sources
@@ -106,8 +108,11 @@ class Agent:
         self.timezone = TimezoneSyncClient(settings, facts, disk, log, self._reply)
         self._work = CommandWork(self._keeper, spool.boot, log, self._reply, self._work_handlers())
         self._page = MachinePage(self._page_sources(), log)
+        self._folders = DeclaredFolders(
+            settings.names("remote_download_folders"), settings.names("remote_upload_folders")
+        )
         self.remote_access = make_remote_access(
-            settings, self._keeper, spool.boot, log, self._settings_in_force, self._page
+            settings, self._keeper, spool.boot, log, self._settings_in_force, self._page, self._folders
         )
         self._router = CommandRouter(
             self._keeper, self._clock, log, self._reply, self._work, steps=remote_access.steps(self.remote_access)
@@ -127,6 +132,7 @@ class Agent:
         await self._configuration.open()
         await self._work.settle_interrupted()
         await self.remote_access.open()
+        await look_at_paths(self._settings, self._folders, self._disk, self._log)
         await end_leftovers(self._settings, self._disk, self._log)
         await self._page.open()
         await self._status_watch.look()

@@ -15,6 +15,7 @@ from device import hardware
 from device.api_client import ApiClient
 from device.core.fallback_rules import FallbackRules
 from device.core.sampling_plan import SamplingPlan
+from device.declared_folders import DeclaredFolders
 from device.log import Log
 from device.machine_page import MachinePage
 from device.remote_access import Lease, RemoteAccessServer
@@ -71,7 +72,13 @@ def make_uploader(
 
 
 def make_remote_access(
-    settings: Settings, keeper: StateKeeper, boot: str, log: Log, in_force: Callable[[], Settings], page: MachinePage
+    settings: Settings,
+    keeper: StateKeeper,
+    boot: str,
+    log: Log,
+    in_force: Callable[[], Settings],
+    page: MachinePage,
+    folders: DeclaredFolders,
 ) -> RemoteAccessServer:
     """What a session does is loaded when the first one begins: most agents never see one."""
     made: list[SessionWork] = []
@@ -80,7 +87,7 @@ def make_remote_access(
         if not made:
             from device.remote.session_work import SessionWork
 
-            made.append(SessionWork(in_force, log, page))
+            made.append(SessionWork(in_force, log, page, folders))
         return await made[0](lease, ticket)
 
     return RemoteAccessServer(settings, keeper, boot, log, work)
@@ -89,10 +96,22 @@ def make_remote_access(
 async def end_leftovers(settings: Settings, disk: WorkerThread, log: Log) -> None:
     """Stop the services that an agent which was killed had started for a session."""
     from device.remote_leftovers import FILE, end_orphans
+    from device.remote_values import on_demand
 
     if await disk.call((settings.state_dir / FILE).exists):
-        for port in await disk.call(end_orphans, settings.state_dir):
+        services = on_demand(settings.values["remote_services"])
+        for port in await disk.call(end_orphans, settings.state_dir, services):
             log("service_stopped", port=port)
+
+
+async def look_at_paths(settings: Settings, folders: DeclaredFolders, disk: WorkerThread, log: Log) -> None:
+    """Pin the declared folders; where the agent is root, name what somebody with less rights could change under it."""
+    await disk.call(folders.look)
+    if os.geteuid() == 0:
+        from device.trusted_paths import weak_paths
+
+        for weak in await disk.call(weak_paths, settings):
+            log("weak_path", path=weak.path, step=weak.step, who=weak.who)
 
 
 def remote_facts(settings: Settings) -> dict[str, Any]:

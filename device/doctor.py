@@ -20,6 +20,7 @@ from device.connection import probe_upgrade
 from device.settings import Settings, SettingsError, exposed, load
 from device.settings_words import settings_sentence
 from device.system_monitor import SystemMonitor
+from device.trusted_paths import weak_paths
 from protocol.limits import MAX_CLOCK_AHEAD_S
 from texts.catalogue import Texts
 
@@ -64,6 +65,7 @@ def _checks(settings: Settings, texts: Texts) -> Iterator[Check]:
     finally:
         client.close()
     yield _spool(settings, texts)
+    yield from _paths(settings, texts)
     yield _sensors(settings, texts)
 
 
@@ -131,7 +133,7 @@ def _spool(settings: Settings, texts: Texts) -> Check:
     probe = folder / f"doctor.{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        probe.write_bytes(b"x")
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         probe.unlink()
         stat = os.statvfs(folder)
     except OSError as error:
@@ -141,6 +143,15 @@ def _spool(settings: Settings, texts: Texts) -> Check:
     if free < LEAST_FREE_MIB:
         return Check("check_spool", "warn", texts("spool_small", folder=folder, free=free), texts("spool_small_fix"))
     return Check("check_spool", "ok", texts("spool_writable", folder=folder, free=free))
+
+
+def _paths(settings: Settings, texts: Texts) -> Iterator[Check]:
+    found = weak_paths(settings)
+    for weak in found:
+        what = texts("path_weak", path=weak.path, step=weak.step, who=weak.who)
+        yield Check("check_paths", "warn", what, texts("path_weak_fix", step=weak.step))
+    if not found:
+        yield Check("check_paths", "ok", texts("paths_held"))
 
 
 def _sensors(settings: Settings, texts: Texts) -> Check:

@@ -6,12 +6,14 @@ import contextlib
 import os
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from device import state_file
+from device.remote_values import OnDemand
 
 FILE: Final = "on-demand"
 KEY_NAMES: Final = ("API_TOKEN", "API_TOKEN_FILE")
@@ -26,17 +28,18 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     pid: int
     born: str
-    stop: list[str] | None = None
 
 
-def end_orphans(state_dir: Path) -> list[int]:
-    """End what an earlier life started and could not stop; the ports. Blocks for as long as their commands take."""
+def end_orphans(state_dir: Path, services: Mapping[int, OnDemand]) -> list[int]:
+    """End what an earlier life started and could not stop; the ports. The commands are those of the configuration, not
+    of the note. Blocks for as long as they take."""
     file = state_dir / FILE
     ended = []
     for one in state_file.read_value(file, list[Started]) or []:
-        if one.stop is not None:
+        service = services.get(one.port)
+        if service is not None and service.stop is not None:
             with contextlib.suppress(OSError, subprocess.SubprocessError):
-                subprocess.run(one.stop, timeout=STOP_S, check=False, capture_output=True, env=without_key())  # noqa: S603 - the owner's own
+                subprocess.run(service.stop, timeout=STOP_S, check=False, capture_output=True, env=without_key())  # noqa: S603 - the owner's own
         if one.born and born(one.pid) == one.born:
             signal_group(one.pid, signal.SIGKILL)
         ended.append(one.port)

@@ -10,10 +10,11 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from protocol.addresses import normalise_address
+from protocol.limits import MAX_FILE_PATH
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^[^\x00]*\Z")]
-Folder = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^/[^\x00]*\Z")]
+Folder = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_FILE_PATH, pattern=r"^/[^\x00]*\Z")]
 Words = Annotated[list[Word], msgspec.Meta(min_length=1, max_length=64)]
 
 

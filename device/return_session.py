@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,10 @@ from device.settings import Settings
 
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 """A link is not followed, and a pipe that nobody reads makes nobody wait."""
+
+
+_WAY: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC | os.O_NOFOLLOW
+MOST_LINKS: Final = 40
 
 
 class NotPlainError(OSError):
@@ -58,12 +62,13 @@ class ReturnSession:
         """Begin or prolong a session for everybody to see. Raises OSError; NotPlainError for a link, a pipe and the
         like, which somebody else may have put there for a program with more rights than theirs."""
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            opened = os.open(self._file, _FLAGS, 0o644)
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENXIO):
-                raise NotPlainError(error.errno, "not a plain file", str(self._file)) from error
-            raise
+        with opened_way(self._file.parent) as folder:
+            try:
+                opened = os.open(self._file.name, _FLAGS, 0o644, dir_fd=folder)
+            except OSError as error:
+                if error.errno in (errno.ELOOP, errno.ENXIO):
+                    raise NotPlainError(error.errno, "not a plain file", str(self._file)) from error
+                raise
         try:
             if not stat.S_ISREG(os.fstat(opened).st_mode):
                 raise NotPlainError(errno.EINVAL, "not a plain file", str(self._file))
@@ -73,8 +78,8 @@ class ReturnSession:
 
     def remove(self) -> None:
         """End it. Raises OSError."""
-        with contextlib.suppress(FileNotFoundError):
-            self._file.unlink()
+        with contextlib.suppress(FileNotFoundError), opened_way(self._file.parent) as folder:
+            os.unlink(self._file.name, dir_fd=folder)
 
     def _file_says_so(self, now: float) -> bool:
         try:
@@ -88,6 +93,39 @@ class ReturnSession:
             # Only at the first look the wall clock has to tell how old it is; one from the future was touched just now.
             self._touched_at = now - max(0.0, self._wall() - touched / 1e9) if first_look else now
         return self._touched_at >= 0 and now - self._touched_at < self._most_s
+
+
+@contextlib.contextmanager
+def opened_way(path: Path) -> Iterator[int]:
+    """A handle of a folder. Links on the way are followed where they are root's or ours; one that somebody else has put
+    there leads a program with more rights than theirs nowhere. Raises OSError, NotPlainError."""
+    rest, links = [*path.absolute().parts[:0:-1]], 0
+    handle = os.open("/", _WAY)
+    try:
+        while rest:
+            part = rest.pop()
+            following = os.open(part, _WAY, dir_fd=handle)
+            facts = os.fstat(following)
+            if not stat.S_ISLNK(facts.st_mode):
+                os.close(handle)
+                handle = following
+                continue
+            try:
+                if facts.st_uid not in (0, os.geteuid()):
+                    raise NotPlainError(errno.ELOOP, "a link of somebody else", str(path))
+                target = Path(os.readlink("", dir_fd=following))
+            finally:
+                os.close(following)
+            rest += target.parts[::-1] if not target.is_absolute() else target.parts[:0:-1]
+            links += 1
+            if links > MOST_LINKS:
+                raise NotPlainError(errno.ELOOP, "links without end", str(path))
+            if target.is_absolute():
+                os.close(handle)
+                handle = os.open("/", _WAY)
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def of_settings(settings: Settings) -> ReturnSession:

@@ -34,6 +34,7 @@ class Settings:
     origins: Mapping[str, str]
     config_file: Path | None
     api_token: str = field(repr=False)
+    key_file: Path | None = None
 
     def text(self, key: str) -> str:
         return str(self.values[key])
@@ -102,8 +103,8 @@ def load(config_file: Path | None, environ: Mapping[str, str]) -> Settings:
         else:
             values[key], origins[key] = rule.default, "default"
     _check_url(values)
-    token = _secret(str(values.pop("api_token")), environ, config_file)
-    return Settings(values, origins, config_file, token)
+    token, key_file = _secret(str(values.pop("api_token")), environ, config_file)
+    return Settings(values, origins, config_file, token, key_file)
 
 
 def nearest(key: str) -> str:
@@ -149,8 +150,9 @@ def _is_loopback(host: str) -> bool:
     return host == "localhost" or host.endswith(".localhost") or addresses.is_loopback(host)
 
 
-def _secret(configured: str, environ: Mapping[str, str], config_file: Path | None) -> str:
-    """The machine's key: from RVM_API_TOKEN_FILE, from `file:PATH` (relative to the configuration), or as written."""
+def _secret(configured: str, environ: Mapping[str, str], config_file: Path | None) -> tuple[str, Path | None]:
+    """The machine's key, and the file of its own that it came from, if any: from RVM_API_TOKEN_FILE, from `file:PATH`
+    (relative to the configuration), or as written."""
     file = environ.get("RVM_API_TOKEN_FILE") or environ.get("API_TOKEN_FILE")
     if not file and configured.startswith("file:"):
         base = config_file.parent if config_file else Path.cwd()
@@ -166,4 +168,4 @@ def _secret(configured: str, environ: Mapping[str, str], config_file: Path | Non
     is_placeholder = any(word in configured.lower() for word in _PLACEHOLDERS if not configured.startswith("rvmk_"))
     if not usable or len(configured) < LEAST_KEY_LENGTH or is_placeholder:
         raise SettingsError("token_unusable", "api_token")
-    return configured
+    return configured, Path(file) if file else None

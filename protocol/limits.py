@@ -22,6 +22,8 @@ MAX_REMOTE_SESSIONS: Final = 100
 """Remote access sessions open on one machine: the most that its settings allow (max_concurrent_sessions)."""
 MAX_REMOTE_PORTS: Final = 32
 """Loopback ports of a machine that one session may reach."""
+MAX_FILE_PATH: Final = 1000
+"""Characters of the path of a file or folder of a machine."""
 MAX_NESTING: Final = 32
 """Depth of a member of free shape (hardware, args, result, params, values), itself counted; a deeper one is refused.
 Whoever walks or encodes it later may recurse without fear."""

@@ -60,7 +60,7 @@ session does not allow it; `invalid`: the arguments are none; `internal`: it fai
 |---|---|---|---|---|
 | `terminal` | `cols`, `rows`, `term` | `user`, `command` | DATA: the bytes of the terminal, both ways. CONTROL from the hub: `{"resize": [cols, rows]}`. At its end the machine says CONTROL `{"exit": code}` (128 + the signal's number), then END | `no_shell`, `too_many` |
 | `port` | `port`, a number | nothing | DATA: the bytes of a TCP connection to that port of the machine's 127.0.0.1, both ways; END is the end of one direction | `not_declared`, `not_running`, `too_many` |
-| `file` | `op` `list`, `path` ("" : the declared folders) | `path`, `count`, `truncated`, `upload` | DATA from the machine: a JSON array of `{"name", "kind": "file" or "folder", "size", "mtime"}`, then END | `not_declared`, `not_found` |
+| `file` | `op` `list`, `path` ("" : the declared folders) | `path`, `count`, `truncated`, `upload` | DATA from the machine: a JSON array of `{"name", "kind": "file" or "folder", "size", "mtime"}`, `"unreachable": true` with a name that no path can hold, then END | `not_declared`, `not_found`, `no_rights` (of the terminal's user), `folder_changed` (another one than at the agent's start) |
 | `file` | `op` `get`, `path`, `offset`? | `size`, `mtime`, `name`, `offset` | DATA from the machine: the bytes from `offset` on, then END | as above, `too_large`, `changed` |
 | `file` | `op` `put`, `path`, `size`, `overwrite`? | `limit` | DATA from the hub: `size` bytes, then END. The machine: CONTROL `{"saved": size, "sha256": hex}` once they are on its disk, then END | as above, `exists`, `disk` |
 

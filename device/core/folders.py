@@ -5,13 +5,17 @@ Only names are looked at. That no link on the disk leads elsewhere is seen to wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-MAX_PATH: Final = 4096
+from protocol.limits import MAX_FILE_PATH
+
 MAX_PART: Final = 255
 TEMPORARY: Final = ".rvm-upload-"
 """How files begin that are still being received."""
+_UNFIT: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, and what stands for bytes that are not UTF-8. Every other letter a name may have is one."""
 
 
 class PathRefusedError(Exception):
@@ -20,6 +24,14 @@ class PathRefusedError(Exception):
     def __init__(self, code: str, why: str) -> None:
         super().__init__(why)
         self.code = code
+
+
+class Pin(NamedTuple):
+    """A declared folder as it was when the agent started: where it really is, and which folder that was."""
+
+    path: str
+    device: int
+    inode: int
 
 
 class Place(NamedTuple):
@@ -52,9 +64,14 @@ def declared(folder: str) -> tuple[str, ...] | None:
     return parts or None
 
 
+def can_travel(name: str) -> bool:
+    """Whether a path may contain this name, so that the file can be asked for."""
+    return _UNFIT.search(name) is None
+
+
 def _parts(path: object) -> tuple[str, ...]:
-    if not isinstance(path, str) or not 0 < len(path) <= MAX_PATH or not path.isprintable():
-        raise PathRefusedError("invalid", "path: a text of printable characters")
+    if not isinstance(path, str) or not 0 < len(path) <= MAX_FILE_PATH or not can_travel(path):
+        raise PathRefusedError("invalid", "path: a text without control characters")
     first, *parts = path.split("/")
     if first:
         raise PathRefusedError("not_declared", "path: write it from the root on, as in /var/log/rvm/app.log")

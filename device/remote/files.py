@@ -1,17 +1,21 @@
 """A stream of kind `file`: a listing, one file out of the machine's download folders, or one into its upload folders.
 
-Everything that touches the disk is done in a thread of its own, so that a slow disk delays nothing else.
+Everything that touches the disk is done in a thread of its own, so that a slow disk delays nothing else, and every
+file is opened by a process with the rights of the terminal's user: what that user may not reach, no session does.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from device.core.folders import PathRefusedError, Place, declared, locate
+from device.declared_folders import DeclaredFolders
 from device.log import Log
-from device.remote import folder_files
+from device.remote.file_process import FileProcess, Reading, Reception, Way
+from device.remote.service_user import NoUserError, ServiceUser
 from device.remote.stream import DeviceStream, OpenSession, StreamGone
 from device.worker_thread import WorkerThread
 
@@ -19,14 +23,17 @@ CHUNK: Final = 64 * 1024
 
 
 class FileServer:
-    """`download` and `upload` are the declared folders, `limit` the most bytes one file may have."""
+    """`limit` is the most bytes one file may have, `visitor()` the user of a terminal (raises NoUserError)."""
 
-    def __init__(self, download: Sequence[str], upload: Sequence[str], limit: int, log: Log) -> None:
-        self._download = tuple(download)
-        self._upload = tuple(upload)
+    def __init__(self, folders: DeclaredFolders, limit: int, visitor: Callable[[], ServiceUser], log: Log) -> None:
+        self._folders = folders
+        self._download = folders.download
+        self._upload = folders.upload
         self._limit = limit
+        self._visitor = visitor
         self._log = log
         self._disk: WorkerThread | None = None
+        self._process: FileProcess | None = None
 
     async def serve(self, stream: DeviceStream, session: OpenSession) -> None:
         """One listing or one file."""
@@ -48,8 +55,11 @@ class FileServer:
             return
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread and the process."""
+        if self._process is not None:
+            self._process.hang_up()
         if self._disk is not None:
+            self._disk.post(self._end)
             self._disk.stop()
             self._disk = None
 
@@ -59,13 +69,36 @@ class FileServer:
             self._disk = WorkerThread("files")
         return self._disk
 
+    def _opener(self) -> FileProcess:
+        """In the thread."""
+        if self._process is not None and not self._process.is_alive():
+            self._end()
+        if self._process is None:
+            try:
+                self._process = FileProcess(self._visitor())
+            except NoUserError as nobody:
+                raise PathRefusedError("no_rights", str(nobody)) from nobody
+        return self._process
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.end()
+
+    def _way(self, place: Place) -> Way:
+        return Way(self._opener(), self._folders.pin(place.folder), place.parts)
+
+    def _listing(self, place: Place) -> dict[str, Any]:
+        return self._way(place).ask("list")[0]
+
     async def _list(self, stream: DeviceStream, _said: dict[str, Any]) -> None:
         path = stream.args.get("path", "")
         if path in ("", "/"):
             entries, more, place = self._roots(), False, None
         else:
             place = locate(path, (*self._download, *self._upload))
-            entries, more = await self._worker.call(folder_files.listing, place)
+            told = await self._worker.call(self._listing, place)
+            entries, more = told["entries"], told["more"]
         stream.accept({
             "path": path if place is not None else "",
             "count": len(entries),
@@ -88,7 +121,7 @@ class FileServer:
     async def _get(self, stream: DeviceStream, said: dict[str, Any]) -> None:
         place = locate(stream.args.get("path"), self._download)
         offset = _whole(stream.args.get("offset", 0), "offset")
-        reading = folder_files.Reading(place, self._limit)
+        reading = Reading(partial(self._way, place), self._limit)
         try:
             await self._worker.call(reading.begin)
             if offset > reading.size:
@@ -99,7 +132,7 @@ class FileServer:
         finally:
             self._worker.post(reading.end)
 
-    async def _send(self, stream: DeviceStream, reading: folder_files.Reading, offset: int) -> None:
+    async def _send(self, stream: DeviceStream, reading: Reading, offset: int) -> None:
         """What the file had when it was opened; a log that grows meanwhile gives no more than that."""
         while offset < reading.size:
             try:
@@ -119,7 +152,7 @@ class FileServer:
         size = _whole(stream.args.get("size"), "size")
         if size > self._limit:
             raise PathRefusedError("too_large", f"{self._limit} bytes are allowed")
-        reception = folder_files.Reception(place, size, overwrite=stream.args.get("overwrite") is True)
+        reception = Reception(partial(self._way, place), size, overwrite=stream.args.get("overwrite") is True)
         try:
             await self._worker.call(reception.begin)
             stream.accept({"limit": self._limit})
@@ -129,7 +162,7 @@ class FileServer:
         finally:
             self._worker.post(reception.drop)
 
-    async def _receive(self, stream: DeviceStream, reception: folder_files.Reception) -> None:
+    async def _receive(self, stream: DeviceStream, reception: Reception) -> None:
         try:
             while data := await stream.receive():
                 await self._worker.call(reception.write, data)

@@ -29,9 +29,10 @@ LAST_OUTPUT_S: Final = 1.0
 MAX_SIDE: Final = 2000
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _IUTF8: Final = 0o40000
-_OWN_TERMINAL: Final = 'exec "$@" <>"$0" >&0 2>&0'
+_OWN_TERMINAL: Final = 'cd 2>/dev/null; exec "$@" <>"$0" >&0 2>&0'
 """The first terminal a session's leader opens becomes its controlling one; so no code of ours runs between fork and
-exec, where a process with threads may run none."""
+exec, where a process with threads may run none. It goes home as the user it is by then, who may not enter what root
+may."""
 
 
 class PtyProcess:
@@ -60,7 +61,7 @@ class PtyProcess:
             process = await asyncio.create_subprocess_exec(
                 "/bin/sh", "-c", _OWN_TERMINAL, os.ttyname(inside), *argv,
                 stdin=inside, stdout=inside, stderr=inside, start_new_session=True,
-                cwd=user.home, env=dict(environment), **drop,  # type: ignore[arg-type]
+                cwd="/", env=dict(environment), **drop,  # type: ignore[arg-type]
             )  # fmt: skip
         except BaseException:
             os.close(terminal)

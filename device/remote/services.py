@@ -11,24 +11,30 @@ import contextlib
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from device import state_file
 from device.log import Log
 from device.remote.ports import NotRunningError
+from device.remote.service_user import ServiceUser
 from device.remote_leftovers import FILE, STOP_S, Started, born, signal_group, without_key
 from device.remote_values import OnDemand
+from device.trusted_paths import weak_command
 
 LOOK_S: Final = 0.1
 
 
 class OnDemandServices:
-    """`services` by port; sessions that overlap share what runs."""
+    """`services` by port; sessions that overlap share what runs. `visitor`: the user of terminals, whose programs an
+    agent with more rights does not run."""
 
-    def __init__(self, services: Mapping[int, OnDemand], state_dir: Path, log: Log) -> None:
+    def __init__(
+        self, services: Mapping[int, OnDemand], state_dir: Path, log: Log, visitor: ServiceUser | None = None
+    ) -> None:
         self._services = services
+        self._visitor = visitor
         self._file = state_dir / FILE
         self._log = log
         # Bound: one a declared port.
@@ -61,6 +67,8 @@ class OnDemandServices:
                     await self._stop(port)
 
     async def _start(self, port: int, service: OnDemand, session_id: int) -> None:
+        self._check(port, service.start)
+        self._check(port, service.stop or ())
         try:
             process = await asyncio.create_subprocess_exec(
                 *service.start, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -76,6 +84,13 @@ class OnDemandServices:
         if why:
             await self._stop(port)
             raise NotRunningError(f"port {port}: {service.start[0]}: {why}")
+
+    def _check(self, port: int, command: Sequence[str]) -> None:
+        """Run nothing as root that somebody with less rights may exchange. Raises NotRunningError."""
+        if command and self._visitor is not None and self._visitor.drop:
+            weak = weak_command(command, self._visitor)
+            if weak is not None and weak.visitor:
+                raise NotRunningError(f"port {port}: {weak.who} may change {weak.step}, and it would run as root")
 
     async def _failure(self, port: int, process: asyncio.subprocess.Process, service: OnDemand) -> str:
         """Wait until the port answers; why it does not, in the end."""
@@ -109,8 +124,7 @@ class OnDemandServices:
     def _write(self) -> None:
         """A disk that refuses costs the note only."""
         running = [
-            Started(port=port, pid=process.pid, born=born(process.pid), stop=self._services[port].stop)
-            for port, process in self._processes.items()
+            Started(port=port, pid=process.pid, born=born(process.pid)) for port, process in self._processes.items()
         ]
         with contextlib.suppress(OSError):
             if running:

@@ -6,13 +6,17 @@ Loaded when the first session begins: an agent that nobody visits carries none o
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 
+from device.declared_folders import DeclaredFolders
 from device.log import Log
 from device.machine_page import MachinePage
 from device.remote.files import FileServer
 from device.remote.ports import PortServer
+from device.remote.service_user import NoUserError, ServiceUser, choose
 from device.remote.services import OnDemandServices
 from device.remote.stream import OpenSession, Serve
 from device.remote.stream_desk import StreamDesk
@@ -20,21 +24,25 @@ from device.remote.terminal import TerminalServer
 from device.remote_access import Lease
 from device.remote_values import on_demand
 from device.settings import Settings
+from device.trusted_paths import visitor
 from device.tunnel import Door, Tunnel
 
 MIB = 1024 * 1024
 
 
 class SessionWork:
-    """`settings()` are those in force now; `page` is the machine's control page."""
+    """`settings()` are those in force now; `page` is the machine's control page, `folders` are those of its files."""
 
-    def __init__(self, settings: Callable[[], Settings], log: Log, page: MachinePage) -> None:
+    def __init__(self, settings: Callable[[], Settings], log: Log, page: MachinePage, folders: DeclaredFolders) -> None:
         self._settings = settings
+        self._folders = folders
         self._page = page
         self._log = log
         own = settings()
-        self._services = OnDemandServices(on_demand(own.values["remote_services"]), own.state_dir, log)
-        self._terminals = TerminalServer(own.names("terminal_command"), own.text("terminal_user"), log)
+        services = on_demand(own.values["remote_services"])
+        self._services = OnDemandServices(services, own.state_dir, log, _terminal_user(own))
+        self._visitor = partial(visitor, own)
+        self._terminals = TerminalServer(own.names("terminal_command"), self._visitor, log)
         self._ports = frozenset(map(int, own.names("remote_access_ports")))
 
     async def __call__(self, lease: Lease, ticket: str) -> str:
@@ -63,12 +71,8 @@ class SessionWork:
         return {"terminal": self._terminals.serve, "port": ports.serve, "file": files.serve}
 
     def _files(self, settings: Settings) -> FileServer:
-        return FileServer(
-            settings.names("remote_download_folders"),
-            settings.names("remote_upload_folders"),
-            int(settings.number("remote_file_limit_mib") * MIB),
-            self._log,
-        )
+        limit = int(settings.number("remote_file_limit_mib") * MIB)
+        return FileServer(self._folders, limit, self._visitor, self._log)
 
 
 def opened(lease: Lease) -> OpenSession:
@@ -82,6 +86,13 @@ def opened(lease: Lease) -> OpenSession:
         allow=frozenset(session.allow),
         deadline=lease.deadline,
     )
+
+
+def _terminal_user(own: Settings) -> ServiceUser | None:
+    try:
+        return choose(own.text("terminal_user"), os.geteuid())
+    except NoUserError:
+        return None
 
 
 async def _for_ever() -> str:

@@ -11,12 +11,12 @@ import re
 import shlex
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from device.log import Log
 from device.remote.pty_process import PATH, PtyProcess, environment_of
-from device.remote.service_user import NoUserError, ServiceUser, choose
+from device.remote.service_user import NoUserError, ServiceUser
 from device.remote.stream import DeviceStream, OpenSession, StreamGone
 from device.task_group import until_one_ends
 
@@ -28,11 +28,11 @@ _DEFAULT_TERM: Final = "xterm-256color"
 
 
 class TerminalServer:
-    """`command` and `user` are the settings `terminal_command` (empty: the user's login shell) and `terminal_user`."""
+    """`command` is the setting `terminal_command` (empty: the user's login shell); `visitor()` raises NoUserError."""
 
-    def __init__(self, command: Sequence[str], user: str, log: Log) -> None:
+    def __init__(self, command: Sequence[str], visitor: Callable[[], ServiceUser], log: Log) -> None:
         self._command = tuple(command)
-        self._user = user
+        self._visitor = visitor
         self._log = log
         # Bound: one an open session.
         self._open: Counter[int] = Counter()
@@ -55,7 +55,7 @@ class TerminalServer:
 
     async def _serve(self, stream: DeviceStream, session: OpenSession) -> None:
         try:
-            user = choose(self._user, os.geteuid())
+            user = self._visitor()
         except NoUserError as nobody:
             stream.refuse("not_allowed", str(nobody))
             return

@@ -16,6 +16,7 @@ import pytest
 from device.cli import main
 from tests.device import trees
 from tests.support.fake_hub import KEY
+from tests.support.two_users import only_root, reachable_folder, visitor
 
 
 class SickHub:
@@ -71,7 +72,7 @@ def examined(
 
 def test_a_healthy_machine(tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]) -> None:
     code, checks = examined(tmp_path, hub, capsys)
-    assert list(checks) == ["config", "keys", "hub", "clock", "key", "socket", "spool", "sensors"]
+    assert list(checks) == ["config", "keys", "hub", "clock", "key", "socket", "spool", "paths", "sensors"]
     assert {name: check["result"] for name, check in checks.items() if check["result"] != "ok"} == {"sensors": "fail"}
     assert code == 1, "the tree's processor counters stand still"
 
@@ -105,6 +106,24 @@ def test_nobody_at_the_address(tmp_path: Path, hub: SickHub, capsys: pytest.Capt
     assert (code, checks["hub"]["result"]) == (1, "fail")
     assert [checks[name]["result"] for name in ("clock", "key", "socket")] == ["skip"] * 3
     assert checks["spool"]["result"] == "ok"
+
+
+@only_root
+def test_a_path_that_the_terminals_user_could_change(
+    tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    user = visitor()
+    with reachable_folder(user.uid) as home:
+        (home / "out").mkdir()
+        (home / "camera").write_text("#!/bin/sh\n")
+        code, checks = examined(
+            tmp_path, hub, capsys, terminal_user=user.name, remote_download_folders=[str(home / "out")],
+            remote_services={"5000": {"start": ["sh", str(home / "camera")]}},
+        )  # fmt: skip
+    assert code == 1, "the tree's processor counters stand still"
+    assert checks["paths"]["result"] == "warn"
+    assert f"{user.name} could change {home}, which is or leads to {home}/out" in checks["paths"]["what"]
+    assert f"give {home} to root" in checks["paths"]["fix"]
 
 
 def test_a_folder_nobody_can_write(tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from device.return_session import NotPlainError, ReturnSession
+from tests.support.two_users import only_root, reachable_folder, visitor
 
 
 class Clocks:
@@ -114,3 +115,30 @@ def test_it_is_begun_and_ended_by_hand(tmp_path: Path) -> None:
     looked.remove()
     looked.remove()
     assert not looked.is_open()
+
+
+@only_root
+def test_a_link_of_somebody_else_on_the_way_leads_root_nowhere(tmp_path: Path) -> None:
+    """`busy on` as root, in a folder of the machine's own software; links of root's, as /var/run is one, are fine."""
+    roots = tmp_path / "roots"
+    roots.mkdir()
+    user = visitor()
+    with reachable_folder(user.uid) as theirs:
+        (theirs / "mine").symlink_to(roots)
+        os.chown(theirs / "mine", user.uid, user.gid, follow_symlinks=False)
+        (theirs / "fine").symlink_to("../" + theirs.name)
+        (theirs / "round").symlink_to("round")
+        os.chown(theirs / "fine", 0, 0, follow_symlinks=False)
+        led, fine = ReturnSession(theirs / "mine" / "session", 900), ReturnSession(theirs / "fine" / "session", 900)
+        with pytest.raises(NotPlainError):
+            led.touch()
+        (roots / "session").touch()
+        with pytest.raises(NotPlainError):
+            led.remove()
+        fine.touch()
+        assert (theirs / "session").exists()
+        fine.remove()
+        assert not (theirs / "session").exists()
+        with pytest.raises(OSError, match="links without end"):
+            ReturnSession(theirs / "round" / "session", 900).remove()
+    assert [one.name for one in roots.iterdir()] == ["session"]

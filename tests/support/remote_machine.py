@@ -9,26 +9,29 @@ async with remote_machine(folder, hub.url, key) as machine:
 from __future__ import annotations
 
 import contextlib
+import os
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from device.remote.service_user import choose
 from tests.support.door_agent import DoorAgent
 from tests.support.free_ports import free_port
 from tests.support.hub_people import MachineKey
+from tests.support.two_users import reachable_folder
 
 SHELL = ["/bin/sh", "-i"]
 
 
 class RemoteMachine(DoorAgent):
-    """`control_port` is where its control page is during a lease; `files` may be read and filled."""
+    """`control_port` is where its control page is during a lease; `files` may be read and filled by a terminal's user,
+    where others than ours get as well."""
 
-    def __init__(self, folder: Path, url: str, key: MachineKey, **settings: Any) -> None:
+    def __init__(self, folder: Path, files: Path, url: str, key: MachineKey, **settings: Any) -> None:
         folder.mkdir(exist_ok=True)
         self.root = folder / "root"
-        self.files = folder / "files"
-        self.files.mkdir(exist_ok=True)
+        self.files = files
         self.control_port = free_port()
         ports = [self.control_port, *settings.pop("ports", ())]
         given = {
@@ -50,9 +53,10 @@ class RemoteMachine(DoorAgent):
 @contextlib.asynccontextmanager
 async def remote_machine(folder: Path, url: str, key: MachineKey, **settings: Any) -> AsyncIterator[RemoteMachine]:
     """Running; gone afterwards."""
-    machine = RemoteMachine(folder, url, key, **settings)
-    await machine.start()
-    try:
-        yield machine
-    finally:
-        await machine.kill()
+    with reachable_folder(choose("", os.geteuid()).uid) as files:
+        machine = RemoteMachine(folder, files, url, key, **settings)
+        await machine.start()
+        try:
+            yield machine
+        finally:
+            await machine.kill()

@@ -18,11 +18,12 @@ from hub.web.api_v2.kinds import Row
 from hub.web.api_v2.operation import Answer, Call, Operation
 from hub.web.api_v2.remote_pages import held
 from hub.web.problems import Problem, Text, one_wrong
+from protocol.limits import MAX_FILE_PATH
 
 MAX_LISTING_BYTES: Final = 4 * 1024 * 1024
 BUSY_RETRY_S: Final = 5.0
 Path = Annotated[
-    str, msgspec.Meta(max_length=1000, pattern=r"^[^\x00]*$(?![\n\x00])", extra={"expect": "remote_file.path"})
+    str, msgspec.Meta(max_length=MAX_FILE_PATH, pattern=r"^[^\x00]*$(?![\n\x00])", extra={"expect": "remote_file.path"})
 ]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
@@ -51,7 +52,8 @@ class UploadQuery(msgspec.Struct):
 
 
 class FolderEntry(msgspec.Struct):
-    """`mtime` in seconds since 1970. `download` and `upload` are said of declared folders."""
+    """`mtime` in seconds since 1970. `download` and `upload` are said of declared folders. `unreachable`: the name has
+    control characters, or bytes that are no UTF-8, which no path can hold; it is shown as far as it can be."""
 
     name: str
     kind: Literal["file", "folder"]
@@ -59,6 +61,7 @@ class FolderEntry(msgspec.Struct):
     mtime: float | None = None
     download: bool | None = None
     upload: bool | None = None
+    unreachable: bool | None = None
 
 
 class Folder(msgspec.Struct):
@@ -140,7 +143,7 @@ def refused(error: TunnelError) -> Problem:
     code = error.code
     if code in ("not_declared", "not_found", "invalid", "exists"):
         return one_wrong("path", f"remote_file.{code}")
-    if code in ("too_large", "disk", "changed"):
+    if code in ("too_large", "disk", "changed", "no_rights", "folder_changed"):
         return Problem("conflict", Text(f"remote_file.{code}"))
     if code in ("no_tunnel", "timeout"):
         return Problem("unavailable", Text("remote_use.no_tunnel"), retry_after=BUSY_RETRY_S)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.core.folders import PathRefusedError, Place, declared, locate
+from device.core.folders import PathRefusedError, Place, can_travel, declared, locate
+from tests.support.file_names import NAMES
 
 FOLDERS = ["/var/log/rvm", "/srv/data/", "/srv/data/inner", "relative", "", "/", "/a/../b"]
 
@@ -44,12 +45,18 @@ def test_a_path_that_leads_out_is_not_declared(path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [None, 7, ["/srv/data/x"], b"/srv/data/x", "", "/srv/data/a\0b", "/srv/data/a\nb", "/srv/data/\x1b[2J",
-     "/srv/data/\u202egpj.exe", "/srv/data/\ud800", "/srv/data/" + "x/" * 4000],
+     "/srv/data/\x85", "/srv/data/\x7f", "/srv/data/\ud800", "/srv/data/" + "x/" * 4000],
 )  # fmt: skip
 def test_what_is_no_readable_path_is_invalid(path: object) -> None:
     with pytest.raises(PathRefusedError) as refused:
         locate(path, FOLDERS)
     assert refused.value.code == "invalid"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_letter_that_a_name_may_have_travels(name: str) -> None:
+    assert locate(f"/srv/data/{name}", FOLDERS).name == name
+    assert can_travel(name)
 
 
 @pytest.mark.parametrize("name", ["x" * 256, "€" * 90, ".rvm-upload-0123"])

@@ -7,21 +7,29 @@ import hashlib
 import io
 import json
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from device.core.folders import PathRefusedError, Pin
+from device.declared_folders import DeclaredFolders
 from device.log import Log
 from device.remote import folder_files
+from device.remote.file_process import FileProcess
 from device.remote.files import FileServer
+from device.remote.service_user import ServiceUser
 from device.texts import texts_in
 from tests.support.device_streams import StreamPair, lease, served
 from tests.support.until import until
 
 LIMIT = 4 * 1024 * 1024
+OURSELVES = ServiceUser("tester", os.geteuid(), os.getegid(), "/", "/bin/sh", drop=False)
+"""Rights are another matter: tests/device/test_agent_file_rights.py."""
 
 
 class Machine:
@@ -36,7 +44,13 @@ class Machine:
         self.secret.write_text("secret")
         self.said = io.StringIO()
         log = Log(texts_in("en"), "", {}, self.said)
-        self.server = FileServer([str(self.logs)], [str(self.updates)], LIMIT, log)
+        self.folders = DeclaredFolders([str(self.logs)], [str(self.updates)])
+        self.folders.look()
+        self.server = FileServer(self.folders, LIMIT, lambda: OURSELVES, log)
+
+    @property
+    def pin(self) -> Pin:
+        return self.folders.pin(str(self.logs))
 
     @contextlib.asynccontextmanager
     async def asked(self, allow: tuple[str, ...] = ("files",), **args: Any) -> AsyncIterator[StreamPair]:
@@ -162,10 +176,12 @@ async def test_sizes_have_an_end(machine: Machine) -> None:
     assert await machine.refusal(op="put", path=str(machine.updates / "big"), size=LIMIT + 1) == "too_large"
 
 
-async def test_a_full_disk_is_told_before_a_byte_is_sent(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_told_before_a_byte_is_sent(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder_files, "KEEP_FREE", 2**62)
-    assert await machine.refusal(op="put", path=str(machine.updates / "x"), size=1) == "disk"
-    assert list(machine.updates.iterdir()) == []
+    with pytest.raises(PathRefusedError) as refused:
+        folder_files.Incoming(machine.pin, ["x"], 1, overwrite=False)
+    assert refused.value.code == "disk"
+    assert list(machine.logs.iterdir()) == []
 
 
 async def test_a_file_that_shrinks_while_it_is_read_is_reset(machine: Machine) -> None:
@@ -200,12 +216,11 @@ async def test_a_listing_names_files_and_folders_and_nothing_else(machine: Machi
     ]
 
 
-async def test_a_long_listing_is_cut_and_says_so(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder_files, "MAX_LISTED", 3)
-    for n in range(4):
-        (machine.logs / str(n)).write_bytes(b"")
+async def test_a_long_listing_is_cut_and_says_so(machine: Machine) -> None:
+    for n in range(folder_files.MAX_LISTED + 1):
+        (machine.logs / f"{n:063}").touch()
     async with machine.asked(op="list", path=str(machine.logs)) as stream:
-        assert len(json.loads(await stream.hub_read_all())) == 3
+        assert len(json.loads(await stream.hub_read_all())) == folder_files.MAX_LISTED
     assert stream.info is not None
     assert stream.info["truncated"] is True
 
@@ -252,7 +267,7 @@ async def test_what_is_no_plain_file_is_not_even_opened(machine: Machine) -> Non
     assert await machine.refusal(op="get", path=str(machine.logs / "absent")) == "not_found"
 
 
-async def test_a_folder_exchanged_for_a_link_between_look_and_open_does_not_help(
+def test_a_file_exchanged_for_a_link_between_look_and_open_does_not_help(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (machine.logs / "file").write_text("harmless")
@@ -266,7 +281,71 @@ async def test_a_folder_exchanged_for_a_link_between_look_and_open_does_not_help
         return facts
 
     monkeypatch.setattr(os, "stat", exchanged)
+    with pytest.raises(PathRefusedError) as refused:
+        folder_files.opened_file(machine.pin, ["file"], LIMIT)
+    assert refused.value.code == "not_declared"
+
+
+async def test_a_declared_folder_is_the_one_that_was_there_at_the_start(machine: Machine) -> None:
+    """Renamed, and another one, or a link, put in its place; and a folder above it exchanged for a link."""
+    (machine.logs / "file").write_text("harmless")
+    machine.logs.rename(machine.root / "moved")
+    assert await machine.refusal(op="get", path=str(machine.logs / "file")) == "not_found"
+    machine.logs.mkdir()
+    assert await machine.refusal(op="list", path=str(machine.logs)) == "folder_changed"
+    machine.logs.rmdir()
+    machine.logs.symlink_to(machine.root / "moved")
     assert await machine.refusal(op="get", path=str(machine.logs / "file")) == "not_declared"
+    machine.logs.unlink()
+    (machine.root / "moved").rename(machine.logs)
+    async with machine.asked(op="get", path=str(machine.logs / "file")) as stream:
+        assert await stream.hub_read_all() == b"harmless"
+    aside = machine.root.with_name("aside")
+    machine.root.rename(aside)
+    machine.root.symlink_to(aside)
+    assert await machine.refusal(op="get", path=str(machine.logs / "file")) == "not_declared"
+    assert await machine.refusal(op="put", path=str(machine.updates / "new"), size=1) == "not_declared"
+
+
+async def test_a_folder_declared_by_a_link_is_where_the_link_led_at_the_start(machine: Machine) -> None:
+    link, later = machine.root / "link", machine.root / "later"
+    link.symlink_to(machine.logs)
+    (machine.logs / "file").write_text("harmless")
+    folders = DeclaredFolders([str(link), str(later)], [])
+    folders.look()
+    server = FileServer(folders, LIMIT, lambda: OURSELVES, Log(texts_in("en"), "", {}, io.StringIO()))
+    link.unlink()
+    link.symlink_to(machine.root / "outside")
+    async with served(server.serve, "file", {"op": "get", "path": f"{link}/file"}) as (stream, _):
+        assert await stream.hub_read_all() == b"harmless"
+    later.mkdir()
+    async with served(server.serve, "file", {"op": "list", "path": str(later)}) as (stream, _):
+        assert await stream.hub_read_all() == b"[]"
+    server.close()
+
+
+def has_ended(process: FileProcess) -> bool:
+    return not process.is_alive()
+
+
+async def test_the_process_that_opens_files_ends_with_the_session_and_is_replaced_when_it_dies(
+    machine: Machine,
+) -> None:
+    (machine.logs / "file").write_text("harmless")
+    for _ in range(2):
+        async with machine.asked(op="get", path=str(machine.logs / "file")) as stream:
+            assert await stream.hub_read_all() == b"harmless"
+        process = machine.server._process
+        assert process is not None
+        os.kill(process.pid, signal.SIGKILL)
+        await until(partial(has_ended, process))
+    async with machine.asked(op="put", path=str(machine.updates / "half"), size=100) as stream:
+        await stream.hub_send(bytes(50))
+        process = machine.server._process
+        assert process is not None
+        machine.server.close()
+        await until(partial(has_ended, process))
+    assert list(machine.updates.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from device.remote.pty_process import PtyProcess, environment_of
 from device.remote.service_user import choose
+from tests.support.two_users import only_root, reachable_folder
 from tests.support.until import until
 
 USER = choose("", os.geteuid())
@@ -46,6 +48,20 @@ async def test_it_leads_a_session_whose_controlling_terminal_it_has() -> None:
     assert os.getsid(terminal.pid) == terminal.pid
     assert uids_of(terminal.pid) == {USER.uid}
     await terminal.end()
+
+
+@only_root
+async def test_it_goes_home_with_its_own_rights_and_not_with_roots(tmp_path: Path) -> None:
+    """A home that was exchanged for a link would else open a folder below one that only root may enter."""
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    with reachable_folder(USER.uid) as home:
+        for place, where in ((home, str(home)), (hidden, "/")):
+            user = replace(USER, home=str(place))
+            command = ("/bin/sh", "-c", "readlink /proc/self/cwd")
+            terminal = await PtyProcess.start(command, user, environment_of(user, "xterm", ""), (80, 24))
+            assert (await read_until(terminal, b"\n")).decode().strip() == where
+            await terminal.end()
 
 
 async def test_end_of_file_and_code() -> None:

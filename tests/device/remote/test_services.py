@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import socket
 import sys
 from pathlib import Path
 
 import pytest
 
+from device import state_file
 from device.log import Log
 from device.remote.ports import NotRunningError
 from device.remote.services import OnDemandServices
 from device.remote_leftovers import FILE, born, end_orphans
 from device.remote_values import OnDemand
 from device.texts import texts_in
+from tests.support.two_users import only_root, reachable_folder, visitor
 from tests.support.until import until
 
 SERVE = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(600)"
@@ -123,10 +126,49 @@ async def test_the_next_life_ends_what_a_killed_agent_left(tmp_path: Path) -> No
     services = desk(tmp_path, port, camera(port))
     await services.ready(port, 7)
     process = services._processes[port]
-    assert await asyncio.to_thread(end_orphans, tmp_path) == [port]
+    assert await asyncio.to_thread(end_orphans, tmp_path, {port: camera(port)}) == [port]
     await process.wait()
     assert not answers(port)
-    assert await asyncio.to_thread(end_orphans, tmp_path) == []
+    assert await asyncio.to_thread(end_orphans, tmp_path, {}) == []
+
+
+def test_the_command_that_ends_a_leftover_is_the_configurations(tmp_path: Path) -> None:
+    """The note is a list of what ran, not of what to run."""
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    noted = {"port": 5000, "pid": 2**22 + 1, "born": "", "stop": ["/usr/bin/touch", str(theirs)]}
+    state_file.write_value(tmp_path / FILE, [noted])
+    service = OnDemand(start=["/bin/true"], stop=["/usr/bin/touch", str(ours)])
+    assert end_orphans(tmp_path, {5000: service}) == [5000]
+    assert ours.exists()
+    assert not theirs.exists()
+
+
+@only_root
+async def test_no_program_runs_as_root_that_a_terminals_user_may_exchange(tmp_path: Path) -> None:
+    port, user = free_port(), visitor()
+    with reachable_folder(user.uid) as folder:
+        program, script = folder / "camera", folder / "camera.py"
+        for file in (program, script):
+            file.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+            file.chmod(0o755)
+        log = Log(texts_in("en"), "", {}, io.StringIO())
+        for service in (
+            OnDemand(start=[str(program)]),
+            OnDemand(start=["sh", str(script)]),
+            OnDemand(start=["/bin/true"], stop=[str(program)]),
+        ):
+            services = OnDemandServices({port: service}, tmp_path, log, user)
+            with pytest.raises(NotRunningError, match=f"{user.name} may change {folder}, and it would run as root"):
+                await services.ready(port, 7)
+        folder.chmod(0o777)
+        os.chown(folder, 0, 0)
+        with pytest.raises(NotRunningError, match=f"everybody may change {folder}"):
+            await services.ready(port, 7)
+        folder.chmod(0o755)
+        services = OnDemandServices({port: OnDemand(start=[str(program)], ready_timeout=0.2)}, tmp_path, log, user)
+        with pytest.raises(NotRunningError, match="nothing answers"):
+            await services.ready(port, 7)
+        assert (tmp_path / "ran").exists()
 
 
 def test_a_process_is_known_by_its_birth() -> None:

@@ -22,7 +22,8 @@ OURS = choose("", os.geteuid())
 
 
 def server(command: Sequence[str] = ("/bin/sh",), user: str = "", out: io.StringIO | None = None) -> TerminalServer:
-    return TerminalServer(command, user, Log(texts_in("en"), "", {}, out or io.StringIO()))
+    log = Log(texts_in("en"), "", {}, out or io.StringIO())
+    return TerminalServer(command, lambda: choose(user, os.geteuid()), log)
 
 
 def alive(pid: int) -> bool:

@@ -194,7 +194,8 @@ async def test_an_upload_says_its_size(pages: PagesHub, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("code", "status"),
     [("not_declared", 422), ("not_found", 422), ("exists", 422), ("invalid", 422), ("too_large", 409), ("disk", 409),
-     ("changed", 409), ("not_allowed", 409), ("no_tunnel", 503), ("timeout", 503), ("<b>\x1bodd", 409)],
+     ("changed", 409), ("no_rights", 409), ("folder_changed", 409),
+     ("not_allowed", 409), ("no_tunnel", 503), ("timeout", 503), ("<b>\x1bodd", 409)],
 )  # fmt: skip
 async def test_a_refusal_of_the_machine_is_a_sentence(pages: PagesHub, code: str, status: int) -> None:
     machine(pages, TunnelError(code, "<script>"))
