@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -19,6 +21,7 @@ from tests.bench.test_mosaic_jpeg import decode
 from tests.device.agent_process import ROOT
 from tests.support.browser_client import BrowserClient
 from tests.support.door_hub import DoorHub, door_hub
+from tests.support.file_names import NAMES, UNFIT
 from tests.support.free_ports import free_port
 from tests.support.hub_people import MachineKey, People, Person
 from tests.support.hub_process import Hub
@@ -151,15 +154,42 @@ async def files_come_and_go(here: Scene) -> None:
         )  # fmt: skip
         assert sent.status_code in (200, 201), sent.text
         assert target.read_bytes() == content
+        for name in NAMES:
+            await the_same_name_all_the_way(client, path, here.machine.files, name)
+        await names_that_cannot_travel_are_marked(client, path, here.machine.files)
         outside = await client.post(f"{path}/download", json={"path": "/etc/passwd"})
         assert outside.status_code in (403, 404, 409, 422), outside.text
+
+
+async def the_same_name_all_the_way(client: httpx.AsyncClient, path: str, folder: Path, name: str) -> None:
+    """Up, in the listing, down again, and as the browser will call it."""
+    sent = await client.post(f"{path}/upload", params={"path": f"{folder}/{name}"}, content=name.encode())
+    assert sent.status_code == 201, sent.text
+    assert (folder / name).read_text() == name
+    listed = (await client.post(f"{path}/list", json={"path": str(folder)})).json()["data"]["entries"]
+    assert [entry["unreachable"] for entry in listed if entry["name"] == name] == [None]
+    taken = await client.post(f"{path}/download", json={"path": f"{folder}/{name}"})
+    assert (taken.status_code, taken.text) == (200, name)
+    _, _, encoded = taken.headers["Content-Disposition"].partition("filename*=UTF-8''")
+    assert unquote(encoded) == name
+    (folder / name).unlink()
+
+
+async def names_that_cannot_travel_are_marked(client: httpx.AsyncClient, path: str, folder: Path) -> None:
+    for name in UNFIT:
+        os.close(os.open(os.fsencode(folder) + b"/" + name, os.O_CREAT | os.O_CLOEXEC))
+    listed = (await client.post(f"{path}/list", json={"path": str(folder)})).json()["data"]["entries"]
+    marked = [entry["name"] for entry in listed if entry["unreachable"]]
+    assert sorted(marked) == sorted(["two\ufffdlines.txt", "latin1-\ufffd.txt", "esc\ufffd[2J", "next\ufffdline"])
+    refused = await client.post(f"{path}/download", json={"path": f"{folder}/two\nlines.txt"})
+    assert refused.status_code == 422, refused.text
 
 
 async def everything_is_on_record(here: Scene, session_id: int) -> None:
     operator = here.operator
     for code in ("remote.started", "remote.terminal_opened", "remote.page_opened", "remote.file_downloaded",
                  "remote.file_uploaded", "remote.ended"):  # fmt: skip
-        assert len(await operator.events(code)) == 1, code
+        assert len(await operator.events(code)) == 1 + len(NAMES) * (".file_" in code), code
     found: list[dict[str, Any]] = []
     for _ in range(100):
         found = rows(await operator.get(f"/rvms/{here.key.id}/remote-access/recordings"))

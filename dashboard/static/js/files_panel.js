@@ -15,7 +15,7 @@ export function above(path, tops) {
 /** @param {string} folder @param {string} name */
 export const joined = (folder, name) => `${folder.replace(/\/$/, "")}/${name}`;
 
-/** @typedef {{name: string, kind?: string, type?: string, directory?: boolean, size?: number, mtime?: number}} Entry */
+/** @typedef {{name: string, kind?: string, type?: string, directory?: boolean, size?: number, mtime?: number, unreachable?: boolean}} Entry */
 
 export class FilesPanel {
   /** @param {Part} root @param {{machine: number, session: number, zone: string, now: () => number}} of */
@@ -65,10 +65,10 @@ export class FilesPanel {
   /** @param {Entry} entry */
   row(entry) {
     const path = joined(this.path, entry.name);
-    if (isFolder(entry)) return this.folderRow(entry.name, path);
-    const take = find("template", this.root).content.firstElementChild.cloneNode(true);
-    take.elements.path.value = path;
-    setAttribute(find("button", take), "aria-label", t("files.take", { name: entry.name }));
+    if (isFolder(entry) && !entry.unreachable) return this.folderRow(entry.name, path);
+    const take = entry.unreachable
+      ? make("span", { class: "muted" }, t("files.unreachable"))
+      : this.takeForm(path, entry.name);
     const when = entry.mtime ? day(entry.mtime * 1000, this.now(), this.zone, language) : "";
     return make(
       "tr",
@@ -78,6 +78,14 @@ export class FilesPanel {
       make("td", {}, when),
       make("td", { class: "end" }, take),
     );
+  }
+
+  /** @param {string} path @param {string} name */
+  takeForm(path, name) {
+    const form = find("template", this.root).content.firstElementChild.cloneNode(true);
+    form.elements.path.value = path;
+    setAttribute(find("button", form), "aria-label", t("files.take", { name }));
+    return form;
   }
 
   /** @param {string} name @param {string} path */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from urllib.parse import quote
 
@@ -18,6 +19,10 @@ MAX_FILE_BYTES: Final = 8 * 1024**3
 """The hub's own cap; the machine's (remote_file_limit_mib) is smaller."""
 STALLED_S: Final = 30.0
 """A body of which nothing at all arrives for so long will not be waited for."""
+MOST_LETTERS: Final = 255
+"""Of a file's name; no file system has longer ones."""
+_UNFIT: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff/]")
+"""What no name of a file may have here. Every other letter is the machine's business, and travels percent-encoded."""
 CLOSED: Final = {"Connection": "close"}
 """What was not read of a body stands in the way of the next request."""
 
@@ -36,11 +41,11 @@ class FileDownload(Response):
     """The file as an attachment that no browser opens in our name. An answer that breaks off is left incomplete."""
 
     def __init__(self, stream: TunnelStream, *, name: str, size: int) -> None:
-        printable = "".join(c if c.isprintable() and c not in '/\\"' else "_" for c in name)[:200] or "file"
-        ascii_only = printable.encode("ascii", "replace").decode().replace("?", "_")
+        whole = _UNFIT.sub("_", name)[:MOST_LETTERS] or "file"
+        ascii_only = "".join(c if " " <= c <= "~" and c not in '\\"%' else "_" for c in whole)
         super().__init__(
             headers={
-                "Content-Disposition": f"attachment; filename=\"{ascii_only}\"; filename*=UTF-8''{quote(printable)}",
+                "Content-Disposition": f"attachment; filename=\"{ascii_only}\"; filename*=UTF-8''{quote(whole)}",
                 "Content-Security-Policy": "default-src 'none'; sandbox",
                 "X-Accel-Buffering": "no",
             },
