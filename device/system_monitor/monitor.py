@@ -22,7 +22,7 @@ class Look(NamedTuple):
 
     at: float
     cpu: cpu.CpuTimes | None
-    network: network.NetworkBytes | None
+    network: network.Counters | None
 
 
 class SystemMonitor:

@@ -1,46 +1,88 @@
-"""How many bytes a second go in and out, between two looks at /proc/net/dev."""
+"""How many bytes a second go in and out of the machine, between two looks at /proc/net/dev.
+
+Bridges, bonds, tunnels and the like carry the same bytes a second time. Which interface is one of those the kernel says
+in /sys/class/net; no name does.
+"""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from device.system_monitor.reading import Reading, absent, text_of
+from device.system_monitor.reading import Reading, absent, listed, number_of, text_of
 
-_NOT_A_WIRE: Final = re.compile(r"^(lo|docker|veth|br-|virbr|tun|tap|wg|l4tbr|dummy|ifb|bond|cni|flannel)")
-"""Bridges and tunnels carry the same bytes a second time."""
+_ETHERNET: Final = 1
+_PPP: Final = 512
+_LOOPBACK: Final = 772
+_NO_WIRE: Final = frozenset({280, 801, 802, 803, 804, 805, _LOOPBACK})
+"""Types (linux/if_arp.h) that carry no bytes of a network: CAN, and wireless interfaces that watch another one."""
 
 
 class NetworkBytes(NamedTuple):
-    """Bytes since boot on all real interfaces."""
+    """Bytes since boot of one interface."""
 
     received: int
     sent: int
 
 
-def read(root: Path) -> NetworkBytes | None:
-    """The counters now; None when the kernel does not show them or there is no real interface."""
-    found, received, sent = False, 0, 0
+Counters = Mapping[str, NetworkBytes]
+"""By the name of the interface."""
+
+
+def read(root: Path) -> Counters | None:
+    """The counters now of the interfaces that count; None when the kernel does not show any.
+
+    A piece of hardware counts, unless it lies on another one (a switch's port). Where none is, or none has a carrier,
+    what leaves otherwise counts: an interface whose other end lies elsewhere (a container's), and PPP over a modem.
+    Without /sys one lone interface besides the loopback counts; several would be a guess.
+    """
+    found = {}
     for line in (text_of(root / "proc/net/dev") or "").splitlines():
         name, colon, rest = line.partition(":")
         words = rest.split()
-        if colon and len(words) >= 9 and words[0].isdigit() and not _NOT_A_WIRE.match(name.strip()):
-            found = True
-            received += int(words[0])
-            sent += int(words[8])
-    return NetworkBytes(received, sent) if found else None
+        if colon and len(words) >= 9 and words[0].isdigit() and words[8].isdigit():
+            found[name.strip()] = NetworkBytes(int(words[0]), int(words[8]))
+    counted = _counted(root / "sys/class/net", list(found))
+    return {name: found[name] for name in counted} or None
 
 
-def rates(before: NetworkBytes | None, after: NetworkBytes | None, seconds: float) -> tuple[Reading, Reading]:
-    """Bytes a second (received, sent) between two looks `seconds` apart."""
+def rates(before: Counters | None, after: Counters | None, seconds: float) -> tuple[Reading, Reading]:
+    """Bytes a second (received, sent) between two looks `seconds` apart, of the interfaces that counted at both."""
     if after is None:
         why = absent("no network interface found")
     elif before is None or seconds <= 0:
         why = absent("first look, a rate needs two")
-    elif after.received < before.received or after.sent < before.sent:
+    elif not (both := [(before[name], after[name]) for name in after if name in before]):
+        why = absent("another network interface than at the last look")
+    elif any(new.received < old.received or new.sent < old.sent for old, new in both):
         why = absent("the network counters began again")
     else:
-        received = (after.received - before.received) / seconds
-        return Reading(round(received, 1)), Reading(round((after.sent - before.sent) / seconds, 1))
+        received = sum(new.received - old.received for old, new in both) / seconds
+        return Reading(round(received, 1)), Reading(round(sum(new.sent - old.sent for old, new in both) / seconds, 1))
     return why, why
+
+
+def _counted(net: Path, names: list[str]) -> list[str]:
+    known = [name for name in names if (net / name).is_dir()]
+    if not known:
+        lone = [name for name in names if name != "lo"]
+        return lone if len(lone) == 1 else []
+    hardware = [name for name in known if _is_hardware(net / name)]
+    if any(number_of(net / name / "carrier") == 1 for name in hardware):
+        return hardware
+    return [name for name in known if _leaves(net / name)] or hardware
+
+
+def _is_hardware(interface: Path) -> bool:
+    on_another = listed(interface, "lower_*")
+    return (interface / "device").exists() and not on_another and number_of(interface / "type") not in _NO_WIRE
+
+
+def _leaves(interface: Path) -> bool:
+    """A container's end of a pair, or PPP; no bridge's port, and nothing that lies on an interface seen here."""
+    kind = number_of(interface / "type")
+    if (interface / "device").exists() or (interface / "brport").exists() or listed(interface, "lower_*"):
+        return False
+    elsewhere = number_of(interface / "iflink") not in (None, 0, number_of(interface / "ifindex"))
+    return kind == _PPP or (kind == _ETHERNET and elsewhere)

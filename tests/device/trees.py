@@ -25,6 +25,25 @@ def write(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
+def net_interface(
+    name: str,
+    *,
+    device: bool = True,
+    kind: int = 1,
+    ifindex: int,
+    iflink: int | None = None,
+    carrier: int = 1,
+    bridge: bool = False,
+    brport: bool = False,
+    lower: tuple[str, ...] = (),
+) -> dict[str, str]:
+    """What /sys/class/net says of one; the kernel's links to other folders are files here."""
+    at = f"sys/class/net/{name}"
+    facts = {"type": kind, "ifindex": ifindex, "iflink": iflink or ifindex, "carrier": carrier}
+    marks = [*(["device"] * device), *(["bridge"] * bridge), *(["brport"] * brport), *(f"lower_{one}" for one in lower)]
+    return {f"{at}/{key}": f"{value}\n" for key, value in facts.items()} | {f"{at}/{mark}/x": "" for mark in marks}
+
+
 def linux(root: Path) -> Path:
     """What every machine has under /proc and /etc."""
     return write(
@@ -33,6 +52,10 @@ def linux(root: Path) -> Path:
             "proc/stat": STAT,
             "proc/meminfo": MEMINFO,
             "proc/net/dev": NET,
+            **net_interface("lo", device=False, kind=772, ifindex=1),
+            **net_interface("eth0", ifindex=2),
+            **net_interface("wlan0", ifindex=3),
+            **net_interface("docker0", device=False, ifindex=4, bridge=True),
             "proc/uptime": "86400.25 300000.00\n",
             "proc/cpuinfo": "processor\t: 0\n\nprocessor\t: 1\n",
             "proc/sys/kernel/random/boot_id": BOOT_ID + "\n",

@@ -13,7 +13,8 @@ from tests.device import trees
 def test_the_counters_of_a_tree(tmp_path: Path) -> None:
     root = trees.linux(tmp_path)
     assert cpu.read(root) == cpu.CpuTimes(busy=1600, total=10000)
-    assert network.read(root) == network.NetworkBytes(1_050_000, 210_000), "no loopback, no bridge"
+    counted = {"eth0": network.NetworkBytes(1_000_000, 200_000), "wlan0": network.NetworkBytes(50_000, 10_000)}
+    assert network.read(root) == counted, "no loopback, no bridge"
     assert cpu.read(tmp_path / "no") is None
     assert network.read(tmp_path / "no") is None
 
@@ -40,19 +41,37 @@ def test_processor_use(before: T | None, after: T | None, value: float | None) -
     assert (value is None) == bool(reading.reason)
 
 
-N = network.NetworkBytes
+def counters(**interfaces: tuple[int, int]) -> network.Counters:
+    return {name: network.NetworkBytes(*both) for name, both in interfaces.items()}
 
 
 def test_network_rates() -> None:
-    received, sent = network.rates(N(1000, 10), N(3000, 20), 2.0)
-    assert (received.value, sent.value) == (1000.0, 5.0)
+    before, after = counters(eth0=(1000, 10), wlan0=(0, 0)), counters(eth0=(3000, 20), wlan0=(1000, 0))
+    received, sent = network.rates(before, after, 2.0)
+    assert (received.value, sent.value) == (1500.0, 5.0)
+
+
+def test_an_interface_that_comes_or_goes_is_no_burst() -> None:
+    received, sent = network.rates(
+        counters(eth0=(0, 0), usb0=(9, 9)), counters(eth0=(50, 10), wwan0=(10**9, 10**9)), 1.0
+    )
+    assert (received.value, sent.value) == (50.0, 10.0)
+    assert network.rates(counters(eth0=(0, 0)), counters(ppp0=(10**9, 1)), 1.0)[0].value is None
 
 
 @pytest.mark.parametrize(
     ("before", "after", "seconds"),
-    [(None, N(1, 1), 1.0), (N(1, 1), None, 1.0), (N(9, 9), N(1, 10), 1.0), (N(1, 1), N(2, 2), 0.0)],
+    [
+        (None, counters(eth0=(1, 1)), 1.0),
+        (counters(eth0=(1, 1)), None, 1.0),
+        (counters(eth0=(9, 9)), counters(eth0=(1, 10)), 1.0),
+        (counters(eth0=(1, 1)), counters(eth0=(2, 2)), 0.0),
+    ],
 )
-def test_no_rate_without_two_good_looks(before: N | None, after: N | None, seconds: float) -> None:
+def test_no_rate_without_two_good_looks(
+    before: network.Counters | None, after: network.Counters | None, seconds: float
+) -> None:
     received, sent = network.rates(before, after, seconds)
     assert received.value is sent.value is None
     assert received.reason
+    assert received.reason == sent.reason
