@@ -1,7 +1,8 @@
 """How log lines look: text for people, JSON for collectors; one event is one record and can forge no other.
 
 Whatever a machine or a browser sent may stand in a message, so control characters never reach the terminal or the file
-as themselves. Knows nothing of what is logged.
+as themselves, a text has an end, and so has what one machine may cause. Knows nothing of what is logged but that a line
+which a machine causes begins with `machine %d`.
 """
 
 from __future__ import annotations
@@ -11,17 +12,33 @@ import logging
 import os
 import re
 import sys
+import time
+from collections import Counter
+from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Final
+
+from hub.core.token_bucket import TokenBuckets
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _CONTROL_BUT_NEWLINE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+MOST_OF_A_TEXT: Final = 200
+"""Characters of a text in a line that a machine causes, as they are written there."""
+MOST_OF_OURS: Final = 1000
+"""Characters of a text in any other line."""
+MACHINE_LINES: Final = 30
+MACHINE_LINES_PER_MINUTE: Final = 6
+MOST_REMEMBERED: Final = 10_000
+_OF_A_MACHINE: Final = "machine %d"
 
 
 def configure(form: str) -> None:
     """Send everything to standard error in `form` (`text` or `json`): ours from INFO, libraries' from WARNING."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else TextLines(with_time="JOURNAL_STREAM" not in os.environ))
+    handler.addFilter(Limits())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
@@ -31,6 +48,41 @@ def configure(form: str) -> None:
 def escape(text: str, pattern: re.Pattern[str] = _CONTROL) -> str:
     """Control and direction characters as `\\x1b`, `\\n`, `\\u202e`."""
     return pattern.sub(lambda found: repr(found.group())[1:-1], text)
+
+
+class Limits(logging.Filter):
+    """Cuts each text of a line, and leaves out what one machine causes beyond its lines a minute; the next of its lines
+    tells how many those were."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._lines = TokenBuckets[int](MACHINE_LINES_PER_MINUTE / 60, MACHINE_LINES, MOST_REMEMBERED)
+        # Bound: the machines of the hub.
+        self._left_out: Counter[int] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        args = record.args
+        if not isinstance(args, tuple) or not args:
+            return True
+        rvm_id = args[0]
+        if not isinstance(rvm_id, int) or not str(record.msg).startswith(_OF_A_MACHINE):
+            record.args = tuple(_short(arg, MOST_OF_OURS) for arg in args)
+            return True
+        record.args = args = tuple(_short(arg, MOST_OF_A_TEXT) for arg in args)
+        if self._lines.take(rvm_id, self._clock()):
+            self._left_out[rvm_id] += 1
+            return False
+        if count := self._left_out.pop(rvm_id, 0):
+            record.msg, record.args = f"{record.msg} (%d more lines of this machine were left out)", (*args, count)
+        return True
+
+
+def _short(arg: object, most: int) -> object:
+    if isinstance(arg, (int, float, type(None))):
+        return arg
+    text = escape(str(arg))
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 class TextLines(logging.Formatter):

@@ -171,7 +171,7 @@ class Conversation:
             if self._links.speaks(self._link):
                 self._links.observer.unlinked(self._machine, said.reason)
         elif type(said) is m.Error:
-            logger.warning("machine %d: says it is wrong: %r: %r", self._machine.id, said.code, said.message)
+            logger.warning("machine %d: says it is wrong: %s: %s", self._machine.id, said.code, said.message)
         elif type(said) in _HANDLERS:
             self._inbox.append((said, line(size, _LINES.get(type(said), 1.0))))
             if not self._working:

@@ -59,7 +59,7 @@ async def _ended(talk: Talk, said: m.CommandUpdate) -> None:
     row = await talk.retry(lambda: find_command(talk.store, said.id))
     if row is None or row.rvm_id != talk.machine.id:
         talk.links.tally["foreign"] += 1
-        logger.warning("machine %d: settles a command that is not its own: %r", talk.machine.id, said.id)
+        logger.warning("machine %d: settles a command that is not its own: %s", talk.machine.id, said.id)
         talk.link.say(m.Error(code="unknown_command", message="no such command of this machine", ref=said.id))
     elif said.state in TERMINAL:
         ended = Command(**{name: getattr(row, name) for name in Command.__struct_fields__})

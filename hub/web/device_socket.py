@@ -239,7 +239,7 @@ class _Life:
         )
         context.links.greet(link)
         logger.info(
-            "machine %d: linked from %s, agent %r%s",
+            "machine %d: linked from %s, agent %s%s",
             machine.id, link.address, hello.agent_version, ", instead of an older link" if older else "",
         )  # fmt: skip
         return conversation

@@ -57,7 +57,6 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "hub.cli.serve",
         "hub.cli.start_output",
         "hub.listener",
-        "hub.log_format",
         "hub.process",
         "run_hub",
     ),
