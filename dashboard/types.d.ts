@@ -101,6 +101,7 @@ interface Happened {
 
 type Frame =
   | { type: "hello"; version: string; hub_time: number; epoch: string }
+  | { type: "pong"; n: number; hub_time: number }
   | { type: "snapshot"; epoch: string; seq: number; hub_time: number; machines: Machine[] }
   | { type: "delta"; seq: number; t: number; m: (Partial<Machine> & { id: number })[]; removed?: number[] }
   | ({ type: "job" } & Job)
@@ -143,6 +144,7 @@ interface World {
   later?: (act: () => void, ms: number) => Timer;
   cancel?: (timer: Timer | undefined) => void;
   random?: () => number;
+  now?: () => number;
   signedIn?: () => Promise<boolean>;
 }
 

@@ -134,6 +134,10 @@ class Feed:
              "seq": subscription.seq}
         )  # fmt: skip
 
+    def pong(self, n: int) -> str:
+        """The answer to a page that asks whether the connection lives."""
+        return self._text({"type": "pong", "n": n, "hub_time": self._now_ms()})
+
     async def snapshot(self, subscription: Subscription) -> Picture:
         """Everything this viewer may see, as the last flush left it. What is not written yet is, in slices; differences
         that appear meanwhile are in it."""

@@ -19,8 +19,9 @@ from hub.flow.tunnel_error import TunnelError
 
 GONE_S: Final = 60.0
 """A terminal whose browser is away for so long ends."""
-MOST_INPUT: Final = 64 * 1024
-"""Bytes typed that wait for the machine; then the browser's socket is read no further."""
+INPUT_WINDOW: Final = 64 * 1024
+"""Bytes typed that wait for the machine. A page sends no more beyond what it was told has been passed on; of one that
+does, the socket is read no further."""
 EXIT_CODE_S: Final = 1.0
 """How long the end of the output waits for the shell's exit code, which was said before it."""
 PIECE: Final = 16 * 1024
@@ -60,8 +61,12 @@ class Terminal:
         self._seat = 0
         self._seated = False
         self._sat = anyio.Event()
-        # Bound: MOST_INPUT bytes; the browser is read no further.
+        # Bound: INPUT_WINDOW bytes; the browser is read no further.
         self._input = bytearray()
+        self.typed = 0
+        """Bytes of input taken from browsers so far; each of them reaches the shell, if it lives."""
+        self.passed_on = 0
+        """Of those, the bytes handed to the machine."""
         self._typed = anyio.Event()
         self._taken = anyio.Event()
         self._told_all = anyio.Event()
@@ -93,13 +98,19 @@ class Terminal:
     def sits(self, seat: int) -> bool:
         return seat == self._seat
 
-    async def type(self, data: bytes) -> None:
-        """Hand over what was typed; waits while the machine takes none."""
-        while len(self._input) >= MOST_INPUT and not self.over.is_set():
-            self._taken = anyio.Event()
+    async def type(self, data: bytes, seat: int) -> None:
+        """Hand over what was typed; waits while the machine takes none. Of a seat that was lost meanwhile nothing is
+        taken: `typed` tells its browser so."""
+        while len(self._input) >= INPUT_WINDOW and not self.over.is_set():
             await self._taken.wait()
-        self._input += data
-        self._typed.set()
+        if seat == self._seat:
+            self._input += data
+            self.typed += len(data)
+            self._typed.set()
+
+    async def input_moved(self) -> None:
+        """Until more of the input was passed on."""
+        await self._taken.wait()
 
     def resize(self, cols: int, rows: int) -> None:
         with contextlib.suppress(TunnelError):
@@ -111,7 +122,7 @@ class Terminal:
         if not self.over.is_set():
             self.ending = why
             self.over.set()
-            self._taken.set()
+            self._move_input()
             self.ring.take(self.ring.taken)
 
     # --- the machine ------------------------------------------------------------------------------------------------
@@ -161,7 +172,12 @@ class Terminal:
                 self.recording.typed(data)
                 await self.stream.send(data)
                 del self._input[: len(data)]
-                self._taken.set()
+                self.passed_on += len(data)
+                self._move_input()
+
+    def _move_input(self) -> None:
+        self._taken.set()
+        self._taken = anyio.Event()
 
     async def _hear(self) -> None:
         while (said := await self.stream.controls()) is not None:

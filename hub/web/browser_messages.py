@@ -39,7 +39,13 @@ class AskSnapshot(msgspec.Struct, tag="snapshot"):
     """The page lost count: the full picture again."""
 
 
-Message = Watch | Unwatch | Pause | Resume | AskSnapshot
+class Ping(msgspec.Struct, tag="ping"):
+    """Answered with `pong`, the same number and the hub's time: the page asks whether the connection lives."""
+
+    n: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+
+
+Message = Watch | Unwatch | Pause | Resume | AskSnapshot | Ping
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 
 

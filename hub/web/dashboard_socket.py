@@ -182,7 +182,10 @@ class _Page:
                 return Ending(CloseCode.POLICY, "too many messages")
             if wish is None:
                 return Ending(CloseCode.PROTOCOL_ERROR, "not understood")
-            self._obey(wish)
+            if isinstance(wish, said.Ping):
+                await self._websocket.send_text(self._context.feed.pong(wish.n))
+            else:
+                self._obey(wish)
 
     def _obey(self, wish: said.Message) -> None:
         feed, subscription = self._context.feed, self._subscription

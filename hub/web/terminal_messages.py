@@ -8,10 +8,11 @@ import msgspec
 
 MAX_CHARACTERS: Final = 512
 MAX_BYTES: Final = 32 * 1024
-"""What one frame may type."""
+"""What one frame may type; the page is told it in `ready`, with the input window."""
 
-Columns = Annotated[int, msgspec.Meta(ge=2, le=1000)]
-Rows = Annotated[int, msgspec.Meta(ge=2, le=1000)]
+MAX_SIDE: Final = 1000
+"""Columns, rows: a window that is larger or has none is given the nearest size (`size_of`), not refused."""
+
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 
@@ -19,8 +20,8 @@ class Open(msgspec.Struct, tag="open"):
     """A new shell in that session."""
 
     session: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
-    cols: Columns
-    rows: Rows
+    cols: Count
+    rows: Count
 
 
 class Attach(msgspec.Struct, tag="attach"):
@@ -31,8 +32,8 @@ class Attach(msgspec.Struct, tag="attach"):
 
 
 class Resize(msgspec.Struct, tag="resize"):
-    cols: Columns
-    rows: Rows
+    cols: Count
+    rows: Count
 
 
 class Received(msgspec.Struct, tag="received"):
@@ -45,8 +46,19 @@ class Close(msgspec.Struct, tag="close"):
     """The shell is not wanted any more."""
 
 
+class Ping(msgspec.Struct, tag="ping"):
+    """Answered with `pong` and the same number: the page asks whether the connection lives."""
+
+    n: Count
+
+
+def size_of(asked: Open | Resize) -> tuple[int, int]:
+    """Columns and rows that a terminal can have: a page with one row, or none that can be seen, is no error."""
+    return min(max(asked.cols, 1), MAX_SIDE), min(max(asked.rows, 1), MAX_SIDE)
+
+
 First = Open | Attach
-Later = Resize | Received | Close
+Later = Resize | Received | Close | Ping
 _first: msgspec.json.Decoder[First] = msgspec.json.Decoder(First)
 _later: msgspec.json.Decoder[Later] = msgspec.json.Decoder(Later)
 

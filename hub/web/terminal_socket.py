@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from db.errors import StoreError
 from hub.core.access import Principal, may
-from hub.flow.terminal import Terminal
+from hub.flow.terminal import INPUT_WINDOW, Terminal
 from hub.flow.terminals import TerminalRefusedError
 from hub.web import socket_ending
 from hub.web import terminal_messages as said
@@ -101,7 +101,7 @@ async def _terminal(
     terminals, address = context.terminals, address_of(context, websocket)
     if isinstance(greeting, said.Open):
         _let_in(context, terminals.session_for(principal, greeting.session).rvm_id, address)
-        return await terminals.open(principal, greeting.session, greeting.cols, greeting.rows, address), 0
+        return await terminals.open(principal, greeting.session, *said.size_of(greeting), address), 0
     terminal = terminals.find(greeting.terminal)
     if terminal is None:
         raise TerminalRefusedError("no_terminal")
@@ -153,15 +153,16 @@ class _Viewer:
         await _say(
             self._websocket, type="ready", terminal=terminal.id, recorded=True,
             input_recorded=terminal.recording.with_input, user=str(info.get("user", "")),
-            command=str(info.get("command", "")), **{"from": self._position},
+            command=str(info.get("command", "")), typed=terminal.typed, passed=terminal.passed_on,
+            max_bytes=said.MAX_BYTES, window=INPUT_WINDOW, **{"from": self._position},
         )  # fmt: skip
         async with anyio.create_task_group() as tasks:
-            for part in (self._read, self._write, self._guard):
+            for part in (self._read, self._write, self._acknowledge, self._guard):
                 tasks.start_soon(self._part, part, tasks.cancel_scope)
         return self._ending or Ending(None)
 
     async def _part(self, part: Callable[[], Awaitable[Ending]], scope: anyio.CancelScope) -> None:
-        """Run one of the three; the first that ends says how, and ends the others."""
+        """Run one of the four; the first that ends says how, and ends the others."""
         try:
             ending = await part()
         except WebSocketDisconnect:
@@ -187,6 +188,16 @@ class _Viewer:
         await _say(self._websocket, type="ended", code="replaced")
         return Ending(CloseCode.REPLACED, "the terminal is shown elsewhere")
 
+    async def _acknowledge(self) -> Ending:
+        """Tell the page how much of what it typed the machine has taken."""
+        terminal, told = self._terminal, self._terminal.passed_on
+        while True:
+            if terminal.passed_on > told:
+                told = terminal.passed_on
+                await _say(self._websocket, type="passed", bytes=told)
+            else:
+                await terminal.input_moved()
+
     async def _read(self) -> Ending:
         terminal = self._terminal
         while True:
@@ -199,17 +210,20 @@ class _Viewer:
             if typed is not None:
                 if len(typed) > said.MAX_BYTES:
                     return Ending(CloseCode.TOO_BIG, f"at most {said.MAX_BYTES} bytes a frame")
-                await terminal.type(typed)
+                await terminal.type(typed, self._seat)
                 continue
             word = said.later(message.get("text") or "")
             if word is None:
                 return Ending(CloseCode.PROTOCOL_ERROR, "not understood")
-            self._obey(word)
+            if isinstance(word, said.Ping):
+                await _say(self._websocket, type="pong", n=word.n)
+            else:
+                self._obey(word)
 
-    def _obey(self, word: said.Later) -> None:
+    def _obey(self, word: said.Resize | said.Received | said.Close) -> None:
         terminal = self._terminal
         if isinstance(word, said.Resize):
-            terminal.resize(word.cols, word.rows)
+            terminal.resize(*said.size_of(word))
         elif isinstance(word, said.Close):
             terminal.end("closed")
         else:

@@ -21,7 +21,12 @@ declare module "node:fs" {
   export function readFileSync(path: URL, encoding: "utf-8"): string;
 }
 
-declare const Buffer: { from(data: Uint8Array | ArrayBuffer): Uint8Array };
+interface Octets extends Uint8Array {
+  toString(encoding?: string): string;
+  equals(other: Uint8Array): boolean;
+}
+
+declare const Buffer: { from(data: Uint8Array | ArrayBuffer | string): Octets; concat(all: Uint8Array[]): Octets };
 declare function setImmediate(act: (value?: unknown) => void): void;
 
 interface ImportMeta {

@@ -7,7 +7,7 @@ import { Socket } from "../../dashboard/static/js/socket.js";
 /** A world without time: timers are fired by the test. */
 function world(signedIn = () => Promise.resolve(true)) {
   /** @type {any} */
-  const made = { links: [], timers: new Map(), states: [], frames: [], opened: 0, next: 1 };
+  const made = { links: [], timers: new Map(), states: [], frames: [], opened: 0, next: 1, now: 0 };
   const on = {
     state: (state) => made.states.push(state),
     frame: (frame) => made.frames.push(frame),
@@ -32,6 +32,7 @@ function world(signedIn = () => Promise.resolve(true)) {
     },
     cancel: (timer) => made.timers.delete(timer),
     random: () => 1,
+    now: () => made.now,
     signedIn,
   });
   made.fire = (ms) => {
@@ -63,7 +64,22 @@ test("hello makes it live, a close makes it lost, and it comes back by itself", 
   w.links[1].onclose({ code: 1006 });
   w.fire(1000);
   w.hello();
-  assert.deepEqual([w.states, w.opened, w.links.length, w.socket.attempt], [["live", "lost", "live"], 2, 3, 0]);
+  assert.deepEqual([w.states, w.opened, w.links.length], [["live", "lost", "live"], 2, 3]);
+});
+
+test("a connection that the hub ends as soon as it is made is tried ever more slowly; one that lasted begins anew", () => {
+  const w = world();
+  w.socket.start();
+  for (const wait of [500, 1000, 2000, 4000]) {
+    w.hello();
+    w.links.at(-1).onclose({ code: 1008 });
+    w.fire(wait);
+  }
+  w.hello();
+  w.now += 10000;
+  w.links.at(-1).onclose({ code: 1006 });
+  w.fire(500);
+  assert.equal(w.links.length, 6);
 });
 
 test("a late close of an old link does not undo the new one", () => {
@@ -82,10 +98,38 @@ test("silence is asked about, then believed dead", () => {
   w.socket.start();
   w.hello();
   w.fire(20000);
-  assert.deepEqual(w.links[0].sent, [{ type: "snapshot" }]);
+  assert.deepEqual(w.links[0].sent, [{ type: "ping", n: 1 }]);
+  w.links[0].onmessage({ data: '{"type":"delta"}' });
+  w.fire(20000);
   w.fire(10000);
   assert.equal(w.links[0].closed, true);
   assert.equal(w.socket.state, "lost");
+});
+
+test("who comes back asks at once, and only the answer to that tells that the link lives", () => {
+  const w = world();
+  w.socket.start();
+  w.hello();
+  w.socket.retry();
+  w.socket.retry();
+  assert.deepEqual(w.links[0].sent, [{ type: "ping", n: 1 }], "asked once");
+  w.links[0].onmessage({ data: '{"type":"pong","n":1}' });
+  w.socket.retry();
+  for (const late of ['{"type":"delta"}', '{"type":"pong","n":1}']) w.links[0].onmessage({ data: late });
+  w.fire(4000);
+  assert.equal(w.socket.state, "lost");
+  w.fire(500);
+  w.hello();
+  assert.equal(w.socket.state, "live");
+});
+
+test("a connection that cannot be made is given up", () => {
+  const w = world();
+  w.socket.start();
+  w.fire(10000);
+  w.fire(500);
+  w.hello();
+  assert.deepEqual([w.links.length, w.links[0].closed, w.socket.state], [2, true, "live"]);
 });
 
 test("signed out: it does not knock again", () => {

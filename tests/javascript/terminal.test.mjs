@@ -22,10 +22,11 @@ function world() {
     "ws://hub/ws/terminal",
     7,
     {
-      ready: (frame, again) => said.push(["ready", frame.user, again]),
+      ready: (frame, again, missing) => said.push(["ready", frame.user, again, ...(missing ? [missing] : [])]),
       bytes: (bytes) => said.push(["bytes", Buffer.from(bytes).toString()]),
+      moved: () => {},
       lost: () => said.push(["lost"]),
-      over: (code, exit) => said.push(["over", code, exit]),
+      over: (code, exit, missing) => said.push(["over", code, exit, ...(missing ? [missing] : [])]),
     },
     {
       open: () => {
@@ -33,7 +34,11 @@ function world() {
         const socket = {
           sent: [],
           readyState: 1,
-          send: (data) => socket.sent.push(typeof data === "string" ? JSON.parse(data) : Buffer.from(data).toString()),
+          send: (data) => {
+            if (typeof data !== "string") socket.sent.push(Buffer.from(data).toString());
+            else if (JSON.parse(data).type !== "received") socket.sent.push(JSON.parse(data));
+            else socket.received = JSON.parse(data).bytes;
+          },
           close: () => {
             socket.closed = true;
           },
@@ -48,11 +53,22 @@ function world() {
       random: () => 0,
     },
   );
-  const ready = (socket, terminal = "t1") =>
-    socket.onmessage({ data: JSON.stringify({ type: "ready", terminal, recorded: true, user: "svc" }) });
+  const ready = (socket, terminal = "t1", more = {}) =>
+    frame(socket, { type: "ready", terminal, recorded: true, user: "svc", from: link.received, ...LIMITS, ...more });
+  const frame = (socket, message) => socket.onmessage({ data: JSON.stringify(message) });
   const bytes = (socket, text) => socket.onmessage({ data: new TextEncoder().encode(text).buffer });
-  return { link, said, sockets, timers, ready, bytes };
+  /** The timer that was set last. */
+  const fire = () => {
+    const at = timers.findLastIndex(Boolean);
+    const act = timers[at];
+    delete timers[at];
+    act();
+  };
+  return { link, said, sockets, timers, fire, ready, frame, bytes };
 }
+
+/** A hub that has taken nothing yet, of which pieces and window are small. */
+const LIMITS = { typed: 0, passed: 0, max_bytes: 4000, window: 8000 };
 
 test("a terminal opens with its size, types bytes and is told a new size", () => {
   const { link, said, sockets, ready, bytes } = world();
@@ -73,7 +89,7 @@ test("a terminal opens with its size, types bytes and is told a new size", () =>
 });
 
 test("a lost connection comes back to the same shell and says how much it has", () => {
-  const { link, said, sockets, timers, ready, bytes } = world();
+  const { link, said, sockets, fire, ready, bytes } = world();
   link.start(80, 24);
   sockets[0].onopen();
   ready(sockets[0]);
@@ -82,7 +98,7 @@ test("a lost connection comes back to the same shell and says how much it has", 
   assert.deepEqual(said.at(-1), ["lost"]);
   assert.equal(link.type("x"), false);
   link.resize(90, 20);
-  timers[0]();
+  fire();
   sockets[1].onclose({ code: 1006 });
   assert.equal(said.filter(([what]) => what === "lost").length, 1, "it is said once");
   link.retry();
@@ -94,6 +110,110 @@ test("a lost connection comes back to the same shell and says how much it has", 
   assert.equal(link.received, 6);
   bytes(sockets[0], "a dead socket says nothing");
   assert.equal(link.received, 6);
+});
+
+test("silence is asked about; a line that does not answer is lost, and so is one that cannot be made again", () => {
+  const { link, said, sockets, fire, ready, frame } = world();
+  link.start(80, 24);
+  sockets[0].onopen();
+  ready(sockets[0]);
+  fire();
+  assert.deepEqual(sockets[0].sent.at(-1), { type: "ping", n: 1 });
+  frame(sockets[0], { type: "pong", n: 1 });
+  link.retry();
+  assert.deepEqual(sockets[0].sent.at(-1), { type: "ping", n: 2 }, "who comes back asks at once");
+  fire();
+  assert.deepEqual([sockets[0].closed, said.at(-1)], [true, ["lost"]]);
+  fire();
+  fire();
+  assert.equal(sockets[1].closed, true);
+  fire();
+  sockets[2].onopen();
+  assert.equal(sockets[2].sent[0].type, "attach");
+});
+
+test("keys that did not arrive are counted and not typed later; those that did are not counted", () => {
+  const { link, said, sockets, ready, frame } = world();
+  link.start(80, 24);
+  sockets[0].onopen();
+  ready(sockets[0]);
+  link.type("ls\r");
+  frame(sockets[0], { type: "passed", bytes: 3 });
+  link.type("cd ");
+  link.type("/tmp/\u00e9");
+  sockets[0].onclose({ code: 1006 });
+  link.retry();
+  sockets[1].onopen();
+  ready(sockets[1], "t1", { typed: 6, passed: 3 });
+  assert.deepEqual(said.at(-1), ["ready", "svc", true, 6], "the hub has `cd `; /tmp/\u00e9 is missing");
+  link.type("x");
+  assert.equal(sockets[1].sent.at(-1), "x");
+  assert.deepEqual([link.input.passed, link.input.sent], [3, 7]);
+  frame(sockets[1], { type: "ended", code: "exited" });
+  assert.deepEqual(said.at(-1), ["over", "exited", null, 4]);
+});
+
+test("a paste goes in pieces as the hub takes them, and goes on after a loss without a byte too many or too few", () => {
+  const { link, said, sockets, ready, frame } = world();
+  const text = Array.from({ length: 9000 }, (_, i) => `${i}\u00e9`).join();
+  const whole = Buffer.from(text);
+  link.start(80, 24);
+  sockets[0].onopen();
+  ready(sockets[0]);
+  const begun = sockets[0].sent.length;
+  const raw = (socket) => {
+    const taken = [];
+    const { send } = socket;
+    socket.send = (data) => (typeof data === "string" ? send(data) : taken.push(Buffer.from(data)));
+    return taken;
+  };
+  const first = raw(sockets[0]);
+  link.type(text);
+  assert.deepEqual([first.map((each) => each.length), sockets[0].sent.length], [[4000, 4000], begun]);
+  frame(sockets[0], { type: "passed", bytes: 4000 });
+  assert.equal(first.length, 3);
+  sockets[0].onclose({ code: 1006 });
+  link.retry();
+  sockets[1].onopen();
+  const second = raw(sockets[1]);
+  ready(sockets[1], "t1", { typed: 8000, passed: 5000 });
+  assert.deepEqual(said.at(-1), ["ready", "svc", true], "nothing is missing");
+  for (let passed = 8000; passed < whole.length; passed += 4000) frame(sockets[1], { type: "passed", bytes: passed });
+  frame(sockets[1], { type: "passed", bytes: whole.length });
+  assert.ok(Buffer.concat([...first.slice(0, 2), ...second]).equals(whole));
+  assert.deepEqual([link.input.paste, link.input.total], [null, whole.length]);
+});
+
+test("a paste that is stopped ends at a whole character and leaves no paste mode behind", () => {
+  const { link, sockets, ready, frame } = world();
+  link.start(80, 24);
+  ready(sockets[0], "t1", { max_bytes: 4001, window: 4001 });
+  link.type(`\x1b[200~${"\u00e9".repeat(5000)}\x1b[201~`);
+  assert.equal(sockets[0].sent.length, 1);
+  link.stop();
+  frame(sockets[0], { type: "passed", bytes: 4001 });
+  assert.equal(link.input.paste, null);
+  const { rest } = link.input;
+  assert.equal(Buffer.from(rest).toString("latin1"), "\xa9\x1b[201~", "the rest of a character, the end of the paste");
+});
+
+test("what the hub does not take ends the terminal, and is not tried again", () => {
+  const { link, said, sockets, timers, ready } = world();
+  link.start(80, 24);
+  ready(sockets[0]);
+  sockets[0].onclose({ code: 4400 });
+  assert.deepEqual(said.at(-1), ["over", "not_taken", null]);
+  assert.equal(timers.filter(Boolean).length, 0);
+});
+
+test("the hub is told what arrived, until the screen is far behind", () => {
+  const { link, sockets, ready, bytes } = world();
+  link.start(80, 24);
+  ready(sockets[0]);
+  for (let n = 0; n < 100; n += 1) bytes(sockets[0], "x".repeat(65536));
+  assert.equal(sockets[0].received, 4 * 1024 * 1024);
+  link.drew(100 * 65536);
+  assert.equal(sockets[0].received, 100 * 65536);
 });
 
 test("what is over stays over, and says why", () => {

@@ -4,6 +4,7 @@
         agent -> network.url
         network.stall()        # bytes are taken and go nowhere, both ways: a half-open link
         network.flow()
+        network.forget()       # what is open stays half-open for ever; new connections work
         network.uplink_bytes_s = 32_000    # 256 kbit/s from all clients together towards the server
 
 Faults hold for every connection, those made later as well, until `flow`; `reset` and `half_close` happen once.
@@ -36,6 +37,7 @@ class ChaosProxy:
         self._flows.set()
         self._to_corrupt = 0
         self._writers: set[asyncio.StreamWriter] = set()
+        self._forgotten: set[asyncio.StreamWriter] = set()
         self._towards_hub: set[asyncio.StreamWriter] = set()
         self._lives: set[asyncio.Task[None]] = set()
 
@@ -69,6 +71,10 @@ class ChaosProxy:
     def flow(self) -> None:
         """All is well again; what was held back arrives."""
         self._flows.set()
+
+    def forget(self) -> None:
+        """What is open now stays silent for ever, both ways, and nobody is told; new connections work."""
+        self._forgotten |= self._writers
 
     def corrupt(self, count: int = 1) -> None:
         """Flip the highest bit of one byte in each of the next `count` chunks towards the server. ASCII text becomes
@@ -116,6 +122,7 @@ class ChaosProxy:
                 down.cancel()
         finally:
             self._writers -= both
+            self._forgotten -= both
             self._towards_hub.discard(hub_writer)
             for one in both:
                 one.transport.abort()
@@ -130,10 +137,13 @@ class ChaosProxy:
                 if self.latency_s:
                     await asyncio.sleep(self.latency_s)
                 await self._flows.wait()
+                if writer in self._forgotten:
+                    continue
                 writer.write(self._damaged(data) if towards_hub and self._to_corrupt else data)
                 await writer.drain()
             await self._flows.wait()
-            writer.write_eof()
+            if writer not in self._forgotten:
+                writer.write_eof()
         except (OSError, RuntimeError):
             # Broken on one side: broken on the other, as soon as the network lets anybody know.
             await self._flows.wait()

@@ -2,9 +2,34 @@
 // does not come back in step.
 
 const STEPS = [500, 1000, 2000, 4000, 8000, 15000];
+/** A connection that did not last so long was none: what ends it at once would end the next one, too. */
+const STEADY_MS = 10000;
 
 /** @param {number} attempt 0 for the first try after a loss @param {() => number} [random] @returns {number} ms */
 export function delay(attempt, random = Math.random) {
   const most = STEPS[Math.min(attempt, STEPS.length - 1)];
   return most / 2 + (most / 2) * random();
+}
+
+export class Backoff {
+  /** @param {World} world */
+  constructor(world) {
+    this.random = world.random ?? Math.random;
+    this.now = world.now ?? (() => performance.now());
+    this.attempt = 0;
+    /** @type {number | null} */
+    this.since = null;
+  }
+
+  connected() {
+    this.since = this.now();
+  }
+
+  /** The connection is lost, or could not be made: ms until the next try. */
+  next() {
+    if (this.since !== null && this.now() - this.since >= STEADY_MS) this.attempt = 0;
+    this.since = null;
+    this.attempt += 1;
+    return delay(this.attempt - 1, this.random);
+  }
 }

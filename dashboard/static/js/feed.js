@@ -3,6 +3,7 @@
 import { make } from "./dom.js";
 import { emptyFleet, merge } from "./fleet_store.js";
 import { HubClock } from "./hub_clock.js";
+import { whenBack } from "./link_watch.js";
 import { Socket } from "./socket.js";
 
 const LEASE_MS = 15000;
@@ -42,11 +43,8 @@ export class Feed {
     document.body.feed = this;
     this.socket.start();
     setInterval(() => this.renew(), LEASE_MS);
-    addEventListener("online", () => this.socket.retry());
-    document.addEventListener("visibilitychange", () => {
-      this.quiet(document.hidden);
-      if (!document.hidden) this.socket.retry();
-    });
+    whenBack(() => this.socket.retry());
+    document.addEventListener("visibilitychange", () => this.quiet(document.hidden));
   }
 
   opened() {
@@ -83,7 +81,8 @@ export class Feed {
     if (frame.type === "hello") {
       this.clock.sync(frame.hub_time);
       this.view.version?.(frame.version);
-    } else if (frame.type === "job") this.view.job?.(frame);
+    } else if (frame.type === "pong") this.clock.sync(frame.hub_time);
+    else if (frame.type === "job") this.view.job?.(frame);
     else if (frame.type === "event") this.view.event?.(frame);
     else if (frame.type === "snapshot" || frame.type === "delta") this.merge(frame);
   }

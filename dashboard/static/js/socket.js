@@ -1,9 +1,7 @@
 // One connection to the hub that comes back by itself. Knows frames, not what they mean, and touches no page.
 
-import { delay } from "./backoff.js";
-
-const SILENCE_MS = 20000;
-const ANSWER_MS = 10000;
+import { Backoff } from "./backoff.js";
+import { LinkWatch } from "./link_watch.js";
 
 /**
  * States: connecting (never had one), live, lost, refused (signed out: no use in trying).
@@ -20,14 +18,12 @@ export class Socket {
     this.open = world.open ?? ((address) => /** @type {Line} */ (/** @type {unknown} */ (new WebSocket(address))));
     this.later = world.later ?? ((fn, ms) => setTimeout(fn, ms));
     this.cancel = world.cancel ?? ((timer) => clearTimeout(timer));
-    this.random = world.random ?? Math.random;
     this.signedIn = world.signedIn ?? (() => fetch("/api/v2/auth/me").then((answer) => answer.status !== 401));
     this.state = "connecting";
-    this.attempt = 0;
+    this.backoff = new Backoff(world);
     /** @type {Timer | undefined} */
     this.timer = undefined;
-    /** @type {Timer | undefined} */
-    this.quiet = undefined;
+    this.watch = new LinkWatch({ ping: (n) => this.send({ type: "ping", n }), dead: () => this.dead() }, world);
     /** @type {Line | undefined} */
     this.link = undefined;
   }
@@ -41,12 +37,13 @@ export class Socket {
     link.onmessage = (event) => this.link === link && this.heard(event.data);
     link.onclose = (event) => this.link === link && this.gone(event.code);
     link.onerror = () => {};
-    this.guard();
+    this.watch.opening();
   }
 
-  /** Try now, unless there is a link that works. */
+  /** Try now; a link that seems to work is asked whether it does. */
   retry() {
-    if (this.state === "live" || this.state === "refused") return;
+    if (this.state === "refused") return;
+    if (this.state === "live") return this.watch.check();
     this.drop();
     this.start();
   }
@@ -60,13 +57,19 @@ export class Socket {
   drop() {
     const link = this.link;
     this.link = undefined;
-    this.cancel(this.quiet);
+    this.watch.stop();
     if (link) link.close();
+  }
+
+  /** Nothing comes any more. */
+  dead() {
+    this.drop();
+    this.gone(1006);
   }
 
   /** @param {string} text */
   heard(text) {
-    this.guard();
+    this.watch.heard();
     let message;
     try {
       message = JSON.parse(text);
@@ -74,23 +77,23 @@ export class Socket {
       return;
     }
     if (message.type === "hello") {
-      this.attempt = 0;
+      this.backoff.connected();
       this.become("live");
       this.on.opened();
     }
+    if (message.type === "pong") this.watch.answered(message.n);
     this.on.frame(message);
   }
 
   /** @param {number} code */
   gone(code) {
     this.link = undefined;
-    this.cancel(this.quiet);
+    this.watch.stop();
     if (code === 4401 || code === 4403) return this.become("refused");
     this.become(this.state === "connecting" ? "connecting" : "lost");
-    this.timer = this.later(() => this.start(), delay(this.attempt, this.random));
-    this.attempt += 1;
+    this.timer = this.later(() => this.start(), this.backoff.next());
     // A socket refused before it opened looks like a network that is away; a plain request can tell them apart.
-    if (this.attempt > 1)
+    if (this.backoff.attempt > 1)
       this.signedIn().then(
         (yes) => yes || this.refuse(),
         () => {},
@@ -101,18 +104,6 @@ export class Socket {
     this.cancel(this.timer);
     this.drop();
     this.become("refused");
-  }
-
-  /** Long silence is no news or a dead link: ask for a picture, and give up when none comes. */
-  guard() {
-    this.cancel(this.quiet);
-    this.quiet = this.later(() => {
-      this.send({ type: "snapshot" });
-      this.quiet = this.later(() => {
-        this.drop();
-        this.gone(1006);
-      }, ANSWER_MS);
-    }, SILENCE_MS);
   }
 
   /** @param {string} state */

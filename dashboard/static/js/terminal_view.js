@@ -2,14 +2,17 @@
 
 import { clipboardText, copyText } from "./clipboard.js";
 import { find, setAttribute, setText, show } from "./dom.js";
-import { clock } from "./format.js";
+import { clock, number } from "./format.js";
 import { KeyBar } from "./key_bar.js";
+import { whenBack } from "./link_watch.js";
 import { explain } from "./terminal_errors.js";
 import { TerminalLink } from "./terminal_link.js";
 import { language, t } from "./texts.js";
+import { amount } from "./transfer.js";
 import { load, look, size, themed } from "./xterm.js";
 
 const SCROLLBACK = 5000;
+const INTERRUPT = "\x03";
 
 export class TerminalView {
   /**
@@ -28,15 +31,18 @@ export class TerminalView {
     this.fitting = undefined;
     /** @type {Timer | undefined} */
     this.telling = undefined;
+    /** A paste is under way. */
+    this.pasting = false;
     const url = world.url ?? `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/terminal`;
     this.link = new TerminalLink(
       url,
       session,
       {
-        ready: (frame, again) => this.ready(frame, again),
-        bytes: (bytes) => this.screen.write(bytes),
+        ready: (frame, again, missing) => this.ready(frame, again, missing),
+        bytes: (bytes) => this.screen.write(bytes, () => this.link.drew(bytes.length)),
+        moved: () => this.moved(),
         lost: () => this.lost(),
-        over: (code, exit) => this.over(code, exit),
+        over: (code, exit, missing) => this.over(code, exit, missing),
       },
       world,
     );
@@ -54,6 +60,8 @@ export class TerminalView {
     this.on("paste", () => this.paste());
     this.on("full", () => this.full(!root.classList.contains("full")));
     this.on("close", () => this.link.end());
+    this.on("stop", () => this.stop());
+    whenBack(() => this.link.retry());
     // The page's own keys are off while somebody types here; Escape and all others belong to the machine.
     find("[data-screen]", root).addEventListener("keydown", (event) => event.stopPropagation());
   }
@@ -78,7 +86,7 @@ export class TerminalView {
       this.fit();
       this.link.start(this.screen.cols, this.screen.rows);
     } catch (error) {
-      this.over(/** @type {Error} */ (error).message, null);
+      this.over(/** @type {Error} */ (error).message, null, 0);
     }
     button.removeAttribute("aria-busy");
   }
@@ -130,12 +138,48 @@ export class TerminalView {
 
   /** @param {string} text */
   type(text) {
-    if (text) this.link.type(text);
+    // Behind a paste an interrupt would come when all of it has been typed.
+    if (text === INTERRUPT) this.stop();
+    if (text && !this.link.type(text)) this.tell(t("term.not_typed"));
     this.screen?.scrollToBottom();
   }
 
-  /** @param {Free} frame @param {boolean} again */
-  ready(frame, again) {
+  /** The input has moved on: how far a paste is, and when all of it is with the machine. */
+  moved() {
+    const { paste, passed } = this.link.input;
+    show(this.part("pasting"), paste !== null);
+    if (!paste) {
+      if (this.pasting && this.link.state === "ready") this.tell(t("term.pasted"));
+      this.pasting = false;
+      return;
+    }
+    this.pasting = true;
+    const [done, total] = [Math.max(0, passed - paste.from), paste.to - paste.from];
+    const bar = find("progress", this.part("pasting"));
+    bar.max = total;
+    bar.value = done;
+    const words = t("term.pasting", { done: amount(done), total: amount(total) });
+    setText(find("[data-said]", this.part("pasting")), words);
+  }
+
+  /** The rest of a paste is not typed. */
+  stop() {
+    const { paste, passed } = this.link.input;
+    if (!paste) return;
+    this.pasting = false;
+    this.link.stop();
+    const done = amount(Math.max(0, passed - paste.from));
+    this.line(t("term.paste.stopped", { done, total: amount(paste.to - paste.from) }));
+  }
+
+  /** What was typed and did not arrive, behind a sentence. @param {string} sentence @param {number} missing */
+  missing(sentence, missing) {
+    if (!missing) return sentence;
+    return `${sentence}. ${t("term.missing", { count: missing, amount: number(missing, language) })}`;
+  }
+
+  /** @param {Free} frame @param {boolean} again @param {number} missing */
+  ready(frame, again, missing) {
     this.note(null);
     show(this.part("before"), false);
     show(this.part("tools"), true);
@@ -148,9 +192,10 @@ export class TerminalView {
     setText(this.part("user"), frame.user ?? "");
     setText(this.part("size"), `${this.screen.cols}×${this.screen.rows}`);
     this.screen.options.disableStdin = false;
-    if (again) this.line(t("term.back", { time: this.time() }));
+    const told = this.missing(t(again ? "term.back" : "term.open", { time: this.time() }), missing);
+    if (again) this.line(told);
     else this.screen.focus();
-    this.say(t(again ? "term.back" : "term.open", { time: this.time() }));
+    this.say(told);
   }
 
   lost() {
@@ -159,17 +204,18 @@ export class TerminalView {
     this.note({ what: t("term.lost", { time: this.time() }), hint: t("term.lost.hint"), again: true });
   }
 
-  /** @param {string} code @param {number | null} exit */
-  over(code, exit) {
+  /** @param {string} code @param {number | null} exit @param {number} missing */
+  over(code, exit, missing) {
     const why = explain(code, exit);
     if (this.screen) {
       this.screen.options.disableStdin = true;
-      this.line(`${why.what} ${this.time()}`);
+      this.line(this.missing(`${why.what} ${this.time()}`, missing));
     }
     this.full(false);
+    show(this.part("pasting"), false);
     show(find("[data-key-row]", this.root), false);
-    this.note(why);
-    this.say(why.what);
+    this.note({ ...why, hint: this.missing(why.hint.replace(/\.$/, ""), missing) });
+    this.say(this.missing(why.what, missing));
   }
 
   /** A line of ours on the screen, set apart from what the machine wrote. @param {string} words */

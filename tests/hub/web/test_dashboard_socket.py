@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,16 @@ async def test_the_first_frames_are_a_greeting_and_the_picture(hub: HubHere, lob
         assert page.machines[lobby.id]["name"] == "Lobby"
         assert page.machines[lobby.id]["connection"] == "never"
         assert page.epoch == hub.context.epoch
+
+
+async def test_a_page_that_asks_whether_its_line_lives_is_answered_with_the_time(
+    hub: HubHere, lobby: MachineKey
+) -> None:
+    async with BrowserClient.open(hub) as page:
+        await page.say("ping", n=3)
+        pong = await page.until(lambda frame: frame["type"] == "pong")
+        assert pong["n"] == 3
+        assert abs(pong["hub_time"] / 1000 - time.time()) < 60
 
 
 @pytest.mark.parametrize(

@@ -183,3 +183,24 @@ async def test_input_that_the_machine_does_not_take_waits_and_arrives_in_order(r
         stream.open.set()
         await until(lambda: len(stream.typed) == len(sent))
         assert bytes(stream.typed) == sent
+
+
+async def test_who_comes_back_is_told_how_much_of_the_input_arrived(room: TerminalRoom) -> None:
+    """What waits for the machine counts: it goes there by itself. A socket that lost its seat types nothing."""
+    async with room.terminal() as (first, stream):
+        await first.type("abc")
+        await first.until(lambda: first.heard[-1] == {"type": "passed", "bytes": 3})
+        stream.open.clear()
+        for _ in range(6):  # more than the window: the last ones wait in the socket
+            await first.socket.send(b"x" * 30000)
+        terminal = room.hub.context.terminals.find(first.ready["terminal"])
+        assert terminal is not None
+        await until(lambda: terminal.typed == 3 + 90000)
+        async with room.attached(terminal.id) as second:
+            assert (second.ready["passed"], second.ready["typed"]) == (3, 3 + 90000)
+            await until(lambda: not terminal.sits(1))
+            stream.open.set()
+            await second.until(lambda: second.heard[-1] == {"type": "passed", "bytes": 90003})
+            await second.type("d")
+            await second.until(lambda: second.heard[-1] == {"type": "passed", "bytes": 90004})
+            assert bytes(stream.typed) == b"abc" + b"x" * 90000 + b"d"

@@ -13,7 +13,8 @@ from hub.flow.tunnel_error import TunnelError
 from hub.web import terminal_socket
 from tests.support.browser_client import cookie
 from tests.support.hub_process import HubHere
-from tests.support.terminal_room import TerminalRoom, lease, terminal_room
+from tests.support.terminal_room import TerminalRoom, lease, say, terminal_room
+from tests.support.until import until
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ async def test_the_holder_too_comes_only_from_where_the_machine_lets_administrat
 async def test_what_no_page_would_say_first_closes_the_socket(room: TerminalRoom) -> None:
     for frame in (
         "not json", '{"type":"resize","cols":80,"rows":24}', b"\x00", "[" * 400, '{"type":"open","session":true}',
-        '{"type":"open","session":1,"cols":0,"rows":24}', '{"type":"attach","terminal":"' + "x" * 600 + '"}',
+        '{"type":"open","session":1,"cols":-1,"rows":24}', '{"type":"attach","terminal":"' + "x" * 600 + '"}',
     ):  # fmt: skip
         assert (await room.code_of(frame))[1] == 4400, frame
     assert room.tunnels.streams == []
@@ -114,10 +115,37 @@ async def test_what_no_page_would_say_later_closes_the_socket_and_not_the_shell(
         terminal = page.ready["terminal"]
     for frame, code in (
         ("not json", 4400), ('{"type":"open","session":1,"cols":80,"rows":24}', 4400),
-        ('{"type":"resize","cols":99999,"rows":24}', 4400), (b"x" * 33000, 1009), (b"x" * 70000, 1009),
+        ('{"type":"resize","cols":"80","rows":24}', 4400), ('{"type":"ping"}', 4400),
+        (b"x" * 33000, 1009), (b"x" * 70000, 1009),
     ):  # fmt: skip
         async with room.attached(terminal) as page:
             await page.socket.send(frame)
             assert await page.closed() == code, frame
             assert stream.was_reset is None
     assert len(room.tunnels.streams) == 1
+
+
+async def test_a_window_of_any_size_gets_the_nearest_that_a_terminal_can_have(room: TerminalRoom) -> None:
+    async with room.socket() as page:
+        await say(page, **room.opening(cols=2, rows=1))
+        await page.until(lambda: page.heard)
+        stream = room.tunnels.streams[-1]
+        assert (stream.args["cols"], stream.args["rows"]) == (2, 1)
+        for cols, rows in ((0, 0), (1, 1), (1280, 1001), (2**40, 1)):
+            await say(page, type="resize", cols=cols, rows=rows)
+        await until(lambda: len(stream.words) == 4)
+        assert [word["resize"] for word in stream.words] == [[1, 1], [1, 1], [1000, 1000], [1000, 1]]
+
+
+async def test_a_page_that_asks_whether_its_line_lives_is_answered_also_while_the_machine_takes_no_input(
+    room: TerminalRoom,
+) -> None:
+    async with room.terminal() as (page, stream):
+        stream.open.clear()
+        window = page.ready["window"]
+        for _ in range(window // page.ready["max_bytes"]):
+            await page.socket.send(b"x" * page.ready["max_bytes"])
+        await say(page, type="ping", n=7)
+        await page.until(lambda: page.heard[-1] == {"type": "pong", "n": 7}, 5)
+        stream.open.set()
+        await page.until(lambda: page.heard[-1] == {"type": "passed", "bytes": window}, 5)
