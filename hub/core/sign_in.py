@@ -54,31 +54,36 @@ def locked_for(record: Failures | None, now: datetime) -> float | None:
 
 
 def failed(
-    record: Failures | None, email: str, now: datetime, *, address: str, user_id: int | None
+    record: Failures | None, counted_as: str, now: datetime, *, address: str, email: str, user_id: int | None
 ) -> list[changes.Change]:
-    """One more failure, and the lock when it is the fifth. The event names the person only when there is one."""
+    """One more failure, and the lock when it is the fifth. An account that does not exist has no event: nobody may make
+    the audit log grow without one."""
     fresh = record is None or record.locked_until is not None or (now - record.last_at).total_seconds() > FORGET_S
     count = 1 if fresh or record is None else record.failures + 1
     locked = now + timedelta(seconds=LOCK_S) if count >= MAX_FAILURES else None
-    return [
-        changes.SignInCounted(email=email, failures=count, at=now, locked_until=locked),
-        changes.EventHappened(
-            at=now,
-            code="sign_in.locked" if locked else "sign_in.failed",
-            actor=actors.SYSTEM if user_id is None else actors.user(user_id),
-            params={"email": email, "ip": address, "failures": count},
-        ),
+    made: list[changes.Change] = [
+        changes.SignInCounted(email=counted_as, failures=count, at=now, locked_until=locked),
     ]
+    if user_id is not None:
+        made.append(
+            changes.EventHappened(
+                at=now,
+                code="sign_in.locked" if locked else "sign_in.failed",
+                actor=actors.user(user_id),
+                params={"email": email, "ip": address, "failures": count},
+            )
+        )
+    return made
 
 
 def succeeded(
-    user_id: int, email: str, now: datetime, *, address: str, user_agent: str | None, by: str
+    user_id: int, counted_as: str, now: datetime, *, address: str, user_agent: str | None, by: str
 ) -> tuple[credentials.Secret, list[changes.Change]]:
     """A new session (never a presented one made valid), and the failures forgotten. `by`: password or link."""
     secret, opened = open_session(user_id, now, address=address, user_agent=user_agent)
     return secret, [
         opened,
-        changes.SignInCounted(email=email, failures=0, at=now, locked_until=None),
+        changes.SignInCounted(email=counted_as, failures=0, at=now, locked_until=None),
         changes.UserEdited(user_id=user_id, values={"last_sign_in_at": now}, at=now),
         changes.EventHappened(
             at=now, code="sign_in.succeeded", actor=actors.user(user_id), params={"ip": address, "by": by}

@@ -87,6 +87,12 @@ class TokenBuckets(Generic[K]):
         self._buckets.move_to_end(key)
         return bucket
 
+    def give_back(self, key: K, now: float, amount: float = 1.0) -> None:
+        """What `take` took, where it turned out not to count."""
+        bucket = self._buckets.get(key)
+        if bucket is not None:
+            bucket.spend(now, -amount)
+
     def _make_room(self, now: float) -> None:
         """Those used the longest ago are first, and are the first to be full again."""
         while self._buckets and next(iter(self._buckets.values())).is_full(now):

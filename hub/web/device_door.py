@@ -49,9 +49,9 @@ def by_header(context: HubContext, connection: HTTPConnection) -> Machine | None
     return None if principal is None else context.fleet.machines.get(principal.id)
 
 
-async def reject(send: Send, context: HubContext, address: str) -> None:
-    """Before the upgrade: 401, or 429 for an address that has guessed too often."""
-    wait = context.gate.addresses.charge(address)
+async def reject(send: Send, context: HubContext, address: str, *, offered: bool = True) -> None:
+    """Before the upgrade: 401, or 429 for an address that has guessed too often. `offered`: there was a credential."""
+    wait = context.gate.addresses.charge(address) if offered else None
     if wait is None:
         await answer(send, 401, "A valid machine key is needed.", None)
     else:

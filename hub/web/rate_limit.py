@@ -33,6 +33,10 @@ class AddressLimiter:
     def charge(self, address: str) -> float | None:
         return math.ceil(self._buckets.take(network_of(address), self._clock())) or None
 
+    def give_back(self, address: str) -> None:
+        """The try that was charged was no guess."""
+        self._buckets.give_back(network_of(address), self._clock())
+
     def wait(self, address: str) -> float | None:
         """Like `charge`, without taking a try."""
         return math.ceil(self._buckets.wait(network_of(address), self._clock())) or None

@@ -39,19 +39,23 @@ async def by_password(context: HubContext, connection: HTTPConnection, email: st
     address = _charged(context, connection)
     if len(email) > sign_in.MAX_EMAIL:
         raise SignInRefused("wrong")
-    async with context.gate.one_try_at_a_time(email):
-        user, _ = await _try(context, email, password, address)
-        return await _open(context, connection, user, address, "password")
+    counted_as = _counted_as(context, email, address)
+    async with context.gate.one_try_at_a_time(counted_as):
+        user, _ = await _try(context, email, password, address, counted_as)
+        signed_in = await _open(context, connection, user, counted_as, address, "password")
+    context.gate.familiar.add(email, address)
+    return signed_in
 
 
 async def prove(context: HubContext, connection: HTTPConnection, email: str, password: str) -> None:
     """That somebody with an open session knows the account's password. Counted and locked like signing in, or a stolen
     session could try passwords without end. Raises SignInRefused, TooBusy, db.errors.Unavailable."""
     address = _charged(context, connection)
-    async with context.gate.one_try_at_a_time(email):
-        _, failures = await _try(context, email, password, address)
+    counted_as = _counted_as(context, email, address)
+    async with context.gate.one_try_at_a_time(counted_as):
+        _, failures = await _try(context, email, password, address, counted_as)
         if failures is not None and failures.failures:
-            forgotten = changes.SignInCounted(email=email, failures=0, at=context.clock(), locked_until=None)
+            forgotten = changes.SignInCounted(email=counted_as, failures=0, at=context.clock(), locked_until=None)
             await context.announce(forgotten)
 
 
@@ -70,9 +74,12 @@ async def by_link(context: HubContext, connection: HTTPConnection, link: str) ->
         raise SignInRefused("link")
     try:
         used = changes.SignInLinkUsed(hash=shape.hash, at=now)
-        return await _open(context, connection, user, address, "link", used)
+        signed_in = await _open(context, connection, user, user.email, address, "link", used)
     except Conflict as late:
         raise SignInRefused("link") from late
+    context.gate.guesses.give_back(address)
+    context.gate.familiar.add(user.email, address)
+    return signed_in
 
 
 async def sign_out(context: HubContext, connection: HTTPConnection, principal: Principal) -> None:
@@ -84,31 +91,43 @@ async def sign_out(context: HubContext, connection: HTTPConnection, principal: P
     context.gate.became_true(await context.announce(*sign_in.signed_out(principal.id, digest, context.clock())))
 
 
+def _counted_as(context: HubContext, email: str, address: str) -> str:
+    """Under which name failures are counted and locked: the account's, but for its own familiar places."""
+    return context.gate.familiar.find(email, address) or email
+
+
 async def _try(
-    context: HubContext, email: str, password: str, address: str
+    context: HubContext, email: str, password: str, address: str, counted_as: str
 ) -> tuple[users.UserRow, sign_in.Failures | None]:
     """Whose password it is, and the failures before it; one that is wrong is counted. Under `one_try_at_a_time`."""
-    record = await sign_ins.find_failures(context.store, email)
+    gate = context.gate
+    record = await sign_ins.find_failures(context.store, counted_as)
     failures = None if record is None else sign_in.Failures(record.failures, record.last_at, record.locked_until)
     locked = sign_in.locked_for(failures, context.clock())
     if locked is not None:
         raise SignInRefused("locked", locked)
     user = await users.find_user_by_email(context.store, email)
     stored = user.password_hash if user is not None and user.disabled_at is None else None
-    right = await context.gate.passwords.matches(password, stored)
+    right = await gate.passwords.matches(password, stored, address=address, familiar=counted_as != email)
     if not right or user is None:
         user_id = None if user is None else user.id
-        await context.announce(*sign_in.failed(failures, email, context.clock(), address=address, user_id=user_id))
+        if user is None:
+            gate.strangers.count(address)
+        await context.announce(
+            *sign_in.failed(failures, counted_as, context.clock(), address=address, email=email, user_id=user_id)
+        )
         raise SignInRefused("wrong")
+    gate.guesses.give_back(address)
     return user, failures
 
 
 async def _open(
-    context: HubContext, connection: HTTPConnection, user: users.UserRow, address: str, by: str, *more: changes.Change
-) -> SignedIn:
+    context: HubContext, connection: HTTPConnection, user: users.UserRow, counted_as: str, address: str, by: str,
+    *more: changes.Change,
+) -> SignedIn:  # fmt: skip
     """A new session; the one this browser had until now ends, whoever's it was."""
     agent = connection.headers.get("user-agent")
-    secret, opened = sign_in.succeeded(user.id, user.email, context.clock(), address=address, user_agent=agent, by=by)
+    secret, opened = sign_in.succeeded(user.id, counted_as, context.clock(), address=address, user_agent=agent, by=by)
     ended = await _session_before(context, connection)
     context.gate.became_true(await context.announce(*more, *opened, *ended))
     return SignedIn(secret.text, user.id, user.last_sign_in_at or user.created_at)
@@ -127,7 +146,7 @@ async def _session_before(context: HubContext, connection: HTTPConnection) -> li
 
 def _charged(context: HubContext, connection: HTTPConnection) -> str:
     address = auth.address_of(context, connection)
-    wait = context.gate.addresses.charge(address)
+    wait = context.gate.guesses.charge(address)
     if wait is not None:
         raise SignInRefused("slow_down", wait)
     return address

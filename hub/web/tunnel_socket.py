@@ -46,9 +46,10 @@ class TunnelSocket:
         context: HubContext = scope["app"].state.hub
         await receive()
         connection = HTTPConnection(scope)
-        machine = by_header(context, connection) if "authorization" in connection.headers else None
+        offered = "authorization" in connection.headers
+        machine = by_header(context, connection) if offered else None
         if machine is None:
-            await reject(send, context, address_of(context, connection))
+            await reject(send, context, address_of(context, connection), offered=offered)
             return
         if context.links.restarting:
             await answer(send, 503, "The hub is restarting.", RETRY_AFTER_RESTART_S)

@@ -139,7 +139,8 @@ OPERATIONS = (
         summary="Exchange email and password for a token", action=None, body=Credentials,
         answers={200: shapes.SignedIn}, refusals=(401, 429),
         example={"email": "admin@example.com", "password": "a long phrase only you know"},
-        description="Five failures lock the address for 30 minutes. Twenty tries a minute from one address.",
+        description="Five failures lock the account for 30 minutes; networks it was signed in to from have five tries "
+        "of their own. Twenty wrong ones a minute from one address.",
     ),
     Operation(
         name="sign_out", method="POST", path="/v2/auth/logout", handler=sign_out, tag="Sign-in",

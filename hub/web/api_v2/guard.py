@@ -36,12 +36,14 @@ async def admit(context: HubContext, request: Request, operation: Operation) -> 
 
 
 def unauthenticated(context: HubContext, request: Request) -> Problem:
-    """401, and 429 for an address that does nothing else."""
+    """401, and 429 for an address that tries credentials and does nothing else. Without one there was nothing to guess,
+    and any page can make its visitor's browser ask so."""
+    if auth.carried_by(context.settings, request) is None:
+        return Problem("not-authenticated", Text("credential_wanted"), headers=CHALLENGE)
     wait = context.gate.addresses.charge(auth.address_of(context, request))
     if wait is not None:
         return Problem("too-many-requests", Text("slow_down", {"count": int(wait)}), retry_after=wait)
-    offered = auth.carried_by(context.settings, request) is not None
-    return Problem("not-authenticated", Text("credential_wrong" if offered else "credential_wanted"), headers=CHALLENGE)
+    return Problem("not-authenticated", Text("credential_wrong"), headers=CHALLENGE)
 
 
 def machine_named(context: HubContext, principal: Principal, key: str) -> Machine:

@@ -12,4 +12,4 @@ async def checked_hash(call: Call, password: str, email: str) -> str:
     fault = sign_in.password_fault(password, email)
     if fault is not None:
         raise one_wrong("password", f"password.{fault}", least=sign_in.MIN_PASSWORD, most=sign_in.MAX_PASSWORD)
-    return await call.context.gate.passwords.hash(password)
+    return await call.context.gate.passwords.hash(password, call.address)

@@ -22,7 +22,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def fail(record: Failures | None, now: datetime) -> tuple[Failures, EventHappened]:
-    counted, event = sign_in.failed(record, "a@b", now, address="1.2.3.4", user_id=None)
+    counted, event = sign_in.failed(record, "a@b", now, address="1.2.3.4", email="a@b", user_id=9)
     assert isinstance(counted, SignInCounted)
     assert isinstance(event, EventHappened)
     return Failures(counted.failures, counted.at, counted.locked_until), event
@@ -54,12 +54,22 @@ def test_failures_far_apart_do_not_add_up() -> None:
     assert record.failures == 1
 
 
-def test_a_failure_names_a_person_only_when_there_is_one() -> None:
-    _, unknown = sign_in.failed(None, "a@b", NOW, address="", user_id=None)
-    _, known = sign_in.failed(None, "a@b", NOW, address="", user_id=9)
-    assert isinstance(unknown, EventHappened)
-    assert isinstance(known, EventHappened)
-    assert (unknown.actor, known.actor) == ("system", "user:9")
+def test_an_account_that_is_not_there_is_counted_and_leaves_no_event() -> None:
+    record = None
+    for _ in range(5):
+        made = sign_in.failed(record, "a@b", NOW, address="", email="a@b", user_id=None)
+        assert [type(change) for change in made] == [SignInCounted]
+        (counted,) = made
+        assert isinstance(counted, SignInCounted)
+        record = Failures(counted.failures, counted.at, counted.locked_until)
+    assert sign_in.locked_for(record, NOW) == 1800
+
+
+def test_a_failure_elsewhere_names_the_person_and_is_counted_where_it_belongs() -> None:
+    counted, event = sign_in.failed(None, " 10.0.0.1 a@b", NOW, address="10.0.0.1", email="a@b", user_id=9)
+    assert isinstance(counted, SignInCounted)
+    assert isinstance(event, EventHappened)
+    assert (counted.email, event.actor, event.params["email"]) == (" 10.0.0.1 a@b", "user:9", "a@b")
 
 
 def test_success_opens_a_new_session_and_forgets_failures() -> None:

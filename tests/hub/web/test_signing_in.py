@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.requests import HTTPConnection
@@ -12,7 +15,15 @@ from hub.core import credentials, sign_in
 from hub.web import signing_in
 from hub.web.rate_limit import AddressLimiter
 from hub.web.signing_in import SignInRefused
-from tests.support.api_hub import ApiHub
+from tests.support.api_hub import PASSWORD, ApiHub, api_hub
+
+
+@pytest.fixture
+async def either(tmp_path: Path, database_url: str) -> AsyncIterator[ApiHub]:
+    """On both databases."""
+    async with api_hub(tmp_path, database_url=database_url) as made:
+        await made.add_everybody()
+        yield made
 
 
 def somebody(address: str = "10.0.0.1") -> HTTPConnection:
@@ -23,6 +34,15 @@ async def make_link(hub: ApiHub, name: str) -> str:
     secret, made = sign_in.make_link(hub.users[name], hub.context.clock())
     await hub.context.announce(made)
     return secret.text
+
+
+async def tried(hub: ApiHub, password: str, address: str, email: str = "boss@example.com") -> str:
+    """`in`, or why not."""
+    try:
+        await signing_in.by_password(hub.context, somebody(address), email, password)
+    except SignInRefused as refused:
+        return refused.code
+    return "in"
 
 
 async def refusal(hub: ApiHub, link: str) -> str:
@@ -67,6 +87,54 @@ async def test_a_disabled_user_has_no_way_in(door: ApiHub) -> None:
 
 
 async def test_guessing_links_is_limited_by_address(door: ApiHub) -> None:
-    door.context.gate.addresses = AddressLimiter(burst=3)
+    door.context.gate.guesses = AddressLimiter(burst=3)
     codes = [await refusal(door, "x") for _ in range(5)]
     assert codes == ["link"] * 3 + ["slow_down"] * 2
+
+
+async def test_right_passwords_and_links_cost_no_guess(door: ApiHub) -> None:
+    await door.add_user("boss", "admin", password=PASSWORD)
+    door.context.gate.guesses = AddressLimiter(burst=3)
+    assert [await tried(door, PASSWORD, "10.0.0.1") for _ in range(6)] == ["in"] * 6
+    for _ in range(6):
+        await signing_in.by_link(door.context, somebody(), await make_link(door, "viewer"))
+    assert [await tried(door, "wrong", "10.0.0.1") for _ in range(4)] == ["wrong"] * 3 + ["slow_down"]
+
+
+async def test_strangers_do_not_lock_an_account_where_its_owner_signed_in(either: ApiHub) -> None:
+    hub = either
+    await hub.add_user("boss", "admin", password=PASSWORD)
+    assert await tried(hub, PASSWORD, "10.0.0.1") == "in"
+    elsewhere = [await tried(hub, "wrong", f"192.0.2.{n}") for n in range(6)]
+    assert elsewhere == ["wrong"] * 5 + ["locked"]
+    assert await tried(hub, PASSWORD, "192.0.2.9") == "locked"
+    assert await tried(hub, PASSWORD, "10.0.0.1") == "in"
+    assert await tried(hub, PASSWORD, "192.0.2.9") == "locked", "a place of its own unlocks no other"
+    at_home = [await tried(hub, "wrong", "10.0.0.1") for _ in range(6)]
+    assert at_home == ["wrong"] * 5 + ["locked"], "which has five tries of its own"
+
+
+async def test_nobody_can_type_the_name_under_which_a_place_is_counted(door: ApiHub) -> None:
+    await door.add_user("boss", "admin", password=PASSWORD)
+    assert await tried(door, PASSWORD, "10.0.0.1") == "in"
+    for n in range(5):
+        await tried(door, "wrong", f"192.0.2.{n}", email=" 10.0.0.1 boss@example.com")
+    assert await tried(door, PASSWORD, "10.0.0.1") == "in"
+
+
+async def test_accounts_that_do_not_exist_are_counted_in_one_line_and_not_on_record(either: ApiHub) -> None:
+    hub = either
+    before = len(await events(hub))
+    for n in range(7):
+        await tried(hub, "wrong", f"192.0.2.{n}", email=f"nobody{n // 6}@example.com")
+    assert len(await events(hub)) == before
+    assert hub.context.gate.strangers.summary() == (
+        "6 tries to sign in to accounts that do not exist, from 6 networks"
+    ), "the sixth for the first account was refused as locked, before any password was looked at"
+    assert hub.context.gate.strangers.summary() is None
+
+
+async def events(hub: ApiHub) -> list[Any]:
+    async with hub.of("admin") as admin:
+        found: list[Any] = (await admin.get("/api/v2/events")).json()["data"]
+    return found

@@ -92,17 +92,35 @@ async def test_twenty_tries_a_minute_from_one_address_whatever_it_says_it_is(hub
     hub.context.gate.addresses = AddressLimiter(burst=10)
     statuses = []
     for n in range(14):
-        async with hub.client(**{"X-Forwarded-For": f"8.8.8.{n}", "X-Real-IP": f"8.8.8.{n}"}) as client:
-            statuses.append((await client.get("/api/v2/rvms")).status_code)
+        async with hub.client("rvmu_old", **{"X-Forwarded-For": f"8.8.8.{n}", "X-Real-IP": f"8.8.8.{n}"}) as client:
+            answer = await client.get("/api/v2/rvms")
+            statuses.append(answer.status_code)
     assert statuses == [401] * 10 + [429] * 4
-    async with hub.client() as client:
-        limited = await client.post(LOGIN, json=proof())
-        assert limited.status_code == 429
-        assert int(limited.headers["retry-after"]) >= 1
+    assert int(answer.headers["retry-after"]) >= 1
     async with hub.of("viewer") as neighbour:
         assert (await neighbour.get("/api/v2/rvms")).status_code == 200
-    async with hub.client(address="10.0.0.2") as elsewhere:
+    async with hub.client("rvmu_old", address="10.0.0.2") as elsewhere:
         assert (await elsewhere.get("/api/v2/rvms")).status_code == 401
+
+
+async def test_what_else_an_address_does_keeps_nobody_there_from_signing_in(hub: ApiHub) -> None:
+    """An agent with an old key, or a page that makes its visitor's browser ask the hub."""
+    await hub.add_user("boss", "admin", password=PASSWORD)
+    hub.context.gate.addresses = AddressLimiter(burst=10)
+    hub.context.gate.guesses = AddressLimiter(burst=10)
+    async with hub.client("rvmk_old") as agent, hub.client() as page:
+        assert [(await agent.get("/api/v2/rvms")).status_code for _ in range(12)][-1] == 429
+        assert {(await page.get("/api/v2/rvms")).status_code for _ in range(50)} == {401}
+        assert (await page.post("/login", data=proof(), headers={"Origin": "http://evil.test"})).status_code == 403
+        assert (await page.post(LOGIN, json=proof())).status_code == 200
+
+
+async def test_guesses_at_passwords_are_limited_by_address(hub: ApiHub) -> None:
+    hub.context.gate.guesses = AddressLimiter(burst=10)
+    async with hub.client() as client:
+        answers = [await client.post(LOGIN, json=proof(f"nobody{n}@example.com", "wrong")) for n in range(12)]
+    assert [a.status_code for a in answers] == [401] * 10 + [429] * 2
+    assert int(answers[-1].headers["retry-after"]) >= 1
 
 
 async def test_a_known_and_an_unknown_user_take_the_same_time(hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +245,7 @@ async def test_an_open_session_cannot_try_passwords_without_end(hub: ApiHub) -> 
 
 async def test_an_address_that_tries_too_often_is_not_heard_with_the_right_password(hub: ApiHub) -> None:
     await hub.add_user("boss", "admin", password=PASSWORD)
-    hub.context.gate.addresses = AddressLimiter(per_minute=1, burst=2)
+    hub.context.gate.guesses = AddressLimiter(per_minute=1, burst=2)
     async with hub.browser(await hub.add_session("boss")) as thief:
         codes = [
             (

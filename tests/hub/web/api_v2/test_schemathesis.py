@@ -31,6 +31,7 @@ async def test_generated_requests_meet_only_what_is_documented(
     async with hub_here(tmp_path) as hub:
         # The check of authentication guesses more often than an address may.
         hub.context.gate.addresses = AddressLimiter(per_minute=1e9, burst=1e9)
+        hub.context.gate.guesses = AddressLimiter(per_minute=1e9, burst=1e9)
         hub.context.gate.passwords = Passwords(QUICK)
         # No machine is there to confirm anything, so waiting for one is only slow.
         really_wait = hub.context.links.wait_for
