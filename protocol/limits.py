@@ -37,6 +37,16 @@ HELLO_TIMEOUT_S: Final = 10.0
 PING_INTERVAL_S: Final = 10.0
 PING_TIMEOUT_S: Final = 20.0
 """Interval and time-out together notice a dead peer within 30 s, inside the promised 40 s."""
+LIVE_LEAST_S: Final = 1.0
+LIVE_MOST_S: Final = 60.0
+"""Seconds between live samples: no page asks for more or fewer, and no hub makes a machine work harder than that."""
+REPLACED_LEAST_S: Final = 30.0
+REPLACED_MOST_S: Final = 60.0
+"""How long a machine waits after 4409 before it takes its link back. The hub watches long enough (TAKEOVER_WINDOW_S) to
+see two machines with one key do so in turn, however long each of them waits."""
+CONTESTED_TAKEOVERS: Final = 3
+TAKEOVER_WINDOW_S: Final = CONTESTED_TAKEOVERS * REPLACED_MOST_S
+"""Three changes of hand are two waits apart; the third wait is for connecting. Two holders are found within this."""
 OFFLINE_GRACE_S: Final = 10.0
 """A closed link becomes offline after this grace, so that a reconnect is no event: 30 + 10 s < the promised 45 s."""
 

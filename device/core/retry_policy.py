@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from protocol.errors import CloseCode
+from protocol.limits import REPLACED_LEAST_S, REPLACED_MOST_S
 
 CAP_S: Final = 60.0
 SLOW_CAP_S: Final = 300.0
 SLOW_LEAST_S: Final = 30.0
-"""A refused key or a takeover is not cured by haste; the other holder of the key needs time to be seen."""
+"""A refused key is not cured by haste."""
 VERSION_LEAST_S: Final = 600.0
 RESET_AFTER_S: Final = 30.0
 """Only a link that was live this long proves that the trouble is over."""
@@ -75,7 +76,9 @@ class RetryPolicy:
             return min(end.wait_s or 0.0, SLOW_CAP_S)
         if end.code == CloseCode.NO_COMMON_VERSION:
             return self._between(VERSION_LEAST_S, 2 * VERSION_LEAST_S)
-        if (end.code in REFUSED or end.code in REPLACED) and not (end.code == 429 and end.wait_s is not None):
+        if end.code in REPLACED:
+            return self._between(REPLACED_LEAST_S, REPLACED_MOST_S)
+        if end.code in REFUSED and not (end.code == 429 and end.wait_s is not None):
             ceiling = min(2 * SLOW_LEAST_S * 2.0 ** min(self._failures, 10), SLOW_CAP_S)
             return max(self._between(SLOW_LEAST_S, ceiling), min(end.wait_s or 0.0, SLOW_CAP_S))
         ceiling = min(self._cap_s, self._base_s * 2.0 ** min(self._failures, 10))

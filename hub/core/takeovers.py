@@ -14,12 +14,10 @@ from datetime import datetime, timedelta
 from hub.core import actors
 from hub.core.changes import Change, EventHappened, QuarantineChanged
 from hub.core.machine import Machine
+from protocol.limits import CONTESTED_TAKEOVERS, TAKEOVER_WINDOW_S
 
 APART_S = 1.0
 """A link is replaced at most this often (reliability.md, bar 31)."""
-WINDOW_S = 60.0
-CONTESTED = 3
-"""So many contested takeovers within the window are two machines with one key."""
 QUARANTINE = timedelta(seconds=300)
 SLACK = timedelta(seconds=2)
 """A clock that is kept in step goes back by this much, and nothing needs to be written."""
@@ -28,12 +26,14 @@ MOST_ADDRESSES = 10
 
 @dataclass(slots=True)
 class Takeovers:
-    """What is remembered of one machine: when its link was last replaced, and the fights within the window as
-    (monotonic instant, address of the older link, address of the newer)."""
+    """What is remembered of one machine: when its link was last replaced, the fights within the window as (monotonic
+    instant, address of the older link, address of the newer), and until when a single one is enough, because a
+    quarantine has just ended by time alone."""
 
     last: float = float("-inf")
-    # Bound: those within WINDOW_S, at most one a second.
+    # Bound: those within TAKEOVER_WINDOW_S, at most one a second.
     fights: deque[tuple[float, str, str]] = field(default_factory=deque)
+    suspect_until: float = float("-inf")
 
 
 def too_soon(seen: Takeovers, now: float) -> float | None:
@@ -45,15 +45,15 @@ def too_soon(seen: Takeovers, now: float) -> float | None:
 def contested(seen: Takeovers, older: str, newer: str, now: float) -> bool:
     """Note a fight; True when it is one too many."""
     seen.fights.append((now, older, newer))
-    while seen.fights and seen.fights[0][0] < now - WINDOW_S:
+    while seen.fights and seen.fights[0][0] < now - TAKEOVER_WINDOW_S:
         seen.fights.popleft()
-    return len(seen.fights) >= CONTESTED
+    return now < seen.suspect_until or len(seen.fights) >= CONTESTED_TAKEOVERS
 
 
 def stale(seen: Takeovers, now: float) -> bool:
     """Whether there is nothing in it any more that could matter."""
     newest = max(seen.last, seen.fights[-1][0] if seen.fights else seen.last)
-    return newest < now - WINDOW_S
+    return newest < now - TAKEOVER_WINDOW_S and seen.suspect_until <= now
 
 
 def held_for(machine: Machine, now: datetime) -> float | None:

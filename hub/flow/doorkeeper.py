@@ -18,6 +18,7 @@ from hub.core.fleet import Fleet
 from hub.core.machine import Machine
 from hub.core.takeovers import Takeovers
 from hub.flow.announce import Announcer
+from protocol.limits import TAKEOVER_WINDOW_S
 
 logger = logging.getLogger("myrvm.links")
 
@@ -71,7 +72,8 @@ class Doorkeeper:
                 logger.warning("machine %d: no quarantine, it cannot be recorded: %s", machine.id, error)
 
     async def end_due(self) -> None:
-        """Quarantines whose time is over end, on record; none outlasts a clock that was set back."""
+        """Quarantines whose time is over end, on record; none outlasts a clock that was set back. Time alone makes no
+        second machine go away: the next fight within the window begins the quarantine again."""
         now = self._clock()
         for rvm_id in list(self._quarantined):
             machine = self._fleet.machines.get(rvm_id)
@@ -79,11 +81,12 @@ class Doorkeeper:
                 self._quarantined.discard(rvm_id)
             elif takeovers.held_for(machine, now) is None:
                 await self._announce(*takeovers.release(machine, actors.CLOCK, now))
+                self._seen[rvm_id] = Takeovers(suspect_until=self._monotonic() + TAKEOVER_WINDOW_S)
             elif nearer := takeovers.too_far(machine, now):
                 await self._announce(*nearer)
 
     def became_true(self, changes: Sequence[Change]) -> None:
-        """Listener of the announcer: a quarantine that ended begins with nothing remembered, like a new key."""
+        """Listener of the announcer: after a quarantine that a person ended nothing is remembered, like a new key."""
         for change in changes:
             if isinstance(change, QuarantineChanged):
                 if change.until is not None:

@@ -10,7 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from device.core.retry_policy import End, Kind, RetryPolicy
+from hub.core import takeovers
+from protocol.errors import CloseCode
+from protocol.limits import CONTESTED_TAKEOVERS, TAKEOVER_WINDOW_S
 from tests.support.door_agent import DoorAgent, door_agent
 from tests.support.forked_hub import forked_hub
 from tests.support.hub_people import MachineKey
@@ -48,6 +54,44 @@ async def test_the_newest_agent_wins_and_alone_is_commanded_without_a_fight(tmp_
                 assert links(hub) <= 2 + WATCHED_S, "more than one takeover a second"
                 assert links(hub) == 2, "the loser waits half a minute before it tries again"
                 await newer.stop()
+        assert "Traceback" not in hub.log
+
+
+@given(st.lists(st.floats(0, 1), min_size=20, max_size=20), st.floats(0, 30))
+def test_two_polite_agents_are_found_within_three_minutes_however_long_they_wait(
+    dice: list[float], connecting_s: float
+) -> None:
+    """The agents' own policy against the hub's own rule, in no time."""
+    drawn = iter(dice)
+    policies = [RetryPolicy(2.0, partial(next, drawn)) for _ in range(2)]
+    seen, now, live_s = takeovers.Takeovers(), 0.0, 3600.0
+    for turn in range(10):
+        if takeovers.contested(seen, "10.0.0.1", "10.0.0.2", now):
+            break
+        replaced = End(Kind.CLOSED, "replaced", int(CloseCode.REPLACED), live_s=live_s)
+        live_s = policies[turn % 2].after(replaced, live_s) + connecting_s
+        now += live_s
+    assert len(seen.fights) == CONTESTED_TAKEOVERS
+    assert now <= TAKEOVER_WINDOW_S
+
+
+@pytest.mark.timeout(300)
+async def test_two_agents_left_alone_are_both_kept_out_and_told_of(tmp_path: Path) -> None:
+    """A cloned card: nobody restarts anything, each agent waits as it does in the field."""
+    async with forked_hub(tmp_path) as hub, hub.client() as admin:
+        key = await hub.add_machine("Lobby")
+        path = f"/api/v2/rvms/{key.id}"
+        async with door_agent(tmp_path / "one", hub.url, key) as one:
+            await until(lambda: links(hub) == 1, 20)
+            began = time.monotonic()
+            async with door_agent(tmp_path / "two", hub.url, key) as two:
+                await until(lambda: "quarantined" in one.log + two.log or links(hub) > CONTESTED_TAKEOVERS, 200)
+                (event,) = await quarantines(admin, key)
+                assert time.monotonic() - began <= TAKEOVER_WINDOW_S
+                assert event["params"]["takeovers"] == CONTESTED_TAKEOVERS
+                shown = (await admin.get(path)).json()["data"]
+                assert shown["quarantined_until"] is not None
+                assert shown["connection"] == "offline"
         assert "Traceback" not in hub.log
 
 

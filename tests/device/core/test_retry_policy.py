@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.core.retry_policy import CAP_S, End, Kind, RetryPolicy
+from protocol.limits import REPLACED_LEAST_S, REPLACED_MOST_S
 
 LOST = End(Kind.CLOSED, "lost", live_s=1.0)
 LONG_AGO = 1000.0
@@ -37,11 +38,18 @@ def test_a_link_that_held_resets_the_delay() -> None:
     assert policy.after(End(Kind.CLOSED, "lost", live_s=31.0), LONG_AGO) == 1.0
 
 
-@pytest.mark.parametrize("code", [401, 403, 429, 4401, 4403, 4409])
+@pytest.mark.parametrize("code", [401, 403, 429, 4401, 4403])
 @pytest.mark.parametrize("dice", [0.0, 0.999])
-def test_refusals_and_takeovers_wait_at_least_half_a_minute(code: int, dice: float) -> None:
+def test_refusals_wait_at_least_half_a_minute(code: int, dice: float) -> None:
     waited = delays(End(Kind.CLOSED, "no", code, live_s=100.0), 5, dice)
     assert all(30 <= delay <= 300 for delay in waited)
+
+
+@pytest.mark.parametrize("live_s", [0.0, 29.0, 100.0])
+def test_a_takeover_is_answered_within_what_the_hub_watches_however_often(live_s: float) -> None:
+    """Who waited longer each time would never be seen beside the other holder of its key."""
+    for dice, delay in ((0.0, REPLACED_LEAST_S), (0.5, 45.0), (1.0, REPLACED_MOST_S)):
+        assert delays(End(Kind.CLOSED, "no", 4409, live_s=live_s), 20, dice) == [delay] * 20
 
 
 def test_a_version_nobody_shares_is_tried_very_rarely() -> None:

@@ -23,11 +23,13 @@ def test_a_link_is_replaced_once_a_second_at_most() -> None:
 @pytest.mark.parametrize(
     ("at", "verdicts"),
     [
-        ((0.0, 30.0, 60.0), [False, False, True]), ((0.0, 30.0, 61.0), [False, False, False]),
-        ((0.0, 40.0, 80.0, 99.0), [False, False, False, True]),
+        ((0.0, 60.0, 180.0), [False, False, True]), ((0.0, 60.0, 181.0), [False, False, False]),
+        ((0.0, 120.0, 240.0, 299.0), [False, False, False, True]),
     ],
 )  # fmt: skip
-def test_three_fights_in_a_minute_are_two_machines_with_one_key(at: tuple[float, ...], verdicts: list[bool]) -> None:
+def test_three_fights_in_three_minutes_are_two_machines_with_one_key(
+    at: tuple[float, ...], verdicts: list[bool]
+) -> None:
     seen = Takeovers()
     assert [takeovers.contested(seen, "10.0.0.1", "10.0.0.2", now) for now in at] == verdicts
 
@@ -63,8 +65,10 @@ def test_a_quarantine_ends_by_release_once_and_by_a_new_key() -> None:
 def test_what_is_remembered_can_be_forgotten_when_it_matters_no_more() -> None:
     seen = Takeovers(last=5.0)
     takeovers.contested(seen, "a", "b", 10.0)
-    assert not takeovers.stale(seen, 69.0)
-    assert takeovers.stale(seen, 71.0)
+    assert not takeovers.stale(seen, 189.0)
+    assert takeovers.stale(seen, 191.0)
+    assert not takeovers.stale(Takeovers(suspect_until=500.0), 499.0)
+    assert takeovers.stale(Takeovers(suspect_until=500.0), 500.0)
 
 
 def test_a_quarantine_from_a_clock_that_was_set_back_ends_by_the_clock_as_it_is() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from hub.core import takeovers
 from hub.core.changes import MachineEdited, QuarantineChanged
 from hub.flow.doorkeeper import Doorkeeper
+from protocol.limits import TAKEOVER_WINDOW_S
 from tests.hub.flow.test_commands_in_flow import listen
 from tests.support.link_room import Room, room
 from tests.support.machines import NOW
@@ -47,7 +49,23 @@ async def test_three_fights_close_the_door_and_the_link_and_time_opens_it() -> N
             "machine.quarantined", "machine.released",
         ]  # fmt: skip
         await door.fought(hub.machine, "10.0.0.1", "10.0.0.2")
-        assert door.held(hub.machine) is None, "what was before the quarantine is not counted again"
+        assert door.held(hub.machine) == 300.0, "they were two before, and time alone sends nobody away"
+        clock.s = 640.0
+        await door.end_due()
+        clock.s += TAKEOVER_WINDOW_S
+        await door.fought(hub.machine, "10.0.0.1", "10.0.0.2")
+        assert door.held(hub.machine) is None, "it kept the peace for long enough"
+
+
+async def test_after_a_release_by_a_person_nothing_is_remembered() -> None:
+    async with room() as hub:
+        door = keeper(hub, Clock())
+        for _ in range(3):
+            await door.fought(hub.machine, "10.0.0.1", "10.0.0.2")
+        assert door.held(hub.machine) is not None
+        await hub.announce(*takeovers.release(hub.machine, "user:1", NOW))
+        await door.fought(hub.machine, "10.0.0.1", "10.0.0.2")
+        assert door.held(hub.machine) is None
 
 
 async def test_a_quarantine_outlives_the_hub() -> None:
