@@ -28,6 +28,9 @@ SENSOR_TIMEOUT_S: Final = 5.0
 MAX_TO_KEEP: Final = 1000
 """Samples that wait for a slow disk; the oldest give way."""
 
+SETTLE_S: Final = 0.2
+"""Between two changes of the plan that are obeyed and told: whoever asks more often is heard as often as this."""
+
 
 class Sampler:
     """`on_kept` is called after a sample went into the spool, `offer_live` with each live sample."""
@@ -60,6 +63,8 @@ class Sampler:
         self._has_some = asyncio.Event()
         self._stuck = False
         self._told_dropped = self._told_refused = 0
+        self._told_watched = 0.0
+        self._replanned_at = float("-inf")
         self.latest: Sample | None = None
         """What was read last, for the machine's own control page."""
         self.beats = 0
@@ -77,13 +82,19 @@ class Sampler:
         self._monitors = enabled
         self._plan.keep(interval if enabled else float("inf"), time.monotonic())
         self._watch(self._wish if enabled else 0.0)
+        self._replan.set()
 
     def _watch(self, interval: float) -> None:
         before = self._plan.live_interval
         self._fresh_watch = self._plan.watch(interval, time.monotonic()) or self._fresh_watch
-        if interval != before:
+        if self._plan.live_interval != before:
+            self._replan.set()
+
+    def _tell_watched(self) -> None:
+        interval = self._plan.live_interval
+        if interval != self._told_watched:
+            self._told_watched = interval
             self._log("watched" if interval else "unwatched", **({"interval": f"{interval:g}"} if interval else {}))
-        self._replan.set()
 
     async def run(self) -> None:
         """Sample for ever."""
@@ -95,7 +106,12 @@ class Sampler:
                 self._fresh_history = False
                 await self._guarded(self._history.prime)
             await wait_at_most(self._replan, self._plan.next_at() - time.monotonic())
-            self._replan.clear()
+            if self._replan.is_set():
+                # A hub that changes its mind a thousand times a second costs no more than one that does so once.
+                await asyncio.sleep(self._replanned_at + SETTLE_S - time.monotonic())
+                self._replanned_at = time.monotonic()
+                self._replan.clear()
+                self._tell_watched()
             if self._fresh_watch:
                 self._fresh_watch = False
                 await self._guarded(self._present.prime)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from protocol.limits import LIVE_LEAST_S, LIVE_MOST_S
+
 FIRST_SAMPLE_AFTER_S: Final = 0.5
 """Rates need two looks: the first sample follows the first look by this, so that a new machine is seen at once."""
-
-
-FASTEST_LIVE_S: Final = 0.2
-"""No hub makes this computer work harder than this, whatever it asks for (protocol.md: one a second at most)."""
 
 
 class Due(NamedTuple):
@@ -38,9 +36,10 @@ class SamplingPlan:
             self._kept_at = now + (interval if interval == float("inf") else min(FIRST_SAMPLE_AFTER_S, interval))
 
     def watch(self, interval: float, now: float) -> bool:
-        """Somebody watches every `interval` seconds (0 = nobody). True when this begins a new watch."""
+        """Somebody watches every `interval` seconds (0 = nobody), within the bounds of the wire whatever is asked for.
+        True when this begins a new watch."""
         begins = interval > 0 and self._live_interval == 0
-        interval = max(interval, FASTEST_LIVE_S) if interval > 0 else 0.0
+        interval = min(max(interval, LIVE_LEAST_S), LIVE_MOST_S) if interval > 0 else 0.0
         if interval <= 0:
             self._live_at = float("inf")
         elif interval != self._live_interval:

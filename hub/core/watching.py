@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from protocol.limits import LIVE_LEAST_S, LIVE_MOST_S
+
 LEASE_S: Final = 30.0
-FASTEST_S: Final = 1.0
-SLOWEST_S: Final = 60.0
 MAX_LEASES_PER_VIEWER: Final = 16
 """A page watches one machine or the fleet; more is somebody playing. The oldest lease makes room."""
 
@@ -49,7 +49,7 @@ class Watching:
         own.pop(rvm_id, None)
         if len(own) >= MAX_LEASES_PER_VIEWER:
             del own[next(iter(own))]
-        own[rvm_id] = Lease(rvm_id, min(max(interval, FASTEST_S), SLOWEST_S), now + LEASE_S, reach)
+        own[rvm_id] = Lease(rvm_id, min(max(interval, LIVE_LEAST_S), LIVE_MOST_S), now + LEASE_S, reach)
 
     def unwatch(self, viewer: int) -> None:
         """Every lease of a viewer ends: the page went away or is hidden."""
@@ -78,7 +78,7 @@ class Watching:
             else:
                 covered = known if lease.reach is None else known & lease.reach
             for rvm_id in covered:
-                intervals[rvm_id] = min(intervals.get(rvm_id, SLOWEST_S), lease.interval)
+                intervals[rvm_id] = min(intervals.get(rvm_id, LIVE_MOST_S), lease.interval)
         return intervals
 
     def _live(self, now: float) -> Iterable[Lease]:

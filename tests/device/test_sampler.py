@@ -83,10 +83,27 @@ async def test_kept_samples_go_to_the_spool_and_live_ones_do_not(tmp_path: Path)
         bench.sampler.watch(0.05)
         await until(lambda: len(bench.live) >= 3)
         bench.sampler.watch(0)
+        await until(lambda: "no longer watched" in bench.out.getvalue())
         assert bench.history.primed == bench.present.primed == 1
         assert all(sample.cpu_usage == 1.0 for sample in bench.kept())
-    assert "watched: one sample every 0.05 s" in bench.out.getvalue()
+    assert "watched: one sample every 1 s" in bench.out.getvalue()
     assert "no longer watched" in bench.out.getvalue()
+
+
+async def test_a_hub_that_changes_its_mind_all_the_time_costs_little(tmp_path: Path) -> None:
+    """Looks at the sensors and lines of the log are counted, not what is asked for."""
+    async with sampling(tmp_path, 3600) as bench:
+        await until(lambda: bench.kept())
+        began, asked = time.monotonic(), 0
+        while time.monotonic() - began < 1.0:
+            bench.sampler.watch(1e-9 if asked % 2 == 0 else 0.0)
+            asked += 1
+            await asyncio.sleep(0)
+        took = time.monotonic() - began
+        turns = took / sampler_module.SETTLE_S + 2
+        assert asked > 10 * turns
+        assert bench.present.primed <= turns
+        assert bench.out.getvalue().count("watched") <= turns
 
 
 async def test_everything_kept_is_synced_within_a_second(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from device.core.sampling_plan import FASTEST_LIVE_S, Due, SamplingPlan
+from device.core.sampling_plan import Due, SamplingPlan
+from protocol.limits import LIVE_LEAST_S, LIVE_MOST_S
 
 
 def test_the_first_kept_sample_comes_soon_and_then_each_interval() -> None:
@@ -44,10 +45,12 @@ def test_missed_beats_are_skipped_not_made_up_for() -> None:
 def test_no_wish_makes_the_computer_work_without_pause() -> None:
     plan = SamplingPlan(300, now=0)
     plan.take(0.5)
-    assert plan.watch(0.0001, now=10)
-    assert plan.live_interval == FASTEST_LIVE_S
+    assert plan.watch(1e-9, now=10)
+    assert plan.live_interval == LIVE_LEAST_S
     plan.take(11)
-    assert plan.next_at() - 11 >= FASTEST_LIVE_S / 2
+    assert plan.next_at() - 11 >= LIVE_LEAST_S / 2
+    plan.watch(86400, now=12)
+    assert plan.live_interval == LIVE_MOST_S
 
 
 def test_another_interval_counts_from_now_and_the_same_one_changes_nothing() -> None:
