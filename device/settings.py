@@ -142,12 +142,8 @@ def _check_url(values: Mapping[str, Value]) -> None:
         raise SettingsError("wrong_url", key, value=repr(url))
     if parts.username is not None or parts.password is not None:
         raise SettingsError("secret_in_url", key)
-    if parts.scheme == "http" and not _is_loopback(host) and not values["allow_plain_http"]:
+    if parts.scheme == "http" and not addresses.names_this_computer(host) and not values["allow_plain_http"]:
         raise SettingsError("plain_http", key, value=url, https=f"https://{parts.netloc}")
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or host.endswith(".localhost") or addresses.is_loopback(host)
 
 
 def _secret(configured: str, environ: Mapping[str, str], config_file: Path | None) -> tuple[str, Path | None]:

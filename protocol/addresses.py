@@ -35,7 +35,8 @@ def is_loopback(text: str) -> bool:
 
 
 def names_this_computer(host: str) -> bool:
-    """Whether a URL's host (`localhost`, an address without brackets) leads to the computer that opens it."""
+    """Whether a URL's host (`localhost`, an address without brackets) leads to the computer that opens it. Other names
+    below localhost are whatever the network's name server says, unless the system's resolver knows better."""
     return host == "localhost" or is_loopback(host)
 
 

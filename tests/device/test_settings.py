@@ -62,6 +62,13 @@ def test_plain_http_beyond_loopback_needs_a_word_and_the_error_says_which(tmp_pa
     assert read(tmp_path, {"api_token": KEY, "allow_plain_http": True}).socket_url.startswith("ws://172.")
 
 
+@pytest.mark.parametrize("host", ["hub.localhost", "localhost.example", "127.0.0.1.example", "0.0.0.0", "[::]"])
+def test_a_name_that_only_looks_like_this_computer_is_not_it(tmp_path: Path, host: str) -> None:
+    """A name server of the network may lead hub.localhost anywhere."""
+    with pytest.raises(SettingsError, match="plain_http"):
+        read(tmp_path, {**GOOD, "myrvm_base_url": f"http://{host}:8001"})
+
+
 def test_the_environment_overrides_the_file_and_the_longer_name_wins(tmp_path: Path) -> None:
     environ = {
         "METRICS_INTERVAL": "60", "RVM_UPLOAD_INTERVAL": "30.5", "UPLOAD_INTERVAL": "9", "RVM_ID": "rvm-7",
