@@ -6,7 +6,8 @@ The agent opens no port; a request waits on disk until the agent, running or sta
 from __future__ import annotations
 
 import contextlib
-import time
+import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -39,18 +40,31 @@ class StatusMailbox:
         """Leave a request; raises IllegalStatusError before anything is written, OSError when it cannot be."""
         declared(MachineState(), "", **msgspec.structs.asdict(request))
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        state_file.write_value(self._folder / f"{time.time_ns():020d}.request", request)
+        with self._held():
+            newest = max((int(path.stem) for path in self._numbered()), default=0)
+            state_file.write_value(self._folder / f"{newest + 1:020d}.request", request)
 
     def waiting(self) -> Iterator[tuple[Path, StatusRequest]]:
-        """The requests, oldest first; one that is damaged is removed."""
-        if not self._folder.is_dir():
-            return
+        """The requests in the order they came in, whatever a clock said; one that is damaged is removed."""
         for path in sorted(self._folder.glob(_PATTERN)):
             request = state_file.read_value(path, StatusRequest)
             if request is None:
                 self.done(path)
             else:
                 yield path, request
+
+    def _numbered(self) -> list[Path]:
+        return [path for path in self._folder.glob(_PATTERN) if path.stem.isdecimal()]
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """One program at a time gives a number; the kernel lets go however it ends."""
+        handle = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
     def done(self, path: Path) -> None:
         """The request is journaled (or worthless)."""

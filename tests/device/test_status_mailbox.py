@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,40 @@ def test_requests_wait_in_order_until_they_are_done(tmp_path: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o600
         box.done(path)
     assert list(box.waiting()) == []
+
+
+def test_a_clock_that_is_set_back_changes_no_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last word counts, and it is the one that came last."""
+    box, clock = StatusMailbox(tmp_path), iter((2_000_000_000_000_000_000, 1_000_000_000_000_000_000, 7))
+    monkeypatch.setattr(time, "time_ns", lambda: next(clock))
+    for capacity in (10, 20, 30):
+        box.post(StatusRequest(capacity=capacity))
+    assert [request.capacity for _, request in box.waiting()] == [10, 20, 30]
+
+
+def test_one_that_an_earlier_release_has_named_by_its_clock_came_before(tmp_path: Path) -> None:
+    box = StatusMailbox(tmp_path)
+    box.post(StatusRequest(capacity=10))
+    (first, _), *_ = box.waiting()
+    first.rename(first.with_name("02900000000000000000.request"))
+    box.post(StatusRequest(capacity=20))
+    assert [request.capacity for _, request in box.waiting()] == [10, 20]
+
+
+def test_programs_that_speak_at_once_are_all_heard(tmp_path: Path) -> None:
+    def speak(who: int) -> None:
+        for turn in range(5):
+            StatusMailbox(tmp_path).post(StatusRequest(reason=f"{who} {turn}", status="active"))
+
+    threads = [threading.Thread(target=speak, args=(who,)) for who in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    said = [str(request.reason) for _, request in StatusMailbox(tmp_path).waiting()]
+    assert len(said) == 30
+    for who in range(6):
+        assert [one for one in said if one.startswith(f"{who} ")] == [f"{who} {turn}" for turn in range(5)]
 
 
 def test_nonsense_is_refused_before_it_is_written_and_removed_when_found(tmp_path: Path) -> None:
