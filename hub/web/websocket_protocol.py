@@ -33,6 +33,8 @@ CLOSE_TIMEOUT_S: Final = 5.0
 """How long a peer may take to answer our close frame."""
 FRAMES: Final = "myrvm.frames"
 """ASGI extension, see `frame`."""
+MAX_SIZE: Final = "myrvm.max_size"
+"""Of `websocket.accept`: how many bytes this socket's messages may have, where that is not what all others may."""
 POLICY_VIOLATION: Final = 1008
 INVALID_TEXT: Final = 1007
 
@@ -209,6 +211,8 @@ class WebSocketProtocol(PatientProtocol, WebSocketsSansIOProtocol):
         if message["type"] == "websocket.close":
             # A farewell does not wait behind a full buffer: it is the last thing, and the close has its own patience.
             self.writable.set()
+        elif message["type"] == "websocket.accept" and MAX_SIZE in message:
+            self.conn.max_message_size = cast(dict[str, Any], message)[MAX_SIZE]
         await super().send(message)
         if message["type"] == "websocket.accept" and self.handshake_complete:
             self._read_on()

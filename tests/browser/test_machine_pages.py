@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import gzip
+import hashlib
+import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import websockets
 from playwright.async_api import Browser, Page, expect
 from websockets.datastructures import Headers
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
+from websockets.protocol import Protocol, Side
 
 from tests.support.browser import Tab, tab
 from tests.support.forked_hub import ForkedHub, forked_hub
 from tests.support.free_ports import free_port
 from tests.support.hub_people import MachineKey
+from tests.support.machine_pages import Asked, machine_server
 from tests.support.remote_machine import remote_machine
 from tests.support.remote_operator import RemoteOperator
 
@@ -27,6 +35,45 @@ const socket = new WebSocket('ws://' + location.host + '/ws');
 socket.onmessage = (event) => { document.querySelector('p').textContent = event.data; };
 document.cookie = 'own=1; path=/';
 </script>"""
+MODERN = b"""<!doctype html><html><head><title>Panel</title>
+<script type="importmap">{"imports": {"lib": "/lib.js"}}</script>
+</head><body><a href="/../x">x</a><script type="module" src="/main.js"></script></body></html>"""
+MODULES = {
+    "/main.js": b"import { name } from '/deep/dep.js'; window.fixed = name;",
+    "/deep/dep.js": b"import '/side.js'; export const name = 'dep';",
+    "/side.js": b"window.side = true;",
+    "/mod.js": b"export const name = 'mod';",
+    "/lib.js": b"export const name = 'lib';",
+}
+DOES = """async () => {
+  const found = {};
+  const headers = { 'X-CSRFToken': 't', 'HX-Request': 'true' };
+  const asked = new Request('/p?q', { method: 'POST', body: 'abc', headers });
+  const answer = await fetch(asked);
+  found.posted = await answer.json();
+  found.total = answer.headers.get('X-Total-Count');
+  const changed = await fetch(new Request('/p', { method: 'PUT', body: 'x' }), { method: 'POST', body: 'y' });
+  found.again = (await changed.json()).body;
+  found.computed = (await import('/' + 'mod.js')).name;
+  found.mapped = (await import('lib')).name;
+  found.fixed = [window.fixed, window.side];
+  localStorage.setItem('a', '1');
+  localStorage.b = 2;
+  found.storage = [localStorage.a, localStorage.getItem('b'), 'a' in localStorage,
+    Object.keys(localStorage).sort().join(), localStorage.length,
+    localStorage.missing === undefined, JSON.stringify(localStorage)];
+  delete localStorage.a;
+  found.storage.push(localStorage.getItem('a'), localStorage instanceof Storage);
+  localStorage.clear();
+  found.cookies = document.cookie.split('; ').filter((pair) => !pair.startsWith('own=')).join('; ');
+  found.sizes = await new Promise((done, failed) => {
+    const socket = new WebSocket(`ws://${location.host}/ws`), sizes = [];
+    socket.onopen = () => [65536, 65537, 1000000].forEach((size) => socket.send('x'.repeat(size)));
+    socket.onmessage = (event) => sizes.push(Number(event.data)) === 3 && done(sizes);
+    socket.onclose = (event) => failed(new Error(`closed ${event.code}`));
+  });
+  return found;
+}"""
 PICTURES = """async (image) => {
   const paper = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   const seen = new Set(), ends = performance.now() + 15000;
@@ -58,6 +105,40 @@ async def panel() -> AsyncIterator[int]:
 
     async with websockets.serve(greet, "127.0.0.1", 0, process_request=answer) as server:
         yield int(next(iter(server.sockets)).getsockname()[1])
+
+
+async def modern(asked: Asked) -> None:
+    """A page with modules, requests made as objects, large messages and cookies of both kinds."""
+    if asked.path == "/ws":
+        await count(asked)
+    elif asked.path in MODULES:
+        asked.answer(MODULES[asked.path], "text/javascript")
+    elif asked.path.startswith("/p"):
+        body = (await asked.body()).decode()
+        told = {name: asked.headers.get(name) for name in ("x-csrftoken", "hx-request", "cookie")}
+        asked.answer(json.dumps({"body": body, **told}).encode(), "application/json", more="X-Total-Count: 7\r\n")
+    else:
+        packed, pack = (gzip.compress(MODERN), "Content-Encoding: gzip\r\n")
+        asked.answer(packed, more=f"{pack}Set-Cookie: csrftoken=c\r\nSet-Cookie: sid=s; HttpOnly\r\n")
+
+
+async def count(asked: Asked) -> None:
+    """A WebSocket that answers each message with its size."""
+    key = asked.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+    proof = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
+    head = f"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {proof}\r\n\r\n"
+    asked.writer.write(head.encode())
+    protocol, size = Protocol(Side.SERVER, max_size=None), 0
+    while data := await asked.reader.read(65536):
+        protocol.receive_data(data)
+        for frame in protocol.events_received():
+            if isinstance(frame, Frame) and frame.opcode in (Opcode.TEXT, Opcode.CONT):
+                size += len(frame.data)
+                if frame.fin:
+                    protocol.send_text(str(size).encode())
+                    size = 0
+        for out in protocol.data_to_send():
+            asked.writer.write(out)
 
 
 @asynccontextmanager
@@ -96,6 +177,33 @@ async def test_the_page_reaches_its_own_server_by_addresses_at_the_root(tmp_path
         assert found.url.startswith(f"{hub.url}/remote/")
         assert await found.evaluate("self.origin") == "null"
         assert await found.evaluate("document.cookie") == "own=1"
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["sandbox", "own host"])
+async def test_what_todays_pages_do_works(tmp_path: Path, browser: Browser, named: bool) -> None:
+    async with (
+        machine_server(modern) as server,
+        machine_of(tmp_path, browser, [server.port], named=named) as (_, page),
+    ):
+        found = await opened(page, server.port)
+        await expect(found).to_have_title("Panel")
+        await found.wait_for_function("window.fixed && window.side")
+        did = await found.evaluate(DOES)
+        assert did["posted"] == {
+            "body": "abc",
+            "x-csrftoken": "t",
+            "hx-request": "true",
+            "cookie": "csrftoken=c; sid=s",
+        }
+        assert (did["total"], did["again"]) == ("7", "y")
+        assert (did["computed"], did["mapped"], did["fixed"]) == ("mod", "lib", ["dep", True])
+        assert did["storage"] == ["1", "2", True, "a,b", 2, True, '{"a":"1","b":"2"}', None, True]
+        assert did["cookies"] == "csrftoken=c"
+        assert did["sizes"] == [65_536, 65_537, 1_000_000]
+        await found.evaluate("document.querySelector('a').addEventListener('click', (event) => event.preventDefault())")
+        await found.click("a")
+        link = await found.evaluate("document.querySelector('a').href")
+        assert link == found.url + "x"
 
 
 async def test_a_camera_starts_on_demand_and_its_pictures_are_live(tmp_path: Path, browser: Browser) -> None:

@@ -106,10 +106,7 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     "tests.hub.web.api_v2.test_remote": ("db.remote_sessions",),
     "tests.hub.web.api_v2.test_status_in_time": ("hub.flow.status_clock",),
     "tests.hub.web.machine_pages.test_evil_machines": ("hub.web.machine_pages.forward",),
-    "tests.hub.web.machine_pages.test_sandbox": (
-        "hub.web.machine_pages.lease",
-        "hub.web.machine_pages.refusal",
-    ),
+    "tests.hub.web.machine_pages.test_sandbox": ("hub.web.machine_pages.lease",),
     "tests.hub.web.test_commands_over_the_wire": ("hub.flow.heard_commands",),
     "tests.hub.web.test_dashboard_socket": (
         "hub.flow.live_requests",

@@ -1,5 +1,6 @@
-"""Cookies of a machine's page. A sandboxed page has no origin to keep them under, so the hub keeps them, for as long as
-the lease; a page on its own host name keeps its own, but never one that reaches beyond that name or bears ours.
+"""Cookies of a machine's page. The hub keeps them, for as long as the lease, and the machine gets those that it has set
+and no others: a sandboxed page has no origin to keep them under, and on a host name of its own another page, one label
+further, may plant some. Scripts of the page see those that are not `HttpOnly`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ class CookieJar:
     def __init__(self) -> None:
         # Bound: MAX_COOKIES of MAX_BYTES.
         self._kept: dict[str, str] = {}
+        # Bound: those of them that scripts may not see.
+        self._hidden: set[str] = set()
 
     def take(self, header: str, now: datetime) -> None:
         """A Set-Cookie header of the machine."""
@@ -29,35 +32,45 @@ class CookieJar:
         name, value = pair
         if not _NAME.match(name) or not _VALUE.match(value) or len(name) + len(value) > MAX_BYTES:
             return
-        self._kept.pop(name, None)
+        self._drop(name)
         if _ended(attributes, now):
             return
         self._kept[name] = value
+        if "httponly" in attributes:
+            self._hidden.add(name)
         if len(self._kept) > MAX_COOKIES:
-            del self._kept[next(iter(self._kept))]
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, name: str) -> None:
+        self._kept.pop(name, None)
+        self._hidden.discard(name)
 
     def header(self) -> bytes:
         """The Cookie header for the machine, b"" for none."""
-        return "; ".join(f"{name}={value}" for name, value in self._kept.items()).encode("latin-1")
+        return _header(self._kept)
+
+    def shown(self) -> bytes:
+        """The same without those that no script may see."""
+        return _header({name: value for name, value in self._kept.items() if name not in self._hidden})
 
 
 def for_own_host(header: str, *, secure: bool) -> str | None:
-    """A Set-Cookie header as a page on its own host may set it: without a domain; None for a name of the hub's."""
+    """A Set-Cookie header as scripts of a page on its own host are shown it: without a domain; None for one that they
+    may not see, and for a name of the hub's."""
     pair, attributes = _parts(header)
     name, value = pair
     if not _NAME.match(name) or not _VALUE.match(value) or _OURS.match(name) or len(header) > 2 * MAX_BYTES:
         return None
+    if "httponly" in attributes:
+        return None
     kept = [f"{name}={value}"]
     said = [(key, attributes.get(key)) for key in ("expires", "max-age", "path")]
     kept += [f"{key}={text}" for key, text in said if text is not None and _VALUE.match(text)]
-    kept += ["httponly"] if "httponly" in attributes else []
     return "; ".join([*kept, *(["secure"] if secure else []), "samesite=lax"])
 
 
-def without_ours(header: str) -> bytes:
-    """The Cookie header of a page on its own host, without what is the hub's."""
-    pairs = [pair.strip() for pair in header.split(";")]
-    return "; ".join(pair for pair in pairs if pair and not _OURS.match(pair)).encode("latin-1", "ignore")
+def _header(pairs: dict[str, str]) -> bytes:
+    return "; ".join(f"{name}={value}" for name, value in pairs.items()).encode("latin-1")
 
 
 def _parts(header: str) -> tuple[tuple[str, str], dict[str, str]]:

@@ -14,16 +14,18 @@ from starlette.types import Message, Receive, Scope, Send
 
 from hub.flow.tunnel_error import TunnelError
 from hub.web.machine_pages import cookies, headers, rewriting
-from hub.web.machine_pages.http_exchange import Head, HttpExchange
+from hub.web.machine_pages.http_exchange import PIECE, Head, HttpExchange
 from hub.web.machine_pages.refusal import Refusal
 from hub.web.machine_pages.terms import Terms
+from hub.web.machine_pages.unpacking import PACKED, Unpacking
 
 HEADER_TIMEOUT_S: Final = 60.0
 """From the request's last byte to the answer's header. A page that thinks longer is hung."""
 LIVE: Final = ("multipart/x-mixed-replace", "text/event-stream")
 """Kinds that have no end of their own: the lease's end is a proper one for them."""
+REWRITTEN: Final = 8 * 1024
+"""Bytes of a page that are rewritten in one turn: two milliseconds of the worst."""
 NO_REWRITING: Final = frozenset({204, 206, 304})
-SHIM: Final = "/.rvm/same_path.js"
 
 
 async def forward(terms: Terms, scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,7 +33,9 @@ async def forward(terms: Terms, scope: Scope, receive: Receive, send: Send) -> N
     browser sees that it is."""
     stream = await terms.connect()
     try:
-        await _Forwarding(terms, HttpExchange(stream), receive, send).run(scope["method"], scope["headers"])
+        await _Forwarding(terms, HttpExchange(stream, terms.turns), receive, send).run(
+            scope["method"], scope["headers"]
+        )
     finally:
         stream.reset("done")
 
@@ -49,7 +53,7 @@ class _Forwarding:
     async def run(self, method: str, given: headers.Headers) -> None:
         terms = self._terms
         asked = headers.for_machine(
-            given, terms.port, cookie=terms.cookie, authorization=terms.authorization, plain=bool(terms.prefix)
+            given, terms.port, cookie=terms.jar.header(), authorization=terms.authorization, plain=bool(terms.prefix)
         )
         try:
             await self._exchange.begin(method, terms.target, asked)
@@ -105,24 +109,34 @@ class _Forwarding:
             await self._send({"type": "http.response.body", "body": b""})
 
     async def _pass_on(self, head: Head) -> None:
-        rewriter = None if head.status in NO_REWRITING else self._rewriter(head)
-        found = headers.for_browser(head.headers, whole=rewriter is None) + self._placed(head) + self._terms.ours
+        placed = self._placed(head)
+        body = self._body(head)
+        shown = headers.for_browser(head.headers, whole=body.whole) + placed
+        found = (headers.readable(shown) if self._terms.prefix else shown) + self._terms.ours
         start: Message = {"type": "http.response.start", "status": head.status, "headers": found}
         await self._send(start)
         self._started = True
-        while (data := await self._exchange.data()) is not None:
-            part = data if rewriter is None else rewriter.feed(data)
-            if part:
+        ended = False
+        while not ended:
+            part, ended = await self._terms.turns.run(body.part)
+            if part and not ended:
                 await self._send({"type": "http.response.body", "body": part, "more_body": True})
-        await self._send({"type": "http.response.body", "body": b"" if rewriter is None else rewriter.end()})
+            elif not ended:
+                await self._exchange.listen()
+        await self._send({"type": "http.response.body", "body": part})
 
-    def _rewriter(self, head: Head) -> rewriting.Rewriter | None:
-        terms = self._terms
-        encoded = any(name == b"content-encoding" and value.lower() != b"identity" for name, value in head.headers)
-        if not terms.prefix or encoded:
-            return None
-        shim = f'<script src="{terms.prefix}{SHIM}" data-port="{terms.port}"></script>'.encode()
-        return rewriting.rewriter_for(_kind(head), terms.prefix, terms.port, shim)
+    def _body(self, head: Head) -> _Body:
+        terms, kind = self._terms, _kind(head)
+        if not terms.prefix or head.status in NO_REWRITING:
+            return _Body(self._exchange)
+        page = rewriting.for_page(terms.prefix, terms.port, terms.jar.shown())
+        rewriter = rewriting.rewriter_for(kind, terms.prefix, terms.port, page)
+        encoding = b", ".join(value for name, value in head.headers if name == b"content-encoding").strip().lower()
+        if rewriter is None or encoding in (b"", b"identity"):
+            return _Body(self._exchange, rewriter)
+        if encoding not in PACKED:
+            raise Refusal("encoded")
+        return _Body(self._exchange, rewriter, Unpacking())
 
     def _placed(self, head: Head) -> headers.Headers:
         """What needs more than to be let through: where a redirect leads, and cookies."""
@@ -130,18 +144,53 @@ class _Forwarding:
         for name, value in head.headers:
             text = value.decode("latin-1")
             if name == b"location":
-                leads = headers.leads_to(text, terms.port)
-                if leads is None:
+                leads = headers.leads_to(text, terms.target.decode("latin-1"), terms.port)
+                if leads is not None and not leads.startswith(f"{terms.prefix}/"):
+                    leads = terms.prefix + leads
+                elif leads is None and head.status in headers.REDIRECTS:
                     raise Refusal("elsewhere")
-                below = leads.startswith("/") and not leads.startswith(f"{terms.prefix}/")
-                found.append((b"location", (terms.prefix + leads if below else leads).encode("latin-1")))
-            elif name == b"set-cookie" and terms.jar is not None:
+                found.append((b"location", value if leads is None else leads.encode("latin-1")))
+            elif name == b"set-cookie":
                 terms.jar.take(text, terms.clock())
-            elif name == b"set-cookie" and (kept := cookies.for_own_host(text, secure=terms.secure)) is not None:
-                found.append((b"set-cookie", kept.encode("latin-1")))
-            elif name == b"www-authenticate" and terms.jar is None:
+                kept = None if terms.prefix else cookies.for_own_host(text, secure=terms.secure)
+                found += [] if kept is None else [(name, kept.encode("latin-1"))]
+            elif name == b"www-authenticate" and not terms.prefix:
                 found.append((name, value))
         return found
+
+
+class _Body:
+    """An answer's body as it is shown, piece by piece: unpacked and rewritten where that is needed."""
+
+    def __init__(
+        self, exchange: HttpExchange, rewriter: rewriting.Rewriter | None = None, unpacking: Unpacking | None = None
+    ) -> None:
+        self._exchange = exchange
+        self._rewriter = rewriter
+        self._unpacking = unpacking
+        self._came_whole = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether it passes unchanged."""
+        return self._rewriter is None
+
+    def part(self) -> tuple[bytes, bool]:
+        """The next bytes, and whether they are the last. Nothing, and not the last: more has to come in first."""
+        unpacking, rewriter = self._unpacking, self._rewriter
+        if unpacking is not None and unpacking.pending:
+            data = unpacking.more()
+        elif not self._came_whole:
+            data, self._came_whole = self._exchange.part(PIECE if rewriter is None else REWRITTEN)
+            data = data if unpacking is None else unpacking.feed(data)
+        else:
+            data = b""
+        ended = self._came_whole and not (unpacking is not None and unpacking.pending)
+        if ended and unpacking is not None:
+            unpacking.end()
+        if rewriter is None:
+            return data, ended
+        return rewriter.feed(data) + (rewriter.end() if ended else b""), ended
 
 
 def _kind(head: Head) -> str:

@@ -11,19 +11,36 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
+from hub.core import credentials
+
 Headers = list[tuple[bytes, bytes]]
 
 _TO_MACHINE: Final = frozenset(
-    b"accept accept-language cache-control content-encoding content-language content-length content-type "
-    b"if-match if-modified-since if-none-match if-range if-unmodified-since last-event-id pragma range "
-    b"transfer-encoding user-agent x-requested-with".split()
+    b"accept accept-language cache-control content-disposition content-encoding content-language content-length "
+    b"content-range content-type if-match if-modified-since if-none-match if-range if-unmodified-since last-event-id "
+    b"pragma prefer range transfer-encoding user-agent access-token api-key apikey auth-token csrf-token csrftoken "
+    b"idempotency-key soapaction token turbo-frame xsrf-token".split()
 )
+_FAMILIES_TO_MACHINE: Final = (b"x-", b"hx-", b"tus-", b"upload-")
+_NOT_TO_MACHINE: Final = re.compile(
+    rb"x-(accel|amz|auth-request|authenticated|azure|client|cloud|cluster|envoy|forwarded|goog|http-method|ms-|original"
+    rb"|pomerium|proxy|real|remote|rvm|ssl|tls|verified)"
+)
+"""What no script of a page says: ours, and what a proxy in front of the hub adds about who is asking."""
+_SAID_BY_BROWSERS: Final = frozenset({"basic", "digest", "negotiate", "ntlm"})
+"""Schemes that a browser, asked by a proxy in front of the hub, adds to every request for the hub's address."""
 _TO_BROWSER: Final = frozenset(
     b"accept-ranges age allow content-disposition content-encoding content-language content-length content-range "
     b"content-type date etag expires last-modified retry-after vary".split()
 )
-_OURS_TO_KEEP: Final = re.compile(rb"x-(csrf|forwarded|real|rvm|original|accel|http-method)|proxy|sec-|x-requested")
-"""Headers a page of its own invention may not carry to the machine: ours, a proxy's, a browser's."""
+_FAMILIES_TO_BROWSER: Final = (b"x-", b"hx-", b"ratelimit-", b"tus-", b"upload-")
+_NOT_TO_BROWSER: Final = re.compile(
+    rb"x-.*(accel|compatible|envoy|forward|frame|internal|lighttpd|litespeed|location|options|permitted|polic|prefetch"
+    rb"|proxy|redirect|reproxy|rvm|security|send|sourcemap|webkit|xss)"
+)
+"""What a proxy in front of the hub or the browser would obey, rather than a script of the page."""
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+"""Where a browser follows `Location`; beside any other status it is a value for scripts."""
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?\Z")
 
 CAPABILITIES: Final = "allow-scripts allow-forms allow-downloads allow-modals allow-popups allow-pointer-lock"
@@ -52,8 +69,8 @@ def for_machine(
     found: Headers = [(b"host", host_of(port)), (b"connection", b"close")]
     for raw, value in given:
         name = raw.lower()
-        own = name.startswith(b"x-") and not _OURS_TO_KEEP.match(name)
-        if name in _TO_MACHINE or own:
+        family = name.startswith(_FAMILIES_TO_MACHINE) and not _NOT_TO_MACHINE.match(name)
+        if (name in _TO_MACHINE or family) and not _is_of_the_hub(value):
             found.append((name, value))
         elif name == b"origin":
             found.append((name, b"http://" + host_of(port)))
@@ -68,13 +85,34 @@ def for_machine(
     return _framed(found)
 
 
+def authorization(given: Iterable[tuple[bytes, bytes]], *, sandboxed: bool) -> bytes:
+    """What a script of the page said, b"" for nothing; never a credential of the hub. A sandboxed page stands on the
+    hub's address, where a browser may say a proxy's password by itself: its schemes are not handed on from there."""
+    said = [value for name, value in given if name.lower() == b"authorization"]
+    if len(said) != 1 or _is_of_the_hub(said[0]):
+        return b""
+    scheme = said[0].decode("latin-1").partition(" ")[0].lower()
+    return b"" if sandboxed and scheme in _SAID_BY_BROWSERS else said[0]
+
+
+def _is_of_the_hub(value: bytes) -> bool:
+    return b"rvm" in value and any(credentials.recognise(word) for word in value.decode("latin-1").split())
+
+
 def for_browser(given: Iterable[tuple[bytes, bytes]], *, whole: bool) -> Headers:
-    """The answer's headers that pass; `whole`: its body passes unchanged, so its length does too."""
-    return [
-        (name.lower(), value)
-        for name, value in given
-        if name.lower() in _TO_BROWSER and (whole or name.lower() != b"content-length")
-    ]
+    """The answer's headers that pass; `whole`: its body passes unchanged, so its length and encoding do too."""
+    changed = () if whole else (b"content-length", b"content-encoding")
+    return [(name.lower(), value) for name, value in given if _passes(name.lower()) and name.lower() not in changed]
+
+
+def _passes(name: bytes) -> bool:
+    return name in _TO_BROWSER or (name.startswith(_FAMILIES_TO_BROWSER) and not _NOT_TO_BROWSER.match(name))
+
+
+def readable(shown: Headers) -> Headers:
+    """Lets a sandboxed page's scripts read these of its own answers: to an origin that is none they are another's."""
+    names = dict.fromkeys(name for name, _ in shown)
+    return [*shown, (b"access-control-expose-headers", b", ".join(names))] if names else []
 
 
 def of_sandbox(bases: Sequence[str]) -> Headers:
@@ -110,11 +148,13 @@ def bases(scheme: str, hosts: Iterable[str], prefix: str) -> list[str]:
     return named or ["'self'"]
 
 
-def leads_to(location: str, port: int) -> str | None:
-    """The part of a redirect's target below the page's own root (`/x` or relative); None when it leads elsewhere.
+def leads_to(location: str, at: str, port: int) -> str | None:
+    """A redirect's target below the page's own root, from the request's target `at`; None when it leads elsewhere.
 
-    Browsers drop tabs and line ends, and read a backslash as a slash."""
-    text = re.sub(r"[\t\r\n]", "", location).strip("\x00 ").replace("\\", "/")
+    Browsers drop tabs and line ends, and read a backslash as a slash. A path cannot climb above the root."""
+    text = re.sub(r"[\t\r\n]", "", location).strip("\x00 ")
+    path, mark, more = _parted(text)
+    text = path.replace("\\", "/") + mark + more
     try:
         parts = urlsplit(text)
         own = parts.hostname in (None, "127.0.0.1", "localhost", "::1") and (parts.port or port) == port
@@ -123,9 +163,36 @@ def leads_to(location: str, port: int) -> str | None:
     if text.startswith("//") or parts.scheme:
         if not own or parts.hostname is None or parts.scheme not in ("", "http", "https"):
             return None
-        rest = text.partition("//")[2]
-        return "/" + rest.partition("/")[2].lstrip("/")  # two slashes would name another server
-    return text
+        path, mark, more = _parted(text.partition("//")[2])
+        path = "/" + path.partition("/")[2]
+    else:
+        path, mark, more = _parted(text)
+        base, base_mark, base_more = _parted(at)
+        if not path:
+            path, mark, more = base, mark or base_mark, more if mark else base_more
+        elif not path.startswith("/"):
+            path = base.rpartition("/")[0] + "/" + path
+    return below_root(path) + mark + more
+
+
+def below_root(path: str) -> str:
+    """The path without steps up (`..`, also escaped), with one slash before it: two would name another server."""
+    steps: list[str] = []
+    names = path.split("/")
+    for name in names:
+        plain = re.sub("%2e", ".", name, flags=re.IGNORECASE)
+        if plain == "..":
+            del steps[-1:]
+        elif plain != ".":
+            steps.append(name)
+    ends = "/" if re.sub("%2e", ".", names[-1], flags=re.IGNORECASE) in (".", "..") else ""
+    return "/" + ("/".join(steps) + ends).lstrip("/")
+
+
+def _parted(address: str) -> tuple[str, str, str]:
+    """What stands before the query or fragment, the mark, and what follows it."""
+    at = min((found for mark in "?#" if (found := address.find(mark)) >= 0), default=len(address))
+    return address[:at], address[at : at + 1], address[at + 1 :]
 
 
 def _framed(headers: Headers) -> Headers:

@@ -13,12 +13,19 @@ import h11
 
 from hub.web.machine_pages.refusal import Refusal
 from hub.web.machine_pages.streams import MachineStream
+from hub.web.machine_pages.turns import LeaseTurns
 
-MAX_HEADER_BYTES: Final = 64 * 1024
+MAX_HEADER_BYTES: Final = 16 * 1024
+"""As many as other servers take; a header is parsed at once, line by line."""
 MAX_INTERIM: Final = 10
 """Answers of the 100 kind before the real one."""
 MAX_STATUS: Final = 599
 """A higher one is no status of HTTP (RFC 9110), and no server of ours can say it."""
+
+PIECE: Final = 16 * 1024
+"""Bytes that are parsed at once: what comes in one frame."""
+MAX_CHUNKS: Final = 64
+"""And parts of a chunked body: a page may send each byte as one, which costs as much as kilobytes."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -31,10 +38,14 @@ class Head(NamedTuple):
 
 
 class HttpExchange:
-    """`begin`, then `say` the body and `end`, while somebody else calls `head` and `data`."""
+    """`begin`, then `say` the body and `end`, while somebody else calls `head`, and `part` and `listen` in turn. What
+    is parsed is parsed in `turns`, a little at a time."""
 
-    def __init__(self, stream: MachineStream) -> None:
+    def __init__(self, stream: MachineStream, turns: LeaseTurns) -> None:
         self._stream = stream
+        self._turns = turns
+        # Bound: what a stream gives at once.
+        self._unparsed = b""
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEADER_BYTES)
 
     async def begin(self, method: str, target: bytes, headers: Headers) -> None:
@@ -66,15 +77,28 @@ class HttpExchange:
                 break
         raise Refusal("not_http")
 
-    async def data(self) -> bytes | None:
-        """The next bytes of the answer, None at its end. Raises Refusal when it breaks off."""
-        while True:
-            event = await self._next()
+    def part(self, size: int = PIECE) -> tuple[bytes, bool]:
+        """What is there of the answer's body, about `size` bytes at most, and whether that was its end. Raises Refusal
+        when it breaks off. Work: to be done in a turn."""
+        found = []
+        for _ in range(MAX_CHUNKS):
+            event = self._event()
             if isinstance(event, h11.Data):
-                if event.data:
-                    return bytes(event.data)
+                found.append(bytes(event.data))
+            elif event is not None:
+                return b"".join(found), True
+            elif not self._unparsed or found:
+                break
             else:
-                return None
+                self._parse_on(size)
+        return b"".join(found), False
+
+    async def listen(self) -> None:
+        """Returns when there may be more of the body."""
+        if not self._unparsed:
+            self._unparsed = await self._stream.receive()
+            if not self._unparsed:
+                self._connection.receive_data(b"")
 
     async def _send(self, event: h11.Event) -> None:
         if self._connection.our_state is not h11.SEND_BODY:
@@ -88,12 +112,25 @@ class HttpExchange:
 
     async def _next(self) -> h11.Event | type[h11.PAUSED]:
         while True:
-            try:
-                event = self._connection.next_event()
-            except h11.RemoteProtocolError as wrong:
-                raise Refusal("not_http") from wrong
-            if event is not h11.NEED_DATA:
-                if isinstance(event, h11.ConnectionClosed):
-                    raise Refusal("not_http")
-                return event  # type: ignore[return-value]
-            self._connection.receive_data(await self._stream.receive())
+            event = await self._turns.run(self._event)
+            if event is not None:
+                return event
+            await self.listen()
+            self._parse_on()
+
+    def _parse_on(self, size: int = PIECE) -> None:
+        data, self._unparsed = self._unparsed[:size], self._unparsed[size:]
+        if data:
+            self._connection.receive_data(data)
+
+    def _event(self) -> h11.Event | type[h11.PAUSED] | None:
+        """The next one in what was parsed on, None when that is not enough for one."""
+        try:
+            event = self._connection.next_event()
+        except h11.RemoteProtocolError as wrong:
+            raise Refusal("not_http") from wrong
+        if event is h11.NEED_DATA:
+            return None
+        if isinstance(event, h11.ConnectionClosed):
+            raise Refusal("not_http")
+        return event  # type: ignore[return-value]

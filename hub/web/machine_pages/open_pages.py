@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, TypeVar
 import anyio
 
 from hub.web.machine_pages.cookies import CookieJar
+from hub.web.machine_pages.turns import LeaseTurns, PageTurns
 
 T = TypeVar("T")
 TICKET_S: Final = 60.0
@@ -37,8 +38,9 @@ class Page(NamedTuple):
 
 @dataclass
 class Grounds:
-    """What the pages of one lease share: how much may be under way, and each port's cookies."""
+    """What the pages of one lease share: how much may be under way, whose turn it is, and each port's cookies."""
 
+    turns: LeaseTurns
     requests: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(REQUESTS_AT_ONCE))
     sockets: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(SOCKETS_AT_ONCE))
     # Bound: one a declared port of the lease.
@@ -61,6 +63,7 @@ class OpenPages:
         self._tickets: dict[str, tuple[str, float]] = {}
         # Bound: MOST_OF_A_LEASE a label.
         self._cookies: dict[str, str] = {}
+        self._turns = PageTurns()
         # Bound: one a lease with a page.
         self._grounds: dict[int, Grounds] = {}
 
@@ -108,7 +111,10 @@ class OpenPages:
         return self._cookies.get(_hash(cookie)) == label
 
     def grounds(self, page: Page) -> Grounds:
-        return self._grounds.setdefault(page.session_id, Grounds())
+        known = self._grounds.get(page.session_id)
+        if known is None:
+            known = self._grounds[page.session_id] = Grounds(LeaseTurns(self._turns))
+        return known
 
     def forget(self, alive: Callable[[Page], bool]) -> None:
         """Everything of leases that are over."""

@@ -1,7 +1,7 @@
 """`https://<label>.<pages host>/...`: a machine's page on a host name of its own, looked at before the hub's routes.
 
 Who enters shows a ticket once and has a cookie of that name from then on. The hub's cookies are never sent there: it
-is another host. The page keeps its own cookies and storage, for that name alone.
+is another host. The page keeps its storage for that name alone; its cookies are kept by the hub, as a sandboxed page's.
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from hub.core import credentials
 from hub.web import request_body
 from hub.web.context import HubContext
 from hub.web.csrf import SAFE_METHODS
 from hub.web.machine_pages import headers, lease
-from hub.web.machine_pages.cookies import without_ours
 from hub.web.machine_pages.forward import forward
 from hub.web.machine_pages.host_names import HostNames
 from hub.web.machine_pages.open_pages import Page
@@ -116,24 +114,16 @@ def _secure(context: HubContext) -> bool:
 
 
 def _terms(context: HubContext, names: HostNames, label: str, connection: HTTPConnection, page: Page) -> Terms:
-    origin = names.origin(label)
+    origin, grounds = names.origin(label), context.pages.grounds(page)
     return Terms(
         connect=lease.connect(context, page),
         port=page.port,
         target=target_of(connection.scope, ""),
         prefix="",
         ours=headers.of_own_host("ws" + origin.removeprefix("http")),
-        jar=None,
+        jar=grounds.jar(page.port),
+        turns=grounds.turns,
         secure=_secure(context),
         clock=context.clock,
-        cookie=without_ours("; ".join(connection.headers.getlist("cookie"))),
-        authorization=_authorization(connection),
+        authorization=headers.authorization(connection.headers.raw, sandboxed=False),
     )
-
-
-def _authorization(connection: HTTPConnection) -> bytes:
-    """The page's own; never a credential of the hub."""
-    said = connection.headers.getlist("authorization")
-    if len(said) != 1 or any(credentials.recognise(part) for part in said[0].split()):
-        return b""
-    return said[0].encode("latin-1")

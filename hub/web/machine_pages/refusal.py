@@ -26,6 +26,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "not_http": 502,
     "not_running": 502,
     "elsewhere": 502,
+    "encoded": 502,
     "internal": 502,
     "busy": 503,
     "no_tunnel": 503,

@@ -5,7 +5,7 @@
   "use strict";
   const self = document.currentScript;
   const prefix = new URL(self.src).pathname.replace(/\/\.rvm\/same_path\.js$/, "");
-  const port = self.dataset.port;
+  const { port, cookies } = self.dataset;
   self.remove();
 
   const ours = (url) =>
@@ -28,15 +28,20 @@
     return url.href;
   }
 
+  // A request is placed as it is made: one that is made anew from another has its body as a stream, which no browser sends.
+  const RealRequest = window.Request;
+  window.Request = new Proxy(RealRequest, {
+    construct: (target, [what, ...rest], made) =>
+      Reflect.construct(target, [what instanceof RealRequest ? what : placed(what), ...rest], made),
+  });
   const realFetch = window.fetch;
-  window.fetch = (what, options) => {
-    if (what instanceof Request) return realFetch(new Request(placed(what.url), what), options);
-    return realFetch(placed(what), options);
-  };
+  window.fetch = (what, ...rest) => realFetch(what instanceof RealRequest ? what : placed(what), ...rest);
   const open = XMLHttpRequest.prototype.open;
   XMLHttpRequest.prototype.open = function (method, address, ...rest) {
     return open.call(this, method, placed(address), ...rest);
   };
+  const openWindow = window.open;
+  window.open = (address, ...rest) => openWindow(address ? placed(address) : address, ...rest);
   const beacon = navigator.sendBeacon?.bind(navigator);
   if (beacon) navigator.sendBeacon = (address, data) => beacon(placed(address), data);
   for (const [name, sockets] of [["WebSocket", true], ["EventSource", false]]) {
@@ -62,24 +67,41 @@
       Object.defineProperty(shape, name, {
         ...property,
         set(value) {
-          property.set.call(this, rooted(value) ? placed(value) : value);
+          property.set.call(this, moved(value) ?? value);
         },
       });
     }
   }
-  function rooted(value) {
+  // Where an address that begins at the root belongs, also one that only looks placed: steps up lead out of the path.
+  // Null where nothing is to be changed.
+  function moved(value) {
     const text = String(value).trim();
-    return /^(\/(?![/\\])|(https?:)?\/\/)/i.test(text) && !text.startsWith(`${prefix}/`);
+    if (!/^([/\\]|https?:)/i.test(text)) return null;
+    const there = placed(text);
+    return there === text || there === new URL(text, document.baseURI).href ? null : there;
   }
   const setAttribute = Element.prototype.setAttribute;
   Element.prototype.setAttribute = function (name, value) {
-    const changed = names.has(String(name).toLowerCase()) && rooted(value) && this.namespaceURI?.endsWith("xhtml");
-    return setAttribute.call(this, name, changed ? placed(value) : value);
+    const address = names.has(String(name).toLowerCase()) && this.namespaceURI?.endsWith("xhtml");
+    return setAttribute.call(this, name, (address ? moved(value) : null) ?? value);
   };
   function settle(element) {
     for (const name of names) {
       const value = element.getAttribute?.(name);
-      if (value && rooted(value)) setAttribute.call(element, name, placed(value));
+      const there = value ? moved(value) : null;
+      if (there) setAttribute.call(element, name, there);
+    }
+  }
+  // The page's own map of modules, before the browser reads it.
+  function settleImports(script) {
+    try {
+      const map = JSON.parse(script.textContent);
+      for (const imports of [map.imports, ...Object.values(map.scopes ?? {})]) {
+        for (const [name, address] of Object.entries(imports ?? {})) imports[name] = moved(address) ?? address;
+      }
+      script.textContent = JSON.stringify(map);
+    } catch {
+      // not JSON: the browser says so
     }
   }
   for (const kind of ["click", "submit"]) {
@@ -91,6 +113,7 @@
     for (const { addedNodes } of records) {
       for (const node of addedNodes) {
         if (!(node instanceof Element)) continue;
+        if (node instanceof HTMLScriptElement && node.type === "importmap") settleImports(node);
         settle(node);
         for (const below of node.querySelectorAll("[href],[src],[action],[poster]")) settle(below);
       }
@@ -106,10 +129,37 @@
     removeItem(name) { this.#kept.delete(String(name)); }
     clear() { this.#kept.clear(); }
   }
-  for (const name of ["localStorage", "sessionStorage"]) {
-    Object.defineProperty(window, name, { value: new MemoryStorage(), configurable: true });
+  // Names of things kept are properties too: `localStorage.theme = "dark"`.
+  function storage() {
+    const real = new MemoryStorage();
+    const kept = (name) => typeof name === "string" && real.getItem(name) !== null;
+    return new Proxy({}, {
+      getPrototypeOf: () => window.Storage.prototype,
+      get(_, name) {
+        if (kept(name) && !(name in real)) return real.getItem(name);
+        const own = Reflect.get(real, name, real);
+        return typeof own === "function" ? own.bind(real) : own;
+      },
+      set(_, name, value) {
+        real.setItem(name, value);
+        return true;
+      },
+      has: (_, name) => kept(name) || name in real,
+      deleteProperty(_, name) {
+        real.removeItem(name);
+        return true;
+      },
+      ownKeys: () => Array.from({ length: real.length }, (_, index) => real.key(index)),
+      getOwnPropertyDescriptor: (_, name) =>
+        kept(name) ? { value: real.getItem(name), writable: true, enumerable: true, configurable: true } : undefined,
+    });
   }
-  const crumbs = new Map();
+  for (const name of ["localStorage", "sessionStorage"]) {
+    Object.defineProperty(window, name, { value: storage(), configurable: true });
+  }
+  const crumbs = new Map(
+    cookies.split("; ").filter(Boolean).map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]),
+  );
   Object.defineProperty(document, "cookie", {
     configurable: true,
     get: () => [...crumbs].map(([name, value]) => `${name}=${value}`).join("; "),

@@ -20,9 +20,10 @@ from starlette.websockets import WebSocket
 
 from hub.web.context import HubContext
 from hub.web.machine_pages import headers, lease
-from hub.web.machine_pages.forward import SHIM, forward
+from hub.web.machine_pages.forward import forward
 from hub.web.machine_pages.open_pages import Page
 from hub.web.machine_pages.refusal import Refusal, respond
+from hub.web.machine_pages.rewriting import SHIM
 from hub.web.machine_pages.terms import Terms
 from hub.web.machine_pages.web_socket import bridge
 
@@ -110,17 +111,18 @@ def _prefix(connection: HTTPConnection) -> str:
 
 
 def _terms(context: HubContext, connection: HTTPConnection, page: Page) -> Terms:
-    jar = context.pages.grounds(page).jar(page.port)
+    grounds = context.pages.grounds(page)
     return Terms(
         connect=lease.connect(context, page),
         port=page.port,
         target=target_of(connection.scope, _prefix(connection)),
         prefix=_prefix(connection),
         ours=_ours(connection),
-        jar=jar,
+        jar=grounds.jar(page.port),
+        turns=grounds.turns,
         secure=context.settings.cookie_secure,
         clock=context.clock,
-        cookie=jar.header(),
+        authorization=headers.authorization(connection.headers.raw, sandboxed=True),
     )
 
 

@@ -9,12 +9,13 @@ from datetime import datetime
 from hub.web.machine_pages.cookies import CookieJar
 from hub.web.machine_pages.headers import Headers
 from hub.web.machine_pages.streams import Connect
+from hub.web.machine_pages.turns import LeaseTurns
 
 
 @dataclass(frozen=True)
 class Terms:
-    """`prefix` is "" on a host name of its own, and `jar` None: the browser keeps the cookies. `ours` stand on every
-    answer. `cookie` and `authorization` are what the machine is sent of those."""
+    """`prefix` is "" on a host name of its own. `ours` stand on every answer. The machine's cookies are in `jar`;
+    `authorization` is what it is sent of that. `turns` is when what it sends may be worked on."""
 
     connect: Connect
     port: int
@@ -22,8 +23,8 @@ class Terms:
     """Path and query as the machine gets them."""
     prefix: str
     ours: Headers
-    jar: CookieJar | None
+    jar: CookieJar
+    turns: LeaseTurns
     secure: bool
     clock: Callable[[], datetime]
-    cookie: bytes = b""
     authorization: bytes = b""

@@ -26,9 +26,21 @@ from hub.web.machine_pages.refusal import Refusal
 from hub.web.machine_pages.streams import MachineStream
 from hub.web.machine_pages.terms import Terms
 from hub.web.socket_ending import Ending
+from hub.web.websocket_protocol import MAX_SIZE
 
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 """Of one message of the machine; a picture of a camera has a tenth of it."""
+MAX_BROWSER_MESSAGE_BYTES: Final = 1024 * 1024
+"""Of one message of the page; a longer one closes the socket with 1009, as servers do."""
+SLICE: Final = 512
+"""Bytes that are parsed before the frames in them are counted: 256 empty ones."""
+SLICES: Final = 16
+MAX_FRAMES: Final = 64
+"""In one turn."""
+SENT_S: Final = 0.0001
+"""What a message costs on its way to the browser."""
+FLUSHED: Final = 64 * 1024
+"""Bytes that are handed to the stream at once."""
 HANDSHAKE_TIMEOUT_S: Final = 20.0
 GOING_AWAY: Final = 1001
 BAD_GATEWAY: Final = 1014
@@ -40,7 +52,9 @@ async def bridge(terms: Terms, websocket: WebSocket) -> None:
     try:
         machine = _MachineSocket(terms, stream, websocket.scope.get("subprotocols", []))
         await machine.shake_hands(websocket.headers.get("user-agent"))
-        await websocket.accept(machine.subprotocol)
+        await websocket.receive()  # that it wants to connect
+        accepted = {"type": "websocket.accept", "subprotocol": machine.subprotocol}
+        await websocket.send(accepted | {MAX_SIZE: MAX_BROWSER_MESSAGE_BYTES})
         await _Bridge(machine, websocket).live()
     except TunnelError as ended:
         raise Refusal(ended.code) from ended
@@ -56,6 +70,8 @@ class _MachineSocket:
         self._terms = terms
         self._stream = stream
         self._sending = anyio.Lock()
+        # Bound: what a stream gives at once.
+        self._unparsed = b""
         # Bound: MAX_MESSAGE_BYTES, beyond it the socket is closed.
         self._parts = bytearray()
         """Of one message: bytes alone, as fragments of nothing may come for ever."""
@@ -83,7 +99,7 @@ class _MachineSocket:
         """Raises Refusal when the machine's server does not want to, or takes too long."""
         request = self._protocol.connect()
         more = {
-            "Cookie": self._terms.cookie.decode("latin-1"),
+            "Cookie": self._terms.jar.header().decode("latin-1"),
             "Authorization": self._terms.authorization.decode("latin-1"),
         }
         request.headers = Headers([*request.headers.raw_items(), *((n, v) for n, v in more.items() if v)])
@@ -94,7 +110,8 @@ class _MachineSocket:
             with anyio.fail_after(HANDSHAKE_TIMEOUT_S):
                 await self._flush()
                 while self._protocol.state is State.CONNECTING and self._protocol.handshake_exc is None:
-                    self._take(await self._stream.receive())
+                    self._unparsed = self._unparsed or await self._stream.receive()
+                    self._take()
         except TimeoutError as slow:
             raise Refusal("timeout") from slow
         if self._protocol.handshake_exc is not None:
@@ -121,15 +138,30 @@ class _MachineSocket:
     async def heard(self) -> list[str | bytes] | None:
         """Whole messages that have come in, in order; None when the machine has closed or broken off."""
         while True:
-            found = [message for event in self._protocol.events_received() if (message := self._whole(event))]
-            messages = [message for (message,) in found]
+            messages = await self._terms.turns.run(self._messages)
+            await self._flush()
             if messages:
+                self._terms.turns.charge(len(messages) * SENT_S)
                 return messages
             if self._protocol.state is not State.OPEN or self._protocol.parser_exc is not None:
-                await self._flush()
                 return None
-            self._take(await self._stream.receive())
-            await self._flush()
+            if not self._unparsed:
+                self._unparsed = await self._stream.receive()
+                if not self._unparsed:
+                    self._take()
+
+    def _messages(self) -> list[str | bytes]:
+        """Those of the next few kilobytes, or of fewer when they are full of small ones. Work: to be done in a turn."""
+        found, frames = [], 0
+        for _ in range(SLICES):
+            if self._unparsed:
+                self._take()
+            events = self._protocol.events_received()
+            frames += len(events)
+            found += [message for event in events if (message := self._whole(event))]
+            if not self._unparsed or frames >= MAX_FRAMES:
+                break
+        return [message for (message,) in found]
 
     def _whole(self, event: object) -> tuple[str | bytes] | None:
         if isinstance(event, Response) or not isinstance(event, Frame):
@@ -145,7 +177,9 @@ class _MachineSocket:
         data, self._parts = bytes(self._parts), bytearray()
         return (data.decode(errors="replace") if self._text else data,)
 
-    def _take(self, data: bytes) -> None:
+    def _take(self) -> None:
+        """What has come in, a little of it; the end of the stream when that is nothing."""
+        data, self._unparsed = self._unparsed[:SLICE], self._unparsed[SLICE:]
         if data:
             self._protocol.receive_data(data)
         else:
@@ -154,8 +188,8 @@ class _MachineSocket:
     async def _flush(self) -> None:
         async with self._sending:  # one frame after the other, whoever has something to say
             for data in self._protocol.data_to_send():
-                if data:
-                    await self._stream.send(data)
+                for at in range(0, len(data), FLUSHED):
+                    await self._stream.send(data[at : at + FLUSHED])
 
 
 class _Bridge:

@@ -1,4 +1,4 @@
-"""Cookies of machines' pages: kept for a page without an origin, cut to size for one with a name of its own."""
+"""Cookies of machines' pages: kept at the hub, shown to scripts cut to size."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from hub.web.machine_pages.cookies import MAX_COOKIES, CookieJar, for_own_host, without_ours
+from hub.web.machine_pages.cookies import MAX_COOKIES, CookieJar, for_own_host
 
 NOW = datetime(2026, 11, 1, tzinfo=timezone.utc)
 
@@ -37,9 +37,16 @@ def test_a_jar_is_bounded() -> None:
     assert b"c0=" not in full
 
 
+def test_scripts_see_no_cookie_that_is_for_the_server_alone() -> None:
+    made = CookieJar()
+    for header in ("sid=1; HttpOnly", "csrftoken=2", "a=3; HttpOnly", "a=4"):
+        made.take(header, NOW)
+    assert (made.header(), made.shown()) == (b"sid=1; csrftoken=2; a=4", b"csrftoken=2; a=4")
+
+
 def test_a_page_on_its_own_name_reaches_no_other_name() -> None:
-    given = "sid=1; Domain=pages.test; Path=/a; Secure; SameSite=None; Max-Age=60; HttpOnly; Partitioned"
-    assert for_own_host(given, secure=True) == "sid=1; max-age=60; path=/a; httponly; secure; samesite=lax"
+    given = "sid=1; Domain=pages.test; Path=/a; Secure; SameSite=None; Max-Age=60; Partitioned"
+    assert for_own_host(given, secure=True) == "sid=1; max-age=60; path=/a; secure; samesite=lax"
+    assert for_own_host(f"{given}; HttpOnly", secure=True) is None
     for ours in ("rvm_session=x", "__Host-rvm_page=x", "__HOST-RVM_page=x", "__Secure-rvm_a=x", "rvm-x=1"):
         assert for_own_host(ours, secure=True) is None
-    assert without_ours("a=1; __Host-rvm_page=x; rvm_session=y; b=2") == b"a=1; b=2"

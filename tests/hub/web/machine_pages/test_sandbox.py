@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import zlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -44,7 +46,7 @@ async def test_a_page_written_for_the_root_stands_below_its_capability(pages: Pa
         assert f'href="{prefix}/b"' in answer.text
         assert 'href="//evil.example/"' in answer.text
         assert 'href="rel/c"' in answer.text
-        script = f'<head><script src="{prefix}/.rvm/same_path.js" data-port="{machine.port}"></script><title>'
+        script = f'<head><script src="{prefix}/.rvm/same_path.js" data-port="{machine.port}" data-cookies=""></script>'
         assert script in answer.text
         shim = await browser.get(f"{url}.rvm/same_path.js")
         assert shim.headers["content-type"].startswith("text/javascript")
@@ -81,7 +83,8 @@ async def test_nothing_of_the_hub_goes_to_the_machine(pages: PagesHub) -> None:
             content=b"{}",
             headers={
                 "Cookie": f"rvm_session={session}", "Authorization": f"Bearer {pages.hub.tokens['operator']}",
-                "X-CSRF-Token": "secret", "Referer": url, "X-Forwarded-For": "10.0.0.1", "Forwarded": "for=10.0.0.1",
+                "X-Auth-Request-User": "secret", "Referer": url,
+                "X-Forwarded-For": "10.0.0.1", "Forwarded": "for=10.0.0.1",
                 "Proxy-Authorization": "Basic eA==", "Origin": "null", "X-Own": "kept", "Content-Type": "text/json",
                 "Accept-Encoding": "gzip", "Te": "trailers", "X-Real-IP": "1.2.3.4",
             },
@@ -90,7 +93,7 @@ async def test_nothing_of_the_hub_goes_to_the_machine(pages: PagesHub) -> None:
         own = f"127.0.0.1:{machine.port}"
         assert (got["host"], got["origin"], got["x-own"]) == (own, f"http://{own}", "kept")
         assert (got["accept-encoding"], got["connection"], got["content-length"]) == ("identity", "close", "2")
-        gone = {"cookie", "authorization", "x-csrf-token", "referer", "x-forwarded-for", "forwarded", "te",
+        gone = {"cookie", "authorization", "x-auth-request-user", "referer", "x-forwarded-for", "forwarded", "te",
                 "proxy-authorization", "x-real-ip"}  # fmt: skip
         assert not gone & got.keys()
         everything = str(got)
@@ -220,7 +223,7 @@ async def test_a_redirect_stays_with_the_page_or_does_not_happen(pages: PagesHub
         url = await pages.page(machine.port)
         prefix = httpx.URL(url).path.rstrip("/")
         for where, expected in (
-            ("/login?next=/", f"{prefix}/login?next=/"), ("next", "next"),
+            ("/login?next=/", f"{prefix}/login?next=/"), ("next", f"{prefix}/next"),
             (f"http://127.0.0.1:{machine.port}/a", f"{prefix}/a"), (f"//localhost:{machine.port}/b", f"{prefix}/b"),
         ):  # fmt: skip
             lead[0] = where
@@ -230,6 +233,69 @@ async def test_a_redirect_stays_with_the_page_or_does_not_happen(pages: PagesHub
             lead[0] = where
             answer = await browser.get(url)
             assert (answer.status_code, "location" in answer.headers) == (502, False), where
+
+
+async def test_where_a_browser_does_not_follow_it_a_location_is_a_value(pages: PagesHub) -> None:
+    async def made(asked: Asked) -> None:
+        where = asked.path.partition("?")[2]
+        asked.answer(b"made", "text/plain", status="201 Created", more=f"Location: {where}\r\nX-Total-Count: 3\r\n")
+
+    async with machine_server(made) as machine, httpx.AsyncClient() as browser:
+        pages.lease(machine.port)
+        url = await pages.page(machine.port)
+        elsewhere = await browser.post(f"{url}?http://other.example/1")
+        assert (elsewhere.status_code, elsewhere.text) == (201, "made")
+        assert elsewhere.headers["location"] == "http://other.example/1"
+        assert "x-total-count" in elsewhere.headers["access-control-expose-headers"].split(", ")
+        here = await browser.post(f"{url}?/1")
+        assert here.headers["location"] == f"{httpx.URL(url).path}1"
+
+
+@pytest.mark.parametrize("packing", ["gzip", "deflate"])
+async def test_a_page_that_comes_packed_unasked_is_unpacked_and_rewritten(pages: PagesHub, packing: str) -> None:
+    page = b"<head></head>" + b"<a href='/x'>x</a>" + b" " * 300_000 + b"<p>end"
+    packed = (gzip.compress if packing == "gzip" else zlib.compress)(page)
+
+    async def packs(asked: Asked) -> None:
+        whole = asked.path != "/half"
+        asked.answer(packed if whole else packed[:-9], more=f"Content-Encoding: {packing}\r\n")
+
+    async with machine_server(packs) as machine, httpx.AsyncClient() as browser:
+        pages.lease(machine.port)
+        url = await pages.page(machine.port)
+        answer = await browser.get(url)
+        assert "content-encoding" not in answer.headers
+        assert f"<a href='{httpx.URL(url).path}x'>x</a>" in answer.text
+        assert answer.text.endswith(" <p>end")
+        with pytest.raises(httpx.RemoteProtocolError):
+            await browser.get(f"{url}half")
+
+
+async def test_what_is_packed_otherwise_passes_where_nothing_is_rewritten_and_is_refused_elsewhere(
+    pages: PagesHub,
+) -> None:
+    async def packs(asked: Asked) -> None:
+        kind = "image/svg+xml" if asked.path == "/picture" else "text/html"
+        asked.answer(b"packed", kind, more="Content-Encoding: br\r\n")
+
+    async with machine_server(packs) as machine, httpx.AsyncClient() as browser:
+        pages.lease(machine.port)
+        url = await pages.page(machine.port)
+        assert (await browser.get(url)).status_code == 502
+        async with browser.stream("GET", f"{url}picture") as picture:
+            assert picture.headers["content-encoding"] == "br"
+            assert [part async for part in picture.aiter_raw()] == [b"packed"]
+
+
+async def test_cookies_that_scripts_may_see_are_shown_to_them(pages: PagesHub) -> None:
+    async def page(asked: Asked) -> None:
+        asked.answer(b"", more='Set-Cookie: csrftoken=a"<b; Path=/\r\nSet-Cookie: sid=secret; HttpOnly\r\n')
+
+    async with machine_server(page) as machine, httpx.AsyncClient() as browser:
+        pages.lease(machine.port)
+        answer = await browser.get(await pages.page(machine.port))
+        assert 'data-cookies="csrftoken=a&quot;&lt;b"' in answer.text
+        assert "secret" not in answer.text
 
 
 async def test_a_page_may_call_itself_across_its_missing_origin(pages: PagesHub) -> None:

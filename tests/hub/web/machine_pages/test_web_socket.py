@@ -15,9 +15,11 @@ import pytest_asyncio
 import websockets
 from websockets.frames import Frame, Opcode
 
+from hub.web.machine_pages.cookies import CookieJar
 from hub.web.machine_pages.streams import MachineStream
 from hub.web.machine_pages.terms import Terms
-from hub.web.machine_pages.web_socket import _MachineSocket
+from hub.web.machine_pages.turns import LeaseTurns, PageTurns
+from hub.web.machine_pages.web_socket import MAX_BROWSER_MESSAGE_BYTES, _MachineSocket
 from tests.support.machine_pages import Asked, PagesHub, machine_server, pages_hub
 from tests.support.until import until
 
@@ -59,6 +61,25 @@ async def test_websockets_go_both_ways(pages: PagesHub) -> None:
             assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4001, "so long")  # type: ignore[union-attr]
 
 
+async def test_a_message_of_a_megabyte_passes_and_a_longer_one_closes_the_socket(pages: PagesHub) -> None:
+    async def echo(socket: websockets.ServerConnection) -> None:
+        async for message in socket:
+            await socket.send(message)
+
+    async with websockets.serve(echo, "127.0.0.1", 0, max_size=None) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        pages.lease(port)
+        url = (await pages.page(port)).replace("http", "ws", 1)
+        async with websockets.connect(url, origin="null", max_size=None) as socket:  # type: ignore[arg-type]
+            for message in (b"\x00" * 65_537, "\u00e9" * (MAX_BROWSER_MESSAGE_BYTES // 2)):
+                await socket.send(message)
+                assert await socket.recv() == message
+            await socket.send(b"x" * (MAX_BROWSER_MESSAGE_BYTES + 1))
+            with pytest.raises(websockets.ConnectionClosed):
+                await socket.recv()
+            assert socket.close_code == 1009
+
+
 async def test_a_message_in_countless_pieces_costs_its_bytes(pages: PagesHub) -> None:
     piece = b"\x00\x02ab"  # a fragment that is not the last, of two bytes
     nothing = b"\x00\x00"
@@ -82,7 +103,8 @@ def test_pieces_of_a_message_are_not_kept_one_by_one() -> None:
     async def nowhere() -> MachineStream:
         raise AssertionError
 
-    terms = Terms(nowhere, 5000, b"/", "", [], None, secure=False, clock=lambda: datetime.now(timezone.utc))
+    turns = LeaseTurns(PageTurns())
+    terms = Terms(nowhere, 5000, b"/", "", [], CookieJar(), turns, False, lambda: datetime.now(timezone.utc))
     socket = _MachineSocket(terms, cast(MachineStream, None), [])
     socket._whole(Frame(Opcode.BINARY, b"", fin=False))
     for _ in range(100_000):
