@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,9 @@ from db.statements import Write
 _ALL = sa.select(users).order_by(users.c.id)
 _ALL_OWNED = sa.select(user_machines)
 _BY_ID = sa.select(users).where(users.c.id == sa.bindparam("key"))
-_BY_EMAIL = sa.select(users).where(users.c.email == sa.bindparam("key"))
+_BY_EMAIL = (
+    sa.select(users).where(users.c.email.in_([sa.bindparam("key"), sa.bindparam("key_apart")])).order_by(users.c.id)
+)
 _OWNED = sa.select(user_machines.c.rvm_id).where(user_machines.c.user_id == sa.bindparam("key"))
 _INSERT = sa.insert(users).returning(users.c.id)
 _UPDATE = sa.update(users).where(users.c.id == sa.bindparam("key_id"))
@@ -85,12 +88,12 @@ async def all_users(store: Store) -> list[UserRow]:
 
 
 async def find_user(store: Store, user_id: int) -> UserRow | None:
-    return await _one(store, _BY_ID, user_id)
+    return await _one(store, _BY_ID, {"key": user_id})
 
 
 async def find_user_by_email(store: Store, email: str) -> UserRow | None:
-    """By the address as stored (the callers keep them in lower case)."""
-    return await _one(store, _BY_EMAIL, email)
+    """By the address in its normal form (lower case, composed); older rows may hold its accents apart."""
+    return await _one(store, _BY_EMAIL, {"key": email, "key_apart": unicodedata.normalize("NFD", email)})
 
 
 async def count_users(store: Store, role: str | None = None) -> int:
@@ -102,8 +105,8 @@ async def count_users(store: Store, role: str | None = None) -> int:
     return 0 if row is None else int(row["n"])
 
 
-async def _one(store: Store, query: sa.Select[Any], key: int | str) -> UserRow | None:
-    row = await store.fetch_one(query, {"key": key})
+async def _one(store: Store, query: sa.Select[Any], values: Mapping[str, Any]) -> UserRow | None:
+    row = await store.fetch_one(query, values)
     if row is None:
         return None
     owned = await store.fetch_all(_OWNED, {"key": row["id"]})

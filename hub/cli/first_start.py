@@ -24,7 +24,7 @@ async def prepare_people(door: DataDoor, settings: Settings, *, always: bool) ->
     """
     people = await users.all_users(door.store)
     email = valid.email(settings.admin_email) if settings.admin_email else FIRST_EMAIL
-    if settings.admin_password_file is not None and not any(person.email == email for person in people):
+    if settings.admin_password_file is not None and await users.find_user_by_email(door.store, email) is None:
         secret = valid.password_from(str(settings.admin_password_file), email)
         await _add(door, email, credentials.hash_password(secret))
         output.note(say("start.admin_made", email=email, path=settings.admin_password_file))

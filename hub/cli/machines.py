@@ -20,18 +20,25 @@ async def add(wanted: argparse.Namespace) -> None:
     name, device_id = valid.name(wanted.name), valid.device_id(wanted.device_id)
     location = valid.location(wanted.location)
     async with open_data(settings_of(wanted), create=True) as door:
+        twin = enrolment.taken(await machines.all_machines(door.store), name, device_id)
+        if twin is not None:
+            raise _taken(twin)
         secret, changes = enrolment.new_machine(name, device_id, location, actors.SYSTEM, now())
         try:
             stored = await door.record(*changes)
         except Conflict as error:
-            taken = say("machine.taken", column=error.column)
-            raise CliError(Exit.CONFLICT, f"{error.column}_taken", taken, say("machine.taken.fix")) from error
+            raise _taken(error.column) from error
     made = next(change for change in stored if isinstance(change, MachineAdded))
     shown = {"id": made.id, "device_id": made.device_id, "name": name, "api_key": secret.text}
     if wanted.json:
         output.result_json(shown)
     else:
         output.result(say("machine.added", **shown))
+
+
+def _taken(column: str) -> CliError:
+    taken = say("machine.taken", column=column)
+    return CliError(Exit.CONFLICT, f"{column}_taken", taken, say("machine.taken.fix"))
 
 
 async def new_key(wanted: argparse.Namespace) -> None:

@@ -32,10 +32,11 @@ async def add(wanted: argparse.Namespace) -> None:
             email, name, wanted.role, password_hash, actors.SYSTEM, now(), language=language()
         )
         try:
+            if await users.find_user_by_email(door.store, email) is not None:
+                raise _taken(email)
             stored = await door.record(*changes)
         except Conflict as error:
-            fix = say("user.taken.fix", email=email)
-            raise CliError(Exit.CONFLICT, "email_taken", say("user.taken", email=email), fix) from error
+            raise _taken(email) from error
         user_id = next(change.id for change in stored if isinstance(change, UserAdded)) or 0
         link = None if password_hash else await make_link(door, user_id, email)
     shown = {"id": user_id, "email": email, "name": name, "role": wanted.role}
@@ -145,6 +146,11 @@ def base_url(settings: Settings) -> str:
     host = settings.host if settings.host not in ("", "0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - a look-up
     shown = f"[{host}]" if ":" in host else host
     return f"{'https' if settings.tls else 'http'}://{shown}:{settings.port}"
+
+
+def _taken(email: str) -> CliError:
+    fix = say("user.taken.fix", email=email)
+    return CliError(Exit.CONFLICT, "email_taken", say("user.taken", email=email), fix)
 
 
 async def _person(door: DataDoor, email: str) -> UserRow:

@@ -14,6 +14,7 @@ import hmac
 import re
 import secrets
 import string
+import unicodedata
 from typing import Final, Literal, NamedTuple
 
 import argon2
@@ -92,12 +93,20 @@ def same_hash(presented: str, stored: str | None) -> bool:
 
 
 def hash_password(password: str, hasher: argon2.PasswordHasher = SLOW) -> str:
-    """Slow: in a thread."""
-    return hasher.hash(password)
+    """Slow: in a thread. The composed form is hashed, so that it does not matter how a keyboard makes its accents."""
+    return hasher.hash(unicodedata.normalize("NFC", password))
 
 
 def password_matches(password: str, stored: str | None, hasher: argon2.PasswordHasher = SLOW) -> bool:
-    """Slow: in a thread. Takes as long for somebody who does not exist or has no password (`stored` None)."""
+    """Slow: in a thread. Takes as long for somebody who does not exist or has no password (`stored` None).
+
+    Older hashes were made of what was typed: with accents, that and the decomposed form are tried as well.
+    """
+    forms = dict.fromkeys((unicodedata.normalize("NFC", password), password, unicodedata.normalize("NFD", password)))
+    return any(_verified(form, stored, hasher) for form in forms)
+
+
+def _verified(password: str, stored: str | None, hasher: argon2.PasswordHasher) -> bool:
     try:
         return hasher.verify(stored if stored is not None else _nobody(hasher), password) and stored is not None
     except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):

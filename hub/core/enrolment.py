@@ -6,7 +6,10 @@ Takes values and `now`; whether a name is free is for the database to say, who m
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from hub.core import credentials
 from hub.core.actors import Actor
@@ -22,11 +25,40 @@ def device_id_for(name: str) -> str:
     return f"{slug}-{credentials.random_text(5, _LETTERS)}"
 
 
+class Named(Protocol):
+    """A machine, as far as its names go."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def device_id(self) -> str: ...
+
+
+def composed(name: str) -> str:
+    """A name as it is stored: accents in one code point, however they were typed."""
+    return unicodedata.normalize("NFC", name)
+
+
+def taken(machines: Iterable[Named], name: str | None, device_id: str | None, own_id: int | None = None) -> str | None:
+    """Which of the two another machine has already, to the eye: a name in other code points, a device_id in other
+    capitals; None when both are free."""
+    for machine in machines:
+        if machine.id == own_id:
+            continue
+        if name is not None and composed(machine.name) == composed(name):
+            return "name"
+        if device_id is not None and machine.device_id.casefold() == device_id.casefold():
+            return "device_id"
+    return None
+
+
 def new_machine(
     name: str, device_id: str | None, location: str | None, by: Actor, now: datetime, *, simulated: bool = False
 ) -> tuple[credentials.Secret, list[Change]]:
     """The key is shown once; only its hash is in the Changes."""
-    secret = credentials.new_machine_key()
+    secret, name = credentials.new_machine_key(), composed(name)
     added = MachineAdded(
         device_id=device_id or device_id_for(name),
         name=name,

@@ -50,7 +50,7 @@ async def by_password(context: HubContext, connection: HTTPConnection, email: st
 async def prove(context: HubContext, connection: HTTPConnection, email: str, password: str) -> None:
     """That somebody with an open session knows the account's password. Counted and locked like signing in, or a stolen
     session could try passwords without end. Raises SignInRefused, TooBusy, db.errors.Unavailable."""
-    address = _charged(context, connection)
+    email, address = sign_in.normal_email(email), _charged(context, connection)
     counted_as = _counted_as(context, email, address)
     async with context.gate.one_try_at_a_time(counted_as):
         _, failures = await _try(context, email, password, address, counted_as)
@@ -72,13 +72,14 @@ async def by_link(context: HubContext, connection: HTTPConnection, link: str) ->
     user = await users.find_user(context.store, found.user_id)
     if user is None or user.disabled_at is not None:
         raise SignInRefused("link")
+    email = sign_in.normal_email(user.email)
     try:
         used = changes.SignInLinkUsed(hash=shape.hash, at=now)
-        signed_in = await _open(context, connection, user, user.email, address, "link", used)
+        signed_in = await _open(context, connection, user, email, address, "link", used)
     except Conflict as late:
         raise SignInRefused("link") from late
     context.gate.guesses.give_back(address)
-    context.gate.familiar.add(user.email, address)
+    context.gate.familiar.add(email, address)
     return signed_in
 
 
@@ -137,11 +138,9 @@ async def _session_before(context: HubContext, connection: HTTPConnection) -> li
     carried = auth.carried_by(context.settings, connection)
     shape = None if carried is None or not carried.cookie else credentials.recognise(carried.text)
     session = None if shape is None else await sessions.find_session(context.store, shape.hash)
-    return (
-        []
-        if session is None
-        else [changes.SessionEnded(user_id=session.user_id, hash=session.hash, at=context.clock())]
-    )
+    if session is None:
+        return []
+    return [changes.SessionEnded(user_id=session.user_id, hash=session.hash, at=context.clock())]
 
 
 def _charged(context: HubContext, connection: HTTPConnection) -> str:

@@ -21,7 +21,7 @@ OF_OURS: dict[str, tuple[str, ...]] = {
 ALLOWED = frozenset(
     {"__future__", "codecs", "collections", "collections.abc", "dataclasses", "datetime", "difflib", "enum",
      "functools", "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "msgspec", "re", "string", "struct",
-     "typing"}
+     "typing", "unicodedata"}
 )  # fmt: skip
 ALSO: dict[str, dict[str, str]] = {
     "hub.core.credentials": {

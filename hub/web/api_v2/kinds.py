@@ -12,7 +12,12 @@ import msgspec
 from hub.core.row_id import MAX_ROW_ID
 
 # `$(?!\n)` and not `\Z`: the pattern also stands in the OpenAPI document, where other regular expressions read it.
-_ONE_LINE = r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$(?!\n)"
+_UNSEEN = (
+    r"\x80-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    r"\ufeff\uffa0\ufff0-\ufffb"
+)
+"""What shows nothing, or turns the line around: with it two names could look the same."""
+_ONE_LINE = rf"^[^\x00-\x20\x7f{_UNSEEN}]([^\x00-\x1f\x7f{_UNSEEN}]*[^\x00-\x20\x7f{_UNSEEN}])?$(?!\n)"
 _NO_NUL = r"^[^\x00]*$(?![\n\x00])"
 
 Title = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=_ONE_LINE, extra={"expect": "expect.title"})]
@@ -29,7 +34,7 @@ Email = Annotated[
     str,
     msgspec.Meta(
         max_length=200,
-        pattern=r"^[^@\s\x00-\x1f\x7f]{1,100}@[^@\s\x00-\x1f\x7f]{1,99}$(?!\n)",
+        pattern=rf"^[^@\s\x00-\x1f\x7f{_UNSEEN}]{{1,100}}@[^@\s\x00-\x1f\x7f{_UNSEEN}]{{1,99}}$(?!\n)",
         extra={"expect": "expect.email"},
     ),
 ]

@@ -57,6 +57,7 @@ async def list_machines(call: Call) -> Answer:
 
 async def add_machine(call: Call) -> Answer:
     wanted: NewMachine = call.body
+    _refuse_twins(call, wanted.name, wanted.device_id)
     secret, changes = enrolment.new_machine(
         wanted.name, wanted.device_id, wanted.location_description, call.principal.actor, call.now
     )
@@ -75,8 +76,11 @@ async def show_machine(call: Call) -> Answer:
 
 async def edit_machine(call: Call) -> Answer:
     machine, patch = call.machine, msgspec.structs.asdict(call.body)
+    if patch["name"] is not msgspec.UNSET:
+        patch["name"] = enrolment.composed(patch["name"])
     after = {k: v for k, v in patch.items() if v is not msgspec.UNSET and v != getattr(machine, k)}
     if after:
+        _refuse_twins(call, after.get("name"), after.get("device_id"), machine.id)
         before = {name: getattr(machine, name) for name in after}
         await call.context.announce(
             MachineEdited(rvm_id=machine.id, values=after, at=call.now),
@@ -127,6 +131,12 @@ def matches(machine: Machine, query: MachineQuery) -> bool:
     sought = (query.q or "").strip().casefold()
     said = (machine.name, machine.device_id, machine.location_description or "")
     return not sought or any(sought in text.casefold() for text in said)
+
+
+def _refuse_twins(call: Call, name: str | None, device_id: str | None, own_id: int | None = None) -> None:
+    member = enrolment.taken(call.context.fleet.machines.values(), name, device_id, own_id)
+    if member is not None:
+        raise Problem("conflict", Text(f"taken.{member}"), errors={member: [Text(f"taken.{member}")]})
 
 
 def _event(call: Call, code: str, machine: Machine, **more: Any) -> EventHappened:

@@ -55,7 +55,7 @@ async def show_user(call: Call) -> Answer:
 
 async def add_user(call: Call) -> Answer:
     wanted: NewUser = call.body
-    email = _email(wanted.email)
+    email = await _email(call, wanted.email)
     machines = _machines(call, wanted.machines, wanted.role)
     hashed = None if wanted.password is None else await checked_hash(call, wanted.password, email)
     stored = await call.context.announce(
@@ -108,7 +108,7 @@ async def _values(call: Call, user: users.UserRow, patch: UserPatch) -> dict[str
     named = {name: getattr(patch, name) for name in ("name", "role", "language")}
     values = {name: value for name, value in named.items() if value is not msgspec.UNSET}
     if patch.email is not msgspec.UNSET:
-        values["email"] = _email(patch.email)
+        values["email"] = await _email(call, patch.email, user.id)
     if patch.password is not msgspec.UNSET:
         values["password_hash"] = await checked_hash(call, patch.password, values.get("email", user.email))
     if patch.disabled is not msgspec.UNSET and patch.disabled != (user.disabled_at is not None):
@@ -116,10 +116,14 @@ async def _values(call: Call, user: users.UserRow, patch: UserPatch) -> dict[str
     return values
 
 
-def _email(given: str) -> str:
+async def _email(call: Call, given: str, own_id: int | None = None) -> str:
+    """As it is stored. Raises Problem: somebody else has it, in however many code points."""
     email = sign_in.normal_email(given)
     if len(email) > sign_in.MAX_EMAIL:
         raise one_wrong("email", "expect.email")
+    known = await users.find_user_by_email(call.context.store, email)
+    if known is not None and known.id != own_id:
+        raise Problem("conflict", Text("taken.email"), errors={"email": [Text("taken.email")]})
     return email
 
 

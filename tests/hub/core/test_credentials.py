@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import string
+import unicodedata
+from typing import Literal
 
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.core import credentials
 from hub.core.credentials import Kind, hash_of, new_secret, recognise, same_hash
 
+Form = Literal["NFC", "NFD"]
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 KINDS: tuple[Kind, ...] = ("key", "token", "session", "link")
 
 
@@ -86,3 +91,17 @@ def test_each_kind_has_its_own_mark() -> None:
         credentials.new_link(),
     )
     assert [one.prefix[:5] for one in made] == ["rvmk_", "rvmu_", "rvms_", "rvml_"]
+
+
+@pytest.mark.parametrize("hashed", ["NFC", "NFD"])
+@pytest.mark.parametrize("typed", ["NFC", "NFD"])
+def test_a_password_is_the_same_however_its_accents_were_typed(hashed: Form, typed: Form) -> None:
+    """Also against a hash from before, made of what was typed then."""
+    of_before = QUICK.hash(unicodedata.normalize(hashed, "kopi s\u00fcsu d\u00e9but"))
+    of_now = credentials.hash_password(unicodedata.normalize(hashed, "kopi s\u00fcsu d\u00e9but"), QUICK)
+    entered = unicodedata.normalize(typed, "kopi s\u00fcsu d\u00e9but")
+    for stored in (of_before, of_now):
+        assert credentials.password_matches(entered, stored, QUICK)
+        assert not credentials.password_matches(entered + "x", stored, QUICK)
+        assert not credentials.password_matches("kopi susu debut", stored, QUICK)
+    assert not credentials.password_matches(entered, None, QUICK)

@@ -137,3 +137,13 @@ def test_addresses_have_one_form() -> None:
 def test_a_link_is_a_way_in_for_a_time_and_only_its_hash_is_kept() -> None:
     secret, made = sign_in.make_link(3, NOW, 60.0)
     assert (made.user_id, made.hash, made.expires_at) == (3, secret.hash, NOW + timedelta(seconds=60))
+
+
+def test_two_addresses_that_look_the_same_are_the_same() -> None:
+    forms = (" Jos\u00e9@Example.com", "jose\u0301@example.COM ", "JOS\u00c9@example.com", "JOSE\u0301@example.com")
+    assert {sign_in.normal_email(form) for form in forms} == {"jos\u00e9@example.com"}
+
+
+def test_the_length_of_a_password_is_that_of_its_letters() -> None:
+    assert sign_in.password_fault("e\u0301" * 5 + "abcd") == "short"
+    assert sign_in.password_fault("e\u0301" * 5 + "abcdf") is None

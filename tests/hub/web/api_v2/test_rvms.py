@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import unicodedata
 
 import pytest
 
@@ -171,3 +172,23 @@ async def test_a_character_that_is_not_allowed_is_named(
         assert f"contains the character {code}" in refused.json()["errors"][member][0]
         long = await admin.patch("/api/v2/rvms/1", json={"location_description": "\x00" + "x" * 501})
         assert long.json()["errors"]["location_description"] == ["must be a text of at most 500 characters, or null"]
+
+
+async def test_no_two_machines_look_the_same(any_hub: ApiHub) -> None:
+    async with any_hub.of("admin") as admin:
+        for number, name in enumerate(("Caf\u00e9 Jos\u00e9", "\u30ac\u30c1\u30e3")):
+            apart = unicodedata.normalize("NFD", name)
+            made = await admin.post("/api/v2/rvms", json={"name": apart, "device_id": f"look-{number}"})
+            assert made.json()["data"]["name"] == name
+            for body, member in (
+                ({"name": name}, "name"),
+                ({"name": apart}, "name"),
+                ({"name": "x", "device_id": f"LOOK-{number}"}, "device_id"),
+            ):
+                added = await admin.post("/api/v2/rvms", json=body)
+                edited = await admin.patch("/api/v2/rvms/2", json=body)
+                for refused in (added, edited):
+                    assert (refused.status_code, list(refused.json()["errors"])) == (409, [member]), body
+            place = f"/api/v2/rvms/{made.json()['data']['id']}"
+            own = await admin.patch(place, json={"name": apart, "device_id": f"Look-{number}"})
+            assert own.json()["data"]["device_id"] == f"Look-{number}"

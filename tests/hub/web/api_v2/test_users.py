@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from db.schema import sign_in_links
+from hub.core.changes import UserEdited
 from tests.support.api_hub import PASSWORD, ApiHub
 
 
@@ -133,3 +134,44 @@ async def test_a_new_password_or_a_disabled_account_closes_open_invitations(
         assert (await admin.patch(f"/api/v2/users/{invited['id']}", json=edit)).status_code == 200
     left = await any_hub.context.store.fetch_all(sa.select(sign_in_links))
     assert [row for row in left if row["user_id"] == invited["id"]] == []
+
+
+LOGIN = "/api/v2/auth/login"
+APART, ONE = "jose\u0301@example.com", "jos\u00e9@example.com"
+
+
+@pytest.mark.parametrize("stored", [APART, ONE])
+async def test_two_accounts_of_one_look_are_refused_and_either_spelling_signs_in(any_hub: ApiHub, stored: str) -> None:
+    """Whoever was stored with accents apart, before addresses were composed, still comes in."""
+    await any_hub.add_user("jose", "viewer", password=PASSWORD)
+    await any_hub.context.announce(
+        UserEdited(user_id=any_hub.users["jose"], values={"email": stored}, at=any_hub.context.clock())
+    )
+    async with any_hub.of("admin") as admin:
+        for email in (APART, ONE, ONE.upper()):
+            refused = await admin.post("/api/v2/users", json={"email": email, "name": "J", "role": "viewer"})
+            assert (refused.status_code, list(refused.json()["errors"])) == (409, ["email"])
+            other = f"/api/v2/users/{any_hub.users['viewer']}"
+            assert (await admin.patch(other, json={"email": email})).status_code == 409
+        own = await admin.patch(f"/api/v2/users/{any_hub.users['jose']}", json={"email": APART})
+        assert own.json()["data"]["email"] == ONE
+    async with any_hub.client() as nobody:
+        for email in (APART, ONE):
+            for _ in range(4):  # each right one forgets the wrong ones before it, or the fifth would lock
+                assert (await nobody.post(LOGIN, json={"email": email, "password": "no"})).status_code == 401
+            assert (await nobody.post(LOGIN, json={"email": email, "password": PASSWORD})).status_code == 200
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", "\u00ad", "\u202e", "\u2066", "\ufeff", "\u3164", "\u0085"])
+async def test_names_and_addresses_hold_nothing_invisible(hub: ApiHub, unseen: str) -> None:
+    async with hub.of("admin") as admin:
+        for place in (f"Bu{unseen}di", f"{unseen}Budi", f"Budi{unseen}"):
+            new = {"email": "x@example.com", "name": place, "role": "viewer"}
+            for path, body, member in (
+                ("/api/v2/users", new, "name"),
+                ("/api/v2/users", new | {"name": "Budi", "email": f"{place}@example.com"}, "email"),
+                ("/api/v2/rvms", {"name": place}, "name"),
+                ("/api/v2/tokens", {"name": place}, "name"),
+            ):
+                refused = await admin.post(path, json=body)
+                assert (refused.status_code, list(refused.json()["errors"])) == (422, [member]), (path, place)
