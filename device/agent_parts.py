@@ -138,7 +138,7 @@ def open_spool(settings: Settings) -> Spool:
 def held_alone(folder: Path) -> Iterator[None]:
     """Hold the state folder; the kernel lets go of it however this process ends. Raises AlreadyRunningError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -57,7 +57,7 @@ class Journal:
     def append(self, fact: Fact, *, durable: bool = True) -> None:
         """Write one fact; `durable` facts survive a power cut. Raises OSError, and then nothing was written."""
         data = records.pack(self._next, msgspec.json.encode(fact))
-        handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             before = os.fstat(handle).st_size
             try:

@@ -145,7 +145,7 @@ class SpoolFiles:
     def _begin(self, seq: int) -> tuple[Segment, int]:
         continues = bool(self.segments) and self._wrote_until == seq - 1
         segment = Segment.named(self.folder, self._next_index, continues, seq, self._boot)
-        handle = os.open(segment.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        handle = os.open(segment.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self.seal()
         self._handle = handle
         self._next_index += 1

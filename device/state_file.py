@@ -16,7 +16,7 @@ T = TypeVar("T")
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace `path` atomically and durably, readable by its owner only; raises OSError and then leaves the old one."""
     beside = path.with_name(path.name + ".new")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

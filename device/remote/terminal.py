@@ -57,7 +57,8 @@ class TerminalServer:
         try:
             user = self._visitor()
         except NoUserError as nobody:
-            stream.refuse("not_allowed", str(nobody))
+            self._log("terminal_failed", command=self._command[0] if self._command else "-", error=str(nobody))
+            stream.refuse("no_shell", str(nobody))
             return
         command = self._command or (user.shell, "-l")
         if shutil.which(command[0], path=PATH) is None:

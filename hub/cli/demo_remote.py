@@ -5,8 +5,10 @@ page that starts when it is opened, and a folder for files.
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +20,7 @@ HERE: Final = ["127.0.0.1/32", "::1/128"]
 
 def settings(files: Path) -> dict[str, Any]:
     """Keys of the agent's file. A port that is taken here gives way to a free one."""
-    files.mkdir(mode=0o755, exist_ok=True)
+    _make(files)
     camera = free_port(CAMERA_PORT)
     control = free_port(CONTROL_PORT)
     return {
@@ -29,6 +31,18 @@ def settings(files: Path) -> dict[str, Any]:
         "remote_download_folders": [str(files)],
         "remote_upload_folders": [str(files)],
     }
+
+
+def _make(files: Path) -> None:
+    """An agent that is root opens files with the rights of somebody who gets into no folder of root's: then what is
+    declared is a link to a folder where everybody gets."""
+    if os.geteuid() != 0 or files.is_dir():
+        files.mkdir(mode=0o755, exist_ok=True)
+        return
+    files.unlink(missing_ok=True)
+    place = Path(tempfile.mkdtemp(prefix="myrvm-demo-files-"))
+    place.chmod(0o1777)
+    files.symlink_to(place)
 
 
 def free_port(wanted: int) -> int:

@@ -184,6 +184,6 @@ async def test_who_could_change_what_root_obeys_gets_no_shell_and_no_file(tmp_pa
     ) as agent:  # fmt: skip
         visit = Visit(hub, agent)
         await visit.begin()
-        assert await visit.typed("id") == b"not_allowed"
+        assert await visit.typed("id") == b"no_shell"
         assert await visit.get(house.out / "app.log") == "no_rights"
         assert f"{WHO.name} could change {house.home}, which is or leads to {agent.config}" in agent.log

@@ -8,6 +8,7 @@ import signal
 import socket
 import sqlite3
 import stat
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -181,6 +182,27 @@ def test_a_port_that_is_taken_gives_way_to_a_free_one(tmp_path: Path, monkeypatc
     assert chosen["remote_access_port"] in chosen["remote_access_ports"]
     assert list(chosen["remote_services"]) == [str(chosen["remote_access_ports"][0])]
     assert demo_remote.free_port(port) == port, "free again"
+
+
+def test_the_folder_for_files_is_one_that_the_user_of_a_terminal_may_fill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    folder = tmp_path / "data" / "files"
+    folder.parent.mkdir()
+    for _ in range(2):
+        assert demo_remote.settings(folder)["remote_upload_folders"] == [str(folder)]
+        assert folder.is_symlink()
+        assert folder.stat().st_mode & 0o7777 == 0o1777
+    assert len(list(tmp_path.glob("myrvm-demo-files-*"))) == 1, "the next start finds it"
+    folder.resolve().rmdir()
+    demo_remote.settings(folder)
+    assert folder.is_dir(), "and makes another one when somebody has tidied up"
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    demo_remote.settings(tmp_path / "plain")
+    assert (tmp_path / "plain").is_dir()
+    assert not (tmp_path / "plain").is_symlink()
 
 
 def test_a_child_that_will_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
