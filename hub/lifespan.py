@@ -65,6 +65,7 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             own.start_soon(RecordingKeeper(context.recordings, settings.recording_retention_days).run)
             own.start_soon(context.terminals.run)
             own.start_soon(context.gate.strangers.run)
+            own.start_soon(context.gate.unstored.run, engine.announce)
             yield
             own.cancel_scope.cancel()
     except (StoreError, OSError) as error:

@@ -92,10 +92,13 @@ class Announcer:
             machine.health, machine.health_reasons = judge(change.sample, machine.in_force.limits)
             self._publisher.publish((), (touched,))
 
-    def keep(self, change: SamplesKept, on_committed: Callable[[], None]) -> bool:
+    def keep(self, changes: Sequence[SamplesKept], on_committed: Callable[[], None]) -> bool:
         """Hand samples to the lane; never waits. False: full, try again later (REST: 503). `on_committed` is called in
-        this event loop once they are durable."""
-        return self.lane.keep(change, on_committed)
+        this event loop once they are durable, and so is all that was handed in before, the same ones perhaps."""
+        if not all(self.lane.keep(change) for change in changes):
+            return False
+        self.lane.settle(on_committed)
+        return True
 
     def _became_true(self, changes: list[Change]) -> None:
         self._publisher.publish(changes, self.fleet.apply_all(changes))

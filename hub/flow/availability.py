@@ -48,6 +48,8 @@ class RetryUntilAvailable:
         self._waiting = 0
         self.since: float | None = None
         """The monotonic moment since when somebody waits; None when nobody does."""
+        self.waiting = asyncio.Event()
+        """Set while somebody waits."""
 
     async def __call__(self, work: Callable[[], Awaitable[T]]) -> T:
         """What `work` gives, as soon as it can; each attempt calls it anew."""
@@ -71,6 +73,7 @@ class RetryUntilAvailable:
         self._waiting += 1
         if self.since is None:
             self.since = time.monotonic()
+            self.waiting.set()
             logger.warning("%s: not now, tried again until it works: %s", self._subject, away)
 
     def _end(self, answered: bool) -> None:
@@ -78,5 +81,6 @@ class RetryUntilAvailable:
         self._waiting -= 1
         if not self._waiting and self.since is not None:
             lasted, self.since = time.monotonic() - self.since, None
+            self.waiting.clear()
             if answered:
                 logger.warning("%s: works again after %.1f s", self._subject, lasted)

@@ -99,13 +99,17 @@ class SamplesLane:
         if not self._ready.is_set():
             self._ready.set()
 
-    def keep(self, change: SamplesKept, on_committed: Callable[[], None]) -> bool:
+    def keep(self, change: SamplesKept) -> bool:
         """Take samples that came by REST; False when the lane is full."""
-        ticket = _Request(on_committed)
+        ticket = _Request(lambda: None)
         if not self.has_room(ticket):
             return False
         self.put(rows_of(change), ticket, 0)
         return True
+
+    def settle(self, on_committed: Callable[[], None]) -> None:
+        """Call that once everything handed in so far is durable."""
+        self.put((), _Request(on_committed), 0)
 
     async def run(self) -> None:
         """Write until cancelled."""

@@ -43,6 +43,8 @@ async def write_uses(context: HubContext) -> None:
 async def _session(context: HubContext, shape: Presented, now: datetime) -> Principal | None:
     generation = context.gate.known.generation
     session = await sessions.find_session(context.store, shape.hash)
+    if session is None and (unstored := context.gate.unstored.find(shape.hash, now)) is not None:
+        return await _principal(context, unstored.user_id, "session", 0)
     if session is None or session.expires_at <= now:
         return None
     principal = await _principal(context, session.user_id, "session", session.id)

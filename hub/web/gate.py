@@ -20,6 +20,7 @@ from hub.web.credential_cache import CredentialCache
 from hub.web.doorstep import Doorstep
 from hub.web.passwords import Passwords
 from hub.web.rate_limit import AddressLimiter, network_of
+from hub.web.unstored_sign_ins import UnstoredSignIns
 
 logger = logging.getLogger("myrvm.sign_in")
 
@@ -103,6 +104,7 @@ class Gate:
     strangers: Strangers = field(default_factory=Strangers)
     doorstep: Doorstep = field(default_factory=Doorstep)
     passwords: Passwords = field(default_factory=Passwords)
+    unstored: UnstoredSignIns = field(default_factory=UnstoredSignIns)
     # Bound: MAX_USES; what is beyond is noted with the next use.
     uses: dict[str, c.TokenUsed | c.SessionExtended] = field(default_factory=dict)
     users_change: anyio.Lock = field(default_factory=anyio.Lock)
@@ -123,6 +125,8 @@ class Gate:
                 self.known.forget_all()
             elif isinstance(change, c.SessionEnded | c.TokensRevoked | c.UserEdited | c.UserRemoved):
                 self.known.forget_user(change.user_id)
+                if isinstance(change, c.SessionEnded | c.UserRemoved):
+                    self.unstored.end(change)
 
     @asynccontextmanager
     async def one_try_at_a_time(self, email: str) -> AsyncIterator[None]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from starlette.requests import HTTPConnection
 
 from db import sessions, sign_ins, users
-from db.errors import Conflict
+from db.errors import Conflict, Unavailable
 from hub.core import changes, credentials, sign_in
 from hub.core.access import Principal
 from hub.web import auth
@@ -67,7 +67,12 @@ async def by_link(context: HubContext, connection: HTTPConnection, link: str) ->
         raise SignInRefused("link")
     now = context.clock()
     found = await sign_ins.find_link(context.store, shape.hash)
-    if found is None or found.used_at is not None or found.expires_at <= now:
+    if (
+        found is None
+        or found.used_at is not None
+        or found.expires_at <= now
+        or context.gate.unstored.has_used(shape.hash)
+    ):
         raise SignInRefused("link")
     user = await users.find_user(context.store, found.user_id)
     if user is None or user.disabled_at is not None:
@@ -89,6 +94,8 @@ async def sign_out(context: HubContext, connection: HTTPConnection, principal: P
     if carried is None or principal.via not in ("session", "login"):
         return
     digest = credentials.hash_of(carried.text)
+    if context.gate.unstored.end(changes.SessionEnded(user_id=principal.id, hash=digest, at=context.clock())):
+        return
     context.gate.became_true(await context.announce(*sign_in.signed_out(principal.id, digest, context.clock())))
 
 
@@ -104,6 +111,7 @@ async def _try(
     gate = context.gate
     record = await sign_ins.find_failures(context.store, counted_as)
     failures = None if record is None else sign_in.Failures(record.failures, record.last_at, record.locked_until)
+    failures = gate.unstored.failures(counted_as) or failures
     locked = sign_in.locked_for(failures, context.clock())
     if locked is not None:
         raise SignInRefused("locked", locked)
@@ -114,12 +122,23 @@ async def _try(
         user_id = None if user is None else user.id
         if user is None:
             gate.strangers.count(address)
-        await context.announce(
-            *sign_in.failed(failures, counted_as, context.clock(), address=address, email=email, user_id=user_id)
-        )
+        now = context.clock()
+        wrong = sign_in.failed(failures, counted_as, now, address=address, email=email, user_id=user_id)
+        await _count(context, wrong)
         raise SignInRefused("wrong")
     gate.guesses.give_back(address)
     return user, failures
+
+
+async def _count(context: HubContext, wrong: list[changes.Change]) -> None:
+    """One wrong try, in memory while it cannot be stored."""
+    counted = next(change for change in wrong if isinstance(change, changes.SignInCounted))
+    try:
+        await context.announce(*wrong)
+    except Unavailable:
+        context.gate.unstored.count(counted)
+    else:
+        context.gate.unstored.forget_failures(counted.email)
 
 
 async def _open(
@@ -129,8 +148,14 @@ async def _open(
     """A new session; the one this browser had until now ends, whoever's it was."""
     agent = connection.headers.get("user-agent")
     secret, opened = sign_in.succeeded(user.id, counted_as, context.clock(), address=address, user_agent=agent, by=by)
-    ended = await _session_before(context, connection)
-    context.gate.became_true(await context.announce(*more, *opened, *ended))
+    made = [*more, *opened, *await _session_before(context, connection)]
+    try:
+        context.gate.became_true(await context.announce(*made))
+    except Unavailable:
+        # A full disk locks nobody out of looking: it is stored when there is room.
+        if not context.gate.unstored.keep(made):
+            raise
+    context.gate.unstored.forget_failures(counted_as)
     return SignedIn(secret.text, user.id, user.last_sign_in_at or user.created_at)
 
 

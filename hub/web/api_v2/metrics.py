@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
@@ -173,17 +174,24 @@ async def _open_boots(call: Call, machine: Machine, boot_ids: list[str]) -> dict
 async def _keep(
     context: HubContext, boots: dict[str, Boot], read: list[tuple[int, RestSample]], found: samples_by_rest.Sorted
 ) -> None:
-    """Return when everything is durable; 503 when that cannot be said within 5 s (the client sends it again)."""
-    waits = [anyio.Event() for _ in found.kept]
-    for change, committed in zip(found.kept, waits, strict=True):
-        if not context.announce.keep(change, committed.set):
-            raise Problem("unavailable", Text("unavailable"), retry_after=COMMIT_WITHIN_S)
+    """Return when everything is durable, what was known before as well: it may still wait for the database. 503 as soon
+    as that is away or full, and when it cannot be said within 5 s; the client sends it again."""
+    unstorable = context.announce.lane.retry.waiting
+    durable, away = anyio.Event(), Problem("unavailable", Text("unavailable"), retry_after=COMMIT_WITHIN_S)
+    if unstorable.is_set() or not context.announce.keep(found.kept, durable.set):
+        raise away
     samples_by_rest.accept(boots, read)
     with anyio.move_on_after(COMMIT_WITHIN_S):
-        for committed in waits:
-            await committed.wait()
-        return
-    raise Problem("unavailable", Text("unavailable"), retry_after=COMMIT_WITHIN_S)
+        async with anyio.create_task_group() as waits:
+
+            async def first(event: anyio.Event | asyncio.Event) -> None:
+                await event.wait()
+                waits.cancel_scope.cancel()
+
+            waits.start_soon(first, durable)
+            waits.start_soon(first, unstorable)
+    if not durable.is_set():
+        raise away
 
 
 def _show(context: HubContext, machine: Machine, found: samples_by_rest.Sorted, now: datetime) -> None:

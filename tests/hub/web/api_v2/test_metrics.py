@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from db.errors import Unavailable
 from hub.core.machine import BOOTS_KEPT
 from hub.core.machine_budget import BOOTS_AT_ONCE, BOOTS_PER_MINUTE, MachineBudget
 from tests.support.api_hub import ApiHub, api_hub
+from tests.support.until import until
 
 
 def ago(**past: float) -> str:
@@ -134,6 +136,25 @@ async def test_what_cannot_be_made_durable_is_not_acknowledged(hub: ApiHub, monk
         refused = await machine.post("/api/v2/rvms/1/metrics", json={"timestamp": ago(minutes=1)})
         assert refused.status_code == 503
         assert int(refused.headers["retry-after"]) >= 1
+
+
+async def test_a_repeat_of_what_is_not_stored_yet_is_no_confirmation(
+    hub: ApiHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = {"timestamp": ago(minutes=1), "boot_id": "b", "seq": 0}
+
+    async def full(*_: object) -> None:
+        raise Unavailable("database or disk is full")
+
+    async with hub.of("one") as machine:
+        with monkeypatch.context() as patched:
+            patched.setattr(hub.context.store, "store_samples", full)
+            answers = [await machine.post("/api/v2/rvms/1/metrics", json=sample) for _ in range(3)]
+            assert [answer.status_code for answer in answers] == [503, 503, 503]
+            assert max(answer.elapsed.total_seconds() for answer in answers) < 1
+        await until(lambda: not hub.context.announce.lane.retry.waiting.is_set(), 10)
+        again = await machine.post("/api/v2/rvms/1/metrics", json=sample)
+    assert again.json()["data"] == again.json()["data"] | {"stored": 0, "duplicates": 1}
 
 
 async def test_a_full_lane_does_not_use_up_numbers(hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
