@@ -22,6 +22,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "not-found": 404,
     "method-not-allowed": 405,
     "conflict": 409,
+    "precondition-failed": 412,
     "too-large": 413,
     "unsupported-media-type": 415,
     "invalid": 422,

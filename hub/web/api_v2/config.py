@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from hub.core import configuration, views
 from hub.core.config_writes import StaleError, Wish, WrongSettingsError
@@ -21,40 +21,65 @@ from hub.web.api_v2.config_body import (
     wish_for,
 )  # fmt: skip
 from hub.web.api_v2.operation import Answer, Call, Operation
-from hub.web.problems import Text, invalid, not_found
+from hub.web.api_v2.preconditions import PARAMETER, stale, tagged, version_expected
+from hub.web.problems import Problem, Text, invalid, not_found
 from protocol import configuration as table
 from protocol.configuration import WrongValueError
 
 
 async def show_config(call: Call) -> Answer:
-    return Answer(settings_view(call.context.fleet.settings, call.machine))
+    return _settings(call, call.machine)
 
 
 async def change_config(call: Call) -> Answer:
-    message = await write(call, call.machine_or_none, call.body)
-    return Answer(settings_view(call.context.fleet.settings, _still(call)), message=message)
+    message = await _write_unchanged(call, call.machine, call.body)
+    return _settings(call, _still(call), message)
 
 
 async def show_setting(call: Call) -> Answer:
     key = _key_in_path(call, missing_is_hidden=True)
     if key not in call.machine.in_force.values:
         raise not_found()
-    return Answer(_one(call, call.machine, key))
+    return Answer(_one(call, call.machine, key), headers=tagged(call.machine.in_force.version))
 
 
 async def change_setting(call: Call) -> Answer:
     key = _key_in_path(call)
-    message = await write(call, call.machine, wish_for(key, call.body))
-    return Answer(_one(call, _still(call), key), message=message)
+    message = await _write_unchanged(call, call.machine, wish_for(key, call.body))
+    machine = _still(call)
+    return Answer(_one(call, machine, key), message=message, headers=tagged(machine.in_force.version))
 
 
 async def show_fleet_config(call: Call) -> Answer:
-    return Answer(fleet_view(call.context.fleet.settings))
+    return _fleet(call)
 
 
 async def change_fleet_config(call: Call) -> Answer:
-    message = await write(call, None, call.body)
-    return Answer(fleet_view(call.context.fleet.settings), message=message)
+    return _fleet(call, await _write_unchanged(call, None, call.body))
+
+
+async def _write_unchanged(call: Call, machine: Machine | None, wish: Wish) -> Text | None:
+    """As `write`, for a caller who may have named the version they saw in `If-Match`, in the body, or in both."""
+    settings = call.context.fleet.settings
+    expected = version_expected(call.request, settings.written.version if machine is None else machine.in_force.version)
+    if expected is None or wish.version not in (None, expected):
+        return await write(call, machine, wish)
+    try:
+        return await write(call, machine, wish._replace(version=expected))
+    except Problem as refused:
+        if isinstance(refused.__cause__, StaleError):
+            raise stale(refused.__cause__.current) from refused
+        raise
+
+
+def _settings(call: Call, machine: Machine, message: Text | None = None) -> Answer:
+    view = settings_view(call.context.fleet.settings, machine)
+    return Answer(view, message=message, headers=tagged(machine.in_force.version))
+
+
+def _fleet(call: Call, message: Text | None = None) -> Answer:
+    settings = call.context.fleet.settings
+    return Answer(fleet_view(settings), message=message, headers=tagged(settings.written.version))
 
 
 async def write(call: Call, machine: Machine | None, wish: Wish) -> Text | None:
@@ -146,42 +171,46 @@ def _still(call: Call) -> Machine:
 
 
 _EXAMPLE = {"temperature_threshold": 75, "confidence_threshold": 0.6}
-_STALE = "With the `version` you have seen in the body, a write in between is answered 409 and changes nothing."
+_WRITTEN: Final[Any] = {"refusals": (409, 412), "parameters": PARAMETER, "headers": ("ETag",)}
+_STALE = (
+    "With the `version` you have seen in the body, a write in between is answered 409 and changes nothing; with the "
+    "`ETag` in `If-Match`, 412."
+)
 
 OPERATIONS = (
     Operation(
         name="show_config", method="GET", path="/v2/rvms/{id}/config", handler=show_config, tag="Settings",
         summary="The settings of a machine, and where each comes from", action="config.read",
-        answers={200: shapes.MachineSettings},
+        answers={200: shapes.MachineSettings}, headers=("ETag",),
         description="`version` is what the machine should run, `applied_version` what it does run. A value comes from "
         "the `default`, the machine's own `file` (or environment), the `fleet`, or was written for this `machine`.",
     ),
     Operation(
         name="change_config", method="PATCH", path="/v2/rvms/{id}/config", handler=change_config, tag="Settings",
         summary="Change settings of one machine", action="config.write", body=SettingsPatch, read_body=read_settings,
-        answers={200: shapes.MachineSettings}, refusals=(409,), example=_EXAMPLE,
+        answers={200: shapes.MachineSettings}, **_WRITTEN, example=_EXAMPLE,
         description=f"Pushed to the machine at once when it is connected, else when it comes back. {_STALE}",
     ),
     Operation(
         name="show_setting", method="GET", path="/v2/rvms/{id}/config/{key}", handler=show_setting, tag="Settings",
         summary="One setting of a machine", action="config.read", answers={200: shapes.MachineSetting},
-        refusals=(422,), description="Dashes and underscores in the key are alike.",
+        headers=("ETag",), refusals=(422,), description="Dashes and underscores in the key are alike.",
     ),
     Operation(
         name="change_setting", method="PATCH", path="/v2/rvms/{id}/config/{key}", handler=change_setting,
         tag="Settings", summary="Change one setting of a machine", action="config.write", body=SettingPatch,
-        read_body=read_setting, answers={200: shapes.MachineSetting}, refusals=(409,), example={"value": 0.6},
+        read_body=read_setting, answers={200: shapes.MachineSetting}, **_WRITTEN, example={"value": 0.6},
         description=f"Dashes and underscores in the key are alike. {_STALE}",
     ),
     Operation(
         name="show_fleet_config", method="GET", path="/v2/config", handler=show_fleet_config, tag="Settings",
         summary="What machines inherit that have nothing of their own", action="fleet_config.read",
-        answers={200: shapes.FleetSettings},
+        answers={200: shapes.FleetSettings}, headers=("ETag",),
     ),
     Operation(
         name="change_fleet_config", method="PATCH", path="/v2/config", handler=change_fleet_config, tag="Settings",
         summary="Change settings of the whole fleet", action="fleet_config.write", body=SettingsPatch,
-        read_body=read_settings, answers={200: shapes.FleetSettings}, refusals=(409,), example=_EXAMPLE,
+        read_body=read_settings, answers={200: shapes.FleetSettings}, **_WRITTEN, example=_EXAMPLE,
         description=f"Machines with a value of their own keep it. {_STALE}",
     ),
 )  # fmt: skip

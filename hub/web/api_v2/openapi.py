@@ -26,6 +26,7 @@ WHEN: Final[Mapping[str, str]] = {
     "not-found": "It does not exist, or the caller may not know that it does.",
     "method-not-allowed": "See the Allow header.",
     "conflict": "It does not fit the present state.",
+    "precondition-failed": "It was changed since: `If-Match` names another version than the ETag of the answer.",
     "too-large": "The body is over the limit.",
     "unsupported-media-type": "The body is not announced as JSON.",
     "invalid": "Members are wrong; `errors` names each one and what would be right.",
@@ -44,6 +45,7 @@ PATH_EXAMPLES: Final = {
 }
 _TELLING: Final[Mapping[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",),
+    412: ("ETag",),
     429: ("Retry-After",),
     503: ("Retry-After",),
 }
@@ -51,6 +53,7 @@ _HEADERS: Final[Mapping[str, tuple[str, str]]] = {
     "X-Total-Count": ("integer", "How many there are on all pages."),
     "Link": ("string", 'The next page, `<...>; rel="next"`, when there is one.'),
     "Location": ("string", "Where the new one is."),
+    "ETag": ("string", "The version, for If-Match."),
     "Retry-After": ("integer", "Seconds to wait."),
     "WWW-Authenticate": ("string", "Bearer."),
 }

@@ -89,6 +89,34 @@ async def test_a_stale_version_is_refused_and_told_the_present_one(any_hub: ApiH
             data(await admin.patch(path, json={**body, "version": current}))
 
 
+async def test_the_version_seen_may_stand_in_if_match(any_hub: ApiHub) -> None:
+    async with any_hub.of("admin") as admin:
+        for n, (path, body) in enumerate(((ONE, {"a": 1}), (f"{ONE}/cpu-threshold", {"value": 71}), (FLEET, {"b": 1}))):
+            seen = (await admin.get(path)).headers["etag"]
+            assert seen == f'"{n}"' or path == FLEET
+            done = await admin.patch(path, json=body, headers={"If-Match": f'"x", {seen}'})
+            assert done.status_code == 200, done.text
+            tag = done.headers["etag"]
+            assert tag == (await admin.get(path)).headers["etag"] != seen
+            for wrong in (seen, f"W/{tag}", '"x"'):
+                stale = await admin.patch(path, json=body, headers={"If-Match": wrong})
+                assert (stale.status_code, stale.headers["etag"]) == (412, tag), stale.text
+            both = await admin.patch(path, json={**body, "version": 99}, headers={"If-Match": tag})
+            assert both.status_code == 409
+            unread = await admin.patch(path, json=body, headers={"If-Match": tag.strip('"')})
+            assert unread.status_code == 400
+            assert tag in unread.json()["detail"]
+            assert (await admin.patch(path, json=body, headers={"If-Match": "*"})).status_code == 200
+            assert (await admin.get(path)).headers["etag"] == tag, "nothing of all this was written"
+
+
+async def test_of_two_writers_who_saw_the_same_etag_one_wins(any_hub: ApiHub) -> None:
+    async with any_hub.of("admin") as admin:
+        seen = (await admin.get(ONE)).headers["etag"]
+        writes = (admin.patch(ONE, json={"winner": n}, headers={"If-Match": seen}) for n in range(4))
+        assert sorted(a.status_code for a in await asyncio.gather(*writes)) == [200, 412, 412, 412]
+
+
 async def test_of_two_writers_who_saw_the_same_one_wins(any_hub: ApiHub) -> None:
     async with any_hub.of("admin") as admin:
         for round_ in range(5):
