@@ -27,6 +27,7 @@ async def config_applied(talk: Talk, said: m.ConfigApplied) -> None:
         return
     changes = config_reports.applied(talk.machine, said.version, said.errors or {}, talk.clock(), own)
     await talk.commit(changes, m.type_of(said))
+    talk.link.reported.set()
 
 
 async def timezone(talk: Talk, said: m.TimezoneReport) -> None:

@@ -27,6 +27,9 @@ OUTBOX: Final = 128
 """Messages waiting for one machine. Whoever answers waits when half of them are there (`room`); what comes unasked
 (commands) is never that much, and a machine this slow is as good as gone."""
 
+SETTINGS_WITHIN_S: Final = 3.0
+"""A machine says what its own settings are right after the welcome; one that says nothing for so long never will."""
+
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
@@ -35,13 +38,17 @@ class Link:
 
     __slots__ = (
         "_ack", "_ack_due", "_closing", "_drained", "_outbox", "_send", "_wake", "address", "delivered", "epoch",
-        "farewell", "machine", "replaced_by", "scope", "sending_since", "session", "stopped", "unchecked", "waiting",
+        "farewell", "machine", "replaced_by", "reported", "scope", "sending_since", "session", "since", "stopped",
+        "unchecked", "waiting",
     )  # fmt: skip
 
     def __init__(self, send: Send, session: Session, address: str) -> None:
         self.session = session
         self.address = address
         self.machine: Machine | None = None
+        self.since = time.monotonic()
+        self.reported = asyncio.Event()
+        """Set when the machine has said what its own settings are."""
         self.epoch = 0
         self.farewell: str | None = None
         # Bound: the open commands of the machine.
@@ -85,6 +92,12 @@ class Link:
         while self.crowded:
             self._drained.clear()
             await self._drained.wait()
+
+    async def settings_known(self) -> bool:
+        """Wait until the machine's own settings are known, as long as they may still come. False: they are not."""
+        with anyio.move_on_after(max(0.0, self.since + SETTINGS_WITHIN_S - time.monotonic())):
+            await self.reported.wait()
+        return self.reported.is_set()
 
     def say(self, message: messages.HubMessage) -> None:
         """Put a message in the outbox; never waits. Saying what the table forbids now is a bug and only logged."""

@@ -151,14 +151,8 @@ class RemoteOperator:
         return dict(found)
 
     async def present(self, key: MachineKey) -> None:
-        """The real agent is there and its settings have come: until then the hub goes by the defaults, which let nobody
-        begin a lease."""
+        """The real agent is there."""
         await self.machine(key, lambda found: found["connection"] == "live", PRESENT_S)
-        loop, anybody = asyncio.get_running_loop(), RemoteOperator(self.hub, self.hub.admin)
-        ends = loop.time() + PRESENT_S
-        while (found := await anybody.get(f"/rvms/{key.id}/config"))["applied_at"] is None:
-            assert loop.time() < ends, found
-            await asyncio.sleep(LOOK_S)
 
     async def events(self, code: str) -> list[dict[str, Any]]:
         found = rows(await self.get("/events?kind=remote&limit=200"))

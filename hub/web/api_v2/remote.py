@@ -31,6 +31,8 @@ _KINDS: Final = {403: "forbidden", 409: "conflict", 429: "too-many-requests"}
 
 
 async def start(call: Call) -> Answer:
+    if call.principal.kind == "user" and (link := call.context.links.get(call.machine.id)) is not None:
+        await link.settings_known()  # a new machine's own admin_ips decide, not the default
     async with call.context.leases.lock:
         session = await _opened(call, await _wish(call, call.body or Start()))
         if session.status != "requested":

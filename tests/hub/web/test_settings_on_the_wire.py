@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from hub.flow import config_push
+from hub.flow import link as link_module
 from hub.flow.loading import load_fleet
 from protocol import configuration as table
 from protocol import messages as m
@@ -60,6 +62,39 @@ async def test_settings_travel_in_the_welcome_and_at_once_when_they_change(hub: 
             welcome = await machine.say_hello(config_version=2)
             assert welcome.config.version == 3
             assert welcome.config.values == {"confidence_threshold": 0.6}
+
+
+def waited(hub: HubHere, key: MachineKey) -> Callable[[], bool]:
+    """Whether somebody waits for the settings of the link that is there now."""
+    link = hub.context.links.get(key.id)
+    assert link is not None
+    return lambda: bool(link.reported._waiters)
+
+
+async def test_a_lease_in_a_machines_first_moments_waits_for_its_settings(hub: HubHere, key: MachineKey) -> None:
+    path = f"/api/v2/rvms/{key.id}/remote-access/start"
+    async with hub.client() as admin:
+        for own, status in (({"admin_ips": ["127.0.0.1"]}, 201), ({"remote_access_enabled": False}, 409)):
+            async with MachineClient.connect(hub.websocket_url, key) as machine:
+                await machine.say_hello(capabilities=["remote_access"])
+                asked = asyncio.ensure_future(admin.post(path, json={}))
+                await until(waited(hub, key))
+                assert not asked.done()
+                await machine.say(m.ConfigApplied(version=0, own=own))
+                assert (await asked).status_code == status, (await asked).text
+            await until(lambda: hub.context.links.get(key.id) is None)
+            for session_id in list(hub.context.fleet.machines[key.id].remote_sessions):
+                await hub.context.leases.end(session_id, "stopped")
+
+
+async def test_a_lease_waits_no_longer_than_settings_may_take_to_come(
+    hub: HubHere, key: MachineKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "SETTINGS_WITHIN_S", 0.05)
+    async with hub.client() as admin, MachineClient.connect(hub.websocket_url, key) as machine:
+        await machine.say_hello(capabilities=["remote_access"])
+        refused = await admin.post(f"/api/v2/rvms/{key.id}/remote-access/start", json={})
+    assert refused.json()["code"] == "address_not_allowed", "as far as the hub knows"
 
 
 async def test_what_the_machines_file_sets_is_shown_and_in_force(hub: HubHere, key: MachineKey) -> None:
