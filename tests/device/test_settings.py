@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from device.settings_words import settings_sentence
 from device.texts import texts_in
 from protocol import configuration
 
+ROOT = Path(__file__).parents[2]
 KEY = "rvmk_ABCDEFGH_0123456789abcdefghijABCDEFGHIJ"
 GOOD = {"myrvm_base_url": "https://hub.test", "api_token": KEY}
 _TAKE_ANY_TEXT = {key for key, rule in KEYS.items() if rule.kind in ("text", "id")}
@@ -24,6 +26,14 @@ def read(tmp_path: Path, values: Any, environ: dict[str, str] | None = None) -> 
     file = tmp_path / "machine.json"
     file.write_text(values if isinstance(values, str) else json.dumps(values))
     return load(file, environ or {})
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.id.md"])
+def test_the_file_of_the_readme_is_taken_as_it_stands(tmp_path: Path, name: str) -> None:
+    (written,) = re.findall(r'^(\{ "myrvm_base_url".*?\}) ', (ROOT / name).read_text("utf-8"), re.MULTILINE)
+    (tmp_path / "machine.key").write_text(KEY)
+    settings = read(tmp_path, written)
+    assert (settings.api_token, settings.device_id, settings.base_url) == (KEY, "DEVICE_ID", "http://127.0.0.1:8001")
 
 
 def test_every_key_of_the_requirements_has_its_default(tmp_path: Path) -> None:
