@@ -1,1 +1,1 @@
-"""TLS for the fleet: the room is kept for its own issue and is empty on purpose."""
+"""Files with secrets, read in one place; and the room for the TLS of the fleet, which is an issue of its own."""

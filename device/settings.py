@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from certs.secret_file import SecretFileError, read_secret
 from device.setting_values import SettingsError, from_text, typed
 from device.settings_table import KEYS, Value
 from protocol import addresses
@@ -155,9 +156,10 @@ def _secret(configured: str, environ: Mapping[str, str], config_file: Path | Non
         file = str(base / configured.removeprefix("file:"))
     if file:
         try:
-            configured = Path(file).read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as error:
-            raise SettingsError("token_unreadable", "api_token", file=file) from error
+            configured = read_secret(Path(file)).strip()
+        except SecretFileError as wrong:
+            named = {"exposed": "token_exposed", "mark": "token_marked", "empty": "token_missing"}
+            raise SettingsError(named.get(wrong.code, "token_unreadable"), "api_token", file=file) from wrong
     if not configured:
         raise SettingsError("token_missing", "api_token")
     usable = configured.isascii() and configured.isprintable() and " " not in configured

@@ -67,7 +67,7 @@ TITLES: Final = {
 }
 MEANING: Final[dict[str, str]] = {
     "myrvm_base_url": "Address of the hub; https, or http on loopback or with `allow_plain_http`.",
-    "api_token": "The machine's key, or `file:PATH`; also `RVM_API_TOKEN_FILE`.",
+    "api_token": "The machine's key, or `file:PATH` of a file nobody else reads (0600); also `RVM_API_TOKEN_FILE`.",
     "rvm_id": "The machine's number or `device_id` at the hub.",
     "connection_timeout": "For opening a connection and for each HTTP request, s.",
     "retry_attempts": "HTTP requests are tried this often.",

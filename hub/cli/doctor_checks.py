@@ -8,16 +8,18 @@ import os
 import platform
 import shutil
 import socket
+import stat
 import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from certs.secret_file import LOOSE
 from dashboard import formats
 from db import machines, users
 from hub import listener
-from hub.cli import valid, version
+from hub.cli import version
 from hub.cli.data_door import now, open_data, sqlite_file
 from hub.cli.language import language, say
 from hub.settings import Settings
@@ -70,7 +72,8 @@ def secret_files(settings: Settings) -> Found:
 
 def _reachable(path: Path) -> bool:
     """A file with loose rights inside a folder nobody else may enter is out of reach."""
-    return valid.is_exposed(path) and bool(path.parent.stat().st_mode & 0o011)
+    mode = path.stat().st_mode
+    return stat.S_ISREG(mode) and bool(mode & LOOSE) and bool(path.parent.stat().st_mode & 0o011)
 
 
 async def database(settings: Settings) -> Found:

@@ -24,9 +24,10 @@ async def prepare_people(door: DataDoor, settings: Settings, *, always: bool) ->
     """
     people = await users.all_users(door.store)
     email = valid.email(settings.admin_email) if settings.admin_email else FIRST_EMAIL
-    if settings.admin_password_file is not None and await users.find_user_by_email(door.store, email) is None:
-        secret = valid.password_from(str(settings.admin_password_file), email)
-        await _add(door, email, credentials.hash_password(secret))
+    # Read also when the administrator is there: what others can read is a password still.
+    secret = None if settings.admin_password_file is None else valid.secret_in(settings.admin_password_file)
+    if secret is not None and await users.find_user_by_email(door.store, email) is None:
+        await _add(door, email, credentials.hash_password(valid.password(secret, email)))
         output.note(say("start.admin_made", email=email, path=settings.admin_password_file))
         people = await users.all_users(door.store)
     admins = [person for person in people if person.role == "admin" and person.disabled_at is None]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 
+from certs.secret_file import look_at
+from hub.cli import valid
 from hub.cli.data_door import open_data, settings_of
 from hub.cli.first_start import prepare_people
 from hub.cli.sign_in_link import SignInLink
@@ -16,6 +18,9 @@ def serve(wanted: argparse.Namespace) -> int:
     """Runs until SIGTERM or Ctrl-C; the exit code of the hub."""
     settings = settings_of(wanted)
     check_address(settings)
+    if settings.tls_key is not None:
+        with valid.refused_secrets():
+            look_at(settings.tls_key)
     link = asyncio.run(_prepare(settings))
     from hub import server
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import stat
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from certs.secret_file import MOST, SecretFileError, read_secret
 from hub.cli.exit_codes import CliError, Exit
 from hub.cli.language import say
-from hub.cli.output import note
 from hub.core import sign_in
 from hub.web.api_v2 import kinds
 
@@ -43,26 +43,29 @@ def password(text: str, address: str) -> str:
 
 
 def password_from(source: str, address: str) -> str:
-    """From a file (with a warning if others can read it) or, with `-`, from one line of standard input."""
+    """From a file or, with `-`, from one line of standard input."""
     if source == "-":
         return password(sys.stdin.readline().rstrip("\r\n"), address)
-    path = Path(source)
+    return password(secret_in(Path(source)), address)
+
+
+def secret_in(path: Path) -> str:
+    """The line in a file that is nobody else's."""
+    with refused_secrets():
+        return read_secret(path)
+
+
+@contextlib.contextmanager
+def refused_secrets() -> Iterator[None]:
+    """A file with a secret that cannot be used ends the command, with the fix."""
     try:
-        if is_exposed(path):
-            note(say("start.readable", path=path))
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
+        yield
+    except SecretFileError as wrong:
+        words = {"path": wrong.path, "why": wrong.why, "most": MOST}
         raise CliError(
-            Exit.CONFIGURATION, "password_unreadable", say("password.unreadable", path=path, why=error),
-            say("password.unreadable.fix"),
-        ) from error  # fmt: skip
-    return password(text.rstrip("\r\n"), address)
-
-
-def is_exposed(path: Path) -> bool:
-    """Whether others than the owner may read it. What is not a plain file (a pipe) is nobody else's."""
-    mode = os.stat(path).st_mode  # noqa: PTH116 - follows links like the reading does
-    return stat.S_ISREG(mode) and bool(mode & 0o077)
+            Exit.CONFIGURATION, f"secret_{wrong.code}", say(f"secret.{wrong.code}", **words),
+            say(f"secret.{wrong.code}.fix", **words),
+        ) from wrong  # fmt: skip
 
 
 def _checked(text: str, kind: Any, key: str) -> str:

@@ -24,7 +24,7 @@ class Folder:
     def put(self, key: str, path: Path) -> None:
         place = self._root / key
         with _told():
-            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_private(place.parent)
             self._copy(path, place)
 
     def get(self, key: str, path: Path) -> None:
@@ -53,6 +53,12 @@ class Folder:
             Path(part).unlink(missing_ok=True)
             raise
         _sync_folder(place.parent)
+
+
+def _make_private(folder: Path) -> None:
+    """With the folders above it that are not there: `mkdir` gives its mode to the last of them alone."""
+    for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
 
 
 def _new(path: Path) -> BinaryIO:

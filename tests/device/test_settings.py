@@ -32,6 +32,7 @@ def read(tmp_path: Path, values: Any, environ: dict[str, str] | None = None) -> 
 def test_the_file_of_the_readme_is_taken_as_it_stands(tmp_path: Path, name: str) -> None:
     (written,) = re.findall(r'^(\{ "myrvm_base_url".*?\}) ', (ROOT / name).read_text("utf-8"), re.MULTILINE)
     (tmp_path / "machine.key").write_text(KEY)
+    (tmp_path / "machine.key").chmod(0o600)
     settings = read(tmp_path, written)
     assert (settings.api_token, settings.device_id, settings.base_url) == (KEY, "DEVICE_ID", "http://127.0.0.1:8001")
 
@@ -101,9 +102,30 @@ def test_the_environment_alone_is_enough() -> None:
 @pytest.mark.parametrize("how", ["file:key.txt", "environment"])
 def test_the_secret_may_stand_in_a_file_of_its_own(tmp_path: Path, how: str) -> None:
     (tmp_path / "key.txt").write_text(KEY + "\n")
+    (tmp_path / "key.txt").chmod(0o600)
     environ = {"RVM_API_TOKEN_FILE": str(tmp_path / "key.txt")} if how == "environment" else {}
     token = how if how.startswith("file:") else ""
     assert read(tmp_path, {**GOOD, "api_token": token}, environ).api_token == KEY
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "code"),
+    [
+        (KEY.encode(), 0o644, "token_exposed"),
+        (b"\xef\xbb\xbf" + KEY.encode(), 0o600, "token_marked"),
+        (b"\n", 0o600, "token_missing"),
+        (KEY.encode() + b"\nsecond", 0o600, "token_unreadable"),
+    ],
+)
+def test_a_key_file_that_cannot_be_meant_is_refused(tmp_path: Path, content: bytes, mode: int, code: str) -> None:
+    file = tmp_path / "machine.key"
+    file.write_bytes(content)
+    file.chmod(mode)
+    with pytest.raises(SettingsError) as refused:
+        read(tmp_path, {**GOOD, "api_token": "file:machine.key"})
+    assert refused.value.code == code
+    for language in ("en", "id"):
+        assert KEY not in settings_sentence(refused.value, texts_in(language))
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,7 @@ def settings_in(folder: Path, **values: str) -> Settings:
     config.write_text("{}")
     key = folder / "key"
     key.write_text(KEY)
+    key.chmod(0o600)
     environ = {"RVM_API_TOKEN_FILE": str(key), "RVM_MYRVM_BASE_URL": "https://hub", "RVM_TERMINAL_USER": WHO.name}
     return load(config, environ | values)
 

@@ -52,7 +52,7 @@ def test_the_password_of_an_unattended_start_signs_in_and_no_link_is_printed(
 ) -> None:
     file = tmp_path / "password"
     file.write_text(PASSWORD + "\n")
-    file.chmod(0o644)
+    file.chmod(0o600)
     environment = {"RVM_ADMIN_EMAIL": "Boss@Example.com", "RVM_ADMIN_PASSWORD_FILE": str(file)}
     hub = start_hub("--port", "0", "--data-dir", data, **environment)
     url = hub.wait_for(r"http://\S+:\d+")[0]
@@ -62,7 +62,6 @@ def test_the_password_of_an_unattended_start_signs_in_and_no_link_is_printed(
     assert (status, answer["data"]["user"]["role"]) == (200, "admin")
     hub.signal(signal.SIGINT)
     assert hub.end() == 0
-    assert f"chmod 600 {file}" in hub.errors
     assert PASSWORD not in "".join(hub.lines) + hub.errors
 
 
@@ -73,6 +72,30 @@ def test_a_known_password_is_refused_before_anything_listens(start_hub: Start, d
     hub = start_hub("--port", "0", "--data-dir", data, "--admin-email", "a@b.c", "--admin-password-file", file)
     assert hub.end() == Exit.CONFIGURATION
     assert "attacker" in hub.errors
+    assert hub.lines == []
+
+
+@pytest.mark.parametrize("flag", ["--admin-password-file", "--tls-key"])
+def test_a_secret_that_others_can_read_is_refused_before_anything_listens(
+    start_hub: Start, data: Path, tmp_path: Path, flag: str
+) -> None:
+    """At every start: also when the administrator is there already."""
+    password, key, cert = (tmp_path / name for name in ("password", "key.pem", "cert.pem"))
+    password.write_text(PASSWORD)
+    for file in (key, cert):
+        file.write_text("-----BEGIN PRIVATE KEY-----\n")
+    for file in (password, key):
+        file.chmod(0o600)
+    words = ["--port", "0", "--data-dir", data, "--admin-email", "a@b.c", "--admin-password-file", password]
+    first = start_hub(*words)
+    first.wait_for("Ctrl-C")
+    first.signal(signal.SIGINT)
+    assert first.end() == 0
+    exposed = password if flag == "--admin-password-file" else key
+    exposed.chmod(0o644)
+    hub = start_hub(*words, "--tls-key", key, "--tls-cert", cert)
+    assert hub.end() == Exit.CONFIGURATION
+    assert f"chmod 600 {exposed}" in hub.errors
     assert hub.lines == []
 
 

@@ -136,11 +136,25 @@ def test_a_password_comes_from_stdin_or_a_file_and_never_from_the_command_line(
     assert "--password " not in cli("user", "add", "-h").out
 
 
-def test_a_password_file_others_can_read_is_warned_about(cli: Cli, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "mode", "fix"),
+    [
+        (PASSWORD.encode(), 0o644, "chmod 600"),
+        (b"\xef\xbb\xbf" + PASSWORD.encode(), 0o600, "without BOM"),
+        (b"", 0o600, "on one line"),
+        (PASSWORD.encode() + b"\nsecond\n", 0o600, "on one line"),
+    ],
+)
+def test_a_password_file_that_cannot_be_meant_is_refused_with_the_fix(
+    cli: Cli, data: Path, tmp_path: Path, content: bytes, mode: int, fix: str
+) -> None:
     file = tmp_path / "password"
-    file.write_text(PASSWORD)
-    file.chmod(0o644)
-    assert f"chmod 600 {file}" in cli("user", "add", "ana@example.com", "--password-file", file).err
+    file.write_bytes(content)
+    file.chmod(mode)
+    said = cli("user", "add", "ana@example.com", "--password-file", file)
+    assert (said.code, fix in said.err, str(file) in said.err) == (Exit.CONFIGURATION, True, True)
+    assert PASSWORD not in said.err
+    assert not data.exists()
 
 
 @pytest.mark.parametrize("password", ["short", "password123", "aaaaaaaaaaaa", "x" * 201])

@@ -147,3 +147,13 @@ async def test_a_wrong_key_is_told_and_not_shown(server: S3Server, tmp_path: Pat
 def test_a_digest_of_what_cannot_be_read_is_an_error_of_the_store(tmp_path: Path) -> None:
     with pytest.raises(ObjectsError):
         digest(tmp_path / "none")
+
+
+def test_folders_of_the_store_are_the_hubs_alone(tmp_path: Path) -> None:
+    root = tmp_path / "elsewhere" / "objects"
+    source = tmp_path / "source"
+    source.write_bytes(b"x")
+    Folder(root).put("recordings/1/a", source)
+    made = [tmp_path / "elsewhere", *(tmp_path / "elsewhere").rglob("*")]
+    assert len(made) == 5
+    assert [path for path in made if path.stat().st_mode & 0o077] == []
