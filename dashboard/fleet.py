@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,6 +29,11 @@ REVERSED_AT_FIRST = frozenset({"capacity", *METRICS})
 """Sorted by a reading, the worst (highest) value comes first."""
 
 
+NAMES_KEPT = 4096
+PAGE = 100
+"""Rows that the hub writes at a time; the page's script adds the others from the feed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """What the address of the page asks for."""
@@ -37,17 +43,20 @@ class Query:
     connection: str = ""
     sort: str = "machine"
     descending: bool = False
+    page: int = 1
 
     @property
     def filtered(self) -> bool:
         return bool(self.text or self.status or self.connection)
 
     def address(self, **changes: Any) -> str:
-        """The address of the same page with some members changed; what is default is left out."""
-        wanted = replace(self, **changes)
+        """The address with some members changed, from its first page on; what is default is left out."""
+        wanted = replace(self, **{"page": 1, **changes})
         members = {"q": wanted.text, "status": wanted.status, "connection": wanted.connection}
         if wanted.sort != "machine" or wanted.descending:
             members["sort"] = ("-" if wanted.descending else "") + wanted.sort
+        if wanted.page > 1:
+            members["page"] = str(wanted.page)
         kept = {name: value for name, value in members.items() if value}
         return "/?" + urlencode(kept) if kept else "/"
 
@@ -68,6 +77,7 @@ def query_from(params: Mapping[str, str]) -> Query:
         connection=connection if connection in CONNECTIONS else "",
         sort=column if column in SORTS else "machine",
         descending=sort.startswith("-") and column in SORTS,
+        page=int(page) if re.fullmatch("[1-9][0-9]{0,5}", page := params.get("page", "")) else 1,
     )
 
 
@@ -75,10 +85,15 @@ def counters(views: Iterable[View]) -> dict[str, int]:
     """How many machines are in each status, and how many are offline (an offline machine keeps its status)."""
     counts = dict.fromkeys((*STATUSES, "offline"), 0)
     for view in views:
-        counts[view["effective_status"]] += 1
-        if view["connection"] == "offline":
-            counts["offline"] += 1
+        count(counts, view)
     return counts
+
+
+def count(counts: dict[str, int], view: View) -> None:
+    """One machine more."""
+    counts[view["effective_status"]] += 1
+    if view["connection"] == "offline":
+        counts["offline"] += 1
 
 
 def matches(view: View, query: Query) -> bool:
@@ -93,6 +108,7 @@ def matches(view: View, query: Query) -> bool:
     return all(word in where for word in words)
 
 
+@lru_cache(maxsize=NAMES_KEPT)
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     """RVM-9 before RVM-10. Comparable whatever the machine is called."""
     pieces = re.findall(r"[0-9]+|[^0-9]+", name)

@@ -5,6 +5,7 @@ Knows no request; `hub.web` gives it a Reader and what the page shows.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,17 @@ def environment() -> Environment:
     return made
 
 
-def render(template: str, reader: Reader, **values: Any) -> str:
-    """The page as text. A value the template needs and did not get is an error, never an empty place."""
-    return environment().get_template(template).render(r=reader, t=reader.t, **values)
+@cache
+def load() -> None:
+    """Compile every template, which takes most of a second: to be called from a thread before the first page."""
+    for name in environment().list_templates():
+        environment().get_template(name)
+
+
+def ready() -> bool:
+    return load.cache_info().currsize > 0
+
+
+def pieces(template: str, reader: Reader, **values: Any) -> Iterator[str]:
+    """The page as text, piece by piece. What the template needs and did not get is an error, never a blank."""
+    return environment().get_template(template).generate(r=reader, t=reader.t, **values)

@@ -115,5 +115,8 @@ def trouble(view: View, now: int) -> Trouble | None:
 
 def troubles(views: Iterable[View], now: int) -> list[Trouble]:
     """Every trouble of the fleet: worst cause first, then the oldest."""
-    found = [t for t in (trouble(view, now) for view in views) if t]
+    return ordered((t for t in (trouble(view, now) for view in views) if t), now)
+
+
+def ordered(found: Iterable[Trouble], now: int) -> list[Trouble]:
     return sorted(found, key=lambda t: (t.rank, t.since if t.since is not None else now, t.id))

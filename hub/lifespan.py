@@ -24,6 +24,7 @@ from hub.flow.terminals import Terminals
 from hub.loop_lag import LoopLag
 from hub.settings import Settings
 from hub.web.context import HubContext
+from hub.web.fleet_digest import FleetDigest
 from protocol.version import PRODUCT_VERSION
 
 
@@ -96,4 +97,5 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
         clock=engine.clock,
         epoch=epoch,
         version=PRODUCT_VERSION,
+        digest=FleetDigest(engine.fleet, feed),
     )

@@ -89,6 +89,8 @@ class Feed:
         """The same as JSON; without those that have changed since it was last wanted."""
         self.revision = 0
         """Goes up when something else than readings may differ from before; also while nobody watches."""
+        # Bound: one a machine, until they are taken.
+        self._changed: set[int] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._last_flush = 0.0
@@ -178,6 +180,11 @@ class Feed:
         for subscription in self._subscriptions.values():
             subscription.say_goodbye(frame)
 
+    def take_changed(self) -> set[int]:
+        """The machines that were touched since this was asked last, by the one who keeps a digest of them."""
+        changed, self._changed = self._changed, set()
+        return changed
+
     # --- from announce ----------------------------------------------------------------------------------------------
 
     def publish(self, changes: Sequence[c.Change], touched: Iterable[Touched]) -> None:
@@ -185,6 +192,7 @@ class Feed:
         touched = list(touched)
         if any(touch.removed or not touch.members <= READING_MEMBERS for touch in touched):
             self.revision += 1
+        self._changed.update(touch.rvm_id for touch in touched)
         if not self._subscriptions:
             return
         durable = False

@@ -18,6 +18,7 @@ from hub.flow.terminals import Terminals
 from hub.flow.tunnels import Tunnels
 from hub.settings import Settings
 from hub.web.exports import Exports
+from hub.web.fleet_digest import FleetDigest
 from hub.web.fresh_secrets import FreshSecrets
 from hub.web.gate import Gate
 from hub.web.machine_pages.open_pages import OpenPages
@@ -42,6 +43,7 @@ class HubContext:
     clock: Callable[[], datetime]
     epoch: str
     version: str
+    digest: FleetDigest
     gate: Gate = field(default_factory=Gate)
     """What the door remembers between requests (hub.web.auth)."""
     fresh: FreshSecrets = field(default_factory=FreshSecrets)

@@ -2,44 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 from starlette.responses import Response
 
 from dashboard import fleet, sparkline
-from dashboard.trouble import troubles
+from dashboard.trouble import Trouble
 from hub.core.command_desk import PATIENCE
-from hub.core.machine import Machine
+from hub.core.views import machine_view
 from hub.web.add_page import first_run
+from hub.web.fleet_digest import in_slices
 from hub.web.page import Visit
 
 BLANK: dict[str, Any] = {
     "id": 0, "name": "", "location_description": "", "simulated": False, "effective_status": "unknown", "capacity": 0,
     "connection": "never", "connection_reason": None, "connection_since": None, "last_seen_at": None, "status_since": 0,
-    "readings": None, "over": (), "lease": None,
+    "readings": None, "over": (), "lease": None, "spark": "",
 }  # fmt: skip
 """What a row is made of before its machine is known: the page clones it for machines added while it is open."""
 
+MOST_TROUBLES: Final = 100
+"""Of the machines that need somebody, so many are written out; their number counts all, and the script shows all."""
+
 
 async def show_fleet(visit: Visit) -> Response:
-    machines = visit.machines()
-    if not machines:
+    reach, digest = visit.user.machines, visit.context.digest
+    views = await digest.views(reach)
+    if not views:
         return await first_run(visit)
-    for view in machines.values():
-        view["over"] = [reason["code"] for reason in view["health_reasons"]]
     query = fleet.query_from(visit.request.query_params)
-    needed = troubles(machines.values(), visit.reader.now)
-    rows = fleet.shown(list(machines.values()), query)
+    needed, counts = await digest.of(reach, visit.reader.now)
+    found = [view async for view in in_slices(views) if fleet.matches(view, query)]
+    in_order = fleet.ordered(found, query)
+    query = replace(query, page=min(query.page, max(1, -(-len(in_order) // fleet.PAGE))))
+    first = (query.page - 1) * fleet.PAGE
+    shown = [view["id"] for view in in_order[first : first + fleet.PAGE]]
+    rows = [row async for rvm_id in in_slices(shown) if (row := _row(visit, rvm_id)) is not None]
+    names = _names(visit, needed[:MOST_TROUBLES])
     return visit.render(
         "machines.html",
-        alarms=len(needed),
         query=query,
+        first=first,
+        matching=len(in_order),
         rows=rows,
-        machines=machines,
-        total=len(machines),
-        troubles=needed,
-        counts=fleet.counters(machines.values()),
-        sparks={view["id"]: _spark(visit, view["id"]) for view in rows},
+        total=len(views),
+        troubles=[one for one in needed[:MOST_TROUBLES] if one.id in names],
+        troubled=len(needed),
+        names=names,
+        counts=counts,
         blank={**BLANK, "status_since": visit.reader.now},
         may_add=visit.may("machine.manage"),
         may_command=visit.may("status.write"),
@@ -47,7 +58,17 @@ async def show_fleet(visit: Visit) -> Response:
     )
 
 
-def _spark(visit: Visit, rvm_id: int) -> str:
-    machine: Machine | None = visit.context.fleet.machines.get(rvm_id)
-    points = () if machine is None else [(at, sample.cpu_usage) for at, sample in machine.recent]
-    return sparkline.path(points, visit.reader.now)
+def _row(visit: Visit, rvm_id: int) -> dict[str, Any] | None:
+    machine = visit.context.fleet.machines.get(rvm_id)
+    if machine is None:
+        return None
+    points = [(at, sample.cpu_usage) for at, sample in machine.recent]
+    view = machine_view(machine, times="ms")
+    over = [reason["code"] for reason in view["health_reasons"]]
+    return view | {"over": over, "spark": sparkline.path(points, visit.reader.now)}
+
+
+def _names(visit: Visit, needed: list[Trouble]) -> dict[int, tuple[str, str | None]]:
+    """Name and the reason of the status."""
+    found = [machine for one in needed if (machine := visit.context.fleet.machines.get(one.id)) is not None]
+    return {machine.id: (machine.name, machine.status_reason) for machine in found}

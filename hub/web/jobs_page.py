@@ -18,6 +18,7 @@ from hub.core.changes import Command
 from hub.core.row_id import row_id
 from hub.web import job_cards
 from hub.web.api_v2 import command_flow
+from hub.web.fleet_digest import in_slices
 from hub.web.page import Visit
 
 PAGE: Final = 50
@@ -28,7 +29,7 @@ RANK: Final = {"sent": 1, "accepted": 2, "running": 2}
 
 async def show_jobs(visit: Visit) -> Response:
     query = job_list.query_from(visit.request.query_params, row_id)
-    reach = _machines(visit, query)
+    reach = await _machines(visit, query)
     mark = await _mark(visit, query)
     open_all = _open(visit, query, reach)
     older = [c for c in open_all if mark is None or (c.issued_at, c.id) < mark] if query.state == "open" else open_all
@@ -62,14 +63,15 @@ async def show_tally(visit: Visit) -> Response:
     return JSONResponse([{"words": words, "address": address} for words, address in said])
 
 
-def _machines(visit: Visit, query: job_list.Query) -> frozenset[int] | None:
+async def _machines(visit: Visit, query: job_list.Query) -> frozenset[int] | None:
     """The machines the jobs may be of: None is all of them, the removed ones included."""
     reach = visit.user.machines
     if query.rvm is not None:
         reach = frozenset({query.rvm} if visit.user.reaches(query.rvm) else ())
     if query.text:
         asked = fleet.Query(text=query.text)
-        found = frozenset(rvm_id for rvm_id, view in visit.machines().items() if fleet.matches(view, asked))
+        views = await visit.context.digest.views(reach)
+        found = frozenset([view["id"] async for view in in_slices(views) if fleet.matches(view, asked)])
         reach = found if reach is None else reach & found
     return reach
 

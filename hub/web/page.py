@@ -20,9 +20,8 @@ from starlette.types import Receive, Scope, Send
 
 from dashboard import assets, pages
 from dashboard.reader import Reader
-from dashboard.trouble import troubles
 from db.errors import StoreError
-from hub.core import access, views
+from hub.core import access
 from hub.core.access import Principal
 from hub.core.machine import Machine
 from hub.web import auth, request_body
@@ -31,6 +30,7 @@ from hub.web.api_v2.operation import Call
 from hub.web.api_v2.words import sayer
 from hub.web.client_address import same_origin
 from hub.web.context import HubContext
+from hub.web.fleet_digest import in_slices
 from hub.web.language import reader_for
 from hub.web.own_lease import OwnLease, own_lease
 from hub.web.passwords import TooBusy
@@ -92,14 +92,6 @@ class Visit:
         """The machine of the path, or the one 404 for unknown and out of reach."""
         return guard.machine_named(self.context, self.user, self.request.path_params["id"])
 
-    def machines(self) -> dict[int, dict[str, Any]]:
-        """Every machine the user may see, as the feed shows it."""
-        return {
-            machine.id: views.machine_view(machine, times="ms")
-            for machine in self.context.fleet.machines.values()
-            if self.user.reaches(machine.id)
-        }
-
     def call(self, body: Any = None, *, machine: Machine | None = None, query: Any = None) -> Call:
         """The same wish as a call of the API, whose operations the forms of the pages use."""
         return Call(
@@ -120,13 +112,12 @@ class Visit:
         whys = [say(why) for whys in (problem.errors or {}).values() for why in whys]
         return whys[0][:1].upper() + whys[0][1:] if whys else say(problem.detail)
 
-    def render(self, template: str, status: int = 200, alarms: int | None = None, **values: Any) -> HTMLResponse:
-        html = pages.render(template, self.reader, frame=self._frame(alarms), **values)
-        return HTMLResponse(html, status)
+    def render(self, template: str, status: int = 200, **values: Any) -> Rendering:
+        return Rendering(self, template, status, values)
 
-    def _frame(self, alarms: int | None) -> Frame:
-        if alarms is None:
-            alarms = 0 if self.principal is None else len(troubles(self.machines().values(), self.reader.now))
+    async def frame(self) -> Frame:
+        user = self.principal
+        alarms = 0 if user is None else len((await self.context.digest.of(user.machines, self.reader.now)).troubles)
         shown = tuple(pair for pair in NAV if pair[0] != "admin" or self.may("token.manage_own"))
         if not self.may("user.manage"):
             shown = tuple((name, "/admin/tokens" if name == "admin" else where) for name, where in shown)
@@ -146,6 +137,22 @@ class Visit:
         """How many commands of machines the user sees have not ended."""
         user = self.principal
         return 0 if user is None else sum(user.reaches(job.rvm_id) for job in self.context.fleet.open.values())
+
+
+class Rendering(HTMLResponse):
+    """A page that is written when it is known who reads it: in slices, so that no page holds up the others."""
+
+    def __init__(self, visit: Visit, template: str, status: int, values: dict[str, Any]) -> None:
+        super().__init__("", status)
+        self._visit = visit
+        self._template = template
+        self._values = values
+
+    async def write(self) -> None:
+        frame = await self._visit.frame()
+        written = pages.pieces(self._template, self._visit.reader, frame=frame, **self._values)
+        self.body = "".join([piece async for piece in in_slices(written)]).encode()
+        self.headers["Content-Length"] = str(len(self.body))
 
 
 Show = Callable[[Visit], Awaitable[Response]]
@@ -182,13 +189,21 @@ class Page:
         """The request boundary: whatever happens becomes a page, and the unforeseen a line in the log."""
         context: HubContext = request.app.state.hub
         visit = Visit(context, request, reader_for(context, request, None), None, {})
-        if not assets.ready():  # the first page of a hub waits for its files, and nothing else of the hub does
+        # The first page of a hub waits for its files and templates, and nothing else of the hub does.
+        if not assets.ready():
             await anyio.to_thread.run_sync(assets.load)
+        if not pages.ready():
+            await anyio.to_thread.run_sync(pages.load)
         try:
             visit = await self._visit(visit)
-            return await self.handlers[request.method](visit)
+            response = await self.handlers[request.method](visit)
+            if isinstance(response, Rendering):
+                await response.write()
         except Exception as error:  # noqa: BLE001 - one of the three named boundaries (architecture.md, Concurrency)
-            return error_page(visit, error)
+            response = error_page(visit, error)
+            if isinstance(response, Rendering):
+                await response.write()
+        return response
 
     async def _visit(self, visit: Visit) -> Visit:
         context, request = visit.context, visit.request
@@ -268,15 +283,11 @@ def error_page(visit: Visit, error: Exception) -> Response:
 
 def _error(visit: Visit, status: int, code: str, number: str, sentence: str = "") -> Response:
     t = visit.reader.t
-    try:
-        alarms = None if visit.principal else 0
-        return visit.render(
-            "error.html", status, alarms,
-            heading=t(f"error.{code}"), sentence=sentence or t(f"error.{code}.say"), request_id=number,
-            again=local(here(visit.request)) if code in ("500", "503") and visit.request.method == "GET" else None,
-        )  # fmt: skip
-    except StoreError:  # pragma: no cover - the frame reads memory only
-        return Response(f"{status} {number}", status)
+    return visit.render(
+        "error.html", status,
+        heading=t(f"error.{code}"), sentence=sentence or t(f"error.{code}.say"), request_id=number,
+        again=local(here(visit.request)) if code in ("500", "503") and visit.request.method == "GET" else None,
+    )  # fmt: skip
 
 
 async def nothing_here(_visit: Visit) -> Response:

@@ -174,3 +174,24 @@ async def test_without_script_the_pages_are_read_and_used(stage: Stage) -> None:
         await page.page.click("#status-form button")
         await expect(page.page.locator("#machine-jobs")).to_contain_text("Change status to Maintenance")
         await until(lambda: stage.machine.asked == ["maintenance"])
+
+
+async def test_the_rows_beyond_the_first_page_come_with_the_feed(stage: Stage) -> None:
+    await stage.hub.people.add_machines(110, "Many")
+    async with stage.hub.client() as client:
+        while (found := (await client.get("/api/v2/rvms")).headers["X-Total-Count"]) != "113":
+            assert int(found) < 113  # the hub sees within a second what another process wrote
+    async with tab(stage.browser, stage.hub, java_script_enabled=False) as page:
+        await page.open("/")
+        assert len(await standing(page)) == 100
+        await page.page.click("#pages [rel=next]")
+        await expect(page.page).to_have_url(re.compile("page=2$"))
+        assert len(await standing(page)) == 13
+    async with tab(stage.browser, stage.hub) as page:
+        await page.open("/?page=2")
+        await page.live()
+        await expect(page.page.locator("tbody tr:not([hidden])")).to_have_count(113)
+        await expect(page.page.locator("#pages")).to_have_count(0)
+        await page.page.fill("#tools input[name=q]", "RVM-00")
+        await expect(page.page.locator("tbody tr:not([hidden])")).to_have_count(3)
+        assert page.faults == []

@@ -131,7 +131,6 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     ),
     "tests.hub.web.test_pages": (
         "hub.web.add_page",
-        "hub.web.fleet_page",
         "hub.web.language",
         "hub.web.machine_tab",
         "hub.web.naming",

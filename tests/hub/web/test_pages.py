@@ -186,7 +186,7 @@ async def test_a_page_that_fails_says_so_with_a_number_and_tells_nothing(
     def broken(*_: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("hub.web.fleet_page.troubles", broken)
+    monkeypatch.setattr("hub.web.fleet_page._row", broken)
     async with await browser(hub) as client:
         answer = await client.get("/")
         assert answer.status_code == 500

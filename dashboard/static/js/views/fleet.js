@@ -23,6 +23,7 @@ const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence)
 const before = new Map();
 let due = false;
 let touched = new Set();
+let complete = false;
 
 const feed = new Feed(
   { machine: null, rate: 5 },
@@ -58,7 +59,15 @@ function draw() {
   touched = new Set();
   around(machines, now);
   table.order(machines, query);
+  if (!complete) allRows();
   empty();
+}
+
+/** The hub wrote the first rows of the list; from the first picture on, the others stand below them. */
+function allRows() {
+  complete = true;
+  find("#pages")?.remove();
+  table.arrange(true);
 }
 
 /** What stands around the table and counts all machines. @param {Map<number, Machine>} machines @param {number} now */

@@ -1,0 +1,70 @@
+"""Two thousand machines, and people who look: nothing that one of them may ask for holds up the others."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.routing import Route
+
+from hub.web import pages
+from hub.web.api_v2.table import EVERYTHING
+from hub.web.page import Page
+from tests.support.great_fleet import great_fleet
+from tests.support.hub_people import Person
+from tests.support.hub_process import HubProcess
+
+LONGEST_BLOCK_S = 0.1
+LONGEST_OF_A_PAGE_S = 0.05
+LOOK_S = 0.12
+"""The hub looks at its loop every 50 ms: after two looks it has seen what a request did."""
+MOST = {"limit": "500", "q": "a", "days": "366", "points": "5000", "language": "id"}
+"""The most that each operation may be asked for."""
+
+
+def addresses() -> Iterator[str]:
+    """Every GET: of the API with the most it takes, and of the dashboard."""
+    for operation in EVERYTHING:
+        if operation.method == "GET":
+            most = {name: value for name, value in MOST.items() if name in operation.query.__struct_fields__}
+            yield str(httpx.URL(f"/api{_filled(operation.path)}", params=most))
+            if most:
+                yield f"/api{_filled(operation.path)}?{'limit=500' if 'limit' in most else 'days=1'}"
+            if "format" in operation.query.__struct_fields__:
+                yield f"/api{_filled(operation.path)}?format=csv"
+    for route in pages.routes():
+        if isinstance(route, Route) and isinstance(route.endpoint, Page):
+            yield _filled(route.path)
+    yield from ("/?page=20", "/?q=mall", "/?sort=-cpu", "/?sort=seen", "/jobs?q=mall", "/events?machine=1&q=mall")
+
+
+def _filled(path: str) -> str:
+    return re.sub(r"\{[^}]*\}", "1", path)
+
+
+def person(hub: HubProcess, who: Person | None = None) -> httpx.AsyncClient:
+    """A browser of theirs."""
+    cookie = {"Cookie": f"rvm_session={(who or hub.admin).session}"}
+    return httpx.AsyncClient(base_url=hub.url, headers=cookie, timeout=60, trust_env=False)
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(180)
+async def test_nothing_a_person_may_look_at_blocks_the_loop(tmp_path: Path) -> None:
+    async with great_fleet(tmp_path) as hub, person(hub) as admin:
+        # The first page waits for templates and files, in a thread that shares the interpreter.
+        await admin.get("/help")
+        await admin.get("/")
+        took: dict[str, float] = {}
+        for address in addresses():
+            answer = await admin.get(address)
+            assert answer.status_code < 500, f"{address}: {answer.text[:500]}"
+            if hub.longest_block_s > max(took.values(), default=0.0):
+                took[address] = hub.longest_block_s  # by this one or the one before
+        await asyncio.sleep(LOOK_S)
+        print(took)
+        assert hub.longest_block_s <= LONGEST_BLOCK_S, took
