@@ -27,9 +27,18 @@ def _holder(e: Reading) -> str:
     return e.words("remote.for", name=e.param("holder", 100)) if e.params.get("holder") else ""
 
 
+def _claimed(e: Reading) -> str:
+    """Whom a machine names as being there: its word alone."""
+    claimed = e.params.get("claimed")
+    if claimed is None:
+        return ""
+    known = e.people.get(str(claimed))
+    return e.words("remote.claimed", name=plain(known) if known else e.r.t("who.user", id=value(e.r, claimed, 20)))
+
+
 def _requested(e: Reading) -> _Parts:
     site = e.words("remote.site") if e.params.get("origin") == "site" else ""
-    return e.words("remote.requested", minutes=_minutes(e)), [_holder(e), site, _reason(e)]
+    return e.words("remote.requested", minutes=_minutes(e)), [_holder(e), site, _claimed(e), _reason(e)]
 
 
 def _of_the_holder(e: Reading) -> _Parts:

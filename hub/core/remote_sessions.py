@@ -40,7 +40,8 @@ class SessionRefused(Exception):  # noqa: N818 - it reads as what happened to a 
 
 
 class Wish(NamedTuple):
-    """What was asked for, complete. `holder` None: nobody was named (begun at the machine)."""
+    """What was asked for, complete. `holder` None: begun at the machine, `claimed` is then who it says is there: a
+    number that nobody looked up."""
 
     holder: int | None
     name: str
@@ -51,6 +52,7 @@ class Wish(NamedTuple):
     port: int | None
     reason: str | None
     origin: str = "hub"
+    claimed: int | None = None
 
 
 def declared_ports(machine: Machine) -> tuple[int, ...]:
@@ -122,6 +124,8 @@ def opening(machine: Machine, wish: Wish, by: actors.Actor, now: datetime) -> li
         "reason": wish.reason, "duration_s": wish.duration, "allow": list(wish.allow), "ports": list(wish.ports),
         "holder": wish.name, "origin": wish.origin, "ip": wish.address,
     }  # fmt: skip
+    if wish.claimed is not None:
+        params["claimed"] = wish.claimed
     asked = EventHappened(at=now, code="remote.requested", actor=by, rvm_id=machine.id, params=params)
     return [SessionOpened(session=session), asked]
 
@@ -220,12 +224,13 @@ def unknown_here(machine: Machine, held: Iterable[int], now: datetime) -> list[C
 
 def chosen(machine: Machine, principal: Principal, session_id: int | None, named: int | None = None) -> RemoteSession:
     """The session a stop or an extension means: the one named, one's own, or for whoever may end others' the oldest.
-    `named`: whose it is, as a machine says. Raises SessionRefused."""
+    `named`: whose it is, as a machine says; of one begun there it was said before, and not looked up either. Raises
+    SessionRefused."""
     sessions = remote_life.open_of(machine)
     if session_id is not None:
         sessions = [session for session in sessions if session.id == session_id]
     if named is not None:
-        sessions = [session for session in sessions if session.admin_id == named]
+        sessions = [session for session in sessions if session.origin == "site" or session.admin_id == named]
     if not sessions:
         raise SessionRefused("no_session", 409)
     own = [session for session in sessions if may_move(principal, session)]

@@ -39,7 +39,8 @@ async def names_in(
     rows = list(events)
     everybody = {str(user.id): user.name for user in await users.all_users(context.store)}
     wanted = {row.actor.partition(":")[2] for row in rows if row.actor.startswith("user:")}
-    wanted |= {str(row.params["user_id"]) for row in rows if isinstance(row.params.get("user_id"), int)}
+    about = [row.params.get(name) for row in rows for name in ("user_id", "claimed")]
+    wanted |= {str(number) for number in about if isinstance(number, int)}
     people = {number: everybody[number] for number in wanted if number in everybody}
     if missing := wanted - people.keys():
         gone = known.people = known.people if known.people is not None else await _removed_people(context)

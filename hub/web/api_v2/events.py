@@ -32,8 +32,8 @@ Names = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, extra={"expec
 
 class MachineEventsQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
     """`kind` and `code`: one or several with commas. `actor`: one, or `user` or `machine` for all of that sort. `q` is
-    looked for in code, actor, parameters, before and after, and in the names of the machine and the person; ASCII
-    letters in either case. `before` and `after` are ids of events: the page of older, or of newer ones.
+    looked for in code, actor, parameters, before and after, and in the names of the machine and (by people) the
+    person; ASCII letters in either case. `before` and `after` are ids of events: the page of older, or of newer ones.
 
     `format` csv gives all that match and not one page, up to 100,000, with a sentence in `language` and, for
     spreadsheets that ask for one, a byte order mark (`bom`)."""
@@ -105,8 +105,13 @@ async def filters_of(call: Call, query: MachineEventsQuery, rvm: str | None) -> 
         end=bound(call, "to", query.end),
         text=text,
         text_rvms=_machines_called(call, text),
-        text_actors=await event_names.actors_called(call.context, text) if text else (),
+        text_actors=await event_names.actors_called(call.context, text) if text and _knows_people(call) else (),
     )
+
+
+def _knows_people(call: Call) -> bool:
+    """A machine's key is told numbers of people, no names: neither by asking for one nor by looking for it."""
+    return call.principal.kind == "user"
 
 
 def visible(call: Call, rvm: str | None) -> frozenset[int] | None:

@@ -16,8 +16,9 @@ Address = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[!
 
 class Start(msgspec.Struct):
     """`admin_id` and `ip_address` must be those of the token and the socket; with a machine's own key `admin_id` is who
-    stands there. `port` is the page that is wanted first, `ports` (default: all that the machine declares) those that
-    may be opened. `duration` in seconds: 1800 when it is left out, at most the machine's `session_timeout`."""
+    it says is there: noted, and not looked up. `port` is the page that is wanted first, `ports` (default: all that the
+    machine declares) those that may be opened. `duration` in seconds: 1800 when it is left out, at most the machine's
+    `session_timeout`."""
 
     admin_id: Row | None = None
     ip_address: Address | None = None

@@ -21,6 +21,7 @@ from tests.hub.web.api_v2.test_every_change_is_recorded import (
 )
 from tests.hub.web.api_v2.test_remote_files import FileStream
 from tests.support.api_hub import PASSWORD, ApiHub
+from tests.support.lease_record import lease
 
 
 class Record:
@@ -104,21 +105,22 @@ def remote_access(operator: int) -> list[tuple[str, str, str, Any, str]]:
     below, approval = "/v2/rvms/1/remote-access", "/v2/rvms/1/config/remote_access_approval"
     begun, at_site = "remote.requested command.issued", {"admin_id": operator}
     return [
-        ("operator", "start_remote_access", f"{below}/start", None, begun),
-        ("operator", "stop_remote_access", f"{below}/stop", None, "remote.ended command.issued"),
-        ("one", "start_remote_access", f"{below}/start", at_site, "remote.requested remote.started command.issued"),
         ("operator", "open_machine_page", f"{below}/pages", {"port": 5000}, "remote.page_opened"),
         ("operator", "list_machine_files", f"{below}/files/list", {"path": "/x"}, ""),
         ("operator", "download_machine_file", f"{below}/files/download", {"path": "/x/a"}, "remote.file_downloaded"),
         ("operator", "upload_machine_file", f"{below}/files/upload?path=/x/b", {}, "remote.file_uploaded"),
+        ("operator", "stop_remote_access", f"{below}/stop", None, "remote.ended"),
+        ("operator", "start_remote_access", f"{below}/start", None, begun),
+        ("operator", "stop_remote_access", f"{below}/stop", None, "remote.ended command.issued"),
+        ("one", "start_remote_access", f"{below}/start", at_site, "remote.requested remote.started command.issued"),
         ("one", "extend_remote_access", f"{below}/extend", {"duration": 60}, "remote.extended command.issued"),
         ("one", "stop_remote_access", f"{below}/stop", None, "remote.ended command.issued"),
         ("admin", "change_setting", approval, {"value": True}, "config.changed"),
         ("operator", "start_remote_access", f"{below}/start", None, "remote.requested"),
-        ("admin", "approve_remote_access", f"{below}/approve", {"session_id": 3}, "remote.approved command.issued"),
+        ("admin", "approve_remote_access", f"{below}/approve", {"session_id": 4}, "remote.approved command.issued"),
         ("operator", "stop_remote_access", f"{below}/stop", None, "remote.ended command.issued"),
         ("operator", "start_remote_access", f"{below}/start", None, "remote.requested"),
-        ("admin", "decline_remote_access", f"{below}/decline", {"session_id": 4}, "remote.declined"),
+        ("admin", "decline_remote_access", f"{below}/decline", {"session_id": 5}, "remote.declined"),
     ]
 
 
@@ -140,6 +142,7 @@ async def test_every_operation_that_changes_something_leaves_one_event(any_hub: 
     await hub.context.recordings.finish(await hub.context.recordings.begin(scene, 80, 24), "exited")
     viewer = hub.users["viewer"]
     hub.context.tunnels = cast(Tunnels, Folders())
+    await lease(hub)
     steps = mutations(viewer, hub.users["operator"])
     done = set()
     method_of = {operation.name: operation.method for operation in OPERATIONS}

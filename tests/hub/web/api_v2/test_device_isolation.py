@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from db import samples
-from hub.core import accounts, credentials, machine_budget, sign_in
+from hub.core import accounts, credentials, machine_budget, remote_sessions, sign_in
 from hub.core.changes import TokenCreated
 from hub.core.machine_budget import MachineBudget
 from hub.web.api_v2.table import OPERATIONS
@@ -102,3 +102,67 @@ async def test_no_answer_to_a_get_holds_a_secret_or_a_hash(hub: ApiHub) -> None:
             answer = await admin.get(f"/api{path}")
             shown = answer.text + str(answer.headers)
             assert not [canary for canary in canaries if canary in shown], operation.name
+
+
+ON_SITE = "/api/v2/rvms/1/remote-access/start"
+
+
+async def test_whoever_a_key_says_is_there_the_answer_is_the_same(any_hub: ApiHub) -> None:
+    """Somebody who may, somebody who may not, somebody disabled, and nobody."""
+    hub = any_hub
+    gone = await hub.add_user("gone", "admin")
+    async with hub.of("admin") as admin:
+        assert (await admin.patch(f"/api/v2/users/{gone}", json={"disabled": True})).status_code == 200
+    answers = []
+    async with hub.of("one") as one:
+        for claimed in (hub.users["operator"], hub.users["viewer"], gone, 999_999, None):
+            begun = await one.post(ON_SITE, json={"admin_id": claimed, "reason": "belt"})
+            ended = await one.post(ON_SITE.replace("start", "stop"), json={"admin_id": claimed})
+            assert (begun.status_code, ended.status_code) == (201, 200), begun.text + ended.text
+            data = begun.json()["data"]
+            assert (data["admin_id"], data["admin_name"], data["origin"]) == (None, "", "site")
+            different = ("id", "start_time", "expires_at", "created_at", "command_id")
+            answers.append({name: value for name, value in data.items() if name not in different})
+    assert all(answer == answers[0] for answer in answers)
+    async with hub.of("admin") as admin:
+        found = (await admin.get("/api/v2/rvms/1/events?code=remote.requested")).json()["data"]
+        table = (await admin.get("/api/v2/rvms/1/events?code=remote.requested&format=csv&language=en")).text
+    claims = [event["params"].get("claimed") for event in reversed(found)]
+    assert claims == [hub.users["operator"], hub.users["viewer"], gone, 999_999, None]
+    assert {event["params"]["holder"] for event in found} == {""}
+    assert "the machine says operator is there" in table
+    assert "the machine says user 999999 is there" in table
+
+
+async def test_whom_a_key_names_has_no_session_by_it(hub: ApiHub) -> None:
+    async with hub.of("one") as one:
+        assert (await one.post(ON_SITE, json={"admin_id": hub.users["operator"]})).status_code == 201
+    held = remote_sessions.count_of(hub.context.fleet.machines.values(), hub.users["operator"])
+    assert held == 0
+
+
+async def test_a_key_reads_no_name_and_no_address_of_anybody(any_hub: ApiHub) -> None:
+    """Whatever people did to the machine, it is told numbers. (Who holds a lease from afar the hub itself tells it, so
+    that who stands there can see it: none here does.)"""
+    hub = any_hub
+    for role in ("admin", "operator", "viewer"):
+        await hub.add_user(f"zebedee-{role}", role)
+    async with hub.of("zebedee-operator") as operator, hub.of("zebedee-admin") as admin, hub.of("one") as one:
+        for answer in (
+            await operator.patch("/api/v2/rvms/1/status", json={"status": "maintenance", "reason": "belt"}),
+            await operator.post("/api/v2/rvms/1/commands", json={"name": "sync_timezone", "args": {}}),
+            await admin.patch("/api/v2/rvms/1/config", json={"metrics_interval": 20}),
+            await admin.patch("/api/v2/rvms/1", json={"name": "Lobby"}),
+            await one.post(ON_SITE, json={"admin_id": hub.users["zebedee-admin"]}),
+        ):
+            assert answer.is_success, answer.text
+        read = [operation for operation in OPERATIONS if operation.method == "GET"]
+        paths = {"/api" + operation.path.replace("{id}", "1") for operation in read if operation.action is not None}
+        assert len(paths) > 15
+        for path in sorted(paths | {"/api/v2/rvms/1/events?format=csv", "/api/v2/events?format=csv"}):
+            answer = await one.get(path)
+            assert "zebedee" not in answer.text.casefold(), path
+        assert (await admin.get("/api/v2/rvms/1/events?format=csv")).text.count("zebedee-operator") > 0
+        for path in ("/api/v2/rvms/1/events", "/api/v2/events"):
+            assert (await one.get(path, params={"q": "zebedee"})).json()["data"] == [], "nor by looking for it"
+            assert (await operator.get(path, params={"q": "zebedee"})).json()["data"] != []
