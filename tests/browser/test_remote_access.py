@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,6 +16,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.support.browser import Tab, tab
+from tests.support.file_names import NAMES, UNFIT
 from tests.support.forked_hub import ForkedHub, forked_hub
 from tests.support.hub_people import MachineKey
 from tests.support.remote_machine import RemoteMachine, remote_machine
@@ -125,6 +127,31 @@ async def test_a_lease_from_its_start_to_its_end(room: Room, look: dict[str, Any
         await expect(page.page.locator("#past tbody")).to_contain_text("The camera is dark")
         await expect(page.page.locator("#past tbody")).to_contain_text("Ended by admin")
         await expect(page.page.locator("#lease-chip")).to_be_hidden()
+        assert page.faults == []
+
+
+async def test_the_name_of_a_file_is_the_same_on_both_sides(room: Room, tmp_path: Path) -> None:
+    """Up from a browser, shown, and down again; what nobody can ask for says so."""
+    for unfit in UNFIT:
+        os.close(os.open(os.fsencode(room.machine.files) + b"/" + unfit, os.O_CREAT | os.O_CLOEXEC))
+    async with tab(room.browser, room.hub, **DESK) as page:
+        await begin(page)
+        for name in NAMES:
+            (tmp_path / name).write_text(name)
+            await page.page.set_input_files("#a-file", tmp_path / name)
+            await page.page.locator("[data-upload] button").click()
+            await expect(page.page.locator("[data-saved]")).to_contain_text(name.strip())
+            assert (room.machine.files / name).read_text() == name
+        await page.page.click(f"[data-folder='{room.machine.files}']")
+        rows = page.page.locator("#files tbody tr")
+        await expect(rows).to_have_count(len(NAMES) + len(UNFIT) + 1)
+        await expect(rows.filter(has_text="cannot be fetched by this name")).to_have_count(len(UNFIT))
+        for name in NAMES[:3]:  # of a family joined without width Chromium itself makes single persons
+            async with page.page.expect_download() as taking:
+                await rows.filter(has_text=name).locator("button").click()
+            taken = await taking.value
+            assert await asyncio.to_thread(Path(await taken.path()).read_text) == name
+            assert taken.suggested_filename == name
         assert page.faults == []
 
 
