@@ -17,7 +17,8 @@ from protocol import kinds, limits
 class Sample(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One set of readings. `reasons` says for each absent reading why ({"gpu_usage": "no GPU found"}).
 
-    `timestamp` is RFC 3339 text, or Unix seconds as a number.
+    `timestamp` is RFC 3339 text, or Unix seconds as a number. `t` and `z` may be small, a leap second (`23:59:60Z`)
+    is read as the moment after it, a date alone is no timestamp.
     """
 
     timestamp: kinds.Timestamp | float

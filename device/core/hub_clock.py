@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
-import msgspec
+from protocol.instants import parse
 
 
 class Moment(NamedTuple):
@@ -21,10 +21,10 @@ class Moment(NamedTuple):
 def parse_time(text: str) -> datetime | None:
     """The aware instant of an RFC 3339 text, None when it is none."""
     try:
-        moment = msgspec.convert(text, datetime)
-    except msgspec.ValidationError:
+        moment = parse(text)
+        return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    except (ValueError, OverflowError):
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 class HubClock:

@@ -134,6 +134,9 @@ class SampleSeen(Change, frozen=True, kw_only=True):
     sample: Sample
     taken_at: datetime
     received_at: datetime
+    boot_id: str | None = None
+    seq: int = -1
+    """The number of the last kept sample then, within the boot."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,12 +7,12 @@ clock that was never set; its sample is dated with the hub's clock.
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from protocol.instants import parse
 from protocol.limits import MAX_CLOCK_AHEAD_S
 
 UTC: Final = timezone.utc
@@ -20,7 +20,6 @@ AHEAD: Final = timedelta(seconds=MAX_CLOCK_AHEAD_S)
 OLDEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 MILLISECONDS_FROM: Final = 1e11
 """A Unix time above this is in milliseconds: as seconds it would be the year 5138."""
-_FRACTION = re.compile(r"[.,](\d+)")
 
 
 class Dated(NamedTuple):
@@ -62,16 +61,6 @@ def read(stamp: str | float, zone: str | None, fallback: str) -> datetime:
         return (at.replace(tzinfo=_zone(zone, fallback)) if at.tzinfo is None else at).astimezone(UTC)
     except (ValueError, OverflowError, OSError) as error:
         raise UndatableError("not an RFC 3339 instant or Unix time") from error
-
-
-def parse(text: str) -> datetime:
-    """RFC 3339 text; aware when it names an offset. Raises ValueError."""
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        # Python 3.10 knows no `Z`, and fractions of 3 or 6 digits only.
-        offset = text[:-1] + "+00:00" if text[-1:] in ("Z", "z") else text
-        return datetime.fromisoformat(_FRACTION.sub(lambda m: "." + m.group(1)[:6].ljust(6, "0"), offset, count=1))
 
 
 @lru_cache(maxsize=1024)

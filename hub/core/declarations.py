@@ -15,6 +15,7 @@ from hub.core.changes import Change, Command, EventHappened, StatusChanged
 from hub.core.machine import Machine
 from hub.core.views import rfc3339
 from protocol.commands import SetStatus
+from protocol.instants import parse
 
 
 def set_by_command(machine: Machine, command: Command, now: datetime) -> list[Change]:
@@ -101,7 +102,7 @@ def instant(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00").replace("z", "+00:00"))
+        found = parse(text)
         found = found if found.tzinfo is None else found.astimezone(timezone.utc)
     except (ValueError, OverflowError):
         return None

@@ -221,8 +221,11 @@ class Fleet:
             return None
         machine.readings = sample = _with_short_reasons(change.sample)
         machine.readings_at = change.taken_at
+        machine.readings_of = (change.boot_id, change.seq)
         stamp = int(change.taken_at.timestamp() * 1000)
         recent = machine.recent
+        while recent and recent[-1][0] > stamp:
+            recent.pop()  # dated by a clock that was ahead and has been put right
         recent.append((stamp, msgspec.structs.replace(sample, reasons=None) if sample.reasons else sample))
         while recent[0][0] < stamp - RECENT_SECONDS * 1000:
             recent.popleft()

@@ -13,7 +13,7 @@ import msgspec
 from db.rows import SampleRow
 from hub.core import actors, config_reports, status_desk
 from hub.core.changes import Change, EventHappened, MachineIntroduced
-from hub.core.dating import OLDEST, UndatableError, date, read, settle
+from hub.core.dating import AHEAD, OLDEST, UndatableError, date, read, settle
 from hub.core.machine import Boot, Machine
 from protocol import messages
 from protocol.errors import CloseCode, RemoteProtocolError
@@ -79,14 +79,33 @@ def take_kept(machine: Machine, boot: Boot, frame: messages.Metrics, now: dateti
 
 
 def take_live(machine: Machine, frame: messages.Metrics, now: datetime, fallback_zone: str) -> Taken:
-    """The newest sample of a live frame; nothing of it is stored."""
+    """The newest sample of a live frame; nothing of it is stored. It is of now, whatever the machine's clock says."""
     newest = frame.samples[-1]
     try:
         at, _ = date(newest.timestamp, now, machine.timezone, fallback_zone)
+        at = now if now - at > AHEAD else at
     except UndatableError as wrong:
         where = f"samples[{len(frame.samples) - 1}].timestamp"
         return Taken([], None, now, [RemoteProtocolError("invalid", str(wrong), field=where)])
     return Taken([], newest, at, [])
+
+
+def newest_at(
+    machine: Machine, boot_id: str | None, seq: int, taken_at: datetime, now: datetime, *, live: bool = False
+) -> datetime | None:
+    """The instant of a sample that is newer than the readings known, else None.
+
+    A live sample is newest, and so is what has a later time: a spool that is being drained does not turn the page
+    back. But a clock may be set back, by seconds or by years, and must not freeze it. So within a boot the number
+    decides, and a known time that is in the future counts for nothing. What is newer by its number and far behind by
+    its clock was taken now, as far as anybody can say.
+    """
+    known, (known_boot, known_seq) = machine.readings_at, machine.readings_of
+    if live or known is None or taken_at >= known:
+        return taken_at
+    if boot_id is not None and boot_id == known_boot and seq > known_seq:
+        return now if now - taken_at > AHEAD else taken_at
+    return taken_at if known > now else None
 
 
 def check_hello(machine: Machine, hello: messages.Hello) -> None:

@@ -130,6 +130,8 @@ class Machine:
 
     readings: Sample | None = None
     readings_at: datetime | None = None
+    readings_of: tuple[str | None, int] = (None, -1)
+    """The boot and the number of the newest readings, where they have one."""
     recent: deque[tuple[int, Sample]] = field(default_factory=lambda: deque(maxlen=RECENT_SAMPLES))
     health: str = "ok"
     health_reasons: tuple[HealthReason, ...] = ()

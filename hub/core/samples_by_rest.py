@@ -42,7 +42,7 @@ class Sorted(NamedTuple):
     kept: list[SamplesKept]
     duplicates: int
     clamped: int
-    newest: Sample | None
+    newest: RestSample | None
     newest_at: datetime | None
 
 
@@ -126,8 +126,9 @@ def _members(value: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 def _sorted(
     rvm_id: int, groups: dict[int, list[tuple[int, datetime, bool, RestSample]]], duplicates: int, now: datetime
 ) -> Sorted:
-    everything = [entry for entries in groups.values() for entry in entries]
-    newest = max(everything, key=lambda entry: (entry[1], entry[0]), default=None)
+    # Within a boot the number says which is the last: the clock may have been set back.
+    last = [max(entries, key=lambda entry: (entry[0], entry[1])) for entries in groups.values()]
+    newest = max(last, key=lambda entry: entry[1], default=None)
     kept = [
         SamplesKept(
             rvm_id=rvm_id,
@@ -143,7 +144,7 @@ def _sorted(
     return Sorted(
         kept,
         duplicates,
-        sum(clamped for _, _, clamped, _ in everything),
+        sum(clamped for entries in groups.values() for _, _, clamped, _ in entries),
         None if newest is None else newest[3],
         None if newest is None else newest[1],
     )

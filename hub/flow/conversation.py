@@ -154,10 +154,16 @@ class Conversation:
         self._spend(Cost(samples=len(frame.samples), stored_bytes=ROW_BYTES * stored), time.monotonic())
         if taken.faults:
             self._left_out(frame, taken.faults)
-        newest, at = taken.newest, machine.readings_at
-        # A spool that is being drained must not turn the page back; a clock that was ahead must not freeze it.
-        if newest is not None and (frame.live or at is None or taken.newest_at >= at or at > now):
-            self._announce.see(SampleSeen(rvm_id=machine.id, sample=newest, taken_at=taken.newest_at, received_at=now))
+        if taken.newest is None:
+            return
+        at = intake.newest_at(machine, boot.boot_id, frame.seq, taken.newest_at, now, live=frame.live)
+        if at is not None:
+            self._announce.see(
+                SampleSeen(
+                    rvm_id=machine.id, sample=taken.newest, taken_at=at, received_at=now, boot_id=boot.boot_id,
+                    seq=frame.seq,
+                )
+            )  # fmt: skip
 
     def _spend(self, cost: Cost, at: float) -> None:
         """Of the machine's budget; in debt, the link is read more slowly."""

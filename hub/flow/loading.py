@@ -9,7 +9,7 @@ from db.connection import Store
 from db.machines import MachineRow
 from db.rows import SampleRow
 from hub.core import remote_life
-from hub.core.changes import Command
+from hub.core.changes import Command, SampleSeen
 from hub.core.configuration import UNWRITTEN, FleetSettings, Scope, Values
 from hub.core.fleet import Fleet
 from hub.core.health import judge
@@ -40,7 +40,7 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
             machine.boots[boot.boot_id] = Boot(boot.boot_id, boot.id, accepted)
     for rvm_id, newest_sample in (await samples.latest(store)).items():
         if rvm_id in fleet.machines:
-            _last_known(fleet.machines[rvm_id], newest_sample)
+            _last_known(fleet, fleet.machines[rvm_id], newest_sample)
     for command in await commands.pending_commands(store):
         machine = fleet.machines.get(command.rvm_id)
         if machine is not None:
@@ -84,8 +84,8 @@ def _zone(row: timezones.ZoneRow) -> ZoneState:
     return ZoneState(**{**values, "restart": tuple(row.restart or ())})
 
 
-def _last_known(machine: Machine, row: SampleRow) -> None:
-    machine.readings = sample = Sample(
+def _last_known(fleet: Fleet, machine: Machine, row: SampleRow) -> None:
+    sample = Sample(
         timestamp=row.timestamp.isoformat(),
         cpu_usage=row.cpu_usage,
         memory_usage=row.memory_usage,
@@ -98,7 +98,13 @@ def _last_known(machine: Machine, row: SampleRow) -> None:
         power_w=row.power_w,
         throttled=row.throttled,
     )
-    machine.readings_at = row.timestamp
+    boot_id = next((boot.boot_id for boot in machine.boots.values() if boot.id == row.boot), None)
+    fleet.apply(
+        SampleSeen(
+            rvm_id=machine.id, sample=sample, taken_at=row.timestamp, received_at=row.created_at, boot_id=boot_id,
+            seq=row.seq,
+        )
+    )  # fmt: skip
     machine.health, machine.health_reasons = judge(sample, machine.in_force.limits)
     if machine.last_seen_at is None or row.created_at > machine.last_seen_at:
         machine.last_seen_at = row.created_at

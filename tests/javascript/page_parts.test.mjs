@@ -64,6 +64,20 @@ test("history stands before what came meanwhile, and the same sample counts once
   ]);
 });
 
+test("a clock that is set back lets the line go on from there, with a gap and without what it dated later", () => {
+  const series = new Series(["cpu_usage"]);
+  series.load([row(NOW - 1000, 1), row(NOW + 239000, 2)]);
+  assert.equal(series.add({ taken_at: NOW + 240000, cpu_usage: 3 }), true);
+  assert.equal(series.add({ taken_at: NOW, cpu_usage: 4 }), true);
+  assert.equal(series.add({ taken_at: NOW + 1000, cpu_usage: 5 }), true);
+  assert.deepEqual(series.points, [row(NOW - 1000, 1), row(NOW, 4), row(NOW + 1000, 5)]);
+  assert.deepEqual(series.columns().y, [[1, null, 4, 5]]);
+  assert.deepEqual([series.summary("cpu_usage", NOW + 1000)?.now, series.gaps(NOW + 1000)], [5, []]);
+  const spark = new Sparkline("M58 16h0L60 8", NOW);
+  spark.add(NOW - 10000, 100);
+  assert.equal(spark.path(NOW), "M58 0h0");
+});
+
 test("a line breaks where the machine was away, where a kept sample is missing, and where we watched in vain", () => {
   const series = new Series(["cpu_usage"]);
   series.load([row(NOW - 900000, 1), row(NOW - 400000, 2), row(NOW - 100000, 3)]);

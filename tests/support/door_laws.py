@@ -40,8 +40,8 @@ FLEET_WRITERS: dict[str, frozenset[str]] = {
     "hub.flow.conversation": frozenset({"accepted", "last_seen_at", "farewell"}),
     "hub.flow.heard_facts": frozenset({"reported"}),
     "hub.flow.loading": frozenset(
-        {"boots", "health", "health_reasons", "last_seen_at", "maybe_sent", "own_settings", "pending", "readings",
-         "readings_at", "remote_sessions", "zone"}
+        {"boots", "health", "health_reasons", "last_seen_at", "maybe_sent", "own_settings", "pending",
+         "remote_sessions", "zone"}
     ),
     "hub.flow.observer": frozenset({"live_interval", "told"}),
     "hub.web.device_socket": frozenset({"connection_epoch"}),

@@ -16,6 +16,8 @@ export class Series {
     /** @type {[number, number][]} */
     this.away = [];
     this.watchedSince = Infinity;
+    /** Where the line goes on after the machine's clock was set back. @type {Set<number>} */
+    this.steps = new Set();
   }
 
   /** Put history in front of what came meanwhile. @param {Point[]} rows */
@@ -24,10 +26,19 @@ export class Series {
     this.points = [...rows.filter((row) => row[0] < first), ...this.points];
   }
 
-  /** @param {Pick<Readings, "taken_at"> & Partial<Readings> | null} readings the newest ones; the same or an older time says nothing new */
+  /**
+   * Of an older time than the last: the machine's clock was ahead and has been set back. What it dated later than this is
+   * let go, and the line goes on from here.
+   * @param {Pick<Readings, "taken_at"> & Partial<Readings> | null} readings the newest ones; the same time says nothing new
+   */
   add(readings) {
     const at = readings?.taken_at;
-    if (!at || at <= (this.points.at(-1)?.[0] ?? 0)) return false;
+    if (!at || at === this.points.at(-1)?.[0]) return false;
+    const later = this.points.findIndex((row) => row[0] > at);
+    if (later >= 0) {
+      this.points.splice(later);
+      this.steps.add(at);
+    }
     this.points.push([at, ...this.metrics.map((metric) => readings?.[metric] ?? null)]);
     return true;
   }
@@ -70,7 +81,7 @@ export class Series {
       for (const [i, column] of y.entries()) column.push(values[i] ?? null);
     };
     this.points.forEach((row, i) => {
-      if (i && this.broken(times[i - 1], times[i])) put(times[i - 1] + 1, []);
+      if (i && (this.steps.has(times[i]) || this.broken(times[i - 1], times[i]))) put(times[i - 1] + 1, []);
       put(row[0], row.slice(1));
     });
     return { x, y };

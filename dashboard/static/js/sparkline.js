@@ -35,8 +35,11 @@ export class Sparkline {
   /** @param {number} at @param {number | null | undefined} value */
   add(at, value) {
     if (value === null || value === undefined) return;
+    const step = Math.round(at / STEP_MS);
+    // Later ones are of a clock that was ahead and has been set back.
+    for (const later of this.points.keys()) if (later > step) this.points.delete(later);
     const share = Math.min(1, Math.max(0, value / this.top));
-    this.points.set(Math.round(at / STEP_MS), HEIGHT - Math.round(share * HEIGHT));
+    this.points.set(step, HEIGHT - Math.round(share * HEIGHT));
   }
 
   /** @param {number} now */

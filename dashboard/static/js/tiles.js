@@ -56,6 +56,8 @@ class Tile {
   range(m, value) {
     const at = m.readings?.taken_at;
     if (value !== null && at && at !== this.recent.at(-1)?.[0]) {
+      // Later ones are of a clock that was ahead and has been set back.
+      this.recent = this.recent.filter((pair) => pair[0] < at);
       this.recent.push([at, value]);
       this.spark.add(at, value);
     }

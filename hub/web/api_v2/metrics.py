@@ -13,6 +13,7 @@ from db import samples
 from db.rows import METRICS
 from hub.core import samples_by_rest, views
 from hub.core.changes import BootOpened, SampleSeen
+from hub.core.intake import newest_at
 from hub.core.machine import Boot, Machine
 from hub.core.machine_budget import ROW_BYTES, Cost, frames_of
 from hub.core.samples_by_rest import Fault, RestSample
@@ -196,11 +197,15 @@ async def _keep(
 
 def _show(context: HubContext, machine: Machine, found: samples_by_rest.Sorted, now: datetime) -> None:
     """The newest readings are for whoever watches, unless newer ones are shown already."""
-    if found.newest is None or found.newest_at is None or context.fleet.find(machine.id) is None:
+    newest = found.newest
+    if newest is None or found.newest_at is None or context.fleet.find(machine.id) is None:
         return
-    if machine.readings_at is None or found.newest_at > machine.readings_at:
-        seen = SampleSeen(rvm_id=machine.id, sample=found.newest, taken_at=found.newest_at, received_at=now)
-        context.announce.see(seen)
+    boot_id, seq = newest.boot_id, -1 if newest.seq is None else newest.seq
+    at = newest_at(machine, boot_id, seq, found.newest_at, now)
+    if at is not None:
+        context.announce.see(
+            SampleSeen(rvm_id=machine.id, sample=newest, taken_at=at, received_at=now, boot_id=boot_id, seq=seq)
+        )
 
 
 def _place(body: list[Any], fault: Fault) -> str:

@@ -192,3 +192,43 @@ def test_an_event_that_cannot_be_dated_happened_now() -> None:
     )
     assert isinstance(told, EventHappened)
     assert (told.at, told.boot_id, told.seq) == (NOW, "boot-a", 3)
+
+
+AGO = timedelta(minutes=1)
+MONTH = timedelta(days=30)
+
+
+@pytest.mark.parametrize(
+    ("known_at", "known_of", "boot_id", "seq", "taken_at", "live", "shown"),
+    [
+        (None, (None, -1), "a", 5, NOW - MONTH, False, NOW - MONTH),
+        (NOW - AGO, ("a", 5), "a", 6, NOW, False, NOW),
+        # A spool that is drained, beside what was said live or by a later boot.
+        (NOW - AGO, ("a", 9), "a", 9, NOW - 2 * AGO, False, None),
+        (NOW - AGO, ("b", 1), "a", 9, NOW - 2 * AGO, False, None),
+        (NOW - AGO, (None, -1), None, -1, NOW - 2 * AGO, False, None),
+        # A clock that was ahead and is put right; one that is set far back.
+        (NOW + 4 * AGO, ("a", 5), "a", 6, NOW, False, NOW),
+        (NOW + 4 * AGO, (None, -1), None, -1, NOW, False, NOW),
+        (NOW - AGO, ("a", 5), "a", 6, NOW - 5 * AGO, False, NOW - 5 * AGO),
+        (NOW - AGO, ("a", 5), "a", 6, NOW - MONTH, False, NOW),
+        (NOW - AGO, ("a", 5), "a", 5, NOW - 2 * AGO, True, NOW - 2 * AGO),
+    ],
+)
+def test_the_newest_readings_follow_the_number_where_the_clock_was_set_back(
+    known_at: Any, known_of: Any, boot_id: Any, seq: int, taken_at: Any, live: bool, shown: Any
+) -> None:
+    one = machine(readings_at=known_at, readings_of=known_of)
+    assert intake.newest_at(one, boot_id, seq, taken_at, NOW, live=live) == shown
+
+
+def test_a_live_sample_is_of_now_however_far_behind_the_clock_is() -> None:
+    for behind, at in ((MONTH, NOW), (5 * AGO, NOW - 5 * AGO)):
+        frame = m.Metrics(seq=1, samples=[sample((NOW - behind).isoformat(), cpu_usage=1.0)], live=True)
+        assert intake.take_live(machine(), frame, NOW, "UTC").newest_at == at
+
+
+@pytest.mark.parametrize("stamp", ["2026-06-30T23:59:60Z", "2026-07-01t00:00:00z", "2026-07-01T06:59:60+07:00"])
+def test_a_leap_second_and_small_letters_are_kept(stamp: str) -> None:
+    taken = intake.take_kept(machine(), boot(), m.Metrics(seq=1, samples=[sample(stamp, cpu_usage=1.0)]), NOW, "UTC")
+    assert [row.timestamp.isoformat() for row in taken.rows] == ["2026-07-01T00:00:00+00:00"]

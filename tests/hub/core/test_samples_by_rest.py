@@ -116,3 +116,13 @@ def test_whatever_comes_nothing_non_finite_or_out_of_range_is_kept(values: list[
             for name in ("cpu_usage", "memory_usage", "disk_usage", "gpu_usage"):
                 value = getattr(sample, name)
                 assert value is None or (math.isfinite(value) and 0 <= value <= 100)
+
+
+def test_of_numbered_samples_the_last_number_is_the_newest_also_where_the_clock_was_set_back() -> None:
+    numbered = [
+        {"timestamp": at, "boot_id": "a", "seq": seq, "cpu_usage": seq}
+        for seq, at in ((1, AT), (2, "2026-10-24T08:00:00Z"))
+    ]
+    found, _ = take(machine(), *numbered)
+    assert found.newest is not None
+    assert found.newest.cpu_usage == 2

@@ -94,7 +94,7 @@ def test_a_report_older_than_the_newest_is_recorded_and_makes_nothing_true(metho
     fleet = fleet_of()
     hears(fleet, report("Asia/Jayapura", clock_offset=0.5))
     before = zone_view(the(fleet))
-    (change,) = hears(fleet, report("Europe/London", at="2026-11-01", sync_method=method, clock_offset=9.0))
+    (change,) = hears(fleet, report("Europe/London", at="2026-11-01T00:00:00", sync_method=method, clock_offset=9.0))
     assert isinstance(change, TimezoneSynced)
     assert (change.outdated, change.timezone, change.previous) == (True, "Europe/London", None)
     assert zone_view(the(fleet)) == before

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from db.errors import Unavailable
+from hub.core.intake import newest_at
 from hub.core.machine import BOOTS_KEPT
 from hub.core.machine_budget import BOOTS_AT_ONCE, BOOTS_PER_MINUTE, MachineBudget
+from hub.flow.loading import load_fleet
 from tests.support.api_hub import ApiHub, api_hub
 from tests.support.until import until
 
@@ -119,6 +121,23 @@ async def test_older_readings_do_not_replace_newer_ones(hub: ApiHub) -> None:
         for minutes, cpu in ((5, 50), (10, 10)):
             await machine.post("/api/v2/rvms/1/metrics", json={"timestamp": ago(minutes=minutes), "cpu_usage": cpu})
         assert (await machine.get("/api/v2/rvms/1")).json()["data"]["readings"]["cpu_usage"] == 50
+
+
+async def test_a_clock_that_is_put_right_or_set_back_does_not_freeze_the_newest_readings(any_hub: ApiHub) -> None:
+    async with any_hub.of("one") as machine:
+
+        async def shown_after(cpu: int, at: str, **number: object) -> tuple[int, bool]:
+            sample = {"timestamp": at, "cpu_usage": cpu, **number}
+            assert (await machine.post("/api/v2/rvms/1/metrics", json=sample)).json()["data"]["stored"] == 1
+            readings = (await machine.get("/api/v2/rvms/1")).json()["data"]["readings"]
+            return readings["cpu_usage"], readings["taken_at"] > ago(minutes=6)
+
+        assert await shown_after(1, ago(minutes=-4)) == (1, True)
+        assert await shown_after(2, ago(seconds=1)) == (2, True)
+        assert await shown_after(3, ago(seconds=1).replace("T", "t"), boot_id="a", seq=1) == (3, True)
+        assert await shown_after(4, ago(minutes=5), boot_id="a", seq=2) == (4, True)
+        assert await shown_after(5, ago(days=30), boot_id="a", seq=3) == (5, True), "it was taken now, by its number"
+        assert await shown_after(6, ago(days=31)) == (5, True), "without a number it may be a backlog"
 
 
 async def test_a_machine_that_only_speaks_http_is_seen(hub: ApiHub) -> None:
@@ -236,3 +255,14 @@ async def test_a_restart_of_the_hub_knows_the_boots_used_last_and_the_marks_of_t
         assert {boot.accepted for boot in known.values()} == {5}
         async with hub.client(key) as client:
             assert (await client.post(path, json=samples)).json()["data"]["duplicates"] == BOOTS_KEPT + 5
+
+
+async def test_after_a_restart_the_first_sample_of_a_clock_that_was_set_back_is_the_newest(any_hub: ApiHub) -> None:
+    async with any_hub.of("one") as machine:
+        for seq, at in ((1, ago(seconds=30)), (2, ago(days=30))):
+            sample = {"timestamp": at, "cpu_usage": seq, "boot_id": "a", "seq": seq}
+            assert (await machine.post("/api/v2/rvms/1/metrics", json=sample)).status_code == 201
+    fleet = await load_fleet(any_hub.context.store, any_hub.context.fleet.settings.base)
+    one = fleet.machines[1]
+    assert one.readings_of == ("a", 1), "by their times, as the index has them"
+    assert newest_at(one, "a", 3, any_hub.context.clock() - timedelta(days=30), any_hub.context.clock()) is not None

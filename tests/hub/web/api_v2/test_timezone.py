@@ -67,7 +67,7 @@ async def test_an_older_report_is_recorded_and_overrides_no_newer_one(any_hub: A
         newer = REPORT | {"timezone": "Asia/Jayapura", "timestamp": "2026-01-02T12:00"}
         newest = data(await own.post(SYNC, json=newer))
         assert newest["counts"]["changed"] == 1
-        old = REPORT | {"timezone": "Europe/London", "timestamp": "2025-11-01", "clock_offset": 7.0, "ntp": True}
+        old = REPORT | {"timezone": "Europe/London", "timestamp": "2025-11-01T00:00", "clock_offset": 7.0, "ntp": True}
         for _ in range(2):
             found = data(await own.post(SYNC, json=old))
         assert found == newest | {"counts": newest["counts"] | {"automatic": 3}}
