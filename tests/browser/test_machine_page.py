@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.browser.conftest import Stage
 from tests.support.browser import Tab, tab
@@ -62,6 +62,37 @@ async def test_maintenance_is_shown_when_the_machine_has_confirmed_it_and_not_be
         await expect(page.page.locator(JOB)).to_have_text("Done: the machine confirmed it.")
         await expect(page.page.locator("#why")).to_contain_text("Ganti sensor berat")
         assert stage.machine.asked[-1] == "maintenance"
+        assert page.faults == []
+
+
+async def test_what_is_typed_while_the_hub_answers_stays_and_an_answer_that_was_lost_is_told_by_the_feed(
+    stage: Stage,
+) -> None:
+    async with tab(stage.browser, stage.hub) as page:
+        await page.open("/machines/1")
+        await page.live()
+        asking: asyncio.Queue[Route] = asyncio.Queue()
+        await page.page.route("**/api/v2/rvms/1/status", asking.put)
+        fault, reason = page.page.locator("#status-form [data-fault]"), page.page.locator("#reason")
+        await page.page.check('input[value="maintenance"]', force=True)
+        await reason.fill("first")
+        await page.page.click("[data-send]")
+        first = await asking.get()
+        await reason.fill("typed meanwhile")
+        await first.continue_()
+        await expect(page.page.locator("#status-pill")).to_contain_text("Maintenance")
+        await expect(page.page.locator("#why")).to_contain_text("first")
+        await expect(page.page.locator("[data-send]")).not_to_have_attribute("aria-busy", "true")
+        await expect(reason).to_have_value("typed meanwhile")
+        await page.page.check('input[value="error"]', force=True)
+        await page.page.click("[data-send]")
+        second = await asking.get()
+        await second.fetch()
+        await second.abort()
+        await expect(page.page.locator("#status-pill")).to_contain_text("Error")
+        await expect(page.page.locator("#why")).to_contain_text("typed meanwhile")
+        await expect(reason).to_have_value("")
+        await expect(fault).to_be_hidden()
         assert page.faults == []
 
 

@@ -24,6 +24,8 @@ export class StatusControl {
     this.zone = zone;
     this.form = find("#status-form");
     this.touched = false;
+    /** What was asked without an answer that could be read: the hub may have it. @type {{status: string, reason: string} | null} */
+    this.unanswered = null;
     // Only for the choice itself: leaving the reason by a press on the button must not move the button away.
     this.form.addEventListener(
       "change",
@@ -67,17 +69,32 @@ export class StatusControl {
     setAttribute(button, "aria-busy", "true");
     const timed = this.status === "inactive" || this.status === "maintenance";
     const until = timed ? untilFrom(this.form.elements.until.value, this.feed.clock.now(), this.zone) : "";
-    const answer = await askStatus(this.id, { status: this.status, reason, until });
+    const asked = { status: this.status, reason };
+    this.unanswered = null;
+    const answer = await askStatus(this.id, { ...asked, until });
     button.removeAttribute("aria-busy");
-    if (!answer.ok) return this.fault(answer.message || t("fault.unknown"));
-    this.touched = false;
-    this.form.elements.reason.value = "";
+    if (answer.ok) return this.done(asked);
+    this.unanswered = answer.status === 0 ? asked : null;
+    this.fault(answer.message || t("fault.unknown"));
+    if (this.machine) this.patch(this.machine);
     return undefined;
+  }
+
+  /** It is asked. What somebody has chosen or typed since stays. @param {{status: string, reason: string}} asked */
+  done(asked) {
+    const { reason } = this.form.elements;
+    this.unanswered = null;
+    if (reason.value.trim() === asked.reason) reason.value = "";
+    if (this.status !== asked.status) return;
+    this.touched = reason.value !== "";
+    show(find("[data-fault]", this.form), false);
   }
 
   /** The machine as the hub tells it now. @param {Machine} m */
   patch(m) {
     this.machine = m;
+    const asked = this.unanswered;
+    if (asked && m.effective_status === asked.status && (m.status_reason ?? "") === asked.reason) this.done(asked);
     for (const label of all(".options label", this.form)) this.option(label, m.effective_status);
     show(find("#when-offline"), m.connection === "offline" || m.connection === "never");
   }
