@@ -152,7 +152,10 @@ def _required(compiled: SQLCompiler) -> list[str]:
 
 
 class Compiler:
-    """Statements of one dialect. Not for two threads at once."""
+    """Statements of one dialect. Not for two threads at once.
+
+    A list as the value of an IN cannot be: how many there are is part of the text, which is made once.
+    """
 
     _MOST = 1000
 
@@ -163,7 +166,14 @@ class Compiler:
         self._known: dict[tuple[Any, ...], Prepared] = {}
 
     def write(self, write: Write | UpdateBase) -> tuple[Prepared, list[Any]]:
-        """SQL and arguments of one write. Raises Rejected for values that cannot be stored."""
+        """SQL and arguments of one write. Raises Rejected for values that cannot be stored, and for a statement that
+        cannot be made: the failure of its caller alone."""
+        try:
+            return self._write(write)
+        except sa.exc.SQLAlchemyError as error:
+            raise Rejected(f"not a statement to be compiled once: {error}") from error
+
+    def _write(self, write: Write | UpdateBase) -> tuple[Prepared, list[Any]]:
         if not isinstance(write, Write):
             plain = _prepare(write, self._dialect, None)
             return plain, plain.bind({})

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 
 from db.connection import Store
 from db.schema import reverse_vending_machines as machines
-from db.schema import system_metrics
 from db.statements import Write
 
 _INSERT = sa.insert(machines).returning(machines.c.id)
@@ -21,7 +20,6 @@ _UPDATE = sa.update(machines).where(machines.c.id == sa.bindparam("key_id"))
 # A newer link (or another hub's) has the say; the same epoch again is a repeat and changes nothing.
 _UPDATE_FENCED = _UPDATE.where(machines.c.connection_epoch <= sa.bindparam("key_epoch"))
 _DELETE = sa.delete(machines).where(machines.c.id == sa.bindparam("key_id"))
-_DELETE_SAMPLES = sa.delete(system_metrics).where(system_metrics.c.rvm_id == sa.bindparam("key_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +203,7 @@ def mark_seen(rvm_id: int, at: datetime) -> Write:
     return Write(_UPDATE, {"last_seen_at": at, "key_id": rvm_id})
 
 
-def delete_machine(rvm_id: int) -> tuple[Write, Write]:
-    """Its samples, then itself with all that hangs on it; events stay. Conflict: id (no such machine)."""
-    return Write(_DELETE_SAMPLES, {"key_id": rvm_id}), Write(_DELETE, {"key_id": rvm_id}, must_match="id")
+def delete_machine(rvm_id: int) -> Write:
+    """Itself with all that hangs on it, but for its samples (`db.samples`: there may be too many for one transaction)
+    and its events, which stay. Conflict: id (no such machine)."""
+    return Write(_DELETE, {"key_id": rvm_id}, must_match="id")

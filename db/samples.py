@@ -71,6 +71,11 @@ _STORED = _FIRST.union_all(
 )
 _oldest = sa.select(sa.func.min(system_metrics.c.timestamp)).where(system_metrics.c.rvm_id == _STORED.c.rvm_id)
 _WITH_OLD = sa.select(_STORED.c.rvm_id).where(_oldest.scalar_subquery() < sa.bindparam("key_before"))
+_OF_REMOVED = sa.select(_STORED.c.rvm_id).where(
+    _STORED.c.rvm_id.is_not(None), ~sa.exists().where(machines.c.id == _STORED.c.rvm_id)
+)
+_SOME = sa.select(*_KEY).where(system_metrics.c.rvm_id == sa.bindparam("key_id")).limit(sa.bindparam("key_limit"))
+_DELETE_SOME = sa.delete(system_metrics).where(sa.tuple_(*_KEY).in_(_SOME))
 _DELETE_OLD = sa.delete(system_metrics).where(sa.tuple_(*_KEY).in_(_OLD))
 
 
@@ -158,3 +163,13 @@ async def machines_with_samples_before(store: Store, before: datetime) -> list[i
 def delete_samples_before(rvm_id: int, before: datetime, limit: int) -> Write:
     """Delete some of a machine's older ones; repeat until `rowcount` is below `limit` (a big one would hold up all)."""
     return Write(_DELETE_OLD, {"key_id": rvm_id, "key_before": before, "key_limit": limit})
+
+
+async def removed_machines(store: Store) -> list[int]:
+    """Machines that are gone and whose samples are not."""
+    return [row["rvm_id"] for row in await store.fetch_all(_OF_REMOVED)]
+
+
+def delete_samples(rvm_id: int, limit: int) -> Write:
+    """Delete some of a machine's; repeat as with old ones."""
+    return Write(_DELETE_SOME, {"key_id": rvm_id, "key_limit": limit})

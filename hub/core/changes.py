@@ -127,6 +127,12 @@ class RowsExpired(Change, frozen=True, kw_only=True):
     deleted: tuple[int, ...] | None = None
 
 
+class RetentionReached(Change, frozen=True, kw_only=True):
+    """What is old is deleted as if it were `at`: the hub's clock, as far as it is believed."""
+
+    at: datetime
+
+
 class SampleSeen(Change, frozen=True, kw_only=True):
     """The newest readings of a machine, for whoever watches; nothing is stored."""
 

@@ -99,6 +99,7 @@ async def open_engine(
         tunnels.on_fault = leases.end
         sweeper = Sweeper(store, fleet, announce, links, observer, clock, leases)
         retention = Retention(store, announce, clock, timedelta(days=settings.samples_retention_days))
+        announce.listen(retention.became_true)
         observer.start(was_live(fleet).__contains__)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(commit.run)

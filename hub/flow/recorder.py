@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from db import boots, commands, events, machines, sessions, sign_ins, statuses, timezones, tokens, users
+from db import boots, commands, events, machines, retention_mark, sessions, sign_ins, statuses, timezones, tokens, users
 from db.statements import Statement, Step, WriteResult
 from hub.core import changes as c
 from hub.core.recording_changes import RecordingBegan
@@ -265,7 +265,7 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.MachineAdded: _machine_added,
     c.MachineEdited: _machine_edited,
     c.MachineRemoved: lambda change: _flat(
-        *timezones.delete_of_machine(change.rvm_id), *machines.delete_machine(change.rvm_id)
+        *timezones.delete_of_machine(change.rvm_id), machines.delete_machine(change.rvm_id)
     ),
     c.UserAdded: _user_added,
     c.UserEdited: _user_edited,
@@ -285,6 +285,7 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.EventHappened: _event,
     **{kind: partial(_service, steps) for kind, steps in service_recipes.RECIPES.items()},
     c.RowsExpired: lambda change: _flat(*retention_recipes.steps(change)),
+    c.RetentionReached: lambda change: _flat(retention_mark.reach(change.at)),
     **{kind: partial(_service, steps) for kind, steps in recording_recipes.RECIPES.items()},
 }
 _FILLERS: Mapping[type, Callable[[Any, Sequence[WriteResult]], c.Change | None]] = {

@@ -21,8 +21,16 @@ OF_ALL: Final[Mapping[str, Callable[[datetime, int], Write]]] = {
     "remote_access_sessions": remote_sessions.delete_sessions_before,
     "tokens": tokens.delete_tokens_before,
 }
+
+
+def _of_removed(rvm_id: int, before: datetime, most: int) -> Write:
+    del before
+    return samples.delete_samples(rvm_id, most)
+
+
 OF_MACHINE: Final[Mapping[str, Callable[[int, datetime, int], Write]]] = {
     "system_metrics": samples.delete_samples_before,
+    "samples of removed machines": _of_removed,
     "status_history": statuses.delete_statuses_before,
     "machine_boots": partial(boots.delete_boots_before, kept=BOOTS_KEPT),
 }

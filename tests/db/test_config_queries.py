@@ -77,7 +77,7 @@ async def test_a_machine_that_is_not_there_has_no_settings(store: Store) -> None
 async def test_settings_go_with_the_machine_and_its_version_is_not_given_again(store: Store) -> None:
     rvm_id = await add_machine(store)
     await store.write(*write(rvm_id, 3, a=1))
-    await store.write(*machines.delete_machine(rvm_id))
+    await store.write(machines.delete_machine(rvm_id))
     assert await configs.machine_rows(store) == {}
     assert await configs.newest_version(store) == 3
 

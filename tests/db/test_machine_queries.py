@@ -96,10 +96,10 @@ async def test_an_edit_changes_what_it_names_and_nothing_else(store: Store) -> N
 
 async def test_a_removed_machine_is_gone_and_cannot_be_removed_again(store: Store) -> None:
     rvm_id = await add_machine(store)
-    await store.write(*machines.delete_machine(rvm_id))
+    await store.write(machines.delete_machine(rvm_id))
     assert await machines.find_machine(store, rvm_id) is None
     with pytest.raises(Conflict) as caught:
-        await store.write(*machines.delete_machine(rvm_id))
+        await store.write(machines.delete_machine(rvm_id))
     assert (caught.value.column, caught.value.kind) == ("id", "missing")
 
 

@@ -154,11 +154,16 @@ async def test_old_samples_go_in_portions(store: Store) -> None:
     ]
 
 
-async def test_removing_a_machine_removes_its_samples(store: Store) -> None:
+async def test_the_samples_of_a_removed_machine_are_found_and_deleted_in_pieces(store: Store) -> None:
     rvm_id, boot = await machine_with_boot(store)
     other, other_boot = await machine_with_boot(store, "south")
-    await store.store_samples([sample(rvm_id, 1, boot), sample(other, 1, other_boot)])
-    await store.write(*machines.delete_machine(rvm_id))
+    await store.store_samples([*(sample(rvm_id, seq, boot) for seq in range(5)), sample(other, 1, other_boot)])
+    assert await samples.removed_machines(store) == []
+    await store.write(machines.delete_machine(rvm_id))
+    assert await samples.removed_machines(store) == [rvm_id]
+    counts = [(await store.write(samples.delete_samples(rvm_id, 3)))[0].rowcount for _ in range(3)]
+    assert counts == [3, 2, 0]
+    assert await samples.removed_machines(store) == []
     assert [row["rvm_id"] for row in await stored(store)] == [other]
     assert [row.id for row in await boots.recent_boots(store, 9)] == [other_boot]
 

@@ -96,7 +96,9 @@ async def test_not_even_the_databases_own_tools_empty_it(postgres_url: str, sqli
 
 
 @pytest.mark.parametrize(
-    "remove", [machines.delete_machine, lambda _: (users.delete_user(1),)], ids=["machine", "user"]
+    "remove",
+    [machines.delete_machine, lambda _: users.delete_user(1)],
+    ids=["machine", "user"],
 )
 async def test_events_outlive_whom_they_name(store: Store, remove: Callable[[int], Any]) -> None:
     rvm_id = await add_machine(store)
@@ -104,6 +106,6 @@ async def test_events_outlive_whom_they_name(store: Store, remove: Callable[[int
         users.insert_user(email="a@b.c", name="A", role="viewer", password_hash=None, language=None, at=NOW)
     )
     await store.write(events.insert_event(at=NOW, code="a.b", actor="user:1", rvm_id=rvm_id, params={}))
-    await store.write(*remove(rvm_id))
+    await store.write(remove(rvm_id))
     (row,) = await events.list_events(store, limit=10)
     assert (row.actor, row.rvm_id) == ("user:1", rvm_id)

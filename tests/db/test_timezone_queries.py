@@ -72,7 +72,7 @@ async def test_rows_follow_a_machine_to_its_new_device_id(store: Store) -> None:
 async def test_rows_go_with_their_machine(store: Store) -> None:
     rvm_id = await add_machine(store)
     await store.write(log(), now_is("Asia/Jakarta"), log(device_id="other"), now_is("Asia/Jakarta", "other"))
-    await store.write(*timezones.delete_of_machine(rvm_id), *machines.delete_machine(rvm_id))
+    await store.write(*timezones.delete_of_machine(rvm_id), machines.delete_machine(rvm_id))
     assert list(await timezones.all_zones(store)) == ["other"]
     assert (await timezones.counts(store, "device-north")).automatic == 0
 

@@ -212,7 +212,7 @@ async def test_instants_are_exact_to_the_microsecond(store: Store, year: int, mi
 
 async def test_ids_of_machines_are_never_given_twice(store: Store) -> None:
     first = await add_machine(store)
-    await store.write(*machines.delete_machine(first))
+    await store.write(machines.delete_machine(first))
     assert await add_machine(store) > first
 
 
@@ -235,3 +235,15 @@ async def test_a_closed_store_says_so(store: Store) -> None:
     await store.close()
     with pytest.raises(StoreError):
         await store.write(machine("north"))
+
+
+async def test_a_statement_that_cannot_be_compiled_once_fails_its_caller_alone(store: Store) -> None:
+    """A list as the value of an IN is such: it must not end whoever commits for all."""
+    by_list = sa.delete(reverse_vending_machines).where(
+        reverse_vending_machines.c.id.in_(sa.bindparam("key_ids", expanding=True))
+    )
+    wrong, right = await asyncio.gather(
+        store.write(Write(by_list, {"key_ids": [1, 2]})), store.write(machine("south")), return_exceptions=True
+    )
+    assert isinstance(wrong, Rejected)
+    assert not isinstance(right, BaseException)
