@@ -59,6 +59,7 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             up = True
             app.state.hub = context = _context(settings, engine, feeds[0], epoch)
             engine.announce.listen(context.gate.became_true)
+            engine.announce.listen(context.gate.people.became_true)
             engine.announce.listen(context.terminals.became_true)
             app.state.loop_lag = lag = LoopLag()
             own.start_soon(lag.run)

@@ -19,6 +19,7 @@ from hub.core.sign_in import MAX_EMAIL
 from hub.web.credential_cache import CredentialCache
 from hub.web.doorstep import Doorstep
 from hub.web.passwords import Passwords
+from hub.web.person_budget import PersonBudget
 from hub.web.rate_limit import AddressLimiter, network_of
 from hub.web.unstored_sign_ins import UnstoredSignIns
 
@@ -104,6 +105,7 @@ class Gate:
     strangers: Strangers = field(default_factory=Strangers)
     doorstep: Doorstep = field(default_factory=Doorstep)
     passwords: Passwords = field(default_factory=Passwords)
+    people: PersonBudget = field(default_factory=PersonBudget)
     unstored: UnstoredSignIns = field(default_factory=UnstoredSignIns)
     # Bound: MAX_USES; what is beyond is noted with the next use.
     uses: dict[str, c.TokenUsed | c.SessionExtended] = field(default_factory=dict)

@@ -221,6 +221,8 @@ class Page:
             visit.fields = await _form(request, self.most_fields)
             visit.form = dict(visit.fields)
             _prove_origin(visit, entrance=self.entrance)
+            if visit.principal is not None and not self.entrance:
+                guard.may_change_now(context, visit.principal, self.action)
         return visit
 
 
@@ -278,7 +280,9 @@ def error_page(visit: Visit, error: Exception) -> Response:
         return _error(visit, error.status, "404", number)
     if error.kind == "forbidden":
         return _error(visit, 403, "403", number, visit.say(error))
-    return _error(visit, error.status, "500", number, visit.say(error))
+    answer = _error(visit, error.status, "500", number, visit.say(error))
+    answer.headers.update(error.headers)
+    return answer
 
 
 def _error(visit: Visit, status: int, code: str, number: str, sentence: str = "") -> Response:

@@ -47,7 +47,7 @@ def routes() -> list[BaseRoute]:
         ("/", Page(fleet_page.show_fleet)),
         ("/login", Page(sign_in_pages.show_login, sign_in_pages.login, entrance=True)),
         ("/signin", Page(sign_in_pages.show_link, sign_in_pages.use_link, entrance=True)),
-        ("/logout", Page(sign_in_pages.to_login, sign_in_pages.logout, open_to_all=True)),
+        ("/logout", Page(sign_in_pages.to_login, sign_in_pages.logout, open_to_all=True, action="account.sign_out")),
         ("/preferences", Page(home, sign_in_pages.preferences, open_to_all=True)),
         ("/account", Page(sign_in_pages.show_account, action="account.read")),
         ("/account/password", Page(home, sign_in_pages.set_password, action="account.edit")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import NamedTuple
 
@@ -146,6 +147,9 @@ async def _open(
     *more: changes.Change,
 ) -> SignedIn:  # fmt: skip
     """A new session; the one this browser had until now ends, whoever's it was."""
+    wait = context.gate.people.sign_in(user.id)
+    if wait:
+        raise SignInRefused("slow_down", math.ceil(wait))
     agent = connection.headers.get("user-agent")
     secret, opened = sign_in.succeeded(user.id, counted_as, context.clock(), address=address, user_agent=agent, by=by)
     made = [*more, *opened, *await _session_before(context, connection)]

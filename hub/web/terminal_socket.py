@@ -101,6 +101,8 @@ async def _terminal(
     terminals, address = context.terminals, address_of(context, websocket)
     if isinstance(greeting, said.Open):
         _let_in(context, terminals.session_for(principal, greeting.session).rvm_id, address)
+        if context.gate.people.wait(principal, "remote.use"):
+            raise TerminalRefusedError("too_many")
         return await terminals.open(principal, greeting.session, *said.size_of(greeting), address), 0
     terminal = terminals.find(greeting.terminal)
     if terminal is None:

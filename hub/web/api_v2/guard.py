@@ -32,6 +32,8 @@ async def admit(context: HubContext, request: Request, operation: Operation) -> 
     if forged and not auth.csrf_holds(context.settings, request):
         raise Problem("forbidden", Text("csrf"))
     charge(context, principal, operation, FRAME)
+    if request.method not in csrf.SAFE_METHODS:
+        may_change_now(context, principal, operation.action)
     return principal
 
 
@@ -62,6 +64,13 @@ def charge(context: HubContext, principal: Principal | None, operation: Operatio
     wait = context.links.budget.take(principal.id, monotonic(), cost)
     if wait:
         raise Problem("too-many-requests", Text("too_often", {"count": math.ceil(wait)}), retry_after=wait)
+
+
+def may_change_now(context: HubContext, principal: Principal, action: str) -> None:
+    """429 for a person who has filled their part of the audit log."""
+    wait = context.gate.people.wait(principal, action)
+    if wait:
+        raise Problem("too-many-requests", Text("too_many_changes", {"count": math.ceil(wait)}), retry_after=wait)
 
 
 def permit(principal: Principal, action: str, rvm_id: int | None = None) -> None:

@@ -21,13 +21,6 @@ async def hub(tmp_path: Path, sqlite_url: str) -> AsyncIterator[ApiHub]:
         yield made
 
 
-@pytest_asyncio.fixture
-async def any_hub(tmp_path: Path, database_url: str) -> AsyncIterator[ApiHub]:
-    async with api_hub(tmp_path, database_url=database_url) as made:
-        await made.add_everybody()
-        yield made
-
-
 async def test_before_sign_in_every_page_leads_to_the_door_and_back(hub: ApiHub) -> None:
     async with hub.client() as client:
         for path in ("/", "/machines/1", "/admin/users", "/account", "/machines/1/charts.json", "/nowhere"):
