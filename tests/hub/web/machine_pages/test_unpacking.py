@@ -29,7 +29,7 @@ def test_a_megabyte_in_a_kilobyte_comes_in_pieces(pack: type[bytes], size: int) 
     assert max(map(len, pieces)) <= PIECE
 
 
-@pytest.mark.parametrize("data", [b"", b"<html>", gzip.compress(b"x" * 1000)[:-4]])
+@pytest.mark.parametrize("data", [b"", b"<html>", gzip.compress(b"x" * 1000)[:-4]], ids=["nothing", "plain", "cut"])
 def test_what_is_not_whole_or_not_packed_is_refused(data: bytes) -> None:
     with pytest.raises(Refusal):
         unpacked(data, 100)
