@@ -31,7 +31,8 @@ def configuration(settings: Settings, app: ASGIApp) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=bool(settings.behind_proxy),
+        # Who is behind a proxy is decided in one place (hub.web.client_address), which knows IPv4-mapped addresses.
+        proxy_headers=False,
         forwarded_allow_ips=list(settings.behind_proxy),
         backlog=BACKLOG,
         ws_max_size=limits.MAX_MESSAGE_BYTES,

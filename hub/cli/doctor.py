@@ -63,6 +63,7 @@ def _findings(wanted: argparse.Namespace) -> Iterator[Finding]:
         "database": lambda s: asyncio.run(checks.database(s)),
         "administrator": lambda s: asyncio.run(checks.administrator(s)),
         "port": checks.port,
+        "public_url": checks.public_url,
     }
     failed = set()
     for name, check in on_settings.items():

@@ -116,6 +116,13 @@ def _hub_answers(settings: Settings) -> bool:
         return False
 
 
+def public_url(settings: Settings) -> Found:
+    """Behind a proxy the hub learns from the Host header alone how browsers reach it, port included."""
+    if settings.behind_proxy and not settings.public_url:
+        return Found("warn", say("doctor.public_url.unset"), say("doctor.public_url.fix"))
+    return Found("ok", settings.public_url or "")
+
+
 def plotly() -> Found:
     shown, small = version.plotly_js()
     if shown is None:

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from starlette.requests import HTTPConnection
 
 from hub.settings import Settings
-from protocol.addresses import is_within, normalise_address
+from hub.web.problems import Text
+from protocol.addresses import is_within, normalise_address, parse_address
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -49,6 +50,31 @@ def same_origin(connection: HTTPConnection, settings: Settings) -> bool:
     # HTTP under our name was made by somebody on the way.
     scheme = "https" if secure or settings.cookie_secure else "http"
     return _authority(f"{scheme}://{hosts[0]}") == origin
+
+
+def origin_hint(connection: HTTPConnection, settings: Settings) -> Text | None:
+    """What a person can do whose own page of the hub was refused: the browser's Origin and what the request was sent to
+    are one host, and still not what the hub takes for its own. None where a foreign page asked."""
+    origins, hosts = connection.headers.getlist("origin"), connection.headers.getlist("host")
+    origin = _authority(origins[0]) if len(origins) == 1 else None
+    reached = _authority(f"http://{hosts[0]}") if len(hosts) == 1 else None
+    if origin is None or reached is None or origin[1] != reached[1] or same_origin(connection, settings):
+        return None
+    if settings.public_url:
+        return Text("csrf_elsewhere", {"url": settings.public_url})
+    return Text("csrf_host", {"origin": origins[0], "host": hosts[0]})
+
+
+def is_under_foreign_name(connection: HTTPConnection, settings: Settings) -> bool:
+    """Whether a browser was led here under a name that is not the hub's (DNS rebinding), where the hub has been told.
+    Addresses and names without a dot lead nobody astray, and a proxy of ours may call us as it likes."""
+    if not settings.public_url or (connection.client and is_within(connection.client.host, settings.behind_proxy)):
+        return False
+    own, reached = _authority(settings.public_url), _authority(f"http://{connection.headers.get('host', '')}")
+    if own is None or reached is None:
+        return reached is None
+    name = reached[1].rstrip(".")
+    return not (name == own[1] or "." not in name or name.endswith(".localhost") or parse_address(name) is not None)
 
 
 def _authority(url: str) -> tuple[str, str, int] | None:

@@ -15,7 +15,8 @@ from typing import Final
 from starlette.requests import HTTPConnection
 
 from hub.settings import Settings
-from hub.web.client_address import same_origin
+from hub.web.client_address import origin_hint, same_origin
+from hub.web.problems import Problem, Text
 
 HEADER: Final = "x-csrf-token"
 _PROOF_BYTES: Final = hashlib.sha256().digest_size
@@ -33,6 +34,11 @@ def holds(connection: HTTPConnection, session_text: str, settings: Settings, fie
     """Whether this change may be made with the cookie `session_text`; `field` is the form's token, if it was a form."""
     presented = connection.headers.get(HEADER) or field or ""
     return _proves(presented, session_text) and same_origin(connection, settings)
+
+
+def refusal(connection: HTTPConnection, settings: Settings) -> Problem:
+    """The 403 for a change that no page of ours asked for, or that a proxy makes look so."""
+    return Problem("forbidden", origin_hint(connection, settings) or Text("csrf"))
 
 
 def _proves(presented: str, session_text: str) -> bool:

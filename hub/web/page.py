@@ -24,11 +24,11 @@ from db.errors import StoreError
 from hub.core import access
 from hub.core.access import Principal
 from hub.core.machine import Machine
-from hub.web import auth, request_body
+from hub.web import auth, csrf, request_body
 from hub.web.api_v2 import guard
 from hub.web.api_v2.operation import Call
 from hub.web.api_v2.words import sayer
-from hub.web.client_address import same_origin
+from hub.web.client_address import is_under_foreign_name, same_origin
 from hub.web.context import HubContext
 from hub.web.fleet_digest import in_slices
 from hub.web.language import reader_for
@@ -207,6 +207,8 @@ class Page:
 
     async def _visit(self, visit: Visit) -> Visit:
         context, request = visit.context, visit.request
+        if is_under_foreign_name(request, context.settings):
+            raise Problem("forbidden", Text("misdirected", {"url": context.settings.public_url}))
         if request.method not in self.handlers:
             raise Problem("method-not-allowed", Text("method", {"allow": ", ".join(self.handlers)}))
         visit.principal = await auth.identify(context, request)
@@ -244,7 +246,7 @@ def _prove_origin(visit: Visit, *, entrance: bool) -> None:
     else:
         good = same_origin(visit.request, settings)
     if not good:
-        raise Problem("forbidden", Text("csrf"))
+        raise csrf.refusal(visit.request, settings)
 
 
 def here(request: Request) -> str:

@@ -30,7 +30,7 @@ async def admit(context: HubContext, request: Request, operation: Operation) -> 
         raise unauthenticated(context, request)
     forged = principal.via == "session" and request.method not in csrf.SAFE_METHODS
     if forged and not auth.csrf_holds(context.settings, request):
-        raise Problem("forbidden", Text("csrf"))
+        raise csrf.refusal(request, context.settings)
     charge(context, principal, operation, FRAME)
     if request.method not in csrf.SAFE_METHODS:
         may_change_now(context, principal, operation.action)

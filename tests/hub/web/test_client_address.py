@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from hub.settings import Settings
-from hub.web.client_address import client_address, same_origin
+from hub.web.client_address import client_address, is_under_foreign_name, origin_hint, same_origin
 
 
 def connection(peer: str, scheme: str = "http", **headers: str | list[str]) -> HTTPConnection:
@@ -93,3 +93,44 @@ def test_a_configured_url_wins_over_the_host_header() -> None:
     configured = Settings(public_url="https://hub.example")
     assert same_origin(connection("1.1.1.1", host="evil.com", origin="https://hub.example"), configured)
     assert not same_origin(connection("1.1.1.1", host="evil.com", origin="http://evil.com"), configured)
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "hinted"),
+    [
+        ("hub.example", "https://hub.example:8443", "csrf_host"),
+        ("hub.example:8001", "https://hub.example", "csrf_host"),
+        ("hub.example", "http://hub.example", "csrf_host"),
+        ("hub.example", "https://hub.example", None),
+        ("hub.example", "https://evil.example:8443", None),
+        ("hub.example", "null", None),
+    ],
+)
+def test_a_page_of_ours_that_a_proxy_hides_gets_a_hint(host: str, origin: str, hinted: str | None) -> None:
+    hint = origin_hint(connection("10.0.0.1", host=host, origin=origin), Settings(behind_proxy=("10.0.0.1",)))
+    assert (None if hint is None else hint.key) == hinted
+    if hint is not None:
+        assert hint.params["origin"] == origin
+
+
+def test_a_page_under_another_address_than_the_configured_one_is_told_which() -> None:
+    configured = Settings(public_url="https://hub.example")
+    hint = origin_hint(connection("1.1.1.1", host="10.0.0.5:8001", origin="http://10.0.0.5:8001"), configured)
+    assert hint is not None
+    assert (hint.key, hint.params) == ("csrf_elsewhere", {"url": "https://hub.example"})
+
+
+@pytest.mark.parametrize(
+    ("host", "foreign"),
+    [
+        ("hub.example", False), ("HUB.example:443", False), ("hub.example.", False), ("localhost:8001", False),
+        ("hub.localhost", False), ("127.0.0.1:8001", False), ("[::1]:8001", False), ("10.0.0.5", False),
+        ("backend", False), ("evil.example", True), ("hub.example.evil.example", True), ("sub.hub.example", True),
+        ("127.0.0.1.evil.example", True), ("", True), ("a/b", True),
+    ],
+)  # fmt: skip
+def test_a_name_that_is_not_the_hubs(host: str, foreign: bool) -> None:
+    configured = Settings(public_url="https://hub.example", behind_proxy=("10.9.9.9",))
+    assert is_under_foreign_name(connection("1.1.1.1", host=host), configured) is foreign
+    assert not is_under_foreign_name(connection("1.1.1.1", host=host), Settings()), "nobody told it its name"
+    assert not is_under_foreign_name(connection("::ffff:10.9.9.9", host=host), configured), "the proxy calls it so"
