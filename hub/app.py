@@ -42,6 +42,7 @@ def routes() -> list[BaseRoute]:
         WebSocketRoute("/ws/terminal", terminal_socket),
         WebSocketRoute(sandbox.PATH, sandbox.sandboxed_socket),
         Route(sandbox.PATH, sandbox.SandboxedPages(), methods=list(sandbox.METHODS)),
+        Route(f"{sandbox.BELOW}{{rest:path}}", sandbox.NoPage()),
         *table.routes(),
         *pages.routes(),
     ]
@@ -52,7 +53,12 @@ def layers(settings: Settings) -> list[Middleware]:
     names = names_of(settings)
     return [
         Middleware(PagesByHost, names=names),
-        Middleware(SecurityHeaders, secure=settings.cookie_secure, forms_to="" if names is None else names.source),
+        Middleware(
+            SecurityHeaders,
+            secure=settings.cookie_secure,
+            forms_to="" if names is None else names.source,
+            public_url=settings.public_url,
+        ),
         Middleware(PageCompression),
         Middleware(BodyLimit),
     ]

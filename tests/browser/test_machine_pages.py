@@ -179,6 +179,33 @@ async def test_the_page_reaches_its_own_server_by_addresses_at_the_root(tmp_path
         assert await found.evaluate("document.cookie") == "own=1"
 
 
+async def test_a_script_of_a_machine_does_not_run_on_a_page_of_the_hub(tmp_path: Path, browser: Browser) -> None:
+    async def evil(asked: Asked) -> None:
+        asked.answer(b"document.body.dataset.stolen = document.body.dataset.csrf;", "text/javascript")
+
+    async with machine_server(evil) as server, machine_of(tmp_path, browser, [server.port]) as (_, page):
+        found = await opened(page, server.port)
+        await found.wait_for_load_state()
+        before = len(server.asked)
+        refused = await page.page.evaluate(
+            """async (address) => {
+              const violations = [];
+              document.addEventListener('securitypolicyviolation', (event) => violations.push(event.violatedDirective));
+              const element = Object.assign(document.createElement('script'), { src: address });
+              const sheet = Object.assign(document.createElement('link'), { rel: 'stylesheet', href: address });
+              for (const one of [element, sheet]) {
+                await new Promise((done) => { one.onload = one.onerror = done; document.head.append(one); });
+              }
+              await fetch(address).catch(() => {});
+              while (violations.length < 3) await new Promise(requestAnimationFrame);
+              return [violations, document.body.dataset.stolen ?? null];
+            }""",
+            found.url,
+        )
+        assert refused == [["script-src-elem", "style-src-elem", "connect-src"], None]
+        assert len(server.asked) == before
+
+
 @pytest.mark.parametrize("named", [False, True], ids=["sandbox", "own host"])
 async def test_what_todays_pages_do_works(tmp_path: Path, browser: Browser, named: bool) -> None:
     async with (

@@ -47,7 +47,8 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @dataclass
 class Tab:
-    """One page of one person; `faults` are script errors and dialogs, which no page of ours may have."""
+    """One page of one person; `faults` are script errors, what our policy refused, and dialogs: no page of ours may
+    have any."""
 
     hub: Hub
     context: BrowserContext
@@ -78,6 +79,12 @@ async def tab(
     made = Tab(hub, context, await context.new_page())
     made.page.set_default_timeout(15_000)
     made.page.on("pageerror", lambda error: made.faults.append(str(error)))
+
+    def note(message: Any) -> None:
+        if "Content Security Policy" in message.text:
+            made.faults.append(message.text)
+
+    made.page.on("console", note)
 
     async def refuse(dialog: Any) -> None:
         made.faults.append(f"dialog: {dialog.message}")

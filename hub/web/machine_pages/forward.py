@@ -18,6 +18,7 @@ from hub.web.machine_pages.http_exchange import PIECE, Head, HttpExchange
 from hub.web.machine_pages.refusal import Refusal
 from hub.web.machine_pages.terms import Terms
 from hub.web.machine_pages.unpacking import PACKED, Unpacking
+from hub.web.security_headers import MACHINES_OWN
 
 HEADER_TIMEOUT_S: Final = 60.0
 """From the request's last byte to the answer's header. A page that thinks longer is hung."""
@@ -113,7 +114,7 @@ class _Forwarding:
         body = self._body(head)
         shown = headers.for_browser(head.headers, whole=body.whole) + placed
         found = (headers.readable(shown) if self._terms.prefix else shown) + self._terms.ours
-        start: Message = {"type": "http.response.start", "status": head.status, "headers": found}
+        start: Message = {"type": "http.response.start", "status": head.status, "headers": found, MACHINES_OWN: True}
         await self._send(start)
         self._started = True
         ended = False

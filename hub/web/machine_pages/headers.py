@@ -41,7 +41,7 @@ _NOT_TO_BROWSER: Final = re.compile(
 """What a proxy in front of the hub or the browser would obey, rather than a script of the page."""
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 """Where a browser follows `Location`; beside any other status it is a value for scripts."""
-_HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?\Z")
+HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?\Z")
 
 CAPABILITIES: Final = "allow-scripts allow-forms allow-downloads allow-modals allow-popups allow-pointer-lock"
 """What a sandboxed page may; no `allow-same-origin`, so its origin is none of anybody's."""
@@ -144,7 +144,7 @@ def of_own_host(socket_base: str) -> Headers:
 
 def bases(scheme: str, hosts: Iterable[str], prefix: str) -> list[str]:
     """The addresses of a sandboxed page as sources of a policy; the whole origin where a host cannot be one."""
-    named = [f"{scheme}://{host}{prefix}" for host in dict.fromkeys(hosts) if _HOST.match(host)]
+    named = [f"{scheme}://{host}{prefix}" for host in dict.fromkeys(hosts) if HOST.match(host)]
     return named or ["'self'"]
 
 

@@ -59,6 +59,7 @@ def respond(refusal: Refusal, connection: HTTPConnection) -> Response:
     )
     headers = {
         "Content-Security-Policy": _SEALED, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
+        "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY", "Cross-Origin-Resource-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "unsafe-none",  # another one is a network error for a sandboxed page
     }  # fmt: skip
     return Response(html, refusal.status, headers, "text/html; charset=utf-8")

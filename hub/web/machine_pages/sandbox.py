@@ -43,6 +43,7 @@ class SandboxedPages:
         context: HubContext = request.app.state.hub
         try:
             page = lease.admit(context, request, _page(context, request))
+            _require_no_page_of_ours(request)
             answer = _own_answer(request)
             if answer is not None:
                 await answer(scope, receive, send)
@@ -51,6 +52,21 @@ class SandboxedPages:
                 await forward(_terms(context, request, page), scope, receive, send)
         except Refusal as refusal:
             await respond(refusal, request)(scope, receive, send)
+
+
+class NoPage:
+    """The endpoint of every other path below `/remote/`: a page of the dashboard has no business there."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(Refusal("gone"), Request(scope))(scope, receive, send)
+
+
+def _require_no_page_of_ours(request: Request) -> None:
+    """A page of the hub may lead to a machine's, and never load or call any of it: it would run in our name. Our policy
+    says so too, where a browser calls us by a name that fits in there."""
+    site, mode = (request.headers.get(f"sec-fetch-{name}") for name in ("site", "mode"))
+    if site == "same-origin" and mode != "navigate":
+        raise Refusal("origin")
 
 
 async def sandboxed_socket(websocket: WebSocket) -> None:
