@@ -20,8 +20,12 @@ class DeclaredFolders:
     @property
     def all(self) -> list[str]:
         """Each once, written in one way; those that declare nothing left out."""
-        parts = map(declared, (*self.download, *self.upload))
-        return list(dict.fromkeys("/" + "/".join(one) for one in parts if one))
+        return list(dict.fromkeys(filter(None, map(self.written, (*self.download, *self.upload)))))
+
+    @staticmethod
+    def written(folder: str) -> str:
+        """A declared folder as places name it, "" for what declares nothing."""
+        return "/" + "/".join(parts) if (parts := declared(folder)) else ""
 
     def look(self) -> None:
         """Pin those that are there and are not pinned yet. A link that is met now is what the owner has declared."""

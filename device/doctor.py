@@ -17,10 +17,14 @@ from typing import Final, NamedTuple
 
 from device.api_client import ApiClient, ApiError, HubUnreachableError
 from device.connection import probe_upgrade
+from device.core.folders import PathRefusedError
+from device.declared_folders import DeclaredFolders
+from device.remote.file_process import FileProcess
+from device.remote.service_user import NoUserError
 from device.settings import Settings, SettingsError, exposed, load
 from device.settings_words import settings_sentence
 from device.system_monitor import SystemMonitor
-from device.trusted_paths import weak_paths
+from device.trusted_paths import visitor, weak_paths
 from protocol.limits import MAX_CLOCK_AHEAD_S
 from texts.catalogue import Texts
 
@@ -152,6 +156,32 @@ def _paths(settings: Settings, texts: Texts) -> Iterator[Check]:
         yield Check("check_paths", "warn", what, texts("path_weak_fix", step=weak.step))
     if not found:
         yield Check("check_paths", "ok", texts("paths_held"))
+    yield from _folders(settings, texts)
+
+
+def _folders(settings: Settings, texts: Texts) -> Iterator[Check]:
+    """Whether those who visit get at what is declared for them, asked of the process that opens files for them."""
+    folders = DeclaredFolders(settings.names("remote_download_folders"), settings.names("remote_upload_folders"))
+    if not folders.all:
+        return
+    try:
+        user = visitor(settings)
+        process = FileProcess(user)
+    except (NoUserError, PathRefusedError) as refused:
+        yield Check("check_folders", "fail", str(refused))
+        return
+    closed = []
+    for folder in folders.all:
+        try:
+            answer, _ = process.call("look", pin=folders.pin(folder), parts=())
+        except PathRefusedError as refused:
+            closed.append(Check("check_folders", "warn", f"{folder}: {refused}", texts("folder_closed_fix")))
+            continue
+        if folder in map(DeclaredFolders.written, folders.upload) and not answer["writable"]:
+            what = texts("folder_closed", who=user.name, folder=folder)
+            closed.append(Check("check_folders", "warn", what, texts("folder_closed_fix")))
+    process.end()
+    yield from closed or [Check("check_folders", "ok", texts("folders_open", who=user.name))]
 
 
 def _sensors(settings: Settings, texts: Texts) -> Check:

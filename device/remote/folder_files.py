@@ -46,21 +46,27 @@ def opened_folder(pin: Pin, parts: Sequence[str], last: int = _FOLDER) -> Iterat
     try:
         for count, part in enumerate([*above, *parts], 1):
             flags = last if count == len(above) + len(parts) else _WAY
-            with explained():
-                following = os.open(part, flags, dir_fd=handle)
+            try:
+                with explained():
+                    following = os.open(part, flags, dir_fd=handle)
+            except PathRefusedError as refused:
+                if refused.code == "not_declared" and count <= len(above):  # where no link was at the start
+                    raise _changed(pin) from refused
+                raise
             os.close(handle)
             handle = following
             if count == len(above):
                 facts = os.fstat(handle)
                 if (facts.st_dev, facts.st_ino) != (pin.device, pin.inode):
-                    raise PathRefusedError(
-                        "folder_changed",
-                        f"{pin.path} is another folder than the one that was there when the agent started; restart the "
-                        "agent if that is meant",
-                    )
+                    raise _changed(pin)
         yield handle
     finally:
         os.close(handle)
+
+
+def _changed(pin: Pin) -> PathRefusedError:
+    why = "is another folder than the one that was there when the agent started; restart the agent if that is meant"
+    return PathRefusedError("folder_changed", f"{pin.path} {why}")
 
 
 def listing(pin: Pin, parts: Sequence[str]) -> tuple[list[dict[str, Any]], bool]:
@@ -238,6 +244,9 @@ def _answer(asked: dict[str, Any], incoming: dict[str, Incoming]) -> tuple[dict[
     if asked["op"] == "list":
         entries, more = listing(pin, parts)
         return {"entries": entries, "more": more}, None
+    if asked["op"] == "look":
+        with opened_folder(pin, parts) as folder:
+            return {"writable": os.access(".", os.W_OK | os.X_OK, dir_fd=folder)}, None
     if asked["op"] == "get":
         return {}, opened_file(pin, parts, asked["limit"])
     one = Incoming(pin, parts, asked["size"], overwrite=asked["overwrite"])

@@ -108,8 +108,8 @@ async def test_a_folder_that_the_terminals_user_exchanges_for_a_link_gives_and_t
     shown = await visit.typed(f"cd {house.home} && mv out out2 && ln -s {house.mine} out && echo did-$((40+2))")
     assert b"did-42" in shown
     assert (house.out / "shadow").read_bytes() == SHADOW, "root's own eyes are led astray"
-    assert await visit.get(house.out / "shadow") == "not_declared"
-    assert await visit.put(house.out / "cron", b"* * * * * root sh") == "not_declared"
+    assert await visit.get(house.out / "shadow") == "folder_changed"
+    assert await visit.put(house.out / "cron", b"* * * * * root sh") == "folder_changed"
     await visit.agent.kill()
     await visit.agent.start()  # after which the link is what the folder is
     assert await ended(visit.hub) == "agent_restarted"

@@ -126,6 +126,28 @@ def test_a_path_that_the_terminals_user_could_change(
     assert f"give {home} to root" in checks["paths"]["fix"]
 
 
+@only_root
+def test_folders_that_the_terminals_user_cannot_use_as_declared(
+    tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    user = visitor()
+    with reachable_folder() as roots, reachable_folder(user.uid) as theirs:
+        given = {"terminal_user": user.name, "remote_download_folders": [str(roots)]}
+        _, checks = examined(tmp_path, hub, capsys, **given, remote_upload_folders=[str(theirs)])
+        assert checks["folders"]["result"] == "ok"
+        _, checks = examined(tmp_path, hub, capsys, **given, remote_upload_folders=[f"{roots}/"])
+        assert checks["folders"]["result"] == "warn"
+        assert checks["folders"]["what"] == f"{user.name} may not write into {roots}"
+        roots.chmod(0o700)
+        _, checks = examined(tmp_path, hub, capsys, **given)
+        assert checks["folders"]["what"] == f"{roots}: the user of the machine's terminal may not do this there"
+        theirs.rmdir()
+        _, checks = examined(tmp_path, hub, capsys, terminal_user=user.name, remote_upload_folders=[str(theirs)])
+        assert checks["folders"]["what"] == f"{theirs}: {theirs} is not on the machine"
+        _, checks = examined(tmp_path, hub, capsys, terminal_user="root", remote_download_folders=[str(roots)])
+        assert checks["folders"]["result"] == "fail"
+
+
 def test_a_folder_nobody_can_write(tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "taken").write_text("a file")
     _, checks = examined(tmp_path, hub, capsys, state_dir="taken")
