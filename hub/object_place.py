@@ -27,7 +27,12 @@ class S3Place(NamedTuple):
 
 
 class ObjectPlaceError(ValueError):
-    """Why it cannot be an object store."""
+    """Why it cannot be an object store: a `sentence` with places, and what belongs into them."""
+
+    def __init__(self, sentence: str, **values: object) -> None:
+        super().__init__(sentence.format(**values))
+        self.sentence = sentence
+        self.values = values
 
 
 def s3_place(url: str) -> S3Place | None:
@@ -40,24 +45,24 @@ def s3_place(url: str) -> S3Place | None:
     except ValueError as error:
         raise ObjectPlaceError("it cannot be read as a URL") from error
     if parts.scheme != "s3":
-        raise ObjectPlaceError(f"{parts.scheme}:// is neither a folder nor s3://")
+        raise ObjectPlaceError("{value}:// is neither a folder nor s3://", value=parts.scheme)
     if "@" in parts.netloc or "key" in parts.query.lower():
         raise ObjectPlaceError("keys do not belong into a URL; give RVM_S3_ACCESS_KEY and RVM_S3_SECRET_KEY")
     if not _BUCKET.fullmatch(parts.netloc):
-        raise ObjectPlaceError(f"{parts.netloc!r} cannot be a bucket's name")
+        raise ObjectPlaceError("'{value}' cannot be a bucket's name", value=parts.netloc)
     return _place(parts.netloc, parts.path.strip("/"), options)
 
 
 def _place(bucket: str, prefix: str, options: dict[str, str]) -> S3Place:
     strange = sorted(set(options) - {"endpoint", "secure", "region"})
     if strange:
-        raise ObjectPlaceError(f"{strange[0]!r} is no option of it")
+        raise ObjectPlaceError("'{value}' is no option of it", value=strange[0])
     if prefix and (not _PREFIX.fullmatch(prefix) or {".", ".."} & set(prefix.split("/"))):
-        raise ObjectPlaceError(f"{prefix!r} cannot be a prefix")
+        raise ObjectPlaceError("'{value}' cannot be a prefix", value=prefix)
     endpoint = options.get("endpoint", AMAZON)
     if not _ENDPOINT.fullmatch(endpoint):
-        raise ObjectPlaceError(f"the endpoint {endpoint!r} is not HOST or HOST:PORT")
+        raise ObjectPlaceError("the endpoint '{value}' is not HOST or HOST:PORT", value=endpoint)
     secure = options.get("secure", "yes").lower()
     if secure not in ("yes", "no"):
-        raise ObjectPlaceError(f"secure is yes or no, not {secure!r}")
+        raise ObjectPlaceError("secure is yes or no, not '{value}'", value=secure)
     return S3Place(bucket, f"{prefix}/" if prefix else "", endpoint, secure == "yes", options.get("region") or None)

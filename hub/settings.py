@@ -24,13 +24,17 @@ _FOREIGN = frozenset({"RVM_BOOTSTRAP", "RVM_LANG", "RVM_OPEN", "RVM_TOKEN", "RVM
 
 
 class SettingsError(Exception):
-    """A setting that cannot be used: `name` as the user wrote it, `why`, and the `fix`."""
+    """A setting that cannot be used: `name` as the user wrote it, why, and the fix.
 
-    def __init__(self, name: str, why: str, fix: str) -> None:
-        super().__init__(f"{name}: {why}. {fix}")
+    Both are English sentences with places, by which the command line finds the reader's own (`hub/cli/locales`).
+    """
+
+    def __init__(self, name: str, why: str, fix: str, **values: object) -> None:
+        self.sentences = why, fix
+        self.values = values
+        self.why, self.fix = why.format(**values), fix.format(**values)
+        super().__init__(f"{name}: {self.why}. {self.fix}")
         self.name = name
-        self.why = why
-        self.fix = fix
 
 
 @dataclass(frozen=True)
@@ -141,9 +145,16 @@ def _convert(name: str, value: Any, said: str) -> Any:
         if kind in ("int", "float"):
             return int(value) if kind == "int" else float(value)
     except (TypeError, ValueError) as error:
-        wanted = {"int": "a whole number", "float": "a number", "bool": "yes or no"}.get(kind, kind)
-        raise SettingsError(said, f"{value!r} is not {wanted}", f"Give {wanted}") from error
+        raise SettingsError(said, *_WRONG.get(kind, _WRONG["path"]), value=value) from error
     return str(value).strip()
+
+
+_WRONG = {
+    "int": ("'{value}' is not a whole number", "Give a whole number"),
+    "float": ("'{value}' is not a number", "Give a number"),
+    "bool": ("'{value}' is not yes or no", "Give yes or no"),
+    "path": ("'{value}' is not a path", "Give the path of a file or folder"),
+}
 
 
 def _truth(value: Any) -> bool:
@@ -190,27 +201,32 @@ def _check(s: Settings) -> None:
     _check_tls(s)
     _check_exposure(s)
     if s.admin_password_file is not None and not s.admin_password_file.is_file():
-        why = f"there is no file {s.admin_password_file}"
-        raise SettingsError("--admin-password-file", why, "Create it, mode 0600")
+        file = s.admin_password_file
+        raise SettingsError("--admin-password-file", "there is no file {value}", "Create it, mode 0600", value=file)
     if s.admin_password_file is not None and not s.admin_email:
         raise SettingsError("--admin-password-file", "a password without an email", "Give --admin-email as well")
     if s.default_timezone != Settings.default_timezone and not is_zone(s.default_timezone):
-        why = f"{s.default_timezone!r} is no time zone"
-        raise SettingsError("--default-timezone", why, "Use a name of the IANA database, like Asia/Jakarta")
+        raise SettingsError(
+            "--default-timezone", "'{value}' is no time zone", "Use a name of the IANA database, like Asia/Jakarta",
+            value=s.default_timezone,
+        )  # fmt: skip
     if s.log_format not in ("text", "json"):
-        raise SettingsError("--log-format", f"{s.log_format!r} is unknown", "Use text or json")
+        raise SettingsError("--log-format", "'{value}' is unknown", "Use text or json", value=s.log_format)
 
 
 def _check_numbers(s: Settings) -> None:
     if not 0 <= s.port <= 65535:
-        raise SettingsError("--port", f"{s.port} is not a port", "Use 1 to 65535, or 0 for any free one")
+        raise SettingsError("--port", "{value} is not a port", "Use 1 to 65535, or 0 for any free one", value=s.port)
     for name, least, most in (
         ("device_frames_per_second", 0, 1e6), ("device_frames_burst", 1, 1e6),
         ("device_mib_per_day", 1, 1e6),
         ("recording_retention_days", 1, 3650), ("samples_retention_days", 1, 3650),
     ):  # fmt: skip
         if not least <= getattr(s, name) <= most:
-            raise SettingsError(_flag(name), f"{getattr(s, name)} is out of range", f"Use {least:g} to {most:g}")
+            raise SettingsError(
+                _flag(name), "{value} is out of range", "Use {least} to {most}", value=getattr(s, name),
+                least=f"{least:g}", most=f"{most:g}",
+            )  # fmt: skip
 
 
 def _check_stores(s: Settings) -> None:
@@ -228,7 +244,9 @@ def _check_stores(s: Settings) -> None:
         if s.s3 is None:
             return
     except ObjectPlaceError as wrong:
-        raise SettingsError("--object-store", str(wrong), f"Give a folder, or {FORM}") from wrong
+        raise SettingsError(
+            "--object-store", wrong.sentence, "Give a folder, or {form}", form=FORM, **wrong.values
+        ) from wrong
     for name in ("s3_access_key", "s3_secret_key"):
         if not getattr(s, name):
             raise SettingsError(_variable(name), "the S3 object store needs a key", "Set it in the environment")
@@ -238,17 +256,17 @@ def _check_proxies(s: Settings) -> None:
     for address in s.behind_proxy:
         if not _is_network(address):
             raise SettingsError(
-                "--behind-proxy", f"{address!r} is not an address or network",
-                "List the proxy's addresses, like 127.0.0.1,10.0.0.0/24",
+                "--behind-proxy", "'{value}' is not an address or network",
+                "List the proxy's addresses, like 127.0.0.1,10.0.0.0/24", value=address,
             )  # fmt: skip
     if s.public_url is not None and not _is_origin(s.public_url):
         raise SettingsError(
-            "--public-url", f"{s.public_url!r} is not an origin", "Use https://NAME or http://NAME:PORT"
+            "--public-url", "'{value}' is not an origin", "Use https://NAME or http://NAME:PORT", value=s.public_url
         )
     if s.pages_url is not None and not _can_hold_names(s.pages_url):
         raise SettingsError(
-            "--pages-url", f"{s.pages_url!r} is no address below which names can stand",
-            "Use https://NAME[:PORT], with every name below NAME leading to the hub",
+            "--pages-url", "'{value}' is no address below which names can stand",
+            "Use https://NAME[:PORT], with every name below NAME leading to the hub", value=s.pages_url,
         )  # fmt: skip
     if s.pages_url is not None and s.cookie_secure and not s.pages_url.startswith("https://"):
         raise SettingsError("--pages-url", "the hub is reached by HTTPS, its machines' pages are not", "Use https://")
@@ -280,15 +298,16 @@ def _check_tls(s: Settings) -> None:
         raise SettingsError(missing, "certificate and key belong together", "Give both files")
     for flag, path in (("--tls-cert", s.tls_cert), ("--tls-key", s.tls_key)):
         if path is not None and not path.is_file():
-            raise SettingsError(flag, f"there is no file {path}", "Give the path of a PEM file")
+            raise SettingsError(flag, "there is no file {value}", "Give the path of a PEM file", value=path)
 
 
 def _check_exposure(s: Settings) -> None:
     if is_loopback(s.host) or s.tls or s.behind_proxy:
         return
     raise SettingsError(
-        "--host", f"on {s.host} passwords and keys would cross the network unencrypted",
+        "--host", "on {value} passwords and keys would cross the network unencrypted",
         "Give --tls-cert and --tls-key, or put a TLS proxy in front and name it with --behind-proxy ADDRESS",
+        value=s.host,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from db import errors
 from db.connection import Store, open_store
 from db.ownership import InUse, Owner
 from hub.cli.exit_codes import CliError, Exit
-from hub.cli.language import say
+from hub.cli.language import say, say_or
 from hub.cli.parser import DATA_FLAGS, SERVE_FLAGS
 from hub.core.changes import Change
 from hub.data_folder import data_folder
@@ -47,7 +47,13 @@ def settings_of(wanted: argparse.Namespace, **more: object) -> Settings:
     try:
         return Settings.load(given, os.environ)
     except SettingsError as error:
-        raise CliError(Exit.CONFIGURATION, "settings", f"{error.name}: {error.why}", error.fix) from error
+        why, fix = (sentence_of_setting(sentence, error.values) for sentence in error.sentences)
+        raise CliError(Exit.CONFIGURATION, "settings", f"{error.name}: {why}", fix) from error
+
+
+def sentence_of_setting(sentence: str, values: Mapping[str, object]) -> str:
+    """In the reader's language; one that has none there yet as it is."""
+    return say_or(f"setting: {sentence}", sentence, **values)
 
 
 @contextlib.asynccontextmanager

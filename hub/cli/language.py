@@ -19,3 +19,9 @@ def language() -> str:
 def say(key: str, /, **values: object) -> str:
     """The sentence of this key, with its places filled."""
     return read(FOLDER, language())(key, **values)
+
+
+def say_or(key: str, english: str, /, **values: object) -> str:
+    """The same, of a key that may be missing."""
+    texts = read(FOLDER, language())
+    return texts(key, **values) if key in texts else english.format(**values)

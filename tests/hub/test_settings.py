@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from hub.cli.language import FOLDER
 from hub.settings import Settings, SettingsError, is_loopback
+from texts.catalogue import read
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,6 +79,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"record_input": "some"}, "--record-input", "not yes or no"),
     ({"live": "perhaps"}, "--live", "not yes or no"),
     ({"default_timezone": "Asia/Djakarta"}, "--default-timezone", "no time zone"),
+    ({"database_url": "mysql://{x}/%s"}, "--database-url", "SQLite and PostgreSQL"),
+    ({"public_url": "{0}{value}"}, "--public-url", "'{0}{value}' is not an origin"),
 ]
 
 
@@ -86,6 +91,23 @@ def test_a_wrong_value_is_refused_with_its_name_a_reason_and_a_fix(given: dict[s
     assert refused.value.name == name
     assert why in refused.value.why
     assert refused.value.fix
+
+
+@pytest.mark.parametrize("file", ["hub/settings.py", "hub/object_place.py"])
+def test_every_reason_and_fix_is_there_in_both_languages(file: str) -> None:
+    """Found in the source: each text with a blank in it that a refusal may be made of."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
+        calls = isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("SettingsError", "ObjectPlaceError")
+        pairs = isinstance(node, ast.Tuple) and len(node.elts) == 2
+        texts = getattr(node, "args" if calls else "elts", []) if calls or pairs else []
+        literals = [text.value for text in texts if isinstance(text, ast.Constant)]
+        found |= {text for text in literals if isinstance(text, str) and " " in text}
+    assert len(found) > 7
+    for language in ("en", "id"):
+        known = read(FOLDER, language)
+        assert [text for text in sorted(found) if f"setting: {text}" not in known] == []
+        assert language == "id" or all(known[f"setting: {text}"] == text for text in found)
 
 
 def test_a_wrong_variable_is_named_as_it_was_written() -> None:

@@ -63,7 +63,6 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     "tests.doors.test_verbs": (
         "hub.cli.doctor",
         "hub.cli.doctor_checks",
-        "hub.cli.language",
         "hub.cli.machines",
         "hub.cli.main",
         "hub.cli.people",
