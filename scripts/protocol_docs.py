@@ -16,6 +16,7 @@ from typing import Any, get_args
 import msgspec
 import msgspec.inspect as look
 
+from hub.web.websocket_protocol import MAX_CONTROL_FRAMES_PER_S, MAX_FRAGMENTS
 from protocol import commands, limits, transitions, version
 from protocol import messages as m
 from protocol.errors import CloseCode
@@ -67,6 +68,22 @@ from this page alone works.
 * Pings every {limits.PING_INTERVAL_S:.0f} s with a time-out of {limits.PING_TIMEOUT_S:.0f} s from both ends.
 * `hello` within {limits.HELLO_TIMEOUT_S:.0f} s of authentication.
 * The newest connection of a machine wins: the older one is closed with {CloseCode.REPLACED.value}.
+
+### Where the hub's sockets differ from what an RFC 6455 test suite expects
+The sizes, fragments and closes of the Autobahn suite's echo parts run as `tests/hub/web/test_websocket_echo.py`. All
+pass but these, which are meant:
+
+* Part 9, messages of more than {limits.MAX_MESSAGE_BYTES // 1024} KiB, whole or in fragments: closed with 1009. No
+  message of ours is larger, and a peer must not make us keep one.
+* 9.3, 9.4, a message in more than {MAX_FRAGMENTS} frames, so one of 64 KiB in fragments of 64 bytes: closed with 1008.
+  A fragment costs as much as a message.
+* More than {MAX_CONTROL_FRAMES_PER_S} pings or pongs at once or a second (the suite's ten are answered): closed with
+  1008. A flood of them is an attack.
+* 6.4, text in fragments that is not UTF-8: closed with 1007 at the end of the message, not at its first wrong byte.
+* 7.1.5, a close between the fragments of a message: closed with 1002 instead of 1000. The library under it takes the
+  unfinished message for an error.
+* A message that its sender closes behind without waiting for the answer is read; the answer may not be sent.
+* 12 and 13, permessage-deflate: is not agreed to.
 
 ## Promises
 * **Metrics**: at least once, de-duplicated by the hub on (machine, `boot_id`, `seq`). Only `metrics_ack` frees a spool.
