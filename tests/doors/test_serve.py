@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from hub.cli.exit_codes import Exit
+from hub.core import sign_in
 from tests.doors.conftest import Cli
 from tests.support.door_process import REPOSITORY, DoorProcess
 
@@ -65,9 +66,12 @@ def test_the_password_of_an_unattended_start_signs_in_and_no_link_is_printed(
     assert PASSWORD not in "".join(hub.lines) + hub.errors
 
 
-def test_a_known_password_is_refused_before_anything_listens(start_hub: Start, data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("known", ["changeme123", sign_in.EXAMPLE_PASSWORD])
+def test_a_known_password_is_refused_before_anything_listens(
+    start_hub: Start, data: Path, tmp_path: Path, known: str
+) -> None:
     file = tmp_path / "password"
-    file.write_text("changeme123")
+    file.write_text(known)
     file.chmod(0o600)
     hub = start_hub("--port", "0", "--data-dir", data, "--admin-email", "a@b.c", "--admin-password-file", file)
     assert hub.end() == Exit.CONFIGURATION

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,12 @@ from pathlib import Path
 import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
+from msgspec.structs import fields
 
+from hub.cli.first_start import FIRST_EMAIL
+from hub.core import sign_in
 from hub.web import csrf
+from hub.web.api_v2.table import OPERATIONS
 from tests.support.door_agent import door_agent
 from tests.support.door_hub import DoorHub, door_hub
 from tests.support.door_process import REPOSITORY
@@ -69,6 +75,31 @@ async def issued(hub: DoorHub, folder: Path) -> tuple[dict[str, str], MachineKey
     return secrets, MachineKey(machine["id"], machine["device_id"], machine["api_key"])
 
 
+def operations_to_read(key: MachineKey) -> list[str]:
+    """Everything an administrator can look at by REST."""
+    names = {"{id}": key.id, "{device_id}": key.device_id, "{user_id}": 1, "{key}": "cpu_threshold"}
+    paths = [f"/api{operation.path}" for operation in OPERATIONS if operation.method == "GET"]
+    for name, value in names.items():
+        paths = [path.replace(name, str(value)) for path in paths]
+    return paths
+
+
+def pages_to_read(key: MachineKey) -> list[str]:
+    """Every page that shows something of its own."""
+    tabs = ("", "/events", "/settings", "/remote", "/do/reboot")
+    other = ("/", "/account", "/help", "/jobs", "/events", "/machines/add", "/admin/users", "/admin/tokens")
+    return [*other, "/admin/settings", *(f"/machines/{key.id}{tab}" for tab in tabs)]
+
+
+def printed(hub: DoorHub, *words: str) -> bytes:
+    """What a command says, on either stream."""
+    said = subprocess.run(
+        [sys.executable, str(REPOSITORY / "run_hub.py"), *words, "--data-dir", str(hub.data)],
+        capture_output=True, timeout=60, check=False, env={**os.environ, "RVM_BOOTSTRAP": "off", "RVM_LANG": "en"},
+    )  # fmt: skip
+    return said.stdout + said.stderr
+
+
 def bearer(secret: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 
@@ -93,16 +124,16 @@ async def test_no_secret_is_in_logs_database_arguments_or_environment(tmp_path: 
                 path = f"/api/v2/rvms/{key.id}/status?wait=20"
                 asked = await admin.patch(path, json={"status": "maintenance"}, headers=bearer(secrets["user token"]))
                 assert asked.json()["data"]["status"] == "maintenance"
-                for page in (
-                    "/api/v2/rvms",
-                    f"/api/v2/rvms/{key.id}",
-                    "/api/v2/tokens",
-                    "/api/v2/users",
-                    "/api/v2/events",
-                ):
+                for page in (*operations_to_read(key), "/api/v2/tokens?user=all"):
                     answer = await admin.get(page, headers=bearer(secrets["user token"]))
-                    assert answer.status_code == 200, page
+                    assert answer.status_code in (200, 404), (page, answer.status_code)
                     seen[f"the answer of {page}"] = answer.content + str(answer.headers).encode()
+                for page in pages_to_read(key):
+                    answer = await admin.get(page, headers={"Cookie": f"rvm_session={secrets['session cookie']}"})
+                    assert answer.status_code == 200, (page, answer.status_code)
+                    seen[f"the page {page}"] = answer.content + str(answer.headers).encode()
+            for words in (("user", "list"), ("token", "list"), ("machine", "list"), ("doctor",)):
+                seen[" ".join(words)] = await asyncio.to_thread(printed, hub, *words)
             for process in (*hub.process.family(), *_family(agent.pid)):
                 seen[f"process {process.pid} {process.name()}"] = proc(process.pid)
             seen |= files_of(hub.data)  # with the write-ahead log, as it is now
@@ -113,7 +144,7 @@ async def test_no_secret_is_in_logs_database_arguments_or_environment(tmp_path: 
             seen |= files_of(tmp_path / "agent" / "machine.json.state")
         assert "Traceback" not in hub.written + agent.log
     assert min(map(len, secrets.values())) > 20
-    assert len(seen) > 12
+    assert len(seen) > 50
     found = [(kind, where) for kind, text in secrets.items() for where, data in seen.items() if text.encode() in data]
     assert found == []
 
@@ -131,3 +162,26 @@ async def test_the_agent_refuses_a_key_that_everybody_knows(tmp_path: Path, toke
         assert agent.process is not None
         assert await asyncio.wait_for(agent.process.wait(), 30) == 3
         assert not token or token not in agent.log
+
+
+async def test_a_new_hub_has_no_password_at_all(tmp_path: Path) -> None:
+    """Its first administrator comes in by a link that works once; nothing that anybody knows opens it."""
+    async with door_hub(tmp_path / "data") as hub:
+        async with httpx.AsyncClient(base_url=hub.url, trust_env=False, timeout=20) as client:
+            for password in ("", "admin", "Administrator", "myrvm", sign_in.EXAMPLE_PASSWORD):
+                tried = await client.post("/api/v2/auth/login", json={"email": FIRST_EMAIL, "password": password})
+                assert tried.status_code in (401, 429), password
+        shown = json.loads(await asyncio.to_thread(printed, hub, "user", "list", "--json"))
+    assert [(user["email"], user["has_password"]) for user in shown["users"]] == [(FIRST_EMAIL, False)]
+
+
+def test_no_operation_takes_a_secret_in_its_address() -> None:
+    """Addresses stand in logs, histories and Referer headers."""
+    named = {
+        name
+        for operation in OPERATIONS
+        for name in (*re.findall(r"{(\w+)}", operation.path), *(f.encode_name for f in fields(operation.query)))
+    }
+    assert named
+    assert {name for name in named if re.search("secret|token$|password|key$|ticket|api_key", name)} == {"key"}
+    assert [o.path for o in OPERATIONS if "{key}" in o.path] == ["/v2/rvms/{id}/config/{key}"] * 2, "a setting's name"

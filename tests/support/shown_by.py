@@ -53,7 +53,6 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "hub.cli.demo_settings",
     ),
     "tests.doors.test_serve": (
-        "hub.cli.first_start",
         "hub.cli.serve",
         "hub.cli.start_output",
         "hub.listener",
