@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +18,9 @@ from db.statements import Write
 
 Spread = tuple[float, float, float]
 """Minimum, average and maximum."""
+
+PIECE = timedelta(days=10)
+"""Read at once. A year of samples each 20 s takes a database several seconds, and one read may take 5 (db.reading)."""
 
 _SAMPLE = [system_metrics.c[name] for name in SampleRow._fields]
 _KEY = (system_metrics.c.rvm_id, system_metrics.c.timestamp, system_metrics.c.boot, system_metrics.c.seq)
@@ -60,6 +63,7 @@ _SPREAD: dict[str, Callable[[sa.ColumnElement[Any]], sa.ColumnElement[Any]]] = {
     "min": sa.func.min,
     "avg": sa.func.avg,
     "max": sa.func.max,
+    "count": sa.func.count,
 }
 # From machine to machine by the primary key, those that were removed among them: a DISTINCT would read every sample.
 _least = sa.select(sa.func.min(system_metrics.c.rvm_id).label("rvm_id"))
@@ -81,11 +85,13 @@ _DELETE_OLD = sa.delete(system_metrics).where(sa.tuple_(*_KEY).in_(_OLD))
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """`count` samples from `start` on; a metric nobody measured in it is absent from `metrics`."""
+    """`count` samples from `start` on; a metric nobody measured in it is absent from `metrics`, and how many did is in
+    `measured`."""
 
     start: datetime
     count: int
     metrics: dict[str, Spread]
+    measured: dict[str, int]
 
 
 async def history(
@@ -101,6 +107,43 @@ async def history(
     if span <= 0 or points <= 0:
         return []
     width = -(-span // points) * _MICROSECOND
+    at_once = max(1, PIECE // width) * width
+    if width <= PIECE:
+        found = [
+            await _piece(store, rvm_id, at, min(end, at + at_once), width, metrics)
+            for at in _steps(start, end, at_once)
+        ]
+        return [bucket for buckets in found for bucket in buckets]
+    wide = []
+    for at in _steps(start, end, width):
+        last = min(end, at + width)
+        parts = [await _piece(store, rvm_id, p, min(last, p + PIECE), PIECE, metrics) for p in _steps(at, last, PIECE)]
+        wide += _together(at, [bucket for buckets in parts for bucket in buckets])
+    return wide
+
+
+def _steps(start: datetime, end: datetime, step: timedelta) -> Iterator[datetime]:
+    while start < end:
+        yield start
+        start += step
+
+
+def _together(start: datetime, parts: list[Bucket]) -> list[Bucket]:
+    """Neighbours as one; none of none."""
+    if not parts:
+        return []
+    metrics = {}
+    for name in dict.fromkeys(name for part in parts for name in part.metrics):
+        found = [(part.metrics[name], part.measured[name]) for part in parts if name in part.metrics]
+        average = sum(spread[1] * count for spread, count in found) / sum(count for _, count in found)
+        metrics[name] = (min(spread[0] for spread, _ in found), average, max(spread[2] for spread, _ in found))
+    measured = {name: sum(part.measured.get(name, 0) for part in parts) for name in metrics}
+    return [Bucket(start, sum(part.count for part in parts), metrics, measured)]
+
+
+async def _piece(
+    store: Store, rvm_id: int, start: datetime, end: datetime, width: timedelta, metrics: tuple[str, ...]
+) -> list[Bucket]:
     rows = await store.fetch_all(_buckets(store.dialect, rvm_id, start, end, width, metrics))
     return [
         Bucket(
@@ -111,6 +154,7 @@ async def history(
                 for name in metrics
                 if row[f"{name}_avg"] is not None
             },
+            {name: row[f"{name}_count"] for name in metrics if row[f"{name}_count"]},
         )
         for row in rows
     ]

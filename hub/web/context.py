@@ -22,6 +22,7 @@ from hub.web.fleet_digest import FleetDigest
 from hub.web.fresh_secrets import FreshSecrets
 from hub.web.gate import Gate
 from hub.web.machine_pages.open_pages import OpenPages
+from hub.web.read_budget import ReadBudget
 
 
 @dataclass(slots=True)
@@ -48,7 +49,10 @@ class HubContext:
     """What the door remembers between requests (hub.web.auth)."""
     fresh: FreshSecrets = field(default_factory=FreshSecrets)
     """Secrets that their pages may still show."""
+    reads: ReadBudget = field(default_factory=ReadBudget)
     exports: Exports = field(default_factory=Exports)
+    histories: Exports = field(default_factory=lambda: Exports("history"))
+    """Long stretches of metrics that are being read."""
     playing: Exports = field(default_factory=lambda: Exports("playing"))
     """Recordings that are on their way to somebody."""
     pages: OpenPages = field(default_factory=OpenPages)

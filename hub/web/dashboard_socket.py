@@ -26,6 +26,7 @@ from hub.web import socket_ending
 from hub.web.auth import identify
 from hub.web.client_address import same_origin
 from hub.web.context import HubContext
+from hub.web.read_budget import OF_SNAPSHOT
 from hub.web.socket_ending import Ending
 from hub.web.websocket_protocol import FRAMES, frame
 from protocol.errors import CloseCode
@@ -113,6 +114,7 @@ class _Page:
         while True:
             outgoing = await subscription.next()
             if outgoing is None:
+                await self._context.reads.take(subscription.principal.actor, OF_SNAPSHOT, math.inf)
                 picture = await feed.snapshot(subscription)
                 if not (subscription.held or subscription.wants_snapshot):  # else it is out of date already
                     await self._send_picture(picture)

@@ -35,6 +35,7 @@ from hub.web.language import reader_for
 from hub.web.own_lease import OwnLease, own_lease
 from hub.web.passwords import TooBusy
 from hub.web.problems import Problem, Text, not_found
+from hub.web.read_budget import OF_PAGE
 
 logger = logging.getLogger("myrvm.pages")
 
@@ -171,12 +172,14 @@ class Page:
         entrance: bool = False,
         action: str = "feed.watch",
         most_fields: int = MAX_FORM_FIELDS,
+        cost: float = OF_PAGE,
     ) -> None:
         self.handlers = {"GET": show, "HEAD": show} | ({"POST": post} if post is not None else {})
         self.open_to_all = open_to_all or entrance
         self.entrance = entrance
         self.action = action
         self.most_fields = most_fields
+        self.cost = cost
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -219,6 +222,8 @@ class Page:
             raise Problem("not-authenticated", Text("credential_wanted"))
         if visit.principal is not None and not self.open_to_all:
             guard.permit(visit.principal, self.action)
+        if visit.principal is not None and request.method != "POST":
+            await context.reads.take(visit.principal.actor, self.cost)
         if request.method == "POST":
             visit.fields = await _form(request, self.most_fields)
             visit.form = dict(visit.fields)
@@ -274,6 +279,10 @@ def error_page(visit: Visit, error: Exception) -> Response:
     number = secrets.token_hex(4)
     if isinstance(error, (StoreError, TooBusy)) or (isinstance(error, Problem) and error.kind == "unavailable"):
         return _error(visit, 503, "503", number)
+    if isinstance(error, Problem) and error.kind == "too-many-requests":
+        answer = _error(visit, 429, "429", number, visit.say(error))
+        answer.headers.update(error.headers)
+        return answer
     if not isinstance(error, Problem):
         place = visit.request.scope["path"].encode("unicode_escape").decode()
         logger.error("%s %s failed, request %s", visit.request.method, place, number, exc_info=error)
@@ -292,7 +301,7 @@ def _error(visit: Visit, status: int, code: str, number: str, sentence: str = ""
     return visit.render(
         "error.html", status,
         heading=t(f"error.{code}"), sentence=sentence or t(f"error.{code}.say"), request_id=number,
-        again=local(here(visit.request)) if code in ("500", "503") and visit.request.method == "GET" else None,
+        again=local(here(visit.request)) if code in ("429", "500", "503") and visit.request.method == "GET" else None,
     )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from hub.web import (
     zone_card,
 )
 from hub.web.page import Page, Visit, go, nothing_here
+from hub.web.read_budget import OF_FLEET_PAGE
 
 FIELDS = 500
 """A settings form has three fields a key, and keys of its own beside the product's."""
@@ -44,7 +45,7 @@ def routes() -> list[BaseRoute]:
     """To be put last: the final one takes every address."""
     ours, fleet = admin_pages, fleet_settings_page
     listed = [
-        ("/", Page(fleet_page.show_fleet)),
+        ("/", Page(fleet_page.show_fleet, cost=OF_FLEET_PAGE)),
         ("/login", Page(sign_in_pages.show_login, sign_in_pages.login, entrance=True)),
         ("/signin", Page(sign_in_pages.show_link, sign_in_pages.use_link, entrance=True)),
         ("/logout", Page(sign_in_pages.to_login, sign_in_pages.logout, open_to_all=True, action="account.sign_out")),

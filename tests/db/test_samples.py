@@ -119,6 +119,28 @@ async def test_history_counts_every_sample_once_in_at_most_as_many_buckets(store
     assert all(NOW <= bucket.start < end for bucket in buckets)
 
 
+@pytest.mark.parametrize("piece_s", [1, 7, 60])
+@pytest.mark.parametrize("points", [1, 3, 20])
+async def test_a_history_read_in_pieces_is_the_same(
+    store: Store, monkeypatch: pytest.MonkeyPatch, piece_s: int, points: int
+) -> None:
+    rvm_id, boot = await machine_with_boot(store)
+    rows = [
+        sample(rvm_id, 3 * n, boot, cpu_usage=float(n * n % 17), temperature=None if n % 3 else float(n))
+        for n in range(20)
+        if n not in range(5, 9)
+    ]
+    await store.store_samples(rows)
+    whole = await samples.history(store, rvm_id, NOW, after(61), points)
+    monkeypatch.setattr(samples, "PIECE", timedelta(seconds=piece_s))
+    pieces = await samples.history(store, rvm_id, NOW, after(61), points)
+    assert [(b.start, b.count, b.measured) for b in pieces] == [(b.start, b.count, b.measured) for b in whole]
+    for piece, one in zip(pieces, whole, strict=True):
+        assert piece.metrics.keys() == one.metrics.keys()
+        for name, spread in piece.metrics.items():
+            assert spread == pytest.approx(one.metrics[name])
+
+
 async def test_history_includes_its_start_and_not_its_end(store: Store) -> None:
     rvm_id, boot = await machine_with_boot(store)
     await store.store_samples([sample(rvm_id, seq, boot, cpu_usage=1.0) for seq in (0, 10)])

@@ -133,12 +133,12 @@ _ONCE = {"Idempotency-Key": "The same key again answers the command it made the 
 OPERATIONS = (
     Operation(
         name="list_commands", method="GET", path="/v2/rvms/{id}/commands", handler=list_commands, tag="Commands",
-        summary="What was asked of a machine, newest first", action="command.read", query=CommandsQuery,
+        reads=2, summary="What was asked of a machine, newest first", action="command.read", query=CommandsQuery,
         answers={200: list[shapes.Command]}, headers=("Link",),
     ),
     Operation(
         name="list_all_commands", method="GET", path="/v2/commands", handler=list_all_commands, tag="Commands",
-        summary="What was asked of all machines you reach, newest first", action="command.read",
+        reads=2, summary="What was asked of all machines you reach, newest first", action="command.read",
         query=FleetCommandsQuery, answers={200: list[shapes.Command]}, refusals=(404,), headers=("Link",),
     ),
     Operation(

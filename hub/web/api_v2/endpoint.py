@@ -74,6 +74,9 @@ async def _run(context: HubContext, request: Request, operation: Operation) -> R
     try:
         principal = await guard.admit(context, request, operation)
         call = await _prepare(context, request, operation, principal)
+        if operation.reads and principal is not None:
+            rows = getattr(call.query, "limit", 100)
+            await context.reads.take(principal.actor, operation.reads * max(1.0, rows / 100))
         _seen(context, operation, principal)
         guard.charge(context, principal, operation, operation.cost(call))
         answer = await operation.handler(call)

@@ -173,12 +173,12 @@ _SEARCH = (
 OPERATIONS = (
     Operation(
         name="list_events", method="GET", path="/v2/events", handler=list_events, tag="Events",
-        summary="What happened, newest first", action="event.read", query=EventsQuery,
+        reads=5, summary="What happened, newest first", action="event.read", query=EventsQuery,
         answers={200: list[shapes.Event]}, refusals=(404, 429), headers=("Link",), other_media=(events_csv.MEDIA_TYPE,),
         description=f"Administrators also see what concerns no machine (sign-ins, users, tokens). {_SEARCH}",
     ),
     Operation(
-        name="list_machine_events", method="GET", path="/v2/rvms/{id}/events", handler=list_machine_events,
+        name="list_machine_events", method="GET", reads=5, path="/v2/rvms/{id}/events", handler=list_machine_events,
         tag="Events", summary="What happened to one machine, newest first", action="event.read",
         query=MachineEventsQuery, answers={200: list[shapes.Event]}, refusals=(429,), headers=("Link",),
         other_media=(events_csv.MEDIA_TYPE,), description=_SEARCH,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ from hub.core import views
 from hub.web.api_v2.operation import Call
 from hub.web.event_names import Removed, names_in
 from hub.web.exports import EndedStream
+from hub.web.fleet_digest import in_slices
 
 MEDIA_TYPE: Final = "text/csv"
 MOST_ROWS: Final = 100_000
@@ -35,6 +37,8 @@ MOST_ROWS: Final = 100_000
 MOST_LOOKED: Final = 400_000
 """Events that one file looks through for a text, kind, code or actor: some seconds of a database's time."""
 AT_ONCE: Final = 500
+OF_ROWS: Final = 25.0
+"""What so many rows take of the caller's budget of reads."""
 COLUMNS: Final = (
     "id", "at", "kind", "code", "actor", "actor_name", "rvm_id", "machine", "sentence", "params", "before", "after",
 )  # fmt: skip
@@ -108,7 +112,7 @@ async def _file(call: Call, r: Reader, filters: Filters, page: Page, after: Mark
             names = await names_in(call.context, rows, r.t, removed)
             if call.principal.kind == "machine":  # it is told numbers of people, no names
                 names = replace(names, people={})
-            yield _rows(_cells(r, row, names) for row in rows)
+            yield _rows([_cells(r, row, names) async for row in in_slices(rows)])
             left, looked = left - len(rows), looked + page.looked
             ended = after is not None and len(rows) < len(page.rows)
             place = page.reached or (Mark(page.rows[-1].at, page.rows[-1].id) if page.rows else None)
@@ -120,6 +124,7 @@ async def _file(call: Call, r: Reader, filters: Filters, page: Page, after: Mark
             if looked >= MOST_LOOKED and page.reached is not None:
                 yield _last(r.t("event.export.looked", n=r.number(looked), id=page.reached.id))
                 return
+            await call.context.reads.take(call.principal.actor, OF_ROWS, math.inf)
             page = await search(store, filters, min(AT_ONCE, left), before=place)
     except StoreError:
         # The answer has begun: all that can still be done is to say that it is not whole.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Final
 
 import anyio
@@ -136,7 +137,7 @@ async def history(call: Call) -> Answer:
     start = bound(call, "from", query.start, zone) or end - timedelta(days=query.days)
     if not start < end or end - start > _LONGEST:
         raise one_wrong("from", "range_wrong", most=_LONGEST.days)
-    found = await samples.history(call.context.store, call.machine.id, start, end, query.points)
+    found = await _read(call, start, end, query.points)
     data = {
         "rvm_id": call.machine.id,
         "device_id": call.machine.device_id,
@@ -146,6 +147,19 @@ async def history(call: Call) -> Answer:
         "samples": [_point(bucket) for bucket in found],
     }
     return Answer(data)
+
+
+async def _read(call: Call, start: datetime, end: datetime, points: int) -> list[samples.Bucket]:
+    """A long one is read in many pieces: one of them for each caller at a time. Raises Problem (429)."""
+    ask = partial(samples.history, call.context.store, call.machine.id, start, end, points)
+    if end - start <= samples.PIECE:
+        return await ask()
+    who = call.principal.actor
+    call.context.histories.begin(who)
+    try:
+        return await ask()
+    finally:
+        call.context.histories.end(who)
 
 
 def _point(bucket: samples.Bucket) -> dict[str, Any]:
@@ -238,7 +252,7 @@ OPERATIONS = (
     ),
     Operation(
         name="read_metrics", method="GET", path="/v2/rvms/{id}/metrics", handler=history, tag="Metrics",
-        summary="History in at most `points` buckets", action="metrics.read", query=HistoryQuery,
+        reads=20, summary="History in at most `points` buckets", action="metrics.read", query=HistoryQuery,
         answers={200: History},
     ),
 )  # fmt: skip

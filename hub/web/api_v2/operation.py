@@ -101,6 +101,8 @@ class Operation:
     headers: tuple[str, ...] = ()
     cost: Callable[[Call], Cost] = one_line
     """What it costs a machine that calls it with its key (hub.core.machine_budget), if it may; reading is free."""
+    reads: float = 0.0
+    """What it takes of the caller's budget of reads (hub.web.read_budget), for each hundred rows it may answer."""
     other_media: tuple[str, ...] = ()
     """What a success may also come as, when the caller asks for it."""
 

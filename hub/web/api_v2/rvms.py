@@ -155,7 +155,7 @@ _EXAMPLE = {"name": "Mall Kelapa Gading 2", "location_description": "Lantai 1, d
 OPERATIONS = (
     Operation(
         name="list_machines", method="GET", path="/v2/rvms", handler=list_machines, tag="Machines",
-        summary="List the machines you may see", action="machine.read", query=MachineQuery,
+        reads=2, summary="List the machines you may see", action="machine.read", query=MachineQuery,
         answers={200: list[shapes.MachineSummary]}, headers=("X-Total-Count", "Link"),
     ),
     Operation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -15,10 +16,11 @@ from db import event_search
 from db.errors import Unavailable
 from db.event_search import search
 from hub.core.changes import EventHappened
-from hub.web import event_names
+from hub.web import event_names, exports
 from hub.web.api_v2 import events_csv
 from hub.web.api_v2.events_csv import COLUMNS, safe
-from hub.web.exports import EndedStream
+from hub.web.exports import MOST, MOST_OF_MACHINES, EndedStream, Exports
+from hub.web.problems import Problem
 from tests.support.api_hub import ApiHub
 
 
@@ -107,20 +109,25 @@ async def test_a_search_for_nothing_ends_and_says_how_far_it_came(hub: ApiHub, m
     assert await rows(hub, rvm="1", q="nothing has this") == []
 
 
-async def test_one_caller_makes_one_file_at_a_time_and_a_hub_four(hub: ApiHub) -> None:
-    exports, path = hub.context.exports, "/api/v2/events?format=csv"
+async def test_one_caller_makes_one_file_at_a_time_and_a_hub_a_few(hub: ApiHub) -> None:
+    places, path = hub.context.exports, "/api/v2/events?format=csv"
     viewer = f"user:{hub.users['viewer']}"
-    exports.begin(viewer)
+    places.begin(viewer)
     async with hub.of("viewer") as client:
         refused = await client.get(path, headers={"Accept-Language": "id"})
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
         assert refused.json()["detail"].startswith("Anda sedang mengambil")
-        exports.end(viewer)
+        places.end(viewer)
         for _ in range(3):
             assert (await client.get(path)).status_code == 200, "the one before is over"
             assert (await client.head(path)).status_code == 200
-        for number in range(4):
-            exports.begin(f"user:99{number}")
+        for number in range(MOST_OF_MACHINES):
+            places.begin(f"machine:99{number}")
+        with pytest.raises(Problem):
+            places.begin("machine:1")
+        assert (await client.get(path)).status_code == 200, "machines' keys take nobody's place"
+        for number in range(MOST):
+            places.begin(f"user:99{number}")
         crowded = await client.get(path)
         assert (crowded.status_code, crowded.json()["detail"][:6]) == (429, "Others")
         assert (await client.get("/api/v2/events")).status_code == 200, "a page is no file"
@@ -144,6 +151,28 @@ async def test_a_file_that_breaks_off_makes_room_for_the_next(hub: ApiHub, monke
     with pytest.raises(ClientDisconnect):
         await stream({"type": "http", "asgi": {"spec_version": "2.4"}}, hung_up, hung_up)  # type: ignore[arg-type]
     hub.context.exports.begin("user:77")
+
+
+@pytest.mark.parametrize("part_s", [0.0, 0.02])
+async def test_a_reader_that_takes_too_long_makes_room(monkeypatch: pytest.MonkeyPatch, part_s: float) -> None:
+    monkeypatch.setattr(exports, "TAKEN_WITHIN_S", 0.05)
+    monkeypatch.setattr(exports, "WHOLE_WITHIN_S", 0.2)
+    places, sent = Exports(), 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"a"
+
+    async def slowly(message: Any) -> None:
+        nonlocal sent
+        sent += 1
+        await asyncio.sleep(part_s or 60)
+
+    places.begin("user:77")
+    stream = EndedStream(endless(), {}, "text/csv", lambda: places.end("user:77"))
+    await stream({"type": "http", "asgi": {"spec_version": "2.4"}}, slowly, slowly)  # type: ignore[arg-type]
+    assert (sent == 1) is (part_s == 0.0)
+    places.begin("user:77")
 
 
 async def test_the_removed_are_looked_up_once_for_a_file(hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,55 @@
+"""What one person may have the hub read for them: a token bucket each, in thousandths of a second of the event loop.
+
+Who asks for more waits for it, so that a page that reloads itself is slowed and not refused; who would wait too long is
+answered 429. A wall of screens and ten tabs that open at once stay far below the burst. Knows no request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Final
+
+from hub.core.actors import Actor
+from hub.core.token_bucket import TokenBuckets
+from hub.web.problems import Problem, Text
+
+PER_SECOND: Final = 150.0
+"""A seventh of one processor's time."""
+BURST: Final = 3000.0
+"""Three seconds of it: 150 times the Machines page, or 300 others."""
+PATIENCE_S: Final = 3.0
+LEAST_S: Final = 0.001
+MAX_PEOPLE: Final = 10_000
+
+OF_PAGE: Final = 10.0
+OF_FLEET_PAGE: Final = 20.0
+OF_SNAPSHOT: Final = 10.0
+"""With 2,000 machines; what the kernel takes to send it is most of it."""
+
+
+class ReadBudget:
+    """Of everybody who reads."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._buckets = TokenBuckets[Actor](PER_SECOND, BURST, MAX_PEOPLE)
+
+    async def take(self, who: Actor, cost: float, patience_s: float = PATIENCE_S) -> None:
+        """Return when `cost` is there and taken. Raises Problem (429) when it will not be within `patience_s`; who is
+        refused has waited that long as well, or asking again at once would cost more than the answer."""
+        ends = self._clock() + patience_s
+        while wait := self._buckets.take(who, self._clock(), cost):
+            left = ends - self._clock()
+            if wait > left:
+                await self._sleep(max(0.0, left))
+                seconds = max(1, math.ceil(wait - left))
+                raise Problem("too-many-requests", Text("reads_too_much", {"count": seconds}), retry_after=seconds)
+            await self._sleep(max(LEAST_S, wait))
