@@ -47,6 +47,12 @@ _OLDER = (
 )
 
 
+_BYTES_OF = sa.select(sa.func.coalesce(sa.func.sum(table.c.size), 0).label("size")).where(
+    table.c.rvm_id == sa.bindparam("key_rvm", type_=sa.Integer()),
+    sa.or_(table.c.state == "waiting", table.c.state == "stored"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class RecordingRow:
     """`state`: recording, waiting (finished, on the hub's own disk), stored (in the object store) or lost."""
@@ -75,6 +81,12 @@ class RecordingRow:
 async def find(store: Store, recording_id: int) -> RecordingRow | None:
     row = await store.fetch_one(_ONE, {"key_id": recording_id})
     return None if row is None else RecordingRow(**row)
+
+
+async def bytes_of_machine(store: Store, rvm_id: int) -> int:
+    """What its finished recordings take."""
+    row = await store.fetch_one(_BYTES_OF, {"key_rvm": rvm_id})
+    return 0 if row is None else int(row["size"])
 
 
 async def of_machine(store: Store, rvm_id: int, limit: int, before: int | None = None) -> list[RecordingRow]:

@@ -81,7 +81,7 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
 def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubContext:
     recordings = Recordings(
         engine.store, engine.announce, open_objects(settings), settings.data_dir / "recordings", engine.clock,
-        with_input=settings.record_input,
+        with_input=settings.record_input, mib_per_machine=settings.recordings_mib_per_machine,
     )  # fmt: skip
     return HubContext(
         settings=settings,

@@ -55,6 +55,7 @@ class Settings:
     record_input: bool = False
     """Recordings of terminals also hold what is typed, passwords included."""
     recording_retention_days: int = 90
+    recordings_mib_per_machine: int = 2048
     samples_retention_days: int = 400
     bus_url: str = "local"
     public_url: str | None = None
@@ -219,7 +220,7 @@ def _check_numbers(s: Settings) -> None:
         raise SettingsError("--port", "{value} is not a port", "Use 1 to 65535, or 0 for any free one", value=s.port)
     for name, least, most in (
         ("device_frames_per_second", 0, 1e6), ("device_frames_burst", 1, 1e6),
-        ("device_mib_per_day", 1, 1e6),
+        ("device_mib_per_day", 1, 1e6), ("recordings_mib_per_machine", 1, 1e7),
         ("recording_retention_days", 1, 3650), ("samples_retention_days", 1, 3650),
     ):  # fmt: skip
         if not least <= getattr(s, name) <= most:

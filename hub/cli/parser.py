@@ -19,7 +19,7 @@ SERVE_FLAGS = (
     "host", "port", "public_url", "object_store", "bus_url", "behind_proxy", "tls_cert", "tls_key", "log_format",
     "admin_email", "admin_password_file", "record_input", "recording_retention_days", "samples_retention_days",
     "pages_url", "default_timezone", "live", "device_frames_per_second", "device_frames_burst",
-    "device_mib_per_day",
+    "device_mib_per_day", "recordings_mib_per_machine",
 )  # fmt: skip
 DEFAULTS = {
     "host": "127.0.0.1",
@@ -35,6 +35,7 @@ DEFAULTS = {
     "device_frames_per_second": "20",
     "device_frames_burst": "100",
     "device_mib_per_day": "64",
+    "recordings_mib_per_machine": "2048",
 }
 METAVARS = {
     "host": "ADDRESS", "port": "PORT", "public_url": "URL", "object_store": "STORE", "bus_url": "URL",
@@ -43,6 +44,7 @@ METAVARS = {
     "pages_url": "URL", "record_input": "YES|NO", "recording_retention_days": "DAYS",
     "samples_retention_days": "DAYS", "default_timezone": "ZONE", "live": "YES|NO", "device_frames_per_second": "N",
     "device_frames_burst": "N", "device_mib_per_day": "MIB",
+    "recordings_mib_per_machine": "MIB",
 }  # fmt: skip
 ROLES = ("admin", "operator", "technician", "viewer")
 

@@ -6,7 +6,10 @@ terminal goes on unrecorded. Knows no terminal and no database.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +24,9 @@ from hub.flow.objects import digest
 
 MOST: Final = 256 * 1024 * 1024
 """Bytes of one recording; a terminal that shows more ends."""
+MIB: Final = 1024 * 1024
+FREE_MIB: Final = 256
+"""What recordings leave free of the hub's disk: the database must be able to go on."""
 MOST_PENDING: Final = 256 * 1024
 PAUSE_S: Final = 0.1
 """Between two writes: keys that follow each other are written together, and a killed hub loses no more than this."""
@@ -36,6 +42,14 @@ class RecordingFailedError(Exception):
         self.code = code
 
 
+class Quota:
+    """What the recordings of one machine may still take; those that are open share it."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self.users = 0
+
+
 class Finished(NamedTuple):
     """What a whole file is."""
 
@@ -47,8 +61,9 @@ class Finished(NamedTuple):
 class RecordingFile:
     """`await begin()`, then let `run` write until `await finish()`."""
 
-    def __init__(self, path: Path, header: bytes, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: Path, header: bytes, quota: Quota, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.path = path
+        self._quota = quota
         self._header = header
         self._clock = clock
         self._cast = asciicast.Cast()
@@ -101,7 +116,9 @@ class RecordingFile:
         failure = self._failure
         try:
             if failure is None:
-                await self._write()
+                with contextlib.suppress(RecordingFailedError):
+                    await self._write()
+                failure = self._failure
             await _disk(lambda: _synced(file))
         finally:
             self._file = None
@@ -123,9 +140,10 @@ class RecordingFile:
         self._pending.clear()
         try:
             if data and file is not None:
-                await _disk(lambda: _append(file, data))
+                await _disk(lambda: _added(self.path, file, data))
             self._size += len(data)
-            self._failure = _too_long(self._size)
+            self._quota.left -= len(data)
+            self._failure = _too_long(self._size) or _used_up(self._quota)
         except RecordingFailedError as failure:
             self._failure = failure
         self._room.set()
@@ -135,6 +153,15 @@ class RecordingFile:
 
 def _too_long(size: int) -> RecordingFailedError | None:
     return None if size <= MOST else RecordingFailedError("recording_full", f"it is longer than {MOST} bytes")
+
+
+def _used_up(quota: Quota) -> RecordingFailedError | None:
+    return None if quota.left > 0 else RecordingFailedError("recording_full", "the machine has used up its share")
+
+
+async def has_room(folder: Path) -> None:
+    """Raises RecordingFailedError when the disk has no room for recordings."""
+    await _disk(lambda: _check_room(folder))
 
 
 async def whole(path: Path) -> str:
@@ -153,16 +180,26 @@ async def _disk(job: Callable[[], T]) -> T:
 
 
 def _new(path: Path, header: bytes) -> BinaryIO:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600), "wb", buffering=0)
     _append(file, header)
     return file
+
+
+def _check_room(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if shutil.disk_usage(folder).free < FREE_MIB * MIB:
+        raise OSError(errno.ENOSPC, f"less than {FREE_MIB} MiB are free")
 
 
 def _append(file: BinaryIO, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[file.write(rest) :]
+
+
+def _added(path: Path, file: BinaryIO, data: bytes) -> None:
+    _check_room(path.parent)
+    _append(file, data)
 
 
 def _synced(file: BinaryIO) -> None:

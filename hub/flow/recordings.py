@@ -15,6 +15,7 @@ from typing import Final
 
 import anyio
 
+from db import recordings as rows
 from db.connection import Store
 from db.errors import StoreError
 from db.recordings import RecordingRow
@@ -23,7 +24,7 @@ from hub.core.actors import Actor
 from hub.core.recording_changes import RecordingBegan, RecordingDeleted, RecordingEnded
 from hub.flow.announce import Announcer
 from hub.flow.objects import Objects
-from hub.flow.recording_file import RecordingFailedError, RecordingFile
+from hub.flow.recording_file import MIB, Quota, RecordingFailedError, RecordingFile, has_room
 
 logger = logging.getLogger("myrvm.recordings")
 
@@ -64,7 +65,7 @@ class Recordings:
 
     def __init__(
         self, store: Store, announce: Announcer, objects: Objects, folder: Path, clock: Callable[[], datetime],
-        *, with_input: bool,
+        *, with_input: bool, mib_per_machine: int = 2048,
     ) -> None:  # fmt: skip
         self.store = store
         self.announce = announce
@@ -79,6 +80,9 @@ class Recordings:
         """Finished while the database was away."""
         self.work = anyio.Event()
         self._folder = folder
+        self._bytes_per_machine = mib_per_machine * MIB
+        # Bound: the machines with an open terminal.
+        self._quotas: dict[int, Quota] = {}
 
     def path(self, recording_id: int) -> Path:
         """Its file, as long as it is on the hub's disk."""
@@ -86,6 +90,15 @@ class Recordings:
 
     async def begin(self, scene: Scene, cols: int, rows: int) -> OpenRecording:
         """The row, its line in the record and the file. Raises StoreError or RecordingFailedError: then no terminal."""
+        quota = await self._quota(scene.rvm_id)
+        try:
+            return await self._begun(scene, cols, rows, quota)
+        except BaseException:
+            self._released(scene.rvm_id)
+            raise
+
+    async def _begun(self, scene: Scene, cols: int, rows: int, quota: Quota) -> OpenRecording:
+        await has_room(self._folder)
         at = self.clock()
         began = RecordingBegan(
             session_id=scene.session_id, rvm_id=scene.rvm_id, machine_name=scene.machine_name, user_id=scene.user_id,
@@ -100,7 +113,7 @@ class Recordings:
         header = asciicast.header(
             cols=cols, rows=rows, began=int(at.timestamp()), term=TERM, title=scene.machine_name
         )  # fmt: skip
-        recording = OpenRecording(stored.id, scene, RecordingFile(self.path(stored.id), header), self.with_input)
+        recording = OpenRecording(stored.id, scene, RecordingFile(self.path(stored.id), header, quota), self.with_input)
         try:
             await recording.file.begin()
         except RecordingFailedError:
@@ -124,7 +137,27 @@ class Recordings:
                 )  # fmt: skip
                 await self._say(ended)
             self.open.discard(recording.id)
+            self._released(recording.scene.rvm_id)
             self.work.set()
+
+    async def _quota(self, rvm_id: int) -> Quota:
+        """The machine's, as long as it has open recordings the same. Raises RecordingFailedError: it is used up."""
+        quota = self._quotas.get(rvm_id)
+        if quota is None:
+            taken = await rows.bytes_of_machine(self.store, rvm_id)
+            quota = self._quotas.setdefault(rvm_id, Quota(self._bytes_per_machine - taken))
+        if quota.left <= 0:
+            if not quota.users:
+                del self._quotas[rvm_id]
+            raise RecordingFailedError("recording_full", f"machine {rvm_id} has all the recordings it may have")
+        quota.users += 1
+        return quota
+
+    def _released(self, rvm_id: int) -> None:
+        quota = self._quotas[rvm_id]
+        quota.users -= 1
+        if not quota.users:
+            del self._quotas[rvm_id]
 
     async def _say(self, ended: RecordingEnded) -> None:
         try:

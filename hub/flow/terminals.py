@@ -121,7 +121,7 @@ class Terminals:
             stream.reset("not_recorded")
             if isinstance(error, StoreError | RecordingFailedError):
                 logger.warning("no terminal without a recording: %s", error)
-                raise TerminalRefusedError("recording_failed") from error
+                raise TerminalRefusedError(getattr(error, "code", "recording_failed")) from error
             raise
         terminal = Terminal(secrets.token_urlsafe(32), principal.id, stream, recording)
         if self._tasks is None:

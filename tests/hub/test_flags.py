@@ -33,6 +33,7 @@ GIVEN = {
     "device_frames_per_second": "5",
     "device_frames_burst": "50",
     "device_mib_per_day": "8",
+    "recordings_mib_per_machine": "100",
 }
 FILES = ("tls_cert", "tls_key", "admin_password_file")
 """They have to exist, and have their own tests."""
@@ -57,6 +58,7 @@ WRONG = {
     "device_frames_per_second": "-1",
     "device_frames_burst": "many",
     "device_mib_per_day": "0",
+    "recordings_mib_per_machine": "0",
 }
 """One value each that is refused; what is not here takes any."""
 

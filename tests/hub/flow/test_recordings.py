@@ -19,7 +19,7 @@ from hub.core.changes import Change, EventHappened
 from hub.core.recording_changes import RecordingBegan
 from hub.flow import recording_file
 from hub.flow.object_shelf import ObjectsError
-from hub.flow.recording_file import RecordingFailedError, RecordingFile
+from hub.flow.recording_file import Quota, RecordingFailedError, RecordingFile
 from hub.flow.recording_keeper import RecordingKeeper
 from tests.support.recording_room import RecordingRoom, recording_room
 from tests.support.until import until
@@ -192,7 +192,8 @@ async def test_a_disk_that_fills_up_ends_the_recording_and_keeps_what_there_is(
 
 async def test_one_that_is_too_long_ends_and_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording_file, "MOST", 100)
-    file = RecordingFile(tmp_path / "r" / "1.cast", b'{"version":2}\n')
+    file = RecordingFile(tmp_path / "r" / "1.cast", b'{"version":2}\n', Quota(10**6))
+    file.path.parent.mkdir()
     await file.begin()
     file.output(b"x" * 200)
     with pytest.raises(RecordingFailedError) as failed:
@@ -200,6 +201,48 @@ async def test_one_that_is_too_long_ends_and_is_whole(tmp_path: Path, monkeypatc
     assert failed.value.code == "recording_full"
     done = await file.finish()
     assert done.size == file.path.stat().st_size > 100
+
+
+async def test_the_recordings_of_a_machine_share_a_quota_and_one_beyond_it_does_not_begin(room: RecordingRoom) -> None:
+    await room.recorded(b"x" * 1000)
+    taken = sum(int(row.size or 0) for row in await room.rows())
+    assert taken > 1000
+    room.recordings._bytes_per_machine = taken + 3000
+    one, two = await room.begin(), await room.begin()
+    assert (one.file._quota is two.file._quota, one.file._quota.left) == (True, 3000)
+    for recording in (one, two):
+        recording.file.output(b"y" * 2000)
+    await one.file._write()
+    with pytest.raises(RecordingFailedError) as refused:
+        await two.file._write()
+    assert refused.value.code == "recording_full"
+    for recording in (one, two):
+        await room.recordings.finish(recording, "recording_full")
+    rows_before = len(await room.rows())
+    with pytest.raises(RecordingFailedError) as beyond:
+        await room.begin()
+    assert (beyond.value.code, len(await room.rows())) == ("recording_full", rows_before)
+    assert room.recordings._quotas == {}
+    await room.recordings.delete(await room.row(1), "system")
+    await room.recordings.finish(await room.begin(), "exited")
+    assert room.recordings._quotas == {}
+
+
+async def test_recordings_leave_the_hubs_disk_room_to_go_on(
+    room: RecordingRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = await room.begin()
+    monkeypatch.setattr(recording_file, "FREE_MIB", 10**9)
+    recording.file.output(b"more")
+    with pytest.raises(RecordingFailedError) as failed:
+        await recording.file.run()
+    assert failed.value.code == "recording_failed"
+    await room.recordings.finish(recording, "recording_failed")
+    rows_before = len(await room.rows())
+    with pytest.raises(RecordingFailedError):
+        await room.begin()
+    assert len(await room.rows()) == rows_before, "nothing is on record of what never began"
+    assert room.recordings._quotas == {}
 
 
 def full(*_: object) -> None:
