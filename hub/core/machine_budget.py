@@ -26,6 +26,10 @@ BOOTS_PER_MINUTE: Final = 6
 """A machine that restarts its agent every ten seconds, for ever."""
 LINKS_AT_ONCE: Final = 60
 LINKS_PER_MINUTE: Final = 30
+REFUSALS_AT_ONCE: Final = 20
+REFUSALS_PER_S: Final = 5
+"""A refusal costs the hub as much as what it refuses: beyond this it is answered late (`MachineBudget.refused`)."""
+REFUSED_WITHIN_S: Final = 30.0
 ROW_BYTES: Final = 200
 """A sample in the database with its index, on SQLite and PostgreSQL."""
 LINE_BYTES: Final = 400
@@ -37,7 +41,7 @@ MOST_REMEMBERED: Final = 100_000
 
 
 class Cost(NamedTuple):
-    """What one message or request makes the hub do (`frames`, `samples`) and keep (the others)."""
+    """What one message or request makes the hub do (`frames`, `samples`, `refusals`) and keep (the others)."""
 
     frames: float = 0.0
     samples: float = 0.0
@@ -45,6 +49,7 @@ class Cost(NamedTuple):
     boots: float = 0.0
     links: float = 0.0
     stored_bytes: float = 0.0
+    refusals: float = 0.0
 
 
 FRAME: Final = Cost(frames=1)
@@ -81,6 +86,7 @@ class MachineBudget:
             TokenBuckets[int](BOOTS_PER_MINUTE / 60, BOOTS_AT_ONCE, MOST_REMEMBERED),
             speed(LINKS_PER_MINUTE / 60, LINKS_AT_ONCE),
             self._stored,
+            TokenBuckets[int](REFUSALS_PER_S, REFUSALS_AT_ONCE, MOST_REMEMBERED),
         )
         # Bound: one a machine, until its share is half full again.
         self._used_up: set[int] = set()
@@ -109,6 +115,11 @@ class MachineBudget:
                 if buckets is self._stored:
                     self._is_used_up(rvm_id)
         return wait
+
+    def refused(self, rvm_id: int, now: float) -> float:
+        """A refusal is due: seconds until it should be answered, 0 for one now and then. What does not wait for an
+        answer has to come by more and more connections."""
+        return min(self.spend(rvm_id, now, Cost(refusals=1)), REFUSED_WITHIN_S)
 
     def due(self, monotonic: float, now: datetime) -> list[EventHappened]:
         """One line for each machine that has used its share of the disk up since it was last half full."""

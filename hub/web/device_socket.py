@@ -68,6 +68,7 @@ class DeviceSocket:
             await answer(send, 503, "The hub is restarting.", RETRY_AFTER_RESTART_S)
             return
         if machine is not None and (refusal := kept_out(context, machine) or unaffordable(context, machine, LINK)):
+            await anyio.sleep(context.links.budget.refused(machine.id, time.monotonic()))
             await answer(send, 429, refusal.detail, refusal.wait)
             return
         standing = context.gate.doorstep.enter(address) if machine is None else None

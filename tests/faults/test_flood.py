@@ -1,79 +1,290 @@
-"""A machine that sends a thousand frames a second: slowed to its share, not killed for it, and no neighbour waits."""
+"""A machine's key that floods, by frames, requests and links: slowed to its budget, and no neighbour waits for it.
+
+What a neighbour notices is measured in turns within one run, quiet and loud, so that whatever else the computer does
+is in both.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import json
+import sqlite3
 import statistics
 import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import websockets
 
+from db.sqlite_files import path_of
+from hub.core.machine import BOOTS_KEPT
+from hub.core.machine_budget import BOOTS_AT_ONCE, LINES_AT_ONCE, LINKS_AT_ONCE, LINKS_PER_MINUTE, MIB, REFUSALS_AT_ONCE
+from hub.web.api_v2.operation import Operation
+from protocol import codec
 from protocol import messages as m
-from tests.support.forked_hub import forked_hub
+from protocol.limits import MAX_SAMPLES_PER_FRAME, SAMPLES_AT_ONCE, SAMPLES_PER_S
+from tests.hub.web.api_v2.test_floods import WRITTEN_BY_MACHINES, address_of, body_of
+from tests.support.forked_hub import ForkedHub, forked_hub
+from tests.support.hub_people import MachineKey
 from tests.support.machine_client import MachineClient
 from tests.support.streaming_machine import BROKEN, StreamingMachine, streaming
 from tests.support.until import until
 
-FLOOD_S = 35.0
-"""Longer than ping interval and time-out together: its answers to our pings stand behind what we do not read."""
-WANTED_PER_S = 1000
+TURNS = 7
+TURN_S = 1.0
+"""Quiet, loud, quiet, loud."""
+NEIGHBOURS = 6
+EVERY_S = 0.06
+"""Below their own budget; 100 acknowledgements a second together."""
+SLOWER_AT_MOST = 1.1
+ENOUGH_ACKS = 30
+NOISE_S = 0.002
+"""A scheduler's turn; more only where quiet turns differ among themselves by more."""
+NOT_ALONE_S = 0.015
+"""Quiet turns this slow tell that others have the computer (a test marked `alone` run beside others): then a ratio says
+nothing, and the other figures stand."""
+COST_AT_MOST = 0.15
+"""Of a processor, for a flood that goes on."""
+LONGEST_BLOCK_S = 0.1
 SUSTAINED_PER_S, BURST = 20.0, 100
-QUIET_ACKS = 60
-SLOWER_AT_MOST = 3.0
-"""Bound of the ratio of medians within one run; the bar (p99 + 10 %) needs a computer with nothing else to do."""
-LONGEST_BLOCK_S = 0.25
-"""The bar is 0.1 s; the hub shares two processors with the whole test run."""
-LEAST_S = 0.010
-"""Below this a ratio of latencies measures the scheduler."""
+LOG_BYTES = 16 * 1024
+"""A machine's lines at once, each with a text of its own."""
+W = "w" * 450
+
+Flood = Callable[[], Coroutine[Any, Any, None]]
 
 
-async def flood(machine: MachineClient) -> None:
-    """As fast as TCP takes it, up to the wanted rate."""
-    began = time.monotonic()
-    seq = -1
-    with contextlib.suppress(*BROKEN):
-        while True:
-            while seq < (time.monotonic() - began) * WANTED_PER_S:
-                seq += 1
-                await machine.samples(1.0, seq=seq)
-            await asyncio.sleep(0.01)  # the rate of the flood
+class Neighbours:
+    """Polite machines and what they notice."""
+
+    def __init__(self, hub: ForkedHub, keys: list[MachineKey]) -> None:
+        self.machines = [StreamingMachine(hub.websocket_url, key, every_s=EVERY_S) for key in keys]
+        self._p99: dict[bool, list[float]] = {False: [], True: []}
+        self._cpu: dict[bool, list[float]] = {False: [], True: []}
+        self._commits: list[float] = []
+        self._hub = hub
+
+    async def turns(self, flood: Flood) -> None:
+        """A turn without the flood and one with it, again and again; the flood goes on where it stopped."""
+        await until(lambda: min(len(machine.acks) for machine in self.machines) > 10, 30)
+        for loud in itertools.islice(itertools.cycle((False, True)), 2 * TURNS):
+            sending = asyncio.ensure_future(flood()) if loud else None
+            for machine in self.machines:
+                machine.acks.clear()
+            began = self._hub.cpu_s()
+            await asyncio.sleep(TURN_S)  # the time that is measured
+            self._cpu[loud].append(self._hub.cpu_s() - began)
+            times = sorted(ack.after_s for machine in self.machines for ack in machine.acks)
+            assert len(times) >= ENOUGH_ACKS
+            self._p99[loud].append(times[int(0.99 * len(times))])
+            self._commits += [] if loud else [statistics.median(times)]
+            if sending is not None:
+                assert not sending.done(), sending
+                sending.cancel()
+                await asyncio.wait([sending])
+        assert {(machine.links, len(machine.errors)) for machine in self.machines} == {(1, 0)}
+
+    def notice_nothing(self) -> None:
+        """By the median of the turns: what else takes the computer for a moment spoils a turn, not the run. And by the
+        hub's own processor time, which nobody else can spoil. A commit of the flood's, within its budget, may stand in
+        front of one's own: there is one writer."""
+        quiet, loud = sorted(self._p99[False]), sorted(self._p99[True])
+        before, during = statistics.median(quiet), statistics.median(loud)
+        floor = max(NOISE_S, quiet[-2] - quiet[1]) + statistics.median(self._commits)
+        cost = statistics.median(self._cpu[True]) - statistics.median(self._cpu[False])
+        print(f"the neighbours' p99 {before * 1000:.1f} -> {during * 1000:.1f} ms, floor {floor * 1000:.1f} ms")
+        print(f"the flood costs {100 * cost / TURN_S:.0f} % of a processor")
+        assert cost <= COST_AT_MOST * TURN_S
+        assert during <= SLOWER_AT_MOST * before + floor or before > NOT_ALONE_S
+
+
+@contextlib.asynccontextmanager
+async def stage(folder: Path) -> AsyncIterator[tuple[ForkedHub, MachineKey, Neighbours]]:
+    async with forked_hub(folder) as hub:
+        flooding = await hub.add_machine("Flooding")
+        neighbours = Neighbours(hub, [await hub.add_machine(f"Polite {n}") for n in range(NEIGHBOURS)])
+        async with streaming(*neighbours.machines):
+            yield hub, flooding, neighbours
+        assert hub.longest_block_s <= LONGEST_BLOCK_S
+        assert "Traceback" not in hub.log
+
+
+def rows(hub: ForkedHub, table: str, key: MachineKey) -> int:
+    with contextlib.closing(sqlite3.connect(path_of(hub.settings.database_url))) as database:
+        return int(database.execute(f"SELECT count(*) FROM {table} WHERE rvm_id = ?", (key.id,)).fetchone()[0])
+
+
+def by_link(machine: MachineClient, frames: Iterator[str]) -> Flood:
+    """As fast as TCP takes them."""
+
+    async def flood() -> None:
+        for text in frames:
+            await machine.socket.send(text)
+            await asyncio.sleep(0)
+
+    return flood
+
+
+def full_frames() -> Iterator[str]:
+    at = int(time.time()) - 10**6
+    for last in itertools.count(MAX_SAMPLES_PER_FRAME - 1, MAX_SAMPLES_PER_FRAME):
+        samples = [m.Sample(timestamp=float(at + n), cpu_usage=1.0) for n in range(MAX_SAMPLES_PER_FRAME)]
+        yield codec.encode(m.Metrics(seq=last, samples=samples))
 
 
 @pytest.mark.alone
 @pytest.mark.timeout(120)
-async def test_a_flood_is_slowed_to_its_share_and_nobody_else_is(tmp_path: Path) -> None:
-    async with forked_hub(tmp_path) as hub:
-        flooding, polite = await hub.add_machine("Flooding"), await hub.add_machine("Polite")
-        neighbour = StreamingMachine(hub.websocket_url, polite, every_s=0.1)
-        async with (
-            streaming(neighbour),
-            MachineClient.connect(hub.websocket_url, flooding, ping_interval=None) as machine,
-        ):
+async def test_frames_full_of_samples_are_slowed_to_the_machines_budget(tmp_path: Path) -> None:
+    async with stage(tmp_path) as (hub, key, neighbours):
+        async with MachineClient.connect(hub.websocket_url, key, ping_interval=None) as machine:
             await machine.say_hello()
-            await until(lambda: len(neighbour.acks) >= QUIET_ACKS, 30)
             began = time.monotonic()
-            sending = asyncio.ensure_future(flood(machine))
-            acked = -1
-            while (now := time.monotonic()) < began + FLOOD_S:
-                with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
-                    acked = max(acked, (await asyncio.wait_for(machine.hear(m.MetricsAck), began + FLOOD_S - now)).seq)
-            took = time.monotonic() - began
-            assert machine.socket.close_code is None, "it was killed for being slow to be heard"
-            assert not sending.done()
-            sending.cancel()
-            # The hub reads on: the next acknowledgement comes as well.
-            assert (await machine.hear(m.MetricsAck)).seq > acked
+            await neighbours.turns(by_link(machine, full_frames()))
+            taken, took = rows(hub, "system_metrics", key), time.monotonic() - began
+            assert machine.socket.close_code is None, "it was ended for being slow to be heard"
             machine.socket.transport.abort()
-        assert neighbour.links == 1
-        assert neighbour.errors == []
-        quiet = [ack.after_s for ack in neighbour.acks if ack.at < began]
-        loud = [ack.after_s for ack in neighbour.acks if ack.at > began + 1]
-        before, during = statistics.median(quiet), statistics.median(loud)
-        print(f"flood heard at {(acked + 1) / took:.1f}/s; neighbour {before * 1000:.1f} -> {during * 1000:.1f} ms")
-        assert hub.longest_block_s <= LONGEST_BLOCK_S
-        assert acked + 1 <= BURST + SUSTAINED_PER_S * took + 5
-        assert acked + 1 >= SUSTAINED_PER_S * took / 2
-        assert during <= SLOWER_AT_MOST * max(before, LEAST_S)
-        assert "Traceback" not in hub.log
+        print(f"{taken} samples in {took:.1f} s")
+        assert SAMPLES_PER_S * took / 2 <= taken
+        assert taken <= SAMPLES_AT_ONCE + SAMPLES_PER_S * took + 2 * MAX_SAMPLES_PER_FRAME
+        neighbours.notice_nothing()
+
+
+def every_kind_of_frame() -> Iterator[str]:
+    """Each different from the one before, as large as it may be, so that nothing of it is known already."""
+    at = "2026-11-23T13:00:00Z"
+    for n in itertools.count(1):
+        kinds: tuple[m.MachineMessage, ...] = (
+            m.Metrics(seq=n, live=True, samples=[m.Sample(timestamp=at, reasons={f"{k}": W for k in range(100)})]),
+            m.StatusReport(seq=n, status="error" if n % 2 else "active", reason=f"{n}{W}"),
+            m.Event(seq=n, code="flood", params={"text": f"{n}{W}"}, timestamp=at),
+            m.CommandUpdate(id=f"{n}", state="succeeded", result={"text": 60 * W}),
+            m.ConfigApplied(version=0, errors={f"{k}": f"{n}{W}" for k in range(100)}),
+            m.TimezoneReport(timezone="Asia/Jakarta" if n % 2 else "Asia/Makassar", timestamp=at, sync_method="manual"),
+            m.RemoteAccessReport(session_id=n, state="ended", at=at, reason="idle"),
+            m.Error(code=f"{n}", message="\x1b\u202e" * 500),
+        )
+        yield from map(codec.encode, kinds)
+        yield '{"type":"' + "\\u001b" * 1000 + f'{n}"}}'
+        yield "{" + W
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(120)
+async def test_frames_of_every_other_kind_are_slowed_and_fill_neither_record_nor_log(tmp_path: Path) -> None:
+    frames = every_kind_of_frame()
+    async with stage(tmp_path) as (hub, key, neighbours):
+
+        async def flood() -> None:
+            """On one link until it is ended for a frame that is none, and then on the next."""
+            while True:
+                with contextlib.suppress(*BROKEN):
+                    async with MachineClient.connect(hub.websocket_url, key, ping_interval=None) as machine:
+                        await machine.say_hello()
+                        await by_link(machine, frames)()
+                await asyncio.sleep(0.01)
+
+        logged, began = len(hub.log), time.monotonic()
+        await neighbours.turns(flood)
+        lines = LINES_AT_ONCE + time.monotonic() - began + 2
+        print(f"{rows(hub, 'events', key)} lines of the audit log, {len(hub.log) - logged} bytes of the other")
+        # Twice: what it declares of itself and what it reports have a budget each.
+        assert rows(hub, "events", key) <= 2 * lines
+        assert len(hub.log) - logged <= LOG_BYTES
+        neighbours.notice_nothing()
+
+
+def _request(operation: Operation, number: int) -> bytes:
+    """Another body each time; samples by the hundred, each in a boot of its own. The machine is the first: number 1."""
+    at = "2026-11-23T13:05:09Z"
+    boots = [{"timestamp": at, "boot_id": f"{number}-{n}", "seq": 1} for n in range(MAX_SAMPLES_PER_FRAME)]
+    said = body_of(operation)
+    if "reason" in said:
+        said["reason"] = f"{number}{W}"
+    body = json.dumps(boots if operation.name == "upload_metrics" else said).encode()
+    head = (
+        f"{operation.method} {address_of(operation)} HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer KEY\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(120)
+async def test_requests_of_every_operation_are_refused_in_time_and_make_nothing_grow(tmp_path: Path) -> None:
+    answers: Counter[tuple[str, int]] = Counter()
+    requests = {one.name: [_request(one, n) for n in range(20)] for one in WRITTEN_BY_MACHINES}
+    async with stage(tmp_path) as (hub, key, neighbours):
+
+        async def caller(name: str) -> None:
+            reader, writer = await asyncio.open_connection("127.0.0.1", hub.port)
+            with contextlib.closing(writer):
+                for request in itertools.cycle(requests[name]):
+                    writer.write(request.replace(b"KEY", key.api_key.encode()))
+                    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                    await reader.readexactly(int(head.partition(b"content-length: ")[2].split()[0]))
+                    status = int(head.split()[1])
+                    answers[name, status] += 1
+                    assert status != 429 or int(head.partition(b"retry-after: ")[2].split()[0]) >= 1
+                    if b"connection: close" in head:
+                        return
+
+        async def again(name: str) -> None:
+            while True:
+                await caller(name)
+
+        async def flood() -> None:
+            await asyncio.gather(*(again(name) for name in 2 * list(requests)))
+
+        memory, began = hub.memory_bytes(), time.monotonic()
+        with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+            await asyncio.wait_for(flood(), (LINES_AT_ONCE - BURST) / SUSTAINED_PER_S + 1)  # its burst of lines
+        await neighbours.turns(flood)
+        took = time.monotonic() - began
+        print(dict(answers), f"{(hub.memory_bytes() - memory) / MIB:.1f} MiB")
+        assert sum(count for (_, status), count in answers.items() if status == 429) >= REFUSALS_AT_ONCE
+        assert sum(answers.values()) <= BURST + SUSTAINED_PER_S * took + 150
+        assert rows(hub, "machine_boots", key) <= MAX_SAMPLES_PER_FRAME + BOOTS_AT_ONCE
+        assert rows(hub, "events", key) <= LINES_AT_ONCE + took + 2
+        assert hub.memory_bytes() - memory <= 20 * MIB
+        neighbours.notice_nothing()
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(120)
+async def test_links_in_new_boots_are_refused_before_they_are_remembered(tmp_path: Path) -> None:
+    ends: Counter[int | None] = Counter()
+    waits: set[str] = set()
+    numbers = itertools.count()
+    async with stage(tmp_path) as (hub, key, neighbours):
+
+        async def one_link() -> int | None:
+            """How it ended: its close code, or the status it was refused with."""
+            try:
+                async with MachineClient.connect(hub.websocket_url, key, ping_interval=None) as machine:
+                    with contextlib.suppress(*BROKEN):
+                        await machine.say_hello(boot_id=f"boot-{next(numbers)}")
+            except websockets.InvalidStatus as refused:
+                waits.add(refused.response.headers["Retry-After"])
+                return refused.response.status_code
+            return machine.socket.close_code
+
+        async def flood() -> None:
+            while True:
+                ends[await one_link()] += 1
+
+        logged, began = len(hub.log), time.monotonic()
+        await neighbours.turns(flood)
+        minutes = (time.monotonic() - began) / 60
+        print(dict(ends))
+        assert ends[1013] > 0
+        assert ends[429] > 0
+        assert all(wait.isdecimal() for wait in waits)
+        assert sum(ends.values()) - ends[429] <= LINKS_AT_ONCE + LINKS_PER_MINUTE * minutes + 1
+        assert rows(hub, "machine_boots", key) <= min(BOOTS_KEPT, BOOTS_AT_ONCE + 6 * minutes + 1)
+        assert len(hub.log) - logged <= LOG_BYTES
+        neighbours.notice_nothing()

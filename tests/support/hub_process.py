@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -152,6 +153,11 @@ class HubProcess(Hub):
     def longest_block_s(self) -> float:
         """How long its event loop was blocked by itself, at most, in its newest life."""
         return longest_block_s(self.settings.data_dir)
+
+    def cpu_s(self) -> float:
+        """Seconds of a processor it has used so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory_bytes(self) -> int:
         """Resident memory."""

@@ -78,7 +78,7 @@ async def _run(context: HubContext, request: Request, operation: Operation) -> R
             rows = getattr(call.query, "limit", 100)
             await context.reads.take(principal.actor, operation.reads * max(1.0, rows / 100))
         _seen(context, operation, principal)
-        guard.charge(context, principal, operation, operation.cost(call))
+        await guard.charge(context, principal, operation, operation.cost(call))
         answer = await operation.handler(call)
         return _enveloped(context, answer, call.language)
     except Exception as error:  # noqa: BLE001 - one of the three named boundaries (architecture.md, Concurrency)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from time import monotonic
 
+import anyio
 from starlette.requests import Request
 
 from hub.core.access import ACTIONS, SIGNED_IN_ONLY, Principal, may, role_needed
@@ -31,7 +32,7 @@ async def admit(context: HubContext, request: Request, operation: Operation) -> 
     forged = principal.via == "session" and request.method not in csrf.SAFE_METHODS
     if forged and not auth.csrf_holds(context.settings, request):
         raise csrf.refusal(request, context.settings)
-    charge(context, principal, operation, FRAME)
+    await charge(context, principal, operation, FRAME)
     if request.method not in csrf.SAFE_METHODS:
         may_change_now(context, principal, operation.action)
     return principal
@@ -56,13 +57,15 @@ def machine_named(context: HubContext, principal: Principal, key: str) -> Machin
     return machine
 
 
-def charge(context: HubContext, principal: Principal | None, operation: Operation, cost: Cost) -> None:
-    """429 for a machine's key that would make the hub do or keep more than its budget. Reading costs nothing, and of
-    people nothing is counted here."""
+async def charge(context: HubContext, principal: Principal | None, operation: Operation, cost: Cost) -> None:
+    """429 for a machine's key that would make the hub do or keep more than its budget; answered late in a flood.
+    Reading costs nothing, and of people nothing is counted here."""
     if principal is None or principal.kind != "machine" or operation.method in csrf.SAFE_METHODS:
         return
-    wait = context.links.budget.take(principal.id, monotonic(), cost)
+    budget = context.links.budget
+    wait = budget.take(principal.id, monotonic(), cost)
     if wait:
+        await anyio.sleep(budget.refused(principal.id, monotonic()))
         raise Problem("too-many-requests", Text("too_often", {"count": math.ceil(wait)}), retry_after=wait)
 
 

@@ -11,6 +11,9 @@ from hub.core.machine_budget import (
     LINES_AT_ONCE,
     LINES_PER_MINUTE,
     MIB,
+    REFUSALS_AT_ONCE,
+    REFUSALS_PER_S,
+    REFUSED_WITHIN_S,
     Cost,
     MachineBudget,
     line,
@@ -87,3 +90,12 @@ def test_machines_that_have_everything_left_are_forgotten() -> None:
     for rvm_id in range(1000):
         assert budget.take(rvm_id, 10.0 * rvm_id, LINE) == 0.0
     assert max(len(buckets) for buckets in budget._buckets) == 1
+
+
+def test_a_flood_of_refusals_is_answered_ever_later_and_one_now_and_then_at_once() -> None:
+    budget = MachineBudget()
+    assert [budget.refused(1, float(second)) for second in range(100)] == [0.0] * 100
+    waits = [budget.refused(1, 100.0) for _ in range(1000)]
+    assert waits[: REFUSALS_AT_ONCE + 1] == [0.0] * REFUSALS_AT_ONCE + [1 / REFUSALS_PER_S]
+    assert waits[40] - waits[39] == pytest.approx(1 / REFUSALS_PER_S), "also when they come at once"
+    assert waits[-1] == REFUSED_WITHIN_S
