@@ -14,7 +14,7 @@ import websockets
 
 from hub.core import changes as c
 from hub.flow.engine import utc_now
-from hub.web import patient_transport, websocket_protocol
+from hub.web import dashboard_socket, patient_transport, websocket_protocol
 from hub.web.dashboard_socket import MAX_SOCKETS_PER_USER, TOO_MANY
 from protocol import messages as m
 from tests.support.browser_client import BrowserClient, cookie, origin
@@ -177,6 +177,33 @@ async def test_a_session_that_ends_closes_its_socket_with_4401(hub: HubHere) -> 
         await hub.context.announce(c.SessionEnded(user_id=viewer.id, hash=None, at=utc_now()))
         hub.context.gate.known.forget_user(viewer.id)
         assert await page.closed(within=5) == 4401
+
+
+@pytest.mark.parametrize(
+    "edit", [{"password": "quite another phrase 9"}, {"disabled": True}, {"role": "operator"}, None]
+)
+async def test_a_remedy_closes_the_sockets_of_a_person_without_waiting_for_the_next_look(
+    hub: HubHere, monkeypatch: pytest.MonkeyPatch, edit: dict[str, Any] | None
+) -> None:
+    """None: their token is revoked, which leaves the browser alone."""
+    monkeypatch.setattr(dashboard_socket, "RECHECK_S", 600.0)
+    viewer = await hub.people.add("viewer")
+    bearer = {"Authorization": f"Bearer {viewer.token}"}
+    program = websockets.connect(hub.websocket_url + "/ws/dashboard", additional_headers=bearer, proxy=None)
+    async with BrowserClient.open(hub, viewer) as page, program as socket, hub.client() as admin:
+        watching = BrowserClient(socket)
+        await watching.next()
+        if edit is None:
+            (token,) = (await admin.get(f"/api/v2/tokens?user={viewer.id}")).json()["data"]
+            assert (await admin.delete(f"/api/v2/tokens/{token['id']}")).status_code == 204
+        else:
+            assert (await admin.patch(f"/api/v2/users/{viewer.id}", json=edit)).status_code == 200
+        assert await watching.closed(within=10) == 4401
+        if edit is None:
+            await page.say("snapshot")
+            await page.until(lambda frame: frame["type"] == "snapshot", within=10)
+        else:
+            assert await page.closed(within=10) == 4401
 
 
 async def test_a_revocation_in_the_database_alone_is_noticed_within_10_s(hub: HubHere) -> None:
