@@ -122,6 +122,22 @@ async def test_an_offline_machine_tells_before_the_click_when_it_will_happen(sta
         await expect(page.page.locator(JOB)).to_contain_text("Queued. Runs when the machine is back")
 
 
+@pytest.mark.parametrize("then_s", [0.0, -30 * 86400.0], ids=["put right", "set far back"])
+async def test_a_chart_goes_on_when_the_clock_of_the_machine_is_set_back(stage: Stage, then_s: float) -> None:
+    stage.machine.ahead_s = 240.0
+    async with tab(stage.browser, stage.hub, viewport={"width": 1280, "height": 1600}) as page:
+        await page.open("/machines/1")
+        caption = page.page.locator("[data-chart=load] [data-caption]")
+        await expect(caption).to_contain_text("20")
+        for cpu in (61.0, 83.0):
+            stage.machine.cpu = cpu
+            await expect(caption).to_contain_text(f"{cpu:.0f}")
+            stage.machine.ahead_s = then_s
+        times = await page.page.evaluate("document.querySelector('[data-chart=load] [data-plot]').data[0].x")
+        assert times == sorted(times), "no line runs backwards"
+        assert page.faults == []
+
+
 async def test_a_zoom_is_kept_while_values_come_and_live_is_one_press_away(stage: Stage) -> None:
     async with tab(stage.browser, stage.hub, viewport={"width": 1280, "height": 1600}) as page:
         await page.open("/machines/1")

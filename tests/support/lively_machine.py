@@ -31,6 +31,8 @@ class LivelyMachine:
         self.key = key
         self.hello = hello
         self.cpu: float | None = 20.0
+        self.ahead_s = 0.0
+        """How far its clock is ahead."""
         self.members: dict[str, Any] = {}
         self.confirms = True
         self.asked: list[str] = []
@@ -58,7 +60,9 @@ class LivelyMachine:
     async def _send(self, client: MachineClient) -> None:
         with contextlib.suppress(websockets.WebSocketException):
             for seq in range(1_000_000):
-                sample = m.Sample(timestamp=time.time(), cpu_usage=self.cpu, temperature=50.0, **self.members)
+                sample = m.Sample(
+                    timestamp=time.time() + self.ahead_s, cpu_usage=self.cpu, temperature=50.0, **self.members
+                )
                 await client.say(m.Metrics(seq=seq, samples=[sample], live=True))
                 await asyncio.sleep(0.2)  # how often it measures
 
