@@ -22,6 +22,12 @@ DEFAULT_PORT = 8001
 _FOREIGN = frozenset({"RVM_BOOTSTRAP", "RVM_LANG", "RVM_OPEN", "RVM_TOKEN", "RVM_TOKEN_FILE", "RVM_URL", "RVM_VENV"})
 """`RVM_*` names that belong to the command lines, not to the hub."""
 
+_HANDED_OUT = frozenset(
+    ("ac", "ad", "biz", "co", "com", "desa", "edu", "go", "gob", "gouv", "gov", "gr", "ltd", "mil", "my", "ne", "net",
+     "nom", "or", "org", "plc", "ponpes", "sch", "web")
+)  # fmt: skip
+"""What stands before a country's two letters where names are handed out one part further down: `co.id`, `com.au`."""
+
 
 class SettingsError(Exception):
     """A setting that cannot be used: `name` as the user wrote it, why, and the fix.
@@ -271,6 +277,41 @@ def _check_proxies(s: Settings) -> None:
         )  # fmt: skip
     if s.pages_url is not None and s.cookie_secure and not s.pages_url.startswith("https://"):
         raise SettingsError("--pages-url", "the hub is reached by HTTPS, its machines' pages are not", "Use https://")
+    if s.pages_url is not None:
+        _check_sites(s.public_url, urlsplit(s.pages_url).hostname or "")
+
+
+def _check_sites(public_url: str | None, pages: str) -> None:
+    """A machine's page may set cookies for its whole site: the hub has to stand on another."""
+    if public_url is None and pages.rpartition(".")[2] != "localhost":
+        raise SettingsError(
+            "--pages-url", "whether machines' pages share a site with the hub depends on the hub's own name",
+            "Give --public-url as well",
+        )  # fmt: skip
+    hub = (urlsplit(public_url).hostname or "") if public_url else "localhost"
+    if one_site(hub, pages):
+        raise SettingsError(
+            "--pages-url", "{pages} belongs to the same site as the hub, {hub}: a machine's page could lock people out",
+            "Use a name below another registered domain, or leave it away: pages are sandboxed on the hub's address",
+            pages=pages, hub=hub,
+        )  # fmt: skip
+
+
+def one_site(one: str, other: str) -> bool:
+    """Whether two host names in ASCII belong to one site, whose pages may set cookies for all of it. Browsers ask the
+    Public Suffix List. This asks less and errs to the safe side: names of two owners may be taken for one site where a
+    registry hands them out below an unusual part. An address is nobody's site."""
+    if _is_network(one.strip("[]")) or _is_network(other.strip("[]")):
+        return False
+    pairs = list(zip(reversed(_parts(one)), reversed(_parts(other)), strict=False))
+    shared = next((number for number, (mine, its) in enumerate(pairs) if mine != its), len(pairs))
+    top = [mine for mine, _ in pairs[:2]]
+    below_country = len(top) == 2 and len(top[0]) == 2 and top[1] in _HANDED_OUT
+    return shared >= (3 if below_country else 2)
+
+
+def _parts(name: str) -> list[str]:
+    return name.lower().rstrip(".").split(".")
 
 
 def _can_hold_names(url: str) -> bool:

@@ -233,6 +233,21 @@ async def test_what_todays_pages_do_works(tmp_path: Path, browser: Browser, name
         assert link == found.url + "x"
 
 
+async def test_a_browser_with_too_many_cookies_gets_in_again(tmp_path: Path, browser: Browser) -> None:
+    async with forked_hub(tmp_path) as hub, tab(browser, hub) as page:
+        await page.open("/")
+        planted = [{"name": f"b{number}", "value": "x" * 4000, "url": hub.url} for number in range(40)]
+        await page.context.add_cookies(planted)  # type: ignore[arg-type]
+        answer = await page.page.goto(hub.url)
+        assert answer is not None
+        assert answer.status == 431
+        await page.page.click("a >> nth=0")
+        await expect(page.page.locator("input[type=password]")).to_be_visible()
+        assert [
+            cookie for cookie in await page.context.cookies(hub.url) if "name" in cookie and cookie["name"][0] == "b"
+        ] == []
+
+
 async def test_a_camera_starts_on_demand_and_its_pictures_are_live(tmp_path: Path, browser: Browser) -> None:
     port = free_port()
     camera = {str(port): {"start": [sys.executable, "-m", "bench.demo_camera", "--port", str(port)]}}

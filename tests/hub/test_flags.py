@@ -27,7 +27,7 @@ GIVEN = {
     "record_input": "yes",
     "recording_retention_days": "7",
     "samples_retention_days": "30",
-    "pages_url": "https://pages.example.com",
+    "pages_url": "https://pages.example.net",
     "default_timezone": "Asia/Makassar",
     "live": "no",
     "device_frames_per_second": "5",

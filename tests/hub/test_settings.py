@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hub.cli.language import FOLDER
-from hub.settings import Settings, SettingsError, is_loopback
+from hub.settings import Settings, SettingsError, is_loopback, one_site
 from texts.catalogue import read
 
 ROOT = Path(__file__).parents[2]
@@ -160,3 +160,21 @@ def test_settings_import_nothing_heavy() -> None:
     code = "import sys, hub.settings; print([m for m in ('starlette', 'sqlalchemy', 'db.schema') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("hub.example.com", "pages.example.com", True), ("example.com", "pages.example.com", True),
+        ("HUB.Example.com.", "pages.example.COM", True), ("a.site.lan", "pages.site.lan", True),
+        ("hub.example.co.id", "pages.example.co.id", True), ("hub.example.id", "pages.example.id", True),
+        ("hub.example.com", "pages.example.net", False), ("hub.example.com", "pages.other.com", False),
+        ("hub.one.co.id", "pages.two.co.id", False), ("hub.one.com.au", "pages.two.com.au", False),
+        ("localhost", "pages.localhost", False), ("hub.local", "pages.local", False),
+        ("127.0.0.1", "pages.example.com", False), ("10.0.0.1", "10.0.0.1", False), ("[::1]", "pages.x.y", False),
+        ("hub.internal", "pages.hub.internal", True),
+    ],
+)  # fmt: skip
+def test_what_is_one_site(one: str, other: str, same: bool) -> None:
+    assert one_site(one, other) is same
+    assert one_site(other, one) is same

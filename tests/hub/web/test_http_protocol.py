@@ -166,3 +166,14 @@ async def test_every_answer_carries_the_security_headers_and_keeps_its_own(serve
     kept = await ask(server.port, GET.replace(b"/ ", b"/?kept ") + b"Connection: close\r\n\r\n")
     assert b"cache-control: max-age=5" in kept.lower()
     assert b"no-store" not in kept
+
+
+async def test_cookies_without_end_are_answered_so_that_a_browser_clears_them(server: BareServer) -> None:
+    planted = b"Cookie: " + b"b=" + b"x" * (4 * http_protocol.MAX_HEADER_BYTES) + b"\r\n\r\n"
+    answer = await ask(server.port, GET + planted)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b'clear-site-data: "cookies"\r\n' in answer
+    assert b"frame-ancestors 'none'" in answer
+    other = await ask(server.port, GET + planted.replace(b"Cookie", b"X-Own"))
+    assert other.startswith(b"HTTP/1.1 431 ")
+    assert b"clear-site-data" not in other

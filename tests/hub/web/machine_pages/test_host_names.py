@@ -46,3 +46,28 @@ def test_an_address_below_which_nothing_can_stand_is_refused(url: str) -> None:
 def test_pages_of_a_hub_by_https_are_by_https() -> None:
     with pytest.raises(SettingsError, match="--pages-url"):
         Settings.load({"pages_url": "http://pages.test", "public_url": "https://hub.test"}, {})
+
+
+@pytest.mark.parametrize(
+    ("hub", "pages"),
+    [
+        ("https://hub.example.com", "https://pages.example.com"), ("https://example.com", "https://p.example.com:8443"),
+        ("https://hub.example.co.id", "https://pages.example.co.id"), (None, "https://pages.example.com"),
+    ],
+)  # fmt: skip
+def test_pages_on_the_site_of_the_hub_are_refused_with_the_way_out(hub: str | None, pages: str) -> None:
+    with pytest.raises(SettingsError, match=r"--pages-url.*site") as refused:
+        Settings.load({"pages_url": pages, "public_url": hub}, {})
+    assert refused.value.fix
+
+
+@pytest.mark.parametrize(
+    ("hub", "pages"),
+    [
+        ("https://hub.example.com", "https://pages.example.net"), ("https://hub.a.co.id", "https://pages.b.co.id"),
+        (None, "http://pages.localhost:8001"), ("http://127.0.0.1:8001", "http://pages.localhost:8001"),
+        ("https://10.0.0.1", "https://pages.example.com"),
+    ],
+)  # fmt: skip
+def test_pages_on_another_site_are_taken(hub: str | None, pages: str) -> None:
+    assert names_of(Settings.load({"pages_url": pages, "public_url": hub}, {})) is not None
