@@ -230,10 +230,12 @@ class Agent:
             time=utc_now(),
             timezone=hardware.timezone_name(self._root),
             ntp=clock.is_synchronised(),
-            hardware={
-                **hardware.describe(self._root, self._settings.names("services")),
-                "remote": remote_facts(self._settings),
-            },
+            hardware=hardware.fitted(
+                {
+                    **hardware.describe(self._root, self._settings.names("services")),
+                    "remote": remote_facts(self._settings),
+                }
+            ),
             remote_session=sorted(self.remote_access.open_sessions),
         )
 

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from device.system_monitor import memory, uptime
 from device.system_monitor.reading import text_of
-from protocol.limits import MAX_NAME
+from protocol import free_shape
+from protocol.limits import MAX_HARDWARE_BYTES, MAX_NAME
 
 _NO_MODEL: Final = frozenset({"", "none", "default string", "to be filled by o.e.m.", "system product name"})
 _L4T: Final = re.compile(r"#\s*R(\d+)\s*\(release\),\s*REVISION:\s*([\d.]+)")
@@ -49,6 +50,14 @@ def describe(root: Path, services: Collection[str] = ()) -> dict[str, Any]:
         "services": sorted(services)[:MAX_SERVICES],
     }
     return {name: value for name, value in facts.items() if value not in (None, "", [])}
+
+
+def fitted(facts: dict[str, Any]) -> dict[str, Any]:
+    """Without the largest facts, until the hub keeps the others (MAX_HARDWARE_BYTES)."""
+    kept = dict(facts)
+    while not free_shape.fits(kept, MAX_HARDWARE_BYTES):
+        del kept[max(kept, key=lambda name: len(repr(kept[name])))]
+    return kept
 
 
 def model(root: Path) -> str:

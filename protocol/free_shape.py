@@ -13,6 +13,7 @@ import msgspec
 from protocol import limits, messages
 from protocol.errors import RemoteProtocolError
 
+_encode = msgspec.json.Encoder().encode
 # Which members to look at, for each type of message; a member may be reached through another (welcome.config.values).
 _MEMBERS: Final[dict[type, tuple[str, ...]]] = {
     messages.Hello: ("hardware",),
@@ -56,6 +57,11 @@ def fault_of(value: object) -> str | None:
                 return "an integer may have 64 bits at most"
         level, depth = following, depth + 1
     return None
+
+
+def fits(value: object, most: int) -> bool:
+    """Whether it has at most so many bytes as JSON."""
+    return len(_encode(value)) <= most
 
 
 def deep_member(text: str) -> str:

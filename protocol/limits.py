@@ -18,6 +18,10 @@ MAX_ERROR_TEXT: Final = 1000
 """Characters of the message of an `error`; longer explanations are cut."""
 MAX_NAME: Final = 100
 """Characters of a name, code, id or key."""
+MAX_HARDWARE_BYTES: Final = 8 * 1024
+"""Of `hardware` as JSON; a larger one is left out, and an `error` says so. Ours leave out what does not fit."""
+MAX_RESULT_BYTES: Final = 8 * 1024
+"""Of the `result` of a command as JSON; the command ends all the same, without it."""
 MAX_REMOTE_SESSIONS: Final = 100
 """Remote access sessions open on one machine: the most that its settings allow (max_concurrent_sessions)."""
 MAX_REMOTE_PORTS: Final = 32

@@ -8,19 +8,27 @@ from __future__ import annotations
 import logging
 from functools import partial
 
+import msgspec
+
 from db import users
 from db.commands import find_command
 from hub.core import actors, command_life, command_rights, remote_life, remote_sessions
 from hub.core.changes import Command
 from hub.core.fleet import TERMINAL
 from hub.flow.talk import Talk
+from protocol import free_shape
 from protocol import messages as m
+from protocol.limits import MAX_RESULT_BYTES
 
 logger = logging.getLogger("myrvm.link")
 
 
 async def update(talk: Talk, said: m.CommandUpdate) -> None:
     machine = talk.machine
+    if not free_shape.fits(said.result, MAX_RESULT_BYTES):
+        why = f"result: left out, more than {MAX_RESULT_BYTES} bytes as JSON"
+        talk.link.say(m.Error(code="invalid", message=why, ref=said.id))
+        said = msgspec.structs.replace(said, result=None)
     changes = command_life.moved(machine, said, talk.clock())
     if changes and said.state not in TERMINAL:
         talk.links.tell_soon(machine, changes)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from db import machine_pulse
 from hub.core import intake, remote_life, remote_sessions
 from hub.flow.talk import Talk
+from protocol import free_shape
 from protocol import messages as m
+from protocol.limits import MAX_HARDWARE_BYTES
 
 
 async def introduce(talk: Talk, hello: m.Hello) -> None:
     link = talk.link
     now, held = talk.clock(), hello.remote_session
+    if not free_shape.fits(hello.hardware, MAX_HARDWARE_BYTES):
+        why = f"hardware: left out, more than {MAX_HARDWARE_BYTES} bytes as JSON"
+        link.say(m.Error(code="invalid", message=why, ref=m.type_of(hello)))
+        hello = msgspec.structs.replace(hello, hardware=None)
     # Before the hello is true: which boot it was that held the sessions.
     over = [] if held is None else remote_life.forgotten(talk.machine, hello.boot_id, held, now)
     await talk.commit(over + intake.introduce(talk.machine, hello, link.epoch, link.address, now, talk.zone))

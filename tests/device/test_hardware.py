@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from device import hardware
+from protocol import free_shape
+from protocol.limits import MAX_HARDWARE_BYTES
 from tests.device import trees
 
 
@@ -26,6 +28,13 @@ def test_older_and_other_machines(tmp_path: Path) -> None:
     assert pc["model"] == "OptiPlex 7010"
     assert "l4t" not in pc
     assert hardware.model(tmp_path / "nothing") == socket.gethostname()
+
+
+def test_facts_that_are_too_many_lose_the_largest_and_the_hub_keeps_the_others() -> None:
+    facts = {"model": "Orin", "services": ["s" * 100] * 50, "remote": {"download": ["/" + "d" * 400] * 20}}
+    assert hardware.fitted(facts) == {"model": "Orin", "services": facts["services"]}
+    assert free_shape.fits(hardware.fitted(facts), MAX_HARDWARE_BYTES)
+    assert hardware.fitted({"model": "Orin"}) == {"model": "Orin"}
 
 
 def test_the_boot_is_the_kernels_or_new(tmp_path: Path) -> None:

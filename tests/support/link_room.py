@@ -26,7 +26,8 @@ from protocol import messages as m
 from protocol.session import Session
 from protocol.transitions import Role
 from tests.support.fake_store import FakeStore
-from tests.support.machines import NOW, hello, machine
+from tests.support.machines import NOW, machine
+from tests.support.machines import hello as introduction
 
 
 class Wire:
@@ -73,12 +74,14 @@ class Room:
     def machine(self) -> Machine:
         return self.fleet.machines[7]
 
-    def connect(self, rate: float = 0.0, burst: int = 100, clock: Any = lambda: NOW) -> tuple[Conversation, Link, Wire]:
+    def connect(
+        self, rate: float = 0.0, burst: int = 100, clock: Any = lambda: NOW, hello: m.Hello | None = None
+    ) -> tuple[Conversation, Link, Wire]:
         self.links.budget = MachineBudget(frames_per_second=rate, frames_at_once=burst)
         wire = Wire()
         link = Link(wire.send, Session(Role.HUB, authenticated=True), "10.0.0.9")
         link.machine = self.machine
-        said = hello()
+        said = hello or introduction()
         link.session.receive(codec.encode(said))
         self.links.opened(link)
         self.links.take(link)

@@ -23,6 +23,7 @@ from hub.web.problems import Problem, Text, not_found, one_wrong
 from protocol import free_shape
 from protocol.kinds import Name, UpdateState
 from protocol.kinds import Text as Sentence
+from protocol.limits import MAX_RESULT_BYTES
 from protocol.messages import CommandUpdate, Failure, Progress
 
 Errors = Annotated[dict[Name, Sentence], msgspec.Meta(max_length=1000)]
@@ -50,6 +51,8 @@ class SettingsApplied(msgspec.Struct):
 async def answer_command(call: Call) -> Answer:
     said: CommandAnswer = call.body
     _check_shape("result", said.result)
+    if not free_shape.fits(said.result, MAX_RESULT_BYTES):
+        raise one_wrong("result", "expect.free_shape_size", most=MAX_RESULT_BYTES)
     command = await command_flow.find(call, call.request.path_params["command_id"])
     update = CommandUpdate(
         id=command.id, state=said.state, progress=said.progress, result=said.result, error=said.error

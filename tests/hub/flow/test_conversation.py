@@ -12,9 +12,10 @@ from hub.core.changes import CommandDrafted
 from hub.core.machine_budget import MachineBudget
 from hub.flow.conversation import INBOX
 from protocol import messages as m
+from protocol.limits import MAX_RESULT_BYTES
 from tests.hub.core.test_command_desk import command
 from tests.support.link_room import room, text
-from tests.support.machines import metrics
+from tests.support.machines import hello, metrics
 from tests.support.until import until
 
 
@@ -270,3 +271,16 @@ async def test_a_machine_that_never_stops_telling_of_itself_is_read_more_slowly(
         assert len(wire.of(m.Received)) == 4
         hub.links.budget = MachineBudget()
         await until(lambda: len(wire.of(m.Received)) >= 8)
+
+
+async def test_facts_and_results_that_are_too_large_are_left_out_and_named() -> None:
+    large = {"text": "w" * MAX_RESULT_BYTES}
+    async with room(hardware={"model": "old"}) as hub:
+        conversation, _, wire = hub.connect(hello=hello(hardware=large))
+        await hub.announce(CommandDrafted(command=command()))
+        await until(lambda: wire.of(m.Command))
+        conversation.hear(text(m.CommandUpdate(id="c1", state="succeeded", result=large)))
+        await until(lambda: wire.of(m.Received))
+        assert hub.machine.pending == {}, "it has ended all the same"
+        assert hub.machine.hardware == {"model": "old"}
+        assert [error.message.partition(":")[0] for error in wire.of(m.Error)] == ["hardware", "result"]
