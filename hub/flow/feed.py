@@ -233,7 +233,6 @@ class Feed:
             for subscription in self._subscriptions.values():
                 if subscription.principal.via == "token":
                     subscription.hold()
-                    subscription.recheck.set()
 
     def _say(self, rvm_id: int | None, message: dict[str, Any]) -> None:
         frame: Frame | None = None
