@@ -17,9 +17,10 @@ _AWAY = ("08", "28", "25006", "40", "53", "55", "57", "58")
 
 FAILURES = (
     OSError, ValueError, OverflowError, TimeoutError, asyncio.TimeoutError, asyncpg.PostgresError,
-    asyncpg.InterfaceError,
+    asyncpg.InterfaceError, asyncpg.InternalClientError,
 )  # fmt: skip
-"""What asyncpg, the network and the conversion of values raise."""
+"""What asyncpg, the network and the conversion of values raise; an InternalClientError comes of a connection that was
+lost in the middle of a statement."""
 
 
 def _last_columns() -> dict[str, str]:
@@ -54,6 +55,8 @@ def from_postgres(error: Exception, table: sa.Table | None = None) -> StoreError
     # asyncpg's own "cannot encode this value" is an InterfaceError and a ValueError.
     if isinstance(error, (ValueError, OverflowError)):
         return Rejected(str(error))
-    if isinstance(error, (OSError, TimeoutError, asyncio.TimeoutError, asyncpg.InterfaceError)):
+    if isinstance(
+        error, (OSError, TimeoutError, asyncio.TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+    ):
         return Unavailable(str(error) or type(error).__name__)
     return StoreError(str(error))

@@ -53,7 +53,7 @@ class Reader:
             # in advance: the pool would complain aloud while the server is away.
             self._database = Database(
                 "postgresql://", dsn=url, database=None, min_size=0, max_size=AT_ONCE, timeout=CONNECT_S,
-                init=_begin, reset=_left_as_it_is, command_timeout=STATEMENT_S,
+                init=_begin, reset=_begin_again, command_timeout=STATEMENT_S,
                 server_settings={"application_name": NAME},
             )  # fmt: skip
         self._turn = anyio.Semaphore(AT_ONCE)
@@ -119,15 +119,18 @@ class Reader:
         return answers[0]
 
 
-async def _left_as_it_is(connection: Any) -> None:
-    """Reads change nothing of a session, and its time limits must not be reset."""
-
-
 async def _begin(connection: Any) -> None:
     from db.postgres_lane import begin_session
 
     await begin_session(connection)
     await connection.set_type_codec("json", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
+
+
+async def _begin_again(connection: Any) -> None:
+    """Instead of the driver's RESET ALL, which would undo the time limits; a connection that cannot is given up."""
+    from db.postgres_lane import begin_session
+
+    await begin_session(connection)
 
 
 def _rows(records: Sequence[Record]) -> list[Row]:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from db import events, samples
 from db.connection import Store, open_store
 from db.errors import StoreError, Unavailable
+from db.postgres_errors import FAILURES, from_postgres
 from db.schema import events as events_table
 from db.statements import Write
 from tests.support.database_rows import NOW, add_machine, after, open_boot, sample
@@ -217,3 +218,9 @@ async def test_a_commit_that_became_a_rollback_is_no_success(
             await mistreated.write(event("one"), event("two"))
     assert await codes(mistreated) == set()
     await mistreated.write(events.insert_event(at=after(1), code="fine", actor="clock", params={}))
+
+
+def test_a_connection_that_was_lost_in_the_middle_of_a_statement_is_no_bug_of_the_caller() -> None:
+    lost = asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+    assert isinstance(lost, FAILURES)
+    assert isinstance(from_postgres(lost), Unavailable)

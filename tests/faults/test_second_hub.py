@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from db import events
@@ -58,3 +60,22 @@ async def test_a_second_hub_is_refused_and_changes_nothing(tmp_path: Path, datab
         holder = json.loads((hub.settings.data_dir / LOCK_FILE).read_text())
         assert holder["pid"] == hub.pid
         assert await hub.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.timeout(180)
+async def test_a_hub_that_lost_the_database_to_another_ends_and_says_to_whom(tmp_path: Path, postgres_url: str) -> None:
+    """It stood still (a suspended machine) while its connections were cut and another hub was started."""
+    async with forked_hub(tmp_path, database_url=postgres_url) as hub:
+        os.kill(hub.pid, signal.SIGSTOP)
+        connection = await asyncpg.connect(postgres_url, timeout=5)
+        await connection.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'myrvm-hub%'"
+        )
+        await connection.close(timeout=5)
+        (tmp_path / "heir").mkdir()
+        async with forked_hub(tmp_path / "heir", database_url=postgres_url) as heir:
+            os.kill(hub.pid, signal.SIGCONT)
+            assert await hub.ended() == BUSY
+            name = postgres_url.rpartition("/")[2]
+            assert f"ending: another hub has the database ({name}): process {heir.pid} on " in hub.log
+            assert "Traceback" not in hub.log

@@ -20,10 +20,7 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "db.metadata",
         "db.migrate_postgres",
     ),
-    "tests.db.test_postgres_faults": (
-        "db.postgres_errors",
-        "db.postgres_lane",
-    ),
+    "tests.db.test_postgres_faults": ("db.postgres_lane",),
     "tests.db.test_sqlite_faults": ("db.sqlite_errors",),
     "tests.db.test_transactions": (
         "db.pending",

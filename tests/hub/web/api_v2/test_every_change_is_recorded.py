@@ -49,7 +49,7 @@ SILENT: dict[type[Change], str] = {
     changes.CommandMoved: "progress is no mutation; the end is, and has its line",
     changes.TokenUsed: "using a credential changes nothing",
     changes.SessionExtended: "using a session changes nothing",
-    changes.RetentionReached: "how far the clock is believed; what it deletes was announced by its retention",
+    changes.RetentionReached: "how far the clock is believed is no fact of the fleet",
     service_changes.MachineSeen: "that a machine was heard is no mutation",
     service_changes.ConfigApplied: "a machine that says again what it runs is no news; a new version has its line",
     service_changes.TimezoneSynced: "an automatic attempt that changed nothing is counted, not told",
