@@ -17,7 +17,7 @@ import uvicorn
 from anyio.abc import TaskGroup
 
 from hub.web.http_protocol import HEADER_TIMEOUT_S, HttpProtocol, HubServerState
-from hub.web.pending_connections import PendingConnection
+from hub.web.pending_connections import PLAIN, TLS, PendingConnection
 from hub.web.rate_limit import network_of
 from protocol.addresses import is_within
 
@@ -34,7 +34,7 @@ class AcceptingServer(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.server_state: HubServerState = HubServerState()
+        self.server_state: HubServerState = HubServerState(TLS if config.is_ssl else PLAIN)
         # Bound: those of the start, one.
         self._listeners: list[socket.socket] = []
 

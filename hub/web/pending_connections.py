@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
-MAX_PENDING: Final = 800
-"""Half a TLS handshake keeps some 70 KiB, what waits for the collector included: 64 MiB in all."""
-MAX_OF_NETWORK: Final = 400
-"""Of one network (`rate_limit.network_of`): as many of a fleet behind one address are under way when all of it comes
-back by links that take a second to answer."""
+
+class Limits(NamedTuple):
+    """In all, and of one network (`rate_limit.network_of`): a fleet behind one address comes back all at once, too."""
+
+    of_all: int
+    of_network: int
+
+
+PLAIN: Final = Limits(2000, 1000)
+TLS: Final = Limits(800, 400)
+"""Half a handshake keeps some 70 KiB, what waits for the collector included: 64 MiB in all."""
 
 
 class PendingConnection:
@@ -33,12 +39,11 @@ class PendingConnection:
 
 
 class PendingConnections:
-    def __init__(self, most: int = MAX_PENDING, of_network: int = MAX_OF_NETWORK) -> None:
-        self._most = most
-        self._of_network = of_network
-        # Bound: `most`, the oldest is ended.
+    def __init__(self, limits: Limits = PLAIN) -> None:
+        self._limits = limits
+        # Bound: `limits`, the oldest is ended.
         self._all: OrderedDict[PendingConnection, None] = OrderedDict()
-        # Bound: the same ones, `of_network` of each; the oldest is ended.
+        # Bound: the same ones.
         self._by_network: dict[str, OrderedDict[PendingConnection, None]] = {}
 
     def __len__(self) -> int:
@@ -50,9 +55,9 @@ class PendingConnections:
         self._all[entered] = None
         neighbours = self._by_network.setdefault(network, OrderedDict())
         neighbours[entered] = None
-        if network and len(neighbours) > self._of_network:
+        if network and len(neighbours) > self._limits.of_network:
             self._end(next(iter(neighbours)))
-        elif len(self._all) > self._most:
+        elif len(self._all) > self._limits.of_all:
             self._end(next(iter(self._all)))
         return entered
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from hub.web.http_protocol import HEADER_TIMEOUT_S
-from hub.web.pending_connections import MAX_OF_NETWORK
+from hub.web.pending_connections import TLS
 from protocol import messages as m
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import HubHere, HubProcess, hub_here, hub_process
@@ -112,8 +112,8 @@ async def test_the_oldest_half_handshake_of_a_network_makes_room(tmp_path: Path)
     async with hub_here(tmp_path, tls_cert=made.cert, tls_key=made.key) as hub:
         assert hub.server is not None
         pending = hub.server.server_state.pending
-        halves = await _halves(hub, MAX_OF_NETWORK + 20)
-        await until(lambda: len(pending) == MAX_OF_NETWORK)
+        halves = await _halves(hub, TLS.of_network + 20)
+        await until(lambda: len(pending) == TLS.of_network)
         for reader, _ in halves[:20]:
             with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
                 await asyncio.wait_for(reader.readexactly(1), 5)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from hub.web.pending_connections import PendingConnection, PendingConnections
+from hub.web.pending_connections import Limits, PendingConnection, PendingConnections
 
 
 class Room:
     """Three in all, two of one network."""
 
     def __init__(self) -> None:
-        self.pending = PendingConnections(most=3, of_network=2)
+        self.pending = PendingConnections(Limits(of_all=3, of_network=2))
         self.ended: list[str] = []
 
     def enter(self, name: str, network: str) -> PendingConnection:
