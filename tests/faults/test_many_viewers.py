@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import statistics
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +16,19 @@ from starlette.routing import Route
 
 from hub.web import pages
 from hub.web.api_v2.table import EVERYTHING
+from hub.web.dashboard_socket import MAX_SOCKETS_PER_USER
 from hub.web.page import Page
+from tests.support.browser_client import BrowserClient
 from tests.support.great_fleet import great_fleet
 from tests.support.hub_people import Person
 from tests.support.hub_process import HubProcess
 
 LONGEST_BLOCK_S = 0.1
 LONGEST_OF_A_PAGE_S = 0.05
+SLOWER_AT_MOST = 3.0
+GROWN_AT_MOST = 50 * 2**20
+LEAST_S = 0.002
+"""Below this a ratio of latencies measures the scheduler."""
 LOOK_S = 0.12
 """The hub looks at its loop every 50 ms: after two looks it has seen what a request did."""
 MOST = {"limit": "500", "q": "a", "days": "366", "points": "5000", "language": "id"}
@@ -68,3 +77,40 @@ async def test_nothing_a_person_may_look_at_blocks_the_loop(tmp_path: Path) -> N
         await asyncio.sleep(LOOK_S)
         print(took)
         assert hub.longest_block_s <= LONGEST_BLOCK_S, took
+
+
+async def p50_s(client: httpx.AsyncClient, seconds: float) -> float:
+    """Of somebody else's requests, one after the other."""
+    took, ends = [], time.monotonic() + seconds
+    while time.monotonic() < ends:
+        began = time.monotonic()
+        assert (await client.get("/api/v2/rvms/1")).status_code == 200
+        took.append(time.monotonic() - began)
+        await asyncio.sleep(0.005)  # somebody, not a flood
+    return statistics.median(took)
+
+
+async def ask(page: BrowserClient) -> None:
+    """For a picture as often as a page may."""
+    while True:
+        await page.socket.send('{"type":"snapshot"}')
+        await asyncio.sleep(1.1)  # the rate that is allowed
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(180)
+async def test_the_pictures_of_one_person_slow_nobody_else(tmp_path: Path) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        hub = await stack.enter_async_context(great_fleet(tmp_path))
+        greedy, other = await hub.people.add("viewer"), await stack.enter_async_context(hub.client())
+        before, memory = await p50_s(other, 2), hub.memory_bytes()
+        opened = [BrowserClient.open(hub, greedy) for _ in range(MAX_SOCKETS_PER_USER)]
+        busy = [asyncio.ensure_future(ask(await stack.enter_async_context(page))) for page in opened]
+        during = await p50_s(other, 5)
+        grown = hub.memory_bytes() - memory
+        for task in busy:
+            task.cancel()
+        print(f"p50 {before * 1000:.1f} -> {during * 1000:.1f} ms, memory +{grown / 2**20:.0f} MiB")
+        assert during <= SLOWER_AT_MOST * max(before, LEAST_S)
+        assert grown <= GROWN_AT_MOST
+        assert hub.longest_block_s <= LONGEST_OF_A_PAGE_S

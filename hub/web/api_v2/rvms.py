@@ -12,6 +12,7 @@ from hub.core.machine import Machine
 from hub.web.api_v2 import paging, shapes
 from hub.web.api_v2.kinds import DeviceId, Limit, Note, Offset, Title
 from hub.web.api_v2.operation import Answer, Call, Operation
+from hub.web.fleet_digest import in_slices
 from hub.web.problems import Problem, Text, not_found
 from protocol.kinds import Status
 
@@ -50,7 +51,7 @@ async def list_machines(call: Call) -> Answer:
     page = found[query.offset : query.offset + query.limit]
     following = query.offset + query.limit if len(found) > query.offset + query.limit else None
     return Answer(
-        [views.machine_view(machine) for machine in page],
+        [views.machine_view(machine) async for machine in in_slices(page)],
         headers=paging.headers(call.request, total=len(found), offset=following),
     )
 
