@@ -29,7 +29,7 @@ import bootstrap
 FAULTS = ("tests/faults", "tests/end_to_end")
 PROCESSES = ("tests/doors", "tests/browser")
 """They start environments, hubs and a browser."""
-AGENTS = ("", "_configuration", "_faults", "_killed", "_remote_access", "_status", "_timezone")
+AGENTS = ("", "_configuration", "_faults", "_file_rights", "_killed", "_remote_access", "_status", "_timezone")
 WAITING = (
     *FAULTS,
     "tests/bench/test_bare.py",
@@ -168,6 +168,7 @@ def prepare(asked: argparse.Namespace) -> "str | Outcome":
     Its Python, or the outcome that says why there is none.
     """
     install("a D-Bus daemon for the tests of reboots and time zones", ("dbus-daemon",), ["dbus"])
+    install("pgbouncer for the tests of pooled databases", ("pgbouncer",), ["pgbouncer"])
     if not asked.quick:
         browsers = ("chromium", "chromium-browser", "google-chrome")
         install("Chromium for the browser tests", browsers, ["chromium", "fonts-noto-core"])

@@ -26,8 +26,9 @@ NEW_FOR: Final = timedelta(days=7)
 
 
 async def show_users(visit: Visit) -> Response:
-    saved = visit.request.query_params.get("said") == "saved"
-    return await _users(visit, ("good", visit.reader.t("users.saved")) if saved else None)
+    query = visit.request.query_params
+    said = ("good", visit.reader.t("users.saved")) if query.get("said") == "saved" else None
+    return await _users(visit, said, link_of=row_id(query.get("link", "")))
 
 
 async def add_user(visit: Visit) -> Response:
@@ -38,8 +39,7 @@ async def add_user(visit: Visit) -> Response:
         return await _users(visit, ("bad", visit.say(refused)), status=refused.status)
     except Conflict:
         return await _users(visit, ("bad", visit.reader.t("fault.email_taken")), status=409)
-    link = {"name": wanted["name"], "url": base_url(visit) + answer.data["sign_in_link"]}
-    return await _users(visit, None, link=link, status=201)
+    return _to_link(visit, answer.data["id"], answer.data["sign_in_link"])
 
 
 async def make_link(visit: Visit) -> Response:
@@ -50,7 +50,17 @@ async def make_link(visit: Visit) -> Response:
         at=visit.now, code="user.edited", actor=visit.user.actor, params={"user_id": user.id, "link": True}
     )
     await visit.context.announce(made, event)
-    return await _users(visit, None, link={"name": user.name, "url": f"{base_url(visit)}/signin#{secret.text}"})
+    return _to_link(visit, user.id, f"/signin#{secret.text}")
+
+
+def _to_link(visit: Visit, user_id: int, path: str) -> Response:
+    """On to the page that shows the link, also after a reload."""
+    visit.context.fresh.keep(visit.user, _link_place(user_id), base_url(visit) + path)
+    return go(f"/admin/users?link={user_id}")
+
+
+def _link_place(user_id: int) -> str:
+    return f"/admin/users/{user_id}/link"
 
 
 async def set_disabled(visit: Visit) -> Response:
@@ -69,7 +79,7 @@ async def show_tokens(visit: Visit) -> Response:
     query = visit.request.query_params
     since = whole_number(query.get("since", ""), 10**14)
     said = ("good", visit.reader.t("tokens.revoked")) if query.get("said") == "revoked" else None
-    return await _tokens(visit, said, since=since, onward=local(query.get("next")))
+    return await _tokens(visit, said, new=row_id(query.get("new", "")), since=since, onward=local(query.get("next")))
 
 
 async def create_token(visit: Visit) -> Response:
@@ -80,7 +90,12 @@ async def create_token(visit: Visit) -> Response:
         answer = await tokens.create_token(visit.call(validate(tokens.NewToken, wanted)))
     except Problem as refused:
         return await _tokens(visit, ("bad", visit.say(refused)), status=refused.status)
-    return await _tokens(visit, None, secret={"name": wanted["name"], "text": answer.data["token"]}, status=201)
+    visit.context.fresh.keep(visit.user, _token_place(answer.data["id"]), answer.data["token"])
+    return go(f"/admin/tokens?new={answer.data['id']}")
+
+
+def _token_place(token_id: int) -> str:
+    return f"/admin/tokens/{token_id}"
 
 
 async def revoke_token(visit: Visit) -> Response:
@@ -97,8 +112,13 @@ async def _user(visit: Visit) -> user_rows.UserRow:
 
 
 async def _users(
-    visit: Visit, said: tuple[str, str] | None, *, link: dict[str, str] | None = None, status: int = 200
+    visit: Visit, said: tuple[str, str] | None, *, link_of: int | None = None, status: int = 200
 ) -> Response:
+    """`link_of`: whose sign-in link was just made."""
+    everybody = await user_rows.all_users(visit.context.store)
+    url = None if link_of is None else visit.context.fresh.find(visit.user, _link_place(link_of))
+    names = {user.id: user.name for user in everybody}
+    link = None if url is None or link_of is None else {"name": names.get(link_of, ""), "url": url}
     listed = [
         {
             "id": user.id,
@@ -108,7 +128,7 @@ async def _users(
             "disabled": user.disabled_at is not None,
             "last_sign_in": None if user.last_sign_in_at is None else views.epoch_ms(user.last_sign_in_at),
         }
-        for user in await user_rows.all_users(visit.context.store)
+        for user in everybody
     ]
     return visit.render("users.html", status, users=listed, said=said, link=link)
 
@@ -117,14 +137,17 @@ async def _tokens(
     visit: Visit,
     said: tuple[str, str] | None,
     *,
-    secret: dict[str, str] | None = None,
+    new: int | None = None,
     since: int | None = None,
     onward: str = "/",
     status: int = 200,
 ) -> Response:
-    """`since`: the person was away since then, and is told of what was made meanwhile; they go on to `onward`."""
+    """`new`: the token that was just made. `since`: the person was away since then, and is told of what was made
+    meanwhile; they go on to `onward`."""
     store, now = visit.context.store, visit.now
     own = [row for row in await token_rows.tokens_of(store, visit.user.id) if tokens.is_live(row, now)]
+    made = next((row for row in own if row.id == new), None)
+    text = None if made is None else visit.context.fresh.find(visit.user, _token_place(made.id))
     others: list[dict[str, Any]] = []
     older = None
     if visit.may("token.manage_all"):
@@ -146,7 +169,7 @@ async def _tokens(
         told=[] if since is None else [row.name for row in own if views.epoch_ms(row.created_at) > since],
         onward=onward,
         said=said,
-        secret=secret,
+        secret=None if made is None or text is None else {"name": made.name, "text": text},
     )
 
 

@@ -118,16 +118,24 @@ async def test_a_new_password_needs_the_old_one_and_ends_other_sessions(hub: Api
 async def test_users_and_tokens(hub: ApiHub) -> None:
     async with await browser(hub) as client:
         added = await client.post("/admin/users", data={"name": "Sari", "email": "sari@example.com", "role": "viewer"})
-        assert f"{ORIGIN}/signin#rvml_" in added.text
+        assert added.status_code == 303
+        for _ in range(2):
+            assert f"{ORIGIN}/signin#rvml_" in (await client.get(added.headers["location"])).text, "after a reload, too"
         taken = await client.post("/admin/users", data={"name": "Sari", "email": "sari@example.com", "role": "viewer"})
         assert taken.status_code == 409
         sari = max(user["id"] for user in (await client.get("/api/v2/users")).json()["data"])
-        assert "rvml_" in (await client.post(f"/admin/users/{sari}/link")).text
+        again = await client.post(f"/admin/users/{sari}/link")
+        assert "rvml_" in (await client.get(again.headers["location"])).text
+        assert "rvml_" not in (await client.get("/admin/users")).text
         assert (await client.post(f"/admin/users/{sari}/disable")).headers["location"].endswith("said=saved")
         assert "disabled" in (await client.get("/admin/users")).text
         made = await client.post("/admin/tokens", data={"name": "Report", "days": "90"})
-        token = re.search(r"rvmu_\w{8}_\w+", made.text)
+        page = (await client.get(made.headers["location"])).text
+        token = re.search(r"rvmu_\w{8}_\w+", page)
         assert token
+        assert token[0] in (await client.get(made.headers["location"])).text, "after a reload, too"
+        async with await browser(hub) as other:
+            assert token[0] not in (await other.get(made.headers["location"])).text
         listed = (await client.get("/admin/tokens")).text
         assert token[0] not in listed
         assert token[0][:13] in listed
