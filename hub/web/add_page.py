@@ -10,6 +10,7 @@ from typing import Any
 from starlette.responses import Response
 
 from db.errors import Conflict
+from hub.core import enrolment
 from hub.web.api_v2 import rvms
 from hub.web.api_v2.validation import validate
 from hub.web.fresh_secrets import key_place
@@ -37,12 +38,12 @@ async def add(visit: Visit) -> Response:
     async with visit.context.fresh.lock:
         try:
             answer = await rvms.add_machine(visit.call(validate(rvms.NewMachine, wanted)))
-        except Problem as refused:
-            return _page(visit, first=first, given=given, fault=visit.say(refused), status=refused.status)
-        except Conflict:
-            if (before := _just_added(visit, given["name"])) is not None:
+        except (Problem, Conflict) as refused:
+            status = refused.status if isinstance(refused, Problem) else 409
+            if status == 409 and (before := _just_added(visit, given["name"])) is not None:
                 return go(before)
-            return _page(visit, first=first, given=given, fault=visit.reader.t("fault.name_taken"), status=409)
+            fault = visit.say(refused) if isinstance(refused, Problem) else visit.reader.t("fault.name_taken")
+            return _page(visit, first=first, given=given, fault=fault, status=status)
         place = key_place(answer.data["id"])
         visit.context.fresh.keep(visit.user, place, answer.data["api_key"])
     return go(place)
@@ -50,7 +51,8 @@ async def add(visit: Visit) -> Response:
 
 def _just_added(visit: Visit, name: str) -> str | None:
     """The page of the key of a machine of that name that this very session added a moment ago."""
-    places = (key_place(m.id) for m in visit.context.fleet.machines.values() if m.name == name)
+    machines = visit.context.fleet.machines.values()
+    places = (key_place(m.id) for m in machines if m.name == enrolment.composed(name))
     return next((place for place in places if visit.context.fresh.find(visit.user, place) is not None), None)
 
 

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 import websockets
 
+from hub.log_format import TextLines
 from hub.web import device_socket
 from protocol import messages as m
 from tests.support.hub_people import MachineKey
@@ -234,6 +235,7 @@ async def test_text_from_a_machine_never_reaches_the_log_raw_and_its_key_never_a
         await machine.say(m.Error(code="e\nforged", message="\x1b[2J"))
         await machine.samples(1.0, seq=1)
         await machine.hear(m.MetricsAck)
-    lines = [record.getMessage() for record in caplog.records if record.name.startswith("myrvm")]
+    form = TextLines(with_time=False)
+    lines = [form.format(record) for record in caplog.records if record.name.startswith("myrvm")]
     assert any("forged" in line for line in lines)
     assert not [line for line in lines if "\n" in line or "\x1b" in line or key.api_key in line]
