@@ -42,7 +42,8 @@ async def add(visit: Visit) -> Response:
             status = refused.status if isinstance(refused, Problem) else 409
             if status == 409 and (before := _just_added(visit, given["name"])) is not None:
                 return go(before)
-            fault = visit.say(refused) if isinstance(refused, Problem) else visit.reader.t("fault.name_taken")
+            fault = visit.say(refused) if isinstance(refused, Problem) and status != 409 else None
+            fault = fault or visit.reader.t("fault.name_taken")
             return _page(visit, first=first, given=given, fault=fault, status=status)
         place = key_place(answer.data["id"])
         visit.context.fresh.keep(visit.user, place, answer.data["api_key"])
