@@ -60,7 +60,7 @@ async def remove(wanted: argparse.Namespace) -> None:
         row = await _named(door, wanted.machine)
         shown = {"id": row.id, "device_id": row.device_id, "name": row.name, "removed": not wanted.dry_run}
         if not wanted.dry_run:
-            if (wanted.confirm or "").strip() != row.name.strip():
+            if not enrolment.is_name(wanted.confirm or "", row.name):
                 fix = say("machine.confirm.fix", id=row.id, name=row.name)
                 raise CliError(Exit.USAGE, "not_confirmed", say("machine.confirm", name=row.name), fix)
             known = {"name": row.name, "device_id": row.device_id}
@@ -79,7 +79,7 @@ async def _named(door: DataDoor, given: str) -> MachineRow:
     rows = await machines.all_machines(door.store)
     for found in ("device_id", "name", "id"):
         for row in rows:
-            if str(getattr(row, found)) == given:
+            if enrolment.composed(str(getattr(row, found))) == enrolment.composed(given):
                 return row
     raise CliError(Exit.NOT_FOUND, "no_machine", say("machine.missing", name=given), say("machine.missing.fix"))
 

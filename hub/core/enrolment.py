@@ -41,6 +41,11 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def is_name(typed: str, name: str) -> bool:
+    """Whether somebody who sees the name has typed it: their keyboard may compose accents and space words otherwise."""
+    return composed(typed).split() == composed(name).split()
+
+
 def taken(machines: Iterable[Named], name: str | None, device_id: str | None, own_id: int | None = None) -> str | None:
     """Which of the two another machine has already, to the eye: a name in other code points, a device_id in other
     capitals; None when both are free."""

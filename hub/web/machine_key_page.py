@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
-from hub.core import credentials
+from hub.core import credentials, enrolment
 from hub.core.machine import Machine
 from hub.web.add_page import base_url
 from hub.web.api_v2 import rvms
@@ -69,7 +69,7 @@ async def remove(visit: Visit) -> Response:
     """Only when its name was typed: everything the machine ever sent goes with it."""
     found = visit.machine()
     _must_manage(visit)
-    if visit.form.get("name", "").strip() != found.name.strip():
+    if not enrolment.is_name(visit.form.get("name", ""), found.name):
         return _removal(visit, visit.reader.t("remove.name_wrong"), 422)
     await rvms.remove_machine(visit.call(machine=found))
     return go("/")

@@ -75,6 +75,8 @@ def test_a_machine_is_removed_only_when_its_name_is_said(cli: Cli, data: Path) -
         ("machine.removed", "system"),
     ]
     assert cli("machine", "remove", "1", "--confirm", "RVM-001").code == Exit.NOT_FOUND
+    cli("machine", "add", "Caf\u00e9")
+    assert cli("machine", "remove", "Cafe\u0301", "--confirm", "Cafe\u0301").code == Exit.OK
 
 
 def test_a_name_that_is_taken_is_a_conflict_and_changes_nothing(cli: Cli, data: Path) -> None:

@@ -23,8 +23,10 @@ def tagged(version: int) -> Mapping[str, str]:
 
 def version_expected(request: Request, version: int) -> int | None:
     """The present version when the caller named it, None when they do not care. 412 when they named another."""
+    if HEADER not in request.headers:
+        return None
     given = ",".join(request.headers.getlist(HEADER))
-    if not given or given.strip() == "*":
+    if given.strip() == "*":
         return None
     if not _TAGS.fullmatch(given):
         raise Problem("malformed", Text("if_match_wrong", {"example": _tag(version)}))

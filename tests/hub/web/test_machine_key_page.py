@@ -118,6 +118,17 @@ async def test_a_machine_is_removed_when_its_name_is_typed(hub: ApiHub) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "typed"), [("Caf\u00e9", "Cafe\u0301"), ("Mall  A\u00a01", "Mall A 1")], ids=["composed", "spaces"]
+)
+async def test_a_name_is_typed_as_it_is_seen(hub: ApiHub, name: str, typed: str) -> None:
+    async with await browser(hub) as client:
+        address = (await added(client, name))[0].removesuffix("/key")
+        assert (await client.post(f"{address}/remove", data={"name": typed[1:]})).status_code == 422
+        assert (await client.post(f"{address}/remove", data={"name": typed})).status_code == 303
+        assert (await client.get(address)).status_code == 404
+
+
+@pytest.mark.parametrize(
     "address",
     ["https://rvm.example.id", "http://127.0.0.1:8001", "http://[::1]:8001", "http://localhost:8001",
      "http://192.168.1.20:8001", "http://[fd00::7]"],

@@ -31,6 +31,26 @@ async def test_bounds_of_the_record_are_taken_as_written(any_hub: ApiHub) -> Non
             assert [len(events) for events in found] == [2, 0], old
 
 
+async def test_what_programs_say_for_always_and_never_is_taken(hub: ApiHub) -> None:
+    """The zero of Go, the least and the most of .NET, with and without an offset."""
+    event = EventHappened(at=hub.context.clock(), code="test.happened", actor="system", rvm_id=1)
+    await hub.context.announce(event)
+    async with hub.of("admin") as admin:
+        for least, most in (
+            ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.9999999Z"),
+            ("0001-01-01T00:00:00", "9999-12-31T23:59:59"),
+            ("0001-01-01", "9999-12-31"),
+            ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"),
+            ("0999-01-01T00:00:00Z", "9998-12-31T23:59:59Z"),
+        ):
+            for bounds, count in (({"from": least, "to": most}, 1), ({"to": least}, 0), ({"from": most}, 0)):
+                found = await admin.get("/api/v2/events", params={"code": "test.happened", **bounds})
+                assert len(found.json()["data"]) == count, bounds
+            assert (await admin.get("/events", params={"from": least, "to": most})).status_code == 200
+            until = {"status": "maintenance", "reason": "x", "until": most}
+            assert (await admin.patch("/api/v2/rvms/1/status", json=until)).status_code == 422, "no end is left out"
+
+
 async def test_bounds_of_a_chart_are_taken_as_written(hub: ApiHub) -> None:
     async with hub.of("one") as machine:
         await machine.post(
