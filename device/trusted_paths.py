@@ -6,8 +6,10 @@ What only root can change is as safe as root is. Knows users by number and mode 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
+import shlex
 import shutil
 import stat
 import sys
@@ -21,6 +23,8 @@ from device.remote_values import on_demand
 from device.settings import Settings
 
 MOST_LINKS: Final = 40
+RUN_FOLDERS: Final = ("python", "node")
+"""How the interpreters begin that run a folder, by the file in it that they look for."""
 EVERYBODY: Final = "everybody"
 _CODE: Final = Path(__file__).resolve().parent
 
@@ -75,12 +79,26 @@ def obeyed(settings: Settings, user: ServiceUser) -> Iterator[Weak]:
 
 
 def weak_command(command: Sequence[str], user: ServiceUser) -> Weak | None:
-    """The program of a command, and whatever files it names: an interpreter runs what it is given."""
+    """The program of a command, and whatever files it names: an interpreter runs what it is given. What a program goes
+    to by itself (its own configuration, a module's name, a unit of systemd) nobody sees from here."""
     program = shutil.which(command[0]) or command[0]
-    for word in (program, *command[1:]):
-        if word.startswith("/") and Path(word).is_file() and (weak := weak_step(word, user)) is not None:
+    runs_folders = Path(program).name.startswith(RUN_FOLDERS)
+    for word in (program, *_words(command[1:])):
+        runs = word.startswith("/") and (Path(word).is_file() or (runs_folders and Path(word).is_dir()))
+        if runs and (weak := weak_step(word, user)) is not None:
             return weak
     return None
+
+
+def _words(arguments: Sequence[str]) -> Iterator[str]:
+    """The arguments, what follows a `=` in them, and the words of a line that a shell is given."""
+    for argument in arguments:
+        yield argument
+        line = shlex.shlex(argument, posix=True, punctuation_chars=True)
+        line.whitespace_split = True
+        line.whitespace += "="
+        with contextlib.suppress(ValueError):  # a quotation without end
+            yield from line
 
 
 def weak_step(path: str, user: ServiceUser, *, itself: bool = True) -> Weak | None:

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from device.core.folders import PathRefusedError, Pin
-from device.remote.folder_files import explained, receive, send
+from device.remote.folder_files import check_room, explained, receive, send
 from device.remote.service_user import ServiceUser
 
 END_S: Final = 5.0
 """What does not end by itself within this is killed."""
+ANSWER_S: Final = 30.0
+"""So is what does not answer: its user may stop it, and a file system may never come back."""
 _ROOT: Final = str(Path(__file__).resolve().parents[2])
 _CODE: Final = """
 import sys
@@ -41,6 +43,8 @@ class FileProcess:
     def __init__(self, user: ServiceUser) -> None:
         drop = [str(user.uid), str(user.gid), ",".join(map(str, user.groups()))] if user.drop else []
         self._socket, theirs = socket.socketpair()
+        self._socket.settimeout(ANSWER_S)
+        self._is_usable = True
         try:
             # Interpreter and code may lie where only root gets: so it starts as root and gives its rights away itself.
             self._process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - our own interpreter with our own code
@@ -58,7 +62,7 @@ class FileProcess:
         return self._process.pid
 
     def is_alive(self) -> bool:
-        return self._process.poll() is None
+        return self._is_usable and self._process.poll() is None
 
     def call(self, op: str, **args: Any) -> tuple[dict[str, Any], int | None]:
         """The answer, and the handle of a plain file if one came with it."""
@@ -66,12 +70,15 @@ class FileProcess:
             send(self._socket, {"op": op, **args})
             answer, handle = receive(self._socket)
         except (OSError, ValueError) as error:
+            self._is_usable = False
+            self._process.kill()
             raise PathRefusedError("internal", _GONE) from error
         if answer is None:
+            self._is_usable = False
             raise PathRefusedError("internal", _GONE)
         if "refused" in answer:
             raise PathRefusedError(*answer["refused"])
-        if handle is not None and not stat.S_ISREG(os.fstat(handle).st_mode):
+        if handle is not None and not _is_plain(handle):
             os.close(handle)
             raise PathRefusedError("not_found", "this is no plain file")
         return answer, handle
@@ -90,6 +97,14 @@ class FileProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(END_S)
+
+
+def _is_plain(handle: int) -> bool:
+    """Not what root may not even look at, as a file system of the user's own."""
+    try:
+        return stat.S_ISREG(os.fstat(handle).st_mode)
+    except OSError:
+        return False
 
 
 class Way(NamedTuple):
@@ -157,6 +172,7 @@ class Reception:
         if self.received + len(data) > self._size:
             raise PathRefusedError("too_large", "more bytes came than were announced")
         with explained():
+            check_room(self._handle, len(data))  # others write as well, further uploads among them
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(self._handle, rest) :]

@@ -42,7 +42,8 @@ def opened_folder(pin: Pin, parts: Sequence[str], last: int = _FOLDER) -> Iterat
     """A handle of the folder `parts` below the declared one, opened with the flags `last`. No link is followed, neither
     above the declared folder nor below it."""
     above = [part for part in pin.path.split("/") if part]
-    handle = os.open("/", _WAY)
+    with explained():
+        handle = os.open("/", _WAY)
     try:
         for count, part in enumerate([*above, *parts], 1):
             flags = last if count == len(above) + len(parts) else _WAY
@@ -140,9 +141,7 @@ class Incoming:
         """Look whether there is room, and make the file under its other name."""
         _sweep(self._folder)
         replaced = self._look_at_target()
-        room = os.fstatvfs(self._folder)
-        if room.f_bavail * room.f_frsize < size + KEEP_FREE:
-            raise PathRefusedError("disk", "there is not enough room on the machine's disk")
+        check_room(self._folder, size)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         handle = os.open(self._temporary, flags, 0o644, dir_fd=self._folder)
         self._exists = True
@@ -252,6 +251,13 @@ def _answer(asked: dict[str, Any], incoming: dict[str, Incoming]) -> tuple[dict[
     one = Incoming(pin, parts, asked["size"], overwrite=asked["overwrite"])
     incoming[asked["of"]] = one
     return {}, one.handle
+
+
+def check_room(handle: int, size: int) -> None:
+    """Whether so many bytes leave enough on the disk where `handle` lies. Raises PathRefusedError, OSError."""
+    disk = os.fstatvfs(handle)
+    if disk.f_bavail * disk.f_frsize < size + KEEP_FREE:
+        raise PathRefusedError("disk", "there is not enough room on the machine's disk")
 
 
 def _file(parts: Sequence[str]) -> Sequence[str]:

@@ -98,6 +98,22 @@ def test_a_command_is_its_program_and_the_files_it_names(root: Path) -> None:
     assert weak_command(["no such program"], WHO) is None
 
 
+def test_a_file_in_a_line_for_a_shell_counts_and_so_does_a_folder_for_an_interpreter_that_runs_it(root: Path) -> None:
+    way, script = root / "way", root / "way" / "file"
+    lines = [
+        ["sh", "-c", f"sleep 1; exec {script}>/dev/null"], ["sh", "-c", f". '{script}'"], ["cam", f"--config={script}"],
+        ["env", f"PYTHONSTARTUP={script}", "python3"], ["python3", "-u", str(way)], ["/usr/bin/python3", str(way)],
+    ]  # fmt: skip
+    for line in [*lines, ["sh", "-c", "echo 'no end"]]:
+        assert weak_command(line, WHO) is None, line
+    os.chown(way, WHO.uid, -1)
+    for line in lines:
+        found = weak_command(line, WHO)
+        assert found is not None, line
+        assert found.step == str(way)
+    assert weak_command(["rvm-camera", "--pictures", str(way)], WHO) is None, "a folder to write into runs nothing"
+
+
 def settings_in(folder: Path, **values: str) -> Settings:
     config = folder / "machine.json"
     config.write_text("{}")

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -19,7 +20,7 @@ import pytest
 from device.core.folders import PathRefusedError, Pin
 from device.declared_folders import DeclaredFolders
 from device.log import Log
-from device.remote import folder_files
+from device.remote import file_process, folder_files
 from device.remote.file_process import FileProcess
 from device.remote.files import FileServer
 from device.remote.service_user import ServiceUser
@@ -184,6 +185,20 @@ def test_a_full_disk_is_told_before_a_byte_is_sent(machine: Machine, monkeypatch
     assert list(machine.logs.iterdir()) == []
 
 
+async def test_what_others_write_during_an_upload_is_looked_at_as_well(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Uploads side by side each found room enough when they began."""
+    async with machine.asked(op="put", path=str(machine.updates / "x"), size=100) as stream:
+        assert stream.info is not None
+        await stream.hub_send(bytes(50))
+        await until(lambda: not stream.untaken)
+        monkeypatch.setattr(folder_files, "KEEP_FREE", 2**62)
+        await stream.hub_send(bytes(50))
+        await until(lambda: stream.was_reset == "disk")
+    await until(lambda: list(machine.updates.iterdir()) == [])
+
+
 async def test_a_file_that_shrinks_while_it_is_read_is_reset(machine: Machine) -> None:
     path = machine.logs / "shrinks"
     path.write_bytes(bytes(3_000_000))
@@ -346,6 +361,35 @@ async def test_the_process_that_opens_files_ends_with_the_session_and_is_replace
         machine.server.close()
         await until(partial(has_ended, process))
     assert list(machine.updates.iterdir()) == []
+
+
+async def test_a_process_that_its_user_stops_is_replaced(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_process, "ANSWER_S", 1.0)
+    (machine.logs / "file").write_text("harmless")
+    async with machine.asked(op="get", path=str(machine.logs / "file")) as stream:
+        await stream.hub_read_all()
+    process = machine.server._process
+    assert process is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    assert await machine.refusal(op="get", path=str(machine.logs / "file")) == "internal"
+    async with machine.asked(op="get", path=str(machine.logs / "file")) as stream:
+        assert await stream.hub_read_all() == b"harmless"
+
+
+async def test_a_process_that_may_open_nothing_more_says_so_and_lives(machine: Machine) -> None:
+    """Its user may set its limits."""
+    (machine.logs / "file").write_text("harmless")
+    async with machine.asked(op="get", path=str(machine.logs / "file")) as stream:
+        await stream.hub_read_all()
+    process = machine.server._process
+    assert process is not None
+    before = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+    assert await machine.refusal(op="get", path=str(machine.logs / "file")) == "not_found"
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, before)
+    async with machine.asked(op="get", path=str(machine.logs / "file")) as stream:
+        assert await stream.hub_read_all() == b"harmless"
+    assert machine.server._process is process
 
 
 @pytest.mark.parametrize(
