@@ -12,6 +12,7 @@ import pwd
 import shlex
 import shutil
 import stat
+import struct
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,9 @@ MOST_LINKS: Final = 40
 RUN_FOLDERS: Final = ("python", "node")
 """How the interpreters begin that run a folder, by the file in it that they look for."""
 EVERYBODY: Final = "everybody"
+_ACL_HEAD: Final = 4
+_ACL_USER, _ACL_GROUP, _ACL_MASK, _ACL_WRITE = 2, 8, 16, 2
+"""linux/posix_acl_xattr.h: a head, then (tag, permissions, uid or gid) each."""
 _CODE: Final = Path(__file__).resolve().parent
 
 
@@ -110,12 +114,12 @@ def weak_step(path: str, user: ServiceUser, *, itself: bool = True) -> Weak | No
         """In a sticky folder only its owner, and an entry's, may rename what is there."""
         if held and facts is not None and facts.st_uid == user.uid != above.st_uid:
             return Weak(path, entry, user.name, visitor=True)
-        who = _changed_by(above, user, held=held)
+        who = _changed_by(above, user, held=held) or _changed_by_list(folder, user, held=held)
         if who is not None:
             return Weak(path, folder, *who)
         last = None if facts is None or stat.S_ISLNK(facts.st_mode) else (entry, facts)
     if last is not None and itself:
-        who = _changed_by(last[1], user, held=False)
+        who = _changed_by(last[1], user, held=False) or _changed_by_list(last[0], user, held=False)
         if who is not None:
             return Weak(path, last[0], *who)
     return None
@@ -160,6 +164,23 @@ def _changed_by(facts: os.stat_result, user: ServiceUser, *, held: bool) -> tupl
         return user.name, True
     if facts.st_uid not in (0, os.geteuid()):
         return _name(facts.st_uid), False
+    return None
+
+
+def _changed_by_list(path: str, user: ServiceUser, *, held: bool) -> tuple[str, bool] | None:
+    """The same of its access control list (`setfacl`), whose names no mode shows."""
+    if held:
+        return None
+    try:
+        raw = os.getxattr(path, "system.posix_acl_access")[_ACL_HEAD:]
+    except OSError:  # none, or none on this file system
+        return None
+    entries = list(struct.iter_unpack("<HHI", raw[: len(raw) // 8 * 8]))
+    mask = next((may for tag, may, _ in entries if tag == _ACL_MASK), 0)
+    for tag, may, who in entries:
+        theirs = (tag == _ACL_USER and who == user.uid) or (tag == _ACL_GROUP and who in (user.gid, *user.groups()))
+        if theirs and may & mask & _ACL_WRITE:
+            return user.name, True
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +60,27 @@ def test_a_folder_on_the_way(root: Path, uid: int, gid: int, mode: int, who: tup
     assert step(way / "file") == (who and (str(way), *who))
     assert step(way / "file", itself=False) == (who and (str(way), *who))
     assert step(way, itself=False) is None
+
+
+@pytest.mark.parametrize(
+    ("tag", "who", "may", "mask", "found"),
+    [
+        (2, WHO.uid, 7, 7, True), (8, WHO.gid, 6, 7, True), (2, WHO.uid, 5, 7, False), (2, WHO.uid, 7, 5, False),
+        (2, OTHER, 7, 7, False),
+    ],
+)  # fmt: skip
+def test_an_access_control_list_counts(root: Path, tag: int, who: int, may: int, mask: int, found: bool) -> None:
+    way, nobody = root / "way", 2**32 - 1
+    entries = [(1, 7, nobody), (tag, may, who), (4, 5, nobody), (16, mask, nobody), (32, 5, nobody)]
+    entries.sort()
+    for place in (way, way / "file"):
+        acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+        try:
+            os.setxattr(place, "system.posix_acl_access", acl)
+        except OSError:
+            pytest.skip("a file system without access control lists")
+        assert step(way / "file") == ((str(place), WHO.name, True) if found else None)
+        os.removexattr(place, "system.posix_acl_access")
 
 
 def test_a_sticky_folder_holds_what_is_there_and_not_what_is_not(root: Path) -> None:
