@@ -27,6 +27,11 @@ MOST_TROUBLES: Final = 100
 
 
 async def show_fleet(visit: Visit) -> Response:
+    async with visit.context.reads.turn(visit.user.actor):
+        return await _fleet(visit)
+
+
+async def _fleet(visit: Visit) -> Response:
     reach, digest = visit.user.machines, visit.context.digest
     views = await digest.views(reach)
     if not views:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -150,9 +151,11 @@ class Rendering(HTMLResponse):
         self._values = values
 
     async def write(self) -> None:
-        frame = await self._visit.frame()
-        written = pages.pieces(self._template, self._visit.reader, frame=frame, **self._values)
-        self.body = "".join([piece async for piece in in_slices(written)]).encode()
+        visit = self._visit
+        async with nullcontext() if visit.principal is None else visit.context.reads.turn(visit.principal.actor):
+            frame = await visit.frame()
+            written = pages.pieces(self._template, visit.reader, frame=frame, **self._values)
+            self.body = "".join([piece async for piece in in_slices(written)]).encode()
         self.headers["Content-Length"] = str(len(self.body))
 
 

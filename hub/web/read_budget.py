@@ -11,6 +11,7 @@ import math
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Final
+from weakref import WeakValueDictionary
 
 from hub.core.actors import Actor
 from hub.core.token_bucket import TokenBuckets
@@ -41,6 +42,12 @@ class ReadBudget:
         self._clock = clock
         self._sleep = sleep
         self._buckets = TokenBuckets[Actor](PER_SECOND, BURST, MAX_PEOPLE)
+        # Bound: the requests that are under way.
+        self._turns: WeakValueDictionary[Actor, asyncio.Lock] = WeakValueDictionary()
+
+    def turn(self, who: Actor) -> asyncio.Lock:
+        """Held while something large is written for them, so that ten tabs cost the others no more than one does."""
+        return self._turns.setdefault(who, asyncio.Lock())
 
     async def take(self, who: Actor, cost: float, patience_s: float = PATIENCE_S) -> None:
         """Return when `cost` is there and taken. Raises Problem (429) when it will not be within `patience_s`; who is

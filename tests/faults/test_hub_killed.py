@@ -19,8 +19,8 @@ from tests.support.until import until
 
 KILLS = 20
 DRAINED_WITHIN_S = 30.0
-LONGEST_BLOCK_S = 0.25
-"""Of the last life. The bar is 0.1 s; hub, database and machines share two processors here."""
+LONGEST_BLOCK_S = 0.1
+"""Of the last life: the bar itself, although hub, database and machines share two processors here."""
 
 
 @contextlib.asynccontextmanager

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,6 +111,28 @@ async def test_the_pictures_of_one_person_slow_nobody_else(tmp_path: Path) -> No
         grown = hub.memory_bytes() - memory
         for task in busy:
             task.cancel()
+        print(f"p50 {before * 1000:.1f} -> {during * 1000:.1f} ms, memory +{grown / 2**20:.0f} MiB")
+        assert during <= SLOWER_AT_MOST * max(before, LEAST_S)
+        assert grown <= GROWN_AT_MOST
+        assert hub.longest_block_s <= LONGEST_OF_A_PAGE_S
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(180)
+async def test_three_tabs_that_reload_the_machines_page_slow_nobody_else(tmp_path: Path) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        hub = await stack.enter_async_context(great_fleet(tmp_path))
+        greedy, other = await hub.people.add("viewer"), await stack.enter_async_context(hub.client())
+        before, memory = await p50_s(other, 2), hub.memory_bytes()
+        command = ["-m", "tests.support.reloading_tabs", f"{hub.url}/", f"rvm_session={greedy.session}", "3"]
+        tabs = await asyncio.create_subprocess_exec(sys.executable, *command)
+        try:
+            during = await p50_s(other, 6)
+            assert tabs.returncode is None
+        finally:
+            tabs.kill()
+            await tabs.wait()
+        grown = hub.memory_bytes() - memory
         print(f"p50 {before * 1000:.1f} -> {during * 1000:.1f} ms, memory +{grown / 2**20:.0f} MiB")
         assert during <= SLOWER_AT_MOST * max(before, LEAST_S)
         assert grown <= GROWN_AT_MOST
