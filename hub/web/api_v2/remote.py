@@ -29,8 +29,8 @@ _KINDS: Final = {403: "forbidden", 409: "conflict", 429: "too-many-requests"}
 
 
 async def start(call: Call) -> Answer:
-    if call.principal.kind == "user" and (link := call.context.links.get(call.machine.id)) is not None:
-        await link.settings_known()  # a new machine's own admin_ips decide, not the default
+    if call.principal.kind == "user":
+        await _settings_known(call)
     async with call.context.leases.lock:
         session = await _opened(call, _wish(call, call.body or Start()))
         if session.status != "requested":
@@ -119,6 +119,13 @@ def problem(refused: SessionRefused | Refused) -> Problem:
     retry = BUSY_RETRY_S if refused.status == 429 else None
     text = Text(f"remote_refused.{refused.code}", refused.params)
     return Problem(_KINDS[refused.status], text, retry_after=retry, code=refused.code)
+
+
+async def _settings_known(call: Call) -> None:
+    """A new machine's own settings decide, not the defaults. Raises the 409 that says they are not known yet."""
+    link = call.context.links.get(call.machine.id)
+    if link is not None and not await link.settings_known() and call.machine.config_applied_at is None:
+        raise problem(SessionRefused("settings_unknown", 409))
 
 
 def _wish(call: Call, wanted: Start) -> Wish:
@@ -240,8 +247,8 @@ OPERATIONS = (
         description="For a person the machine must be online, and the address one of its `admin_ips`. The machine is "
         "in maintenance while it lasts. With a machine's own key: a session begun on site, on record at once; "
         "`admin_id` is noted as claimed and names nobody. A "
-        "refusal has a `code`: remote_access_disabled, address_not_allowed, machine_offline, machine_busy, "
-        "too_many_sessions, too_many_of_machine, too_many_of_person.",
+        "refusal has a `code`: settings_unknown, remote_access_disabled, address_not_allowed, machine_offline, "
+        "machine_busy, too_many_sessions, too_many_of_machine, too_many_of_person.",
     ),
     Operation(
         name="stop_remote_access", method="POST", path=f"{_BELOW}/stop", handler=stop, tag=_TAG,

@@ -61,8 +61,9 @@ async def begin(hub: HubHere, key: MachineKey, machine: MachineClient, **wish: A
 
 
 async def linked(hub: HubHere, key: MachineKey, machine: MachineClient, **hello: Any) -> None:
-    await machine.say_hello(capabilities=["ping"], **hello)
-    await until(lambda: hub.context.fleet.machines[key.id].capabilities and hub.context.fleet.machines[key.id].linked)
+    seen, welcome = hub.context.fleet.machines[key.id], await machine.say_hello(capabilities=["ping"], **hello)
+    await machine.say(m.ConfigApplied(version=welcome.config.version if welcome.config else 0))
+    await until(lambda: seen.config_applied_at and seen.linked)
 
 
 async def test_a_session_is_begun_extended_and_ended_and_the_ticket_is_on_the_wire_alone(
