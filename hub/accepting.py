@@ -16,7 +16,7 @@ import anyio
 import uvicorn
 from anyio.abc import TaskGroup
 
-from hub.web.http_protocol import HEADER_TIMEOUT_S, HttpProtocol, HubServerState
+from hub.web.http_protocol import HttpProtocol, HubServerState
 from hub.web.pending_connections import PLAIN, TLS, PendingConnection
 from hub.web.rate_limit import network_of
 from protocol.addresses import is_within
@@ -25,6 +25,8 @@ logger = logging.getLogger("myrvm.server")
 
 AT_A_TURN: Final = 16
 """Connections accepted before those that are there get their turn of the loop."""
+HANDSHAKE_S: Final = 6.0
+"""From accept on. In a flood a connection waits up to two seconds to be accepted, and none shall be there after 8 s."""
 RETRY_S: Final = 1.0
 _FULL: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -82,7 +84,7 @@ class AcceptingServer(uvicorn.Server):
                     lambda: protocol,
                     accepted,
                     ssl=self.config.ssl,
-                    ssl_handshake_timeout=HEADER_TIMEOUT_S if self.config.ssl else None,
+                    ssl_handshake_timeout=HANDSHAKE_S if self.config.ssl else None,
                 )
                 is_open = True
         except OSError:
