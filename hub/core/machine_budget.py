@@ -88,6 +88,7 @@ class MachineBudget:
             self._stored,
             TokenBuckets[int](REFUSALS_PER_S, REFUSALS_AT_ONCE, MOST_REMEMBERED),
         )
+        self._slowing = (*self._buckets[:2], self._stored)
         # Bound: one a machine, until its share is half full again.
         self._used_up: set[int] = set()
         # Bound: one a machine, until `due`.
@@ -115,6 +116,10 @@ class MachineBudget:
                 if buckets is self._stored:
                     self._is_used_up(rvm_id)
         return wait
+
+    def debt(self, rvm_id: int, now: float) -> float:
+        """Seconds until there is no debt of what a link is slowed for; a new link does not end it."""
+        return max(buckets.wait(rvm_id, now, 0.0) for buckets in self._slowing)
 
     def refused(self, rvm_id: int, now: float) -> float:
         """A refusal is due: seconds until it should be answered, 0 for one now and then. What does not wait for an

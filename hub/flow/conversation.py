@@ -76,7 +76,8 @@ class Conversation:
         self._tasks = tasks
         self._clock = clock
         self._talk = Talk(link, machine, self._boot, links, announce, store, clock)
-        self._slow_until = 0.0
+        now = time.monotonic()
+        self._slow_until = now + links.budget.debt(machine.id, now)
         # Bound: INBOX; the reader waits.
         self._inbox: deque[tuple[m.MachineMessage, Cost]] = deque([(hello, line(0))])
         # Bound: EARLY; the reader waits.
@@ -132,15 +133,18 @@ class Conversation:
         )
 
     def _metrics(self, frame: m.Metrics, now: datetime) -> None:
-        boot, machine = self._boot, self._machine
-        stored = 0
-        if frame.live:
-            taken = intake.take_live(machine, frame, now, self._talk.zone)
-        elif boot.id is None or self._early:
+        self._spend(Cost(samples=len(frame.samples)), time.monotonic())
+        if not frame.live and (self._boot.id is None or self._early):
             # Also when the boot has just got its row: what came before it has to be handled first, or this frame would
             # raise the mark above samples that nobody stored.
             self._early.append(frame)
-            return
+        else:
+            self._take(frame, now)
+
+    def _take(self, frame: m.Metrics, now: datetime) -> None:
+        boot, machine = self._boot, self._machine
+        if frame.live:
+            taken = intake.take_live(machine, frame, now, self._talk.zone)
         else:
             try:
                 taken = intake.take_kept(machine, boot, frame, now, self._talk.zone)
@@ -150,8 +154,7 @@ class Conversation:
             if frame.seq > boot.accepted:
                 boot.accepted = frame.seq
             self._lane.put(taken.rows, self._link, frame.seq)
-            stored = len(taken.rows)
-        self._spend(Cost(samples=len(frame.samples), stored_bytes=ROW_BYTES * stored), time.monotonic())
+            self._spend(Cost(stored_bytes=ROW_BYTES * len(taken.rows)), time.monotonic())
         if taken.faults:
             self._left_out(frame, taken.faults)
         if taken.newest is None:
@@ -202,6 +205,8 @@ class Conversation:
             while self._inbox and self._links.speaks(self._link):
                 said, cost = self._inbox[0]
                 await self._affordable(cost)
+                if not self._links.speaks(self._link):
+                    return
                 await _HANDLERS[type(said)](self._talk, said)
                 if type(said) is m.Hello:
                     self._boot = self._machine.boots.get(said.boot_id, self._boot)  # as stored, unless it was refused
@@ -226,7 +231,7 @@ class Conversation:
         """The boot has its row now: what came before that, in its order."""
         early, self._early = self._early, []
         for frame in early:
-            self._metrics(frame, self._clock())
+            self._take(frame, self._clock())
 
 
 def refuse(link: Link, error: RemoteProtocolError, ref: int | str | None = None) -> None:

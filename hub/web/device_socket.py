@@ -147,6 +147,7 @@ class _Life:
             return
         conversation = self._welcome(hello, tasks)
         receive = self._receive
+        await conversation.wait()
         while True:
             message = await receive()
             text = message.get("text")

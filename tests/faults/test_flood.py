@@ -254,6 +254,23 @@ async def test_requests_of_every_operation_are_refused_in_time_and_make_nothing_
         neighbours.notice_nothing()
 
 
+@pytest.mark.parametrize("new_boots", [True, False])
+async def test_new_links_and_new_boots_give_no_new_budget_of_samples(tmp_path: Path, new_boots: bool) -> None:
+    """Neither before a boot has its row, nor by a link for each frame."""
+    async with forked_hub(tmp_path) as hub:
+        key, frames, began = await hub.add_machine("Flooding"), full_frames(), time.monotonic()
+        for n in range(3 if new_boots else 8):
+            async with MachineClient.connect(hub.websocket_url, key, ping_interval=None) as machine:
+                await machine.say_hello(boot_id=f"boot-{n * new_boots}")
+                with contextlib.suppress(asyncio.TimeoutError, *BROKEN):
+                    for text in itertools.islice(frames, 50 if new_boots else 1):
+                        await asyncio.wait_for(machine.socket.send(text), 0.5)
+                    await machine.hear(m.MetricsAck)
+            await asyncio.sleep(1.1)  # else the hub refuses the next link for what it is
+        taken = SAMPLES_AT_ONCE + SAMPLES_PER_S * (time.monotonic() - began)
+        assert 0 < rows(hub, "system_metrics", key) <= taken + MAX_SAMPLES_PER_FRAME
+
+
 @pytest.mark.alone
 @pytest.mark.timeout(120)
 async def test_links_in_new_boots_are_refused_before_they_are_remembered(tmp_path: Path) -> None:

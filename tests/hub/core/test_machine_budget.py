@@ -59,6 +59,20 @@ def test_what_has_happened_is_waited_for() -> None:
     assert budget.take(1, 0.0, Cost(samples=1)) > 300 / SAMPLES_PER_S, "by REST the same budget"
 
 
+def test_a_debt_is_that_of_what_a_link_says() -> None:
+    budget = MachineBudget(mib_per_day=1)
+    assert budget.debt(1, 0.0) == 0.0
+    budget.take(1, 0.0, Cost(boots=500, lines=LINES_AT_ONCE))
+    budget.refused(1, 0.0)
+    assert budget.debt(1, 0.0) == 0.0, "that is refused where it is asked for"
+    budget.spend(1, 0.0, Cost(samples=SAMPLES_AT_ONCE + 300))
+    assert budget.debt(1, 0.0) == 300 / SAMPLES_PER_S
+    assert budget.debt(1, 1.0) == pytest.approx(300 / SAMPLES_PER_S - 1)
+    budget.spend(1, 0.0, Cost(stored_bytes=1.5 * MIB))
+    assert budget.debt(1, 0.0) == pytest.approx(DAY_S / 2)
+    assert budget.debt(2, 0.0) == 0.0
+
+
 def test_without_a_limit_of_frames_there_is_none_of_speed_but_of_what_is_kept() -> None:
     budget = MachineBudget(frames_per_second=0)
     assert budget.spend(1, 0.0, Cost(frames=1e6, samples=1e6, links=1e6)) == 0.0
