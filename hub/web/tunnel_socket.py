@@ -7,17 +7,19 @@ is. Then binary frames both ways until either end goes; what they mean: `hub.flo
 from __future__ import annotations
 
 import logging
+from time import monotonic
 from typing import Final
 
 import anyio
 from starlette.requests import HTTPConnection
 
 from hub.core.machine import Machine
+from hub.core.machine_budget import FRAME
 from hub.flow.tunnel import Attachment
 from hub.flow.tunnels import Admission
 from hub.web.auth import address_of
 from hub.web.context import HubContext
-from hub.web.device_door import answer, by_header, reject
+from hub.web.device_door import answer, by_header, reject, unaffordable
 from hub.web.device_socket import Message, Receive, Scope, Send
 from hub.web.doorstep import Doorstep
 from protocol import tunnel_greeting
@@ -53,6 +55,10 @@ class TunnelSocket:
             return
         if context.links.restarting:
             await answer(send, 503, "The hub is restarting.", RETRY_AFTER_RESTART_S)
+            return
+        if refusal := unaffordable(context, machine, FRAME):
+            await anyio.sleep(context.links.budget.refused(machine.id, monotonic()))
+            await answer(send, 429, refusal.detail, refusal.wait)
             return
         held = context.links.door.held(machine)
         standing = None if held is not None else self._unopened.enter(f"machine {machine.id}")

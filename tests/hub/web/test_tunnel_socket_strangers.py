@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 import websockets
 
+from hub.core.machine_budget import MachineBudget
 from hub.flow.tunnel_error import TunnelError
 from hub.web import tunnel_socket
 from protocol.stream_frames import FrameType
@@ -103,6 +104,18 @@ async def test_tunnels_that_say_nothing_are_bounded_for_each_machine(hub: HubHer
         await free.open(SESSION, ticket=ticket(hub, other))
     for end in ends:
         await end.__aexit__(None, None, None)
+
+
+async def test_tunnels_are_opened_within_the_machines_budget(hub: HubHere, key: MachineKey) -> None:
+    hub.context.links.budget = MachineBudget(frames_per_second=0.1, frames_at_once=3)
+    for _ in range(3):
+        async with tunnel_end(hub, key) as end:
+            assert await end.refused(SESSION, ticket="rubbish") == 4401
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        async with tunnel_end(hub, key):
+            pass
+    assert refused.value.response.status_code == 429
+    assert 1 <= int(refused.value.response.headers["Retry-After"]) <= 10
 
 
 @pytest.mark.parametrize("first", ["{}", "nonsense", '{"type":"open","session_id":7}', b"\x03\x00\x00\x00\x01x"])
