@@ -6,12 +6,14 @@ revokes is forgotten at once. Keys are hashes of secrets, never the secrets.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from time import monotonic
 from typing import Final
 
+from db.errors import StoreError
 from hub.core.access import Principal
 
 TTL_S: Final = 3.0
@@ -27,6 +29,27 @@ class CredentialCache:
         # Bound: MAX_ENTRIES, and TTL_S.
         self._entries: OrderedDict[str, tuple[float, datetime | None, Principal]] = OrderedDict()
         self._generation = 0
+        # Bound: look-ups that are under way, one a credential and generation.
+        self._under_way: dict[tuple[str, int], asyncio.Future[Principal | None]] = {}
+
+    async def share(self, digest: str, look_up: Callable[[], Awaitable[Principal | None]]) -> Principal | None:
+        """What `look_up` gives, asked once by however many requests of one credential come meanwhile: they must not
+        fill the database's queue whenever the credential is due. Raises StoreError."""
+        key = (digest, self._generation)
+        while (earlier := self._under_way.get(key)) is not None:
+            await asyncio.wait((earlier,))
+            if not earlier.cancelled():
+                return earlier.result()
+        own: asyncio.Future[Principal | None] = asyncio.get_running_loop().create_future()
+        self._under_way[key] = own
+        try:
+            own.set_result(await look_up())
+        except StoreError as error:
+            own.set_exception(error)
+        finally:
+            del self._under_way[key]
+            own.cancel()  # where nothing was learnt, each who waited looks for itself
+        return own.result()
 
     @property
     def generation(self) -> int:

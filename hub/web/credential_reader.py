@@ -26,7 +26,9 @@ async def find(context: HubContext, shape: Presented, *, cookie: bool, address: 
     known = context.gate.known.find(shape.hash, now)
     if known is None:
         is_session = shape.kind == "session"
-        known = await (_session(context, shape, now) if is_session else _token(context, shape, now, address))
+        known = await context.gate.known.share(
+            shape.hash, lambda: _session(context, shape, now) if is_session else _token(context, shape, now, address)
+        )
     if known is not None and known.via == "session" and not cookie:
         return replace(known, via="login")
     return known
