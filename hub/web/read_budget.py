@@ -22,7 +22,6 @@ PER_SECOND: Final = 150.0
 BURST: Final = 1500.0
 """A second and a half of it: 75 times the Machines page, or 150 others."""
 PATIENCE_S: Final = 3.0
-LEAST_S: Final = 0.001
 MAX_PEOPLE: Final = 10_000
 
 OF_PAGE: Final = 10.0
@@ -50,13 +49,15 @@ class ReadBudget:
         return self._turns.setdefault(who, asyncio.Lock())
 
     async def take(self, who: Actor, cost: float, patience_s: float = PATIENCE_S) -> None:
-        """Return when `cost` is there and taken. Raises Problem (429) when it will not be within `patience_s`; who is
-        refused has waited that long as well, or asking again at once would cost more than the answer."""
-        ends = self._clock() + patience_s
-        while wait := self._buckets.take(who, self._clock(), cost):
-            left = ends - self._clock()
-            if wait > left:
-                await self._sleep(max(0.0, left))
-                seconds = max(1, math.ceil(wait - left))
-                raise Problem("too-many-requests", Text("reads_too_much", {"count": seconds}), retry_after=seconds)
-            await self._sleep(max(LEAST_S, wait))
+        """Return when `cost` is there; it is taken at once, so that each waits for its own share and is woken once.
+        Raises Problem (429) when that would be longer than `patience_s`; who is refused has waited that long as well,
+        or asking again at once would cost more than the answer."""
+        now = self._clock()
+        wait = self._buckets.wait(who, now, cost)
+        if wait > patience_s:
+            await self._sleep(patience_s)
+            seconds = max(1, math.ceil(wait - patience_s))
+            raise Problem("too-many-requests", Text("reads_too_much", {"count": seconds}), retry_after=seconds)
+        self._buckets.spend(who, now, cost)
+        if wait:
+            await self._sleep(wait)

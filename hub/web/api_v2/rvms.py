@@ -46,14 +46,13 @@ class MachinePatch(msgspec.Struct):
 
 async def list_machines(call: Call) -> Answer:
     query: MachineQuery = call.query
-    reached = (m for m in call.context.fleet.machines.values() if call.principal.reaches(m.id))
-    found = sorted((m for m in reached if matches(m, query)), key=lambda m: m.id)
-    page = found[query.offset : query.offset + query.limit]
+    async with call.context.reads.turn(call.principal.actor):
+        reached = (m for m in call.context.fleet.machines.values() if call.principal.reaches(m.id))
+        found = sorted((m for m in reached if matches(m, query)), key=lambda m: m.id)
+        page = found[query.offset : query.offset + query.limit]
+        shown = [views.machine_view(machine) async for machine in in_slices(page)]
     following = query.offset + query.limit if len(found) > query.offset + query.limit else None
-    return Answer(
-        [views.machine_view(machine) async for machine in in_slices(page)],
-        headers=paging.headers(call.request, total=len(found), offset=following),
-    )
+    return Answer(shown, headers=paging.headers(call.request, total=len(found), offset=following))
 
 
 async def add_machine(call: Call) -> Answer:

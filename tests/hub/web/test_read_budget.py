@@ -64,6 +64,26 @@ async def test_who_would_wait_too_long_is_refused_with_the_time_and_has_waited()
     assert time.now == pytest.approx(110.0)
 
 
+async def test_a_thousand_who_wait_are_woken_once_each() -> None:
+    slept: list[float] = []
+    wake = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        await wake.wait()
+
+    budget = ReadBudget(lambda: 100.0, sleep)
+    await budget.take("user:1", BURST)
+    asking = [asyncio.create_task(budget.take("user:1", OF_PAGE)) for _ in range(1000)]
+    await asyncio.sleep(0)
+    wake.set()
+    ends = await asyncio.gather(*asking, return_exceptions=True)
+    served = int(PATIENCE_S * PER_SECOND / OF_PAGE)
+    assert [isinstance(end, Problem) for end in ends] == [False] * served + [True] * (1000 - served)
+    assert slept[:served] == pytest.approx([OF_PAGE / PER_SECOND * (n + 1) for n in range(served)])
+    assert len(slept) == 1000
+
+
 async def test_a_wall_of_screens_and_ten_tabs_never_wait() -> None:
     time = Time()
     budget = ReadBudget(time.clock, time.sleep)
@@ -94,6 +114,17 @@ async def test_it_holds_for_pages_lists_and_files(door: ApiHub) -> None:
         assert (await viewer.get("/api/v2/auth/me")).status_code == 200
     async with door.of("operator") as other:
         assert (await other.get("/api/v2/rvms")).status_code == 200
+
+
+async def test_one_list_of_a_person_is_written_at_a_time(door: ApiHub) -> None:
+    async with door.of("viewer") as viewer, door.of("operator") as other:
+        actor = f"user:{(await viewer.get('/api/v2/auth/me')).json()['data']['id']}"
+        async with door.context.reads.turn(actor):
+            asked = asyncio.create_task(viewer.get("/api/v2/rvms?limit=500"))
+            assert (await other.get("/api/v2/rvms?limit=500")).status_code == 200
+            assert (await viewer.get("/api/v2/rvms/1")).status_code == 200
+            assert not asked.done()
+        assert (await asked).status_code == 200
 
 
 def test_every_page_costs_something() -> None:
