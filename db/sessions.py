@@ -14,6 +14,7 @@ from db.statements import Write
 _BY_HASH = sa.select(sessions).where(sessions.c.hash == sa.bindparam("key"))
 _INSERT = sa.insert(sessions).returning(sessions.c.id)
 _EXTEND = sa.update(sessions).where(sessions.c.hash == sa.bindparam("key_hash"))
+_HOLD = sa.update(sessions).where(sessions.c.id == sa.bindparam("key_id"))
 _DELETE = sa.delete(sessions).where(sessions.c.hash == sa.bindparam("key_hash"))
 _DELETE_OF_USER = sa.delete(sessions).where(sessions.c.user_id == sa.bindparam("key_user_id"))
 _EXPIRED = sa.select(sessions.c.id).where(sessions.c.expires_at <= sa.bindparam("key_now"))
@@ -54,6 +55,11 @@ def insert_session(
 
 def extend_session(session_hash: str, expires_at: datetime) -> Write:
     return Write(_EXTEND, {"expires_at": expires_at, "key_hash": session_hash})
+
+
+def hold_session(session_id: int, user_id: int) -> Write:
+    """Changes nothing. Conflict: session (it has ended)."""
+    return Write(_HOLD, {"user_id": user_id, "key_id": session_id}, must_match="session")
 
 
 def delete_session(session_hash: str) -> Write:

@@ -23,6 +23,11 @@ _BY_EMAIL = (
 _OWNED = sa.select(user_machines.c.rvm_id).where(user_machines.c.user_id == sa.bindparam("key"))
 _INSERT = sa.insert(users).returning(users.c.id)
 _UPDATE = sa.update(users).where(users.c.id == sa.bindparam("key_id"))
+_HOLD = sa.update(users).where(
+    users.c.id == sa.bindparam("key_id"),
+    users.c.password_hash == sa.bindparam("key_password_hash"),
+    users.c.disabled_at.is_(None),
+)
 _DELETE = sa.delete(users).where(users.c.id == sa.bindparam("key_id"))
 _CLEAR_MACHINES = sa.delete(user_machines).where(user_machines.c.user_id == sa.bindparam("key_id"))
 _ADD_MACHINE = sa.insert(user_machines)
@@ -65,6 +70,12 @@ def insert_user(
 def update_user(user_id: int, values: Mapping[str, Any], at: datetime) -> Write:
     """Change the columns `values` names. Conflict: id (no such user), email."""
     return Write(_UPDATE, {**values, "updated_at": at, "key_id": user_id}, must_match="id")
+
+
+def hold_password(user_id: int, password_hash: str) -> Write:
+    """Changes nothing. Conflict: password (it is another one by now, or the user is disabled or gone)."""
+    values = {"password_hash": password_hash, "key_id": user_id, "key_password_hash": password_hash}
+    return Write(_HOLD, values, must_match="password")
 
 
 def delete_user(user_id: int) -> Write:

@@ -287,6 +287,20 @@ class SessionEnded(Change, frozen=True, kw_only=True):
     at: datetime
 
 
+class SessionHeld(Change, frozen=True, kw_only=True):
+    """Only while that session has not ended: else nothing of its transaction comes true (Conflict "session")."""
+
+    session_id: int
+    user_id: int
+
+
+class PasswordHeld(Change, frozen=True, kw_only=True):
+    """Only while that is the user's password: else nothing of its transaction comes true (Conflict "password")."""
+
+    user_id: int
+    password_hash: str
+
+
 class SessionExtended(Change, frozen=True, kw_only=True):
     """The session was used: its idle time starts anew (at most once in five minutes; no event)."""
 

@@ -276,6 +276,8 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.TokenUsed: lambda change: _flat(tokens.touch_token(change.token_id, change.at, change.ip)),
     c.SessionOpened: _session_opened,
     c.SessionEnded: _session_ended,
+    c.SessionHeld: lambda change: _flat(sessions.hold_session(change.session_id, change.user_id)),
+    c.PasswordHeld: lambda change: _flat(users.hold_password(change.user_id, change.password_hash)),
     c.SessionExtended: lambda change: _flat(sessions.extend_session(change.hash, change.expires_at)),
     c.SignInLinkMade: lambda change: _flat(
         sign_ins.insert_link(user_id=change.user_id, hash=change.hash, expires_at=change.expires_at)

@@ -49,7 +49,7 @@ async def make_link(visit: Visit) -> Response:
     event = EventHappened(
         at=visit.now, code="user.edited", actor=visit.user.actor, params={"user_id": user.id, "link": True}
     )
-    await visit.context.announce(made, event)
+    await visit.call().announce(made, event)
     return _to_link(visit, user.id, f"/signin#{secret.text}")
 
 

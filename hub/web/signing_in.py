@@ -43,7 +43,11 @@ async def by_password(context: HubContext, connection: HTTPConnection, email: st
     counted_as = _counted_as(context, email, address)
     async with context.gate.one_try_at_a_time(counted_as):
         user, _ = await _try(context, email, password, address, counted_as)
-        signed_in = await _open(context, connection, user, counted_as, address, "password")
+        held = changes.PasswordHeld(user_id=user.id, password_hash=user.password_hash or "")
+        try:
+            signed_in = await _open(context, connection, user, counted_as, address, "password", held)
+        except Conflict as late:  # another password, while this one was compared
+            raise SignInRefused("wrong") from late
     context.gate.familiar.add(email, address)
     return signed_in
 

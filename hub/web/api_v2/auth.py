@@ -93,7 +93,7 @@ async def edit_account(call: Call) -> Answer:
         token, opened = sign_in.open_session(user.id, call.now, address=call.address, user_agent=agent)
         made.append(opened)
     if made:
-        call.context.gate.became_true(await call.context.announce(*made))
+        call.context.gate.became_true(await call.announce(*made))
     shown = account_view(call.principal) | {k: v for k, v in values.items() if k != "password_hash"}
     by_cookie = call.principal.via == "session"
     shown["token"] = token.text if token is not None and not by_cookie else None

@@ -14,11 +14,13 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
+from db.errors import Conflict
 from hub.core.access import Principal
+from hub.core.changes import Change, SessionHeld
 from hub.core.machine import Machine
 from hub.core.machine_budget import Cost, line
 from hub.web.context import HubContext
-from hub.web.problems import Text
+from hub.web.problems import Problem, Text
 from hub.web.request_body import MAX_BODY_BYTES
 
 
@@ -53,6 +55,18 @@ class Call:
         if self.machine_or_none is None:
             raise RuntimeError("the operation's path names no machine")
         return self.machine_or_none
+
+    async def announce(self, *made: Change) -> list[Change]:
+        """What lets somebody in is not made by a session that ended (a new password, somebody disabled) while the
+        request was under way. Raises the 401, and what `Announcer` raises."""
+        who = self.principal
+        held = [SessionHeld(session_id=who.credential_id, user_id=who.id)] if who.is_signed_in else []
+        try:
+            return await self.context.announce(*held, *made)
+        except Conflict as late:
+            if late.column == "session":
+                raise Problem("not-authenticated", Text("credential_wanted")) from late
+            raise
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ async def add_machine(call: Call) -> Answer:
     secret, changes = enrolment.new_machine(
         wanted.name, wanted.device_id, wanted.location_description, call.principal.actor, call.now
     )
-    await call.context.announce(*changes)
+    await call.announce(*changes)
     machine = call.context.fleet.by_key_prefix(secret.prefix)
     if machine is None:  # removed again by somebody else before we could answer
         raise not_found()
@@ -103,7 +103,7 @@ async def remove_machine(call: Call) -> Answer:
 async def rotate_key(call: Call) -> Answer:
     machine = call.machine
     secret, changes = enrolment.new_key(machine.id, machine.api_key_prefix, call.principal.actor, call.now)
-    await call.context.announce(*changes)
+    await call.announce(*changes)
     data = {
         "id": machine.id,
         "device_id": machine.device_id,

@@ -64,7 +64,7 @@ async def create_token(call: Call) -> Answer:
     days = wanted.expires_in_days
     expires_at = None if days is None else call.now + timedelta(days=days)
     made = accounts.create_token(call.principal.id, wanted.name, secret, expires_at, call.now, call.principal.actor)
-    stored = await call.context.announce(*made)
+    stored = await call.announce(*made)
     created = next(change for change in stored if isinstance(change, TokenCreated))
     data = {
         "id": created.id,

@@ -58,7 +58,7 @@ async def add_user(call: Call) -> Answer:
     email = await _email(call, wanted.email)
     machines = _machines(call, wanted.machines, wanted.role)
     hashed = None if wanted.password is None else await checked_hash(call, wanted.password, email)
-    stored = await call.context.announce(
+    stored = await call.announce(
         *accounts.add(
             email=email, name=wanted.name, role=wanted.role, password_hash=hashed, language=wanted.language,
             machines=machines, now=call.now, by=call.principal.actor,
@@ -72,7 +72,7 @@ async def add_user(call: Call) -> Answer:
         secret, made = sign_in.make_link(user_id, call.now, INVITATION_S)
         known = {"user_id": user_id, "email": email}
         by = call.principal.actor
-        await call.context.announce(made, EventHappened(at=call.now, code="sign_in.link_made", actor=by, params=known))
+        await call.announce(made, EventHappened(at=call.now, code="sign_in.link_made", actor=by, params=known))
         link = f"/signin#{secret.text}"
     user = await _of(call, user_id)
     where = {"Location": f"/api/v2/users/{user_id}"}
@@ -90,7 +90,7 @@ async def edit_user(call: Call) -> Answer:
             user, await _values(call, user, patch), _own(call, user, patch, role), call.now, call.principal.actor
         )
         if made:
-            call.context.gate.became_true(await call.context.announce(*made))
+            call.context.gate.became_true(await call.announce(*made))
     return Answer(_view(await _of(call, user.id)))
 
 
@@ -100,7 +100,7 @@ async def remove_user(call: Call) -> Answer:
         if accounts.leaves_no_admin(user, await _other_admins(call, user), disabled=True):
             raise Problem("conflict", Text("last_admin"))
         changes = accounts.remove(user, call.now, call.principal.actor)
-        call.context.gate.became_true(await call.context.announce(*changes))
+        call.context.gate.became_true(await call.announce(*changes))
     return Answer(status=204)
 
 

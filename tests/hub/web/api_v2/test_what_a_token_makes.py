@@ -9,7 +9,9 @@ import httpx
 import msgspec
 import pytest
 
+from hub.core import changes as c
 from hub.core.access import ACTIONS, SIGNED_IN_ONLY
+from hub.flow.announce import Announcer
 from hub.web.api_v2.operation import Operation
 from hub.web.api_v2.table import OPERATIONS
 from tests.hub.web.access_rows import FORMS, JSON, ROWS
@@ -61,6 +63,48 @@ async def test_a_token_makes_nothing_that_lets_in_and_who_is_signed_in_does(hub:
     assert refused.status_code == 403, refused.text
     assert "signed in" in refused.json()["detail"]
     assert {via: answer.status_code for via, answer in outcomes.items() if answer.status_code in (401, 403)} == {}
+
+
+def ending_first(hub: ApiHub, monkeypatch: pytest.MonkeyPatch, *ends: c.Change) -> None:
+    """What ends a way in is committed just before the next Changes, which were made by that way in."""
+    before, waiting = Announcer.__call__, list(ends)
+
+    async def late(self: Announcer, *made: c.Change) -> list[c.Change]:
+        if waiting:
+            first, waiting[:] = list(waiting), []
+            hub.context.gate.became_true(await before(self, *first))
+        return await before(self, *made)
+
+    monkeypatch.setattr(Announcer, "__call__", late)
+
+
+WRITERS = [o for o in OPERATIONS if o.action in SIGNED_IN_ONLY and o.method != "GET" and o.name != "open_machine_page"]
+
+
+@pytest.mark.parametrize("operation", WRITERS, ids=lambda o: o.name)
+async def test_nothing_that_lets_in_is_made_by_a_session_that_ends_meanwhile(
+    any_hub: ApiHub, monkeypatch: pytest.MonkeyPatch, operation: Operation
+) -> None:
+    hub, admin = any_hub, any_hub.users["admin"]
+    path, route = filled(f"/api{operation.path}"), f"{operation.method} /api{operation.path}"
+    async with hub.of("admin") as client:
+        ending_first(hub, monkeypatch, c.SessionEnded(user_id=admin, hash=None, at=hub.context.clock()))
+        body: Any = {"json": JSON.get(route, {})} if operation.body else {}
+        if operation.method == "PATCH":
+            body = {"json": {"name": "late"}}
+        refused = await client.request(operation.method, path, **body)
+    assert refused.status_code == 401, refused.text
+
+
+async def test_who_signs_in_with_a_password_that_is_replaced_meanwhile_is_not_in(
+    any_hub: ApiHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, who = any_hub, await any_hub.add_user("boss", "admin", password=PASSWORD)
+    new = c.UserEdited(user_id=who, values={"password_hash": "another"}, at=hub.context.clock())
+    async with hub.client() as client:
+        ending_first(hub, monkeypatch, new)
+        refused = await client.post("/api/v2/auth/login", json={"email": "boss@example.com", "password": PASSWORD})
+    assert refused.status_code == 401, refused.text
 
 
 async def test_pages_are_for_who_is_signed_in(hub: ApiHub) -> None:
