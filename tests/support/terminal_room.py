@@ -79,8 +79,8 @@ class TerminalRoom:
 
 
 @contextlib.asynccontextmanager
-async def terminal_room(folder: Path) -> AsyncIterator[TerminalRoom]:
-    async with hub_here(folder) as hub:
+async def terminal_room(folder: Path, **settings: Any) -> AsyncIterator[TerminalRoom]:
+    async with hub_here(folder, **settings) as hub:
         machine = await hub.add_machine("Lobby")
         tunnels = FakeTunnels()
         hub.context.terminals._tunnels = tunnels
