@@ -73,6 +73,11 @@ test("a clock that is set back lets the line go on from there, with a gap and wi
   assert.deepEqual(series.points, [row(NOW - 1000, 1), row(NOW, 4), row(NOW + 1000, 5)]);
   assert.deepEqual(series.columns().y, [[1, null, 4, 5]]);
   assert.deepEqual([series.summary("cpu_usage", NOW + 1000)?.now, series.gaps(NOW + 1000)], [5, []]);
+  for (let i = 1; i < 1000; i += 1) {
+    series.add({ taken_at: NOW - i, cpu_usage: 6 });
+    series.trim(NOW);
+  }
+  assert.equal(series.steps.size, 1, "what is let go is forgotten");
   const spark = new Sparkline("M58 16h0L60 8", NOW);
   spark.add(NOW - 10000, 100);
   assert.equal(spark.path(NOW), "M58 0h0");

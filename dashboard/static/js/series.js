@@ -48,6 +48,9 @@ export class Series {
     let from = this.points.findIndex((row) => row[0] >= now - 3 * WINDOW_MS);
     if (from < 0) from = this.points.length;
     this.points = this.points.slice(Math.max(from, this.points.length - 3 * MOST));
+    if (!this.steps.size) return;
+    const kept = new Set(this.points.map(([at]) => at));
+    for (const at of this.steps) if (!kept.has(at)) this.steps.delete(at);
   }
 
   /**
