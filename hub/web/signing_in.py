@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple
 
@@ -14,6 +16,7 @@ from hub.core import changes, credentials, sign_in
 from hub.core.access import Principal
 from hub.web import auth
 from hub.web.context import HubContext
+from hub.web.passwords import TooBusy
 
 
 class SignedIn(NamedTuple):
@@ -37,17 +40,17 @@ class SignInRefused(Exception):  # noqa: N818 - an answer, not a fault
 async def by_password(context: HubContext, connection: HTTPConnection, email: str, password: str) -> SignedIn:
     """Raises SignInRefused, TooBusy, db.errors.Unavailable. Takes as long for an address nobody has."""
     email = sign_in.normal_email(email)
-    address = _charged(context, connection)
-    if len(email) > sign_in.MAX_EMAIL:
-        raise SignInRefused("wrong")
-    counted_as = _counted_as(context, email, address)
-    async with context.gate.one_try_at_a_time(counted_as):
-        user, _ = await _try(context, email, password, address, counted_as)
-        held = changes.PasswordHeld(user_id=user.id, password_hash=user.password_hash or "")
-        try:
-            signed_in = await _open(context, connection, user, counted_as, address, "password", held)
-        except Conflict as late:  # another password, while this one was compared
-            raise SignInRefused("wrong") from late
+    with _charged(context, connection) as address:
+        if len(email) > sign_in.MAX_EMAIL:
+            raise SignInRefused("wrong")
+        counted_as = _counted_as(context, email, address)
+        async with context.gate.one_try_at_a_time(counted_as):
+            user, _ = await _try(context, email, password, address, counted_as)
+            held = changes.PasswordHeld(user_id=user.id, password_hash=user.password_hash or "")
+            try:
+                signed_in = await _open(context, connection, user, counted_as, address, "password", held)
+            except Conflict as late:  # another password, while this one was compared
+                raise SignInRefused("wrong") from late
     context.gate.familiar.add(email, address)
     return signed_in
 
@@ -55,42 +58,43 @@ async def by_password(context: HubContext, connection: HTTPConnection, email: st
 async def prove(context: HubContext, connection: HTTPConnection, email: str, password: str) -> None:
     """That somebody with an open session knows the account's password. Counted and locked like signing in, or a stolen
     session could try passwords without end. Raises SignInRefused, TooBusy, db.errors.Unavailable."""
-    email, address = sign_in.normal_email(email), _charged(context, connection)
-    counted_as = _counted_as(context, email, address)
-    async with context.gate.one_try_at_a_time(counted_as):
-        _, failures = await _try(context, email, password, address, counted_as)
-        if failures is not None and failures.failures:
-            forgotten = changes.SignInCounted(email=counted_as, failures=0, at=context.clock(), locked_until=None)
-            await context.announce(forgotten)
+    email = sign_in.normal_email(email)
+    with _charged(context, connection) as address:
+        counted_as = _counted_as(context, email, address)
+        async with context.gate.one_try_at_a_time(counted_as):
+            _, failures = await _try(context, email, password, address, counted_as)
+            if failures is not None and failures.failures:
+                forgotten = changes.SignInCounted(email=counted_as, failures=0, at=context.clock(), locked_until=None)
+                await context.announce(forgotten)
 
 
 async def by_link(context: HubContext, connection: HTTPConnection, link: str) -> SignedIn:
     """With the secret of a one-time link. Used up by the first try that gets through; raises SignInRefused."""
-    address = _charged(context, connection)
-    shape = credentials.recognise(link.strip())
-    if shape is None or shape.kind != "link":
-        raise SignInRefused("link")
-    now = context.clock()
-    found = await sign_ins.find_link(context.store, shape.hash)
-    if (
-        found is None
-        or found.used_at is not None
-        or found.expires_at <= now
-        or context.gate.unstored.has_used(shape.hash)
-    ):
-        raise SignInRefused("link")
-    user = await users.find_user(context.store, found.user_id)
-    if user is None or user.disabled_at is not None:
-        raise SignInRefused("link")
-    email = sign_in.normal_email(user.email)
-    try:
-        used = changes.SignInLinkUsed(hash=shape.hash, at=now)
-        signed_in = await _open(context, connection, user, email, address, "link", used)
-    except Conflict as late:
-        raise SignInRefused("link") from late
-    context.gate.guesses.give_back(address)
-    context.gate.familiar.add(email, address)
-    return signed_in
+    with _charged(context, connection) as address:
+        shape = credentials.recognise(link.strip())
+        if shape is None or shape.kind != "link":
+            raise SignInRefused("link")
+        now = context.clock()
+        found = await sign_ins.find_link(context.store, shape.hash)
+        if (
+            found is None
+            or found.used_at is not None
+            or found.expires_at <= now
+            or context.gate.unstored.has_used(shape.hash)
+        ):
+            raise SignInRefused("link")
+        user = await users.find_user(context.store, found.user_id)
+        if user is None or user.disabled_at is not None:
+            raise SignInRefused("link")
+        email = sign_in.normal_email(user.email)
+        try:
+            used = changes.SignInLinkUsed(hash=shape.hash, at=now)
+            signed_in = await _open(context, connection, user, email, address, "link", used)
+        except Conflict as late:
+            raise SignInRefused("link") from late
+        context.gate.guesses.give_back(address)
+        context.gate.familiar.add(email, address)
+        return signed_in
 
 
 async def sign_out(context: HubContext, connection: HTTPConnection, principal: Principal) -> None:
@@ -176,9 +180,15 @@ async def _session_before(context: HubContext, connection: HTTPConnection) -> li
     return [changes.SessionEnded(user_id=session.user_id, hash=session.hash, at=context.clock())]
 
 
-def _charged(context: HubContext, connection: HTTPConnection) -> str:
+@contextmanager
+def _charged(context: HubContext, connection: HTTPConnection) -> Iterator[str]:
+    """The address, which pays for a guess; where nobody came to look whether it was one, it has it back."""
     address = auth.address_of(context, connection)
     wait = context.gate.guesses.charge(address)
     if wait is not None:
         raise SignInRefused("slow_down", wait)
-    return address
+    try:
+        yield address
+    except (Unavailable, TooBusy):
+        context.gate.guesses.give_back(address)
+        raise

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from starlette.requests import HTTPConnection
 
+from db.errors import Unavailable
 from hub.core import credentials, sign_in
 from hub.web import signing_in
 from hub.web.rate_limit import AddressLimiter
@@ -99,6 +100,24 @@ async def test_right_passwords_and_links_cost_no_guess(door: ApiHub) -> None:
     for _ in range(6):
         await signing_in.by_link(door.context, somebody(), await make_link(door, "viewer"))
     assert [await tried(door, "wrong", "10.0.0.1") for _ in range(4)] == ["wrong"] * 3 + ["slow_down"]
+
+
+async def test_a_database_that_is_away_costs_no_guess(door: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    await door.add_user("boss", "admin", password=PASSWORD)
+    door.context.gate.guesses = AddressLimiter(burst=3)
+    link = await make_link(door, "viewer")
+
+    async def away(*_: object) -> None:
+        raise Unavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(door.context.store, "fetch_one", away)
+        for _ in range(3):  # an office that tries again and again
+            with pytest.raises(Unavailable):
+                await signing_in.by_password(door.context, somebody(), "boss@example.com", PASSWORD)
+            with pytest.raises(Unavailable):
+                await signing_in.by_link(door.context, somebody(), link)
+    assert await tried(door, PASSWORD, "10.0.0.1") == "in"
 
 
 async def test_strangers_do_not_lock_an_account_where_its_owner_signed_in(either: ApiHub) -> None:
