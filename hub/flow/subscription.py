@@ -93,8 +93,8 @@ class Subscription:
         return self._waiting_bytes
 
     def offer(self, frame: Frame) -> None:
-        """Put a frame in line; never waits."""
-        if self._cut is not None or self._farewell is not None or self.held:
+        """Put a frame in line; never waits. A difference before the picture that holds it is nothing to wait for."""
+        if self._cut is not None or self._farewell is not None or self.held or (frame.numbered and self.wants_snapshot):
             return
         self._waiting.append(frame)
         self._waiting_bytes += len(frame.body)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,7 +16,9 @@ import pytest
 
 from device.remote import file_process
 from device.remote.file_process import FileProcess
+from tests.device.agent_process import ROOT
 from tests.device.remote.test_files import Machine
+from tests.support import two_users
 from tests.support.until import until
 
 
@@ -75,3 +80,27 @@ async def test_a_process_that_may_open_nothing_more_says_so_and_lives(machine: M
     async with machine.asked(op="get", path=str(machine.logs / "file")) as stream:
         assert await stream.hub_read_all() == b"harmless"
     assert machine.server._process is process
+
+
+_WITH_CAPABILITIES = """
+from device.core.folders import PathRefusedError
+from device.remote.file_process import FileProcess
+from tests.support.two_users import visitor
+process = FileProcess(visitor())
+try:
+    print(process.call("list", pin=("/tmp", 0, 0), parts=[]))
+except PathRefusedError as refused:
+    print(refused.code)
+process.end()
+"""
+
+
+@two_users.only_root
+@pytest.mark.parametrize(("bits", "code"), [("-no_setuid_fixup", "folder_changed"), ("+no_setuid_fixup", "internal")])
+def test_a_process_that_would_keep_capabilities_opens_nothing(bits: str, code: str) -> None:
+    """As a unit with `SecureBits=no-setuid-fixup` keeps them over a change of the user."""
+    if (setpriv := shutil.which("setpriv")) is None:
+        pytest.skip("without util-linux")
+    command = [setpriv, "--securebits", bits, sys.executable, "-c", _WITH_CAPABILITIES]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == code
