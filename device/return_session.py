@@ -61,7 +61,7 @@ class ReturnSession:
     def touch(self) -> None:
         """Begin or prolong a session for everybody to see. Raises OSError; NotPlainError for a link, a pipe and the
         like, which somebody else may have put there for a program with more rights than theirs."""
-        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make(self._file.parent)
         with opened_way(self._file.parent) as folder:
             try:
                 opened = os.open(self._file.name, _FLAGS, 0o644, dir_fd=folder)
@@ -93,6 +93,17 @@ class ReturnSession:
             # Only at the first look the wall clock has to tell how old it is; one from the future was touched just now.
             self._touched_at = now - max(0.0, self._wall() - touched / 1e9) if first_look else now
         return self._touched_at >= 0 and now - self._touched_at < self._most_s
+
+
+def _make(folder: Path) -> None:
+    """A folder that is not there yet, and those above; not where somebody else's link leads. Raises OSError."""
+    try:
+        with opened_way(folder):
+            return
+    except FileNotFoundError:
+        _make(folder.parent)
+    with opened_way(folder.parent) as above, contextlib.suppress(FileExistsError):
+        os.mkdir(folder.name, 0o700, dir_fd=above)
 
 
 @contextlib.contextmanager

@@ -225,8 +225,14 @@ def _become(uid: int, gid: int, groups: list[int]) -> None:
     os.setgroups(groups)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
-    if os.getresuid() != (uid, uid, uid) or os.getresgid() != (gid, gid, gid) or 0 in (uid, gid):
+    if os.getresuid() != (uid, uid, uid) or os.getresgid() != (gid, gid, gid) or 0 in (uid, gid) or _has_capabilities():
         raise PermissionError("the rights of root could not be given away")
+
+
+def _has_capabilities() -> bool:
+    """A unit's `SecureBits=` may keep them when the user changes."""
+    with open("/proc/self/status", "rb") as facts:  # noqa: PTH123 - what is not loaded yet may lie where only root gets
+        return any(int(line.split()[1], 16) for line in facts if line.startswith((b"CapEff:", b"CapPrm:")))
 
 
 def _answer(asked: dict[str, Any], incoming: dict[str, Incoming]) -> tuple[dict[str, Any], int | None]:

@@ -268,6 +268,25 @@ async def test_a_page_that_does_not_read_is_cut_off_and_costs_little(monkeypatch
     assert (await frozen.subscription.cut()).code == CloseCode.OVERLOADED
 
 
+async def test_a_page_that_waits_for_its_picture_is_not_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = Hub(200)
+    waiting, other = Page(hub), Page(hub)
+    await other.next()
+    monkeypatch.setattr(feed_module, "COALESCE_S", 0.0)
+    told = 0
+    for n in range(1, 100):
+        for rvm_id in range(1, 201):
+            hub.sample(rvm_id, float(n))
+        told += len(msgspec.json.encode(await other.next()))
+        assert waiting.subscription.waiting_bytes == 0
+        if told > MAX_WAITING_BYTES:
+            break
+    assert told > MAX_WAITING_BYTES
+    picture = await waiting.next()
+    assert picture["type"] == "snapshot"
+    assert {m["readings"]["cpu_usage"] for m in waiting.machines.values()} == {float(n)}
+
+
 async def test_a_frame_is_encoded_once_for_all_pages_of_a_class() -> None:
     hub = Hub()
     pages = [Page(hub) for _ in range(50)]
