@@ -83,6 +83,8 @@ def refusal(
     is 0 for one that is open already and only begins now (it was approved)."""
     if not machine.in_force.on("remote_access_enabled"):
         return SessionRefused("remote_access_disabled", 409)
+    if origin == "hub" and not machine.linked and machine.config_applied_at is None:
+        return SessionRefused("machine_offline", 409)  # its own settings never came: the defaults refuse nobody
     networks = machine.in_force.values["admin_ips"]
     allowed = is_within(address, networks if isinstance(networks, list) else [])
     if origin == "hub" and more and not allowed:

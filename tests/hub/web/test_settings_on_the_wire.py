@@ -91,6 +91,9 @@ async def test_a_lease_waits_no_longer_than_settings_may_take_to_come(
     hub: HubHere, key: MachineKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(link_module, "SETTINGS_WITHIN_S", 0.05)
+    async with hub.client() as admin:
+        refused = await admin.post(f"/api/v2/rvms/{key.id}/remote-access/start", json={})
+        assert refused.json()["code"] == "machine_offline", "before it was ever here, too"
     async with hub.client() as admin, MachineClient.connect(hub.websocket_url, key) as machine:
         await machine.say_hello(capabilities=["remote_access"])
         refused = await admin.post(f"/api/v2/rvms/{key.id}/remote-access/start", json={})
