@@ -72,7 +72,13 @@ DOES = """async () => {
     socket.onmessage = (event) => sizes.push(Number(event.data)) === 3 && done(sizes);
     socket.onclose = (event) => failed(new Error(`closed ${event.code}`));
   });
+  found.fragment = await (await fetch('/fragment')).text();
+  history.pushState({}, '', '/deep/shown?x=1');
   return found;
+}"""
+POSTS = """() => {
+  document.body.innerHTML = '<form method="post"><button name="a" value="1">go</button></form>';
+  document.forms[0].action = '/p';
 }"""
 PICTURES = """async (image) => {
   const paper = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
@@ -111,6 +117,8 @@ async def modern(asked: Asked) -> None:
     """A page with modules, requests made as objects, large messages and cookies of both kinds."""
     if asked.path == "/ws":
         await count(asked)
+    elif asked.path == "/fragment":
+        asked.answer(b"<b>part</b>")
     elif asked.path in MODULES:
         asked.answer(MODULES[asked.path], "text/javascript")
     elif asked.path.startswith("/p"):
@@ -215,6 +223,7 @@ async def test_what_todays_pages_do_works(tmp_path: Path, browser: Browser, name
         found = await opened(page, server.port)
         await expect(found).to_have_title("Panel")
         await found.wait_for_function("window.fixed && window.side")
+        root = found.url
         did = await found.evaluate(DOES)
         assert did["posted"] == {
             "body": "abc",
@@ -229,8 +238,13 @@ async def test_what_todays_pages_do_works(tmp_path: Path, browser: Browser, name
         assert did["sizes"] == [65_536, 65_537, 1_000_000]
         await found.evaluate("document.querySelector('a').addEventListener('click', (event) => event.preventDefault())")
         await found.click("a")
-        link = await found.evaluate("document.querySelector('a').href")
-        assert link == found.url + "x"
+        assert await found.evaluate("document.querySelector('a').href") == f"{root}x"
+        assert (did["fragment"], found.url) == ("<b>part</b>", f"{root}deep/shown?x=1")
+        await found.reload()
+        await expect(found).to_have_title("Panel")
+        await found.evaluate(POSTS)
+        await found.click("button")
+        await expect(found.locator("body")).to_contain_text('"body": "a=1"')
 
 
 async def test_a_browser_with_too_many_cookies_gets_in_again(tmp_path: Path, browser: Browser) -> None:

@@ -50,9 +50,10 @@ class _Forwarding:
         self._patience = anyio.CancelScope()
         self._failure: Refusal | None = None
         self._started = False
+        self._document = True
 
     async def run(self, method: str, given: headers.Headers) -> None:
-        terms = self._terms
+        terms, self._document = self._terms, headers.wants_document(given)
         asked = headers.for_machine(
             given, terms.port, cookie=terms.jar.header(), authorization=terms.authorization, plain=bool(terms.prefix)
         )
@@ -130,7 +131,7 @@ class _Forwarding:
         terms, kind = self._terms, _kind(head)
         if not terms.prefix or head.status in NO_REWRITING:
             return _Body(self._exchange)
-        page = rewriting.for_page(terms.prefix, terms.port, terms.jar.shown())
+        page = rewriting.for_page(terms.prefix, terms.port, terms.jar.shown()) if self._document else b""
         rewriter = rewriting.rewriter_for(kind, terms.prefix, terms.port, page)
         encoding = b", ".join(value for name, value in head.headers if name == b"content-encoding").strip().lower()
         if rewriter is None or encoding in (b"", b"identity"):

@@ -41,6 +41,7 @@ _NOT_TO_BROWSER: Final = re.compile(
 """What a proxy in front of the hub or the browser would obey, rather than a script of the page."""
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 """Where a browser follows `Location`; beside any other status it is a value for scripts."""
+_DOCUMENTS: Final = frozenset({b"document", b"iframe", b"frame", b"embed", b"object"})
 HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?\Z")
 
 CAPABILITIES: Final = "allow-scripts allow-forms allow-downloads allow-modals allow-popups allow-pointer-lock"
@@ -48,7 +49,6 @@ CAPABILITIES: Final = "allow-scripts allow-forms allow-downloads allow-modals al
 _FIXED: Final[Headers] = [
     (b"cache-control", b"private, no-cache"),
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"unsafe-none"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=(), serial=(), hid=()"),
     (b"x-accel-buffering", b"no"),
@@ -95,6 +95,16 @@ def authorization(given: Iterable[tuple[bytes, bytes]], *, sandboxed: bool) -> b
     return b"" if sandboxed and scheme in _SAID_BY_BROWSERS else said[0]
 
 
+def wants_document(given: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the answer becomes a document of its own, rather than a text that a script of the page asked for. Where
+    we are called without TLS browsers do not say so, but documents they ask for as such."""
+    said = {name.lower(): value for name, value in given}
+    kind = said.get(b"sec-fetch-dest")
+    if kind is not None:
+        return kind in _DOCUMENTS
+    return b"text/html" in said.get(b"accept", b"") and not said.keys() & {b"x-requested-with", b"hx-request"}
+
+
 def _is_of_the_hub(value: bytes) -> bool:
     return b"rvm" in value and any(credentials.recognise(word) for word in value.decode("latin-1").split())
 
@@ -126,6 +136,7 @@ def of_sandbox(bases: Sequence[str]) -> Headers:
     )
     return [
         *_FIXED,
+        (b"referrer-policy", b"no-referrer"),
         (b"content-security-policy", policy.encode()),
         (b"cross-origin-resource-policy", b"cross-origin"),
         (b"access-control-allow-origin", b"null"),
@@ -139,7 +150,12 @@ def of_own_host(socket_base: str) -> Headers:
         f"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' {socket_base} data: blob:; "
         "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
     )
-    return [*_FIXED, (b"content-security-policy", policy.encode()), (b"cross-origin-resource-policy", b"same-origin")]
+    return [
+        *_FIXED,
+        (b"referrer-policy", b"same-origin"),  # without any, browsers hide where a form comes from: `Origin: null`
+        (b"content-security-policy", policy.encode()),
+        (b"cross-origin-resource-policy", b"same-origin"),
+    ]
 
 
 def bases(scheme: str, hosts: Iterable[str], prefix: str) -> list[str]:

@@ -6,6 +6,7 @@ sends, what it gets it hands on.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -17,6 +18,9 @@ from hub.web.machine_pages.turns import LeaseTurns
 
 MAX_HEADER_BYTES: Final = 16 * 1024
 """As many as other servers take; a header is parsed at once, line by line."""
+MAX_HEADER_LINES: Final = 128
+"""Thousands of short ones would be dear to read, and dearer to pass on."""
+_BLANK: Final = re.compile(rb"\n\r?\n")
 MAX_INTERIM: Final = 10
 """Answers of the 100 kind before the real one."""
 MAX_STATUS: Final = 599
@@ -118,6 +122,11 @@ class HttpExchange:
             await self.listen()
             self._parse_on()
 
+    def _require_few_lines(self, header: bytes) -> None:
+        blank = _BLANK.search(header)
+        if header.count(b"\n", 0, blank.start() if blank else len(header)) > MAX_HEADER_LINES:
+            raise Refusal("not_http")
+
     def _parse_on(self, size: int = PIECE) -> None:
         data, self._unparsed = self._unparsed[:size], self._unparsed[size:]
         if data:
@@ -125,6 +134,8 @@ class HttpExchange:
 
     def _event(self) -> h11.Event | type[h11.PAUSED] | None:
         """The next one in what was parsed on, None when that is not enough for one."""
+        if self._connection.their_state is h11.SEND_RESPONSE:
+            self._require_few_lines(self._connection.trailing_data[0])
         try:
             event = self._connection.next_event()
         except h11.RemoteProtocolError as wrong:

@@ -62,7 +62,8 @@ async def _answer(names: HostNames, label: str, scope: Scope, receive: Receive, 
         _known(context, label, request)
         if request.method not in SAFE_METHODS:
             lease.require_origin(request, names.origin(label))
-        async with turn(context.pages.grounds(page).requests):
+        grounds = context.pages.grounds(page)
+        async with turn(grounds, grounds.requests):
             await forward(_terms(context, names, label, request, page), scope, receive, send)
     except Refusal as refusal:
         await respond(refusal, request)(scope, receive, send)
@@ -74,7 +75,8 @@ async def _socket(names: HostNames, label: str, websocket: WebSocket) -> None:
         page = lease.admit(context, websocket, context.pages.by_label(label))
         _known(context, label, websocket)
         lease.require_origin(websocket, names.origin(label))
-        async with turn(context.pages.grounds(page).sockets):
+        grounds = context.pages.grounds(page)
+        async with turn(grounds, grounds.sockets):
             await bridge(_terms(context, names, label, websocket, page), websocket)
     except Refusal as refusal:
         await websocket.send_denial_response(respond(refusal, websocket))

@@ -42,6 +42,12 @@
   };
   const openWindow = window.open;
   window.open = (address, ...rest) => openWindow(address ? placed(address) : address, ...rest);
+  for (const name of ["pushState", "replaceState"]) {
+    const real = history[name];
+    history[name] = function (state, title, ...address) {
+      return real.call(this, state, title, ...address.map((url) => (url == null ? url : placed(url))));
+    };
+  }
   const beacon = navigator.sendBeacon?.bind(navigator);
   if (beacon) navigator.sendBeacon = (address, data) => beacon(placed(address), data);
   for (const [name, sockets] of [["WebSocket", true], ["EventSource", false]]) {

@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket
 from hub.web.context import HubContext
 from hub.web.machine_pages import headers, lease
 from hub.web.machine_pages.forward import forward
-from hub.web.machine_pages.open_pages import Page
+from hub.web.machine_pages.open_pages import Grounds, Page
 from hub.web.machine_pages.refusal import Refusal, respond
 from hub.web.machine_pages.rewriting import SHIM
 from hub.web.machine_pages.terms import Terms
@@ -48,7 +48,8 @@ class SandboxedPages:
             if answer is not None:
                 await answer(scope, receive, send)
                 return
-            async with turn(context.pages.grounds(page).requests):
+            grounds = context.pages.grounds(page)
+            async with turn(grounds, grounds.requests):
                 await forward(_terms(context, request, page), scope, receive, send)
         except Refusal as refusal:
             await respond(refusal, request)(scope, receive, send)
@@ -75,14 +76,15 @@ async def sandboxed_socket(websocket: WebSocket) -> None:
     try:
         lease.require_origin(websocket, "null")
         page = lease.admit(context, websocket, _page(context, websocket))
-        async with turn(context.pages.grounds(page).sockets):
+        grounds = context.pages.grounds(page)
+        async with turn(grounds, grounds.sockets):
             await bridge(_terms(context, websocket, page), websocket)
     except Refusal as refusal:
         await websocket.send_denial_response(respond(refusal, websocket))
 
 
 @asynccontextmanager
-async def turn(limit: anyio.Semaphore) -> AsyncIterator[None]:
+async def turn(grounds: Grounds, limit: anyio.Semaphore) -> AsyncIterator[None]:
     """One of so many at once; raises Refusal when none ends in time."""
     try:
         with anyio.fail_after(WAIT_S):
@@ -90,6 +92,7 @@ async def turn(limit: anyio.Semaphore) -> AsyncIterator[None]:
     except TimeoutError as full:
         raise Refusal("busy") from full
     try:
+        await grounds.turns.begin()
         yield
     finally:
         limit.release()

@@ -16,6 +16,8 @@ REST: Final = 3.0
 """So many times as long as it worked the loop belongs to others: pages take a quarter of it at most."""
 AROUND_S: Final = 0.0002
 """What a piece costs beside the work: its frame comes in, the part goes out."""
+REQUEST_S: Final = 0.0015
+"""What a request costs beside all pieces: its headers, a stream to the machine, an answer of ours for want of one."""
 UNRESTED_S: Final = 0.003
 """So much rest may be owed before it is taken: the clocks of an event loop do not count in less than milliseconds."""
 
@@ -54,6 +56,11 @@ class LeaseTurns:
     async def run(self, work: Callable[[], T]) -> T:
         async with self._one:
             return await self._turns.run(work)
+
+    async def begin(self) -> None:
+        """A request, or a WebSocket: returns when it may be worked on."""
+        await self.run(lambda: None)
+        self.charge(REQUEST_S)
 
     def charge(self, worked_s: float) -> None:
         self._turns.charge(worked_s)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from hub.web.machine_pages.http_exchange import MAX_HEADER_BYTES
+from hub.web.machine_pages.http_exchange import MAX_HEADER_BYTES, MAX_HEADER_LINES
 from tests.support.machine_pages import Asked, PagesHub, machine_server, pages_hub
 from tests.support.until import until
 
@@ -23,6 +23,10 @@ ANSWERS = {
     "half a header": b"HTTP/1.1 200 OK\r\nContent-Le",
     "endless header": b"HTTP/1.1 200 OK\r\nX: " + b"a" * (2 * MAX_HEADER_BYTES),
     "many headers": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * MAX_HEADER_BYTES + b"\r\n",
+    "a header of a line too many": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * (MAX_HEADER_LINES + 1) + b"\r\n",
+    "many lines after an interim": b"HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 200 OK\n"
+    + b"X: y\n" * (MAX_HEADER_LINES + 1)
+    + b"\n",
     "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
     "negative length": b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
     "header with a NUL": b"HTTP/1.1 200 OK\r\nX: a\x00b\r\n\r\n",

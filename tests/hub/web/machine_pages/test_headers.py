@@ -108,3 +108,16 @@ def test_a_policy_names_the_pages_own_address_whatever_the_host_says() -> None:
     assert headers.bases("https", ["hub:8001", "hub:8001"], "/remote/c/") == ["https://hub:8001/remote/c/"]
     for host in ("hub; script-src *", "[::1]:8001", "", "a b", "hub\r\n", "*.evil"):
         assert headers.bases("https", [host], "/remote/c/") == ["'self'"]
+
+
+@pytest.mark.parametrize(
+    ("said", "document"),
+    [
+        ({b"Sec-Fetch-Dest": b"document", b"Accept": b"*/*"}, True), ({b"sec-fetch-dest": b"iframe"}, True),
+        ({b"sec-fetch-dest": b"empty", b"accept": b"text/html"}, False), ({b"accept": b"text/html,*/*;q=0.8"}, True),
+        ({b"accept": b"text/html, */*; q=0.01", b"x-requested-with": b"XMLHttpRequest"}, False),
+        ({b"accept": b"text/html", b"hx-request": b"true"}, False), ({b"accept": b"*/*"}, False), ({}, False),
+    ],
+)  # fmt: skip
+def test_what_a_script_asks_for_is_no_document(said: dict[bytes, bytes], document: bool) -> None:
+    assert headers.wants_document(said.items()) is document

@@ -17,7 +17,7 @@ from tests.support.machine_pages import Asked, PagesHub, machine_server, pages_h
 
 @pytest_asyncio.fixture
 async def pages(tmp_path: Path, sqlite_url: str) -> AsyncIterator[PagesHub]:
-    settings = {"pages_url": "http://pages.test:8001", "public_url": "http://hub.pages.test:8001"}
+    settings = {"pages_url": "http://pages.test:8001", "public_url": "http://hub.test:8001"}
     async with pages_hub(tmp_path, database_url=sqlite_url, **settings) as made:
         yield made
 
@@ -104,7 +104,7 @@ async def test_another_site_can_neither_post_nor_open_a_socket(pages: PagesHub) 
         assert (await browser.ask("POST", "/", headers={"Origin": origin}, content=b"x")).status_code == 200
         host, cookie = browser.client.headers["Host"], browser.client.headers["Cookie"]
         port = int(pages.url.rpartition(":")[2])
-        for bad in (None, "null", "http://hub.pages.test:8001"):
+        for bad in (None, "null", "http://hub.test:8001"):
             with pytest.raises(websockets.InvalidStatus) as refused:
                 await websockets.connect(
                     f"ws://{host}/", host="127.0.0.1", port=port, origin=bad,  # type: ignore[arg-type]
@@ -135,8 +135,8 @@ async def test_the_hubs_own_name_is_the_hubs_in_every_spelling(pages: PagesHub) 
         pages.lease(machine.port)
         await entered(pages, machine.port)
         for host in (
-            "hub.pages.test:8001", "HUB.Pages.Test", "hub.pages.test.", "hub.pages.test.:8001", "hub.pages.test:80",
-            "\uff48ub.pages.test", "pages.test", "127.0.0.1", "localhost:8001", "elsewhere.test",
+            "hub.test:8001", "HUB.Test", "hub.test.", "hub.test.:8001", "hub.test:80",
+            "\uff48ub.test", "pages.test", "127.0.0.1", "localhost:8001", "elsewhere.test",
         ):  # fmt: skip
             headers = {b"Host": host.encode("idna")}
             async with httpx.AsyncClient(base_url=pages.url) as client:

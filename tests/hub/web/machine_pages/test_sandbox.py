@@ -27,6 +27,10 @@ async def pages(tmp_path: Path, sqlite_url: str) -> AsyncIterator[PagesHub]:
         yield made
 
 
+DOCUMENT = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+"""How browsers ask for one where they are called without TLS."""
+
+
 async def hello(asked: Asked) -> None:
     asked.answer(b"hello", "text/plain")
 
@@ -38,7 +42,7 @@ async def test_a_page_written_for_the_root_stands_below_its_capability(pages: Pa
     async with machine_server(page) as machine, httpx.AsyncClient() as browser:
         pages.lease(machine.port)
         url = await pages.page(machine.port)
-        answer = await browser.get(url + "sub?x=1&y=%2F")
+        answer = await browser.get(url + "sub?x=1&y=%2F", headers=DOCUMENT)
         prefix = httpx.URL(url).path.rstrip("/")
         assert machine.asked[0].path == "/sub?x=1&y=%2F"
         assert f"href={prefix}/a.css" in answer.text
@@ -48,10 +52,13 @@ async def test_a_page_written_for_the_root_stands_below_its_capability(pages: Pa
         assert 'href="rel/c"' in answer.text
         script = f'<head><script src="{prefix}/.rvm/same_path.js" data-port="{machine.port}" data-cookies=""></script>'
         assert script in answer.text
+        fragment = await browser.get(url, headers={"Sec-Fetch-Dest": "empty"} | DOCUMENT)
+        assert f"href={prefix}/a.css" in fragment.text
+        assert "same_path.js" not in fragment.text, "a script puts it into a page that has ours"
         shim = await browser.get(f"{url}.rvm/same_path.js")
         assert shim.headers["content-type"].startswith("text/javascript")
         assert "MutationObserver" in shim.text
-        assert pages.tunnels.asked == [(SESSION, "port", {"port": machine.port})]
+        assert pages.tunnels.asked == 2 * [(SESSION, "port", {"port": machine.port})]
 
 
 async def test_the_page_has_no_origin_and_may_reach_itself_alone(pages: PagesHub) -> None:
@@ -293,7 +300,7 @@ async def test_cookies_that_scripts_may_see_are_shown_to_them(pages: PagesHub) -
 
     async with machine_server(page) as machine, httpx.AsyncClient() as browser:
         pages.lease(machine.port)
-        answer = await browser.get(await pages.page(machine.port))
+        answer = await browser.get(await pages.page(machine.port), headers=DOCUMENT)
         assert 'data-cookies="csrftoken=a&quot;&lt;b"' in answer.text
         assert "secret" not in answer.text
 

@@ -7,7 +7,7 @@ import time
 import anyio
 import pytest
 
-from hub.web.machine_pages.turns import REST, LeaseTurns, PageTurns
+from hub.web.machine_pages.turns import REQUEST_S, REST, LeaseTurns, PageTurns
 
 
 async def test_a_lease_with_much_to_do_has_one_place_among_all() -> None:
@@ -38,6 +38,14 @@ async def test_behind_work_there_is_rest() -> None:
     for _ in range(5):
         await turns.run(work)
     assert time.monotonic() - began >= 4 * (1 + REST) * 0.01
+
+
+async def test_behind_requests_there_is_rest_too() -> None:
+    turns = LeaseTurns(PageTurns())
+    began = time.monotonic()
+    for _ in range(20):
+        await turns.begin()
+    assert time.monotonic() - began >= 19 * REST * REQUEST_S
 
 
 async def test_work_that_fails_ends_its_turn() -> None:
