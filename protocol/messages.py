@@ -161,7 +161,7 @@ class ConfigApplied(msgspec.Struct, kw_only=True, tag="config_applied", omit_def
     """The configuration of that version is in force, except the keys in `errors`.
 
     Sent after every `welcome`: whoever begins remote access before waits for it, 3 s at most. A machine that has
-    never sent it cannot be reached remotely.
+    never sent it cannot be reached remotely unless its `admin_ips` are written at the hub.
 
     `own` is what the machine's own file and environment set, whatever the hub wrote: for a key that nobody wrote there,
     and for one in `errors`, it is in force. Left out: nothing is set. Never a key of the block `server`, never a

@@ -122,9 +122,12 @@ def problem(refused: SessionRefused | Refused) -> Problem:
 
 
 async def _settings_known(call: Call) -> None:
-    """A new machine's own settings decide, not the defaults. Raises the 409 that says they are not known yet."""
-    link = call.context.links.get(call.machine.id)
-    if link is not None and not await link.settings_known() and call.machine.config_applied_at is None:
+    """A new machine's own settings decide, not the defaults; whoever wrote `admin_ips` here has decided for a machine
+    that says nothing. Raises the 409 that says they are not known yet."""
+    machine, link = call.machine, call.context.links.get(call.machine.id)
+    if link is None or await link.settings_known() or machine.config_applied_at is not None:
+        return
+    if "admin_ips" not in machine.in_force.written:
         raise problem(SessionRefused("settings_unknown", 409))
 
 

@@ -97,7 +97,10 @@ async def test_a_lease_waits_no_longer_than_settings_may_take_to_come(
     async with hub.client() as admin, MachineClient.connect(hub.websocket_url, key) as machine:
         await machine.say_hello(capabilities=["remote_access"])
         refused = await admin.post(f"/api/v2/rvms/{key.id}/remote-access/start", json={})
-    assert (refused.status_code, refused.json()["code"]) == (409, "settings_unknown"), "the defaults decide nothing"
+        assert (refused.status_code, refused.json()["code"]) == (409, "settings_unknown"), "the defaults decide nothing"
+        data(await admin.patch(f"/api/v2/rvms/{key.id}/config", json={"admin_ips": ["127.0.0.1"]}))
+        begun = await admin.post(f"/api/v2/rvms/{key.id}/remote-access/start", json={})
+        assert begun.status_code == 201, "what was written here decides for a machine that says nothing"
 
 
 async def test_what_the_machines_file_sets_is_shown_and_in_force(hub: HubHere, key: MachineKey) -> None:
