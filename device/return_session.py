@@ -61,14 +61,15 @@ class ReturnSession:
     def touch(self) -> None:
         """Begin or prolong a session for everybody to see. Raises OSError; NotPlainError for a link, a pipe and the
         like, which somebody else may have put there for a program with more rights than theirs."""
-        _make(self._file.parent)
-        with opened_way(self._file.parent) as folder:
-            try:
-                opened = os.open(self._file.name, _FLAGS, 0o644, dir_fd=folder)
-            except OSError as error:
-                if error.errno in (errno.ELOOP, errno.ENXIO):
-                    raise NotPlainError(error.errno, "not a plain file", str(self._file)) from error
-                raise
+        with _named(self._file):
+            _make(self._file.parent)
+            with opened_way(self._file.parent) as folder:
+                try:
+                    opened = os.open(self._file.name, _FLAGS, 0o644, dir_fd=folder)
+                except OSError as error:
+                    if error.errno in (errno.ELOOP, errno.ENXIO):
+                        raise NotPlainError(error.errno, "not a plain file", str(self._file)) from error
+                    raise
         try:
             if not stat.S_ISREG(os.fstat(opened).st_mode):
                 raise NotPlainError(errno.EINVAL, "not a plain file", str(self._file))
@@ -78,7 +79,7 @@ class ReturnSession:
 
     def remove(self) -> None:
         """End it. Raises OSError."""
-        with contextlib.suppress(FileNotFoundError), opened_way(self._file.parent) as folder:
+        with contextlib.suppress(FileNotFoundError), _named(self._file), opened_way(self._file.parent) as folder:
             os.unlink(self._file.name, dir_fd=folder)
 
     def _file_says_so(self, now: float) -> bool:
@@ -93,6 +94,16 @@ class ReturnSession:
             # Only at the first look the wall clock has to tell how old it is; one from the future was touched just now.
             self._touched_at = now - max(0.0, self._wall() - touched / 1e9) if first_look else now
         return self._touched_at >= 0 and now - self._touched_at < self._most_s
+
+
+@contextlib.contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """What fails names the whole path, and not the step on the way to it."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(file)
+        raise
 
 
 def _make(folder: Path) -> None:

@@ -189,7 +189,7 @@ async def test_a_full_lane_does_not_use_up_numbers(hub: ApiHub, monkeypatch: pyt
 @pytest.mark.parametrize(("query", "wrong"), [
     ("days=0", "days"), ("days=400", "days"), ("points=0", "points"), ("points=5001", "points"), ("from=x", "from"),
     ("from=2026-02-01&to=2026-01-01", "from"), ("from=2020-01-01&to=2026-01-01", "from"), ("days=nan", "days"),
-    ("from=1970-01-01T00:00:00Z", "from"), ("to=0001-01-01T00:00:00Z", "to"), ("to=9999-12-31T23:59:59Z", "to"),
+    ("from=1970-01-01T00:00:00Z", "from"),
 ])  # fmt: skip
 async def test_a_wrong_range_is_named(hub: ApiHub, query: str, wrong: str) -> None:
     async with hub.of("viewer") as viewer:
