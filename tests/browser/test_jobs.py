@@ -12,6 +12,7 @@ from playwright.async_api import WebSocketRoute, expect
 from protocol import messages as m
 from tests.browser.conftest import Stage
 from tests.support.browser import Tab, tab
+from tests.support.until import until
 
 CARD = "#machine-jobs .job"
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "locale": "id-ID"}
@@ -187,6 +188,7 @@ async def test_a_reboot_begins_with_cancel_and_is_forced_only_while_somebody_is_
         await dialog.locator("[name=force]").check()
         await dialog.locator("button.danger").click()
         await expect(page.page.locator(CARD)).to_contain_text("Reboot machine at once (forced)")
+        await until(lambda: stage.machine.commands)
         assert stage.machine.commands[-1].args["force"] is True
 
 

@@ -78,6 +78,14 @@ def test_each_key_has_its_own() -> None:
     assert (buckets.wait("a", 0.25), buckets.wait("c", 0.25)) == (0.75, 0)
 
 
+def test_what_did_not_count_is_given_back() -> None:
+    buckets = TokenBuckets[str](rate=1.0, burst=2, most=10)
+    buckets.take("a", 0.0, 2)
+    buckets.give_back("a", 0.0)
+    buckets.give_back("nobody", 0.0)
+    assert (buckets.take("a", 0.0), len(buckets)) == (0, 1)
+
+
 def test_full_ones_are_dropped() -> None:
     buckets = TokenBuckets[int](rate=1.0, burst=5, most=1000)
     for key in range(100):
