@@ -8,6 +8,7 @@ has a burst, for a machine that was away, and so much a second. Beyond it the li
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -91,6 +92,8 @@ class MachineBudget:
         self._slowing = (*self._buckets[:2], self._stored)
         # Bound: one a machine, until its share is half full again.
         self._used_up: set[int] = set()
+        # Bound: one a machine.
+        self._paid_boots: dict[int, str] = {}
         # Bound: one a machine, until `due`.
         self._untold: set[int] = set()
 
@@ -116,6 +119,13 @@ class MachineBudget:
                 if buckets is self._stored:
                     self._is_used_up(rvm_id)
         return wait
+
+    def of_boot(self, rvm_id: int, boot_id: str, known: Collection[str]) -> Cost:
+        """What a hello in that boot costs: a new one is paid once, however often its link ends before it is stored."""
+        return Cost(boots=boot_id not in known and self._paid_boots.get(rvm_id) != boot_id)
+
+    def paid_boot(self, rvm_id: int, boot_id: str) -> None:
+        self._paid_boots[rvm_id] = boot_id
 
     def debt(self, rvm_id: int, now: float) -> float:
         """Seconds until there is no debt of what a link is slowed for; a new link does not end it."""

@@ -214,7 +214,9 @@ class _Life:
         if machine is None or context.fleet.machines.get(machine.id) is not machine:
             raise RemoteProtocolError("revoked", "the machine was removed", close=CloseCode.REVOKED)
         check_hello(machine, hello)
-        self._let_in(machine, Cost(boots=hello.boot_id not in machine.boots))
+        budget = context.links.budget
+        self._let_in(machine, budget.of_boot(machine.id, hello.boot_id, machine.boots))
+        budget.paid_boot(machine.id, hello.boot_id)
         link.epoch = machine.connection_epoch = machine.connection_epoch + 1
         older = context.links.take(link)
         settings = context.settings

@@ -113,3 +113,13 @@ def test_a_flood_of_refusals_is_answered_ever_later_and_one_now_and_then_at_once
     assert waits[: REFUSALS_AT_ONCE + 1] == [0.0] * REFUSALS_AT_ONCE + [1 / REFUSALS_PER_S]
     assert waits[40] - waits[39] == pytest.approx(1 / REFUSALS_PER_S), "also when they come at once"
     assert waits[-1] == REFUSED_WITHIN_S
+
+
+def test_a_boot_is_paid_once_however_often_its_link_ends_before_it_is_stored() -> None:
+    budget = MachineBudget()
+    assert budget.of_boot(1, "a", {}) == Cost(boots=1)
+    budget.paid_boot(1, "a")
+    assert budget.of_boot(1, "a", {}) == Cost()
+    assert budget.of_boot(2, "a", {}) == Cost(boots=1)
+    assert budget.of_boot(1, "b", {}) == Cost(boots=1)
+    assert budget.of_boot(1, "b", {"b": None}) == Cost()
