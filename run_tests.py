@@ -38,6 +38,7 @@ WAITING = (
     "tests/db/test_postgres_faults.py",
     "tests/db/test_sqlite_faults.py",
     *(f"tests/device/test_agent{part}.py" for part in AGENTS),
+    "tests/hub/test_accepting.py",
     "tests/hub/test_server.py",
 )
 """They wait for processes, time-outs and frozen databases more than they compute: six at a time."""
@@ -259,7 +260,7 @@ def tests(asked: argparse.Namespace, environment: "Future[str | Outcome]") -> "l
     not_alone = ["-m", "not alone", "--dist", "worksteal"]
     outcomes.append(pytest("Fault and waiting tests", [*not_alone, "-n", "6", *WAITING]))
     outcomes.append(pytest("Process and browser tests", [*not_alone, "-n", "2", *PROCESSES]))
-    outcomes.append(pytest("Tests that measure", ["-m", "alone", *FAULTS, *PROCESSES]))
+    outcomes.append(pytest("Tests that measure", ["-m", "alone", *WAITING, *PROCESSES]))
     return outcomes
 
 

@@ -118,7 +118,9 @@ async def test_a_command_to_many_machines_costs_as_many_lines(any_hub: ApiHub) -
 async def test_signing_in_again_and_again_is_bounded_for_whoever_may(any_hub: ApiHub) -> None:
     await any_hub.add_user("budi", "viewer", password=PASSWORD)
     proof = {"email": "budi@example.com", "password": PASSWORD}
+    codes: list[int] = []
     async with any_hub.client() as client:
-        codes = [(await client.post("/api/v2/auth/login", json=proof)).status_code for _ in range(70)]
+        while 429 not in codes and len(codes) < 4 * SIGN_INS_AT_ONCE:  # some come back while they are spent
+            codes.append((await client.post("/api/v2/auth/login", json=proof)).status_code)
     assert codes.count(200) >= SIGN_INS_AT_ONCE
     assert codes[-1] == 429
