@@ -62,6 +62,10 @@ class Card:
     behind: str
     """What cancelling would leave behind; "" when there is nothing to cancel (any more)."""
 
+    @property
+    def bad(self) -> bool:
+        return self.state in ("failed", "rejected", "expired")
+
 
 def card(r: Reader, job: Job, *, who: str, away: bool, zone: str) -> Card:
     """`who`: the name of who asked; `away`: the machine is not connected; `zone`: where it stands."""

@@ -1,7 +1,6 @@
 """The time zone card as decisions: what is the matter, and how far a "Sync timezone" has come. Pure.
 
-Takes what GET /timezone/status says. The page's `zone_card.js` decides the same way; one table of cases holds both to
-it.
+Takes what GET /timezone/status says.
 """
 
 from __future__ import annotations

@@ -37,9 +37,7 @@ async def _page(visit: Visit, refused: str = "", status: int = 200) -> Response:
     found = visit.machine()
     now = visit.reader.now
     spells, older = await _spells(visit, found)
-    card = await zone_card.card(visit, found)
-    kept_by = card["kept"]["by"] if card["kept"] else ""
-    head = await machine_tab.head(visit, found, kept_by, *(spell.by for spell in spells))
+    head = await machine_tab.head(visit, found, *(spell.by for spell in spells))
     view = head["m"]
     limits = warning_limits(found)
     recent = [(at, views.readings_view(sample)) for at, sample in found.recent]
@@ -50,7 +48,7 @@ async def _page(visit: Visit, refused: str = "", status: int = 200) -> Response:
         m=view,
         head_of=head,
         limits=limits,
-        zone=card,
+        z=await zone_card.card(visit, found),
         spells=spells,
         older=older,
         whys=machine.whys(view, now),

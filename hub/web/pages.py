@@ -23,6 +23,7 @@ from hub.web import (
     machine_key_page,
     machine_tab,
     overview_page,
+    parts,
     recording_page,
     remote_page,
     settings_page,
@@ -30,7 +31,8 @@ from hub.web import (
     zone_card,
 )
 from hub.web.page import Page, Visit, go, nothing_here
-from hub.web.read_budget import OF_FLEET_PAGE
+from hub.web.parts import Part
+from hub.web.read_budget import OF_FLEET_PAGE, OF_PARTS
 
 FIELDS = 500
 """A settings form has three fields a key, and keys of its own beside the product's."""
@@ -39,6 +41,10 @@ GLOSSARY = (
     "status.maintenance", "connection.late", "connection.never", "last_known", "retry_now", "tokens.revoke", "sign_in",
     "sign_out",
 )  # fmt: skip
+OF_MACHINE = {
+    "zone": Part("zone_card.html", zone_card.part),
+}
+"""Parts of a machine's pages, by the id of their element."""
 
 
 def routes() -> list[BaseRoute]:
@@ -63,6 +69,7 @@ def routes() -> list[BaseRoute]:
         ("/machines/add", Page(add_page.show_add, add_page.add)),
         ("/machines/{id}", Page(overview_page.show_machine)),
         ("/machines/{id}/charts.json", Page(overview_page.show_charts)),
+        ("/machines/{id}/parts", Page(parts.drawn(OF_MACHINE, Visit.machine), cost=OF_PARTS)),
         ("/machines/{id}/events", Page(events_page.show_machine_events)),
         ("/machines/{id}/settings", Page(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS)),
         ("/machines/{id}/key", Page(machine_key_page.show_key, machine_key_page.new_key)),

@@ -26,6 +26,7 @@ MAX_PEOPLE: Final = 10_000
 
 OF_PAGE: Final = 10.0
 OF_FLEET_PAGE: Final = 20.0
+OF_PARTS: Final = 5.0
 OF_SNAPSHOT: Final = 10.0
 """With 2,000 machines; what the kernel takes to send it is most of it."""
 

@@ -12,20 +12,26 @@ from starlette.responses import Response
 
 from dashboard import jobs, zone
 from dashboard.reader import Reader
-from db import events, timezones
+from db import events, timezones, users
 from hub.core import views
 from hub.core.access import role_needed
 from hub.core.changes import Command, EventHappened
 from hub.core.command_desk import PATIENCE, Refused
 from hub.core.machine import Machine
 from hub.core.timezones import may_sync_by_hand, zone_view
-from hub.web import machine_tab
+from hub.web import job_cards, machine_tab
 from hub.web.api_v2 import command_flow, config, timezone
 from hub.web.api_v2.guard import permit
+from hub.web.naming import who
 from hub.web.page import Visit, go
 from hub.web.problems import Problem, Text
 
 KEPT = "timezone.kept"
+
+
+async def part(visit: Visit) -> dict[str, Any]:
+    found = visit.machine()
+    return {"m": found, "z": await card(visit, found)}
 
 
 async def card(visit: Visit, found: Machine) -> dict[str, Any]:
@@ -101,22 +107,20 @@ def source(reader: Reader, view: dict[str, Any]) -> str:
 async def ask_zone(visit: Visit) -> Response:
     """The card's forms without script."""
     found, wish = visit.machine(), visit.form.get("do", "")
-    asked = ""
     if wish == "sync":
         permit(visit.user, "timezone.sync", found.id)
         body = timezone.ZoneSyncNow(device_id=found.id)
         try:
-            answer = await timezone.sync_timezone(visit.call(body, machine=found, query=command_flow.Waiting()))
+            await timezone.sync_timezone(visit.call(body, machine=found, query=command_flow.Waiting()))
         except Refused as refused:
             raise Problem("conflict", Text(f"refused.{refused.code}")) from refused
-        asked = f"?zone={answer.data['id']}"
     elif wish in ("pin", "unpin"):
         permit(visit.user, "config.write", found.id)
         await config.pin_zone(visit.call(machine=found), visit.form.get("zone", "") if wish == "pin" else "")
     elif wish == "keep":
         permit(visit.user, "config.write", found.id)
         await _keep(visit, found)
-    return go(f"/machines/{found.id}{asked}#zone")
+    return go(f"/machines/{found.id}#zone")
 
 
 async def _keep(visit: Visit, found: Machine) -> None:
@@ -132,25 +136,24 @@ async def _keep(visit: Visit, found: Machine) -> None:
 async def _kept(visit: Visit, found: Machine, view: dict[str, Any]) -> dict[str, Any] | None:
     """Who decided to keep the pinned zone against this very guess, and when."""
     rows = await events.list_events(visit.context.store, limit=1, rvm_ids=[found.id], codes=[KEPT])
-    same = rows and rows[0].params == {"guess": view["guess"], "pinned": view["pinned_timezone"]}
-    return {"by": rows[0].actor, "at": views.epoch_ms(rows[0].at)} if same else None
+    if not rows or rows[0].params != {"guess": view["guess"], "pinned": view["pinned_timezone"]}:
+        return None
+    by = rows[0].actor
+    names = machine_tab.names_for(found, await users.all_users(visit.context.store), {by})
+    return {"who": who(visit.reader, by, names), "at": views.epoch_ms(rows[0].at)}
 
 
 async def _asked(visit: Visit, found: Machine, open_ones: list[Command]) -> dict[str, Any] | None:
-    """The newest sync that was asked for: the open one, or the one this visit just sent."""
-    command: Command | None = open_ones[-1] if open_ones else None
-    asked = visit.request.query_params.get("zone", "")
-    if command is None and asked:
-        try:
-            command = await command_flow.find(visit.call(), asked)
-        except Problem:
-            return None
-    if command is None or command.rvm_id != found.id or command.name != "sync_timezone":
+    """The newest sync that was asked for: the open one, or one that ended in the last minutes."""
+    ended = () if open_ones else await job_cards.of_machine(visit, found)
+    syncs = [command for command in (*open_ones, *ended) if command.name == "sync_timezone"]
+    if not syncs:
         return None
+    command = max(syncs, key=lambda each: each.issued_at)
     view = views.command_view(command, times="ms")
     away = found.connection in ("offline", "never")
     told = jobs.card(visit.reader, view, who="", away=away, zone=machine_tab.zone_of(found))
-    return {"reached": zone.reached(view), "how": told.how}
+    return {"reached": zone.reached(view), "how": told.how, "bad": told.bad}
 
 
 def _locked(visit: Visit, found: Machine) -> str:

@@ -10,7 +10,6 @@ import { refusal, why } from "../../dashboard/static/js/refusals.js";
 import { held, noNumber, SettingsForm, textOf, valueFrom, wish } from "../../dashboard/static/js/settings_form.js";
 import { spellOf } from "../../dashboard/static/js/status_list.js";
 import { t, useTexts } from "../../dashboard/static/js/texts.js";
-import { reached, stateOf, wantedOf } from "../../dashboard/static/js/zone_card.js";
 
 const read = (path) => JSON.parse(readFileSync(new URL(path, import.meta.url), "utf-8"));
 const settings = read("../dashboard/fixtures/settings.json");
@@ -79,14 +78,6 @@ test("a new key of such a name is sent, for the hub to judge", () => {
     const sent = SettingsForm.prototype.wishes.call({ fields: [], form: { elements } });
     assert.equal(JSON.stringify(sent), `{"${key}":5}`);
   }
-});
-
-test("what is the matter with a zone, and how far a sync has come", () => {
-  for (const [members, state, wanted] of zone.states) {
-    const view = { ...zone.base, ...members };
-    assert.deepEqual([stateOf(view), wantedOf(view)], [state, wanted]);
-  }
-  for (const [job, steps] of zone.reached) assert.equal(reached(job), steps, job.state);
 });
 
 test("wanted and run are told apart", () => {

@@ -14,6 +14,7 @@ const LEASE_MS = 15000;
  * @property {(ids: number[], removed: number[], whole: boolean) => void} [changed]
  * @property {(job: Job) => void} [job]
  * @property {(event: Happened) => void} [event]
+ * @property {(frame: Frame) => void} [news] every frame, after it was taken in
  * @property {(state: string) => void} [link]
  * @property {(name: string) => void} [version]
  */
@@ -85,6 +86,7 @@ export class Feed {
     else if (frame.type === "job") this.view.job?.(frame);
     else if (frame.type === "event") this.view.event?.(frame);
     else if (frame.type === "snapshot" || frame.type === "delta") this.merge(frame);
+    this.view.news?.(frame);
   }
 
   /** @param {Frame & { type: "snapshot" | "delta" }} frame */

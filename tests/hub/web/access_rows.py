@@ -158,6 +158,7 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /machines/add": PAGE_OF_ADMIN,
     "GET /machines/{id}": PAGE_OF_MACHINE,
     "GET /machines/{id}/charts.json": PAGE_OF_MACHINE,
+    "GET /machines/{id}/parts": PAGE_OF_MACHINE,
     "GET /machines/{id}/do/{action}": PAGE_OF_MACHINE,
     "POST /machines/{id}/do/{action}": WORK_ON_PAGE,
     "GET /machines/{id}/settings": PAGE_OF_MACHINE,

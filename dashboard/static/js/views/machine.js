@@ -9,11 +9,12 @@ import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons, LinkState } from "../link_state.js";
 import { MachineTop } from "../machine_top.js";
+import { Parts } from "../parts.js";
 import { StatusControl } from "../status_control.js";
 import { StatusList } from "../status_list.js";
 import { Tiles } from "../tiles.js";
 import { Why } from "../why.js";
-import { ZoneCard } from "../zone_card.js";
+import { zoneCard } from "../zone_card.js";
 
 const id = Number(document.body.dataset.id);
 const zone = document.body.dataset.siteZone ?? "";
@@ -30,12 +31,8 @@ const feed = new Feed(
       if (ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
       return undefined;
     },
-    /** @param {Job} job */
-    job(job) {
-      top.heard(job);
-      zoneCard.heard(job);
-    },
-    event: (event) => event.rvm_id === id && event.code.startsWith("timezone.") && zoneCard.load(),
+    job: (job) => top.heard(job),
+    news: (frame) => parts.heard(frame),
     link: (state) => link.set(state),
     version: (name) => link.version(name),
   },
@@ -45,7 +42,7 @@ const top = new MachineTop(id, feed, spoken);
 const tiles = new Tiles(feed.clock.now());
 const control = new StatusControl(id, feed, zone);
 const why = new Why(zone);
-const zoneCard = new ZoneCard(id, feed, zone);
+const parts = new Parts(feed, () => link.draw());
 const statuses = new StatusList(zone, top.head.names);
 const charts = new Charts(id, feed.clock, zone);
 
@@ -56,7 +53,6 @@ function draw() {
   top.patch(m, now);
   tiles.patch(m);
   control.patch(m);
-  zoneCard.patch(m);
   statuses.patch(m, now);
   charts.patch(m);
   tick(m, now);
@@ -69,6 +65,7 @@ function tick(m, now) {
 }
 
 setInterval(() => {
+  parts.tick(feed.clock.now());
   const m = feed.fleet.machines.get(id);
   if (!m || document.hidden || feed.paused) return;
   top.tick(m, feed.clock.now());
@@ -77,6 +74,7 @@ setInterval(() => {
 }, 1000);
 frame();
 guardButtons();
+zoneCard(id);
 keyboard({
   ".": () => top.actions.toggle(),
   l: () => charts.toggle(),

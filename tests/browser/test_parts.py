@@ -1,0 +1,122 @@
+"""A part of the page made equal to a fresh one: what is the same stays the same node, and what somebody does there goes
+on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from dashboard.esbuild import STATIC
+from tests.browser.conftest import Stage
+from tests.support.browser import tab
+
+MORPH = (STATIC / "js/morph.js").read_text("utf-8").replace("export function", "function")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    context = await browser.new_context()
+    made = await context.new_page()
+    await made.evaluate(f"(() => {{ {MORPH}; window.morph = morph; }})()")
+    yield made
+    await context.close()
+
+
+async def put(page: Page, html: str) -> None:
+    await page.evaluate(
+        "html => { document.body.innerHTML = html; window.part = document.body.firstElementChild }", html
+    )
+
+
+async def morph(page: Page, html: str, *, still: bool = False) -> bool:
+    """Whether it was done whole."""
+    code = """([html, still]) =>
+      morph(window.part, new DOMParser().parseFromString(html, "text/html").body.firstElementChild, still)"""
+    whole: bool = await page.evaluate(code, [html, still])
+    return whole
+
+
+async def inside(page: Page) -> str:
+    html: str = await page.evaluate("window.part.outerHTML")
+    return html
+
+
+LISTS = (
+    ("<p>a</p>", "<p>b</p>"),
+    ("<ul><li data-key=1>1<li data-key=2>2</ul>", "<ul><li data-key=2>2<li data-key=3>3<li data-key=1>one</ul>"),
+    ("<p class=x hidden>a<b>c</b></p>", "<p id=y><b>c</b>d</p>"),
+    ("<dl><dt>a<dd>b</dl>", "<dl><dt>a<dd>b<dt>c<dd>d</dl>"),
+    ("<svg><use href='#a'/></svg>", "<svg class=i><use href='#b'/></svg>"),
+    ("<i data-key=a></i><b data-key=b></b>", "<b data-key=a></b><i data-key=b></i>"),
+    ("<ul id=o><li data-key=1>1</ul><ul id=e></ul>", "<ul id=o></ul><ul id=e><li data-key=1>over</ul>"),
+    ("<ul id=o></ul><ul id=e><li data-key=1>1</ul>", "<ul id=o><li data-key=1>x</ul><ul id=e></ul>"),
+)
+
+
+async def test_the_part_becomes_the_fresh_one_whatever_it_was(page: Page) -> None:
+    for before, after in LISTS:
+        await put(page, f"<section>{before}</section>")
+        assert await morph(page, f"<section>{after}</section>")
+        got = await inside(page)
+        await put(page, f"<section>{after}</section>")
+        assert got == await inside(page)
+
+
+async def test_focus_what_is_open_and_what_was_typed_stay(page: Page) -> None:
+    row = (
+        "<li data-key={0}><details><summary>{0}</summary><input name=why value='{1}'><button>go</button></details></li>"
+    )
+
+    def rows(*keys: int, given: str = "") -> str:
+        return f"<ul>{''.join(row.format(key, given) for key in keys)}</ul>"
+
+    await put(page, rows(1, 2))
+    await page.click("li:nth-child(2) summary")
+    await page.fill("li:nth-child(2) input", "typed")
+    await page.evaluate("window.field = document.activeElement")
+    await morph(page, rows(2, 3, 1, given="fresh"))
+    state: dict[str, Any] = await page.evaluate(
+        """() => ({focus: document.activeElement === window.field, typed: window.field.value,
+          open: window.field.closest("details").open, other: document.querySelector("li:last-child input").value,
+          order: [...document.querySelectorAll("summary")].map(s => s.textContent).join("")})"""
+    )
+    assert state == {"focus": True, "typed": "typed", "open": True, "other": "fresh", "order": "231"}
+
+
+async def test_what_a_script_drew_stays(page: Page) -> None:
+    await put(
+        page, "<div><p data-mine>no answer</p><button data-needs-hub aria-disabled=true aria-busy=true>a</button></div>"
+    )
+    await morph(page, "<div><p data-mine hidden></p><button data-needs-hub class=main>b</button></div>")
+    assert await inside(page) == (
+        '<div><p data-mine="">no answer</p>'
+        '<button data-needs-hub="" aria-disabled="true" aria-busy="true" class="main">b</button></div>'
+    )
+
+
+async def test_under_a_hand_nothing_moves_and_everything_is_true(page: Page) -> None:
+    await put(page, "<div><ul><li data-key=1>1<li data-key=2>2</ul><ol></ol></div>")
+    fresh = "<div><ul><li data-key=3>3<li data-key=1>one</ul><ol><li data-key=2>two</ol></div>"
+    assert not await morph(page, fresh, still=True)
+    assert await page.evaluate("window.part.innerText.split(/\\s+/)") == ["3", "one", "two"]
+    assert await page.evaluate("document.querySelectorAll('ul li').length") == 3
+    assert await morph(page, fresh)
+    assert await page.evaluate("document.querySelectorAll('ol li').length") == 1
+
+
+async def test_a_part_follows_the_hub_while_somebody_is_in_it(stage: Stage) -> None:
+    async with stage.hub.client() as other, tab(stage.browser, stage.hub) as tab_:
+        await tab_.open("/machines/1")
+        await tab_.live()
+        await tab_.page.focus("#zone [data-wish=sync] button")
+        await other.patch("/api/v2/rvms/1/config/pinned_timezone", json={"value": "Asia/Makassar"})
+        await expect(tab_.page.locator("#zone")).to_contain_text("(pinned)")
+        assert await tab_.page.evaluate("document.activeElement.closest('[data-wish]')?.dataset.wish") == "sync"
+        async with tab_.page.expect_response("**/config/pinned_timezone") as answer:
+            await tab_.page.get_by_role("button", name="Unpin").click()
+        assert (await answer.value).status == 200
+        await expect(tab_.page.locator("#zone")).not_to_contain_text("(pinned)")
+        assert tab_.faults == []

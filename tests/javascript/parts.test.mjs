@@ -1,0 +1,164 @@
+// When a part of a page is fetched again: for what it tells of, together with others, not too often, and after a loss.
+
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { Parts } from "../../dashboard/static/js/parts.js";
+
+const ZONE = {
+  id: "zone",
+  address: "/machines/7/parts",
+  of: 7,
+  on: ["timezone", "event.timezone"],
+  slow: ["offset"],
+  until: 0,
+};
+const JOBS = { id: "jobs", address: "/machines/7/parts", of: 7, on: ["pending"], slow: [], until: 0 };
+const LIST = {
+  id: "list",
+  address: "/machines/attention",
+  of: 0,
+  on: ["codes", "removed"],
+  slow: ["health_reasons"],
+  until: 9000,
+};
+
+/** A page with these parts, whose time goes on when it is told to. */
+function stage(listed, answers = []) {
+  const feed = { paused: false, hidden: false };
+  /** @type {any} */
+  const made = { feed, at: 0, asked: [], put: [], held: [], timers: [] };
+  const parts = new Parts(feed, undefined, {
+    list: () => listed,
+    get: async (address, etag) => {
+      made.asked.push(etag ? `${address} ${etag}` : address);
+      const answer = answers.shift() ?? 200;
+      if (answer instanceof Error) throw answer;
+      return /** @type {any} */ ({
+        status: answer,
+        ok: answer === 200,
+        text: async () => "<p>",
+        headers: { get: () => '"a"' },
+      });
+    },
+    put: (_html, ids) => {
+      made.put.push(ids.join());
+      return made.held;
+    },
+    later: (act, ms) => made.timers.push({ at: made.at + ms, act }),
+    now: () => made.at,
+    random: () => 0.5,
+  });
+  const pass = async (ms) => {
+    const end = made.at + ms;
+    for (;;) {
+      await new Promise((done) => setImmediate(done));
+      made.timers.sort((a, b) => a.at - b.at);
+      if (!made.timers.length || made.timers[0].at > end) break;
+      const { at, act } = made.timers.shift();
+      made.at = at;
+      act();
+    }
+    made.at = end;
+  };
+  return { made, parts, pass };
+}
+
+/** @returns {any} */
+const delta = (id, members) => ({ type: "delta", seq: 1, t: 1, m: [{ id, ...members }] });
+
+test("only what a part tells of makes it stale, and one moment is one fetch", async () => {
+  const { made, parts, pass } = stage([ZONE, JOBS]);
+  parts.heard(delta(7, { capacity: 3 }));
+  parts.heard(delta(8, { timezone: "UTC" }));
+  await pass(5000);
+  assert.deepEqual(made.asked, []);
+  parts.heard(delta(7, { timezone: "UTC", pending: [] }));
+  parts.heard(/** @type {any} */ ({ type: "event", rvm_id: 7, code: "timezone.reported" }));
+  await pass(100);
+  assert.deepEqual(made.asked, ["/machines/7/parts?of=zone+jobs"]);
+  assert.deepEqual(made.put, ["zone,jobs"]);
+});
+
+test("news while one is under way bring one more, after a rest", async () => {
+  const { made, parts, pass } = stage([ZONE]);
+  for (let news = 0; news < 20; news += 1) {
+    parts.heard(delta(7, { timezone: String(news) }));
+    await pass(100);
+  }
+  assert.ok(made.asked.length >= 3 && made.asked.length <= 4, String(made.asked.length));
+  const before = made.asked.length;
+  await pass(2000);
+  assert.ok(made.asked.length <= before + 1);
+});
+
+test("what moves with each sample waits", async () => {
+  const { made, parts, pass } = stage([ZONE]);
+  parts.heard(delta(7, { timezone: "UTC" }));
+  await pass(1000);
+  parts.heard(delta(7, { offset: 1 }));
+  await pass(5000);
+  assert.equal(made.asked.length, 1);
+  await pass(6000);
+  assert.equal(made.asked.length, 2);
+});
+
+test("other codes are news, other values can wait", async () => {
+  const { made, parts, pass } = stage([LIST]);
+  parts.heard(delta(1, { health_reasons: [{ code: "cpu_usage", value: 97 }] }));
+  await pass(1000);
+  parts.heard(delta(1, { health_reasons: [{ code: "cpu_usage", value: 98 }] }));
+  await pass(2000);
+  assert.equal(made.asked.length, 1);
+  parts.heard(delta(1, { health_reasons: [] }));
+  await pass(1000);
+  assert.equal(made.asked.length, 2);
+});
+
+test("a whole picture makes everything stale; the same answer is only named", async () => {
+  const { made, parts, pass } = stage([ZONE, JOBS]);
+  /** @type {any} */
+  const whole = { type: "snapshot", epoch: "a", seq: 1, machines: [] };
+  parts.heard(whole);
+  await pass(1000);
+  parts.heard(whole);
+  await pass(1000);
+  assert.deepEqual(made.asked, ["/machines/7/parts?of=zone+jobs", '/machines/7/parts?of=zone+jobs "a"']);
+});
+
+test("who does not look asks for nothing, and at once when they come back", async () => {
+  const { made, parts, pass } = stage([ZONE]);
+  made.feed.hidden = true;
+  parts.heard(delta(7, { timezone: "UTC" }));
+  await pass(60000);
+  assert.deepEqual(made.asked, []);
+  made.feed.hidden = false;
+  parts.heard(/** @type {any} */ ({ type: "snapshot", epoch: "a", seq: 1, machines: [] }));
+  await pass(700);
+  assert.equal(made.asked.length, 1);
+});
+
+test("a hub that is away is asked again, less and less often, and a refusal is not", async () => {
+  const { made, parts, pass } = stage([ZONE], [new Error("away"), 503, 429, 200, 404]);
+  parts.heard(delta(7, { timezone: "UTC" }));
+  await pass(20000);
+  assert.equal(made.asked.length, 4);
+  assert.deepEqual(made.put, ["zone"]);
+  parts.heard(delta(7, { timezone: "UTC" }));
+  await pass(60000);
+  assert.equal(made.asked.length, 5);
+});
+
+test("a part is stale by the clock alone, and again when it could not be done under somebody's hand", async () => {
+  const { made, parts, pass } = stage([LIST]);
+  parts.tick(8999);
+  await pass(100);
+  assert.equal(made.asked.length, 0);
+  made.held = ["list"];
+  parts.tick(9000);
+  await pass(100);
+  assert.equal(made.asked.length, 1);
+  made.held = [];
+  await pass(2000);
+  assert.deepEqual(made.asked, ["/machines/attention?of=list", "/machines/attention?of=list"]);
+});
