@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboard import sparkline
-from dashboard.trouble import View, clock_cause, gone_expectedly, health_causes, quarantined
+from dashboard.trouble import EXPECTED_BACK_MS, View, clock_cause, gone_expectedly, health_causes, quarantined
 
 TILES = ("capacity", "cpu_usage", "memory_usage", "disk_usage", "gpu_usage", "temperature")
 DAY_MS = 86_400_000
@@ -104,6 +104,14 @@ def whys(view: View, now: int) -> list[Why]:
     found += [Why(cause, None, value) for cause, value in health_causes(view)]
     clock = clock_cause(view)
     return found if clock is None else [*found, Why(clock, None, view["clock_offset_s"])]
+
+
+def other_at(view: View, now: int) -> int | None:
+    """When the causes are others by the clock alone: a quarantine ends, or who said they reboot should be back."""
+    if quarantined(view, now):
+        until: int = view["quarantined_until"]
+        return until
+    return (view["connection_since"] or now) + EXPECTED_BACK_MS + 1 if gone_expectedly(view, now) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ Knows one machine and its reader; what stands below is each tab's own.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -60,6 +60,12 @@ async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
         "give_up": reader.span(command_desk.IMMEDIATE.total_seconds()),
         "wish": secrets.token_hex(16),
     }
+
+
+async def naming(visit: Visit, found: Machine, actors_shown: Iterable[str]) -> Callable[[str], str]:
+    """An actor's name, for a part of the machine's page that names these."""
+    names = names_for(found, await users.all_users(visit.context.store), actors_shown)
+    return lambda actor: who(visit.reader, actor, names)
 
 
 async def release(visit: Visit) -> Response:

@@ -36,8 +36,7 @@ async def _page(visit: Visit, refused: str = "", status: int = 200) -> Response:
     """`refused`: why what was asked for may not be; it stands where it was asked."""
     found = visit.machine()
     now = visit.reader.now
-    spells, older = await _spells(visit, found)
-    head = await machine_tab.head(visit, found, *(spell.by for spell in spells))
+    head = await machine_tab.head(visit, found)
     view = head["m"]
     limits = warning_limits(found)
     recent = [(at, views.readings_view(sample)) for at, sample in found.recent]
@@ -49,9 +48,8 @@ async def _page(visit: Visit, refused: str = "", status: int = 200) -> Response:
         head_of=head,
         limits=limits,
         z=await zone_card.card(visit, found),
-        spells=spells,
-        older=older,
-        whys=machine.whys(view, now),
+        s=await _statuses(visit, found),
+        w=_whys(visit, found, view),
         tiles=machine.tiles(view, recent, limits, now),
         band=spans,
         band_words=machine.durations(spans),
@@ -116,8 +114,26 @@ def warning_limits(found: Machine) -> dict[str, float]:
     }
 
 
-async def _spells(visit: Visit, found: Machine) -> tuple[list[status_list.Spell], dict[str, Any]]:
-    """A page of the history: the newest, or what stands before the instant in the address."""
+async def part_why(visit: Visit) -> dict[str, Any]:
+    found = visit.machine()
+    view = views.machine_view(found, times="ms")
+    return {"m": view, "w": _whys(visit, found, view)}
+
+
+async def part_statuses(visit: Visit) -> dict[str, Any]:
+    return {"s": await _statuses(visit, visit.machine())}
+
+
+def _whys(visit: Visit, found: Machine, view: dict[str, Any]) -> dict[str, Any]:
+    """The values `why.html` takes."""
+    now = visit.reader.now
+    zone = machine_tab.zone_of(found)
+    return {"causes": machine.whys(view, now), "until": machine.other_at(view, now), "zone": zone}
+
+
+async def _statuses(visit: Visit, found: Machine) -> dict[str, Any]:
+    """The values `status_list.html` takes: the newest of the history, or what stands before the instant in the
+    address."""
     before = whole_number(visit.request.query_params.get("before", ""), 10**15 - 1)
     rows = await statuses.newest_statuses(
         visit.context.store, found.id, MAX_DECLARATIONS, None if before is None else formats.instant(before)
@@ -130,7 +146,13 @@ async def _spells(visit: Visit, found: Machine) -> tuple[list[status_list.Spell]
         for row in rows
     ]  # fmt: skip
     spells, rest = status_list.page(told, SPELLS, before, more=len(rows) == MAX_DECLARATIONS)
-    return spells, {"open": before is not None, "before": rest}
+    return {
+        "id": found.id,
+        "spells": spells,
+        "older": {"open": before is not None, "before": rest},
+        "zone": machine_tab.zone_of(found),
+        "who": await machine_tab.naming(visit, found, {spell.by for spell in spells}),
+    }
 
 
 async def _band(visit: Visit, found: Machine) -> list[machine.Span]:

@@ -42,6 +42,8 @@ GLOSSARY = (
     "sign_out",
 )  # fmt: skip
 OF_MACHINE = {
+    "why": Part("why.html", overview_page.part_why),
+    "statuses": Part("status_list.html", overview_page.part_statuses),
     "zone": Part("zone_card.html", zone_card.part),
 }
 """Parts of a machine's pages, by the id of their element."""

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from dashboard import jobs, zone
 from dashboard.reader import Reader
-from db import events, timezones, users
+from db import events, timezones
 from hub.core import views
 from hub.core.access import role_needed
 from hub.core.changes import Command, EventHappened
@@ -22,7 +22,6 @@ from hub.core.timezones import may_sync_by_hand, zone_view
 from hub.web import job_cards, machine_tab
 from hub.web.api_v2 import command_flow, config, timezone
 from hub.web.api_v2.guard import permit
-from hub.web.naming import who
 from hub.web.page import Visit, go
 from hub.web.problems import Problem, Text
 
@@ -139,8 +138,8 @@ async def _kept(visit: Visit, found: Machine, view: dict[str, Any]) -> dict[str,
     if not rows or rows[0].params != {"guess": view["guess"], "pinned": view["pinned_timezone"]}:
         return None
     by = rows[0].actor
-    names = machine_tab.names_for(found, await users.all_users(visit.context.store), {by})
-    return {"who": who(visit.reader, by, names), "at": views.epoch_ms(rows[0].at)}
+    name_of = await machine_tab.naming(visit, found, {by})
+    return {"who": name_of(by), "at": views.epoch_ms(rows[0].at)}
 
 
 async def _asked(visit: Visit, found: Machine, open_ones: list[Command]) -> dict[str, Any] | None:

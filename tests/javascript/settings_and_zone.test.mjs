@@ -8,7 +8,6 @@ import { applied } from "../../dashboard/static/js/applied.js";
 import { untilWords } from "../../dashboard/static/js/machine_head.js";
 import { refusal, why } from "../../dashboard/static/js/refusals.js";
 import { held, noNumber, SettingsForm, textOf, valueFrom, wish } from "../../dashboard/static/js/settings_form.js";
-import { spellOf } from "../../dashboard/static/js/status_list.js";
 import { t, useTexts } from "../../dashboard/static/js/texts.js";
 
 const read = (path) => JSON.parse(readFileSync(new URL(path, import.meta.url), "utf-8"));
@@ -94,19 +93,4 @@ test("until when a status holds, and what comes then", () => {
   );
   assert.equal(untilWords({ ...m, status_until: 1 }, when), "until today 14:00 WIB");
   assert.equal(untilWords({ ...m, special_status: "error" }, when), "covers Active, which comes back afterwards");
-});
-
-test("a fuller bin is no new entry of the history", () => {
-  /** @type {any} */
-  const m = {
-    effective_status: "active",
-    special_status: null,
-    status: "active",
-    status_by: "machine:1",
-    status_reason: null,
-    status_until: null,
-    capacity: 1,
-  };
-  assert.equal(spellOf(m), spellOf({ ...m, capacity: 90 }));
-  assert.notEqual(spellOf(m), spellOf({ ...m, status_by: "user:1" }));
 });

@@ -182,12 +182,12 @@ async def test_the_history_is_a_list_with_since_by_reason_and_until(hub: ApiHub)
     )  # fmt: skip
     async with await browser(hub, "viewer") as client:
         page = (await client.get("/machines/1")).text
-        assert page.count('<tr data-since="') == 20
+        assert page.count('<tr data-key="') == 20
         assert "reason 30" in page
         assert "back to Active " in page
         older = page[page.index("?before=") :].split('"')[0].split("#")[0]
         rest = (await client.get(f"/machines/1{older}")).text
-        assert rest.count('<tr data-since="') >= 11
+        assert rest.count('<tr data-key="') >= 11
         assert "reason 1<" in rest
         assert '<details class="spells" id="statuses" open>' in rest
         for odd in ("x", "-1", "9" * 15, "٣"):

@@ -11,9 +11,7 @@ import { guardButtons, LinkState } from "../link_state.js";
 import { MachineTop } from "../machine_top.js";
 import { Parts } from "../parts.js";
 import { StatusControl } from "../status_control.js";
-import { StatusList } from "../status_list.js";
 import { Tiles } from "../tiles.js";
-import { Why } from "../why.js";
 import { zoneCard } from "../zone_card.js";
 
 const id = Number(document.body.dataset.id);
@@ -41,9 +39,7 @@ const link = new LinkState(feed);
 const top = new MachineTop(id, feed, spoken);
 const tiles = new Tiles(feed.clock.now());
 const control = new StatusControl(id, feed, zone);
-const why = new Why(zone);
 const parts = new Parts(feed, () => link.draw());
-const statuses = new StatusList(zone, top.head.names);
 const charts = new Charts(id, feed.clock, zone);
 
 function draw() {
@@ -53,15 +49,8 @@ function draw() {
   top.patch(m, now);
   tiles.patch(m);
   control.patch(m);
-  statuses.patch(m, now);
   charts.patch(m);
-  tick(m, now);
-}
-
-/** What grows by itself. @param {Machine} m @param {number} now */
-function tick(m, now) {
   tiles.tick(m, now);
-  why.draw(m, now);
 }
 
 setInterval(() => {
@@ -69,7 +58,7 @@ setInterval(() => {
   const m = feed.fleet.machines.get(id);
   if (!m || document.hidden || feed.paused) return;
   top.tick(m, feed.clock.now());
-  tick(m, feed.clock.now());
+  tiles.tick(m, feed.clock.now());
   charts.soon();
 }, 1000);
 frame();
