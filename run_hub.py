@@ -1,9 +1,10 @@
 """The hub's door: `run_hub.py --demo`, `run_hub.py`, `run_hub.py machine add NAME` ... (see --help).
 
 It only opens: what was asked for is read with the standard library, so that help and a wrong flag are answered at once;
-then the environment is entered and the rest happens in hub.cli.
+then the environment is entered and the rest happens in hub.cli, or in demo for `--demo`.
 """
 
+import argparse
 import sys
 
 import bootstrap
@@ -13,7 +14,13 @@ from hub.cli import main
 def door() -> int:
     wanted = main.read(sys.argv[1:])
     bootstrap.enter("hub")
-    return main.run(wanted)
+    return main.run(wanted, _demo)
+
+
+def _demo(wanted: argparse.Namespace) -> int:
+    from demo import start
+
+    return start.run(wanted)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -27,24 +28,24 @@ from xml.etree import ElementTree
 import bootstrap
 
 FAULTS = ("tests/faults", "tests/end_to_end")
-PROCESSES = ("tests/doors", "tests/browser")
-"""They start environments, hubs and a browser."""
+PROCESSES = ("tests/doors", "tests/browser")  # they start environments, hubs and a browser
 AGENTS = ("", "_configuration", "_faults", "_file_rights", "_killed", "_remote_access", "_status", "_timezone")
 WAITING = (
     *FAULTS,
     "tests/bench/test_bare.py",
     "tests/bench/test_commands.py",
-    "tests/bench/test_fleet_simulator.py",
+    "tests/demo/test_fleet_simulator.py",
     "tests/db/test_postgres_faults.py",
     "tests/db/test_sqlite_faults.py",
     *(f"tests/device/test_agent{part}.py" for part in AGENTS),
-    "tests/hub/test_accepting.py",
+    "tests/hub/server/test_accepting.py",
     "tests/hub/test_server.py",
 )
 """They wait for processes, time-outs and frozen databases more than they compute: six at a time."""
 SLOW = (*WAITING, *PROCESSES)
 """Not in --quick. Those among them that measure are marked `alone` and have the computer to themselves."""
-ON_A_MACHINE = ("tests/protocol", "tests/device", "tests/hub/core", "tests/dashboard", "tests/texts")
+RULES = map(str, sorted(Path("tests/hub").glob("*/rules")))
+ON_A_MACHINE = ("tests/protocol", "tests/device", "tests/hub/model", *RULES, "tests/dashboard", "tests/texts")
 """What runs on Python 3.10 as well: the Jetson's half, the pure rules and formats. mypy checks the rest for 3.10."""
 SECOND_LOOK = 3
 """So few failures are run once more, alone: what passes then failed for want of a quiet computer, and the summary
@@ -55,7 +56,7 @@ MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 2**30  # noqa: S108 - pytest makes a 
 FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py::\S+?(?:\[.*?\])?)(?: - .*)?$")
 CLOSING_LINE = re.compile(r"^(=+ )?\d+ (passed|failed|error|skipped|deselected).* in [\d.]+s.*$|^=* ?no tests ran.*$")
 SLOWEST = 10
-COVERED = {"protocol/": 100.0, "hub/core/": 100.0, "device/core/": 100.0, "": 90.0}
+COVERED = {"protocol/": 100.0, "hub/model/": 100.0, "hub/*/rules": 100.0, "device/core/": 100.0, "": 90.0}
 """The least percent of lines and branches that the unit tests run, by folder; "" is everything together."""
 
 
@@ -323,10 +324,15 @@ def coverage() -> Outcome:
 
 def share_run(files: "dict[str, Any]", prefix: str) -> float:
     """Percent of the lines and branches of the files below `prefix`; 0 for no files."""
-    counts = [entry["summary"] for name, entry in files.items() if name.startswith(prefix)]
+    counts = [entry["summary"] for name, entry in files.items() if is_below(name, prefix)]
     run = sum(count["covered_lines"] + count["covered_branches"] for count in counts)
     there = sum(count["num_statements"] + count["num_branches"] for count in counts)
     return 100.0 * run / there if there else 0.0
+
+
+def is_below(name: str, prefix: str) -> bool:
+    """`prefix`: how a path begins, or a pattern for a folder or file such as `hub/*/rules`."""
+    return name.startswith(prefix) or fnmatch(name, prefix + "/*.py") or fnmatch(name, prefix + ".py")
 
 
 def not_run(files: "dict[str, Any]", prefix: str) -> "list[str]":
@@ -334,7 +340,7 @@ def not_run(files: "dict[str, Any]", prefix: str) -> "list[str]":
     lacking = [
         (len(entry["missing_lines"]) + len(entry["missing_branches"]), name, entry)
         for name, entry in files.items()
-        if name.startswith(prefix) and (entry["missing_lines"] or entry["missing_branches"])
+        if is_below(name, prefix) and (entry["missing_lines"] or entry["missing_branches"])
     ]
     return [
         f"{name}: lines {entry['missing_lines'][:8]}, branches {entry['missing_branches'][:8]}"

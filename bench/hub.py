@@ -23,7 +23,7 @@ import db.connection
 from bench.crowd import Target
 from bench.processes import ROOT, Server, end, on_core
 from db import schema
-from hub.core import credentials
+from hub.model import credentials
 
 READY_S = 60.0
 ROWS_AT_ONCE = 500

@@ -1,5 +1,5 @@
 // What the scripts hold in their hands, for the type checker alone: nothing of this is sent to a browser.
-// The frames are those of hub/core/views.py with `times="ms"`; the parts of a page are those of dashboard/templates.
+// The frames are those of hub/model/views.py with `times="ms"`; the parts of a page are those of dashboard/templates.
 
 type Language = "en" | "id";
 type Metric = "cpu_usage" | "memory_usage" | "disk_usage" | "gpu_usage" | "temperature";

@@ -8,20 +8,18 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from hub import operations, pages
 from hub.lifespan import hub_life
+from hub.links.socket import DeviceSocket
+from hub.remote.machine_pages import sandbox
+from hub.remote.machine_pages.host_names import names_of
+from hub.remote.machine_pages.own_host import PagesByHost
+from hub.remote.terminal.socket import terminal_socket
+from hub.remote.tunnel.socket import TunnelSocket
 from hub.settings import Settings
-from hub.web import pages
-from hub.web.api_v2 import table
-from hub.web.body_limit import BodyLimit
-from hub.web.compression import PageCompression
-from hub.web.dashboard_socket import dashboard_socket
-from hub.web.device_socket import DeviceSocket
-from hub.web.machine_pages import sandbox
-from hub.web.machine_pages.host_names import names_of
-from hub.web.machine_pages.own_host import PagesByHost
-from hub.web.security_headers import SecurityHeaders
-from hub.web.terminal_socket import terminal_socket
-from hub.web.tunnel_socket import TunnelSocket
+from hub.web.http.layers import BodyLimit, PageCompression
+from hub.web.http.security_headers import SecurityHeaders
+from hub.web.sockets.dashboard import dashboard_socket
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -43,7 +41,7 @@ def routes() -> list[BaseRoute]:
         WebSocketRoute(sandbox.PATH, sandbox.sandboxed_socket),
         Route(sandbox.PATH, sandbox.SandboxedPages(), methods=list(sandbox.METHODS)),
         Route(f"{sandbox.BELOW}{{rest:path}}", sandbox.NoPage()),
-        *table.routes(),
+        *operations.routes(),
         *pages.routes(),
     ]
 

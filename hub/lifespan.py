@@ -11,20 +11,27 @@ from starlette.applications import Starlette
 
 from db.errors import StoreError
 from db.ownership import InUse, Owner
-from hub.core.fleet import Fleet
-from hub.core.watching import Watching
 from hub.data_folder import data_folder
-from hub.flow import live_requests
-from hub.flow.engine import Engine, open_engine, utc_now
-from hub.flow.feed import Feed
-from hub.flow.objects import open_objects
-from hub.flow.recording_keeper import RecordingKeeper
-from hub.flow.recordings import Recordings
-from hub.flow.terminals import Terminals
-from hub.loop_lag import LoopLag
+from hub.engine import Engine, open_engine, utc_now
+from hub.handlers import HANDLERS
+from hub.kernel.context import HubContext
+from hub.kernel.feed import Feed
+from hub.kernel.objects.store import open_objects
+from hub.links import live_requests
+from hub.links.links import Links
+from hub.model.fleet import Fleet
+from hub.model.watching import Watching
+from hub.remote.machine_pages.open_pages import OpenPages
+from hub.remote.recordings.keeper import RecordingKeeper
+from hub.remote.recordings.service import Recordings
+from hub.remote.terminal.registry import Terminals
+from hub.server.loop_lag import LoopLag
 from hub.settings import Settings
-from hub.web.context import HubContext
-from hub.web.fleet_digest import FleetDigest
+from hub.web.auth.budgets import ReadBudget
+from hub.web.auth.gate import Gate
+from hub.web.http.download_slots import Exports, HistoryReads, Playbacks
+from hub.web.shell.fleet_digest import FleetDigest
+from hub.web.shell.fresh_secrets import FreshSecrets
 from protocol.version import PRODUCT_VERSION
 
 
@@ -58,16 +65,16 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
         ):
             up = True
             app.state.hub = context = _context(settings, engine, feeds[0], epoch)
-            engine.announce.listen(context.gate.became_true)
-            engine.announce.listen(context.gate.people.became_true)
-            engine.announce.listen(context.terminals.became_true)
+            engine.announce.listen(context[Gate].became_true)
+            engine.announce.listen(context[Gate].people.became_true)
+            engine.announce.listen(context[Terminals].became_true)
             app.state.loop_lag = lag = LoopLag()
             own.start_soon(lag.run)
-            own.start_soon(live_requests.run, context.watching, context.fleet, context.links)
-            own.start_soon(RecordingKeeper(context.recordings, settings.recording_retention_days).run)
-            own.start_soon(context.terminals.run)
-            own.start_soon(context.gate.strangers.run)
-            own.start_soon(context.gate.unstored.run, engine.announce)
+            own.start_soon(live_requests.run, context.watching, context.fleet, context[Links])
+            own.start_soon(RecordingKeeper(context[Recordings], settings.recording_retention_days).run)
+            own.start_soon(context[Terminals].run)
+            own.start_soon(context[Gate].strangers.run)
+            own.start_soon(context[Gate].unstored.run, engine.announce)
             yield
             own.cancel_scope.cancel()
     except (StoreError, OSError) as error:
@@ -83,20 +90,19 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
         engine.store, engine.announce, open_objects(settings), settings.data_dir / "recordings", engine.clock,
         with_input=settings.record_input, mib_per_machine=settings.recordings_mib_per_machine,
     )  # fmt: skip
-    return HubContext(
+    context = HubContext(
         settings=settings,
         store=engine.store,
         fleet=engine.fleet,
         announce=engine.announce,
-        links=engine.links,
-        tunnels=engine.tunnels,
-        leases=engine.leases,
-        recordings=recordings,
-        terminals=Terminals(engine.fleet, engine.tunnels, recordings),
         feed=feed,
         watching=Watching(),
         clock=engine.clock,
         epoch=epoch,
         version=PRODUCT_VERSION,
-        digest=FleetDigest(engine.fleet, feed),
     )
+    context.add(engine.links, engine.tunnels, engine.leases)
+    context.add(recordings, Terminals(engine.fleet, engine.tunnels, recordings), OpenPages())
+    context.add(Gate(), ReadBudget(), FreshSecrets(), FleetDigest(engine.fleet, feed))
+    context.add(HANDLERS, Exports(), HistoryReads(), Playbacks())
+    return context

@@ -16,7 +16,7 @@ from typing import Any, get_args
 import msgspec
 import msgspec.inspect as look
 
-from hub.web.websocket_protocol import MAX_CONTROL_FRAMES_PER_S, MAX_FRAGMENTS
+from hub.server.websocket_protocol import MAX_CONTROL_FRAMES_PER_S, MAX_FRAGMENTS
 from protocol import commands, limits, transitions, version
 from protocol import messages as m
 from protocol.errors import CloseCode
@@ -70,7 +70,7 @@ from this page alone works.
 * The newest connection of a machine wins: the older one is closed with {CloseCode.REPLACED.value}.
 
 ### Where the hub's sockets differ from what an RFC 6455 test suite expects
-The sizes, fragments and closes of the Autobahn suite's echo parts run as `tests/hub/web/test_websocket_echo.py`. All
+The sizes, fragments and closes of the Autobahn suite's echo parts run as `tests/hub/server/test_websocket_echo.py`. All
 pass but these, which are meant:
 
 * Part 9, messages of more than {limits.MAX_MESSAGE_BYTES // 1024} KiB, whole or in fragments: closed with 1009. No

@@ -175,8 +175,10 @@ def test_the_readme_has_the_two_commands(readme: str) -> None:
 
 def test_every_place_that_contributing_names_is_there() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"`((?:protocol|db|hub|device|dashboard|tests|bench|scripts|docs)/[\w./-]+|\w+\.py)`", text))
-    examples = {"hub/flow/x.py", "tests/hub/flow/test_x.py", "hub/web/NAME_page.py", "dashboard/templates/NAME.html"}
+    named = set(
+        re.findall(r"`((?:protocol|db|hub|device|dashboard|demo|tests|bench|scripts|docs)/[\w./-]+|\w+\.py)`", text)
+    )
+    examples = {"hub/ROOM/x.py", "tests/hub/ROOM/test_x.py", "hub/ROOM/page.py", "dashboard/templates/NAME.html"}
     assert len(named) > 20
     assert [name for name in sorted(named - examples) if not (ROOT / name).exists()] == []
 

@@ -1,7 +1,7 @@
 """The command line's way to the data: the same Changes through the same commit as the hub's, without its memory.
 
-A running hub learns of it from the database (hub.flow); here is only opening, recording, closing, and how each refusal
-of settings or database ends a command.
+A running hub learns of it from the database (hub.kernel.foreign_changes); here is only opening, recording, closing, and
+how each refusal of settings or database ends a command.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from db.ownership import InUse, Owner
 from hub.cli.exit_codes import CliError, Exit
 from hub.cli.language import say, say_or
 from hub.cli.parser import DATA_FLAGS, SERVE_FLAGS
-from hub.core.changes import Change
 from hub.data_folder import data_folder
-from hub.flow.group_commit import commit_alone
+from hub.kernel.group_commit import commit_alone
+from hub.model.changes import Change
 from hub.settings import Settings, SettingsError
 
 _KEYS = {"data folder": "folder", "database": "database"}

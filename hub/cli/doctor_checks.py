@@ -18,10 +18,10 @@ from typing import Literal, NamedTuple
 from certs.secret_file import LOOSE
 from dashboard import formats
 from db import machines, users
-from hub import listener
 from hub.cli import version
 from hub.cli.data_door import now, open_data, sqlite_file
 from hub.cli.language import language, say
+from hub.server import listener
 from hub.settings import Settings
 
 LEAST_FREE_BYTES = 500_000_000

@@ -8,8 +8,9 @@ from hub.cli import output, valid
 from hub.cli.data_door import DataDoor, now
 from hub.cli.language import language, say
 from hub.cli.sign_in_link import SignInLink, make_link
-from hub.core import actors, credentials, enrolment
-from hub.core.changes import UserAdded
+from hub.model import actors, credentials
+from hub.model.changes import UserAdded
+from hub.people.rules import enrolment
 from hub.settings import Settings
 
 FIRST_EMAIL = "admin@localhost"

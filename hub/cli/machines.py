@@ -11,8 +11,9 @@ from hub.cli import output, valid
 from hub.cli.data_door import DataDoor, now, open_data, settings_of
 from hub.cli.exit_codes import CliError, Exit
 from hub.cli.language import say
-from hub.core import actors, enrolment
-from hub.core.changes import EventHappened, MachineAdded, MachineRemoved
+from hub.model import actors
+from hub.model.changes import EventHappened, MachineAdded, MachineRemoved
+from hub.people.rules import enrolment
 
 
 async def add(wanted: argparse.Namespace) -> None:

@@ -12,9 +12,10 @@ from hub.cli.data_door import DataDoor, clock_time, now, open_data, settings_of
 from hub.cli.exit_codes import CliError, Exit
 from hub.cli.language import language, say
 from hub.cli.sign_in_link import make_link
-from hub.core import accounts, actors, credentials, enrolment
-from hub.core.changes import TokenCreated, UserAdded
-from hub.core.row_id import row_id
+from hub.model import actors, credentials
+from hub.model.changes import TokenCreated, UserAdded
+from hub.model.row_id import row_id
+from hub.people.rules import accounts, enrolment
 from hub.settings import Settings
 
 MOST_LISTED = 10_000

@@ -1,4 +1,4 @@
-"""`run_hub.py` without a verb: make ready, serve, say where. The hub itself is hub.server."""
+"""`run_hub.py` without a verb: make ready, serve, say where. The hub itself is hub.serving."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def serve(wanted: argparse.Namespace) -> int:
         with valid.refused_secrets():
             look_at(settings.tls_key)
     link = asyncio.run(_prepare(settings))
-    from hub import server
+    from hub import serving
 
-    return server.serve(settings, lambda url: show_start(settings, url, link, open_browser=wants_browser(wanted)))
+    return serving.serve(settings, lambda url: show_start(settings, url, link, open_browser=wants_browser(wanted)))
 
 
 async def _prepare(settings: Settings) -> SignInLink | None:

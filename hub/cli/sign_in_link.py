@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from hub.cli.data_door import DataDoor, now
-from hub.core import actors, sign_in
-from hub.core.changes import EventHappened
+from hub.model import actors
+from hub.model.changes import EventHappened
+from hub.people.rules import sign_in
 
 
 class SignInLink(NamedTuple):

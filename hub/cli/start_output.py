@@ -7,12 +7,12 @@ import os
 import webbrowser
 from threading import Thread
 
-from hub import listener
 from hub.cli import output
 from hub.cli.data_door import clock_time
 from hub.cli.exit_codes import CliError, Exit
 from hub.cli.language import say
 from hub.cli.sign_in_link import SignInLink
+from hub.server import listener
 from hub.settings import Settings
 from protocol.version import PRODUCT_VERSION
 

@@ -13,8 +13,8 @@ import msgspec
 from certs.secret_file import MOST, SecretFileError, read_secret
 from hub.cli.exit_codes import CliError, Exit
 from hub.cli.language import say
-from hub.core import sign_in
-from hub.web.api_v2 import kinds
+from hub.people.rules import sign_in
+from hub.web.http import kinds
 
 
 def name(text: str) -> str:

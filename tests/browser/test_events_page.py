@@ -6,8 +6,8 @@ import re
 
 from playwright.async_api import expect
 
-from hub.core.views import rfc3339
-from hub.flow.engine import utc_now
+from hub.engine import utc_now
+from hub.model.views import rfc3339
 from protocol import messages as m
 from tests.browser.conftest import Stage
 from tests.support.browser import Tab, tab

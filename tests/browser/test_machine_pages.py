@@ -264,7 +264,7 @@ async def test_a_browser_with_too_many_cookies_gets_in_again(tmp_path: Path, bro
 
 async def test_a_camera_starts_on_demand_and_its_pictures_are_live(tmp_path: Path, browser: Browser) -> None:
     port = free_port()
-    camera = {str(port): {"start": [sys.executable, "-m", "bench.demo_camera", "--port", str(port)]}}
+    camera = {str(port): {"start": [sys.executable, "-m", "demo.camera", "--port", str(port)]}}
     async with machine_of(tmp_path, browser, [port], remote_services=camera) as (_, page):
         found = await opened(page, port)
         image = found.locator("img")

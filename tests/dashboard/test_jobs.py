@@ -14,7 +14,7 @@ import pytest
 
 from dashboard import actions, bulk, job_list, jobs
 from dashboard.reader import Reader
-from hub.core.row_id import row_id
+from hub.model.row_id import row_id
 
 TABLE: dict[str, Any] = json.loads((Path(__file__).parent / "fixtures/jobs.json").read_text("utf-8"))
 NOW: int = TABLE["now"]

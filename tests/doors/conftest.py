@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
+from demo import start
 from hub.cli import main
 from tests.support.door_process import DoorProcess
 
@@ -49,7 +50,7 @@ def cli(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
         monkeypatch.setattr("sys.argv", argv)
         monkeypatch.setenv("RVM_DATA_DIR", str(data))
         try:
-            code = main.run(main.read(argv[1:]))
+            code = main.run(main.read(argv[1:]), start.run)
         except SystemExit as ended:  # argparse: help and wrong usage
             code = int(ended.code or 0)
         captured = capsys.readouterr()

@@ -16,9 +16,9 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from hub.cli import demo, demo_remote
-from hub.cli.children import ChildPlan, Children
-from hub.cli.demo_places import PLACES, SPECIAL_ROLES, place_of, role_of
+from demo import remote, start
+from demo.children import ChildPlan, Children
+from demo.places import PLACES, SPECIAL_ROLES, place_of, role_of
 from hub.cli.exit_codes import Exit
 from tests.doors.conftest import Cli
 from tests.support.door_process import DoorProcess
@@ -161,7 +161,7 @@ def test_the_demo_ignores_the_database_of_the_environment(monkeypatch: pytest.Mo
     monkeypatch.setenv("RVM_DATABASE_URL", "postgresql://production/fleet")
     from hub.cli.parser import read
 
-    settings = demo.demo_settings(read(["--demo", "--data-dir", str(tmp_path)]))
+    settings = start.demo_settings(read(["--demo", "--data-dir", str(tmp_path)]))
     assert settings.database_url == f"sqlite:///{tmp_path}/hub.sqlite3"
 
 
@@ -176,12 +176,12 @@ def test_every_demo_has_each_special_machine_it_has_room_for_once(count: int) ->
 def test_a_port_that_is_taken_gives_way_to_a_free_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = int(taken.getsockname()[1])
-        monkeypatch.setattr(demo_remote, "CONTROL_PORT", port)
-        chosen = demo_remote.settings(tmp_path / "files")
+        monkeypatch.setattr(remote, "CONTROL_PORT", port)
+        chosen = remote.settings(tmp_path / "files")
     assert chosen["remote_access_port"] not in (port, 0)
     assert chosen["remote_access_port"] in chosen["remote_access_ports"]
     assert list(chosen["remote_services"]) == [str(chosen["remote_access_ports"][0])]
-    assert demo_remote.free_port(port) == port, "free again"
+    assert remote.free_port(port) == port, "free again"
 
 
 def test_the_folder_for_files_is_one_that_the_user_of_a_terminal_may_fill(
@@ -192,21 +192,21 @@ def test_the_folder_for_files_is_one_that_the_user_of_a_terminal_may_fill(
     folder = tmp_path / "data" / "files"
     folder.parent.mkdir()
     for _ in range(2):
-        assert demo_remote.settings(folder)["remote_upload_folders"] == [str(folder)]
+        assert remote.settings(folder)["remote_upload_folders"] == [str(folder)]
         assert folder.is_symlink()
         assert folder.stat().st_mode & 0o7777 == 0o1777
     assert len(list(tmp_path.glob("myrvm-demo-files-*"))) == 1, "the next start finds it"
     folder.resolve().rmdir()
-    demo_remote.settings(folder)
+    remote.settings(folder)
     assert folder.is_dir(), "and makes another one when somebody has tidied up"
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    demo_remote.settings(tmp_path / "plain")
+    remote.settings(tmp_path / "plain")
     assert (tmp_path / "plain").is_dir()
     assert not (tmp_path / "plain").is_symlink()
 
 
 def test_a_child_that_will_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub.cli.children.END_S", 0.5)
+    monkeypatch.setattr("demo.children.END_S", 0.5)
     stubborn = ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 1; done"]
     plan = ChildPlan("stubborn", stubborn, tmp_path / "log", tmp_path, os.environ)
     children = Children([plan], lambda plan, code, delay: None)

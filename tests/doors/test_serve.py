@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from hub.cli.exit_codes import Exit
-from hub.core import sign_in
+from hub.people.rules import sign_in
 from tests.doors.conftest import Cli
 from tests.support.door_process import REPOSITORY, DoorProcess
 

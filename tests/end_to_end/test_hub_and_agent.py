@@ -12,7 +12,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from hub.web import csrf
+from hub.web.auth import csrf
 from tests.support.browser_client import BrowserClient
 from tests.support.door_agent import DoorAgent, door_agent
 from tests.support.door_hub import DoorHub, door_hub

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from hub.settings import Settings
-from tests.bench.test_mosaic_jpeg import decode
+from tests.demo.test_mosaic_jpeg import decode
 from tests.device.agent_process import ROOT
 from tests.support.browser_client import BrowserClient
 from tests.support.door_hub import DoorHub, door_hub
@@ -51,7 +51,7 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
         await known(hub, admin)
         key = await hub.add_machine("Lobby")
         camera = free_port()
-        service = {str(camera): {"start": [sys.executable, "-m", "bench.demo_camera", "--port", str(camera)]}}
+        service = {str(camera): {"start": [sys.executable, "-m", "demo.camera", "--port", str(camera)]}}
         async with remote_machine(folder / "machine", hub.url, key, ports=[camera], remote_services=service) as machine:
             operator = RemoteOperator(hub, admin)
             await operator.present(key)

@@ -63,7 +63,7 @@ async def test_a_fleet_comes_back_spread_out_after_a_restart_and_loses_nothing(t
         await hub.start()  # one who was there before: the log begins anew for what follows
         (tmp_path / "fleet.json").write_text(config(hub, keys))
         fleet = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bench.fleet_simulator", "--config", str(tmp_path / "fleet.json"), cwd=ROOT
+            sys.executable, "-m", "demo.fleet_simulator", "--config", str(tmp_path / "fleet.json"), cwd=ROOT
         )
         try:
             before = await all_stored(hub, 60)

@@ -22,13 +22,20 @@ import pytest
 import websockets
 
 from db.sqlite_files import path_of
-from hub.core.machine import BOOTS_KEPT
-from hub.core.machine_budget import BOOTS_AT_ONCE, LINES_AT_ONCE, LINKS_AT_ONCE, LINKS_PER_MINUTE, MIB, REFUSALS_AT_ONCE
-from hub.web.api_v2.operation import Operation
+from hub.model.machine import BOOTS_KEPT
+from hub.model.machine_budget import (
+    BOOTS_AT_ONCE,
+    LINES_AT_ONCE,
+    LINKS_AT_ONCE,
+    LINKS_PER_MINUTE,
+    MIB,
+    REFUSALS_AT_ONCE,
+)
+from hub.web.api.operation import Operation
 from protocol import codec
 from protocol import messages as m
 from protocol.limits import MAX_SAMPLES_PER_FRAME, SAMPLES_AT_ONCE, SAMPLES_PER_S
-from tests.hub.web.api_v2.test_floods import WRITTEN_BY_MACHINES, address_of, body_of
+from tests.hub.web.api.test_floods import WRITTEN_BY_MACHINES, address_of, body_of
 from tests.support.forked_hub import ForkedHub, forked_hub
 from tests.support.hub_people import MachineKey
 from tests.support.machine_client import MachineClient

@@ -20,8 +20,9 @@ import pytest
 from db import events
 from db.connection import open_store
 from hub.cli.data_door import open_data
-from hub.core import credentials, enrolment
-from hub.flow.engine import utc_now
+from hub.engine import utc_now
+from hub.model import credentials
+from hub.people.rules import enrolment
 from hub.settings import Settings
 from tests.support.forked_hub import ForkedHub, forked_hub
 from tests.support.hub_people import MachineKey

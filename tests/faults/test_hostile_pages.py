@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from hub.web.machine_pages.open_pages import REQUESTS_AT_ONCE, SOCKETS_AT_ONCE
-from hub.web.machine_pages.rewriting import FREE_GROWTH
+from hub.remote.machine_pages.open_pages import REQUESTS_AT_ONCE, SOCKETS_AT_ONCE
+from hub.remote.machine_pages.rewriting import FREE_GROWTH
 from tests.support.forked_hub import ForkedHub, forked_hub
 from tests.support.machine_pages import Asked, machine_server
 from tests.support.remote_machine import remote_machine

@@ -16,10 +16,10 @@ import httpx
 import pytest
 from starlette.routing import Route
 
-from hub.web import pages
-from hub.web.api_v2.table import EVERYTHING
-from hub.web.dashboard_socket import MAX_SOCKETS_PER_USER
-from hub.web.page import Page
+from hub import pages
+from hub.operations import EVERYTHING
+from hub.web.shell.page import Page
+from hub.web.sockets.dashboard import MAX_SOCKETS_PER_USER
 from tests.support.browser_client import BrowserClient
 from tests.support.great_fleet import great_fleet
 from tests.support.hub_people import Person

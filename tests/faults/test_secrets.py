@@ -16,9 +16,9 @@ import pytest
 from msgspec.structs import fields
 
 from hub.cli.first_start import FIRST_EMAIL
-from hub.core import sign_in
-from hub.web import csrf
-from hub.web.api_v2.table import OPERATIONS
+from hub.operations import OPERATIONS
+from hub.people.rules import sign_in
+from hub.web.auth import csrf
 from tests.support.door_agent import door_agent
 from tests.support.door_hub import DoorHub, door_hub
 from tests.support.door_process import REPOSITORY

@@ -18,9 +18,11 @@ from typing import Any
 import httpx
 import websockets
 
-from hub.core import changes as c
-from hub.flow.engine import utc_now
-from hub.web.pending_connections import PLAIN
+from hub.engine import utc_now
+from hub.links.links import Links
+from hub.model import changes as c
+from hub.server.pending_connections import PLAIN
+from hub.web.auth.gate import Gate
 from tests.support.hub_process import HubProcess, hub_here, hub_process
 from tests.support.machine_client import MachineClient
 from tests.support.own_certificate import needs_openssl, own_certificate
@@ -185,10 +187,10 @@ async def test_a_frozen_machine_is_torn_down_within_30_s(tmp_path: Path) -> None
     async with hub_here(tmp_path) as hub:
         key = await hub.add_machine("Lobby")
         async with peers(hub.websocket_url, [key]) as frozen:
-            await until(lambda: len(hub.context.links) == 1)
+            await until(lambda: len(hub.context[Links]) == 1)
             frozen.send_signal(signal.SIGSTOP)
             began = time.monotonic()
-            await until(lambda: len(hub.context.links) == 0, 35)
+            await until(lambda: len(hub.context[Links]) == 0, 35)
             assert time.monotonic() - began <= 30
 
 
@@ -239,7 +241,7 @@ async def test_only_twenty_of_one_address_stand_at_the_door(tmp_path: Path) -> N
         async with MachineClient.connect(hub.websocket_url, key) as machine:  # a key in the header needs no place there
             await machine.say_hello()
         standing[0].drop()
-        await until(lambda: len(hub.context.gate.doorstep) == 19)
+        await until(lambda: len(hub.context[Gate].doorstep) == 19)
         again = await RawWebSocket.open(hub.port, "/ws/device")
         for peer in (*standing, refused, again):
             peer.drop()

@@ -15,13 +15,15 @@ from argon2 import PasswordHasher
 from starlette.applications import Starlette
 
 from hub.app import create_app
-from hub.core import accounts, changes, credentials, sign_in
+from hub.kernel.context import HubContext
 from hub.lifespan import hub_life
+from hub.model import changes, credentials
+from hub.people.rules import accounts, sign_in
 from hub.settings import Settings
-from hub.web.context import HubContext
-from hub.web.csrf import token_for
-from hub.web.passwords import Passwords
-from hub.web.rate_limit import AddressLimiter
+from hub.web.auth.csrf import token_for
+from hub.web.auth.gate import Gate
+from hub.web.auth.limits import AddressLimiter
+from hub.web.auth.passwords import Passwords
 
 ORIGIN = "http://hub.test"
 PASSWORD = "a phrase of several words"
@@ -68,7 +70,7 @@ class ApiHub:
     async def add_user(self, name: str, role: str, machines: tuple[int, ...] = (), password: str | None = None) -> int:
         """With a token and a session that stays; with a password when one is given."""
         now, secret = self.context.clock(), credentials.new_user_token()
-        hashed = await self.context.gate.passwords.hash(password) if password else None
+        hashed = await self.context[Gate].passwords.hash(password) if password else None
         made = accounts.add(
             email=f"{name}@example.com", name=name, role=role, password_hash=hashed, language=None,
             machines=frozenset(machines), now=now, by="system",
@@ -133,10 +135,10 @@ async def api_hub(
         if life.done():
             life.result()
         context: HubContext = app.state.hub
-        context.gate.passwords = Passwords(hasher)
+        context[Gate].passwords = Passwords(hasher)
         if patient:
-            context.gate.addresses = AddressLimiter(per_minute=1e9, burst=1e9)
-            context.gate.guesses = AddressLimiter(per_minute=1e9, burst=1e9)
+            context[Gate].addresses = AddressLimiter(per_minute=1e9, burst=1e9)
+            context[Gate].guesses = AddressLimiter(per_minute=1e9, burst=1e9)
         yield ApiHub(app, context)
     finally:
         done.set()

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 
 from starlette.types import ASGIApp
 
-from hub.accepting import AcceptingServer
-from hub.listener import listen
+from hub.server.accepting import AcceptingServer
+from hub.server.listener import listen
+from hub.server.uvicorn_options import configuration
 from hub.settings import Settings
-from hub.uvicorn_options import configuration
 
 
 class BareServer(AcceptingServer):

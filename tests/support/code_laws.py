@@ -15,10 +15,10 @@ MAX_FILE = 400
 MAX_FUNCTION = 60
 
 BROAD_EXCEPT: dict[str, str] = {
-    "hub.flow.conversation:Conversation._work": "link: one machine's message must not end the others' links",
-    "hub.web.api_v2.endpoint:_run": "request: the API's answer to a bug is a 500 without its text",
-    "hub.web.page:Page.answer": "request: likewise for pages",
-    "hub.flow.group_commit:_succeed": "the writer's loop: a bug in one caller's follow-up must not stop the recorder",
+    "hub.links.session:Conversation._work": "link: one machine's message must not end the others' links",
+    "hub.web.api.endpoint:_run": "request: the API's answer to a bug is a 500 without its text",
+    "hub.web.shell.page:Page.answer": "request: likewise for pages",
+    "hub.kernel.group_commit:_succeed": "the writer's loop: a bug in one caller's follow-up must not stop the recorder",
     "db.sqlite_writer:SqliteWriter._one": "the writer's loop: a failed step belongs to its caller",
     "db.postgres_writer:PostgresWriter._together": "the writer's loop: likewise",
     "db.postgres_writer:PostgresWriter._alone": "the writer's loop: likewise",
@@ -42,7 +42,7 @@ TASK_KEEPERS: dict[str, str] = {
     "device.task_group": "the agent's own task group (Python 3.10 has none)",
 }
 """`module` that may start tasks outside of a task group, with who holds them."""
-EXITS = ("hub.cli", "device.cli", "hub.process")
+EXITS = ("hub.cli", "device.cli", "hub.server.process")
 """The command lines, and the last resort of a hub that hangs while it ends."""
 FROZEN = ("db.migrations.versions",)
 """Migrations: a list of tables as they were, never edited again; their length is no measure."""

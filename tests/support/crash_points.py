@@ -104,12 +104,12 @@ def arm_agent(folder: Path) -> None:
 
 def arm_hub(folder: Path) -> None:
     """Also: a file `test-patience` with the seconds that every command has."""
-    from hub.core import changes as c
-    from hub.core import command_desk, command_life
-    from hub.core.fleet import TERMINAL
-    from hub.flow.announce import Announcer
-    from hub.flow.group_commit import GroupCommit
-    from hub.flow.link import Link
+    from hub.commands.rules import draft, life
+    from hub.kernel.announce import Announcer
+    from hub.kernel.group_commit import GroupCommit
+    from hub.links.link import Link
+    from hub.model import changes as c
+    from hub.model.fleet import TERMINAL
 
     plan, told = Plan(folder), dict[str, str]()
 
@@ -153,11 +153,11 @@ def arm_hub(folder: Path) -> None:
     _wrap_async(GroupCommit, "commit", before=commits)
     _wrap_async(GroupCommit, "_commit_group", after=rode_along)
     _wrap(Announcer, "_became_true", before=committed)
-    _wrap(command_life, "moved", before=hears)
+    _wrap(life, "moved", before=hears)
     _wrap(Link, "__init__", after=link_made)
     patience = folder / "test-patience"
     if patience.exists():
-        command_desk.PATIENCE = command_desk.IMMEDIATE = timedelta(seconds=float(patience.read_text()))
+        draft.PATIENCE = draft.IMMEDIATE = timedelta(seconds=float(patience.read_text()))
 
 
 Seen = Callable[..., None]

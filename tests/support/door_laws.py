@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from tests.support.house import House, Module
 
 RECIPES = (
-    "hub.flow.recorder",
-    "hub.flow.recording_recipes",
-    "hub.flow.retention_recipes",
-    "hub.flow.service_recipes",
+    "hub.kernel.recorder",
+    "hub.kernel.recording_recipes",
+    "hub.kernel.retention_recipes",
+    "hub.kernel.service_recipes",
 )
 """How each Change is written: they alone call what db/ has for writing."""
 WRITES: dict[str, tuple[str, ...]] = {
-    "hub.flow.group_commit": ("write",),
-    "hub.flow.samples_lane": ("store_samples",),
+    "hub.kernel.group_commit": ("write",),
+    "hub.kernel.samples_lane": ("store_samples",),
 }
 """The door itself: the group commit (also the command line's), and the lane beside it on which samples are committed
 in batches of their own, because a statement a sample would be too slow (`Announcer.keep` is the way to it)."""
@@ -28,23 +28,23 @@ STATEMENTS = "db.statements"
 WRITERS_IN_DB = ("db.connection", "db.sqlite_writer", "db.postgres_writer", "db.postgres_lane", "db.sqlite_transaction")
 """The store itself. Nothing else in db/ runs a statement that writes: queries return rows, or a Write for the door."""
 
-FLEET = ("hub.core.fleet", "hub.core.service_appliers")
+FLEET = ("hub.model.fleet", "hub.model.service_appliers")
 """Where Changes are applied."""
 FLEET_WRITERS: dict[str, frozenset[str]] = {
-    "hub.core.presence": frozenset(
+    "hub.model.presence": frozenset(
         {"connection", "connection_reason", "connection_since", "farewell", "grace", "interval", "interval_since",
          "last_gap", "last_heard", "linked", "quiet_until", "told", "unlinked_at", "uploads"}
     ),
-    "hub.core.samples_by_rest": frozenset({"accepted"}),
-    "hub.flow.announce": frozenset({"health", "health_reasons"}),
-    "hub.flow.conversation": frozenset({"accepted", "last_seen_at", "farewell"}),
-    "hub.flow.heard_facts": frozenset({"reported"}),
-    "hub.flow.loading": frozenset(
+    "hub.metrics.rules": frozenset({"accepted"}),
+    "hub.kernel.announce": frozenset({"health", "health_reasons"}),
+    "hub.links.session": frozenset({"accepted", "last_seen_at", "farewell"}),
+    "hub.machines.handlers": frozenset({"reported"}),
+    "hub.kernel.loading": frozenset(
         {"boots", "health", "health_reasons", "last_seen_at", "maybe_sent", "own_settings", "pending",
          "remote_sessions", "zone"}
     ),
-    "hub.flow.observer": frozenset({"live_interval", "told"}),
-    "hub.web.device_socket": frozenset({"connection_epoch"}),
+    "hub.kernel.observer": frozenset({"live_interval", "told"}),
+    "hub.links.socket": frozenset({"connection_epoch"}),
 }  # fmt: skip
 """`module`: members of a Machine (or of its Boot) that it writes past the Changes. The list may only shrink: what is
 observed and is no row becomes a value of its own (issue 10). `farewell` in a conversation is its link's."""
@@ -119,7 +119,7 @@ def written_members(house: House, module: Module) -> Iterator[tuple[str, int]]:
 
 
 def _members(house: House) -> Iterator[str]:
-    home = house.modules.get("hub.core.machine")
+    home = house.modules.get("hub.model.machine")
     for node in home.tree.body if home is not None else ():
         if isinstance(node, ast.ClassDef) and node.name in ("Machine", "Boot"):
             for field in node.body:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from hub.core import changes as c
-from hub.core.access import Principal, Role
-from hub.core.fleet import Fleet
-from hub.core.machine import Machine
-from hub.flow.feed import Feed
-from hub.flow.subscription import Subscription
+from hub.kernel.feed import Feed
+from hub.kernel.subscription import Subscription
+from hub.model import changes as c
+from hub.model.access import Principal, Role
+from hub.model.fleet import Fleet
+from hub.model.machine import Machine
 from protocol.messages import Sample
 
 NOW = datetime(2026, 11, 23, 13, 0, tzinfo=timezone.utc)

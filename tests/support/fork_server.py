@@ -161,7 +161,7 @@ def _agent(arguments: list[str], environ: dict[str, str]) -> int:
 
 
 def _hub(connection: socket.socket, given: dict[str, Any]) -> int:
-    from hub import server
+    from hub import serving
     from hub.settings import Settings
     from tests.support.crash_points import arm_hub
     from tests.support.hub_probe import watch
@@ -169,7 +169,7 @@ def _hub(connection: socket.socket, given: dict[str, Any]) -> int:
     settings = Settings.load(given, {})
     watch(settings.data_dir)
     arm_hub(settings.data_dir)
-    return server.serve(settings, lambda url: _say(connection, f"serves {url}"))
+    return serving.serve(settings, lambda url: _say(connection, f"serves {url}"))
 
 
 def _say(connection: socket.socket, text: str) -> None:
@@ -179,7 +179,7 @@ def _say(connection: socket.socket, text: str) -> None:
 
 if __name__ == "__main__":
     from device import agent, cli  # noqa: F401 - imported once, for every child
-    from hub import app, server  # noqa: F401
+    from hub import app, serving  # noqa: F401
 
     gc.collect()
     gc.freeze()  # what is here is every child's, and no child's collector need look at it

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-PRODUCT = ("protocol", "texts", "db", "certs", "dashboard", "device", "hub")
+PRODUCT = ("protocol", "texts", "db", "certs", "dashboard", "device", "hub", "demo")
 DOORS = ("bootstrap", "run_hub", "run_device", "run_tests")
 AROUND = ("bench", "scripts", "tests")
 
@@ -15,7 +15,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Import(NamedTuple):
-    """One imported module of ours or of others; `name` is as precise as the tree allows (`hub.core.changes`)."""
+    """One imported module of ours or of others; `name` is as precise as the tree allows (`hub.model.changes`)."""
 
     name: str
     line: int

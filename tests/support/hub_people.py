@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from hub.cli.data_door import open_data
-from hub.core import changes, enrolment, sign_in
-from hub.flow.engine import utc_now
+from hub.engine import utc_now
+from hub.model import changes
+from hub.people.rules import enrolment, sign_in
 from hub.settings import Settings
 
 _numbers = itertools.count(1)

@@ -25,14 +25,14 @@ import httpx
 from starlette.applications import Starlette
 
 from db.sqlite_files import path_of
-from hub import server as hub_server
+from hub import serving as hub_server
 from hub.app import create_app
-from hub.listener import listen, url_of
-from hub.server import HubServer
+from hub.kernel.context import HubContext
+from hub.server.listener import listen, url_of
+from hub.server.uvicorn_options import configuration
+from hub.server.websocket_protocol import WebSocketProtocol
+from hub.serving import HubServer
 from hub.settings import Settings
-from hub.uvicorn_options import configuration
-from hub.web.context import HubContext
-from hub.web.websocket_protocol import WebSocketProtocol
 from tests.support.fork_server import Forked
 from tests.support.hub_people import MachineKey, People, Person
 from tests.support.hub_probe import longest_block_s

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from hub.core.configuration import Scope, in_force
-from hub.core.recording_changes import RecordingBegan, RecordingEnded
-from hub.core.remote_changes import RemoteSession, SessionMoved, SessionOpened
+from hub.model.effective_settings import Scope, in_force
+from hub.model.recording_changes import RecordingBegan, RecordingEnded
+from hub.model.remote_changes import RemoteSession, SessionMoved, SessionOpened
 from protocol import configuration
 from tests.support.api_hub import ApiHub
 from tests.support.page_visitor import browser

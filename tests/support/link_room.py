@@ -10,17 +10,18 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from hub.core.fleet import Fleet
-from hub.core.machine import Machine
-from hub.core.machine_budget import MachineBudget
-from hub.flow.announce import Announcer
-from hub.flow.conversation import Conversation
-from hub.flow.engine import Nobody
-from hub.flow.group_commit import GroupCommit
-from hub.flow.link import Link
-from hub.flow.links import Links
-from hub.flow.observer import Observer
-from hub.flow.samples_lane import SamplesLane
+from hub.engine import Nobody
+from hub.handlers import HANDLERS
+from hub.kernel.announce import Announcer
+from hub.kernel.group_commit import GroupCommit
+from hub.kernel.observer import Observer
+from hub.kernel.samples_lane import SamplesLane
+from hub.links.link import Link
+from hub.links.links import Links
+from hub.links.session import Conversation
+from hub.model.fleet import Fleet
+from hub.model.machine import Machine
+from hub.model.machine_budget import MachineBudget
 from protocol import codec
 from protocol import messages as m
 from protocol.session import Session
@@ -92,8 +93,8 @@ class Room:
         link.say(welcome)
         self.observer.linked(self.machine, 0.0)
         conversation = Conversation(
-            link, self.machine, said, links=self.links, announce=self.announce, store=self.store, tasks=self.tasks,
-            clock=clock,
+            link, self.machine, said, links=self.links, announce=self.announce, store=self.store, handlers=HANDLERS,
+            tasks=self.tasks, clock=clock,
         )  # fmt: skip
         return conversation, link, wire
 

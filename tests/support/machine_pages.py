@@ -15,10 +15,10 @@ from typing import Any, cast
 import httpx
 import msgspec
 
-from hub.core.configuration import Scope, in_force
-from hub.core.remote_changes import RemoteSession
-from hub.flow.tunnel_error import TunnelError
-from hub.flow.tunnels import Tunnels
+from hub.model.effective_settings import Scope, in_force
+from hub.model.remote_changes import RemoteSession
+from hub.remote.tunnel.registry import Tunnels
+from hub.remote.tunnel.stream import TunnelError
 from protocol import configuration
 from tests.support.api_hub import ApiHub, api_hub
 from tests.support.bare_server import serving
@@ -196,7 +196,7 @@ async def pages_hub(tmp_path: Path, **settings: Any) -> AsyncIterator[PagesHub]:
     async with api_hub(tmp_path, **settings) as hub:
         await hub.add_everybody()
         tunnels = PortTunnels()
-        hub.context.tunnels = cast(Tunnels, tunnels)
+        hub.context[Tunnels] = cast(Tunnels, tunnels)
         async with serving(hub.app) as server:
             made = PagesHub(hub, f"http://127.0.0.1:{server.port}", tunnels)
             made.let_in(*HERE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
-from hub.core.machine import Machine
+from hub.model.machine import Machine
 from protocol import messages as m
 
 NOW = datetime(2026, 11, 23, 9, 0, 0, tzinfo=timezone.utc)

@@ -1,4 +1,4 @@
-"""What may stand in the middle (protocol/, hub/core, device/core): values and arithmetic, by a list of what is allowed.
+"""What may stand in the middle (protocol/, hub/model, rules, device/core), by a list of what may be imported.
 
 What is not on the list is not imported: so a library that waits, reads or is random fails without being known here.
 Names are followed through the imports that bind them, however they are renamed.
@@ -11,24 +11,17 @@ from collections.abc import Iterator
 
 from tests.support.house import House, Module
 
-PURE = ("protocol", "hub.core", "device.core")
-OF_OURS: dict[str, tuple[str, ...]] = {
-    "protocol": ("protocol",),
-    "hub.core": ("protocol", "hub.core", "db.rows"),
-    "device.core": ("protocol", "device.core"),
-}
-"""db.rows are plain tuples: the one form of a sample from the wire to the table."""
 ALLOWED = frozenset(
-    {"__future__", "codecs", "collections", "collections.abc", "dataclasses", "datetime", "difflib", "enum",
+    {"__future__", "collections", "collections.abc", "dataclasses", "datetime", "difflib", "enum",
      "functools", "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "msgspec", "re", "string", "struct",
      "typing", "unicodedata"}
 )  # fmt: skip
 ALSO: dict[str, dict[str, str]] = {
-    "hub.core.credentials": {
+    "hub.model.credentials": {
         "secrets": "draws at random for the whole middle what identifies or opens; nothing is decided by it",
         "argon2": "hashes passwords: arithmetic that takes long, with a salt that nothing is decided by",
     },
-    "hub.core.dating": {
+    "hub.model.dating": {
         "zoneinfo": "the rules of time zones: a file, read once, as constant as the table of Unicode behind `re`",
     },
     "protocol.zones": {"zoneinfo": "the names of time zones: likewise"},
@@ -43,21 +36,29 @@ WORLD = frozenset({"open", "input", "print", "exec", "eval", "compile", "breakpo
 
 PURE_LAW = (
     "what decides takes values and `now`: no await, socket, thread, clock, randomness, file or environment in "
-    "protocol/, hub/core and device/core; they import protocol, themselves and what tests/support/pure_laws.py allows"
+    "protocol/, hub/model, rules and device/core; they import each other and what tests/support/pure_laws.py allows"
 )
+
+
+def is_pure(name: str) -> bool:
+    """Whether a module decides: the wire, the model, what is called `rules`."""
+    parts = name.split(".")
+    in_rules = parts[0] == "hub" and "rules" in parts[2:]
+    return parts[0] == "protocol" or parts[:2] in (["hub", "model"], ["device", "core"]) or in_rules
 
 
 def purity(house: House) -> Iterator[str]:
     for module in house.product():
-        if module.within(*PURE):
+        if is_pure(module.name):
             for line, what in _outside(module):
                 yield f"{module.shown}:{line} {what}; the law: {PURE_LAW}"
 
 
 def _outside(module: Module) -> Iterator[tuple[int, str]]:
-    ours = next(own for pure, own in OF_OURS.items() if module.within(pure))
     for imported in module.imports:
-        is_ours = any(imported.name == one or imported.name.startswith(one + ".") for one in ours)
+        is_ours = imported.name == "db.rows" or (
+            is_pure(imported.name) and imported.name.partition(".")[0] in (module.room, "protocol")
+        )
         if not is_ours and imported.name not in ALLOWED and imported.name not in ALSO.get(module.name, ()):
             yield imported.line, f"imports {imported.name}"
     for name, line in module.names():

@@ -11,13 +11,13 @@ from typing import Any
 
 from db import recordings as rows
 from db.recordings import RecordingRow
-from hub.core.changes import Change, EventHappened
-from hub.flow.engine import Engine, open_engine, utc_now
-from hub.flow.object_shelf import ObjectsError
-from hub.flow.objects import Objects
-from hub.flow.objects_folder import Folder
-from hub.flow.recording_keeper import RecordingKeeper
-from hub.flow.recordings import OpenRecording, Recordings, Scene
+from hub.engine import Engine, open_engine, utc_now
+from hub.kernel.objects.folder import Folder
+from hub.kernel.objects.protocol import ObjectsError
+from hub.kernel.objects.store import Objects
+from hub.model.changes import Change, EventHappened
+from hub.remote.recordings.keeper import RecordingKeeper
+from hub.remote.recordings.service import OpenRecording, Recordings, Scene
 from hub.settings import Settings
 
 

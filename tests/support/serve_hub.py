@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from hub.server import serve
+from hub.serving import serve
 from hub.settings import Settings
 from tests.support.hub_probe import watch
 

@@ -17,10 +17,11 @@ from typing import Any
 
 import websockets
 
-from hub.core import changes as c
-from hub.core.configuration import Scope, in_force
-from hub.core.remote_changes import RemoteSession, SessionOpened
-from hub.flow.engine import utc_now
+from hub.engine import utc_now
+from hub.model import changes as c
+from hub.model.effective_settings import Scope, in_force
+from hub.model.remote_changes import RemoteSession, SessionOpened
+from hub.remote.terminal.registry import Terminals
 from protocol import configuration
 from tests.support.browser_client import cookie, origin
 from tests.support.fake_tunnels import FakeStream, FakeTunnels
@@ -83,7 +84,7 @@ async def terminal_room(folder: Path, **settings: Any) -> AsyncIterator[Terminal
     async with hub_here(folder, **settings) as hub:
         machine = await hub.add_machine("Lobby")
         tunnels = FakeTunnels()
-        hub.context.terminals._tunnels = tunnels
+        hub.context[Terminals]._tunnels = tunnels
         room = TerminalRoom(hub, machine, tunnels, await lease(hub, machine))
         room.let_in("127.0.0.1/32")
         yield room

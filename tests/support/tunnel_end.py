@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from hub.flow.tunnel_stream import TunnelStream
+from hub.remote.tunnel.registry import Tunnels
+from hub.remote.tunnel.stream import TunnelStream
 from protocol.stream_limits import TUNNEL_SUBPROTOCOL
 from protocol.streams import Opened as Asked
 from protocol.streams import Role, StreamEvent, Streams
@@ -89,12 +90,12 @@ SESSION = 7
 
 
 def ticket(hub: HubHere, key: MachineKey, session_id: int = SESSION) -> str:
-    return hub.context.tunnels.tickets.issue(session_id, key.id)
+    return hub.context[Tunnels].tickets.issue(session_id, key.id)
 
 
 async def begun(hub: HubHere, end: TunnelEnd, kind: str = "terminal") -> tuple[TunnelStream, int]:
     """A stream that the machine at `end` has accepted, and its id."""
-    opening = asyncio.ensure_future(hub.context.tunnels.open(end.session_id, kind, {"cols": 80}))
+    opening = asyncio.ensure_future(hub.context[Tunnels].open(end.session_id, kind, {"cols": 80}))
     asked = await end.event(Asked)
     assert (asked.kind, asked.args) == (kind, {"cols": 80})
     end.streams.accept(asked.id, {"pid": 1})

@@ -5,9 +5,9 @@ from __future__ import annotations
 import anyio
 
 from db.errors import Unavailable
-from hub.flow.tunnel import Attachment
-from hub.flow.tunnel_stream import TunnelStream
-from hub.flow.tunnels import Admission, Tunnels
+from hub.remote.tunnel.registry import Admission, Tunnels
+from hub.remote.tunnel.stream import TunnelStream
+from hub.remote.tunnel.tunnel import Attachment
 from protocol.errors import CloseCode
 from protocol.streams import Opened, Role, Streams
 from protocol.tunnel_greeting import Open

@@ -12,7 +12,7 @@ import pytest
 from dashboard.texts import texts_in as of_the_dashboard
 from device.texts import texts_in as of_the_agent
 from hub.cli.language import FOLDER
-from hub.web.api_v2.words import texts_in as of_the_api
+from hub.web.http.problems import texts_in as of_the_api
 from texts.catalogue import Forms, read
 
 ROOT = Path(__file__).parents[2]

@@ -15,12 +15,14 @@ import pytest
 import pytest_asyncio
 from starlette.routing import Route, WebSocketRoute
 
-from hub.core import accounts, command_desk, credentials
-from hub.core.changes import Change, CommandDrafted, SessionExtended, TokenCreated, TokenRevoked, TokenUsed
-from hub.core.recording_changes import RecordingStored
-from hub.flow.recordings import Scene
-from hub.web.api_v2.endpoint import Endpoint, Nowhere
-from hub.web.page import Page
+from hub.commands.rules import draft
+from hub.model import credentials
+from hub.model.changes import Change, CommandDrafted, SessionExtended, TokenCreated, TokenRevoked, TokenUsed
+from hub.model.recording_changes import RecordingStored
+from hub.people.rules import accounts
+from hub.remote.recordings.service import Recordings, Scene
+from hub.web.api.endpoint import Endpoint, Nowhere
+from hub.web.shell.page import Page
 from tests.hub.web.access_rows import CALLERS, FORMS, JSON, ROWS
 from tests.support.api_hub import ORIGIN, ApiHub, api_hub
 from tests.support.websocket_dial import dial
@@ -79,7 +81,7 @@ async def cast(hub: ApiHub, number: int) -> Cast:
     await hub.add_user(named("own_technician"), "technician", (own,))
     await hub.add_user(named("other_technician"), "technician", (other,))
     victim = await hub.add_user(named("victim"), "viewer")
-    drafted = command_desk.draft(
+    drafted = draft.draft(
         hub.context.fleet.machines[own], "set_status", {"status": "full"}, "system", hub.context.clock()
     )
     await hub.context.announce(*drafted)
@@ -95,8 +97,8 @@ async def cast(hub: ApiHub, number: int) -> Cast:
 async def recording_of(hub: ApiHub, rvm_id: int) -> int:
     """A terminal that was open for a moment."""
     scene = Scene(1, rvm_id, "own", hub.users[next(iter(hub.users))], "A", "10.0.0.1", "why")
-    recording = await hub.context.recordings.begin(scene, 80, 24)
-    await hub.context.recordings.finish(recording, "exited")
+    recording = await hub.context[Recordings].begin(scene, 80, 24)
+    await hub.context[Recordings].finish(recording, "exited")
     return recording.id
 
 

@@ -1,0 +1,142 @@
+"""The commands of one simulated machine: done once for each id, some of them over seconds, and answered until received.
+
+What a command does is a generator that yields how far it is and how long that takes, and returns how it ended.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from demo.simulated_plan import moment
+from protocol import messages as m
+from protocol.commands import ARGUMENTS
+
+Ended = m.Failure | dict[str, Any]
+"""Why it failed, or the result of what succeeded."""
+Work = Generator[tuple[m.Progress, float], float, Ended]
+"""Yields (progress, seconds until it goes on), is sent the present moment, returns the end."""
+Atomic = Callable[[Any, float], Ended]
+"""From the arguments and the present moment."""
+Begin = Callable[[Any, float], Work]
+"""From the arguments and the command's deadline."""
+
+
+class _Job:
+    def __init__(self, command: m.Command, work: Work) -> None:
+        self.command, self.work = command, work
+        self.begun = False
+        self.next_at = 0.0
+        self.progress: m.Progress | None = None
+
+
+class Abilities(NamedTuple):
+    """What the machine does at once, and what takes its time."""
+
+    atomic: Mapping[str, Atomic]
+    work: Mapping[str, Begin]
+
+
+class Jobs:
+    """One job at a time, in order. `now` is Unix seconds."""
+
+    def __init__(self, abilities: Abilities) -> None:
+        self._atomic, self._work = abilities
+        self._journal: dict[str, m.CommandUpdate] = {}
+        self._unconfirmed: dict[str, None] = {}
+        self._jobs: list[_Job] = []
+
+    @property
+    def unconfirmed(self) -> list[m.CommandUpdate]:
+        """The ends that nobody has confirmed, oldest first."""
+        return [self._journal[each] for each in self._unconfirmed]
+
+    def confirm(self, command_id: str) -> None:
+        self._unconfirmed.pop(command_id, None)
+
+    def due(self) -> float:
+        return self._jobs[0].next_at if self._jobs else math.inf
+
+    def take(self, command: m.Command, now: float) -> list[m.MachineMessage]:
+        """Begin it, unless its id is known: then it is answered from memory."""
+        known = self._journal.get(command.id)
+        if known is not None:
+            return [known]
+        if any(job.command.id == command.id for job in self._jobs):
+            return [m.CommandUpdate(id=command.id, state="accepted")]
+        if moment(command.expires_at) <= now:
+            return [self._reject(command.id, "expired", "the command came too late")]
+        if command.name not in self._atomic and command.name not in self._work:
+            return [self._reject(command.id, "unsupported", f"a simulated machine does not know {command.name}")]
+        try:
+            arguments = msgspec.convert(command.args, ARGUMENTS[command.name])
+        except msgspec.ValidationError:
+            return [self._reject(command.id, "invalid", f"the arguments of {command.name} are wrong")]
+        if command.name in self._atomic:
+            return self._at_once(command, arguments, now)
+        self._jobs.append(_Job(command, self._work[command.name](arguments, moment(command.expires_at))))
+        return [m.CommandUpdate(id=command.id, state="accepted"), *self.act(now)]
+
+    def cancel(self, command_id: str) -> list[m.MachineMessage]:
+        """Stop it if it has not ended; also what was never seen will not be done any more."""
+        known = self._journal.get(command_id)
+        if known is not None:
+            return [known]
+        self._jobs = [job for job in self._jobs if job.command.id != command_id]
+        return [self._reject(command_id, "cancelled", "it was cancelled")]
+
+    def act(self, now: float) -> list[m.MachineMessage]:
+        """What the present job has to say by now."""
+        said: list[m.MachineMessage] = []
+        while self._jobs and self._jobs[0].next_at <= now:
+            said += self._go_on(self._jobs[0], now)
+        return said
+
+    def interrupted(self, done: str, result: dict[str, Any]) -> None:
+        """The machine started again: the command `done` had asked for that, every other one was cut off."""
+        for job in self._jobs:
+            if job.command.id == done:
+                self._end(done, result)
+            elif job.begun:
+                self._end(job.command.id, m.Failure(code="interrupted", message="the machine started again meanwhile"))
+        self._jobs = []  # what had not begun comes again from the hub
+
+    @property
+    def present(self) -> str:
+        """The id of the job that is being done; empty when there is none."""
+        return self._jobs[0].command.id if self._jobs else ""
+
+    def _at_once(self, command: m.Command, arguments: Any, now: float) -> list[m.MachineMessage]:
+        ended = self._atomic[command.name](arguments, now)
+        if isinstance(ended, m.Failure):
+            return [self._reject(command.id, ended.code, ended.message)]
+        return [m.CommandUpdate(id=command.id, state="accepted"), self._end(command.id, ended)]
+
+    def _go_on(self, job: _Job, now: float) -> list[m.MachineMessage]:
+        try:
+            progress, seconds = job.work.send(now) if job.begun else next(job.work)
+        except StopIteration as end:
+            self._jobs.remove(job)
+            return [self._end(job.command.id, end.value)]
+        job.begun, job.next_at = True, now + seconds
+        if progress == job.progress:
+            return []
+        job.progress = progress
+        return [m.CommandUpdate(id=job.command.id, state="running", progress=progress)]
+
+    def _end(self, command_id: str, ended: Ended) -> m.CommandUpdate:
+        if isinstance(ended, m.Failure):
+            return self._remember(m.CommandUpdate(id=command_id, state="failed", error=ended))
+        return self._remember(m.CommandUpdate(id=command_id, state="succeeded", result=ended))
+
+    def _reject(self, command_id: str, code: str, why: str) -> m.CommandUpdate:
+        error = m.Failure(code=code, message=why)
+        return self._remember(m.CommandUpdate(id=command_id, state="rejected", error=error))
+
+    def _remember(self, final: m.CommandUpdate) -> m.CommandUpdate:
+        self._journal[final.id] = final
+        self._unconfirmed[final.id] = None
+        return final

@@ -1,0 +1,160 @@
+"""What one simulated machine is and answers, without a socket: it declares itself, keeps samples, obeys commands.
+
+`demo.simulated_link` gives it a link and the time. Beside the ordinary there are roles with something the matter:
+full, hot, late, offline, maintenance, busy (a return session is open most of the time), guessing (its look-up answers
+another zone than the pinned one), unpermitted (may not set its zone), misconfigured (its environment holds one setting
+against the hub) and slow (a time zone takes it minutes).
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from typing import Any, Final
+
+from demo.simulated_jobs import Abilities, Atomic, Ended, Jobs
+from demo.simulated_plan import SERVICES, Plan, rfc3339
+from demo.simulated_readings import Character, sample_at
+from demo.simulated_spool import Spool
+from demo.simulated_status import Declaration
+from demo.simulated_work import Workshop
+from demo.simulated_zone import Zone
+from protocol import commands
+from protocol import messages as m
+from protocol.version import PRODUCT_VERSION, PROTOCOL_VERSION
+
+CAPABILITIES: Final = ["ping", "reboot", "restart_service", "set_status", "simulated", "sync_timezone", "until"]
+METRICS_INTERVAL_S: Final = 300.0
+PAST_S: Final = 3600.0
+"""A machine that starts brings the samples of its last hour, so that a page has something to draw."""
+OVERRIDDEN: Final = "metrics_interval"
+"""The setting that the environment of a misconfigured machine overrides."""
+
+
+class SimulatedMachine:
+    """The life of one machine through every boot and reconnect. `now` is Unix seconds everywhere."""
+
+    def __init__(self, plan: Plan, now: float) -> None:
+        self.plan = plan
+        self.character = Character.of(plan.device_id)
+        self.boot_id = uuid.uuid4().hex
+        self.started = now - 86400 * (1 + 30 * self.character.pace)
+        self.declaration = Declaration(plan.role, self.character, now)
+        self.zone = Zone(plan, self.character, now)
+        self.spool = Spool()
+        self.config_version = 0
+        self.metrics_interval = METRICS_INTERVAL_S
+        self.live_interval = 0.0
+        self.workshop = Workshop(plan.role, self.declaration, self.zone)
+        atomic: dict[str, Atomic] = {"ping": self._ping, "set_status": self._set_status}
+        self._jobs = Jobs(Abilities(atomic, self.workshop.work))
+        first = math.ceil((now - PAST_S) / METRICS_INTERVAL_S) * METRICS_INTERVAL_S
+        for k in range(int((now - first) // METRICS_INTERVAL_S) + 1):
+            self.keep(first + k * METRICS_INTERVAL_S)
+
+    def hello(self, now: float) -> m.Hello:
+        return m.Hello(
+            protocol=PROTOCOL_VERSION,
+            device_id=self.plan.device_id,
+            agent_version=PRODUCT_VERSION,
+            boot_id=self.boot_id,
+            capabilities=CAPABILITIES,
+            status=self.declaration.status,
+            special_status=self.declaration.special_status,
+            capacity=self.declaration.capacity,
+            config_version=self.config_version,
+            time=rfc3339(now),
+            timezone=self.zone.system,
+            hardware={"model": "simulated machine", "services": list(SERVICES)},
+            busy=self.declaration.busy,
+            ntp=True,
+        )
+
+    def live_sample(self, now: float) -> m.Metrics:
+        return m.Metrics(seq=self.spool.newest, samples=[self._reading(now)], live=True)
+
+    def keep(self, now: float) -> None:
+        """One sample for history into the spool."""
+        self.spool.keep(self._reading(now))
+
+    def first_words(self) -> list[m.MachineMessage]:
+        """What a new link is told after the welcome: where the zone stands, and again what nobody has confirmed."""
+        return [self.zone.report, *self.declaration.unconfirmed, *self._jobs.unconfirmed]
+
+    def hear(self, message: m.HubMessage, now: float) -> list[m.MachineMessage]:
+        """What the hub said changes the machine; the answers to send."""
+        if isinstance(message, m.Welcome):
+            self.live_interval = message.live_interval
+            is_news = message.config.version != self.config_version
+            return self._configure(message.config) if is_news or self._set_here else []
+        if isinstance(message, m.Config):
+            return self._configure(m.Configuration(version=message.version, values=message.values))
+        if isinstance(message, m.MetricsAck):
+            self.spool.free(message.seq)
+        elif isinstance(message, m.Received):
+            self._confirm(message.ref)
+        elif isinstance(message, m.Live):
+            self.live_interval = message.interval
+        elif isinstance(message, m.Command):
+            return [*self._jobs.take(message, now), *self.workshop.said()]
+        elif isinstance(message, m.Cancel):
+            return self._jobs.cancel(message.id)
+        return []
+
+    def due(self) -> float:
+        """When `act` has something to do next, in Unix seconds."""
+        return min(self._jobs.due(), self.declaration.due(), self.zone.due())
+
+    def act(self, now: float) -> list[m.MachineMessage]:
+        """What the machine does by itself up to now: goes on with its job, gives a status back, looks for its zone."""
+        return [*self.declaration.act(now), *self.zone.act(now), *self._jobs.act(now), *self.workshop.said()]
+
+    @property
+    def reboots(self) -> bool:
+        """It is going down: say bye, and `boot` it before the next link."""
+        return self.workshop.rebooting
+
+    def boot(self, now: float) -> None:
+        """The end of the reboot: another boot id, nobody in front of it, and the command that asked for it is done."""
+        self.boot_id = uuid.uuid4().hex
+        self.started = now
+        self.workshop.rebooting = False
+        self.spool.renumber()
+        self.declaration.close_session()
+        self.zone.booted()
+        self._jobs.interrupted(self._jobs.present, {"boot_id": self.boot_id})
+
+    def _reading(self, now: float) -> m.Sample:
+        return sample_at(self.character, self.plan.role, now, rfc3339(now), self.started)
+
+    def _confirm(self, ref: int | str) -> None:
+        """A number is that of a report, a text that of a command."""
+        if isinstance(ref, int):
+            self.declaration.confirm(ref)
+        else:
+            self._jobs.confirm(ref)
+
+    def _configure(self, configuration: m.Configuration) -> list[m.MachineMessage]:
+        values = configuration.values
+        errors = {}
+        if self.plan.role != "misconfigured":
+            interval = values.get("metrics_interval", METRICS_INTERVAL_S)
+            if isinstance(interval, (int, float)) and interval >= 1:
+                self.metrics_interval = float(interval)
+        elif OVERRIDDEN in values:
+            errors[OVERRIDDEN] = f"environment: {OVERRIDDEN} is set by the machine's environment (METRICS_INTERVAL)."
+        self.zone.configure(values)
+        self.config_version = configuration.version
+        return [m.ConfigApplied(version=configuration.version, errors=errors or None, own=self._set_here or None)]
+
+    @property
+    def _set_here(self) -> dict[str, Any]:
+        """What its own file or environment sets."""
+        overridden = {OVERRIDDEN: self.metrics_interval} if self.plan.role == "misconfigured" else {}
+        return overridden | self.zone.set_here
+
+    def _ping(self, _: commands.Ping, now: float) -> Ended:
+        return {"time": rfc3339(now)}
+
+    def _set_status(self, wanted: commands.SetStatus, _: float) -> Ended:
+        return self.declaration.obey(wanted)

@@ -1,0 +1,104 @@
+"""`run_hub.py --demo`: a hub of its own with one real agent and simulated machines, all ended by one Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import logging.handlers
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from demo.children import MAX_LOG_BYTES, ChildPlan, Children
+from demo.machines import AGENT_FILE, SIMULATED_FILE, DemoFleet, enrol_fleet
+from demo.scenes import Scenes
+from demo.settings import write_settings
+from hub.cli import output
+from hub.cli.data_door import CHECKOUT, open_data, settings_of
+from hub.cli.exit_codes import CliError, Exit
+from hub.cli.first_start import prepare_people
+from hub.cli.language import say
+from hub.cli.sign_in_link import SignInLink
+from hub.cli.start_output import check_address, show_start, wants_browser
+from hub.log_format import TextLines
+from hub.settings import Settings
+
+MACHINES = 20
+MOST_MACHINES = 500
+KEPT_VARIABLES = ("RVM_LANG", "RVM_VENV")
+AGENT_VARIABLES = ("API_TOKEN", "API_TOKEN_FILE", "MYRVM_BASE_URL", "STATE_DIR")
+
+
+def run(wanted: argparse.Namespace) -> int:
+    """Runs until Ctrl-C; the exit code of the hub. Nothing it started outlives it."""
+    count = MACHINES if wanted.machines is None else wanted.machines
+    if not 0 <= count <= MOST_MACHINES:
+        raise CliError(Exit.USAGE, "machines", say("demo.machines.bad"))
+    settings = demo_settings(wanted)
+    check_address(settings)
+    fleet, link = asyncio.run(_prepare(settings, count))
+    children = Children(_plans(settings.data_dir), _report)
+    from hub import serving
+
+    def ready(url: str) -> None:
+        _log_to_file(settings)
+        fleet.write(settings.data_dir, url)
+        children.start()
+        shown = say("start.machines_note", count=count)
+        show_start(settings, url, link, open_browser=wants_browser(wanted), machines=shown)
+
+    try:
+        return serving.serve(settings, ready, children.ask_to_end, Scenes(fleet).play)
+    finally:
+        children.ask_to_end()
+        children.wait()
+
+
+def demo_settings(wanted: argparse.Namespace) -> Settings:
+    """A folder and a database of its own: a demo never touches a real hub's data, whatever the environment says."""
+    if wanted.database_url:
+        raise CliError(Exit.USAGE, "database_url", say("demo.with_database"), say("demo.with_database.fix"))
+    folder = wanted.data_dir or os.environ.get("RVM_DATA_DIR") or CHECKOUT / "data" / "demo"
+    folder = Path(folder).expanduser().absolute()
+    return settings_of(wanted, data_dir=folder, database_url=f"sqlite:///{folder / 'hub.sqlite3'}")
+
+
+async def _prepare(settings: Settings, count: int) -> tuple[DemoFleet, SignInLink | None]:
+    async with open_data(settings, create=True, serving=True) as door:
+        fleet = await enrol_fleet(door, settings.data_dir, count)
+        await write_settings(door, fleet)
+        fleet.write(settings.data_dir, "http://127.0.0.1")  # keys are kept even if the hub does not come up
+        return fleet, await prepare_people(door, settings, always=True)
+
+
+def _plans(folder: Path) -> list[ChildPlan]:
+    agent = [sys.executable, str(CHECKOUT / "run_device.py"), "--config", str(folder / AGENT_FILE)]
+    simulator = [sys.executable, "-m", "demo.fleet_simulator", "--config", str(folder / SIMULATED_FILE)]
+    environment = _environment(os.environ)
+    return [
+        ChildPlan("agent", [*agent, "--exit-with-parent"], folder / "agent.log", CHECKOUT, environment),
+        ChildPlan("simulator", [*simulator, "--exit-with-parent"], folder / "simulator.log", CHECKOUT, environment),
+    ]
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Ours, without what is meant for the hub or for another agent on this computer."""
+    foreign = [name for name in environ if name.startswith("RVM_") and name not in KEPT_VARIABLES]
+    kept = {name: value for name, value in environ.items() if name not in (*foreign, *AGENT_VARIABLES)}
+    return kept | {"RVM_BOOTSTRAP": "off"}
+
+
+def _log_to_file(settings: Settings) -> None:
+    """A demo's terminal shows the way in, and only what is wrong after that; the log of its machines is in a file."""
+    for handler in logging.getLogger().handlers:
+        handler.setLevel(logging.WARNING)
+    file = logging.handlers.RotatingFileHandler(settings.data_dir / "hub.log", maxBytes=MAX_LOG_BYTES, backupCount=1)
+    file.setFormatter(TextLines(with_time=True))
+    logging.getLogger().addHandler(file)
+
+
+def _report(plan: ChildPlan, code: int, delay: float) -> None:
+    how = f"exit {code}" if code >= 0 else f"signal {-code}"
+    output.note(say("child.ended", name=say(f"child.{plan.name}"), how=how, delay=round(delay), log=plan.log))

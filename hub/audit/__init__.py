@@ -1,0 +1,1 @@
+"""The audit log: read, searched, exported, shown."""

@@ -1,0 +1,186 @@
+"""/events and /rvms/{id}/events: the record of what happened, as far as the caller may know, as JSON or as CSV."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from db import event_search
+from db.event_search import Filters, Mark, Page, search
+from db.events import EventRow, find_event
+from hub.audit import csv, names
+from hub.model import views
+from hub.model.access import may
+from hub.model.changes import EventHappened
+from hub.model.event_codes import KINDS
+from hub.web.api import headers, shapes
+from hub.web.api.guard import machine_named
+from hub.web.api.headers import bound
+from hub.web.api.operation import Answer, Call, Operation
+from hub.web.http.kinds import InstantGiven, Language, Limit, Row
+from hub.web.http.problems import Text, invalid, one_wrong
+from protocol.kinds import Name
+
+MAX_CODES = 50
+
+Sought = Annotated[
+    str, msgspec.Meta(max_length=100, pattern=r"^[^\x00]*$(?![\n\x00])", extra={"expect": "expect.sought"})
+]
+Names = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, extra={"expect": "expect.names"})]
+
+
+class MachineEventsQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
+    """`kind` and `code`: one or several with commas. `actor`: one, or `user` or `machine` for all of that sort. `q` is
+    looked for in code, actor, parameters, before and after, and in the names of the machine and (by people) the
+    person; ASCII letters in either case. `before` and `after` are ids of events: the page of older, or of newer ones.
+
+    `format` csv gives all that match and not one page, up to 100,000, with a sentence in `language` and, for
+    spreadsheets that ask for one, a byte order mark (`bom`)."""
+
+    kind: Names | None = None
+    code: Names | None = None
+    actor: Name | None = None
+    q: Sought | None = None
+    start: InstantGiven | None = None
+    end: InstantGiven | None = None
+    before: Row | None = None
+    after: Row | None = None
+    limit: Limit = 100
+    format: Literal["json", "csv"] | None = None
+    language: Language | None = None
+    bom: bool = False
+
+
+class EventsQuery(MachineEventsQuery, rename={"start": "from", "end": "to"}):
+    """`rvm` is an id or device_id."""
+
+    rvm: Name | None = None
+
+
+async def list_events(call: Call) -> Answer:
+    query: EventsQuery = call.query
+    return await _answer(call, query, query.rvm)
+
+
+async def list_machine_events(call: Call) -> Answer:
+    return await _answer(call, call.query, str(call.machine.id))
+
+
+async def _answer(call: Call, query: MachineEventsQuery, rvm: str | None) -> Answer:
+    filters = await filters_of(call, query, rvm)
+    before, after = await mark_of(call, "before", query.before), await mark_of(call, "after", query.after)
+    if csv.wanted(call.request, query.format):
+        device_id = machine_named(call.context, call.principal, rvm).device_id if rvm is not None else ""
+        return Answer(await csv.export(call, filters, before, after, device_id))
+    found = await search(call.context.store, filters, query.limit, before=before, after=after)
+    page = [views.event_view(happened(row)) for row in found.rows]
+    if after is not None:
+        following = headers.headers(call.request, relation="prev", after=onward(found, newer=True))
+    else:
+        following = headers.headers(call.request, before=onward(found))
+    return Answer(page, headers=following)
+
+
+def onward(page: Page, *, newer: bool = False) -> int | None:
+    """The id from which the following page goes on; None when this is the last."""
+    if not page.more:
+        return None
+    if page.reached is not None:
+        return page.reached.id
+    return page.rows[0 if newer else -1].id
+
+
+async def filters_of(call: Call, query: MachineEventsQuery, rvm: str | None) -> Filters:
+    """What the caller asks for, within what they may know. Raises Problem naming what is wrong."""
+    rvm_ids = visible(call, rvm)
+    text = (query.q or "").strip() or None
+    return Filters(
+        rvm_ids=rvm_ids,
+        of_machines=not may(call.principal, "event.read_all"),
+        kinds=None if query.kind is None else kinds_in(query.kind),
+        codes=None if query.code is None else _several("code", query.code),
+        actor=query.actor,
+        start=bound(call, "from", query.start),
+        end=bound(call, "to", query.end),
+        text=text,
+        text_rvms=_machines_called(call, text),
+        text_actors=await names.actors_called(call.context, text) if text and _knows_people(call) else (),
+    )
+
+
+def _knows_people(call: Call) -> bool:
+    """A machine's key is told numbers of people, no names: neither by asking for one nor by looking for it."""
+    return call.principal.kind == "user"
+
+
+def visible(call: Call, rvm: str | None) -> frozenset[int] | None:
+    """The machines whose events are shown; None for all of them, also of those that were removed."""
+    if rvm is not None:
+        return frozenset({machine_named(call.context, call.principal, rvm).id})
+    return call.principal.machines
+
+
+def kinds_in(text: str) -> list[str]:
+    """The kinds named, each once. Raises Problem."""
+    named = _several("kind", text)
+    if not set(named) <= set(KINDS):
+        raise invalid({"kind": [Text("expect.one_of", {"values": list(KINDS)})]})
+    return named
+
+
+def happened(row: EventRow) -> EventHappened:
+    return EventHappened(**{name: getattr(row, name) for name in EventHappened.__struct_fields__})
+
+
+def _several(member: str, text: str) -> list[str]:
+    named = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not 0 < len(named) <= MAX_CODES or any(len(name) > 100 or "\x00" in name for name in named):
+        raise one_wrong(member, "expect.names")
+    return named
+
+
+def _machines_called(call: Call, text: str | None) -> list[int]:
+    if text is None:
+        return []
+    sought, reach = text.casefold(), call.principal.reaches
+    named = ((m.id, f"{m.name}\n{m.device_id}".casefold()) for m in call.context.fleet.machines.values())
+    return [rvm_id for rvm_id, said in named if sought in said and reach(rvm_id)]
+
+
+async def mark_of(call: Call, member: str, event_id: int | None) -> Mark | None:
+    if event_id is None:
+        return None
+    row = await find_event(call.context.store, event_id)
+    # An event that may not be seen is no place to read on from, like one that does not exist.
+    if row is None or not _may_see(call, row.rvm_id):
+        raise one_wrong(member, "expect.event_id")
+    return Mark(row.at, row.id)
+
+
+def _may_see(call: Call, rvm_id: int | None) -> bool:
+    if rvm_id is None:
+        return may(call.principal, "event.read_all")
+    return call.principal.reaches(rvm_id)
+
+
+_SEARCH = (
+    f"Text, kind, code and actor are looked for in at most {event_search.MOST * event_search.STRETCH:,} events at a "
+    "time: a page may hold fewer than `limit` and still have a `Link` to go on with. `format=csv` or "
+    "`Accept: text/csv` answers a file: one at a time for each caller, and its last row says what is not in it."
+)
+
+OPERATIONS = (
+    Operation(
+        name="list_events", method="GET", path="/v2/events", handler=list_events, tag="Events",
+        reads=5, summary="What happened, newest first", action="event.read", query=EventsQuery,
+        answers={200: list[shapes.Event]}, refusals=(404, 429), headers=("Link",), other_media=(csv.MEDIA_TYPE,),
+        description=f"Administrators also see what concerns no machine (sign-ins, users, tokens). {_SEARCH}",
+    ),
+    Operation(
+        name="list_machine_events", method="GET", reads=5, path="/v2/rvms/{id}/events", handler=list_machine_events,
+        tag="Events", summary="What happened to one machine, newest first", action="event.read",
+        query=MachineEventsQuery, answers={200: list[shapes.Event]}, refusals=(429,), headers=("Link",),
+        other_media=(csv.MEDIA_TYPE,), description=_SEARCH,
+    ),
+)  # fmt: skip

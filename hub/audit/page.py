@@ -1,0 +1,170 @@
+"""`/events` and `/machines/{id}/events`: the record as lists to read, filter and follow; and the lines put in later.
+
+The search is that of the API.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from starlette.responses import JSONResponse, Response
+
+from dashboard.event_choice import Choice, choice_from
+from dashboard.event_lines import Line, lines
+from db import users
+from db.event_search import Page, search
+from hub.audit import api
+from hub.audit.names import names_in
+from hub.machines import tab
+from hub.model import actors, views
+from hub.model.access import ACTIONS
+from hub.model.event_codes import KINDS, OF_MACHINES
+from hub.model.machine import Machine
+from hub.model.row_id import row_id
+from hub.web.api.guard import machine_named
+from hub.web.http.problems import Problem
+from hub.web.http.validation import validate
+from hub.web.shell.page import Visit
+
+ON_A_PAGE: Final = 50
+MOST_OFFERED: Final = 300
+"""Machines whose names the field offers; beyond that it is only a field."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A page of the list. `onward` is the id from which older events follow; `reached`: how far back a search came that
+    stopped before its page was full, in epoch milliseconds."""
+
+    lines: list[Line]
+    onward: int | None
+    reached: int | None
+
+
+async def show_events(visit: Visit) -> Response:
+    choice = choice_from(visit.request.query_params, "/events", _kinds(visit), row_id)
+    machine = _chosen(visit, choice)
+    fault = "machine" if choice.machine and machine is None else None
+    shown = await _nothing() if fault else await _shown(visit, choice, machine, one_machine=False)
+    return visit.render("events.html", **await _values(visit, choice, machine, shown), fault=fault)
+
+
+async def show_machine_events(visit: Visit) -> Response:
+    found = visit.machine()
+    choice = choice_from(visit.request.query_params, f"/machines/{found.id}/events", OF_MACHINES, row_id)
+    shown = await _shown(visit, choice, found, one_machine=True)
+    head = await tab.head(visit, found)
+    values = await _values(visit, choice, found, shown)
+    return visit.render("machine_events.html", **values, fault=None, head_of=head, m=head["m"])
+
+
+async def show_lines(visit: Visit) -> Response:
+    """Lines as values, for the page's script: of one machine by `rvm`, else as /events is asked."""
+    params = visit.request.query_params
+    one = params.get("rvm", "")
+    choice = choice_from(params, "/events", _kinds(visit), row_id)
+    machine = machine_named(visit.context, visit.user, one) if one else _chosen(visit, choice)
+    if choice.machine and machine is None:
+        shown = await _nothing()
+    else:
+        shown = await _shown(visit, choice, machine, one_machine=bool(one))
+    zone = _zone(visit, machine if one else None)
+    return JSONResponse(
+        {
+            "lines": [asdict(line) for line in shown.lines],
+            "onward": shown.onward,
+            "reached": None if shown.reached is None else visit.reader.day(shown.reached, zone),
+        }
+    )
+
+
+def _kinds(visit: Visit) -> tuple[str, ...]:
+    return KINDS if visit.may("event.read_all") else OF_MACHINES
+
+
+def _zone(visit: Visit, machine: Machine | None) -> str:
+    return visit.reader.zone if machine is None else tab.zone_of(machine)
+
+
+def _chosen(visit: Visit, choice: Choice) -> Machine | None:
+    """The machine by name, device_id or id, as far as the user may know it."""
+    wanted = choice.machine
+    fleet = visit.context.fleet
+    named = next((m for m in fleet.machines.values() if m.name.casefold() == wanted.casefold()), None)
+    found = named or (fleet.find(wanted) if wanted else None)
+    return found if found is not None and visit.user.reaches(found.id) else None
+
+
+async def _nothing() -> Shown:
+    return Shown([], None, None)
+
+
+async def _shown(visit: Visit, choice: Choice, machine: Machine | None, *, one_machine: bool) -> Shown:
+    zone = _zone(visit, machine if one_machine else None)
+    found = await _found(visit, choice, machine, zone)
+    views_of = [views.event_view(api.happened(row), times="ms") for row in found.rows]
+    names = await names_in(visit.context, found.rows, visit.reader.t)
+    reached = None if found.reached is None else views.epoch_ms(found.reached.at)
+    made = lines(visit.reader, views_of, names, zone, one_machine=one_machine)
+    return Shown(made, api.onward(found), reached)
+
+
+async def _found(visit: Visit, choice: Choice, machine: Machine | None, zone: str) -> Page:
+    query = validate(api.EventsQuery, api_members(choice, machine, zone), unknown="ignore", lax=True)
+    call = visit.call(query=query)
+    filters = await api.filters_of(call, query, query.rvm)
+    try:
+        before = await api.mark_of(call, "before", choice.before)
+    except Problem:
+        before = None  # an address from another hub, or of an event that is not for this reader: from the newest on
+    return await search(visit.context.store, filters, ON_A_PAGE, before=before)
+
+
+def api_members(choice: Choice, machine: Machine | None, zone: str) -> dict[str, str]:
+    """The same question as the API takes it."""
+    start, end = choice.instants(zone)
+    asked = {
+        "kind": ",".join(choice.kinds), "actor": choice.actor, "q": choice.text,
+        "rvm": "" if machine is None else str(machine.id),
+        "from": "" if start is None else views.rfc3339(start), "to": "" if end is None else views.rfc3339(end),
+    }  # fmt: skip
+    return {name: value for name, value in asked.items() if value}
+
+
+async def _values(visit: Visit, choice: Choice, machine: Machine | None, shown: Shown) -> dict[str, Any]:
+    reader, one = visit.reader, choice.base != "/events"
+    zone = _zone(visit, machine if one else None)
+    asked = api_members(choice, machine, zone) | {"format": "csv", "bom": "true", "language": reader.language}
+    people = await _people(visit)
+    fleet = [m.name for m in visit.context.fleet.machines.values() if visit.user.reaches(m.id)]
+    return {
+        "choice": choice,
+        "kinds": OF_MACHINES if one else _kinds(visit),
+        "people": people,
+        "asked": _asked(visit, choice, dict(people)),
+        "offered": sorted(fleet) if len(fleet) <= MOST_OFFERED else [],
+        "shown": shown,
+        "zone_of_days": zone,
+        "export": f"/api/v2/events?{urlencode(asked)}",
+        "reached": None if shown.reached is None else reader.day(shown.reached, zone),
+        "of_machine": machine.id if one and machine is not None else None,
+    }
+
+
+def _asked(visit: Visit, choice: Choice, people: dict[str, str]) -> list[str]:
+    """The filters in words, for a list that is empty because of them."""
+    t = visit.reader.t
+    words = [t(f"events.kind.{kind}") for kind in choice.kinds]
+    groups = {"user": t("events.actor.user"), "machine": t("events.actor.machine")}
+    actor = groups.get(choice.actor) or people.get(choice.actor) or visit.reader.said("who", choice.actor)
+    quoted = f"“{choice.text}”" if choice.text else ""
+    return [word for word in (*words, quoted, choice.machine, actor, choice.start, choice.end) if word]
+
+
+async def _people(visit: Visit) -> list[tuple[str, str]]:
+    """Who can be asked for: everybody, for an administrator; else the people who may act on machines."""
+    everybody, all_of_them = await users.all_users(visit.context.store), visit.may("user.manage")
+    acting = [user for user in everybody if all_of_them or user.role in ACTIONS["status.write"]]
+    return [(actors.user(user.id), user.name) for user in sorted(acting, key=lambda user: user.name.casefold())]

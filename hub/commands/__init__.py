@@ -1,0 +1,1 @@
+"""Commands to machines: issued, delivered, answered, shown."""

@@ -1,0 +1,167 @@
+"""/commands and /rvms/{id}/commands: what was asked of machines, what became of it, and how it is stopped."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from db import command_search
+from db import commands as rows
+from db.command_search import Filters, Mark
+from db.errors import Conflict
+from hub.commands import arguments, service
+from hub.commands.arguments import CommandName
+from hub.commands.rules import life
+from hub.commands.service import Waiting
+from hub.model import views
+from hub.model.fleet import TERMINAL
+from hub.web.api import headers as paging
+from hub.web.api import shapes
+from hub.web.api.guard import machine_named
+from hub.web.api.operation import Answer, Call, Operation
+from hub.web.http.kinds import Limit, Note
+from hub.web.http.problems import Problem, Text, one_wrong
+from protocol.kinds import Name
+
+OPEN = frozenset(rows.PENDING_STATES)
+
+
+class CommandsQuery(msgspec.Struct):
+    """Newest first; `state` is one state, or `open` or `ended`; `before` is the id of the last command of the page
+    before."""
+
+    state: Literal["open", "ended"] | shapes.CommandState | None = None
+    limit: Limit = 50
+    before: Name | None = None
+
+
+class FleetCommandsQuery(msgspec.Struct):
+    """`state` is one state, or `open` or `ended`; `rvm` an id or device_id, `group` a group_id, `issued_by` an actor
+    like `user:2`. `before` is the id of the last command of the page before."""
+
+    state: Literal["open", "ended"] | shapes.CommandState | None = None
+    name: Name | None = None
+    rvm: Name | None = None
+    group: Name | None = None
+    issued_by: Name | None = None
+    limit: Limit = 50
+    before: Name | None = None
+
+
+class NewCommand(msgspec.Struct):
+    """`args` by name: ping {}, set_status {status, special_status?, capacity?, reason?, until?}, sync_timezone
+    {timezone?}, restart_service {service}, reboot {delay?, force?}."""
+
+    name: CommandName
+    args: dict[str, Any] = {}
+    reason: Note | None = None
+
+
+async def list_commands(call: Call) -> Answer:
+    query: CommandsQuery = call.query
+    mark = await _mark(call, query.before, call.machine.id, "expect.command_id")
+    return await _page(call, Filters((call.machine.id,), _states(query.state)), query.limit, mark)
+
+
+async def list_all_commands(call: Call) -> Answer:
+    query: FleetCommandsQuery = call.query
+    machines = call.principal.machines
+    if query.rvm is not None:
+        machines = frozenset({machine_named(call.context, call.principal, query.rvm).id})
+    filters = Filters(machines, _states(query.state), query.name, query.group, query.issued_by)
+    mark = await _mark(call, query.before, None, "expect.command_known")
+    return await _page(call, filters, query.limit, mark)
+
+
+async def show_command(call: Call) -> Answer:
+    command = await service.find(call, call.request.path_params["command_id"])
+    return Answer(views.command_view(await service.outcome(call, command, call.query.wait)))
+
+
+async def send_command(call: Call) -> Answer:
+    wanted: NewCommand = call.body
+    args = arguments.read(call, wanted.name, wanted.args, call.machine.timezone)
+    command = await service.issue(call, wanted.name, args, wanted.reason)
+    command = await service.outcome(call, command, call.query.wait)
+    headers = {"Location": f"/api/v2/commands/{command.id}"}
+    status = 200 if command.state in TERMINAL else 202
+    return Answer(views.command_view(command), status, service.told(command), headers)
+
+
+async def cancel_command(call: Call) -> Answer:
+    """Also the way of the pages' form, which does not wait."""
+    command = await service.find(call, call.request.path_params["command_id"])
+    machine = call.context.fleet.machines.get(command.rvm_id)
+    if machine is not None and command.state not in TERMINAL:
+        try:
+            await call.context.announce(*life.cancel(machine, command, call.principal.actor, call.now))
+        except Conflict as ended:
+            if ended.column != "state":
+                raise
+        command = await service.find(call, command.id)
+        command = await service.outcome(call, command, 0.0 if call.query is None else call.query.wait)
+    if command.state not in TERMINAL:
+        return Answer(views.command_view(command), 202, Text("cancel_asked"))
+    if command.state != "cancelled" and command.cancel_at is None:
+        raise Problem("conflict", Text("refused.ended"))
+    return Answer(views.command_view(command), 200, service.told(command))
+
+
+async def _page(call: Call, filters: Filters, limit: int, mark: Mark | None) -> Answer:
+    found = await command_search.search(call.context.store, filters, limit + 1, mark)
+    page = [views.command_view(service.from_row(row)) for row in found[:limit]]
+    following = page[-1]["id"] if len(found) > limit else None
+    return Answer(page, headers=paging.headers(call.request, before=following))
+
+
+async def _mark(call: Call, before: str | None, rvm_id: int | None, expected: str) -> Mark | None:
+    if before is None:
+        return None
+    last = await rows.find_command(call.context.store, before)
+    # A command that may not be seen is no place to read on from, like one that does not exist.
+    if last is None or not call.principal.reaches(last.rvm_id) or rvm_id not in (None, last.rvm_id):
+        raise one_wrong("before", expected)
+    return Mark(last.issued_at, last.id)
+
+
+def _states(wanted: str | None) -> frozenset[str] | None:
+    if wanted is None:
+        return None
+    return {"open": OPEN, "ended": TERMINAL}.get(wanted, frozenset({wanted}))
+
+
+_ONCE = {"Idempotency-Key": "The same key again answers the command it made the first time."}
+
+OPERATIONS = (
+    Operation(
+        name="list_commands", method="GET", path="/v2/rvms/{id}/commands", handler=list_commands, tag="Commands",
+        reads=2, summary="What was asked of a machine, newest first", action="command.read", query=CommandsQuery,
+        answers={200: list[shapes.Command]}, headers=("Link",),
+    ),
+    Operation(
+        name="list_all_commands", method="GET", path="/v2/commands", handler=list_all_commands, tag="Commands",
+        reads=2, summary="What was asked of all machines you reach, newest first", action="command.read",
+        query=FleetCommandsQuery, answers={200: list[shapes.Command]}, refusals=(404,), headers=("Link",),
+    ),
+    Operation(
+        name="send_command", method="POST", path="/v2/rvms/{id}/commands", handler=send_command, tag="Commands",
+        summary="Ask a machine for something", action="command.send", body=NewCommand, query=Waiting,
+        answers={202: shapes.Command, 200: shapes.Command}, refusals=(409,), parameters=_ONCE,
+        example={"name": "restart_service", "args": {"service": "rvm-camera.service"}, "reason": "Kamera macet"},
+        description="202: it is on its way. 200: it ended while the answer waited. `set_status` and `sync_timezone` "
+        "wait up to 24 h for a machine that is offline; the others are answered 409 then, and expire after 60 s.",
+    ),
+    Operation(
+        name="show_command", method="GET", path="/v2/commands/{command_id}", handler=show_command, tag="Commands",
+        summary="One command and what became of it", action="command.read", query=Waiting,
+        answers={200: shapes.Command}, refusals=(404,),
+    ),
+    Operation(
+        name="cancel_command", method="POST", path="/v2/commands/{command_id}/cancel", handler=cancel_command,
+        tag="Commands", summary="Stop a command if that is still possible", action="command.send", query=Waiting,
+        answers={200: shapes.Command, 202: shapes.Command}, refusals=(404, 409),
+        description="200: it has ended, see `state`; what never left the hub is cancelled at once. 202: the machine is "
+        "asked, and answers whether it still could. 409: it had ended before.",
+    ),
+)  # fmt: skip

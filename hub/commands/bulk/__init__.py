@@ -1,0 +1,1 @@
+"""One command for many machines at once, by REST and as a page."""

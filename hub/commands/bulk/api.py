@@ -1,0 +1,275 @@
+"""POST /commands: one wish for many machines. One group id, one answer for each machine, nothing half recorded.
+
+At most 100 machines in one transaction. What a machine refuses is said in its own row and stops nobody else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from db import commands as rows
+from db.errors import Conflict, StoreError
+from hub.commands import arguments, service
+from hub.commands.arguments import CommandName
+from hub.commands.rules import draft as command_desk
+from hub.commands.rules.draft import Refused
+from hub.machines import api
+from hub.model import views
+from hub.model.changes import Change, Command, CommandDrafted
+from hub.model.machine import Machine
+from hub.web.api import shapes
+from hub.web.api.endpoint import why_not
+from hub.web.api.operation import Answer, Call, Operation
+from hub.web.http.kinds import Note, Row
+from hub.web.http.problems import Problem, Text, one_wrong, sayer
+from hub.web.http.validation import validate
+from protocol.kinds import Name, Status
+
+MOST: Final = 1000
+"""Machines of one call."""
+AT_ONCE: Final = 100
+"""Machines of one transaction."""
+RETRIES: Final = 3
+DISRUPTIVE: Final = frozenset({"restart_service", "reboot"})
+"""What may not happen to many machines without a word why."""
+
+
+class MachineFilter(msgspec.Struct):
+    """The machines that GET /rvms lists for the same members. `all`: every machine you reach, and no other member."""
+
+    all: Literal[True] | None = None
+    status: Status | None = None
+    connection: shapes.Connection | None = None
+    health: Literal["ok", "warning", "critical"] | None = None
+    q: Note | None = None
+
+
+class ManyCommands(msgspec.Struct):
+    """`rvms` (ids or device_ids) or `filter`, one of the two."""
+
+    name: CommandName
+    args: dict[str, Any] = {}
+    reason: Note | None = None
+    rvms: (
+        Annotated[list[Row | Name], msgspec.Meta(min_length=1, max_length=MOST, extra={"expect": "expect.rvms"})] | None
+    ) = None
+    filter: MachineFilter | None = None
+
+
+class Refusal(msgspec.Struct):
+    code: str
+    message: str
+
+
+class BulkResult(msgspec.Struct):
+    """Of one machine: the command that was drafted for it, or why none was."""
+
+    rvm_id: int | None
+    device_id: str | None
+    command: shapes.Command | None
+    refused: Refusal | None
+
+
+class BulkAnswer(msgspec.Struct):
+    """`total` counts the results. The group's commands: GET /commands?group=GROUP_ID."""
+
+    group_id: str
+    total: int
+    results: list[BulkResult]
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A machine as it was asked for; `machine` is None when there is none that the caller reaches."""
+
+    asked: int | str
+    machine: Machine | None
+
+
+async def send_many(call: Call) -> Answer:
+    wanted: ManyCommands = call.body
+    args = arguments.read(call, wanted.name, wanted.args)
+    if wanted.name in DISRUPTIVE and not (wanted.reason or "").strip():
+        raise one_wrong("reason", "bulk_reason_wanted", name=wanted.name)
+    chosen, by_ids = targets(call, wanted), wanted.rvms is not None
+    data = await issue_many(call, wanted.name, args, chosen, wanted.reason, by_ids=by_ids)
+    return Answer(data, 202, Text("bulk_sent"))
+
+
+async def issue_many(
+    call: Call,
+    name: str,
+    args: dict[str, Any],
+    wanted: Sequence[Target],
+    reason: str | None = None,
+    *,
+    by_ids: bool = True,
+) -> dict[str, Any]:
+    """The data of the answer. With an Idempotency-Key the same call again answers the same group: what an interrupted
+    one did not come to is done then, when the machines were named (a filter might match others now)."""
+    args, reason = command_desk.reasoned(name, args, reason)
+    key = service.idempotency_key(call)
+    sending = _Sending(call, name, args, reason, _group_id(call, key), keyed=key is not None)
+    known = await sending.known()
+    if known:
+        machines = call.context.fleet.machines
+        if not by_ids:
+            wanted = [Target(rvm_id, machines[rvm_id]) for rvm_id in known if rvm_id in machines]
+        elif not known.keys() <= {target.machine.id for target in wanted if target.machine is not None}:
+            raise Problem("conflict", Text("idempotency_reused"))
+    results: list[dict[str, Any]] = []
+    for start in range(0, len(wanted), AT_ONCE):
+        results += await sending.send(wanted[start : start + AT_ONCE], known)
+    return {"group_id": sending.group_id, "total": len(results), "results": results}
+
+
+def targets(call: Call, wanted: ManyCommands) -> list[Target]:
+    """Each machine once, in the order asked for."""
+    if (wanted.rvms is None) == (wanted.filter is None):
+        raise one_wrong("rvms", "rvms_or_filter")
+    fleet, reaches = call.context.fleet, call.principal.reaches
+    if wanted.rvms is not None:
+        found: dict[int | str, Target] = {}
+        for key in wanted.rvms:
+            machine = fleet.find(key)
+            machine = machine if machine is not None and reaches(machine.id) else None
+            found.setdefault(key if machine is None else machine.id, Target(key, machine))
+        return list(found.values())
+    said = {name: value for name, value in msgspec.structs.asdict(wanted.filter or MachineFilter()).items() if value}
+    everybody = said.pop("all", False)
+    if everybody == bool(said):
+        # Nothing but a typo may lie between one machine and all of them.
+        raise one_wrong("filter", "filter_all_alone" if said else "filter_empty")
+    query = api.MachineQuery(**said)
+    matching = [m for m in fleet.machines.values() if reaches(m.id) and api.matches(m, query)]
+    if len(matching) > MOST:
+        raise one_wrong("filter", "filter_matches_too_many", count=len(matching), most=MOST)
+    return [Target(m.id, m) for m in sorted(matching, key=lambda m: m.id)]
+
+
+def read_body(value: Any) -> ManyCommands:
+    """A wrong member of `filter` is named, too: one that is only left out would mean more machines than were meant."""
+    if isinstance(value, dict) and isinstance(value.get("filter"), dict):
+        try:
+            validate(MachineFilter, value["filter"])
+        except Problem as problem:
+            raise arguments.below("filter", problem) from problem
+    return validate(ManyCommands, value)
+
+
+class _Sending:
+    """One call: the same wish, drafted for chunk after chunk of machines."""
+
+    def __init__(
+        self, call: Call, name: str, args: dict[str, Any], reason: str | None, group_id: str, *, keyed: bool
+    ) -> None:
+        self.group_id = group_id
+        self._call = call
+        self._name = name
+        self._args = args
+        self._reason = reason
+        self._keyed = keyed
+        self._recorded = False
+
+    async def known(self) -> dict[int, Command]:
+        """What the same call drafted before, by machine."""
+        if not self._keyed:
+            return {}
+        found = await rows.commands_of_group(self._call.context.store, self.group_id)
+        for row in found:
+            if (row.name, row.args, row.reason) != (self._name, self._args, self._reason):
+                raise Problem("conflict", Text("idempotency_reused"))
+        return {row.rvm_id: service.from_row(row) for row in found}
+
+    async def send(self, chunk: Sequence[Target], known: Mapping[int, Command]) -> list[dict[str, Any]]:
+        """One transaction; when a machine of it was just removed or used otherwise, each on its own."""
+        drafts = [self._draft(target, known) for target in chunk]
+        try:
+            await self._announce([change for draft in drafts if isinstance(draft, list) for change in draft])
+        except Conflict:
+            return [await self._alone(target) for target in chunk]
+        except StoreError:
+            if not self._recorded:
+                raise
+            # What was recorded before is on its way and must be told of; these were not.
+            return [self._refused(target, "unavailable") for target in chunk]
+        return [self._result(target, draft) for target, draft in zip(chunk, drafts, strict=True)]
+
+    async def _alone(self, target: Target) -> dict[str, Any]:
+        for _ in range(RETRIES):
+            draft = self._draft(target, await self.known())
+            try:
+                await self._announce(draft if isinstance(draft, list) else [])
+            except Conflict:
+                continue
+            except StoreError:
+                return self._refused(target, "unavailable")
+            return self._result(target, draft)
+        return self._refused(target, "changed_meanwhile")
+
+    async def _announce(self, changes: list[Change]) -> None:
+        if changes:
+            await self._call.context.announce(*changes)
+            self._recorded = True
+
+    def _draft(self, target: Target, known: Mapping[int, Command]) -> list[Change] | Command | str:
+        """What to announce, the command that is there already, or the code of a refusal."""
+        machine = target.machine
+        if machine is None or self._call.context.fleet.machines.get(machine.id) is not machine:
+            return "not_found"
+        if machine.id in known:
+            return known[machine.id]
+        key = self.group_id if self._keyed else None
+        actor, now = self._call.principal.actor, self._call.now
+        try:
+            return command_desk.draft(
+                machine, self._name, self._args, actor, now, key, reason=self._reason, group_id=self.group_id
+            )
+        except Refused as refused:
+            return refused.code
+
+    def _result(self, target: Target, draft: list[Change] | Command | str) -> dict[str, Any]:
+        if isinstance(draft, str):
+            return self._refused(target, draft)
+        if isinstance(draft, list):
+            command = next(change.command for change in draft if isinstance(change, CommandDrafted))
+            command = self._call.context.fleet.command(command.id) or command
+        else:
+            command = draft
+        return _row(target) | {"command": views.command_view(command), "refused": None}
+
+    def _refused(self, target: Target, code: str) -> dict[str, Any]:
+        plain = code in ("not_found", "unavailable", "changed_meanwhile")
+        message = sayer(self._call.language)(Text(code) if plain else why_not(code))
+        return _row(target) | {"command": None, "refused": {"code": code, "message": message}}
+
+
+def _row(target: Target) -> dict[str, Any]:
+    """What is not there, or not for the caller's eyes, is named as it was asked for."""
+    if target.machine is not None:
+        return {"rvm_id": target.machine.id, "device_id": target.machine.device_id}
+    by_number = isinstance(target.asked, int)
+    return {"rvm_id": target.asked if by_number else None, "device_id": None if by_number else target.asked}
+
+
+def _group_id(call: Call, key: str | None) -> str:
+    """With a key always the same for the same caller, so that two calls at once are one group."""
+    if key is None:
+        return command_desk.new_id(call.now)
+    return hashlib.sha256(f"{call.principal.actor}\0{key}".encode()).hexdigest()[:32]
+
+
+OPERATIONS = (
+    Operation(
+        name="send_commands", method="POST", path="/v2/commands", handler=send_many, tag="Commands",
+        summary="Ask many machines for the same", action="command.send", body=ManyCommands, read_body=read_body,
+        answers={202: BulkAnswer}, refusals=(409,),
+        example={"name": "set_status", "args": {"status": "inactive"}, "reason": "Libur", "rvms": [1, "rvm-kg-02"]},
+        parameters={"Idempotency-Key": "The same key again answers the same group."},
+        description="At most 1,000 machines. Each has its own row: the command drafted for it, or why none was. What "
+        "was recorded for some is not undone because others refused.",
+    ),
+)  # fmt: skip

@@ -1,0 +1,135 @@
+"""`/jobs`: everything asked of machines, open first; `?group=` sums up one wish for many machines.
+
+The open ones come from memory, the ended ones page by page from the database.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from starlette.responses import JSONResponse, Response
+
+from dashboard import fleet, job_list
+from dashboard.jobs import KINDS
+from db import command_search
+from db import commands as command_rows
+from db.command_search import Filters, Mark
+from hub.commands import job_cards, service
+from hub.model.changes import Command
+from hub.model.row_id import row_id
+from hub.web.shell.fleet_digest import FleetDigest, in_slices
+from hub.web.shell.page import Visit
+
+PAGE: Final = 50
+"""Jobs of each kind, open and ended, on one page."""
+RANK: Final = {"sent": 1, "accepted": 2, "running": 2}
+"""What is under way stands above what waits."""
+
+
+async def show_jobs(visit: Visit) -> Response:
+    query = job_list.query_from(visit.request.query_params, row_id)
+    reach = await _machines(visit, query)
+    mark = await _mark(visit, query)
+    open_all = _open(visit, query, reach)
+    older = [c for c in open_all if mark is None or (c.issued_at, c.id) < mark] if query.state == "open" else open_all
+    open_now = older[:PAGE] if query.wants_open and (query.state == "open" or not query.before) else []
+    first = sorted(open_now[:PAGE], key=lambda command: RANK.get(command.state, 0), reverse=True)
+    ended = await _ended(visit, query, reach, mark)
+    names = await job_cards.people(visit, {c.issued_by for c in (*first, *ended)})
+    return visit.render(
+        "jobs.html",
+        query=query,
+        states=job_list.STATES,
+        kinds=KINDS,
+        names=names,
+        live_query=_live(query),
+        may_command=visit.may("command.send"),
+        machine_name=_named(visit, query),
+        open=job_cards.shown(visit, first, names),
+        open_total=len(open_all),
+        more_open=_more_open(query, older),
+        ended=job_cards.shown(visit, ended[:PAGE], names),
+        more_ended=query.address(before=ended[PAGE - 1].id) if len(ended) > PAGE else None,
+        tally=await _tally(visit, query) if query.group else [],
+        blank=job_cards.blank(visit),
+    )
+
+
+async def show_tally(visit: Visit) -> Response:
+    """The sum of a group in the reader's words, which the page asks for when one of its jobs has moved."""
+    query = job_list.query_from(visit.request.query_params, row_id)
+    said = await _tally(visit, query) if query.group else []
+    return JSONResponse([{"words": words, "address": address} for words, address in said])
+
+
+async def _machines(visit: Visit, query: job_list.Query) -> frozenset[int] | None:
+    """The machines the jobs may be of: None is all of them, the removed ones included."""
+    reach = visit.user.machines
+    if query.rvm is not None:
+        reach = frozenset({query.rvm} if visit.user.reaches(query.rvm) else ())
+    if query.text:
+        asked = fleet.Query(text=query.text)
+        views = await visit.context[FleetDigest].views(reach)
+        found = frozenset([view["id"] async for view in in_slices(views) if fleet.matches(view, asked)])
+        reach = found if reach is None else reach & found
+    return reach
+
+
+def _open(visit: Visit, query: job_list.Query, reach: frozenset[int] | None) -> list[Command]:
+    """Newest first."""
+    found = [
+        command
+        for command in visit.context.fleet.open.values()
+        if (reach is None or command.rvm_id in reach)
+        and (not query.name or command.name == query.name)
+        and (not query.group or command.group_id == query.group)
+    ]
+    return sorted(found, key=lambda command: (command.issued_at, command.id), reverse=True)
+
+
+async def _ended(visit: Visit, query: job_list.Query, reach: frozenset[int] | None, mark: Mark | None) -> list[Command]:
+    """One more than a page, so that it is known whether there is another."""
+    if not query.ended_states:
+        return []
+    filters = Filters(
+        rvm_ids=reach, states=query.ended_states, name=query.name or None, group_id=query.group or None
+    )  # fmt: skip
+    rows = await command_search.search(visit.context.store, filters, PAGE + 1, mark)
+    return [service.from_row(row) for row in rows]
+
+
+async def _mark(visit: Visit, query: job_list.Query) -> Mark | None:
+    """Where the page begins; an address that names no job begins at the newest."""
+    if not query.before:
+        return None
+    row = await command_rows.find_command(visit.context.store, query.before)
+    return None if row is None or not visit.user.reaches(row.rvm_id) else Mark(row.issued_at, row.id)
+
+
+def _more_open(query: job_list.Query, older: list[Command]) -> str | None:
+    return query.address(state="open", before=older[PAGE - 1].id) if len(older) > PAGE else None
+
+
+async def _tally(visit: Visit, query: job_list.Query) -> list[tuple[str, str]]:
+    filters = Filters(rvm_ids=visit.user.machines, group_id=query.group)
+    counts = await command_search.count_states(visit.context.store, filters)
+    machines = visit.context.fleet.machines
+    offline = sum(
+        1
+        for command in _open(visit, job_list.Query(group=query.group), visit.user.machines)
+        if command.state == "queued" and job_cards.away(machines.get(command.rvm_id))
+    )
+    return job_list.tally(visit.reader, counts, min(offline, counts.get("queued", 0)), query)
+
+
+def _named(visit: Visit, query: job_list.Query) -> str:
+    machine = None if query.rvm is None else visit.context.fleet.machines.get(query.rvm)
+    return machine.name if machine is not None and visit.user.reaches(machine.id) else str(query.rvm)
+
+
+def _live(query: job_list.Query) -> dict[str, Any]:
+    """What the page needs to know whether a job that begins or moves belongs on it."""
+    return {
+        "state": query.state, "name": query.name, "text": query.text, "rvm": query.rvm,
+        "group": query.group, "first": not query.before,
+    }  # fmt: skip

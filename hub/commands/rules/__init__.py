@@ -1,0 +1,1 @@
+"""Commands decided: drafted, moved on, settled once. Values in, Changes out."""

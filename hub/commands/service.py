@@ -1,0 +1,96 @@
+"""A command from a request to its end: drafted once for each Idempotency-Key, and waited for if the caller wants to."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from db import commands
+from db.errors import Conflict
+from hub.commands.rules import draft
+from hub.links.links import Links
+from hub.model.actors import Actor
+from hub.model.changes import Command, CommandDrafted
+from hub.model.fleet import TERMINAL
+from hub.web.api.operation import Call
+from hub.web.http.kinds import Wait
+from hub.web.http.problems import Problem, Text, not_found, one_wrong
+
+HEADER: Final = "Idempotency-Key"
+_KEY = re.compile(r"[\x21-\x7e]{1,100}\Z")
+
+
+class Waiting(msgspec.Struct):
+    """`wait`: seconds the answer may wait for the machine to finish."""
+
+    wait: Wait = 0.0
+
+
+async def issue(call: Call, name: str, args: dict[str, Any], reason: str | None = None) -> Command:
+    """The command, recorded and on its way; or the one the same Idempotency-Key made before. Raises Refused."""
+    args, reason = draft.reasoned(name, args, reason)
+    key = idempotency_key(call)
+    tries = 3
+    while True:
+        if key is not None:
+            before = await commands.find_by_idempotency_key(call.context.store, call.machine.id, key)
+            if before is not None:
+                return _same(before, name, args, call.principal.actor)
+        changes = draft.draft(call.machine, name, args, call.principal.actor, call.now, key, reason=reason)
+        try:
+            stored = await call.context.announce(*changes)
+        except Conflict as late:
+            # Between our look and our write somebody else used the key, or an older wish that this one stands for
+            # ended otherwise: look again.
+            tries -= 1
+            if not tries or late.column not in ("idempotency_key", "state"):
+                raise
+            continue
+        return next(change.command for change in stored if isinstance(change, CommandDrafted))
+
+
+async def outcome(call: Call, command: Command, wait: float) -> Command:
+    """The command when it has ended, or as it is after `wait` seconds."""
+    if wait <= 0 or command.state in TERMINAL:
+        return command
+    ended = await call.context[Links].wait_for(command.id, wait)
+    if ended is None:
+        row = await commands.find_command(call.context.store, command.id)
+        ended = command if row is None else from_row(row)
+    return ended
+
+
+def told(command: Command) -> Text:
+    """What to tell a person about where the command is."""
+    return Text(f"command.{command.state}")
+
+
+def from_row(row: commands.CommandRow) -> Command:
+    return Command(**{name: getattr(row, name) for name in Command.__struct_fields__})
+
+
+async def find(call: Call, command_id: str) -> Command:
+    """An open or ended command of a machine the caller reaches, or 404."""
+    command = call.context.fleet.command(command_id)
+    if command is None and len(command_id) <= 100 and "\x00" not in command_id:
+        row = await commands.find_command(call.context.store, command_id)
+        command = None if row is None else from_row(row)
+    if command is None or not call.principal.reaches(command.rvm_id):
+        raise not_found()
+    return command
+
+
+def _same(row: commands.CommandRow, name: str, args: dict[str, Any], actor: Actor) -> Command:
+    """Another's command is not this caller's, even if both chose the same key."""
+    if (row.name, row.args, row.issued_by) != (name, args, actor):
+        raise Problem("conflict", Text("idempotency_reused"))
+    return from_row(row)
+
+
+def idempotency_key(call: Call) -> str | None:
+    key = call.request.headers.get(HEADER)
+    if key is not None and not _KEY.match(key):
+        raise one_wrong(HEADER, "expect.idempotency_key")
+    return key

@@ -1,0 +1,121 @@
+"""The one door out: Changes are committed, then true in the fleet, then shown. Nothing else writes or shows them.
+
+All Changes pass one group commit, so they become true in the order in which they were committed. What only has to be
+seen (samples, the connection) does not wait for the database; what must be kept and is not urgent (a command's
+progress) is shown at once and recorded with the next commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, TypeVar
+
+from db.errors import Conflict, Rejected
+from hub.kernel.group_commit import GroupCommit
+from hub.kernel.samples_lane import SamplesLane
+from hub.model.changes import Change, SampleSeen, SamplesKept
+from hub.model.fleet import Fleet, Touched
+from hub.model.health import judge
+
+logger = logging.getLogger("myrvm.announce")
+
+AT_ONCE: Final = 100
+
+T = TypeVar("T")
+
+
+class Publisher(Protocol):
+    """Whoever shows it (`hub.kernel.feed`). Called synchronously after the fleet has it; must not block or raise."""
+
+    def publish(self, changes: Sequence[Change], touched: Sequence[Touched]) -> None:
+        """`changes` just became true (with their stored ids), and `touched` tells which members of which machines'
+        views may differ now. For samples `changes` is empty: only the newest readings count."""
+        ...
+
+
+Listener = Callable[[Sequence[Change]], None]
+
+
+class Announcer:
+    """`await announce(change, event)`; see the methods for what need not be waited for."""
+
+    def __init__(self, fleet: Fleet, commit: GroupCommit, lane: SamplesLane, publisher: Publisher) -> None:
+        self.fleet = fleet
+        self.lane = lane
+        self._commit = commit
+        self._publisher = publisher
+        # Bound: the parts of the hub, wired at the start.
+        self._listeners: list[Listener] = []
+
+    @property
+    def stalled_s(self) -> float:
+        """How long the write that is under way has been waiting for the database; 0 when there is none."""
+        since = [at for at in (self.lane.writing_since, self._commit.writing_since) if at is not None]
+        return time.monotonic() - min(since) if since else 0.0
+
+    def listen(self, listener: Listener) -> None:
+        """Also tell this hub's own parts (the links) what became true."""
+        self._listeners.append(listener)
+
+    async def __call__(self, *changes: Change) -> list[Change]:
+        """Commit all in one transaction, then apply, then publish; returns them with their stored ids.
+
+        Raises db.errors.Conflict, Rejected or Unavailable, and then nothing of it is true.
+        """
+        return await self._commit.commit(changes, self._became_true)
+
+    def soon(self, change: Change, still: Callable[[], bool]) -> None:
+        """Show it now and record it with the next commit, unless `still` says by then that it is out of date.
+
+        Only for what may be lost with this process (a command's progress: the machine says it again).
+        """
+        self._became_true([change])
+        self._commit.later(change, still)
+
+    def observe(self, *changes: Change) -> None:
+        """What the hub observes and no row holds (ConnectionChanged): true at once, with or without a database."""
+        self._became_true(list(changes))
+
+    def show(self, touched: Touched, apply: Callable[[], None]) -> None:
+        """Something came true elsewhere (another process wrote it): take it over and show it."""
+        apply()
+        self._publisher.publish((), (touched,))
+
+    def see(self, change: SampleSeen) -> None:
+        """The newest readings of a machine, for whoever watches; nothing is stored."""
+        touched = self.fleet.apply(change)
+        if touched is not None:
+            machine = self.fleet.machines[change.rvm_id]
+            machine.health, machine.health_reasons = judge(change.sample, machine.in_force.limits)
+            self._publisher.publish((), (touched,))
+
+    def keep(self, changes: Sequence[SamplesKept], on_committed: Callable[[], None]) -> bool:
+        """Hand samples to the lane; never waits. False: full, try again later (REST: 503). `on_committed` is called in
+        this event loop once they are durable, and so is all that was handed in before, the same ones perhaps."""
+        if not all(self.lane.keep(change) for change in changes):
+            return False
+        self.lane.settle(on_committed)
+        return True
+
+    def _became_true(self, changes: list[Change]) -> None:
+        self._publisher.publish(changes, self.fleet.apply_all(changes))
+        for listener in self._listeners:
+            listener(changes)
+
+
+async def announce_each(announce: Announcer, things: Sequence[T], changes_of: Callable[[T], Sequence[Change]]) -> None:
+    """The Changes of each thing by themselves, many in one transaction. What is refused is only that thing's, and one
+    line in the log; raises Unavailable when the database is away."""
+    for start in range(0, len(things), AT_ONCE):
+        calls = [announce(*changes) for thing in things[start : start + AT_ONCE] if (changes := changes_of(thing))]
+        for outcome in await asyncio.gather(*calls, return_exceptions=True):
+            if isinstance(outcome, (Conflict, Rejected)):
+                logger.warning("not recorded: %s", outcome)
+            elif isinstance(outcome, BaseException):
+                raise outcome
+
+
+__all__ = ["Announcer", "Publisher", "announce_each"]

@@ -1,0 +1,51 @@
+"""The parts of one running hub, as every request and socket gets them. Found at `app.state.hub`.
+
+What the kernel has is there by name; what a subject adds (links, tunnels, open pages, ...) is found by its class, so
+that the kernel knows no subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from db.connection import Store
+from hub.kernel.announce import Announcer
+from hub.kernel.feed import Feed
+from hub.model.fleet import Fleet
+from hub.model.watching import Watching
+from hub.settings import Settings
+
+Part = TypeVar("Part")
+
+
+@dataclass(slots=True)
+class HubContext:
+    """One hub. `clock` gives aware UTC; `epoch` names this hub life (a new one after every start)."""
+
+    settings: Settings
+    store: Store
+    fleet: Fleet
+    announce: Announcer
+    """Call it: `await context.announce(*changes)`; see hub.kernel.announce."""
+    feed: Feed
+    watching: Watching
+    clock: Callable[[], datetime]
+    epoch: str
+    version: str
+    # Bound: the parts that hub.lifespan makes, one a class.
+    _parts: dict[type, Any] = field(default_factory=dict)
+
+    def add(self, *parts: object) -> None:
+        """Make parts known by their classes."""
+        self._parts.update((type(part), part) for part in parts)
+
+    def __getitem__(self, kind: type[Part]) -> Part:
+        """The part of that class. Raises KeyError when this hub has none."""
+        part: Part = self._parts[kind]
+        return part
+
+    def __setitem__(self, kind: type[Part], part: Part) -> None:
+        self._parts[kind] = part

@@ -1,0 +1,344 @@
+"""What browsers see: a full picture, then differences; coalesced, encoded once, filtered by who may see what.
+
+The right-hand end of `announce`: it is told what was committed and touched, and waits for nobody. A difference is
+written once for each machine and put together once for each class of viewers; a full picture is made of the machines as
+the last differences left them, each written once for everybody. A browser that cannot keep up is cut off
+(`hub.kernel.subscription`). Knows no socket and no database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from hub.kernel.subscription import Frame, Subscription, ViewerClass
+from hub.model import changes as c
+from hub.model.access import Principal
+from hub.model.fleet import READING_MEMBERS, Fleet, Touched
+from hub.model.views import command_view, epoch_ms, event_view, machine_delta, machine_view
+
+COALESCE_S: Final = 0.25
+"""Readings reach a browser in one frame each quarter of a second."""
+URGENT_GAP_S: Final = 0.05
+"""A durable change goes out at once, but not more often than this."""
+SNAPSHOT_SLICE: Final = 40
+"""Machines encoded before others get the event loop again: 40 take about 1 ms."""
+PART_MACHINES: Final = 40
+"""Machines of a snapshot in one fragment, 50 KB or so: a socket holds one while its reader is waited for."""
+NOISE: Final = frozenset({"readings", "last_seen_at"})
+"""Members that move with every sample; a hidden page does without them."""
+
+_UNSAID: Final = object()
+_encoder = msgspec.json.Encoder()
+
+
+class _Piece(NamedTuple):
+    """One machine's difference as JSON, and the same without the noise (None: nothing but noise)."""
+
+    full: bytes
+    quiet: bytes | None
+
+
+class Picture(NamedTuple):
+    """A snapshot on its way to one browser. `machines` are shared with every other picture that has them unchanged, so
+    that many slow readers cost little; only `head` is this browser's own."""
+
+    head: bytes
+    machines: Sequence[bytes]
+
+    def parts(self) -> Iterator[bytes]:
+        """The text in parts of PART_MACHINES machines, whose concatenation it is."""
+        yield self.head + b',"machines":['
+        for start in range(0, len(self.machines), PART_MACHINES):
+            part = b",".join(self.machines[start : start + PART_MACHINES])
+            yield b"," + part if start else part
+        yield b"]}"
+
+    @property
+    def text(self) -> str:
+        return b"".join(self.parts()).decode()
+
+
+class Feed:
+    """All subscriptions of this hub. `epoch` names one life of it, `clock` gives aware UTC."""
+
+    def __init__(self, fleet: Fleet, *, epoch: str, version: str, clock: Callable[[], datetime]) -> None:
+        self.epoch = epoch
+        self.version = version
+        self._fleet = fleet
+        self._clock = clock
+        # Bound: open pages, MAX_SOCKETS_PER_USER a person.
+        self._subscriptions: dict[int, Subscription] = {}
+        self._numbers = 0
+        # Bound: one a machine, until the next flush.
+        self._touched: dict[int, set[str]] = {}
+        # Bound: until the next flush.
+        self._removed: set[int] = set()
+        # Bound: a part of the touched.
+        self._urgent: set[int] = set()
+        # Bound: one a machine, and nothing while nobody watches.
+        self._said: dict[int, dict[str, Any]] = {}
+        """Every machine as the differences up to the last flush tell it, whole."""
+        # Bound: those of `_said`.
+        self._texts: dict[int, bytes] = {}
+        """The same as JSON; without those that have changed since it was last wanted."""
+        self.revision = 0
+        """Goes up when something else than readings may differ from before; also while nobody watches."""
+        # Bound: one a machine, until they are taken.
+        self._changed: set[int] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._last_flush = 0.0
+        self._last_urgent = 0.0
+
+    def __len__(self) -> int:
+        return len(self._subscriptions)
+
+    def count_of(self, principal: Principal) -> int:
+        """How many pages this user has open."""
+        return sum(1 for s in self._subscriptions.values() if s.principal.id == principal.id)
+
+    # --- browsers ---------------------------------------------------------------------------------------------------
+
+    def subscribe(self, principal: Principal) -> Subscription:
+        """A new browser; its first frame is a snapshot."""
+        self._numbers += 1
+        subscription = Subscription(self._numbers, principal)
+        self._subscriptions[subscription.number] = subscription
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        self._subscriptions.pop(subscription.number, None)
+        if not self._subscriptions:
+            self._forget_pending()
+
+    def rescope(self, subscription: Subscription, principal: Principal) -> None:
+        """The user's rights are others now: from here on the new ones hold, beginning with a new picture."""
+        subscription.release(principal)
+
+    def pause(self, subscription: Subscription) -> None:
+        """State changes only, until `resume`."""
+        subscription.quiet = True
+
+    def resume(self, subscription: Subscription) -> None:
+        if subscription.quiet:
+            subscription.quiet = False
+            subscription.ask_snapshot()
+
+    def hello(self, subscription: Subscription) -> str:
+        return self._text(
+            {"type": "hello", "version": self.version, "epoch": self.epoch, "hub_time": self._now_ms(),
+             "seq": subscription.seq}
+        )  # fmt: skip
+
+    def pong(self, n: int) -> str:
+        """The answer to a page that asks whether the connection lives."""
+        return self._text({"type": "pong", "n": n, "hub_time": self._now_ms()})
+
+    async def snapshot(self, subscription: Subscription) -> Picture:
+        """Everything this viewer may see, as the last flush left it. What is not written yet is, in slices; differences
+        that appear meanwhile are in it."""
+        subscription.wants_snapshot = False
+        unwritten = self._unwritten(subscription.viewer_class)
+        for start in range(0, len(unwritten), SNAPSHOT_SLICE):
+            self._write(unwritten[start : start + SNAPSHOT_SLICE])
+            await asyncio.sleep(0)
+        viewer_class = subscription.viewer_class
+        self._write(self._unwritten(viewer_class))
+        subscription.drop_deltas()
+        head = {"type": "snapshot", "epoch": self.epoch, "seq": subscription.seq, "hub_time": self._now_ms()}
+        seen = [self._texts[rvm_id] for rvm_id in self._fleet.machines if viewer_class.sees(rvm_id)]
+        return Picture(_encoder.encode(head)[:-1], seen)
+
+    def _unwritten(self, viewer_class: ViewerClass) -> list[int]:
+        texts = self._texts
+        return [rvm_id for rvm_id in self._fleet.machines if rvm_id not in texts and viewer_class.sees(rvm_id)]
+
+    def _write(self, rvm_ids: Iterable[int]) -> None:
+        """Make the texts of these. Machines that came a moment ago are flushed first: who watches already must be told
+        of them by a difference, and there is none to what was said."""
+        machines = [machine for rvm_id in rvm_ids if (machine := self._fleet.machines.get(rvm_id)) is not None]
+        news = {m.id for m in machines if m.id not in self._said and m.id in self._touched}
+        if news:
+            self._flush(only=self._urgent | news)
+        for machine in machines:
+            if machine.id not in self._texts:
+                said = self._said.get(machine.id)
+                if said is None:
+                    said = self._said[machine.id] = machine_view(machine, times="ms")
+                self._texts[machine.id] = _encoder.encode(said)
+
+    def say_goodbye(self, reason: str) -> None:
+        """The hub ends: one last frame for every browser, then their sockets close with 1012."""
+        self._flush()
+        frame = Frame(_encoder.encode({"type": "goodbye", "reason": reason}), numbered=False)
+        for subscription in self._subscriptions.values():
+            subscription.say_goodbye(frame)
+
+    def take_changed(self) -> set[int]:
+        """The machines that were touched since this was asked last, by the one who keeps a digest of them."""
+        changed, self._changed = self._changed, set()
+        return changed
+
+    # --- from announce ----------------------------------------------------------------------------------------------
+
+    def publish(self, changes: Sequence[c.Change], touched: Iterable[Touched]) -> None:
+        """What was committed and applied. Durable changes reach browsers within 50 ms, samples within 250 ms."""
+        touched = list(touched)
+        if any(touch.removed or not touch.members <= READING_MEMBERS for touch in touched):
+            self.revision += 1
+        self._changed.update(touch.rvm_id for touch in touched)
+        if not self._subscriptions:
+            return
+        durable = False
+        for change in changes:
+            if not isinstance(change, c.SampleSeen):
+                durable = True
+                self._publish_change(change)
+        for touch in touched:
+            if touch.removed:
+                self._touched.pop(touch.rvm_id, None)
+                self._said.pop(touch.rvm_id, None)
+                self._texts.pop(touch.rvm_id, None)
+                self._removed.add(touch.rvm_id)
+                continue
+            self._removed.discard(touch.rvm_id)
+            members = self._touched.setdefault(touch.rvm_id, set())
+            members.update(touch.members)
+            if durable:
+                self._urgent.add(touch.rvm_id)
+        self._schedule(durable)
+
+    def _publish_change(self, change: c.Change) -> None:
+        if isinstance(change, c.EventHappened):
+            self._say(change.rvm_id, {"type": "event"} | event_view(change, times="ms"))
+        elif isinstance(change, (c.CommandDrafted, c.CommandMoved)):
+            self._say(change.command.rvm_id, {"type": "job"} | command_view(change.command, times="ms"))
+        elif isinstance(change, c.CommandCancelAsked):
+            asked = self._fleet.command(change.command_id)
+            if asked is not None:
+                self._say(change.rvm_id, {"type": "job"} | command_view(asked, times="ms"))
+        elif isinstance(change, (c.UserEdited, c.UserRemoved, c.SessionEnded)):
+            for subscription in self._subscriptions.values():
+                if subscription.principal.id == change.user_id:
+                    if _narrows(change):
+                        subscription.hold()
+                    subscription.recheck.set()
+        elif isinstance(change, c.TokenRevoked):
+            for subscription in self._subscriptions.values():
+                if subscription.principal.via == "token":
+                    subscription.hold()
+
+    def _say(self, rvm_id: int | None, message: dict[str, Any]) -> None:
+        frame: Frame | None = None
+        for subscription in self._subscriptions.values():
+            if subscription.viewer_class.sees(rvm_id):
+                frame = frame or Frame(_encoder.encode(message), numbered=False)
+                subscription.offer(frame)
+
+    # --- flushing ---------------------------------------------------------------------------------------------------
+
+    def _schedule(self, urgent: bool) -> None:
+        if not (self._touched or self._removed):
+            return
+        now = time.monotonic()
+        due = max(now, self._last_urgent + URGENT_GAP_S) if urgent else max(now, self._last_flush + COALESCE_S)
+        if self._timer is not None:
+            if self._due <= due:
+                return
+            self._timer.cancel()
+        self._due = due
+        self._timer = asyncio.get_running_loop().call_later(due - now, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        if now >= self._last_flush + COALESCE_S:
+            self._flush()
+        else:
+            self._flush(only=self._urgent)
+        self._schedule(urgent=False)
+
+    def _flush(self, only: set[int] | None = None) -> None:
+        """Send what is pending; `only`: of these machines alone (their state cannot wait, others' readings can)."""
+        now = time.monotonic()
+        self._last_urgent = now
+        if only is None:
+            self._last_flush = now
+            touched, self._touched = self._touched, {}
+        else:
+            touched = {rvm_id: self._touched.pop(rvm_id) for rvm_id in only if rvm_id in self._touched}
+        self._urgent = set()
+        removed, self._removed = self._removed, set()
+        pieces = {rvm_id: piece for rvm_id, members in touched.items() if (piece := self._piece(rvm_id, members))}
+        bodies: dict[tuple[ViewerClass, bool], Frame | None] = {}
+        for subscription in self._subscriptions.values():
+            key = (subscription.viewer_class, subscription.quiet)
+            if key not in bodies:
+                bodies[key] = self._body(pieces, removed, *key)
+            frame = bodies[key]
+            if frame is not None:
+                subscription.offer(frame)
+
+    def _piece(self, rvm_id: int, members: set[str]) -> _Piece | None:
+        """The members that differ from what was last said of this machine."""
+        machine = self._fleet.machines.get(rvm_id)
+        if machine is None:
+            return None
+        self._texts.pop(rvm_id, None)
+        said = self._said.get(rvm_id)
+        if said is None:
+            whole = self._said[rvm_id] = machine_view(machine, times="ms")
+            text = self._texts[rvm_id] = _encoder.encode(whole)
+            return _Piece(text, text)
+        fresh, loud = {"id": rvm_id}, {"id": rvm_id}
+        for name, value in machine_delta(machine, members).items():
+            if said.get(name, _UNSAID) != value:
+                said[name] = fresh[name] = value
+                if name not in NOISE:
+                    loud[name] = value
+        if len(fresh) == 1:
+            return None
+        full = _encoder.encode(fresh)
+        if len(loud) == len(fresh):
+            return _Piece(full, full)
+        return _Piece(full, _encoder.encode(loud) if len(loud) > 1 else None)
+
+    def _body(
+        self, pieces: dict[int, _Piece], removed: set[int], viewer_class: ViewerClass, quiet: bool
+    ) -> Frame | None:
+        """A delta without its beginning (type and seq), for one class of viewers."""
+        seen = [piece for rvm_id, piece in pieces.items() if viewer_class.sees(rvm_id)]
+        bodies = [piece.quiet if quiet else piece.full for piece in seen]
+        machines = b",".join(body for body in bodies if body is not None)
+        gone = sorted(rvm_id for rvm_id in removed if viewer_class.sees(rvm_id))
+        if not machines and not gone:
+            return None
+        tail = b',"removed":%b' % _encoder.encode(gone) if gone else b""
+        return Frame(b'"t":%d,"m":[%b]%b}' % (self._now_ms(), machines, tail), numbered=True)
+
+    def _forget_pending(self) -> None:
+        for pending in (self._touched, self._removed, self._urgent, self._said, self._texts):
+            pending.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _now_ms(self) -> int:
+        return epoch_ms(self._clock())
+
+    @staticmethod
+    def _text(message: dict[str, Any]) -> str:
+        return _encoder.encode(message).decode()
+
+
+def _narrows(change: c.UserEdited | c.UserRemoved | c.SessionEnded) -> bool:
+    """Whether it may take something from what the user sees; a new name or language does not."""
+    if not isinstance(change, c.UserEdited):
+        return True
+    return change.machines is not None or not change.values.keys().isdisjoint(("role", "disabled_at"))

@@ -1,0 +1,110 @@
+"""The fleet as the database knows it, read once at the start."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from db import boots, commands, configs, machines, remote_sessions, samples, timezones
+from db.connection import Store
+from db.machines import MachineRow
+from db.rows import SampleRow
+from hub.model.changes import Command, SampleSeen
+from hub.model.effective_settings import UNWRITTEN, FleetSettings, Scope, Values
+from hub.model.fleet import Fleet
+from hub.model.health import judge
+from hub.model.machine import BOOTS_KEPT, Boot, Machine, ZoneState
+from hub.remote.rules import life
+from protocol.messages import Sample
+
+SIGNS_OF_LIFE_S = 2.5 * 300
+"""A machine whose last sign of life is this close to the newest of the whole fleet was there when the last hub life
+ended: kept samples, the signs that are stored, come every 300 s. Longer for one that keeps them more rarely."""
+
+
+async def load_fleet(store: Store, base: Values) -> Fleet:
+    """Every machine with its settings, newest readings, boots and open commands. `base` are the hub's own defaults."""
+    common = await configs.fleet_row(store)
+    version = await configs.newest_version(store)
+    settings = FleetSettings(base, UNWRITTEN if common is None else _scope(common), version)
+    own, zones = await configs.machine_rows(store), await timezones.all_zones(store)
+    fleet = Fleet(settings=settings)
+    for known in await machines.all_machines(store):
+        loaded = machine_of(known)
+        loaded.own_settings = _scope(own[known.id]) if known.id in own else UNWRITTEN
+        loaded.zone = _zone(zones[known.device_id]) if known.device_id in zones else None
+        fleet.put(loaded)
+    for boot in await boots.recent_boots(store, BOOTS_KEPT):
+        machine = fleet.machines.get(boot.rvm_id)
+        if machine is not None:
+            accepted = -1 if boot.last_seq is None else boot.last_seq
+            machine.boots[boot.boot_id] = Boot(boot.boot_id, boot.id, accepted)
+    for rvm_id, newest_sample in (await samples.latest(store)).items():
+        if rvm_id in fleet.machines:
+            _last_known(fleet, fleet.machines[rvm_id], newest_sample)
+    for command in await commands.pending_commands(store):
+        machine = fleet.machines.get(command.rvm_id)
+        if machine is not None:
+            is_open = Command(**{name: getattr(command, name) for name in Command.__struct_fields__})
+            machine.pending[command.id] = fleet.open[command.id] = is_open
+    for row in await remote_sessions.open_sessions(store):
+        if row.rvm_id in fleet.machines:
+            fleet.machines[row.rvm_id].remote_sessions[row.id] = life.session_of(row)
+    for rvm_id in was_live(fleet):
+        machine = fleet.machines[rvm_id]
+        # That a command was sent is recorded a moment later: a hub that was killed in that moment did not say so.
+        machine.maybe_sent = {command.id for command in machine.pending.values() if command.state == "queued"}
+    return fleet
+
+
+def machine_of(row: MachineRow) -> Machine:
+    """The machine of a row, before anything was observed of it."""
+    values = {name: getattr(row, name) for name in MachineRow.__dataclass_fields__}
+    values["api_key_hash"] = values.pop("api_key")
+    values["capabilities"] = tuple(values["capabilities"] or ())
+    return Machine(**values)
+
+
+def was_live(fleet: Fleet) -> frozenset[int]:
+    """The machines that were connected when the last hub life ended, as far as the rows can tell."""
+    seen = {m.id: m.last_seen_at for m in fleet.machines.values() if m.last_seen_at is not None and not m.farewell}
+    newest = max(seen.values(), default=None)
+    return frozenset(i for i, at in seen.items() if newest is not None and newest - at <= _signs(fleet.machines[i]))
+
+
+def _signs(machine: Machine) -> timedelta:
+    return timedelta(seconds=max(SIGNS_OF_LIFE_S, 2.5 * machine.in_force.metrics_interval))
+
+
+def _scope(row: configs.ConfigRow) -> Scope:
+    return Scope(row.values, row.version, row.updated_at, row.updated_by)
+
+
+def _zone(row: timezones.ZoneRow) -> ZoneState:
+    values = {name: getattr(row, name) for name in ZoneState.__dataclass_fields__}
+    return ZoneState(**{**values, "restart": tuple(row.restart or ())})
+
+
+def _last_known(fleet: Fleet, machine: Machine, row: SampleRow) -> None:
+    sample = Sample(
+        timestamp=row.timestamp.isoformat(),
+        cpu_usage=row.cpu_usage,
+        memory_usage=row.memory_usage,
+        disk_usage=row.disk_usage,
+        gpu_usage=row.gpu_usage,
+        temperature=row.temperature,
+        network_rx_bytes_s=row.network_rx_bytes_s,
+        network_tx_bytes_s=row.network_tx_bytes_s,
+        uptime_s=row.uptime_s,
+        power_w=row.power_w,
+        throttled=row.throttled,
+    )
+    boot_id = next((boot.boot_id for boot in machine.boots.values() if boot.id == row.boot), None)
+    fleet.apply(
+        SampleSeen(
+            rvm_id=machine.id, sample=sample, taken_at=row.timestamp, received_at=row.created_at, boot_id=boot_id,
+            seq=row.seq,
+        )
+    )  # fmt: skip
+    machine.health, machine.health_reasons = judge(sample, machine.in_force.limits)
+    if machine.last_seen_at is None or row.created_at > machine.last_seen_at:
+        machine.last_seen_at = row.created_at

@@ -1,0 +1,185 @@
+"""Watches connections: asks `hub.model.presence` at the right moments, and lets what it says become true and told.
+
+Cheap for thousands: a machine is judged when something happens to it, and else at the one instant at which time alone
+could change the verdict (a heap of those instants; outdated entries only cost a look). Knows no socket.
+
+Events that nobody waits for, until the database takes them: in order, many at once, and of too many the newest.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Final
+
+from db.errors import StoreError
+from hub.kernel.announce import Announcer
+from hub.model import actors, presence
+from hub.model.changes import ConnectionChanged, EventHappened
+from hub.model.fleet import Fleet
+from hub.model.machine import Machine
+from hub.model.service_changes import MachineSeen
+
+UNKNOWN_S: Final = 300.0
+"""What a machine is thought to do that refused the interval it was told: what machines do by default."""
+
+
+class Observer:
+    """How often a machine is expected to send is among its settings (requirements.md, section 4), except while it is
+    asked for more."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        announce: Announcer,
+        clock: Callable[[], datetime],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._fleet = fleet
+        self._announce = announce
+        self._clock = clock
+        self._monotonic = monotonic
+        # Bound: a machine has one, and those that an earlier look replaced, until their time.
+        self._due: list[tuple[float, int]] = []
+        # Bound: one a machine.
+        self._looks: dict[int, float] = {}
+        # Bound: one a machine.
+        self._to_tell: dict[int, float] = {}
+        self._untold = UntoldEvents()
+
+    def start(self, was_live: Callable[[int], bool]) -> None:
+        """The hub has just loaded its fleet."""
+        now = self._monotonic()
+        for machine in self._fleet.machines.values():
+            presence.after_start(machine, was_live(machine.id), machine.in_force.metrics_interval, now)
+            self._note(machine, presence.judge(machine, now), now)
+
+    def added(self, machine: Machine) -> None:
+        """A machine appeared while the hub runs."""
+        presence.after_start(machine, False, machine.in_force.metrics_interval, self._monotonic())
+
+    def linked(self, machine: Machine, live_interval: float) -> None:
+        machine.live_interval = live_interval
+        presence.linked(machine, _expected(machine), self._monotonic())
+        self.look(machine)
+
+    def unlinked(self, machine: Machine, farewell: str | None) -> None:
+        presence.unlinked(machine, farewell, self._monotonic())
+        self.look(machine)
+
+    def uploaded(self, machine: Machine) -> None:
+        """Something came by REST with the machine's own key. That it was seen is recorded a moment later."""
+        seen = MachineSeen(rvm_id=machine.id, at=self._clock())
+        self._announce.soon(seen, lambda: machine.last_seen_at == seen.at)
+        presence.uploaded(machine, machine.in_force.upload_interval, self._monotonic())
+        self.look(machine)
+
+    def expect(self, machine: Machine, live_interval: float) -> None:
+        """It was asked for live samples at this interval (0: only the kept ones)."""
+        machine.live_interval = live_interval
+        self.settled(machine)
+
+    def settled(self, machine: Machine) -> None:
+        """Its settings may say another interval now."""
+        presence.expect(machine, _expected(machine), self._monotonic())
+        self.look(machine)
+
+    def look(self, machine: Machine) -> None:
+        """Judge a machine now; what is new becomes true at once."""
+        now = self._monotonic()
+        verdict = presence.judge(machine, now)
+        if (verdict.connection, verdict.reason) != (machine.connection, machine.connection_reason):
+            same = verdict.connection == machine.connection
+            since = machine.connection_since if same and machine.connection_since is not None else self._clock()
+            self._announce.observe(
+                ConnectionChanged(rvm_id=machine.id, connection=verdict.connection, since=since, reason=verdict.reason)
+            )
+        self._note(machine, verdict, now)
+
+    def tick(self) -> None:
+        """Look at every machine whose time has come, and find what has to be told now."""
+        now = self._monotonic()
+        while self._due and self._due[0][0] <= now:
+            when, rvm_id = heapq.heappop(self._due)
+            if self._looks.get(rvm_id) != when:
+                continue  # an earlier look took its place
+            del self._looks[rvm_id]
+            machine = self._fleet.machines.get(rvm_id)
+            if machine is not None:
+                self.look(machine)
+        for rvm_id in [rvm_id for rvm_id, when in self._to_tell.items() if when <= now]:
+            del self._to_tell[rvm_id]
+            machine = self._fleet.machines.get(rvm_id)
+            if machine is not None and machine.connection != machine.told:
+                self._tell(machine)
+
+    async def record(self) -> None:
+        """Record what was told. Raises StoreError: what is not recorded waits for the next time."""
+        await self._untold.record(self._announce)
+
+    def _note(self, machine: Machine, verdict: presence.Verdict, now: float) -> None:
+        if verdict.due < presence.FOREVER:
+            # A hair later than the rule's own instant, which still counts as in time.
+            due = verdict.due + 0.001
+            if due < self._looks.get(machine.id, presence.FOREVER):
+                self._looks[machine.id] = due
+                heapq.heappush(self._due, (due, machine.id))
+        when = presence.tell_at(machine, machine.connection, now)
+        if when is None:
+            self._to_tell.pop(machine.id, None)
+        elif when <= now:
+            self._to_tell.pop(machine.id, None)
+            self._tell(machine)
+        else:
+            self._to_tell.setdefault(machine.id, when)
+
+    def _tell(self, machine: Machine) -> None:
+        params = {"connection": machine.connection, "was": machine.told}
+        if machine.connection_reason is not None:
+            params["reason"] = machine.connection_reason
+        machine.told = machine.connection
+        said = EventHappened(
+            at=self._clock(), code="connection.changed", actor=actors.CLOCK, rvm_id=machine.id, params=params
+        )
+        self._untold.add([said])
+
+
+def _expected(machine: Machine) -> float:
+    """The interval at which it should be heard."""
+    if machine.uploads and not machine.linked:
+        return machine.in_force.upload_interval
+    if machine.live_interval > 0:
+        return machine.live_interval
+    wanted = machine.in_force.metrics_interval
+    # A machine that could not take it over keeps its own, which it may not have told.
+    is_told = "metrics_interval" not in (machine.config_errors or ()) or "metrics_interval" in machine.local.above
+    return wanted if is_told else max(wanted, UNKNOWN_S)
+
+
+MAX_UNTOLD: Final = 10_000
+"""Beyond this the oldest are dropped."""
+AT_ONCE: Final = 200
+
+
+class UntoldEvents:
+    """Held in memory: a hub that dies meanwhile forgets them."""
+
+    def __init__(self) -> None:
+        self._events: deque[EventHappened] = deque(maxlen=MAX_UNTOLD)
+
+    def add(self, events: Iterable[EventHappened]) -> None:
+        self._events.extend(events)
+
+    async def record(self, announce: Announcer) -> None:
+        """Record all there are. Raises StoreError: what is not recorded waits for the next time."""
+        while self._events:
+            events = [self._events.popleft() for _ in range(min(AT_ONCE, len(self._events)))]
+            try:
+                await announce(*events)
+            except StoreError:
+                self._events = deque([*events, *self._events], maxlen=MAX_UNTOLD)
+                raise

@@ -1,0 +1,303 @@
+"""How each Change is written: one entry in a table for every kind. Decides nothing, waits for nothing.
+
+A recipe is the steps of one Change, and how many results they give; `stored` puts the ids that came back into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any, NamedTuple
+
+import msgspec
+
+from db import boots, commands, events, machines, retention_mark, sessions, sign_ins, statuses, timezones, tokens, users
+from db.statements import Statement, Step, WriteResult
+from hub.kernel import recording_recipes, retention_recipes, service_recipes
+from hub.model import changes as c
+from hub.model.recording_changes import RecordingBegan
+from hub.model.remote_changes import SessionOpened
+
+
+class Recipe(NamedTuple):
+    """`results` is how many WriteResults the steps give (a step made later may give several)."""
+
+    steps: tuple[Step, ...]
+    results: int
+
+
+_NOTHING = Recipe((), 0)
+
+
+def recipe_of(change: c.Change) -> Recipe:
+    """Raises KeyError for a Change nobody taught it: that is a bug, and must not pass as recorded."""
+    return _RECIPES[type(change)](change)
+
+
+def all_stored(pairs: Iterable[tuple[c.Change, Recipe]], results: Iterable[WriteResult]) -> list[c.Change]:
+    """The Changes of one caller as the database has them; takes their own results from the front, and no more."""
+    given = iter(results)
+    found = [stored(change, list(islice(given, recipe.results))) for change, recipe in pairs]
+    return [change for change in found if change is not None]
+
+
+def stored(change: c.Change, results: Sequence[WriteResult]) -> c.Change | None:
+    """The Change with the ids the database gave it; `results` are those of its own recipe. None: it is no news (an
+    event the machine had reported before)."""
+    fill = _FILLERS.get(type(change))
+    return change if fill is None else fill(change, results)
+
+
+def _flat(*steps: Step) -> Recipe:
+    return Recipe(steps, len(steps))
+
+
+def _status(change: c.StatusChanged) -> Recipe:
+    said: dict[str, Any] = {
+        "status": change.status,
+        "special_status": change.special_status,
+        "capacity": change.capacity,
+        "reason": change.reason,
+        "until": change.until,
+    }
+    at, actor = change.at or change.since, change.actor or change.by
+    return _flat(
+        machines.set_status(change.rvm_id, since=change.since, by=change.by, at=at, before=change.before, **said),
+        statuses.insert_status(change.rvm_id, since=at, by=actor, **said),
+    )
+
+
+def _introduced(change: c.MachineIntroduced) -> Recipe:
+    hello = machines.introduce(
+        change.rvm_id,
+        epoch=change.epoch,
+        at=change.at,
+        agent_version=change.agent_version,
+        boot_id=change.boot_id,
+        capabilities=change.capabilities,
+        hardware=change.hardware,
+        timezone=change.timezone,
+        config_version=change.config_version,
+        clock_offset_s=change.clock_offset_s,
+        ip=change.ip,
+        simulated=change.simulated,
+        ntp=change.ntp,
+    )
+    return _flat(hello, boots.find_or_create_boot(change.rvm_id, change.boot_id, change.at))
+
+
+def _link_ended(change: c.LinkEnded) -> Recipe:
+    return _flat(machines.end_link(change.rvm_id, epoch=change.epoch, at=change.at, farewell=change.farewell))
+
+
+def _drafted(change: c.CommandDrafted) -> Recipe:
+    return _flat(commands.insert_command(**msgspec.structs.asdict(change.command)))
+
+
+def _moved(change: c.CommandMoved) -> Recipe:
+    command = change.command
+    return _flat(
+        commands.update_command(
+            command.id,
+            state=command.state,
+            sent_at=command.sent_at,
+            finished_at=command.finished_at,
+            progress=command.progress,
+            result=command.result,
+            error=command.error,
+            cancel_by=command.cancel_by,
+            cancel_at=command.cancel_at,
+            expires_at=command.expires_at,
+        )
+    )
+
+
+def _machine_added(change: c.MachineAdded) -> Recipe:
+    insert = machines.insert_machine(
+        device_id=change.device_id,
+        name=change.name,
+        location_description=change.location_description,
+        api_key_hash=change.api_key_hash,
+        api_key_prefix=change.api_key_prefix,
+        simulated=change.simulated,
+        at=change.at,
+        by=change.by,
+    )
+
+    def first_status(results: Sequence[WriteResult]) -> Sequence[Statement]:
+        said: dict[str, Any] = {"status": "active", "special_status": None, "capacity": 0, "reason": None}
+        return [statuses.insert_status(results[-1].rows[0]["id"], since=change.at, by=change.by, **said)]
+
+    return Recipe((insert, first_status), 2)
+
+
+def _machine_edited(change: c.MachineEdited) -> Recipe:
+    columns = {"api_key" if name == "api_key_hash" else name: value for name, value in change.values.items()}
+    if "api_key" in columns:
+        columns["quarantined_until"] = None
+    edit = machines.update_machine(change.rvm_id, columns, change.at)
+    return _flat(*service_recipes.before_edit(change), edit)
+
+
+def _user_added(change: c.UserAdded) -> Recipe:
+    insert = users.insert_user(
+        email=change.email,
+        name=change.name,
+        role=change.role,
+        password_hash=change.password_hash,
+        language=change.language,
+        at=change.at,
+    )
+    if not change.machines:
+        return _flat(insert)
+
+    def own_machines(results: Sequence[WriteResult]) -> Sequence[Statement]:
+        return users.set_machines(results[-1].rows[0]["id"], change.machines)
+
+    return Recipe((insert, own_machines), 2 + len(set(change.machines)))
+
+
+def _user_edited(change: c.UserEdited) -> Recipe:
+    edit = users.update_user(change.user_id, change.values, change.at)
+    # A new password or a disabled account closes every other way in: an invitation still open would be one.
+    closes = "password_hash" in change.values or change.values.get("disabled_at") is not None
+    ways_in = (sign_ins.delete_links_of(change.user_id),) if closes else ()
+    own = () if change.machines is None else users.set_machines(change.user_id, change.machines)
+    return _flat(edit, *ways_in, *own)
+
+
+def _token_created(change: c.TokenCreated) -> Recipe:
+    return _flat(
+        tokens.insert_token(
+            user_id=change.user_id,
+            name=change.name,
+            prefix=change.prefix,
+            hash=change.hash,
+            expires_at=change.expires_at,
+            at=change.at,
+        )
+    )
+
+
+def _session_opened(change: c.SessionOpened) -> Recipe:
+    return _flat(
+        sessions.insert_session(
+            user_id=change.user_id,
+            hash=change.hash,
+            at=change.at,
+            expires_at=change.expires_at,
+            ip=change.ip,
+            user_agent=change.user_agent,
+        )
+    )
+
+
+def _session_ended(change: c.SessionEnded) -> Recipe:
+    one = change.hash
+    return _flat(sessions.delete_sessions_of(change.user_id) if one is None else sessions.delete_session(one))
+
+
+def _event(change: c.EventHappened) -> Recipe:
+    said: dict[str, Any] = {
+        "at": change.at,
+        "code": change.code,
+        "actor": change.actor,
+        "params": change.params,
+        "before": change.before,
+        "after": change.after,
+    }
+    if change.rvm_id is not None and change.boot_id is not None and change.seq is not None:
+        return _flat(events.insert_machine_event(rvm_id=change.rvm_id, boot_id=change.boot_id, seq=change.seq, **said))
+    return _flat(events.insert_event(rvm_id=change.rvm_id, **said))
+
+
+def _service(steps: Callable[[Any], tuple[Step, ...]], change: c.Change) -> Recipe:
+    return _flat(*steps(change))
+
+
+def _sign_in_counted(change: c.SignInCounted) -> Recipe:
+    return _flat(
+        sign_ins.count_failures(change.email, failures=change.failures, at=change.at, locked_until=change.locked_until)
+    )
+
+
+def _with_id(change: Any, results: Sequence[WriteResult]) -> Any:
+    return msgspec.structs.replace(change, id=results[0].rows[0]["id"])
+
+
+def _event_with_id(change: c.EventHappened, results: Sequence[WriteResult]) -> c.EventHappened | None:
+    rows = results[0].rows
+    return msgspec.structs.replace(change, id=rows[0]["id"]) if rows else None
+
+
+def _session_with_id(change: SessionOpened, results: Sequence[WriteResult]) -> SessionOpened:
+    session = msgspec.structs.replace(change.session, id=results[0].rows[0]["id"])
+    return msgspec.structs.replace(change, session=session)
+
+
+def _boot_as_stored(change: c.BootOpened, results: Sequence[WriteResult]) -> c.BootOpened:
+    row = results[0].rows[0]
+    return msgspec.structs.replace(change, id=row["id"], last_seq=row["last_seq"])
+
+
+def _with_count(change: c.RowsExpired, results: Sequence[WriteResult]) -> c.RowsExpired:
+    return msgspec.structs.replace(change, deleted=tuple(result.rowcount for result in results))
+
+
+def _with_boot(change: c.MachineIntroduced, results: Sequence[WriteResult]) -> c.MachineIntroduced:
+    row = results[1].rows[0]
+    return msgspec.structs.replace(change, boot=row["id"], last_seq=row["last_seq"])
+
+
+_RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
+    c.StatusChanged: _status,
+    c.MachineIntroduced: _introduced,
+    c.BootOpened: lambda change: _flat(boots.find_or_create_boot(change.rvm_id, change.boot_id, change.at)),
+    c.LinkEnded: _link_ended,
+    c.ConnectionChanged: lambda _: _NOTHING,
+    c.BusyChanged: lambda _: _NOTHING,
+    c.QuarantineChanged: lambda change: _flat(machines.quarantine(change.rvm_id, change.until, change.at)),
+    c.SampleSeen: lambda _: _NOTHING,
+    c.CommandDrafted: _drafted,
+    c.CommandMoved: _moved,
+    c.CommandCancelAsked: lambda change: _flat(commands.ask_cancel(change.command_id, by=change.by, at=change.at)),
+    c.MachineAdded: _machine_added,
+    c.MachineEdited: _machine_edited,
+    c.MachineRemoved: lambda change: _flat(
+        *timezones.delete_of_machine(change.rvm_id), machines.delete_machine(change.rvm_id)
+    ),
+    c.UserAdded: _user_added,
+    c.UserEdited: _user_edited,
+    c.UserRemoved: lambda change: _flat(users.delete_user(change.user_id)),
+    c.TokenCreated: _token_created,
+    c.TokenRevoked: lambda change: _flat(tokens.revoke_token(change.token_id, change.at)),
+    c.TokensRevoked: lambda change: _flat(tokens.revoke_tokens_of(change.user_id, change.at)),
+    c.TokenUsed: lambda change: _flat(tokens.touch_token(change.token_id, change.at, change.ip)),
+    c.SessionOpened: _session_opened,
+    c.SessionEnded: _session_ended,
+    c.SessionHeld: lambda change: _flat(sessions.hold_session(change.session_id, change.user_id)),
+    c.PasswordHeld: lambda change: _flat(users.hold_password(change.user_id, change.password_hash)),
+    c.SessionExtended: lambda change: _flat(sessions.extend_session(change.hash, change.expires_at)),
+    c.SignInLinkMade: lambda change: _flat(
+        sign_ins.insert_link(user_id=change.user_id, hash=change.hash, expires_at=change.expires_at)
+    ),
+    c.SignInLinkUsed: lambda change: _flat(sign_ins.use_link(change.hash, change.at)),
+    c.SignInCounted: _sign_in_counted,
+    c.EventHappened: _event,
+    **{kind: partial(_service, steps) for kind, steps in service_recipes.RECIPES.items()},
+    c.RowsExpired: lambda change: _flat(*retention_recipes.steps(change)),
+    c.RetentionReached: lambda change: _flat(retention_mark.reach(change.at)),
+    **{kind: partial(_service, steps) for kind, steps in recording_recipes.RECIPES.items()},
+}
+_FILLERS: Mapping[type, Callable[[Any, Sequence[WriteResult]], c.Change | None]] = {
+    c.MachineAdded: _with_id,
+    c.UserAdded: _with_id,
+    c.TokenCreated: _with_id,
+    c.EventHappened: _event_with_id,
+    c.MachineIntroduced: _with_boot,
+    c.BootOpened: _boot_as_stored,
+    c.RowsExpired: _with_count,
+    SessionOpened: _session_with_id,
+    RecordingBegan: _with_id,
+}

@@ -1,0 +1,110 @@
+"""How the Changes of the services (configuration, time zone) are written: part of `hub.kernel.recorder`'s table.
+
+Each gives the steps of its Change. Decides nothing, waits for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from db import configs, machines, remote_sessions, timezones
+from db.statements import Step
+from hub.model.changes import MachineEdited
+from hub.model.remote_changes import RemoteSession, SessionMoved, SessionOpened
+from hub.model.service_changes import ConfigApplied, ConfigWritten, MachineSeen, TimezoneSynced
+from hub.model.timezones import state_of
+
+Steps = tuple[Step, ...]
+
+
+def _config_written(change: ConfigWritten) -> Steps:
+    return configs.write_config(
+        change.rvm_id,
+        values=change.values,
+        version=change.version,
+        version_before=change.version_before,
+        at=change.at,
+        by=change.by,
+    )
+
+
+def _config_applied(change: ConfigApplied) -> Steps:
+    row = machines.config_applied(
+        change.rvm_id, change.version, change.errors or None, change.at, own=change.own or None
+    )
+    return (row,)
+
+
+def _timezone_synced(change: TimezoneSynced) -> Steps:
+    log = timezones.log_sync(
+        device_id=change.device_id,
+        timezone=change.timezone,
+        country=change.country,
+        city=change.city,
+        ip=change.ip,
+        sync_method=change.sync_method,
+        synced_at=change.synced_at,
+        at=change.at,
+        sync_status=change.sync_status,
+        previous=change.previous,
+        source=change.source,
+        error=change.error,
+        clock_offset_s=change.clock_offset_s,
+    )
+    return (log,) if change.outdated else (*_zone_now(change), log)
+
+
+def _zone_now(change: TimezoneSynced) -> Steps:
+    state = state_of(change)
+    now_is = timezones.set_zone(
+        device_id=change.device_id,
+        current_timezone=state.current_timezone,
+        country=state.country,
+        city=state.city,
+        last_sync=change.synced_at,
+        sync_status=state.sync_status,
+        sync_method=change.sync_method,
+        source=state.source,
+        guess=state.guess,
+        system_timezone=state.system_timezone,
+        error=state.error,
+        restart=state.restart,
+        at=change.at,
+    )
+    row = machines.zone_synced(
+        change.rvm_id, state.current_timezone, clock_offset_s=change.clock_offset_s, ntp=change.ntp, at=change.at
+    )
+    return (row, now_is)
+
+
+def before_edit(change: MachineEdited) -> Steps:
+    """What has to be written before a machine gets another device_id."""
+    device_id = change.values.get("device_id")
+    return () if device_id is None else timezones.rename_device(change.rvm_id, device_id)
+
+
+_GIVEN = ("id", "rvm_id", "admin_id", "created_at")
+"""What no move of a session changes. The holder least of all: one who was removed is nobody there already."""
+
+
+def _columns(session: RemoteSession, *, new: bool) -> dict[str, Any]:
+    left_out = ("id",) if new else _GIVEN
+    columns = {name: value for name, value in msgspec.structs.asdict(session).items() if name not in left_out}
+    return columns | {"ports": list(session.ports), "allow": list(session.allow)}
+
+
+def _session_moved(change: SessionMoved) -> Steps:
+    return (remote_sessions.update_session(change.session.id, **_columns(change.session, new=False)),)
+
+
+RECIPES: Final[Mapping[type, Callable[[Any], Steps]]] = {
+    ConfigWritten: _config_written,
+    ConfigApplied: _config_applied,
+    MachineSeen: lambda change: (machines.mark_seen(change.rvm_id, change.at),),
+    TimezoneSynced: _timezone_synced,
+    SessionOpened: lambda change: (remote_sessions.insert_session(**_columns(change.session, new=True)),),
+    SessionMoved: _session_moved,
+}

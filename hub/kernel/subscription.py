@@ -1,0 +1,172 @@
+"""One browser's place in the feed: what waits for it, bounded, and why it was cut off. Knows no socket.
+
+What waits is shared text (encoded once for everybody); only the number in front is the browser's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final, NamedTuple
+
+from hub.model.access import Principal, may
+from protocol.errors import CloseCode
+
+MAX_WAITING_BYTES: Final = 512 * 1024
+"""With the socket's own buffer this stays under the 1 MB a frozen browser may cost."""
+MAX_WAITING_FRAMES: Final = 1000
+
+
+class ViewerClass(NamedTuple):
+    """Viewers of one class may see exactly the same: the machines (None = all), and what belongs to no machine."""
+
+    machines: frozenset[int] | None
+    everything: bool
+
+    @staticmethod
+    def of(principal: Principal) -> ViewerClass:
+        return ViewerClass(principal.machines, may(principal, "event.read_all"))
+
+    def sees(self, rvm_id: int | None) -> bool:
+        if rvm_id is None:
+            return self.everything
+        return self.machines is None or rvm_id in self.machines
+
+
+class Frame:
+    """JSON on its way to many browsers. `numbered`: a delta without its beginning, which holds each browser's own
+    `seq`. `wire` is for whoever sends it: the form it made of `body`, so that it is made once."""
+
+    __slots__ = ("body", "numbered", "wire")
+
+    def __init__(self, body: bytes, *, numbered: bool) -> None:
+        self.body = body
+        self.numbered = numbered
+        self.wire: bytes | None = None
+
+
+class Outgoing(NamedTuple):
+    """One text to send: `head` is this browser's own, the frame's body follows it."""
+
+    head: bytes
+    frame: Frame
+
+    @property
+    def text(self) -> str:
+        return (self.head + self.frame.body).decode()
+
+
+class CutOffError(Exception):
+    """The hub ends this subscription: close the socket with `code`."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Subscription:
+    """Filled by the feed, emptied by one writer (`next`). Too slow a reader is cut off with 1013, never waited for."""
+
+    def __init__(self, number: int, principal: Principal) -> None:
+        self.number = number
+        self.principal = principal
+        self.viewer_class = ViewerClass.of(principal)
+        self.quiet = False
+        self.seq = 0
+        self.recheck = asyncio.Event()
+        """Set when something changed about the rights or credentials of this user."""
+        self.wants_snapshot = True
+        self.held = False
+        """What this user may see is being looked up again: nothing is sent until it is known."""
+        # Bound: MAX_WAITING_FRAMES; the browser is cut off.
+        self._waiting: deque[Frame] = deque()
+        self._waiting_bytes = 0
+        self._ready = asyncio.Event()
+        self._ready.set()
+        self._cut: CutOffError | None = None
+        self._ended = asyncio.Event()
+        self._farewell: Frame | None = None
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._waiting_bytes
+
+    def offer(self, frame: Frame) -> None:
+        """Put a frame in line; never waits. A difference before the picture that holds it is nothing to wait for."""
+        if self._cut is not None or self._farewell is not None or self.held or (frame.numbered and self.wants_snapshot):
+            return
+        self._waiting.append(frame)
+        self._waiting_bytes += len(frame.body)
+        if self._waiting_bytes > MAX_WAITING_BYTES or len(self._waiting) > MAX_WAITING_FRAMES:
+            self.cut_off(CloseCode.OVERLOADED, "too slow")
+        self._ready.set()
+
+    def ask_snapshot(self) -> None:
+        """The next thing sent is the full picture; what waited of older deltas is dropped."""
+        self.wants_snapshot = True
+        self._ready.set()
+
+    def hold(self) -> None:
+        """Something that decides what this user may see was changed: silence, until `release` with what holds now."""
+        self.held = True
+        self.drop_all()
+        self.recheck.set()
+
+    def release(self, principal: Principal) -> None:
+        """Go on with these rights, from a full picture."""
+        self.principal = principal
+        self.viewer_class = ViewerClass.of(principal)
+        self.held = False
+        self.drop_all()
+        self.ask_snapshot()
+
+    def cut_off(self, code: int, reason: str) -> None:
+        """End it at once: nothing that waits is sent any more."""
+        if self._cut is None:
+            self._cut = CutOffError(code, reason)
+            self.drop_all()
+        self._ended.set()
+        self._ready.set()
+
+    def say_goodbye(self, frame: Frame) -> None:
+        """One last frame after what waits, then the socket closes with 1012."""
+        self._farewell = self._farewell or frame
+        self._ready.set()
+
+    def drop_deltas(self) -> None:
+        """A full picture is about to be taken: older differences would only take it back."""
+        self._waiting = deque(frame for frame in self._waiting if not frame.numbered)
+        self._waiting_bytes = sum(len(frame.body) for frame in self._waiting)
+
+    def drop_all(self) -> None:
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+    async def next(self) -> Outgoing | None:
+        """What to send next; None: a snapshot is wanted first (`Feed.snapshot`). Raises CutOffError at the end."""
+        while True:
+            if self._cut is not None:
+                raise self._cut
+            if self.wants_snapshot and self._farewell is None and not self.held:
+                return None
+            if self._waiting:
+                return self._take()
+            if self._farewell is not None:
+                self._cut = CutOffError(CloseCode.HUB_RESTARTING, "restarting")
+                return Outgoing(b"", self._farewell)
+            self._ready.clear()
+            await self._ready.wait()
+
+    async def cut(self) -> CutOffError:
+        """Wait until it was cut off, whatever the writer is doing."""
+        await self._ended.wait()
+        return self._cut or CutOffError(CloseCode.NORMAL, "ended")
+
+    def _take(self) -> Outgoing:
+        frame = self._waiting.popleft()
+        self._waiting_bytes -= len(frame.body)
+        if not frame.numbered:
+            return Outgoing(b"", frame)
+        self.seq += 1
+        return Outgoing(b'{"type":"delta","seq":%d,' % self.seq, frame)

@@ -1,0 +1,1 @@
+"""The machines' links: the socket, its session, one link a machine, key conflicts."""

@@ -1,0 +1,106 @@
+"""Keeps two holders of one key from taking the link from each other for ever: who waits, who fights, who is kept out.
+
+Decides with `hub.links.rules`. What is remembered of takeovers is this hub life's; a quarantine is a column and
+outlives it. Knows no socket: `hub.links.socket` asks, and tells what it saw.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from db.errors import StoreError
+from hub.kernel.announce import Announcer
+from hub.links import rules
+from hub.links.rules import Takeovers
+from hub.model import actors
+from hub.model.changes import Change, MachineEdited, MachineRemoved, QuarantineChanged
+from hub.model.fleet import Fleet
+from hub.model.machine import Machine
+from protocol.limits import TAKEOVER_WINDOW_S
+
+logger = logging.getLogger("myrvm.links")
+
+MOST_REMEMBERED = 1000
+"""Machines of which takeovers are remembered before the stale ones are looked for."""
+
+
+class Doorkeeper:
+    """`wait` before a link is opened, `taken` when it replaced another, `fought` when that one proved to be alive."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        announce: Announcer,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._fleet = fleet
+        self._announce = announce
+        self._clock = clock
+        self._monotonic = monotonic
+        # Bound: one a machine; the stale ones go from MOST_REMEMBERED on.
+        self._seen: dict[int, Takeovers] = {}
+        # Bound: one a machine.
+        self._quarantined: set[int] = {m.id for m in fleet.machines.values() if m.quarantined_until is not None}
+
+    def held(self, machine: Machine) -> float | None:
+        """Seconds for which nobody with this machine's key gets in; None: the door is open."""
+        return rules.held_for(machine, self._clock())
+
+    def too_soon(self, machine: Machine) -> float | None:
+        """Seconds until the machine's present link may be replaced; None: now."""
+        seen = self._seen.get(machine.id)
+        return None if seen is None else rules.too_soon(seen, self._monotonic())
+
+    def taken(self, machine: Machine) -> None:
+        """A newer link replaced an older one."""
+        now = self._monotonic()
+        if len(self._seen) >= MOST_REMEMBERED:
+            self._seen = {rvm_id: seen for rvm_id, seen in self._seen.items() if not rules.stale(seen, now)}
+        self._seen.setdefault(machine.id, Takeovers()).last = now
+
+    async def fought(self, machine: Machine, older: str, newer: str) -> None:
+        """The replaced link at the address `older` was alive to its end: it will want the link back."""
+        seen = self._seen.setdefault(machine.id, Takeovers())
+        if rules.contested(seen, older, newer, self._monotonic()) and self.held(machine) is None:
+            changes = rules.quarantine(machine, seen, self._clock())
+            try:
+                await self._announce(*changes)
+            except StoreError as error:
+                logger.warning("machine %d: no quarantine, it cannot be recorded: %s", machine.id, error)
+
+    async def end_due(self) -> None:
+        """Quarantines whose time is over end, on record; none outlasts a clock that was set back. Time alone makes no
+        second machine go away: the next fight within the window begins the quarantine again."""
+        now = self._clock()
+        for rvm_id in list(self._quarantined):
+            machine = self._fleet.machines.get(rvm_id)
+            if machine is None:
+                self._quarantined.discard(rvm_id)
+            elif rules.held_for(machine, now) is None:
+                await self._announce(*rules.release(machine, actors.CLOCK, now))
+                self._seen[rvm_id] = Takeovers(suspect_until=self._monotonic() + TAKEOVER_WINDOW_S)
+            elif nearer := rules.too_far(machine, now):
+                await self._announce(*nearer)
+
+    def became_true(self, changes: Sequence[Change]) -> None:
+        """Listener of the announcer: after a quarantine that a person ended nothing is remembered, like a new key."""
+        for change in changes:
+            if isinstance(change, QuarantineChanged):
+                if change.until is not None:
+                    self._quarantined.add(change.rvm_id)
+                else:
+                    self._forget(change.rvm_id)
+            elif isinstance(change, MachineRemoved) or (isinstance(change, MachineEdited) and replaces_key(change)):
+                self._forget(change.rvm_id)
+
+    def _forget(self, rvm_id: int) -> None:
+        self._quarantined.discard(rvm_id)
+        self._seen.pop(rvm_id, None)
+
+
+def replaces_key(change: MachineEdited) -> bool:
+    return "api_key_hash" in change.values or "api_key" in change.values

@@ -1,0 +1,169 @@
+"""One live link as the hub's other parts see it: say something, acknowledge, close. Knows no message that comes in.
+
+One writer task empties the outbox. The outbox is bounded: when it is full the link closes (what is durable is sent
+again after the reconnect). A peer that stops reading leaves the writer stuck in one send; `sending_since` tells for how
+long, and the sweeper tears the link down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+import anyio
+
+from hub.model.machine import Machine
+from protocol import messages
+from protocol.errors import CloseCode, LocalProtocolError
+from protocol.session import Session
+
+logger = logging.getLogger("myrvm.link")
+
+OUTBOX: Final = 128
+"""Messages waiting for one machine. Whoever answers waits when half of them are there (`room`); what comes unasked
+(commands) is never that much, and a machine this slow is as good as gone."""
+
+SETTINGS_WITHIN_S: Final = 3.0
+"""A machine says what its own settings are right after the welcome; one that says nothing for so long never will."""
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Link:
+    """Single-use, from the accepted socket to its end. `rvm_id` is 0 until the machine is known; `epoch` fences it."""
+
+    __slots__ = (
+        "_ack", "_ack_due", "_closing", "_drained", "_outbox", "_send", "_wake", "address", "delivered", "epoch",
+        "farewell", "machine", "replaced_by", "reported", "scope", "sending_since", "session", "since", "stopped",
+        "unchecked", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, send: Send, session: Session, address: str) -> None:
+        self.session = session
+        self.address = address
+        self.machine: Machine | None = None
+        self.since = time.monotonic()
+        self.reported = asyncio.Event()
+        """Set when the machine has said what its own settings are."""
+        self.epoch = 0
+        self.farewell: str | None = None
+        # Bound: the open commands of the machine.
+        self.delivered: set[str] = set()
+        """Commands this link was told, or told to stop; in `stopped` the latter."""
+        # Bound: a part of the delivered.
+        self.stopped: set[str] = set()
+        # Bound: a part of what was open at the hello.
+        self.unchecked: set[str] = set()
+        """Commands that waited for this link: not told before it is known that who issued them still may."""
+        self.replaced_by: str | None = None
+        """The address of the newer link that took over."""
+        self.waiting = 0
+        self.sending_since = 0.0
+        self.scope: anyio.CancelScope | None = None
+        self._send = send
+        # Bound: OUTBOX; then the link is closed.
+        self._outbox: deque[str] = deque()
+        self._ack = -1
+        self._ack_due = False
+        self._closing: tuple[int, str] | None = None
+        self._wake: asyncio.Future[None] | None = None
+        self._drained = asyncio.Event()
+
+    @property
+    def rvm_id(self) -> int:
+        return 0 if self.machine is None else self.machine.id
+
+    @property
+    def closing(self) -> bool:
+        """Whether the close was decided; nothing that comes in counts any more."""
+        return self._closing is not None
+
+    @property
+    def crowded(self) -> bool:
+        """Whether whoever only answers should let the writer go first (`room`)."""
+        return 2 * len(self._outbox) >= OUTBOX and self._closing is None
+
+    async def room(self) -> None:
+        """Until the link is not crowded any more."""
+        while self.crowded:
+            self._drained.clear()
+            await self._drained.wait()
+
+    async def settings_known(self) -> bool:
+        """Wait until the machine's own settings are known, as long as they may still come. False: they are not."""
+        with anyio.move_on_after(max(0.0, self.since + SETTINGS_WITHIN_S - time.monotonic())):
+            await self.reported.wait()
+        return self.reported.is_set()
+
+    def say(self, message: messages.HubMessage) -> None:
+        """Put a message in the outbox; never waits. Saying what the table forbids now is a bug and only logged."""
+        if self._closing is not None:
+            return
+        try:
+            self._outbox.append(self.session.send(message))
+        except LocalProtocolError:
+            logger.exception("machine %d: not said", self.rvm_id)
+            return
+        if len(self._outbox) > OUTBOX:
+            self.close(CloseCode.OVERLOADED, "too slow", at_once=True)
+        elif self._wake is not None:
+            self._signal()
+
+    def acknowledge(self, seq: int) -> None:
+        """Called by the samples lane: everything up to `seq` is committed. One message however many commits, and one
+        for repeats as well: who sends again did not hear the first."""
+        self._ack = max(self._ack, seq)
+        self._ack_due = True
+        if self._wake is not None:
+            self._signal()
+
+    def close(self, code: int, reason: str, *, at_once: bool = False) -> None:
+        """Close after what waits was said, or `at_once` without it; the first decision stands."""
+        if self._closing is None:
+            self._closing = (code, reason)
+            if at_once:
+                self._outbox.clear()
+            if self._wake is not None:
+                self._signal()
+
+    def abort(self) -> None:
+        """Do not wait for this peer any longer."""
+        if self._closing is None:
+            self._closing = (CloseCode.OVERLOADED, "stopped reading")
+        if self.scope is not None:
+            self.scope.cancel()
+
+    async def write(self) -> None:
+        """The writer: sends until the link is closed, then the close frame. Run in one task."""
+        outbox = self._outbox
+        while True:
+            if outbox:
+                text = outbox.popleft()
+            elif self._ack_due and self._closing is None:
+                self._ack_due = False
+                text = self.session.send(messages.MetricsAck(seq=self._ack))
+            elif self._closing is not None:
+                break
+            else:
+                self._drained.set()
+                self._wake = asyncio.get_running_loop().create_future()
+                await self._wake
+                self._wake = None
+                continue
+            self.sending_since = time.monotonic()
+            await self._send({"type": "websocket.send", "text": text})
+            self.sending_since = 0.0
+        self._drained.set()
+        code, reason = self._closing
+        self.sending_since = time.monotonic()
+        await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
+        self.sending_since = 0.0
+        self.session.closed()
+
+    def _signal(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)

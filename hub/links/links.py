@@ -1,0 +1,277 @@
+"""The live links of this hub, one per machine: the newest wins. Knows no socket and no message that comes in."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from functools import partial
+
+from hub.commands.rules import draft, life
+from hub.kernel.announce import Announcer
+from hub.kernel.observer import Observer
+from hub.kernel.retry import RetryUntilAvailable
+from hub.links.dropped_events import DroppedEvents
+from hub.links.key_conflict import Doorkeeper, replaces_key
+from hub.links.link import Link
+from hub.links.tickets import Tickets
+from hub.model import actors
+from hub.model.changes import (
+    Change,
+    Command,
+    CommandCancelAsked,
+    CommandDrafted,
+    CommandMoved,
+    MachineEdited,
+    MachineRemoved,
+    QuarantineChanged,
+)
+from hub.model.fleet import TERMINAL, Fleet
+from hub.model.machine import Machine, has_left
+from hub.model.machine_budget import MachineBudget
+from hub.remote.rules.life import START
+from protocol import messages
+from protocol.errors import CloseCode
+from protocol.transitions import State
+
+logger = logging.getLogger("myrvm.links")
+
+MIN_SPREAD_S = 20.0
+"""A fleet of many machines is asked to come back over at least this long (reliability.md, bar 7)."""
+MANY = 20
+
+
+class Links:
+    """Registry of links by machine id. Everything here is synchronous except waiting for a command."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        announce: Announcer,
+        observer: Observer,
+        clock: Callable[[], datetime],
+        budget: MachineBudget | None = None,
+    ) -> None:
+        self._fleet = fleet
+        self._announce = announce
+        self.observer = observer
+        self._clock = clock
+        self.door = Doorkeeper(fleet, announce, clock)
+        self.dropped_events = DroppedEvents()
+        self.budget = budget or MachineBudget()
+        self.retry = RetryUntilAvailable("what machines report")
+        self.tickets = Tickets()
+        # Bound: one a machine.
+        self._links: dict[int, Link] = {}
+        # Bound: open sockets, of which the machine's newest lives on.
+        self._open: set[Link] = set()
+        # Bound: one a request that waits.
+        self._waiters: dict[str, list[asyncio.Future[Command]]] = {}
+        self.restarting = False
+        self.takeovers = 0
+        # Bound: three names.
+        self.tally: Counter[str] = Counter()
+        """What went wrong and was answered: `refused`, `left_out` (readings and samples), `foreign` (commands)."""
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def all(self) -> list[Link]:
+        return list(self._links.values())
+
+    def get(self, rvm_id: int) -> Link | None:
+        return self._links.get(rvm_id)
+
+    def opened(self, link: Link) -> None:
+        """A socket was accepted; its machine may not be known yet."""
+        self._open.add(link)
+
+    def ended(self, link: Link) -> None:
+        self._open.discard(link)
+
+    def take(self, link: Link) -> Link | None:
+        """This link speaks for its machine from now on; an older one is closed with 4409 and returned."""
+        older = self._links.get(link.rvm_id)
+        self._links[link.rvm_id] = link
+        self._announce.lane.links = len(self._links)
+        if older is not None:
+            self.takeovers += 1
+            older.replaced_by = link.address
+            if link.machine is not None:
+                self.door.taken(link.machine)
+            older.close(CloseCode.REPLACED, "replaced by a newer connection", at_once=True)
+        return older
+
+    def speaks(self, link: Link) -> bool:
+        """Whether this link still is its machine's newest: what an older one says changes nothing."""
+        return self._links.get(link.rvm_id) is link
+
+    def leave(self, link: Link) -> bool:
+        """The link is gone; False when a newer one had taken over, so that nothing else ends."""
+        if self._links.get(link.rvm_id) is not link:
+            return False
+        del self._links[link.rvm_id]
+        self._announce.lane.links = len(self._links)
+        return True
+
+    def greet(self, link: Link) -> None:
+        """The link is live: tell it what is open. What a person asked for and never left waits for `checked`."""
+        machine = link.machine
+        if machine is not None:
+            waiting = (c for c in machine.pending.values() if not has_left(machine, c))
+            link.unchecked = {c.id for c in waiting if actors.user_of(c.issued_by) is not None}
+            self.deliver(machine.id)
+
+    def checked(self, link: Link, command_ids: Iterable[str]) -> None:
+        """Who issued these commands still may: they go on their way."""
+        link.unchecked.difference_update(command_ids)
+        self.deliver(link.rvm_id)
+
+    def deliver(self, rvm_id: int) -> None:
+        """Push the machine's open commands that its link has not been told yet, if there is a live link. Of one that
+        shall be stopped only that is said: the machine answers for the rest."""
+        link, machine = self._links.get(rvm_id), self._fleet.machines.get(rvm_id)
+        if link is None or machine is None or link.closing or link.session.state is not State.LIVE:
+            return
+        now = self._clock()
+        for command in draft.to_deliver(machine, now):
+            if command.id in link.delivered or command.id in link.unchecked:
+                continue
+            link.delivered.add(command.id)
+            if command.cancel_at is not None:
+                self._stop(link, command.id)
+            else:
+                link.say(self._worded(command))
+                self.tell_soon(machine, life.sent(command, now))
+
+    def _worded(self, command: Command) -> messages.Command:
+        """As the machine hears it. The ticket of its tunnel is made here, and is nowhere but on the wire."""
+        said = draft.wire(command)
+        if command.name == START and not command.args.get("site"):
+            ticket = self.tickets.issue(command.args["session_id"], command.rvm_id)
+            said.args = {**command.args, "ticket": ticket}
+        return said
+
+    def tell_soon(self, machine: Machine, changes: Sequence[Change]) -> None:
+        """Show how an open command goes; recorded a moment later, unless it has moved on by then."""
+        for change in changes:
+            if isinstance(change, CommandMoved):
+                self._announce.soon(change, partial(_is_newest, machine, change.command))
+
+    def ask_live(self, rvm_id: int, interval: float) -> None:
+        """Ask the machine for a live sample every `interval` seconds (0 = no more), and expect it."""
+        link = self._links.get(rvm_id)
+        if link is not None and link.session.state is State.LIVE:
+            link.say(messages.Live(interval=interval))
+            if link.machine is not None:
+                self.observer.expect(link.machine, interval)
+
+    def close(self, rvm_id: int, code: int, reason: str = "") -> None:
+        """End the machine's link, if there is one (its key was revoked, it was removed)."""
+        link = self._links.get(rvm_id)
+        if link is not None:
+            link.close(code, reason, at_once=True)
+
+    async def wait_for(self, command_id: str, timeout: float) -> Command | None:
+        """The command once it is terminal, or as it is when the time is up; None when it is not an open command (it had
+        ended before: read it from the database)."""
+        command = self._fleet.open.get(command_id)
+        if command is None:
+            return None
+        waiter: asyncio.Future[Command] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(command_id, []).append(waiter)
+        try:
+            return await asyncio.wait_for(waiter, timeout)
+        except asyncio.TimeoutError:
+            return self._fleet.open.get(command_id, command)
+        finally:
+            self._forget(command_id, waiter)
+
+    def became_true(self, changes: Sequence[Change]) -> None:
+        """Listener of the announcer: deliver drafted commands, tell waiters, close what may not go on."""
+        for change in changes:
+            if isinstance(change, CommandDrafted):
+                self.deliver(change.command.rvm_id)
+            elif isinstance(change, CommandMoved):
+                self._settled(change.command)
+            elif isinstance(change, CommandCancelAsked):
+                self._stop_asked(change)
+            elif isinstance(change, QuarantineChanged) and change.until is not None:
+                self.close(change.rvm_id, CloseCode.REPLACED, "quarantined")
+                self._judge(change.rvm_id)
+            elif isinstance(change, QuarantineChanged):
+                self._judge(change.rvm_id)
+            elif isinstance(change, MachineRemoved):
+                self.close(change.rvm_id, CloseCode.REVOKED, "the machine was removed")
+            elif isinstance(change, MachineEdited) and replaces_key(change):
+                self.close(change.rvm_id, CloseCode.REVOKED, "the key was replaced")
+                self._judge(change.rvm_id)
+        self.door.became_true(changes)
+
+    def say_restarting(self, spread: float) -> int:
+        """Ask every machine to come back within `spread` seconds (at least 20 for many machines, in slices, so that
+        they do not come at once), then close with 1012. Returns how many were told. New links are refused from now."""
+        self.restarting = True
+        links = self.all()
+        count = len(links)
+        width = max(spread, MIN_SPREAD_S) if count >= MANY else max(spread, 1.0)
+        for place, link in enumerate(links):
+            least = width * place / max(count, 1)
+            most = max(width * (place + 1) / max(count, 1), least + 1.0)
+            link.say(messages.Restarting(reconnect_in=(round(least, 2), round(most, 2))))
+            link.close(CloseCode.HUB_RESTARTING, "restarting")
+        return count
+
+    def abort_stuck(self, now: float, limit: float) -> None:
+        """Tear down every link whose peer has not taken a frame for `limit` seconds."""
+        for link in list(self._open):
+            if link.sending_since and now - link.sending_since > limit:
+                logger.warning("machine %d: stopped reading, link torn down", link.rvm_id)
+                link.abort()
+
+    def _judge(self, rvm_id: int) -> None:
+        """A quarantine began or ended."""
+        machine = self._fleet.machines.get(rvm_id)
+        if machine is not None:
+            self.observer.look(machine)
+
+    def _settled(self, command: Command) -> None:
+        if command.state in TERMINAL:
+            self._told(command)
+            for waiter in self._waiters.pop(command.id, []):
+                if not waiter.done():
+                    waiter.set_result(command)
+
+    def _told(self, command: Command) -> None:
+        link = self._links.get(command.rvm_id)
+        if link is not None and command.id in link.delivered:
+            link.delivered.discard(command.id)
+            # Ended here as never sent, and sent in that very moment: the machine may still be able to stop.
+            if command.state == "cancelled":
+                self._stop(link, command.id)
+            link.stopped.discard(command.id)
+
+    def _stop_asked(self, change: CommandCancelAsked) -> None:
+        link = self._links.get(change.rvm_id)
+        if link is not None and change.command_id in link.delivered:
+            self._stop(link, change.command_id)
+        else:
+            self.deliver(change.rvm_id)
+
+    def _stop(self, link: Link, command_id: str) -> None:
+        if command_id not in link.stopped and link.session.state is State.LIVE:
+            link.stopped.add(command_id)
+            link.say(messages.Cancel(id=command_id))
+
+    def _forget(self, command_id: str, waiter: asyncio.Future[Command]) -> None:
+        waiters = self._waiters.get(command_id)
+        if waiters is not None and waiter in waiters:
+            waiters.remove(waiter)
+            if not waiters:
+                del self._waiters[command_id]
+
+
+def _is_newest(machine: Machine, command: Command) -> bool:
+    return machine.pending.get(command.id) is command

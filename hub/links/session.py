@@ -1,0 +1,245 @@
+"""What a live machine says, in order: samples to their lane at once, everything durable through one worker.
+
+`hear` never waits, so the reader never waits for the database. The worker commits one message after the other and only
+then answers `received`; with the database away it keeps trying. What an older link says after a newer one took over
+changes nothing. Knows no socket.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import anyio
+from anyio.abc import TaskGroup
+
+from db.connection import Store
+from hub.kernel.announce import Announcer
+from hub.links import intake
+from hub.links.link import Link
+from hub.links.links import Links
+from hub.links.message_context import Talk
+from hub.model import presence
+from hub.model.changes import SampleSeen
+from hub.model.machine import Boot, Machine
+from hub.model.machine_budget import FRAME, ROW_BYTES, UPDATE_LINES, Cost, line
+from protocol import messages as m
+from protocol.errors import RemoteProtocolError
+
+logger = logging.getLogger("myrvm.link")
+
+INBOX: Final = 256
+"""Durable messages of one machine waiting for the database; when full the reader waits, and TCP slows the machine."""
+EARLY: Final = 64
+"""Metrics frames that came before the machine's new boot was stored."""
+INTERNAL_ERROR: Final = 1011
+
+Handler = Callable[[Talk, Any], Awaitable[None]]
+
+
+class MessageHandlers(NamedTuple):
+    """What the worker does with each durable message, by its type, and once the hello of a link is stored. A message
+    that is not here is refused."""
+
+    by_type: Mapping[type, Handler]
+    after_hello: Callable[[Talk], Awaitable[None]]
+
+
+_LINES: Final[dict[type, float]] = {m.CommandUpdate: UPDATE_LINES, m.Event: 0.0}
+"""What each adds to the audit log, where it is not a line. Events are counted by `hub.model.reported_events`."""
+
+
+class Conversation:
+    """One machine's side of one link after hello. `machine` and `boot` are those of the hello."""
+
+    def __init__(
+        self,
+        link: Link,
+        machine: Machine,
+        hello: m.Hello,
+        *,
+        links: Links,
+        announce: Announcer,
+        store: Store,
+        handlers: MessageHandlers,
+        tasks: TaskGroup,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._link = link
+        self._machine = machine
+        self._boot = machine.boots.get(hello.boot_id) or Boot(hello.boot_id)
+        self._links = links
+        self._handlers = handlers
+        self._announce = announce
+        self._lane = announce.lane
+        self._tasks = tasks
+        self._clock = clock
+        self._talk = Talk(link, machine, self._boot, links, announce, store, clock)
+        now = time.monotonic()
+        self._slow_until = now + links.budget.debt(machine.id, now)
+        # Bound: INBOX; the reader waits.
+        self._inbox: deque[tuple[m.MachineMessage, Cost]] = deque([(hello, line(0))])
+        # Bound: EARLY; the reader waits.
+        self._early: list[m.Metrics] = []
+        self._moved = anyio.Event()
+        self._working = True
+        tasks.start_soon(self._work)
+
+    # --- reading: nothing here waits --------------------------------------------------------------------------------
+
+    def hear(self, text: str) -> bool:
+        """Take one frame. False: `wait` before the next one."""
+        link = self._link
+        if link.closing:
+            return True
+        at = time.monotonic()
+        self._spend(FRAME, at)
+        try:
+            said, faults = link.session.receive(text)
+        except RemoteProtocolError as error:
+            self._refuse(error)
+            return self._may_go_on()
+        machine = self._machine
+        machine.last_seen_at = now = self._clock()
+        if presence.heard(machine, at):
+            self._links.observer.look(machine)
+        if type(said) is m.Metrics:
+            if faults:
+                self._left_out(said, list(faults))
+            self._metrics(said, now)
+        else:
+            self._other(said, len(text))
+        return self._may_go_on()
+
+    async def wait(self) -> None:
+        """Until there is room again: this is what slows a machine that sends too much, or more than can be stored."""
+        if (slow := self._slow_until - time.monotonic()) > 0:
+            await anyio.sleep(slow)
+        await self._link.room()
+        while not self._lane.has_room(self._link) and not self._link.closing:
+            await self._lane.room()
+        while (len(self._inbox) >= INBOX or len(self._early) >= EARLY) and not self._link.closing:
+            self._moved = anyio.Event()
+            await self._moved.wait()
+
+    def _may_go_on(self) -> bool:
+        return (
+            self._slow_until <= time.monotonic()
+            and len(self._inbox) < INBOX
+            and len(self._early) < EARLY
+            and self._lane.has_room(self._link)
+            and not self._link.crowded
+        )
+
+    def _metrics(self, frame: m.Metrics, now: datetime) -> None:
+        self._spend(Cost(samples=len(frame.samples)), time.monotonic())
+        if not frame.live and (self._boot.id is None or self._early):
+            # Also when the boot has just got its row: what came before it has to be handled first, or this frame would
+            # raise the mark above samples that nobody stored.
+            self._early.append(frame)
+        else:
+            self._take(frame, now)
+
+    def _take(self, frame: m.Metrics, now: datetime) -> None:
+        boot, machine = self._boot, self._machine
+        if frame.live:
+            taken = intake.take_live(machine, frame, now, self._talk.zone)
+        else:
+            try:
+                taken = intake.take_kept(machine, boot, frame, now, self._talk.zone)
+            except RemoteProtocolError as error:
+                self._refuse(error, frame.seq)
+                return
+            if frame.seq > boot.accepted:
+                boot.accepted = frame.seq
+            self._lane.put(taken.rows, self._link, frame.seq)
+            self._spend(Cost(stored_bytes=ROW_BYTES * len(taken.rows)), time.monotonic())
+        if taken.faults:
+            self._left_out(frame, taken.faults)
+        if taken.newest is None:
+            return
+        at = intake.newest_at(machine, boot.boot_id, frame.seq, taken.newest_at, now, live=frame.live)
+        if at is not None:
+            self._announce.see(
+                SampleSeen(
+                    rvm_id=machine.id, sample=taken.newest, taken_at=at, received_at=now, boot_id=boot.boot_id,
+                    seq=frame.seq,
+                )
+            )  # fmt: skip
+
+    def _spend(self, cost: Cost, at: float) -> None:
+        """Of the machine's budget; in debt, the link is read more slowly."""
+        wait = self._links.budget.spend(self._machine.id, at, cost)
+        if wait:
+            self._slow_until = max(self._slow_until, at + wait)
+
+    def _other(self, said: Any, size: int) -> None:
+        if type(said) is m.Bye:
+            self._link.farewell = said.reason
+            if self._links.speaks(self._link):
+                self._links.observer.unlinked(self._machine, said.reason)
+        elif type(said) is m.Error:
+            logger.warning("machine %d: says it is wrong: %s: %s", self._machine.id, said.code, said.message)
+        elif type(said) in self._handlers.by_type:
+            self._inbox.append((said, line(size, _LINES.get(type(said), 1.0))))
+            if not self._working:
+                self._working = True
+                self._tasks.start_soon(self._work)
+        else:
+            self._refuse(RemoteProtocolError("unsupported", "this hub does not handle it yet"), m.type_of(said))
+
+    def _refuse(self, error: RemoteProtocolError, ref: int | str | None = None) -> None:
+        self._links.tally["refused"] += 1
+        refuse(self._link, error, ref)
+
+    def _left_out(self, frame: m.Metrics, faults: list[RemoteProtocolError]) -> None:
+        self._links.tally["left_out"] += len(faults)
+        self._link.say(m.Error(code="invalid", message=intake.in_one_sentence(faults)[:1000], ref=frame.seq))
+
+    # --- the worker -------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        """Handle what is in the inbox, in order; ends when it is empty. One of the three boundaries for bugs."""
+        try:
+            while self._inbox and self._links.speaks(self._link):
+                said, cost = self._inbox[0]
+                await self._affordable(cost)
+                if not self._links.speaks(self._link):
+                    return
+                await self._handlers.by_type[type(said)](self._talk, said)
+                if type(said) is m.Hello:
+                    self._boot = self._machine.boots.get(said.boot_id, self._boot)  # as stored, unless it was refused
+                    self._take_early()
+                    await self._handlers.after_hello(self._talk)
+                self._inbox.popleft()
+                self._moved.set()
+                await self._link.room()
+        except Exception:
+            logger.exception("machine %d: a message could not be handled", self._machine.id)
+            self._link.close(INTERNAL_ERROR, "internal error")
+        finally:
+            self._working = False
+
+    async def _affordable(self, cost: Cost) -> None:
+        """Until the machine's budget has it: meanwhile the inbox fills, and the reader waits."""
+        budget = self._links.budget
+        while wait := budget.take(self._machine.id, time.monotonic(), cost):  # noqa: ASYNC110 - time tells
+            await anyio.sleep(wait)
+
+    def _take_early(self) -> None:
+        """The boot has its row now: what came before that, in its order."""
+        early, self._early = self._early, []
+        for frame in early:
+            self._take(frame, self._clock())
+
+
+def refuse(link: Link, error: RemoteProtocolError, ref: int | str | None = None) -> None:
+    """Name what is wrong in an `error` message, and close when the error says so."""
+    text = f"{error.field}: {error.detail}" if error.field else error.detail
+    link.say(m.Error(code=error.code, message=text[:1000], ref=ref))
+    if error.close is not None:
+        link.close(error.close, error.code)

@@ -1,0 +1,270 @@
+"""`/ws/device`: a machine's one persistent connection, from the upgrade to its end (protocol.md, Connection).
+
+Who may in is decided before the upgrade where the key is in the header, else by the first frame. The whole life of the
+socket is on this page; what is said after hello: `hub.links.session`. Raw ASGI messages: this is the hot path.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+import anyio
+from anyio.abc import TaskGroup
+from starlette.requests import HTTPConnection
+
+from hub.kernel.context import HubContext
+from hub.links.admission import answer, by_header, kept_out, reject, unaffordable
+from hub.links.intake import check_hello
+from hub.links.link import Link
+from hub.links.links import Links
+from hub.links.session import Conversation, MessageHandlers, refuse
+from hub.model import effective_settings
+from hub.model.changes import LinkEnded
+from hub.model.machine import Machine
+from hub.model.machine_budget import LINK, Cost
+from hub.model.views import rfc3339
+from hub.web.auth.gate import Gate
+from hub.web.auth.identify import address_of, machine_by_key
+from hub.web.auth.limits import Standing
+from protocol import messages
+from protocol.errors import CloseCode, RemoteProtocolError
+from protocol.limits import AUTH_TIMEOUT_S, HELLO_TIMEOUT_S
+from protocol.session import Session
+from protocol.transitions import Role
+from protocol.version import PROTOCOL_VERSION, SUBPROTOCOL
+
+logger = logging.getLogger("myrvm.link")
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+RETRY_AFTER_RESTART_S: Final = 5
+FAREWELL_S: Final = 5.0
+"""How long a closed link waits for the socket to be gone."""
+
+
+class DeviceSocket:
+    """The endpoint of the route, as an ASGI application; the hub's context is at `scope["app"].state.hub`."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        context: HubContext = scope["app"].state.hub
+        await receive()
+        connection = HTTPConnection(scope)
+        address = address_of(context, connection)
+        machine = None
+        if "authorization" in connection.headers:
+            machine = by_header(context, connection)
+            if machine is None:
+                await reject(send, context, address)
+                return
+        elif context[Gate].addresses.wait(address) is not None:
+            await reject(send, context, address)
+            return
+        if context[Links].restarting:
+            await answer(send, 503, "The hub is restarting.", RETRY_AFTER_RESTART_S)
+            return
+        if machine is not None and (refusal := kept_out(context, machine) or unaffordable(context, machine, LINK)):
+            await anyio.sleep(context[Links].budget.refused(machine.id, time.monotonic()))
+            await answer(send, 429, refusal.detail, refusal.wait)
+            return
+        standing = context[Gate].doorstep.enter(address) if machine is None else None
+        if machine is None and standing is None:
+            await answer(send, 429, "Too many connections without a key.", AUTH_TIMEOUT_S)
+            return
+        try:
+            await _Life(context, receive, send, address, machine, standing).run(scope.get("subprotocols", []))
+        finally:
+            if standing is not None:
+                standing.leave()
+
+
+class _Life:
+    """One accepted socket."""
+
+    def __init__(
+        self,
+        context: HubContext,
+        receive: Receive,
+        send: Send,
+        address: str,
+        machine: Machine | None,
+        standing: Standing | None,
+    ) -> None:
+        self._context = context
+        self._standing = standing
+        self._receive = receive
+        self._send = send
+        self._link = Link(send, Session(Role.HUB, authenticated=machine is not None), address)
+        self._link.machine = machine
+
+    async def run(self, offered: list[str]) -> None:
+        context, link = self._context, self._link
+        accept: Message = {"type": "websocket.accept"}
+        if SUBPROTOCOL in offered:
+            accept["subprotocol"] = SUBPROTOCOL
+        try:
+            await self._send(accept)
+        except OSError:
+            return
+        context[Links].opened(link)
+        try:
+            async with anyio.create_task_group() as tasks:
+                link.scope = tasks.cancel_scope
+                tasks.start_soon(self._write)
+                try:
+                    await self._talk(tasks, offered)
+                except RemoteProtocolError as error:
+                    refuse(link, error)
+                    while (await self._receive())["type"] != "websocket.disconnect":
+                        """What still comes is not listened to."""
+                tasks.cancel_scope.cancel()
+        finally:
+            self._end()
+
+    async def _write(self) -> None:
+        """The writer; once the close was said, nobody holds the link up for longer than a moment."""
+        try:
+            await self._link.write()
+        except OSError:
+            return
+        await anyio.sleep(FAREWELL_S)
+        self._link.abort()
+
+    async def _talk(self, tasks: TaskGroup, offered: list[str]) -> None:
+        """Returns when the socket is gone; raises RemoteProtocolError when it must be closed."""
+        if offered and SUBPROTOCOL not in offered:
+            raise RemoteProtocolError(
+                "no_common_version", f"this hub speaks {SUBPROTOCOL}", close=CloseCode.NO_COMMON_VERSION
+            )
+        if self._link.machine is None and not await self._authenticate():
+            return
+        hello = await self._first(HELLO_TIMEOUT_S, CloseCode.PROTOCOL_ERROR, "no hello came")
+        if not isinstance(hello, messages.Hello):
+            return
+        conversation = self._welcome(hello, tasks)
+        receive = self._receive
+        await conversation.wait()
+        while True:
+            message = await receive()
+            text = message.get("text")
+            if text is None:
+                if message["type"] == "websocket.disconnect":
+                    await self._gone()
+                    return
+                raise _binary()
+            if not conversation.hear(text):
+                await conversation.wait()
+
+    async def _gone(self) -> None:
+        """A replaced link whose peer answers our 4409 was alive to its end: somebody else has this machine's key."""
+        link = self._link
+        if link.machine is None or link.replaced_by is None:
+            return
+        last: Message = {}
+        with anyio.move_on_after(FAREWELL_S):
+            last = await self._receive()
+        if last.get("answered"):
+            await self._context[Links].door.fought(link.machine, link.address, link.replaced_by)
+
+    async def _authenticate(self) -> bool:
+        """By the first frame, for clients that cannot set headers."""
+        said = await self._first(AUTH_TIMEOUT_S, CloseCode.NOT_AUTHENTICATED, "no credential came")
+        if not isinstance(said, messages.Auth):
+            return False
+        principal = machine_by_key(self._context, said.token)
+        machine = None if principal is None else self._context.fleet.machines.get(principal.id)
+        if machine is None or said.rvm_id not in (None, machine.id, machine.device_id, str(machine.id)):
+            self._context[Gate].addresses.charge(self._link.address)
+            raise RemoteProtocolError("not_authenticated", "this key is not valid", close=CloseCode.NOT_AUTHENTICATED)
+        self._let_in(machine, LINK)
+        self._link.machine = machine
+        if self._standing is not None:
+            self._standing.leave()
+        return True
+
+    def _let_in(self, machine: Machine, cost: Cost) -> None:
+        refusal = kept_out(self._context, machine) or unaffordable(self._context, machine, cost)
+        if refusal is not None:
+            raise RemoteProtocolError(refusal.code, refusal.detail, close=CloseCode.OVERLOADED)
+
+    async def _first(self, timeout: float, close: CloseCode, silence: str) -> messages.Message | None:
+        """The next message while the link is not live yet; None when the socket is gone."""
+        message: Message | None = None
+        with anyio.move_on_after(timeout):
+            message = await self._receive()
+        if message is None:
+            if close is CloseCode.NOT_AUTHENTICATED:
+                self._context[Gate].addresses.charge(self._link.address)
+            raise RemoteProtocolError("timeout", f"{silence} within {timeout:g} s", close=close)
+        if message["type"] == "websocket.disconnect":
+            return None
+        text = message.get("text")
+        if text is None:
+            raise _binary()
+        said: messages.Message = self._link.session.receive(text).message
+        return said
+
+    def _welcome(self, hello: messages.Hello, tasks: TaskGroup) -> Conversation:
+        """The machine is who it says: this link speaks for it from here on."""
+        context, link, machine = self._context, self._link, self._link.machine
+        if machine is None or context.fleet.machines.get(machine.id) is not machine:
+            raise RemoteProtocolError("revoked", "the machine was removed", close=CloseCode.REVOKED)
+        check_hello(machine, hello)
+        budget = context[Links].budget
+        self._let_in(machine, budget.of_boot(machine.id, hello.boot_id, machine.boots))
+        budget.paid_boot(machine.id, hello.boot_id)
+        link.epoch = machine.connection_epoch = machine.connection_epoch + 1
+        older = context[Links].take(link)
+        settings = context.settings
+        interval = context.watching.interval(machine.id, time.monotonic()) if settings.live else 0.0
+        link.say(
+            messages.Welcome(
+                session_id=secrets.token_hex(8),
+                time=rfc3339(context.clock()),
+                protocol=PROTOCOL_VERSION,
+                config=effective_settings.wire(machine.in_force),
+                live_interval=interval,
+            )
+        )
+        context[Links].observer.linked(machine, interval)
+        conversation = Conversation(
+            link,
+            machine,
+            hello,
+            links=context[Links],
+            announce=context.announce,
+            handlers=context[MessageHandlers],
+            store=context.store,
+            tasks=tasks,
+            clock=context.clock,
+        )
+        context[Links].greet(link)
+        logger.info(
+            "machine %d: linked from %s, agent %s%s",
+            machine.id, link.address, hello.agent_version, ", instead of an older link" if older else "",
+        )  # fmt: skip
+        return conversation
+
+    def _end(self) -> None:
+        """The socket is gone. Only the newest link's end is its machine's end."""
+        context, link, machine = self._context, self._link, self._link.machine
+        context[Links].ended(link)
+        if machine is None or not context[Links].leave(link):
+            return
+        context[Links].observer.unlinked(machine, link.farewell)
+        ended = LinkEnded(rvm_id=machine.id, epoch=link.epoch, at=context.clock(), farewell=link.farewell)
+        context.announce.soon(ended, lambda: machine.connection_epoch == link.epoch)
+        logger.info("machine %d: link ended%s", machine.id, f", {link.farewell}" if link.farewell else "")
+
+
+def _binary() -> RemoteProtocolError:
+    return RemoteProtocolError("unsupported", "binary frames are not spoken here", close=CloseCode.UNSUPPORTED_DATA)
+
+
+device_socket = DeviceSocket()

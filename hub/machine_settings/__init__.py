@@ -1,0 +1,1 @@
+"""The settings of machines and of the fleet: written, pushed, reported, shown."""

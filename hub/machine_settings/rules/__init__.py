@@ -1,0 +1,1 @@
+"""Settings decided: writes checked, reports read. Values in, Changes out."""

@@ -1,0 +1,1 @@
+"""Machines themselves: added, edited, removed, and what every page of one has on top."""

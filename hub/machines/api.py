@@ -1,0 +1,197 @@
+"""/rvms: list, add, show, edit and remove machines, and replace a machine's key."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from hub.links import rules
+from hub.model import views
+from hub.model.changes import EventHappened, MachineEdited, MachineRemoved
+from hub.model.machine import Machine
+from hub.people.rules import enrolment
+from hub.web.api import headers, shapes
+from hub.web.api.operation import Answer, Call, Operation
+from hub.web.auth.budgets import ReadBudget
+from hub.web.http.kinds import DeviceId, Limit, Note, Offset, Title
+from hub.web.http.problems import Problem, Text, not_found
+from hub.web.shell.fleet_digest import in_slices
+from protocol.kinds import Status
+
+
+class MachineQuery(msgspec.Struct):
+    """`status` is the effective one; `q` is looked for in name, device_id and location."""
+
+    status: Status | None = None
+    connection: shapes.Connection | None = None
+    health: Literal["ok", "warning", "critical"] | None = None
+    q: Note | None = None
+    limit: Limit = 100
+    offset: Offset = 0
+
+
+class NewMachine(msgspec.Struct):
+    """Without `device_id` the hub makes one up."""
+
+    name: Title
+    location_description: Note | None = None
+    device_id: DeviceId | None = None
+
+
+class MachinePatch(msgspec.Struct):
+    """Only what is named changes."""
+
+    name: Title | msgspec.UnsetType = msgspec.UNSET
+    location_description: Note | msgspec.UnsetType | None = msgspec.UNSET
+    device_id: DeviceId | msgspec.UnsetType = msgspec.UNSET
+
+
+async def list_machines(call: Call) -> Answer:
+    query: MachineQuery = call.query
+    async with call.context[ReadBudget].turn(call.principal.actor):
+        reached = (m for m in call.context.fleet.machines.values() if call.principal.reaches(m.id))
+        found = sorted((m for m in reached if matches(m, query)), key=lambda m: m.id)
+        page = found[query.offset : query.offset + query.limit]
+        shown = [views.machine_view(machine) async for machine in in_slices(page)]
+    following = query.offset + query.limit if len(found) > query.offset + query.limit else None
+    return Answer(shown, headers=headers.headers(call.request, total=len(found), offset=following))
+
+
+async def add_machine(call: Call) -> Answer:
+    wanted: NewMachine = call.body
+    _refuse_twins(call, wanted.name, wanted.device_id)
+    secret, changes = enrolment.new_machine(
+        wanted.name, wanted.device_id, wanted.location_description, call.principal.actor, call.now
+    )
+    await call.announce(*changes)
+    machine = call.context.fleet.by_key_prefix(secret.prefix)
+    if machine is None:  # removed again by somebody else before we could answer
+        raise not_found()
+    data = views.machine_detail(machine) | {"api_key": secret.text}
+    where = {"Location": f"/api/v2/rvms/{machine.id}"}
+    return Answer(data, 201, Text("machine_added"), where)
+
+
+async def show_machine(call: Call) -> Answer:
+    return Answer(views.machine_detail(call.machine))
+
+
+async def edit_machine(call: Call) -> Answer:
+    machine, patch = call.machine, msgspec.structs.asdict(call.body)
+    if patch["name"] is not msgspec.UNSET:
+        patch["name"] = enrolment.composed(patch["name"])
+    after = {k: v for k, v in patch.items() if v is not msgspec.UNSET and v != getattr(machine, k)}
+    if after:
+        _refuse_twins(call, after.get("name"), after.get("device_id"), machine.id)
+        before = {name: getattr(machine, name) for name in after}
+        await call.context.announce(
+            MachineEdited(rvm_id=machine.id, values=after, at=call.now),
+            _event(call, "machine.edited", machine, before=before, after=after),
+        )
+        machine = _still_there(call, machine.id)
+    return Answer(views.machine_detail(machine))
+
+
+async def remove_machine(call: Call) -> Answer:
+    machine = call.machine
+    known = {"name": machine.name, "device_id": machine.device_id}
+    await call.context.announce(
+        MachineRemoved(rvm_id=machine.id, at=call.now),
+        _event(call, "machine.removed", machine, before=known, params=known),
+    )
+    return Answer(status=204)
+
+
+async def rotate_key(call: Call) -> Answer:
+    machine = call.machine
+    secret, changes = enrolment.new_key(machine.id, machine.api_key_prefix, call.principal.actor, call.now)
+    await call.announce(*changes)
+    data = {
+        "id": machine.id,
+        "device_id": machine.device_id,
+        "api_key": secret.text,
+        "api_key_prefix": secret.prefix,
+    }
+    return Answer(data, 201, Text("key_rotated"))
+
+
+async def release_machine(call: Call) -> Answer:
+    changes = rules.release(call.machine, call.principal.actor, call.now)
+    if not changes:
+        raise Problem("conflict", Text("not_quarantined"))
+    await call.context.announce(*changes)
+    return Answer(views.machine_detail(_still_there(call, call.machine.id)))
+
+
+def matches(machine: Machine, query: MachineQuery) -> bool:
+    if query.status is not None and machine.effective_status != query.status:
+        return False
+    if query.connection is not None and machine.connection != query.connection:
+        return False
+    if query.health is not None and machine.health != query.health:
+        return False
+    sought = (query.q or "").strip().casefold()
+    said = (machine.name, machine.device_id, machine.location_description or "")
+    return not sought or any(sought in text.casefold() for text in said)
+
+
+def _refuse_twins(call: Call, name: str | None, device_id: str | None, own_id: int | None = None) -> None:
+    member = enrolment.taken(call.context.fleet.machines.values(), name, device_id, own_id)
+    if member is not None:
+        raise Problem("conflict", Text(f"taken.{member}"), errors={member: [Text(f"taken.{member}")]})
+
+
+def _event(call: Call, code: str, machine: Machine, **more: Any) -> EventHappened:
+    return EventHappened(at=call.now, code=code, actor=call.principal.actor, rvm_id=machine.id, **more)
+
+
+def _still_there(call: Call, rvm_id: int) -> Machine:
+    machine = call.context.fleet.find(rvm_id)
+    if machine is None:
+        raise not_found()
+    return machine
+
+
+_EXAMPLE = {"name": "Mall Kelapa Gading 2", "location_description": "Lantai 1, dekat lift", "device_id": "rvm-kg-02"}
+
+OPERATIONS = (
+    Operation(
+        name="list_machines", method="GET", path="/v2/rvms", handler=list_machines, tag="Machines",
+        reads=2, summary="List the machines you may see", action="machine.read", query=MachineQuery,
+        answers={200: list[shapes.MachineSummary]}, headers=("X-Total-Count", "Link"),
+    ),
+    Operation(
+        name="add_machine", method="POST", path="/v2/rvms", handler=add_machine, tag="Machines",
+        summary="Add a machine; its key is shown once", action="machine.key", body=NewMachine,
+        answers={201: shapes.MachineWithKey}, refusals=(409,), example=_EXAMPLE,
+    ),
+    Operation(
+        name="show_machine", method="GET", path="/v2/rvms/{id}", handler=show_machine, tag="Machines",
+        summary="Everything known of a machine now", action="machine.read", answers={200: shapes.Machine},
+    ),
+    Operation(
+        name="edit_machine", method="PATCH", path="/v2/rvms/{id}", handler=edit_machine, tag="Machines",
+        summary="Rename or move a machine", action="machine.manage", body=MachinePatch,
+        answers={200: shapes.Machine}, refusals=(409,), example={"location_description": "Lantai 2"},
+    ),
+    Operation(
+        name="remove_machine", method="DELETE", path="/v2/rvms/{id}", handler=remove_machine, tag="Machines",
+        summary="Remove a machine, its history and its key", action="machine.manage", answers={204: None},
+        description="Its link is closed with 4403 and its key is dead at once. The record of events stays.",
+        refusals=(409,),
+    ),
+    Operation(
+        name="rotate_key", method="POST", path="/v2/rvms/{id}/key", handler=rotate_key, tag="Machines",
+        summary="Replace the machine's key; the new one is shown once", action="machine.key",
+        answers={201: shapes.NewKey}, refusals=(409,),
+        description="The old key is dead at once and the link it opened is closed with 4403. A quarantine ends.",
+    ),
+    Operation(
+        name="release_machine", method="POST", path="/v2/rvms/{id}/release", handler=release_machine, tag="Machines",
+        summary="End a machine's quarantine before its time", action="machine.release",
+        answers={200: shapes.Machine}, refusals=(409,),
+        description="Two machines that used one key fought for the link. Make sure that only one of them has it still, "
+        "or replace the key instead.",
+    ),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""The Machines page, the Overview of one machine, and the page of its key."""

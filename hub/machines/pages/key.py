@@ -1,0 +1,187 @@
+"""Adding a machine by key: a name, and on to the page of its key (`hub.machines.pages.key`).
+
+Also the page of a hub that has no machine yet.
+
+`/machines/{id}/key` and `/machines/{id}/remove`: a machine's key with what to do with it, and the machine's end.
+
+The key is kept nowhere but in the memory of the session that made it, and there for a quarter of an hour.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.responses import Response
+
+from db.errors import Conflict
+from hub.machines import api
+from hub.model import credentials
+from hub.model.machine import Machine
+from hub.people.rules import enrolment
+from hub.web.http.problems import Problem, Text, not_found
+from hub.web.http.validation import validate
+from hub.web.shell.fresh_secrets import FreshSecrets, key_place
+from hub.web.shell.page import Visit, go
+from protocol import addresses
+
+
+async def first_run(visit: Visit) -> Response:
+    return _page(visit, first=True)
+
+
+async def show_add(visit: Visit) -> Response:
+    return _page(visit)
+
+
+async def add(visit: Visit) -> Response:
+    """On to the page of the new key; also for a form that was sent twice."""
+    given = {"name": visit.form.get("name", "").strip(), "site": visit.form.get("location_description", "").strip()}
+    wanted: dict[str, Any] = {"name": given["name"]}
+    if given["site"]:
+        wanted["location_description"] = given["site"]
+    first = not visit.context.fleet.machines
+    if not visit.may("machine.manage"):
+        return _page(visit, first=first, status=403)
+    async with visit.context[FreshSecrets].lock:
+        try:
+            answer = await api.add_machine(visit.call(validate(api.NewMachine, wanted)))
+        except (Problem, Conflict) as refused:
+            status = refused.status if isinstance(refused, Problem) else 409
+            if status == 409 and (before := _just_added(visit, given["name"])) is not None:
+                return go(before)
+            fault = visit.say(refused) if isinstance(refused, Problem) and status != 409 else None
+            fault = fault or visit.reader.t("fault.name_taken")
+            return _page(visit, first=first, given=given, fault=fault, status=status)
+        place = key_place(answer.data["id"])
+        visit.context[FreshSecrets].keep(visit.user, place, answer.data["api_key"])
+    return go(place)
+
+
+def _just_added(visit: Visit, name: str) -> str | None:
+    """The page of the key of a machine of that name that this very session added a moment ago."""
+    machines = visit.context.fleet.machines.values()
+    places = (key_place(m.id) for m in machines if m.name == enrolment.composed(name))
+    return next((place for place in places if visit.context[FreshSecrets].find(visit.user, place) is not None), None)
+
+
+def base_url(visit: Visit) -> str:
+    """Where machines reach this hub: what was configured, else the address the person uses."""
+    settings = visit.context.settings
+    if settings.public_url:
+        return settings.public_url
+    scheme = "https" if settings.cookie_secure else "http"
+    return f"{scheme}://{visit.request.headers.get('host', f'{settings.host}:{settings.port}')}"
+
+
+def _page(
+    visit: Visit,
+    *,
+    first: bool = False,
+    given: dict[str, str] | None = None,
+    fault: str | None = None,
+    status: int = 200,
+) -> Response:
+    return visit.render(
+        "add.html",
+        status,
+        first=first,
+        given=given or {"name": "", "site": ""},
+        fault=fault,
+        may_add=visit.may("machine.manage"),
+    )
+
+
+CONFIG_FILE = "rvm.json"
+
+
+async def show_key(visit: Visit) -> Response:
+    found = visit.machine()
+    _must_manage(visit)
+    key = fresh_key(visit, found)
+    address = base_url(visit)
+    return visit.render(
+        "machine_key.html",
+        m=found,
+        key=key,
+        config=config_text(address, found, key) if key else "",
+        address=address,
+        here_only=_is_here(address),
+        plain_http=_is_plain(address),
+        command=f"chmod 600 {CONFIG_FILE} && python3 run_device.py --config {CONFIG_FILE}",
+        is_new=found.last_seen_at is None,
+    )
+
+
+async def download_config(visit: Visit) -> Response:
+    found = visit.machine()
+    _must_manage(visit)
+    key = fresh_key(visit, found)
+    if key is None:
+        raise not_found()
+    headers = {"Content-Disposition": f'attachment; filename="{CONFIG_FILE}"', "Cache-Control": "no-store"}
+    return Response(config_text(base_url(visit), found, key), headers=headers, media_type="application/json")
+
+
+async def new_key(visit: Visit) -> Response:
+    """The old one is dead at once. A form sent twice within one look makes one key."""
+    found = visit.machine()
+    _must_manage(visit)
+    async with visit.context[FreshSecrets].lock:
+        if visit.form.get("instead_of", "") == (found.api_key_prefix or ""):
+            answer = await api.rotate_key(visit.call(machine=found))
+            visit.context[FreshSecrets].keep(visit.user, key_place(found.id), answer.data["api_key"])
+    return go(key_place(found.id))
+
+
+async def ask_removal(visit: Visit) -> Response:
+    return _removal(visit)
+
+
+async def remove(visit: Visit) -> Response:
+    """Only when its name was typed: everything the machine ever sent goes with it."""
+    found = visit.machine()
+    _must_manage(visit)
+    if not enrolment.is_name(visit.form.get("name", ""), found.name):
+        return _removal(visit, visit.reader.t("remove.name_wrong"), 422)
+    await api.remove_machine(visit.call(machine=found))
+    return go("/")
+
+
+def fresh_key(visit: Visit, machine: Machine) -> str | None:
+    """The machine's key while this session may still see it; None later, and when it is no longer the machine's."""
+    key = visit.context[FreshSecrets].find(visit.user, key_place(machine.id))
+    shape = None if key is None else credentials.recognise(key)
+    is_its = shape is not None and credentials.same_hash(shape.hash, machine.api_key_hash)
+    return key if is_its else None
+
+
+def config_text(address: str, machine: Machine, key: str) -> str:
+    """The machine's own configuration file (requirements.md, section 4); what is not named keeps its default."""
+    values: dict[str, object] = {"myrvm_base_url": address, "rvm_id": machine.device_id, "api_token": key}
+    if _is_plain(address):
+        values["allow_plain_http"] = True
+    return json.dumps(values, indent=2, ensure_ascii=False)
+
+
+def _removal(visit: Visit, fault: str = "", status: int = 200) -> Response:
+    found = visit.machine()
+    _must_manage(visit)
+    leases, jobs = len(found.remote_sessions), len(found.pending)
+    return visit.render("machine_remove.html", status, m=found, fault=fault, leases=leases, jobs=jobs)
+
+
+def _must_manage(visit: Visit) -> None:
+    if not visit.may("machine.manage"):
+        raise Problem("forbidden", Text("needs_role", {"role": Text("role.admin")}))
+
+
+def _is_plain(address: str) -> bool:
+    """Whether the agent refuses the address unless its file allows it."""
+    return address.startswith("http://") and not _is_here(address)
+
+
+def _is_here(address: str) -> bool:
+    """Whether only this very computer reaches the hub there."""
+    return addresses.names_this_computer(urlsplit(address).hostname or "")

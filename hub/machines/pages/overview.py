@@ -1,0 +1,213 @@
+"""`/machines/{id}`: the Overview of one machine, its charts' figures, and its status form without script."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import anyio
+from starlette.responses import JSONResponse, Response
+
+from dashboard import charts, formats, machine, status_list
+from db import events, samples, statuses
+from hub.commands import service
+from hub.commands.rules.draft import Refused
+from hub.machines import tab
+from hub.model import views
+from hub.model.access import role_needed
+from hub.model.health import critical_limit
+from hub.model.machine import Machine
+from hub.model.row_id import whole_number
+from hub.status import api
+from hub.timezone import page
+from hub.web.api.endpoint import why_not
+from hub.web.http.problems import Problem, Text
+from hub.web.http.validation import validate
+from hub.web.shell.page import Visit, go, local
+
+MAX_CONNECTION_EVENTS = 500
+MAX_DECLARATIONS = 500
+SPELLS = 20
+"""Entries of a page of the status history, made from at most that many declarations."""
+
+
+async def show_machine(visit: Visit) -> Response:
+    return await _page(visit)
+
+
+async def _page(visit: Visit, refused: str = "", status: int = 200) -> Response:
+    """`refused`: why what was asked for may not be; it stands where it was asked."""
+    found = visit.machine()
+    now = visit.reader.now
+    head = await tab.head(visit, found)
+    view = head["m"]
+    limits = warning_limits(found)
+    recent = [(at, views.readings_view(sample)) for at, sample in found.recent]
+    spans = await _band(visit, found)
+    return visit.render(
+        "machine.html",
+        status,
+        m=view,
+        head_of=head,
+        limits=limits,
+        z=await page.card(visit, found),
+        s=await _statuses(visit, found),
+        w=_whys(visit, found, view),
+        tiles=machine.tiles(view, recent, limits, now),
+        band=spans,
+        band_words=machine.durations(spans),
+        captions=dict.fromkeys(charts.FIGURES, ""),
+        until_words=head["patience_until"],
+        refused=refused,
+    )
+
+
+async def show_charts(visit: Visit) -> Response:
+    """The figures as plotly specifies them, and the points of the last ten minutes."""
+    found = visit.machine()
+    theme = visit.request.query_params.get("theme", "light")
+    limits = tuple((metric, limit, critical_limit(limit)) for metric, limit in sorted(warning_limits(found).items()))
+    # Importing plotly takes most of a second the first time.
+    figures = await anyio.to_thread.run_sync(charts.specification, theme, visit.reader.language, limits)
+    away = await _away(visit, found, visit.now - timedelta(seconds=charts.WINDOW_S), visit.now)
+    return JSONResponse(figures | {"history": await _history(visit, found), "away": away})
+
+
+async def ask_status(visit: Visit) -> Response:
+    """The status form without script: the same operation as by REST, then back to the page that shows the command."""
+    found, form = visit.machine(), visit.form
+    if not visit.may("status.write", found.id):
+        raise Problem("forbidden", Text("needs_role", {"role": Text(f"role.{role_needed('status.write')}")}))
+    wanted = {"status": form.get("status", "")}
+    if form.get("reason", "").strip():
+        wanted["reason"] = form["reason"].strip()
+    zone = tab.zone_of(found)
+    until = until_from(form.get("until", ""), visit.now, zone)
+    if until is not None and wanted["status"] in ("inactive", "maintenance"):
+        wanted["until"] = views.rfc3339(until)
+    body = validate(api.StatusPatch, wanted)
+    try:
+        await api.change_status(visit.call(body, machine=found, query=service.Waiting()))
+    except Refused as refused:
+        return await _page(visit, visit.say(Problem("conflict", why_not(refused.code))), 409)
+    except Problem as refused:
+        if refused.kind not in ("conflict", "invalid"):
+            raise
+        return await _page(visit, visit.say(refused), refused.status)
+    back = local(form.get("back"))
+    return go("/" if form.get("back") == back == "/" else f"/machines/{found.id}")
+
+
+def until_from(choice: str, now: datetime, zone: str) -> datetime | None:
+    """The instant an "until" choice means: hours from now, or tomorrow at seven where the machine stands."""
+    if choice == "tomorrow":
+        local_now = now.astimezone(formats.zone(zone))
+        return (local_now + timedelta(days=1)).replace(hour=7, minute=0, second=0, microsecond=0)
+    return now + timedelta(hours=int(choice)) if choice in ("1", "4", "24") else None
+
+
+def warning_limits(found: Machine) -> dict[str, float]:
+    """Those of the machine's settings in force."""
+    limits = found.in_force.limits
+    return {
+        "temperature": limits.temperature,
+        "cpu_usage": limits.cpu_usage,
+        "memory_usage": limits.memory_usage,
+        "disk_usage": limits.disk_usage,
+    }
+
+
+async def part_why(visit: Visit) -> dict[str, Any]:
+    found = visit.machine()
+    view = views.machine_view(found, times="ms")
+    return {"m": view, "w": _whys(visit, found, view)}
+
+
+async def part_statuses(visit: Visit) -> dict[str, Any]:
+    return {"s": await _statuses(visit, visit.machine())}
+
+
+def _whys(visit: Visit, found: Machine, view: dict[str, Any]) -> dict[str, Any]:
+    """The values `why.html` takes."""
+    now = visit.reader.now
+    zone = tab.zone_of(found)
+    return {"causes": machine.whys(view, now), "until": machine.other_at(view, now), "zone": zone}
+
+
+async def _statuses(visit: Visit, found: Machine) -> dict[str, Any]:
+    """The values `status_list.html` takes: the newest of the history, or what stands before the instant in the
+    address."""
+    before = whole_number(visit.request.query_params.get("before", ""), 10**15 - 1)
+    rows = await statuses.newest_statuses(
+        visit.context.store, found.id, MAX_DECLARATIONS, None if before is None else formats.instant(before)
+    )
+    told = [
+        {
+            "status": row.status, "special_status": row.special_status, "since": views.epoch_ms(row.since),
+            "by": row.by, "reason": row.reason, "until": None if row.until is None else views.epoch_ms(row.until),
+        }
+        for row in rows
+    ]  # fmt: skip
+    spells, rest = status_list.page(told, SPELLS, before, more=len(rows) == MAX_DECLARATIONS)
+    return {
+        "id": found.id,
+        "spells": spells,
+        "older": {"open": before is not None, "before": rest},
+        "zone": tab.zone_of(found),
+        "who": await tab.naming(visit, found, {spell.by for spell in spells}),
+    }
+
+
+async def _band(visit: Visit, found: Machine) -> list[machine.Span]:
+    store, end = visit.context.store, visit.now
+    start = end - timedelta(days=1)
+    history = await statuses.statuses_between(store, found.id, start, end)
+    declared = [(views.epoch_ms(row.since), row.special_status or row.status) for row in history]
+    if not declared:
+        declared = [(views.epoch_ms(found.status_since), found.effective_status)]
+    away = await _away(visit, found, start, end)
+    return machine.band(declared, away, visit.reader.now, views.epoch_ms(found.created_at))
+
+
+async def _away(visit: Visit, found: Machine, start: datetime, end: datetime) -> list[tuple[int, int]]:
+    moves = await events.list_events(
+        visit.context.store,
+        limit=MAX_CONNECTION_EVENTS,
+        rvm_ids=[found.id],
+        codes=["connection.changed"],
+        start=start,
+        end=end,
+    )
+    return away_spans(found, moves, visit.reader.now)
+
+
+def away_spans(found: Machine, moves: list[events.EventRow], now: int) -> list[tuple[int, int]]:
+    """When nobody heard the machine: from each `offline` to what came next; the newest may last until now."""
+    spans: list[tuple[int, int]] = []
+    until = now
+    for event in moves:  # newest first
+        at = views.epoch_ms(event.at)
+        if (event.after or event.params).get("connection") == "offline":
+            spans.append((at, until))
+        until = at
+    if not moves and found.connection in ("offline", "never"):
+        spans.append((views.epoch_ms(found.connection_since or found.created_at), now))
+    return spans
+
+
+async def _history(visit: Visit, found: Machine) -> list[list[float | None]]:
+    """Kept samples of the window, then what memory holds of the last minutes: rows of [ms, cpu, gpu, temperature]."""
+    metrics = ("cpu_usage", "gpu_usage", "temperature")
+    end = visit.now
+    start = end - timedelta(seconds=charts.WINDOW_S)
+    live: list[list[float | None]] = [
+        [at, *(getattr(sample, metric) for metric in metrics)] for at, sample in found.recent
+    ]
+    first = min((row[0] for row in live if row[0] is not None), default=float("inf"))
+    kept = await samples.history(visit.context.store, found.id, start, end, 600, metrics)
+    rows: list[list[float | None]] = []
+    for bucket in kept:
+        at = views.epoch_ms(bucket.start)
+        if at < first:
+            rows.append([at, *(bucket.metrics[m][1] if m in bucket.metrics else None for m in metrics)])
+    return rows + live

@@ -1,0 +1,120 @@
+"""What every tab of `/machines/{id}` has on top: name, status, connection, facts, tabs, and a warning when two machines
+fight for the key.
+
+Knows one machine and its reader; what stands below is each tab's own.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from dashboard import actions
+from dashboard.reader import Reader
+from dashboard.trouble import quarantined
+from db import events, users
+from hub.commands import job_cards
+from hub.commands.rules import draft
+from hub.machines import api
+from hub.model import actors, views
+from hub.model.access import ACTIONS, role_needed
+from hub.model.machine import Machine
+from hub.web.api.guard import permit
+from hub.web.http.problems import Problem
+from hub.web.shell.page import Visit, go, who
+
+TABS: Final = (("overview", ""), ("remote", "/remote"), ("events", "/events"), ("settings", "/settings"))
+"""Name and what follows `/machines/{id}` in the address."""
+MAX_ADDRESSES: Final = 5
+
+
+async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
+    """The values `machine_head.html` takes. `also`: actors that the tab names besides those who may act."""
+    reader = visit.reader
+    view = views.machine_detail(found, times="ms")
+    zone = zone_of(found)
+    jobs = await job_cards.of_machine(visit, found)
+    issuers = {job.issued_by for job in jobs}
+    names = names_for(found, await users.all_users(visit.context.store), {*also, *issuers})
+    locked = quarantined(view, reader.now)
+    return {
+        "m": view,
+        "zone": zone,
+        "names": names,
+        "tabs": TABS,
+        "who": lambda actor: who(reader, actor, names),
+        "facts": facts(reader, view, zone),
+        "may_command": visit.may("status.write", found.id),
+        "may_release": visit.may("machine.release", found.id),
+        "needs": role_needed("status.write"),
+        "addresses": await _fighters(visit, found) if locked else (),
+        "locked": locked,
+        "jobs": job_cards.shown(visit, jobs, names),
+        "blank_job": job_cards.blank(visit),
+        "offers": actions.offers(view, may=visit.may("command.send", found.id)),
+        "services": actions.services(view),
+        "patience_until": reader.day(reader.now + int(draft.PATIENCE.total_seconds() * 1000), zone),
+        "give_up": reader.span(draft.IMMEDIATE.total_seconds()),
+        "wish": secrets.token_hex(16),
+    }
+
+
+async def naming(visit: Visit, found: Machine, actors_shown: Iterable[str]) -> Callable[[str], str]:
+    """An actor's name, for a part of the machine's page that names these."""
+    names = names_for(found, await users.all_users(visit.context.store), actors_shown)
+    return lambda actor: who(visit.reader, actor, names)
+
+
+async def release(visit: Visit) -> Response:
+    """End the quarantine, by the operation of the API. One that is over already needs no release."""
+    found = visit.machine()
+    permit(visit.user, "machine.release", found.id)
+    try:
+        await api.release_machine(visit.call(machine=found))
+    except Problem as refused:
+        if refused.kind != "conflict":
+            raise
+    return go(f"/machines/{found.id}")
+
+
+def zone_of(found: Machine) -> str:
+    return found.timezone or found.in_force.default_zone
+
+
+def names_for(found: Machine, everybody: Iterable[users.UserRow], also: Iterable[str] = ()) -> dict[str, str]:
+    """The people this page may have to name: who acted as far as it shows, and who could while it is open. The list of
+    all users is for administrators."""
+    shown = {found.status_by, *also}
+
+    def acts(user: users.UserRow) -> bool:
+        own = user.role != "technician" or found.id in user.machines
+        return own and user.role in ACTIONS["status.write"] and user.disabled_at is None
+
+    return {str(user.id): user.name for user in everybody if acts(user) or actors.user(user.id) in shown}
+
+
+def facts(reader: Reader, view: Mapping[str, Any], zone: str) -> list[tuple[str, str, str]]:
+    """The small print of the header: (name, value, tooltip)."""
+    readings = view["readings"] or {}
+    offset = view["clock_offset_s"]
+    time = None if offset is None else reader.clock(reader.now + int(offset * 1000), zone, seconds=True)
+    known = [
+        ("device_id", view["device_id"], ""),
+        ("agent", view["agent_version"], ""),
+        ("uptime", reader.span(readings["uptime_s"]) if readings.get("uptime_s") else None, ""),
+        ("ip", view["last_ip"], ""),
+        ("time", None if time is None else f"{time} {reader.zone_label(zone)}", zone),
+        ("clock", None if offset is None else reader.offset(offset), ""),
+        ("key", f"{view['api_key_prefix']}…" if view["api_key_prefix"] else None, ""),
+    ]
+    return [(name, str(value) if value else "—", hint) for name, value, hint in known]
+
+
+async def _fighters(visit: Visit, found: Machine) -> tuple[str, ...]:
+    """From where the two (or more) came, as the newest quarantine recorded it."""
+    newest = await events.list_events(visit.context.store, limit=1, rvm_ids=[found.id], codes=["machine.quarantined"])
+    given = newest[0].params.get("addresses") if newest else None
+    return tuple(str(address) for address in given[:MAX_ADDRESSES]) if isinstance(given, list) else ()

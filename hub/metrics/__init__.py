@@ -1,0 +1,1 @@
+"""The samples of machines: uploaded by REST, read as history."""

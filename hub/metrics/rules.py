@@ -1,0 +1,150 @@
+"""Samples that came by REST: each reading judged by itself, dated, de-duplicated. Values in, values out.
+
+The same rules as on the wire: a bad reading costs that reading, a bad timestamp costs that sample, and both are named.
+A sample may carry `boot_id` and `seq` (an agent that cannot open a WebSocket numbers its samples the same way); one
+without them is known by its timestamp. Numbered samples must come in order: what is at or below the highest number seen
+is a repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from hub.model.changes import SamplesKept
+from hub.model.dating import UndatableError, date
+from hub.model.machine import Boot, Machine
+from protocol.kinds import BootId, Seq
+from protocol.messages import Sample
+
+
+class RestSample(Sample, kw_only=True, omit_defaults=True):
+    """A sample with what makes it one of a kind."""
+
+    boot_id: BootId | None = None
+    seq: Seq | None = None
+
+
+class Fault(NamedTuple):
+    """What was left out: the sample's place in the list, the member, and the type it should have had."""
+
+    place: int
+    field: str
+    expected: Any
+
+
+class Sorted(NamedTuple):
+    """What can be stored. `kept` is one Change for each boot (0: without numbers)."""
+
+    kept: list[SamplesKept]
+    duplicates: int
+    clamped: int
+    newest: RestSample | None
+    newest_at: datetime | None
+
+
+_TYPES = {field.name: field.type for field in msgspec.structs.fields(RestSample)}
+
+
+def readable(values: Sequence[Any]) -> tuple[list[tuple[int, RestSample]], list[Fault]]:
+    """Every value that is a sample, with its place and without its bad readings; and every fault."""
+    samples: list[tuple[int, RestSample]] = []
+    faults: list[Fault] = []
+    for index, value in enumerate(values):
+        if not isinstance(value, dict):
+            faults.append(Fault(index, "", dict))
+            continue
+        good, bad = _members(value)
+        faults += [Fault(index, name, _TYPES[name]) for name in bad]
+        if "timestamp" not in good:
+            faults += [] if "timestamp" in bad else [Fault(index, "timestamp", _TYPES["timestamp"])]
+        elif (good.get("boot_id") is None) != (good.get("seq") is None):
+            faults.append(Fault(index, "seq" if good.get("seq") is None else "boot_id", None))
+        else:
+            samples.append((index, RestSample(**good)))
+    return samples, faults
+
+
+def boots_of(samples: Sequence[tuple[int, RestSample]]) -> list[str]:
+    """The boot_ids that must have a row before the samples can be sorted."""
+    return list(dict.fromkeys(s.boot_id for _, s in samples if s.boot_id is not None))
+
+
+def sort(
+    machine: Machine,
+    boots: Mapping[str, Boot],
+    samples: Sequence[tuple[int, RestSample]],
+    now: datetime,
+    fallback_zone: str,
+) -> tuple[Sorted, list[Fault]]:
+    """Date the samples and put those that are new under their boot. `boots` are all that the samples name."""
+    groups: dict[int, list[tuple[int, datetime, bool, RestSample]]] = {}
+    faults: list[Fault] = []
+    seen: set[tuple[int, int | datetime]] = set()
+    duplicates = 0
+    for index, sample in samples:
+        try:
+            at, clamped = date(sample.timestamp, now, machine.timezone, fallback_zone)
+        except UndatableError:
+            faults.append(Fault(index, "timestamp", _TYPES["timestamp"]))
+            continue
+        boot = boots[sample.boot_id] if sample.boot_id is not None else Boot("", 0)
+        number = sample.seq or 0
+        key = (boot.id or 0, at if sample.boot_id is None else number)
+        if key in seen or (sample.boot_id is not None and number <= boot.accepted):
+            duplicates += 1
+            continue
+        seen.add(key)
+        groups.setdefault(boot.id or 0, []).append((number, at, clamped, sample))
+    return _sorted(machine.id, groups, duplicates, now), faults
+
+
+def accept(boots: Mapping[str, Boot], samples: Sequence[tuple[int, RestSample]]) -> None:
+    """Remember the highest numbers, once the samples are in the lane."""
+    for _, sample in samples:
+        if sample.boot_id is not None and sample.seq is not None:
+            boot = boots[sample.boot_id]
+            boot.accepted = max(boot.accepted, sample.seq)
+
+
+def _members(value: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The members that are what they should be, and the names of those that are not. Unknown ones are ignored."""
+    good: dict[str, Any] = {}
+    bad: list[str] = []
+    for name, kind in _TYPES.items():
+        if name in value:
+            try:
+                good[name] = msgspec.convert(value[name], kind)
+            except (msgspec.ValidationError, OverflowError):
+                bad.append(name)
+    return good, bad
+
+
+def _sorted(
+    rvm_id: int, groups: dict[int, list[tuple[int, datetime, bool, RestSample]]], duplicates: int, now: datetime
+) -> Sorted:
+    # Within a boot the number says which is the last: the clock may have been set back.
+    last = [max(entries, key=lambda entry: (entry[0], entry[1])) for entries in groups.values()]
+    newest = max(last, key=lambda entry: entry[1], default=None)
+    kept = [
+        SamplesKept(
+            rvm_id=rvm_id,
+            boot=boot,
+            seqs=tuple(number for number, _, _, _ in entries),
+            taken_at=tuple(at for _, at, _, _ in entries),
+            clamped=tuple(clamped for _, _, clamped, _ in entries),
+            samples=tuple(sample for _, _, _, sample in entries),
+            received_at=now,
+        )
+        for boot, entries in groups.items()
+    ]
+    return Sorted(
+        kept,
+        duplicates,
+        sum(clamped for entries in groups.values() for _, _, clamped, _ in entries),
+        None if newest is None else newest[3],
+        None if newest is None else newest[1],
+    )

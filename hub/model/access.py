@@ -1,0 +1,125 @@
+"""Who may do what, as data: one table of actions, one question (`may`). Knows no route, cookie or database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from hub.model import actors
+
+Role = Literal["admin", "operator", "technician", "viewer", "machine"]
+Via = Literal["session", "login", "token", "key"]
+"""How somebody proved who they are: a browser's cookie, a session's secret sent as a Bearer token (REST login), a token
+made on the tokens page, or a machine's key. Only `session` is sent by the browser unasked and needs a CSRF token."""
+
+USER_ROLES: Final[tuple[Role, ...]] = ("viewer", "technician", "operator", "admin")
+"""Least first."""
+
+_READERS: Final = frozenset[Role]({"viewer", "technician", "operator", "admin", "machine"})
+_PEOPLE: Final = frozenset[Role]({"viewer", "technician", "operator", "admin"})
+_WORKERS: Final = frozenset[Role]({"technician", "operator", "admin"})
+_ADMIN: Final = frozenset[Role]({"admin"})
+
+ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
+    "machine.read": _READERS,
+    "machine.manage": _ADMIN,
+    "machine.key": _ADMIN,
+    "machine.release": _WORKERS,
+    "status.read": _READERS,
+    "status.write": _WORKERS | {"machine"},
+    "metrics.read": _READERS,
+    # Readings are evidence: only the machine itself (and the administrator, who may do everything) may add to them.
+    "metrics.write": frozenset[Role]({"machine", "admin"}),
+    "config.read": _READERS,
+    "config.write": _ADMIN,
+    # What all machines inherit concerns no machine's own key.
+    "fleet_config.read": _PEOPLE,
+    "fleet_config.write": _ADMIN,
+    "timezone.read": _READERS,
+    "timezone.report": frozenset[Role]({"machine", "operator", "technician", "admin"}),
+    "timezone.sync": _WORKERS,
+    "command.read": _READERS,
+    "command.send": _WORKERS,
+    # What became of it, and what is in force, only the machine itself can say.
+    "command.answer": frozenset[Role]({"machine"}),
+    "config.report": frozenset[Role]({"machine"}),
+    "remote.read": _READERS,
+    "remote.start": _WORKERS | {"machine"},
+    # One's own, and any of the own machine's with its key; who may end others' is decided in hub.remote.rules.requests.
+    "remote.stop": _WORKERS | {"machine"},
+    # Pages and files of a machine; only within a lease of one's own.
+    "remote.use": _WORKERS,
+    "remote.open_page": _WORKERS,
+    "remote.approve": frozenset[Role]({"operator", "admin"}),
+    "recording.read": _WORKERS,
+    "recording.delete": _ADMIN,
+    "event.read": _READERS,
+    # Events that belong to no machine (sign-ins, users, tokens) name people.
+    "event.read_all": _ADMIN,
+    "user.read": _ADMIN,
+    "user.manage": _ADMIN,
+    "account.read": _READERS,
+    "account.edit": _PEOPLE,
+    "account.sign_out": _PEOPLE,
+    "token.manage_own": _PEOPLE,
+    "token.manage_all": _ADMIN,
+    "token.create": _PEOPLE,
+    "feed.watch": _PEOPLE,
+    "link.open": frozenset[Role]({"machine"}),
+}
+
+SIGNED_IN_ONLY: Final = frozenset({"machine.key", "remote.open_page", "token.create", "user.manage"})
+"""Actions that make something which lets its holder in: a machine's key, the address of a machine's page, a token, a
+user with password or sign-in link. A token may do none of them, or what it made would outlive it."""
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Somebody whose credential was checked. `machines` is None when it reaches all of them: a technician reaches the
+    own ones, a machine itself. `credential_id` is the row of the session or token, or the machine's id."""
+
+    kind: Literal["user", "machine"]
+    id: int
+    name: str
+    role: Role
+    machines: frozenset[int] | None
+    via: Via
+    credential_id: int
+    language: str | None = None
+    theme: str | None = None
+    email: str | None = None
+
+    @property
+    def is_signed_in(self) -> bool:
+        """A person with a session, in a browser or by REST login; not a program with a token, nor a machine."""
+        return self.via in ("session", "login")
+
+    @property
+    def actor(self) -> actors.Actor:
+        return actors.user(self.id) if self.kind == "user" else actors.machine(self.id)
+
+    def reaches(self, rvm_id: int) -> bool:
+        """Whether the machine exists at all as far as this principal may know."""
+        return self.machines is None or rvm_id in self.machines
+
+
+def may(principal: Principal | None, action: str, rvm_id: int | None = None) -> bool:
+    """Whether `principal` may do `action`, to that machine when one is named. An unknown action raises KeyError."""
+    roles = ACTIONS[action]
+    if principal is None or principal.role not in roles:
+        return False
+    if action in SIGNED_IN_ONLY and not principal.is_signed_in:
+        return False
+    return rvm_id is None or principal.reaches(rvm_id)
+
+
+def role_needed(action: str) -> Role:
+    """The least role of a person that may do it to any machine (`machine` when no person may). A technician may what an
+    operator may, but that depends on the machine, so it is not the role to ask for."""
+    return next((role for role in ("viewer", "operator", "admin") if role in ACTIONS[action]), "machine")
+
+
+def machines_of(role: str, own: frozenset[int]) -> frozenset[int] | None:
+    """What a user of that role reaches: only technicians are bound to a set."""
+    return own if role == "technician" else None

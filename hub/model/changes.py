@@ -1,0 +1,349 @@
+"""Everything that can happen to the fleet's truth, as values: what leaves by the one door (`hub.kernel.announce`).
+
+A Change is a fact that has been decided, not a wish. The recorder knows how to write each kind, the fleet view how to
+apply it, and the bus can carry it to another hub, which is why they are msgspec structs. Instants are aware UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from hub.model.actors import Actor
+from protocol.kinds import SpecialStatus, Status
+from protocol.messages import Sample
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of all Changes; never instantiated."""
+
+
+class StatusChanged(Change, frozen=True, kw_only=True):
+    """What the machine is, as declared: replaces the whole declaration."""
+
+    rvm_id: int
+    status: Status
+    special_status: SpecialStatus | None
+    capacity: int
+    since: datetime
+    by: Actor
+    reason: str | None = None
+    until: datetime | None = None
+    before: dict[str, Any] | None = None
+    """What the machine goes back to at `until`: status, special_status, reason."""
+    at: datetime | None = None
+    actor: Actor | None = None
+    """When and by whom this was declared, where `since` and `by` of the status itself are older."""
+
+
+class MachineIntroduced(Change, frozen=True, kw_only=True):
+    """A machine said hello: what it told of itself. `boot` is machine_boots.id, `last_seq` its mark, None until it is
+    stored."""
+
+    rvm_id: int
+    at: datetime
+    epoch: int
+    agent_version: str
+    boot_id: str
+    capabilities: tuple[str, ...]
+    hardware: dict[str, Any] | None
+    timezone: str | None
+    config_version: int
+    clock_offset_s: float | None
+    ip: str | None
+    simulated: bool
+    ntp: bool | None = None
+    busy: bool = False
+    boot: int | None = None
+    last_seq: int | None = None
+
+
+class LinkEnded(Change, frozen=True, kw_only=True):
+    """A link is gone. `farewell` is the reason of its bye, or None when it went without one."""
+
+    rvm_id: int
+    epoch: int
+    at: datetime
+    farewell: str | None
+
+
+class ConnectionChanged(Change, frozen=True, kw_only=True):
+    """What the hub observes: live, late, offline, never. Not stored as a row of its own; it becomes an event."""
+
+    rvm_id: int
+    connection: str
+    since: datetime
+    reason: str | None = None
+
+
+class BusyChanged(Change, frozen=True, kw_only=True):
+    """A return session began or ended, as the machine says. Not stored: the next hello says it again."""
+
+    rvm_id: int
+    busy: bool
+
+
+class QuarantineChanged(Change, frozen=True, kw_only=True):
+    """Two holders of one key fight for the link: nobody gets in before `until`; None ends it early."""
+
+    rvm_id: int
+    until: datetime | None
+    at: datetime
+
+
+class SamplesKept(Change, frozen=True, kw_only=True):
+    """Samples to commit before they are acknowledged. `seqs` runs beside `samples`; `boot` is machine_boots.id (0: by
+    REST without numbers); `taken_at` are UTC instants, `clamped` tells which were ahead of the hub."""
+
+    rvm_id: int
+    boot: int
+    seqs: tuple[int, ...]
+    taken_at: tuple[datetime, ...]
+    clamped: tuple[bool, ...]
+    samples: tuple[Sample, ...]
+    received_at: datetime
+
+
+class BootOpened(Change, frozen=True, kw_only=True):
+    """Numbered samples of a boot come by REST: it needs its row. `id` and `last_seq` are None until it is stored."""
+
+    rvm_id: int
+    boot_id: str
+    at: datetime
+    id: int | None = None
+    last_seq: int | None = None
+
+
+class RowsExpired(Change, frozen=True, kw_only=True):
+    """The time of rows is over: at most `most` of a `kind` (`hub.kernel.retention_recipes`) from before `before` go; of
+    each of `rvm_ids` where they lie by machine. `deleted` is how many, of each, and None until they are gone."""
+
+    kind: str
+    before: datetime
+    most: int
+    rvm_ids: tuple[int, ...] = ()
+    deleted: tuple[int, ...] | None = None
+
+
+class RetentionReached(Change, frozen=True, kw_only=True):
+    """What is old is deleted as if it were `at`: the hub's clock, as far as it is believed."""
+
+    at: datetime
+
+
+class SampleSeen(Change, frozen=True, kw_only=True):
+    """The newest readings of a machine, for whoever watches; nothing is stored."""
+
+    rvm_id: int
+    sample: Sample
+    taken_at: datetime
+    received_at: datetime
+    boot_id: str | None = None
+    seq: int = -1
+    """The number of the last kept sample then, within the boot."""
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """A command with its whole life so far; `state` is one of db.schema.COMMAND_STATES."""
+
+    id: str
+    rvm_id: int
+    name: str
+    args: dict[str, Any]
+    state: str
+    issued_by: Actor
+    issued_at: datetime
+    expires_at: datetime
+    sent_at: datetime | None = None
+    finished_at: datetime | None = None
+    progress: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    idempotency_key: str | None = None
+    group_id: str | None = None
+    reason: str | None = None
+    cancel_by: Actor | None = None
+    cancel_at: datetime | None = None
+
+
+class CommandDrafted(Change, frozen=True, kw_only=True):
+    command: Command
+
+
+class CommandMoved(Change, frozen=True, kw_only=True):
+    """The command as it is after the move."""
+
+    command: Command
+
+
+class CommandCancelAsked(Change, frozen=True, kw_only=True):
+    """Somebody wants a command stopped that has left the hub: the machine decides whether it still can. A Change of its
+    own, so that it cannot turn back what the command became meanwhile."""
+
+    rvm_id: int
+    command_id: str
+    by: Actor
+    at: datetime
+
+
+class MachineAdded(Change, frozen=True, kw_only=True):
+    """`id` is None until the recorder has stored it; `announce` returns the stored Change."""
+
+    device_id: str
+    name: str
+    location_description: str | None
+    api_key_hash: str
+    api_key_prefix: str
+    simulated: bool
+    at: datetime
+    by: Actor
+    id: int | None = None
+
+
+class MachineEdited(Change, frozen=True, kw_only=True):
+    """Only the members named in `values` change (name, location_description, device_id, api_key_*)."""
+
+    rvm_id: int
+    values: dict[str, Any]
+    at: datetime
+
+
+class MachineRemoved(Change, frozen=True, kw_only=True):
+    rvm_id: int
+    at: datetime
+
+
+class UserAdded(Change, frozen=True, kw_only=True):
+    email: str
+    name: str
+    role: str
+    password_hash: str | None
+    language: str | None
+    at: datetime
+    machines: tuple[int, ...] = ()
+    id: int | None = None
+
+
+class UserEdited(Change, frozen=True, kw_only=True):
+    """Only what `values` names changes; `machines` (technicians' own machines) replaces the set when not None."""
+
+    user_id: int
+    values: dict[str, Any]
+    at: datetime
+    machines: tuple[int, ...] | None = None
+
+
+class UserRemoved(Change, frozen=True, kw_only=True):
+    user_id: int
+    at: datetime
+
+
+class TokenCreated(Change, frozen=True, kw_only=True):
+    user_id: int
+    name: str
+    prefix: str
+    hash: str
+    expires_at: datetime | None
+    at: datetime
+    id: int | None = None
+
+
+class TokenRevoked(Change, frozen=True, kw_only=True):
+    token_id: int
+    at: datetime
+
+
+class TokensRevoked(Change, frozen=True, kw_only=True):
+    """Every token of a user that is still valid (password or role changed, disabled)."""
+
+    user_id: int
+    at: datetime
+
+
+class TokenUsed(Change, frozen=True, kw_only=True):
+    """At most once a minute and token; no event: using a credential changes nothing."""
+
+    token_id: int
+    at: datetime
+    ip: str | None
+
+
+class SessionOpened(Change, frozen=True, kw_only=True):
+    user_id: int
+    hash: str
+    at: datetime
+    expires_at: datetime
+    ip: str | None
+    user_agent: str | None
+
+
+class SessionEnded(Change, frozen=True, kw_only=True):
+    """By its own hash, or every session of a user when `hash` is None (password changed, disabled)."""
+
+    user_id: int
+    hash: str | None
+    at: datetime
+
+
+class SessionHeld(Change, frozen=True, kw_only=True):
+    """Only while that session has not ended: else nothing of its transaction comes true (Conflict "session")."""
+
+    session_id: int
+    user_id: int
+
+
+class PasswordHeld(Change, frozen=True, kw_only=True):
+    """Only while that is the user's password: else nothing of its transaction comes true (Conflict "password")."""
+
+    user_id: int
+    password_hash: str
+
+
+class SessionExtended(Change, frozen=True, kw_only=True):
+    """The session was used: its idle time starts anew (at most once in five minutes; no event)."""
+
+    hash: str
+    expires_at: datetime
+
+
+class SignInLinkMade(Change, frozen=True, kw_only=True):
+    user_id: int
+    hash: str
+    expires_at: datetime
+
+
+class SignInLinkUsed(Change, frozen=True, kw_only=True):
+    """Conflict is raised when the link was already used or does not exist: single use is decided by the database."""
+
+    hash: str
+    at: datetime
+
+
+class SignInCounted(Change, frozen=True, kw_only=True):
+    """A failed sign-in for an email (known or not), or its reset (`failures` 0)."""
+
+    email: str
+    failures: int
+    at: datetime
+    locked_until: datetime | None
+
+
+OWN: Final = "\x01"
+"""Begins the `boot_id` by which a line of the hub's own is kept from coming twice; no machine's can begin so."""
+
+
+class EventHappened(Change, frozen=True, kw_only=True):
+    """One line of the record: a code and parameters, never a sentence. Every mutation leaves exactly one."""
+
+    at: datetime
+    code: str
+    actor: Actor
+    rvm_id: int | None = None
+    params: dict[str, Any] = {}
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    boot_id: str | None = None
+    seq: int | None = None
+    id: int | None = None

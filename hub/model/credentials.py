@@ -1,0 +1,119 @@
+"""Secrets as values: how a key, token, session or link is made, recognised and compared; and passwords.
+
+Every secret reads `rvmX_PUBLIC_SECRET`: the kind and 8 public characters find the row (`prefix`), only the SHA-256 of
+the whole is stored. That is enough for 190 random bits; only passwords, which people choose, get a slow hash. The
+functions on passwords take about 0.1 s and 64 MiB: callers run them in a thread, few at once. The only randomness in
+the middle is drawn here. Knows no database.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import hmac
+import re
+import secrets
+import string
+import unicodedata
+from typing import Final, Literal, NamedTuple
+
+import argon2
+
+Kind = Literal["key", "token", "session", "link"]
+
+_MARKS: Final[dict[Kind, str]] = {"key": "rvmk", "token": "rvmu", "session": "rvms", "link": "rvml"}
+_KINDS: Final[dict[str, Kind]] = {mark: kind for kind, mark in _MARKS.items()}
+_BASE32: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_BASE62: Final = string.digits + string.ascii_letters
+_SHAPE: Final = re.compile(r"(rvm[kusl])_([A-Z2-7]{8})_([0-9A-Za-z]{32})\Z")
+SLOW: Final = argon2.PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=1)
+"""What a password costs to hash, and to guess."""
+
+
+class Secret(NamedTuple):
+    """A new secret: `text` is shown once and never stored, `prefix` and `hash` are what is kept."""
+
+    text: str
+    prefix: str
+    hash: str
+
+
+class Presented(NamedTuple):
+    """A text that has the shape of one of our secrets; whether it is valid is still to be found out."""
+
+    kind: Kind
+    prefix: str
+    hash: str
+
+
+def random_text(count: int, letters: str) -> str:
+    """So many of the letters, drawn at random: nobody can guess them."""
+    return "".join(secrets.choice(letters) for _ in range(count))
+
+
+def new_secret(kind: Kind) -> Secret:
+    prefix = f"{_MARKS[kind]}_{random_text(8, _BASE32)}"
+    text = f"{prefix}_{random_text(32, _BASE62)}"
+    return Secret(text, prefix, hash_of(text))
+
+
+def new_machine_key() -> Secret:
+    return new_secret("key")
+
+
+def new_user_token() -> Secret:
+    return new_secret("token")
+
+
+def new_session() -> Secret:
+    return new_secret("session")
+
+
+def new_link() -> Secret:
+    return new_secret("link")
+
+
+def hash_of(text: str) -> str:
+    """What is stored of a secret: SHA-256, hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def recognise(text: str) -> Presented | None:
+    """Take a presented text apart; None for everything that is not exactly one of our secrets."""
+    shape = _SHAPE.match(text)
+    if shape is None:
+        return None
+    mark, public, _ = shape.groups()
+    return Presented(_KINDS[mark], f"{mark}_{public}", hash_of(text))
+
+
+def same_hash(presented: str, stored: str | None) -> bool:
+    """Constant-time; False when nothing is stored."""
+    return stored is not None and hmac.compare_digest(presented, stored)
+
+
+def hash_password(password: str, hasher: argon2.PasswordHasher = SLOW) -> str:
+    """Slow: in a thread. The composed form is hashed, so that it does not matter how a keyboard makes its accents."""
+    return hasher.hash(unicodedata.normalize("NFC", password))
+
+
+def password_matches(password: str, stored: str | None, hasher: argon2.PasswordHasher = SLOW) -> bool:
+    """Slow: in a thread. Takes as long for somebody who does not exist or has no password (`stored` None).
+
+    Older hashes were made of what was typed: with accents, that and the decomposed form are tried as well.
+    """
+    forms = dict.fromkeys((unicodedata.normalize("NFC", password), password, unicodedata.normalize("NFD", password)))
+    return any(_verified(form, stored, hasher) for form in forms)
+
+
+def _verified(password: str, stored: str | None, hasher: argon2.PasswordHasher) -> bool:
+    try:
+        return hasher.verify(stored if stored is not None else _nobody(hasher), password) and stored is not None
+    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+        return False
+
+
+@functools.lru_cache(maxsize=2)
+def _nobody(hasher: argon2.PasswordHasher) -> str:
+    """A hash no password opens, made with the same cost as the real ones."""
+    return hasher.hash(random_text(32, _BASE62))

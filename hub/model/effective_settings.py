@@ -1,0 +1,176 @@
+"""The settings that are in force on a machine, as far as the hub is told: default, the machine's own file, what was
+written for the fleet, what was written for the machine; the later comes first.
+
+What was written is only what differs, and only that is pushed; `in_force` puts it all together once, for everybody who
+asks (health, presence, the pages). How a write comes about is `hub.machine_settings.rules.writes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from hub.model.actors import Actor
+from protocol import configuration as table
+from protocol.configuration import Value
+from protocol.messages import Configuration
+
+Values = Mapping[str, Value]
+
+QUIET_S: Final = 365 * 86400.0
+"""The interval of a machine that was told not to measure: only its link tells whether it is there."""
+OTHER: Final = "other"
+"""The block of the keys that are not the product's own."""
+
+
+class Scope(NamedTuple):
+    """What was written for the whole fleet, or for one machine; version 0: nothing ever was."""
+
+    values: Values
+    version: int
+    at: datetime | None = None
+    by: Actor | None = None
+
+
+UNWRITTEN: Final = Scope({}, 0)
+
+
+class Local(NamedTuple):
+    """What a machine's own file and environment set, as it reported it. `above` are those of them that stand although
+    the hub wrote something else: the environment does, and so does every value the machine could not take over."""
+
+    values: Values
+    above: frozenset[str] = frozenset()
+
+
+UNREPORTED: Final = Local({})
+
+
+def local_of(reported: Values | None, refused: Iterable[str] | None) -> Local:
+    """`refused` are the keys the machine answered with an error."""
+    return Local(reported, frozenset(reported) & frozenset(refused or ())) if reported else UNREPORTED
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Warning limits; percentages and degrees C (requirements.md, section 4)."""
+
+    temperature: float = 80.0
+    cpu_usage: float = 90.0
+    memory_usage: float = 90.0
+    disk_usage: float = 90.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InForce:
+    """Every setting of a machine. Machines without anything of their own share one."""
+
+    version: int
+    written: Values
+    """What was written at the hub, and nothing else: this the machine is told."""
+    values: Values
+    limits: Limits
+    metrics_interval: float
+    """How often a machine that nobody watches is expected to send."""
+    upload_interval: float
+    """How often one that only speaks HTTP is."""
+
+    def text(self, key: str) -> str:
+        return str(self.values[key])
+
+    def on(self, key: str) -> bool:
+        return self.values[key] is True
+
+    @property
+    def default_zone(self) -> str:
+        return self.text("default_timezone")
+
+    @property
+    def pinned_zone(self) -> str | None:
+        """The zone an operator has pinned, which no guess overrides."""
+        return self.text("pinned_timezone") or None
+
+
+def in_force(base: Values, fleet: Scope, own: Scope = UNWRITTEN, local: Local = UNREPORTED) -> InForce:
+    """`base` are the hub's own defaults for every key of the product."""
+    written = {**fleet.values, **own.values}
+    values = {**base, **local.values, **written, **{key: local.values[key] for key in local.above}}
+    return InForce(
+        version=max(fleet.version, own.version),
+        written=written,
+        values=values,
+        limits=Limits(
+            temperature=_number(values["temperature_threshold"]),
+            cpu_usage=_number(values["cpu_threshold"]),
+            memory_usage=_number(values["memory_threshold"]),
+        ),
+        metrics_interval=_number(values["metrics_interval"]) if values["monitoring_enabled"] else QUIET_S,
+        upload_interval=_number(values["upload_interval"]) if values["monitoring_enabled"] else QUIET_S,
+    )
+
+
+def base_of(given: Mapping[str, Any]) -> Values:
+    """The defaults of the product, except where the hub was started with others (`given`)."""
+    known = {key: value for key, value in given.items() if key in table.SETTINGS}
+    return table.defaults() | known
+
+
+@lru_cache(maxsize=1)
+def nothing_written() -> InForce:
+    """What holds before anybody said anything."""
+    return in_force(table.defaults(), UNWRITTEN)
+
+
+class FleetSettings:
+    """What the fleet's machines have in common; one of the fleet's parts, changed only by what was committed."""
+
+    def __init__(self, base: Values | None = None, written: Scope = UNWRITTEN, newest: int = 0) -> None:
+        self.base: Values = table.defaults() if base is None else base
+        self.written = written
+        self.newest = max(newest, written.version)
+        """The largest version any scope ever had: the next one is larger."""
+        self.shared = in_force(self.base, written)
+
+    def write(self, written: Scope) -> None:
+        self.written = written
+        self.newest = max(self.newest, written.version)
+        self.shared = in_force(self.base, written)
+
+    def of(self, own: Scope, local: Local = UNREPORTED) -> InForce:
+        self.newest = max(self.newest, own.version)
+        is_shared = own.version == 0 and not local.values
+        return self.shared if is_shared else in_force(self.base, self.written, own, local)
+
+    def origin(self, key: str, own: Scope = UNWRITTEN, local: Local = UNREPORTED) -> str:
+        """Who has said what is in force: somebody here for the machine or for the fleet, the machine's own file (or
+        environment), or nobody but the default."""
+        if key in local.above:
+            return "file"
+        if key in own.values:
+            return "machine"
+        return "fleet" if key in self.written.values else "file" if key in local.values else "default"
+
+    def newest_scope(self, own: Scope = UNWRITTEN) -> Scope:
+        """The scope that was written last."""
+        return max(self.written, own, key=lambda scope: scope.version)
+
+
+def wire(found: InForce) -> Configuration:
+    """As a machine hears it: for every key that nobody has written here, its own file holds."""
+    return Configuration(version=found.version, values=dict(found.written))
+
+
+def blocks(values: Values) -> dict[str, dict[str, Value]]:
+    """The values by block; free keys are in the last."""
+    found: dict[str, dict[str, Value]] = {block: {} for block in (*table.BLOCKS, OTHER)}
+    for key, value in values.items():
+        setting = table.SETTINGS.get(key)
+        found[OTHER if setting is None else setting.block][key] = value
+    return found
+
+
+def _number(value: Value) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0

@@ -1,0 +1,176 @@
+"""One machine as the hub knows it now: its row, what is observed of it, and its open commands. Values only."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from hub.model import actors
+from hub.model.changes import Command
+from hub.model.effective_settings import UNWRITTEN, InForce, Local, Scope, local_of, nothing_written
+from hub.model.remote_changes import RemoteSession
+from protocol.messages import Sample
+
+RECENT_SECONDS = 300
+"""How far back `Machine.recent` reaches: what a sparkline shows."""
+RECENT_SAMPLES = 300
+
+
+class HealthReason(NamedTuple):
+    """One reading beyond its limit: `code` names the reading, `limit` the threshold it passed."""
+
+    code: str
+    value: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneState:
+    """What the newest time zone report of a machine left: the row of `device_timezones` under its column names."""
+
+    current_timezone: str
+    country: str | None
+    city: str | None
+    last_sync: datetime | None
+    sync_status: str
+    sync_method: str | None
+    source: str | None
+    guess: str | None
+    system_timezone: str | None
+    error: dict[str, str] | None
+    restart: tuple[str, ...]
+
+
+BOOTS_KEPT: Final = 50
+"""Boots of a machine that are remembered: those used last, and that of the last hello.
+
+A boot must be known while its samples can be repeated: those that were sent and whose acknowledgement was lost, of the
+last link and of the leftovers that were last on their way by REST. An agent brings leftovers seconds after its hello,
+so a boot is forgotten too early only if the machine boots another 50 times before it is once online for that long.
+Then what was repeated of it is stored twice, once."""
+
+
+@dataclass(slots=True)
+class Boot:
+    """What is known of one run of a machine's counter.
+
+    `id` is machine_boots.id, None until it is stored. `accepted` is the highest sequence number the hub has taken
+    (stored or about to be): a sample at or below it is a repeat.
+    """
+
+    boot_id: str
+    id: int | None = None
+    accepted: int = -1
+
+
+@dataclass(slots=True)
+class Machine:
+    """The row of `reverse_vending_machines` under its column names (`api_key` is `api_key_hash` here), then what the
+    hub observes. `last_heard`, `unlinked_at`, `interval_since`, `quiet_until` are monotonic seconds, instants aware
+    UTC; `told` is the connection that the last event told of."""
+
+    id: int
+    device_id: str
+    name: str
+    api_key_hash: str | None
+    api_key_prefix: str | None
+    status_since: datetime
+    created_at: datetime
+    updated_at: datetime
+    location_description: str | None = None
+    status: str = "active"
+    special_status: str | None = None
+    capacity: int = 0
+    status_by: str = "system"
+    status_reason: str | None = None
+    status_until: datetime | None = None
+    status_before: dict[str, Any] | None = None
+    simulated: bool = False
+    agent_version: str | None = None
+    boot_id: str | None = None
+    capabilities: tuple[str, ...] = ()
+    hardware: dict[str, Any] | None = None
+    timezone: str | None = None
+    config_version: int = 0
+    config_errors: dict[str, str] | None = None
+    config_applied_at: datetime | None = None
+    config_own: dict[str, Any] | None = None
+    clock_offset_s: float | None = None
+    ntp: bool | None = None
+    quarantined_until: datetime | None = None
+    last_seen_at: datetime | None = None
+    last_ip: str | None = None
+    farewell: str | None = None
+    connection_epoch: int = 0
+    zone: ZoneState | None = None
+    zone_said: str | None = None
+    own_settings: Scope = UNWRITTEN
+
+    in_force: InForce = field(default_factory=nothing_written)
+    """Every setting: written for it, for the fleet, in its file, by default; kept so by the fleet."""
+    connection: str = "never"
+    connection_since: datetime | None = None
+    connection_reason: str | None = None
+    linked: bool = False
+    last_heard: float = 0.0
+    last_gap: float = 0.0
+    unlinked_at: float | None = None
+    grace: float = 10.0
+    busy: bool = False
+    """A return session is open on the machine, as it says itself."""
+    uploads: bool = False
+    """It has no link and sends its samples by REST (the HTTP fallback)."""
+    told: str = "never"
+    quiet_until: float = 0.0
+    interval: float = 300.0
+    live_interval: float = 0.0
+    """What it was last asked for: a live sample every so many seconds, or none."""
+    interval_since: float = 0.0
+
+    readings: Sample | None = None
+    readings_at: datetime | None = None
+    readings_of: tuple[str | None, int] = (None, -1)
+    """The boot and the number of the newest readings, where they have one."""
+    recent: deque[tuple[int, Sample]] = field(default_factory=lambda: deque(maxlen=RECENT_SAMPLES))
+    health: str = "ok"
+    health_reasons: tuple[HealthReason, ...] = ()
+
+    remote_sessions: dict[int, RemoteSession] = field(default_factory=dict)
+    """Those that have not ended. Bound: MOST_OF_A_MACHINE, gone with their end."""
+    # Bound: MAX_PENDING, each to its deadline.
+    pending: dict[str, Command] = field(default_factory=dict)
+    # Bound: a part of what was pending at the start.
+    maybe_sent: set[str] = field(default_factory=set)
+    """Commands that are recorded as queued and may have left all the same: the last hub life ended without a flush."""
+    boots: dict[str, Boot] = field(default_factory=dict)
+    """In order of use, those that are stored. Bound: BOOTS_KEPT."""
+    reported: tuple[str, int] | None = None
+    """Boot and number of the last status report that is stored, once that was looked up."""
+
+    @property
+    def effective_status(self) -> str:
+        """`special_status` overrides the declaration while it lasts."""
+        return self.special_status or self.status
+
+    @property
+    def local(self) -> Local:
+        """What its own file and environment set."""
+        return local_of(self.config_own, self.config_errors)
+
+    @property
+    def returns_to(self) -> str | None:
+        """The effective status that `status_until` gives back, where that was said."""
+        before = self.status_before
+        return None if before is None else before.get("special_status") or before.get("status")
+
+
+def has_left(machine: Machine, command: Command) -> bool:
+    """Whether the machine may know of it. Only a command that never left can be ended without asking the machine."""
+    return command.state != "queued" or command.id in machine.maybe_sent
+
+
+def is_relayed(command: Command) -> bool:
+    """Whether it only passes on to the agent what was declared past it (by REST, by the clock)."""
+    return command.name == "set_status" and not actors.asks(command.issued_by)

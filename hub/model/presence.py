@@ -1,0 +1,153 @@
+"""What the hub observes of a machine: live, late, offline, never (dashboard.md 4.1). Pure: `now` is monotonic seconds.
+
+    live     age <= max(2.5 I, 5 s)        I: the interval at which this machine is expected to send
+    late     older, <= max(6 I, 30 s); and a machine stays late until its frames come in time
+    offline  older, or its socket closed more than 10 s ago, or it said bye or is in quarantine (at once)
+    never    enrolled, and has not said hello yet
+
+A machine without a link that says something by REST is judged by age as well, I being its upload interval.
+When the interval changes, age counts from the change. What is worth a line in the record is decided here too: a late
+spell shorter than ten seconds is not, nor is a machine that comes back within a minute of the hub's own start.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from hub.model.machine import Machine
+from protocol.limits import OFFLINE_GRACE_S
+
+FOREVER: Final = float("inf")
+FLAP_S: Final = 10.0
+"""Late for less than this is no event."""
+START_GRACE_S: Final = 15.0
+"""How long after the hub's start a machine that was there before still shows as late, not offline."""
+QUARANTINED: Final = "quarantined"
+START_QUIET_S: Final = 60.0
+"""How long after the hub's start a machine may take to come back without an event."""
+
+
+class Verdict(NamedTuple):
+    """`due` is when the verdict may change by the passing of time alone."""
+
+    connection: str
+    reason: str | None
+    due: float
+
+
+def live_limit(interval: float) -> float:
+    return max(2.5 * interval, 5.0)
+
+
+def late_limit(interval: float) -> float:
+    return max(6.0 * interval, 30.0)
+
+
+def judge(machine: Machine, now: float) -> Verdict:
+    """The connection of a machine now."""
+    if machine.quarantined_until is not None:
+        # At once: its link is being closed, and nobody with its key gets another until that is over.
+        return Verdict("offline", QUARANTINED, FOREVER)
+    if machine.farewell is not None and not machine.linked:
+        return Verdict("offline", machine.farewell, FOREVER)
+    if machine.linked or machine.uploads:
+        return _by_age(machine, now)
+    if machine.unlinked_at is None:
+        return Verdict("never" if machine.last_seen_at is None else "offline", None, FOREVER)
+    deadline = machine.unlinked_at + machine.grace
+    if now >= deadline:
+        reason = None if machine.connection_reason == QUARANTINED else machine.connection_reason
+        return Verdict("offline", reason or "lost", FOREVER)
+    # In the grace after a closed socket a machine keeps looking as it did, by its age.
+    by_age = _by_age(machine, now)
+    return by_age._replace(due=min(by_age.due, deadline))
+
+
+def _by_age(machine: Machine, now: float) -> Verdict:
+    since = max(machine.last_heard, machine.interval_since)
+    in_time, at_most = since + live_limit(machine.interval), since + late_limit(machine.interval)
+    if now > at_most:
+        return Verdict("offline", "silent", FOREVER)
+    if now > in_time or machine.last_gap > live_limit(machine.interval):
+        return Verdict("late", None, at_most)
+    return Verdict("live", None, in_time)
+
+
+def heard(machine: Machine, now: float) -> bool:
+    """A frame came. True when the verdict may be another now: the caller judges anew."""
+    machine.last_gap = now - max(machine.last_heard, machine.interval_since)
+    machine.last_heard = now
+    return machine.connection != "live"
+
+
+def linked(machine: Machine, interval: float, now: float) -> None:
+    """It said hello: whatever was before is over."""
+    machine.linked = True
+    machine.uploads = False
+    machine.farewell = None
+    machine.unlinked_at = None
+    machine.connection_reason = None
+    machine.grace = OFFLINE_GRACE_S
+    machine.interval = interval
+    machine.last_heard = machine.interval_since = now
+    machine.last_gap = 0.0
+
+
+def uploaded(machine: Machine, interval: float, now: float) -> None:
+    """It said something by REST. With a link that is no news; without one it is all there is to see of it."""
+    if machine.linked:
+        return
+    machine.uploads = True
+    machine.farewell = None
+    machine.connection_reason = None
+    machine.interval = interval
+    machine.last_heard = machine.interval_since = now
+    machine.last_gap = 0.0
+
+
+def unlinked(machine: Machine, farewell: str | None, now: float) -> None:
+    """Its newest link is gone, with the reason of its bye or None."""
+    machine.linked = False
+    machine.farewell = farewell
+    machine.unlinked_at = now
+
+
+def expect(machine: Machine, interval: float, now: float) -> None:
+    """It was asked to send every `interval` seconds from now on."""
+    if interval != machine.interval:
+        machine.interval = interval
+        machine.interval_since = now
+        machine.last_gap = 0.0
+
+
+def after_start(machine: Machine, was_live: bool, interval: float, now: float) -> None:
+    """The hub has just started and knows this machine from its rows. One that was there when the last life ended is
+    shown as last known for a moment."""
+    machine.interval = interval
+    machine.last_heard = machine.interval_since = now
+    if machine.last_seen_at is None:
+        machine.connection = machine.told = "never"
+        return
+    machine.connection_since = machine.last_seen_at
+    if machine.quarantined_until is not None:
+        machine.connection = machine.told = "offline"
+        machine.connection_reason = QUARANTINED
+        return
+    machine.connection_reason = machine.farewell or ("hub_restarted" if was_live else "lost")
+    if machine.farewell is not None or not was_live:
+        machine.connection = machine.told = "offline"
+        return
+    machine.connection, machine.told = "late", "live"
+    machine.unlinked_at = now
+    machine.grace = START_GRACE_S
+    # It has been silent for longer than the hub can tell: late until it speaks.
+    machine.last_gap = FOREVER
+    machine.quiet_until = now + START_QUIET_S
+
+
+def tell_at(machine: Machine, connection: str, now: float) -> float | None:
+    """When the new connection becomes an event, if it still holds then; None: it is what was told last."""
+    if connection == machine.told:
+        return None
+    delay = FLAP_S if connection == "late" else 0.0
+    return max(now + delay, machine.quiet_until if connection != "live" else 0.0)

@@ -1,0 +1,76 @@
+"""What the services' Changes do to a machine in memory (configuration, time zone, remote access): a function a kind.
+
+Each answers the members of the machine's view that may differ now. Knows one machine, never the fleet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from hub.model.effective_settings import InForce
+from hub.model.health import judge
+from hub.model.machine import Machine
+from hub.model.remote_changes import SessionMoved, SessionOpened
+from hub.model.service_changes import ConfigApplied, MachineSeen, TimezoneSynced
+from hub.model.timezones import state_of
+
+Members = frozenset[str]
+
+CONFIG_MEMBERS: Final = frozenset({"config_wanted", "health", "health_reasons", "expected_interval_s"})
+APPLIED_MEMBERS: Final = frozenset({"config_version", "config_refused", "config_applied_at"})
+SEEN_MEMBERS: Final = frozenset({"last_seen_at"})
+LEASE_MEMBERS: Final = frozenset({"lease"})
+ZONE_MEMBERS: Final = frozenset({"timezone", "clock_offset_s", "ntp"})
+
+
+def settle(machine: Machine, found: InForce) -> Members:
+    """Other settings are in force: the newest readings are judged by the new limits at once."""
+    machine.in_force = found
+    if machine.readings is not None:
+        machine.health, machine.health_reasons = judge(machine.readings, found.limits)
+    return CONFIG_MEMBERS
+
+
+def config_applied(machine: Machine, change: ConfigApplied) -> Members:
+    machine.config_version = change.version
+    machine.config_errors = change.errors or None
+    machine.config_applied_at = change.at
+    machine.config_own = change.own or None
+    return APPLIED_MEMBERS
+
+
+def machine_seen(machine: Machine, change: MachineSeen) -> Members:
+    machine.last_seen_at = change.at
+    return SEEN_MEMBERS
+
+
+def timezone_synced(machine: Machine, change: TimezoneSynced) -> Members:
+    if change.outdated:
+        return frozenset()
+    machine.zone = state_of(change)
+    machine.zone_said = change.said
+    machine.timezone = machine.zone.current_timezone
+    if change.clock_offset_s is not None:
+        machine.clock_offset_s = change.clock_offset_s
+    if change.ntp is not None:
+        machine.ntp = change.ntp
+    return ZONE_MEMBERS
+
+
+def session_is(machine: Machine, change: SessionOpened | SessionMoved) -> Members:
+    session = change.session
+    if session.is_open:
+        machine.remote_sessions[session.id] = session
+    else:
+        machine.remote_sessions.pop(session.id, None)
+    return LEASE_MEMBERS
+
+
+OF_ONE_MACHINE: Final[Mapping[type, Callable[[Machine, Any], Members]]] = {
+    ConfigApplied: config_applied,
+    MachineSeen: machine_seen,
+    TimezoneSynced: timezone_synced,
+    SessionOpened: session_is,
+    SessionMoved: session_is,
+}

@@ -1,0 +1,69 @@
+"""The Changes of the services (configuration, time zone, a machine's REST): values as those of `hub.model.changes`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from hub.model.actors import Actor
+from hub.model.changes import Change
+from protocol.kinds import SyncMethod, ZoneSource
+
+
+class ConfigWritten(Change, frozen=True, kw_only=True):
+    """The settings of one scope (`rvm_id`, or None for the whole fleet) after a write: only what differs from the
+    defaults. `version_before` is what the scope's row must still hold (0: there is none), else Conflict `version`."""
+
+    rvm_id: int | None
+    values: dict[str, Any]
+    version: int
+    version_before: int
+    at: datetime
+    by: Actor
+
+
+class ConfigApplied(Change, frozen=True, kw_only=True):
+    """The machine runs that version, except the keys in `errors`; `own` is what its file and environment set."""
+
+    rvm_id: int
+    version: int
+    errors: dict[str, str]
+    at: datetime
+    own: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class MachineSeen(Change, frozen=True, kw_only=True):
+    """It said something by REST with its own key: all there is to see of a machine without a link."""
+
+    rvm_id: int
+    at: datetime
+
+
+class TimezoneSynced(Change, frozen=True, kw_only=True):
+    """One attempt of a machine to have the right zone. `sync_status` is active or failed; `synced_at` is the machine's
+    own instant and, with the method, what makes a repeated report one row."""
+
+    rvm_id: int
+    device_id: str
+    timezone: str
+    sync_method: SyncMethod
+    synced_at: datetime
+    at: datetime
+    sync_status: str = "active"
+    previous: str | None = None
+    country: str | None = None
+    city: str | None = None
+    ip: str | None = None
+    source: ZoneSource | None = None
+    guess: str | None = None
+    system_timezone: str | None = None
+    error: dict[str, str] | None = None
+    restart: tuple[str, ...] = ()
+    clock_offset_s: float | None = None
+    ntp: bool | None = None
+    said: str | None = None
+    """`synced_at` as the machine wrote it: tells a repeat where that clock was impossible."""
+    outdated: bool = False
+    """A newer attempt was told of before: this one is on record, and makes nothing true."""

@@ -1,0 +1,193 @@
+"""The zone a machine is in: what its reports mean, and what there is to say about it. Values in, Changes out.
+
+Every attempt is recorded once for each (machine, instant, method): a report that is said again changes nothing. A zone
+an operator has pinned is never overridden by a guess; a guess that differs is kept beside it, as a question.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from hub.model import actors
+from hub.model.changes import OWN, Change, EventHappened
+from hub.model.dating import UndatableError, date
+from hub.model.machine import Machine, ZoneState
+from hub.model.service_changes import TimezoneSynced
+from protocol.messages import TimezoneReport
+from protocol.zones import is_zone
+
+CLOCK_NEWS_S: Final = 1.0
+"""A repeated report differs by this much only when the clock itself was moved, not by the way of the message."""
+_MICROSECONDS: Final = 1_000_000
+MAX_ADDRESS: Final = 64
+"""Characters; a longer text is no address."""
+
+
+class ReportRefused(Exception):  # noqa: N818 - it reads as what happened to a report
+    """`field` is the wrong member: timezone, guess (no zones) or timestamp (no instant)."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field)
+        self.field = field
+
+
+def reported(machine: Machine, said: TimezoneReport, actor: actors.Actor, now: datetime, fallback: str) -> list[Change]:
+    """What a report makes true; [] for a repeat. An automatic attempt that changed nothing is no event, and one older
+    than the newest is only recorded.
+
+    `fallback` is the zone to read a naive timestamp in when neither the machine's nor the reported one can be had.
+    Raises ReportRefused.
+    """
+    change = _synced(machine, said, now, fallback)
+    before, after = machine.zone, state_of(change)
+    if before is not None and (before.last_sync, before.sync_method) == (after.last_sync, after.sync_method):
+        return [change] if before != after or _clock_is_news(machine, change) else []
+    if before is not None and before.last_sync is not None and change.synced_at < before.last_sync:
+        # It changed nothing then either: what it was before the attempt is not known any more.
+        return [msgspec.structs.replace(change, outdated=True, previous=None)]
+    telling = (
+        before is None
+        or change.sync_method == "manual"
+        or actor != actors.machine(machine.id)
+        or before.current_timezone != after.current_timezone
+        or (before.sync_status, before.guess, before.error) != (after.sync_status, after.guess, after.error)
+    )
+    return [change, _event(machine, change, actor)] if telling else [change]
+
+
+def state_of(change: TimezoneSynced) -> ZoneState:
+    """What holds for the machine after the attempt."""
+    return ZoneState(
+        current_timezone=_current(change),
+        country=change.country,
+        city=change.city,
+        last_sync=change.synced_at,
+        sync_status=change.sync_status,
+        sync_method=change.sync_method,
+        source=change.source,
+        guess=change.guess,
+        system_timezone=change.system_timezone,
+        error=change.error,
+        restart=change.restart,
+    )
+
+
+def may_sync_by_hand(machine: Machine) -> bool:
+    """Whether the machine's settings let people ask for it."""
+    return machine.in_force.on("manual_sync_enabled")
+
+
+def zone_view(machine: Machine) -> dict[str, Any]:
+    """What is known of a machine's zone and clock; instants as they are."""
+    zone = machine.zone
+    pinned = machine.in_force.pinned_zone
+    current = machine.timezone or (None if zone is None else zone.current_timezone)
+    system = None if zone is None else zone.system_timezone
+    wanted = pinned or (zone.error.get("timezone") if zone is not None and zone.error else None) or current
+    return {
+        "device_id": machine.device_id,
+        "current_timezone": current,
+        "country": None if zone is None else zone.country,
+        "city": None if zone is None else zone.city,
+        "last_sync": None if zone is None else zone.last_sync,
+        "sync_status": None if zone is None else zone.sync_status,
+        "sync_method": None if zone is None else zone.sync_method,
+        "source": None if zone is None else zone.source,
+        "pinned_timezone": pinned,
+        "guess": None if zone is None or zone.guess == wanted else zone.guess,
+        "system_timezone": system,
+        "in_step": None if system is None else system == wanted,
+        "clock_offset_s": machine.clock_offset_s,
+        "ntp": machine.ntp,
+        "error": None if zone is None else zone.error,
+        "restart": [] if zone is None else list(zone.restart),
+    }
+
+
+def _synced(machine: Machine, said: TimezoneReport, now: datetime, fallback: str) -> TimezoneSynced:
+    for field, name in (("timezone", said.timezone), ("guess", said.guess)):
+        if name is not None and not is_zone(name):
+            raise ReportRefused(field)
+    timezone, guess, source = said.timezone, said.guess, said.source
+    pinned = machine.in_force.pinned_zone
+    if pinned is not None and source != "pinned" and timezone != pinned:
+        timezone, guess, source = pinned, timezone, "pinned"
+    failed = said.error is not None or said.applied is False
+    return TimezoneSynced(
+        rvm_id=machine.id,
+        device_id=machine.device_id,
+        timezone=timezone,
+        sync_method=said.sync_method,
+        synced_at=_instant(machine, said, now, fallback),
+        said=said.timestamp,
+        at=now,
+        sync_status="failed" if failed else "active",
+        # Not what the last hello said: that is the new zone already.
+        previous=machine.timezone if machine.zone is None else machine.zone.current_timezone,
+        country=said.country,
+        city=said.city,
+        ip=said.ip if said.ip is not None and len(said.ip) <= MAX_ADDRESS else None,
+        source=source,
+        guess=None if guess == timezone else guess,
+        # A name the hub's own zone database does not know (it may be older) is no zone anybody can count with.
+        system_timezone=said.system_timezone if said.system_timezone and is_zone(said.system_timezone) else None,
+        error=_error(said, timezone) if failed else None,
+        restart=tuple(said.restart or ()),
+        clock_offset_s=said.clock_offset,
+        ntp=said.ntp,
+    )
+
+
+def _instant(machine: Machine, said: TimezoneReport, now: datetime, fallback: str) -> datetime:
+    try:
+        dated = date(said.timestamp, now, machine.timezone or said.timezone, fallback)
+    except UndatableError as wrong:
+        raise ReportRefused("timestamp") from wrong
+    if dated.clamped and machine.zone is not None and machine.zone_said == said.timestamp:
+        # The hub's clock stands in for an impossible one, and would make every repeat another attempt.
+        return machine.zone.last_sync or dated.at
+    return dated.at
+
+
+def _clock_is_news(machine: Machine, change: TimezoneSynced) -> bool:
+    """Whether somebody has put the clock right, or wrong, since it was last told of."""
+    ntp, offset, known = change.ntp, change.clock_offset_s, machine.clock_offset_s
+    if ntp is not None and ntp != machine.ntp:
+        return True
+    return offset is not None and (known is None or abs(offset - known) > CLOCK_NEWS_S)
+
+
+def _error(said: TimezoneReport, timezone: str) -> dict[str, str]:
+    """With the zone that was found and could not be set."""
+    failure = {"code": "not_applied", "message": ""} if said.error is None else msgspec.structs.asdict(said.error)
+    return {**failure, "timezone": timezone}
+
+
+def _current(change: TimezoneSynced) -> str:
+    """The zone the machine's clock shows: what naive timestamps are read in."""
+    if change.sync_status == "active":
+        return change.timezone
+    return change.system_timezone or change.previous or change.timezone
+
+
+def _event(machine: Machine, change: TimezoneSynced, actor: actors.Actor) -> EventHappened:
+    params: dict[str, Any] = {"timezone": change.timezone, "method": change.sync_method}
+    told = {"source": change.source, "guess": change.guess, "country": change.country, "city": change.city}
+    params |= {name: value for name, value in told.items() if value is not None}
+    if change.error is not None:
+        params |= {"error": change.error["code"], "message": change.error["message"]}
+    return EventHappened(
+        at=change.at,
+        code="timezone.synced" if change.sync_status == "active" else "timezone.failed",
+        actor=actor,
+        rvm_id=machine.id,
+        params=params,
+        before={"timezone": change.previous},
+        after={"timezone": _current(change)},
+        # The same attempt, reported again after this hub has forgotten it, is the same event.
+        boot_id=f"{OWN}timezone.{change.sync_method}",
+        seq=int(change.synced_at.timestamp() * _MICROSECONDS),
+    )

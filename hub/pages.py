@@ -1,0 +1,144 @@
+"""Every page of the dashboard as a route, the files they need, and the page for an address that leads nowhere."""
+
+from __future__ import annotations
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from dashboard import assets
+from dashboard.texts import texts_in
+from hub.audit import page as events_page
+from hub.commands.bulk import page as bulk_page
+from hub.commands.pages import action, job, jobs
+from hub.machine_settings import fleet_page as fleet_settings_page
+from hub.machine_settings import page as settings_page
+from hub.machines import tab
+from hub.machines.pages import fleet as fleet_page
+from hub.machines.pages import key as add_page
+from hub.machines.pages import key as machine_key_page
+from hub.machines.pages import overview
+from hub.people import page as admin_pages
+from hub.people import sign_in_page
+from hub.remote import page as lease_use_page
+from hub.remote import page as remote_page
+from hub.remote.recordings import page as recording_page
+from hub.timezone import page as zone_card
+from hub.web.auth.budgets import OF_FLEET_PAGE, OF_PARTS
+from hub.web.shell import parts
+from hub.web.shell.page import Page, Visit, go, nothing_here
+from hub.web.shell.parts import Part
+
+FIELDS = 500
+"""A settings form has three fields a key, and keys of its own beside the product's."""
+GLOSSARY = (
+    "nav.machines", "status.change", "attention", "add", "put_in_maintenance", "status.error", "status.full",
+    "status.maintenance", "connection.late", "connection.never", "last_known", "retry_now", "tokens.revoke", "sign_in",
+    "sign_out",
+)  # fmt: skip
+OF_MACHINE = {
+    "why": Part("why.html", overview.part_why),
+    "statuses": Part("status_list.html", overview.part_statuses),
+    "zone": Part("zone_card.html", zone_card.part),
+}
+"""Parts of a machine's pages, by the id of their element."""
+
+
+def routes() -> list[BaseRoute]:
+    """To be put last: the final one takes every address."""
+    ours, fleet = admin_pages, fleet_settings_page
+    listed = [
+        ("/", Page(fleet_page.show_fleet, cost=OF_FLEET_PAGE)),
+        ("/login", Page(sign_in_page.show_login, sign_in_page.login, entrance=True)),
+        ("/signin", Page(sign_in_page.show_link, sign_in_page.use_link, entrance=True)),
+        ("/logout", Page(sign_in_page.to_login, sign_in_page.logout, open_to_all=True, action="account.sign_out")),
+        ("/preferences", Page(home, sign_in_page.preferences, open_to_all=True)),
+        ("/account", Page(sign_in_page.show_account, action="account.read")),
+        ("/account/password", Page(home, sign_in_page.set_password, action="account.edit")),
+        ("/help", Page(show_help)),
+        ("/jobs", Page(jobs.show_jobs)),
+        ("/jobs/tally.json", Page(jobs.show_tally)),
+        ("/jobs/{command_id}", Page(job.show_job)),
+        ("/jobs/{command_id}/cancel", Page(job.to_job, job.cancel_job)),
+        ("/bulk", Page(home, bulk_page.ask_or_do, most_fields=bulk_page.MOST_FIELDS)),
+        ("/events", Page(events_page.show_events)),
+        ("/events/lines.json", Page(events_page.show_lines)),
+        ("/machines/add", Page(add_page.show_add, add_page.add)),
+        ("/machines/{id}", Page(overview.show_machine)),
+        ("/machines/{id}/charts.json", Page(overview.show_charts)),
+        ("/machines/{id}/parts", Page(parts.drawn(OF_MACHINE, Visit.machine), cost=OF_PARTS)),
+        ("/machines/{id}/events", Page(events_page.show_machine_events)),
+        ("/machines/{id}/settings", Page(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS)),
+        ("/machines/{id}/key", Page(machine_key_page.show_key, machine_key_page.new_key)),
+        ("/machines/{id}/key/rvm.json", Page(machine_key_page.download_config)),
+        ("/machines/{id}/remove", Page(machine_key_page.ask_removal, machine_key_page.remove)),
+        ("/machines/{id}/rename", Page(settings_page.to_settings, settings_page.rename)),
+        ("/machines/{id}/release", Page(to_machine, tab.release)),
+        ("/machines/{id}/zone", Page(to_machine, zone_card.ask_zone)),
+        ("/machines/{id}/do/{action}", Page(action.show_action, action.do_action)),
+        ("/machines/{id}/status", Page(to_machine, overview.ask_status)),
+        *_of_leases(),
+        (
+            "/admin/settings",
+            Page(fleet.show_settings, fleet.save_settings, action="fleet_config.read", most_fields=FIELDS),
+        ),
+        ("/admin/users", Page(ours.show_users, ours.add_user, action="user.manage")),
+        ("/admin/users/{user_id}/link", Page(home, ours.make_link, action="user.manage")),
+        ("/admin/users/{user_id}/{what:str}", Page(home, ours.set_disabled, action="user.manage")),
+        ("/admin/tokens", Page(ours.show_tokens, ours.create_token, action="token.manage_own")),
+        ("/admin/tokens/{token_id}/revoke", Page(home, ours.revoke_token, action="token.manage_own")),
+    ]
+    return [
+        Route("/static/{name:path}", static_file),
+        *(Route(path, page, name=path) for path, page in listed),
+        Route("/{rest:path}", Page(nothing_here, nothing_here), name="nowhere"),
+    ]
+
+
+def _of_leases() -> list[tuple[str, Page]]:
+    """Remote access: its tab, what its forms ask for, and what was recorded."""
+    here, back, used = remote_page, remote_page.to_remote, lease_use_page
+    recorded, to_recorded = recording_page, recording_page.to_recording
+    return [
+        ("/machines/{id}/remote", Page(here.show_remote)),
+        ("/machines/{id}/remote/start", Page(back, here.start)),
+        ("/machines/{id}/remote/stop", Page(back, here.stop)),
+        ("/machines/{id}/remote/extend", Page(back, here.extend)),
+        ("/machines/{id}/remote/approve", Page(back, here.approve)),
+        ("/machines/{id}/remote/decline", Page(back, here.decline)),
+        ("/machines/{id}/remote/page", Page(back, used.open_page)),
+        ("/machines/{id}/remote/download", Page(back, used.download)),
+        ("/recordings/{recording_id}", Page(recorded.show_recording)),
+        ("/recordings/{recording_id}/download", Page(to_recorded, recorded.download)),
+        ("/recordings/{recording_id}/delete", Page(to_recorded, recorded.delete)),
+    ]
+
+
+async def static_file(request: Request) -> Response:
+    """A file by its fingerprinted name: for ever, packed where the browser takes it."""
+    made = await anyio.to_thread.run_sync(assets.load)
+    asset = made.by_address.get(request.scope["path"])
+    if asset is None:
+        return Response("", 404)
+    headers = {"Cache-Control": assets.FOREVER, "ETag": asset.etag, "Vary": "Accept-Encoding"}
+    if request.headers.get("if-none-match") == asset.etag:
+        return Response(status_code=304, headers=headers)
+    packed = "gzip" in request.headers.get("accept-encoding", "")
+    if packed:
+        headers["Content-Encoding"] = "gzip"
+    return Response(asset.packed if packed else asset.plain, headers=headers, media_type=asset.media_type)
+
+
+async def home(_visit: Visit) -> Response:
+    """The GET of an address that only takes forms."""
+    return go("/")
+
+
+async def to_machine(visit: Visit) -> Response:
+    return go(f"/machines/{visit.machine().id}")
+
+
+async def show_help(visit: Visit) -> Response:
+    english, indonesian = texts_in("en"), texts_in("id")
+    return visit.render("help.html", glossary=[(english(key), indonesian(key)) for key in GLOSSARY])

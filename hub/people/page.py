@@ -1,0 +1,188 @@
+"""Users and everybody's API tokens, for administrators, and one's own tokens: lists and forms over the operations of
+the API."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from db import tokens as token_rows
+from db import users as user_rows
+from db.errors import Conflict
+from hub.machines.pages.key import base_url
+from hub.model import views
+from hub.model.changes import EventHappened
+from hub.model.row_id import row_id, whole_number
+from hub.people import tokens_api, users_api
+from hub.people.rules import sign_in
+from hub.web.http.problems import Problem, not_found
+from hub.web.http.validation import validate
+from hub.web.shell.fresh_secrets import FreshSecrets
+from hub.web.shell.page import Visit, go, local
+
+SHOWN: Final = 200
+"""Tokens of everybody on one page."""
+NEW_FOR: Final = timedelta(days=7)
+
+
+async def show_users(visit: Visit) -> Response:
+    query = visit.request.query_params
+    said = ("good", visit.reader.t("users.saved")) if query.get("said") == "saved" else None
+    return await _users(visit, said, link_of=row_id(query.get("link", "")))
+
+
+async def add_user(visit: Visit) -> Response:
+    wanted = {name: visit.form.get(name, "").strip() for name in ("name", "email", "role")}
+    try:
+        answer = await users_api.add_user(visit.call(validate(users_api.NewUser, wanted)))
+    except Problem as refused:
+        return await _users(visit, ("bad", visit.say(refused)), status=refused.status)
+    except Conflict:
+        return await _users(visit, ("bad", visit.reader.t("fault.email_taken")), status=409)
+    return _to_link(visit, answer.data["id"], answer.data["sign_in_link"])
+
+
+async def make_link(visit: Visit) -> Response:
+    """A way in for somebody who lost the password; the act is on record, the secret is not."""
+    user = await _user(visit)
+    secret, made = sign_in.make_link(user.id, visit.now)
+    event = EventHappened(
+        at=visit.now, code="user.edited", actor=visit.user.actor, params={"user_id": user.id, "link": True}
+    )
+    await visit.call().announce(made, event)
+    return _to_link(visit, user.id, f"/signin#{secret.text}")
+
+
+def _to_link(visit: Visit, user_id: int, path: str) -> Response:
+    """On to the page that shows the link, also after a reload."""
+    visit.context[FreshSecrets].keep(visit.user, _link_place(user_id), base_url(visit) + path)
+    return go(f"/admin/users?link={user_id}")
+
+
+def _link_place(user_id: int) -> str:
+    return f"/admin/users/{user_id}/link"
+
+
+async def set_disabled(visit: Visit) -> Response:
+    what = visit.request.path_params["what"]
+    if what not in ("disable", "enable"):
+        raise not_found()
+    disabled = what == "disable"
+    try:
+        await users_api.edit_user(visit.call(users_api.UserPatch(disabled=disabled)))
+    except Problem as refused:
+        return await _users(visit, ("bad", visit.say(refused)), status=refused.status)
+    return go("/admin/users?said=saved")
+
+
+async def show_tokens(visit: Visit) -> Response:
+    query = visit.request.query_params
+    since = whole_number(query.get("since", ""), 10**14)
+    said = ("good", visit.reader.t("tokens.revoked")) if query.get("said") == "revoked" else None
+    return await _tokens(visit, said, new=row_id(query.get("new", "")), since=since, onward=local(query.get("next")))
+
+
+async def create_token(visit: Visit) -> Response:
+    wanted: dict[str, Any] = {"name": visit.form.get("name", "").strip()}
+    if days := visit.form.get("days", ""):
+        wanted["expires_in_days"] = whole_number(days, 99_999) or 0  # refused, as 0 days are
+    try:
+        answer = await tokens_api.create_token(visit.call(validate(tokens_api.NewToken, wanted)))
+    except Problem as refused:
+        return await _tokens(visit, ("bad", visit.say(refused)), status=refused.status)
+    visit.context[FreshSecrets].keep(visit.user, _token_place(answer.data["id"]), answer.data["token"])
+    return go(f"/admin/tokens?new={answer.data['id']}")
+
+
+def _token_place(token_id: int) -> str:
+    return f"/admin/tokens/{token_id}"
+
+
+async def revoke_token(visit: Visit) -> Response:
+    await tokens_api.revoke_token(visit.call())
+    return go("/admin/tokens?said=revoked")
+
+
+async def _user(visit: Visit) -> user_rows.UserRow:
+    user_id = row_id(visit.request.path_params["user_id"])
+    user = None if user_id is None else await user_rows.find_user(visit.context.store, user_id)
+    if user is None:
+        raise not_found()
+    return user
+
+
+async def _users(
+    visit: Visit, said: tuple[str, str] | None, *, link_of: int | None = None, status: int = 200
+) -> Response:
+    """`link_of`: whose sign-in link was just made."""
+    everybody = await user_rows.all_users(visit.context.store)
+    url = None if link_of is None else visit.context[FreshSecrets].find(visit.user, _link_place(link_of))
+    names = {user.id: user.name for user in everybody}
+    link = None if url is None or link_of is None else {"name": names.get(link_of, ""), "url": url}
+    listed = [
+        {
+            "id": user.id,
+            "name": user.name,
+            "email": user.email,
+            "role": user.role,
+            "disabled": user.disabled_at is not None,
+            "last_sign_in": None if user.last_sign_in_at is None else views.epoch_ms(user.last_sign_in_at),
+        }
+        for user in everybody
+    ]
+    return visit.render("users.html", status, users=listed, said=said, link=link)
+
+
+async def _tokens(
+    visit: Visit,
+    said: tuple[str, str] | None,
+    *,
+    new: int | None = None,
+    since: int | None = None,
+    onward: str = "/",
+    status: int = 200,
+) -> Response:
+    """`new`: the token that was just made. `since`: the person was away since then, and is told of what was made
+    meanwhile; they go on to `onward`."""
+    store, now = visit.context.store, visit.now
+    own = [row for row in await token_rows.tokens_of(store, visit.user.id) if tokens_api.is_live(row, now)]
+    made = next((row for row in own if row.id == new), None)
+    text = None if made is None else visit.context[FreshSecrets].find(visit.user, _token_place(made.id))
+    others: list[dict[str, Any]] = []
+    older = None
+    if visit.may("token.manage_all"):
+        before = row_id(visit.request.query_params.get("before", ""))
+        found = await token_rows.valid_tokens(store, now, SHOWN + 1, before)
+        page = found[:SHOWN]
+        older = page[-1].id if len(found) > len(page) else None
+        names = {user.id: user.name for user in await user_rows.all_users(store)}
+        others = [
+            _token(row, now) | {"owner": names.get(row.user_id, "")} for row in page if row.user_id != visit.user.id
+        ]
+    return visit.render(
+        "tokens.html",
+        status,
+        tokens=[_token(row, now) for row in own],
+        others=others,
+        sees_all=visit.may("token.manage_all"),
+        older=older,
+        told=[] if since is None else [row.name for row in own if views.epoch_ms(row.created_at) > since],
+        onward=onward,
+        said=said,
+        secret=None if made is None or text is None else {"name": made.name, "text": text},
+    )
+
+
+def _token(row: token_rows.TokenRow, now: datetime) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "prefix": row.prefix,
+        "made": views.epoch_ms(row.created_at),
+        "is_new": now - row.created_at < NEW_FOR,
+        "last_used": None if row.last_used_at is None else views.epoch_ms(row.last_used_at),
+        "last_ip": row.last_used_ip,
+        "expires": None if row.expires_at is None else views.epoch_ms(row.expires_at),
+    }

@@ -1,0 +1,1 @@
+"""Accounts decided: who comes in, with what, and what ends it. Values in, Changes out."""

@@ -1,0 +1,161 @@
+"""/auth: sign in for a token, sign out, see and edit one's own account."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from db import users
+from hub.model import views
+from hub.model.access import Principal
+from hub.people.new_password import checked_hash
+from hub.people.rules import accounts, sign_in
+from hub.web.api import guard, shapes
+from hub.web.api.operation import Answer, Call, Operation
+from hub.web.auth import sign_in as signing_in
+from hub.web.auth.gate import Gate
+from hub.web.http.kinds import Email, Language, Password, Theme, Title
+from hub.web.http.problems import Problem, Text, not_found, one_wrong
+
+
+class Credentials(msgspec.Struct):
+    email: Email
+    password: Password
+
+
+class AccountPatch(msgspec.Struct):
+    """A new `password` needs the `current_password` where there is one. It ends every session but this one, which gets
+    a new token (in `data.token`, or as a new cookie)."""
+
+    name: Title | msgspec.UnsetType = msgspec.UNSET
+    language: Language | msgspec.UnsetType | None = msgspec.UNSET
+    theme: Theme | msgspec.UnsetType | None = msgspec.UNSET
+    password: Password | msgspec.UnsetType = msgspec.UNSET
+    current_password: Password | None = None
+
+
+class EditedAccount(shapes.Account):
+    """`token` is there when a new password gave this session a new one."""
+
+    token: str | None
+
+
+async def sign_in_for_token(call: Call) -> Answer:
+    wanted: Credentials = call.body
+    try:
+        signed = await signing_in.by_password(call.context, call.request, wanted.email, wanted.password)
+    except signing_in.SignInRefused as refused:
+        raise _refused(refused) from refused
+    user = await users.find_user(call.context.store, signed.user_id)
+    if user is None:
+        raise not_found()
+    reached = sorted(user.machines) if user.role == "technician" else None
+    data = {
+        "token": signed.secret,
+        "token_type": "Bearer",
+        "expires_at": views.rfc3339(call.context.clock() + timedelta(seconds=sign_in.IDLE_S)),
+        "user": {
+            "kind": "user", "id": user.id, "name": user.name, "email": user.email, "role": user.role,
+            "machines": reached, "via": "login", "language": user.language, "theme": user.theme,
+        },
+    }  # fmt: skip
+    return Answer(data)
+
+
+async def sign_out(call: Call) -> Answer:
+    if call.principal.via == "token":
+        raise Problem("conflict", Text("token_signs_not_out"))
+    await signing_in.sign_out(call.context, call.request, call.principal)
+    return Answer(None, message=Text("signed_out"))
+
+
+async def show_account(call: Call) -> Answer:
+    return Answer(account_view(call.principal))
+
+
+async def edit_account(call: Call) -> Answer:
+    patch: AccountPatch = call.body
+    user = await users.find_user(call.context.store, call.principal.id)
+    if user is None:
+        raise not_found()
+    named = {name: getattr(patch, name) for name in ("name", "language", "theme")}
+    values = {name: value for name, value in named.items() if value is not msgspec.UNSET}
+    if patch.password is not msgspec.UNSET:
+        if not call.principal.is_signed_in:
+            # A token is lent to programs and revoked; a password it could set would outlive it.
+            raise Problem("forbidden", Text("token_sets_no_password"))
+        await _prove(call, user, patch.current_password)
+        values["password_hash"] = await checked_hash(call, patch.password, user.email)
+    made = accounts.edit(user, values, None, call.now, call.principal.actor)
+    token = None
+    if "password_hash" in values:
+        agent = call.request.headers.get("user-agent")
+        token, opened = sign_in.open_session(user.id, call.now, address=call.address, user_agent=agent)
+        made.append(opened)
+    if made:
+        call.context[Gate].became_true(await call.announce(*made))
+    shown = account_view(call.principal) | {k: v for k, v in values.items() if k != "password_hash"}
+    by_cookie = call.principal.via == "session"
+    shown["token"] = token.text if token is not None and not by_cookie else None
+    return Answer(shown, session=token.text if token is not None and by_cookie else None)
+
+
+def account_view(principal: Principal) -> dict[str, Any]:
+    return {
+        "kind": principal.kind,
+        "id": principal.id,
+        "name": principal.name,
+        "email": principal.email,
+        "role": principal.role,
+        "machines": None if principal.machines is None else sorted(principal.machines),
+        "via": principal.via,
+        "language": principal.language,
+        "theme": principal.theme,
+    }
+
+
+async def _prove(call: Call, user: users.UserRow, current: str | None) -> None:
+    """That it is the owner who changes the password, and not somebody at an open browser."""
+    if user.password_hash is None:
+        return
+    try:
+        await signing_in.prove(call.context, call.request, user.email, current or "")
+    except signing_in.SignInRefused as refused:
+        if refused.retry_after is not None:
+            raise _refused(refused) from refused
+        raise one_wrong("current_password", "current_password_wrong") from refused
+
+
+def _refused(refused: signing_in.SignInRefused) -> Problem:
+    if refused.retry_after is not None:
+        said = Text(f"sign_in.{refused.code}", {"count": int(refused.retry_after)})
+        return Problem("too-many-requests", said, retry_after=refused.retry_after)
+    return Problem("not-authenticated", Text("sign_in.wrong"), headers=guard.CHALLENGE)
+
+
+OPERATIONS = (
+    Operation(
+        name="sign_in", method="POST", path="/v2/auth/login", handler=sign_in_for_token, tag="Sign-in",
+        summary="Exchange email and password for a token", action=None, body=Credentials,
+        answers={200: shapes.SignedIn}, refusals=(401, 429),
+        example={"email": "admin@example.com", "password": sign_in.EXAMPLE_PASSWORD},
+        description="Five failures lock the account for 30 minutes; networks it was signed in to from have five tries "
+        "of their own. Twenty wrong ones a minute from one address.",
+    ),
+    Operation(
+        name="sign_out", method="POST", path="/v2/auth/logout", handler=sign_out, tag="Sign-in",
+        summary="End the session of this token or cookie", action="account.sign_out", answers={200: None},
+        refusals=(409,),
+    ),
+    Operation(
+        name="show_account", method="GET", path="/v2/auth/me", handler=show_account, tag="Sign-in",
+        summary="Whose credential this is", action="account.read", answers={200: shapes.Account},
+    ),
+    Operation(
+        name="edit_account", method="PATCH", path="/v2/auth/me", handler=edit_account, tag="Sign-in",
+        summary="Change one's own name, language, theme or password", action="account.edit", body=AccountPatch,
+        answers={200: EditedAccount}, refusals=(429,), example={"language": "id"},
+    ),
+)  # fmt: skip

@@ -1,0 +1,140 @@
+"""/tokens: users' long-lived tokens for scripts; each shown once, recognised by its prefix, revoked for good.
+
+Everybody has their own; administrators see and revoke everybody's.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from db import tokens
+from db.errors import Conflict
+from hub.model import credentials, views
+from hub.model.access import may
+from hub.model.changes import TokenCreated
+from hub.model.row_id import row_id
+from hub.people.rules import accounts
+from hub.web.api import guard, headers, shapes
+from hub.web.api.operation import Answer, Call, Operation
+from hub.web.auth.gate import Gate
+from hub.web.http.kinds import Limit, Row, Title
+from hub.web.http.problems import Problem, Text, not_found
+
+MAX_LIVE = 50
+"""Tokens of one user that are neither revoked nor expired."""
+
+
+class NewToken(msgspec.Struct):
+    """Without `expires_in_days` it lives until it is revoked."""
+
+    name: Title
+    expires_in_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] | None = None
+
+
+class TokensQuery(msgspec.Struct):
+    """`user`: somebody else's, by id, or everybody's that work now (`all`); for administrators. Pages by `limit` and
+    `before` (the last id of the page before) are for `all`."""
+
+    user: Row | Literal["all"] | None = None
+    limit: Limit = 100
+    before: Row | None = None
+
+
+async def list_tokens(call: Call) -> Answer:
+    query: TokensQuery = call.query
+    store, own = call.context.store, call.principal.id
+    if query.user is None or query.user == own:
+        return Answer([view(token) for token in await tokens.tokens_of(store, own)])
+    guard.permit(call.principal, "token.manage_all")
+    if query.user != "all":
+        return Answer([view(token) for token in await tokens.tokens_of(store, query.user)])
+    found = await tokens.valid_tokens(store, call.now, query.limit + 1, query.before)
+    page = found[: query.limit]
+    following = headers.headers(call.request, before=page[-1].id if len(found) > len(page) else None)
+    return Answer([view(token) for token in page], headers=following)
+
+
+async def create_token(call: Call) -> Answer:
+    wanted: NewToken = call.body
+    own = await tokens.tokens_of(call.context.store, call.principal.id)
+    if sum(is_live(token, call.now) for token in own) >= MAX_LIVE:
+        raise Problem("conflict", Text("too_many_tokens", {"most": MAX_LIVE}))
+    secret = credentials.new_user_token()
+    days = wanted.expires_in_days
+    expires_at = None if days is None else call.now + timedelta(days=days)
+    made = accounts.create_token(call.principal.id, wanted.name, secret, expires_at, call.now, call.principal.actor)
+    stored = await call.announce(*made)
+    created = next(change for change in stored if isinstance(change, TokenCreated))
+    data = {
+        "id": created.id,
+        "user_id": created.user_id,
+        "name": created.name,
+        "prefix": created.prefix,
+        "created_at": views.rfc3339(created.at),
+        "expires_at": None if expires_at is None else views.rfc3339(expires_at),
+        "last_used_at": None,
+        "last_used_ip": None,
+        "revoked_at": None,
+        "token": secret.text,
+    }
+    return Answer(data, 201, Text("token_created"))
+
+
+async def revoke_token(call: Call) -> Answer:
+    token_id = row_id(call.request.path_params["token_id"])
+    token = None if token_id is None else await tokens.find_token(call.context.store, token_id)
+    own = token is not None and token.user_id == call.principal.id
+    if token is None or not (own or may(call.principal, "token.manage_all")):
+        raise not_found()
+    if token.revoked_at is None:
+        made = accounts.revoke_token(token.id, token.user_id, token.name, token.prefix, call.now, call.principal.actor)
+        try:
+            await call.context.announce(*made)
+        except Conflict as late:
+            if late.kind != "missing":
+                raise
+        call.context[Gate].became_true(made)
+    return Answer(status=204)
+
+
+def is_live(token: tokens.TokenRow, now: datetime) -> bool:
+    return token.revoked_at is None and (token.expires_at is None or token.expires_at > now)
+
+
+def view(token: tokens.TokenRow) -> dict[str, Any]:
+    at = {
+        name: None if (moment := getattr(token, name)) is None else views.rfc3339(moment)
+        for name in ("created_at", "expires_at", "last_used_at", "revoked_at")
+    }
+    shown = {
+        "id": token.id,
+        "user_id": token.user_id,
+        "name": token.name,
+        "prefix": token.prefix,
+        "last_used_ip": token.last_used_ip,
+    }
+    return shown | at
+
+
+OPERATIONS = (
+    Operation(
+        name="list_tokens", method="GET", path="/v2/tokens", handler=list_tokens, tag="Tokens",
+        summary="Your own tokens; for administrators everybody's", action="token.manage_own", query=TokensQuery,
+        answers={200: list[shapes.Token]}, headers=("Link",),
+    ),
+    Operation(
+        name="create_token", method="POST", path="/v2/tokens", handler=create_token, tag="Tokens",
+        summary="Make a token; it is shown once", action="token.create", body=NewToken,
+        answers={201: shapes.NewToken}, refusals=(409,), example={"name": "laporan malam", "expires_in_days": 90},
+        description="It may do what you may do, at the time it is used, but nothing that would outlive it. A new "
+        "password or role of yours ends it.",
+    ),
+    Operation(
+        name="revoke_token", method="DELETE", path="/v2/tokens/{token_id}", handler=revoke_token, tag="Tokens",
+        summary="Revoke a token for good; administrators anybody's", action="token.manage_own", answers={204: None},
+        refusals=(404,),
+    ),
+)  # fmt: skip

@@ -1,0 +1,214 @@
+"""/users: who may sign in, with which role, and a technician's machines. For administrators."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from db import users
+from hub.model import views
+from hub.model.changes import EventHappened, UserAdded
+from hub.model.row_id import row_id
+from hub.people.new_password import checked_hash
+from hub.people.rules import accounts, sign_in
+from hub.web.api import shapes
+from hub.web.api.operation import Answer, Call, Operation
+from hub.web.auth.gate import Gate
+from hub.web.http.kinds import Email, Language, Password, Title, UserRole
+from hub.web.http.problems import Problem, Text, not_found, one_wrong
+
+INVITATION_S = 24 * 3600.0
+
+Machines = Annotated[list[int | str], msgspec.Meta(max_length=1000)]
+"""Ids or device_ids."""
+
+
+class NewUser(msgspec.Struct):
+    """Without a password the answer holds a link to sign in with once, within 24 hours."""
+
+    email: Email
+    name: Title
+    role: UserRole
+    password: Password | None = None
+    language: Language | None = None
+    machines: Machines = []
+
+
+class UserPatch(msgspec.Struct):
+    """Only what is named changes. `machines` replaces a technician's whole set."""
+
+    name: Title | msgspec.UnsetType = msgspec.UNSET
+    email: Email | msgspec.UnsetType = msgspec.UNSET
+    role: UserRole | msgspec.UnsetType = msgspec.UNSET
+    language: Language | msgspec.UnsetType | None = msgspec.UNSET
+    password: Password | msgspec.UnsetType = msgspec.UNSET
+    disabled: bool | msgspec.UnsetType = msgspec.UNSET
+    machines: Machines | msgspec.UnsetType = msgspec.UNSET
+
+
+async def list_users(call: Call) -> Answer:
+    return Answer([_view(user) for user in await users.all_users(call.context.store)])
+
+
+async def show_user(call: Call) -> Answer:
+    return Answer(_view(await _named(call)))
+
+
+async def add_user(call: Call) -> Answer:
+    wanted: NewUser = call.body
+    email = await _email(call, wanted.email)
+    machines = _machines(call, wanted.machines, wanted.role)
+    hashed = None if wanted.password is None else await checked_hash(call, wanted.password, email)
+    stored = await call.announce(
+        *accounts.add(
+            email=email, name=wanted.name, role=wanted.role, password_hash=hashed, language=wanted.language,
+            machines=machines, now=call.now, by=call.principal.actor,
+        )
+    )  # fmt: skip
+    user_id = next(change.id for change in stored if isinstance(change, UserAdded))
+    if user_id is None:
+        raise RuntimeError("a stored user has an id")
+    link = None
+    if hashed is None:
+        secret, made = sign_in.make_link(user_id, call.now, INVITATION_S)
+        known = {"user_id": user_id, "email": email}
+        by = call.principal.actor
+        await call.announce(made, EventHappened(at=call.now, code="sign_in.link_made", actor=by, params=known))
+        link = f"/signin#{secret.text}"
+    user = await _of(call, user_id)
+    where = {"Location": f"/api/v2/users/{user_id}"}
+    return Answer(_view(user) | {"sign_in_link": link}, 201, Text("user_added"), where)
+
+
+async def edit_user(call: Call) -> Answer:
+    patch: UserPatch = call.body
+    async with call.context[Gate].users_change:
+        user = await _named(call)
+        role = user.role if patch.role is msgspec.UNSET else patch.role
+        if accounts.leaves_no_admin(user, await _other_admins(call, user), role=role, disabled=patch.disabled is True):
+            raise Problem("conflict", Text("last_admin"))
+        made = accounts.edit(
+            user, await _values(call, user, patch), _own(call, user, patch, role), call.now, call.principal.actor
+        )
+        if made:
+            call.context[Gate].became_true(await call.announce(*made))
+    return Answer(_view(await _of(call, user.id)))
+
+
+async def remove_user(call: Call) -> Answer:
+    async with call.context[Gate].users_change:
+        user = await _named(call)
+        if accounts.leaves_no_admin(user, await _other_admins(call, user), disabled=True):
+            raise Problem("conflict", Text("last_admin"))
+        changes = accounts.remove(user, call.now, call.principal.actor)
+        call.context[Gate].became_true(await call.announce(*changes))
+    return Answer(status=204)
+
+
+async def _values(call: Call, user: users.UserRow, patch: UserPatch) -> dict[str, Any]:
+    named = {name: getattr(patch, name) for name in ("name", "role", "language")}
+    values = {name: value for name, value in named.items() if value is not msgspec.UNSET}
+    if patch.email is not msgspec.UNSET:
+        values["email"] = await _email(call, patch.email, user.id)
+    if patch.password is not msgspec.UNSET:
+        values["password_hash"] = await checked_hash(call, patch.password, values.get("email", user.email))
+    if patch.disabled is not msgspec.UNSET and patch.disabled != (user.disabled_at is not None):
+        values["disabled_at"] = call.now if patch.disabled else None
+    return values
+
+
+async def _email(call: Call, given: str, own_id: int | None = None) -> str:
+    """As it is stored. Raises Problem: somebody else has it, in however many code points."""
+    email = sign_in.normal_email(given)
+    if len(email) > sign_in.MAX_EMAIL:
+        raise one_wrong("email", "expect.email")
+    known = await users.find_user_by_email(call.context.store, email)
+    if known is not None and known.id != own_id:
+        raise Problem("conflict", Text("taken.email"), errors={"email": [Text("taken.email")]})
+    return email
+
+
+def _own(call: Call, user: users.UserRow, patch: UserPatch, role: str) -> frozenset[int] | None:
+    """The new set of machines, None to leave it; somebody who is no technician any more keeps none."""
+    if patch.machines is not msgspec.UNSET:
+        return _machines(call, patch.machines, role)
+    return frozenset() if role != "technician" and user.machines else None
+
+
+def _machines(call: Call, named: list[int | str], role: str) -> frozenset[int]:
+    found: set[int] = set()
+    for key in named:
+        machine = call.context.fleet.find(key)
+        if machine is None:
+            raise one_wrong("machines", "no_such_machine", key=str(key)[:100])
+        found.add(machine.id)
+    if found and role != "technician":
+        raise one_wrong("machines", "only_technicians_own")
+    return frozenset(found)
+
+
+async def _named(call: Call) -> users.UserRow:
+    user_id = row_id(call.request.path_params["user_id"])
+    if user_id is None:
+        raise not_found()
+    return await _of(call, user_id)
+
+
+async def _of(call: Call, user_id: int) -> users.UserRow:
+    user = await users.find_user(call.context.store, user_id)
+    if user is None:
+        raise not_found()
+    return user
+
+
+async def _other_admins(call: Call, user: users.UserRow) -> int:
+    admins = await users.count_users(call.context.store, "admin")
+    return admins - (user.role == "admin" and user.disabled_at is None)
+
+
+def _view(user: users.UserRow) -> dict[str, Any]:
+    return {
+        "id": user.id,
+        "email": user.email,
+        "name": user.name,
+        "role": user.role,
+        "machines": sorted(user.machines),
+        "language": user.language,
+        "theme": user.theme,
+        "disabled": user.disabled_at is not None,
+        "has_password": user.password_hash is not None,
+        "last_sign_in_at": None if user.last_sign_in_at is None else views.rfc3339(user.last_sign_in_at),
+        "created_at": views.rfc3339(user.created_at),
+        "updated_at": views.rfc3339(user.updated_at),
+    }
+
+
+_EXAMPLE = {"email": "budi@example.com", "name": "Budi", "role": "technician", "machines": ["rvm-kg-02"]}
+
+OPERATIONS = (
+    Operation(
+        name="list_users", method="GET", path="/v2/users", handler=list_users, tag="Users",
+        summary="Everybody who may sign in", action="user.read", answers={200: list[shapes.User]},
+    ),
+    Operation(
+        name="add_user", method="POST", path="/v2/users", handler=add_user, tag="Users",
+        summary="Add a user", action="user.manage", body=NewUser, answers={201: shapes.NewUser}, refusals=(404, 409),
+        example=_EXAMPLE,
+    ),
+    Operation(
+        name="show_user", method="GET", path="/v2/users/{user_id}", handler=show_user, tag="Users",
+        summary="One user", action="user.read", answers={200: shapes.User}, refusals=(404,),
+    ),
+    Operation(
+        name="edit_user", method="PATCH", path="/v2/users/{user_id}", handler=edit_user, tag="Users",
+        summary="Change a user's role, machines or password, or disable them", action="user.manage", body=UserPatch,
+        answers={200: shapes.User}, refusals=(404, 409), example={"role": "operator"},
+        description="A new role, a new password and being disabled end all of the user's sessions and tokens.",
+    ),
+    Operation(
+        name="remove_user", method="DELETE", path="/v2/users/{user_id}", handler=remove_user, tag="Users",
+        summary="Remove a user with their tokens and sessions", action="user.manage", answers={204: None},
+        refusals=(404, 409),
+    ),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Remote sessions on machines: begun, used, ended."""

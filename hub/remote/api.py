@@ -1,0 +1,291 @@
+"""/rvms/{id}/remote-access: sessions of people on a machine, begun, agreed to, extended, ended, and looked at.
+
+The ticket of the tunnel appears in no answer: it goes to the machine alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from db import remote_sessions as rows
+from hub.commands.rules.draft import Refused
+from hub.links.links import Links
+from hub.model import views
+from hub.model.access import may, role_needed
+from hub.model.changes import Change
+from hub.model.remote_changes import ALLOWED, RemoteSession, SessionMoved, SessionOpened
+from hub.remote import shapes
+from hub.remote.rules import life, requests
+from hub.remote.rules.requests import SessionRefused, Wish
+from hub.remote.service import Leases
+from hub.remote.shapes import Extend, HistoryQuery, Named, Start, Stop
+from hub.web.api import headers
+from hub.web.api.endpoint import why_not
+from hub.web.api.operation import Answer, Call, Operation
+from hub.web.http.problems import Problem, Text, one_wrong, sayer
+
+__all__ = ["OPERATIONS", "Extend", "Named", "Start", "Stop", "approve", "decline", "extend", "history", "start",
+           "status", "stop"]  # fmt: skip
+
+BUSY_RETRY_S: Final = 60.0
+_KINDS: Final = {403: "forbidden", 409: "conflict", 429: "too-many-requests"}
+
+
+async def start(call: Call) -> Answer:
+    if call.principal.kind == "user":
+        await _settings_known(call)
+    async with call.context[Leases].lock:
+        session = await _opened(call, _wish(call, call.body or Start()))
+        if session.status != "requested":
+            session = await _begun(call, session)
+    return Answer(_shown(call, session), 201, Text(f"remote.{session.status}"))
+
+
+async def stop(call: Call) -> Answer:
+    wanted: Stop = call.body or Stop()
+    named = await _named_on_stop(call, wanted)
+    try:
+        session = requests.chosen(call.machine, call.principal, wanted.session_id, named)
+        # A machine may say why it ended there; of a person's words only the record is told.
+        said = wanted.reason if call.principal.kind == "machine" else None
+        reason = said if said in life.MACHINE_REASONS else "stopped"
+        note = None if wanted.reason in (None, "", reason) else wanted.reason
+        changes = requests.stop(call.machine, session, str(reason), call.principal.actor, call.now, note=note)
+    except SessionRefused as refused:
+        raise problem(refused) from refused
+    return Answer(_shown(call, await _moved(call, changes, session)), message=Text("remote.ended"))
+
+
+async def extend(call: Call) -> Answer:
+    wanted: Extend = call.body
+    async with call.context[Leases].lock:
+        try:
+            session = requests.chosen(call.machine, call.principal, wanted.session_id)
+            changes = requests.extend(call.machine, session, wanted.duration, call.principal.actor, call.now)
+        except SessionRefused as refused:
+            raise problem(refused) from refused
+        return Answer(_shown(call, await _moved(call, changes, session)))
+
+
+async def approve(call: Call) -> Answer:
+    async with call.context[Leases].lock:
+        session = _waiting(call)
+        try:
+            changes = requests.approve(call.machine, session, call.principal.actor, call.now)
+        except (SessionRefused, Refused) as refused:
+            raise problem(refused) from refused
+        return Answer(_shown(call, await _moved(call, changes, session)))
+
+
+async def decline(call: Call) -> Answer:
+    session = _waiting(call)
+    try:
+        changes = requests.decline(session, call.principal.actor, call.now)
+    except SessionRefused as refused:
+        raise problem(refused) from refused
+    return Answer(_shown(call, await _moved(call, changes, session)))
+
+
+async def status(call: Call) -> Answer:
+    machine, refusal = call.machine, _refusal(call)
+    sessions = life.open_of(machine)
+    counts = await rows.recordings_of(call.context.store, [session.id for session in sessions])
+    return Answer(
+        {
+            "enabled": machine.in_force.on("remote_access_enabled"),
+            "can_open": refusal is None,
+            "refusal": refusal,
+            "approval": requests.needs_approval(machine),
+            "declared_ports": list(requests.declared_ports(machine)),
+            "max_concurrent_sessions": requests.most_at_once(machine),
+            "session_timeout": requests.longest_s(machine),
+            "sessions": [_shown(call, session, counts.get(session.id, 0)) for session in sessions],
+        }
+    )
+
+
+async def history(call: Call) -> Answer:
+    query: HistoryQuery = call.query
+    store = call.context.store
+    found = await rows.history(store, call.machine.id, query.limit + 1, query.before)
+    page = [life.session_of(row) for row in found[: query.limit]]
+    counts = await rows.recordings_of(store, [session.id for session in page])
+    following = page[-1].id if len(found) > query.limit else None
+    shown = [_shown(call, session, counts.get(session.id, 0)) for session in page]
+    return Answer(shown, headers=headers.headers(call.request, before=following))
+
+
+def problem(refused: SessionRefused | Refused) -> Problem:
+    """The refusal as the API says it."""
+    if isinstance(refused, Refused):
+        return Problem("conflict", why_not(refused.code), code=refused.code)
+    retry = BUSY_RETRY_S if refused.status == 429 else None
+    text = Text(f"remote_refused.{refused.code}", refused.params)
+    return Problem(_KINDS[refused.status], text, retry_after=retry, code=refused.code)
+
+
+async def _settings_known(call: Call) -> None:
+    """A new machine's own settings decide, not the defaults; whoever wrote `admin_ips` here has decided for a machine
+    that says nothing. Raises the 409 that says they are not known yet."""
+    machine, link = call.machine, call.context[Links].get(call.machine.id)
+    if link is None or await link.settings_known() or machine.config_applied_at is not None:
+        return
+    if "admin_ips" not in machine.in_force.written:
+        raise problem(SessionRefused("settings_unknown", 409))
+
+
+def _wish(call: Call, wanted: Start) -> Wish:
+    """What is asked for, complete and checked against token, socket and machine. Raises the 422 that names a member."""
+    machine, person = call.machine, call.principal.kind == "user"
+    if wanted.ip_address is not None and not requests.same_address(wanted.ip_address, call.address):
+        raise one_wrong("ip_address", "expect.own_address", address=call.address)
+    if person and wanted.admin_id not in (None, call.principal.id):
+        raise one_wrong("admin_id", "expect.own_id", id=call.principal.id)
+    longest = requests.longest_s(machine)
+    duration = min(requests.DEFAULT_S, longest) if wanted.duration is None else wanted.duration
+    if duration > longest:
+        raise one_wrong("duration", "expect.duration", most=f"{longest:g}")
+    allow = tuple(part for part in ALLOWED if wanted.allow is None or part in wanted.allow)
+    return Wish(
+        holder=call.principal.id if person else None,
+        name=call.principal.name if person else "",
+        address=call.address,
+        duration=duration,
+        allow=allow,
+        ports=_ports(call, wanted, allow),
+        port=wanted.port,
+        reason=wanted.reason or None,
+        origin="hub" if person else "site",
+        claimed=None if person else wanted.admin_id,
+    )
+
+
+def _ports(call: Call, wanted: Start, allow: tuple[str, ...]) -> tuple[int, ...]:
+    declared = requests.declared_ports(call.machine)
+    for member, given in (("ports", wanted.ports or ()), ("port", () if wanted.port is None else (wanted.port,))):
+        if not set(given) <= set(declared):
+            raise one_wrong(member, "expect.declared_port", ports=", ".join(map(str, declared)) or "–")
+    if "ports" not in allow:
+        return ()
+    asked = declared if wanted.ports is None else (*wanted.ports, *(() if wanted.port is None else (wanted.port,)))
+    return tuple(dict.fromkeys(asked))
+
+
+async def _named_on_stop(call: Call, wanted: Stop) -> int | None:
+    if call.principal.kind == "machine":
+        return wanted.admin_id
+    if wanted.admin_id not in (None, call.principal.id):
+        raise one_wrong("admin_id", "expect.own_id", id=call.principal.id)
+    return None
+
+
+async def _opened(call: Call, wish: Wish) -> RemoteSession:
+    fleet = call.context.fleet
+    held = 0 if wish.holder is None else requests.count_of(fleet.machines.values(), wish.holder)
+    refused = requests.refusal(call.machine, wish.address, of_person=held, origin=wish.origin)
+    if refused is not None:
+        raise problem(refused)
+    stored = await call.context.announce(*requests.opening(call.machine, wish, call.principal.actor, call.now))
+    return next(change.session for change in stored if isinstance(change, SessionOpened))
+
+
+async def _begun(call: Call, session: RemoteSession) -> RemoteSession:
+    """Ask the machine for it; a session that cannot even be asked for is over."""
+    machine, actor = call.machine, call.principal.actor
+    try:
+        site = session.origin == "site"
+        changes = (
+            requests.begin_at_site(machine, session, call.now)
+            if site
+            else requests.begin(machine, session, actor, call.now)
+        )
+    except Refused as refused:
+        await call.context[Leases].end(session.id, "start_failed")
+        raise problem(refused) from refused
+    return await _moved(call, changes, session)
+
+
+async def _moved(call: Call, changes: list[Change], before: RemoteSession) -> RemoteSession:
+    stored = await call.context.announce(*changes) if changes else []
+    moved = [change.session for change in stored if isinstance(change, SessionMoved)]
+    return moved[-1] if moved else before
+
+
+def _waiting(call: Call) -> RemoteSession:
+    """The session that another person asks for."""
+    session = call.machine.remote_sessions.get(call.body.session_id)
+    if session is None:
+        raise problem(SessionRefused("no_session", 409))
+    if session.admin_id == call.principal.id:
+        raise problem(SessionRefused("own_approval", 403))
+    return session
+
+
+def _refusal(call: Call) -> dict[str, str] | None:
+    """Why this caller could not begin a session now."""
+    principal, machine = call.principal, call.machine
+    say = sayer(call.language)
+    if not may(principal, "remote.start", machine.id):
+        role = Text(f"role.{role_needed('remote.start')}")
+        return {"code": "role", "message": say(Text("needs_role", {"role": role}))}
+    person = principal.kind == "user"
+    held = requests.count_of(call.context.fleet.machines.values(), principal.id) if person else 0
+    refused = requests.refusal(machine, call.address, of_person=held, origin="hub" if person else "site")
+    if refused is None:
+        return None
+    return {"code": refused.code, "message": say(problem(refused).detail)}
+
+
+def _shown(call: Call, session: RemoteSession, recordings: int = 0) -> dict[str, Any]:
+    return views.session_view(session, recordings, device_id=call.machine.device_id)
+
+
+_BELOW = "/v2/rvms/{id}/remote-access"
+_ONE: Final = {200: shapes.RemoteSession}
+_TAG = "Remote access"
+
+OPERATIONS = (
+    Operation(
+        name="start_remote_access", method="POST", path=f"{_BELOW}/start", handler=start, tag=_TAG,
+        summary="Begin a session on a machine", action="remote.start", body=Start, body_optional=True,
+        answers={201: shapes.RemoteSession}, refusals=(404, 409, 429),
+        example={"port": 5001, "reason": "camera stays dark", "duration": 1800},
+        description="For a person the machine must be online, and the address one of its `admin_ips`. The machine is "
+        "in maintenance while it lasts. With a machine's own key: a session begun on site, on record at once; "
+        "`admin_id` is noted as claimed and names nobody. A "
+        "refusal has a `code`: settings_unknown, remote_access_disabled, address_not_allowed, machine_offline, "
+        "machine_busy, too_many_sessions, too_many_of_machine, too_many_of_person.",
+    ),
+    Operation(
+        name="stop_remote_access", method="POST", path=f"{_BELOW}/stop", handler=stop, tag=_TAG,
+        summary="End a session", action="remote.stop", body=Stop, body_optional=True, answers=_ONE,
+        refusals=(404, 409), example={"reason": "session_completed"},
+        description="One's own; an administrator may end anybody's. Without `session_id`: one's own, else the oldest.",
+    ),
+    Operation(
+        name="extend_remote_access", method="POST", path=f"{_BELOW}/extend", handler=extend, tag=_TAG,
+        summary="Let a session last longer", action="remote.start", body=Extend, answers=_ONE,
+        refusals=(404, 409), example={"duration": 900},
+        description="Never beyond the machine's `session_timeout` after its start.",
+    ),
+    Operation(
+        name="approve_remote_access", method="POST", path=f"{_BELOW}/approve", handler=approve, tag=_TAG,
+        summary="Agree to a session that another person asks for", action="remote.approve", body=Named,
+        answers=_ONE, refusals=(404, 409), example={"session_id": 12},
+    ),
+    Operation(
+        name="decline_remote_access", method="POST", path=f"{_BELOW}/decline", handler=decline, tag=_TAG,
+        summary="Decline a session that another person asks for", action="remote.approve", body=Named,
+        answers=_ONE, refusals=(404, 409), example={"session_id": 12},
+    ),
+    Operation(
+        name="remote_access_status", method="GET", path=f"{_BELOW}/status", handler=status, tag=_TAG,
+        summary="Who is on the machine, and whether the caller may be", action="remote.read",
+        answers={200: shapes.RemoteStatus}, refusals=(404,),
+    ),
+    Operation(
+        name="remote_access_history", method="GET", path=f"{_BELOW}/history", handler=history, tag=_TAG,
+        summary="Every session there was", action="remote.read", query=HistoryQuery,
+        answers={200: list[shapes.RemoteSession]}, refusals=(404,), headers=("Link",),
+    ),
+)  # fmt: skip

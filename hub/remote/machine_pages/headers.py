@@ -1,0 +1,218 @@
+"""Which headers pass between a browser and a machine's page, and which are ours. Pure: names and values in and out.
+
+Lists of what may pass, not of what may not: a header nobody thought of stays outside. What the machine says about
+origins, frames, storage, workers, proxies in front of us (X-Accel-Redirect) or other servers is never handed on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from hub.model import credentials
+from hub.web.http.security_headers import HOST
+
+Headers = list[tuple[bytes, bytes]]
+
+_TO_MACHINE: Final = frozenset(
+    b"accept accept-language cache-control content-disposition content-encoding content-language content-length "
+    b"content-range content-type if-match if-modified-since if-none-match if-range if-unmodified-since last-event-id "
+    b"pragma prefer range transfer-encoding user-agent access-token api-key apikey auth-token csrf-token csrftoken "
+    b"idempotency-key soapaction token turbo-frame xsrf-token".split()
+)
+_FAMILIES_TO_MACHINE: Final = (b"x-", b"hx-", b"tus-", b"upload-")
+_NOT_TO_MACHINE: Final = re.compile(
+    rb"x-(accel|amz|auth-request|authenticated|azure|client|cloud|cluster|envoy|forwarded|goog|http-method|ms-|original"
+    rb"|pomerium|proxy|real|remote|rvm|ssl|tls|verified)"
+)
+"""What no script of a page says: ours, and what a proxy in front of the hub adds about who is asking."""
+_SAID_BY_BROWSERS: Final = frozenset({"basic", "digest", "negotiate", "ntlm"})
+"""Schemes that a browser, asked by a proxy in front of the hub, adds to every request for the hub's address."""
+_TO_BROWSER: Final = frozenset(
+    b"accept-ranges age allow content-disposition content-encoding content-language content-length content-range "
+    b"content-type date etag expires last-modified retry-after vary".split()
+)
+_FAMILIES_TO_BROWSER: Final = (b"x-", b"hx-", b"ratelimit-", b"tus-", b"upload-")
+_NOT_TO_BROWSER: Final = re.compile(
+    rb"x-.*(accel|compatible|envoy|forward|frame|internal|lighttpd|litespeed|location|options|permitted|polic|prefetch"
+    rb"|proxy|redirect|reproxy|rvm|security|send|sourcemap|webkit|xss)"
+)
+"""What a proxy in front of the hub or the browser would obey, rather than a script of the page."""
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+"""Where a browser follows `Location`; beside any other status it is a value for scripts."""
+_DOCUMENTS: Final = frozenset({b"document", b"iframe", b"frame", b"embed", b"object"})
+
+CAPABILITIES: Final = "allow-scripts allow-forms allow-downloads allow-modals allow-popups allow-pointer-lock"
+"""What a sandboxed page may; no `allow-same-origin`, so its origin is none of anybody's."""
+_FIXED: Final[Headers] = [
+    (b"cache-control", b"private, no-cache"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-opener-policy", b"unsafe-none"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=(), serial=(), hid=()"),
+    (b"x-accel-buffering", b"no"),
+]
+"""Of every answer. The browser asks again each time (no-cache), so nothing is shown after the lease. An opener policy
+is a network error for a sandboxed document (HTML standard), and what opens the page has one of its own."""
+
+
+def host_of(port: int) -> bytes:
+    """How the machine's server is called by its own browser."""
+    return b"127.0.0.1:%d" % port
+
+
+def for_machine(
+    given: Iterable[tuple[bytes, bytes]], port: int, *, cookie: bytes = b"", authorization: bytes = b"", plain: bool
+) -> Headers:
+    """The request's headers. `plain`: the answer will be rewritten, so it must not be compressed."""
+    found: Headers = [(b"host", host_of(port)), (b"connection", b"close")]
+    for raw, value in given:
+        name = raw.lower()
+        family = name.startswith(_FAMILIES_TO_MACHINE) and not _NOT_TO_MACHINE.match(name)
+        if (name in _TO_MACHINE or family) and not _is_of_the_hub(value):
+            found.append((name, value))
+        elif name == b"origin":
+            found.append((name, b"http://" + host_of(port)))
+        elif name == b"accept-encoding" and not plain:
+            found.append((name, value))
+    if plain:
+        found.append((b"accept-encoding", b"identity"))
+    if cookie:
+        found.append((b"cookie", cookie))
+    if authorization:
+        found.append((b"authorization", authorization))
+    return _framed(found)
+
+
+def authorization(given: Iterable[tuple[bytes, bytes]], *, sandboxed: bool) -> bytes:
+    """What a script of the page said, b"" for nothing; never a credential of the hub. A sandboxed page stands on the
+    hub's address, where a browser may say a proxy's password by itself: its schemes are not handed on from there."""
+    said = [value for name, value in given if name.lower() == b"authorization"]
+    if len(said) != 1 or _is_of_the_hub(said[0]):
+        return b""
+    scheme = said[0].decode("latin-1").partition(" ")[0].lower()
+    return b"" if sandboxed and scheme in _SAID_BY_BROWSERS else said[0]
+
+
+def wants_document(given: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the answer becomes a document of its own, rather than a text that a script of the page asked for. Where
+    we are called without TLS browsers do not say so, but documents they ask for as such."""
+    said = {name.lower(): value for name, value in given}
+    kind = said.get(b"sec-fetch-dest")
+    if kind is not None:
+        return kind in _DOCUMENTS
+    return b"text/html" in said.get(b"accept", b"") and not said.keys() & {b"x-requested-with", b"hx-request"}
+
+
+def _is_of_the_hub(value: bytes) -> bool:
+    return b"rvm" in value and any(credentials.recognise(word) for word in value.decode("latin-1").split())
+
+
+def for_browser(given: Iterable[tuple[bytes, bytes]], *, whole: bool) -> Headers:
+    """The answer's headers that pass; `whole`: its body passes unchanged, so its length and encoding do too."""
+    changed = () if whole else (b"content-length", b"content-encoding")
+    return [(name.lower(), value) for name, value in given if _passes(name.lower()) and name.lower() not in changed]
+
+
+def _passes(name: bytes) -> bool:
+    return name in _TO_BROWSER or (name.startswith(_FAMILIES_TO_BROWSER) and not _NOT_TO_BROWSER.match(name))
+
+
+def readable(shown: Headers) -> Headers:
+    """Lets a sandboxed page's scripts read these of its own answers: to an origin that is none they are another's."""
+    names = dict.fromkeys(name for name, _ in shown)
+    return [*shown, (b"access-control-expose-headers", b", ".join(names))] if names else []
+
+
+def of_sandbox(bases: Sequence[str]) -> Headers:
+    """What a page without an origin gets: it may load, call and post to `bases` (its own addresses) alone. It may read
+    what it calls, for which its origin is `null`; another page of that origin does not know the address."""
+    allowed = " ".join(bases)
+    sockets = " ".join(re.sub("^http", "ws", base) for base in bases if base.startswith("http"))
+    policy = (
+        f"sandbox {CAPABILITIES}; default-src {allowed} data: blob: 'unsafe-inline' 'unsafe-eval'; "
+        f"connect-src {allowed} {sockets} data: blob:; object-src 'none'; base-uri {allowed}; form-action {allowed}"
+    )
+    return [
+        *_FIXED,
+        (b"referrer-policy", b"no-referrer"),
+        (b"content-security-policy", policy.encode()),
+        (b"cross-origin-resource-policy", b"cross-origin"),
+        (b"access-control-allow-origin", b"null"),
+        (b"access-control-allow-credentials", b"true"),
+    ]
+
+
+def of_own_host(socket_base: str) -> Headers:
+    """What a page on a host name of its own gets."""
+    policy = (
+        f"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' {socket_base} data: blob:; "
+        "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+    )
+    return [
+        *_FIXED,
+        (b"referrer-policy", b"same-origin"),  # without any, browsers hide where a form comes from: `Origin: null`
+        (b"content-security-policy", policy.encode()),
+        (b"cross-origin-resource-policy", b"same-origin"),
+    ]
+
+
+def bases(scheme: str, hosts: Iterable[str], prefix: str) -> list[str]:
+    """The addresses of a sandboxed page as sources of a policy; the whole origin where a host cannot be one."""
+    named = [f"{scheme}://{host}{prefix}" for host in dict.fromkeys(hosts) if HOST.match(host)]
+    return named or ["'self'"]
+
+
+def leads_to(location: str, at: str, port: int) -> str | None:
+    """A redirect's target below the page's own root, from the request's target `at`; None when it leads elsewhere.
+
+    Browsers drop tabs and line ends, and read a backslash as a slash. A path cannot climb above the root."""
+    text = re.sub(r"[\t\r\n]", "", location).strip("\x00 ")
+    path, mark, more = _parted(text)
+    text = path.replace("\\", "/") + mark + more
+    try:
+        parts = urlsplit(text)
+        own = parts.hostname in (None, "127.0.0.1", "localhost", "::1") and (parts.port or port) == port
+    except ValueError:
+        return None
+    if text.startswith("//") or parts.scheme:
+        if not own or parts.hostname is None or parts.scheme not in ("", "http", "https"):
+            return None
+        path, mark, more = _parted(text.partition("//")[2])
+        path = "/" + path.partition("/")[2]
+    else:
+        path, mark, more = _parted(text)
+        base, base_mark, base_more = _parted(at)
+        if not path:
+            path, mark, more = base, mark or base_mark, more if mark else base_more
+        elif not path.startswith("/"):
+            path = base.rpartition("/")[0] + "/" + path
+    return below_root(path) + mark + more
+
+
+def below_root(path: str) -> str:
+    """The path without steps up (`..`, also escaped), with one slash before it: two would name another server."""
+    steps: list[str] = []
+    names = path.split("/")
+    for name in names:
+        plain = re.sub("%2e", ".", name, flags=re.IGNORECASE)
+        if plain == "..":
+            del steps[-1:]
+        elif plain != ".":
+            steps.append(name)
+    ends = "/" if re.sub("%2e", ".", names[-1], flags=re.IGNORECASE) in (".", "..") else ""
+    return "/" + ("/".join(steps) + ends).lstrip("/")
+
+
+def _parted(address: str) -> tuple[str, str, str]:
+    """What stands before the query or fragment, the mark, and what follows it."""
+    at = min((found for mark in "?#" if (found := address.find(mark)) >= 0), default=len(address))
+    return address[:at], address[at : at + 1], address[at + 1 :]
+
+
+def _framed(headers: Headers) -> Headers:
+    """One way to know the body's end; a second one is how requests are smuggled."""
+    chunked = any(name == b"transfer-encoding" for name, _ in headers)
+    kept = [(n, v) for n, v in headers if n != b"transfer-encoding" and not (chunked and n == b"content-length")]
+    return [*kept, (b"transfer-encoding", b"chunked")] if chunked else kept

@@ -1,0 +1,234 @@
+"""A WebSocket of a machine's page: the browser's on one side, one to the machine's own server on the other.
+
+Nothing is accepted before the machine has; messages go on whole, bounded in size. Knows no capability and no cookie of
+the hub: what is to be sent it is given.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import anyio
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from websockets.client import ClientProtocol
+from websockets.datastructures import Headers
+from websockets.exceptions import ProtocolError
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Response
+from websockets.protocol import State
+from websockets.typing import Origin, Subprotocol
+from websockets.uri import WebSocketURI
+
+from hub.remote.machine_pages.headers import host_of
+from hub.remote.machine_pages.model import MachineStream, Terms
+from hub.remote.machine_pages.refusal import Refusal
+from hub.remote.tunnel.stream import TunnelError
+from hub.server.websocket_protocol import MAX_SIZE
+from hub.web.sockets import ending as socket_ending
+from hub.web.sockets.ending import Ending
+
+MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+"""Of one message of the machine; a picture of a camera has a tenth of it."""
+MAX_BROWSER_MESSAGE_BYTES: Final = 1024 * 1024
+"""Of one message of the page; a longer one closes the socket with 1009, as servers do."""
+SLICE: Final = 512
+"""Bytes that are parsed before the frames in them are counted: 256 empty ones."""
+SLICES: Final = 16
+MAX_FRAMES: Final = 64
+"""In one turn."""
+SENT_S: Final = 0.0001
+"""What a message costs on its way to the browser."""
+FLUSHED: Final = 64 * 1024
+"""Bytes that are handed to the stream at once."""
+HANDSHAKE_TIMEOUT_S: Final = 20.0
+GOING_AWAY: Final = 1001
+BAD_GATEWAY: Final = 1014
+
+
+async def bridge(terms: Terms, websocket: WebSocket) -> None:
+    """Until one side ends it. Raises Refusal as long as nothing was accepted."""
+    stream = await terms.connect()
+    try:
+        machine = _MachineSocket(terms, stream, websocket.scope.get("subprotocols", []))
+        await machine.shake_hands(websocket.headers.get("user-agent"))
+        await websocket.receive()  # that it wants to connect
+        accepted = {"type": "websocket.accept", "subprotocol": machine.subprotocol}
+        await websocket.send(accepted | {MAX_SIZE: MAX_BROWSER_MESSAGE_BYTES})
+        await _Bridge(machine, websocket).live()
+    except TunnelError as ended:
+        raise Refusal(ended.code) from ended
+    finally:
+        stream.reset("done")
+
+
+class _MachineSocket:
+    """The side of the machine."""
+
+    def __init__(self, terms: Terms, stream: MachineStream, offered: list[str]) -> None:
+        path, _, query = terms.target.decode("latin-1").partition("?")
+        self._terms = terms
+        self._stream = stream
+        self._sending = anyio.Lock()
+        # Bound: what a stream gives at once.
+        self._unparsed = b""
+        # Bound: MAX_MESSAGE_BYTES, beyond it the socket is closed.
+        self._parts = bytearray()
+        """Of one message: bytes alone, as fragments of nothing may come for ever."""
+        self._text = False
+        self._protocol = ClientProtocol(
+            WebSocketURI(False, "127.0.0.1", terms.port, path, query),
+            origin=Origin(f"http://{host_of(terms.port).decode()}"),
+            subprotocols=[Subprotocol(name) for name in offered] or None,
+            max_size=MAX_MESSAGE_BYTES,
+        )
+
+    @property
+    def subprotocol(self) -> str | None:
+        return self._protocol.subprotocol
+
+    @property
+    def ending(self) -> tuple[int, str]:
+        """How the machine closed it, as it can be said to the browser."""
+        said = self._protocol.close_rcvd
+        if said is None:
+            return BAD_GATEWAY, ""
+        return (1000, "") if said.code == 1005 else (said.code, said.reason)
+
+    async def shake_hands(self, agent: str | None) -> None:
+        """Raises Refusal when the machine's server does not want to, or takes too long."""
+        request = self._protocol.connect()
+        more = {
+            "Cookie": self._terms.jar.header().decode("latin-1"),
+            "Authorization": self._terms.authorization.decode("latin-1"),
+        }
+        request.headers = Headers([*request.headers.raw_items(), *((n, v) for n, v in more.items() if v)])
+        if agent:
+            request.headers["User-Agent"] = agent
+        self._protocol.send_request(request)
+        try:
+            with anyio.fail_after(HANDSHAKE_TIMEOUT_S):
+                await self._flush()
+                while self._protocol.state is State.CONNECTING and self._protocol.handshake_exc is None:
+                    self._unparsed = self._unparsed or await self._stream.receive()
+                    self._take()
+        except TimeoutError as slow:
+            raise Refusal("timeout") from slow
+        if self._protocol.handshake_exc is not None:
+            raise Refusal("not_http") from self._protocol.handshake_exc
+
+    async def say(self, message: str | bytes) -> None:
+        if self._protocol.state is not State.OPEN:
+            return
+        if isinstance(message, str):
+            self._protocol.send_text(message.encode())
+        else:
+            self._protocol.send_binary(message)
+        await self._flush()
+
+    async def close(self, code: int) -> None:
+        """Say goodbye, as the browser did."""
+        if self._protocol.state is State.OPEN:
+            try:
+                self._protocol.send_close(code)
+            except ProtocolError:  # a code that browsers report and nobody sends
+                self._protocol.send_close()
+            await self._flush()
+
+    async def heard(self) -> list[str | bytes] | None:
+        """Whole messages that have come in, in order; None when the machine has closed or broken off."""
+        while True:
+            messages = await self._terms.turns.run(self._messages)
+            await self._flush()
+            if messages:
+                self._terms.turns.charge(len(messages) * SENT_S)
+                return messages
+            if self._protocol.state is not State.OPEN or self._protocol.parser_exc is not None:
+                return None
+            if not self._unparsed:
+                self._unparsed = await self._stream.receive()
+                if not self._unparsed:
+                    self._take()
+
+    def _messages(self) -> list[str | bytes]:
+        """Those of the next few kilobytes, or of fewer when they are full of small ones. Work: to be done in a turn."""
+        found, frames = [], 0
+        for _ in range(SLICES):
+            if self._unparsed:
+                self._take()
+            events = self._protocol.events_received()
+            frames += len(events)
+            found += [message for event in events if (message := self._whole(event))]
+            if not self._unparsed or frames >= MAX_FRAMES:
+                break
+        return [message for (message,) in found]
+
+    def _whole(self, event: object) -> tuple[str | bytes] | None:
+        if isinstance(event, Response) or not isinstance(event, Frame):
+            return None
+        if event.opcode in (Opcode.TEXT, Opcode.BINARY):
+            self._text, self._parts = event.opcode is Opcode.TEXT, bytearray(event.data)
+        elif event.opcode is Opcode.CONT:
+            self._parts += event.data
+        else:
+            return None
+        if not event.fin:
+            return None
+        data, self._parts = bytes(self._parts), bytearray()
+        return (data.decode(errors="replace") if self._text else data,)
+
+    def _take(self) -> None:
+        """What has come in, a little of it; the end of the stream when that is nothing."""
+        data, self._unparsed = self._unparsed[:SLICE], self._unparsed[SLICE:]
+        if data:
+            self._protocol.receive_data(data)
+        else:
+            self._protocol.receive_eof()
+
+    async def _flush(self) -> None:
+        async with self._sending:  # one frame after the other, whoever has something to say
+            for data in self._protocol.data_to_send():
+                for at in range(0, len(data), FLUSHED):
+                    await self._stream.send(data[at : at + FLUSHED])
+
+
+class _Bridge:
+    """Both directions at once; whichever ends first ends the other."""
+
+    def __init__(self, machine: _MachineSocket, websocket: WebSocket) -> None:
+        self._machine = machine
+        self._websocket = websocket
+        self._ending = Ending(None)
+
+    async def live(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._down, tasks.cancel_scope)
+            tasks.start_soon(self._up, tasks.cancel_scope)
+        await socket_ending.close(self._websocket, self._ending)
+
+    async def _down(self, scope: anyio.CancelScope) -> None:
+        try:
+            while (messages := await self._machine.heard()) is not None:
+                for message in messages:
+                    if isinstance(message, str):
+                        await self._websocket.send_text(message)
+                    else:
+                        await self._websocket.send_bytes(message)
+            self._ending = Ending(*self._machine.ending)
+        except TunnelError as over:
+            self._ending = Ending(GOING_AWAY, over.code[:100])
+        except WebSocketDisconnect:
+            pass
+        scope.cancel()
+
+    async def _up(self, scope: anyio.CancelScope) -> None:
+        try:
+            while True:
+                message = await self._websocket.receive()
+                if message["type"] == "websocket.disconnect":
+                    await self._machine.close(message.get("code") or 1000)
+                    break
+                said = message.get("text")
+                await self._machine.say(message["bytes"] if said is None else said)
+        except TunnelError:
+            return  # whoever listens to the machine is told too
+        scope.cancel()

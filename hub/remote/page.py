@@ -1,0 +1,232 @@
+"""What the forms of a lease lead to outside its page: a page of the machine, and a file of it. Both in a new tab.
+
+`/machines/{id}/remote`: who is on the machine, the form that begins a lease, what a lease of one's own allows, and
+everybody who was there.
+
+Every form works without script, by the operations of the API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from starlette.responses import Response
+
+from dashboard import leases
+from db import recordings, remote_sessions
+from hub.machines import tab
+from hub.model import actors
+from hub.model.machine import Machine
+from hub.model.remote_changes import RemoteSession
+from hub.model.row_id import row_id
+from hub.remote import api, files_api, pages_api
+from hub.remote import cards as lease_cards
+from hub.remote.pages_api import MachinePage
+from hub.remote.rules import life
+from hub.remote.rules.requests import longest_s
+from hub.web.api.guard import permit
+from hub.web.api.operation import Answer, Call
+from hub.web.http.problems import Problem
+from hub.web.http.validation import validate
+from hub.web.shell.page import Visit, go
+
+
+async def open_page(visit: Visit) -> Response:
+    """To the page; where it stands on a host of its own, by a form that carries the ticket there and nowhere else."""
+    found = visit.machine()
+    permit(visit.user, "remote.use", found.id)
+    body = validate(pages_api.PageWanted, _numbers(visit, "port", "session_id"))
+    page: MachinePage = (await pages_api.open_page(visit.call(body, machine=found))).data
+    if page.enter is None:
+        return go(page.url)
+    return visit.render("page_enter.html", m=found, port=page.port, enter=page.enter, ticket=page.ticket)
+
+
+async def download(visit: Visit) -> Response:
+    found = visit.machine()
+    permit(visit.user, "remote.use", found.id)
+    wanted = {"path": visit.form.get("path", ""), **_numbers(visit, "session_id")}
+    body = validate(files_api.FileWanted, wanted)
+    answer = (await files_api.download(visit.call(body, machine=found))).data
+    if not isinstance(answer, Response):
+        raise TypeError("a download answers the file")
+    return answer
+
+
+def _numbers(visit: Visit, *names: str) -> dict[str, int]:
+    """The form's whole numbers; what is none is left out, and refused where it was needed."""
+    given = {name: row_id(visit.form.get(name, "")) for name in names}
+    return {name: number for name, number in given.items() if number is not None}
+
+
+PAGE: Final = 20
+MOST_RECORDINGS: Final = 200
+"""Recordings looked through for one page of sessions."""
+
+
+class Offer(NamedTuple):
+    """What the start form offers. `refusal`: why the reader may not begin a lease now, "" when they may."""
+
+    refusal: str
+    code: str
+    durations: list[int]
+    most: str
+    most_minutes: int
+    ports: list[int]
+    approval: bool
+
+
+class May(NamedTuple):
+    """What the work area needs to know beside the lease."""
+
+    record_input: bool
+    download: list[str]
+    upload: list[str]
+
+
+async def show_remote(visit: Visit) -> Response:
+    return await _page(visit, visit.machine())
+
+
+async def to_remote(visit: Visit) -> Response:
+    return go(f"/machines/{visit.machine().id}/remote")
+
+
+async def start(visit: Visit) -> Response:
+    """The start form; what was typed is never lost."""
+    found, form = visit.machine(), visit.form
+    permit(visit.user, "remote.start", found.id)
+    seconds = leases.seconds_asked(form)
+    allow = [value for name, value in visit.fields if name == "allow"]
+    if seconds is None:
+        most = int(longest_s(found) // 60)
+        return await _page(visit, found, visit.reader.t("lease.fault.duration", most=most), 422)
+    if not allow:
+        return await _page(visit, found, visit.reader.t("lease.fault.allow"), 422)
+    wanted: dict[str, Any] = {"duration": seconds, "allow": allow, "reason": form.get("reason", "").strip()}
+    if not wanted["reason"]:
+        return await _page(visit, found, visit.reader.t("reason.missing"), 422)
+    if "ports" in allow:
+        wanted["ports"] = _ports(visit)
+    return await _asked(visit, found, api.start, api.Start, wanted)
+
+
+async def stop(visit: Visit) -> Response:
+    reason = visit.form.get("reason", "").strip()
+    return await _move(visit, "remote.stop", api.stop, api.Stop, {"reason": reason} if reason else {})
+
+
+async def extend(visit: Visit) -> Response:
+    return await _move(visit, "remote.start", api.extend, api.Extend, {"duration": leases.EXTEND_S})
+
+
+async def approve(visit: Visit) -> Response:
+    return await _move(visit, "remote.approve", api.approve, api.Named, {})
+
+
+async def decline(visit: Visit) -> Response:
+    return await _move(visit, "remote.approve", api.decline, api.Named, {})
+
+
+Operate = Callable[[Call], Awaitable[Answer]]
+
+
+async def _move(visit: Visit, action: str, operate: Operate, kind: Any, wanted: Mapping[str, Any]) -> Response:
+    """What concerns the session the form names."""
+    found = visit.machine()
+    permit(visit.user, action, found.id)
+    return await _asked(
+        visit, found, operate, kind, {**wanted, "session_id": row_id(visit.form.get("session_id", "")) or 0}
+    )
+
+
+async def _asked(visit: Visit, found: Machine, operate: Operate, kind: Any, wanted: Mapping[str, Any]) -> Response:
+    try:
+        await operate(visit.call(validate(kind, dict(wanted)), machine=found))
+    except Problem as refused:
+        return await _page(visit, found, visit.say(refused), refused.status)
+    return go(f"/machines/{found.id}/remote")
+
+
+async def _page(visit: Visit, found: Machine, fault: str = "", status: int = 200) -> Response:
+    """`fault`: why what was asked for may not be."""
+    before = row_id(visit.request.query_params.get("before", ""))
+    rows = await remote_sessions.history(visit.context.store, found.id, PAGE + 1, before, over=True)
+    shown = [life.session_of(row) for row in rows[:PAGE]]
+    open_ones = life.open_of(found)
+    head = await tab.head(visit, found, *_actors(shown), *_actors(open_ones))
+    zone, names = head["zone"], head["names"]
+    cards = [lease_cards.card(visit, found, session, names, zone) for session in open_ones]
+    mine = [card for card in cards if card.mine]
+    offer = await _offer(visit, found)
+    return visit.render(
+        "remote.html",
+        status,
+        m=head["m"],
+        head_of=head,
+        fault=fault,
+        shown_as=leases.shown_as(head["m"]["lease"]),
+        cards=cards,
+        own=next((card for card in mine if card.s["status"] == "active"), None),
+        waiting=any(card.s["status"] != "active" for card in mine),
+        offer=offer,
+        given=_given(visit, offer),
+        may=_may(visit, found),
+        past=lease_cards.past(visit.reader, shown, await _recordings(visit, found, shown), names, zone),
+        older=shown[-1].id if len(rows) > PAGE else None,
+        before=before,
+    )
+
+
+async def _offer(visit: Visit, found: Machine) -> Offer:
+    told = (await api.status(visit.call(machine=found))).data
+    most, refusal = longest_s(found), told["refusal"]
+    return Offer(
+        refusal="" if refusal is None else refusal["message"],
+        code="" if refusal is None else refusal["code"],
+        durations=leases.durations(most),
+        most=visit.reader.span(most),
+        most_minutes=max(1, int(most // 60)),
+        ports=list(told["declared_ports"]),
+        approval=told["approval"],
+    )
+
+
+def _given(visit: Visit, offer: Offer) -> dict[str, Any]:
+    """What stands in the form: what was typed, else what most people want."""
+    form = visit.form
+    usual = 30 if 30 in offer.durations else offer.durations[-1] if offer.durations else "other"
+    sent = "minutes" in form
+    return {
+        "minutes": form.get("minutes", str(usual)),
+        "other": form.get("other", str(min(offer.most_minutes, 45))),
+        "reason": form.get("reason", ""),
+        "allow": [value for name, value in visit.fields if name == "allow"] if sent else list(leases.ALLOWED),
+        "ports": _ports(visit) if sent else offer.ports,
+    }
+
+
+def _ports(visit: Visit) -> list[int]:
+    given = (row_id(value) for name, value in visit.fields if name == "port")
+    return [port for port in given if port is not None]
+
+
+def _may(visit: Visit, found: Machine) -> May:
+    folders = leases.declared(found.hardware)
+    return May(visit.context.settings.record_input, folders["download"], folders["upload"])
+
+
+async def _recordings(visit: Visit, found: Machine, shown: list[RemoteSession]) -> list[recordings.RecordingRow]:
+    """Those of the sessions on the page, for whoever may play them."""
+    if not shown or not visit.may("recording.read", found.id):
+        return []
+    wanted = {session.id for session in shown}
+    rows = await recordings.of_machine(visit.context.store, found.id, MOST_RECORDINGS)
+    return [row for row in rows if row.session_id in wanted]
+
+
+def _actors(sessions: list[RemoteSession]) -> list[str]:
+    """Everybody the sessions name beside their holders."""
+    named = [who for session in sessions for who in (session.ended_by, session.approved_by) if who]
+    return [*named, *(actors.user(session.admin_id) for session in sessions if session.admin_id is not None)]

@@ -1,0 +1,97 @@
+"""/rvms/{id}/remote-access/pages: opens a page of the machine for the holder of a lease. Answers where it is; what
+comes from there is `hub.web.machine_pages`' business."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Literal
+
+import msgspec
+
+from hub.model.changes import EventHappened
+from hub.model.remote_changes import RemoteSession
+from hub.remote.machine_pages import model
+from hub.remote.machine_pages.host_names import names_of
+from hub.remote.machine_pages.open_pages import OpenPages, Page
+from hub.remote.machine_pages.own_host import ENTRANCE
+from hub.remote.machine_pages.sandbox import BELOW
+from hub.remote.rules import use
+from hub.web.api.operation import Answer, Call, Operation
+from hub.web.http.kinds import Row
+from hub.web.http.problems import Problem, Text, one_wrong
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+class PageWanted(msgspec.Struct):
+    """`port`: one of the lease. `session_id`: which lease, when the caller holds several on the machine."""
+
+    port: Port
+    session_id: Row | None = None
+
+
+class MachinePage(msgspec.Struct):
+    """`sandbox`: open `url` in a new tab. `host`: post `ticket` as a form to `enter` within a minute, once; the page is
+    at `url` then."""
+
+    session_id: int
+    port: int
+    mode: Literal["sandbox", "host"]
+    url: str
+    enter: str | None
+    ticket: str | None
+
+
+def held(call: Call, part: str, session_id: int | None) -> RemoteSession:
+    """The caller's own active lease that allows `part`; or why there is none."""
+    session = use.held(call.machine.remote_sessions, call.principal.id, session_id, call.now)
+    if session is None or call.principal.kind != "user":
+        raise Problem("conflict", Text("remote_use.no_lease"))
+    if not model.address_allowed(call.machine, call.address):
+        raise Problem("forbidden", Text("remote_use.address", {"address": call.address}))
+    if part not in session.allow:
+        raise Problem("conflict", Text(f"remote_use.without_{part}"))
+    return session
+
+
+async def open_page(call: Call) -> Answer:
+    wanted: PageWanted = call.body
+    session = held(call, "ports", wanted.session_id)
+    if wanted.port not in session.ports:
+        raise one_wrong("port", "remote_use.ports", ports=list(session.ports))
+    context = call.context
+    page = Page(call.machine.id, session.id, call.principal.id, wanted.port)
+    await context.announce(
+        EventHappened(
+            at=call.now, code="remote.page_opened", actor=call.principal.actor, rvm_id=call.machine.id,
+            params={"session_id": session.id, "port": wanted.port},
+        )
+    )  # fmt: skip
+    context[OpenPages].forget(partial(model.alive, context))
+    names = names_of(context.settings)
+    if names is None:
+        url = f"{BELOW}{context[OpenPages].capability(page)}/"
+        return Answer(_view(page, "sandbox", url), 201)
+    label = context[OpenPages].label(page)
+    origin = names.origin(label)
+    return Answer(_view(page, "host", f"{origin}/", f"{origin}{ENTRANCE}", context[OpenPages].ticket(label)), 201)
+
+
+def _view(
+    page: Page, mode: Literal["sandbox", "host"], url: str, enter: str | None = None, ticket: str | None = None
+) -> MachinePage:
+    return MachinePage(
+        session_id=page.session_id, port=page.port, mode=mode, url=url, enter=enter, ticket=ticket
+    )  # fmt: skip
+
+
+OPERATIONS = (
+    Operation(
+        name="open_machine_page", method="POST", path="/v2/rvms/{id}/remote-access/pages", handler=open_page,
+        tag="Remote access", summary="Open a page that the machine serves on one of its own ports",
+        action="remote.open_page", body=PageWanted, answers={201: MachinePage}, refusals=(409,), example={"port": 5000},
+        description="For the holder of an active lease that allows ports. The address is worth nothing once the lease "
+        "is over, and is to be treated like a password until then: whoever has it and comes from an address in the "
+        "machine's admin_ips reaches that port.",
+    ),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Recordings of terminals: written, kept, played, deleted."""

@@ -1,0 +1,153 @@
+"""/recordings and /rvms/{id}/remote-access/recordings: what was done in terminals, to look at again.
+
+Playing and downloading are written down, so they are no GET.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from db import recordings as rows
+from db.recordings import RecordingRow
+from hub.kernel.objects.protocol import ObjectsError
+from hub.model import views
+from hub.model.row_id import row_id
+from hub.remote.recordings import download, rules
+from hub.remote.recordings.asciicast import MEDIA_TYPE
+from hub.remote.recordings.service import Recordings
+from hub.web.api import headers
+from hub.web.api.operation import Answer, Call, Operation
+from hub.web.http.download_slots import Playbacks
+from hub.web.http.kinds import Instant, Limit, Row
+from hub.web.http.problems import Problem, Text, not_found
+
+
+class RecordingsQuery(msgspec.Struct):
+    """Newest first; `before` is the id of the last recording of the page before."""
+
+    limit: Limit = 50
+    before: Row | None = None
+
+
+class Recording(msgspec.Struct):
+    """`state`: recording (the terminal is open), waiting (complete, not in the object store yet), stored, or lost.
+    `reason` is that of the session, `ip_address` where the person was."""
+
+    id: int
+    session_id: int
+    rvm_id: int
+    machine_name: str
+    user_id: int
+    user_name: str
+    ip_address: str | None
+    reason: str | None
+    state: Literal["recording", "waiting", "stored", "lost"]
+    started_at: Instant
+    ended_at: Instant | None
+    end_reason: str | None
+    duration_s: float | None
+    size: int | None
+    input_recorded: bool
+    cols: int
+    rows: int
+
+
+def view(row: RecordingRow) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in Recording.__struct_fields__}
+    ended = None if row.ended_at is None else views.rfc3339(row.ended_at)
+    return values | {"started_at": views.rfc3339(row.started_at), "ended_at": ended}
+
+
+async def find(call: Call) -> RecordingRow:
+    """The recording of the path; one 404 for unknown and out of reach."""
+    recording_id = row_id(call.request.path_params["recording_id"])
+    row = None if recording_id is None else await rows.find(call.context.store, recording_id)
+    if row is None or not call.principal.reaches(row.rvm_id):
+        raise not_found()
+    return row
+
+
+async def list_recordings(call: Call) -> Answer:
+    query: RecordingsQuery = call.query
+    found = await rows.of_machine(call.context.store, call.machine.id, query.limit + 1, query.before)
+    page = found[: query.limit]
+    following = page[-1].id if len(found) > len(page) else None
+    return Answer([view(row) for row in page], headers=headers.headers(call.request, before=following))
+
+
+async def show_recording(call: Call) -> Answer:
+    return Answer(view(await find(call)))
+
+
+async def play_recording(call: Call) -> Answer:
+    return await _given(call, keep=False)
+
+
+async def download_recording(call: Call) -> Answer:
+    return await _given(call, keep=True)
+
+
+async def _given(call: Call, *, keep: bool) -> Answer:
+    """Written down before the first byte leaves."""
+    row, who, exports = await find(call), call.principal.actor, call.context[Playbacks]
+    exports.begin(who)
+    file = None
+    try:
+        file = await download.opened(call.context[Recordings], row)
+        line = rules.downloaded if keep else rules.played
+        await call.context.announce(line(who, call.now, row.rvm_id, row.session_id, row.id))
+    except BaseException:
+        if file is not None:
+            file.close()
+        exports.end(who)
+        raise
+    name = f"terminal-{row.id}-{row.started_at:%Y%m%d-%H%M%S}.cast" if keep else None
+    return Answer(download.answer(file, row, exports, who, name=name))
+
+
+async def delete_recording(call: Call) -> Answer:
+    row = await find(call)
+    if row.state == "recording":
+        raise Problem("conflict", Text("recording.recording"))
+    try:
+        await call.context[Recordings].delete(row, call.principal.actor)
+    except ObjectsError as error:
+        wait = download.RETRY_S
+        raise Problem("unavailable", Text("recording.store_away"), retry_after=wait) from error
+    return Answer(status=204)
+
+
+_TAG = "Remote access"
+
+OPERATIONS = (
+    Operation(
+        name="list_recordings", method="GET", path="/v2/rvms/{id}/remote-access/recordings", handler=list_recordings,
+        tag=_TAG, summary="The recorded terminals of one machine, newest first", action="recording.read",
+        query=RecordingsQuery, answers={200: list[Recording]}, headers=("Link",),
+    ),
+    Operation(
+        name="show_recording", method="GET", path="/v2/recordings/{recording_id}", handler=show_recording, tag=_TAG,
+        summary="One recorded terminal: who, from where, why and how long", action="recording.read",
+        answers={200: Recording}, refusals=(404,),
+    ),
+    Operation(
+        name="play_recording", method="POST", path="/v2/recordings/{recording_id}/play", handler=play_recording,
+        tag=_TAG, summary="The recording as asciicast v2, to be played", action="recording.read",
+        answers={200: Recording}, refusals=(404, 409, 429), other_media=(MEDIA_TYPE,),
+        description=f"The answer is `{MEDIA_TYPE}`. Playing is an event of the machine. 409 while the terminal is "
+        "open or when the recording is lost, 503 while the object store is away. One at a time for each caller.",
+    ),
+    Operation(
+        name="download_recording", method="POST", path="/v2/recordings/{recording_id}/download",
+        handler=download_recording, tag=_TAG, summary="The recording as a file to keep", action="recording.read",
+        answers={200: Recording}, refusals=(404, 409, 429), other_media=(MEDIA_TYPE,),
+        description="Like playing; downloading is an event of its own.",
+    ),
+    Operation(
+        name="delete_recording", method="DELETE", path="/v2/recordings/{recording_id}", handler=delete_recording,
+        tag=_TAG, summary="Delete a recording for good", action="recording.delete", answers={204: None},
+        refusals=(404, 409),
+    ),
+)  # fmt: skip

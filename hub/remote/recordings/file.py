@@ -1,0 +1,206 @@
+"""One recording while its terminal is open: lines are taken at once and written by a task, to a file of the hub's own.
+
+Nothing here waits for the disk but the writer and who asks for `room`; what the disk refuses ends the terminal, for no
+terminal goes on unrecorded. Knows no terminal and no database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from hub.kernel.objects.protocol import ObjectsError
+from hub.kernel.objects.store import digest
+from hub.remote.recordings import asciicast
+
+MOST: Final = 256 * 1024 * 1024
+"""Bytes of one recording; a terminal that shows more ends."""
+MIB: Final = 1024 * 1024
+FREE_MIB: Final = 256
+"""What recordings leave free of the hub's disk: the database must be able to go on."""
+MOST_PENDING: Final = 256 * 1024
+PAUSE_S: Final = 0.1
+"""Between two writes: keys that follow each other are written together, and a killed hub loses no more than this."""
+
+T = TypeVar("T")
+
+
+class RecordingFailedError(Exception):
+    """It cannot be recorded any more: `code` recording_failed or recording_full."""
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+class Quota:
+    """What the recordings of one machine may still take; those that are open share it."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self.users = 0
+
+
+class Finished(NamedTuple):
+    """What a whole file is."""
+
+    size: int
+    sha256: str
+    duration_s: float
+
+
+class RecordingFile:
+    """`await begin()`, then let `run` write until `await finish()`."""
+
+    def __init__(self, path: Path, header: bytes, quota: Quota, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.path = path
+        self._quota = quota
+        self._header = header
+        self._clock = clock
+        self._cast = asciicast.Cast()
+        self._began = clock()
+        # Bound: MOST_PENDING bytes; the terminal waits.
+        self._pending = bytearray()
+        self._size = 0
+        self._work = anyio.Event()
+        self._room = anyio.Event()
+        self._file: BinaryIO | None = None
+        self._failure: RecordingFailedError | None = None
+
+    async def begin(self) -> None:
+        """Raises RecordingFailedError."""
+        self._file = await _disk(lambda: _new(self.path, self._header))
+        self._size = len(self._header)
+
+    def output(self, data: bytes) -> None:
+        self._take(self._cast.output(self._now(), data))
+
+    def typed(self, data: bytes) -> None:
+        self._take(self._cast.typed(self._now(), data))
+
+    def resized(self, cols: int, rows: int) -> None:
+        self._take(self._cast.resized(self._now(), cols, rows))
+
+    async def room(self) -> None:
+        """Until the disk has kept up. Raises RecordingFailedError when there is no going on."""
+        while self._failure is None and len(self._pending) > MOST_PENDING:
+            self._room = anyio.Event()
+            await self._room.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    async def run(self) -> None:
+        """Write what comes, for ever. Raises RecordingFailedError."""
+        while True:
+            await self._work.wait()
+            self._work = anyio.Event()
+            await self._write()
+            await anyio.sleep(PAUSE_S)
+
+    async def finish(self) -> Finished:
+        """Write the rest, to the disk itself, and close. Raises RecordingFailedError."""
+        duration = self._now()
+        self._pending += self._cast.end(duration)
+        file = self._file
+        if file is None:
+            raise RecordingFailedError("recording_failed", "the recording was never begun")
+        failure = self._failure
+        try:
+            if failure is None:
+                with contextlib.suppress(RecordingFailedError):
+                    await self._write()
+                failure = self._failure
+            await _disk(lambda: _synced(file))
+        finally:
+            self._file = None
+            await _disk(file.close)
+        if failure is not None and failure.code != "recording_full":
+            raise failure  # its last line may be half a line: the keeper cuts it off
+        return Finished(self._size, await whole(self.path), duration)
+
+    def _now(self) -> float:
+        return self._clock() - self._began
+
+    def _take(self, line: bytes) -> None:
+        self._pending += line
+        if line:
+            self._work.set()
+
+    async def _write(self) -> None:
+        data, file = bytes(self._pending), self._file
+        self._pending.clear()
+        try:
+            if data and file is not None:
+                await _disk(lambda: _added(self.path, file, data))
+            self._size += len(data)
+            self._quota.left -= len(data)
+            self._failure = _too_long(self._size) or _used_up(self._quota)
+        except RecordingFailedError as failure:
+            self._failure = failure
+        self._room.set()
+        if self._failure is not None:
+            raise self._failure
+
+
+def _too_long(size: int) -> RecordingFailedError | None:
+    return None if size <= MOST else RecordingFailedError("recording_full", f"it is longer than {MOST} bytes")
+
+
+def _used_up(quota: Quota) -> RecordingFailedError | None:
+    return None if quota.left > 0 else RecordingFailedError("recording_full", "the machine has used up its share")
+
+
+async def has_room(folder: Path) -> None:
+    """Raises RecordingFailedError when the disk has no room for recordings."""
+    await _disk(lambda: _check_room(folder))
+
+
+async def whole(path: Path) -> str:
+    """The sha256 of a finished file. Raises RecordingFailedError."""
+    try:
+        return await anyio.to_thread.run_sync(digest, path)
+    except ObjectsError as error:
+        raise RecordingFailedError("recording_failed", str(error)) from error
+
+
+async def _disk(job: Callable[[], T]) -> T:
+    try:
+        return await anyio.to_thread.run_sync(job)
+    except OSError as error:
+        raise RecordingFailedError("recording_failed", f"the recording cannot be written: {error.strerror}") from error
+
+
+def _new(path: Path, header: bytes) -> BinaryIO:
+    file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600), "wb", buffering=0)
+    _append(file, header)
+    return file
+
+
+def _check_room(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if shutil.disk_usage(folder).free < FREE_MIB * MIB:
+        raise OSError(errno.ENOSPC, f"less than {FREE_MIB} MiB are free")
+
+
+def _append(file: BinaryIO, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def _added(path: Path, file: BinaryIO, data: bytes) -> None:
+    _check_room(path.parent)
+    _append(file, data)
+
+
+def _synced(file: BinaryIO) -> None:
+    os.fsync(file.fileno())

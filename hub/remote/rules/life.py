@@ -1,0 +1,176 @@
+"""How a remote access session goes on and ends: from the session, what happened and `now` to Changes.
+
+Who may begin one, and the commands that go with it: `hub.remote.rules.requests`. Knows no link and no database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from hub.commands.rules import life as command_life
+from hub.model import actors
+from hub.model.changes import Change, Command, CommandMoved, EventHappened
+from hub.model.fleet import TERMINAL
+from hub.model.machine import Machine
+from hub.model.remote_changes import ALLOWED, RemoteSession, SessionMoved
+from protocol.messages import CommandUpdate
+
+GRACE_S: Final = 60.0
+"""A session outlives the machine's link by this much."""
+START: Final = "start_remote_access"
+STOP: Final = "stop_remote_access"
+EXTEND: Final = "extend_remote_access"
+MACHINE_REASONS: Final = frozenset(
+    {"stopped", "timed_out", "link_lost", "agent_restarted", "machine_rebooted", "revoked", "start_failed", "idle",
+     "protocol_error"}
+)  # fmt: skip
+"""Why a session can have ended on the machine; any other word of it is `stopped`."""
+
+
+class Row(Protocol):
+    """A row of db.remote_sessions."""
+
+    @property
+    def id(self) -> int: ...
+
+
+def session_of(row: Row) -> RemoteSession:
+    """The session of a row; what rows from before leases lack is what it was then."""
+    values = {name: getattr(row, name) for name in RemoteSession.__struct_fields__}
+    start: datetime = values["start_time"]
+    values["duration_s"] = values["duration_s"] or 0.0
+    values["expires_at"] = values["expires_at"] or start + timedelta(seconds=values["duration_s"])
+    values["admin_name"] = values["admin_name"] or ""
+    values["ports"] = tuple(values["ports"] or ())
+    values["allow"] = tuple(ALLOWED if values["allow"] is None else values["allow"])
+    return RemoteSession(**values)
+
+
+def open_of(machine: Machine) -> list[RemoteSession]:
+    """Its open sessions, oldest first."""
+    return sorted(machine.remote_sessions.values(), key=lambda session: session.id)
+
+
+def activated(session: RemoteSession, now: datetime) -> list[Change]:
+    """The machine is in it. Its time runs from when it was sent for, here as there."""
+    after = msgspec.structs.replace(session, status="active")
+    return [SessionMoved(session=after), _event(after, "remote.started", _beginner(after), now, {})]
+
+
+def ended(
+    session: RemoteSession, reason: str, by: actors.Actor, now: datetime, *, note: str | None = None
+) -> list[Change]:
+    """[] when it had ended before."""
+    if not session.is_open:
+        return []
+    params = {"reason": reason} if note is None else {"reason": reason, "note": note}
+    return [_over(session, "ended", reason, by, now), _event(session, "remote.ended", by, now, params)]
+
+
+def refused(session: RemoteSession, code: str, now: datetime) -> list[Change]:
+    """The machine would not have it."""
+    by = actors.machine(session.rvm_id)
+    over = _over(session, "refused", "start_failed", by, now)
+    return [over, _event(session, "remote.refused", by, now, {"code": code})]
+
+
+def declined(session: RemoteSession, by: actors.Actor, now: datetime) -> list[Change]:
+    return [_over(session, "refused", "declined", by, now), _event(session, "remote.declined", by, now, {})]
+
+
+def approved(session: RemoteSession, by: actors.Actor, now: datetime) -> EventHappened:
+    """The line of the record; the session itself moves with the command (hub.remote.rules.requests)."""
+    return _event(session, "remote.approved", by, now, {})
+
+
+def extended(session: RemoteSession, until: datetime, by: actors.Actor, now: datetime) -> list[Change]:
+    after = msgspec.structs.replace(session, expires_at=until)
+    params = {"expires_at": until.isoformat()}
+    return [SessionMoved(session=after), _event(after, "remote.extended", by, now, params)]
+
+
+def intruder(session: RemoteSession, user_id: int, now: datetime) -> list[Change]:
+    """Somebody else showed what only the holder has."""
+    by = actors.user(user_id)
+    event = _event(session, "remote.intruder", by, now, {"user_id": user_id})
+    return [event, *ended(session, "intruder", actors.CLOCK, now)] if session.is_open else []
+
+
+def command_ended(machine: Machine, command: Command, now: datetime) -> list[Change]:
+    """What the end of the command that begins a session means for it; [] for every other command."""
+    if command.name != START:
+        return []
+    session = next((s for s in machine.remote_sessions.values() if s.command_id == command.id), None)
+    if session is None or not session.is_open:
+        return []
+    if command.state == "succeeded":
+        return activated(session, now) if session.status == "starting" else []
+    if command.state == "rejected":
+        return refused(session, str((command.error or {}).get("code", "")), now)
+    return ended(session, "start_failed", actors.machine(machine.id), now)
+
+
+def command_moved(machine: Machine, update: CommandUpdate, now: datetime) -> list[Change]:
+    """What a machine's update does to its command, and to the session that the command was for."""
+    changes = command_life.moved(machine, update, now)
+    ended = [c.command for c in changes if isinstance(c, CommandMoved) and c.command.state in TERMINAL]
+    return changes + [change for command in ended for change in command_ended(machine, command, now)]
+
+
+def reported_end(machine: Machine, session_id: int, reason: str | None, now: datetime) -> list[Change]:
+    """The machine says that it is over; [] when that is known."""
+    session = machine.remote_sessions.get(session_id)
+    if session is None:
+        return []
+    known = reason if reason in MACHINE_REASONS else "stopped"
+    return ended(session, known, actors.machine(machine.id), now)
+
+
+def forgotten(machine: Machine, boot_id: str, held: Iterable[int], now: datetime) -> list[Change]:
+    """A hello names the sessions that are open on the machine: what it was in and knows nothing of any more is over.
+    To ask before the hello is applied: `machine.boot_id` is the one before."""
+    reason = "agent_restarted" if machine.boot_id == boot_id else "machine_rebooted"
+    known, changes = set(held), list[Change]()
+    for session in open_of(machine):
+        if session.status == "active" and session.id not in known and session.command_id not in machine.pending:
+            changes += ended(session, reason, actors.machine(machine.id), now)
+    return changes
+
+
+def time_ended(session: RemoteSession, now: datetime) -> list[Change]:
+    """Its time is over: it was used, or waited for, long enough."""
+    return ended(session, "not_approved" if session.status == "requested" else "timed_out", actors.CLOCK, now)
+
+
+def lost(machine: Machine, session: RemoteSession, now: float) -> bool:
+    """Whether the machine's link has been gone for too long. `now` is monotonic. What was begun at a machine that has
+    no link does not end by having none."""
+    if machine.linked or session.status != "active" or session.command_id is None:
+        return False
+    return machine.unlinked_at is None or now - machine.unlinked_at > GRACE_S
+
+
+def never_began(machine: Machine, session: RemoteSession) -> bool:
+    """Whether it waits for a command that has ended otherwise (expired, cancelled, withdrawn)."""
+    return session.status == "starting" and session.command_id not in machine.pending
+
+
+def _over(session: RemoteSession, status: str, reason: str, by: actors.Actor, now: datetime) -> SessionMoved:
+    after = msgspec.structs.replace(session, status=status, end_time=now, end_reason=reason, ended_by=by)
+    return SessionMoved(session=after)
+
+
+def _beginner(session: RemoteSession) -> actors.Actor:
+    site = session.origin == "site" or session.admin_id is None
+    return actors.machine(session.rvm_id) if site else actors.user(session.admin_id or 0)
+
+
+def _event(
+    session: RemoteSession, code: str, actor: actors.Actor, now: datetime, params: dict[str, Any]
+) -> EventHappened:
+    said = {"session_id": session.id, "holder": session.admin_name, **params}
+    return EventHappened(at=now, code=code, actor=actor, rvm_id=session.rvm_id, params=said)

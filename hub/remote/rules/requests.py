@@ -1,0 +1,296 @@
+"""Who may begin a remote access session, and what beginning, approving, extending and stopping one comes to.
+
+Values in, Changes out; what becomes of an open session is `hub.remote.rules.life`. The ticket of the tunnel never is
+part of any Change: the command is recorded without it (`hub.links.links` puts it in as it is written to the wire).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from hub.commands.rules import draft
+from hub.model import actors
+from hub.model.access import Principal
+from hub.model.changes import Change, CommandDrafted, EventHappened
+from hub.model.machine import Machine
+from hub.model.remote_changes import ALLOWED, RemoteSession, SessionMoved, SessionOpened
+from hub.remote.rules import life
+from hub.remote.rules.life import EXTEND, START, STOP
+from hub.status.rules import status as status_desk
+from protocol.addresses import is_within, normalise_address
+
+DEFAULT_S: Final = 1800.0
+APPROVAL_S: Final = 900.0
+"""How long a session waits for somebody to agree."""
+MOST_OF_A_PERSON: Final = 20
+MOST_OF_A_MACHINE: Final = 2
+USUAL_PORTS: Final = (5000, 5001)
+"""Declared by a machine that does not say (requirements.md, section 6)."""
+
+
+class SessionRefused(Exception):  # noqa: N818 - it reads as what happened to a request
+    """No: `code` for programs, `status` the HTTP status that says it."""
+
+    def __init__(self, code: str, status: int, **params: object) -> None:
+        super().__init__(code)
+        self.code = code
+        self.status = status
+        self.params = params
+
+
+class Wish(NamedTuple):
+    """What was asked for, complete. `holder` None: begun at the machine, `claimed` is then who it says is there: a
+    number that nobody looked up."""
+
+    holder: int | None
+    name: str
+    address: str
+    duration: float
+    allow: tuple[str, ...]
+    ports: tuple[int, ...]
+    port: int | None
+    reason: str | None
+    origin: str = "hub"
+    claimed: int | None = None
+
+
+def declared_ports(machine: Machine) -> tuple[int, ...]:
+    """The loopback ports the machine offers."""
+    told = (machine.hardware or {}).get("remote")
+    ports = told.get("ports") if isinstance(told, dict) else None
+    if not isinstance(ports, list):
+        return USUAL_PORTS
+    return tuple(p for p in ports if isinstance(p, int) and not isinstance(p, bool) and 0 < p < 65536)
+
+
+def longest_s(machine: Machine) -> float:
+    return float(str(machine.in_force.values["session_timeout"]))
+
+
+def needs_approval(machine: Machine) -> bool:
+    return machine.in_force.on("remote_access_approval")
+
+
+def most_at_once(machine: Machine) -> int:
+    return int(str(machine.in_force.values["max_concurrent_sessions"]))
+
+
+def refusal(
+    machine: Machine, address: str, *, of_person: int = 0, origin: str = "hub", more: int = 1
+) -> SessionRefused | None:
+    """Why no session may begin there now; None when one may. `of_person`: the person's open sessions anywhere. `more`
+    is 0 for one that is open already and only begins now (it was approved)."""
+    if not machine.in_force.on("remote_access_enabled"):
+        return SessionRefused("remote_access_disabled", 409)
+    if origin == "hub" and not machine.linked and machine.config_applied_at is None:
+        return SessionRefused("machine_offline", 409)  # its own settings never came: the defaults refuse nobody
+    networks = machine.in_force.values["admin_ips"]
+    allowed = is_within(address, networks if isinstance(networks, list) else [])
+    if origin == "hub" and more and not allowed:
+        return SessionRefused("address_not_allowed", 403, address=address)
+    if origin == "hub" and (not machine.linked or machine.quarantined_until is not None):
+        return SessionRefused("machine_offline", 409)
+    if machine.busy:
+        return SessionRefused("machine_busy", 409)
+    return _full(machine, of_person) if more else None
+
+
+def _full(machine: Machine, of_person: int) -> SessionRefused | None:
+    count, most = len(machine.remote_sessions), most_at_once(machine)
+    if count >= most:
+        return SessionRefused("too_many_sessions", 409, most=most)
+    if count >= MOST_OF_A_MACHINE:
+        return SessionRefused("too_many_of_machine", 429, most=MOST_OF_A_MACHINE)
+    if of_person >= MOST_OF_A_PERSON:
+        return SessionRefused("too_many_of_person", 429, most=MOST_OF_A_PERSON)
+    return None
+
+
+def count_of(machines: Iterable[Machine], user_id: int) -> int:
+    """The person's open sessions."""
+    return sum(s.admin_id == user_id for m in machines for s in m.remote_sessions.values())
+
+
+def opening(machine: Machine, wish: Wish, by: actors.Actor, now: datetime) -> list[Change]:
+    """The row and its line of the record. What follows needs the row's id: `begin`, or somebody's approval."""
+    waits = wish.origin == "hub" and needs_approval(machine)
+    session = RemoteSession(
+        id=0, rvm_id=machine.id, admin_id=wish.holder, admin_name=wish.name, start_time=now, created_at=now,
+        status="requested" if waits else "starting", duration_s=wish.duration,
+        expires_at=now + timedelta(seconds=APPROVAL_S if waits else wish.duration),
+        reason=wish.reason, ip_address=wish.address, port=wish.port, ports=wish.ports, allow=wish.allow,
+        origin=wish.origin,
+    )  # fmt: skip
+    params: dict[str, Any] = {
+        "reason": wish.reason, "duration_s": wish.duration, "allow": list(wish.allow), "ports": list(wish.ports),
+        "holder": wish.name, "origin": wish.origin, "ip": wish.address,
+    }  # fmt: skip
+    if wish.claimed is not None:
+        params["claimed"] = wish.claimed
+    asked = EventHappened(at=now, code="remote.requested", actor=by, rvm_id=machine.id, params=params)
+    return [SessionOpened(session=session), asked]
+
+
+def begin(machine: Machine, session: RemoteSession, by: actors.Actor, now: datetime) -> list[Change]:
+    """Ask the machine to begin. Raises command_desk.Refused."""
+    after, drafted = _asked(machine, session, by, now)
+    return [SessionMoved(session=after), *drafted]
+
+
+def _asked(
+    machine: Machine, session: RemoteSession, by: actors.Actor, now: datetime
+) -> tuple[RemoteSession, list[Change]]:
+    """The session that begins, and the command that asks the machine to begin it."""
+    after = msgspec.structs.replace(
+        session, status="starting", start_time=now, expires_at=now + timedelta(seconds=session.duration_s)
+    )
+    drafted = draft.draft(machine, START, _arguments(after), by, now, reason=session.reason)
+    return msgspec.structs.replace(after, command_id=_id_of(drafted)), drafted
+
+
+def begin_at_site(machine: Machine, session: RemoteSession, now: datetime) -> list[Change]:
+    """It is begun: somebody stands at the machine. Its agent is told where it has a link; for a machine without one the
+    maintenance is declared here, and ends with the session's time whatever else happens."""
+    by = actors.machine(machine.id)
+    if not machine.linked:
+        named = status_desk.Named(special_status="maintenance", reason=_maintenance(session), until=session.expires_at)
+        return [*life.activated(session, now), *status_desk.declared_by_key(machine, named, now)]
+    drafted = draft.draft(machine, START, _arguments(session), by, now, reason=session.reason)
+    after = msgspec.structs.replace(session, command_id=_id_of(drafted))
+    return [*life.activated(after, now), *drafted]
+
+
+def approve(machine: Machine, session: RemoteSession, by: actors.Actor, now: datetime) -> list[Change]:
+    """Raises SessionRefused, command_desk.Refused."""
+    if session.status != "requested":
+        raise SessionRefused("not_waiting", 409)
+    why = refusal(machine, session.ip_address or "", more=0)
+    if why is not None:
+        raise why
+    after, drafted = _asked(machine, session, actors.user(session.admin_id or 0), now)
+    agreed = SessionMoved(session=msgspec.structs.replace(after, approved_by=by, approved_at=now))
+    return [agreed, life.approved(session, by, now), *drafted]
+
+
+def decline(session: RemoteSession, by: actors.Actor, now: datetime) -> list[Change]:
+    """Raises SessionRefused."""
+    if session.status != "requested":
+        raise SessionRefused("not_waiting", 409)
+    return life.declined(session, by, now)
+
+
+def extend(machine: Machine, session: RemoteSession, more: float, by: actors.Actor, now: datetime) -> list[Change]:
+    """Longer, but never beyond the longest a session may last. Raises SessionRefused."""
+    if session.status != "active":
+        raise SessionRefused("not_active", 409)
+    latest = session.start_time + timedelta(seconds=longest_s(machine))
+    until = min(session.expires_at + timedelta(seconds=more), latest)
+    if until <= session.expires_at:
+        raise SessionRefused("cannot_extend", 409, count=round(longest_s(machine) / 60))
+    changes = life.extended(session, until, by, now)
+    if session.command_id is None:
+        named = status_desk.Named(until=until)
+        return [*changes, *(status_desk.declared_by_key(machine, named, now) if _kept_here(machine, session) else [])]
+    args = {"session_id": session.id, "duration": (until - now).total_seconds()}
+    return [*changes, *_told(machine, EXTEND, args, by, now)]
+
+
+def stop(
+    machine: Machine, session: RemoteSession, reason: str, by: actors.Actor, now: datetime, *, note: str | None = None
+) -> list[Change]:
+    """It is over, and the machine is told; one that is away finds out when it comes back."""
+    changes = life.ended(session, reason, by, now, note=note)
+    if not changes or session.status == "requested":
+        return changes
+    if session.command_id is None:
+        return [*changes, *(status_desk.given_back(machine, now) if _kept_here(machine, session) else [])]
+    return [*changes, *stop_there(machine, session.id, reason, by, now)]
+
+
+def stop_there(machine: Machine, session_id: int, reason: str, by: actors.Actor, now: datetime) -> list[Change]:
+    """Only the command: for a session that is over here, or that nobody here knows."""
+    return _told(machine, STOP, {"session_id": session_id, "reason": reason}, by, now)
+
+
+def unknown_here(machine: Machine, held: Iterable[int], now: datetime) -> list[Change]:
+    """What a hello names and this hub knows nothing of (any more): it is stopped."""
+    stopping = {c.args.get("session_id") for c in machine.pending.values() if c.name == STOP}
+    return [
+        change
+        for session_id in held
+        if session_id not in machine.remote_sessions and session_id not in stopping
+        for change in stop_there(machine, session_id, "stopped", actors.CLOCK, now)
+    ]
+
+
+def chosen(machine: Machine, principal: Principal, session_id: int | None, named: int | None = None) -> RemoteSession:
+    """The session a stop or an extension means: the one named, one's own, or for whoever may end others' the oldest.
+    `named`: whose it is, as a machine says; of one begun there it was said before, and not looked up either. Raises
+    SessionRefused."""
+    sessions = life.open_of(machine)
+    if session_id is not None:
+        sessions = [session for session in sessions if session.id == session_id]
+    if named is not None:
+        sessions = [session for session in sessions if session.origin == "site" or session.admin_id == named]
+    if not sessions:
+        raise SessionRefused("no_session", 409)
+    own = [session for session in sessions if may_move(principal, session)]
+    if not own:
+        raise SessionRefused("not_yours", 403)
+    mine = [session for session in own if principal.kind == "user" and session.admin_id == principal.id]
+    return (mine or own)[0]
+
+
+def may_move(principal: Principal, session: RemoteSession) -> bool:
+    """Whether they may end or extend it: the holder, an administrator, and whoever stands at the machine."""
+    if principal.kind == "machine":
+        return principal.id == session.rvm_id
+    return principal.role == "admin" or session.admin_id == principal.id
+
+
+def same_address(given: str, address: str) -> bool:
+    """Whether the two are one address."""
+    return normalise_address(given) == normalise_address(address) is not None
+
+
+def _kept_here(machine: Machine, session: RemoteSession) -> bool:
+    """Whether the maintenance of a machine without a link is still the one that this session declared."""
+    until = machine.status_until
+    return machine.special_status == "maintenance" and until is not None and until == session.expires_at
+
+
+def _maintenance(session: RemoteSession) -> str:
+    return f"remote access: {session.reason}"[:500] if session.reason else "remote access"
+
+
+def _arguments(session: RemoteSession) -> dict[str, Any]:
+    args: dict[str, Any] = {
+        "session_id": session.id,
+        "admin_ip": session.ip_address or "",
+        "ports": list(session.ports),
+        "duration": session.duration_s,
+        "ticket": "",
+        "allow": [part for part in ALLOWED if part in session.allow],
+    }
+    if session.admin_name:
+        args["admin"] = session.admin_name[:100]
+    if session.reason:
+        args["reason"] = session.reason
+    if session.origin == "site":
+        args["site"] = True
+    return args
+
+
+def _told(machine: Machine, name: str, args: dict[str, Any], by: actors.Actor, now: datetime) -> list[Change]:
+    try:
+        return draft.draft(machine, name, args, by, now)
+    except draft.Refused:
+        return []
+
+
+def _id_of(drafted: list[Change]) -> str:
+    return next(change.command.id for change in drafted if isinstance(change, CommandDrafted))

@@ -1,0 +1,198 @@
+"""The remote access sessions of this hub: ends them, and keeps two requests from taking the same place.
+
+What time and lost rights end is found by `hub.remote.service`. Knows no request, no socket and no tunnel.
+
+When each open session's time is over, by the clock that nobody sets: seconds since some moment, never the time of
+day. Told of every session that comes true; decides nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from typing import Final
+
+import anyio
+
+from db import users
+from db.connection import Store
+from db.errors import Conflict
+from hub.commands.rules.rights import still_may
+from hub.kernel.announce import Announcer
+from hub.model import actors
+from hub.model.changes import Change, MachineRemoved, SessionEnded, UserEdited, UserRemoved
+from hub.model.fleet import Fleet
+from hub.model.machine import Machine
+from hub.model.remote_changes import RemoteSession, SessionMoved, SessionOpened
+from hub.remote.rules import life, requests
+
+logger = logging.getLogger("myrvm.leases")
+
+RIGHTS_S: Final = 2.0
+"""How often the holders' rights are looked up: other processes change them too. Whoever lost theirs loses the session
+within 5 s (reliability.md, bar 58)."""
+
+
+class Leases:
+    """`keep` several times a second; `end` by whoever finds a reason."""
+
+    def __init__(
+        self,
+        store: Store,
+        fleet: Fleet,
+        announce: Announcer,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._fleet = fleet
+        self._announce = announce
+        self._clock = clock
+        self._monotonic = monotonic
+        self._timing = LeaseClock(clock, monotonic)
+        self._rights_at = 0.0
+        # Bound: people, until the next turn.
+        self._signed_out: set[int] = set()
+        self.lock = anyio.Lock()
+        """Held from the look at what is open to the commit of one more."""
+
+    def find(self, session_id: int) -> RemoteSession | None:
+        """An open session of any machine."""
+        for machine in self._fleet.machines.values():
+            if session_id in machine.remote_sessions:
+                return machine.remote_sessions[session_id]
+        return None
+
+    async def end(self, session_id: int, reason: str, *, by: actors.Actor = actors.CLOCK) -> None:
+        """Nothing happens when it has ended. Raises StoreError when the database is away."""
+        session = self.find(session_id)
+        if session is not None:
+            machine = self._fleet.machines[session.rvm_id]
+            await self._announce_once(requests.stop(machine, session, reason, by, self._clock()))
+
+    async def intruder(self, session_id: int, user_id: int) -> None:
+        """Somebody else showed what only the holder has: the record says who, and the session is over."""
+        session = self.find(session_id)
+        if session is not None:
+            machine, now = self._fleet.machines[session.rvm_id], self._clock()
+            stop = requests.stop_there(machine, session.id, "intruder", actors.CLOCK, now)
+            await self._announce_once([*life.intruder(session, user_id, now), *stop])
+
+    def became_true(self, changes: Sequence[Change]) -> None:
+        """A listener of the announcer."""
+        self._timing.became_true(changes)
+        for change in changes:
+            if isinstance(change, SessionEnded) and change.hash is None:
+                self._signed_out.add(change.user_id)
+            elif isinstance(change, UserEdited | UserRemoved | MachineRemoved):
+                self._rights_at = 0.0
+
+    async def keep(self) -> None:
+        """One turn of the clock. Raises StoreError when the database is away; what was due stays so."""
+        open_ids = {number for machine in self._fleet.machines.values() for number in machine.remote_sessions}
+        self._timing.forget_all_but(open_ids)
+        if not open_ids:
+            self._signed_out.clear()
+            return
+        signed_out = set(self._signed_out)
+        for machine in list(self._fleet.machines.values()):
+            for session in life.open_of(machine) if machine.remote_sessions else ():
+                await self._look(machine, session)
+        self._signed_out -= signed_out  # who signed out meanwhile is looked at in the next turn
+        await self._look_up_rights()
+
+    async def after_start(self) -> None:
+        """No session outlives the hub that kept its time."""
+        now = self._clock()
+        for machine in self._fleet.machines.values():
+            for session in life.open_of(machine):
+                await self._announce_once(requests.stop(machine, session, "hub_restarted", actors.SYSTEM, now))
+
+    async def _look(self, machine: Machine, session: RemoteSession) -> None:
+        now = self._clock()
+        if self._timing.over(session):
+            changes = life.time_ended(session, now)
+            stop = requests.stop(machine, session, "timed_out", actors.CLOCK, now)
+            await self._announce_once(changes if session.status == "requested" else stop)
+        elif session.admin_id in self._signed_out:
+            await self.end(session.id, "revoked")
+        elif life.lost(machine, session, self._monotonic()):
+            await self.end(session.id, "link_lost")
+        elif life.never_began(machine, session) and self._timing.settled(session):
+            await self.end(session.id, "start_failed")
+
+    async def _look_up_rights(self) -> None:
+        now = self._monotonic()
+        if now - self._rights_at < RIGHTS_S:
+            return
+        self._rights_at = now
+        held: dict[int, list[RemoteSession]] = {}
+        for machine in self._fleet.machines.values():
+            for session in machine.remote_sessions.values():
+                if session.admin_id is not None:
+                    held.setdefault(session.admin_id, []).append(session)
+        for user_id, sessions in held.items():
+            user = await users.find_user(self._store, user_id)
+            for session in sessions:
+                if not still_may(user, session.rvm_id):
+                    await self.end(session.id, "revoked")
+
+    async def _announce_once(self, changes: Sequence[Change]) -> None:
+        try:
+            if changes:
+                await self._announce(*changes)
+        except Conflict as conflict:
+            logger.info("ended otherwise meanwhile: %s", conflict)
+
+
+BEGIN_S: Final = 10.0
+"""Between a session's row and the command that begins it: two commits. Longer means that the second never came."""
+
+
+class LeaseClock:
+    def __init__(self, clock: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
+        self._clock = clock
+        self._monotonic = monotonic
+        # Bound: the open sessions.
+        self._ends: dict[int, tuple[datetime, float]] = {}
+        # Bound: the open sessions.
+        self._opened: dict[int, float] = {}
+
+    def became_true(self, changes: Sequence[Change]) -> None:
+        """A listener of the announcer."""
+        for change in changes:
+            if not isinstance(change, SessionOpened | SessionMoved):
+                continue
+            session = change.session
+            if session.is_open:
+                self._note(session)
+            else:
+                self._ends.pop(session.id, None)
+                self._opened.pop(session.id, None)
+
+    def forget_all_but(self, open_ids: AbstractSet[int]) -> None:
+        """Sessions that went with their machine tell nobody of their end."""
+        for known in (self._ends, self._opened):
+            for session_id in known.keys() - open_ids:
+                del known[session_id]
+
+    def over(self, session: RemoteSession) -> bool:
+        """Whether its time has passed."""
+        return self._monotonic() >= self._note(session)
+
+    def settled(self, session: RemoteSession) -> bool:
+        """Whether the command that begins it should be there by now."""
+        self._note(session)
+        return session.command_id is not None or self._monotonic() - self._opened[session.id] > BEGIN_S
+
+    def _note(self, session: RemoteSession) -> float:
+        """The moment it ends; counted from now where that was not known or has moved."""
+        known = self._ends.get(session.id)
+        if known is None or known[0] != session.expires_at:
+            left = (session.expires_at - self._clock()).total_seconds()
+            known = self._ends[session.id] = (session.expires_at, self._monotonic() + left)
+        self._opened.setdefault(session.id, self._monotonic())
+        return known[1]

@@ -1,0 +1,1 @@
+"""Terminals on machines, as browsers see them."""

@@ -1,0 +1,321 @@
+"""`/ws/terminal`: one browser's socket and the terminal it looks at. Who may open it, what it may say, how it ends.
+
+The terminal itself lives in hub.remote.terminal.registry and outlives the socket. Messages of a page are strict types,
+as small as those of the machines' wire; what is typed comes as bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final
+
+import anyio
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from db.errors import StoreError
+from hub.kernel.context import HubContext
+from hub.model.access import Principal, may
+from hub.remote.machine_pages.model import address_allowed
+from hub.remote.service import Leases
+from hub.remote.terminal.registry import TerminalRefusedError, Terminals
+from hub.remote.terminal.terminal import INPUT_WINDOW, Terminal
+from hub.web.auth.client_address import same_origin
+from hub.web.auth.gate import Gate
+from hub.web.auth.identify import address_of, identify
+from hub.web.sockets import ending as socket_ending
+from hub.web.sockets.ending import Ending
+from protocol.errors import CloseCode
+
+logger = logging.getLogger("myrvm.terminals")
+
+RECHECK_S: Final = 3.0
+"""A quarter more and the look itself stay within 5 s (bar 58)."""
+FIRST_WORD_S: Final = 5.0
+MAX_SOCKETS_PER_USER: Final = 100
+PIECE: Final = 32 * 1024
+
+
+async def terminal_socket(websocket: WebSocket) -> None:
+    """The endpoint: refuse before the upgrade, or live until one side ends it."""
+    context: HubContext = websocket.app.state.hub
+    admitted = await _admit(context, websocket)
+    if isinstance(admitted, int):
+        await socket_ending.refuse(websocket, admitted)
+        return
+    sockets = context[Terminals].sockets
+    sockets[admitted.id] += 1
+    try:
+        await websocket.accept()
+        ending = await _live(context, websocket, admitted)
+    except WebSocketDisconnect:
+        ending = Ending(None)
+    finally:
+        sockets[admitted.id] -= 1
+        if not sockets[admitted.id]:
+            del sockets[admitted.id]
+    await socket_ending.close(websocket, ending)
+
+
+async def _admit(context: HubContext, websocket: WebSocket) -> Principal | int:
+    """Who opens it, or the HTTP status that refuses. Pages alone have terminals: they send their Origin and a cookie,
+    and a foreign page must not ride on it."""
+    if not same_origin(websocket, context.settings):
+        return 403
+    try:
+        principal = await identify(context, websocket)
+    except StoreError:
+        return 503
+    if principal is None or principal.via != "session" or not may(principal, "remote.start"):
+        return 403
+    return principal if context[Terminals].sockets[principal.id] < MAX_SOCKETS_PER_USER else 429
+
+
+async def _live(context: HubContext, websocket: WebSocket, principal: Principal) -> Ending:
+    greeting = None
+    with anyio.move_on_after(FIRST_WORD_S):
+        message = await websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            return Ending(None)
+        greeting = first(message.get("text"))
+    if greeting is None:
+        return Ending(CloseCode.PROTOCOL_ERROR, "open or attach first")
+    try:
+        terminal, position = await _terminal(context, websocket, principal, greeting)
+    except TerminalRefusedError as refused:
+        await _say(websocket, type="error", code=refused.code)
+        code = CloseCode.REVOKED if refused.code == "not_found" else CloseCode.NORMAL
+        return Ending(code, refused.code)
+    seat = terminal.attach()
+    try:
+        return await _Viewer(context, websocket, terminal, seat, position).live()
+    finally:
+        terminal.detach(seat)
+
+
+async def _terminal(
+    context: HubContext, websocket: WebSocket, principal: Principal, greeting: First
+) -> tuple[Terminal, int]:
+    """The terminal that is meant, and from which byte on it is shown. Raises TerminalRefusedError."""
+    terminals, address = context[Terminals], address_of(context, websocket)
+    if isinstance(greeting, Open):
+        _let_in(context, terminals.session_for(principal, greeting.session).rvm_id, address)
+        if context[Gate].people.wait(principal, "remote.use"):
+            raise TerminalRefusedError("too_many")
+        return await terminals.open(principal, greeting.session, *size_of(greeting), address), 0
+    terminal = terminals.find(greeting.terminal)
+    if terminal is None:
+        raise TerminalRefusedError("no_terminal")
+    if terminal.user_id != principal.id:
+        await _intruded(context, terminal, principal)
+        raise TerminalRefusedError("not_found")
+    _let_in(context, terminal.rvm_id, address)
+    return terminal, max(terminal.ring.first, min(greeting.received, terminal.ring.total))
+
+
+def _let_in(context: HubContext, rvm_id: int, address: str) -> None:
+    """The holder too comes only from where the machine's settings let administrators come from, each time: the lease
+    may have been opened from another place. Raises TerminalRefusedError."""
+    machine = context.fleet.machines.get(rvm_id)
+    if machine is None or not address_allowed(machine, address):
+        raise TerminalRefusedError("address_not_allowed")
+
+
+async def _intruded(context: HubContext, terminal: Terminal, principal: Principal) -> None:
+    """The id of a terminal cannot be guessed: the holder's browser or its words are in somebody else's hands."""
+    logger.warning("user %d showed the terminal of user %d", principal.id, terminal.user_id)
+    terminal.end("intruder")
+    try:
+        await context[Leases].intruder(terminal.session_id, principal.id)
+    except StoreError as error:
+        logger.warning("session %d could not be ended for an intruder: %s", terminal.session_id, error)
+
+
+async def _say(websocket: WebSocket, **members: Any) -> None:
+    await websocket.send_text(msgspec.json.encode(members).decode())
+
+
+class _Viewer:
+    """One socket in its seat before a terminal."""
+
+    def __init__(self, context: HubContext, websocket: WebSocket, terminal: Terminal, seat: int, position: int) -> None:
+        self._context = context
+        self._websocket = websocket
+        self._terminal = terminal
+        self._seat = seat
+        self._position = position
+        self._confirms = False
+        """The page tells what it has; until it did, what was sent counts."""
+        self._ending: Ending | None = None
+
+    async def live(self) -> Ending:
+        terminal, info = self._terminal, self._terminal.stream.info
+        terminal.ring.take(self._position)
+        await _say(
+            self._websocket, type="ready", terminal=terminal.id, recorded=True,
+            input_recorded=terminal.recording.with_input, user=str(info.get("user", "")),
+            command=str(info.get("command", "")), typed=terminal.typed, passed=terminal.passed_on,
+            max_bytes=MAX_BYTES, window=INPUT_WINDOW, **{"from": self._position},
+        )  # fmt: skip
+        async with anyio.create_task_group() as tasks:
+            for part in (self._read, self._write, self._acknowledge, self._guard):
+                tasks.start_soon(self._part, part, tasks.cancel_scope)
+        return self._ending or Ending(None)
+
+    async def _part(self, part: Callable[[], Awaitable[Ending]], scope: anyio.CancelScope) -> None:
+        """Run one of the four; the first that ends says how, and ends the others."""
+        try:
+            ending = await part()
+        except WebSocketDisconnect:
+            ending = Ending(None)
+        self._ending = self._ending or ending
+        scope.cancel()
+
+    async def _write(self) -> Ending:
+        terminal, ring = self._terminal, self._terminal.ring
+        while terminal.sits(self._seat):
+            data = ring.since(self._position, PIECE)
+            if data:
+                self._position = max(self._position, ring.first) + len(data)
+                await self._websocket.send_bytes(data)
+                if not self._confirms and terminal.sits(self._seat):
+                    ring.take(self._position)
+            elif terminal.over.is_set():
+                exit_code = {} if terminal.exit_code is None else {"exit": terminal.exit_code}
+                await _say(self._websocket, type="ended", code=terminal.ending, **exit_code)
+                return Ending(CloseCode.NORMAL, str(terminal.ending))
+            else:
+                await ring.moved()
+        await _say(self._websocket, type="ended", code="replaced")
+        return Ending(CloseCode.REPLACED, "the terminal is shown elsewhere")
+
+    async def _acknowledge(self) -> Ending:
+        """Tell the page how much of what it typed the machine has taken."""
+        terminal, told = self._terminal, self._terminal.passed_on
+        while True:
+            if terminal.passed_on > told:
+                told = terminal.passed_on
+                await _say(self._websocket, type="passed", bytes=told)
+            else:
+                await terminal.input_moved()
+
+    async def _read(self) -> Ending:
+        terminal = self._terminal
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return Ending(None)
+            if not terminal.sits(self._seat):
+                await anyio.sleep_forever()  # the writer says so and ends us
+            typed = message.get("bytes")
+            if typed is not None:
+                if len(typed) > MAX_BYTES:
+                    return Ending(CloseCode.TOO_BIG, f"at most {MAX_BYTES} bytes a frame")
+                await terminal.type(typed, self._seat)
+                continue
+            word = later(message.get("text") or "")
+            if word is None:
+                return Ending(CloseCode.PROTOCOL_ERROR, "not understood")
+            if isinstance(word, Ping):
+                await _say(self._websocket, type="pong", n=word.n)
+            else:
+                self._obey(word)
+
+    def _obey(self, word: Resize | Received | Close) -> None:
+        terminal = self._terminal
+        if isinstance(word, Resize):
+            terminal.resize(*size_of(word))
+        elif isinstance(word, Close):
+            terminal.end("closed")
+        else:
+            self._confirms = True
+            terminal.ring.take(max(terminal.ring.taken, min(word.bytes, self._position)))
+
+    async def _guard(self) -> Ending:
+        """Look again who this is: rights that were taken end the terminal, not only its picture."""
+        while True:
+            await anyio.sleep(RECHECK_S * random.uniform(0.75, 1.25))  # noqa: S311 - spreads load, keeps no secret
+            try:
+                principal = await identify(self._context, self._websocket)
+            except StoreError:
+                continue  # nothing more can be revoked in a database that is away
+            if principal is None:
+                self._terminal.end("revoked")
+                return Ending(CloseCode.NOT_AUTHENTICATED, "signed out")
+            if principal.id != self._terminal.user_id or not may(principal, "remote.start", self._terminal.rvm_id):
+                self._terminal.end("revoked")
+                return Ending(CloseCode.REVOKED, "rights changed")
+
+
+MAX_CHARACTERS: Final = 512
+MAX_BYTES: Final = 32 * 1024
+"""What one frame may type; the page is told it in `ready`, with the input window."""
+
+MAX_SIDE: Final = 1000
+"""Columns, rows: a window that is larger or has none is given the nearest size (`size_of`), not refused."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+
+
+class Open(msgspec.Struct, tag="open"):
+    """A new shell in that session."""
+
+    session: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+    cols: Count
+    rows: Count
+
+
+class Attach(msgspec.Struct, tag="attach"):
+    """The same shell again, from the byte `received` on."""
+
+    terminal: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    received: Count = 0
+
+
+class Resize(msgspec.Struct, tag="resize"):
+    cols: Count
+    rows: Count
+
+
+class Received(msgspec.Struct, tag="received"):
+    """The page has all bytes up to there."""
+
+    bytes: Count
+
+
+class Close(msgspec.Struct, tag="close"):
+    """The shell is not wanted any more."""
+
+
+class Ping(msgspec.Struct, tag="ping"):
+    """Answered with `pong` and the same number: the page asks whether the connection lives."""
+
+    n: Count
+
+
+def size_of(asked: Open | Resize) -> tuple[int, int]:
+    """Columns and rows that a terminal can have: a page with one row, or none that can be seen, is no error."""
+    return min(max(asked.cols, 1), MAX_SIDE), min(max(asked.rows, 1), MAX_SIDE)
+
+
+First = Open | Attach
+Later = Resize | Received | Close | Ping
+_first: msgspec.json.Decoder[First] = msgspec.json.Decoder(First)
+_later: msgspec.json.Decoder[Later] = msgspec.json.Decoder(Later)
+
+
+def first(text: str | None) -> First | None:
+    """The greeting; None when it is none."""
+    try:
+        return _first.decode(text) if text is not None and len(text) <= MAX_CHARACTERS else None
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        return None
+
+
+def later(text: str) -> Later | None:
+    try:
+        return _later.decode(text) if len(text) <= MAX_CHARACTERS else None
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        return None

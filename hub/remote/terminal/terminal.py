@@ -1,0 +1,255 @@
+"""One terminal: the stream to a machine's shell, its recording, and what the browser that looks at it has seen.
+
+Lives as long as the shell and the lease do, not as long as a browser's socket. What nobody reads stays in the shell: a
+browser that is slow or away holds the shell back once a ring of output waits for it. Knows no socket.
+
+What a terminal has shown lately, counted from its beginning, and how far its reader has come.
+
+Keeps the newest bytes for a reader that comes back. Who fills it waits while the reader is a whole ring behind, so that
+nothing is lost that was not read. Knows no socket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import anyio
+
+from hub.remote.recordings.file import RecordingFailedError
+from hub.remote.recordings.service import OpenRecording
+from hub.remote.tunnel.stream import TunnelError
+
+GONE_S: Final = 60.0
+"""A terminal whose browser is away for so long ends."""
+INPUT_WINDOW: Final = 64 * 1024
+"""Bytes typed that wait for the machine. A page sends no more beyond what it was told has been passed on; of one that
+does, the socket is read no further."""
+EXIT_CODE_S: Final = 1.0
+"""How long the end of the output waits for the shell's exit code, which was said before it."""
+PIECE: Final = 16 * 1024
+
+
+class Stream(Protocol):
+    """A stream of the tunnel, as far as a terminal uses it (hub.remote.tunnel.registry.TunnelStream)."""
+
+    info: dict[str, Any]
+
+    async def send(self, data: bytes) -> None: ...
+
+    async def finish(self) -> None: ...
+
+    async def receive(self) -> bytes: ...
+
+    async def controls(self) -> dict[str, Any] | None: ...
+
+    def control(self, values: dict[str, Any]) -> Any: ...
+
+    def reset(self, code: str, message: str = "") -> None: ...
+
+
+class Terminal:
+    """`attach` gives a browser its place, and takes it from the one before. `over` is set at the end, with `ending`
+    and, where the shell told it, `exit_code`."""
+
+    def __init__(self, terminal_id: str, user_id: int, stream: Stream, recording: OpenRecording) -> None:
+        self.id = terminal_id
+        self.user_id = user_id
+        self.stream = stream
+        self.recording = recording
+        self.ring = OutputRing()
+        self.over = anyio.Event()
+        self.ending: str | None = None
+        self.exit_code: int | None = None
+        self._seat = 0
+        self._seated = False
+        self._sat = anyio.Event()
+        # Bound: INPUT_WINDOW bytes; the browser is read no further.
+        self._input = bytearray()
+        self.typed = 0
+        """Bytes of input taken from browsers so far; each of them reaches the shell, if it lives."""
+        self.passed_on = 0
+        """Of those, the bytes handed to the machine."""
+        self._typed = anyio.Event()
+        self._taken = anyio.Event()
+        self._told_all = anyio.Event()
+
+    @property
+    def session_id(self) -> int:
+        return self.recording.scene.session_id
+
+    @property
+    def rvm_id(self) -> int:
+        return self.recording.scene.rvm_id
+
+    # --- the browser ------------------------------------------------------------------------------------------------
+
+    def attach(self) -> int:
+        """The number of this browser's seat; the one before has lost its own."""
+        self._seat, self._seated = self._seat + 1, True
+        self._sat.set()
+        self._sat = anyio.Event()
+        self.ring.take(self.ring.taken)  # wakes the one before
+        return self._seat
+
+    def detach(self, seat: int) -> None:
+        if seat == self._seat:
+            self._seated = False
+            self._sat.set()
+            self._sat = anyio.Event()
+
+    def sits(self, seat: int) -> bool:
+        return seat == self._seat
+
+    async def type(self, data: bytes, seat: int) -> None:
+        """Hand over what was typed; waits while the machine takes none. Of a seat that was lost meanwhile nothing is
+        taken: `typed` tells its browser so."""
+        while len(self._input) >= INPUT_WINDOW and not self.over.is_set():
+            await self._taken.wait()
+        if seat == self._seat:
+            self._input += data
+            self.typed += len(data)
+            self._typed.set()
+
+    async def input_moved(self) -> None:
+        """Until more of the input was passed on."""
+        await self._taken.wait()
+
+    def resize(self, cols: int, rows: int) -> None:
+        with contextlib.suppress(TunnelError):
+            self.stream.control({"resize": [cols, rows]})
+        self.recording.file.resized(cols, rows)
+
+    def end(self, why: str) -> None:
+        """Over, whatever the shell does."""
+        if not self.over.is_set():
+            self.ending = why
+            self.over.set()
+            self._move_input()
+            self.ring.take(self.ring.taken)
+
+    # --- the machine ------------------------------------------------------------------------------------------------
+
+    async def live(self) -> None:
+        """Until the shell, the lease, the recording or the patience with an empty seat ends it."""
+        async with anyio.create_task_group() as tasks:
+            for part in (self._show, self._pass_on, self._hear, self._record, self._mind_the_seat):
+                tasks.start_soon(self._part, part)
+            await self.over.wait()
+            tasks.cancel_scope.cancel()
+        with contextlib.suppress(TunnelError):
+            if self.ending == "exited":
+                await self.stream.finish()
+            else:
+                self.stream.reset("closed", str(self.ending))
+
+    async def _part(self, part: Callable[[], Any]) -> None:
+        try:
+            await part()
+        except TunnelError as error:
+            # The session's own reason says more than that it is over.
+            self.end(error.message if error.code == "session_over" and error.message else error.code)
+        except RecordingFailedError as failure:
+            self.end(failure.code)
+
+    async def _show(self) -> None:
+        while True:
+            await self.recording.file.room()
+            while not self.ring.room:
+                await self.ring.moved()
+            data = await self.stream.receive()
+            if not data:
+                with anyio.move_on_after(EXIT_CODE_S):
+                    await self._told_all.wait()
+                self.end("exited")
+                return
+            self.recording.file.output(data)
+            self.ring.append(data)
+
+    async def _pass_on(self) -> None:
+        while True:
+            await self._typed.wait()
+            self._typed = anyio.Event()
+            while self._input:
+                data = bytes(self._input[:PIECE])
+                self.recording.typed(data)
+                await self.stream.send(data)
+                del self._input[: len(data)]
+                self.passed_on += len(data)
+                self._move_input()
+
+    def _move_input(self) -> None:
+        self._taken.set()
+        self._taken = anyio.Event()
+
+    async def _hear(self) -> None:
+        while (said := await self.stream.controls()) is not None:
+            code = said.get("exit")
+            if isinstance(code, int) and not isinstance(code, bool):
+                self.exit_code = code
+        self._told_all.set()
+
+    async def _record(self) -> None:
+        await self.recording.file.run()
+
+    async def _mind_the_seat(self) -> None:
+        while True:
+            if self._seated:
+                await self._sat.wait()
+                continue
+            with anyio.move_on_after(GONE_S):
+                await self._sat.wait()
+                continue
+            self.end("browser_gone")
+            return
+
+
+SIZE: Final = 256 * 1024
+
+
+class OutputRing:
+    """`total` counts all bytes ever shown; positions are counts like it."""
+
+    def __init__(self, size: int = SIZE) -> None:
+        self._size = size
+        # Bound: SIZE bytes, the oldest go.
+        self._kept = bytearray()
+        self.total = 0
+        self.taken = 0
+        """What the reader has for sure: the filler may run ahead of it by one ring."""
+        self._moved = anyio.Event()
+
+    @property
+    def first(self) -> int:
+        """The position of the oldest byte that is kept."""
+        return self.total - len(self._kept)
+
+    @property
+    def room(self) -> int:
+        return max(0, self._size - (self.total - self.taken))
+
+    def append(self, data: bytes) -> None:
+        self._kept += data
+        self.total += len(data)
+        if len(self._kept) > self._size:
+            del self._kept[: len(self._kept) - self._size]
+        self._move()
+
+    def since(self, position: int, most: int) -> bytes:
+        """Up to `most` bytes from there on; a position that is kept no more begins at the oldest byte."""
+        start = max(0, position - self.first)
+        return bytes(self._kept[start : start + most])
+
+    def take(self, position: int) -> None:
+        """The reader has everything up to there. Going back is what a reader that lost something does."""
+        self.taken = min(max(position, self.first), self.total)
+        self._move()
+
+    async def moved(self) -> None:
+        """Until something was appended or taken."""
+        await self._moved.wait()
+
+    def _move(self) -> None:
+        self._moved.set()
+        self._moved = anyio.Event()

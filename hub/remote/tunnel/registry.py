@@ -1,0 +1,192 @@
+"""Every tunnel of this hub by session: who may come in, who has gone quiet, and the door for what uses a machine.
+
+`await tunnels.open(session_id, kind, args)` gives a stream to the machine. What must end a session (a broken protocol,
+idleness, a tunnel that does not come back) is told through `on_fault`; that a session ended is heard as a Change.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import anyio
+
+from db.errors import StoreError
+from hub.kernel.retry import RetryUntilAvailable
+from hub.links.key_conflict import replaces_key
+from hub.links.tickets import Tickets, digest
+from hub.model.changes import Change, MachineEdited, MachineRemoved
+from hub.model.remote_changes import SessionMoved
+from hub.remote.tunnel.stream import TunnelError, TunnelStream
+from hub.remote.tunnel.tunnel import Attachment, Tunnel
+from protocol.errors import CloseCode
+from protocol.stream_limits import GRACE_S, IDLE_S
+from protocol.tunnel_greeting import Open
+
+logger = logging.getLogger("myrvm.tunnel")
+
+OPEN_WITHIN_S: Final = 10.0
+"""How long a machine may take to accept a stream, a tunnel that is just coming up included."""
+LOOK_EVERY_S: Final = 1.0
+
+OnFault = Callable[[int, str], Awaitable[None]]
+
+
+class Admission(NamedTuple):
+    """A socket that may carry a session's tunnel; `resume` is what the machine comes back with."""
+
+    attachment: Attachment
+    resume: str
+    received: int
+
+
+async def _nobody(session_id: int, reason: str) -> None:
+    logger.warning("session %d: %s, and nobody ends it", session_id, reason)
+
+
+class Tunnels:
+    """One for a hub. `on_fault(session_id, reason)` is set by whoever ends sessions; run `run` beside."""
+
+    def __init__(self, tickets: Tickets | None = None, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.tickets = tickets if tickets is not None else Tickets(monotonic)
+        self.on_fault: OnFault = _nobody
+        self._monotonic = monotonic
+        # Bound: the open sessions.
+        self._tunnels: dict[int, Tunnel] = {}
+        # Bound: the open sessions.
+        self._arrivals: dict[int, anyio.Event] = {}
+        # Bound: one an open session.
+        self._faults: deque[tuple[int, str]] = deque()
+        self._found = anyio.Event()
+        self._retry = RetryUntilAvailable("ends of remote sessions", StoreError)
+
+    # --- for what uses a machine ------------------------------------------------------------------------------------
+
+    async def open(self, session_id: int, kind: str, args: dict[str, Any]) -> TunnelStream:
+        """A stream that the machine has accepted. Raises TunnelError: no_tunnel, timeout, session_over,
+        too_many_streams, or what the machine refused with."""
+        with anyio.move_on_after(OPEN_WITHIN_S):
+            tunnel = await self._arrived(session_id)
+            return await tunnel.open(kind, args)
+        raise TunnelError("timeout" if session_id in self._tunnels else "no_tunnel", "the machine did not answer")
+
+    def ends(self, session_id: int, reason: str, code: CloseCode = CloseCode.REVOKED) -> None:
+        """The session is over: its tickets are void, its streams end, its tunnel closes."""
+        self.tickets.void(session_id)
+        tunnel = self._tunnels.pop(session_id, None)
+        if tunnel is not None:
+            tunnel.close(code, reason)
+        self._announce_arrival(session_id)
+
+    def say_restarting(self) -> int:
+        """The hub ends, and with it every session; how many tunnels there were."""
+        sessions = list(self._tunnels)
+        for session_id in sessions:
+            self.ends(session_id, "hub_restarted", CloseCode.HUB_RESTARTING)
+        return len(sessions)
+
+    async def _arrived(self, session_id: int) -> Tunnel:
+        while session_id not in self._tunnels:
+            if not self.tickets.awaited(session_id):
+                raise TunnelError("no_tunnel", "the machine has no tunnel for this session")
+            await self._arrivals.setdefault(session_id, anyio.Event()).wait()
+        return self._tunnels[session_id]
+
+    def _announce_arrival(self, session_id: int) -> None:
+        waiting = self._arrivals.pop(session_id, None)
+        if waiting is not None:
+            waiting.set()
+
+    # --- for the socket ---------------------------------------------------------------------------------------------
+
+    def admit(self, greeting: Open, rvm_id: int) -> Admission | CloseCode:
+        """What a machine that said `greeting` gets: the tunnel, or the code its socket closes with. A session of
+        another machine, one that is over and one that never was look the same."""
+        if greeting.ticket is not None:
+            return self._begin(greeting.ticket, greeting.session_id, rvm_id)
+        tunnel, secret = self._tunnels.get(greeting.session_id), greeting.resume or ""
+        known = tunnel.resume_digest if tunnel is not None and tunnel.rvm_id == rvm_id else b""
+        if tunnel is None or not hmac.compare_digest(known, digest(secret)):
+            return CloseCode.REVOKED
+        taken = tunnel.taken
+        attachment = tunnel.attach(greeting.received)
+        return CloseCode.PROTOCOL_ERROR if attachment is None else Admission(attachment, secret, taken)
+
+    def _begin(self, text: str, session_id: int, rvm_id: int) -> Admission | CloseCode:
+        ticket = self.tickets.redeem(text, rvm_id)
+        if ticket is None or ticket.session_id != session_id:
+            return CloseCode.NOT_AUTHENTICATED
+        older = self._tunnels.pop(session_id, None)
+        if older is not None:  # an agent that lost its memory: nothing of the old streams can be said again
+            older.close(CloseCode.REPLACED, "replaced")
+        secret = secrets.token_urlsafe(32)
+        tunnel = Tunnel(
+            session_id,
+            rvm_id,
+            digest(secret),
+            now=self._monotonic,
+            on_fault=lambda reason: self._fault(session_id, reason),
+        )
+        attachment = tunnel.attach(0)
+        if attachment is None:
+            return CloseCode.PROTOCOL_ERROR
+        self._tunnels[session_id] = tunnel
+        self._announce_arrival(session_id)
+        return Admission(attachment, secret, 0)
+
+    # --- time and Changes -------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Look for sessions that must end, and pass them on to whoever records it: two loops, so that a database that
+        is away does not keep a tunnel open."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._look_on)
+            tasks.start_soon(self._tell_on)
+
+    async def _look_on(self) -> None:
+        while True:
+            await anyio.sleep(LOOK_EVERY_S)
+            self.look()
+
+    async def _tell_on(self) -> None:
+        while True:
+            await self._found.wait()
+            self._found = anyio.Event()
+            await self.tell()
+
+    def look(self) -> None:
+        """Who was idle, or away, for too long?"""
+        now = self._monotonic()
+        for tunnel in list(self._tunnels.values()):
+            if tunnel.down_since is not None and now - tunnel.down_since > GRACE_S:
+                self._fault(tunnel.session_id, "link_lost")
+            elif now - tunnel.moved_at > IDLE_S:
+                self._fault(tunnel.session_id, "idle")
+
+    async def tell(self) -> None:
+        """Pass on what was found, each until it is recorded."""
+        while self._faults:
+            await self._retry(partial(self.on_fault, *self._faults[0]))
+            self._faults.popleft()
+
+    def became_true(self, changes: Sequence[Change]) -> None:
+        """Listener of the announcer."""
+        for change in changes:
+            if isinstance(change, SessionMoved) and not change.session.is_open:
+                self.ends(change.session.id, change.session.end_reason or change.session.status)
+            elif isinstance(change, MachineRemoved) or (isinstance(change, MachineEdited) and replaces_key(change)):
+                for tunnel in [t for t in self._tunnels.values() if t.rvm_id == change.rvm_id]:
+                    self._fault(tunnel.session_id, "revoked")
+
+    def _fault(self, session_id: int, reason: str) -> None:
+        """It is over here at once; on record as soon as it can be."""
+        self._faults.append((session_id, reason))
+        self._found.set()
+        code = CloseCode.PROTOCOL_ERROR if reason == "protocol_error" else CloseCode.REVOKED
+        self.ends(session_id, reason, code)

@@ -1,0 +1,171 @@
+"""Deletes once an hour what is stored and whose time is over, in pieces that let everybody else write in between.
+
+A piece is one Change of at most 2,000 rows; after each the database is left alone for as long as it took. A database
+that is away delays a turn: one line in the log, and it is tried again. Recordings have a keeper of their own, because
+their bytes are in the object store. Knows no statement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import anyio
+
+from db import boots, retention_mark, samples, statuses
+from db.connection import Store
+from db.errors import StoreError
+from hub.kernel.announce import Announcer
+from hub.model.changes import Change, MachineRemoved, RetentionReached, RowsExpired
+from hub.model.machine import BOOTS_KEPT
+from hub.people.rules import sign_in
+
+logger = logging.getLogger("myrvm.retention")
+
+EVERY_S = 3600.0
+FIRST_S = 60.0
+"""A fleet that comes back after a restart of the hub goes first."""
+RETRY_S = 60.0
+PIECE = 2000
+TOGETHER: Final = 20
+"""Machines that share a piece: each has a few rows an hour, and a transaction costs more than they do."""
+HISTORY: Final = timedelta(days=400)
+"""Any month can be held beside the same month a year ago. What happened stands in the audit log for longer."""
+FAILURES: Final = timedelta(seconds=max(sign_in.LOCK_S, sign_in.FORGET_S))
+NOTHING: Final = timedelta(0)
+STEP: Final = timedelta(days=1)
+REMOVED: Final = "samples of removed machines"
+KEPT: Final = {
+    REMOVED: NOTHING,
+    "sessions": NOTHING,
+    "sign_in_links": NOTHING,
+    "sign_in_failures": FAILURES,
+    "timezone_sync_logs": HISTORY,
+    "commands": HISTORY,
+    "remote_access_sessions": HISTORY,
+    "tokens": HISTORY,
+    "status_history": HISTORY,
+    "machine_boots": timedelta(hours=1),
+}
+"""How long after its end (sessions, links, tokens), its last use or its beginning a row stays. Commands and remote
+sessions that have not ended stay whatever their age, and so do the boots that the fleet knows, which are those used
+last."""
+
+
+async def _removed(store: Store, before: datetime) -> list[int]:
+    del before
+    return await samples.removed_machines(store)
+
+
+async def _more_boots(store: Store, before: datetime) -> list[int]:
+    del before
+    return await boots.machines_with_more_boots(store, BOOTS_KEPT)
+
+
+DUE: Final[dict[str, Callable[[Store, datetime], Awaitable[list[int]]]]] = {
+    REMOVED: _removed,
+    "system_metrics": samples.machines_with_samples_before,
+    "status_history": statuses.machines_with_statuses_before,
+    "machine_boots": _more_boots,
+}
+"""Whose rows are to go, where they lie by machine. Reading this holds up nobody who writes."""
+
+
+class Retention:
+    """`kept` is how long readings are kept. `clock` gives aware UTC."""
+
+    def __init__(self, store: Store, announce: Announcer, clock: Callable[[], datetime], kept: timedelta) -> None:
+        self._store = store
+        self._announce = announce
+        self._clock = clock
+        self._started = clock(), time.monotonic()
+        self._kept = {**KEPT, "system_metrics": kept}
+        self._waits = self._doubted = False
+        self._removed = asyncio.Event()
+
+    def became_true(self, changes: Sequence[Change]) -> None:
+        """The samples of a machine that was removed go soon, not with the hour."""
+        if any(isinstance(change, MachineRemoved) for change in changes):
+            self._removed.set()
+
+    async def run(self) -> None:
+        """One turn an hour, until cancelled; one for what was removed whenever something was."""
+        await self._wait(FIRST_S)
+        while True:
+            done = await self.turn()
+            await self._wait(EVERY_S if done else RETRY_S)
+
+    async def _wait(self, seconds: float) -> None:
+        with anyio.move_on_after(seconds):
+            while True:
+                await self._removed.wait()
+                self._removed.clear()
+                await self.turn(REMOVED)
+
+    async def turn(self, *kinds: str) -> bool:
+        """Delete everything whose time is over, or of these kinds. False: some has to wait for the database."""
+        try:
+            now = self._clock() if kinds == (REMOVED,) else await self._believed()
+        except StoreError as error:
+            self._wait_for(error, "the database")
+            return False
+        failed = 0
+        for kind in kinds or self._kept:
+            try:
+                await self._purge(kind, now)
+            except StoreError as error:  # noqa: PERF203 - each table for itself
+                failed += 1
+                self._wait_for(error, kind)
+        if self._waits and not failed:
+            logger.info("what had to wait for the database is deleted")
+            self._waits = False
+        return not failed
+
+    def _wait_for(self, error: StoreError, kind: str) -> None:
+        if not self._waits:
+            logger.warning("what is old in %s waits for the database: %s", kind, error)
+        self._waits = True
+
+    async def _believed(self) -> datetime:
+        """The hub's clock, as far as it is believed: in this life a day ahead of where it has gone since the start, and
+        a day further than at the last turn, in whatever life. One that is years ahead would delete everything at once;
+        now a day's rows go in an hour, until somebody sees the log."""
+        began, at = self._started
+        clock = self._clock()
+        now = min(clock, began + timedelta(days=1, seconds=time.monotonic() - at))
+        before = await retention_mark.reached(self._store)
+        if before is not None:
+            now = min(now, before + STEP)
+        if before is None or now > before:
+            await self._announce(RetentionReached(at=now))
+        if clock - now > STEP and not self._doubted:
+            logger.warning(
+                "the clock says %s, retention is at %s and goes on a day an hour; is the clock right?", clock, now
+            )
+        self._doubted = clock - now > STEP
+        return now
+
+    async def _purge(self, kind: str, now: datetime) -> None:
+        before = now - self._kept[kind]
+        if kind not in DUE:
+            while (await self._piece(kind, before, PIECE))[0] == PIECE:
+                pass
+            return
+        due = await DUE[kind](self._store, before)
+        while due:
+            group, due = due[:TOGETHER], due[TOGETHER:]
+            most = PIECE // len(group)
+            deleted = await self._piece(kind, before, most, group)
+            due = [rvm_id for rvm_id, count in zip(group, deleted, strict=True) if count == most] + due
+
+    async def _piece(self, kind: str, before: datetime, most: int, rvm_ids: list[int] | None = None) -> tuple[int, ...]:
+        """How many rows went, for each machine where they lie by machine."""
+        began = time.monotonic()
+        piece = RowsExpired(kind=kind, before=before, most=most, rvm_ids=tuple(rvm_ids or ()))
+        (done,) = await self._announce(piece)
+        await anyio.sleep(time.monotonic() - began)
+        return getattr(done, "deleted", None) or (0,)

@@ -1,0 +1,135 @@
+"""The HTTP connection under every request: uvicorn's h11 protocol with deadlines and bounds of ours.
+
+What is added: a header must be complete in time however it is dripped; connections that have asked nothing yet are
+bounded (`pending_connections`), so that idle sockets never keep anybody from signing in; a peer that does not read its
+answer is torn down; a browser whose cookies are too many is rid of them. Knows no route.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from typing import Any, Final
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from hub.server.patient_transport import PatientProtocol
+from hub.server.pending_connections import PLAIN, Limits, PendingConnection, PendingConnections
+
+HEADER_TIMEOUT_S: Final = 8.0
+"""From accept (the TLS handshake is in it), or from the first byte of a further request, to the end of its header (bar:
+10 s)."""
+MAX_HEADER_BYTES: Final = 64 * 1024
+_COOKIES: Final = re.compile(rb"\ncookie[ \t]*:", re.IGNORECASE)
+_TOO_LARGE: Final = b"""<!doctype html><meta charset="utf-8"><meta name="color-scheme" content="light dark">\
+<title>431</title><h1>431</h1><p lang="en">Your browser sent more cookies or a longer address than the hub takes.
+The cookies of this site are cleared now: <a href="/">open it again</a>. Should this page come back, clear them by hand.
+<p lang="id">Peramban Anda mengirim cookie lebih banyak atau alamat lebih panjang daripada yang diterima hub.
+Cookie situs ini sudah dihapus: <a href="/">buka lagi</a>. Bila halaman ini muncul lagi, hapus cookie itu sendiri.
+"""
+_TOO_LARGE_HEADERS: Final = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"content-length", str(len(_TOO_LARGE)).encode()),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    (b"connection", b"close"),
+)
+
+
+class HubServerState(ServerState):
+    """What the connections of one server share: uvicorn's own, and who has not asked anything yet."""
+
+    def __init__(self, limits: Limits = PLAIN) -> None:
+        super().__init__()
+        self.pending = PendingConnections(limits)
+
+
+class HttpProtocol(PatientProtocol, H11Protocol):
+    """One per connection; after an upgrade a WebSocketProtocol takes the transport over."""
+
+    server_state: HubServerState
+
+    def __init__(self, pending: PendingConnection, *args: Any) -> None:
+        super().__init__(*args)
+        self._pending = pending
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._upgraded = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._pending.abort = self.transport.abort
+        self._expect_header(self._pending.accepted_at)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._header_complete()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            self._patience.discard(len(data))
+            return
+        super().data_received(data)
+        if self._upgraded or self.conn.their_state is not h11.IDLE:
+            self._header_complete()
+        else:
+            self._expect_header(self.loop.time())
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        self._upgraded = True
+        self._header_complete()
+        super().handle_websocket_upgrade(event)
+
+    def shutdown(self) -> None:
+        try:
+            super().shutdown()
+        except h11.LocalProtocolError:
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            wrong = sys.exc_info()[1]
+            if isinstance(wrong, h11.RemoteProtocolError) and wrong.error_status_hint == 431:
+                self._send_431()
+                return
+            super().send_400_response(msg)
+        else:
+            # An answer is already on its way: nothing can be said in the middle of it.
+            self.transport.close()
+
+    def _send_431(self) -> None:
+        """A page on another name of our site may have set cookies until no request of that browser is taken any more,
+        and only a browser can clear them: on what else is too large nobody is signed out."""
+        cookies = _COOKIES.search(self.conn.trailing_data[0]) is not None
+        headers = [*_TOO_LARGE_HEADERS, *(((b"clear-site-data", b'"cookies"'),) if cookies else ())]
+        for event in (
+            h11.Response(status_code=431, headers=headers, reason=b"Request Header Fields Too Large"),
+            h11.Data(data=_TOO_LARGE),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def _expect_header(self, since: float) -> None:
+        if self._header_timer is None:
+            self._header_timer = self.loop.call_at(since + HEADER_TIMEOUT_S, self._header_too_slow)
+
+    def _header_complete(self) -> None:
+        self._pending.leave()
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _header_too_slow(self) -> None:
+        self._header_timer = None
+        self._pending.leave()
+        if not self.transport.is_closing():
+            self.transport.write(
+                b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )  # fmt: skip
+            self.transport.close()

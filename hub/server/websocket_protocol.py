@@ -1,0 +1,243 @@
+"""The WebSocket connection under every socket of ours: uvicorn's sans-I/O protocol with its traps closed.
+
+What is added: a dead or frozen peer is torn down, never waited for; what a peer may make us keep or do is bounded
+(unread messages, fragments, control frames); nothing is read before the application accepted; wrong bytes end in the
+right close code and never in a traceback. Knows nothing of machines and browsers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+
+from hub.model.token_bucket import TokenBucket
+from hub.server.patient_transport import PatientProtocol
+
+SLICE: Final = 4096
+"""Bytes parsed before the caps are looked at again: 4 KiB hold 680 empty frames."""
+MAX_UNREAD_BYTES: Final = 128 * 1024
+MAX_UNREAD_MESSAGES: Final = 64
+"""Beyond either the socket is not read until the application has caught up; the peer's sending stops by itself."""
+MAX_FRAGMENTS: Final = 512
+"""Of one message. 64 KiB in fragments of 128 bytes; a million empty ones are an attack."""
+MAX_CONTROL_FRAMES_PER_S: Final = 50
+CLOSE_TIMEOUT_S: Final = 5.0
+"""How long a peer may take to answer our close frame."""
+FRAMES: Final = "myrvm.frames"
+"""ASGI extension, see `frame`."""
+MAX_SIZE: Final = "myrvm.max_size"
+"""Of `websocket.accept`: how many bytes this socket's messages may have, where that is not what all others may."""
+POLICY_VIOLATION: Final = 1008
+INVALID_TEXT: Final = 1007
+
+
+class WebSocketProtocol(PatientProtocol, WebSocketsSansIOProtocol):
+    """One per connection, made by the HTTP protocol at the upgrade."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.close_timeout = CLOSE_TIMEOUT_S
+        self._unparsed = b""
+        self._unread_bytes = 0
+        self._fragments = 0
+        self._controls = TokenBucket(MAX_CONTROL_FRAMES_PER_S, MAX_CONTROL_FRAMES_PER_S, self.loop.time())
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unparsed = b""
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """The hub ends. A connection whose own end is under way has nothing left to be told."""
+        try:
+            super().shutdown()
+        except InvalidState:
+            self.transport.close()
+
+    def keepalive_timeout(self) -> None:
+        if self.read_paused:
+            # We are the ones who do not read: the answer may be waiting unread, so its absence proves nothing. A peer
+            # that is really gone is noticed by the kernel (TCP_USER_TIMEOUT) or as soon as we read again.
+            self.pong_timer = None
+            self.pending_ping_payload = None
+            self.schedule_ping()
+            return
+        super().keepalive_timeout()
+        self.transport.abort()
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            self._patience.discard(len(data))
+        elif self.read_paused:
+            self._unparsed += data
+        elif len(data) <= SLICE:
+            self._parse(data)
+        else:
+            self._unparsed = data
+            self._parse_unparsed()
+
+    def _parse_unparsed(self) -> None:
+        """Parse what arrived, slice by slice, until the application has enough to read."""
+        data, self._unparsed, at = self._unparsed, b"", 0
+        while at < len(data) and not self.transport.is_closing():
+            if self.read_paused:
+                self._unparsed = data[at:]
+                return
+            self._parse(data[at : at + SLICE])
+            at += SLICE
+
+    def _parse(self, data: bytes) -> None:
+        self.conn.receive_data(data)
+        self.handle_events()
+        if not self.handshake_initiated:
+            self._refuse_handshake()
+        elif self.conn.parser_exc is not None and not self.close_sent:
+            self.handle_parser_exception()
+
+    def _refuse_handshake(self) -> None:
+        """The request was HTTP, but no WebSocket upgrade can be made of it (a wrong method, too many headers)."""
+        if self.conn.handshake_exc is None:
+            return
+        output = b"".join(self.conn.data_to_send())
+        if not output:
+            output = self.conn.reject(HTTPStatus.BAD_REQUEST, "This is not a WebSocket handshake.\n").serialize()
+        self.handshake_complete = True
+        self.close_sent = True
+        self.transport.write(output)
+        self.transport.close()
+
+    def handle_connect(self, event: Request) -> None:
+        # A peer that speaks before it was let in is not heard: parsing its frames now would answer them before the
+        # handshake.
+        self.read_paused = True
+        self.transport.pause_reading()
+        super().handle_connect(event)
+        if self.conn.handshake_exc is None:
+            cast(dict[str, Any], self.scope["extensions"])[FRAMES] = {}
+
+    def handle_close(self, event: Frame) -> None:
+        if self.close_sent and self.conn.close_rcvd is not None:
+            # Behind the disconnect that our close was answered with at once: the peer was alive to the end.
+            echo = {"type": "websocket.disconnect", "code": self.conn.close_rcvd.code, "reason": "", "answered": True}
+            self.queue.put_nowait(cast(ASGIReceiveEvent, echo))
+        super().handle_close(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        self._fragments += 1
+        if self._fragments > MAX_FRAGMENTS:
+            self._refuse(POLICY_VIOLATION, "too many fragments")
+            return
+        super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        if self._control_allowed():
+            super().handle_ping()
+
+    def handle_pong(self, event: Frame) -> None:
+        if self._control_allowed():
+            super().handle_pong(event)
+
+    def _control_allowed(self) -> bool:
+        if self._controls.take(self.loop.time()):
+            return True
+        self._refuse(POLICY_VIOLATION, "too many control frames")
+        return False
+
+    def _refuse(self, code: int, reason: str) -> None:
+        if not self.close_sent and not self.transport.is_closing():
+            self.frames = []
+            self.conn.fail(code, reason)
+            self.handle_parser_exception()
+
+    def send_receive_event_to_app(self) -> None:
+        data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        self.frames = []
+        self._fragments = 0
+        if self.close_sent:
+            return
+        message: ASGIReceiveEvent
+        if self.curr_msg_data_type == "text":
+            try:
+                message = {"type": "websocket.receive", "text": data.decode()}
+            except UnicodeDecodeError:
+                self._refuse(INVALID_TEXT, "not UTF-8")
+                return
+        else:
+            message = {"type": "websocket.receive", "bytes": bytes(data)}
+        self.queue.put_nowait(message)
+        self._unread_bytes += len(data)
+        too_many = self._unread_bytes > MAX_UNREAD_BYTES or self.queue.qsize() >= MAX_UNREAD_MESSAGES
+        if too_many and not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    # --- the application's side -------------------------------------------------------------------------------------
+
+    async def receive(self) -> ASGIReceiveEvent:
+        queue = self.queue
+        if self.read_paused and queue.empty() and self.handshake_complete:
+            self._read_on()
+            await asyncio.sleep(0)
+        message = queue.get_nowait() if not queue.empty() else await queue.get()
+        if queue.empty():
+            self._unread_bytes = 0
+        return message
+
+    def _read_on(self) -> None:
+        self.read_paused = False
+        self._unread_bytes = 0
+        self._parse_unparsed()
+        if not self.read_paused:
+            self.transport.resume_reading()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        frames = cast(dict[str, Any], message).get("frames")
+        if frames is not None:
+            await self._send_frames(frames)
+            return
+        if self._over() and message["type"] in ("websocket.send", "websocket.close"):
+            raise ClientDisconnected
+        if message["type"] == "websocket.close":
+            # A farewell does not wait behind a full buffer: it is the last thing, and the close has its own patience.
+            self.writable.set()
+        elif message["type"] == "websocket.accept" and MAX_SIZE in message:
+            self.conn.max_message_size = cast(dict[str, Any], message)[MAX_SIZE]
+        await super().send(message)
+        if message["type"] == "websocket.accept" and self.handshake_complete:
+            self._read_on()
+        elif message["type"] == "websocket.close":
+            # The peer's answer to our close may stand behind what was not read yet.
+            self._parse_unparsed()
+        elif self.initial_response is not None and self.close_sent:
+            # Refused with an answer of its own: that is how this handshake ends, not an application that forgot it.
+            self.handshake_complete = True
+
+    def _over(self) -> bool:
+        """Ended from here (wrong bytes, too much of something) or by the peer, and the application may not know yet:
+        what it still says goes nowhere. A sender in a loop must hear of it, or it would never let anything else run."""
+        return self.handshake_complete and (self.close_sent or self.transport.is_closing())
+
+    async def _send_frames(self, frames: tuple[bytes, ...]) -> None:
+        """Frames of a text message as they are, without a copy of ours, when the peer has taken what was before."""
+        await self.writable.wait()
+        if self.disconnected or self.close_sent or not self.handshake_complete:
+            raise ClientDisconnected
+        for one in frames:
+            self.transport.write(one)
+
+
+def frame(payload: bytes, *, first: bool, last: bool) -> bytes:
+    """A fragment of a text message as it goes over the wire. Where the scope has the extension FRAMES, the message
+    `{"type": "websocket.send", "frames": (...)}` sends such: made once, to any number of sockets."""
+    return Frame(Opcode.TEXT if first else Opcode.CONT, payload, fin=last).serialize(mask=False)

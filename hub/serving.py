@@ -1,0 +1,160 @@
+"""The hub as a server: uvicorn with our connections, our listening socket and our end.
+
+Knows nothing of machines, pages or the database: it is given an application whose lifespan brings them up and down.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Final
+
+import anyio
+import uvicorn
+from starlette.applications import Starlette
+
+from hub.app import create_app
+from hub.kernel.context import HubContext
+from hub.lifespan import StartFailedError
+from hub.links.links import Links
+from hub.log_format import configure
+from hub.remote.tunnel.registry import Tunnels
+from hub.server import listener as listening
+from hub.server import process
+from hub.server.accepting import AcceptingServer
+from hub.server.draining import SPREAD_S, drain
+from hub.server.uvicorn_options import configuration
+from hub.settings import Settings
+
+logger = logging.getLogger("myrvm.server")
+
+Companion = Callable[[HubContext], Coroutine[Any, Any, None]]
+"""Something that lives in the hub's own event loop as long as the hub serves, and may end before."""
+
+OK: Final = 0
+FAILED: Final = 1
+BAD_CONFIGURATION: Final = 3
+UNREACHABLE: Final = 6
+BUSY: Final = 8
+
+
+class HubServer(AcceptingServer):
+    """uvicorn's server, without its signals and with our goodbye. `on_ready` is called when it accepts."""
+
+    def __init__(self, app: Starlette, config: uvicorn.Config, on_ready: Callable[[], None] | None = None) -> None:
+        super().__init__(config)
+        self._app = app
+        self._on_ready = on_ready
+        self.lost_data = False
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Nothing here: the process is `serve`'s, and a server in a test has no signals."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._on_ready is not None:
+            self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for sock in sockets or []:
+            sock.close()
+        await drain(self.server_state, self._say_goodbye)
+
+    def _say_goodbye(self) -> None:
+        context: HubContext = self._app.state.hub
+        context.feed.say_goodbye("restarting")
+        context[Tunnels].say_restarting()
+        told = context[Links].say_restarting(SPREAD_S)
+        logger.info("ending; %d machines were asked to come back in a while", told)
+
+
+def serve(
+    settings: Settings,
+    on_ready: Callable[[str], None] | None = None,
+    on_stop: Callable[[], None] | None = None,
+    companion: Companion | None = None,
+) -> int:
+    """Run the hub until SIGTERM or SIGINT; the exit code. `on_ready` is called with its URL when it accepts, `on_stop`
+    when it is asked to end, before it drains."""
+    imports_took = time.process_time()
+    configure(settings.log_format)
+    for sentence in settings.warnings:
+        logger.warning("%s", sentence)
+    listening.raise_open_files()
+    try:
+        listener = listening.listen(settings.host, settings.port)
+    except listening.CannotListenError as error:
+        return _give_up(str(error), BUSY)
+    loop = process.new_loop()
+    try:
+        return loop.run_until_complete(_live(settings, listener, on_ready, on_stop, companion, imports_took))
+    except StartFailedError as error:
+        return _give_up(str(error), BUSY if error.in_use else UNREACHABLE)
+    except (ssl.SSLError, OSError) as error:
+        if not settings.tls:
+            raise
+        return _give_up(f"--tls-cert and --tls-key cannot be used together: {error}.", BAD_CONFIGURATION)
+    finally:
+        listener.close()
+        process.close_loop(loop)
+
+
+async def _live(
+    settings: Settings,
+    listener: socket.socket,
+    on_ready: Callable[[str], None] | None,
+    on_stop: Callable[[], None] | None,
+    companion: Companion | None,
+    imports_took: float,
+) -> int:
+    began, url = time.perf_counter(), listening.url_of(listener, tls=settings.tls)
+
+    def ready() -> None:
+        logger.info("ready at %s after %.2f s (and %.2f s of imports)", url, time.perf_counter() - began, imports_took)
+        if on_ready is not None:
+            on_ready(url)
+
+    app = create_app(settings)
+    server = HubServer(app, configuration(settings, app), ready)
+
+    def stop() -> None:
+        server.should_exit = True
+        if on_stop is not None:
+            on_stop()
+
+    with process.signals(stop):
+        await run(server, app, listener, companion)
+    return BUSY if server.lost_data else OK
+
+
+async def run(server: HubServer, app: Starlette, listener: socket.socket, companion: Companion | None = None) -> None:
+    """One whole life: the application's parts come up, the server serves and drains, the parts go down."""
+    server.config.load()
+    async with app.router.lifespan_context(app):
+        process.calm_collector()
+        app.state.loop_lag.reset()
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(_end_when_lost, server, app.state.hub)
+            if companion is not None:
+                beside.start_soon(companion, app.state.hub)
+            await server.serve(sockets=[listener])
+            beside.cancel_scope.cancel()
+
+
+async def _end_when_lost(server: HubServer, context: HubContext) -> None:
+    """Two hubs on one database would undo each other's work: the one that lost it ends."""
+    in_use = await context.store.lost()
+    logger.critical("ending: %s", in_use)
+    server.lost_data = server.should_exit = True
+
+
+def _give_up(sentence: str, code: int) -> int:
+    print(sentence, file=sys.stderr)
+    return code

@@ -1,0 +1,1 @@
+"""What a machine is declared to be, by itself or by a person."""

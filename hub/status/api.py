@@ -1,0 +1,159 @@
+"""/rvms/{id}/status: what the machine is. A machine declares it; a person asks, and the machine confirms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from db import statuses
+from hub.commands import service
+from hub.commands.rules import draft
+from hub.commands.rules.draft import Refused
+from hub.commands.service import Waiting
+from hub.model import views
+from hub.model.machine import Machine
+from hub.status.rules import declarations
+from hub.status.rules import status as status_desk
+from hub.status.rules.status import Named
+from hub.web.api import headers, shapes
+from hub.web.api.headers import ahead, bound
+from hub.web.api.operation import Answer, Call, Operation
+from hub.web.http.kinds import InstantGiven, Limit, Note, Row
+from hub.web.http.problems import one_wrong
+from protocol.commands import SetStatus
+from protocol.kinds import Capacity, SpecialStatus, Status
+
+_MEMBERS = tuple(name for name in shapes.MachineStatus.__struct_fields__ if name not in ("id", "command"))
+
+
+class StatusPatch(msgspec.Struct):
+    """Asked for by a person it is the whole status: without `special_status` there is none, without `capacity` it stays
+    as it is. With the machine's own key what is left out stays, and null ends it."""
+
+    status: Status
+    special_status: SpecialStatus | UnsetType | None = UNSET
+    capacity: Capacity | None = None
+    reason: Note | UnsetType | None = UNSET
+    until: InstantGiven | UnsetType | None = UNSET
+
+
+class StatusHistoryQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
+    """Newest first, from what was in force at `from` until `to`; `before` is the id of the last declaration of the page
+    before. A naive time is read in the machine's time zone."""
+
+    start: InstantGiven | None = None
+    end: InstantGiven | None = None
+    before: Row | None = None
+    limit: Limit = 100
+
+
+async def show_status(call: Call) -> Answer:
+    return Answer(_view(call.machine))
+
+
+async def change_status(call: Call) -> Answer:
+    machine, patch = call.machine, call.body
+    until = UNSET if isinstance(patch.until, UnsetType) else _until(call, patch.until)
+    if call.principal.kind == "machine":
+        return await _declared(call, machine, patch, until)
+    wanted = SetStatus(
+        status=patch.status,
+        special_status=patch.special_status or None,
+        capacity=patch.capacity,
+        reason=patch.reason or None,
+        until=until or None,
+    )
+    command = await service.issue(call, "set_status", msgspec.to_builtins(wanted))
+    command = await service.outcome(call, command, call.query.wait)
+    shown = call.context.fleet.find(machine.id) or machine
+    return Answer(_view(shown) | {"command": views.command_view(command)}, message=service.told(command))
+
+
+async def status_history(call: Call) -> Answer:
+    query: StatusHistoryQuery = call.query
+    store, rvm_id = call.context.store, call.machine.id
+    mark = None if query.before is None else await statuses.find_status(store, query.before)
+    if query.before is not None and (mark is None or mark.rvm_id != rvm_id):
+        raise one_wrong("before", "expect.status_id")
+    zone = _zone(call.machine)
+    start, end = bound(call, "from", query.start, zone), bound(call, "to", query.end, zone)
+    found = await statuses.page_of_statuses(store, rvm_id, query.limit + 1, start=start, end=end, before=mark)
+    page = [_declaration(row) for row in found[: query.limit]]
+    following = page[-1]["id"] if len(found) > query.limit else None
+    return Answer(page, headers=headers.headers(call.request, before=following))
+
+
+async def _declared(call: Call, machine: Machine, patch: StatusPatch, until: str | UnsetType | None) -> Answer:
+    failure = status_desk.refused(machine, patch.status, patch.capacity)
+    if failure is not None:
+        raise Refused(failure.code, 409, failure.message)
+    named = Named(
+        status=patch.status,
+        special_status=patch.special_status,
+        capacity=patch.capacity,
+        reason=patch.reason,
+        until=UNSET if isinstance(until, UnsetType) else declarations.instant(until),
+    )
+    changes = status_desk.declared_by_key(machine, named, call.now)
+    if changes:
+        told = status_desk.for_the_agent(machine, changes)
+        if told is not None:
+            actor, reason = call.principal.actor, patch.reason or None
+            changes += draft.tell_status(machine, told.wanted, actor, call.now, reason=reason, reading=told.reading)
+        await call.context.announce(*changes)
+    return Answer(_view(call.context.fleet.find(machine.id) or machine))
+
+
+def _declaration(row: statuses.StatusRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "status": row.status,
+        "special_status": row.special_status,
+        "effective_status": row.special_status or row.status,
+        "capacity": row.capacity,
+        "since": views.rfc3339(row.since),
+        "by": row.by,
+        "reason": row.reason,
+        "until": None if row.until is None else views.rfc3339(row.until),
+    }
+
+
+def _view(machine: Machine) -> dict[str, Any]:
+    return views.machine_delta(machine, _MEMBERS, times="iso")
+
+
+def _until(call: Call, text: str | None) -> str | None:
+    return None if text is None else ahead(call, "until", text, _zone(call.machine))
+
+
+def _zone(machine: Machine) -> str:
+    """In which a naive time is read."""
+    return machine.timezone or machine.in_force.default_zone
+
+
+_EXAMPLE = {"status": "maintenance", "reason": "Ganti sensor berat"}
+
+OPERATIONS = (
+    Operation(
+        name="show_status", method="GET", path="/v2/rvms/{id}/status", handler=show_status, tag="Status",
+        summary="The machine's status, connection and health", action="status.read",
+        answers={200: shapes.MachineStatus},
+    ),
+    Operation(
+        name="change_status", method="PATCH", path="/v2/rvms/{id}/status", handler=change_status, tag="Status",
+        summary="Put a machine into a status", action="status.write", body=StatusPatch, query=Waiting,
+        answers={200: shapes.MachineStatus}, refusals=(409,), example=_EXAMPLE,
+        parameters={"Idempotency-Key": "The same key again answers the command it made the first time."},
+        description="With the machine's own key the status changes at once, and what was set for a while stays unless "
+        "it is named. Asked for by a person it becomes a command "
+        "that waits up to 24 h for the machine; the status changes when the machine confirms. `wait` holds the answer "
+        "until it has, or the time is up. At `until` the status before comes back.",
+    ),
+    Operation(
+        name="status_history", method="GET", path="/v2/rvms/{id}/status/history", handler=status_history, tag="Status",
+        summary="What the machine was declared to be, by whom and why, newest first", action="status.read",
+        query=StatusHistoryQuery, answers={200: list[shapes.StatusDeclared]}, headers=("Link",),
+    ),
+)  # fmt: skip

@@ -1,0 +1,236 @@
+"""Who may change a machine's status and what then holds: words of the machine, of its key, and the end of a time.
+
+What a machine says on its link is the truth and is never refused. Rules are obeyed for people and for REST.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from hub.model import actors
+from hub.model.changes import BusyChanged, Change, EventHappened, StatusChanged
+from hub.model.machine import Machine, has_left, is_relayed
+from hub.model.views import rfc3339
+from hub.status.rules.declarations import before_of, instant, status_changes
+from protocol import messages
+from protocol.commands import SetStatus
+from protocol.kinds import SpecialStatus, Status
+from protocol.messages import Failure
+from protocol.status_rules import lawful, refusal
+
+GIVES_BACK = "until"
+"""The capability of a machine that gives a status back by itself."""
+KEPT_HERE = "kept_here"
+"""A member of `status_before`: this hub gives it back, whatever the machine can."""
+EARLY = timedelta(seconds=5)
+"""A machine's clock may be so much ahead of ours when it gives a status back."""
+
+
+class Named(NamedTuple):
+    """What a machine's own software names; UNSET stays as it is, None ends it."""
+
+    status: Status | UnsetType = UNSET
+    special_status: SpecialStatus | UnsetType | None = UNSET
+    capacity: int | None = None
+    reason: str | UnsetType | None = UNSET
+    until: datetime | UnsetType | None = UNSET
+
+
+def refused(machine: Machine, status: Status, capacity: int | None) -> Failure | None:
+    """Why the machine may not be asked to be that; None when it may. A machine that never told its capacity is 0 here,
+    which is no ground to refuse anything: the machine itself knows better."""
+    return refusal(status, capacity if capacity is not None else machine.capacity or None)
+
+
+def said_by_machine(
+    machine: Machine, said: messages.Hello | messages.StatusReport, now: datetime, capabilities: tuple[str, ...]
+) -> list[Change]:
+    """What a machine declares on its link; [] when it declares what is known already.
+
+    A machine that gives back by itself reports everything there is; another one has no word for an `until`, and what
+    was set for a while stays until it declares something else.
+    """
+    covered = said.special_status is not None and said.special_status == machine.special_status
+    same = covered or (said.status, said.special_status) == (machine.status, machine.special_status)
+    reason, until = (machine.status_reason, machine.status_until) if same else (None, None)
+    changes: list[Change] = []
+    if isinstance(said, messages.StatusReport):
+        whole = GIVES_BACK in capabilities
+        reason = said.reason if whole else said.reason or reason
+        until = instant(said.until) if whole else until
+        if said.busy is not None and said.busy != machine.busy:
+            changes.append(BusyChanged(rvm_id=machine.id, busy=said.busy))
+    change = StatusChanged(
+        rvm_id=machine.id,
+        status=said.status,
+        special_status=said.special_status,
+        capacity=machine.capacity if said.capacity is None else said.capacity,
+        since=now,
+        by=actors.machine(machine.id),
+        reason=reason,
+        until=until,
+        before=_before(machine, said.status, until),
+    )
+    return [*changes, *status_changes(machine, change, _returned(machine, change, now))]
+
+
+def declared_by_key(machine: Machine, named: Named, now: datetime) -> list[Change]:
+    """What a machine's software declares by REST with its key, whatever its link says; [] when that holds already."""
+    status: Any = machine.status if isinstance(named.status, UnsetType) else named.status
+    special: Any = machine.special_status if isinstance(named.special_status, UnsetType) else named.special_status
+    reason, until = named.reason, named.until
+    if isinstance(reason, UnsetType):
+        reason = machine.status_reason if (special or status) == machine.effective_status else None
+    if isinstance(until, UnsetType):
+        until = machine.status_until
+        before = None if until is None else _named_since(machine, named)
+        if before is not None and (before["status"], before["special_status"]) == (status, special):
+            until = before = None
+    else:
+        before = None if until is None else before_of(machine)
+    if before is not None:
+        before[KEPT_HERE] = True
+    change = StatusChanged(
+        rvm_id=machine.id,
+        status=status,
+        special_status=special,
+        capacity=machine.capacity if named.capacity is None else named.capacity,
+        since=now,
+        by=actors.machine(machine.id),
+        reason=reason,
+        until=until,
+        before=before,
+    )
+    return status_changes(machine, change)
+
+
+class ForTheAgent(NamedTuple):
+    """What an agent has to know of a declaration that went past it. `reading`: only the capacity is new."""
+
+    wanted: SetStatus
+    reading: bool
+
+
+def for_the_agent(machine: Machine, changes: list[Change]) -> ForTheAgent | None:
+    """What to tell the agent of `machine`, as it was before these changes; None when nothing was declared."""
+    change = next((change for change in changes if isinstance(change, StatusChanged)), None)
+    event = next((change for change in changes if isinstance(change, EventHappened)), None)
+    if change is None or event is None:
+        return None
+    before = event.before or {}
+    wanted = SetStatus(
+        status=change.status,
+        special_status=change.special_status,
+        # An old reading must not come back as news.
+        capacity=None if change.capacity == before.get("capacity") else change.capacity,
+        reason=change.reason,
+        until=None if change.until is None else rfc3339(change.until),
+    )
+    reading = {**before, "capacity": change.capacity} == event.after
+    return ForTheAgent(_after_wishes(machine, wanted) if reading else wanted, reading)
+
+
+def _after_wishes(machine: Machine, reading: SetStatus) -> SetStatus:
+    """A reading of the capacity that reaches the machine after somebody's wish must not undo it."""
+    under_way = [
+        command
+        for command in machine.pending.values()
+        if command.name == "set_status" and not is_relayed(command) and command.cancel_at is None
+        and has_left(machine, command)
+    ]  # fmt: skip
+    if not under_way:
+        return reading
+    newest = max(under_way, key=lambda command: (command.issued_at, command.id))
+    return msgspec.structs.replace(msgspec.convert(newest.args, SetStatus), capacity=reading.capacity)
+
+
+def not_stale(machine: Machine, hello: messages.Hello, now: datetime) -> messages.Hello:
+    """`hello` without what a waiting command will settle in a moment: declared past the agent, of which it cannot know
+    yet. What the agent itself declared meanwhile comes in a report of its own, and a command that it would refuse
+    settles nothing."""
+    told = [
+        command
+        for command in machine.pending.values()
+        if is_relayed(command) and command.cancel_at is None and now < command.expires_at
+    ]
+    if not told or "set_status" not in hello.capabilities:
+        return hello
+    newest = max(told, key=lambda command: (command.issued_at, command.id))
+    wanted, until = msgspec.convert(newest.args, SetStatus), instant(newest.args.get("until"))
+    capacity = hello.capacity if wanted.capacity is None else wanted.capacity
+    if refusal(wanted.status, capacity) is not None or (until is not None and until <= now):
+        return hello
+    names_capacity = any("capacity" in command.args for command in told)
+    return msgspec.structs.replace(
+        hello,
+        status=machine.status,
+        special_status=machine.special_status,
+        capacity=None if names_capacity else hello.capacity,
+    )
+
+
+def is_due(machine: Machine, now: datetime) -> bool:
+    """Whether our clock has to give the machine's status back: nobody guesses for one that does so itself, unless it
+    was declared by REST, of which its agent knows nothing."""
+    if machine.status_until is None or now < machine.status_until:
+        return False
+    return GIVES_BACK not in machine.capabilities or (machine.status_before or {}).get(KEPT_HERE, False)
+
+
+def to_give_back(machine: Machine) -> SetStatus:
+    """What a machine is again when its `until` has come, as far as its capacity allows it."""
+    before = before_of(machine)
+    return SetStatus(
+        status=lawful(before["status"], machine.capacity or None),
+        special_status=before["special_status"],
+        reason=before["reason"],
+    )
+
+
+def given_back(machine: Machine, now: datetime) -> list[Change]:
+    """The end of a status that had an `until`, by the clock."""
+    wanted = to_give_back(machine)
+    change = StatusChanged(
+        rvm_id=machine.id,
+        status=wanted.status,
+        special_status=wanted.special_status,
+        capacity=machine.capacity,
+        since=now,
+        by=actors.CLOCK,
+        reason=wanted.reason,
+    )
+    return status_changes(machine, change, {"returned": True})
+
+
+def _before(machine: Machine, status: Status, until: datetime | None) -> dict[str, Any] | None:
+    """What a machine will give back: the same as before while the same time holds, but for what it became meanwhile."""
+    if until is None:
+        return None
+    if until != machine.status_until or machine.status_before is None:
+        return before_of(machine)
+    new = {} if status == machine.status else {"status": status, "reason": None}
+    return {**machine.status_before, **new}
+
+
+def _named_since(machine: Machine, named: Named) -> dict[str, Any]:
+    new: dict[str, Any] = {}
+    if not isinstance(named.status, UnsetType):
+        new |= {"status": named.status, "reason": None}
+    if not isinstance(named.special_status, UnsetType):
+        new["special_status"] = named.special_status
+    return {**before_of(machine), **new}
+
+
+def _returned(machine: Machine, change: StatusChanged, now: datetime) -> dict[str, Any] | None:
+    """Whether this is what the machine's `until` announced."""
+    before = machine.status_before
+    if machine.status_until is None or before is None or change.until is not None:
+        return None
+    if now < machine.status_until - EARLY:
+        return None
+    was = (lawful(before["status"], change.capacity or None), before.get("special_status"))
+    return {"returned": True} if was == (change.status, change.special_status) else None

@@ -1,0 +1,35 @@
+"""Handles a machine's report of its time zone: committed, never answered, because it follows each hello."""
+
+from __future__ import annotations
+
+import msgspec
+
+from hub.links.message_context import Talk
+from hub.model import actors, timezones
+from hub.model.timezones import ReportRefused
+from protocol import messages as m
+from protocol.limits import MAX_CLOCK_OFFSET_S
+
+WHY = {
+    "timezone": "not a name of the IANA time zone database",
+    "guess": "not a name of the IANA time zone database",
+    "timestamp": "not an RFC 3339 instant, or before the year 2000",
+}
+
+
+async def timezone(talk: Talk, said: m.TimezoneReport) -> None:
+    machine = talk.machine
+    if said.clock_offset is not None and not abs(said.clock_offset) <= MAX_CLOCK_OFFSET_S:
+        _refused(talk, said, f"clock_offset: left out, more than {MAX_CLOCK_OFFSET_S:.0f} s is no distance of clocks")
+        said = msgspec.structs.replace(said, clock_offset=None)
+    try:
+        changes = timezones.reported(machine, said, actors.machine(machine.id), talk.clock(), talk.zone)
+    except ReportRefused as refused:
+        _refused(talk, said, f"{refused.field}: {WHY[refused.field]}")
+        return
+    await talk.commit(changes, m.type_of(said))
+
+
+def _refused(talk: Talk, said: m.TimezoneReport, why: str) -> None:
+    talk.links.tally["refused"] += 1
+    talk.link.say(m.Error(code="invalid", message=why, ref=m.type_of(said)))

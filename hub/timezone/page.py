@@ -1,0 +1,168 @@
+"""The time zone card of a machine's Overview: what is known of zone and clock, and what its buttons ask for.
+
+The buttons use the operations of the API. That somebody keeps a pinned zone against a differing look-up is on record
+as `timezone.kept`, and answers the question until one of the two zones is another one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from dashboard import jobs, zone
+from dashboard.reader import Reader
+from db import events, timezones
+from hub.commands import job_cards, service
+from hub.commands.rules.draft import PATIENCE, Refused
+from hub.machine_settings import api
+from hub.machines import tab
+from hub.model import views
+from hub.model.access import role_needed
+from hub.model.changes import Command, EventHappened
+from hub.model.machine import Machine
+from hub.model.timezones import may_sync_by_hand, zone_view
+from hub.timezone import api as timezone
+from hub.web.api.guard import permit
+from hub.web.http.problems import Problem, Text
+from hub.web.shell.page import Visit, go
+
+KEPT = "timezone.kept"
+
+
+async def part(visit: Visit) -> dict[str, Any]:
+    found = visit.machine()
+    return {"m": found, "z": await card(visit, found)}
+
+
+async def card(visit: Visit, found: Machine) -> dict[str, Any]:
+    """The values `zone_card.html` takes."""
+    reader, view = visit.reader, zone_view(found)
+    site = tab.zone_of(found)
+    kept = await _kept(visit, found, view) if view["guess"] else None
+    open_ones = [command for command in found.pending.values() if command.name == "sync_timezone"]
+    return {
+        "state": zone.state_of(view),
+        "quiet": zone.state_of(view) in zone.QUIET,
+        "mark": zone.MARKS[zone.state_of(view)],
+        "guess": named(reader, view["guess"]),
+        "pinned": named(reader, view["pinned_timezone"]),
+        "view": view,
+        "wanted": zone.wanted_of(view),
+        "words": words(reader, view),
+        "facts": facts(reader, view),
+        "counts": await timezones.counts(visit.context.store, found.device_id),
+        "kept": kept,
+        "asked": await _asked(visit, found, open_ones),
+        "away": found.connection in ("offline", "never"),
+        "until": reader.day(reader.now + int(PATIENCE.total_seconds() * 1000), site),
+        "locked": _locked(visit, found),
+        "may_pin": visit.may("config.write", found.id),
+    }
+
+
+def named(reader: Reader, name: str | None) -> str:
+    """`Asia/Jakarta, WIB`."""
+    return reader.t("tz.none") if name is None else f"{name}, {reader.zone_label(name)}"
+
+
+def words(reader: Reader, view: dict[str, Any]) -> str:
+    """What is the matter, in one sentence."""
+    state, error = zone.state_of(view), view["error"] or {}
+    offset = view["clock_offset_s"]
+    code = "ok.clock" if state == "ok" and offset is not None else state
+    return reader.t(
+        f"tz.{code}",
+        zone=named(reader, view["current_timezone"]),
+        system=named(reader, view["system_timezone"]),
+        wanted=zone.wanted_of(view) if state == "not_permitted" else named(reader, zone.wanted_of(view)),
+        offset=reader.offset(offset or 0),
+        why=error.get("message") or error.get("code") or "",
+    )
+
+
+def facts(reader: Reader, view: dict[str, Any]) -> list[tuple[str, str]]:
+    t, last = reader.t, view["last_sync"]
+    offset, ntp = view["clock_offset_s"], {True: "yes", False: "no", None: "unknown"}[view["ntp"]]
+    return [
+        ("device", named(reader, view["system_timezone"])),
+        ("site", f"{named(reader, zone.wanted_of(view))} ({source(reader, view)})" if zone.wanted_of(view) else "—"),
+        ("offset", "—" if offset is None else reader.offset(offset)),
+        ("ntp", t(f"tz.ntp.{ntp}")),
+        ("last", "—" if last is None else t(
+            "tz.checked", age=reader.age(views.epoch_ms(last)), method=reader.said("tz.method", view["sync_method"])
+        )),
+    ]  # fmt: skip
+
+
+def source(reader: Reader, view: dict[str, Any]) -> str:
+    """How the machine came to the zone."""
+    if view["pinned_timezone"]:
+        return reader.t("tz.by.pinned")
+    place = ", ".join(part for part in (view["city"], view["country"]) if part)
+    if view["source"] == "lookup" and place:
+        return reader.t("tz.by.place", place=place)
+    return reader.said("tz.by", view["source"]) if view["source"] else reader.t("tz.none")
+
+
+async def ask_zone(visit: Visit) -> Response:
+    """The card's forms without script."""
+    found, wish = visit.machine(), visit.form.get("do", "")
+    if wish == "sync":
+        permit(visit.user, "timezone.sync", found.id)
+        body = timezone.ZoneSyncNow(device_id=found.id)
+        try:
+            await timezone.sync_timezone(visit.call(body, machine=found, query=service.Waiting()))
+        except Refused as refused:
+            raise Problem("conflict", Text(f"refused.{refused.code}")) from refused
+    elif wish in ("pin", "unpin"):
+        permit(visit.user, "config.write", found.id)
+        await api.pin_zone(visit.call(machine=found), visit.form.get("zone", "") if wish == "pin" else "")
+    elif wish == "keep":
+        permit(visit.user, "config.write", found.id)
+        await _keep(visit, found)
+    return go(f"/machines/{found.id}#zone")
+
+
+async def _keep(visit: Visit, found: Machine) -> None:
+    view = zone_view(found)
+    guess, pinned = view["guess"], view["pinned_timezone"]
+    if guess and pinned and await _kept(visit, found, view) is None:
+        params = {"guess": guess, "pinned": pinned}
+        await visit.context.announce(
+            EventHappened(at=visit.now, code=KEPT, actor=visit.user.actor, rvm_id=found.id, params=params)
+        )
+
+
+async def _kept(visit: Visit, found: Machine, view: dict[str, Any]) -> dict[str, Any] | None:
+    """Who decided to keep the pinned zone against this very guess, and when."""
+    rows = await events.list_events(visit.context.store, limit=1, rvm_ids=[found.id], codes=[KEPT])
+    if not rows or rows[0].params != {"guess": view["guess"], "pinned": view["pinned_timezone"]}:
+        return None
+    by = rows[0].actor
+    name_of = await tab.naming(visit, found, {by})
+    return {"who": name_of(by), "at": views.epoch_ms(rows[0].at)}
+
+
+async def _asked(visit: Visit, found: Machine, open_ones: list[Command]) -> dict[str, Any] | None:
+    """The newest sync that was asked for: the open one, or one that ended in the last minutes."""
+    ended = () if open_ones else await job_cards.of_machine(visit, found)
+    syncs = [command for command in (*open_ones, *ended) if command.name == "sync_timezone"]
+    if not syncs:
+        return None
+    command = max(syncs, key=lambda each: each.issued_at)
+    view = views.command_view(command, times="ms")
+    away = found.connection in ("offline", "never")
+    told = jobs.card(visit.reader, view, who="", away=away, zone=tab.zone_of(found))
+    return {"reached": zone.reached(view), "how": told.how, "bad": told.bad}
+
+
+def _locked(visit: Visit, found: Machine) -> str:
+    """Why the button cannot be pressed, or ""."""
+    t = visit.reader.t
+    if not visit.may("timezone.sync", found.id):
+        return t("needs_role", role=t(f"role.{role_needed('command.send')}"))
+    if not may_sync_by_hand(found):
+        return t("tz.by_button_off")
+    known = found.connection != "never" and found.capabilities
+    return t("tz.unsupported") if known and "sync_timezone" not in found.capabilities else ""

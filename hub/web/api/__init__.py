@@ -1,0 +1,1 @@
+"""Operations of the REST API as data, and how a request becomes one."""

@@ -1,0 +1,206 @@
+"""The envelope of every success, and the headers that belong to every answer of the API.
+
+From an HTTP request to an answer: the guard, the body, the handler, and the one place where an exception becomes a
+document. Knows every operation only as data.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from db import errors as db_errors
+from hub.commands.rules.draft import Refused
+from hub.kernel.context import HubContext
+from hub.links.links import Links
+from hub.model.access import Principal
+from hub.web.api import guard
+from hub.web.api.operation import Answer, Call, Operation
+from hub.web.auth import credential_reader, csrf, identify
+from hub.web.auth.budgets import ReadBudget
+from hub.web.auth.gate import Gate
+from hub.web.auth.passwords import TooBusy
+from hub.web.http import request_body
+from hub.web.http.problems import Problem, Text, language_of, not_found, one_wrong, respond, sayer, texts_in
+from hub.web.http.validation import validate
+from texts.languages import DEFAULT
+
+HEADERS: Final[Mapping[str, str]] = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""Answers are personal, and are what their type says."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def success(data: Any, status: int = 200, *, message: str | None = None) -> Response:
+    """`{"success": true, "data": ..., "message"?}`; 204 has no body at all."""
+    if status == 204:
+        return Response(status_code=204)
+    envelope: dict[str, Any] = {"success": True, "data": data}
+    if message is not None:
+        envelope["message"] = message
+    return Response(_encode(envelope), status, media_type="application/json")
+
+
+def seal(response: Response, extra: Mapping[str, str] | None = None) -> Response:
+    """Put on the headers every answer has, without overwriting the answer's own."""
+    for name, value in {**HEADERS, **(extra or {})}.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def without_body(response: Response) -> Response:
+    """For HEAD: every header of the answer, and nothing after them."""
+    response.body = b""
+    return response
+
+
+logger = logging.getLogger("myrvm.api")
+
+UNAVAILABLE_RETRY_S = 5.0
+
+
+class Endpoint:
+    """Everything at one path: an ASGI application that chooses the operation by method."""
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        self.operations: Mapping[str, Operation] = {operation.method: operation for operation in operations}
+        methods = set(self.operations) | {"OPTIONS"} | ({"HEAD"} if "GET" in self.operations else set())
+        self.allow = ", ".join(sorted(methods))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        answer = await self.answer(request)
+        await answer(scope, receive, send)
+
+    async def answer(self, request: Request) -> Response:
+        context: HubContext = request.app.state.hub
+        if request.method == "OPTIONS":
+            return seal(Response(status_code=204, headers={"Allow": self.allow}))
+        operation = self.operations.get("GET" if request.method == "HEAD" else request.method)
+        if operation is None:
+            wrong = Problem("method-not-allowed", Text("method", {"allow": self.allow}), headers={"Allow": self.allow})
+            return seal(respond(wrong, sayer(language_of(request, None))))
+        answered = seal(await _run(context, request, operation))
+        if context[Gate].uses:
+            answered.background = BackgroundTask(credential_reader.write_uses, context)
+        return without_body(answered) if request.method == "HEAD" else answered
+
+
+class Nowhere:
+    """Every path under /api that leads nowhere, in the same shape as everything else."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        answer = seal(respond(not_found(), sayer(language_of(request, None))))
+        await (without_body(answer) if request.method == "HEAD" else answer)(scope, receive, send)
+
+
+async def _run(context: HubContext, request: Request, operation: Operation) -> Response:
+    """The request boundary: whatever happens in it becomes an answer, and the unforeseen a line in the log."""
+    principal: Principal | None = None
+    try:
+        principal = await guard.admit(context, request, operation)
+        call = await _prepare(context, request, operation, principal)
+        if operation.reads and principal is not None:
+            rows = getattr(call.query, "limit", 100)
+            await context[ReadBudget].take(principal.actor, operation.reads * max(1.0, rows / 100))
+        _seen(context, operation, principal)
+        await guard.charge(context, principal, operation, operation.cost(call))
+        answer = await operation.handler(call)
+        return _enveloped(context, answer, call.language)
+    except Exception as error:  # noqa: BLE001 - one of the three named boundaries (architecture.md, Concurrency)
+        return respond(_problem(error, operation), sayer(language_of(request, principal)))
+
+
+async def _prepare(context: HubContext, request: Request, operation: Operation, principal: Principal | None) -> Call:
+    call = Call(
+        context=context,
+        request=request,
+        now=context.clock(),
+        address=identify.address_of(context, request),
+        language=language_of(request, principal),
+        caller=principal,
+    )
+    if operation.action is not None and principal is not None:
+        if operation.names_machine:
+            call.machine_or_none = guard.machine_named(context, principal, request.path_params["id"])
+        guard.permit(principal, operation.action, call.machine_or_none.id if call.machine_or_none else None)
+    call.query = validate(operation.query, dict(request.query_params), unknown="ignore", lax=True)
+    if operation.body is not None:
+        call.body, call.size = await _body(request, operation)
+    return call
+
+
+def _seen(context: HubContext, operation: Operation, principal: Principal | None) -> None:
+    """What a machine writes with its own key is a sign of life, whatever becomes of it; reading is none."""
+    machine = None if principal is None or principal.kind != "machine" else context.fleet.machines.get(principal.id)
+    if machine is not None and operation.method not in csrf.SAFE_METHODS:
+        context[Links].observer.uploaded(machine)
+
+
+async def _body(request: Request, operation: Operation) -> tuple[Any, int]:
+    """The body as the operation takes it, and its size in bytes."""
+    raw = await request_body.read(request, operation.body_limit)
+    if not raw and operation.body_optional:
+        return None, 0
+    request_body.require_json(request)
+    value = request_body.decode(raw, wild_numbers=operation.wild_numbers)
+    return validate(operation.body, value) if operation.read_body is None else operation.read_body(value), len(raw)
+
+
+def _enveloped(context: HubContext, answer: Answer, language: str) -> Response:
+    if isinstance(answer.data, Response):
+        return answer.data
+    message = None if answer.message is None else sayer(language)(answer.message)
+    enveloped = success(answer.data, answer.status, message=message)
+    enveloped.headers.update(answer.headers)
+    if answer.session is not None:
+        identify.set_session_cookie(enveloped, context.settings, answer.session)
+    return enveloped
+
+
+def _problem(error: Exception, operation: Operation) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, db_errors.Unavailable | TooBusy):
+        return Problem("unavailable", Text("unavailable"), retry_after=UNAVAILABLE_RETRY_S)
+    if isinstance(error, db_errors.Conflict):
+        return _conflict(error)
+    if isinstance(error, HTTPException) and error.status_code == 413:  # the net under every route (hub.web.http.layers)
+        return request_body.too_large(operation.body_limit)
+    if isinstance(error, Refused):
+        return _refused(error)
+    number = secrets.token_hex(4)
+    logger.error("%s failed, error %s", operation.name, number, exc_info=error)
+    return Problem("internal", Text("internal", {"number": number}))
+
+
+def _conflict(conflict: db_errors.Conflict) -> Problem:
+    column = conflict.column
+    if conflict.kind == "missing" or column == "rvm_id":  # removed a moment ago
+        return not_found()
+    if conflict.kind == "unique" and column in ("name", "device_id", "email"):
+        return Problem("conflict", Text(f"taken.{column}"), errors={column: [Text(f"taken.{column}")]})
+    return Problem("conflict", Text("changed_meanwhile"))
+
+
+def _refused(refusal: Refused) -> Problem:
+    """The command desk's reason; its own sentence is for the log only."""
+    if refusal.status == 409:
+        return Problem("conflict", why_not(refusal.code))
+    return one_wrong("args", "refused.invalid")
+
+
+def why_not(code: str) -> Text:
+    """The sentence of a refusal of the command desk."""
+    key = f"refused.{code}"
+    return Text(key if key in texts_in(DEFAULT) else "changed_meanwhile")

@@ -1,0 +1,103 @@
+"""Pages of a list, said in headers (X-Total-Count, Link), so that the envelope stays what it is.
+
+`ETag` and `If-Match` (RFC 9110) for what has a version: the header says what `version` says in the body.
+
+The instants a caller names: bounds of a search, the end of a status. Taken as written, however long ago.
+
+A machine's stamp of 1970 means a clock that was never set (`hub.model.dating.date`); a person's means 1970.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from starlette.requests import Request
+
+from hub.model.dating import UndatableError, read
+from hub.model.views import rfc3339
+from hub.web.api.operation import Call
+from hub.web.http.problems import Problem, Text, one_wrong
+
+
+def headers(
+    request: Request, *, total: int | None = None, relation: str = "next", **following: object
+) -> dict[str, str]:
+    """`following` are the query members of the next page (or, by `relation`, of the one before); all None when there is
+    none."""
+    said = {} if total is None else {"X-Total-Count": str(total)}
+    changed = {name: str(value) for name, value in following.items() if value is not None}
+    if changed:
+        address = f"{quote(request.scope['path'])}?{urlencode({**request.query_params, **changed})}"
+        said["Link"] = f'<{address}>; rel="{relation}"'
+    return said
+
+
+HEADER: Final = "If-Match"
+PARAMETER: Final = {HEADER: "The ETag that you have seen; a write in between is answered 412 and changes nothing."}
+_TAGS: Final = re.compile(r'\s*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\s*(?:,\s*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\s*)*')
+_TAG: Final = re.compile(r'(?:W/)?"[^"]*"')
+
+
+def tagged(version: int) -> Mapping[str, str]:
+    """The headers of an answer that shows this version."""
+    return {"ETag": _tag(version)}
+
+
+def version_expected(request: Request, version: int) -> int | None:
+    """The present version when the caller named it, None when they do not care. 412 when they named another."""
+    if HEADER not in request.headers:
+        return None
+    given = ",".join(request.headers.getlist(HEADER))
+    if given.strip() == "*":
+        return None
+    if not _TAGS.fullmatch(given):
+        raise Problem("malformed", Text("if_match_wrong", {"example": _tag(version)}))
+    if _tag(version) not in _TAG.findall(given):  # a weak one never is (RFC 9110, 13.1.1)
+        raise stale(version)
+    return version
+
+
+def stale(version: int) -> Problem:
+    return Problem("precondition-failed", Text("stale", {"version": version}), headers=tagged(version))
+
+
+def _tag(version: int) -> str:
+    return f'"{version}"'
+
+
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+FIRST, LAST = datetime(1000, 1, 1, tzinfo=timezone.utc), datetime(9998, 12, 31, tzinfo=timezone.utc)
+"""Beyond them nothing ever happened, and at the edges of the calendar no zone of a reader could hold the instant."""
+_EDGES: Final = {"0001": "1000", "9999": "9998"}
+"""What programs say for "always" and "never", as years that every zone can hold."""
+
+
+def bound(call: Call, member: str, text: str | None, zone: str | None = None) -> datetime | None:
+    """The instant in UTC, or None for none; a naive one is read in `zone`, else in the hub's default zone,
+    and a date alone is its first moment there. One before FIRST means FIRST, one after LAST means LAST.
+    Raises the 422 that names `member`."""
+    if text is None:
+        return None
+    found = _read(call, member, _EDGES.get(text[:4], text[:4]) + text[4:], zone)
+    return min(max(found, FIRST), LAST)
+
+
+def ahead(call: Call, member: str, text: str, zone: str | None = None) -> str:
+    """The instant as RFC 3339 text in UTC; one that has passed is refused, and one after LAST."""
+    found = _read(call, member, text, zone)
+    if found > LAST:
+        raise one_wrong(member, "expect.time")
+    if found <= call.now:
+        raise one_wrong(member, "until_past")
+    return rfc3339(found)
+
+
+def _read(call: Call, member: str, text: str, zone: str | None) -> datetime:
+    try:
+        return read(f"{text}T00:00" if _DAY.fullmatch(text) else text, zone, call.context.settings.default_timezone)
+    except UndatableError as wrong:
+        raise one_wrong(member, "expect.time") from wrong

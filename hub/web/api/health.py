@@ -1,0 +1,48 @@
+"""/api/health: this process lives. /api/ready: it can work, which takes a database that can be read and written."""
+
+from __future__ import annotations
+
+import anyio
+
+from db import users
+from db.errors import StoreError
+from hub.web.api import shapes
+from hub.web.api.operation import Answer, Call, Operation
+from hub.web.http.problems import Problem, Text
+
+READY_WITHIN_S = 4.0
+RETRY_S = 5.0
+WRITES_STALL_AFTER_S = 3.0
+"""A commit takes milliseconds; one that has waited this long waits for something else."""
+
+
+async def health(call: Call) -> Answer:
+    return Answer({"status": "ok", "version": call.context.version})
+
+
+async def ready(call: Call) -> Answer:
+    try:
+        with anyio.fail_after(READY_WITHIN_S):
+            await users.count_users(call.context.store)
+    except (StoreError, TimeoutError) as away:
+        raise _away() from away
+    if call.context.announce.stalled_s > WRITES_STALL_AFTER_S:
+        raise _away()  # it may be read and not written: another program holds the lock, the disk is full
+    longest = round(call.request.app.state.loop_lag.recent_s, 3)
+    return Answer({"status": "ok", "version": call.context.version, "longest_block_s": longest})
+
+
+def _away() -> Problem:
+    return Problem("unavailable", Text("database_away"), retry_after=RETRY_S)
+
+
+OPERATIONS = (
+    Operation(
+        name="health", method="GET", path="/health", handler=health, tag="Hub", summary="The hub lives",
+        action=None, answers={200: shapes.Health},
+    ),
+    Operation(
+        name="ready", method="GET", path="/ready", handler=ready, tag="Hub",
+        summary="The hub can work: its database answers", action=None, answers={200: shapes.Readiness}, refusals=(503,),
+    ),
+)  # fmt: skip

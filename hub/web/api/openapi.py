@@ -1,0 +1,243 @@
+"""The OpenAPI 3.1 document, made from the operations and from the very types that validate their bodies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+from anyio import to_thread
+from starlette.responses import Response
+
+from hub.model.access import ACTIONS, SIGNED_IN_ONLY, USER_ROLES, role_needed
+from hub.web.api.operation import Answer, Call, Operation
+from hub.web.auth.csrf import HEADER as CSRF_HEADER
+from hub.web.http.problems import MEDIA_TYPE, STATUS_OF, ProblemDocument
+from protocol.version import PRODUCT_VERSION
+
+REF: Final = "#/components/schemas/{name}"
+_KIND_OF = {status: kind for kind, status in STATUS_OF.items()}
+WHEN: Final[Mapping[str, str]] = {
+    "malformed": "The request cannot be read: the body is not JSON, or did not arrive.",
+    "not-authenticated": "No credential, or one that is not valid.",
+    "forbidden": "The role is too low (named in `detail`), or a change asked for with a cookie lacks its CSRF token.",
+    "not-found": "It does not exist, or the caller may not know that it does.",
+    "method-not-allowed": "See the Allow header.",
+    "conflict": "It does not fit the present state.",
+    "precondition-failed": "It was changed since: `If-Match` names another version than the ETag of the answer.",
+    "too-large": "The body is over the limit.",
+    "unsupported-media-type": "The body is not announced as JSON.",
+    "invalid": "Members are wrong; `errors` names each one and what would be right.",
+    "too-many-requests": "Too many requests without a valid credential, or by one machine; see Retry-After.",
+    "internal": "A mistake of the hub; its log has the number in `detail`.",
+    "unavailable": "Not possible right now (the database is away); see Retry-After.",
+}
+PATH_EXAMPLES: Final = {
+    "id": "1",
+    "device_id": "1",
+    "key": "temperature_threshold",
+    "command_id": "1a208a7557d-d0cc93784957c053",
+    "user_id": "2",
+    "token_id": "3",
+    "recording_id": "4",
+}
+_TELLING: Final[Mapping[int, tuple[str, ...]]] = {
+    401: ("WWW-Authenticate",),
+    412: ("ETag",),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+}
+_HEADERS: Final[Mapping[str, tuple[str, str]]] = {
+    "X-Total-Count": ("integer", "How many there are on all pages."),
+    "Link": ("string", 'The next page, `<...>; rel="next"`, when there is one.'),
+    "Location": ("string", "Where the new one is."),
+    "ETag": ("string", "The version, for If-Match."),
+    "Retry-After": ("integer", "Seconds to wait."),
+    "WWW-Authenticate": ("string", "Bearer."),
+}
+
+
+def operations(described: Sequence[Operation]) -> tuple[Operation, ...]:
+    """The operation that answers the document, which is built by the first who asks: no start of a hub waits for it."""
+
+    # Bound: one document.
+    @cache
+    def body() -> bytes:
+        return msgspec.json.encode(document(described))
+
+    async def show(_call: Call) -> Answer:
+        return Answer(Response(await to_thread.run_sync(body), media_type="application/json"))
+
+    return (
+        Operation(
+            name="openapi", method="GET", path="/v2/openapi.json", handler=show, tag="Hub",
+            summary="This document", action=None, answers={200: dict},
+        ),
+    )  # fmt: skip
+
+
+def document(described: Sequence[Operation]) -> dict[str, Any]:
+    """The whole OpenAPI document as plain values."""
+    paths: dict[str, dict[str, Any]] = {}
+    types = _types(described)
+    schemas, components = msgspec.json.schema_components(types, ref_template=REF)
+    schema_of = {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}
+    for operation in described:
+        one = _operation(operation, schema_of)
+        paths.setdefault(f"/api{operation.path}", {})[operation.method.lower()] = one
+    found: dict[str, Any] = _portable({"paths": paths, "components": {"schemas": components}})
+    found["components"]["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer", "description": "A user's token, or a machine's api_key."},
+        "session": {
+            "type": "apiKey", "in": "cookie", "name": "rvm_session",
+            "description": "The dashboard's cookie (`__Host-rvm_session` under TLS); changes also need the header "
+            f"{CSRF_HEADER.title()} and our own Origin.",
+        },
+    }  # fmt: skip
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "MyRVM control plane",
+            "version": PRODUCT_VERSION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "description": "Times are RFC 3339 in UTC. `{id}` is a machine's integer id or its device_id. Messages "
+            "come in the language of Accept-Language (en, id).",
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(o.tag for o in described)],
+        **found,
+    }
+
+
+def statuses(operation: Operation) -> list[int]:
+    """Every status the operation can answer, successes first."""
+    found = set(operation.refusals) | {503, 500}
+    if operation.body is not None or _query(operation):
+        found |= {422}
+    if operation.action is not None:
+        found |= {401, 403, 429}
+    if operation.names_machine:
+        found |= {404}
+    if operation.body is not None:
+        found |= {400, 413, 415}
+    if operation.path in ("/health",):
+        found = {500}
+    return [*operation.answers, *sorted(found - set(operation.answers))]
+
+
+def who_may(operation: Operation) -> list[str]:
+    """The roles that may, least first; `machine` for a machine's own key; nothing when anybody may."""
+    if operation.action is None:
+        return []
+    roles = ACTIONS[operation.action]
+    return [role for role in (*USER_ROLES, "machine") if role in roles]
+
+
+def _types(described: Sequence[Operation]) -> list[Any]:
+    found: dict[int, Any] = {id(ProblemDocument): ProblemDocument}
+    for operation in described:
+        wanted = (*operation.answers.values(), operation.body, *(f.type for f in _query(operation)))
+        found |= {id(kind): kind for kind in wanted if kind is not None}
+    return list(found.values())
+
+
+def _query(operation: Operation) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(operation.query)
+
+
+def _operation(operation: Operation, schema_of: Mapping[int, Any]) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "description": _description(operation),
+        "tags": [operation.tag],
+        "security": [] if operation.action is None else [{"bearer": []}, {"session": []}],
+        "parameters": _parameters(operation, schema_of),
+        "responses": {str(s): _response(operation, s, schema_of) for s in statuses(operation)},
+    }
+    if operation.body is not None:
+        media: dict[str, Any] = {"schema": schema_of[id(operation.body)]}
+        if operation.example is not None:
+            media["example"] = operation.example
+        said["requestBody"] = {
+            "required": not operation.body_optional,
+            "content": {"application/json": media},
+        }
+    return said
+
+
+def _description(operation: Operation) -> str:
+    if operation.action is None:
+        who = "Anyone may."
+    else:
+        who = f"Who may: {role_needed(operation.action)}" + (
+            f" ({', '.join(who_may(operation))})." if len(who_may(operation)) > 1 else "."
+        )
+        if operation.action in SIGNED_IN_ONLY:
+            who += (
+                " Signed in, by cookie or REST login: never with an API token, which what is made here would outlive."
+            )
+    return " ".join(part for part in (operation.description, who) if part)
+
+
+def _parameters(operation: Operation, schema_of: Mapping[int, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {
+            "name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1},
+            "description": "The machine's integer id or device_id." if name in ("id", "device_id") else "",
+            "example": PATH_EXAMPLES[name],
+        }
+        for name in re.findall(r"{(\w+)}", operation.path)
+    ]  # fmt: skip
+    for field in _query(operation):
+        schema = schema_of[id(field.type)]
+        found.append({"name": field.encode_name, "in": "query", "required": field.required, "schema": schema})
+    for name, meaning in operation.parameters.items():
+        schema = {"type": "string", "pattern": "^[!-~]{1,100}$"}
+        found.append({"name": name, "in": "header", "required": False, "schema": schema, "description": meaning})
+    return found
+
+
+def _response(operation: Operation, status: int, schema_of: Mapping[int, Any]) -> dict[str, Any]:
+    if status == 204:
+        return {"description": "Done."}
+    if status not in operation.answers:
+        kind = _KIND_OF[status]
+        said: dict[str, Any] = {
+            "description": WHEN[kind],
+            "content": {MEDIA_TYPE: {"schema": schema_of[id(ProblemDocument)]}},
+        }
+        named = _TELLING.get(status, ())
+    else:
+        kind_of_data = operation.answers[status]
+        schema = {"type": "null"} if kind_of_data is None else schema_of[id(kind_of_data)]
+        if operation.name != "openapi":
+            schema = _envelope(schema)
+        said = {"description": operation.summary, "content": {"application/json": {"schema": schema}}}
+        said["content"] |= {media: {"schema": {"type": "string"}} for media in operation.other_media}
+        named = operation.headers + (("Location",) if status == 201 and operation.name.startswith("add") else ())
+    if named:
+        said["headers"] = {
+            name: {"schema": {"type": _HEADERS[name][0]}, "description": _HEADERS[name][1]} for name in named
+        }
+    return said
+
+
+def _envelope(data: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["success", "data"],
+        "properties": {"success": {"const": True}, "data": data, "message": {"type": "string"}},
+    }
+
+
+def _portable(value: Any) -> Any:
+    """Patterns as every regular expression reads them: `\\Z` is Python's only."""
+    if isinstance(value, dict):
+        return {
+            k: v.replace(r"\Z", "$") if k == "pattern" and isinstance(v, str) else _portable(v)
+            for k, v in value.items()
+        }
+    return [_portable(v) for v in value] if isinstance(value, list) else value

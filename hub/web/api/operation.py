@@ -1,0 +1,125 @@
+"""One operation of the API as data: what it is called, who may, what goes in and what comes out.
+
+Routes, the guard, the OpenAPI document and the access matrix of the tests are all made from these, so none of them can
+forget one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from db.errors import Conflict
+from hub.kernel.context import HubContext
+from hub.model.access import Principal
+from hub.model.changes import Change, SessionHeld
+from hub.model.machine import Machine
+from hub.model.machine_budget import Cost, line
+from hub.web.http.problems import Problem, Text
+from hub.web.http.request_body import MAX_BODY_BYTES
+
+
+class NoQuery(msgspec.Struct):
+    """An operation that takes nothing from the query string."""
+
+
+@dataclass
+class Call:
+    """One request that got past the guard. `machine` is set where the path names one; `body` and `query` are what the
+    operation asked for; `size` counts the bytes of the body."""
+
+    context: HubContext
+    request: Request
+    now: datetime
+    address: str
+    language: str
+    caller: Principal | None
+    machine_or_none: Machine | None = None
+    body: Any = None
+    size: int = 0
+    query: Any = None
+
+    @property
+    def principal(self) -> Principal:
+        if self.caller is None:
+            raise RuntimeError("an operation without an action has no principal")
+        return self.caller
+
+    @property
+    def machine(self) -> Machine:
+        if self.machine_or_none is None:
+            raise RuntimeError("the operation's path names no machine")
+        return self.machine_or_none
+
+    async def announce(self, *made: Change) -> list[Change]:
+        """What lets somebody in is not made by a session that ended (a new password, somebody disabled) while the
+        request was under way. Raises the 401, and what `Announcer` raises."""
+        who = self.principal
+        held = [SessionHeld(session_id=who.credential_id, user_id=who.id)] if who.is_signed_in else []
+        try:
+            return await self.context.announce(*held, *made)
+        except Conflict as late:
+            if late.column == "session":
+                raise Problem("not-authenticated", Text("credential_wanted")) from late
+            raise
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`data` goes into the envelope. `message` is for people; `headers` come on top of the usual ones; `session` is a
+    new session's secret for the cookie."""
+
+    data: Any = None
+    status: int = 200
+    message: Text | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    session: str | None = None
+
+
+def one_line(call: Call) -> Cost:
+    """What most that a machine may write costs it: a line of the audit log with what the body says."""
+    return line(call.size)
+
+
+Handler = Callable[[Call], Awaitable[Answer]]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """`path` is below /api; a path with `{id}` under /v2/rvms names a machine. `action` None: anyone. `answers` gives
+    the type of `data` for each success status. `refusals` are statuses beside those any such operation can answer."""
+
+    name: str
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    action: str | None
+    answers: Mapping[int, Any]
+    tag: str
+    description: str = ""
+    body: Any = None
+    read_body: Callable[[Any], Any] | None = None
+    body_optional: bool = False
+    body_limit: int = MAX_BODY_BYTES
+    wild_numbers: bool = False
+    query: type[msgspec.Struct] = NoQuery
+    refusals: tuple[int, ...] = ()
+    example: Any = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    headers: tuple[str, ...] = ()
+    cost: Callable[[Call], Cost] = one_line
+    """What it costs a machine that calls it with its key (hub.model.machine_budget), if it may; reading is free."""
+    reads: float = 0.0
+    """What it takes of the caller's budget of reads (hub.web.auth.budgets), for each hundred rows it may answer."""
+    other_media: tuple[str, ...] = ()
+    """What a success may also come as, when the caller asks for it."""
+
+    @property
+    def names_machine(self) -> bool:
+        return self.path.startswith("/v2/rvms/{id}")

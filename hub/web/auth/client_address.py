@@ -1,0 +1,90 @@
+"""Whose address it really is, and under which origin we are reached, with and without a proxy in front.
+
+Headers of a proxy count only when the peer of the socket is one of the configured proxies: anybody else may write them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.requests import HTTPConnection
+
+from hub.settings import Settings
+from hub.web.http.problems import Text
+from protocol.addresses import is_within, normalise_address, parse_address
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def client_address(connection: HTTPConnection, proxies: Sequence[str]) -> str:
+    """The address of the nearest hop that is not one of our proxies; "" when the transport has none (tests)."""
+    peer = connection.client.host if connection.client else ""
+    peer = normalise_address(peer) or peer
+    if not is_within(peer, proxies):
+        return peer
+    hops = [hop.strip() for line in connection.headers.getlist("x-forwarded-for") for hop in line.split(",")]
+    for hop in map(normalise_address, reversed(hops)):
+        if hop is None:
+            return peer
+        if not is_within(hop, proxies):
+            return hop
+        peer = hop
+    return peer
+
+
+def same_origin(connection: HTTPConnection, settings: Settings) -> bool:
+    """Whether the request's one Origin header is ours: `public_url` when that is configured, else exactly the host and
+    port the request was sent to. Absent, `null`, doubled or unreadable ones are not. A cookie is bound to the host, so
+    comparing with Host is enough: a page that reaches us under another name has no cookie of ours."""
+    origins, hosts = connection.headers.getlist("origin"), connection.headers.getlist("host")
+    if len(origins) != 1 or len(hosts) != 1:
+        return False
+    origin = _authority(origins[0])
+    if origin is None:
+        return False
+    if settings.public_url:
+        return origin == _authority(settings.public_url)
+    secure = connection.scope.get("scheme", "http") in ("https", "wss")
+    # Behind a proxy TLS ends there: the browser's scheme is https although ours is not, and a page that came by plain
+    # HTTP under our name was made by somebody on the way.
+    scheme = "https" if secure or settings.cookie_secure else "http"
+    return _authority(f"{scheme}://{hosts[0]}") == origin
+
+
+def origin_hint(connection: HTTPConnection, settings: Settings) -> Text | None:
+    """What a person can do whose own page of the hub was refused: the browser's Origin and what the request was sent to
+    are one host, and still not what the hub takes for its own. None where a foreign page asked."""
+    origins, hosts = connection.headers.getlist("origin"), connection.headers.getlist("host")
+    origin = _authority(origins[0]) if len(origins) == 1 else None
+    reached = _authority(f"http://{hosts[0]}") if len(hosts) == 1 else None
+    if origin is None or reached is None or origin[1] != reached[1] or same_origin(connection, settings):
+        return None
+    if settings.public_url:
+        return Text("csrf_elsewhere", {"url": settings.public_url})
+    return Text("csrf_host", {"origin": origins[0], "host": hosts[0]})
+
+
+def is_under_foreign_name(connection: HTTPConnection, settings: Settings) -> bool:
+    """Whether a browser was led here under a name that is not the hub's (DNS rebinding), where the hub has been told.
+    Addresses and names without a dot lead nobody astray, and a proxy of ours may call us as it likes."""
+    if not settings.public_url or (connection.client and is_within(connection.client.host, settings.behind_proxy)):
+        return False
+    own, reached = _authority(settings.public_url), _authority(f"http://{connection.headers.get('host', '')}")
+    if own is None or reached is None:
+        return reached is None
+    name = reached[1].rstrip(".")
+    return not (name == own[1] or "." not in name or name.endswith(".localhost") or parse_address(name) is not None)
+
+
+def _authority(url: str) -> tuple[str, str, int] | None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        return None
+    if parts.path or parts.query or parts.fragment:
+        return None
+    return parts.scheme, parts.hostname.lower(), port or _DEFAULT_PORTS[parts.scheme]

@@ -1,0 +1,196 @@
+"""Signs people in and out, for the API and the pages alike; decides with `hub.people.rules.sign_in`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import NamedTuple
+
+from starlette.requests import HTTPConnection
+
+from db import sessions, sign_ins, users
+from db.errors import Conflict, Unavailable
+from hub.kernel.context import HubContext
+from hub.model import changes, credentials
+from hub.model.access import Principal
+from hub.people.rules import sign_in
+from hub.web.auth import identify
+from hub.web.auth.gate import Gate
+from hub.web.auth.passwords import TooBusy
+
+
+class SignedIn(NamedTuple):
+    """`secret` goes into the cookie (`auth.set_session_cookie`) or to the REST client, once. `last_at`: when they
+    signed in before, or were added."""
+
+    secret: str
+    user_id: int
+    last_at: datetime
+
+
+class SignInRefused(Exception):  # noqa: N818 - an answer, not a fault
+    """`code`: wrong (no hint which of the two), locked, slow_down, link (used, expired or never made)."""
+
+    def __init__(self, code: str, retry_after: float | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.retry_after = retry_after
+
+
+async def by_password(context: HubContext, connection: HTTPConnection, email: str, password: str) -> SignedIn:
+    """Raises SignInRefused, TooBusy, db.errors.Unavailable. Takes as long for an address nobody has."""
+    email = sign_in.normal_email(email)
+    with _charged(context, connection) as address:
+        if len(email) > sign_in.MAX_EMAIL:
+            raise SignInRefused("wrong")
+        counted_as = _counted_as(context, email, address)
+        async with context[Gate].one_try_at_a_time(counted_as):
+            user, _ = await _try(context, email, password, address, counted_as)
+            held = changes.PasswordHeld(user_id=user.id, password_hash=user.password_hash or "")
+            try:
+                signed_in = await _open(context, connection, user, counted_as, address, "password", held)
+            except Conflict as late:  # another password, while this one was compared
+                raise SignInRefused("wrong") from late
+    context[Gate].familiar.add(email, address)
+    return signed_in
+
+
+async def prove(context: HubContext, connection: HTTPConnection, email: str, password: str) -> None:
+    """That somebody with an open session knows the account's password. Counted and locked like signing in, or a stolen
+    session could try passwords without end. Raises SignInRefused, TooBusy, db.errors.Unavailable."""
+    email = sign_in.normal_email(email)
+    with _charged(context, connection) as address:
+        counted_as = _counted_as(context, email, address)
+        async with context[Gate].one_try_at_a_time(counted_as):
+            _, failures = await _try(context, email, password, address, counted_as)
+            if failures is not None and failures.failures:
+                forgotten = changes.SignInCounted(email=counted_as, failures=0, at=context.clock(), locked_until=None)
+                await context.announce(forgotten)
+
+
+async def by_link(context: HubContext, connection: HTTPConnection, link: str) -> SignedIn:
+    """With the secret of a one-time link. Used up by the first try that gets through; raises SignInRefused."""
+    with _charged(context, connection) as address:
+        shape = credentials.recognise(link.strip())
+        if shape is None or shape.kind != "link":
+            raise SignInRefused("link")
+        now = context.clock()
+        found = await sign_ins.find_link(context.store, shape.hash)
+        if (
+            found is None
+            or found.used_at is not None
+            or found.expires_at <= now
+            or context[Gate].unstored.has_used(shape.hash)
+        ):
+            raise SignInRefused("link")
+        user = await users.find_user(context.store, found.user_id)
+        if user is None or user.disabled_at is not None:
+            raise SignInRefused("link")
+        email = sign_in.normal_email(user.email)
+        try:
+            used = changes.SignInLinkUsed(hash=shape.hash, at=now)
+            signed_in = await _open(context, connection, user, email, address, "link", used)
+        except Conflict as late:
+            raise SignInRefused("link") from late
+        context[Gate].guesses.give_back(address)
+        context[Gate].familiar.add(email, address)
+        return signed_in
+
+
+async def sign_out(context: HubContext, connection: HTTPConnection, principal: Principal) -> None:
+    """End the session the request came with; a token or a key cannot sign out (it is revoked instead)."""
+    carried = identify.carried_by(context.settings, connection)
+    if carried is None or principal.via not in ("session", "login"):
+        return
+    digest = credentials.hash_of(carried.text)
+    if context[Gate].unstored.end(changes.SessionEnded(user_id=principal.id, hash=digest, at=context.clock())):
+        return
+    context[Gate].became_true(await context.announce(*sign_in.signed_out(principal.id, digest, context.clock())))
+
+
+def _counted_as(context: HubContext, email: str, address: str) -> str:
+    """Under which name failures are counted and locked: the account's, but for its own familiar places."""
+    return context[Gate].familiar.find(email, address) or email
+
+
+async def _try(
+    context: HubContext, email: str, password: str, address: str, counted_as: str
+) -> tuple[users.UserRow, sign_in.Failures | None]:
+    """Whose password it is, and the failures before it; one that is wrong is counted. Under `one_try_at_a_time`."""
+    gate = context[Gate]
+    record = await sign_ins.find_failures(context.store, counted_as)
+    failures = None if record is None else sign_in.Failures(record.failures, record.last_at, record.locked_until)
+    failures = gate.unstored.failures(counted_as) or failures
+    locked = sign_in.locked_for(failures, context.clock())
+    if locked is not None:
+        raise SignInRefused("locked", locked)
+    user = await users.find_user_by_email(context.store, email)
+    stored = user.password_hash if user is not None and user.disabled_at is None else None
+    right = await gate.passwords.matches(password, stored, address=address, familiar=counted_as != email)
+    if not right or user is None:
+        user_id = None if user is None else user.id
+        if user is None:
+            gate.strangers.count(address)
+        now = context.clock()
+        wrong = sign_in.failed(failures, counted_as, now, address=address, email=email, user_id=user_id)
+        await _count(context, wrong)
+        raise SignInRefused("wrong")
+    gate.guesses.give_back(address)
+    return user, failures
+
+
+async def _count(context: HubContext, wrong: list[changes.Change]) -> None:
+    """One wrong try, in memory while it cannot be stored."""
+    counted = next(change for change in wrong if isinstance(change, changes.SignInCounted))
+    try:
+        await context.announce(*wrong)
+    except Unavailable:
+        context[Gate].unstored.count(counted)
+    else:
+        context[Gate].unstored.forget_failures(counted.email)
+
+
+async def _open(
+    context: HubContext, connection: HTTPConnection, user: users.UserRow, counted_as: str, address: str, by: str,
+    *more: changes.Change,
+) -> SignedIn:  # fmt: skip
+    """A new session; the one this browser had until now ends, whoever's it was."""
+    wait = context[Gate].people.sign_in(user.id)
+    if wait:
+        raise SignInRefused("slow_down", math.ceil(wait))
+    agent = connection.headers.get("user-agent")
+    secret, opened = sign_in.succeeded(user.id, counted_as, context.clock(), address=address, user_agent=agent, by=by)
+    made = [*more, *opened, *await _session_before(context, connection)]
+    try:
+        context[Gate].became_true(await context.announce(*made))
+    except Unavailable:
+        # A full disk locks nobody out of looking: it is stored when there is room.
+        if not context[Gate].unstored.keep(made):
+            raise
+    context[Gate].unstored.forget_failures(counted_as)
+    return SignedIn(secret.text, user.id, user.last_sign_in_at or user.created_at)
+
+
+async def _session_before(context: HubContext, connection: HTTPConnection) -> list[changes.Change]:
+    carried = identify.carried_by(context.settings, connection)
+    shape = None if carried is None or not carried.cookie else credentials.recognise(carried.text)
+    session = None if shape is None else await sessions.find_session(context.store, shape.hash)
+    if session is None:
+        return []
+    return [changes.SessionEnded(user_id=session.user_id, hash=session.hash, at=context.clock())]
+
+
+@contextmanager
+def _charged(context: HubContext, connection: HTTPConnection) -> Iterator[str]:
+    """The address, which pays for a guess; where nobody came to look whether it was one, it has it back."""
+    address = identify.address_of(context, connection)
+    wait = context[Gate].guesses.charge(address)
+    if wait is not None:
+        raise SignInRefused("slow_down", wait)
+    try:
+        yield address
+    except (Unavailable, TooBusy):
+        context[Gate].guesses.give_back(address)
+        raise

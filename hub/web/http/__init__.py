@@ -1,0 +1,1 @@
+"""Requests and answers: bodies, problems, headers, kinds. Knows no caller and no subject."""

@@ -1,0 +1,89 @@
+"""How many files are being made (of the record, of recordings): one for each caller and few in all, for each may cost
+seconds or a place on the disk.
+
+Remembers who is at it and nothing else; what goes into a file is `hub.audit.csv`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Callable, Mapping
+from typing import Final
+
+import anyio
+import anyio.lowlevel
+from starlette.responses import StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from hub.web.http.problems import Problem, Text
+
+MOST: Final = 16
+"""Files that one hub makes for people at the same time. A slow reader's costs little, and ends."""
+MOST_OF_MACHINES: Final = 4
+"""And for machines' own keys, which so take nobody's place."""
+TAKEN_WITHIN_S: Final = 20.0
+"""How long a reader may take for one part."""
+WHOLE_WITHIN_S: Final = 900.0
+"""And for the file: 30 MB at 270 kbit/s."""
+WAIT_S: Final = 5.0
+
+
+class Exports:
+    """`begin` before a file, `end` after it, however that came."""
+
+    def __init__(self, text: str = "export") -> None:
+        self._text = text
+        """Begins the keys of what is said to those who have to wait."""
+        # Bound: MOST and MOST_OF_MACHINES, beyond it 429.
+        self._making: set[str] = set()
+
+    def begin(self, who: str) -> None:
+        """Raises Problem (429) when this caller already has one under way, or too many others do."""
+        machine = who.startswith("machine:")
+        others = sum(other.startswith("machine:") == machine for other in self._making)
+        if who in self._making or others >= (MOST_OF_MACHINES if machine else MOST):
+            why = f"{self._text}.yours" if who in self._making else f"{self._text}.others"
+            raise Problem("too-many-requests", Text(why, {"count": int(WAIT_S)}), retry_after=WAIT_S)
+        self._making.add(who)
+
+    def end(self, who: str) -> None:
+        self._making.discard(who)
+
+
+class HistoryReads(Exports):
+    """Long stretches of metrics that are being read."""
+
+    def __init__(self) -> None:
+        super().__init__("history")
+
+
+class Playbacks(Exports):
+    """Recordings that are on their way to somebody."""
+
+    def __init__(self) -> None:
+        super().__init__("playing")
+
+
+class EndedStream(StreamingResponse):
+    """A stream after which something is done, also when the reader went away in the middle or before the beginning."""
+
+    def __init__(
+        self, content: AsyncIterable[bytes], headers: Mapping[str, str], media_type: str, ended: Callable[[], None]
+    ) -> None:
+        super().__init__(content, headers=headers, media_type=media_type)
+        self._ended = ended
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+
+        async def send_in_time(message: Message) -> None:
+            with anyio.move_on_after(TAKEN_WITHIN_S) as part:
+                await send(message)
+            if part.cancelled_caught:
+                whole.cancel()
+                await anyio.lowlevel.checkpoint()
+
+        try:
+            # Who does not take it has the connection closed in the middle: nothing else can be said any more.
+            with anyio.move_on_after(WHOLE_WITHIN_S) as whole:
+                await super().__call__(scope, receive, send_in_time)
+        finally:
+            self._ended()

@@ -1,0 +1,162 @@
+"""What went wrong, as a value: an RFC 9457 problem that is put into words only at the edge, in the caller's language.
+
+Nothing of ours leaks through here: a Problem carries keys of texts and values the caller gave or may know.
+
+Sentences of the API in the caller's language. Keys and member names stay English; what people read does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from hub.model.access import Principal
+from texts.catalogue import Texts, read
+from texts.languages import DEFAULT, LANGUAGES, from_accept_language
+
+MEDIA_TYPE: Final = "application/problem+json"
+TYPES_AT: Final = "/api/v2/docs#problem-"
+
+STATUS_OF: Final[Mapping[str, int]] = {
+    "malformed": 400,
+    "not-authenticated": 401,
+    "forbidden": 403,
+    "not-found": 404,
+    "method-not-allowed": 405,
+    "conflict": 409,
+    "precondition-failed": 412,
+    "too-large": 413,
+    "unsupported-media-type": 415,
+    "invalid": 422,
+    "too-many-requests": 429,
+    "internal": 500,
+    "unavailable": 503,
+}
+
+
+class Text(NamedTuple):
+    """A sentence to be: its key in the texts, and what to put into it (values, or further Texts)."""
+
+    key: str
+    params: Mapping[str, Any] = {}
+
+
+Say = Callable[[Text], str]
+"""Puts a Text into the words of one language."""
+
+
+class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
+    """Why a request is refused. `kind` is one of STATUS_OF; `errors` names each wrong member and what is right;
+    `code` tells programs apart what has one kind."""
+
+    def __init__(
+        self,
+        kind: str,
+        detail: Text,
+        *,
+        errors: Mapping[str, Sequence[Text]] | None = None,
+        retry_after: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(detail.key)
+        self.kind = kind
+        self.status = STATUS_OF[kind]
+        self.detail = detail
+        self.errors = errors
+        self.code = code
+        self.headers = dict(headers or {})
+        if retry_after is not None:
+            self.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
+
+
+class ProblemDocument(msgspec.Struct, kw_only=True):
+    """The body of every answer that is not a success. `type` leads to the explanation; `errors` names each wrong member
+    and what would be right; `code`, where there is one, tells apart what programs may treat differently."""
+
+    success: bool
+    message: str
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: dict[str, list[str]] | msgspec.UnsetType = msgspec.UNSET
+    code: str | msgspec.UnsetType = msgspec.UNSET
+
+
+def respond(problem: Problem, say: Say) -> Response:
+    """The answer that tells a Problem."""
+    detail = say(problem.detail)
+    document = ProblemDocument(
+        success=False,
+        message=detail,
+        type=TYPES_AT + problem.kind,
+        title=say(Text(f"title.{problem.kind}")),
+        status=problem.status,
+        detail=detail,
+    )
+    if problem.errors:
+        document.errors = {field: [say(why) for why in whys] for field, whys in problem.errors.items()}
+    if problem.code is not None:
+        document.code = problem.code
+    return Response(msgspec.json.encode(document), problem.status, problem.headers, MEDIA_TYPE)
+
+
+def not_found() -> Problem:
+    """The same for what does not exist and for what may not be known."""
+    return Problem("not-found", Text("not_found"))
+
+
+def invalid(errors: Mapping[str, Sequence[Text]]) -> Problem:
+    (field, whys), more = next(iter(errors.items())), len(errors) - 1
+    said = {"field": field, "why": whys[0], "more": more}
+    return Problem("invalid", Text("invalid_and_more" if more else "invalid", said), errors=errors)
+
+
+def one_wrong(field: str, why: str, **params: Any) -> Problem:
+    """A 422 with a single member at fault."""
+    return invalid({field: [Text(why, params)]})
+
+
+FOLDER: Final = Path(__file__).parent / "texts"
+
+
+def texts_in(language: str) -> Texts:
+    return read(FOLDER, language)
+
+
+def language_of(connection: HTTPConnection, principal: Principal | None) -> str:
+    """What the request asks for, else what its user chose, else English. A browser always asks, so a choice the user
+    made on the account page wins over Accept-Language when the user is known by a cookie."""
+    chosen = principal.language if principal is not None and principal.language in LANGUAGES else None
+    if chosen is not None and principal is not None and principal.via == "session":
+        return chosen
+    return from_accept_language(connection.headers.get("accept-language", "")) or chosen or DEFAULT
+
+
+# Bound: one a language.
+@cache
+def sayer(language: str) -> Say:
+    """The function that puts a Text into that language."""
+    texts = texts_in(language)
+
+    def say(text: Text) -> str:
+        return texts(text.key, **{name: value_in(value) for name, value in text.params.items()})
+
+    def value_in(value: Any) -> str | int:
+        if isinstance(value, Text):
+            return say(value)
+        if isinstance(value, (list, tuple)):
+            return ", ".join(str(each) for each in value)
+        if isinstance(value, float):
+            return f"{value:g}"
+        return value if isinstance(value, int) else str(value)
+
+    return say

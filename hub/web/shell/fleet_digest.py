@@ -1,0 +1,94 @@
+"""A whole fleet as the Machines page and every page's frame count it, kept so that a page costs what changed.
+
+A few members of each machine's view are remembered and made anew when the feed touched it. Whatever takes time is done
+in slices, so that one page never holds up another. Knows no request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable
+from time import monotonic, perf_counter
+from typing import Any, Final, NamedTuple, TypeVar
+
+from dashboard import fleet
+from dashboard.trouble import Trouble, ordered, trouble
+from hub.kernel.feed import Feed
+from hub.model.fleet import Fleet
+from hub.model.views import machine_delta
+
+MEMBERS: Final = (
+    "name", "device_id", "location_description", "status_reason", "effective_status", "capacity", "status_since",
+    "connection", "connection_since", "connection_reason", "last_seen_at", "health_reasons", "readings",
+    "quarantined_until", "clock_offset_s",
+)  # fmt: skip
+"""What is searched, counted, sorted by and judged."""
+SLICE_S: Final = 0.001
+"""Work of a page before others get the event loop again."""
+FRESH_S: Final = 1.0
+"""Older counts are made anew; younger ones only when something else than readings changed."""
+CLASSES: Final = 32
+"""Sets of machines whose counts are remembered."""
+
+T = TypeVar("T")
+
+
+class Digest(NamedTuple):
+    """Of the machines somebody may see: those that need somebody, worst first, and how many are in which state."""
+
+    troubles: list[Trouble]
+    counts: dict[str, int]
+
+
+class FleetDigest:
+    """One a hub."""
+
+    def __init__(self, machines: Fleet, feed: Feed) -> None:
+        self._fleet = machines
+        self._feed = feed
+        # Bound: one a machine.
+        self._views: dict[int, dict[str, Any]] = {}
+        # Bound: CLASSES, the one unused for longest goes first.
+        self._made: OrderedDict[frozenset[int] | None, tuple[int, float, Digest]] = OrderedDict()
+        self._turn = asyncio.Lock()
+
+    async def views(self, machines: frozenset[int] | None) -> list[dict[str, Any]]:
+        """Of these machines (None: of all), with MEMBERS; not to be changed."""
+        async with self._turn:
+            stale = self._feed.take_changed() | (self._fleet.machines.keys() - self._views.keys())
+            async for rvm_id in in_slices(stale):
+                machine = self._fleet.machines.get(rvm_id)
+                if machine is not None:
+                    self._views[rvm_id] = machine_delta(machine, MEMBERS)
+            for rvm_id in self._views.keys() - self._fleet.machines.keys():
+                del self._views[rvm_id]
+        return [view for rvm_id, view in self._views.items() if machines is None or rvm_id in machines]
+
+    async def of(self, machines: frozenset[int] | None, now_ms: int) -> Digest:
+        """Readings in it are at most FRESH_S old, everything else is as it is now."""
+        revision, made = self._feed.revision, self._made.get(machines)
+        if made is not None and made[0] == revision and monotonic() - made[1] < FRESH_S:
+            return made[2]
+        views, found, begun = await self.views(machines), [], monotonic()
+        counts = fleet.counters(())
+        async for view in in_slices(views):
+            fleet.count(counts, view)
+            if (one := trouble(view, now_ms)) is not None:
+                found.append(one)
+        digest = Digest(ordered(found, now_ms), counts)
+        self._made[machines] = (revision, begun, digest)
+        self._made.move_to_end(machines)
+        if len(self._made) > CLASSES:
+            self._made.popitem(last=False)
+        return digest
+
+
+async def in_slices(things: Iterable[T]) -> AsyncIterator[T]:
+    """Each thing in turn, with the event loop for others after every SLICE_S that it took."""
+    began = perf_counter()
+    for thing in things:
+        yield thing
+        if perf_counter() - began > SLICE_S:
+            await asyncio.sleep(0)
+            began = perf_counter()

@@ -1,0 +1,56 @@
+"""Secrets that were just made, for the page that shows them: a reload, Back or a second tab shows them again.
+
+In memory only, to the same session only, and not for long; what is stored is their hash.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+import anyio
+
+from hub.model.access import Principal
+
+KEPT_S: Final = 900.0
+"""A quarter of an hour: time enough to walk to the machine with a phone."""
+MOST: Final = 200
+
+Owner = tuple[str, int]
+
+
+def key_place(rvm_id: int) -> str:
+    """The page of a machine's key."""
+    return f"/machines/{rvm_id}/key"
+
+
+class FreshSecrets:
+    """`keep` when one was made, `find` when its page is shown."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        # Bound: MOST; the oldest goes first.
+        self._kept: OrderedDict[tuple[Owner, str], tuple[float, str]] = OrderedDict()
+        self.lock = anyio.Lock()
+        """Held while one is made, so that a form sent twice finds what the first made."""
+
+    def keep(self, principal: Principal, place: str, text: str) -> None:
+        """`place` is the page that shows it."""
+        self._forget_old()
+        key = ((principal.via, principal.credential_id), place)
+        self._kept.pop(key, None)
+        self._kept[key] = (self._monotonic() + KEPT_S, text)
+        if len(self._kept) > MOST:
+            self._kept.popitem(last=False)
+
+    def find(self, principal: Principal, place: str) -> str | None:
+        self._forget_old()
+        _, text = self._kept.get(((principal.via, principal.credential_id), place), (0.0, None))
+        return text
+
+    def _forget_old(self) -> None:
+        now = self._monotonic()
+        while self._kept and next(iter(self._kept.values()))[0] <= now:
+            self._kept.popitem(last=False)

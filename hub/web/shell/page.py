@@ -1,0 +1,355 @@
+"""What every page has in common: who asks, the frame around it, forms that prove their origin, and errors as pages.
+
+A page is a function of a Visit that answers a Response; `Page` makes it an endpoint.
+
+Who did it, as a page says it: an actor becomes a name the reader may know.
+
+For whom a page is made: language, theme and zone, by the user's own choice, a cookie, or what the browser says.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from dashboard import assets, pages
+from dashboard.reader import THEMES, Reader
+from db.errors import StoreError
+from hub.kernel.context import HubContext
+from hub.model import access
+from hub.model.access import Principal
+from hub.model.machine import Machine
+from hub.model.views import epoch_ms
+from hub.settings import Settings
+from hub.web.api import guard
+from hub.web.api.operation import Call
+from hub.web.auth import csrf, identify
+from hub.web.auth.budgets import OF_PAGE, ReadBudget
+from hub.web.auth.client_address import is_under_foreign_name, same_origin
+from hub.web.auth.passwords import TooBusy
+from hub.web.http import request_body
+from hub.web.http.problems import Problem, Text, language_of, not_found, sayer
+from hub.web.shell.fleet_digest import FleetDigest, in_slices
+from hub.web.shell.own_lease import OwnLease, own_lease
+from texts.languages import LANGUAGES
+
+logger = logging.getLogger("myrvm.pages")
+
+MAX_FORM_FIELDS: Final = 100
+NAV: Final[tuple[tuple[str, str], ...]] = (
+    ("machines", "/"),
+    ("jobs", "/jobs"),
+    ("events", "/events"),
+    ("admin", "/admin/users"),
+    ("help", "/help"),
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What stands around every page. `user` is None before sign-in."""
+
+    user: Principal | None
+    csrf: str | None
+    version: str
+    here: str
+    alarms: int
+    open_jobs: int
+    lease: OwnLease | None
+    assets: assets.Assets
+    nav: tuple[tuple[str, str], ...]
+
+
+@dataclass
+class Visit:
+    """One request for a page. `form` holds a POST's fields, each once."""
+
+    context: HubContext
+    request: Request
+    reader: Reader
+    principal: Principal | None
+    form: dict[str, str]
+    fields: tuple[tuple[str, str], ...] = ()
+    """The same with every value of a name that stands there more than once."""
+
+    @property
+    def user(self) -> Principal:
+        if self.principal is None:
+            raise Problem("not-authenticated", Text("credential_wanted"))
+        return self.principal
+
+    @property
+    def now(self) -> datetime:
+        return self.context.clock()
+
+    def may(self, action: str, rvm_id: int | None = None) -> bool:
+        return access.may(self.principal, action, rvm_id)
+
+    def machine(self) -> Machine:
+        """The machine of the path, or the one 404 for unknown and out of reach."""
+        return guard.machine_named(self.context, self.user, self.request.path_params["id"])
+
+    def call(self, body: Any = None, *, machine: Machine | None = None, query: Any = None) -> Call:
+        """The same wish as a call of the API, whose operations the forms of the pages use."""
+        return Call(
+            context=self.context,
+            request=self.request,
+            now=self.now,
+            address=identify.address_of(self.context, self.request),
+            language=self.reader.language,
+            caller=self.principal,
+            machine_or_none=machine,
+            body=body,
+            query=query,
+        )
+
+    def say(self, problem: Problem) -> str:
+        """A refusal of the API as one sentence."""
+        say = sayer(self.reader.language)
+        whys = [say(why) for whys in (problem.errors or {}).values() for why in whys]
+        return whys[0][:1].upper() + whys[0][1:] if whys else say(problem.detail)
+
+    def render(self, template: str, status: int = 200, **values: Any) -> Rendering:
+        return Rendering(self, template, status, values)
+
+    async def frame(self) -> Frame:
+        user = self.principal
+        alarms = (
+            0 if user is None else len((await self.context[FleetDigest].of(user.machines, self.reader.now)).troubles)
+        )
+        shown = tuple(pair for pair in NAV if pair[0] != "admin" or self.may("token.manage_own"))
+        if not self.may("user.manage"):
+            shown = tuple((name, "/admin/tokens" if name == "admin" else where) for name, where in shown)
+        return Frame(
+            user=self.principal,
+            csrf=identify.csrf_token(self.context.settings, self.request),
+            version=self.context.version,
+            here=here(self.request),
+            alarms=alarms,
+            open_jobs=self._open_jobs(),
+            lease=None if self.principal is None else own_lease(self.context, self.principal, self.reader),
+            assets=assets.load(),
+            nav=shown,
+        )
+
+    def _open_jobs(self) -> int:
+        """How many commands of machines the user sees have not ended."""
+        user = self.principal
+        return 0 if user is None else sum(user.reaches(job.rvm_id) for job in self.context.fleet.open.values())
+
+
+class Rendering(HTMLResponse):
+    """A page that is written when it is known who reads it: in slices, so that no page holds up the others."""
+
+    def __init__(self, visit: Visit, template: str, status: int, values: dict[str, Any]) -> None:
+        super().__init__("", status)
+        self._visit = visit
+        self._template = template
+        self._values = values
+
+    async def write(self) -> None:
+        visit = self._visit
+        async with nullcontext() if visit.principal is None else visit.context[ReadBudget].turn(visit.principal.actor):
+            frame = await visit.frame()
+            written = pages.pieces(self._template, visit.reader, frame=frame, **self._values)
+            self.body = "".join([piece async for piece in in_slices(written)]).encode()
+        self.headers["Content-Length"] = str(len(self.body))
+
+
+Show = Callable[[Visit], Awaitable[Response]]
+
+
+class Page:
+    """An endpoint of GET and POST functions. `open_to_all`: also before sign-in. `action`: what one must be allowed.
+    `entrance`: where a session begins, whoever was signed in before; its form can hold no token of the new one."""
+
+    def __init__(
+        self,
+        show: Show,
+        post: Show | None = None,
+        *,
+        open_to_all: bool = False,
+        entrance: bool = False,
+        action: str = "feed.watch",
+        most_fields: int = MAX_FORM_FIELDS,
+        cost: float = OF_PAGE,
+    ) -> None:
+        self.handlers = {"GET": show, "HEAD": show} | ({"POST": post} if post is not None else {})
+        self.open_to_all = open_to_all or entrance
+        self.entrance = entrance
+        self.action = action
+        self.most_fields = most_fields
+        self.cost = cost
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        response = await self.answer(request)
+        if request.method == "HEAD":
+            response.body = b""
+        await response(scope, receive, send)
+
+    async def answer(self, request: Request) -> Response:
+        """The request boundary: whatever happens becomes a page, and the unforeseen a line in the log."""
+        context: HubContext = request.app.state.hub
+        visit = Visit(context, request, reader_for(context, request, None), None, {})
+        # The first page of a hub waits for its files and templates, and nothing else of the hub does.
+        if not assets.ready():
+            await anyio.to_thread.run_sync(assets.load)
+        if not pages.ready():
+            await anyio.to_thread.run_sync(pages.load)
+        try:
+            visit = await self._visit(visit)
+            response = await self.handlers[request.method](visit)
+            if isinstance(response, Rendering):
+                await response.write()
+        except Exception as error:  # noqa: BLE001 - one of the three named boundaries (architecture.md, Concurrency)
+            response = error_page(visit, error)
+            if isinstance(response, Rendering):
+                await response.write()
+        return response
+
+    async def _visit(self, visit: Visit) -> Visit:
+        context, request = visit.context, visit.request
+        if is_under_foreign_name(request, context.settings):
+            raise Problem("forbidden", Text("misdirected", {"url": context.settings.public_url}))
+        if request.method not in self.handlers:
+            raise Problem("method-not-allowed", Text("method", {"allow": ", ".join(self.handlers)}))
+        visit.principal = await identify.identify(context, request)
+        if visit.principal is not None and not visit.principal.is_signed_in:
+            visit.principal = None  # pages are for people; a token or a key has the API
+        visit.reader = reader_for(context, request, visit.principal)
+        if visit.principal is None and not self.open_to_all:
+            raise Problem("not-authenticated", Text("credential_wanted"))
+        if visit.principal is not None and not self.open_to_all:
+            guard.permit(visit.principal, self.action)
+        if visit.principal is not None and request.method != "POST":
+            await context[ReadBudget].take(visit.principal.actor, self.cost)
+        if request.method == "POST":
+            visit.fields = await _form(request, self.most_fields)
+            visit.form = dict(visit.fields)
+            _prove_origin(visit, entrance=self.entrance)
+            if visit.principal is not None and not self.entrance:
+                guard.may_change_now(context, visit.principal, self.action)
+        return visit
+
+
+async def _form(request: Request, most: int) -> tuple[tuple[str, str], ...]:
+    """Fields of an urlencoded body; no NUL, which no text of ours may hold."""
+    raw = await request_body.read(request)
+    try:
+        pairs = parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=most, errors="strict")
+    except ValueError as broken:
+        raise Problem("malformed", Text("not_json")) from broken
+    return tuple((name, value.replace("\x00", "")) for name, value in pairs)
+
+
+def _prove_origin(visit: Visit, *, entrance: bool) -> None:
+    """A form counts only from our own pages: with a session its token and origin, at an entrance the origin."""
+    settings = visit.context.settings
+    if visit.principal is not None and visit.principal.via == "session" and not entrance:
+        good = identify.csrf_holds(settings, visit.request, visit.form.get("csrf_token"))
+    else:
+        good = same_origin(visit.request, settings)
+    if not good:
+        raise csrf.refusal(visit.request, settings)
+
+
+def here(request: Request) -> str:
+    """The page's own address, for forms that come back to it."""
+    query = request.url.query
+    return request.url.path + (f"?{query}" if query else "") if request.method != "POST" else request.url.path
+
+
+def local(address: str | None) -> str:
+    """An address of ours to go on to; anything that could lead elsewhere becomes `/`."""
+    text = address or "/"
+    plain = text.startswith("/") and not text.startswith("//") and "\\" not in text and text.isprintable()
+    return text if plain else "/"
+
+
+def go(address: str) -> RedirectResponse:
+    return RedirectResponse(local(address), status_code=303)
+
+
+def error_page(visit: Visit, error: Exception) -> Response:
+    """An exception as a page: to sign-in, or a plain sentence with what can be done and the request's number."""
+    if isinstance(error, Problem) and error.kind == "not-authenticated":
+        place = here(visit.request) if visit.request.method in ("GET", "HEAD") else "/"
+        return go("/login" if place == "/" else f"/login?{urlencode({'next': place})}")
+    number = secrets.token_hex(4)
+    if isinstance(error, (StoreError, TooBusy)) or (isinstance(error, Problem) and error.kind == "unavailable"):
+        return _error(visit, 503, "503", number)
+    if isinstance(error, Problem) and error.kind == "too-many-requests":
+        answer = _error(visit, 429, "429", number, visit.say(error))
+        answer.headers.update(error.headers)
+        return answer
+    if not isinstance(error, Problem):
+        place = visit.request.scope["path"].encode("unicode_escape").decode()
+        logger.error("%s %s failed, request %s", visit.request.method, place, number, exc_info=error)
+        return _error(visit, 500, "500", number)
+    if error.kind in ("not-found", "method-not-allowed"):
+        return _error(visit, error.status, "404", number)
+    if error.kind == "forbidden":
+        return _error(visit, 403, "403", number, visit.say(error))
+    answer = _error(visit, error.status, "500", number, visit.say(error))
+    answer.headers.update(error.headers)
+    return answer
+
+
+def _error(visit: Visit, status: int, code: str, number: str, sentence: str = "") -> Response:
+    t = visit.reader.t
+    return visit.render(
+        "error.html", status,
+        heading=t(f"error.{code}"), sentence=sentence or t(f"error.{code}.say"), request_id=number,
+        again=local(here(visit.request)) if code in ("429", "500", "503") and visit.request.method == "GET" else None,
+    )  # fmt: skip
+
+
+async def nothing_here(_visit: Visit) -> Response:
+    raise not_found()
+
+
+def who(reader: Reader, actor: str, names: Mapping[str, str]) -> str:
+    """`user:3` as a name, `machine:7` as "the machine"."""
+    kind, _, number = actor.partition(":")
+    if kind == "user":
+        return names.get(number) or reader.t("who.user", id=number)
+    return reader.said("who", kind)
+
+
+LANGUAGE_COOKIE: Final = "rvm_language"
+THEME_COOKIE: Final = "rvm_theme"
+KEPT_S: Final = 365 * 86400
+
+
+def reader_for(context: HubContext, request: Request, principal: Principal | None) -> Reader:
+    """User, then cookie, then Accept-Language, then English; the theme likewise, `auto` at the end."""
+    cookies = request.cookies
+    chosen = (principal.language if principal else None) or cookies.get(LANGUAGE_COOKIE)
+    theme = (principal.theme if principal else None) or cookies.get(THEME_COOKIE)
+    return Reader(
+        language=chosen if chosen in LANGUAGES else language_of(request, None),
+        theme=theme if theme in THEMES else "auto",
+        zone=context.settings.default_timezone,
+        now=epoch_ms(context.clock()),
+    )
+
+
+def remember(response: Response, settings: Settings, *, language: str | None, theme: str | None) -> None:
+    """Keep the choice in this browser, also for the pages before sign-in. No secret: readable, a year."""
+    for name, value, known in ((LANGUAGE_COOKIE, language, LANGUAGES), (THEME_COOKIE, theme, THEMES)):
+        if value in known:
+            response.set_cookie(
+                name, str(value), max_age=KEPT_S, path="/", secure=settings.cookie_secure, httponly=True, samesite="lax"
+            )

@@ -1,0 +1,280 @@
+"""`/ws/dashboard`: one browser page and the feed. Who may open it, what it may say, and how it ends.
+
+A reader, a writer, a guard over the credential and a watch for the feed's own cut-off, in one task group; whichever
+ends first decides how the socket closes. Knows no machine's link.
+
+What a page may say to the hub, as types, and how much of it. Strict like the machines' wire, and as small.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Final
+
+import anyio
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from db.errors import StoreError
+from hub.kernel.context import HubContext
+from hub.kernel.feed import Picture
+from hub.kernel.subscription import CutOffError, Outgoing, Subscription
+from hub.links.links import Links
+from hub.links.live_requests import settle
+from hub.model.access import Principal, may
+from hub.model.token_bucket import TokenBucket
+from hub.server.websocket_protocol import FRAMES, frame
+from hub.web.auth.budgets import OF_SNAPSHOT, ReadBudget
+from hub.web.auth.client_address import same_origin
+from hub.web.auth.identify import identify
+from hub.web.sockets import ending as socket_ending
+from hub.web.sockets.ending import Ending
+from protocol.errors import CloseCode
+
+RECHECK_S: Final = 3.0
+"""What this hub revokes ends the socket at once. What another process revokes is seen within this, a quarter more (so
+that pages which were opened together do not look together) and the 3 s a credential is remembered (bar: 10 s)."""
+MAX_SOCKETS_PER_USER: Final = 20
+"""Pages that one person has open at a time; the next one is closed with 1013 and comes back by itself."""
+TOO_MANY: Final = "too many pages of yours are open"
+LAST: Final = frame(b"", first=False, last=True)
+
+
+_Part = Callable[[], Awaitable[Ending]]
+
+
+async def dashboard_socket(websocket: WebSocket) -> None:
+    """The endpoint: refuse before the upgrade, or live until one side ends it."""
+    context: HubContext = websocket.app.state.hub
+    admitted = await _admit(context, websocket)
+    if isinstance(admitted, int):
+        await socket_ending.refuse(websocket, admitted)
+        return
+    await websocket.accept()
+    if context.feed.count_of(admitted) >= MAX_SOCKETS_PER_USER:
+        # Said by a close, because a browser tells its page nothing of a refused upgrade.
+        await socket_ending.close(websocket, Ending(CloseCode.OVERLOADED, TOO_MANY))
+        return
+    subscription = context.feed.subscribe(admitted)
+    try:
+        ending = await _Page(context, websocket, subscription).live()
+    finally:
+        context.feed.unsubscribe(subscription)
+        context.watching.unwatch(subscription.number)
+        settle(context.watching, context.fleet, context[Links])
+    await socket_ending.close(websocket, ending)
+
+
+async def _admit(context: HubContext, websocket: WebSocket) -> Principal | int:
+    """Who opens it, or the HTTP status that refuses."""
+    # Browsers always send an Origin, and a foreign page must not ride on our cookie. A program has neither; it shows a
+    # token.
+    if ("origin" in websocket.headers or "cookie" in websocket.headers) and not same_origin(
+        websocket, context.settings
+    ):
+        return 403
+    try:
+        principal = await identify(context, websocket)
+    except StoreError:
+        return 503
+    if principal is None:
+        return 401
+    return principal if may(principal, "feed.watch") else 403
+
+
+class _Page:
+    """One page that is connected."""
+
+    def __init__(self, context: HubContext, websocket: WebSocket, subscription: Subscription) -> None:
+        self._context = context
+        self._websocket = websocket
+        self._subscription = subscription
+        self._ending: Ending | None = None
+
+    async def live(self) -> Ending:
+        async with anyio.create_task_group() as tasks:
+            for part in (self._read, self._write, self._guard, self._cut):
+                tasks.start_soon(self._part, part, tasks.cancel_scope)
+        return self._ending or Ending(None)
+
+    async def _part(self, part: _Part, scope: anyio.CancelScope) -> None:
+        """Run one of the four; the first that ends says how, and ends the others."""
+        try:
+            ending = await part()
+        except WebSocketDisconnect:
+            ending = Ending(None)
+        except CutOffError as cut:
+            ending = Ending(cut.code, cut.reason)
+        self._ending = self._ending or ending
+        scope.cancel()
+
+    async def _write(self) -> Ending:
+        feed, subscription, websocket = self._context.feed, self._subscription, self._websocket
+        await websocket.send_text(feed.hello(subscription))
+        while True:
+            outgoing = await subscription.next()
+            if outgoing is None:
+                await self._context[ReadBudget].take(subscription.principal.actor, OF_SNAPSHOT, math.inf)
+                picture = await feed.snapshot(subscription)
+                if not (subscription.held or subscription.wants_snapshot):  # else it is out of date already
+                    await self._send_picture(picture)
+            else:
+                await self._send(outgoing)
+
+    async def _send_picture(self, picture: Picture) -> None:
+        """In fragments of one message, each when the socket takes it: many at once hold little more than one."""
+        if FRAMES not in self._websocket.scope["extensions"]:
+            await self._websocket.send_text(picture.text)
+            return
+        for number, part in enumerate(picture.parts()):
+            await self._send_frames(frame(part, first=number == 0, last=False))
+        await self._send_frames(LAST)
+
+    async def _send_frames(self, *frames: bytes) -> None:
+        await self._websocket.send({"type": "websocket.send", "frames": frames})
+
+    async def _send(self, outgoing: Outgoing) -> None:
+        shared = outgoing.frame
+        if not shared.numbered or FRAMES not in self._websocket.scope["extensions"]:
+            await self._websocket.send_text(outgoing.text)
+            return
+        if shared.wire is None:
+            shared.wire = frame(shared.body, first=False, last=True)
+        await self._send_frames(frame(outgoing.head, first=True, last=False), shared.wire)
+
+    async def _cut(self) -> Ending:
+        cut = await self._subscription.cut()
+        return Ending(cut.code, cut.reason)
+
+    async def _guard(self) -> Ending:
+        """Look again who this is: at once when something about the user changed, else every moment."""
+        subscription = self._subscription
+        while True:
+            with anyio.move_on_after(RECHECK_S * random.uniform(0.75, 1.25)):  # noqa: S311 - spreads load, keeps no secret
+                await subscription.recheck.wait()
+                # Let the one who announced the change finish with it (forget cached credentials) first.
+                await asyncio.sleep(0.05)
+            subscription.recheck.clear()
+            try:
+                principal = await identify(self._context, self._websocket)
+            except StoreError:
+                continue  # nothing more can be revoked in a database that is away; what was, holds the subscription
+            if subscription.recheck.is_set():
+                continue  # changed again while we looked
+            if principal is None:
+                return Ending(CloseCode.NOT_AUTHENTICATED, "signed out")
+            if not may(principal, "feed.watch"):
+                return Ending(CloseCode.REVOKED, "rights changed")
+            known = subscription.principal
+            if subscription.held or (principal.role, principal.machines) != (known.role, known.machines):
+                self._context.feed.rescope(subscription, principal)
+                self._context.watching.unwatch(subscription.number)
+
+    async def _read(self) -> Ending:
+        allowance = Allowance()
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return Ending(None)
+            text = message.get("text")
+            if text is None:
+                return Ending(CloseCode.UNSUPPORTED_DATA, "text only")
+            wish = decode(text)
+            if not allowance.take(wish):
+                return Ending(CloseCode.POLICY, "too many messages")
+            if wish is None:
+                return Ending(CloseCode.PROTOCOL_ERROR, "not understood")
+            if isinstance(wish, Ping):
+                await self._websocket.send_text(self._context.feed.pong(wish.n))
+            else:
+                self._obey(wish)
+
+    def _obey(self, wish: Message) -> None:
+        feed, subscription = self._context.feed, self._subscription
+        if isinstance(wish, Watch):
+            self._watch(wish)
+        elif isinstance(wish, AskSnapshot):
+            subscription.ask_snapshot()
+        elif isinstance(wish, Resume):
+            feed.resume(subscription)
+        else:
+            if isinstance(wish, Pause):
+                feed.pause(subscription)
+            self._context.watching.unwatch(subscription.number)
+            settle(self._context.watching, self._context.fleet, self._context[Links])
+
+    def _watch(self, wish: Watch) -> None:
+        context, principal = self._context, self._subscription.principal
+        known = wish.machine is None or wish.machine in context.fleet.machines
+        if not context.settings.live or not known or not may(principal, "metrics.read", wish.machine):
+            return
+        rate = math.ceil(wish.rate)
+        context.watching.watch(
+            self._subscription.number, wish.machine, rate, time.monotonic(), reach=principal.machines
+        )
+        settle(context.watching, context.fleet, context[Links])
+
+
+MAX_MESSAGE_CHARACTERS: Final = 1024
+MESSAGES_PER_S: Final = 10.0
+BURST: Final = 40.0
+SNAPSHOT_COST: Final = 10.0
+"""A full picture costs the hub as much as many small things: four at once, then one a second."""
+
+
+class Watch(msgspec.Struct, tag="watch"):
+    """A lease of 30 s on live samples each `rate` seconds: of one machine, or of all it may see (`machine` null)."""
+
+    machine: int | None = None
+    rate: Annotated[float, msgspec.Meta(ge=1, le=60)] = 5.0
+
+
+class Unwatch(msgspec.Struct, tag="unwatch"):
+    """Every lease of this connection ends."""
+
+
+class Pause(msgspec.Struct, tag="pause"):
+    """The page is hidden: state changes only."""
+
+
+class Resume(msgspec.Struct, tag="resume"):
+    """The page is seen again; answered with a snapshot."""
+
+
+class AskSnapshot(msgspec.Struct, tag="snapshot"):
+    """The page lost count: the full picture again."""
+
+
+class Ping(msgspec.Struct, tag="ping"):
+    """Answered with `pong`, the same number and the hub's time: the page asks whether the connection lives."""
+
+    n: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+
+
+Message = Watch | Unwatch | Pause | Resume | AskSnapshot | Ping
+_decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
+
+
+def decode(text: str) -> Message | None:
+    """The message; None when it is none of ours or does not fit its type."""
+    if len(text) > MAX_MESSAGE_CHARACTERS:
+        return None
+    try:
+        return _decoder.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        return None
+
+
+class Allowance:
+    """A token bucket: `take` answers False when the page says more than a page would."""
+
+    def __init__(self) -> None:
+        self._bucket = TokenBucket(MESSAGES_PER_S, BURST, time.monotonic())
+
+    def take(self, message: Message | None) -> bool:
+        cost = SNAPSHOT_COST if isinstance(message, (AskSnapshot, Resume)) else 1.0
+        return self._bucket.take(time.monotonic(), cost)

@@ -1,0 +1,153 @@
+"""The record as pages: without script, in both languages, as far as each may know it."""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from db import event_search
+from hub.audit import page as events_page
+from hub.model.changes import EventHappened
+from tests.support.api_hub import ApiHub
+from tests.support.page_visitor import browser
+
+HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "\x1b[31mred", "\u202ecod.exe", "{{7*7}}")
+
+
+async def happen(hub: ApiHub, code: str = "machine.event", rvm_id: int | None = 1, ago: float = 0, **more: Any) -> None:
+    at = hub.context.clock() - timedelta(seconds=ago)
+    said: dict[str, Any] = {"actor": "machine:1", "params": {"code": "door.open", "params": {}}}
+    await hub.context.announce(EventHappened(at=at, code=code, rvm_id=rvm_id, **{**said, **more}))
+
+
+async def page(hub: ApiHub, path: str, who: str = "admin", language: str = "en") -> str:
+    async with await browser(hub, who, language) as client:
+        answer = await client.get(path)
+    assert answer.status_code == 200, answer.text
+    return html.unescape(answer.text)
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+@pytest.mark.parametrize("path", ["/events", "/machines/1/events", "/events?kind=status&q=x&from=2026-01-01&to=bad"])
+async def test_a_page_is_whole_in_both_languages(door: ApiHub, path: str, language: str) -> None:
+    await happen(door, ago=5)
+    shown = await page(door, path, language=language)
+    assert f'<html lang="{language}"' in shown
+    assert shown.count("<h1") == 1
+    assert not re.search(r"<script(?![^>]* src=)", shown)
+
+
+async def test_a_line_tells_when_what_who_and_where(door: ApiHub) -> None:
+    boss = door.users["admin"]
+    before, after = ({"status": s, "special_status": None, "capacity": 0} for s in ("active", "maintenance"))
+    params = {"reason": "Ganti sensor"}
+    await happen(door, "status.changed", actor=f"user:{boss}", params=params, before=before, after=after)
+    job = {"command_id": "1a2-ff", "name": "ping", "args": {}}
+    await happen(door, "command.issued", actor=f"user:{boss}", params=job)
+    shown = await page(door, "/events")
+    assert "Active → Maintenance, reason: Ganti sensor" in shown
+    assert '<a href="/jobs/1a2-ff"><bdi>Asked for: Ask for a sign of life</bdi></a>' in shown
+    assert '<a href="/machines/1"><bdi>one</bdi></a>' in shown
+    assert '<span class="by"><bdi>admin</bdi></span>' in shown
+    assert re.search(r'<time title="\d+ \w+ \d{4} [\d:]{8} UTC, \d+\u202f\w+ ago" data-utc', shown)
+    assert re.search(r'<li class="day"><h2>\w+day, \d', shown)
+    machine = await page(door, "/machines/dev-one/events", language="id")
+    assert "Aktif → Pemeliharaan, alasan: Ganti sensor" in machine
+    assert '<a href="/machines/1/events" aria-current="page">' in machine
+    assert 'class="where"' not in machine
+
+
+async def test_times_are_those_of_the_site(door: ApiHub) -> None:
+    door.context.fleet.machines[1].timezone = "Asia/Makassar"
+    await happen(door)
+    assert re.search(r">(\d+ \w+ )?\d\d:\d\d:\d\d WITA</time>", await page(door, "/events")), "beside the hub's own WIB"
+    assert re.search(r">\d\d:\d\d:\d\d</time>", await page(door, "/machines/1/events")), (
+        "on its own page it goes unsaid"
+    )
+
+
+async def test_filters_are_links_and_a_form_that_work_without_script(door: ApiHub) -> None:
+    await happen(door, rvm_id=1)
+    await happen(door, "machine.introduced", rvm_id=2, actor="clock", params={"agent_version": "9.9"})
+    assert "agent 9.9" in await page(door, "/events")
+    assert "agent 9.9" not in await page(door, "/events?machine=ONE")
+    assert "agent 9.9" in await page(door, "/events?machine=dev-two&kind=machine&actor=clock")
+    assert "door.open" not in await page(door, "/events?actor=clock")
+    assert "agent 9.9" not in await page(door, "/events?to=2020-01-01")
+    shown = await page(door, "/events?kind=status,machine&q=door")
+    assert 'href="/events?kind=machine&q=door" aria-current="true"' in shown, "a chosen kind is a link without it"
+    assert '<input type="hidden" name="kind" value="status,machine">' in shown
+    assert "/api/v2/events?kind=status%2Cmachine&q=door&format=csv" in shown
+
+
+async def test_nothing_and_nothing_that_matches_are_told_apart(door: ApiHub) -> None:
+    empty = await page(door, "/machines/2/events")
+    assert "Nothing has happened yet." in empty
+    none = await page(door, "/events?kind=status&q=bandung")
+    assert "No event matches: <b><bdi>Status, “bandung”</bdi>" in none
+    assert "There is no machine of that name: <b><bdi>nix" in await page(door, "/events?machine=nix")
+    assert "From: not a day" in await page(door, "/events?from=tomorrow")
+
+
+async def test_more_leads_on_and_back_to_the_newest(door: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events_page, "ON_A_PAGE", 3)
+    for number in range(7):
+        await happen(door, params={"code": f"n{number}", "params": {}}, ago=60 - number)
+    seen, path = [], "/machines/1/events"
+    for _ in range(3):
+        shown = await page(door, path)
+        seen += re.findall(r"The machine reports (n\d)", shown)
+        more = re.search(r'rel="next" data-onward="\d+" href="([^"]+)"', shown)
+        path = more[1] if more else ""
+    assert seen == ["n6", "n5", "n4", "n3", "n2", "n1", "n0"]
+    assert "To the newest" in shown
+    assert "beginning of the record" in shown
+    assert "n6" in await page(door, "/machines/1/events?before=999999"), "a place nobody knows is the newest"
+
+
+async def test_a_long_search_says_how_far_it_came(door: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_search, "STRETCH", 2)
+    monkeypatch.setattr(event_search, "MOST", 2)
+    for number in range(9):
+        await happen(door, ago=100 - number)
+    shown = await page(door, "/machines/1/events?q=nothing-like-it")
+    assert re.search(r"Searched back to \w+ [\d:]+ WIB. Search further", shown)
+
+
+async def test_lines_come_as_values_for_the_script(door: ApiHub) -> None:
+    await happen(door)
+    async with await browser(door) as client:
+        one = (await client.get("/events/lines.json?rvm=1")).json()
+        assert one["lines"][0]["sentence"] == "The machine reports door.open"
+        assert one["lines"][0]["machine"] == ""
+        assert (await client.get("/events/lines.json?machine=two&kind=machine")).json()["lines"] == []
+        assert (await client.get("/events/lines.json?rvm=99")).status_code == 404
+
+
+async def test_each_sees_what_concerns_their_machines(door: ApiHub) -> None:
+    await happen(door, rvm_id=2)
+    await happen(
+        door, "user.removed", None, actor=f"user:{door.users['admin']}", params={"user_id": 77, "email": "x@y.z"}
+    )
+    assert "x@y.z" in await page(door, "/events")
+    for who in ("operator", "viewer", "technician"):
+        shown = await page(door, "/events?kind=machine,user", who)
+        assert "x@y.z" not in shown
+        assert "Sign-in<" not in shown, "no kind that is not for them"
+        assert ("door.open" in shown) is (who != "technician")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_what_a_machine_reports_stays_text(door: ApiHub, text: str) -> None:
+    await happen(door, params={"code": text, "params": {text: text}})
+    async with await browser(door) as client:
+        for path in ("/events", "/machines/1/events", f"/events?{urlencode({'q': text, 'machine': text})}"):
+            answer = (await client.get(path)).text
+            assert text not in answer or text == "{{7*7}}"
+            assert "<img" not in answer
+            assert "49" not in re.findall(r"reports ([^<]*)", answer)

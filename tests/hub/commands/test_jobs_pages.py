@@ -1,0 +1,272 @@
+"""The pages of jobs, actions and many machines, without script: what they say, to whom, and that a wish is one."""
+
+from __future__ import annotations
+
+import gzip
+import html
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from hub.model.changes import BusyChanged, Command, CommandDrafted, CommandMoved, ConnectionChanged, MachineIntroduced
+from tests.support.api_hub import ApiHub, api_hub
+from tests.support.page_visitor import browser
+
+HOSTILE = '"><img src=x onerror=alert(1)>{{7*7}}\u202e'
+
+
+@pytest_asyncio.fixture
+async def hub(tmp_path: Path, sqlite_url: str) -> AsyncIterator[ApiHub]:
+    async with api_hub(tmp_path, database_url=sqlite_url) as made:
+        await made.add_everybody()
+        yield made
+
+
+async def put(hub: ApiHub, number: int, rvm_id: int = 1, **members: Any) -> Command:
+    """A command as it might stand in the ledger."""
+    now = hub.context.clock() - timedelta(minutes=number)
+    made = {
+        "id": f"c{number:04}", "rvm_id": rvm_id, "name": "reboot", "args": {}, "state": "queued", "issued_by": "user:1",
+        "issued_at": now, "expires_at": now + timedelta(hours=24),
+    }  # fmt: skip
+    command = Command(**{**made, **members})
+    await hub.context.announce(CommandDrafted(command=command))
+    if command.finished_at is not None:
+        await hub.context.announce(CommandMoved(command=command))
+    return command
+
+
+async def end(hub: ApiHub, number: int, rvm_id: int = 1, state: str = "succeeded", **members: Any) -> Command:
+    at = hub.context.clock() - timedelta(minutes=number)
+    return await put(hub, number, rvm_id, state=state, sent_at=at, finished_at=at, **members)
+
+
+def ids(page: str) -> list[str]:
+    return re.findall(r'data-job="(c\d+)"', page)
+
+
+def introduced(hub: ApiHub, rvm_id: int, *capabilities: str, connection: str = "live") -> None:
+    now = hub.context.clock()
+    for change in (
+        MachineIntroduced(
+            rvm_id=rvm_id, at=now, epoch=9, agent_version="1", boot_id="b", capabilities=capabilities, hardware=None,
+            timezone="Asia/Makassar", config_version=0, clock_offset_s=0.0, ip=None, simulated=False,
+        ),
+        ConnectionChanged(rvm_id=rvm_id, connection=connection, since=now),
+    ):  # fmt: skip
+        hub.context.fleet.apply(change)
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+async def test_jobs_are_whole_in_both_languages_and_no_text_runs(hub: ApiHub, language: str) -> None:
+    await put(hub, 1, reason=HOSTILE, name=HOSTILE)
+    await end(hub, 2, state="failed", error={"code": HOSTILE, "message": HOSTILE}, result={HOSTILE: [HOSTILE]})
+    async with await browser(hub, language=language) as client:
+        for path in (
+            "/jobs",
+            "/jobs/c0001",
+            "/jobs/c0002",
+            "/machines/1",
+            "/machines/1/do/reboot",
+            "/jobs?group=%22%3E",
+        ):
+            answer = await client.get(path)
+            assert answer.status_code == 200, path
+            assert answer.text.count("<h1") == 1
+            assert "<img" not in answer.text
+            assert not re.search(r"<script(?![^>]* src=)", answer.text)
+            assert (">Tugas<" in re.sub(r"\s*<span class=\"count.*?</span>", "", answer.text)) is (language == "id")
+
+
+async def test_open_jobs_stand_first_what_runs_above_what_waits(hub: ApiHub) -> None:
+    await put(hub, 1)
+    await put(hub, 2, state="running", sent_at=hub.context.clock())
+    await end(hub, 3)
+    await end(hub, 0, state="expired")
+    async with await browser(hub) as client:
+        assert ids((await client.get("/jobs")).text) == ["c0002", "c0001", "c0000", "c0003"]
+        assert ids((await client.get("/jobs?state=open")).text) == ["c0002", "c0001"]
+        assert ids((await client.get("/jobs?state=expired")).text) == ["c0000"]
+        assert ids((await client.get("/jobs?state=ended")).text) == ["c0000", "c0003"]
+        page = (await client.get("/jobs?name=ping")).text
+        assert ids(page) == []
+        assert "No job matches." in page
+        assert '<span class="count calm" data-open-jobs>2</span>' in page
+
+
+async def test_filters_by_machine_and_by_words(hub: ApiHub) -> None:
+    one, two = hub.machines["one"], hub.machines["two"]
+    await put(hub, 1, one)
+    await end(hub, 2, two)
+    async with await browser(hub) as client:
+        assert ids((await client.get(f"/jobs?rvm={one}")).text) == ["c0001"]
+        assert ids((await client.get(f"/jobs?rvm={two}")).text) == ["c0002"]
+        assert ids((await client.get("/jobs?q=two")).text) == ["c0002"]
+        assert ids((await client.get("/jobs?q=nowhere")).text) == []
+
+
+async def test_pages_follow_each_other(hub: ApiHub) -> None:
+    for number in range(120):
+        await end(hub, number)
+    seen: list[str] = []
+    async with await browser(hub) as client:
+        address = "/jobs"
+        while address:
+            page = (await client.get(address)).text
+            seen += ids(page)
+            onward = re.search(r'href="(/jobs\?before=[^"]+)">Older', page)
+            address = html.unescape(onward[1]) if onward else ""
+        assert seen == [f"c{number:04}" for number in range(120)]
+        assert ids((await client.get("/jobs?before=unknown")).text)[0] == "c0000"
+
+
+async def test_more_open_jobs_than_a_page_holds_have_pages_too(hub: ApiHub) -> None:
+    third = await hub.add_machine("third")
+    for number in range(70):
+        await put(hub, number, 1 if number % 2 else third)
+    async with await browser(hub) as client:
+        page = (await client.get("/jobs")).text
+        assert len(ids(page)) == 50
+        onward = re.search(r'href="(/jobs\?state=open[^"]+)">Older', page)
+        assert onward
+        rest = (await client.get(html.unescape(onward[1]))).text
+        assert ids(rest) == [f"c{number:04}" for number in range(50, 70)]
+        assert "Back to the newest" in rest
+
+
+async def test_a_technician_sees_jobs_of_the_own_machines_only(hub: ApiHub) -> None:
+    one, two = hub.machines["one"], hub.machines["two"]
+    await put(hub, 1, one, group_id="g")
+    await put(hub, 2, two, group_id="g")
+    await end(hub, 3, two, group_id="g")
+    async with await browser(hub, "technician") as client:
+        page = (await client.get("/jobs")).text
+        assert ids(page) == ["c0001"]
+        assert "data-open-jobs>1<" in page
+        assert ids((await client.get(f"/jobs?rvm={two}")).text) == []
+        assert "0 of 1 done" in (await client.get("/jobs?group=g")).text
+        assert (await client.get("/jobs/tally.json?group=g")).json()[0]["words"] == "0 of 1 done"
+        assert (await client.get("/jobs/c0002")).status_code == 404
+        assert (await client.post("/jobs/c0002/cancel")).status_code == 404
+
+
+async def test_a_group_is_summed_up_with_links_to_its_parts(hub: ApiHub) -> None:
+    introduced(hub, hub.machines["one"], "reboot")
+    await put(hub, 1, hub.machines["one"], group_id="g")
+    await put(hub, 2, hub.machines["two"], group_id="g")
+    await end(hub, 3, group_id="g")
+    await end(hub, 4, state="failed", group_id="g", error={"code": "x", "message": "y"})
+    async with await browser(hub) as client:
+        page = html.unescape((await client.get("/jobs?group=g")).text)
+        said = re.search(r'id="tally"[^>]*>(.*?)</p>', page, re.DOTALL)
+        assert said
+        words = [re.sub(r"<[^>]+>", "", part) for part in said[1].split("</span>") if part]
+        assert words == ["1 of 4 done", "1 queued [show]", "1 offline (queued) [show]", "1 failed [show]"]
+        assert '<a href="/jobs?state=failed&group=g">' in said[1]
+        assert ids((await client.get("/jobs?state=failed&group=g")).text) == ["c0004"]
+        assert (await client.get("/jobs/tally.json")).json() == []
+
+
+async def test_one_job_tells_what_is_known_of_it(hub: ApiHub) -> None:
+    await end(
+        hub, 1, name="sync_timezone", args={"trigger": "manual"}, reason="moved", group_id="g",
+        result={"timezone": "Asia/Makassar", "applied": True},
+    )  # fmt: skip
+    async with await browser(hub) as client:
+        page = (await client.get("/jobs/c0001")).text
+        for text in ("Sync timezone", "moved", "Asia/Makassar", "Applied", "yes", "c0001", "/jobs?group=g"):
+            assert text in page
+        assert (await client.get("/jobs/nothing")).status_code == 404
+        assert (await client.get("/jobs/c0001/cancel")).headers["location"] == "/jobs/c0001"
+
+
+async def test_a_cancel_by_form_is_the_same_as_by_rest(hub: ApiHub) -> None:
+    await put(hub, 1)
+    await end(hub, 2)
+    async with await browser(hub, "operator") as client:
+        answer = await client.post("/jobs/c0001/cancel")
+        assert answer.headers["location"] == "/jobs/c0001"
+        assert "the machine never heard of it" in (await client.get("/jobs/c0001")).text
+        late = await client.post("/jobs/c0002/cancel")
+        assert late.status_code == 409
+        assert "It has ended already" in late.text
+    async with await browser(hub, "viewer") as client:
+        assert (await client.post("/jobs/c0001/cancel")).status_code == 403
+        assert '<details class="confirm" hidden>' in (await client.get("/jobs/c0001")).text
+
+
+async def test_a_disruptive_action_wants_a_reason_and_a_machine_that_is_there(hub: ApiHub) -> None:
+    introduced(hub, 1, "reboot", "sync_timezone")
+    hub.context.fleet.apply(BusyChanged(rvm_id=1, busy=True))
+    async with await browser(hub, "operator") as client:
+        page = (await client.get("/machines/1/do/reboot")).text
+        assert "Somebody is returning containers now." in page
+        assert 'name="force"' in page
+        assert (await client.post("/machines/1/do/reboot", data={"reason": " "})).status_code == 422
+        refused = await client.post("/machines/1/do/reboot", data={"reason": "hangs"})
+        assert refused.status_code == 409
+        assert "needs this online" in refused.text or "needs it online" in refused.text or "offline" in refused.text
+        old = await client.get("/machines/1/do/restart_service")
+        assert "software cannot do it" in old.text
+        assert (await client.get("/machines/1/do/format")).status_code == 404
+        assert (await client.post("/machines/1/do/format")).status_code == 404
+    assert hub.context.fleet.machines[1].pending == {}
+
+
+async def test_a_form_sent_twice_is_one_wish(hub: ApiHub) -> None:
+    async with await browser(hub, "operator") as client:
+        page = (await client.get("/machines/1/do/sync_timezone")).text
+        wish = re.search(r'name="wish" value="(\w+)"', page)
+        assert wish
+        for _ in range(2):
+            answer = await client.post("/machines/1/do/sync_timezone", data={"wish": wish[1]})
+            assert answer.headers["location"] == "/machines/1"
+        assert len(hub.context.fleet.machines[1].pending) == 1
+        assert (await client.post("/machines/1/do/sync_timezone", data={"wish": "\u00fc \n"})).status_code == 422
+
+
+async def test_many_machines_are_asked_after_one_look_at_what_will_happen(hub: ApiHub) -> None:
+    one, two = hub.machines["one"], hub.machines["two"]
+    introduced(hub, one, "ping", connection="offline")
+    async with await browser(hub, "operator") as client:
+        chosen = {"do": "sync_timezone", "rvm": [str(one), str(two), str(two), "\u0661", "999999"]}
+        look = await client.post("/bulk", data=chosen)
+        assert "1 cannot do it: its software is too old" in look.text
+        assert "1 is offline: will run when it is back, until tomorrow" in look.text
+        assert hub.context.fleet.open == {}, "looking changes nothing"
+        done = await client.post("/bulk", data={**chosen, "sure": "1"})
+        assert done.status_code == 200
+        assert "Asked of 1 of 2 machines." in done.text
+        group = next(iter(hub.context.fleet.open.values())).group_id
+        assert f"/jobs?group={group}" in done.text
+        every = await client.post(
+            "/bulk", data={"do": "maintenance", "rvm": str(two), "sure": "1", "reason": "cleaning"}
+        )
+        assert every.headers["location"].startswith("/jobs?group=")
+        assert (await client.post("/bulk", data={"do": "maintenance", "rvm": "2", "sure": "1"})).status_code == 422
+        assert (await client.post("/bulk", data={"do": "maintenance"})).status_code == 422
+        assert (await client.post("/bulk", data={"do": "wipe", "rvm": "1"})).status_code == 404
+        assert (await client.get("/bulk")).headers["location"] == "/"
+
+
+async def test_a_technician_cannot_reach_further_by_selecting_more(hub: ApiHub) -> None:
+    one, two = hub.machines["one"], hub.machines["two"]
+    async with await browser(hub, "technician") as client:
+        chosen = {"do": "sync_timezone", "rvm": [str(one), str(two)], "sure": "1"}
+        assert (await client.post("/bulk", data=chosen)).status_code == 303
+    assert [command.rvm_id for command in hub.context.fleet.open.values()] == [one]
+
+
+async def test_a_page_of_jobs_fits_its_budget(hub: ApiHub) -> None:
+    for number in range(50):
+        await put(hub, number, hub.machines["one" if number % 2 else "two"])
+        await end(hub, 100 + number)
+    async with await browser(hub) as client:
+        page = await client.get("/jobs")
+    assert len(ids(page.text)) == 100
+    assert len(gzip.compress(page.content, 6)) <= 25_000

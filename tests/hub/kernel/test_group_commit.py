@@ -1,0 +1,199 @@
+"""The one door out: committed in groups, true in the order of the commits, and one caller's conflict is only theirs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from db.errors import Conflict, Unavailable
+from hub.kernel.announce import Announcer
+from hub.kernel.group_commit import GroupCommit
+from hub.kernel.samples_lane import SamplesLane
+from hub.model.changes import (  # fmt: skip
+    Change,
+    CommandDrafted,
+    CommandMoved,
+    ConnectionChanged,
+    EventHappened,
+    MachineAdded,
+    UserAdded,
+)
+from hub.model.fleet import Fleet, Touched
+from tests.hub.commands.rules.test_command_desk import command
+from tests.support.fake_store import FakeStore
+from tests.support.machines import NOW, machine
+from tests.support.until import until
+
+
+class Shown:
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.touched: list[Touched] = []
+
+    def publish(self, changes: Sequence[Change], touched: Sequence[Touched]) -> None:
+        self.changes += changes
+        self.touched += touched
+
+
+@pytest.fixture
+async def store() -> FakeStore:
+    return FakeStore()
+
+
+@pytest.fixture
+async def shown() -> Shown:
+    return Shown()
+
+
+@pytest.fixture
+async def announce(store: FakeStore, shown: Shown) -> AsyncIterator[Announcer]:
+    commit = GroupCommit(store)
+    task = asyncio.create_task(commit.run())
+    yield Announcer(Fleet([machine()]), commit, SamplesLane(store), shown)
+    task.cancel()
+
+
+def event(code: str = "x") -> EventHappened:
+    return EventHappened(at=NOW, code=code, actor="user:1", rvm_id=7)
+
+
+def added(name: str) -> MachineAdded:
+    return MachineAdded(
+        device_id=name, name=name, location_description=None, api_key_hash=name, api_key_prefix=name, simulated=False,
+        at=NOW, by="user:1",
+    )  # fmt: skip
+
+
+async def test_a_change_is_committed_then_true_then_shown_with_its_stored_id(
+    announce: Announcer, store: FakeStore, shown: Shown
+) -> None:
+    store.open.clear()
+    asked = asyncio.ensure_future(announce(added("d"), event()))
+    await until(lambda: store.calls)
+    assert announce.fleet.find("d") is None
+    assert shown.changes == []
+    store.open.set()
+    stored = await asked
+    assert isinstance(stored[0], MachineAdded)
+    assert stored[0].id is not None
+    assert announce.fleet.find("d") is announce.fleet.machines[stored[0].id]
+    assert shown.changes == stored
+    assert len(store.transactions) == 1
+
+
+async def test_a_commit_that_fails_makes_nothing_true(announce: Announcer, store: FakeStore, shown: Shown) -> None:
+    store.away = True
+    with pytest.raises(Unavailable):
+        await announce(added("d"))
+    assert announce.fleet.find("d") is None
+    assert shown.changes == []
+
+
+async def test_whoever_comes_while_a_commit_is_under_way_shares_the_next_one(
+    announce: Announcer, store: FakeStore, shown: Shown
+) -> None:
+    store.open.clear()
+    first = asyncio.ensure_future(announce(event("first")))
+    await until(lambda: store.calls)
+    others = [asyncio.ensure_future(announce(event(f"e{number}"))) for number in range(20)]
+    await asyncio.sleep(0)
+    store.open.set()
+    await asyncio.gather(first, *others)
+    assert [len(writes) for writes in store.transactions] == [1, 20]
+    assert [change.code for change in shown.changes if isinstance(change, EventHappened)] == [
+        "first", *(f"e{number}" for number in range(20)),
+    ]  # fmt: skip
+
+
+async def test_in_a_group_a_conflict_is_only_its_own_callers(announce: Announcer, store: FakeStore) -> None:
+    store.refuse = lambda write: Conflict("name") if write.values.get("name") == "taken" else None
+    store.open.clear()
+    asked = [asyncio.ensure_future(announce(added(name))) for name in ("a", "b", "taken", "c")]
+    await asyncio.sleep(0)
+    store.open.set()
+    done = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(one) for one in done] == [list, list, Conflict, list]
+    assert [announce.fleet.find(name) is not None for name in ("a", "b", "taken", "c")] == [True, True, False, True]
+
+
+async def test_what_no_row_holds_is_true_without_a_database(announce: Announcer, store: FakeStore) -> None:
+    store.away = True
+    announce.observe(ConnectionChanged(rvm_id=7, connection="live", since=NOW))
+    assert announce.fleet.machines[7].connection == "live"
+    assert store.calls == 0
+
+
+async def test_progress_is_shown_at_once_and_rides_on_the_next_commit(
+    announce: Announcer, store: FakeStore, shown: Shown
+) -> None:
+    await announce(CommandDrafted(command=command()))
+    sent = command("sent", sent_at=NOW)
+    announce.soon(CommandMoved(command=sent), lambda: True)
+    assert announce.fleet.machines[7].pending["c1"].state == "sent"
+    assert len(store.transactions) == 1
+    await announce(event())
+    assert [write.values.get("state") for write in store.transactions[1]] == ["sent", None]
+
+
+async def test_progress_without_a_commit_to_ride_on_is_recorded_by_itself(
+    announce: Announcer, store: FakeStore
+) -> None:
+    announce.soon(CommandMoved(command=command("sent")), lambda: True)
+    await until(lambda: store.transactions, within=2.0)
+
+
+async def test_progress_that_is_out_of_date_is_not_recorded(announce: Announcer, store: FakeStore) -> None:
+    announce.soon(CommandMoved(command=command("sent")), lambda: False)
+    await announce(event())
+    assert [len(writes) for writes in store.transactions] == [1]
+
+
+async def test_a_refused_rider_does_not_spoil_the_ride(announce: Announcer, store: FakeStore) -> None:
+    store.refuse = lambda write: Conflict("state", "missing") if write.values.get("state") == "sent" else None
+    announce.soon(CommandMoved(command=command("sent")), lambda: True)
+    assert await announce(event())
+
+
+async def test_who_stops_waiting_does_not_undo_the_commit(announce: Announcer, store: FakeStore) -> None:
+    store.open.clear()
+    asked = asyncio.ensure_future(announce(added("d")))
+    await until(lambda: store.calls)
+    asked.cancel()
+    store.open.set()
+    await until(lambda: announce.fleet.find("d"))
+
+
+async def test_a_listener_with_a_bug_does_not_stop_the_next_commit(announce: Announcer) -> None:
+    def buggy(changes: Sequence[Change]) -> None:
+        raise ZeroDivisionError
+
+    announce.listen(buggy)
+    with pytest.raises(ZeroDivisionError):
+        await announce(event())
+    announce._listeners.clear()
+    assert await announce(event())
+
+
+async def test_the_machines_of_a_new_technician_are_stored_with_the_id_of_the_person(
+    announce: Announcer, store: FakeStore
+) -> None:
+    one = UserAdded(
+        email="a@b", name="A", role="technician", password_hash=None, language=None, at=NOW, machines=(7, 8)
+    )
+    stored = await announce(one, event())
+    assert isinstance(stored[0], UserAdded)
+    assert isinstance(stored[1], EventHappened)
+    assert stored[1].id != stored[0].id
+    owned = [write.values["user_id"] for write in store.transactions[0] if "user_id" in write.values]
+    assert owned == [stored[0].id] * len(owned)
+    assert len(owned) == 2
+
+
+def test_every_kind_of_change_can_be_recorded() -> None:
+    from hub.kernel.recorder import _RECIPES
+    from hub.model import changes as c
+
+    kinds = set(c.Change.__subclasses__()) - {c.SamplesKept}
+    assert kinds == set(_RECIPES)

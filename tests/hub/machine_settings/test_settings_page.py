@@ -1,0 +1,272 @@
+"""The settings pages without script: what they show, what they save, and that nothing typed is ever lost."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from hub.machine_settings import rows
+from hub.model.changes import ConnectionChanged, MachineIntroduced
+from hub.model.service_changes import ConfigApplied
+from tests.support.api_hub import ApiHub, api_hub
+from tests.support.page_visitor import browser
+
+
+@pytest_asyncio.fixture
+async def hub(tmp_path: Path, sqlite_url: str) -> AsyncIterator[ApiHub]:
+    async with api_hub(tmp_path, database_url=sqlite_url) as made:
+        await made.add_everybody()
+        yield made
+
+
+def fields(page: str) -> dict[str, str]:
+    """The settings form as a browser would send it."""
+    form = page[page.index('id="settings"') : page.index("</form>", page.index('id="settings"'))]
+    found = {}
+    for name, value in re.findall(r'<input[^>]*name="([^"]+)"[^>]*?value="([^"]*)"', form):
+        found[name] = html.unescape(value)
+    for name, inner in re.findall(r'<select[^>]*name="([^"]+)"[^>]*>(.*?)</select>', form, re.DOTALL):
+        chosen = re.search(r'value="([^"]*)" selected', inner) or re.search(r'value="([^"]*)"', inner)
+        found[name] = chosen[1] if chosen else ""
+    for name, value in re.findall(r'<textarea[^>]*name="([^"]+)"[^>]*>(.*?)</textarea>', form, re.DOTALL):
+        found[name] = html.unescape(value)
+    return found
+
+
+async def send(client: httpx.AsyncClient, path: str, given: dict[str, str]) -> httpx.Response:
+    return await client.post(path, data={**given, "csrf_token": client.headers["X-CSRF-Token"]})
+
+
+async def config(hub: ApiHub, rvm_id: int) -> dict[str, Any]:
+    async with hub.of("admin") as client:
+        found: dict[str, Any] = (await client.get(f"/api/v2/rvms/{rvm_id}/config")).json()["data"]
+    return found
+
+
+async def test_a_form_sent_back_as_it_came_changes_nothing(hub: ApiHub) -> None:
+    async with await browser(hub) as client:
+        for path in ("/machines/1/settings", "/admin/settings"):
+            page = (await client.get(path)).text
+            answer = await send(client, path, fields(page))
+            assert answer.headers["location"] == f"{path}?said=nothing"
+    assert (await config(hub, 1))["version"] == 0
+
+
+async def test_typing_into_an_inherited_field_makes_it_the_machines_own_and_it_can_be_given_back(hub: ApiHub) -> None:
+    async with await browser(hub) as client:
+        page = (await client.get("/machines/1/settings")).text
+        given = fields(page) | {
+            "v.temperature_threshold": "75,5",
+            "v.admin_ips": "10.1.0.0/16\r\n",
+            "v.backup_enabled": "off",
+        }
+        answer = await send(client, "/machines/1/settings", given)
+        assert answer.headers["location"].endswith("said=saved")
+        found = await config(hub, 1)
+        own = {key for key, origin in found["origins"].items() if origin == "machine"}
+        assert own == {"temperature_threshold", "admin_ips", "backup_enabled"}
+        assert found["values"]["temperature_threshold"] == 75.5
+        page = (await client.get(answer.headers["location"])).text
+        assert "Saved as version 1." in page
+        assert "admin, 0\u202fs ago · before: 80\u202f°C" in page
+        given = fields(page) | {"o.temperature_threshold": ""}
+        await send(client, "/machines/1/settings", given)
+        assert (await config(hub, 1))["origins"]["temperature_threshold"] == "default"
+
+
+async def test_a_machine_inherits_from_the_fleet_and_says_so(hub: ApiHub) -> None:
+    async with await browser(hub) as client:
+        page = (await client.get("/admin/settings")).text
+        await send(client, "/admin/settings", fields(page) | {"v.cpu_threshold": "70"})
+        page = (await client.get("/machines/1/settings")).text
+        assert "As the fleet: 70\u202f%" in page
+        assert "0 of 2 machines run what is wanted. 2 wait to come back." in (await client.get("/admin/settings")).text
+
+
+async def test_a_wrong_value_stays_where_it_was_typed_with_the_reason(hub: ApiHub) -> None:
+    async with await browser(hub) as client:
+        page = (await client.get("/machines/1/settings")).text
+        given = fields(page) | {
+            "v.cpu_threshold": "900",
+            "v.default_timezone": "Asia/../../etc",
+            "v.metrics_interval": "60",
+        }
+        answer = await send(client, "/machines/1/settings", given)
+    assert answer.status_code == 422
+    shown = fields(answer.text)
+    assert (shown["v.cpu_threshold"], shown["v.default_timezone"], shown["v.metrics_interval"]) == (
+        "900",
+        "Asia/../../etc",
+        "60",
+    )
+    faults = re.findall(r"data-fault>.*?<span>(.+?)</span>", answer.text)
+    assert len(faults) == 2
+    assert (await config(hub, 1))["version"] == 0, "all or nothing"
+
+
+async def test_a_thousand_is_never_taken_for_one(hub: ApiHub) -> None:
+    async with await browser(hub) as client:
+        seen = fields((await client.get("/machines/1/settings")).text)
+        wrong = seen | {"v.metrics_interval": "1.000", "add.key": "grams", "add.kind": "number", "add.value": "1,000"}
+        answer = await send(client, "/machines/1/settings", wrong)
+    assert answer.status_code == 422
+    shown = fields(answer.text)
+    assert (shown["v.metrics_interval"], shown["add.key"], shown["add.value"]) == ("1.000", "grams", "1,000")
+    faults = re.findall(r"data-fault>.*?<span>(.+?)</span>", answer.text)
+    assert faults == [f"“{typed}” could mean 1000 or 1.0: write it as one of these." for typed in ("1.000", "1,000")]
+    assert (await config(hub, 1))["version"] == 0, "all or nothing"
+
+
+async def test_who_changed_the_fleet_is_known_however_many_machines_were_changed_since(
+    hub: ApiHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "LOOK_BACK", 2)
+    async with hub.of("admin") as client:
+        await client.patch("/api/v2/config", json={"cpu_threshold": 85})
+        for value in (50, 51, 52):
+            await client.patch("/api/v2/rvms/1/config", json={"memory_threshold": value})
+    fleet = await rows.changed_last(hub.context.store, None)
+    assert {key: actor for key, (actor, *_) in fleet.items()} == {"cpu_threshold": f"user:{hub.users['admin']}"}
+    assert set(await rows.changed_last(hub.context.store, 1)) == {"cpu_threshold", "memory_threshold"}
+    assert set(await rows.changed_last(hub.context.store, 2)) == {"cpu_threshold"}
+
+
+async def test_somebody_else_saved_first_and_nothing_typed_is_lost(hub: ApiHub) -> None:
+    async with await browser(hub) as client:
+        seen = fields((await client.get("/machines/1/settings")).text)
+        async with hub.of("admin") as other:
+            await other.patch("/api/v2/rvms/1/config", json={"cpu_threshold": 85, "memory_threshold": 60})
+        mine = seen | {"v.cpu_threshold": "70", "v.metrics_interval": "60"}
+        answer = await send(client, "/machines/1/settings", mine)
+        assert answer.status_code == 409
+        assert "Somebody changed it meanwhile: here it is now 85\u202f%." in answer.text
+        again = fields(answer.text)
+        assert (again["v.cpu_threshold"], again["v.metrics_interval"], again["v.memory_threshold"]) == (
+            "70",
+            "60",
+            "60",
+        )
+        assert (await config(hub, 1))["values"]["cpu_threshold"] == 85
+        assert (await send(client, "/machines/1/settings", again)).status_code == 303
+    values = (await config(hub, 1))["values"]
+    assert (values["cpu_threshold"], values["metrics_interval"], values["memory_threshold"]) == (70, 60, 60)
+
+
+async def test_a_further_key_is_added_typed_kept_and_removed(hub: ApiHub) -> None:
+    async with await browser(hub) as client:
+        seen = fields((await client.get("/machines/1/settings")).text)
+        added = {"add.key": "confidence-threshold", "add.kind": "number", "add.value": "0,6"}
+        assert (await send(client, "/machines/1/settings", seen | added)).status_code == 303
+        page = (await client.get("/machines/1/settings")).text
+        shown = fields(page)
+        assert shown["v.confidence_threshold"] == "0.6"
+        wrong = await send(client, "/machines/1/settings", shown | {"v.confidence_threshold": "high"})
+        assert wrong.status_code == 422
+        assert "Remove this key" in page
+        await send(client, "/machines/1/settings", shown | {"o.confidence_threshold": ""})
+        assert "confidence_threshold" not in (await config(hub, 1))["values"]
+        refused = await send(
+            client, "/machines/1/settings", seen | {"version": "", "add.key": "api_token", "add.value": "x"}
+        )
+        assert refused.status_code == 422
+        assert fields(refused.text)["add.key"] == "api_token"
+
+
+async def test_wanted_and_run_are_told_apart_with_what_the_machine_refused(hub: ApiHub) -> None:
+    now = hub.context.clock()
+    async with hub.of("admin") as admin:
+        await admin.patch("/api/v2/rvms/1/config", json={"cpu_threshold": 85})
+        async with hub.of("viewer") as viewer:
+            page = (await viewer.get("/machines/1/settings")).text
+            assert "Wanted 1, machine runs 0: it gets them when it is back." in page
+            hub.context.announce.observe(
+                MachineIntroduced(
+                    rvm_id=1, at=now, epoch=1, agent_version="1", boot_id="b", capabilities=(), timezone=None,
+                    hardware={"model": "Orin <b>", "deep": {"x": 1}}, config_version=0, clock_offset_s=0.1, ip=None,
+                    simulated=False,
+                )
+            )  # fmt: skip
+            hub.context.announce.observe(ConnectionChanged(rvm_id=1, connection="live", since=now))
+            page = (await viewer.get("/machines/1/settings")).text
+            assert "Wanted 1, machine runs 0." in page
+            assert "Orin &lt;b&gt;" in page
+            refused = {"cpu_threshold": "the environment sets it"}
+            await hub.context.announce(
+                ConfigApplied(rvm_id=1, version=1, errors=refused, at=now + timedelta(seconds=1))
+            )
+            page = (await viewer.get("/machines/1/settings")).text
+        assert "1 setting was not taken by the machine: see below." in page
+        assert "The machine does not take it: the environment sets it" in page
+
+
+async def test_what_a_machine_refuses_is_said_in_the_readers_language_and_counted_for_the_fleet(hub: ApiHub) -> None:
+    now = hub.context.clock()
+    why = {"cpu_threshold": "environment: cpu_threshold is set by the environment (RVM_CPU_THRESHOLD)."}
+    async with await browser(hub) as english, await browser(hub, language="id") as indonesian:
+        await english.patch("/api/v2/config", json={"cpu_threshold": 70})
+        await hub.context.announce(ConfigApplied(rvm_id=1, version=1, errors=why, at=now))
+        words = "sets it, and that comes first (RVM_CPU_THRESHOLD)"
+        assert words in (await english.get("/machines/1/settings")).text
+        assert "yang didahulukan (RVM_CPU_THRESHOLD)" in (await indonesian.get("/machines/1/settings")).text
+        assert "1 machine refuses a setting:" in (await english.get("/admin/settings")).text
+        assert "1 mesin menolak pengaturan:" in (await indonesian.get("/admin/settings")).text
+        await hub.context.announce(ConfigApplied(rvm_id=2, version=1, errors=why, at=now))
+        assert "2 machines refuse settings:" in (await english.get("/admin/settings")).text
+
+
+async def test_what_the_machines_file_sets_is_shown_as_such(hub: ApiHub) -> None:
+    now, own = hub.context.clock(), {"cpu_threshold": 70.0, "metrics_interval": 60.0}
+    why = {"metrics_interval": "environment: it is set there"}
+    await hub.context.announce(ConfigApplied(rvm_id=1, version=0, errors={}, at=now, own=own))
+    async with await browser(hub) as client:
+        page = (await client.get("/machines/1/settings")).text
+        assert "From the machine’s file: 70\u202f%" in page
+        async with await browser(hub, language="id") as indonesian:
+            assert "Dari berkas mesin: 70\u202f%" in (await indonesian.get("/machines/1/settings")).text
+        assert (fields(page)["v.cpu_threshold"], fields(page)["o.cpu_threshold"]) == ("70", "")
+        await send(client, "/machines/1/settings", fields(page) | {"v.metrics_interval": "20"})
+        await hub.context.announce(ConfigApplied(rvm_id=1, version=1, errors=why, at=now, own=own))
+        page = (await client.get("/machines/1/settings")).text
+        assert (fields(page)["v.metrics_interval"], fields(page)["o.metrics_interval"]) == ("20", "own")
+        assert "From the machine’s file: 1\u202fmin" in page, "what is in force, since the environment comes first"
+        assert (await send(client, "/machines/1/settings", fields(page))).headers["location"].endswith("said=nothing")
+
+
+@pytest.mark.parametrize("path", ["/machines/1/settings", "/admin/settings"])
+async def test_who_may_not_write_sees_it_locked_and_is_refused(hub: ApiHub, path: str) -> None:
+    async with await browser(hub, "operator") as client:
+        page = (await client.get(path)).text
+        assert "<fieldset" in page
+        assert "You need the role Administrator" in page
+        assert (
+            await send(client, path, fields(page) | {"v.cpu_threshold": "70", "o.cpu_threshold": "own"})
+        ).status_code == 403
+    assert (await config(hub, 1))["version"] == 0
+
+
+async def test_a_machine_is_renamed_and_a_taken_name_is_told(hub: ApiHub) -> None:
+    async with await browser(hub) as client:
+        answer = await client.post("/machines/1/rename", data={"name": "two", "location_description": "Lantai 1"})
+        assert answer.status_code == 409
+        assert 'value="Lantai 1"' in answer.text
+        answer = await client.post("/machines/1/rename", data={"name": "Lobby", "location_description": ""})
+        assert answer.headers["location"] == "/machines/1/settings?said=renamed"
+        assert (await client.get("/machines/1/rename")).headers["location"] == "/machines/1/settings"
+    assert hub.context.fleet.machines[1].name == "Lobby"
+    async with await browser(hub, "operator") as client:
+        assert (await client.post("/machines/1/rename", data={"name": "x"})).status_code == 403
+
+
+async def test_the_technician_does_not_reach_other_machines(hub: ApiHub) -> None:
+    async with await browser(hub, "technician") as client:
+        assert (await client.get("/machines/1/settings")).status_code == 200
+        for path in ("settings", "zone", "release", "rename"):
+            assert (await client.post(f"/machines/2/{path}", data={})).status_code == 404

@@ -1,0 +1,111 @@
+"""The Machines page of a fleet that fills more than one page: its rows in parts, its counts of everything."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+
+from hub.machines.pages.fleet import MOST_TROUBLES
+from hub.model import changes as c
+from protocol.kinds import Status
+from tests.support.api_hub import ApiHub
+
+MACHINES = 130
+
+
+@pytest.fixture
+def hub(door: ApiHub) -> ApiHub:
+    return door
+
+
+async def fill(hub: ApiHub, statuses: dict[int, Status]) -> list[int]:
+    """Machines beside the two there are, so that there are MACHINES; the status of those named by number."""
+    ids = [await hub.add_machine(f"RVM-{number}") for number in range(1, MACHINES - 1)]
+    for number, status in statuses.items():
+        await declare(hub, ids[number - 1], status)
+    return ids
+
+
+async def declare(hub: ApiHub, rvm_id: int, status: Status) -> None:
+    changed = c.StatusChanged(
+        rvm_id=rvm_id, status=status, special_status=None, capacity=0, since=hub.context.clock(), by="user:1"
+    )  # fmt: skip
+    await hub.context.announce(changed)
+
+
+async def shown(browser: httpx.AsyncClient, address: str) -> tuple[list[int], str]:
+    """The machines of the table in their order, and the whole page."""
+    answer = await browser.get(address, headers={"Accept-Encoding": "identity"})
+    assert answer.status_code == 200
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    rows = re.findall(r'<tr data-id="([1-9][0-9]*)"', answer.text)
+    return [int(row) for row in rows], answer.text
+
+
+async def test_a_great_fleet_is_read_page_by_page_and_counted_whole(hub: ApiHub) -> None:
+    await fill(hub, {120: "error", 121: "full"})
+    async with hub.browser(await hub.add_session("viewer")) as browser:
+        first, page = await shown(browser, "/")
+        assert len(first) == 100
+        assert '<span class="muted" id="total">130</span>' in page
+        assert "1–100 of 130" in page
+        assert 'rel="next" href="/?page=2"' in page
+        assert '<span class="muted" data-total>2</span>' in page
+        assert "RVM-120" in page.split('id="machines"', maxsplit=1)[0], "it needs somebody, wherever its row stands"
+        second, page = await shown(browser, "/?page=2")
+        assert len(second) == 30
+        assert not set(first) & set(second)
+        assert 'rel="prev" href="/"' in page
+        assert (await shown(browser, "/?page=99"))[0] == second, "the last page there is"
+        found, page = await shown(browser, "/?q=rvm-12")
+        assert len(found) == 10
+        assert 'id="pages"' not in page
+        worst, page = await shown(browser, "/?sort=status&page=1")
+        assert worst[:2] == [122, 123]
+        assert 'href="/?sort=status&amp;page=2"' in page
+
+
+async def test_what_changes_is_on_the_next_page_at_once(hub: ApiHub) -> None:
+    async with hub.browser(await hub.add_session("admin")) as browser:
+        statuses: tuple[Status, ...] = ("error", "active", "full")
+        for status in statuses:
+            await declare(hub, 1, status)
+            _, page = await shown(browser, "/")
+            count = re.search(rf'data-count="{status}".*?<b>(\d+)</b>', page)
+            assert count is not None
+            assert count[1] == ("2" if status == "active" else "1")
+            help_page = (await browser.get("/help")).text
+            assert ("(1) " in help_page) is (status != "active")
+
+
+async def test_of_very_many_that_need_somebody_all_are_counted_and_the_worst_are_named(hub: ApiHub) -> None:
+    error: Status = "error"
+    await fill(hub, dict.fromkeys(range(1, 121), error))
+    async with hub.browser(await hub.add_session("operator")) as browser:
+        browser.headers["Accept-Language"] = "id"
+        _, page = await shown(browser, "/")
+    attention = page[page.index('id="attention"') : page.index("</section>", page.index('id="attention"'))]
+    assert attention.count("<li data-id") == MOST_TROUBLES
+    assert "Tampilkan semua 120" in attention
+    assert "20 mesin lagi perlu perhatian" in attention
+
+
+async def test_a_technician_counts_the_own_machines_alone(hub: ApiHub) -> None:
+    ids = await fill(hub, {5: "error"})
+    async with hub.browser(await hub.add_session("admin")) as admin:
+        assert "(1) " in (await shown(admin, "/"))[1]
+    async with hub.browser(await hub.add_session("technician")) as technician:
+        rows, page = await shown(technician, "/")
+        assert rows == [1]
+        assert "(1) " not in page
+        assert "RVM-5" not in page
+        await hub.context.announce(
+            c.UserEdited(user_id=hub.users["technician"], values={}, at=hub.context.clock(), machines=(1, ids[4]))
+        )
+        rows, page = await shown(technician, "/")
+        assert sorted(rows) == [1, ids[4]]
+        assert "(1) " in page
+        await hub.context.announce(c.MachineRemoved(rvm_id=ids[4], at=hub.context.clock()))
+        assert (await shown(technician, "/"))[0] == [1]

@@ -1,0 +1,217 @@
+"""The fleet in memory is what the Changes made it, and every change tells what may look different now."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from hub.model.changes import (  # fmt: skip
+    BootOpened,
+    BusyChanged,
+    Change,
+    CommandCancelAsked,
+    CommandDrafted,
+    ConnectionChanged,
+    LinkEnded,
+    MachineAdded,
+    MachineEdited,
+    MachineIntroduced,
+    MachineRemoved,
+    QuarantineChanged,
+    SampleSeen,
+    StatusChanged,
+)
+from hub.model.fleet import ALL_MEMBERS, PENDING_MEMBERS, Fleet, Touched
+from hub.model.machine import BOOTS_KEPT, Boot
+from hub.model.service_changes import ConfigWritten, MachineSeen
+from hub.model.views import MEMBERS, machine_view
+from tests.hub.commands.rules.test_command_desk import command
+from tests.support.machines import NOW, machine, sample
+
+
+def introduced(epoch: int, boot_id: str = "boot-a") -> MachineIntroduced:
+    return MachineIntroduced(
+        rvm_id=7, at=NOW, epoch=epoch, agent_version="0.1.0", boot_id=boot_id, capabilities=("ping",), hardware=None,
+        timezone="Asia/Jakarta", config_version=0, clock_offset_s=0.5, ip="10.0.0.9", simulated=False, boot=31,
+    )  # fmt: skip
+
+
+def test_a_machine_is_found_by_id_device_id_and_key_prefix() -> None:
+    fleet = Fleet([machine(7), machine(8, device_id="9")])
+    assert fleet.find(7) is fleet.find("7") is fleet.find("orin-7") is fleet.by_key_prefix("rvmk_00000007")
+    assert fleet.find("9") is fleet.machines[8], "a device_id wins over a number"
+    for nobody in (99, "99", "", "²", "9" * 400, "orin-99"):
+        assert fleet.find(nobody) is None
+
+
+def test_adding_editing_and_removing_keep_every_index_true() -> None:
+    fleet = Fleet()
+    added = MachineAdded(
+        device_id="d", name="n", location_description=None, api_key_hash="h", api_key_prefix="p", simulated=False,
+        at=NOW, by="user:1", id=3,
+    )  # fmt: skip
+    touched = fleet.apply(added)
+    assert touched is not None
+    assert touched.members == ALL_MEMBERS
+    fleet.apply(MachineEdited(rvm_id=3, values={"device_id": "e", "api_key_prefix": "q", "api_key_hash": "i"}, at=NOW))
+    assert fleet.find("d") is None
+    assert fleet.by_key_prefix("p") is None
+    assert fleet.find("e") is fleet.by_key_prefix("q") is fleet.machines[3]
+    assert fleet.machines[3].api_key_hash == "i"
+    gone = fleet.apply(MachineRemoved(rvm_id=3, at=NOW))
+    assert gone is not None
+    assert gone.removed
+    assert fleet.find("e") is fleet.by_key_prefix("q") is None
+
+
+def test_an_older_link_changes_nothing_any_more() -> None:
+    fleet = Fleet([machine()])
+    fleet.apply(introduced(5, "boot-b"))
+    assert fleet.apply(introduced(4, "boot-a")) is None
+    assert fleet.machines[7].boot_id == "boot-b"
+    assert fleet.apply(LinkEnded(rvm_id=7, epoch=4, at=NOW, farewell="shutdown")) is None
+    assert fleet.machines[7].farewell is None
+    assert fleet.apply(LinkEnded(rvm_id=7, epoch=5, at=NOW, farewell="shutdown")) is not None
+    assert fleet.machines[7].farewell == "shutdown"
+
+
+def test_recent_readings_reach_back_five_minutes() -> None:
+    fleet = Fleet([machine()])
+    for second in range(0, 400, 20):
+        at = NOW + timedelta(seconds=second)
+        fleet.apply(SampleSeen(rvm_id=7, sample=sample(), taken_at=at, received_at=at))
+    recent = fleet.machines[7].recent
+    assert recent[-1][0] - recent[0][0] == 300_000
+
+
+def test_open_commands_are_known_to_the_fleet_until_they_end_or_their_machine_goes() -> None:
+    fleet = Fleet([machine()])
+    fleet.apply(CommandDrafted(command=command()))
+    assert fleet.command("c1") is fleet.machines[7].pending["c1"]
+    fleet.apply(MachineEdited(rvm_id=7, values={"name": "other"}, at=NOW))
+    assert fleet.command("c1") is not None
+    fleet.apply(MachineRemoved(rvm_id=7, at=NOW))
+    assert fleet.command("c1") is None
+
+
+def test_what_is_touched_are_members_of_the_view() -> None:
+    fleet = Fleet([machine()])
+    changes = [
+        introduced(1), LinkEnded(rvm_id=7, epoch=1, at=NOW, farewell=None), CommandDrafted(command=command()),
+        StatusChanged(rvm_id=7, status="full", special_status=None, capacity=9, since=NOW, by="machine:7"),
+        MachineEdited(rvm_id=7, values={"name": "x"}, at=NOW),
+        SampleSeen(rvm_id=7, sample=sample(), taken_at=NOW, received_at=NOW),
+    ]  # fmt: skip
+    for change in changes:
+        before = machine_view(fleet.machines[7])
+        touched = fleet.apply(change)
+        assert touched is not None
+        after = machine_view(fleet.machines[7])
+        assert {name for name in MEMBERS if before[name] != after[name]} <= touched.members <= MEMBERS
+
+
+def test_a_machine_that_invents_boots_is_remembered_with_those_it_used_last() -> None:
+    fleet = Fleet([machine()])
+    for n in range(1000):
+        fleet.apply(msgspec.structs.replace(introduced(n, f"b{n}"), boot=n))
+    boots = fleet.machines[7].boots
+    assert [*boots] == [f"b{n}" for n in range(1000 - BOOTS_KEPT, 1000)]
+    fleet.apply(BootOpened(rvm_id=7, boot_id="b960", at=NOW, id=960, last_seq=4))
+    for n in range(BOOTS_KEPT - 2):
+        fleet.apply(BootOpened(rvm_id=7, boot_id=f"rest{n}", at=NOW, id=2000 + n))
+    assert [*boots][:2] == ["b999", "b960"], "that of the last hello stays, and of the others those used last"
+    assert boots["b960"].accepted == 4
+
+
+def test_a_boot_that_was_forgotten_comes_back_with_its_mark() -> None:
+    fleet = Fleet([machine()])
+    fleet.apply(msgspec.structs.replace(introduced(1), last_seq=41))
+    assert fleet.machines[7].boots["boot-a"].accepted == 41
+
+
+NEW_MACHINE = MachineAdded(
+    device_id="d", name="n", location_description=None, api_key_hash="h", api_key_prefix="p", simulated=False,
+    at=NOW, by="user:1", id=3,
+)  # fmt: skip
+OF_A_MACHINE: list[Change] = [
+    introduced(1),
+    LinkEnded(rvm_id=7, epoch=1, at=NOW, farewell=None),
+    ConnectionChanged(rvm_id=7, connection="live", since=NOW, reason=None),
+    BusyChanged(rvm_id=7, busy=True),
+    QuarantineChanged(rvm_id=7, until=NOW, at=NOW),
+    BootOpened(rvm_id=7, boot_id="b", at=NOW, id=5, last_seq=9),
+    SampleSeen(rvm_id=7, sample=sample(), taken_at=NOW, received_at=NOW),
+    StatusChanged(rvm_id=7, status="full", special_status=None, capacity=1, since=NOW, by="clock"),
+    CommandDrafted(command=command()),
+    CommandCancelAsked(rvm_id=7, command_id="c1", by="user:1", at=NOW),
+    MachineEdited(rvm_id=7, values={"name": "n"}, at=NOW),
+    MachineRemoved(rvm_id=7, at=NOW),
+    MachineSeen(rvm_id=7, at=NOW),
+    ConfigWritten(rvm_id=7, values={}, version=1, version_before=0, at=NOW, by="user:1"),
+]
+
+
+@pytest.mark.parametrize("change", OF_A_MACHINE, ids=lambda change: type(change).__name__)
+def test_what_concerns_a_machine_that_is_gone_concerns_nobody(change: Change) -> None:
+    assert Fleet([machine(8)]).apply(change) is None
+
+
+def test_a_boot_that_rest_made_known_is_taken_up_to_what_is_stored_of_it() -> None:
+    fleet = Fleet([machine()])
+    assert fleet.apply(BootOpened(rvm_id=7, boot_id="b", at=NOW, id=5)) is None
+    assert fleet.machines[7].boots["b"] == Boot("b", 5, -1)
+    fleet.apply(BootOpened(rvm_id=7, boot_id="b", at=NOW, id=5, last_seq=9))
+    fleet.apply(BootOpened(rvm_id=7, boot_id="b", at=NOW, id=5, last_seq=4))
+    assert fleet.machines[7].boots["b"] == Boot("b", 5, 9)
+
+
+def test_a_machine_is_busy_in_quarantine_and_connected_as_it_is_told() -> None:
+    fleet = Fleet([machine(api_key_prefix=None)])
+    assert fleet.apply(BusyChanged(rvm_id=7, busy=True)) == Touched(7, frozenset({"busy"}))
+    assert fleet.apply(BusyChanged(rvm_id=7, busy=True)) is None, "it is no news"
+    touched = fleet.apply(QuarantineChanged(rvm_id=7, until=NOW, at=NOW + timedelta(seconds=1)))
+    assert touched == Touched(7, frozenset({"quarantined_until", "updated_at"}))
+    fleet.apply(ConnectionChanged(rvm_id=7, connection="late", since=NOW, reason="no sample"))
+    one = fleet.machines[7]
+    assert (one.busy, one.quarantined_until, one.updated_at) == (True, NOW, NOW + timedelta(seconds=1))
+    assert (one.connection, one.connection_since, one.connection_reason) == ("late", NOW, "no sample")
+    assert fleet.apply(MachineRemoved(rvm_id=7, at=NOW)) == Touched(7, frozenset(), removed=True)
+
+
+def test_only_five_minutes_of_readings_are_kept_for_a_sparkline() -> None:
+    fleet = Fleet([machine()])
+    for second in (0, 200, 301):
+        at = NOW + timedelta(seconds=second)
+        fleet.apply(SampleSeen(rvm_id=7, sample=sample(), taken_at=at, received_at=at))
+    first = int((NOW + timedelta(seconds=200)).timestamp() * 1000)
+    assert fleet.machines[7].recent[0][0] == first
+
+
+def test_an_open_command_is_asked_back_and_goes_with_its_machine() -> None:
+    fleet = Fleet([machine()])
+    fleet.apply(CommandDrafted(command=command()))
+    assert fleet.apply(CommandCancelAsked(rvm_id=7, command_id="c1", by="user:2", at=NOW)) == Touched(
+        7, PENDING_MEMBERS
+    )
+    found = fleet.command("c1")
+    assert found is fleet.machines[7].pending["c1"]
+    assert (found.cancel_by, found.cancel_at) == ("user:2", NOW)
+    fleet.apply(MachineRemoved(rvm_id=7, at=NOW))
+    assert fleet.command("c1") is None
+
+
+def test_a_machine_has_its_number_before_it_is_one_of_the_fleet() -> None:
+    fleet = Fleet()
+    with pytest.raises(ValueError, match="with its id"):
+        fleet.apply(msgspec.structs.replace(NEW_MACHINE, id=None))
+    fleet.apply(NEW_MACHINE)
+    fleet.apply(MachineEdited(rvm_id=3, values={"api_key": "new", "api_key_prefix": "q"}, at=NOW))
+    assert (fleet.machines[3].api_key_hash, fleet.by_key_prefix("q")) == ("new", fleet.machines[3])
+
+
+def test_a_hello_whose_boot_has_no_row_yet_makes_it_known() -> None:
+    fleet = Fleet([machine()])
+    fleet.apply(msgspec.structs.replace(introduced(1), boot=None))
+    assert fleet.machines[7].boots["boot-a"] == Boot("boot-a", None, -1)

@@ -1,0 +1,125 @@
+"""Settings and zones as the fleet in memory takes them: at once, for the machines they are for, and told as touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from hub.model.changes import EventHappened, MachineAdded, SampleSeen
+from hub.model.fleet import Fleet, Touched
+from hub.model.remote_changes import SessionMoved, SessionOpened
+from hub.model.service_appliers import APPLIED_MEMBERS, CONFIG_MEMBERS, LEASE_MEMBERS, SEEN_MEMBERS, ZONE_MEMBERS
+from hub.model.service_changes import ConfigApplied, ConfigWritten, MachineSeen, TimezoneSynced
+from hub.model.views import MEMBERS, machine_view
+from tests.hub.remote.rules.test_remote_life import session
+from tests.support.machines import NOW, machine, sample
+
+
+def written(rvm_id: int | None, version: int, **values: object) -> ConfigWritten:
+    return ConfigWritten(rvm_id=rvm_id, values=values, version=version, version_before=0, at=NOW, by="user:1")
+
+
+def fleet_of_two() -> Fleet:
+    fleet = Fleet([machine(7), machine(8)])
+    for rvm_id in (7, 8):
+        fleet.apply(SampleSeen(rvm_id=rvm_id, sample=sample(cpu_usage=85.0), taken_at=NOW, received_at=NOW))
+    return fleet
+
+
+def test_a_machines_own_limit_judges_its_newest_readings_at_once() -> None:
+    fleet = fleet_of_two()
+    touched = fleet.apply_all([written(7, 1, cpu_threshold=80.0)])
+    assert touched == [Touched(7, CONFIG_MEMBERS)]
+    assert (fleet.machines[7].health, fleet.machines[8].health) == ("warning", "ok")
+    assert machine_view(fleet.machines[7])["config_wanted"] == 1
+    fleet.apply_all([written(7, 2)])
+    assert fleet.machines[7].health == "ok"
+
+
+def test_the_fleets_limit_judges_everybody_without_a_value_of_their_own() -> None:
+    fleet = fleet_of_two()
+    fleet.apply_all([written(7, 1, cpu_threshold=95.0)])
+    event = EventHappened(at=NOW, code="x", actor="clock")
+    touched = fleet.apply_all([written(None, 2, cpu_threshold=70.0), event])
+    assert touched == [Touched(7, CONFIG_MEMBERS), Touched(8, CONFIG_MEMBERS)]
+    assert (fleet.machines[7].health, fleet.machines[8].health) == ("ok", "critical")
+    assert [m.in_force.version for m in fleet.machines.values()] == [2, 2]
+    assert fleet.settings.newest == 2
+
+
+def test_a_machine_that_comes_later_has_the_fleets_settings() -> None:
+    fleet = Fleet()
+    fleet.apply_all([written(None, 1, metrics_interval=10.0)])
+    fleet.apply(
+        MachineAdded(
+            device_id="d", name="n", location_description=None, api_key_hash="h", api_key_prefix="p", simulated=False,
+            at=NOW, by="user:1", id=3,
+        )
+    )  # fmt: skip
+    assert (fleet.machines[3].in_force.metrics_interval, fleet.machines[3].in_force.version) == (10.0, 1)
+
+
+def test_what_a_machine_runs_stands_beside_what_it_should() -> None:
+    fleet = fleet_of_two()
+    fleet.apply_all([written(None, 7, cpu_threshold=70.0)])
+    touched = fleet.apply(ConfigApplied(rvm_id=7, version=6, errors={"a": "b"}, at=NOW))
+    assert touched == Touched(7, APPLIED_MEMBERS)
+    view = machine_view(fleet.machines[7])
+    assert (view["config_wanted"], view["config_version"], view["config_refused"]) == (7, 6, 1)
+    assert APPLIED_MEMBERS | CONFIG_MEMBERS <= MEMBERS
+
+
+def test_what_a_machines_file_sets_judges_its_newest_readings_until_somebody_writes_here() -> None:
+    fleet = fleet_of_two()
+    file = {"cpu_threshold": 80.0, "metrics_interval": 60.0}
+    touched = fleet.apply(ConfigApplied(rvm_id=7, version=0, errors={}, at=NOW, own=file))
+    assert touched == Touched(7, APPLIED_MEMBERS | CONFIG_MEMBERS)
+    one = fleet.machines[7]
+    assert (one.health, fleet.machines[8].health, one.in_force.metrics_interval) == ("warning", "ok", 60.0)
+    fleet.apply_all([written(None, 1, cpu_threshold=95.0)])
+    assert (one.health, one.in_force.metrics_interval) == ("ok", 60.0)
+    fleet.apply_all([written(7, 2, metrics_interval=20.0)])
+    assert one.in_force.metrics_interval == 20.0
+    why = {"metrics_interval": "environment: ..."}
+    fleet.apply(ConfigApplied(rvm_id=7, version=2, errors=why, at=NOW, own=file))
+    assert one.in_force.metrics_interval == 60.0
+    fleet.apply_all([written(7, 3), written(None, 4)])
+    fleet.apply(ConfigApplied(rvm_id=7, version=4, errors={}, at=NOW))
+    assert (one.in_force.metrics_interval, one.in_force.limits.cpu_usage) == (300.0, 90.0)
+
+
+def test_news_of_a_machine_that_is_gone_is_no_news() -> None:
+    fleet = fleet_of_two()
+    gone = [written(9, 1, cpu_threshold=70.0), ConfigApplied(rvm_id=9, version=6, errors={}, at=NOW)]
+    assert fleet.apply_all(gone) == []
+
+
+def synced(**members: Any) -> TimezoneSynced:
+    values: dict[str, Any] = {"timezone": "Asia/Makassar", "sync_method": "auto", "synced_at": NOW, "at": NOW}
+    return TimezoneSynced(rvm_id=7, device_id="orin-7", **{**values, **members})
+
+
+def test_a_zone_that_was_set_is_the_machines_with_its_clock_where_that_was_told() -> None:
+    fleet = fleet_of_two()
+    assert fleet.apply(synced(clock_offset_s=0.5, ntp=True, said="now")) == Touched(7, ZONE_MEMBERS)
+    fleet.apply(synced(timezone="Asia/Jakarta"))
+    one = fleet.machines[7]
+    assert (one.timezone, one.clock_offset_s, one.ntp, one.zone_said) == ("Asia/Jakarta", 0.5, True, None)
+    assert fleet.apply(synced(timezone="UTC", outdated=True)) == Touched(7, frozenset())
+    assert one.timezone == "Asia/Jakarta", "a newer attempt was told of before"
+
+
+def test_a_machine_that_speaks_by_rest_was_seen() -> None:
+    fleet = fleet_of_two()
+    assert fleet.apply(MachineSeen(rvm_id=7, at=NOW)) == Touched(7, SEEN_MEMBERS)
+    assert fleet.machines[7].last_seen_at == NOW
+
+
+def test_a_session_is_held_until_it_has_ended() -> None:
+    fleet, one = fleet_of_two(), session()
+    assert fleet.apply(SessionOpened(session=one)) == Touched(7, LEASE_MEMBERS)
+    assert machine_view(fleet.machines[7])["lease"]["id"] == 4
+    fleet.apply(SessionMoved(session=msgspec.structs.replace(one, status="ended")))
+    assert fleet.machines[7].remote_sessions == {}
+    assert machine_view(fleet.machines[7])["lease"] is None

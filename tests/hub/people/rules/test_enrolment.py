@@ -1,0 +1,67 @@
+"""A new machine, person or token as the Changes it is made of; the secret itself is in none of them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from hub.model.changes import Change, EventHappened, MachineAdded, MachineEdited, TokenCreated, UserAdded
+from hub.model.credentials import Secret, hash_of
+from hub.people.rules import enrolment
+from tests.support.machines import NOW
+
+
+def event(changes: list[Change]) -> EventHappened:
+    (found,) = (change for change in changes if isinstance(change, EventHappened))
+    return found
+
+
+def hides(secret: Secret, changes: list[Change]) -> bool:
+    return secret.text not in str([msgspec.to_builtins(change) for change in changes])
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [("Kantin Timur 2", "kantin-timur-2"), ("???", "rvm"), ("x" * 99, "x" * 40), ("a" * 39 + " b", "a" * 39)],
+)
+def test_an_id_still_tells_the_machine_and_is_never_the_same(name: str, slug: str) -> None:
+    ids = {enrolment.device_id_for(name) for _ in range(20)}
+    assert len(ids) == 20
+    assert {found.rpartition("-")[0] for found in ids} == {slug}
+
+
+def test_a_new_machine_has_a_key_that_only_its_hash_is_kept_of() -> None:
+    secret, changes = enrolment.new_machine("Aula", "aula-1", None, "system", NOW, simulated=True)
+    added = changes[0]
+    assert isinstance(added, MachineAdded)
+    assert (added.device_id, added.api_key_hash, added.simulated) == ("aula-1", hash_of(secret.text), True)
+    assert event(changes).params == {"name": "Aula", "device_id": "aula-1", "location_description": None}
+    assert hides(secret, changes)
+
+
+def test_another_key_says_which_was_there_before() -> None:
+    secret, changes = enrolment.new_key(7, "rvmk_OLD", "user:1", NOW)
+    edited = changes[0]
+    assert isinstance(edited, MachineEdited)
+    assert edited.values == {"api_key": secret.hash, "api_key_prefix": secret.prefix}
+    assert event(changes).before == {"api_key_prefix": "rvmk_OLD"}
+    assert hides(secret, changes)
+
+
+def test_a_new_person_may_come_in_by_a_link_only() -> None:
+    added = enrolment.new_person("s@x.id", "Siti", "operator", None, "user:1", NOW, language="id")
+    assert isinstance(added[0], UserAdded)
+    assert (added[0].password_hash, added[0].language) == (None, "id")
+    assert event(added).after == {"email": "s@x.id", "name": "Siti", "role": "operator"}
+
+
+@pytest.mark.parametrize(("days", "ends"), [(None, None), (30, NOW + timedelta(days=30))])
+def test_a_token_lasts_so_many_days_or_until_it_is_revoked(days: int | None, ends: object) -> None:
+    secret, changes = enrolment.new_token(3, "script", days, "system", NOW)
+    created = changes[0]
+    assert isinstance(created, TokenCreated)
+    assert (created.expires_at, created.hash) == (ends, secret.hash)
+    assert event(changes).params == {"name": "script", "prefix": secret.prefix, "user_id": 3}
+    assert hides(secret, changes)

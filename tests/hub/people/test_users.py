@@ -1,0 +1,177 @@
+"""Users: added, edited, disabled, removed; and what that ends."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import sqlalchemy as sa
+
+from db.schema import sign_in_links
+from hub.model.changes import UserEdited
+from tests.support.api_hub import PASSWORD, ApiHub
+
+
+async def test_a_user_without_a_password_gets_a_link_once(any_hub: ApiHub) -> None:
+    async with any_hub.of("admin") as admin:
+        body = {"email": " Budi@Example.com ", "name": "Budi", "role": "technician", "machines": ["dev-one", 2]}
+        refused = await admin.post("/api/v2/users", json=body)
+        assert list(refused.json()["errors"]) == ["email"]
+        added = await admin.post("/api/v2/users", json=body | {"email": "Budi@Example.com"})
+        assert added.status_code == 201
+        data = added.json()["data"]
+        assert data["email"] == "budi@example.com"
+        assert data["machines"] == [1, 2]
+        assert data["sign_in_link"].startswith("/signin#rvml_")
+        shown = (await admin.get(added.headers["location"])).json()["data"]
+        assert "sign_in_link" not in shown
+        assert shown["has_password"] is False
+        again = await admin.post("/api/v2/users", json=body | {"email": "budi@example.COM"})
+        assert (again.status_code, list(again.json()["errors"])) == (409, ["email"])
+
+
+async def test_a_weak_password_is_refused_with_the_reason(hub: ApiHub) -> None:
+    async with hub.of("admin") as admin:
+        for password, why in (
+            ("short", "at least 10"),
+            ("password123", "first that anybody"),
+            ("x" * 201, "at most 200"),
+        ):
+            body = {"email": "a@b.c", "name": "A", "role": "viewer", "password": password}
+            refused = await admin.post("/api/v2/users", json=body)
+            assert refused.status_code == 422
+            assert why in refused.json()["errors"]["password"][0]
+            assert password not in refused.text or len(password) < 6
+
+
+async def test_a_disabled_user_is_out_at_once(any_hub: ApiHub) -> None:
+    session = await any_hub.add_session("operator")
+    path = f"/api/v2/users/{any_hub.users['operator']}"
+    async with any_hub.of("admin") as admin, any_hub.program("operator") as token, any_hub.browser(session) as browser:
+        for client in (token, browser):
+            assert (await client.get("/api/v2/auth/me")).status_code == 200
+        disabled = await admin.patch(path, json={"disabled": True})
+        assert disabled.json()["data"]["disabled"] is True
+        for client in (token, browser):
+            assert (await client.get("/api/v2/auth/me")).status_code == 401
+        await admin.patch(path, json={"disabled": False})
+        assert (await token.get("/api/v2/auth/me")).status_code == 401, "it stays revoked"
+        assert (await browser.get("/api/v2/auth/me")).status_code == 401
+
+
+async def test_a_lower_role_counts_at_once(hub: ApiHub) -> None:
+    session = await hub.add_session("operator")
+    async with hub.of("admin") as admin, hub.of("operator") as operator, hub.browser(session) as browser:
+        assert (await operator.patch("/api/v2/rvms/1/status", json={"status": "full"})).status_code == 200
+        await admin.patch(f"/api/v2/users/{hub.users['operator']}", json={"role": "viewer"})
+        for client in (operator, browser):
+            assert (await client.patch("/api/v2/rvms/1/status", json={"status": "full"})).status_code == 401
+    async with hub.client(await hub.add_session("operator")) as again:
+        refused = await again.patch("/api/v2/rvms/1/status", json={"status": "full"})
+    assert refused.status_code == 403
+    assert "operator" in refused.json()["message"]
+
+
+async def test_taking_a_machine_away_counts_at_once(hub: ApiHub) -> None:
+    path = f"/api/v2/users/{hub.users['technician']}"
+    async with hub.of("admin") as admin, hub.of("technician") as technician:
+        assert (await technician.get("/api/v2/rvms/1")).status_code == 200
+        await admin.patch(path, json={"machines": ["dev-two"]})
+        assert (await technician.get("/api/v2/rvms/1")).status_code == 404
+        assert (await technician.get("/api/v2/rvms/2")).status_code == 200
+        promoted = await admin.patch(path, json={"role": "operator"})
+        assert promoted.json()["data"]["machines"] == []
+
+
+async def test_machines_are_for_technicians_and_must_exist(hub: ApiHub) -> None:
+    async with hub.of("admin") as admin:
+        for name, machines in (("operator", [1]), ("technician", ["nix"]), ("technician", [99])):
+            refused = await admin.patch(f"/api/v2/users/{hub.users[name]}", json={"machines": machines})
+            assert refused.status_code == 422
+            assert list(refused.json()["errors"]) == ["machines"]
+
+
+async def test_the_last_admin_cannot_go(any_hub: ApiHub) -> None:
+    path = f"/api/v2/users/{any_hub.users['admin']}"
+    async with any_hub.of("admin") as admin:
+        assert (await admin.delete(path)).status_code == 409
+        assert (await admin.patch(path, json={"role": "viewer"})).status_code == 409
+        assert (await admin.patch(path, json={"disabled": True})).status_code == 409
+        await any_hub.add_user("second", "admin")
+        second = f"/api/v2/users/{any_hub.users['second']}"
+        async with any_hub.of("second") as other:
+            both = await asyncio.gather(admin.delete(second), other.delete(path))
+        assert sorted(answer.status_code for answer in both) in ([204, 401], [204, 409])
+
+
+async def test_a_removed_user_takes_tokens_along(any_hub: ApiHub) -> None:
+    async with any_hub.of("admin") as admin, any_hub.of("viewer") as viewer:
+        assert (await viewer.get("/api/v2/auth/me")).status_code == 200
+        path = f"/api/v2/users/{any_hub.users['viewer']}"
+        assert (await admin.delete(path)).status_code == 204
+        assert (await viewer.get("/api/v2/auth/me")).status_code == 401
+        assert (await admin.delete(path)).status_code == 404
+        for unknown in ("0", "99999999999999999999", "abc", "1%00"):
+            assert (await admin.get(f"/api/v2/users/{unknown}")).status_code == 404
+
+
+async def test_a_new_password_ends_every_session(hub: ApiHub) -> None:
+    session = await hub.add_session("viewer")
+    async with hub.of("admin") as admin, hub.browser(session) as browser:
+        assert (await browser.get("/api/v2/auth/me")).status_code == 200
+        changed = await admin.patch(f"/api/v2/users/{hub.users['viewer']}", json={"password": PASSWORD})
+        assert changed.json()["data"]["has_password"] is True
+        assert (await browser.get("/api/v2/auth/me")).status_code == 401
+
+
+@pytest.mark.parametrize("edit", [{"password": "quite another phrase"}, {"disabled": True}])
+async def test_a_new_password_or_a_disabled_account_closes_open_invitations(
+    any_hub: ApiHub, edit: dict[str, object]
+) -> None:
+    async with any_hub.of("admin") as admin:
+        new = {"email": "new@example.com", "name": "New", "role": "viewer"}
+        invited = (await admin.post("/api/v2/users", json=new)).json()["data"]
+        assert (await admin.patch(f"/api/v2/users/{invited['id']}", json=edit)).status_code == 200
+    left = await any_hub.context.store.fetch_all(sa.select(sign_in_links))
+    assert [row for row in left if row["user_id"] == invited["id"]] == []
+
+
+LOGIN = "/api/v2/auth/login"
+APART, ONE = "jose\u0301@example.com", "jos\u00e9@example.com"
+
+
+@pytest.mark.parametrize("stored", [APART, ONE])
+async def test_two_accounts_of_one_look_are_refused_and_either_spelling_signs_in(any_hub: ApiHub, stored: str) -> None:
+    """Whoever was stored with accents apart, before addresses were composed, still comes in."""
+    await any_hub.add_user("jose", "viewer", password=PASSWORD)
+    await any_hub.context.announce(
+        UserEdited(user_id=any_hub.users["jose"], values={"email": stored}, at=any_hub.context.clock())
+    )
+    async with any_hub.of("admin") as admin:
+        for email in (APART, ONE, ONE.upper()):
+            refused = await admin.post("/api/v2/users", json={"email": email, "name": "J", "role": "viewer"})
+            assert (refused.status_code, list(refused.json()["errors"])) == (409, ["email"])
+            other = f"/api/v2/users/{any_hub.users['viewer']}"
+            assert (await admin.patch(other, json={"email": email})).status_code == 409
+        own = await admin.patch(f"/api/v2/users/{any_hub.users['jose']}", json={"email": APART})
+        assert own.json()["data"]["email"] == ONE
+    async with any_hub.client() as nobody:
+        for email in (APART, ONE):
+            for _ in range(4):  # each right one forgets the wrong ones before it, or the fifth would lock
+                assert (await nobody.post(LOGIN, json={"email": email, "password": "no"})).status_code == 401
+            assert (await nobody.post(LOGIN, json={"email": email, "password": PASSWORD})).status_code == 200
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", "\u00ad", "\u202e", "\u2066", "\ufeff", "\u3164", "\u0085"])
+async def test_names_and_addresses_hold_nothing_invisible(hub: ApiHub, unseen: str) -> None:
+    async with hub.of("admin") as admin:
+        for place in (f"Bu{unseen}di", f"{unseen}Budi", f"Budi{unseen}"):
+            new = {"email": "x@example.com", "name": place, "role": "viewer"}
+            for path, body, member in (
+                ("/api/v2/users", new, "name"),
+                ("/api/v2/users", new | {"name": "Budi", "email": f"{place}@example.com"}, "email"),
+                ("/api/v2/rvms", {"name": place}, "name"),
+                ("/api/v2/tokens", {"name": place}, "name"),
+            ):
+                refused = await admin.post(path, json=body)
+                assert (refused.status_code, list(refused.json()["errors"])) == (422, [member]), (path, place)

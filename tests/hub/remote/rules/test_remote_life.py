@@ -1,0 +1,149 @@
+"""How a session goes on and ends: each end once, by whoever comes first, with its reason."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from hub.model.changes import Change, Command, EventHappened
+from hub.model.machine import Machine
+from hub.model.remote_changes import ALLOWED, RemoteSession, SessionMoved
+from hub.remote.rules import life
+from tests.support.machines import NOW, machine
+
+
+def session(status: str = "active", **members: Any) -> RemoteSession:
+    values: dict[str, Any] = {
+        "id": 4, "rvm_id": 7, "admin_id": 3, "admin_name": "Siti", "start_time": NOW, "created_at": NOW,
+        "expires_at": NOW + timedelta(minutes=30), "duration_s": 1800.0, "command_id": "c1",
+    }  # fmt: skip
+    return RemoteSession(status=status, **{**values, **members})
+
+
+def held(one: RemoteSession, **members: Any) -> Machine:
+    found = machine(**members)
+    found.remote_sessions[one.id] = one
+    return found
+
+
+def told(changes: list[Change]) -> tuple[RemoteSession, str]:
+    (moved,) = (change for change in changes if isinstance(change, SessionMoved))
+    (event,) = (change for change in changes if isinstance(change, EventHappened))
+    return moved.session, event.code
+
+
+def command(state: str, **members: Any) -> Command:
+    return Command(
+        id="c1", rvm_id=7, name="start_remote_access", args={}, state=state, issued_by="user:3", issued_at=NOW,
+        expires_at=NOW, **members,
+    )  # fmt: skip
+
+
+def test_a_session_ends_once() -> None:
+    after, code = told(life.ended(session(), "timed_out", "clock", NOW))
+    assert (after.status, after.end_reason, after.ended_by, after.end_time, code) == (
+        "ended", "timed_out", "clock", NOW, "remote.ended",
+    )  # fmt: skip
+    assert life.ended(after, "stopped", "user:3", NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "code"),
+    [("succeeded", "active", "remote.started"), ("rejected", "refused", "remote.refused"),
+     ("failed", "ended", "remote.ended"), ("cancelled", "ended", "remote.ended")],
+)  # fmt: skip
+def test_the_end_of_its_command_is_its_beginning_or_its_end(state: str, status: str, code: str) -> None:
+    after, said = told(life.command_ended(held(session("starting")), command(state), NOW))
+    assert (after.status, said) == (status, code)
+    other = msgspec.structs.replace(command(state), id="c2")
+    assert life.command_ended(held(session("starting")), other, NOW) == []
+
+
+def test_what_a_machine_knows_nothing_of_any_more_is_over() -> None:
+    one = held(session(), boot_id="a")
+    assert life.forgotten(one, "a", [4], NOW) == []
+    assert told(life.forgotten(one, "a", [], NOW))[0].end_reason == "agent_restarted"
+    assert told(life.forgotten(one, "b", [], NOW))[0].end_reason == "machine_rebooted"
+    assert life.forgotten(held(session("starting"), boot_id="a"), "b", [], NOW) == []
+
+
+def test_the_link_may_be_gone_for_a_minute() -> None:
+    one = held(session())
+    one.linked, one.unlinked_at = False, 100.0
+    assert not life.lost(one, session(), 160.0)
+    assert life.lost(one, session(), 160.5)
+    assert not life.lost(one, session(command_id=None), 1000.0), "it never had a link"
+    one.linked = True
+    assert not life.lost(one, session(), 1000.0)
+
+
+def test_a_machines_own_reason_counts_and_an_unknown_word_is_stopped() -> None:
+    one = held(session())
+    assert told(life.reported_end(one, 4, "link_lost", NOW))[0].end_reason == "link_lost"
+    assert told(life.reported_end(one, 4, "felt like it", NOW))[0].end_reason == "stopped"
+    assert life.reported_end(one, 5, "stopped", NOW) == []
+
+
+def test_time_ends_what_was_used_and_what_nobody_agreed_to() -> None:
+    assert told(life.time_ended(session(), NOW))[0].end_reason == "timed_out"
+    assert told(life.time_ended(session("requested"), NOW))[0].end_reason == "not_approved"
+
+
+class OldRow:
+    """A row from before leases: what came with them is missing."""
+
+    id = 4
+    rvm_id = 7
+    admin_id = 3
+    admin_name = None
+    status = "ended"
+    start_time = created_at = NOW
+    expires_at = duration_s = None
+    reason = ip_address = port = ports = allow = None
+    origin = "hub"
+    approved_by = approved_at = end_time = ended_by = end_reason = command_id = None
+
+
+def test_a_row_from_before_leases_lasted_no_time_and_reached_everything() -> None:
+    found = life.session_of(OldRow())
+    assert (found.admin_name, found.duration_s, found.expires_at) == ("", 0.0, NOW)
+    assert (found.ports, found.allow) == ((), ALLOWED)
+
+
+def test_a_row_is_the_session_that_it_was_written_from() -> None:
+    one = session(ports=(5000,), allow=("terminal",))
+    assert life.session_of(one) == one
+
+
+def test_declining_agreeing_and_lasting_longer_leave_their_lines() -> None:
+    after, code = told(life.declined(session("requested"), "user:9", NOW))
+    assert (after.status, after.end_reason, after.ended_by, code) == (
+        "refused",
+        "declined",
+        "user:9",
+        "remote.declined",
+    )
+    assert life.approved(session("requested"), "user:9", NOW).code == "remote.approved"
+    later = NOW + timedelta(hours=1)
+    after, code = told(life.extended(session(), later, "user:3", NOW))
+    assert (after.expires_at, code) == (later, "remote.extended")
+
+
+def test_a_session_waits_for_its_command_until_that_has_ended_otherwise() -> None:
+    waiting, one = session("starting"), machine()
+    assert life.never_began(one, waiting)
+    one.pending["c1"] = command("sent")
+    assert not life.never_began(one, waiting)
+    assert not life.never_began(machine(), session("active"))
+
+
+def test_what_somebody_else_shows_ends_the_session_once_and_stays_on_record() -> None:
+    (line, moved, ended) = life.intruder(session(), 9, NOW)
+    assert isinstance(line, EventHappened)
+    assert isinstance(moved, SessionMoved)
+    assert isinstance(ended, EventHappened)
+    assert (line.code, line.params["user_id"], moved.session.end_reason) == ("remote.intruder", 9, "intruder")
+    assert life.intruder(session("ended"), 9, NOW) == []

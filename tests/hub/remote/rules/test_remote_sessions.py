@@ -1,0 +1,215 @@
+"""Who may begin a session, and what beginning, extending and stopping one comes to."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from hub.model.access import Principal
+from hub.model.changes import Change, CommandDrafted, EventHappened, StatusChanged
+from hub.model.effective_settings import Scope, in_force
+from hub.model.fleet import Fleet
+from hub.model.machine import Machine
+from hub.model.remote_changes import SessionMoved, SessionOpened
+from hub.remote.rules import requests as desk
+from hub.remote.rules.requests import SessionRefused, Wish
+from protocol.configuration import defaults
+from tests.hub.remote.rules.test_remote_life import held, session
+from tests.support.machines import NOW, machine
+
+INSIDE = "10.1.2.3"
+WISH = Wish(3, "Siti", INSIDE, 1800.0, ("terminal",), (), None, "camera", "hub")
+
+
+def code(one: Machine, address: str = INSIDE, **said: Any) -> str | None:
+    found = desk.refusal(one, address, **said)
+    return None if found is None else found.code
+
+
+def drafted(changes: list[Change]) -> list[tuple[str, dict[str, Any]]]:
+    return [(c.command.name, c.command.args) for c in changes if isinstance(c, CommandDrafted)]
+
+
+def person(role: Any, user_id: int = 3) -> Principal:
+    return Principal("user", user_id, "x", role, None, "token", 1)
+
+
+def test_every_refusal_has_its_code() -> None:
+    assert code(machine(linked=True)) is None
+    assert code(machine()) == "machine_offline"
+    assert code(machine(), "203.0.113.9") == "machine_offline", "the defaults judge no address"
+    assert code(machine(config_applied_at=NOW)) == "machine_offline"
+    assert code(machine(config_applied_at=NOW), "203.0.113.9") == "address_not_allowed"
+    assert code(machine(linked=True), "203.0.113.9") == "address_not_allowed"
+    assert code(machine(linked=True), "not an address") == "address_not_allowed"
+    assert code(machine(linked=True), "::ffff:10.1.2.3") is None, "IPv4 in IPv6 clothes"
+    assert code(machine(linked=True, busy=True)) == "machine_busy"
+    assert code(held(session(), linked=True)) == "too_many_sessions"
+    assert code(machine(linked=True), of_person=20) == "too_many_of_person"
+    assert code(machine(), "203.0.113.9", origin="site") is None, "who stands there needs neither link nor network"
+
+
+def test_the_command_is_recorded_without_its_ticket() -> None:
+    moved, *rest = desk.begin(machine(linked=True), session("starting", command_id=None, reason="jam"), "user:3", NOW)
+    ((name, args),) = drafted(rest)
+    assert isinstance(moved, SessionMoved)
+    assert (name, args["ticket"], args["session_id"], args["admin"]) == ("start_remote_access", "", 4, "Siti")
+    assert args["reason"] == "jam"
+    assert moved.session.command_id is not None
+
+
+def test_extending_never_goes_beyond_the_longest() -> None:
+    one = held(session(), linked=True)
+    moved, *_ = desk.extend(one, session(), 99999, "user:3", NOW)
+    assert isinstance(moved, SessionMoved)
+    assert moved.session.expires_at == NOW + timedelta(hours=1)
+    with pytest.raises(SessionRefused, match="cannot_extend"):
+        desk.extend(one, moved.session, 60, "user:3", NOW)
+
+
+def test_only_the_holder_and_an_administrator_end_a_session() -> None:
+    one = held(session())
+    assert desk.chosen(one, person("technician"), None).id == 4
+    assert desk.chosen(one, person("admin", 9), 4).id == 4
+    with pytest.raises(SessionRefused, match="not_yours"):
+        desk.chosen(one, person("operator", 9), None)
+    with pytest.raises(SessionRefused, match="no_session"):
+        desk.chosen(one, person("operator"), 5)
+
+
+def test_a_machine_is_told_to_stop_what_is_unknown_here_once() -> None:
+    one = held(session(), linked=True)
+    changes = desk.unknown_here(one, [4, 77], NOW)
+    assert [args for _, args in drafted(changes)] == [{"session_id": 77, "reason": "stopped"}]
+    stopping = next(c.command for c in changes if isinstance(c, CommandDrafted))
+    one.pending[stopping.id] = stopping
+    assert desk.unknown_here(one, [77], NOW) == []
+
+
+def test_declared_ports_are_what_the_machine_says() -> None:
+    assert desk.declared_ports(machine()) == (5000, 5001)
+    assert desk.declared_ports(machine(hardware={"remote": {"ports": [8080, "x", True]}})) == (8080,)
+
+
+def test_a_wish_that_needs_a_second_person_waits() -> None:
+    one = machine(linked=True)
+    opened, event = desk.opening(one, WISH, "user:3", NOW)
+    assert (opened.session.status, event.code) == ("starting", "remote.requested")  # type: ignore[attr-defined]
+
+
+def with_settings(one: Machine, **values: Any) -> Machine:
+    one.in_force = in_force(defaults(), Scope(values, 1, NOW, "user:1"))
+    return one
+
+
+def codes(changes: list[Change]) -> list[str]:
+    return [change.code for change in changes if isinstance(change, EventHappened)]
+
+
+def status_of(changes: list[Change]) -> list[StatusChanged]:
+    return [change for change in changes if isinstance(change, StatusChanged)]
+
+
+def test_settings_close_a_machine_and_bound_its_sessions() -> None:
+    assert code(with_settings(machine(linked=True), remote_access_enabled=False)) == "remote_access_disabled"
+    two = with_settings(held(session(), linked=True), max_concurrent_sessions=5)
+    two.remote_sessions[5] = session(id=5)
+    assert code(two) == "too_many_of_machine"
+    assert code(two, more=0) is None, "it is open already and only begins now"
+    assert desk.count_of([two, machine(8)], 3) == 2
+
+
+def test_a_session_waits_for_approval_where_the_settings_say_so() -> None:
+    opened, asked = desk.opening(with_settings(machine(), remote_access_approval=True), WISH, "user:3", NOW)
+    assert isinstance(opened, SessionOpened)
+    assert (opened.rvm_id, opened.session.status, codes([asked])) == (7, "requested", ["remote.requested"])
+    assert opened.session.expires_at == NOW + timedelta(seconds=desk.APPROVAL_S)
+    opened, _ = desk.opening(machine(), WISH, "user:3", NOW)
+    assert isinstance(opened, SessionOpened)
+    assert opened.session.status == "starting"
+
+
+def test_agreeing_begins_what_waits_and_says_who_agreed() -> None:
+    one = machine(linked=True)
+    changes = desk.approve(one, session("requested", ip_address=INSIDE), "user:9", NOW)
+    first = changes[0]
+    assert isinstance(first, SessionMoved)
+    assert (first.rvm_id, first.session.status, first.session.approved_by) == (7, "starting", "user:9")
+    assert "remote.approved" in codes(changes)
+    assert [name for name, _ in drafted(changes)] == ["start_remote_access"]
+    with pytest.raises(SessionRefused, match="not_waiting"):
+        desk.approve(one, session("active"), "user:9", NOW)
+    with pytest.raises(SessionRefused, match="machine_offline"):
+        desk.approve(machine(), session("requested", ip_address=INSIDE), "user:9", NOW)
+
+
+def test_only_what_waits_can_be_declined() -> None:
+    assert codes(desk.decline(session("requested"), "user:9", NOW)) == ["remote.declined"]
+    with pytest.raises(SessionRefused, match="not_waiting"):
+        desk.decline(session("active"), "user:9", NOW)
+
+
+def test_at_a_machine_without_a_link_its_maintenance_is_kept_here_and_lasts_as_long_as_the_session() -> None:
+    fleet = Fleet([machine()])
+    one, here = fleet.machines[7], session("starting", command_id=None, origin="site", reason="camera")
+    begun = desk.begin_at_site(one, here, NOW)
+    fleet.apply_all(begun)
+    assert drafted(begun) == []
+    assert (one.special_status, one.status_until, one.status_reason) == (
+        "maintenance", here.expires_at, "remote access: camera",
+    )  # fmt: skip
+    active = one.remote_sessions[4]
+    longer = desk.extend(one, active, 600, "user:3", NOW)
+    fleet.apply_all(longer)
+    assert one.status_until == one.remote_sessions[4].expires_at == here.expires_at + timedelta(seconds=600)
+    ended = desk.stop(one, one.remote_sessions[4], "stopped", "user:3", NOW)
+    assert [change.special_status for change in status_of(ended)] == [None]
+    one.special_status = None
+    assert status_of(desk.stop(one, one.remote_sessions[4], "stopped", "user:3", NOW)) == [], "it is another's by now"
+    assert status_of(desk.extend(one, one.remote_sessions[4], 60, "user:3", NOW)) == []
+
+
+def test_a_machine_with_a_link_is_told_of_what_began_at_it() -> None:
+    one = machine(linked=True)
+    changes = desk.begin_at_site(one, session("starting", command_id=None, origin="site", admin_name=""), NOW)
+    ((name, args),) = drafted(changes)
+    assert (name, args["site"], "admin" in args) == ("start_remote_access", True, False)
+    assert desk.begin_at_site(machine(), session("starting", command_id=None), NOW)[-1] != changes[-1]
+
+
+def test_a_machine_is_told_of_the_end_and_of_more_time_where_it_can_hear() -> None:
+    one = held(session(), linked=True)
+    assert [name for name, _ in drafted(desk.stop(one, session(), "stopped", "user:3", NOW))] == ["stop_remote_access"]
+    assert [name for name, _ in drafted(desk.extend(one, session(), 60, "user:3", NOW))] == ["extend_remote_access"]
+    away = held(session())
+    assert drafted(desk.stop(away, session(), "stopped", "user:3", NOW)) == [], "it finds out when it comes back"
+    assert drafted(desk.stop(one, session("requested"), "stopped", "user:3", NOW)) == [], "it never was told"
+    assert desk.stop(one, session("ended"), "stopped", "user:3", NOW) == []
+    with pytest.raises(SessionRefused, match="not_active"):
+        desk.extend(one, session("starting"), 60, "user:3", NOW)
+
+
+def test_a_machine_ends_its_own_sessions_by_whose_they_are() -> None:
+    at_the_machine = Principal("machine", 7, "RVM", "machine", frozenset({7}), "key", 7)
+    one = held(session())
+    one.remote_sessions[5] = session(id=5, admin_id=9)
+    assert desk.chosen(one, at_the_machine, None, named=9).id == 5
+    assert desk.chosen(one, at_the_machine, None).id == 4, "the oldest"
+    assert not desk.may_move(Principal("machine", 8, "RVM", "machine", frozenset({8}), "key", 8), session())
+
+
+@pytest.mark.parametrize(
+    ("hardware", "ports"),
+    [(None, (5000, 5001)), ({"remote": 5}, (5000, 5001)), ({"remote": {"ports": "x"}}, (5000, 5001)),
+     ({"remote": {"ports": [8080, True, 0, 70000, "1"]}}, (8080,))],
+)  # fmt: skip
+def test_the_ports_are_those_the_machine_offers(hardware: Any, ports: tuple[int, ...]) -> None:
+    assert desk.declared_ports(machine(hardware=hardware)) == ports
+
+
+def test_an_address_is_itself_in_either_notation() -> None:
+    assert desk.same_address("::ffff:10.1.2.3", INSIDE)
+    assert not desk.same_address("10.1.2.4", INSIDE)
+    assert not desk.same_address("nobody", "nobody")

@@ -1,0 +1,48 @@
+"""A session ends by seconds that passed, whatever the time of day says."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from hub.model.remote_changes import SessionMoved
+from hub.remote.service import BEGIN_S, LeaseClock
+from tests.hub.remote.rules.test_remote_life import session
+from tests.support.machines import NOW
+
+
+def test_setting_the_clock_moves_no_end_and_extending_does() -> None:
+    wall, passed = [NOW], [100.0]
+    clock = LeaseClock(lambda: wall[0], lambda: passed[0])
+    one = session()
+    clock.became_true([SessionMoved(session=one)])
+    wall[0] = NOW + timedelta(days=400)
+    assert not clock.over(one)
+    passed[0] += 1800
+    assert clock.over(one)
+    wall[0] = one.expires_at
+    longer = msgspec.structs.replace(one, expires_at=one.expires_at + timedelta(minutes=5))
+    clock.became_true([SessionMoved(session=longer)])
+    assert not clock.over(longer)
+
+
+def test_a_session_without_its_command_waits_a_moment_for_it() -> None:
+    passed = [100.0]
+    clock = LeaseClock(lambda: NOW, lambda: passed[0])
+    one = session("starting", command_id=None)
+    assert not clock.settled(one)
+    passed[0] += BEGIN_S + 1
+    assert clock.settled(one)
+    assert clock.settled(session("starting"))
+
+
+def test_a_session_that_went_with_its_machine_is_forgotten() -> None:
+    clock = LeaseClock(lambda: NOW, lambda: 100.0)
+    one = session("active")
+    assert not clock.over(one)
+    clock.forget_all_but({one.id})
+    assert clock._ends
+    clock.forget_all_but(set())
+    assert not clock._ends
+    assert not clock._opened

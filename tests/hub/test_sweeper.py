@@ -1,0 +1,77 @@
+"""The clock's turns with a database that is away or refuses: everything due is done once it can be, nothing is lost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from db.errors import Conflict, Unavailable
+from hub.model.changes import CommandDrafted, EventHappened
+from hub.remote.service import Leases
+from hub.sweeper import Sweeper
+from tests.hub.commands.rules.test_command_desk import command
+from tests.support.link_room import Room, room
+from tests.support.machines import NOW
+from tests.support.until import until
+
+
+def sweeper(hub: Room) -> Sweeper:
+    leases = Leases(hub.store, hub.fleet, hub.announce, lambda: NOW)
+    return Sweeper(hub.store, hub.fleet, hub.announce, hub.links, hub.observer, lambda: NOW, leases)
+
+
+async def test_what_was_due_while_the_database_was_away_is_done_when_it_is_back(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with room() as hub:
+        clock = sweeper(hub)
+        monkeypatch.setattr(clock._foreign, "look", _nothing)
+        monkeypatch.setattr("hub.sweeper.KEEP_S", 0.001)
+        await hub.announce(CommandDrafted(command=command("queued", id="c0", expires_at=NOW - timedelta(seconds=1))))
+        hub.store.away = True
+        with pytest.raises(Unavailable):
+            await clock.keep()
+        hub.tasks.start_soon(clock.run)
+        calls = hub.store.calls
+        await until(lambda: hub.store.calls > calls + 5)
+        assert list(hub.fleet.open) == ["c0"]
+        hub.store.away = False
+        await until(lambda: not hub.fleet.open)
+        await until(lambda: len(caplog.messages) == 2)
+    assert [message.partition(":")[0] for message in caplog.messages] == ["what the clock changes"] * 2
+
+
+async def test_what_is_refused_for_one_part_keeps_no_other_from_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with room() as hub:
+        clock, turns = sweeper(hub), 0
+
+        async def refused() -> None:
+            raise Conflict("id", "missing")
+
+        async def look() -> None:
+            nonlocal turns
+            turns += 1
+
+        monkeypatch.setattr(hub.links.door, "end_due", refused)
+        monkeypatch.setattr(clock._foreign, "look", look)
+        await clock.keep()
+        assert turns == 1
+
+
+async def test_one_command_that_is_refused_keeps_no_other_from_expiring() -> None:
+    async with room() as hub:
+        clock = sweeper(hub)
+        for number in range(3):
+            due = command("queued", id=f"c{number}", expires_at=NOW - timedelta(seconds=1))
+            await hub.announce(CommandDrafted(command=due))
+        hub.store.refuse = lambda write: Conflict("id", "missing") if "c1" in write.values.values() else None
+        ended: list[str] = []
+        hub.announce.listen(lambda changes: ended.extend(c.code for c in changes if isinstance(c, EventHappened)))
+        await clock._expire()
+        assert list(hub.fleet.open) == ["c1"]
+        assert len(ended) == 2
+
+
+async def _nothing() -> None:
+    """No other process changes anything here."""

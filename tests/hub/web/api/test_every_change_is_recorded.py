@@ -1,0 +1,195 @@
+"""Every kind of durable Change leaves the hub together with its line in the record, whoever caused it.
+
+And every line has what its sentence needs. What needs no line is listed with its reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from hub.commands.rules import life
+from hub.kernel import recorder
+from hub.links import intake
+from hub.links import rules as takeovers
+from hub.machine_settings.rules import reports
+from hub.model import actors, changes, credentials, recording_changes, service_changes
+from hub.model.changes import Change, EventHappened
+from hub.model.event_codes import CODES, lacking
+from hub.model.reported_events import AT_ONCE, WINDOW_S, ReportedEvents
+from hub.people.rules import accounts
+from hub.remote.recordings import rules
+from hub.remote.rules import life as remote_life
+from hub.status.rules import declarations
+from protocol import messages as m
+from tests.hub.commands.rules.test_command_desk import command
+from tests.support.api_hub import ORIGIN, ApiHub
+from tests.support.machines import NOW, hello, machine
+from tests.support.page_visitor import browser
+
+SILENT: dict[type[Change], str] = {
+    changes.MachineIntroduced: "every reconnect is one; only a new boot or version is news, and that has its line",
+    changes.LinkEnded: "the connection's line comes from the observer, when it is no blip (dashboard.md 4.1)",
+    changes.ConnectionChanged: "not durable: the observer records what lasts",
+    changes.BusyChanged: "not durable: a return session is the machine's daily work",
+    changes.SamplesKept: "readings are the cargo",
+    changes.SampleSeen: "readings are the cargo",
+    changes.BootOpened: "readings are the cargo",
+    changes.RowsExpired: "retention is a rule that is written down; what it deletes has its own lines",
+    changes.CommandMoved: "progress is no mutation; the end is, and has its line",
+    changes.TokenUsed: "using a credential changes nothing",
+    changes.SessionExtended: "using a session changes nothing",
+    changes.RetentionReached: "how far the clock is believed is no fact of the fleet",
+    service_changes.MachineSeen: "that a machine was heard is no mutation",
+    service_changes.ConfigApplied: "a machine that says again what it runs is no news; a new version has its line",
+    service_changes.TimezoneSynced: "an automatic attempt that changed nothing is counted, not told",
+    recording_changes.RecordingEnded: "the end of a terminal that its opening has told of",
+    recording_changes.RecordingStored: "carrying a recording to the object store changes nothing of it",
+    changes.EventHappened: "it is the line",
+}
+"""Kinds that may travel without a line, each with its reason. The moments at which they are news are tried below."""
+TRIED_ELSEWHERE: dict[type[Change], str] = {
+    changes.SignInLinkMade: "by a page and the command line: test_a_way_in_is_recorded",
+    changes.SignInLinkUsed: "by a page: test_a_way_in_is_recorded",
+    recording_changes.RecordingBegan: "by a terminal: tests/hub/remote/recordings/test_recordings.py",
+}
+
+Group = Sequence[Change]
+
+
+def every_kind() -> list[type[Change]]:
+    modules = (changes, recording_changes, service_changes)
+    kinds = [kind for module in modules for kind in vars(module).values() if isinstance(kind, type)]
+    return [kind for kind in dict.fromkeys(kinds) if issubclass(kind, Change) and kind is not Change]
+
+
+def is_news(change: Change) -> bool:
+    """Whether this very Change must have its line: those of SILENT only at the moments that change something."""
+    if isinstance(change, changes.CommandMoved):
+        return change.command.finished_at is not None
+    return type(change) not in SILENT
+
+
+class Groups:
+    """What was committed together, by the hub of a test."""
+
+    def __init__(self) -> None:
+        self.found: list[Group] = []
+
+    def __call__(self, committed: Any) -> None:
+        self.found.append(list(committed))
+
+
+def unrecorded(groups: Sequence[Group]) -> list[Group]:
+    return [g for g in groups if any(map(is_news, g)) and not any(isinstance(c, EventHappened) for c in g)]
+
+
+def incomplete(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
+    events = [change for group in groups for change in group if isinstance(change, EventHappened)]
+    checked = [(e.code, lacking(e.code, e.params, e.before, e.after)) for e in events]
+    return [(code, missing) for code, missing in checked if missing]
+
+
+def test_every_durable_kind_is_known_to_this_law() -> None:
+    table = recorder._RECIPES
+    assert set(SILENT) <= set(every_kind())
+    assert {kind for kind in every_kind() if kind not in table} <= {changes.SamplesKept}, (
+        "the lane's, not the recorder's"
+    )
+    assert all(reason for reason in SILENT.values())
+
+
+def machine_groups() -> list[Group]:
+    """What machines and the clock cause, decided by the same functions that the hub uses."""
+    here = machine()
+    moved = declarations.status_changes(
+        here, changes.StatusChanged(
+            rvm_id=here.id, status="full", special_status=None, capacity=100, since=NOW, by=actors.machine(here.id)
+        ),
+    )  # fmt: skip
+    queued = command("queued", name="ping", args={})
+    running = command("sent", name="ping", args={})
+    seen = takeovers.Takeovers()
+    reported = ReportedEvents()
+    for _ in range(AT_ONCE + 1):
+        reported.take(here.id, 0.0, NOW)
+    ended = msgspec.structs.replace(running, state="expired", finished_at=NOW)
+    update = m.CommandUpdate(id=ended.id, state="succeeded")
+    here.pending[running.id] = running
+    quarantine = takeovers.quarantine(here, seen, NOW)
+    here.quarantined_until = NOW + timedelta(minutes=5)
+    return [
+        intake.introduce(machine(), hello(), 1, "10.0.0.9", NOW, "Asia/Jakarta"),
+        intake.report_event(here, "boot", m.Event(seq=1, code="door", params={}, timestamp=""), NOW, "Asia/Jakarta"),
+        moved,
+        remote_life.command_moved(here, update, NOW),
+        life.expire(machine(), queued, queued.expires_at + timedelta(hours=1)),
+        life.late(ended, update, NOW),
+        reports.applied(machine(), 7, {}, NOW),
+        reports.applied(machine(), 8, {"cpu_threshold": "no"}, NOW),
+        quarantine,
+        takeovers.release(here, actors.user(1), NOW),
+        reported.due(WINDOW_S, NOW),
+        [recording_changes.RecordingLost(recording_id=1), rules.lost(NOW, here.id, 1, 1)],
+    ]
+
+
+def test_what_machines_and_the_clock_cause_is_recorded() -> None:
+    groups = machine_groups()
+    assert [index for index, group in enumerate(groups) if not group] == [], "each of them causes something"
+    assert unrecorded(groups) == []
+    assert [group for group in groups if not any(isinstance(c, EventHappened) for c in group)] == []
+    assert incomplete(groups) == []
+
+
+def people_groups() -> list[Group]:
+    """What people cause that the test of the API's operations leaves out."""
+    secret = credentials.new_user_token()
+    return [accounts.revoke_token(1, 2, "t", secret.prefix, NOW, "user:2")]
+
+
+def test_what_people_cause_beyond_the_api_is_recorded() -> None:
+    assert unrecorded(people_groups()) == []
+    assert incomplete(people_groups()) == []
+
+
+async def test_a_way_in_is_recorded(hub: ApiHub) -> None:
+    together = Groups()
+    async with await browser(hub) as admin:
+        hub.context.announce.listen(together)
+        added = await admin.post("/admin/users", data={"name": "N", "email": "n@b.c", "role": "viewer"})
+        page = await admin.get(added.headers["location"])
+        link = re.search(r"/signin#(rvml_[\w-]+)", page.text)
+        assert link
+        again = await admin.post(f"/admin/users/{hub.users['viewer']}/link")
+        assert again.status_code == 303
+    async with hub.client(Origin=ORIGIN) as nobody:
+        assert (await nobody.post("/signin", data={"link": link[1]})).status_code == 303
+    kinds = {type(change) for group in together.found for change in group}
+    assert {changes.SignInLinkMade, changes.SignInLinkUsed, changes.UserAdded, changes.SessionOpened} <= kinds
+    assert unrecorded(together.found) == []
+    assert incomplete(together.found) == []
+
+
+def untried(seen: Sequence[Group]) -> set[type[Change]]:
+    """The kinds that none of these tests has seen beside its line; `seen` are the groups of the API's operations."""
+    groups = [*seen, *machine_groups(), *people_groups()]
+    tried = {type(change) for group in groups for change in group}
+    return set(every_kind()) - set(SILENT) - set(TRIED_ELSEWHERE) - tried
+
+
+@pytest.mark.parametrize("change", [
+    changes.MachineRemoved(rvm_id=1, at=NOW), changes.TokenRevoked(token_id=1, at=NOW),
+    changes.QuarantineChanged(rvm_id=1, until=None, at=NOW),
+])  # fmt: skip
+def test_the_law_sees_what_goes_unrecorded(change: Change) -> None:
+    assert unrecorded([[change]]) == [[change]]
+    assert unrecorded([[changes.TokenUsed(token_id=1, at=NOW, ip=None)]]) == []
+    event = EventHappened(at=NOW, code="machine.removed", actor="user:1", params={"name": "x"})
+    assert incomplete([[event]]) == [("machine.removed", ["device_id"])]
+    assert set(CODES) >= {event.code}

@@ -1,0 +1,68 @@
+"""What the door remembers: one try at a time, and what a change makes it forget."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timezone
+
+from hub.model import changes as c
+from hub.model.access import Principal
+from hub.web.auth.gate import MAX_USES, Gate
+
+NOW = datetime(2026, 11, 23, tzinfo=timezone.utc)
+
+
+def known(gate: Gate) -> bool:
+    return gate.known.find("h", NOW) is not None
+
+
+def remember(gate: Gate) -> None:
+    user = Principal(kind="user", id=1, name="", role="viewer", machines=None, via="token", credential_id=9)
+    gate.known.keep("h", user, None, gate.known.generation)
+
+
+def test_revoking_and_editing_are_noticed_at_once() -> None:
+    for change in (
+        c.TokenRevoked(token_id=9, at=NOW),
+        c.SessionEnded(user_id=1, hash=None, at=NOW),
+        c.UserEdited(user_id=1, values={}, at=NOW),
+        c.UserRemoved(user_id=1, at=NOW),
+        c.MachineRemoved(rvm_id=3, at=NOW),
+    ):
+        gate = Gate()
+        remember(gate)
+        assert known(gate)
+        gate.became_true([change])
+        assert not known(gate), change
+
+
+def test_what_concerns_somebody_else_is_not() -> None:
+    gate = Gate()
+    remember(gate)
+    gate.became_true([c.UserEdited(user_id=2, values={}, at=NOW)])
+    assert known(gate)
+
+
+async def test_tries_for_one_account_queue_up_and_for_others_do_not() -> None:
+    gate, inside, most = Gate(), 0, 0
+
+    async def attempt(email: str) -> None:
+        nonlocal inside, most
+        async with gate.one_try_at_a_time(email):
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0)
+            inside -= 1
+
+    await asyncio.gather(*(attempt("a@b") for _ in range(20)))
+    assert most == 1
+    await asyncio.gather(attempt("a@b"), attempt("c@d"))
+    assert most == 2
+    assert not gate._trying
+
+
+def test_uses_waiting_to_be_written_are_bounded() -> None:
+    gate = Gate()
+    for n in range(MAX_USES + 5):
+        gate.note_use(str(n), c.TokenUsed(token_id=n, at=NOW, ip=None))
+    assert len(gate.uses) == MAX_USES

@@ -1,0 +1,97 @@
+"""What is counted over a whole fleet: as if everything had been looked at, and only what changed was."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from dashboard import fleet
+from dashboard.trouble import troubles
+from hub.model import changes as c
+from hub.model.machine import Machine
+from hub.model.views import machine_delta, machine_view
+from hub.web.shell import fleet_digest
+from hub.web.shell.fleet_digest import CLASSES, MEMBERS, FleetDigest, in_slices
+from tests.support.feed_page import NOW, NOW_MS, Hub
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_it_counts_what_a_look_at_every_machine_would(seed: int) -> None:
+    chance, hub = random.Random(seed), Hub(30)
+    digest = FleetDigest(hub.fleet, hub.feed)
+    for turn in range(40):
+        hub.status(chance.choice([*hub.fleet.machines]), chance.choice(["full", "error", "active"]))
+        if chance.random() < 0.2:
+            hub.add(100 + turn)
+        if chance.random() < 0.2:
+            hub.commit(c.MachineRemoved(rvm_id=chance.choice([*hub.fleet.machines]), at=NOW))
+        for reach in (None, frozenset({1, 2, 3, 100, 101})):
+            whole = [machine_view(m, times="ms") for m in hub.fleet.machines.values() if reach is None or m.id in reach]
+            found = await digest.of(reach, NOW_MS)
+            assert (found.troubles, found.counts) == (troubles(whole, NOW_MS), fleet.counters(whole))
+            assert {view["id"] for view in await digest.views(reach)} == {view["id"] for view in whole}
+
+
+async def test_only_what_was_touched_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = Hub(50)
+    read: list[int] = []
+    digest = FleetDigest(hub.fleet, hub.feed)
+    await digest.views(None)
+
+    def delta(machine: Machine, members: Iterable[str]) -> dict[str, Any]:
+        read.append(machine.id)
+        return machine_delta(machine, members)
+
+    monkeypatch.setattr(fleet_digest, "machine_delta", delta)
+    hub.sample(7, 1.0)
+    hub.status(9, "full")
+    views = {view["id"]: view for view in await digest.views(None)}
+    assert sorted(read) == [7, 9]
+    assert views[7]["readings"]["cpu_usage"] == 1.0
+    assert views[9].keys() == {"id", *MEMBERS}
+
+
+async def test_counts_are_kept_a_moment_and_made_anew_at_once_for_what_is_no_reading(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hub, now = Hub(5), [100.0]
+    monkeypatch.setattr(fleet_digest, "monotonic", lambda: now[0])
+    digest = FleetDigest(hub.fleet, hub.feed)
+    first = await digest.of(None, NOW_MS)
+    hub.sample(1, 1.0)
+    assert await digest.of(None, NOW_MS) is first
+    now[0] += fleet_digest.FRESH_S
+    second = await digest.of(None, NOW_MS)
+    assert second is not first
+    hub.status(1, "error")
+    assert [trouble.id for trouble in (await digest.of(None, NOW_MS)).troubles] == [1]
+    for number in range(2 * CLASSES):
+        await digest.of(frozenset({number}), NOW_MS)
+    assert len(digest._made) == CLASSES
+
+
+async def test_two_that_ask_at_once_both_see_everything() -> None:
+    hub = Hub(2000)
+    digest = FleetDigest(hub.fleet, hub.feed)
+    found = await asyncio.gather(*(digest.views(None) for _ in range(3)))
+    assert [len(views) for views in found] == [2000] * 3
+
+
+async def test_others_work_between_the_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_digest, "SLICE_S", 0.0)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.ensure_future(others())
+    assert [thing async for thing in in_slices(range(100))] == list(range(100))
+    other.cancel()
+    assert turns >= 99

@@ -1,0 +1,49 @@
+"""Parts of pages: drawn as the page draws them, for whom the page is, and not sent twice."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+
+from hub.pages import OF_MACHINE
+from tests.support.api_hub import ApiHub
+from tests.support.page_visitor import browser
+
+TOKEN = re.compile(r'(name="csrf_token" value=")[0-9a-f]+')
+PART = re.compile(r'<\w+ [^>]*\bid="([\w-]+)"[^>]*\bdata-part="([^"]+)"')
+PAGES = ("/machines/1",)
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_part_is_drawn_as_its_page_draws_it(door: ApiHub, path: str, language: str) -> None:
+    async with await browser(door, "operator", language) as client:
+        page = TOKEN.sub(r"\1", (await client.get(path)).text)
+        found = PART.findall(page)
+        assert found
+        for name, address in found:
+            answer = await client.get(address, params={"of": name})
+            assert answer.status_code == 200
+            assert f'id="{name}"' in answer.text
+            assert answer.text in page, name
+
+
+async def test_several_come_at_once_and_the_same_is_only_named(door: ApiHub) -> None:
+    async with await browser(door, "operator") as client:
+        address = f"/machines/1/parts?of={'+'.join(OF_MACHINE)}+nonsense"
+        answer = await client.get(address)
+        assert all(f'id="{name}"' in answer.text for name in OF_MACHINE)
+        assert set(re.findall(r'name="csrf_token" value="([^"]*)"', answer.text)) == {""}
+        again = await client.get(address, headers={"If-None-Match": answer.headers["etag"]})
+        assert (again.status_code, again.text) == (304, "")
+        assert (await client.get("/machines/1/parts?of=nonsense")).text == ""
+
+
+async def test_a_part_is_for_whom_its_page_is(door: ApiHub) -> None:
+    async with await browser(door, "technician") as client:
+        assert (await client.get("/machines/2/parts?of=zone")).status_code == 404
+    async with door.client() as client:
+        answer = await client.get("/machines/1/parts?of=zone", follow_redirects=False)
+        assert (answer.status_code, urlsplit(answer.headers["location"]).path) == (303, "/login")
