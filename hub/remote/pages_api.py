@@ -10,7 +10,7 @@ import msgspec
 
 from hub.model.changes import EventHappened
 from hub.model.remote_changes import RemoteSession
-from hub.remote.machine_pages import model
+from hub.remote.machine_pages import lease
 from hub.remote.machine_pages.host_names import names_of
 from hub.remote.machine_pages.open_pages import OpenPages, Page
 from hub.remote.machine_pages.own_host import ENTRANCE
@@ -47,7 +47,7 @@ def held(call: Call, part: str, session_id: int | None) -> RemoteSession:
     session = use.held(call.machine.remote_sessions, call.principal.id, session_id, call.now)
     if session is None or call.principal.kind != "user":
         raise Problem("conflict", Text("remote_use.no_lease"))
-    if not model.address_allowed(call.machine, call.address):
+    if not lease.address_allowed(call.machine, call.address):
         raise Problem("forbidden", Text("remote_use.address", {"address": call.address}))
     if part not in session.allow:
         raise Problem("conflict", Text(f"remote_use.without_{part}"))
@@ -67,7 +67,7 @@ async def open_page(call: Call) -> Answer:
             params={"session_id": session.id, "port": wanted.port},
         )
     )  # fmt: skip
-    context[OpenPages].forget(partial(model.alive, context))
+    context[OpenPages].forget(partial(lease.alive, context))
     names = names_of(context.settings)
     if names is None:
         url = f"{BELOW}{context[OpenPages].capability(page)}/"

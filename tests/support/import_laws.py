@@ -36,6 +36,9 @@ SUBJECTS = frozenset(
      "timezone", "web"}
 )  # fmt: skip
 """Folders of the hub between its kernel and its wiring."""
+DECIDES = frozenset({"rules", "model"})
+PAGES = frozenset({"page", "pages"})
+"""Roles of files in a subject's room, or of folders where one outgrew a file; also `key_page`."""
 LEAVES = ("hub.settings", "hub.object_place")
 """Whoever in the hub may import these; they import nothing of ours."""
 
@@ -174,8 +177,18 @@ def circles_of_folders(house: House) -> dict[str, dict[str, str]]:
 
 
 def _folder(module: Module) -> str:
+    """The folder, and in a subject's room its layer as well: rules below what moves and REST, pages above."""
     is_package = module.path.name == "__init__.py" or module.name in LEAVES
-    return module.name if is_package else module.name.rpartition(".")[0] or module.name
+    folder = module.name if is_package else module.name.rpartition(".")[0] or module.name
+    parts = module.name.split(".")
+    if parts[0] != "hub" or len(parts) < 3 or parts[1] not in SUBJECTS - {"web", "server"}:
+        return folder
+    for place, part in enumerate(parts[2:], 2):
+        if part in DECIDES:
+            return ".".join([*parts[:place], "rules"])
+        if part in PAGES or part.endswith("_page"):
+            return ".".join([*parts[:place], "page"])
+    return folder
 
 
 def _reached(start: str, edges: dict[str, dict[str, str]]) -> set[str]:

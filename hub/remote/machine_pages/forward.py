@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from hub.remote.machine_pages import cookies, headers, rewriting
 from hub.remote.machine_pages.http_exchange import PIECE, Head, HttpExchange
-from hub.remote.machine_pages.model import Terms
+from hub.remote.machine_pages.lease import Terms
 from hub.remote.machine_pages.refusal import Refusal
 from hub.remote.machine_pages.unpacking import PACKED, Unpacking
 from hub.remote.tunnel.stream import TunnelError

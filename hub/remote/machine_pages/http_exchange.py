@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import h11
 
-from hub.remote.machine_pages.model import MachineStream
+from hub.remote.machine_pages.lease import MachineStream
 from hub.remote.machine_pages.refusal import Refusal
 from hub.remote.machine_pages.turns import LeaseTurns
 

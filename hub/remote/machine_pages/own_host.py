@@ -15,10 +15,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from hub.kernel.context import HubContext
-from hub.remote.machine_pages import headers, model
+from hub.remote.machine_pages import headers, lease
 from hub.remote.machine_pages.forward import forward
 from hub.remote.machine_pages.host_names import HostNames
-from hub.remote.machine_pages.model import Terms
+from hub.remote.machine_pages.lease import Terms
 from hub.remote.machine_pages.open_pages import OpenPages, Page
 from hub.remote.machine_pages.refusal import Refusal, respond
 from hub.remote.machine_pages.sandbox import target_of, turn
@@ -55,13 +55,13 @@ async def _answer(names: HostNames, label: str, scope: Scope, receive: Receive, 
     request = Request(scope, receive)
     context: HubContext = request.app.state.hub
     try:
-        page = model.admit(context, request, context[OpenPages].by_label(label))
+        page = lease.admit(context, request, context[OpenPages].by_label(label))
         if request.url.path == ENTRANCE:
             await (await _enter(context, label, request))(scope, receive, send)
             return
         _known(context, label, request)
         if request.method not in SAFE_METHODS:
-            model.require_origin(request, names.origin(label))
+            lease.require_origin(request, names.origin(label))
         grounds = context[OpenPages].grounds(page)
         async with turn(grounds, grounds.requests):
             await forward(_terms(context, names, label, request, page), scope, receive, send)
@@ -72,9 +72,9 @@ async def _answer(names: HostNames, label: str, scope: Scope, receive: Receive, 
 async def _socket(names: HostNames, label: str, websocket: WebSocket) -> None:
     context: HubContext = websocket.app.state.hub
     try:
-        page = model.admit(context, websocket, context[OpenPages].by_label(label))
+        page = lease.admit(context, websocket, context[OpenPages].by_label(label))
         _known(context, label, websocket)
-        model.require_origin(websocket, names.origin(label))
+        lease.require_origin(websocket, names.origin(label))
         grounds = context[OpenPages].grounds(page)
         async with turn(grounds, grounds.sockets):
             await bridge(_terms(context, names, label, websocket, page), websocket)
@@ -118,7 +118,7 @@ def _secure(context: HubContext) -> bool:
 def _terms(context: HubContext, names: HostNames, label: str, connection: HTTPConnection, page: Page) -> Terms:
     origin, grounds = names.origin(label), context[OpenPages].grounds(page)
     return Terms(
-        connect=model.connect(context, page),
+        connect=lease.connect(context, page),
         port=page.port,
         target=target_of(connection.scope, ""),
         prefix="",

@@ -19,9 +19,9 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from hub.kernel.context import HubContext
-from hub.remote.machine_pages import headers, model
+from hub.remote.machine_pages import headers, lease
 from hub.remote.machine_pages.forward import forward
-from hub.remote.machine_pages.model import Terms
+from hub.remote.machine_pages.lease import Terms
 from hub.remote.machine_pages.open_pages import Grounds, OpenPages, Page
 from hub.remote.machine_pages.refusal import Refusal, respond
 from hub.remote.machine_pages.rewriting import SHIM
@@ -42,7 +42,7 @@ class SandboxedPages:
         request = Request(scope, receive)
         context: HubContext = request.app.state.hub
         try:
-            page = model.admit(context, request, _page(context, request))
+            page = lease.admit(context, request, _page(context, request))
             _require_no_page_of_ours(request)
             answer = _own_answer(request)
             if answer is not None:
@@ -74,8 +74,8 @@ async def sandboxed_socket(websocket: WebSocket) -> None:
     """The endpoint of its WebSockets. Only a page without an origin says `null`; it has shown the capability."""
     context: HubContext = websocket.app.state.hub
     try:
-        model.require_origin(websocket, "null")
-        page = model.admit(context, websocket, _page(context, websocket))
+        lease.require_origin(websocket, "null")
+        page = lease.admit(context, websocket, _page(context, websocket))
         grounds = context[OpenPages].grounds(page)
         async with turn(grounds, grounds.sockets):
             await bridge(_terms(context, websocket, page), websocket)
@@ -132,7 +132,7 @@ def _prefix(connection: HTTPConnection) -> str:
 def _terms(context: HubContext, connection: HTTPConnection, page: Page) -> Terms:
     grounds = context[OpenPages].grounds(page)
     return Terms(
-        connect=model.connect(context, page),
+        connect=lease.connect(context, page),
         port=page.port,
         target=target_of(connection.scope, _prefix(connection)),
         prefix=_prefix(connection),

@@ -20,7 +20,7 @@ from websockets.typing import Origin, Subprotocol
 from websockets.uri import WebSocketURI
 
 from hub.remote.machine_pages.headers import host_of
-from hub.remote.machine_pages.model import MachineStream, Terms
+from hub.remote.machine_pages.lease import MachineStream, Terms
 from hub.remote.machine_pages.refusal import Refusal
 from hub.remote.tunnel.stream import TunnelError
 from hub.server.websocket_protocol import MAX_SIZE

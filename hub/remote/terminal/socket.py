@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from db.errors import StoreError
 from hub.kernel.context import HubContext
 from hub.model.access import Principal, may
-from hub.remote.machine_pages.model import address_allowed
+from hub.remote.machine_pages.lease import address_allowed
 from hub.remote.service import Leases
 from hub.remote.terminal.registry import TerminalRefusedError, Terminals
 from hub.remote.terminal.terminal import INPUT_WINDOW, Terminal

@@ -16,7 +16,7 @@ import websockets
 from websockets.frames import Frame, Opcode
 
 from hub.remote.machine_pages.cookies import CookieJar
-from hub.remote.machine_pages.model import MachineStream, Terms
+from hub.remote.machine_pages.lease import MachineStream, Terms
 from hub.remote.machine_pages.turns import LeaseTurns, PageTurns
 from hub.remote.machine_pages.web_socket import MAX_BROWSER_MESSAGE_BYTES, _MachineSocket
 from tests.support.machine_pages import Asked, PagesHub, machine_server, pages_hub
