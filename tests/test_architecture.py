@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import bound_laws, code_laws, door_laws, import_laws, mirror_laws, pure_laws, text_laws
+from tests.support import (
+    bound_laws,
+    code_laws,
+    door_laws,
+    import_laws,
+    mirror_laws,
+    name_laws,
+    pure_laws,
+    role_laws,
+    text_laws,
+)
 from tests.support.broken_houses import BREAKING, DOC, Law
 from tests.support.house import House, read_house
 
@@ -18,6 +28,8 @@ EVERY_LAW: tuple[Law, ...] = (
     *pure_laws.LAWS,
     *mirror_laws.LAWS,
     *code_laws.LAWS,
+    *name_laws.LAWS,
+    *role_laws.LAWS,
     *text_laws.LAWS,
 )
 
@@ -68,6 +80,14 @@ def test_whatever_else_the_middle_imports_is_still_needed(our_house: House) -> N
         assert not gone, f"{name} imports {sorted(gone)} no longer: take them off the list"
     used = {one.name for module in our_house.product() if pure_laws.is_pure(module.name) for one in module.imports}
     assert used >= pure_laws.ALLOWED, f"nobody imports {sorted(pure_laws.ALLOWED - used)}: the list may only shrink"
+
+
+def test_every_page_known_by_another_subject_is_still_needed(our_house: House) -> None:
+    for name, known in role_laws.PAGES_TODAY.items():
+        module = our_house.modules.get(name)
+        assert module is not None, f"{name} is gone: take it off the list"
+        gone = set(known) - {page for page, _ in role_laws.foreign_pages(module)}
+        assert not gone, f"{name} imports {sorted(gone)} no longer: take them off, the list may only shrink"
 
 
 def test_every_circle_of_folders_is_still_there(our_house: House) -> None:

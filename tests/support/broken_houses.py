@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.support import bound_laws, code_laws, door_laws, import_laws, mirror_laws, pure_laws, text_laws
+from tests.support import (
+    bound_laws,
+    code_laws,
+    door_laws,
+    import_laws,
+    mirror_laws,
+    name_laws,
+    pure_laws,
+    role_laws,
+    text_laws,
+)
 from tests.support.house import House
 
 Law = Callable[[House], Iterator[str]]
@@ -195,4 +205,33 @@ BREAKING: list[tuple[Law, dict[str, str], str]] = [
         "nothing to say in a in en",
     ),
     (text_laws.texts, {"bootstrap.py": 'TEXTS = {"en": {"a": "A {b}"}, "id": {"a": "A"}}'}, "bootstrap.py:1 has other"),
+    (
+        name_laws.classes,
+        {"hub/a.py": "class Refused: ...", "device/a.py": "def f():\n    class Refused: ..."},
+        "Refused stands in device/a.py:2, hub/a.py:1",
+    ),
+    (
+        name_laws.words,
+        {"hub/a.py": "class A:\n    def _limits_in_force(self): ..."},
+        "hub/a.py:2 _limits_in_force: not in_force but effective",
+    ),
+    (name_laws.words, {"db/a.py": "class LimitsInForce: ..."}, "db/a.py:1 LimitsInForce"),
+    (name_laws.words, {"hub/doorkeeper_of_links.py": DOC}, "doorkeeper_of_links: not doorkeeper but key conflicts"),
+    (
+        role_laws.pages,
+        {"hub/status/page.py": "from hub.people import page", "hub/people/page.py": DOC},
+        "hub/status/page.py:1 imports hub.people.page",
+    ),
+    (
+        role_laws.pages,
+        {"hub/status/api.py": "import hub.people.sign_in_page", "hub/people/sign_in_page.py": DOC},
+        "no api knows another subject's page",
+    ),
+    (
+        role_laws.pages,
+        {"hub/people/users_api.py": "import hub.status.pages.a", "hub/status/pages/a.py": DOC},
+        "imports hub.status.pages.a",
+    ),
+    (role_laws.sql_in_strings, {"hub/a.py": "Q = f'select id from users where {x}'"}, "hub/a.py:1 'select id"),
+    (role_laws.sql_in_strings, {"device/a.py": "Q = 'DELETE FROM users'"}, "no SQL outside db/"),
 ]

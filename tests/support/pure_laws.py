@@ -1,4 +1,5 @@
-"""What may stand in the middle (protocol/, hub/model, rules, device/core), by a list of what may be imported.
+"""What may stand in the middle (protocol/, db/records, hub/model, rules, device/core), by a list of what may
+be imported.
 
 What is not on the list is not imported: so a library that waits, reads or is random fails without being known here.
 Names are followed through the imports that bind them, however they are renamed.
@@ -41,10 +42,10 @@ PURE_LAW = (
 
 
 def is_pure(name: str) -> bool:
-    """Whether a module decides: the wire, the model, what is called `rules`."""
+    """Whether a module decides or is what is decided about: the wire, records, the model, what is called `rules`."""
     parts = name.split(".")
     in_rules = parts[0] == "hub" and "rules" in parts[2:]
-    return parts[0] == "protocol" or parts[:2] in (["hub", "model"], ["device", "core"]) or in_rules
+    return parts[0] == "protocol" or parts[:2] in (["hub", "model"], ["device", "core"], ["db", "records"]) or in_rules
 
 
 def purity(house: House) -> Iterator[str]:
@@ -56,8 +57,8 @@ def purity(house: House) -> Iterator[str]:
 
 def _outside(module: Module) -> Iterator[tuple[int, str]]:
     for imported in module.imports:
-        is_ours = imported.name == "db.rows" or (
-            is_pure(imported.name) and imported.name.partition(".")[0] in (module.room, "protocol")
+        is_ours = imported.name.partition(".")[0] in (module.room, "protocol", "db") and (
+            imported.name == "db.rows" or is_pure(imported.name)
         )
         if not is_ours and imported.name not in ALLOWED and imported.name not in ALSO.get(module.name, ()):
             yield imported.line, f"imports {imported.name}"

@@ -1,0 +1,117 @@
+"""Names: one class name is one class, and the words of the glossary in CONTRIBUTING.md."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tests.support.house import House, Module
+
+CLASSES_TODAY: frozenset[str] = frozenset(
+    {"Answer", "Bucket", "Card", "Choice", "Command", "ConfigApplied", "Counts", "Event", "Filters", "Fleet",
+     "FleetSettings", "Folder", "Found", "Frame", "HealthReason", "HistoryQuery", "Lease", "Limits", "Link",
+     "Machine", "MachinePage", "Mark", "Named", "NewToken", "NewUser", "Offer", "Open", "Opened", "Page", "Ping",
+     "Place", "Query", "Reader", "Reading", "Received", "Recording", "Refusal", "Rejected", "RemoteSession",
+     "Request", "Row", "Said", "Scene", "Session", "SessionOpened", "SessionRow", "Settings", "SettingsError",
+     "Shown", "SignedIn", "Spool", "Step", "Stream", "Target", "Ticket", "Trouble", "Tunnel", "TunnelStream",
+     "Tunnels", "User", "Visit", "Wish", "_Life"}
+)  # fmt: skip
+"""Names that stand for more than one class. The list may only shrink."""
+NOT_SAID: dict[str, str] = {
+    "hear": "handle, receive",
+    "heard": "handler, received",
+    "say": "send, report",
+    "said": "sent, reported",
+    "tell": "send, notify",
+    "told": "sent, notified, reported",
+    "untold": "pending",
+    "talk": "session, message context",
+    "conversation": "session",
+    "wish": "desired, requested",
+    "wishes": "desired, requested",
+    "pushed": "reported, sent",
+    "in_force": "effective",
+    "doorkeeper": "key conflicts",
+    "doorstep": "unauthenticated limit",
+    "standing": "pending",
+    "fought": "contested",
+    "kept_out": "quarantined",
+    "pace": "rate limit, token bucket",
+    "allowance": "rate limit, quota",
+    "patience": "rate limit, time limit",
+    "patiently": "until_available",
+    "became_true": "on_commit",
+    "riders": "write-behind",
+    "farewell": "close_reason, goodbye",
+    "forget": "purge, expire, drop",
+    "lease": "remote session",
+    "leases": "remote sessions",
+}
+"""Words that stand in no name of a module, class or function, with what is written instead. A word is looked for
+between underscores and capitals: `_settings_in_force`, `InForce`."""
+NAMES_TODAY: frozenset[str] = frozenset(
+    {"Allowance", "Conversation", "Doorkeeper", "Doorstep", "InForce", "KeptOut", "Lease", "LeaseClock",
+     "LeaseTurns", "Leases", "OwnLease", "Pushed", "Said", "Standing", "Talk", "UntoldEvents", "Wish",
+     "_after_wishes", "_became_true", "_farewell", "_forget", "_forget_if_gone", "_forget_old", "_forget_pending",
+     "_hear", "_heard", "_keep_and_tell", "_lease", "_let_children_hear_the_hang_up", "_of_leases", "_patience",
+     "_said", "_say", "_say_again", "_say_backlog", "_say_goodbye", "_say_reset", "_settings_in_force", "_talk",
+     "_tell", "_tell_on", "_tell_watched", "_told", "_wish", "became_true", "farewell_after", "forget",
+     "forget_accepted", "forget_all", "forget_all_but", "forget_failures", "forget_user", "fought", "hear", "heard",
+     "in_force", "kept_out", "lease", "leases", "own_lease", "patience_left", "said", "said_by_machine", "say",
+     "say_goodbye", "say_or", "say_restarting", "settings_in_force", "tell", "tell_at", "tell_soon", "tell_status",
+     "told", "wish_for", "wishes"}
+)  # fmt: skip
+"""Names that have such a word today. The list may only shrink."""
+
+CLASS_LAW = "one class name is one class in the whole product"
+WORD_LAW = "names have the words of the glossary in CONTRIBUTING.md"
+
+
+class Named(NamedTuple):
+    """A name that a module defines, and where."""
+
+    name: str
+    place: str
+
+
+def classes(house: House) -> Iterator[str]:
+    for name, places in sorted(duplicate_classes(house).items()):
+        if name not in CLASSES_TODAY:
+            yield f"{name} stands in {', '.join(places)}; the law: {CLASS_LAW}"
+
+
+def duplicate_classes(house: House) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for module in house.product():
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(f"{module.shown}:{node.lineno}")
+    return {name: places for name, places in found.items() if len(places) > 1}
+
+
+def words(house: House) -> Iterator[str]:
+    for word, one in forbidden_names(house):
+        if one.name not in NAMES_TODAY:
+            yield f"{one.place} {one.name}: not {word} but {NOT_SAID[word]}; the law: {WORD_LAW}"
+
+
+def forbidden_names(house: House) -> Iterator[tuple[str, Named]]:
+    """Every name that has a forbidden word as a part, with the word."""
+    for module in house.product():
+        for one in names_of(module):
+            parts = "_" + re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", one.name).lower() + "_"
+            yield from ((word, one) for word in NOT_SAID if f"_{word}_" in parts)
+
+
+def names_of(module: Module) -> Iterator[Named]:
+    """The module's own name, and those of its classes and functions."""
+    if not module.within("db.migrations"):
+        yield Named(module.name.rpartition(".")[2], module.shown)
+        for node in ast.walk(module.tree):
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+                yield Named(node.name, f"{module.shown}:{node.lineno}")
+
+
+LAWS = (classes, words)
