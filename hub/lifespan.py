@@ -17,8 +17,8 @@ from hub.handlers import HANDLERS
 from hub.kernel.context import HubContext
 from hub.kernel.feed import Feed
 from hub.kernel.objects.store import open_objects
-from hub.links import live_requests
 from hub.links.links import Links
+from hub.links.live_requests import end_stale_watches
 from hub.model.fleet import Fleet
 from hub.model.watching import Watching
 from hub.remote.machine_pages.open_pages import OpenPages
@@ -70,7 +70,7 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             engine.announce.listen(context[Terminals].became_true)
             app.state.loop_lag = lag = LoopLag()
             own.start_soon(lag.run)
-            own.start_soon(live_requests.run, context.watching, context.fleet, context[Links])
+            own.start_soon(end_stale_watches, context.watching, context.fleet, context[Links])
             own.start_soon(RecordingKeeper(context[Recordings], settings.recording_retention_days).run)
             own.start_soon(context[Terminals].run)
             own.start_soon(context[Gate].strangers.run)

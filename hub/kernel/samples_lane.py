@@ -18,6 +18,7 @@ from db.connection import Store
 from db.errors import Conflict, Rejected, StoreError
 from db.rows import SampleRow
 from hub.kernel.retry import RetryUntilAvailable
+from hub.metrics.rules import two_decimals
 from hub.model.changes import SamplesKept
 
 logger = logging.getLogger("myrvm.samples")
@@ -188,8 +189,3 @@ def rows_of(change: SamplesKept) -> list[SampleRow]:
             )
         )  # fmt: skip
     return rows
-
-
-def two_decimals(value: float | None) -> float | None:
-    """What a temperature is kept with (requirements.md, section 3)."""
-    return None if value is None else round(value, 2)

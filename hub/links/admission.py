@@ -17,7 +17,8 @@ from hub.model.machine_budget import Cost
 from hub.web.auth.gate import Gate
 from hub.web.auth.identify import machine_by_key
 
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
 
 
 class KeptOut(NamedTuple):

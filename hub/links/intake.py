@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from db.rows import SampleRow
-from hub.kernel.samples_lane import two_decimals
 from hub.machine_settings.rules import reports
+from hub.metrics.rules import two_decimals
 from hub.model import actors
 from hub.model.changes import Change, EventHappened, MachineIntroduced
 from hub.model.dating import AHEAD, OLDEST, UndatableError, date, read, settle

@@ -110,6 +110,11 @@ def accept(boots: Mapping[str, Boot], samples: Sequence[tuple[int, RestSample]])
             boot.accepted = max(boot.accepted, sample.seq)
 
 
+def two_decimals(value: float | None) -> float | None:
+    """What a temperature is kept with (requirements.md, section 3)."""
+    return None if value is None else round(value, 2)
+
+
 def _members(value: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The members that are what they should be, and the names of those that are not. Unknown ones are ignored."""
     good: dict[str, Any] = {}

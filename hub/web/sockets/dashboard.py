@@ -24,7 +24,7 @@ from hub.kernel.context import HubContext
 from hub.kernel.feed import Picture
 from hub.kernel.subscription import CutOffError, Outgoing, Subscription
 from hub.links.links import Links
-from hub.links.live_requests import settle
+from hub.links.live_requests import ask_for_live_samples
 from hub.model.access import Principal, may
 from hub.model.token_bucket import TokenBucket
 from hub.server.websocket_protocol import FRAMES, frame
@@ -65,7 +65,7 @@ async def dashboard_socket(websocket: WebSocket) -> None:
     finally:
         context.feed.unsubscribe(subscription)
         context.watching.unwatch(subscription.number)
-        settle(context.watching, context.fleet, context[Links])
+        ask_for_live_samples(context.watching, context.fleet, context[Links])
     await socket_ending.close(websocket, ending)
 
 
@@ -205,7 +205,7 @@ class _Page:
             if isinstance(wish, Pause):
                 feed.pause(subscription)
             self._context.watching.unwatch(subscription.number)
-            settle(self._context.watching, self._context.fleet, self._context[Links])
+            ask_for_live_samples(self._context.watching, self._context.fleet, self._context[Links])
 
     def _watch(self, wish: Watch) -> None:
         context, principal = self._context, self._subscription.principal
@@ -216,7 +216,7 @@ class _Page:
         context.watching.watch(
             self._subscription.number, wish.machine, rate, time.monotonic(), reach=principal.machines
         )
-        settle(context.watching, context.fleet, context[Links])
+        ask_for_live_samples(context.watching, context.fleet, context[Links])
 
 
 MAX_MESSAGE_CHARACTERS: Final = 1024
