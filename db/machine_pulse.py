@@ -66,6 +66,6 @@ async def all_ids(store: Store) -> set[int]:
 
 
 async def last_status_seq(store: Store, rvm_id: int, boot_id: str) -> int | None:
-    """The number of the last status report of this boot that is stored; kept as -1 - seq (hub.links.intake)."""
+    """The number of the last status report of this boot that is stored; kept as -1 - seq (hub.links.rules)."""
     row = await store.fetch_one(_LEAST_SEQ, {"key_rvm_id": rvm_id, "key_boot_id": boot_id})
     return None if row is None or row["least"] is None else -1 - int(row["least"])

@@ -17,8 +17,7 @@ from hub.handlers import HANDLERS
 from hub.kernel.context import HubContext
 from hub.kernel.feed import Feed
 from hub.kernel.objects.store import open_objects
-from hub.links.links import Links
-from hub.links.live_requests import end_stale_watches
+from hub.links.links import Links, end_stale_watches
 from hub.model.fleet import Fleet
 from hub.model.watching import Watching
 from hub.remote.machine_pages.open_pages import OpenPages

@@ -6,8 +6,8 @@ there were. A count is held in memory for a minute at most; a hub that dies then
 
 from __future__ import annotations
 
-from hub.links import intake
-from hub.links.message_context import Talk
+from hub.links import rules
+from hub.links.session import Talk
 from hub.model.reported_events import MAX_PARAMS_BYTES, too_large
 from protocol import messages as m
 
@@ -20,6 +20,6 @@ async def event(talk: Talk, report: m.Event) -> None:
     if not talk.links.dropped_events.take(talk.machine.id, talk.clock()):
         talk.link.say(m.Received(ref=report.seq))
         return
-    changes = intake.report_event(talk.machine, talk.boot.boot_id, report, talk.clock(), talk.zone)
+    changes = rules.report_event(talk.machine, talk.boot.boot_id, report, talk.clock(), talk.zone)
     if await talk.commit(changes, report.seq):
         talk.link.say(m.Received(ref=report.seq))

@@ -13,7 +13,7 @@ import msgspec
 from db import users
 from db.commands import find_command
 from hub.commands.rules import life, rights
-from hub.links.message_context import Talk
+from hub.links.session import Talk
 from hub.model import actors
 from hub.model.changes import Command
 from hub.model.fleet import TERMINAL

@@ -1,20 +1,25 @@
-"""The live links of this hub, one per machine: the newest wins. Knows no socket and no message that comes in."""
+"""Keeps the live links of this hub, one per machine: the newest wins. Delivers commands to them and live intervals.
+
+Counts the events that machines report beyond their budget; a hub that dies forgets at most a minute of counting.
+Knows no socket and no message that comes in.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Final
 
 from hub.commands.rules import draft, life
 from hub.kernel.announce import Announcer
-from hub.kernel.observer import Observer
+from hub.kernel.observer import Observer, UntoldEvents
 from hub.kernel.retry import RetryUntilAvailable
-from hub.links.dropped_events import DroppedEvents
-from hub.links.key_conflict import Doorkeeper, replaces_key
+from hub.links.key_conflicts import Doorkeeper, replaces_key
 from hub.links.link import Link
 from hub.links.tickets import Tickets
 from hub.model import actors
@@ -24,6 +29,7 @@ from hub.model.changes import (
     CommandCancelAsked,
     CommandDrafted,
     CommandMoved,
+    EventHappened,
     MachineEdited,
     MachineRemoved,
     QuarantineChanged,
@@ -31,6 +37,8 @@ from hub.model.changes import (
 from hub.model.fleet import TERMINAL, Fleet
 from hub.model.machine import Machine, has_left
 from hub.model.machine_budget import MachineBudget
+from hub.model.reported_events import ReportedEvents
+from hub.model.watching import Watching
 from hub.remote.rules.life import START
 from protocol import messages
 from protocol.errors import CloseCode
@@ -275,3 +283,38 @@ class Links:
 
 def _is_newest(machine: Machine, command: Command) -> bool:
     return machine.pending.get(command.id) is command
+
+
+TICK_S: Final = 1.0
+"""A lease that ran out is noticed within this."""
+
+
+def ask_for_live_samples(watching: Watching, fleet: Fleet, links: Links) -> None:
+    """Ask every machine whose wanted interval changed; one that is not connected is told in its next welcome."""
+    for rvm_id, interval in watching.settle(time.monotonic(), fleet.machines).items():
+        links.ask_live(rvm_id, interval)
+
+
+async def end_stale_watches(watching: Watching, fleet: Fleet, links: Links) -> None:
+    """End leases that were not renewed, until cancelled."""
+    while True:
+        await asyncio.sleep(TICK_S)
+        ask_for_live_samples(watching, fleet, links)
+
+
+class DroppedEvents:
+    """Counts what is beyond the budget, and records the counts when their minute is over."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._reported = ReportedEvents()
+        self._monotonic = monotonic
+        self._untold = UntoldEvents()
+
+    def take(self, rvm_id: int, now: datetime) -> bool:
+        """Whether this event is recorded; False: it was counted."""
+        return self._reported.take(rvm_id, self._monotonic(), now)
+
+    async def record(self, announce: Announcer, now: datetime, more: Iterable[EventHappened] = ()) -> None:
+        """Record the counts whose minute is over, and `more`. Raises StoreError: they wait for the next time."""
+        self._untold.add([*self._reported.due(self._monotonic(), now), *more])
+        await self._untold.record(announce)

@@ -1,8 +1,8 @@
-"""What a live machine says, in order: samples to their lane at once, everything durable through one worker.
+"""Handles the messages of one live machine in order: samples to their lane at once, everything durable by one worker.
 
-`hear` never waits, so the reader never waits for the database. The worker commits one message after the other and only
-then answers `received`; with the database away it keeps trying. What an older link says after a newer one took over
-changes nothing. Knows no socket.
+The reader never waits for the database. The worker hands one message after the other to the handler of its subject,
+which commits first and answers `received` after it; with the database away it keeps trying. Messages of a link that a
+newer one replaced change nothing. Knows no socket.
 """
 
 from __future__ import annotations
@@ -10,21 +10,23 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
 
 from db.connection import Store
+from db.errors import Conflict, Rejected
 from hub.kernel.announce import Announcer
-from hub.links import intake
+from hub.kernel.retry import RetryUntilAvailable
+from hub.links import rules
 from hub.links.link import Link
 from hub.links.links import Links
-from hub.links.message_context import Talk
 from hub.model import presence
-from hub.model.changes import SampleSeen
+from hub.model.changes import Change, SampleSeen
 from hub.model.machine import Boot, Machine
 from hub.model.machine_budget import FRAME, ROW_BYTES, UPDATE_LINES, Cost, line
 from protocol import messages as m
@@ -37,6 +39,50 @@ INBOX: Final = 256
 EARLY: Final = 64
 """Metrics frames that came before the machine's new boot was stored."""
 INTERNAL_ERROR: Final = 1011
+
+Outcome = Literal["committed", "decided", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """One machine's link after hello. `machine` and `boot` are those of the hello."""
+
+    link: Link
+    machine: Machine
+    boot: Boot
+    links: Links
+    announce: Announcer
+    store: Store
+    clock: Callable[[], datetime]
+
+    @property
+    def zone(self) -> str:
+        """What naive timestamps are read in while the machine's own zone is not known."""
+        return self.machine.in_force.default_zone
+
+    @property
+    def retry(self) -> RetryUntilAvailable:
+        """For what is asked of the database: a machine's message waits until it is there."""
+        return self.links.retry
+
+    async def commit(self, changes: Sequence[Change], ref: int | str | None = None) -> bool:
+        """Until it is committed, or was decided otherwise before (True); False when no retry can store it."""
+        return await self.attempt(changes, ref) != "refused"
+
+    async def attempt(self, changes: Sequence[Change], ref: int | str | None = None) -> Outcome:
+        """Like `commit`, and tells whether it was `decided` otherwise before."""
+        try:
+            if changes:
+                await self.retry(lambda: self.announce(*changes))
+        except Conflict as conflict:
+            logger.info("machine %d: already decided: %s", self.machine.id, conflict)
+            return "decided"
+        except Rejected as rejected:
+            logger.warning("machine %d: the database refuses what it said: %s", self.machine.id, rejected)
+            self.link.say(m.Error(code="invalid", message="this cannot be stored", ref=ref))
+            return "refused"
+        return "committed"
+
 
 Handler = Callable[[Talk, Any], Awaitable[None]]
 
@@ -147,10 +193,10 @@ class Conversation:
     def _take(self, frame: m.Metrics, now: datetime) -> None:
         boot, machine = self._boot, self._machine
         if frame.live:
-            taken = intake.take_live(machine, frame, now, self._talk.zone)
+            taken = rules.take_live(machine, frame, now, self._talk.zone)
         else:
             try:
-                taken = intake.take_kept(machine, boot, frame, now, self._talk.zone)
+                taken = rules.take_kept(machine, boot, frame, now, self._talk.zone)
             except RemoteProtocolError as error:
                 self._refuse(error, frame.seq)
                 return
@@ -162,7 +208,7 @@ class Conversation:
             self._left_out(frame, taken.faults)
         if taken.newest is None:
             return
-        at = intake.newest_at(machine, boot.boot_id, frame.seq, taken.newest_at, now, live=frame.live)
+        at = rules.newest_at(machine, boot.boot_id, frame.seq, taken.newest_at, now, live=frame.live)
         if at is not None:
             self._announce.see(
                 SampleSeen(
@@ -198,7 +244,7 @@ class Conversation:
 
     def _left_out(self, frame: m.Metrics, faults: list[RemoteProtocolError]) -> None:
         self._links.tally["left_out"] += len(faults)
-        self._link.say(m.Error(code="invalid", message=intake.in_one_sentence(faults)[:1000], ref=frame.seq))
+        self._link.say(m.Error(code="invalid", message=rules.in_one_sentence(faults)[:1000], ref=frame.seq))
 
     # --- the worker -------------------------------------------------------------------------------------------------
 

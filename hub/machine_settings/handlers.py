@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.links.message_context import Talk
+from hub.links.session import Talk
 from hub.machine_settings.rules import reports
 from protocol import messages as m
 

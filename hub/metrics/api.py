@@ -13,7 +13,7 @@ import msgspec
 from db import samples
 from db.rows import METRICS
 from hub.kernel.context import HubContext
-from hub.links.intake import newest_at
+from hub.links.rules import newest_at
 from hub.metrics import rules
 from hub.metrics.rules import Fault, RestSample
 from hub.model import views

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.links.message_context import Talk
+from hub.links.session import Talk
 from hub.remote.rules import life
 from protocol import messages as m
 

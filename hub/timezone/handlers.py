@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from hub.links.message_context import Talk
+from hub.links.session import Talk
 from hub.model import actors, timezones
 from hub.model.timezones import ReportRefused
 from protocol import messages as m

@@ -19,7 +19,7 @@ import anyio
 
 from db.errors import StoreError
 from hub.kernel.retry import RetryUntilAvailable
-from hub.links.key_conflict import replaces_key
+from hub.links.key_conflicts import replaces_key
 from hub.links.tickets import Tickets, digest
 from hub.model.changes import Change, MachineEdited, MachineRemoved
 from hub.model.remote_changes import SessionMoved

@@ -14,9 +14,8 @@ import anyio
 from starlette.requests import HTTPConnection
 
 from hub.kernel.context import HubContext
-from hub.links.admission import answer, by_header, reject, unaffordable
 from hub.links.links import Links
-from hub.links.socket import Message, Receive, Scope, Send
+from hub.links.socket import Message, Receive, Scope, Send, answer, by_header, reject, unaffordable
 from hub.model.machine import Machine
 from hub.model.machine_budget import FRAME
 from hub.remote.tunnel.registry import Admission, Tunnels

@@ -23,8 +23,7 @@ from db.errors import StoreError
 from hub.kernel.context import HubContext
 from hub.kernel.feed import Picture
 from hub.kernel.subscription import CutOffError, Outgoing, Subscription
-from hub.links.links import Links
-from hub.links.live_requests import ask_for_live_samples
+from hub.links.links import Links, ask_for_live_samples
 from hub.model.access import Principal, may
 from hub.model.token_bucket import TokenBucket
 from hub.server.websocket_protocol import FRAMES, frame

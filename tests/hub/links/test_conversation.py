@@ -207,7 +207,7 @@ async def test_a_bug_in_a_handler_ends_only_this_link(monkeypatch: pytest.Monkey
     async with room() as hub:
         conversation, link, wire = hub.connect()
         await until(lambda: "boot-a" in hub.machine.boots)
-        monkeypatch.setattr("hub.links.intake.report_status", lambda *_: 1 / 0)
+        monkeypatch.setattr("hub.links.rules.report_status", lambda *_: 1 / 0)
         conversation.hear(text(m.StatusReport(status="full", seq=1)))
         await until(lambda: wire.close == 1011)
         assert link.closing

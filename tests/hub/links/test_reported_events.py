@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hub.links.dropped_events import DroppedEvents
+from hub.links.links import DroppedEvents
 from hub.model.changes import Change, EventHappened
 from hub.model.reported_events import AT_ONCE, WINDOW_S
 from protocol import messages as m

@@ -15,7 +15,7 @@ import pytest
 
 from hub.commands.rules import life
 from hub.kernel import recorder
-from hub.links import intake
+from hub.links import rules as intake
 from hub.links import rules as takeovers
 from hub.machine_settings.rules import reports
 from hub.model import actors, changes, credentials, recording_changes, service_changes

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hub.links import intake
+from hub.links import rules
 from hub.model.changes import EventHappened, MachineIntroduced, StatusChanged
 from hub.model.effective_settings import Scope, in_force
 from hub.model.machine import Boot, Machine
@@ -32,13 +32,13 @@ def boot(accepted: int = -1) -> Boot:
 def test_sample_k_of_n_has_the_number_seq_minus_what_follows_it_and_repeats_are_left_out(
     accepted: int, seq: int, count: int, numbers: list[int]
 ) -> None:
-    taken = intake.take_kept(machine(), boot(accepted), metrics(seq, count, cpu_usage=1.0), NOW, "UTC")
+    taken = rules.take_kept(machine(), boot(accepted), metrics(seq, count, cpu_usage=1.0), NOW, "UTC")
     assert [row.seq for row in taken.rows] == numbers
 
 
 def test_more_samples_than_numbers_is_refused_by_naming_seq() -> None:
     with pytest.raises(RemoteProtocolError) as refused:
-        intake.take_kept(machine(), boot(), metrics(1, 3), NOW, "UTC")
+        rules.take_kept(machine(), boot(), metrics(1, 3), NOW, "UTC")
     assert (refused.value.code, refused.value.field, refused.value.close) == ("invalid", "seq", None)
 
 
@@ -47,34 +47,34 @@ def test_a_row_holds_the_readings_in_column_order() -> None:
         "cpu_usage": 1.0, "memory_usage": 2.0, "disk_usage": 3.0, "gpu_usage": 4.0, "temperature": 5.0,
         "network_rx_bytes_s": 6.0, "network_tx_bytes_s": 7.0, "uptime_s": 8.0, "power_w": 9.0, "throttled": True,
     }  # fmt: skip
-    (row,) = intake.take_kept(machine(), boot(), metrics(3, 1, **readings), NOW, "UTC").rows
+    (row,) = rules.take_kept(machine(), boot(), metrics(3, 1, **readings), NOW, "UTC").rows
     assert (row.rvm_id, row.timestamp, row.boot, row.seq) == (7, NOW, 31, 3)
     assert {name: getattr(row, name) for name in readings} == readings
     assert (row.clamped, row.created_at) == (False, NOW)
 
 
 def test_a_temperature_is_kept_with_two_decimals() -> None:
-    taken = intake.take_kept(machine(), boot(), metrics(0, 1, temperature=44.1239), NOW, "UTC")
+    taken = rules.take_kept(machine(), boot(), metrics(0, 1, temperature=44.1239), NOW, "UTC")
     assert taken.rows[0].temperature == 44.12
 
 
 def test_a_sample_that_cannot_be_dated_is_left_out_named_and_its_neighbours_keep_their_numbers() -> None:
     frame = m.Metrics(seq=12, samples=[sample(), sample("long ago"), sample()])
-    taken = intake.take_kept(machine(), boot(), frame, NOW, "UTC")
+    taken = rules.take_kept(machine(), boot(), frame, NOW, "UTC")
     assert [row.seq for row in taken.rows] == [10, 12]
     assert [fault.field for fault in taken.faults] == ["samples[1].timestamp"]
-    assert "samples[1].timestamp" in intake.in_one_sentence(taken.faults)
+    assert "samples[1].timestamp" in rules.in_one_sentence(taken.faults)
 
 
 def test_a_clock_ahead_is_clamped_and_flagged() -> None:
     ahead = (NOW + timedelta(days=1)).isoformat()
-    (row,) = intake.take_kept(machine(), boot(), m.Metrics(seq=1, samples=[sample(ahead)]), NOW, "UTC").rows
+    (row,) = rules.take_kept(machine(), boot(), m.Metrics(seq=1, samples=[sample(ahead)]), NOW, "UTC").rows
     assert (row.timestamp, row.clamped) == (NOW, True)
 
 
 def test_of_a_live_frame_only_the_newest_counts_and_nothing_is_stored() -> None:
     frame = m.Metrics(seq=9, samples=[sample(cpu_usage=1.0), sample(cpu_usage=2.0)], live=True)
-    taken = intake.take_live(machine(), frame, NOW, "UTC")
+    taken = rules.take_live(machine(), frame, NOW, "UTC")
     assert taken.rows == []
     assert taken.newest is not None
     assert taken.newest.cpu_usage == 2.0
@@ -82,7 +82,7 @@ def test_of_a_live_frame_only_the_newest_counts_and_nothing_is_stored() -> None:
 
 def test_many_faults_are_counted_not_listed() -> None:
     faults = [RemoteProtocolError("invalid", "x", field=f"samples[{i}].cpu_usage") for i in range(50)]
-    assert intake.in_one_sentence(faults).endswith("; and 45 more")
+    assert rules.in_one_sentence(faults).endswith("; and 45 more")
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def test_many_faults_are_counted_not_listed() -> None:
 )  # fmt: skip
 def test_a_hello_of_another_version_or_for_another_machine_is_refused(said: m.Hello, close: CloseCode) -> None:
     with pytest.raises(RemoteProtocolError) as refused:
-        intake.check_hello(machine(), said)
+        rules.check_hello(machine(), said)
     assert refused.value.close == close
 
 
 def introduced(one: Machine, said: m.Hello) -> tuple[MachineIntroduced, list[str]]:
-    first, *rest = intake.introduce(one, said, 4, "10.0.0.9", NOW, "Asia/Jakarta")
+    first, *rest = rules.introduce(one, said, 4, "10.0.0.9", NOW, "Asia/Jakarta")
     assert isinstance(first, MachineIntroduced)
     return first, [c.code if isinstance(c, EventHappened) else type(c).__name__ for c in rest]
 
@@ -145,7 +145,7 @@ def test_the_status_of_a_hello_is_the_machines_own_declaration() -> None:
 def test_a_status_report_changes_the_status_by_the_machine_with_before_and_after() -> None:
     one = machine(status="active", capacity=10)
     report = m.StatusReport(status="full", capacity=98, reason="bin 2", seq=5)
-    change, event = intake.report_status(one, "boot-a", report, NOW)
+    change, event = rules.report_status(one, "boot-a", report, NOW)
     assert isinstance(change, StatusChanged)
     assert (change.status, change.capacity, change.by, change.reason) == ("full", 98, "machine:7", "bin 2")
     assert isinstance(event, EventHappened)
@@ -156,12 +156,12 @@ def test_a_status_report_changes_the_status_by_the_machine_with_before_and_after
 
 
 def test_declaring_what_is_known_changes_nothing() -> None:
-    assert intake.report_status(machine(), "boot-a", m.StatusReport(status="active", seq=5), NOW) == []
+    assert rules.report_status(machine(), "boot-a", m.StatusReport(status="active", seq=5), NOW) == []
 
 
 def test_a_reported_event_keeps_its_own_time_and_number() -> None:
     report = m.Event(seq=5, code="door_open", params={"side": "left"}, timestamp="2026-11-23T08:30:00Z")
-    (event,) = intake.report_event(machine(), "boot-a", report, NOW, "UTC")
+    (event,) = rules.report_event(machine(), "boot-a", report, NOW, "UTC")
     assert isinstance(event, EventHappened)
     assert (event.code, event.actor, event.boot_id, event.seq) == ("machine.event", "machine:7", "boot-a", 5)
     assert event.params == {"code": "door_open", "params": {"side": "left"}}
@@ -170,24 +170,24 @@ def test_a_reported_event_keeps_its_own_time_and_number() -> None:
 
 def test_a_live_sample_that_cannot_be_dated_is_left_out_by_name() -> None:
     frame = m.Metrics(seq=0, samples=[sample(), sample("yesterday")], live=True)
-    taken = intake.take_live(machine(), frame, NOW, "UTC")
+    taken = rules.take_live(machine(), frame, NOW, "UTC")
     assert (taken.rows, taken.newest) == ([], None)
     assert [fault.field for fault in taken.faults] == ["samples[1].timestamp"]
 
 
 def test_a_hello_with_the_settings_it_was_given_says_that_they_hold() -> None:
     one = machine(config_version=1, in_force=in_force(defaults(), Scope({}, 2, NOW, "user:1")))
-    changes = intake.introduce(one, hello(config_version=2), 3, None, NOW, "UTC")
+    changes = rules.introduce(one, hello(config_version=2), 3, None, NOW, "UTC")
     assert [change.version for change in changes if isinstance(change, ConfigApplied)] == [2]
 
 
 def test_a_machine_introduces_itself_by_its_name_or_its_number() -> None:
     for name in ("orin-7", "7"):
-        intake.check_hello(machine(), hello(name))
+        rules.check_hello(machine(), hello(name))
 
 
 def test_an_event_that_cannot_be_dated_happened_now() -> None:
-    (told,) = intake.report_event(
+    (told,) = rules.report_event(
         machine(), "boot-a", m.Event(seq=3, code="jam", params={}, timestamp="soon"), NOW, "UTC"
     )
     assert isinstance(told, EventHappened)
@@ -219,16 +219,16 @@ def test_the_newest_readings_follow_the_number_where_the_clock_was_set_back(
     known_at: Any, known_of: Any, boot_id: Any, seq: int, taken_at: Any, live: bool, shown: Any
 ) -> None:
     one = machine(readings_at=known_at, readings_of=known_of)
-    assert intake.newest_at(one, boot_id, seq, taken_at, NOW, live=live) == shown
+    assert rules.newest_at(one, boot_id, seq, taken_at, NOW, live=live) == shown
 
 
 def test_a_live_sample_is_of_now_however_far_behind_the_clock_is() -> None:
     for behind, at in ((MONTH, NOW), (5 * AGO, NOW - 5 * AGO)):
         frame = m.Metrics(seq=1, samples=[sample((NOW - behind).isoformat(), cpu_usage=1.0)], live=True)
-        assert intake.take_live(machine(), frame, NOW, "UTC").newest_at == at
+        assert rules.take_live(machine(), frame, NOW, "UTC").newest_at == at
 
 
 @pytest.mark.parametrize("stamp", ["2026-06-30T23:59:60Z", "2026-07-01t00:00:00z", "2026-07-01T06:59:60+07:00"])
 def test_a_leap_second_and_small_letters_are_kept(stamp: str) -> None:
-    taken = intake.take_kept(machine(), boot(), m.Metrics(seq=1, samples=[sample(stamp, cpu_usage=1.0)]), NOW, "UTC")
+    taken = rules.take_kept(machine(), boot(), m.Metrics(seq=1, samples=[sample(stamp, cpu_usage=1.0)]), NOW, "UTC")
     assert [row.timestamp.isoformat() for row in taken.rows] == ["2026-07-01T00:00:00+00:00"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from hub.links import rules
-from hub.links.key_conflict import Doorkeeper
+from hub.links.key_conflicts import Doorkeeper
 from hub.model.changes import MachineEdited, QuarantineChanged
 from protocol.limits import TAKEOVER_WINDOW_S
 from tests.hub.commands.test_commands_in_flow import listen
