@@ -1,4 +1,4 @@
-"""Decides what a machine's message means, and when two links with one key are a conflict. Knows no link and no database.
+"""Decides what a message means and when two links with one key conflict. Knows no link and no database.
 
 From a valid message and `now` to rows and Changes. The hub's clock and the link's own machine are the authority:
 nothing in a message can speak for another machine.
