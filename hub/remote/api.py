@@ -241,14 +241,14 @@ def _shown(call: Call, session: RemoteSession, recordings: int = 0) -> dict[str,
 
 
 _BELOW = "/v2/rvms/{id}/remote-access"
-_ONE: Final = {200: shapes.RemoteSession}
+_ONE: Final = {200: shapes.RemoteSessionView}
 _TAG = "Remote access"
 
 OPERATIONS = (
     Operation(
         name="start_remote_access", method="POST", path=f"{_BELOW}/start", handler=start, tag=_TAG,
         summary="Begin a session on a machine", action="remote.start", body=Start, body_optional=True,
-        answers={201: shapes.RemoteSession}, refusals=(404, 409, 429),
+        answers={201: shapes.RemoteSessionView}, refusals=(404, 409, 429),
         example={"port": 5001, "reason": "camera stays dark", "duration": 1800},
         description="For a person the machine must be online, and the address one of its `admin_ips`. The machine is "
         "in maintenance while it lasts. With a machine's own key: a session begun on site, on record at once; "
@@ -286,6 +286,6 @@ OPERATIONS = (
     Operation(
         name="remote_access_history", method="GET", path=f"{_BELOW}/history", handler=history, tag=_TAG,
         summary="Every session there was", action="remote.read", query=HistoryQuery,
-        answers={200: list[shapes.RemoteSession]}, refusals=(404,), headers=("Link",),
+        answers={200: list[shapes.RemoteSessionView]}, refusals=(404,), headers=("Link",),
     ),
 )  # fmt: skip

@@ -55,7 +55,7 @@ class HistoryQuery(msgspec.Struct):
     limit: Limit = 50
 
 
-class RemoteSession(msgspec.Struct):
+class RemoteSessionView(msgspec.Struct):
     """`status` requested waits for a second person until `expires_at`. `origin` site: begun with the machine's own key.
     `end_reason` (with `ended_by`): stopped, timed_out, idle, link_lost, hub_restarted, agent_restarted,
     machine_rebooted, revoked, intruder, start_failed, not_approved, declined, protocol_error. `recordings` counts those
@@ -86,7 +86,7 @@ class RemoteSession(msgspec.Struct):
     recordings: int
 
 
-class Refusal(msgspec.Struct):
+class StartRefusal(msgspec.Struct):
     """Why the caller cannot begin a session now: `code` for programs, `message` for people."""
 
     code: str
@@ -98,9 +98,9 @@ class RemoteStatus(msgspec.Struct):
 
     enabled: bool
     can_open: bool
-    refusal: Refusal | None
+    refusal: StartRefusal | None
     approval: bool
     declared_ports: list[int]
     max_concurrent_sessions: int
     session_timeout: float
-    sessions: list[RemoteSession]
+    sessions: list[RemoteSessionView]
