@@ -12,8 +12,7 @@ from hub import operations, pages
 from hub.lifespan import hub_life
 from hub.links.socket import DeviceSocket
 from hub.remote.machine_pages import sandbox
-from hub.remote.machine_pages.host_names import names_of
-from hub.remote.machine_pages.own_host import PagesByHost
+from hub.remote.machine_pages.own_host import PagesByHost, names_of
 from hub.remote.terminal.socket import terminal_socket
 from hub.remote.tunnel.socket import TunnelSocket
 from hub.settings import Settings

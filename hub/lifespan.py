@@ -21,9 +21,8 @@ from hub.links.links import Links, end_stale_watches
 from hub.model.fleet import Fleet
 from hub.model.watching import Watching
 from hub.remote.machine_pages.open_pages import OpenPages
-from hub.remote.recordings.keeper import RecordingKeeper
-from hub.remote.recordings.service import Recordings
-from hub.remote.terminal.registry import Terminals
+from hub.remote.recordings.service import RecordingKeeper, Recordings
+from hub.remote.terminal.terminal import Terminals
 from hub.server.loop_lag import LoopLag
 from hub.settings import Settings
 from hub.web.auth.budgets import ReadBudget

@@ -1,11 +1,15 @@
-"""/rvms/{id}/remote-access: sessions of people on a machine, begun, agreed to, extended, ended, and looked at.
+"""The shapes of remote access: what is asked for and what is answered.
+
+/rvms/{id}/remote-access: sessions of people on a machine, begun, agreed to, extended, ended, and looked at.
 
 The ticket of the tunnel appears in no answer: it goes to the machine alone.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
 
 from db import remote_sessions as rows
 from hub.commands.rules.draft import Refused
@@ -14,15 +18,112 @@ from hub.model import views
 from hub.model.access import may, role_needed
 from hub.model.changes import Change
 from hub.model.remote_changes import ALLOWED, RemoteSession, SessionMoved, SessionOpened
-from hub.remote import shapes
 from hub.remote.rules import life, requests
 from hub.remote.rules.requests import SessionRefused, Wish
 from hub.remote.service import Leases
-from hub.remote.shapes import Extend, HistoryQuery, Named, Start, Stop
 from hub.web.api import headers
 from hub.web.api.endpoint import why_not
 from hub.web.api.operation import Answer, Call, Operation
+from hub.web.http.kinds import Instant, Limit, Note, Row
 from hub.web.http.problems import Problem, Text, one_wrong, sayer
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Seconds = Annotated[float, msgspec.Meta(ge=1, le=86400)]
+Part = Literal["terminal", "ports", "files"]
+Address = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[!-~]*$(?!\n)")]
+
+
+class Start(msgspec.Struct):
+    """`admin_id` and `ip_address` must be those of the token and the socket; with a machine's own key `admin_id` is who
+    it says is there: noted, and not looked up. `port` is the page that is wanted first, `ports` (default: all that the
+    machine declares) those that may be opened. `duration` in seconds: 1800 when it is left out, at most the machine's
+    `session_timeout`."""
+
+    admin_id: Row | None = None
+    ip_address: Address | None = None
+    port: Port | None = None
+    ports: Annotated[list[Port], msgspec.Meta(max_length=32)] | None = None
+    reason: Note | None = None
+    duration: Seconds | None = None
+    allow: Annotated[list[Part], msgspec.Meta(min_length=1, max_length=10)] | None = None
+
+
+class Stop(msgspec.Struct):
+    """Which session, when there are several; `reason` goes into the record."""
+
+    admin_id: Row | None = None
+    reason: Note | None = None
+    session_id: Row | None = None
+
+
+class Extend(msgspec.Struct):
+    """`duration`: so many seconds more."""
+
+    duration: Seconds
+    session_id: Row | None = None
+
+
+class Named(msgspec.Struct):
+    session_id: Row
+
+
+class HistoryQuery(msgspec.Struct):
+    """Newest first; `before` is the id of the last session of the page before."""
+
+    before: Row | None = None
+    limit: Limit = 50
+
+
+class RemoteSessionView(msgspec.Struct):
+    """`status` requested waits for a second person until `expires_at`. `origin` site: begun with the machine's own key.
+    `end_reason` (with `ended_by`): stopped, timed_out, idle, link_lost, hub_restarted, agent_restarted,
+    machine_rebooted, revoked, intruder, start_failed, not_approved, declined, protocol_error. `recordings` counts those
+    of its terminals."""
+
+    id: int
+    rvm_id: int
+    device_id: str
+    admin_id: int | None
+    admin_name: str
+    status: Literal["requested", "starting", "active", "ended", "refused"]
+    start_time: Instant
+    expires_at: Instant
+    duration_s: float
+    created_at: Instant
+    reason: str | None
+    ip_address: str | None
+    port: int | None
+    ports: list[int]
+    allow: list[Part]
+    origin: Literal["hub", "site"]
+    approved_by: str | None
+    approved_at: Instant | None
+    end_time: Instant | None
+    ended_by: str | None
+    end_reason: str | None
+    command_id: str | None
+    recordings: int
+
+
+class StartRefusal(msgspec.Struct):
+    """Why the caller cannot begin a session now: `code` for programs, `message` for people."""
+
+    code: str
+    message: str
+
+
+class RemoteStatus(msgspec.Struct):
+    """`sessions` are the open ones, oldest first."""
+
+    enabled: bool
+    can_open: bool
+    refusal: StartRefusal | None
+    approval: bool
+    declared_ports: list[int]
+    max_concurrent_sessions: int
+    session_timeout: float
+    sessions: list[RemoteSessionView]
+
 
 __all__ = ["OPERATIONS", "Extend", "Named", "Start", "Stop", "approve", "decline", "extend", "history", "start",
            "status", "stop"]  # fmt: skip
@@ -241,14 +342,14 @@ def _shown(call: Call, session: RemoteSession, recordings: int = 0) -> dict[str,
 
 
 _BELOW = "/v2/rvms/{id}/remote-access"
-_ONE: Final = {200: shapes.RemoteSessionView}
+_ONE: Final = {200: RemoteSessionView}
 _TAG = "Remote access"
 
 OPERATIONS = (
     Operation(
         name="start_remote_access", method="POST", path=f"{_BELOW}/start", handler=start, tag=_TAG,
         summary="Begin a session on a machine", action="remote.start", body=Start, body_optional=True,
-        answers={201: shapes.RemoteSessionView}, refusals=(404, 409, 429),
+        answers={201: RemoteSessionView}, refusals=(404, 409, 429),
         example={"port": 5001, "reason": "camera stays dark", "duration": 1800},
         description="For a person the machine must be online, and the address one of its `admin_ips`. The machine is "
         "in maintenance while it lasts. With a machine's own key: a session begun on site, on record at once; "
@@ -281,11 +382,11 @@ OPERATIONS = (
     Operation(
         name="remote_access_status", method="GET", path=f"{_BELOW}/status", handler=status, tag=_TAG,
         summary="Who is on the machine, and whether the caller may be", action="remote.read",
-        answers={200: shapes.RemoteStatus}, refusals=(404,),
+        answers={200: RemoteStatus}, refusals=(404,),
     ),
     Operation(
         name="remote_access_history", method="GET", path=f"{_BELOW}/history", handler=history, tag=_TAG,
         summary="Every session there was", action="remote.read", query=HistoryQuery,
-        answers={200: list[shapes.RemoteSessionView]}, refusals=(404,), headers=("Link",),
+        answers={200: list[RemoteSessionView]}, refusals=(404,), headers=("Link",),
     ),
 )  # fmt: skip

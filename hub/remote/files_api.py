@@ -21,7 +21,7 @@ from hub.model.changes import EventHappened
 from hub.model.remote_changes import RemoteSession
 from hub.remote.pages_api import held
 from hub.remote.tunnel.registry import Tunnels
-from hub.remote.tunnel.stream import TunnelError, TunnelStream
+from hub.remote.tunnel.tunnel import TunnelError, TunnelStream
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.http.kinds import Row
 from hub.web.http.problems import Problem, Text, one_wrong

@@ -10,12 +10,11 @@ import msgspec
 
 from hub.model.changes import EventHappened
 from hub.model.remote_changes import RemoteSession
-from hub.remote.machine_pages import lease
-from hub.remote.machine_pages.host_names import names_of
+from hub.remote.machine_pages import proxy_request
 from hub.remote.machine_pages.open_pages import OpenPages, Page
-from hub.remote.machine_pages.own_host import ENTRANCE
+from hub.remote.machine_pages.own_host import ENTRANCE, names_of
 from hub.remote.machine_pages.sandbox import BELOW
-from hub.remote.rules import use
+from hub.remote.rules import life
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.http.kinds import Row
 from hub.web.http.problems import Problem, Text, one_wrong
@@ -44,10 +43,10 @@ class MachinePage(msgspec.Struct):
 
 def held(call: Call, part: str, session_id: int | None) -> RemoteSession:
     """The caller's own active lease that allows `part`; or why there is none."""
-    session = use.held(call.machine.remote_sessions, call.principal.id, session_id, call.now)
+    session = life.held(call.machine.remote_sessions, call.principal.id, session_id, call.now)
     if session is None or call.principal.kind != "user":
         raise Problem("conflict", Text("remote_use.no_lease"))
-    if not lease.address_allowed(call.machine, call.address):
+    if not proxy_request.address_allowed(call.machine, call.address):
         raise Problem("forbidden", Text("remote_use.address", {"address": call.address}))
     if part not in session.allow:
         raise Problem("conflict", Text(f"remote_use.without_{part}"))
@@ -67,7 +66,7 @@ async def open_page(call: Call) -> Answer:
             params={"session_id": session.id, "port": wanted.port},
         )
     )  # fmt: skip
-    context[OpenPages].forget(partial(lease.alive, context))
+    context[OpenPages].forget(partial(proxy_request.alive, context))
     names = names_of(context.settings)
     if names is None:
         url = f"{BELOW}{context[OpenPages].capability(page)}/"

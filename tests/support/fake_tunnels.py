@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from hub.remote.tunnel.stream import TunnelError
+from hub.remote.tunnel.tunnel import TunnelError
 
 
 class FakeStream:

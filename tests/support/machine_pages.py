@@ -18,7 +18,7 @@ import msgspec
 from hub.model.effective_settings import Scope, in_force
 from hub.model.remote_changes import RemoteSession
 from hub.remote.tunnel.registry import Tunnels
-from hub.remote.tunnel.stream import TunnelError
+from hub.remote.tunnel.tunnel import TunnelError
 from protocol import configuration
 from tests.support.api_hub import ApiHub, api_hub
 from tests.support.bare_server import serving

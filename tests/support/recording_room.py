@@ -16,8 +16,7 @@ from hub.kernel.objects.folder import Folder
 from hub.kernel.objects.protocol import ObjectsError
 from hub.kernel.objects.store import Objects
 from hub.model.changes import Change, EventHappened
-from hub.remote.recordings.keeper import RecordingKeeper
-from hub.remote.recordings.service import OpenRecording, Recordings, Scene
+from hub.remote.recordings.service import OpenRecording, RecordingKeeper, Recordings, Scene
 from hub.settings import Settings
 
 

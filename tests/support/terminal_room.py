@@ -21,7 +21,7 @@ from hub.engine import utc_now
 from hub.model import changes as c
 from hub.model.effective_settings import Scope, in_force
 from hub.model.remote_changes import RemoteSession, SessionOpened
-from hub.remote.terminal.registry import Terminals
+from hub.remote.terminal.terminal import Terminals
 from protocol import configuration
 from tests.support.browser_client import cookie, origin
 from tests.support.fake_tunnels import FakeStream, FakeTunnels

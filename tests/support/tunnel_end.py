@@ -12,7 +12,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 
 from hub.remote.tunnel.registry import Tunnels
-from hub.remote.tunnel.stream import TunnelStream
+from hub.remote.tunnel.tunnel import TunnelStream
 from protocol.stream_limits import TUNNEL_SUBPROTOCOL
 from protocol.streams import Opened as Asked
 from protocol.streams import Role, StreamEvent, Streams

@@ -6,8 +6,7 @@ import anyio
 
 from db.errors import Unavailable
 from hub.remote.tunnel.registry import Admission, Tunnels
-from hub.remote.tunnel.stream import TunnelStream
-from hub.remote.tunnel.tunnel import Attachment
+from hub.remote.tunnel.tunnel import Attachment, TunnelStream
 from protocol.errors import CloseCode
 from protocol.streams import Opened, Role, Streams
 from protocol.tunnel_greeting import Open

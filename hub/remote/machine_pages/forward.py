@@ -12,12 +12,12 @@ import anyio
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from hub.remote.machine_pages import cookies, headers, rewriting
+from hub.remote.machine_pages import headers, rewriting
+from hub.remote.machine_pages import headers as cookies
 from hub.remote.machine_pages.http_exchange import PIECE, Head, HttpExchange
-from hub.remote.machine_pages.lease import Terms
-from hub.remote.machine_pages.refusal import Refusal
-from hub.remote.machine_pages.unpacking import PACKED, Unpacking
-from hub.remote.tunnel.stream import TunnelError
+from hub.remote.machine_pages.proxy_request import Refusal, Terms
+from hub.remote.machine_pages.rewriting import PACKED, Unpacking
+from hub.remote.tunnel.tunnel import TunnelError
 from hub.web.http.security_headers import MACHINES_OWN
 
 HEADER_TIMEOUT_S: Final = 60.0

@@ -12,9 +12,8 @@ from typing import Final, NamedTuple
 
 import h11
 
-from hub.remote.machine_pages.lease import MachineStream
-from hub.remote.machine_pages.refusal import Refusal
-from hub.remote.machine_pages.turns import LeaseTurns
+from hub.remote.machine_pages.open_pages import LeaseTurns
+from hub.remote.machine_pages.proxy_request import MachineStream, Refusal
 
 MAX_HEADER_BYTES: Final = 16 * 1024
 """As many as other servers take; a header is parsed at once, line by line."""

@@ -1,4 +1,7 @@
-"""A page written for `/` that stands below `/remote/...`: addresses that begin with a slash get the prefix, as the page
+"""A page that comes packed although that was not asked for (small servers keep nothing else), so that it can be
+rewritten. Piece by piece: a kilobyte may hold a megabyte.
+
+A page written for `/` that stands below `/remote/...`: addresses that begin with a slash get the prefix, as the page
 streams by. Pure, over bytes; what is not understood passes unchanged. What scripts make up later is seen to by
 `same_path.js`, which every HTML page loads before anything of its own, and modules by an import map.
 
@@ -9,12 +12,44 @@ its size at most, so that it costs what its bytes cost.
 from __future__ import annotations
 
 import re
+import zlib
 from html import escape
 from typing import Final
 
 import msgspec
 
 from hub.remote.machine_pages.headers import below_root
+from hub.remote.machine_pages.proxy_request import Refusal
+
+PACKED: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
+"""Content-Encoding that can be unpacked here."""
+PIECE: Final = 8 * 1024
+_GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
+
+
+class Unpacking:
+    """`feed` what came, then `more` as long as it is `pending`; `end` when nothing follows. Raises Refusal."""
+
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(_GZIP_OR_ZLIB)
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._inner.unconsumed_tail)
+
+    def feed(self, data: bytes) -> bytes:
+        try:
+            return self._inner.decompress(data, PIECE)
+        except zlib.error as wrong:
+            raise Refusal("not_http") from wrong
+
+    def more(self) -> bytes:
+        return self.feed(self._inner.unconsumed_tail)
+
+    def end(self) -> None:
+        if not self._inner.eof:
+            raise Refusal("not_http")
+
 
 MAX_HELD: Final = 8 * 1024
 """Bytes of a tag or a rule that are waited for; a longer one passes unchanged."""

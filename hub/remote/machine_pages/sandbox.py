@@ -19,11 +19,10 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from hub.kernel.context import HubContext
-from hub.remote.machine_pages import headers, lease
+from hub.remote.machine_pages import headers, proxy_request
 from hub.remote.machine_pages.forward import forward
-from hub.remote.machine_pages.lease import Terms
 from hub.remote.machine_pages.open_pages import Grounds, OpenPages, Page
-from hub.remote.machine_pages.refusal import Refusal, respond
+from hub.remote.machine_pages.proxy_request import Refusal, Terms, respond
 from hub.remote.machine_pages.rewriting import SHIM
 from hub.remote.machine_pages.web_socket import bridge
 
@@ -42,7 +41,7 @@ class SandboxedPages:
         request = Request(scope, receive)
         context: HubContext = request.app.state.hub
         try:
-            page = lease.admit(context, request, _page(context, request))
+            page = proxy_request.admit(context, request, _page(context, request))
             _require_no_page_of_ours(request)
             answer = _own_answer(request)
             if answer is not None:
@@ -74,8 +73,8 @@ async def sandboxed_socket(websocket: WebSocket) -> None:
     """The endpoint of its WebSockets. Only a page without an origin says `null`; it has shown the capability."""
     context: HubContext = websocket.app.state.hub
     try:
-        lease.require_origin(websocket, "null")
-        page = lease.admit(context, websocket, _page(context, websocket))
+        proxy_request.require_origin(websocket, "null")
+        page = proxy_request.admit(context, websocket, _page(context, websocket))
         grounds = context[OpenPages].grounds(page)
         async with turn(grounds, grounds.sockets):
             await bridge(_terms(context, websocket, page), websocket)
@@ -132,7 +131,7 @@ def _prefix(connection: HTTPConnection) -> str:
 def _terms(context: HubContext, connection: HTTPConnection, page: Page) -> Terms:
     grounds = context[OpenPages].grounds(page)
     return Terms(
-        connect=lease.connect(context, page),
+        connect=proxy_request.connect(context, page),
         port=page.port,
         target=target_of(connection.scope, _prefix(connection)),
         prefix=_prefix(connection),

@@ -1,6 +1,6 @@
 """`/ws/terminal`: one browser's socket and the terminal it looks at. Who may open it, what it may say, how it ends.
 
-The terminal itself lives in hub.remote.terminal.registry and outlives the socket. Messages of a page are strict types,
+The terminal itself lives in hub.remote.terminal.terminal and outlives the socket. Messages of a page are strict types,
 as small as those of the machines' wire; what is typed comes as bytes.
 """
 
@@ -18,10 +18,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from db.errors import StoreError
 from hub.kernel.context import HubContext
 from hub.model.access import Principal, may
-from hub.remote.machine_pages.lease import address_allowed
+from hub.remote.machine_pages.proxy_request import address_allowed
 from hub.remote.service import Leases
-from hub.remote.terminal.registry import TerminalRefusedError, Terminals
-from hub.remote.terminal.terminal import INPUT_WINDOW, Terminal
+from hub.remote.terminal.terminal import INPUT_WINDOW, Terminal, TerminalRefusedError, Terminals
 from hub.web.auth.client_address import same_origin
 from hub.web.auth.gate import Gate
 from hub.web.auth.identify import address_of, identify

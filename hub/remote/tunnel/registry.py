@@ -23,8 +23,7 @@ from hub.links.key_conflicts import replaces_key
 from hub.links.tickets import Tickets, digest
 from hub.model.changes import Change, MachineEdited, MachineRemoved
 from hub.model.remote_changes import SessionMoved
-from hub.remote.tunnel.stream import TunnelError, TunnelStream
-from hub.remote.tunnel.tunnel import Attachment, Tunnel
+from hub.remote.tunnel.tunnel import Attachment, Tunnel, TunnelError, TunnelStream
 from protocol.errors import CloseCode
 from protocol.stream_limits import GRACE_S, IDLE_S
 from protocol.tunnel_greeting import Open

@@ -16,7 +16,7 @@ import pytest_asyncio
 from db.events import list_events
 from hub.remote import files_api
 from hub.remote.tunnel.registry import Tunnels
-from hub.remote.tunnel.stream import TunnelError
+from hub.remote.tunnel.tunnel import TunnelError
 from tests.support.machine_pages import SESSION, PagesHub, pages_hub
 
 

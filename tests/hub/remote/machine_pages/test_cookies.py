@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from hub.remote.machine_pages.cookies import MAX_COOKIES, CookieJar, for_own_host
+from hub.remote.machine_pages.headers import MAX_COOKIES, CookieJar, for_own_host
 
 NOW = datetime(2026, 11, 1, tzinfo=timezone.utc)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hub.remote.machine_pages.host_names import UNKNOWN, names_of
+from hub.remote.machine_pages.own_host import UNKNOWN, names_of
 from hub.settings import Settings, SettingsError
 
 LABEL = "p" + "0a" * 16

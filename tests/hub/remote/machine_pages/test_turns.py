@@ -7,7 +7,7 @@ import time
 import anyio
 import pytest
 
-from hub.remote.machine_pages.turns import REQUEST_S, REST, LeaseTurns, PageTurns
+from hub.remote.machine_pages.open_pages import REQUEST_S, REST, LeaseTurns, PageTurns
 
 
 async def test_a_lease_with_much_to_do_has_one_place_among_all() -> None:

@@ -7,8 +7,8 @@ import zlib
 
 import pytest
 
-from hub.remote.machine_pages.refusal import Refusal
-from hub.remote.machine_pages.unpacking import PIECE, Unpacking
+from hub.remote.machine_pages.proxy_request import Refusal
+from hub.remote.machine_pages.rewriting import PIECE, Unpacking
 
 
 def unpacked(data: bytes, size: int) -> list[bytes]:

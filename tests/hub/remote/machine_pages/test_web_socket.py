@@ -15,9 +15,9 @@ import pytest_asyncio
 import websockets
 from websockets.frames import Frame, Opcode
 
-from hub.remote.machine_pages.cookies import CookieJar
-from hub.remote.machine_pages.lease import MachineStream, Terms
-from hub.remote.machine_pages.turns import LeaseTurns, PageTurns
+from hub.remote.machine_pages.headers import CookieJar
+from hub.remote.machine_pages.open_pages import LeaseTurns, PageTurns
+from hub.remote.machine_pages.proxy_request import MachineStream, Terms
 from hub.remote.machine_pages.web_socket import MAX_BROWSER_MESSAGE_BYTES, _MachineSocket
 from tests.support.machine_pages import Asked, PagesHub, machine_server, pages_hub
 from tests.support.until import until

@@ -8,7 +8,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as some
 
-from hub.remote.recordings.asciicast import Cast, Extent, extent, header
+from hub.remote.recordings.file import Cast, Extent, extent, header
 
 HEADER = header(cols=80, rows=24, began=1_700_000_000, term="xterm-256color", title="Lobby")
 

@@ -20,7 +20,7 @@ from hub.model.changes import Change, EventHappened
 from hub.model.recording_changes import RecordingBegan
 from hub.remote.recordings import file as recording_file
 from hub.remote.recordings.file import Quota, RecordingFailedError, RecordingFile
-from hub.remote.recordings.keeper import RecordingKeeper
+from hub.remote.recordings.service import RecordingKeeper
 from tests.support.recording_room import RecordingRoom, recording_room
 from tests.support.until import until
 

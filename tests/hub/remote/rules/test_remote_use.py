@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from hub.model.remote_changes import RemoteSession
-from hub.remote.rules.use import held, opens_port
+from hub.remote.rules.life import held, opens_port
 
 NOW = datetime(2026, 11, 1, tzinfo=timezone.utc)
 LEASE = RemoteSession(

@@ -15,8 +15,7 @@ from hub.engine import utc_now
 from hub.model import changes as c
 from hub.remote.service import Leases
 from hub.remote.terminal import terminal as terminal_module
-from hub.remote.terminal.registry import Terminals
-from hub.remote.terminal.terminal import SIZE
+from hub.remote.terminal.terminal import SIZE, Terminals
 from hub.web.auth.gate import Gate
 from tests.support.terminal_room import TerminalRoom, say, terminal_room
 from tests.support.until import until

@@ -10,7 +10,7 @@ import pytest
 import websockets
 
 from hub.remote.terminal import socket
-from hub.remote.tunnel.stream import TunnelError
+from hub.remote.tunnel.tunnel import TunnelError
 from tests.support.browser_client import cookie
 from tests.support.hub_process import HubHere
 from tests.support.terminal_room import TerminalRoom, lease, say, terminal_room

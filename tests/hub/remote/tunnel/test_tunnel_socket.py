@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from hub.model.changes import MachineEdited, MachineRemoved
 from hub.remote.tunnel.registry import Tunnels
-from hub.remote.tunnel.stream import TunnelError
+from hub.remote.tunnel.tunnel import TunnelError
 from protocol.streams import Data, Ended, Opened, WasReset
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import HubHere, hub_here

@@ -15,7 +15,7 @@ from hub.links.links import Links
 from hub.model.machine_budget import MachineBudget
 from hub.remote.tunnel import socket
 from hub.remote.tunnel.registry import Tunnels
-from hub.remote.tunnel.stream import TunnelError
+from hub.remote.tunnel.tunnel import TunnelError
 from protocol.stream_frames import FrameType
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import HubHere, hub_here

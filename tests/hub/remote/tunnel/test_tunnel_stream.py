@@ -1,4 +1,4 @@
-"""hub/remote/tunnel/stream.py: what the user of a stream meets when it ends, breaks or is flooded."""
+"""hub/remote/tunnel/tunnel.py: what the user of a stream meets when it ends, breaks or is flooded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hub.remote.tunnel.stream import TunnelError, TunnelStream
+from hub.remote.tunnel.tunnel import TunnelError, TunnelStream
 from protocol.stream_frames import Frame, FrameType, encode
 from protocol.stream_limits import MAX_WAITING_CONTROLS
 from tests.support.tunnel_room import Room

@@ -11,7 +11,7 @@ import pytest
 from hub.model.remote_changes import RemoteSession, SessionMoved
 from hub.remote.tunnel import registry as module
 from hub.remote.tunnel.registry import Admission, Tunnels
-from hub.remote.tunnel.stream import TunnelError
+from hub.remote.tunnel.tunnel import TunnelError
 from protocol.errors import CloseCode
 from protocol.stream_limits import GRACE_S, IDLE_S, MAX_STREAMS
 from protocol.streams import Role, Streams
