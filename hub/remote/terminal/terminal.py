@@ -1,15 +1,7 @@
-"""One terminal: the stream to a machine's shell, its recording, and what the browser that looks at it has seen.
+"""Terminals: the stream to a machine's shell, its recording, and the output that its browser may still ask for.
 
-Lives as long as the shell and the lease do, not as long as a browser's socket. What nobody reads stays in the shell: a
-browser that is slow or away holds the shell back once a ring of output waits for it. Knows no socket.
-
-What a terminal has shown lately, counted from its beginning, and how far its reader has come.
-
-Keeps the newest bytes for a reader that comes back. Who fills it waits while the reader is a whole ring behind, so that
-nothing is lost that was not read. Knows no socket.
-
-The terminals that are open: begun by a browser, found again by another socket of the same person, ended with the
-lease. Decides who may have which; knows no socket.
+A terminal lives as long as its shell and its remote session, not as long as a browser's socket. A slow or absent
+browser holds the shell back once a ring of output is unread. Knows no socket.
 """
 
 from __future__ import annotations
