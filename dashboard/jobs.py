@@ -1,7 +1,6 @@
 """A command as people read it: what was asked, how far it is, how it ended, what cancelling leaves behind. Pure.
 
-Works on the view of a command with times in epoch milliseconds. The page's `job_words.js` says the same while the job
-moves; one table of cases holds both to it.
+Works on the view of a command with times in epoch milliseconds.
 """
 
 from __future__ import annotations
@@ -61,6 +60,10 @@ class Card:
     how: str
     behind: str
     """What cancelling would leave behind; "" when there is nothing to cancel (any more)."""
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN
 
     @property
     def bad(self) -> bool:

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 from dashboard import assets
 from dashboard.texts import texts_in
 from hub.audit import page as events_page
+from hub.commands import job_cards
 from hub.commands.bulk import page as bulk_page
 from hub.commands.pages import action, job, jobs
 from hub.machine_settings import fleet_page as fleet_settings_page
@@ -40,9 +41,15 @@ GLOSSARY = (
 OF_MACHINE = {
     "why": Part("why.html", overview.part_why),
     "statuses": Part("status_list.html", overview.part_statuses),
+    "machine-jobs": Part("machine_jobs.html", job_cards.part),
     "zone": Part("zone_card.html", zone_card.part),
 }
 """Parts of a machine's pages, by the id of their element."""
+OF_JOBS = {
+    "tally": Part("job_tally.html", jobs.part_tally),
+    "job-lists": Part("job_lists.html", jobs.part_lists),
+}
+OF_JOB = {"whole-job": Part("job_whole.html", job.part)}
 
 
 def routes() -> list[BaseRoute]:
@@ -58,8 +65,9 @@ def routes() -> list[BaseRoute]:
         ("/account/password", Page(home, sign_in_page.set_password, action="account.edit")),
         ("/help", Page(show_help)),
         ("/jobs", Page(jobs.show_jobs)),
-        ("/jobs/tally.json", Page(jobs.show_tally)),
+        ("/jobs/parts", Page(parts.drawn(OF_JOBS))),
         ("/jobs/{command_id}", Page(job.show_job)),
+        ("/jobs/{command_id}/parts", Page(parts.drawn(OF_JOB), cost=OF_PARTS)),
         ("/jobs/{command_id}/cancel", Page(job.to_job, job.cancel_job)),
         ("/bulk", Page(home, bulk_page.ask_or_do, most_fields=bulk_page.MOST_FIELDS)),
         ("/events", Page(events_page.show_events)),
@@ -67,7 +75,7 @@ def routes() -> list[BaseRoute]:
         ("/machines/add", Page(add_page.show_add, add_page.add)),
         ("/machines/{id}", Page(overview.show_machine)),
         ("/machines/{id}/charts.json", Page(overview.show_charts)),
-        ("/machines/{id}/parts", Page(parts.drawn(OF_MACHINE, Visit.machine), cost=OF_PARTS)),
+        ("/machines/{id}/parts", Page(parts.drawn(OF_MACHINE), cost=OF_PARTS)),
         ("/machines/{id}/events", Page(events_page.show_machine_events)),
         ("/machines/{id}/settings", Page(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS)),
         ("/machines/{id}/key", Page(machine_key_page.show_key, machine_key_page.new_key)),

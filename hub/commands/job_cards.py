@@ -5,7 +5,7 @@ Knows no list and no filter; every page that shows a job takes its card from her
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
@@ -14,7 +14,6 @@ from db import commands as command_rows
 from db import users
 from hub.commands import service
 from hub.model import actors, views
-from hub.model.access import ACTIONS
 from hub.model.changes import Command
 from hub.model.fleet import TERMINAL
 from hub.model.machine import Machine
@@ -23,13 +22,6 @@ from hub.web.shell.page import Visit, who
 RECENT: Final = timedelta(minutes=10)
 """How long a machine's page still shows a job that has ended."""
 MOST_ON_MACHINE: Final = 5
-
-BLANK: Final[dict[str, Any]] = {
-    "id": "", "rvm_id": 0, "name": "ping", "args": {}, "state": "queued", "issued_by": "system", "issued_at": 0,
-    "expires_at": 0, "sent_at": None, "finished_at": None, "progress": None, "result": None, "error": None,
-    "group_id": None, "reason": None, "cancel_by": None, "cancel_at": None,
-}  # fmt: skip
-"""What the template of a card is made of: the page clones it for jobs that begin while it is open."""
 
 
 class Shown(NamedTuple):
@@ -58,10 +50,6 @@ def _shown(visit: Visit, command: Command, names: Mapping[str, str]) -> Shown:
     return Shown(card, machine, job, visit.may("command.send", command.rvm_id))
 
 
-def blank(visit: Visit) -> jobs.Card:
-    return jobs.card(visit.reader, BLANK, who="", away=False, zone=visit.reader.zone)
-
-
 def away(machine: Machine | None) -> bool:
     return machine is None or machine.connection in ("offline", "never")
 
@@ -78,14 +66,21 @@ async def of_machine(visit: Visit, found: Machine) -> list[Command]:
     return open_now + [service.from_row(row) for row in ended]
 
 
+async def part(visit: Visit) -> dict[str, Any]:
+    """The values `machine_jobs.html` takes."""
+    found = visit.machine()
+    commands = await of_machine(visit, found)
+    return {"m": found, "s": on_machine(visit, commands, await people(visit, {job.issued_by for job in commands}))}
+
+
+def on_machine(visit: Visit, commands: Sequence[Command], names: Mapping[str, str]) -> dict[str, Any]:
+    """The cards of a machine's page, and when the first of them is too old for it."""
+    ended = [command.finished_at for command in commands if command.finished_at is not None]
+    until = views.epoch_ms(min(ended) + RECENT) if ended else None
+    return {"jobs": shown(visit, commands, names), "jobs_until": until}
+
+
 async def people(visit: Visit, issuers: Collection[str]) -> dict[str, str]:
-    """The people a page of jobs may have to name: who asked for what it shows, and who could ask while it is open, of
-    a machine its reader reaches. The list of all users is for administrators."""
-    reach = visit.user.machines
-
-    def acts(user: users.UserRow) -> bool:
-        meets = user.role != "technician" or reach is None or not reach.isdisjoint(user.machines)
-        return meets and user.role in ACTIONS["command.send"] and user.disabled_at is None
-
+    """The people who asked for what a page shows. The list of all users is for administrators."""
     everybody = await users.all_users(visit.context.store)
-    return {str(user.id): user.name for user in everybody if actors.user(user.id) in issuers or acts(user)}
+    return {str(user.id): user.name for user in everybody if actors.user(user.id) in issuers}

@@ -1,26 +1,23 @@
-// What every tab of a machine has above its own: head, jobs and actions, told together.
+// What every tab of a machine has above its own: head, jobs and actions; and the parts of the tab that the hub draws.
 
+import { Jobs } from "./jobs.js";
 import { MachineActions } from "./machine_actions.js";
 import { MachineHead } from "./machine_head.js";
-import { MachineJobs } from "./machine_jobs.js";
+import { Parts } from "./parts.js";
 
 export class MachineTop {
-  /** @param {number} id @param {import("./feed.js").Feed} feed @param {import("./announcer.js").Announcer} spoken */
-  constructor(id, feed, spoken) {
-    this.id = id;
+  /**
+   * @param {number} id @param {import("./feed.js").Feed} feed @param {import("./announcer.js").Announcer} spoken
+   * @param {(part: Part) => void} drawn
+   */
+  constructor(id, feed, spoken, drawn) {
     this.head = new MachineHead(spoken);
-    this.jobs = new MachineJobs(id, feed, spoken);
+    this.jobs = new Jobs(spoken);
     this.actions = new MachineActions(id);
-  }
-
-  /** Machines changed; `whole`: it is a full picture. @param {number[]} ids @param {boolean} whole */
-  changed(ids, whole) {
-    if (ids.includes(this.id)) this.jobs.changed([this.id], whole);
-  }
-
-  /** A command of any machine moved. @param {Job} job */
-  heard(job) {
-    this.jobs.heard(job);
+    this.parts = new Parts(feed, (part) => {
+      if (part.id === "machine-jobs") this.jobs.drawn();
+      drawn(part);
+    });
   }
 
   /** The machine as the hub tells it now. @param {Machine} m @param {number} now */
@@ -32,6 +29,6 @@ export class MachineTop {
   /** What grows or fades by itself. @param {Machine} m @param {number} now */
   tick(m, now) {
     this.head.tick(m, now);
-    this.jobs.tick();
+    this.parts.tick(now);
   }
 }

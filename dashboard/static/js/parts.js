@@ -175,20 +175,21 @@ function put(html, ids, drawn) {
     field.setAttribute("value", document.body.dataset.csrf ?? "");
   const held = [];
   for (const id of ids) {
-    const [old, next] = [document.getElementById(id), fresh.getElementById(id)];
+    const old = find(`[data-part]#${id}`);
+    const next = fresh.getElementById(id);
     if (!old || !next) continue;
     const focused = /** @type {Part | null} */ (old.contains(document.activeElement) ? document.activeElement : null);
     const place = focused?.closest("[data-key]");
     const still = old.dataset.still !== undefined && (old.matches(":hover") || focused !== null);
     if (!morph(old, next, still)) held.push(id);
     if (focused && !focused.offsetParent) refocus(old, place);
-    drawn(/** @type {Part} */ (old));
+    drawn(old);
   }
   return held;
 }
 
-/** Where somebody is led whose button has gone: to what it belonged to. @param {HTMLElement} part @param {Part | null | undefined} place */
+/** Where somebody is led whose button has gone: to what it belonged to. @param {Part} part @param {Part | null | undefined} place */
 function refocus(part, place) {
-  const near = place && part.contains(place) ? place : /** @type {Part} */ (part);
+  const near = place && part.contains(place) ? place : part;
   (find("a, button, summary", near) ?? find("a, button, summary"))?.focus({ preventScroll: true });
 }

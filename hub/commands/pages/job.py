@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.responses import Response
 
 from dashboard import jobs
@@ -19,19 +21,20 @@ Detail = tuple[str, str, str]
 
 
 async def show_job(visit: Visit, fault: str = "", status: int = 200) -> Response:
+    return visit.render("job.html", status, fault=fault, **await part(visit))
+
+
+async def part(visit: Visit) -> dict[str, Any]:
+    """The values `job_whole.html` takes."""
     command = await _named(visit)
     names = await job_cards.people(visit, {command.issued_by, command.cancel_by or ""})
     shown = job_cards.shown(visit, [command], names)[0]
-    return visit.render(
-        "job.html",
-        status,
-        s=shown,
-        names=names,
-        fault=fault,
-        details=_details(visit, command, shown, names),
-        deadline=visit.reader.day(shown.job["expires_at"], job_cards.zone_of(visit, shown.machine)),
-        result=jobs.result(visit.reader, command.result),
-    )
+    return {
+        "s": shown,
+        "details": _details(visit, command, shown, names),
+        "deadline": visit.reader.day(shown.job["expires_at"], job_cards.zone_of(visit, shown.machine)),
+        "result": jobs.result(visit.reader, command.result),
+    }
 
 
 async def cancel_job(visit: Visit) -> Response:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from dashboard import fleet, job_list
 from dashboard.jobs import KINDS
@@ -27,7 +27,14 @@ RANK: Final = {"sent": 1, "accepted": 2, "running": 2}
 
 
 async def show_jobs(visit: Visit) -> Response:
-    query = job_list.query_from(visit.request.query_params, row_id)
+    return visit.render(
+        "jobs.html", states=job_list.STATES, kinds=KINDS, **await part_lists(visit), **await _tallied(visit)
+    )
+
+
+async def part_lists(visit: Visit) -> dict[str, Any]:
+    """The values `job_lists.html` takes."""
+    query = _query(visit)
     reach = await _machines(visit, query)
     mark = await _mark(visit, query)
     open_all = _open(visit, query, reach)
@@ -36,30 +43,31 @@ async def show_jobs(visit: Visit) -> Response:
     first = sorted(open_now[:PAGE], key=lambda command: RANK.get(command.state, 0), reverse=True)
     ended = await _ended(visit, query, reach, mark)
     names = await job_cards.people(visit, {c.issued_by for c in (*first, *ended)})
-    return visit.render(
-        "jobs.html",
-        query=query,
-        states=job_list.STATES,
-        kinds=KINDS,
-        names=names,
-        live_query=_live(query),
-        may_command=visit.may("command.send"),
-        machine_name=_named(visit, query),
-        open=job_cards.shown(visit, first, names),
-        open_total=len(open_all),
-        more_open=_more_open(query, older),
-        ended=job_cards.shown(visit, ended[:PAGE], names),
-        more_ended=query.address(before=ended[PAGE - 1].id) if len(ended) > PAGE else None,
-        tally=await _tally(visit, query) if query.group else [],
-        blank=job_cards.blank(visit),
-    )
+    return {
+        "query": query,
+        "parts_at": query.address(before=query.before).replace("/jobs", "/jobs/parts", 1),
+        "machine_name": _named(visit, query),
+        "open": job_cards.shown(visit, first, names),
+        "open_total": len(open_all),
+        "more_open": _more_open(query, older),
+        "ended": job_cards.shown(visit, ended[:PAGE], names),
+        "more_ended": query.address(before=ended[PAGE - 1].id) if len(ended) > PAGE else None,
+    }
 
 
-async def show_tally(visit: Visit) -> Response:
-    """The sum of a group in the reader's words, which the page asks for when one of its jobs has moved."""
-    query = job_list.query_from(visit.request.query_params, row_id)
-    said = await _tally(visit, query) if query.group else []
-    return JSONResponse([{"words": words, "address": address} for words, address in said])
+async def part_tally(visit: Visit) -> dict[str, Any]:
+    """The values `job_tally.html` takes."""
+    query = _query(visit)
+    return {"parts_at": query.address().replace("/jobs", "/jobs/parts", 1), **await _tallied(visit)}
+
+
+async def _tallied(visit: Visit) -> dict[str, Any]:
+    query = _query(visit)
+    return {"tally": await _tally(visit, query) if query.group else []}
+
+
+def _query(visit: Visit) -> job_list.Query:
+    return job_list.query_from(visit.request.query_params, row_id)
 
 
 async def _machines(visit: Visit, query: job_list.Query) -> frozenset[int] | None:
@@ -125,11 +133,3 @@ async def _tally(visit: Visit, query: job_list.Query) -> list[tuple[str, str]]:
 def _named(visit: Visit, query: job_list.Query) -> str:
     machine = None if query.rvm is None else visit.context.fleet.machines.get(query.rvm)
     return machine.name if machine is not None and visit.user.reaches(machine.id) else str(query.rvm)
-
-
-def _live(query: job_list.Query) -> dict[str, Any]:
-    """What the page needs to know whether a job that begins or moves belongs on it."""
-    return {
-        "state": query.state, "name": query.name, "text": query.text, "rvm": query.rvm,
-        "group": query.group, "first": not query.before,
-    }  # fmt: skip

@@ -32,14 +32,11 @@ class BareFrame:
     csrf: str = ""
 
 
-def drawn(parts: Mapping[str, Part], within: Callable[[Visit], object] | None = None) -> Show:
-    """Answers those that `of` names; 304 when they are what the script has. `within`: raises for who may not see what
-    all of them are of."""
+def drawn(parts: Mapping[str, Part]) -> Show:
+    """Answers those that `of` names, all without it; 304 when they are what the script has."""
 
     async def show(visit: Visit) -> Response:
-        if within is not None:
-            within(visit)
-        asked = dict.fromkeys(visit.request.query_params.get("of", "").split())
+        asked = dict.fromkeys(visit.request.query_params.get("of", "").split() or parts)
         pieces: list[str] = []
         for name in asked:
             if name in parts:

@@ -27,20 +27,19 @@ const feed = new Feed(null, {
   /** @param {number[]} ids @param {number[]} removed @param {boolean} whole */
   changed(ids, removed, whole) {
     if (id && removed.includes(id)) return location.assign("/");
-    top?.changed(ids, whole);
     countFleet(feed);
     if (id && ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
     // A new picture after a gap: events may have been missed.
     if (whole && follows) news.look();
     return undefined;
   },
-  job: (job) => top?.heard(job),
+  news: (frame) => top?.parts.heard(frame),
   event: (event) => follows && !feed.paused && news.heard(event),
   link: (state) => link.set(state),
   version: (name) => link.version(name),
 });
 const link = new LinkState(feed);
-const top = id ? new MachineTop(id, feed, spoken) : null;
+const top = id ? new MachineTop(id, feed, spoken, () => link.draw()) : null;
 
 function draw() {
   const m = feed.fleet.machines.get(id);

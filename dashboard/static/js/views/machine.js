@@ -9,7 +9,6 @@ import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons, LinkState } from "../link_state.js";
 import { MachineTop } from "../machine_top.js";
-import { Parts } from "../parts.js";
 import { StatusControl } from "../status_control.js";
 import { Tiles } from "../tiles.js";
 import { zoneCard } from "../zone_card.js";
@@ -21,25 +20,22 @@ const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence)
 const feed = new Feed(
   { machine: id, rate: 1 },
   {
-    /** @param {number[]} ids @param {number[]} removed @param {boolean} whole */
-    changed(ids, removed, whole) {
+    /** @param {number[]} ids @param {number[]} removed */
+    changed(ids, removed) {
       if (removed.includes(id)) return location.assign("/");
-      top.changed(ids, whole);
       countFleet(feed);
       if (ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
       return undefined;
     },
-    job: (job) => top.heard(job),
-    news: (frame) => parts.heard(frame),
+    news: (frame) => top.parts.heard(frame),
     link: (state) => link.set(state),
     version: (name) => link.version(name),
   },
 );
 const link = new LinkState(feed);
-const top = new MachineTop(id, feed, spoken);
+const top = new MachineTop(id, feed, spoken, () => link.draw());
 const tiles = new Tiles(feed.clock.now());
 const control = new StatusControl(id, feed, zone);
-const parts = new Parts(feed, () => link.draw());
 const charts = new Charts(id, feed.clock, zone);
 
 function draw() {
@@ -54,7 +50,6 @@ function draw() {
 }
 
 setInterval(() => {
-  parts.tick(feed.clock.now());
   const m = feed.fleet.machines.get(id);
   if (!m || document.hidden || feed.paused) return;
   top.tick(m, feed.clock.now());

@@ -14,20 +14,19 @@ const id = Number(document.body.dataset.id);
 const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
 
 const feed = new Feed(null, {
-  /** @param {number[]} ids @param {number[]} removed @param {boolean} whole */
-  changed(ids, removed, whole) {
+  /** @param {number[]} ids @param {number[]} removed */
+  changed(ids, removed) {
     if (removed.includes(id)) return location.assign("/");
-    top.changed(ids, whole);
     countFleet(feed);
     if (ids.includes(id)) requestAnimationFrame(draw);
     return undefined;
   },
-  job: (job) => top.heard(job),
+  news: (frame) => top.parts.heard(frame),
   link: (state) => link.set(state),
   version: (name) => link.version(name),
 });
 const link = new LinkState(feed);
-const top = new MachineTop(id, feed, spoken);
+const top = new MachineTop(id, feed, spoken, () => link.draw());
 const card = new LeaseCard(id, feed);
 
 function draw() {

@@ -16,15 +16,14 @@ const id = Number(document.body.dataset.id ?? 0);
 const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
 
 const feed = new Feed(null, {
-  /** @param {number[]} ids @param {number[]} removed @param {boolean} whole */
-  changed(ids, removed, whole) {
+  /** @param {number[]} ids @param {number[]} removed */
+  changed(ids, removed) {
     if (id && removed.includes(id)) return location.assign("/");
-    top?.changed(ids, whole);
     countFleet(feed);
     if (id && ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
     return undefined;
   },
-  job: (job) => top?.heard(job),
+  news: (frame) => top?.parts.heard(frame),
   /** @param {Happened} event */
   event(event) {
     if (!id && event.code === "config.changed" && event.rvm_id === null) form.news(event.params.version);
@@ -33,7 +32,7 @@ const feed = new Feed(null, {
   version: (name) => link.version(name),
 });
 const link = new LinkState(feed);
-const top = id ? new MachineTop(id, feed, spoken) : null;
+const top = id ? new MachineTop(id, feed, spoken, () => link.draw()) : null;
 const form = new SettingsForm(feed);
 /** When the machine last told which settings it runs. @type {number | null | undefined} */
 let seen;

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+import html
 import re
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
 
+from hub.model.changes import Command, CommandDrafted
 from hub.pages import OF_MACHINE
 from tests.support.api_hub import ApiHub
 from tests.support.page_visitor import browser
 
 TOKEN = re.compile(r'(name="csrf_token" value=")[0-9a-f]+')
 PART = re.compile(r'<\w+ [^>]*\bid="([\w-]+)"[^>]*\bdata-part="([^"]+)"')
-PAGES = ("/machines/1",)
+PAGES = ("/machines/1", "/machines/1/settings", "/jobs", "/jobs?state=open&rvm=1&group=g", "/jobs/c1")
+
+
+async def drafted(hub: ApiHub) -> None:
+    now = hub.context.clock()
+    await hub.context.announce(
+        CommandDrafted(
+            command=Command(
+                id="c1", rvm_id=1, name="reboot", args={}, state="queued", issued_by="user:1", issued_at=now,
+                expires_at=now + timedelta(hours=24), group_id="g",
+            )
+        )
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("language", ["en", "id"])
 @pytest.mark.parametrize("path", PAGES)
 async def test_a_part_is_drawn_as_its_page_draws_it(door: ApiHub, path: str, language: str) -> None:
+    await drafted(door)
     async with await browser(door, "operator", language) as client:
         page = TOKEN.sub(r"\1", (await client.get(path)).text)
         found = PART.findall(page)
         assert found
         for name, address in found:
-            answer = await client.get(address, params={"of": name})
+            answer = await client.get(f"{html.unescape(address)}{'&' if '?' in address else '?'}of={name}")
             assert answer.status_code == 200
             assert f'id="{name}"' in answer.text
             assert answer.text in page, name

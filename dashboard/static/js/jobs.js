@@ -1,0 +1,54 @@
+// The jobs that the hub draws on a page: cancelled from within, and told when they end.
+
+import { sendCommand } from "./commands.js";
+import { all, find, setAttribute, setText, show } from "./dom.js";
+import { t } from "./texts.js";
+
+const OPEN = ["queued", "sent", "accepted", "running"];
+
+export class Jobs {
+  /** @param {import("./announcer.js").Announcer} spoken */
+  constructor(spoken) {
+    this.spoken = spoken;
+    this.open = this.standing();
+    document.addEventListener("submit", (event) => {
+      const job = /** @type {Part} */ (event.target).closest("[data-job]");
+      if (job) cancel(event, job);
+    });
+  }
+
+  standing() {
+    return new Set(all("[data-job]").flatMap(({ dataset }) => (OPEN.includes(dataset.state) ? [dataset.job] : [])));
+  }
+
+  /** The hub has drawn jobs anew. */
+  drawn() {
+    const before = this.open;
+    this.open = this.standing();
+    for (const node of all("[data-job]"))
+      if (before.has(node.dataset.job) && !this.open.has(node.dataset.job)) this.tell(node);
+  }
+
+  /** @param {Part} node */
+  tell(node) {
+    /** @param {string} part */
+    const words = (part) => find(part, node)?.textContent ?? "";
+    const name = words("[data-job-machine]") || (find("#head h1")?.textContent ?? "");
+    this.spoken.add(t("said.job", { name, what: words("[data-job-what]"), word: words("[data-job-word]") }));
+  }
+}
+
+/** @param {Event} event @param {Part} job */
+async function cancel(event, job) {
+  event.preventDefault();
+  const button = find(".confirm button", job);
+  if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
+  setAttribute(button, "aria-busy", "true");
+  const answer = await sendCommand(`/api/v2/commands/${job.dataset.job}/cancel`, {});
+  button.removeAttribute("aria-busy");
+  const fault = find("[data-job-fault]", job);
+  setText(fault, answer.ok ? "" : answer.message || t("fault.unknown"));
+  show(fault, !answer.ok);
+  // What became of it is told by the feed.
+  if (answer.ok) find(".confirm", job).open = false;
+}
