@@ -12,6 +12,7 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,6 +22,7 @@ import anyio
 
 from db.errors import StoreError
 
+LOCK_FILE: Final = "hub.lock"
 WAIT_S: Final = 3.0
 """How long a hub waits for the one before it, which may be ending right now."""
 RETRY_S: Final = 0.1
@@ -81,6 +83,17 @@ class FileLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+@contextlib.asynccontextmanager
+async def own_folder(folder: Path, owner: Owner) -> AsyncIterator[None]:
+    """Make the data folder for this user alone, and keep every other hub off it. Raises InUse, OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = await FileLock.take(folder / LOCK_FILE, owner, "data folder")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 async def _locked_in_time(descriptor: int) -> bool:

@@ -40,8 +40,8 @@ def routes() -> list[BaseRoute]:
         WebSocketRoute(sandbox.PATH, sandbox.sandboxed_socket),
         Route(sandbox.PATH, sandbox.SandboxedPages(), methods=list(sandbox.METHODS)),
         Route(f"{sandbox.BELOW}{{rest:path}}", sandbox.NoPage()),
-        *operations.routes(),
-        *pages.routes(),
+        *operations.api_routes(),
+        *pages.page_routes(),
     ]
 
 

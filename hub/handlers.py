@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import Final
 
-import hub.audit.handlers as audit
-import hub.commands.handlers as commands
-import hub.machine_settings.handlers as settings
-import hub.machines.handlers as machines
-import hub.remote.handlers as remote
-import hub.timezone.handlers as timezone
+from hub.audit import handlers as audit_handlers
+from hub.commands import handlers as commands_handlers
+from hub.machine_settings import handlers as settings_handlers
+from hub.machines import handlers as machines_handlers
+from hub.remote import handlers as remote_handlers
+from hub.timezone import handlers as timezone_handlers
 from hub.links.session import MessageHandlers
 from protocol import messages as m
 
 HANDLERS: Final = MessageHandlers(
     {
-        m.Hello: machines.introduce,
-        m.StatusReport: machines.status,
-        m.Event: audit.event,
-        m.CommandUpdate: commands.update,
-        m.ConfigApplied: settings.config_applied,
-        m.TimezoneReport: timezone.timezone,
-        m.RemoteAccessReport: remote.remote_access,
+        m.Hello: machines_handlers.introduce,
+        m.StatusReport: machines_handlers.status,
+        m.Event: audit_handlers.event,
+        m.CommandUpdate: commands_handlers.update,
+        m.ConfigApplied: settings_handlers.config_applied,
+        m.TimezoneReport: timezone_handlers.timezone,
+        m.RemoteAccessReport: remote_handlers.remote_access,
     },
-    after_hello=commands.check_waiting,
+    after_hello=commands_handlers.check_waiting,
 )

@@ -10,8 +10,7 @@ import anyio
 from starlette.applications import Starlette
 
 from db.errors import StoreError
-from db.ownership import InUse, Owner
-from hub.data_folder import data_folder
+from db.ownership import InUse, Owner, own_folder
 from hub.engine import Engine, open_engine, utc_now
 from hub.handlers import HANDLERS
 from hub.kernel.context import HubContext
@@ -57,7 +56,7 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
     up = False
     try:
         async with (
-            data_folder(settings, Owner.here()),
+            own_folder(settings.data_dir, Owner.here()),
             open_engine(settings, publisher=feed_for, clock=utc_now) as engine,
             anyio.create_task_group() as own,
         ):

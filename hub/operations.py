@@ -47,7 +47,7 @@ EVERYTHING: Final = (*OPERATIONS, *openapi.operations(OPERATIONS), *docs_page.op
 """With the two that describe the others; made once, because they keep what they have built."""
 
 
-def routes() -> list[BaseRoute]:
+def api_routes() -> list[BaseRoute]:
     """One route for each path under /api, and one for every path that leads nowhere."""
     paths = dict.fromkeys(operation.path for operation in EVERYTHING)
     found: list[BaseRoute] = [

@@ -52,7 +52,7 @@ OF_JOBS = {
 OF_JOB = {"whole-job": Part("job_whole.html", job.part)}
 
 
-def routes() -> list[BaseRoute]:
+def page_routes() -> list[BaseRoute]:
     """To be put last: the final one takes every address."""
     ours, fleet = admin_pages, fleet_settings_page
     listed = [

@@ -24,14 +24,14 @@ from hub.model.changes import Change, MachineRemoved, RetentionReached, RowsExpi
 from hub.model.machine import BOOTS_KEPT
 from hub.people.rules import sign_in
 
-logger = logging.getLogger("myrvm.retention")
+logger = logging.getLogger("myrvm.schedule")
 
-EVERY_S = 3600.0
-FIRST_S = 60.0
+PURGE_EVERY_S = 3600.0
+PURGE_FIRST_S = 60.0
 """A fleet that comes back after a restart of the hub goes first."""
-RETRY_S = 60.0
+PURGE_RETRY_S = 60.0
 PIECE = 2000
-TOGETHER: Final = 20
+MACHINES_A_PIECE: Final = 20
 """Machines that share a piece: each has a few rows an hour, and a transaction costs more than they do."""
 HISTORY: Final = timedelta(days=400)
 """Any month can be held beside the same month a year ago. What happened stands in the audit log for longer."""
@@ -39,7 +39,7 @@ FAILURES: Final = timedelta(seconds=max(sign_in.LOCK_S, sign_in.FORGET_S))
 NOTHING: Final = timedelta(0)
 STEP: Final = timedelta(days=1)
 REMOVED: Final = "samples of removed machines"
-KEPT: Final = {
+RETENTION: Final = {
     REMOVED: NOTHING,
     "sessions": NOTHING,
     "sign_in_links": NOTHING,
@@ -66,7 +66,7 @@ async def _more_boots(store: Store, before: datetime) -> list[int]:
     return await boots.machines_with_more_boots(store, BOOTS_KEPT)
 
 
-DUE: Final[dict[str, Callable[[Store, datetime], Awaitable[list[int]]]]] = {
+MACHINES_DUE: Final[dict[str, Callable[[Store, datetime], Awaitable[list[int]]]]] = {
     REMOVED: _removed,
     "system_metrics": samples.machines_with_samples_before,
     "status_history": statuses.machines_with_statuses_before,
@@ -83,7 +83,7 @@ class Retention:
         self._announce = announce
         self._clock = clock
         self._started = clock(), time.monotonic()
-        self._kept = {**KEPT, "system_metrics": kept}
+        self._kept = {**RETENTION, "system_metrics": kept}
         self._waits = self._doubted = False
         self._removed = asyncio.Event()
 
@@ -94,10 +94,10 @@ class Retention:
 
     async def run(self) -> None:
         """One turn an hour, until cancelled; one for what was removed whenever something was."""
-        await self._wait(FIRST_S)
+        await self._wait(PURGE_FIRST_S)
         while True:
             done = await self.turn()
-            await self._wait(EVERY_S if done else RETRY_S)
+            await self._wait(PURGE_EVERY_S if done else PURGE_RETRY_S)
 
     async def _wait(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):
@@ -151,13 +151,13 @@ class Retention:
 
     async def _purge(self, kind: str, now: datetime) -> None:
         before = now - self._kept[kind]
-        if kind not in DUE:
+        if kind not in MACHINES_DUE:
             while (await self._piece(kind, before, PIECE))[0] == PIECE:
                 pass
             return
-        due = await DUE[kind](self._store, before)
+        due = await MACHINES_DUE[kind](self._store, before)
         while due:
-            group, due = due[:TOGETHER], due[TOGETHER:]
+            group, due = due[:MACHINES_A_PIECE], due[MACHINES_A_PIECE:]
             most = PIECE // len(group)
             deleted = await self._piece(kind, before, most, group)
             due = [rvm_id for rvm_id, count in zip(group, deleted, strict=True) if count == most] + due

@@ -28,7 +28,7 @@ from hub.model.fleet import Fleet
 from hub.remote.service import Leases
 from hub.status.service import give_back_due
 
-logger = logging.getLogger("myrvm.sweeper")
+logger = logging.getLogger("myrvm.schedule")
 
 TICK_S: Final = 1.0
 KEEP_S: Final = 0.25

@@ -15,11 +15,10 @@ from pathlib import Path
 
 from db import errors
 from db.connection import Store, open_store
-from db.ownership import InUse, Owner
+from db.ownership import InUse, Owner, own_folder
 from hub.cli.exit_codes import CliError, Exit
 from hub.cli.language import say, say_or
 from hub.cli.parser import DATA_FLAGS, SERVE_FLAGS
-from hub.data_folder import data_folder
 from hub.kernel.group_commit import commit_alone
 from hub.model.changes import Change
 from hub.settings import Settings, SettingsError
@@ -65,7 +64,7 @@ async def open_data(settings: Settings, *, create: bool, serving: bool = False) 
     async with contextlib.AsyncExitStack() as stack:
         with refusals(), _unwritable(settings.data_dir):
             if owner is not None:
-                await stack.enter_async_context(data_folder(settings, owner))
+                await stack.enter_async_context(own_folder(settings.data_dir, owner))
             store = await open_store(settings.database_url, owner)
         stack.push_async_callback(store.close)
         with refusals():

@@ -47,7 +47,7 @@ def addresses() -> Iterator[str]:
                 yield f"/api{_filled(operation.path)}?{'limit=500' if 'limit' in most else 'days=1'}"
             if "format" in operation.query.__struct_fields__:
                 yield f"/api{_filled(operation.path)}?format=csv"
-    for route in pages.routes():
+    for route in pages.page_routes():
         if isinstance(route, Route) and isinstance(route.endpoint, Page):
             yield _filled(route.path)
     yield from ("/?page=20", "/?q=mall", "/?sort=-cpu", "/?sort=seen", "/jobs?q=mall", "/events?machine=1&q=mall")

@@ -14,7 +14,7 @@ import pytest
 
 from db import events
 from db.connection import open_store
-from hub.data_folder import LOCK_FILE
+from db.ownership import LOCK_FILE
 from tests.support.forked_hub import ForkedHub, forked_hub
 from tests.support.hub_process import ROOT, _given
 

@@ -41,7 +41,7 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A turn follows the other."""
-    for name in ("FIRST_S", "EVERY_S", "RETRY_S"):
+    for name in ("PURGE_FIRST_S", "PURGE_EVERY_S", "PURGE_RETRY_S"):
         monkeypatch.setattr(retention, name, 0.01)
 
 
@@ -192,8 +192,8 @@ async def test_of_each_machine_the_boots_used_last_stay_and_that_of_its_last_hel
 
 
 def test_every_kind_that_can_be_deleted_has_its_time() -> None:
-    assert {*retention.KEPT, "system_metrics"} == {*retention_recipes.OF_ALL, *retention_recipes.OF_MACHINE}
-    assert set(retention.DUE) == set(retention_recipes.OF_MACHINE)
+    assert {*retention.RETENTION, "system_metrics"} == {*retention_recipes.OF_ALL, *retention_recipes.OF_MACHINE}
+    assert set(retention.MACHINES_DUE) == set(retention_recipes.OF_MACHINE)
 
 
 class Room:
@@ -288,7 +288,7 @@ async def test_the_samples_of_a_removed_machine_go_in_pieces_and_soon(
     running.context.announce.listen(
         lambda changes: pieces.extend(sum(c.deleted or ()) for c in changes if isinstance(c, RowsExpired))
     )
-    monkeypatch.setattr(retention, "EVERY_S", 3600)
+    monkeypatch.setattr(retention, "PURGE_EVERY_S", 3600)
     await asyncio.sleep(0.1)  # the turn that is under way is the last of the hour
     await running.add_user("root", "admin")
     async with running.of("root") as admin:
@@ -299,7 +299,7 @@ async def test_the_samples_of_a_removed_machine_go_in_pieces_and_soon(
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    with caplog.at_level(logging.INFO, "myrvm.retention"):
+    with caplog.at_level(logging.INFO, "myrvm.schedule"):
         yield caplog
 
 

@@ -8,7 +8,7 @@ import pytest
 from starlette.routing import Route
 
 from hub.model.token_bucket import TokenBuckets
-from hub.pages import routes
+from hub.pages import page_routes
 from hub.web.auth.budgets import (
     BURST,
     MAX_PEOPLE,
@@ -128,6 +128,6 @@ async def test_one_list_of_a_person_is_written_at_a_time(door: ApiHub) -> None:
 
 
 def test_every_page_costs_something() -> None:
-    found = [r.endpoint for r in routes() if isinstance(r, Route) and isinstance(r.endpoint, Page)]
+    found = [r.endpoint for r in page_routes() if isinstance(r, Route) and isinstance(r.endpoint, Page)]
     assert found
     assert all(page.cost >= OF_PAGE for page in found)
