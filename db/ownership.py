@@ -88,12 +88,16 @@ class FileLock:
 @contextlib.asynccontextmanager
 async def own_folder(folder: Path, owner: Owner) -> AsyncIterator[None]:
     """Make the data folder for this user alone, and keep every other hub off it. Raises InUse, OSError."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(folder)
     lock = await FileLock.take(folder / LOCK_FILE, owner, "data folder")
     try:
         yield
     finally:
         lock.release()
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 async def _locked_in_time(descriptor: int) -> bool:

@@ -8,13 +8,13 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from hub import operations, pages
 from hub.lifespan import hub_life
 from hub.links.socket import DeviceSocket
 from hub.remote.machine_pages import sandbox
 from hub.remote.machine_pages.own_host import PagesByHost, names_of
 from hub.remote.terminal.socket import terminal_socket
 from hub.remote.tunnel.socket import TunnelSocket
+from hub.routes import api_routes, page_routes
 from hub.settings import Settings
 from hub.web.http.layers import BodyLimit, PageCompression
 from hub.web.http.security_headers import SecurityHeaders
@@ -40,8 +40,8 @@ def routes() -> list[BaseRoute]:
         WebSocketRoute(sandbox.PATH, sandbox.sandboxed_socket),
         Route(sandbox.PATH, sandbox.SandboxedPages(), methods=list(sandbox.METHODS)),
         Route(f"{sandbox.BELOW}{{rest:path}}", sandbox.NoPage()),
-        *operations.api_routes(),
-        *pages.page_routes(),
+        *api_routes(),
+        *page_routes(),
     ]
 
 

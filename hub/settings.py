@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hub.object_place import FORM, ObjectPlaceError, S3Place, s3_place
+from hub.kernel.objects.place import FORM, ObjectPlaceError, S3Place, s3_place
 from protocol import addresses
 from protocol.zones import is_zone
 
@@ -54,7 +54,7 @@ class Settings:
     database_url: str = field(default="", repr=False)
     """`sqlite:///ABSOLUTE` or `postgresql://...`; empty: `hub.sqlite3` in the data folder. May hold a password."""
     object_store: str = ""
-    """A folder, or an S3-compatible service (hub.object_place)."""
+    """A folder, or an S3-compatible service (hub.kernel.objects.place)."""
     s3_access_key: str = field(default="", repr=False)
     s3_secret_key: str = field(default="", repr=False)
     """From the environment alone: what stands on a command line is seen by everybody on the computer."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hub.links import rules
 from hub.links.session import Talk
-from hub.model.reported_events import MAX_PARAMS_BYTES, too_large
+from hub.model.budgets import MAX_PARAMS_BYTES, too_large
 from protocol import messages as m
 
 

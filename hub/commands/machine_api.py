@@ -12,10 +12,10 @@ from hub.commands import service
 from hub.commands.rules import life
 from hub.links.links import Links
 from hub.model import views
+from hub.model.budgets import UPDATE_LINES, line
 from hub.model.changes import Change, Command
 from hub.model.fleet import TERMINAL
 from hub.model.machine import Machine
-from hub.model.machine_budget import UPDATE_LINES, line
 from hub.remote.rules import life as remote_life
 from hub.web.api import shapes
 from hub.web.api.operation import Answer, Call, Operation

@@ -23,6 +23,7 @@ from hub.links.key_conflicts import Doorkeeper, replaces_key
 from hub.links.link import Link
 from hub.links.tickets import Tickets
 from hub.model import actors
+from hub.model.budgets import MachineBudget, ReportedEvents
 from hub.model.changes import (
     Change,
     Command,
@@ -36,8 +37,6 @@ from hub.model.changes import (
 )
 from hub.model.fleet import TERMINAL, Fleet
 from hub.model.machine import Machine, has_left
-from hub.model.machine_budget import MachineBudget
-from hub.model.reported_events import ReportedEvents
 from hub.model.watching import Watching
 from hub.remote.rules.life import START
 from protocol import messages

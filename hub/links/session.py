@@ -26,9 +26,9 @@ from hub.links import rules
 from hub.links.link import Link
 from hub.links.links import Links
 from hub.model import presence
+from hub.model.budgets import FRAME, ROW_BYTES, UPDATE_LINES, Cost, line
 from hub.model.changes import Change, SampleSeen
 from hub.model.machine import Boot, Machine
-from hub.model.machine_budget import FRAME, ROW_BYTES, UPDATE_LINES, Cost, line
 from protocol import messages as m
 from protocol.errors import RemoteProtocolError
 
@@ -96,7 +96,7 @@ class MessageHandlers(NamedTuple):
 
 
 _LINES: Final[dict[type, float]] = {m.CommandUpdate: UPDATE_LINES, m.Event: 0.0}
-"""What each adds to the audit log, where it is not a line. Events are counted by `hub.model.reported_events`."""
+"""What each adds to the audit log, where it is not a line. Events are counted by `hub.model.budgets`."""
 
 
 class Conversation:

@@ -24,9 +24,9 @@ from hub.links.links import Links
 from hub.links.rules import check_hello
 from hub.links.session import Conversation, MessageHandlers, refuse
 from hub.model import effective_settings
+from hub.model.budgets import LINK, Cost
 from hub.model.changes import LinkEnded
 from hub.model.machine import Machine
-from hub.model.machine_budget import LINK, Cost
 from hub.model.views import rfc3339
 from hub.web.auth.gate import Gate
 from hub.web.auth.identify import address_of, machine_by_key

@@ -17,9 +17,9 @@ from hub.links.rules import newest_at
 from hub.metrics import rules
 from hub.metrics.rules import Fault, RestSample
 from hub.model import views
+from hub.model.budgets import ROW_BYTES, Cost, frames_of
 from hub.model.changes import BootOpened, SampleSeen
 from hub.model.machine import Boot, Machine
-from hub.model.machine_budget import ROW_BYTES, Cost, frames_of
 from hub.web.api.headers import bound
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.http.download_slots import HistoryReads

@@ -1,7 +1,7 @@
 """The fleet in memory: every machine and its open commands, brought up to date by applying Changes.
 
 What only the hub observes of a machine (its link, its last frame, its counters) is also written by the few modules
-that a test of the architecture names. Loaded at start (`hub.engine`), never asks the database. `apply` tells
+that a test of the architecture names. Loaded at start (`hub.lifespan`), never asks the database. `apply` tells
 which members of which machine's view changed, so that the feed can send exactly those.
 """
 

@@ -18,7 +18,7 @@ from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 
-from hub.model.token_bucket import TokenBucket
+from hub.model.budgets import TokenBucket
 from hub.server.patient_transport import PatientProtocol
 
 SLICE: Final = 4096

@@ -6,7 +6,7 @@ import re
 
 from playwright.async_api import expect
 
-from hub.engine import utc_now
+from hub.lifespan import utc_now
 from hub.model.views import rfc3339
 from protocol import messages as m
 from tests.browser.conftest import Stage

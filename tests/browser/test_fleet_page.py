@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import expect
 
 from hub.cli.data_door import open_data
-from hub.engine import utc_now
+from hub.lifespan import utc_now
 from hub.people.rules import sign_in
 from tests.browser.conftest import Stage
 from tests.support.browser import Tab, tab

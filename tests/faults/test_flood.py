@@ -22,15 +22,8 @@ import pytest
 import websockets
 
 from db.sqlite_files import path_of
+from hub.model.budgets import BOOTS_AT_ONCE, LINES_AT_ONCE, LINKS_AT_ONCE, LINKS_PER_MINUTE, MIB, REFUSALS_AT_ONCE
 from hub.model.machine import BOOTS_KEPT
-from hub.model.machine_budget import (
-    BOOTS_AT_ONCE,
-    LINES_AT_ONCE,
-    LINKS_AT_ONCE,
-    LINKS_PER_MINUTE,
-    MIB,
-    REFUSALS_AT_ONCE,
-)
 from hub.web.api.operation import Operation
 from protocol import codec
 from protocol import messages as m

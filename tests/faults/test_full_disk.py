@@ -20,7 +20,7 @@ import pytest
 from db import events
 from db.connection import open_store
 from hub.cli.data_door import open_data
-from hub.engine import utc_now
+from hub.lifespan import utc_now
 from hub.model import credentials
 from hub.people.rules import enrolment
 from hub.settings import Settings

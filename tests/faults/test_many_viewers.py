@@ -16,8 +16,8 @@ import httpx
 import pytest
 from starlette.routing import Route
 
-from hub import pages
-from hub.operations import EVERYTHING
+from hub import routes
+from hub.routes import EVERYTHING
 from hub.web.shell.page import Page
 from hub.web.sockets.dashboard import MAX_SOCKETS_PER_USER
 from tests.support.browser_client import BrowserClient
@@ -47,7 +47,7 @@ def addresses() -> Iterator[str]:
                 yield f"/api{_filled(operation.path)}?{'limit=500' if 'limit' in most else 'days=1'}"
             if "format" in operation.query.__struct_fields__:
                 yield f"/api{_filled(operation.path)}?format=csv"
-    for route in pages.page_routes():
+    for route in routes.page_routes():
         if isinstance(route, Route) and isinstance(route.endpoint, Page):
             yield _filled(route.path)
     yield from ("/?page=20", "/?q=mall", "/?sort=-cpu", "/?sort=seen", "/jobs?q=mall", "/events?machine=1&q=mall")

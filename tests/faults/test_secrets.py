@@ -16,8 +16,8 @@ import pytest
 from msgspec.structs import fields
 
 from hub.cli.first_start import FIRST_EMAIL
-from hub.operations import OPERATIONS
 from hub.people.rules import sign_in
+from hub.routes import OPERATIONS
 from hub.web.auth import csrf
 from tests.support.door_agent import door_agent
 from tests.support.door_hub import DoorHub, door_hub

@@ -20,16 +20,16 @@ from db import samples, schema
 from db.connection import Store
 from db.errors import StoreError
 from db.statements import Write
-from hub import retention
-from hub.engine import Nobody, utc_now
+from hub import schedule
 from hub.kernel import retention_recipes
 from hub.kernel.announce import Announcer
 from hub.kernel.group_commit import GroupCommit
 from hub.kernel.samples_lane import SamplesLane
+from hub.lifespan import Nobody, utc_now
 from hub.model.changes import Change, RowsExpired
 from hub.model.fleet import Fleet
 from hub.model.machine import BOOTS_KEPT
-from hub.retention import Retention
+from hub.schedule import Retention
 from tests.support.api_hub import ApiHub, api_hub
 from tests.support.database_rows import add_machine, sample
 from tests.support.fake_store import FakeStore
@@ -42,7 +42,7 @@ DAY = timedelta(days=1)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A turn follows the other."""
     for name in ("PURGE_FIRST_S", "PURGE_EVERY_S", "PURGE_RETRY_S"):
-        monkeypatch.setattr(retention, name, 0.01)
+        monkeypatch.setattr(schedule, name, 0.01)
 
 
 @pytest_asyncio.fixture
@@ -88,9 +88,9 @@ async def test_sign_in_links_go_when_they_have_expired_used_or_not(running: ApiH
 
 async def test_failed_sign_ins_go_when_they_neither_count_nor_lock_any_more(running: ApiHub) -> None:
     store, now = running.context.store, running.context.clock()
-    still = now - retention.FAILURES + timedelta(minutes=1)
+    still = now - schedule.FAILURES + timedelta(minutes=1)
     rows = [
-        {"email": "a@b.c", "failures": 5, "last_at": now - retention.FAILURES - timedelta(seconds=1)},
+        {"email": "a@b.c", "failures": 5, "last_at": now - schedule.FAILURES - timedelta(seconds=1)},
         {"email": "x@y.z", "failures": 5, "last_at": still},
     ]
     await put(store, schema.sign_in_failures, [{**row, "locked_until": None} for row in rows])
@@ -115,7 +115,7 @@ async def test_a_sample_with_the_date_of_a_clock_that_was_never_set_is_kept_from
 
 
 async def test_tokens_go_long_after_they_were_revoked_or_have_expired(running: ApiHub) -> None:
-    store, now, long = running.context.store, running.context.clock(), retention.HISTORY + DAY
+    store, now, long = running.context.store, running.context.clock(), schedule.HISTORY + DAY
     ends = {
         "revoked": (None, now - long),
         "expired": (now - long, None),
@@ -192,8 +192,8 @@ async def test_of_each_machine_the_boots_used_last_stay_and_that_of_its_last_hel
 
 
 def test_every_kind_that_can_be_deleted_has_its_time() -> None:
-    assert {*retention.RETENTION, "system_metrics"} == {*retention_recipes.OF_ALL, *retention_recipes.OF_MACHINE}
-    assert set(retention.MACHINES_DUE) == set(retention_recipes.OF_MACHINE)
+    assert {*schedule.RETENTION, "system_metrics"} == {*retention_recipes.OF_ALL, *retention_recipes.OF_MACHINE}
+    assert set(schedule.MACHINES_DUE) == set(retention_recipes.OF_MACHINE)
 
 
 class Room:
@@ -222,7 +222,7 @@ class Room:
 async def test_many_old_samples_go_in_pieces_between_which_new_ones_are_stored(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "PIECE", 40)
+    monkeypatch.setattr(schedule, "PIECE", 40)
     now, old = utc_now(), utc_now() - 31 * DAY
     fleet = [await add_machine(store, f"m{n}") for n in range(25)]
     backlog = [sample(fleet[0], seq, at=old - timedelta(seconds=seq)) for seq in range(2000)]
@@ -281,14 +281,14 @@ async def test_the_samples_of_a_removed_machine_go_in_pieces_and_soon(
     running: ApiHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not in the transaction that removes it, which would hold up everybody's."""
-    monkeypatch.setattr(retention, "PIECE", 40)
+    monkeypatch.setattr(schedule, "PIECE", 40)
     store, now, rvm_id = running.context.store, running.context.clock(), running.machines["north"]
     await store.store_samples([sample(rvm_id, seq, at=now - timedelta(seconds=seq)) for seq in range(100)])
     pieces: list[int] = []
     running.context.announce.listen(
         lambda changes: pieces.extend(sum(c.deleted or ()) for c in changes if isinstance(c, RowsExpired))
     )
-    monkeypatch.setattr(retention, "PURGE_EVERY_S", 3600)
+    monkeypatch.setattr(schedule, "PURGE_EVERY_S", 3600)
     await asyncio.sleep(0.1)  # the turn that is under way is the last of the hour
     await running.add_user("root", "admin")
     async with running.of("root") as admin:

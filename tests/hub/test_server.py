@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import websockets
 
-from hub.engine import utc_now
+from hub.lifespan import utc_now
 from hub.links.links import Links
 from hub.model import changes as c
 from hub.server.pending_connections import PLAIN

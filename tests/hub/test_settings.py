@@ -93,7 +93,7 @@ def test_a_wrong_value_is_refused_with_its_name_a_reason_and_a_fix(given: dict[s
     assert refused.value.fix
 
 
-@pytest.mark.parametrize("file", ["hub/settings.py", "hub/object_place.py"])
+@pytest.mark.parametrize("file", ["hub/settings.py", "hub/kernel/objects/place.py"])
 def test_every_reason_and_fix_is_there_in_both_languages(file: str) -> None:
     """Found in the source: each text with a blank in it that a refusal may be made of."""
     found = set()

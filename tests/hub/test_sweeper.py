@@ -9,7 +9,7 @@ import pytest
 from db.errors import Conflict, Unavailable
 from hub.model.changes import CommandDrafted, EventHappened
 from hub.remote.service import Leases
-from hub.sweeper import Sweeper
+from hub.schedule import Sweeper
 from tests.hub.commands.rules.test_command_desk import command
 from tests.support.link_room import Room, room
 from tests.support.machines import NOW
@@ -27,7 +27,7 @@ async def test_what_was_due_while_the_database_was_away_is_done_when_it_is_back(
     async with room() as hub:
         clock = sweeper(hub)
         monkeypatch.setattr(clock._foreign, "look", _nothing)
-        monkeypatch.setattr("hub.sweeper.KEEP_S", 0.001)
+        monkeypatch.setattr("hub.schedule.KEEP_S", 0.001)
         await hub.announce(CommandDrafted(command=command("queued", id="c0", expires_at=NOW - timedelta(seconds=1))))
         hub.store.away = True
         with pytest.raises(Unavailable):

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from db.schema import system_metrics
 from hub.cli.data_door import open_data
-from hub.engine import utc_now
+from hub.lifespan import utc_now
 from hub.people.rules import enrolment
 from hub.settings import Settings
 from tests.support.forked_hub import ForkedHub, forked_hub

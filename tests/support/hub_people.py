@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from hub.cli.data_door import open_data
-from hub.engine import utc_now
+from hub.lifespan import utc_now
 from hub.model import changes
 from hub.people.rules import enrolment, sign_in
 from hub.settings import Settings

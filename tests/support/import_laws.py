@@ -39,7 +39,7 @@ SUBJECTS = frozenset(
 DECIDES = frozenset({"rules", "model"})
 PAGES = frozenset({"page", "pages"})
 """Roles of files in a subject's room, or of folders where one outgrew a file; also `key_page`."""
-LEAVES = ("hub.settings", "hub.object_place")
+LEAVES = ("hub.settings", "hub.kernel.objects.place")
 """Whoever in the hub may import these; they import nothing of ours."""
 
 ROOM_LAW = (

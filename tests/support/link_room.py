@@ -10,18 +10,18 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from hub.engine import Nobody
-from hub.handlers import HANDLERS
 from hub.kernel.announce import Announcer
 from hub.kernel.group_commit import GroupCommit
 from hub.kernel.observer import Observer
 from hub.kernel.samples_lane import SamplesLane
+from hub.lifespan import Nobody
 from hub.links.link import Link
 from hub.links.links import Links
 from hub.links.session import Conversation
+from hub.model.budgets import MachineBudget
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
-from hub.model.machine_budget import MachineBudget
+from hub.routes import HANDLERS
 from protocol import codec
 from protocol import messages as m
 from protocol.session import Session

@@ -11,10 +11,9 @@ from typing import Any
 
 from db import recordings as rows
 from db.recordings import RecordingRow
-from hub.engine import Engine, open_engine, utc_now
-from hub.kernel.objects.folder import Folder
-from hub.kernel.objects.protocol import ObjectsError
-from hub.kernel.objects.store import Objects
+from hub.kernel.objects.place import ObjectsError
+from hub.kernel.objects.store import Folder, Objects
+from hub.lifespan import Engine, open_engine, utc_now
 from hub.model.changes import Change, EventHappened
 from hub.remote.recordings.service import OpenRecording, RecordingKeeper, Recordings, Scene
 from hub.settings import Settings

@@ -18,7 +18,7 @@ PAGES_TODAY: dict[str, tuple[str, ...]] = {
 }
 """`module`: pages of other subjects that it imports. The list may only shrink."""
 
-PAGE_LAW = "a page is imported by its own subject and by hub/pages.py: no page and no api knows another subject's page"
+PAGE_LAW = "a page is imported by its own subject and by hub/routes.py: no page and no api knows another subject's page"
 SQL_LAW = "no SQL outside db/, in no string either"
 
 

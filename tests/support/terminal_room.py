@@ -17,7 +17,7 @@ from typing import Any
 
 import websockets
 
-from hub.engine import utc_now
+from hub.lifespan import utc_now
 from hub.model import changes as c
 from hub.model.effective_settings import Scope, in_force
 from hub.model.remote_changes import RemoteSession, SessionOpened

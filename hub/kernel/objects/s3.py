@@ -15,8 +15,7 @@ import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
 
-from hub.kernel.objects.protocol import CHUNK, ObjectMissingError, ObjectsError
-from hub.object_place import S3Place
+from hub.kernel.objects.place import CHUNK, ObjectMissingError, ObjectsError, S3Place
 
 CONNECT_S: Final = 3.0
 READ_S: Final = 30.0
@@ -26,7 +25,7 @@ _MISSING: Final = frozenset({"NoSuchKey", "NoSuchObject"})
 
 
 class Bucket:
-    """A `Shelf` (hub.kernel.objects.protocol). The bucket is made when it is not there and we may."""
+    """A `Shelf` (hub.kernel.objects.place). The bucket is made when it is not there and we may."""
 
     def __init__(self, place: S3Place, access_key: str, secret_key: str) -> None:
         self._place = place

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from hub.machine_settings.rules.writes import RESERVED
 from hub.model import actors
+from hub.model.budgets import too_large
 from hub.model.changes import Change, EventHappened
 from hub.model.machine import Machine
-from hub.model.reported_events import too_large
 from hub.model.service_changes import ConfigApplied
 from protocol import configuration as table
 from protocol.configuration import Value, WrongValueError

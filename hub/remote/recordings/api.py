@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from db import recordings as rows
 from db.recordings import RecordingRow
-from hub.kernel.objects.protocol import CHUNK, ObjectDamagedError, ObjectMissingError, ObjectsError
+from hub.kernel.objects.place import CHUNK, ObjectDamagedError, ObjectMissingError, ObjectsError
 from hub.model import views
 from hub.model.actors import Actor
 from hub.model.row_id import row_id

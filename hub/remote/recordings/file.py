@@ -25,7 +25,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from hub.kernel.objects.protocol import ObjectsError
+from hub.kernel.objects.place import ObjectsError
 from hub.kernel.objects.store import digest
 
 MEDIA_TYPE: Final = "application/x-asciicast"

@@ -24,7 +24,7 @@ from db.connection import Store
 from db.errors import Conflict, StoreError
 from db.recordings import RecordingRow
 from hub.kernel.announce import Announcer
-from hub.kernel.objects.protocol import ObjectsError
+from hub.kernel.objects.place import ObjectsError
 from hub.kernel.objects.store import Objects
 from hub.kernel.retry import RetryUntilAvailable
 from hub.model import actors

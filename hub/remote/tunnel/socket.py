@@ -16,8 +16,8 @@ from starlette.requests import HTTPConnection
 from hub.kernel.context import HubContext
 from hub.links.links import Links
 from hub.links.socket import Message, Receive, Scope, Send, answer, by_header, reject, unaffordable
+from hub.model.budgets import FRAME
 from hub.model.machine import Machine
-from hub.model.machine_budget import FRAME
 from hub.remote.tunnel.registry import Admission, Tunnels
 from hub.remote.tunnel.tunnel import Attachment
 from hub.web.auth.identify import address_of

@@ -14,8 +14,8 @@ from starlette.requests import Request
 from hub.kernel.context import HubContext
 from hub.links.links import Links
 from hub.model.access import ACTIONS, SIGNED_IN_ONLY, Principal, may, role_needed
+from hub.model.budgets import FRAME, Cost
 from hub.model.machine import Machine
-from hub.model.machine_budget import FRAME, Cost
 from hub.web.api.operation import Operation
 from hub.web.auth import csrf, identify
 from hub.web.auth.gate import Gate

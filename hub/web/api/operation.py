@@ -17,9 +17,9 @@ from starlette.requests import Request
 from db.errors import Conflict
 from hub.kernel.context import HubContext
 from hub.model.access import Principal
+from hub.model.budgets import Cost, line
 from hub.model.changes import Change, SessionHeld
 from hub.model.machine import Machine
-from hub.model.machine_budget import Cost, line
 from hub.web.http.problems import Problem, Text
 from hub.web.http.request_body import MAX_BODY_BYTES
 
@@ -114,7 +114,7 @@ class Operation:
     parameters: Mapping[str, str] = field(default_factory=dict)
     headers: tuple[str, ...] = ()
     cost: Callable[[Call], Cost] = one_line
-    """What it costs a machine that calls it with its key (hub.model.machine_budget), if it may; reading is free."""
+    """What it costs a machine that calls it with its key (hub.model.budgets), if it may; reading is free."""
     reads: float = 0.0
     """What it takes of the caller's budget of reads (hub.web.auth.budgets), for each hundred rows it may answer."""
     other_media: tuple[str, ...] = ()

@@ -24,8 +24,8 @@ import msgspec
 from hub.model import actors
 from hub.model.access import Principal
 from hub.model.actors import Actor
+from hub.model.budgets import TokenBuckets
 from hub.model.changes import Change, EventHappened
-from hub.model.token_bucket import TokenBuckets
 from hub.web.http.problems import Problem, Text
 
 LINES_PER_S: Final = 5.0

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
-from hub.model.token_bucket import TokenBuckets
+from hub.model.budgets import TokenBuckets
 from protocol.addresses import parse_address
 
 PER_MINUTE: Final = 20.0

@@ -25,7 +25,7 @@ from hub.kernel.feed import Picture
 from hub.kernel.subscription import CutOffError, Outgoing, Subscription
 from hub.links.links import Links, ask_for_live_samples
 from hub.model.access import Principal, may
-from hub.model.token_bucket import TokenBucket
+from hub.model.budgets import TokenBucket
 from hub.server.websocket_protocol import FRAMES, frame
 from hub.web.auth.budgets import OF_SNAPSHOT, ReadBudget
 from hub.web.auth.client_address import same_origin

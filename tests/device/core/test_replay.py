@@ -6,7 +6,7 @@ import pytest
 
 from device.core.replay import SAY_AGAIN_S, WINDOW_FRAMES, Replay, pause_after
 from device.link_duties import FRAME_SAMPLES
-from hub.model.machine_budget import MIB, ROW_BYTES, Cost, MachineBudget
+from hub.model.budgets import MIB, ROW_BYTES, Cost, MachineBudget
 from protocol.limits import REPLAY_SAMPLES_PER_S, SAMPLES_AT_ONCE
 
 

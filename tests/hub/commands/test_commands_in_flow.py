@@ -14,7 +14,7 @@ from db.statements import Write
 from hub.commands.rules import life
 from hub.model.changes import Change, CommandDrafted, EventHappened
 from hub.remote.service import Leases
-from hub.sweeper import Sweeper
+from hub.schedule import Sweeper
 from protocol import messages as m
 from tests.hub.commands.rules.test_command_desk import command
 from tests.support.link_room import Room, room, text

@@ -9,11 +9,11 @@ from datetime import timedelta
 import pytest
 
 from db.errors import Unavailable
-from hub.engine import Nobody
 from hub.kernel.announce import Announcer
 from hub.kernel.group_commit import GroupCommit
 from hub.kernel.observer import Observer
 from hub.kernel.samples_lane import SamplesLane
+from hub.lifespan import Nobody
 from hub.model import presence
 from hub.model.fleet import Fleet
 from tests.support.fake_store import FakeStore

@@ -8,9 +8,9 @@ import random
 import pytest
 
 from hub.links.session import INBOX
-from hub.model import machine_budget
+from hub.model import budgets
+from hub.model.budgets import MachineBudget
 from hub.model.changes import CommandDrafted
-from hub.model.machine_budget import MachineBudget
 from protocol import messages as m
 from protocol.limits import MAX_RESULT_BYTES
 from tests.hub.commands.rules.test_command_desk import command
@@ -216,7 +216,7 @@ async def test_a_bug_in_a_handler_ends_only_this_link(monkeypatch: pytest.Monkey
 async def test_ten_thousand_mangled_frames_raise_nothing_and_close_only_with_codes_that_are_meant(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine_budget, "LINES_AT_ONCE", 1_000_000)
+    monkeypatch.setattr(budgets, "LINES_AT_ONCE", 1_000_000)
     dice = random.Random(39)
     frames = [
         text(metrics(3, 2, cpu_usage=50.0)), text(m.StatusReport(status="full", seq=1, reason="x")),
@@ -260,7 +260,7 @@ async def test_a_machine_that_never_stops_telling_of_itself_is_read_more_slowly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each of its words would be a line that nobody may delete."""
-    monkeypatch.setattr(machine_budget, "LINES_AT_ONCE", 5)
+    monkeypatch.setattr(budgets, "LINES_AT_ONCE", 5)
     async with room() as hub:
         conversation, _, wire = hub.connect()
         for seq in range(1, 21):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hub.links.links import DroppedEvents
+from hub.model.budgets import EVENTS_AT_ONCE, WINDOW_S
 from hub.model.changes import Change, EventHappened
-from hub.model.reported_events import AT_ONCE, WINDOW_S
 from protocol import messages as m
 from tests.support.link_room import Room, room, text
 from tests.support.machines import NOW
@@ -35,18 +35,18 @@ async def test_a_flood_is_received_whole_recorded_in_part_and_counted_in_one_lin
         hub.links.dropped_events = DroppedEvents(lambda: clock[0])
         lines = recorded(hub)
         conversation, _, wire = hub.connect(burst=10_000)
-        for seq in range(AT_ONCE + 50):
+        for seq in range(EVENTS_AT_ONCE + 50):
             conversation.hear(report(seq))
             await until(lambda seq=seq: len(wire.of(m.Received)) > seq)  # type: ignore[misc]
-        assert [line.code for line in lines] == ["machine.event"] * AT_ONCE
+        assert [line.code for line in lines] == ["machine.event"] * EVENTS_AT_ONCE
         await hub.links.dropped_events.record(hub.announce, NOW)
-        assert len(lines) == AT_ONCE, "the minute is not over"
+        assert len(lines) == EVENTS_AT_ONCE, "the minute is not over"
         clock[0] = WINDOW_S
         await hub.links.dropped_events.record(hub.announce, NOW)
         assert lines[-1].code == "machine.events_dropped"
         assert lines[-1].params["count"] == 50
         await hub.links.dropped_events.record(hub.announce, NOW)
-        assert len(lines) == AT_ONCE + 1
+        assert len(lines) == EVENTS_AT_ONCE + 1
 
 
 async def test_an_event_that_is_too_large_is_refused_by_name_and_not_received() -> None:

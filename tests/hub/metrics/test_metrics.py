@@ -13,8 +13,8 @@ from db.errors import Unavailable
 from hub.kernel.loading import load_fleet
 from hub.links.links import Links
 from hub.links.rules import newest_at
+from hub.model.budgets import BOOTS_AT_ONCE, BOOTS_PER_MINUTE, MachineBudget
 from hub.model.machine import BOOTS_KEPT
-from hub.model.machine_budget import BOOTS_AT_ONCE, BOOTS_PER_MINUTE, MachineBudget
 from tests.support.api_hub import ApiHub, api_hub
 from tests.support.until import until
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hub.model.machine_budget import (
+from hub.model.budgets import (
     BOOTS_AT_ONCE,
     BOOTS_PER_MINUTE,
     DAY_S,

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hub.model.reported_events import AT_ONCE, PER_MINUTE, WINDOW_S, ReportedEvents, too_large
+from hub.model.budgets import EVENTS_AT_ONCE, EVENTS_PER_MINUTE, WINDOW_S, ReportedEvents, too_large
 from tests.support.machines import NOW
 
 
 def test_a_burst_is_recorded_and_then_so_many_a_minute() -> None:
     reported = ReportedEvents()
-    taken = [reported.take(1, 0.0, NOW) for _ in range(AT_ONCE + 5)]
-    assert taken == [True] * AT_ONCE + [False] * 5
+    taken = [reported.take(1, 0.0, NOW) for _ in range(EVENTS_AT_ONCE + 5)]
+    assert taken == [True] * EVENTS_AT_ONCE + [False] * 5
     assert reported.take(2, 0.0, NOW), "another machine's budget is its own"
-    later = [reported.take(1, 60.0, NOW) for _ in range(PER_MINUTE + 1)]
-    assert later == [True] * PER_MINUTE + [False]
+    later = [reported.take(1, 60.0, NOW) for _ in range(EVENTS_PER_MINUTE + 1)]
+    assert later == [True] * EVENTS_PER_MINUTE + [False]
 
 
 def test_what_was_not_recorded_becomes_one_line_a_minute() -> None:
     reported = ReportedEvents()
-    for _ in range(AT_ONCE):
+    for _ in range(EVENTS_AT_ONCE):
         reported.take(1, 0.0, NOW)
     for second in range(3):
         assert not reported.take(1, 0.0, NOW + timedelta(seconds=second))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.model.token_bucket import TokenBucket, TokenBuckets
+from hub.model.budgets import TokenBucket, TokenBuckets
 
 
 def test_a_burst_and_then_so_much_a_second() -> None:

@@ -12,9 +12,8 @@ import pytest
 
 from hub.kernel.objects import s3
 from hub.kernel.objects import store as objects_module
-from hub.kernel.objects.folder import Folder
-from hub.kernel.objects.protocol import ObjectDamagedError, ObjectMissingError, ObjectsError
-from hub.kernel.objects.store import Objects, digest, open_objects
+from hub.kernel.objects.place import ObjectDamagedError, ObjectMissingError, ObjectsError
+from hub.kernel.objects.store import Folder, Objects, digest, open_objects
 from hub.settings import Settings
 from tests.support.s3_server import S3Server, s3_server
 

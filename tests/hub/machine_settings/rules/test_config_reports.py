@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from hub.machine_settings.rules.reports import applied, readable, was_given
+from hub.model.budgets import too_large
 from hub.model.changes import EventHappened
 from hub.model.effective_settings import FleetSettings, Scope
-from hub.model.reported_events import too_large
 from hub.model.service_changes import ConfigApplied
 from tests.support.machines import NOW, machine
 

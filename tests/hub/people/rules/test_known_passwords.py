@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from hub.operations import OPERATIONS
 from hub.people.rules import sign_in
+from hub.routes import OPERATIONS
 
 ROOT = Path(__file__).parents[3]
 SHOWN = (

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from db.errors import Unavailable
-from hub.kernel.objects.protocol import ObjectsError
+from hub.kernel.objects.place import ObjectsError
 from hub.model import actors
 from hub.model.changes import Change, EventHappened
 from hub.model.recording_changes import RecordingBegan

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from db import recordings as rows
-from hub.kernel.objects.protocol import ObjectsError
+from hub.kernel.objects.place import ObjectsError
 from hub.remote.recordings.service import OpenRecording, Recordings, Scene
 from tests.support.api_hub import ApiHub
 from tests.support.until import until

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from db import recordings as rows
-from hub.engine import utc_now
+from hub.lifespan import utc_now
 from hub.model import changes as c
 from hub.remote.service import Leases
 from hub.remote.terminal import terminal as terminal_module

@@ -12,7 +12,7 @@ import pytest_asyncio
 import websockets
 
 from hub.links.links import Links
-from hub.model.machine_budget import MachineBudget
+from hub.model.budgets import MachineBudget
 from hub.remote.tunnel import socket
 from hub.remote.tunnel.registry import Tunnels
 from hub.remote.tunnel.tunnel import TunnelError

@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any, cast
 
 from hub.model.changes import Change, CommandDrafted, EventHappened, QuarantineChanged
-from hub.operations import OPERATIONS
 from hub.remote.recordings.service import Recordings, Scene
 from hub.remote.tunnel.registry import Tunnels
+from hub.routes import OPERATIONS
 from tests.hub.commands.rules.test_command_desk import command
 from tests.hub.remote.test_remote_files import FileStream
 from tests.hub.web.api.test_every_change_is_recorded import Group, Groups, incomplete, unrecorded, untried

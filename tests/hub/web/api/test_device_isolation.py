@@ -9,12 +9,12 @@ import pytest
 
 from db import samples
 from hub.links.links import Links
-from hub.model import credentials, machine_budget
+from hub.model import budgets, credentials
+from hub.model.budgets import MachineBudget
 from hub.model.changes import TokenCreated
-from hub.model.machine_budget import MachineBudget
-from hub.operations import OPERATIONS
 from hub.people.rules import accounts, sign_in
 from hub.remote.rules import requests
+from hub.routes import OPERATIONS
 from tests.support.api_hub import PASSWORD, ApiHub
 
 
@@ -45,7 +45,7 @@ async def test_a_machine_that_tells_of_itself_all_the_time_is_asked_to_wait(
     hub: ApiHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each report would be a line that nobody may delete."""
-    monkeypatch.setattr(machine_budget, "LINES_AT_ONCE", 2)
+    monkeypatch.setattr(budgets, "LINES_AT_ONCE", 2)
     hub.context[Links].budget = MachineBudget()
     report = {"device_id": "1", "timezone": "Asia/Jakarta", "sync_method": "manual"}
     async with hub.of("one") as one, hub.of("operator") as operator, hub.of("two") as two:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hub.operations import OPERATIONS
+from hub.routes import OPERATIONS
 from hub.web.api import docs_page
 from hub.web.http.problems import STATUS_OF
 from tests.support.api_hub import ApiHub

@@ -19,9 +19,9 @@ from hub.links import rules as intake
 from hub.links import rules as takeovers
 from hub.machine_settings.rules import reports
 from hub.model import actors, changes, credentials, recording_changes, service_changes
+from hub.model.budgets import EVENTS_AT_ONCE, WINDOW_S, ReportedEvents
 from hub.model.changes import Change, EventHappened
 from hub.model.event_codes import CODES, lacking
-from hub.model.reported_events import AT_ONCE, WINDOW_S, ReportedEvents
 from hub.people.rules import accounts
 from hub.remote.recordings import rules
 from hub.remote.rules import life as remote_life
@@ -116,7 +116,7 @@ def machine_groups() -> list[Group]:
     running = command("sent", name="ping", args={})
     seen = takeovers.Takeovers()
     reported = ReportedEvents()
-    for _ in range(AT_ONCE + 1):
+    for _ in range(EVENTS_AT_ONCE + 1):
         reported.take(here.id, 0.0, NOW)
     ended = msgspec.structs.replace(running, state="expired", finished_at=NOW)
     update = m.CommandUpdate(id=ended.id, state="succeeded")

@@ -8,10 +8,10 @@ import pytest
 
 from db.events import list_events
 from hub.links.links import Links
-from hub.model import machine_budget
+from hub.model import budgets
 from hub.model.access import ACTIONS
-from hub.model.machine_budget import MIB, MachineBudget
-from hub.operations import OPERATIONS
+from hub.model.budgets import MIB, MachineBudget
+from hub.routes import OPERATIONS
 from hub.web.api.operation import Operation
 from hub.web.auth.csrf import SAFE_METHODS
 from tests.support.api_hub import ApiHub
@@ -47,8 +47,8 @@ async def test_a_flood_of_any_operation_is_answered_429_with_retry_after(
     hub: ApiHub, operation: Operation, short_of: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("LINES_AT_ONCE", "SAMPLES_AT_ONCE"):
-        monkeypatch.setattr(machine_budget, name, AT_ONCE)
-    monkeypatch.setattr(machine_budget, "SAMPLES_PER_S", 1.0)
+        monkeypatch.setattr(budgets, name, AT_ONCE)
+    monkeypatch.setattr(budgets, "SAMPLES_PER_S", 1.0)
     limited = {"frames_per_second": 1, "frames_at_once": AT_ONCE - 1} if short_of == "frames" else {}
     hub.context[Links].budget = MachineBudget(**{"frames_per_second": 1e6, "frames_at_once": 1e6, **limited})
     path, body = address_of(operation), body_of(operation)
@@ -106,7 +106,7 @@ async def test_a_machine_fills_its_share_of_the_disk_and_no_more_and_one_line_te
             stored += answer.json()["data"]["stored"] if answer.status_code == 201 else 0
         assert answer.status_code == 429
         assert int(answer.headers["Retry-After"]) > 60
-    assert stored == MIB // (500 * machine_budget.ROW_BYTES) * 500
+    assert stored == MIB // (500 * budgets.ROW_BYTES) * 500
     context = any_hub.context
     for _ in range(3):
         await context[Links].dropped_events.record(

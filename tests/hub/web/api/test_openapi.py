@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from hub import operations
+from hub import routes
 from hub.model.access import ACTIONS
-from hub.operations import OPERATIONS
+from hub.routes import OPERATIONS
 from hub.web.api import docs_page, openapi
 from hub.web.api.operation import Operation
 from tests.support.api_hub import ApiHub, api_hub
@@ -45,7 +45,7 @@ async def test_no_start_of_a_hub_builds_it_and_hubs_share_what_was_built(
 
     monkeypatch.setattr(openapi, "document", counted)
     apart = (*openapi.operations(OPERATIONS), *docs_page.operations(OPERATIONS))
-    monkeypatch.setattr(operations, "EVERYTHING", (*OPERATIONS, *apart))
+    monkeypatch.setattr(routes, "EVERYTHING", (*OPERATIONS, *apart))
     for asked in (0, 2, 2):
         async with api_hub(tmp_path, database_url=sqlite_url) as started, started.client() as nobody:
             assert len(built) == asked

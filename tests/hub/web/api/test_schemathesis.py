@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hub.links.links import Links
-from hub.operations import OPERATIONS
+from hub.routes import OPERATIONS
 from hub.web.auth.gate import Gate
 from hub.web.auth.limits import AddressLimiter
 from hub.web.auth.passwords import Passwords

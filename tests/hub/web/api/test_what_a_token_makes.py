@@ -12,7 +12,7 @@ import pytest
 from hub.kernel.announce import Announcer
 from hub.model import changes as c
 from hub.model.access import ACTIONS, SIGNED_IN_ONLY
-from hub.operations import OPERATIONS
+from hub.routes import OPERATIONS
 from hub.web.api.operation import Operation
 from hub.web.auth.gate import Gate
 from tests.hub.web.access_rows import FORMS, JSON, ROWS

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from starlette.routing import Route
 
-from hub.model.token_bucket import TokenBuckets
-from hub.pages import page_routes
+from hub.model.budgets import TokenBuckets
+from hub.routes import page_routes
 from hub.web.auth.budgets import (
     BURST,
     MAX_PEOPLE,

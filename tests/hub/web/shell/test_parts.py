@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from hub.model.changes import Command, CommandDrafted
-from hub.pages import OF_MACHINE
+from hub.routes import OF_MACHINE
 from tests.support.api_hub import ApiHub
 from tests.support.page_visitor import browser
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import websockets
 
-from hub.engine import utc_now
+from hub.lifespan import utc_now
 from hub.model import changes as c
 from hub.server import patient_transport, websocket_protocol
 from hub.web.auth.gate import Gate

@@ -1,12 +1,14 @@
-"""Where the object store is, as said in a setting: a folder, or `s3://BUCKET/PREFIX?endpoint=HOST:PORT&secure=no`.
+"""Reads where the object store is: a folder, or `s3://BUCKET/PREFIX?endpoint=HOST:PORT&secure=no`.
 
-A leaf like the settings. Opens nothing; holds no credentials, which never stand in a URL.
+Beside it what either kind of store offers, and how it fails. A leaf like the settings: opens nothing, holds no
+credentials, which never stand in a URL.
 """
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -66,3 +68,31 @@ def _place(bucket: str, prefix: str, options: dict[str, str]) -> S3Place:
     if secure not in ("yes", "no"):
         raise ObjectPlaceError("secure is yes or no, not '{value}'", value=secure)
     return S3Place(bucket, f"{prefix}/" if prefix else "", endpoint, secure == "yes", options.get("region") or None)
+
+
+CHUNK: Final = 256 * 1024
+"""Bytes that are moved at once."""
+
+
+class ObjectsError(Exception):
+    """The store is away, full, slow or refuses us; the same call may succeed later."""
+
+
+class ObjectMissingError(ObjectsError):
+    """There is no such object."""
+
+
+class ObjectDamagedError(ObjectsError):
+    """What is there is not what was stored."""
+
+
+class Shelf(Protocol):
+    """One kind of store. Called in threads; raises ObjectsError alone. Deleting what is not there is no error."""
+
+    def put(self, key: str, path: Path) -> None: ...
+
+    def get(self, key: str, path: Path) -> None: ...
+
+    def delete(self, key: str) -> None: ...
+
+    def keys(self, prefix: str) -> list[str]: ...

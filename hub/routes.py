@@ -1,6 +1,8 @@
-"""Every page of the dashboard as a route, the files they need, and the page for an address that leads nowhere."""
+"""Wires what the subjects offer: handlers of machines' messages, REST operations, pages. Decides nothing."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import anyio
 from starlette.requests import Request
@@ -9,27 +11,96 @@ from starlette.routing import BaseRoute, Route
 
 from dashboard import assets
 from dashboard.texts import texts_in
+from hub.audit import api as events
+from hub.audit import handlers as audit_handlers
 from hub.audit import page as events_page
-from hub.commands import job_cards
+from hub.commands import api as commands
+from hub.commands import handlers as commands_handlers
+from hub.commands import job_cards, machine_api
+from hub.commands.bulk import api
 from hub.commands.bulk import page as bulk_page
 from hub.commands.pages import action, job, jobs
+from hub.links.session import MessageHandlers
+from hub.machine_settings import api as config
 from hub.machine_settings import fleet_page as fleet_settings_page
+from hub.machine_settings import handlers as settings_handlers
 from hub.machine_settings import page as settings_page
+from hub.machines import api as rvms
+from hub.machines import handlers as machines_handlers
 from hub.machines import tab
 from hub.machines.pages import fleet as fleet_page
 from hub.machines.pages import key as add_page
 from hub.machines.pages import key as machine_key_page
 from hub.machines.pages import overview
+from hub.metrics import api as metrics
 from hub.people import page as admin_pages
-from hub.people import sign_in_page
+from hub.people import sign_in_api, sign_in_page, tokens_api, users_api
+from hub.remote import api as remote
+from hub.remote import files_api, pages_api
+from hub.remote import handlers as remote_handlers
 from hub.remote import page as lease_use_page
 from hub.remote import page as remote_page
+from hub.remote.recordings import api as recordings
 from hub.remote.recordings import page as recording_page
+from hub.status import api as status
+from hub.timezone import api as timezone
+from hub.timezone import handlers as timezone_handlers
 from hub.timezone import page as zone_card
+from hub.web.api import docs_page, health, openapi
+from hub.web.api.endpoint import Endpoint, Nowhere
+from hub.web.api.operation import Operation
 from hub.web.auth.budgets import OF_FLEET_PAGE, OF_PARTS
 from hub.web.shell import parts
 from hub.web.shell.page import Page, Visit, go, nothing_here
 from hub.web.shell.parts import Part
+from protocol import messages as m
+
+HANDLERS: Final = MessageHandlers(
+    {
+        m.Hello: machines_handlers.introduce,
+        m.StatusReport: machines_handlers.status,
+        m.Event: audit_handlers.event,
+        m.CommandUpdate: commands_handlers.update,
+        m.ConfigApplied: settings_handlers.config_applied,
+        m.TimezoneReport: timezone_handlers.timezone,
+        m.RemoteAccessReport: remote_handlers.remote_access,
+    },
+    after_hello=commands_handlers.check_waiting,
+)
+"""What takes a durable message of a machine."""
+
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *sign_in_api.OPERATIONS,
+    *rvms.OPERATIONS,
+    *status.OPERATIONS,
+    *metrics.OPERATIONS,
+    *commands.OPERATIONS,
+    *api.OPERATIONS,
+    *machine_api.OPERATIONS,  # before /config/{key}, or `applied` would be a key
+    *config.OPERATIONS,
+    *timezone.OPERATIONS,
+    *recordings.OPERATIONS,
+    *events.OPERATIONS,
+    *remote.OPERATIONS,
+    *pages_api.OPERATIONS,
+    *files_api.OPERATIONS,
+    *users_api.OPERATIONS,
+    *tokens_api.OPERATIONS,
+    *health.OPERATIONS,
+)
+
+EVERYTHING: Final = (*OPERATIONS, *openapi.operations(OPERATIONS), *docs_page.operations(OPERATIONS))
+"""With the two that describe the others; made once, because they keep what they have built."""
+
+
+def api_routes() -> list[BaseRoute]:
+    """One route for each path under /api, and one for every path that leads nowhere."""
+    paths = dict.fromkeys(operation.path for operation in EVERYTHING)
+    found: list[BaseRoute] = [
+        Route(f"/api{path}", Endpoint([o for o in EVERYTHING if o.path == path]), name=path) for path in paths
+    ]
+    return [*found, Route("/api", Nowhere()), Route("/api/{rest:path}", Nowhere())]
+
 
 FIELDS = 500
 """A settings form has three fields a key, and keys of its own beside the product's."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hub.object_place import AMAZON, ObjectPlaceError, S3Place, s3_place
+from hub.kernel.objects.place import AMAZON, ObjectPlaceError, S3Place, s3_place
 
 
 @pytest.mark.parametrize("folder", ["/var/lib/objects", "objects", "", "C:x"])

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from dashboard import assets
-from hub import pages
+from hub import routes
 from hub.model.changes import ConnectionChanged, MachineEdited, MachineIntroduced, SampleSeen, StatusChanged
 from protocol.messages import Sample
 from tests.support.api_hub import ApiHub, api_hub
@@ -96,7 +96,7 @@ async def test_what_a_machine_says_stays_text(hub: ApiHub, text: str) -> None:
 
 async def _tags(hub: ApiHub, name: str) -> set[str]:
     """Every element our own templates use."""
-    folder = Path(pages.__file__).parents[2] / "dashboard/templates"
+    folder = Path(routes.__file__).parents[1] / "dashboard/templates"
     return set(re.findall(r"<(\w+)", "".join(p.read_text("utf-8") for p in folder.glob("*.html"))))
 
 

@@ -1,0 +1,320 @@
+"""Limits what a machine's key may make the hub do and keep, by its link and by REST together; and token buckets.
+
+Counted in what it costs, not in messages: frames, samples, lines of the audit log, boots, links, bytes on disk. Beyond
+a budget the link is read more slowly and REST answers 429; nothing that was acknowledged is lost. Reported events
+beyond theirs are counted, and the count is one line of the audit log a minute.
+
+Values only: `now` (`at` where `now` is an aware instant) is monotonic seconds, `rate` tokens a second, `amount` tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Collection, Hashable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from hub.model import actors
+from hub.model.changes import EventHappened
+from protocol.limits import MAX_MESSAGE_BYTES, SAMPLES_AT_ONCE, SAMPLES_PER_S
+
+K = TypeVar("K", bound=Hashable)
+
+
+class TokenBucket:
+    """Starts full. Only `spend` can leave it below zero: what it takes has happened already."""
+
+    __slots__ = ("_at", "_left", "burst", "rate")
+
+    def __init__(self, rate: float, burst: float, now: float) -> None:
+        self.rate = rate
+        self.burst = float(burst)
+        self._left = self.burst
+        self._at = now
+
+    def available(self, now: float) -> float:
+        """The tokens there are; negative after more was spent than there was."""
+        return min(self.burst, self._left + max(0.0, now - self._at) * self.rate)
+
+    def wait(self, now: float, amount: float = 1.0) -> float:
+        """Seconds until `amount` is there, 0 if it is; for ever when nothing comes in or it is more than the burst."""
+        missing = amount - self.available(now)
+        if missing <= 0:
+            return 0.0
+        return missing / self.rate if self.rate and amount <= self.burst else math.inf
+
+    def take(self, now: float, amount: float = 1.0) -> bool:
+        """Whether `amount` was there and is taken; False: nothing was."""
+        left = self.available(now)
+        if left < amount:
+            return False
+        self._left, self._at = left - amount, now
+        return True
+
+    def spend(self, now: float, amount: float = 1.0) -> float:
+        """Take `amount` whether it is there or not; what is left."""
+        self._left, self._at = self.available(now) - amount, now
+        return self._left
+
+    def is_full(self, now: float) -> bool:
+        return self.available(now) >= self.burst
+
+
+class TokenBuckets(Generic[K]):
+    """One bucket a key. A full one is worth nothing and is dropped; beyond `most` so is the one unused the longest."""
+
+    def __init__(self, rate: float, burst: float, most: int) -> None:
+        self.rate = rate
+        self.burst = float(burst)
+        self.most = most
+        # Bound: `most`, the one unused for longest goes first.
+        self._buckets: OrderedDict[K, TokenBucket] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def wait(self, key: K, now: float, amount: float = 1.0) -> float:
+        """Seconds until `key` may take `amount`, 0 if it may now; nothing is taken."""
+        return self._buckets.get(key, TokenBucket(self.rate, self.burst, now)).wait(now, amount)
+
+    def take(self, key: K, now: float, amount: float = 1.0) -> float:
+        """0: `amount` is taken. Else the seconds until it could be, and nothing was."""
+        bucket = self._bucket(key, now)
+        return 0.0 if bucket.take(now, amount) else bucket.wait(now, amount)
+
+    def spend(self, key: K, now: float, amount: float = 1.0) -> float:
+        """Take `amount` whether it is there or not; what is left."""
+        return self._bucket(key, now).spend(now, amount)
+
+    def _bucket(self, key: K, now: float) -> TokenBucket:
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = TokenBucket(self.rate, self.burst, now)
+            self._make_room(now)
+            self._buckets[key] = bucket
+        self._buckets.move_to_end(key)
+        return bucket
+
+    def give_back(self, key: K, now: float, amount: float = 1.0) -> None:
+        """What `take` took, where it turned out not to count."""
+        bucket = self._buckets.get(key)
+        if bucket is not None:
+            bucket.spend(now, -amount)
+
+    def _make_room(self, now: float) -> None:
+        """Those used the longest ago are first, and are the first to be full again."""
+        while self._buckets and next(iter(self._buckets.values())).is_full(now):
+            self._buckets.popitem(last=False)
+        if len(self._buckets) >= self.most:
+            self._buckets.popitem(last=False)
+
+
+LINES_AT_ONCE: Final = 300
+LINES_PER_MINUTE: Final = 60
+"""Nobody may shorten the audit log."""
+UPDATE_LINES: Final = 0.2
+"""How a command goes is a row that is written again, and a change for every browser: a fifth of a line."""
+BOOTS_AT_ONCE: Final = 20
+BOOTS_PER_MINUTE: Final = 6
+"""A machine that restarts its agent every ten seconds, for ever."""
+LINKS_AT_ONCE: Final = 60
+LINKS_PER_MINUTE: Final = 30
+REFUSALS_AT_ONCE: Final = 20
+REFUSALS_PER_S: Final = 5
+"""A refusal costs the hub as much as what it refuses: beyond this it is answered late (`MachineBudget.refused`)."""
+REFUSED_WITHIN_S: Final = 30.0
+ROW_BYTES: Final = 200
+"""A sample in the database with its index, on SQLite and PostgreSQL."""
+LINE_BYTES: Final = 400
+"""A line of the audit log beside what the machine words itself."""
+MIB: Final = 1024 * 1024
+DAY_S: Final = 86400.0
+MOST_REMEMBERED: Final = 100_000
+"""More machines than a hub has: none gets its burst back by being forgotten."""
+
+
+class Cost(NamedTuple):
+    """What one message or request makes the hub do (`frames`, `samples`, `refusals`) and keep (the others)."""
+
+    frames: float = 0.0
+    samples: float = 0.0
+    lines: float = 0.0
+    boots: float = 0.0
+    links: float = 0.0
+    stored_bytes: float = 0.0
+    refusals: float = 0.0
+
+
+FRAME: Final = Cost(frames=1)
+LINK: Final = Cost(links=1)
+
+
+def frames_of(size: int) -> float:
+    """A body of `size` bytes, in frames of the link: one, and more only if it is larger than a frame may be."""
+    return max(1.0, size / MAX_MESSAGE_BYTES)
+
+
+def line(size: int, lines: float = 1.0) -> Cost:
+    """A line of the audit log, or a part of one, of `size` bytes of the machine's own words."""
+    return Cost(lines=lines, stored_bytes=LINE_BYTES + size)
+
+
+class MachineBudget:
+    """What is left to each machine, by its id. `frames_per_second` 0: frames, samples and links are not limited."""
+
+    def __init__(
+        self, *, frames_per_second: float = 20.0, frames_at_once: float = 100, mib_per_day: float = 64
+    ) -> None:
+        free = not frames_per_second
+        per_day = mib_per_day * MIB
+
+        def speed(rate: float, burst: float) -> TokenBuckets[int]:
+            return TokenBuckets(0, math.inf, MOST_REMEMBERED) if free else TokenBuckets(rate, burst, MOST_REMEMBERED)
+
+        self._stored = TokenBuckets[int](per_day / DAY_S, per_day, MOST_REMEMBERED)
+        self._buckets = (
+            speed(frames_per_second, frames_at_once),
+            speed(SAMPLES_PER_S, SAMPLES_AT_ONCE),
+            TokenBuckets[int](LINES_PER_MINUTE / 60, LINES_AT_ONCE, MOST_REMEMBERED),
+            TokenBuckets[int](BOOTS_PER_MINUTE / 60, BOOTS_AT_ONCE, MOST_REMEMBERED),
+            speed(LINKS_PER_MINUTE / 60, LINKS_AT_ONCE),
+            self._stored,
+            TokenBuckets[int](REFUSALS_PER_S, REFUSALS_AT_ONCE, MOST_REMEMBERED),
+        )
+        self._slowing = (*self._buckets[:2], self._stored)
+        # Bound: one a machine, until its share is half full again.
+        self._used_up: set[int] = set()
+        # Bound: one a machine.
+        self._paid_boots: dict[int, str] = {}
+        # Bound: one a machine, until `due`.
+        self._untold: set[int] = set()
+
+    def take(self, rvm_id: int, now: float, cost: Cost) -> float:
+        """0: `cost` is taken. Else the seconds until it could be, and nothing was. What costs more than a burst takes
+        a whole one, and leaves a debt."""
+        wait = 0.0
+        for buckets, amount in zip(self._buckets, cost, strict=True):
+            if amount and (missing := buckets.wait(rvm_id, now, min(amount, buckets.burst))):
+                wait = max(wait, missing)
+                if buckets is self._stored:
+                    self._is_used_up(rvm_id)
+        if not wait:
+            self.spend(rvm_id, now, cost)
+        return wait
+
+    def spend(self, rvm_id: int, now: float, cost: Cost) -> float:
+        """Take `cost` for what has happened already; the seconds until there is no debt."""
+        wait = 0.0
+        for buckets, amount in zip(self._buckets, cost, strict=True):
+            if amount and (left := buckets.spend(rvm_id, now, amount)) < 0:
+                wait = max(wait, -left / buckets.rate)
+                if buckets is self._stored:
+                    self._is_used_up(rvm_id)
+        return wait
+
+    def of_boot(self, rvm_id: int, boot_id: str, known: Collection[str]) -> Cost:
+        """What a hello in that boot costs: a new one is paid once, however often its link ends before it is stored."""
+        return Cost(boots=boot_id not in known and self._paid_boots.get(rvm_id) != boot_id)
+
+    def paid_boot(self, rvm_id: int, boot_id: str) -> None:
+        self._paid_boots[rvm_id] = boot_id
+
+    def debt(self, rvm_id: int, now: float) -> float:
+        """Seconds until there is no debt of what a link is slowed for; a new link does not end it."""
+        return max(buckets.wait(rvm_id, now, 0.0) for buckets in self._slowing)
+
+    def refused(self, rvm_id: int, now: float) -> float:
+        """A refusal is due: seconds until it should be answered, 0 for one now and then. What does not wait for an
+        answer has to come by more and more connections."""
+        return min(self.spend(rvm_id, now, Cost(refusals=1)), REFUSED_WITHIN_S)
+
+    def due(self, monotonic: float, now: datetime) -> list[EventHappened]:
+        """One line for each machine that has used its share of the disk up since it was last half full."""
+        half = self._stored.burst / 2
+        self._used_up = {rvm_id for rvm_id in self._used_up if self._stored.wait(rvm_id, monotonic, half)}
+        untold, self._untold = self._untold, set()
+        params = {"mib_per_day": round(self._stored.burst / MIB)}
+        return [
+            EventHappened(
+                at=now, code="machine.share_used_up", actor=actors.machine(rvm_id), rvm_id=rvm_id, params=params
+            )
+            for rvm_id in sorted(untold)
+        ]
+
+    def _is_used_up(self, rvm_id: int) -> None:
+        if rvm_id not in self._used_up:
+            self._used_up.add(rvm_id)
+            self._untold.add(rvm_id)
+
+
+EVENTS_AT_ONCE: Final = 300
+"""A machine that was away for hours may tell this much when it is back."""
+EVENTS_PER_MINUTE: Final = 60
+WINDOW_S: Final = 60.0
+MAX_PARAMS_BYTES: Final = 2048
+"""Of the parameters of one event, as JSON."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def too_large(params: dict[str, Any]) -> bool:
+    return len(_encode(params)) > MAX_PARAMS_BYTES
+
+
+@dataclass(slots=True)
+class _Budget:
+    bucket: TokenBucket
+    dropped: int = 0
+    since: datetime | None = None
+    until: datetime | None = None
+    tell_at: float = 0.0
+
+
+class ReportedEvents:
+    """The budgets of the machines that reported something lately: at most one a machine, forgotten when full again."""
+
+    def __init__(self) -> None:
+        # Bound: one a machine that reported lately; a full one is dropped.
+        self._budgets: dict[int, _Budget] = {}
+
+    def __len__(self) -> int:
+        return len(self._budgets)
+
+    def take(self, rvm_id: int, at: float, now: datetime) -> bool:
+        """Whether this event is recorded; False: it was counted."""
+        budget = self._budgets.get(rvm_id)
+        if budget is None:
+            budget = self._budgets[rvm_id] = _Budget(TokenBucket(EVENTS_PER_MINUTE / 60, EVENTS_AT_ONCE, at))
+        if budget.bucket.take(at):
+            return True
+        if not budget.dropped:
+            budget.since, budget.tell_at = now, at + WINDOW_S
+        budget.dropped += 1
+        budget.until = now
+        return False
+
+    def due(self, at: float, now: datetime) -> list[EventHappened]:
+        """A line for every machine whose count has to be told now; it is forgotten here."""
+        lines = []
+        for rvm_id, budget in list(self._budgets.items()):
+            if budget.dropped and budget.tell_at <= at:
+                lines.append(_line(rvm_id, budget, now))
+                budget.dropped = 0
+            if not budget.dropped and budget.bucket.is_full(at):
+                del self._budgets[rvm_id]
+        return lines
+
+
+def _line(rvm_id: int, budget: _Budget, now: datetime) -> EventHappened:
+    since, until = budget.since or now, budget.until or now
+    return EventHappened(
+        at=now,
+        code="machine.events_dropped",
+        actor=actors.machine(rvm_id),
+        rvm_id=rvm_id,
+        params={"count": budget.dropped, "since": since.isoformat(), "until": until.isoformat()},
+    )
