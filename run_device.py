@@ -7,7 +7,7 @@ import bootstrap
 
 def door() -> int:
     bootstrap.enter("device")
-    from device.cli import main
+    from device.cli.main import main
 
     return main(sys.argv[1:])
 

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
-from device import hardware, return_session, tls
 from device.agent_parts import (
     AlreadyRunningError,
     end_leftovers,
@@ -26,37 +25,35 @@ from device.agent_parts import (
     open_spool,
     remote_facts,
 )
-from device.command_router import CommandRouter
-from device.command_work import CommandWork
 from device.commands import remote_access, sync_timezone
 from device.commands.job import WorkHandler
-from device.commands.reboot import Reboots
-from device.commands.restart_service import ServiceRestarts
-from device.config_keeper import ConfigKeeper
-from device.connection import Link, LinkClosed, open_link
-from device.core.fallback_rules import FallbackRules
-from device.core.hub_clock import HubClock
-from device.core.retry_policy import End, RetryPolicy
-from device.declared_folders import DeclaredFolders
-from device.link_duties import Ears, LinkDuties
-from device.log import Log
-from device.machine_page import MachinePage, Sources
-from device.reconnect import Reconnector
-from device.rfc3339 import utc_now
-from device.service_notify import ServiceNotify
+from device.commands.router import CommandRouter
+from device.commands.system import Reboots, ServiceRestarts
+from device.commands.work import CommandWork
+from device.control_page.service import MachinePage, Sources
+from device.journal.keeper import StateKeeper
+from device.kernel import tls
+from device.kernel.log import Log
+from device.kernel.tasks import until_one_ends
+from device.kernel.worker_thread import WorkerThread
+from device.link.connection import Link, LinkClosed, open_link
+from device.link.duties import Ears, LinkDuties
+from device.link.reconnect import Reconnector
+from device.link.rules import End, FallbackRules, HubClock, RetryPolicy
+from device.remote.folders import DeclaredFolders
+from device.samples.spool import Spool
 from device.settings import Settings, exposed
-from device.spool import Spool
-from device.state_keeper import StateKeeper
-from device.status_checker import RVMStatusChecker
+from device.settings.keeper import ConfigKeeper
+from device.status import return_session
+from device.status.service import RVMStatusChecker, StatusWatch
 from device.status_mailbox import StatusMailbox
-from device.status_watch import StatusWatch
-from device.system import clock, services
+from device.system import clock, hardware, systemd
 from device.system.bus import SystemBus
+from device.system.clock import utc_now
+from device.system.service_notify import ServiceNotify
 from device.system.timezone import SystemTimezone
-from device.task_group import until_one_ends
-from device.timezone_sync import TimezoneSyncClient
-from device.worker_thread import WorkerThread
-from device.zone_facts import ZoneFacts
+from device.timezone.facts import ZoneFacts
+from device.timezone.sync import TimezoneSyncClient
 from protocol import messages as m
 from protocol.version import PRODUCT_VERSION, PROTOCOL_VERSION
 
@@ -241,7 +238,7 @@ class Agent:
 
     def _work_handlers(self) -> dict[str, WorkHandler]:
         """The commands that take their time; those done in one step are the router's own."""
-        own = services.own_unit(self._root)
+        own = systemd.own_unit(self._root)
         restarts = ServiceRestarts(self._bus, self._settings.names("services"), own)
         reboots = Reboots(self._bus, lambda: self._disk.call(self._session.is_open), self._log)
         return {

@@ -11,26 +11,26 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from device import hardware
 from device.api_client import ApiClient
-from device.core.fallback_rules import FallbackRules
-from device.core.sampling_plan import SamplingPlan
-from device.declared_folders import DeclaredFolders
-from device.log import Log
-from device.machine_page import MachinePage
-from device.remote_access import Lease, RemoteAccessServer
-from device.sampler import Sampler
+from device.control_page.service import MachinePage
+from device.journal.keeper import StateKeeper
+from device.kernel.log import Log
+from device.kernel.worker_thread import WorkerThread
+from device.link.rules import FallbackRules
+from device.remote.access import Lease, RemoteAccessServer
+from device.remote.folders import DeclaredFolders
+from device.samples.rules import SamplingPlan
+from device.samples.sampler import Sampler
+from device.samples.spool import Spool
+from device.samples.uploader import Uploader
 from device.settings import Settings
-from device.spool import Spool
-from device.state_keeper import StateKeeper
+from device.system import hardware
 from device.system_monitor import SystemMonitor
 from device.system_monitor.jtop import JtopAdapter
-from device.uploader import Uploader
-from device.worker_thread import WorkerThread
 from protocol.messages import Sample
 
 if TYPE_CHECKING:
-    from device.remote.session_work import SessionWork
+    from device.remote.session.work import SessionWork
 
 
 class AlreadyRunningError(Exception):
@@ -85,7 +85,7 @@ def make_remote_access(
 
     async def work(lease: Lease, ticket: str) -> str:
         if not made:
-            from device.remote.session_work import SessionWork
+            from device.remote.session.work import SessionWork
 
             made.append(SessionWork(in_force, log, page, folders))
         return await made[0](lease, ticket)
@@ -95,8 +95,8 @@ def make_remote_access(
 
 async def end_leftovers(settings: Settings, disk: WorkerThread, log: Log) -> None:
     """Stop the services that an agent which was killed had started for a session."""
-    from device.remote_leftovers import FILE, end_orphans
-    from device.remote_values import on_demand
+    from device.remote.leftovers import FILE, end_orphans
+    from device.settings.values import on_demand
 
     if await disk.call((settings.state_dir / FILE).exists):
         services = on_demand(settings.values["remote_services"])
@@ -108,7 +108,7 @@ async def look_at_paths(settings: Settings, folders: DeclaredFolders, disk: Work
     """Pin the declared folders; where the agent is root, name what somebody with less rights could change under it."""
     await disk.call(folders.look)
     if os.geteuid() == 0:
-        from device.trusted_paths import weak_paths
+        from device.remote.trusted_paths import weak_paths
 
         for weak in await disk.call(weak_paths, settings):
             log("weak_path", path=weak.path, step=weak.step, who=weak.who)

@@ -13,9 +13,9 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from device import tls
-from device.core.machine_state import KEEP, Kept
+from device.kernel import tls
 from device.settings import Settings
+from device.status.rules import KEEP, Kept
 
 if TYPE_CHECKING:
     import httpx

@@ -14,8 +14,8 @@ from typing import Final
 
 import msgspec
 
-from device import state_file
-from device.core.machine_state import KEEP, Kept, MachineState, declared
+from device.kernel import state_file
+from device.status.rules import KEEP, Kept, MachineState, declared
 
 _PATTERN: Final = "*.request"
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from device import settings_table
-from device.settings_table import Key
+from device.settings import table
+from device.settings.table import Key
 from protocol import configuration
 from protocol.configuration import BLOCKS, SETTINGS
 
@@ -22,7 +22,7 @@ PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "configuration.m
 OPENING: Final = """\
 # The configuration of a machine
 
-Made from `protocol/configuration.py` and `device/settings_table.py` by `python -m scripts.configuration_docs`; a test
+Made from `protocol/configuration.py` and `device/settings/table.py` by `python -m scripts.configuration_docs`; a test
 keeps it up to date.
 
 ## Where a value comes from
@@ -168,8 +168,8 @@ name and issuer but not for its dates.
 
 
 def page() -> str:
-    parts = [OPENING, SERVER + "\n" + _static(settings_table.SERVER), AGENT + "\n" + _static(settings_table.AGENT)]
-    parts.append(REMOTE + "\n" + _static(settings_table.REMOTE))
+    parts = [OPENING, SERVER + "\n" + _static(table.SERVER), AGENT + "\n" + _static(table.AGENT)]
+    parts.append(REMOTE + "\n" + _static(table.REMOTE))
     for block in BLOCKS:
         keys = {key: setting for key, setting in SETTINGS.items() if setting.block == block}
         rows = [(key, s.default, _kind(s.kind, s.least, s.most)) for key, s in keys.items()]

@@ -11,8 +11,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-from device.core.memory import Ending
-from device.task_group import wait_at_most
+from device.journal.rules import Ending
+from device.kernel.tasks import wait_at_most
 from protocol.messages import Failure, Progress
 
 Result = dict[str, object]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from device.core.hub_clock import Moment
-from device.core.machine_state import MachineState
+from device.link.rules import Moment
+from device.status.rules import MachineState
 from protocol.commands import Ping
 
 

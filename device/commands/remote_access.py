@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from device.commands.step import Decided, Step
-from device.core.hub_clock import Moment
-from device.core.machine_state import MachineState
-from device.remote_access import RemoteAccessServer
+from device.link.rules import Moment
+from device.remote.access import RemoteAccessServer
+from device.status.rules import MachineState
 from protocol.commands import ExtendRemoteAccess, StartRemoteAccess, StopRemoteAccess
 
 

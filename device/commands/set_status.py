@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from device.core.hub_clock import Moment, parse_time
-from device.core.machine_state import MachineState, RefusedError, changed_by_command
+from device.link.rules import Moment, parse_time
+from device.status.rules import MachineState, RefusedError, changed_by_command
 from protocol.commands import SetStatus
 from protocol.messages import Failure
 

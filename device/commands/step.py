@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from device.core.hub_clock import Moment
-from device.core.machine_state import MachineState
-from device.core.memory import Fact
+from device.journal.rules import Fact
+from device.link.rules import Moment
+from device.status.rules import MachineState
 
 Decided = tuple[Fact, dict[str, object]]
 """The fact, still without the command's answer, and the result for that answer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from device.commands.job import Job, Result, WorkFailed, WorkHandler, WorkRejected
-from device.timezone_sync import TimezoneSyncClient
+from device.timezone.sync import TimezoneSyncClient
 from protocol.commands import SyncTimezone
 from protocol.zones import is_zone
 

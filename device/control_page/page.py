@@ -1,16 +1,74 @@
-"""The control page as HTML in the reader's language: a snapshot in, a page out. Knows no socket."""
+"""HTML that cannot be forgotten to be escaped: whatever is filled in is text, unless it came out of here itself.
+
+What the control page shows of the machine at one moment; values only.
+
+The control page as HTML in the reader's language: a snapshot in, a page out. Knows no socket.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Sequence
+import html
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
-from device.control_page.markup import Safe, fill, joined, text
-from device.control_page.snapshot import Snapshot
 from device.texts import texts_in
+from protocol.messages import Sample
 from texts.catalogue import Texts
+
+
+class Safe(str):
+    """Finished HTML."""
+
+    __slots__ = ()
+
+
+def text(value: object) -> Safe:
+    """Any value as text of a page or of an attribute, without characters that would turn or hide what stands there."""
+    if isinstance(value, Safe):
+        return value
+    shown = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in str(value))
+    return Safe(html.escape(shown, quote=True))
+
+
+def fill(template: str, **values: object) -> Safe:
+    """`template`, which is a constant of ours, with these values in their places."""
+    return Safe(template.format(**{name: text(value) for name, value in values.items()}))
+
+
+def joined(parts: Iterable[Safe]) -> Safe:
+    return Safe("".join(parts))
+
+
+@dataclass(frozen=True)
+class Visit:
+    """An open remote access session."""
+
+    id: int
+    admin: str
+    address: str
+    reason: str
+    left_s: float
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """`services` by name and state (a code of the page's texts or systemd's own word); `log` oldest line first."""
+
+    device_id: str
+    version: str
+    hub: str
+    is_linked: bool
+    hardware: Mapping[str, object]
+    status: str
+    capacity: int | None
+    sample: Sample | None
+    visits: Sequence[Visit] = ()
+    services: Sequence[tuple[str, str]] = ()
+    log: Sequence[str] = field(default=(), repr=False)
+
 
 STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem;color:#1b1f24;background:#fff}"

@@ -17,10 +17,10 @@ from typing import Final
 
 from device.control_page import page
 from device.control_page.exchange import Answer, Request, serve
-from device.control_page.snapshot import Snapshot
+from device.control_page.page import Snapshot
+from device.control_page.rules import host_is_ours, is_admitted
 from device.control_page.tickets import VISIT_S, Visitors, redeem
-from device.core.page_admission import host_is_ours, is_admitted
-from device.log import Log
+from device.kernel.log import Log
 from protocol.addresses import is_loopback
 from texts.languages import DEFAULT, from_accept_language
 

@@ -1,4 +1,7 @@
-"""Whether the kernel's clock is kept in step by somebody (NTP, PTP, GPS): asked of the kernel, without any service."""
+"""A moment as the wire writes it.
+
+Whether the kernel's clock is kept in step by somebody (NTP, PTP, GPS): asked of the kernel, without any service.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,19 @@ import functools
 import os
 import sys
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Final
+
+
+def utc_now() -> str:
+    """RFC 3339 in UTC with milliseconds, e.g. 2026-11-23T06:30:00.000Z."""
+    return rfc3339(datetime.now(timezone.utc))
+
+
+def rfc3339(moment: datetime) -> str:
+    """A moment in UTC."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
 
 WORST_ERROR_US: Final = 16_000_000
 """The kernel's estimate of its own error once nobody has corrected it for long; systemd draws its line there, too."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from device.hardware import timezone_name
 from device.system.bus import NotPermittedError, Session, SystemBus, SystemBusError, Target
-from device.system.services import SYSTEMD
+from device.system.hardware import timezone_name
+from device.system.systemd import SYSTEMD
 from protocol.zones import is_zone
 
 TIMEDATED: Final = Target("org.freedesktop.timedate1", "/org/freedesktop/timedate1", "org.freedesktop.timedate1")

@@ -50,7 +50,7 @@ def test_why_a_machine_does_not_take_a_setting_is_said_in_the_readers_language(
 
 
 def test_the_page_has_words_of_its_own_for_all_that_an_agent_answers() -> None:
-    files = [ROOT / name for name in ("protocol/configuration.py", "device/core/configuration.py")]
+    files = [ROOT / name for name in ("protocol/configuration.py", "device/settings/rules.py")]
     codes = {code for file in files for code in re.findall(r'WrongValueError\("(\w+)"', file.read_text("utf-8"))}
     assert {"environment", "static_key", "too_many", "wrong_zone"} <= codes
     for code in codes:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from device.core.memory import Memory
-from device.journal import Journal
-from device.spool import Spool
+from device.journal.keeper import Journal
+from device.journal.rules import Memory
+from device.samples.spool import Spool
 from protocol import messages as m
 from tests.device.agent_process import AgentProcess
 from tests.support.fake_hub import FakeHub, FakeLink, fake_hub
@@ -23,7 +23,7 @@ BACK_WITHIN_S = 10.0
 
 def numbers_on_disk(folder: Path) -> set[int]:
     """What a dead agent's spool holds, found without changing it."""
-    from device.spool_segment import Segment
+    from device.samples.spool_files import Segment
 
     found: set[int] = set()
     for path in (folder / "machine.json.state" / "spool").glob("*.spool"):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from device.cli import main
+from device.cli.main import main
 from protocol import messages as m
 from tests.device.agent_process import AgentProcess, running_agent
 from tests.support.fake_hub import FakeHub, fake_hub, rfc3339

@@ -112,7 +112,7 @@ def test_the_hubs_clock(header: dict[str, str], year: int | None) -> None:
 
 
 def test_an_agent_whose_websocket_works_never_loads_httpx() -> None:
-    check = "import sys, device.agent, device.cli; sys.exit('httpx' in sys.modules or 'psutil' in sys.modules)"
+    check = "import sys, device.agent, device.cli.main; sys.exit('httpx' in sys.modules or 'psutil' in sys.modules)"
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", check], cwd=root, check=False).returncode == 0
 

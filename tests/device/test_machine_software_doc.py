@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from device.cli import main
+from device.cli.main import main
 from tests.support.fake_hub import KEY
 
 TEXT = (Path(__file__).parents[2] / "docs" / "machine_software.md").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from device.core.machine_state import IllegalStatusError
+from device.status.rules import IllegalStatusError
 from device.status_mailbox import StatusMailbox, StatusRequest
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.core.retry_policy import End, Kind, RetryPolicy
+from device.link.rules import End, Kind, RetryPolicy
 from hub.links import rules
 from protocol.errors import CloseCode
 from protocol.limits import CONTESTED_TAKEOVERS, TAKEOVER_WINDOW_S

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from device.settings_table import KEYS
+from device.settings.table import KEYS
 from scripts import configuration_docs
 
 

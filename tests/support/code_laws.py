@@ -23,26 +23,26 @@ BROAD_EXCEPT: dict[str, str] = {
     "db.postgres_writer:PostgresWriter._together": "the writer's loop: likewise",
     "db.postgres_writer:PostgresWriter._alone": "the writer's loop: likewise",
     "db.postgres_lane:PostgresLane._attempt": "the writer's loop: whatever befell a group, its callers are told",
-    "device.reconnect:Reconnector._try_once": "link: the machine comes back whatever ended its last link",
-    "device.command_router:CommandRouter._take_turns": "command handler: a failed one is answered, the next done",
-    "device.command_work:CommandWork._outcome": "command handler: likewise for one that takes its time",
-    "device.remote_access:RemoteAccessServer._serve": "a session: one that fails ends itself and nothing else",
-    "device.remote.stream_desk:StreamDesk._serve": "a stream: one that fails is reset, the others go on",
+    "device.link.reconnect:Reconnector._try_once": "link: the machine comes back whatever ended its last link",
+    "device.commands.router:CommandRouter._take_turns": "command handler: a failed one is answered, the next done",
+    "device.commands.work:CommandWork._outcome": "command handler: likewise for one that takes its time",
+    "device.remote.access:RemoteAccessServer._serve": "a session: one that fails ends itself and nothing else",
+    "device.remote.session.stream_desk:StreamDesk._serve": "a stream: one that fails is reset, the others go on",
     "device.agent:Agent._for_ever": "a loop that must go on",
-    "device.sampler:Sampler._guarded": "sensors: files of the hardware hold anything",
+    "device.samples.sampler:Sampler._guarded": "sensors: files of the hardware hold anything",
     "device.system_monitor.jtop:JtopAdapter._fresh": "foreign client: may raise anything",
     "device.system_monitor.jtop:JtopAdapter._reopen": "foreign client: likewise",
     "device.system_monitor.jtop:JtopAdapter.close": "foreign client: likewise",
-    "device.zone_lookup:_ask": "foreign client over hostile input: whatever it raises, the next address is asked",
-    "device.worker_thread:WorkerThread.call.job": "a thread: the exception is carried over to the caller",
+    "device.timezone.lookup:_ask": "foreign client over hostile input: whatever it raises, the next address is asked",
+    "device.kernel.worker_thread:WorkerThread.call.job": "a thread: the exception is carried over to the caller",
 }
 """`module:function` that may catch Exception and go on, with the boundary it is."""
 TASK_KEEPERS: dict[str, str] = {
     "db.postgres_lane": "one task, held by the lane and awaited by its close",
-    "device.task_group": "the agent's own task group (Python 3.10 has none)",
+    "device.kernel.tasks": "the agent's own task group (Python 3.10 has none)",
 }
 """`module` that may start tasks outside of a task group, with who holds them."""
-EXITS = ("hub.cli", "device.cli", "hub.server.process")
+EXITS = ("hub.cli", "device.cli.main", "hub.server.process")
 """The command lines, and the last resort of a hub that hangs while it ends."""
 FROZEN = ("db.migrations.versions",)
 """Migrations: a list of tables as they were, never edited again; their length is no measure."""

@@ -58,8 +58,9 @@ class Plan:
 
 
 def arm_agent(folder: Path) -> None:
-    from device import connection, journal, link_duties
-    from device.system import power, services
+    from device.journal import keeper
+    from device.link import connection, duties
+    from device.system import systemd
 
     plan, pings = Plan(folder), folder / "test-pings"
 
@@ -95,10 +96,10 @@ def arm_agent(folder: Path) -> None:
         if isinstance(message, m.CommandUpdate):
             come_by("end told" if message.state in kinds.TERMINAL_UPDATES else f"{message.state} told", message.id)
 
-    _wrap(link_duties.LinkDuties, "_hear", before=hear)
-    _wrap(journal.Journal, "append", before=journals, after=journaled)
+    _wrap(duties.LinkDuties, "_hear", before=hear)
+    _wrap(keeper.Journal, "append", before=journals, after=journaled)
     _wrap_async(connection.Link, "send", after=said)
-    for module, name in ((power, "reboot"), (services, "restart")):
+    for module, name in ((systemd, "reboot"), (systemd, "restart")):
         _wrap_async(module, name, after=lambda *_, **__: plan.come_by("effect done"))
 
 

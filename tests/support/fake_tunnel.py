@@ -14,7 +14,7 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from device.task_group import wait_at_most
+from device.kernel.tasks import wait_at_most
 from protocol import tunnel_greeting as greeting
 from protocol.streams import (
     Accepted,

@@ -151,7 +151,7 @@ class _Parent:
 
 
 def _agent(arguments: list[str], environ: dict[str, str]) -> int:
-    from device.cli import main
+    from device.cli.main import main
     from tests.support.crash_points import arm_agent
 
     os.environ.clear()
@@ -178,7 +178,8 @@ def _say(connection: socket.socket, text: str) -> None:
 
 
 if __name__ == "__main__":
-    from device import agent, cli  # noqa: F401 - imported once, for every child
+    from device import agent  # noqa: F401 - imported once, for every child
+    from device.cli import main as cli  # noqa: F401
     from hub import app, serving  # noqa: F401
 
     gc.collect()

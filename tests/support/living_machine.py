@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
-from device.journal import Journal
+from device.journal.keeper import Journal
 from tests.device.agent_process import AgentProcess
 from tests.support.crash_points import Plan
 from tests.support.fork_server import fork

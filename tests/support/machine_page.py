@@ -6,9 +6,9 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from device.control_page.page import Snapshot, Visit
 from device.control_page.server import ControlPage, PageRules
-from device.control_page.snapshot import Snapshot, Visit
-from device.log import Log
+from device.kernel.log import Log
 from device.texts import texts_in
 from protocol.messages import Sample
 

@@ -1,5 +1,4 @@
-"""What may stand in the middle (protocol/, db/records, hub/model, rules, device/core), by a list of what may
-be imported.
+"""What may stand in the middle (protocol/, db/records, hub/model, rules), by a list of what may be imported.
 
 What is not on the list is not imported: so a library that waits, reads or is random fails without being known here.
 Names are followed through the imports that bind them, however they are renamed.
@@ -37,15 +36,15 @@ WORLD = frozenset({"open", "input", "print", "exec", "eval", "compile", "breakpo
 
 PURE_LAW = (
     "what decides takes values and `now`: no await, socket, thread, clock, randomness, file or environment in "
-    "protocol/, hub/model, rules and device/core; they import each other and what tests/support/pure_laws.py allows"
+    "protocol/, hub/model and rules; they import each other and what tests/support/pure_laws.py allows"
 )
 
 
 def is_pure(name: str) -> bool:
     """Whether a module decides or is what is decided about: the wire, records, the model, what is called `rules`."""
     parts = name.split(".")
-    in_rules = parts[0] == "hub" and "rules" in parts[2:]
-    return parts[0] == "protocol" or parts[:2] in (["hub", "model"], ["device", "core"], ["db", "records"]) or in_rules
+    in_rules = parts[0] in ("hub", "device") and bool({"rules", "model"} & set(parts[2:]))
+    return parts[0] == "protocol" or parts[:2] in (["hub", "model"], ["db", "records"]) or in_rules
 
 
 def purity(house: House) -> Iterator[str]:

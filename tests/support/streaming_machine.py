@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import websockets
 
-from device.task_group import wait_at_most
+from device.kernel.tasks import wait_at_most
 from protocol import kinds
 from protocol import messages as m
 from tests.support.hub_people import MachineKey

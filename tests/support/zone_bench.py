@@ -9,15 +9,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from device.core.hub_clock import HubClock
-from device.log import Log
+from device.kernel.log import Log
+from device.kernel.worker_thread import WorkerThread
+from device.link.rules import HubClock
 from device.settings import load
 from device.system.bus import SystemBus
 from device.system.timezone import SystemTimezone
 from device.texts import texts_in
-from device.timezone_sync import TimezoneSyncClient
-from device.worker_thread import WorkerThread
-from device.zone_facts import ZoneFacts
+from device.timezone.facts import ZoneFacts
+from device.timezone.sync import TimezoneSyncClient
 from protocol.messages import TimezoneReport
 from tests.support.fake_hub import KEY
 from tests.support.system_bus import PrivateBus

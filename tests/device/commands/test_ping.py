@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from device.commands import ping
-from device.core.hub_clock import Moment
-from device.core.machine_state import MachineState
+from device.link.rules import Moment
+from device.status.rules import MachineState
 from protocol.commands import Ping
 
 NOW = Moment("2026-11-23T10:00:00.000Z", datetime(2026, 11, 23, 10, tzinfo=timezone.utc))

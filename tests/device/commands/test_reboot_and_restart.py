@@ -13,15 +13,14 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from device.command_work import CommandWork
 from device.commands.job import WorkHandler
-from device.commands.reboot import Reboots
-from device.commands.restart_service import ServiceRestarts
-from device.log import Log
-from device.state_keeper import StateKeeper
+from device.commands.system import Reboots, ServiceRestarts
+from device.commands.work import CommandWork
+from device.journal.keeper import StateKeeper
+from device.kernel.log import Log
+from device.kernel.worker_thread import WorkerThread
 from device.system.bus import HELP, SystemBus
 from device.texts import texts_in
-from device.worker_thread import WorkerThread
 from protocol.commands import Reboot, RestartService
 from protocol.messages import CommandUpdate
 from tests.support.system_bus import PrivateBus, needs_bus, private_bus

@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 import pytest
 
 from device.commands import set_status
-from device.core.hub_clock import Moment
-from device.core.machine_state import MachineState, RefusedError
+from device.link.rules import Moment
+from device.status.rules import MachineState, RefusedError
 from protocol.commands import SetStatus
 
 NOW = Moment("2026-11-23T10:00:00.000Z", datetime(2026, 11, 23, 10, tzinfo=timezone.utc))

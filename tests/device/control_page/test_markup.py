@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from device.control_page.markup import Safe, fill, joined, text
+from device.control_page.page import Safe, fill, joined, text
 
 HOSTILE = ["<script>alert(1)</script>", '" onmouseover="x', "' x='", "</pre><img src=x>", "&lt;", "{title}", "{0}"]
 

@@ -7,7 +7,7 @@ import hashlib
 import re
 
 from device.control_page import page
-from device.control_page.snapshot import Visit
+from device.control_page.page import Visit
 from device.texts import texts_in
 from tests.support.machine_page import snapshot
 

@@ -1,0 +1,223 @@
+"""`doctor`: numbered checks of configuration, hub, clock, key, link, spool and sensors, each with its fix.
+
+It never opens a link of its own: the newest connection wins, and a check must not push out the running agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from device.api_client import ApiClient, ApiError, HubUnreachableError
+from device.cli.settings_verb import settings_sentence
+from device.link.connection import probe_upgrade
+from device.remote.folders import DeclaredFolders
+from device.remote.rules.folders import PathRefusedError
+from device.remote.service_user import NoUserError
+from device.remote.session.file_process import FileProcess
+from device.remote.trusted_paths import visitor, weak_paths
+from device.settings import Settings, SettingsError, exposed, load
+from device.system_monitor import SystemMonitor
+from protocol.limits import MAX_CLOCK_AHEAD_S
+from texts.catalogue import Texts
+
+CLOCK_WARN_S: Final = 5.0
+LEAST_FREE_MIB: Final = 128
+CHECK_TIMEOUT_S: Final = 10.0
+_LOOK_APART_S: Final = 0.2
+
+
+class Check(NamedTuple):
+    """`word` is ok, warn, fail or skip; `fix` "" when there is nothing to do."""
+
+    name: str
+    word: str
+    what: str
+    fix: str = ""
+
+
+def examine(config_file: Path | None, environ: Mapping[str, str], texts: Texts, *, as_json: bool) -> int:
+    """Run all checks, print them as they come, return 0 when none failed, 3 for a bad configuration, else 1."""
+    checks: list[Check] = []
+    try:
+        settings = load(config_file, environ)
+    except SettingsError as error:
+        name = "check_keys" if error.code == "unknown_key" else "check_config"
+        checks.append(Check(name, "fail", settings_sentence(error, texts)))
+        _show(1, checks[0], texts, as_json)
+        return _finish(checks, texts, as_json, failed_code=3)
+    for check in _checks(settings, texts):
+        checks.append(check)
+        _show(len(checks), check, texts, as_json)
+    return _finish(checks, texts, as_json, failed_code=1)
+
+
+def _checks(settings: Settings, texts: Texts) -> Iterator[Check]:
+    yield _config(settings, texts)
+    count = sum(origin != "default" for origin in settings.origins.values())
+    yield Check("check_keys", "ok", texts("keys_known", count=count))
+    client = ApiClient.of(settings, timeout=CHECK_TIMEOUT_S, attempts=1)
+    try:
+        yield from _hub(settings, client, texts)
+    finally:
+        client.close()
+    yield _spool(settings, texts)
+    yield from _paths(settings, texts)
+    yield _sensors(settings, texts)
+
+
+def _config(settings: Settings, texts: Texts) -> Check:
+    file = settings.config_file
+    if file is None:
+        return Check("check_config", "ok", texts("config_from_environment"))
+    if exposed(file):
+        fix = texts("config_exposed_fix", file=file)
+        return Check("check_config", "warn", texts("config_exposed", file=file), fix)
+    return Check("check_config", "ok", str(file))
+
+
+def _hub(settings: Settings, client: ApiClient, texts: Texts) -> Iterator[Check]:
+    began = time.monotonic()
+    try:
+        hub_time = client.hub_time()
+    except ApiError as error:
+        what = texts("hub_strange", url=settings.base_url, status=error.status)
+        yield Check("check_hub", "fail", what, texts("hub_silent_fix"))
+        yield from (Check(name, "skip", texts("needs_hub")) for name in ("check_clock", "check_key", "check_socket"))
+        return
+    except HubUnreachableError as error:
+        what = texts("hub_silent", url=settings.base_url, why=error)
+        yield Check("check_hub", "fail", what, texts("hub_silent_fix"))
+        yield from (Check(name, "skip", texts("needs_hub")) for name in ("check_clock", "check_key", "check_socket"))
+        return
+    took = int((time.monotonic() - began) * 1000)
+    yield Check("check_hub", "ok", texts("hub_answers", url=settings.base_url, milliseconds=took))
+    yield _clock(hub_time, texts)
+    yield _key(settings, client, texts)
+    why = asyncio.run(probe_upgrade(settings.socket_url, CHECK_TIMEOUT_S))
+    if why is None:
+        yield Check("check_socket", "ok", texts("socket_passes"))
+    else:
+        yield Check("check_socket", "fail", texts("socket_blocked", why=why), texts("socket_blocked_fix"))
+
+
+def _clock(hub_time: datetime | None, texts: Texts) -> Check:
+    if hub_time is None:
+        return Check("check_clock", "skip", texts("needs_hub"))
+    offset = (datetime.now(timezone.utc) - hub_time).total_seconds() - 0.5  # the hub's time is in whole seconds
+    if abs(offset) <= CLOCK_WARN_S:
+        return Check("check_clock", "ok", texts("clock_fits", offset=f"{offset:+.1f}"))
+    word = "warn" if abs(offset) < MAX_CLOCK_AHEAD_S else "fail"
+    return Check("check_clock", word, texts("clock_off", offset=f"{offset:+.0f}"), texts("clock_fix"))
+
+
+def _key(settings: Settings, client: ApiClient, texts: Texts) -> Check:
+    try:
+        client.get_status()
+    except ApiError as error:
+        if error.status in (403, 404):
+            what = texts("key_other", device_id=settings.device_id)
+            return Check("check_key", "fail", what, texts("key_other_fix"))
+        return Check("check_key", "fail", texts("key_refused", status=error.status), texts("key_refused_fix"))
+    except HubUnreachableError as error:
+        what = texts("hub_silent", url=settings.base_url, why=error)
+        return Check("check_key", "fail", what, texts("hub_silent_fix"))
+    return Check("check_key", "ok", texts("key_accepted", device_id=settings.device_id))
+
+
+def _spool(settings: Settings, texts: Texts) -> Check:
+    folder = settings.state_dir
+    probe = folder / f"doctor.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        probe.unlink()
+        stat = os.statvfs(folder)
+    except OSError as error:
+        what = texts("spool_refused", folder=folder, why=error.strerror or error)
+        return Check("check_spool", "fail", what, texts("spool_refused_fix"))
+    free = stat.f_bavail * stat.f_frsize // (1024 * 1024)
+    if free < LEAST_FREE_MIB:
+        return Check("check_spool", "warn", texts("spool_small", folder=folder, free=free), texts("spool_small_fix"))
+    return Check("check_spool", "ok", texts("spool_writable", folder=folder, free=free))
+
+
+def _paths(settings: Settings, texts: Texts) -> Iterator[Check]:
+    found = weak_paths(settings)
+    for weak in found:
+        what = texts("path_weak", path=weak.path, step=weak.step, who=weak.who)
+        yield Check("check_paths", "warn", what, texts("path_weak_fix", step=weak.step))
+    if not found:
+        yield Check("check_paths", "ok", texts("paths_held"))
+    yield from _folders(settings, texts)
+
+
+def _folders(settings: Settings, texts: Texts) -> Iterator[Check]:
+    """Whether those who visit get at what is declared for them, asked of the process that opens files for them."""
+    folders = DeclaredFolders(settings.names("remote_download_folders"), settings.names("remote_upload_folders"))
+    if not folders.all:
+        return
+    try:
+        user = visitor(settings)
+        process = FileProcess(user)
+    except (NoUserError, PathRefusedError) as refused:
+        yield Check("check_folders", "fail", str(refused))
+        return
+    closed = []
+    for folder in folders.all:
+        try:
+            answer, _ = process.call("look", pin=folders.pin(folder), parts=())
+        except PathRefusedError as refused:
+            closed.append(Check("check_folders", "warn", f"{folder}: {refused}", texts("folder_closed_fix")))
+            continue
+        if folder in map(DeclaredFolders.written, folders.upload) and not answer["writable"]:
+            what = texts("folder_closed", who=user.name, folder=folder)
+            closed.append(Check("check_folders", "warn", what, texts("folder_closed_fix")))
+    process.end()
+    yield from closed or [Check("check_folders", "ok", texts("folders_open", who=user.name))]
+
+
+def _sensors(settings: Settings, texts: Texts) -> Check:
+    monitor = SystemMonitor(Path(settings.text("sensor_root")), disk_path=Path(settings.text("disk_path")))
+    monitor.prime()
+    time.sleep(_LOOK_APART_S)
+    sample = monitor.collect_metrics()
+    names = ("cpu_usage", "memory_usage", "disk_usage", "gpu_usage", "temperature", "power_w")
+    found = [name for name in names if getattr(sample, name) is not None]
+    missing = [name for name in names if name not in found]
+    if not missing:
+        return Check("check_sensors", "ok", texts("sensors_all"))
+    if "cpu_usage" not in found or "memory_usage" not in found:
+        return Check("check_sensors", "fail", texts("sensors_none"), texts("sensors_fix"))
+    what = texts("sensors_some", found=", ".join(found), missing=", ".join(missing))
+    return Check("check_sensors", "warn", what, texts("sensors_fix"))
+
+
+def _show(number: int, check: Check, texts: Texts, as_json: bool) -> None:
+    if as_json:
+        return
+    title = f"{texts(check.name)} "
+    print(f"{number:>3}. {title:.<28} {texts(f'word_{check.word}'):<8} {check.what}", flush=True)
+    if check.fix and check.word != "ok":
+        print(f"{'':>5}{texts('fix', fix=check.fix)}", flush=True)
+
+
+def _finish(checks: list[Check], texts: Texts, as_json: bool, failed_code: int) -> int:
+    failed = sum(check.word == "fail" for check in checks)
+    if as_json:
+        shown = [
+            {"check": c.name.removeprefix("check_"), "result": c.word, "what": c.what, "fix": c.fix or None}
+            for c in checks
+        ]
+        print(json.dumps({"ok": failed == 0, "checks": shown}))
+    else:
+        sentence = texts("not_well", failed=failed, count=len(checks)) if failed else texts("all_well")
+        print(sentence, file=sys.stderr)
+    return failed_code if failed else 0

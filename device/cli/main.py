@@ -1,0 +1,157 @@
+"""The agent's command line: arguments in, exit code out (dashboard.md 5.1). Results on stdout, the rest on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from device.cli import settings_verb, status_verbs
+from device.cli.settings_verb import settings_sentence
+from device.kernel.log import Log
+from device.settings import Settings, SettingsError, load
+from device.status.return_session import of_settings
+from device.texts import texts_in
+from protocol.version import PRODUCT_VERSION
+from texts.catalogue import Texts
+from texts.languages import from_environment
+
+OK: Final = 0
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+BAD_CONFIGURATION: Final = 3
+BUSY: Final = 8
+CTRL_C: Final = 130
+DEFAULT_CONFIG: Final = "machine.json"
+
+
+def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
+    """Do what the command line says."""
+    try:
+        return _main(argv, os.environ if environ is None else environ)
+    except BrokenPipeError:  # the reader of our result has gone, e.g. `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _main(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
+    texts = texts_in(from_environment(environ))
+    # Defaults live here and not in the parser, where those of an action would undo a flag that stands before it.
+    config = Path(DEFAULT_CONFIG) if Path(DEFAULT_CONFIG).exists() else None
+    given = argparse.Namespace(action="run", config=config, json=False, exit_with_parent=False)
+    arguments = _parser(texts).parse_args(argv, given)
+    if arguments.action == "doctor":
+        from device.cli.doctor import examine
+
+        return examine(arguments.config, environ, texts, as_json=arguments.json)
+    try:
+        settings = load(arguments.config, environ)
+    except SettingsError as error:
+        return _complain(texts, arguments, error.code, BAD_CONFIGURATION, settings_sentence(error, texts))
+    complain = partial(_complain, texts, arguments)
+    if arguments.action == "status":
+        return status_verbs.status(settings, texts, arguments, complain)
+    if arguments.action == "busy":
+        return status_verbs.busy(settings, of_settings(settings), texts, arguments, complain)
+    if arguments.action == "remote":
+        from device.cli import remote_verbs
+
+        return remote_verbs.remote(settings, texts, arguments, complain)
+    if arguments.action == "settings":
+        return settings_verb.settings(settings, texts, arguments, complain)
+    return _run(settings, texts, environ, arguments)
+
+
+def _parser(texts: Texts) -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help=texts("cli_config"))
+    shared.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=texts("cli_json"))
+    running = argparse.ArgumentParser(add_help=False)
+    running.add_argument("--exit-with-parent", action="store_true", default=argparse.SUPPRESS, help=texts("cli_parent"))
+    parser = argparse.ArgumentParser(
+        prog="run_device.py",
+        description=texts("cli_what"),
+        epilog=f"{texts('cli_examples')}\n\n{texts('cli_codes')}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[shared, running],
+    )
+    parser.add_argument("--version", action="version", version=f"MyRVM agent {PRODUCT_VERSION}")
+    actions = parser.add_subparsers(metavar="run | doctor | status | busy | remote | settings")
+    for name in ("run", "doctor", "status", "busy", "remote", "settings"):
+        parents = [shared, running] if name == "run" else [shared]
+        action = actions.add_parser(name, parents=parents, help=texts(f"cli_{name}"), description=texts(f"cli_{name}"))
+        action.set_defaults(action=name)
+        if name == "status":
+            status_verbs.add_status_arguments(action, texts)
+        elif name == "busy":
+            action.add_argument("busy", nargs="?", choices=("on", "off"), help=texts("cli_busy_new"))
+        elif name == "remote":
+            from device.cli.remote_verbs import add_remote_arguments
+
+            add_remote_arguments(action, texts)
+        elif name == "settings":
+            settings_verb.add_settings_arguments(action, texts)
+    return parser
+
+
+def _run(settings: Settings, texts: Texts, environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
+    from device import agent
+
+    log = Log(texts, settings.api_token, environ)
+    interrupted = False
+
+    async def until_stopped() -> None:
+        nonlocal interrupted
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def interrupt() -> None:
+            nonlocal interrupted
+            interrupted = True
+            stop.set()
+
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+        loop.add_signal_handler(signal.SIGINT, interrupt)
+        if arguments.exit_with_parent:
+            _watch_parent(loop, stop)
+        await agent.run(settings, log, environ, stop)
+
+    folder = settings.state_dir
+    try:
+        asyncio.run(until_stopped())
+    except agent.AlreadyRunningError:
+        return _complain(texts, arguments, "already_running", BUSY, texts("already_running", folder=folder))
+    except OSError as error:
+        sentence = texts("state_unusable", folder=folder, why=error.strerror or error)
+        return _complain(texts, arguments, "state_unusable", BAD_CONFIGURATION, sentence)
+    return CTRL_C if interrupted else OK
+
+
+def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Set `stop` when standard input ends: whoever holds its other end is gone."""
+
+    def wait_for_end() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(0, 4096):
+                pass
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=wait_for_end, name="parent", daemon=True).start()
+
+
+def _complain(texts: Texts, arguments: argparse.Namespace, code: str, exit_code: int, sentence: str) -> int:
+    if arguments.json:
+        print(json.dumps({"error": {"code": code, "hint": sentence}}), file=sys.stderr)
+    else:
+        print(texts("complaint", sentence=sentence), file=sys.stderr)
+    return exit_code

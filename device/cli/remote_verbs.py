@@ -1,0 +1,105 @@
+"""`remote ticket` on the command line: a ticket for the control page of a machine that shows it to a network.
+
+What the command line does about remote access on site: begin a session, end it, tell which are open.
+
+The hub records sessions and tells the agent, so this asks the hub with the machine's own key; a running agent is not
+needed, and without one the hub keeps the machine's status itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from device.api_client import ApiClient, ApiError, HubUnreachableError
+from device.settings import Settings
+from device.system import hardware
+from texts.catalogue import Texts
+
+Complain = Callable[[str, int, str], int]
+FAILED: Final = 1
+REFUSED: Final = 2
+
+
+def print_ticket(settings: Settings, texts: Texts, complain: Complain, *, as_json: bool) -> int:
+    """Make one and print it; where the page is on loopback only, none is needed and none is made."""
+    from device.control_page.tickets import TICKET_S, issue
+    from protocol.addresses import is_loopback
+
+    bind, port = settings.text("remote_access_bind"), int(settings.number("remote_access_port"))
+    if is_loopback(bind):
+        return complain("page_no_ticket", REFUSED, texts("page_no_ticket", bind=bind))
+    try:
+        ticket = issue(settings.state_dir, hardware.boot_id(Path(settings.text("sensor_root"))))
+    except OSError as error:
+        why = error.strerror or "error"
+        return complain("state_unusable", FAILED, texts("state_unusable", folder=settings.state_dir, why=why))
+    told = {"ticket": ticket, "port": port, "seconds": TICKET_S}
+    print(
+        json.dumps(told) if as_json else texts("page_ticket_made", ticket=ticket, port=port, count=round(TICKET_S / 60))
+    )
+    return 0
+
+
+OK: Final = 0
+
+
+def add_remote_arguments(action: argparse.ArgumentParser, texts: Texts) -> None:
+    what = texts("cli_remote_what")
+    action.add_argument("remote", nargs="?", choices=("start", "stop", "status", "ticket"), default="status", help=what)
+    action.add_argument("--reason", metavar="TEXT", help=texts("cli_remote_reason"))
+    action.add_argument("--duration", type=float, metavar="SECONDS", help=texts("cli_remote_duration"))
+    action.add_argument("--admin", type=int, metavar="NUMBER", help=texts("cli_remote_admin"))
+    action.add_argument("--session", type=int, metavar="NUMBER", help=texts("cli_remote_session"))
+
+
+def remote(settings: Settings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
+    """Do it; what the hub answers goes to standard output."""
+    if arguments.remote == "ticket":
+        return print_ticket(settings, texts, complain, as_json=arguments.json)
+    client = ApiClient.of(settings)
+    try:
+        data = _asked(client, arguments)
+    except ApiError as refused:
+        code = REFUSED if 400 <= refused.status < 500 else FAILED
+        return complain("remote_refused", code, texts("remote_refused", why=refused))
+    except HubUnreachableError as away:
+        return complain("remote_unreachable", FAILED, texts("remote_unreachable", why=away))
+    finally:
+        client.close()
+    if arguments.json:
+        print(json.dumps(data))
+    else:
+        for line in _lines(data, texts, arguments):
+            print(line)
+    return OK
+
+
+def _asked(client: ApiClient, arguments: argparse.Namespace) -> dict[str, Any]:
+    if arguments.remote == "start":
+        return client.start_remote_access(
+            admin_id=arguments.admin, reason=arguments.reason, duration=arguments.duration
+        )
+    if arguments.remote == "stop":
+        return client.stop_remote_access(session_id=arguments.session, reason=arguments.reason)
+    return client.remote_access_status()
+
+
+def _lines(data: dict[str, Any], texts: Texts, arguments: argparse.Namespace) -> list[str]:
+    if arguments.remote == "start":
+        return [texts("remote_started", **_named(data))]
+    if arguments.remote == "stop":
+        return [texts("remote_stopped", **_named(data))]
+    return [texts("remote_open", **_named(one)) for one in data.get("sessions", [])] or [texts("remote_none")]
+
+
+def _named(session: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": session.get("id", "?"),
+        "admin": session.get("admin_name") or "-",
+        "reason": session.get("reason") or "-",
+        "expires_at": session.get("expires_at") or "-",
+    }

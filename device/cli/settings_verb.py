@@ -1,0 +1,57 @@
+"""A configuration error as a sentence: what is wrong, where, and what to write instead.
+
+What the command line shows of the configuration: every value in force with its origin, or one value.
+
+Works beside a running agent and without one: it reads what the hub said last from the state folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from typing import Final
+
+from device.settings import Settings, SettingsError
+from device.settings.keeper import settings_in_force
+from texts.catalogue import Texts
+
+
+def settings_sentence(error: SettingsError, texts: Texts) -> str:
+    """The sentence in the language of `texts`."""
+    values = dict(error.values)
+    if error.code == "unknown_key":
+        nearest = values.get("nearest")
+        values["hint"] = texts("nearest_key", nearest=repr(nearest)) if nearest else ""
+        values["key"] = repr(error.key)
+    sentence = texts(error.code, **values)
+    return f"{values['file']}: {sentence}" if error.code.startswith("config_") else sentence
+
+
+OK: Final = 0
+WRONG_USAGE: Final = 2
+
+
+def add_settings_arguments(action: argparse.ArgumentParser, texts: Texts) -> None:
+    action.add_argument("key", nargs="?", metavar="KEY", help=texts("cli_settings_key"))
+
+
+def settings(
+    own: Settings, texts: Texts, arguments: argparse.Namespace, complain: Callable[[str, int, str], int]
+) -> int:
+    """Print all values, or the one that is asked for. The machine's key is no setting and is never among them."""
+    now = settings_in_force(own)
+    if arguments.key is None:
+        if arguments.json:
+            print(json.dumps({key: {"value": now.values[key], "origin": now.origins[key]} for key in now.values}))
+            return OK
+        width = max(map(len, now.values))
+        for key, value in now.values.items():
+            print(f"{key:<{width}}  {json.dumps(value, ensure_ascii=False)}  ({now.origins[key]})")
+        return OK
+    key = arguments.key.replace("-", "_")
+    if key not in now.values:
+        return complain("no_such_key", WRONG_USAGE, texts("no_such_key", key=repr(key)))
+    value = now.values[key]
+    print(json.dumps(value) if arguments.json or not isinstance(value, str) else value)
+    return OK

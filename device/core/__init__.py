@@ -1,1 +1,0 @@
-"""What decides on the machine: values and `now` in, values out; no await, socket, clock or file."""

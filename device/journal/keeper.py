@@ -1,0 +1,139 @@
+"""The journal on disk: one checked record a fact, flushed before anybody hears of it, rewritten when it grows.
+
+Only files here: what the facts mean is the memory's business.
+
+The machine's memory and its journal kept in step: a fact counts once it is on disk, and then everybody is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from device.journal.rules import Fact, Memory
+from device.kernel import records, state_file
+from device.kernel.worker_thread import WorkerThread
+from device.status.rules import MachineState
+
+LEAST_REWRITE_BYTES: Final = 1024 * 1024
+GROWTH: Final = 4
+"""A journal this many times as long as its summary is rewritten: repetition costs disk, rewriting costs flash."""
+
+
+class Journal:
+    """One file. `load` first; one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._next = 1
+        self._size = 0
+        self._rewrite_at = LEAST_REWRITE_BYTES
+        self.damaged = False
+
+    @property
+    def is_long(self) -> bool:
+        """Time to `rewrite`."""
+        return self._size > self._rewrite_at
+
+    def load(self) -> list[Fact]:
+        """Every fact that can still be read, in order. Raises OSError when the file cannot be read at all."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            data = self._path.read_bytes()
+        except FileNotFoundError:
+            data = b""
+        facts, end, seen = [], 0, 0
+        for record in records.scan(data):
+            try:
+                facts.append(msgspec.json.decode(record.payload, type=Fact))
+            except msgspec.DecodeError:
+                self.damaged = True
+            self._next = record.seq + 1
+            end, seen = record.end, seen + 1
+        self.damaged = self.damaged or end != len(data) or seen != self._next - 1
+        self._size = len(data)
+        return facts
+
+    def append(self, fact: Fact, *, durable: bool = True) -> None:
+        """Write one fact; `durable` facts survive a power cut. Raises OSError, and then nothing was written."""
+        data = records.pack(self._next, msgspec.json.encode(fact))
+        handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            before = os.fstat(handle).st_size
+            try:
+                _write_whole(handle, data, durable)
+            except OSError:
+                os.ftruncate(handle, before)
+                raise
+        finally:
+            os.close(handle)
+        if self._next == 1:
+            state_file.sync_folder(self._path.parent)
+        self._next += 1
+        self._size = before + len(data)
+
+    def rewrite(self, facts: list[Fact]) -> None:
+        """Replace everything by `facts`, atomically. Raises OSError, and then the old journal stands."""
+        content = b"".join(records.pack(n, msgspec.json.encode(fact)) for n, fact in enumerate(facts, start=1))
+        state_file.write_bytes(self._path, content)
+        self._next, self._size, self.damaged = len(facts) + 1, len(content), False
+        self._rewrite_at = max(LEAST_REWRITE_BYTES, GROWTH * len(content))
+
+
+def _write_whole(handle: int, data: bytes, durable: bool) -> None:
+    if os.write(handle, data) != len(data):
+        raise OSError(errno.ENOSPC, "the disk took only part of a fact")
+    if durable:
+        os.fsync(handle)
+
+
+class StateKeeper:
+    """`on_change` is called in the loop after every recorded fact. Disk work happens in `disk`."""
+
+    def __init__(self, journal_file: Path, disk: WorkerThread, on_change: Callable[[], None]) -> None:
+        self.memory = Memory()
+        self.was_damaged = False
+        self._journal = Journal(journal_file)
+        self._disk = disk
+        self._on_change = on_change
+        self._lock = asyncio.Lock()
+
+    @property
+    def state(self) -> MachineState:
+        """What the machine is now."""
+        return self.memory.state
+
+    async def open(self) -> None:
+        """Read the journal; a damaged one is rewritten from what could be read. Raises OSError."""
+        for fact in await self._disk.call(self._journal.load):
+            self.memory.apply(fact)
+        self.was_damaged = self._journal.damaged
+        if self.was_damaged or self._journal.is_long:
+            await self._disk.call(self._journal.rewrite, self.memory.summary())
+
+    async def step(self, decide: Callable[[MachineState], Fact]) -> Fact:
+        """Remember the fact that `decide` makes of the present state; nobody changes the state in between."""
+        async with self._lock:
+            fact = decide(self.memory.state)
+            await self._disk.call(lambda: self._journal.append(fact))
+            self.memory.apply(fact)
+            if self._journal.is_long:
+                with contextlib.suppress(OSError):  # the fact stands; the next one tries again to make room
+                    await self._disk.call(self._journal.rewrite, self.memory.summary())
+        self._on_change()
+        return fact
+
+    async def forget(self, ref: int | str) -> None:
+        """The hub has confirmed `ref`. Losing this note costs one repetition: it need not be durable, nor succeed."""
+        fact = Fact(at=0.0, received=ref)
+        async with self._lock:
+            with contextlib.suppress(OSError):
+                await self._disk.call(lambda: self._journal.append(fact, durable=False))
+        self.memory.apply(fact)

@@ -1,0 +1,1 @@
+"""What every subject of the agent stands on: log, tasks, threads, files on disk, TLS."""

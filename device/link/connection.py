@@ -1,0 +1,222 @@
+"""One WebSocket to the hub: opened, introduced, used, gone; single-use. Knows no sample, no command, no delay.
+
+Why each option stands: compression costs the hub 60 kB a machine; the ping notices a dead hub within 30 s, and a send
+that cannot finish within 15 s is one as well (a frozen peer accepts bytes for long, and a ping then waits behind them).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
+from websockets.typing import Subprotocol
+
+from device.kernel import tls
+from device.link.rules import End, Kind
+from protocol import limits
+from protocol.errors import RemoteProtocolError
+from protocol.messages import Error, Hello, Message, Welcome
+from protocol.session import Session
+from protocol.transitions import Role
+from protocol.version import PRODUCT_VERSION, SUBPROTOCOL
+
+SEND_TIMEOUT_S: Final = 15.0
+WELCOME_TIMEOUT_S: Final = 15.0
+CLOSE_TIMEOUT_S: Final = 2.0
+_MIDDLEBOX: Final = frozenset({200, 400, 404, 405, 426, 501})
+"""What answers an upgrade with these is not our hub, or does not let it through."""
+
+_quiet = logging.getLogger("myrvm.websockets")
+_quiet.addHandler(logging.NullHandler())
+_quiet.propagate = False
+_quiet.setLevel(logging.CRITICAL)  # its debug lines hold the Authorization header
+
+
+class LinkClosed(Exception):  # noqa: N818 - an event more than an error
+    """The link is over; `end` says how."""
+
+    def __init__(self, end: End) -> None:
+        super().__init__(end.detail)
+        self.end = end
+
+
+class _Connect(connect):
+    """The library's opening handshake, but a redirect is an answer like any other: our key goes to our hub only."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+class Link:
+    """A live link: both sides have introduced themselves. Everything raises LinkClosed when it is over."""
+
+    def __init__(self, connection: ClientConnection, session: Session, monotonic: Callable[[], float]) -> None:
+        self._connection = connection
+        self._session = session
+        self._monotonic = monotonic
+        self._since = monotonic()
+
+    @property
+    def live_s(self) -> float:
+        """Seconds since `welcome`."""
+        return self._monotonic() - self._since
+
+    async def send(self, message: Message) -> None:
+        """Hand a message to the network; that it left says nothing about its arrival."""
+        try:
+            await asyncio.wait_for(self._connection.send(self._session.send(message)), SEND_TIMEOUT_S)
+        except (TimeoutError, asyncio.TimeoutError) as slow:
+            self.abort()
+            raise LinkClosed(End(Kind.CLOSED, "the hub does not read", live_s=self.live_s)) from slow
+        except ConnectionClosed as closed:
+            raise LinkClosed(_closed(closed, self.live_s)) from closed
+
+    async def receive(self) -> Message:
+        """The hub's next message. What we do not understand is answered with `error` and passed over."""
+        while (message := await self._receive_one()) is None:
+            pass
+        return message
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Say goodbye on the socket; gives up after a moment."""
+        with contextlib.suppress(TimeoutError, asyncio.TimeoutError, ConnectionClosed):
+            await asyncio.wait_for(self._connection.close(code, reason.encode()[:120].decode("utf-8", "ignore")), 3.0)
+        self.abort()
+
+    def abort(self) -> None:
+        """Drop the connection without a word."""
+        self._connection.transport.abort()
+
+    async def _receive_one(self) -> Message | None:
+        """The next frame's message, None when it was one we do not understand."""
+        try:
+            frame = await self._connection.recv()
+            message: Message = self._session.receive(frame).message
+        except ConnectionClosed as closed:
+            raise LinkClosed(_closed(closed, self.live_s)) from closed
+        except RemoteProtocolError as wrong:
+            if wrong.close is not None:
+                await self.close(int(wrong.close), wrong.detail)
+                raise LinkClosed(End(Kind.CLOSED, wrong.detail, live_s=self.live_s)) from wrong
+            await self.send(Error(code=wrong.code, message=wrong.detail[: limits.MAX_ERROR_TEXT]))
+            return None
+        return message
+
+
+async def open_link(
+    url: str, key: str, timeout: float, hello: Callable[[], Hello], monotonic: Callable[[], float] = time.monotonic
+) -> tuple[Link, Welcome]:
+    """Connect, introduce the machine, wait for `welcome`. Raises LinkClosed saying why not."""
+    try:
+        connection = await open_socket(url, key, timeout)
+    except InvalidStatus as refused:
+        raise LinkClosed(_refused(refused)) from refused
+    except (InvalidHandshake, InvalidMessage, ConnectionClosed, EOFError) as broken:
+        raise LinkClosed(End(Kind.UPGRADE_FAILED, _short(broken))) from broken
+    except (TimeoutError, asyncio.TimeoutError) as slow:
+        raise LinkClosed(End(Kind.UPGRADE_FAILED, "no answer in time")) from slow
+    except OSError as unreachable:
+        raise LinkClosed(End(Kind.UNREACHABLE, _short(unreachable))) from unreachable
+    session = Session(Role.MACHINE, authenticated=True)
+    link = Link(connection, session, monotonic)
+    try:
+        await link.send(hello())
+        welcome = await asyncio.wait_for(_welcome(link), WELCOME_TIMEOUT_S)
+    except LinkClosed as closed:
+        closed.end = End(closed.end.kind, closed.end.detail, closed.end.code)  # it was never live
+        raise
+    except (TimeoutError, asyncio.TimeoutError) as slow:
+        link.abort()
+        raise LinkClosed(End(Kind.CLOSED, "the hub does not welcome")) from slow
+    except BaseException:
+        link.abort()
+        raise
+    return Link(connection, session, monotonic), welcome
+
+
+async def probe_upgrade(url: str, timeout: float) -> str | None:
+    """Whether WebSocket gets through to the hub, without showing a key: None when it does, else why not."""
+    try:
+        connection = await open_socket(url, None, timeout)
+    except InvalidStatus as refused:
+        status = refused.response.status_code
+        return None if status in (401, 403, 429) else f"HTTP {status}"
+    except (InvalidHandshake, InvalidMessage, ConnectionClosed, EOFError, OSError, asyncio.TimeoutError) as broken:
+        return _short(broken)
+    connection.transport.abort()
+    return None
+
+
+async def open_socket(
+    url: str,
+    key: str | None,
+    timeout: float,
+    subprotocol: str = SUBPROTOCOL,
+    max_size: int = limits.MAX_MESSAGE_BYTES,
+) -> ClientConnection:
+    """An outbound WebSocket to our hub, and to nobody else. Raises what the library raises."""
+    connection = await _Connect(
+        url,
+        additional_headers={"Authorization": f"Bearer {key}"} if key else None,
+        user_agent_header=f"myrvm-agent/{PRODUCT_VERSION}",
+        subprotocols=[Subprotocol(subprotocol)],
+        compression=None,
+        ssl=tls.context() if url.startswith("wss:") else None,
+        open_timeout=timeout,
+        ping_interval=limits.PING_INTERVAL_S,
+        ping_timeout=limits.PING_TIMEOUT_S,
+        close_timeout=CLOSE_TIMEOUT_S,
+        max_size=max_size,
+        logger=_quiet,
+        proxy=None,
+    )
+    if connection.subprotocol != subprotocol:
+        connection.transport.abort()
+        raise InvalidHandshake(f"the other side does not speak {subprotocol}")
+    raw = connection.transport.get_extra_info("socket")
+    if raw is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(limits.PING_TIMEOUT_S * 1000))
+    return connection
+
+
+async def _welcome(link: Link) -> Welcome:
+    while True:
+        message = await link.receive()
+        if isinstance(message, Welcome):
+            return message
+        if isinstance(message, Error):
+            raise LinkClosed(await _reason_behind(link, message))
+
+
+async def _reason_behind(link: Link, error: Error) -> End:
+    """The hub explains before it closes; the close code that follows decides what we do."""
+    try:
+        while True:
+            await link.receive()
+    except LinkClosed as closed:
+        return End(Kind.CLOSED, f"{error.code}: {error.message}"[:200], closed.end.code)
+
+
+def _refused(refused: InvalidStatus) -> End:
+    status = refused.response.status_code
+    after = refused.response.headers.get("Retry-After", "")
+    kind = Kind.UPGRADE_FAILED if status in _MIDDLEBOX or 300 <= status < 400 else Kind.REFUSED
+    return End(kind, f"HTTP {status}", status, wait_s=float(after) if after.isascii() and after.isdigit() else None)
+
+
+def _closed(closed: ConnectionClosed, live_s: float) -> End:
+    frame = closed.rcvd
+    if frame is None:
+        return End(Kind.CLOSED, "connection lost", None, live_s)
+    return End(Kind.CLOSED, f"{frame.code} {frame.reason}".strip(), frame.code, live_s)
+
+
+def _short(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:200]

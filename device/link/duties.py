@@ -1,0 +1,193 @@
+"""What a live link is for: samples, results and status up; acknowledgements, commands and wishes down.
+
+One speaker decides what goes next, so that order is plain: live sample, answers, results and status, then the backlog
+of kept samples at its pace. The reader never waits for the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from device.journal.keeper import StateKeeper
+from device.journal.rules import Entry, ref_of
+from device.kernel.tasks import until_one_ends, wait_at_most
+from device.kernel.worker_thread import WorkerThread
+from device.link.connection import Link, LinkClosed
+from device.link.rules import End, Kind
+from device.samples import rules
+from device.samples.rules import Replay
+from device.samples.spool import Batch, Spool
+from protocol import kinds
+from protocol import messages as m
+
+FRAME_SAMPLES: Final = 100
+FRAME_BYTES: Final = 48 * 1024
+MAX_REPLIES: Final = 200
+"""Answers that need not be repeated; when the hub does not read them, the oldest go."""
+
+
+@dataclass
+class Ears:
+    """Who is told what the hub says; none of them may wait."""
+
+    command: Callable[[m.Command | m.Cancel], None]
+    watch: Callable[[float], None]
+    error: Callable[[m.Error], None]
+    config: Callable[[m.Config], None]
+
+
+class LinkDuties:
+    """The work on one link. `serve` returns how the link ended."""
+
+    def __init__(self, link: Link, spool: Spool, disk: WorkerThread, keeper: StateKeeper, ears: Ears) -> None:
+        self._link = link
+        self._spool = spool
+        self._disk = disk
+        self._keeper = keeper
+        self._ears = ears
+        self._wake = asyncio.Event()
+        self._live: m.Sample | None = None
+        self._replies: deque[m.Message] = deque(maxlen=MAX_REPLIES)
+        # Bound: a part of the outbox.
+        self._said: dict[int | str, Entry] = {}
+        # Bound: what the hub acknowledged of the outbox and is not forgotten on disk yet.
+        self._received: deque[int | str] = deque()
+        self._replay = Replay(spool.acked())
+        self._acked = self._replay.acked
+        self._backlog_at = 0.0
+        self._come_back_at: float | None = None
+
+    def wake(self) -> None:
+        """There may be something new to say."""
+        self._wake.set()
+
+    def offer_live(self, sample: m.Sample) -> None:
+        """Say this live sample next; one that could not be said yet is out of date and goes."""
+        self._live = sample
+        self.wake()
+
+    def reply(self, message: m.Message) -> None:
+        """Say this once."""
+        self._replies.append(message)
+        self.wake()
+
+    async def serve(self) -> End:
+        """Work until the link is over."""
+        try:
+            await until_one_ends(self._listen(), self._speak())
+        except LinkClosed as closed:
+            end = closed.end
+        else:
+            end = End(Kind.RESTARTING, "the hub restarts", live_s=self._link.live_s)
+        if self._come_back_at is None:
+            return end
+        wait_s = max(0.0, self._come_back_at - time.monotonic())
+        return End(Kind.RESTARTING, "the hub restarts", live_s=end.live_s, wait_s=wait_s)
+
+    async def _listen(self) -> None:
+        """Hear the hub out; returns when it has asked us to come back and that time has come."""
+        while True:
+            left = float("inf") if self._come_back_at is None else self._come_back_at - time.monotonic()
+            try:
+                message = await asyncio.wait_for(self._link.receive(), None if left == float("inf") else max(left, 0))
+            except (TimeoutError, asyncio.TimeoutError):
+                return
+            self._hear(message)
+            self._wake.set()
+
+    def _hear(self, message: m.Message) -> None:
+        if isinstance(message, m.MetricsAck):
+            # A number that was never given out must not make us believe that everything is sent.
+            self._acked = max(self._acked, min(message.seq, self._spool.last_seq))
+        elif isinstance(message, m.Received):
+            if self._keeper.memory.outbox.received(message.ref):
+                self._received.append(message.ref)
+                self._said.pop(message.ref, None)
+        elif isinstance(message, (m.Command, m.Cancel)):
+            self._ears.command(message)
+        elif isinstance(message, m.Live):
+            self._ears.watch(message.interval)
+        elif isinstance(message, m.Restarting):
+            self._come_back_at = time.monotonic() + random.uniform(*sorted(message.reconnect_in))  # noqa: S311 - jitter
+        elif isinstance(message, m.Error):
+            self._ears.error(message)
+        elif isinstance(message, m.Config):
+            self._ears.config(message)
+
+    async def _speak(self) -> None:
+        while True:
+            self._wake.clear()
+            await self._settle()
+            message = self._next_word()
+            if message is not None:
+                await self._link.send(message)
+            elif not await self._say_backlog():
+                await wait_at_most(self._wake, self._patience())
+
+    async def _settle(self) -> None:
+        """Put on disk what the hub has confirmed."""
+        if self._acked > self._replay.acked:
+            self._replay.was_acked(self._acked, time.monotonic())
+            await self._disk.call(self._spool.acknowledge, self._acked)
+        while self._received:
+            await self._keeper.forget(self._received.popleft())
+
+    def _next_word(self) -> m.Message | None:
+        if self._live is not None:
+            sample, self._live = self._live, None
+            return m.Metrics(seq=self._spool.last_seq, samples=[sample], live=True)
+        if self._replies and not self._is_unsaid_result(self._replies[0]):
+            return self._replies.popleft()
+        for entry in self._keeper.memory.outbox.entries():
+            if self._said.get(ref_of(entry)) is not entry:
+                self._said[ref_of(entry)] = entry
+                return entry
+        return None
+
+    def _is_unsaid_result(self, message: m.Message) -> bool:
+        """An answer from memory to a repeated command must not overtake the result itself: the hub would confirm it,
+        and the result would not be said as often as it was asked for."""
+        if not isinstance(message, m.CommandUpdate) or message.state not in kinds.TERMINAL_UPDATES:
+            return False
+        result = self._keeper.memory.outbox.get(message.id)
+        return result is not None and self._said.get(message.id) is not result
+
+    async def _say_backlog(self) -> bool:
+        """Send one frame of kept samples if there is one and it is time; whether one was sent."""
+        now = time.monotonic()
+        if now < self._backlog_at or not self._replay.may_send(now):
+            return False
+        batch = await self._disk.call(self._spool.read, self._replay.sent, FRAME_SAMPLES, FRAME_BYTES)
+        if batch is None:
+            return False
+        await self._link.send(m.Metrics(seq=batch.seq, samples=readable(batch)))
+        self._replay.was_sent(batch.seq, time.monotonic())
+        pause = rules.pause_after(len(batch.payloads)) if batch.seq < self._spool.last_seq else 0.0
+        self._backlog_at = time.monotonic() + pause
+        return True
+
+    def _patience(self) -> float:
+        now = time.monotonic()
+        pause = self._backlog_at - now
+        return min(pause if pause > 0 else float("inf"), self._replay.patience_left(now))
+
+
+def readable(batch: Batch) -> list[m.Sample]:
+    """The samples of a batch; one that an older agent wrote differently becomes a sample without readings, so that
+    the numbers stay right."""
+    return [_readable(payload) for payload in batch.payloads]
+
+
+def _readable(payload: bytes) -> m.Sample:
+    try:
+        return msgspec.json.decode(payload, type=m.Sample)
+    except msgspec.DecodeError:
+        return m.Sample(timestamp=0.0, reasons={"cpu_usage": "written by another version"})

@@ -1,0 +1,72 @@
+"""The loop that keeps a machine connected: try, serve, wait as the policy says, for ever. It never gives up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from device.kernel.log import Log
+from device.link.connection import LinkClosed
+from device.link.rules import REFUSED, REPLACED, End, FallbackRules, Kind, RetryPolicy
+from protocol.errors import CloseCode
+
+_KEY_REFUSED: Final = REFUSED - {429}
+WRONG_MACHINE: Final = "wrong_machine"
+"""The hub's code for a key that belongs to another machine than the one that introduced itself."""
+
+
+class Reconnector:
+    """`attempt` makes one link and serves it, and returns (or raises LinkClosed with) how it ended."""
+
+    def __init__(
+        self, attempt: Callable[[], Awaitable[End]], policy: RetryPolicy, fallback: FallbackRules, log: Log
+    ) -> None:
+        self._attempt = attempt
+        self._policy = policy
+        self._fallback = fallback
+        self._log = log
+        self.ended = asyncio.Event()
+        """Set after every attempt that ended; whoever waits for it clears it."""
+        self.stopping = False
+        """The process is ending: the end of this link is nothing to report or repair."""
+
+    async def run(self) -> None:
+        """Stay connected until cancelled, or until the end of a link while `stopping`."""
+        while True:
+            began = time.monotonic()
+            end = await self._try_once()
+            if self.stopping:
+                return
+            self._fallback.ended(end)
+            self.ended.set()
+            delay = self._policy.after(end, time.monotonic() - began)
+            self._log("link_ended", why=self._why(end), delay=f"{delay:.1f}")
+            await asyncio.sleep(delay)
+
+    async def _try_once(self) -> End:
+        try:
+            return await self._attempt()
+        except LinkClosed as closed:
+            return closed.end
+        except Exception as error:  # noqa: BLE001 - the named boundary: link
+            self._log("handler_failed", where="link", error=repr(error))
+            return End(Kind.CLOSED, "internal error")
+
+    def _why(self, end: End) -> str:
+        if end.kind is Kind.RESTARTING:
+            return self._log.why("why_restarting")
+        if end.kind is Kind.UNREACHABLE:
+            return self._log.why("why_unreachable", detail=end.detail)
+        if end.kind is Kind.UPGRADE_FAILED:
+            return self._log.why("why_upgrade_failed", detail=end.detail)
+        if end.code == CloseCode.REVOKED and WRONG_MACHINE in end.detail:
+            return self._log.why("why_wrong_machine")
+        if end.code in _KEY_REFUSED:
+            return self._log.why("why_key_refused", detail=end.detail)
+        if end.code in REPLACED:
+            return self._log.why("why_replaced")
+        if end.code == CloseCode.NO_COMMON_VERSION:
+            return self._log.why("why_version")
+        return self._log.why("why_refused" if end.kind is Kind.REFUSED else "why_closed", detail=end.detail)

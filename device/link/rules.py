@@ -1,0 +1,166 @@
+"""How long to wait before the next attempt to connect; knows no socket and no clock.
+
+The client library's own loop retried 7,101 times in 10 s after an accepted-then-closed link and ends on 401 (stack.md),
+so the delays are ours: full jitter, a cap, and a memory that is only forgiven by a link that stayed up.
+
+When the HTTP fallback begins and ends; knows no socket and no clock.
+
+What time it is at the hub, told from its `welcome` and our monotonic clock.
+
+A machine's wall clock may be a day off or jump by an hour (reliability.md, bar 29); a command's deadline is the hub's.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Final, NamedTuple
+
+from protocol.errors import CloseCode
+from protocol.instants import parse
+from protocol.limits import REPLACED_LEAST_S, REPLACED_MOST_S
+
+CAP_S: Final = 60.0
+SLOW_CAP_S: Final = 300.0
+SLOW_LEAST_S: Final = 30.0
+"""A refused key is not cured by haste."""
+VERSION_LEAST_S: Final = 600.0
+RESET_AFTER_S: Final = 30.0
+"""Only a link that was live this long proves that the trouble is over."""
+MIN_SPACING_S: Final = 1.0
+"""No machine tries more than once a second, whatever the dice say (reliability.md, bar 6)."""
+REPLACED: Final = frozenset({int(CloseCode.REPLACED)})
+REFUSED: Final = frozenset({401, 403, 429, int(CloseCode.NOT_AUTHENTICATED), int(CloseCode.REVOKED)})
+
+
+class Kind(enum.Enum):
+    """Why a link ended, as far as the next delay cares."""
+
+    UNREACHABLE = "unreachable"
+    """No connection at all: refused, no route, name unknown, TLS failed, timed out before HTTP answered."""
+    UPGRADE_FAILED = "upgrade_failed"
+    """Something answered, but not as a WebSocket: the sign of a middlebox, and the reason for the HTTP fallback."""
+    REFUSED = "refused"
+    """The hub answered the upgrade with a status (`code`)."""
+    CLOSED = "closed"
+    """The link was up and ended (`code` is the close code, None when it just broke)."""
+    RESTARTING = "restarting"
+    """The hub said when to come back (`wait_s`)."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How one attempt ended. `live_s` counts from `welcome` (0: it never came), `wait_s` is what the hub asked for."""
+
+    kind: Kind
+    detail: str
+    code: int | None = None
+    live_s: float = 0.0
+    wait_s: float | None = None
+
+
+class RetryPolicy:
+    """`after(end, since_attempt_s)` gives the seconds to wait. `random` yields floats in [0, 1)."""
+
+    def __init__(self, base_s: float, random: Callable[[], float], cap_s: float = CAP_S) -> None:
+        self._base_s = base_s
+        self._cap_s = cap_s
+        self._random = random
+        self._failures = 0
+
+    def after(self, end: End, since_attempt_s: float) -> float:
+        """The delay before the next attempt; `since_attempt_s` is the age of the one that just ended."""
+        if end.live_s >= RESET_AFTER_S:
+            self._failures = 0
+        delay = self._delay(end)
+        self._failures += 1
+        return max(delay, MIN_SPACING_S - since_attempt_s, 0.0)
+
+    def _delay(self, end: End) -> float:
+        if end.kind is Kind.RESTARTING:
+            self._failures = 0
+            return min(end.wait_s or 0.0, SLOW_CAP_S)
+        if end.code == CloseCode.NO_COMMON_VERSION:
+            return self._between(VERSION_LEAST_S, 2 * VERSION_LEAST_S)
+        if end.code in REPLACED:
+            return self._between(REPLACED_LEAST_S, REPLACED_MOST_S)
+        if end.code in REFUSED and not (end.code == 429 and end.wait_s is not None):
+            ceiling = min(2 * SLOW_LEAST_S * 2.0 ** min(self._failures, 10), SLOW_CAP_S)
+            return max(self._between(SLOW_LEAST_S, ceiling), min(end.wait_s or 0.0, SLOW_CAP_S))
+        ceiling = min(self._cap_s, self._base_s * 2.0 ** min(self._failures, 10))
+        drawn = self._random() * ceiling
+        if end.wait_s is not None:  # Retry-After: never before it, and spread behind it
+            return min(end.wait_s, SLOW_CAP_S) + drawn
+        return drawn
+
+    def _between(self, least: float, most: float) -> float:
+        return least + self._random() * (most - least)
+
+
+UPGRADES_BEFORE_FALLBACK: Final = 3
+"""One failed upgrade is a restart, three in a row are a middlebox that does not let WebSocket through."""
+
+
+class FallbackRules:
+    """Counts upgrades that failed although something answered HTTP. A link that went live ends the fallback."""
+
+    def __init__(self) -> None:
+        self._failed_upgrades = 0
+
+    @property
+    def wanted(self) -> bool:
+        """Whether samples should travel by HTTP meanwhile (if plain HTTP does answer)."""
+        return self._failed_upgrades >= UPGRADES_BEFORE_FALLBACK
+
+    def went_live(self) -> None:
+        self._failed_upgrades = 0
+
+    def ended(self, end: End) -> None:
+        """One attempt is over. A hub that refuses our key, or that nobody can reach, is no reason for HTTP."""
+        cut_short = end.kind is Kind.CLOSED and end.live_s == 0.0 and end.code is None
+        if end.kind is Kind.UPGRADE_FAILED or cut_short:
+            self._failed_upgrades += 1
+        elif end.kind is Kind.REFUSED:
+            self._failed_upgrades = 0
+
+
+class Moment(NamedTuple):
+    """One moment on two clocks: RFC 3339 text by the machine's, an instant by the hub's."""
+
+    machine: str
+    hub: datetime
+
+
+def parse_time(text: str) -> datetime | None:
+    """The aware instant of an RFC 3339 text, None when it is none."""
+    try:
+        moment = parse(text)
+        return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    except (ValueError, OverflowError):
+        return None
+
+
+class HubClock:
+    """The hub's clock, as far as we know it."""
+
+    def __init__(self) -> None:
+        self._told: tuple[datetime, float] | None = None
+
+    def told(self, text: str, monotonic: float) -> None:
+        """The hub said its time; a time that cannot be read changes nothing."""
+        moment = parse_time(text)
+        if moment is not None:
+            self._told = (moment, monotonic)
+
+    def now(self, monotonic: float, wall: datetime) -> datetime:
+        """The hub's time at `monotonic`; our own `wall` clock as long as the hub has not spoken."""
+        if self._told is None:
+            return wall
+        moment, at = self._told
+        return moment + timedelta(seconds=monotonic - at)
+
+    def offset(self, monotonic: float, wall: datetime) -> float | None:
+        """Seconds our clock is ahead of the hub's, None when unknown."""
+        return None if self._told is None else (wall - self.now(monotonic, wall)).total_seconds()

@@ -1,0 +1,251 @@
+"""Remote access sessions of this machine: begun, kept to their time, ended, however that comes about.
+
+The truth is in the journal (device.remote.rules.sessions says what follows from what); here are the clocks and the work
+that lives as long as a session: its tunnel, its services. An end is journaled with what the machine gives back, and the
+hub hears of it even when it is away now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from device.journal.keeper import StateKeeper
+from device.journal.rules import Fact
+from device.kernel.log import Log
+from device.kernel.tasks import Tasks, wait_at_most
+from device.remote.rules.sessions import (
+    RemoteRules,
+    RemoteSession,
+    begun,
+    ended_report,
+    extended,
+    over,
+    why_interrupted,
+)
+from device.settings import Settings
+from device.status.rules import MachineState, RefusedError, report
+from device.system.clock import utc_now
+from protocol.commands import StartRemoteAccess
+from protocol.messages import Failure
+
+GRACE_S: Final = 60.0
+"""How long the control link may be away before its sessions end."""
+AGAIN_S: Final = 1.0
+"""Before a disk that did not take an end is asked again."""
+
+
+@dataclass
+class Lease:
+    """An open session on our monotonic clock. `ending` says why, once it is to end."""
+
+    session: RemoteSession
+    since: float
+    deadline: float
+    ending: str = ""
+
+
+Work = Callable[[Lease, str], Awaitable[str]]
+"""`work(lease, ticket)` is what a session does while it is open; cancelled at its end. Returns why there is nothing
+more to do, when it finds out itself."""
+
+
+class RemoteAccessServer:
+    """`boot` is the id of this run of the machine. `run` for ever."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        keeper: StateKeeper,
+        boot: str,
+        log: Log,
+        work: Work,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rules = rules_of(settings)
+        self._keeper = keeper
+        self._boot = boot
+        self._log = log
+        self._work = work
+        self._monotonic = monotonic
+        # Bound: the open sessions.
+        self._leases: dict[int, Lease] = {}
+        self._tasks = Tasks()
+        # Bound: the open sessions.
+        self._working: dict[int, Callable[[], None]] = {}
+        self._lost_at: float | None = None
+        self._news = asyncio.Event()
+
+    @property
+    def open_sessions(self) -> Mapping[int, RemoteSession]:
+        """By id; what the journal says."""
+        return self._keeper.memory.sessions
+
+    @property
+    def leases(self) -> list[Lease]:
+        """Open, each with its time."""
+        return list(self._leases.values())
+
+    def configure(self, settings: Settings) -> None:
+        """Obey these settings from now on. Remote access that is switched off ends what is open."""
+        self._rules = rules_of(settings)
+        if not self._rules.enabled:
+            for session_id in list(self._leases):
+                self._must_end(session_id, "revoked")
+
+    async def open(self) -> None:
+        """End what an earlier life had open. Raises OSError."""
+        if not self.open_sessions:
+            return
+        reasons = {one.id: why_interrupted(one, self._boot) for one in self.open_sessions.values()}
+        await self._keeper.step(lambda state: self.ended_fact(state, reasons, utc_now()))
+        for session_id, reason in reasons.items():
+            self._log("session_ended", id=session_id, why=reason)
+
+    async def start_remote_access(self, asked: StartRemoteAccess) -> RemoteSession:
+        """Begin a session the hub knows. Raises RefusedError, and OSError when it cannot be remembered."""
+        await self._keeper.step(lambda state: self.started_fact(state, asked, utc_now()))
+        self.was_started(asked.session_id, asked.ticket)
+        return self._leases[asked.session_id].session
+
+    async def stop_remote_access(self, session_id: int, reason: str = "stopped") -> None:
+        """End it, if it is open; the machine is what it was before. Raises OSError when that cannot be remembered: it
+        is tried again by itself."""
+        self._must_end(session_id, reason)
+        await self._end(session_id, reason)
+
+    def link_is_up(self) -> None:
+        """The control link is live."""
+        self._lost_at = None
+        self._news.set()
+
+    def link_is_lost(self) -> None:
+        """It is not, from now on."""
+        self._lost_at = self._monotonic() if self._lost_at is None else self._lost_at
+        self._news.set()
+
+    # --- the facts, and what follows when they are on disk ----------------------------------------------------------
+
+    def started_fact(self, state: MachineState, asked: StartRemoteAccess, now: str) -> Fact:
+        """Raises RefusedError."""
+        following, session = begun(state, self.open_sessions, asked, self._rules, self._boot, now)
+        return _with_state(Fact(at=time.time(), session=session), state, following)
+
+    def extended_fact(self, session_id: int, duration: float) -> Fact:
+        """Raises RefusedError."""
+        lease = self._leases.get(session_id)
+        if lease is None or lease.ending:
+            raise RefusedError(Failure(code="not_open", message="this session is not open on this machine"))
+        since_s = self._monotonic() - lease.since
+        return Fact(at=time.time(), session=extended(lease.session, since_s, duration, self._rules))
+
+    def ended_fact(self, state: MachineState, reasons: Mapping[int, str], now: str) -> Fact:
+        """The end of those of them that are open, each with its reason."""
+        ending = {one: why for one, why in reasons.items() if one in self.open_sessions}
+        reports = tuple(ended_report(one, why, now) for one, why in ending.items())
+        following = over(state, self.open_sessions, ending)
+        return _with_state(Fact(at=time.time(), ended=reports), state, following)
+
+    def was_started(self, session_id: int, ticket: str) -> None:
+        session = self.open_sessions.get(session_id)
+        if session is None:
+            return
+        now = self._monotonic()
+        lease = Lease(session, now, now + session.duration)
+        self._leases[session_id] = lease
+        self._log("session_began", id=session_id, admin=session.admin, address=session.admin_ip, why=session.reason)
+        self._working[session_id] = self._tasks.start(self._serve(lease, ticket))
+        self._news.set()
+
+    def was_extended(self, session_id: int) -> None:
+        lease, session = self._leases.get(session_id), self.open_sessions.get(session_id)
+        if lease is not None and session is not None:
+            lease.session, lease.deadline = session, lease.since + session.duration
+            self._log("session_extended", id=session_id, seconds=f"{lease.deadline - self._monotonic():.0f}")
+        self._news.set()
+
+    def was_ended(self, session_id: int, reason: str) -> None:
+        if self._leases.pop(session_id, None) is not None:
+            self._log("session_ended", id=session_id, why=reason)
+        stop = self._working.pop(session_id, None)
+        if stop is not None:
+            stop()
+        self._news.set()
+
+    # --- the clocks -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """End what is due, for ever."""
+        try:
+            while True:
+                self._news.clear()
+                await self._end_what_is_due()
+                await wait_at_most(self._news, self._patience())
+        finally:
+            await self._tasks.end()
+
+    async def _end_what_is_due(self) -> None:
+        now = self._monotonic()
+        lost = self._lost_at is not None and now - self._lost_at >= GRACE_S
+        for session_id, lease in list(self._leases.items()):
+            reason = lease.ending or ("timed_out" if now >= lease.deadline else "link_lost" if lost else "")
+            if reason:
+                try:
+                    await self._end(session_id, reason)
+                except OSError as error:
+                    self._log("handler_failed", where=f"session {session_id}", error=str(error))
+
+    async def _end(self, session_id: int, reason: str) -> None:
+        await self._keeper.step(lambda state: self.ended_fact(state, {session_id: reason}, utc_now()))
+        self.was_ended(session_id, reason)
+
+    def _must_end(self, session_id: int, reason: str) -> None:
+        """Whether or not the disk takes it: nobody works in it any more."""
+        lease = self._leases.get(session_id)
+        if lease is not None and not lease.ending:
+            lease.ending = reason
+            stop = self._working.pop(session_id, None)
+            if stop is not None:
+                stop()
+            self._news.set()
+
+    def _patience(self) -> float:
+        if not self._leases:
+            return float("inf")
+        now = self._monotonic()
+        if any(lease.ending or lease.deadline <= now for lease in self._leases.values()):
+            return AGAIN_S
+        due = min(lease.deadline for lease in self._leases.values())
+        if self._lost_at is not None:
+            due = min(due, self._lost_at + GRACE_S)
+        return max(due - now, 0.01)
+
+    async def _serve(self, lease: Lease, ticket: str) -> None:
+        """The work of one session; one that fails ends its session and nothing else."""
+        try:
+            reason = await self._work(lease, ticket)
+        except Exception as error:  # noqa: BLE001 - the named boundary: a session
+            self._log("handler_failed", where=f"session {lease.session.id}", error=repr(error))
+            reason = "start_failed"
+        lease.ending = lease.ending or reason
+        self._news.set()
+
+
+def rules_of(settings: Settings) -> RemoteRules:
+    """The part of the settings that the rules obey."""
+    return RemoteRules(
+        enabled=settings.switch("remote_access_enabled"),
+        networks=tuple(settings.names("admin_ips")),
+        longest_s=settings.number("session_timeout"),
+        most=int(settings.number("max_concurrent_sessions")),
+        ports=frozenset(map(int, settings.names("remote_access_ports"))),
+    )
+
+
+def _with_state(fact: Fact, state: MachineState, following: MachineState) -> Fact:
+    if following is not state:
+        fact.state, fact.reported = following, report(following)
+    return fact

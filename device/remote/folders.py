@@ -1,0 +1,48 @@
+"""The folders a session's files may come from and go to, each pinned to what it was when the agent started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from device.remote.rules.folders import PathRefusedError, Pin, declared
+
+
+class DeclaredFolders:
+    """`download` and `upload` are the settings. `look` at the start of the agent."""
+
+    def __init__(self, download: Sequence[str], upload: Sequence[str]) -> None:
+        self.download = tuple(download)
+        self.upload = tuple(upload)
+        # Bound: the folders that the configuration declares.
+        self._pins: dict[str, Pin] = {}
+
+    @property
+    def all(self) -> list[str]:
+        """Each once, written in one way; those that declare nothing left out."""
+        return list(dict.fromkeys(filter(None, map(self.written, (*self.download, *self.upload)))))
+
+    @staticmethod
+    def written(folder: str) -> str:
+        """A declared folder as places name it, "" for what declares nothing."""
+        return "/" + "/".join(parts) if (parts := declared(folder)) else ""
+
+    def look(self) -> None:
+        """Pin those that are there and are not pinned yet. A link that is met now is what the owner has declared."""
+        for folder in self.all:
+            if folder not in self._pins:
+                try:
+                    path = Path(folder).resolve(strict=True)
+                    facts = path.lstat()
+                except (OSError, RuntimeError):  # not there, or links in a circle
+                    continue
+                self._pins[folder] = Pin(str(path), facts.st_dev, facts.st_ino)
+
+    def pin(self, folder: str) -> Pin:
+        """One that came to be after the start of the agent is pinned when it is first asked for. Raises
+        PathRefusedError."""
+        if folder not in self._pins:
+            self.look()
+        if folder not in self._pins:
+            raise PathRefusedError("not_found", f"{folder} is not on the machine")
+        return self._pins[folder]

@@ -1,0 +1,67 @@
+"""What an agent that was killed left running for a session: noted on disk, and ended by its next life."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from device.kernel import state_file
+from device.settings.values import OnDemand
+
+FILE: Final = "on-demand"
+KEY_NAMES: Final = ("API_TOKEN", "API_TOKEN_FILE")
+"""How the names of the environment's variables end that hold the machine's key (device.settings)."""
+STOP_S: Final = 20.0
+"""What does not end by itself within this is killed."""
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """A process of ours: `born` tells it from a later one with the same number."""
+
+    port: int
+    pid: int
+    born: str
+
+
+def end_orphans(state_dir: Path, services: Mapping[int, OnDemand]) -> list[int]:
+    """End what an earlier life started and could not stop; the ports. The commands are those of the configuration, not
+    of the note. Blocks for as long as they take."""
+    file = state_dir / FILE
+    ended = []
+    for one in state_file.read_value(file, list[Started]) or []:
+        service = services.get(one.port)
+        if service is not None and service.stop is not None:
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                subprocess.run(service.stop, timeout=STOP_S, check=False, capture_output=True, env=without_key())  # noqa: S603 - the owner's own
+        if one.born and born(one.pid) == one.born:
+            signal_group(one.pid, signal.SIGKILL)
+        ended.append(one.port)
+    with contextlib.suppress(OSError):
+        file.unlink(missing_ok=True)
+    return ended
+
+
+def without_key() -> dict[str, str]:
+    """The agent's environment as a command of the owner gets it: what is no business of a camera stays here."""
+    return {name: value for name, value in os.environ.items() if not name.upper().endswith(KEY_NAMES)}
+
+
+def born(pid: int) -> str:
+    """When a process began, in the kernel's ticks; empty when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def signal_group(pid: int, what: signal.Signals) -> None:
+    """To a process and what it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, what)

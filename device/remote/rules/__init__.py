@@ -1,0 +1,1 @@
+"""What decides in remote sessions: values in, values out."""

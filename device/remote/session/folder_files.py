@@ -1,0 +1,310 @@
+"""Files below a declared folder, in a process of their own that has the rights of the terminal's user and no others.
+
+`file_process` starts it as root and speaks to it; `serve` gives root's rights away before it reads the first request.
+It opens, lists, names and removes; what it has opened goes to the agent as a handle, so that the bytes
+are moved there. A declared folder is walked to without following any link, and it has to be the very folder that was
+there when the agent started. Standard library only; knows no stream, no setting and no secret.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import secrets
+import socket
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from device.remote.rules.folders import TEMPORARY, PathRefusedError, Pin, can_travel
+
+MAX_LISTED: Final = 2000
+KEEP_FREE: Final = 64 * 1024 * 1024
+"""What an upload leaves on the disk for everybody else."""
+STALE_S: Final = 86400.0
+LENGTH: Final = 4
+"""A message on the socket is so many bytes of its length, a handle with them if there is one, and then its JSON."""
+MOST: Final = 8 * 1024 * 1024
+"""Bytes of one: more than the longest listing has."""
+_WAY: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""To go through a folder it has to be open to its user, not readable."""
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_LINKS: Final = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextlib.contextmanager
+def opened_folder(pin: Pin, parts: Sequence[str], last: int = _FOLDER) -> Iterator[int]:
+    """A handle of the folder `parts` below the declared one, opened with the flags `last`. No link is followed, neither
+    above the declared folder nor below it."""
+    above = [part for part in pin.path.split("/") if part]
+    with explained():
+        handle = os.open("/", _WAY)
+    try:
+        for count, part in enumerate([*above, *parts], 1):
+            flags = last if count == len(above) + len(parts) else _WAY
+            try:
+                with explained():
+                    following = os.open(part, flags, dir_fd=handle)
+            except PathRefusedError as refused:
+                if refused.code == "not_declared" and count <= len(above):  # where no link was at the start
+                    raise _changed(pin) from refused
+                raise
+            os.close(handle)
+            handle = following
+            if count == len(above):
+                facts = os.fstat(handle)
+                if (facts.st_dev, facts.st_ino) != (pin.device, pin.inode):
+                    raise _changed(pin)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _changed(pin: Pin) -> PathRefusedError:
+    why = "is another folder than the one that was there when the agent started; restart the agent if that is meant"
+    return PathRefusedError("folder_changed", f"{pin.path} {why}")
+
+
+def listing(pin: Pin, parts: Sequence[str]) -> tuple[list[dict[str, Any]], bool]:
+    """Files and folders of a folder by name, and whether there are more than are told. Links are left out, as they
+    cannot be followed. A name that no path can hold is shown as far as it can be, and marked."""
+    entries: list[dict[str, Any]] = []
+    with opened_folder(pin, parts) as folder, explained(), os.scandir(folder) as found:
+        for entry in found:
+            if len(entries) == MAX_LISTED:
+                return _sorted(entries), True
+            if entry.name.startswith(TEMPORARY):
+                continue
+            with contextlib.suppress(OSError):
+                facts = entry.stat(follow_symlinks=False)
+                kind = "folder" if stat.S_ISDIR(facts.st_mode) else "file"
+                if kind == "folder" or stat.S_ISREG(facts.st_mode):
+                    row = {"name": entry.name, "kind": kind, "size": facts.st_size, "mtime": int(facts.st_mtime)}
+                    entries.append(row if can_travel(entry.name) else row | _marked(entry.name))
+    return _sorted(entries), False
+
+
+def opened_file(pin: Pin, parts: Sequence[str], limit: int) -> int:
+    """A handle of a plain file on its way out, once it is known to be one: opening may already have an effect on what
+    is none."""
+    *above, name = _file(parts)
+    with opened_folder(pin, above, _WAY) as folder, explained():
+        if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            raise PathRefusedError("not_found", "this is no plain file")
+        handle = os.open(name, _FILE, dir_fd=folder)
+    facts = os.fstat(handle)
+    if stat.S_ISREG(facts.st_mode) and facts.st_size <= limit:
+        return handle
+    os.close(handle)
+    if not stat.S_ISREG(facts.st_mode):
+        raise PathRefusedError("not_found", "this is no plain file")
+    raise PathRefusedError("too_large", f"it has {facts.st_size} bytes, and {limit} are allowed")
+
+
+class Incoming:
+    """A file on its way in: nobody sees it under its name before all of it is on the disk."""
+
+    def __init__(self, pin: Pin, parts: Sequence[str], size: int, *, overwrite: bool) -> None:
+        *above, self._name = _file(parts)
+        self._overwrite = overwrite
+        self._temporary = TEMPORARY + secrets.token_hex(8)
+        self._exists = False
+        self._open = contextlib.ExitStack()
+        try:
+            self._folder = self._open.enter_context(opened_folder(pin, above))
+            with explained():
+                self.handle = self._begun(size)
+        except PathRefusedError:
+            self.drop()
+            raise
+
+    def keep(self) -> None:
+        """All of it is on the disk: give it its name."""
+        with explained():
+            self._name_it()
+            os.fsync(self._folder)
+
+    def drop(self) -> None:
+        """Leave nothing of it under its other name; what was kept stays."""
+        if self._exists:
+            self._exists = False
+            with contextlib.suppress(OSError):
+                os.unlink(self._temporary, dir_fd=self._folder)
+        self._open.close()
+
+    def _begun(self, size: int) -> int:
+        """Look whether there is room, and make the file under its other name."""
+        _sweep(self._folder)
+        replaced = self._look_at_target()
+        check_room(self._folder, size)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        handle = os.open(self._temporary, flags, 0o644, dir_fd=self._folder)
+        self._exists = True
+        self._open.callback(os.close, handle)
+        if replaced is not None:
+            os.fchmod(handle, replaced.st_mode & 0o777)
+        return handle
+
+    def _name_it(self) -> None:
+        """One step either way; a link refuses to replace what came there meanwhile, a rename does not."""
+        both = {"src_dir_fd": self._folder, "dst_dir_fd": self._folder}
+        if not self._overwrite:
+            with contextlib.suppress(PermissionError, NotImplementedError):  # a stick's FAT knows no links
+                os.link(self._temporary, self._name, **both, follow_symlinks=False)
+                return
+        self._look_at_target()
+        os.rename(self._temporary, self._name, **both)  # noqa: PTH104 - Path.rename knows no folder's handle
+
+    def _look_at_target(self) -> os.stat_result | None:
+        try:
+            found = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            raise PathRefusedError("exists", "there is something of that name that is no plain file")
+        if not self._overwrite:
+            raise PathRefusedError("exists", "there is a file of that name; say that it may be replaced")
+        return found
+
+
+def serve(argv: Sequence[str]) -> None:
+    """Become the user of `argv` (uid, gid, further groups with commas between them; nothing: who we are), then answer
+    on the socket that is standard input until its other end is closed."""
+    os.umask(0o022)
+    if argv:
+        _become(int(argv[0]), int(argv[1]), [int(group) for group in argv[2].split(",") if group])
+    agent = socket.socket(fileno=0)
+    # Bound: one a stream of the session.
+    incoming: dict[str, Incoming] = {}
+    try:
+        while (asked := receive(agent)[0]) is not None:
+            handle = None
+            try:
+                answer, handle = _answer(asked, incoming)
+            except PathRefusedError as refused:
+                answer = {"refused": [refused.code, str(refused)]}
+            send(agent, answer, handle)
+            if handle is not None and asked["op"] == "get":
+                os.close(handle)
+    finally:
+        for one in incoming.values():
+            one.drop()
+
+
+def send(to: socket.socket, message: dict[str, Any], handle: int | None = None) -> None:
+    """Raises OSError."""
+    body = json.dumps(message).encode()
+    socket.send_fds(to, [len(body).to_bytes(LENGTH, "big")], [] if handle is None else [handle])
+    to.sendall(body)
+
+
+def receive(of: socket.socket) -> tuple[dict[str, Any] | None, int | None]:
+    """The next message and the handle that came with it; None when there will be none. Raises OSError."""
+    head, handles, _, _ = socket.recv_fds(of, LENGTH, 1)
+    length = int.from_bytes(head, "big") if len(head) == LENGTH else 0
+    body = bytearray()
+    while len(body) < length <= MOST and (part := of.recv(min(length - len(body), 65536))):
+        body += part
+    handle = handles[0] if handles else None
+    if handle is not None:
+        os.set_inheritable(handle, False)
+    if body and len(body) == length:
+        return json.loads(body), handle
+    if handle is not None:
+        os.close(handle)
+    return None, None
+
+
+def _become(uid: int, gid: int, groups: list[int]) -> None:
+    """Every right of root goes with the last of these calls, for good. Raises OSError."""
+    os.setgroups(groups)
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+    if os.getresuid() != (uid, uid, uid) or os.getresgid() != (gid, gid, gid) or 0 in (uid, gid) or _has_capabilities():
+        raise PermissionError("the rights of root could not be given away")
+
+
+def _has_capabilities() -> bool:
+    """A unit's `SecureBits=` may keep them when the user changes."""
+    with open("/proc/self/status", "rb") as facts:  # noqa: PTH123 - what is not loaded yet may lie where only root gets
+        return any(int(line.split()[1], 16) for line in facts if line.startswith((b"CapEff:", b"CapPrm:")))
+
+
+def _answer(asked: dict[str, Any], incoming: dict[str, Incoming]) -> tuple[dict[str, Any], int | None]:
+    if asked["op"] in ("keep", "drop"):
+        one = incoming.pop(asked["of"], None)
+        if one is not None:
+            try:
+                if asked["op"] == "keep":
+                    one.keep()
+            finally:
+                one.drop()
+        return {}, None
+    pin, parts = Pin(*asked["pin"]), asked["parts"]
+    if asked["op"] == "list":
+        entries, more = listing(pin, parts)
+        return {"entries": entries, "more": more}, None
+    if asked["op"] == "look":
+        with opened_folder(pin, parts) as folder:
+            return {"writable": os.access(".", os.W_OK | os.X_OK, dir_fd=folder)}, None
+    if asked["op"] == "get":
+        return {}, opened_file(pin, parts, asked["limit"])
+    one = Incoming(pin, parts, asked["size"], overwrite=asked["overwrite"])
+    incoming[asked["of"]] = one
+    return {}, one.handle
+
+
+def check_room(handle: int, size: int) -> None:
+    """Whether so many bytes leave enough on the disk where `handle` lies. Raises PathRefusedError, OSError."""
+    disk = os.fstatvfs(handle)
+    if disk.f_bavail * disk.f_frsize < size + KEEP_FREE:
+        raise PathRefusedError("disk", "there is not enough room on the machine's disk")
+
+
+def _file(parts: Sequence[str]) -> Sequence[str]:
+    if not parts:
+        raise PathRefusedError("not_found", "this is a folder")
+    return parts
+
+
+def _marked(name: str) -> dict[str, Any]:
+    shown = name.encode(errors="surrogateescape").decode(errors="replace")
+    return {"name": "".join(c if can_travel(c) else "\N{REPLACEMENT CHARACTER}" for c in shown), "unreachable": True}
+
+
+def _sorted(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(entries, key=lambda entry: (entry["kind"] == "file", entry["name"]))
+
+
+def _sweep(folder: int) -> None:
+    """Remove what an agent that was killed has left half received."""
+    with os.scandir(folder) as found:
+        for entry in found:
+            if entry.name.startswith(TEMPORARY):
+                with contextlib.suppress(OSError):
+                    if time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_S:
+                        os.unlink(entry.name, dir_fd=folder)
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """What the kernel refuses, as what the stream is refused with."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _LINKS:
+            raise PathRefusedError("not_declared", "a link, or no folder where the path goes through one") from error
+        if error.errno == errno.EEXIST:
+            raise PathRefusedError("exists", "there is a file of that name") from error
+        if error.errno in _FULL:
+            raise PathRefusedError("disk", "there is no room on the machine's disk") from error
+        if error.errno in (errno.EROFS, errno.EIO):
+            raise PathRefusedError("disk", "the machine's disk does not take it") from error
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise PathRefusedError("no_rights", "the user of the machine's terminal may not do this there") from error
+        raise PathRefusedError("not_found", "there is no such file on the machine") from error

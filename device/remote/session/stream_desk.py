@@ -1,0 +1,212 @@
+"""The machine's end of a session's streams: each OPEN goes to the handler of its kind, each event to its stream.
+
+Knows `Streams` and handlers, and no socket: whoever has one feeds `hear`, and sends when `wake` is called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from device.kernel.log import Log
+from device.kernel.tasks import Tasks
+from device.remote.session.stream import OpenSession, Serve, StreamGone
+from protocol.streams import Accepted, Controlled, Data, Ended, Opened, Role, Streams, WasReset, Writable
+
+
+class TunnelStream:
+    """One stream; a DeviceStream. The desk tells it what happened."""
+
+    def __init__(self, asked: Opened, streams: Streams, wake: Callable[[], None]) -> None:
+        self._id = asked.id
+        self._kind = asked.kind
+        self._args = asked.args
+        self._streams = streams
+        self._wake = wake
+        # Bound: the window: the hub sends no more before it is consumed.
+        self._data: deque[bytes] = deque()
+        # Bound: the hub's own words to a reader that does nothing else.
+        self._controls: deque[dict[str, Any]] = deque()
+        self._readable, self._writable, self._controlled = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._served = self._finished = self._ended = False
+        self._deaf = False
+        self.gone = False
+
+    @property
+    def kind(self) -> str:
+        return self._kind
+
+    @property
+    def args(self) -> Mapping[str, Any]:
+        return self._args
+
+    def accept(self, info: Mapping[str, object]) -> None:
+        if not self.gone and not self._served:
+            self._served = True
+            self._streams.accept(self._id, dict(info))
+            self._wake()
+
+    def refuse(self, code: str, message: str) -> None:
+        self.reset(code, message)
+
+    async def send(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            self._check()
+            if self._finished:
+                raise StreamGone("it was finished")
+            self._writable.clear()
+            taken = self._streams.send(self._id, bytes(left))
+            if taken:
+                left = left[taken:]
+                self._wake()
+            else:
+                await self._writable.wait()
+
+    async def receive(self) -> bytes:
+        while not self._data:
+            self._check()
+            if self._ended:
+                return b""
+            self._readable.clear()
+            await self._readable.wait()
+        data = self._data.popleft()
+        self._streams.consumed(self._id, len(data))
+        self._wake()
+        return data
+
+    def control(self, values: Mapping[str, object]) -> None:
+        if not self.gone and not self._finished:
+            self._streams.control(self._id, dict(values))
+            self._wake()
+
+    async def next_control(self) -> dict[str, Any] | None:
+        while not self._controls:
+            if self.gone or self._ended or self._deaf:
+                return None
+            self._controlled.clear()
+            await self._controlled.wait()
+        return self._controls.popleft()
+
+    async def finish(self) -> None:
+        self._check()
+        self._end()
+
+    def reset(self, code: str, message: str = "") -> None:
+        if not self.gone:
+            self._streams.reset(self._id, code, message[:500])
+            self.is_gone()
+            self._wake()
+
+    # --- what the desk tells it -------------------------------------------------------------------------------------
+
+    def heard(self, event: Data | Ended | Controlled | Writable | Accepted) -> None:
+        if isinstance(event, Data):
+            if self._deaf:
+                self._streams.consumed(self._id, len(event.data))
+                self._wake()
+            else:
+                self._data.append(event.data)
+                self._readable.set()
+        elif isinstance(event, Ended):
+            self._ended = True
+            self._readable.set()
+            self._controlled.set()
+        elif isinstance(event, Controlled) and not self._deaf:
+            self._controls.append(event.values)
+            self._controlled.set()
+        elif isinstance(event, Writable):
+            self._writable.set()
+
+    def is_gone(self) -> None:
+        """Reset, or its session is over: whoever waits is told."""
+        self.gone = True
+        for event in (self._readable, self._writable, self._controlled):
+            event.set()
+
+    def nobody_serves(self) -> None:
+        """Its handler has returned: what it handed over still goes out, what still comes in is of no interest."""
+        if self.gone:
+            return
+        if not self._served:
+            self.reset("internal", "nobody served this stream")
+            return
+        self._deaf = True
+        self._end()
+        while self._data:
+            self._streams.consumed(self._id, len(self._data.popleft()))
+        self._wake()
+
+    def _end(self) -> None:
+        if not self._finished:
+            self._finished = True
+            self._streams.end(self._id)
+            self._wake()
+
+    def _check(self) -> None:
+        if self.gone:
+            raise StreamGone(self._kind)
+
+
+class StreamDesk:
+    """`session()` is the session as it is now; `handlers` by kind. `end` it."""
+
+    def __init__(
+        self,
+        session: Callable[[], OpenSession],
+        handlers: Mapping[str, Serve],
+        log: Log,
+        wake: Callable[[], None],
+    ) -> None:
+        self.streams = Streams(Role.MACHINE)
+        self._session = session
+        self._handlers = handlers
+        self._log = log
+        self._wake = wake
+        # Bound: MAX_STREAMS.
+        self._open: dict[int, TunnelStream] = {}
+        self._tasks = Tasks()
+
+    def hear(self, frame: bytes) -> None:
+        """Take one frame of the hub. Raises StreamProtocolError."""
+        for event in self.streams.receive(frame):
+            if isinstance(event, Opened):
+                self._begin(event)
+                continue
+            stream = self._open.get(event.id)
+            if stream is None:
+                continue
+            if isinstance(event, WasReset):
+                stream.is_gone()
+            else:
+                stream.heard(event)
+        self._wake()
+
+    async def end(self) -> None:
+        """The session is over: no stream goes on, and no handler runs any more when this returns."""
+        for stream in self._open.values():
+            stream.is_gone()
+        await self._tasks.end()
+
+    def _begin(self, asked: Opened) -> None:
+        stream = TunnelStream(asked, self.streams, self._wake)
+        serve = self._handlers.get(asked.kind)
+        if serve is None:
+            stream.refuse("not_supported", "this machine knows no such stream")
+            return
+        self._open[asked.id] = stream
+        self._tasks.start(self._serve(asked.id, stream, serve))
+
+    async def _serve(self, stream_id: int, stream: TunnelStream, serve: Serve) -> None:
+        try:
+            await serve(stream, self._session())
+        except StreamGone:
+            stream.is_gone()
+        except Exception as error:  # noqa: BLE001 - the named boundary: a stream
+            self._log("handler_failed", where=f"stream {stream.kind}", error=repr(error))
+            stream.reset("internal", "the machine could not go on with it")
+        finally:
+            stream.nobody_serves()
+            self._open.pop(stream_id, None)

@@ -1,0 +1,1 @@
+"""Samples: taken when due, kept on disk, sent by link or HTTP."""

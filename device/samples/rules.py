@@ -1,0 +1,129 @@
+"""When the next sample is due, and for whom: history (kept) or somebody who watches (live). Takes monotonic `now`.
+
+How far the kept samples of this boot have travelled on one link; knows no socket and no disk.
+
+A sent frame proves nothing (500 of 510 messages were lost to a frozen peer, stack.md): only an acknowledgement moves
+`acked`. A few frames may be under way at once; when nothing is acknowledged for long they are said again, and the hub
+drops what it already has.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from protocol.limits import LIVE_LEAST_S, LIVE_MOST_S, REPLAY_SAMPLES_PER_S
+
+FIRST_SAMPLE_AFTER_S: Final = 0.5
+"""Rates need two looks: the first sample follows the first look by this, so that a new machine is seen at once."""
+
+
+class Due(NamedTuple):
+    kept: bool
+    live: bool
+
+
+class SamplingPlan:
+    """Two independent rhythms; a missed beat is skipped, never made up for in a burst."""
+
+    def __init__(self, kept_interval: float, now: float) -> None:
+        self._kept_interval = kept_interval
+        self._kept_at = now + min(FIRST_SAMPLE_AFTER_S, kept_interval)
+        self._live_interval = 0.0
+        self._live_at = float("inf")
+
+    @property
+    def live_interval(self) -> float:
+        """Seconds between live samples, 0 = nobody watches."""
+        return self._live_interval
+
+    def keep(self, interval: float, now: float) -> None:
+        """Keep one every `interval` seconds from now on, the first soon; infinite: none."""
+        if interval != self._kept_interval:
+            self._kept_interval = interval
+            self._kept_at = now + (interval if interval == float("inf") else min(FIRST_SAMPLE_AFTER_S, interval))
+
+    def watch(self, interval: float, now: float) -> bool:
+        """Somebody watches every `interval` seconds (0 = nobody), within the bounds of the wire whatever is asked for.
+        True when this begins a new watch."""
+        begins = interval > 0 and self._live_interval == 0
+        interval = min(max(interval, LIVE_LEAST_S), LIVE_MOST_S) if interval > 0 else 0.0
+        if interval <= 0:
+            self._live_at = float("inf")
+        elif interval != self._live_interval:
+            self._live_at = now + min(FIRST_SAMPLE_AFTER_S, interval)
+        self._live_interval = interval
+        return begins
+
+    def next_at(self) -> float:
+        """The monotonic moment of the next beat."""
+        return min(self._kept_at, self._live_at)
+
+    def take(self, now: float) -> Due:
+        """Which samples are due at `now`; their next beats are set."""
+        due = Due(kept=now >= self._kept_at, live=now >= self._live_at)
+        if due.kept:
+            self._kept_at = _next_beat(self._kept_at, self._kept_interval, now)
+        if due.live:
+            self._live_at = _next_beat(self._live_at, self._live_interval, now)
+        return due
+
+
+def _next_beat(last: float, interval: float, now: float) -> float:
+    following = last + interval
+    return following if following > now else now + interval
+
+
+WINDOW_FRAMES: Final = 4
+PACE_S: Final = 0.2
+"""Between two frames of a backlog at least: 5 frames/s leave three quarters of the hub's 20/s to live samples and
+results."""
+SAY_AGAIN_S: Final = 60.0
+SAY_AGAIN_CAP_S: Final = 600.0
+
+
+def pause_after(samples: int) -> float:
+    """Seconds until the next frame of a backlog may follow one of so many samples."""
+    return max(PACE_S, samples / REPLAY_SAMPLES_PER_S)
+
+
+class Replay:
+    """Frames under way on one link. `acked` is the highest acknowledged seq, `sent` the highest that was sent."""
+
+    def __init__(self, acked: int) -> None:
+        self.acked = acked
+        self.sent = acked
+        # Bound: WINDOW_FRAMES.
+        self._under_way: list[int] = []
+        self._progress_at: float | None = None
+        self._patience_s = SAY_AGAIN_S
+
+    def may_send(self, now: float) -> bool:
+        """Whether another frame may go. Rewinds to the acknowledged position when patience has run out."""
+        if self._under_way and self._progress_at is not None and now - self._progress_at >= self._patience_s:
+            self._patience_s = min(2 * self._patience_s, SAY_AGAIN_CAP_S)
+            self._under_way.clear()
+            self.sent = self.acked
+        return len(self._under_way) < WINDOW_FRAMES
+
+    def patience_left(self, now: float) -> float:
+        """Seconds until unacknowledged frames are said again; infinite when none are."""
+        if not self._under_way or self._progress_at is None:
+            return float("inf")
+        return max(0.0, self._progress_at + self._patience_s - now)
+
+    def was_sent(self, seq: int, now: float) -> None:
+        """A frame whose last sample is `seq` went out."""
+        if not self._under_way:
+            self._progress_at = now
+        self._under_way.append(seq)
+        self.sent = seq
+
+    def was_acked(self, seq: int, now: float) -> None:
+        """Everything up to `seq` is committed."""
+        if seq <= self.acked:
+            return
+        self.acked = seq
+        self.sent = max(self.sent, seq)
+        self._under_way = [last for last in self._under_way if last > seq]
+        self._progress_at = now
+        self._patience_s = SAY_AGAIN_S

@@ -1,0 +1,176 @@
+"""Takes samples when they are due: kept ones into the spool, live ones to the link; the disk is synced each second.
+
+Sensors are read in their own thread with a time limit, so a stuck sensor costs readings and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from device.kernel.log import Log
+from device.kernel.tasks import until_one_ends, wait_at_most
+from device.kernel.worker_thread import WorkerThread
+from device.samples.rules import SamplingPlan
+from device.samples.spool import Spool
+from device.system.clock import utc_now
+from device.system_monitor import SystemMonitor
+from protocol.messages import Sample
+
+SYNC_INTERVAL_S: Final = 0.8
+"""A power cut may cost one second of samples; a sync takes a moment itself."""
+SENSOR_TIMEOUT_S: Final = 5.0
+MAX_TO_KEEP: Final = 1000
+"""Samples that wait for a slow disk; the oldest give way."""
+
+SETTLE_S: Final = 0.2
+"""Between two changes of the plan that are obeyed and told: whoever asks more often is heard as often as this."""
+
+
+class Sampler:
+    """`on_kept` is called after a sample went into the spool, `offer_live` with each live sample."""
+
+    def __init__(
+        self,
+        plan: SamplingPlan,
+        monitors: tuple[SystemMonitor, SystemMonitor],
+        sensors: WorkerThread,
+        disk: WorkerThread,
+        spool: Spool,
+        log: Log,
+        on_kept: Callable[[], None],
+        offer_live: Callable[[Sample], None],
+    ) -> None:
+        self._plan = plan
+        self._history, self._present = monitors
+        self._sensors = sensors
+        self._disk = disk
+        self._spool = spool
+        self._log = log
+        self._on_kept = on_kept
+        self._offer_live = offer_live
+        self._replan = asyncio.Event()
+        self._fresh_watch = False
+        self._fresh_history = True
+        self._monitors = True
+        self._wish = 0.0
+        self._to_keep: deque[bytes] = deque(maxlen=MAX_TO_KEEP)
+        self._has_some = asyncio.Event()
+        self._stuck = False
+        self._told_dropped = self._told_refused = 0
+        self._told_watched = 0.0
+        self._replanned_at = float("-inf")
+        self.latest: Sample | None = None
+        """What was read last, for the machine's own control page."""
+        self.beats = 0
+        """Grows as long as this works; the watchdog looks at it."""
+
+    def watch(self, interval: float) -> None:
+        """Somebody watches every `interval` seconds; 0 = nobody."""
+        self._wish = interval
+        self._watch(interval if self._monitors else 0.0)
+
+    def set_monitoring(self, enabled: bool, interval: float) -> None:
+        """Keep a sample every `interval` seconds; or look at no sensor at all, whoever watches."""
+        if enabled and not self._monitors:
+            self._fresh_history = True
+        self._monitors = enabled
+        self._plan.keep(interval if enabled else float("inf"), time.monotonic())
+        self._watch(self._wish if enabled else 0.0)
+        self._replan.set()
+
+    def _watch(self, interval: float) -> None:
+        before = self._plan.live_interval
+        self._fresh_watch = self._plan.watch(interval, time.monotonic()) or self._fresh_watch
+        if self._plan.live_interval != before:
+            self._replan.set()
+
+    def _tell_watched(self) -> None:
+        interval = self._plan.live_interval
+        if interval != self._told_watched:
+            self._told_watched = interval
+            self._log("watched" if interval else "unwatched", **({"interval": f"{interval:g}"} if interval else {}))
+
+    async def run(self) -> None:
+        """Sample for ever."""
+        await until_one_ends(self._sample(), self._keep(), self._sync())
+
+    async def _sample(self) -> None:
+        while True:
+            if self._fresh_history and self._monitors:
+                self._fresh_history = False
+                await self._guarded(self._history.prime)
+            await wait_at_most(self._replan, self._plan.next_at() - time.monotonic())
+            if self._replan.is_set():
+                # A hub that changes its mind a thousand times a second costs no more than one that does so once.
+                await asyncio.sleep(self._replanned_at + SETTLE_S - time.monotonic())
+                self._replanned_at = time.monotonic()
+                self._replan.clear()
+                self._tell_watched()
+            if self._fresh_watch:
+                self._fresh_watch = False
+                await self._guarded(self._present.prime)
+            due = self._plan.take(time.monotonic())
+            if due.kept:
+                self._to_keep.append(msgspec.json.encode(await self._read(self._history)))
+                self._has_some.set()
+            if due.live:
+                self._offer_live(await self._read(self._present))
+
+    async def _keep(self) -> None:
+        while True:
+            await self._has_some.wait()
+            self._has_some.clear()
+            while self._to_keep:
+                await self._disk.call(self._spool.append, self._to_keep.popleft())
+                self._on_kept()
+
+    async def _sync(self) -> None:
+        while True:
+            await asyncio.sleep(SYNC_INTERVAL_S)
+            if not self._spool.idle:
+                await self._disk.call(self._spool.sync)
+                self._report()
+            self.beats += 1
+
+    async def _read(self, monitor: SystemMonitor) -> Sample:
+        sample = await self._guarded(monitor.collect_metrics)
+        if sample is None:
+            why = self._log.why("sensors_stuck")
+            sample = Sample(timestamp=utc_now(), reasons={"cpu_usage": why, "memory_usage": why, "disk_usage": why})
+        self.latest = sample
+        return sample
+
+    async def _guarded(self, read: Callable[[], Sample | None]) -> Sample | None:
+        """What the sensors say, None when they do not answer in time or fail; never asks twice at once."""
+        if self._sensors.busy_s() > 0 and self._stuck:
+            return None
+        try:
+            sample = await asyncio.wait_for(self._sensors.call(read), SENSOR_TIMEOUT_S)
+        except (TimeoutError, asyncio.TimeoutError):
+            self._stuck = True
+            self._log("sensors_stuck")
+        except Exception as error:  # noqa: BLE001 - the named boundary: sensors; hardware files hold anything
+            self._log("handler_failed", where="sensors", error=repr(error))
+        else:
+            self._stuck = False
+            return sample
+        return None
+
+    def _report(self) -> None:
+        counters = self._spool.counters
+        if counters.dropped != self._told_dropped:
+            self._told_dropped = counters.dropped
+            self._log("dropped", count=counters.dropped)
+        refuses = counters.write_errors != self._told_refused
+        if refuses:
+            self._log("disk_refuses")
+        elif self._told_refused and self._spool.idle:
+            self._log("disk_again")
+            counters.write_errors = 0
+        self._told_refused = counters.write_errors

@@ -1,0 +1,169 @@
+"""The machine's configuration: a JSON file, overridden by the environment, checked before anything starts.
+
+Each error names the key and what to write instead; nothing here reads sensors, opens sockets or prints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from certs.secret_file import SecretFileError, read_secret
+from device.settings.table import KEYS, Value
+from device.settings.values import SettingsError, from_text, typed
+from protocol import addresses
+
+__all__ = ["Settings", "SettingsError", "exposed", "load", "nearest"]
+
+SECRET_MODE_MASK: Final = 0o077
+LEAST_KEY_LENGTH: Final = 16
+_PLACEHOLDERS: Final = ("changeme", "your-", "your_", "<", "example", "placeholder", "xxxx")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Checked values. `values` holds every key of the table, and the further keys the hub has pushed; the properties
+    are derived from them. `origins` tells for each: "environment NAME", "hub", "file" or "default"."""
+
+    values: Mapping[str, Value]
+    origins: Mapping[str, str]
+    config_file: Path | None
+    api_token: str = field(repr=False)
+    key_file: Path | None = None
+
+    def text(self, key: str) -> str:
+        return str(self.values[key])
+
+    def number(self, key: str) -> float:
+        value = self.values[key]
+        return value if isinstance(value, float) else float(str(value))
+
+    def switch(self, key: str) -> bool:
+        return bool(self.values[key])
+
+    def names(self, key: str) -> list[str]:
+        value = self.values[key]
+        return [str(entry) for entry in value] if isinstance(value, list) else []
+
+    def overlaid(self, values: Mapping[str, Value], origins: Mapping[str, str]) -> Settings:
+        """The same machine with these values for these keys."""
+        return replace(self, values={**self.values, **values}, origins={**self.origins, **origins})
+
+    @property
+    def device_id(self) -> str:
+        """What the machine calls itself on the wire and in REST paths."""
+        return self.text("rvm_id")
+
+    @property
+    def base_url(self) -> str:
+        """The hub's address without a slash at its end."""
+        return self.text("myrvm_base_url").rstrip("/")
+
+    @property
+    def socket_url(self) -> str:
+        """Where the WebSocket is."""
+        scheme, _, rest = self.base_url.partition("://")
+        return f"{'wss' if scheme == 'https' else 'ws'}://{rest}/ws/device"
+
+    @property
+    def tunnel_url(self) -> str:
+        """Where the tunnel of a remote access session is."""
+        return f"{self.socket_url.removesuffix('device')}tunnel"
+
+    @property
+    def state_dir(self) -> Path:
+        """The folder of spool, journal and state; beside the configuration file unless it says otherwise."""
+        configured = self.text("state_dir")
+        base = self.config_file.parent if self.config_file else Path.cwd()
+        if configured:
+            return (base / configured).absolute()
+        name = self.config_file.name if self.config_file else "machine"
+        return (base / f"{name}.state").absolute()
+
+
+def load(config_file: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Read, override, check; raises SettingsError."""
+    written = _read(config_file) if config_file is not None else {}
+    for key in written:
+        if key not in KEYS:
+            raise SettingsError("unknown_key", key, nearest=nearest(key))
+    values: dict[str, Value] = {}
+    origins: dict[str, str] = {}
+    for key, rule in KEYS.items():
+        variable = next((name for name in (f"RVM_{key.upper()}", key.upper()) if environ.get(name)), None)
+        if variable is not None:
+            values[key], origins[key] = from_text(key, rule, environ[variable]), f"environment {variable}"
+        elif key in written:
+            values[key], origins[key] = typed(key, rule, written[key]), "file"
+        else:
+            values[key], origins[key] = rule.default, "default"
+    _check_url(values)
+    token, key_file = _secret(str(values.pop("api_token")), environ, config_file)
+    return Settings(values, origins, config_file, token, key_file)
+
+
+def nearest(key: str) -> str:
+    """The known key that looks most like `key`, "" when none does."""
+    return next(iter(difflib.get_close_matches(key.lower(), KEYS, n=1, cutoff=0.5)), "")
+
+
+def exposed(path: Path) -> bool:
+    """Whether others than the owner may read or write a file."""
+    with contextlib.suppress(OSError):
+        return bool(path.stat().st_mode & SECRET_MODE_MASK)
+    return False
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError("config_unreadable", file=path, why=error.strerror or "error") from error
+    except (ValueError, RecursionError) as error:
+        raise SettingsError("config_not_json", file=path, why=str(error)) from error
+    if not isinstance(content, dict):
+        raise SettingsError("config_not_json", file=path, why="{ ... } expected")
+    return content
+
+
+def _check_url(values: Mapping[str, Value]) -> None:
+    key, url = "myrvm_base_url", str(values["myrvm_base_url"])
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise SettingsError("wrong_url", key, value=repr(url)) from error
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+        raise SettingsError("wrong_url", key, value=repr(url))
+    if parts.username is not None or parts.password is not None:
+        raise SettingsError("secret_in_url", key)
+    if parts.scheme == "http" and not addresses.names_this_computer(host) and not values["allow_plain_http"]:
+        raise SettingsError("plain_http", key, value=url, https=f"https://{parts.netloc}")
+
+
+def _secret(configured: str, environ: Mapping[str, str], config_file: Path | None) -> tuple[str, Path | None]:
+    """The machine's key, and the file of its own that it came from, if any: from RVM_API_TOKEN_FILE, from `file:PATH`
+    (relative to the configuration), or as written."""
+    file = environ.get("RVM_API_TOKEN_FILE") or environ.get("API_TOKEN_FILE")
+    if not file and configured.startswith("file:"):
+        base = config_file.parent if config_file else Path.cwd()
+        file = str(base / configured.removeprefix("file:"))
+    if file:
+        try:
+            configured = read_secret(Path(file)).strip()
+        except SecretFileError as wrong:
+            named = {"exposed": "token_exposed", "mark": "token_marked", "empty": "token_missing"}
+            raise SettingsError(named.get(wrong.code, "token_unreadable"), "api_token", file=file) from wrong
+    if not configured:
+        raise SettingsError("token_missing", "api_token")
+    usable = configured.isascii() and configured.isprintable() and " " not in configured
+    is_placeholder = any(word in configured.lower() for word in _PLACEHOLDERS if not configured.startswith("rvmk_"))
+    if not usable or len(configured) < LEAST_KEY_LENGTH or is_placeholder:
+        raise SettingsError("token_unusable", "api_token")
+    return configured, Path(file) if file else None

@@ -1,0 +1,126 @@
+"""The configuration the hub pushes: checked, cached in the state folder, applied while the agent runs, answered.
+
+What a value means is the business of those who are told (`apply`); a machine that is offline starts with the cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from device.kernel import state_file
+from device.kernel.log import Log
+from device.kernel.worker_thread import WorkerThread
+from device.settings import Settings
+from device.settings.rules import Effective, Pushed, in_force, set_here
+from device.settings.table import STATIC
+from device.settings.values import readable
+from device.texts import texts_in
+from protocol.configuration import WrongValueError
+from protocol.limits import MAX_NAME
+from protocol.messages import ConfigApplied
+
+FILE: Final = "configuration"
+MAX_ERRORS: Final = 30
+"""So that the answer fits into one frame, whatever the keys were."""
+MAX_SENTENCE: Final = 250
+_on_the_wire: Final = texts_in("en")
+
+
+class ConfigKeeper:
+    """`settings` is what is in force now. `apply(settings)` is called in the loop whenever that changes and must not
+    wait; `reply` says the answer on the present link."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        disk: WorkerThread,
+        log: Log,
+        apply: Callable[[Settings], None],
+        reply: Callable[[ConfigApplied], None],
+    ) -> None:
+        self._own = settings
+        self._set_here = set_here(settings.values, settings.origins)
+        self._file = settings.state_dir / FILE
+        self._disk = disk
+        self._log = log
+        self._apply = apply
+        self._reply = reply
+        self._pushed = Pushed()
+        self._on_disk: Pushed | None = None
+        self._offered: Pushed | None = None
+        self._news = asyncio.Event()
+        self.settings = settings
+
+    @property
+    def version(self) -> int:
+        """The version in force, 0 when there is none."""
+        return self._pushed.version
+
+    async def open(self) -> None:
+        """Go on with what the hub said last; a damaged cache is as good as none, since the hub says it again."""
+        cached = await self._disk.call(cached_configuration, self._own.state_dir)
+        if cached is not None:
+            self._on_disk = cached
+            self._take(cached)
+
+    def offer(self, version: int, values: Mapping[str, Any]) -> None:
+        """Hear what the hub says; never waits. A newer word makes one that was not taken yet void."""
+        self._offered = Pushed(version=version, values=dict(values))
+        self._news.set()
+
+    async def run(self) -> None:
+        """Take what is offered, for ever."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            offered, self._offered = self._offered, None
+            if offered is None:
+                continue
+            effective = self._take(offered)
+            await self._remember(offered)
+            errors = {
+                key[:MAX_NAME] or "?": _sentence(key, wrong)
+                for key, wrong in list(effective.errors.items())[:MAX_ERRORS]
+            }
+            self._reply(ConfigApplied(version=offered.version, errors=errors or None, own=self._set_here or None))
+
+    def _take(self, pushed: Pushed) -> Effective:
+        effective = in_force(pushed, self._own.values, self._own.origins, STATIC)
+        is_news = pushed != self._pushed
+        self._pushed = pushed
+        if is_news:
+            self.settings = self._own.overlaid(effective.values, effective.origins)
+            self._log("config_applied", version=pushed.version)
+            for key, wrong in effective.errors.items():
+                self._log("config_key_refused", why=self._log.why(wrong.code, key=key, **readable(wrong)))
+            self._apply(self.settings)
+        return effective
+
+    async def _remember(self, pushed: Pushed) -> None:
+        """A disk that refuses costs the cache, not the configuration: the hub says it again after a restart."""
+        if pushed == self._on_disk:
+            return
+        try:
+            await self._disk.call(state_file.write_value, self._file, pushed)
+            self._on_disk = pushed
+        except OSError as error:
+            self._log("config_not_cached", why=error.strerror or error)
+
+
+def cached_configuration(state_dir: Path) -> Pushed | None:
+    """What the hub said last, None when there is nothing readable."""
+    return state_file.read_value(state_dir / FILE, Pushed)
+
+
+def settings_in_force(own: Settings) -> Settings:
+    """The machine's settings with what the hub said last, for programs beside the agent."""
+    effective = in_force(cached_configuration(own.state_dir) or Pushed(), own.values, own.origins, STATIC)
+    return own.overlaid(effective.values, effective.origins)
+
+
+def _sentence(key: str, wrong: WrongValueError) -> str:
+    """Begins with the code, so that whoever shows it may say it in the reader's language."""
+    return f"{wrong.code}: {_on_the_wire(wrong.code, key=key[:MAX_NAME], **readable(wrong))}"[:MAX_SENTENCE]

@@ -1,0 +1,162 @@
+"""What the machine's own file may say about remote access: ports, folders, commands, services that run on demand.
+
+Types and their bounds only; `setting_values` turns what does not fit into a sentence.
+
+One value of the configuration, from the file or from the environment's text, checked against its key's rule.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from device.settings.table import Key, Value, is_dynamic
+from protocol.addresses import normalise_address
+from protocol.commands import Unit
+from protocol.configuration import WrongValueError, checked
+from protocol.limits import MAX_FILE_PATH
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^[^\x00]*\Z")]
+Folder = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_FILE_PATH, pattern=r"^/[^\x00]*\Z")]
+Words = Annotated[list[Word], msgspec.Meta(min_length=1, max_length=64)]
+
+
+class OnDemand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How a service is started for a lease: `start` may be the service itself, or a command that starts it and ends.
+    Without `stop` the process that `start` began is ended."""
+
+    start: Words
+    stop: Words | None = None
+    ready_timeout: Annotated[float, msgspec.Meta(ge=0.1, le=300)] = 20.0
+
+
+class _Services(msgspec.Struct):
+    services: dict[str, OnDemand]
+
+
+_KINDS: Final[dict[str, Any]] = {
+    "ports": Annotated[list[Port], msgspec.Meta(max_length=32)],
+    "argv": Annotated[list[Word], msgspec.Meta(max_length=64)],
+    "folders": Annotated[list[Folder], msgspec.Meta(max_length=32)],
+}
+KINDS: Final = frozenset({*_KINDS, "address", "on_demand"})
+
+
+def remote_value(kind: str, value: object) -> Any:
+    """The value as everybody reads it. Raises ValueError."""
+    if kind == "address":
+        address = normalise_address(value) if isinstance(value, str) else None
+        if address is None:
+            raise ValueError("not an address")
+        return address
+    if kind == "on_demand":
+        return msgspec.to_builtins(_services(value))
+    found = msgspec.convert(value, _KINDS[kind])
+    return list(dict.fromkeys(found)) if kind != "argv" else found
+
+
+def on_demand(value: object) -> dict[int, OnDemand]:
+    """A checked `remote_services` by port."""
+    return {int(port): service for port, service in _services(value).items()}
+
+
+def _services(value: object) -> dict[str, OnDemand]:
+    found = msgspec.convert({"services": value}, _Services).services
+    if len(found) > 32:
+        raise ValueError("too many")
+    for port in found:
+        if not (port.isascii() and port.isdigit() and str(int(port)) == port and 1 <= int(port) <= 65535):
+            raise ValueError("not a port")
+    return found
+
+
+MAX_UNITS: Final = 20
+_SWITCHES: Final = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
+_LISTS: Final = ("networks", "units", "folders")
+_TEXTS: Final = ("text", "zone", "zone_or_none", "addresses", "address")
+
+
+class SettingsError(Exception):
+    """A configuration that cannot work. `code` and `values` are rendered by texts; `key` is the key at fault."""
+
+    def __init__(self, code: str, key: str = "", **values: object) -> None:
+        super().__init__(f"{code}: {key}")
+        self.code = code
+        self.key = key
+        self.values = {"key": key, **values}
+
+
+def from_text(key: str, rule: Key, text: str) -> Value:
+    """A value from the environment, where everything is text; raises SettingsError."""
+    text = text.strip()
+    if rule.kind == "switch" and text.lower() in _SWITCHES:
+        return _SWITCHES[text.lower()]
+    if rule.kind in _LISTS and not text.startswith("["):
+        return typed(key, rule, [part.strip() for part in text.split(",") if part.strip()])
+    if rule.kind in _TEXTS:
+        return typed(key, rule, text)
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    return typed(key, rule, value)
+
+
+def typed(key: str, rule: Key, value: object) -> Value:
+    """The value as everybody reads it; raises SettingsError."""
+    if is_dynamic(key):
+        try:
+            return checked(key, value)
+        except WrongValueError as wrong:
+            raise SettingsError(wrong.code, key, **readable(wrong)) from wrong
+    return _static(key, rule, value)
+
+
+def readable(wrong: WrongValueError) -> dict[str, object]:
+    """What the sentence of a wrong value names."""
+    return {name: f"{v:g}" if isinstance(v, float) else v for name, v in wrong.params.items()}
+
+
+def _static(key: str, rule: Key, value: object) -> Value:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if rule.kind == "text" and isinstance(value, str):
+        return value.strip()
+    if rule.kind == "switch" and isinstance(value, bool):
+        return value
+    if rule.kind == "id" and isinstance(value, (int, str)) and not isinstance(value, bool):
+        if 0 < len(str(value).strip()) <= 100 and str(value).isprintable() and "/" not in str(value):
+            return value.strip() if isinstance(value, str) else value
+        raise SettingsError("wrong_id", key)
+    if rule.kind == "units":
+        return _units(key, value)
+    if rule.kind in KINDS:
+        return _of_remote_access(key, rule.kind, value)
+    if rule.kind in ("number", "whole") and is_number and isinstance(value, (int, float)):
+        if rule.kind == "whole" and value != int(value):
+            raise SettingsError("wrong_type", key, kind=rule.kind, default=repr(rule.default))
+        if not rule.least <= value <= rule.most:
+            raise SettingsError("out_of_bounds", key, least=f"{rule.least:g}", most=f"{rule.most:g}")
+        return int(value) if rule.kind == "whole" else float(value)
+    raise SettingsError("wrong_type", key, kind=rule.kind, default=repr(rule.default))
+
+
+def _units(key: str, value: object) -> Value:
+    try:
+        units = msgspec.convert(value, list[Unit])
+    except msgspec.ValidationError as wrong:
+        raise SettingsError("wrong_units", key) from wrong
+    if len(units) > MAX_UNITS:
+        raise SettingsError("wrong_units", key)
+    return units
+
+
+def _of_remote_access(key: str, kind: str, value: object) -> Value:
+    try:
+        found: Value = remote_value(kind, value)
+    except ValueError as wrong:  # a ValidationError is one
+        raise SettingsError(f"wrong_{kind}", key) from wrong
+    return found

@@ -1,0 +1,1 @@
+"""The machine's status: declared, changed by commands, given back."""

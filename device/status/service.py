@@ -1,0 +1,149 @@
+"""The machine's status for the software on the machine: what it is, and saying that it changed.
+
+What the machine's status follows besides commands: requests of other programs, return sessions, the end of a time.
+
+One look a quarter of a second, so that a change made on the machine is at the hub well within a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from device.journal.keeper import StateKeeper
+from device.journal.rules import Fact
+from device.kernel.log import Log
+from device.kernel.worker_thread import WorkerThread
+from device.link.rules import HubClock, parse_time
+from device.status.return_session import ReturnSession
+from device.status.rules import KEEP, IllegalStatusError, Kept, MachineState, declared, given_back, now_busy, report
+from device.status_mailbox import StatusMailbox, StatusRequest
+from device.system.clock import utc_now
+
+
+class RVMStatusChecker:
+    """`wall` yields Unix seconds."""
+
+    def __init__(self, keeper: StateKeeper, session: ReturnSession, wall: Callable[[], float] = time.time) -> None:
+        self._keeper = keeper
+        self._session = session
+        self._wall = wall
+
+    def check_status(self) -> MachineState:
+        """What the machine is, as last declared by itself or set by a command."""
+        return self._keeper.state
+
+    async def update_status(
+        self,
+        status: str | None = None,
+        *,
+        capacity: int | None = None,
+        special_status: str | Kept | None = KEEP,
+        reason: str | Kept | None = KEEP,
+        until: str | Kept | None = KEEP,
+    ) -> MachineState:
+        """Declare what the machine is now; the hub hears of it, after a reconnect if need be. What is not given stays
+        (None ends a special status, a reason or an `until`); a reason stays as long as what it explains.
+
+        Raises IllegalStatusError for a status that does not exist or may not be now, OSError when it cannot be
+        remembered.
+        """
+        return await self._step(
+            lambda state: declared(
+                state,
+                utc_now(),
+                status=status,
+                capacity=capacity,
+                special_status=special_status,
+                reason=reason,
+                until=until,
+            )
+        )
+
+    async def set_busy(self, busy: bool) -> None:
+        """A return session begins (say it again before `return_session_max` seconds are over) or ends. Raises OSError
+        when it cannot be remembered."""
+        self._session.declare(busy)
+        await self.note_session(self._session.is_open())
+
+    async def note_session(self, is_open: bool) -> None:
+        """Tell the hub when a return session has begun or ended. Raises OSError."""
+        if is_open != self._keeper.state.busy:
+            await self._step(lambda state: state if state.busy == is_open else now_busy(state, is_open))
+
+    async def give_back(self, until: str) -> None:
+        """The time has come until which the present status was to hold. Raises OSError."""
+        await self._step(lambda state: given_back(state, utc_now()) if state.until == until else state)
+
+    async def _step(self, follow: Callable[[MachineState], MachineState]) -> MachineState:
+        def decide(state: MachineState) -> Fact:
+            following = follow(state)
+            if following is state:
+                return Fact(at=self._wall())
+            return Fact(at=self._wall(), state=following, reported=report(following))
+
+        return (await self._keeper.step(decide)).state or self._keeper.state
+
+
+POLL_S: Final = 0.25
+
+
+class StatusWatch:
+    """`run` for ever; `look` is one turn."""
+
+    def __init__(
+        self,
+        checker: RVMStatusChecker,
+        mailbox: StatusMailbox,
+        session: ReturnSession,
+        clock: HubClock,
+        disk: WorkerThread,
+        log: Log,
+    ) -> None:
+        self._checker = checker
+        self._mailbox = mailbox
+        self._session = session
+        self._clock = clock
+        self._disk = disk
+        self._log = log
+
+    async def run(self) -> None:
+        while True:
+            await self.look()
+            await asyncio.sleep(POLL_S)
+
+    async def look(self) -> None:
+        """Raises OSError when the disk does not take what is new; the next turn finds it again."""
+        requests, is_open = await self._disk.call(self._read)
+        for path, request in requests:
+            await self._take(path, request)
+        await self._checker.note_session(is_open)
+        await self._give_back()
+
+    def _read(self) -> tuple[list[tuple[Path, StatusRequest]], bool]:
+        return list(self._mailbox.waiting()), self._session.is_open()
+
+    async def _take(self, path: Path, request: StatusRequest) -> None:
+        try:
+            state = await self._checker.update_status(**msgspec.structs.asdict(request))
+        except IllegalStatusError as refused:
+            self._log("status_refused", why=refused)
+        else:
+            self._log("status_now", status=state.effective_status)
+        await self._disk.call(self._mailbox.done, path)
+
+    async def _give_back(self) -> None:
+        until = self._checker.check_status().until
+        if until is None:
+            return
+        moment = parse_time(until)
+        # One that cannot be read ends at once: nothing may hold for ever that was to hold for a while.
+        if moment is None or self._clock.now(time.monotonic(), datetime.now(timezone.utc)) >= moment:
+            await self._checker.give_back(until)
+            self._log("status_now", status=self._checker.check_status().effective_status)

@@ -1,0 +1,1 @@
+"""The machine's time zone: looked up, set, verified, reported."""

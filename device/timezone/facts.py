@@ -1,0 +1,121 @@
+"""What is so on this machine at this moment: the system's zone, the clock, and which services still run in an old zone.
+
+Sets the zone when told to, and believes only what it reads again. Knows no look-up and no link.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timezone
+from typing import Final
+
+import msgspec
+
+from device.link.rules import HubClock
+from device.settings import Settings
+from device.system import clock
+from device.system.bus import NotPermittedError, SystemBusError
+from device.system.clock import rfc3339
+from device.system.timezone import SystemTimezone
+from device.timezone.rules import Trouble
+from protocol.messages import Failure, TimezoneReport
+
+Step = Callable[[str], Awaitable[None]]
+CLOCK_MOVED_S: Final = 5.0
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The system's `zone` when last looked at; `changed` is the monotonic moment in `boot` at which it was another."""
+
+    boot: str = ""
+    zone: str | None = None
+    changed: float | None = None
+
+
+class ZoneFacts:
+    """`ntp` tells whether the clock is kept in step. `seen` survives the process in the hands of its user."""
+
+    def __init__(
+        self,
+        boot: str,
+        system: SystemTimezone,
+        hub_clock: HubClock,
+        ntp: Callable[[], bool | None] = clock.is_synchronised,
+    ) -> None:
+        self._boot = boot
+        self._system = system
+        self._hub_clock = hub_clock
+        self._ntp = ntp
+        self._said: tuple[bool | None, float | None] | None = None
+        self.seen = Seen()
+
+    @property
+    def zone(self) -> str | None:
+        """The system's zone; None when that cannot be told."""
+        return self._system.current()
+
+    def clock(self) -> tuple[bool | None, float | None]:
+        """Whether it is kept in step, and how many seconds it is ahead of the hub's; None where unknown."""
+        offset = self._hub_clock.offset(time.monotonic(), datetime.now(timezone.utc))
+        return self._ntp(), None if offset is None else round(offset, 3)
+
+    def now(self) -> str:
+        """The hub's time when it is known: a machine that boots in 1970 makes no second attempt of the same moment."""
+        return rfc3339(self._hub_clock.now(time.monotonic(), datetime.now(timezone.utc)))
+
+    def look(self) -> None:
+        """Notice a change of the system's zone, whoever made it."""
+        zone = self._system.current()
+        if self.seen.boot != self._boot:
+            self.seen = Seen(boot=self._boot, zone=zone)  # what runs was started with what is set
+        elif zone != self.seen.zone:
+            self.seen = Seen(boot=self._boot, zone=zone, changed=time.monotonic())
+
+    async def set(self, name: str, step: Step) -> Failure | None:
+        """Make it the system's zone, and look whether it is; why it is not."""
+        self.look()
+        if self.zone != name:
+            await step("setting")
+            try:
+                await self._system.set(name)
+            except NotPermittedError as refused:
+                return Failure(code="not_permitted", message=str(refused)[:500])
+            except SystemBusError as failed:
+                return Failure(code="not_set", message=str(failed)[:500])
+        await step("verifying")
+        now = self.zone
+        if now == name:
+            return None
+        return Failure(code="not_verified", message=f"it was set to {name}, but the system still says {now}")
+
+    async def completed(self, report: TimezoneReport, settings: Settings, trouble: Trouble) -> TimezoneReport:
+        """The report with what is so now; a reason for not setting the zone that is set meanwhile is gone."""
+        self.look()
+        zone, (ntp, offset) = self.seen.zone, self.clock()
+        done = zone == report.timezone
+        restart: list[str] = []
+        if self.seen.changed is not None:
+            restart = await self._system.started_before(settings.names("timezone_services"), self.seen.changed)
+        return msgspec.structs.replace(
+            report,
+            clock_offset=offset,
+            ntp=ntp,
+            system_timezone=zone,
+            applied=None if zone is None else done,
+            error=trouble.failure(done=done),
+            restart=restart or None,
+        )
+
+    def told(self, report: TimezoneReport) -> None:
+        """The hub has been told this of the clock."""
+        self._said = (report.ntp, report.clock_offset)
+
+    def clock_has_moved(self) -> bool:
+        """Since it was told: kept in step now or no longer, or set to another time."""
+        if self._said is None:
+            return False
+        (said_ntp, said_offset), (ntp, offset) = self._said, self.clock()
+        if ntp != said_ntp or (said_offset is None) != (offset is None):
+            return True
+        return offset is not None and said_offset is not None and abs(offset - said_offset) > CLOCK_MOVED_S

@@ -1,0 +1,194 @@
+"""Which zone a machine should be set to, and what a look-up's answer is worth. Knows no network and no clock.
+
+A pin beats every guess. A look-up by address is input of strangers over plain HTTP: it is a name of the zone database
+or it is nothing. A look-up that fails is told first, and never undoes a zone that was found before; only a machine that
+has found none takes the default. Of a pin that was taken away nothing stays.
+
+When the zone is looked up next: every interval with jitter, sooner after an attempt that found nothing, at once
+when what it depends on has changed. Takes monotonic `now`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from protocol.addresses import normalise_address
+from protocol.kinds import SyncMethod, ZoneSource
+from protocol.limits import MAX_NAME, MAX_TEXT
+from protocol.messages import Failure, TimezoneReport
+from protocol.zones import is_zone
+
+MAX_ANSWER_BYTES: Final = 64 * 1024
+SUCCESS: Final = "success"
+_REASONS: Final = 300
+"""Characters that the reasons of all addresses share in a report; the log has them whole."""
+
+
+class NoAnswerError(Exception):
+    """A look-up told nothing that can be used; each argument is a reason, for people: one for each address asked."""
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.args))
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What a look-up answered."""
+
+    timezone: str
+    country: str | None = None
+    city: str | None = None
+    ip: str | None = None
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """The zone to set, where it comes from, and a look-up's other opinion."""
+
+    timezone: str
+    source: ZoneSource
+    guess: str | None = None
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What went wrong in an attempt: the look-up (`lookup` says why, and what holds instead), setting the zone, or
+    both."""
+
+    lookup: str = ""
+    setting: Failure | None = None
+
+    def failure(self, *, done: bool) -> Failure | None:
+        """As it is reported. A reason for not setting a zone that is set meanwhile (`done`) is none any more."""
+        setting = None if done else self.setting
+        if not self.lookup:
+            return setting
+        also = "" if setting is None else f"; {setting.message}"
+        return Failure(code="lookup_failed", message=f"{self.lookup}{also}"[:MAX_TEXT])
+
+
+class _Answer(msgspec.Struct):
+    """The members of ip-api's JSON that matter; the others are not looked at."""
+
+    status: str
+    timezone: str | None = None
+    country: str | None = None
+    city: str | None = None
+    query: str | None = None
+    message: str | None = None
+
+
+def read_answer(payload: bytes) -> Found:
+    """What an answer in ip-api's JSON tells; raises NoAnswerError for everything that is not exactly that."""
+    if len(payload) > MAX_ANSWER_BYTES:
+        raise NoAnswerError(f"the answer is longer than {MAX_ANSWER_BYTES // 1024} KiB")
+    try:
+        answer = msgspec.json.decode(payload, type=_Answer)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as wrong:
+        raise NoAnswerError("the answer is not the expected JSON") from wrong
+    if answer.status != SUCCESS:
+        why = f": {answer.message}" if answer.message and _is_plain(answer.message) else ""
+        raise NoAnswerError(f"the service knows no place for this address{why}")
+    if answer.timezone is None or not is_zone(answer.timezone):
+        raise NoAnswerError("the answer names no zone of the IANA database")
+    if not all(_is_plain(text) for text in (answer.country, answer.city) if text):
+        raise NoAnswerError("the answer holds control characters or endless names")
+    return Found(
+        timezone=answer.timezone,
+        country=answer.country or None,
+        city=answer.city or None,
+        ip=_address(answer.query),
+    )
+
+
+def choose(pin: str, found: Found | None, before: Found | None, default: str) -> Choice:
+    """`pin` "" and `found` None when there is none; `before` is the newest answer of an earlier look-up."""
+    guess = None if found is None else found.timezone
+    if pin:
+        return Choice(timezone=pin, source="pinned", guess=guess if guess != pin else None)
+    if guess is not None:
+        return Choice(timezone=guess, source="lookup")
+    if before is not None and is_zone(before.timezone):
+        return Choice(timezone=before.timezone, source="kept")
+    return Choice(timezone=default, source="default")
+
+
+def lost(choice: Choice, why: NoAnswerError) -> str:
+    """That the look-up failed, why each address gave no answer, and what holds instead."""
+    each = _REASONS // max(1, len(why.args))
+    reasons = "; ".join(_clipped(str(reason), each) for reason in why.args)
+    origin = "the default" if choice.source == "default" else "which was found before"
+    return f"no look-up answered ({reasons}); {choice.timezone}, {origin}, is wanted"
+
+
+def described(
+    choice: Choice, found: Found | None, before: Found | None, timestamp: str, method: SyncMethod
+) -> TimezoneReport:
+    """The report of an attempt, without what is looked up on the machine itself. What an earlier look-up told of the
+    place stands as long as no newer one answers."""
+    place = found or before
+    return TimezoneReport(
+        timezone=choice.timezone,
+        timestamp=timestamp,
+        sync_method=method,
+        source=choice.source,
+        guess=choice.guess,
+        country=None if place is None else place.country,
+        city=None if place is None else place.city,
+        ip=None if place is None else place.ip,
+    )
+
+
+def _clipped(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _is_plain(text: str) -> bool:
+    return len(text) <= MAX_NAME and text.isprintable()
+
+
+def _address(text: str | None) -> str | None:
+    """An address in its usual writing; what is none is not an error worth losing the zone for."""
+    return None if text is None else normalise_address(text)
+
+
+JITTER: Final = 0.1
+"""A fleet that was started together does not ask together for ever."""
+FIRST_RETRY_S: Final = 60.0
+
+
+class SyncRhythm:
+    """`random` yields floats in [0, 1)."""
+
+    def __init__(self, random: Callable[[], float]) -> None:
+        self._random = random
+        self._enabled = True
+        self._interval = float("inf")
+        self._last: float | None = None
+        self._spread = 1.0
+        self._failures = 0
+
+    def set_interval(self, enabled: bool, interval: float) -> None:
+        """From now on, counted from the last attempt."""
+        self._enabled, self._interval = enabled, interval
+
+    def at_once(self) -> None:
+        """What the last attempt found is out of date."""
+        self._last = None
+
+    def attempted(self, now: float, *, found: bool) -> None:
+        """An attempt ended at `now`."""
+        self._last = now
+        self._spread = 1.0 + JITTER * (2 * self._random() - 1)
+        self._failures = 0 if found else self._failures + 1
+
+    def due(self) -> float:
+        """The monotonic moment of the next attempt: in the past for at once, infinite for never."""
+        if not self._enabled:
+            return float("inf")
+        if self._last is None:
+            return float("-inf")
+        delay = self._interval
+        if self._failures:
+            delay = min(delay, FIRST_RETRY_S * 2.0 ** min(self._failures - 1, 20))
+        return self._last + delay * self._spread

@@ -1,0 +1,199 @@
+"""The machine's time zone kept right: asked for, set, verified, reported; at start, every interval, and on command.
+
+The report is kept on disk and said again on every link; in between only when the clock's state has changed. Every
+timer is monotonic: this very clock may be the one that is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from device.kernel import state_file
+from device.kernel.log import Log
+from device.kernel.tasks import until_one_ends, wait_at_most
+from device.kernel.worker_thread import WorkerThread
+from device.settings import Settings
+from device.timezone.facts import Seen, Step, ZoneFacts
+from device.timezone.lookup import look_up
+from device.timezone.rules import Found, NoAnswerError, SyncRhythm, Trouble, choose, described, lost
+from protocol.kinds import SyncMethod
+from protocol.messages import TimezoneReport
+
+START_WITHIN_S: Final = 60.0
+"""A machine that cannot reach its hub still gets its zone."""
+CLOCK_LOOK_S: Final = 30.0
+FILE: Final = "timezone"
+_DECISIVE: Final = ("pinned_timezone", "default_timezone", "timezone_api_url")
+
+
+class Remembered(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """On disk. `pin` is a zone that a command named; it holds until the configuration pins one. `found` is the newest
+    answer of a look-up, `trouble` what was wrong with the attempt of `report`."""
+
+    report: TimezoneReport | None = None
+    found: Found | None = None
+    trouble: Trouble = msgspec.field(default_factory=Trouble)
+    pin: str = ""
+    seen: Seen = msgspec.field(default_factory=Seen)
+
+
+class TimezoneStatus(msgspec.Struct, kw_only=True):
+    """What the machine's own software may want to know. `in_step`: the system's zone is the one it should be."""
+
+    timezone: str | None
+    system_timezone: str | None
+    in_step: bool | None
+    clock_offset: float | None
+    ntp: bool | None
+    report: TimezoneReport | None
+
+
+async def _no_step(_: str) -> None:
+    return
+
+
+class TimezoneSyncClient:
+    """`say(report)` reports on the present link, if there is one; `ask` looks up, in a thread of its own."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        facts: ZoneFacts,
+        disk: WorkerThread,
+        log: Log,
+        say: Callable[[TimezoneReport], None],
+        ask: Callable[[Sequence[str]], Found] = look_up,
+    ) -> None:
+        self._settings = settings
+        self._file: Path = settings.state_dir / FILE
+        self._facts = facts
+        self._disk = disk
+        self._log = log
+        self._say = say
+        self._ask = ask
+        self._lookups: WorkerThread | None = None
+        self._known = Remembered()
+        self._rhythm = SyncRhythm(random.random)
+        self._is_told = True
+        self._busy = asyncio.Lock()
+        self._begin, self._new_link, self._replan = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.configure(settings)
+
+    async def open(self) -> None:
+        """Remember the last attempt; a damaged memory is as good as none."""
+        known = await self._disk.call(lambda: state_file.read_value(self._file, Remembered))
+        self._known = known or Remembered()
+        self._facts.seen = self._known.seen
+
+    def configure(self, settings: Settings) -> None:
+        """Obey these settings from now on; another pin, default or address is a reason to look at once."""
+        if any(settings.values[key] != self._settings.values[key] for key in _DECISIVE):
+            self._rhythm.at_once()
+        self._settings = settings
+        self._rhythm.set_interval(settings.switch("auto_sync_enabled"), settings.number("sync_interval"))
+        self._replan.set()
+
+    def went_live(self) -> None:
+        """A new link, whose configuration is in force: say again what is known."""
+        self._is_told = False
+        self._begin.set()
+        self._new_link.set()
+
+    async def run(self) -> None:
+        """Keep it right for ever."""
+        await until_one_ends(self._sync_when_due(), self._say_again())
+
+    @property
+    def pinned(self) -> str:
+        """The zone that the configuration pins, or "": no command names another one then."""
+        return self._settings.text("pinned_timezone")
+
+    @property
+    def allows_manual(self) -> bool:
+        return self._settings.switch("manual_sync_enabled")
+
+    def get_timezone_status(self) -> TimezoneStatus:
+        """What is known now, without asking anybody outside of this machine."""
+        report, system, (ntp, offset) = self._known.report, self._facts.zone, self._facts.clock()
+        wanted = None if report is None else report.timezone
+        return TimezoneStatus(
+            timezone=wanted,
+            system_timezone=system,
+            in_step=None if wanted is None or system is None else wanted == system,
+            clock_offset=offset,
+            ntp=ntp,
+            report=report,
+        )
+
+    async def sync_timezone(
+        self, method: SyncMethod = "automatic", wanted: str | None = None, step: Step = _no_step
+    ) -> TimezoneReport:
+        """One attempt; its report is on its way when this returns. `wanted` is a zone that an operator named: a pin
+        from now on, unless the configuration pins one. `step` hears asking, setting and verifying, and may raise to end
+        the attempt there."""
+        async with self._busy:
+            await step("asking")
+            found = await self._asked()
+            known, answer = self._known, found if isinstance(found, Found) else None
+            own = "" if self.pinned else wanted or known.pin
+            pin = self.pinned or own
+            choice = choose(pin, answer, known.found, self._settings.text("default_timezone"))
+            setting = await self._facts.set(choice.timezone, step)
+            # A pin needs no look-up: one that failed is in the log then, and no fault of the attempt.
+            lookup = "" if pin or isinstance(found, Found) else lost(choice, found)
+            report = described(choice, answer, known.found, self._facts.now(), method)
+            known.pin, known.found = own, answer or known.found
+            known.trouble = Trouble(lookup=lookup, setting=setting)
+            self._rhythm.attempted(time.monotonic(), found=answer is not None or bool(pin))
+            report = await self._completed(report)
+            self._log("zone_synced", timezone=report.timezone, source=report.source, system=report.system_timezone)
+            if setting is not None:
+                self._log("zone_trouble", why=setting.message)
+            await self._keep_and_tell(report)
+            return report
+
+    async def _asked(self) -> Found | NoAnswerError:
+        urls = [url.strip() for url in self._settings.text("timezone_api_url").split(",")]
+        self._lookups = self._lookups or WorkerThread("lookups")
+        try:
+            return await self._lookups.call(self._ask, urls)
+        except NoAnswerError as none:
+            self._log("zone_lookup_failed", why=none)
+            return none
+
+    async def _completed(self, report: TimezoneReport) -> TimezoneReport:
+        return await self._facts.completed(report, self._settings, self._known.trouble)
+
+    async def _sync_when_due(self) -> None:
+        await wait_at_most(self._begin, START_WITHIN_S)
+        while True:
+            self._replan.clear()
+            if self._rhythm.due() <= time.monotonic():
+                await self.sync_timezone()
+            await wait_at_most(self._replan, self._rhythm.due() - time.monotonic())
+
+    async def _say_again(self) -> None:
+        """On a new link, and when the clock has been put right or has gone wrong."""
+        while True:
+            await wait_at_most(self._new_link, CLOCK_LOOK_S)
+            self._new_link.clear()
+            async with self._busy:
+                if self._known.report is not None and (not self._is_told or self._facts.clock_has_moved()):
+                    await self._keep_and_tell(await self._completed(self._known.report))
+
+    async def _keep_and_tell(self, report: TimezoneReport) -> None:
+        self._known.report, self._known.seen = report, self._facts.seen
+        try:
+            await self._disk.call(state_file.write_value, self._file, self._known)
+        except OSError as error:
+            self._log("zone_not_kept", why=error.strerror or error)
+        self._is_told = True
+        self._facts.told(report)
+        self._say(report)

@@ -1,0 +1,165 @@
+"""Doctor against hubs in every condition: numbered checks, words, fixes, exit codes; no link is opened."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device.cli.main import main
+from tests.device import trees
+from tests.support.fake_hub import KEY
+from tests.support.two_users import only_root, reachable_folder, visitor
+
+
+class SickHub:
+    """`paths` maps a path to a status; the Date header is `ahead` of the truth."""
+
+    def __init__(self) -> None:
+        self.paths: dict[str, int] = {"/ws/device": 401}
+        self.ahead = timedelta()
+        hub = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                body = b'{"success":true,"data":{}}'
+                self.send_response_only(hub.paths.get(self.path, 200))
+                self.send_header("Date", format_datetime(datetime.now(timezone.utc) + hub.ahead, usegmt=True))
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+                """Quiet."""
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+
+@pytest.fixture
+def hub() -> Iterator[SickHub]:
+    sick = SickHub()
+    thread = threading.Thread(target=sick.server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield sick
+    sick.server.shutdown()
+    sick.server.server_close()
+    thread.join()
+
+
+def examined(
+    tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str], **members: Any
+) -> tuple[int, dict[str, dict[str, Any]]]:
+    root = trees.orin_nano_jetpack6(tmp_path / "root")
+    file = tmp_path / "machine.json"
+    url = f"http://127.0.0.1:{hub.server.server_address[1]}"
+    values = {"myrvm_base_url": url, "api_token": KEY, "rvm_id": 7, "sensor_root": str(root), **members}
+    file.write_text(json.dumps(values))
+    file.chmod(members.pop("mode", 0o600))
+    code = main(["doctor", "--json", "--config", str(file)], {})
+    out = capsys.readouterr().out
+    assert KEY not in out
+    return code, {check["check"]: check for check in json.loads(out)["checks"]}
+
+
+def test_a_healthy_machine(tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]) -> None:
+    code, checks = examined(tmp_path, hub, capsys)
+    assert list(checks) == ["config", "keys", "hub", "clock", "key", "socket", "spool", "paths", "sensors"]
+    assert {name: check["result"] for name, check in checks.items() if check["result"] != "ok"} == {"sensors": "fail"}
+    assert code == 1, "the tree's processor counters stand still"
+
+
+@pytest.mark.parametrize(
+    ("paths", "check", "fix"),
+    [
+        ({"/api/v2/rvms/7/status": 401}, "key", "api_token"),
+        ({"/api/v2/rvms/7/status": 404}, "key", "rvm_id"),
+        ({"/ws/device": 200}, "socket", "/ws/device"),
+        ({"/api/health": 404}, "hub", "myrvm_base_url"),
+    ],
+)
+def test_each_trouble_is_named_with_its_fix(
+    tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str], paths: dict[str, int], check: str, fix: str
+) -> None:
+    hub.paths |= paths
+    code, checks = examined(tmp_path, hub, capsys)
+    assert (code, checks[check]["result"]) == (1, "fail")
+    assert fix in checks[check]["fix"]
+
+
+@pytest.mark.parametrize(("ahead", "result"), [(0, "ok"), (60, "warn"), (-3600, "fail")])
+def test_the_clock(tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str], ahead: int, result: str) -> None:
+    hub.ahead = timedelta(seconds=ahead)
+    assert examined(tmp_path, hub, capsys)[1]["clock"]["result"] == result
+
+
+def test_nobody_at_the_address(tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]) -> None:
+    code, checks = examined(tmp_path, hub, capsys, myrvm_base_url="http://127.0.0.1:1")
+    assert (code, checks["hub"]["result"]) == (1, "fail")
+    assert [checks[name]["result"] for name in ("clock", "key", "socket")] == ["skip"] * 3
+    assert checks["spool"]["result"] == "ok"
+
+
+@only_root
+def test_a_path_that_the_terminals_user_could_change(
+    tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    user = visitor()
+    with reachable_folder(user.uid) as home:
+        (home / "out").mkdir()
+        (home / "camera").write_text("#!/bin/sh\n")
+        code, checks = examined(
+            tmp_path, hub, capsys, terminal_user=user.name, remote_download_folders=[str(home / "out")],
+            remote_services={"5000": {"start": ["sh", str(home / "camera")]}},
+        )  # fmt: skip
+    assert code == 1, "the tree's processor counters stand still"
+    assert checks["paths"]["result"] == "warn"
+    assert f"{user.name} could change {home}, which is or leads to {home}/out" in checks["paths"]["what"]
+    assert f"give {home} to root" in checks["paths"]["fix"]
+
+
+@only_root
+def test_folders_that_the_terminals_user_cannot_use_as_declared(
+    tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    user = visitor()
+    with reachable_folder() as roots, reachable_folder(user.uid) as theirs:
+        given = {"terminal_user": user.name, "remote_download_folders": [str(roots)]}
+        _, checks = examined(tmp_path, hub, capsys, **given, remote_upload_folders=[str(theirs)])
+        assert checks["folders"]["result"] == "ok"
+        _, checks = examined(tmp_path, hub, capsys, **given, remote_upload_folders=[f"{roots}/"])
+        assert checks["folders"]["result"] == "warn"
+        assert checks["folders"]["what"] == f"{user.name} may not write into {roots}"
+        roots.chmod(0o700)
+        _, checks = examined(tmp_path, hub, capsys, **given)
+        assert checks["folders"]["what"] == f"{roots}: the user of the machine's terminal may not do this there"
+        theirs.rmdir()
+        _, checks = examined(tmp_path, hub, capsys, terminal_user=user.name, remote_upload_folders=[str(theirs)])
+        assert checks["folders"]["what"] == f"{theirs}: {theirs} is not on the machine"
+        _, checks = examined(tmp_path, hub, capsys, terminal_user="root", remote_download_folders=[str(roots)])
+        assert checks["folders"]["result"] == "fail"
+
+
+def test_a_folder_nobody_can_write(tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").write_text("a file")
+    _, checks = examined(tmp_path, hub, capsys, state_dir="taken")
+    assert checks["spool"]["result"] == "fail"
+    assert "state_dir" in checks["spool"]["fix"]
+
+
+def test_a_file_others_can_read(tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "machine.json"
+    file.write_text(json.dumps({"myrvm_base_url": "http://127.0.0.1:1", "api_token": KEY}))
+    file.chmod(0o644)
+    main(["doctor", "--config", str(file)], {"RVM_LANG": "id"})
+    out = capsys.readouterr().out
+    assert "1. konfigurasi" in out
+    assert f"perbaiki: chmod 600 {file}" in out

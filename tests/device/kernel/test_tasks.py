@@ -1,0 +1,89 @@
+"""Tasks that live and die together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from device.kernel.tasks import until_one_ends, wait_at_most
+
+
+async def test_the_first_to_fail_ends_all_and_its_error_is_raised() -> None:
+    ended: list[str] = []
+
+    async def waits() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("waits")
+
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("first")
+
+    with pytest.raises(ValueError, match="first"):
+        await until_one_ends(waits(), fails())
+    assert ended == ["waits"]
+
+
+async def test_the_first_to_return_ends_all() -> None:
+    async def returns() -> None:
+        await asyncio.sleep(0)
+
+    await until_one_ends(asyncio.Event().wait(), returns())  # type: ignore[arg-type]
+
+
+async def test_cancelling_it_cancels_all() -> None:
+    inner = asyncio.Event()
+
+    async def waits() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            inner.set()
+
+    task = asyncio.ensure_future(until_one_ends(waits()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert inner.is_set()
+
+
+async def test_waiting_has_an_end() -> None:
+    event = asyncio.Event()
+    assert not await wait_at_most(event, 0.0)
+    event.set()
+    assert await wait_at_most(event, float("inf"))
+
+
+async def test_a_task_that_loses_its_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("device.kernel.tasks.CANCEL_AGAIN_S", 0.01)
+    lost = 0
+
+    async def loses_two() -> None:
+        nonlocal lost
+        while lost < 3:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            lost += 1
+
+    async def returns() -> None:
+        await asyncio.sleep(0)
+
+    await asyncio.wait_for(until_one_ends(loses_two(), returns()), 5)
+    assert lost == 3
+
+
+async def test_waiting_does_not_lose_a_cancellation_that_comes_with_the_event() -> None:
+    event = asyncio.Event()
+    task = asyncio.ensure_future(wait_at_most(event, 10))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    event.set()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
