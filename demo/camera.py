@@ -122,10 +122,6 @@ def _follow(server: ThreadingHTTPServer, parent: int) -> None:
     server.shutdown()
 
 
-if __name__ == "__main__":
-    sys.exit(main())
-
-
 SQUARE: Final = 8
 _MIDDLE: Final = 128
 _LENGTHS: Final = bytes([0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0])
@@ -169,3 +165,7 @@ def _scan(values: Iterable[int]) -> bytes:
     text += "1" * (-len(text) % 8)
     packed = int(text, 2).to_bytes(len(text) // 8, "big")
     return packed.replace(b"\xff", b"\xff\0")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

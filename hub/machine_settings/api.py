@@ -212,6 +212,14 @@ _STALE = (
 _APPLIED = {"version": 7, "errors": {"metrics_interval": "environment: RVM_METRICS_INTERVAL sets it"}}
 
 OPERATIONS = (
+    # Before `config/{key}`: the first route that matches an address decides.
+    Operation(
+        name="settings_applied", method="POST", path="/v2/rvms/{id}/config/applied", handler=settings_applied,
+        tag="Settings", summary="A machine tells which settings it runs", action="config.report",
+        body=SettingsApplied, answers={200: shapes.MachineSettings}, example=_APPLIED,
+        description="For machines without a link; with the machine's own key. `version` is one that GET "
+        "/rvms/{id}/config has answered.",
+    ),
     Operation(
         name="show_config", method="GET", path="/v2/rvms/{id}/config", handler=show_config, tag="Settings",
         summary="The settings of a machine, and where each comes from", action="config.read",
@@ -246,12 +254,5 @@ OPERATIONS = (
         summary="Change settings of the whole fleet", action="fleet_config.write", body=SettingsPatch,
         read_body=read_settings, answers={200: shapes.FleetSettings}, **_WRITTEN, example=_EXAMPLE,
         description=f"Machines with a value of their own keep it. {_STALE}",
-    ),
-    Operation(
-        name="settings_applied", method="POST", path="/v2/rvms/{id}/config/applied", handler=settings_applied,
-        tag="Settings", summary="A machine tells which settings it runs", action="config.report",
-        body=SettingsApplied, answers={200: shapes.MachineSettings}, example=_APPLIED,
-        description="For machines without a link; with the machine's own key. `version` is one that GET "
-        "/rvms/{id}/config has answered.",
     ),
 )  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 from hub.people.rules import sign_in
 from hub.routes import OPERATIONS
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SHOWN = (
     "README*.md", "CONTRIBUTING.md", "docs/**/*.md", "bench/README.md", "hub/**/*.json", "device/**/*.json",
     "dashboard/locales/*.json", "dashboard/templates/*.html", "texts/**/*.json",

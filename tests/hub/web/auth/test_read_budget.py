@@ -14,6 +14,7 @@ from hub.web.auth.budgets import (
     MAX_PEOPLE,
     OF_FLEET_PAGE,
     OF_PAGE,
+    OF_PARTS,
     OF_SNAPSHOT,
     PATIENCE_S,
     PER_SECOND,
@@ -130,4 +131,4 @@ async def test_one_list_of_a_person_is_written_at_a_time(door: ApiHub) -> None:
 def test_every_page_costs_something() -> None:
     found = [r.endpoint for r in page_routes() if isinstance(r, Route) and isinstance(r.endpoint, Page)]
     assert found
-    assert all(page.cost >= OF_PAGE for page in found)
+    assert all(page.cost >= OF_PARTS for page in found)
