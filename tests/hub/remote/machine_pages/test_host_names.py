@@ -15,12 +15,12 @@ LABEL = "p" + "0a" * 16
     [
         (f"{LABEL}.pages.test", LABEL), (f"{LABEL}.pages.test:8443", LABEL), (f"{LABEL.upper()}.pages.test", None),
         ("other.pages.test", "other"), ("a.b.pages.test", UNKNOWN), ("A.pages.test", UNKNOWN), (".pages.test", UNKNOWN),
-        ("a.pages.test.", None), ("hub.routes.test", None), ("HUB.PAGES.TEST:1", None), ("hub.routes.test..", None),
+        ("a.pages.test.", None), ("hub.pages.test", None), ("HUB.PAGES.TEST:1", None), ("hub.pages.test..", None),
         ("pages.test", None), ("xpages.test", None), ("", None), ("[::1]:8001", None), ("\uff48ub.pages.test", None),
     ],
 )  # fmt: skip
 def test_only_the_exact_spelling_is_a_page(host: str, label: str | None) -> None:
-    names = names_of(Settings(pages_url="https://pages.test:8443", public_url="https://hub.routes.test"))
+    names = names_of(Settings(pages_url="https://pages.test:8443", public_url="https://hub.pages.test"))
     assert names is not None
     found = names.label(host)
     if label is None:
