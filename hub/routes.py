@@ -160,7 +160,7 @@ def page_routes() -> list[BaseRoute]:
         *_of_leases(),
         (
             "/admin/settings",
-            Page(fleet.show_settings, fleet.save_settings, action="fleet_config.read", most_fields=FIELDS),
+            Page(fleet.show_fleet_settings, fleet.save_fleet_settings, action="fleet_config.read", most_fields=FIELDS),
         ),
         ("/admin/users", Page(ours.show_users, ours.add_user, action="user.manage")),
         ("/admin/users/{user_id}/link", Page(home, ours.make_link, action="user.manage")),

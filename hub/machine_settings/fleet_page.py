@@ -28,16 +28,16 @@ class Spread:
     errors: list[tuple[int, str]] = field(default_factory=list)
 
 
-async def show_settings(visit: Visit) -> Response:
-    return await _page(visit, Said(note=settings_form.note_of(visit, visit.context.fleet.settings.written.version)))
+async def show_fleet_settings(visit: Visit) -> Response:
+    return await _fleet_page(visit, Said(note=settings_form.note_of(visit, visit.context.fleet.settings.written.version)))
 
 
-async def save_settings(visit: Visit) -> Response:
+async def save_fleet_settings(visit: Visit) -> Response:
     said = await settings_form.save(visit, None)
-    return go(f"/admin/settings?said={said}") if isinstance(said, str) else await _page(visit, said)
+    return go(f"/admin/settings?said={said}") if isinstance(said, str) else await _fleet_page(visit, said)
 
 
-async def _page(visit: Visit, said: Said) -> Response:
+async def _fleet_page(visit: Visit, said: Said) -> Response:
     reader, fleet = visit.reader, visit.context.fleet.settings
     changed = await settings_rows.changed_last(visit.context.store, None)
     shown = {actor for actor, _, _ in changed.values()} | {fleet.written.by}
