@@ -22,10 +22,10 @@ async def write_settings(door: DataDoor, demo: DemoFleet) -> None:
     machines = {machine.device_id: machine for machine in fleet.machines.values()}
     for member in demo.machines:
         machine, values = machines.get(member.device_id), wanted(member)
-        if machine is None or not values or machine.own_settings is not UNWRITTEN:
+        if machine is None or not values or machine.desired_settings is not UNWRITTEN:
             continue
         wish = writes.Wish(values)
-        changes = writes.write_machine(fleet.settings, machine.id, machine.own_settings, wish, actors.SYSTEM, now())
+        changes = writes.write_machine(fleet.settings, machine.id, machine.desired_settings, wish, actors.SYSTEM, now())
         for change in await door.record(*changes):
             fleet.apply(change)
 

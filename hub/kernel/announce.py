@@ -89,7 +89,7 @@ class Announcer:
         touched = self.fleet.apply(change)
         if touched is not None:
             machine = self.fleet.machines[change.rvm_id]
-            machine.health, machine.health_reasons = judge(change.sample, machine.in_force.limits)
+            machine.health, machine.health_reasons = judge(change.sample, machine.effective_settings.limits)
             self._publisher.publish((), (touched,))
 
     def keep(self, changes: Sequence[SamplesKept], on_committed: Callable[[], None]) -> bool:

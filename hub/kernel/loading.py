@@ -9,7 +9,7 @@ from db.connection import Store
 from db.machines import MachineRow
 from db.rows import SampleRow
 from hub.model.changes import Command, SampleSeen
-from hub.model.effective_settings import UNWRITTEN, FleetSettings, Scope, Values
+from hub.model.effective_settings import UNWRITTEN, CommonSettings, DesiredSettings, Values
 from hub.model.fleet import Fleet
 from hub.model.health import judge
 from hub.model.machine import BOOTS_KEPT, Boot, Machine, ZoneState
@@ -25,12 +25,12 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
     """Every machine with its settings, newest readings, boots and open commands. `base` are the hub's own defaults."""
     common = await configs.fleet_row(store)
     version = await configs.newest_version(store)
-    settings = FleetSettings(base, UNWRITTEN if common is None else _scope(common), version)
+    settings = CommonSettings(base, UNWRITTEN if common is None else _scope(common), version)
     own, zones = await configs.machine_rows(store), await timezones.all_zones(store)
     fleet = Fleet(settings=settings)
     for known in await machines.all_machines(store):
         loaded = machine_of(known)
-        loaded.own_settings = _scope(own[known.id]) if known.id in own else UNWRITTEN
+        loaded.desired_settings = _scope(own[known.id]) if known.id in own else UNWRITTEN
         loaded.zone = _zone(zones[known.device_id]) if known.device_id in zones else None
         fleet.put(loaded)
     for boot in await boots.recent_boots(store, BOOTS_KEPT):
@@ -72,11 +72,11 @@ def was_live(fleet: Fleet) -> frozenset[int]:
 
 
 def _signs(machine: Machine) -> timedelta:
-    return timedelta(seconds=max(SIGNS_OF_LIFE_S, 2.5 * machine.in_force.metrics_interval))
+    return timedelta(seconds=max(SIGNS_OF_LIFE_S, 2.5 * machine.effective_settings.metrics_interval))
 
 
-def _scope(row: configs.ConfigRow) -> Scope:
-    return Scope(row.values, row.version, row.updated_at, row.updated_by)
+def _scope(row: configs.ConfigRow) -> DesiredSettings:
+    return DesiredSettings(row.values, row.version, row.updated_at, row.updated_by)
 
 
 def _zone(row: timezones.ZoneRow) -> ZoneState:
@@ -105,6 +105,6 @@ def _last_known(fleet: Fleet, machine: Machine, row: SampleRow) -> None:
             seq=row.seq,
         )
     )  # fmt: skip
-    machine.health, machine.health_reasons = judge(sample, machine.in_force.limits)
+    machine.health, machine.health_reasons = judge(sample, machine.effective_settings.limits)
     if machine.last_seen_at is None or row.created_at > machine.last_seen_at:
         machine.last_seen_at = row.created_at

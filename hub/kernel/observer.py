@@ -55,12 +55,12 @@ class Observer:
         """The hub has just loaded its fleet."""
         now = self._monotonic()
         for machine in self._fleet.machines.values():
-            presence.after_start(machine, was_live(machine.id), machine.in_force.metrics_interval, now)
+            presence.after_start(machine, was_live(machine.id), machine.effective_settings.metrics_interval, now)
             self._note(machine, presence.judge(machine, now), now)
 
     def added(self, machine: Machine) -> None:
         """A machine appeared while the hub runs."""
-        presence.after_start(machine, False, machine.in_force.metrics_interval, self._monotonic())
+        presence.after_start(machine, False, machine.effective_settings.metrics_interval, self._monotonic())
 
     def linked(self, machine: Machine, live_interval: float) -> None:
         machine.live_interval = live_interval
@@ -75,7 +75,7 @@ class Observer:
         """Something came by REST with the machine's own key. That it was seen is recorded a moment later."""
         seen = MachineSeen(rvm_id=machine.id, at=self._clock())
         self._announce.soon(seen, lambda: machine.last_seen_at == seen.at)
-        presence.uploaded(machine, machine.in_force.upload_interval, self._monotonic())
+        presence.uploaded(machine, machine.effective_settings.upload_interval, self._monotonic())
         self.look(machine)
 
     def expect(self, machine: Machine, live_interval: float) -> None:
@@ -151,12 +151,14 @@ class Observer:
 def _expected(machine: Machine) -> float:
     """The interval at which it should be heard."""
     if machine.uploads and not machine.linked:
-        return machine.in_force.upload_interval
+        return machine.effective_settings.upload_interval
     if machine.live_interval > 0:
         return machine.live_interval
-    wanted = machine.in_force.metrics_interval
+    wanted = machine.effective_settings.metrics_interval
     # A machine that could not take it over keeps its own, which it may not have told.
-    is_told = "metrics_interval" not in (machine.config_errors or ()) or "metrics_interval" in machine.local.above
+    is_told = (
+        "metrics_interval" not in (machine.config_errors or ()) or "metrics_interval" in machine.reported_settings.above
+    )
     return wanted if is_told else max(wanted, UNKNOWN_S)
 
 

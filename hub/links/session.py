@@ -58,7 +58,7 @@ class Talk:
     @property
     def zone(self) -> str:
         """What naive timestamps are read in while the machine's own zone is not known."""
-        return self.machine.in_force.default_zone
+        return self.machine.effective_settings.default_zone
 
     @property
     def retry(self) -> RetryUntilAvailable:

@@ -229,7 +229,7 @@ class _Life:
                 session_id=secrets.token_hex(8),
                 time=rfc3339(context.clock()),
                 protocol=PROTOCOL_VERSION,
-                config=effective_settings.wire(machine.in_force),
+                config=effective_settings.wire(machine.effective_settings),
                 live_interval=interval,
             )
         )

@@ -22,7 +22,7 @@ from hub.machine_settings.body import (  # fmt: skip
 from hub.machine_settings.rules import reports
 from hub.machine_settings.rules.writes import StaleError, Wish, WrongSettingsError
 from hub.model import effective_settings, views
-from hub.model.effective_settings import UNWRITTEN, FleetSettings, Scope
+from hub.model.effective_settings import UNWRITTEN, CommonSettings, DesiredSettings
 from hub.model.machine import Machine
 from hub.web.api.headers import PARAMETER, stale, tagged, version_expected
 from hub.web.api.operation import Answer, Call, Operation
@@ -56,16 +56,16 @@ async def change_config(call: Call) -> Answer:
 
 async def show_setting(call: Call) -> Answer:
     key = _key_in_path(call, missing_is_hidden=True)
-    if key not in call.machine.in_force.values:
+    if key not in call.machine.effective_settings.values:
         raise not_found()
-    return Answer(_one(call, call.machine, key), headers=tagged(call.machine.in_force.version))
+    return Answer(_one(call, call.machine, key), headers=tagged(call.machine.effective_settings.version))
 
 
 async def change_setting(call: Call) -> Answer:
     key = _key_in_path(call)
     message = await _write_unchanged(call, call.machine, wish_for(key, call.body))
     machine = _still(call)
-    return Answer(_one(call, machine, key), message=message, headers=tagged(machine.in_force.version))
+    return Answer(_one(call, machine, key), message=message, headers=tagged(machine.effective_settings.version))
 
 
 async def show_fleet_config(call: Call) -> Answer:
@@ -81,7 +81,7 @@ async def settings_applied(call: Call) -> Answer:
     check_free_shape("own", said.own)
     machine = call.machine
     if not reports.was_given(machine, said.version):
-        raise one_wrong("version", "expect.version_given", most=machine.in_force.version)
+        raise one_wrong("version", "expect.version_given", most=machine.effective_settings.version)
     own, left_out = reports.readable(said.own)
     call.context[Links].tally["left_out"] += left_out
     changes = reports.applied(machine, said.version, said.errors or {}, call.now, own)
@@ -93,7 +93,9 @@ async def settings_applied(call: Call) -> Answer:
 async def _write_unchanged(call: Call, machine: Machine | None, wish: Wish) -> Text | None:
     """As `write`, for a caller who may have named the version they saw in `If-Match`, in the body, or in both."""
     settings = call.context.fleet.settings
-    expected = version_expected(call.request, settings.written.version if machine is None else machine.in_force.version)
+    expected = version_expected(
+        call.request, settings.written.version if machine is None else machine.effective_settings.version
+    )
     if expected is None or wish.version not in (None, expected):
         return await write(call, machine, wish)
     try:
@@ -106,7 +108,7 @@ async def _write_unchanged(call: Call, machine: Machine | None, wish: Wish) -> T
 
 def _settings(call: Call, machine: Machine, message: Text | None = None) -> Answer:
     view = settings_view(call.context.fleet.settings, machine)
-    return Answer(view, message=message, headers=tagged(machine.in_force.version))
+    return Answer(view, message=message, headers=tagged(machine.effective_settings.version))
 
 
 def _fleet(call: Call, message: Text | None = None) -> Answer:
@@ -132,9 +134,9 @@ async def pin_zone(call: Call, zone: str) -> None:
     await write(call, call.machine, Wish({"pinned_timezone": zone or None}))
 
 
-def settings_view(fleet: FleetSettings, machine: Machine) -> dict[str, Any]:
+def settings_view(fleet: CommonSettings, machine: Machine) -> dict[str, Any]:
     """What holds for the machine, where each value comes from, and how much of it the machine has taken over."""
-    own, local, found = machine.own_settings, machine.local, machine.in_force
+    own, local, found = machine.desired_settings, machine.reported_settings, machine.effective_settings
     without = fleet.of(UNWRITTEN, local).values
     return {
         "version": found.version,
@@ -150,7 +152,7 @@ def settings_view(fleet: FleetSettings, machine: Machine) -> dict[str, Any]:
     }
 
 
-def fleet_view(fleet: FleetSettings) -> dict[str, Any]:
+def fleet_view(fleet: CommonSettings) -> dict[str, Any]:
     values = fleet.shared.values
     return {
         "version": fleet.written.version,
@@ -163,21 +165,21 @@ def fleet_view(fleet: FleetSettings) -> dict[str, Any]:
 
 
 def _one(call: Call, machine: Machine, key: str) -> dict[str, Any]:
-    fleet, local = call.context.fleet.settings, machine.local
+    fleet, local = call.context.fleet.settings, machine.reported_settings
     setting = table.SETTINGS.get(key)
     return {
         "key": key,
-        "value": machine.in_force.values.get(key),
-        "origin": fleet.origin(key, machine.own_settings, local),
+        "value": machine.effective_settings.values.get(key),
+        "origin": fleet.origin(key, machine.desired_settings, local),
         "inherited": fleet.of(UNWRITTEN, local).values.get(key),
         "block": effective_settings.OTHER if setting is None else setting.block,
-        "version": machine.in_force.version,
+        "version": machine.effective_settings.version,
         "applied_version": machine.config_version,
         "applied_error": (machine.config_errors or {}).get(key),
     }
 
 
-def _written(scope: Scope) -> dict[str, Any]:
+def _written(scope: DesiredSettings) -> dict[str, Any]:
     return {"updated_at": _iso(scope.at), "updated_by": scope.by}
 
 

@@ -29,7 +29,9 @@ class Spread:
 
 
 async def show_fleet_settings(visit: Visit) -> Response:
-    return await _fleet_page(visit, Said(note=settings_form.note_of(visit, visit.context.fleet.settings.written.version)))
+    return await _fleet_page(
+        visit, Said(note=settings_form.note_of(visit, visit.context.fleet.settings.written.version))
+    )
 
 
 async def save_fleet_settings(visit: Visit) -> Response:
@@ -65,7 +67,7 @@ def spread(machines: Iterable[Machine]) -> Spread:
     found = Spread()
     for machine in machines:
         found.total += 1
-        if machine.config_version >= machine.in_force.version:
+        if machine.config_version >= machine.effective_settings.version:
             found.same += 1
         elif machine.connection in ("offline", "never"):
             found.away += 1

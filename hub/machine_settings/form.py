@@ -17,7 +17,7 @@ from hub.machine_settings.rows import Rows
 from hub.machine_settings.rules.writes import Wish
 from hub.model import views
 from hub.model.access import role_needed
-from hub.model.effective_settings import Scope, Values
+from hub.model.effective_settings import DesiredSettings, Values
 from hub.model.machine import Machine
 from hub.model.row_id import whole_number
 from hub.web.api.guard import permit
@@ -73,7 +73,7 @@ def values_of(
     }
 
 
-def written(scope: Scope) -> dict[str, Any]:
+def written(scope: DesiredSettings) -> dict[str, Any]:
     """Who wrote last, and when."""
     return {"written": None if scope.at is None or scope.by is None else (scope.by, views.epoch_ms(scope.at))}
 
@@ -81,7 +81,7 @@ def written(scope: Scope) -> dict[str, Any]:
 async def save(visit: Visit, found: Machine | None) -> Said | str:
     """Write what the form changes; the word for the address when it is done, else what to tell."""
     form, t = visit.form, visit.reader.t
-    held = visit.context.fleet.settings.shared.values if found is None else found.in_force.values
+    held = visit.context.fleet.settings.shared.values if found is None else found.effective_settings.values
     try:
         permit(visit.user, ACTIONS["fleet" if found is None else "machine"], None if found is None else found.id)
         wished = wishes(form, held)

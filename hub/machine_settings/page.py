@@ -25,7 +25,7 @@ MAX_FACT = 120
 
 async def show_settings(visit: Visit) -> Response:
     found = visit.machine()
-    return await _page(visit, found, Said(note=settings_form.note_of(visit, found.in_force.version)))
+    return await _page(visit, found, Said(note=settings_form.note_of(visit, found.effective_settings.version)))
 
 
 async def save_settings(visit: Visit) -> Response:
@@ -57,13 +57,18 @@ async def rename(visit: Visit) -> Response:
 
 
 async def _page(visit: Visit, found: Machine, said: Said, given: dict[str, str] | None = None) -> Response:
-    reader, fleet, own, local = visit.reader, visit.context.fleet.settings, found.own_settings, found.local
+    reader, fleet, own, local = (
+        visit.reader,
+        visit.context.fleet.settings,
+        found.desired_settings,
+        found.reported_settings,
+    )
     changed = await settings_rows.changed_last(visit.context.store, found.id)
     newest = fleet.newest_scope(own)
     head = await tab.head(visit, found, *(who for who, _, _ in changed.values()), newest.by or "")
     rows = settings_rows.rows_of(
         reader,
-        found.in_force.values,
+        found.effective_settings.values,
         own.values,
         fleet.of(UNWRITTEN, local).values,
         lambda key: fleet.origin(key, UNWRITTEN, local),
@@ -71,8 +76,9 @@ async def _page(visit: Visit, found: Machine, said: Said, given: dict[str, str] 
         head["m"]["config_errors"] or {},
     )
     form = settings_form.values_of(
-        visit, rows, said, scope="machine", version=found.in_force.version, action=f"/machines/{found.id}/settings",
-        address=f"/api/v2/rvms/{found.id}/config", may_edit=visit.may("config.write", found.id),
+        visit, rows, said, scope="machine", version=found.effective_settings.version,
+        action=f"/machines/{found.id}/settings", address=f"/api/v2/rvms/{found.id}/config",
+        may_edit=visit.may("config.write", found.id),
     )  # fmt: skip
     return visit.render(
         "machine_settings.html",

@@ -23,10 +23,10 @@ async def write(announce: Announcer, machine: Machine | None, wish: Wish, actor:
     fleet = announce.fleet
     for _ in range(TRIES):
         if machine is None:
-            owns = (other.own_settings for other in fleet.machines.values())
+            owns = (other.desired_settings for other in fleet.machines.values())
             changes = write_fleet(fleet.settings, owns, wish, actor, now)
         else:
-            own, local = machine.own_settings, machine.local
+            own, local = machine.desired_settings, machine.reported_settings
             changes = write_machine(fleet.settings, machine.id, own, wish, actor, now, local)
         if not changes:
             return False
@@ -37,4 +37,4 @@ async def write(announce: Announcer, machine: Machine | None, wish: Wish, actor:
                 raise
         else:
             return True
-    raise StaleError(fleet.settings.written.version if machine is None else machine.in_force.version)
+    raise StaleError(fleet.settings.written.version if machine is None else machine.effective_settings.version)

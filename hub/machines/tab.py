@@ -80,7 +80,7 @@ async def release(visit: Visit) -> Response:
 
 
 def zone_of(found: Machine) -> str:
-    return found.timezone or found.in_force.default_zone
+    return found.timezone or found.effective_settings.default_zone
 
 
 def names_for(found: Machine, everybody: Iterable[users.UserRow], also: Iterable[str] = ()) -> dict[str, str]:

@@ -111,7 +111,7 @@ async def upload(call: Call) -> Answer:
     context, machine = call.context, call.machine
     read, faults = rules.readable(call.body)
     boots = await _open_boots(call, machine, rules.boots_of(read))
-    found, undated = rules.sort(machine, boots, read, call.now, machine.in_force.default_zone)
+    found, undated = rules.sort(machine, boots, read, call.now, machine.effective_settings.default_zone)
     faults = sorted(faults + undated, key=lambda fault: fault.place)
     if not found.kept and not found.duplicates:
         raise invalid({_place(call.body, fault): [_why(fault)] for fault in faults[:MAX_NAMED]})
@@ -133,7 +133,7 @@ async def upload(call: Call) -> Answer:
 
 async def history(call: Call) -> Answer:
     query: HistoryQuery = call.query
-    zone = call.machine.timezone or call.machine.in_force.default_zone
+    zone = call.machine.timezone or call.machine.effective_settings.default_zone
     end = bound(call, "to", query.end, zone) or call.now
     start = bound(call, "from", query.start, zone) or end - timedelta(days=query.days)
     if not start < end or end - start > _LONGEST:

@@ -1,8 +1,7 @@
-"""The settings that are in force on a machine, as far as the hub is told: default, the machine's own file, what was
-written for the fleet, what was written for the machine; the later comes first.
+"""Merges the settings of a machine: the default, its own file, what the fleet desires, what was desired for it alone.
 
-What was written is only what differs, and only that is pushed; `in_force` puts it all together once, for everybody who
-asks (health, presence, the pages). How a write comes about is `hub.machine_settings.rules.writes`.
+The later comes first. Desired is only what differs from the default, and only that is sent to the machine. Writes are
+checked in `hub.machine_settings.rules`.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ OTHER: Final = "other"
 """The block of the keys that are not the product's own."""
 
 
-class Scope(NamedTuple):
+class DesiredSettings(NamedTuple):
     """What was written for the whole fleet, or for one machine; version 0: nothing ever was."""
 
     values: Values
@@ -35,10 +34,10 @@ class Scope(NamedTuple):
     by: Actor | None = None
 
 
-UNWRITTEN: Final = Scope({}, 0)
+UNWRITTEN: Final = DesiredSettings({}, 0)
 
 
-class Local(NamedTuple):
+class ReportedSettings(NamedTuple):
     """What a machine's own file and environment set, as it reported it. `above` are those of them that stand although
     the hub wrote something else: the environment does, and so does every value the machine could not take over."""
 
@@ -46,12 +45,12 @@ class Local(NamedTuple):
     above: frozenset[str] = frozenset()
 
 
-UNREPORTED: Final = Local({})
+UNREPORTED: Final = ReportedSettings({})
 
 
-def local_of(reported: Values | None, refused: Iterable[str] | None) -> Local:
+def reported_settings_of(reported: Values | None, refused: Iterable[str] | None) -> ReportedSettings:
     """`refused` are the keys the machine answered with an error."""
-    return Local(reported, frozenset(reported) & frozenset(refused or ())) if reported else UNREPORTED
+    return ReportedSettings(reported, frozenset(reported) & frozenset(refused or ())) if reported else UNREPORTED
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class InForce:
+class EffectiveSettings:
     """Every setting of a machine. Machines without anything of their own share one."""
 
     version: int
@@ -94,11 +93,13 @@ class InForce:
         return self.text("pinned_timezone") or None
 
 
-def in_force(base: Values, fleet: Scope, own: Scope = UNWRITTEN, local: Local = UNREPORTED) -> InForce:
+def effective_of(
+    base: Values, fleet: DesiredSettings, own: DesiredSettings = UNWRITTEN, local: ReportedSettings = UNREPORTED
+) -> EffectiveSettings:
     """`base` are the hub's own defaults for every key of the product."""
     written = {**fleet.values, **own.values}
     values = {**base, **local.values, **written, **{key: local.values[key] for key in local.above}}
-    return InForce(
+    return EffectiveSettings(
         version=max(fleet.version, own.version),
         written=written,
         values=values,
@@ -119,32 +120,32 @@ def base_of(given: Mapping[str, Any]) -> Values:
 
 
 @lru_cache(maxsize=1)
-def nothing_written() -> InForce:
+def nothing_written() -> EffectiveSettings:
     """What holds before anybody said anything."""
-    return in_force(table.defaults(), UNWRITTEN)
+    return effective_of(table.defaults(), UNWRITTEN)
 
 
-class FleetSettings:
+class CommonSettings:
     """What the fleet's machines have in common; one of the fleet's parts, changed only by what was committed."""
 
-    def __init__(self, base: Values | None = None, written: Scope = UNWRITTEN, newest: int = 0) -> None:
+    def __init__(self, base: Values | None = None, written: DesiredSettings = UNWRITTEN, newest: int = 0) -> None:
         self.base: Values = table.defaults() if base is None else base
         self.written = written
         self.newest = max(newest, written.version)
         """The largest version any scope ever had: the next one is larger."""
-        self.shared = in_force(self.base, written)
+        self.shared = effective_of(self.base, written)
 
-    def write(self, written: Scope) -> None:
+    def write(self, written: DesiredSettings) -> None:
         self.written = written
         self.newest = max(self.newest, written.version)
-        self.shared = in_force(self.base, written)
+        self.shared = effective_of(self.base, written)
 
-    def of(self, own: Scope, local: Local = UNREPORTED) -> InForce:
+    def of(self, own: DesiredSettings, local: ReportedSettings = UNREPORTED) -> EffectiveSettings:
         self.newest = max(self.newest, own.version)
         is_shared = own.version == 0 and not local.values
-        return self.shared if is_shared else in_force(self.base, self.written, own, local)
+        return self.shared if is_shared else effective_of(self.base, self.written, own, local)
 
-    def origin(self, key: str, own: Scope = UNWRITTEN, local: Local = UNREPORTED) -> str:
+    def origin(self, key: str, own: DesiredSettings = UNWRITTEN, local: ReportedSettings = UNREPORTED) -> str:
         """Who has said what is in force: somebody here for the machine or for the fleet, the machine's own file (or
         environment), or nobody but the default."""
         if key in local.above:
@@ -153,12 +154,12 @@ class FleetSettings:
             return "machine"
         return "fleet" if key in self.written.values else "file" if key in local.values else "default"
 
-    def newest_scope(self, own: Scope = UNWRITTEN) -> Scope:
+    def newest_scope(self, own: DesiredSettings = UNWRITTEN) -> DesiredSettings:
         """The scope that was written last."""
         return max(self.written, own, key=lambda scope: scope.version)
 
 
-def wire(found: InForce) -> Configuration:
+def wire(found: EffectiveSettings) -> Configuration:
     """As a machine hears it: for every key that nobody has written here, its own file holds."""
     return Configuration(version=found.version, values=dict(found.written))
 

@@ -15,7 +15,7 @@ import msgspec
 
 from hub.model import changes as c
 from hub.model import service_appliers
-from hub.model.effective_settings import FleetSettings, Scope
+from hub.model.effective_settings import CommonSettings, DesiredSettings
 from hub.model.machine import BOOTS_KEPT, RECENT_SECONDS, Boot, Machine
 from hub.model.row_id import row_id
 from hub.model.service_changes import ConfigWritten
@@ -59,8 +59,8 @@ class Touched(NamedTuple):
 class Fleet:
     """All machines by id, device_id and key prefix."""
 
-    def __init__(self, machines: Iterable[Machine] = (), settings: FleetSettings | None = None) -> None:
-        self.settings = settings or FleetSettings()
+    def __init__(self, machines: Iterable[Machine] = (), settings: CommonSettings | None = None) -> None:
+        self.settings = settings or CommonSettings()
         # Bound: the rows that administrators made.
         self.machines: dict[int, Machine] = {}
         self.open: dict[str, c.Command] = {}
@@ -248,12 +248,12 @@ class Fleet:
         machine = self.machines.get(change.rvm_id)
         if machine is None:
             return None
-        before = machine.local
+        before = machine.reported_settings
         members = does(machine, change)
-        return Touched(machine.id, members if machine.local == before else members | self._settle(machine))
+        return Touched(machine.id, members if machine.reported_settings == before else members | self._settle(machine))
 
     def _config_written(self, change: ConfigWritten) -> Touched | None:
-        written = Scope(change.values, change.version, change.at, change.by)
+        written = DesiredSettings(change.values, change.version, change.at, change.by)
         if change.rvm_id is None:
             self.settings.write(written)
             for machine in self.machines.values():
@@ -262,11 +262,11 @@ class Fleet:
         found = self.machines.get(change.rvm_id)
         if found is None:
             return None
-        found.own_settings = written
+        found.desired_settings = written
         return Touched(found.id, self._settle(found))
 
     def _settle(self, machine: Machine) -> frozenset[str]:
-        return service_appliers.settle(machine, self.settings.of(machine.own_settings, machine.local))
+        return service_appliers.settle(machine, self.settings.of(machine.desired_settings, machine.reported_settings))
 
     def _cancel_asked(self, change: c.CommandCancelAsked) -> Touched | None:
         command, machine = self.open.get(change.command_id), self.machines.get(change.rvm_id)

@@ -9,7 +9,14 @@ from typing import Any, Final, NamedTuple
 
 from hub.model import actors
 from hub.model.changes import Command
-from hub.model.effective_settings import UNWRITTEN, InForce, Local, Scope, local_of, nothing_written
+from hub.model.effective_settings import (
+    UNWRITTEN,
+    DesiredSettings,
+    EffectiveSettings,
+    ReportedSettings,
+    nothing_written,
+    reported_settings_of,
+)
 from hub.model.remote_changes import RemoteSession
 from protocol.messages import Sample
 
@@ -106,9 +113,9 @@ class Machine:
     connection_epoch: int = 0
     zone: ZoneState | None = None
     zone_said: str | None = None
-    own_settings: Scope = UNWRITTEN
+    desired_settings: DesiredSettings = UNWRITTEN
 
-    in_force: InForce = field(default_factory=nothing_written)
+    effective_settings: EffectiveSettings = field(default_factory=nothing_written)
     """Every setting: written for it, for the fleet, in its file, by default; kept so by the fleet."""
     connection: str = "never"
     connection_since: datetime | None = None
@@ -155,9 +162,9 @@ class Machine:
         return self.special_status or self.status
 
     @property
-    def local(self) -> Local:
+    def reported_settings(self) -> ReportedSettings:
         """What its own file and environment set."""
-        return local_of(self.config_own, self.config_errors)
+        return reported_settings_of(self.config_own, self.config_errors)
 
     @property
     def returns_to(self) -> str | None:

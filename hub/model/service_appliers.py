@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from hub.model.effective_settings import InForce
+from hub.model.effective_settings import EffectiveSettings
 from hub.model.health import judge
 from hub.model.machine import Machine
 from hub.model.remote_changes import SessionMoved, SessionOpened
@@ -24,9 +24,9 @@ LEASE_MEMBERS: Final = frozenset({"lease"})
 ZONE_MEMBERS: Final = frozenset({"timezone", "clock_offset_s", "ntp"})
 
 
-def settle(machine: Machine, found: InForce) -> Members:
+def settle(machine: Machine, found: EffectiveSettings) -> Members:
     """Other settings are in force: the newest readings are judged by the new limits at once."""
-    machine.in_force = found
+    machine.effective_settings = found
     if machine.readings is not None:
         machine.health, machine.health_reasons = judge(machine.readings, found.limits)
     return CONFIG_MEMBERS

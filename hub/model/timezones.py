@@ -77,13 +77,13 @@ def state_of(change: TimezoneSynced) -> ZoneState:
 
 def may_sync_by_hand(machine: Machine) -> bool:
     """Whether the machine's settings let people ask for it."""
-    return machine.in_force.on("manual_sync_enabled")
+    return machine.effective_settings.on("manual_sync_enabled")
 
 
 def zone_view(machine: Machine) -> dict[str, Any]:
     """What is known of a machine's zone and clock; instants as they are."""
     zone = machine.zone
-    pinned = machine.in_force.pinned_zone
+    pinned = machine.effective_settings.pinned_zone
     current = machine.timezone or (None if zone is None else zone.current_timezone)
     system = None if zone is None else zone.system_timezone
     wanted = pinned or (zone.error.get("timezone") if zone is not None and zone.error else None) or current
@@ -112,7 +112,7 @@ def _synced(machine: Machine, said: TimezoneReport, now: datetime, fallback: str
         if name is not None and not is_zone(name):
             raise ReportRefused(field)
     timezone, guess, source = said.timezone, said.guess, said.source
-    pinned = machine.in_force.pinned_zone
+    pinned = machine.effective_settings.pinned_zone
     if pinned is not None and source != "pinned" and timezone != pinned:
         timezone, guess, source = pinned, timezone, "pinned"
     failed = said.error is not None or said.applied is False

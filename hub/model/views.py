@@ -109,7 +109,7 @@ _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
     "model": lambda m, _: _model(m.hardware or {}),
     "timezone": lambda m, _: m.timezone,
     "config_version": lambda m, _: m.config_version,
-    "config_wanted": lambda m, _: m.in_force.version,
+    "config_wanted": lambda m, _: m.effective_settings.version,
     "config_refused": lambda m, _: len(m.config_errors or ()),
     "config_applied_at": lambda m, stamp: _maybe(stamp, m.config_applied_at),
     "clock_offset_s": lambda m, _: m.clock_offset_s,

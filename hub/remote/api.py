@@ -193,7 +193,7 @@ async def status(call: Call) -> Answer:
     counts = await rows.recordings_of(call.context.store, [session.id for session in sessions])
     return Answer(
         {
-            "enabled": machine.in_force.on("remote_access_enabled"),
+            "enabled": machine.effective_settings.on("remote_access_enabled"),
             "can_open": refusal is None,
             "refusal": refusal,
             "approval": requests.needs_approval(machine),
@@ -231,7 +231,7 @@ async def _settings_known(call: Call) -> None:
     machine, link = call.machine, call.context[Links].get(call.machine.id)
     if link is None or await link.settings_known() or machine.config_applied_at is not None:
         return
-    if "admin_ips" not in machine.in_force.written:
+    if "admin_ips" not in machine.effective_settings.written:
         raise problem(SessionRefused("settings_unknown", 409))
 
 

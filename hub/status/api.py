@@ -130,7 +130,7 @@ def _until(call: Call, text: str | None) -> str | None:
 
 def _zone(machine: Machine) -> str:
     """In which a naive time is read."""
-    return machine.timezone or machine.in_force.default_zone
+    return machine.timezone or machine.effective_settings.default_zone
 
 
 _EXAMPLE = {"status": "maintenance", "reason": "Ganti sensor berat"}

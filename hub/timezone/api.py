@@ -108,7 +108,9 @@ async def report_timezone(call: Call) -> Answer:
     said["timestamp"] = body.timestamp or views.rfc3339(call.now)
     report = TimezoneReport(**said)
     try:
-        changes = timezones.reported(machine, report, call.principal.actor, call.now, machine.in_force.default_zone)
+        changes = timezones.reported(
+            machine, report, call.principal.actor, call.now, machine.effective_settings.default_zone
+        )
     except timezones.ReportRefused as refused:
         raise one_wrong(refused.field, "expect.time" if refused.field == "timestamp" else _ZONE) from refused
     if changes:

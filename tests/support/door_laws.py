@@ -40,7 +40,7 @@ FLEET_WRITERS: dict[str, frozenset[str]] = {
     "hub.links.session": frozenset({"accepted", "last_seen_at", "farewell"}),
     "hub.machines.handlers": frozenset({"reported"}),
     "hub.kernel.loading": frozenset(
-        {"boots", "health", "health_reasons", "last_seen_at", "maybe_sent", "own_settings", "pending",
+        {"boots", "health", "health_reasons", "last_seen_at", "maybe_sent", "desired_settings", "pending",
          "remote_sessions", "zone"}
     ),
     "hub.kernel.observer": frozenset({"live_interval", "told"}),

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from hub.model.effective_settings import Scope, in_force
+from hub.model.effective_settings import DesiredSettings, effective_of
 from hub.model.recording_changes import RecordingBegan, RecordingEnded
 from hub.model.remote_changes import RemoteSession, SessionMoved, SessionOpened
 from protocol import configuration
@@ -19,8 +19,8 @@ REMOTE = "/machines/1/remote"
 
 
 def settings(hub: ApiHub, **values: Any) -> None:
-    scope = Scope({"admin_ips": HERE, **values}, 1)
-    hub.context.fleet.machines[1].in_force = in_force(configuration.defaults(), scope)
+    scope = DesiredSettings({"admin_ips": HERE, **values}, 1)
+    hub.context.fleet.machines[1].effective_settings = effective_of(configuration.defaults(), scope)
 
 
 async def lease(hub: ApiHub, holder: str = "operator", **members: Any) -> RemoteSession:

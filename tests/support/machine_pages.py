@@ -15,7 +15,7 @@ from typing import Any, cast
 import httpx
 import msgspec
 
-from hub.model.effective_settings import Scope, in_force
+from hub.model.effective_settings import DesiredSettings, effective_of
 from hub.model.remote_changes import RemoteSession
 from hub.remote.tunnel.registry import Tunnels
 from hub.remote.tunnel.tunnel import TunnelError
@@ -174,7 +174,9 @@ class PagesHub:
 
     def let_in(self, *networks: str) -> None:
         machine = self.hub.context.fleet.machines[self.rvm_id]
-        machine.in_force = in_force(configuration.defaults(), Scope({"admin_ips": list(networks)}, 1))
+        machine.effective_settings = effective_of(
+            configuration.defaults(), DesiredSettings({"admin_ips": list(networks)}, 1)
+        )
 
     async def open(self, port: int, name: str = "operator", **more: Any) -> httpx.Response:
         async with httpx.AsyncClient(base_url=self.url) as client:

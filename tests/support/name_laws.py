@@ -11,7 +11,7 @@ from tests.support.house import House, Module
 
 CLASSES_TODAY: frozenset[str] = frozenset(
     {"Answer", "Bucket", "Card", "Choice", "Command", "ConfigApplied", "Counts", "Event", "Filters", "Fleet",
-     "FleetSettings", "Folder", "Found", "Frame", "HealthReason", "HistoryQuery", "Lease", "Limits", "Link",
+     "Folder", "Found", "Frame", "HealthReason", "HistoryQuery", "Lease", "Limits", "Link",
      "Machine", "MachinePage", "Mark", "Named", "NewToken", "NewUser", "Offer", "Open", "Opened", "Page", "Ping",
      "Place", "Query", "Reader", "Reading", "Received", "Recording", "Refusal", "Rejected", "RemoteSession",
      "Request", "Row", "Said", "Scene", "Session", "SessionOpened", "SessionRow", "Settings", "SettingsError",
@@ -52,7 +52,7 @@ NOT_SAID: dict[str, str] = {
 """Words that stand in no name of a module, class or function, with what is written instead. A word is looked for
 between underscores and capitals: `_settings_in_force`, `InForce`."""
 NAMES_TODAY: frozenset[str] = frozenset(
-    {"Allowance", "Conversation", "Doorkeeper", "Doorstep", "InForce", "KeptOut", "Lease", "LeaseClock",
+    {"Allowance", "Conversation", "Doorkeeper", "Doorstep", "KeptOut", "Lease", "LeaseClock",
      "LeaseTurns", "Leases", "OwnLease", "Pushed", "Said", "Standing", "Talk", "UntoldEvents", "Wish",
      "_after_wishes", "_became_true", "_farewell", "_forget", "_forget_if_gone", "_forget_old", "_forget_pending",
      "_hear", "_heard", "_keep_and_tell", "_lease", "_let_children_hear_the_hang_up", "_of_leases", "_patience",

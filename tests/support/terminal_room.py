@@ -19,7 +19,7 @@ import websockets
 
 from hub.lifespan import utc_now
 from hub.model import changes as c
-from hub.model.effective_settings import Scope, in_force
+from hub.model.effective_settings import DesiredSettings, effective_of
 from hub.model.remote_changes import RemoteSession, SessionOpened
 from hub.remote.terminal.terminal import Terminals
 from protocol import configuration
@@ -76,7 +76,9 @@ class TerminalRoom:
     def let_in(self, *networks: str) -> None:
         """The machine's admin_ips, as if they had been set."""
         machine = self.hub.context.fleet.machines[self.machine.id]
-        machine.in_force = in_force(configuration.defaults(), Scope({"admin_ips": list(networks)}, 1))
+        machine.effective_settings = effective_of(
+            configuration.defaults(), DesiredSettings({"admin_ips": list(networks)}, 1)
+        )
 
 
 @contextlib.asynccontextmanager

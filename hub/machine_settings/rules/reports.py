@@ -65,7 +65,7 @@ def readable(own: Mapping[str, Any] | None) -> tuple[dict[str, Value], int]:
 
 def was_given(machine: Machine, version: int) -> bool:
     """Whether the hub ever gave the machine that version: versions only grow. What is said of another is not true."""
-    return version <= machine.in_force.version
+    return version <= machine.effective_settings.version
 
 
 def applied(

@@ -12,7 +12,15 @@ from typing import Any, Final, NamedTuple
 
 from hub.model.actors import Actor
 from hub.model.changes import Change, EventHappened
-from hub.model.effective_settings import UNREPORTED, FleetSettings, InForce, Local, Scope, Values, in_force
+from hub.model.effective_settings import (
+    UNREPORTED,
+    CommonSettings,
+    DesiredSettings,
+    EffectiveSettings,
+    ReportedSettings,
+    Values,
+    effective_of,
+)
 from hub.model.service_changes import ConfigWritten
 from protocol import codec
 from protocol import configuration as table
@@ -51,14 +59,20 @@ class WrongSettingsError(Exception):
 
 
 def write_machine(
-    fleet: FleetSettings, rvm_id: int, own: Scope, wish: Wish, actor: Actor, now: datetime, local: Local = UNREPORTED
+    fleet: CommonSettings,
+    rvm_id: int,
+    own: DesiredSettings,
+    wish: Wish,
+    actor: Actor,
+    now: datetime,
+    local: ReportedSettings = UNREPORTED,
 ) -> list[Change]:
     """[] when it changes nothing. Raises StaleError, WrongSettingsError.
 
     `local` is what the machine's own file sets, so that the record tells what a write stands before. Whether the
     machine takes it is not known yet.
     """
-    behind = Local(local.values)
+    behind = ReportedSettings(local.values)
     before = fleet.of(own, behind)
     _check_version(wish, before.version)
     held = {**local.values, **own.values, **fleet.written.values}
@@ -66,14 +80,16 @@ def write_machine(
     values = _applied(own.values, wanted)
     if values == own.values:
         return []
-    written = Scope(values, fleet.newest + 1, now, actor)
-    after = in_force(fleet.base, fleet.written, written, behind)
+    written = DesiredSettings(values, fleet.newest + 1, now, actor)
+    after = effective_of(fleet.base, fleet.written, written, behind)
     _check_size(wish, after)
     changed = _differing(own.values, wanted)
     return _changes(rvm_id, own, written, changed, before.values, after.values, actor, now)
 
 
-def write_fleet(fleet: FleetSettings, owns: Iterable[Scope], wish: Wish, actor: Actor, now: datetime) -> list[Change]:
+def write_fleet(
+    fleet: CommonSettings, owns: Iterable[DesiredSettings], wish: Wish, actor: Actor, now: datetime
+) -> list[Change]:
     """`owns` is what machines have of their own: it must still fit with it. Otherwise as `write_machine`."""
     _check_version(wish, fleet.written.version)
     own = [scope for scope in owns if scope.values]
@@ -86,12 +102,12 @@ def write_fleet(fleet: FleetSettings, owns: Iterable[Scope], wish: Wish, actor: 
     values = _applied(fleet.written.values, wanted)
     if values == fleet.written.values:
         return []
-    written = Scope(values, fleet.newest + 1, now, actor)
-    after = in_force(fleet.base, written)
+    written = DesiredSettings(values, fleet.newest + 1, now, actor)
+    after = effective_of(fleet.base, written)
     _check_size(wish, after)
     if any(table.is_free(key) for key, value in wanted.items() if value is not None) or _size(after) > _ROOM // 2:
         for scope in own:
-            _check_size(wish, in_force(fleet.base, written, scope))
+            _check_size(wish, effective_of(fleet.base, written, scope))
     changed = _differing(fleet.written.values, wanted)
     return _changes(None, fleet.written, written, changed, fleet.shared.values, after.values, actor, now)
 
@@ -145,11 +161,11 @@ def _differing(values: Values, wanted: Mapping[str, Value | None]) -> list[str]:
 _ROOM: Final = MAX_MESSAGE_BYTES - _AROUND
 
 
-def _size(found: InForce) -> int:
+def _size(found: EffectiveSettings) -> int:
     return len(codec.encode(Config(version=MAX_INTEGER, values=dict(found.written))).encode())
 
 
-def _check_size(wish: Wish, found: InForce) -> None:
+def _check_size(wish: Wish, found: EffectiveSettings) -> None:
     """A machine is told all that was written for it in one message."""
     free = [key for key in found.written if table.is_free(key)]
     named = next((name for name, value in wish.values.items() if value is not None), "values")
@@ -160,7 +176,14 @@ def _check_size(wish: Wish, found: InForce) -> None:
 
 
 def _changes(
-    rvm_id: int | None, old: Scope, new: Scope, keys: list[str], before: Values, after: Values, by: Actor, at: datetime
+    rvm_id: int | None,
+    old: DesiredSettings,
+    new: DesiredSettings,
+    keys: list[str],
+    before: Values,
+    after: Values,
+    by: Actor,
+    at: datetime,
 ) -> list[Change]:
     params: dict[str, Any] = {"scope": "fleet" if rvm_id is None else "machine", "version": new.version}
     inherited = [key for key in keys if key not in new.values]

@@ -108,7 +108,7 @@ def until_from(choice: str, now: datetime, zone: str) -> datetime | None:
 
 def warning_limits(found: Machine) -> dict[str, float]:
     """Those of the machine's settings in force."""
-    limits = found.in_force.limits
+    limits = found.effective_settings.limits
     return {
         "temperature": limits.temperature,
         "cpu_usage": limits.cpu_usage,

@@ -108,7 +108,7 @@ def require_origin(connection: HTTPConnection, origin: str) -> None:
 
 def address_allowed(machine: Machine, address: str) -> bool:
     """Whether the address is in one of the machine's `admin_ips`: a link that was passed on avoids no list."""
-    networks = machine.in_force.values.get("admin_ips")
+    networks = machine.effective_settings.values.get("admin_ips")
     return is_within(address, networks if isinstance(networks, (list, tuple)) else ())
 
 

@@ -68,15 +68,15 @@ def declared_ports(machine: Machine) -> tuple[int, ...]:
 
 
 def longest_s(machine: Machine) -> float:
-    return float(str(machine.in_force.values["session_timeout"]))
+    return float(str(machine.effective_settings.values["session_timeout"]))
 
 
 def needs_approval(machine: Machine) -> bool:
-    return machine.in_force.on("remote_access_approval")
+    return machine.effective_settings.on("remote_access_approval")
 
 
 def most_at_once(machine: Machine) -> int:
-    return int(str(machine.in_force.values["max_concurrent_sessions"]))
+    return int(str(machine.effective_settings.values["max_concurrent_sessions"]))
 
 
 def refusal(
@@ -84,11 +84,11 @@ def refusal(
 ) -> SessionRefused | None:
     """Why no session may begin there now; None when one may. `of_person`: the person's open sessions anywhere. `more`
     is 0 for one that is open already and only begins now (it was approved)."""
-    if not machine.in_force.on("remote_access_enabled"):
+    if not machine.effective_settings.on("remote_access_enabled"):
         return SessionRefused("remote_access_disabled", 409)
     if origin == "hub" and not machine.linked and machine.config_applied_at is None:
         return SessionRefused("machine_offline", 409)  # its own settings never came: the defaults refuse nobody
-    networks = machine.in_force.values["admin_ips"]
+    networks = machine.effective_settings.values["admin_ips"]
     allowed = is_within(address, networks if isinstance(networks, list) else [])
     if origin == "hub" and more and not allowed:
         return SessionRefused("address_not_allowed", 403, address=address)

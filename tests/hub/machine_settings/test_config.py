@@ -218,7 +218,7 @@ async def test_limits_and_interval_hold_at_once_and_after_a_restart(any_hub: Api
         shown = (await admin.get("/api/v2/rvms/1")).json()["data"]
         assert (shown["health"], shown["expected_interval_s"], shown["config_wanted"]) == ("ok", 40.0, 2)
     again = await load_fleet(any_hub.context.store, fleet.settings.base)
-    assert {i: (dict(m.in_force.values), m.in_force.version) for i, m in again.machines.items()} == {
-        i: (dict(m.in_force.values), m.in_force.version) for i, m in fleet.machines.items()
-    }
+    assert {
+        i: (dict(m.effective_settings.values), m.effective_settings.version) for i, m in again.machines.items()
+    } == {i: (dict(m.effective_settings.values), m.effective_settings.version) for i, m in fleet.machines.items()}
     assert again.settings.newest == 2

@@ -128,7 +128,9 @@ async def test_what_the_machines_file_sets_is_shown_and_in_force(hub: HubHere, k
         found = data(await admin.patch(path, json={"cpu_threshold": None}))
         assert (found["values"]["cpu_threshold"], found["origins"]["cpu_threshold"]) == (70.0, "file")
     again = await load_fleet(hub.context.store, hub.context.fleet.settings.base)
-    assert dict(again.machines[key.id].in_force.values) == dict(seen.in_force.values), "and after a restart"
+    assert dict(again.machines[key.id].effective_settings.values) == dict(seen.effective_settings.values), (
+        "and after a restart"
+    )
 
 
 async def test_a_value_of_the_environment_is_in_force_whatever_was_written(hub: HubHere, key: MachineKey) -> None:

@@ -9,25 +9,25 @@ from hub.model.effective_settings import (
     QUIET_S,
     UNREPORTED,
     UNWRITTEN,
-    FleetSettings,
+    CommonSettings,
+    DesiredSettings,
     Limits,
-    Local,
-    Scope,
+    ReportedSettings,
     base_of,
     blocks,
-    local_of,
+    reported_settings_of,
     wire,
 )
 from protocol import configuration as table
 from tests.support.machines import NOW
 
 
-def scope(version: int, **values: table.Value) -> Scope:
-    return Scope(values, version, NOW, "user:1")
+def scope(version: int, **values: table.Value) -> DesiredSettings:
+    return DesiredSettings(values, version, NOW, "user:1")
 
 
 def test_the_machines_own_comes_before_the_fleets_before_the_default() -> None:
-    fleet = FleetSettings(None, scope(3, cpu_threshold=80.0, memory_threshold=70.0))
+    fleet = CommonSettings(None, scope(3, cpu_threshold=80.0, memory_threshold=70.0))
     own = scope(5, cpu_threshold=60.0, mine="x")
     found = fleet.of(own)
     assert (found.values["cpu_threshold"], found.values["memory_threshold"], found.values["mine"]) == (60.0, 70.0, "x")
@@ -42,14 +42,14 @@ def test_the_machines_own_comes_before_the_fleets_before_the_default() -> None:
 
 
 def test_limits_and_intervals_follow() -> None:
-    fleet = FleetSettings(None, scope(1, temperature_threshold=70.0, metrics_interval=10.0, upload_interval=60.0))
+    fleet = CommonSettings(None, scope(1, temperature_threshold=70.0, metrics_interval=10.0, upload_interval=60.0))
     found = fleet.shared
     assert found.limits == Limits(temperature=70.0)
     assert (found.metrics_interval, found.upload_interval) == (10.0, 60.0)
 
 
 def test_a_machine_that_shall_not_measure_is_expected_to_be_quiet() -> None:
-    found = FleetSettings(None, scope(1, monitoring_enabled=False)).shared
+    found = CommonSettings(None, scope(1, monitoring_enabled=False)).shared
     assert (found.metrics_interval, found.upload_interval) == (QUIET_S, QUIET_S)
 
 
@@ -57,30 +57,30 @@ def test_what_the_hub_was_started_with_is_its_default() -> None:
     base = base_of({"cpu_threshold": 75.0, "host": "127.0.0.1"})
     assert base["cpu_threshold"] == 75.0
     assert set(base) == set(table.SETTINGS)
-    assert FleetSettings(base).origin("cpu_threshold") == "default"
+    assert CommonSettings(base).origin("cpu_threshold") == "default"
 
 
 def test_machines_with_nothing_of_their_own_share_one() -> None:
-    fleet = FleetSettings()
-    assert fleet.of(UNWRITTEN) is fleet.of(Scope({}, 0)) is fleet.shared
+    fleet = CommonSettings()
+    assert fleet.of(UNWRITTEN) is fleet.of(DesiredSettings({}, 0)) is fleet.shared
     fleet.write(scope(4, cpu_threshold=50.0))
     assert fleet.of(UNWRITTEN).limits.cpu_usage == 50.0
     assert fleet.newest == 4
 
 
 def test_a_machine_is_told_what_was_written_and_no_default() -> None:
-    assert wire(FleetSettings().shared).values == {}
-    fleet = FleetSettings(None, scope(1, mine=True, cpu_threshold=70.0))
-    file = Local({"metrics_interval": 60.0, "cpu_threshold": 50.0}, frozenset({"cpu_threshold"}))
+    assert wire(CommonSettings().shared).values == {}
+    fleet = CommonSettings(None, scope(1, mine=True, cpu_threshold=70.0))
+    file = ReportedSettings({"metrics_interval": 60.0, "cpu_threshold": 50.0}, frozenset({"cpu_threshold"}))
     told = wire(fleet.of(scope(2, pinned_timezone="Asia/Makassar", mine=False), file))
     assert told.version == 2
     assert told.values == {"mine": False, "cpu_threshold": 70.0, "pinned_timezone": "Asia/Makassar"}
 
 
 def test_the_machines_file_stands_between_the_defaults_and_what_was_written() -> None:
-    fleet = FleetSettings(None, scope(3, cpu_threshold=80.0))
+    fleet = CommonSettings(None, scope(3, cpu_threshold=80.0))
     own = scope(4, memory_threshold=70.0)
-    file = Local({"cpu_threshold": 60.0, "memory_threshold": 60.0, "metrics_interval": 60.0})
+    file = ReportedSettings({"cpu_threshold": 60.0, "memory_threshold": 60.0, "metrics_interval": 60.0})
     found = fleet.of(own, file)
     asked = ("cpu_threshold", "memory_threshold", "metrics_interval", "sync_interval")
     assert [found.values[key] for key in asked] == [80.0, 70.0, 60.0, 3600.0]
@@ -90,11 +90,13 @@ def test_the_machines_file_stands_between_the_defaults_and_what_was_written() ->
 
 
 def test_what_the_environment_sets_stands_above_all() -> None:
-    fleet = FleetSettings(None, scope(3, cpu_threshold=80.0))
+    fleet = CommonSettings(None, scope(3, cpu_threshold=80.0))
     own = scope(4, metrics_interval=20.0)
     reported = {"metrics_interval": 60.0, "cpu_threshold": 60.0}
-    local = local_of(reported, {"metrics_interval": "environment: ...", "memory_threshold": "out_of_bounds: ..."})
-    assert local == Local(reported, frozenset({"metrics_interval"}))
+    local = reported_settings_of(
+        reported, {"metrics_interval": "environment: ...", "memory_threshold": "out_of_bounds: ..."}
+    )
+    assert local == ReportedSettings(reported, frozenset({"metrics_interval"}))
     found = fleet.of(own, local)
     assert (found.metrics_interval, found.limits.cpu_usage) == (60.0, 80.0)
     assert fleet.origin("metrics_interval", own, local) == "file"
@@ -103,7 +105,7 @@ def test_what_the_environment_sets_stands_above_all() -> None:
 
 @pytest.mark.parametrize("reported", [None, {}])
 def test_a_machine_that_reports_nothing_of_its_own_shares_what_the_fleet_has(reported: dict[str, table.Value]) -> None:
-    fleet, local = FleetSettings(), local_of(reported, {"cpu_threshold": "environment: ..."})
+    fleet, local = CommonSettings(), reported_settings_of(reported, {"cpu_threshold": "environment: ..."})
     assert local is UNREPORTED
     assert fleet.of(UNWRITTEN, local) is fleet.shared
 
@@ -117,7 +119,7 @@ def test_blocks_hold_every_key_once() -> None:
 
 @pytest.mark.parametrize(("pinned", "found"), [("", None), ("Asia/Makassar", "Asia/Makassar")])
 def test_a_pinned_zone_is_one_or_none(pinned: str, found: str | None) -> None:
-    in_force = FleetSettings(None, scope(1, pinned_timezone=pinned)).shared
-    assert (in_force.pinned_zone, in_force.default_zone, in_force.on("manual_sync_enabled")) == (
+    merged = CommonSettings(None, scope(1, pinned_timezone=pinned)).shared
+    assert (merged.pinned_zone, merged.default_zone, merged.on("manual_sync_enabled")) == (
         found, "Asia/Jakarta", True,
     )  # fmt: skip

@@ -44,7 +44,7 @@ def test_the_fleets_limit_judges_everybody_without_a_value_of_their_own() -> Non
     touched = fleet.apply_all([written(None, 2, cpu_threshold=70.0), event])
     assert touched == [Touched(7, CONFIG_MEMBERS), Touched(8, CONFIG_MEMBERS)]
     assert (fleet.machines[7].health, fleet.machines[8].health) == ("ok", "critical")
-    assert [m.in_force.version for m in fleet.machines.values()] == [2, 2]
+    assert [m.effective_settings.version for m in fleet.machines.values()] == [2, 2]
     assert fleet.settings.newest == 2
 
 
@@ -57,7 +57,10 @@ def test_a_machine_that_comes_later_has_the_fleets_settings() -> None:
             at=NOW, by="user:1", id=3,
         )
     )  # fmt: skip
-    assert (fleet.machines[3].in_force.metrics_interval, fleet.machines[3].in_force.version) == (10.0, 1)
+    assert (fleet.machines[3].effective_settings.metrics_interval, fleet.machines[3].effective_settings.version) == (
+        10.0,
+        1,
+    )
 
 
 def test_what_a_machine_runs_stands_beside_what_it_should() -> None:
@@ -76,17 +79,17 @@ def test_what_a_machines_file_sets_judges_its_newest_readings_until_somebody_wri
     touched = fleet.apply(ConfigApplied(rvm_id=7, version=0, errors={}, at=NOW, own=file))
     assert touched == Touched(7, APPLIED_MEMBERS | CONFIG_MEMBERS)
     one = fleet.machines[7]
-    assert (one.health, fleet.machines[8].health, one.in_force.metrics_interval) == ("warning", "ok", 60.0)
+    assert (one.health, fleet.machines[8].health, one.effective_settings.metrics_interval) == ("warning", "ok", 60.0)
     fleet.apply_all([written(None, 1, cpu_threshold=95.0)])
-    assert (one.health, one.in_force.metrics_interval) == ("ok", 60.0)
+    assert (one.health, one.effective_settings.metrics_interval) == ("ok", 60.0)
     fleet.apply_all([written(7, 2, metrics_interval=20.0)])
-    assert one.in_force.metrics_interval == 20.0
+    assert one.effective_settings.metrics_interval == 20.0
     why = {"metrics_interval": "environment: ..."}
     fleet.apply(ConfigApplied(rvm_id=7, version=2, errors=why, at=NOW, own=file))
-    assert one.in_force.metrics_interval == 60.0
+    assert one.effective_settings.metrics_interval == 60.0
     fleet.apply_all([written(7, 3), written(None, 4)])
     fleet.apply(ConfigApplied(rvm_id=7, version=4, errors={}, at=NOW))
-    assert (one.in_force.metrics_interval, one.in_force.limits.cpu_usage) == (300.0, 90.0)
+    assert (one.effective_settings.metrics_interval, one.effective_settings.limits.cpu_usage) == (300.0, 90.0)
 
 
 def test_news_of_a_machine_that_is_gone_is_no_news() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hub.model.changes import OWN, Change, EventHappened
-from hub.model.effective_settings import FleetSettings, Scope
+from hub.model.effective_settings import CommonSettings, DesiredSettings
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from hub.model.service_changes import TimezoneSynced
@@ -29,7 +29,7 @@ def hears(fleet: Fleet, said: TimezoneReport, actor: str = "machine:7") -> list[
 
 
 def fleet_of(settings: dict[str, Any] | None = None, **members: Any) -> Fleet:
-    return Fleet([machine(**members)], FleetSettings(None, Scope(settings or {}, 1, NOW, "user:1")))
+    return Fleet([machine(**members)], CommonSettings(None, DesiredSettings(settings or {}, 1, NOW, "user:1")))
 
 
 def the(fleet: Fleet) -> Machine:

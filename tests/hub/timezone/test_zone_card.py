@@ -101,10 +101,10 @@ async def test_a_guess_that_differs_is_a_question_with_two_answers(hub: ApiHub) 
             (f"user:{hub.users['admin']}", {"guess": "Asia/Jakarta", "pinned": "Asia/Makassar"})
         ], "said once"
         await client.post("/machines/1/zone", data={"do": "pin", "zone": "Asia/Jakarta"})
-        assert hub.context.fleet.machines[1].in_force.pinned_zone == "Asia/Jakarta"
+        assert hub.context.fleet.machines[1].effective_settings.pinned_zone == "Asia/Jakarta"
         assert (await client.post("/machines/1/zone", data={"do": "pin", "zone": "../../etc"})).status_code == 422
         await client.post("/machines/1/zone", data={"do": "unpin"})
-        assert hub.context.fleet.machines[1].in_force.pinned_zone is None
+        assert hub.context.fleet.machines[1].effective_settings.pinned_zone is None
 
 
 async def test_the_button_asks_the_machine_and_waits_for_one_that_is_away(hub: ApiHub) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from hub.commands.rules import draft as desk
 from hub.model.changes import Change, Command, CommandDrafted, CommandMoved, EventHappened
-from hub.model.effective_settings import Scope, in_force
+from hub.model.effective_settings import DesiredSettings, effective_of
 from hub.model.machine import Machine
 from protocol.commands import SetStatus
 from protocol.configuration import defaults
@@ -218,7 +218,7 @@ def test_a_machine_that_is_still_full_is_not_declared_active() -> None:
 
 def test_people_ask_for_no_zone_where_the_settings_do_not_let_them() -> None:
     one = machine()
-    one.in_force = in_force(defaults(), Scope({"manual_sync_enabled": False}, 1, NOW, "user:1"))
+    one.effective_settings = effective_of(defaults(), DesiredSettings({"manual_sync_enabled": False}, 1, NOW, "user:1"))
     with pytest.raises(desk.Refused) as refused:
         desk.draft(one, "sync_timezone", {"trigger": "manual"}, "user:1", NOW)
     assert refused.value.code == "manual_sync_off"

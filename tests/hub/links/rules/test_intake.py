@@ -9,7 +9,7 @@ import pytest
 
 from hub.links import rules
 from hub.model.changes import EventHappened, MachineIntroduced, StatusChanged
-from hub.model.effective_settings import Scope, in_force
+from hub.model.effective_settings import DesiredSettings, effective_of
 from hub.model.machine import Boot, Machine
 from hub.model.service_changes import ConfigApplied
 from protocol import messages as m
@@ -176,7 +176,7 @@ def test_a_live_sample_that_cannot_be_dated_is_left_out_by_name() -> None:
 
 
 def test_a_hello_with_the_settings_it_was_given_says_that_they_hold() -> None:
-    one = machine(config_version=1, in_force=in_force(defaults(), Scope({}, 2, NOW, "user:1")))
+    one = machine(config_version=1, effective_settings=effective_of(defaults(), DesiredSettings({}, 2, NOW, "user:1")))
     changes = rules.introduce(one, hello(config_version=2), 3, None, NOW, "UTC")
     assert [change.version for change in changes if isinstance(change, ConfigApplied)] == [2]
 

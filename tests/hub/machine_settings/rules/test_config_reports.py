@@ -9,7 +9,7 @@ import pytest
 from hub.machine_settings.rules.reports import applied, readable, was_given
 from hub.model.budgets import too_large
 from hub.model.changes import EventHappened
-from hub.model.effective_settings import FleetSettings, Scope
+from hub.model.effective_settings import CommonSettings, DesiredSettings
 from hub.model.service_changes import ConfigApplied
 from tests.support.machines import NOW, machine
 
@@ -24,8 +24,8 @@ def test_a_version_in_force_is_one_change_and_one_event() -> None:
 
 
 def test_only_a_version_that_the_hub_gave_can_be_in_force() -> None:
-    one = machine(own_settings=Scope({"cpu_threshold": 80.0}, 7))
-    one.in_force = FleetSettings().of(one.own_settings)
+    one = machine(desired_settings=DesiredSettings({"cpu_threshold": 80.0}, 7))
+    one.effective_settings = CommonSettings().of(one.desired_settings)
     assert (was_given(one, 0), was_given(one, 7), was_given(one, 8)) == (True, True, False)
 
 

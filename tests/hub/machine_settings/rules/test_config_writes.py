@@ -8,7 +8,7 @@ import pytest
 
 from hub.machine_settings.rules.writes import StaleError, Wish, WrongSettingsError, write_fleet, write_machine
 from hub.model.changes import Change, EventHappened
-from hub.model.effective_settings import UNWRITTEN, FleetSettings, Local, Scope
+from hub.model.effective_settings import UNWRITTEN, CommonSettings, DesiredSettings, ReportedSettings
 from hub.model.service_changes import ConfigWritten
 from protocol import codec
 from protocol.limits import MAX_MESSAGE_BYTES
@@ -16,14 +16,17 @@ from protocol.messages import Configuration, Welcome
 from tests.support.machines import NOW
 
 
-def scope(version: int, **values: Any) -> Scope:
-    return Scope(values, version, NOW, "user:1")
+def scope(version: int, **values: Any) -> DesiredSettings:
+    return DesiredSettings(values, version, NOW, "user:1")
 
 
 def machine(
-    values: dict[str, Any], version: int | None = None, own: Scope = UNWRITTEN, fleet: FleetSettings | None = None
+    values: dict[str, Any],
+    version: int | None = None,
+    own: DesiredSettings = UNWRITTEN,
+    fleet: CommonSettings | None = None,
 ) -> list[Change]:
-    return write_machine(fleet or FleetSettings(), 7, own, Wish(values, version), "user:2", NOW)
+    return write_machine(fleet or CommonSettings(), 7, own, Wish(values, version), "user:2", NOW)
 
 
 def both(changes: list[Change]) -> tuple[ConfigWritten, EventHappened]:
@@ -33,14 +36,16 @@ def both(changes: list[Change]) -> tuple[ConfigWritten, EventHappened]:
     return written, event
 
 
-def refusals(values: dict[str, Any], own: Scope = UNWRITTEN, fleet: FleetSettings | None = None) -> dict[str, str]:
+def refusals(
+    values: dict[str, Any], own: DesiredSettings = UNWRITTEN, fleet: CommonSettings | None = None
+) -> dict[str, str]:
     with pytest.raises(WrongSettingsError) as caught:
         machine(values, own=own, fleet=fleet)
     return {name: wrong.code for name, wrong in caught.value.errors.items()}
 
 
 def test_a_write_is_one_change_and_one_event_with_before_and_after() -> None:
-    fleet = FleetSettings(None, scope(3, cpu_threshold=80.0))
+    fleet = CommonSettings(None, scope(3, cpu_threshold=80.0))
     written, event = both(machine({"cpu-threshold": 70, "mine": 1.5}, own=scope(5, cpu_threshold=60.0), fleet=fleet))
     assert (written.values, written.version, written.version_before) == ({"cpu_threshold": 70.0, "mine": 1.5}, 6, 5)
     assert (event.code, event.actor, event.rvm_id) == ("config.changed", "user:2", 7)
@@ -49,7 +54,7 @@ def test_a_write_is_one_change_and_one_event_with_before_and_after() -> None:
 
 
 def test_null_inherits_again_and_the_event_tells_what() -> None:
-    fleet = FleetSettings(None, scope(3, cpu_threshold=80.0))
+    fleet = CommonSettings(None, scope(3, cpu_threshold=80.0))
     own = scope(5, cpu_threshold=60.0, mine="x")
     written, event = both(machine({"cpu_threshold": None, "mine": None}, own=own, fleet=fleet))
     assert written.values == {}
@@ -58,13 +63,13 @@ def test_null_inherits_again_and_the_event_tells_what() -> None:
 
 
 def test_the_record_tells_what_of_the_machines_file_a_write_stands_before() -> None:
-    file = Local({"metrics_interval": 60.0, "mine": "text"}, frozenset({"metrics_interval"}))
+    file = ReportedSettings({"metrics_interval": 60.0, "mine": "text"}, frozenset({"metrics_interval"}))
     wish = Wish({"metrics_interval": 20, "cpu_threshold": 70})
-    _, event = both(write_machine(FleetSettings(), 7, UNWRITTEN, wish, "user:2", NOW, file))
+    _, event = both(write_machine(CommonSettings(), 7, UNWRITTEN, wish, "user:2", NOW, file))
     assert event.before == {"metrics_interval": 60.0, "cpu_threshold": 90.0}
     assert event.after == {"metrics_interval": 20.0, "cpu_threshold": 70.0}, "whether it is taken is not known yet"
     with pytest.raises(WrongSettingsError):
-        write_machine(FleetSettings(), 7, UNWRITTEN, Wish({"mine": 5}), "user:2", NOW, file)
+        write_machine(CommonSettings(), 7, UNWRITTEN, Wish({"mine": 5}), "user:2", NOW, file)
 
 
 def test_what_changes_nothing_is_no_change() -> None:
@@ -74,7 +79,7 @@ def test_what_changes_nothing_is_no_change() -> None:
 
 
 def test_a_version_is_larger_than_any_before_whoever_it_was_for() -> None:
-    fleet = FleetSettings(None, scope(3), newest=11)
+    fleet = CommonSettings(None, scope(3), newest=11)
     assert both(machine({"mine": 1}, fleet=fleet))[0].version == 12
     written, event = both(write_fleet(fleet, [], Wish({"mine": 1}), "user:2", NOW))
     assert (written.rvm_id, written.version, written.version_before, event.params["scope"]) == (None, 12, 3, "fleet")
@@ -90,7 +95,7 @@ def test_a_stale_version_is_told_the_current_one(seen: int, current: int) -> Non
 
 def test_the_fleets_write_makes_a_machines_view_stale_as_well() -> None:
     with pytest.raises(StaleError):
-        machine({"mine": 1}, 5, own=scope(5), fleet=FleetSettings(None, scope(6)))
+        machine({"mine": 1}, 5, own=scope(5), fleet=CommonSettings(None, scope(6)))
 
 
 def test_every_wrong_name_and_value_is_named_at_once() -> None:
@@ -113,12 +118,12 @@ def test_what_only_the_owner_of_a_machine_decides_is_refused_before_it_is_stored
     names = ("system_control", "services", "timezone-services", "state_dir", "allow_plain_http", "sensor_root")
     assert set(refusals(dict.fromkeys((*names, "return_session_file"), True)).values()) == {"static_key"}
     with pytest.raises(WrongSettingsError):
-        write_fleet(FleetSettings(), [], Wish({"system_control": True}), "user:1", NOW)
+        write_fleet(CommonSettings(), [], Wish({"system_control": True}), "user:1", NOW)
 
 
 def test_a_new_key_that_is_nearly_the_products_is_refused_as_a_slip() -> None:
     with pytest.raises(WrongSettingsError) as caught:
-        write_fleet(FleetSettings(), [], Wish({"metrics-intervl": 5, "cpu_threshold": 70}), "user:1", NOW)
+        write_fleet(CommonSettings(), [], Wish({"metrics-intervl": 5, "cpu_threshold": 70}), "user:1", NOW)
     wrong = caught.value.errors["metrics-intervl"]
     assert (wrong.code, wrong.params) == ("near", {"near": "metrics_interval"})
     assert refusals({"cpu_treshold": 5, "admin_ip": "x"}) == {"cpu_treshold": "near", "admin_ip": "near"}
@@ -133,20 +138,20 @@ def test_a_key_that_is_there_already_is_kept_and_removed_whatever_it_is_like() -
 
 def test_a_free_key_keeps_the_kind_of_its_first_value_wherever_that_is() -> None:
     assert refusals({"mine": "text"}, own=scope(1, mine=0.5)) == {"mine": "wrong_kind"}
-    assert refusals({"mine": "text"}, fleet=FleetSettings(None, scope(1, mine=True))) == {"mine": "wrong_kind"}
+    assert refusals({"mine": "text"}, fleet=CommonSettings(None, scope(1, mine=True))) == {"mine": "wrong_kind"}
     assert machine({"mine": 7}, own=scope(1, mine=0.5)) != []
     with pytest.raises(WrongSettingsError):
-        write_fleet(FleetSettings(), [scope(1), scope(2, mine=0.5)], Wish({"mine": "text"}), "user:1", NOW)
+        write_fleet(CommonSettings(), [scope(1), scope(2, mine=0.5)], Wish({"mine": "text"}), "user:1", NOW)
 
 
 def test_a_machine_has_at_most_100_keys_of_ones_own() -> None:
     assert machine({f"key_{n}": n for n in range(100)}) != []
     assert refusals({f"key_{n}": n for n in range(101)}) == {"key_0": "too_many_free"}
-    fleet = FleetSettings(None, scope(1, **{f"key_{n}": n for n in range(60)}))
+    fleet = CommonSettings(None, scope(1, **{f"key_{n}": n for n in range(60)}))
     assert refusals({f"other_{n}": n for n in range(41)}, fleet=fleet) == {"other_0": "too_many_free"}
     own = scope(2, **{f"other_{n}": n for n in range(60)})
     with pytest.raises(WrongSettingsError):
-        write_fleet(FleetSettings(), [own], Wish({f"key_{n}": n for n in range(41)}), "user:1", NOW)
+        write_fleet(CommonSettings(), [own], Wish({f"key_{n}": n for n in range(41)}), "user:1", NOW)
 
 
 def test_the_most_that_is_taken_fits_into_one_message() -> None:
@@ -158,9 +163,10 @@ def test_the_most_that_is_taken_fits_into_one_message() -> None:
     most = next(count for count in range(99, 0, -1) if _fits(wish(count)))
     assert most > 25
     assert refusals(wish(most + 1)) == {"key_0": "too_large"}
+    written = DesiredSettings(wish(most), 1)
     welcome = Welcome(
         session_id="s" * 100, time="t" * 64, protocol=2, live_interval=86400.0,
-        config=Configuration(version=2**63 - 1, values=dict(FleetSettings().of(Scope(wish(most), 1)).values)),
+        config=Configuration(version=2**63 - 1, values=dict(CommonSettings().of(written).values)),
     )  # fmt: skip
     assert len(codec.encode(welcome).encode()) <= MAX_MESSAGE_BYTES
 
@@ -175,17 +181,17 @@ def _fits(values: dict[str, Any]) -> bool:
 def test_a_fleets_value_that_one_machine_could_not_be_told_is_refused() -> None:
     own = scope(2, **{f"other_{n}": "x" * 1900 for n in range(20)})
     wish = Wish({f"key_{n}": "x" * 1900 for n in range(16)})
-    assert write_fleet(FleetSettings(), [], wish, "user:1", NOW) != []
+    assert write_fleet(CommonSettings(), [], wish, "user:1", NOW) != []
     with pytest.raises(WrongSettingsError) as caught:
-        write_fleet(FleetSettings(), [own], wish, "user:1", NOW)
+        write_fleet(CommonSettings(), [own], wish, "user:1", NOW)
     assert [wrong.code for wrong in caught.value.errors.values()] == ["too_large"]
 
 
 def test_the_fleets_event_belongs_to_no_machine() -> None:
-    _, event = both(write_fleet(FleetSettings(), [], Wish({"cpu_threshold": 80}), "user:1", NOW))
+    _, event = both(write_fleet(CommonSettings(), [], Wish({"cpu_threshold": 80}), "user:1", NOW))
     assert (event.rvm_id, event.before, event.after) == (None, {"cpu_threshold": 90.0}, {"cpu_threshold": 80.0})
 
 
 def test_a_write_for_the_fleet_that_changes_nothing_is_none() -> None:
-    fleet = FleetSettings(written=scope(4, cpu_threshold=70.0))
+    fleet = CommonSettings(written=scope(4, cpu_threshold=70.0))
     assert write_fleet(fleet, [], Wish({"cpu_threshold": 70.0}, None), "user:1", NOW) == []

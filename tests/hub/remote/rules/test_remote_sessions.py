@@ -9,7 +9,7 @@ import pytest
 
 from hub.model.access import Principal
 from hub.model.changes import Change, CommandDrafted, EventHappened, StatusChanged
-from hub.model.effective_settings import Scope, in_force
+from hub.model.effective_settings import DesiredSettings, effective_of
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from hub.model.remote_changes import SessionMoved, SessionOpened
@@ -100,7 +100,7 @@ def test_a_wish_that_needs_a_second_person_waits() -> None:
 
 
 def with_settings(one: Machine, **values: Any) -> Machine:
-    one.in_force = in_force(defaults(), Scope(values, 1, NOW, "user:1"))
+    one.effective_settings = effective_of(defaults(), DesiredSettings(values, 1, NOW, "user:1"))
     return one
 
 
