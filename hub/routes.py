@@ -89,7 +89,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *health.OPERATIONS,
 )
 
-EVERYTHING: Final = (*OPERATIONS, *openapi.operations(OPERATIONS), *docs_page.operations(OPERATIONS))
+EVERYTHING: Final = (*OPERATIONS, *openapi.document_operations(OPERATIONS), *docs_page.page_operations(OPERATIONS))
 """With the two that describe the others; made once, because they keep what they have built."""
 
 

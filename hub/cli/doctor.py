@@ -49,8 +49,8 @@ def examine(wanted: argparse.Namespace) -> int:
 
 
 def _findings(wanted: argparse.Namespace) -> Iterator[Finding]:
-    yield _finding("python", checks.python)
-    yield _finding("environment", checks.environment)
+    yield _finding("python", checks.check_python)
+    yield _finding("environment", checks.check_environment)
     try:
         settings = settings_of(wanted)
     except CliError as error:
@@ -58,12 +58,12 @@ def _findings(wanted: argparse.Namespace) -> Iterator[Finding]:
         return
     yield Finding("settings", "warn" if settings.warnings else "ok", "; ".join(settings.warnings), "")
     on_settings: dict[str, Callable[[Settings], checks.Found]] = {
-        "data": checks.data_folder,
-        "secrets": checks.secret_files,
-        "database": lambda s: asyncio.run(checks.database(s)),
-        "administrator": lambda s: asyncio.run(checks.administrator(s)),
-        "port": checks.port,
-        "public_url": checks.public_url,
+        "data": checks.check_data_folder,
+        "secrets": checks.check_secret_files,
+        "database": lambda s: asyncio.run(checks.check_database(s)),
+        "administrator": lambda s: asyncio.run(checks.check_administrator(s)),
+        "port": checks.check_port,
+        "public_url": checks.check_public_url,
     }
     failed = set()
     for name, check in on_settings.items():
@@ -72,8 +72,8 @@ def _findings(wanted: argparse.Namespace) -> Iterator[Finding]:
         found = _finding(name, check, settings)
         failed |= {name} if found.verdict == "fail" else set()
         yield found
-    yield _finding("plotly", checks.plotly)
-    yield _finding("clock", checks.clock)
+    yield _finding("plotly", checks.check_plotly)
+    yield _finding("clock", checks.check_clock)
 
 
 def _finding(name: str, check: Callable[..., checks.Found], *given: Settings) -> Finding:

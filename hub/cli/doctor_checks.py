@@ -34,11 +34,11 @@ class Found(NamedTuple):
     fix: str = ""
 
 
-def python() -> Found:
+def check_python() -> Found:
     return Found("ok", f"{platform.python_version()} ({sys.executable})")
 
 
-def environment() -> Found:
+def check_environment() -> Found:
     """Whether the environment was made from the locks that are here now."""
     if not (Path(sys.prefix) / ".stamp").exists():
         return Found("ok", say("doctor.environment.own"))
@@ -46,7 +46,7 @@ def environment() -> Found:
     return Found("ok", f"{sys.prefix} ({stamp['circle']}, Python {stamp['python']})")
 
 
-def data_folder(settings: Settings) -> Found:
+def check_data_folder(settings: Settings) -> Found:
     folder = settings.data_dir
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(existing, os.W_OK | os.X_OK):
@@ -59,7 +59,7 @@ def data_folder(settings: Settings) -> Found:
     return Found("ok", say("doctor.data.detail", free=shown, path=folder))
 
 
-def secret_files(settings: Settings) -> Found:
+def check_secret_files(settings: Settings) -> Found:
     """Files of ours with secrets that others on this computer could read."""
     candidates = [settings.tls_key, settings.admin_password_file, sqlite_file(settings)]
     candidates += sorted(settings.data_dir.glob("*.json"))
@@ -76,14 +76,14 @@ def _reachable(path: Path) -> bool:
     return stat.S_ISREG(mode) and bool(mode & LOOSE) and bool(path.parent.stat().st_mode & 0o011)
 
 
-async def database(settings: Settings) -> Found:
+async def check_database(settings: Settings) -> Found:
     async with open_data(settings, create=False) as door:
         fleet, people = await machines.all_machines(door.store), await users.all_users(door.store)
     counted = {"machines": say("count.machines", count=len(fleet)), "people": say("count.people", count=len(people))}
     return Found("ok", say("doctor.database.detail", dialect=door.store.dialect, **counted))
 
 
-async def administrator(settings: Settings) -> Found:
+async def check_administrator(settings: Settings) -> Found:
     async with open_data(settings, create=False) as door:
         people = await users.all_users(door.store)
     for person in people:
@@ -92,7 +92,7 @@ async def administrator(settings: Settings) -> Found:
     return Found("warn", say("doctor.administrator.none"), say("doctor.administrator.fix"))
 
 
-def port(settings: Settings) -> Found:
+def check_port(settings: Settings) -> Found:
     """Free, or the hub itself."""
     with contextlib.suppress(listener.CannotListenError):
         listener.listen(settings.host, settings.port).close()
@@ -116,14 +116,14 @@ def _hub_answers(settings: Settings) -> bool:
         return False
 
 
-def public_url(settings: Settings) -> Found:
+def check_public_url(settings: Settings) -> Found:
     """Behind a proxy the hub learns from the Host header alone how browsers reach it, port included."""
     if settings.behind_proxy and not settings.public_url:
         return Found("warn", say("doctor.public_url.unset"), say("doctor.public_url.fix"))
     return Found("ok", settings.public_url or "")
 
 
-def plotly() -> Found:
+def check_plotly() -> Found:
     shown, small = version.plotly_js()
     if shown is None:
         return Found("fail", "", say("doctor.environment.fix"))
@@ -132,7 +132,7 @@ def plotly() -> Found:
     return Found("ok", shown)
 
 
-def clock() -> Found:
+def check_clock() -> Found:
     """Certificates, links and samples all hang on it."""
     moment = f"{now():%Y-%m-%d %H:%M:%S}"
     if now().year < EARLIEST_YEAR:

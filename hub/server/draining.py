@@ -13,7 +13,7 @@ from typing import Any, Final
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-logger = logging.getLogger("myrvm.draining")
+logger = logging.getLogger("myrvm.server")
 
 FINISH_S: Final = 6.0
 """For requests to be answered and for sockets to say and hear their goodbyes."""

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from hub.server.patient_transport import PatientProtocol
-from hub.server.pending_connections import PLAIN, Limits, PendingConnection, PendingConnections
+from hub.server.pending_connections import PLAIN, ConnectionLimits, PendingConnection, PendingConnections
 
 HEADER_TIMEOUT_S: Final = 8.0
 """From accept (the TLS handshake is in it), or from the first byte of a further request, to the end of its header (bar:
@@ -45,7 +45,7 @@ _TOO_LARGE_HEADERS: Final = (
 class HubServerState(ServerState):
     """What the connections of one server share: uvicorn's own, and who has not asked anything yet."""
 
-    def __init__(self, limits: Limits = PLAIN) -> None:
+    def __init__(self, limits: ConnectionLimits = PLAIN) -> None:
         super().__init__()
         self.pending = PendingConnections(limits)
 

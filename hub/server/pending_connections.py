@@ -11,15 +11,15 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 
-class Limits(NamedTuple):
+class ConnectionLimits(NamedTuple):
     """In all, and of one network (`rate_limit.network_of`): a fleet behind one address comes back all at once, too."""
 
     of_all: int
     of_network: int
 
 
-PLAIN: Final = Limits(2000, 1000)
-TLS: Final = Limits(800, 400)
+PLAIN: Final = ConnectionLimits(2000, 1000)
+TLS: Final = ConnectionLimits(800, 400)
 """Half a handshake keeps some 70 KiB, what waits for the collector included: 64 MiB in all."""
 
 
@@ -39,7 +39,7 @@ class PendingConnection:
 
 
 class PendingConnections:
-    def __init__(self, limits: Limits = PLAIN) -> None:
+    def __init__(self, limits: ConnectionLimits = PLAIN) -> None:
         self._limits = limits
         # Bound: `limits`, the oldest is ended.
         self._all: OrderedDict[PendingConnection, None] = OrderedDict()

@@ -29,7 +29,7 @@ class Operator:
     def __init__(self, hub: DoorHub, browser: httpx.AsyncClient) -> None:
         self._hub, self._browser = hub, browser
         self.session = next(iter(browser.cookies.values()))
-        self._proof = {csrf.HEADER: csrf.token_for(self.session)}
+        self._proof = {csrf.CSRF_HEADER: csrf.new_csrf_token(self.session)}
 
     async def add_machine(self) -> MachineKey:
         answer = await self._browser.post("/api/v2/rvms", json={"name": "Lobby"}, headers=self._proof)

@@ -46,7 +46,7 @@ async def issued(hub: DoorHub, folder: Path) -> tuple[dict[str, str], MachineKey
     """One secret of each kind, made and used."""
     async with hub.signed_in() as browser:
         cookie = next(iter(browser.cookies.values()))
-        proof = {csrf.HEADER: csrf.token_for(cookie)}
+        proof = {csrf.CSRF_HEADER: csrf.new_csrf_token(cookie)}
         made = await browser.post("/api/v2/tokens", json={"name": "canary"}, headers=proof)
         assert made.status_code == 201, made.text
         added = await browser.post("/api/v2/rvms", json={"name": "Lobby"}, headers=proof)

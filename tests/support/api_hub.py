@@ -20,7 +20,7 @@ from hub.lifespan import hub_life
 from hub.model import changes, credentials
 from hub.people.rules import accounts, sign_in
 from hub.settings import Settings
-from hub.web.auth.csrf import token_for
+from hub.web.auth.csrf import new_csrf_token
 from hub.web.auth.gate import Gate
 from hub.web.auth.limits import AddressLimiter
 from hub.web.auth.passwords import Passwords
@@ -62,7 +62,7 @@ class ApiHub:
         """A browser with a session cookie, on one of our pages unless told otherwise."""
         headers = {"Cookie": f"rvm_session={session}"}
         if csrf:
-            headers["X-CSRF-Token"] = token_for(session)
+            headers["X-CSRF-Token"] = new_csrf_token(session)
         if origin is not None:
             headers["Origin"] = origin
         return self.client(None, **headers)

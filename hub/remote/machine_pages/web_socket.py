@@ -202,7 +202,7 @@ class _Bridge:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._down, tasks.cancel_scope)
             tasks.start_soon(self._up, tasks.cancel_scope)
-        await socket_ending.close(self._websocket, self._ending)
+        await socket_ending.close_socket(self._websocket, self._ending)
 
     async def _down(self, scope: anyio.CancelScope) -> None:
         try:

@@ -42,7 +42,7 @@ async def terminal_socket(websocket: WebSocket) -> None:
     context: HubContext = websocket.app.state.hub
     admitted = await _admit(context, websocket)
     if isinstance(admitted, int):
-        await socket_ending.refuse(websocket, admitted)
+        await socket_ending.refuse_socket(websocket, admitted)
         return
     sockets = context[Terminals].sockets
     sockets[admitted.id] += 1
@@ -55,7 +55,7 @@ async def terminal_socket(websocket: WebSocket) -> None:
         sockets[admitted.id] -= 1
         if not sockets[admitted.id]:
             del sockets[admitted.id]
-    await socket_ending.close(websocket, ending)
+    await socket_ending.close_socket(websocket, ending)
 
 
 async def _admit(context: HubContext, websocket: WebSocket) -> Principal | int:

@@ -25,13 +25,13 @@ _PAGES = jinja2.Environment(
 )
 
 
-def operations(described: Sequence[Operation]) -> tuple[Operation, ...]:
+def page_operations(described: Sequence[Operation]) -> tuple[Operation, ...]:
     """The operation that answers the page, which is built by the first who asks in that language."""
 
     # Bound: one a language.
     @cache
     def body(language: str) -> str:
-        return page(described, language)
+        return docs_page(described, language)
 
     async def show(call: Call) -> Answer:
         return Answer(HTMLResponse(await to_thread.run_sync(body, language_of(call.request, call.caller))))
@@ -44,14 +44,14 @@ def operations(described: Sequence[Operation]) -> tuple[Operation, ...]:
     )  # fmt: skip
 
 
-def page(described: Sequence[Operation], language: str) -> str:
+def docs_page(described: Sequence[Operation], language: str) -> str:
     """The whole page."""
     document = openapi.document(described)
     say = sayer(language)
     sections = [
         {
             "tag": tag["name"],
-            "operations": [_shown(o, document) for o in described if o.tag == tag["name"]],
+            "operations": [_shown_operation(o, document) for o in described if o.tag == tag["name"]],
         }
         for tag in document["tags"]
     ]
@@ -66,28 +66,28 @@ def page(described: Sequence[Operation], language: str) -> str:
     )  # fmt: skip
 
 
-def _shown(operation: Operation, document: Mapping[str, Any]) -> dict[str, Any]:
-    told = document["paths"][f"/api{operation.path}"][operation.method.lower()]
-    body = told.get("requestBody", {}).get("content", {}).get("application/json", {})
+def _shown_operation(operation: Operation, document: Mapping[str, Any]) -> dict[str, Any]:
+    spec = document["paths"][f"/api{operation.path}"][operation.method.lower()]
+    body = spec.get("requestBody", {}).get("content", {}).get("application/json", {})
     return {
         "id": operation.name,
         "method": operation.method,
         "path": f"/api{operation.path}",
-        "summary": told["summary"],
-        "description": told["description"],
+        "summary": spec["summary"],
+        "description": spec["description"],
         "parameters": [
             {
                 "name": p["name"], "where": p["in"], "required": p["required"], "schema": _brief(p["schema"]),
                 "description": p.get("description", ""),
             }
-            for p in told["parameters"]
+            for p in spec["parameters"]
         ],
         "body": _pretty(body["schema"]) if body else "",
         "body_ref": _reference(body.get("schema", {})),
         "curl": curl(operation),
         "responses": [
             {"status": status, "description": r["description"], "ref": _answered(r)}
-            for status, r in told["responses"].items()
+            for status, r in spec["responses"].items()
         ],
     }  # fmt: skip
 

@@ -33,7 +33,7 @@ async def admit(context: HubContext, request: Request, operation: Operation) -> 
         raise unauthenticated(context, request)
     forged = principal.via == "session" and request.method not in csrf.SAFE_METHODS
     if forged and not identify.csrf_holds(context.settings, request):
-        raise csrf.refusal(request, context.settings)
+        raise csrf.csrf_refusal(request, context.settings)
     await charge(context, principal, operation, FRAME)
     if request.method not in csrf.SAFE_METHODS:
         may_change_now(context, principal, operation.action)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from hub.model.access import ACTIONS, SIGNED_IN_ONLY, USER_ROLES, role_needed
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.auth.csrf import HEADER as CSRF_HEADER
+from hub.web.auth.csrf import CSRF_HEADER
 from hub.web.http.problems import MEDIA_TYPE, STATUS_OF, ProblemDocument
 from protocol.version import PRODUCT_VERSION
 
@@ -43,7 +43,7 @@ PATH_EXAMPLES: Final = {
     "token_id": "3",
     "recording_id": "4",
 }
-_TELLING: Final[Mapping[int, tuple[str, ...]]] = {
+_ANSWER_HEADERS: Final[Mapping[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",),
     412: ("ETag",),
     429: ("Retry-After",),
@@ -59,7 +59,7 @@ _HEADERS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-def operations(described: Sequence[Operation]) -> tuple[Operation, ...]:
+def document_operations(described: Sequence[Operation]) -> tuple[Operation, ...]:
     """The operation that answers the document, which is built by the first who asks: no start of a hub waits for it."""
 
     # Bound: one document.
@@ -148,7 +148,7 @@ def _query(operation: Operation) -> tuple[msgspec.structs.FieldInfo, ...]:
 
 
 def _operation(operation: Operation, schema_of: Mapping[int, Any]) -> dict[str, Any]:
-    said: dict[str, Any] = {
+    spec: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
         "description": _description(operation),
@@ -161,11 +161,11 @@ def _operation(operation: Operation, schema_of: Mapping[int, Any]) -> dict[str, 
         media: dict[str, Any] = {"schema": schema_of[id(operation.body)]}
         if operation.example is not None:
             media["example"] = operation.example
-        said["requestBody"] = {
+        spec["requestBody"] = {
             "required": not operation.body_optional,
             "content": {"application/json": media},
         }
-    return said
+    return spec
 
 
 def _description(operation: Operation) -> str:
@@ -205,24 +205,24 @@ def _response(operation: Operation, status: int, schema_of: Mapping[int, Any]) -
         return {"description": "Done."}
     if status not in operation.answers:
         kind = _KIND_OF[status]
-        said: dict[str, Any] = {
+        spec: dict[str, Any] = {
             "description": WHEN[kind],
             "content": {MEDIA_TYPE: {"schema": schema_of[id(ProblemDocument)]}},
         }
-        named = _TELLING.get(status, ())
+        named = _ANSWER_HEADERS.get(status, ())
     else:
         kind_of_data = operation.answers[status]
         schema = {"type": "null"} if kind_of_data is None else schema_of[id(kind_of_data)]
         if operation.name != "openapi":
             schema = _envelope(schema)
-        said = {"description": operation.summary, "content": {"application/json": {"schema": schema}}}
-        said["content"] |= {media: {"schema": {"type": "string"}} for media in operation.other_media}
+        spec = {"description": operation.summary, "content": {"application/json": {"schema": schema}}}
+        spec["content"] |= {media: {"schema": {"type": "string"}} for media in operation.other_media}
         named = operation.headers + (("Location",) if status == 201 and operation.name.startswith("add") else ())
     if named:
-        said["headers"] = {
+        spec["headers"] = {
             name: {"schema": {"type": _HEADERS[name][0]}, "description": _HEADERS[name][1]} for name in named
         }
-    return said
+    return spec
 
 
 def _envelope(data: Any) -> dict[str, Any]:

@@ -84,12 +84,12 @@ def _lines_of(event: EventHappened) -> float:
     return max(1.0, len(msgspec.json.encode((event.params, event.before, event.after))) / LINE_BYTES)
 
 
-PER_SECOND: Final = 150.0
+READS_PER_S: Final = 150.0
 """A seventh of one processor's time."""
-BURST: Final = 1500.0
+READS_AT_ONCE: Final = 1500.0
 """A second and a half of it: 75 times the Machines page, or 150 others."""
-PATIENCE_S: Final = 3.0
-MAX_PEOPLE: Final = 10_000
+MAX_WAIT_S: Final = 3.0
+MAX_READERS: Final = 10_000
 
 OF_PAGE: Final = 10.0
 OF_FLEET_PAGE: Final = 20.0
@@ -108,7 +108,7 @@ class ReadBudget:
     ) -> None:
         self._clock = clock
         self._sleep = sleep
-        self._buckets = TokenBuckets[Actor](PER_SECOND, BURST, MAX_PEOPLE)
+        self._buckets = TokenBuckets[Actor](READS_PER_S, READS_AT_ONCE, MAX_READERS)
         # Bound: the requests that are under way.
         self._turns: WeakValueDictionary[Actor, asyncio.Lock] = WeakValueDictionary()
 
@@ -116,15 +116,15 @@ class ReadBudget:
         """Held while something large is written for them, so that ten tabs cost the others no more than one does."""
         return self._turns.setdefault(who, asyncio.Lock())
 
-    async def take(self, who: Actor, cost: float, patience_s: float = PATIENCE_S) -> None:
+    async def take(self, who: Actor, cost: float, max_wait_s: float = MAX_WAIT_S) -> None:
         """Return when `cost` is there; it is taken at once, so that each waits for its own share and is woken once.
-        Raises Problem (429) when that would be longer than `patience_s`; who is refused has waited that long as well,
+        Raises Problem (429) when that would be longer than `max_wait_s`; who is refused has waited that long as well,
         or asking again at once would cost more than the answer."""
         now = self._clock()
         wait = self._buckets.wait(who, now, cost)
-        if wait > patience_s:
-            await self._sleep(patience_s)
-            seconds = max(1, math.ceil(wait - patience_s))
+        if wait > max_wait_s:
+            await self._sleep(max_wait_s)
+            seconds = max(1, math.ceil(wait - max_wait_s))
             raise Problem("too-many-requests", Text("reads_too_much", {"count": seconds}), retry_after=seconds)
         self._buckets.spend(who, now, cost)
         if wait:

@@ -22,7 +22,7 @@ from hub.web.auth.gate import Gate
 NOTE_TOKEN_USE = timedelta(minutes=1)
 
 
-async def find(context: HubContext, shape: Presented, *, cookie: bool, address: str) -> Principal | None:
+async def find_principal(context: HubContext, shape: Presented, *, cookie: bool, address: str) -> Principal | None:
     """Whose session or token `shape` is; None when it is unknown, expired, revoked or its user disabled."""
     now = context.clock()
     known = context[Gate].known.find(shape.hash, now)

@@ -16,17 +16,17 @@ from typing import Final
 from db.errors import StoreError
 from hub.model.access import Principal
 
-TTL_S: Final = 3.0
-MAX_ENTRIES: Final = 10_000
+CREDENTIAL_TTL_S: Final = 3.0
+MAX_CREDENTIALS: Final = 10_000
 
 
 class CredentialCache:
     """hash -> (principal, instant its credential expires)."""
 
-    def __init__(self, ttl_s: float = TTL_S, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, ttl_s: float = CREDENTIAL_TTL_S, clock: Callable[[], float] = monotonic) -> None:
         self._ttl_s = ttl_s
         self._clock = clock
-        # Bound: MAX_ENTRIES, and TTL_S.
+        # Bound: MAX_CREDENTIALS, and CREDENTIAL_TTL_S.
         self._entries: OrderedDict[str, tuple[float, datetime | None, Principal]] = OrderedDict()
         self._generation = 0
         # Bound: look-ups that are under way, one a credential and generation.
@@ -70,7 +70,7 @@ class CredentialCache:
         if generation != self._generation:
             return
         self._entries[digest] = (self._clock() + self._ttl_s, expires_at, principal)
-        if len(self._entries) > MAX_ENTRIES:
+        if len(self._entries) > MAX_CREDENTIALS:
             self._entries.popitem(last=False)
 
     def forget(self, digest: str) -> None:

@@ -18,25 +18,25 @@ from hub.settings import Settings
 from hub.web.auth.client_address import origin_hint, same_origin
 from hub.web.http.problems import Problem, Text
 
-HEADER: Final = "x-csrf-token"
+CSRF_HEADER: Final = "x-csrf-token"
 _PROOF_BYTES: Final = hashlib.sha256().digest_size
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def token_for(session_text: str) -> str:
+def new_csrf_token(session_text: str) -> str:
     """The token pages of this session send along (header X-CSRF-Token or form field `csrf_token`): mask, then masked
     proof, in hexadecimal; another text at every call."""
     mask = secrets.token_bytes(_PROOF_BYTES)
     return (mask + _xor(mask, _proof(session_text))).hex()
 
 
-def holds(connection: HTTPConnection, session_text: str, settings: Settings, field: str | None = None) -> bool:
+def is_proven(connection: HTTPConnection, session_text: str, settings: Settings, field: str | None = None) -> bool:
     """Whether this change may be made with the cookie `session_text`; `field` is the form's token, if it was a form."""
-    presented = connection.headers.get(HEADER) or field or ""
+    presented = connection.headers.get(CSRF_HEADER) or field or ""
     return _proves(presented, session_text) and same_origin(connection, settings)
 
 
-def refusal(connection: HTTPConnection, settings: Settings) -> Problem:
+def csrf_refusal(connection: HTTPConnection, settings: Settings) -> Problem:
     """The 403 for a change that no page of ours asked for, or that a proxy makes look so."""
     return Problem("forbidden", origin_hint(connection, settings) or Text("csrf"))
 

@@ -41,7 +41,9 @@ async def identify(context: HubContext, connection: HTTPConnection) -> Principal
         return machine_by_key(context, carried.text)
     if shape.kind == "link":
         return None
-    return await credential_reader.find(context, shape, cookie=carried.cookie, address=address_of(context, connection))
+    return await credential_reader.find_principal(
+        context, shape, cookie=carried.cookie, address=address_of(context, connection)
+    )
 
 
 def machine_by_key(context: HubContext, key: str) -> Principal | None:
@@ -105,7 +107,7 @@ def clear_session_cookie(response: Response, settings: Settings) -> None:
 def csrf_token(settings: Settings, connection: HTTPConnection) -> str | None:
     """The token for the page or form being answered; None when there is no session cookie."""
     carried = carried_by(settings, connection)
-    return csrf.token_for(carried.text) if carried is not None and carried.cookie else None
+    return csrf.new_csrf_token(carried.text) if carried is not None and carried.cookie else None
 
 
 def csrf_holds(settings: Settings, connection: HTTPConnection, field: str | None = None) -> bool:
@@ -113,4 +115,4 @@ def csrf_holds(settings: Settings, connection: HTTPConnection, field: str | None
     carried = carried_by(settings, connection)
     if carried is None or not carried.cookie:
         return False
-    return csrf.holds(connection, carried.text, settings, field)
+    return csrf.is_proven(connection, carried.text, settings, field)

@@ -16,8 +16,8 @@ from typing import Final
 from hub.model.budgets import TokenBuckets
 from protocol.addresses import parse_address
 
-PER_MINUTE: Final = 20.0
-BURST: Final = 40.0
+TRIES_PER_MINUTE: Final = 20.0
+TRIES_AT_ONCE: Final = 40.0
 MAX_ADDRESSES: Final = 10_000
 """Beyond it the address seen longest ago is forgotten: 10,000 addresses that each still have their burst are a botnet,
 which no table of ours stops; the lock on the account does."""
@@ -27,7 +27,7 @@ class AddressLimiter:
     """`charge(address)` takes one try and answers None, or the seconds to wait when there is none left."""
 
     def __init__(
-        self, per_minute: float = PER_MINUTE, burst: float = BURST, clock: Callable[[], float] = monotonic
+        self, per_minute: float = TRIES_PER_MINUTE, burst: float = TRIES_AT_ONCE, clock: Callable[[], float] = monotonic
     ) -> None:
         self._clock = clock
         self._buckets = TokenBuckets[str](per_minute / 60.0, burst, MAX_ADDRESSES)

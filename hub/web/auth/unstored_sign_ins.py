@@ -22,13 +22,13 @@ from hub.people.rules.sign_in import Failures
 
 logger = logging.getLogger("myrvm.sign_in")
 
-MOST: Final = 200
+MAX_UNSTORED: Final = 200
 """More are refused: nobody has so many administrators who look at once."""
-MOST_COUNTED: Final = 1000
+MAX_COUNTED: Final = 1000
 
 
 @dataclass(eq=False)
-class _Unstored:
+class _UnstoredSignIn:
     opened: c.SessionOpened
     changes: list[c.Change]
     is_open: bool = True
@@ -38,18 +38,18 @@ class UnstoredSignIns:
     """`run` stores them in one task, in the order in which they came."""
 
     def __init__(self) -> None:
-        # Bound: MOST, beyond it a sign-in is refused.
-        self._waiting: OrderedDict[str, _Unstored] = OrderedDict()
-        # Bound: MOST_COUNTED, the oldest is dropped.
+        # Bound: MAX_UNSTORED, beyond it a sign-in is refused.
+        self._waiting: OrderedDict[str, _UnstoredSignIn] = OrderedDict()
+        # Bound: MAX_COUNTED, the oldest is dropped.
         self._failures: OrderedDict[str, Failures] = OrderedDict()
         self._some = asyncio.Event()
 
     def keep(self, changes: Sequence[c.Change]) -> bool:
         """Let the session in these changes count from now on; False when there are too many."""
         opened = next(change for change in changes if isinstance(change, c.SessionOpened))
-        if len(self._waiting) >= MOST:
+        if len(self._waiting) >= MAX_UNSTORED:
             return False
-        self._waiting[opened.hash] = _Unstored(opened, list(changes))
+        self._waiting[opened.hash] = _UnstoredSignIn(opened, list(changes))
         self._some.set()
         return True
 
@@ -85,7 +85,7 @@ class UnstoredSignIns:
     def count(self, change: c.SignInCounted) -> None:
         self._failures[change.email] = Failures(change.failures, change.at, change.locked_until)
         self._failures.move_to_end(change.email)
-        if len(self._failures) > MOST_COUNTED:
+        if len(self._failures) > MAX_COUNTED:
             self._failures.popitem(last=False)
 
     def forget_failures(self, counted_as: str) -> None:

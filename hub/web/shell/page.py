@@ -262,7 +262,7 @@ def _prove_origin(visit: Visit, *, entrance: bool) -> None:
     else:
         good = same_origin(visit.request, settings)
     if not good:
-        raise csrf.refusal(visit.request, settings)
+        raise csrf.csrf_refusal(visit.request, settings)
 
 
 def here(request: Request) -> str:

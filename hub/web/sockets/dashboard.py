@@ -51,12 +51,12 @@ async def dashboard_socket(websocket: WebSocket) -> None:
     context: HubContext = websocket.app.state.hub
     admitted = await _admit(context, websocket)
     if isinstance(admitted, int):
-        await socket_ending.refuse(websocket, admitted)
+        await socket_ending.refuse_socket(websocket, admitted)
         return
     await websocket.accept()
     if context.feed.count_of(admitted) >= MAX_SOCKETS_PER_USER:
         # Said by a close, because a browser tells its page nothing of a refused upgrade.
-        await socket_ending.close(websocket, Ending(CloseCode.OVERLOADED, TOO_MANY))
+        await socket_ending.close_socket(websocket, Ending(CloseCode.OVERLOADED, TOO_MANY))
         return
     subscription = context.feed.subscribe(admitted)
     try:
@@ -65,7 +65,7 @@ async def dashboard_socket(websocket: WebSocket) -> None:
         context.feed.unsubscribe(subscription)
         context.watching.unwatch(subscription.number)
         ask_for_live_samples(context.watching, context.fleet, context[Links])
-    await socket_ending.close(websocket, ending)
+    await socket_ending.close_socket(websocket, ending)
 
 
 async def _admit(context: HubContext, websocket: WebSocket) -> Principal | int:

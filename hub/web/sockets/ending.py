@@ -9,7 +9,7 @@ import anyio
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-CLOSE_PATIENCE_S: Final = 2.0
+CLOSE_WITHIN_S: Final = 2.0
 
 
 class Ending(NamedTuple):
@@ -19,14 +19,14 @@ class Ending(NamedTuple):
     reason: str = ""
 
 
-async def refuse(websocket: WebSocket, status: int) -> None:
+async def refuse_socket(websocket: WebSocket, status: int) -> None:
     """An HTTP status in place of the upgrade."""
     await websocket.send_denial_response(PlainTextResponse("", status))
 
 
-async def close(websocket: WebSocket, ending: Ending) -> None:
+async def close_socket(websocket: WebSocket, ending: Ending) -> None:
     """Send the close frame, unless the browser is gone or goes while it is sent."""
     if ending.code is None or websocket.application_state is WebSocketState.DISCONNECTED:
         return
-    with anyio.move_on_after(CLOSE_PATIENCE_S), contextlib.suppress(WebSocketDisconnect):
+    with anyio.move_on_after(CLOSE_WITHIN_S), contextlib.suppress(WebSocketDisconnect):
         await websocket.close(ending.code, ending.reason)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from hub.server.pending_connections import Limits, PendingConnection, PendingConnections
+from hub.server.pending_connections import ConnectionLimits, PendingConnection, PendingConnections
 
 
 class Room:
     """Three in all, two of one network."""
 
     def __init__(self) -> None:
-        self.pending = PendingConnections(Limits(of_all=3, of_network=2))
+        self.pending = PendingConnections(ConnectionLimits(of_all=3, of_network=2))
         self.ended: list[str] = []
 
     def enter(self, name: str, network: str) -> PendingConnection:

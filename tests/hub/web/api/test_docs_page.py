@@ -11,7 +11,7 @@ from tests.support.api_hub import ApiHub
 
 
 def test_every_operation_is_on_the_page_with_a_command_line() -> None:
-    page = docs_page.page(OPERATIONS, "en")
+    page = docs_page.docs_page(OPERATIONS, "en")
     for operation in OPERATIONS:
         assert f'id="{operation.name}"' in page
         assert operation.summary in page.replace("&#39;", "'").replace("&amp;", "&")
@@ -19,14 +19,14 @@ def test_every_operation_is_on_the_page_with_a_command_line() -> None:
 
 
 def test_nothing_comes_from_elsewhere_and_nothing_runs() -> None:
-    page = docs_page.page(OPERATIONS, "en")
+    page = docs_page.docs_page(OPERATIONS, "en")
     assert "<script" not in page
     assert not re.search(r'(?:src|href)="(?:https?:)?//', page)
     assert not re.search(r"url\(|@import", page)
 
 
 def test_every_link_of_the_page_and_every_problem_type_has_its_place() -> None:
-    page = docs_page.page(OPERATIONS, "en")
+    page = docs_page.docs_page(OPERATIONS, "en")
     places = set(re.findall(r'id="([^"]+)"', page))
     assert set(re.findall(r'href="#([^"]+)"', page)) <= places
     assert {f"problem-{kind}" for kind in STATUS_OF} <= places

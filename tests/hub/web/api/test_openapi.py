@@ -44,7 +44,7 @@ async def test_no_start_of_a_hub_builds_it_and_hubs_share_what_was_built(
         return build(described)
 
     monkeypatch.setattr(openapi, "document", counted)
-    apart = (*openapi.operations(OPERATIONS), *docs_page.operations(OPERATIONS))
+    apart = (*openapi.document_operations(OPERATIONS), *docs_page.page_operations(OPERATIONS))
     monkeypatch.setattr(routes, "EVERYTHING", (*OPERATIONS, *apart))
     for asked in (0, 2, 2):
         async with api_hub(tmp_path, database_url=sqlite_url) as started, started.client() as nobody:

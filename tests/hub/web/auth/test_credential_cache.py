@@ -9,7 +9,7 @@ import pytest
 
 from db.errors import Unavailable
 from hub.model.access import Principal
-from hub.web.auth.credentials import MAX_ENTRIES, CredentialCache
+from hub.web.auth.credentials import MAX_CREDENTIALS, CredentialCache
 
 NOW = datetime(2026, 11, 23, tzinfo=timezone.utc)
 
@@ -63,10 +63,10 @@ def test_a_look_up_overtaken_by_a_revocation_is_not_kept() -> None:
 
 def test_the_table_is_bounded() -> None:
     cache = CredentialCache(clock=Clock())
-    for n in range(MAX_ENTRIES + 10):
+    for n in range(MAX_CREDENTIALS + 10):
         cache.keep(str(n), user(), None, cache.generation)
     assert cache.find("0", NOW) is None
-    assert cache.find(str(MAX_ENTRIES + 9), NOW) is not None
+    assert cache.find(str(MAX_CREDENTIALS + 9), NOW) is not None
 
 
 class Database:

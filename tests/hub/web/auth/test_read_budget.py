@@ -10,14 +10,14 @@ from starlette.routing import Route
 from hub.model.budgets import TokenBuckets
 from hub.routes import page_routes
 from hub.web.auth.budgets import (
-    BURST,
-    MAX_PEOPLE,
+    MAX_READERS,
+    MAX_WAIT_S,
     OF_FLEET_PAGE,
     OF_PAGE,
     OF_PARTS,
     OF_SNAPSHOT,
-    PATIENCE_S,
-    PER_SECOND,
+    READS_AT_ONCE,
+    READS_PER_S,
     ReadBudget,
 )
 from hub.web.http.problems import Problem
@@ -41,27 +41,27 @@ class Time:
 async def test_a_burst_is_free_and_what_follows_waits_for_its_share() -> None:
     time = Time()
     budget = ReadBudget(time.clock, time.sleep)
-    for _ in range(int(BURST / OF_FLEET_PAGE)):
+    for _ in range(int(READS_AT_ONCE / OF_FLEET_PAGE)):
         await budget.take("user:1", OF_FLEET_PAGE)
     assert time.now == 100.0
     for _ in range(30):  # pages that reload themselves
         await budget.take("user:1", OF_FLEET_PAGE)
-    assert time.now - 100.0 == pytest.approx(30 * OF_FLEET_PAGE / PER_SECOND)
+    assert time.now - 100.0 == pytest.approx(30 * OF_FLEET_PAGE / READS_PER_S)
     before = time.now
-    await budget.take("user:2", BURST)
+    await budget.take("user:2", READS_AT_ONCE)
     assert time.now == before, "others have their own"
 
 
 async def test_who_would_wait_too_long_is_refused_with_the_time_and_has_waited() -> None:
     time = Time()
     budget = ReadBudget(time.clock, time.sleep)
-    await budget.take("user:1", BURST)
+    await budget.take("user:1", READS_AT_ONCE)
     with pytest.raises(Problem) as refused:
-        await budget.take("user:1", PER_SECOND * 10)
+        await budget.take("user:1", READS_PER_S * 10)
     assert refused.value.status == 429
     assert refused.value.headers == {"Retry-After": "7"}
-    assert time.now == 100.0 + PATIENCE_S
-    await budget.take("user:1", PER_SECOND * 10, float("inf"))
+    assert time.now == 100.0 + MAX_WAIT_S
+    await budget.take("user:1", READS_PER_S * 10, float("inf"))
     assert time.now == pytest.approx(110.0)
 
 
@@ -74,14 +74,14 @@ async def test_a_thousand_who_wait_are_woken_once_each() -> None:
         await wake.wait()
 
     budget = ReadBudget(lambda: 100.0, sleep)
-    await budget.take("user:1", BURST)
+    await budget.take("user:1", READS_AT_ONCE)
     asking = [asyncio.create_task(budget.take("user:1", OF_PAGE)) for _ in range(1000)]
     await asyncio.sleep(0)
     wake.set()
     ends = await asyncio.gather(*asking, return_exceptions=True)
-    served = int(PATIENCE_S * PER_SECOND / OF_PAGE)
+    served = int(MAX_WAIT_S * READS_PER_S / OF_PAGE)
     assert [isinstance(end, Problem) for end in ends] == [False] * served + [True] * (1000 - served)
-    assert slept[:served] == pytest.approx([OF_PAGE / PER_SECOND * (n + 1) for n in range(served)])
+    assert slept[:served] == pytest.approx([OF_PAGE / READS_PER_S * (n + 1) for n in range(served)])
     assert len(slept) == 1000
 
 
@@ -98,7 +98,7 @@ async def test_a_wall_of_screens_and_ten_tabs_never_wait() -> None:
 
 
 async def test_it_holds_for_pages_lists_and_files(door: ApiHub) -> None:
-    door.context[ReadBudget]._buckets = TokenBuckets(0.001, 2 * OF_FLEET_PAGE, MAX_PEOPLE)
+    door.context[ReadBudget]._buckets = TokenBuckets(0.001, 2 * OF_FLEET_PAGE, MAX_READERS)
     door.context[ReadBudget]._sleep = lambda _: asyncio.sleep(0)
     async with door.browser(await door.add_session("viewer")) as viewer:
         viewer.headers["Accept-Language"] = "id"

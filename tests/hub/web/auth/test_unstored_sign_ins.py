@@ -54,7 +54,7 @@ def test_a_link_is_used_once() -> None:
 
 
 def test_wrong_passwords_are_counted_for_a_bounded_number_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unstored_sign_ins, "MOST_COUNTED", 2)
+    monkeypatch.setattr(unstored_sign_ins, "MAX_COUNTED", 2)
     unstored = UnstoredSignIns()
     for name in ("a", "b", "c"):
         unstored.count(c.SignInCounted(email=name, failures=3, at=NOW, locked_until=None))

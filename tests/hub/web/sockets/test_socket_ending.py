@@ -45,15 +45,15 @@ def left(*sent: dict[str, Any], fails_at: str) -> tuple[WebSocket, list[str]]:
 async def test_a_browser_that_goes_as_it_is_closed_is_no_fault() -> None:
     websocket, sending = left(fails_at="websocket.close")
     await websocket.accept()
-    await ending.close(websocket, Ending(1013, "too slow"))
-    await ending.close(websocket, Ending(1013, "too slow"))
+    await ending.close_socket(websocket, Ending(1013, "too slow"))
+    await ending.close_socket(websocket, Ending(1013, "too slow"))
     assert sending == ["websocket.accept", "websocket.close"], "what was found gone is not closed again"
 
 
 async def test_a_browser_that_has_gone_is_not_closed() -> None:
     websocket, sending = left(fails_at="")
     await websocket.accept()
-    await ending.close(websocket, Ending(None))
+    await ending.close_socket(websocket, Ending(None))
     assert sending == ["websocket.accept"]
 
 
