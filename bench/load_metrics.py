@@ -10,7 +10,7 @@ from bench import frames, meter
 from bench.crowd import Crowd
 from bench.link import Link
 from bench.load_spec import Found, Spec
-from hub.web.sockets.dashboard import MAX_SOCKETS_PER_USER
+from hub.web.sockets import MAX_SOCKETS_PER_USER
 
 PAST_S = 86_400
 """The clock of the load starts a day back and runs faster than ours: it must never be ahead of the server's."""

@@ -12,8 +12,7 @@ from db import machines
 from demo import remote
 from demo.places import city_of, place_of, role_of, zone_of
 from hub.cli.data_door import DataDoor, now
-from hub.cli.exit_codes import CliError, Exit
-from hub.cli.language import say
+from hub.cli.output import CliError, Exit, say
 from hub.model import actors, credentials
 from hub.model.changes import Change
 from hub.people.rules import enrolment

@@ -14,7 +14,7 @@ import anyio
 
 from db.errors import StoreError
 from demo.machines import DemoFleet
-from hub.cli.language import say
+from hub.cli.output import say
 from hub.commands.rules import draft
 from hub.kernel.context import HubContext
 from hub.model import actors

@@ -17,11 +17,9 @@ from demo.scenes import Scenes
 from demo.settings import write_settings
 from hub.cli import output
 from hub.cli.data_door import CHECKOUT, open_data, settings_of
-from hub.cli.exit_codes import CliError, Exit
-from hub.cli.first_start import prepare_people
-from hub.cli.language import say
-from hub.cli.sign_in_link import SignInLink
-from hub.cli.start_output import check_address, show_start, wants_browser
+from hub.cli.output import CliError, Exit, say
+from hub.cli.people import SignInLink
+from hub.cli.start import check_address, prepare_people, show_start, wants_browser
 from hub.log_format import TextLines
 from hub.settings import Settings
 

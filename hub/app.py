@@ -16,9 +16,8 @@ from hub.remote.terminal.socket import terminal_socket
 from hub.remote.tunnel.socket import TunnelSocket
 from hub.routes import api_routes, page_routes
 from hub.settings import Settings
-from hub.web.http.layers import BodyLimit, PageCompression
-from hub.web.http.security_headers import SecurityHeaders
-from hub.web.sockets.dashboard import dashboard_socket
+from hub.web.http.layers import BodyLimit, PageCompression, SecurityHeaders
+from hub.web.sockets import dashboard_socket
 
 
 def create_app(settings: Settings) -> Starlette:

@@ -41,10 +41,10 @@ from hub.remote.terminal.terminal import Terminals
 from hub.remote.tunnel.registry import Tunnels
 from hub.routes import HANDLERS
 from hub.schedule import Retention, Sweeper
-from hub.server.loop_lag import LoopLag
+from hub.server.process import LoopLag
 from hub.settings import Settings
-from hub.web.auth.budgets import ReadBudget
-from hub.web.auth.gate import Gate
+from hub.web.auth.limits import ReadBudget
+from hub.web.auth.state import Gate
 from hub.web.http.download_slots import Exports, HistoryReads, Playbacks
 from hub.web.shell.fleet_digest import FleetDigest
 from hub.web.shell.fresh_secrets import FreshSecrets

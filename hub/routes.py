@@ -46,10 +46,10 @@ from hub.status import api as status
 from hub.timezone import api as timezone
 from hub.timezone import handlers as timezone_handlers
 from hub.timezone import page as zone_card
-from hub.web.api import docs_page, health, openapi
+from hub.web.api import health, openapi
 from hub.web.api.endpoint import Endpoint, Nowhere
 from hub.web.api.operation import Operation
-from hub.web.auth.budgets import OF_FLEET_PAGE, OF_PARTS
+from hub.web.auth.limits import OF_FLEET_PAGE, OF_PARTS
 from hub.web.shell import parts
 from hub.web.shell.page import Page, Visit, go, nothing_here
 from hub.web.shell.parts import Part
@@ -89,7 +89,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *health.OPERATIONS,
 )
 
-EVERYTHING: Final = (*OPERATIONS, *openapi.document_operations(OPERATIONS), *docs_page.page_operations(OPERATIONS))
+EVERYTHING: Final = (*OPERATIONS, *openapi.operations(OPERATIONS))
 """With the two that describe the others; made once, because they keep what they have built."""
 
 

@@ -24,11 +24,9 @@ from hub.lifespan import StartFailedError
 from hub.links.links import Links
 from hub.log_format import configure
 from hub.remote.tunnel.registry import Tunnels
-from hub.server import listener as listening
 from hub.server import process
-from hub.server.accepting import AcceptingServer
-from hub.server.draining import SPREAD_S, drain
-from hub.server.uvicorn_options import configuration
+from hub.server import process as listening
+from hub.server.server import SPREAD_S, AcceptingServer, configuration, drain
 from hub.settings import Settings
 
 logger = logging.getLogger("myrvm.server")

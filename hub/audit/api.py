@@ -15,11 +15,11 @@ from hub.model.access import may
 from hub.model.changes import EventHappened
 from hub.model.event_codes import KINDS
 from hub.web.api import headers, shapes
-from hub.web.api.guard import machine_named
+from hub.web.api.endpoint import machine_named
 from hub.web.api.headers import bound
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.http.kinds import InstantGiven, Language, Limit, Row
 from hub.web.http.problems import Text, invalid, one_wrong
+from hub.web.http.validation import InstantGiven, Language, Limit, Row
 from protocol.kinds import Name
 
 MAX_CODES = 50

@@ -28,7 +28,7 @@ from db.events import EventRow
 from hub.audit.names import Removed, names_in
 from hub.model import views
 from hub.web.api.operation import Call
-from hub.web.auth.budgets import ReadBudget
+from hub.web.auth.limits import ReadBudget
 from hub.web.http.download_slots import EndedStream, Exports
 from hub.web.shell.fleet_digest import in_slices
 

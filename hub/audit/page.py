@@ -23,7 +23,7 @@ from hub.model.access import ACTIONS
 from hub.model.event_codes import KINDS, OF_MACHINES
 from hub.model.machine import Machine
 from hub.model.row_id import row_id
-from hub.web.api.guard import machine_named
+from hub.web.api.endpoint import machine_named
 from hub.web.http.problems import Problem
 from hub.web.http.validation import validate
 from hub.web.shell.page import Visit

@@ -16,8 +16,7 @@ from pathlib import Path
 from db import errors
 from db.connection import Store, open_store
 from db.ownership import InUse, Owner, own_folder
-from hub.cli.exit_codes import CliError, Exit
-from hub.cli.language import say, say_or
+from hub.cli.output import CliError, Exit, say, say_or
 from hub.cli.parser import DATA_FLAGS, SERVE_FLAGS
 from hub.kernel.group_commit import commit_alone
 from hub.model.changes import Change

@@ -1,22 +1,151 @@
-"""`doctor`: numbered checks of this computer and the hub's data, each with the fix for what is wrong."""
+"""`doctor`: numbered checks of this computer and the hub's data, each with the fix for what is wrong.
+
+None writes anything but a database's schema.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
+import os
+import platform
+import shutil
+import socket
+import stat
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from hub.cli import doctor_checks as checks
+from certs.secret_file import LOOSE
+from dashboard import formats
+from db import machines, users
 from hub.cli import output, version
-from hub.cli.data_door import settings_of
-from hub.cli.exit_codes import CliError, Exit
-from hub.cli.language import say
+from hub.cli.data_door import now, open_data, settings_of, sqlite_file
+from hub.cli.output import CliError, Exit, language, say
+from hub.server import process
 from hub.settings import Settings
 from protocol.version import PRODUCT_VERSION
+
+LEAST_FREE_BYTES = 500_000_000
+EARLIEST_YEAR = 2026
+
+
+class Found(NamedTuple):
+    verdict: Literal["ok", "warn", "fail"]
+    detail: str
+    fix: str = ""
+
+
+def check_python() -> Found:
+    return Found("ok", f"{platform.python_version()} ({sys.executable})")
+
+
+def check_environment() -> Found:
+    """Whether the environment was made from the locks that are here now."""
+    if not (Path(sys.prefix) / ".stamp").exists():
+        return Found("ok", say("doctor.environment.own"))
+    stamp = json.loads((Path(sys.prefix) / ".stamp").read_text(encoding="utf-8"))
+    return Found("ok", f"{sys.prefix} ({stamp['circle']}, Python {stamp['python']})")
+
+
+def check_data_folder(settings: Settings) -> Found:
+    folder = settings.data_dir
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        why = os.strerror(13)
+        return Found("fail", say("data.unwritable", path=existing, why=why), say("data.unwritable.fix"))
+    free = shutil.disk_usage(existing).free
+    shown = f"{formats.number(free / 1e9, language(), 1)} GB"
+    if free < LEAST_FREE_BYTES:
+        return Found("fail", say("doctor.data.low", free=shown, path=folder), say("doctor.data.low.fix"))
+    return Found("ok", say("doctor.data.detail", free=shown, path=folder))
+
+
+def check_secret_files(settings: Settings) -> Found:
+    """Files of ours with secrets that others on this computer could read."""
+    candidates = [settings.tls_key, settings.admin_password_file, sqlite_file(settings)]
+    candidates += sorted(settings.data_dir.glob("*.json"))
+    exposed = [str(path) for path in candidates if path is not None and path.exists() and _reachable(path)]
+    if exposed:
+        paths = ", ".join(exposed)
+        return Found("warn", say("doctor.secrets.open", paths=paths), f"chmod 600 {' '.join(exposed)}")
+    return Found("ok", "")
+
+
+def _reachable(path: Path) -> bool:
+    """A file with loose rights inside a folder nobody else may enter is out of reach."""
+    mode = path.stat().st_mode
+    return stat.S_ISREG(mode) and bool(mode & LOOSE) and bool(path.parent.stat().st_mode & 0o011)
+
+
+async def check_database(settings: Settings) -> Found:
+    async with open_data(settings, create=False) as door:
+        fleet, people = await machines.all_machines(door.store), await users.all_users(door.store)
+    counted = {"machines": say("count.machines", count=len(fleet)), "people": say("count.people", count=len(people))}
+    return Found("ok", say("doctor.database.detail", dialect=door.store.dialect, **counted))
+
+
+async def check_administrator(settings: Settings) -> Found:
+    async with open_data(settings, create=False) as door:
+        people = await users.all_users(door.store)
+    for person in people:
+        if person.role == "admin" and person.disabled_at is None and person.password_hash:
+            return Found("ok", person.email)
+    return Found("warn", say("doctor.administrator.none"), say("doctor.administrator.fix"))
+
+
+def check_port(settings: Settings) -> Found:
+    """Free, or the hub itself."""
+    with contextlib.suppress(process.CannotListenError):
+        process.listen(settings.host, settings.port).close()
+        return Found("ok", say("doctor.port.free", port=settings.port))
+    if _hub_answers(settings):
+        return Found("ok", say("doctor.port.hub", port=settings.port))
+    return Found("fail", say("doctor.port.taken", port=settings.port), say("port.taken.fix"))
+
+
+def _hub_answers(settings: Settings) -> bool:
+    host = settings.host if settings.host not in ("", "0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - a look-up
+    if settings.tls:
+        with contextlib.suppress(OSError), socket.create_connection((host, settings.port), timeout=3):
+            return True
+        return False
+    url = f"http://[{host}]" if ":" in host else f"http://{host}"
+    try:
+        with urllib.request.urlopen(f"{url}:{settings.port}/api/health", timeout=3) as answer:  # noqa: S310 - http only
+            return bool(json.load(answer)["success"])
+    except (OSError, urllib.error.URLError, ValueError, KeyError, TypeError):
+        return False
+
+
+def check_public_url(settings: Settings) -> Found:
+    """Behind a proxy the hub learns from the Host header alone how browsers reach it, port included."""
+    if settings.behind_proxy and not settings.public_url:
+        return Found("warn", say("doctor.public_url.unset"), say("doctor.public_url.fix"))
+    return Found("ok", settings.public_url or "")
+
+
+def check_plotly() -> Found:
+    shown, small = version.plotly_js()
+    if shown is None:
+        return Found("fail", "", say("doctor.environment.fix"))
+    if not small:
+        return Found("warn", f"{shown}, {say('doctor.plotly.big')}", say("doctor.plotly.fix"))
+    return Found("ok", shown)
+
+
+def check_clock() -> Found:
+    """Certificates, links and samples all hang on it."""
+    moment = f"{now():%Y-%m-%d %H:%M:%S}"
+    if now().year < EARLIEST_YEAR:
+        return Found("fail", say("doctor.clock.wrong", now=moment), say("doctor.clock.fix"))
+    return Found("ok", say("doctor.clock.detail", now=moment))
+
 
 Verdict = Literal["ok", "warn", "fail"]
 COLOURS = {"ok": "32", "warn": "33", "fail": "31"}
@@ -49,21 +178,21 @@ def examine(wanted: argparse.Namespace) -> int:
 
 
 def _findings(wanted: argparse.Namespace) -> Iterator[Finding]:
-    yield _finding("python", checks.check_python)
-    yield _finding("environment", checks.check_environment)
+    yield _finding("python", check_python)
+    yield _finding("environment", check_environment)
     try:
         settings = settings_of(wanted)
     except CliError as error:
         yield Finding("settings", "fail", error.message, error.hint)
         return
     yield Finding("settings", "warn" if settings.warnings else "ok", "; ".join(settings.warnings), "")
-    on_settings: dict[str, Callable[[Settings], checks.Found]] = {
-        "data": checks.check_data_folder,
-        "secrets": checks.check_secret_files,
-        "database": lambda s: asyncio.run(checks.check_database(s)),
-        "administrator": lambda s: asyncio.run(checks.check_administrator(s)),
-        "port": checks.check_port,
-        "public_url": checks.check_public_url,
+    on_settings: dict[str, Callable[[Settings], Found]] = {
+        "data": check_data_folder,
+        "secrets": check_secret_files,
+        "database": lambda s: asyncio.run(check_database(s)),
+        "administrator": lambda s: asyncio.run(check_administrator(s)),
+        "port": check_port,
+        "public_url": check_public_url,
     }
     failed = set()
     for name, check in on_settings.items():
@@ -72,11 +201,11 @@ def _findings(wanted: argparse.Namespace) -> Iterator[Finding]:
         found = _finding(name, check, settings)
         failed |= {name} if found.verdict == "fail" else set()
         yield found
-    yield _finding("plotly", checks.check_plotly)
-    yield _finding("clock", checks.check_clock)
+    yield _finding("plotly", check_plotly)
+    yield _finding("clock", check_clock)
 
 
-def _finding(name: str, check: Callable[..., checks.Found], *given: Settings) -> Finding:
+def _finding(name: str, check: Callable[..., Found], *given: Settings) -> Finding:
     try:
         found = check(*given)
     except CliError as error:

@@ -9,8 +9,7 @@ from db.errors import Conflict
 from db.machines import MachineRow
 from hub.cli import output, valid
 from hub.cli.data_door import DataDoor, now, open_data, settings_of
-from hub.cli.exit_codes import CliError, Exit
-from hub.cli.language import say
+from hub.cli.output import CliError, Exit, say
 from hub.model import actors
 from hub.model.changes import EventHappened, MachineAdded, MachineRemoved
 from hub.people.rules import enrolment

@@ -12,8 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from hub.cli import output
-from hub.cli.exit_codes import CliError, Exit
-from hub.cli.language import say
+from hub.cli.output import CliError, Exit, say
 from hub.cli.parser import read
 
 Verb = Callable[[argparse.Namespace], int]
@@ -36,9 +35,9 @@ def run(wanted: argparse.Namespace, demo: Verb) -> int:
 
 def _verb(name: str) -> Verb:
     if name == "serve":
-        from hub.cli import serve
+        from hub.cli import start
 
-        return serve.serve
+        return start.serve
     if name == "version":
         from hub.cli import version
 

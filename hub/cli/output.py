@@ -1,20 +1,66 @@
-"""What the command line writes: results on stdout, everything else on stderr, either as text or as JSON.
+"""What the command line writes in the reader's language: results on stdout, all else on stderr; how a command ends.
 
-Text from the database is data of others: control characters never reach the terminal.
+Standard library only. Text from the database is data of others: control characters never reach the terminal.
 """
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from typing import TextIO
+from pathlib import Path
+from typing import Final, TextIO
 
-from hub.cli.exit_codes import CliError
-from hub.cli.language import say
+from texts.catalogue import read
+from texts.languages import from_environment
+
+
+class Exit(enum.IntEnum):
+    """What the shell sees; the same for every verb (the table is in --help)."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    CONFIGURATION = 3
+    NOT_ALLOWED = 4
+    NOT_FOUND = 5
+    UNREACHABLE = 6
+    CONFLICT = 8
+    INTERRUPTED = 130
+
+
+class CliError(Exception):
+    """Ends a command. `code` is stable English for programs; `message` and `hint` are for people, in their language."""
+
+    def __init__(self, exit_code: Exit, code: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
+FOLDER: Final = Path(__file__).parent / "locales"
+
+
+def language() -> str:
+    return from_environment(os.environ)
+
+
+def say(key: str, /, **values: object) -> str:
+    """The sentence of this key, with its places filled."""
+    return read(FOLDER, language())(key, **values)
+
+
+def say_or(key: str, english: str, /, **values: object) -> str:
+    """The same, of a key that may be missing."""
+    texts = read(FOLDER, language())
+    return texts(key, **values) if key in texts else english.format(**values)
+
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from hub.cli import output
-from hub.cli.exit_codes import CliError, Exit
-from hub.cli.language import say
+from hub.cli.output import CliError, Exit, say
 
 DATA_FLAGS = ("data_dir", "database_url")
 SERVE_FLAGS = (

@@ -1,22 +1,46 @@
-"""`user add`, `user list`, `token create`, `list` and `revoke`, `link`: who may come in, and with what."""
+"""`user add`, `user list`, `token create`, `list` and `revoke`, `link`: who may come in, and with what.
+
+The secret of a one-time link stands in the fragment of its URL, which browsers never send: no server and no log sees
+it there.
+"""
 
 from __future__ import annotations
 
 import argparse
+from datetime import datetime
+from typing import NamedTuple
 
 from db import tokens, users
 from db.errors import Conflict
 from db.users import UserRow
 from hub.cli import output, valid
 from hub.cli.data_door import DataDoor, clock_time, now, open_data, settings_of
-from hub.cli.exit_codes import CliError, Exit
-from hub.cli.language import language, say
-from hub.cli.sign_in_link import make_link
+from hub.cli.output import CliError, Exit, language, say
 from hub.model import actors, credentials
-from hub.model.changes import TokenCreated, UserAdded
+from hub.model.changes import EventHappened, TokenCreated, UserAdded
 from hub.model.row_id import row_id
-from hub.people.rules import accounts, enrolment
+from hub.people.rules import accounts, enrolment, sign_in
 from hub.settings import Settings
+
+
+class SignInLink(NamedTuple):
+    """Whose, until when, and the secret that is shown this once."""
+
+    email: str
+    secret: str
+    expires_at: datetime
+
+    def url(self, base: str) -> str:
+        return f"{base.rstrip('/')}/signin#{self.secret}"
+
+
+async def make_link(door: DataDoor, user_id: int, email: str) -> SignInLink:
+    moment = now()
+    secret, made = sign_in.make_link(user_id, moment)
+    params = {"user_id": user_id, "email": email}
+    await door.record(made, EventHappened(at=moment, code="sign_in.link_made", actor=actors.SYSTEM, params=params))
+    return SignInLink(email, secret.text, made.expires_at)
+
 
 MOST_LISTED = 10_000
 

@@ -11,27 +11,26 @@ from typing import Any
 import msgspec
 
 from certs.secret_file import MOST, SecretFileError, read_secret
-from hub.cli.exit_codes import CliError, Exit
-from hub.cli.language import say
+from hub.cli.output import CliError, Exit, say
 from hub.people.rules import sign_in
-from hub.web.http import kinds
+from hub.web.http import validation
 
 
 def name(text: str) -> str:
-    return _checked(text.strip(), kinds.Title, "name.bad")
+    return _checked(text.strip(), validation.Title, "name.bad")
 
 
 def location(text: str | None) -> str | None:
-    return None if text is None else _checked(text.strip(), kinds.Note, "name.bad")
+    return None if text is None else _checked(text.strip(), validation.Note, "name.bad")
 
 
 def device_id(text: str | None) -> str | None:
-    return None if text is None else _checked(text, kinds.DeviceId, "device_id.bad")
+    return None if text is None else _checked(text, validation.DeviceId, "device_id.bad")
 
 
 def email(text: str) -> str:
     """As it is stored."""
-    return _checked(sign_in.normal_email(text), kinds.Email, "email.bad")
+    return _checked(sign_in.normal_email(text), validation.Email, "email.bad")
 
 
 def password(text: str, address: str) -> str:

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from hub.cli import output
-from hub.cli.exit_codes import Exit
+from hub.cli.output import Exit
 from protocol.version import PRODUCT_VERSION
 
 CHECKOUT = Path(__file__).resolve().parents[2]

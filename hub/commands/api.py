@@ -18,10 +18,10 @@ from hub.model import views
 from hub.model.fleet import TERMINAL
 from hub.web.api import headers as paging
 from hub.web.api import shapes
-from hub.web.api.guard import machine_named
+from hub.web.api.endpoint import machine_named
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.http.kinds import Limit, Note
 from hub.web.http.problems import Problem, Text, one_wrong
+from hub.web.http.validation import Limit, Note
 from protocol.kinds import Name
 
 OPEN = frozenset(rows.PENDING_STATES)

@@ -15,8 +15,8 @@ from hub.model.actors import Actor
 from hub.model.changes import Command, CommandDrafted
 from hub.model.fleet import TERMINAL
 from hub.web.api.operation import Call
-from hub.web.http.kinds import Wait
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
+from hub.web.http.validation import Wait
 
 HEADER: Final = "Idempotency-Key"
 _KEY = re.compile(r"[\x21-\x7e]{1,100}\Z")

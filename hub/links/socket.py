@@ -28,9 +28,9 @@ from hub.model.budgets import LINK, Cost
 from hub.model.changes import LinkEnded
 from hub.model.machine import Machine
 from hub.model.views import rfc3339
-from hub.web.auth.gate import Gate
 from hub.web.auth.identify import address_of, machine_by_key
 from hub.web.auth.limits import Standing
+from hub.web.auth.state import Gate
 from protocol import messages
 from protocol.errors import CloseCode, RemoteProtocolError
 from protocol.limits import AUTH_TIMEOUT_S, HELLO_TIMEOUT_S

@@ -20,7 +20,7 @@ from hub.model.access import role_needed
 from hub.model.effective_settings import DesiredSettings, Values
 from hub.model.machine import Machine
 from hub.model.row_id import whole_number
-from hub.web.api.guard import permit
+from hub.web.api.endpoint import permit
 from hub.web.http.problems import Problem, Text, sayer
 from hub.web.shell.page import Visit
 from protocol.limits import MAX_INTEGER

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from hub.web.http.kinds import Instant
+from hub.web.http.validation import Instant
 
 Block = Literal["remote_access", "timezone", "backup", "monitoring", "other"]
 Origin = Literal["default", "file", "fleet", "machine"]

@@ -13,9 +13,9 @@ from hub.model.machine import Machine
 from hub.people.rules import enrolment
 from hub.web.api import headers, shapes
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.auth.budgets import ReadBudget
-from hub.web.http.kinds import DeviceId, Limit, Note, Offset, Title
+from hub.web.auth.limits import ReadBudget
 from hub.web.http.problems import Problem, Text, not_found
+from hub.web.http.validation import DeviceId, Limit, Note, Offset, Title
 from hub.web.shell.fleet_digest import in_slices
 from protocol.kinds import Status
 

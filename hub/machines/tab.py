@@ -22,7 +22,7 @@ from hub.machines import api
 from hub.model import actors, views
 from hub.model.access import ACTIONS, role_needed
 from hub.model.machine import Machine
-from hub.web.api.guard import permit
+from hub.web.api.endpoint import permit
 from hub.web.http.problems import Problem
 from hub.web.shell.page import Visit, go, who
 

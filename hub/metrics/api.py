@@ -23,9 +23,8 @@ from hub.model.machine import Boot, Machine
 from hub.web.api.headers import bound
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.http.download_slots import HistoryReads
-from hub.web.http.kinds import Instant, InstantGiven
 from hub.web.http.problems import Problem, Text, invalid, one_wrong, sayer
-from hub.web.http.validation import expectation
+from hub.web.http.validation import Instant, InstantGiven, expectation
 from protocol.limits import MAX_SAMPLES_PER_FRAME
 
 MAX_UPLOAD_BYTES: Final = 1024 * 1024

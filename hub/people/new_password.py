@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hub.people.rules import sign_in
 from hub.web.api.operation import Call
-from hub.web.auth.gate import Gate
+from hub.web.auth.state import Gate
 from hub.web.http.problems import one_wrong
 
 

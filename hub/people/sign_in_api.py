@@ -12,12 +12,12 @@ from hub.model import views
 from hub.model.access import Principal
 from hub.people.new_password import checked_hash
 from hub.people.rules import accounts, sign_in
-from hub.web.api import guard, shapes
+from hub.web.api import endpoint, shapes
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.auth import sign_in as signing_in
-from hub.web.auth.gate import Gate
-from hub.web.http.kinds import Email, Language, Password, Theme, Title
+from hub.web.auth.state import Gate
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
+from hub.web.http.validation import Email, Language, Password, Theme, Title
 
 
 class Credentials(msgspec.Struct):
@@ -132,7 +132,7 @@ def _refused(refused: signing_in.SignInRefused) -> Problem:
     if refused.retry_after is not None:
         said = Text(f"sign_in.{refused.code}", {"count": int(refused.retry_after)})
         return Problem("too-many-requests", said, retry_after=refused.retry_after)
-    return Problem("not-authenticated", Text("sign_in.wrong"), headers=guard.CHALLENGE)
+    return Problem("not-authenticated", Text("sign_in.wrong"), headers=endpoint.CHALLENGE)
 
 
 OPERATIONS = (

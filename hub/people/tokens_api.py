@@ -17,11 +17,11 @@ from hub.model.access import may
 from hub.model.changes import TokenCreated
 from hub.model.row_id import row_id
 from hub.people.rules import accounts
-from hub.web.api import guard, headers, shapes
+from hub.web.api import endpoint, headers, shapes
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.auth.gate import Gate
-from hub.web.http.kinds import Limit, Row, Title
+from hub.web.auth.state import Gate
 from hub.web.http.problems import Problem, Text, not_found
+from hub.web.http.validation import Limit, Row, Title
 
 MAX_LIVE = 50
 """Tokens of one user that are neither revoked nor expired."""
@@ -48,7 +48,7 @@ async def list_tokens(call: Call) -> Answer:
     store, own = call.context.store, call.principal.id
     if query.user is None or query.user == own:
         return Answer([view(token) for token in await tokens.tokens_of(store, own)])
-    guard.permit(call.principal, "token.manage_all")
+    endpoint.permit(call.principal, "token.manage_all")
     if query.user != "all":
         return Answer([view(token) for token in await tokens.tokens_of(store, query.user)])
     found = await tokens.valid_tokens(store, call.now, query.limit + 1, query.before)

@@ -14,9 +14,9 @@ from hub.people.new_password import checked_hash
 from hub.people.rules import accounts, sign_in
 from hub.web.api import shapes
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.auth.gate import Gate
-from hub.web.http.kinds import Email, Language, Password, Title, UserRole
+from hub.web.auth.state import Gate
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
+from hub.web.http.validation import Email, Language, Password, Title, UserRole
 
 INVITATION_S = 24 * 3600.0
 

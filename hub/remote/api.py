@@ -24,8 +24,8 @@ from hub.remote.service import Leases
 from hub.web.api import headers
 from hub.web.api.endpoint import why_not
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.http.kinds import Instant, Limit, Note, Row
 from hub.web.http.problems import Problem, Text, one_wrong, sayer
+from hub.web.http.validation import Instant, Limit, Note, Row
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(ge=1, le=86400)]

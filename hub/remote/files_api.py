@@ -23,8 +23,8 @@ from hub.remote.pages_api import held
 from hub.remote.tunnel.registry import Tunnels
 from hub.remote.tunnel.tunnel import TunnelError, TunnelStream
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.http.kinds import Row
 from hub.web.http.problems import Problem, Text, one_wrong
+from hub.web.http.validation import Row
 from protocol.limits import MAX_FILE_PATH
 
 MAX_LISTING_BYTES: Final = 4 * 1024 * 1024

@@ -33,7 +33,7 @@ from hub.remote import api, files_api, pages_api
 from hub.remote.pages_api import MachinePage
 from hub.remote.rules import life, requests
 from hub.remote.rules.requests import longest_s
-from hub.web.api.guard import permit
+from hub.web.api.endpoint import permit
 from hub.web.api.operation import Answer, Call
 from hub.web.http.problems import Problem
 from hub.web.http.validation import validate

@@ -16,8 +16,8 @@ from hub.remote.machine_pages.own_host import ENTRANCE, names_of
 from hub.remote.machine_pages.sandbox import BELOW
 from hub.remote.rules import life
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.http.kinds import Row
 from hub.web.http.problems import Problem, Text, one_wrong
+from hub.web.http.validation import Row
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 

@@ -19,7 +19,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 
 from hub.model.budgets import TokenBucket
-from hub.server.patient_transport import PatientProtocol
+from hub.server.transport import PatientProtocol
 
 SLICE: Final = 4096
 """Bytes parsed before the caps are looked at again: 4 KiB hold 680 empty frames."""

@@ -20,8 +20,8 @@ from hub.status.rules.status import Named
 from hub.web.api import headers, shapes
 from hub.web.api.headers import ahead, bound
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.http.kinds import InstantGiven, Limit, Note, Row
 from hub.web.http.problems import one_wrong
+from hub.web.http.validation import InstantGiven, Limit, Note, Row
 from protocol.commands import SetStatus
 from protocol.kinds import Capacity, SpecialStatus, Status
 

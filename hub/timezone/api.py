@@ -16,11 +16,11 @@ from hub.commands.service import Waiting
 from hub.model import timezones, views
 from hub.model.machine import Machine
 from hub.model.timezones import MAX_ADDRESS
-from hub.web.api import guard, shapes
+from hub.web.api import endpoint, shapes
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.api.shapes import Command
-from hub.web.http.kinds import Instant, InstantGiven
 from hub.web.http.problems import one_wrong
+from hub.web.http.validation import Instant, InstantGiven
 from protocol.kinds import Name, SyncMethod, ZoneSource
 from protocol.limits import MAX_CLOCK_OFFSET_S, MAX_INTEGER
 from protocol.messages import Failure, TimezoneReport
@@ -156,7 +156,7 @@ async def _counts(call: Call, machine: Machine) -> Counts:
 
 def _machine(call: Call, named: str | int) -> Machine:
     """The one 404 for unknown and out of reach."""
-    return guard.machine_named(call.context, call.principal, str(named))
+    return endpoint.machine_named(call.context, call.principal, str(named))
 
 
 _REPORT = {

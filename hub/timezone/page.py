@@ -23,7 +23,7 @@ from hub.model.changes import Command, EventHappened
 from hub.model.machine import Machine
 from hub.model.timezones import may_sync_by_hand, zone_view
 from hub.timezone import api as timezone
-from hub.web.api.guard import permit
+from hub.web.api.endpoint import permit
 from hub.web.http.problems import Problem, Text
 from hub.web.shell.page import Visit, go
 

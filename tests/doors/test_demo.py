@@ -19,7 +19,7 @@ import pytest
 from demo import remote, start
 from demo.children import ChildPlan, Children
 from demo.places import PLACES, SPECIAL_ROLES, place_of, role_of
-from hub.cli.exit_codes import Exit
+from hub.cli.output import Exit
 from tests.doors.conftest import Cli
 from tests.support.door_process import DoorProcess
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from hub.cli.exit_codes import Exit
+from hub.cli.output import Exit
 from hub.people.rules import sign_in
 from tests.doors.conftest import Cli
 from tests.support.door_process import REPOSITORY, DoorProcess

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.cli.exit_codes import Exit
+from hub.cli.output import Exit
 from hub.model import credentials
 from tests.doors.conftest import Cli
 from tests.support.door_process import REPOSITORY

@@ -12,7 +12,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from hub.web.auth import csrf
+from hub.web.auth import origin
 from tests.support.browser_client import BrowserClient
 from tests.support.door_agent import DoorAgent, door_agent
 from tests.support.door_hub import DoorHub, door_hub
@@ -29,7 +29,7 @@ class Operator:
     def __init__(self, hub: DoorHub, browser: httpx.AsyncClient) -> None:
         self._hub, self._browser = hub, browser
         self.session = next(iter(browser.cookies.values()))
-        self._proof = {csrf.CSRF_HEADER: csrf.new_csrf_token(self.session)}
+        self._proof = {origin.CSRF_HEADER: origin.new_csrf_token(self.session)}
 
     async def add_machine(self) -> MachineKey:
         answer = await self._browser.post("/api/v2/rvms", json={"name": "Lobby"}, headers=self._proof)

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from hub import routes
 from hub.routes import EVERYTHING
 from hub.web.shell.page import Page
-from hub.web.sockets.dashboard import MAX_SOCKETS_PER_USER
+from hub.web.sockets import MAX_SOCKETS_PER_USER
 from tests.support.browser_client import BrowserClient
 from tests.support.great_fleet import great_fleet
 from tests.support.hub_people import Person

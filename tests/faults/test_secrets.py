@@ -15,10 +15,10 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from msgspec.structs import fields
 
-from hub.cli.first_start import FIRST_EMAIL
+from hub.cli.start import FIRST_EMAIL
 from hub.people.rules import sign_in
 from hub.routes import OPERATIONS
-from hub.web.auth import csrf
+from hub.web.auth import origin
 from tests.support.door_agent import door_agent
 from tests.support.door_hub import DoorHub, door_hub
 from tests.support.door_process import REPOSITORY
@@ -46,7 +46,7 @@ async def issued(hub: DoorHub, folder: Path) -> tuple[dict[str, str], MachineKey
     """One secret of each kind, made and used."""
     async with hub.signed_in() as browser:
         cookie = next(iter(browser.cookies.values()))
-        proof = {csrf.CSRF_HEADER: csrf.new_csrf_token(cookie)}
+        proof = {origin.CSRF_HEADER: origin.new_csrf_token(cookie)}
         made = await browser.post("/api/v2/tokens", json={"name": "canary"}, headers=proof)
         assert made.status_code == 201, made.text
         added = await browser.post("/api/v2/rvms", json={"name": "Lobby"}, headers=proof)

@@ -9,7 +9,7 @@ import pytest
 
 from hub.cli import parser
 from hub.cli.data_door import settings_of
-from hub.cli.exit_codes import CliError, Exit
+from hub.cli.output import CliError, Exit
 from hub.settings import Settings
 
 SECRETS = ("s3_access_key", "s3_secret_key")

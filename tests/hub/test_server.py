@@ -21,8 +21,8 @@ import websockets
 from hub.lifespan import utc_now
 from hub.links.links import Links
 from hub.model import changes as c
-from hub.server.pending_connections import PLAIN
-from hub.web.auth.gate import Gate
+from hub.server.http_protocol import PLAIN
+from hub.web.auth.state import Gate
 from tests.support.hub_process import HubProcess, hub_here, hub_process
 from tests.support.machine_client import MachineClient
 from tests.support.own_certificate import needs_openssl, own_certificate

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hub.cli.language import FOLDER
+from hub.cli.output import FOLDER
 from hub.settings import Settings, SettingsError, is_loopback, one_site
 from texts.catalogue import read
 

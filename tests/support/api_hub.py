@@ -20,10 +20,10 @@ from hub.lifespan import hub_life
 from hub.model import changes, credentials
 from hub.people.rules import accounts, sign_in
 from hub.settings import Settings
-from hub.web.auth.csrf import new_csrf_token
-from hub.web.auth.gate import Gate
 from hub.web.auth.limits import AddressLimiter
+from hub.web.auth.origin import new_csrf_token
 from hub.web.auth.passwords import Passwords
+from hub.web.auth.state import Gate
 
 ORIGIN = "http://hub.test"
 PASSWORD = "a phrase of several words"

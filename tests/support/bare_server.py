@@ -9,9 +9,8 @@ from collections.abc import AsyncIterator
 
 from starlette.types import ASGIApp
 
-from hub.server.accepting import AcceptingServer
-from hub.server.listener import listen
-from hub.server.uvicorn_options import configuration
+from hub.server.process import listen
+from hub.server.server import AcceptingServer, configuration
 from hub.settings import Settings
 
 

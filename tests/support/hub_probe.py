@@ -10,7 +10,7 @@ import contextlib
 import json
 from pathlib import Path
 
-from hub.server.loop_lag import LoopLag
+from hub.server.process import LoopLag
 
 FILE = "test-loop-lag.json"
 _SCHEDULER = Path("/proc/self/schedstat")

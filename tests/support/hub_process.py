@@ -28,8 +28,8 @@ from db.sqlite_files import path_of
 from hub import serving as hub_server
 from hub.app import create_app
 from hub.kernel.context import HubContext
-from hub.server.listener import listen, url_of
-from hub.server.uvicorn_options import configuration
+from hub.server.process import listen, url_of
+from hub.server.server import configuration
 from hub.server.websocket_protocol import WebSocketProtocol
 from hub.serving import HubServer
 from hub.settings import Settings

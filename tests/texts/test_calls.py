@@ -11,7 +11,7 @@ import pytest
 
 from dashboard.texts import texts_in as of_the_dashboard
 from device.texts import texts_in as of_the_agent
-from hub.cli.language import FOLDER
+from hub.cli.output import FOLDER
 from hub.web.http.problems import texts_in as of_the_api
 from texts.catalogue import Forms, read
 

@@ -24,9 +24,8 @@ from hub.model.machine import Machine
 from hub.web.api import shapes
 from hub.web.api.endpoint import why_not
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.http.kinds import Note, Row
 from hub.web.http.problems import Problem, Text, one_wrong, sayer
-from hub.web.http.validation import validate
+from hub.web.http.validation import Note, Row, validate
 from protocol.kinds import Name, Status
 
 MOST: Final = 1000

@@ -12,7 +12,7 @@ from dashboard.trouble import Trouble
 from hub.commands.rules.draft import PATIENCE
 from hub.machines.pages.key import first_run
 from hub.model.views import machine_view
-from hub.web.auth.budgets import ReadBudget
+from hub.web.auth.limits import ReadBudget
 from hub.web.shell.fleet_digest import FleetDigest, in_slices
 from hub.web.shell.page import Visit
 

@@ -18,7 +18,7 @@ from hub.remote.machine_pages.http_exchange import PIECE, Head, HttpExchange
 from hub.remote.machine_pages.proxy_request import Refusal, Terms
 from hub.remote.machine_pages.rewriting import PACKED, Unpacking
 from hub.remote.tunnel.tunnel import TunnelError
-from hub.web.http.security_headers import MACHINES_OWN
+from hub.web.http.layers import MACHINES_OWN
 
 HEADER_TIMEOUT_S: Final = 60.0
 """From the request's last byte to the answer's header. A page that thinks longer is hung."""

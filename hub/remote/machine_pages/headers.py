@@ -18,7 +18,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from hub.model import credentials
-from hub.web.http.security_headers import HOST
+from hub.web.http.layers import HOST
 
 MAX_COOKIES: Final = 50
 MAX_BYTES: Final = 4096

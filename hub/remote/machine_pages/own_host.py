@@ -27,7 +27,7 @@ from hub.remote.machine_pages.proxy_request import Refusal, Terms, respond
 from hub.remote.machine_pages.sandbox import target_of, turn
 from hub.remote.machine_pages.web_socket import bridge
 from hub.settings import Settings
-from hub.web.auth.csrf import SAFE_METHODS
+from hub.web.auth.origin import SAFE_METHODS
 from hub.web.http import request_body
 from hub.web.http.problems import Problem
 

@@ -23,8 +23,8 @@ from hub.remote.machine_pages.headers import host_of
 from hub.remote.machine_pages.proxy_request import MachineStream, Refusal, Terms
 from hub.remote.tunnel.tunnel import TunnelError
 from hub.server.websocket_protocol import MAX_SIZE
-from hub.web.sockets import ending as socket_ending
-from hub.web.sockets.ending import Ending
+from hub.web import sockets as socket_ending
+from hub.web.sockets import Ending
 
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 """Of one message of the machine; a picture of a camera has a tenth of it."""

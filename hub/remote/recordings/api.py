@@ -32,8 +32,8 @@ from hub.remote.recordings.service import Recordings
 from hub.web.api import headers
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.http.download_slots import EndedStream, Exports, Playbacks
-from hub.web.http.kinds import Instant, Limit, Row
 from hub.web.http.problems import Problem, Text, not_found
+from hub.web.http.validation import Instant, Limit, Row
 
 RETRY_S = 30.0
 

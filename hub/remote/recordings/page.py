@@ -15,7 +15,7 @@ from hub.machines import tab
 from hub.model.machine import Machine
 from hub.model.views import epoch_ms
 from hub.remote.recordings import api as operations
-from hub.web.api.guard import permit
+from hub.web.api.endpoint import permit
 from hub.web.http.problems import Problem
 from hub.web.shell.page import Visit, go
 

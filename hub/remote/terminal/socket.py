@@ -21,11 +21,11 @@ from hub.model.access import Principal, may
 from hub.remote.machine_pages.proxy_request import address_allowed
 from hub.remote.service import Leases
 from hub.remote.terminal.terminal import INPUT_WINDOW, Terminal, TerminalRefusedError, Terminals
-from hub.web.auth.client_address import same_origin
-from hub.web.auth.gate import Gate
+from hub.web import sockets as socket_ending
 from hub.web.auth.identify import address_of, identify
-from hub.web.sockets import ending as socket_ending
-from hub.web.sockets.ending import Ending
+from hub.web.auth.origin import same_origin
+from hub.web.auth.state import Gate
+from hub.web.sockets import Ending
 from protocol.errors import CloseCode
 
 logger = logging.getLogger("myrvm.terminals")

@@ -1,16 +1,20 @@
-"""The envelope of every success, and the headers that belong to every answer of the API.
+"""From an HTTP request to an answer: the guard, the body, the handler, the envelope and every exception as a document.
 
-From an HTTP request to an answer: the guard, the body, the handler, and the one place where an exception becomes a
-document. Knows every operation only as data.
+The guard checks, before a byte of the body is read: credential, guessing rate, origin of a cookie's change, role, the
+machine of the path. What the caller may not know is answered as if it did not exist. Knows every operation only as
+data.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import Any, Final
 
+import anyio
 import msgspec
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
@@ -22,13 +26,15 @@ from db import errors as db_errors
 from hub.commands.rules.draft import Refused
 from hub.kernel.context import HubContext
 from hub.links.links import Links
-from hub.model.access import Principal
-from hub.web.api import guard
+from hub.model.access import ACTIONS, SIGNED_IN_ONLY, Principal, may, role_needed
+from hub.model.budgets import FRAME, Cost
+from hub.model.machine import Machine
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.auth import credential_reader, csrf, identify
-from hub.web.auth.budgets import ReadBudget
-from hub.web.auth.gate import Gate
+from hub.web.auth import identify, origin
+from hub.web.auth import identify as credential_reader
+from hub.web.auth.limits import ReadBudget
 from hub.web.auth.passwords import TooBusy
+from hub.web.auth.state import Gate
 from hub.web.http import request_body
 from hub.web.http.problems import Problem, Text, language_of, not_found, one_wrong, respond, sayer, texts_in
 from hub.web.http.validation import validate
@@ -108,13 +114,13 @@ async def _run(context: HubContext, request: Request, operation: Operation) -> R
     """The request boundary: whatever happens in it becomes an answer, and the unforeseen a line in the log."""
     principal: Principal | None = None
     try:
-        principal = await guard.admit(context, request, operation)
+        principal = await admit(context, request, operation)
         call = await _prepare(context, request, operation, principal)
         if operation.reads and principal is not None:
             rows = getattr(call.query, "limit", 100)
             await context[ReadBudget].take(principal.actor, operation.reads * max(1.0, rows / 100))
         _seen(context, operation, principal)
-        await guard.charge(context, principal, operation, operation.cost(call))
+        await charge(context, principal, operation, operation.cost(call))
         answer = await operation.handler(call)
         return _enveloped(context, answer, call.language)
     except Exception as error:  # noqa: BLE001 - one of the three named boundaries (architecture.md, Concurrency)
@@ -132,8 +138,8 @@ async def _prepare(context: HubContext, request: Request, operation: Operation, 
     )
     if operation.action is not None and principal is not None:
         if operation.names_machine:
-            call.machine_or_none = guard.machine_named(context, principal, request.path_params["id"])
-        guard.permit(principal, operation.action, call.machine_or_none.id if call.machine_or_none else None)
+            call.machine_or_none = machine_named(context, principal, request.path_params["id"])
+        permit(principal, operation.action, call.machine_or_none.id if call.machine_or_none else None)
     call.query = validate(operation.query, dict(request.query_params), unknown="ignore", lax=True)
     if operation.body is not None:
         call.body, call.size = await _body(request, operation)
@@ -143,7 +149,7 @@ async def _prepare(context: HubContext, request: Request, operation: Operation, 
 def _seen(context: HubContext, operation: Operation, principal: Principal | None) -> None:
     """What a machine writes with its own key is a sign of life, whatever becomes of it; reading is none."""
     machine = None if principal is None or principal.kind != "machine" else context.fleet.machines.get(principal.id)
-    if machine is not None and operation.method not in csrf.SAFE_METHODS:
+    if machine is not None and operation.method not in origin.SAFE_METHODS:
         context[Links].observer.uploaded(machine)
 
 
@@ -204,3 +210,68 @@ def why_not(code: str) -> Text:
     """The sentence of a refusal of the command desk."""
     key = f"refused.{code}"
     return Text(key if key in texts_in(DEFAULT) else "changed_meanwhile")
+
+
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="myrvm"'}
+
+
+async def admit(context: HubContext, request: Request, operation: Operation) -> Principal | None:
+    """Who calls; None only for an operation that anyone may call. Raises the 401, 403 or 429 that stops it."""
+    if operation.action is None:
+        return None
+    principal = await identify.identify(context, request)
+    if principal is None:
+        raise unauthenticated(context, request)
+    forged = principal.via == "session" and request.method not in origin.SAFE_METHODS
+    if forged and not identify.csrf_holds(context.settings, request):
+        raise origin.csrf_refusal(request, context.settings)
+    await charge(context, principal, operation, FRAME)
+    if request.method not in origin.SAFE_METHODS:
+        may_change_now(context, principal, operation.action)
+    return principal
+
+
+def unauthenticated(context: HubContext, request: Request) -> Problem:
+    """401, and 429 for an address that tries credentials and does nothing else. Without one there was nothing to guess,
+    and any page can make its visitor's browser ask so."""
+    if identify.carried_by(context.settings, request) is None:
+        return Problem("not-authenticated", Text("credential_wanted"), headers=CHALLENGE)
+    wait = context[Gate].addresses.charge(identify.address_of(context, request))
+    if wait is not None:
+        return Problem("too-many-requests", Text("slow_down", {"count": int(wait)}), retry_after=wait)
+    return Problem("not-authenticated", Text("credential_wrong"), headers=CHALLENGE)
+
+
+def machine_named(context: HubContext, principal: Principal, key: str) -> Machine:
+    """The machine of the path, or the one 404 for unknown and out of reach."""
+    machine = context.fleet.find(key) if len(key) <= 100 else None
+    if machine is None or not principal.reaches(machine.id):
+        raise not_found()
+    return machine
+
+
+async def charge(context: HubContext, principal: Principal | None, operation: Operation, cost: Cost) -> None:
+    """429 for a machine's key that would make the hub do or keep more than its budget; answered late in a flood.
+    Reading costs nothing, and of people nothing is counted here."""
+    if principal is None or principal.kind != "machine" or operation.method in origin.SAFE_METHODS:
+        return
+    budget = context[Links].budget
+    wait = budget.take(principal.id, monotonic(), cost)
+    if wait:
+        await anyio.sleep(budget.refused(principal.id, monotonic()))
+        raise Problem("too-many-requests", Text("too_often", {"count": math.ceil(wait)}), retry_after=wait)
+
+
+def may_change_now(context: HubContext, principal: Principal, action: str) -> None:
+    """429 for a person who has filled their part of the audit log."""
+    wait = context[Gate].people.wait(principal, action)
+    if wait:
+        raise Problem("too-many-requests", Text("too_many_changes", {"count": math.ceil(wait)}), retry_after=wait)
+
+
+def permit(principal: Principal, action: str, rvm_id: int | None = None) -> None:
+    """403 that names the role needed, or says that a token is not enough."""
+    if not may(principal, action, rvm_id):
+        if action in SIGNED_IN_ONLY and principal.role in ACTIONS[action]:
+            raise Problem("forbidden", Text("needs_sign_in"))
+        raise Problem("forbidden", Text("needs_role", {"role": Text(f"role.{role_needed(action)}")}))

@@ -1,20 +1,26 @@
-"""The OpenAPI 3.1 document, made from the operations and from the very types that validate their bodies."""
+"""The OpenAPI 3.1 document, made from the operations and from the types that validate their bodies, and as a page.
+
+The page, /api/v2/docs, is rendered here: no script and nothing from elsewhere.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
+import jinja2
 import msgspec
 from anyio import to_thread
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from hub.model.access import ACTIONS, SIGNED_IN_ONLY, USER_ROLES, role_needed
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.auth.csrf import CSRF_HEADER
-from hub.web.http.problems import MEDIA_TYPE, STATUS_OF, ProblemDocument
+from hub.web.auth.origin import CSRF_HEADER
+from hub.web.http.problems import MEDIA_TYPE, STATUS_OF, ProblemDocument, Text, language_of, sayer
 from protocol.version import PRODUCT_VERSION
 
 REF: Final = "#/components/schemas/{name}"
@@ -59,21 +65,34 @@ _HEADERS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-def document_operations(described: Sequence[Operation]) -> tuple[Operation, ...]:
-    """The operation that answers the document, which is built by the first who asks: no start of a hub waits for it."""
+def operations(described: Sequence[Operation]) -> tuple[Operation, ...]:
+    """The operations that answer the document and the page. Each is built for its first reader, so that no start of a
+    hub waits for it."""
 
     # Bound: one document.
     @cache
-    def body() -> bytes:
+    def encoded() -> bytes:
         return msgspec.json.encode(document(described))
 
-    async def show(_call: Call) -> Answer:
-        return Answer(Response(await to_thread.run_sync(body), media_type="application/json"))
+    async def show_document(_call: Call) -> Answer:
+        return Answer(Response(await to_thread.run_sync(encoded), media_type="application/json"))
+
+    # Bound: one a language.
+    @cache
+    def page(language: str) -> str:
+        return docs_page(described, language)
+
+    async def show_page(call: Call) -> Answer:
+        return Answer(HTMLResponse(await to_thread.run_sync(page, language_of(call.request, call.caller))))
 
     return (
         Operation(
-            name="openapi", method="GET", path="/v2/openapi.json", handler=show, tag="Hub",
+            name="openapi", method="GET", path="/v2/openapi.json", handler=show_document, tag="Hub",
             summary="This document", action=None, answers={200: dict},
+        ),
+        Operation(
+            name="docs", method="GET", path="/v2/docs", handler=show_page, tag="Hub", summary="The API as a page",
+            action=None, answers={200: str},
         ),
     )  # fmt: skip
 
@@ -241,3 +260,107 @@ def _portable(value: Any) -> Any:
             for k, v in value.items()
         }
     return [_portable(v) for v in value] if isinstance(value, list) else value
+
+
+_PAGES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def docs_page(described: Sequence[Operation], language: str) -> str:
+    """The whole page."""
+    api = document(described)
+    say = sayer(language)
+    sections = [
+        {
+            "tag": tag["name"],
+            "operations": [_shown_operation(o, api) for o in described if o.tag == tag["name"]],
+        }
+        for tag in api["tags"]
+    ]
+    problems = [
+        {"kind": kind, "status": status, "title": say(Text(f"title.{kind}")), "when": WHEN[kind]}
+        for kind, status in STATUS_OF.items()
+    ]
+    schemas = {name: _pretty(schema) for name, schema in sorted(api["components"]["schemas"].items())}
+    return _PAGES.get_template("docs.html").render(
+        language=language, version=api["info"]["version"], about=api["info"]["description"],
+        sections=sections, problems=problems, schemas=schemas, words=_words(language),
+    )  # fmt: skip
+
+
+def _shown_operation(operation: Operation, document: Mapping[str, Any]) -> dict[str, Any]:
+    spec = document["paths"][f"/api{operation.path}"][operation.method.lower()]
+    body = spec.get("requestBody", {}).get("content", {}).get("application/json", {})
+    return {
+        "id": operation.name,
+        "method": operation.method,
+        "path": f"/api{operation.path}",
+        "summary": spec["summary"],
+        "description": spec["description"],
+        "parameters": [
+            {
+                "name": p["name"], "where": p["in"], "required": p["required"], "schema": _brief(p["schema"]),
+                "description": p.get("description", ""),
+            }
+            for p in spec["parameters"]
+        ],
+        "body": _pretty(body["schema"]) if body else "",
+        "body_ref": _reference(body.get("schema", {})),
+        "curl": curl(operation),
+        "responses": [
+            {"status": status, "description": r["description"], "ref": _answered(r)}
+            for status, r in spec["responses"].items()
+        ],
+    }  # fmt: skip
+
+
+def curl(operation: Operation) -> str:
+    """A command line that does it."""
+    path = f"/api{operation.path}"
+    for name, example in PATH_EXAMPLES.items():
+        path = path.replace("{" + name + "}", example)
+    parts = ["curl"] + ([] if operation.method == "GET" else ["-X", operation.method])
+    parts.append(f"http://127.0.0.1:8001{path}")
+    if operation.action is not None:
+        parts.append('\\\n  -H "Authorization: Bearer $TOKEN"')
+    if operation.body is not None:
+        example = json.dumps(operation.example if operation.example is not None else {}, ensure_ascii=False)
+        parts.append(f"\\\n  -H 'Content-Type: application/json' \\\n  -d '{example}'")
+    return " ".join(parts)
+
+
+def _brief(schema: Mapping[str, Any]) -> str:
+    if "anyOf" in schema:
+        return " | ".join(_brief(one) for one in schema["anyOf"])
+    if "enum" in schema:
+        return " | ".join(str(value) for value in schema["enum"])
+    limits = [f"{word} {schema[key]:g}" for key, word in _LIMITS if key in schema]
+    return " ".join([str(schema.get("type", "")), *limits]).strip()
+
+
+_LIMITS = (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"))
+
+
+def _reference(schema: Mapping[str, Any]) -> str:
+    return str(schema.get("$ref", "")).rpartition("/")[2]
+
+
+def _answered(response: Mapping[str, Any]) -> str:
+    schema = next(iter(response.get("content", {"": {"schema": {}}}).values()))["schema"]
+    data = schema.get("properties", {}).get("data", schema)
+    return _reference(data) or _reference(data.get("items", {}))
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _words(language: str) -> dict[str, str]:
+    say = sayer(language)
+    names = ("heading", "contents", "problems", "schemas", "parameters", "body", "answers", "skip", "try", "json")
+    return {name: say(Text(f"docs.{name}")) for name in names}

@@ -116,7 +116,7 @@ class Operation:
     cost: Callable[[Call], Cost] = one_line
     """What it costs a machine that calls it with its key (hub.model.budgets), if it may; reading is free."""
     reads: float = 0.0
-    """What it takes of the caller's budget of reads (hub.web.auth.budgets), for each hundred rows it may answer."""
+    """What it takes of the caller's budget of reads (hub.web.auth.limits), for each hundred rows it may answer."""
     other_media: tuple[str, ...] = ()
     """What a success may also come as, when the caller asks for it."""
 

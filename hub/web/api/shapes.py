@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from hub.web.http.kinds import Instant, Language, Theme, UserRole
+from hub.web.http.validation import Instant, Language, Theme, UserRole
 from protocol.kinds import SpecialStatus, Status
 
 Connection = Literal["live", "late", "offline", "never"]

@@ -1,23 +1,34 @@
-"""Who is speaking: from a request or a socket's upgrade to a Principal. Used by the API, the pages and both sockets.
+"""Finds out whose credential a request or a socket's upgrade carries: in memory, else in the database.
 
 An Authorization header decides alone: when it is there and wrong, a cookie beside it does not help. A cookie may only
 be a session; a Bearer text may be a machine's key, a user's token, or the session that a REST login answered.
+
+Uses of credentials (a session lives on, a token's last use) are written after the answer and rarely: no request waits
+for them.
 """
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from db import errors as db_errors
+from db import sessions, tokens, users
 from hub.kernel.context import HubContext
-from hub.model import credentials
-from hub.model.access import Principal
+from hub.model import changes, credentials
+from hub.model.access import Principal, Role, Via, machines_of
+from hub.model.credentials import Presented, same_hash
+from hub.people.rules import sign_in
 from hub.people.rules.sign_in import ABSOLUTE_S
 from hub.settings import Settings
-from hub.web.auth import credential_reader, csrf
-from hub.web.auth.client_address import client_address
+from hub.web.auth import origin
+from hub.web.auth.origin import client_address
+from hub.web.auth.state import Gate
 
 
 class Carried(NamedTuple):
@@ -41,9 +52,7 @@ async def identify(context: HubContext, connection: HTTPConnection) -> Principal
         return machine_by_key(context, carried.text)
     if shape.kind == "link":
         return None
-    return await credential_reader.find_principal(
-        context, shape, cookie=carried.cookie, address=address_of(context, connection)
-    )
+    return await find_principal(context, shape, cookie=carried.cookie, address=address_of(context, connection))
 
 
 def machine_by_key(context: HubContext, key: str) -> Principal | None:
@@ -107,7 +116,7 @@ def clear_session_cookie(response: Response, settings: Settings) -> None:
 def csrf_token(settings: Settings, connection: HTTPConnection) -> str | None:
     """The token for the page or form being answered; None when there is no session cookie."""
     carried = carried_by(settings, connection)
-    return csrf.new_csrf_token(carried.text) if carried is not None and carried.cookie else None
+    return origin.new_csrf_token(carried.text) if carried is not None and carried.cookie else None
 
 
 def csrf_holds(settings: Settings, connection: HTTPConnection, field: str | None = None) -> bool:
@@ -115,4 +124,81 @@ def csrf_holds(settings: Settings, connection: HTTPConnection, field: str | None
     carried = carried_by(settings, connection)
     if carried is None or not carried.cookie:
         return False
-    return csrf.is_proven(connection, carried.text, settings, field)
+    return origin.is_proven(connection, carried.text, settings, field)
+
+
+NOTE_TOKEN_USE = timedelta(minutes=1)
+
+
+async def find_principal(context: HubContext, shape: Presented, *, cookie: bool, address: str) -> Principal | None:
+    """Whose session or token `shape` is; None when it is unknown, expired, revoked or its user disabled."""
+    now = context.clock()
+    known = context[Gate].known.find(shape.hash, now)
+    if known is None:
+        is_session = shape.kind == "session"
+        known = await context[Gate].known.share(
+            shape.hash, lambda: _session(context, shape, now) if is_session else _token(context, shape, now, address)
+        )
+    if known is not None and known.via == "session" and not cookie:
+        return replace(known, via="login")
+    return known
+
+
+async def write_uses(context: HubContext) -> None:
+    """Write what was noted. A database that is away loses nothing that matters: the next use is noted again."""
+    uses = list(context[Gate].uses.values())
+    context[Gate].uses.clear()
+    with contextlib.suppress(db_errors.StoreError):
+        await context.announce(*uses)
+
+
+async def _session(context: HubContext, shape: Presented, now: datetime) -> Principal | None:
+    generation = context[Gate].known.generation
+    session = await sessions.find_session(context.store, shape.hash)
+    if session is None and (unstored := context[Gate].unstored.find(shape.hash, now)) is not None:
+        return await _principal(context, unstored.user_id, "session", 0)
+    if session is None or session.expires_at <= now:
+        return None
+    principal = await _principal(context, session.user_id, "session", session.id)
+    if principal is None:
+        return None
+    context[Gate].known.keep(shape.hash, principal, session.expires_at, generation)
+    longer = sign_in.extended(shape.hash, session.created_at, session.expires_at, now)
+    if longer is not None:
+        context[Gate].note_use(shape.hash, longer)
+    return principal
+
+
+async def _token(context: HubContext, shape: Presented, now: datetime, address: str) -> Principal | None:
+    generation = context[Gate].known.generation
+    token = await tokens.find_token_by_prefix(context.store, shape.prefix)
+    if token is None or not same_hash(shape.hash, token.hash) or token.revoked_at is not None:
+        return None
+    if token.expires_at is not None and token.expires_at <= now:
+        return None
+    principal = await _principal(context, token.user_id, "token", token.id)
+    if principal is None:
+        return None
+    context[Gate].known.keep(shape.hash, principal, token.expires_at, generation)
+    if token.last_used_at is None or now - token.last_used_at >= NOTE_TOKEN_USE:
+        context[Gate].note_use(shape.hash, changes.TokenUsed(token_id=token.id, at=now, ip=address or None))
+    return principal
+
+
+async def _principal(context: HubContext, user_id: int, via: Via, credential_id: int) -> Principal | None:
+    user = await users.find_user(context.store, user_id)
+    if user is None or user.disabled_at is not None:
+        return None
+    role: Role = user.role  # type: ignore[assignment]
+    return Principal(
+        kind="user",
+        id=user.id,
+        name=user.name,
+        role=role,
+        machines=machines_of(role, user.machines),
+        via=via,
+        credential_id=credential_id,
+        language=user.language,
+        theme=user.theme,
+        email=user.email,
+    )

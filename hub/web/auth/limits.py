@@ -1,19 +1,35 @@
-"""How often an address may come without a valid credential: one token bucket each, in a bounded table.
+"""Rate limits and budgets, all token buckets in bounded tables. Knows no request.
 
-Only failures are charged, so a fleet behind one NAT address never pays for a neighbour's guessing. Knows no request.
+Of addresses: tries without a valid credential. Only failures are charged, so a fleet behind one NAT address never pays
+for a neighbour's guessing. Of sockets that have not shown a key yet: so many an address, so many in all.
 
-Who stands at the door without having said who they are: so many of one address, and no more.
+Of people: how much of the audit log each may fill, whatever the way (REST, forms, sockets, what their commands become).
+Nobody may shorten that log. Each event that names a person is counted as it is committed; a person in debt changes
+nothing more until it is paid (429 with Retry-After). What somebody signed in does about their own account and tokens
+has a reserve: a program with a lent token must not keep its owner from revoking it.
+
+And how much the hub reads for each, in milliseconds of the event loop. Who asks for more waits, so that a page that
+reloads itself is slowed and not refused; who would wait too long is answered 429.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Final
+from weakref import WeakValueDictionary
 
+import msgspec
+
+from hub.model import actors
+from hub.model.access import Principal
+from hub.model.actors import Actor
 from hub.model.budgets import TokenBuckets
+from hub.model.changes import Change, EventHappened
+from hub.web.http.problems import Problem, Text
 from protocol.addresses import parse_address
 
 TRIES_PER_MINUTE: Final = 20.0
@@ -102,3 +118,106 @@ class Doorstep:
 
     def __len__(self) -> int:
         return self._total
+
+
+LINES_PER_S: Final = 5.0
+LINES_AT_ONCE: Final = 3000.0
+"""Three commands to 500 machines each, and what becomes of them."""
+LINE_BYTES: Final = 1024
+"""Of before, after and parameters; a longer line counts as several."""
+OWN_PER_S: Final = 0.5
+OWN_AT_ONCE: Final = 60.0
+SIGN_INS_PER_S: Final = 0.5
+SIGN_INS_AT_ONCE: Final = 60.0
+MOST_REMEMBERED: Final = 10_000
+OF_ONE_SELF: Final = frozenset({"account.edit", "account.sign_out", "token.manage_own"})
+_NOT_THEIR_OWN: Final = frozenset({"sign_in.failed", "sign_in.locked"})
+"""Strangers cause these in somebody's name."""
+
+
+class PersonBudget:
+    """What is left to each person, by id. The waits are in seconds, 0 for none."""
+
+    def __init__(
+        self,
+        lines_per_s: float = LINES_PER_S,
+        lines_at_once: float = LINES_AT_ONCE,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._clock = clock
+        self._lines = TokenBuckets[int](lines_per_s, lines_at_once, MOST_REMEMBERED)
+        self._own = TokenBuckets[int](OWN_PER_S, OWN_AT_ONCE, MOST_REMEMBERED)
+        self._sign_ins = TokenBuckets[int](SIGN_INS_PER_S, SIGN_INS_AT_ONCE, MOST_REMEMBERED)
+
+    def became_true(self, changes: Sequence[Change]) -> None:
+        """A listener of the announcer: count the lines that name a person."""
+        for change in changes:
+            if isinstance(change, EventHappened) and change.code not in _NOT_THEIR_OWN:
+                user_id = actors.user_of(change.actor)
+                if user_id is not None:
+                    self._lines.spend(user_id, self._clock(), _lines_of(change))
+
+    def wait(self, principal: Principal, action: str) -> float:
+        """Until this person may change something again."""
+        if principal.kind != "user":
+            return 0.0
+        now = self._clock()
+        wait = self._lines.wait(principal.id, now)
+        if wait and principal.is_signed_in and action in OF_ONE_SELF:
+            return self._own.take(principal.id, now)
+        return wait
+
+    def sign_in(self, user_id: int) -> float:
+        """Until this person, who has proved who they are, may have another session; 0: this is one."""
+        return self._sign_ins.take(user_id, self._clock())
+
+
+def _lines_of(event: EventHappened) -> float:
+    return max(1.0, len(msgspec.json.encode((event.params, event.before, event.after))) / LINE_BYTES)
+
+
+READS_PER_S: Final = 150.0
+"""A seventh of one processor's time."""
+READS_AT_ONCE: Final = 1500.0
+"""A second and a half of it: 75 times the Machines page, or 150 others."""
+MAX_WAIT_S: Final = 3.0
+MAX_READERS: Final = 10_000
+
+OF_PAGE: Final = 10.0
+OF_FLEET_PAGE: Final = 20.0
+OF_PARTS: Final = 5.0
+OF_SNAPSHOT: Final = 10.0
+"""With 2,000 machines; what the kernel takes to send it is most of it."""
+
+
+class ReadBudget:
+    """Of everybody who reads."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._buckets = TokenBuckets[Actor](READS_PER_S, READS_AT_ONCE, MAX_READERS)
+        # Bound: the requests that are under way.
+        self._turns: WeakValueDictionary[Actor, asyncio.Lock] = WeakValueDictionary()
+
+    def turn(self, who: Actor) -> asyncio.Lock:
+        """Held while something large is written for them, so that ten tabs cost the others no more than one does."""
+        return self._turns.setdefault(who, asyncio.Lock())
+
+    async def take(self, who: Actor, cost: float, max_wait_s: float = MAX_WAIT_S) -> None:
+        """Return when `cost` is there; it is taken at once, so that each waits for its own share and is woken once.
+        Raises Problem (429) when that would be longer than `max_wait_s`; who is refused has waited that long as well,
+        or asking again at once would cost more than the answer."""
+        now = self._clock()
+        wait = self._buckets.wait(who, now, cost)
+        if wait > max_wait_s:
+            await self._sleep(max_wait_s)
+            seconds = max(1, math.ceil(wait - max_wait_s))
+            raise Problem("too-many-requests", Text("reads_too_much", {"count": seconds}), retry_after=seconds)
+        self._buckets.spend(who, now, cost)
+        if wait:
+            await self._sleep(wait)

@@ -17,8 +17,8 @@ from hub.model import changes, credentials
 from hub.model.access import Principal
 from hub.people.rules import sign_in
 from hub.web.auth import identify
-from hub.web.auth.gate import Gate
 from hub.web.auth.passwords import TooBusy
+from hub.web.auth.state import Gate
 
 
 class SignedIn(NamedTuple):

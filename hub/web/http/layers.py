@@ -1,16 +1,18 @@
-"""No request body is larger than we agreed to: refused by its announced length, or cut off while it arrives.
+"""Layers around every route: the largest request body, compressed pages, security headers. WebSockets pass untouched.
 
-The last net under every route; the API has its own, tighter limit and says it in its own words.
+Only pages are compressed: static files are compressed at start, and a large JSON answer would hold up the event loop.
+Safe beside secrets because the one a page repeats, its CSRF token, looks different every time (`hub.web.auth.origin`).
 
-Pages travel compressed; nothing else does: static files are compressed at start, and a large JSON answer would hold
-up the event loop. Safe beside secrets because the one a page repeats, its CSRF token, looks different every time
-(`hub.web.auth.csrf`), so that the length of a page tells nothing about it.
+Below `/remote/` machines' pages stand on the same address, so the content policy names by path what our pages may load
+and call.
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
@@ -80,3 +82,82 @@ class PageCompression:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         page = scope["type"] == "http" and not scope["path"].startswith(_NOT_PAGES)
         await (self._compressing if page else self._plain)(scope, receive, send)
+
+
+FILES: Final = "/static/"
+CALLED: Final = ("/api/", "/events/", "/jobs/", "/machines/", "/preferences")
+"""What scripts of our pages fetch."""
+MACHINES_OWN: Final = "myrvm.machines_own"
+"""Of `http.response.start`: a machine's page, which brings its own set (hub.web.machine_pages). Some of these would be
+the undoing of it: no page without an origin may have an opener policy, and what it loads is not of its origin."""
+_ALWAYS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    (b"cache-control", b"no-store"),
+)
+_HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
+
+
+HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?\Z")
+"""A Host header that may be repeated in another header."""
+
+
+class SecurityHeaders:
+    """Adds what an answer does not set itself. `secure`: browsers reach us by HTTPS only. `forms_to`: where forms of
+    our pages may lead beside ourselves. `public_url`: as browsers call us, when a proxy calls us otherwise."""
+
+    def __init__(self, app: ASGIApp, *, secure: bool, forms_to: str = "", public_url: str | None = None) -> None:
+        self.app = app
+        self._headers = (*_ALWAYS, _HSTS) if secure else _ALWAYS
+        self._forms_to = forms_to
+        self._known = [urlsplit(public_url).netloc] if public_url else []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start" and MACHINES_OWN not in message:
+                own = list(message.get("headers", []))
+                present = {name.lower() for name, _ in own}
+                ours = ((b"content-security-policy", self._policy(scope)), *self._headers)
+                message["headers"] = own + [pair for pair in ours if pair[0] not in present]
+            await send(message)
+
+        await self.app(scope, receive, with_headers)
+
+    def _policy(self, scope: Scope) -> bytes:
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        return policy(tuple(dict.fromkeys([*hosts, *self._known])), self._forms_to)
+
+
+@lru_cache(maxsize=64)
+def policy(hosts: tuple[str, ...], forms_to: str = "") -> bytes:
+    """What a page of ours that is called by one of `hosts` may load, call and lead to. An IPv6 address cannot be named
+    there: then it is everything of our address, and machines' pages look at who asks (`machine_pages.sandbox`)."""
+    named = hosts if all(map(HOST.match, hosts)) else ()
+
+    def below(*paths: str) -> str:
+        return " ".join(f"{host}{path}" for host in named for path in paths) or "'self'"
+
+    sockets = " ".join(f"{scheme}://{host}/ws/" for host in named for scheme in ("ws", "wss"))
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {below(FILES)}",
+            # plotly.js sets style attributes, and xterm.js adds a sheet; nothing else is let in from anywhere.
+            f"style-src {below(FILES)} 'unsafe-inline'",
+            f"connect-src {' '.join(filter(None, (below(FILES, *CALLED), sockets)))}",
+            f"img-src {below(FILES)} data: blob:",
+            f"font-src {below(FILES)}",
+            f"manifest-src {below(FILES)}",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+            " ".join(filter(None, ("form-action 'self'", forms_to))),
+        )
+    ).encode()

@@ -1,20 +1,26 @@
 """A whole fleet as the Machines page and every page's frame count it, kept so that a page costs what changed.
 
 A few members of each machine's view are remembered and made anew when the feed touched it. Whatever takes time is done
-in slices, so that one page never holds up another. Knows no request.
+in slices, so that one page never holds up another. Also the reader's own remote session, for the frame. Knows no
+request.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable
 from time import monotonic, perf_counter
 from typing import Any, Final, NamedTuple, TypeVar
 
-from dashboard import fleet
+from dashboard import fleet, leases
+from dashboard.reader import Reader
 from dashboard.trouble import Trouble, ordered, trouble
+from hub.kernel.context import HubContext
 from hub.kernel.feed import Feed
+from hub.model import views
+from hub.model.access import Principal
 from hub.model.fleet import Fleet
 from hub.model.views import machine_delta
 
@@ -92,3 +98,23 @@ async def in_slices(things: Iterable[T]) -> AsyncIterator[T]:
         if perf_counter() - began > SLICE_S:
             await asyncio.sleep(0)
             began = perf_counter()
+
+
+class OwnLease(NamedTuple):
+    rvm_id: int
+    machine: str
+    status: str
+    expires_at: int
+    left: str
+
+
+def own_lease(context: HubContext, person: Principal, reader: Reader) -> OwnLease | None:
+    """The open one that ends first, whoever else is on its machine."""
+    found = []
+    for machine in context.fleet.machines.values():
+        for session in machine.remote_sessions.values():
+            if session.is_open and session.admin_id == person.id:
+                ends = views.epoch_ms(session.expires_at) or 0
+                left = leases.left(reader, {"status": session.status, "expires_at": ends})
+                found.append(OwnLease(machine.id, machine.name, session.status, ends, left))
+    return min(found, key=lambda own: own.expires_at or math.inf, default=None)

@@ -1,10 +1,6 @@
-"""What every page has in common: who asks, the frame around it, forms that prove their origin, and errors as pages.
+"""What every page has in common: reader and user, the frame around it, forms that prove their origin, errors as pages.
 
 A page is a function of a Visit that answers a Response; `Page` makes it an endpoint.
-
-Who did it, as a page says it: an actor becomes a name the reader may know.
-
-For whom a page is made: language, theme and zone, by the user's own choice, a cookie, or what the browser says.
 """
 
 from __future__ import annotations
@@ -32,16 +28,15 @@ from hub.model.access import Principal
 from hub.model.machine import Machine
 from hub.model.views import epoch_ms
 from hub.settings import Settings
-from hub.web.api import guard
+from hub.web.api import endpoint
 from hub.web.api.operation import Call
-from hub.web.auth import csrf, identify
-from hub.web.auth.budgets import OF_PAGE, ReadBudget
-from hub.web.auth.client_address import is_under_foreign_name, same_origin
+from hub.web.auth import identify, origin
+from hub.web.auth.limits import OF_PAGE, ReadBudget
+from hub.web.auth.origin import is_under_foreign_name, same_origin
 from hub.web.auth.passwords import TooBusy
 from hub.web.http import request_body
 from hub.web.http.problems import Problem, Text, language_of, not_found, sayer
-from hub.web.shell.fleet_digest import FleetDigest, in_slices
-from hub.web.shell.own_lease import OwnLease, own_lease
+from hub.web.shell.fleet_digest import FleetDigest, OwnLease, in_slices, own_lease
 from texts.languages import LANGUAGES
 
 logger = logging.getLogger("myrvm.pages")
@@ -98,7 +93,7 @@ class Visit:
 
     def machine(self) -> Machine:
         """The machine of the path, or the one 404 for unknown and out of reach."""
-        return guard.machine_named(self.context, self.user, self.request.path_params["id"])
+        return endpoint.machine_named(self.context, self.user, self.request.path_params["id"])
 
     def call(self, body: Any = None, *, machine: Machine | None = None, query: Any = None) -> Call:
         """The same wish as a call of the API, whose operations the forms of the pages use."""
@@ -232,7 +227,7 @@ class Page:
         if visit.principal is None and not self.open_to_all:
             raise Problem("not-authenticated", Text("credential_wanted"))
         if visit.principal is not None and not self.open_to_all:
-            guard.permit(visit.principal, self.action)
+            endpoint.permit(visit.principal, self.action)
         if visit.principal is not None and request.method != "POST":
             await context[ReadBudget].take(visit.principal.actor, self.cost)
         if request.method == "POST":
@@ -240,7 +235,7 @@ class Page:
             visit.form = dict(visit.fields)
             _prove_origin(visit, entrance=self.entrance)
             if visit.principal is not None and not self.entrance:
-                guard.may_change_now(context, visit.principal, self.action)
+                endpoint.may_change_now(context, visit.principal, self.action)
         return visit
 
 
@@ -262,7 +257,7 @@ def _prove_origin(visit: Visit, *, entrance: bool) -> None:
     else:
         good = same_origin(visit.request, settings)
     if not good:
-        raise csrf.csrf_refusal(visit.request, settings)
+        raise origin.csrf_refusal(visit.request, settings)
 
 
 def here(request: Request) -> str:

@@ -10,9 +10,9 @@ from time import perf_counter
 import httpx
 import pytest
 
-from hub.web.auth.gate import Gate
 from hub.web.auth.limits import AddressLimiter
 from hub.web.auth.passwords import Passwords
+from hub.web.auth.state import Gate
 from tests.support.api_hub import PASSWORD, ApiHub
 
 LOGIN = "/api/v2/auth/login"

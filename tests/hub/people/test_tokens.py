@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from hub.people import tokens_api
-from hub.web.auth import credential_reader
-from hub.web.auth.gate import Gate
+from hub.web.auth import identify
+from hub.web.auth.state import Gate
 from tests.support.api_hub import ApiHub
 
 
@@ -55,14 +55,14 @@ async def test_its_last_use_is_noted_behind_the_answer_and_once_a_minute(
     any_hub: ApiHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writes = 0
-    real = credential_reader.write_uses
+    real = identify.write_uses
 
     async def counted(context) -> None:  # type: ignore[no-untyped-def]
         nonlocal writes
         writes += 1
         await real(context)
 
-    monkeypatch.setattr(credential_reader, "write_uses", counted)
+    monkeypatch.setattr(identify, "write_uses", counted)
     async with any_hub.program("viewer") as viewer:
         for _ in range(3):
             any_hub.context[Gate].known.forget_all()

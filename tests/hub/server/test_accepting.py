@@ -11,8 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hub.server.http_protocol import HEADER_TIMEOUT_S
-from hub.server.pending_connections import TLS
+from hub.server.http_protocol import HEADER_TIMEOUT_S, TLS
 from protocol import messages as m
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import HubHere, HubProcess, hub_here, hub_process

@@ -13,9 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from hub.server import http_protocol, patient_transport, pending_connections
-from hub.web.http.layers import BodyLimit
-from hub.web.http.security_headers import SecurityHeaders
+from hub.server import http_protocol, transport
+from hub.web.http.layers import BodyLimit, SecurityHeaders
 from tests.support.bare_server import BareServer, serving
 from tests.support.until import until
 
@@ -80,7 +79,7 @@ async def test_the_second_request_on_a_connection_has_the_same_deadline(
 
 
 async def test_the_time_out_is_within_the_bar() -> None:
-    assert http_protocol.HEADER_TIMEOUT_S + patient_transport.LINGER_S <= 10.0
+    assert http_protocol.HEADER_TIMEOUT_S + transport.LINGER_S <= 10.0
 
 
 async def test_a_header_beyond_64_kib_is_refused(server: BareServer) -> None:
@@ -91,7 +90,7 @@ async def test_a_header_beyond_64_kib_is_refused(server: BareServer) -> None:
 async def test_a_thousand_idle_sockets_do_not_keep_anybody_out(server: BareServer) -> None:
     idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(1200)]
     assert b"200 OK" in await ask(server.port, GET + b"Connection: close\r\n\r\n")
-    assert len(server.state.pending) <= pending_connections.PLAIN.of_network
+    assert len(server.state.pending) <= http_protocol.PLAIN.of_network
     for reader, _ in idle[:200]:  # the oldest made room, long before their time was over
         assert await asyncio.wait_for(_ended(reader), 5)
     for _, writer in idle:
@@ -145,8 +144,8 @@ async def test_a_broken_body_behind_a_begun_answer_ends_without_a_traceback(
 async def test_a_peer_that_does_not_read_its_answer_is_torn_down(
     server: BareServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patient_transport, "STALLED_S", 0.3)
-    monkeypatch.setattr(patient_transport, "TICK_S", 0.05)
+    monkeypatch.setattr(transport, "STALLED_S", 0.3)
+    monkeypatch.setattr(transport, "TICK_S", 0.05)
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.transport.pause_reading()  # type: ignore[attr-defined]
     writer.write(GET.replace(b"/ ", b"/large ") + b"\r\n")

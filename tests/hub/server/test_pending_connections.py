@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.server.pending_connections import ConnectionLimits, PendingConnection, PendingConnections
+from hub.server.http_protocol import ConnectionLimits, PendingConnection, PendingConnections
 
 
 class Room:

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from hub.server import patient_transport, websocket_protocol
+from hub.server import transport, websocket_protocol
 from protocol.limits import MAX_MESSAGE_BYTES
 from tests.support.bare_server import BareServer, serving
 from tests.support.raw_websocket import (
@@ -216,8 +216,8 @@ async def test_an_impossible_upgrade_is_answered_and_closed(server: BareServer, 
 
 
 async def test_a_peer_that_stops_reading_is_torn_down(server: BareServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patient_transport, "STALLED_S", 0.3)
-    monkeypatch.setattr(patient_transport, "TICK_S", 0.05)
+    monkeypatch.setattr(transport, "STALLED_S", 0.3)
+    monkeypatch.setattr(transport, "TICK_S", 0.05)
     peer = await RawWebSocket.open(server.port, "/flood")
     peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
     assert await asyncio.wait_for(ended.get(), 10) == 0
@@ -225,8 +225,8 @@ async def test_a_peer_that_stops_reading_is_torn_down(server: BareServer, monkey
 
 
 async def test_a_peer_that_reads_slowly_is_left_alone(server: BareServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patient_transport, "STALLED_S", 0.5)
-    monkeypatch.setattr(patient_transport, "TICK_S", 0.05)
+    monkeypatch.setattr(transport, "STALLED_S", 0.5)
+    monkeypatch.setattr(transport, "TICK_S", 0.05)
     peer = await RawWebSocket.open(server.port, "/flood")
     loop = asyncio.get_running_loop()
     ends = loop.time() + 2.0
@@ -278,8 +278,8 @@ async def test_a_peer_that_never_answers_our_close_is_let_go(
     server: BareServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(websocket_protocol, "CLOSE_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(patient_transport, "LINGER_S", 0.1)
-    monkeypatch.setattr(patient_transport, "TICK_S", 0.05)
+    monkeypatch.setattr(transport, "LINGER_S", 0.1)
+    monkeypatch.setattr(transport, "TICK_S", 0.05)
     peer = await RawWebSocket.open(server.port, "/dismiss")
     assert await peer.until_close() == 4409
     await until(lambda: not connections_of(server))

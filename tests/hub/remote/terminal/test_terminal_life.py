@@ -16,7 +16,7 @@ from hub.model import changes as c
 from hub.remote.service import Leases
 from hub.remote.terminal import terminal as terminal_module
 from hub.remote.terminal.terminal import SIZE, Terminals
-from hub.web.auth.gate import Gate
+from hub.web.auth.state import Gate
 from tests.support.terminal_room import TerminalRoom, say, terminal_room
 from tests.support.until import until
 

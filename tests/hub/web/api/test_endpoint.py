@@ -10,7 +10,7 @@ import pytest
 
 from db.errors import Unavailable
 from hub.model import views
-from hub.web.auth.gate import Gate
+from hub.web.auth.state import Gate
 from hub.web.http.problems import MEDIA_TYPE
 from tests.support.api_hub import ApiHub
 

@@ -13,7 +13,7 @@ from hub.model.access import ACTIONS
 from hub.model.budgets import MIB, MachineBudget
 from hub.routes import OPERATIONS
 from hub.web.api.operation import Operation
-from hub.web.auth.csrf import SAFE_METHODS
+from hub.web.auth.origin import SAFE_METHODS
 from tests.support.api_hub import ApiHub
 
 AT_ONCE = 4

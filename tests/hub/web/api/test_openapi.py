@@ -13,7 +13,7 @@ import pytest
 from hub import routes
 from hub.model.access import ACTIONS
 from hub.routes import OPERATIONS
-from hub.web.api import docs_page, openapi
+from hub.web.api import openapi
 from hub.web.api.operation import Operation
 from tests.support.api_hub import ApiHub, api_hub
 
@@ -44,7 +44,7 @@ async def test_no_start_of_a_hub_builds_it_and_hubs_share_what_was_built(
         return build(described)
 
     monkeypatch.setattr(openapi, "document", counted)
-    apart = (*openapi.document_operations(OPERATIONS), *docs_page.page_operations(OPERATIONS))
+    apart = openapi.operations(OPERATIONS)
     monkeypatch.setattr(routes, "EVERYTHING", (*OPERATIONS, *apart))
     for asked in (0, 2, 2):
         async with api_hub(tmp_path, database_url=sqlite_url) as started, started.client() as nobody:

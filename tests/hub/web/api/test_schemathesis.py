@@ -11,9 +11,9 @@ import pytest
 
 from hub.links.links import Links
 from hub.routes import OPERATIONS
-from hub.web.auth.gate import Gate
 from hub.web.auth.limits import AddressLimiter
 from hub.web.auth.passwords import Passwords
+from hub.web.auth.state import Gate
 from tests.support.api_hub import QUICK
 from tests.support.hub_process import hub_here
 

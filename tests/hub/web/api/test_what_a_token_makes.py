@@ -14,7 +14,7 @@ from hub.model import changes as c
 from hub.model.access import ACTIONS, SIGNED_IN_ONLY
 from hub.routes import OPERATIONS
 from hub.web.api.operation import Operation
-from hub.web.auth.gate import Gate
+from hub.web.auth.state import Gate
 from tests.hub.web.access_rows import FORMS, JSON, ROWS
 from tests.support.api_hub import ORIGIN, PASSWORD, ApiHub
 from tests.support.websocket_dial import dial

@@ -9,7 +9,7 @@ import pytest
 
 from db.errors import Unavailable
 from hub.model.access import Principal
-from hub.web.auth.credentials import MAX_CREDENTIALS, CredentialCache
+from hub.web.auth.state import MAX_CREDENTIALS, CredentialCache
 
 NOW = datetime(2026, 11, 23, tzinfo=timezone.utc)
 

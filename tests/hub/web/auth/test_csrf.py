@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import HTTPConnection
 
 from hub.settings import Settings
-from hub.web.auth import csrf
+from hub.web.auth import origin as csrf
 
 
 def page(origin: str | None, token: str | None) -> HTTPConnection:

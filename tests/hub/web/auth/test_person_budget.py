@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from db.schema import events
 from hub.model.access import Principal, Via
 from hub.model.changes import Change, EventHappened
-from hub.web.auth.budgets import LINES_AT_ONCE, LINES_PER_S, OWN_AT_ONCE, SIGN_INS_AT_ONCE, PersonBudget
-from hub.web.auth.gate import Gate
+from hub.web.auth.limits import LINES_AT_ONCE, LINES_PER_S, OWN_AT_ONCE, SIGN_INS_AT_ONCE, PersonBudget
+from hub.web.auth.state import Gate
 from tests.support.api_hub import PASSWORD, ApiHub
 
 AT = datetime(2026, 5, 1, tzinfo=timezone.utc)

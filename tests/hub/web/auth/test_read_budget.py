@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from hub.model.budgets import TokenBuckets
 from hub.routes import page_routes
-from hub.web.auth.budgets import (
+from hub.web.auth.limits import (
     MAX_READERS,
     MAX_WAIT_S,
     OF_FLEET_PAGE,

@@ -15,9 +15,9 @@ from db.errors import Unavailable
 from hub.model import credentials
 from hub.people.rules import sign_in
 from hub.web.auth import sign_in as signing_in
-from hub.web.auth.gate import Gate
 from hub.web.auth.limits import AddressLimiter
 from hub.web.auth.sign_in import SignInRefused
+from hub.web.auth.state import Gate
 from tests.support.api_hub import PASSWORD, ApiHub, api_hub
 
 

@@ -12,9 +12,8 @@ import pytest_asyncio
 from db.errors import Unavailable
 from hub.model import changes as c
 from hub.people.rules import sign_in
-from hub.web.auth import unstored_sign_ins
-from hub.web.auth.gate import Gate
-from hub.web.auth.unstored_sign_ins import UnstoredSignIns
+from hub.web.auth import state
+from hub.web.auth.state import Gate, UnstoredSignIns
 from tests.support.api_hub import ORIGIN, PASSWORD, ApiHub, api_hub
 from tests.support.until import until
 
@@ -41,7 +40,7 @@ def test_a_session_counts_until_it_ends_or_its_time_is_over() -> None:
 
 
 def test_there_is_an_end_to_how_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unstored_sign_ins, "MOST", 2)
+    monkeypatch.setattr(state, "MOST", 2)
     unstored = UnstoredSignIns()
     assert [unstored.keep(opened(number)[1]) for number in range(3)] == [True, True, False]
 
@@ -54,7 +53,7 @@ def test_a_link_is_used_once() -> None:
 
 
 def test_wrong_passwords_are_counted_for_a_bounded_number_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unstored_sign_ins, "MAX_COUNTED", 2)
+    monkeypatch.setattr(state, "MAX_COUNTED", 2)
     unstored = UnstoredSignIns()
     for name in ("a", "b", "c"):
         unstored.count(c.SignInCounted(email=name, failures=3, at=NOW, locked_until=None))

@@ -10,7 +10,7 @@ import httpx
 import pytest_asyncio
 from starlette.routing import Route
 
-from hub.web.http.security_headers import policy
+from hub.web.http.layers import policy
 from tests.support.machine_pages import Asked, PagesHub, machine_server, pages_hub
 
 UNKNOWN = (

@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from hub.settings import Settings
-from hub.web.auth.client_address import client_address, is_under_foreign_name, origin_hint, same_origin
+from hub.web.auth.origin import client_address, is_under_foreign_name, origin_hint, same_origin
 
 
 def connection(peer: str, scheme: str = "http", **headers: str | list[str]) -> HTTPConnection:

@@ -14,10 +14,10 @@ import websockets
 
 from hub.lifespan import utc_now
 from hub.model import changes as c
-from hub.server import patient_transport, websocket_protocol
-from hub.web.auth.gate import Gate
-from hub.web.sockets import dashboard
-from hub.web.sockets.dashboard import MAX_SOCKETS_PER_USER, TOO_MANY
+from hub.server import transport, websocket_protocol
+from hub.web import sockets
+from hub.web.auth.state import Gate
+from hub.web.sockets import MAX_SOCKETS_PER_USER, TOO_MANY
 from protocol import messages as m
 from tests.support.browser_client import BrowserClient, cookie, origin
 from tests.support.hub_people import MachineKey
@@ -188,7 +188,7 @@ async def test_a_remedy_closes_the_sockets_of_a_person_without_waiting_for_the_n
     hub: HubHere, monkeypatch: pytest.MonkeyPatch, edit: dict[str, Any] | None
 ) -> None:
     """None: their token is revoked, which leaves the browser alone."""
-    monkeypatch.setattr(dashboard, "RECHECK_S", 600.0)
+    monkeypatch.setattr(sockets, "RECHECK_S", 600.0)
     viewer = await hub.people.add("viewer")
     bearer = {"Authorization": f"Bearer {viewer.token}"}
     program = websockets.connect(hub.websocket_url + "/ws/dashboard", additional_headers=bearer, proxy=None)
@@ -258,8 +258,8 @@ async def test_a_frozen_page_is_cut_off_and_nobody_waits_for_it(
     hub: HubHere, lobby: MachineKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(websocket_protocol, "CLOSE_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(patient_transport, "CLOSING_STALLED_S", 0.2)
-    monkeypatch.setattr(patient_transport, "TICK_S", 0.05)
+    monkeypatch.setattr(transport, "CLOSING_STALLED_S", 0.2)
+    monkeypatch.setattr(transport, "TICK_S", 0.05)
     frozen = await RawWebSocket.open(
         hub.port, "/ws/dashboard",
         headers=[*cookie(hub, hub.admin).items(), ("Origin", origin(hub))],

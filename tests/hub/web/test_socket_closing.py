@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from starlette.websockets import WebSocket
 
-from hub.web.sockets import ending
-from hub.web.sockets.ending import Ending
+from hub.web import sockets
+from hub.web.sockets import Ending
 from tests.support.browser_client import cookie
 from tests.support.hostile_frames import Hostile, hostile
 from tests.support.raw_websocket import RawWebSocket
@@ -45,15 +45,15 @@ def left(*sent: dict[str, Any], fails_at: str) -> tuple[WebSocket, list[str]]:
 async def test_a_browser_that_goes_as_it_is_closed_is_no_fault() -> None:
     websocket, sending = left(fails_at="websocket.close")
     await websocket.accept()
-    await ending.close_socket(websocket, Ending(1013, "too slow"))
-    await ending.close_socket(websocket, Ending(1013, "too slow"))
+    await sockets.close_socket(websocket, Ending(1013, "too slow"))
+    await sockets.close_socket(websocket, Ending(1013, "too slow"))
     assert sending == ["websocket.accept", "websocket.close"], "what was found gone is not closed again"
 
 
 async def test_a_browser_that_has_gone_is_not_closed() -> None:
     websocket, sending = left(fails_at="")
     await websocket.accept()
-    await ending.close_socket(websocket, Ending(None))
+    await sockets.close_socket(websocket, Ending(None))
     assert sending == ["websocket.accept"]
 
 

@@ -1,23 +1,24 @@
-"""`/ws/dashboard`: one browser page and the feed. Who may open it, what it may say, and how it ends.
+"""`/ws/dashboard`: one browser page and the feed; and how any socket of a browser is refused or closed.
 
 A reader, a writer, a guard over the credential and a watch for the feed's own cut-off, in one task group; whichever
-ends first decides how the socket closes. Knows no machine's link.
-
-What a page may say to the hub, as types, and how much of it. Strict like the machines' wire, and as small.
+ends first decides how the socket closes. What a page may send is typed, small and rate-limited. Knows no machine's
+link.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import anyio
 import msgspec
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.responses import PlainTextResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from db.errors import StoreError
 from hub.kernel.context import HubContext
@@ -27,12 +28,33 @@ from hub.links.links import Links, ask_for_live_samples
 from hub.model.access import Principal, may
 from hub.model.budgets import TokenBucket
 from hub.server.websocket_protocol import FRAMES, frame
-from hub.web.auth.budgets import OF_SNAPSHOT, ReadBudget
-from hub.web.auth.client_address import same_origin
 from hub.web.auth.identify import identify
-from hub.web.sockets import ending as socket_ending
-from hub.web.sockets.ending import Ending
+from hub.web.auth.limits import OF_SNAPSHOT, ReadBudget
+from hub.web.auth.origin import same_origin
 from protocol.errors import CloseCode
+
+CLOSE_WITHIN_S: Final = 2.0
+
+
+class Ending(NamedTuple):
+    """How the socket is closed; code None: the browser has already gone."""
+
+    code: int | None
+    reason: str = ""
+
+
+async def refuse_socket(websocket: WebSocket, status: int) -> None:
+    """An HTTP status in place of the upgrade."""
+    await websocket.send_denial_response(PlainTextResponse("", status))
+
+
+async def close_socket(websocket: WebSocket, ending: Ending) -> None:
+    """Send the close frame, unless the browser is gone or goes while it is sent."""
+    if ending.code is None or websocket.application_state is WebSocketState.DISCONNECTED:
+        return
+    with anyio.move_on_after(CLOSE_WITHIN_S), contextlib.suppress(WebSocketDisconnect):
+        await websocket.close(ending.code, ending.reason)
+
 
 RECHECK_S: Final = 3.0
 """What this hub revokes ends the socket at once. What another process revokes is seen within this, a quarter more (so
@@ -51,12 +73,12 @@ async def dashboard_socket(websocket: WebSocket) -> None:
     context: HubContext = websocket.app.state.hub
     admitted = await _admit(context, websocket)
     if isinstance(admitted, int):
-        await socket_ending.refuse_socket(websocket, admitted)
+        await refuse_socket(websocket, admitted)
         return
     await websocket.accept()
     if context.feed.count_of(admitted) >= MAX_SOCKETS_PER_USER:
         # Said by a close, because a browser tells its page nothing of a refused upgrade.
-        await socket_ending.close_socket(websocket, Ending(CloseCode.OVERLOADED, TOO_MANY))
+        await close_socket(websocket, Ending(CloseCode.OVERLOADED, TOO_MANY))
         return
     subscription = context.feed.subscribe(admitted)
     try:
@@ -65,7 +87,7 @@ async def dashboard_socket(websocket: WebSocket) -> None:
         context.feed.unsubscribe(subscription)
         context.watching.unwatch(subscription.number)
         ask_for_live_samples(context.watching, context.fleet, context[Links])
-    await socket_ending.close_socket(websocket, ending)
+    await close_socket(websocket, ending)
 
 
 async def _admit(context: HubContext, websocket: WebSocket) -> Principal | int:

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 from hub.model import changes as c
 from hub.model.access import Principal
-from hub.web.auth.gate import MAX_USES, Gate
+from hub.web.auth.state import MAX_USES, Gate
 
 NOW = datetime(2026, 11, 23, tzinfo=timezone.utc)
 

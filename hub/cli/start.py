@@ -1,0 +1,111 @@
+"""`run_hub.py` without a verb: address, database, first administrator, serve, print where (hub.serving is the hub)."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import webbrowser
+from threading import Thread
+
+from certs.secret_file import look_at
+from db import users
+from db.users import UserRow
+from hub.cli import output, valid
+from hub.cli.data_door import DataDoor, clock_time, now, open_data, settings_of
+from hub.cli.output import CliError, Exit, language, say
+from hub.cli.people import SignInLink, make_link
+from hub.model import actors, credentials
+from hub.model.changes import UserAdded
+from hub.people.rules import enrolment
+from hub.server import process
+from hub.settings import Settings
+from protocol.version import PRODUCT_VERSION
+
+
+def serve(wanted: argparse.Namespace) -> int:
+    """Runs until SIGTERM or Ctrl-C; the exit code of the hub."""
+    settings = settings_of(wanted)
+    check_address(settings)
+    if settings.tls_key is not None:
+        with valid.refused_secrets():
+            look_at(settings.tls_key)
+    link = asyncio.run(_prepare(settings))
+    from hub import serving
+
+    return serving.serve(settings, lambda url: show_start(settings, url, link, open_browser=wants_browser(wanted)))
+
+
+async def _prepare(settings: Settings) -> SignInLink | None:
+    async with open_data(settings, create=True, serving=True) as door:
+        return await prepare_people(door, settings, always=False)
+
+
+FIRST_EMAIL = "admin@localhost"
+FIRST_NAME = "Administrator"
+
+
+async def prepare_people(door: DataDoor, settings: Settings, *, always: bool) -> SignInLink | None:
+    """A sign-in link while no administrator has a password, or `always`.
+
+    With an email and a password file in the settings the administrator is made with that password, once: a later start
+    does not set it again, because it may have been changed since.
+    """
+    people = await users.all_users(door.store)
+    email = valid.email(settings.admin_email) if settings.admin_email else FIRST_EMAIL
+    # Read also when the administrator is there: what others can read is a password still.
+    secret = None if settings.admin_password_file is None else valid.secret_in(settings.admin_password_file)
+    if secret is not None and await users.find_user_by_email(door.store, email) is None:
+        await _add(door, email, credentials.hash_password(valid.password(secret, email)))
+        output.note(say("start.admin_made", email=email, path=settings.admin_password_file))
+        people = await users.all_users(door.store)
+    admins = [person for person in people if person.role == "admin" and person.disabled_at is None]
+    if any(person.password_hash for person in admins) and not always:
+        return None
+    return await _link(door, admins, email)
+
+
+async def _link(door: DataDoor, admins: list[UserRow], email: str) -> SignInLink:
+    if admins:
+        return await make_link(door, admins[0].id, admins[0].email)
+    return await make_link(door, await _add(door, email, None), email)
+
+
+async def _add(door: DataDoor, email: str, password_hash: str | None) -> int:
+    changes = enrolment.new_person(email, FIRST_NAME, "admin", password_hash, actors.SYSTEM, now(), language=language())
+    stored = await door.record(*changes)
+    return next(change.id for change in stored if isinstance(change, UserAdded)) or 0
+
+
+def check_address(settings: Settings) -> None:
+    """Said before anything is made: an address that cannot be had (the hub binds it for good a moment later)."""
+    try:
+        process.listen(settings.host, settings.port).close()
+    except process.CannotListenError as error:
+        taken = say("port.taken", port=settings.port, host=settings.host, why=error)
+        raise CliError(Exit.CONFLICT, "port_in_use", taken, say("port.taken.fix")) from error
+
+
+def show_start(
+    settings: Settings, url: str, link: SignInLink | None, *, open_browser: bool = False, machines: str = ""
+) -> None:
+    """Exactly what a person needs now: where, the way in, the data, how to stop."""
+    base = settings.public_url or url
+    lines = [(say("start.open"), base + "/")]
+    if link is not None:
+        until = say("start.sign_in_note", until=clock_time(link.expires_at))
+        lines.append((say("start.sign_in"), f"{link.url(base)}  {until}"))
+    if machines:
+        lines.append((say("start.machines"), machines))
+    lines += [(say("start.data"), str(settings.data_dir)), (say("start.stop"), say("start.stop_note"))]
+    width = max(len(name) for name, _ in lines)
+    output.result(say("start.title", version=PRODUCT_VERSION))
+    for name, value in lines:
+        output.result(f"  {name.ljust(width)}  {value}")
+    if open_browser:
+        target = base if link is None else link.url(base)
+        Thread(target=webbrowser.open, args=(target,), daemon=True).start()
+
+
+def wants_browser(wanted: argparse.Namespace) -> bool:
+    return bool(wanted.open) or os.environ.get("RVM_OPEN", "").lower() in ("1", "true", "yes", "on")

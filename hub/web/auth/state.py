@@ -1,0 +1,309 @@
+"""What signing in and checking credentials keep in memory, one a hub. Holds no secret, only hashes.
+
+Credentials just checked are remembered so that a request costs no look-up. Their age bounds how long a revocation made
+elsewhere (another hub, the command line) can go unnoticed; what this hub revokes is removed at once.
+
+Sign-ins that the database could not store count here until it can, so that a full disk locks nobody out: a hub that
+ends before loses a session more to open, never one that lives on. Wrong passwords count here, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from time import monotonic
+from typing import Final
+
+import anyio
+
+from db.errors import Conflict, Rejected, StoreError
+from hub.kernel.announce import Announcer
+from hub.kernel.retry import RetryUntilAvailable
+from hub.model import changes as c
+from hub.model.access import Principal
+from hub.people.rules.sign_in import MAX_EMAIL, Failures
+from hub.web.auth.limits import AddressLimiter, Doorstep, PersonBudget, network_of
+from hub.web.auth.passwords import Passwords
+
+logger = logging.getLogger("myrvm.sign_in")
+
+MAX_USES: Final = 1000
+"""Uses of credentials that wait to be written; more are dropped, because the next use is noted just as well."""
+MAX_FAMILIAR: Final = 10_000
+TOLD_EVERY_S: Final = 60.0
+MAX_NETWORKS: Final = 1000
+"""Of strangers, counted apart; of more it is only known that there were more."""
+
+
+class FamiliarPlaces:
+    """Networks from which an account was signed in to in this life of the hub: what strangers do elsewhere neither
+    locks the account there nor makes it wait."""
+
+    def __init__(self) -> None:
+        # Bound: MAX_FAMILIAR, the one used longest ago goes first.
+        self._places: OrderedDict[str, None] = OrderedDict()
+
+    def add(self, email: str, address: str) -> None:
+        place = self._place(email, address)
+        self._places[place] = None
+        self._places.move_to_end(place)
+        if len(self._places) > MAX_FAMILIAR:
+            self._places.popitem(last=False)
+
+    def find(self, email: str, address: str) -> str | None:
+        """The name under which tries from there are counted, apart from everybody else's; None: it is not familiar."""
+        place = self._place(email, address)
+        return place if place in self._places else None
+
+    @staticmethod
+    def _place(email: str, address: str) -> str:
+        """Begins with a space: nobody's email does, so that nobody can type the name of a place."""
+        return f" {network_of(address)} {email}"[:MAX_EMAIL]
+
+
+class Strangers:
+    """Who signs in without an account: counted here and told in one line of the log a minute. The audit log cannot be
+    shortened, so what anybody may cause without an account is no line of it."""
+
+    def __init__(self) -> None:
+        self._tries = 0
+        # Bound: MAX_NETWORKS, and a minute.
+        self._networks: set[str] = set()
+
+    def count(self, address: str) -> None:
+        """One wrong try for an account that is not there."""
+        self._tries += 1
+        if len(self._networks) < MAX_NETWORKS:
+            self._networks.add(network_of(address))
+
+    def summary(self) -> str | None:
+        """What was counted since the last time, in a sentence; None if nothing was."""
+        if not self._tries:
+            return None
+        more = " or more" if len(self._networks) == MAX_NETWORKS else ""
+        said = (
+            f"{self._tries} tries to sign in to accounts that do not exist, from {len(self._networks)}{more} networks"
+        )
+        self._tries = 0
+        self._networks.clear()
+        return said
+
+    async def run(self) -> None:
+        while True:
+            await anyio.sleep(TOLD_EVERY_S)
+            if said := self.summary():
+                logger.warning("%s", said)
+
+
+CREDENTIAL_TTL_S: Final = 3.0
+MAX_CREDENTIALS: Final = 10_000
+
+
+class CredentialCache:
+    """hash -> (principal, instant its credential expires)."""
+
+    def __init__(self, ttl_s: float = CREDENTIAL_TTL_S, clock: Callable[[], float] = monotonic) -> None:
+        self._ttl_s = ttl_s
+        self._clock = clock
+        # Bound: MAX_CREDENTIALS, and CREDENTIAL_TTL_S.
+        self._entries: OrderedDict[str, tuple[float, datetime | None, Principal]] = OrderedDict()
+        self._generation = 0
+        # Bound: look-ups that are under way, one a credential and generation.
+        self._under_way: dict[tuple[str, int], asyncio.Future[Principal | None]] = {}
+
+    async def share(self, digest: str, look_up: Callable[[], Awaitable[Principal | None]]) -> Principal | None:
+        """What `look_up` gives, asked once by however many requests of one credential come meanwhile: they must not
+        fill the database's queue whenever the credential is due. Raises StoreError."""
+        key = (digest, self._generation)
+        while (earlier := self._under_way.get(key)) is not None:
+            await asyncio.wait((earlier,))
+            if not earlier.cancelled():
+                return earlier.result()
+        own: asyncio.Future[Principal | None] = asyncio.get_running_loop().create_future()
+        self._under_way[key] = own
+        try:
+            own.set_result(await look_up())
+        except StoreError as error:
+            own.set_exception(error)
+        finally:
+            del self._under_way[key]
+            own.cancel()  # where nothing was learnt, each who waited looks for itself
+        return own.result()
+
+    @property
+    def generation(self) -> int:
+        """Grows with every `forget`: a look-up that began before one must not put its stale answer in after it."""
+        return self._generation
+
+    def find(self, digest: str, now: datetime) -> Principal | None:
+        entry = self._entries.get(digest)
+        if entry is None:
+            return None
+        stale_at, expires_at, principal = entry
+        if self._clock() >= stale_at or (expires_at is not None and expires_at <= now):
+            del self._entries[digest]
+            return None
+        return principal
+
+    def keep(self, digest: str, principal: Principal, expires_at: datetime | None, generation: int) -> None:
+        if generation != self._generation:
+            return
+        self._entries[digest] = (self._clock() + self._ttl_s, expires_at, principal)
+        if len(self._entries) > MAX_CREDENTIALS:
+            self._entries.popitem(last=False)
+
+    def forget(self, digest: str) -> None:
+        self._generation += 1
+        self._entries.pop(digest, None)
+
+    def forget_user(self, user_id: int) -> None:
+        self._generation += 1
+        for digest in [d for d, (_, _, p) in self._entries.items() if p.kind == "user" and p.id == user_id]:
+            del self._entries[digest]
+
+    def forget_all(self) -> None:
+        self._generation += 1
+        self._entries.clear()
+
+
+MAX_UNSTORED: Final = 200
+"""More are refused: nobody has so many administrators who look at once."""
+MAX_COUNTED: Final = 1000
+
+
+@dataclass(eq=False)
+class _UnstoredSignIn:
+    opened: c.SessionOpened
+    changes: list[c.Change]
+    is_open: bool = True
+
+
+class UnstoredSignIns:
+    """`run` stores them in one task, in the order in which they came."""
+
+    def __init__(self) -> None:
+        # Bound: MAX_UNSTORED, beyond it a sign-in is refused.
+        self._waiting: OrderedDict[str, _UnstoredSignIn] = OrderedDict()
+        # Bound: MAX_COUNTED, the oldest is dropped.
+        self._failures: OrderedDict[str, Failures] = OrderedDict()
+        self._some = asyncio.Event()
+
+    def keep(self, changes: Sequence[c.Change]) -> bool:
+        """Let the session in these changes count from now on; False when there are too many."""
+        opened = next(change for change in changes if isinstance(change, c.SessionOpened))
+        if len(self._waiting) >= MAX_UNSTORED:
+            return False
+        self._waiting[opened.hash] = _UnstoredSignIn(opened, list(changes))
+        self._some.set()
+        return True
+
+    def find(self, digest: str, now: datetime) -> c.SessionOpened | None:
+        """The session of this hash, while it is open."""
+        unstored = self._waiting.get(digest)
+        if unstored is None or not unstored.is_open or unstored.opened.expires_at <= now:
+            return None
+        return unstored.opened
+
+    def has_used(self, link: str) -> bool:
+        """Whether the one-time link of this hash let somebody in."""
+        used = (change for unstored in self._waiting.values() for change in unstored.changes)
+        return any(isinstance(change, c.SignInLinkUsed) and change.hash == link for change in used)
+
+    def end(self, ended: c.SessionEnded | c.UserRemoved) -> bool:
+        """Let no session that this ends count any more, nor be stored. False: none of it is here."""
+        digest = ended.hash if isinstance(ended, c.SessionEnded) else None
+        found = [
+            unstored
+            for unstored in self._waiting.values()
+            if unstored.is_open and unstored.opened.user_id == ended.user_id and digest in (None, unstored.opened.hash)
+        ]
+        for unstored in found:
+            unstored.is_open = False
+            unstored.changes = [change for change in unstored.changes if change is not unstored.opened]
+        return bool(found)
+
+    def failures(self, counted_as: str) -> Failures | None:
+        """Wrong passwords that could not be stored."""
+        return self._failures.get(counted_as)
+
+    def count(self, change: c.SignInCounted) -> None:
+        self._failures[change.email] = Failures(change.failures, change.at, change.locked_until)
+        self._failures.move_to_end(change.email)
+        if len(self._failures) > MAX_COUNTED:
+            self._failures.popitem(last=False)
+
+    def forget_failures(self, counted_as: str) -> None:
+        """They were stored, or the password was right."""
+        self._failures.pop(counted_as, None)
+
+    async def run(self, announce: Announcer) -> None:
+        """Store until cancelled."""
+        retry = RetryUntilAvailable("sign-ins")
+        while True:
+            await self._some.wait()
+            digest, unstored = next(iter(self._waiting.items()))
+            try:
+                await retry(lambda which=unstored: announce(*which.changes))  # type: ignore[misc]
+            except (Conflict, Rejected) as refused:  # stored by the try of which nobody knew, or the person is gone
+                logger.warning("a sign-in was not recorded: %s", refused)
+            del self._waiting[digest]
+            if not self._waiting:
+                self._some.clear()
+
+
+@dataclass
+class Gate:
+    known: CredentialCache = field(default_factory=CredentialCache)
+    addresses: AddressLimiter = field(default_factory=AddressLimiter)
+    """Credentials that are not valid, by address; a request without any is not charged."""
+    guesses: AddressLimiter = field(default_factory=AddressLimiter)
+    """Passwords and one-time links that were wrong: a bucket of their own, so that nothing else that an address does
+    keeps anybody there from signing in."""
+    familiar: FamiliarPlaces = field(default_factory=FamiliarPlaces)
+    strangers: Strangers = field(default_factory=Strangers)
+    doorstep: Doorstep = field(default_factory=Doorstep)
+    passwords: Passwords = field(default_factory=Passwords)
+    people: PersonBudget = field(default_factory=PersonBudget)
+    unstored: UnstoredSignIns = field(default_factory=UnstoredSignIns)
+    # Bound: MAX_USES; what is beyond is noted with the next use.
+    uses: dict[str, c.TokenUsed | c.SessionExtended] = field(default_factory=dict)
+    users_change: anyio.Lock = field(default_factory=anyio.Lock)
+    """One change of a user at a time, so that two administrators cannot remove each other at once."""
+    # Bound: one a request under way.
+    _trying: dict[str, tuple[anyio.Lock, int]] = field(default_factory=dict)
+
+    def note_use(self, digest: str, use: c.TokenUsed | c.SessionExtended) -> None:
+        """To be written behind an answer (`credential_reader.write_uses`)."""
+        if len(self.uses) < MAX_USES:
+            self.uses[digest] = use
+
+    def became_true(self, changes: Iterable[c.Change]) -> None:
+        """Forget at once what a committed Change revoked or altered."""
+        for change in changes:
+            if isinstance(change, c.TokenRevoked | c.MachineRemoved):
+                # By id only: which hash that was is not known here, and these are rare.
+                self.known.forget_all()
+            elif isinstance(change, c.SessionEnded | c.TokensRevoked | c.UserEdited | c.UserRemoved):
+                self.known.forget_user(change.user_id)
+                if isinstance(change, c.SessionEnded | c.UserRemoved):
+                    self.unstored.end(change)
+
+    @asynccontextmanager
+    async def one_try_at_a_time(self, email: str) -> AsyncIterator[None]:
+        """Tries for one account queue up, so that a hundred at once are still counted one by one."""
+        lock, waiting = self._trying.get(email, (anyio.Lock(), 0))
+        self._trying[email] = (lock, waiting + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, waiting = self._trying[email]
+            if waiting == 1:
+                del self._trying[email]
+            else:
+                self._trying[email] = (lock, waiting - 1)
