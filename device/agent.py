@@ -112,7 +112,7 @@ class Agent:
             settings, self._keeper, spool.boot, log, self._settings_in_force, self._page, self._folders
         )
         self._router = CommandRouter(
-            self._keeper, self._clock, log, self._reply, self._work, steps=remote_access.steps(self.remote_access)
+            self._keeper, self._clock, log, self._reply, self._work, steps=remote_access.remote_access_steps(self.remote_access)
         )
         self._rules = FallbackRules()
         policy = RetryPolicy(settings.number("retry_delay"), random.random)
@@ -244,7 +244,7 @@ class Agent:
         return {
             "restart_service": WorkHandler(restarts.run, begins_itself=True),
             "reboot": WorkHandler(reboots.run, begins_itself=True),
-            "sync_timezone": sync_timezone.handler(self.timezone),
+            "sync_timezone": sync_timezone.sync_timezone_handler(self.timezone),
         }
 
     def _settings_in_force(self) -> Settings:

@@ -7,6 +7,6 @@ from device.status.rules import MachineState
 from protocol.commands import Ping
 
 
-def run(state: MachineState, _args: Ping, now: Moment) -> tuple[MachineState, dict[str, object]]:
+def ping(state: MachineState, _args: Ping, now: Moment) -> tuple[MachineState, dict[str, object]]:
     """The same state, and the machine's clock as the result."""
     return state, {"time": now.machine}

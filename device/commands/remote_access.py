@@ -53,7 +53,7 @@ class _Stop:
         self._server.was_ended(args.session_id, args.reason)
 
 
-def steps(server: RemoteAccessServer) -> Mapping[str, Step]:
+def remote_access_steps(server: RemoteAccessServer) -> Mapping[str, Step]:
     """By the names of the commands."""
     return {
         "start_remote_access": _Start(server),

@@ -31,7 +31,7 @@ from protocol.commands import ARGUMENTS
 from protocol.messages import Cancel, Command, CommandUpdate, Failure
 
 Handler = Callable[[MachineState, Any, Moment], tuple[MachineState, dict[str, object]]]
-HANDLERS: Final[Mapping[str, Handler]] = {"ping": ping.run, "set_status": set_status.run}
+HANDLERS: Final[Mapping[str, Handler]] = {"ping": ping.ping, "set_status": set_status.set_status}
 MAX_WAITING: Final = 64
 """Commands taken and not yet done; more are rejected as `busy`, which the hub may repeat."""
 

@@ -8,7 +8,7 @@ from protocol.commands import SetStatus
 from protocol.messages import Failure
 
 
-def run(state: MachineState, args: SetStatus, now: Moment) -> tuple[MachineState, dict[str, object]]:
+def set_status(state: MachineState, args: SetStatus, now: Moment) -> tuple[MachineState, dict[str, object]]:
     """The state that follows and the command's result. Raises RefusedError."""
     if args.until is not None:
         until = parse_time(args.until)

@@ -10,7 +10,7 @@ from protocol.commands import SyncTimezone
 from protocol.zones import is_zone
 
 
-def handler(client: TimezoneSyncClient) -> WorkHandler:
+def sync_timezone_handler(client: TimezoneSyncClient) -> WorkHandler:
     """The command as the router wants it. Until the zone is set it can be withdrawn, and a restart repeats it."""
 
     async def run(args: SyncTimezone, job: Job) -> Result:

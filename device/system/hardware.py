@@ -30,7 +30,7 @@ def boot_id(root: Path) -> str:
 
 def boot_milliseconds(root: Path) -> int:
     """Milliseconds since boot: a number that has only grown when an agent starts again in the same boot."""
-    seconds = uptime.read(root).value
+    seconds = uptime.uptime(root).value
     return 1 if seconds is None else max(1, int(seconds * 1000))
 
 
@@ -40,7 +40,7 @@ def describe(root: Path, services: Collection[str] = ()) -> dict[str, Any]:
     facts = {
         "model": model(root),
         "cores": _cores(root),
-        "memory_bytes": memory.total_bytes(root),
+        "memory_bytes": memory.memory_bytes(root),
         "os": _os_name(root),
         "kernel": platform.release(),
         "architecture": platform.machine(),

@@ -15,7 +15,7 @@ class CpuTimes(NamedTuple):
     total: int
 
 
-def read(root: Path) -> CpuTimes | None:
+def cpu_times(root: Path) -> CpuTimes | None:
     """The counters now; None when the kernel does not show them."""
     first_line = (text_of(root / "proc/stat") or "").partition("\n")[0].split()
     if len(first_line) < 5 or first_line[0] != "cpu":
@@ -29,7 +29,7 @@ def read(root: Path) -> CpuTimes | None:
     return CpuTimes(busy=sum(ticks) - idle, total=sum(ticks))
 
 
-def usage(before: CpuTimes | None, after: CpuTimes | None) -> Reading:
+def cpu_usage(before: CpuTimes | None, after: CpuTimes | None) -> Reading:
     """Percent of all cores that were busy between two looks."""
     if after is None:
         return absent("no processor counters")

@@ -8,7 +8,7 @@ from pathlib import Path
 from device.system_monitor.reading import Reading, absent, percent
 
 
-def read(path: Path) -> Reading:
+def disk_usage(path: Path) -> Reading:
     """Percent used of what an ordinary user may use."""
     try:
         stat = os.statvfs(path)

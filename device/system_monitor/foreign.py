@@ -6,7 +6,7 @@ from device.system_monitor.cpu import CpuTimes
 from device.system_monitor.reading import Reading, percent
 
 
-def cpu_times() -> CpuTimes:
+def foreign_cpu_times() -> CpuTimes:
     """Busy and total time since boot, in hundredths of a second."""
     import psutil  # type: ignore[import-untyped]
 
@@ -15,7 +15,7 @@ def cpu_times() -> CpuTimes:
     return CpuTimes(busy=total - int(100 * (times.idle + getattr(times, "iowait", 0.0))), total=total)
 
 
-def memory() -> Reading:
+def foreign_memory() -> Reading:
     """Percent of memory taken."""
     import psutil
 

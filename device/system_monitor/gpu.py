@@ -17,7 +17,7 @@ KNOWN_LINKS: Final = (
 )
 
 
-def read(root: Path) -> Reading:
+def gpu_usage(root: Path) -> Reading:
     """Percent of time the GPU was busy."""
     found = False
     for file in _load_files(root):

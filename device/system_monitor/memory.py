@@ -7,7 +7,7 @@ from pathlib import Path
 from device.system_monitor.reading import Reading, absent, percent, text_of
 
 
-def read(root: Path) -> Reading:
+def memory_usage(root: Path) -> Reading:
     """Percent of memory that programs could not have without pushing something out."""
     sizes = _sizes(root)
     total = sizes.get("MemTotal", 0)
@@ -18,7 +18,7 @@ def read(root: Path) -> Reading:
     return Reading(percent(total - sizes.get("MemAvailable", guess), total))
 
 
-def total_bytes(root: Path) -> int | None:
+def memory_bytes(root: Path) -> int | None:
     """The size of the memory, None when unknown."""
     total_kib = _sizes(root).get("MemTotal", 0)
     return total_kib * 1024 if total_kib > 0 else None

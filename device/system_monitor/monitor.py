@@ -21,7 +21,7 @@ class Look(NamedTuple):
     """The counters at one moment; a rate is the difference of two."""
 
     at: float
-    cpu: cpu.CpuTimes | None
+    ticks: cpu.CpuTimes | None
     network: network.Counters | None
 
 
@@ -61,17 +61,17 @@ class SystemMonitor:
         if span >= MIN_SPAN_S or before is None:
             self._before = after
         received, sent = network.rates(before and before.network, after.network, span)
-        throttled = throttle.read(self._root)
+        throttled = throttle.throttled(self._root)
         readings = {
-            "cpu_usage": cpu.usage(before and before.cpu, after.cpu),
+            "cpu_usage": cpu.cpu_usage(before and before.ticks, after.ticks),
             "memory_usage": self._memory(),
-            "disk_usage": disk.read(self._disk_path),
-            "gpu_usage": self._or_jtop(gpu.read(self._root), JtopAdapter.gpu),
-            "temperature": thermal.read(self._root),
+            "disk_usage": disk.disk_usage(self._disk_path),
+            "gpu_usage": self._or_jtop(gpu.gpu_usage(self._root), JtopAdapter.gpu),
+            "temperature": thermal.temperature(self._root),
             "network_rx_bytes_s": received,
             "network_tx_bytes_s": sent,
-            "uptime_s": uptime.read(self._root),
-            "power_w": self._or_jtop(power.read(self._root), JtopAdapter.power),
+            "uptime_s": uptime.uptime(self._root),
+            "power_w": self._or_jtop(power.power(self._root), JtopAdapter.power),
         }
         reasons = {name: reading.reason for name, reading in readings.items() if reading.reason}
         if throttled.reason:
@@ -90,13 +90,13 @@ class SystemMonitor:
         return self._keep(sample or self.collect_metrics())
 
     def _look(self) -> Look:
-        times = cpu.read(self._root)
+        times = cpu.cpu_times(self._root)
         if times is None and self._is_foreign():
-            times = foreign.cpu_times()
+            times = foreign.foreign_cpu_times()
         return Look(self._monotonic(), times, network.read(self._root))
 
     def _memory(self) -> Reading:
-        return foreign.memory() if self._is_foreign() else memory.read(self._root)
+        return foreign.foreign_memory() if self._is_foreign() else memory.memory_usage(self._root)
 
     def _is_foreign(self) -> bool:
         return self._root == Path("/") and not Path("/proc/stat").exists()

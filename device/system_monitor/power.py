@@ -14,7 +14,7 @@ MOST_W: Final = 10_000.0
 _CHANNELS: Final = (1, 2, 3)
 
 
-def read(root: Path) -> Reading:
+def power(root: Path) -> Reading:
     """Watts: of the input rail when it is measured, else of all rails together."""
     rails = list(_rails(root))
     if not rails:

@@ -16,7 +16,7 @@ _CHIP: Final = re.compile(r"cpu|gpu|soc|tj|cv\d|x86_pkg|acpitz|ao-therm|tboard|t
 _CHIP_HWMON: Final = frozenset({"coretemp", "k10temp", "zenpower", "cpu_thermal", "soc_thermal"})
 
 
-def read(root: Path) -> Reading:
+def temperature(root: Path) -> Reading:
     """Degrees C of the hottest chip sensor; of the hottest other one when there is no chip sensor."""
     zones = list(_zones(root))
     sensors = [(bool(_CHIP.search(name)), value) for name, value in zones]

@@ -11,7 +11,7 @@ from device.system_monitor.reading import Reading, absent, listed, number_of, te
 _SLOWS_DOWN: Final = re.compile(r"throttle|cpufreq|devfreq|hot-surface|oc-event|processor", re.IGNORECASE)
 
 
-def read(root: Path) -> Reading:
+def throttled(root: Path) -> Reading:
     """1.0 when any processor or GPU is being slowed down, 0.0 when none is."""
     states = []
     for device in listed(root / "sys/class/thermal", "cooling_device*"):

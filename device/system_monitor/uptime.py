@@ -11,7 +11,7 @@ LONGEST_S: Final = 1e10
 """Three centuries."""
 
 
-def read(root: Path) -> Reading:
+def uptime(root: Path) -> Reading:
     """Seconds since boot."""
     words = (text_of(root / "proc/uptime") or "").split()
     try:

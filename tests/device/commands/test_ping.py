@@ -14,4 +14,4 @@ NOW = Moment("2026-11-23T10:00:00.000Z", datetime(2026, 11, 23, 10, tzinfo=timez
 
 def test_the_result_is_the_machines_time_and_nothing_changes() -> None:
     state = MachineState(status="full")
-    assert ping.run(state, Ping(), NOW) == (state, {"time": NOW.machine})
+    assert ping.ping(state, Ping(), NOW) == (state, {"time": NOW.machine})
