@@ -25,10 +25,9 @@ from device.agent_parts import (
     open_spool,
     remote_facts,
 )
-from device.commands import remote_access, sync_timezone
-from device.commands.job import WorkHandler
+from device.commands.jobs import Reboots, ServiceRestarts, WorkHandler, sync_timezone_handler
 from device.commands.router import CommandRouter
-from device.commands.system import Reboots, ServiceRestarts
+from device.commands.steps import remote_access_steps
 from device.commands.work import CommandWork
 from device.control_page.service import MachinePage, Sources
 from device.journal.keeper import StateKeeper
@@ -50,8 +49,7 @@ from device.status_mailbox import StatusMailbox
 from device.system import clock, hardware, systemd
 from device.system.bus import SystemBus
 from device.system.clock import utc_now
-from device.system.service_notify import ServiceNotify
-from device.system.timezone import SystemTimezone
+from device.system.systemd import ServiceNotify, SystemTimezone
 from device.timezone.facts import ZoneFacts
 from device.timezone.sync import TimezoneSyncClient
 from protocol import messages as m
@@ -112,7 +110,7 @@ class Agent:
             settings, self._keeper, spool.boot, log, self._settings_in_force, self._page, self._folders
         )
         self._router = CommandRouter(
-            self._keeper, self._clock, log, self._reply, self._work, steps=remote_access.remote_access_steps(self.remote_access)
+            self._keeper, self._clock, log, self._reply, self._work, steps=remote_access_steps(self.remote_access)
         )
         self._rules = FallbackRules()
         policy = RetryPolicy(settings.number("retry_delay"), random.random)
@@ -244,7 +242,7 @@ class Agent:
         return {
             "restart_service": WorkHandler(restarts.run, begins_itself=True),
             "reboot": WorkHandler(reboots.run, begins_itself=True),
-            "sync_timezone": sync_timezone.sync_timezone_handler(self.timezone),
+            "sync_timezone": sync_timezone_handler(self.timezone),
         }
 
     def _settings_in_force(self) -> Settings:

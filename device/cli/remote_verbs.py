@@ -1,8 +1,6 @@
-"""`remote ticket` on the command line: a ticket for the control page of a machine that shows it to a network.
+"""Begins, ends and lists remote sessions from the command line, and prints tickets for the control page.
 
-What the command line does about remote access on site: begin a session, end it, tell which are open.
-
-The hub records sessions and tells the agent, so this asks the hub with the machine's own key; a running agent is not
+The hub records sessions and informs the agent, so this calls the hub with the machine's key; a running agent is not
 needed, and without one the hub keeps the machine's status itself.
 """
 

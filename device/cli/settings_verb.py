@@ -1,8 +1,6 @@
-"""A configuration error as a sentence: what is wrong, where, and what to write instead.
+"""Shows the configuration on the command line: every effective value with its origin, or one value; and its errors.
 
-What the command line shows of the configuration: every value in force with its origin, or one value.
-
-Works beside a running agent and without one: it reads what the hub said last from the state folder.
+Works beside a running agent and without one: what the hub sent last is read from the state folder.
 """
 
 from __future__ import annotations

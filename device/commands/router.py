@@ -17,8 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from device.commands import ping, set_status
-from device.commands.step import Step
+from device.commands.steps import Step, ping, set_status
 from device.commands.work import CommandWork
 from device.journal.keeper import StateKeeper
 from device.journal.rules import Fact
@@ -31,7 +30,7 @@ from protocol.commands import ARGUMENTS
 from protocol.messages import Cancel, Command, CommandUpdate, Failure
 
 Handler = Callable[[MachineState, Any, Moment], tuple[MachineState, dict[str, object]]]
-HANDLERS: Final[Mapping[str, Handler]] = {"ping": ping.ping, "set_status": set_status.set_status}
+HANDLERS: Final[Mapping[str, Handler]] = {"ping": ping, "set_status": set_status}
 MAX_WAITING: Final = 64
 """Commands taken and not yet done; more are rejected as `busy`, which the hub may repeat."""
 

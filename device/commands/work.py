@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from device.commands.job import Job, Result, WorkCancelled, WorkFailed, WorkHandler, WorkRejected
+from device.commands.jobs import Job, Result, WorkCancelled, WorkFailed, WorkHandler, WorkRejected
 from device.journal.keeper import StateKeeper
 from device.journal.rules import Begun, Ending, Fact
 from device.kernel.log import Log

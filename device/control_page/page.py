@@ -1,8 +1,6 @@
-"""HTML that cannot be forgotten to be escaped: whatever is filled in is text, unless it came out of here itself.
+"""The control page as HTML in the reader's language: a snapshot in, a page out. Knows no socket.
 
-What the control page shows of the machine at one moment; values only.
-
-The control page as HTML in the reader's language: a snapshot in, a page out. Knows no socket.
+Whatever is filled in is escaped as text, unless it was made here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""The journal on disk: one checked record a fact, flushed before anybody hears of it, rewritten when it grows.
+"""Keeps the machine's facts: written to the journal, flushed, then applied to the memory.
 
-Only files here: what the facts mean is the memory's business.
-
-The machine's memory and its journal kept in step: a fact counts once it is on disk, and then everybody is told.
+A fact counts once it is on disk. The journal is rewritten when it grows. Its meaning is `journal.rules`' business.
 """
 
 from __future__ import annotations

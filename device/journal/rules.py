@@ -1,13 +1,8 @@
-"""What the hub must confirm and has not yet: final command results, status reports and ends of remote access sessions,
-in the order they happened.
+"""What the machine must not forget, as a fold over facts: its state, the commands it has answered or begun, its open
+remote sessions, and what the hub has not confirmed yet.
 
-Bounded: new results are refused when it is full (a command then answers `busy`), old reports give way to new
-ones. Knows no file; the journal keeps its copy on disk.
-
-What the machine must not forget, as a fold over facts: its state, the ids it has answered, the commands it has
-begun, its open remote access sessions, its unconfirmed words.
-
-One fact is one record on disk, so a status and the command that set it are remembered together or not at all.
+One fact is one record on disk, so a status and the command that set it are remembered together or not at all. The
+outbox is bounded: when it is full, commands are refused as `busy` and old reports give way to new ones. Knows no file.
 """
 
 from __future__ import annotations

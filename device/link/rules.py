@@ -1,13 +1,8 @@
-"""How long to wait before the next attempt to connect; knows no socket and no clock.
+"""When to connect again, when to fall back to HTTP, and what time it is at the hub. Knows no socket and no clock.
 
 The client library's own loop retried 7,101 times in 10 s after an accepted-then-closed link and ends on 401 (stack.md),
-so the delays are ours: full jitter, a cap, and a memory that is only forgiven by a link that stayed up.
-
-When the HTTP fallback begins and ends; knows no socket and no clock.
-
-What time it is at the hub, told from its `welcome` and our monotonic clock.
-
-A machine's wall clock may be a day off or jump by an hour (reliability.md, bar 29); a command's deadline is the hub's.
+so the delays are ours: full jitter, a cap, and failures that only a link that stayed up resets. A machine's wall clock
+may be a day off or jump by an hour (reliability.md, bar 29), and a command's deadline is on the hub's.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""When the next sample is due, and for whom: history (kept) or somebody who watches (live). Takes monotonic `now`.
-
-How far the kept samples of this boot have travelled on one link; knows no socket and no disk.
+"""When the next sample is due, kept or live, and how far the kept ones have travelled on a link. Takes monotonic `now`.
 
 A sent frame proves nothing (500 of 510 messages were lost to a frozen peer, stack.md): only an acknowledgement moves
-`acked`. A few frames may be under way at once; when nothing is acknowledged for long they are said again, and the hub
-drops what it already has.
+`acked`. A few frames may be in flight; when nothing is acknowledged for long they are sent again, and the hub drops
+what it already has.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
-"""One file of the spool: records of one boot, numbered without gaps, appended and never changed.
+"""The files of a spool: opened, appended to, scanned, and dropped from the oldest on when room is short.
 
-Everything that must survive damage to the content is in the file's name: its place, the boot, its first number, and
-whether it continues the file before it.
-
-The files of a spool: which there are, which is written, and what gives way when room is short.
-
-Knows nothing of sync intervals or acknowledgement marks; the spool passes those in.
+A file holds records of one boot, numbered without gaps, and is never changed. Its name holds what must survive damage
+to the content: its place, the boot, its first number, and whether it continues the file before it. Knows nothing of
+sync intervals or acknowledgement marks; the spool passes those in.
 """
 
 from __future__ import annotations

@@ -1,9 +1,4 @@
-"""What the machine's own file may say about remote access: ports, folders, commands, services that run on demand.
-
-Types and their bounds only; `setting_values` turns what does not fit into a sentence.
-
-One value of the configuration, from the file or from the environment's text, checked against its key's rule.
-"""
+"""Checks one value of the configuration, from the file or from the environment's text, against its key's rule."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
-"""The machine's status for the software on the machine: what it is, and saying that it changed.
+"""Changes the machine's status: for its own software, for other programs, after a return session or an `until`.
 
-What the machine's status follows besides commands: requests of other programs, return sessions, the end of a time.
-
-One look a quarter of a second, so that a change made on the machine is at the hub well within a second.
+Files are looked at every quarter of a second, so that a change made on the machine is at the hub within a second.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A moment as the wire writes it.
+"""The machine's clock: the present time as the wire writes it, and whether somebody (NTP, PTP, GPS) keeps it right.
 
-Whether the kernel's clock is kept in step by somebody (NTP, PTP, GPS): asked of the kernel, without any service.
+That is asked of the kernel, without any service.
 """
 
 from __future__ import annotations

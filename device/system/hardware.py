@@ -11,7 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
-from device.system_monitor import memory, uptime
+from device.system_monitor import board, sensors
 from device.system_monitor.reading import text_of
 from protocol import free_shape
 from protocol.limits import MAX_HARDWARE_BYTES, MAX_NAME
@@ -30,7 +30,7 @@ def boot_id(root: Path) -> str:
 
 def boot_milliseconds(root: Path) -> int:
     """Milliseconds since boot: a number that has only grown when an agent starts again in the same boot."""
-    seconds = uptime.uptime(root).value
+    seconds = board.uptime(root).value
     return 1 if seconds is None else max(1, int(seconds * 1000))
 
 
@@ -40,7 +40,7 @@ def describe(root: Path, services: Collection[str] = ()) -> dict[str, Any]:
     facts = {
         "model": model(root),
         "cores": _cores(root),
-        "memory_bytes": memory.memory_bytes(root),
+        "memory_bytes": sensors.memory_bytes(root),
         "os": _os_name(root),
         "kernel": platform.release(),
         "architecture": platform.machine(),

@@ -1,16 +1,18 @@
-"""Services of the operating system (systemd1): starting one anew, and hearing whether that worked.
-
-Starting the machine anew (login1).
-"""
+"""Requests to systemd: services and reboots, the system's time zone, and signs of life for its watchdog."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from device.system.bus import Session, SystemBus, SystemBusError, Target, said
+from device.system.bus import NotPermittedError, Session, SystemBus, SystemBusError, Target, said
+from device.system.hardware import timezone_name
 from device.system_monitor.reading import text_of
+from protocol.zones import is_zone
 
 SYSTEMD: Final = Target("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
 
@@ -71,3 +73,87 @@ LOGIND: Final = Target("org.freedesktop.login1", "/org/freedesktop/login1", "org
 async def reboot(bus: SystemBus, seconds: float) -> None:
     """Ask for a reboot; when this returns it has begun. Raises NotPermittedError or SystemBusError."""
     await bus.ask(LOGIND, "Reboot", "b", (False,), seconds=seconds)
+
+
+TIMEDATED: Final = Target("org.freedesktop.timedate1", "/org/freedesktop/timedate1", "org.freedesktop.timedate1")
+_PROPERTIES: Final = "org.freedesktop.DBus.Properties"
+_SERVICE: Final = "org.freedesktop.systemd1.Service"
+
+
+class SystemTimezone:
+    """`root` is where /etc is found."""
+
+    def __init__(self, bus: SystemBus, root: Path) -> None:
+        self._bus = bus
+        self._root = root
+
+    def current(self) -> str | None:
+        """What new programs on this computer take for their zone; None when that cannot be told."""
+        return timezone_name(self._root)
+
+    async def set(self, name: str) -> None:
+        """Set it; raises NotPermittedError or SystemBusError. Only a name of the zone database ever leaves here."""
+        if not is_zone(name):
+            raise ValueError(f"{name!r} is no zone")
+        await self._bus.ask(TIMEDATED, "SetTimezone", "sb", (name, False))
+
+    async def started_before(self, units: Sequence[str], moment: float) -> list[str]:
+        """Those of the services that have been running since before the monotonic `moment`. One that nobody can tell
+        anything about is among them: better one restart too many than a service in the old zone."""
+
+        async def look(session: Session) -> list[str]:
+            return [unit for unit in units if await _is_older(session, unit, moment)]
+
+        if not units:
+            return []
+        try:
+            return await self._bus.during(look, 5.0)
+        except (NotPermittedError, SystemBusError):
+            return list(units)
+
+
+async def _is_older(session: Session, unit: str, moment: float) -> bool:
+    try:
+        name = unit if "." in unit else f"{unit}.service"
+        (path,) = (await session.call(SYSTEMD, "GetUnit", "s", (name,))).body
+        started = Target(SYSTEMD.service, path, _PROPERTIES)
+        reply = await session.call(started, "Get", "ss", (_SERVICE, "ExecMainStartTimestampMonotonic"))
+        begun_us = int(reply.body[0][1])
+    except SystemBusError as error:
+        return not error.name.endswith("NoSuchUnit")  # not loaded: nothing of it runs
+    return 0 < begun_us < moment * 1_000_000
+
+
+LONGEST_SILENCE_S: Final = 10.0
+
+
+class ServiceNotify:
+    """`progress` yields a number that changes as long as the agent works."""
+
+    def __init__(self, environ: Mapping[str, str], progress: Callable[[], int]) -> None:
+        self._address = environ.get("NOTIFY_SOCKET", "")
+        microseconds = environ.get("WATCHDOG_USEC", "")
+        self._watchdog_s = int(microseconds) / 1e6 if microseconds.isascii() and microseconds.isdigit() else 0.0
+        self._progress = progress
+
+    def tell(self, state: str) -> None:
+        """Send one state, e.g. READY=1; silent when nobody listens."""
+        if not self._address:
+            return
+        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaker:
+            speaker.connect(address)
+            speaker.sendall(state.encode())
+
+    async def run(self) -> None:
+        """Sign life for ever, each third of the time systemd allows, as long as there is progress."""
+        pause = (
+            min(self._watchdog_s / 3, LONGEST_SILENCE_S) if self._watchdog_s and self._address else LONGEST_SILENCE_S
+        )
+        seen = -1
+        while True:
+            now = self._progress()
+            if now != seen and self._watchdog_s:
+                self.tell("WATCHDOG=1")
+            seen = now
+            await asyncio.sleep(pause)

@@ -1,4 +1,7 @@
-"""All subjects together: one sample of this machine, and its way into history. Knows no link and no spool."""
+"""Reads all sensors into one sample. Knows no link and no spool.
+
+Where there is no /proc (a developer's Mac) processor and memory are psutil's, which Linux never loads.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from device.system_monitor import cpu, disk, foreign, gpu, memory, network, power, thermal, throttle, uptime
+from device.system_monitor import board, network, sensors
 from device.system_monitor.jtop import JtopAdapter
-from device.system_monitor.reading import Reading
+from device.system_monitor.reading import Reading, percent
+from device.system_monitor.sensors import CpuTimes
 from protocol.messages import Sample
 
 MIN_SPAN_S: Final = 0.05
@@ -21,7 +25,7 @@ class Look(NamedTuple):
     """The counters at one moment; a rate is the difference of two."""
 
     at: float
-    ticks: cpu.CpuTimes | None
+    ticks: sensors.CpuTimes | None
     network: network.Counters | None
 
 
@@ -61,17 +65,17 @@ class SystemMonitor:
         if span >= MIN_SPAN_S or before is None:
             self._before = after
         received, sent = network.rates(before and before.network, after.network, span)
-        throttled = throttle.throttled(self._root)
+        throttled = board.throttled(self._root)
         readings = {
-            "cpu_usage": cpu.cpu_usage(before and before.ticks, after.ticks),
+            "cpu_usage": sensors.cpu_usage(before and before.ticks, after.ticks),
             "memory_usage": self._memory(),
-            "disk_usage": disk.disk_usage(self._disk_path),
-            "gpu_usage": self._or_jtop(gpu.gpu_usage(self._root), JtopAdapter.gpu),
-            "temperature": thermal.temperature(self._root),
+            "disk_usage": sensors.disk_usage(self._disk_path),
+            "gpu_usage": self._or_jtop(sensors.gpu_usage(self._root), JtopAdapter.gpu),
+            "temperature": sensors.temperature(self._root),
             "network_rx_bytes_s": received,
             "network_tx_bytes_s": sent,
-            "uptime_s": uptime.uptime(self._root),
-            "power_w": self._or_jtop(power.power(self._root), JtopAdapter.power),
+            "uptime_s": board.uptime(self._root),
+            "power_w": self._or_jtop(board.power(self._root), JtopAdapter.power),
         }
         reasons = {name: reading.reason for name, reading in readings.items() if reading.reason}
         if throttled.reason:
@@ -90,13 +94,13 @@ class SystemMonitor:
         return self._keep(sample or self.collect_metrics())
 
     def _look(self) -> Look:
-        times = cpu.cpu_times(self._root)
+        times = sensors.cpu_times(self._root)
         if times is None and self._is_foreign():
-            times = foreign.foreign_cpu_times()
+            times = foreign_cpu_times()
         return Look(self._monotonic(), times, network.read(self._root))
 
     def _memory(self) -> Reading:
-        return foreign.foreign_memory() if self._is_foreign() else memory.memory_usage(self._root)
+        return foreign_memory() if self._is_foreign() else sensors.memory_usage(self._root)
 
     def _is_foreign(self) -> bool:
         return self._root == Path("/") and not Path("/proc/stat").exists()
@@ -105,3 +109,20 @@ class SystemMonitor:
         if reading.value is not None or self._jtop is None:
             return reading
         return ask(self._jtop)
+
+
+def foreign_cpu_times() -> CpuTimes:
+    """Busy and total time since boot, in hundredths of a second."""
+    import psutil  # type: ignore[import-untyped]
+
+    times = psutil.cpu_times()
+    total = int(100 * sum(times))
+    return CpuTimes(busy=total - int(100 * (times.idle + getattr(times, "iowait", 0.0))), total=total)
+
+
+def foreign_memory() -> Reading:
+    """Percent of memory taken."""
+    import psutil
+
+    figures = psutil.virtual_memory()
+    return Reading(percent(figures.total - figures.available, figures.total))

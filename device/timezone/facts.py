@@ -17,7 +17,7 @@ from device.settings import Settings
 from device.system import clock
 from device.system.bus import NotPermittedError, SystemBusError
 from device.system.clock import rfc3339
-from device.system.timezone import SystemTimezone
+from device.system.systemd import SystemTimezone
 from device.timezone.rules import Trouble
 from protocol.messages import Failure, TimezoneReport
 

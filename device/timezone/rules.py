@@ -1,11 +1,8 @@
-"""Which zone a machine should be set to, and what a look-up's answer is worth. Knows no network and no clock.
+"""Which zone a machine should be set to, what a look-up's answer is worth, and when the next look-up is due.
 
-A pin beats every guess. A look-up by address is input of strangers over plain HTTP: it is a name of the zone database
-or it is nothing. A look-up that fails is told first, and never undoes a zone that was found before; only a machine that
-has found none takes the default. Of a pin that was taken away nothing stays.
-
-When the zone is looked up next: every interval with jitter, sooner after an attempt that found nothing, at once
-when what it depends on has changed. Takes monotonic `now`.
+A pin beats every guess. A look-up by address is input of strangers over plain HTTP: a name of the zone database, or
+nothing. A failed look-up is reported and never undoes a zone that was found before; only a machine that has found none
+takes the default. Of a pin that was taken away nothing stays. Knows no network and no clock; takes monotonic `now`.
 """
 
 from __future__ import annotations

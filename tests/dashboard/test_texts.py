@@ -20,7 +20,7 @@ def test_every_text_a_template_or_module_names_exists() -> None:
 
 def test_the_agent_says_in_both_languages_why_a_tile_has_no_reading() -> None:
     known = texts_in("en")
-    shown = ("cpu", "memory", "disk", "gpu", "thermal", "jtop")
+    shown = ("sensors", "jtop")
     files = [DASHBOARD.parent / f"device/system_monitor/{name}.py" for name in shown]
     said = {
         reason

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
-from device.remote.session.stream import OpenSession, Serve, StreamGone
+from device.remote.session.streams import OpenSession, Serve, StreamGone
 from tests.support.until import until
 
 WINDOW = 256 * 1024

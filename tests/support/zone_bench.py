@@ -14,7 +14,7 @@ from device.kernel.worker_thread import WorkerThread
 from device.link.rules import HubClock
 from device.settings import load
 from device.system.bus import SystemBus
-from device.system.timezone import SystemTimezone
+from device.system.systemd import SystemTimezone
 from device.texts import texts_in
 from device.timezone.facts import ZoneFacts
 from device.timezone.sync import TimezoneSyncClient

@@ -17,7 +17,7 @@ from device.remote.folders import DeclaredFolders
 from device.remote.rules.folders import PathRefusedError, Place, declared, locate
 from device.remote.service_user import NoUserError, ServiceUser
 from device.remote.session.file_process import FileProcess, Reading, Reception, Way
-from device.remote.session.stream import DeviceStream, OpenSession, StreamGone
+from device.remote.session.streams import DeviceStream, OpenSession, StreamGone
 
 CHUNK: Final = 64 * 1024
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from device.kernel.log import Log
 from device.kernel.tasks import until_one_ends
-from device.remote.session.stream import DeviceStream, OpenSession, StreamGone
+from device.remote.session.streams import DeviceStream, OpenSession, StreamGone
 
 LOOPBACK: Final = "127.0.0.1"
 CONNECT_S: Final = 5.0

@@ -18,7 +18,7 @@ from device.kernel.log import Log
 from device.kernel.tasks import until_one_ends
 from device.remote.service_user import NoUserError, ServiceUser
 from device.remote.session.pty_process import PATH, PtyProcess, environment_of
-from device.remote.session.stream import DeviceStream, OpenSession, StreamGone
+from device.remote.session.streams import DeviceStream, OpenSession, StreamGone
 
 MAX_TERMINALS: Final = 4
 """At once, for one session."""

@@ -20,7 +20,7 @@ from device.kernel.log import Log
 from device.kernel.tasks import until_one_ends
 from device.link.connection import SEND_TIMEOUT_S, open_socket
 from device.link.rules import End, Kind, RetryPolicy
-from device.remote.session.stream_desk import StreamDesk
+from device.remote.session.streams import StreamDesk
 from protocol import stream_limits as limits
 from protocol import tunnel_greeting as greeting
 from protocol.errors import CloseCode

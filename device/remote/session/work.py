@@ -19,8 +19,7 @@ from device.remote.service_user import NoUserError, ServiceUser, choose
 from device.remote.session.files import FileServer
 from device.remote.session.ports import PortServer
 from device.remote.session.services import OnDemandServices
-from device.remote.session.stream import OpenSession, Serve
-from device.remote.session.stream_desk import StreamDesk
+from device.remote.session.streams import OpenSession, Serve, StreamDesk
 from device.remote.session.terminal import TerminalServer
 from device.remote.session.tunnel import Door, Tunnel
 from device.remote.trusted_paths import visitor

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from device.commands.job import WorkHandler
-from device.commands.system import Reboots, ServiceRestarts
+from device.commands.jobs import Reboots, ServiceRestarts, WorkHandler
 from device.commands.work import CommandWork
 from device.journal.keeper import StateKeeper
 from device.kernel.log import Log

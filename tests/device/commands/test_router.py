@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from device.commands.job import WorkHandler
+from device.commands.jobs import WorkHandler
 from device.commands.router import HANDLERS, MAX_WAITING, CommandRouter
 from device.commands.work import CommandWork
 from device.journal.keeper import Journal, StateKeeper

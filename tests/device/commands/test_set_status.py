@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from device.commands import set_status
+from device.commands import steps
 from device.link.rules import Moment
 from device.status.rules import MachineState, RefusedError
 from protocol.commands import SetStatus
@@ -16,7 +16,7 @@ NOW = Moment("2026-11-23T10:00:00.000Z", datetime(2026, 11, 23, 10, tzinfo=timez
 
 def test_the_result_names_what_the_machine_is_now() -> None:
     wanted = SetStatus(status="active", special_status="maintenance", until="2026-12-01T00:00:00Z")
-    state, result = set_status.set_status(MachineState(), wanted, NOW)
+    state, result = steps.set_status(MachineState(), wanted, NOW)
     assert result == {"status": "active", "effective_status": "maintenance"}
     assert state.until == "2026-12-01T00:00:00Z"
 
@@ -26,5 +26,5 @@ def test_the_result_names_what_the_machine_is_now() -> None:
 )
 def test_a_time_that_has_passed_or_is_none_is_refused(until: str, code: str) -> None:
     with pytest.raises(RefusedError) as refused:
-        set_status.set_status(MachineState(), SetStatus(status="full", until=until), NOW)
+        steps.set_status(MachineState(), SetStatus(status="full", until=until), NOW)
     assert refused.value.failure.code == code

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from device.commands.job import Job, Result, WorkFailed, WorkHandler
+from device.commands.jobs import Job, Result, WorkFailed, WorkHandler
 from device.commands.router import HANDLERS
 from device.commands.work import MAX_JOBS, MAX_WAITING
 from device.journal.keeper import Journal

@@ -15,9 +15,9 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from device.commands import remote_access
-from device.commands.job import Job, Result, WorkHandler
+from device.commands.jobs import Job, Result, WorkHandler
 from device.commands.router import CommandRouter
+from device.commands.steps import remote_access_steps
 from device.commands.work import CommandWork
 from device.journal import keeper
 from device.journal.keeper import StateKeeper
@@ -61,7 +61,7 @@ class Victim:
         self.work = CommandWork(self.keeper, boot, log, lambda update: None, handlers)
         settings = load(None, {"RVM_API_TOKEN": "rvmk_0123456789abcdef", "RVM_MYRVM_BASE_URL": "https://hub.test"})
         self.sessions = RemoteAccessServer(settings, self.keeper, boot, log, visit)
-        steps = remote_access.steps(self.sessions)
+        steps = remote_access_steps(self.sessions)
         self.router = CommandRouter(self.keeper, HubClock(), log, lambda update: None, self.work, steps=steps)
 
     def happened(self, command_id: str) -> None:

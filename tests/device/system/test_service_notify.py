@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from device.system.service_notify import ServiceNotify
+from device.system.systemd import ServiceNotify
 
 
 @pytest.fixture

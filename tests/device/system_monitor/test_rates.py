@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from device.system_monitor import cpu, network
+from device.system_monitor import network, sensors
 from tests.device import trees
 
 
 def test_the_counters_of_a_tree(tmp_path: Path) -> None:
     root = trees.linux(tmp_path)
-    assert cpu.cpu_times(root) == cpu.CpuTimes(busy=1600, total=10000)
+    assert sensors.cpu_times(root) == sensors.CpuTimes(busy=1600, total=10000)
     counted = {"eth0": network.NetworkBytes(1_000_000, 200_000), "wlan0": network.NetworkBytes(50_000, 10_000)}
     assert network.read(root) == counted, "no loopback, no bridge"
-    assert cpu.cpu_times(tmp_path / "no") is None
+    assert sensors.cpu_times(tmp_path / "no") is None
     assert network.read(tmp_path / "no") is None
 
 
-T = cpu.CpuTimes
+T = sensors.CpuTimes
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ T = cpu.CpuTimes
     ],
 )
 def test_processor_use(before: T | None, after: T | None, value: float | None) -> None:
-    reading = cpu.cpu_usage(before, after)
+    reading = sensors.cpu_usage(before, after)
     assert reading.value == value
     assert (value is None) == bool(reading.reason)
 

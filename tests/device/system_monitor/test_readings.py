@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from device.system_monitor import disk, gpu, memory, power, thermal, throttle, uptime
+from device.system_monitor import board, sensors
 from device.system_monitor.reading import Reading
 from tests.device import trees
 
@@ -19,12 +19,12 @@ TREES: dict[str, Callable[[Path], Path]] = {
     "nothing": lambda root: root,
 }
 SUBJECTS: dict[str, Callable[[Path], Reading]] = {
-    "memory": memory.memory_usage,
-    "gpu": gpu.gpu_usage,
-    "thermal": thermal.temperature,
-    "power": power.power,
-    "throttle": throttle.throttled,
-    "uptime": uptime.uptime,
+    "memory": sensors.memory_usage,
+    "gpu": sensors.gpu_usage,
+    "thermal": sensors.temperature,
+    "power": board.power,
+    "throttle": board.throttled,
+    "uptime": board.uptime,
 }
 EXPECTED = {
     "memory": {"nano6": 25.0, "agx5": 25.0, "pc": 25.0, "bare": 25.0, "nothing": None},
@@ -58,32 +58,32 @@ def test_a_kernel_file_may_hold_anything(subject: str, content: str, tmp_path: P
 def test_a_gpu_that_is_there_and_does_not_answer_says_so(tmp_path: Path) -> None:
     root = trees.agx_orin_jetpack5(tmp_path)
     (root / "sys/devices/platform/17000000.ga10b/load").write_text("")
-    assert gpu.gpu_usage(root).reason == "the GPU does not answer"
+    assert sensors.gpu_usage(root).reason == "the GPU does not answer"
 
 
 def test_a_devfreq_device_that_is_no_gpu_is_passed_over(tmp_path: Path) -> None:
     trees.write(tmp_path / "sys/class/devfreq/memory/device", {"of_node/name": "emc", "load": "500"})
-    assert gpu.gpu_usage(tmp_path).value is None
+    assert sensors.gpu_usage(tmp_path).value is None
 
 
 def test_memory_of_a_kernel_without_available(tmp_path: Path) -> None:
     text = "MemTotal: 1000 kB\nMemFree: 200 kB\nBuffers: 100 kB\nCached: 200 kB\n"
     trees.write(tmp_path, {"proc/meminfo": text})
-    assert memory.memory_usage(tmp_path).value == 50.0
+    assert sensors.memory_usage(tmp_path).value == 50.0
 
 
 @pytest.mark.parametrize(("milli", "value"), [("150000", 150.0), ("151000", None), ("-50000", -50.0), ("-60000", None)])
 def test_only_possible_temperatures_count(tmp_path: Path, milli: str, value: float | None) -> None:
-    assert thermal.temperature(trees.zones(tmp_path, {"cpu-thermal": milli})).value == value
+    assert sensors.temperature(trees.zones(tmp_path, {"cpu-thermal": milli})).value == value
 
 
 def test_the_disk_is_measured_as_df_does(tmp_path: Path) -> None:
-    reading = disk.disk_usage(tmp_path)
+    reading = sensors.disk_usage(tmp_path)
     assert reading.value is not None
     assert 0 <= reading.value <= 100
-    assert disk.disk_usage(tmp_path / "absent").reason == "no answer from the disk: No such file or directory"
+    assert sensors.disk_usage(tmp_path / "absent").reason == "no answer from the disk: No such file or directory"
 
 
 def test_a_pmic_that_always_says_the_same_is_no_temperature(tmp_path: Path) -> None:
-    assert thermal.temperature(trees.zones(tmp_path, {"PMIC-Die": "100000"})).value is None
-    assert thermal.temperature(trees.zones(tmp_path / "b", {"PMIC-Die": "100000", "battery": "31000"})).value == 31.0
+    assert sensors.temperature(trees.zones(tmp_path, {"PMIC-Die": "100000"})).value is None
+    assert sensors.temperature(trees.zones(tmp_path / "b", {"PMIC-Die": "100000", "battery": "31000"})).value == 31.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from device.commands import ping
+from device.commands import steps
 from device.link.rules import Moment
 from device.status.rules import MachineState
 from protocol.commands import Ping
@@ -14,4 +14,4 @@ NOW = Moment("2026-11-23T10:00:00.000Z", datetime(2026, 11, 23, 10, tzinfo=timez
 
 def test_the_result_is_the_machines_time_and_nothing_changes() -> None:
     state = MachineState(status="full")
-    assert ping.ping(state, Ping(), NOW) == (state, {"time": NOW.machine})
+    assert steps.ping(state, Ping(), NOW) == (state, {"time": NOW.machine})

@@ -1,7 +1,8 @@
-"""How much power the machine takes, from the ina3221 monitors on a Jetson's board."""
+"""Power drawn (ina3221 monitors of a Jetson's board), throttling (cooling devices other than fans) and uptime."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -34,3 +35,30 @@ def _rails(root: Path) -> Iterator[tuple[str, float]]:
             milliamperes = number_of(chip / f"curr{channel}_input")
             if label not in ("", "NC") and millivolts is not None and milliamperes is not None:
                 yield label, max(0.0, millivolts * milliamperes / 1_000_000)
+
+
+_SLOWS_DOWN: Final = re.compile(r"throttle|cpufreq|devfreq|hot-surface|oc-event|processor", re.IGNORECASE)
+
+
+def throttled(root: Path) -> Reading:
+    """1.0 when any processor or GPU is being slowed down, 0.0 when none is."""
+    states = []
+    for device in listed(root / "sys/class/thermal", "cooling_device*"):
+        state = number_of(device / "cur_state")
+        if state is not None and _SLOWS_DOWN.search(text_of(device / "type") or ""):
+            states.append(state)
+    return Reading(float(any(state > 0 for state in states))) if states else absent("no throttling sensor found")
+
+
+LONGEST_S: Final = 1e10
+"""Three centuries."""
+
+
+def uptime(root: Path) -> Reading:
+    """Seconds since boot."""
+    words = (text_of(root / "proc/uptime") or "").split()
+    try:
+        seconds = float(words[0])
+    except (IndexError, ValueError):
+        return absent("the kernel does not say")
+    return Reading(round(seconds, 1)) if 0 <= seconds < LONGEST_S else absent("the kernel says nonsense")

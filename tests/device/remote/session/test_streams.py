@@ -12,8 +12,7 @@ import pytest
 import pytest_asyncio
 
 from device.kernel.log import Log
-from device.remote.session.stream import DeviceStream, OpenSession, StreamGone
-from device.remote.session.stream_desk import StreamDesk
+from device.remote.session.streams import DeviceStream, OpenSession, StreamDesk, StreamGone
 from device.texts import texts_in
 from protocol.stream_limits import WINDOW
 from protocol.streams import Accepted, Controlled, Data, Ended, Role, Streams, WasReset

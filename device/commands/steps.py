@@ -1,17 +1,50 @@
-"""`start_remote_access`, `extend_remote_access`, `stop_remote_access`: a session begins, lasts longer, ends.
+"""Commands done in one step: `ping`, `set_status`, and the beginning, extension and end of a remote session.
 
-Each is one fact: the session, what the machine is because of it, and the answer. The ticket is in none of them.
+What follows from one and its answer are one fact on disk. A session's ticket is in none of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Protocol
 
-from device.commands.step import Decided, Step
-from device.link.rules import Moment
+from device.journal.rules import Fact
+from device.link.rules import Moment, parse_time
 from device.remote.access import RemoteAccessServer
-from device.status.rules import MachineState
-from protocol.commands import ExtendRemoteAccess, StartRemoteAccess, StopRemoteAccess
+from device.status.rules import MachineState, RefusedError, changed_by_command
+from protocol.commands import ExtendRemoteAccess, Ping, SetStatus, StartRemoteAccess, StopRemoteAccess
+from protocol.messages import Failure
+
+Decided = tuple[Fact, dict[str, object]]
+"""The fact, still without the command's answer, and the result for that answer."""
+
+
+class Step(Protocol):
+    """One command. Neither method may wait."""
+
+    def decide(self, state: MachineState, args: Any, now: Moment, /) -> Decided:
+        """What follows. Raises RefusedError."""
+
+    def done(self, args: Any) -> None:
+        """The fact is on disk; what lives in this process only can begin or end."""
+
+
+def ping(state: MachineState, _args: Ping, now: Moment) -> tuple[MachineState, dict[str, object]]:
+    """The same state, and the machine's clock as the result."""
+    return state, {"time": now.machine}
+
+
+def set_status(state: MachineState, args: SetStatus, now: Moment) -> tuple[MachineState, dict[str, object]]:
+    """The state that follows and the command's result. Raises RefusedError."""
+    if args.until is not None:
+        until = parse_time(args.until)
+        if until is None:
+            raise RefusedError(Failure(code="invalid", message="until: not an RFC 3339 time"))
+        if until <= now.hub:
+            raise RefusedError(Failure(code="expired", message="the time until which it was to hold has passed"))
+    following = changed_by_command(state, args, now.machine)
+    result: dict[str, object] = {"status": following.status, "effective_status": following.effective_status}
+    return following, result
 
 
 class _Start:
