@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from dashboard import bulk, fleet, leases, sparkline
+from dashboard import bulk, fleet, remote_sessions, sparkline
 from dashboard.freshness import freshness
 from dashboard.reader import Reader
 
@@ -35,7 +35,7 @@ def environment() -> Environment:
         METRICS=fleet.METRICS,
         spark_path=sparkline.path,
         freshness=freshness,
-        lease_left=leases.left,
+        lease_left=remote_sessions.left,
         WISHES=tuple(bulk.WISHES),
     )
     return made

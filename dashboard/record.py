@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from dashboard import jobs, record_remote, refusals
+from dashboard import jobs, refusals, remote_sentences
 from dashboard.event_reading import NOTHING, Event, People, Reading, differences, mapping, members, moment, value
 from dashboard.foreign_text import MOST, plain
 from dashboard.reader import Reader
@@ -264,7 +264,7 @@ _SENTENCES: Final[Mapping[str, Callable[[Reading], _Parts]]] = {
         e.words("machine.events_dropped", n=e.param("count"), count=e.params.get("count")),
         [],
     ),
-    **record_remote.SENTENCES,
+    **remote_sentences.SENTENCES,
     "user.added": _user_added,
     "user.edited": _user_edited,
     "user.removed": lambda e: (e.words("user.removed", who=e.person()), []),

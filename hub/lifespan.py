@@ -36,7 +36,7 @@ from hub.model.fleet import Fleet, Touched
 from hub.model.watching import Watching
 from hub.remote.machine_pages.open_pages import OpenPages
 from hub.remote.recordings.service import RecordingKeeper, Recordings
-from hub.remote.service import Leases
+from hub.remote.service import RemoteSessions
 from hub.remote.terminal.terminal import Terminals
 from hub.remote.tunnel.registry import Tunnels
 from hub.routes import HANDLERS
@@ -67,7 +67,7 @@ class Engine:
     tunnels: Tunnels
     observer: Observer
     sweeper: Sweeper
-    leases: Leases
+    remote_sessions: RemoteSessions
     clock: Callable[[], datetime]
 
 
@@ -112,10 +112,10 @@ async def open_engine(
         announce.listen(ConfigPush(fleet, links, announce).became_true)
         tunnels = Tunnels(links.tickets)
         announce.listen(tunnels.became_true)
-        leases = Leases(store, fleet, announce, clock)
-        announce.listen(leases.became_true)
-        tunnels.on_fault = leases.end
-        sweeper = Sweeper(store, fleet, announce, links, observer, clock, leases)
+        remote_sessions = RemoteSessions(store, fleet, announce, clock)
+        announce.listen(remote_sessions.became_true)
+        tunnels.on_fault = remote_sessions.end
+        sweeper = Sweeper(store, fleet, announce, links, observer, clock, remote_sessions)
         retention = Retention(store, announce, clock, timedelta(days=settings.samples_retention_days))
         announce.listen(retention.became_true)
         observer.start(was_live(fleet).__contains__)
@@ -123,12 +123,12 @@ async def open_engine(
             tasks.start_soon(commit.run)
             tasks.start_soon(lane.run)
             if alone:
-                await leases.after_start()
+                await remote_sessions.after_start()
                 tasks.start_soon(sweeper.run)
                 tasks.start_soon(tunnels.run)
                 tasks.start_soon(retention.run)
             try:
-                yield Engine(store, fleet, announce, links, tunnels, observer, sweeper, leases, clock)
+                yield Engine(store, fleet, announce, links, tunnels, observer, sweeper, remote_sessions, clock)
             finally:
                 await _flush(commit, lane)
                 tasks.cancel_scope.cancel()
@@ -211,7 +211,7 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
         epoch=epoch,
         version=PRODUCT_VERSION,
     )
-    context.add(engine.links, engine.tunnels, engine.leases)
+    context.add(engine.links, engine.tunnels, engine.remote_sessions)
     context.add(recordings, Terminals(engine.fleet, engine.tunnels, recordings), OpenPages())
     context.add(Gate(), ReadBudget(), FreshSecrets(), FleetDigest(engine.fleet, feed))
     context.add(HANDLERS, Exports(), HistoryReads(), Playbacks())

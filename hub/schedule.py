@@ -29,7 +29,7 @@ from hub.model.changes import Change, Command, MachineRemoved, RetentionReached,
 from hub.model.fleet import Fleet
 from hub.model.machine import BOOTS_KEPT
 from hub.people.rules import sign_in
-from hub.remote.service import Leases
+from hub.remote.service import RemoteSessions
 from hub.status.service import give_back_due
 
 logger = logging.getLogger("myrvm.schedule")
@@ -54,9 +54,9 @@ class Sweeper:
         links: Links,
         observer: Observer,
         clock: Callable[[], datetime],
-        leases: Leases,
+        remote_sessions: RemoteSessions,
     ) -> None:
-        self.leases = leases
+        self.remote_sessions = remote_sessions
         self._fleet = fleet
         self._announce = announce
         self._links = links
@@ -80,7 +80,7 @@ class Sweeper:
             self._observer.record,
             self._expire,
             lambda: give_back_due(self._fleet, self._announce, self._clock()),
-            self.leases.keep,
+            self.remote_sessions.keep,
             self._links.door.end_due,
             self._record_counts,
             self._foreign.look,

@@ -285,7 +285,7 @@ def _is_newest(machine: Machine, command: Command) -> bool:
 
 
 TICK_S: Final = 1.0
-"""A lease that ran out is noticed within this."""
+"""A watch that ran out is noticed within this."""
 
 
 def ask_for_live_samples(watching: Watching, fleet: Fleet, links: Links) -> None:
@@ -295,7 +295,7 @@ def ask_for_live_samples(watching: Watching, fleet: Fleet, links: Links) -> None
 
 
 async def end_stale_watches(watching: Watching, fleet: Fleet, links: Links) -> None:
-    """End leases that were not renewed, until cancelled."""
+    """End watches that were not renewed, until cancelled."""
     while True:
         await asyncio.sleep(TICK_S)
         ask_for_live_samples(watching, fleet, links)

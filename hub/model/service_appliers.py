@@ -20,7 +20,7 @@ Members = frozenset[str]
 CONFIG_MEMBERS: Final = frozenset({"config_wanted", "health", "health_reasons", "expected_interval_s"})
 APPLIED_MEMBERS: Final = frozenset({"config_version", "config_refused", "config_applied_at"})
 SEEN_MEMBERS: Final = frozenset({"last_seen_at"})
-LEASE_MEMBERS: Final = frozenset({"lease"})
+SESSION_MEMBERS: Final = frozenset({"lease"})
 ZONE_MEMBERS: Final = frozenset({"timezone", "clock_offset_s", "ntp"})
 
 
@@ -64,7 +64,7 @@ def session_is(machine: Machine, change: SessionOpened | SessionMoved) -> Member
         machine.remote_sessions[session.id] = session
     else:
         machine.remote_sessions.pop(session.id, None)
-    return LEASE_MEMBERS
+    return SESSION_MEMBERS
 
 
 OF_ONE_MACHINE: Final[Mapping[type, Callable[[Machine, Any], Members]]] = {

@@ -1,6 +1,6 @@
-"""Who watches what, as leases: from them follows how often each machine should send live samples.
+"""Who watches what, and from it follows how often each machine should send live samples.
 
-Pure: instants are monotonic seconds given by the caller. A lease that is not renewed ends by itself, so a browser that
+Pure: instants are monotonic seconds given by the caller. A watch that is not renewed ends by itself, so a browser that
 died wakes no machine for long. Knows no socket and no link.
 """
 
@@ -12,13 +12,13 @@ from typing import Final
 
 from protocol.limits import LIVE_LEAST_S, LIVE_MOST_S
 
-LEASE_S: Final = 30.0
-MAX_LEASES_PER_VIEWER: Final = 16
-"""A page watches one machine or the fleet; more is somebody playing. The oldest lease makes room."""
+WATCH_S: Final = 30.0
+WATCHES_PER_VIEWER: Final = 16
+"""A page watches one machine or the fleet; more is somebody playing. The oldest watch makes room."""
 
 
 @dataclass(frozen=True)
-class Lease:
+class LiveWatch:
     """`rvm_id` None is the whole fleet, as far as `reach` goes (None = all machines)."""
 
     rvm_id: int | None
@@ -33,37 +33,37 @@ class Lease:
 
 
 class Watching:
-    """The leases of all viewers. `viewer` is any number that names one connection of one browser."""
+    """The watches of all viewers. `viewer` is any number that names one connection of one browser."""
 
     def __init__(self) -> None:
-        # Bound: MAX_LEASES_PER_VIEWER an open page.
-        self._leases: dict[int, dict[int | None, Lease]] = {}
+        # Bound: WATCHES_PER_VIEWER an open page.
+        self._watches: dict[int, dict[int | None, LiveWatch]] = {}
         # Bound: one a machine.
         self._told: dict[int, float] = {}
 
     def watch(
         self, viewer: int, rvm_id: int | None, interval: float, now: float, *, reach: frozenset[int] | None = None
     ) -> None:
-        """Take or renew a lease on one machine, or on the fleet (None); `interval` is clamped to 1-60 s."""
-        own = self._leases.setdefault(viewer, {})
+        """Take or renew a watch on one machine, or on the fleet (None); `interval` is clamped to 1-60 s."""
+        own = self._watches.setdefault(viewer, {})
         own.pop(rvm_id, None)
-        if len(own) >= MAX_LEASES_PER_VIEWER:
+        if len(own) >= WATCHES_PER_VIEWER:
             del own[next(iter(own))]
-        own[rvm_id] = Lease(rvm_id, min(max(interval, LIVE_LEAST_S), LIVE_MOST_S), now + LEASE_S, reach)
+        own[rvm_id] = LiveWatch(rvm_id, min(max(interval, LIVE_LEAST_S), LIVE_MOST_S), now + WATCH_S, reach)
 
     def unwatch(self, viewer: int) -> None:
-        """Every lease of a viewer ends: the page went away or is hidden."""
-        self._leases.pop(viewer, None)
+        """Every watch of a viewer ends: the page went away or is hidden."""
+        self._watches.pop(viewer, None)
 
     def interval(self, rvm_id: int, now: float) -> float:
         """Seconds between live samples wanted of this machine: the smallest anybody wants, 0.0 when nobody watches."""
-        wanted = [lease.interval for lease in self._live(now) if lease.covers(rvm_id)]
+        wanted = [watch.interval for watch in self._live(now) if watch.covers(rvm_id)]
         return min(wanted, default=0.0)
 
     def settle(self, now: float, fleet: Iterable[int]) -> dict[int, float]:
         """End what ran out, and answer the machines whose interval is another than at the last `settle`."""
         self._end_expired(now)
-        intervals = self._intervals(fleet, now) if self._leases else {}
+        intervals = self._intervals(fleet, now) if self._watches else {}
         moved = {rvm_id: each for rvm_id, each in intervals.items() if self._told.get(rvm_id, 0.0) != each}
         moved.update({rvm_id: 0.0 for rvm_id in self._told if rvm_id not in intervals})
         self._told = intervals
@@ -72,22 +72,22 @@ class Watching:
     def _intervals(self, fleet: Iterable[int], now: float) -> dict[int, float]:
         known = set(fleet)
         intervals: dict[int, float] = {}
-        for lease in self._live(now):
-            if lease.rvm_id is not None:
-                covered: Iterable[int] = (lease.rvm_id,) if lease.rvm_id in known else ()
+        for watch in self._live(now):
+            if watch.rvm_id is not None:
+                covered: Iterable[int] = (watch.rvm_id,) if watch.rvm_id in known else ()
             else:
-                covered = known if lease.reach is None else known & lease.reach
+                covered = known if watch.reach is None else known & watch.reach
             for rvm_id in covered:
-                intervals[rvm_id] = min(intervals.get(rvm_id, LIVE_MOST_S), lease.interval)
+                intervals[rvm_id] = min(intervals.get(rvm_id, LIVE_MOST_S), watch.interval)
         return intervals
 
-    def _live(self, now: float) -> Iterable[Lease]:
-        return [lease for own in self._leases.values() for lease in own.values() if lease.until > now]
+    def _live(self, now: float) -> Iterable[LiveWatch]:
+        return [watch for own in self._watches.values() for watch in own.values() if watch.until > now]
 
     def _end_expired(self, now: float) -> None:
-        for viewer, own in list(self._leases.items()):
-            for rvm_id, lease in list(own.items()):
-                if lease.until <= now:
+        for viewer, own in list(self._watches.items()):
+            for rvm_id, watch in list(own.items()):
+                if watch.until <= now:
                     del own[rvm_id]
             if not own:
-                del self._leases[viewer]
+                del self._watches[viewer]

@@ -20,7 +20,7 @@ from hub.model.changes import Change
 from hub.model.remote_changes import ALLOWED, RemoteSession, SessionMoved, SessionOpened
 from hub.remote.rules import life, requests
 from hub.remote.rules.requests import SessionRefused, Wish
-from hub.remote.service import Leases
+from hub.remote.service import RemoteSessions
 from hub.web.api import headers
 from hub.web.api.endpoint import why_not
 from hub.web.api.operation import Answer, Call, Operation
@@ -135,7 +135,7 @@ _KINDS: Final = {403: "forbidden", 409: "conflict", 429: "too-many-requests"}
 async def start(call: Call) -> Answer:
     if call.principal.kind == "user":
         await _settings_known(call)
-    async with call.context[Leases].lock:
+    async with call.context[RemoteSessions].lock:
         session = await _opened(call, _wish(call, call.body or Start()))
         if session.status != "requested":
             session = await _begun(call, session)
@@ -159,7 +159,7 @@ async def stop(call: Call) -> Answer:
 
 async def extend(call: Call) -> Answer:
     wanted: Extend = call.body
-    async with call.context[Leases].lock:
+    async with call.context[RemoteSessions].lock:
         try:
             session = requests.chosen(call.machine, call.principal, wanted.session_id)
             changes = requests.extend(call.machine, session, wanted.duration, call.principal.actor, call.now)
@@ -169,7 +169,7 @@ async def extend(call: Call) -> Answer:
 
 
 async def approve(call: Call) -> Answer:
-    async with call.context[Leases].lock:
+    async with call.context[RemoteSessions].lock:
         session = _waiting(call)
         try:
             changes = requests.approve(call.machine, session, call.principal.actor, call.now)
@@ -301,7 +301,7 @@ async def _begun(call: Call, session: RemoteSession) -> RemoteSession:
             else requests.begin(machine, session, actor, call.now)
         )
     except Refused as refused:
-        await call.context[Leases].end(session.id, "start_failed")
+        await call.context[RemoteSessions].end(session.id, "start_failed")
         raise problem(refused) from refused
     return await _moved(call, changes, session)
 

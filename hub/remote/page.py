@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from starlette.responses import Response
 
-from dashboard import leases
+from dashboard import remote_sessions as session_texts
 from dashboard.reader import Reader
 from db import recordings, remote_sessions
 from db.recordings import RecordingRow
@@ -93,13 +93,13 @@ def card(visit: Visit, found: Machine, session: RemoteSession, names: Names, zon
         s=s,
         mine=mine,
         may_end=ends,
-        may_extend=ends and leases.may_extend(s, most),
+        may_extend=ends and session_texts.may_extend(s, most),
         may_approve=session.status == "requested" and not mine and visit.may("remote.approve", found.id),
-        mark=leases.MARKS.get(session.status, "unknown"),
-        left=leases.left(reader, s),
+        mark=session_texts.MARKS.get(session.status, "unknown"),
+        left=session_texts.left(reader, s),
         until=reader.day(s["expires_at"], zone),
         since=reader.day(s["start_time"], zone),
-        allow=leases.allowed(reader, s),
+        allow=session_texts.allowed(reader, s),
         approved_by=who(reader, session.approved_by, names) if session.approved_by else "",
         expires_at=s["expires_at"],
         longest=reader.span(most),
@@ -127,7 +127,7 @@ def _line(reader: Reader, session: RemoteSession, recordings: list[Recording], n
         end="—" if end is None else reader.day(end, zone),
         to_title="" if end is None else reader.stamp(end, zone),
         reason=session.reason or "",
-        ended=leases.ended(reader, s, who(reader, session.ended_by or "", names)),
+        ended=session_texts.ended(reader, s, who(reader, session.ended_by or "", names)),
         recordings=recordings,
     )
 
@@ -197,7 +197,7 @@ async def start(visit: Visit) -> Response:
     """The start form; what was typed is never lost."""
     found, form = visit.machine(), visit.form
     permit(visit.user, "remote.start", found.id)
-    seconds = leases.seconds_asked(form)
+    seconds = session_texts.seconds_asked(form)
     allow = [value for name, value in visit.fields if name == "allow"]
     if seconds is None:
         most = int(longest_s(found) // 60)
@@ -218,7 +218,7 @@ async def stop(visit: Visit) -> Response:
 
 
 async def extend(visit: Visit) -> Response:
-    return await _move(visit, "remote.start", api.extend, api.Extend, {"duration": leases.EXTEND_S})
+    return await _move(visit, "remote.start", api.extend, api.Extend, {"duration": session_texts.EXTEND_S})
 
 
 async def approve(visit: Visit) -> Response:
@@ -266,7 +266,7 @@ async def _page(visit: Visit, found: Machine, fault: str = "", status: int = 200
         m=head["m"],
         head_of=head,
         fault=fault,
-        shown_as=leases.shown_as(head["m"]["lease"]),
+        shown_as=session_texts.shown_as(head["m"]["lease"]),
         cards=cards,
         own=next((card for card in mine if card.s["status"] == "active"), None),
         waiting=any(card.s["status"] != "active" for card in mine),
@@ -285,7 +285,7 @@ async def _offer(visit: Visit, found: Machine) -> Offer:
     return Offer(
         refusal="" if refusal is None else refusal["message"],
         code="" if refusal is None else refusal["code"],
-        durations=leases.durations(most),
+        durations=session_texts.durations(most),
         most=visit.reader.span(most),
         most_minutes=max(1, int(most // 60)),
         ports=list(told["declared_ports"]),
@@ -302,7 +302,7 @@ def _given(visit: Visit, offer: Offer) -> dict[str, Any]:
         "minutes": form.get("minutes", str(usual)),
         "other": form.get("other", str(min(offer.most_minutes, 45))),
         "reason": form.get("reason", ""),
-        "allow": [value for name, value in visit.fields if name == "allow"] if sent else list(leases.ALLOWED),
+        "allow": [value for name, value in visit.fields if name == "allow"] if sent else list(session_texts.ALLOWED),
         "ports": _ports(visit) if sent else offer.ports,
     }
 
@@ -313,7 +313,7 @@ def _ports(visit: Visit) -> list[int]:
 
 
 def _may(visit: Visit, found: Machine) -> May:
-    folders = leases.declared(found.hardware)
+    folders = session_texts.declared(found.hardware)
     return May(visit.context.settings.record_input, folders["download"], folders["upload"])
 
 

@@ -29,14 +29,14 @@ from hub.model.machine import Machine
 from hub.model.remote_changes import RemoteSession, SessionMoved, SessionOpened
 from hub.remote.rules import life, requests
 
-logger = logging.getLogger("myrvm.leases")
+logger = logging.getLogger("myrvm.remote_sessions")
 
 RIGHTS_S: Final = 2.0
 """How often the holders' rights are looked up: other processes change them too. Whoever lost theirs loses the session
 within 5 s (reliability.md, bar 58)."""
 
 
-class Leases:
+class RemoteSessions:
     """`keep` several times a second; `end` by whoever finds a reason."""
 
     def __init__(
@@ -52,7 +52,7 @@ class Leases:
         self._announce = announce
         self._clock = clock
         self._monotonic = monotonic
-        self._timing = LeaseClock(clock, monotonic)
+        self._timing = SessionClock(clock, monotonic)
         self._rights_at = 0.0
         # Bound: people, until the next turn.
         self._signed_out: set[int] = set()
@@ -152,7 +152,7 @@ BEGIN_S: Final = 10.0
 """Between a session's row and the command that begins it: two commits. Longer means that the second never came."""
 
 
-class LeaseClock:
+class SessionClock:
     def __init__(self, clock: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
         self._clock = clock
         self._monotonic = monotonic

@@ -248,14 +248,14 @@ SNAPSHOT_COST: Final = 10.0
 
 
 class Watch(msgspec.Struct, tag="watch"):
-    """A lease of 30 s on live samples each `rate` seconds: of one machine, or of all it may see (`machine` null)."""
+    """A watch of 30 s on live samples each `rate` seconds: of one machine, or of all it may see (`machine` null)."""
 
     machine: int | None = None
     rate: Annotated[float, msgspec.Meta(ge=1, le=60)] = 5.0
 
 
 class Unwatch(msgspec.Struct, tag="unwatch"):
-    """Every lease of this connection ends."""
+    """Every watch of this connection ends."""
 
 
 class Pause(msgspec.Struct, tag="pause"):

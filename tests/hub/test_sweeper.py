@@ -8,7 +8,7 @@ import pytest
 
 from db.errors import Conflict, Unavailable
 from hub.model.changes import CommandDrafted, EventHappened
-from hub.remote.service import Leases
+from hub.remote.service import RemoteSessions
 from hub.schedule import Sweeper
 from tests.hub.commands.rules.test_command_desk import command
 from tests.support.link_room import Room, room
@@ -17,8 +17,8 @@ from tests.support.until import until
 
 
 def sweeper(hub: Room) -> Sweeper:
-    leases = Leases(hub.store, hub.fleet, hub.announce, lambda: NOW)
-    return Sweeper(hub.store, hub.fleet, hub.announce, hub.links, hub.observer, lambda: NOW, leases)
+    remote_sessions = RemoteSessions(hub.store, hub.fleet, hub.announce, lambda: NOW)
+    return Sweeper(hub.store, hub.fleet, hub.announce, hub.links, hub.observer, lambda: NOW, remote_sessions)
 
 
 async def test_what_was_due_while_the_database_was_away_is_done_when_it_is_back(

@@ -1,4 +1,4 @@
-// A lease as words: how long it still lasts, and what stands in the bar on top. The browser's half of dashboard/leases.py.
+// A lease as words: how long it still lasts, and what stands in the bar on top. The browser's half of dashboard/remote_sessions.py.
 
 export const OPEN = ["requested", "starting", "active"];
 

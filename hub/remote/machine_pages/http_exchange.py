@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import h11
 
-from hub.remote.machine_pages.open_pages import LeaseTurns
+from hub.remote.machine_pages.open_pages import SessionTurns
 from hub.remote.machine_pages.proxy_request import MachineStream, Refusal
 
 MAX_HEADER_BYTES: Final = 16 * 1024
@@ -44,7 +44,7 @@ class HttpExchange:
     """`begin`, then `say` the body and `end`, while somebody else calls `head`, and `part` and `listen` in turn. What
     is parsed is parsed in `turns`, a little at a time."""
 
-    def __init__(self, stream: MachineStream, turns: LeaseTurns) -> None:
+    def __init__(self, stream: MachineStream, turns: SessionTurns) -> None:
         self._stream = stream
         self._turns = turns
         # Bound: what a stream gives at once.

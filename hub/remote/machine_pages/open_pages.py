@@ -1,5 +1,5 @@
 """When the hub works on what machines' pages send: one piece at a time, then rest, so that no page, and no twenty of
-them, keep the event loop from everybody else. Leases take turns with each other, and the requests of a lease among
+them, keep the event loop from everybody else. Sessions take turns with each other, and the requests of a session among
 themselves: who serves the worst page waits for itself.
 
 Which pages of machines are open for whom: capabilities, host names and their tickets and cookies, in memory.
@@ -56,7 +56,7 @@ class PageTurns:
         self._owed += REST * worked_s
 
 
-class LeaseTurns:
+class SessionTurns:
     """Of one lease: it has one place among all leases, whatever it has under way."""
 
     def __init__(self, turns: PageTurns) -> None:
@@ -77,7 +77,7 @@ class LeaseTurns:
 
 
 TICKET_S: Final = 60.0
-MOST_OF_A_LEASE: Final = 32
+PAGES_PER_SESSION: Final = 32
 """Capabilities, tickets and cookies of one lease; the oldest makes room."""
 REQUESTS_AT_ONCE: Final = 24
 SOCKETS_AT_ONCE: Final = 16
@@ -97,7 +97,7 @@ class Page(NamedTuple):
 class Grounds:
     """What the pages of one lease share: how much may be under way, whose turn it is, and each port's cookies."""
 
-    turns: LeaseTurns
+    turns: SessionTurns
     requests: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(REQUESTS_AT_ONCE))
     sockets: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(SOCKETS_AT_ONCE))
     # Bound: one a declared port of the lease.
@@ -112,13 +112,13 @@ class OpenPages:
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now
-        # Bound: MOST_OF_A_LEASE a lease, and gone with it.
+        # Bound: PAGES_PER_SESSION a lease, and gone with it.
         self._capabilities: dict[str, Page] = {}
         # Bound: one a port of a lease, and gone with it.
         self._labels: dict[str, Page] = {}
-        # Bound: MOST_OF_A_LEASE a label, TICKET_S each.
+        # Bound: PAGES_PER_SESSION a label, TICKET_S each.
         self._tickets: dict[str, tuple[str, float]] = {}
-        # Bound: MOST_OF_A_LEASE a label.
+        # Bound: PAGES_PER_SESSION a label.
         self._cookies: dict[str, str] = {}
         self._turns = PageTurns()
         # Bound: one a lease with a page.
@@ -170,7 +170,7 @@ class OpenPages:
     def grounds(self, page: Page) -> Grounds:
         known = self._grounds.get(page.session_id)
         if known is None:
-            known = self._grounds[page.session_id] = Grounds(LeaseTurns(self._turns))
+            known = self._grounds[page.session_id] = Grounds(SessionTurns(self._turns))
         return known
 
     def forget(self, alive: Callable[[Page], bool]) -> None:
@@ -185,7 +185,7 @@ class OpenPages:
 def _make_room(known: dict[str, T], ours: Callable[[T], bool]) -> None:
     """For one more: of those that are ours the oldest go."""
     own = [key for key, value in known.items() if ours(value)]
-    for oldest in own[: max(0, len(own) - MOST_OF_A_LEASE + 1)]:
+    for oldest in own[: max(0, len(own) - PAGES_PER_SESSION + 1)]:
         del known[oldest]
 
 

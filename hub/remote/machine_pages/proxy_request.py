@@ -23,7 +23,7 @@ from starlette.responses import Response
 from hub.kernel.context import HubContext
 from hub.model.machine import Machine
 from hub.remote.machine_pages.headers import CookieJar, Headers
-from hub.remote.machine_pages.open_pages import LeaseTurns, Page
+from hub.remote.machine_pages.open_pages import Page, SessionTurns
 from hub.remote.rules import life
 from hub.remote.tunnel.registry import Tunnels
 from hub.remote.tunnel.tunnel import TunnelError
@@ -153,7 +153,7 @@ class Terms:
     prefix: str
     ours: Headers
     jar: CookieJar
-    turns: LeaseTurns
+    turns: SessionTurns
     secure: bool
     clock: Callable[[], datetime]
     authorization: bytes = b""

@@ -19,7 +19,7 @@ from db.errors import StoreError
 from hub.kernel.context import HubContext
 from hub.model.access import Principal, may
 from hub.remote.machine_pages.proxy_request import address_allowed
-from hub.remote.service import Leases
+from hub.remote.service import RemoteSessions
 from hub.remote.terminal.terminal import INPUT_WINDOW, Terminal, TerminalRefusedError, Terminals
 from hub.web import sockets as socket_ending
 from hub.web.auth.identify import address_of, identify
@@ -127,7 +127,7 @@ async def _intruded(context: HubContext, terminal: Terminal, principal: Principa
     logger.warning("user %d showed the terminal of user %d", principal.id, terminal.user_id)
     terminal.end("intruder")
     try:
-        await context[Leases].intruder(terminal.session_id, principal.id)
+        await context[RemoteSessions].intruder(terminal.session_id, principal.id)
     except StoreError as error:
         logger.warning("session %d could not be ended for an intruder: %s", terminal.session_id, error)
 

@@ -100,7 +100,7 @@ class StatusDeclared(msgspec.Struct):
     until: Instant | None
 
 
-class Lease(msgspec.Struct):
+class OldestSession(msgspec.Struct):
     """A machine's oldest open remote access session, as everybody who sees the machine may know it."""
 
     id: int
@@ -158,7 +158,7 @@ class MachineSummary(msgspec.Struct):
     last_ip: str | None
     api_key_prefix: str | None
     pending: list[Command]
-    lease: Lease | None
+    lease: OldestSession | None
     created_at: Instant
     updated_at: Instant
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterable
 from time import monotonic, perf_counter
 from typing import Any, Final, NamedTuple, TypeVar
 
-from dashboard import fleet, leases
+from dashboard import fleet, remote_sessions
 from dashboard.reader import Reader
 from dashboard.trouble import Trouble, ordered, trouble
 from hub.kernel.context import HubContext
@@ -100,7 +100,7 @@ async def in_slices(things: Iterable[T]) -> AsyncIterator[T]:
             began = perf_counter()
 
 
-class OwnLease(NamedTuple):
+class OwnSession(NamedTuple):
     rvm_id: int
     machine: str
     status: str
@@ -108,13 +108,13 @@ class OwnLease(NamedTuple):
     left: str
 
 
-def own_lease(context: HubContext, person: Principal, reader: Reader) -> OwnLease | None:
+def own_session(context: HubContext, person: Principal, reader: Reader) -> OwnSession | None:
     """The open one that ends first, whoever else is on its machine."""
     found = []
     for machine in context.fleet.machines.values():
         for session in machine.remote_sessions.values():
             if session.is_open and session.admin_id == person.id:
                 ends = views.epoch_ms(session.expires_at) or 0
-                left = leases.left(reader, {"status": session.status, "expires_at": ends})
-                found.append(OwnLease(machine.id, machine.name, session.status, ends, left))
+                left = remote_sessions.left(reader, {"status": session.status, "expires_at": ends})
+                found.append(OwnSession(machine.id, machine.name, session.status, ends, left))
     return min(found, key=lambda own: own.expires_at or math.inf, default=None)

@@ -36,7 +36,7 @@ from hub.web.auth.origin import is_under_foreign_name, same_origin
 from hub.web.auth.passwords import TooBusy
 from hub.web.http import request_body
 from hub.web.http.problems import Problem, Text, language_of, not_found, sayer
-from hub.web.shell.fleet_digest import FleetDigest, OwnLease, in_slices, own_lease
+from hub.web.shell.fleet_digest import FleetDigest, OwnSession, in_slices, own_session
 from texts.languages import LANGUAGES
 
 logger = logging.getLogger("myrvm.pages")
@@ -61,7 +61,7 @@ class Frame:
     here: str
     alarms: int
     open_jobs: int
-    lease: OwnLease | None
+    lease: OwnSession | None
     assets: assets.Assets
     nav: tuple[tuple[str, str], ...]
 
@@ -133,7 +133,7 @@ class Visit:
             here=here(self.request),
             alarms=alarms,
             open_jobs=self._open_jobs(),
-            lease=None if self.principal is None else own_lease(self.context, self.principal, self.reader),
+            lease=None if self.principal is None else own_session(self.context, self.principal, self.reader),
             assets=assets.load(),
             nav=shown,
         )

@@ -13,7 +13,7 @@ from db.errors import Conflict
 from db.statements import Write
 from hub.commands.rules import life
 from hub.model.changes import Change, CommandDrafted, EventHappened
-from hub.remote.service import Leases
+from hub.remote.service import RemoteSessions
 from hub.schedule import Sweeper
 from protocol import messages as m
 from tests.hub.commands.rules.test_command_desk import command
@@ -173,7 +173,7 @@ async def test_the_clock_gives_what_left_four_seconds_more() -> None:
             hub.links,
             hub.observer,
             lambda: now,
-            Leases(hub.store, hub.fleet, hub.announce, lambda: now),
+            RemoteSessions(hub.store, hub.fleet, hub.announce, lambda: now),
         )
         for number, state in enumerate(("queued", "sent")):
             await hub.announce(CommandDrafted(command=command(state, id=f"c{number}", expires_at=NOW)))

@@ -16,7 +16,7 @@ from hub.kernel.loading import load_fleet
 from hub.links import link as link_module
 from hub.links.links import Links
 from hub.machine_settings import push
-from hub.remote.service import Leases
+from hub.remote.service import RemoteSessions
 from protocol import configuration as table
 from protocol import messages as m
 from tests.support.hub_people import MachineKey
@@ -86,7 +86,7 @@ async def test_a_lease_in_a_machines_first_moments_waits_for_its_settings(hub: H
                 assert (await asked).status_code == status, (await asked).text
             await until(lambda: hub.context[Links].get(key.id) is None)
             for session_id in list(hub.context.fleet.machines[key.id].remote_sessions):
-                await hub.context[Leases].end(session_id, "stopped")
+                await hub.context[RemoteSessions].end(session_id, "stopped")
 
 
 async def test_a_lease_waits_no_longer_than_settings_may_take_to_come(

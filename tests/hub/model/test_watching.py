@@ -1,8 +1,8 @@
-"""Leases: who watches what decides how often a machine sends, and nothing outlives its viewer."""
+"""What is watched decides how often a machine sends, and nothing outlives its viewer."""
 
 from __future__ import annotations
 
-from hub.model.watching import LEASE_S, MAX_LEASES_PER_VIEWER, Watching
+from hub.model.watching import WATCH_S, WATCHES_PER_VIEWER, Watching
 
 FLEET = (1, 2, 3)
 
@@ -18,14 +18,14 @@ def test_the_smallest_interval_anybody_wants_counts() -> None:
     assert watching.settle(3.0, FLEET) == {}
 
 
-def test_a_lease_that_is_not_renewed_ends() -> None:
+def test_a_watch_that_is_not_renewed_ends() -> None:
     watching = Watching()
     watching.watch(10, 1, 1.0, 0.0)
     assert watching.settle(0.0, FLEET) == {1: 1.0}
     watching.watch(10, 1, 1.0, 20.0)
-    assert watching.settle(LEASE_S + 1, FLEET) == {}
-    assert watching.interval(1, 20.0 + LEASE_S) == 0.0
-    assert watching.settle(20.0 + LEASE_S, FLEET) == {1: 0.0}
+    assert watching.settle(WATCH_S + 1, FLEET) == {}
+    assert watching.interval(1, 20.0 + WATCH_S) == 0.0
+    assert watching.settle(20.0 + WATCH_S, FLEET) == {1: 0.0}
 
 
 def test_nobody_watching_costs_nothing_and_says_nothing() -> None:
@@ -55,8 +55,8 @@ def test_intervals_are_kept_within_one_second_and_one_minute() -> None:
     assert watching.settle(0.0, FLEET) == {1: 1.0, 2: 60.0}
 
 
-def test_one_viewer_cannot_hold_any_number_of_leases() -> None:
+def test_one_viewer_cannot_hold_any_number_of_watches() -> None:
     watching = Watching()
-    for rvm_id in range(MAX_LEASES_PER_VIEWER + 5):
+    for rvm_id in range(WATCHES_PER_VIEWER + 5):
         watching.watch(10, rvm_id, 1.0, 0.0)
-    assert len(watching.settle(0.0, range(100))) == MAX_LEASES_PER_VIEWER
+    assert len(watching.settle(0.0, range(100))) == WATCHES_PER_VIEWER

@@ -15,8 +15,8 @@ import pytest_asyncio
 
 from hub.model.changes import MachineIntroduced
 from tests.support.api_hub import ApiHub, api_hub
-from tests.support.lease_record import REMOTE, lease, moved, page_of, recording, settings
 from tests.support.page_visitor import browser
+from tests.support.session_record import REMOTE, lease, moved, page_of, recording, settings
 
 EVIL = '"><script>alert(1)</script>&amp;{{7*7}}'
 

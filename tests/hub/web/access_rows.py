@@ -47,7 +47,7 @@ NO_PAGE = row("hidden", "hidden", "hidden", "hidden", "who", "who", "hidden")
 
 APPROVE_ON_PAGE = row("role", "ok", "role", "hidden", "who", "who", "ok")
 RECORDED_ON_PAGE = row("role", "ok", "ok", "hidden", "who", "who", "ok")
-LEASE_FORMS = {
+SESSION_FORMS = {
     "start": WORK_ON_PAGE, "stop": WORK_ON_PAGE, "extend": WORK_ON_PAGE, "approve": APPROVE_ON_PAGE,
     "decline": APPROVE_ON_PAGE, "page": WORK_ON_PAGE, "download": WORK_ON_PAGE,
 }  # fmt: skip
@@ -176,8 +176,8 @@ ROWS: dict[str, dict[str, str]] = {
     "GET /machines/{id}/zone": PAGE_OF_MACHINE,
     "POST /machines/{id}/zone": WORK_ON_PAGE,
     "GET /machines/{id}/remote": PAGE_OF_MACHINE,
-    **{f"GET /machines/{{id}}/remote/{wish}": PAGE_OF_MACHINE for wish in LEASE_FORMS},
-    **{f"POST /machines/{{id}}/remote/{wish}": outcome for wish, outcome in LEASE_FORMS.items()},
+    **{f"GET /machines/{{id}}/remote/{wish}": PAGE_OF_MACHINE for wish in SESSION_FORMS},
+    **{f"POST /machines/{{id}}/remote/{wish}": outcome for wish, outcome in SESSION_FORMS.items()},
     "GET /recordings/{recording_id}": RECORDED_ON_PAGE,
     "GET /recordings/{recording_id}/download": RECORDED_ON_PAGE,
     "POST /recordings/{recording_id}/download": RECORDED_ON_PAGE,

@@ -251,7 +251,7 @@ async def test_a_watch_of_a_machine_that_is_not_there_changes_nothing(hub: HubHe
         await page.say("watch", machine=999, rate=1)
         await page.say("snapshot")
         await page.until(lambda frame: frame["type"] == "snapshot")
-        assert len(hub.context.watching._leases) == 0
+        assert len(hub.context.watching._watches) == 0
 
 
 async def test_a_frozen_page_is_cut_off_and_nobody_waits_for_it(

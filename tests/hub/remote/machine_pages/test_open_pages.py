@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.remote.machine_pages.open_pages import MOST_OF_A_LEASE, TICKET_S, OpenPages, Page
+from hub.remote.machine_pages.open_pages import PAGES_PER_SESSION, TICKET_S, OpenPages, Page
 
 PAGE = Page(rvm_id=1, session_id=7, holder=3, port=5000)
 OTHER = PAGE._replace(session_id=8, port=5001)
@@ -28,7 +28,7 @@ def test_a_capability_is_its_page_and_cannot_be_read_back() -> None:
 def test_a_lease_has_so_many_and_the_oldest_makes_room() -> None:
     pages = OpenPages()
     first, other = pages.capability(PAGE), pages.capability(OTHER)
-    newest = [pages.capability(PAGE) for _ in range(MOST_OF_A_LEASE)]
+    newest = [pages.capability(PAGE) for _ in range(PAGES_PER_SESSION)]
     assert pages.by_capability(first) is None
     assert all(pages.by_capability(text) for text in (*newest, other))
 
@@ -37,7 +37,7 @@ def test_a_page_has_so_many_tickets_and_the_oldest_makes_room() -> None:
     pages = OpenPages()
     label, other = pages.label(PAGE), pages.label(OTHER)
     first, of_other = pages.ticket(label), pages.ticket(other)
-    newest = [pages.ticket(label) for _ in range(MOST_OF_A_LEASE)]
+    newest = [pages.ticket(label) for _ in range(PAGES_PER_SESSION)]
     assert pages.enter(label, first) is None
     assert all(pages.enter(label, text) for text in newest)
     assert pages.enter(other, of_other)

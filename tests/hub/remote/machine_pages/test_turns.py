@@ -7,15 +7,15 @@ import time
 import anyio
 import pytest
 
-from hub.remote.machine_pages.open_pages import REQUEST_S, REST, LeaseTurns, PageTurns
+from hub.remote.machine_pages.open_pages import REQUEST_S, REST, PageTurns, SessionTurns
 
 
 async def test_a_lease_with_much_to_do_has_one_place_among_all() -> None:
     turns = PageTurns()
-    busy, calm = LeaseTurns(turns), LeaseTurns(turns)
+    busy, calm = SessionTurns(turns), SessionTurns(turns)
     done: list[str] = []
 
-    async def work(lease: LeaseTurns, name: str) -> None:
+    async def work(lease: SessionTurns, name: str) -> None:
         await lease.run(lambda: done.append(name))
 
     async with anyio.create_task_group() as tasks:
@@ -27,7 +27,7 @@ async def test_a_lease_with_much_to_do_has_one_place_among_all() -> None:
 
 
 async def test_behind_work_there_is_rest() -> None:
-    turns = LeaseTurns(PageTurns())
+    turns = SessionTurns(PageTurns())
 
     def work() -> None:
         ends = time.thread_time() + 0.01
@@ -41,7 +41,7 @@ async def test_behind_work_there_is_rest() -> None:
 
 
 async def test_behind_requests_there_is_rest_too() -> None:
-    turns = LeaseTurns(PageTurns())
+    turns = SessionTurns(PageTurns())
     began = time.monotonic()
     for _ in range(20):
         await turns.begin()
@@ -49,7 +49,7 @@ async def test_behind_requests_there_is_rest_too() -> None:
 
 
 async def test_work_that_fails_ends_its_turn() -> None:
-    turns = LeaseTurns(PageTurns())
+    turns = SessionTurns(PageTurns())
     with pytest.raises(ZeroDivisionError):
         await turns.run(lambda: 1 // 0)
     assert await turns.run(lambda: 1) == 1

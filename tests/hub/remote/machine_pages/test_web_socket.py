@@ -16,7 +16,7 @@ import websockets
 from websockets.frames import Frame, Opcode
 
 from hub.remote.machine_pages.headers import CookieJar
-from hub.remote.machine_pages.open_pages import LeaseTurns, PageTurns
+from hub.remote.machine_pages.open_pages import PageTurns, SessionTurns
 from hub.remote.machine_pages.proxy_request import MachineStream, Terms
 from hub.remote.machine_pages.web_socket import MAX_BROWSER_MESSAGE_BYTES, _MachineSocket
 from tests.support.machine_pages import Asked, PagesHub, machine_server, pages_hub
@@ -102,7 +102,7 @@ def test_pieces_of_a_message_are_not_kept_one_by_one() -> None:
     async def nowhere() -> MachineStream:
         raise AssertionError
 
-    turns = LeaseTurns(PageTurns())
+    turns = SessionTurns(PageTurns())
     terms = Terms(nowhere, 5000, b"/", "", [], CookieJar(), turns, False, lambda: datetime.now(timezone.utc))
     socket = _MachineSocket(terms, cast(MachineStream, None), [])
     socket._whole(Frame(Opcode.BINARY, b"", fin=False))

@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 
 from tests.support.api_hub import ApiHub, api_hub
-from tests.support.lease_record import REMOTE, lease, page_of, recording
 from tests.support.page_visitor import browser
+from tests.support.session_record import REMOTE, lease, page_of, recording
 
 
 @pytest_asyncio.fixture

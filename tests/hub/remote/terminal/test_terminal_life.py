@@ -13,7 +13,7 @@ import pytest
 from db import recordings as rows
 from hub.lifespan import utc_now
 from hub.model import changes as c
-from hub.remote.service import Leases
+from hub.remote.service import RemoteSessions
 from hub.remote.terminal import terminal as terminal_module
 from hub.remote.terminal.terminal import SIZE, Terminals
 from hub.web.auth.state import Gate
@@ -140,7 +140,7 @@ async def test_somebody_else_with_the_terminals_id_is_shut_out_and_ends_the_leas
 
 async def test_the_end_of_the_lease_ends_the_terminal_with_its_reason(room: TerminalRoom) -> None:
     async with room.terminal() as (page, stream):
-        await room.hub.context[Leases].end(room.session.id, "timed_out")
+        await room.hub.context[RemoteSessions].end(room.session.id, "timed_out")
         await page.closed()
         assert page.heard[-1] == {"type": "ended", "code": "timed_out"}
         assert stream.was_reset == "timed_out"

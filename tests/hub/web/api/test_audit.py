@@ -15,7 +15,7 @@ from tests.hub.commands.rules.test_command_desk import command
 from tests.hub.remote.test_remote_files import FileStream
 from tests.hub.web.api.test_every_change_is_recorded import Group, Groups, incomplete, unrecorded, untried
 from tests.support.api_hub import PASSWORD, ApiHub
-from tests.support.lease_record import lease
+from tests.support.session_record import lease
 
 
 class Record:

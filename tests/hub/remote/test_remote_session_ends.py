@@ -15,13 +15,13 @@ from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from hub.model.remote_changes import RemoteSession, SessionMoved
 from hub.remote.rules.life import GRACE_S
-from hub.remote.service import BEGIN_S, RIGHTS_S, Leases
+from hub.remote.service import BEGIN_S, RIGHTS_S, RemoteSessions
 from tests.hub.remote.rules.test_remote_life import held, session
 from tests.support.machines import NOW
 
 
 class Room:
-    """Leases over one machine, with a clock that the test moves and no database."""
+    """The sessions of one machine, with a clock that the test moves and no database."""
 
     def __init__(self, one: Machine) -> None:
         self.machine = one
@@ -31,8 +31,8 @@ class Room:
         fleet = Fleet()
         fleet.machines[one.id] = one
         store = cast(Store, None)  # nobody's rights are looked up: nobody is named, or it is not time for it
-        self.leases = Leases(store, fleet, cast(Any, self.announce), self.clock, lambda: self.passed)
-        self.leases._rights_at = float("inf")
+        self.sessions = RemoteSessions(store, fleet, cast(Any, self.announce), self.clock, lambda: self.passed)
+        self.sessions._rights_at = float("inf")
 
     def clock(self) -> datetime:
         return NOW + timedelta(seconds=self.passed - 1000)
@@ -44,14 +44,14 @@ class Room:
         for change in changes:
             if isinstance(change, SessionMoved) and not change.session.is_open:
                 self.machine.remote_sessions.pop(change.session.id, None)
-        self.leases.became_true(changes)
+        self.sessions.became_true(changes)
         return changes
 
     async def after(self, seconds: float) -> list[tuple[str, str | None]]:
         """(status, end_reason) of what has moved in the next turn of the clock, that much later."""
         self.announced.clear()
         self.passed += seconds
-        await self.leases.keep()
+        await self.sessions.keep()
         return self.moved()
 
     def moved(self) -> list[tuple[str, str | None]]:
@@ -106,7 +106,7 @@ async def test_a_session_whose_command_never_came_is_over() -> None:
 async def test_no_session_outlives_the_hub_that_kept_its_time() -> None:
     here = room(session(), linked=True)
     here.machine.remote_sessions[5] = session("requested", id=5, command_id=None)
-    await here.leases.after_start()
+    await here.sessions.after_start()
     assert here.moved() == [("ended", "hub_restarted")] * 2
     assert here.told() == [{"session_id": 4, "reason": "hub_restarted"}], "the other one never began"
 
@@ -115,15 +115,15 @@ async def test_no_session_outlives_the_hub_that_kept_its_time() -> None:
 async def test_who_ends_it_second_changes_nothing(conflict: bool) -> None:
     here = room(session(), linked=True)
     here.conflict = conflict
-    await here.leases.end(4, "idle")
+    await here.sessions.end(4, "idle")
     assert here.moved() == ([] if conflict else [("ended", "idle")])
-    await here.leases.end(4, "protocol_error")
+    await here.sessions.end(4, "protocol_error")
     assert len(here.moved()) == (0 if conflict else 1)
 
 
 async def test_an_intruder_ends_the_session_and_is_named() -> None:
     here = room(session(), linked=True)
-    await here.leases.intruder(4, 9)
+    await here.sessions.intruder(4, 9)
     assert here.moved() == [("ended", "intruder")]
     named = next(c for c in here.announced if isinstance(c, EventHappened) and c.code == "remote.intruder")
     assert (named.actor, named.params["user_id"]) == ("user:9", 9)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dashboard import leases
+from dashboard import remote_sessions
 from dashboard.reader import Reader
 
 NOW = 1795370531000
@@ -29,21 +29,21 @@ def lease(**members: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("ms", "words"), CASES["countdown"])
 def test_what_is_left_counts_down(ms: float, words: str) -> None:
-    assert leases.countdown(ms) == words
+    assert remote_sessions.countdown(ms) == words
 
 
 def test_a_lease_that_is_not_open_yet_says_what_it_waits_for() -> None:
-    assert leases.left(reader(), lease()) == "30:00"
-    assert leases.left(reader(), lease(status="requested")) == "Waits for approval"
-    assert leases.left(reader("id"), lease(status="starting")) == "Memulai…"
-    assert leases.left(reader(), lease(status="something new")) == "something new"
-    assert [leases.shown_as(lease()), leases.shown_as(None)] == ["4 active", ""]
+    assert remote_sessions.left(reader(), lease()) == "30:00"
+    assert remote_sessions.left(reader(), lease(status="requested")) == "Waits for approval"
+    assert remote_sessions.left(reader("id"), lease(status="starting")) == "Memulai…"
+    assert remote_sessions.left(reader(), lease(status="something new")) == "something new"
+    assert [remote_sessions.shown_as(lease()), remote_sessions.shown_as(None)] == ["4 active", ""]
 
 
 def test_what_it_allows_is_one_line() -> None:
-    assert leases.allowed(reader(), lease()) == "Terminal, page 5000, page 5001, files"
-    assert leases.allowed(reader("id"), lease(allow=["files"])) == "Berkas"
-    assert leases.allowed(reader(), lease(allow=[])) == "—"
+    assert remote_sessions.allowed(reader(), lease()) == "Terminal, page 5000, page 5001, files"
+    assert remote_sessions.allowed(reader("id"), lease(allow=["files"])) == "Berkas"
+    assert remote_sessions.allowed(reader(), lease(allow=[])) == "—"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_what_it_allows_is_one_line() -> None:
     ],
 )  # fmt: skip
 def test_how_it_ended(how: str | None, by: str | None, words: str) -> None:
-    assert leases.ended(reader(), lease(status="ended", end_reason=how, ended_by=by), "Budi") == words
+    assert remote_sessions.ended(reader(), lease(status="ended", end_reason=how, ended_by=by), "Budi") == words
 
 
 @pytest.mark.parametrize(
@@ -67,26 +67,26 @@ def test_how_it_ended(how: str | None, by: str | None, words: str) -> None:
     ],
 )  # fmt: skip
 def test_the_form_says_minutes_or_nothing(form: dict[str, str], seconds: int | None) -> None:
-    assert leases.seconds_asked(form) == seconds
+    assert remote_sessions.seconds_asked(form) == seconds
 
 
 def test_only_what_the_longest_session_holds_is_offered() -> None:
-    assert leases.durations(3600) == [15, 30, 60]
-    assert leases.durations(1799) == [15]
-    assert leases.durations(60) == []
-    assert leases.may_extend(lease(), 3600)
-    assert not leases.may_extend(lease(), 1800)
-    assert not leases.may_extend(lease(status="starting"), 3600)
+    assert remote_sessions.durations(3600) == [15, 30, 60]
+    assert remote_sessions.durations(1799) == [15]
+    assert remote_sessions.durations(60) == []
+    assert remote_sessions.may_extend(lease(), 3600)
+    assert not remote_sessions.may_extend(lease(), 1800)
+    assert not remote_sessions.may_extend(lease(status="starting"), 3600)
 
 
 @pytest.mark.parametrize(
     "told", [None, {}, {"remote": 5}, {"remote": {"download": "x"}}, {"remote": {"download": [1, "relative", {}]}}]
 )
 def test_a_machine_that_says_something_odd_declares_no_folder(told: Any) -> None:
-    assert leases.declared(told) == {"download": [], "upload": []}
+    assert remote_sessions.declared(told) == {"download": [], "upload": []}
 
 
 def test_declared_folders() -> None:
     told = {"remote": {"download": ["/var/log", "no"], "upload": ["/srv/in"] * 50}}
-    assert leases.declared(told)["download"] == ["/var/log"]
-    assert len(leases.declared(told)["upload"]) == 20
+    assert remote_sessions.declared(told)["download"] == ["/var/log"]
+    assert len(remote_sessions.declared(told)["upload"]) == 20

@@ -7,14 +7,14 @@ from datetime import timedelta
 import msgspec
 
 from hub.model.remote_changes import SessionMoved
-from hub.remote.service import BEGIN_S, LeaseClock
+from hub.remote.service import BEGIN_S, SessionClock
 from tests.hub.remote.rules.test_remote_life import session
 from tests.support.machines import NOW
 
 
 def test_setting_the_clock_moves_no_end_and_extending_does() -> None:
     wall, passed = [NOW], [100.0]
-    clock = LeaseClock(lambda: wall[0], lambda: passed[0])
+    clock = SessionClock(lambda: wall[0], lambda: passed[0])
     one = session()
     clock.became_true([SessionMoved(session=one)])
     wall[0] = NOW + timedelta(days=400)
@@ -29,7 +29,7 @@ def test_setting_the_clock_moves_no_end_and_extending_does() -> None:
 
 def test_a_session_without_its_command_waits_a_moment_for_it() -> None:
     passed = [100.0]
-    clock = LeaseClock(lambda: NOW, lambda: passed[0])
+    clock = SessionClock(lambda: NOW, lambda: passed[0])
     one = session("starting", command_id=None)
     assert not clock.settled(one)
     passed[0] += BEGIN_S + 1
@@ -38,7 +38,7 @@ def test_a_session_without_its_command_waits_a_moment_for_it() -> None:
 
 
 def test_a_session_that_went_with_its_machine_is_forgotten() -> None:
-    clock = LeaseClock(lambda: NOW, lambda: 100.0)
+    clock = SessionClock(lambda: NOW, lambda: 100.0)
     one = session("active")
     assert not clock.over(one)
     clock.forget_all_but({one.id})

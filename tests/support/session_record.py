@@ -1,4 +1,4 @@
-"""Leases and recordings put on the record of a hub in this process, and its pages as somebody sees them. No machine."""
+"""Remote sessions and recordings recorded in a hub in this process, and its pages as somebody sees them. No machine."""
 
 from __future__ import annotations
 
