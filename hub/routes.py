@@ -76,7 +76,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *metrics.OPERATIONS,
     *commands.OPERATIONS,
     *api.OPERATIONS,
-    *machine_api.OPERATIONS,  # before /config/{key}, or `applied` would be a key
+    *machine_api.MACHINE_OPERATIONS,  # before /config/{key}, or `applied` would be a key
     *config.OPERATIONS,
     *timezone.OPERATIONS,
     *recordings.OPERATIONS,
@@ -120,7 +120,7 @@ OF_JOBS = {
     "tally": Part("job_tally.html", jobs.part_tally),
     "job-lists": Part("job_lists.html", jobs.part_lists),
 }
-OF_JOB = {"whole-job": Part("job_whole.html", job.part)}
+OF_JOB = {"whole-job": Part("job_whole.html", job.part_job)}
 
 
 def page_routes() -> list[BaseRoute]:

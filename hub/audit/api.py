@@ -70,7 +70,7 @@ async def list_machine_events(call: Call) -> Answer:
 async def _answer(call: Call, query: MachineEventsQuery, rvm: str | None) -> Answer:
     filters = await filters_of(call, query, rvm)
     before, after = await mark_of(call, "before", query.before), await mark_of(call, "after", query.after)
-    if csv.wanted(call.request, query.format):
+    if csv.is_csv_wanted(call.request, query.format):
         device_id = machine_named(call.context, call.principal, rvm).device_id if rvm is not None else ""
         return Answer(await csv.export(call, filters, before, after, device_id))
     found = await search(call.context.store, filters, query.limit, before=before, after=after)

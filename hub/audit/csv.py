@@ -6,7 +6,7 @@ formula. What is missing at the end is said in the last row.
 
 from __future__ import annotations
 
-import csv
+import csv as spreadsheet
 import io
 import math
 import re
@@ -38,7 +38,7 @@ MOST_ROWS: Final = 100_000
 MOST_LOOKED: Final = 400_000
 """Events that one file looks through for a text, kind, code or actor: some seconds of a database's time."""
 AT_ONCE: Final = 500
-OF_ROWS: Final = 25.0
+COST_OF_ROWS: Final = 25.0
 """What so many rows take of the caller's budget of reads."""
 COLUMNS: Final = (
     "id", "at", "kind", "code", "actor", "actor_name", "rvm_id", "machine", "sentence", "params", "before", "after",
@@ -49,7 +49,7 @@ _AFTER_SEMICOLON: Final = re.compile('(;[\\s"]*)([=+\\-@\uff1d\uff0b\uff0d\uff20
 """A spreadsheet of Indonesia (or Germany) begins a new cell there, whatever the file has between its cells."""
 
 
-def wanted(request: Request, chosen: str | None) -> bool:
+def is_csv_wanted(request: Request, chosen: str | None) -> bool:
     """`format`, else an Accept header that names CSV and no JSON."""
     if chosen is not None:
         return chosen == "csv"
@@ -57,7 +57,7 @@ def wanted(request: Request, chosen: str | None) -> bool:
     return MEDIA_TYPE in accepted and "json" not in accepted
 
 
-def safe(cell: object) -> str:
+def safe_cell(cell: object) -> str:
     """A cell that is text, whatever it begins with."""
     text = _AFTER_SEMICOLON.sub(r"\1'\2", "" if cell is None else str(cell))
     return f"'{text}" if text.startswith(FORMULA) else text
@@ -69,7 +69,7 @@ async def export(call: Call, filters: Filters, before: Mark | None, after: Mark 
     exports, who = call.context[Exports], call.principal.actor
     exports.begin(who)
     try:
-        answer = await _answer(call, filters, before, after, device_id)
+        answer = await _file(call, filters, before, after, device_id)
     except BaseException:
         exports.end(who)
         raise
@@ -78,7 +78,7 @@ async def export(call: Call, filters: Filters, before: Mark | None, after: Mark 
     return answer
 
 
-async def _answer(call: Call, filters: Filters, before: Mark | None, after: Mark | None, device_id: str) -> Response:
+async def _file(call: Call, filters: Filters, before: Mark | None, after: Mark | None, device_id: str) -> Response:
     query = call.query
     stem = "-".join(part for part in ("events", device_id.replace(":", "-"), f"{call.now:%Y%m%d-%H%M%S}") if part)
     headers = {"Content-Disposition": f'attachment; filename="{stem}.csv"', "Vary": "Accept"}
@@ -125,7 +125,7 @@ async def _file(call: Call, r: Reader, filters: Filters, page: Page, after: Mark
             if looked >= MOST_LOOKED and page.reached is not None:
                 yield _last(r.t("event.export.looked", n=r.number(looked), id=page.reached.id))
                 return
-            await call.context[ReadBudget].take(call.principal.actor, OF_ROWS, math.inf)
+            await call.context[ReadBudget].take(call.principal.actor, COST_OF_ROWS, math.inf)
             page = await search(store, filters, min(AT_ONCE, left), before=place)
     except StoreError:
         # The answer has begun: all that can still be done is to say that it is not whole.
@@ -160,5 +160,5 @@ def _json(value: Any) -> str:
 
 def _rows(rows: Iterable[Sequence[object]]) -> str:
     out = io.StringIO()
-    csv.writer(out).writerows([safe(cell) for cell in row] for row in rows)
+    spreadsheet.writer(out).writerows([safe_cell(cell) for cell in row] for row in rows)
     return out.getvalue()

@@ -52,7 +52,7 @@ async def names_in(
     return Names(people, there, await _removed_machines(context, ids - there.keys(), known.machines))
 
 
-async def actors_called(context: HubContext, text: str) -> list[str]:
+async def actors_last_name(context: HubContext, text: str) -> list[str]:
     """The people whose name has this text. Not their email: whoever may read an event may know the name beside it."""
     sought = text.casefold()
     return [actors.user(user.id) for user in await users.all_users(context.store) if sought in user.name.casefold()]
@@ -60,17 +60,17 @@ async def actors_called(context: HubContext, text: str) -> list[str]:
 
 async def _removed_people(context: HubContext) -> dict[str, str]:
     found = await search(context.store, Filters(codes=("user.removed",)), MOST_REMOVED)
-    return {str(row.params.get("user_id")): _called(row, "email") for row in found.rows}
+    return {str(row.params.get("user_id")): _last_name(row, "email") for row in found.rows}
 
 
 async def _removed_machines(context: HubContext, ids: set[int], known: dict[int, str | None]) -> dict[int, str]:
     if new := ids - known.keys():
         known |= dict.fromkeys(new)
         found = await search(context.store, Filters(rvm_ids=new, codes=("machine.removed",)), MOST_REMOVED)
-        known |= {row.rvm_id: _called(row, "device_id") for row in found.rows if row.rvm_id is not None}
+        known |= {row.rvm_id: _last_name(row, "device_id") for row in found.rows if row.rvm_id is not None}
     return {rvm_id: name for rvm_id in ids if (name := known[rvm_id]) is not None}
 
 
-def _called(row: EventRow, otherwise: str) -> str:
+def _last_name(row: EventRow, otherwise: str) -> str:
     known = row.before or {}
     return str(known.get("name") or row.params.get("name") or row.params.get(otherwise) or "")

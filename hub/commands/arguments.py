@@ -20,19 +20,19 @@ from protocol.zones import is_zone
 CommandName = Literal["ping", "set_status", "sync_timezone", "restart_service", "reboot"]
 """What may be asked by hand; backups and remote access have routes of their own."""
 
-_SAID: Final[Mapping[str, str]] = {"until": "expect.time", "timezone": "expect.zone", "service": "expect.service"}
+_EXPECTED: Final[Mapping[str, str]] = {"until": "expect.time", "timezone": "expect.zone", "service": "expect.service"}
 """Members whose type says less than a sentence can."""
-_SAYS_MORE: Final = ("missing", "unknown", "wrong_character")
+_CLEAR_ALREADY: Final = ("missing", "unknown", "wrong_character")
 """Beginnings of keys that say more still."""
 
 
-def read(call: Call, name: CommandName, given: Mapping[str, Any], zone: str | None = None) -> dict[str, Any]:
+def read_arguments(call: Call, name: CommandName, given: Mapping[str, Any], zone: str | None = None) -> dict[str, Any]:
     """The arguments as they are recorded. `zone` reads a naive time. Raises the 422 that names each wrong member."""
     said = {"trigger": "manual", **given} if name == "sync_timezone" else dict(given)
     try:
         wanted = validate(ARGUMENTS[name], said)
     except Problem as problem:
-        raise below("args", problem) from problem
+        raise problem_below("args", problem) from problem
     found: dict[str, Any] = msgspec.to_builtins(wanted)
     if found.get("until") is not None:
         found["until"] = ahead(call, "args.until", found["until"], zone)
@@ -41,13 +41,13 @@ def read(call: Call, name: CommandName, given: Mapping[str, Any], zone: str | No
     return found
 
 
-def below(place: str, problem: Problem) -> Problem:
+def problem_below(place: str, problem: Problem) -> Problem:
     """The same refusal, its members named as members of `place`."""
     if not problem.errors:
         return problem
-    return invalid({f"{place}.{name}": _better(name, whys) for name, whys in problem.errors.items()})
+    return invalid({f"{place}.{name}": _clearer(name, whys) for name, whys in problem.errors.items()})
 
 
-def _better(name: str, whys: Any) -> Any:
-    known = _SAID.get(name)
-    return whys if known is None or whys[0].key.startswith(_SAYS_MORE) else [Text(known)]
+def _clearer(name: str, whys: Any) -> Any:
+    known = _EXPECTED.get(name)
+    return whys if known is None or whys[0].key.startswith(_CLEAR_ALREADY) else [Text(known)]

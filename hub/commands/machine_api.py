@@ -50,7 +50,7 @@ async def answer_command(call: Call) -> Answer:
     if machine is None:  # removed a moment ago
         raise not_found()
     if said.state in TERMINAL:
-        await _settle(call, machine, update)
+        await _settle_command(call, machine, update)
     elif life.begins_too_late(command, update, call.now):
         raise Problem("conflict", Text("refused.begun_late"))
     else:
@@ -59,15 +59,15 @@ async def answer_command(call: Call) -> Answer:
     return Answer(views.command_view(command), 200, service.told(command))
 
 
-async def _settle(call: Call, machine: Machine, update: CommandUpdate) -> None:
+async def _settle_command(call: Call, machine: Machine, update: CommandUpdate) -> None:
     """Ended by this word; or, when it had ended before, on record as too late."""
-    if await _announced(call, remote_life.command_moved(machine, update, call.now)):
+    if await _announce(call, remote_life.command_moved(machine, update, call.now)):
         return
     ended: Command = await service.find(call, update.id)
-    await _announced(call, life.late(ended, update, call.now))
+    await _announce(call, life.late(ended, update, call.now))
 
 
-async def _announced(call: Call, changes: Sequence[Change]) -> bool:
+async def _announce(call: Call, changes: Sequence[Change]) -> bool:
     """False when there was nothing to tell, or it was decided or told before (of a machine that was just removed
     nothing is found then)."""
     try:
@@ -78,13 +78,13 @@ async def _announced(call: Call, changes: Sequence[Change]) -> bool:
     return bool(changes)
 
 
-_ANSWER = {"state": "succeeded", "result": {"pong": True}}
+_ANSWER_EXAMPLE = {"state": "succeeded", "result": {"pong": True}}
 
-OPERATIONS = (
+MACHINE_OPERATIONS = (
     Operation(
         name="answer_command", method="POST", path="/v2/commands/{command_id}/updates", handler=answer_command,
         tag="Commands", summary="A machine tells how its command goes", action="command.answer", body=CommandAnswer,
-        answers={200: shapes.Command}, refusals=(404, 409), example=_ANSWER,
+        answers={200: shapes.Command}, refusals=(404, 409), example=_ANSWER_EXAMPLE,
         cost=lambda call: line(call.size, UPDATE_LINES),
         description="For machines without a link; with the machine's own key. Say `accepted` before you begin, and "
         "begin only at 200: 409 means that it has ended or its deadline has passed. With `cancel_at` somebody wants it "

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from hub.links import rules
+from hub.machines.rules import matches
 from hub.model import views
 from hub.model.changes import EventHappened, MachineEdited, MachineRemoved
 from hub.model.machine import Machine
@@ -51,7 +52,7 @@ async def list_machines(call: Call) -> Answer:
     query: MachineQuery = call.query
     async with call.context[ReadBudget].turn(call.principal.actor):
         reached = (m for m in call.context.fleet.machines.values() if call.principal.reaches(m.id))
-        found = sorted((m for m in reached if matches(m, query)), key=lambda m: m.id)
+        found = sorted((m for m in reached if _matches(m, query)), key=lambda m: m.id)
         page = found[query.offset : query.offset + query.limit]
         shown = [views.machine_view(machine) async for machine in in_slices(page)]
     following = query.offset + query.limit if len(found) > query.offset + query.limit else None
@@ -124,16 +125,10 @@ async def release_machine(call: Call) -> Answer:
     return Answer(views.machine_detail(_still_there(call, call.machine.id)))
 
 
-def matches(machine: Machine, query: MachineQuery) -> bool:
-    if query.status is not None and machine.effective_status != query.status:
-        return False
-    if query.connection is not None and machine.connection != query.connection:
-        return False
-    if query.health is not None and machine.health != query.health:
-        return False
-    sought = (query.q or "").strip().casefold()
-    said = (machine.name, machine.device_id, machine.location_description or "")
-    return not sought or any(sought in text.casefold() for text in said)
+def _matches(machine: Machine, query: MachineQuery) -> bool:
+    return matches(
+        machine, status=query.status, connection=query.connection, health=query.health, text=query.q or ""
+    )  # fmt: skip
 
 
 def _refuse_twins(call: Call, name: str | None, device_id: str | None, own_id: int | None = None) -> None:

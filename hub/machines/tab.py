@@ -17,7 +17,7 @@ from dashboard.reader import Reader
 from dashboard.trouble import quarantined
 from db import events, users
 from hub.commands import job_cards
-from hub.commands.rules import draft
+from hub.commands.rules import draft, life
 from hub.machines import api
 from hub.model import actors, views
 from hub.model.access import ACTIONS, role_needed
@@ -56,7 +56,7 @@ async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
         "offers": actions.offers(view, may=visit.may("command.send", found.id)),
         "services": actions.services(view),
         "patience_until": reader.day(reader.now + int(draft.PATIENCE.total_seconds() * 1000), zone),
-        "give_up": reader.span(draft.IMMEDIATE.total_seconds()),
+        "give_up": reader.span(life.IMMEDIATE.total_seconds()),
         "wish": secrets.token_hex(16),
     }
 

@@ -17,7 +17,7 @@ from hub.commands import arguments, service
 from hub.commands.arguments import CommandName
 from hub.commands.rules import draft as command_desk
 from hub.commands.rules.draft import Refused
-from hub.machines import api
+from hub.machines.rules import matches
 from hub.model import views
 from hub.model.changes import Change, Command, CommandDrafted
 from hub.model.machine import Machine
@@ -90,7 +90,7 @@ class Target(msgspec.Struct, frozen=True):
 
 async def send_many(call: Call) -> Answer:
     wanted: ManyCommands = call.body
-    args = arguments.read(call, wanted.name, wanted.args)
+    args = arguments.read_arguments(call, wanted.name, wanted.args)
     if wanted.name in DISRUPTIVE and not (wanted.reason or "").strip():
         raise one_wrong("reason", "bulk_reason_wanted", name=wanted.name)
     chosen, by_ids = targets(call, wanted), wanted.rvms is not None
@@ -142,8 +142,8 @@ def targets(call: Call, wanted: ManyCommands) -> list[Target]:
     if everybody == bool(said):
         # Nothing but a typo may lie between one machine and all of them.
         raise one_wrong("filter", "filter_all_alone" if said else "filter_empty")
-    query = api.MachineQuery(**said)
-    matching = [m for m in fleet.machines.values() if reaches(m.id) and api.matches(m, query)]
+    text = said.pop("q", "")
+    matching = [m for m in fleet.machines.values() if reaches(m.id) and matches(m, text=text, **said)]
     if len(matching) > MOST:
         raise one_wrong("filter", "filter_matches_too_many", count=len(matching), most=MOST)
     return [Target(m.id, m) for m in sorted(matching, key=lambda m: m.id)]
@@ -155,7 +155,7 @@ def read_body(value: Any) -> ManyCommands:
         try:
             validate(MachineFilter, value["filter"])
         except Problem as problem:
-            raise arguments.below("filter", problem) from problem
+            raise arguments.problem_below("filter", problem) from problem
     return validate(ManyCommands, value)
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from dashboard import actions, bulk
 from hub.commands import arguments
 from hub.commands.arguments import CommandName
-from hub.commands.bulk import api
+from hub.commands.bulk import api as bulk_api
 from hub.commands.pages.action import once
 from hub.commands.rules import draft
 from hub.model import views
@@ -22,7 +22,7 @@ from hub.model.row_id import row_id
 from hub.web.http.problems import Problem, Text, not_found
 from hub.web.shell.page import Visit, go
 
-MOST_FIELDS: Final = api.MOST + 10
+MOST_FIELDS: Final = bulk_api.MOST + 10
 
 
 async def ask_or_do(visit: Visit) -> Response:
@@ -41,19 +41,19 @@ async def ask_or_do(visit: Visit) -> Response:
     if wish.needs_reason and not reason:
         return _confirm(visit, wish, found, visit.reader.t("reason.missing"), 422)
     try:
-        return await _send(visit, wish, found, reason)
+        return await _issue(visit, wish, found, reason)
     except Problem as refused:
         return _confirm(visit, wish, found, visit.say(refused), refused.status)
 
 
-async def _send(visit: Visit, wish: bulk.Wish, found: list[Machine], reason: str) -> Response:
+async def _issue(visit: Visit, wish: bulk.Wish, found: list[Machine], reason: str) -> Response:
     name: CommandName = wish.name
     able = [m for m in found if actions.can(name, {"commands": m.capabilities})]
     if not able:
         return _confirm(visit, wish, found, visit.reader.t("locked.unsupported"), 409)
-    call = once(visit, None, api.ManyCommands(name=name, args=dict(wish.args), rvms=[m.id for m in able]))
-    args = arguments.read(call, name, wish.args)
-    data = await api.issue_many(call, name, args, [api.Target(m.id, m) for m in able], reason or None)
+    call = once(visit, None, bulk_api.ManyCommands(name=name, args=dict(wish.args), rvms=[m.id for m in able]))
+    args = arguments.read_arguments(call, name, wish.args)
+    data = await bulk_api.issue_many(call, name, args, [bulk_api.Target(m.id, m) for m in able], reason or None)
     machines = visit.context.fleet.machines
     refused = [result for result in data["results"] if result["refused"] is not None]
     rows = [(machines.get(row["rvm_id"]), row["refused"]["message"]) for row in refused]
@@ -84,4 +84,4 @@ def _selected(visit: Visit) -> list[Machine]:
     ids = dict.fromkeys(row_id(value) for name, value in visit.fields if name == "rvm")
     machines = visit.context.fleet.machines
     found = [machines.get(rvm_id) for rvm_id in ids if rvm_id is not None]
-    return [m for m in found if m is not None and visit.user.reaches(m.id)][: api.MOST]
+    return [m for m in found if m is not None and visit.user.reaches(m.id)][: bulk_api.MOST]

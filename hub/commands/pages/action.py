@@ -23,7 +23,7 @@ from hub.web.shell.page import Visit, go
 
 
 async def show_action(visit: Visit, fault: str = "", status: int = 200) -> Response:
-    found, name = visit.machine(), _named(visit)
+    found, name = visit.machine(), _action_named(visit)
     head = await tab.head(visit, found)
     offer = next(offer for offer in head["offers"] if offer.name == name)
     return visit.render("do.html", status, m=head["m"], s=head, offer=offer, fault=fault)
@@ -31,13 +31,13 @@ async def show_action(visit: Visit, fault: str = "", status: int = 200) -> Respo
 
 async def do_action(visit: Visit) -> Response:
     """The same operation as by REST, then to the machine, whose page shows the job."""
-    found, name = visit.machine(), _named(visit)
+    found, name = visit.machine(), _action_named(visit)
     if not visit.may("command.send", found.id):
         raise Problem("forbidden", Text("needs_role", {"role": Text("role.operator")}))
     if name in actions.DISRUPTIVE and not visit.form.get("reason", "").strip():
         return await show_action(visit, visit.reader.t("reason.missing"), 422)
     try:
-        wanted = validate(api.NewCommand, _wanted(name, visit.form))
+        wanted = validate(api.NewCommand, _body_of(name, visit.form))
         await api.send_command(once(visit, found, wanted))
     except (Problem, Refused) as refused:
         problem = refused if isinstance(refused, Problem) else Problem("conflict", why_not(refused.code))
@@ -56,7 +56,7 @@ def once(visit: Visit, found: Machine | None, body: Any) -> Call:
     return call
 
 
-def _wanted(name: str, form: dict[str, str]) -> dict[str, Any]:
+def _body_of(name: str, form: dict[str, str]) -> dict[str, Any]:
     """The body of POST /rvms/{id}/commands."""
     reason = form.get("reason", "").strip()
     args: dict[str, Any] = {}
@@ -67,7 +67,7 @@ def _wanted(name: str, form: dict[str, str]) -> dict[str, Any]:
     return {"name": name, "args": args} | ({"reason": reason} if reason else {})
 
 
-def _named(visit: Visit) -> str:
+def _action_named(visit: Visit) -> str:
     name: str = visit.request.path_params["action"]
     if name not in actions.ACTIONS:
         raise not_found()

@@ -24,9 +24,9 @@ async def show_job(visit: Visit, fault: str = "", status: int = 200) -> Response
     return visit.render("job.html", status, fault=fault, **await part(visit))
 
 
-async def part(visit: Visit) -> dict[str, Any]:
+async def part_job(visit: Visit) -> dict[str, Any]:
     """The values `job_whole.html` takes."""
-    command = await _named(visit)
+    command = await _job_named(visit)
     names = await job_cards.people(visit, {command.issued_by, command.cancel_by or ""})
     shown = job_cards.shown(visit, [command], names)[0]
     return {
@@ -39,7 +39,7 @@ async def part(visit: Visit) -> dict[str, Any]:
 
 async def cancel_job(visit: Visit) -> Response:
     """The form's way to the API's cancel; what could not be cancelled is said on the job's own page."""
-    command = await _named(visit)
+    command = await _job_named(visit)
     if not visit.may("command.send", command.rvm_id):
         raise Problem("forbidden", Text("needs_role", {"role": Text("role.operator")}))
     try:
@@ -51,10 +51,10 @@ async def cancel_job(visit: Visit) -> Response:
 
 
 async def to_job(visit: Visit) -> Response:
-    return go(f"/jobs/{(await _named(visit)).id}")
+    return go(f"/jobs/{(await _job_named(visit)).id}")
 
 
-async def _named(visit: Visit) -> Command:
+async def _job_named(visit: Visit) -> Command:
     return await service.find(visit.call(), visit.request.path_params["command_id"])
 
 

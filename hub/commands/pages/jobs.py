@@ -20,9 +20,9 @@ from hub.model.row_id import row_id
 from hub.web.shell.fleet_digest import FleetDigest, in_slices
 from hub.web.shell.page import Visit
 
-PAGE: Final = 50
+JOBS_ON_PAGE: Final = 50
 """Jobs of each kind, open and ended, on one page."""
-RANK: Final = {"sent": 1, "accepted": 2, "running": 2}
+STATE_RANK: Final = {"sent": 1, "accepted": 2, "running": 2}
 """What is under way stands above what waits."""
 
 
@@ -39,19 +39,19 @@ async def part_lists(visit: Visit) -> dict[str, Any]:
     mark = await _mark(visit, query)
     open_all = _open(visit, query, reach)
     older = [c for c in open_all if mark is None or (c.issued_at, c.id) < mark] if query.state == "open" else open_all
-    open_now = older[:PAGE] if query.wants_open and (query.state == "open" or not query.before) else []
-    first = sorted(open_now[:PAGE], key=lambda command: RANK.get(command.state, 0), reverse=True)
+    open_now = older[:JOBS_ON_PAGE] if query.wants_open and (query.state == "open" or not query.before) else []
+    first = sorted(open_now[:JOBS_ON_PAGE], key=lambda command: STATE_RANK.get(command.state, 0), reverse=True)
     ended = await _ended(visit, query, reach, mark)
     names = await job_cards.people(visit, {c.issued_by for c in (*first, *ended)})
     return {
         "query": query,
         "parts_at": query.address(before=query.before).replace("/jobs", "/jobs/parts", 1),
-        "machine_name": _named(visit, query),
+        "machine_name": _machine_named(visit, query),
         "open": job_cards.shown(visit, first, names),
         "open_total": len(open_all),
         "more_open": _more_open(query, older),
-        "ended": job_cards.shown(visit, ended[:PAGE], names),
-        "more_ended": query.address(before=ended[PAGE - 1].id) if len(ended) > PAGE else None,
+        "ended": job_cards.shown(visit, ended[:JOBS_ON_PAGE], names),
+        "more_ended": query.address(before=ended[JOBS_ON_PAGE - 1].id) if len(ended) > JOBS_ON_PAGE else None,
     }
 
 
@@ -77,8 +77,8 @@ async def _machines(visit: Visit, query: job_list.Query) -> frozenset[int] | Non
         reach = frozenset({query.rvm} if visit.user.reaches(query.rvm) else ())
     if query.text:
         asked = fleet.Query(text=query.text)
-        views = await visit.context[FleetDigest].views(reach)
-        found = frozenset([view["id"] async for view in in_slices(views) if fleet.matches(view, asked)])
+        shown = await visit.context[FleetDigest].views(reach)
+        found = frozenset([view["id"] async for view in in_slices(shown) if fleet.matches(view, asked)])
         reach = found if reach is None else reach & found
     return reach
 
@@ -102,7 +102,7 @@ async def _ended(visit: Visit, query: job_list.Query, reach: frozenset[int] | No
     filters = Filters(
         rvm_ids=reach, states=query.ended_states, name=query.name or None, group_id=query.group or None
     )  # fmt: skip
-    rows = await command_search.search(visit.context.store, filters, PAGE + 1, mark)
+    rows = await command_search.search(visit.context.store, filters, JOBS_ON_PAGE + 1, mark)
     return [service.from_row(row) for row in rows]
 
 
@@ -115,7 +115,7 @@ async def _mark(visit: Visit, query: job_list.Query) -> Mark | None:
 
 
 def _more_open(query: job_list.Query, older: list[Command]) -> str | None:
-    return query.address(state="open", before=older[PAGE - 1].id) if len(older) > PAGE else None
+    return query.address(state="open", before=older[JOBS_ON_PAGE - 1].id) if len(older) > JOBS_ON_PAGE else None
 
 
 async def _tally(visit: Visit, query: job_list.Query) -> list[tuple[str, str]]:
@@ -130,6 +130,6 @@ async def _tally(visit: Visit, query: job_list.Query) -> list[tuple[str, str]]:
     return job_list.tally(visit.reader, counts, min(offline, counts.get("queued", 0)), query)
 
 
-def _named(visit: Visit, query: job_list.Query) -> str:
+def _machine_named(visit: Visit, query: job_list.Query) -> str:
     machine = None if query.rvm is None else visit.context.fleet.machines.get(query.rvm)
     return machine.name if machine is not None and visit.user.reaches(machine.id) else str(query.rvm)

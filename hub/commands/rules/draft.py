@@ -25,7 +25,6 @@ from protocol.zones import is_zone
 
 PATIENCE = timedelta(hours=24)
 """How long desired state waits for an offline machine."""
-IMMEDIATE = life.IMMEDIATE
 MOST_TOLD = 10
 """Open commands that only pass on what the machine's own software declared: they must not crowd out people's."""
 MAX_PENDING = 50
@@ -100,7 +99,7 @@ def draft(
         state="queued",
         issued_by=actor,
         issued_at=now,
-        expires_at=now + (PATIENCE if waits else IMMEDIATE + timedelta(seconds=args.get("delay", 0))),
+        expires_at=now + (PATIENCE if waits else life.IMMEDIATE + timedelta(seconds=args.get("delay", 0))),
         idempotency_key=idempotency_key,
         group_id=group_id,
         reason=reason,

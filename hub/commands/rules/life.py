@@ -29,9 +29,9 @@ REBOOT = timedelta(minutes=5)
 GOING_DOWN = "rebooting"
 """The phase a machine says when the reboot is under way and cannot be taken back."""
 
-_MORE = {"set_status": "capacity", "sync_timezone": "timezone"}
+_NAMED_BY = {"set_status": "capacity", "sync_timezone": "timezone"}
 """Of the commands for a state: the argument by which a wish says more than one without it."""
-_ORDER = {"queued": 0, "sent": 1, "accepted": 2, "running": 3}
+_PROGRESS_ORDER = {"queued": 0, "sent": 1, "accepted": 2, "running": 3}
 
 
 def sent(command: Command, now: datetime) -> list[Change]:
@@ -128,9 +128,9 @@ def supersede(machine: Machine, newer: Command, now: datetime, *, reading: bool 
     A wish without a capacity leaves the capacity alone, so it cannot stand for one that names a capacity; a look for
     the zone cannot stand for one that names the zone.
     """
-    if newer.name not in _MORE:
+    if newer.name not in _NAMED_BY:
         return []
-    more, ended = _MORE[newer.name], list[Change]()
+    more, ended = _NAMED_BY[newer.name], list[Change]()
     for older in machine.pending.values():
         if reading and not is_relayed(older):
             continue
@@ -156,7 +156,7 @@ def _end(command: Command, state: str, actor: actors.Actor, now: datetime) -> li
 
 def _progress(command: Command, update: messages.CommandUpdate, now: datetime) -> list[Change]:
     """Forward only: a late `accepted` does not undo `running`."""
-    if _ORDER[update.state] < _ORDER[command.state]:
+    if _PROGRESS_ORDER[update.state] < _PROGRESS_ORDER[command.state]:
         return []
     progress = command.progress if update.progress is None else msgspec.to_builtins(update.progress)
     if update.state == command.state and progress == command.progress:

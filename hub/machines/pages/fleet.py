@@ -34,25 +34,25 @@ async def show_fleet(visit: Visit) -> Response:
 
 async def _fleet(visit: Visit) -> Response:
     reach, digest = visit.user.machines, visit.context[FleetDigest]
-    views = await digest.views(reach)
-    if not views:
+    shown_views = await digest.views(reach)
+    if not shown_views:
         return await first_run(visit)
     query = fleet.query_from(visit.request.query_params)
     needed, counts = await digest.of(reach, visit.reader.now)
-    found = [view async for view in in_slices(views) if fleet.matches(view, query)]
+    found = [view async for view in in_slices(shown_views) if fleet.matches(view, query)]
     in_order = fleet.ordered(found, query)
     query = replace(query, page=min(query.page, max(1, -(-len(in_order) // fleet.PAGE))))
     first = (query.page - 1) * fleet.PAGE
     shown = [view["id"] for view in in_order[first : first + fleet.PAGE]]
-    rows = [row async for rvm_id in in_slices(shown) if (row := _row(visit, rvm_id)) is not None]
-    names = _names(visit, needed[:MOST_TROUBLES])
+    rows = [row async for rvm_id in in_slices(shown) if (row := _fleet_row(visit, rvm_id)) is not None]
+    names = _trouble_names(visit, needed[:MOST_TROUBLES])
     return visit.render(
         "machines.html",
         query=query,
         first=first,
         matching=len(in_order),
         rows=rows,
-        total=len(views),
+        total=len(shown_views),
         troubles=[one for one in needed[:MOST_TROUBLES] if one.id in names],
         troubled=len(needed),
         names=names,
@@ -64,7 +64,7 @@ async def _fleet(visit: Visit) -> Response:
     )
 
 
-def _row(visit: Visit, rvm_id: int) -> dict[str, Any] | None:
+def _fleet_row(visit: Visit, rvm_id: int) -> dict[str, Any] | None:
     machine = visit.context.fleet.machines.get(rvm_id)
     if machine is None:
         return None
@@ -74,7 +74,7 @@ def _row(visit: Visit, rvm_id: int) -> dict[str, Any] | None:
     return view | {"over": over, "spark": sparkline.path(points, visit.reader.now)}
 
 
-def _names(visit: Visit, needed: list[Trouble]) -> dict[int, tuple[str, str | None]]:
+def _trouble_names(visit: Visit, needed: list[Trouble]) -> dict[int, tuple[str, str | None]]:
     """Name and the reason of the status."""
     found = [machine for one in needed if (machine := visit.context.fleet.machines.get(one.id)) is not None]
     return {machine.id: (machine.name, machine.status_reason) for machine in found}

@@ -18,8 +18,8 @@ from hub.model.access import role_needed
 from hub.model.health import critical_limit
 from hub.model.machine import Machine
 from hub.model.row_id import whole_number
-from hub.status import api
-from hub.timezone import page
+from hub.status import api as status_api
+from hub.timezone import page as zone_page
 from hub.web.api.endpoint import why_not
 from hub.web.http.problems import Problem, Text
 from hub.web.http.validation import validate
@@ -32,10 +32,10 @@ SPELLS = 20
 
 
 async def show_machine(visit: Visit) -> Response:
-    return await _page(visit)
+    return await _overview(visit)
 
 
-async def _page(visit: Visit, refused: str = "", status: int = 200) -> Response:
+async def _overview(visit: Visit, refused: str = "", status: int = 200) -> Response:
     """`refused`: why what was asked for may not be; it stands where it was asked."""
     found = visit.machine()
     now = visit.reader.now
@@ -50,7 +50,7 @@ async def _page(visit: Visit, refused: str = "", status: int = 200) -> Response:
         m=view,
         head_of=head,
         limits=limits,
-        z=await page.card(visit, found),
+        z=await zone_page.card(visit, found),
         s=await _statuses(visit, found),
         w=_whys(visit, found, view),
         tiles=machine.tiles(view, recent, limits, now),
@@ -85,15 +85,15 @@ async def ask_status(visit: Visit) -> Response:
     until = until_from(form.get("until", ""), visit.now, zone)
     if until is not None and wanted["status"] in ("inactive", "maintenance"):
         wanted["until"] = views.rfc3339(until)
-    body = validate(api.StatusPatch, wanted)
+    body = validate(status_api.StatusPatch, wanted)
     try:
-        await api.change_status(visit.call(body, machine=found, query=service.Waiting()))
+        await status_api.change_status(visit.call(body, machine=found, query=service.Waiting()))
     except Refused as refused:
-        return await _page(visit, visit.say(Problem("conflict", why_not(refused.code))), 409)
+        return await _overview(visit, visit.say(Problem("conflict", why_not(refused.code))), 409)
     except Problem as refused:
         if refused.kind not in ("conflict", "invalid"):
             raise
-        return await _page(visit, visit.say(refused), refused.status)
+        return await _overview(visit, visit.say(refused), refused.status)
     back = local(form.get("back"))
     return go("/" if form.get("back") == back == "/" else f"/machines/{found.id}")
 
