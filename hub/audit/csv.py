@@ -69,7 +69,7 @@ async def export(call: Call, filters: Filters, before: Mark | None, after: Mark 
     exports, who = call.context[Exports], call.principal.actor
     exports.begin(who)
     try:
-        answer = await _file(call, filters, before, after, device_id)
+        answer = await _answer(call, filters, before, after, device_id)
     except BaseException:
         exports.end(who)
         raise
@@ -78,7 +78,7 @@ async def export(call: Call, filters: Filters, before: Mark | None, after: Mark 
     return answer
 
 
-async def _file(call: Call, filters: Filters, before: Mark | None, after: Mark | None, device_id: str) -> Response:
+async def _answer(call: Call, filters: Filters, before: Mark | None, after: Mark | None, device_id: str) -> Response:
     query = call.query
     stem = "-".join(part for part in ("events", device_id.replace(":", "-"), f"{call.now:%Y%m%d-%H%M%S}") if part)
     headers = {"Content-Disposition": f'attachment; filename="{stem}.csv"', "Vary": "Accept"}

@@ -52,7 +52,7 @@ async def names_in(
     return Names(people, there, await _removed_machines(context, ids - there.keys(), known.machines))
 
 
-async def actors_last_name(context: HubContext, text: str) -> list[str]:
+async def actors_called(context: HubContext, text: str) -> list[str]:
     """The people whose name has this text. Not their email: whoever may read an event may know the name beside it."""
     sought = text.casefold()
     return [actors.user(user.id) for user in await users.all_users(context.store) if sought in user.name.casefold()]

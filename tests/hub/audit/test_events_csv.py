@@ -17,7 +17,7 @@ from db.errors import Unavailable
 from db.event_search import search
 from hub.audit import csv as events_csv
 from hub.audit import names
-from hub.audit.csv import COLUMNS, safe
+from hub.audit.csv import COLUMNS, safe_cell
 from hub.model.changes import EventHappened
 from hub.web.http import download_slots
 from hub.web.http.download_slots import MOST, MOST_OF_MACHINES, EndedStream, Exports
@@ -196,7 +196,7 @@ async def test_the_removed_are_looked_up_once_for_a_file(hub: ApiHub, monkeypatc
 
 @pytest.mark.parametrize("text", ["=1+1", "+62", "-2", "@x", "\tx", "\rx", "\nx", "＝1+1"])
 def test_no_cell_is_a_formula(text: str) -> None:
-    assert safe(text) == f"'{text}"
+    assert safe_cell(text) == f"'{text}"
 
 
 async def test_nothing_is_a_formula_where_a_semicolon_parts_the_cells(hub: ApiHub) -> None:
