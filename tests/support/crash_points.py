@@ -158,7 +158,7 @@ def arm_hub(folder: Path) -> None:
     _wrap(Link, "__init__", after=link_made)
     patience = folder / "test-patience"
     if patience.exists():
-        draft.PATIENCE = draft.IMMEDIATE = timedelta(seconds=float(patience.read_text()))
+        draft.PATIENCE = life.IMMEDIATE = timedelta(seconds=float(patience.read_text()))
 
 
 Seen = Callable[..., None]
