@@ -15,7 +15,7 @@ import anyio
 from db.errors import StoreError
 from demo.machines import DemoFleet
 from hub.cli.output import say
-from hub.commands.rules import draft
+from hub.commands import rules as command_rules
 from hub.kernel.context import HubContext
 from hub.model import actors
 from hub.model.changes import Change
@@ -73,7 +73,7 @@ class Scenes:
             if any(command.name == scene.name for command in machine.pending.values()):
                 return  # an earlier start's, still waiting
             try:
-                await hub.announce(*draft.draft(machine, scene.name, scene.args, actors.SYSTEM, hub.clock()))
-            except (draft.Refused, StoreError) as error:
+                await hub.announce(*command_rules.draft(machine, scene.name, scene.args, actors.SYSTEM, hub.clock()))
+            except (command_rules.Refused, StoreError) as error:
                 logger.info("scene %s left out: %s", scene.role, error)
                 return

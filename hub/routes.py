@@ -15,11 +15,9 @@ from hub.audit import api as events
 from hub.audit import handlers as audit_handlers
 from hub.audit import page as events_page
 from hub.commands import api as commands
+from hub.commands import bulk, cards
 from hub.commands import handlers as commands_handlers
-from hub.commands import job_cards, machine_api
-from hub.commands.bulk import api
-from hub.commands.bulk import page as bulk_page
-from hub.commands.pages import action, job, jobs
+from hub.commands import page as commands_page
 from hub.links.session import MessageHandlers
 from hub.machine_settings import api as config
 from hub.machine_settings import fleet_page as fleet_settings_page
@@ -27,11 +25,8 @@ from hub.machine_settings import handlers as settings_handlers
 from hub.machine_settings import page as settings_page
 from hub.machines import api as rvms
 from hub.machines import handlers as machines_handlers
-from hub.machines import tab
-from hub.machines.pages import fleet as fleet_page
-from hub.machines.pages import key as add_page
-from hub.machines.pages import key as machine_key_page
-from hub.machines.pages import overview
+from hub.machines import key_page, tab
+from hub.machines import page as machines_page
 from hub.metrics import api as metrics
 from hub.people import page as admin_pages
 from hub.people import sign_in_api, sign_in_page, tokens_api, users_api
@@ -75,8 +70,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *status.OPERATIONS,
     *metrics.OPERATIONS,
     *commands.OPERATIONS,
-    *api.OPERATIONS,
-    *machine_api.MACHINE_OPERATIONS,  # before /config/{key}, or `applied` would be a key
+    *bulk.OPERATIONS,
     *config.OPERATIONS,
     *timezone.OPERATIONS,
     *recordings.OPERATIONS,
@@ -110,24 +104,24 @@ GLOSSARY = (
     "sign_out",
 )  # fmt: skip
 OF_MACHINE = {
-    "why": Part("why.html", overview.part_why),
-    "statuses": Part("status_list.html", overview.part_statuses),
-    "machine-jobs": Part("machine_jobs.html", job_cards.part),
+    "why": Part("why.html", machines_page.part_why),
+    "statuses": Part("status_list.html", machines_page.part_statuses),
+    "machine-jobs": Part("machine_jobs.html", cards.part),
     "zone": Part("zone_card.html", zone_card.part),
 }
 """Parts of a machine's pages, by the id of their element."""
 OF_JOBS = {
-    "tally": Part("job_tally.html", jobs.part_tally),
-    "job-lists": Part("job_lists.html", jobs.part_lists),
+    "tally": Part("job_tally.html", commands_page.part_tally),
+    "job-lists": Part("job_lists.html", commands_page.part_lists),
 }
-OF_JOB = {"whole-job": Part("job_whole.html", job.part_job)}
+OF_JOB = {"whole-job": Part("job_whole.html", commands_page.part_job)}
 
 
 def page_routes() -> list[BaseRoute]:
     """To be put last: the final one takes every address."""
     ours, fleet = admin_pages, fleet_settings_page
     listed = [
-        ("/", Page(fleet_page.show_fleet, cost=OF_FLEET_PAGE)),
+        ("/", Page(machines_page.show_fleet, cost=OF_FLEET_PAGE)),
         ("/login", Page(sign_in_page.show_login, sign_in_page.login, entrance=True)),
         ("/signin", Page(sign_in_page.show_link, sign_in_page.use_link, entrance=True)),
         ("/logout", Page(sign_in_page.to_login, sign_in_page.logout, open_to_all=True, action="account.sign_out")),
@@ -135,28 +129,28 @@ def page_routes() -> list[BaseRoute]:
         ("/account", Page(sign_in_page.show_account, action="account.read")),
         ("/account/password", Page(home, sign_in_page.set_password, action="account.edit")),
         ("/help", Page(show_help)),
-        ("/jobs", Page(jobs.show_jobs)),
+        ("/jobs", Page(commands_page.show_jobs)),
         ("/jobs/parts", Page(parts.drawn(OF_JOBS))),
-        ("/jobs/{command_id}", Page(job.show_job)),
+        ("/jobs/{command_id}", Page(commands_page.show_job)),
         ("/jobs/{command_id}/parts", Page(parts.drawn(OF_JOB), cost=OF_PARTS)),
-        ("/jobs/{command_id}/cancel", Page(job.to_job, job.cancel_job)),
-        ("/bulk", Page(home, bulk_page.ask_or_do, most_fields=bulk_page.MOST_FIELDS)),
+        ("/jobs/{command_id}/cancel", Page(commands_page.to_job, commands_page.cancel_job)),
+        ("/bulk", Page(home, commands_page.ask_or_do, most_fields=commands_page.MOST_FIELDS)),
         ("/events", Page(events_page.show_events)),
         ("/events/lines.json", Page(events_page.show_lines)),
-        ("/machines/add", Page(add_page.show_add, add_page.add)),
-        ("/machines/{id}", Page(overview.show_machine)),
-        ("/machines/{id}/charts.json", Page(overview.show_charts)),
+        ("/machines/add", Page(key_page.show_add, key_page.add)),
+        ("/machines/{id}", Page(machines_page.show_machine)),
+        ("/machines/{id}/charts.json", Page(machines_page.show_charts)),
         ("/machines/{id}/parts", Page(parts.drawn(OF_MACHINE), cost=OF_PARTS)),
         ("/machines/{id}/events", Page(events_page.show_machine_events)),
         ("/machines/{id}/settings", Page(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS)),
-        ("/machines/{id}/key", Page(machine_key_page.show_key, machine_key_page.new_key)),
-        ("/machines/{id}/key/rvm.json", Page(machine_key_page.download_config)),
-        ("/machines/{id}/remove", Page(machine_key_page.ask_removal, machine_key_page.remove)),
+        ("/machines/{id}/key", Page(key_page.show_key, key_page.new_key)),
+        ("/machines/{id}/key/rvm.json", Page(key_page.download_config)),
+        ("/machines/{id}/remove", Page(key_page.ask_removal, key_page.remove)),
         ("/machines/{id}/rename", Page(settings_page.to_settings, settings_page.rename)),
         ("/machines/{id}/release", Page(to_machine, tab.release)),
         ("/machines/{id}/zone", Page(to_machine, zone_card.ask_zone)),
-        ("/machines/{id}/do/{action}", Page(action.show_action, action.do_action)),
-        ("/machines/{id}/status", Page(to_machine, overview.ask_status)),
+        ("/machines/{id}/do/{action}", Page(commands_page.show_action, commands_page.do_action)),
+        ("/machines/{id}/status", Page(to_machine, machines_page.ask_status)),
         *_of_leases(),
         (
             "/admin/settings",

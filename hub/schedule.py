@@ -19,7 +19,7 @@ import anyio
 from db import boots, retention_mark, samples, statuses
 from db.connection import Store
 from db.errors import StoreError, Unavailable
-from hub.commands.rules import life
+from hub.commands import rules as command_rules
 from hub.kernel.announce import Announcer, announce_each
 from hub.kernel.foreign_changes import ForeignChanges
 from hub.kernel.observer import Observer
@@ -111,7 +111,7 @@ class Sweeper:
     def _expired(self, command: Command, now: datetime) -> Sequence[Change]:
         machine = self._fleet.machines.get(command.rvm_id)
         still = self._fleet.open.get(command.id)
-        return () if machine is None or still is None else life.expire(machine, still, now)
+        return () if machine is None or still is None else command_rules.expire(machine, still, now)
 
 
 async def _one(part: Part) -> None:

@@ -1,4 +1,4 @@
-"""/events and /rvms/{id}/events: the record of what happened, as far as the caller may know, as JSON or as CSV."""
+"""/events and /rvms/{id}/events: the audit log as far as the caller may know it, as JSON or as CSV."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import msgspec
 from db import event_search
 from db.event_search import Filters, Mark, Page, search
 from db.events import EventRow, find_event
-from hub.audit import csv, names
+from hub.audit import service
+from hub.audit.rules import KINDS
 from hub.model import views
 from hub.model.access import may
 from hub.model.changes import EventHappened
-from hub.model.event_codes import KINDS
 from hub.web.api import headers, shapes
 from hub.web.api.endpoint import machine_named
 from hub.web.api.headers import bound
@@ -70,9 +70,9 @@ async def list_machine_events(call: Call) -> Answer:
 async def _answer(call: Call, query: MachineEventsQuery, rvm: str | None) -> Answer:
     filters = await filters_of(call, query, rvm)
     before, after = await mark_of(call, "before", query.before), await mark_of(call, "after", query.after)
-    if csv.is_csv_wanted(call.request, query.format):
+    if service.is_csv_wanted(call.request, query.format):
         device_id = machine_named(call.context, call.principal, rvm).device_id if rvm is not None else ""
-        return Answer(await csv.export(call, filters, before, after, device_id))
+        return Answer(await service.export(call, filters, before, after, device_id))
     found = await search(call.context.store, filters, query.limit, before=before, after=after)
     page = [views.event_view(happened(row)) for row in found.rows]
     if after is not None:
@@ -105,7 +105,7 @@ async def filters_of(call: Call, query: MachineEventsQuery, rvm: str | None) -> 
         end=bound(call, "to", query.end),
         text=text,
         text_rvms=_machines_called(call, text),
-        text_actors=await names.actors_called(call.context, text) if text and _knows_people(call) else (),
+        text_actors=await service.actors_called(call.context, text) if text and _knows_people(call) else (),
     )
 
 
@@ -174,13 +174,13 @@ OPERATIONS = (
     Operation(
         name="list_events", method="GET", path="/v2/events", handler=list_events, tag="Events",
         reads=5, summary="What happened, newest first", action="event.read", query=EventsQuery,
-        answers={200: list[shapes.Event]}, refusals=(404, 429), headers=("Link",), other_media=(csv.MEDIA_TYPE,),
+        answers={200: list[shapes.Event]}, refusals=(404, 429), headers=("Link",), other_media=(service.MEDIA_TYPE,),
         description=f"Administrators also see what concerns no machine (sign-ins, users, tokens). {_SEARCH}",
     ),
     Operation(
         name="list_machine_events", method="GET", reads=5, path="/v2/rvms/{id}/events", handler=list_machine_events,
         tag="Events", summary="What happened to one machine, newest first", action="event.read",
         query=MachineEventsQuery, answers={200: list[shapes.Event]}, refusals=(429,), headers=("Link",),
-        other_media=(csv.MEDIA_TYPE,), description=_SEARCH,
+        other_media=(service.MEDIA_TYPE,), description=_SEARCH,
     ),
 )  # fmt: skip

@@ -1,12 +1,11 @@
-"""What happened on a machine, as it reports it: recorded one by one, or counted when it is too much.
+"""Handles events that a machine reports: recorded one by one, or counted when there are too many.
 
-An event that is only counted is `received` as well: the machine need not say it again, and the record tells how many
-there were. A count is held in memory for a minute at most; a hub that dies then forgets it.
+An event that is only counted is answered `received` as well: the machine need not repeat it.
 """
 
 from __future__ import annotations
 
-from hub.links import rules
+from hub.links import rules as link_rules
 from hub.links.session import Talk
 from hub.model.budgets import MAX_PARAMS_BYTES, too_large
 from protocol import messages as m
@@ -20,6 +19,6 @@ async def event(talk: Talk, report: m.Event) -> None:
     if not talk.links.dropped_events.take(talk.machine.id, talk.clock()):
         talk.link.say(m.Received(ref=report.seq))
         return
-    changes = rules.report_event(talk.machine, talk.boot.boot_id, report, talk.clock(), talk.zone)
+    changes = link_rules.report_event(talk.machine, talk.boot.boot_id, report, talk.clock(), talk.zone)
     if await talk.commit(changes, report.seq):
         talk.link.say(m.Received(ref=report.seq))

@@ -1,7 +1,4 @@
-"""`/events` and `/machines/{id}/events`: the record as lists to read, filter and follow; and the lines put in later.
-
-The search is that of the API.
-"""
+"""`/events` and `/machines/{id}/events`: the audit log as lists to read, filter and follow."""
 
 from __future__ import annotations
 
@@ -16,11 +13,11 @@ from dashboard.event_lines import Line, lines
 from db import users
 from db.event_search import Page, search
 from hub.audit import api
-from hub.audit.names import names_in
+from hub.audit.rules import KINDS, OF_MACHINES
+from hub.audit.service import names_in
 from hub.machines import tab
 from hub.model import actors, views
 from hub.model.access import ACTIONS
-from hub.model.event_codes import KINDS, OF_MACHINES
 from hub.model.machine import Machine
 from hub.model.row_id import row_id
 from hub.web.api.endpoint import machine_named

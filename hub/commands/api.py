@@ -1,7 +1,8 @@
-"""/commands and /rvms/{id}/commands: what was asked of machines, what became of it, and how it is stopped."""
+"""/commands and /rvms/{id}/commands: commands issued, listed, cancelled, and answered by machines without a link."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -10,19 +11,25 @@ from db import command_search
 from db import commands as rows
 from db.command_search import Filters, Mark
 from db.errors import Conflict
-from hub.commands import arguments, service
-from hub.commands.arguments import CommandName
-from hub.commands.rules import life
-from hub.commands.service import Waiting
+from hub.commands import rules, service
+from hub.commands.service import CommandName, Waiting
+from hub.links.links import Links
 from hub.model import views
+from hub.model.budgets import UPDATE_LINES, line
+from hub.model.changes import Change, Command
 from hub.model.fleet import TERMINAL
+from hub.model.machine import Machine
+from hub.remote.rules import life as remote_life
 from hub.web.api import headers as paging
 from hub.web.api import shapes
 from hub.web.api.endpoint import machine_named
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.http.problems import Problem, Text, one_wrong
-from hub.web.http.validation import Limit, Note
-from protocol.kinds import Name
+from hub.web.http.problems import Problem, Text, not_found, one_wrong
+from hub.web.http.validation import Limit, Note, check_free_shape
+from protocol import free_shape
+from protocol.kinds import Name, UpdateState
+from protocol.limits import MAX_RESULT_BYTES
+from protocol.messages import CommandUpdate, Failure, Progress
 
 OPEN = frozenset(rows.PENDING_STATES)
 
@@ -81,7 +88,7 @@ async def show_command(call: Call) -> Answer:
 
 async def send_command(call: Call) -> Answer:
     wanted: NewCommand = call.body
-    args = arguments.read_arguments(call, wanted.name, wanted.args, call.machine.timezone)
+    args = service.read_arguments(call, wanted.name, wanted.args, call.machine.timezone)
     command = await service.issue(call, wanted.name, args, wanted.reason)
     command = await service.outcome(call, command, call.query.wait)
     headers = {"Location": f"/api/v2/commands/{command.id}"}
@@ -95,7 +102,7 @@ async def cancel_command(call: Call) -> Answer:
     machine = call.context.fleet.machines.get(command.rvm_id)
     if machine is not None and command.state not in TERMINAL:
         try:
-            await call.context.announce(*life.cancel(machine, command, call.principal.actor, call.now))
+            await call.context.announce(*rules.cancel(machine, command, call.principal.actor, call.now))
         except Conflict as ended:
             if ended.column != "state":
                 raise
@@ -131,6 +138,58 @@ def _states(wanted: str | None) -> frozenset[str] | None:
     return {"open": OPEN, "ended": TERMINAL}.get(wanted, frozenset({wanted}))
 
 
+class CommandAnswer(msgspec.Struct):
+    """As `command_update` on the link: `progress` with running, `result` with succeeded, `error` with failed and
+    rejected."""
+
+    state: UpdateState
+    progress: Progress | None = None
+    result: dict[str, Any] | None = None
+    error: Failure | None = None
+
+
+async def answer_command(call: Call) -> Answer:
+    said: CommandAnswer = call.body
+    check_free_shape("result", said.result)
+    if not free_shape.fits(said.result, MAX_RESULT_BYTES):
+        raise one_wrong("result", "expect.free_shape_size", most=MAX_RESULT_BYTES)
+    command = await service.find(call, call.request.path_params["command_id"])
+    update = CommandUpdate(
+        id=command.id, state=said.state, progress=said.progress, result=said.result, error=said.error
+    )
+    machine = call.context.fleet.machines.get(command.rvm_id)
+    if machine is None:  # removed a moment ago
+        raise not_found()
+    if said.state in TERMINAL:
+        await _settle_command(call, machine, update)
+    elif rules.begins_too_late(command, update, call.now):
+        raise Problem("conflict", Text("refused.begun_late"))
+    else:
+        call.context[Links].tell_soon(machine, remote_life.command_moved(machine, update, call.now))
+    command = await service.find(call, command.id)
+    return Answer(views.command_view(command), 200, service.told(command))
+
+
+async def _settle_command(call: Call, machine: Machine, update: CommandUpdate) -> None:
+    """Ended by this word; or, when it had ended before, on record as too late."""
+    if await _announce(call, remote_life.command_moved(machine, update, call.now)):
+        return
+    ended: Command = await service.find(call, update.id)
+    await _announce(call, rules.late(ended, update, call.now))
+
+
+async def _announce(call: Call, changes: Sequence[Change]) -> bool:
+    """False when there was nothing to tell, or it was decided or told before (of a machine that was just removed
+    nothing is found then)."""
+    try:
+        if changes:
+            await call.context.announce(*changes)
+    except Conflict:
+        return False
+    return bool(changes)
+
+
+_ANSWER_EXAMPLE = {"state": "succeeded", "result": {"pong": True}}
 _ONCE = {"Idempotency-Key": "The same key again answers the command it made the first time."}
 
 OPERATIONS = (
@@ -163,5 +222,15 @@ OPERATIONS = (
         answers={200: shapes.Command, 202: shapes.Command}, refusals=(404, 409),
         description="200: it has ended, see `state`; what never left the hub is cancelled at once. 202: the machine is "
         "asked, and answers whether it still could. 409: it had ended before.",
+    ),
+    Operation(
+        name="answer_command", method="POST", path="/v2/commands/{command_id}/updates", handler=answer_command,
+        tag="Commands", summary="A machine tells how its command goes", action="command.answer", body=CommandAnswer,
+        answers={200: shapes.Command}, refusals=(404, 409), example=_ANSWER_EXAMPLE,
+        cost=lambda call: line(call.size, UPDATE_LINES),
+        description="For machines without a link; with the machine's own key. Say `accepted` before you begin, and "
+        "begin only at 200: 409 means that it has ended or its deadline has passed. With `cancel_at` somebody wants it "
+        "stopped: if it still can be, end it `rejected` with the error code `cancelled`. A final state that comes too "
+        "late changes nothing but is on record; the answer shows the command as it is.",
     ),
 )  # fmt: skip

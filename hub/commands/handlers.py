@@ -1,6 +1,6 @@
-"""How a command goes, as its machine tells: shown at once while it goes on, committed and answered when it ends.
+"""Handles a machine's command updates: shown at once while a command runs, committed and answered when it ends.
 
-Also what has waited for the machine: it goes on its way only if who asked for it still may.
+Also looks up, before a command that waited for its machine is sent, whether who issued it still may.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 
 from db import users
 from db.commands import find_command
-from hub.commands.rules import life, rights
+from hub.commands import rules
 from hub.links.session import Talk
 from hub.model import actors
 from hub.model.changes import Command
@@ -58,11 +58,11 @@ async def check_waiting(talk: Talk) -> None:
             by_user.setdefault(user_id, []).append(command)
     for user_id, commands in by_user.items():
         user = await talk.retry(partial(users.find_user, talk.store, user_id))
-        if rights.still_may(user, machine.id):
+        if rules.still_may(user, machine.id):
             talk.links.checked(talk.link, [command.id for command in commands])
         else:
             for command in commands:
-                await talk.commit(life.withdraw(command, talk.clock()))
+                await talk.commit(rules.withdraw(command, talk.clock()))
 
 
 async def _ended(talk: Talk, said: m.CommandUpdate) -> None:
@@ -75,7 +75,7 @@ async def _ended(talk: Talk, said: m.CommandUpdate) -> None:
     elif said.state in TERMINAL:
         ended = Command(**{name: getattr(row, name) for name in Command.__struct_fields__})
         await _stop_unknown(talk, ended, said)
-        if await talk.commit(life.late(ended, said, talk.clock()), said.id):
+        if await talk.commit(rules.late(ended, said, talk.clock()), said.id):
             talk.link.say(m.Received(ref=said.id))
 
 

@@ -1,22 +1,29 @@
-"""A command from a request to its end: drafted once for each Idempotency-Key, and waited for if the caller wants to."""
+"""Issues a command once for each Idempotency-Key, waits for its end, and reads its arguments as a person writes them.
+
+Machines ignore members that they do not know (a newer hub may send more); a person's typing error is named instead.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
 import msgspec
 
 from db import commands
 from db.errors import Conflict
-from hub.commands.rules import draft
+from hub.commands import rules
 from hub.links.links import Links
 from hub.model.actors import Actor
 from hub.model.changes import Command, CommandDrafted
 from hub.model.fleet import TERMINAL
+from hub.web.api.headers import ahead
 from hub.web.api.operation import Call
-from hub.web.http.problems import Problem, Text, not_found, one_wrong
-from hub.web.http.validation import Wait
+from hub.web.http.problems import Problem, Text, invalid, not_found, one_wrong
+from hub.web.http.validation import Wait, validate
+from protocol.commands import ARGUMENTS
+from protocol.zones import is_zone
 
 HEADER: Final = "Idempotency-Key"
 _KEY = re.compile(r"[\x21-\x7e]{1,100}\Z")
@@ -30,7 +37,7 @@ class Waiting(msgspec.Struct):
 
 async def issue(call: Call, name: str, args: dict[str, Any], reason: str | None = None) -> Command:
     """The command, recorded and on its way; or the one the same Idempotency-Key made before. Raises Refused."""
-    args, reason = draft.reasoned(name, args, reason)
+    args, reason = rules.reasoned(name, args, reason)
     key = idempotency_key(call)
     tries = 3
     while True:
@@ -38,7 +45,7 @@ async def issue(call: Call, name: str, args: dict[str, Any], reason: str | None 
             before = await commands.find_by_idempotency_key(call.context.store, call.machine.id, key)
             if before is not None:
                 return _same(before, name, args, call.principal.actor)
-        changes = draft.draft(call.machine, name, args, call.principal.actor, call.now, key, reason=reason)
+        changes = rules.draft(call.machine, name, args, call.principal.actor, call.now, key, reason=reason)
         try:
             stored = await call.context.announce(*changes)
         except Conflict as late:
@@ -94,3 +101,39 @@ def idempotency_key(call: Call) -> str | None:
     if key is not None and not _KEY.match(key):
         raise one_wrong(HEADER, "expect.idempotency_key")
     return key
+
+
+CommandName = Literal["ping", "set_status", "sync_timezone", "restart_service", "reboot"]
+"""What may be asked by hand; backups and remote access have routes of their own."""
+
+_EXPECTED: Final[Mapping[str, str]] = {"until": "expect.time", "timezone": "expect.zone", "service": "expect.service"}
+"""Members whose type says less than a sentence can."""
+_CLEAR_ALREADY: Final = ("missing", "unknown", "wrong_character")
+"""Beginnings of keys that say more still."""
+
+
+def read_arguments(call: Call, name: CommandName, given: Mapping[str, Any], zone: str | None = None) -> dict[str, Any]:
+    """The arguments as they are recorded. `zone` reads a naive time. Raises the 422 that names each wrong member."""
+    said = {"trigger": "manual", **given} if name == "sync_timezone" else dict(given)
+    try:
+        wanted = validate(ARGUMENTS[name], said)
+    except Problem as problem:
+        raise problem_below("args", problem) from problem
+    found: dict[str, Any] = msgspec.to_builtins(wanted)
+    if found.get("until") is not None:
+        found["until"] = ahead(call, "args.until", found["until"], zone)
+    if found.get("timezone") is not None and not is_zone(found["timezone"]):
+        raise one_wrong("args.timezone", "expect.zone")
+    return found
+
+
+def problem_below(place: str, problem: Problem) -> Problem:
+    """The same refusal, its members named as members of `place`."""
+    if not problem.errors:
+        return problem
+    return invalid({f"{place}.{name}": _clearer(name, whys) for name, whys in problem.errors.items()})
+
+
+def _clearer(name: str, whys: Any) -> Any:
+    known = _EXPECTED.get(name)
+    return whys if known is None or whys[0].key.startswith(_CLEAR_ALREADY) else [Text(known)]

@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from hub.commands.rules import draft, life
+from hub.commands import rules as command_rules
 from hub.kernel.announce import Announcer
 from hub.kernel.observer import Observer, UntoldEvents
 from hub.kernel.retry import RetryUntilAvailable
@@ -143,7 +143,7 @@ class Links:
         if link is None or machine is None or link.closing or link.session.state is not State.LIVE:
             return
         now = self._clock()
-        for command in draft.to_deliver(machine, now):
+        for command in command_rules.to_deliver(machine, now):
             if command.id in link.delivered or command.id in link.unchecked:
                 continue
             link.delivered.add(command.id)
@@ -151,11 +151,11 @@ class Links:
                 self._stop(link, command.id)
             else:
                 link.say(self._worded(command))
-                self.tell_soon(machine, life.sent(command, now))
+                self.tell_soon(machine, command_rules.sent(command, now))
 
     def _worded(self, command: Command) -> messages.Command:
         """As the machine hears it. The ticket of its tunnel is made here, and is nowhere but on the wire."""
-        said = draft.wire(command)
+        said = command_rules.wire(command)
         if command.name == START and not command.args.get("site"):
             ticket = self.tickets.issue(command.args["session_id"], command.rvm_id)
             said.args = {**command.args, "ticket": ticket}

@@ -24,7 +24,7 @@ from hub.model import actors
 from hub.model.changes import Change, EventHappened, MachineIntroduced, QuarantineChanged
 from hub.model.dating import AHEAD, OLDEST, UndatableError, date, read, settle
 from hub.model.machine import Boot, Machine
-from hub.status.rules import status
+from hub.status import rules as status_rules
 from protocol import messages
 from protocol.errors import CloseCode, RemoteProtocolError
 from protocol.limits import CONTESTED_TAKEOVERS, TAKEOVER_WINDOW_S
@@ -239,13 +239,13 @@ def introduce(
     if (machine.agent_version, machine.boot_id) != (hello.agent_version, hello.boot_id):
         params = {"agent_version": hello.agent_version, "boot_id": hello.boot_id}
         changes.append(_event(machine, "machine.introduced", params, now))
-    declared = status.not_stale(machine, hello, now)
-    return changes + status.said_by_machine(machine, declared, now, introduced.capabilities)
+    declared = status_rules.not_stale(machine, hello, now)
+    return changes + status_rules.said_by_machine(machine, declared, now, introduced.capabilities)
 
 
 def report_status(machine: Machine, boot_id: str, report: messages.StatusReport, now: datetime) -> list[Change]:
     """What a machine declares of itself; [] when it declares what is known already."""
-    changes = status.said_by_machine(machine, report, now, machine.capabilities)
+    changes = status_rules.said_by_machine(machine, report, now, machine.capabilities)
     # The numbers of status reports and of events may overlap: status counts on the other side of zero.
     return [
         msgspec.structs.replace(c, boot_id=boot_id, seq=-1 - report.seq) if isinstance(c, EventHappened) else c

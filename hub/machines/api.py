@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from hub.links import rules
+from hub.links import rules as link_rules
 from hub.machines.rules import matches
 from hub.model import views
 from hub.model.changes import EventHappened, MachineEdited, MachineRemoved
@@ -118,7 +118,7 @@ async def rotate_key(call: Call) -> Answer:
 
 
 async def release_machine(call: Call) -> Answer:
-    changes = rules.release(call.machine, call.principal.actor, call.now)
+    changes = link_rules.release(call.machine, call.principal.actor, call.now)
     if not changes:
         raise Problem("conflict", Text("not_quarantined"))
     await call.context.announce(*changes)

@@ -16,8 +16,8 @@ from dashboard import actions
 from dashboard.reader import Reader
 from dashboard.trouble import quarantined
 from db import events, users
-from hub.commands import job_cards
-from hub.commands.rules import draft, life
+from hub.commands import cards
+from hub.commands import rules as command_rules
 from hub.machines import api
 from hub.model import actors, views
 from hub.model.access import ACTIONS, role_needed
@@ -36,7 +36,7 @@ async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
     reader = visit.reader
     view = views.machine_detail(found, times="ms")
     zone = zone_of(found)
-    jobs = await job_cards.of_machine(visit, found)
+    jobs = await cards.of_machine(visit, found)
     issuers = {job.issued_by for job in jobs}
     names = names_for(found, await users.all_users(visit.context.store), {*also, *issuers})
     locked = quarantined(view, reader.now)
@@ -52,11 +52,11 @@ async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
         "needs": role_needed("status.write"),
         "addresses": await _fighters(visit, found) if locked else (),
         "locked": locked,
-        **job_cards.on_machine(visit, jobs, names),
+        **cards.on_machine(visit, jobs, names),
         "offers": actions.offers(view, may=visit.may("command.send", found.id)),
         "services": actions.services(view),
-        "patience_until": reader.day(reader.now + int(draft.PATIENCE.total_seconds() * 1000), zone),
-        "give_up": reader.span(life.IMMEDIATE.total_seconds()),
+        "patience_until": reader.day(reader.now + int(command_rules.PATIENCE.total_seconds() * 1000), zone),
+        "give_up": reader.span(command_rules.IMMEDIATE.total_seconds()),
         "wish": secrets.token_hex(16),
     }
 

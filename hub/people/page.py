@@ -11,7 +11,7 @@ from starlette.responses import Response
 from db import tokens as token_rows
 from db import users as user_rows
 from db.errors import Conflict
-from hub.machines.pages.key import base_url
+from hub.machines.key_page import base_url
 from hub.model import views
 from hub.model.changes import EventHappened
 from hub.model.row_id import row_id, whole_number

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from db import remote_sessions as rows
-from hub.commands.rules.draft import Refused
+from hub.commands.rules import Refused
 from hub.links.links import Links
 from hub.model import views
 from hub.model.access import may, role_needed

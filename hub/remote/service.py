@@ -20,7 +20,7 @@ import anyio
 from db import users
 from db.connection import Store
 from db.errors import Conflict
-from hub.commands.rules.rights import still_may
+from hub.commands.rules import still_may
 from hub.kernel.announce import Announcer
 from hub.model import actors
 from hub.model.changes import Change, MachineRemoved, SessionEnded, UserEdited, UserRemoved

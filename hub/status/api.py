@@ -8,15 +8,14 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from db import statuses
+from hub.commands import rules as command_rules
 from hub.commands import service
-from hub.commands.rules import draft
-from hub.commands.rules.draft import Refused
+from hub.commands.rules import Refused
 from hub.commands.service import Waiting
 from hub.model import views
 from hub.model.machine import Machine
-from hub.status.rules import declarations
-from hub.status.rules import status as status_desk
-from hub.status.rules.status import Named
+from hub.status import rules
+from hub.status.rules import Named
 from hub.web.api import headers, shapes
 from hub.web.api.headers import ahead, bound
 from hub.web.api.operation import Answer, Call, Operation
@@ -86,7 +85,7 @@ async def status_history(call: Call) -> Answer:
 
 
 async def _declared(call: Call, machine: Machine, patch: StatusPatch, until: str | UnsetType | None) -> Answer:
-    failure = status_desk.refused(machine, patch.status, patch.capacity)
+    failure = rules.refused(machine, patch.status, patch.capacity)
     if failure is not None:
         raise Refused(failure.code, 409, failure.message)
     named = Named(
@@ -94,14 +93,16 @@ async def _declared(call: Call, machine: Machine, patch: StatusPatch, until: str
         special_status=patch.special_status,
         capacity=patch.capacity,
         reason=patch.reason,
-        until=UNSET if isinstance(until, UnsetType) else declarations.instant(until),
+        until=UNSET if isinstance(until, UnsetType) else rules.instant(until),
     )
-    changes = status_desk.declared_by_key(machine, named, call.now)
+    changes = rules.declared_by_key(machine, named, call.now)
     if changes:
-        told = status_desk.for_the_agent(machine, changes)
+        told = rules.for_the_agent(machine, changes)
         if told is not None:
             actor, reason = call.principal.actor, patch.reason or None
-            changes += draft.tell_status(machine, told.wanted, actor, call.now, reason=reason, reading=told.reading)
+            changes += command_rules.tell_status(
+                machine, told.wanted, actor, call.now, reason=reason, reading=told.reading
+            )
         await call.context.announce(*changes)
     return Answer(_view(call.context.fleet.find(machine.id) or machine))
 

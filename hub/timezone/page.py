@@ -13,8 +13,8 @@ from starlette.responses import Response
 from dashboard import jobs, zone
 from dashboard.reader import Reader
 from db import events, timezones
-from hub.commands import job_cards, service
-from hub.commands.rules.draft import PATIENCE, Refused
+from hub.commands import cards, service
+from hub.commands.rules import PATIENCE, Refused
 from hub.machine_settings import api
 from hub.machines import tab
 from hub.model import views
@@ -146,7 +146,7 @@ async def _kept(visit: Visit, found: Machine, view: dict[str, Any]) -> dict[str,
 
 async def _asked(visit: Visit, found: Machine, open_ones: list[Command]) -> dict[str, Any] | None:
     """The newest sync that was asked for: the open one, or one that ended in the last minutes."""
-    ended = () if open_ones else await job_cards.of_machine(visit, found)
+    ended = () if open_ones else await cards.of_machine(visit, found)
     syncs = [command for command in (*open_ones, *ended) if command.name == "sync_timezone"]
     if not syncs:
         return None

@@ -13,7 +13,7 @@ from dashboard.foreign_text import plain
 from dashboard.pages import FOLDER
 from dashboard.reader import Reader
 from dashboard.texts import texts_in
-from hub.model.event_codes import CODES
+from hub.audit.rules import CODES
 
 NOW = 1795370531000
 PEOPLE = {"3": "Budi"}

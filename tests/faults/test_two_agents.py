@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.link.rules import End, Kind, RetryPolicy
-from hub.links import rules
+from hub.links import rules as link_rules
 from protocol.errors import CloseCode
 from protocol.limits import CONTESTED_TAKEOVERS, TAKEOVER_WINDOW_S
 from tests.support.door_agent import DoorAgent, door_agent
@@ -64,9 +64,9 @@ def test_two_polite_agents_are_found_within_three_minutes_however_long_they_wait
     """The agents' own policy against the hub's own rule, in no time."""
     drawn = iter(dice)
     policies = [RetryPolicy(2.0, partial(next, drawn)) for _ in range(2)]
-    seen, now, live_s = rules.Takeovers(), 0.0, 3600.0
+    seen, now, live_s = link_rules.Takeovers(), 0.0, 3600.0
     for turn in range(10):
-        if rules.contested(seen, "10.0.0.1", "10.0.0.2", now):
+        if link_rules.contested(seen, "10.0.0.1", "10.0.0.2", now):
             break
         replaced = End(Kind.CLOSED, "replaced", int(CloseCode.REPLACED), live_s=live_s)
         live_s = policies[turn % 2].after(replaced, live_s) + connecting_s

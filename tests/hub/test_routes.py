@@ -186,7 +186,7 @@ async def test_a_page_that_fails_says_so_with_a_number_and_tells_nothing(
     def broken(*_: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("hub.machines.pages.fleet._row", broken)
+    monkeypatch.setattr("hub.machines.page._fleet_row", broken)
     async with await browser(hub) as client:
         answer = await client.get("/")
         assert answer.status_code == 500

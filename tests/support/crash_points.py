@@ -105,7 +105,7 @@ def arm_agent(folder: Path) -> None:
 
 def arm_hub(folder: Path) -> None:
     """Also: a file `test-patience` with the seconds that every command has."""
-    from hub.commands.rules import draft, life
+    from hub.commands import rules as command_rules
     from hub.kernel.announce import Announcer
     from hub.kernel.group_commit import GroupCommit
     from hub.links.link import Link
@@ -154,11 +154,11 @@ def arm_hub(folder: Path) -> None:
     _wrap_async(GroupCommit, "commit", before=commits)
     _wrap_async(GroupCommit, "_commit_group", after=rode_along)
     _wrap(Announcer, "_became_true", before=committed)
-    _wrap(life, "moved", before=hears)
+    _wrap(command_rules, "moved", before=hears)
     _wrap(Link, "__init__", after=link_made)
     patience = folder / "test-patience"
     if patience.exists():
-        draft.PATIENCE = life.IMMEDIATE = timedelta(seconds=float(patience.read_text()))
+        command_rules.PATIENCE = command_rules.IMMEDIATE = timedelta(seconds=float(patience.read_text()))
 
 
 Seen = Callable[..., None]

@@ -13,8 +13,8 @@ _SQL = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 PAGES_TODAY: dict[str, tuple[str, ...]] = {
-    "hub.machines.pages.overview": ("hub.timezone.page",),
-    "hub.people.page": ("hub.machines.pages.key",),
+    "hub.machines.page": ("hub.timezone.page",),
+    "hub.people.page": ("hub.machines.key_page",),
 }
 """`module`: pages of other subjects that it imports. The list may only shrink."""
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from hub.commands.rules import life as command_life
+from hub.commands import rules as command_rules
 from hub.model import actors
 from hub.model.changes import Change, Command, CommandMoved, EventHappened
 from hub.model.fleet import TERMINAL
@@ -119,7 +119,7 @@ def command_ended(machine: Machine, command: Command, now: datetime) -> list[Cha
 
 def command_moved(machine: Machine, update: CommandUpdate, now: datetime) -> list[Change]:
     """What a machine's update does to its command, and to the session that the command was for."""
-    changes = command_life.moved(machine, update, now)
+    changes = command_rules.moved(machine, update, now)
     ended = [c.command for c in changes if isinstance(c, CommandMoved) and c.command.state in TERMINAL]
     return changes + [change for command in ended for change in command_ended(machine, command, now)]
 

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from hub.commands.rules import draft
+from hub.commands import rules as command_rules
 from hub.model import actors
 from hub.model.access import Principal
 from hub.model.changes import Change, CommandDrafted, EventHappened
@@ -20,7 +20,7 @@ from hub.model.machine import Machine
 from hub.model.remote_changes import ALLOWED, RemoteSession, SessionMoved, SessionOpened
 from hub.remote.rules import life
 from hub.remote.rules.life import EXTEND, START, STOP
-from hub.status.rules import status as status_desk
+from hub.status import rules as status_rules
 from protocol.addresses import is_within, normalise_address
 
 DEFAULT_S: Final = 1800.0
@@ -148,7 +148,7 @@ def _asked(
     after = msgspec.structs.replace(
         session, status="starting", start_time=now, expires_at=now + timedelta(seconds=session.duration_s)
     )
-    drafted = draft.draft(machine, START, _arguments(after), by, now, reason=session.reason)
+    drafted = command_rules.draft(machine, START, _arguments(after), by, now, reason=session.reason)
     return msgspec.structs.replace(after, command_id=_id_of(drafted)), drafted
 
 
@@ -157,9 +157,9 @@ def begin_at_site(machine: Machine, session: RemoteSession, now: datetime) -> li
     maintenance is declared here, and ends with the session's time whatever else happens."""
     by = actors.machine(machine.id)
     if not machine.linked:
-        named = status_desk.Named(special_status="maintenance", reason=_maintenance(session), until=session.expires_at)
-        return [*life.activated(session, now), *status_desk.declared_by_key(machine, named, now)]
-    drafted = draft.draft(machine, START, _arguments(session), by, now, reason=session.reason)
+        named = status_rules.Named(special_status="maintenance", reason=_maintenance(session), until=session.expires_at)
+        return [*life.activated(session, now), *status_rules.declared_by_key(machine, named, now)]
+    drafted = command_rules.draft(machine, START, _arguments(session), by, now, reason=session.reason)
     after = msgspec.structs.replace(session, command_id=_id_of(drafted))
     return [*life.activated(after, now), *drafted]
 
@@ -193,8 +193,8 @@ def extend(machine: Machine, session: RemoteSession, more: float, by: actors.Act
         raise SessionRefused("cannot_extend", 409, count=round(longest_s(machine) / 60))
     changes = life.extended(session, until, by, now)
     if session.command_id is None:
-        named = status_desk.Named(until=until)
-        return [*changes, *(status_desk.declared_by_key(machine, named, now) if _kept_here(machine, session) else [])]
+        named = status_rules.Named(until=until)
+        return [*changes, *(status_rules.declared_by_key(machine, named, now) if _kept_here(machine, session) else [])]
     args = {"session_id": session.id, "duration": (until - now).total_seconds()}
     return [*changes, *_told(machine, EXTEND, args, by, now)]
 
@@ -207,7 +207,7 @@ def stop(
     if not changes or session.status == "requested":
         return changes
     if session.command_id is None:
-        return [*changes, *(status_desk.given_back(machine, now) if _kept_here(machine, session) else [])]
+        return [*changes, *(status_rules.given_back(machine, now) if _kept_here(machine, session) else [])]
     return [*changes, *stop_there(machine, session.id, reason, by, now)]
 
 
@@ -287,8 +287,8 @@ def _arguments(session: RemoteSession) -> dict[str, Any]:
 
 def _told(machine: Machine, name: str, args: dict[str, Any], by: actors.Actor, now: datetime) -> list[Change]:
     try:
-        return draft.draft(machine, name, args, by, now)
-    except draft.Refused:
+        return command_rules.draft(machine, name, args, by, now)
+    except command_rules.Refused:
         return []
 
 

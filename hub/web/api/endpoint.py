@@ -23,7 +23,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from db import errors as db_errors
-from hub.commands.rules.draft import Refused
+from hub.commands.rules import Refused
 from hub.kernel.context import HubContext
 from hub.links.links import Links
 from hub.model.access import ACTIONS, SIGNED_IN_ONLY, Principal, may, role_needed

@@ -1,7 +1,7 @@
 """How many files are being made (of the record, of recordings): one for each caller and few in all, for each may cost
 seconds or a place on the disk.
 
-Remembers who is at it and nothing else; what goes into a file is `hub.audit.csv`'s business.
+Remembers who is at it and nothing else; what goes into a file is `hub.audit.service`'s business.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ async def test_one_machine_removed_in_the_very_moment_does_not_undo_the_others(
 async def test_a_database_that_goes_away_in_the_middle_does_not_hide_what_was_recorded(
     hub: ApiHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.commands.bulk.api.AT_ONCE", 1)
+    monkeypatch.setattr("hub.commands.bulk.AT_ONCE", 1)
     announce: Any = hub.context.announce
 
     async def refuse_two(*changes: Change) -> Any:

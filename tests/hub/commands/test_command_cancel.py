@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hub.commands.rules import life
+from hub.commands import rules
 from protocol import messages as m
 from tests.hub.commands.test_commands import connect
 from tests.support.api_hub import ApiHub
@@ -21,7 +21,7 @@ async def ask(hub: ApiHub, body: dict[str, Any], machine: int = 1) -> dict[str, 
 async def say(hub: ApiHub, command_id: str, state: Any) -> None:
     machine = hub.context.fleet.machines[1]
     update = m.CommandUpdate(id=command_id, state=state)
-    await hub.context.announce(*life.moved(machine, update, hub.context.clock()))
+    await hub.context.announce(*rules.moved(machine, update, hub.context.clock()))
 
 
 async def test_what_never_left_is_cancelled_at_once(any_hub: ApiHub) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from db.errors import Conflict
 from db.statements import Write
-from hub.commands.rules import life
+from hub.commands import rules
 from hub.model.changes import Change, CommandDrafted, EventHappened
 from hub.remote.service import RemoteSessions
 from hub.schedule import Sweeper
@@ -42,7 +42,7 @@ def stored_as(hub: Room, row: Mapping[str, Any]) -> None:
 
 
 def cancel(hub: Room) -> list[Change]:
-    return life.cancel(hub.machine, hub.fleet.open["c1"], "user:2", NOW)
+    return rules.cancel(hub.machine, hub.fleet.open["c1"], "user:2", NOW)
 
 
 async def test_a_stop_goes_down_the_wire_once_and_the_machine_has_the_last_word() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest_asyncio
 
-from hub.commands.rules import draft
+from hub.commands import rules as command_rules
 from hub.model.changes import CommandDrafted, UserAdded, UserEdited
 from hub.people.rules import accounts
 from protocol import messages as m
@@ -70,7 +70,7 @@ async def test_a_word_that_is_too_late_is_one_line_in_the_record_however_often_i
     hub: HubHere, key: MachineKey
 ) -> None:
     machine_now, now = hub.context.fleet.machines[key.id], hub.context.clock()
-    drafted = draft.draft(machine_now, "set_status", {"status": "full"}, "system", now)[0]
+    drafted = command_rules.draft(machine_now, "set_status", {"status": "full"}, "system", now)[0]
     assert isinstance(drafted, CommandDrafted)
     late = msgspec.structs.replace(drafted.command, expires_at=now - timedelta(seconds=1))
     await hub.context.announce(CommandDrafted(command=late))
@@ -95,9 +95,9 @@ async def test_what_a_disabled_user_wished_for_never_reaches_the_machine(hub: Hu
     assert isinstance(user, UserAdded)
     assert user.id is not None
     machine_now = hub.context.fleet.machines[key.id]
-    sync = draft.draft(machine_now, "sync_timezone", {"trigger": "manual"}, f"user:{user.id}", now)
+    sync = command_rules.draft(machine_now, "sync_timezone", {"trigger": "manual"}, f"user:{user.id}", now)
     await hub.context.announce(*sync)
-    await hub.context.announce(*draft.draft(machine_now, "set_status", {"status": "full"}, "system", now))
+    await hub.context.announce(*command_rules.draft(machine_now, "set_status", {"status": "full"}, "system", now))
     await hub.context.announce(UserEdited(user_id=user.id, values={"disabled_at": now}, at=now))
     async with MachineClient.connect(hub.websocket_url, key) as machine:
         await machine.say_hello()

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from db import schema
 from db.errors import Unavailable
-from hub.commands.rules import draft as command_desk
+from hub.commands import rules as command_rules
 from hub.model.changes import CommandDrafted
 from protocol import messages as m
 from tests.support.hub_people import MachineKey
@@ -64,7 +64,7 @@ async def draft(hub: HubHere, key: MachineKey, status: str) -> str:
     machine = hub.context.fleet.machines[key.id]
     wanted = {"status": status, "reason": "cleaning"}
     stored = await hub.context.announce(
-        *command_desk.draft(machine, "set_status", wanted, "user:1", hub.context.clock())
+        *command_rules.draft(machine, "set_status", wanted, "user:1", hub.context.clock())
     )
     assert isinstance(stored[0], CommandDrafted)
     return stored[0].command.id
@@ -207,7 +207,7 @@ async def test_open_commands_survive_a_restart_of_the_hub_and_expire_on_time(tmp
     async with hub_here(tmp_path, database_url=database_url) as hub:
         key = await hub.add_machine("Lobby")
         await draft(hub, key, "maintenance")
-        late = command_desk.draft(
+        late = command_rules.draft(
             hub.context.fleet.machines[key.id], "set_status", {"status": "full"}, "user:1", hub.context.clock()
         )
         assert isinstance(late[0], CommandDrafted)

@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 
-from hub.machines.pages.fleet import MOST_TROUBLES
+from hub.machines.page import MOST_TROUBLES
 from hub.model import changes as c
 from protocol.kinds import Status
 from tests.support.api_hub import ApiHub

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from device import settings as agent_settings
-from hub.machines.pages.key import config_text
+from hub.machines.key_page import config_text
 from tests.support.api_hub import ORIGIN, ApiHub, api_hub
 from tests.support.machines import machine
 from tests.support.page_visitor import browser

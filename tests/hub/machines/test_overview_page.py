@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from hub.machines.pages.overview import until_from
+from hub.machines.page import until_from
 from hub.model.changes import MachineIntroduced, StatusChanged
 from tests.support.api_hub import ApiHub, api_hub
 

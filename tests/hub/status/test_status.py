@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from hub.commands.rules import life
+from hub.commands import rules as command_rules
 from protocol import kinds, messages
 from tests.support.api_hub import ApiHub
 from tests.support.until import until
@@ -17,7 +17,7 @@ async def confirm(hub: ApiHub, name: str, state: kinds.UpdateState = "succeeded"
     machine = hub.context.fleet.machines[hub.machines[name]]
     for command in list(machine.pending.values()):
         update = messages.CommandUpdate(id=command.id, state=state)
-        await hub.context.announce(*life.moved(machine, update, hub.context.clock()))
+        await hub.context.announce(*command_rules.moved(machine, update, hub.context.clock()))
 
 
 async def test_a_machine_declares_its_own_status_at_once(any_hub: ApiHub) -> None:

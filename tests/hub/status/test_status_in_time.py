@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from hub.commands.rules import draft
+from hub.commands import rules as command_rules
 from hub.model.changes import MachineIntroduced, StatusChanged
 from hub.model.views import rfc3339
 from tests.support.api_hub import ApiHub, api_hub
@@ -198,7 +198,7 @@ async def test_a_reading_for_the_agent_keeps_what_others_set_and_wish(any_hub: A
         await operator.patch(STATUS, json={"status": "maintenance", "reason": "belt"})
         for capacity in (33, 34):
             await key.patch(STATUS, json={"status": "active", "capacity": capacity})
-    wish, reading = draft.to_deliver(machine, any_hub.context.clock())[::-1]
+    wish, reading = command_rules.to_deliver(machine, any_hub.context.clock())[::-1]
     assert (wish.args["status"], wish.reason, wish.state) == ("maintenance", "belt", "queued")
     assert reading.args == {**inside, "capacity": 34}, "goes first, so that it does not undo the wish"
 

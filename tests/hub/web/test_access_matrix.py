@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from starlette.routing import Route, WebSocketRoute
 
-from hub.commands.rules import draft
+from hub.commands import rules as command_rules
 from hub.model import credentials
 from hub.model.changes import Change, CommandDrafted, SessionExtended, TokenCreated, TokenRevoked, TokenUsed
 from hub.model.recording_changes import RecordingStored
@@ -81,7 +81,7 @@ async def cast(hub: ApiHub, number: int) -> Cast:
     await hub.add_user(named("own_technician"), "technician", (own,))
     await hub.add_user(named("other_technician"), "technician", (other,))
     victim = await hub.add_user(named("victim"), "viewer")
-    drafted = draft.draft(
+    drafted = command_rules.draft(
         hub.context.fleet.machines[own], "set_status", {"status": "full"}, "system", hub.context.clock()
     )
     await hub.context.announce(*drafted)

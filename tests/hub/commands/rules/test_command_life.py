@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 import pytest
 
-from hub.commands.rules import life
+from hub.commands import rules
 from hub.model.changes import OWN, Change, Command, CommandCancelAsked, CommandMoved, EventHappened, StatusChanged
 from hub.model.fleet import TERMINAL, Fleet
 from protocol import messages as m
@@ -30,14 +30,14 @@ UpdateState = Literal["accepted", "running", "succeeded", "failed", "rejected"]
 def test_a_command_moves_forward_only_and_ends_once(state: str, said: UpdateState, becomes: str | None) -> None:
     fleet = Fleet([machine()])
     fleet.apply(CommandMoved(command=command(state)))
-    changes = life.moved(fleet.machines[7], m.CommandUpdate(id="c1", state=said), NOW)
+    changes = rules.moved(fleet.machines[7], m.CommandUpdate(id="c1", state=said), NOW)
     assert (moved_to(changes).state if changes else None) == becomes
 
 
 def test_success_of_set_status_declares_the_status_by_who_asked_for_it_once() -> None:
     fleet = Fleet([with_command(machine(capacity=40), command("sent"))])
     done = m.CommandUpdate(id="c1", state="succeeded")
-    changes = life.moved(fleet.machines[7], done, NOW)
+    changes = rules.moved(fleet.machines[7], done, NOW)
     kinds = [type(change) for change in changes]
     assert kinds == [CommandMoved, EventHappened, StatusChanged, EventHappened]
     declared = changes[2]
@@ -52,21 +52,21 @@ def test_success_of_set_status_declares_the_status_by_who_asked_for_it_once() ->
         fleet.apply(change)
     assert fleet.machines[7].effective_status == "maintenance"
     assert fleet.machines[7].pending == {}
-    assert life.moved(fleet.machines[7], done, NOW) == [], "settling twice yields nothing"
+    assert rules.moved(fleet.machines[7], done, NOW) == [], "settling twice yields nothing"
 
 
 @pytest.mark.parametrize("state", ["failed", "rejected"])
 def test_a_command_that_failed_changes_no_status_and_keeps_why(state: UpdateState) -> None:
     one = with_command(machine(), command("sent"))
     update = m.CommandUpdate(id="c1", state=state, error=m.Failure(code="busy", message="not now"))
-    changes = life.moved(one, update, NOW)
+    changes = rules.moved(one, update, NOW)
     assert [type(change) for change in changes] == [CommandMoved, EventHappened]
     assert moved_to(changes).error == {"code": "busy", "message": "not now"}
 
 
 def test_another_machine_settles_nothing() -> None:
     with_command(machine(7), command("sent"))
-    assert life.moved(machine(8), m.CommandUpdate(id="c1", state="succeeded"), NOW) == []
+    assert rules.moved(machine(8), m.CommandUpdate(id="c1", state="succeeded"), NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -78,17 +78,17 @@ def test_a_command_expires_at_its_deadline_and_what_left_when_no_answer_can_be_o
 ) -> None:
     one = with_command(machine(), msgspec.structs.replace(held, expires_at=NOW))
     due = NOW + timedelta(seconds=grace)
-    assert life.expire(one, one.pending["c1"], due - timedelta(milliseconds=1)) == []
-    changes = life.expire(one, one.pending["c1"], due)
+    assert rules.expire(one, one.pending["c1"], due - timedelta(milliseconds=1)) == []
+    changes = rules.expire(one, one.pending["c1"], due)
     assert (moved_to(changes).state, moved_to(changes).finished_at) == ("expired", due)
-    assert life.expire(one, msgspec.structs.replace(held, state="failed"), due) == []
+    assert rules.expire(one, msgspec.structs.replace(held, state="failed"), due) == []
 
 
 def test_what_expired_says_whether_it_ever_left() -> None:
     said = []
     for held in (command("queued"), command("sent"), command("running")):
         one = with_command(machine(), msgspec.structs.replace(held, expires_at=NOW))
-        changes = life.expire(one, one.pending["c1"], NOW + life.GRACE)
+        changes = rules.expire(one, one.pending["c1"], NOW + rules.GRACE)
         said.append(moved_to(changes).error)
         assert event_of(changes).params["error"] == "expired"
     away = {"code": "expired", "message": "it never left the hub: the machine was away", "by": "hub"}
@@ -98,11 +98,11 @@ def test_what_expired_says_whether_it_ever_left() -> None:
 
 def test_what_a_machine_has_begun_counts_as_sent() -> None:
     one = with_command(machine(), command("queued"))
-    begun = moved_to(life.moved(one, m.CommandUpdate(id="c1", state="accepted"), NOW))
+    begun = moved_to(rules.moved(one, m.CommandUpdate(id="c1", state="accepted"), NOW))
     assert begun.sent_at == NOW
     later = with_command(machine(), begun)
     going = m.CommandUpdate(id="c1", state="running")
-    assert moved_to(life.moved(later, going, NOW + timedelta(seconds=9))).sent_at == NOW
+    assert moved_to(rules.moved(later, going, NOW + timedelta(seconds=9))).sent_at == NOW
 
 
 @pytest.mark.parametrize(
@@ -116,29 +116,29 @@ def test_what_a_machine_has_begun_counts_as_sent() -> None:
 def test_nothing_is_begun_after_its_deadline(state: str, said: UpdateState, late: bool, refused: bool) -> None:
     asked = command(state, expires_at=NOW)
     now = NOW if late else NOW - timedelta(seconds=1)
-    assert life.begins_too_late(asked, m.CommandUpdate(id="c1", state=said), now) == refused
+    assert rules.begins_too_late(asked, m.CommandUpdate(id="c1", state=said), now) == refused
 
 
 def test_progress_is_shown_and_a_repeat_of_it_says_nothing() -> None:
     one = with_command(machine(), command("running", progress={"phase": "copy", "done": 1.0}))
     more = m.CommandUpdate(id="c1", state="running", progress=m.Progress(phase="copy", done=2.0))
-    assert moved_to(life.moved(one, more, NOW)).progress == {"phase": "copy", "done": 2.0}
+    assert moved_to(rules.moved(one, more, NOW)).progress == {"phase": "copy", "done": 2.0}
     same = m.CommandUpdate(id="c1", state="running", progress=m.Progress(phase="copy", done=1.0))
-    assert life.moved(one, same, NOW) == []
+    assert rules.moved(one, same, NOW) == []
 
 
 def test_a_machine_that_goes_down_to_reboot_has_time_to_come_back() -> None:
-    asked = command("running", name="reboot", args={}, expires_at=NOW + life.IMMEDIATE)
+    asked = command("running", name="reboot", args={}, expires_at=NOW + rules.IMMEDIATE)
     one = with_command(machine(), asked)
     waits = m.CommandUpdate(id="c1", state="running", progress=m.Progress(phase="return_session"))
-    assert moved_to(life.moved(one, waits, NOW)).expires_at == one.pending["c1"].expires_at, "it has not begun"
+    assert moved_to(rules.moved(one, waits, NOW)).expires_at == one.pending["c1"].expires_at, "it has not begun"
     goes = m.CommandUpdate(id="c1", state="running", progress=m.Progress(phase="rebooting"))
     later = one.pending["c1"].expires_at - timedelta(seconds=1)
-    assert moved_to(life.moved(one, goes, later)).expires_at == later + timedelta(minutes=5)
+    assert moved_to(rules.moved(one, goes, later)).expires_at == later + timedelta(minutes=5)
 
 
 def test_a_machine_that_goes_down_for_ever_does_not_keep_its_command_open_for_ever() -> None:
-    deadline = NOW + timedelta(seconds=30) + life.IMMEDIATE
+    deadline = NOW + timedelta(seconds=30) + rules.IMMEDIATE
     asked = command("running", name="reboot", args={"delay": 30.0}, expires_at=deadline)
     fleet = Fleet([with_command(machine(), asked)])
     one = fleet.machines[7]
@@ -146,16 +146,16 @@ def test_a_machine_that_goes_down_for_ever_does_not_keep_its_command_open_for_ev
         for phase, done in (("rebooting", minute), ("waiting", None), ("rebooting", None)):
             said = m.Progress(phase=phase, done=done)
             update = m.CommandUpdate(id="c1", state="running", progress=said)
-            for change in life.moved(one, update, NOW + timedelta(minutes=minute)):
+            for change in rules.moved(one, update, NOW + timedelta(minutes=minute)):
                 fleet.apply(change)
-    assert one.pending["c1"].expires_at <= deadline + life.REBOOT
+    assert one.pending["c1"].expires_at <= deadline + rules.REBOOT
 
 
 @pytest.mark.parametrize("code", ["cancelled", "expired"])
 def test_what_a_machine_refuses_as_withdrawn_or_late_has_that_end(code: str) -> None:
     one = with_command(machine(), command("sent"))
     update = m.CommandUpdate(id="c1", state="rejected", error=m.Failure(code=code, message="not done"))
-    changes = life.moved(one, update, NOW)
+    changes = rules.moved(one, update, NOW)
     assert moved_to(changes).state == code
     assert event_of(changes).params == {"command_id": "c1", "name": "set_status", "state": code, "error": code}
 
@@ -167,7 +167,7 @@ def event_of(changes: list[Change]) -> EventHappened:
 
 def test_what_never_left_is_cancelled_at_once_by_whom_it_was() -> None:
     one = with_command(machine(), command("queued"))
-    changes = life.cancel(one, one.pending["c1"], "user:2", NOW)
+    changes = rules.cancel(one, one.pending["c1"], "user:2", NOW)
     after = moved_to(changes)
     assert (after.state, after.cancel_by, after.cancel_at, after.finished_at) == ("cancelled", "user:2", NOW, NOW)
     assert (event_of(changes).code, event_of(changes).actor) == ("command.finished", "user:2")
@@ -177,35 +177,35 @@ def test_what_never_left_is_cancelled_at_once_by_whom_it_was() -> None:
 def test_of_what_left_only_the_machine_can_say_that_it_was_stopped(held: Command) -> None:
     fleet = Fleet([with_command(machine(), held)])
     one = fleet.machines[7]
-    changes = life.cancel(one, held, "user:2", NOW)
+    changes = rules.cancel(one, held, "user:2", NOW)
     assert isinstance(changes[0], CommandCancelAsked)
     assert event_of(changes).code == "command.cancel_asked"
     fleet.apply(changes[0])
     asked = one.pending["c1"]
     assert (asked.state, asked.cancel_by, asked.cancel_at) == (held.state, "user:2", NOW)
     assert fleet.open["c1"] is asked
-    assert life.cancel(one, asked, "user:3", NOW) == [], "asked once"
-    done = life.moved(one, m.CommandUpdate(id="c1", state="succeeded"), NOW)
+    assert rules.cancel(one, asked, "user:3", NOW) == [], "asked once"
+    done = rules.moved(one, m.CommandUpdate(id="c1", state="succeeded"), NOW)
     assert moved_to(done).state == "succeeded", "it was too late to stop it, and that is no lie"
 
 
 def test_what_may_have_left_before_the_hub_was_killed_is_asked_of_the_machine() -> None:
     one = with_command(machine(maybe_sent={"c1"}), command("queued"))
-    assert isinstance(life.cancel(one, one.pending["c1"], "user:1", NOW)[0], CommandCancelAsked)
+    assert isinstance(rules.cancel(one, one.pending["c1"], "user:1", NOW)[0], CommandCancelAsked)
 
 
 def test_to_ask_for_a_stop_does_not_turn_back_what_the_command_became_meanwhile() -> None:
     fleet = Fleet([with_command(machine(), command("sent"))])
     fleet.open["c1"] = fleet.machines[7].pending["c1"]
-    asked = life.cancel(fleet.machines[7], fleet.open["c1"], "user:1", NOW)[0]
-    fleet.apply(life.moved(fleet.machines[7], m.CommandUpdate(id="c1", state="running"), NOW)[0])
+    asked = rules.cancel(fleet.machines[7], fleet.open["c1"], "user:1", NOW)[0]
+    fleet.apply(rules.moved(fleet.machines[7], m.CommandUpdate(id="c1", state="running"), NOW)[0])
     fleet.apply(asked)
     assert (fleet.open["c1"].state, fleet.open["c1"].cancel_by) == ("running", "user:1")
 
 
 @pytest.mark.parametrize("state", sorted(TERMINAL))
 def test_what_has_ended_is_not_cancelled(state: str) -> None:
-    assert life.cancel(machine(), command(state), "user:1", NOW) == []
+    assert rules.cancel(machine(), command(state), "user:1", NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_a_word_that_comes_too_late_is_a_line_in_the_record_once(
 ) -> None:
     error = None if code is None else m.Failure(code=code, message="why")
     update = m.CommandUpdate(id="c1", state=said, error=error)
-    changes = life.late(command(ended), update, NOW)
+    changes = rules.late(command(ended), update, NOW)
     if told is None:
         assert changes == []
         return
@@ -234,15 +234,15 @@ def test_a_word_that_comes_too_late_is_a_line_in_the_record_once(
 
 
 def test_what_is_withdrawn_says_why() -> None:
-    changes = life.withdraw(command("queued"), NOW)
+    changes = rules.withdraw(command("queued"), NOW)
     assert (moved_to(changes).state, (moved_to(changes).error or {})["code"]) == ("cancelled", "not_allowed_any_more")
     assert event_of(changes).actor == "clock"
 
 
 def test_a_command_is_sent_once() -> None:
-    (change,) = life.sent(command(), NOW)
+    (change,) = rules.sent(command(), NOW)
     assert (moved_to([change]).state, moved_to([change]).sent_at) == ("sent", NOW)
-    assert life.sent(command("accepted"), NOW) == []
+    assert rules.sent(command("accepted"), NOW) == []
 
 
 def test_a_reading_of_the_capacity_takes_the_place_of_readings_only() -> None:
@@ -250,10 +250,10 @@ def test_a_reading_of_the_capacity_takes_the_place_of_readings_only() -> None:
     with_command(one, command(id="wish", args={"status": "active"}))
     with_command(one, command(id="reading", args={"status": "active"}, issued_by="machine:7"))
     newer = command(id="newer", args={"status": "active", "capacity": 60}, issued_by="machine:7")
-    ended = life.supersede(one, newer, NOW, reading=True)
+    ended = rules.supersede(one, newer, NOW, reading=True)
     assert [change.command.id for change in ended if isinstance(change, CommandMoved)] == ["reading"]
 
 
 def test_a_command_that_has_ended_is_not_withdrawn() -> None:
-    assert life.withdraw(command("succeeded"), NOW) == []
-    assert moved_to(life.withdraw(command(), NOW)).state == "cancelled"
+    assert rules.withdraw(command("succeeded"), NOW) == []
+    assert moved_to(rules.withdraw(command(), NOW)).state == "cancelled"

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from hub.commands.rules.rights import still_may
+from hub.commands.rules import still_may
 from tests.support.machines import NOW
 
 

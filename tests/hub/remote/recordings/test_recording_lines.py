@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.model.event_codes import CODES
+from hub.audit.rules import CODES
 from hub.remote.recordings import rules
 from tests.support.machines import NOW
 

@@ -12,9 +12,8 @@ from hub.model import actors
 from hub.model.changes import BusyChanged, Change, Command, EventHappened, StatusChanged
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
-from hub.status.rules import declarations
-from hub.status.rules import status as status_desk
-from hub.status.rules.status import Named
+from hub.status import rules
+from hub.status.rules import Named
 from protocol.messages import StatusReport
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=timezone.utc)
@@ -38,7 +37,7 @@ def held(capabilities: tuple[str, ...] = PLAIN, **args: Any) -> Machine:
         id="c", rvm_id=1, name="set_status", args=wanted, state="succeeded", issued_by="user:3", issued_at=NOW,
         expires_at=LATER,
     )  # fmt: skip
-    return after(found, declarations.set_by_command(found, command, NOW))
+    return after(found, rules.set_by_command(found, command, NOW))
 
 
 def after(found: Machine, changes: list[Change]) -> Machine:
@@ -49,7 +48,7 @@ def after(found: Machine, changes: list[Change]) -> Machine:
 
 
 def heard(found: Machine, report: StatusReport, now: datetime = NOW) -> list[Change]:
-    return status_desk.said_by_machine(found, report, now, found.capabilities)
+    return rules.said_by_machine(found, report, now, found.capabilities)
 
 
 def event(changes: list[Change]) -> EventHappened:
@@ -65,19 +64,19 @@ def test_a_status_for_a_while_remembers_what_was_before() -> None:
 
 def test_the_hubs_clock_gives_back_for_a_machine_that_cannot() -> None:
     found = held()
-    assert not status_desk.is_due(found, LATER - timedelta(seconds=1))
-    assert status_desk.is_due(found, LATER)
-    changes = status_desk.given_back(found, LATER)
+    assert not rules.is_due(found, LATER - timedelta(seconds=1))
+    assert rules.is_due(found, LATER)
+    changes = rules.given_back(found, LATER)
     told = event(changes)
     assert (told.actor, told.params) == (actors.CLOCK, {"returned": True})
     after(found, changes)
     assert (found.status, found.status_until, found.status_before, found.status_reason) == ("active", None, None, None)
-    assert not status_desk.is_due(found, LATER)
+    assert not rules.is_due(found, LATER)
 
 
 def test_nobody_guesses_for_a_machine_that_gives_back_by_itself() -> None:
     found = held(WHOLE)
-    assert not status_desk.is_due(found, LATER + timedelta(days=9))
+    assert not rules.is_due(found, LATER + timedelta(days=9))
     changes = heard(found, StatusReport(status="active", seq=1, capacity=40), LATER)
     assert event(changes).params == {"returned": True}
     assert event(changes).actor == "machine:1"
@@ -91,7 +90,7 @@ def test_a_report_long_before_the_time_is_no_return() -> None:
 def test_what_is_given_back_is_what_the_machine_may_be() -> None:
     found = held()
     found.capacity = 100
-    after(found, status_desk.given_back(found, LATER))
+    after(found, rules.given_back(found, LATER))
     assert found.status == "full"
 
 
@@ -150,10 +149,10 @@ def test_a_return_session_is_no_new_status() -> None:
 
 def test_the_machines_key_keeps_what_it_does_not_name() -> None:
     found = held(status="active", special_status="maintenance")
-    after(found, status_desk.declared_by_key(found, Named(status="full", capacity=100), NOW))
+    after(found, rules.declared_by_key(found, Named(status="full", capacity=100), NOW))
     assert (found.status, found.effective_status, found.status_until) == ("full", "maintenance", LATER)
     assert found.returns_to == "full"
-    after(found, status_desk.declared_by_key(found, Named(status="full", special_status=None), NOW))
+    after(found, rules.declared_by_key(found, Named(status="full", special_status=None), NOW))
     assert (found.effective_status, found.status_until, found.status_before) == ("full", None, None)
 
 
@@ -172,7 +171,7 @@ def test_under_a_special_status_it_stays_who_asked_for_that_and_why(
     reason = "Technician inside" if capabilities is WHOLE else None
     report = StatusReport(status="full", seq=1, capacity=98, special_status="maintenance", reason=reason)
     named = Named(status="full", capacity=98)
-    changes = heard(found, report, later) if by_link else status_desk.declared_by_key(found, named, later)
+    changes = heard(found, report, later) if by_link else rules.declared_by_key(found, named, later)
     told = event(changes)
     assert (told.actor, told.params) == ("machine:1", {}), "it gave no reason itself"
     assert told.before is not None
@@ -180,14 +179,14 @@ def test_under_a_special_status_it_stays_who_asked_for_that_and_why(
     after(found, changes)
     assert (found.status, found.effective_status) == ("full", "maintenance")
     assert (found.status_by, found.status_reason, found.status_since) == ("user:3", "Technician inside", since)
-    ended = status_desk.declared_by_key(found, Named(status="full", special_status=None), later)
+    ended = rules.declared_by_key(found, Named(status="full", special_status=None), later)
     after(found, ended)
     assert (found.status_by, found.status_reason, found.status_since) == ("machine:1", None, later)
 
 
 def test_a_reason_the_machine_gives_under_a_special_status_is_its_own() -> None:
     found = inside()
-    changes = status_desk.declared_by_key(found, Named(status="full", reason="bin 2"), NOW)
+    changes = rules.declared_by_key(found, Named(status="full", reason="bin 2"), NOW)
     assert event(changes).params == {"reason": "bin 2"}
     after(found, changes)
     assert (found.status_by, found.status_reason) == ("machine:1", "bin 2")
@@ -195,23 +194,23 @@ def test_a_reason_the_machine_gives_under_a_special_status_is_its_own() -> None:
 
 def test_the_record_tells_times_like_every_answer() -> None:
     found = machine(capabilities=WHOLE)
-    told = event(status_desk.declared_by_key(found, Named(status="error", until=LATER), NOW))
+    told = event(rules.declared_by_key(found, Named(status="error", until=LATER), NOW))
     assert (told.before or {})["until"] is None
     assert (told.after or {})["until"] == "2026-11-23T14:00:00.000Z"
 
 
 def test_what_the_key_declares_for_a_while_our_clock_ends_whatever_the_agent_can() -> None:
     found = machine(capabilities=WHOLE)
-    after(found, status_desk.declared_by_key(found, Named(status="error", until=LATER), NOW))
-    assert status_desk.is_due(found, LATER)
+    after(found, rules.declared_by_key(found, Named(status="error", until=LATER), NOW))
+    assert rules.is_due(found, LATER)
     assert found.returns_to == "active"
-    after(found, status_desk.given_back(found, LATER))
+    after(found, rules.given_back(found, LATER))
     assert (found.status, found.status_until) == ("active", None)
 
 
 def test_a_time_that_is_taken_away_ends_nothing() -> None:
     found = held()
-    after(found, status_desk.declared_by_key(found, Named(status="maintenance", until=None), NOW))
+    after(found, rules.declared_by_key(found, Named(status="maintenance", until=None), NOW))
     assert (found.status, found.status_until, found.status_before) == ("maintenance", None, None)
 
 
@@ -223,7 +222,7 @@ def test_a_time_that_is_taken_away_ends_nothing() -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_early(known: int, status: Any, named: int | None, code: str | None) -> None:
-    failure = status_desk.refused(machine(capacity=known), status, named)
+    failure = rules.refused(machine(capacity=known), status, named)
     assert (failure and failure.code) == code
 
 
@@ -234,17 +233,17 @@ def test_a_second_while_gives_back_what_was_before_the_first() -> None:
         args={"status": "error", "until": (LATER + timedelta(hours=1)).isoformat()},
         state="succeeded", issued_by="user:4", issued_at=NOW, expires_at=LATER,
     )  # fmt: skip
-    after(found, declarations.set_by_command(found, command, NOW))
+    after(found, rules.set_by_command(found, command, NOW))
     assert (found.status, found.returns_to) == ("error", "active")
 
 
 def test_changes_survive_the_bus() -> None:
-    (change, _) = status_desk.given_back(held(), LATER)
+    (change, _) = rules.given_back(held(), LATER)
     assert msgspec.json.decode(msgspec.json.encode(change), type=StatusChanged) == change
 
 
 def test_an_agent_is_told_nothing_when_nothing_was_declared() -> None:
-    assert status_desk.for_the_agent(machine(), []) is None
+    assert rules.for_the_agent(machine(), []) is None
 
 
 def test_another_time_gives_back_what_the_machine_is_when_it_is_said() -> None:
@@ -255,7 +254,7 @@ def test_another_time_gives_back_what_the_machine_is_when_it_is_said() -> None:
 
 def test_a_special_status_alone_leaves_what_a_time_gives_back() -> None:
     found = held()
-    after(found, status_desk.declared_by_key(found, Named(special_status="error"), NOW))
+    after(found, rules.declared_by_key(found, Named(special_status="error"), NOW))
     assert (found.special_status, found.status_until) == ("error", LATER)
     assert found.status_before is not None
     assert (found.status_before["status"], found.status_before["special_status"]) == ("active", "error")

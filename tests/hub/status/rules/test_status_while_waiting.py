@@ -9,8 +9,8 @@ import pytest
 
 from hub.model.changes import Change, Command
 from hub.model.machine import Machine
-from hub.status.rules import status
-from hub.status.rules.status import Named
+from hub.status import rules
+from hub.status.rules import Named
 from protocol.messages import Hello, StatusReport
 from tests.hub.status.rules.test_status_desk import LATER, NOW, WHOLE, after, heard, machine
 
@@ -36,8 +36,8 @@ def hello(**members: Any) -> Hello:
 
 
 def said(found: Machine, word: Hello) -> list[Change]:
-    taken = status.not_stale(found, word, NOW)
-    return status.said_by_machine(found, taken, NOW, WHOLE)
+    taken = rules.not_stale(found, word, NOW)
+    return rules.said_by_machine(found, taken, NOW, WHOLE)
 
 
 def test_a_hello_is_no_news_while_a_newer_declaration_waits_for_the_agent() -> None:
@@ -71,11 +71,11 @@ def test_a_hello_is_the_truth_where_nothing_will_settle_it(issued_by: str, args:
 
 def test_a_reading_after_a_wish_that_has_left_does_not_undo_it() -> None:
     found = waiting(machine(capabilities=WHOLE, capacity=11), "user:3", status="maintenance", reason="belt")
-    named = status.declared_by_key(found, Named(status="active", capacity=33), NOW)
-    queued = status.for_the_agent(found, named)
+    named = rules.declared_by_key(found, Named(status="active", capacity=33), NOW)
+    queued = rules.for_the_agent(found, named)
     assert queued is not None
     assert (queued.wanted.status, queued.reading) == ("active", True)
     found.pending["w0"] = msgspec.structs.replace(found.pending["w0"], state="sent")
-    left = status.for_the_agent(found, named)
+    left = rules.for_the_agent(found, named)
     assert left is not None
     assert (left.wanted.status, left.wanted.capacity, left.wanted.reason) == ("maintenance", 33, "belt")

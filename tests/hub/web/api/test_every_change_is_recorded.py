@@ -13,19 +13,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from hub.commands.rules import life
+from hub.audit.rules import CODES, lacking
+from hub.commands import rules as command_rules
 from hub.kernel import recorder
-from hub.links import rules as intake
-from hub.links import rules as takeovers
+from hub.links import rules as link_rules
 from hub.machine_settings.rules import reports
 from hub.model import actors, changes, credentials, recording_changes, service_changes
 from hub.model.budgets import EVENTS_AT_ONCE, WINDOW_S, ReportedEvents
 from hub.model.changes import Change, EventHappened
-from hub.model.event_codes import CODES, lacking
 from hub.people.rules import accounts
 from hub.remote.recordings import rules
 from hub.remote.rules import life as remote_life
-from hub.status.rules import declarations
+from hub.status import rules as status_rules
 from protocol import messages as m
 from tests.hub.commands.rules.test_command_desk import command
 from tests.support.api_hub import ORIGIN, ApiHub
@@ -107,33 +106,35 @@ def test_every_durable_kind_is_known_to_this_law() -> None:
 def machine_groups() -> list[Group]:
     """What machines and the clock cause, decided by the same functions that the hub uses."""
     here = machine()
-    moved = declarations.status_changes(
+    moved = status_rules.status_changes(
         here, changes.StatusChanged(
             rvm_id=here.id, status="full", special_status=None, capacity=100, since=NOW, by=actors.machine(here.id)
         ),
     )  # fmt: skip
     queued = command("queued", name="ping", args={})
     running = command("sent", name="ping", args={})
-    seen = takeovers.Takeovers()
+    seen = link_rules.Takeovers()
     reported = ReportedEvents()
     for _ in range(EVENTS_AT_ONCE + 1):
         reported.take(here.id, 0.0, NOW)
     ended = msgspec.structs.replace(running, state="expired", finished_at=NOW)
     update = m.CommandUpdate(id=ended.id, state="succeeded")
     here.pending[running.id] = running
-    quarantine = takeovers.quarantine(here, seen, NOW)
+    quarantine = link_rules.quarantine(here, seen, NOW)
     here.quarantined_until = NOW + timedelta(minutes=5)
     return [
-        intake.introduce(machine(), hello(), 1, "10.0.0.9", NOW, "Asia/Jakarta"),
-        intake.report_event(here, "boot", m.Event(seq=1, code="door", params={}, timestamp=""), NOW, "Asia/Jakarta"),
+        link_rules.introduce(machine(), hello(), 1, "10.0.0.9", NOW, "Asia/Jakarta"),
+        link_rules.report_event(
+            here, "boot", m.Event(seq=1, code="door", params={}, timestamp=""), NOW, "Asia/Jakarta"
+        ),
         moved,
         remote_life.command_moved(here, update, NOW),
-        life.expire(machine(), queued, queued.expires_at + timedelta(hours=1)),
-        life.late(ended, update, NOW),
+        command_rules.expire(machine(), queued, queued.expires_at + timedelta(hours=1)),
+        command_rules.late(ended, update, NOW),
         reports.applied(machine(), 7, {}, NOW),
         reports.applied(machine(), 8, {"cpu_threshold": "no"}, NOW),
         quarantine,
-        takeovers.release(here, actors.user(1), NOW),
+        link_rules.release(here, actors.user(1), NOW),
         reported.due(WINDOW_S, NOW),
         [recording_changes.RecordingLost(recording_id=1), rules.lost(NOW, here.id, 1, 1)],
     ]

@@ -1,7 +1,7 @@
-"""The record as a CSV file: read from the database page by page while it is sent, never held as a whole.
+"""Exports the audit log as CSV, read page by page while it is sent, and finds the names of whom its events speak.
 
-Made for spreadsheets: a sentence in words beside code and parameters, and no cell that a spreadsheet would take for a
-formula. What is missing at the end is said in the last row.
+Made for spreadsheets: a sentence beside code and parameters, and no cell that a spreadsheet would take for a formula.
+What is missing at the end is said in the last row. Events themselves tell the names of removed machines and people.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import io
 import math
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -22,15 +22,17 @@ from starlette.responses import Response
 from dashboard import record
 from dashboard.event_lines import Names
 from dashboard.reader import Reader
+from db import users
 from db.errors import StoreError
 from db.event_search import Filters, Mark, Page, search
 from db.events import EventRow
-from hub.audit.names import Removed, names_in
-from hub.model import views
+from hub.kernel.context import HubContext
+from hub.model import actors, views
 from hub.web.api.operation import Call
 from hub.web.auth.limits import ReadBudget
 from hub.web.http.download_slots import EndedStream, Exports
 from hub.web.shell.fleet_digest import in_slices
+from texts.catalogue import Texts
 
 MEDIA_TYPE: Final = "text/csv"
 MOST_ROWS: Final = 100_000
@@ -162,3 +164,62 @@ def _rows(rows: Iterable[Sequence[object]]) -> str:
     out = io.StringIO()
     spreadsheet.writer(out).writerows([safe_cell(cell) for cell in row] for row in rows)
     return out.getvalue()
+
+
+MOST_REMOVED: Final = 1000
+"""Removals that are looked at for a name."""
+
+
+@dataclass(slots=True)
+class Removed:
+    """What the record was asked about those that were removed, so that many pages ask once. `machines` has None for one
+    of which it does not tell."""
+
+    people: dict[str, str] | None = None
+    # Bound: one answer's.
+    machines: dict[int, str | None] = field(default_factory=dict)
+
+
+async def names_in(
+    context: HubContext, events: Iterable[EventRow], texts: Texts, removed: Removed | None = None
+) -> Names:
+    """`texts`: the reader's, for those who were removed. `removed` is kept between pages."""
+    known = removed or Removed()
+    rows = list(events)
+    everybody = {str(user.id): user.name for user in await users.all_users(context.store)}
+    wanted = {row.actor.partition(":")[2] for row in rows if row.actor.startswith("user:")}
+    about = [row.params.get(name) for row in rows for name in ("user_id", "claimed")]
+    wanted |= {str(number) for number in about if isinstance(number, int)}
+    people = {number: everybody[number] for number in wanted if number in everybody}
+    if missing := wanted - people.keys():
+        gone = known.people = known.people if known.people is not None else await _removed_people(context)
+        people |= {number: texts("who.removed", name=gone[number]) for number in missing if number in gone}
+    ids = {row.rvm_id for row in rows if row.rvm_id is not None}
+    fallback = context.settings.default_timezone
+    fleet = context.fleet.machines
+    there = {n: (fleet[n].name, fleet[n].timezone or fallback) for n in ids if n in fleet}
+    return Names(people, there, await _removed_machines(context, ids - there.keys(), known.machines))
+
+
+async def actors_called(context: HubContext, text: str) -> list[str]:
+    """The people whose name has this text. Not their email: whoever may read an event may know the name beside it."""
+    sought = text.casefold()
+    return [actors.user(user.id) for user in await users.all_users(context.store) if sought in user.name.casefold()]
+
+
+async def _removed_people(context: HubContext) -> dict[str, str]:
+    found = await search(context.store, Filters(codes=("user.removed",)), MOST_REMOVED)
+    return {str(row.params.get("user_id")): _last_name(row, "email") for row in found.rows}
+
+
+async def _removed_machines(context: HubContext, ids: set[int], known: dict[int, str | None]) -> dict[int, str]:
+    if new := ids - known.keys():
+        known |= dict.fromkeys(new)
+        found = await search(context.store, Filters(rvm_ids=new, codes=("machine.removed",)), MOST_REMOVED)
+        known |= {row.rvm_id: _last_name(row, "device_id") for row in found.rows if row.rvm_id is not None}
+    return {rvm_id: name for rvm_id in ids if (name := known[rvm_id]) is not None}
+
+
+def _last_name(row: EventRow, otherwise: str) -> str:
+    known = row.before or {}
+    return str(known.get("name") or row.params.get("name") or row.params.get(otherwise) or "")

@@ -1,6 +1,6 @@
-"""POST /commands: one wish for many machines. One group id, one answer for each machine, nothing half recorded.
+"""POST /commands: one command for many machines. One group id, one answer for each machine, nothing half recorded.
 
-At most 100 machines in one transaction. What a machine refuses is said in its own row and stops nobody else.
+At most 100 machines in one transaction. A refusal stands in the machine's own row and stops nobody else.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import msgspec
 
 from db import commands as rows
 from db.errors import Conflict, StoreError
-from hub.commands import arguments, service
-from hub.commands.arguments import CommandName
-from hub.commands.rules import draft as command_desk
-from hub.commands.rules.draft import Refused
+from hub.commands import rules, service
+from hub.commands.rules import Refused
+from hub.commands.service import CommandName
 from hub.machines.rules import matches
 from hub.model import views
 from hub.model.changes import Change, Command, CommandDrafted
@@ -90,7 +89,7 @@ class Target(msgspec.Struct, frozen=True):
 
 async def send_many(call: Call) -> Answer:
     wanted: ManyCommands = call.body
-    args = arguments.read_arguments(call, wanted.name, wanted.args)
+    args = service.read_arguments(call, wanted.name, wanted.args)
     if wanted.name in DISRUPTIVE and not (wanted.reason or "").strip():
         raise one_wrong("reason", "bulk_reason_wanted", name=wanted.name)
     chosen, by_ids = targets(call, wanted), wanted.rvms is not None
@@ -109,7 +108,7 @@ async def issue_many(
 ) -> dict[str, Any]:
     """The data of the answer. With an Idempotency-Key the same call again answers the same group: what an interrupted
     one did not come to is done then, when the machines were named (a filter might match others now)."""
-    args, reason = command_desk.reasoned(name, args, reason)
+    args, reason = rules.reasoned(name, args, reason)
     key = service.idempotency_key(call)
     sending = _Sending(call, name, args, reason, _group_id(call, key), keyed=key is not None)
     known = await sending.known()
@@ -155,7 +154,7 @@ def read_body(value: Any) -> ManyCommands:
         try:
             validate(MachineFilter, value["filter"])
         except Problem as problem:
-            raise arguments.problem_below("filter", problem) from problem
+            raise service.problem_below("filter", problem) from problem
     return validate(ManyCommands, value)
 
 
@@ -224,7 +223,7 @@ class _Sending:
         key = self.group_id if self._keyed else None
         actor, now = self._call.principal.actor, self._call.now
         try:
-            return command_desk.draft(
+            return rules.draft(
                 machine, self._name, self._args, actor, now, key, reason=self._reason, group_id=self.group_id
             )
         except Refused as refused:
@@ -257,7 +256,7 @@ def _row(target: Target) -> dict[str, Any]:
 def _group_id(call: Call, key: str | None) -> str:
     """With a key always the same for the same caller, so that two calls at once are one group."""
     if key is None:
-        return command_desk.new_id(call.now)
+        return rules.new_id(call.now)
     return hashlib.sha256(f"{call.principal.actor}\0{key}".encode()).hexdigest()[:32]
 
 

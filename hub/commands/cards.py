@@ -1,7 +1,4 @@
-"""Commands as cards of a page: with the machine they are for, who asked, and who may cancel.
-
-Knows no list and no filter; every page that shows a job takes its card from here, so that it looks the same everywhere.
-"""
+"""Commands as cards of a page: the machine, who asked, who may cancel. Knows no list and no filter."""
 
 from __future__ import annotations
 

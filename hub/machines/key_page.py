@@ -1,8 +1,4 @@
-"""Adding a machine by key: a name, and on to the page of its key (`hub.machines.pages.key`).
-
-Also the page of a hub that has no machine yet.
-
-`/machines/{id}/key` and `/machines/{id}/remove`: a machine's key with what to do with it, and the machine's end.
+"""Pages that add a machine, show its key with what to do with it, replace the key, and remove the machine.
 
 The key is kept nowhere but in the memory of the session that made it, and there for a quarter of an hour.
 """

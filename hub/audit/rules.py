@@ -1,4 +1,4 @@
-"""Every code the record of events can hold, and what an event of it has at least: the sentences build on that.
+"""Names every code of an event, with the members that an event of it has at least: the sentences build on that.
 
 A test finds all codes in the source and holds them to this table, and this table to the texts of both languages
 (dashboard/record.py). What stands before the dot is the event's kind, by which people filter.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.model.event_codes import CODES, KINDS, OF_MACHINES, lacking
+from hub.audit.rules import CODES, KINDS, OF_MACHINES, lacking
 from tests.support.recorded_codes import codes_in_the_source
 
 

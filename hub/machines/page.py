@@ -1,29 +1,99 @@
-"""`/machines/{id}`: the Overview of one machine, its charts' figures, and its status form without script."""
+"""`/`: the Machines page, or "Add your first machine"; `/machines/{id}`: one machine's Overview with its charts."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import anyio
 from starlette.responses import JSONResponse, Response
 
-from dashboard import charts, formats, machine, status_list
+from dashboard import charts, fleet, formats, machine, sparkline, status_list
+from dashboard.trouble import Trouble
 from db import events, samples, statuses
 from hub.commands import service
-from hub.commands.rules.draft import Refused
+from hub.commands.rules import PATIENCE, Refused
 from hub.machines import tab
+from hub.machines.key_page import first_run
 from hub.model import views
 from hub.model.access import role_needed
 from hub.model.health import critical_limit
 from hub.model.machine import Machine
 from hub.model.row_id import whole_number
+from hub.model.views import machine_view
 from hub.status import api as status_api
 from hub.timezone import page as zone_page
 from hub.web.api.endpoint import why_not
+from hub.web.auth.limits import ReadBudget
 from hub.web.http.problems import Problem, Text
 from hub.web.http.validation import validate
+from hub.web.shell.fleet_digest import FleetDigest, in_slices
 from hub.web.shell.page import Visit, go, local
+
+BLANK: dict[str, Any] = {
+    "id": 0, "name": "", "location_description": "", "simulated": False, "effective_status": "unknown", "capacity": 0,
+    "connection": "never", "connection_reason": None, "connection_since": None, "last_seen_at": None, "status_since": 0,
+    "readings": None, "over": (), "lease": None, "spark": "",
+}  # fmt: skip
+"""What a row is made of before its machine is known: the page clones it for machines added while it is open."""
+
+MOST_TROUBLES: Final = 100
+"""Of the machines that need somebody, so many are written out; their number counts all, and the script shows all."""
+
+
+async def show_fleet(visit: Visit) -> Response:
+    async with visit.context[ReadBudget].turn(visit.user.actor):
+        return await _fleet(visit)
+
+
+async def _fleet(visit: Visit) -> Response:
+    reach, digest = visit.user.machines, visit.context[FleetDigest]
+    shown_views = await digest.views(reach)
+    if not shown_views:
+        return await first_run(visit)
+    query = fleet.query_from(visit.request.query_params)
+    needed, counts = await digest.of(reach, visit.reader.now)
+    found = [view async for view in in_slices(shown_views) if fleet.matches(view, query)]
+    in_order = fleet.ordered(found, query)
+    query = replace(query, page=min(query.page, max(1, -(-len(in_order) // fleet.PAGE))))
+    first = (query.page - 1) * fleet.PAGE
+    shown = [view["id"] for view in in_order[first : first + fleet.PAGE]]
+    rows = [row async for rvm_id in in_slices(shown) if (row := _fleet_row(visit, rvm_id)) is not None]
+    names = _trouble_names(visit, needed[:MOST_TROUBLES])
+    return visit.render(
+        "machines.html",
+        query=query,
+        first=first,
+        matching=len(in_order),
+        rows=rows,
+        total=len(shown_views),
+        troubles=[one for one in needed[:MOST_TROUBLES] if one.id in names],
+        troubled=len(needed),
+        names=names,
+        counts=counts,
+        blank={**BLANK, "status_since": visit.reader.now},
+        may_add=visit.may("machine.manage"),
+        may_command=visit.may("status.write"),
+        until_words=visit.reader.day(visit.reader.now + int(PATIENCE.total_seconds() * 1000)),
+    )
+
+
+def _fleet_row(visit: Visit, rvm_id: int) -> dict[str, Any] | None:
+    machine = visit.context.fleet.machines.get(rvm_id)
+    if machine is None:
+        return None
+    points = [(at, sample.cpu_usage) for at, sample in machine.recent]
+    view = machine_view(machine, times="ms")
+    over = [reason["code"] for reason in view["health_reasons"]]
+    return view | {"over": over, "spark": sparkline.path(points, visit.reader.now)}
+
+
+def _trouble_names(visit: Visit, needed: list[Trouble]) -> dict[int, tuple[str, str | None]]:
+    """Name and the reason of the status."""
+    found = [machine for one in needed if (machine := visit.context.fleet.machines.get(one.id)) is not None]
+    return {machine.id: (machine.name, machine.status_reason) for machine in found}
+
 
 MAX_CONNECTION_EVENTS = 500
 MAX_DECLARATIONS = 500

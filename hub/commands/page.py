@@ -1,0 +1,327 @@
+"""`/jobs`, `/jobs/{id}`, `/machines/{id}/do/{action}` and `/bulk`: commands, asked for and followed.
+
+The open jobs come from memory, the ended ones page by page from the database. Forms go to the operations of the API.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dashboard import actions, bulk, fleet, job_list, jobs
+from dashboard.jobs import KINDS
+from db import command_search
+from db import commands as command_rows
+from db.command_search import Filters, Mark
+from hub.commands import api, cards, rules, service
+from hub.commands import bulk as bulk_api
+from hub.commands.cards import Shown
+from hub.commands.rules import Refused
+from hub.commands.service import CommandName
+from hub.machines import tab
+from hub.model import views
+from hub.model.changes import Command
+from hub.model.fleet import TERMINAL
+from hub.model.machine import Machine
+from hub.model.row_id import row_id
+from hub.web.api.endpoint import why_not
+from hub.web.api.operation import Call
+from hub.web.http.problems import Problem, Text, not_found
+from hub.web.http.validation import validate
+from hub.web.shell.fleet_digest import FleetDigest, in_slices
+from hub.web.shell.page import Visit, go, who
+
+JOBS_ON_PAGE: Final = 50
+"""Jobs of each kind, open and ended, on one page."""
+STATE_RANK: Final = {"sent": 1, "accepted": 2, "running": 2}
+"""What is under way stands above what waits."""
+
+
+async def show_jobs(visit: Visit) -> Response:
+    return visit.render(
+        "jobs.html", states=job_list.STATES, kinds=KINDS, **await part_lists(visit), **await _tallied(visit)
+    )
+
+
+async def part_lists(visit: Visit) -> dict[str, Any]:
+    """The values `job_lists.html` takes."""
+    query = _query(visit)
+    reach = await _machines(visit, query)
+    mark = await _mark(visit, query)
+    open_all = _open(visit, query, reach)
+    older = [c for c in open_all if mark is None or (c.issued_at, c.id) < mark] if query.state == "open" else open_all
+    open_now = older[:JOBS_ON_PAGE] if query.wants_open and (query.state == "open" or not query.before) else []
+    first = sorted(open_now[:JOBS_ON_PAGE], key=lambda command: STATE_RANK.get(command.state, 0), reverse=True)
+    ended = await _ended(visit, query, reach, mark)
+    names = await cards.people(visit, {c.issued_by for c in (*first, *ended)})
+    return {
+        "query": query,
+        "parts_at": query.address(before=query.before).replace("/jobs", "/jobs/parts", 1),
+        "machine_name": _machine_named(visit, query),
+        "open": cards.shown(visit, first, names),
+        "open_total": len(open_all),
+        "more_open": _more_open(query, older),
+        "ended": cards.shown(visit, ended[:JOBS_ON_PAGE], names),
+        "more_ended": query.address(before=ended[JOBS_ON_PAGE - 1].id) if len(ended) > JOBS_ON_PAGE else None,
+    }
+
+
+async def part_tally(visit: Visit) -> dict[str, Any]:
+    """The values `job_tally.html` takes."""
+    query = _query(visit)
+    return {"parts_at": query.address().replace("/jobs", "/jobs/parts", 1), **await _tallied(visit)}
+
+
+async def _tallied(visit: Visit) -> dict[str, Any]:
+    query = _query(visit)
+    return {"tally": await _tally(visit, query) if query.group else []}
+
+
+def _query(visit: Visit) -> job_list.Query:
+    return job_list.query_from(visit.request.query_params, row_id)
+
+
+async def _machines(visit: Visit, query: job_list.Query) -> frozenset[int] | None:
+    """The machines the jobs may be of: None is all of them, the removed ones included."""
+    reach = visit.user.machines
+    if query.rvm is not None:
+        reach = frozenset({query.rvm} if visit.user.reaches(query.rvm) else ())
+    if query.text:
+        asked = fleet.Query(text=query.text)
+        shown = await visit.context[FleetDigest].views(reach)
+        found = frozenset([view["id"] async for view in in_slices(shown) if fleet.matches(view, asked)])
+        reach = found if reach is None else reach & found
+    return reach
+
+
+def _open(visit: Visit, query: job_list.Query, reach: frozenset[int] | None) -> list[Command]:
+    """Newest first."""
+    found = [
+        command
+        for command in visit.context.fleet.open.values()
+        if (reach is None or command.rvm_id in reach)
+        and (not query.name or command.name == query.name)
+        and (not query.group or command.group_id == query.group)
+    ]
+    return sorted(found, key=lambda command: (command.issued_at, command.id), reverse=True)
+
+
+async def _ended(visit: Visit, query: job_list.Query, reach: frozenset[int] | None, mark: Mark | None) -> list[Command]:
+    """One more than a page, so that it is known whether there is another."""
+    if not query.ended_states:
+        return []
+    filters = Filters(
+        rvm_ids=reach, states=query.ended_states, name=query.name or None, group_id=query.group or None
+    )  # fmt: skip
+    rows = await command_search.search(visit.context.store, filters, JOBS_ON_PAGE + 1, mark)
+    return [service.from_row(row) for row in rows]
+
+
+async def _mark(visit: Visit, query: job_list.Query) -> Mark | None:
+    """Where the page begins; an address that names no job begins at the newest."""
+    if not query.before:
+        return None
+    row = await command_rows.find_command(visit.context.store, query.before)
+    return None if row is None or not visit.user.reaches(row.rvm_id) else Mark(row.issued_at, row.id)
+
+
+def _more_open(query: job_list.Query, older: list[Command]) -> str | None:
+    return query.address(state="open", before=older[JOBS_ON_PAGE - 1].id) if len(older) > JOBS_ON_PAGE else None
+
+
+async def _tally(visit: Visit, query: job_list.Query) -> list[tuple[str, str]]:
+    filters = Filters(rvm_ids=visit.user.machines, group_id=query.group)
+    counts = await command_search.count_states(visit.context.store, filters)
+    machines = visit.context.fleet.machines
+    offline = sum(
+        1
+        for command in _open(visit, job_list.Query(group=query.group), visit.user.machines)
+        if command.state == "queued" and cards.away(machines.get(command.rvm_id))
+    )
+    return job_list.tally(visit.reader, counts, min(offline, counts.get("queued", 0)), query)
+
+
+def _machine_named(visit: Visit, query: job_list.Query) -> str:
+    machine = None if query.rvm is None else visit.context.fleet.machines.get(query.rvm)
+    return machine.name if machine is not None and visit.user.reaches(machine.id) else str(query.rvm)
+
+
+Detail = tuple[str, str, str]
+"""Name, value ("": not shown, the page may learn it later), and the address it leads to or ""."""
+
+
+async def show_job(visit: Visit, fault: str = "", status: int = 200) -> Response:
+    return visit.render("job.html", status, fault=fault, **await part_job(visit))
+
+
+async def part_job(visit: Visit) -> dict[str, Any]:
+    """The values `job_whole.html` takes."""
+    command = await _job_named(visit)
+    names = await cards.people(visit, {command.issued_by, command.cancel_by or ""})
+    shown = cards.shown(visit, [command], names)[0]
+    return {
+        "s": shown,
+        "details": _details(visit, command, shown, names),
+        "deadline": visit.reader.day(shown.job["expires_at"], cards.zone_of(visit, shown.machine)),
+        "result": jobs.result(visit.reader, command.result),
+    }
+
+
+async def cancel_job(visit: Visit) -> Response:
+    """The form's way to the API's cancel; what could not be cancelled is said on the job's own page."""
+    command = await _job_named(visit)
+    if not visit.may("command.send", command.rvm_id):
+        raise Problem("forbidden", Text("needs_role", {"role": Text("role.operator")}))
+    try:
+        await api.cancel_command(visit.call())
+    except (Problem, Refused) as refused:
+        problem = refused if isinstance(refused, Problem) else Problem("conflict", why_not(refused.code))
+        return await show_job(visit, visit.say(problem), problem.status)
+    return go(f"/jobs/{command.id}")
+
+
+async def to_job(visit: Visit) -> Response:
+    return go(f"/jobs/{(await _job_named(visit)).id}")
+
+
+async def _job_named(visit: Visit) -> Command:
+    return await service.find(visit.call(), visit.request.path_params["command_id"])
+
+
+def _details(visit: Visit, command: Command, shown: Shown, names: dict[str, str]) -> list[Detail]:
+    r, t, job, machine = visit.reader, visit.reader.t, shown.job, shown.machine
+    zone = cards.zone_of(visit, machine)
+    deadline = r.day(job["expires_at"], zone)
+    if command.state not in TERMINAL and job["expires_at"] > r.now:
+        deadline = t("job.deadline.open", time=deadline, age=r.span((job["expires_at"] - r.now) / 1000))
+    return [
+        ("machine", t("job.gone") if machine is None else machine.name, f"/machines/{machine.id}" if machine else ""),
+        ("by", f"{who(r, command.issued_by, names)}, {r.stamp(job['issued_at'], zone)}", ""),
+        ("reason", shown.card.reason, ""),
+        ("forced", t("yes") if command.args.get("force") else "", ""),
+        ("deadline", deadline, ""),
+        ("cancelled_by", who(r, command.cancel_by, names) if command.cancel_by else "", ""),
+        ("error_code", str((command.error or {}).get("code") or ""), ""),
+        ("group", t("jobs.group") if command.group_id else "", f"/jobs?group={command.group_id}"),
+        ("id", command.id, ""),
+    ]
+
+
+async def show_action(visit: Visit, fault: str = "", status: int = 200) -> Response:
+    found, name = visit.machine(), _action_named(visit)
+    head = await tab.head(visit, found)
+    offer = next(offer for offer in head["offers"] if offer.name == name)
+    return visit.render("do.html", status, m=head["m"], s=head, offer=offer, fault=fault)
+
+
+async def do_action(visit: Visit) -> Response:
+    """The same operation as by REST, then to the machine, whose page shows the job."""
+    found, name = visit.machine(), _action_named(visit)
+    if not visit.may("command.send", found.id):
+        raise Problem("forbidden", Text("needs_role", {"role": Text("role.operator")}))
+    if name in actions.DISRUPTIVE and not visit.form.get("reason", "").strip():
+        return await show_action(visit, visit.reader.t("reason.missing"), 422)
+    try:
+        wanted = validate(api.NewCommand, _body_of(name, visit.form))
+        await api.send_command(once(visit, found, wanted))
+    except (Problem, Refused) as refused:
+        problem = refused if isinstance(refused, Problem) else Problem("conflict", why_not(refused.code))
+        return await show_action(visit, visit.say(problem), problem.status)
+    return go(f"/machines/{found.id}")
+
+
+def once(visit: Visit, found: Machine | None, body: Any) -> Call:
+    """The form's wish as a call of the API. Sent twice (a second press, a reload), the wish is done once."""
+    wish = visit.form.get("wish", "")
+    call = visit.call(body, machine=found, query=service.Waiting())
+    if wish:
+        scope = dict(visit.request.scope)
+        scope["headers"] = [*scope["headers"], (service.HEADER.lower().encode(), wish.encode("utf-8", "replace"))]
+        call.request = Request(scope)
+    return call
+
+
+def _body_of(name: str, form: dict[str, str]) -> dict[str, Any]:
+    """The body of POST /rvms/{id}/commands."""
+    reason = form.get("reason", "").strip()
+    args: dict[str, Any] = {}
+    if name == "restart_service":
+        args = {"service": form.get("service", "").strip()}
+    elif form.get("force"):
+        args = {"force": True}
+    return {"name": name, "args": args} | ({"reason": reason} if reason else {})
+
+
+def _action_named(visit: Visit) -> str:
+    name: str = visit.request.path_params["action"]
+    if name not in actions.ACTIONS:
+        raise not_found()
+    return name
+
+
+MOST_FIELDS: Final = bulk_api.MOST + 10
+
+
+async def ask_or_do(visit: Visit) -> Response:
+    """First what would happen, then, with `sure`, the doing."""
+    wish = bulk.WISHES.get(visit.form.get("do", ""))
+    if wish is None:
+        raise not_found()
+    if not visit.may("command.send"):
+        raise Problem("forbidden", Text("needs_role", {"role": Text("role.operator")}))
+    found = _selected(visit)
+    if not found:
+        return _confirm(visit, wish, found, visit.reader.t("bulk.none"), 422)
+    reason = visit.form.get("reason", "").strip()
+    if not visit.form.get("sure"):
+        return _confirm(visit, wish, found)
+    if wish.needs_reason and not reason:
+        return _confirm(visit, wish, found, visit.reader.t("reason.missing"), 422)
+    try:
+        return await _issue(visit, wish, found, reason)
+    except Problem as refused:
+        return _confirm(visit, wish, found, visit.say(refused), refused.status)
+
+
+async def _issue(visit: Visit, wish: bulk.Wish, found: list[Machine], reason: str) -> Response:
+    name: CommandName = wish.name
+    able = [m for m in found if actions.can(name, {"commands": m.capabilities})]
+    if not able:
+        return _confirm(visit, wish, found, visit.reader.t("locked.unsupported"), 409)
+    call = once(visit, None, bulk_api.ManyCommands(name=name, args=dict(wish.args), rvms=[m.id for m in able]))
+    args = service.read_arguments(call, name, wish.args)
+    data = await bulk_api.issue_many(call, name, args, [bulk_api.Target(m.id, m) for m in able], reason or None)
+    machines = visit.context.fleet.machines
+    refused = [result for result in data["results"] if result["refused"] is not None]
+    rows = [(machines.get(row["rvm_id"]), row["refused"]["message"]) for row in refused]
+    rows += [(m, visit.reader.t("locked.unsupported")) for m in found if m not in able]
+    if not rows:
+        return go(f"/jobs?group={data['group_id']}")
+    return visit.render("bulk.html", **_about(visit, wish, found), fault="", group=data["group_id"], refused=rows)
+
+
+def _confirm(visit: Visit, wish: bulk.Wish, found: list[Machine], fault: str = "", status: int = 200) -> Response:
+    return visit.render("bulk.html", status, **_about(visit, wish, found), fault=fault, group="", refused=[])
+
+
+def _about(visit: Visit, wish: bulk.Wish, found: list[Machine]) -> dict[str, Any]:
+    reader = visit.reader
+    return {
+        "wish": wish,
+        "machines": found,
+        "forecast": bulk.forecast(wish, [views.machine_view(m, times="ms") for m in found]),
+        "until_words": reader.day(reader.now + int(rules.PATIENCE.total_seconds() * 1000)),
+        "given": visit.form,
+        "random_wish": secrets.token_hex(16),
+    }
+
+
+def _selected(visit: Visit) -> list[Machine]:
+    """Each machine once; what is not there or out of reach was removed meanwhile, and is left out."""
+    ids = dict.fromkeys(row_id(value) for name, value in visit.fields if name == "rvm")
+    machines = visit.context.fleet.machines
+    found = [machines.get(rvm_id) for rvm_id in ids if rvm_id is not None]
+    return [m for m in found if m is not None and visit.user.reaches(m.id)][: bulk_api.MOST]

@@ -1,1 +1,0 @@
-"""Commands decided: drafted, moved on, settled once. Values in, Changes out."""

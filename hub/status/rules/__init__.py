@@ -1,1 +1,0 @@
-"""Statuses decided: who may declare which, and what then holds. Values in, Changes out."""
