@@ -7,7 +7,7 @@ it there.
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from db import tokens, users
@@ -19,7 +19,7 @@ from hub.cli.output import CliError, Exit, language, say
 from hub.model import actors, credentials
 from hub.model.changes import EventHappened, TokenCreated, UserAdded
 from hub.model.row_id import row_id
-from hub.people.rules import accounts, enrolment, sign_in
+from hub.people.rules import accounts, sign_in
 from hub.settings import Settings
 
 
@@ -53,9 +53,10 @@ async def add(wanted: argparse.Namespace) -> None:
     password_hash = credentials.hash_password(valid.password_from(source, email)) if source else None
     settings = settings_of(wanted)
     async with open_data(settings, create=True) as door:
-        changes = enrolment.new_person(
-            email, name, wanted.role, password_hash, actors.SYSTEM, now(), language=language()
-        )
+        changes = accounts.add_user(
+            email=email, name=name, role=wanted.role, password_hash=password_hash, language=language(), now=now(),
+            by=actors.SYSTEM,
+        )  # fmt: skip
         try:
             if await users.find_user_by_email(door.store, email) is not None:
                 raise _taken(email)
@@ -99,7 +100,9 @@ async def create_token(wanted: argparse.Namespace) -> None:
     name, email = valid.name(wanted.name), valid.email(wanted.user)
     async with open_data(settings_of(wanted), create=False) as door:
         person = await _person(door, email)
-        secret, changes = enrolment.new_token(person.id, name, wanted.expires_days, actors.SYSTEM, now())
+        secret, days, moment = credentials.new_user_token(), wanted.expires_days, now()
+        ends_at = None if days is None else moment + timedelta(days=days)
+        changes = accounts.create_token(person.id, name, secret, ends_at, moment, actors.SYSTEM)
         stored = await door.record(*changes)
     made = next(change for change in stored if isinstance(change, TokenCreated))
     if wanted.json:

@@ -61,7 +61,7 @@ async def add_user(call: Call) -> Answer:
     machines = _machines(call, wanted.machines, wanted.role)
     hashed = None if wanted.password is None else await checked_hash(call, wanted.password, email)
     stored = await call.announce(
-        *accounts.add(
+        *accounts.add_user(
             email=email, name=wanted.name, role=wanted.role, password_hash=hashed, language=wanted.language,
             machines=machines, now=call.now, by=call.principal.actor,
         )
@@ -88,7 +88,7 @@ async def edit_user(call: Call) -> Answer:
         role = user.role if patch.role is msgspec.UNSET else patch.role
         if accounts.leaves_no_admin(user, await _other_admins(call, user), role=role, disabled=patch.disabled is True):
             raise Problem("conflict", Text("last_admin"))
-        made = accounts.edit(
+        made = accounts.edit_user(
             user, await _values(call, user, patch), _own(call, user, patch, role), call.now, call.principal.actor
         )
         if made:
@@ -101,7 +101,7 @@ async def remove_user(call: Call) -> Answer:
         user = await _named(call)
         if accounts.leaves_no_admin(user, await _other_admins(call, user), disabled=True):
             raise Problem("conflict", Text("last_admin"))
-        changes = accounts.remove(user, call.now, call.principal.actor)
+        changes = accounts.remove_user(user, call.now, call.principal.actor)
         call.context[Gate].became_true(await call.announce(*changes))
     return Answer(status=204)
 

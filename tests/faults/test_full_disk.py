@@ -22,7 +22,7 @@ from db.connection import open_store
 from hub.cli.data_door import open_data
 from hub.lifespan import utc_now
 from hub.model import credentials
-from hub.people.rules import enrolment
+from hub.people.rules import accounts
 from hub.settings import Settings
 from tests.support.forked_hub import ForkedHub, forked_hub
 from tests.support.hub_people import MachineKey
@@ -55,7 +55,10 @@ class Scene:
 async def add_boss(settings: Settings) -> None:
     async with open_data(settings, create=False) as door:
         digest = credentials.hash_password(PASSWORD)
-        await door.record(*enrolment.new_person(EMAIL, "Boss", "admin", digest, "system", utc_now()))
+        made = accounts.add_user(
+            email=EMAIL, name="Boss", role="admin", password_hash=digest, language=None, now=utc_now(), by="system"
+        )
+        await door.record(*made)
 
 
 @contextlib.asynccontextmanager

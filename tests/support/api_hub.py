@@ -71,7 +71,7 @@ class ApiHub:
         """With a token and a session that stays; with a password when one is given."""
         now, secret = self.context.clock(), credentials.new_user_token()
         hashed = await self.context[Gate].passwords.hash(password) if password else None
-        made = accounts.add(
+        made = accounts.add_user(
             email=f"{name}@example.com", name=name, role=role, password_hash=hashed, language=None,
             machines=frozenset(machines), now=now, by="system",
         )  # fmt: skip

@@ -18,7 +18,7 @@ _SILENT = frozenset({"password_hash", "disabled_at"})
 """Members of a user that an event names without their value."""
 
 
-class User(Protocol):
+class KnownUser(Protocol):
     """What is known of the user before (db.users.UserRow)."""
 
     @property
@@ -35,26 +35,22 @@ class User(Protocol):
     def machines(self) -> frozenset[int]: ...
 
 
-def add(
-    *, email: str, name: str, role: str, password_hash: str | None, language: str | None, machines: frozenset[int],
-    now: datetime, by: Actor,
+def add_user(
+    *, email: str, name: str, role: str, password_hash: str | None, language: str | None, now: datetime, by: Actor,
+    machines: frozenset[int] | None = None,
 ) -> list[c.Change]:  # fmt: skip
-    """UserAdded (first) and its event."""
+    """UserAdded (first) and its event. Without a password they sign in by a one-time link."""
     added = c.UserAdded(
-        email=email,
-        name=name,
-        role=role,
-        password_hash=password_hash,
-        language=language,
-        at=now,
-        machines=tuple(sorted(machines)),
-    )
-    after = {"email": email, "name": name, "role": role, "machines": sorted(machines)}
+        email=email, name=name, role=role, password_hash=password_hash, language=language, at=now,
+        machines=tuple(sorted(machines or ())),
+    )  # fmt: skip
+    after: dict[str, Any] = {"email": email, "name": name, "role": role}
+    after |= {} if machines is None else {"machines": sorted(machines)}
     return [added, c.EventHappened(at=now, code="user.added", actor=by, params={"email": email}, after=after)]
 
 
-def edit(
-    user: User, values: Mapping[str, Any], machines: frozenset[int] | None, now: datetime, by: Actor
+def edit_user(
+    user: KnownUser, values: Mapping[str, Any], machines: frozenset[int] | None, now: datetime, by: Actor
 ) -> list[c.Change]:
     """UserEdited and its event; [] when nothing would change. A new password, a new role and being disabled end every
     session and every token, so that nothing goes on with what was before."""
@@ -62,7 +58,7 @@ def edit(
     moved = machines is not None and machines != user.machines
     if not new and not moved:
         return []
-    before, after = _shown(user, new), _told(new)
+    before, after = _before(user, new), _after(new)
     if moved and machines is not None:
         before["machines"], after["machines"] = sorted(user.machines), sorted(machines)
     own = tuple(sorted(machines)) if moved and machines is not None else None
@@ -73,7 +69,7 @@ def edit(
     return [*made, c.EventHappened(at=now, code="user.edited", actor=by, params=params, before=before, after=after)]
 
 
-def remove(user: User, now: datetime, by: Actor) -> list[c.Change]:
+def remove_user(user: KnownUser, now: datetime, by: Actor) -> list[c.Change]:
     """Tokens and sessions go with the user."""
     before = {"email": user.email, "name": user.name, "role": user.role}
     event = c.EventHappened(
@@ -85,7 +81,7 @@ def remove(user: User, now: datetime, by: Actor) -> list[c.Change]:
 def create_token(
     user_id: int, name: str, secret: Secret, expires_at: datetime | None, now: datetime, by: Actor
 ) -> list[c.Change]:
-    """TokenCreated (first) and its event."""
+    """TokenCreated (first) and its event. Without `expires_at` it is valid until it is revoked."""
     created = c.TokenCreated(
         user_id=user_id, name=name, prefix=secret.prefix, hash=secret.hash, expires_at=expires_at, at=now
     )
@@ -99,24 +95,24 @@ def revoke_token(token_id: int, user_id: int, name: str, prefix: str, now: datet
     return [c.TokenRevoked(token_id=token_id, at=now), event]
 
 
-def leaves_no_admin(user: User, other_admins: int, *, role: str | None = None, disabled: bool = False) -> bool:
+def leaves_no_admin(user: KnownUser, other_admins: int, *, role: str | None = None, disabled: bool = False) -> bool:
     """Whether the change would leave the hub without an administrator who can sign in."""
     counts = user.role == "admin" and user.disabled_at is None
     stays = (role or user.role) == "admin" and not disabled
     return counts and not stays and other_admins == 0
 
 
-def _shown(user: User, new: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {name: getattr(user, name, None) for name in new if name not in _SILENT}
+def _before(user: KnownUser, new: Mapping[str, Any]) -> dict[str, Any]:
+    before = {name: getattr(user, name, None) for name in new if name not in _SILENT}
     if "disabled_at" in new:
-        shown["disabled"] = user.disabled_at is not None
-    return shown
+        before["disabled"] = user.disabled_at is not None
+    return before
 
 
-def _told(new: Mapping[str, Any]) -> dict[str, Any]:
-    told = {name: value for name, value in new.items() if name not in _SILENT}
+def _after(new: Mapping[str, Any]) -> dict[str, Any]:
+    after = {name: value for name, value in new.items() if name not in _SILENT}
     if "disabled_at" in new:
-        told["disabled"] = new["disabled_at"] is not None
+        after["disabled"] = new["disabled_at"] is not None
     if "password_hash" in new:
-        told["password"] = "changed"  # noqa: S105 - a word, not a password
-    return told
+        after["password"] = "changed"  # noqa: S105 - a word, not a password
+    return after

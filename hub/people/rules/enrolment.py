@@ -1,6 +1,6 @@
-"""Who and what is let in, decided: a new machine, person or token as the Changes it is made of, with its secret.
+"""Decides the names, ids and keys of machines: the Changes of a new machine or key, with its secret.
 
-Takes values and `now`; whether a name is free is for the database to say, who may ask is for hub.model.access.
+Takes values and `now`; the database decides whether a name is free at last, hub.model.access who may ask.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from hub.model import credentials
 from hub.model.actors import Actor
-from hub.model.changes import Change, EventHappened, MachineAdded, MachineEdited, TokenCreated, UserAdded
+from hub.model.changes import Change, EventHappened, MachineAdded, MachineEdited
 
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 MAX_SLUG = 40
@@ -25,7 +25,7 @@ def device_id_for(name: str) -> str:
     return f"{slug}-{credentials.random_text(5, _LETTERS)}"
 
 
-class Named(Protocol):
+class NamedMachine(Protocol):
     """A machine, as far as its names go."""
 
     @property
@@ -46,7 +46,9 @@ def is_name(typed: str, name: str) -> bool:
     return composed(typed).split() == composed(name).split()
 
 
-def taken(machines: Iterable[Named], name: str | None, device_id: str | None, own_id: int | None = None) -> str | None:
+def taken(
+    machines: Iterable[NamedMachine], name: str | None, device_id: str | None, own_id: int | None = None
+) -> str | None:
     """Which of the two another machine has already, to the eye: a name in other code points, a device_id in other
     capitals; None when both are free."""
     for machine in machines:
@@ -91,32 +93,3 @@ def new_key(rvm_id: int, old_prefix: str | None, by: Actor, now: datetime) -> tu
         after={"api_key_prefix": secret.prefix},
     )
     return secret, [MachineEdited(rvm_id=rvm_id, values=values, at=now), event]
-
-
-def new_person(
-    email: str,
-    name: str,
-    role: str,
-    password_hash: str | None,
-    by: Actor,
-    now: datetime,
-    *,
-    language: str | None = None,
-) -> list[Change]:
-    """Without a password they come in by a one-time link."""
-    added = UserAdded(email=email, name=name, role=role, password_hash=password_hash, language=language, at=now)
-    known = {"email": email, "name": name, "role": role}
-    return [added, EventHappened(at=now, code="user.added", actor=by, params=known, after=known)]
-
-
-def new_token(
-    user_id: int, name: str, days: int | None, by: Actor, now: datetime
-) -> tuple[credentials.Secret, list[Change]]:
-    """A program's way in with a person's rights, for so many days or until it is revoked."""
-    secret = credentials.new_user_token()
-    expires_at = None if days is None else now + timedelta(days=days)
-    created = TokenCreated(
-        user_id=user_id, name=name, prefix=secret.prefix, hash=secret.hash, expires_at=expires_at, at=now
-    )
-    known = {"name": name, "prefix": secret.prefix, "user_id": user_id}
-    return secret, [created, EventHappened(at=now, code="token.created", actor=by, params=known, after=known)]

@@ -59,7 +59,7 @@ def locked_for(record: Failures | None, now: datetime) -> float | None:
     return (record.locked_until - now).total_seconds()
 
 
-def failed(
+def failed_sign_in(
     record: Failures | None, counted_as: str, now: datetime, *, address: str, email: str, user_id: int | None
 ) -> list[changes.Change]:
     """One more failure, and the lock when it is the fifth. An account that does not exist has no event: nobody may make
@@ -82,7 +82,7 @@ def failed(
     return made
 
 
-def succeeded(
+def succeeded_sign_in(
     user_id: int, counted_as: str, now: datetime, *, address: str, user_agent: str | None, by: str
 ) -> tuple[credentials.Secret, list[changes.Change]]:
     """A new session (never a presented one made valid), and the failures forgotten. `by`: password or link."""
@@ -111,7 +111,9 @@ def open_session(
     )
 
 
-def extended(digest: str, opened_at: datetime, expires_at: datetime, now: datetime) -> changes.SessionExtended | None:
+def extended_session(
+    digest: str, opened_at: datetime, expires_at: datetime, now: datetime
+) -> changes.SessionExtended | None:
     """The session's new end after it was used now; None while it is not worth a write."""
     end = min(now + timedelta(seconds=IDLE_S), opened_at + timedelta(seconds=ABSOLUTE_S))
     if (end - expires_at).total_seconds() < EXTEND_AFTER_S:

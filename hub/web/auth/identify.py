@@ -163,7 +163,7 @@ async def _session(context: HubContext, shape: Presented, now: datetime) -> Prin
     if principal is None:
         return None
     context[Gate].known.keep(shape.hash, principal, session.expires_at, generation)
-    longer = sign_in.extended(shape.hash, session.created_at, session.expires_at, now)
+    longer = sign_in.extended_session(shape.hash, session.created_at, session.expires_at, now)
     if longer is not None:
         context[Gate].note_use(shape.hash, longer)
     return principal

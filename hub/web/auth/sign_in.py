@@ -134,7 +134,7 @@ async def _try(
         if user is None:
             gate.strangers.count(address)
         now = context.clock()
-        wrong = sign_in.failed(failures, counted_as, now, address=address, email=email, user_id=user_id)
+        wrong = sign_in.failed_sign_in(failures, counted_as, now, address=address, email=email, user_id=user_id)
         await _count(context, wrong)
         raise SignInRefused("wrong")
     gate.guesses.give_back(address)
@@ -161,7 +161,9 @@ async def _open(
     if wait:
         raise SignInRefused("slow_down", math.ceil(wait))
     agent = connection.headers.get("user-agent")
-    secret, opened = sign_in.succeeded(user.id, counted_as, context.clock(), address=address, user_agent=agent, by=by)
+    secret, opened = sign_in.succeeded_sign_in(
+        user.id, counted_as, context.clock(), address=address, user_agent=agent, by=by
+    )
     made = [*more, *opened, *await _session_before(context, connection)]
     try:
         context[Gate].became_true(await context.announce(*made))

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest_asyncio
 
-from hub.people.rules import enrolment, sign_in
+from hub.model import credentials
+from hub.people.rules import accounts, sign_in
 from tests.support.api_hub import ORIGIN, PASSWORD, ApiHub, api_hub
 from tests.support.page_visitor import browser
 
@@ -173,8 +174,9 @@ async def test_at_sign_in_a_person_is_told_of_tokens_made_since(any_hub: ApiHub)
     form = {"email": "budi@example.com", "password": PASSWORD, "next": "/jobs"}
     async with any_hub.client(None, Origin=ORIGIN) as client:
         await client.post("/login", data=form)
-        secret, made = enrolment.new_token(
-            any_hub.users["budi"], "Laporan <b>", None, "system", any_hub.context.clock()
+        secret = credentials.new_user_token()
+        made = accounts.create_token(
+            any_hub.users["budi"], "Laporan <b>", secret, None, any_hub.context.clock(), "system"
         )
         await any_hub.context.announce(*made)
         told = await client.post("/login", data=form)

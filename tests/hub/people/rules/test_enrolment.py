@@ -1,13 +1,11 @@
-"""A new machine, person or token as the Changes it is made of; the secret itself is in none of them."""
+"""A new machine or key as the Changes it is made of; the secret itself is in none of them."""
 
 from __future__ import annotations
-
-from datetime import timedelta
 
 import msgspec
 import pytest
 
-from hub.model.changes import Change, EventHappened, MachineAdded, MachineEdited, TokenCreated, UserAdded
+from hub.model.changes import Change, EventHappened, MachineAdded, MachineEdited
 from hub.model.credentials import Secret, hash_of
 from hub.people.rules import enrolment
 from tests.support.machines import NOW
@@ -47,21 +45,4 @@ def test_another_key_says_which_was_there_before() -> None:
     assert isinstance(edited, MachineEdited)
     assert edited.values == {"api_key": secret.hash, "api_key_prefix": secret.prefix}
     assert event(changes).before == {"api_key_prefix": "rvmk_OLD"}
-    assert hides(secret, changes)
-
-
-def test_a_new_person_may_come_in_by_a_link_only() -> None:
-    added = enrolment.new_person("s@x.id", "Siti", "operator", None, "user:1", NOW, language="id")
-    assert isinstance(added[0], UserAdded)
-    assert (added[0].password_hash, added[0].language) == (None, "id")
-    assert event(added).after == {"email": "s@x.id", "name": "Siti", "role": "operator"}
-
-
-@pytest.mark.parametrize(("days", "ends"), [(None, None), (30, NOW + timedelta(days=30))])
-def test_a_token_lasts_so_many_days_or_until_it_is_revoked(days: int | None, ends: object) -> None:
-    secret, changes = enrolment.new_token(3, "script", days, "system", NOW)
-    created = changes[0]
-    assert isinstance(created, TokenCreated)
-    assert (created.expires_at, created.hash) == (ends, secret.hash)
-    assert event(changes).params == {"name": "script", "prefix": secret.prefix, "user_id": 3}
     assert hides(secret, changes)

@@ -15,7 +15,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def fail(record: Failures | None, now: datetime) -> tuple[Failures, EventHappened]:
-    counted, event = sign_in.failed(record, "a@b", now, address="1.2.3.4", email="a@b", user_id=9)
+    counted, event = sign_in.failed_sign_in(record, "a@b", now, address="1.2.3.4", email="a@b", user_id=9)
     assert isinstance(counted, SignInCounted)
     assert isinstance(event, EventHappened)
     return Failures(counted.failures, counted.at, counted.locked_until), event
@@ -50,7 +50,7 @@ def test_failures_far_apart_do_not_add_up() -> None:
 def test_an_account_that_is_not_there_is_counted_and_leaves_no_event() -> None:
     record = None
     for _ in range(5):
-        made = sign_in.failed(record, "a@b", NOW, address="", email="a@b", user_id=None)
+        made = sign_in.failed_sign_in(record, "a@b", NOW, address="", email="a@b", user_id=None)
         assert [type(change) for change in made] == [SignInCounted]
         (counted,) = made
         assert isinstance(counted, SignInCounted)
@@ -59,15 +59,15 @@ def test_an_account_that_is_not_there_is_counted_and_leaves_no_event() -> None:
 
 
 def test_a_failure_elsewhere_names_the_person_and_is_counted_where_it_belongs() -> None:
-    counted, event = sign_in.failed(None, " 10.0.0.1 a@b", NOW, address="10.0.0.1", email="a@b", user_id=9)
+    counted, event = sign_in.failed_sign_in(None, " 10.0.0.1 a@b", NOW, address="10.0.0.1", email="a@b", user_id=9)
     assert isinstance(counted, SignInCounted)
     assert isinstance(event, EventHappened)
     assert (counted.email, event.actor, event.params["email"]) == (" 10.0.0.1 a@b", "user:9", "a@b")
 
 
 def test_success_opens_a_new_session_and_forgets_failures() -> None:
-    first, made = sign_in.succeeded(3, "a@b", NOW, address="1.2.3.4", user_agent="x\x00" * 400, by="password")
-    second, _ = sign_in.succeeded(3, "a@b", NOW, address="1.2.3.4", user_agent=None, by="password")
+    first, made = sign_in.succeeded_sign_in(3, "a@b", NOW, address="1.2.3.4", user_agent="x\x00" * 400, by="password")
+    second, _ = sign_in.succeeded_sign_in(3, "a@b", NOW, address="1.2.3.4", user_agent=None, by="password")
     opened = next(c for c in made if isinstance(c, SessionOpened))
     assert first.text != second.text
     assert opened.hash == first.hash
@@ -82,14 +82,14 @@ def test_success_opens_a_new_session_and_forgets_failures() -> None:
 
 def test_a_session_in_use_lives_on_but_not_beyond_a_week() -> None:
     ends = NOW + timedelta(hours=12)
-    assert sign_in.extended("h", NOW, ends, NOW + 4 * MINUTE) is None
-    longer = sign_in.extended("h", NOW, ends, NOW + 6 * MINUTE)
+    assert sign_in.extended_session("h", NOW, ends, NOW + 4 * MINUTE) is None
+    longer = sign_in.extended_session("h", NOW, ends, NOW + 6 * MINUTE)
     assert longer == SessionExtended(hash="h", expires_at=ends + 6 * MINUTE)
     week = NOW + timedelta(days=7)
-    late = sign_in.extended("h", NOW, week - timedelta(hours=1), week - timedelta(hours=2))
+    late = sign_in.extended_session("h", NOW, week - timedelta(hours=1), week - timedelta(hours=2))
     assert late is not None
     assert late.expires_at == week
-    assert sign_in.extended("h", NOW, week, week - MINUTE) is None
+    assert sign_in.extended_session("h", NOW, week, week - MINUTE) is None
 
 
 def test_signing_out_ends_this_session_and_leaves_one_event() -> None:

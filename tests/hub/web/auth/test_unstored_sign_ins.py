@@ -21,7 +21,9 @@ NOW = datetime(2026, 11, 29, 7, 0, tzinfo=timezone.utc)
 
 
 def opened(user_id: int = 1) -> tuple[str, list[c.Change]]:
-    secret, made = sign_in.succeeded(user_id, "a@b.test", NOW, address="192.0.2.1", user_agent=None, by="password")
+    secret, made = sign_in.succeeded_sign_in(
+        user_id, "a@b.test", NOW, address="192.0.2.1", user_agent=None, by="password"
+    )
     return secret.hash, made
 
 
