@@ -13,9 +13,9 @@ from demo import remote
 from demo.places import city_of, place_of, role_of, zone_of
 from hub.cli.data_door import DataDoor, now
 from hub.cli.output import CliError, Exit, say
+from hub.machines import rules
 from hub.model import actors, credentials
 from hub.model.changes import Change
-from hub.people.rules import enrolment
 
 AGENT_FILE = "agent.json"
 SIMULATED_FILE = "simulated_machines.json"
@@ -90,9 +90,9 @@ async def enrol_fleet(door: DataDoor, folder: Path, count: int) -> DemoFleet:
             keys[machine.device_id] = key
             continue
         if row is not None:
-            secret, more = enrolment.new_key(row.id, row.api_key_prefix, actors.SYSTEM, now())
+            secret, more = rules.new_key(row.id, row.api_key_prefix, actors.SYSTEM, now())
         else:
-            secret, more = enrolment.new_machine(
+            secret, more = rules.new_machine(
                 machine.name, machine.device_id, machine.location, actors.SYSTEM, now(), simulated=bool(machine.role)
             )
         keys[machine.device_id] = secret.text
@@ -122,7 +122,7 @@ def _this_computer(folder: Path) -> DemoMachine:
     """Named after the host; its id stays that of the first start, whatever the host is called later."""
     host = "".join(c for c in socket.gethostname() if c.isprintable()).strip()[:100] or "this-computer"
     known = _read(folder / AGENT_FILE).get("rvm_id")
-    return DemoMachine(str(known or enrolment.device_id_for(host)), host, say("demo.this_computer"), "")
+    return DemoMachine(str(known or rules.device_id_for(host)), host, say("demo.this_computer"), "")
 
 
 def _simulated(index: int, count: int) -> DemoMachine:

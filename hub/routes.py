@@ -28,8 +28,9 @@ from hub.machines import handlers as machines_handlers
 from hub.machines import key_page, tab
 from hub.machines import page as machines_page
 from hub.metrics import api as metrics
+from hub.people import account_api, tokens_api, users_api
 from hub.people import page as admin_pages
-from hub.people import sign_in_api, sign_in_page, tokens_api, users_api
+from hub.people import page as sign_in_page
 from hub.remote import api as remote
 from hub.remote import files_api, pages_api
 from hub.remote import handlers as remote_handlers
@@ -65,7 +66,7 @@ HANDLERS: Final = MessageHandlers(
 """What takes a durable message of a machine."""
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
-    *sign_in_api.OPERATIONS,
+    *account_api.OPERATIONS,
     *rvms.OPERATIONS,
     *status.OPERATIONS,
     *metrics.OPERATIONS,

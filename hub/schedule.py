@@ -28,7 +28,7 @@ from hub.links.links import Links
 from hub.model.changes import Change, Command, MachineRemoved, RetentionReached, RowsExpired
 from hub.model.fleet import Fleet
 from hub.model.machine import BOOTS_KEPT
-from hub.people.rules import sign_in
+from hub.people import rules
 from hub.remote.service import RemoteSessions
 from hub.status.service import give_back_due
 
@@ -132,7 +132,7 @@ MACHINES_A_PIECE: Final = 20
 """Machines that share a piece: each has a few rows an hour, and a transaction costs more than they do."""
 HISTORY: Final = timedelta(days=400)
 """Any month can be held beside the same month a year ago. What happened stands in the audit log for longer."""
-FAILURES: Final = timedelta(seconds=max(sign_in.LOCK_S, sign_in.FORGET_S))
+FAILURES: Final = timedelta(seconds=max(rules.LOCK_S, rules.FORGET_S))
 NOTHING: Final = timedelta(0)
 STEP: Final = timedelta(days=1)
 REMOVED: Final = "samples of removed machines"

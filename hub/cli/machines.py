@@ -10,9 +10,9 @@ from db.machines import MachineRow
 from hub.cli import output, valid
 from hub.cli.data_door import DataDoor, now, open_data, settings_of
 from hub.cli.output import CliError, Exit, say
+from hub.machines import rules
 from hub.model import actors
 from hub.model.changes import EventHappened, MachineAdded, MachineRemoved
-from hub.people.rules import enrolment
 
 
 async def add(wanted: argparse.Namespace) -> None:
@@ -20,10 +20,10 @@ async def add(wanted: argparse.Namespace) -> None:
     name, device_id = valid.name(wanted.name), valid.device_id(wanted.device_id)
     location = valid.location(wanted.location)
     async with open_data(settings_of(wanted), create=True) as door:
-        twin = enrolment.taken(await machines.all_machines(door.store), name, device_id)
+        twin = rules.taken(await machines.all_machines(door.store), name, device_id)
         if twin is not None:
             raise _taken(twin)
-        secret, changes = enrolment.new_machine(name, device_id, location, actors.SYSTEM, now())
+        secret, changes = rules.new_machine(name, device_id, location, actors.SYSTEM, now())
         try:
             stored = await door.record(*changes)
         except Conflict as error:
@@ -45,7 +45,7 @@ async def new_key(wanted: argparse.Namespace) -> None:
     """Prints the machine's new key, which is nowhere else afterwards; the old one is dead at once."""
     async with open_data(settings_of(wanted), create=False) as door:
         row = await _named(door, wanted.machine)
-        secret, changes = enrolment.new_key(row.id, row.api_key_prefix, actors.SYSTEM, now())
+        secret, changes = rules.new_key(row.id, row.api_key_prefix, actors.SYSTEM, now())
         await door.record(*changes)
     shown = {"id": row.id, "device_id": row.device_id, "name": row.name, "api_key": secret.text}
     if wanted.json:
@@ -60,7 +60,7 @@ async def remove(wanted: argparse.Namespace) -> None:
         row = await _named(door, wanted.machine)
         shown = {"id": row.id, "device_id": row.device_id, "name": row.name, "removed": not wanted.dry_run}
         if not wanted.dry_run:
-            if not enrolment.is_name(wanted.confirm or "", row.name):
+            if not rules.is_name(wanted.confirm or "", row.name):
                 fix = say("machine.confirm.fix", id=row.id, name=row.name)
                 raise CliError(Exit.USAGE, "not_confirmed", say("machine.confirm", name=row.name), fix)
             known = {"name": row.name, "device_id": row.device_id}
@@ -79,7 +79,7 @@ async def _named(door: DataDoor, given: str) -> MachineRow:
     rows = await machines.all_machines(door.store)
     for found in ("device_id", "name", "id"):
         for row in rows:
-            if enrolment.composed(str(getattr(row, found))) == enrolment.composed(given):
+            if rules.composed(str(getattr(row, found))) == rules.composed(given):
                 return row
     raise CliError(Exit.NOT_FOUND, "no_machine", say("machine.missing", name=given), say("machine.missing.fix"))
 

@@ -19,7 +19,7 @@ from hub.cli.output import CliError, Exit, language, say
 from hub.model import actors, credentials
 from hub.model.changes import EventHappened, TokenCreated, UserAdded
 from hub.model.row_id import row_id
-from hub.people.rules import accounts, sign_in
+from hub.people import rules
 from hub.settings import Settings
 
 
@@ -36,7 +36,7 @@ class SignInLink(NamedTuple):
 
 async def make_link(door: DataDoor, user_id: int, email: str) -> SignInLink:
     moment = now()
-    secret, made = sign_in.make_link(user_id, moment)
+    secret, made = rules.make_link(user_id, moment)
     params = {"user_id": user_id, "email": email}
     await door.record(made, EventHappened(at=moment, code="sign_in.link_made", actor=actors.SYSTEM, params=params))
     return SignInLink(email, secret.text, made.expires_at)
@@ -53,7 +53,7 @@ async def add(wanted: argparse.Namespace) -> None:
     password_hash = credentials.hash_password(valid.password_from(source, email)) if source else None
     settings = settings_of(wanted)
     async with open_data(settings, create=True) as door:
-        changes = accounts.add_user(
+        changes = rules.add_user(
             email=email, name=name, role=wanted.role, password_hash=password_hash, language=language(), now=now(),
             by=actors.SYSTEM,
         )  # fmt: skip
@@ -102,7 +102,7 @@ async def create_token(wanted: argparse.Namespace) -> None:
         person = await _person(door, email)
         secret, days, moment = credentials.new_user_token(), wanted.expires_days, now()
         ends_at = None if days is None else moment + timedelta(days=days)
-        changes = accounts.create_token(person.id, name, secret, ends_at, moment, actors.SYSTEM)
+        changes = rules.create_token(person.id, name, secret, ends_at, moment, actors.SYSTEM)
         stored = await door.record(*changes)
     made = next(change for change in stored if isinstance(change, TokenCreated))
     if wanted.json:
@@ -145,7 +145,7 @@ async def revoke_token(wanted: argparse.Namespace) -> None:
         if token is None or token.revoked_at is not None:
             missing = say("token.missing", token=wanted.token)
             raise CliError(Exit.NOT_FOUND, "no_such_token", missing, say("token.missing.fix"))
-        made = accounts.revoke_token(token.id, token.user_id, token.name, token.prefix, now(), actors.SYSTEM)
+        made = rules.revoke_token(token.id, token.user_id, token.name, token.prefix, now(), actors.SYSTEM)
         await door.record(*made)
     if wanted.json:
         output.result_json({"id": token.id, "prefix": token.prefix, "revoked": True})

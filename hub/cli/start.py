@@ -17,7 +17,7 @@ from hub.cli.output import CliError, Exit, language, say
 from hub.cli.people import SignInLink, make_link
 from hub.model import actors, credentials
 from hub.model.changes import UserAdded
-from hub.people.rules import accounts
+from hub.people import rules
 from hub.server import process
 from hub.settings import Settings
 from protocol.version import PRODUCT_VERSION
@@ -72,7 +72,7 @@ async def _link(door: DataDoor, admins: list[UserRow], email: str) -> SignInLink
 
 
 async def _add(door: DataDoor, email: str, password_hash: str | None) -> int:
-    changes = accounts.add_user(
+    changes = rules.add_user(
         email=email, name=FIRST_NAME, role="admin", password_hash=password_hash, language=language(), now=now(),
         by=actors.SYSTEM,
     )  # fmt: skip

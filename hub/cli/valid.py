@@ -12,7 +12,7 @@ import msgspec
 
 from certs.secret_file import MOST, SecretFileError, read_secret
 from hub.cli.output import CliError, Exit, say
-from hub.people.rules import sign_in
+from hub.people import rules
 from hub.web.http import validation
 
 
@@ -30,13 +30,13 @@ def device_id(text: str | None) -> str | None:
 
 def email(text: str) -> str:
     """As it is stored."""
-    return _checked(sign_in.normal_email(text), validation.Email, "email.bad")
+    return _checked(rules.normal_email(text), validation.Email, "email.bad")
 
 
 def password(text: str, address: str) -> str:
-    fault = sign_in.password_fault(text, address)
+    fault = rules.password_fault(text, address)
     if fault is not None:
-        message = say(f"password.{fault}", least=sign_in.MIN_PASSWORD, most=sign_in.MAX_PASSWORD)
+        message = say(f"password.{fault}", least=rules.MIN_PASSWORD, most=rules.MAX_PASSWORD)
         raise CliError(Exit.CONFIGURATION, f"password_{fault}", message, say("password.fix"))
     return text
 

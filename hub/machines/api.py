@@ -7,11 +7,10 @@ from typing import Any, Literal
 import msgspec
 
 from hub.links import rules as link_rules
-from hub.machines.rules import matches
+from hub.machines import rules
 from hub.model import views
 from hub.model.changes import EventHappened, MachineEdited, MachineRemoved
 from hub.model.machine import Machine
-from hub.people.rules import enrolment
 from hub.web.api import headers, shapes
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.auth.limits import ReadBudget
@@ -62,7 +61,7 @@ async def list_machines(call: Call) -> Answer:
 async def add_machine(call: Call) -> Answer:
     wanted: NewMachine = call.body
     _refuse_twins(call, wanted.name, wanted.device_id)
-    secret, changes = enrolment.new_machine(
+    secret, changes = rules.new_machine(
         wanted.name, wanted.device_id, wanted.location_description, call.principal.actor, call.now
     )
     await call.announce(*changes)
@@ -81,7 +80,7 @@ async def show_machine(call: Call) -> Answer:
 async def edit_machine(call: Call) -> Answer:
     machine, patch = call.machine, msgspec.structs.asdict(call.body)
     if patch["name"] is not msgspec.UNSET:
-        patch["name"] = enrolment.composed(patch["name"])
+        patch["name"] = rules.composed(patch["name"])
     after = {k: v for k, v in patch.items() if v is not msgspec.UNSET and v != getattr(machine, k)}
     if after:
         _refuse_twins(call, after.get("name"), after.get("device_id"), machine.id)
@@ -106,7 +105,7 @@ async def remove_machine(call: Call) -> Answer:
 
 async def rotate_key(call: Call) -> Answer:
     machine = call.machine
-    secret, changes = enrolment.new_key(machine.id, machine.api_key_prefix, call.principal.actor, call.now)
+    secret, changes = rules.new_key(machine.id, machine.api_key_prefix, call.principal.actor, call.now)
     await call.announce(*changes)
     data = {
         "id": machine.id,
@@ -126,13 +125,13 @@ async def release_machine(call: Call) -> Answer:
 
 
 def _matches(machine: Machine, query: MachineQuery) -> bool:
-    return matches(
+    return rules.matches(
         machine, status=query.status, connection=query.connection, health=query.health, text=query.q or ""
     )  # fmt: skip
 
 
 def _refuse_twins(call: Call, name: str | None, device_id: str | None, own_id: int | None = None) -> None:
-    member = enrolment.taken(call.context.fleet.machines.values(), name, device_id, own_id)
+    member = rules.taken(call.context.fleet.machines.values(), name, device_id, own_id)
     if member is not None:
         raise Problem("conflict", Text(f"taken.{member}"), errors={member: [Text(f"taken.{member}")]})
 

@@ -12,10 +12,9 @@ from urllib.parse import urlsplit
 from starlette.responses import Response
 
 from db.errors import Conflict
-from hub.machines import api
+from hub.machines import api, rules
 from hub.model import credentials
 from hub.model.machine import Machine
-from hub.people.rules import enrolment
 from hub.web.http.problems import Problem, Text, not_found
 from hub.web.http.validation import validate
 from hub.web.shell.fresh_secrets import FreshSecrets, key_place
@@ -58,7 +57,7 @@ async def add(visit: Visit) -> Response:
 def _just_added(visit: Visit, name: str) -> str | None:
     """The page of the key of a machine of that name that this very session added a moment ago."""
     machines = visit.context.fleet.machines.values()
-    places = (key_place(m.id) for m in machines if m.name == enrolment.composed(name))
+    places = (key_place(m.id) for m in machines if m.name == rules.composed(name))
     return next((place for place in places if visit.context[FreshSecrets].find(visit.user, place) is not None), None)
 
 
@@ -139,7 +138,7 @@ async def remove(visit: Visit) -> Response:
     """Only when its name was typed: everything the machine ever sent goes with it."""
     found = visit.machine()
     _must_manage(visit)
-    if not enrolment.is_name(visit.form.get("name", ""), found.name):
+    if not rules.is_name(visit.form.get("name", ""), found.name):
         return _removal(visit, visit.reader.t("remove.name_wrong"), 422)
     await api.remove_machine(visit.call(machine=found))
     return go("/")

@@ -1,8 +1,99 @@
-"""Decides which machines a filter selects. Values in, values out."""
+"""Decides the names, ids and keys of machines, and which of them a filter takes.
+
+Takes values and `now`; the database decides whether a name is free at last, hub.model.access who may ask.
+"""
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Protocol
+
+from hub.model import credentials
+from hub.model.actors import Actor
+from hub.model.changes import Change, EventHappened, MachineAdded, MachineEdited
 from hub.model.machine import Machine
+
+_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
+MAX_SLUG = 40
+
+
+def device_id_for(name: str) -> str:
+    """A unique id that still tells the machine: a part of its name and five random characters."""
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:MAX_SLUG].strip("-") or "rvm"
+    return f"{slug}-{credentials.random_text(5, _LETTERS)}"
+
+
+class NamedMachine(Protocol):
+    """A machine, as far as its names go."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def device_id(self) -> str: ...
+
+
+def composed(name: str) -> str:
+    """A name as it is stored: accents in one code point, however they were typed."""
+    return unicodedata.normalize("NFC", name)
+
+
+def is_name(typed: str, name: str) -> bool:
+    """Whether somebody who sees the name has typed it: their keyboard may compose accents and space words otherwise."""
+    return composed(typed).split() == composed(name).split()
+
+
+def taken(
+    machines: Iterable[NamedMachine], name: str | None, device_id: str | None, own_id: int | None = None
+) -> str | None:
+    """Which of the two another machine has already, to the eye: a name in other code points, a device_id in other
+    capitals; None when both are free."""
+    for machine in machines:
+        if machine.id == own_id:
+            continue
+        if name is not None and composed(machine.name) == composed(name):
+            return "name"
+        if device_id is not None and machine.device_id.casefold() == device_id.casefold():
+            return "device_id"
+    return None
+
+
+def new_machine(
+    name: str, device_id: str | None, location: str | None, by: Actor, now: datetime, *, simulated: bool = False
+) -> tuple[credentials.Secret, list[Change]]:
+    """The key is shown once; only its hash is in the Changes."""
+    secret, name = credentials.new_machine_key(), composed(name)
+    added = MachineAdded(
+        device_id=device_id or device_id_for(name),
+        name=name,
+        location_description=location,
+        api_key_hash=secret.hash,
+        api_key_prefix=secret.prefix,
+        simulated=simulated,
+        at=now,
+        by=by,
+    )
+    known = {"name": name, "device_id": added.device_id, "location_description": location}
+    return secret, [added, EventHappened(at=now, code="machine.added", actor=by, params=known, after=known)]
+
+
+def new_key(rvm_id: int, old_prefix: str | None, by: Actor, now: datetime) -> tuple[credentials.Secret, list[Change]]:
+    """Another key for a machine that is there; the old one is dead at once."""
+    secret = credentials.new_machine_key()
+    values = {"api_key": secret.hash, "api_key_prefix": secret.prefix}
+    event = EventHappened(
+        at=now,
+        code="machine.key_rotated",
+        actor=by,
+        rvm_id=rvm_id,
+        before={"api_key_prefix": old_prefix},
+        after={"api_key_prefix": secret.prefix},
+    )
+    return secret, [MachineEdited(rvm_id=rvm_id, values=values, at=now), event]
 
 
 def matches(

@@ -16,15 +16,35 @@ from hub.model import credentials, views
 from hub.model.access import may
 from hub.model.changes import TokenCreated
 from hub.model.row_id import row_id
-from hub.people.rules import accounts
-from hub.web.api import endpoint, headers, shapes
+from hub.people import rules
+from hub.web.api import endpoint, headers
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.auth.state import Gate
 from hub.web.http.problems import Problem, Text, not_found
-from hub.web.http.validation import Limit, Row, Title
+from hub.web.http.validation import Instant, Limit, Row, Title
 
 MAX_LIVE = 50
 """Tokens of one user that are neither revoked nor expired."""
+
+
+class Token(msgspec.Struct):
+    """`prefix` is how its owner recognises it."""
+
+    id: int
+    user_id: int
+    name: str
+    prefix: str
+    created_at: Instant
+    expires_at: Instant | None
+    last_used_at: Instant | None
+    last_used_ip: str | None
+    revoked_at: Instant | None
+
+
+class CreatedToken(Token):
+    """`token` is shown here and never again."""
+
+    token: str
 
 
 class NewToken(msgspec.Struct):
@@ -65,7 +85,7 @@ async def create_token(call: Call) -> Answer:
     secret = credentials.new_user_token()
     days = wanted.expires_in_days
     expires_at = None if days is None else call.now + timedelta(days=days)
-    made = accounts.create_token(call.principal.id, wanted.name, secret, expires_at, call.now, call.principal.actor)
+    made = rules.create_token(call.principal.id, wanted.name, secret, expires_at, call.now, call.principal.actor)
     stored = await call.announce(*made)
     created = next(change for change in stored if isinstance(change, TokenCreated))
     data = {
@@ -90,7 +110,7 @@ async def revoke_token(call: Call) -> Answer:
     if token is None or not (own or may(call.principal, "token.manage_all")):
         raise not_found()
     if token.revoked_at is None:
-        made = accounts.revoke_token(token.id, token.user_id, token.name, token.prefix, call.now, call.principal.actor)
+        made = rules.revoke_token(token.id, token.user_id, token.name, token.prefix, call.now, call.principal.actor)
         try:
             await call.context.announce(*made)
         except Conflict as late:
@@ -123,12 +143,12 @@ OPERATIONS = (
     Operation(
         name="list_tokens", method="GET", path="/v2/tokens", handler=list_tokens, tag="Tokens",
         summary="Your own tokens; for administrators everybody's", action="token.manage_own", query=TokensQuery,
-        answers={200: list[shapes.Token]}, headers=("Link",),
+        answers={200: list[Token]}, headers=("Link",),
     ),
     Operation(
         name="create_token", method="POST", path="/v2/tokens", handler=create_token, tag="Tokens",
         summary="Make a token; it is shown once", action="token.create", body=NewToken,
-        answers={201: shapes.NewToken}, refusals=(409,), example={"name": "laporan malam", "expires_in_days": 90},
+        answers={201: CreatedToken}, refusals=(409,), example={"name": "laporan malam", "expires_in_days": 90},
         description="It may do what you may do, at the time it is used, but nothing that would outlive it. A new "
         "password or role of yours ends it.",
     ),

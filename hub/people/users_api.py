@@ -10,18 +10,48 @@ from db import users
 from hub.model import views
 from hub.model.changes import EventHappened, UserAdded
 from hub.model.row_id import row_id
-from hub.people.new_password import checked_hash
-from hub.people.rules import accounts, sign_in
-from hub.web.api import shapes
+from hub.people import rules
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.auth.state import Gate
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
-from hub.web.http.validation import Email, Language, Password, Title, UserRole
+from hub.web.http.validation import Email, Instant, Language, Password, Theme, Title, UserRole
+
+
+async def checked_hash(call: Call, password: str, email: str) -> str:
+    """The hash to store; a 422 that says why the password is refused."""
+    fault = rules.password_fault(password, email)
+    if fault is not None:
+        raise one_wrong("password", f"password.{fault}", least=rules.MIN_PASSWORD, most=rules.MAX_PASSWORD)
+    return await call.context[Gate].passwords.hash(password, call.address)
+
 
 INVITATION_S = 24 * 3600.0
 
 Machines = Annotated[list[int | str], msgspec.Meta(max_length=1000)]
 """Ids or device_ids."""
+
+
+class User(msgspec.Struct):
+    """`machines` are a technician's own."""
+
+    id: int
+    email: str
+    name: str
+    role: UserRole
+    machines: list[int]
+    language: Language | None
+    theme: Theme | None
+    disabled: bool
+    has_password: bool
+    last_sign_in_at: Instant | None
+    created_at: Instant
+    updated_at: Instant
+
+
+class AddedUser(User):
+    """`sign_in_link` is there when no password was given: single use, shown here and never again."""
+
+    sign_in_link: str | None
 
 
 class NewUser(msgspec.Struct):
@@ -61,7 +91,7 @@ async def add_user(call: Call) -> Answer:
     machines = _machines(call, wanted.machines, wanted.role)
     hashed = None if wanted.password is None else await checked_hash(call, wanted.password, email)
     stored = await call.announce(
-        *accounts.add_user(
+        *rules.add_user(
             email=email, name=wanted.name, role=wanted.role, password_hash=hashed, language=wanted.language,
             machines=machines, now=call.now, by=call.principal.actor,
         )
@@ -71,7 +101,7 @@ async def add_user(call: Call) -> Answer:
         raise RuntimeError("a stored user has an id")
     link = None
     if hashed is None:
-        secret, made = sign_in.make_link(user_id, call.now, INVITATION_S)
+        secret, made = rules.make_link(user_id, call.now, INVITATION_S)
         known = {"user_id": user_id, "email": email}
         by = call.principal.actor
         await call.announce(made, EventHappened(at=call.now, code="sign_in.link_made", actor=by, params=known))
@@ -86,9 +116,9 @@ async def edit_user(call: Call) -> Answer:
     async with call.context[Gate].users_change:
         user = await _named(call)
         role = user.role if patch.role is msgspec.UNSET else patch.role
-        if accounts.leaves_no_admin(user, await _other_admins(call, user), role=role, disabled=patch.disabled is True):
+        if rules.leaves_no_admin(user, await _other_admins(call, user), role=role, disabled=patch.disabled is True):
             raise Problem("conflict", Text("last_admin"))
-        made = accounts.edit_user(
+        made = rules.edit_user(
             user, await _values(call, user, patch), _own(call, user, patch, role), call.now, call.principal.actor
         )
         if made:
@@ -99,9 +129,9 @@ async def edit_user(call: Call) -> Answer:
 async def remove_user(call: Call) -> Answer:
     async with call.context[Gate].users_change:
         user = await _named(call)
-        if accounts.leaves_no_admin(user, await _other_admins(call, user), disabled=True):
+        if rules.leaves_no_admin(user, await _other_admins(call, user), disabled=True):
             raise Problem("conflict", Text("last_admin"))
-        changes = accounts.remove_user(user, call.now, call.principal.actor)
+        changes = rules.remove_user(user, call.now, call.principal.actor)
         call.context[Gate].became_true(await call.announce(*changes))
     return Answer(status=204)
 
@@ -120,8 +150,8 @@ async def _values(call: Call, user: users.UserRow, patch: UserPatch) -> dict[str
 
 async def _email(call: Call, given: str, own_id: int | None = None) -> str:
     """As it is stored. Raises Problem: somebody else has it, in however many code points."""
-    email = sign_in.normal_email(given)
-    if len(email) > sign_in.MAX_EMAIL:
+    email = rules.normal_email(given)
+    if len(email) > rules.MAX_EMAIL:
         raise one_wrong("email", "expect.email")
     known = await users.find_user_by_email(call.context.store, email)
     if known is not None and known.id != own_id:
@@ -189,21 +219,21 @@ _EXAMPLE = {"email": "budi@example.com", "name": "Budi", "role": "technician", "
 OPERATIONS = (
     Operation(
         name="list_users", method="GET", path="/v2/users", handler=list_users, tag="Users",
-        summary="Everybody who may sign in", action="user.read", answers={200: list[shapes.User]},
+        summary="Everybody who may sign in", action="user.read", answers={200: list[User]},
     ),
     Operation(
         name="add_user", method="POST", path="/v2/users", handler=add_user, tag="Users",
-        summary="Add a user", action="user.manage", body=NewUser, answers={201: shapes.NewUser}, refusals=(404, 409),
+        summary="Add a user", action="user.manage", body=NewUser, answers={201: AddedUser}, refusals=(404, 409),
         example=_EXAMPLE,
     ),
     Operation(
         name="show_user", method="GET", path="/v2/users/{user_id}", handler=show_user, tag="Users",
-        summary="One user", action="user.read", answers={200: shapes.User}, refusals=(404,),
+        summary="One user", action="user.read", answers={200: User}, refusals=(404,),
     ),
     Operation(
         name="edit_user", method="PATCH", path="/v2/users/{user_id}", handler=edit_user, tag="Users",
         summary="Change a user's role, machines or password, or disable them", action="user.manage", body=UserPatch,
-        answers={200: shapes.User}, refusals=(404, 409), example={"role": "operator"},
+        answers={200: User}, refusals=(404, 409), example={"role": "operator"},
         description="A new role, a new password and being disabled end all of the user's sessions and tokens.",
     ),
     Operation(

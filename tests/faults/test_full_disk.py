@@ -22,7 +22,7 @@ from db.connection import open_store
 from hub.cli.data_door import open_data
 from hub.lifespan import utc_now
 from hub.model import credentials
-from hub.people.rules import accounts
+from hub.people import rules
 from hub.settings import Settings
 from tests.support.forked_hub import ForkedHub, forked_hub
 from tests.support.hub_people import MachineKey
@@ -55,7 +55,7 @@ class Scene:
 async def add_boss(settings: Settings) -> None:
     async with open_data(settings, create=False) as door:
         digest = credentials.hash_password(PASSWORD)
-        made = accounts.add_user(
+        made = rules.add_user(
             email=EMAIL, name="Boss", role="admin", password_hash=digest, language=None, now=utc_now(), by="system"
         )
         await door.record(*made)

@@ -18,7 +18,7 @@ from hub.app import create_app
 from hub.kernel.context import HubContext
 from hub.lifespan import hub_life
 from hub.model import changes, credentials
-from hub.people.rules import accounts, sign_in
+from hub.people import rules
 from hub.settings import Settings
 from hub.web.auth.limits import AddressLimiter
 from hub.web.auth.origin import new_csrf_token
@@ -71,14 +71,14 @@ class ApiHub:
         """With a token and a session that stays; with a password when one is given."""
         now, secret = self.context.clock(), credentials.new_user_token()
         hashed = await self.context[Gate].passwords.hash(password) if password else None
-        made = accounts.add_user(
+        made = rules.add_user(
             email=f"{name}@example.com", name=name, role=role, password_hash=hashed, language=None,
             machines=frozenset(machines), now=now, by="system",
         )  # fmt: skip
         added = (await self.context.announce(*made))[0]
         assert isinstance(added, changes.UserAdded)
         assert added.id is not None
-        await self.context.announce(*accounts.create_token(added.id, "test", secret, None, now, "system"))
+        await self.context.announce(*rules.create_token(added.id, "test", secret, None, now, "system"))
         self.users[name], self.tokens[name] = added.id, secret.text
         self.logins[name] = await self.add_session(name, 3650 * 86400.0)
         return added.id
@@ -86,7 +86,7 @@ class ApiHub:
     async def add_session(self, name: str, lifetime_s: float = 3600.0) -> str:
         """A browser's session of that user, without the password."""
         now = self.context.clock()
-        secret, opened = sign_in.open_session(self.users[name], now, address="10.0.0.1", user_agent="test")
+        secret, opened = rules.open_session(self.users[name], now, address="10.0.0.1", user_agent="test")
         ends = now + timedelta(seconds=lifetime_s)
         await self.context.announce(changes.SessionOpened(**{**_members(opened), "expires_at": ends}))
         return secret.text

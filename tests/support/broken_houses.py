@@ -237,7 +237,7 @@ BREAKING: list[tuple[Law, dict[str, str], str]] = [
     ),
     (
         role_laws.pages,
-        {"hub/status/api.py": "import hub.people.sign_in_page", "hub/people/sign_in_page.py": DOC},
+        {"hub/status/api.py": "import hub.people.page", "hub/people/page.py": DOC},
         "no api knows another subject's page",
     ),
     (

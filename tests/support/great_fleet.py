@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from db.schema import system_metrics
 from hub.cli.data_door import open_data
 from hub.lifespan import utc_now
-from hub.people.rules import enrolment
+from hub.machines import rules
 from hub.settings import Settings
 from tests.support.forked_hub import ForkedHub, forked_hub
 
@@ -37,7 +37,7 @@ async def fill(settings: Settings, machines: int) -> None:
         for start in range(0, machines, AT_ONCE):
             numbers = range(start, min(start + AT_ONCE, machines))
             made = [
-                enrolment.new_machine(f"Mall Kelapa Gading {n}", f"great-{n}", "Lantai 1, dekat lift", "system", now)[1]
+                rules.new_machine(f"Mall Kelapa Gading {n}", f"great-{n}", "Lantai 1, dekat lift", "system", now)[1]
                 for n in numbers
             ]
             await door.record(*[change for changes in made for change in changes])

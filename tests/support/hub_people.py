@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from hub.cli.data_door import open_data
 from hub.lifespan import utc_now
+from hub.machines import rules as enrolment
 from hub.model import changes, credentials
-from hub.people.rules import accounts, enrolment, sign_in
+from hub.people import rules
 from hub.settings import Settings
 
 _numbers = itertools.count(1)
@@ -39,14 +40,14 @@ class People:
     async def add(self, role: str = "admin", machines: tuple[int, ...] = ()) -> Person:
         email, now = f"{role}{next(_numbers)}@example.test", utc_now()
         async with open_data(self.settings, create=True) as door:
-            added = accounts.add_user(
+            added = rules.add_user(
                 email=email, name=email, role=role, password_hash=None, language=None, now=now, by="system"
             )
             stored = await door.record(*added)
             user_id = next(change.id for change in stored if isinstance(change, changes.UserAdded)) or 0
             token = credentials.new_user_token()
-            made = accounts.create_token(user_id, "tests", token, None, now, "system")
-            session, opened = sign_in.open_session(user_id, now, address="127.0.0.1", user_agent=None)
+            made = rules.create_token(user_id, "tests", token, None, now, "system")
+            session, opened = rules.open_session(user_id, now, address="127.0.0.1", user_agent=None)
             edited = changes.UserEdited(user_id=user_id, values={}, at=now, machines=machines)
             await door.record(*made, opened, *([edited] if machines else []))
         return Person(user_id, email, token.text, session.text)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import anyio
+import msgspec
 
 from db import users
 from db.errors import StoreError
-from hub.web.api import shapes
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.http.problems import Problem, Text
 
@@ -14,6 +16,17 @@ READY_WITHIN_S = 4.0
 RETRY_S = 5.0
 WRITES_STALL_AFTER_S = 3.0
 """A commit takes milliseconds; one that has waited this long waits for something else."""
+
+
+class Health(msgspec.Struct):
+    status: Literal["ok"]
+    version: str
+
+
+class Readiness(Health):
+    """`longest_block_s`: how long at most anything had to wait for the hub's one thread in the last minute or two."""
+
+    longest_block_s: float
 
 
 async def health(call: Call) -> Answer:
@@ -39,10 +52,10 @@ def _away() -> Problem:
 OPERATIONS = (
     Operation(
         name="health", method="GET", path="/health", handler=health, tag="Hub", summary="The hub lives",
-        action=None, answers={200: shapes.Health},
+        action=None, answers={200: Health},
     ),
     Operation(
         name="ready", method="GET", path="/ready", handler=ready, tag="Hub",
-        summary="The hub can work: its database answers", action=None, answers={200: shapes.Readiness}, refusals=(503,),
+        summary="The hub can work: its database answers", action=None, answers={200: Readiness}, refusals=(503,),
     ),
 )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from hub.web.http.validation import Instant, Language, Theme, UserRole
+from hub.web.http.validation import Instant
 from protocol.kinds import SpecialStatus, Status
 
 Connection = Literal["live", "late", "offline", "never"]
@@ -197,80 +197,3 @@ class Event(msgspec.Struct):
     params: dict[str, Any]
     before: dict[str, Any] | None
     after: dict[str, Any] | None
-
-
-class Account(msgspec.Struct):
-    """Who the credential belongs to. `machines` is null for everybody who reaches all of them."""
-
-    kind: Literal["user", "machine"]
-    id: int
-    name: str
-    email: str | None
-    role: Literal["admin", "operator", "technician", "viewer", "machine"]
-    machines: list[int] | None
-    via: Literal["session", "login", "token", "key"]
-    language: Language | None
-    theme: Theme | None
-
-
-class SignedIn(msgspec.Struct):
-    """`token` goes into the Authorization header. It ends after 12 idle hours, after 7 days, and at sign-out."""
-
-    token: str
-    token_type: Literal["Bearer"]
-    expires_at: Instant
-    user: Account
-
-
-class User(msgspec.Struct):
-    """`machines` are a technician's own."""
-
-    id: int
-    email: str
-    name: str
-    role: UserRole
-    machines: list[int]
-    language: Language | None
-    theme: Theme | None
-    disabled: bool
-    has_password: bool
-    last_sign_in_at: Instant | None
-    created_at: Instant
-    updated_at: Instant
-
-
-class NewUser(User):
-    """`sign_in_link` is there when no password was given: single use, shown here and never again."""
-
-    sign_in_link: str | None
-
-
-class Token(msgspec.Struct):
-    """`prefix` is how its owner recognises it."""
-
-    id: int
-    user_id: int
-    name: str
-    prefix: str
-    created_at: Instant
-    expires_at: Instant | None
-    last_used_at: Instant | None
-    last_used_ip: str | None
-    revoked_at: Instant | None
-
-
-class NewToken(Token):
-    """`token` is shown here and never again."""
-
-    token: str
-
-
-class Health(msgspec.Struct):
-    status: Literal["ok"]
-    version: str
-
-
-class Readiness(Health):
-    """`longest_block_s`: how long at most anything had to wait for the hub's one thread in the last minute or two."""
-
-    longest_block_s: float

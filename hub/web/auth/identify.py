@@ -23,8 +23,8 @@ from hub.kernel.context import HubContext
 from hub.model import changes, credentials
 from hub.model.access import Principal, Role, Via, machines_of
 from hub.model.credentials import Presented, same_hash
-from hub.people.rules import sign_in
-from hub.people.rules.sign_in import ABSOLUTE_S
+from hub.people import rules
+from hub.people.rules import ABSOLUTE_S
 from hub.settings import Settings
 from hub.web.auth import origin
 from hub.web.auth.origin import client_address
@@ -163,7 +163,7 @@ async def _session(context: HubContext, shape: Presented, now: datetime) -> Prin
     if principal is None:
         return None
     context[Gate].known.keep(shape.hash, principal, session.expires_at, generation)
-    longer = sign_in.extended_session(shape.hash, session.created_at, session.expires_at, now)
+    longer = rules.extended_session(shape.hash, session.created_at, session.expires_at, now)
     if longer is not None:
         context[Gate].note_use(shape.hash, longer)
     return principal

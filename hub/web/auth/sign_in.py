@@ -1,4 +1,4 @@
-"""Signs people in and out, for the API and the pages alike; decides with `hub.people.rules.sign_in`."""
+"""Signs people in and out, for the API and the pages alike; decides with `hub.people.rules`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from db.errors import Conflict, Unavailable
 from hub.kernel.context import HubContext
 from hub.model import changes, credentials
 from hub.model.access import Principal
-from hub.people.rules import sign_in
+from hub.people import rules
 from hub.web.auth import identify
 from hub.web.auth.passwords import TooBusy
 from hub.web.auth.state import Gate
@@ -41,9 +41,9 @@ class SignInRefused(Exception):  # noqa: N818 - an answer, not a fault
 
 async def by_password(context: HubContext, connection: HTTPConnection, email: str, password: str) -> SignedIn:
     """Raises SignInRefused, TooBusy, db.errors.Unavailable. Takes as long for an address nobody has."""
-    email = sign_in.normal_email(email)
+    email = rules.normal_email(email)
     with _charged(context, connection) as address:
-        if len(email) > sign_in.MAX_EMAIL:
+        if len(email) > rules.MAX_EMAIL:
             raise SignInRefused("wrong")
         counted_as = _counted_as(context, email, address)
         async with context[Gate].one_try_at_a_time(counted_as):
@@ -60,7 +60,7 @@ async def by_password(context: HubContext, connection: HTTPConnection, email: st
 async def prove(context: HubContext, connection: HTTPConnection, email: str, password: str) -> None:
     """That somebody with an open session knows the account's password. Counted and locked like signing in, or a stolen
     session could try passwords without end. Raises SignInRefused, TooBusy, db.errors.Unavailable."""
-    email = sign_in.normal_email(email)
+    email = rules.normal_email(email)
     with _charged(context, connection) as address:
         counted_as = _counted_as(context, email, address)
         async with context[Gate].one_try_at_a_time(counted_as):
@@ -88,7 +88,7 @@ async def by_link(context: HubContext, connection: HTTPConnection, link: str) ->
         user = await users.find_user(context.store, found.user_id)
         if user is None or user.disabled_at is not None:
             raise SignInRefused("link")
-        email = sign_in.normal_email(user.email)
+        email = rules.normal_email(user.email)
         try:
             used = changes.SignInLinkUsed(hash=shape.hash, at=now)
             signed_in = await _open(context, connection, user, email, address, "link", used)
@@ -107,7 +107,7 @@ async def sign_out(context: HubContext, connection: HTTPConnection, principal: P
     digest = credentials.hash_of(carried.text)
     if context[Gate].unstored.end(changes.SessionEnded(user_id=principal.id, hash=digest, at=context.clock())):
         return
-    context[Gate].became_true(await context.announce(*sign_in.signed_out(principal.id, digest, context.clock())))
+    context[Gate].became_true(await context.announce(*rules.signed_out(principal.id, digest, context.clock())))
 
 
 def _counted_as(context: HubContext, email: str, address: str) -> str:
@@ -117,13 +117,13 @@ def _counted_as(context: HubContext, email: str, address: str) -> str:
 
 async def _try(
     context: HubContext, email: str, password: str, address: str, counted_as: str
-) -> tuple[users.UserRow, sign_in.Failures | None]:
+) -> tuple[users.UserRow, rules.Failures | None]:
     """Whose password it is, and the failures before it; one that is wrong is counted. Under `one_try_at_a_time`."""
     gate = context[Gate]
     record = await sign_ins.find_failures(context.store, counted_as)
-    failures = None if record is None else sign_in.Failures(record.failures, record.last_at, record.locked_until)
+    failures = None if record is None else rules.Failures(record.failures, record.last_at, record.locked_until)
     failures = gate.unstored.failures(counted_as) or failures
-    locked = sign_in.locked_for(failures, context.clock())
+    locked = rules.locked_for(failures, context.clock())
     if locked is not None:
         raise SignInRefused("locked", locked)
     user = await users.find_user_by_email(context.store, email)
@@ -134,7 +134,7 @@ async def _try(
         if user is None:
             gate.strangers.count(address)
         now = context.clock()
-        wrong = sign_in.failed_sign_in(failures, counted_as, now, address=address, email=email, user_id=user_id)
+        wrong = rules.failed_sign_in(failures, counted_as, now, address=address, email=email, user_id=user_id)
         await _count(context, wrong)
         raise SignInRefused("wrong")
     gate.guesses.give_back(address)
@@ -161,7 +161,7 @@ async def _open(
     if wait:
         raise SignInRefused("slow_down", math.ceil(wait))
     agent = connection.headers.get("user-agent")
-    secret, opened = sign_in.succeeded_sign_in(
+    secret, opened = rules.succeeded_sign_in(
         user.id, counted_as, context.clock(), address=address, user_agent=agent, by=by
     )
     made = [*more, *opened, *await _session_before(context, connection)]

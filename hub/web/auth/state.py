@@ -26,7 +26,7 @@ from hub.kernel.announce import Announcer
 from hub.kernel.retry import RetryUntilAvailable
 from hub.model import changes as c
 from hub.model.access import Principal
-from hub.people.rules.sign_in import MAX_EMAIL, Failures
+from hub.people.rules import MAX_EMAIL, Failures
 from hub.web.auth.limits import AddressLimiter, Doorstep, PersonBudget, network_of
 from hub.web.auth.passwords import Passwords
 

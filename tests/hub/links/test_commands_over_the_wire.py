@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from hub.commands import rules as command_rules
 from hub.model.changes import CommandDrafted, UserAdded, UserEdited
-from hub.people.rules import accounts
+from hub.people import rules
 from protocol import messages as m
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import HubHere, hub_here
@@ -87,7 +87,7 @@ async def test_a_word_that_is_too_late_is_one_line_in_the_record_however_often_i
 
 async def test_what_a_disabled_user_wished_for_never_reaches_the_machine(hub: HubHere, key: MachineKey) -> None:
     now = hub.context.clock()
-    added = accounts.add_user(
+    added = rules.add_user(
         email="gone@example.com", name="Gone", role="operator", password_hash=None, language=None,
         machines=frozenset(), now=now, by="system",
     )  # fmt: skip

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest_asyncio
 
 from hub.model import credentials
-from hub.people.rules import accounts, sign_in
+from hub.people import rules
 from tests.support.api_hub import ORIGIN, PASSWORD, ApiHub, api_hub
 from tests.support.page_visitor import browser
 
@@ -67,7 +67,7 @@ async def test_too_many_tries_say_how_long_to_wait(hub: ApiHub) -> None:
 
 
 async def test_a_link_works_once(hub: ApiHub) -> None:
-    secret, made = sign_in.make_link(hub.users["operator"], hub.context.clock())
+    secret, made = rules.make_link(hub.users["operator"], hub.context.clock())
     await hub.context.announce(made)
     async with hub.client(None, Origin=ORIGIN) as client:
         assert secret.text not in (await client.get("/signin")).text
@@ -175,9 +175,7 @@ async def test_at_sign_in_a_person_is_told_of_tokens_made_since(any_hub: ApiHub)
     async with any_hub.client(None, Origin=ORIGIN) as client:
         await client.post("/login", data=form)
         secret = credentials.new_user_token()
-        made = accounts.create_token(
-            any_hub.users["budi"], "Laporan <b>", secret, None, any_hub.context.clock(), "system"
-        )
+        made = rules.create_token(any_hub.users["budi"], "Laporan <b>", secret, None, any_hub.context.clock(), "system")
         await any_hub.context.announce(*made)
         told = await client.post("/login", data=form)
         assert told.headers["location"].startswith("/admin/tokens?")

@@ -19,7 +19,7 @@ from hub.commands import rules as command_rules
 from hub.model import credentials
 from hub.model.changes import Change, CommandDrafted, SessionExtended, TokenCreated, TokenRevoked, TokenUsed
 from hub.model.recording_changes import RecordingStored
-from hub.people.rules import accounts
+from hub.people import rules
 from hub.remote.recordings.service import Recordings, Scene
 from hub.web.api.endpoint import Endpoint, Nowhere
 from hub.web.shell.page import Page
@@ -104,8 +104,8 @@ async def recording_of(hub: ApiHub, rvm_id: int) -> int:
 
 async def dead_tokens(hub: ApiHub, user_id: int) -> tuple[str, str]:
     now, expired, revoked = hub.context.clock(), credentials.new_user_token(), credentials.new_user_token()
-    await hub.context.announce(*accounts.create_token(user_id, "e", expired, now, now, "system"))
-    made = await hub.context.announce(*accounts.create_token(user_id, "r", revoked, None, now, "system"))
+    await hub.context.announce(*rules.create_token(user_id, "e", expired, now, now, "system"))
+    made = await hub.context.announce(*rules.create_token(user_id, "r", revoked, None, now, "system"))
     token_id = next(change.id for change in made if isinstance(change, TokenCreated))
     assert token_id is not None
     await hub.context.announce(TokenRevoked(token_id=token_id, at=now))

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from hub.model import changes, credentials
-from hub.people.rules import accounts
+from hub.people import rules
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
 
@@ -30,7 +30,7 @@ def events(made: list[changes.Change]) -> list[changes.EventHappened]:
 
 
 def test_an_edit_records_before_and_after() -> None:
-    made = accounts.edit_user(Somebody(), {"name": "B", "role": "operator"}, None, NOW, "user:1")
+    made = rules.edit_user(Somebody(), {"name": "B", "role": "operator"}, None, NOW, "user:1")
     assert isinstance(made[0], changes.UserEdited)
     assert made[0].values == {"name": "B"}
     (event,) = events(made)
@@ -38,24 +38,24 @@ def test_an_edit_records_before_and_after() -> None:
 
 
 def test_an_edit_that_changes_nothing_is_nothing() -> None:
-    assert accounts.edit_user(Somebody(), {"name": "A"}, frozenset(), NOW, "user:1") == []
+    assert rules.edit_user(Somebody(), {"name": "A"}, frozenset(), NOW, "user:1") == []
 
 
 def test_a_new_password_role_or_being_disabled_ends_every_session() -> None:
     for values in ({"password_hash": "$argon2id$new"}, {"role": "viewer"}, {"disabled_at": NOW}):
-        made = accounts.edit_user(Somebody(), values, None, NOW, "user:1")
+        made = rules.edit_user(Somebody(), values, None, NOW, "user:1")
         assert any(isinstance(c, changes.SessionEnded) and c.hash is None for c in made), values
         assert len(events(made)) == 1
-    kept = accounts.edit_user(Somebody(), {"name": "B"}, None, NOW, "user:1")
+    kept = rules.edit_user(Somebody(), {"name": "B"}, None, NOW, "user:1")
     assert not any(isinstance(c, changes.SessionEnded) for c in kept)
 
 
 def test_events_hold_no_hash() -> None:
     secret = credentials.new_user_token()
     made = [
-        *accounts.edit_user(Somebody(), {"password_hash": "$argon2id$canary"}, None, NOW, "user:1"),
-        *accounts.create_token(4, "t", secret, None, NOW, "user:1"),
-        *accounts.add_user(
+        *rules.edit_user(Somebody(), {"password_hash": "$argon2id$canary"}, None, NOW, "user:1"),
+        *rules.create_token(4, "t", secret, None, NOW, "user:1"),
+        *rules.add_user(
             email="x@y.z", name="X", role="viewer", password_hash="$argon2id$canary", language=None,
             machines=frozenset(), now=NOW, by="user:1",
         ),
@@ -68,16 +68,16 @@ def test_events_hold_no_hash() -> None:
 
 def test_the_last_admin_stays() -> None:
     admin = Somebody(role="admin")
-    assert accounts.leaves_no_admin(admin, 0, role="viewer")
-    assert accounts.leaves_no_admin(admin, 0, disabled=True)
-    assert not accounts.leaves_no_admin(admin, 0, role="admin")
-    assert not accounts.leaves_no_admin(admin, 1, disabled=True)
-    assert not accounts.leaves_no_admin(Somebody(), 0, disabled=True)
-    assert not accounts.leaves_no_admin(Somebody(role="admin", disabled_at=NOW), 0, role="viewer")
+    assert rules.leaves_no_admin(admin, 0, role="viewer")
+    assert rules.leaves_no_admin(admin, 0, disabled=True)
+    assert not rules.leaves_no_admin(admin, 0, role="admin")
+    assert not rules.leaves_no_admin(admin, 1, disabled=True)
+    assert not rules.leaves_no_admin(Somebody(), 0, disabled=True)
+    assert not rules.leaves_no_admin(Somebody(role="admin", disabled_at=NOW), 0, role="viewer")
 
 
 def test_machines_are_replaced_as_a_set() -> None:
-    made = accounts.edit_user(
+    made = rules.edit_user(
         Somebody(role="technician", machines=frozenset({1, 2})), {}, frozenset({2, 3}), NOW, "user:1"
     )
     assert isinstance(made[0], changes.UserEdited)
@@ -87,7 +87,7 @@ def test_machines_are_replaced_as_a_set() -> None:
 
 
 def test_removing_a_user_leaves_one_event_that_says_who_it_was() -> None:
-    removed, event = accounts.remove_user(Somebody(), NOW, "user:1")
+    removed, event = rules.remove_user(Somebody(), NOW, "user:1")
     assert isinstance(removed, changes.UserRemoved)
     assert isinstance(event, changes.EventHappened)
     assert (event.code, event.actor, event.params["user_id"]) == ("user.removed", "user:1", 4)
@@ -95,14 +95,14 @@ def test_removing_a_user_leaves_one_event_that_says_who_it_was() -> None:
 
 
 def test_revoking_a_token_leaves_one_event_that_names_it() -> None:
-    revoked, event = accounts.revoke_token(4, 3, "script", "rvmu_ABCDEFGH", NOW, "user:3")
+    revoked, event = rules.revoke_token(4, 3, "script", "rvmu_ABCDEFGH", NOW, "user:3")
     assert isinstance(revoked, changes.TokenRevoked)
     assert isinstance(event, changes.EventHappened)
     assert (revoked.token_id, event.code, event.params["prefix"]) == (4, "token.revoked", "rvmu_ABCDEFGH")
 
 
 def test_a_new_person_may_come_in_by_a_link_only() -> None:
-    added, event = accounts.add_user(
+    added, event = rules.add_user(
         email="s@x.id", name="Siti", role="operator", password_hash=None, language="id", now=NOW, by="user:1"
     )
     assert isinstance(added, changes.UserAdded)
@@ -114,7 +114,7 @@ def test_a_new_person_may_come_in_by_a_link_only() -> None:
 @pytest.mark.parametrize("ends", [None, NOW + timedelta(days=30)])
 def test_a_token_lasts_until_a_day_or_until_it_is_revoked(ends: datetime | None) -> None:
     secret = credentials.new_user_token()
-    created, event = accounts.create_token(3, "script", secret, ends, NOW, "system")
+    created, event = rules.create_token(3, "script", secret, ends, NOW, "system")
     assert isinstance(created, changes.TokenCreated)
     assert (created.expires_at, created.hash) == (ends, secret.hash)
     assert isinstance(event, changes.EventHappened)

@@ -7,15 +7,15 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from hub.model.changes import EventHappened, SessionEnded, SessionExtended, SessionOpened, SignInCounted, UserEdited
-from hub.people.rules import sign_in
-from hub.people.rules.sign_in import Failures
+from hub.people import rules
+from hub.people.rules import Failures
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)
 
 
 def fail(record: Failures | None, now: datetime) -> tuple[Failures, EventHappened]:
-    counted, event = sign_in.failed_sign_in(record, "a@b", now, address="1.2.3.4", email="a@b", user_id=9)
+    counted, event = rules.failed_sign_in(record, "a@b", now, address="1.2.3.4", email="a@b", user_id=9)
     assert isinstance(counted, SignInCounted)
     assert isinstance(event, EventHappened)
     return Failures(counted.failures, counted.at, counted.locked_until), event
@@ -24,12 +24,12 @@ def fail(record: Failures | None, now: datetime) -> tuple[Failures, EventHappene
 def test_the_fifth_failure_locks_for_thirty_minutes() -> None:
     record = None
     for n in range(1, 6):
-        assert sign_in.locked_for(record, NOW) is None
+        assert rules.locked_for(record, NOW) is None
         record, event = fail(record, NOW)
         assert event.code == ("sign_in.locked" if n == 5 else "sign_in.failed")
-    assert sign_in.locked_for(record, NOW) == 1800
-    assert sign_in.locked_for(record, NOW + 29 * MINUTE) == 60
-    assert sign_in.locked_for(record, NOW + 30 * MINUTE) is None
+    assert rules.locked_for(record, NOW) == 1800
+    assert rules.locked_for(record, NOW + 29 * MINUTE) == 60
+    assert rules.locked_for(record, NOW + 30 * MINUTE) is None
 
 
 def test_after_a_lock_counting_begins_anew() -> None:
@@ -50,24 +50,24 @@ def test_failures_far_apart_do_not_add_up() -> None:
 def test_an_account_that_is_not_there_is_counted_and_leaves_no_event() -> None:
     record = None
     for _ in range(5):
-        made = sign_in.failed_sign_in(record, "a@b", NOW, address="", email="a@b", user_id=None)
+        made = rules.failed_sign_in(record, "a@b", NOW, address="", email="a@b", user_id=None)
         assert [type(change) for change in made] == [SignInCounted]
         (counted,) = made
         assert isinstance(counted, SignInCounted)
         record = Failures(counted.failures, counted.at, counted.locked_until)
-    assert sign_in.locked_for(record, NOW) == 1800
+    assert rules.locked_for(record, NOW) == 1800
 
 
 def test_a_failure_elsewhere_names_the_person_and_is_counted_where_it_belongs() -> None:
-    counted, event = sign_in.failed_sign_in(None, " 10.0.0.1 a@b", NOW, address="10.0.0.1", email="a@b", user_id=9)
+    counted, event = rules.failed_sign_in(None, " 10.0.0.1 a@b", NOW, address="10.0.0.1", email="a@b", user_id=9)
     assert isinstance(counted, SignInCounted)
     assert isinstance(event, EventHappened)
     assert (counted.email, event.actor, event.params["email"]) == (" 10.0.0.1 a@b", "user:9", "a@b")
 
 
 def test_success_opens_a_new_session_and_forgets_failures() -> None:
-    first, made = sign_in.succeeded_sign_in(3, "a@b", NOW, address="1.2.3.4", user_agent="x\x00" * 400, by="password")
-    second, _ = sign_in.succeeded_sign_in(3, "a@b", NOW, address="1.2.3.4", user_agent=None, by="password")
+    first, made = rules.succeeded_sign_in(3, "a@b", NOW, address="1.2.3.4", user_agent="x\x00" * 400, by="password")
+    second, _ = rules.succeeded_sign_in(3, "a@b", NOW, address="1.2.3.4", user_agent=None, by="password")
     opened = next(c for c in made if isinstance(c, SessionOpened))
     assert first.text != second.text
     assert opened.hash == first.hash
@@ -82,18 +82,18 @@ def test_success_opens_a_new_session_and_forgets_failures() -> None:
 
 def test_a_session_in_use_lives_on_but_not_beyond_a_week() -> None:
     ends = NOW + timedelta(hours=12)
-    assert sign_in.extended_session("h", NOW, ends, NOW + 4 * MINUTE) is None
-    longer = sign_in.extended_session("h", NOW, ends, NOW + 6 * MINUTE)
+    assert rules.extended_session("h", NOW, ends, NOW + 4 * MINUTE) is None
+    longer = rules.extended_session("h", NOW, ends, NOW + 6 * MINUTE)
     assert longer == SessionExtended(hash="h", expires_at=ends + 6 * MINUTE)
     week = NOW + timedelta(days=7)
-    late = sign_in.extended_session("h", NOW, week - timedelta(hours=1), week - timedelta(hours=2))
+    late = rules.extended_session("h", NOW, week - timedelta(hours=1), week - timedelta(hours=2))
     assert late is not None
     assert late.expires_at == week
-    assert sign_in.extended_session("h", NOW, week, week - MINUTE) is None
+    assert rules.extended_session("h", NOW, week, week - MINUTE) is None
 
 
 def test_signing_out_ends_this_session_and_leaves_one_event() -> None:
-    ended, event = sign_in.signed_out(3, "h", NOW)
+    ended, event = rules.signed_out(3, "h", NOW)
     assert ended == SessionEnded(user_id=3, hash="h", at=NOW)
     assert isinstance(event, EventHappened)
     assert event.code == "sign_in.signed_out"
@@ -115,28 +115,28 @@ def test_signing_out_ends_this_session_and_leaves_one_event() -> None:
     ],
 )
 def test_what_anybody_would_try_first_is_refused(password: str, why: str) -> None:
-    assert sign_in.password_fault(password, "budi.santoso@x.id") == why
+    assert rules.password_fault(password, "budi.santoso@x.id") == why
 
 
 @pytest.mark.parametrize("password", ["tiga ekor kucing", "correct horse battery", "kT9#mmQw2z"])
 def test_a_phrase_is_accepted(password: str) -> None:
-    assert sign_in.password_fault(password, "a@b.c") is None
+    assert rules.password_fault(password, "a@b.c") is None
 
 
 def test_addresses_have_one_form() -> None:
-    assert sign_in.normal_email("  Budi@Example.COM ") == "budi@example.com"
+    assert rules.normal_email("  Budi@Example.COM ") == "budi@example.com"
 
 
 def test_a_link_is_a_way_in_for_a_time_and_only_its_hash_is_kept() -> None:
-    secret, made = sign_in.make_link(3, NOW, 60.0)
+    secret, made = rules.make_link(3, NOW, 60.0)
     assert (made.user_id, made.hash, made.expires_at) == (3, secret.hash, NOW + timedelta(seconds=60))
 
 
 def test_two_addresses_that_look_the_same_are_the_same() -> None:
     forms = (" Jos\u00e9@Example.com", "jose\u0301@example.COM ", "JOS\u00c9@example.com", "JOSE\u0301@example.com")
-    assert {sign_in.normal_email(form) for form in forms} == {"jos\u00e9@example.com"}
+    assert {rules.normal_email(form) for form in forms} == {"jos\u00e9@example.com"}
 
 
 def test_the_length_of_a_password_is_that_of_its_letters() -> None:
-    assert sign_in.password_fault("e\u0301" * 5 + "abcd") == "short"
-    assert sign_in.password_fault("e\u0301" * 5 + "abcdf") is None
+    assert rules.password_fault("e\u0301" * 5 + "abcd") == "short"
+    assert rules.password_fault("e\u0301" * 5 + "abcdf") is None

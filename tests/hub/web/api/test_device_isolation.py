@@ -12,7 +12,7 @@ from hub.links.links import Links
 from hub.model import budgets, credentials
 from hub.model.budgets import MachineBudget
 from hub.model.changes import TokenCreated
-from hub.people.rules import accounts, sign_in
+from hub.people import rules
 from hub.remote.rules import requests
 from hub.routes import OPERATIONS
 from tests.support.api_hub import PASSWORD, ApiHub
@@ -88,9 +88,9 @@ async def test_no_answer_to_a_get_holds_a_secret_or_a_hash(hub: ApiHub) -> None:
     now = hub.context.clock()
     user_id = await hub.add_user("boss", "admin", password=PASSWORD)
     session = await hub.add_session("boss")
-    link, made_link = sign_in.make_link(user_id, now)
+    link, made_link = rules.make_link(user_id, now)
     token = credentials.new_user_token()
-    made = await hub.context.announce(made_link, *accounts.create_token(user_id, "t", token, None, now, "system"))
+    made = await hub.context.announce(made_link, *rules.create_token(user_id, "t", token, None, now, "system"))
     assert any(isinstance(change, TokenCreated) for change in made)
     async with hub.of("admin") as admin:
         await admin.post("/api/v2/rvms/1/key")

@@ -21,7 +21,7 @@ from hub.machine_settings.rules import reports
 from hub.model import actors, changes, credentials, recording_changes, service_changes
 from hub.model.budgets import EVENTS_AT_ONCE, WINDOW_S, ReportedEvents
 from hub.model.changes import Change, EventHappened
-from hub.people.rules import accounts
+from hub.people import rules as accounts
 from hub.remote.recordings import rules
 from hub.remote.rules import life as remote_life
 from hub.status import rules as status_rules

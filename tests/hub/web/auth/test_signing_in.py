@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 
 from db.errors import Unavailable
 from hub.model import credentials
-from hub.people.rules import sign_in
+from hub.people import rules
 from hub.web.auth import sign_in as signing_in
 from hub.web.auth.limits import AddressLimiter
 from hub.web.auth.sign_in import SignInRefused
@@ -34,7 +34,7 @@ def somebody(address: str = "10.0.0.1") -> HTTPConnection:
 
 
 async def make_link(hub: ApiHub, name: str) -> str:
-    secret, made = sign_in.make_link(hub.users[name], hub.context.clock())
+    secret, made = rules.make_link(hub.users[name], hub.context.clock())
     await hub.context.announce(made)
     return secret.text
 

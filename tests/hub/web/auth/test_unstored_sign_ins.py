@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from db.errors import Unavailable
 from hub.model import changes as c
-from hub.people.rules import sign_in
+from hub.people import rules
 from hub.web.auth import state
 from hub.web.auth.state import Gate, UnstoredSignIns
 from tests.support.api_hub import ORIGIN, PASSWORD, ApiHub, api_hub
@@ -21,7 +21,7 @@ NOW = datetime(2026, 11, 29, 7, 0, tzinfo=timezone.utc)
 
 
 def opened(user_id: int = 1) -> tuple[str, list[c.Change]]:
-    secret, made = sign_in.succeeded_sign_in(
+    secret, made = rules.succeeded_sign_in(
         user_id, "a@b.test", NOW, address="192.0.2.1", user_agent=None, by="password"
     )
     return secret.hash, made
@@ -34,7 +34,7 @@ def test_a_session_counts_until_it_ends_or_its_time_is_over() -> None:
     found = unstored.find(digest, NOW)
     assert found is not None
     assert found.user_id == 1
-    assert unstored.find(digest, NOW + timedelta(seconds=sign_in.IDLE_S)) is None
+    assert unstored.find(digest, NOW + timedelta(seconds=rules.IDLE_S)) is None
     assert not unstored.end(c.SessionEnded(user_id=2, hash=None, at=NOW))
     assert not unstored.end(c.SessionEnded(user_id=1, hash="another", at=NOW))
     assert unstored.end(c.SessionEnded(user_id=1, hash=None, at=NOW))

@@ -3,21 +3,44 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from db import users
 from hub.model import views
 from hub.model.access import Principal
-from hub.people.new_password import checked_hash
-from hub.people.rules import accounts, sign_in
-from hub.web.api import endpoint, shapes
+from hub.people import rules
+from hub.people.users_api import checked_hash
+from hub.web.api import endpoint
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.auth import sign_in as signing_in
 from hub.web.auth.state import Gate
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
-from hub.web.http.validation import Email, Language, Password, Theme, Title
+from hub.web.http.validation import Email, Instant, Language, Password, Theme, Title
+
+
+class Account(msgspec.Struct):
+    """Who the credential belongs to. `machines` is null for everybody who reaches all of them."""
+
+    kind: Literal["user", "machine"]
+    id: int
+    name: str
+    email: str | None
+    role: Literal["admin", "operator", "technician", "viewer", "machine"]
+    machines: list[int] | None
+    via: Literal["session", "login", "token", "key"]
+    language: Language | None
+    theme: Theme | None
+
+
+class LoginToken(msgspec.Struct):
+    """`token` goes into the Authorization header. It ends after 12 idle hours, after 7 days, and at sign-out."""
+
+    token: str
+    token_type: Literal["Bearer"]
+    expires_at: Instant
+    user: Account
 
 
 class Credentials(msgspec.Struct):
@@ -36,7 +59,7 @@ class AccountPatch(msgspec.Struct):
     current_password: Password | None = None
 
 
-class EditedAccount(shapes.Account):
+class EditedAccount(Account):
     """`token` is there when a new password gave this session a new one."""
 
     token: str | None
@@ -55,7 +78,7 @@ async def sign_in_for_token(call: Call) -> Answer:
     data = {
         "token": signed.secret,
         "token_type": "Bearer",
-        "expires_at": views.rfc3339(call.context.clock() + timedelta(seconds=sign_in.IDLE_S)),
+        "expires_at": views.rfc3339(call.context.clock() + timedelta(seconds=rules.IDLE_S)),
         "user": {
             "kind": "user", "id": user.id, "name": user.name, "email": user.email, "role": user.role,
             "machines": reached, "via": "login", "language": user.language, "theme": user.theme,
@@ -88,11 +111,11 @@ async def edit_account(call: Call) -> Answer:
             raise Problem("forbidden", Text("token_sets_no_password"))
         await _prove(call, user, patch.current_password)
         values["password_hash"] = await checked_hash(call, patch.password, user.email)
-    made = accounts.edit_user(user, values, None, call.now, call.principal.actor)
+    made = rules.edit_user(user, values, None, call.now, call.principal.actor)
     token = None
     if "password_hash" in values:
         agent = call.request.headers.get("user-agent")
-        token, opened = sign_in.open_session(user.id, call.now, address=call.address, user_agent=agent)
+        token, opened = rules.open_session(user.id, call.now, address=call.address, user_agent=agent)
         made.append(opened)
     if made:
         call.context[Gate].became_true(await call.announce(*made))
@@ -139,8 +162,8 @@ OPERATIONS = (
     Operation(
         name="sign_in", method="POST", path="/v2/auth/login", handler=sign_in_for_token, tag="Sign-in",
         summary="Exchange email and password for a token", action=None, body=Credentials,
-        answers={200: shapes.SignedIn}, refusals=(401, 429),
-        example={"email": "admin@example.com", "password": sign_in.EXAMPLE_PASSWORD},
+        answers={200: LoginToken}, refusals=(401, 429),
+        example={"email": "admin@example.com", "password": rules.EXAMPLE_PASSWORD},
         description="Five failures lock the account for 30 minutes; networks it was signed in to from have five tries "
         "of their own. Twenty wrong ones a minute from one address.",
     ),
@@ -151,7 +174,7 @@ OPERATIONS = (
     ),
     Operation(
         name="show_account", method="GET", path="/v2/auth/me", handler=show_account, tag="Sign-in",
-        summary="Whose credential this is", action="account.read", answers={200: shapes.Account},
+        summary="Whose credential this is", action="account.read", answers={200: Account},
     ),
     Operation(
         name="edit_account", method="PATCH", path="/v2/auth/me", handler=edit_account, tag="Sign-in",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from hub.machines import rules
 from hub.model.changes import Change, EventHappened, MachineAdded, MachineEdited
 from hub.model.credentials import Secret, hash_of
-from hub.people.rules import enrolment
 from tests.support.machines import NOW
 
 
@@ -25,13 +25,13 @@ def hides(secret: Secret, changes: list[Change]) -> bool:
     [("Kantin Timur 2", "kantin-timur-2"), ("???", "rvm"), ("x" * 99, "x" * 40), ("a" * 39 + " b", "a" * 39)],
 )
 def test_an_id_still_tells_the_machine_and_is_never_the_same(name: str, slug: str) -> None:
-    ids = {enrolment.device_id_for(name) for _ in range(20)}
+    ids = {rules.device_id_for(name) for _ in range(20)}
     assert len(ids) == 20
     assert {found.rpartition("-")[0] for found in ids} == {slug}
 
 
 def test_a_new_machine_has_a_key_that_only_its_hash_is_kept_of() -> None:
-    secret, changes = enrolment.new_machine("Aula", "aula-1", None, "system", NOW, simulated=True)
+    secret, changes = rules.new_machine("Aula", "aula-1", None, "system", NOW, simulated=True)
     added = changes[0]
     assert isinstance(added, MachineAdded)
     assert (added.device_id, added.api_key_hash, added.simulated) == ("aula-1", hash_of(secret.text), True)
@@ -40,7 +40,7 @@ def test_a_new_machine_has_a_key_that_only_its_hash_is_kept_of() -> None:
 
 
 def test_another_key_says_which_was_there_before() -> None:
-    secret, changes = enrolment.new_key(7, "rvmk_OLD", "user:1", NOW)
+    secret, changes = rules.new_key(7, "rvmk_OLD", "user:1", NOW)
     edited = changes[0]
     assert isinstance(edited, MachineEdited)
     assert edited.values == {"api_key": secret.hash, "api_key_prefix": secret.prefix}
