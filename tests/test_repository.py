@@ -173,16 +173,6 @@ def test_the_readme_has_the_two_commands(readme: str) -> None:
     assert "python3 run_tests.py" in text
 
 
-def test_every_place_that_contributing_names_is_there() -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    named = set(
-        re.findall(r"`((?:protocol|db|hub|device|dashboard|demo|tests|bench|scripts|docs)/[\w./-]+|\w+\.py)`", text)
-    )
-    examples = {"hub/ROOM/x.py", "tests/hub/ROOM/test_x.py", "hub/ROOM/page.py", "dashboard/templates/NAME.html"}
-    assert len(named) > 20
-    assert [name for name in sorted(named - examples) if not (ROOT / name).exists()] == []
-
-
 def test_the_hook_of_a_commit_is_a_command_of_the_tests_door() -> None:
     text = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
     assert "entry: python3 run_tests.py --static" in text
