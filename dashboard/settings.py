@@ -1,7 +1,7 @@
 """The settings form as values: what each field shows, and what somebody meant by sending it. Pure.
 
-A field says two things: where its value comes from (`own` or inherited) and the value as text. The page's `settings.js`
-reads its fields the same way; one table of cases holds both to it.
+A field shows where its value comes from (`own` or inherited) and the value as text. The page's `settings.js` reads
+its fields the same way; one table of cases holds both to it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _EITHER: Final = re.compile(r"([-+]?[1-9]\d{0,2})([.,])(\d{3})", re.ASCII)
 
 
 @dataclass(slots=True)
-class Row:
+class SettingRow:
     """One key. `text` and `own` are what the field shows (what was typed, after a refusal), `seen` what it was made
     from; `inherited` is None when nothing stands behind an own value."""
 
@@ -89,7 +89,7 @@ def value_of(text: str, kind: str) -> Any:
     return text
 
 
-def wishes(form: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, Any]:
+def requested(form: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, Any]:
     """What the sent form changes: a value for each key that shall have one of its own, None to inherit again.
 
     Only what differs from what the page showed counts; typing into an inherited field makes it an own one.

@@ -10,7 +10,7 @@ from typing import Any
 from demo.machines import DemoFleet, DemoMachine
 from hub.cli.data_door import DataDoor, now
 from hub.kernel.loading import load_fleet
-from hub.machine_settings.rules import writes
+from hub.machine_settings import rules
 from hub.model import actors
 from hub.model.effective_settings import UNWRITTEN
 from protocol import configuration
@@ -24,8 +24,10 @@ async def write_settings(door: DataDoor, demo: DemoFleet) -> None:
         machine, values = machines.get(member.device_id), wanted(member)
         if machine is None or not values or machine.desired_settings is not UNWRITTEN:
             continue
-        wish = writes.Wish(values)
-        changes = writes.write_machine(fleet.settings, machine.id, machine.desired_settings, wish, actors.SYSTEM, now())
+        request = rules.SettingsRequest(values)
+        changes = rules.write_machine(
+            fleet.settings, machine.id, machine.desired_settings, request, actors.SYSTEM, now()
+        )
         for change in await door.record(*changes):
             fleet.apply(change)
 

@@ -28,7 +28,7 @@ from hub.kernel.objects.store import open_objects
 from hub.kernel.observer import Observer
 from hub.kernel.samples_lane import SamplesLane
 from hub.links.links import Links, end_stale_watches
-from hub.machine_settings.push import ConfigPush
+from hub.machine_settings.service import SettingsPush
 from hub.model.budgets import MachineBudget
 from hub.model.changes import Change
 from hub.model.effective_settings import base_of
@@ -109,7 +109,7 @@ async def open_engine(
         )
         links = Links(fleet, announce, observer, clock, budget)
         announce.listen(links.became_true)
-        announce.listen(ConfigPush(fleet, links, announce).became_true)
+        announce.listen(SettingsPush(fleet, links, announce).became_true)
         tunnels = Tunnels(links.tickets)
         announce.listen(tunnels.became_true)
         remote_sessions = RemoteSessions(store, fleet, announce, clock)

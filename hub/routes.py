@@ -20,8 +20,8 @@ from hub.commands import handlers as commands_handlers
 from hub.commands import page as commands_page
 from hub.links.session import MessageHandlers
 from hub.machine_settings import api as config
-from hub.machine_settings import fleet_page as fleet_settings_page
 from hub.machine_settings import handlers as settings_handlers
+from hub.machine_settings import page as fleet_settings_page
 from hub.machine_settings import page as settings_page
 from hub.machines import api as rvms
 from hub.machines import handlers as machines_handlers

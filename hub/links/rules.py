@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from db.rows import SampleRow
-from hub.machine_settings.rules import reports
+from hub.machine_settings import rules
 from hub.metrics.rules import two_decimals
 from hub.model import actors
 from hub.model.changes import Change, EventHappened, MachineIntroduced, QuarantineChanged
@@ -234,8 +234,8 @@ def introduce(
         busy=bool(hello.busy),
     )
     changes: list[Change] = [introduced]
-    if hello.config_version != machine.config_version and reports.was_given(machine, hello.config_version):
-        changes += reports.applied(machine, hello.config_version, None, now)
+    if hello.config_version != machine.config_version and rules.was_given(machine, hello.config_version):
+        changes += rules.applied(machine, hello.config_version, None, now)
     if (machine.agent_version, machine.boot_id) != (hello.agent_version, hello.boot_id):
         params = {"agent_version": hello.agent_version, "boot_id": hello.boot_id}
         changes.append(_event(machine, "machine.introduced", params, now))

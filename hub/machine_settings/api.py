@@ -1,33 +1,32 @@
-"""/rvms/{id}/config and /config: the settings of one machine, and what the whole fleet inherits."""
+"""Serves /rvms/{id}/config and /config: the settings of one machine, and what the whole fleet inherits."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from hub.links.links import Links
-from hub.machine_settings import service, shapes
+from hub.machine_settings import rules, service
 from hub.machine_settings.body import (  # fmt: skip
     SettingPatch,
     SettingsPatch,
     VersionSeen,
+    problem_of,
     read_setting,
     read_settings,
-    told,
+    request_for,
     why_not,
-    wish_for,
 )
-from hub.machine_settings.rules import reports
-from hub.machine_settings.rules.writes import StaleError, Wish, WrongSettingsError
+from hub.machine_settings.rules import SettingsRequest, StaleError, WrongSettingsError
 from hub.model import effective_settings, views
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, DesiredSettings
 from hub.model.machine import Machine
 from hub.web.api.headers import PARAMETER, stale, tagged, version_expected
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.http.problems import Problem, Text, invalid, not_found, one_wrong
-from hub.web.http.validation import check_free_shape
+from hub.web.http.validation import Instant, check_free_shape
 from protocol import configuration as table
 from protocol.configuration import WrongValueError
 from protocol.kinds import Name
@@ -43,6 +42,64 @@ class SettingsApplied(msgspec.Struct):
     version: VersionSeen
     errors: Errors | None = None
     own: dict[Name, Any] | None = None
+
+
+Block = Literal["remote_access", "timezone", "backup", "monitoring", "other"]
+Origin = Literal["default", "file", "fleet", "machine"]
+
+
+class Blocks(msgspec.Struct):
+    """The values by subject; the keys that are not the product's own are in `other`."""
+
+    remote_access: dict[str, Any]
+    timezone: dict[str, Any]
+    backup: dict[str, Any]
+    monitoring: dict[str, Any]
+    other: dict[str, Any]
+
+
+class FleetSettings(msgspec.Struct):
+    """What every machine inherits. `version` 0: nothing was ever written. `written` is all that machines are told; for
+    any other key their own files come before the defaults."""
+
+    version: int
+    values: dict[str, Any]
+    blocks: Blocks
+    origins: dict[str, Literal["default", "fleet"]]
+    written: dict[str, Any]
+    updated_at: Instant | None
+    updated_by: str | None
+
+
+class MachineSettings(msgspec.Struct):
+    """`values` is what is in force, as far as the machine has told of its own file; `written` is what was written for
+    this machine, `inherited` what that stands before; `applied_errors` is what it could not take over of
+    `applied_version`, and why."""
+
+    version: int
+    applied_version: int
+    applied_at: Instant | None
+    applied_errors: dict[str, str]
+    values: dict[str, Any]
+    blocks: Blocks
+    origins: dict[str, Origin]
+    written: dict[str, Any]
+    inherited: dict[str, Any]
+    updated_at: Instant | None
+    updated_by: str | None
+
+
+class MachineSetting(msgspec.Struct):
+    """`value` is null for a key that nobody has given a value (any more)."""
+
+    key: str
+    value: Any
+    origin: Origin
+    inherited: Any
+    block: Block
+    version: int
+    applied_version: int
+    applied_error: str | None
 
 
 async def show_config(call: Call) -> Answer:
@@ -63,7 +120,7 @@ async def show_setting(call: Call) -> Answer:
 
 async def change_setting(call: Call) -> Answer:
     key = _key_in_path(call)
-    message = await _write_unchanged(call, call.machine, wish_for(key, call.body))
+    message = await _write_unchanged(call, call.machine, request_for(key, call.body))
     machine = _still(call)
     return Answer(_one(call, machine, key), message=message, headers=tagged(machine.effective_settings.version))
 
@@ -77,29 +134,29 @@ async def change_fleet_config(call: Call) -> Answer:
 
 
 async def settings_applied(call: Call) -> Answer:
-    said: SettingsApplied = call.body
-    check_free_shape("own", said.own)
+    report: SettingsApplied = call.body
+    check_free_shape("own", report.own)
     machine = call.machine
-    if not reports.was_given(machine, said.version):
+    if not rules.was_given(machine, report.version):
         raise one_wrong("version", "expect.version_given", most=machine.effective_settings.version)
-    own, left_out = reports.readable(said.own)
+    own, left_out = rules.readable(report.own)
     call.context[Links].tally["left_out"] += left_out
-    changes = reports.applied(machine, said.version, said.errors or {}, call.now, own)
+    changes = rules.applied(machine, report.version, report.errors or {}, call.now, own)
     if changes:
         await call.context.announce(*changes)
     return Answer(settings_view(call.context.fleet.settings, machine))
 
 
-async def _write_unchanged(call: Call, machine: Machine | None, wish: Wish) -> Text | None:
+async def _write_unchanged(call: Call, machine: Machine | None, request: SettingsRequest) -> Text | None:
     """As `write`, for a caller who may have named the version they saw in `If-Match`, in the body, or in both."""
     settings = call.context.fleet.settings
     expected = version_expected(
         call.request, settings.written.version if machine is None else machine.effective_settings.version
     )
-    if expected is None or wish.version not in (None, expected):
-        return await write(call, machine, wish)
+    if expected is None or request.version not in (None, expected):
+        return await write(call, machine, request)
     try:
-        return await write(call, machine, wish._replace(version=expected))
+        return await write(call, machine, request._replace(version=expected))
     except Problem as refused:
         if isinstance(refused.__cause__, StaleError):
             raise stale(refused.__cause__.current) from refused
@@ -116,12 +173,12 @@ def _fleet(call: Call, message: Text | None = None) -> Answer:
     return Answer(fleet_view(settings), message=message, headers=tagged(settings.written.version))
 
 
-async def write(call: Call, machine: Machine | None, wish: Wish) -> Text | None:
-    """Write it, and what to tell about it; None when it changed nothing. Raises a Problem."""
+async def write(call: Call, machine: Machine | None, request: SettingsRequest) -> Text | None:
+    """Writes it; the message for the caller, None when it changed nothing. Raises a Problem."""
     try:
-        changed = await service.write(call.context.announce, machine, wish, call.principal.actor, call.now)
+        changed = await service.write(call.context.announce, machine, request, call.principal.actor, call.now)
     except (StaleError, WrongSettingsError) as refused:
-        raise told(refused) from refused
+        raise problem_of(refused) from refused
     if not changed:
         return None
     if machine is None:
@@ -131,7 +188,7 @@ async def write(call: Call, machine: Machine | None, wish: Wish) -> Text | None:
 
 async def pin_zone(call: Call, zone: str) -> None:
     """Set the machine's zone for good ("": leave it to look-ups again). Raises a Problem."""
-    await write(call, call.machine, Wish({"pinned_timezone": zone or None}))
+    await write(call, call.machine, SettingsRequest({"pinned_timezone": zone or None}))
 
 
 def settings_view(fleet: CommonSettings, machine: Machine) -> dict[str, Any]:
@@ -218,43 +275,43 @@ OPERATIONS = (
     Operation(
         name="settings_applied", method="POST", path="/v2/rvms/{id}/config/applied", handler=settings_applied,
         tag="Settings", summary="A machine tells which settings it runs", action="config.report",
-        body=SettingsApplied, answers={200: shapes.MachineSettings}, example=_APPLIED,
+        body=SettingsApplied, answers={200: MachineSettings}, example=_APPLIED,
         description="For machines without a link; with the machine's own key. `version` is one that GET "
         "/rvms/{id}/config has answered.",
     ),
     Operation(
         name="show_config", method="GET", path="/v2/rvms/{id}/config", handler=show_config, tag="Settings",
         summary="The settings of a machine, and where each comes from", action="config.read",
-        answers={200: shapes.MachineSettings}, headers=("ETag",),
+        answers={200: MachineSettings}, headers=("ETag",),
         description="`version` is what the machine should run, `applied_version` what it does run. A value comes from "
         "the `default`, the machine's own `file` (or environment), the `fleet`, or was written for this `machine`.",
     ),
     Operation(
         name="change_config", method="PATCH", path="/v2/rvms/{id}/config", handler=change_config, tag="Settings",
         summary="Change settings of one machine", action="config.write", body=SettingsPatch, read_body=read_settings,
-        answers={200: shapes.MachineSettings}, **_WRITTEN, example=_EXAMPLE,
+        answers={200: MachineSettings}, **_WRITTEN, example=_EXAMPLE,
         description=f"Pushed to the machine at once when it is connected, else when it comes back. {_STALE}",
     ),
     Operation(
         name="show_setting", method="GET", path="/v2/rvms/{id}/config/{key}", handler=show_setting, tag="Settings",
-        summary="One setting of a machine", action="config.read", answers={200: shapes.MachineSetting},
+        summary="One setting of a machine", action="config.read", answers={200: MachineSetting},
         headers=("ETag",), refusals=(422,), description="Dashes and underscores in the key are alike.",
     ),
     Operation(
         name="change_setting", method="PATCH", path="/v2/rvms/{id}/config/{key}", handler=change_setting,
         tag="Settings", summary="Change one setting of a machine", action="config.write", body=SettingPatch,
-        read_body=read_setting, answers={200: shapes.MachineSetting}, **_WRITTEN, example={"value": 0.6},
+        read_body=read_setting, answers={200: MachineSetting}, **_WRITTEN, example={"value": 0.6},
         description=f"Dashes and underscores in the key are alike. {_STALE}",
     ),
     Operation(
         name="show_fleet_config", method="GET", path="/v2/config", handler=show_fleet_config, tag="Settings",
         summary="What machines inherit that have nothing of their own", action="fleet_config.read",
-        answers={200: shapes.FleetSettings}, headers=("ETag",),
+        answers={200: FleetSettings}, headers=("ETag",),
     ),
     Operation(
         name="change_fleet_config", method="PATCH", path="/v2/config", handler=change_fleet_config, tag="Settings",
         summary="Change settings of the whole fleet", action="fleet_config.write", body=SettingsPatch,
-        read_body=read_settings, answers={200: shapes.FleetSettings}, **_WRITTEN, example=_EXAMPLE,
+        read_body=read_settings, answers={200: FleetSettings}, **_WRITTEN, example=_EXAMPLE,
         description=f"Machines with a value of their own keep it. {_STALE}",
     ),
 )  # fmt: skip

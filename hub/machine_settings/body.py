@@ -1,7 +1,6 @@
-"""The bodies of the settings' operations: what a caller wrote, as a wish; and how what is wrong with it is told.
+"""Reads the bodies of the settings' operations, and words what is wrong with them.
 
-The table of the wire (`protocol.configuration`) says what each key may be; here its kinds become a type for the OpenAPI
-document and its codes sentences.
+`protocol.configuration` says what each key may be; here its kinds become types of the OpenAPI document.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from hub.machine_settings.rules.writes import StaleError, Wish, WrongSettingsError
+from hub.machine_settings.rules import SettingsRequest, StaleError, WrongSettingsError
 from hub.web.http.problems import Problem, Text, invalid, one_wrong
 from protocol import configuration as table
 from protocol.configuration import Setting, WrongValueError
@@ -58,7 +57,7 @@ class SettingPatch(msgspec.Struct):
     version: VersionSeen | None = None
 
 
-def read_settings(body: Any) -> Wish:
+def read_settings(body: Any) -> SettingsRequest:
     """The body of a PATCH of many keys."""
     if not isinstance(body, dict):
         raise Problem("invalid", Text("object_wanted"))
@@ -71,7 +70,7 @@ def read_settings(body: Any) -> Wish:
         if values:
             raise one_wrong(next(iter(values))[:100], "unknown_member", known=["values", "version"])
         values = inner
-    return Wish(values, version)
+    return SettingsRequest(values, version)
 
 
 def read_setting(body: Any) -> Any:
@@ -82,18 +81,18 @@ def read_setting(body: Any) -> Any:
     return body
 
 
-def wish_for(key: str, body: Mapping[str, Any]) -> Wish:
-    """`{"value": v}` or `{"<key>": v}`, as a wish."""
+def request_for(key: str, body: Mapping[str, Any]) -> SettingsRequest:
+    """`{"value": v}` or `{"<key>": v}`."""
     values = {name: value for name, value in body.items() if name != "version"}
     if len(values) != 1:
         raise one_wrong("value", "setting.one_value")
     (name, value), *_ = values.items()
     if name != "value" and name.replace("-", "_") != key:
         raise one_wrong(name[:100], "unknown_member", known=["value", key, "version"])
-    return Wish({key: value}, body.get("version"))
+    return SettingsRequest({key: value}, body.get("version"))
 
 
-def told(error: StaleError | WrongSettingsError) -> Problem:
+def problem_of(error: StaleError | WrongSettingsError) -> Problem:
     """Why it was not written."""
     if isinstance(error, StaleError):
         why = Text("stale", {"version": error.current})

@@ -1,36 +1,128 @@
-"""The settings form of a machine or of the fleet: what it shows, and what becomes of what somebody sent.
+"""Fills the settings form of a machine or of the fleet, and writes what somebody sent, by the operation of the API.
 
-Writes by the operation of the API. A refused form comes back with all that was typed; after somebody else's write it
-also shows what is now, beside what was typed.
+A refused form comes back with all that was typed; after somebody else's write it also shows what is now, beside what
+was typed. `dashboard.settings` knows how a field is read, the `rules` what may be written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from dashboard import settings
+from dashboard import formats, refusals, settings
+from dashboard.reader import Reader
+from dashboard.settings import SettingRow, seen_of, text_of
+from db import events
+from db.connection import Store
 from hub.machine_settings import api
-from hub.machine_settings import rows as settings_rows
-from hub.machine_settings.rows import Rows
-from hub.machine_settings.rules.writes import Wish
+from hub.machine_settings.rules import SettingsRequest
 from hub.model import views
 from hub.model.access import role_needed
-from hub.model.effective_settings import DesiredSettings, Values
+from hub.model.effective_settings import OTHER, DesiredSettings, Values
 from hub.model.machine import Machine
 from hub.model.row_id import whole_number
 from hub.web.api.endpoint import permit
 from hub.web.http.problems import Problem, Text, sayer
 from hub.web.shell.page import Visit
+from protocol import configuration as table
 from protocol.limits import MAX_INTEGER
+
+CODE: Final = "config.changed"
+LOOK_BACK: Final = 300
+"""Writes of the fleet's settings, and of one machine's, that are searched for who changed what."""
+
+Rows = dict[str, list[SettingRow]]
+Changed = Mapping[str, tuple[str, int, Any]]
+"""By key: who, when (epoch ms), and the value before."""
+
+
+def kind_of(key: str, value: Any) -> str:
+    setting = table.SETTINGS.get(key)
+    return table.kind_of(value) if setting is None else setting.kind
+
+
+def rows_of(
+    reader: Reader,
+    values: Values,
+    own: Values,
+    behind: Values,
+    behind_from: Callable[[str], str],
+    changed: Changed,
+    refused: Mapping[str, str],
+) -> Rows:
+    """By block, in the table's order, free keys by name. `behind` is what holds without what is `own`; a field shows
+    what somebody wrote, also where the machine does not take it."""
+    found: Rows = {block: [] for block in (*table.BLOCKS, OTHER)}
+    free = sorted(key for key in values if table.is_free(key))
+    for key in (*table.SETTINGS, *free):
+        setting = table.SETTINGS.get(key)
+        kind, is_own = kind_of(key, values[key]), key in own
+        text = text_of(own.get(key, values[key]), kind)
+        bounded = setting is not None and kind in ("whole", "number")
+        row = SettingRow(
+            key=key,
+            kind=kind,
+            text=text,
+            own=is_own,
+            seen=seen_of(is_own, text),
+            unit=setting.unit if setting else "",
+            bounds=(setting.least, setting.most) if setting and bounded else None,
+            inherited=shown(reader, key, behind[key]) if key in behind else None,
+            inherited_from=behind_from(key),
+            refused=refusals.why(reader, refused[key]) if key in refused else "",
+        )
+        if key in changed:
+            who, at, before = changed[key]
+            row.changed = (who, at, "" if before is None else shown(reader, key, before))
+        found[OTHER if setting is None else setting.block].append(row)
+    return found
+
+
+def shown(reader: Reader, key: str, value: Any) -> str:
+    """A value as one reads it."""
+    if isinstance(value, bool):
+        return reader.t("settings.on" if value else "settings.off")
+    if isinstance(value, list):
+        return ", ".join(str(entry) for entry in value) or reader.t("settings.none")
+    if isinstance(value, (int, float)):
+        setting = table.SETTINGS.get(key)
+        return amount(reader, value, setting.unit if setting else "")
+    return str(value) or reader.t("settings.none")
+
+
+def amount(reader: Reader, value: float, unit: str = "") -> str:
+    """A number with its unit; seconds in the units people count in."""
+    if unit == "s" and value >= 1 and value == int(value):
+        return reader.span(value)
+    text = formats.measured(value, reader.language, grouped=bool(unit))
+    return f"{text}{formats.THIN}{reader.said('unit', unit)}" if unit else text
+
+
+async def changed_last(store: Store, rvm_id: int | None) -> Changed:
+    """Who changed each key last, as far as it concerns this machine (None: the fleet)."""
+    # The fleet's own apart from the machines', however many those are, and by the index on (machine, time).
+    writes = await events.list_events(store, limit=LOOK_BACK, codes=[CODE], of_fleet=True)
+    if rvm_id is not None:
+        writes += await events.list_events(store, limit=LOOK_BACK, codes=[CODE], rvm_ids=[rvm_id])
+    return newest_of(sorted(writes, key=lambda event: (event.at, event.id), reverse=True))
+
+
+def newest_of(writes: Iterable[events.EventRow]) -> Changed:
+    """`writes` newest first."""
+    found: dict[str, tuple[str, int, Any]] = {}
+    for event in writes:
+        for key in event.after or {}:
+            found.setdefault(key, (event.actor, views.epoch_ms(event.at), (event.before or {}).get(key)))
+    return found
+
 
 ACTIONS: Final = {"machine": "config.write", "fleet": "fleet_config.write"}
 NOTES: Final = {"saved": "good", "renamed": "good", "released": "good", "nothing": "warn"}
 
 
 @dataclass
-class Said:
+class FormState:
     """What the page tells beside the settings themselves. `form` is what was sent, when it was not taken, and `faults`
     why not, by key."""
 
@@ -47,20 +139,20 @@ def note_of(visit: Visit, version: int) -> tuple[str, str] | None:
 
 
 def values_of(
-    visit: Visit, rows: Rows, said: Said, *, scope: str, version: int, action: str, address: str, may_edit: bool
+    visit: Visit, rows: Rows, state: FormState, *, scope: str, version: int, action: str, address: str, may_edit: bool
 ) -> dict[str, Any]:
     """The values `settings_form.html` takes."""
     reader = visit.reader
     everything = [row for listed in rows.values() for row in listed]
     for row in everything:
-        if row.merge(said.form):
-            text = settings_rows.shown(reader, row.key, settings.value_of(row.seen[1:], row.kind))
+        if row.merge(state.form):
+            text = shown(reader, row.key, settings.value_of(row.seen[1:], row.kind))
             own = row.seen.startswith("1")
             row.now = reader.t("settings.meanwhile", value=text) if own else reader.t("settings.meanwhile.gone")
-        row.fault = said.faults.get(row.key, "")
-    adding = {name: said.form.get(f"add.{name}", "") for name in ("key", "kind", "value")}
+        row.fault = state.faults.get(row.key, "")
+    adding = {name: state.form.get(f"add.{name}", "") for name in ("key", "kind", "value")}
     known = {row.key for row in everything}
-    adding["fault"] = next((why for key, why in said.faults.items() if key not in known), "")
+    adding["fault"] = next((why for key, why in state.faults.items() if key not in known), "")
     f = {
         "scope": scope, "version": version, "action": action, "address": address, "may_edit": may_edit,
         "needs": role_needed(ACTIONS[scope]), "adding": adding, "said": "",
@@ -68,8 +160,8 @@ def values_of(
     return {
         "rows": rows,
         "f": f,
-        "said": said.note,
-        "amount": lambda value, unit: settings_rows.amount(reader, value, unit if unit == "s" else ""),
+        "said": state.note,
+        "amount": lambda value, unit: amount(reader, value, unit if unit == "s" else ""),
     }
 
 
@@ -78,50 +170,48 @@ def written(scope: DesiredSettings) -> dict[str, Any]:
     return {"written": None if scope.at is None or scope.by is None else (scope.by, views.epoch_ms(scope.at))}
 
 
-async def save(visit: Visit, found: Machine | None) -> Said | str:
+async def save(visit: Visit, found: Machine | None) -> FormState | str:
     """Write what the form changes; the word for the address when it is done, else what to tell."""
     form, t = visit.form, visit.reader.t
     held = visit.context.fleet.settings.shared.values if found is None else found.effective_settings.values
     try:
         permit(visit.user, ACTIONS["fleet" if found is None else "machine"], None if found is None else found.id)
-        wished = wishes(form, held)
-        if not wished:
+        values = requested(form, held)
+        if not values:
             return "nothing"
-        faults = _no_numbers(visit, wished, held)
+        faults = _no_numbers(visit, values, held)
         if faults:
-            return Said(422, ("bad", t("settings.faults")), form, faults)
-        await _write(visit, found, wished, form.get("version", ""))
+            return FormState(422, ("bad", t("settings.faults")), form, faults)
+        await _write(visit, found, values, form.get("version", ""))
     except Problem as refused:
         if refused.kind == "conflict":
-            return Said(409, ("bad", t("settings.stale")), form)
-        faults = {key.removeprefix("values."): _said(visit, whys) for key, whys in (refused.errors or {}).items()}
-        return Said(refused.status, ("bad", t("settings.faults") if faults else visit.say(refused)), form, faults)
+            return FormState(409, ("bad", t("settings.stale")), form)
+        faults = {key.removeprefix("values."): _sentence(visit, whys) for key, whys in (refused.errors or {}).items()}
+        return FormState(refused.status, ("bad", t("settings.faults") if faults else visit.say(refused)), form, faults)
     return "saved"
 
 
-def _no_numbers(visit: Visit, wished: Mapping[str, Any], held: Values) -> dict[str, str]:
+def _no_numbers(visit: Visit, values: Mapping[str, Any], held: Values) -> dict[str, str]:
     """The fields that shall hold a number and hold none, each with why."""
     form, t = visit.form, visit.reader.t
-    typed = {
-        key: (form.get(settings.VALUE + key, ""), settings_rows.kind_of(key, value)) for key, value in held.items()
-    }
+    typed = {key: (form.get(settings.VALUE + key, ""), kind_of(key, value)) for key, value in held.items()}
     typed[settings.plain(form.get("add.key", ""))] = (form.get("add.value", ""), form.get("add.kind", "text"))
     whys = {
         key: settings.no_number(*typed[key], visit.reader.language)
-        for key, value in wished.items()
+        for key, value in values.items()
         if value is not None
     }
     return {key: t(why[0], **why[1]) for key, why in whys.items() if why is not None}
 
 
-def _said(visit: Visit, whys: Sequence[Text]) -> str:
+def _sentence(visit: Visit, whys: Sequence[Text]) -> str:
     said = " ".join(sayer(visit.reader.language)(why) for why in whys)
     return said[:1].upper() + said[1:]
 
 
-def wishes(form: Mapping[str, str], held: Values) -> dict[str, Any]:
+def requested(form: Mapping[str, str], held: Values) -> dict[str, Any]:
     """What the form changes: the fields that differ from what it was made from, and the key it adds."""
-    found = settings.wishes(form, {key: settings_rows.kind_of(key, value) for key, value in held.items()})
+    found = settings.requested(form, {key: kind_of(key, value) for key, value in held.items()})
     added = settings.plain(form.get("add.key", ""))
     if added:
         found[added] = settings.value_of(form.get("add.value", ""), form.get("add.kind", "text"))
@@ -129,4 +219,4 @@ def wishes(form: Mapping[str, str], held: Values) -> dict[str, Any]:
 
 
 async def _write(visit: Visit, found: Machine | None, values: Mapping[str, Any], version: str) -> None:
-    await api.write(visit.call(machine=found), found, Wish(values, whole_number(version, MAX_INTEGER)))
+    await api.write(visit.call(machine=found), found, SettingsRequest(values, whole_number(version, MAX_INTEGER)))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from hub.links.session import Talk
-from hub.machine_settings.rules import reports
+from hub.machine_settings import rules
 from protocol import messages as m
 
 
-async def config_applied(talk: Talk, said: m.ConfigApplied) -> None:
-    own, left_out = reports.readable(said.own)
+async def config_applied(talk: Talk, report: m.ConfigApplied) -> None:
+    own, left_out = rules.readable(report.own)
     talk.links.tally["left_out"] += left_out
-    if not reports.was_given(talk.machine, said.version):
+    if not rules.was_given(talk.machine, report.version):
         talk.links.tally["refused"] += 1
-        talk.link.say(m.Error(code="invalid", message="version: the hub never gave this one", ref=m.type_of(said)))
+        talk.link.say(m.Error(code="invalid", message="version: the hub never gave this one", ref=m.type_of(report)))
         return
-    changes = reports.applied(talk.machine, said.version, said.errors or {}, talk.clock(), own)
-    await talk.commit(changes, m.type_of(said))
+    changes = rules.applied(talk.machine, report.version, report.errors or {}, talk.clock(), own)
+    await talk.commit(changes, m.type_of(report))
     talk.link.reported.set()

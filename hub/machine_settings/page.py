@@ -1,23 +1,26 @@
-"""`/machines/{id}/settings`: what the machine is called, what it is, and every setting it runs or shall run."""
+"""Shows /machines/{id}/settings (name, facts, every setting) and /admin/settings (what all machines inherit)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.responses import Response
 
 from dashboard.applied import applied
 from dashboard.reader import Reader
+from db import users
 from db.errors import Conflict
 from hub.machine_settings import form as settings_form
-from hub.machine_settings import rows as settings_rows
-from hub.machine_settings.form import Said
+from hub.machine_settings.form import FormState
 from hub.machines import api, tab
+from hub.model.actors import user as user_actor
 from hub.model.effective_settings import UNWRITTEN
 from hub.model.machine import Machine
 from hub.web.http.problems import Problem
 from hub.web.http.validation import validate
-from hub.web.shell.page import Visit, go
+from hub.web.shell.page import Visit, go, who
 
 MAX_FACTS = 12
 MAX_FACT = 120
@@ -25,14 +28,16 @@ MAX_FACT = 120
 
 async def show_settings(visit: Visit) -> Response:
     found = visit.machine()
-    return await _page(visit, found, Said(note=settings_form.note_of(visit, found.effective_settings.version)))
+    return await _page(visit, found, FormState(note=settings_form.note_of(visit, found.effective_settings.version)))
 
 
 async def save_settings(visit: Visit) -> Response:
     found = visit.machine()
-    said = await settings_form.save(visit, found)
+    saved = await settings_form.save(visit, found)
     return (
-        go(f"/machines/{found.id}/settings?said={said}") if isinstance(said, str) else await _page(visit, found, said)
+        go(f"/machines/{found.id}/settings?said={saved}")
+        if isinstance(saved, str)
+        else await _page(visit, found, saved)
     )
 
 
@@ -47,26 +52,26 @@ async def rename(visit: Visit) -> Response:
     wanted = {"name": given["name"], "location_description": given["site"] or None}
     try:
         if not visit.may("machine.manage"):
-            return await _page(visit, found, Said(403), given)
+            return await _page(visit, found, FormState(403), given)
         await api.edit_machine(visit.call(validate(api.MachinePatch, wanted), machine=found))
     except Problem as refused:
-        return await _page(visit, found, Said(refused.status, ("bad", visit.say(refused))), given)
+        return await _page(visit, found, FormState(refused.status, ("bad", visit.say(refused))), given)
     except Conflict:
-        return await _page(visit, found, Said(409, ("bad", visit.reader.t("fault.name_taken"))), given)
+        return await _page(visit, found, FormState(409, ("bad", visit.reader.t("fault.name_taken"))), given)
     return go(f"/machines/{found.id}/settings?said=renamed")
 
 
-async def _page(visit: Visit, found: Machine, said: Said, given: dict[str, str] | None = None) -> Response:
+async def _page(visit: Visit, found: Machine, state: FormState, given: dict[str, str] | None = None) -> Response:
     reader, fleet, own, local = (
         visit.reader,
         visit.context.fleet.settings,
         found.desired_settings,
         found.reported_settings,
     )
-    changed = await settings_rows.changed_last(visit.context.store, found.id)
+    changed = await settings_form.changed_last(visit.context.store, found.id)
     newest = fleet.newest_scope(own)
     head = await tab.head(visit, found, *(who for who, _, _ in changed.values()), newest.by or "")
-    rows = settings_rows.rows_of(
+    rows = settings_form.rows_of(
         reader,
         found.effective_settings.values,
         own.values,
@@ -76,13 +81,13 @@ async def _page(visit: Visit, found: Machine, said: Said, given: dict[str, str] 
         head["m"]["config_errors"] or {},
     )
     form = settings_form.values_of(
-        visit, rows, said, scope="machine", version=found.effective_settings.version,
+        visit, rows, state, scope="machine", version=found.effective_settings.version,
         action=f"/machines/{found.id}/settings", address=f"/api/v2/rvms/{found.id}/config",
         may_edit=visit.may("config.write", found.id),
     )  # fmt: skip
     return visit.render(
         "machine_settings.html",
-        said.status,
+        state.status,
         m=head["m"],
         head_of=head,
         given=given or {"name": found.name, "site": found.location_description or ""},
@@ -108,3 +113,65 @@ def _fact(reader: Reader, name: str, value: Any) -> Any:
     """Bytes in the unit memory is sold in."""
     amount = name == "memory_bytes" and isinstance(value, int) and not isinstance(value, bool)
     return f"{reader.number(value / 2**30, 1)} GiB" if amount else value
+
+
+@dataclass
+class Spread:
+    """How far the wanted settings have come: machines that run them, that are away, that lag, that refused some."""
+
+    total: int = 0
+    same: int = 0
+    away: int = 0
+    behind: int = 0
+    # Bound: one page's, a machine each.
+    errors: list[tuple[int, str]] = field(default_factory=list)
+
+
+async def show_fleet_settings(visit: Visit) -> Response:
+    return await _fleet_page(
+        visit, FormState(note=settings_form.note_of(visit, visit.context.fleet.settings.written.version))
+    )
+
+
+async def save_fleet_settings(visit: Visit) -> Response:
+    saved = await settings_form.save(visit, None)
+    return go(f"/admin/settings?said={saved}") if isinstance(saved, str) else await _fleet_page(visit, saved)
+
+
+async def _fleet_page(visit: Visit, state: FormState) -> Response:
+    reader, fleet = visit.reader, visit.context.fleet.settings
+    changed = await settings_form.changed_last(visit.context.store, None)
+    shown = {actor for actor, _, _ in changed.values()} | {fleet.written.by}
+    everybody = await users.all_users(visit.context.store)
+    names = {str(user.id): user.name for user in everybody if user_actor(user.id) in shown}
+    rows = settings_form.rows_of(
+        reader, fleet.shared.values, fleet.written.values, fleet.base, lambda _: "default", changed, {}
+    )
+    form = settings_form.values_of(
+        visit, rows, state, scope="fleet", version=fleet.written.version, action="/admin/settings",
+        address="/api/v2/config", may_edit=visit.may("fleet_config.write"),
+    )  # fmt: skip
+    return visit.render(
+        "fleet_settings.html",
+        state.status,
+        names=names,
+        who=lambda actor: who(reader, actor, names),
+        spread=spread(m for m in visit.context.fleet.machines.values() if visit.user.reaches(m.id)),
+        **settings_form.written(fleet.written),
+        **form,
+    )
+
+
+def spread(machines: Iterable[Machine]) -> Spread:
+    found = Spread()
+    for machine in machines:
+        found.total += 1
+        if machine.config_version >= machine.effective_settings.version:
+            found.same += 1
+        elif machine.connection in ("offline", "never"):
+            found.away += 1
+        else:
+            found.behind += 1
+        if machine.config_errors:
+            found.errors.append((machine.id, machine.name))
+    return found

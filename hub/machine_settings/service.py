@@ -1,33 +1,49 @@
-"""One write to the settings, until it is committed or the caller has to look again: the database decides who was first.
+"""Writes settings, and sends them to the machines they are for.
 
-Whoever named no version means only the keys they wrote, so their wish is drafted anew on what came in between.
+A request without a version means only the keys it has, so it is drafted anew on what came in between. A write for the
+whole fleet is sent in slices, so that nobody else waits for 5,000 messages; each machine gets what is effective when
+its turn comes, one without a link in its next `welcome`.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from db.errors import Conflict
 from hub.kernel.announce import Announcer
-from hub.machine_settings.rules.writes import StaleError, Wish, write_fleet, write_machine
+from hub.links.links import Links
+from hub.machine_settings.rules import SettingsRequest, StaleError, write_fleet, write_machine
+from hub.model import effective_settings
 from hub.model.actors import Actor
+from hub.model.changes import Change
+from hub.model.fleet import Fleet, Touched
 from hub.model.machine import Machine
+from hub.model.service_changes import ConfigApplied, ConfigWritten
+from protocol.messages import Config
+from protocol.transitions import State
 
 TRIES: Final = 5
+SLICE: Final = 100
+"""Machines served before others get the event loop again."""
 
 
-async def write(announce: Announcer, machine: Machine | None, wish: Wish, actor: Actor, now: datetime) -> bool:
+async def write(
+    announce: Announcer, machine: Machine | None, request: SettingsRequest, actor: Actor, now: datetime
+) -> bool:
     """For one machine, or the whole fleet (None). False: it changed nothing. Raises StaleError, WrongSettingsError, and
     the StoreErrors of `announce`."""
     fleet = announce.fleet
     for _ in range(TRIES):
         if machine is None:
             owns = (other.desired_settings for other in fleet.machines.values())
-            changes = write_fleet(fleet.settings, owns, wish, actor, now)
+            changes = write_fleet(fleet.settings, owns, request, actor, now)
         else:
             own, local = machine.desired_settings, machine.reported_settings
-            changes = write_machine(fleet.settings, machine.id, own, wish, actor, now, local)
+            changes = write_machine(fleet.settings, machine.id, own, request, actor, now, local)
         if not changes:
             return False
         try:
@@ -38,3 +54,51 @@ async def write(announce: Announcer, machine: Machine | None, wish: Wish, actor:
         else:
             return True
     raise StaleError(fleet.settings.written.version if machine is None else machine.effective_settings.version)
+
+
+class SettingsPush:
+    """Listens to the announcer."""
+
+    def __init__(self, fleet: Fleet, links: Links, announce: Announcer) -> None:
+        self._fleet = fleet
+        self._links = links
+        self._announce = announce
+        # Bound: once each machine.
+        self._due: deque[int] = deque()
+        self._turn: asyncio.Handle | None = None
+
+    def became_true(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if isinstance(change, ConfigApplied):
+                self._expect(change.rvm_id)
+            elif isinstance(change, ConfigWritten) and change.rvm_id is not None:
+                self._send(change.rvm_id)
+            elif isinstance(change, ConfigWritten):
+                self._due = deque(self._fleet.machines)
+                self._go_on()
+
+    def _go_on(self) -> None:
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+        for _ in range(min(SLICE, len(self._due))):
+            self._send(self._due.popleft())
+        if self._due:
+            self._turn = asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _send(self, rvm_id: int) -> None:
+        machine = self._expect(rvm_id)
+        link = self._links.get(rvm_id)
+        if machine is not None and link is not None and not link.closing and link.session.state is State.LIVE:
+            now_is = effective_settings.wire(machine.effective_settings)
+            link.say(Config(version=now_is.version, values=now_is.values))
+
+    def _expect(self, rvm_id: int) -> Machine | None:
+        """Expects frames at the interval that holds now."""
+        machine = self._fleet.machines.get(rvm_id)
+        if machine is not None:
+            before = machine.interval
+            self._links.observer.settled(machine)
+            if machine.interval != before:
+                self._announce.show(Touched(rvm_id, frozenset({"expected_interval_s"})), lambda: None)
+        return machine

@@ -38,7 +38,7 @@ def test_a_number_that_is_none_is_told_why(text: str, kind: str, language: str, 
 
 @pytest.mark.parametrize(("form", "wanted"), TABLE["forms"])
 def test_a_form_changes_only_what_differs_from_what_was_shown(form: dict[str, str], wanted: dict[str, Any]) -> None:
-    assert settings.wishes(form, TABLE["kinds"]) == wanted
+    assert settings.requested(form, TABLE["kinds"]) == wanted
 
 
 @pytest.mark.parametrize(("told", "english", "indonesian"), TABLE["refusals"])
@@ -58,8 +58,8 @@ def test_the_page_has_words_of_its_own_for_all_that_an_agent_answers() -> None:
 
 
 def test_a_row_shows_what_was_typed_after_a_refusal_and_tells_what_changed_meanwhile() -> None:
-    def row() -> settings.Row:
-        return settings.Row("a", "number", "80", own=False, seen=settings.seen_of(False, "80"))
+    def row() -> settings.SettingRow:
+        return settings.SettingRow("a", "number", "80", own=False, seen=settings.seen_of(False, "80"))
 
     typed = row()
     assert not typed.merge({"v.a": " 999", "o.a": "", "w.a": "080"})

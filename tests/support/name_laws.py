@@ -14,7 +14,7 @@ CLASSES_TODAY: frozenset[str] = frozenset(
      "Folder", "Found", "Frame", "HealthReason", "HistoryQuery", "Limits", "Link",
      "Machine", "MachinePage", "Mark", "Named", "NewToken", "NewUser", "Offer", "Open", "Opened", "Page", "Ping",
      "Place", "Query", "Reader", "Reading", "Received", "Recording", "Refusal", "Rejected", "RemoteSession",
-     "Request", "Row", "Said", "Scene", "Session", "SessionOpened", "SessionRow", "Settings", "SettingsError",
+     "Request", "Scene", "Session", "SessionOpened", "SessionRow", "Settings", "SettingsError",
      "Shown", "SignedIn", "Spool", "Step", "Stream", "Target", "Ticket", "Trouble", "Tunnel", "TunnelStream",
      "Tunnels", "User", "Visit", "Wish", "_Life"}
 )  # fmt: skip
@@ -61,7 +61,7 @@ NAMES_TODAY: frozenset[str] = frozenset(
      "forget_accepted", "forget_all", "forget_all_but", "forget_failures", "forget_user", "fought", "hear", "heard",
      "in_force", "kept_out", "lease", "leases", "patience_left", "said", "said_by_machine", "say",
      "say_goodbye", "say_or", "say_restarting", "settings_in_force", "tell", "tell_at", "tell_soon", "tell_status",
-     "told", "wish_for", "wishes"}
+     "told"}
 )  # fmt: skip
 """Names that have such a word today. The list may only shrink."""
 

@@ -15,7 +15,7 @@ import pytest_asyncio
 from hub.kernel.loading import load_fleet
 from hub.links import link as link_module
 from hub.links.links import Links
-from hub.machine_settings import push
+from hub.machine_settings import service
 from hub.remote.service import RemoteSessions
 from protocol import configuration as table
 from protocol import messages as m
@@ -214,7 +214,7 @@ async def test_a_hello_tells_which_version_is_in_force_though_the_answer_was_los
 
 
 async def test_a_whole_fleet_is_told_in_slices(hub: HubHere, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(push, "SLICE", 2)
+    monkeypatch.setattr(service, "SLICE", 2)
     keys = [await hub.add_machine(f"M{n}") for n in range(MANY)]
     async with AsyncExitStack() as links, hub.client() as admin:
         machines = [await links.enter_async_context(MachineClient.connect(hub.websocket_url, k)) for k in keys]

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from hub.machine_settings import rows
+from hub.machine_settings import form as rows
 from hub.model.changes import ConnectionChanged, MachineIntroduced
 from hub.model.service_changes import ConfigApplied
 from tests.support.api_hub import ApiHub, api_hub

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hub.machine_settings.rules.reports import applied, readable, was_given
+from hub.machine_settings.rules import applied, readable, was_given
 from hub.model.budgets import too_large
 from hub.model.changes import EventHappened
 from hub.model.effective_settings import CommonSettings, DesiredSettings

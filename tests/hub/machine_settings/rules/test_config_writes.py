@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hub.machine_settings.rules.writes import StaleError, Wish, WrongSettingsError, write_fleet, write_machine
+from hub.machine_settings.rules import SettingsRequest, StaleError, WrongSettingsError, write_fleet, write_machine
 from hub.model.changes import Change, EventHappened
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, DesiredSettings, ReportedSettings
 from hub.model.service_changes import ConfigWritten
@@ -26,7 +26,7 @@ def machine(
     own: DesiredSettings = UNWRITTEN,
     fleet: CommonSettings | None = None,
 ) -> list[Change]:
-    return write_machine(fleet or CommonSettings(), 7, own, Wish(values, version), "user:2", NOW)
+    return write_machine(fleet or CommonSettings(), 7, own, SettingsRequest(values, version), "user:2", NOW)
 
 
 def both(changes: list[Change]) -> tuple[ConfigWritten, EventHappened]:
@@ -64,12 +64,12 @@ def test_null_inherits_again_and_the_event_tells_what() -> None:
 
 def test_the_record_tells_what_of_the_machines_file_a_write_stands_before() -> None:
     file = ReportedSettings({"metrics_interval": 60.0, "mine": "text"}, frozenset({"metrics_interval"}))
-    wish = Wish({"metrics_interval": 20, "cpu_threshold": 70})
-    _, event = both(write_machine(CommonSettings(), 7, UNWRITTEN, wish, "user:2", NOW, file))
+    request = SettingsRequest({"metrics_interval": 20, "cpu_threshold": 70})
+    _, event = both(write_machine(CommonSettings(), 7, UNWRITTEN, request, "user:2", NOW, file))
     assert event.before == {"metrics_interval": 60.0, "cpu_threshold": 90.0}
     assert event.after == {"metrics_interval": 20.0, "cpu_threshold": 70.0}, "whether it is taken is not known yet"
     with pytest.raises(WrongSettingsError):
-        write_machine(CommonSettings(), 7, UNWRITTEN, Wish({"mine": 5}), "user:2", NOW, file)
+        write_machine(CommonSettings(), 7, UNWRITTEN, SettingsRequest({"mine": 5}), "user:2", NOW, file)
 
 
 def test_what_changes_nothing_is_no_change() -> None:
@@ -81,7 +81,7 @@ def test_what_changes_nothing_is_no_change() -> None:
 def test_a_version_is_larger_than_any_before_whoever_it_was_for() -> None:
     fleet = CommonSettings(None, scope(3), newest=11)
     assert both(machine({"mine": 1}, fleet=fleet))[0].version == 12
-    written, event = both(write_fleet(fleet, [], Wish({"mine": 1}), "user:2", NOW))
+    written, event = both(write_fleet(fleet, [], SettingsRequest({"mine": 1}), "user:2", NOW))
     assert (written.rvm_id, written.version, written.version_before, event.params["scope"]) == (None, 12, 3, "fleet")
 
 
@@ -118,12 +118,12 @@ def test_what_only_the_owner_of_a_machine_decides_is_refused_before_it_is_stored
     names = ("system_control", "services", "timezone-services", "state_dir", "allow_plain_http", "sensor_root")
     assert set(refusals(dict.fromkeys((*names, "return_session_file"), True)).values()) == {"static_key"}
     with pytest.raises(WrongSettingsError):
-        write_fleet(CommonSettings(), [], Wish({"system_control": True}), "user:1", NOW)
+        write_fleet(CommonSettings(), [], SettingsRequest({"system_control": True}), "user:1", NOW)
 
 
 def test_a_new_key_that_is_nearly_the_products_is_refused_as_a_slip() -> None:
     with pytest.raises(WrongSettingsError) as caught:
-        write_fleet(CommonSettings(), [], Wish({"metrics-intervl": 5, "cpu_threshold": 70}), "user:1", NOW)
+        write_fleet(CommonSettings(), [], SettingsRequest({"metrics-intervl": 5, "cpu_threshold": 70}), "user:1", NOW)
     wrong = caught.value.errors["metrics-intervl"]
     assert (wrong.code, wrong.params) == ("near", {"near": "metrics_interval"})
     assert refusals({"cpu_treshold": 5, "admin_ip": "x"}) == {"cpu_treshold": "near", "admin_ip": "near"}
@@ -141,7 +141,7 @@ def test_a_free_key_keeps_the_kind_of_its_first_value_wherever_that_is() -> None
     assert refusals({"mine": "text"}, fleet=CommonSettings(None, scope(1, mine=True))) == {"mine": "wrong_kind"}
     assert machine({"mine": 7}, own=scope(1, mine=0.5)) != []
     with pytest.raises(WrongSettingsError):
-        write_fleet(CommonSettings(), [scope(1), scope(2, mine=0.5)], Wish({"mine": "text"}), "user:1", NOW)
+        write_fleet(CommonSettings(), [scope(1), scope(2, mine=0.5)], SettingsRequest({"mine": "text"}), "user:1", NOW)
 
 
 def test_a_machine_has_at_most_100_keys_of_ones_own() -> None:
@@ -151,7 +151,7 @@ def test_a_machine_has_at_most_100_keys_of_ones_own() -> None:
     assert refusals({f"other_{n}": n for n in range(41)}, fleet=fleet) == {"other_0": "too_many_free"}
     own = scope(2, **{f"other_{n}": n for n in range(60)})
     with pytest.raises(WrongSettingsError):
-        write_fleet(CommonSettings(), [own], Wish({f"key_{n}": n for n in range(41)}), "user:1", NOW)
+        write_fleet(CommonSettings(), [own], SettingsRequest({f"key_{n}": n for n in range(41)}), "user:1", NOW)
 
 
 def test_the_most_that_is_taken_fits_into_one_message() -> None:
@@ -180,18 +180,18 @@ def _fits(values: dict[str, Any]) -> bool:
 
 def test_a_fleets_value_that_one_machine_could_not_be_told_is_refused() -> None:
     own = scope(2, **{f"other_{n}": "x" * 1900 for n in range(20)})
-    wish = Wish({f"key_{n}": "x" * 1900 for n in range(16)})
-    assert write_fleet(CommonSettings(), [], wish, "user:1", NOW) != []
+    request = SettingsRequest({f"key_{n}": "x" * 1900 for n in range(16)})
+    assert write_fleet(CommonSettings(), [], request, "user:1", NOW) != []
     with pytest.raises(WrongSettingsError) as caught:
-        write_fleet(CommonSettings(), [own], wish, "user:1", NOW)
+        write_fleet(CommonSettings(), [own], request, "user:1", NOW)
     assert [wrong.code for wrong in caught.value.errors.values()] == ["too_large"]
 
 
 def test_the_fleets_event_belongs_to_no_machine() -> None:
-    _, event = both(write_fleet(CommonSettings(), [], Wish({"cpu_threshold": 80}), "user:1", NOW))
+    _, event = both(write_fleet(CommonSettings(), [], SettingsRequest({"cpu_threshold": 80}), "user:1", NOW))
     assert (event.rvm_id, event.before, event.after) == (None, {"cpu_threshold": 90.0}, {"cpu_threshold": 80.0})
 
 
 def test_a_write_for_the_fleet_that_changes_nothing_is_none() -> None:
     fleet = CommonSettings(written=scope(4, cpu_threshold=70.0))
-    assert write_fleet(fleet, [], Wish({"cpu_threshold": 70.0}, None), "user:1", NOW) == []
+    assert write_fleet(fleet, [], SettingsRequest({"cpu_threshold": 70.0}, None), "user:1", NOW) == []

@@ -17,7 +17,7 @@ from hub.audit.rules import CODES, lacking
 from hub.commands import rules as command_rules
 from hub.kernel import recorder
 from hub.links import rules as link_rules
-from hub.machine_settings.rules import reports
+from hub.machine_settings import rules as reports
 from hub.model import actors, changes, credentials, recording_changes, service_changes
 from hub.model.budgets import EVENTS_AT_ONCE, WINDOW_S, ReportedEvents
 from hub.model.changes import Change, EventHappened

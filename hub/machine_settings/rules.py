@@ -1,16 +1,20 @@
-"""A write to the settings of the fleet or of one machine: checked as a whole, then Changes, or what speaks against it.
+"""Checks writes to the settings of the fleet or of one machine, and reads what machines report of theirs.
 
-`None` for a key means: inherit again. Whether nobody else wrote meanwhile is decided by the database: the Change says
-what it was drafted against. What is in force afterwards: `hub.model.effective_settings`.
+Values in, Changes out. `None` for a key means: inherit again. Whether nobody else wrote meanwhile is decided by the
+database: the Change has the version it was drafted against. Which value is effective: `hub.model.effective_settings`.
+A machine chooses keys and texts of its report, so both have bounds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from hub.model import actors
 from hub.model.actors import Actor
+from hub.model.budgets import too_large
 from hub.model.changes import Change, EventHappened
 from hub.model.effective_settings import (
     UNREPORTED,
@@ -21,7 +25,8 @@ from hub.model.effective_settings import (
     Values,
     effective_of,
 )
-from hub.model.service_changes import ConfigWritten
+from hub.model.machine import Machine
+from hub.model.service_changes import ConfigApplied, ConfigWritten
 from protocol import codec
 from protocol import configuration as table
 from protocol.configuration import Value, WrongValueError
@@ -30,11 +35,11 @@ from protocol.messages import Config
 
 RESERVED: Final = frozenset({"version", "values", "applied"})
 """Members of the request itself, so no keys."""
-_AROUND: Final = 1024
+_WELCOME_BYTES: Final = 1024
 """What a `welcome` has beside the settings, generously."""
 
 
-class Wish(NamedTuple):
+class SettingsRequest(NamedTuple):
     """Names as the caller wrote them; `version`: the one the caller has seen, None when they do not care."""
 
     values: Mapping[str, Any]
@@ -62,7 +67,7 @@ def write_machine(
     fleet: CommonSettings,
     rvm_id: int,
     own: DesiredSettings,
-    wish: Wish,
+    request: SettingsRequest,
     actor: Actor,
     now: datetime,
     local: ReportedSettings = UNREPORTED,
@@ -74,54 +79,54 @@ def write_machine(
     """
     behind = ReportedSettings(local.values)
     before = fleet.of(own, behind)
-    _check_version(wish, before.version)
+    _check_version(request, before.version)
     held = {**local.values, **own.values, **fleet.written.values}
-    wanted = _checked(wish, held.get)
+    wanted = _checked(request, held.get)
     values = _applied(own.values, wanted)
     if values == own.values:
         return []
     written = DesiredSettings(values, fleet.newest + 1, now, actor)
     after = effective_of(fleet.base, fleet.written, written, behind)
-    _check_size(wish, after)
+    _check_size(request, after)
     changed = _differing(own.values, wanted)
     return _changes(rvm_id, own, written, changed, before.values, after.values, actor, now)
 
 
 def write_fleet(
-    fleet: CommonSettings, owns: Iterable[DesiredSettings], wish: Wish, actor: Actor, now: datetime
+    fleet: CommonSettings, owns: Iterable[DesiredSettings], request: SettingsRequest, actor: Actor, now: datetime
 ) -> list[Change]:
     """`owns` is what machines have of their own: it must still fit with it. Otherwise as `write_machine`."""
-    _check_version(wish, fleet.written.version)
+    _check_version(request, fleet.written.version)
     own = [scope for scope in owns if scope.values]
 
     def held(key: str) -> Value | None:
         there = (scope.values[key] for scope in own if key in scope.values)
         return fleet.written.values.get(key) if key in fleet.written.values else next(there, None)
 
-    wanted = _checked(wish, held)
+    wanted = _checked(request, held)
     values = _applied(fleet.written.values, wanted)
     if values == fleet.written.values:
         return []
     written = DesiredSettings(values, fleet.newest + 1, now, actor)
     after = effective_of(fleet.base, written)
-    _check_size(wish, after)
+    _check_size(request, after)
     if any(table.is_free(key) for key, value in wanted.items() if value is not None) or _size(after) > _ROOM // 2:
         for scope in own:
-            _check_size(wish, effective_of(fleet.base, written, scope))
+            _check_size(request, effective_of(fleet.base, written, scope))
     changed = _differing(fleet.written.values, wanted)
     return _changes(None, fleet.written, written, changed, fleet.shared.values, after.values, actor, now)
 
 
-def _check_version(wish: Wish, current: int) -> None:
-    if wish.version is not None and wish.version != current:
+def _check_version(request: SettingsRequest, current: int) -> None:
+    if request.version is not None and request.version != current:
         raise StaleError(current)
 
 
-def _checked(wish: Wish, held: Callable[[str], Value | None]) -> dict[str, Value | None]:
-    """The wish by its real keys; `held` gives what a free key holds now, whose kind stays."""
+def _checked(request: SettingsRequest, held: Callable[[str], Value | None]) -> dict[str, Value | None]:
+    """The request by its real keys; `held` gives what a free key holds now, whose kind stays."""
     errors: dict[str, WrongValueError] = {}
     found: dict[str, Value | None] = {}
-    for name, value in wish.values.items():
+    for name, value in request.values.items():
         try:
             key = _key(name, found)
             found[key] = None if value is None else _value(key, value, held(key))
@@ -158,17 +163,17 @@ def _differing(values: Values, wanted: Mapping[str, Value | None]) -> list[str]:
     return [key for key, value in wanted.items() if values.get(key) != value]
 
 
-_ROOM: Final = MAX_MESSAGE_BYTES - _AROUND
+_ROOM: Final = MAX_MESSAGE_BYTES - _WELCOME_BYTES
 
 
 def _size(found: EffectiveSettings) -> int:
     return len(codec.encode(Config(version=MAX_INTEGER, values=dict(found.written))).encode())
 
 
-def _check_size(wish: Wish, found: EffectiveSettings) -> None:
-    """A machine is told all that was written for it in one message."""
+def _check_size(request: SettingsRequest, found: EffectiveSettings) -> None:
+    """A machine gets all that is desired of it in one message."""
     free = [key for key in found.written if table.is_free(key)]
-    named = next((name for name, value in wish.values.items() if value is not None), "values")
+    named = next((name for name, value in request.values.items() if value is not None), "values")
     if len(free) > table.MAX_FREE_KEYS:
         raise WrongSettingsError({named: WrongValueError("too_many_free", most=table.MAX_FREE_KEYS)})
     if _size(found) > _ROOM:
@@ -203,3 +208,88 @@ def _changes(
             after={key: after.get(key) for key in keys},
         ),
     ]
+
+
+MOST_KEYS: Final = 64
+MOST_TEXT: Final = 200
+"""Characters of one reason."""
+
+
+def kept(errors: Mapping[str, str]) -> dict[str, str]:
+    """The first of them, each cut to a length that can be shown."""
+    return {key: _cut(why) for key, why in islice(errors.items(), MOST_KEYS)}
+
+
+def refusal_params(params: Mapping[str, Any], errors: Mapping[str, str], beyond: int) -> dict[str, Any]:
+    """The parameters of an event with as many errors as fit into one, and how many `more` there are with those `beyond`
+    what is kept."""
+    shown: dict[str, str] = {}
+    for key, why in errors.items():
+        if too_large({**params, "errors": {**shown, key: why}, "more": len(errors) + beyond}):
+            break
+        shown[key] = why
+    more = len(errors) - len(shown) + beyond
+    return {**params, "errors": shown} | ({"more": more} if more else {})
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_TEXT else text[: MOST_TEXT - 1] + "…"
+
+
+def readable(own: Mapping[str, Any] | None) -> tuple[dict[str, Value], int]:
+    """A machine's own settings by their real keys, and how many are left out: a wrong value, a key that is none or only
+    its owner's business, or too many of no product's."""
+    found: dict[str, Value] = {}
+    for name, value in (own or {}).items():
+        try:
+            key = table.key_of(name)
+            taken = table.checked(key, value)
+        except WrongValueError:
+            continue
+        if table.is_free(key) and (key in RESERVED or sum(map(table.is_free, found)) >= table.MAX_FREE_KEYS):
+            continue
+        found[key] = taken
+    return found, len(own or ()) - len(found)
+
+
+def was_given(machine: Machine, version: int) -> bool:
+    """Whether the hub ever gave the machine that version: versions only grow. A report of another is not true."""
+    return version <= machine.effective_settings.version
+
+
+def applied(
+    machine: Machine,
+    version: int,
+    errors: Mapping[str, str] | None,
+    now: datetime,
+    own: Mapping[str, Any] | None = None,
+) -> list[Change]:
+    """The Changes of a report; [] for one that is known: it comes after every `welcome`. `errors`, `own` None: not in
+    it, as in a hello.
+
+    Version 0 is a machine that runs by its own file; that it does, and what stands there, is no event. Nor is an error
+    that was reported before: `config.refused` names what is new.
+    """
+    refused = machine.config_errors or {}
+    if errors is None:
+        errors = refused if version else {}
+    beyond, errors = max(0, len(errors) - MOST_KEYS), kept(errors)
+    held = machine.config_own or {}
+    local = held if own is None else dict(own)
+    is_run = (version, dict(errors)) == (machine.config_version, refused)
+    if is_run and local == held:
+        return []
+    change = ConfigApplied(rvm_id=machine.id, version=version, errors=dict(errors), at=now, own=local)
+    if is_run or version == 0:
+        return [change]
+    news = {key: why for key, why in errors.items() if refused.get(key) != why}
+    event = EventHappened(
+        at=now,
+        code="config.refused" if news else "config.applied",
+        actor=actors.machine(machine.id),
+        rvm_id=machine.id,
+        params=refusal_params({"version": version}, news, beyond) if news else {"version": version},
+        before={"version": machine.config_version},
+        after={"version": version},
+    )
+    return [change, event]

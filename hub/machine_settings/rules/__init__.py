@@ -1,1 +1,0 @@
-"""Settings decided: writes checked, reports read. Values in, Changes out."""
