@@ -18,7 +18,7 @@ COMMANDS: Final = frozenset({"ping", "set_status", *ACTIONS})
 MAX_SERVICES: Final = 50
 
 
-class Offer(NamedTuple):
+class CommandOffer(NamedTuple):
     """One action. `locked`: why it is not possible now ("" when it is): role, unsupported, online."""
 
     name: str
@@ -29,11 +29,11 @@ class Offer(NamedTuple):
     """The ending of the text that says who is affected; "" for an action that disturbs nobody."""
 
 
-def offers(view: View, *, may: bool) -> list[Offer]:
+def offers(view: View, *, may: bool) -> list[CommandOffer]:
     return [offer(name, view, may=may) for name in ACTIONS]
 
 
-def offer(name: str, view: View, *, may: bool) -> Offer:
+def offer(name: str, view: View, *, may: bool) -> CommandOffer:
     away = view["connection"] in ("offline", "never")
     locked = ""
     if not may:
@@ -42,7 +42,7 @@ def offer(name: str, view: View, *, may: bool) -> Offer:
         locked = "unsupported"
     elif away and name not in WAITING:
         locked = "online"
-    return Offer(name, locked, waits=away and not locked, affected=_affected(name, view, away=away))
+    return CommandOffer(name, locked, waits=away and not locked, affected=_affected(name, view, away=away))
 
 
 def can(name: str, view: View) -> bool:

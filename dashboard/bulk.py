@@ -12,7 +12,7 @@ from dashboard.actions import can
 from dashboard.trouble import View
 
 
-class Wish(NamedTuple):
+class BulkAction(NamedTuple):
     """A button of the bulk bar. All of them wait for machines that are away."""
 
     key: str
@@ -21,12 +21,12 @@ class Wish(NamedTuple):
     needs_reason: bool
 
 
-WISHES: Final[Mapping[str, Wish]] = {
+BULK_ACTIONS: Final[Mapping[str, BulkAction]] = {
     wish.key: wish
     for wish in (
-        Wish("maintenance", "set_status", {"status": "maintenance"}, needs_reason=True),
-        Wish("active", "set_status", {"status": "active"}, needs_reason=False),
-        Wish("sync_timezone", "sync_timezone", {}, needs_reason=False),
+        BulkAction("maintenance", "set_status", {"status": "maintenance"}, needs_reason=True),
+        BulkAction("active", "set_status", {"status": "active"}, needs_reason=False),
+        BulkAction("sync_timezone", "sync_timezone", {}, needs_reason=False),
     )
 }
 
@@ -39,7 +39,7 @@ class Forecast(NamedTuple):
     cannot: int
 
 
-def forecast(wish: Wish, machines: Iterable[View]) -> Forecast:
+def forecast(wish: BulkAction, machines: Iterable[View]) -> Forecast:
     counts = [0, 0, 0]
     for m in machines:
         if not can(wish.name, m):

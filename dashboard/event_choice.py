@@ -12,7 +12,7 @@ from dashboard import formats
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class EventChoice:
     """`base` is the page's own path. `machine` is a name, device_id or id; `start` and `end` are days, as 2026-11-23,
     both included; `before` is the event the list goes on from."""
 
@@ -72,7 +72,7 @@ class Choice:
 
 def choice_from(
     params: Mapping[str, str], base: str, kinds: Sequence[str], row_id: Callable[[str], int | None]
-) -> Choice:
+) -> EventChoice:
     """Reads an address; what is not known is ignored rather than refused (links are typed and shortened by people).
     `row_id` reads the id of a row."""
 
@@ -80,7 +80,7 @@ def choice_from(
         return "".join(letter for letter in params.get(name, "") if letter.isprintable()).strip()[:100]
 
     named = [part.strip() for part in params.get("kind", "")[:1000].split(",")]
-    return Choice(
+    return EventChoice(
         base=base,
         kinds=tuple(kind for kind in kinds if kind in named),
         actor=text("actor"),

@@ -19,7 +19,7 @@ People = Mapping[str, str]
 NOTHING: Final = "—"
 
 
-class Reading(NamedTuple):
+class EventReading(NamedTuple):
     """An event with its reader: what every sentence is made from."""
 
     r: Reader
@@ -66,7 +66,7 @@ def members(of: Mapping[str, Any], r: Reader) -> list[str]:
     return [f"{plain(name, 60)}: {value(r, each)}" for name, each in of.items()]
 
 
-def differences(e: Reading, name_of: Callable[[str], str]) -> list[str]:
+def differences(e: EventReading, name_of: Callable[[str], str]) -> list[str]:
     """`name: before → after` of everything that changed."""
     names = [*e.before, *(name for name in e.after if name not in e.before)]
     changed = [name for name in names if e.before.get(name) != e.after.get(name)]

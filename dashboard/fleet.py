@@ -35,7 +35,7 @@ PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class FleetQuery:
     """What the address of the page asks for."""
 
     text: str = ""
@@ -66,12 +66,12 @@ class Query:
         return self.address(sort=column, descending=descending)
 
 
-def query_from(params: Mapping[str, str]) -> Query:
+def query_from(params: Mapping[str, str]) -> FleetQuery:
     """Reads an address; what is not known is ignored rather than refused (links are typed and shortened by people)."""
     sort = params.get("sort", "")
     status, connection = params.get("status", ""), params.get("connection", "")
     column = sort.lstrip("-")
-    return Query(
+    return FleetQuery(
         text=params.get("q", "").strip()[:100],
         status=status if status in STATUSES else "",
         connection=connection if connection in CONNECTIONS else "",
@@ -96,7 +96,7 @@ def count(counts: dict[str, int], view: View) -> None:
         counts["offline"] += 1
 
 
-def matches(view: View, query: Query) -> bool:
+def matches(view: View, query: FleetQuery) -> bool:
     if query.status and view["effective_status"] != query.status:
         return False
     if query.connection and view["connection"] != query.connection:
@@ -115,7 +115,7 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(p[:15]), "") if p[0] in "0123456789" else (1, 0, p.casefold()) for p in pieces)
 
 
-def ordered(views: Iterable[View], query: Query) -> list[View]:
+def ordered(views: Iterable[View], query: FleetQuery) -> list[View]:
     """In the order asked for; what has no value for it, and last known values of offline machines, at the end."""
     listed = sorted(views, key=lambda view: (natural(view["name"]), view["id"]))
     if query.sort == "machine":
@@ -140,5 +140,5 @@ def sort_value(view: View, sort: str) -> float | None:
     return None if value is None else float(value)
 
 
-def shown(views: Sequence[View], query: Query) -> list[View]:
+def shown(views: Sequence[View], query: FleetQuery) -> list[View]:
     return ordered((view for view in views if matches(view, query)), query)

@@ -15,7 +15,7 @@ STATES = ("open", "ended", *ENDED)
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class JobQuery:
     """`rvm` is a machine's id, `before` the last job of the page before."""
 
     state: str = ""
@@ -50,10 +50,10 @@ class Query:
         return "/jobs?" + urlencode(kept) if kept else "/jobs"
 
 
-def query_from(params: Mapping[str, str], row_id: Callable[[str], int | None]) -> Query:
+def query_from(params: Mapping[str, str], row_id: Callable[[str], int | None]) -> JobQuery:
     """Reads an address; what is not known is ignored rather than refused. `row_id` reads the id of a row."""
     state, name = params.get("state", ""), params.get("name", "")
-    return Query(
+    return JobQuery(
         state=state if state in STATES else "",
         name=name if name in KINDS else "",
         text=_short(params.get("q", "")),
@@ -63,7 +63,7 @@ def query_from(params: Mapping[str, str], row_id: Callable[[str], int | None]) -
     )
 
 
-def tally(r: Reader, counts: Mapping[str, int], offline: int, query: Query) -> list[tuple[str, str]]:
+def tally(r: Reader, counts: Mapping[str, int], offline: int, query: JobQuery) -> list[tuple[str, str]]:
     """A group's sum as (words, address of those it counts or ""); `offline`: queued ones whose machine is away."""
     total = sum(counts.values())
     said = [(r.t("tally.done", n=r.number(counts.get("succeeded", 0)), total=r.number(total)), "")]

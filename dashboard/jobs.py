@@ -27,7 +27,7 @@ MARKS = {
 }  # fmt: skip
 
 
-class Step(NamedTuple):
+class JobStep(NamedTuple):
     """One of the four steps: its word, when (or ""), whether it is behind us."""
 
     word: str
@@ -43,7 +43,7 @@ class Bar(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class JobCard:
     """Everything a job's card says, in the reader's language."""
 
     id: str
@@ -55,7 +55,7 @@ class Card:
     """The time of its end, or ""."""
     asked: str
     reason: str
-    steps: tuple[Step, ...]
+    steps: tuple[JobStep, ...]
     bar: Bar | None
     how: str
     behind: str
@@ -70,10 +70,10 @@ class Card:
         return self.state in ("failed", "rejected", "expired")
 
 
-def card(r: Reader, job: Job, *, who: str, away: bool, zone: str) -> Card:
+def card(r: Reader, job: Job, *, who: str, away: bool, zone: str) -> JobCard:
     """`who`: the name of who asked; `away`: the machine is not connected; `zone`: where it stands."""
     is_open = job["state"] in OPEN
-    return Card(
+    return JobCard(
         id=job["id"],
         state=job["state"],
         mark=MARKS.get(job["state"], "unknown"),
@@ -180,7 +180,7 @@ def bar(job: Job) -> Bar | None:
     return Bar(max(0, min(done, total)), total)
 
 
-def steps(r: Reader, job: Job, zone: str) -> tuple[Step, ...]:
+def steps(r: Reader, job: Job, zone: str) -> tuple[JobStep, ...]:
     state = job["state"]
     ended = state in ENDED
     reached = REACHED.get(state, 2 if job["sent_at"] is not None else 1)
@@ -188,7 +188,7 @@ def steps(r: Reader, job: Job, zone: str) -> tuple[Step, ...]:
     names = ("queued", "sent", "running", "done")
     words = [r.t(f"step.{name}") for name in names[:3]] + [word(r, state) if ended else r.t("step.done")]
     return tuple(
-        Step(said, "" if at is None else r.clock(at, zone, seconds=True), place < reached or (ended and place == 3))
+        JobStep(said, "" if at is None else r.clock(at, zone, seconds=True), place < reached or (ended and place == 3))
         for place, (said, at) in enumerate(zip(words, times, strict=True))
     )
 

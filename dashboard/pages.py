@@ -36,7 +36,7 @@ def environment() -> Environment:
         spark_path=sparkline.path,
         freshness=freshness,
         lease_left=remote_sessions.left,
-        WISHES=tuple(bulk.WISHES),
+        WISHES=tuple(bulk.BULK_ACTIONS),
     )
     return made
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from dashboard import jobs, refusals, remote_sentences
-from dashboard.event_reading import NOTHING, Event, People, Reading, differences, mapping, members, moment, value
+from dashboard.event_reading import NOTHING, Event, EventReading, People, differences, mapping, members, moment, value
 from dashboard.foreign_text import MOST, plain
 from dashboard.reader import Reader
 
@@ -29,7 +29,7 @@ _WARNING: Final = frozenset(
 )
 
 
-class Said(NamedTuple):
+class EventText(NamedTuple):
     """`shape` is a symbol of the sprite, `look` the class that colours it."""
 
     sentence: str
@@ -37,29 +37,29 @@ class Said(NamedTuple):
     look: str
 
 
-def say(r: Reader, event: Event, people: People) -> Said:
+def say(r: Reader, event: Event, people: People) -> EventText:
     """The sentence of an event. `people` names the users it is about, as far as the reader may know them."""
     code = str(event["code"])
     params, before, after = mapping(event["params"]), mapping(event["before"]), mapping(event["after"])
-    reading = Reading(r, code, params, before, after, people, str(event.get("actor")))
+    reading = EventReading(r, code, params, before, after, people, str(event.get("actor")))
     make = _SENTENCES.get(code)
     head, parts = make(reading) if make is not None else (plain(code), members(reading.params, r))
     shape, look = _shape(reading)
-    return Said(_joined(reading, head, [part for part in parts if part]), shape, look)
+    return EventText(_joined(reading, head, [part for part in parts if part]), shape, look)
 
 
 def kind(code: str) -> str:
     return code.partition(".")[0]
 
 
-def _joined(e: Reading, head: str, parts: list[str]) -> str:
+def _joined(e: EventReading, head: str, parts: list[str]) -> str:
     more = len(parts) - MOST_PARTS
     if more > 0:
         parts = [*parts[:MOST_PARTS], e.words("more", n=more)]
     return ", ".join([head, *parts])
 
 
-def _shape(e: Reading) -> tuple[str, str]:
+def _shape(e: EventReading) -> tuple[str, str]:
     if e.code in _TROUBLE:
         return "error", "error"
     if e.code in _WARNING:
@@ -86,7 +86,7 @@ def _status(of: Mapping[str, Any]) -> str:
     return str(of.get("special_status") or of.get("status") or "")
 
 
-def _status_changed(e: Reading) -> _Parts:
+def _status_changed(e: EventReading) -> _Parts:
     was, now = (plain(e.r.said("status", _status(of))) for of in (e.before, e.after))
     head = e.words("status.changed", before=was, after=now) if was != now else e.words("status.stays", status=now)
     parts = [e.words("status.returned")] if e.params.get("returned") else []
@@ -105,19 +105,19 @@ def _status_changed(e: Reading) -> _Parts:
     return head, parts
 
 
-def _share(e: Reading, of: Mapping[str, Any]) -> str:
+def _share(e: EventReading, of: Mapping[str, Any]) -> str:
     capacity = of.get("capacity")
     return e.r.percent(capacity) if isinstance(capacity, (int, float)) else NOTHING
 
 
-def _connection_changed(e: Reading) -> _Parts:
+def _connection_changed(e: EventReading) -> _Parts:
     was, now = (plain(e.r.said("connection", str(e.params.get(name)))) for name in ("was", "connection"))
     reason = e.params.get("reason")
     told = e.r.said("event.gone", plain(str(reason), 60)) if reason else ""
     return e.words("connection.changed", before=was, after=now), [told]
 
 
-def _job(e: Reading) -> str:
+def _job(e: EventReading) -> str:
     """What the command does, as far as the event tells."""
     name, args = str(e.params.get("name")), e.params.get("args")
     if isinstance(args, Mapping):
@@ -126,7 +126,7 @@ def _job(e: Reading) -> str:
     return e.words(f"job.{name}") if f"event.job.{name}" in e.r.t else plain(name, 60)
 
 
-def _issued(e: Reading) -> _Parts:
+def _issued(e: EventReading) -> _Parts:
     args = mapping(e.params.get("args"))
     reason = e.params.get("reason") or (
         "" if jobs.passed_on({**e.params, "issued_by": e.actor}) else args.get("reason")
@@ -137,7 +137,7 @@ def _issued(e: Reading) -> _Parts:
     return e.words("command.issued", job=_job(e)), parts
 
 
-def _finished(e: Reading) -> _Parts:
+def _finished(e: EventReading) -> _Parts:
     state = plain(jobs.word(e.r, str(e.params.get("state"))))
     error = e.params.get("error")
     why = e.r.said("failure", plain(str(error), 60)) if error else ""
@@ -145,27 +145,27 @@ def _finished(e: Reading) -> _Parts:
     return e.words("command.finished", job=_job(e), state=state), [why, forced]
 
 
-def _late(e: Reading) -> _Parts:
+def _late(e: EventReading) -> _Parts:
     return e.words("command.late", job=_job(e), state=plain(jobs.word(e.r, str(e.params.get("state"))))), []
 
 
-def _config_changed(e: Reading) -> _Parts:
+def _config_changed(e: EventReading) -> _Parts:
     scope = "fleet" if e.params.get("scope") == "fleet" else "machine"
     changes = differences(e, lambda key: plain(key, 64))
     return e.words(f"config.changed.{scope}", version=e.param("version")), changes
 
 
-def _and_more(e: Reading) -> list[str]:
+def _and_more(e: EventReading) -> list[str]:
     return [e.words("more", n=e.param("more"))] if e.params.get("more") else []
 
 
-def _config_refused(e: Reading) -> _Parts:
+def _config_refused(e: EventReading) -> _Parts:
     errors = mapping(e.params.get("errors"))
     told = {key: refusals.why(e.r, why) if isinstance(why, str) else why for key, why in errors.items()}
     return e.words("config.refused", version=e.param("version")), members(told, e.r) + _and_more(e)
 
 
-def _zone_synced(e: Reading) -> _Parts:
+def _zone_synced(e: EventReading) -> _Parts:
     was, now = (value(e.r, of.get("timezone")) for of in (e.before, e.after))
     head = (
         e.words("timezone.synced", before=was, after=now)
@@ -180,34 +180,34 @@ def _zone_synced(e: Reading) -> _Parts:
     ]
 
 
-def _zone_failed(e: Reading) -> _Parts:
+def _zone_failed(e: EventReading) -> _Parts:
     code, wanted = e.params.get("error"), e.params.get("timezone")
     known = bool(code) and f"failure.{code}" in e.r.t
     why = e.r.t(f"failure.{code}") if known else value(e.r, e.params.get("message") or code)
     return e.words("timezone.failed", why=why), [value(e.r, wanted)] if wanted else []
 
 
-def _edited(e: Reading) -> _Parts:
+def _edited(e: EventReading) -> _Parts:
     return e.words("machine.edited"), differences(e, lambda name: e.r.said("event.member", plain(name, 60)))
 
 
-def _quarantined(e: Reading) -> _Parts:
+def _quarantined(e: EventReading) -> _Parts:
     addresses = e.params.get("addresses")
     return e.words("machine.quarantined", n=e.param("takeovers")), [
         e.words("from", address=value(e.r, addresses)) if addresses else ""
     ]
 
 
-def _reported(e: Reading) -> _Parts:
+def _reported(e: EventReading) -> _Parts:
     return e.words("machine.event", code=e.param("code", 100)), members(mapping(e.params.get("params")), e.r)
 
 
-def _user_added(e: Reading) -> _Parts:
+def _user_added(e: EventReading) -> _Parts:
     role = e.after.get("role")
     return e.words("user.added", who=e.person()), [e.r.said("role", plain(str(role), 40)) if role else ""]
 
 
-def _user_edited(e: Reading) -> _Parts:
+def _user_edited(e: EventReading) -> _Parts:
     if e.params.get("link"):
         return e.words("sign_in.link_made", who=e.person()), []
     if set(e.after) == {"password"}:
@@ -217,25 +217,25 @@ def _user_edited(e: Reading) -> _Parts:
     return e.words("user.edited", who=e.person()), [*changes, e.words("password") if "password" in e.after else ""]
 
 
-def _address(e: Reading) -> str:
+def _address(e: EventReading) -> str:
     return e.words("from", address=e.param("ip", 64)) if e.params.get("ip") else ""
 
 
-def _signed_in(e: Reading) -> _Parts:
+def _signed_in(e: EventReading) -> _Parts:
     by = "link" if e.params.get("by") == "link" else "password"
     return e.words(f"sign_in.succeeded.{by}"), [_address(e)]
 
 
-def _sign_in_failed(e: Reading) -> _Parts:
+def _sign_in_failed(e: EventReading) -> _Parts:
     return e.words(e.code, who=e.person()), [_address(e), e.words("tries", n=e.param("failures"))]
 
 
-def _simple(*names: str, most: int = MOST) -> Callable[[Reading], _Parts]:
+def _simple(*names: str, most: int = MOST) -> Callable[[EventReading], _Parts]:
     """A sentence of its own text with these parameters in it."""
     return lambda e: (e.words(e.code, **{name: e.param(name, most) for name in names}), [])
 
 
-_SENTENCES: Final[Mapping[str, Callable[[Reading], _Parts]]] = {
+_SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
     "status.changed": _status_changed,
     "connection.changed": _connection_changed,
     "command.issued": _issued,

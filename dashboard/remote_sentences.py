@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from dashboard.event_reading import NOTHING, Reading, moment, value
+from dashboard.event_reading import NOTHING, EventReading, moment, value
 from dashboard.foreign_text import plain
 
 _Parts = tuple[str, list[str]]
 
 
-def _reason(e: Reading) -> str:
+def _reason(e: EventReading) -> str:
     reason = e.params.get("reason")
     return e.words("reason", reason=value(e.r, reason)) if reason else ""
 
 
-def _minutes(e: Reading) -> str:
+def _minutes(e: EventReading) -> str:
     seconds = e.params.get("duration_s")
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= 1e9:
         return NOTHING
     return e.r.number(round(seconds / 60, 1), 0 if seconds % 60 == 0 else 1)
 
 
-def _holder(e: Reading) -> str:
+def _holder(e: EventReading) -> str:
     return e.words("remote.for", name=e.param("holder", 100)) if e.params.get("holder") else ""
 
 
-def _claimed(e: Reading) -> str:
+def _claimed(e: EventReading) -> str:
     """Whom a machine names as being there: its word alone."""
     claimed = e.params.get("claimed")
     if claimed is None:
@@ -36,43 +36,43 @@ def _claimed(e: Reading) -> str:
     return e.words("remote.claimed", name=plain(known) if known else e.r.t("who.user", id=value(e.r, claimed, 20)))
 
 
-def _requested(e: Reading) -> _Parts:
+def _requested(e: EventReading) -> _Parts:
     site = e.words("remote.site") if e.params.get("origin") == "site" else ""
     return e.words("remote.requested", minutes=_minutes(e)), [_holder(e), site, _claimed(e), _reason(e)]
 
 
-def _of_the_holder(e: Reading) -> _Parts:
+def _of_the_holder(e: EventReading) -> _Parts:
     return e.words(e.code), [_holder(e)]
 
 
-def _extended(e: Reading) -> _Parts:
+def _extended(e: EventReading) -> _Parts:
     return e.words("remote.extended", when=moment(e.r, e.params.get("expires_at"))), [_holder(e)]
 
 
-def _ended(e: Reading) -> _Parts:
+def _ended(e: EventReading) -> _Parts:
     why = e.r.said("lease.end_reason", plain(str(e.params.get("reason") or NOTHING), 100))
     return e.words("remote.ended", why=why), [_holder(e)]
 
 
-def _refused(e: Reading) -> _Parts:
+def _refused(e: EventReading) -> _Parts:
     why = e.r.said("remote_refusal", plain(str(e.params.get("code") or NOTHING), 100))
     return e.words("remote.refused", why=why), [_holder(e)]
 
 
-def _recording(e: Reading) -> _Parts:
+def _recording(e: EventReading) -> _Parts:
     return e.words(e.code, id=e.param("recording_id", 20)), []
 
 
-def _recording_deleted(e: Reading) -> _Parts:
+def _recording_deleted(e: EventReading) -> _Parts:
     retention = e.words("recording.retention") if e.params.get("why") == "retention" else ""
     return e.words("recording.deleted", id=e.param("recording_id", 20)), [retention]
 
 
-def _page(e: Reading) -> _Parts:
+def _page(e: EventReading) -> _Parts:
     return e.words("remote.page_opened", port=e.param("port", 10)), []
 
 
-def _file(e: Reading) -> _Parts:
+def _file(e: EventReading) -> _Parts:
     size, unconfirmed = e.params.get("size"), e.params.get("confirmed") is False
     known = isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= 2**53
     shown = e.r.number(size, 0) if isinstance(size, int) and known else NOTHING
@@ -80,7 +80,7 @@ def _file(e: Reading) -> _Parts:
     return e.words(e.code, path=e.param("path", 300)), said
 
 
-SENTENCES: Final[Mapping[str, Callable[[Reading], _Parts]]] = {
+SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
     "remote.requested": _requested,
     "remote.approved": _of_the_holder,
     "remote.declined": _of_the_holder,

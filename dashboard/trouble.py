@@ -36,7 +36,7 @@ RESTING = frozenset({"maintenance", "inactive"})
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class MachineTrouble:
     """One machine that needs somebody. `value` is the reading behind the cause, `since` epoch ms where known."""
 
     id: int
@@ -85,21 +85,21 @@ def clock_cause(view: View) -> str | None:
     return "clock_unset" if off < -CLOCK_UNSET_S else "clock"
 
 
-def trouble(view: View, now: int) -> Trouble | None:
+def trouble(view: View, now: int) -> MachineTrouble | None:
     """The worst trouble of a machine, or None when it needs nobody."""
     status, connection = view["effective_status"], view["connection"]
     if quarantined(view, now):
-        return Trouble(view["id"], "quarantined", None, view["connection_since"])
+        return MachineTrouble(view["id"], "quarantined", None, view["connection_since"])
     if status == "error":
-        return Trouble(view["id"], "error", None, view["status_since"])
+        return MachineTrouble(view["id"], "error", None, view["status_since"])
     if status == "full":
-        return Trouble(view["id"], "full", view["capacity"], view["status_since"])
+        return MachineTrouble(view["id"], "full", view["capacity"], view["status_since"])
     if status in RESTING or connection == "never":
         return None
     if connection == "offline":
         since = view["connection_since"] or view["last_seen_at"] or now
         alarm = now - since > OFFLINE_ALARM_MS
-        return Trouble(view["id"], "offline", None, since) if alarm else None
+        return MachineTrouble(view["id"], "offline", None, since) if alarm else None
     causes = health_causes(view)
     if view["capacity"] >= NEARLY_FULL:
         causes.append(("nearly_full", view["capacity"]))
@@ -107,16 +107,16 @@ def trouble(view: View, now: int) -> Trouble | None:
         causes.append(("clock", view["clock_offset_s"]))
     if causes:
         cause, value = min(causes, key=lambda pair: RANKS[pair[0]])
-        return Trouble(view["id"], cause, value, None)
+        return MachineTrouble(view["id"], cause, value, None)
     if status == "unknown":
-        return Trouble(view["id"], "unknown", None, view["status_since"])
+        return MachineTrouble(view["id"], "unknown", None, view["status_since"])
     return None
 
 
-def troubles(views: Iterable[View], now: int) -> list[Trouble]:
+def troubles(views: Iterable[View], now: int) -> list[MachineTrouble]:
     """Every trouble of the fleet: worst cause first, then the oldest."""
     return ordered((t for t in (trouble(view, now) for view in views) if t), now)
 
 
-def ordered(found: Iterable[Trouble], now: int) -> list[Trouble]:
+def ordered(found: Iterable[MachineTrouble], now: int) -> list[MachineTrouble]:
     return sorted(found, key=lambda t: (t.rank, t.since if t.since is not None else now, t.id))

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import JSONResponse, Response
 
-from dashboard.event_choice import Choice, choice_from
+from dashboard.event_choice import EventChoice, choice_from
 from dashboard.event_lines import Line, lines
 from db import users
 from db.event_search import Page, search
@@ -31,7 +31,7 @@ MOST_OFFERED: Final = 300
 
 
 @dataclass(frozen=True)
-class Shown:
+class EventsShown:
     """A page of the list. `onward` is the id from which older events follow; `reached`: how far back a search came that
     stopped before its page was full, in epoch milliseconds."""
 
@@ -85,7 +85,7 @@ def _zone(visit: Visit, machine: Machine | None) -> str:
     return visit.reader.zone if machine is None else tab.zone_of(machine)
 
 
-def _chosen(visit: Visit, choice: Choice) -> Machine | None:
+def _chosen(visit: Visit, choice: EventChoice) -> Machine | None:
     """The machine by name, device_id or id, as far as the user may know it."""
     wanted = choice.machine
     fleet = visit.context.fleet
@@ -94,21 +94,21 @@ def _chosen(visit: Visit, choice: Choice) -> Machine | None:
     return found if found is not None and visit.user.reaches(found.id) else None
 
 
-async def _nothing() -> Shown:
-    return Shown([], None, None)
+async def _nothing() -> EventsShown:
+    return EventsShown([], None, None)
 
 
-async def _shown(visit: Visit, choice: Choice, machine: Machine | None, *, one_machine: bool) -> Shown:
+async def _shown(visit: Visit, choice: EventChoice, machine: Machine | None, *, one_machine: bool) -> EventsShown:
     zone = _zone(visit, machine if one_machine else None)
     found = await _found(visit, choice, machine, zone)
     views_of = [views.event_view(api.happened(row), times="ms") for row in found.rows]
     names = await names_in(visit.context, found.rows, visit.reader.t)
     reached = None if found.reached is None else views.epoch_ms(found.reached.at)
     made = lines(visit.reader, views_of, names, zone, one_machine=one_machine)
-    return Shown(made, api.onward(found), reached)
+    return EventsShown(made, api.onward(found), reached)
 
 
-async def _found(visit: Visit, choice: Choice, machine: Machine | None, zone: str) -> Page:
+async def _found(visit: Visit, choice: EventChoice, machine: Machine | None, zone: str) -> Page:
     query = validate(api.EventsQuery, api_members(choice, machine, zone), unknown="ignore", lax=True)
     call = visit.call(query=query)
     filters = await api.filters_of(call, query, query.rvm)
@@ -119,7 +119,7 @@ async def _found(visit: Visit, choice: Choice, machine: Machine | None, zone: st
     return await search(visit.context.store, filters, ON_A_PAGE, before=before)
 
 
-def api_members(choice: Choice, machine: Machine | None, zone: str) -> dict[str, str]:
+def api_members(choice: EventChoice, machine: Machine | None, zone: str) -> dict[str, str]:
     """The same question as the API takes it."""
     start, end = choice.instants(zone)
     asked = {
@@ -130,7 +130,7 @@ def api_members(choice: Choice, machine: Machine | None, zone: str) -> dict[str,
     return {name: value for name, value in asked.items() if value}
 
 
-async def _values(visit: Visit, choice: Choice, machine: Machine | None, shown: Shown) -> dict[str, Any]:
+async def _values(visit: Visit, choice: EventChoice, machine: Machine | None, shown: EventsShown) -> dict[str, Any]:
     reader, one = visit.reader, choice.base != "/events"
     zone = _zone(visit, machine if one else None)
     asked = api_members(choice, machine, zone) | {"format": "csv", "bom": "true", "language": reader.language}
@@ -150,7 +150,7 @@ async def _values(visit: Visit, choice: Choice, machine: Machine | None, shown: 
     }
 
 
-def _asked(visit: Visit, choice: Choice, people: dict[str, str]) -> list[str]:
+def _asked(visit: Visit, choice: EventChoice, people: dict[str, str]) -> list[str]:
     """The filters in words, for a list that is empty because of them."""
     t = visit.reader.t
     words = [t(f"events.kind.{kind}") for kind in choice.kinds]

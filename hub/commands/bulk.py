@@ -58,7 +58,7 @@ class ManyCommands(msgspec.Struct):
     filter: MachineFilter | None = None
 
 
-class Refusal(msgspec.Struct):
+class CommandRefusal(msgspec.Struct):
     code: str
     message: str
 
@@ -69,7 +69,7 @@ class BulkResult(msgspec.Struct):
     rvm_id: int | None
     device_id: str | None
     command: shapes.Command | None
-    refused: Refusal | None
+    refused: CommandRefusal | None
 
 
 class BulkAnswer(msgspec.Struct):
@@ -80,7 +80,7 @@ class BulkAnswer(msgspec.Struct):
     results: list[BulkResult]
 
 
-class Target(msgspec.Struct, frozen=True):
+class BulkTarget(msgspec.Struct, frozen=True):
     """A machine as it was asked for; `machine` is None when there is none that the caller reaches."""
 
     asked: int | str
@@ -101,7 +101,7 @@ async def issue_many(
     call: Call,
     name: str,
     args: dict[str, Any],
-    wanted: Sequence[Target],
+    wanted: Sequence[BulkTarget],
     reason: str | None = None,
     *,
     by_ids: bool = True,
@@ -115,7 +115,7 @@ async def issue_many(
     if known:
         machines = call.context.fleet.machines
         if not by_ids:
-            wanted = [Target(rvm_id, machines[rvm_id]) for rvm_id in known if rvm_id in machines]
+            wanted = [BulkTarget(rvm_id, machines[rvm_id]) for rvm_id in known if rvm_id in machines]
         elif not known.keys() <= {target.machine.id for target in wanted if target.machine is not None}:
             raise Problem("conflict", Text("idempotency_reused"))
     results: list[dict[str, Any]] = []
@@ -124,17 +124,17 @@ async def issue_many(
     return {"group_id": sending.group_id, "total": len(results), "results": results}
 
 
-def targets(call: Call, wanted: ManyCommands) -> list[Target]:
+def targets(call: Call, wanted: ManyCommands) -> list[BulkTarget]:
     """Each machine once, in the order asked for."""
     if (wanted.rvms is None) == (wanted.filter is None):
         raise one_wrong("rvms", "rvms_or_filter")
     fleet, reaches = call.context.fleet, call.principal.reaches
     if wanted.rvms is not None:
-        found: dict[int | str, Target] = {}
+        found: dict[int | str, BulkTarget] = {}
         for key in wanted.rvms:
             machine = fleet.find(key)
             machine = machine if machine is not None and reaches(machine.id) else None
-            found.setdefault(key if machine is None else machine.id, Target(key, machine))
+            found.setdefault(key if machine is None else machine.id, BulkTarget(key, machine))
         return list(found.values())
     said = {name: value for name, value in msgspec.structs.asdict(wanted.filter or MachineFilter()).items() if value}
     everybody = said.pop("all", False)
@@ -145,7 +145,7 @@ def targets(call: Call, wanted: ManyCommands) -> list[Target]:
     matching = [m for m in fleet.machines.values() if reaches(m.id) and matches(m, text=text, **said)]
     if len(matching) > MOST:
         raise one_wrong("filter", "filter_matches_too_many", count=len(matching), most=MOST)
-    return [Target(m.id, m) for m in sorted(matching, key=lambda m: m.id)]
+    return [BulkTarget(m.id, m) for m in sorted(matching, key=lambda m: m.id)]
 
 
 def read_body(value: Any) -> ManyCommands:
@@ -182,7 +182,7 @@ class _Sending:
                 raise Problem("conflict", Text("idempotency_reused"))
         return {row.rvm_id: service.from_row(row) for row in found}
 
-    async def send(self, chunk: Sequence[Target], known: Mapping[int, Command]) -> list[dict[str, Any]]:
+    async def send(self, chunk: Sequence[BulkTarget], known: Mapping[int, Command]) -> list[dict[str, Any]]:
         """One transaction; when a machine of it was just removed or used otherwise, each on its own."""
         drafts = [self._draft(target, known) for target in chunk]
         try:
@@ -196,7 +196,7 @@ class _Sending:
             return [self._refused(target, "unavailable") for target in chunk]
         return [self._result(target, draft) for target, draft in zip(chunk, drafts, strict=True)]
 
-    async def _alone(self, target: Target) -> dict[str, Any]:
+    async def _alone(self, target: BulkTarget) -> dict[str, Any]:
         for _ in range(RETRIES):
             draft = self._draft(target, await self.known())
             try:
@@ -213,7 +213,7 @@ class _Sending:
             await self._call.context.announce(*changes)
             self._recorded = True
 
-    def _draft(self, target: Target, known: Mapping[int, Command]) -> list[Change] | Command | str:
+    def _draft(self, target: BulkTarget, known: Mapping[int, Command]) -> list[Change] | Command | str:
         """What to announce, the command that is there already, or the code of a refusal."""
         machine = target.machine
         if machine is None or self._call.context.fleet.machines.get(machine.id) is not machine:
@@ -229,7 +229,7 @@ class _Sending:
         except Refused as refused:
             return refused.code
 
-    def _result(self, target: Target, draft: list[Change] | Command | str) -> dict[str, Any]:
+    def _result(self, target: BulkTarget, draft: list[Change] | Command | str) -> dict[str, Any]:
         if isinstance(draft, str):
             return self._refused(target, draft)
         if isinstance(draft, list):
@@ -239,13 +239,13 @@ class _Sending:
             command = draft
         return _row(target) | {"command": views.command_view(command), "refused": None}
 
-    def _refused(self, target: Target, code: str) -> dict[str, Any]:
+    def _refused(self, target: BulkTarget, code: str) -> dict[str, Any]:
         plain = code in ("not_found", "unavailable", "changed_meanwhile")
         message = sayer(self._call.language)(Text(code) if plain else why_not(code))
         return _row(target) | {"command": None, "refused": {"code": code, "message": message}}
 
 
-def _row(target: Target) -> dict[str, Any]:
+def _row(target: BulkTarget) -> dict[str, Any]:
     """What is not there, or not for the caller's eyes, is named as it was asked for."""
     if target.machine is not None:
         return {"rvm_id": target.machine.id, "device_id": target.machine.device_id}

@@ -21,20 +21,20 @@ RECENT: Final = timedelta(minutes=10)
 MOST_ON_MACHINE: Final = 5
 
 
-class Shown(NamedTuple):
+class ShownJob(NamedTuple):
     """One card of a page. `machine` is None once it was removed; `job` is the command's view in milliseconds."""
 
-    card: jobs.Card
+    card: jobs.JobCard
     machine: Machine | None
     job: Mapping[str, Any]
     may_cancel: bool
 
 
-def shown(visit: Visit, commands: Iterable[Command], names: Mapping[str, str]) -> list[Shown]:
+def shown(visit: Visit, commands: Iterable[Command], names: Mapping[str, str]) -> list[ShownJob]:
     return [_shown(visit, command, names) for command in commands]
 
 
-def _shown(visit: Visit, command: Command, names: Mapping[str, str]) -> Shown:
+def _shown(visit: Visit, command: Command, names: Mapping[str, str]) -> ShownJob:
     machine = visit.context.fleet.machines.get(command.rvm_id)
     job = views.command_view(command, times="ms")
     card = jobs.card(
@@ -44,7 +44,7 @@ def _shown(visit: Visit, command: Command, names: Mapping[str, str]) -> Shown:
         away=away(machine),
         zone=zone_of(visit, machine),
     )
-    return Shown(card, machine, job, visit.may("command.send", command.rvm_id))
+    return ShownJob(card, machine, job, visit.may("command.send", command.rvm_id))
 
 
 def away(machine: Machine | None) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 from db import users
 from db.commands import find_command
 from hub.commands import rules
-from hub.links.session import Talk
+from hub.links.session import MessageContext
 from hub.model import actors
 from hub.model.changes import Command
 from hub.model.fleet import TERMINAL
@@ -26,61 +26,61 @@ from protocol.limits import MAX_RESULT_BYTES
 logger = logging.getLogger("myrvm.link")
 
 
-async def update(talk: Talk, said: m.CommandUpdate) -> None:
-    machine = talk.machine
+async def update(context: MessageContext, said: m.CommandUpdate) -> None:
+    machine = context.machine
     if not free_shape.fits(said.result, MAX_RESULT_BYTES):
         why = f"result: left out, more than {MAX_RESULT_BYTES} bytes as JSON"
-        talk.link.say(m.Error(code="invalid", message=why, ref=said.id))
+        context.link.say(m.Error(code="invalid", message=why, ref=said.id))
         said = msgspec.structs.replace(said, result=None)
-    changes = remote_life.command_moved(machine, said, talk.clock())
+    changes = remote_life.command_moved(machine, said, context.clock())
     if changes and said.state not in TERMINAL:
-        talk.links.tell_soon(machine, changes)
+        context.links.tell_soon(machine, changes)
     elif changes:
         command = machine.pending[said.id]
-        outcome = await talk.attempt(changes, said.id)
+        outcome = await context.attempt(changes, said.id)
         if outcome == "committed":
-            await _stop_unknown(talk, command, said)
-            talk.link.say(m.Received(ref=said.id))
+            await _stop_unknown(context, command, said)
+            context.link.say(m.Received(ref=said.id))
         elif outcome == "decided":
-            await _ended(talk, said)
+            await _ended(context, said)
     elif said.id not in machine.pending:
-        await _ended(talk, said)
+        await _ended(context, said)
 
 
-async def check_waiting(talk: Talk) -> None:
+async def check_waiting(context: MessageContext) -> None:
     """What waited for this link: the rights of whoever issued it are looked up now, at its execution."""
-    machine = talk.machine
+    machine = context.machine
     by_user: dict[int, list[Command]] = {}
-    for command_id in talk.link.unchecked:
+    for command_id in context.link.unchecked:
         command = machine.pending.get(command_id)
         user_id = None if command is None else actors.user_of(command.issued_by)
         if command is not None and user_id is not None:
             by_user.setdefault(user_id, []).append(command)
     for user_id, commands in by_user.items():
-        user = await talk.retry(partial(users.find_user, talk.store, user_id))
+        user = await context.retry(partial(users.find_user, context.store, user_id))
         if rules.still_may(user, machine.id):
-            talk.links.checked(talk.link, [command.id for command in commands])
+            context.links.checked(context.link, [command.id for command in commands])
         else:
             for command in commands:
-                await talk.commit(rules.withdraw(command, talk.clock()))
+                await context.commit(rules.withdraw(command, context.clock()))
 
 
-async def _ended(talk: Talk, said: m.CommandUpdate) -> None:
+async def _ended(context: MessageContext, said: m.CommandUpdate) -> None:
     """The command is not open: it ended before (this is a repeat, or too late), or it is not this machine's at all."""
-    row = await talk.retry(lambda: find_command(talk.store, said.id))
-    if row is None or row.rvm_id != talk.machine.id:
-        talk.links.tally["foreign"] += 1
-        logger.warning("machine %d: settles a command that is not its own: %s", talk.machine.id, said.id)
-        talk.link.say(m.Error(code="unknown_command", message="no such command of this machine", ref=said.id))
+    row = await context.retry(lambda: find_command(context.store, said.id))
+    if row is None or row.rvm_id != context.machine.id:
+        context.links.tally["foreign"] += 1
+        logger.warning("machine %d: settles a command that is not its own: %s", context.machine.id, said.id)
+        context.link.say(m.Error(code="unknown_command", message="no such command of this machine", ref=said.id))
     elif said.state in TERMINAL:
         ended = Command(**{name: getattr(row, name) for name in Command.__struct_fields__})
-        await _stop_unknown(talk, ended, said)
-        if await talk.commit(rules.late(ended, said, talk.clock()), said.id):
-            talk.link.say(m.Received(ref=said.id))
+        await _stop_unknown(context, ended, said)
+        if await context.commit(rules.late(ended, said, context.clock()), said.id):
+            context.link.say(m.Received(ref=said.id))
 
 
-async def _stop_unknown(talk: Talk, command: Command, said: m.CommandUpdate) -> None:
+async def _stop_unknown(context: MessageContext, command: Command, said: m.CommandUpdate) -> None:
     """A session that began after, or just as, it was given up here: what is open there and not here is stopped."""
     if command.name == remote_life.START and said.state == "succeeded":
         held = [command.args["session_id"]]
-        await talk.commit(requests.unknown_here(talk.machine, held, talk.clock()))
+        await context.commit(requests.unknown_here(context.machine, held, context.clock()))

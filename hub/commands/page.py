@@ -18,7 +18,7 @@ from db import commands as command_rows
 from db.command_search import Filters, Mark
 from hub.commands import api, cards, rules, service
 from hub.commands import bulk as bulk_api
-from hub.commands.cards import Shown
+from hub.commands.cards import ShownJob
 from hub.commands.rules import Refused
 from hub.commands.service import CommandName
 from hub.machines import tab
@@ -80,24 +80,24 @@ async def _tallied(visit: Visit) -> dict[str, Any]:
     return {"tally": await _tally(visit, query) if query.group else []}
 
 
-def _query(visit: Visit) -> job_list.Query:
+def _query(visit: Visit) -> job_list.JobQuery:
     return job_list.query_from(visit.request.query_params, row_id)
 
 
-async def _machines(visit: Visit, query: job_list.Query) -> frozenset[int] | None:
+async def _machines(visit: Visit, query: job_list.JobQuery) -> frozenset[int] | None:
     """The machines the jobs may be of: None is all of them, the removed ones included."""
     reach = visit.user.machines
     if query.rvm is not None:
         reach = frozenset({query.rvm} if visit.user.reaches(query.rvm) else ())
     if query.text:
-        asked = fleet.Query(text=query.text)
+        asked = fleet.FleetQuery(text=query.text)
         shown = await visit.context[FleetDigest].views(reach)
         found = frozenset([view["id"] async for view in in_slices(shown) if fleet.matches(view, asked)])
         reach = found if reach is None else reach & found
     return reach
 
 
-def _open(visit: Visit, query: job_list.Query, reach: frozenset[int] | None) -> list[Command]:
+def _open(visit: Visit, query: job_list.JobQuery, reach: frozenset[int] | None) -> list[Command]:
     """Newest first."""
     found = [
         command
@@ -109,7 +109,9 @@ def _open(visit: Visit, query: job_list.Query, reach: frozenset[int] | None) -> 
     return sorted(found, key=lambda command: (command.issued_at, command.id), reverse=True)
 
 
-async def _ended(visit: Visit, query: job_list.Query, reach: frozenset[int] | None, mark: Mark | None) -> list[Command]:
+async def _ended(
+    visit: Visit, query: job_list.JobQuery, reach: frozenset[int] | None, mark: Mark | None
+) -> list[Command]:
     """One more than a page, so that it is known whether there is another."""
     if not query.ended_states:
         return []
@@ -120,7 +122,7 @@ async def _ended(visit: Visit, query: job_list.Query, reach: frozenset[int] | No
     return [service.from_row(row) for row in rows]
 
 
-async def _mark(visit: Visit, query: job_list.Query) -> Mark | None:
+async def _mark(visit: Visit, query: job_list.JobQuery) -> Mark | None:
     """Where the page begins; an address that names no job begins at the newest."""
     if not query.before:
         return None
@@ -128,23 +130,23 @@ async def _mark(visit: Visit, query: job_list.Query) -> Mark | None:
     return None if row is None or not visit.user.reaches(row.rvm_id) else Mark(row.issued_at, row.id)
 
 
-def _more_open(query: job_list.Query, older: list[Command]) -> str | None:
+def _more_open(query: job_list.JobQuery, older: list[Command]) -> str | None:
     return query.address(state="open", before=older[JOBS_ON_PAGE - 1].id) if len(older) > JOBS_ON_PAGE else None
 
 
-async def _tally(visit: Visit, query: job_list.Query) -> list[tuple[str, str]]:
+async def _tally(visit: Visit, query: job_list.JobQuery) -> list[tuple[str, str]]:
     filters = Filters(rvm_ids=visit.user.machines, group_id=query.group)
     counts = await command_search.count_states(visit.context.store, filters)
     machines = visit.context.fleet.machines
     offline = sum(
         1
-        for command in _open(visit, job_list.Query(group=query.group), visit.user.machines)
+        for command in _open(visit, job_list.JobQuery(group=query.group), visit.user.machines)
         if command.state == "queued" and cards.away(machines.get(command.rvm_id))
     )
     return job_list.tally(visit.reader, counts, min(offline, counts.get("queued", 0)), query)
 
 
-def _machine_named(visit: Visit, query: job_list.Query) -> str:
+def _machine_named(visit: Visit, query: job_list.JobQuery) -> str:
     machine = None if query.rvm is None else visit.context.fleet.machines.get(query.rvm)
     return machine.name if machine is not None and visit.user.reaches(machine.id) else str(query.rvm)
 
@@ -191,7 +193,7 @@ async def _job_named(visit: Visit) -> Command:
     return await service.find(visit.call(), visit.request.path_params["command_id"])
 
 
-def _details(visit: Visit, command: Command, shown: Shown, names: dict[str, str]) -> list[Detail]:
+def _details(visit: Visit, command: Command, shown: ShownJob, names: dict[str, str]) -> list[Detail]:
     r, t, job, machine = visit.reader, visit.reader.t, shown.job, shown.machine
     zone = cards.zone_of(visit, machine)
     deadline = r.day(job["expires_at"], zone)
@@ -267,7 +269,7 @@ MOST_FIELDS: Final = bulk_api.MOST + 10
 
 async def ask_or_do(visit: Visit) -> Response:
     """First what would happen, then, with `sure`, the doing."""
-    wish = bulk.WISHES.get(visit.form.get("do", ""))
+    wish = bulk.BULK_ACTIONS.get(visit.form.get("do", ""))
     if wish is None:
         raise not_found()
     if not visit.may("command.send"):
@@ -286,14 +288,14 @@ async def ask_or_do(visit: Visit) -> Response:
         return _confirm(visit, wish, found, visit.say(refused), refused.status)
 
 
-async def _issue(visit: Visit, wish: bulk.Wish, found: list[Machine], reason: str) -> Response:
+async def _issue(visit: Visit, wish: bulk.BulkAction, found: list[Machine], reason: str) -> Response:
     name: CommandName = wish.name
     able = [m for m in found if actions.can(name, {"commands": m.capabilities})]
     if not able:
         return _confirm(visit, wish, found, visit.reader.t("locked.unsupported"), 409)
     call = once(visit, None, bulk_api.ManyCommands(name=name, args=dict(wish.args), rvms=[m.id for m in able]))
     args = service.read_arguments(call, name, wish.args)
-    data = await bulk_api.issue_many(call, name, args, [bulk_api.Target(m.id, m) for m in able], reason or None)
+    data = await bulk_api.issue_many(call, name, args, [bulk_api.BulkTarget(m.id, m) for m in able], reason or None)
     machines = visit.context.fleet.machines
     refused = [result for result in data["results"] if result["refused"] is not None]
     rows = [(machines.get(row["rvm_id"]), row["refused"]["message"]) for row in refused]
@@ -303,11 +305,11 @@ async def _issue(visit: Visit, wish: bulk.Wish, found: list[Machine], reason: st
     return visit.render("bulk.html", **_about(visit, wish, found), fault="", group=data["group_id"], refused=rows)
 
 
-def _confirm(visit: Visit, wish: bulk.Wish, found: list[Machine], fault: str = "", status: int = 200) -> Response:
+def _confirm(visit: Visit, wish: bulk.BulkAction, found: list[Machine], fault: str = "", status: int = 200) -> Response:
     return visit.render("bulk.html", status, **_about(visit, wish, found), fault=fault, group="", refused=[])
 
 
-def _about(visit: Visit, wish: bulk.Wish, found: list[Machine]) -> dict[str, Any]:
+def _about(visit: Visit, wish: bulk.BulkAction, found: list[Machine]) -> dict[str, Any]:
     reader = visit.reader
     return {
         "wish": wish,

@@ -27,7 +27,7 @@ MOST_REMEMBERED = 1000
 """Machines of which takeovers are remembered before the stale ones are looked for."""
 
 
-class Doorkeeper:
+class KeyConflicts:
     """`wait` before a link is opened, `taken` when it replaced another, `fought` when that one proved to be alive."""
 
     def __init__(

@@ -33,7 +33,7 @@ SETTINGS_WITHIN_S: Final = 3.0
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-class Link:
+class MachineLink:
     """Single-use, from the accepted socket to its end. `rvm_id` is 0 until the machine is known; `epoch` fences it."""
 
     __slots__ = (

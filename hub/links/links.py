@@ -19,8 +19,8 @@ from hub.commands import rules as command_rules
 from hub.kernel.announce import Announcer
 from hub.kernel.observer import Observer, UntoldEvents
 from hub.kernel.retry import RetryUntilAvailable
-from hub.links.key_conflicts import Doorkeeper, replaces_key
-from hub.links.link import Link
+from hub.links.key_conflicts import KeyConflicts, replaces_key
+from hub.links.link import MachineLink
 from hub.links.tickets import Tickets
 from hub.model import actors
 from hub.model.budgets import MachineBudget, ReportedEvents
@@ -65,15 +65,15 @@ class Links:
         self._announce = announce
         self.observer = observer
         self._clock = clock
-        self.door = Doorkeeper(fleet, announce, clock)
+        self.door = KeyConflicts(fleet, announce, clock)
         self.dropped_events = DroppedEvents()
         self.budget = budget or MachineBudget()
         self.retry = RetryUntilAvailable("what machines report")
         self.tickets = Tickets()
         # Bound: one a machine.
-        self._links: dict[int, Link] = {}
+        self._links: dict[int, MachineLink] = {}
         # Bound: open sockets, of which the machine's newest lives on.
-        self._open: set[Link] = set()
+        self._open: set[MachineLink] = set()
         # Bound: one a request that waits.
         self._waiters: dict[str, list[asyncio.Future[Command]]] = {}
         self.restarting = False
@@ -85,20 +85,20 @@ class Links:
     def __len__(self) -> int:
         return len(self._links)
 
-    def all(self) -> list[Link]:
+    def all(self) -> list[MachineLink]:
         return list(self._links.values())
 
-    def get(self, rvm_id: int) -> Link | None:
+    def get(self, rvm_id: int) -> MachineLink | None:
         return self._links.get(rvm_id)
 
-    def opened(self, link: Link) -> None:
+    def opened(self, link: MachineLink) -> None:
         """A socket was accepted; its machine may not be known yet."""
         self._open.add(link)
 
-    def ended(self, link: Link) -> None:
+    def ended(self, link: MachineLink) -> None:
         self._open.discard(link)
 
-    def take(self, link: Link) -> Link | None:
+    def take(self, link: MachineLink) -> MachineLink | None:
         """This link speaks for its machine from now on; an older one is closed with 4409 and returned."""
         older = self._links.get(link.rvm_id)
         self._links[link.rvm_id] = link
@@ -111,11 +111,11 @@ class Links:
             older.close(CloseCode.REPLACED, "replaced by a newer connection", at_once=True)
         return older
 
-    def speaks(self, link: Link) -> bool:
+    def speaks(self, link: MachineLink) -> bool:
         """Whether this link still is its machine's newest: what an older one says changes nothing."""
         return self._links.get(link.rvm_id) is link
 
-    def leave(self, link: Link) -> bool:
+    def leave(self, link: MachineLink) -> bool:
         """The link is gone; False when a newer one had taken over, so that nothing else ends."""
         if self._links.get(link.rvm_id) is not link:
             return False
@@ -123,7 +123,7 @@ class Links:
         self._announce.lane.links = len(self._links)
         return True
 
-    def greet(self, link: Link) -> None:
+    def greet(self, link: MachineLink) -> None:
         """The link is live: tell it what is open. What a person asked for and never left waits for `checked`."""
         machine = link.machine
         if machine is not None:
@@ -131,7 +131,7 @@ class Links:
             link.unchecked = {c.id for c in waiting if actors.user_of(c.issued_by) is not None}
             self.deliver(machine.id)
 
-    def checked(self, link: Link, command_ids: Iterable[str]) -> None:
+    def checked(self, link: MachineLink, command_ids: Iterable[str]) -> None:
         """Who issued these commands still may: they go on their way."""
         link.unchecked.difference_update(command_ids)
         self.deliver(link.rvm_id)
@@ -267,7 +267,7 @@ class Links:
         else:
             self.deliver(change.rvm_id)
 
-    def _stop(self, link: Link, command_id: str) -> None:
+    def _stop(self, link: MachineLink, command_id: str) -> None:
         if command_id not in link.stopped and link.session.state is State.LIVE:
             link.stopped.add(command_id)
             link.say(messages.Cancel(id=command_id))

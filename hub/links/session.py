@@ -23,7 +23,7 @@ from db.errors import Conflict, Rejected
 from hub.kernel.announce import Announcer
 from hub.kernel.retry import RetryUntilAvailable
 from hub.links import rules
-from hub.links.link import Link
+from hub.links.link import MachineLink
 from hub.links.links import Links
 from hub.model import presence
 from hub.model.budgets import FRAME, ROW_BYTES, UPDATE_LINES, Cost, line
@@ -44,10 +44,10 @@ Outcome = Literal["committed", "decided", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class MessageContext:
     """One machine's link after hello. `machine` and `boot` are those of the hello."""
 
-    link: Link
+    link: MachineLink
     machine: Machine
     boot: Boot
     links: Links
@@ -84,7 +84,7 @@ class Talk:
         return "committed"
 
 
-Handler = Callable[[Talk, Any], Awaitable[None]]
+Handler = Callable[[MessageContext, Any], Awaitable[None]]
 
 
 class MessageHandlers(NamedTuple):
@@ -92,19 +92,19 @@ class MessageHandlers(NamedTuple):
     that is not here is refused."""
 
     by_type: Mapping[type, Handler]
-    after_hello: Callable[[Talk], Awaitable[None]]
+    after_hello: Callable[[MessageContext], Awaitable[None]]
 
 
 _LINES: Final[dict[type, float]] = {m.CommandUpdate: UPDATE_LINES, m.Event: 0.0}
 """What each adds to the audit log, where it is not a line. Events are counted by `hub.model.budgets`."""
 
 
-class Conversation:
+class LinkSession:
     """One machine's side of one link after hello. `machine` and `boot` are those of the hello."""
 
     def __init__(
         self,
-        link: Link,
+        link: MachineLink,
         machine: Machine,
         hello: m.Hello,
         *,
@@ -124,7 +124,7 @@ class Conversation:
         self._lane = announce.lane
         self._tasks = tasks
         self._clock = clock
-        self._talk = Talk(link, machine, self._boot, links, announce, store, clock)
+        self._context = MessageContext(link, machine, self._boot, links, announce, store, clock)
         now = time.monotonic()
         self._slow_until = now + links.budget.debt(machine.id, now)
         # Bound: INBOX; the reader waits.
@@ -193,10 +193,10 @@ class Conversation:
     def _take(self, frame: m.Metrics, now: datetime) -> None:
         boot, machine = self._boot, self._machine
         if frame.live:
-            taken = rules.take_live(machine, frame, now, self._talk.zone)
+            taken = rules.take_live(machine, frame, now, self._context.zone)
         else:
             try:
-                taken = rules.take_kept(machine, boot, frame, now, self._talk.zone)
+                taken = rules.take_kept(machine, boot, frame, now, self._context.zone)
             except RemoteProtocolError as error:
                 self._refuse(error, frame.seq)
                 return
@@ -256,11 +256,11 @@ class Conversation:
                 await self._affordable(cost)
                 if not self._links.speaks(self._link):
                     return
-                await self._handlers.by_type[type(said)](self._talk, said)
+                await self._handlers.by_type[type(said)](self._context, said)
                 if type(said) is m.Hello:
                     self._boot = self._machine.boots.get(said.boot_id, self._boot)  # as stored, unless it was refused
                     self._take_early()
-                    await self._handlers.after_hello(self._talk)
+                    await self._handlers.after_hello(self._context)
                 self._inbox.popleft()
                 self._moved.set()
                 await self._link.room()
@@ -283,7 +283,7 @@ class Conversation:
             self._take(frame, self._clock())
 
 
-def refuse(link: Link, error: RemoteProtocolError, ref: int | str | None = None) -> None:
+def refuse(link: MachineLink, error: RemoteProtocolError, ref: int | str | None = None) -> None:
     """Name what is wrong in an `error` message, and close when the error says so."""
     text = f"{error.field}: {error.detail}" if error.field else error.detail
     link.say(m.Error(code=error.code, message=text[:1000], ref=ref))

@@ -19,10 +19,10 @@ from anyio.abc import TaskGroup
 from starlette.requests import HTTPConnection
 
 from hub.kernel.context import HubContext
-from hub.links.link import Link
+from hub.links.link import MachineLink
 from hub.links.links import Links
 from hub.links.rules import check_hello
-from hub.links.session import Conversation, MessageHandlers, refuse
+from hub.links.session import LinkSession, MessageHandlers, refuse
 from hub.model import effective_settings
 from hub.model.budgets import LINK, Cost
 from hub.model.changes import LinkEnded
@@ -60,7 +60,7 @@ class DeviceSocket:
         address = address_of(context, connection)
         machine = None
         if "authorization" in connection.headers:
-            machine = by_header(context, connection)
+            machine = machine_by_header(context, connection)
             if machine is None:
                 await reject(send, context, address)
                 return
@@ -70,7 +70,9 @@ class DeviceSocket:
         if context[Links].restarting:
             await answer(send, 503, "The hub is restarting.", RETRY_AFTER_RESTART_S)
             return
-        if machine is not None and (refusal := kept_out(context, machine) or unaffordable(context, machine, LINK)):
+        if machine is not None and (
+            refusal := key_conflict_refusal(context, machine) or budget_refusal(context, machine, LINK)
+        ):
             await anyio.sleep(context[Links].budget.refused(machine.id, time.monotonic()))
             await answer(send, 429, refusal.detail, refusal.wait)
             return
@@ -79,13 +81,13 @@ class DeviceSocket:
             await answer(send, 429, "Too many connections without a key.", AUTH_TIMEOUT_S)
             return
         try:
-            await _Life(context, receive, send, address, machine, standing).run(scope.get("subprotocols", []))
+            await _LinkSocket(context, receive, send, address, machine, standing).run(scope.get("subprotocols", []))
         finally:
             if standing is not None:
                 standing.leave()
 
 
-class _Life:
+class _LinkSocket:
     """One accepted socket."""
 
     def __init__(
@@ -101,7 +103,7 @@ class _Life:
         self._standing = standing
         self._receive = receive
         self._send = send
-        self._link = Link(send, Session(Role.HUB, authenticated=machine is not None), address)
+        self._link = MachineLink(send, Session(Role.HUB, authenticated=machine is not None), address)
         self._link.machine = machine
 
     async def run(self, offered: list[str]) -> None:
@@ -190,7 +192,7 @@ class _Life:
         return True
 
     def _let_in(self, machine: Machine, cost: Cost) -> None:
-        refusal = kept_out(self._context, machine) or unaffordable(self._context, machine, cost)
+        refusal = key_conflict_refusal(self._context, machine) or budget_refusal(self._context, machine, cost)
         if refusal is not None:
             raise RemoteProtocolError(refusal.code, refusal.detail, close=CloseCode.OVERLOADED)
 
@@ -211,7 +213,7 @@ class _Life:
         said: messages.Message = self._link.session.receive(text).message
         return said
 
-    def _welcome(self, hello: messages.Hello, tasks: TaskGroup) -> Conversation:
+    def _welcome(self, hello: messages.Hello, tasks: TaskGroup) -> LinkSession:
         """The machine is who it says: this link speaks for it from here on."""
         context, link, machine = self._context, self._link, self._link.machine
         if machine is None or context.fleet.machines.get(machine.id) is not machine:
@@ -234,7 +236,7 @@ class _Life:
             )
         )
         context[Links].observer.linked(machine, interval)
-        conversation = Conversation(
+        conversation = LinkSession(
             link,
             machine,
             hello,
@@ -271,7 +273,7 @@ def _binary() -> RemoteProtocolError:
 device_socket = DeviceSocket()
 
 
-class KeptOut(NamedTuple):
+class LinkRefusal(NamedTuple):
     """Why a valid key does not get in now, and for how many seconds."""
 
     code: str
@@ -279,22 +281,24 @@ class KeptOut(NamedTuple):
     wait: float
 
 
-def kept_out(context: HubContext, machine: Machine) -> KeptOut | None:
+def key_conflict_refusal(context: HubContext, machine: Machine) -> LinkRefusal | None:
     door = context[Links].door
     wait = door.held(machine)
     if wait is not None:
-        return KeptOut("quarantined", "Two machines use this key; both are kept out for a while.", wait)
+        return LinkRefusal("quarantined", "Two machines use this key; both are kept out for a while.", wait)
     wait = door.too_soon(machine) if context[Links].get(machine.id) is not None else None
-    return None if wait is None else KeptOut("too_soon", "The link of this machine was replaced a moment ago.", wait)
+    return (
+        None if wait is None else LinkRefusal("too_soon", "The link of this machine was replaced a moment ago.", wait)
+    )
 
 
-def unaffordable(context: HubContext, machine: Machine, cost: Cost) -> KeptOut | None:
+def budget_refusal(context: HubContext, machine: Machine, cost: Cost) -> LinkRefusal | None:
     """Why this key's budget does not let it open a link, or a link in a new boot, now; else `cost` is taken."""
     wait = context[Links].budget.take(machine.id, time.monotonic(), cost)
-    return KeptOut("too_often", "This key opens links too often, or in too many new boots.", wait) if wait else None
+    return LinkRefusal("too_often", "This key opens links too often, or in too many new boots.", wait) if wait else None
 
 
-def by_header(context: HubContext, connection: HTTPConnection) -> Machine | None:
+def machine_by_header(context: HubContext, connection: HTTPConnection) -> Machine | None:
     """The machine whose key the Authorization header carries; two headers are none."""
     headers = connection.headers.getlist("authorization")
     scheme, _, key = headers[0].partition(" ")

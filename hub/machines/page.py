@@ -10,7 +10,7 @@ import anyio
 from starlette.responses import JSONResponse, Response
 
 from dashboard import charts, fleet, formats, machine, sparkline, status_list
-from dashboard.trouble import Trouble
+from dashboard.trouble import MachineTrouble
 from db import events, samples, statuses
 from hub.commands import service
 from hub.commands.rules import PATIENCE, Refused
@@ -89,7 +89,7 @@ def _fleet_row(visit: Visit, rvm_id: int) -> dict[str, Any] | None:
     return view | {"over": over, "spark": sparkline.path(points, visit.reader.now)}
 
 
-def _trouble_names(visit: Visit, needed: list[Trouble]) -> dict[int, tuple[str, str | None]]:
+def _trouble_names(visit: Visit, needed: list[MachineTrouble]) -> dict[int, tuple[str, str | None]]:
     """Name and the reason of the status."""
     found = [machine for one in needed if (machine := visit.context.fleet.machines.get(one.id)) is not None]
     return {machine.id: (machine.name, machine.status_reason) for machine in found}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from hub.links.session import Talk
+from hub.links.session import MessageContext
 from hub.remote.rules import life
 from protocol import messages as m
 
 
-async def remote_access(talk: Talk, said: m.RemoteAccessReport) -> None:
+async def remote_access(context: MessageContext, said: m.RemoteAccessReport) -> None:
     ref = f"session-{said.session_id}"
     if said.state == "ended":
-        changes = life.reported_end(talk.machine, said.session_id, said.reason, talk.clock())
-        if await talk.commit(changes, ref):
-            talk.link.say(m.Received(ref=ref))
+        changes = life.reported_end(context.machine, said.session_id, said.reason, context.clock())
+        if await context.commit(changes, ref):
+            context.link.say(m.Received(ref=ref))

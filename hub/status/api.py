@@ -15,7 +15,7 @@ from hub.commands.service import Waiting
 from hub.model import views
 from hub.model.machine import Machine
 from hub.status import rules
-from hub.status.rules import Named
+from hub.status.rules import NamedStatus
 from hub.web.api import headers, shapes
 from hub.web.api.headers import ahead, bound
 from hub.web.api.operation import Answer, Call, Operation
@@ -88,7 +88,7 @@ async def _declared(call: Call, machine: Machine, patch: StatusPatch, until: str
     failure = rules.refused(machine, patch.status, patch.capacity)
     if failure is not None:
         raise Refused(failure.code, 409, failure.message)
-    named = Named(
+    named = NamedStatus(
         status=patch.status,
         special_status=patch.special_status,
         capacity=patch.capacity,

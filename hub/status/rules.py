@@ -122,7 +122,7 @@ EARLY = timedelta(seconds=5)
 """A machine's clock may be so much ahead of ours when it gives a status back."""
 
 
-class Named(NamedTuple):
+class NamedStatus(NamedTuple):
     """What a machine's own software names; UNSET stays as it is, None ends it."""
 
     status: Status | UnsetType = UNSET
@@ -170,7 +170,7 @@ def said_by_machine(
     return [*changes, *status_changes(machine, change, _returned(machine, change, now))]
 
 
-def declared_by_key(machine: Machine, named: Named, now: datetime) -> list[Change]:
+def declared_by_key(machine: Machine, named: NamedStatus, now: datetime) -> list[Change]:
     """What a machine's software declares by REST with its key, whatever its link says; [] when that holds already."""
     status: Any = machine.status if isinstance(named.status, UnsetType) else named.status
     special: Any = machine.special_status if isinstance(named.special_status, UnsetType) else named.special_status
@@ -308,7 +308,7 @@ def _before(machine: Machine, status: Status, until: datetime | None) -> dict[st
     return {**machine.status_before, **new}
 
 
-def _named_since(machine: Machine, named: Named) -> dict[str, Any]:
+def _named_since(machine: Machine, named: NamedStatus) -> dict[str, Any]:
     new: dict[str, Any] = {}
     if not isinstance(named.status, UnsetType):
         new |= {"status": named.status, "reason": None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from hub.links.session import Talk
+from hub.links.session import MessageContext
 from hub.model import actors, timezones
 from hub.model.timezones import ReportRefused
 from protocol import messages as m
@@ -17,19 +17,21 @@ WHY = {
 }
 
 
-async def timezone(talk: Talk, said: m.TimezoneReport) -> None:
-    machine = talk.machine
+async def timezone(context: MessageContext, said: m.TimezoneReport) -> None:
+    machine = context.machine
     if said.clock_offset is not None and not abs(said.clock_offset) <= MAX_CLOCK_OFFSET_S:
-        _refused(talk, said, f"clock_offset: left out, more than {MAX_CLOCK_OFFSET_S:.0f} s is no distance of clocks")
+        _refused(
+            context, said, f"clock_offset: left out, more than {MAX_CLOCK_OFFSET_S:.0f} s is no distance of clocks"
+        )
         said = msgspec.structs.replace(said, clock_offset=None)
     try:
-        changes = timezones.reported(machine, said, actors.machine(machine.id), talk.clock(), talk.zone)
+        changes = timezones.reported(machine, said, actors.machine(machine.id), context.clock(), context.zone)
     except ReportRefused as refused:
-        _refused(talk, said, f"{refused.field}: {WHY[refused.field]}")
+        _refused(context, said, f"{refused.field}: {WHY[refused.field]}")
         return
-    await talk.commit(changes, m.type_of(said))
+    await context.commit(changes, m.type_of(said))
 
 
-def _refused(talk: Talk, said: m.TimezoneReport, why: str) -> None:
-    talk.links.tally["refused"] += 1
-    talk.link.say(m.Error(code="invalid", message=why, ref=m.type_of(said)))
+def _refused(context: MessageContext, said: m.TimezoneReport, why: str) -> None:
+    context.links.tally["refused"] += 1
+    context.link.say(m.Error(code="invalid", message=why, ref=m.type_of(said)))

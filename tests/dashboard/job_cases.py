@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from dashboard.jobs import Card
+from dashboard.jobs import JobCard
 
 NOW: Final = 1795370531000
 ZONE: Final = "Asia/Makassar"
@@ -31,7 +31,7 @@ class Case(NamedTuple):
     away: bool = False
 
 
-def lines(card: Card) -> str:
+def lines(card: JobCard) -> str:
     """What a card says beside who asked: what, why, the steps, the bar, how it is, what a cancel leaves."""
     steps = (" ".join(filter(None, (step.word, step.time, "✓" if step.done else ""))) for step in card.steps)
     said = (

@@ -89,7 +89,7 @@ def test_the_band_claims_nothing_of_the_time_before_the_machine() -> None:
     assert machine.durations(spans)["full"] == 6 * 3600
 
 
-def _query(search: str) -> fleet.Query:
+def _query(search: str) -> fleet.FleetQuery:
     from urllib.parse import parse_qsl
 
     return fleet.query_from(dict(parse_qsl(search.lstrip("?"))))

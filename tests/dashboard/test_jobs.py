@@ -71,15 +71,15 @@ def test_an_address_of_jobs_keeps_what_it_asks_for() -> None:
 
 def test_a_group_is_summed_up_in_words() -> None:
     counts = {"succeeded": 38, "queued": 3, "failed": 1}
-    said = job_list.tally(reader("en"), counts, 3, job_list.Query(group="g"))
+    said = job_list.tally(reader("en"), counts, 3, job_list.JobQuery(group="g"))
     assert [words for words, _ in said] == ["38 of 42 done", "3 offline (queued)", "1 failed"]
     assert [address for _, address in said] == ["", "/jobs?state=open&group=g", "/jobs?state=failed&group=g"]
     moving = {"queued": 2, "sent": 1, "running": 2, "cancelled": 1}
-    said = job_list.tally(reader("id"), moving, 0, job_list.Query(group="g"))
+    said = job_list.tally(reader("id"), moving, 0, job_list.JobQuery(group="g"))
     assert [words for words, _ in said] == ["0 dari 6 selesai", "3 sedang berjalan", "2 antre", "1 dibatalkan"]
 
 
 def test_a_bulk_wish_foretells_who_waits_and_who_cannot() -> None:
     machines = [case["machine"] for case in TABLE["offers"]]
-    assert bulk.forecast(bulk.WISHES["sync_timezone"], machines) == (5, 2, 1)
-    assert bulk.forecast(bulk.WISHES["maintenance"], machines) == (6, 2, 0)
+    assert bulk.forecast(bulk.BULK_ACTIONS["sync_timezone"], machines) == (5, 2, 1)
+    assert bulk.forecast(bulk.BULK_ACTIONS["maintenance"], machines) == (6, 2, 0)

@@ -108,7 +108,7 @@ def arm_hub(folder: Path) -> None:
     from hub.commands import rules as command_rules
     from hub.kernel.announce import Announcer
     from hub.kernel.group_commit import GroupCommit
-    from hub.links.link import Link
+    from hub.links.link import MachineLink
     from hub.model import changes as c
     from hub.model.fleet import TERMINAL
 
@@ -155,7 +155,7 @@ def arm_hub(folder: Path) -> None:
     _wrap_async(GroupCommit, "_commit_group", after=rode_along)
     _wrap(Announcer, "_became_true", before=committed)
     _wrap(command_rules, "moved", before=hears)
-    _wrap(Link, "__init__", after=link_made)
+    _wrap(MachineLink, "__init__", after=link_made)
     patience = folder / "test-patience"
     if patience.exists():
         command_rules.PATIENCE = command_rules.IMMEDIATE = timedelta(seconds=float(patience.read_text()))

@@ -15,9 +15,9 @@ from hub.kernel.group_commit import GroupCommit
 from hub.kernel.observer import Observer
 from hub.kernel.samples_lane import SamplesLane
 from hub.lifespan import Nobody
-from hub.links.link import Link
+from hub.links.link import MachineLink
 from hub.links.links import Links
-from hub.links.session import Conversation
+from hub.links.session import LinkSession
 from hub.model.budgets import MachineBudget
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
@@ -77,10 +77,10 @@ class Room:
 
     def connect(
         self, rate: float = 0.0, burst: int = 100, clock: Any = lambda: NOW, hello: m.Hello | None = None
-    ) -> tuple[Conversation, Link, Wire]:
+    ) -> tuple[LinkSession, MachineLink, Wire]:
         self.links.budget = MachineBudget(frames_per_second=rate, frames_at_once=burst)
         wire = Wire()
-        link = Link(wire.send, Session(Role.HUB, authenticated=True), "10.0.0.9")
+        link = MachineLink(wire.send, Session(Role.HUB, authenticated=True), "10.0.0.9")
         link.machine = self.machine
         said = hello or introduction()
         link.session.receive(codec.encode(said))
@@ -92,11 +92,11 @@ class Room:
         )
         link.say(welcome)
         self.observer.linked(self.machine, 0.0)
-        conversation = Conversation(
+        session = LinkSession(
             link, self.machine, said, links=self.links, announce=self.announce, store=self.store, handlers=HANDLERS,
             tasks=self.tasks, clock=clock,
         )  # fmt: skip
-        return conversation, link, wire
+        return session, link, wire
 
 
 @asynccontextmanager

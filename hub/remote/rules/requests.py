@@ -157,7 +157,9 @@ def begin_at_site(machine: Machine, session: RemoteSession, now: datetime) -> li
     maintenance is declared here, and ends with the session's time whatever else happens."""
     by = actors.machine(machine.id)
     if not machine.linked:
-        named = status_rules.Named(special_status="maintenance", reason=_maintenance(session), until=session.expires_at)
+        named = status_rules.NamedStatus(
+            special_status="maintenance", reason=_maintenance(session), until=session.expires_at
+        )
         return [*life.activated(session, now), *status_rules.declared_by_key(machine, named, now)]
     drafted = command_rules.draft(machine, START, _arguments(session), by, now, reason=session.reason)
     after = msgspec.structs.replace(session, command_id=_id_of(drafted))
@@ -193,7 +195,7 @@ def extend(machine: Machine, session: RemoteSession, more: float, by: actors.Act
         raise SessionRefused("cannot_extend", 409, count=round(longest_s(machine) / 60))
     changes = life.extended(session, until, by, now)
     if session.command_id is None:
-        named = status_rules.Named(until=until)
+        named = status_rules.NamedStatus(until=until)
         return [*changes, *(status_rules.declared_by_key(machine, named, now) if _kept_here(machine, session) else [])]
     args = {"session_id": session.id, "duration": (until - now).total_seconds()}
     return [*changes, *_told(machine, EXTEND, args, by, now)]

@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 
 from hub.kernel.context import HubContext
 from hub.links.links import Links
-from hub.links.socket import Message, Receive, Scope, Send, answer, by_header, reject, unaffordable
+from hub.links.socket import Message, Receive, Scope, Send, answer, budget_refusal, machine_by_header, reject
 from hub.model.budgets import FRAME
 from hub.model.machine import Machine
 from hub.remote.tunnel.registry import Admission, Tunnels
@@ -49,14 +49,14 @@ class TunnelSocket:
         await receive()
         connection = HTTPConnection(scope)
         offered = "authorization" in connection.headers
-        machine = by_header(context, connection) if offered else None
+        machine = machine_by_header(context, connection) if offered else None
         if machine is None:
             await reject(send, context, address_of(context, connection), offered=offered)
             return
         if context[Links].restarting:
             await answer(send, 503, "The hub is restarting.", RETRY_AFTER_RESTART_S)
             return
-        if refusal := unaffordable(context, machine, FRAME):
+        if refusal := budget_refusal(context, machine, FRAME):
             await anyio.sleep(context[Links].budget.refused(machine.id, monotonic()))
             await answer(send, 429, refusal.detail, refusal.wait)
             return

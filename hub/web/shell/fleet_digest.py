@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from dashboard import fleet, remote_sessions
 from dashboard.reader import Reader
-from dashboard.trouble import Trouble, ordered, trouble
+from dashboard.trouble import MachineTrouble, ordered, trouble
 from hub.kernel.context import HubContext
 from hub.kernel.feed import Feed
 from hub.model import views
@@ -43,7 +43,7 @@ T = TypeVar("T")
 class Digest(NamedTuple):
     """Of the machines somebody may see: those that need somebody, worst first, and how many are in which state."""
 
-    troubles: list[Trouble]
+    troubles: list[MachineTrouble]
     counts: dict[str, int]
 
 

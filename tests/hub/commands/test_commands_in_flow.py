@@ -47,7 +47,7 @@ def cancel(hub: Room) -> list[Change]:
 
 async def test_a_stop_goes_down_the_wire_once_and_the_machine_has_the_last_word() -> None:
     async with room() as hub:
-        conversation, _, wire = hub.connect()
+        session, _, wire = hub.connect()
         heard = listen(hub)
         await hub.announce(CommandDrafted(command=command()))
         await until(lambda: wire.of(m.Command))
@@ -55,7 +55,7 @@ async def test_a_stop_goes_down_the_wire_once_and_the_machine_has_the_last_word(
         await until(lambda: wire.of(m.Cancel))
         hub.links.deliver(7)
         failure = m.Failure(code="cancelled", message="withdrawn before it began")
-        conversation.hear(text(m.CommandUpdate(id="c1", state="rejected", error=failure)))
+        session.hear(text(m.CommandUpdate(id="c1", state="rejected", error=failure)))
         await until(lambda: wire.of(m.Received))
         assert [said.id for said in wire.of(m.Cancel)] == ["c1"]
         assert [event.code for event in heard if event.code.startswith("command")] == [
@@ -87,11 +87,11 @@ async def test_what_never_left_is_cancelled_without_a_word() -> None:
 
 async def test_a_final_word_about_what_ended_otherwise_is_on_record_and_received() -> None:
     async with room() as hub:
-        conversation, _, wire = hub.connect()
+        session, _, wire = hub.connect()
         await until(lambda: "boot-a" in hub.machine.boots)
         heard = listen(hub)
         stored_as(hub, msgspec.structs.asdict(command("expired")))
-        conversation.hear(text(m.CommandUpdate(id="c1", state="succeeded")))
+        session.hear(text(m.CommandUpdate(id="c1", state="succeeded")))
         await until(lambda: wire.of(m.Received))
         assert [(event.code, event.params["state"], event.params["was"]) for event in heard] == [
             ("command.late", "succeeded", "expired"),
@@ -101,7 +101,7 @@ async def test_a_final_word_about_what_ended_otherwise_is_on_record_and_received
 
 async def test_a_final_word_that_loses_the_race_against_the_deadline_is_late_and_not_lost() -> None:
     async with room() as hub:
-        conversation, _, wire = hub.connect()
+        session, _, wire = hub.connect()
         await hub.announce(CommandDrafted(command=command()))
         await until(lambda: wire.of(m.Command))
         heard = listen(hub)
@@ -112,7 +112,7 @@ async def test_a_final_word_that_loses_the_race_against_the_deadline_is_late_and
 
         hub.store.refuse = decided
         stored_as(hub, msgspec.structs.asdict(ended))
-        conversation.hear(text(m.CommandUpdate(id="c1", state="succeeded")))
+        session.hear(text(m.CommandUpdate(id="c1", state="succeeded")))
         await until(lambda: wire.of(m.Received))
         assert heard[-1].code == "command.late"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from hub.links import rules
-from hub.links.key_conflicts import Doorkeeper
+from hub.links.key_conflicts import KeyConflicts
 from hub.model.changes import MachineEdited, QuarantineChanged
 from protocol.limits import TAKEOVER_WINDOW_S
 from tests.hub.commands.test_commands_in_flow import listen
@@ -21,8 +21,8 @@ class Clock:
         self.s = 0.0
 
 
-def keeper(hub: Room, clock: Clock) -> Doorkeeper:
-    made = Doorkeeper(hub.fleet, hub.announce, lambda: NOW + timedelta(seconds=clock.s), lambda: clock.s)
+def keeper(hub: Room, clock: Clock) -> KeyConflicts:
+    made = KeyConflicts(hub.fleet, hub.announce, lambda: NOW + timedelta(seconds=clock.s), lambda: clock.s)
     hub.announce.listen(made.became_true)
     return made
 

@@ -101,8 +101,8 @@ async def test_waiting_for_a_command_ends_with_it_or_with_the_time() -> None:
         assert still.state == "queued"
         waiting = asyncio.ensure_future(hub.links.wait_for("c1", 10))
         await asyncio.sleep(0)
-        conversation, _, _ = hub.connect()
-        conversation.hear(text(m.CommandUpdate(id="c1", state="failed")))
+        session, _, _ = hub.connect()
+        session.hear(text(m.CommandUpdate(id="c1", state="failed")))
         done = await asyncio.wait_for(waiting, 5)
         assert done is not None
         assert done.state == "failed"

@@ -13,7 +13,7 @@ from hub.model.changes import BusyChanged, Change, Command, EventHappened, Statu
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from hub.status import rules
-from hub.status.rules import Named
+from hub.status.rules import NamedStatus
 from protocol.messages import StatusReport
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=timezone.utc)
@@ -149,10 +149,10 @@ def test_a_return_session_is_no_new_status() -> None:
 
 def test_the_machines_key_keeps_what_it_does_not_name() -> None:
     found = held(status="active", special_status="maintenance")
-    after(found, rules.declared_by_key(found, Named(status="full", capacity=100), NOW))
+    after(found, rules.declared_by_key(found, NamedStatus(status="full", capacity=100), NOW))
     assert (found.status, found.effective_status, found.status_until) == ("full", "maintenance", LATER)
     assert found.returns_to == "full"
-    after(found, rules.declared_by_key(found, Named(status="full", special_status=None), NOW))
+    after(found, rules.declared_by_key(found, NamedStatus(status="full", special_status=None), NOW))
     assert (found.effective_status, found.status_until, found.status_before) == ("full", None, None)
 
 
@@ -170,7 +170,7 @@ def test_under_a_special_status_it_stays_who_asked_for_that_and_why(
     since, later = found.status_since, NOW + timedelta(hours=1)
     reason = "Technician inside" if capabilities is WHOLE else None
     report = StatusReport(status="full", seq=1, capacity=98, special_status="maintenance", reason=reason)
-    named = Named(status="full", capacity=98)
+    named = NamedStatus(status="full", capacity=98)
     changes = heard(found, report, later) if by_link else rules.declared_by_key(found, named, later)
     told = event(changes)
     assert (told.actor, told.params) == ("machine:1", {}), "it gave no reason itself"
@@ -179,14 +179,14 @@ def test_under_a_special_status_it_stays_who_asked_for_that_and_why(
     after(found, changes)
     assert (found.status, found.effective_status) == ("full", "maintenance")
     assert (found.status_by, found.status_reason, found.status_since) == ("user:3", "Technician inside", since)
-    ended = rules.declared_by_key(found, Named(status="full", special_status=None), later)
+    ended = rules.declared_by_key(found, NamedStatus(status="full", special_status=None), later)
     after(found, ended)
     assert (found.status_by, found.status_reason, found.status_since) == ("machine:1", None, later)
 
 
 def test_a_reason_the_machine_gives_under_a_special_status_is_its_own() -> None:
     found = inside()
-    changes = rules.declared_by_key(found, Named(status="full", reason="bin 2"), NOW)
+    changes = rules.declared_by_key(found, NamedStatus(status="full", reason="bin 2"), NOW)
     assert event(changes).params == {"reason": "bin 2"}
     after(found, changes)
     assert (found.status_by, found.status_reason) == ("machine:1", "bin 2")
@@ -194,14 +194,14 @@ def test_a_reason_the_machine_gives_under_a_special_status_is_its_own() -> None:
 
 def test_the_record_tells_times_like_every_answer() -> None:
     found = machine(capabilities=WHOLE)
-    told = event(rules.declared_by_key(found, Named(status="error", until=LATER), NOW))
+    told = event(rules.declared_by_key(found, NamedStatus(status="error", until=LATER), NOW))
     assert (told.before or {})["until"] is None
     assert (told.after or {})["until"] == "2026-11-23T14:00:00.000Z"
 
 
 def test_what_the_key_declares_for_a_while_our_clock_ends_whatever_the_agent_can() -> None:
     found = machine(capabilities=WHOLE)
-    after(found, rules.declared_by_key(found, Named(status="error", until=LATER), NOW))
+    after(found, rules.declared_by_key(found, NamedStatus(status="error", until=LATER), NOW))
     assert rules.is_due(found, LATER)
     assert found.returns_to == "active"
     after(found, rules.given_back(found, LATER))
@@ -210,7 +210,7 @@ def test_what_the_key_declares_for_a_while_our_clock_ends_whatever_the_agent_can
 
 def test_a_time_that_is_taken_away_ends_nothing() -> None:
     found = held()
-    after(found, rules.declared_by_key(found, Named(status="maintenance", until=None), NOW))
+    after(found, rules.declared_by_key(found, NamedStatus(status="maintenance", until=None), NOW))
     assert (found.status, found.status_until, found.status_before) == ("maintenance", None, None)
 
 
@@ -254,7 +254,7 @@ def test_another_time_gives_back_what_the_machine_is_when_it_is_said() -> None:
 
 def test_a_special_status_alone_leaves_what_a_time_gives_back() -> None:
     found = held()
-    after(found, rules.declared_by_key(found, Named(special_status="error"), NOW))
+    after(found, rules.declared_by_key(found, NamedStatus(special_status="error"), NOW))
     assert (found.special_status, found.status_until) == ("error", LATER)
     assert found.status_before is not None
     assert (found.status_before["status"], found.status_before["special_status"]) == ("active", "error")

@@ -10,7 +10,7 @@ import pytest
 from hub.model.changes import Change, Command
 from hub.model.machine import Machine
 from hub.status import rules
-from hub.status.rules import Named
+from hub.status.rules import NamedStatus
 from protocol.messages import Hello, StatusReport
 from tests.hub.status.rules.test_status_desk import LATER, NOW, WHOLE, after, heard, machine
 
@@ -71,7 +71,7 @@ def test_a_hello_is_the_truth_where_nothing_will_settle_it(issued_by: str, args:
 
 def test_a_reading_after_a_wish_that_has_left_does_not_undo_it() -> None:
     found = waiting(machine(capabilities=WHOLE, capacity=11), "user:3", status="maintenance", reason="belt")
-    named = rules.declared_by_key(found, Named(status="active", capacity=33), NOW)
+    named = rules.declared_by_key(found, NamedStatus(status="active", capacity=33), NOW)
     queued = rules.for_the_agent(found, named)
     assert queued is not None
     assert (queued.wanted.status, queued.reading) == ("active", True)

@@ -21,11 +21,11 @@ from tests.support.until import until
 
 async def test_samples_are_acknowledged_after_their_commit_once_for_many_frames() -> None:
     async with room() as hub:
-        conversation, _, wire = hub.connect()
+        session, _, wire = hub.connect()
         await until(lambda: "boot-a" in hub.machine.boots)
         hub.store.open.clear()
         for seq in range(1, 11):
-            assert conversation.hear(text(metrics(seq, cpu_usage=seq)))
+            assert session.hear(text(metrics(seq, cpu_usage=seq)))
         await until(lambda: hub.store.calls > 1)
         assert wire.of(m.MetricsAck) == []
         assert hub.machine.readings is not None
@@ -40,8 +40,8 @@ async def test_samples_are_acknowledged_after_their_commit_once_for_many_frames(
 async def test_samples_that_come_before_the_new_boot_is_stored_wait_for_its_id() -> None:
     async with room() as hub:
         hub.store.open.clear()
-        conversation, _, wire = hub.connect()
-        conversation.hear(text(metrics(3, 3)))
+        session, _, wire = hub.connect()
+        session.hear(text(metrics(3, 3)))
         await until(lambda: hub.store.calls)
         hub.store.open.set()
         await until(lambda: wire.of(m.MetricsAck))
@@ -53,13 +53,13 @@ async def test_a_frame_that_comes_just_as_the_boot_is_stored_does_not_overtake_t
     """It would raise the mark above them: acknowledged, and taken for repeats."""
     async with room() as hub:
         hub.store.open.clear()
-        conversation, _, wire = hub.connect()
-        conversation.hear(text(metrics(3, 3)))
+        session, _, wire = hub.connect()
+        session.hear(text(metrics(3, 3)))
         late = [text(metrics(4))]
 
         def at_once(_: object) -> None:
             if "boot-a" in hub.machine.boots and late:
-                conversation.hear(late.pop())
+                session.hear(late.pop())
 
         hub.announce.listen(at_once)
         hub.store.open.set()
@@ -81,33 +81,33 @@ async def test_repeats_after_a_reconnect_are_acknowledged_and_not_stored_again()
 
 async def test_live_samples_are_seen_and_neither_stored_nor_acknowledged() -> None:
     async with room() as hub:
-        conversation, _, wire = hub.connect()
-        conversation.hear(text(metrics(1, live=True, temperature=91.0)))
-        conversation.hear(text(metrics(1)))
+        session, _, wire = hub.connect()
+        session.hear(text(metrics(1, live=True, temperature=91.0)))
+        session.hear(text(metrics(1)))
         await until(lambda: wire.of(m.MetricsAck))
         assert [row.seq for batch in hub.store.batches for row in batch] == [1]
 
 
 async def test_a_drained_spool_does_not_turn_the_page_back() -> None:
     async with room() as hub:
-        conversation, _, _ = hub.connect()
+        session, _, _ = hub.connect()
         await until(lambda: "boot-a" in hub.machine.boots)
-        conversation.hear(text(metrics(9, live=True, cpu_usage=50.0)))
+        session.hear(text(metrics(9, live=True, cpu_usage=50.0)))
         old = m.Sample(timestamp="2026-11-23T07:00:00Z", cpu_usage=1.0)
-        conversation.hear(text(m.Metrics(seq=1, samples=[old])))
+        session.hear(text(m.Metrics(seq=1, samples=[old])))
         assert hub.machine.readings is not None
         assert hub.machine.readings.cpu_usage == 50.0
 
 
 async def test_a_status_is_received_after_its_commit_and_a_repeat_is_received_without_another_row() -> None:
     async with room() as hub:
-        conversation, _, wire = hub.connect()
+        session, _, wire = hub.connect()
         report = m.StatusReport(status="full", seq=4)
-        conversation.hear(text(report))
+        session.hear(text(report))
         await until(lambda: wire.of(m.Received))
         assert hub.machine.status == "full"
         committed = len(hub.store.transactions)
-        conversation.hear(text(report))
+        session.hear(text(report))
         await until(lambda: len(wire.of(m.Received)) == 2)
         assert [said.ref for said in wire.of(m.Received)] == [4, 4]
         assert len(hub.store.transactions) == committed
@@ -115,11 +115,11 @@ async def test_a_status_is_received_after_its_commit_and_a_repeat_is_received_wi
 
 async def test_what_is_durable_waits_for_a_database_that_is_away_and_keeps_its_order() -> None:
     async with room() as hub:
-        conversation, link, wire = hub.connect()
+        session, link, wire = hub.connect()
         await until(lambda: "boot-a" in hub.machine.boots)
         hub.store.away = True
         for seq, status in enumerate(("full", "error", "maintenance")):
-            conversation.hear(text(m.StatusReport(status=status, seq=seq)))  # type: ignore[arg-type]
+            session.hear(text(m.StatusReport(status=status, seq=seq)))  # type: ignore[arg-type]
         calls = hub.store.calls
         await until(lambda: hub.store.calls > calls)
         assert wire.of(m.Received) == []
@@ -132,12 +132,12 @@ async def test_what_is_durable_waits_for_a_database_that_is_away_and_keeps_its_o
 
 async def test_too_much_that_is_durable_makes_the_reader_wait_until_there_is_room() -> None:
     async with room() as hub:
-        conversation, _, wire = hub.connect()
+        session, _, wire = hub.connect()
         hub.store.open.clear()
-        heard = [conversation.hear(text(m.StatusReport(status="full", seq=seq))) for seq in range(INBOX)]
+        heard = [session.hear(text(m.StatusReport(status="full", seq=seq))) for seq in range(INBOX)]
         assert heard[0]
         assert not heard[-1]
-        waiting = asyncio.ensure_future(conversation.wait())
+        waiting = asyncio.ensure_future(session.wait())
         await asyncio.sleep(0)
         assert not waiting.done()
         hub.store.open.set()
@@ -147,22 +147,22 @@ async def test_too_much_that_is_durable_makes_the_reader_wait_until_there_is_roo
 
 async def test_a_command_settles_once_and_every_repeat_is_received() -> None:
     async with room() as hub:
-        conversation, _, wire = hub.connect()
+        session, _, wire = hub.connect()
         await hub.announce(CommandDrafted(command=command()))
         await until(lambda: wire.of(m.Command))
         assert hub.machine.pending["c1"].state == "sent"
-        conversation.hear(text(m.CommandUpdate(id="c1", state="accepted")))
+        session.hear(text(m.CommandUpdate(id="c1", state="accepted")))
         await until(lambda: hub.machine.pending["c1"].state == "accepted")
         assert wire.of(m.Received) == [], "only the end of a command is confirmed"
-        conversation.hear(text(m.CommandUpdate(id="c1", state="succeeded")))
+        session.hear(text(m.CommandUpdate(id="c1", state="succeeded")))
         await until(lambda: wire.of(m.Received))
         assert (hub.machine.status, hub.machine.status_by) == ("maintenance", "user:1")
 
 
 async def test_a_command_of_another_machine_is_refused_and_counted() -> None:
     async with room() as hub:
-        conversation, _, wire = hub.connect()
-        conversation.hear(text(m.CommandUpdate(id="not-mine", state="succeeded")))
+        session, _, wire = hub.connect()
+        session.hear(text(m.CommandUpdate(id="not-mine", state="succeeded")))
         await until(lambda: wire.of(m.Error))
         assert (wire.of(m.Error)[0].code, wire.of(m.Error)[0].ref) == ("unknown_command", "not-mine")
         assert hub.links.tally["foreign"] == 1
@@ -198,17 +198,17 @@ async def test_what_an_older_link_had_in_its_inbox_is_dropped_when_a_newer_one_t
 async def test_a_machine_over_its_rate_is_slowed_and_may_burst() -> None:
     async with room() as hub:
         # So slow a rate that the time this test takes gives nothing back.
-        conversation, _, _ = hub.connect(rate=1e-6, burst=100)
-        heard = [conversation.hear(text(metrics(seq, live=True))) for seq in range(1, 103)]
+        session, _, _ = hub.connect(rate=1e-6, burst=100)
+        heard = [session.hear(text(metrics(seq, live=True))) for seq in range(1, 103)]
         assert heard == [True] * 100 + [False] * 2
 
 
 async def test_a_bug_in_a_handler_ends_only_this_link(monkeypatch: pytest.MonkeyPatch) -> None:
     async with room() as hub:
-        conversation, link, wire = hub.connect()
+        session, link, wire = hub.connect()
         await until(lambda: "boot-a" in hub.machine.boots)
         monkeypatch.setattr("hub.links.rules.report_status", lambda *_: 1 / 0)
-        conversation.hear(text(m.StatusReport(status="full", seq=1)))
+        session.hear(text(m.StatusReport(status="full", seq=1)))
         await until(lambda: wire.close == 1011)
         assert link.closing
 
@@ -239,19 +239,19 @@ async def test_ten_thousand_mangled_frames_raise_nothing_and_close_only_with_cod
     ]
     codes = set()
     async with room() as hub:
-        conversation, link, wire = hub.connect()
+        session, link, wire = hub.connect()
         for _ in range(10_000):
             frame = dice.choice(frames)
             at, width = dice.randrange(len(frame)), dice.randrange(12)
-            conversation.hear(frame[:at] + dice.choice(pieces) + frame[at + width :])
-            await conversation.wait()
+            session.hear(frame[:at] + dice.choice(pieces) + frame[at + width :])
+            await session.wait()
             if link.closing:
                 assert link._closing is not None
                 codes.add(link._closing[0])
                 await asyncio.sleep(0)
-                conversation, link, wire = hub.connect()
+                session, link, wire = hub.connect()
         assert codes <= {4400, 1009}
-        conversation.hear(text(metrics(10**6, cpu_usage=1.0)))
+        session.hear(text(metrics(10**6, cpu_usage=1.0)))
         await until(lambda: wire.of(m.MetricsAck))
     assert not [record for record in caplog.records if record.exc_info]
 
@@ -262,10 +262,10 @@ async def test_a_machine_that_never_stops_telling_of_itself_is_read_more_slowly(
     """Each of its words would be a line that nobody may delete."""
     monkeypatch.setattr(budgets, "LINES_AT_ONCE", 5)
     async with room() as hub:
-        conversation, _, wire = hub.connect()
+        session, _, wire = hub.connect()
         for seq in range(1, 21):
             said = m.StatusReport(seq=seq, status="error" if seq % 2 else "active")
-            conversation.hear(text(said))
+            session.hear(text(said))
         await until(lambda: len(wire.of(m.Received)) == 4)  # and the hello
         await asyncio.sleep(0.3)
         assert len(wire.of(m.Received)) == 4
@@ -276,10 +276,10 @@ async def test_a_machine_that_never_stops_telling_of_itself_is_read_more_slowly(
 async def test_facts_and_results_that_are_too_large_are_left_out_and_named() -> None:
     large = {"text": "w" * MAX_RESULT_BYTES}
     async with room(hardware={"model": "old"}) as hub:
-        conversation, _, wire = hub.connect(hello=hello(hardware=large))
+        session, _, wire = hub.connect(hello=hello(hardware=large))
         await hub.announce(CommandDrafted(command=command()))
         await until(lambda: wire.of(m.Command))
-        conversation.hear(text(m.CommandUpdate(id="c1", state="succeeded", result=large)))
+        session.hear(text(m.CommandUpdate(id="c1", state="succeeded", result=large)))
         await until(lambda: wire.of(m.Received))
         assert hub.machine.pending == {}, "it has ended all the same"
         assert hub.machine.hardware == {"model": "old"}
