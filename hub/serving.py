@@ -68,7 +68,7 @@ class HubServer(AcceptingServer):
     def _say_goodbye(self) -> None:
         context: HubContext = self._app.state.hub
         context.feed.say_goodbye("restarting")
-        context[Tunnels].say_restarting()
+        context[Tunnels].end_all()
         told = context[Links].say_restarting(SPREAD_S)
         logger.info("ending; %d machines were asked to come back in a while", told)
 

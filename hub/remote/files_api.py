@@ -21,7 +21,7 @@ from hub.model.changes import EventHappened
 from hub.model.remote_changes import RemoteSession
 from hub.remote.pages_api import held
 from hub.remote.tunnel.registry import Tunnels
-from hub.remote.tunnel.tunnel import TunnelError, TunnelStream
+from hub.remote.tunnel.tunnel import SessionStream, TunnelError
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.http.problems import Problem, Text, one_wrong
 from hub.web.http.validation import Row
@@ -167,7 +167,7 @@ def _machine_failed(code: str) -> Problem:
     return Problem("conflict", Text("remote_use.machine", {"code": plain or "internal"}))
 
 
-async def _open(call: Call, session_id: int | None, args: dict[str, Any]) -> tuple[RemoteSession, TunnelStream]:
+async def _open(call: Call, session_id: int | None, args: dict[str, Any]) -> tuple[RemoteSession, SessionStream]:
     session = held(call, "files", session_id)
     try:
         return session, await call.context[Tunnels].open(session.id, "file", args)
@@ -242,7 +242,7 @@ def announced_size(request: Request) -> int:
 class FileDownload(Response):
     """The file as an attachment that no browser opens in our name. An answer that breaks off is left incomplete."""
 
-    def __init__(self, stream: TunnelStream, *, name: str, size: int) -> None:
+    def __init__(self, stream: SessionStream, *, name: str, size: int) -> None:
         whole = _UNFIT.sub("_", name)[:MOST_LETTERS] or "file"
         ascii_only = "".join(c if " " <= c <= "~" and c not in '\\"%' else "_" for c in whole)
         super().__init__(
@@ -289,7 +289,7 @@ async def _gone(receive: Receive, scope: anyio.CancelScope) -> None:
 class Upload:
     """A request's body to the machine. `complete` when all of it was handed to the tunnel."""
 
-    def __init__(self, stream: TunnelStream, size: int) -> None:
+    def __init__(self, stream: SessionStream, size: int) -> None:
         self._stream = stream
         self._size = size
         self.complete = False

@@ -61,10 +61,7 @@ class RemoteSessions:
 
     def find(self, session_id: int) -> RemoteSession | None:
         """An open session of any machine."""
-        for machine in self._fleet.machines.values():
-            if session_id in machine.remote_sessions:
-                return machine.remote_sessions[session_id]
-        return None
+        return life.find(self._fleet.machines.values(), session_id)
 
     async def end(self, session_id: int, reason: str, *, by: actors.Actor = actors.CLOCK) -> None:
         """Nothing happens when it has ended. Raises StoreError when the database is away."""

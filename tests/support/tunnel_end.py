@@ -12,7 +12,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 
 from hub.remote.tunnel.registry import Tunnels
-from hub.remote.tunnel.tunnel import TunnelStream
+from hub.remote.tunnel.tunnel import SessionStream
 from protocol.stream_limits import TUNNEL_SUBPROTOCOL
 from protocol.streams import Opened as Asked
 from protocol.streams import Role, StreamEvent, Streams
@@ -93,7 +93,7 @@ def ticket(hub: HubHere, key: MachineKey, session_id: int = SESSION) -> str:
     return hub.context[Tunnels].tickets.issue(session_id, key.id)
 
 
-async def begun(hub: HubHere, end: TunnelEnd, kind: str = "terminal") -> tuple[TunnelStream, int]:
+async def begun(hub: HubHere, end: TunnelEnd, kind: str = "terminal") -> tuple[SessionStream, int]:
     """A stream that the machine at `end` has accepted, and its id."""
     opening = asyncio.ensure_future(hub.context[Tunnels].open(end.session_id, kind, {"cols": 80}))
     asked = await end.event(Asked)

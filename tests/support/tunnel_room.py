@@ -6,7 +6,7 @@ import anyio
 
 from db.errors import Unavailable
 from hub.remote.tunnel.registry import Admission, Tunnels
-from hub.remote.tunnel.tunnel import Attachment, TunnelStream
+from hub.remote.tunnel.tunnel import Attachment, SessionStream
 from protocol.errors import CloseCode
 from protocol.streams import Opened, Role, Streams
 from protocol.tunnel_greeting import Open
@@ -55,8 +55,8 @@ class Room:
         for frame in self.machine.to_send(1_000_000):
             self.attachment.receive(frame)
 
-    async def opened(self) -> TunnelStream:
-        found: list[TunnelStream] = []
+    async def opened(self) -> SessionStream:
+        found: list[SessionStream] = []
 
         async def ask() -> None:
             found.append(await self.tunnels.open(SESSION, "terminal", {}))

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 import h11
 
 from hub.remote.machine_pages.open_pages import SessionTurns
-from hub.remote.machine_pages.proxy_request import MachineStream, Refusal
+from hub.remote.machine_pages.proxy_request import Refusal
+from hub.remote.tunnel.tunnel import MachineStream
 
 MAX_HEADER_BYTES: Final = 16 * 1024
 """As many as other servers take; a header is parsed at once, line by line."""

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
-from typing import Final, Protocol
+from typing import Final
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -26,7 +26,7 @@ from hub.remote.machine_pages.headers import CookieJar, Headers
 from hub.remote.machine_pages.open_pages import Page, SessionTurns
 from hub.remote.rules import life
 from hub.remote.tunnel.registry import Tunnels
-from hub.remote.tunnel.tunnel import TunnelError
+from hub.remote.tunnel.tunnel import MachineStream, TunnelError
 from hub.web.auth import identify
 from hub.web.http.problems import Text, language_of, sayer
 from protocol.addresses import is_within
@@ -122,19 +122,6 @@ def connect(context: HubContext, page: Page) -> Connect:
             raise Refusal(refused.code) from refused
 
     return opened
-
-
-class MachineStream(Protocol):
-    """One connection to a declared port. What waits may raise TunnelError: the lease is over, the machine says no."""
-
-    async def send(self, data: bytes) -> None:
-        """Returns when there is room for more."""
-
-    async def receive(self) -> bytes:
-        """The next bytes; b"" when the other side has ended."""
-
-    def reset(self, code: str, message: str = "") -> None:
-        """Give the connection up at once."""
 
 
 Connect = Callable[[], Awaitable[MachineStream]]

@@ -20,8 +20,8 @@ from websockets.typing import Origin, Subprotocol
 from websockets.uri import WebSocketURI
 
 from hub.remote.machine_pages.headers import host_of
-from hub.remote.machine_pages.proxy_request import MachineStream, Refusal, Terms
-from hub.remote.tunnel.tunnel import TunnelError
+from hub.remote.machine_pages.proxy_request import Refusal, Terms
+from hub.remote.tunnel.tunnel import MachineStream, TunnelError
 from hub.server.websocket_protocol import MAX_SIZE
 from hub.web import sockets as socket_ending
 from hub.web.sockets import Ending

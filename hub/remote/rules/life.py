@@ -53,6 +53,14 @@ def session_of(row: Row) -> RemoteSession:
     return RemoteSession(**values)
 
 
+def find(machines: Iterable[Machine], session_id: int) -> RemoteSession | None:
+    """An open session of any of them."""
+    for machine in machines:
+        if session_id in machine.remote_sessions:
+            return machine.remote_sessions[session_id]
+    return None
+
+
 def open_of(machine: Machine) -> list[RemoteSession]:
     """Its open sessions, oldest first."""
     return sorted(machine.remote_sessions.values(), key=lambda session: session.id)

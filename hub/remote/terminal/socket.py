@@ -1,7 +1,7 @@
-"""`/ws/terminal`: one browser's socket and the terminal it looks at. Who may open it, what it may say, how it ends.
+"""`/ws/terminal`: the socket of a browser that views a terminal: who may open it, its messages, its end.
 
-The terminal itself lives in hub.remote.terminal.terminal and outlives the socket. Messages of a page are strict types,
-as small as those of the machines' wire; what is typed comes as bytes.
+The terminal itself (hub.remote.terminal.terminal) outlives the socket. Messages of a page are strict types; typed input
+comes as bytes.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from protocol.errors import CloseCode
 logger = logging.getLogger("myrvm.terminals")
 
 RECHECK_S: Final = 3.0
-"""A quarter more and the look itself stay within 5 s (bar 58)."""
-FIRST_WORD_S: Final = 5.0
+"""With a quarter more and the check itself: within 5 s (bar 58)."""
+GREETING_S: Final = 5.0
 MAX_SOCKETS_PER_USER: Final = 100
 PIECE: Final = 32 * 1024
 
 
 async def terminal_socket(websocket: WebSocket) -> None:
-    """The endpoint: refuse before the upgrade, or live until one side ends it."""
+    """Refuses before the upgrade, or runs until one side ends it."""
     context: HubContext = websocket.app.state.hub
     admitted = await _admit(context, websocket)
     if isinstance(admitted, int):
@@ -59,8 +59,8 @@ async def terminal_socket(websocket: WebSocket) -> None:
 
 
 async def _admit(context: HubContext, websocket: WebSocket) -> Principal | int:
-    """Who opens it, or the HTTP status that refuses. Pages alone have terminals: they send their Origin and a cookie,
-    and a foreign page must not ride on it."""
+    """The person, or the HTTP status that refuses. Pages alone have terminals: with our own Origin and a session's
+    cookie."""
     if not same_origin(websocket, context.settings):
         return 403
     try:
@@ -74,7 +74,7 @@ async def _admit(context: HubContext, websocket: WebSocket) -> Principal | int:
 
 async def _live(context: HubContext, websocket: WebSocket, principal: Principal) -> Ending:
     greeting = None
-    with anyio.move_on_after(FIRST_WORD_S):
+    with anyio.move_on_after(GREETING_S):
         message = await websocket.receive()
         if message["type"] == "websocket.disconnect":
             return Ending(None)
@@ -84,23 +84,23 @@ async def _live(context: HubContext, websocket: WebSocket, principal: Principal)
     try:
         terminal, position = await _terminal(context, websocket, principal, greeting)
     except TerminalRefusedError as refused:
-        await _say(websocket, type="error", code=refused.code)
+        await _send(websocket, type="error", code=refused.code)
         code = CloseCode.REVOKED if refused.code == "not_found" else CloseCode.NORMAL
         return Ending(code, refused.code)
-    seat = terminal.attach()
+    number = terminal.attach()
     try:
-        return await _Viewer(context, websocket, terminal, seat, position).live()
+        return await _Viewer(context, websocket, terminal, number, position).live()
     finally:
-        terminal.detach(seat)
+        terminal.detach(number)
 
 
 async def _terminal(
     context: HubContext, websocket: WebSocket, principal: Principal, greeting: First
 ) -> tuple[Terminal, int]:
-    """The terminal that is meant, and from which byte on it is shown. Raises TerminalRefusedError."""
+    """The terminal, and from which byte on it is shown. Raises TerminalRefusedError."""
     terminals, address = context[Terminals], address_of(context, websocket)
-    if isinstance(greeting, Open):
-        _let_in(context, terminals.session_for(principal, greeting.session).rvm_id, address)
+    if isinstance(greeting, OpenTerminal):
+        _require_address(context, terminals.session_for(principal, greeting.session).rvm_id, address)
         if context[Gate].people.wait(principal, "remote.use"):
             raise TerminalRefusedError("too_many")
         return await terminals.open(principal, greeting.session, *size_of(greeting), address), 0
@@ -108,22 +108,22 @@ async def _terminal(
     if terminal is None:
         raise TerminalRefusedError("no_terminal")
     if terminal.user_id != principal.id:
-        await _intruded(context, terminal, principal)
+        await _end_intruded(context, terminal, principal)
         raise TerminalRefusedError("not_found")
-    _let_in(context, terminal.rvm_id, address)
+    _require_address(context, terminal.rvm_id, address)
     return terminal, max(terminal.ring.first, min(greeting.received, terminal.ring.total))
 
 
-def _let_in(context: HubContext, rvm_id: int, address: str) -> None:
-    """The holder too comes only from where the machine's settings let administrators come from, each time: the lease
-    may have been opened from another place. Raises TerminalRefusedError."""
+def _require_address(context: HubContext, rvm_id: int, address: str) -> None:
+    """`admin_ips` holds for each socket: the session may have been opened from another address. Raises
+    TerminalRefusedError."""
     machine = context.fleet.machines.get(rvm_id)
     if machine is None or not address_allowed(machine, address):
         raise TerminalRefusedError("address_not_allowed")
 
 
-async def _intruded(context: HubContext, terminal: Terminal, principal: Principal) -> None:
-    """The id of a terminal cannot be guessed: the holder's browser or its words are in somebody else's hands."""
+async def _end_intruded(context: HubContext, terminal: Terminal, principal: Principal) -> None:
+    """The id of a terminal cannot be guessed: the holder's browser, or its traffic, is in somebody else's hands."""
     logger.warning("user %d showed the terminal of user %d", principal.id, terminal.user_id)
     terminal.end("intruder")
     try:
@@ -132,27 +132,29 @@ async def _intruded(context: HubContext, terminal: Terminal, principal: Principa
         logger.warning("session %d could not be ended for an intruder: %s", terminal.session_id, error)
 
 
-async def _say(websocket: WebSocket, **members: Any) -> None:
+async def _send(websocket: WebSocket, **members: Any) -> None:
     await websocket.send_text(msgspec.json.encode(members).decode())
 
 
 class _Viewer:
-    """One socket in its seat before a terminal."""
+    """One browser's socket; `number` is that of Terminal.attach."""
 
-    def __init__(self, context: HubContext, websocket: WebSocket, terminal: Terminal, seat: int, position: int) -> None:
+    def __init__(
+        self, context: HubContext, websocket: WebSocket, terminal: Terminal, number: int, position: int
+    ) -> None:
         self._context = context
         self._websocket = websocket
         self._terminal = terminal
-        self._seat = seat
+        self._number = number
         self._position = position
         self._confirms = False
-        """The page tells what it has; until it did, what was sent counts."""
+        """The page has acknowledged output; until it does, sent counts as received."""
         self._ending: Ending | None = None
 
     async def live(self) -> Ending:
         terminal, info = self._terminal, self._terminal.stream.info
         terminal.ring.take(self._position)
-        await _say(
+        await _send(
             self._websocket, type="ready", terminal=terminal.id, recorded=True,
             input_recorded=terminal.recording.with_input, user=str(info.get("user", "")),
             command=str(info.get("command", "")), typed=terminal.typed, passed=terminal.passed_on,
@@ -164,7 +166,7 @@ class _Viewer:
         return self._ending or Ending(None)
 
     async def _part(self, part: Callable[[], Awaitable[Ending]], scope: anyio.CancelScope) -> None:
-        """Run one of the four; the first that ends says how, and ends the others."""
+        """Runs one of the four; the first that ends gives the ending, and ends the others."""
         try:
             ending = await part()
         except WebSocketDisconnect:
@@ -174,29 +176,29 @@ class _Viewer:
 
     async def _write(self) -> Ending:
         terminal, ring = self._terminal, self._terminal.ring
-        while terminal.sits(self._seat):
+        while terminal.is_viewer(self._number):
             data = ring.since(self._position, PIECE)
             if data:
                 self._position = max(self._position, ring.first) + len(data)
                 await self._websocket.send_bytes(data)
-                if not self._confirms and terminal.sits(self._seat):
+                if not self._confirms and terminal.is_viewer(self._number):
                     ring.take(self._position)
             elif terminal.over.is_set():
                 exit_code = {} if terminal.exit_code is None else {"exit": terminal.exit_code}
-                await _say(self._websocket, type="ended", code=terminal.ending, **exit_code)
+                await _send(self._websocket, type="ended", code=terminal.ending, **exit_code)
                 return Ending(CloseCode.NORMAL, str(terminal.ending))
             else:
                 await ring.moved()
-        await _say(self._websocket, type="ended", code="replaced")
+        await _send(self._websocket, type="ended", code="replaced")
         return Ending(CloseCode.REPLACED, "the terminal is shown elsewhere")
 
     async def _acknowledge(self) -> Ending:
-        """Tell the page how much of what it typed the machine has taken."""
-        terminal, told = self._terminal, self._terminal.passed_on
+        """Sends how much of the input the machine has taken."""
+        terminal, sent = self._terminal, self._terminal.passed_on
         while True:
-            if terminal.passed_on > told:
-                told = terminal.passed_on
-                await _say(self._websocket, type="passed", bytes=told)
+            if terminal.passed_on > sent:
+                sent = terminal.passed_on
+                await _send(self._websocket, type="passed", bytes=sent)
             else:
                 await terminal.input_moved()
 
@@ -206,34 +208,34 @@ class _Viewer:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return Ending(None)
-            if not terminal.sits(self._seat):
-                await anyio.sleep_forever()  # the writer says so and ends us
+            if not terminal.is_viewer(self._number):
+                await anyio.sleep_forever()  # the writer ends this
             typed = message.get("bytes")
             if typed is not None:
                 if len(typed) > MAX_BYTES:
                     return Ending(CloseCode.TOO_BIG, f"at most {MAX_BYTES} bytes a frame")
-                await terminal.type(typed, self._seat)
+                await terminal.type(typed, self._number)
                 continue
-            word = later(message.get("text") or "")
-            if word is None:
+            parsed = later(message.get("text") or "")
+            if parsed is None:
                 return Ending(CloseCode.PROTOCOL_ERROR, "not understood")
-            if isinstance(word, Ping):
-                await _say(self._websocket, type="pong", n=word.n)
+            if isinstance(parsed, PingTerminal):
+                await _send(self._websocket, type="pong", n=parsed.n)
             else:
-                self._obey(word)
+                self._handle(parsed)
 
-    def _obey(self, word: Resize | Received | Close) -> None:
+    def _handle(self, message: ResizeTerminal | ReceivedOutput | CloseTerminal) -> None:
         terminal = self._terminal
-        if isinstance(word, Resize):
-            terminal.resize(*size_of(word))
-        elif isinstance(word, Close):
+        if isinstance(message, ResizeTerminal):
+            terminal.resize(*size_of(message))
+        elif isinstance(message, CloseTerminal):
             terminal.end("closed")
         else:
             self._confirms = True
-            terminal.ring.take(max(terminal.ring.taken, min(word.bytes, self._position)))
+            terminal.ring.take(max(terminal.ring.taken, min(message.bytes, self._position)))
 
     async def _guard(self) -> Ending:
-        """Look again who this is: rights that were taken end the terminal, not only its picture."""
+        """Identifies the person again: lost rights end the terminal, not only its view."""
         while True:
             await anyio.sleep(RECHECK_S * random.uniform(0.75, 1.25))  # noqa: S311 - spreads load, keeps no secret
             try:
@@ -250,15 +252,15 @@ class _Viewer:
 
 MAX_CHARACTERS: Final = 512
 MAX_BYTES: Final = 32 * 1024
-"""What one frame may type; the page is told it in `ready`, with the input window."""
+"""Of one frame of input; sent to the page in `ready`, with the input window."""
 
 MAX_SIDE: Final = 1000
-"""Columns, rows: a window that is larger or has none is given the nearest size (`size_of`), not refused."""
+"""Columns, rows: other sizes become the nearest one (`size_of`), and are not refused."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 
-class Open(msgspec.Struct, tag="open"):
+class OpenTerminal(msgspec.Struct, tag="open"):
     """A new shell in that session."""
 
     session: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
@@ -266,41 +268,41 @@ class Open(msgspec.Struct, tag="open"):
     rows: Count
 
 
-class Attach(msgspec.Struct, tag="attach"):
+class AttachTerminal(msgspec.Struct, tag="attach"):
     """The same shell again, from the byte `received` on."""
 
     terminal: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     received: Count = 0
 
 
-class Resize(msgspec.Struct, tag="resize"):
+class ResizeTerminal(msgspec.Struct, tag="resize"):
     cols: Count
     rows: Count
 
 
-class Received(msgspec.Struct, tag="received"):
+class ReceivedOutput(msgspec.Struct, tag="received"):
     """The page has all bytes up to there."""
 
     bytes: Count
 
 
-class Close(msgspec.Struct, tag="close"):
-    """The shell is not wanted any more."""
+class CloseTerminal(msgspec.Struct, tag="close"):
+    """Ends the shell."""
 
 
-class Ping(msgspec.Struct, tag="ping"):
-    """Answered with `pong` and the same number: the page asks whether the connection lives."""
+class PingTerminal(msgspec.Struct, tag="ping"):
+    """Answered with `pong` and the same number."""
 
     n: Count
 
 
-def size_of(asked: Open | Resize) -> tuple[int, int]:
-    """Columns and rows that a terminal can have: a page with one row, or none that can be seen, is no error."""
+def size_of(asked: OpenTerminal | ResizeTerminal) -> tuple[int, int]:
+    """Columns and rows that a terminal can have: a hidden page, with none, is no error."""
     return min(max(asked.cols, 1), MAX_SIDE), min(max(asked.rows, 1), MAX_SIDE)
 
 
-First = Open | Attach
-Later = Resize | Received | Close | Ping
+First = OpenTerminal | AttachTerminal
+Later = ResizeTerminal | ReceivedOutput | CloseTerminal | PingTerminal
 _first: msgspec.json.Decoder[First] = msgspec.json.Decoder(First)
 _later: msgspec.json.Decoder[Later] = msgspec.json.Decoder(Later)
 

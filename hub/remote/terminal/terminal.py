@@ -23,41 +23,31 @@ from hub.model.fleet import Fleet
 from hub.model.remote_changes import RemoteSession, SessionMoved
 from hub.remote.recordings.file import RecordingFailedError
 from hub.remote.recordings.service import TERM, OpenRecording, Recordings, Scene
-from hub.remote.tunnel.tunnel import TunnelError
+from hub.remote.rules import life
+from hub.remote.tunnel.tunnel import MachineStream, TunnelError
+
+logger = logging.getLogger("myrvm.terminals")
 
 GONE_S: Final = 60.0
-"""A terminal whose browser is away for so long ends."""
+"""A terminal whose browser is away for longer ends."""
 INPUT_WINDOW: Final = 64 * 1024
-"""Bytes typed that wait for the machine. A page sends no more beyond what it was told has been passed on; of one that
-does, the socket is read no further."""
+"""Bytes typed that wait for the machine; a page sends no more beyond the acknowledged ones. The socket of one that does
+is read no further."""
 EXIT_CODE_S: Final = 1.0
-"""How long the end of the output waits for the shell's exit code, which was said before it."""
+"""For the shell's exit code, once the output has ended."""
 PIECE: Final = 16 * 1024
-
-
-class Stream(Protocol):
-    """A stream of the tunnel, as far as a terminal uses it (hub.remote.tunnel.registry.TunnelStream)."""
-
-    info: dict[str, Any]
-
-    async def send(self, data: bytes) -> None: ...
-
-    async def finish(self) -> None: ...
-
-    async def receive(self) -> bytes: ...
-
-    async def controls(self) -> dict[str, Any] | None: ...
-
-    def control(self, values: dict[str, Any]) -> Any: ...
-
-    def reset(self, code: str, message: str = "") -> None: ...
+RING: Final = 256 * 1024
+"""Bytes of output kept for a browser that comes back."""
+MOST_OF_A_SESSION: Final = 4
+_KEPT_ENDED: Final = 64
+"""Ended terminals: a browser that comes back too late is shown the reason."""
 
 
 class Terminal:
-    """`attach` gives a browser its place, and takes it from the one before. `over` is set at the end, with `ending`
-    and, where the shell told it, `exit_code`."""
+    """`attach` makes a browser the viewer, in place of the one before. `over` is set at the end, with `ending` and, if
+    the shell reported it, `exit_code`."""
 
-    def __init__(self, terminal_id: str, user_id: int, stream: Stream, recording: OpenRecording) -> None:
+    def __init__(self, terminal_id: str, user_id: int, stream: MachineStream, recording: OpenRecording) -> None:
         self.id = terminal_id
         self.user_id = user_id
         self.stream = stream
@@ -66,18 +56,18 @@ class Terminal:
         self.over = anyio.Event()
         self.ending: str | None = None
         self.exit_code: int | None = None
-        self._seat = 0
-        self._seated = False
-        self._sat = anyio.Event()
+        self._viewer = 0
+        self._has_viewer = False
+        self._viewer_moved = anyio.Event()
         # Bound: INPUT_WINDOW bytes; the browser is read no further.
         self._input = bytearray()
         self.typed = 0
-        """Bytes of input taken from browsers so far; each of them reaches the shell, if it lives."""
+        """Bytes of input taken from browsers so far; all of them reach the shell, if it lives."""
         self.passed_on = 0
         """Of those, the bytes handed to the machine."""
         self._typed = anyio.Event()
         self._taken = anyio.Event()
-        self._told_all = anyio.Event()
+        self._controls_read = anyio.Event()
 
     @property
     def session_id(self) -> int:
@@ -90,34 +80,34 @@ class Terminal:
     # --- the browser ------------------------------------------------------------------------------------------------
 
     def attach(self) -> int:
-        """The number of this browser's seat; the one before has lost its own."""
-        self._seat, self._seated = self._seat + 1, True
-        self._sat.set()
-        self._sat = anyio.Event()
+        """The number of this viewer; the one before is none any more."""
+        self._viewer, self._has_viewer = self._viewer + 1, True
+        self._viewer_moved.set()
+        self._viewer_moved = anyio.Event()
         self.ring.take(self.ring.taken)  # wakes the one before
-        return self._seat
+        return self._viewer
 
-    def detach(self, seat: int) -> None:
-        if seat == self._seat:
-            self._seated = False
-            self._sat.set()
-            self._sat = anyio.Event()
+    def detach(self, viewer: int) -> None:
+        if viewer == self._viewer:
+            self._has_viewer = False
+            self._viewer_moved.set()
+            self._viewer_moved = anyio.Event()
 
-    def sits(self, seat: int) -> bool:
-        return seat == self._seat
+    def is_viewer(self, viewer: int) -> bool:
+        return viewer == self._viewer
 
-    async def type(self, data: bytes, seat: int) -> None:
-        """Hand over what was typed; waits while the machine takes none. Of a seat that was lost meanwhile nothing is
-        taken: `typed` tells its browser so."""
+    async def type(self, data: bytes, viewer: int) -> None:
+        """Takes input; waits while the machine takes none. Nothing is taken of a browser that was replaced meanwhile:
+        `typed` shows it."""
         while len(self._input) >= INPUT_WINDOW and not self.over.is_set():
             await self._taken.wait()
-        if seat == self._seat:
+        if viewer == self._viewer:
             self._input += data
             self.typed += len(data)
             self._typed.set()
 
     async def input_moved(self) -> None:
-        """Until more of the input was passed on."""
+        """Until more of the input was handed to the machine."""
         await self._taken.wait()
 
     def resize(self, cols: int, rows: int) -> None:
@@ -126,7 +116,7 @@ class Terminal:
         self.recording.file.resized(cols, rows)
 
     def end(self, why: str) -> None:
-        """Over, whatever the shell does."""
+        """Ends the terminal, whatever the shell does; the first reason stays."""
         if not self.over.is_set():
             self.ending = why
             self.over.set()
@@ -136,9 +126,9 @@ class Terminal:
     # --- the machine ------------------------------------------------------------------------------------------------
 
     async def live(self) -> None:
-        """Until the shell, the lease, the recording or the patience with an empty seat ends it."""
+        """Until the shell, the session, the recording or GONE_S without a viewer ends it."""
         async with anyio.create_task_group() as tasks:
-            for part in (self._show, self._pass_on, self._hear, self._record, self._mind_the_seat):
+            for part in (self._show, self._pass_on, self._read_controls, self._write_recording, self._await_viewer):
                 tasks.start_soon(self._part, part)
             await self.over.wait()
             tasks.cancel_scope.cancel()
@@ -165,7 +155,7 @@ class Terminal:
             data = await self.stream.receive()
             if not data:
                 with anyio.move_on_after(EXIT_CODE_S):
-                    await self._told_all.wait()
+                    await self._controls_read.wait()
                 self.end("exited")
                 return
             self.recording.file.output(data)
@@ -187,41 +177,41 @@ class Terminal:
         self._taken.set()
         self._taken = anyio.Event()
 
-    async def _hear(self) -> None:
-        while (said := await self.stream.controls()) is not None:
-            code = said.get("exit")
+    async def _read_controls(self) -> None:
+        while (values := await self.stream.controls()) is not None:
+            code = values.get("exit")
             if isinstance(code, int) and not isinstance(code, bool):
                 self.exit_code = code
-        self._told_all.set()
+        self._controls_read.set()
 
-    async def _record(self) -> None:
+    async def _write_recording(self) -> None:
         await self.recording.file.run()
 
-    async def _mind_the_seat(self) -> None:
+    async def _await_viewer(self) -> None:
         while True:
-            if self._seated:
-                await self._sat.wait()
+            if self._has_viewer:
+                await self._viewer_moved.wait()
                 continue
             with anyio.move_on_after(GONE_S):
-                await self._sat.wait()
+                await self._viewer_moved.wait()
                 continue
             self.end("browser_gone")
             return
 
 
-SIZE: Final = 256 * 1024
-
-
 class OutputRing:
-    """`total` counts all bytes ever shown; positions are counts like it."""
+    """The newest output, for a reader that comes back; the writer waits while the reader is a whole ring behind.
 
-    def __init__(self, size: int = SIZE) -> None:
+    `total` counts all bytes ever shown; positions are counts like it.
+    """
+
+    def __init__(self, size: int = RING) -> None:
         self._size = size
-        # Bound: SIZE bytes, the oldest go.
+        # Bound: RING bytes, the oldest go.
         self._kept = bytearray()
         self.total = 0
         self.taken = 0
-        """What the reader has for sure: the filler may run ahead of it by one ring."""
+        """Received by the reader for sure; the writer may be one ring ahead of it."""
         self._moved = anyio.Event()
 
     @property
@@ -241,12 +231,12 @@ class OutputRing:
         self._move()
 
     def since(self, position: int, most: int) -> bytes:
-        """Up to `most` bytes from there on; a position that is kept no more begins at the oldest byte."""
+        """Up to `most` bytes from there on; from the oldest byte where the position is not kept any more."""
         start = max(0, position - self.first)
         return bytes(self._kept[start : start + most])
 
     def take(self, position: int) -> None:
-        """The reader has everything up to there. Going back is what a reader that lost something does."""
+        """The reader has everything up to there; a reader that lost something goes back."""
         self.taken = min(max(position, self.first), self.total)
         self._move()
 
@@ -259,21 +249,14 @@ class OutputRing:
         self._moved = anyio.Event()
 
 
-logger = logging.getLogger("myrvm.terminals")
+class StreamSource(Protocol):
+    """Of the streams (hub.remote.tunnel.registry)."""
 
-MOST_OF_A_SESSION: Final = 4
-_KEPT_ENDED: Final = 64
-"""Ended terminals whose id still says how they ended, to a browser that comes back too late."""
-
-
-class Tunnels(Protocol):
-    """Where streams come from (hub.remote.tunnel.registry)."""
-
-    async def open(self, session_id: int, kind: str, args: dict[str, Any]) -> Stream: ...
+    async def open(self, session_id: int, kind: str, args: dict[str, Any]) -> MachineStream: ...
 
 
 class TerminalRefusedError(Exception):
-    """No terminal; `code` says why, `message` is the machine's own sentence where it gave one."""
+    """No terminal. `message` is the machine's own sentence, where it sent one."""
 
     def __init__(self, code: str, message: str = "") -> None:
         super().__init__(code)
@@ -282,9 +265,9 @@ class TerminalRefusedError(Exception):
 
 
 class Terminals:
-    """All of this hub. `run` must run."""
+    """The terminals of this hub; `run` must run."""
 
-    def __init__(self, fleet: Fleet, tunnels: Tunnels, recordings: Recordings) -> None:
+    def __init__(self, fleet: Fleet, tunnels: StreamSource, recordings: Recordings) -> None:
         self._fleet = fleet
         self._tunnels = tunnels
         self._recordings = recordings
@@ -302,7 +285,7 @@ class Terminals:
         return len(self._open)
 
     async def run(self) -> None:
-        """For ever. At the end every terminal ends, and its recording is finished."""
+        """Until cancelled; then every terminal ends, and its recording is finished."""
         async with anyio.create_task_group() as self._tasks:
             try:
                 await anyio.sleep_forever()
@@ -313,7 +296,7 @@ class Terminals:
     def session_for(self, principal: Principal, session_id: int) -> RemoteSession:
         """The session in which this person may have a terminal now. Raises TerminalRefusedError: `not_found` also for
         somebody else's."""
-        session = self._session(session_id)
+        session = life.find(self._fleet.machines.values(), session_id)
         if session is None or session.admin_id != principal.id or principal.kind != "user":
             raise TerminalRefusedError("not_found")
         if not may(principal, "remote.start", session.rvm_id):
@@ -371,7 +354,7 @@ class Terminals:
         return self._open.get(terminal_id) or self._ended.get(terminal_id)
 
     def became_true(self, changes: Sequence[Change]) -> None:
-        """A listener of the announcer: what ends a lease ends its terminals, with the lease's own reason."""
+        """The end of a session ends its terminals, with the same reason."""
         for change in changes:
             if isinstance(change, SessionMoved) and not change.session.is_open:
                 for terminal in list(self._open.values()):
@@ -389,9 +372,3 @@ class Terminals:
             self._ended[terminal.id] = terminal
             while len(self._ended) > _KEPT_ENDED:
                 del self._ended[next(iter(self._ended))]
-
-    def _session(self, session_id: int) -> RemoteSession | None:
-        for machine in self._fleet.machines.values():
-            if session_id in machine.remote_sessions:
-                return machine.remote_sessions[session_id]
-        return None

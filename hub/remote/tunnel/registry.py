@@ -1,7 +1,7 @@
-"""Every tunnel of this hub by session: who may come in, who has gone quiet, and the door for what uses a machine.
+"""The tunnels of this hub by session: admits machines' sockets, opens streams, ends sessions that are idle or lost.
 
-`await tunnels.open(session_id, kind, args)` gives a stream to the machine. What must end a session (a broken protocol,
-idleness, a tunnel that does not come back) is told through `on_fault`; that a session ended is heard as a Change.
+A broken protocol, idleness and a tunnel that does not come back are reported to `on_fault`; the end of a session comes
+as a Change.
 """
 
 from __future__ import annotations
@@ -23,74 +23,74 @@ from hub.links.key_conflicts import replaces_key
 from hub.links.tickets import Tickets, digest
 from hub.model.changes import Change, MachineEdited, MachineRemoved
 from hub.model.remote_changes import SessionMoved
-from hub.remote.tunnel.tunnel import Attachment, Tunnel, TunnelError, TunnelStream
+from hub.remote.tunnel.tunnel import Attachment, SessionStream, SessionTunnel, TunnelError
 from protocol.errors import CloseCode
 from protocol.stream_limits import GRACE_S, IDLE_S
 from protocol.tunnel_greeting import Open
 
 logger = logging.getLogger("myrvm.tunnel")
 
-OPEN_WITHIN_S: Final = 10.0
-"""How long a machine may take to accept a stream, a tunnel that is just coming up included."""
-LOOK_EVERY_S: Final = 1.0
+OPEN_LIMIT_S: Final = 10.0
+"""For a machine to accept a stream, the tunnel's own coming up included."""
+FAULTS_EVERY_S: Final = 1.0
 
 OnFault = Callable[[int, str], Awaitable[None]]
 
 
 class Admission(NamedTuple):
-    """A socket that may carry a session's tunnel; `resume` is what the machine comes back with."""
+    """A socket that may carry a session's tunnel; `resume` is the secret with which the machine comes back."""
 
     attachment: Attachment
     resume: str
     received: int
 
 
-async def _nobody(session_id: int, reason: str) -> None:
-    logger.warning("session %d: %s, and nobody ends it", session_id, reason)
+async def _unhandled(session_id: int, reason: str) -> None:
+    logger.warning("session %d: %s, and no handler ends it", session_id, reason)
 
 
 class Tunnels:
-    """One for a hub. `on_fault(session_id, reason)` is set by whoever ends sessions; run `run` beside."""
+    """One a hub; `run` must run. `on_fault(session_id, reason)` is set by the owner of sessions."""
 
     def __init__(self, tickets: Tickets | None = None, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.tickets = tickets if tickets is not None else Tickets(monotonic)
-        self.on_fault: OnFault = _nobody
+        self.on_fault: OnFault = _unhandled
         self._monotonic = monotonic
         # Bound: the open sessions.
-        self._tunnels: dict[int, Tunnel] = {}
+        self._tunnels: dict[int, SessionTunnel] = {}
         # Bound: the open sessions.
         self._arrivals: dict[int, anyio.Event] = {}
         # Bound: one an open session.
         self._faults: deque[tuple[int, str]] = deque()
-        self._found = anyio.Event()
+        self._fault_found = anyio.Event()
         self._retry = RetryUntilAvailable("ends of remote sessions", StoreError)
 
     # --- for what uses a machine ------------------------------------------------------------------------------------
 
-    async def open(self, session_id: int, kind: str, args: dict[str, Any]) -> TunnelStream:
+    async def open(self, session_id: int, kind: str, args: dict[str, Any]) -> SessionStream:
         """A stream that the machine has accepted. Raises TunnelError: no_tunnel, timeout, session_over,
-        too_many_streams, or what the machine refused with."""
-        with anyio.move_on_after(OPEN_WITHIN_S):
+        too_many_streams, or the machine's own code."""
+        with anyio.move_on_after(OPEN_LIMIT_S):
             tunnel = await self._arrived(session_id)
             return await tunnel.open(kind, args)
         raise TunnelError("timeout" if session_id in self._tunnels else "no_tunnel", "the machine did not answer")
 
     def ends(self, session_id: int, reason: str, code: CloseCode = CloseCode.REVOKED) -> None:
-        """The session is over: its tickets are void, its streams end, its tunnel closes."""
+        """Ends a session here: its tickets are void, its streams end, its tunnel closes."""
         self.tickets.void(session_id)
         tunnel = self._tunnels.pop(session_id, None)
         if tunnel is not None:
             tunnel.close(code, reason)
         self._announce_arrival(session_id)
 
-    def say_restarting(self) -> int:
-        """The hub ends, and with it every session; how many tunnels there were."""
+    def end_all(self) -> int:
+        """The hub restarts; how many tunnels there were."""
         sessions = list(self._tunnels)
         for session_id in sessions:
             self.ends(session_id, "hub_restarted", CloseCode.HUB_RESTARTING)
         return len(sessions)
 
-    async def _arrived(self, session_id: int) -> Tunnel:
+    async def _arrived(self, session_id: int) -> SessionTunnel:
         while session_id not in self._tunnels:
             if not self.tickets.awaited(session_id):
                 raise TunnelError("no_tunnel", "the machine has no tunnel for this session")
@@ -105,8 +105,8 @@ class Tunnels:
     # --- for the socket ---------------------------------------------------------------------------------------------
 
     def admit(self, greeting: Open, rvm_id: int) -> Admission | CloseCode:
-        """What a machine that said `greeting` gets: the tunnel, or the code its socket closes with. A session of
-        another machine, one that is over and one that never was look the same."""
+        """The tunnel for a machine's socket, or the code that closes it. A session of another machine, one that is over
+        and one that never was look the same."""
         if greeting.ticket is not None:
             return self._begin(greeting.ticket, greeting.session_id, rvm_id)
         tunnel, secret = self._tunnels.get(greeting.session_id), greeting.resume or ""
@@ -122,10 +122,10 @@ class Tunnels:
         if ticket is None or ticket.session_id != session_id:
             return CloseCode.NOT_AUTHENTICATED
         older = self._tunnels.pop(session_id, None)
-        if older is not None:  # an agent that lost its memory: nothing of the old streams can be said again
+        if older is not None:  # an agent that lost its memory: the old streams cannot be resumed
             older.close(CloseCode.REPLACED, "replaced")
         secret = secrets.token_urlsafe(32)
-        tunnel = Tunnel(
+        tunnel = SessionTunnel(
             session_id,
             rvm_id,
             digest(secret),
@@ -142,25 +142,25 @@ class Tunnels:
     # --- time and Changes -------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Look for sessions that must end, and pass them on to whoever records it: two loops, so that a database that
-        is away does not keep a tunnel open."""
+        """Finds sessions that must end, and reports them: two loops, as an unavailable database must keep no tunnel
+        open."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._look_on)
-            tasks.start_soon(self._tell_on)
+            tasks.start_soon(self._find_loop)
+            tasks.start_soon(self._report_loop)
 
-    async def _look_on(self) -> None:
+    async def _find_loop(self) -> None:
         while True:
-            await anyio.sleep(LOOK_EVERY_S)
-            self.look()
+            await anyio.sleep(FAULTS_EVERY_S)
+            self.find_faults()
 
-    async def _tell_on(self) -> None:
+    async def _report_loop(self) -> None:
         while True:
-            await self._found.wait()
-            self._found = anyio.Event()
-            await self.tell()
+            await self._fault_found.wait()
+            self._fault_found = anyio.Event()
+            await self.report_faults()
 
-    def look(self) -> None:
-        """Who was idle, or away, for too long?"""
+    def find_faults(self) -> None:
+        """Ends sessions that were idle, or without a tunnel, for too long."""
         now = self._monotonic()
         for tunnel in list(self._tunnels.values()):
             if tunnel.down_since is not None and now - tunnel.down_since > GRACE_S:
@@ -168,8 +168,8 @@ class Tunnels:
             elif now - tunnel.moved_at > IDLE_S:
                 self._fault(tunnel.session_id, "idle")
 
-    async def tell(self) -> None:
-        """Pass on what was found, each until it is recorded."""
+    async def report_faults(self) -> None:
+        """Each until it is recorded."""
         while self._faults:
             await self._retry(partial(self.on_fault, *self._faults[0]))
             self._faults.popleft()
@@ -184,8 +184,8 @@ class Tunnels:
                     self._fault(tunnel.session_id, "revoked")
 
     def _fault(self, session_id: int, reason: str) -> None:
-        """It is over here at once; on record as soon as it can be."""
+        """It is over here at once, and recorded as soon as the database is there."""
         self._faults.append((session_id, reason))
-        self._found.set()
+        self._fault_found.set()
         code = CloseCode.PROTOCOL_ERROR if reason == "protocol_error" else CloseCode.REVOKED
         self.ends(session_id, reason, code)

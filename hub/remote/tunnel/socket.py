@@ -1,7 +1,7 @@
 """`/ws/tunnel`: the second socket of a machine, for the bytes of one remote access session (protocol.md, The tunnel).
 
-The key decides before the upgrade, the first frame (a ticket, or the secret of a tunnel that dropped) which session it
-is. Then binary frames both ways until either end goes; what they mean: `hub.remote.tunnel.tunnel`. Raw ASGI messages.
+The machine's key is checked before the upgrade; the first frame (a ticket, or the secret of a dropped tunnel) names the
+session. Then binary frames both ways; their meaning: `hub.remote.tunnel.tunnel`. Raw ASGI messages.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from protocol.stream_limits import ACK_S, IDLE_S, OPEN_TIMEOUT_S, TUNNEL_SUBPROT
 logger = logging.getLogger("myrvm.tunnel")
 
 RETRY_AFTER_RESTART_S: Final = 5
-FAREWELL_S: Final = 5.0
-"""How long a closed tunnel waits for the socket to be gone."""
+CLOSE_S: Final = 5.0
+"""For the socket of a closed tunnel to be gone."""
 AT_ONCE: Final = 32 * 1024
 """Bytes handed to the socket before the next look at what is more urgent."""
 MOST_UNOPENED: Final = 4
-"""Tunnels of one machine that were let in and have not said which session they are for."""
+"""Sockets of one machine that have not named their session yet."""
 
 
 class TunnelSocket:
@@ -70,19 +70,19 @@ class TunnelSocket:
             if TUNNEL_SUBPROTOCOL in scope.get("subprotocols", []):
                 accept["subprotocol"] = TUNNEL_SUBPROTOCOL
             await send(accept)
-            admission = await _greeted(context, machine, receive)
+            admission = await _admission(context, machine, receive)
         except OSError:
             return
         finally:
             standing.leave()
         if isinstance(admission, Admission):
-            await _Life(context, receive, send, admission).run()
+            await _TunnelConnection(context, receive, send, admission).run()
         elif admission is not None:
-            await _farewell(receive, send, admission, "")
+            await _close(receive, send, admission, "")
 
 
-async def _greeted(context: HubContext, machine: Machine, receive: Receive) -> Admission | CloseCode | None:
-    """What the first frame is worth; None when the socket is gone."""
+async def _admission(context: HubContext, machine: Machine, receive: Receive) -> Admission | CloseCode | None:
+    """By the first frame; None when the socket is gone."""
     message: Message = {"type": "silence"}
     with anyio.move_on_after(OPEN_TIMEOUT_S):
         message = await receive()
@@ -102,7 +102,7 @@ async def _greeted(context: HubContext, machine: Machine, receive: Receive) -> A
     return admission
 
 
-class _Life:
+class _TunnelConnection:
     """One socket that carries a tunnel."""
 
     def __init__(self, context: HubContext, receive: Receive, send: Send, admission: Admission) -> None:
@@ -127,7 +127,7 @@ class _Life:
         finally:
             attachment.tunnel.detach(attachment)
         if not self._gone:
-            await _farewell(self._receive, self._send, attachment.code or CloseCode.NORMAL, attachment.why)
+            await _close(self._receive, self._send, attachment.code or CloseCode.NORMAL, attachment.why)
 
     async def _opened(self) -> None:
         admission, tunnel = self._admission, self._attachment.tunnel
@@ -138,7 +138,7 @@ class _Life:
         logger.info("machine %d: tunnel of session %d", tunnel.rvm_id, tunnel.session_id)
 
     async def _read(self) -> None:
-        """Returns when the socket is gone, or has said what may not be said."""
+        """Returns when the socket is gone."""
         receive, attachment = self._receive, self._attachment
         while True:
             message = await receive()
@@ -152,7 +152,7 @@ class _Life:
                 attachment.refuse("only binary frames travel on a tunnel")
 
     async def _write(self) -> None:
-        """Whatever there is to say; and the acknowledgement that time makes due."""
+        """Writes frames, and an acknowledgement when one is due."""
         attachment = self._attachment
         while True:
             awake = attachment.awake = anyio.Event()
@@ -160,7 +160,7 @@ class _Life:
             try:
                 for data in frames:
                     await self._send({"type": "websocket.send", "bytes": data})
-            except OSError:  # the reader may not have heard of it yet; what was not acknowledged is said again
+            except OSError:  # the reader may not know yet; unacknowledged frames are sent again
                 self._gone = True
                 attachment.scope.cancel()
                 return
@@ -171,12 +171,12 @@ class _Life:
                     attachment.tunnel.acknowledge()
 
 
-async def _farewell(receive: Receive, send: Send, code: CloseCode, why: str) -> None:
-    """Close, and wait for the socket to be gone, but not for long."""
-    with anyio.move_on_after(FAREWELL_S):
+async def _close(receive: Receive, send: Send, code: CloseCode, why: str) -> None:
+    """Closes the socket and waits CLOSE_S until it is gone."""
+    with anyio.move_on_after(CLOSE_S):
         try:
             await send({"type": "websocket.close", "code": int(code), "reason": why})
             while (await receive())["type"] != "websocket.disconnect":
-                """What still comes is not listened to."""
+                """Later frames are dropped."""
         except OSError:
             """Gone already."""

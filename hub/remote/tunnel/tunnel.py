@@ -1,13 +1,6 @@
-"""Why a stream to a machine could not be opened or ended early, as a value every reader of a stream may meet.
+"""A remote session's tunnel and its streams, which outlive the sockets that carry them one after the other.
 
-One stream to a machine as the hub's application sees it: an awaitable pipe with a word beside it.
-
-Waits while the tunnel is down; ends with the session. Made by `hub.remote.tunnel.registry`; knows no socket.
-
-One session's tunnel: its streams outlive the sockets that carry them, one after the other.
-
-A socket is attached, moves frames and is detached; meanwhile the streams wait. Knows no ASGI. Nothing here awaits
-but the users of streams.
+A socket is attached, moves frames and is detached; meanwhile the streams wait. Knows no ASGI and no session's rights.
 """
 
 from __future__ import annotations
@@ -16,7 +9,7 @@ import logging
 import re
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import anyio
 import msgspec
@@ -27,10 +20,19 @@ from protocol.stream_frames import StreamProtocolError
 from protocol.stream_limits import MAX_WAITING_CONTROLS
 from protocol.streams import Role, Streams
 
+logger = logging.getLogger("myrvm.tunnel")
+
+SMALL: Final = 1024
+"""Bytes. Smaller pieces are joined: a window full of one-byte pieces would take many times its size in memory."""
+MAX_CONTROLS_BYTES: Final = 16 * 1024
+"""JSON of control values that wait to be read; in memory hostile ones take thirty times that."""
+_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
+"""A machine's reason: stored in columns, and sent as the reason of a closed socket."""
+
 
 class TunnelError(Exception):
-    """`code` is one of the tunnel's own (no_tunnel, timeout, session_over) or what the machine said in its RESET;
-    `message` is the machine's sentence, which is foreign text."""
+    """Why a stream could not be opened, or ended early. `code`: no_tunnel, timeout, session_over, or that of the
+    machine's RESET; `message` is the machine's sentence: foreign text."""
 
     def __init__(self, code: str, message: str = "") -> None:
         super().__init__(f"{code}: {message}" if message else code)
@@ -38,28 +40,38 @@ class TunnelError(Exception):
         self.message = message
 
 
-SMALL: Final = 1024
-"""Bytes: what came in smaller pieces is kept in one, as a window full of pieces of one byte has many times its size."""
-MAX_WAITING_WORDS_BYTES: Final = 16 * 1024
-"""JSON of words that wait to be read; in memory a hostile one has thirty times its size."""
-_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
-"""What a machine's reason must be like: it is kept in columns and said as the reason of a closed socket."""
+class MachineStream(Protocol):
+    """A stream to a machine as its users know it: an awaitable pipe with control values beside it."""
+
+    info: dict[str, Any]
+
+    async def send(self, data: bytes) -> None: ...
+
+    async def finish(self) -> None: ...
+
+    async def receive(self) -> bytes: ...
+
+    async def controls(self) -> dict[str, Any] | None: ...
+
+    def control(self, values: dict[str, Any]) -> bool: ...
+
+    def reset(self, code: str, message: str = "") -> None: ...
 
 
-class TunnelStream:
-    """`send` and `receive` may be awaited by two tasks at once, each of them by one."""
+class SessionStream:
+    """The stream of a tunnel. Waits while the tunnel is down. One task may await `send` and another `receive`."""
 
     def __init__(self, stream_id: int, streams: Streams, moved: Callable[[], None]) -> None:
         self.id = stream_id
         self.info: dict[str, Any] = {}
-        """What the machine said when it accepted. Bound: one frame."""
+        """Sent by the machine with its acceptance. Bound: one frame."""
         self._streams = streams
         self._moved = moved
         # Bound: the window: the machine sends no more before it is consumed.
         self._chunks: deque[bytes | bytearray] = deque()
         # Bound: MAX_WAITING_CONTROLS; then the stream is reset.
-        self._words: deque[tuple[dict[str, Any], int]] = deque()
-        self._words_bytes = 0
+        self._controls: deque[tuple[dict[str, Any], int]] = deque()
+        self._controls_bytes = 0
         self._changed = anyio.Event()
         self._accepted = self._finished = self._ended = False
         self._error: TunnelError | None = None
@@ -67,7 +79,7 @@ class TunnelStream:
     # --- the application's side -------------------------------------------------------------------------------------
 
     async def send(self, data: bytes) -> None:
-        """Returns when all was handed over; waits for room. Raises TunnelError when the stream is over."""
+        """Returns when all is handed to the tunnel; waits for room. Raises TunnelError when the stream is over."""
         rest = memoryview(data)
         while True:
             self._check()
@@ -107,28 +119,28 @@ class TunnelStream:
         self._moved()
 
     def control(self, values: dict[str, Any]) -> bool:
-        """A word beside the data; False when it cannot be said (any more, or too many wait)."""
+        """Sends values beside the data; False when the stream is over or too many wait."""
         if self.over or not self._accepted:
             return False
-        said = self._streams.control(self.id, values)
+        taken = self._streams.control(self.id, values)
         self._moved()
-        return said
+        return taken
 
     async def controls(self) -> dict[str, Any] | None:
-        """The machine's next word; None when no more can come."""
-        while not self._words:
+        """The machine's next control values; None when no more can come."""
+        while not self._controls:
             if self._error is not None or self._ended:
                 return None
             await self._change()
-        word, size = self._words.popleft()
-        self._words_bytes -= size
-        return word
+        values, size = self._controls.popleft()
+        self._controls_bytes -= size
+        return values
 
     # --- the tunnel's side ------------------------------------------------------------------------------------------
 
     @property
     def over(self) -> bool:
-        """Nothing more will be said or heard of it."""
+        """Nothing more is sent or received."""
         return self._error is not None or (self._finished and self._ended)
 
     async def accepted(self) -> None:
@@ -137,16 +149,15 @@ class TunnelStream:
             self._check()
             await self._change()
 
-    def heard(self, event: StreamEvent) -> None:
-        """What the machine said of this stream."""
+    def handle(self, event: StreamEvent) -> None:
         if isinstance(event, Data):
             self._keep(event.data)
         elif isinstance(event, Controlled):
             size = len(msgspec.json.encode(event.values))
-            self._words_bytes += size
-            self._words.append((event.values, size))
-            if len(self._words) > MAX_WAITING_CONTROLS or self._words_bytes > MAX_WAITING_WORDS_BYTES:
-                self._words.clear()
+            self._controls_bytes += size
+            self._controls.append((event.values, size))
+            if len(self._controls) > MAX_WAITING_CONTROLS or self._controls_bytes > MAX_CONTROLS_BYTES:
+                self._controls.clear()
                 self.reset("too_many_words", "nobody reads so many words")
         elif isinstance(event, Accepted):
             self.info, self._accepted = event.info, True
@@ -184,13 +195,10 @@ class TunnelStream:
         await self._changed.wait()
 
 
-logger = logging.getLogger("myrvm.tunnel")
-
-
 class Attachment:
     """One socket of the tunnel. `scope` is cancelled when the socket has to close with `code`."""
 
-    def __init__(self, tunnel: Tunnel) -> None:
+    def __init__(self, tunnel: SessionTunnel) -> None:
         self.tunnel = tunnel
         self.scope = anyio.CancelScope()
         self.code: CloseCode | None = None
@@ -198,18 +206,18 @@ class Attachment:
         self.awake = anyio.Event()
 
     def end(self, code: CloseCode, why: str) -> None:
-        """Close the socket; the first reason stays."""
+        """Closes the socket; the first reason stays."""
         if self.code is None:
             self.code, self.why = code, why
         self.scope.cancel()
 
     def receive(self, data: bytes) -> None:
-        """A frame came. One that breaks the rules ends the session, and nothing else."""
+        """Handles a frame. One that breaks the protocol ends the session, and nothing else."""
         if self.tunnel.attached is self:
             self.tunnel.received(data)
 
     def refuse(self, detail: str) -> None:
-        """Something came that is no frame."""
+        """Handles a message that is no frame."""
         if self.tunnel.attached is self:
             self.tunnel.broken(StreamProtocolError("frame", detail))
 
@@ -217,7 +225,7 @@ class Attachment:
         return self.tunnel.to_send(most) if self.tunnel.attached is self else []
 
 
-class Tunnel:
+class SessionTunnel:
     """`on_fault(reason)` is called once, when the machine broke the protocol."""
 
     def __init__(
@@ -241,7 +249,7 @@ class Tunnel:
         self._over: TunnelError | None = None
         self._streams = Streams(Role.HUB)
         # Bound: MAX_STREAMS and those that just ended.
-        self._handles: dict[int, TunnelStream] = {}
+        self._handles: dict[int, SessionStream] = {}
 
     # --- sockets ----------------------------------------------------------------------------------------------------
 
@@ -250,8 +258,8 @@ class Tunnel:
         return self._streams.taken
 
     def attach(self, received: int) -> Attachment | None:
-        """A new socket carries the tunnel from here on; the machine has taken `received` of our frames. None when what
-        it lacks cannot be said again: the session is over."""
+        """Moves the tunnel to a new socket; the machine has taken `received` of our frames. None when the rest is not
+        kept any more: the session is over."""
         if self.attached is not None:
             self.attached.end(CloseCode.REPLACED, "replaced by a newer tunnel")
         try:
@@ -264,7 +272,7 @@ class Tunnel:
         return self.attached
 
     def detach(self, attachment: Attachment) -> None:
-        """The socket is gone; unless a newer one is there, the tunnel is down."""
+        """The tunnel is down, unless a newer socket carries it."""
         if self.attached is attachment:
             self.attached = None
             self.down_since = self._now()
@@ -280,25 +288,25 @@ class Tunnel:
             if isinstance(event, Data):
                 self.moved_at = self._now()
             if handle is not None:
-                handle.heard(event)
+                handle.handle(event)
         self.wake()
 
     def to_send(self, most: int) -> list[bytes]:
         return self._streams.to_send(most)
 
     def acknowledge(self) -> None:
-        """Time has passed."""
+        """To be called when an acknowledgement is due."""
         self._streams.acknowledge()
 
     def wake(self) -> None:
-        """There may be something to write."""
+        """Wakes the socket's writer."""
         if self.attached is not None:
             self.attached.awake.set()
 
     # --- streams ----------------------------------------------------------------------------------------------------
 
-    async def open(self, kind: str, args: dict[str, Any]) -> TunnelStream:
-        """A stream that the machine has accepted; raises TunnelError when it refused or the session is over."""
+    async def open(self, kind: str, args: dict[str, Any]) -> SessionStream:
+        """A stream that the machine has accepted. Raises TunnelError."""
         if self._over is not None:
             raise self._over
         try:
@@ -306,7 +314,7 @@ class Tunnel:
         except LocalProtocolError as error:
             raise TunnelError("too_many_streams", str(error)) from error
         self._handles = {number: handle for number, handle in self._handles.items() if not handle.over}
-        stream = self._handles[stream_id] = TunnelStream(stream_id, self._streams, self._moved)
+        stream = self._handles[stream_id] = SessionStream(stream_id, self._streams, self._moved)
         self._moved()
         try:
             await stream.accepted()
@@ -316,7 +324,7 @@ class Tunnel:
         return stream
 
     def close(self, code: CloseCode, reason: str) -> None:
-        """The session is over: every stream ends, and the socket closes."""
+        """Ends every stream and closes the socket: the session is over."""
         if self._over is not None:
             return
         self._over = TunnelError("session_over", reason)

@@ -209,7 +209,7 @@ async def test_a_refusal_of_the_machine_is_a_sentence(pages: PagesHub, code: str
         assert "\x1b" not in answer.json()["message"]
 
 
-async def test_only_the_holder_of_a_lease_that_allows_files_from_an_allowed_address(pages: PagesHub) -> None:
+async def test_only_the_holder_of_a_session_that_allows_files_from_an_allowed_address(pages: PagesHub) -> None:
     tunnels = machine(pages, FileStream({"size": 0}))
     for name in ("admin", "technician"):
         assert (await ask(pages, "list", name, json={})).status_code == 409

@@ -81,7 +81,7 @@ async def test_who_may_not_begin_one_sees_the_form_locked_with_the_reason(hub: A
     assert "remote_access_enabled" in await sentence("operator")
 
 
-async def test_a_lease_is_begun_extended_and_ended_by_plain_forms(hub: ApiHub) -> None:
+async def test_a_session_is_begun_extended_and_ended_by_plain_forms(hub: ApiHub) -> None:
     async with await browser(hub, "operator") as client:
         wish = {"minutes": "15", "reason": "The belt", "allow": ["terminal", "ports"], "port": ["5001"]}
         answer = await send(client, "start", **wish)
@@ -164,7 +164,7 @@ async def test_a_declined_request_is_over_and_says_by_whom(hub: ApiHub) -> None:
         assert "admin" in past
 
 
-async def test_somebody_elses_lease_can_be_ended_by_an_administrator_alone(hub: ApiHub) -> None:
+async def test_somebody_elses_session_can_be_ended_by_an_administrator_alone(hub: ApiHub) -> None:
     session = await lease(hub)
     for name in ("viewer", "technician"):
         page = await page_of(hub, name)
@@ -216,7 +216,7 @@ async def test_hostile_words_stay_words(hub: ApiHub) -> None:
     assert "<" not in declared[1]
 
 
-async def test_the_chip_shows_a_lease_of_ones_own_though_it_is_not_the_machines_oldest(hub: ApiHub) -> None:
+async def test_the_chip_shows_a_session_of_ones_own_though_it_is_not_the_machines_oldest(hub: ApiHub) -> None:
     await lease(hub, "admin")
     await lease(hub, "operator")
     for path in ("/account", "/jobs", REMOTE):

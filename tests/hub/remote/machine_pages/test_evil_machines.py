@@ -149,7 +149,7 @@ async def test_no_answer_of_a_machine_leads_the_hub_anywhere_else(pages: PagesHu
         assert came == []
 
 
-async def test_ports_of_the_lease_alone_can_be_opened(pages: PagesHub) -> None:
+async def test_ports_of_the_session_alone_can_be_opened(pages: PagesHub) -> None:
     async with trap() as (forbidden, came), machine_server(hello) as machine:
         pages.lease(machine.port)
         for port in (forbidden, 22, 1, 65535):

@@ -25,7 +25,7 @@ def test_a_capability_is_its_page_and_cannot_be_read_back() -> None:
     assert text not in repr(vars(pages))
 
 
-def test_a_lease_has_so_many_and_the_oldest_makes_room() -> None:
+def test_a_session_has_so_many_and_the_oldest_makes_room() -> None:
     pages = OpenPages()
     first, other = pages.capability(PAGE), pages.capability(OTHER)
     newest = [pages.capability(PAGE) for _ in range(PAGES_PER_SESSION)]

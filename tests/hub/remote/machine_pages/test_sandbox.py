@@ -156,7 +156,7 @@ async def test_an_upload_streams_on_while_it_comes(pages: PagesHub) -> None:
         assert answer.text == str(1000 + 40 * 65536)
 
 
-async def test_a_lease_that_is_over_opens_nothing_and_ends_what_is_open(pages: PagesHub) -> None:
+async def test_a_session_that_is_over_opens_nothing_and_ends_what_is_open(pages: PagesHub) -> None:
     async def stream(asked: Asked) -> None:
         asked.writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
         await asked.reader.read()
@@ -183,7 +183,7 @@ async def test_a_lease_that_is_over_opens_nothing_and_ends_what_is_open(pages: P
         {"expires_at": None},
     ],
 )  # fmt: skip
-async def test_a_capability_is_worth_what_its_lease_is_at_this_moment(
+async def test_a_capability_is_worth_what_its_session_is_at_this_moment(
     pages: PagesHub, changed: dict[str, object]
 ) -> None:
     async with machine_server(hello) as machine, httpx.AsyncClient() as browser:

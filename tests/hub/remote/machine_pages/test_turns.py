@@ -10,7 +10,7 @@ import pytest
 from hub.remote.machine_pages.open_pages import REQUEST_S, REST, PageTurns, SessionTurns
 
 
-async def test_a_lease_with_much_to_do_has_one_place_among_all() -> None:
+async def test_a_session_with_much_to_do_has_one_place_among_all() -> None:
     turns = PageTurns()
     busy, calm = SessionTurns(turns), SessionTurns(turns)
     done: list[str] = []

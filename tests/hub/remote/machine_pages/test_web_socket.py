@@ -17,8 +17,9 @@ from websockets.frames import Frame, Opcode
 
 from hub.remote.machine_pages.headers import CookieJar
 from hub.remote.machine_pages.open_pages import PageTurns, SessionTurns
-from hub.remote.machine_pages.proxy_request import MachineStream, Terms
+from hub.remote.machine_pages.proxy_request import Terms
 from hub.remote.machine_pages.web_socket import MAX_BROWSER_MESSAGE_BYTES, _MachineSocket
+from hub.remote.tunnel.tunnel import MachineStream
 from tests.support.machine_pages import Asked, PagesHub, machine_server, pages_hub
 from tests.support.until import until
 
@@ -123,7 +124,7 @@ async def test_a_websocket_that_no_page_of_the_machine_opened_is_refused(pages: 
         assert machine.asked == []
 
 
-async def test_a_websocket_ends_with_its_lease(pages: PagesHub) -> None:
+async def test_a_websocket_ends_with_its_session(pages: PagesHub) -> None:
     async def stay(socket: websockets.ServerConnection) -> None:
         await socket.send("here")
         await socket.wait_closed()

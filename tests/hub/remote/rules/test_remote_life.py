@@ -107,7 +107,7 @@ class OldRow:
     approved_by = approved_at = end_time = ended_by = end_reason = command_id = None
 
 
-def test_a_row_from_before_leases_lasted_no_time_and_reached_everything() -> None:
+def test_a_row_from_before_sessions_lasted_no_time_and_reached_everything() -> None:
     found = life.session_of(OldRow())
     assert (found.admin_name, found.duration_s, found.expires_at) == ("", 0.0, NOW)
     assert (found.ports, found.allow) == ((), ALLOWED)

@@ -22,7 +22,7 @@ def changed(**members: Any) -> RemoteSession:
     return msgspec.structs.replace(LEASE, **members)
 
 
-def test_the_newest_own_lease_is_held_or_the_one_named() -> None:
+def test_the_newest_own_session_is_held_or_the_one_named() -> None:
     sessions = {7: LEASE, 8: changed(id=8), 9: changed(id=9, admin_id=4), 10: changed(id=10, status="ended")}
     assert held(sessions, 3, None, NOW) == sessions[8]
     assert held(sessions, 3, 7, NOW) == LEASE
@@ -38,6 +38,6 @@ def test_the_newest_own_lease_is_held_or_the_one_named() -> None:
         changed(allow=("terminal",)), changed(ports=(5001,)), changed(expires_at=NOW),
     ],
 )  # fmt: skip
-def test_a_port_opens_only_for_the_holder_while_the_lease_stands(session: RemoteSession | None) -> None:
+def test_a_port_opens_only_for_the_holder_while_the_session_stands(session: RemoteSession | None) -> None:
     assert opens_port(LEASE, 3, 5000, NOW)
     assert not opens_port(session, 3, 5000, NOW)

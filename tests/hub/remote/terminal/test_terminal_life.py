@@ -15,7 +15,7 @@ from hub.lifespan import utc_now
 from hub.model import changes as c
 from hub.remote.service import RemoteSessions
 from hub.remote.terminal import terminal as terminal_module
-from hub.remote.terminal.terminal import SIZE, Terminals
+from hub.remote.terminal.terminal import RING, Terminals
 from hub.web.auth.state import Gate
 from tests.support.terminal_room import TerminalRoom, say, terminal_room
 from tests.support.until import until
@@ -105,9 +105,9 @@ async def test_a_page_that_confirms_loses_nothing_however_much_was_on_its_way(ro
         await page.shows("x")
         for n in range(64):
             stream.say(bytes([65 + n % 26]) * 16384)
-        await until(lambda: stream.taken >= SIZE)
+        await until(lambda: stream.taken >= RING)
         await until(lambda: len(room.hub.context[Terminals]) == 1)
-    assert stream.taken <= SIZE + 16384, "more than a ring is not taken from the machine"
+    assert stream.taken <= RING + 16384, "more than a ring is not taken from the machine"
     async with room.socket() as page:
         await say(page, type="attach", terminal=terminal, received=1)
         page.output += b"x"
@@ -125,7 +125,7 @@ async def test_a_second_socket_of_the_holder_takes_the_terminal_over(room: Termi
         await second.shows("here")
 
 
-async def test_somebody_else_with_the_terminals_id_is_shut_out_and_ends_the_lease(room: TerminalRoom) -> None:
+async def test_somebody_else_with_the_terminals_id_is_shut_out_and_ends_the_session(room: TerminalRoom) -> None:
     other = await room.hub.people.add("admin")
     async with room.terminal() as (page, stream):
         attach = {"type": "attach", "terminal": page.ready["terminal"], "received": 0}
@@ -138,7 +138,7 @@ async def test_somebody_else_with_the_terminals_id_is_shut_out_and_ends_the_leas
     assert [event["params"]["user_id"] for event in events] == [other.id]
 
 
-async def test_the_end_of_the_lease_ends_the_terminal_with_its_reason(room: TerminalRoom) -> None:
+async def test_the_end_of_the_session_ends_the_terminal_with_its_reason(room: TerminalRoom) -> None:
     async with room.terminal() as (page, stream):
         await room.hub.context[RemoteSessions].end(room.session.id, "timed_out")
         await page.closed()
@@ -200,7 +200,7 @@ async def test_who_comes_back_is_told_how_much_of_the_input_arrived(room: Termin
         await until(lambda: terminal.typed == 3 + 90000)
         async with room.attached(terminal.id) as second:
             assert (second.ready["passed"], second.ready["typed"]) == (3, 3 + 90000)
-            await until(lambda: not terminal.sits(1))
+            await until(lambda: not terminal.is_viewer(1))
             stream.open.set()
             await second.until(lambda: second.heard[-1] == {"type": "passed", "bytes": 90003})
             await second.type("d")

@@ -63,14 +63,14 @@ async def test_a_machine_that_refuses_is_told_with_its_code(room: TerminalRoom) 
     assert await room.code_of(room.opening()) == ("no_shell", 1000)
 
 
-async def test_four_terminals_are_the_most_of_a_lease(room: TerminalRoom) -> None:
+async def test_four_terminals_are_the_most_of_a_session(room: TerminalRoom) -> None:
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(4):
             await stack.enter_async_context(room.terminal())
         assert await room.code_of(room.opening()) == ("too_many", 1000)
 
 
-async def test_a_lease_without_a_terminal_opens_none(room: TerminalRoom) -> None:
+async def test_a_session_without_a_terminal_opens_none(room: TerminalRoom) -> None:
     session = await lease(room.hub, room.machine, allow=("ports",))
     assert await room.code_of(room.opening(session=session.id)) == ("not_allowed", 1000)
 
@@ -105,7 +105,7 @@ async def test_what_no_page_would_say_first_closes_the_socket(room: TerminalRoom
 
 
 async def test_a_page_that_says_nothing_is_not_waited_for(room: TerminalRoom, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "FIRST_WORD_S", 0.05)
+    monkeypatch.setattr(socket, "GREETING_S", 0.05)
     async with room.socket() as page:
         assert await page.closed() == 4400
 

@@ -182,5 +182,5 @@ async def test_a_stream_that_is_reset_here_is_reset_there(hub: HubHere, key: Mac
 async def test_a_hub_that_restarts_says_so(hub: HubHere, key: MachineKey) -> None:
     async with tunnel_end(hub, key) as end:
         await end.open(SESSION, ticket=ticket(hub, key))
-        assert hub.context[Tunnels].say_restarting() == 1
+        assert hub.context[Tunnels].end_all() == 1
         assert await end.close_code() == 1012

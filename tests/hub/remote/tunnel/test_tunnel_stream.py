@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hub.remote.tunnel.tunnel import TunnelError, TunnelStream
+from hub.remote.tunnel.tunnel import SessionStream, TunnelError
 from protocol.stream_frames import Frame, FrameType, encode
 from protocol.stream_limits import MAX_WAITING_CONTROLS
 from tests.support.tunnel_room import Room
@@ -76,11 +76,13 @@ async def test_a_reason_that_no_column_and_no_socket_takes_is_not_handed_on(room
         await stream.receive()
 
 
-USES: list[Callable[[TunnelStream], object]] = [lambda s: s.reset("again"), lambda s: s.control({})]
+USES: list[Callable[[SessionStream], object]] = [lambda s: s.reset("again"), lambda s: s.control({})]
 
 
 @pytest.mark.parametrize("use", USES)
-async def test_a_stream_that_is_over_takes_late_words_calmly(room: Room, use: Callable[[TunnelStream], object]) -> None:
+async def test_a_stream_that_is_over_takes_late_words_calmly(
+    room: Room, use: Callable[[SessionStream], object]
+) -> None:
     room.up()
     stream = await room.opened()
     room.machine.send(stream.id, b"last words")

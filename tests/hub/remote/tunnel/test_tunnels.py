@@ -31,11 +31,11 @@ async def test_a_session_whose_streams_are_quiet_for_long_ends_as_idle(room: Roo
     room.now += IDLE_S
     await stream.send(b"x")
     room.now += IDLE_S
-    room.tunnels.look()
+    room.tunnels.find_faults()
     assert is_up(room.tunnels, SESSION)
     room.now += 1
-    room.tunnels.look()
-    await room.tunnels.tell()
+    room.tunnels.find_faults()
+    await room.tunnels.report_faults()
     assert room.told == [(SESSION, "idle")]
     assert room.attachment is not None
     assert room.attachment.code is CloseCode.REVOKED
@@ -50,7 +50,7 @@ async def test_bytes_of_the_machine_keep_a_session_alive(room: Room) -> None:
     room.machine.send(stream.id, b"x")
     room.to_hub()
     room.now += IDLE_S
-    room.tunnels.look()
+    room.tunnels.find_faults()
     assert is_up(room.tunnels, SESSION)
 
 
@@ -58,17 +58,17 @@ async def test_a_tunnel_that_does_not_come_back_ends_the_session(room: Room) -> 
     room.up()
     room.down()
     room.now += GRACE_S
-    room.tunnels.look()
+    room.tunnels.find_faults()
     assert isinstance(room.admit(resume=room.resume), Admission)
     room.now += 2 * GRACE_S
-    room.tunnels.look()
-    await room.tunnels.tell()
+    room.tunnels.find_faults()
+    await room.tunnels.report_faults()
     assert room.told == []
     room.up()
     room.down()
     room.now += GRACE_S + 1
-    room.tunnels.look()
-    await room.tunnels.tell()
+    room.tunnels.find_faults()
+    await room.tunnels.report_faults()
     assert room.told == [(SESSION, "link_lost")]
     assert room.admit(resume=room.resume) is CloseCode.REVOKED
 
@@ -78,7 +78,7 @@ async def test_a_gap_that_cannot_be_repeated_ends_the_session(room: Room) -> Non
     await room.opened()
     greeting = Open(session_id=SESSION, resume=room.resume, received=999)
     assert room.tunnels.admit(greeting, MACHINE) is CloseCode.PROTOCOL_ERROR
-    await room.tunnels.tell()
+    await room.tunnels.report_faults()
     assert room.told == [(SESSION, "protocol_error")]
     assert not is_up(room.tunnels, SESSION)
 
@@ -87,15 +87,15 @@ async def test_an_end_that_cannot_be_recorded_is_told_until_it_is_and_then_never
     room.up()
     room.refusing = 3
     room.now += IDLE_S + 1
-    room.tunnels.look()
-    await room.tunnels.tell()
+    room.tunnels.find_faults()
+    await room.tunnels.report_faults()
     assert room.told == [(SESSION, "idle")]
-    await room.tunnels.tell()
+    await room.tunnels.report_faults()
     assert room.told == [(SESSION, "idle")]
 
 
 async def test_the_clock_looks_by_itself(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr(module, "FAULTS_EVERY_S", 0.001)
     room.up()
     room.now += IDLE_S + 1
     async with anyio.create_task_group() as tasks:
@@ -107,7 +107,7 @@ async def test_the_clock_looks_by_itself(room: Room, monkeypatch: pytest.MonkeyP
 async def test_while_no_end_can_be_recorded_the_clock_still_ends_what_has_to_end(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr(module, "FAULTS_EVERY_S", 0.001)
     room.refusing = 1_000_000
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(room.tunnels.run)
@@ -133,7 +133,7 @@ async def test_an_agent_with_a_new_ticket_and_no_memory_begins_anew(room: Room) 
 
 
 async def test_who_does_not_answer_in_time_is_not_waited_for(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "OPEN_WITHIN_S", 0.05)
+    monkeypatch.setattr(module, "OPEN_LIMIT_S", 0.05)
     room.up()
     with pytest.raises(TunnelError, match="timeout"):
         await room.tunnels.open(SESSION, "terminal", {})
@@ -200,7 +200,7 @@ async def test_a_session_that_ended_loses_its_tunnel_and_its_tickets(
     with pytest.raises(TunnelError, match=f"session_over: {end_reason or status}"):
         await stream.receive()
     assert room.admit(ticket=unused) is CloseCode.NOT_AUTHENTICATED
-    await room.tunnels.tell()
+    await room.tunnels.report_faults()
     assert room.told == [], "who ended it need not be told"
 
 
@@ -209,6 +209,6 @@ async def test_without_anybody_who_ends_sessions_the_tunnel_ends_all_the_same(ro
     ticket = alone.tickets.issue(SESSION, MACHINE)
     assert isinstance(alone.admit(Open(session_id=SESSION, ticket=ticket), MACHINE), Admission)
     room.now += IDLE_S + 1
-    alone.look()
-    await alone.tell()
+    alone.find_faults()
+    await alone.report_faults()
     assert not is_up(alone, SESSION)
