@@ -106,30 +106,27 @@ def test_a_tree_that_breaks_the_law_is_told_which(law: Law, files: dict[str, str
 
 
 def test_a_tree_that_keeps_every_law_is_left_alone(tmp_path: Path) -> None:
-    house = build(
-        tmp_path,
-        {
-            "run_hub.py": DOC + "import bootstrap\nfrom hub.cli import main",
-            "bootstrap.py": DOC,
-            "hub/__init__.py": DOC,
-            "hub/settings.py": DOC,
-            "hub/model/__init__.py": DOC,
-            "hub/model/fleet.py": DOC + "from protocol import messages",
-            "hub/kernel/announce.py": DOC + "from db import machines\nfrom hub.model import fleet",
-            "hub/routes.py": DOC + "from dashboard import charts\nfrom hub.kernel import announce",
-            "hub/app.py": DOC + "from hub import routes\ntry: ...\nexcept BaseException:\n    close()\n    raise",
-            "db/migrate.py": DOC + "import sys\nif __name__ == '__main__':\n    sys.exit(1)",
-            "hub/cli/main.py": DOC + "from hub import app\nimport sys\nsys.exit(0)",
-            "db/machines.py": DOC + "import sqlalchemy",
-            "device/journal/rules.py": DOC + "from protocol import messages",
-            "device/samples/spool.py": DOC + "from device.journal import rules",
-            "hub/kernel/feed.py": DOC
-            + '_A: dict[int, int] = {}\n"""By id.\n\n    Bound: two."""\n_B = deque(maxlen=5)',
-            "device/agent.py": DOC + "from device.samples import spool",
-            "dashboard/charts.py": DOC,
-            "protocol/messages.py": DOC,
-            "dashboard/locales/en.json": '{"a": "{n} machines"}',
-            "dashboard/locales/id.json": '{"a": "{n} mesin"}',
-        },
-    )
+    files = {
+        "run_hub.py": DOC + "import bootstrap\nfrom hub.cli import main",
+        "bootstrap.py": DOC,
+        "hub/__init__.py": DOC,
+        "hub/settings.py": DOC,
+        "hub/model/__init__.py": DOC,
+        "hub/model/fleet.py": DOC + "from protocol import messages",
+        "hub/kernel/announce.py": DOC + "from db import machines\nfrom hub.model import fleet",
+        "hub/routes.py": DOC + "from dashboard import charts\nfrom hub.kernel import announce",
+        "hub/app.py": DOC + "from hub import routes\ntry: ...\nexcept BaseException:\n    close()\n    raise",
+        "db/migrate.py": DOC + "import sys\nif __name__ == '__main__':\n    sys.exit(1)",
+        "hub/cli/main.py": DOC + "from hub import app\nimport sys\nsys.exit(0)",
+        "db/machines.py": DOC + "import sqlalchemy",
+        "device/journal/rules.py": DOC + "from protocol import messages",
+        "device/samples/spool.py": DOC + "from device.journal import rules",
+        "hub/kernel/feed.py": DOC + '_A: dict[int, int] = {}\n"""By id.\n\n    Bound: two."""\n_B = deque(maxlen=5)',
+        "device/agent.py": DOC + "from device.samples import spool",
+        "dashboard/charts.py": DOC,
+        "protocol/messages.py": DOC,
+        "dashboard/locales/en.json": '{"a": "{n} machines"}',
+        "dashboard/locales/id.json": '{"a": "{n} mesin"}',
+    }
+    house = build(tmp_path, {name: text + "\n" * 40 for name, text in files.items()})
     assert [sentence for law in EVERY_LAW for sentence in law(house)] == []

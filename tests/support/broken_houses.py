@@ -245,6 +245,11 @@ BREAKING: list[tuple[Law, dict[str, str], str]] = [
         {"hub/people/users_api.py": "import hub.status.pages.a", "hub/status/pages/a.py": DOC},
         "imports hub.status.pages.a",
     ),
+    (
+        role_laws.small_files,
+        {"hub/a.py": "from hub import b", "hub/b.py": DOC},
+        "hub/b.py is imported by hub.a alone",
+    ),
     (role_laws.sql_in_strings, {"hub/a.py": "Q = f'select id from users where {x}'"}, "hub/a.py:1 'select id"),
     (role_laws.sql_in_strings, {"device/a.py": "Q = 'DELETE FROM users'"}, "no SQL outside db/"),
 ]

@@ -1,4 +1,4 @@
-"""What a file may know by the role that its name says: page, api; and where SQL may stand."""
+"""What a file may know by the role in its name (page, api). Where SQL may stand, and which files are too small."""
 
 from __future__ import annotations
 
@@ -17,9 +17,17 @@ PAGES_TODAY: dict[str, tuple[str, ...]] = {
     "hub.people.page": ("hub.machines.key_page",),
 }
 """`module`: pages of other subjects that it imports. The list may only shrink."""
+ROLES = frozenset({"api", "handlers", "model", "page", "rules", "service", "texts"})
+"""A room has them whatever their size."""
+TOO_SMALL = 40
+SMALL_TODAY: frozenset[str] = frozenset(
+    {"dashboard.applied", "dashboard.freshness", "dashboard.script_words", "db.event_guard", "db.recording_table"}
+)
+"""Small files with one importer. The list may only shrink."""
 
 PAGE_LAW = "a page is imported by its own subject and by hub/routes.py: no page and no api knows another subject's page"
 SQL_LAW = "no SQL outside db/, in no string either"
+SMALL_LAW = f"a file below {TOO_SMALL} lines that one other file imports stands in that file, or has the name of a role"
 
 
 def role(name: str) -> str:
@@ -57,4 +65,23 @@ def sql_in_strings(house: House) -> Iterator[str]:
                 yield f"{module.shown}:{node.lineno} {node.value.strip()[:40]!r}; the law: {SQL_LAW}"
 
 
-LAWS = (pages, sql_in_strings)
+def small_files(house: House) -> Iterator[str]:
+    for module, importer in small_with_one_importer(house):
+        if module.name not in SMALL_TODAY:
+            yield f"{module.shown} is imported by {importer} alone; the law: {SMALL_LAW}"
+
+
+def small_with_one_importer(house: House) -> Iterator[tuple[Module, str]]:
+    importers: dict[str, set[str]] = {}
+    for module in house.written_like_the_product():
+        for imported in module.imports:
+            importers.setdefault(imported.name, set()).add(module.name)
+    for module in house.product():
+        is_package = module.path.name in ("__init__.py", "__main__.py") or module.within("db.migrations")
+        if module.lines < TOO_SMALL and not is_package and module.name.rpartition(".")[2] not in ROLES:
+            known_by = importers.get(module.name, set()) - {module.name}
+            if len(known_by) == 1:
+                yield module, min(known_by)
+
+
+LAWS = (pages, sql_in_strings, small_files)
