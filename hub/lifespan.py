@@ -108,7 +108,7 @@ async def open_engine(
             mib_per_day=settings.device_mib_per_day,
         )
         links = Links(fleet, announce, observer, clock, budget)
-        announce.listen(links.became_true)
+        announce.listen(links.on_commit)
         announce.listen(SettingsPush(fleet, links, announce).became_true)
         tunnels = Tunnels(links.tickets)
         announce.listen(tunnels.became_true)

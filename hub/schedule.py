@@ -81,7 +81,7 @@ class Sweeper:
             self._expire,
             lambda: give_back_due(self._fleet, self._announce, self._clock()),
             self.remote_sessions.keep,
-            self._links.door.end_due,
+            self._links.key_conflicts.end_due,
             self._record_counts,
             self._foreign.look,
         )

@@ -69,7 +69,7 @@ class HubServer(AcceptingServer):
         context: HubContext = self._app.state.hub
         context.feed.say_goodbye("restarting")
         context[Tunnels].end_all()
-        told = context[Links].say_restarting(SPREAD_S)
+        told = context[Links].send_restarting(SPREAD_S)
         logger.info("ending; %d machines were asked to come back in a while", told)
 
 

@@ -14,11 +14,11 @@ from protocol import messages as m
 async def event(context: MessageContext, report: m.Event) -> None:
     if too_large(report.params):
         said = f"params: at most {MAX_PARAMS_BYTES} bytes as JSON; this event is not stored"
-        context.link.say(m.Error(code="invalid", message=said, ref=report.seq))
+        context.link.send(m.Error(code="invalid", message=said, ref=report.seq))
         return
     if not context.links.dropped_events.take(context.machine.id, context.clock()):
-        context.link.say(m.Received(ref=report.seq))
+        context.link.send(m.Received(ref=report.seq))
         return
     changes = link_rules.report_event(context.machine, context.boot.boot_id, report, context.clock(), context.zone)
     if await context.commit(changes, report.seq):
-        context.link.say(m.Received(ref=report.seq))
+        context.link.send(m.Received(ref=report.seq))

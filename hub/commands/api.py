@@ -165,7 +165,7 @@ async def answer_command(call: Call) -> Answer:
     elif rules.begins_too_late(command, update, call.now):
         raise Problem("conflict", Text("refused.begun_late"))
     else:
-        call.context[Links].tell_soon(machine, remote_life.command_moved(machine, update, call.now))
+        call.context[Links].show_progress(machine, remote_life.command_moved(machine, update, call.now))
     command = await service.find(call, command.id)
     return Answer(views.command_view(command), 200, service.told(command))
 

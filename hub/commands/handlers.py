@@ -30,17 +30,17 @@ async def update(context: MessageContext, said: m.CommandUpdate) -> None:
     machine = context.machine
     if not free_shape.fits(said.result, MAX_RESULT_BYTES):
         why = f"result: left out, more than {MAX_RESULT_BYTES} bytes as JSON"
-        context.link.say(m.Error(code="invalid", message=why, ref=said.id))
+        context.link.send(m.Error(code="invalid", message=why, ref=said.id))
         said = msgspec.structs.replace(said, result=None)
     changes = remote_life.command_moved(machine, said, context.clock())
     if changes and said.state not in TERMINAL:
-        context.links.tell_soon(machine, changes)
+        context.links.show_progress(machine, changes)
     elif changes:
         command = machine.pending[said.id]
         outcome = await context.attempt(changes, said.id)
         if outcome == "committed":
             await _stop_unknown(context, command, said)
-            context.link.say(m.Received(ref=said.id))
+            context.link.send(m.Received(ref=said.id))
         elif outcome == "decided":
             await _ended(context, said)
     elif said.id not in machine.pending:
@@ -59,7 +59,7 @@ async def check_waiting(context: MessageContext) -> None:
     for user_id, commands in by_user.items():
         user = await context.retry(partial(users.find_user, context.store, user_id))
         if rules.still_may(user, machine.id):
-            context.links.checked(context.link, [command.id for command in commands])
+            context.links.rights_checked(context.link, [command.id for command in commands])
         else:
             for command in commands:
                 await context.commit(rules.withdraw(command, context.clock()))
@@ -71,12 +71,12 @@ async def _ended(context: MessageContext, said: m.CommandUpdate) -> None:
     if row is None or row.rvm_id != context.machine.id:
         context.links.tally["foreign"] += 1
         logger.warning("machine %d: settles a command that is not its own: %s", context.machine.id, said.id)
-        context.link.say(m.Error(code="unknown_command", message="no such command of this machine", ref=said.id))
+        context.link.send(m.Error(code="unknown_command", message="no such command of this machine", ref=said.id))
     elif said.state in TERMINAL:
         ended = Command(**{name: getattr(row, name) for name in Command.__struct_fields__})
         await _stop_unknown(context, ended, said)
         if await context.commit(rules.late(ended, said, context.clock()), said.id):
-            context.link.say(m.Received(ref=said.id))
+            context.link.send(m.Received(ref=said.id))
 
 
 async def _stop_unknown(context: MessageContext, command: Command, said: m.CommandUpdate) -> None:

@@ -46,8 +46,8 @@ class KeyConflicts:
         # Bound: one a machine.
         self._quarantined: set[int] = {m.id for m in fleet.machines.values() if m.quarantined_until is not None}
 
-    def held(self, machine: Machine) -> float | None:
-        """Seconds for which nobody with this machine's key gets in; None: the door is open."""
+    def quarantined_for(self, machine: Machine) -> float | None:
+        """Seconds for which nobody with this machine's key gets in; None: the conflicts is open."""
         return rules.held_for(machine, self._clock())
 
     def too_soon(self, machine: Machine) -> float | None:
@@ -55,17 +55,17 @@ class KeyConflicts:
         seen = self._seen.get(machine.id)
         return None if seen is None else rules.too_soon(seen, self._monotonic())
 
-    def taken(self, machine: Machine) -> None:
+    def replaced(self, machine: Machine) -> None:
         """A newer link replaced an older one."""
         now = self._monotonic()
         if len(self._seen) >= MOST_REMEMBERED:
             self._seen = {rvm_id: seen for rvm_id, seen in self._seen.items() if not rules.stale(seen, now)}
         self._seen.setdefault(machine.id, Takeovers()).last = now
 
-    async def fought(self, machine: Machine, older: str, newer: str) -> None:
+    async def contested(self, machine: Machine, older: str, newer: str) -> None:
         """The replaced link at the address `older` was alive to its end: it will want the link back."""
         seen = self._seen.setdefault(machine.id, Takeovers())
-        if rules.contested(seen, older, newer, self._monotonic()) and self.held(machine) is None:
+        if rules.contested(seen, older, newer, self._monotonic()) and self.quarantined_for(machine) is None:
             changes = rules.quarantine(machine, seen, self._clock())
             try:
                 await self._announce(*changes)
@@ -86,18 +86,18 @@ class KeyConflicts:
             elif nearer := rules.too_far(machine, now):
                 await self._announce(*nearer)
 
-    def became_true(self, changes: Sequence[Change]) -> None:
+    def on_commit(self, changes: Sequence[Change]) -> None:
         """Listener of the announcer: after a quarantine that a person ended nothing is remembered, like a new key."""
         for change in changes:
             if isinstance(change, QuarantineChanged):
                 if change.until is not None:
                     self._quarantined.add(change.rvm_id)
                 else:
-                    self._forget(change.rvm_id)
+                    self._drop(change.rvm_id)
             elif isinstance(change, MachineRemoved) or (isinstance(change, MachineEdited) and replaces_key(change)):
-                self._forget(change.rvm_id)
+                self._drop(change.rvm_id)
 
-    def _forget(self, rvm_id: int) -> None:
+    def _drop(self, rvm_id: int) -> None:
         self._quarantined.discard(rvm_id)
         self._seen.pop(rvm_id, None)
 

@@ -37,9 +37,27 @@ class MachineLink:
     """Single-use, from the accepted socket to its end. `rvm_id` is 0 until the machine is known; `epoch` fences it."""
 
     __slots__ = (
-        "_ack", "_ack_due", "_closing", "_drained", "_outbox", "_send", "_wake", "address", "delivered", "epoch",
-        "farewell", "machine", "replaced_by", "reported", "scope", "sending_since", "session", "since", "stopped",
-        "unchecked", "waiting",
+        "_ack",
+        "_ack_due",
+        "_closing",
+        "_drained",
+        "_outbox",
+        "_send",
+        "_wake",
+        "address",
+        "close_reason",
+        "delivered",
+        "epoch",
+        "machine",
+        "replaced_by",
+        "reported",
+        "scope",
+        "sending_since",
+        "session",
+        "since",
+        "stopped",
+        "unchecked",
+        "waiting",
     )  # fmt: skip
 
     def __init__(self, send: Send, session: Session, address: str) -> None:
@@ -50,7 +68,7 @@ class MachineLink:
         self.reported = asyncio.Event()
         """Set when the machine has said what its own settings are."""
         self.epoch = 0
-        self.farewell: str | None = None
+        self.close_reason: str | None = None
         # Bound: the open commands of the machine.
         self.delivered: set[str] = set()
         """Commands this link was told, or told to stop; in `stopped` the latter."""
@@ -83,13 +101,13 @@ class MachineLink:
         return self._closing is not None
 
     @property
-    def crowded(self) -> bool:
+    def is_crowded(self) -> bool:
         """Whether whoever only answers should let the writer go first (`room`)."""
         return 2 * len(self._outbox) >= OUTBOX and self._closing is None
 
     async def room(self) -> None:
-        """Until the link is not crowded any more."""
-        while self.crowded:
+        """Until the link is not is_crowded any more."""
+        while self.is_crowded:
             self._drained.clear()
             await self._drained.wait()
 
@@ -99,7 +117,7 @@ class MachineLink:
             await self.reported.wait()
         return self.reported.is_set()
 
-    def say(self, message: messages.HubMessage) -> None:
+    def send(self, message: messages.HubMessage) -> None:
         """Put a message in the outbox; never waits. Saying what the table forbids now is a bug and only logged."""
         if self._closing is not None:
             return

@@ -65,7 +65,7 @@ class Links:
         self._announce = announce
         self.observer = observer
         self._clock = clock
-        self.door = KeyConflicts(fleet, announce, clock)
+        self.key_conflicts = KeyConflicts(fleet, announce, clock)
         self.dropped_events = DroppedEvents()
         self.budget = budget or MachineBudget()
         self.retry = RetryUntilAvailable("what machines report")
@@ -98,7 +98,7 @@ class Links:
     def ended(self, link: MachineLink) -> None:
         self._open.discard(link)
 
-    def take(self, link: MachineLink) -> MachineLink | None:
+    def register(self, link: MachineLink) -> MachineLink | None:
         """This link speaks for its machine from now on; an older one is closed with 4409 and returned."""
         older = self._links.get(link.rvm_id)
         self._links[link.rvm_id] = link
@@ -107,15 +107,15 @@ class Links:
             self.takeovers += 1
             older.replaced_by = link.address
             if link.machine is not None:
-                self.door.taken(link.machine)
+                self.key_conflicts.replaced(link.machine)
             older.close(CloseCode.REPLACED, "replaced by a newer connection", at_once=True)
         return older
 
-    def speaks(self, link: MachineLink) -> bool:
+    def is_current(self, link: MachineLink) -> bool:
         """Whether this link still is its machine's newest: what an older one says changes nothing."""
         return self._links.get(link.rvm_id) is link
 
-    def leave(self, link: MachineLink) -> bool:
+    def unregister(self, link: MachineLink) -> bool:
         """The link is gone; False when a newer one had taken over, so that nothing else ends."""
         if self._links.get(link.rvm_id) is not link:
             return False
@@ -123,7 +123,7 @@ class Links:
         self._announce.lane.links = len(self._links)
         return True
 
-    def greet(self, link: MachineLink) -> None:
+    def deliver_waiting(self, link: MachineLink) -> None:
         """The link is live: tell it what is open. What a person asked for and never left waits for `checked`."""
         machine = link.machine
         if machine is not None:
@@ -131,7 +131,7 @@ class Links:
             link.unchecked = {c.id for c in waiting if actors.user_of(c.issued_by) is not None}
             self.deliver(machine.id)
 
-    def checked(self, link: MachineLink, command_ids: Iterable[str]) -> None:
+    def rights_checked(self, link: MachineLink, command_ids: Iterable[str]) -> None:
         """Who issued these commands still may: they go on their way."""
         link.unchecked.difference_update(command_ids)
         self.deliver(link.rvm_id)
@@ -150,10 +150,10 @@ class Links:
             if command.cancel_at is not None:
                 self._stop(link, command.id)
             else:
-                link.say(self._worded(command))
-                self.tell_soon(machine, command_rules.sent(command, now))
+                link.send(self._wire_command(command))
+                self.show_progress(machine, command_rules.sent(command, now))
 
-    def _worded(self, command: Command) -> messages.Command:
+    def _wire_command(self, command: Command) -> messages.Command:
         """As the machine hears it. The ticket of its tunnel is made here, and is nowhere but on the wire."""
         said = command_rules.wire(command)
         if command.name == START and not command.args.get("site"):
@@ -161,17 +161,17 @@ class Links:
             said.args = {**command.args, "ticket": ticket}
         return said
 
-    def tell_soon(self, machine: Machine, changes: Sequence[Change]) -> None:
+    def show_progress(self, machine: Machine, changes: Sequence[Change]) -> None:
         """Show how an open command goes; recorded a moment later, unless it has moved on by then."""
         for change in changes:
             if isinstance(change, CommandMoved):
                 self._announce.soon(change, partial(_is_newest, machine, change.command))
 
-    def ask_live(self, rvm_id: int, interval: float) -> None:
+    def ask_for_interval(self, rvm_id: int, interval: float) -> None:
         """Ask the machine for a live sample every `interval` seconds (0 = no more), and expect it."""
         link = self._links.get(rvm_id)
         if link is not None and link.session.state is State.LIVE:
-            link.say(messages.Live(interval=interval))
+            link.send(messages.Live(interval=interval))
             if link.machine is not None:
                 self.observer.expect(link.machine, interval)
 
@@ -194,9 +194,9 @@ class Links:
         except asyncio.TimeoutError:
             return self._fleet.open.get(command_id, command)
         finally:
-            self._forget(command_id, waiter)
+            self._drop_waiter(command_id, waiter)
 
-    def became_true(self, changes: Sequence[Change]) -> None:
+    def on_commit(self, changes: Sequence[Change]) -> None:
         """Listener of the announcer: deliver drafted commands, tell waiters, close what may not go on."""
         for change in changes:
             if isinstance(change, CommandDrafted):
@@ -207,17 +207,17 @@ class Links:
                 self._stop_asked(change)
             elif isinstance(change, QuarantineChanged) and change.until is not None:
                 self.close(change.rvm_id, CloseCode.REPLACED, "quarantined")
-                self._judge(change.rvm_id)
+                self._look_again(change.rvm_id)
             elif isinstance(change, QuarantineChanged):
-                self._judge(change.rvm_id)
+                self._look_again(change.rvm_id)
             elif isinstance(change, MachineRemoved):
                 self.close(change.rvm_id, CloseCode.REVOKED, "the machine was removed")
             elif isinstance(change, MachineEdited) and replaces_key(change):
                 self.close(change.rvm_id, CloseCode.REVOKED, "the key was replaced")
-                self._judge(change.rvm_id)
-        self.door.became_true(changes)
+                self._look_again(change.rvm_id)
+        self.key_conflicts.on_commit(changes)
 
-    def say_restarting(self, spread: float) -> int:
+    def send_restarting(self, spread: float) -> int:
         """Ask every machine to come back within `spread` seconds (at least 20 for many machines, in slices, so that
         they do not come at once), then close with 1012. Returns how many were told. New links are refused from now."""
         self.restarting = True
@@ -227,7 +227,7 @@ class Links:
         for place, link in enumerate(links):
             least = width * place / max(count, 1)
             most = max(width * (place + 1) / max(count, 1), least + 1.0)
-            link.say(messages.Restarting(reconnect_in=(round(least, 2), round(most, 2))))
+            link.send(messages.Restarting(reconnect_in=(round(least, 2), round(most, 2))))
             link.close(CloseCode.HUB_RESTARTING, "restarting")
         return count
 
@@ -238,7 +238,7 @@ class Links:
                 logger.warning("machine %d: stopped reading, link torn down", link.rvm_id)
                 link.abort()
 
-    def _judge(self, rvm_id: int) -> None:
+    def _look_again(self, rvm_id: int) -> None:
         """A quarantine began or ended."""
         machine = self._fleet.machines.get(rvm_id)
         if machine is not None:
@@ -246,12 +246,12 @@ class Links:
 
     def _settled(self, command: Command) -> None:
         if command.state in TERMINAL:
-            self._told(command)
+            self._end_delivery(command)
             for waiter in self._waiters.pop(command.id, []):
                 if not waiter.done():
                     waiter.set_result(command)
 
-    def _told(self, command: Command) -> None:
+    def _end_delivery(self, command: Command) -> None:
         link = self._links.get(command.rvm_id)
         if link is not None and command.id in link.delivered:
             link.delivered.discard(command.id)
@@ -270,9 +270,9 @@ class Links:
     def _stop(self, link: MachineLink, command_id: str) -> None:
         if command_id not in link.stopped and link.session.state is State.LIVE:
             link.stopped.add(command_id)
-            link.say(messages.Cancel(id=command_id))
+            link.send(messages.Cancel(id=command_id))
 
-    def _forget(self, command_id: str, waiter: asyncio.Future[Command]) -> None:
+    def _drop_waiter(self, command_id: str, waiter: asyncio.Future[Command]) -> None:
         waiters = self._waiters.get(command_id)
         if waiters is not None and waiter in waiters:
             waiters.remove(waiter)
@@ -291,7 +291,7 @@ TICK_S: Final = 1.0
 def ask_for_live_samples(watching: Watching, fleet: Fleet, links: Links) -> None:
     """Ask every machine whose wanted interval changed; one that is not connected is told in its next welcome."""
     for rvm_id, interval in watching.settle(time.monotonic(), fleet.machines).items():
-        links.ask_live(rvm_id, interval)
+        links.ask_for_interval(rvm_id, interval)
 
 
 async def end_stale_watches(watching: Watching, fleet: Fleet, links: Links) -> None:
@@ -307,7 +307,7 @@ class DroppedEvents:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._reported = ReportedEvents()
         self._monotonic = monotonic
-        self._untold = UntoldEvents()
+        self._pending = UntoldEvents()
 
     def take(self, rvm_id: int, now: datetime) -> bool:
         """Whether this event is recorded; False: it was counted."""
@@ -315,5 +315,5 @@ class DroppedEvents:
 
     async def record(self, announce: Announcer, now: datetime, more: Iterable[EventHappened] = ()) -> None:
         """Record the counts whose minute is over, and `more`. Raises StoreError: they wait for the next time."""
-        self._untold.add([*self._reported.due(self._monotonic(), now), *more])
-        await self._untold.record(announce)
+        self._pending.add([*self._reported.due(self._monotonic(), now), *more])
+        await self._pending.record(announce)

@@ -79,7 +79,7 @@ class MessageContext:
             return "decided"
         except Rejected as rejected:
             logger.warning("machine %d: the database refuses what it said: %s", self.machine.id, rejected)
-            self.link.say(m.Error(code="invalid", message="this cannot be stored", ref=ref))
+            self.link.send(m.Error(code="invalid", message="this cannot be stored", ref=ref))
             return "refused"
         return "committed"
 
@@ -137,7 +137,7 @@ class LinkSession:
 
     # --- reading: nothing here waits --------------------------------------------------------------------------------
 
-    def hear(self, text: str) -> bool:
+    def receive(self, text: str) -> bool:
         """Take one frame. False: `wait` before the next one."""
         link = self._link
         if link.closing:
@@ -178,7 +178,7 @@ class LinkSession:
             and len(self._inbox) < INBOX
             and len(self._early) < EARLY
             and self._lane.has_room(self._link)
-            and not self._link.crowded
+            and not self._link.is_crowded
         )
 
     def _metrics(self, frame: m.Metrics, now: datetime) -> None:
@@ -225,8 +225,8 @@ class LinkSession:
 
     def _other(self, said: Any, size: int) -> None:
         if type(said) is m.Bye:
-            self._link.farewell = said.reason
-            if self._links.speaks(self._link):
+            self._link.close_reason = said.reason
+            if self._links.is_current(self._link):
                 self._links.observer.unlinked(self._machine, said.reason)
         elif type(said) is m.Error:
             logger.warning("machine %d: says it is wrong: %s: %s", self._machine.id, said.code, said.message)
@@ -244,17 +244,17 @@ class LinkSession:
 
     def _left_out(self, frame: m.Metrics, faults: list[RemoteProtocolError]) -> None:
         self._links.tally["left_out"] += len(faults)
-        self._link.say(m.Error(code="invalid", message=rules.in_one_sentence(faults)[:1000], ref=frame.seq))
+        self._link.send(m.Error(code="invalid", message=rules.in_one_sentence(faults)[:1000], ref=frame.seq))
 
     # --- the worker -------------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
         """Handle what is in the inbox, in order; ends when it is empty. One of the three boundaries for bugs."""
         try:
-            while self._inbox and self._links.speaks(self._link):
+            while self._inbox and self._links.is_current(self._link):
                 said, cost = self._inbox[0]
                 await self._affordable(cost)
-                if not self._links.speaks(self._link):
+                if not self._links.is_current(self._link):
                     return
                 await self._handlers.by_type[type(said)](self._context, said)
                 if type(said) is m.Hello:
@@ -286,6 +286,6 @@ class LinkSession:
 def refuse(link: MachineLink, error: RemoteProtocolError, ref: int | str | None = None) -> None:
     """Name what is wrong in an `error` message, and close when the error says so."""
     text = f"{error.field}: {error.detail}" if error.field else error.detail
-    link.say(m.Error(code=error.code, message=text[:1000], ref=ref))
+    link.send(m.Error(code=error.code, message=text[:1000], ref=ref))
     if error.close is not None:
         link.close(error.close, error.code)

@@ -46,7 +46,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 RETRY_AFTER_RESTART_S: Final = 5
-FAREWELL_S: Final = 5.0
+CLOSE_TIMEOUT_S: Final = 5.0
 """How long a closed link waits for the socket to be gone."""
 
 
@@ -121,7 +121,7 @@ class _LinkSocket:
                 link.scope = tasks.cancel_scope
                 tasks.start_soon(self._write)
                 try:
-                    await self._talk(tasks, offered)
+                    await self._run_session(tasks, offered)
                 except RemoteProtocolError as error:
                     refuse(link, error)
                     while (await self._receive())["type"] != "websocket.disconnect":
@@ -136,10 +136,10 @@ class _LinkSocket:
             await self._link.write()
         except OSError:
             return
-        await anyio.sleep(FAREWELL_S)
+        await anyio.sleep(CLOSE_TIMEOUT_S)
         self._link.abort()
 
-    async def _talk(self, tasks: TaskGroup, offered: list[str]) -> None:
+    async def _run_session(self, tasks: TaskGroup, offered: list[str]) -> None:
         """Returns when the socket is gone; raises RemoteProtocolError when it must be closed."""
         if offered and SUBPROTOCOL not in offered:
             raise RemoteProtocolError(
@@ -150,9 +150,9 @@ class _LinkSocket:
         hello = await self._first(HELLO_TIMEOUT_S, CloseCode.PROTOCOL_ERROR, "no hello came")
         if not isinstance(hello, messages.Hello):
             return
-        conversation = self._welcome(hello, tasks)
+        session = self._welcome(hello, tasks)
         receive = self._receive
-        await conversation.wait()
+        await session.wait()
         while True:
             message = await receive()
             text = message.get("text")
@@ -161,8 +161,8 @@ class _LinkSocket:
                     await self._gone()
                     return
                 raise _binary()
-            if not conversation.hear(text):
-                await conversation.wait()
+            if not session.receive(text):
+                await session.wait()
 
     async def _gone(self) -> None:
         """A replaced link whose peer answers our 4409 was alive to its end: somebody else has this machine's key."""
@@ -170,10 +170,10 @@ class _LinkSocket:
         if link.machine is None or link.replaced_by is None:
             return
         last: Message = {}
-        with anyio.move_on_after(FAREWELL_S):
+        with anyio.move_on_after(CLOSE_TIMEOUT_S):
             last = await self._receive()
         if last.get("answered"):
-            await self._context[Links].door.fought(link.machine, link.address, link.replaced_by)
+            await self._context[Links].key_conflicts.contested(link.machine, link.address, link.replaced_by)
 
     async def _authenticate(self) -> bool:
         """By the first frame, for clients that cannot set headers."""
@@ -185,13 +185,13 @@ class _LinkSocket:
         if machine is None or said.rvm_id not in (None, machine.id, machine.device_id, str(machine.id)):
             self._context[Gate].addresses.charge(self._link.address)
             raise RemoteProtocolError("not_authenticated", "this key is not valid", close=CloseCode.NOT_AUTHENTICATED)
-        self._let_in(machine, LINK)
+        self._admit(machine, LINK)
         self._link.machine = machine
         if self._standing is not None:
             self._standing.leave()
         return True
 
-    def _let_in(self, machine: Machine, cost: Cost) -> None:
+    def _admit(self, machine: Machine, cost: Cost) -> None:
         refusal = key_conflict_refusal(self._context, machine) or budget_refusal(self._context, machine, cost)
         if refusal is not None:
             raise RemoteProtocolError(refusal.code, refusal.detail, close=CloseCode.OVERLOADED)
@@ -220,13 +220,13 @@ class _LinkSocket:
             raise RemoteProtocolError("revoked", "the machine was removed", close=CloseCode.REVOKED)
         check_hello(machine, hello)
         budget = context[Links].budget
-        self._let_in(machine, budget.of_boot(machine.id, hello.boot_id, machine.boots))
+        self._admit(machine, budget.of_boot(machine.id, hello.boot_id, machine.boots))
         budget.paid_boot(machine.id, hello.boot_id)
         link.epoch = machine.connection_epoch = machine.connection_epoch + 1
-        older = context[Links].take(link)
+        older = context[Links].register(link)
         settings = context.settings
         interval = context.watching.interval(machine.id, time.monotonic()) if settings.live else 0.0
-        link.say(
+        link.send(
             messages.Welcome(
                 session_id=secrets.token_hex(8),
                 time=rfc3339(context.clock()),
@@ -236,7 +236,7 @@ class _LinkSocket:
             )
         )
         context[Links].observer.linked(machine, interval)
-        conversation = LinkSession(
+        session = LinkSession(
             link,
             machine,
             hello,
@@ -247,23 +247,23 @@ class _LinkSocket:
             tasks=tasks,
             clock=context.clock,
         )
-        context[Links].greet(link)
+        context[Links].deliver_waiting(link)
         logger.info(
             "machine %d: linked from %s, agent %s%s",
             machine.id, link.address, hello.agent_version, ", instead of an older link" if older else "",
         )  # fmt: skip
-        return conversation
+        return session
 
     def _end(self) -> None:
         """The socket is gone. Only the newest link's end is its machine's end."""
         context, link, machine = self._context, self._link, self._link.machine
         context[Links].ended(link)
-        if machine is None or not context[Links].leave(link):
+        if machine is None or not context[Links].unregister(link):
             return
-        context[Links].observer.unlinked(machine, link.farewell)
-        ended = LinkEnded(rvm_id=machine.id, epoch=link.epoch, at=context.clock(), farewell=link.farewell)
+        context[Links].observer.unlinked(machine, link.close_reason)
+        ended = LinkEnded(rvm_id=machine.id, epoch=link.epoch, at=context.clock(), farewell=link.close_reason)
         context.announce.soon(ended, lambda: machine.connection_epoch == link.epoch)
-        logger.info("machine %d: link ended%s", machine.id, f", {link.farewell}" if link.farewell else "")
+        logger.info("machine %d: link ended%s", machine.id, f", {link.close_reason}" if link.close_reason else "")
 
 
 def _binary() -> RemoteProtocolError:
@@ -282,11 +282,11 @@ class LinkRefusal(NamedTuple):
 
 
 def key_conflict_refusal(context: HubContext, machine: Machine) -> LinkRefusal | None:
-    door = context[Links].door
-    wait = door.held(machine)
+    conflicts = context[Links].key_conflicts
+    wait = conflicts.quarantined_for(machine)
     if wait is not None:
         return LinkRefusal("quarantined", "Two machines use this key; both are kept out for a while.", wait)
-    wait = door.too_soon(machine) if context[Links].get(machine.id) is not None else None
+    wait = conflicts.too_soon(machine) if context[Links].get(machine.id) is not None else None
     return (
         None if wait is None else LinkRefusal("too_soon", "The link of this machine was replaced a moment ago.", wait)
     )

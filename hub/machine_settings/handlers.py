@@ -12,7 +12,9 @@ async def config_applied(context: MessageContext, report: m.ConfigApplied) -> No
     context.links.tally["left_out"] += left_out
     if not rules.was_given(context.machine, report.version):
         context.links.tally["refused"] += 1
-        context.link.say(m.Error(code="invalid", message="version: the hub never gave this one", ref=m.type_of(report)))
+        context.link.send(
+            m.Error(code="invalid", message="version: the hub never gave this one", ref=m.type_of(report))
+        )
         return
     changes = rules.applied(context.machine, report.version, report.errors or {}, context.clock(), own)
     await context.commit(changes, m.type_of(report))

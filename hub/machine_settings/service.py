@@ -91,7 +91,7 @@ class SettingsPush:
         link = self._links.get(rvm_id)
         if machine is not None and link is not None and not link.closing and link.session.state is State.LIVE:
             now_is = effective_settings.wire(machine.effective_settings)
-            link.say(Config(version=now_is.version, values=now_is.values))
+            link.send(Config(version=now_is.version, values=now_is.values))
 
     def _expect(self, rvm_id: int) -> Machine | None:
         """Expects frames at the interval that holds now."""

@@ -18,7 +18,7 @@ async def introduce(context: MessageContext, hello: m.Hello) -> None:
     now, held = context.clock(), hello.remote_session
     if not free_shape.fits(hello.hardware, MAX_HARDWARE_BYTES):
         why = f"hardware: left out, more than {MAX_HARDWARE_BYTES} bytes as JSON"
-        link.say(m.Error(code="invalid", message=why, ref=m.type_of(hello)))
+        link.send(m.Error(code="invalid", message=why, ref=m.type_of(hello)))
         hello = msgspec.structs.replace(hello, hardware=None)
     # Before the hello is true: which boot it was that held the sessions.
     over = [] if held is None else life.forgotten(context.machine, hello.boot_id, held, now)
@@ -37,4 +37,4 @@ async def status(context: MessageContext, report: m.StatusReport) -> None:
         if not await context.commit(link_rules.report_status(machine, boot_id, report, context.clock()), report.seq):
             return
         machine.reported = (boot_id, report.seq)
-    context.link.say(m.Received(ref=report.seq))
+    context.link.send(m.Received(ref=report.seq))

@@ -12,4 +12,4 @@ async def remote_access(context: MessageContext, said: m.RemoteAccessReport) -> 
     if said.state == "ended":
         changes = life.reported_end(context.machine, said.session_id, said.reason, context.clock())
         if await context.commit(changes, ref):
-            context.link.say(m.Received(ref=ref))
+            context.link.send(m.Received(ref=ref))

@@ -72,7 +72,7 @@ CLOSE_S: Final = 6.0
 """For the closing handshakes of sockets that did not end by themselves."""
 CANCEL_S: Final = 3.0
 SPREAD_S: Final = 5.0
-"""Machines are asked to come back over so long (many of them: longer, see Links.say_restarting)."""
+"""Machines are asked to come back over so long (many of them: longer, see Links.send_restarting)."""
 SLICE: Final = 50
 """Connections ended before others get the event loop again."""
 

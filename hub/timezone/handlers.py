@@ -34,4 +34,4 @@ async def timezone(context: MessageContext, said: m.TimezoneReport) -> None:
 
 def _refused(context: MessageContext, said: m.TimezoneReport, why: str) -> None:
     context.links.tally["refused"] += 1
-    context.link.say(m.Error(code="invalid", message=why, ref=m.type_of(said)))
+    context.link.send(m.Error(code="invalid", message=why, ref=m.type_of(said)))

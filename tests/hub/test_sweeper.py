@@ -53,7 +53,7 @@ async def test_what_is_refused_for_one_part_keeps_no_other_from_its_turn(monkeyp
             nonlocal turns
             turns += 1
 
-        monkeypatch.setattr(hub.links.door, "end_due", refused)
+        monkeypatch.setattr(hub.links.key_conflicts, "end_due", refused)
         monkeypatch.setattr(clock._foreign, "look", look)
         await clock.keep()
         assert turns == 1

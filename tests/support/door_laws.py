@@ -37,7 +37,7 @@ FLEET_WRITERS: dict[str, frozenset[str]] = {
     ),
     "hub.metrics.rules": frozenset({"accepted"}),
     "hub.kernel.announce": frozenset({"health", "health_reasons"}),
-    "hub.links.session": frozenset({"accepted", "last_seen_at", "farewell"}),
+    "hub.links.session": frozenset({"accepted", "last_seen_at"}),
     "hub.machines.handlers": frozenset({"reported"}),
     "hub.kernel.loading": frozenset(
         {"boots", "health", "health_reasons", "last_seen_at", "maybe_sent", "desired_settings", "pending",
@@ -47,7 +47,7 @@ FLEET_WRITERS: dict[str, frozenset[str]] = {
     "hub.links.socket": frozenset({"connection_epoch"}),
 }  # fmt: skip
 """`module`: members of a Machine (or of its Boot) that it writes past the Changes. The list may only shrink: what is
-observed and is no row becomes a value of its own (issue 10). `farewell` in a session is its link's."""
+observed and is no row becomes a value of its own (issue 10)."""
 _CHANGE_IN_PLACE = frozenset(
     {"add", "append", "appendleft", "clear", "discard", "extend", "insert", "pop", "popitem", "popleft", "remove",
      "setdefault", "update"}

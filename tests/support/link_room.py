@@ -67,7 +67,7 @@ class Room:
         self.announce = Announcer(self.fleet, commit, self.lane, Nobody())
         self.observer = Observer(self.fleet, self.announce, lambda: NOW)
         self.links = Links(self.fleet, self.announce, self.observer, lambda: NOW)
-        self.announce.listen(self.links.became_true)
+        self.announce.listen(self.links.on_commit)
         tasks.start_soon(commit.run)
         tasks.start_soon(self.lane.run)
 
@@ -85,12 +85,12 @@ class Room:
         said = hello or introduction()
         link.session.receive(codec.encode(said))
         self.links.opened(link)
-        self.links.take(link)
+        self.links.register(link)
         self.tasks.start_soon(link.write)
         welcome = m.Welcome(
             session_id="s", time="t", protocol=2, config=m.Configuration(version=0, values={}), live_interval=0.0
         )
-        link.say(welcome)
+        link.send(welcome)
         self.observer.linked(self.machine, 0.0)
         session = LinkSession(
             link, self.machine, said, links=self.links, announce=self.announce, store=self.store, handlers=HANDLERS,

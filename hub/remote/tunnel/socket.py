@@ -60,7 +60,7 @@ class TunnelSocket:
             await anyio.sleep(context[Links].budget.refused(machine.id, monotonic()))
             await answer(send, 429, refusal.detail, refusal.wait)
             return
-        held = context[Links].door.held(machine)
+        held = context[Links].key_conflicts.quarantined_for(machine)
         standing = None if held is not None else self._unopened.enter(f"machine {machine.id}")
         if standing is None:
             await answer(send, 429, "Too many tunnels of this machine are waiting.", held or OPEN_TIMEOUT_S)

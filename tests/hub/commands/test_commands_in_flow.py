@@ -55,7 +55,7 @@ async def test_a_stop_goes_down_the_wire_once_and_the_machine_has_the_last_word(
         await until(lambda: wire.of(m.Cancel))
         hub.links.deliver(7)
         failure = m.Failure(code="cancelled", message="withdrawn before it began")
-        session.hear(text(m.CommandUpdate(id="c1", state="rejected", error=failure)))
+        session.receive(text(m.CommandUpdate(id="c1", state="rejected", error=failure)))
         await until(lambda: wire.of(m.Received))
         assert [said.id for said in wire.of(m.Cancel)] == ["c1"]
         assert [event.code for event in heard if event.code.startswith("command")] == [
@@ -70,7 +70,7 @@ async def test_after_a_reconnect_only_the_stop_is_said() -> None:
         await hub.announce(CommandDrafted(command=command("sent")))
         await hub.announce(*cancel(hub))
         _, link, wire = hub.connect()
-        hub.links.greet(link)
+        hub.links.deliver_waiting(link)
         await until(lambda: wire.of(m.Cancel))
         assert wire.of(m.Command) == []
 
@@ -80,7 +80,7 @@ async def test_what_never_left_is_cancelled_without_a_word() -> None:
         await hub.announce(CommandDrafted(command=command()))
         await hub.announce(*cancel(hub))
         _, link, wire = hub.connect()
-        hub.links.greet(link)
+        hub.links.deliver_waiting(link)
         await until(lambda: "boot-a" in hub.machine.boots)
         assert (wire.of(m.Command), wire.of(m.Cancel), hub.fleet.open) == ([], [], {})
 
@@ -91,7 +91,7 @@ async def test_a_final_word_about_what_ended_otherwise_is_on_record_and_received
         await until(lambda: "boot-a" in hub.machine.boots)
         heard = listen(hub)
         stored_as(hub, msgspec.structs.asdict(command("expired")))
-        session.hear(text(m.CommandUpdate(id="c1", state="succeeded")))
+        session.receive(text(m.CommandUpdate(id="c1", state="succeeded")))
         await until(lambda: wire.of(m.Received))
         assert [(event.code, event.params["state"], event.params["was"]) for event in heard] == [
             ("command.late", "succeeded", "expired"),
@@ -112,7 +112,7 @@ async def test_a_final_word_that_loses_the_race_against_the_deadline_is_late_and
 
         hub.store.refuse = decided
         stored_as(hub, msgspec.structs.asdict(ended))
-        session.hear(text(m.CommandUpdate(id="c1", state="succeeded")))
+        session.receive(text(m.CommandUpdate(id="c1", state="succeeded")))
         await until(lambda: wire.of(m.Received))
         assert heard[-1].code == "command.late"
 
@@ -133,7 +133,7 @@ async def test_a_wish_that_waited_is_not_carried_out_for_somebody_who_lost_the_r
         heard = listen(hub)
         stored_as(hub, user(**lost))
         _, link, wire = hub.connect()
-        hub.links.greet(link)
+        hub.links.deliver_waiting(link)
         await until(lambda: hub.fleet.open == {})
         assert wire.of(m.Command) == []
         assert heard[-1].params["error"] == "not_allowed_any_more"
@@ -144,7 +144,7 @@ async def test_a_wish_that_waited_is_carried_out_for_who_still_may_and_once_the_
         await hub.announce(CommandDrafted(command=command()))
         hub.store.away = True
         _, link, wire = hub.connect()
-        hub.links.greet(link)
+        hub.links.deliver_waiting(link)
         hub.links.deliver(7)
         await until(lambda: hub.store.calls > 2)
         assert wire.of(m.Command) == []
@@ -158,7 +158,7 @@ async def test_what_left_before_is_told_again_without_asking() -> None:
     async with room() as hub:
         await hub.announce(CommandDrafted(command=command("sent")))
         _, link, wire = hub.connect()
-        hub.links.greet(link)
+        hub.links.deliver_waiting(link)
         await until(lambda: wire.of(m.Command))
         assert link.unchecked == set()
 

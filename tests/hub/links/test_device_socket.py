@@ -216,7 +216,7 @@ async def test_a_replaced_key_closes_the_link_4403_and_does_not_let_back_in(hub:
 async def test_a_restarting_hub_says_when_to_come_back_and_closes_1012(hub: HubHere, key: MachineKey) -> None:
     async with MachineClient.connect(hub.websocket_url, key) as machine:
         await machine.say_hello()
-        assert hub.context[Links].say_restarting(5.0) == 1
+        assert hub.context[Links].send_restarting(5.0) == 1
         least, most = (await machine.hear(m.Restarting)).reconnect_in
         assert 0 <= least < most
         assert await machine.closed() == 1012

@@ -52,7 +52,7 @@ async def test_a_peer_that_stops_reading_is_torn_down_in_time() -> None:
         await until(lambda: wire.of(m.Welcome))
         wire.open.clear()
         link.scope = anyio.CancelScope()
-        link.say(m.Live(interval=1.0))
+        link.send(m.Live(interval=1.0))
         await until(lambda: link.sending_since)
         hub.links.abort_stuck(link.sending_since + 19.0, 20.0)
         assert not link.closing
@@ -67,7 +67,7 @@ async def test_a_full_outbox_closes_the_link_as_overloaded() -> None:
         await until(lambda: wire.of(m.Welcome))
         wire.open.clear()
         for number in range(OUTBOX + 2):
-            link.say(m.Live(interval=float(number)))
+            link.send(m.Live(interval=float(number)))
         assert link.closing
         wire.open.set()
         await until(lambda: wire.close == 1013)
@@ -80,11 +80,11 @@ async def test_many_machines_are_asked_to_come_back_over_at_least_twenty_seconds
         for number in range(100, 140):
             hub.fleet.put(machine(number))
             _, link, wire = hub.connect()
-            hub.links.leave(link)
+            hub.links.unregister(link)
             link.machine = hub.fleet.machines[number]
-            hub.links.take(link)
+            hub.links.register(link)
             wires.append(wire)
-        assert hub.links.say_restarting(5.0) == 40
+        assert hub.links.send_restarting(5.0) == 40
         await until(lambda: all(wire.close == 1012 for wire in wires))
         spans = [wire.of(m.Restarting)[0].reconnect_in for wire in wires]
         assert min(least for least, _ in spans) == 0.0
@@ -102,7 +102,7 @@ async def test_waiting_for_a_command_ends_with_it_or_with_the_time() -> None:
         waiting = asyncio.ensure_future(hub.links.wait_for("c1", 10))
         await asyncio.sleep(0)
         session, _, _ = hub.connect()
-        session.hear(text(m.CommandUpdate(id="c1", state="failed")))
+        session.receive(text(m.CommandUpdate(id="c1", state="failed")))
         done = await asyncio.wait_for(waiting, 5)
         assert done is not None
         assert done.state == "failed"

@@ -171,7 +171,7 @@ async def test_one_machine_whose_network_flaps_is_never_kept_out(
     hub: HubHere, key: MachineKey, hasty: None, monkeypatch: pytest.MonkeyPatch, reset: bool
 ) -> None:
     """Each of its older links is dead: nobody answers the hub's close, or a computer that forgot the connection."""
-    monkeypatch.setattr("hub.links.socket.FAREWELL_S", 0.05)
+    monkeypatch.setattr("hub.links.socket.CLOSE_TIMEOUT_S", 0.05)
     headers = [("Authorization", f"Bearer {key.api_key}")]
     links, older = hub.context[Links], None
     for number in range(6):

@@ -36,7 +36,7 @@ async def test_a_flood_is_received_whole_recorded_in_part_and_counted_in_one_lin
         lines = recorded(hub)
         session, _, wire = hub.connect(burst=10_000)
         for seq in range(EVENTS_AT_ONCE + 50):
-            session.hear(report(seq))
+            session.receive(report(seq))
             await until(lambda seq=seq: len(wire.of(m.Received)) > seq)  # type: ignore[misc]
         assert [line.code for line in lines] == ["machine.event"] * EVENTS_AT_ONCE
         await hub.links.dropped_events.record(hub.announce, NOW)
@@ -53,8 +53,8 @@ async def test_an_event_that_is_too_large_is_refused_by_name_and_not_received() 
     async with room() as hub:
         lines = recorded(hub)
         session, _, wire = hub.connect()
-        session.hear(report(1, text="x" * 3000))
-        session.hear(report(2, text="x" * 100))
+        session.receive(report(1, text="x" * 3000))
+        session.receive(report(2, text="x" * 100))
         await until(lambda: wire.of(m.Received))
         (refused,) = wire.of(m.Error)
         assert (refused.code, refused.ref) == ("invalid", 1)
