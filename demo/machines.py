@@ -12,7 +12,7 @@ from db import machines
 from demo import remote
 from demo.places import city_of, place_of, role_of, zone_of
 from hub.cli.data_door import DataDoor, now
-from hub.cli.output import CliError, Exit, say
+from hub.cli.output import CliError, Exit, sentence
 from hub.machines import rules
 from hub.model import actors, credentials
 from hub.model.changes import Change
@@ -80,7 +80,9 @@ async def enrol_fleet(door: DataDoor, folder: Path, count: int) -> DemoFleet:
     kept = kept_keys(folder)
     rows = {row.device_id: row for row in await machines.all_machines(door.store)}
     if rows and not kept:
-        raise CliError(Exit.CONFIGURATION, "not_a_demo", say("demo.foreign", path=folder), say("demo.foreign.fix"))
+        raise CliError(
+            Exit.CONFIGURATION, "not_a_demo", sentence("demo.foreign", path=folder), sentence("demo.foreign.fix")
+        )
     wanted = [_this_computer(folder), *(_simulated(index, count) for index in range(count))]
     changes: list[Change] = []
     keys: dict[str, str] = {}
@@ -122,7 +124,7 @@ def _this_computer(folder: Path) -> DemoMachine:
     """Named after the host; its id stays that of the first start, whatever the host is called later."""
     host = "".join(c for c in socket.gethostname() if c.isprintable()).strip()[:100] or "this-computer"
     known = _read(folder / AGENT_FILE).get("rvm_id")
-    return DemoMachine(str(known or rules.device_id_for(host)), host, say("demo.this_computer"), "")
+    return DemoMachine(str(known or rules.device_id_for(host)), host, sentence("demo.this_computer"), "")
 
 
 def _simulated(index: int, count: int) -> DemoMachine:

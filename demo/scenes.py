@@ -14,7 +14,7 @@ import anyio
 
 from db.errors import StoreError
 from demo.machines import DemoFleet
-from hub.cli.output import say
+from hub.cli.output import sentence
 from hub.commands import rules as command_rules
 from hub.kernel.context import HubContext
 from hub.model import actors
@@ -37,7 +37,7 @@ class Scene(NamedTuple):
 
 
 def scenes() -> tuple[Scene, ...]:
-    glass = {"status": "maintenance", "reason": say("demo.glass")}
+    glass = {"status": "maintenance", "reason": sentence("demo.glass")}
     return (
         Scene("offline", "set_status", glass, lambda machine: machine.farewell is not None and not machine.linked),
         Scene("busy", "reboot", {}, lambda machine: machine.linked and machine.busy),

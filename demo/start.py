@@ -17,7 +17,7 @@ from demo.scenes import Scenes
 from demo.settings import write_settings
 from hub.cli import output
 from hub.cli.data_door import CHECKOUT, open_data, settings_of
-from hub.cli.output import CliError, Exit, say
+from hub.cli.output import CliError, Exit, sentence
 from hub.cli.people import SignInLink
 from hub.cli.start import check_address, prepare_people, show_start, wants_browser
 from hub.log_format import TextLines
@@ -33,7 +33,7 @@ def run(wanted: argparse.Namespace) -> int:
     """Runs until Ctrl-C; the exit code of the hub. Nothing it started outlives it."""
     count = MACHINES if wanted.machines is None else wanted.machines
     if not 0 <= count <= MOST_MACHINES:
-        raise CliError(Exit.USAGE, "machines", say("demo.machines.bad"))
+        raise CliError(Exit.USAGE, "machines", sentence("demo.machines.bad"))
     settings = demo_settings(wanted)
     check_address(settings)
     fleet, link = asyncio.run(_prepare(settings, count))
@@ -44,7 +44,7 @@ def run(wanted: argparse.Namespace) -> int:
         _log_to_file(settings)
         fleet.write(settings.data_dir, url)
         children.start()
-        shown = say("start.machines_note", count=count)
+        shown = sentence("start.machines_note", count=count)
         show_start(settings, url, link, open_browser=wants_browser(wanted), machines=shown)
 
     try:
@@ -57,7 +57,7 @@ def run(wanted: argparse.Namespace) -> int:
 def demo_settings(wanted: argparse.Namespace) -> Settings:
     """A folder and a database of its own: a demo never touches a real hub's data, whatever the environment says."""
     if wanted.database_url:
-        raise CliError(Exit.USAGE, "database_url", say("demo.with_database"), say("demo.with_database.fix"))
+        raise CliError(Exit.USAGE, "database_url", sentence("demo.with_database"), sentence("demo.with_database.fix"))
     folder = wanted.data_dir or os.environ.get("RVM_DATA_DIR") or CHECKOUT / "data" / "demo"
     folder = Path(folder).expanduser().absolute()
     return settings_of(wanted, data_dir=folder, database_url=f"sqlite:///{folder / 'hub.sqlite3'}")
@@ -99,4 +99,4 @@ def _log_to_file(settings: Settings) -> None:
 
 def _report(plan: ChildPlan, code: int, delay: float) -> None:
     how = f"exit {code}" if code >= 0 else f"signal {-code}"
-    output.note(say("child.ended", name=say(f"child.{plan.name}"), how=how, delay=round(delay), log=plan.log))
+    output.note(sentence("child.ended", name=sentence(f"child.{plan.name}"), how=how, delay=round(delay), log=plan.log))

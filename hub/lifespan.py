@@ -44,8 +44,8 @@ from hub.schedule import Retention, Sweeper
 from hub.server.process import LoopLag
 from hub.settings import Settings
 from hub.web.auth.limits import ReadBudget
-from hub.web.auth.state import Gate
-from hub.web.http.download_slots import Exports, HistoryReads, Playbacks
+from hub.web.auth.state import AuthState
+from hub.web.http.download_slots import DownloadSlots, HistoryReads, Playbacks
 from hub.web.shell.fleet_digest import FleetDigest
 from hub.web.shell.fresh_secrets import FreshSecrets
 from protocol.version import PRODUCT_VERSION
@@ -175,16 +175,16 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
         ):
             up = True
             app.state.hub = context = _context(settings, engine, feeds[0], epoch)
-            engine.announce.listen(context[Gate].became_true)
-            engine.announce.listen(context[Gate].people.became_true)
+            engine.announce.listen(context[AuthState].on_commit)
+            engine.announce.listen(context[AuthState].budgets.on_commit)
             engine.announce.listen(context[Terminals].became_true)
             app.state.loop_lag = lag = LoopLag()
             own.start_soon(lag.run)
             own.start_soon(end_stale_watches, context.watching, context.fleet, context[Links])
             own.start_soon(RecordingKeeper(context[Recordings], settings.recording_retention_days).run)
             own.start_soon(context[Terminals].run)
-            own.start_soon(context[Gate].strangers.run)
-            own.start_soon(context[Gate].unstored.run, engine.announce)
+            own.start_soon(context[AuthState].unknown_accounts.run)
+            own.start_soon(context[AuthState].unstored.run, engine.announce)
             yield
             own.cancel_scope.cancel()
     except (StoreError, OSError) as error:
@@ -213,6 +213,6 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
     )
     context.add(engine.links, engine.tunnels, engine.remote_sessions)
     context.add(recordings, Terminals(engine.fleet, engine.tunnels, recordings), OpenPages())
-    context.add(Gate(), ReadBudget(), FreshSecrets(), FleetDigest(engine.fleet, feed))
-    context.add(HANDLERS, Exports(), HistoryReads(), Playbacks())
+    context.add(AuthState(), ReadBudget(), FreshSecrets(), FleetDigest(engine.fleet, feed))
+    context.add(HANDLERS, DownloadSlots(), HistoryReads(), Playbacks())
     return context

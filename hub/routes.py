@@ -47,7 +47,7 @@ from hub.web.api.endpoint import Endpoint, Nowhere
 from hub.web.api.operation import Operation
 from hub.web.auth.limits import OF_FLEET_PAGE, OF_PARTS
 from hub.web.shell import parts
-from hub.web.shell.page import Page, Visit, go, nothing_here
+from hub.web.shell.page import Visit, WebPage, go, nothing_here
 from hub.web.shell.parts import Part
 from protocol import messages as m
 
@@ -122,70 +122,75 @@ def page_routes() -> list[BaseRoute]:
     """To be put last: the final one takes every address."""
     ours, fleet = admin_pages, fleet_settings_page
     listed = [
-        ("/", Page(machines_page.show_fleet, cost=OF_FLEET_PAGE)),
-        ("/login", Page(sign_in_page.show_login, sign_in_page.login, entrance=True)),
-        ("/signin", Page(sign_in_page.show_link, sign_in_page.use_link, entrance=True)),
-        ("/logout", Page(sign_in_page.to_login, sign_in_page.logout, open_to_all=True, action="account.sign_out")),
-        ("/preferences", Page(home, sign_in_page.preferences, open_to_all=True)),
-        ("/account", Page(sign_in_page.show_account, action="account.read")),
-        ("/account/password", Page(home, sign_in_page.set_password, action="account.edit")),
-        ("/help", Page(show_help)),
-        ("/jobs", Page(commands_page.show_jobs)),
-        ("/jobs/parts", Page(parts.drawn(OF_JOBS))),
-        ("/jobs/{command_id}", Page(commands_page.show_job)),
-        ("/jobs/{command_id}/parts", Page(parts.drawn(OF_JOB), cost=OF_PARTS)),
-        ("/jobs/{command_id}/cancel", Page(commands_page.to_job, commands_page.cancel_job)),
-        ("/bulk", Page(home, commands_page.ask_or_do, most_fields=commands_page.MOST_FIELDS)),
-        ("/events", Page(events_page.show_events)),
-        ("/events/lines.json", Page(events_page.show_lines)),
-        ("/machines/add", Page(key_page.show_add, key_page.add)),
-        ("/machines/{id}", Page(machines_page.show_machine)),
-        ("/machines/{id}/charts.json", Page(machines_page.show_charts)),
-        ("/machines/{id}/parts", Page(parts.drawn(OF_MACHINE), cost=OF_PARTS)),
-        ("/machines/{id}/events", Page(events_page.show_machine_events)),
-        ("/machines/{id}/settings", Page(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS)),
-        ("/machines/{id}/key", Page(key_page.show_key, key_page.new_key)),
-        ("/machines/{id}/key/rvm.json", Page(key_page.download_config)),
-        ("/machines/{id}/remove", Page(key_page.ask_removal, key_page.remove)),
-        ("/machines/{id}/rename", Page(settings_page.to_settings, settings_page.rename)),
-        ("/machines/{id}/release", Page(to_machine, tab.release)),
-        ("/machines/{id}/zone", Page(to_machine, zone_card.ask_zone)),
-        ("/machines/{id}/do/{action}", Page(commands_page.show_action, commands_page.do_action)),
-        ("/machines/{id}/status", Page(to_machine, machines_page.ask_status)),
+        ("/", WebPage(machines_page.show_fleet, cost=OF_FLEET_PAGE)),
+        ("/login", WebPage(sign_in_page.show_login, sign_in_page.login, entrance=True)),
+        ("/signin", WebPage(sign_in_page.show_link, sign_in_page.use_link, entrance=True)),
+        ("/logout", WebPage(sign_in_page.to_login, sign_in_page.logout, open_to_all=True, action="account.sign_out")),
+        ("/preferences", WebPage(home, sign_in_page.preferences, open_to_all=True)),
+        ("/account", WebPage(sign_in_page.show_account, action="account.read")),
+        ("/account/password", WebPage(home, sign_in_page.set_password, action="account.edit")),
+        ("/help", WebPage(show_help)),
+        ("/jobs", WebPage(commands_page.show_jobs)),
+        ("/jobs/parts", WebPage(parts.drawn(OF_JOBS))),
+        ("/jobs/{command_id}", WebPage(commands_page.show_job)),
+        ("/jobs/{command_id}/parts", WebPage(parts.drawn(OF_JOB), cost=OF_PARTS)),
+        ("/jobs/{command_id}/cancel", WebPage(commands_page.to_job, commands_page.cancel_job)),
+        ("/bulk", WebPage(home, commands_page.ask_or_do, most_fields=commands_page.MOST_FIELDS)),
+        ("/events", WebPage(events_page.show_events)),
+        ("/events/lines.json", WebPage(events_page.show_lines)),
+        ("/machines/add", WebPage(key_page.show_add, key_page.add)),
+        ("/machines/{id}", WebPage(machines_page.show_machine)),
+        ("/machines/{id}/charts.json", WebPage(machines_page.show_charts)),
+        ("/machines/{id}/parts", WebPage(parts.drawn(OF_MACHINE), cost=OF_PARTS)),
+        ("/machines/{id}/events", WebPage(events_page.show_machine_events)),
+        (
+            "/machines/{id}/settings",
+            WebPage(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS),
+        ),
+        ("/machines/{id}/key", WebPage(key_page.show_key, key_page.new_key)),
+        ("/machines/{id}/key/rvm.json", WebPage(key_page.download_config)),
+        ("/machines/{id}/remove", WebPage(key_page.ask_removal, key_page.remove)),
+        ("/machines/{id}/rename", WebPage(settings_page.to_settings, settings_page.rename)),
+        ("/machines/{id}/release", WebPage(to_machine, tab.release)),
+        ("/machines/{id}/zone", WebPage(to_machine, zone_card.ask_zone)),
+        ("/machines/{id}/do/{action}", WebPage(commands_page.show_action, commands_page.do_action)),
+        ("/machines/{id}/status", WebPage(to_machine, machines_page.ask_status)),
         *_of_leases(),
         (
             "/admin/settings",
-            Page(fleet.show_fleet_settings, fleet.save_fleet_settings, action="fleet_config.read", most_fields=FIELDS),
+            WebPage(
+                fleet.show_fleet_settings, fleet.save_fleet_settings, action="fleet_config.read", most_fields=FIELDS
+            ),
         ),
-        ("/admin/users", Page(ours.show_users, ours.add_user, action="user.manage")),
-        ("/admin/users/{user_id}/link", Page(home, ours.make_link, action="user.manage")),
-        ("/admin/users/{user_id}/{what:str}", Page(home, ours.set_disabled, action="user.manage")),
-        ("/admin/tokens", Page(ours.show_tokens, ours.create_token, action="token.manage_own")),
-        ("/admin/tokens/{token_id}/revoke", Page(home, ours.revoke_token, action="token.manage_own")),
+        ("/admin/users", WebPage(ours.show_users, ours.add_user, action="user.manage")),
+        ("/admin/users/{user_id}/link", WebPage(home, ours.make_link, action="user.manage")),
+        ("/admin/users/{user_id}/{what:str}", WebPage(home, ours.set_disabled, action="user.manage")),
+        ("/admin/tokens", WebPage(ours.show_tokens, ours.create_token, action="token.manage_own")),
+        ("/admin/tokens/{token_id}/revoke", WebPage(home, ours.revoke_token, action="token.manage_own")),
     ]
     return [
         Route("/static/{name:path}", static_file),
         *(Route(path, page, name=path) for path, page in listed),
-        Route("/{rest:path}", Page(nothing_here, nothing_here), name="nowhere"),
+        Route("/{rest:path}", WebPage(nothing_here, nothing_here), name="nowhere"),
     ]
 
 
-def _of_leases() -> list[tuple[str, Page]]:
+def _of_leases() -> list[tuple[str, WebPage]]:
     """Remote access: its tab, what its forms ask for, and what was recorded."""
     here, back, used = remote_page, remote_page.to_remote, lease_use_page
     recorded, to_recorded = recording_page, recording_page.to_recording
     return [
-        ("/machines/{id}/remote", Page(here.show_remote)),
-        ("/machines/{id}/remote/start", Page(back, here.start)),
-        ("/machines/{id}/remote/stop", Page(back, here.stop)),
-        ("/machines/{id}/remote/extend", Page(back, here.extend)),
-        ("/machines/{id}/remote/approve", Page(back, here.approve)),
-        ("/machines/{id}/remote/decline", Page(back, here.decline)),
-        ("/machines/{id}/remote/page", Page(back, used.open_page)),
-        ("/machines/{id}/remote/download", Page(back, used.download)),
-        ("/recordings/{recording_id}", Page(recorded.show_recording)),
-        ("/recordings/{recording_id}/download", Page(to_recorded, recorded.download)),
-        ("/recordings/{recording_id}/delete", Page(to_recorded, recorded.delete)),
+        ("/machines/{id}/remote", WebPage(here.show_remote)),
+        ("/machines/{id}/remote/start", WebPage(back, here.start)),
+        ("/machines/{id}/remote/stop", WebPage(back, here.stop)),
+        ("/machines/{id}/remote/extend", WebPage(back, here.extend)),
+        ("/machines/{id}/remote/approve", WebPage(back, here.approve)),
+        ("/machines/{id}/remote/decline", WebPage(back, here.decline)),
+        ("/machines/{id}/remote/page", WebPage(back, used.open_page)),
+        ("/machines/{id}/remote/download", WebPage(back, used.download)),
+        ("/recordings/{recording_id}", WebPage(recorded.show_recording)),
+        ("/recordings/{recording_id}/download", WebPage(to_recorded, recorded.download)),
+        ("/recordings/{recording_id}/delete", WebPage(to_recorded, recorded.delete)),
     ]
 
 

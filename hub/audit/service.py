@@ -30,7 +30,7 @@ from hub.kernel.context import HubContext
 from hub.model import actors, views
 from hub.web.api.operation import Call
 from hub.web.auth.limits import ReadBudget
-from hub.web.http.download_slots import EndedStream, Exports
+from hub.web.http.download_slots import DownloadSlots, EndedStream
 from hub.web.shell.fleet_digest import in_slices
 from texts.catalogue import Texts
 
@@ -68,7 +68,7 @@ def safe_cell(cell: object) -> str:
 async def export(call: Call, filters: Filters, before: Mark | None, after: Mark | None, device_id: str) -> Response:
     """The whole answer. The first page is read before it begins, so that a database that is away is still a 503.
     Raises Problem (429) when there are too many at once."""
-    exports, who = call.context[Exports], call.principal.actor
+    exports, who = call.context[DownloadSlots], call.principal.actor
     exports.begin(who)
     try:
         answer = await _answer(call, filters, before, after, device_id)
@@ -95,7 +95,7 @@ async def _answer(call: Call, filters: Filters, before: Mark | None, after: Mark
         now=views.epoch_ms(call.now),
     )
     text = _file(call, reader, filters, first, after)
-    ended = partial(call.context[Exports].end, call.principal.actor)
+    ended = partial(call.context[DownloadSlots].end, call.principal.actor)
     return EndedStream(_encoded(text, bom=query.bom), headers, kind, ended)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from db import errors
 from db.connection import Store, open_store
 from db.ownership import InUse, Owner, own_folder
-from hub.cli.output import CliError, Exit, say, say_or
+from hub.cli.output import CliError, Exit, sentence, sentence_or
 from hub.cli.parser import DATA_FLAGS, SERVE_FLAGS
 from hub.kernel.group_commit import commit_alone
 from hub.model.changes import Change
@@ -51,7 +51,7 @@ def settings_of(wanted: argparse.Namespace, **more: object) -> Settings:
 
 def sentence_of_setting(sentence: str, values: Mapping[str, object]) -> str:
     """In the reader's language; one that has none there yet as it is."""
-    return say_or(f"setting: {sentence}", sentence, **values)
+    return sentence_or(f"setting: {sentence}", sentence, **values)
 
 
 @contextlib.asynccontextmanager
@@ -76,8 +76,8 @@ def make_folders(settings: Settings, *, create: bool) -> None:
     if file is not None and not file.exists():
         has_room = file.parent == settings.data_dir or file.parent.is_dir()
         if not (create and has_room):
-            missing = say("database.missing", path=file)
-            raise CliError(Exit.CONFIGURATION, "no_database", missing, say("database.missing.fix"))
+            missing = sentence("database.missing", path=file)
+            raise CliError(Exit.CONFIGURATION, "no_database", missing, sentence("database.missing.fix"))
     with _unwritable(settings.data_dir):
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not os.access(settings.data_dir, os.W_OK | os.X_OK):
@@ -89,8 +89,8 @@ def _unwritable(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        shown = say("data.unwritable", path=error.filename or folder, why=error.strerror)
-        raise CliError(Exit.CONFIGURATION, "data_unwritable", shown, say("data.unwritable.fix")) from error
+        shown = sentence("data.unwritable", path=error.filename or folder, why=error.strerror)
+        raise CliError(Exit.CONFIGURATION, "data_unwritable", shown, sentence("data.unwritable.fix")) from error
 
 
 def sqlite_file(settings: Settings) -> Path | None:
@@ -105,29 +105,36 @@ def refusals() -> Iterator[None]:
         yield
     except InUse as error:
         raise CliError(
-            Exit.CONFLICT, "in_use", say(f"in_use.{_KEYS[error.resource]}", where=error.where, holder=_holder(error)),
-            say(f"in_use.{_KEYS[error.resource]}.fix"),
+            Exit.CONFLICT, "in_use",
+            sentence(f"in_use.{_KEYS[error.resource]}", where=error.where, holder=_holder(error)),
+            sentence(f"in_use.{_KEYS[error.resource]}.fix"),
         ) from error  # fmt: skip
     except errors.Unsuitable as error:
         unfit = f"database.unfit.{error.code}"
         raise CliError(
-            Exit.CONFIGURATION, f"database_{error.code}", say(unfit, **error.facts), say(f"{unfit}.fix", **error.facts)
+            Exit.CONFIGURATION,
+            f"database_{error.code}",
+            sentence(unfit, **error.facts),
+            sentence(f"{unfit}.fix", **error.facts),
         ) from error
     except errors.Unavailable as error:
         raise CliError(
-            Exit.UNREACHABLE, "database_unavailable", say("database.away", why=error), say("database.away.fix")
+            Exit.UNREACHABLE,
+            "database_unavailable",
+            sentence("database.away", why=error),
+            sentence("database.away.fix"),
         ) from error
     except errors.Conflict as error:
-        raise CliError(Exit.CONFLICT, "conflict", say("database.refused", why=error)) from error
+        raise CliError(Exit.CONFLICT, "conflict", sentence("database.refused", why=error)) from error
     except errors.StoreError as error:
-        raise CliError(Exit.FAILED, "database_refused", say("database.refused", why=error)) from error
+        raise CliError(Exit.FAILED, "database_refused", sentence("database.refused", why=error)) from error
 
 
 def _holder(error: InUse) -> str:
     holder = error.holder
     if holder is None:
-        return say("in_use.unknown")
-    return say("in_use.holder", pid=holder.pid, host=holder.host, since=f"{holder.since:%Y-%m-%d %H:%M:%S}")
+        return sentence("in_use.unknown")
+    return sentence("in_use.holder", pid=holder.pid, host=holder.host, since=f"{holder.since:%Y-%m-%d %H:%M:%S}")
 
 
 def now() -> datetime:

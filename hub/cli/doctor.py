@@ -26,7 +26,7 @@ from dashboard import formats
 from db import machines, users
 from hub.cli import output, version
 from hub.cli.data_door import now, open_data, settings_of, sqlite_file
-from hub.cli.output import CliError, Exit, language, say
+from hub.cli.output import CliError, Exit, language, sentence
 from hub.server import process
 from hub.settings import Settings
 from protocol.version import PRODUCT_VERSION
@@ -35,46 +35,48 @@ LEAST_FREE_BYTES = 500_000_000
 EARLIEST_YEAR = 2026
 
 
-class Found(NamedTuple):
+class CheckResult(NamedTuple):
     verdict: Literal["ok", "warn", "fail"]
     detail: str
     fix: str = ""
 
 
-def check_python() -> Found:
-    return Found("ok", f"{platform.python_version()} ({sys.executable})")
+def check_python() -> CheckResult:
+    return CheckResult("ok", f"{platform.python_version()} ({sys.executable})")
 
 
-def check_environment() -> Found:
+def check_environment() -> CheckResult:
     """Whether the environment was made from the locks that are here now."""
     if not (Path(sys.prefix) / ".stamp").exists():
-        return Found("ok", say("doctor.environment.own"))
+        return CheckResult("ok", sentence("doctor.environment.own"))
     stamp = json.loads((Path(sys.prefix) / ".stamp").read_text(encoding="utf-8"))
-    return Found("ok", f"{sys.prefix} ({stamp['circle']}, Python {stamp['python']})")
+    return CheckResult("ok", f"{sys.prefix} ({stamp['circle']}, Python {stamp['python']})")
 
 
-def check_data_folder(settings: Settings) -> Found:
+def check_data_folder(settings: Settings) -> CheckResult:
     folder = settings.data_dir
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(existing, os.W_OK | os.X_OK):
         why = os.strerror(13)
-        return Found("fail", say("data.unwritable", path=existing, why=why), say("data.unwritable.fix"))
+        return CheckResult("fail", sentence("data.unwritable", path=existing, why=why), sentence("data.unwritable.fix"))
     free = shutil.disk_usage(existing).free
     shown = f"{formats.number(free / 1e9, language(), 1)} GB"
     if free < LEAST_FREE_BYTES:
-        return Found("fail", say("doctor.data.low", free=shown, path=folder), say("doctor.data.low.fix"))
-    return Found("ok", say("doctor.data.detail", free=shown, path=folder))
+        return CheckResult(
+            "fail", sentence("doctor.data.low", free=shown, path=folder), sentence("doctor.data.low.fix")
+        )
+    return CheckResult("ok", sentence("doctor.data.detail", free=shown, path=folder))
 
 
-def check_secret_files(settings: Settings) -> Found:
+def check_secret_files(settings: Settings) -> CheckResult:
     """Files of ours with secrets that others on this computer could read."""
     candidates = [settings.tls_key, settings.admin_password_file, sqlite_file(settings)]
     candidates += sorted(settings.data_dir.glob("*.json"))
     exposed = [str(path) for path in candidates if path is not None and path.exists() and _reachable(path)]
     if exposed:
         paths = ", ".join(exposed)
-        return Found("warn", say("doctor.secrets.open", paths=paths), f"chmod 600 {' '.join(exposed)}")
-    return Found("ok", "")
+        return CheckResult("warn", sentence("doctor.secrets.open", paths=paths), f"chmod 600 {' '.join(exposed)}")
+    return CheckResult("ok", "")
 
 
 def _reachable(path: Path) -> bool:
@@ -83,30 +85,33 @@ def _reachable(path: Path) -> bool:
     return stat.S_ISREG(mode) and bool(mode & LOOSE) and bool(path.parent.stat().st_mode & 0o011)
 
 
-async def check_database(settings: Settings) -> Found:
+async def check_database(settings: Settings) -> CheckResult:
     async with open_data(settings, create=False) as door:
         fleet, people = await machines.all_machines(door.store), await users.all_users(door.store)
-    counted = {"machines": say("count.machines", count=len(fleet)), "people": say("count.people", count=len(people))}
-    return Found("ok", say("doctor.database.detail", dialect=door.store.dialect, **counted))
+    counted = {
+        "machines": sentence("count.machines", count=len(fleet)),
+        "people": sentence("count.people", count=len(people)),
+    }
+    return CheckResult("ok", sentence("doctor.database.detail", dialect=door.store.dialect, **counted))
 
 
-async def check_administrator(settings: Settings) -> Found:
+async def check_administrator(settings: Settings) -> CheckResult:
     async with open_data(settings, create=False) as door:
         people = await users.all_users(door.store)
     for person in people:
         if person.role == "admin" and person.disabled_at is None and person.password_hash:
-            return Found("ok", person.email)
-    return Found("warn", say("doctor.administrator.none"), say("doctor.administrator.fix"))
+            return CheckResult("ok", person.email)
+    return CheckResult("warn", sentence("doctor.administrator.none"), sentence("doctor.administrator.fix"))
 
 
-def check_port(settings: Settings) -> Found:
+def check_port(settings: Settings) -> CheckResult:
     """Free, or the hub itself."""
     with contextlib.suppress(process.CannotListenError):
         process.listen(settings.host, settings.port).close()
-        return Found("ok", say("doctor.port.free", port=settings.port))
+        return CheckResult("ok", sentence("doctor.port.free", port=settings.port))
     if _hub_answers(settings):
-        return Found("ok", say("doctor.port.hub", port=settings.port))
-    return Found("fail", say("doctor.port.taken", port=settings.port), say("port.taken.fix"))
+        return CheckResult("ok", sentence("doctor.port.hub", port=settings.port))
+    return CheckResult("fail", sentence("doctor.port.taken", port=settings.port), sentence("port.taken.fix"))
 
 
 def _hub_answers(settings: Settings) -> bool:
@@ -123,28 +128,28 @@ def _hub_answers(settings: Settings) -> bool:
         return False
 
 
-def check_public_url(settings: Settings) -> Found:
+def check_public_url(settings: Settings) -> CheckResult:
     """Behind a proxy the hub learns from the Host header alone how browsers reach it, port included."""
     if settings.behind_proxy and not settings.public_url:
-        return Found("warn", say("doctor.public_url.unset"), say("doctor.public_url.fix"))
-    return Found("ok", settings.public_url or "")
+        return CheckResult("warn", sentence("doctor.public_url.unset"), sentence("doctor.public_url.fix"))
+    return CheckResult("ok", settings.public_url or "")
 
 
-def check_plotly() -> Found:
+def check_plotly() -> CheckResult:
     shown, small = version.plotly_js()
     if shown is None:
-        return Found("fail", "", say("doctor.environment.fix"))
+        return CheckResult("fail", "", sentence("doctor.environment.fix"))
     if not small:
-        return Found("warn", f"{shown}, {say('doctor.plotly.big')}", say("doctor.plotly.fix"))
-    return Found("ok", shown)
+        return CheckResult("warn", f"{shown}, {sentence('doctor.plotly.big')}", sentence("doctor.plotly.fix"))
+    return CheckResult("ok", shown)
 
 
-def check_clock() -> Found:
+def check_clock() -> CheckResult:
     """Certificates, links and samples all hang on it."""
     moment = f"{now():%Y-%m-%d %H:%M:%S}"
     if now().year < EARLIEST_YEAR:
-        return Found("fail", say("doctor.clock.wrong", now=moment), say("doctor.clock.fix"))
-    return Found("ok", say("doctor.clock.detail", now=moment))
+        return CheckResult("fail", sentence("doctor.clock.wrong", now=moment), sentence("doctor.clock.fix"))
+    return CheckResult("ok", sentence("doctor.clock.detail", now=moment))
 
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -186,7 +191,7 @@ def _findings(wanted: argparse.Namespace) -> Iterator[Finding]:
         yield Finding("settings", "fail", error.message, error.hint)
         return
     yield Finding("settings", "warn" if settings.warnings else "ok", "; ".join(settings.warnings), "")
-    on_settings: dict[str, Callable[[Settings], Found]] = {
+    on_settings: dict[str, Callable[[Settings], CheckResult]] = {
         "data": check_data_folder,
         "secrets": check_secret_files,
         "database": lambda s: asyncio.run(check_database(s)),
@@ -205,7 +210,7 @@ def _findings(wanted: argparse.Namespace) -> Iterator[Finding]:
     yield _finding("clock", check_clock)
 
 
-def _finding(name: str, check: Callable[..., Found], *given: Settings) -> Finding:
+def _finding(name: str, check: Callable[..., CheckResult], *given: Settings) -> Finding:
     try:
         found = check(*given)
     except CliError as error:
@@ -216,8 +221,8 @@ def _finding(name: str, check: Callable[..., Found], *given: Settings) -> Findin
 
 
 def _show(number: int, finding: Finding) -> None:
-    name = say(f"doctor.{finding.name}")
-    word = output.paint(say(f"doctor.{finding.verdict}"), COLOURS[finding.verdict], sys.stdout)
+    name = sentence(f"doctor.{finding.name}")
+    word = output.paint(sentence(f"doctor.{finding.verdict}"), COLOURS[finding.verdict], sys.stdout)
     output.result(f"{number:2}. {name} {'.' * (22 - len(name))} {word}  {output.clean(finding.detail)}".rstrip())
     if finding.fix and finding.verdict != "ok":
-        output.result(f"    {say('fix')}: {finding.fix}")
+        output.result(f"    {sentence('fix')}: {finding.fix}")

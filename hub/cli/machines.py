@@ -9,7 +9,7 @@ from db.errors import Conflict
 from db.machines import MachineRow
 from hub.cli import output, valid
 from hub.cli.data_door import DataDoor, now, open_data, settings_of
-from hub.cli.output import CliError, Exit, say
+from hub.cli.output import CliError, Exit, sentence
 from hub.machines import rules
 from hub.model import actors
 from hub.model.changes import EventHappened, MachineAdded, MachineRemoved
@@ -33,12 +33,12 @@ async def add(wanted: argparse.Namespace) -> None:
     if wanted.json:
         output.result_json(shown)
     else:
-        output.result(say("machine.added", **shown))
+        output.result(sentence("machine.added", **shown))
 
 
 def _taken(column: str) -> CliError:
-    taken = say("machine.taken", column=column)
-    return CliError(Exit.CONFLICT, f"{column}_taken", taken, say("machine.taken.fix"))
+    taken = sentence("machine.taken", column=column)
+    return CliError(Exit.CONFLICT, f"{column}_taken", taken, sentence("machine.taken.fix"))
 
 
 async def new_key(wanted: argparse.Namespace) -> None:
@@ -51,7 +51,7 @@ async def new_key(wanted: argparse.Namespace) -> None:
     if wanted.json:
         output.result_json(shown)
     else:
-        output.result(say("machine.key", **shown))
+        output.result(sentence("machine.key", **shown))
 
 
 async def remove(wanted: argparse.Namespace) -> None:
@@ -61,8 +61,8 @@ async def remove(wanted: argparse.Namespace) -> None:
         shown = {"id": row.id, "device_id": row.device_id, "name": row.name, "removed": not wanted.dry_run}
         if not wanted.dry_run:
             if not rules.is_name(wanted.confirm or "", row.name):
-                fix = say("machine.confirm.fix", id=row.id, name=row.name)
-                raise CliError(Exit.USAGE, "not_confirmed", say("machine.confirm", name=row.name), fix)
+                fix = sentence("machine.confirm.fix", id=row.id, name=row.name)
+                raise CliError(Exit.USAGE, "not_confirmed", sentence("machine.confirm", name=row.name), fix)
             known = {"name": row.name, "device_id": row.device_id}
             event = EventHappened(
                 at=now(), code="machine.removed", actor=actors.SYSTEM, rvm_id=row.id, before=known, params=known
@@ -71,7 +71,7 @@ async def remove(wanted: argparse.Namespace) -> None:
     if wanted.json:
         output.result_json(shown)
     else:
-        output.result(say("machine.would_be_removed" if wanted.dry_run else "machine.removed", **shown))
+        output.result(sentence("machine.would_be_removed" if wanted.dry_run else "machine.removed", **shown))
 
 
 async def _named(door: DataDoor, given: str) -> MachineRow:
@@ -81,7 +81,9 @@ async def _named(door: DataDoor, given: str) -> MachineRow:
         for row in rows:
             if rules.composed(str(getattr(row, found))) == rules.composed(given):
                 return row
-    raise CliError(Exit.NOT_FOUND, "no_machine", say("machine.missing", name=given), say("machine.missing.fix"))
+    raise CliError(
+        Exit.NOT_FOUND, "no_machine", sentence("machine.missing", name=given), sentence("machine.missing.fix")
+    )
 
 
 async def show_all(wanted: argparse.Namespace) -> None:
@@ -105,4 +107,4 @@ async def show_all(wanted: argparse.Namespace) -> None:
     elif shown:
         output.table(shown, ("id", "device_id", "name", "status", "last_seen_at", "location_description"))
     else:
-        output.note(say("machine.none"))
+        output.note(sentence("machine.none"))

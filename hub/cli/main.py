@@ -12,7 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from hub.cli import output
-from hub.cli.output import CliError, Exit, say
+from hub.cli.output import CliError, Exit, sentence
 from hub.cli.parser import read
 
 Verb = Callable[[argparse.Namespace], int]
@@ -26,7 +26,7 @@ def run(wanted: argparse.Namespace, demo: Verb) -> int:
         output.failure(error, wanted.json)
         return int(error.exit_code)
     except KeyboardInterrupt:
-        output.note(say("interrupted"))
+        output.note(sentence("interrupted"))
         return int(Exit.INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone, like `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

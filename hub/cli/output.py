@@ -51,12 +51,12 @@ def language() -> str:
     return from_environment(os.environ)
 
 
-def say(key: str, /, **values: object) -> str:
+def sentence(key: str, /, **values: object) -> str:
     """The sentence of this key, with its places filled."""
     return read(FOLDER, language())(key, **values)
 
 
-def say_or(key: str, english: str, /, **values: object) -> str:
+def sentence_or(key: str, english: str, /, **values: object) -> str:
     """The same, of a key that may be missing."""
     texts = read(FOLDER, language())
     return texts(key, **values) if key in texts else english.format(**values)
@@ -91,9 +91,9 @@ def failure(error: CliError, as_json: bool) -> None:
     if as_json:
         note(json.dumps({"error": {"code": error.code, "message": error.message, "hint": error.hint}}))
         return
-    note(f"{paint(say('error'), '31', sys.stderr)}: {error.message}")
+    note(f"{paint(sentence('error'), '31', sys.stderr)}: {error.message}")
     if error.hint:
-        note(f"{say('fix')}: {error.hint}")
+        note(f"{sentence('fix')}: {error.hint}")
 
 
 def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:

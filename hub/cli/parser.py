@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from hub.cli import output
-from hub.cli.output import CliError, Exit, say
+from hub.cli.output import CliError, Exit, sentence
 
 DATA_FLAGS = ("data_dir", "database_url")
 SERVE_FLAGS = (
@@ -59,7 +59,8 @@ class Parser(argparse.ArgumentParser):
         hint = " ".join([*self.prog.split()[1:2], ""]) if " " in self.prog else ""
         as_json = "--json" in sys.argv
         output.failure(
-            CliError(Exit.USAGE, "usage", message, f"{say('usage.fix').replace('--help', hint + '--help')}"), as_json
+            CliError(Exit.USAGE, "usage", message, f"{sentence('usage.fix').replace('--help', hint + '--help')}"),
+            as_json,
         )
         raise SystemExit(int(Exit.USAGE))
 
@@ -67,20 +68,20 @@ class Parser(argparse.ArgumentParser):
 def build() -> Parser:
     parser = Parser(
         prog="run_hub.py",
-        description=say("help.hub"),
-        epilog=f"{say('help.hub.examples')}\n\n{say('exit_codes')}",
+        description=sentence("help.hub"),
+        epilog=f"{sentence('help.hub.examples')}\n\n{sentence('exit_codes')}",
     )
     parser.set_defaults(verb="serve", json=False, demo=False, open=False)
-    parser.add_argument("--version", action="store_true", help=say("help.version"))
-    demo = parser.add_argument_group(say("help.group.demo"))
-    demo.add_argument("--demo", action="store_true", help=say("help.demo"))
+    parser.add_argument("--version", action="store_true", help=sentence("help.version"))
+    demo = parser.add_argument_group(sentence("help.group.demo"))
+    demo.add_argument("--demo", action="store_true", help=sentence("help.demo"))
     demo.add_argument("--machines", type=int, metavar="N", help=_default("machines", "20"))
-    serve = parser.add_argument_group(say("help.group.serve"))
+    serve = parser.add_argument_group(sentence("help.group.serve"))
     serve.add_argument("--open", action="store_true", help=_environment("open"))
     for name in SERVE_FLAGS:
         _setting(serve, name)
     _data_flags(parser)
-    verbs = parser.add_subparsers(title=say("help.verbs"), metavar="VERB", parser_class=Parser)
+    verbs = parser.add_subparsers(title=sentence("help.verbs"), metavar="VERB", parser_class=Parser)
     _machine(verbs)
     _user(verbs)
     _token(verbs)
@@ -103,50 +104,50 @@ def read(argv: Sequence[str]) -> argparse.Namespace:
 def _machine(verbs: Any) -> None:
     nouns = _noun(verbs, "machine")
     add = _verb(nouns, "machine add", "machine.add", example="machine_add")
-    add.add_argument("name", metavar="NAME", help=say("help.machine.add.name"))
-    add.add_argument("--device-id", metavar="ID", help=say("help.machine.add.device_id"))
-    add.add_argument("--location", metavar="TEXT", help=say("help.machine.add.location"))
+    add.add_argument("name", metavar="NAME", help=sentence("help.machine.add.name"))
+    add.add_argument("--device-id", metavar="ID", help=sentence("help.machine.add.device_id"))
+    add.add_argument("--location", metavar="TEXT", help=sentence("help.machine.add.location"))
     _verb(nouns, "machine list", "machine.list")
     key = _verb(nouns, "machine key", "machine.key", example="machine_key")
-    key.add_argument("machine", metavar="MACHINE", help=say("help.machine.which"))
+    key.add_argument("machine", metavar="MACHINE", help=sentence("help.machine.which"))
     remove = _verb(nouns, "machine remove", "machine.remove", example="machine_remove")
-    remove.add_argument("machine", metavar="MACHINE", help=say("help.machine.which"))
-    remove.add_argument("--confirm", metavar="NAME", help=say("help.machine.remove.confirm"))
-    remove.add_argument("--dry-run", action="store_true", help=say("help.machine.remove.dry_run"))
+    remove.add_argument("machine", metavar="MACHINE", help=sentence("help.machine.which"))
+    remove.add_argument("--confirm", metavar="NAME", help=sentence("help.machine.remove.confirm"))
+    remove.add_argument("--dry-run", action="store_true", help=sentence("help.machine.remove.dry_run"))
 
 
 def _user(verbs: Any) -> None:
     nouns = _noun(verbs, "user")
     add = _verb(nouns, "user add", "user.add", example="user_add")
-    add.add_argument("email", metavar="EMAIL", help=say("help.user.add.email"))
-    add.add_argument("--name", metavar="TEXT", help=say("help.user.add.name"))
+    add.add_argument("email", metavar="EMAIL", help=sentence("help.user.add.email"))
+    add.add_argument("--name", metavar="TEXT", help=sentence("help.user.add.name"))
     add.add_argument("--role", choices=ROLES, default="viewer", help=_default("user.add.role", "viewer"))
-    add.add_argument("--password-file", metavar="FILE", help=say("help.user.add.password_file"))
-    add.add_argument("--url", metavar="URL", help=say("help.link.url"))
+    add.add_argument("--password-file", metavar="FILE", help=sentence("help.user.add.password_file"))
+    add.add_argument("--url", metavar="URL", help=sentence("help.link.url"))
     _verb(nouns, "user list", "user.list")
 
 
 def _token(verbs: Any) -> None:
     nouns = _noun(verbs, "token")
     create = _verb(nouns, "token create", "token.create", example="token_create")
-    create.add_argument("name", metavar="NAME", help=say("help.token.create.name"))
-    create.add_argument("--user", metavar="EMAIL", required=True, help=say("help.token.create.user"))
-    create.add_argument("--expires-days", type=_days, metavar="N", help=say("help.token.create.expires_days"))
+    create.add_argument("name", metavar="NAME", help=sentence("help.token.create.name"))
+    create.add_argument("--user", metavar="EMAIL", required=True, help=sentence("help.token.create.user"))
+    create.add_argument("--expires-days", type=_days, metavar="N", help=sentence("help.token.create.expires_days"))
     listed = _verb(nouns, "token list", "token.list")
-    listed.add_argument("--user", metavar="EMAIL", help=say("help.token.list.user"))
+    listed.add_argument("--user", metavar="EMAIL", help=sentence("help.token.list.user"))
     revoke = _verb(nouns, "token revoke", "token.revoke")
-    revoke.add_argument("token", metavar="TOKEN", help=say("help.token.revoke.token"))
+    revoke.add_argument("token", metavar="TOKEN", help=sentence("help.token.revoke.token"))
 
 
 def _link(verbs: Any) -> None:
     link = _verb(verbs, "link", "link", example="link")
-    link.add_argument("email", metavar="EMAIL", nargs="?", help=say("help.link.email"))
-    link.add_argument("--url", metavar="URL", help=say("help.link.url"))
+    link.add_argument("email", metavar="EMAIL", nargs="?", help=sentence("help.link.email"))
+    link.add_argument("--url", metavar="URL", help=sentence("help.link.url"))
 
 
 def _doctor(verbs: Any) -> None:
     doctor = _verb(verbs, "doctor", "doctor", example="doctor")
-    doctor.add_argument("--report", metavar="FILE", help=say("help.doctor.report"))
+    doctor.add_argument("--report", metavar="FILE", help=sentence("help.doctor.report"))
     for name in ("host", "port"):
         _setting(doctor, name, default=argparse.SUPPRESS)
 
@@ -159,9 +160,9 @@ def _days(text: str) -> int:
 
 
 def _noun(verbs: Any, name: str) -> Any:
-    noun = verbs.add_parser(name, help=say(f"help.{name}"), description=say(f"help.{name}"))
+    noun = verbs.add_parser(name, help=sentence(f"help.{name}"), description=sentence(f"help.{name}"))
     return noun.add_subparsers(
-        title=say("help.verbs"), metavar="VERB", required=True, dest="_verb", parser_class=Parser
+        title=sentence("help.verbs"), metavar="VERB", required=True, dest="_verb", parser_class=Parser
     )
 
 
@@ -169,19 +170,19 @@ def _verb(verbs: Any, verb: str, key: str, example: str = "") -> Parser:
     """One verb with what every verb has: --json and where the data is."""
     parser: Parser = verbs.add_parser(
         verb.rsplit(maxsplit=1)[-1],
-        help=say(f"help.{key}"),
-        description=say(f"help.{key}"),
-        epilog=say(f"help.examples.{example}") if example else None,
+        help=sentence(f"help.{key}"),
+        description=sentence(f"help.{key}"),
+        epilog=sentence(f"help.examples.{example}") if example else None,
     )
     parser.set_defaults(verb=verb)
-    group = parser.add_argument_group(say("help.group.output"))
-    group.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=say("help.json"))
+    group = parser.add_argument_group(sentence("help.group.output"))
+    group.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=sentence("help.json"))
     _data_flags(parser, default=argparse.SUPPRESS)
     return parser
 
 
 def _data_flags(parser: Parser, default: Any = None) -> None:
-    group = parser.add_argument_group(say("help.group.data"))
+    group = parser.add_argument_group(sentence("help.group.data"))
     for name in DATA_FLAGS:
         _setting(group, name, default)
 
@@ -192,9 +193,9 @@ def _setting(group: Any, name: str, default: Any = None) -> None:
 
 def _environment(name: str) -> str:
     """The help of a setting: what it is, its default, and its name in the environment."""
-    text = _default(name, DEFAULTS[name]) if name in DEFAULTS else say(f"help.{name}")
+    text = _default(name, DEFAULTS[name]) if name in DEFAULTS else sentence(f"help.{name}")
     return f"{text} [RVM_{name.upper()}]".replace("%", "%%")
 
 
 def _default(name: str, value: str) -> str:
-    return f"{say(f'help.{name}')} {say('help.default', value=value)}"
+    return f"{sentence(f'help.{name}')} {sentence('help.default', value=value)}"

@@ -15,7 +15,7 @@ from db.errors import Conflict
 from db.users import UserRow
 from hub.cli import output, valid
 from hub.cli.data_door import DataDoor, clock_time, now, open_data, settings_of
-from hub.cli.output import CliError, Exit, language, say
+from hub.cli.output import CliError, Exit, language, sentence
 from hub.model import actors, credentials
 from hub.model.changes import EventHappened, TokenCreated, UserAdded
 from hub.model.row_id import row_id
@@ -70,9 +70,9 @@ async def add(wanted: argparse.Namespace) -> None:
     if wanted.json:
         output.result_json(shown | {"sign_in_link": url})
         return
-    output.result(say("user.added", email=email, role=wanted.role))
+    output.result(sentence("user.added", email=email, role=wanted.role))
     if link is not None:
-        output.result(say("user.link", until=clock_time(link.expires_at), url=url))
+        output.result(sentence("user.link", until=clock_time(link.expires_at), url=url))
 
 
 async def show_all(wanted: argparse.Namespace) -> None:
@@ -109,7 +109,7 @@ async def create_token(wanted: argparse.Namespace) -> None:
         ends = output.instant(made.expires_at)
         output.result_json({"id": made.id, "name": name, "user": email, "token": secret.text, "expires_at": ends})
     else:
-        output.result(say("token.made", name=name, email=email, token=secret.text))
+        output.result(sentence("token.made", name=name, email=email, token=secret.text))
 
 
 async def list_tokens(wanted: argparse.Namespace) -> None:
@@ -143,14 +143,14 @@ async def revoke_token(wanted: argparse.Namespace) -> None:
         by_prefix = await tokens.find_token_by_prefix(door.store, wanted.token)
         token = by_prefix if by_prefix is not None or number is None else await tokens.find_token(door.store, number)
         if token is None or token.revoked_at is not None:
-            missing = say("token.missing", token=wanted.token)
-            raise CliError(Exit.NOT_FOUND, "no_such_token", missing, say("token.missing.fix"))
+            missing = sentence("token.missing", token=wanted.token)
+            raise CliError(Exit.NOT_FOUND, "no_such_token", missing, sentence("token.missing.fix"))
         made = rules.revoke_token(token.id, token.user_id, token.name, token.prefix, now(), actors.SYSTEM)
         await door.record(*made)
     if wanted.json:
         output.result_json({"id": token.id, "prefix": token.prefix, "revoked": True})
     else:
-        output.result(say("token.revoked", name=token.name, prefix=token.prefix))
+        output.result(sentence("token.revoked", name=token.name, prefix=token.prefix))
 
 
 async def link(wanted: argparse.Namespace) -> None:
@@ -164,7 +164,7 @@ async def link(wanted: argparse.Namespace) -> None:
         ends = output.instant(made.expires_at)
         output.result_json({"email": person.email, "sign_in_link": url, "expires_at": ends})
     else:
-        output.result(say("user.link", until=clock_time(made.expires_at), url=url))
+        output.result(sentence("user.link", until=clock_time(made.expires_at), url=url))
 
 
 def base_url(settings: Settings) -> str:
@@ -177,16 +177,18 @@ def base_url(settings: Settings) -> str:
 
 
 def _taken(email: str) -> CliError:
-    fix = say("user.taken.fix", email=email)
-    return CliError(Exit.CONFLICT, "email_taken", say("user.taken", email=email), fix)
+    fix = sentence("user.taken.fix", email=email)
+    return CliError(Exit.CONFLICT, "email_taken", sentence("user.taken", email=email), fix)
 
 
 async def _person(door: DataDoor, email: str) -> UserRow:
     person = await users.find_user_by_email(door.store, email)
     if person is None:
-        raise CliError(Exit.NOT_FOUND, "no_such_user", say("user.missing", email=email), say("user.missing.fix"))
+        raise CliError(
+            Exit.NOT_FOUND, "no_such_user", sentence("user.missing", email=email), sentence("user.missing.fix")
+        )
     if person.disabled_at is not None:
-        raise CliError(Exit.NOT_ALLOWED, "user_disabled", say("user.disabled", email=email))
+        raise CliError(Exit.NOT_ALLOWED, "user_disabled", sentence("user.disabled", email=email))
     return person
 
 
@@ -194,4 +196,4 @@ async def _first_admin(door: DataDoor) -> UserRow:
     for person in await users.all_users(door.store):
         if person.role == "admin" and person.disabled_at is None:
             return person
-    raise CliError(Exit.NOT_FOUND, "no_admin", say("user.no_admin"), say("user.no_admin.fix"))
+    raise CliError(Exit.NOT_FOUND, "no_admin", sentence("user.no_admin"), sentence("user.no_admin.fix"))

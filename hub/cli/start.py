@@ -13,7 +13,7 @@ from db import users
 from db.users import UserRow
 from hub.cli import output, valid
 from hub.cli.data_door import DataDoor, clock_time, now, open_data, settings_of
-from hub.cli.output import CliError, Exit, language, say
+from hub.cli.output import CliError, Exit, language, sentence
 from hub.cli.people import SignInLink, make_link
 from hub.model import actors, credentials
 from hub.model.changes import UserAdded
@@ -57,7 +57,7 @@ async def prepare_people(door: DataDoor, settings: Settings, *, always: bool) ->
     secret = None if settings.admin_password_file is None else valid.secret_in(settings.admin_password_file)
     if secret is not None and await users.find_user_by_email(door.store, email) is None:
         await _add(door, email, credentials.hash_password(valid.password(secret, email)))
-        output.note(say("start.admin_made", email=email, path=settings.admin_password_file))
+        output.note(sentence("start.admin_made", email=email, path=settings.admin_password_file))
         people = await users.all_users(door.store)
     admins = [person for person in people if person.role == "admin" and person.disabled_at is None]
     if any(person.password_hash for person in admins) and not always:
@@ -85,8 +85,8 @@ def check_address(settings: Settings) -> None:
     try:
         process.listen(settings.host, settings.port).close()
     except process.CannotListenError as error:
-        taken = say("port.taken", port=settings.port, host=settings.host, why=error)
-        raise CliError(Exit.CONFLICT, "port_in_use", taken, say("port.taken.fix")) from error
+        taken = sentence("port.taken", port=settings.port, host=settings.host, why=error)
+        raise CliError(Exit.CONFLICT, "port_in_use", taken, sentence("port.taken.fix")) from error
 
 
 def show_start(
@@ -94,15 +94,15 @@ def show_start(
 ) -> None:
     """Exactly what a person needs now: where, the way in, the data, how to stop."""
     base = settings.public_url or url
-    lines = [(say("start.open"), base + "/")]
+    lines = [(sentence("start.open"), base + "/")]
     if link is not None:
-        until = say("start.sign_in_note", until=clock_time(link.expires_at))
-        lines.append((say("start.sign_in"), f"{link.url(base)}  {until}"))
+        until = sentence("start.sign_in_note", until=clock_time(link.expires_at))
+        lines.append((sentence("start.sign_in"), f"{link.url(base)}  {until}"))
     if machines:
-        lines.append((say("start.machines"), machines))
-    lines += [(say("start.data"), str(settings.data_dir)), (say("start.stop"), say("start.stop_note"))]
+        lines.append((sentence("start.machines"), machines))
+    lines += [(sentence("start.data"), str(settings.data_dir)), (sentence("start.stop"), sentence("start.stop_note"))]
     width = max(len(name) for name, _ in lines)
-    output.result(say("start.title", version=PRODUCT_VERSION))
+    output.result(sentence("start.title", version=PRODUCT_VERSION))
     for name, value in lines:
         output.result(f"  {name.ljust(width)}  {value}")
     if open_browser:

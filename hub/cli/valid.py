@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from certs.secret_file import MOST, SecretFileError, read_secret
-from hub.cli.output import CliError, Exit, say
+from hub.cli.output import CliError, Exit, sentence
 from hub.people import rules
 from hub.web.http import validation
 
@@ -36,8 +36,8 @@ def email(text: str) -> str:
 def password(text: str, address: str) -> str:
     fault = rules.password_fault(text, address)
     if fault is not None:
-        message = say(f"password.{fault}", least=rules.MIN_PASSWORD, most=rules.MAX_PASSWORD)
-        raise CliError(Exit.CONFIGURATION, f"password_{fault}", message, say("password.fix"))
+        message = sentence(f"password.{fault}", least=rules.MIN_PASSWORD, most=rules.MAX_PASSWORD)
+        raise CliError(Exit.CONFIGURATION, f"password_{fault}", message, sentence("password.fix"))
     return text
 
 
@@ -62,8 +62,8 @@ def refused_secrets() -> Iterator[None]:
     except SecretFileError as wrong:
         words = {"path": wrong.path, "why": wrong.why, "most": MOST}
         raise CliError(
-            Exit.CONFIGURATION, f"secret_{wrong.code}", say(f"secret.{wrong.code}", **words),
-            say(f"secret.{wrong.code}.fix", **words),
+            Exit.CONFIGURATION, f"secret_{wrong.code}", sentence(f"secret.{wrong.code}", **words),
+            sentence(f"secret.{wrong.code}.fix", **words),
         ) from wrong  # fmt: skip
 
 
@@ -71,4 +71,4 @@ def _checked(text: str, kind: Any, key: str) -> str:
     try:
         return str(msgspec.convert(text, kind))
     except msgspec.ValidationError as error:
-        raise CliError(Exit.USAGE, key.replace(".", "_"), say(key, **{key.partition(".")[0]: text})) from error
+        raise CliError(Exit.USAGE, key.replace(".", "_"), sentence(key, **{key.partition(".")[0]: text})) from error

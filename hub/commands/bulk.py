@@ -23,7 +23,7 @@ from hub.model.machine import Machine
 from hub.web.api import shapes
 from hub.web.api.endpoint import why_not
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.http.problems import Problem, Text, one_wrong, sayer
+from hub.web.http.problems import Problem, Text, one_wrong, translator
 from hub.web.http.validation import Note, Row, validate
 from protocol.kinds import Name, Status
 
@@ -241,7 +241,7 @@ class _Sending:
 
     def _refused(self, target: BulkTarget, code: str) -> dict[str, Any]:
         plain = code in ("not_found", "unavailable", "changed_meanwhile")
-        message = sayer(self._call.language)(Text(code) if plain else why_not(code))
+        message = translator(self._call.language)(Text(code) if plain else why_not(code))
         return _row(target) | {"command": None, "refused": {"code": code, "message": message}}
 
 

@@ -181,7 +181,7 @@ async def cancel_job(visit: Visit) -> Response:
         await api.cancel_command(visit.call())
     except (Problem, Refused) as refused:
         problem = refused if isinstance(refused, Problem) else Problem("conflict", why_not(refused.code))
-        return await show_job(visit, visit.say(problem), problem.status)
+        return await show_job(visit, visit.sentence(problem), problem.status)
     return go(f"/jobs/{command.id}")
 
 
@@ -231,7 +231,7 @@ async def do_action(visit: Visit) -> Response:
         await api.send_command(once(visit, found, wanted))
     except (Problem, Refused) as refused:
         problem = refused if isinstance(refused, Problem) else Problem("conflict", why_not(refused.code))
-        return await show_action(visit, visit.say(problem), problem.status)
+        return await show_action(visit, visit.sentence(problem), problem.status)
     return go(f"/machines/{found.id}")
 
 
@@ -285,7 +285,7 @@ async def ask_or_do(visit: Visit) -> Response:
     try:
         return await _issue(visit, wish, found, reason)
     except Problem as refused:
-        return _confirm(visit, wish, found, visit.say(refused), refused.status)
+        return _confirm(visit, wish, found, visit.sentence(refused), refused.status)
 
 
 async def _issue(visit: Visit, wish: bulk.BulkAction, found: list[Machine], reason: str) -> Response:

@@ -29,8 +29,8 @@ from hub.model.changes import LinkEnded
 from hub.model.machine import Machine
 from hub.model.views import rfc3339
 from hub.web.auth.identify import address_of, machine_by_key
-from hub.web.auth.limits import Standing
-from hub.web.auth.state import Gate
+from hub.web.auth.limits import PendingSocket
+from hub.web.auth.state import AuthState
 from protocol import messages
 from protocol.errors import CloseCode, RemoteProtocolError
 from protocol.limits import AUTH_TIMEOUT_S, HELLO_TIMEOUT_S
@@ -64,7 +64,7 @@ class DeviceSocket:
             if machine is None:
                 await reject(send, context, address)
                 return
-        elif context[Gate].addresses.wait(address) is not None:
+        elif context[AuthState].wrong_credentials.wait(address) is not None:
             await reject(send, context, address)
             return
         if context[Links].restarting:
@@ -76,15 +76,15 @@ class DeviceSocket:
             await anyio.sleep(context[Links].budget.refused(machine.id, time.monotonic()))
             await answer(send, 429, refusal.detail, refusal.wait)
             return
-        standing = context[Gate].doorstep.enter(address) if machine is None else None
-        if machine is None and standing is None:
+        pending = context[AuthState].unauthenticated.admit(address) if machine is None else None
+        if machine is None and pending is None:
             await answer(send, 429, "Too many connections without a key.", AUTH_TIMEOUT_S)
             return
         try:
-            await _LinkSocket(context, receive, send, address, machine, standing).run(scope.get("subprotocols", []))
+            await _LinkSocket(context, receive, send, address, machine, pending).run(scope.get("subprotocols", []))
         finally:
-            if standing is not None:
-                standing.leave()
+            if pending is not None:
+                pending.leave()
 
 
 class _LinkSocket:
@@ -97,10 +97,10 @@ class _LinkSocket:
         send: Send,
         address: str,
         machine: Machine | None,
-        standing: Standing | None,
+        pending: PendingSocket | None,
     ) -> None:
         self._context = context
-        self._standing = standing
+        self._pending = pending
         self._receive = receive
         self._send = send
         self._link = MachineLink(send, Session(Role.HUB, authenticated=machine is not None), address)
@@ -183,12 +183,12 @@ class _LinkSocket:
         principal = machine_by_key(self._context, said.token)
         machine = None if principal is None else self._context.fleet.machines.get(principal.id)
         if machine is None or said.rvm_id not in (None, machine.id, machine.device_id, str(machine.id)):
-            self._context[Gate].addresses.charge(self._link.address)
+            self._context[AuthState].wrong_credentials.charge(self._link.address)
             raise RemoteProtocolError("not_authenticated", "this key is not valid", close=CloseCode.NOT_AUTHENTICATED)
         self._admit(machine, LINK)
         self._link.machine = machine
-        if self._standing is not None:
-            self._standing.leave()
+        if self._pending is not None:
+            self._pending.leave()
         return True
 
     def _admit(self, machine: Machine, cost: Cost) -> None:
@@ -203,7 +203,7 @@ class _LinkSocket:
             message = await self._receive()
         if message is None:
             if close is CloseCode.NOT_AUTHENTICATED:
-                self._context[Gate].addresses.charge(self._link.address)
+                self._context[AuthState].wrong_credentials.charge(self._link.address)
             raise RemoteProtocolError("timeout", f"{silence} within {timeout:g} s", close=close)
         if message["type"] == "websocket.disconnect":
             return None
@@ -308,7 +308,7 @@ def machine_by_header(context: HubContext, connection: HTTPConnection) -> Machin
 
 async def reject(send: Send, context: HubContext, address: str, *, offered: bool = True) -> None:
     """Before the upgrade: 401, or 429 for an address that has guessed too often. `offered`: there was a credential."""
-    wait = context[Gate].addresses.charge(address) if offered else None
+    wait = context[AuthState].wrong_credentials.charge(address) if offered else None
     if wait is None:
         await answer(send, 401, "A valid machine key is needed.", None)
     else:

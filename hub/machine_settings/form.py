@@ -23,7 +23,7 @@ from hub.model.effective_settings import OTHER, DesiredSettings, Values
 from hub.model.machine import Machine
 from hub.model.row_id import whole_number
 from hub.web.api.endpoint import permit
-from hub.web.http.problems import Problem, Text, sayer
+from hub.web.http.problems import Problem, Text, translator
 from hub.web.shell.page import Visit
 from protocol import configuration as table
 from protocol.limits import MAX_INTEGER
@@ -187,7 +187,9 @@ async def save(visit: Visit, found: Machine | None) -> FormState | str:
         if refused.kind == "conflict":
             return FormState(409, ("bad", t("settings.stale")), form)
         faults = {key.removeprefix("values."): _sentence(visit, whys) for key, whys in (refused.errors or {}).items()}
-        return FormState(refused.status, ("bad", t("settings.faults") if faults else visit.say(refused)), form, faults)
+        return FormState(
+            refused.status, ("bad", t("settings.faults") if faults else visit.sentence(refused)), form, faults
+        )
     return "saved"
 
 
@@ -205,7 +207,7 @@ def _no_numbers(visit: Visit, values: Mapping[str, Any], held: Values) -> dict[s
 
 
 def _sentence(visit: Visit, whys: Sequence[Text]) -> str:
-    said = " ".join(sayer(visit.reader.language)(why) for why in whys)
+    said = " ".join(translator(visit.reader.language)(why) for why in whys)
     return said[:1].upper() + said[1:]
 
 

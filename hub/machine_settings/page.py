@@ -55,7 +55,7 @@ async def rename(visit: Visit) -> Response:
             return await _page(visit, found, FormState(403), given)
         await api.edit_machine(visit.call(validate(api.MachinePatch, wanted), machine=found))
     except Problem as refused:
-        return await _page(visit, found, FormState(refused.status, ("bad", visit.say(refused))), given)
+        return await _page(visit, found, FormState(refused.status, ("bad", visit.sentence(refused))), given)
     except Conflict:
         return await _page(visit, found, FormState(409, ("bad", visit.reader.t("fault.name_taken"))), given)
     return go(f"/machines/{found.id}/settings?said=renamed")

@@ -46,7 +46,7 @@ async def add(visit: Visit) -> Response:
             status = refused.status if isinstance(refused, Problem) else 409
             if status == 409 and (before := _just_added(visit, given["name"])) is not None:
                 return go(before)
-            fault = visit.say(refused) if isinstance(refused, Problem) and status != 409 else None
+            fault = visit.sentence(refused) if isinstance(refused, Problem) and status != 409 else None
             fault = fault or visit.reader.t("fault.name_taken")
             return _page(visit, first=first, given=given, fault=fault, status=status)
         place = key_place(answer.data["id"])

@@ -159,11 +159,11 @@ async def ask_status(visit: Visit) -> Response:
     try:
         await status_api.change_status(visit.call(body, machine=found, query=service.Waiting()))
     except Refused as refused:
-        return await _overview(visit, visit.say(Problem("conflict", why_not(refused.code))), 409)
+        return await _overview(visit, visit.sentence(Problem("conflict", why_not(refused.code))), 409)
     except Problem as refused:
         if refused.kind not in ("conflict", "invalid"):
             raise
-        return await _overview(visit, visit.say(refused), refused.status)
+        return await _overview(visit, visit.sentence(refused), refused.status)
     back = local(form.get("back"))
     return go("/" if form.get("back") == back == "/" else f"/machines/{found.id}")
 

@@ -23,7 +23,7 @@ from hub.model.machine import Boot, Machine
 from hub.web.api.headers import bound
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.http.download_slots import HistoryReads
-from hub.web.http.problems import Problem, Text, invalid, one_wrong, sayer
+from hub.web.http.problems import Problem, Text, invalid, one_wrong, translator
 from hub.web.http.validation import Instant, InstantGiven, expectation
 from protocol.limits import MAX_SAMPLES_PER_FRAME
 
@@ -117,7 +117,7 @@ async def upload(call: Call) -> Answer:
     await _keep(context, boots, read, found)
     _show(context, machine, found, call.now)
     stored = sum(len(change.seqs) for change in found.kept)
-    say = sayer(call.language)
+    say = translator(call.language)
     return Answer(
         Uploaded(
             stored=stored,

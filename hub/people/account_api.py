@@ -15,7 +15,6 @@ from hub.people.users_api import checked_hash
 from hub.web.api import endpoint
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.auth import sign_in as signing_in
-from hub.web.auth.state import Gate
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
 from hub.web.http.validation import Email, Instant, Language, Password, Theme, Title
 
@@ -118,7 +117,7 @@ async def edit_account(call: Call) -> Answer:
         token, opened = rules.open_session(user.id, call.now, address=call.address, user_agent=agent)
         made.append(opened)
     if made:
-        call.context[Gate].became_true(await call.announce(*made))
+        await call.announce(*made)
     shown = account_view(call.principal) | {k: v for k, v in values.items() if k != "password_hash"}
     by_cookie = call.principal.via == "session"
     shown["token"] = token.text if token is not None and not by_cookie else None

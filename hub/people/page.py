@@ -45,7 +45,7 @@ async def add_user(visit: Visit) -> Response:
     try:
         answer = await users_api.add_user(visit.call(validate(users_api.NewUser, wanted)))
     except Problem as refused:
-        return await _users(visit, ("bad", visit.say(refused)), status=refused.status)
+        return await _users(visit, ("bad", visit.sentence(refused)), status=refused.status)
     except Conflict:
         return await _users(visit, ("bad", visit.reader.t("fault.email_taken")), status=409)
     return _to_link(visit, answer.data["id"], answer.data["sign_in_link"])
@@ -80,7 +80,7 @@ async def set_disabled(visit: Visit) -> Response:
     try:
         await users_api.edit_user(visit.call(users_api.UserPatch(disabled=disabled)))
     except Problem as refused:
-        return await _users(visit, ("bad", visit.say(refused)), status=refused.status)
+        return await _users(visit, ("bad", visit.sentence(refused)), status=refused.status)
     return go("/admin/users?said=saved")
 
 
@@ -98,7 +98,7 @@ async def create_token(visit: Visit) -> Response:
     try:
         answer = await tokens_api.create_token(visit.call(validate(tokens_api.NewToken, wanted)))
     except Problem as refused:
-        return await _tokens(visit, ("bad", visit.say(refused)), status=refused.status)
+        return await _tokens(visit, ("bad", visit.sentence(refused)), status=refused.status)
     visit.context[FreshSecrets].keep(visit.user, _token_place(answer.data["id"]), answer.data["token"])
     return go(f"/admin/tokens?new={answer.data['id']}")
 
@@ -268,7 +268,7 @@ async def set_password(visit: Visit) -> Response:
         if "current_password" in wrong:
             return await _account(visit, ("bad", t("password.wrong")), refused.status)
         weak = rules.password_fault(wanted["password"], visit.user.email or "")
-        said = visit.say(refused) if weak is None else t(f"password.{weak}", n=limit_of(weak))
+        said = visit.sentence(refused) if weak is None else t(f"password.{weak}", n=limit_of(weak))
         return await _account(visit, ("bad", said), refused.status)
     done = go("/account?said=password")
     if answer.session is not None:

@@ -12,7 +12,7 @@ from hub.model.changes import EventHappened, UserAdded
 from hub.model.row_id import row_id
 from hub.people import rules
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.auth.state import Gate
+from hub.web.auth.state import AuthState
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
 from hub.web.http.validation import Email, Instant, Language, Password, Theme, Title, UserRole
 
@@ -22,7 +22,7 @@ async def checked_hash(call: Call, password: str, email: str) -> str:
     fault = rules.password_fault(password, email)
     if fault is not None:
         raise one_wrong("password", f"password.{fault}", least=rules.MIN_PASSWORD, most=rules.MAX_PASSWORD)
-    return await call.context[Gate].passwords.hash(password, call.address)
+    return await call.context[AuthState].passwords.hash(password, call.address)
 
 
 INVITATION_S = 24 * 3600.0
@@ -113,7 +113,7 @@ async def add_user(call: Call) -> Answer:
 
 async def edit_user(call: Call) -> Answer:
     patch: UserPatch = call.body
-    async with call.context[Gate].users_change:
+    async with call.context[AuthState].users_change:
         user = await _named(call)
         role = user.role if patch.role is msgspec.UNSET else patch.role
         if rules.leaves_no_admin(user, await _other_admins(call, user), role=role, disabled=patch.disabled is True):
@@ -122,17 +122,17 @@ async def edit_user(call: Call) -> Answer:
             user, await _values(call, user, patch), _own(call, user, patch, role), call.now, call.principal.actor
         )
         if made:
-            call.context[Gate].became_true(await call.announce(*made))
+            await call.announce(*made)
     return Answer(_view(await _of(call, user.id)))
 
 
 async def remove_user(call: Call) -> Answer:
-    async with call.context[Gate].users_change:
+    async with call.context[AuthState].users_change:
         user = await _named(call)
         if rules.leaves_no_admin(user, await _other_admins(call, user), disabled=True):
             raise Problem("conflict", Text("last_admin"))
         changes = rules.remove_user(user, call.now, call.principal.actor)
-        call.context[Gate].became_true(await call.announce(*changes))
+        await call.announce(*changes)
     return Answer(status=204)
 
 

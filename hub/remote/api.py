@@ -24,7 +24,7 @@ from hub.remote.service import RemoteSessions
 from hub.web.api import headers
 from hub.web.api.endpoint import why_not
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.http.problems import Problem, Text, one_wrong, sayer
+from hub.web.http.problems import Problem, Text, one_wrong, translator
 from hub.web.http.validation import Instant, Limit, Note, Row
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -325,7 +325,7 @@ def _waiting(call: Call) -> RemoteSession:
 def _refusal(call: Call) -> dict[str, str] | None:
     """Why this caller could not begin a session now."""
     principal, machine = call.principal, call.machine
-    say = sayer(call.language)
+    say = translator(call.language)
     if not may(principal, "remote.start", machine.id):
         role = Text(f"role.{role_needed('remote.start')}")
         return {"code": "role", "message": say(Text("needs_role", {"role": role}))}

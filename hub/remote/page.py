@@ -245,7 +245,7 @@ async def _asked(visit: Visit, found: Machine, operate: Operate, kind: Any, want
     try:
         await operate(visit.call(validate(kind, dict(wanted)), machine=found))
     except Problem as refused:
-        return await _page(visit, found, visit.say(refused), refused.status)
+        return await _page(visit, found, visit.sentence(refused), refused.status)
     return go(f"/machines/{found.id}/remote")
 
 

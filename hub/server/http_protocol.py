@@ -18,7 +18,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from hub.server.transport import PatientProtocol
+from hub.server.transport import BoundedProtocol
 
 
 class ConnectionLimits(NamedTuple):
@@ -116,7 +116,7 @@ class HubServerState(ServerState):
         self.pending = PendingConnections(limits)
 
 
-class HttpProtocol(PatientProtocol, H11Protocol):
+class HttpProtocol(BoundedProtocol, H11Protocol):
     """One per connection; after an upgrade a WebSocketProtocol takes the transport over."""
 
     server_state: HubServerState
@@ -138,7 +138,7 @@ class HttpProtocol(PatientProtocol, H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
-            self._patience.discard(len(data))
+            self._bounded.discard(len(data))
             return
         super().data_received(data)
         if self._upgraded or self.conn.their_state is not h11.IDLE:

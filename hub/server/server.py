@@ -67,7 +67,7 @@ def configuration(settings: Settings, app: ASGIApp) -> uvicorn.Config:
 logger = logging.getLogger("myrvm.server")
 
 FINISH_S: Final = 6.0
-"""For requests to be answered and for sockets to say and hear their goodbyes."""
+"""For requests to be answered and for sockets to close."""
 CLOSE_S: Final = 6.0
 """For the closing handshakes of sockets that did not end by themselves."""
 CANCEL_S: Final = 3.0
@@ -79,9 +79,9 @@ SLICE: Final = 50
 Connections = set[Any]
 
 
-async def drain(state: ServerState, say_goodbye: Callable[[], None]) -> None:
-    """End every connection of a server that no longer accepts any. `say_goodbye` tells machines and browsers."""
-    say_goodbye()
+async def drain(state: ServerState, send_goodbye: Callable[[], None]) -> None:
+    """End every connection of a server that no longer accepts any. `send_goodbye` notifies machines and browsers."""
+    send_goodbye()
     for connection in [c for c in state.connections if isinstance(c, H11Protocol)]:
         connection.shutdown()
     await _until_gone(state.connections, FINISH_S)

@@ -20,7 +20,7 @@ MAX_DISCARDED: Final = 1024 * 1024
 TICK_S: Final = 1.0
 
 
-class PatientTransport:
+class BoundedTransport:
     """Stands in front of an asyncio.Transport; the protocol reports `writing_paused`, `writing_resumed`, `lost`."""
 
     __slots__ = ("_closing", "_discarded", "_inner", "_left", "_loop", "_moved_at", "_paused", "_timer")
@@ -98,7 +98,7 @@ class PatientTransport:
             self._timer.cancel()
             self._timer = None
 
-    # --- patience ---------------------------------------------------------------------------------------------------
+    # --- time limits ------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
         self._left = self._inner.get_write_buffer_size()
@@ -115,38 +115,38 @@ class PatientTransport:
             self._moved_at = now
         # While paused nobody adds to the buffer but keepalive, so that a peer who reads makes it shrink.
         self._left = left
-        if now - self._moved_at >= self._patience(left):
+        if now - self._moved_at >= self._time_limit(left):
             self.abort()
             return
         self._timer = self._loop.call_later(TICK_S, self._tick)
 
-    def _patience(self, left: int) -> float:
+    def _time_limit(self, left: int) -> float:
         if not self._closing:
             return STALLED_S
         return CLOSING_STALLED_S if left else LINGER_S
 
 
-class PatientProtocol(asyncio.Protocol):
-    """Mixin, first among the bases of a protocol of uvicorn's: puts a PatientTransport in front of its transport and
+class BoundedProtocol(asyncio.Protocol):
+    """Mixin, first among the bases of a protocol of uvicorn's: puts a BoundedTransport in front of its transport and
     reports to it. An upgrade hands on the one that is there."""
 
     loop: asyncio.AbstractEventLoop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         given: object = transport
-        if not isinstance(given, PatientTransport):
-            given = PatientTransport(cast(asyncio.Transport, transport), self.loop)
-        self._patience = given
+        if not isinstance(given, BoundedTransport):
+            given = BoundedTransport(cast(asyncio.Transport, transport), self.loop)
+        self._bounded = given
         super().connection_made(cast(asyncio.Transport, given))
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._patience.lost()
+        self._bounded.lost()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._patience.writing_paused()
+        self._bounded.writing_paused()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._patience.writing_resumed()
+        self._bounded.writing_resumed()

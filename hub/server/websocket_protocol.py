@@ -19,7 +19,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 
 from hub.model.budgets import TokenBucket
-from hub.server.transport import PatientProtocol
+from hub.server.transport import BoundedProtocol
 
 SLICE: Final = 4096
 """Bytes parsed before the caps are looked at again: 4 KiB hold 680 empty frames."""
@@ -39,7 +39,7 @@ POLICY_VIOLATION: Final = 1008
 INVALID_TEXT: Final = 1007
 
 
-class WebSocketProtocol(PatientProtocol, WebSocketsSansIOProtocol):
+class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
     """One per connection, made by the HTTP protocol at the upgrade."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -78,7 +78,7 @@ class WebSocketProtocol(PatientProtocol, WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
-            self._patience.discard(len(data))
+            self._bounded.discard(len(data))
         elif self.read_paused:
             self._unparsed += data
         elif len(data) <= SLICE:
@@ -225,7 +225,7 @@ class WebSocketProtocol(PatientProtocol, WebSocketsSansIOProtocol):
 
     def _over(self) -> bool:
         """Ended from here (wrong bytes, too much of something) or by the peer, and the application may not know yet:
-        what it still says goes nowhere. A sender in a loop must hear of it, or it would never let anything else run."""
+        what it still sends goes nowhere. A sender in a loop must notice, or it would never let anything else run."""
         return self.handshake_complete and (self.close_sent or self.transport.is_closing())
 
     async def _send_frames(self, frames: tuple[bytes, ...]) -> None:

@@ -196,46 +196,46 @@ class _Page:
                 self._context.watching.unwatch(subscription.number)
 
     async def _read(self) -> Ending:
-        allowance = Allowance()
+        rate_limit = MessageRate()
         while True:
-            message = await self._websocket.receive()
-            if message["type"] == "websocket.disconnect":
+            received = await self._websocket.receive()
+            if received["type"] == "websocket.disconnect":
                 return Ending(None)
-            text = message.get("text")
+            text = received.get("text")
             if text is None:
                 return Ending(CloseCode.UNSUPPORTED_DATA, "text only")
-            wish = decode(text)
-            if not allowance.take(wish):
+            message = decode(text)
+            if not rate_limit.take(message):
                 return Ending(CloseCode.POLICY, "too many messages")
-            if wish is None:
+            if message is None:
                 return Ending(CloseCode.PROTOCOL_ERROR, "not understood")
-            if isinstance(wish, Ping):
-                await self._websocket.send_text(self._context.feed.pong(wish.n))
+            if isinstance(message, PagePing):
+                await self._websocket.send_text(self._context.feed.pong(message.n))
             else:
-                self._obey(wish)
+                self._handle(message)
 
-    def _obey(self, wish: Message) -> None:
+    def _handle(self, message: Message) -> None:
         feed, subscription = self._context.feed, self._subscription
-        if isinstance(wish, Watch):
-            self._watch(wish)
-        elif isinstance(wish, AskSnapshot):
+        if isinstance(message, Watch):
+            self._watch(message)
+        elif isinstance(message, AskSnapshot):
             subscription.ask_snapshot()
-        elif isinstance(wish, Resume):
+        elif isinstance(message, Resume):
             feed.resume(subscription)
         else:
-            if isinstance(wish, Pause):
+            if isinstance(message, Pause):
                 feed.pause(subscription)
             self._context.watching.unwatch(subscription.number)
             ask_for_live_samples(self._context.watching, self._context.fleet, self._context[Links])
 
-    def _watch(self, wish: Watch) -> None:
+    def _watch(self, message: Watch) -> None:
         context, principal = self._context, self._subscription.principal
-        known = wish.machine is None or wish.machine in context.fleet.machines
-        if not context.settings.live or not known or not may(principal, "metrics.read", wish.machine):
+        known = message.machine is None or message.machine in context.fleet.machines
+        if not context.settings.live or not known or not may(principal, "metrics.read", message.machine):
             return
-        rate = math.ceil(wish.rate)
+        rate = math.ceil(message.rate)
         context.watching.watch(
-            self._subscription.number, wish.machine, rate, time.monotonic(), reach=principal.machines
+            self._subscription.number, message.machine, rate, time.monotonic(), reach=principal.machines
         )
         ask_for_live_samples(context.watching, context.fleet, context[Links])
 
@@ -270,13 +270,13 @@ class AskSnapshot(msgspec.Struct, tag="snapshot"):
     """The page lost count: the full picture again."""
 
 
-class Ping(msgspec.Struct, tag="ping"):
+class PagePing(msgspec.Struct, tag="ping"):
     """Answered with `pong`, the same number and the hub's time: the page asks whether the connection lives."""
 
     n: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 
-Message = Watch | Unwatch | Pause | Resume | AskSnapshot | Ping
+Message = Watch | Unwatch | Pause | Resume | AskSnapshot | PagePing
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 
 
@@ -290,7 +290,7 @@ def decode(text: str) -> Message | None:
         return None
 
 
-class Allowance:
+class MessageRate:
     """A token bucket: `take` answers False when the page says more than a page would."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from hub import routes
 from hub.routes import EVERYTHING
-from hub.web.shell.page import Page
+from hub.web.shell.page import WebPage
 from hub.web.sockets import MAX_SOCKETS_PER_USER
 from tests.support.browser_client import BrowserClient
 from tests.support.great_fleet import great_fleet
@@ -48,7 +48,7 @@ def addresses() -> Iterator[str]:
             if "format" in operation.query.__struct_fields__:
                 yield f"/api{_filled(operation.path)}?format=csv"
     for route in routes.page_routes():
-        if isinstance(route, Route) and isinstance(route.endpoint, Page):
+        if isinstance(route, Route) and isinstance(route.endpoint, WebPage):
             yield _filled(route.path)
     yield from ("/?page=20", "/?q=mall", "/?sort=-cpu", "/?sort=seen", "/jobs?q=mall", "/events?machine=1&q=mall")
 

@@ -22,7 +22,7 @@ from hub.lifespan import utc_now
 from hub.links.links import Links
 from hub.model import changes as c
 from hub.server.http_protocol import PLAIN
-from hub.web.auth.state import Gate
+from hub.web.auth.state import AuthState
 from tests.support.hub_process import HubProcess, hub_here, hub_process
 from tests.support.machine_client import MachineClient
 from tests.support.own_certificate import needs_openssl, own_certificate
@@ -235,15 +235,15 @@ async def test_an_upgrade_that_never_authenticates_is_closed_with_4401(tmp_path:
 
 async def test_only_twenty_of_one_address_stand_at_the_door(tmp_path: Path) -> None:
     async with hub_here(tmp_path) as hub:
-        standing = [await RawWebSocket.open(hub.port, "/ws/device") for _ in range(20)]
+        pending = [await RawWebSocket.open(hub.port, "/ws/device") for _ in range(20)]
         refused = await RawWebSocket.open(hub.port, "/ws/device", expect=b" 429 ")
         key = await hub.add_machine("Lobby")
         async with MachineClient.connect(hub.websocket_url, key) as machine:  # a key in the header needs no place there
             await machine.say_hello()
-        standing[0].drop()
-        await until(lambda: len(hub.context[Gate].doorstep) == 19)
+        pending[0].drop()
+        await until(lambda: len(hub.context[AuthState].unauthenticated) == 19)
         again = await RawWebSocket.open(hub.port, "/ws/device")
-        for peer in (*standing, refused, again):
+        for peer in (*pending, refused, again):
             peer.drop()
 
 

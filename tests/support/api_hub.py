@@ -23,7 +23,7 @@ from hub.settings import Settings
 from hub.web.auth.limits import AddressLimiter
 from hub.web.auth.origin import new_csrf_token
 from hub.web.auth.passwords import Passwords
-from hub.web.auth.state import Gate
+from hub.web.auth.state import AuthState
 
 ORIGIN = "http://hub.test"
 PASSWORD = "a phrase of several words"
@@ -70,7 +70,7 @@ class ApiHub:
     async def add_user(self, name: str, role: str, machines: tuple[int, ...] = (), password: str | None = None) -> int:
         """With a token and a session that stays; with a password when one is given."""
         now, secret = self.context.clock(), credentials.new_user_token()
-        hashed = await self.context[Gate].passwords.hash(password) if password else None
+        hashed = await self.context[AuthState].passwords.hash(password) if password else None
         made = rules.add_user(
             email=f"{name}@example.com", name=name, role=role, password_hash=hashed, language=None,
             machines=frozenset(machines), now=now, by="system",
@@ -135,10 +135,10 @@ async def api_hub(
         if life.done():
             life.result()
         context: HubContext = app.state.hub
-        context[Gate].passwords = Passwords(hasher)
+        context[AuthState].passwords = Passwords(hasher)
         if patient:
-            context[Gate].addresses = AddressLimiter(per_minute=1e9, burst=1e9)
-            context[Gate].guesses = AddressLimiter(per_minute=1e9, burst=1e9)
+            context[AuthState].wrong_credentials = AddressLimiter(per_minute=1e9, burst=1e9)
+            context[AuthState].wrong_sign_ins = AddressLimiter(per_minute=1e9, burst=1e9)
         yield ApiHub(app, context)
     finally:
         done.set()

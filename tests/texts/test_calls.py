@@ -23,7 +23,7 @@ EVENTS = {key.removeprefix("event."): text for key, text in of_the_dashboard("en
     ("folders", "speakers", "catalogue"),
     [
         (("device",), {"log", "_log", "texts", "_texts", "why"}, of_the_agent("en")),
-        (("hub/cli",), {"say"}, read(FOLDER, "en")),
+        (("hub/cli",), {"sentence"}, read(FOLDER, "en")),
         (("dashboard", "hub/web"), {"t"}, of_the_dashboard("en")),
         (("dashboard",), {"words"}, EVENTS),
         (("hub",), {"Text", "one_wrong"}, of_the_api("en")),

@@ -28,7 +28,7 @@ from hub.remote.rules import life
 from hub.remote.tunnel.registry import Tunnels
 from hub.remote.tunnel.tunnel import MachineStream, TunnelError
 from hub.web.auth import identify
-from hub.web.http.problems import Text, language_of, sayer
+from hub.web.http.problems import Text, language_of, translator
 from protocol.addresses import is_within
 
 STATUS_OF: Final[Mapping[str, int]] = {
@@ -64,7 +64,7 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault of ours
 def respond(refusal: Refusal, connection: HTTPConnection) -> Response:
     """One sentence as a page, in the browser's language."""
     language = language_of(connection, None)
-    say = sayer(language)
+    say = translator(language)
     title, sentence = say(Text("machine_page.title")), say(Text(f"machine_page.{refusal.code}"))
     html = (
         f'<!doctype html><html lang="{language}"><meta charset="utf-8">'

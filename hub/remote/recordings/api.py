@@ -31,7 +31,7 @@ from hub.remote.recordings.file import MEDIA_TYPE, RecordingFailedError, whole
 from hub.remote.recordings.service import Recordings
 from hub.web.api import headers
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.http.download_slots import EndedStream, Exports, Playbacks
+from hub.web.http.download_slots import DownloadSlots, EndedStream, Playbacks
 from hub.web.http.problems import Problem, Text, not_found
 from hub.web.http.validation import Instant, Limit, Row
 
@@ -50,7 +50,7 @@ async def opened(recordings: Recordings, row: RecordingRow) -> BinaryIO:
         raise Problem("unavailable", Text("recording.store_away"), retry_after=RETRY_S) from error
 
 
-def answer(file: BinaryIO, row: RecordingRow, exports: Exports, who: Actor, *, name: str | None) -> Response:
+def answer(file: BinaryIO, row: RecordingRow, exports: DownloadSlots, who: Actor, *, name: str | None) -> Response:
     """With a `name` it is a file to keep. `who` has begun one of `exports`, and ends it with the last byte."""
     headers = {"Content-Length": str(row.size or 0)}
     if name is not None:

@@ -34,7 +34,7 @@ async def download(visit: Visit) -> Response:
     try:
         answer = (await operations.download_recording(visit.call())).data
     except Problem as refused:
-        return _page(visit, row, visit.say(refused), refused.status)
+        return _page(visit, row, visit.sentence(refused), refused.status)
     if not isinstance(answer, Response):
         raise TypeError("a download answers the file")
     return answer
@@ -48,7 +48,7 @@ async def delete(visit: Visit) -> Response:
     try:
         await operations.delete_recording(visit.call())
     except Problem as refused:
-        return _page(visit, row, visit.say(refused), refused.status)
+        return _page(visit, row, visit.sentence(refused), refused.status)
     gone = row.rvm_id not in visit.context.fleet.machines
     return go("/" if gone else f"/machines/{row.rvm_id}/remote")
 

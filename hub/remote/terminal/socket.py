@@ -24,7 +24,7 @@ from hub.remote.terminal.terminal import INPUT_WINDOW, Terminal, TerminalRefused
 from hub.web import sockets as socket_ending
 from hub.web.auth.identify import address_of, identify
 from hub.web.auth.origin import same_origin
-from hub.web.auth.state import Gate
+from hub.web.auth.state import AuthState
 from hub.web.sockets import Ending
 from protocol.errors import CloseCode
 
@@ -101,7 +101,7 @@ async def _terminal(
     terminals, address = context[Terminals], address_of(context, websocket)
     if isinstance(greeting, OpenTerminal):
         _require_address(context, terminals.session_for(principal, greeting.session).rvm_id, address)
-        if context[Gate].people.wait(principal, "remote.use"):
+        if context[AuthState].budgets.wait(principal, "remote.use"):
             raise TerminalRefusedError("too_many")
         return await terminals.open(principal, greeting.session, *size_of(greeting), address), 0
     terminal = terminals.find(greeting.terminal)

@@ -21,7 +21,7 @@ from hub.model.machine import Machine
 from hub.remote.tunnel.registry import Admission, Tunnels
 from hub.remote.tunnel.tunnel import Attachment
 from hub.web.auth.identify import address_of
-from hub.web.auth.limits import Doorstep
+from hub.web.auth.limits import UnauthenticatedLimit
 from protocol import tunnel_greeting
 from protocol.errors import CloseCode
 from protocol.stream_frames import StreamProtocolError
@@ -42,7 +42,7 @@ class TunnelSocket:
     """The endpoint of the route, as an ASGI application; the hub's context is at `scope["app"].state.hub`."""
 
     def __init__(self) -> None:
-        self._unopened = Doorstep(MOST_UNOPENED)
+        self._unopened = UnauthenticatedLimit(MOST_UNOPENED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         context: HubContext = scope["app"].state.hub
@@ -61,8 +61,8 @@ class TunnelSocket:
             await answer(send, 429, refusal.detail, refusal.wait)
             return
         held = context[Links].key_conflicts.quarantined_for(machine)
-        standing = None if held is not None else self._unopened.enter(f"machine {machine.id}")
-        if standing is None:
+        pending = None if held is not None else self._unopened.admit(f"machine {machine.id}")
+        if pending is None:
             await answer(send, 429, "Too many tunnels of this machine are waiting.", held or OPEN_TIMEOUT_S)
             return
         try:
@@ -74,7 +74,7 @@ class TunnelSocket:
         except OSError:
             return
         finally:
-            standing.leave()
+            pending.leave()
         if isinstance(admission, Admission):
             await _TunnelConnection(context, receive, send, admission).run()
         elif admission is not None:

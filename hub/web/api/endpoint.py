@@ -34,9 +34,9 @@ from hub.web.auth import identify, origin
 from hub.web.auth import identify as credential_reader
 from hub.web.auth.limits import ReadBudget
 from hub.web.auth.passwords import TooBusy
-from hub.web.auth.state import Gate
+from hub.web.auth.state import AuthState
 from hub.web.http import request_body
-from hub.web.http.problems import Problem, Text, language_of, not_found, one_wrong, respond, sayer, texts_in
+from hub.web.http.problems import Problem, Text, language_of, not_found, one_wrong, respond, texts_in, translator
 from hub.web.http.validation import validate
 from texts.languages import DEFAULT
 
@@ -94,9 +94,9 @@ class Endpoint:
         operation = self.operations.get("GET" if request.method == "HEAD" else request.method)
         if operation is None:
             wrong = Problem("method-not-allowed", Text("method", {"allow": self.allow}), headers={"Allow": self.allow})
-            return seal(respond(wrong, sayer(language_of(request, None))))
+            return seal(respond(wrong, translator(language_of(request, None))))
         answered = seal(await _run(context, request, operation))
-        if context[Gate].uses:
+        if context[AuthState].uses:
             answered.background = BackgroundTask(credential_reader.write_uses, context)
         return without_body(answered) if request.method == "HEAD" else answered
 
@@ -106,7 +106,7 @@ class Nowhere:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        answer = seal(respond(not_found(), sayer(language_of(request, None))))
+        answer = seal(respond(not_found(), translator(language_of(request, None))))
         await (without_body(answer) if request.method == "HEAD" else answer)(scope, receive, send)
 
 
@@ -124,7 +124,7 @@ async def _run(context: HubContext, request: Request, operation: Operation) -> R
         answer = await operation.handler(call)
         return _enveloped(context, answer, call.language)
     except Exception as error:  # noqa: BLE001 - one of the three named boundaries (architecture.md, Concurrency)
-        return respond(_problem(error, operation), sayer(language_of(request, principal)))
+        return respond(_problem(error, operation), translator(language_of(request, principal)))
 
 
 async def _prepare(context: HubContext, request: Request, operation: Operation, principal: Principal | None) -> Call:
@@ -166,7 +166,7 @@ async def _body(request: Request, operation: Operation) -> tuple[Any, int]:
 def _enveloped(context: HubContext, answer: Answer, language: str) -> Response:
     if isinstance(answer.data, Response):
         return answer.data
-    message = None if answer.message is None else sayer(language)(answer.message)
+    message = None if answer.message is None else translator(language)(answer.message)
     enveloped = success(answer.data, answer.status, message=message)
     enveloped.headers.update(answer.headers)
     if answer.session is not None:
@@ -236,7 +236,7 @@ def unauthenticated(context: HubContext, request: Request) -> Problem:
     and any page can make its visitor's browser ask so."""
     if identify.carried_by(context.settings, request) is None:
         return Problem("not-authenticated", Text("credential_wanted"), headers=CHALLENGE)
-    wait = context[Gate].addresses.charge(identify.address_of(context, request))
+    wait = context[AuthState].wrong_credentials.charge(identify.address_of(context, request))
     if wait is not None:
         return Problem("too-many-requests", Text("slow_down", {"count": int(wait)}), retry_after=wait)
     return Problem("not-authenticated", Text("credential_wrong"), headers=CHALLENGE)
@@ -264,7 +264,7 @@ async def charge(context: HubContext, principal: Principal | None, operation: Op
 
 def may_change_now(context: HubContext, principal: Principal, action: str) -> None:
     """429 for a person who has filled their part of the audit log."""
-    wait = context[Gate].people.wait(principal, action)
+    wait = context[AuthState].budgets.wait(principal, action)
     if wait:
         raise Problem("too-many-requests", Text("too_many_changes", {"count": math.ceil(wait)}), retry_after=wait)
 

@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, Response
 from hub.model.access import ACTIONS, SIGNED_IN_ONLY, USER_ROLES, role_needed
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.auth.origin import CSRF_HEADER
-from hub.web.http.problems import MEDIA_TYPE, STATUS_OF, ProblemDocument, Text, language_of, sayer
+from hub.web.http.problems import MEDIA_TYPE, STATUS_OF, ProblemDocument, Text, language_of, translator
 from protocol.version import PRODUCT_VERSION
 
 REF: Final = "#/components/schemas/{name}"
@@ -274,7 +274,7 @@ _PAGES = jinja2.Environment(
 def docs_page(described: Sequence[Operation], language: str) -> str:
     """The whole page."""
     api = document(described)
-    say = sayer(language)
+    translate = translator(language)
     sections = [
         {
             "tag": tag["name"],
@@ -283,7 +283,7 @@ def docs_page(described: Sequence[Operation], language: str) -> str:
         for tag in api["tags"]
     ]
     problems = [
-        {"kind": kind, "status": status, "title": say(Text(f"title.{kind}")), "when": WHEN[kind]}
+        {"kind": kind, "status": status, "title": translate(Text(f"title.{kind}")), "when": WHEN[kind]}
         for kind, status in STATUS_OF.items()
     ]
     schemas = {name: _pretty(schema) for name, schema in sorted(api["components"]["schemas"].items())}
@@ -361,6 +361,6 @@ def _pretty(value: Any) -> str:
 
 
 def _words(language: str) -> dict[str, str]:
-    say = sayer(language)
+    translate = translator(language)
     names = ("heading", "contents", "problems", "schemas", "parameters", "body", "answers", "skip", "try", "json")
-    return {name: say(Text(f"docs.{name}")) for name in names}
+    return {name: translate(Text(f"docs.{name}")) for name in names}

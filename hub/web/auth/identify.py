@@ -28,7 +28,7 @@ from hub.people.rules import ABSOLUTE_S
 from hub.settings import Settings
 from hub.web.auth import origin
 from hub.web.auth.origin import client_address
-from hub.web.auth.state import Gate
+from hub.web.auth.state import AuthState
 
 
 class Carried(NamedTuple):
@@ -133,10 +133,10 @@ NOTE_TOKEN_USE = timedelta(minutes=1)
 async def find_principal(context: HubContext, shape: Presented, *, cookie: bool, address: str) -> Principal | None:
     """Whose session or token `shape` is; None when it is unknown, expired, revoked or its user disabled."""
     now = context.clock()
-    known = context[Gate].known.find(shape.hash, now)
+    known = context[AuthState].credentials.find(shape.hash, now)
     if known is None:
         is_session = shape.kind == "session"
-        known = await context[Gate].known.share(
+        known = await context[AuthState].credentials.share(
             shape.hash, lambda: _session(context, shape, now) if is_session else _token(context, shape, now, address)
         )
     if known is not None and known.via == "session" and not cookie:
@@ -146,31 +146,31 @@ async def find_principal(context: HubContext, shape: Presented, *, cookie: bool,
 
 async def write_uses(context: HubContext) -> None:
     """Write what was noted. A database that is away loses nothing that matters: the next use is noted again."""
-    uses = list(context[Gate].uses.values())
-    context[Gate].uses.clear()
+    uses = list(context[AuthState].uses.values())
+    context[AuthState].uses.clear()
     with contextlib.suppress(db_errors.StoreError):
         await context.announce(*uses)
 
 
 async def _session(context: HubContext, shape: Presented, now: datetime) -> Principal | None:
-    generation = context[Gate].known.generation
+    generation = context[AuthState].credentials.generation
     session = await sessions.find_session(context.store, shape.hash)
-    if session is None and (unstored := context[Gate].unstored.find(shape.hash, now)) is not None:
+    if session is None and (unstored := context[AuthState].unstored.find(shape.hash, now)) is not None:
         return await _principal(context, unstored.user_id, "session", 0)
     if session is None or session.expires_at <= now:
         return None
     principal = await _principal(context, session.user_id, "session", session.id)
     if principal is None:
         return None
-    context[Gate].known.keep(shape.hash, principal, session.expires_at, generation)
+    context[AuthState].credentials.keep(shape.hash, principal, session.expires_at, generation)
     longer = rules.extended_session(shape.hash, session.created_at, session.expires_at, now)
     if longer is not None:
-        context[Gate].note_use(shape.hash, longer)
+        context[AuthState].note_use(shape.hash, longer)
     return principal
 
 
 async def _token(context: HubContext, shape: Presented, now: datetime, address: str) -> Principal | None:
-    generation = context[Gate].known.generation
+    generation = context[AuthState].credentials.generation
     token = await tokens.find_token_by_prefix(context.store, shape.prefix)
     if token is None or not same_hash(shape.hash, token.hash) or token.revoked_at is not None:
         return None
@@ -179,9 +179,9 @@ async def _token(context: HubContext, shape: Presented, now: datetime, address: 
     principal = await _principal(context, token.user_id, "token", token.id)
     if principal is None:
         return None
-    context[Gate].known.keep(shape.hash, principal, token.expires_at, generation)
+    context[AuthState].credentials.keep(shape.hash, principal, token.expires_at, generation)
     if token.last_used_at is None or now - token.last_used_at >= NOTE_TOKEN_USE:
-        context[Gate].note_use(shape.hash, changes.TokenUsed(token_id=token.id, at=now, ip=address or None))
+        context[AuthState].note_use(shape.hash, changes.TokenUsed(token_id=token.id, at=now, ip=address or None))
     return principal
 
 

@@ -71,50 +71,50 @@ def network_of(address: str) -> str:
     return address if ip is None else str(ip)
 
 
-MAX_STANDING: Final = 20
+MAX_PENDING: Final = 20
 """Sockets of one address that were let in to show a key in their first frame, and have not yet (bar 43)."""
 MAX_OF_ALL: Final = 1000
 """Beyond it only those get in that show their key in the header, as our agents do."""
 
 
-class Standing:
+class PendingSocket:
     """One socket at the door; `leave` when it is known or gone, as often as one likes."""
 
-    def __init__(self, doorstep: Doorstep, key: str) -> None:
-        self._doorstep: Doorstep | None = doorstep
+    def __init__(self, limit: UnauthenticatedLimit, key: str) -> None:
+        self._limit: UnauthenticatedLimit | None = limit
         self._key = key
 
     def leave(self) -> None:
-        if self._doorstep is not None:
-            self._doorstep.left(self._key)
-            self._doorstep = None
+        if self._limit is not None:
+            self._limit.left(self._key)
+            self._limit = None
 
 
-class Doorstep:
+class UnauthenticatedLimit:
     """Counts by address; an address nobody of which stands there costs nothing."""
 
-    def __init__(self, most: int = MAX_STANDING, of_all: int = MAX_OF_ALL) -> None:
+    def __init__(self, most: int = MAX_PENDING, of_all: int = MAX_OF_ALL) -> None:
         self._most = most
         self._of_all = of_all
         self._total = 0
         # Bound: `of_all`, which have AUTH_TIMEOUT_S to say who they are; `most` of each address.
-        self._standing: dict[str, int] = {}
+        self._pending: dict[str, int] = {}
 
-    def enter(self, address: str) -> Standing | None:
+    def admit(self, address: str) -> PendingSocket | None:
         """None when so many of this address, or of all, stand there already."""
         key = network_of(address)
-        count = self._standing.get(key, 0)
+        count = self._pending.get(key, 0)
         if count >= self._most or self._total >= self._of_all:
             return None
         self._total += 1
-        self._standing[key] = count + 1
-        return Standing(self, key)
+        self._pending[key] = count + 1
+        return PendingSocket(self, key)
 
     def left(self, key: str) -> None:
         self._total -= 1
-        count = self._standing.pop(key) - 1
+        count = self._pending.pop(key) - 1
         if count:
-            self._standing[key] = count
+            self._pending[key] = count
 
     def __len__(self) -> int:
         return self._total
@@ -149,7 +149,7 @@ class PersonBudget:
         self._own = TokenBuckets[int](OWN_PER_S, OWN_AT_ONCE, MOST_REMEMBERED)
         self._sign_ins = TokenBuckets[int](SIGN_INS_PER_S, SIGN_INS_AT_ONCE, MOST_REMEMBERED)
 
-    def became_true(self, changes: Sequence[Change]) -> None:
+    def on_commit(self, changes: Sequence[Change]) -> None:
         """A listener of the announcer: count the lines that name a person."""
         for change in changes:
             if isinstance(change, EventHappened) and change.code not in _NOT_THEIR_OWN:

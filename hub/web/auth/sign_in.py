@@ -18,7 +18,7 @@ from hub.model.access import Principal
 from hub.people import rules
 from hub.web.auth import identify
 from hub.web.auth.passwords import TooBusy
-from hub.web.auth.state import Gate
+from hub.web.auth.state import AuthState
 
 
 class SignedIn(NamedTuple):
@@ -46,14 +46,14 @@ async def by_password(context: HubContext, connection: HTTPConnection, email: st
         if len(email) > rules.MAX_EMAIL:
             raise SignInRefused("wrong")
         counted_as = _counted_as(context, email, address)
-        async with context[Gate].one_try_at_a_time(counted_as):
+        async with context[AuthState].one_try_at_a_time(counted_as):
             user, _ = await _try(context, email, password, address, counted_as)
             held = changes.PasswordHeld(user_id=user.id, password_hash=user.password_hash or "")
             try:
                 signed_in = await _open(context, connection, user, counted_as, address, "password", held)
             except Conflict as late:  # another password, while this one was compared
                 raise SignInRefused("wrong") from late
-    context[Gate].familiar.add(email, address)
+    context[AuthState].familiar.add(email, address)
     return signed_in
 
 
@@ -63,7 +63,7 @@ async def prove(context: HubContext, connection: HTTPConnection, email: str, pas
     email = rules.normal_email(email)
     with _charged(context, connection) as address:
         counted_as = _counted_as(context, email, address)
-        async with context[Gate].one_try_at_a_time(counted_as):
+        async with context[AuthState].one_try_at_a_time(counted_as):
             _, failures = await _try(context, email, password, address, counted_as)
             if failures is not None and failures.failures:
                 forgotten = changes.SignInCounted(email=counted_as, failures=0, at=context.clock(), locked_until=None)
@@ -82,7 +82,7 @@ async def by_link(context: HubContext, connection: HTTPConnection, link: str) ->
             found is None
             or found.used_at is not None
             or found.expires_at <= now
-            or context[Gate].unstored.has_used(shape.hash)
+            or context[AuthState].unstored.has_used(shape.hash)
         ):
             raise SignInRefused("link")
         user = await users.find_user(context.store, found.user_id)
@@ -94,8 +94,8 @@ async def by_link(context: HubContext, connection: HTTPConnection, link: str) ->
             signed_in = await _open(context, connection, user, email, address, "link", used)
         except Conflict as late:
             raise SignInRefused("link") from late
-        context[Gate].guesses.give_back(address)
-        context[Gate].familiar.add(email, address)
+        context[AuthState].wrong_sign_ins.give_back(address)
+        context[AuthState].familiar.add(email, address)
         return signed_in
 
 
@@ -105,39 +105,39 @@ async def sign_out(context: HubContext, connection: HTTPConnection, principal: P
     if carried is None or principal.via not in ("session", "login"):
         return
     digest = credentials.hash_of(carried.text)
-    if context[Gate].unstored.end(changes.SessionEnded(user_id=principal.id, hash=digest, at=context.clock())):
+    if context[AuthState].unstored.end(changes.SessionEnded(user_id=principal.id, hash=digest, at=context.clock())):
         return
-    context[Gate].became_true(await context.announce(*rules.signed_out(principal.id, digest, context.clock())))
+    await context.announce(*rules.signed_out(principal.id, digest, context.clock()))
 
 
 def _counted_as(context: HubContext, email: str, address: str) -> str:
     """Under which name failures are counted and locked: the account's, but for its own familiar places."""
-    return context[Gate].familiar.find(email, address) or email
+    return context[AuthState].familiar.find(email, address) or email
 
 
 async def _try(
     context: HubContext, email: str, password: str, address: str, counted_as: str
 ) -> tuple[users.UserRow, rules.Failures | None]:
     """Whose password it is, and the failures before it; one that is wrong is counted. Under `one_try_at_a_time`."""
-    gate = context[Gate]
+    state = context[AuthState]
     record = await sign_ins.find_failures(context.store, counted_as)
     failures = None if record is None else rules.Failures(record.failures, record.last_at, record.locked_until)
-    failures = gate.unstored.failures(counted_as) or failures
+    failures = state.unstored.failures(counted_as) or failures
     locked = rules.locked_for(failures, context.clock())
     if locked is not None:
         raise SignInRefused("locked", locked)
     user = await users.find_user_by_email(context.store, email)
     stored = user.password_hash if user is not None and user.disabled_at is None else None
-    right = await gate.passwords.matches(password, stored, address=address, familiar=counted_as != email)
+    right = await state.passwords.matches(password, stored, address=address, familiar=counted_as != email)
     if not right or user is None:
         user_id = None if user is None else user.id
         if user is None:
-            gate.strangers.count(address)
+            state.unknown_accounts.count(address)
         now = context.clock()
         wrong = rules.failed_sign_in(failures, counted_as, now, address=address, email=email, user_id=user_id)
         await _count(context, wrong)
         raise SignInRefused("wrong")
-    gate.guesses.give_back(address)
+    state.wrong_sign_ins.give_back(address)
     return user, failures
 
 
@@ -147,9 +147,9 @@ async def _count(context: HubContext, wrong: list[changes.Change]) -> None:
     try:
         await context.announce(*wrong)
     except Unavailable:
-        context[Gate].unstored.count(counted)
+        context[AuthState].unstored.count(counted)
     else:
-        context[Gate].unstored.forget_failures(counted.email)
+        context[AuthState].unstored.drop_failures(counted.email)
 
 
 async def _open(
@@ -157,7 +157,7 @@ async def _open(
     *more: changes.Change,
 ) -> SignedIn:  # fmt: skip
     """A new session; the one this browser had until now ends, whoever's it was."""
-    wait = context[Gate].people.sign_in(user.id)
+    wait = context[AuthState].budgets.sign_in(user.id)
     if wait:
         raise SignInRefused("slow_down", math.ceil(wait))
     agent = connection.headers.get("user-agent")
@@ -166,12 +166,12 @@ async def _open(
     )
     made = [*more, *opened, *await _session_before(context, connection)]
     try:
-        context[Gate].became_true(await context.announce(*made))
+        await context.announce(*made)
     except Unavailable:
         # A full disk locks nobody out of looking: it is stored when there is room.
-        if not context[Gate].unstored.keep(made):
+        if not context[AuthState].unstored.keep(made):
             raise
-    context[Gate].unstored.forget_failures(counted_as)
+    context[AuthState].unstored.drop_failures(counted_as)
     return SignedIn(secret.text, user.id, user.last_sign_in_at or user.created_at)
 
 
@@ -188,11 +188,11 @@ async def _session_before(context: HubContext, connection: HTTPConnection) -> li
 def _charged(context: HubContext, connection: HTTPConnection) -> Iterator[str]:
     """The address, which pays for a guess; where nobody came to look whether it was one, it has it back."""
     address = identify.address_of(context, connection)
-    wait = context[Gate].guesses.charge(address)
+    wait = context[AuthState].wrong_sign_ins.charge(address)
     if wait is not None:
         raise SignInRefused("slow_down", wait)
     try:
         yield address
     except (Unavailable, TooBusy):
-        context[Gate].guesses.give_back(address)
+        context[AuthState].wrong_sign_ins.give_back(address)
         raise

@@ -27,7 +27,7 @@ from hub.kernel.retry import RetryUntilAvailable
 from hub.model import changes as c
 from hub.model.access import Principal
 from hub.people.rules import MAX_EMAIL, Failures
-from hub.web.auth.limits import AddressLimiter, Doorstep, PersonBudget, network_of
+from hub.web.auth.limits import AddressLimiter, PersonBudget, UnauthenticatedLimit, network_of
 from hub.web.auth.passwords import Passwords
 
 logger = logging.getLogger("myrvm.sign_in")
@@ -66,7 +66,7 @@ class FamiliarPlaces:
         return f" {network_of(address)} {email}"[:MAX_EMAIL]
 
 
-class Strangers:
+class UnknownAccounts:
     """Who signs in without an account: counted here and told in one line of the log a minute. The audit log cannot be
     shortened, so what anybody may cause without an account is no line of it."""
 
@@ -137,7 +137,7 @@ class CredentialCache:
 
     @property
     def generation(self) -> int:
-        """Grows with every `forget`: a look-up that began before one must not put its stale answer in after it."""
+        """Grows with every `drop`: a look-up that began before one must not put its stale answer in after it."""
         return self._generation
 
     def find(self, digest: str, now: datetime) -> Principal | None:
@@ -157,16 +157,16 @@ class CredentialCache:
         if len(self._entries) > MAX_CREDENTIALS:
             self._entries.popitem(last=False)
 
-    def forget(self, digest: str) -> None:
+    def drop(self, digest: str) -> None:
         self._generation += 1
         self._entries.pop(digest, None)
 
-    def forget_user(self, user_id: int) -> None:
+    def drop_user(self, user_id: int) -> None:
         self._generation += 1
         for digest in [d for d, (_, _, p) in self._entries.items() if p.kind == "user" and p.id == user_id]:
             del self._entries[digest]
 
-    def forget_all(self) -> None:
+    def drop_all(self) -> None:
         self._generation += 1
         self._entries.clear()
 
@@ -237,7 +237,7 @@ class UnstoredSignIns:
         if len(self._failures) > MAX_COUNTED:
             self._failures.popitem(last=False)
 
-    def forget_failures(self, counted_as: str) -> None:
+    def drop_failures(self, counted_as: str) -> None:
         """They were stored, or the password was right."""
         self._failures.pop(counted_as, None)
 
@@ -257,18 +257,18 @@ class UnstoredSignIns:
 
 
 @dataclass
-class Gate:
-    known: CredentialCache = field(default_factory=CredentialCache)
-    addresses: AddressLimiter = field(default_factory=AddressLimiter)
+class AuthState:
+    credentials: CredentialCache = field(default_factory=CredentialCache)
+    wrong_credentials: AddressLimiter = field(default_factory=AddressLimiter)
     """Credentials that are not valid, by address; a request without any is not charged."""
-    guesses: AddressLimiter = field(default_factory=AddressLimiter)
+    wrong_sign_ins: AddressLimiter = field(default_factory=AddressLimiter)
     """Passwords and one-time links that were wrong: a bucket of their own, so that nothing else that an address does
     keeps anybody there from signing in."""
     familiar: FamiliarPlaces = field(default_factory=FamiliarPlaces)
-    strangers: Strangers = field(default_factory=Strangers)
-    doorstep: Doorstep = field(default_factory=Doorstep)
+    unknown_accounts: UnknownAccounts = field(default_factory=UnknownAccounts)
+    unauthenticated: UnauthenticatedLimit = field(default_factory=UnauthenticatedLimit)
     passwords: Passwords = field(default_factory=Passwords)
-    people: PersonBudget = field(default_factory=PersonBudget)
+    budgets: PersonBudget = field(default_factory=PersonBudget)
     unstored: UnstoredSignIns = field(default_factory=UnstoredSignIns)
     # Bound: MAX_USES; what is beyond is noted with the next use.
     uses: dict[str, c.TokenUsed | c.SessionExtended] = field(default_factory=dict)
@@ -282,14 +282,14 @@ class Gate:
         if len(self.uses) < MAX_USES:
             self.uses[digest] = use
 
-    def became_true(self, changes: Iterable[c.Change]) -> None:
+    def on_commit(self, changes: Iterable[c.Change]) -> None:
         """Forget at once what a committed Change revoked or altered."""
         for change in changes:
             if isinstance(change, c.TokenRevoked | c.MachineRemoved):
                 # By id only: which hash that was is not known here, and these are rare.
-                self.known.forget_all()
+                self.credentials.drop_all()
             elif isinstance(change, c.SessionEnded | c.TokensRevoked | c.UserEdited | c.UserRemoved):
-                self.known.forget_user(change.user_id)
+                self.credentials.drop_user(change.user_id)
                 if isinstance(change, c.SessionEnded | c.UserRemoved):
                     self.unstored.end(change)
 

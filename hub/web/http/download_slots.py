@@ -27,7 +27,7 @@ WHOLE_WITHIN_S: Final = 900.0
 WAIT_S: Final = 5.0
 
 
-class Exports:
+class DownloadSlots:
     """`begin` before a file, `end` after it, however that came."""
 
     def __init__(self, text: str = "export") -> None:
@@ -49,14 +49,14 @@ class Exports:
         self._making.discard(who)
 
 
-class HistoryReads(Exports):
+class HistoryReads(DownloadSlots):
     """Long stretches of metrics that are being read."""
 
     def __init__(self) -> None:
         super().__init__("history")
 
 
-class Playbacks(Exports):
+class Playbacks(DownloadSlots):
     """Recordings that are on their way to somebody."""
 
     def __init__(self) -> None:

@@ -48,7 +48,7 @@ class Text(NamedTuple):
     params: Mapping[str, Any] = {}
 
 
-Say = Callable[[Text], str]
+Translate = Callable[[Text], str]
 """Puts a Text into the words of one language."""
 
 
@@ -91,19 +91,19 @@ class ProblemDocument(msgspec.Struct, kw_only=True):
     code: str | msgspec.UnsetType = msgspec.UNSET
 
 
-def respond(problem: Problem, say: Say) -> Response:
-    """The answer that tells a Problem."""
-    detail = say(problem.detail)
+def respond(problem: Problem, translate: Translate) -> Response:
+    """The answer to a request that is refused."""
+    detail = translate(problem.detail)
     document = ProblemDocument(
         success=False,
         message=detail,
         type=TYPES_AT + problem.kind,
-        title=say(Text(f"title.{problem.kind}")),
+        title=translate(Text(f"title.{problem.kind}")),
         status=problem.status,
         detail=detail,
     )
     if problem.errors:
-        document.errors = {field: [say(why) for why in whys] for field, whys in problem.errors.items()}
+        document.errors = {field: [translate(why) for why in whys] for field, whys in problem.errors.items()}
     if problem.code is not None:
         document.code = problem.code
     return Response(msgspec.json.encode(document), problem.status, problem.headers, MEDIA_TYPE)
@@ -116,8 +116,8 @@ def not_found() -> Problem:
 
 def invalid(errors: Mapping[str, Sequence[Text]]) -> Problem:
     (field, whys), more = next(iter(errors.items())), len(errors) - 1
-    said = {"field": field, "why": whys[0], "more": more}
-    return Problem("invalid", Text("invalid_and_more" if more else "invalid", said), errors=errors)
+    named = {"field": field, "why": whys[0], "more": more}
+    return Problem("invalid", Text("invalid_and_more" if more else "invalid", named), errors=errors)
 
 
 def one_wrong(field: str, why: str, **params: Any) -> Problem:
@@ -143,20 +143,20 @@ def language_of(connection: HTTPConnection, principal: Principal | None) -> str:
 
 # Bound: one a language.
 @cache
-def sayer(language: str) -> Say:
-    """The function that puts a Text into that language."""
+def translator(language: str) -> Translate:
+    """Translates a Text into that language."""
     texts = texts_in(language)
 
-    def say(text: Text) -> str:
+    def translate(text: Text) -> str:
         return texts(text.key, **{name: value_in(value) for name, value in text.params.items()})
 
     def value_in(value: Any) -> str | int:
         if isinstance(value, Text):
-            return say(value)
+            return translate(value)
         if isinstance(value, (list, tuple)):
             return ", ".join(str(each) for each in value)
         if isinstance(value, float):
             return f"{value:g}"
         return value if isinstance(value, int) else str(value)
 
-    return say
+    return translate

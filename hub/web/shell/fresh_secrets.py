@@ -38,7 +38,7 @@ class FreshSecrets:
 
     def keep(self, principal: Principal, place: str, text: str) -> None:
         """`place` is the page that shows it."""
-        self._forget_old()
+        self._drop_expired()
         key = ((principal.via, principal.credential_id), place)
         self._kept.pop(key, None)
         self._kept[key] = (self._monotonic() + KEPT_S, text)
@@ -46,11 +46,11 @@ class FreshSecrets:
             self._kept.popitem(last=False)
 
     def find(self, principal: Principal, place: str) -> str | None:
-        self._forget_old()
+        self._drop_expired()
         _, text = self._kept.get(((principal.via, principal.credential_id), place), (0.0, None))
         return text
 
-    def _forget_old(self) -> None:
+    def _drop_expired(self) -> None:
         now = self._monotonic()
         while self._kept and next(iter(self._kept.values()))[0] <= now:
             self._kept.popitem(last=False)

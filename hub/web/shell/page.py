@@ -35,7 +35,7 @@ from hub.web.auth.limits import OF_PAGE, ReadBudget
 from hub.web.auth.origin import is_under_foreign_name, same_origin
 from hub.web.auth.passwords import TooBusy
 from hub.web.http import request_body
-from hub.web.http.problems import Problem, Text, language_of, not_found, sayer
+from hub.web.http.problems import Problem, Text, language_of, not_found, translator
 from hub.web.shell.fleet_digest import FleetDigest, OwnSession, in_slices, own_session
 from texts.languages import LANGUAGES
 
@@ -52,7 +52,7 @@ NAV: Final[tuple[tuple[str, str], ...]] = (
 
 
 @dataclass(frozen=True)
-class Frame:
+class PageFrame:
     """What stands around every page. `user` is None before sign-in."""
 
     user: Principal | None
@@ -109,16 +109,16 @@ class Visit:
             query=query,
         )
 
-    def say(self, problem: Problem) -> str:
+    def sentence(self, problem: Problem) -> str:
         """A refusal of the API as one sentence."""
-        say = sayer(self.reader.language)
-        whys = [say(why) for whys in (problem.errors or {}).values() for why in whys]
-        return whys[0][:1].upper() + whys[0][1:] if whys else say(problem.detail)
+        translate = translator(self.reader.language)
+        whys = [translate(why) for whys in (problem.errors or {}).values() for why in whys]
+        return whys[0][:1].upper() + whys[0][1:] if whys else translate(problem.detail)
 
     def render(self, template: str, status: int = 200, **values: Any) -> Rendering:
         return Rendering(self, template, status, values)
 
-    async def frame(self) -> Frame:
+    async def frame(self) -> PageFrame:
         user = self.principal
         alarms = (
             0 if user is None else len((await self.context[FleetDigest].of(user.machines, self.reader.now)).troubles)
@@ -126,7 +126,7 @@ class Visit:
         shown = tuple(pair for pair in NAV if pair[0] != "admin" or self.may("token.manage_own"))
         if not self.may("user.manage"):
             shown = tuple((name, "/admin/tokens" if name == "admin" else where) for name, where in shown)
-        return Frame(
+        return PageFrame(
             user=self.principal,
             csrf=identify.csrf_token(self.context.settings, self.request),
             version=self.context.version,
@@ -165,7 +165,7 @@ class Rendering(HTMLResponse):
 Show = Callable[[Visit], Awaitable[Response]]
 
 
-class Page:
+class WebPage:
     """An endpoint of GET and POST functions. `open_to_all`: also before sign-in. `action`: what one must be allowed.
     `entrance`: where a session begins, whoever was signed in before; its form can hold no token of the new one."""
 
@@ -286,7 +286,7 @@ def error_page(visit: Visit, error: Exception) -> Response:
     if isinstance(error, (StoreError, TooBusy)) or (isinstance(error, Problem) and error.kind == "unavailable"):
         return _error(visit, 503, "503", number)
     if isinstance(error, Problem) and error.kind == "too-many-requests":
-        answer = _error(visit, 429, "429", number, visit.say(error))
+        answer = _error(visit, 429, "429", number, visit.sentence(error))
         answer.headers.update(error.headers)
         return answer
     if not isinstance(error, Problem):
@@ -296,8 +296,8 @@ def error_page(visit: Visit, error: Exception) -> Response:
     if error.kind in ("not-found", "method-not-allowed"):
         return _error(visit, error.status, "404", number)
     if error.kind == "forbidden":
-        return _error(visit, 403, "403", number, visit.say(error))
-    answer = _error(visit, error.status, "500", number, visit.say(error))
+        return _error(visit, 403, "403", number, visit.sentence(error))
+    answer = _error(visit, error.status, "500", number, visit.sentence(error))
     answer.headers.update(error.headers)
     return answer
 

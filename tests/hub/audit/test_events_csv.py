@@ -19,7 +19,7 @@ from hub.audit import service
 from hub.audit.service import COLUMNS, safe_cell
 from hub.model.changes import EventHappened
 from hub.web.http import download_slots
-from hub.web.http.download_slots import MOST, MOST_OF_MACHINES, EndedStream, Exports
+from hub.web.http.download_slots import MOST, MOST_OF_MACHINES, DownloadSlots, EndedStream
 from hub.web.http.problems import Problem
 from tests.support.api_hub import ApiHub
 
@@ -110,7 +110,7 @@ async def test_a_search_for_nothing_ends_and_says_how_far_it_came(hub: ApiHub, m
 
 
 async def test_one_caller_makes_one_file_at_a_time_and_a_hub_a_few(hub: ApiHub) -> None:
-    places, path = hub.context[Exports], "/api/v2/events?format=csv"
+    places, path = hub.context[DownloadSlots], "/api/v2/events?format=csv"
     viewer = f"user:{hub.users['viewer']}"
     places.begin(viewer)
     async with hub.of("viewer") as client:
@@ -146,18 +146,18 @@ async def test_a_file_that_breaks_off_makes_room_for_the_next(hub: ApiHub, monke
     async def hung_up(message: Any) -> None:
         raise OSError("the reader is gone")
 
-    hub.context[Exports].begin("user:77")
-    stream = EndedStream(aiter_of(b"a"), {}, "text/csv", lambda: hub.context[Exports].end("user:77"))
+    hub.context[DownloadSlots].begin("user:77")
+    stream = EndedStream(aiter_of(b"a"), {}, "text/csv", lambda: hub.context[DownloadSlots].end("user:77"))
     with pytest.raises(ClientDisconnect):
         await stream({"type": "http", "asgi": {"spec_version": "2.4"}}, hung_up, hung_up)  # type: ignore[arg-type]
-    hub.context[Exports].begin("user:77")
+    hub.context[DownloadSlots].begin("user:77")
 
 
 @pytest.mark.parametrize("part_s", [0.0, 0.02])
 async def test_a_reader_that_takes_too_long_makes_room(monkeypatch: pytest.MonkeyPatch, part_s: float) -> None:
     monkeypatch.setattr(download_slots, "TAKEN_WITHIN_S", 0.05)
     monkeypatch.setattr(download_slots, "WHOLE_WITHIN_S", 0.2)
-    places, sent = Exports(), 0
+    places, sent = DownloadSlots(), 0
 
     async def endless() -> AsyncIterator[bytes]:
         while True:

@@ -12,7 +12,7 @@ import pytest
 
 from hub.web.auth.limits import AddressLimiter
 from hub.web.auth.passwords import Passwords
-from hub.web.auth.state import Gate
+from hub.web.auth.state import AuthState
 from tests.support.api_hub import PASSWORD, ApiHub
 
 LOGIN = "/api/v2/auth/login"
@@ -90,7 +90,7 @@ async def test_a_hundred_tries_at_once_are_counted_one_by_one(hub: ApiHub) -> No
 
 
 async def test_twenty_tries_a_minute_from_one_address_whatever_it_says_it_is(hub: ApiHub) -> None:
-    hub.context[Gate].addresses = AddressLimiter(burst=10)
+    hub.context[AuthState].wrong_credentials = AddressLimiter(burst=10)
     statuses = []
     for n in range(14):
         async with hub.client("rvmu_old", **{"X-Forwarded-For": f"8.8.8.{n}", "X-Real-IP": f"8.8.8.{n}"}) as client:
@@ -107,8 +107,8 @@ async def test_twenty_tries_a_minute_from_one_address_whatever_it_says_it_is(hub
 async def test_what_else_an_address_does_keeps_nobody_there_from_signing_in(hub: ApiHub) -> None:
     """An agent with an old key, or a page that makes its visitor's browser ask the hub."""
     await hub.add_user("boss", "admin", password=PASSWORD)
-    hub.context[Gate].addresses = AddressLimiter(burst=10)
-    hub.context[Gate].guesses = AddressLimiter(burst=10)
+    hub.context[AuthState].wrong_credentials = AddressLimiter(burst=10)
+    hub.context[AuthState].wrong_sign_ins = AddressLimiter(burst=10)
     async with hub.client("rvmk_old") as agent, hub.client() as page:
         assert [(await agent.get("/api/v2/rvms")).status_code for _ in range(12)][-1] == 429
         assert {(await page.get("/api/v2/rvms")).status_code for _ in range(50)} == {401}
@@ -117,7 +117,7 @@ async def test_what_else_an_address_does_keeps_nobody_there_from_signing_in(hub:
 
 
 async def test_guesses_at_passwords_are_limited_by_address(hub: ApiHub) -> None:
-    hub.context[Gate].guesses = AddressLimiter(burst=10)
+    hub.context[AuthState].wrong_sign_ins = AddressLimiter(burst=10)
     async with hub.client() as client:
         answers = [await client.post(LOGIN, json=proof(f"nobody{n}@example.com", "wrong")) for n in range(12)]
     assert [a.status_code for a in answers] == [401] * 10 + [429] * 2
@@ -128,7 +128,7 @@ async def test_a_known_and_an_unknown_user_take_the_same_time(hub: ApiHub, monke
     from hub.people import rules
 
     monkeypatch.setattr(rules, "MAX_FAILURES", 10_000)
-    hub.context[Gate].passwords = Passwords()
+    hub.context[AuthState].passwords = Passwords()
     await hub.add_user("boss", "admin", password=PASSWORD)
     took: dict[str, list[float]] = {"boss@example.com": [], "nobody@example.com": []}
     async with hub.client() as client:
@@ -246,7 +246,7 @@ async def test_an_open_session_cannot_try_passwords_without_end(hub: ApiHub) -> 
 
 async def test_an_address_that_tries_too_often_is_not_heard_with_the_right_password(hub: ApiHub) -> None:
     await hub.add_user("boss", "admin", password=PASSWORD)
-    hub.context[Gate].guesses = AddressLimiter(per_minute=1, burst=2)
+    hub.context[AuthState].wrong_sign_ins = AddressLimiter(per_minute=1, burst=2)
     async with hub.browser(await hub.add_session("boss")) as thief:
         codes = [
             (

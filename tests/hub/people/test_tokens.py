@@ -8,7 +8,7 @@ import pytest
 
 from hub.people import tokens_api
 from hub.web.auth import identify
-from hub.web.auth.state import Gate
+from hub.web.auth.state import AuthState
 from tests.support.api_hub import ApiHub
 
 
@@ -65,7 +65,7 @@ async def test_its_last_use_is_noted_behind_the_answer_and_once_a_minute(
     monkeypatch.setattr(identify, "write_uses", counted)
     async with any_hub.program("viewer") as viewer:
         for _ in range(3):
-            any_hub.context[Gate].known.forget_all()
+            any_hub.context[AuthState].credentials.drop_all()
             listed = (await viewer.get("/api/v2/tokens")).json()["data"]
     assert writes == 1
     assert listed[0]["last_used_at"] is not None

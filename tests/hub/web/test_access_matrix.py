@@ -22,7 +22,7 @@ from hub.model.recording_changes import RecordingStored
 from hub.people import rules
 from hub.remote.recordings.service import Recordings, Scene
 from hub.web.api.endpoint import Endpoint, Nowhere
-from hub.web.shell.page import Page
+from hub.web.shell.page import WebPage
 from tests.hub.web.access_rows import CALLERS, FORMS, JSON, ROWS
 from tests.support.api_hub import ORIGIN, ApiHub, api_hub
 from tests.support.websocket_dial import dial
@@ -54,7 +54,7 @@ def _methods(route: Route) -> Iterable[str]:
         return list(route.endpoint.operations)
     if isinstance(route.endpoint, Nowhere):
         return ["ANY"]
-    if isinstance(route.endpoint, Page):
+    if isinstance(route.endpoint, WebPage):
         return [method for method in route.endpoint.handlers if method != "HEAD"]
     return sorted((route.methods or set()) - {"HEAD"})
 

@@ -16,7 +16,7 @@ from hub.lifespan import utc_now
 from hub.model import changes as c
 from hub.server import transport, websocket_protocol
 from hub.web import sockets
-from hub.web.auth.state import Gate
+from hub.web.auth.state import AuthState
 from hub.web.sockets import MAX_SOCKETS_PER_USER, TOO_MANY
 from protocol import messages as m
 from tests.support.browser_client import BrowserClient, cookie, origin
@@ -177,7 +177,7 @@ async def test_a_session_that_ends_closes_its_socket_with_4401(hub: HubHere) -> 
     viewer = await hub.people.add("viewer")
     async with BrowserClient.open(hub, viewer) as page:
         await hub.context.announce(c.SessionEnded(user_id=viewer.id, hash=None, at=utc_now()))
-        hub.context[Gate].known.forget_user(viewer.id)
+        hub.context[AuthState].credentials.drop_user(viewer.id)
         assert await page.closed(within=5) == 4401
 
 

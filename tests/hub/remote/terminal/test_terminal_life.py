@@ -16,7 +16,7 @@ from hub.model import changes as c
 from hub.remote.service import RemoteSessions
 from hub.remote.terminal import terminal as terminal_module
 from hub.remote.terminal.terminal import RING, Terminals
-from hub.web.auth.state import Gate
+from hub.web.auth.state import AuthState
 from tests.support.terminal_room import TerminalRoom, say, terminal_room
 from tests.support.until import until
 
@@ -149,7 +149,7 @@ async def test_the_end_of_the_session_ends_the_terminal_with_its_reason(room: Te
 async def test_lost_rights_close_the_socket_within_5_s(room: TerminalRoom) -> None:
     async with room.terminal() as (page, stream):
         await room.hub.context.announce(c.SessionEnded(user_id=room.hub.admin.id, hash=None, at=utc_now()))
-        room.hub.context[Gate].known.forget_user(room.hub.admin.id)
+        room.hub.context[AuthState].credentials.drop_user(room.hub.admin.id)
         await page.closed(within=5)
         assert stream.was_reset is not None
 

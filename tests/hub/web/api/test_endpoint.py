@@ -10,7 +10,7 @@ import pytest
 
 from db.errors import Unavailable
 from hub.model import views
-from hub.web.auth.state import Gate
+from hub.web.auth.state import AuthState
 from hub.web.http.problems import MEDIA_TYPE
 from tests.support.api_hub import ApiHub
 
@@ -96,7 +96,7 @@ async def test_a_database_that_is_away_is_503_with_a_time_to_come_back(
             assert "SECRET" not in answer.text
         assert (await admin.get("/api/v2/rvms")).status_code == 200, "the fleet is in memory"
         assert (await admin.get("/api/health")).status_code == 200
-        hub.context[Gate].known.forget_all()
+        hub.context[AuthState].credentials.drop_all()
         problem(await admin.get("/api/v2/rvms"), 503)
     async with hub.of("one") as machine:
         assert (await machine.get("/api/v2/rvms/1")).status_code == 200, "a machine's key is in memory too"

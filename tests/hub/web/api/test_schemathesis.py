@@ -13,7 +13,7 @@ from hub.links.links import Links
 from hub.routes import OPERATIONS
 from hub.web.auth.limits import AddressLimiter
 from hub.web.auth.passwords import Passwords
-from hub.web.auth.state import Gate
+from hub.web.auth.state import AuthState
 from tests.support.api_hub import QUICK
 from tests.support.hub_process import hub_here
 
@@ -32,9 +32,9 @@ async def test_generated_requests_meet_only_what_is_documented(
 ) -> None:
     async with hub_here(tmp_path) as hub:
         # The check of authentication guesses more often than an address may.
-        hub.context[Gate].addresses = AddressLimiter(per_minute=1e9, burst=1e9)
-        hub.context[Gate].guesses = AddressLimiter(per_minute=1e9, burst=1e9)
-        hub.context[Gate].passwords = Passwords(QUICK)
+        hub.context[AuthState].wrong_credentials = AddressLimiter(per_minute=1e9, burst=1e9)
+        hub.context[AuthState].wrong_sign_ins = AddressLimiter(per_minute=1e9, burst=1e9)
+        hub.context[AuthState].passwords = Passwords(QUICK)
         # No machine is there to confirm anything, so waiting for one is only slow.
         really_wait = hub.context[Links].wait_for
         monkeypatch.setattr(hub.context[Links], "wait_for", lambda command_id, _: really_wait(command_id, 0.01))

@@ -14,7 +14,7 @@ from hub.model import changes as c
 from hub.model.access import ACTIONS, SIGNED_IN_ONLY
 from hub.routes import OPERATIONS
 from hub.web.api.operation import Operation
-from hub.web.auth.state import Gate
+from hub.web.auth.state import AuthState
 from tests.hub.web.access_rows import FORMS, JSON, ROWS
 from tests.support.api_hub import ORIGIN, PASSWORD, ApiHub
 from tests.support.websocket_dial import dial
@@ -73,7 +73,7 @@ def ending_first(hub: ApiHub, monkeypatch: pytest.MonkeyPatch, *ends: c.Change) 
     async def late(self: Announcer, *made: c.Change) -> list[c.Change]:
         if waiting:
             first, waiting[:] = list(waiting), []
-            hub.context[Gate].became_true(await before(self, *first))
+            hub.context[AuthState].on_commit(await before(self, *first))
         return await before(self, *made)
 
     monkeypatch.setattr(Announcer, "__call__", late)

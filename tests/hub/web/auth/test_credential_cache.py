@@ -46,17 +46,17 @@ def test_forgetting_a_user_leaves_the_others() -> None:
     cache = CredentialCache(clock=Clock())
     cache.keep("a", user(1), None, cache.generation)
     cache.keep("b", user(2), None, cache.generation)
-    cache.forget_user(1)
+    cache.drop_user(1)
     assert cache.find("a", NOW) is None
     assert cache.find("b", NOW) is not None
-    cache.forget("b")
+    cache.drop("b")
     assert cache.find("b", NOW) is None
 
 
 def test_a_look_up_overtaken_by_a_revocation_is_not_kept() -> None:
     cache = CredentialCache(clock=Clock())
     began = cache.generation
-    cache.forget_user(1)
+    cache.drop_user(1)
     cache.keep("h", user(1), None, began)
     assert cache.find("h", NOW) is None
 
@@ -107,7 +107,7 @@ async def test_who_comes_after_a_revocation_looks_again() -> None:
     cache, before, after = CredentialCache(), Database(user()), Database(None)
     early = asyncio.create_task(cache.share("h", before.look_up))
     await turns()
-    cache.forget("h")
+    cache.drop("h")
     late = asyncio.create_task(cache.share("h", after.look_up))
     await turns()
     before.may_answer.set()

@@ -11,7 +11,7 @@ from db.schema import events
 from hub.model.access import Principal, Via
 from hub.model.changes import Change, EventHappened
 from hub.web.auth.limits import LINES_AT_ONCE, LINES_PER_S, OWN_AT_ONCE, SIGN_INS_AT_ONCE, PersonBudget
-from hub.web.auth.state import Gate
+from hub.web.auth.state import AuthState
 from tests.support.api_hub import PASSWORD, ApiHub
 
 AT = datetime(2026, 5, 1, tzinfo=timezone.utc)
@@ -36,13 +36,13 @@ def test_a_burst_is_free_and_then_so_many_a_second() -> None:
     clock = Clock()
     budget = PersonBudget(clock=clock)
     assert budget.wait(person(1), "status.write") == 0
-    budget.became_true(lines(int(LINES_AT_ONCE)))
+    budget.on_commit(lines(int(LINES_AT_ONCE)))
     assert budget.wait(person(1), "status.write") == 1 / LINES_PER_S
     assert budget.wait(person(2), "status.write") == 0, "somebody else has their own"
     assert budget.wait(person(1, via="key", kind="machine"), "status.write") == 0, "a machine of the same number too"
     clock.now = 1 / LINES_PER_S
     assert budget.wait(person(1), "status.write") == 0
-    budget.became_true(lines(10))
+    budget.on_commit(lines(10))
     clock.now += 9 / LINES_PER_S
     assert budget.wait(person(1), "status.write") > 0, "what was written beyond it is a debt"
 
@@ -51,18 +51,18 @@ def test_long_lines_count_as_several_and_other_peoples_doings_not_at_all() -> No
     clock = Clock()
     budget = PersonBudget(lines_at_once=100, clock=clock)
     for code in ("sign_in.failed", "sign_in.locked"):
-        budget.became_true(lines(1000, code=code))
+        budget.on_commit(lines(1000, code=code))
     for actor in ("machine:1", "clock", "system"):
-        budget.became_true(lines(1000, actor=actor))
+        budget.on_commit(lines(1000, actor=actor))
     assert budget.wait(person(1), "status.write") == 0
-    budget.became_true(lines(1, text="x" * 1024 * 101))
+    budget.on_commit(lines(1, text="x" * 1024 * 101))
     assert budget.wait(person(1), "status.write") > 0
 
 
 def test_the_own_account_has_a_reserve_that_no_token_spends() -> None:
     clock = Clock()
     budget = PersonBudget(clock=clock)
-    budget.became_true(lines(10 * int(LINES_AT_ONCE)))
+    budget.on_commit(lines(10 * int(LINES_AT_ONCE)))
     for _ in range(100):
         assert budget.wait(person(1, via="token"), "token.manage_own") > 0
     for _ in range(int(OWN_AT_ONCE)):
@@ -90,8 +90,8 @@ async def stored_lines(hub: ApiHub, user: str) -> int:
 
 
 async def test_a_program_in_a_loop_is_told_to_wait_and_its_owner_can_still_stop_it(any_hub: ApiHub) -> None:
-    people = any_hub.context[Gate].people = PersonBudget(lines_per_s=0.001, lines_at_once=20)
-    any_hub.context.announce.listen(people.became_true)
+    people = any_hub.context[AuthState].budgets = PersonBudget(lines_per_s=0.001, lines_at_once=20)
+    any_hub.context.announce.listen(people.on_commit)
     assert await flood(any_hub, "admin") == 20
     assert await stored_lines(any_hub, "admin") == 20
     session = await any_hub.add_session("admin")
@@ -109,8 +109,8 @@ async def test_a_program_in_a_loop_is_told_to_wait_and_its_owner_can_still_stop_
 
 
 async def test_a_command_to_many_machines_costs_as_many_lines(any_hub: ApiHub) -> None:
-    people = any_hub.context[Gate].people = PersonBudget(lines_per_s=0.001, lines_at_once=3)
-    any_hub.context.announce.listen(people.became_true)
+    people = any_hub.context[AuthState].budgets = PersonBudget(lines_per_s=0.001, lines_at_once=3)
+    any_hub.context.announce.listen(people.on_commit)
     body = {"name": "set_status", "args": {"status": "inactive"}, "rvms": [1, 2]}
     async with any_hub.of("operator") as operator:
         assert [(await operator.post("/api/v2/commands", json=body)).status_code for _ in range(3)] == [202, 202, 429]

@@ -21,7 +21,7 @@ from hub.web.auth.limits import (
     ReadBudget,
 )
 from hub.web.http.problems import Problem
-from hub.web.shell.page import Page
+from hub.web.shell.page import WebPage
 from tests.support.api_hub import ApiHub
 
 
@@ -129,6 +129,6 @@ async def test_one_list_of_a_person_is_written_at_a_time(door: ApiHub) -> None:
 
 
 def test_every_page_costs_something() -> None:
-    found = [r.endpoint for r in page_routes() if isinstance(r, Route) and isinstance(r.endpoint, Page)]
+    found = [r.endpoint for r in page_routes() if isinstance(r, Route) and isinstance(r.endpoint, WebPage)]
     assert found
     assert all(page.cost >= OF_PARTS for page in found)

@@ -17,7 +17,7 @@ from hub.people import rules
 from hub.web.auth import sign_in as signing_in
 from hub.web.auth.limits import AddressLimiter
 from hub.web.auth.sign_in import SignInRefused
-from hub.web.auth.state import Gate
+from hub.web.auth.state import AuthState
 from tests.support.api_hub import PASSWORD, ApiHub, api_hub
 
 
@@ -90,14 +90,14 @@ async def test_a_disabled_user_has_no_way_in(door: ApiHub) -> None:
 
 
 async def test_guessing_links_is_limited_by_address(door: ApiHub) -> None:
-    door.context[Gate].guesses = AddressLimiter(burst=3)
+    door.context[AuthState].wrong_sign_ins = AddressLimiter(burst=3)
     codes = [await refusal(door, "x") for _ in range(5)]
     assert codes == ["link"] * 3 + ["slow_down"] * 2
 
 
 async def test_right_passwords_and_links_cost_no_guess(door: ApiHub) -> None:
     await door.add_user("boss", "admin", password=PASSWORD)
-    door.context[Gate].guesses = AddressLimiter(burst=3)
+    door.context[AuthState].wrong_sign_ins = AddressLimiter(burst=3)
     assert [await tried(door, PASSWORD, "10.0.0.1") for _ in range(6)] == ["in"] * 6
     for _ in range(6):
         await signing_in.by_link(door.context, somebody(), await make_link(door, "viewer"))
@@ -106,7 +106,7 @@ async def test_right_passwords_and_links_cost_no_guess(door: ApiHub) -> None:
 
 async def test_a_database_that_is_away_costs_no_guess(door: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
     await door.add_user("boss", "admin", password=PASSWORD)
-    door.context[Gate].guesses = AddressLimiter(burst=3)
+    door.context[AuthState].wrong_sign_ins = AddressLimiter(burst=3)
     link = await make_link(door, "viewer")
 
     async def away(*_: object) -> None:
@@ -149,10 +149,10 @@ async def test_accounts_that_do_not_exist_are_counted_in_one_line_and_not_on_rec
     for n in range(7):
         await tried(hub, "wrong", f"192.0.2.{n}", email=f"nobody{n // 6}@example.com")
     assert len(await events(hub)) == before
-    assert hub.context[Gate].strangers.summary() == (
+    assert hub.context[AuthState].unknown_accounts.summary() == (
         "6 tries to sign in to accounts that do not exist, from 6 networks"
     ), "the sixth for the first account was refused as locked, before any password was looked at"
-    assert hub.context[Gate].strangers.summary() is None
+    assert hub.context[AuthState].unknown_accounts.summary() is None
 
 
 async def events(hub: ApiHub) -> list[Any]:

@@ -7,18 +7,18 @@ from datetime import datetime, timezone
 
 from hub.model import changes as c
 from hub.model.access import Principal
-from hub.web.auth.state import MAX_USES, Gate
+from hub.web.auth.state import MAX_USES, AuthState
 
 NOW = datetime(2026, 11, 23, tzinfo=timezone.utc)
 
 
-def known(gate: Gate) -> bool:
-    return gate.known.find("h", NOW) is not None
+def known(state: AuthState) -> bool:
+    return state.credentials.find("h", NOW) is not None
 
 
-def remember(gate: Gate) -> None:
+def remember(state: AuthState) -> None:
     user = Principal(kind="user", id=1, name="", role="viewer", machines=None, via="token", credential_id=9)
-    gate.known.keep("h", user, None, gate.known.generation)
+    state.credentials.keep("h", user, None, state.credentials.generation)
 
 
 def test_revoking_and_editing_are_noticed_at_once() -> None:
@@ -29,26 +29,26 @@ def test_revoking_and_editing_are_noticed_at_once() -> None:
         c.UserRemoved(user_id=1, at=NOW),
         c.MachineRemoved(rvm_id=3, at=NOW),
     ):
-        gate = Gate()
-        remember(gate)
-        assert known(gate)
-        gate.became_true([change])
-        assert not known(gate), change
+        state = AuthState()
+        remember(state)
+        assert known(state)
+        state.on_commit([change])
+        assert not known(state), change
 
 
 def test_what_concerns_somebody_else_is_not() -> None:
-    gate = Gate()
-    remember(gate)
-    gate.became_true([c.UserEdited(user_id=2, values={}, at=NOW)])
-    assert known(gate)
+    state = AuthState()
+    remember(state)
+    state.on_commit([c.UserEdited(user_id=2, values={}, at=NOW)])
+    assert known(state)
 
 
 async def test_tries_for_one_account_queue_up_and_for_others_do_not() -> None:
-    gate, inside, most = Gate(), 0, 0
+    state, inside, most = AuthState(), 0, 0
 
     async def attempt(email: str) -> None:
         nonlocal inside, most
-        async with gate.one_try_at_a_time(email):
+        async with state.one_try_at_a_time(email):
             inside += 1
             most = max(most, inside)
             await asyncio.sleep(0)
@@ -58,11 +58,11 @@ async def test_tries_for_one_account_queue_up_and_for_others_do_not() -> None:
     assert most == 1
     await asyncio.gather(attempt("a@b"), attempt("c@d"))
     assert most == 2
-    assert not gate._trying
+    assert not state._trying
 
 
 def test_uses_waiting_to_be_written_are_bounded() -> None:
-    gate = Gate()
+    state = AuthState()
     for n in range(MAX_USES + 5):
-        gate.note_use(str(n), c.TokenUsed(token_id=n, at=NOW, ip=None))
-    assert len(gate.uses) == MAX_USES
+        state.note_use(str(n), c.TokenUsed(token_id=n, at=NOW, ip=None))
+    assert len(state.uses) == MAX_USES

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from hub.web.auth.limits import Doorstep
+from hub.web.auth.limits import UnauthenticatedLimit
 
 
 def test_no_more_of_one_address_than_of_one_address() -> None:
-    doorstep = Doorstep(most=2, of_all=10)
-    first = doorstep.enter("192.0.2.1")
+    limit = UnauthenticatedLimit(most=2, of_all=10)
+    first = limit.admit("192.0.2.1")
     assert first is not None
-    assert doorstep.enter("192.0.2.1") is not None
-    assert doorstep.enter("192.0.2.1") is None
-    assert doorstep.enter("192.0.2.2") is not None
+    assert limit.admit("192.0.2.1") is not None
+    assert limit.admit("192.0.2.1") is None
+    assert limit.admit("192.0.2.2") is not None
     first.leave()
     first.leave()
-    assert doorstep.enter("192.0.2.1") is not None
+    assert limit.admit("192.0.2.1") is not None
 
 
 def test_no_more_of_all_than_of_all() -> None:
-    doorstep = Doorstep(most=2, of_all=3)
-    standing = [doorstep.enter(f"192.0.2.{number}") for number in range(4)]
+    limit = UnauthenticatedLimit(most=2, of_all=3)
+    standing = [limit.admit(f"192.0.2.{number}") for number in range(4)]
     assert [one is not None for one in standing] == [True, True, True, False]
     assert standing[0] is not None
     standing[0].leave()
-    assert doorstep.enter("192.0.2.9") is not None
-    assert len(doorstep) == 3
+    assert limit.admit("192.0.2.9") is not None
+    assert len(limit) == 3

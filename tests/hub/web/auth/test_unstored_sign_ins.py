@@ -13,7 +13,7 @@ from db.errors import Unavailable
 from hub.model import changes as c
 from hub.people import rules
 from hub.web.auth import state
-from hub.web.auth.state import Gate, UnstoredSignIns
+from hub.web.auth.state import AuthState, UnstoredSignIns
 from tests.support.api_hub import ORIGIN, PASSWORD, ApiHub, api_hub
 from tests.support.until import until
 
@@ -63,7 +63,7 @@ def test_wrong_passwords_are_counted_for_a_bounded_number_of_names(monkeypatch: 
     counted = unstored.failures("c")
     assert counted is not None
     assert counted.failures == 3
-    unstored.forget_failures("c")
+    unstored.drop_failures("c")
     assert unstored.failures("c") is None
 
 
@@ -93,6 +93,6 @@ async def test_who_signs_out_before_it_is_stored_stays_out(hub: ApiHub, monkeypa
             assert (await client.post("/api/v2/auth/logout", headers=tokens[0])).status_code in (200, 204)
             seen = [(await client.get("/api/v2/auth/me", headers=held)).status_code for held in tokens]
             assert seen == [401, 200]
-        await until(lambda: not hub.context[Gate].unstored._waiting, 10)
+        await until(lambda: not hub.context[AuthState].unstored._waiting, 10)
         seen = [(await client.get("/api/v2/auth/me", headers=held)).status_code for held in tokens]
         assert seen == [401, 200]

@@ -51,7 +51,7 @@ def test_every_reason_to_refuse_a_password_has_a_sentence() -> None:
 
 
 def test_values_are_put_in_as_they_are() -> None:
-    say = problems.sayer("en")
+    say = problems.translator("en")
     assert say(Text("method", {"allow": "{allow} {0} %s"})) == "Use one of: {allow} {0} %s."
     assert say(Text("expect.one_of", {"values": ["a", 1]})) == "must be one of: a, 1"
     assert (
