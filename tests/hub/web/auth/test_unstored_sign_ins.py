@@ -42,7 +42,7 @@ def test_a_session_counts_until_it_ends_or_its_time_is_over() -> None:
 
 
 def test_there_is_an_end_to_how_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "MOST", 2)
+    monkeypatch.setattr(state, "MAX_UNSTORED", 2)
     unstored = UnstoredSignIns()
     assert [unstored.keep(opened(number)[1]) for number in range(3)] == [True, True, False]
 
