@@ -21,11 +21,10 @@ from hub.model.fleet import TERMINAL
 from hub.model.machine import Machine
 from hub.remote.rules import life as remote_life
 from hub.web.api import headers as paging
-from hub.web.api import shapes
 from hub.web.api.endpoint import machine_named
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
-from hub.web.http.validation import Limit, Note, check_free_shape
+from hub.web.http.validation import Instant, Limit, Note, check_free_shape
 from protocol import free_shape
 from protocol.kinds import Name, UpdateState
 from protocol.limits import MAX_RESULT_BYTES
@@ -34,11 +33,38 @@ from protocol.messages import CommandUpdate, Failure, Progress
 OPEN = frozenset(rows.PENDING_STATES)
 
 
+CommandState = Literal[
+    "queued", "sent", "accepted", "running", "succeeded", "failed", "rejected", "expired", "cancelled"
+]
+
+
+class CommandView(msgspec.Struct):
+    """One command with its whole life so far; the state never leaves a terminal one."""
+
+    id: str
+    rvm_id: int
+    name: str
+    args: dict[str, Any]
+    state: CommandState
+    issued_by: str
+    issued_at: Instant
+    expires_at: Instant
+    sent_at: Instant | None
+    finished_at: Instant | None
+    progress: dict[str, Any] | None
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    group_id: str | None
+    reason: str | None
+    cancel_by: str | None
+    cancel_at: Instant | None
+
+
 class CommandsQuery(msgspec.Struct):
     """Newest first; `state` is one state, or `open` or `ended`; `before` is the id of the last command of the page
     before."""
 
-    state: Literal["open", "ended"] | shapes.CommandState | None = None
+    state: Literal["open", "ended"] | CommandState | None = None
     limit: Limit = 50
     before: Name | None = None
 
@@ -47,7 +73,7 @@ class FleetCommandsQuery(msgspec.Struct):
     """`state` is one state, or `open` or `ended`; `rvm` an id or device_id, `group` a group_id, `issued_by` an actor
     like `user:2`. `before` is the id of the last command of the page before."""
 
-    state: Literal["open", "ended"] | shapes.CommandState | None = None
+    state: Literal["open", "ended"] | CommandState | None = None
     name: Name | None = None
     rvm: Name | None = None
     group: Name | None = None
@@ -196,17 +222,17 @@ OPERATIONS = (
     Operation(
         name="list_commands", method="GET", path="/v2/rvms/{id}/commands", handler=list_commands, tag="Commands",
         reads=2, summary="What was asked of a machine, newest first", action="command.read", query=CommandsQuery,
-        answers={200: list[shapes.Command]}, headers=("Link",),
+        answers={200: list[CommandView]}, headers=("Link",),
     ),
     Operation(
         name="list_all_commands", method="GET", path="/v2/commands", handler=list_all_commands, tag="Commands",
         reads=2, summary="What was asked of all machines you reach, newest first", action="command.read",
-        query=FleetCommandsQuery, answers={200: list[shapes.Command]}, refusals=(404,), headers=("Link",),
+        query=FleetCommandsQuery, answers={200: list[CommandView]}, refusals=(404,), headers=("Link",),
     ),
     Operation(
         name="send_command", method="POST", path="/v2/rvms/{id}/commands", handler=send_command, tag="Commands",
         summary="Ask a machine for something", action="command.send", body=NewCommand, query=Waiting,
-        answers={202: shapes.Command, 200: shapes.Command}, refusals=(409,), parameters=_ONCE,
+        answers={202: CommandView, 200: CommandView}, refusals=(409,), parameters=_ONCE,
         example={"name": "restart_service", "args": {"service": "rvm-camera.service"}, "reason": "Kamera macet"},
         description="202: it is on its way. 200: it ended while the answer waited. `set_status` and `sync_timezone` "
         "wait up to 24 h for a machine that is offline; the others are answered 409 then, and expire after 60 s.",
@@ -214,19 +240,19 @@ OPERATIONS = (
     Operation(
         name="show_command", method="GET", path="/v2/commands/{command_id}", handler=show_command, tag="Commands",
         summary="One command and what became of it", action="command.read", query=Waiting,
-        answers={200: shapes.Command}, refusals=(404,),
+        answers={200: CommandView}, refusals=(404,),
     ),
     Operation(
         name="cancel_command", method="POST", path="/v2/commands/{command_id}/cancel", handler=cancel_command,
         tag="Commands", summary="Stop a command if that is still possible", action="command.send", query=Waiting,
-        answers={200: shapes.Command, 202: shapes.Command}, refusals=(404, 409),
+        answers={200: CommandView, 202: CommandView}, refusals=(404, 409),
         description="200: it has ended, see `state`; what never left the hub is cancelled at once. 202: the machine is "
         "asked, and answers whether it still could. 409: it had ended before.",
     ),
     Operation(
         name="answer_command", method="POST", path="/v2/commands/{command_id}/updates", handler=answer_command,
         tag="Commands", summary="A machine tells how its command goes", action="command.answer", body=CommandAnswer,
-        answers={200: shapes.Command}, refusals=(404, 409), example=_ANSWER_EXAMPLE,
+        answers={200: CommandView}, refusals=(404, 409), example=_ANSWER_EXAMPLE,
         cost=lambda call: line(call.size, UPDATE_LINES),
         description="For machines without a link; with the machine's own key. Say `accepted` before you begin, and "
         "begin only at 200: 409 means that it has ended or its deadline has passed. With `cancel_at` somebody wants it "

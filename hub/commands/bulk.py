@@ -14,13 +14,13 @@ import msgspec
 from db import commands as rows
 from db.errors import Conflict, StoreError
 from hub.commands import rules, service
+from hub.commands.api import CommandView
 from hub.commands.rules import Refused
 from hub.commands.service import CommandName
-from hub.machines.rules import matches
+from hub.machines.rules import Connection, matches
 from hub.model import views
 from hub.model.changes import Change, Command, CommandDrafted
 from hub.model.machine import Machine
-from hub.web.api import shapes
 from hub.web.api.endpoint import why_not
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.http.problems import Problem, Text, one_wrong, translator
@@ -41,7 +41,7 @@ class MachineFilter(msgspec.Struct):
 
     all: Literal[True] | None = None
     status: Status | None = None
-    connection: shapes.Connection | None = None
+    connection: Connection | None = None
     health: Literal["ok", "warning", "critical"] | None = None
     q: Note | None = None
 
@@ -68,7 +68,7 @@ class BulkResult(msgspec.Struct):
 
     rvm_id: int | None
     device_id: str | None
-    command: shapes.Command | None
+    command: CommandView | None
     refused: CommandRefusal | None
 
 

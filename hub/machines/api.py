@@ -6,25 +6,131 @@ from typing import Any, Literal
 
 import msgspec
 
+from hub.commands.api import CommandView
 from hub.links import rules as link_rules
 from hub.machines import rules
+from hub.machines.rules import Connection
 from hub.model import views
 from hub.model.changes import EventHappened, MachineEdited, MachineRemoved
 from hub.model.machine import Machine
-from hub.web.api import headers, shapes
+from hub.status.api import HealthReasonView
+from hub.web.api import headers
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.auth.limits import ReadBudget
 from hub.web.http.problems import Problem, Text, not_found
-from hub.web.http.validation import DeviceId, Limit, Note, Offset, Title
+from hub.web.http.validation import DeviceId, Instant, Limit, Note, Offset, Title
 from hub.web.shell.fleet_digest import in_slices
-from protocol.kinds import Status
+from protocol.kinds import SpecialStatus, Status
+
+
+class Readings(msgspec.Struct):
+    """The newest readings. A reading the hardware cannot give is null, and `reasons` says why."""
+
+    cpu_usage: float | None
+    memory_usage: float | None
+    disk_usage: float | None
+    gpu_usage: float | None
+    temperature: float | None
+    network_rx_bytes_s: float | None
+    network_tx_bytes_s: float | None
+    uptime_s: float | None
+    power_w: float | None
+    throttled: bool | None
+    taken_at: Instant | None
+    reasons: dict[str, str]
+
+
+class OldestSession(msgspec.Struct):
+    """A machine's oldest open remote access session, as everybody who sees the machine may know it."""
+
+    id: int
+    admin_id: int | None
+    name: str
+    status: Literal["requested", "starting", "active"]
+    since: Instant
+    expires_at: Instant
+    reason: str | None
+    approval_wanted: bool
+    allow: list[str]
+    ports: list[int]
+    origin: Literal["hub", "site"]
+
+
+class MachineSummary(msgspec.Struct):
+    """A machine as it is now. `commands`: those of the hub that its software names; `config_refused`: how many settings
+    it could not take."""
+
+    id: int
+    device_id: str
+    name: str
+    location_description: str | None
+    simulated: bool
+    status: Status
+    special_status: SpecialStatus | None
+    effective_status: Status
+    capacity: int
+    status_since: Instant
+    status_by: str
+    status_reason: str | None
+    status_until: Instant | None
+    returns_to: Status | None
+    connection: Connection
+    connection_since: Instant | None
+    connection_reason: str | None
+    last_seen_at: Instant | None
+    expected_interval_s: float
+    health: Literal["ok", "warning", "critical"]
+    health_reasons: list[HealthReasonView]
+    readings: Readings | None
+    agent_version: str | None
+    boot_id: str | None
+    commands: list[str]
+    model: str | None
+    timezone: str | None
+    config_version: int
+    config_wanted: int
+    config_refused: int
+    config_applied_at: Instant | None
+    clock_offset_s: float | None
+    ntp: bool | None
+    busy: bool
+    quarantined_until: Instant | None
+    last_ip: str | None
+    api_key_prefix: str | None
+    pending: list[CommandView]
+    lease: OldestSession | None
+    created_at: Instant
+    updated_at: Instant
+
+
+class MachineView(MachineSummary):
+    """Everything the hub knows of a machine now, also what the machine words itself."""
+
+    capabilities: list[str]
+    hardware: dict[str, Any] | None
+    config_errors: dict[str, str] | None
+
+
+class MachineWithKey(MachineView):
+    """A machine just added. `api_key` is shown here and never again."""
+
+    api_key: str
+
+
+class NewKey(msgspec.Struct):
+    """`api_key` is shown here and never again; the old one is dead and its link closed."""
+
+    id: int
+    device_id: str
+    api_key: str
+    api_key_prefix: str
 
 
 class MachineQuery(msgspec.Struct):
     """`status` is the effective one; `q` is looked for in name, device_id and location."""
 
     status: Status | None = None
-    connection: shapes.Connection | None = None
+    connection: Connection | None = None
     health: Literal["ok", "warning", "critical"] | None = None
     q: Note | None = None
     limit: Limit = 100
@@ -153,21 +259,21 @@ OPERATIONS = (
     Operation(
         name="list_machines", method="GET", path="/v2/rvms", handler=list_machines, tag="Machines",
         reads=2, summary="List the machines you may see", action="machine.read", query=MachineQuery,
-        answers={200: list[shapes.MachineSummary]}, headers=("X-Total-Count", "Link"),
+        answers={200: list[MachineSummary]}, headers=("X-Total-Count", "Link"),
     ),
     Operation(
         name="add_machine", method="POST", path="/v2/rvms", handler=add_machine, tag="Machines",
         summary="Add a machine; its key is shown once", action="machine.key", body=NewMachine,
-        answers={201: shapes.MachineWithKey}, refusals=(409,), example=_EXAMPLE,
+        answers={201: MachineWithKey}, refusals=(409,), example=_EXAMPLE,
     ),
     Operation(
         name="show_machine", method="GET", path="/v2/rvms/{id}", handler=show_machine, tag="Machines",
-        summary="Everything known of a machine now", action="machine.read", answers={200: shapes.Machine},
+        summary="Everything known of a machine now", action="machine.read", answers={200: MachineView},
     ),
     Operation(
         name="edit_machine", method="PATCH", path="/v2/rvms/{id}", handler=edit_machine, tag="Machines",
         summary="Rename or move a machine", action="machine.manage", body=MachinePatch,
-        answers={200: shapes.Machine}, refusals=(409,), example={"location_description": "Lantai 2"},
+        answers={200: MachineView}, refusals=(409,), example={"location_description": "Lantai 2"},
     ),
     Operation(
         name="remove_machine", method="DELETE", path="/v2/rvms/{id}", handler=remove_machine, tag="Machines",
@@ -178,13 +284,13 @@ OPERATIONS = (
     Operation(
         name="rotate_key", method="POST", path="/v2/rvms/{id}/key", handler=rotate_key, tag="Machines",
         summary="Replace the machine's key; the new one is shown once", action="machine.key",
-        answers={201: shapes.NewKey}, refusals=(409,),
+        answers={201: NewKey}, refusals=(409,),
         description="The old key is dead at once and the link it opened is closed with 4403. A quarantine ends.",
     ),
     Operation(
         name="release_machine", method="POST", path="/v2/rvms/{id}/release", handler=release_machine, tag="Machines",
         summary="End a machine's quarantine before its time", action="machine.release",
-        answers={200: shapes.Machine}, refusals=(409,),
+        answers={200: MachineView}, refusals=(409,),
         description="Two machines that used one key fought for the link. Make sure that only one of them has it still, "
         "or replace the key instead.",
     ),

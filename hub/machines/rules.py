@@ -9,12 +9,14 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from hub.model import credentials
 from hub.model.actors import Actor
 from hub.model.changes import Change, EventHappened, MachineAdded, MachineEdited
 from hub.model.machine import Machine
+
+Connection = Literal["live", "late", "offline", "never"]
 
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 MAX_SLUG = 40

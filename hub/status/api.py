@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -10,21 +10,67 @@ from msgspec import UNSET, UnsetType
 from db import statuses
 from hub.commands import rules as command_rules
 from hub.commands import service
+from hub.commands.api import CommandView
 from hub.commands.rules import Refused
 from hub.commands.service import Waiting
+from hub.machines.rules import Connection
 from hub.model import views
 from hub.model.machine import Machine
 from hub.status import rules
 from hub.status.rules import NamedStatus
-from hub.web.api import headers, shapes
+from hub.web.api import headers
 from hub.web.api.headers import ahead, bound
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.http.problems import one_wrong
-from hub.web.http.validation import InstantGiven, Limit, Note, Row
+from hub.web.http.validation import Instant, InstantGiven, Limit, Note, Row
 from protocol.commands import SetStatus
 from protocol.kinds import Capacity, SpecialStatus, Status
 
-_MEMBERS = tuple(name for name in shapes.MachineStatus.__struct_fields__ if name not in ("id", "command"))
+
+class HealthReasonView(msgspec.Struct):
+    code: str
+    value: float
+    limit: float
+
+
+class MachineStatus(msgspec.Struct):
+    """The three truths: what the machine is declared to be (status), what the hub observes (connection), and what its
+    readings say (health). `command` is the command this request drafted."""
+
+    id: int
+    device_id: str
+    name: str
+    status: Status
+    special_status: SpecialStatus | None
+    effective_status: Status
+    capacity: int
+    status_since: Instant
+    status_by: str
+    status_reason: str | None
+    status_until: Instant | None
+    returns_to: Status | None
+    connection: Connection
+    connection_since: Instant | None
+    connection_reason: str | None
+    last_seen_at: Instant | None
+    health: Literal["ok", "warning", "critical"]
+    health_reasons: list[HealthReasonView]
+    command: CommandView | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class StatusDeclared(msgspec.Struct):
+    """What the machine was declared to be from `since` until the `since` of the next newer declaration. `until` is the
+    time that was set for giving back what was before."""
+
+    id: int
+    status: Status
+    special_status: SpecialStatus | None
+    effective_status: Status
+    capacity: int
+    since: Instant
+    by: str
+    reason: str | None
+    until: Instant | None
 
 
 class StatusPatch(msgspec.Struct):
@@ -134,18 +180,19 @@ def _zone(machine: Machine) -> str:
     return machine.timezone or machine.effective_settings.default_zone
 
 
+_MEMBERS = tuple(name for name in MachineStatus.__struct_fields__ if name not in ("id", "command"))
 _EXAMPLE = {"status": "maintenance", "reason": "Ganti sensor berat"}
 
 OPERATIONS = (
     Operation(
         name="show_status", method="GET", path="/v2/rvms/{id}/status", handler=show_status, tag="Status",
         summary="The machine's status, connection and health", action="status.read",
-        answers={200: shapes.MachineStatus},
+        answers={200: MachineStatus},
     ),
     Operation(
         name="change_status", method="PATCH", path="/v2/rvms/{id}/status", handler=change_status, tag="Status",
         summary="Put a machine into a status", action="status.write", body=StatusPatch, query=Waiting,
-        answers={200: shapes.MachineStatus}, refusals=(409,), example=_EXAMPLE,
+        answers={200: MachineStatus}, refusals=(409,), example=_EXAMPLE,
         parameters={"Idempotency-Key": "The same key again answers the command it made the first time."},
         description="With the machine's own key the status changes at once, and what was set for a while stays unless "
         "it is named. Asked for by a person it becomes a command "
@@ -155,6 +202,6 @@ OPERATIONS = (
     Operation(
         name="status_history", method="GET", path="/v2/rvms/{id}/status/history", handler=status_history, tag="Status",
         summary="What the machine was declared to be, by whom and why, newest first", action="status.read",
-        query=StatusHistoryQuery, answers={200: list[shapes.StatusDeclared]}, headers=("Link",),
+        query=StatusHistoryQuery, answers={200: list[StatusDeclared]}, headers=("Link",),
     ),
 )  # fmt: skip

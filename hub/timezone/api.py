@@ -12,13 +12,13 @@ import msgspec
 from dashboard.formats import zone_label
 from db import timezones as rows
 from hub.commands import service
+from hub.commands.api import CommandView
 from hub.commands.service import Waiting
 from hub.model import timezones, views
 from hub.model.machine import Machine
 from hub.model.timezones import MAX_ADDRESS
-from hub.web.api import endpoint, shapes
+from hub.web.api import endpoint
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.api.shapes import Command
 from hub.web.http.problems import one_wrong
 from hub.web.http.validation import Instant, InstantGiven
 from protocol.kinds import Name, SyncMethod, ZoneSource
@@ -60,7 +60,7 @@ class ZoneStatus(msgspec.Struct):
     error: dict[str, str] | None
     restart: list[str]
     counts: Counts
-    pending: Command | None
+    pending: CommandView | None
 
 
 _ZONE: Final = "expect.zone"
@@ -180,7 +180,7 @@ OPERATIONS = (
     Operation(
         name="sync_timezone", method="POST", path="/v2/timezone/sync/manual", handler=sync_timezone, tag="Time zone",
         summary="Ask a machine to look up its zone now", action="timezone.sync", body=ZoneSyncNow, query=Waiting,
-        answers={202: shapes.Command}, refusals=(404, 409), example={"device_id": "1", "trigger": "dashboard_button"},
+        answers={202: CommandView}, refusals=(404, 409), example={"device_id": "1", "trigger": "dashboard_button"},
         parameters={"Idempotency-Key": "The same key again answers the command it made the first time."},
         description="Waits up to 24 h for an offline machine. 409 when the machine's `manual_sync_enabled` is off.",
     ),
