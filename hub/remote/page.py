@@ -30,7 +30,7 @@ from hub.model.remote_changes import RemoteSession
 from hub.model.row_id import row_id
 from hub.model.views import epoch_ms
 from hub.remote import api, files_api, pages_api
-from hub.remote.pages_api import MachinePage
+from hub.remote.pages_api import OpenedPage
 from hub.remote.rules import life, requests
 from hub.remote.rules.requests import longest_s
 from hub.web.api.endpoint import permit
@@ -137,7 +137,7 @@ async def open_page(visit: Visit) -> Response:
     found = visit.machine()
     permit(visit.user, "remote.use", found.id)
     body = validate(pages_api.PageWanted, _numbers(visit, "port", "session_id"))
-    page: MachinePage = (await pages_api.open_page(visit.call(body, machine=found))).data
+    page: OpenedPage = (await pages_api.open_page(visit.call(body, machine=found))).data
     if page.enter is None:
         return go(page.url)
     return visit.render("page_enter.html", m=found, port=page.port, enter=page.enter, ticket=page.ticket)

@@ -1,5 +1,7 @@
-"""/rvms/{id}/remote-access/pages: opens a page of the machine for the holder of a lease. Answers where it is; what
-comes from there is `hub.web.machine_pages`' business."""
+"""/rvms/{id}/remote-access/pages: opens a page of the machine for the holder of a remote session.
+
+Answers with its address, which `hub.remote.machine_pages` serves.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ import msgspec
 from hub.model.changes import EventHappened
 from hub.model.remote_changes import RemoteSession
 from hub.remote.machine_pages import proxy_request
-from hub.remote.machine_pages.open_pages import OpenPages, Page
+from hub.remote.machine_pages.open_pages import OpenPage, OpenPages
 from hub.remote.machine_pages.own_host import ENTRANCE, names_of
 from hub.remote.machine_pages.sandbox import BELOW
 from hub.remote.rules import life
@@ -23,13 +25,13 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 class PageWanted(msgspec.Struct):
-    """`port`: one of the lease. `session_id`: which lease, when the caller holds several on the machine."""
+    """`port`: one of the session. `session_id`: which session, when the caller holds several on the machine."""
 
     port: Port
     session_id: Row | None = None
 
 
-class MachinePage(msgspec.Struct):
+class OpenedPage(msgspec.Struct):
     """`sandbox`: open `url` in a new tab. `host`: post `ticket` as a form to `enter` within a minute, once; the page is
     at `url` then."""
 
@@ -42,7 +44,7 @@ class MachinePage(msgspec.Struct):
 
 
 def held(call: Call, part: str, session_id: int | None) -> RemoteSession:
-    """The caller's own active lease that allows `part`; or why there is none."""
+    """The caller's own active session that allows `part`. Raises Problem."""
     session = life.held(call.machine.remote_sessions, call.principal.id, session_id, call.now)
     if session is None or call.principal.kind != "user":
         raise Problem("conflict", Text("remote_use.no_lease"))
@@ -59,14 +61,14 @@ async def open_page(call: Call) -> Answer:
     if wanted.port not in session.ports:
         raise one_wrong("port", "remote_use.ports", ports=list(session.ports))
     context = call.context
-    page = Page(call.machine.id, session.id, call.principal.id, wanted.port)
+    page = OpenPage(call.machine.id, session.id, call.principal.id, wanted.port)
     await context.announce(
         EventHappened(
             at=call.now, code="remote.page_opened", actor=call.principal.actor, rvm_id=call.machine.id,
             params={"session_id": session.id, "port": wanted.port},
         )
     )  # fmt: skip
-    context[OpenPages].forget(partial(proxy_request.alive, context))
+    context[OpenPages].purge(partial(proxy_request.alive, context))
     names = names_of(context.settings)
     if names is None:
         url = f"{BELOW}{context[OpenPages].capability(page)}/"
@@ -77,9 +79,9 @@ async def open_page(call: Call) -> Answer:
 
 
 def _view(
-    page: Page, mode: Literal["sandbox", "host"], url: str, enter: str | None = None, ticket: str | None = None
-) -> MachinePage:
-    return MachinePage(
+    page: OpenPage, mode: Literal["sandbox", "host"], url: str, enter: str | None = None, ticket: str | None = None
+) -> OpenedPage:
+    return OpenedPage(
         session_id=page.session_id, port=page.port, mode=mode, url=url, enter=enter, ticket=ticket
     )  # fmt: skip
 
@@ -88,7 +90,7 @@ OPERATIONS = (
     Operation(
         name="open_machine_page", method="POST", path="/v2/rvms/{id}/remote-access/pages", handler=open_page,
         tag="Remote access", summary="Open a page that the machine serves on one of its own ports",
-        action="remote.open_page", body=PageWanted, answers={201: MachinePage}, refusals=(409,), example={"port": 5000},
+        action="remote.open_page", body=PageWanted, answers={201: OpenedPage}, refusals=(409,), example={"port": 5000},
         description="For the holder of an active lease that allows ports. The address is worth nothing once the lease "
         "is over, and is to be treated like a password until then: whoever has it and comes from an address in the "
         "machine's admin_ips reaches that port.",

@@ -1,7 +1,6 @@
-"""One request of a browser to a machine's page and the answer back, both as they stream: a camera shows live, an upload
-of any size passes, nothing is collected.
+"""Proxies a browser's request to a machine's page and the answer back, both as they stream: nothing is collected.
 
-The answer may come before the request is whole. A browser that goes away ends the connection on the machine at once.
+The answer may come before the request is whole. A browser that goes away ends the machine's connection at once.
 """
 
 from __future__ import annotations
@@ -13,28 +12,27 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from hub.remote.machine_pages import headers, rewriting
-from hub.remote.machine_pages import headers as cookies
 from hub.remote.machine_pages.http_exchange import PIECE, Head, HttpExchange
-from hub.remote.machine_pages.proxy_request import Refusal, Terms
+from hub.remote.machine_pages.proxy_request import PageRefused, ProxyRequest
 from hub.remote.machine_pages.rewriting import PACKED, Unpacking
 from hub.remote.tunnel.tunnel import TunnelError
 from hub.web.http.layers import MACHINES_OWN
 
 HEADER_TIMEOUT_S: Final = 60.0
-"""From the request's last byte to the answer's header. A page that thinks longer is hung."""
+"""From the request's last byte to the answer's header."""
 LIVE: Final = ("multipart/x-mixed-replace", "text/event-stream")
-"""Kinds that have no end of their own: the lease's end is a proper one for them."""
+"""Kinds without an end of their own: the session's end is a regular one for them."""
 REWRITTEN: Final = 8 * 1024
 """Bytes of a page that are rewritten in one turn: two milliseconds of the worst."""
 NO_REWRITING: Final = frozenset({204, 206, 304})
 
 
-async def forward(terms: Terms, scope: Scope, receive: Receive, send: Send) -> None:
-    """Raises Refusal as long as nothing was answered. An answer that breaks off later is left incomplete, so that the
-    browser sees that it is."""
-    stream = await terms.connect()
+async def forward(request: ProxyRequest, scope: Scope, receive: Receive, send: Send) -> None:
+    """Raises PageRefused as long as nothing was answered. A later answer that breaks off is left incomplete, for the
+    browser to see."""
+    stream = await request.connect()
     try:
-        await _Forwarding(terms, HttpExchange(stream, terms.turns), receive, send).run(
+        await _Forwarding(request, HttpExchange(stream, request.turns), receive, send).run(
             scope["method"], scope["headers"]
         )
     finally:
@@ -42,34 +40,38 @@ async def forward(terms: Terms, scope: Scope, receive: Receive, send: Send) -> N
 
 
 class _Forwarding:
-    def __init__(self, terms: Terms, exchange: HttpExchange, receive: Receive, send: Send) -> None:
-        self._terms = terms
+    def __init__(self, request: ProxyRequest, exchange: HttpExchange, receive: Receive, send: Send) -> None:
+        self._request = request
         self._exchange = exchange
         self._receive = receive
         self._send = send
-        self._patience = anyio.CancelScope()
-        self._failure: Refusal | None = None
+        self._header_limit = anyio.CancelScope()
+        self._failure: PageRefused | None = None
         self._started = False
         self._document = True
 
     async def run(self, method: str, given: headers.Headers) -> None:
-        terms, self._document = self._terms, headers.wants_document(given)
+        request, self._document = self._request, headers.wants_document(given)
         asked = headers.for_machine(
-            given, terms.port, cookie=terms.jar.header(), authorization=terms.authorization, plain=bool(terms.prefix)
+            given,
+            request.port,
+            cookie=request.jar.header(),
+            authorization=request.authorization,
+            plain=bool(request.prefix),
         )
         try:
-            await self._exchange.begin(method, terms.target, asked)
+            await self._exchange.begin(method, request.target, asked)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._upload, tasks.cancel_scope)
                 await self._answer()
                 tasks.cancel_scope.cancel()
         except TunnelError as ended:
-            self._failure = Refusal(ended.code)
+            self._failure = PageRefused(ended.code)
         if self._failure is not None and not self._started:
             raise self._failure
 
     async def _upload(self, scope: anyio.CancelScope) -> None:
-        """The request's body; then wait whether the browser goes away."""
+        """The request's body; then waits for the browser to go away."""
         try:
             while True:
                 message = await self._receive()
@@ -77,35 +79,35 @@ class _Forwarding:
                     scope.cancel()
                     return
                 if message.get("body"):
-                    await self._exchange.say(message["body"])
+                    await self._exchange.send_body(message["body"])
                 if not message.get("more_body", False):
                     break
             await self._exchange.end()
-            self._patience.deadline = anyio.current_time() + HEADER_TIMEOUT_S
+            self._header_limit.deadline = anyio.current_time() + HEADER_TIMEOUT_S
             while (await self._receive())["type"] != "http.disconnect":
                 pass
             scope.cancel()
         except ClientDisconnect:
             scope.cancel()
-        except Refusal as wrong:
+        except PageRefused as wrong:
             self._failure = wrong
             scope.cancel()
         except TunnelError:
-            pass  # whoever reads the answer is told too
+            pass  # the reader of the answer gets it too
 
     async def _answer(self) -> None:
         live = False
         try:
-            with self._patience:
+            with self._header_limit:
                 head = await self._exchange.head()
-            if self._patience.cancelled_caught:
-                self._failure = Refusal("timeout")
+            if self._header_limit.cancelled_caught:
+                self._failure = PageRefused("timeout")
             else:
                 live = _kind(head).startswith(LIVE)
                 await self._pass_on(head)
         except TunnelError as ended:
-            self._failure = Refusal(ended.code)
-        except Refusal as broken:
+            self._failure = PageRefused(ended.code)
+        except PageRefused as broken:
             self._failure = broken
         if self._failure is not None and self._started and live:
             await self._send({"type": "http.response.body", "body": b""})
@@ -114,55 +116,55 @@ class _Forwarding:
         placed = self._placed(head)
         body = self._body(head)
         shown = headers.for_browser(head.headers, whole=body.whole) + placed
-        found = (headers.readable(shown) if self._terms.prefix else shown) + self._terms.ours
+        found = (headers.readable(shown) if self._request.prefix else shown) + self._request.ours
         start: Message = {"type": "http.response.start", "status": head.status, "headers": found, MACHINES_OWN: True}
         await self._send(start)
         self._started = True
         ended = False
         while not ended:
-            part, ended = await self._terms.turns.run(body.part)
+            part, ended = await self._request.turns.run(body.part)
             if part and not ended:
                 await self._send({"type": "http.response.body", "body": part, "more_body": True})
             elif not ended:
-                await self._exchange.listen()
+                await self._exchange.receive_more()
         await self._send({"type": "http.response.body", "body": part})
 
     def _body(self, head: Head) -> _Body:
-        terms, kind = self._terms, _kind(head)
-        if not terms.prefix or head.status in NO_REWRITING:
+        request, kind = self._request, _kind(head)
+        if not request.prefix or head.status in NO_REWRITING:
             return _Body(self._exchange)
-        page = rewriting.for_page(terms.prefix, terms.port, terms.jar.shown()) if self._document else b""
-        rewriter = rewriting.rewriter_for(kind, terms.prefix, terms.port, page)
+        page = rewriting.for_page(request.prefix, request.port, request.jar.shown()) if self._document else b""
+        rewriter = rewriting.rewriter_for(kind, request.prefix, request.port, page)
         encoding = b", ".join(value for name, value in head.headers if name == b"content-encoding").strip().lower()
         if rewriter is None or encoding in (b"", b"identity"):
             return _Body(self._exchange, rewriter)
         if encoding not in PACKED:
-            raise Refusal("encoded")
+            raise PageRefused("encoded")
         return _Body(self._exchange, rewriter, Unpacking())
 
     def _placed(self, head: Head) -> headers.Headers:
-        """What needs more than to be let through: where a redirect leads, and cookies."""
-        terms, found = self._terms, []
+        """Headers that do not pass unchanged: redirects and cookies."""
+        request, found = self._request, []
         for name, value in head.headers:
             text = value.decode("latin-1")
             if name == b"location":
-                leads = headers.leads_to(text, terms.target.decode("latin-1"), terms.port)
-                if leads is not None and not leads.startswith(f"{terms.prefix}/"):
-                    leads = terms.prefix + leads
+                leads = headers.leads_to(text, request.target.decode("latin-1"), request.port)
+                if leads is not None and not leads.startswith(f"{request.prefix}/"):
+                    leads = request.prefix + leads
                 elif leads is None and head.status in headers.REDIRECTS:
-                    raise Refusal("elsewhere")
+                    raise PageRefused("elsewhere")
                 found.append((b"location", value if leads is None else leads.encode("latin-1")))
             elif name == b"set-cookie":
-                terms.jar.take(text, terms.clock())
-                kept = None if terms.prefix else cookies.for_own_host(text, secure=terms.secure)
+                request.jar.take(text, request.clock())
+                kept = None if request.prefix else headers.cookie_for_own_host(text, secure=request.secure)
                 found += [] if kept is None else [(name, kept.encode("latin-1"))]
-            elif name == b"www-authenticate" and not terms.prefix:
+            elif name == b"www-authenticate" and not request.prefix:
                 found.append((name, value))
         return found
 
 
 class _Body:
-    """An answer's body as it is shown, piece by piece: unpacked and rewritten where that is needed."""
+    """An answer's body for the browser, piece by piece: unpacked and rewritten where needed."""
 
     def __init__(
         self, exchange: HttpExchange, rewriter: rewriting.Rewriter | None = None, unpacking: Unpacking | None = None
@@ -178,7 +180,7 @@ class _Body:
         return self._rewriter is None
 
     def part(self) -> tuple[bytes, bool]:
-        """The next bytes, and whether they are the last. Nothing, and not the last: more has to come in first."""
+        """The next bytes, and whether they are the last. b"" and False: more has to come in first."""
         unpacking, rewriter = self._unpacking, self._rewriter
         if unpacking is not None and unpacking.pending:
             data = unpacking.more()

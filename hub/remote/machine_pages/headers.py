@@ -1,11 +1,8 @@
-"""Cookies of a machine's page. The hub keeps them, for as long as the lease, and the machine gets those that it has set
-and no others: a sandboxed page has no origin to keep them under, and on a host name of its own another page, one label
-further, may plant some. Scripts of the page see those that are not `HttpOnly`.
+"""Headers between a browser and a machine's page, cookies included. Pure: names and values in and out.
 
-Which headers pass between a browser and a machine's page, and which are ours. Pure: names and values in and out.
-
-Lists of what may pass, not of what may not: a header nobody thought of stays outside. What the machine says about
-origins, frames, storage, workers, proxies in front of us (X-Accel-Redirect) or other servers is never handed on.
+Lists of what may pass: an unknown header does not. A machine's headers about origins, frames, storage, workers, proxies
+in front of the hub (X-Accel-Redirect) or other servers never do. The hub keeps the page's cookies for as long as the
+session: a sandboxed page has no origin to keep them under, and on its own host name a sibling could plant some.
 """
 
 from __future__ import annotations
@@ -21,29 +18,29 @@ from hub.model import credentials
 from hub.web.http.layers import HOST
 
 MAX_COOKIES: Final = 50
-MAX_BYTES: Final = 4096
+MAX_COOKIE_BYTES: Final = 4096
 _OURS: Final = re.compile(r"(__host-|__secure-)?rvm[_-]", re.IGNORECASE)
-_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}\Z")
-_VALUE: Final = re.compile(r"[\x20-\x3a\x3c-\x7e]*\Z")
+_COOKIE_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}\Z")
+_COOKIE_VALUE: Final = re.compile(r"[\x20-\x3a\x3c-\x7e]*\Z")
 
 
 class CookieJar:
-    """What a machine's page has set; the oldest makes room. Paths and domains are not kept apart: it is one server."""
+    """Set by a machine's page; the oldest makes room. Paths and domains are not kept apart: it is one server."""
 
     def __init__(self) -> None:
-        # Bound: MAX_COOKIES of MAX_BYTES.
+        # Bound: MAX_COOKIES of MAX_COOKIE_BYTES.
         self._kept: dict[str, str] = {}
         # Bound: those of them that scripts may not see.
         self._hidden: set[str] = set()
 
     def take(self, header: str, now: datetime) -> None:
-        """A Set-Cookie header of the machine."""
-        pair, attributes = _parts(header)
+        """Takes a Set-Cookie header of the machine."""
+        pair, attributes = _cookie_parts(header)
         name, value = pair
-        if not _NAME.match(name) or not _VALUE.match(value) or len(name) + len(value) > MAX_BYTES:
+        if not _COOKIE_NAME.match(name) or not _COOKIE_VALUE.match(value) or len(name) + len(value) > MAX_COOKIE_BYTES:
             return
         self._drop(name)
-        if _ended(attributes, now):
+        if _expired(attributes, now):
             return
         self._kept[name] = value
         if "httponly" in attributes:
@@ -57,43 +54,48 @@ class CookieJar:
 
     def header(self) -> bytes:
         """The Cookie header for the machine, b"" for none."""
-        return _header(self._kept)
+        return _cookie_header(self._kept)
 
     def shown(self) -> bytes:
-        """The same without those that no script may see."""
-        return _header({name: value for name, value in self._kept.items() if name not in self._hidden})
+        """The same without `HttpOnly` ones: for scripts."""
+        return _cookie_header({name: value for name, value in self._kept.items() if name not in self._hidden})
 
 
-def for_own_host(header: str, *, secure: bool) -> str | None:
-    """A Set-Cookie header as scripts of a page on its own host are shown it: without a domain; None for one that they
-    may not see, and for a name of the hub's."""
-    pair, attributes = _parts(header)
+def cookie_for_own_host(header: str, *, secure: bool) -> str | None:
+    """A Set-Cookie header for scripts of a page on its own host: without a domain; None for `HttpOnly` ones and for the
+    hub's names."""
+    pair, attributes = _cookie_parts(header)
     name, value = pair
-    if not _NAME.match(name) or not _VALUE.match(value) or _OURS.match(name) or len(header) > 2 * MAX_BYTES:
+    if (
+        not _COOKIE_NAME.match(name)
+        or not _COOKIE_VALUE.match(value)
+        or _OURS.match(name)
+        or len(header) > 2 * MAX_COOKIE_BYTES
+    ):
         return None
     if "httponly" in attributes:
         return None
     kept = [f"{name}={value}"]
-    said = [(key, attributes.get(key)) for key in ("expires", "max-age", "path")]
-    kept += [f"{key}={text}" for key, text in said if text is not None and _VALUE.match(text)]
+    limits = [(key, attributes.get(key)) for key in ("expires", "max-age", "path")]
+    kept += [f"{key}={text}" for key, text in limits if text is not None and _COOKIE_VALUE.match(text)]
     return "; ".join([*kept, *(["secure"] if secure else []), "samesite=lax"])
 
 
-def _header(pairs: dict[str, str]) -> bytes:
+def _cookie_header(pairs: dict[str, str]) -> bytes:
     return "; ".join(f"{name}={value}" for name, value in pairs.items()).encode("latin-1")
 
 
-def _parts(header: str) -> tuple[tuple[str, str], dict[str, str]]:
+def _cookie_parts(header: str) -> tuple[tuple[str, str], dict[str, str]]:
     first, *rest = header.split(";")
     name, _, value = first.partition("=")
     attributes = {}
     for part in rest:
-        key, _, said = part.partition("=")
-        attributes[key.strip().lower()] = said.strip()
+        key, _, text = part.partition("=")
+        attributes[key.strip().lower()] = text.strip()
     return (name.strip(), value.strip()), attributes
 
 
-def _ended(attributes: dict[str, str], now: datetime) -> bool:
+def _expired(attributes: dict[str, str], now: datetime) -> bool:
     age = attributes.get("max-age")
     if age is not None and re.fullmatch(r"-?[0-9]{1,10}", age):
         return int(age) <= 0
@@ -117,8 +119,8 @@ _NOT_TO_MACHINE: Final = re.compile(
     rb"x-(accel|amz|auth-request|authenticated|azure|client|cloud|cluster|envoy|forwarded|goog|http-method|ms-|original"
     rb"|pomerium|proxy|real|remote|rvm|ssl|tls|verified)"
 )
-"""What no script of a page says: ours, and what a proxy in front of the hub adds about who is asking."""
-_SAID_BY_BROWSERS: Final = frozenset({"basic", "digest", "negotiate", "ntlm"})
+"""Not from scripts of a page: ours, and those that a proxy in front of the hub adds about the client."""
+_SENT_BY_BROWSERS: Final = frozenset({"basic", "digest", "negotiate", "ntlm"})
 """Schemes that a browser, asked by a proxy in front of the hub, adds to every request for the hub's address."""
 _TO_BROWSER: Final = frozenset(
     b"accept-ranges age allow content-disposition content-encoding content-language content-length content-range "
@@ -129,13 +131,13 @@ _NOT_TO_BROWSER: Final = re.compile(
     rb"x-.*(accel|compatible|envoy|forward|frame|internal|lighttpd|litespeed|location|options|permitted|polic|prefetch"
     rb"|proxy|redirect|reproxy|rvm|security|send|sourcemap|webkit|xss)"
 )
-"""What a proxy in front of the hub or the browser would obey, rather than a script of the page."""
+"""Obeyed by a proxy in front of the hub or by the browser, and not read by scripts of the page."""
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 """Where a browser follows `Location`; beside any other status it is a value for scripts."""
 _DOCUMENTS: Final = frozenset({b"document", b"iframe", b"frame", b"embed", b"object"})
 
 CAPABILITIES: Final = "allow-scripts allow-forms allow-downloads allow-modals allow-popups allow-pointer-lock"
-"""What a sandboxed page may; no `allow-same-origin`, so its origin is none of anybody's."""
+"""Of a sandboxed page; no `allow-same-origin`: its origin is opaque."""
 _FIXED: Final[Headers] = [
     (b"cache-control", b"private, no-cache"),
     (b"x-content-type-options", b"nosniff"),
@@ -143,12 +145,12 @@ _FIXED: Final[Headers] = [
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=(), serial=(), hid=()"),
     (b"x-accel-buffering", b"no"),
 ]
-"""Of every answer. The browser asks again each time (no-cache), so nothing is shown after the lease. An opener policy
-is a network error for a sandboxed document (HTML standard), and what opens the page has one of its own."""
+"""Of every answer. no-cache: nothing is shown after the session. A strict opener policy is a network error for a
+sandboxed document (HTML standard), and the page that opens it has one of its own."""
 
 
 def host_of(port: int) -> bytes:
-    """How the machine's server is called by its own browser."""
+    """The Host header by which the machine's own browser calls its server."""
     return b"127.0.0.1:%d" % port
 
 
@@ -176,23 +178,23 @@ def for_machine(
 
 
 def authorization(given: Iterable[tuple[bytes, bytes]], *, sandboxed: bool) -> bytes:
-    """What a script of the page said, b"" for nothing; never a credential of the hub. A sandboxed page stands on the
-    hub's address, where a browser may say a proxy's password by itself: its schemes are not handed on from there."""
-    said = [value for name, value in given if name.lower() == b"authorization"]
-    if len(said) != 1 or _is_of_the_hub(said[0]):
+    """The header of a script of the page, b"" for none; never a credential of the hub. A sandboxed page stands on the
+    hub's address, to which a browser may send a proxy's password by itself: those schemes do not pass from there."""
+    sent = [value for name, value in given if name.lower() == b"authorization"]
+    if len(sent) != 1 or _is_of_the_hub(sent[0]):
         return b""
-    scheme = said[0].decode("latin-1").partition(" ")[0].lower()
-    return b"" if sandboxed and scheme in _SAID_BY_BROWSERS else said[0]
+    scheme = sent[0].decode("latin-1").partition(" ")[0].lower()
+    return b"" if sandboxed and scheme in _SENT_BY_BROWSERS else sent[0]
 
 
 def wants_document(given: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether the answer becomes a document of its own, rather than a text that a script of the page asked for. Where
-    we are called without TLS browsers do not say so, but documents they ask for as such."""
-    said = {name.lower(): value for name, value in given}
-    kind = said.get(b"sec-fetch-dest")
+    """Whether the answer becomes a document, and not the text of a script's request. Without TLS browsers send no
+    Sec-Fetch-Dest; then Accept decides."""
+    sent = {name.lower(): value for name, value in given}
+    kind = sent.get(b"sec-fetch-dest")
     if kind is not None:
         return kind in _DOCUMENTS
-    return b"text/html" in said.get(b"accept", b"") and not said.keys() & {b"x-requested-with", b"hx-request"}
+    return b"text/html" in sent.get(b"accept", b"") and not sent.keys() & {b"x-requested-with", b"hx-request"}
 
 
 def _is_of_the_hub(value: bytes) -> bool:
@@ -210,14 +212,14 @@ def _passes(name: bytes) -> bool:
 
 
 def readable(shown: Headers) -> Headers:
-    """Lets a sandboxed page's scripts read these of its own answers: to an origin that is none they are another's."""
+    """Lets scripts of a sandboxed page read the headers of its own answers, which are cross-origin to it."""
     names = dict.fromkeys(name for name, _ in shown)
     return [*shown, (b"access-control-expose-headers", b", ".join(names))] if names else []
 
 
 def of_sandbox(bases: Sequence[str]) -> Headers:
-    """What a page without an origin gets: it may load, call and post to `bases` (its own addresses) alone. It may read
-    what it calls, for which its origin is `null`; another page of that origin does not know the address."""
+    """Of every answer to a sandboxed page: it loads, calls and posts to `bases` (its own addresses) alone. Its origin
+    is `null`; another page of that origin does not know the address."""
     allowed = " ".join(bases)
     sockets = " ".join(re.sub("^http", "ws", base) for base in bases if base.startswith("http"))
     policy = (
@@ -235,21 +237,21 @@ def of_sandbox(bases: Sequence[str]) -> Headers:
 
 
 def of_own_host(socket_base: str) -> Headers:
-    """What a page on a host name of its own gets."""
+    """Of every answer to a page on a host name of its own."""
     policy = (
         f"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' {socket_base} data: blob:; "
         "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
     )
     return [
         *_FIXED,
-        (b"referrer-policy", b"same-origin"),  # without any, browsers hide where a form comes from: `Origin: null`
+        (b"referrer-policy", b"same-origin"),  # with none, browsers send forms with `Origin: null`
         (b"content-security-policy", policy.encode()),
         (b"cross-origin-resource-policy", b"same-origin"),
     ]
 
 
 def bases(scheme: str, hosts: Iterable[str], prefix: str) -> list[str]:
-    """The addresses of a sandboxed page as sources of a policy; the whole origin where a host cannot be one."""
+    """The addresses of a sandboxed page as policy sources; 'self' where no host can be one."""
     named = [f"{scheme}://{host}{prefix}" for host in dict.fromkeys(hosts) if HOST.match(host)]
     return named or ["'self'"]
 
@@ -296,13 +298,13 @@ def below_root(path: str) -> str:
 
 
 def _parted(address: str) -> tuple[str, str, str]:
-    """What stands before the query or fragment, the mark, and what follows it."""
+    """Path, the mark of query or fragment, and the rest."""
     at = min((found for mark in "?#" if (found := address.find(mark)) >= 0), default=len(address))
     return address[:at], address[at : at + 1], address[at + 1 :]
 
 
 def _framed(headers: Headers) -> Headers:
-    """One way to know the body's end; a second one is how requests are smuggled."""
+    """One framing of the body: two allow request smuggling."""
     chunked = any(name == b"transfer-encoding" for name, _ in headers)
     kept = [(n, v) for n, v in headers if n != b"transfer-encoding" and not (chunked and n == b"content-length")]
     return [*kept, (b"transfer-encoding", b"chunked")] if chunked else kept

@@ -1,7 +1,6 @@
-"""One request and its answer over one stream to the machine, HTTP/1.1 by h11, neither of them ever held as a whole.
+"""One HTTP/1.1 request and its answer over one stream to the machine, by h11; neither is ever held as a whole.
 
-Bounded in the size of the answer's header. Knows nothing of browsers, time and what headers mean: what it is given it
-sends, what it gets it hands on.
+Bounded in the size of the answer's header. Knows no browser, no clock and no header's meaning.
 """
 
 from __future__ import annotations
@@ -13,23 +12,23 @@ from typing import Final, NamedTuple
 import h11
 
 from hub.remote.machine_pages.open_pages import SessionTurns
-from hub.remote.machine_pages.proxy_request import Refusal
+from hub.remote.machine_pages.proxy_request import PageRefused
 from hub.remote.tunnel.tunnel import MachineStream
 
 MAX_HEADER_BYTES: Final = 16 * 1024
-"""As many as other servers take; a header is parsed at once, line by line."""
+"""As usual for servers; a header is parsed in one go."""
 MAX_HEADER_LINES: Final = 128
-"""Thousands of short ones would be dear to read, and dearer to pass on."""
+"""Thousands of short ones would cost too much time."""
 _BLANK: Final = re.compile(rb"\n\r?\n")
 MAX_INTERIM: Final = 10
 """Answers of the 100 kind before the real one."""
 MAX_STATUS: Final = 599
-"""A higher one is no status of HTTP (RFC 9110), and no server of ours can say it."""
+"""A higher one is no status of HTTP (RFC 9110), and cannot be sent."""
 
 PIECE: Final = 16 * 1024
-"""Bytes that are parsed at once: what comes in one frame."""
+"""Bytes that are parsed at once: those of one frame."""
 MAX_CHUNKS: Final = 64
-"""And parts of a chunked body: a page may send each byte as one, which costs as much as kilobytes."""
+"""Parts of a chunked body that are parsed at once: each byte may be one."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -42,8 +41,8 @@ class Head(NamedTuple):
 
 
 class HttpExchange:
-    """`begin`, then `say` the body and `end`, while somebody else calls `head`, and `part` and `listen` in turn. What
-    is parsed is parsed in `turns`, a little at a time."""
+    """`begin`, `send_body` and `end` by one task; `head`, then `part` and `receive_more` in turn by another. Parses in
+    `turns`, a little at a time."""
 
     def __init__(self, stream: MachineStream, turns: SessionTurns) -> None:
         self._stream = stream
@@ -53,16 +52,16 @@ class HttpExchange:
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEADER_BYTES)
 
     async def begin(self, method: str, target: bytes, headers: Headers) -> None:
-        """Raises Refusal for what cannot be said in HTTP/1.1."""
+        """Raises PageRefused for a request that is none in HTTP/1.1."""
         try:
             request = h11.Request(method=method, target=target, headers=list(headers))
-            said = self._connection.send(request)
+            data = self._connection.send(request)
         except h11.LocalProtocolError as wrong:
-            raise Refusal("bad_request") from wrong
-        await self._stream.send(said or b"")
+            raise PageRefused("bad_request") from wrong
+        await self._stream.send(data or b"")
 
-    async def say(self, data: bytes) -> None:
-        """A part of the body, as many bytes in all as were announced."""
+    async def send_body(self, data: bytes) -> None:
+        """Sends a part of the body; in all as many bytes as announced."""
         await self._send(h11.Data(data=data))
 
     async def end(self) -> None:
@@ -70,7 +69,7 @@ class HttpExchange:
         await self._send(h11.EndOfMessage())
 
     async def head(self) -> Head:
-        """Raises Refusal when what comes is no HTTP."""
+        """Raises PageRefused for an answer that is no HTTP."""
         for _ in range(MAX_INTERIM):
             event = await self._next()
             if isinstance(event, h11.Response):
@@ -79,11 +78,11 @@ class HttpExchange:
                 return Head(event.status_code, [(bytes(n), bytes(v)) for n, v in event.headers])
             if not isinstance(event, h11.InformationalResponse):
                 break
-        raise Refusal("not_http")
+        raise PageRefused("not_http")
 
     def part(self, size: int = PIECE) -> tuple[bytes, bool]:
-        """What is there of the answer's body, about `size` bytes at most, and whether that was its end. Raises Refusal
-        when it breaks off. Work: to be done in a turn."""
+        """Received bytes of the answer's body, about `size` at most, and whether it ended. Raises PageRefused when it
+        breaks off. To be called in a turn."""
         found = []
         for _ in range(MAX_CHUNKS):
             event = self._event()
@@ -97,8 +96,8 @@ class HttpExchange:
                 self._parse_on(size)
         return b"".join(found), False
 
-    async def listen(self) -> None:
-        """Returns when there may be more of the body."""
+    async def receive_more(self) -> None:
+        """Returns when there may be more to parse."""
         if not self._unparsed:
             self._unparsed = await self._stream.receive()
             if not self._unparsed:
@@ -108,24 +107,24 @@ class HttpExchange:
         if self._connection.our_state is not h11.SEND_BODY:
             return  # the answer came before the request was whole, and ended the exchange
         try:
-            said = self._connection.send(event)
+            data = self._connection.send(event)
         except h11.LocalProtocolError as wrong:  # more or less than was announced
-            raise Refusal("bad_request") from wrong
-        if said:
-            await self._stream.send(said)
+            raise PageRefused("bad_request") from wrong
+        if data:
+            await self._stream.send(data)
 
     async def _next(self) -> h11.Event | type[h11.PAUSED]:
         while True:
             event = await self._turns.run(self._event)
             if event is not None:
                 return event
-            await self.listen()
+            await self.receive_more()
             self._parse_on()
 
     def _require_few_lines(self, header: bytes) -> None:
         blank = _BLANK.search(header)
         if header.count(b"\n", 0, blank.start() if blank else len(header)) > MAX_HEADER_LINES:
-            raise Refusal("not_http")
+            raise PageRefused("not_http")
 
     def _parse_on(self, size: int = PIECE) -> None:
         data, self._unparsed = self._unparsed[:size], self._unparsed[size:]
@@ -133,15 +132,15 @@ class HttpExchange:
             self._connection.receive_data(data)
 
     def _event(self) -> h11.Event | type[h11.PAUSED] | None:
-        """The next one in what was parsed on, None when that is not enough for one."""
+        """The next one, None when more has to be parsed."""
         if self._connection.their_state is h11.SEND_RESPONSE:
             self._require_few_lines(self._connection.trailing_data[0])
         try:
             event = self._connection.next_event()
         except h11.RemoteProtocolError as wrong:
-            raise Refusal("not_http") from wrong
+            raise PageRefused("not_http") from wrong
         if event is h11.NEED_DATA:
             return None
         if isinstance(event, h11.ConnectionClosed):
-            raise Refusal("not_http")
+            raise PageRefused("not_http")
         return event  # type: ignore[return-value]

@@ -1,11 +1,8 @@
-"""Which of the names under which the hub is called is a machine's page. Pure.
+"""`https://<label>.<pages host>/...`: a machine's page on a host name of its own, before the hub's routes.
 
-The hub's own name is the hub's in every spelling; a page's is one only in exactly the spelling the hub made.
-
-`https://<label>.<pages host>/...`: a machine's page on a host name of its own, looked at before the hub's routes.
-
-Who enters shows a ticket once and has a cookie of that name from then on. The hub's cookies are never sent there: it
-is another host. The page keeps its storage for that name alone; its cookies are kept by the hub, as a sandboxed page's.
+The browser shows a ticket once and has a cookie of that name from then on; the hub's cookies are never sent there. The
+page keeps its storage for that name alone. The hub's own name is the hub's in every spelling, a page's only in exactly
+the spelling the hub made.
 """
 
 from __future__ import annotations
@@ -22,8 +19,8 @@ from starlette.websockets import WebSocket
 from hub.kernel.context import HubContext
 from hub.remote.machine_pages import headers, proxy_request
 from hub.remote.machine_pages.forward import forward
-from hub.remote.machine_pages.open_pages import OpenPages, Page
-from hub.remote.machine_pages.proxy_request import Refusal, Terms, respond
+from hub.remote.machine_pages.open_pages import OpenPage, OpenPages
+from hub.remote.machine_pages.proxy_request import PageRefused, ProxyRequest, respond
 from hub.remote.machine_pages.sandbox import target_of, turn
 from hub.remote.machine_pages.web_socket import bridge
 from hub.settings import Settings
@@ -32,12 +29,12 @@ from hub.web.http import request_body
 from hub.web.http.problems import Problem
 
 UNKNOWN: Final = ""
-"""A name below the pages' own that is not exactly written as one of ours could be: there is nothing there."""
+"""The label of a name below `pages` that is not written as the hub writes them: there is nothing there."""
 
 
 @dataclass(frozen=True)
 class HostNames:
-    """`pages` is the name below which pages stand, `port` how it is shown in an address (":8443" or "")."""
+    """`pages` is the name below which pages stand, `port` its part of an address (":8443" or "")."""
 
     scheme: str
     pages: str
@@ -45,9 +42,9 @@ class HostNames:
     own: str | None
 
     def label(self, host: str) -> str | None:
-        """The first part of a page's name, UNKNOWN, or None when the hub itself is meant."""
+        """The first part of a page's name, UNKNOWN, or None for the hub itself."""
         name = _name(host)
-        plain = _plain(name)
+        plain = _normalised(name)
         if plain == self.own or not plain.endswith(f".{self.pages}"):
             return None
         label = name.removesuffix(f".{self.pages}")
@@ -55,7 +52,7 @@ class HostNames:
 
     @property
     def source(self) -> str:
-        """All of them, as a policy names them."""
+        """All of them, as a policy source."""
         return f"{self.scheme}://*.{self.pages}{self.port}"
 
     def origin(self, label: str) -> str:
@@ -70,9 +67,9 @@ def names_of(settings: Settings) -> HostNames | None:
     own = urlsplit(settings.public_url).hostname if settings.public_url else None
     return HostNames(
         scheme=parts.scheme,
-        pages=_plain(parts.hostname or ""),
+        pages=_normalised(parts.hostname or ""),
         port=f":{parts.port}" if parts.port is not None else "",
-        own=None if own is None else _plain(own),
+        own=None if own is None else _normalised(own),
     )
 
 
@@ -82,8 +79,8 @@ def _name(host: str) -> str:
     return name if colon and port.isdigit() else host
 
 
-def _plain(name: str) -> str:
-    """As the name service takes it: letters small, no dot at its end, other scripts in ASCII."""
+def _normalised(name: str) -> str:
+    """As the name service takes it: lower case, without the final dot, IDNA."""
     name = name.strip().rstrip(".").lower()
     try:
         return name.encode("idna").decode()
@@ -96,7 +93,7 @@ MAX_FORM_BYTES: Final = 4096
 
 
 class PagesByHost:
-    """The outermost layer: what comes for a page's name never gets to the hub's routes, and the other way round."""
+    """The outermost layer: requests for a page's name never reach the hub's routes, and the other way round."""
 
     def __init__(self, app: ASGIApp, *, names: HostNames | None) -> None:
         self._app = app
@@ -123,13 +120,13 @@ async def _answer(names: HostNames, label: str, scope: Scope, receive: Receive, 
         if request.url.path == ENTRANCE:
             await (await _enter(context, label, request))(scope, receive, send)
             return
-        _known(context, label, request)
+        _require_entered(context, label, request)
         if request.method not in SAFE_METHODS:
             proxy_request.require_origin(request, names.origin(label))
-        grounds = context[OpenPages].grounds(page)
-        async with turn(grounds, grounds.requests):
-            await forward(_terms(context, names, label, request, page), scope, receive, send)
-    except Refusal as refusal:
+        shared = context[OpenPages].of_session(page)
+        async with turn(shared, shared.requests):
+            await forward(_request_for(context, names, label, request, page), scope, receive, send)
+    except PageRefused as refusal:
         await respond(refusal, request)(scope, receive, send)
 
 
@@ -137,58 +134,60 @@ async def _socket(names: HostNames, label: str, websocket: WebSocket) -> None:
     context: HubContext = websocket.app.state.hub
     try:
         page = proxy_request.admit(context, websocket, context[OpenPages].by_label(label))
-        _known(context, label, websocket)
+        _require_entered(context, label, websocket)
         proxy_request.require_origin(websocket, names.origin(label))
-        grounds = context[OpenPages].grounds(page)
-        async with turn(grounds, grounds.sockets):
-            await bridge(_terms(context, names, label, websocket, page), websocket)
-    except Refusal as refusal:
+        shared = context[OpenPages].of_session(page)
+        async with turn(shared, shared.sockets):
+            await bridge(_request_for(context, names, label, websocket, page), websocket)
+    except PageRefused as refusal:
         await websocket.send_denial_response(respond(refusal, websocket))
 
 
 def cookie_name(*, secure: bool) -> str:
-    """`__Host-` binds it to exactly this name and to TLS; no other page's script can set one."""
+    """`__Host-` binds it to exactly this name and to TLS; no other page can set one."""
     return "__Host-rvm_page" if secure else "rvm_page"
 
 
 async def _enter(context: HubContext, label: str, request: Request) -> Response:
-    """A ticket for a cookie. The form comes from the hub's page, which is another site: the ticket is the proof."""
+    """Exchanges a ticket for a cookie. The form comes from the hub's page, another site: the ticket is the proof."""
     if request.method != "POST":
-        raise Refusal("entrance")
+        raise PageRefused("entrance")
     try:
         fields = dict(parse_qsl((await request_body.read(request, MAX_FORM_BYTES)).decode(), max_num_fields=10))
     except (Problem, ValueError) as wrong:
-        raise Refusal("entrance") from wrong
+        raise PageRefused("entrance") from wrong
     cookie = context[OpenPages].enter(label, fields.get("ticket", ""))
     if cookie is None:
-        raise Refusal("entrance")
+        raise PageRefused("entrance")
     answer = RedirectResponse("/", 303, {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
     secure = _secure(context)
     answer.set_cookie(cookie_name(secure=secure), cookie, path="/", secure=secure, httponly=True, samesite="lax")
     return answer
 
 
-def _known(context: HubContext, label: str, connection: HTTPConnection) -> None:
-    """Raises Refusal for a browser that did not enter."""
+def _require_entered(context: HubContext, label: str, connection: HTTPConnection) -> None:
+    """Raises PageRefused for a browser without the cookie."""
     cookie = connection.cookies.get(cookie_name(secure=_secure(context)), "")
     if not context[OpenPages].entered(label, cookie):
-        raise Refusal("entrance")
+        raise PageRefused("entrance")
 
 
 def _secure(context: HubContext) -> bool:
     return (context.settings.pages_url or "").startswith("https://")
 
 
-def _terms(context: HubContext, names: HostNames, label: str, connection: HTTPConnection, page: Page) -> Terms:
-    origin, grounds = names.origin(label), context[OpenPages].grounds(page)
-    return Terms(
+def _request_for(
+    context: HubContext, names: HostNames, label: str, connection: HTTPConnection, page: OpenPage
+) -> ProxyRequest:
+    origin, shared = names.origin(label), context[OpenPages].of_session(page)
+    return ProxyRequest(
         connect=proxy_request.connect(context, page),
         port=page.port,
         target=target_of(connection.scope, ""),
         prefix="",
         ours=headers.of_own_host("ws" + origin.removeprefix("http")),
-        jar=grounds.jar(page.port),
-        turns=grounds.turns,
+        jar=shared.jar(page.port),
+        turns=shared.turns,
         secure=_secure(context),
         clock=context.clock,
         authorization=headers.authorization(connection.headers.raw, sandboxed=False),

@@ -1,12 +1,6 @@
-"""Why a machine's page cannot be shown, as a value; put into words and into a page of its own at the edge.
+"""One browser's request to a machine's page: whether it may pass, with which port, path and cookies; or why not.
 
-The page loads nothing, and runs nothing.
-
-A page's lease as it is at this moment: may it be reached from there, and how is its machine's port connected.
-
-What this package needs of a stream to a machine: bytes both ways. The tunnel's own are so; so are those of tests.
-
-On what terms one request of a browser goes to a machine's page: which port, under which path, with whose cookies.
+A refusal becomes a page of one sentence, which loads and runs nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +17,7 @@ from starlette.responses import Response
 from hub.kernel.context import HubContext
 from hub.model.machine import Machine
 from hub.remote.machine_pages.headers import CookieJar, Headers
-from hub.remote.machine_pages.open_pages import Page, SessionTurns
+from hub.remote.machine_pages.open_pages import OpenPage, SessionTurns
 from hub.remote.rules import life
 from hub.remote.tunnel.registry import Tunnels
 from hub.remote.tunnel.tunnel import MachineStream, TunnelError
@@ -48,12 +42,12 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "no_tunnel": 503,
     "timeout": 504,
 }
-"""What each is as a status; any other code a machine may give counts as `internal`."""
+"""By code; any other code of a machine counts as `internal`."""
 _SEALED: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; form-action 'none'; sandbox"
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a fault of ours
-    """`code` is one of STATUS_OF."""
+class PageRefused(Exception):  # noqa: N818 - an answer, not a fault of ours
+    """Why a machine's page is not shown: `code` is one of STATUS_OF."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -61,7 +55,7 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault of ours
         self.status = STATUS_OF[self.code]
 
 
-def respond(refusal: Refusal, connection: HTTPConnection) -> Response:
+def respond(refusal: PageRefused, connection: HTTPConnection) -> Response:
     """One sentence as a page, in the browser's language."""
     language = language_of(connection, None)
     say = translator(language)
@@ -81,62 +75,62 @@ def respond(refusal: Refusal, connection: HTTPConnection) -> Response:
     return Response(html, refusal.status, headers, "text/html; charset=utf-8")
 
 
-def alive(context: HubContext, page: Page) -> bool:
-    """Whether the lease that opened it still stands, for that holder and port."""
+def alive(context: HubContext, page: OpenPage) -> bool:
+    """Whether its session is still active, for that holder and port."""
     machine = context.fleet.machines.get(page.rvm_id)
     session = None if machine is None else machine.remote_sessions.get(page.session_id)
     return life.opens_port(session, page.holder, page.port, context.clock())
 
 
-def admit(context: HubContext, connection: HTTPConnection, page: Page | None) -> Page:
-    """The page, or a Refusal. One that is over is as unknown as one that never was; and whoever has the address of a
-    page still has to come from where the machine's settings let administrators come from."""
+def admit(context: HubContext, connection: HTTPConnection, page: OpenPage | None) -> OpenPage:
+    """The page. Raises PageRefused: one that is over is as unknown as one that never was, and `admin_ips` holds for
+    each request, whoever has the page's address."""
     if page is None or not alive(context, page):
-        raise Refusal("gone")
+        raise PageRefused("gone")
     if not address_allowed(context.fleet.machines[page.rvm_id], identify.address_of(context, connection)):
-        raise Refusal("not_allowed")
-    if "service-worker" in connection.headers:  # it would outlive the page, and the lease
-        raise Refusal("service_worker")
+        raise PageRefused("not_allowed")
+    if "service-worker" in connection.headers:  # it would outlive the session
+        raise PageRefused("service_worker")
     return page
 
 
 def require_origin(connection: HTTPConnection, origin: str) -> None:
-    """Raises Refusal for what another page asked for, or no page at all."""
+    """Raises PageRefused for a request of another page, or of none."""
     if connection.headers.getlist("origin") != [origin]:
-        raise Refusal("origin")
+        raise PageRefused("origin")
 
 
 def address_allowed(machine: Machine, address: str) -> bool:
-    """Whether the address is in one of the machine's `admin_ips`: a link that was passed on avoids no list."""
+    """Whether the address is in the machine's `admin_ips`."""
     networks = machine.effective_settings.values.get("admin_ips")
     return is_within(address, networks if isinstance(networks, (list, tuple)) else ())
 
 
-def connect(context: HubContext, page: Page) -> Connect:
-    """How a request gets its connection; a machine's refusal becomes ours."""
+def connect(context: HubContext, page: OpenPage) -> Connect:
+    """Opens the request's stream; a TunnelError becomes a PageRefused."""
 
     async def opened() -> MachineStream:
         try:
             return await context[Tunnels].open(page.session_id, "port", {"port": page.port})
         except TunnelError as refused:
-            raise Refusal(refused.code) from refused
+            raise PageRefused(refused.code) from refused
 
     return opened
 
 
 Connect = Callable[[], Awaitable[MachineStream]]
-"""A new connection to the port that a page is about."""
+"""A new stream to the page's port."""
 
 
 @dataclass(frozen=True)
-class Terms:
-    """`prefix` is "" on a host name of its own. `ours` stand on every answer. The machine's cookies are in `jar`;
-    `authorization` is what it is sent of that. `turns` is when what it sends may be worked on."""
+class ProxyRequest:
+    """`prefix` is "" on a host name of its own. `ours` are the headers of every answer, `jar` the machine's cookies,
+    `authorization` the header for the machine."""
 
     connect: Connect
     port: int
     target: bytes
-    """Path and query as the machine gets them."""
+    """Path and query for the machine."""
     prefix: str
     ours: Headers
     jar: CookieJar

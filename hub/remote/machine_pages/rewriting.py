@@ -1,12 +1,8 @@
-"""A page that comes packed although that was not asked for (small servers keep nothing else), so that it can be
-rewritten. Piece by piece: a kilobyte may hold a megabyte.
+"""Rewrites a page written for `/` that stands below `/remote/...`: prefixes absolute paths as the page streams by.
 
-A page written for `/` that stands below `/remote/...`: addresses that begin with a slash get the prefix, as the page
-streams by. Pure, over bytes; what is not understood passes unchanged. What scripts make up later is seen to by
-`same_path.js`, which every HTML page loads before anything of its own, and modules by an import map.
-
-The page is hostile: one pass of one pattern in which no two parts share a run of anything, and a page grows to twice
-its size at most, so that it costs what its bytes cost.
+Over bytes, and pure; what is not understood passes unchanged. Addresses made by scripts are left to `same_path.js`,
+which every HTML page loads first, and modules to an import map. The page is hostile: one pass of one pattern whose
+parts share no run, and a page at most doubles, so that the cost is linear in its bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +15,7 @@ from typing import Final
 import msgspec
 
 from hub.remote.machine_pages.headers import below_root
-from hub.remote.machine_pages.proxy_request import Refusal
+from hub.remote.machine_pages.proxy_request import PageRefused
 
 PACKED: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
 """Content-Encoding that can be unpacked here."""
@@ -28,7 +24,10 @@ _GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 
 
 class Unpacking:
-    """`feed` what came, then `more` as long as it is `pending`; `end` when nothing follows. Raises Refusal."""
+    """Unpacks a page that comes packed although not asked for. `feed`, then `more` while `pending`; `end` at the end.
+
+    Piece by piece, as a kilobyte may hold a megabyte. Raises PageRefused.
+    """
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(_GZIP_OR_ZLIB)
@@ -41,31 +40,31 @@ class Unpacking:
         try:
             return self._inner.decompress(data, PIECE)
         except zlib.error as wrong:
-            raise Refusal("not_http") from wrong
+            raise PageRefused("not_http") from wrong
 
     def more(self) -> bytes:
         return self.feed(self._inner.unconsumed_tail)
 
     def end(self) -> None:
         if not self._inner.eof:
-            raise Refusal("not_http")
+            raise PageRefused("not_http")
 
 
 MAX_HELD: Final = 8 * 1024
-"""Bytes of a tag or a rule that are waited for; a longer one passes unchanged."""
+"""Bytes of an unfinished tag or rule; a longer one passes unchanged."""
 HEAD_WITHIN: Final = 8 * 1024
-"""Where a page's head is looked for."""
+"""Bytes in which a page's head is looked for."""
 FREE_GROWTH: Final = 32 * 1024
-"""Bytes that a page may grow by beside its own size: a short one of links alone is moved whole."""
+"""Growth in bytes beside the page's own size: a short page of links is rewritten whole."""
 SHIM: Final = "/.rvm/same_path.js"
 
 _ATTRIBUTES: Final = rb"href|src|action|formaction|poster|data|background|manifest|xlink:href"
 _HEAD: Final = re.compile(rb"<head(?:\s[^<>]*)?>", re.IGNORECASE)
 _ROOM: Final = re.compile(rb"\s*(?:<!doctype[^>]*>\s*)?(?:<html(?:\s[^>]*)?>)?", re.IGNORECASE)
 _QUOTE: Final = rb"\s*(?:[\"']\s*)?"
-"""Room, a quote or none, and room."""
+"""Space, a quote or none, and space."""
 _OWN: Final = rb"(?:(?:https?:)?//(?:localhost|127\.0\.0\.1|\[::1\]):%d)?"
-"""The page's own origin, where it names it."""
+"""The page's own origin, if named."""
 _PATH: Final = rb"/(?![/\\])[^\s\"'<>?#)]*"
 _IN_STYLE: Final = rb"(?<!\wu)(?<=u)rl\(%b|(?<=@)import\s+[\"']" % _QUOTE
 _IN_TAG: Final = rb"(?<=\s)(?:(?:%b)\s*=%b|content\s*=%b[0-9.]{1,9}\s*[;,]\s*url\s*=\s*[\"']?)" % (
@@ -79,7 +78,7 @@ _CLIMBS: Final = re.compile(rb"\.\.|%2e", re.IGNORECASE)
 
 
 class Rewriter:
-    """`feed` every part, then `end`; both answer what can be sent on."""
+    """`feed` every part, then `end`; both return what can be sent."""
 
     def __init__(self, addresses: re.Pattern[bytes], prefix: bytes, cut_after: bytes, inject: bytes = b"") -> None:
         self._addresses = addresses
@@ -108,7 +107,7 @@ class Rewriter:
         return before + self._rewritten(rest)
 
     def _injected(self, page: bytes) -> tuple[bytes, bytes]:
-        """The page's beginning as it is sent, with what comes first in it, and what is left of the page."""
+        """The page's rewritten beginning with `inject` in it, and the rest of the page."""
         found = _HEAD.search(page) or _ROOM.match(page)
         place = 0 if found is None else found.end()
         inject, self._inject = self._inject, b""
@@ -136,8 +135,8 @@ class Rewriter:
 
 
 def for_page(prefix: str, port: int, cookies: bytes) -> bytes:
-    """What comes first in every HTML page: our script, with the cookies that scripts may see, and where the root is for
-    modules, whose addresses nothing that runs in the page can see to."""
+    """The first thing in every HTML page: the hub's script, with the cookies for scripts, and an import map, as no
+    script can rewrite the addresses of modules."""
     modules = msgspec.json.encode({"imports": {"/": f"{prefix}/", f"{prefix}/": f"{prefix}/"}})
     shown = escape(cookies.decode("latin-1")).encode("latin-1")
     return b'<script src="%b" data-port="%d" data-cookies="%b"></script><script type="importmap">%b</script>' % (
@@ -146,7 +145,7 @@ def for_page(prefix: str, port: int, cookies: bytes) -> bytes:
 
 
 def rewriter_for(content_type: str, prefix: str, port: int, inject: bytes) -> Rewriter | None:
-    """How an answer of that type is rewritten; None: not at all. `prefix` has no slash at its end."""
+    """For an answer of that type; None: it is not rewritten. `prefix` has no slash at its end."""
     kind = content_type.partition(";")[0].strip().lower()
     if "utf-16" in content_type.lower() or "utf-32" in content_type.lower():
         return None
@@ -159,6 +158,6 @@ def rewriter_for(content_type: str, prefix: str, port: int, inject: bytes) -> Re
 
 
 def _pattern(first: bytes, before: bytes, port: int, other: bytes = b"") -> re.Pattern[bytes]:
-    """Begins with one of `first`, whatever follows: what has none of them is passed over at the speed of a search."""
+    """Begins with one of `first`: text without them is passed over at the speed of a search."""
     moved = rb"(?P<before>%b)%b(?P<path>%b)" % (before, _OWN % port, _PATH)
     return re.compile(rb"%b(?=[A-Za-z])(?i:%b%b)" % (first, moved, b"|" + other if other else b""))

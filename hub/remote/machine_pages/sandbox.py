@@ -1,7 +1,7 @@
 """`/remote/{capability}/...`: a machine's page on the hub's own address, but without an origin (CSP sandbox).
 
-The capability alone opens it: a page without an origin has no cookie to show, and neither have its pictures. It is
-bound to one lease of one person and one port, is no easier to guess than a key, and dies with the lease.
+The capability alone opens it: a page without an origin has no cookie to send. It is bound to one session, one person
+and one port, is as hard to guess as a key, and dies with the session.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from starlette.websockets import WebSocket
 from hub.kernel.context import HubContext
 from hub.remote.machine_pages import headers, proxy_request
 from hub.remote.machine_pages.forward import forward
-from hub.remote.machine_pages.open_pages import Grounds, OpenPages, Page
-from hub.remote.machine_pages.proxy_request import Refusal, Terms, respond
+from hub.remote.machine_pages.open_pages import OpenPage, OpenPages, SessionPages
+from hub.remote.machine_pages.proxy_request import PageRefused, ProxyRequest, respond
 from hub.remote.machine_pages.rewriting import SHIM
 from hub.remote.machine_pages.web_socket import bridge
 
@@ -30,7 +30,7 @@ BELOW: Final = "/remote/"
 PATH: Final = BELOW + "{capability}/{rest:path}"
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 WAIT_S: Final = 15.0
-"""For one of the lease's requests to end, when all that may be under way are."""
+"""For one of the session's requests to end, when the most are under way."""
 _SHIM: Final = (Path(__file__).parent / "same_path.js").read_bytes()
 
 
@@ -43,68 +43,68 @@ class SandboxedPages:
         try:
             page = proxy_request.admit(context, request, _page(context, request))
             _require_no_page_of_ours(request)
-            answer = _own_answer(request)
+            answer = _hub_answer(request)
             if answer is not None:
                 await answer(scope, receive, send)
                 return
-            grounds = context[OpenPages].grounds(page)
-            async with turn(grounds, grounds.requests):
-                await forward(_terms(context, request, page), scope, receive, send)
-        except Refusal as refusal:
+            shared = context[OpenPages].of_session(page)
+            async with turn(shared, shared.requests):
+                await forward(_request_for(context, request, page), scope, receive, send)
+        except PageRefused as refusal:
             await respond(refusal, request)(scope, receive, send)
 
 
 class NoPage:
-    """The endpoint of every other path below `/remote/`: a page of the dashboard has no business there."""
+    """The endpoint of every other path below `/remote/`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await respond(Refusal("gone"), Request(scope))(scope, receive, send)
+        await respond(PageRefused("gone"), Request(scope))(scope, receive, send)
 
 
 def _require_no_page_of_ours(request: Request) -> None:
-    """A page of the hub may lead to a machine's, and never load or call any of it: it would run in our name. Our policy
-    says so too, where a browser calls us by a name that fits in there."""
+    """A page of the hub may link to a machine's page, and never load or call any of it: it would run in the hub's name.
+    The hub's policy forbids it as well."""
     site, mode = (request.headers.get(f"sec-fetch-{name}") for name in ("site", "mode"))
     if site == "same-origin" and mode != "navigate":
-        raise Refusal("origin")
+        raise PageRefused("origin")
 
 
 async def sandboxed_socket(websocket: WebSocket) -> None:
-    """The endpoint of its WebSockets. Only a page without an origin says `null`; it has shown the capability."""
+    """The endpoint of its WebSockets. Only a page without an origin sends `null`."""
     context: HubContext = websocket.app.state.hub
     try:
         proxy_request.require_origin(websocket, "null")
         page = proxy_request.admit(context, websocket, _page(context, websocket))
-        grounds = context[OpenPages].grounds(page)
-        async with turn(grounds, grounds.sockets):
-            await bridge(_terms(context, websocket, page), websocket)
-    except Refusal as refusal:
+        shared = context[OpenPages].of_session(page)
+        async with turn(shared, shared.sockets):
+            await bridge(_request_for(context, websocket, page), websocket)
+    except PageRefused as refusal:
         await websocket.send_denial_response(respond(refusal, websocket))
 
 
 @asynccontextmanager
-async def turn(grounds: Grounds, limit: anyio.Semaphore) -> AsyncIterator[None]:
-    """One of so many at once; raises Refusal when none ends in time."""
+async def turn(shared: SessionPages, limit: anyio.Semaphore) -> AsyncIterator[None]:
+    """Takes one of the session's places. Raises PageRefused when none is free in time."""
     try:
         with anyio.fail_after(WAIT_S):
             await limit.acquire()
     except TimeoutError as full:
-        raise Refusal("busy") from full
+        raise PageRefused("busy") from full
     try:
-        await grounds.turns.begin()
+        await shared.turns.begin()
         yield
     finally:
         limit.release()
 
 
-def _page(context: HubContext, connection: HTTPConnection) -> Page | None:
+def _page(context: HubContext, connection: HTTPConnection) -> OpenPage | None:
     return context[OpenPages].by_capability(connection.path_params["capability"])
 
 
-def _own_answer(request: Request) -> Response | None:
-    """What the machine is not asked: our script, and whether a page may call itself."""
+def _hub_answer(request: Request) -> Response | None:
+    """Answered by the hub: its script, and CORS preflights."""
     below = "/" + request.path_params["rest"]
-    ours = dict(_ours(request))
+    ours = dict(_own_headers(request))
     plain = {name.decode(): value.decode("latin-1") for name, value in ours.items()}
     if below == SHIM and request.method in ("GET", "HEAD"):
         return Response(_SHIM, headers=plain, media_type="text/javascript; charset=utf-8")
@@ -115,7 +115,7 @@ def _own_answer(request: Request) -> Response | None:
     return None
 
 
-def _ours(connection: HTTPConnection) -> headers.Headers:
+def _own_headers(connection: HTTPConnection) -> headers.Headers:
     settings = connection.app.state.hub.settings
     secure = connection.scope.get("scheme") in ("https", "wss") or settings.cookie_secure
     hosts = [connection.headers.get("host", "")]
@@ -128,16 +128,16 @@ def _prefix(connection: HTTPConnection) -> str:
     return f"{BELOW}{connection.path_params['capability']}"
 
 
-def _terms(context: HubContext, connection: HTTPConnection, page: Page) -> Terms:
-    grounds = context[OpenPages].grounds(page)
-    return Terms(
+def _request_for(context: HubContext, connection: HTTPConnection, page: OpenPage) -> ProxyRequest:
+    shared = context[OpenPages].of_session(page)
+    return ProxyRequest(
         connect=proxy_request.connect(context, page),
         port=page.port,
         target=target_of(connection.scope, _prefix(connection)),
         prefix=_prefix(connection),
-        ours=_ours(connection),
-        jar=grounds.jar(page.port),
-        turns=grounds.turns,
+        ours=_own_headers(connection),
+        jar=shared.jar(page.port),
+        turns=shared.turns,
         secure=context.settings.cookie_secure,
         clock=context.clock,
         authorization=headers.authorization(connection.headers.raw, sandboxed=True),
@@ -145,10 +145,10 @@ def _terms(context: HubContext, connection: HTTPConnection, page: Page) -> Terms
 
 
 def target_of(scope: Scope, prefix: str) -> bytes:
-    """Path and query as the browser sent them, without the prefix: escapes mean what the machine takes them for."""
+    """Path and query as the browser sent them, without the prefix; escapes stay."""
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     path = raw.partition(b"?")[0].removeprefix(prefix.encode())
     if not path.startswith(b"/"):  # the capability itself was written with escapes
-        raise Refusal("bad_request")
+        raise PageRefused("bad_request")
     query: bytes = scope["query_string"]
     return path + (b"?" + query if query else b"")

@@ -1,7 +1,7 @@
 """A WebSocket of a machine's page: the browser's on one side, one to the machine's own server on the other.
 
-Nothing is accepted before the machine has; messages go on whole, bounded in size. Knows no capability and no cookie of
-the hub: what is to be sent it is given.
+The browser's is accepted after the machine's; messages pass whole, bounded in size. Knows no capability and no hub
+cookie.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from websockets.typing import Origin, Subprotocol
 from websockets.uri import WebSocketURI
 
 from hub.remote.machine_pages.headers import host_of
-from hub.remote.machine_pages.proxy_request import Refusal, Terms
+from hub.remote.machine_pages.proxy_request import PageRefused, ProxyRequest
 from hub.remote.tunnel.tunnel import MachineStream, TunnelError
 from hub.server.websocket_protocol import MAX_SIZE
 from hub.web import sockets as socket_ending
 from hub.web.sockets import Ending
 
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
-"""Of one message of the machine; a picture of a camera has a tenth of it."""
+"""Of one message of the machine; a camera's picture has a tenth of it."""
 MAX_BROWSER_MESSAGE_BYTES: Final = 1024 * 1024
-"""Of one message of the page; a longer one closes the socket with 1009, as servers do."""
+"""Of one message of the page; a longer one closes the socket with 1009."""
 SLICE: Final = 512
 """Bytes that are parsed before the frames in them are counted: 256 empty ones."""
 SLICES: Final = 16
 MAX_FRAMES: Final = 64
 """In one turn."""
 SENT_S: Final = 0.0001
-"""What a message costs on its way to the browser."""
+"""Of a message on its way to the browser."""
 FLUSHED: Final = 64 * 1024
 """Bytes that are handed to the stream at once."""
 HANDSHAKE_TIMEOUT_S: Final = 20.0
@@ -44,18 +44,18 @@ GOING_AWAY: Final = 1001
 BAD_GATEWAY: Final = 1014
 
 
-async def bridge(terms: Terms, websocket: WebSocket) -> None:
-    """Until one side ends it. Raises Refusal as long as nothing was accepted."""
-    stream = await terms.connect()
+async def bridge(proxied: ProxyRequest, websocket: WebSocket) -> None:
+    """Runs until one side ends. Raises PageRefused as long as nothing was accepted."""
+    stream = await proxied.connect()
     try:
-        machine = _MachineSocket(terms, stream, websocket.scope.get("subprotocols", []))
+        machine = _MachineSocket(proxied, stream, websocket.scope.get("subprotocols", []))
         await machine.shake_hands(websocket.headers.get("user-agent"))
         await websocket.receive()  # that it wants to connect
         accepted = {"type": "websocket.accept", "subprotocol": machine.subprotocol}
         await websocket.send(accepted | {MAX_SIZE: MAX_BROWSER_MESSAGE_BYTES})
         await _Bridge(machine, websocket).live()
     except TunnelError as ended:
-        raise Refusal(ended.code) from ended
+        raise PageRefused(ended.code) from ended
     finally:
         stream.reset("done")
 
@@ -63,20 +63,20 @@ async def bridge(terms: Terms, websocket: WebSocket) -> None:
 class _MachineSocket:
     """The side of the machine."""
 
-    def __init__(self, terms: Terms, stream: MachineStream, offered: list[str]) -> None:
-        path, _, query = terms.target.decode("latin-1").partition("?")
-        self._terms = terms
+    def __init__(self, proxied: ProxyRequest, stream: MachineStream, offered: list[str]) -> None:
+        path, _, query = proxied.target.decode("latin-1").partition("?")
+        self._request = proxied
         self._stream = stream
         self._sending = anyio.Lock()
         # Bound: what a stream gives at once.
         self._unparsed = b""
         # Bound: MAX_MESSAGE_BYTES, beyond it the socket is closed.
         self._parts = bytearray()
-        """Of one message: bytes alone, as fragments of nothing may come for ever."""
+        """Of one message; joined, as empty fragments may come for ever."""
         self._text = False
         self._protocol = ClientProtocol(
-            WebSocketURI(False, "127.0.0.1", terms.port, path, query),
-            origin=Origin(f"http://{host_of(terms.port).decode()}"),
+            WebSocketURI(False, "127.0.0.1", proxied.port, path, query),
+            origin=Origin(f"http://{host_of(proxied.port).decode()}"),
             subprotocols=[Subprotocol(name) for name in offered] or None,
             max_size=MAX_MESSAGE_BYTES,
         )
@@ -87,18 +87,18 @@ class _MachineSocket:
 
     @property
     def ending(self) -> tuple[int, str]:
-        """How the machine closed it, as it can be said to the browser."""
-        said = self._protocol.close_rcvd
-        if said is None:
+        """The machine's close code and reason, for the browser."""
+        closed = self._protocol.close_rcvd
+        if closed is None:
             return BAD_GATEWAY, ""
-        return (1000, "") if said.code == 1005 else (said.code, said.reason)
+        return (1000, "") if closed.code == 1005 else (closed.code, closed.reason)
 
     async def shake_hands(self, agent: str | None) -> None:
-        """Raises Refusal when the machine's server does not want to, or takes too long."""
+        """Raises PageRefused when the machine's server refuses or takes too long."""
         request = self._protocol.connect()
         more = {
-            "Cookie": self._terms.jar.header().decode("latin-1"),
-            "Authorization": self._terms.authorization.decode("latin-1"),
+            "Cookie": self._request.jar.header().decode("latin-1"),
+            "Authorization": self._request.authorization.decode("latin-1"),
         }
         request.headers = Headers([*request.headers.raw_items(), *((n, v) for n, v in more.items() if v)])
         if agent:
@@ -111,11 +111,11 @@ class _MachineSocket:
                     self._unparsed = self._unparsed or await self._stream.receive()
                     self._take()
         except TimeoutError as slow:
-            raise Refusal("timeout") from slow
+            raise PageRefused("timeout") from slow
         if self._protocol.handshake_exc is not None:
-            raise Refusal("not_http") from self._protocol.handshake_exc
+            raise PageRefused("not_http") from self._protocol.handshake_exc
 
-    async def say(self, message: str | bytes) -> None:
+    async def send(self, message: str | bytes) -> None:
         if self._protocol.state is not State.OPEN:
             return
         if isinstance(message, str):
@@ -125,7 +125,7 @@ class _MachineSocket:
         await self._flush()
 
     async def close(self, code: int) -> None:
-        """Say goodbye, as the browser did."""
+        """Closes with the browser's code."""
         if self._protocol.state is State.OPEN:
             try:
                 self._protocol.send_close(code)
@@ -133,13 +133,13 @@ class _MachineSocket:
                 self._protocol.send_close()
             await self._flush()
 
-    async def heard(self) -> list[str | bytes] | None:
-        """Whole messages that have come in, in order; None when the machine has closed or broken off."""
+    async def messages(self) -> list[str | bytes] | None:
+        """Whole messages in order; None when the machine has closed or broken off."""
         while True:
-            messages = await self._terms.turns.run(self._messages)
+            messages = await self._request.turns.run(self._messages)
             await self._flush()
             if messages:
-                self._terms.turns.charge(len(messages) * SENT_S)
+                self._request.turns.charge(len(messages) * SENT_S)
                 return messages
             if self._protocol.state is not State.OPEN or self._protocol.parser_exc is not None:
                 return None
@@ -149,7 +149,7 @@ class _MachineSocket:
                     self._take()
 
     def _messages(self) -> list[str | bytes]:
-        """Those of the next few kilobytes, or of fewer when they are full of small ones. Work: to be done in a turn."""
+        """Those of the next few kilobytes, or of fewer with many small ones. To be called in a turn."""
         found, frames = [], 0
         for _ in range(SLICES):
             if self._unparsed:
@@ -176,7 +176,7 @@ class _MachineSocket:
         return (data.decode(errors="replace") if self._text else data,)
 
     def _take(self) -> None:
-        """What has come in, a little of it; the end of the stream when that is nothing."""
+        """Parses a slice of what came in; the end of the stream when that is empty."""
         data, self._unparsed = self._unparsed[:SLICE], self._unparsed[SLICE:]
         if data:
             self._protocol.receive_data(data)
@@ -184,7 +184,7 @@ class _MachineSocket:
             self._protocol.receive_eof()
 
     async def _flush(self) -> None:
-        async with self._sending:  # one frame after the other, whoever has something to say
+        async with self._sending:  # one frame after the other
             for data in self._protocol.data_to_send():
                 for at in range(0, len(data), FLUSHED):
                     await self._stream.send(data[at : at + FLUSHED])
@@ -206,7 +206,7 @@ class _Bridge:
 
     async def _down(self, scope: anyio.CancelScope) -> None:
         try:
-            while (messages := await self._machine.heard()) is not None:
+            while (messages := await self._machine.messages()) is not None:
                 for message in messages:
                     if isinstance(message, str):
                         await self._websocket.send_text(message)
@@ -226,8 +226,8 @@ class _Bridge:
                 if message["type"] == "websocket.disconnect":
                     await self._machine.close(message.get("code") or 1000)
                     break
-                said = message.get("text")
-                await self._machine.say(message["bytes"] if said is None else said)
+                text = message.get("text")
+                await self._machine.send(message["bytes"] if text is None else text)
         except TunnelError:
-            return  # whoever listens to the machine is told too
+            return  # the reader of the machine gets it too
         scope.cancel()

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from hub.remote.machine_pages.headers import MAX_COOKIES, CookieJar, for_own_host
+from hub.remote.machine_pages.headers import MAX_COOKIES, CookieJar, cookie_for_own_host
 
 NOW = datetime(2026, 11, 1, tzinfo=timezone.utc)
 
@@ -46,7 +46,7 @@ def test_scripts_see_no_cookie_that_is_for_the_server_alone() -> None:
 
 def test_a_page_on_its_own_name_reaches_no_other_name() -> None:
     given = "sid=1; Domain=pages.test; Path=/a; Secure; SameSite=None; Max-Age=60; Partitioned"
-    assert for_own_host(given, secure=True) == "sid=1; max-age=60; path=/a; secure; samesite=lax"
-    assert for_own_host(f"{given}; HttpOnly", secure=True) is None
+    assert cookie_for_own_host(given, secure=True) == "sid=1; max-age=60; path=/a; secure; samesite=lax"
+    assert cookie_for_own_host(f"{given}; HttpOnly", secure=True) is None
     for ours in ("rvm_session=x", "__Host-rvm_page=x", "__HOST-RVM_page=x", "__Secure-rvm_a=x", "rvm-x=1"):
-        assert for_own_host(ours, secure=True) is None
+        assert cookie_for_own_host(ours, secure=True) is None

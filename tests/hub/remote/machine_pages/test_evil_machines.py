@@ -178,8 +178,8 @@ async def test_a_page_that_hangs_takes_no_more_than_its_share(pages: PagesHub) -
         page = next(iter(pages.hub.context[OpenPages]._capabilities.values()))
         asking = [asyncio.create_task(browser.get(url)) for _ in range(3)]
         await asyncio.wait_for(hung.wait(), 30)
-        grounds = pages.hub.context[OpenPages].grounds(page)
-        assert grounds.requests.value < 24
+        shared = pages.hub.context[OpenPages].of_session(page)
+        assert shared.requests.value < 24
         for task in asking:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hub.remote.machine_pages.open_pages import PAGES_PER_SESSION, TICKET_S, OpenPages, Page
+from hub.remote.machine_pages.open_pages import PAGES_PER_SESSION, TICKET_S, OpenPage, OpenPages
 
-PAGE = Page(rvm_id=1, session_id=7, holder=3, port=5000)
+PAGE = OpenPage(rvm_id=1, session_id=7, holder=3, port=5000)
 OTHER = PAGE._replace(session_id=8, port=5001)
 
 
@@ -65,11 +65,11 @@ def test_what_is_over_is_forgotten() -> None:
     over, stays = pages.capability(PAGE), pages.capability(OTHER)
     label = pages.label(PAGE)
     cookie = pages.enter(label, pages.ticket(label)) or ""
-    pages.grounds(PAGE)
-    kept = pages.grounds(OTHER)
-    pages.forget(lambda page: page == OTHER)
+    pages.of_session(PAGE)
+    kept = pages.of_session(OTHER)
+    pages.purge(lambda page: page == OTHER)
     assert pages.by_capability(over) is None
     assert pages.by_capability(stays) == OTHER
     assert pages.by_label(label) is None
     assert not pages.entered(label, cookie)
-    assert pages.grounds(OTHER) is kept
+    assert pages.of_session(OTHER) is kept

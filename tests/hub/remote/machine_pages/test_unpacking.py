@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from hub.remote.machine_pages.proxy_request import Refusal
+from hub.remote.machine_pages.proxy_request import PageRefused
 from hub.remote.machine_pages.rewriting import PIECE, Unpacking
 
 
@@ -31,5 +31,5 @@ def test_a_megabyte_in_a_kilobyte_comes_in_pieces(pack: type[bytes], size: int) 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", gzip.compress(b"x" * 1000)[:-4]], ids=["nothing", "plain", "cut"])
 def test_what_is_not_whole_or_not_packed_is_refused(data: bytes) -> None:
-    with pytest.raises(Refusal):
+    with pytest.raises(PageRefused):
         unpacked(data, 100)

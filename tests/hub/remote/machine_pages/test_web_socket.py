@@ -17,7 +17,7 @@ from websockets.frames import Frame, Opcode
 
 from hub.remote.machine_pages.headers import CookieJar
 from hub.remote.machine_pages.open_pages import PageTurns, SessionTurns
-from hub.remote.machine_pages.proxy_request import Terms
+from hub.remote.machine_pages.proxy_request import ProxyRequest
 from hub.remote.machine_pages.web_socket import MAX_BROWSER_MESSAGE_BYTES, _MachineSocket
 from hub.remote.tunnel.tunnel import MachineStream
 from tests.support.machine_pages import Asked, PagesHub, machine_server, pages_hub
@@ -104,7 +104,7 @@ def test_pieces_of_a_message_are_not_kept_one_by_one() -> None:
         raise AssertionError
 
     turns = SessionTurns(PageTurns())
-    terms = Terms(nowhere, 5000, b"/", "", [], CookieJar(), turns, False, lambda: datetime.now(timezone.utc))
+    terms = ProxyRequest(nowhere, 5000, b"/", "", [], CookieJar(), turns, False, lambda: datetime.now(timezone.utc))
     socket = _MachineSocket(terms, cast(MachineStream, None), [])
     socket._whole(Frame(Opcode.BINARY, b"", fin=False))
     for _ in range(100_000):
