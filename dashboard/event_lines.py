@@ -67,7 +67,7 @@ def lines(
 def _line(r: Reader, event: Mapping[str, Any], names: Names, zone: str, *, one_machine: bool) -> Line:
     at, rvm_id = int(event["at"]), event["rvm_id"]
     there = names.machines.get(rvm_id) if rvm_id is not None else None
-    said = record.say(r, event, names.people)
+    said = record.describe(r, event, names.people)
     utc = f"{r.stamp(at, 'UTC').removesuffix('UTC+0').rstrip()}"
     params = event["params"]
     job = params.get("command_id") if record.kind(event["code"]) == "command" else None

@@ -94,7 +94,7 @@ def what(r: Reader, job: Job) -> str:
     if name == "set_status":
         wanted = args.get("special_status") or args.get("status")
         if passed_on(job):
-            return _told(r, args)
+            return _relayed_status(r, args)
         return r.t("what.set_status", status=r.said("status", str(wanted)))
     if name == "sync_timezone" and args.get("timezone"):
         return r.t("what.set_timezone", zone=args["timezone"])
@@ -116,7 +116,7 @@ def passed_on(job: Job) -> bool:
     return job.get("name") == "set_status" and str(job.get("issued_by")).partition(":")[0] in ("machine", "clock")
 
 
-def _told(r: Reader, args: Mapping[str, Any]) -> str:
+def _relayed_status(r: Reader, args: Mapping[str, Any]) -> str:
     status, special = r.said("status", str(args.get("status"))), args.get("special_status")
     if not special:
         return r.t("what.tell_status", status=status)

@@ -37,7 +37,7 @@ class EventText(NamedTuple):
     look: str
 
 
-def say(r: Reader, event: Event, people: People) -> EventText:
+def describe(r: Reader, event: Event, people: People) -> EventText:
     """The sentence of an event. `people` names the users it is about, as far as the reader may know them."""
     code = str(event["code"])
     params, before, after = mapping(event["params"]), mapping(event["before"]), mapping(event["after"])

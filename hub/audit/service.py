@@ -145,7 +145,7 @@ def _cells(r: Reader, row: EventRow, names: Names) -> Sequence[object]:
         names.who(r, row.actor),
         row.rvm_id,
         names.machine(r, row.rvm_id),
-        record.say(r, event, names.people).sentence,
+        record.describe(r, event, names.people).sentence,
         *(_json(value) for value in (row.params, row.before, row.after)),
     )
 

@@ -119,7 +119,7 @@ async def send_command(call: Call) -> Answer:
     command = await service.outcome(call, command, call.query.wait)
     headers = {"Location": f"/api/v2/commands/{command.id}"}
     status = 200 if command.state in TERMINAL else 202
-    return Answer(views.command_view(command), status, service.told(command), headers)
+    return Answer(views.command_view(command), status, service.state_text(command), headers)
 
 
 async def cancel_command(call: Call) -> Answer:
@@ -138,7 +138,7 @@ async def cancel_command(call: Call) -> Answer:
         return Answer(views.command_view(command), 202, Text("cancel_asked"))
     if command.state != "cancelled" and command.cancel_at is None:
         raise Problem("conflict", Text("refused.ended"))
-    return Answer(views.command_view(command), 200, service.told(command))
+    return Answer(views.command_view(command), 200, service.state_text(command))
 
 
 async def _page(call: Call, filters: Filters, limit: int, mark: Mark | None) -> Answer:
@@ -193,7 +193,7 @@ async def answer_command(call: Call) -> Answer:
     else:
         call.context[Links].show_progress(machine, remote_life.command_moved(machine, update, call.now))
     command = await service.find(call, command.id)
-    return Answer(views.command_view(command), 200, service.told(command))
+    return Answer(views.command_view(command), 200, service.state_text(command))
 
 
 async def _settle_command(call: Call, machine: Machine, update: CommandUpdate) -> None:

@@ -315,7 +315,7 @@ def _about(visit: Visit, wish: bulk.BulkAction, found: list[Machine]) -> dict[st
         "wish": wish,
         "machines": found,
         "forecast": bulk.forecast(wish, [views.machine_view(m, times="ms") for m in found]),
-        "until_words": reader.day(reader.now + int(rules.PATIENCE.total_seconds() * 1000)),
+        "until_words": reader.day(reader.now + int(rules.DESIRED_STATE_LIFETIME.total_seconds() * 1000)),
         "given": visit.form,
         "random_wish": secrets.token_hex(16),
     }

@@ -25,9 +25,9 @@ from protocol.commands import ARGUMENTS, DESIRED_STATE, SetStatus, SyncTimezone
 from protocol.salvage import describe
 from protocol.zones import is_zone
 
-PATIENCE = timedelta(hours=24)
+DESIRED_STATE_LIFETIME = timedelta(hours=24)
 """How long desired state waits for an offline machine."""
-MOST_TOLD = 10
+MAX_RELAYED = 10
 """Open commands that only pass on what the machine's own software declared: they must not crowd out people's."""
 MAX_PENDING = 50
 """Open commands of one machine; more are refused, so that a machine that is away for long cannot be buried."""
@@ -43,7 +43,7 @@ class Refused(Exception):  # noqa: N818 - it reads as what happened to a request
         self.detail = detail
 
 
-def tell_status(
+def relay_status(
     machine: Machine,
     wanted: SetStatus,
     actor: actors.Actor,
@@ -57,7 +57,7 @@ def tell_status(
     `reading`: only the capacity is new. [] when it takes no such command, or none now: what it says next is the
     truth."""
     waiting = sum(is_relayed(command) for command in machine.pending.values())
-    if "set_status" not in machine.capabilities or waiting >= MOST_TOLD:
+    if "set_status" not in machine.capabilities or waiting >= MAX_RELAYED:
         return []
     try:
         args = msgspec.to_builtins(wanted)
@@ -101,7 +101,8 @@ def draft(
         state="queued",
         issued_by=actor,
         issued_at=now,
-        expires_at=now + (PATIENCE if waits else IMMEDIATE + timedelta(seconds=args.get("delay", 0))),
+        expires_at=now
+        + (DESIRED_STATE_LIFETIME if waits else IMMEDIATE_LIFETIME + timedelta(seconds=args.get("delay", 0))),
         idempotency_key=idempotency_key,
         group_id=group_id,
         reason=reason,
@@ -189,9 +190,9 @@ def _check_arguments(name: str, args: dict[str, Any]) -> None:
 GRACE = timedelta(seconds=4)
 """What left may still be answered for this long after its deadline: the result is on its way."""
 
-IMMEDIATE = timedelta(seconds=60)
+IMMEDIATE_LIFETIME = timedelta(seconds=60)
 """How long an immediate command may take before it expires (protocol.md, Promises)."""
-REBOOT = timedelta(minutes=5)
+REBOOT_LIFETIME = timedelta(minutes=5)
 """How long a machine that has begun to go down may take to be back and say so: a Jetson needs about one."""
 GOING_DOWN = "rebooting"
 """The phase a machine says when the reboot is under way and cannot be taken back."""
@@ -333,8 +334,10 @@ def _progress(command: Command, update: messages.CommandUpdate, now: datetime) -
     if command.name == "reboot" and progress is not None and progress["phase"] == GOING_DOWN:
         # Its 60 s were for beginning. Calling it expired while the machine starts would be a lie. But a machine that
         # says so again and again gains nothing by it.
-        latest = command.issued_at + timedelta(seconds=command.args.get("delay", 0)) + IMMEDIATE + REBOOT
-        after = msgspec.structs.replace(after, expires_at=max(command.expires_at, min(now + REBOOT, latest)))
+        latest = (
+            command.issued_at + timedelta(seconds=command.args.get("delay", 0)) + IMMEDIATE_LIFETIME + REBOOT_LIFETIME
+        )
+        after = msgspec.structs.replace(after, expires_at=max(command.expires_at, min(now + REBOOT_LIFETIME, latest)))
     return [CommandMoved(command=after)]
 
 

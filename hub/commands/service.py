@@ -69,7 +69,7 @@ async def outcome(call: Call, command: Command, wait: float) -> Command:
     return ended
 
 
-def told(command: Command) -> Text:
+def state_text(command: Command) -> Text:
     """What to tell a person about where the command is."""
     return Text(f"command.{command.state}")
 

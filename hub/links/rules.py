@@ -240,12 +240,12 @@ def introduce(
         params = {"agent_version": hello.agent_version, "boot_id": hello.boot_id}
         changes.append(_event(machine, "machine.introduced", params, now))
     declared = status_rules.not_stale(machine, hello, now)
-    return changes + status_rules.said_by_machine(machine, declared, now, introduced.capabilities)
+    return changes + status_rules.reported_by_machine(machine, declared, now, introduced.capabilities)
 
 
 def report_status(machine: Machine, boot_id: str, report: messages.StatusReport, now: datetime) -> list[Change]:
     """What a machine declares of itself; [] when it declares what is known already."""
-    changes = status_rules.said_by_machine(machine, report, now, machine.capabilities)
+    changes = status_rules.reported_by_machine(machine, report, now, machine.capabilities)
     # The numbers of status reports and of events may overlap: status counts on the other side of zero.
     return [
         msgspec.structs.replace(c, boot_id=boot_id, seq=-1 - report.seq) if isinstance(c, EventHappened) else c

@@ -13,7 +13,7 @@ from dashboard import charts, fleet, formats, machine, sparkline, status_list
 from dashboard.trouble import MachineTrouble
 from db import events, samples, statuses
 from hub.commands import service
-from hub.commands.rules import PATIENCE, Refused
+from hub.commands.rules import DESIRED_STATE_LIFETIME, Refused
 from hub.machines import tab
 from hub.machines.key_page import first_run
 from hub.model import views
@@ -75,7 +75,7 @@ async def _fleet(visit: Visit) -> Response:
         blank={**BLANK, "status_since": visit.reader.now},
         may_add=visit.may("machine.manage"),
         may_command=visit.may("status.write"),
-        until_words=visit.reader.day(visit.reader.now + int(PATIENCE.total_seconds() * 1000)),
+        until_words=visit.reader.day(visit.reader.now + int(DESIRED_STATE_LIFETIME.total_seconds() * 1000)),
     )
 
 
@@ -127,7 +127,7 @@ async def _overview(visit: Visit, refused: str = "", status: int = 200) -> Respo
         band=spans,
         band_words=machine.durations(spans),
         captions=dict.fromkeys(charts.FIGURES, ""),
-        until_words=head["patience_until"],
+        until_words=head["waits_until"],
         refused=refused,
     )
 

@@ -50,13 +50,13 @@ async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
         "may_command": visit.may("status.write", found.id),
         "may_release": visit.may("machine.release", found.id),
         "needs": role_needed("status.write"),
-        "addresses": await _fighters(visit, found) if locked else (),
+        "addresses": await _conflict_addresses(visit, found) if locked else (),
         "locked": locked,
         **cards.on_machine(visit, jobs, names),
         "offers": actions.offers(view, may=visit.may("command.send", found.id)),
         "services": actions.services(view),
-        "patience_until": reader.day(reader.now + int(command_rules.PATIENCE.total_seconds() * 1000), zone),
-        "give_up": reader.span(command_rules.IMMEDIATE.total_seconds()),
+        "waits_until": reader.day(reader.now + int(command_rules.DESIRED_STATE_LIFETIME.total_seconds() * 1000), zone),
+        "give_up": reader.span(command_rules.IMMEDIATE_LIFETIME.total_seconds()),
         "wish": secrets.token_hex(16),
     }
 
@@ -112,7 +112,7 @@ def facts(reader: Reader, view: Mapping[str, Any], zone: str) -> list[tuple[str,
     return [(name, str(value) if value else "—", hint) for name, value, hint in known]
 
 
-async def _fighters(visit: Visit, found: Machine) -> tuple[str, ...]:
+async def _conflict_addresses(visit: Visit, found: Machine) -> tuple[str, ...]:
     """From where the two (or more) came, as the newest quarantine recorded it."""
     newest = await events.list_events(visit.context.store, limit=1, rvm_ids=[found.id], codes=["machine.quarantined"])
     given = newest[0].params.get("addresses") if newest else None

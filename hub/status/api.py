@@ -113,7 +113,7 @@ async def change_status(call: Call) -> Answer:
     command = await service.issue(call, "set_status", msgspec.to_builtins(wanted))
     command = await service.outcome(call, command, call.query.wait)
     shown = call.context.fleet.find(machine.id) or machine
-    return Answer(_view(shown) | {"command": views.command_view(command)}, message=service.told(command))
+    return Answer(_view(shown) | {"command": views.command_view(command)}, message=service.state_text(command))
 
 
 async def status_history(call: Call) -> Answer:
@@ -146,7 +146,7 @@ async def _declared(call: Call, machine: Machine, patch: StatusPatch, until: str
         told = rules.for_the_agent(machine, changes)
         if told is not None:
             actor, reason = call.principal.actor, patch.reason or None
-            changes += command_rules.tell_status(
+            changes += command_rules.relay_status(
                 machine, told.wanted, actor, call.now, reason=reason, reading=told.reading
             )
         await call.context.announce(*changes)

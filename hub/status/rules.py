@@ -118,7 +118,7 @@ GIVES_BACK = "until"
 """The capability of a machine that gives a status back by itself."""
 KEPT_HERE = "kept_here"
 """A member of `status_before`: this hub gives it back, whatever the machine can."""
-EARLY = timedelta(seconds=5)
+EARLY_RETURN = timedelta(seconds=5)
 """A machine's clock may be so much ahead of ours when it gives a status back."""
 
 
@@ -138,7 +138,7 @@ def refused(machine: Machine, status: Status, capacity: int | None) -> Failure |
     return refusal(status, capacity if capacity is not None else machine.capacity or None)
 
 
-def said_by_machine(
+def reported_by_machine(
     machine: Machine, said: messages.Hello | messages.StatusReport, now: datetime, capabilities: tuple[str, ...]
 ) -> list[Change]:
     """What a machine declares on its link; [] when it declares what is known already.
@@ -223,10 +223,10 @@ def for_the_agent(machine: Machine, changes: list[Change]) -> ForTheAgent | None
         until=None if change.until is None else rfc3339(change.until),
     )
     reading = {**before, "capacity": change.capacity} == event.after
-    return ForTheAgent(_after_wishes(machine, wanted) if reading else wanted, reading)
+    return ForTheAgent(_after_commands(machine, wanted) if reading else wanted, reading)
 
 
-def _after_wishes(machine: Machine, reading: SetStatus) -> SetStatus:
+def _after_commands(machine: Machine, reading: SetStatus) -> SetStatus:
     """A reading of the capacity that reaches the machine after somebody's wish must not undo it."""
     under_way = [
         command
@@ -322,7 +322,7 @@ def _returned(machine: Machine, change: StatusChanged, now: datetime) -> dict[st
     before = machine.status_before
     if machine.status_until is None or before is None or change.until is not None:
         return None
-    if now < machine.status_until - EARLY:
+    if now < machine.status_until - EARLY_RETURN:
         return None
     was = (lawful(before["status"], change.capacity or None), before.get("special_status"))
     return {"returned": True} if was == (change.status, change.special_status) else None

@@ -20,11 +20,11 @@ from hub.status import rules
 async def give_back_due(fleet: Fleet, announce: Announcer, now: datetime) -> None:
     """Every status whose time has come. Raises StoreError when the database is away."""
     due = [machine for machine in fleet.machines.values() if machine.status_until and rules.is_due(machine, now)]
-    await announce_each(announce, due, lambda machine: [*rules.given_back(machine, now), *_told(machine, now)])
+    await announce_each(announce, due, lambda machine: [*rules.given_back(machine, now), *_relayed(machine, now)])
 
 
-def _told(machine: Machine, now: datetime) -> list[Change]:
+def _relayed(machine: Machine, now: datetime) -> list[Change]:
     """A machine that gives back by itself needs no telling."""
     if rules.GIVES_BACK in machine.capabilities:
         return []
-    return command_rules.tell_status(machine, rules.to_give_back(machine), actors.CLOCK, now)
+    return command_rules.relay_status(machine, rules.to_give_back(machine), actors.CLOCK, now)

@@ -133,7 +133,7 @@ async def sync_timezone(call: Call) -> Answer:
     command = await service.issue(call, "sync_timezone", args)
     command = await service.outcome(call, command, call.query.wait)
     headers = {"Location": f"/api/v2/commands/{command.id}"}
-    return Answer(views.command_view(command), 202, service.told(command), headers)
+    return Answer(views.command_view(command), 202, service.state_text(command), headers)
 
 
 async def status_view(call: Call, machine: Machine) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dashboard import jobs, zone
 from dashboard.reader import Reader
 from db import events, timezones
 from hub.commands import cards, service
-from hub.commands.rules import PATIENCE, Refused
+from hub.commands.rules import DESIRED_STATE_LIFETIME, Refused
 from hub.machine_settings import api
 from hub.machines import tab
 from hub.model import views
@@ -55,7 +55,7 @@ async def card(visit: Visit, found: Machine) -> dict[str, Any]:
         "kept": kept,
         "asked": await _asked(visit, found, open_ones),
         "away": found.connection in ("offline", "never"),
-        "until": reader.day(reader.now + int(PATIENCE.total_seconds() * 1000), site),
+        "until": reader.day(reader.now + int(DESIRED_STATE_LIFETIME.total_seconds() * 1000), site),
         "locked": _locked(visit, found),
         "may_pin": visit.may("config.write", found.id),
     }

@@ -40,7 +40,7 @@ def event(code: str, params: Any = None, before: Any = None, after: Any = None) 
 
 
 def said(code: str, language: str = "en", **members: Any) -> str:
-    return record.say(reader(language), event(code, **members), PEOPLE).sentence
+    return record.describe(reader(language), event(code, **members), PEOPLE).sentence
 
 
 def fullest(code: str) -> dict[str, Any]:
@@ -62,11 +62,11 @@ def test_every_code_has_a_sentence_and_no_sentence_is_without_a_code() -> None:
 @pytest.mark.parametrize("language", ["en", "id"])
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_an_event_with_what_its_code_must_have_is_said_in_full(code: str, language: str) -> None:
-    found = record.say(reader(language), fullest(code), PEOPLE)
+    found = record.describe(reader(language), fullest(code), PEOPLE)
     assert not re.search(r"\{\w+\}", found.sentence), "a place without a value"
     if code != "config.changed":
         assert "—" not in found.sentence or code == "machine.key_rotated", found.sentence
-    other = record.say(reader("id" if language == "en" else "en"), fullest(code), PEOPLE)
+    other = record.describe(reader("id" if language == "en" else "en"), fullest(code), PEOPLE)
     same_words = code in ("command.finished", "connection.changed", "status.changed")
     assert same_words or found.sentence != other.sentence
 
@@ -75,14 +75,14 @@ def test_an_event_with_what_its_code_must_have_is_said_in_full(code: str, langua
 def test_an_event_that_lacks_everything_or_is_nonsense_is_still_a_line(code: str) -> None:
     for junk in ({}, None, {name: {"x": [1]} for name in BARE}, dict.fromkeys(BARE, 10**400), dict.fromkeys(BARE)):
         for language in ("en", "id"):
-            found = record.say(reader(language), event(code, junk, junk, junk), {})
+            found = record.describe(reader(language), event(code, junk, junk, junk), {})
             assert found.sentence.strip()
             assert not re.search(r"\{\w+\}", found.sentence)
 
 
 def test_every_shape_is_in_the_sprite() -> None:
     symbols = set(re.findall(r'<symbol id="(\w+)"', (FOLDER / "sprite.html").read_text("utf-8")))
-    shapes = {record.say(reader(), fullest(code), {}).shape for code in CODES}
+    shapes = {record.describe(reader(), fullest(code), {}).shape for code in CODES}
     shapes |= set(record.SHAPES.values())
     assert shapes <= symbols
 
@@ -106,7 +106,7 @@ def test_status_says_what_was_what_is_why_and_until_when() -> None:
     assert said("status.changed", "id", before=inside, after=covered) == (
         "Status tetap Pemeliharaan, kapasitas 20\u202f% → 98\u202f%, di bawahnya Aktif → Penuh"
     )
-    found = record.say(reader(), event("status.changed", {}, before, after), {})
+    found = record.describe(reader(), event("status.changed", {}, before, after), {})
     assert (found.shape, found.look) == ("maintenance", "maintenance")
 
 
@@ -181,7 +181,7 @@ def test_hostile_text_acts_on_nothing(code: str, text: str) -> None:
         "until": text,
         "args": {"x": text},
     }
-    found = record.say(reader(), event(code, junk, junk, {**junk, "status": text + "!"}), {"3": text})
+    found = record.describe(reader(), event(code, junk, junk, {**junk, "status": text + "!"}), {"3": text})
     loose = [letter for letter in found.sentence if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")]
     turning = [letter for letter in found.sentence if letter in "\u202a\u202b\u202d\u202e\u2066\u2067"]
     assert (loose, turning) == ([], [])

@@ -158,7 +158,9 @@ def arm_hub(folder: Path) -> None:
     _wrap(MachineLink, "__init__", after=link_made)
     patience = folder / "test-patience"
     if patience.exists():
-        command_rules.PATIENCE = command_rules.IMMEDIATE = timedelta(seconds=float(patience.read_text()))
+        command_rules.DESIRED_STATE_LIFETIME = command_rules.IMMEDIATE_LIFETIME = timedelta(
+            seconds=float(patience.read_text())
+        )
 
 
 Seen = Callable[..., None]

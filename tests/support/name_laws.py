@@ -10,8 +10,8 @@ from typing import NamedTuple
 from tests.support.house import House, Module
 
 CLASSES_TODAY: frozenset[str] = frozenset(
-    {"Answer", "Bucket", "Command", "ConfigApplied", "Counts", "Event", "Filters", "Fleet",
-     "Folder", "Frame", "HealthReason", "HistoryQuery", "Limits", "Machine", "MachinePage", "Mark",
+    {"Answer", "Bucket", "Command", "ConfigApplied", "Counts", "Filters", "Fleet",
+     "Folder", "Frame", "HistoryQuery", "Limits", "MachinePage", "Mark",
      "Opened", "Page", "Place", "Reader", "Reading",
      "Recording", "Refusal", "Rejected", "RemoteSession", "Request", "Scene", "Session", "SessionOpened",
      "SessionRow", "Settings", "SettingsError", "Spool", "Ticket",
@@ -52,14 +52,14 @@ NOT_SAID: dict[str, str] = {
 between underscores and capitals: `_settings_in_force`, `InForce`."""
 NAMES_TODAY: frozenset[str] = frozenset(
     {"Lease", "Pushed",
-     "UntoldEvents", "Wish", "_after_wishes", "_became_true", "_farewell", "_forget", "_forget_if_gone",
+     "UntoldEvents", "Wish", "_became_true", "_farewell", "_forget", "_forget_if_gone",
      "_forget_pending", "_hear", "_heard", "_keep_and_tell", "_lease",
      "_let_children_hear_the_hang_up", "_of_leases", "_patience", "_said", "_say", "_say_again", "_say_backlog",
-     "_say_goodbye", "_say_reset", "_settings_in_force", "_talk", "_tell", "_tell_watched", "_told",
+     "_say_goodbye", "_say_reset", "_settings_in_force", "_tell", "_tell_watched", "_told",
      "_wish", "became_true", "farewell_after", "forget", "forget_accepted", "forget_all_but",
-     "fought", "hear", "heard", "in_force", "leases", "patience_left",
-     "said", "said_by_machine", "say", "say_goodbye", "say_restarting", "settings_in_force", "tell",
-     "tell_at", "tell_soon", "tell_status", "told"}
+     "hear", "heard", "in_force", "leases", "patience_left",
+     "said", "say", "say_goodbye", "settings_in_force", "tell",
+     "tell_at", "told"}
 )  # fmt: skip
 """Names that have such a word today. The list may only shrink."""
 

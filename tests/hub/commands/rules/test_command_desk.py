@@ -200,16 +200,16 @@ def test_a_declaration_past_the_agent_is_told_to_one_that_takes_it(
     capabilities: tuple[str, ...], told: list[str]
 ) -> None:
     one = machine(capabilities=capabilities)
-    changes = rules.tell_status(one, SetStatus(status="full"), "machine:7", NOW)
+    changes = rules.relay_status(one, SetStatus(status="full"), "machine:7", NOW)
     assert [change.command.name for change in changes if isinstance(change, CommandDrafted)] == told
 
 
 def test_a_machine_is_told_no_more_than_ten_declarations_at_once_and_none_that_it_refuses() -> None:
     one = machine(capabilities=("set_status",))
-    assert rules.tell_status(one, SetStatus(status="active", capacity=100), "machine:7", NOW) == []
-    for number in range(rules.MOST_TOLD):
+    assert rules.relay_status(one, SetStatus(status="active", capacity=100), "machine:7", NOW) == []
+    for number in range(rules.MAX_RELAYED):
         with_command(one, command("sent", id=f"t{number}", issued_by="machine:7"))
-    assert rules.tell_status(one, SetStatus(status="full"), "machine:7", NOW) == []
+    assert rules.relay_status(one, SetStatus(status="full"), "machine:7", NOW) == []
 
 
 def test_a_machine_that_is_still_full_is_not_declared_active() -> None:

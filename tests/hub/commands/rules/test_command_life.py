@@ -128,7 +128,7 @@ def test_progress_is_shown_and_a_repeat_of_it_says_nothing() -> None:
 
 
 def test_a_machine_that_goes_down_to_reboot_has_time_to_come_back() -> None:
-    asked = command("running", name="reboot", args={}, expires_at=NOW + rules.IMMEDIATE)
+    asked = command("running", name="reboot", args={}, expires_at=NOW + rules.IMMEDIATE_LIFETIME)
     one = with_command(machine(), asked)
     waits = m.CommandUpdate(id="c1", state="running", progress=m.Progress(phase="return_session"))
     assert moved_to(rules.moved(one, waits, NOW)).expires_at == one.pending["c1"].expires_at, "it has not begun"
@@ -138,7 +138,7 @@ def test_a_machine_that_goes_down_to_reboot_has_time_to_come_back() -> None:
 
 
 def test_a_machine_that_goes_down_for_ever_does_not_keep_its_command_open_for_ever() -> None:
-    deadline = NOW + timedelta(seconds=30) + rules.IMMEDIATE
+    deadline = NOW + timedelta(seconds=30) + rules.IMMEDIATE_LIFETIME
     asked = command("running", name="reboot", args={"delay": 30.0}, expires_at=deadline)
     fleet = Fleet([with_command(machine(), asked)])
     one = fleet.machines[7]
@@ -148,7 +148,7 @@ def test_a_machine_that_goes_down_for_ever_does_not_keep_its_command_open_for_ev
             update = m.CommandUpdate(id="c1", state="running", progress=said)
             for change in rules.moved(one, update, NOW + timedelta(minutes=minute)):
                 fleet.apply(change)
-    assert one.pending["c1"].expires_at <= deadline + rules.REBOOT
+    assert one.pending["c1"].expires_at <= deadline + rules.REBOOT_LIFETIME
 
 
 @pytest.mark.parametrize("code", ["cancelled", "expired"])

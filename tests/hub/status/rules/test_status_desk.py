@@ -48,7 +48,7 @@ def after(found: Machine, changes: list[Change]) -> Machine:
 
 
 def heard(found: Machine, report: StatusReport, now: datetime = NOW) -> list[Change]:
-    return rules.said_by_machine(found, report, now, found.capabilities)
+    return rules.reported_by_machine(found, report, now, found.capabilities)
 
 
 def event(changes: list[Change]) -> EventHappened:

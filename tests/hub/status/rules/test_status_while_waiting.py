@@ -37,7 +37,7 @@ def hello(**members: Any) -> Hello:
 
 def said(found: Machine, word: Hello) -> list[Change]:
     taken = rules.not_stale(found, word, NOW)
-    return rules.said_by_machine(found, taken, NOW, WHOLE)
+    return rules.reported_by_machine(found, taken, NOW, WHOLE)
 
 
 def test_a_hello_is_no_news_while_a_newer_declaration_waits_for_the_agent() -> None:
