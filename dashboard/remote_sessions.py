@@ -1,7 +1,7 @@
 """A lease as words: how long it still lasts, what it allows, how it ended. Pure.
 
 Takes sessions as the feed tells them, with instants in epoch milliseconds. The page's `lease_words.js` counts down the
-same way; one table of cases holds both to it.
+same way; one table of examples holds both to it.
 """
 
 from __future__ import annotations
@@ -32,11 +32,6 @@ def left(r: Reader, lease: Session) -> str:
     if lease["status"] == "active" and lease["expires_at"] is not None:
         return countdown(lease["expires_at"] - r.now)
     return r.said("lease", str(lease["status"]))
-
-
-def shown_as(lease: Session | None) -> str:
-    """What a page shows of a machine's lease, as one word: when the feed tells another, the page is old."""
-    return f"{lease['id']} {lease['status']}" if lease else ""
 
 
 def allowed(r: Reader, session: Session) -> str:

@@ -108,6 +108,9 @@ OF_MACHINE = {
     "why": Part("why.html", machines_page.part_why),
     "statuses": Part("status_list.html", machines_page.part_statuses),
     "machine-jobs": Part("machine_jobs.html", cards.part),
+    "leases": Part("leases.html", remote_page.part_open_sessions),
+    "lease-place": Part("lease_place.html", remote_page.part_place),
+    "past": Part("lease_past.html", remote_page.part_past),
     "zone": Part("zone_card.html", zone_card.part),
 }
 """Parts of a machine's pages, by the id of their element."""

@@ -63,8 +63,13 @@ async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
 
 async def naming(visit: Visit, found: Machine, actors_shown: Iterable[str]) -> Callable[[str], str]:
     """An actor's name, for a part of the machine's page that names these."""
-    names = names_for(found, await users.all_users(visit.context.store), actors_shown)
+    names = await people(visit, found, actors_shown)
     return lambda actor: who(visit.reader, actor, names)
+
+
+async def people(visit: Visit, found: Machine, actors_shown: Iterable[str]) -> dict[str, str]:
+    """`names_for` these, for a part of the machine's page."""
+    return names_for(found, await users.all_users(visit.context.store), actors_shown)
 
 
 async def release(visit: Visit) -> Response:

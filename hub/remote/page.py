@@ -251,32 +251,52 @@ async def _asked(visit: Visit, found: Machine, operate: Operate, kind: Any, want
 
 async def _page(visit: Visit, found: Machine, fault: str = "", status: int = 200) -> Response:
     """`fault`: why what was asked for may not be."""
+    head = await tab.head(visit, found)
+    values = {**await part_open_sessions(visit), **await part_place(visit), **await part_past(visit)}
+    return visit.render("remote.html", status, **values | {"m": head["m"]}, head_of=head, fault=fault)
+
+
+async def part_open_sessions(visit: Visit) -> dict[str, Any]:
+    """The values `leases.html` takes."""
+    found = visit.machine()
+    return {"m": found, "cards": await _cards(visit, found)}
+
+
+async def part_place(visit: Visit) -> dict[str, Any]:
+    """The values `lease_place.html` takes."""
+    found = visit.machine()
+    mine = [card for card in await _cards(visit, found) if card.mine]
+    offer = await _offer(visit, found)
+    return {
+        "m": found,
+        "own": next((card for card in mine if card.s["status"] == "active"), None),
+        "waiting": any(card.s["status"] != "active" for card in mine),
+        "offer": offer,
+        "given": _given(visit, offer),
+        "may": _may(visit, found),
+    }
+
+
+async def part_past(visit: Visit) -> dict[str, Any]:
+    """The values `lease_past.html` takes."""
+    found = visit.machine()
     before = row_id(visit.request.query_params.get("before", ""))
     rows = await remote_sessions.history(visit.context.store, found.id, PAGE + 1, before, over=True)
     shown = [life.session_of(row) for row in rows[:PAGE]]
+    names = await tab.people(visit, found, _actors(shown))
+    recorded = await _recordings(visit, found, shown)
+    return {
+        "m": found,
+        "past": past(visit.reader, shown, recorded, names, tab.zone_of(found)),
+        "older": shown[-1].id if len(rows) > PAGE else None,
+        "before": before,
+    }
+
+
+async def _cards(visit: Visit, found: Machine) -> list[Card]:
     open_ones = life.open_of(found)
-    head = await tab.head(visit, found, *_actors(shown), *_actors(open_ones))
-    zone, names = head["zone"], head["names"]
-    cards = [card(visit, found, session, names, zone) for session in open_ones]
-    mine = [card for card in cards if card.mine]
-    offer = await _offer(visit, found)
-    return visit.render(
-        "remote.html",
-        status,
-        m=head["m"],
-        head_of=head,
-        fault=fault,
-        shown_as=session_texts.shown_as(head["m"]["lease"]),
-        cards=cards,
-        own=next((card for card in mine if card.s["status"] == "active"), None),
-        waiting=any(card.s["status"] != "active" for card in mine),
-        offer=offer,
-        given=_given(visit, offer),
-        may=_may(visit, found),
-        past=past(visit.reader, shown, await _recordings(visit, found, shown), names, zone),
-        older=shown[-1].id if len(rows) > PAGE else None,
-        before=before,
-    )
+    names = await tab.people(visit, found, _actors(open_ones))
+    return [card(visit, found, session, names, tab.zone_of(found)) for session in open_ones]
 
 
 async def _offer(visit: Visit, found: Machine) -> Offer:

@@ -6,7 +6,6 @@ import test from "node:test";
 
 import { Player, parse, reached, withoutPauses } from "../../dashboard/static/js/cast.js";
 import { above, joined } from "../../dashboard/static/js/files_panel.js";
-import { shownAs } from "../../dashboard/static/js/lease_card.js";
 import { countdown, ownLease } from "../../dashboard/static/js/lease_words.js";
 import { useTexts } from "../../dashboard/static/js/texts.js";
 import { amount, progress } from "../../dashboard/static/js/transfer.js";
@@ -15,7 +14,7 @@ const read = (path) => JSON.parse(readFileSync(new URL(path, import.meta.url), "
 useTexts(read("../../dashboard/locales/en.json"), "en");
 
 test("what is left counts down the same way as on the hub", () => {
-  for (const [ms, words] of read("../dashboard/fixtures/leases.json").countdown) assert.equal(countdown(ms), words);
+  for (const [ms, words] of read("../dashboard/fixtures/formats.json").countdown) assert.equal(countdown(ms), words);
 });
 
 test("one's own lease is the open one that ends first", () => {
@@ -32,11 +31,6 @@ test("one's own lease is the open one that ends first", () => {
   assert.equal(ownLease(machines, 9)?.m.id, 2);
   assert.equal(ownLease(machines, 1), null);
   assert.equal(ownLease([/** @type {any} */ ({ id: 1 })], 7), null);
-});
-
-test("another lease or another state of it is another page", () => {
-  assert.equal(shownAs(null), "");
-  assert.equal(shownAs({ id: 4, status: "active" }), "4 active");
 });
 
 test("a folder's parent is never above what the machine declares", () => {

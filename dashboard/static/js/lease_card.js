@@ -1,51 +1,60 @@
-// The leases of a machine on its page, kept true: countdown, extend, end, approve; and the form that begins one.
+// The leases of a machine on its page: countdown, extend, end, approve; and who works with one is not disturbed.
 
 import { sendCommand } from "./commands.js";
-import { all, find, setAttribute, setText, show } from "./dom.js";
+import { all, find, make, setAttribute, setText, show } from "./dom.js";
 import { countdown } from "./lease_words.js";
 import { t } from "./texts.js";
 
-/** What the page shows of a machine's lease, as one word: another word is another page. @param {Pick<Lease, "id" | "status"> | null} lease */
-export const shownAs = (lease) => (lease ? `${lease.id} ${lease.status}` : "");
-
 export class LeaseCard {
-  /** @param {number} id @param {import("./feed.js").Feed} feed */
-  constructor(id, feed) {
+  /** @param {number} id */
+  constructor(id) {
     this.id = id;
-    this.feed = feed;
-    this.root = find("#leases");
-    for (const form of all("form[data-ask]")) form.addEventListener("submit", (event) => this.submit(event, form));
+    this.brought = false;
+    document.addEventListener("submit", (event) => {
+      const form = /** @type {Part} */ (event.target);
+      if (form.dataset.ask) this.submit(event, form);
+    });
+    this.bring();
   }
 
-  /** The machine as the hub tells it now. @param {Machine} m */
-  patch(m) {
-    if (m.lease) setAttribute(find(`[data-session="${m.lease.id}"]`, this.root), "data-expires", m.lease.expires_at);
-    if (shownAs(m.lease) === this.root.dataset.shown) return;
-    this.changed();
-    const before = this.root.dataset.shown.split(" ")[0];
-    for (const over of all("[data-session]", this.root))
-      if (!m.lease || (over.dataset.session === before && before !== String(m.lease.id))) close(over);
+  /** Terminal and files come only for whoever has a lease here. */
+  bring() {
+    if (this.brought || !find("#work")) return;
+    this.brought = true;
+    document.head.append(make("script", { type: "module", src: document.body.dataset.session ?? "" }));
   }
 
   /** @param {number} now */
   tick(now) {
-    for (const card of all("[data-session]:not([data-status=ended])", this.root)) {
+    for (const card of all("[data-session]:not([data-status=ended])")) {
       const left = Number(card.dataset.expires) - now;
       setText(find("[data-left]", card), countdown(left));
       card.toggleAttribute("data-soon", left < 120000);
     }
   }
 
-  /** Another state needs another page; who has a terminal open or is typing is asked first. */
-  changed() {
-    const typing = find("#start-form")?.elements.reason.value;
-    if (!find("[data-used]") && !find("[data-moving]:not([hidden])") && !typing) return location.reload();
+  /**
+   * Whether a part may become the fresh one: not while somebody works in it, whose lease is over or another now.
+   * @param {Part} part @param {Part} fresh
+   */
+  allows(part, fresh) {
+    if (part.id === "leases") {
+      const over = all("[data-session]", part).filter(
+        (card) => !find(`[data-session="${card.dataset.session}"]`, fresh),
+      );
+      if (!over.length || !inUse()) return true;
+      for (const card of over) close(card);
+    } else if (part.id === "lease-place") {
+      if (part.dataset.place === fresh.dataset.place) return !find("#work");
+      if (!inUse()) return find("#work", fresh) && this.brought ? location.reload() : true;
+      for (const used of all("#pages, #files")) used.inert = true;
+    } else return true;
     show(find("#stale"), true);
-    return undefined;
+    return false;
   }
 
   /**
-   * By REST, so that a terminal stays open; what comes of it is told by the feed.
+   * By REST, so that a terminal stays open; what comes of it the hub draws.
    * @param {Event} event @param {Part} form
    */
   async submit(event, form) {
@@ -65,6 +74,11 @@ export class LeaseCard {
   }
 }
 
+/** A terminal is open, a file is on its way, or somebody types why they want a lease. */
+function inUse() {
+  return find("[data-used]") || find("[data-moving]:not([hidden])") || find("#start-form")?.elements.reason.value;
+}
+
 /** A session that is over while its page stays for what the terminal shows: nothing of it can be used any more. @param {Part} card */
 function close(card) {
   if (card.dataset.status === "ended") return;
@@ -73,5 +87,4 @@ function close(card) {
   find(".pill", card).replaceChildren(t("lease.ended"));
   for (const part of [find(".lease-acts", card), find("[data-left]", card)?.closest("div")])
     if (part) show(part, false);
-  if (find("#work")?.dataset.work === card.dataset.session) for (const part of all("#pages, #files")) part.inert = true;
 }

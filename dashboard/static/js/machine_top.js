@@ -8,16 +8,20 @@ import { Parts } from "./parts.js";
 export class MachineTop {
   /**
    * @param {number} id @param {import("./feed.js").Feed} feed @param {import("./announcer.js").Announcer} spoken
-   * @param {(part: Part) => void} drawn
+   * @param {(part: Part) => void} drawn @param {(part: Part, fresh: Part) => unknown} [allows]
    */
-  constructor(id, feed, spoken, drawn) {
+  constructor(id, feed, spoken, drawn, allows) {
     this.head = new MachineHead(spoken);
     this.jobs = new Jobs(spoken);
     this.actions = new MachineActions(id);
-    this.parts = new Parts(feed, (part) => {
-      if (part.id === "machine-jobs") this.jobs.drawn();
-      drawn(part);
-    });
+    this.parts = new Parts(
+      feed,
+      (part) => {
+        if (part.id === "machine-jobs") this.jobs.drawn();
+        drawn(part);
+      },
+      { allows },
+    );
   }
 
   /** The machine as the hub tells it now. @param {Machine} m @param {number} now */

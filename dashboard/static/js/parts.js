@@ -37,13 +37,13 @@ function stated(node) {
 export class Parts {
   /**
    * @param {Pick<import("./feed.js").Feed, "paused" | "hidden">} feed @param {(part: Part) => void} [drawn]
-   * @param {Partial<{list: () => Stated[], get: (address: string, etag: string) => Promise<Response>, put: (html: string, ids: string[]) => string[], later: (act: () => void, ms: number) => Timer, now: () => number, random: () => number}>} [world]
+   * @param {Partial<{allows: (part: Part, fresh: Part) => unknown, list: () => Stated[], get: (address: string, etag: string) => Promise<Response>, put: (html: string, ids: string[]) => string[], later: (act: () => void, ms: number) => Timer, now: () => number, random: () => number}>} [world]
    */
   constructor(feed, drawn = () => {}, world = {}) {
     this.feed = feed;
     this.list = world.list ?? (() => all("[data-part]").map(stated));
     this.get = world.get ?? get;
-    this.put = world.put ?? ((html, ids) => put(html, ids, drawn));
+    this.put = world.put ?? ((html, ids) => put(html, ids, drawn, world.allows ?? (() => true)));
     this.later = world.later ?? ((act, ms) => setTimeout(act, ms));
     this.now = world.now ?? (() => performance.now());
     this.random = world.random ?? Math.random;
@@ -168,16 +168,19 @@ function get(address, etag) {
 /**
  * Put parts in their places; those that could not be done whole, for somebody is using them.
  * @param {string} html @param {string[]} ids @param {(part: Part) => void} drawn
+ * @param {(part: Part, fresh: Part) => unknown} allows
  */
-function put(html, ids, drawn) {
+function put(html, ids, drawn, allows) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
-  for (const field of all("input[name=csrf_token]", fresh))
+  /** @type {ParentNode[]} */
+  const roots = [fresh, ...all("template", fresh).map((node) => /** @type {any} */ (node.content))];
+  for (const field of roots.flatMap((root) => all("input[name=csrf_token]", root)))
     field.setAttribute("value", document.body.dataset.csrf ?? "");
   const held = [];
   for (const id of ids) {
     const old = find(`[data-part]#${id}`);
-    const next = fresh.getElementById(id);
-    if (!old || !next) continue;
+    const next = find(`#${id}`, fresh);
+    if (!old || !next || !allows(old, next)) continue;
     const focused = /** @type {Part | null} */ (old.contains(document.activeElement) ? document.activeElement : null);
     const place = focused?.closest("[data-key]");
     const still = old.dataset.still !== undefined && (old.matches(":hover") || focused !== null);

@@ -2,7 +2,7 @@
 
 import { Announcer } from "../announcer.js";
 import { countFleet } from "../counts.js";
-import { find, make, setText } from "../dom.js";
+import { find, setText } from "../dom.js";
 import { Feed } from "../feed.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
@@ -26,14 +26,23 @@ const feed = new Feed(null, {
   version: (name) => link.version(name),
 });
 const link = new LinkState(feed);
-const top = new MachineTop(id, feed, spoken, () => link.draw());
-const card = new LeaseCard(id, feed);
+const card = new LeaseCard(id);
+const top = new MachineTop(
+  id,
+  feed,
+  spoken,
+  () => {
+    link.draw();
+    card.bring();
+    card.tick(feed.clock.now());
+  },
+  (part, fresh) => card.allows(part, fresh),
+);
 
 function draw() {
   const m = feed.fleet.machines.get(id);
   if (!m) return;
   top.patch(m, feed.clock.now());
-  card.patch(m);
 }
 
 setInterval(() => {
@@ -46,5 +55,3 @@ frame();
 guardButtons();
 keyboard({ ".": () => top.actions.toggle() });
 feed.start();
-// Terminal and files come only for whoever has a lease here.
-if (find("#work")) document.head.append(make("script", { type: "module", src: document.body.dataset.session ?? "" }));

@@ -16,7 +16,14 @@ from tests.support.page_visitor import browser
 
 TOKEN = re.compile(r'(name="csrf_token" value=")[0-9a-f]+')
 PART = re.compile(r'<\w+ [^>]*\bid="([\w-]+)"[^>]*\bdata-part="([^"]+)"')
-PAGES = ("/machines/1", "/machines/1/settings", "/jobs", "/jobs?state=open&rvm=1&group=g", "/jobs/c1")
+PAGES = (
+    "/machines/1",
+    "/machines/1/settings",
+    "/machines/1/remote",
+    "/jobs",
+    "/jobs?state=open&rvm=1&group=g",
+    "/jobs/c1",
+)
 
 
 async def drafted(hub: ApiHub) -> None:
