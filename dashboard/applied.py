@@ -1,7 +1,4 @@
-"""Whether a machine runs the settings that are wanted, as a shape and words. Pure.
-
-The page's `applied.js` says the same while it changes; one table of cases holds both to it.
-"""
+"""Whether a machine runs the settings that are wanted, as a shape and words. Pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Why a machine does not take a setting, in the reader's language: it says `code: sentence`, in English. Pure.
 
-The page's `refusals.js` says the same; one table of cases holds both to it. Nothing here trusts what a machine says:
-what has a code that nobody here knows stays in the machine's words.
+Nothing here trusts what a machine says: what has a code that nobody here knows stays in the machine's words.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The settings form as values: what each field shows, and what somebody meant by sending it. Pure.
 
-A field shows where its value comes from (`own` or inherited) and the value as text. The page's `settings.js` reads
-its fields the same way; one table of cases holds both to it.
+A field shows where its value comes from (`own` or inherited) and the value as text.
 """
 
 from __future__ import annotations
@@ -40,8 +39,10 @@ class SettingRow:
     """Why the machine does not take it."""
     fault: str = ""
     """Why the hub does not."""
-    now: str | None = None
-    """What somebody else made of it while this was typed."""
+    now: str = ""
+    """What is to be told when somebody else changed it while this was typed."""
+    clash: bool = False
+    """Somebody did."""
 
     def merge(self, form: Mapping[str, str]) -> bool:
         """Show what was typed instead of what is. True when what is has changed since the form was made; a field nobody
@@ -51,7 +52,8 @@ class SettingRow:
         if SEEN + self.key not in form or seen_of(own, text) == seen:
             return False
         self.text, self.own = text, own or not seen.startswith("1")
-        return seen != self.seen
+        self.clash = seen != self.seen
+        return self.clash
 
 
 def seen_of(own: bool, text: str) -> str:

@@ -114,6 +114,14 @@ OF_MACHINE = {
     "zone": Part("zone_card.html", zone_card.part),
 }
 """Parts of a machine's pages, by the id of their element."""
+OF_SETTINGS = {
+    "applied": Part("applied.html", settings_page.part_applied),
+    "settings": Part("settings_form.html", settings_page.part_form),
+}
+OF_FLEET_SETTINGS = {
+    "applied": Part("fleet_applied.html", settings_page.part_fleet_applied),
+    "settings": Part("settings_form.html", settings_page.part_fleet_form),
+}
 OF_JOBS = {
     "tally": Part("job_tally.html", commands_page.part_tally),
     "job-lists": Part("job_lists.html", commands_page.part_lists),
@@ -150,6 +158,7 @@ def page_routes() -> list[BaseRoute]:
             "/machines/{id}/settings",
             WebPage(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS),
         ),
+        ("/machines/{id}/settings/parts", WebPage(parts.drawn(OF_SETTINGS))),
         ("/machines/{id}/key", WebPage(key_page.show_key, key_page.new_key)),
         ("/machines/{id}/key/rvm.json", WebPage(key_page.download_config)),
         ("/machines/{id}/remove", WebPage(key_page.ask_removal, key_page.remove)),
@@ -165,6 +174,7 @@ def page_routes() -> list[BaseRoute]:
                 fleet.show_fleet_settings, fleet.save_fleet_settings, action="fleet_config.read", most_fields=FIELDS
             ),
         ),
+        ("/admin/settings/parts", WebPage(parts.drawn(OF_FLEET_SETTINGS), action="fleet_config.read")),
         ("/admin/users", WebPage(ours.show_users, ours.add_user, action="user.manage")),
         ("/admin/users/{user_id}/link", WebPage(home, ours.make_link, action="user.manage")),
         ("/admin/users/{user_id}/{what:str}", WebPage(home, ours.set_disabled, action="user.manage")),

@@ -139,28 +139,38 @@ def note_of(visit: Visit, version: int) -> tuple[str, str] | None:
 
 
 def values_of(
-    visit: Visit, rows: Rows, state: FormState, *, scope: str, version: int, action: str, address: str, may_edit: bool
+    visit: Visit,
+    rows: Rows,
+    state: FormState,
+    *,
+    scope: str,
+    version: int,
+    action: str,
+    rvm: int | None,
+    may_edit: bool,
 ) -> dict[str, Any]:
     """The values `settings_form.html` takes."""
     reader = visit.reader
     everything = [row for listed in rows.values() for row in listed]
     for row in everything:
-        if row.merge(state.form):
-            text = shown(reader, row.key, settings.value_of(row.seen[1:], row.kind))
-            own = row.seen.startswith("1")
-            row.now = reader.t("settings.meanwhile", value=text) if own else reader.t("settings.meanwhile.gone")
+        row.merge(state.form)
+        text = shown(reader, row.key, settings.value_of(row.seen[1:], row.kind))
+        own = row.seen.startswith("1")
+        row.now = reader.t("settings.meanwhile", value=text) if own else reader.t("settings.meanwhile.gone")
         row.fault = state.faults.get(row.key, "")
     adding = {name: state.form.get(f"add.{name}", "") for name in ("key", "kind", "value")}
     known = {row.key for row in everything}
     adding["fault"] = next((why for key, why in state.faults.items() if key not in known), "")
     f = {
-        "scope": scope, "version": version, "action": action, "address": address, "may_edit": may_edit,
+        "scope": scope, "version": version, "action": action, "rvm": rvm, "may_edit": may_edit,
         "needs": role_needed(ACTIONS[scope]), "adding": adding, "said": "",
     }  # fmt: skip
+    # Somebody changed other settings than these.
+    elsewhere = state.status == 409 and state.form and not any(row.clash for row in everything)
     return {
         "rows": rows,
         "f": f,
-        "said": state.note,
+        "said": ("bad", reader.t("settings.stale.elsewhere")) if elsewhere else state.note,
         "amount": lambda value, unit: amount(reader, value, unit if unit == "s" else ""),
     }
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from starlette.responses import Response
 
@@ -15,6 +15,7 @@ from db.errors import Conflict
 from hub.machine_settings import form as settings_form
 from hub.machine_settings.form import FormState
 from hub.machines import api, tab
+from hub.model import views
 from hub.model.actors import user as user_actor
 from hub.model.effective_settings import UNWRITTEN
 from hub.model.machine import Machine
@@ -62,41 +63,59 @@ async def rename(visit: Visit) -> Response:
 
 
 async def _page(visit: Visit, found: Machine, state: FormState, given: dict[str, str] | None = None) -> Response:
-    reader, fleet, own, local = (
-        visit.reader,
-        visit.context.fleet.settings,
-        found.desired_settings,
-        found.reported_settings,
+    head = await tab.head(visit, found)
+    values = {**await part_applied(visit), **await _form(visit, found, state)}
+    return visit.render(
+        "machine_settings.html",
+        state.status,
+        **values | {"m": head["m"]},
+        head_of=head,
+        given=given or {"name": found.name, "site": found.location_description or ""},
+        may_rename=visit.may("machine.manage"),
+        hardware=hardware(visit, found),
     )
+
+
+async def part_form(visit: Visit) -> dict[str, Any]:
+    """The values `settings_form.html` takes."""
+    return await _form(visit, visit.machine(), FormState())
+
+
+async def part_applied(visit: Visit) -> dict[str, Any]:
+    """The values `applied.html` takes."""
+    found = visit.machine()
+    scope = settings_form.written(visit.context.fleet.settings.newest_scope(found.desired_settings))
+    by = scope["written"]
+    return {
+        "m": found,
+        "f": {"version": found.effective_settings.version, "action": _address(found)},
+        "applied": applied(views.machine_view(found, times="ms"), visit.reader),
+        "by": None if by is None else (await tab.naming(visit, found, {by[0]}))(by[0]),
+        **scope,
+    }
+
+
+def _address(found: Machine) -> str:
+    return f"/machines/{found.id}/settings"
+
+
+async def _form(visit: Visit, found: Machine, state: FormState) -> dict[str, Any]:
+    fleet, own, local = visit.context.fleet.settings, found.desired_settings, found.reported_settings
     changed = await settings_form.changed_last(visit.context.store, found.id)
-    newest = fleet.newest_scope(own)
-    head = await tab.head(visit, found, *(who for who, _, _ in changed.values()), newest.by or "")
     rows = settings_form.rows_of(
-        reader,
+        visit.reader,
         found.effective_settings.values,
         own.values,
         fleet.of(UNWRITTEN, local).values,
         lambda key: fleet.origin(key, UNWRITTEN, local),
         changed,
-        head["m"]["config_errors"] or {},
+        found.config_errors or {},
     )
-    form = settings_form.values_of(
-        visit, rows, state, scope="machine", version=found.effective_settings.version,
-        action=f"/machines/{found.id}/settings", address=f"/api/v2/rvms/{found.id}/config",
-        may_edit=visit.may("config.write", found.id),
+    values = settings_form.values_of(
+        visit, rows, state, scope="machine", version=found.effective_settings.version, action=_address(found),
+        rvm=found.id, may_edit=visit.may("config.write", found.id),
     )  # fmt: skip
-    return visit.render(
-        "machine_settings.html",
-        state.status,
-        m=head["m"],
-        head_of=head,
-        given=given or {"name": found.name, "site": found.location_description or ""},
-        may_rename=visit.may("machine.manage"),
-        hardware=hardware(visit, found),
-        applied=applied(head["m"], reader),
-        **settings_form.written(newest),
-        **form,
-    )
+    return values | {"who": await tab.naming(visit, found, {who for who, _, _ in changed.values()})}
 
 
 def hardware(visit: Visit, found: Machine) -> list[tuple[str, str]]:
@@ -113,6 +132,9 @@ def _fact(reader: Reader, name: str, value: Any) -> Any:
     """Bytes in the unit memory is sold in."""
     amount = name == "memory_bytes" and isinstance(value, int) and not isinstance(value, bool)
     return f"{reader.number(value / 2**30, 1)} GiB" if amount else value
+
+
+FLEET_ADDRESS: Final = "/admin/settings"
 
 
 @dataclass
@@ -139,27 +161,43 @@ async def save_fleet_settings(visit: Visit) -> Response:
 
 
 async def _fleet_page(visit: Visit, state: FormState) -> Response:
-    reader, fleet = visit.reader, visit.context.fleet.settings
+    values = {**await part_fleet_applied(visit), **await _fleet_form(visit, state)}
+    return visit.render("fleet_settings.html", state.status, **values)
+
+
+async def part_fleet_form(visit: Visit) -> dict[str, Any]:
+    """The values `settings_form.html` takes."""
+    return await _fleet_form(visit, FormState())
+
+
+async def part_fleet_applied(visit: Visit) -> dict[str, Any]:
+    """The values `fleet_applied.html` takes."""
+    scope = visit.context.fleet.settings.written
+    return {
+        "f": {"version": scope.version, "action": FLEET_ADDRESS},
+        "by": (await _naming(visit, {scope.by or ""}))(scope.by or "system"),
+        "spread": spread(m for m in visit.context.fleet.machines.values() if visit.user.reaches(m.id)),
+        **settings_form.written(scope),
+    }
+
+
+async def _fleet_form(visit: Visit, state: FormState) -> dict[str, Any]:
+    fleet = visit.context.fleet.settings
     changed = await settings_form.changed_last(visit.context.store, None)
-    shown = {actor for actor, _, _ in changed.values()} | {fleet.written.by}
-    everybody = await users.all_users(visit.context.store)
-    names = {str(user.id): user.name for user in everybody if user_actor(user.id) in shown}
     rows = settings_form.rows_of(
-        reader, fleet.shared.values, fleet.written.values, fleet.base, lambda _: "default", changed, {}
+        visit.reader, fleet.shared.values, fleet.written.values, fleet.base, lambda _: "default", changed, {}
     )
-    form = settings_form.values_of(
-        visit, rows, state, scope="fleet", version=fleet.written.version, action="/admin/settings",
-        address="/api/v2/config", may_edit=visit.may("fleet_config.write"),
+    values = settings_form.values_of(
+        visit, rows, state, scope="fleet", version=fleet.written.version, action=FLEET_ADDRESS, rvm=None,
+        may_edit=visit.may("fleet_config.write"),
     )  # fmt: skip
-    return visit.render(
-        "fleet_settings.html",
-        state.status,
-        names=names,
-        who=lambda actor: who(reader, actor, names),
-        spread=spread(m for m in visit.context.fleet.machines.values() if visit.user.reaches(m.id)),
-        **settings_form.written(fleet.written),
-        **form,
-    )
+    return values | {"who": await _naming(visit, {actor for actor, _, _ in changed.values()})}
+
+
+async def _naming(visit: Visit, actors: set[str]) -> Callable[[str], str]:
+    everybody = await users.all_users(visit.context.store)
+    names = {str(user.id): user.name for user in everybody if user_actor(user.id) in actors}
+    return lambda actor: who(visit.reader, actor, names)
 
 
 def spread(machines: Iterable[Machine]) -> Spread:

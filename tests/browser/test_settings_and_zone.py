@@ -72,7 +72,7 @@ async def test_what_somebody_else_saved_is_shown_and_what_was_typed_stays(stage:
         changed = {"cpu_threshold": 85, "memory_threshold": 60}
         assert (await other.patch("/api/v2/rvms/1/config", json=changed)).status_code == 200
         note = page.page.locator("[data-key=cpu_threshold] [data-now]")
-        await expect(note).to_contain_text("Somebody changed it meanwhile: here it is now 85.")
+        await expect(note).to_contain_text("Somebody changed it meanwhile: here it is now 85\u202f%.")
         await expect(page.page.locator("[name='v.memory_threshold']")).to_have_value("60")
         await expect(page.page.locator("[name='v.cpu_threshold']")).to_have_value("70")
         await saved(page)
@@ -91,7 +91,7 @@ async def test_a_stale_form_is_answered_with_what_is_now(stage: Stage) -> None:
         await page.page.evaluate("document.querySelector('#settings').elements.version.value = '0'")
         await other.patch("/api/v2/rvms/1/config", json={"cpu_threshold": 85})
         await page.page.evaluate("document.querySelector('#settings').elements.version.value = '0'")
-        async with page.page.expect_response("**/config") as answer:
+        async with page.page.expect_response("**/settings") as answer:
             await page.page.click("#save [data-send]")
         assert (await answer.value).status in (200, 409)
         await expect(said(page)).to_contain_text("Nothing of yours is lost")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +10,6 @@ from dashboard import zone
 from dashboard.applied import applied
 from dashboard.reader import Reader
 
-TABLE: dict[str, Any] = json.loads((Path(__file__).parent / "fixtures/zone.json").read_text("utf-8"))
 HERE = "Asia/Jakarta"
 BASE: dict[str, Any] = {
     "last_sync": "2026-11-23T06:00:00Z", "system_timezone": HERE, "current_timezone": HERE, "pinned_timezone": None,
@@ -34,6 +31,32 @@ STATES: list[tuple[dict[str, Any], str, str]] = [
     (_error("not_permitted"), "not_permitted", "Asia/Jayapura"),
     (_error("lookup_failed"), "lookup_failed", "Asia/Jayapura"),
     (_error("not_applied"), "failed", "Asia/Jayapura"),
+]
+APPLIED: list[tuple[dict[str, Any], list[str]]] = [
+    (
+        {"config_wanted": 0, "config_version": 0, "config_refused": 0, "connection": "live"},
+        ["active", "The machine runs with its own file.", ""],
+    ),
+    (
+        {"config_wanted": 7, "config_version": 7, "config_refused": 0, "connection": "live"},
+        ["active", "The machine runs it.", ""],
+    ),
+    (
+        {"config_wanted": 7, "config_version": 6, "config_refused": 0, "connection": "late"},
+        ["late", "Wanted 7, machine runs 6.", ""],
+    ),
+    (
+        {"config_wanted": 7, "config_version": 6, "config_refused": 1, "connection": "offline"},
+        [
+            "late",
+            "Wanted 7, machine runs 6: it gets them when it is back.",
+            "1 setting was not taken by the machine: see below.",
+        ],
+    ),
+    (
+        {"config_wanted": 7, "config_version": 7, "config_refused": 2, "connection": "live"},
+        ["warn", "The machine runs it.", "2 settings were not taken by the machine: see below."],
+    ),
 ]
 REACHED: list[tuple[dict[str, Any], int]] = [
     ({"state": "queued", "progress": None}, 0),
@@ -59,6 +82,6 @@ def test_how_far_a_sync_has_come(command: dict[str, Any], steps: int) -> None:
     assert zone.reached(command) == steps
 
 
-@pytest.mark.parametrize(("view", "told"), TABLE["applied"])
+@pytest.mark.parametrize(("view", "told"), APPLIED)
 def test_wanted_and_run_are_told_apart(view: dict[str, Any], told: list[str]) -> None:
     assert list(applied(view, Reader("en", "auto", "Asia/Jakarta", 0))) == told

@@ -85,7 +85,7 @@ class PageCompression:
 
 
 FILES: Final = "/static/"
-CALLED: Final = ("/api/", "/events/", "/jobs/", "/machines/", "/preferences")
+CALLED: Final = ("/api/", "/events/", "/jobs/", "/machines/", "/preferences", "/admin/settings", "/admin/settings/")
 """What scripts of our pages fetch."""
 MACHINES_OWN: Final = "myrvm.machines_own"
 """Of `http.response.start`: a machine's page, which brings its own set (hub.web.machine_pages). Some of these would be

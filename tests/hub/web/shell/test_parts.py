@@ -19,6 +19,7 @@ PART = re.compile(r'<\w+ [^>]*\bid="([\w-]+)"[^>]*\bdata-part="([^"]+)"')
 PAGES = (
     "/machines/1",
     "/machines/1/settings",
+    "/admin/settings",
     "/machines/1/remote",
     "/jobs",
     "/jobs?state=open&rvm=1&group=g",
