@@ -58,7 +58,7 @@ class DemoFleet(NamedTuple):
                 "metrics_interval": AGENT_INTERVAL_S,
                 "system_control": False,
                 "auto_sync_enabled": False,
-                **remote.settings(folder / FILES),
+                **remote.remote_settings(folder / FILES),
             },
         )
         plans = [

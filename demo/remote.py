@@ -18,9 +18,9 @@ HERE: Final = ["127.0.0.1/32", "::1/128"]
 """A demo listens on loopback, and so its people come from there. The default of a real machine is another."""
 
 
-def settings(files: Path) -> dict[str, Any]:
+def remote_settings(files: Path) -> dict[str, Any]:
     """Keys of the agent's file. A port that is taken here gives way to a free one."""
-    _make(files)
+    _make_folder(files)
     camera = free_port(CAMERA_PORT)
     control = free_port(CONTROL_PORT)
     return {
@@ -33,7 +33,7 @@ def settings(files: Path) -> dict[str, Any]:
     }
 
 
-def _make(files: Path) -> None:
+def _make_folder(files: Path) -> None:
     """An agent that is root opens files with the rights of somebody who gets into no folder of root's: then what is
     declared is a link to a folder where everybody gets."""
     if os.geteuid() != 0 or files.is_dir():
