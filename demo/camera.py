@@ -1,13 +1,10 @@
-"""The camera page of the demo's machine: generated pictures, labelled as such, as a machine's own camera page is.
+"""Serves the camera page of the demo's machine: generated pictures, labelled as such.
 
     python -m demo.camera --port 5000
 
 `/` is a page, `/stream` the pictures without an end (MJPEG), `/picture.jpg` one. On loopback only; the agent starts it
-when somebody opens it through a lease (`remote_services`), and it ends when the agent is gone.
-
-The smallest camera picture there is: a grey JPEG made of squares of 8 x 8 pixels, in a few lines and no library.
-
-Baseline JPEG with the mean of each square only (its DC coefficient); every square ends right after it.
+when somebody opens it through a remote session (`remote_services`), and it ends when the agent is gone. A picture is a
+grey baseline JPEG with the mean (the DC coefficient) of each square of 8 x 8 pixels, made without a library.
 """
 
 from __future__ import annotations

@@ -1,16 +1,21 @@
-"""The demo's machines: enrolled once, their keys kept in the data folder for the next start."""
+"""Enrols the demo's machines once and keeps their keys in the data folder for the next start.
+
+The simulated ones stand in real places of Indonesia's three time zones. The real one offers people on this computer a
+control page, a camera page and a folder for files.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
+import sys
+import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from db import machines
-from demo import remote
-from demo.places import city_of, place_of, role_of, zone_of
 from hub.cli.data_door import DataDoor, now
 from hub.cli.output import CliError, Exit, sentence
 from hub.machines import rules
@@ -20,7 +25,7 @@ from hub.model.changes import Change
 AGENT_FILE = "agent.json"
 SIMULATED_FILE = "simulated_machines.json"
 FILES = "machine-files"
-"""The folder of the real machine that a lease may read and fill."""
+"""The folder of the real machine that a remote session may read and fill."""
 AGENT_INTERVAL_S = 10
 """How often the real agent keeps a sample: often enough that its history can be watched growing."""
 
@@ -46,7 +51,7 @@ class DemoFleet(NamedTuple):
         """What the agent and the simulator read, and the next start as well: 0600, replaced in one step.
 
         The agent may read this computer, and change nothing on it: no reboot, no time zone, no look-up of its address.
-        What a lease reaches is for people on this computer only (`demo_remote`).
+        What a remote session reaches is for people on this computer only.
         """
         agent, *simulated = self.machines
         secret_file(
@@ -58,7 +63,7 @@ class DemoFleet(NamedTuple):
                 "metrics_interval": AGENT_INTERVAL_S,
                 "system_control": False,
                 "auto_sync_enabled": False,
-                **remote.remote_settings(folder / FILES),
+                **remote_settings(folder / FILES),
             },
         )
         plans = [
@@ -146,3 +151,120 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+class Site(NamedTuple):
+    """`name` is how people call it, `where` its city and zone."""
+
+    name: str
+    where: str
+
+
+PLACES: Final = (
+    Site("Stasiun Gambir", "Jakarta Pusat, WIB"),
+    Site("Mall Kelapa Gading", "Jakarta Utara, WIB"),
+    Site("Terminal Blok M", "Jakarta Selatan, WIB"),
+    Site("Pasar Baru", "Bandung, WIB"),
+    Site("Simpang Lima", "Semarang, WIB"),
+    Site("Stasiun Tugu", "Yogyakarta, WIB"),
+    Site("Tunjungan Plaza", "Surabaya, WIB"),
+    Site("Alun-Alun Tugu", "Malang, WIB"),
+    Site("Lapangan Merdeka", "Medan, WIB"),
+    Site("Jembatan Ampera", "Palembang, WIB"),
+    Site("Pelabuhan Bakauheni", "Lampung, WIB"),
+    Site("Taman Alun Kapuas", "Pontianak, WIB"),
+    Site("Bandara Ngurah Rai", "Denpasar, WITA"),
+    Site("Pantai Losari", "Makassar, WITA"),
+    Site("Mega Mall", "Manado, WITA"),
+    Site("Islamic Center", "Mataram, WITA"),
+    Site("Pasar Terapung", "Banjarmasin, WITA"),
+    Site("Pelabuhan Semayang", "Balikpapan, WITA"),
+    Site("Pasar Mardika", "Ambon, WIT"),
+    Site("Mall Jayapura", "Jayapura, WIT"),
+)
+
+_ZONES: Final = {"WIB": "Asia/Jakarta", "WITA": "Asia/Makassar", "WIT": "Asia/Jayapura"}
+
+_SPREAD: Final = {
+    2: "full",
+    5: "hot",
+    8: "offline",
+    11: "late",
+    14: "maintenance",
+    0: "busy",
+    13: "guessing",
+    4: "misconfigured",
+    17: "slow",
+    18: "unpermitted",
+}
+"""The machines with something the matter, by their place in the list; what matters most first."""
+SPECIAL_ROLES: Final = tuple(_SPREAD.values())
+"""One machine each; all others are normal."""
+
+
+def role_of(index: int, count: int) -> str:
+    """The role of the machine with this index: spread over the list, or as many as a short one has places for."""
+    if count <= max(_SPREAD):
+        return SPECIAL_ROLES[index] if index < len(SPECIAL_ROLES) else "normal"
+    return _SPREAD.get(index, "normal")
+
+
+def place_of(index: int) -> Site:
+    """Every machine has a name of its own: the places again, with a number, when there are more machines."""
+    place, again = PLACES[index % len(PLACES)], index // len(PLACES)
+    return place if again == 0 else Site(f"{place.name} {again + 1}", place.where)
+
+
+def zone_of(place: Site) -> str:
+    """The IANA name of the zone a place stands in."""
+    return _ZONES[place.where.rpartition(" ")[2]]
+
+
+def city_of(place: Site) -> str:
+    return place.where.partition(",")[0]
+
+
+CAMERA_PORT: Final = 5000
+CONTROL_PORT: Final = 5001
+HERE: Final = ["127.0.0.1/32", "::1/128"]
+"""A demo listens on loopback, and so its people come from there. The default of a real machine is another."""
+
+
+def remote_settings(files: Path) -> dict[str, Any]:
+    """Keys of the agent's file. A port that is taken here gives way to a free one."""
+    _make_folder(files)
+    camera = free_port(CAMERA_PORT)
+    control = free_port(CONTROL_PORT)
+    return {
+        "admin_ips": HERE,
+        "remote_access_port": control,
+        "remote_access_ports": [camera, control],
+        "remote_services": {str(camera): {"start": [sys.executable, "-m", "demo.camera", "--port", str(camera)]}},
+        "remote_download_folders": [str(files)],
+        "remote_upload_folders": [str(files)],
+    }
+
+
+def _make_folder(files: Path) -> None:
+    """An agent that is root opens files with the rights of somebody who gets into no folder of root's: then what is
+    declared is a link to a folder where everybody gets."""
+    if os.geteuid() != 0 or files.is_dir():
+        files.mkdir(mode=0o755, exist_ok=True)
+        return
+    files.unlink(missing_ok=True)
+    place = Path(tempfile.mkdtemp(prefix="myrvm-demo-files-"))
+    place.chmod(0o1777)
+    files.symlink_to(place)
+
+
+def free_port(wanted: int) -> int:
+    """The port itself if it can be had on loopback, else any that can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES) or not wanted:
+                raise
+            return free_port(0)
+        return int(probe.getsockname()[1])

@@ -1,7 +1,7 @@
-"""What happens in the demo's first minute: a command waits for a machine that is away, others are under way.
+"""Plays the demo's first minute: settings with a story, a command for a machine that is away, others under way.
 
-Each goes the way a request goes (command desk, announce, links), by the hand of `system`; nothing is pretended. A scene
-that cannot be played, because its machine is not there or somebody was quicker, is left out.
+Each goes the way a request goes, as `system`. Settings are written once: whoever changes or clears them is not
+overruled by the next start. A scene whose machine is missing, or that somebody was quicker than, is left out.
 """
 
 from __future__ import annotations
@@ -13,21 +13,26 @@ from typing import Any, Final, NamedTuple
 import anyio
 
 from db.errors import StoreError
-from demo.machines import DemoFleet
+from demo.machines import DemoFleet, DemoMachine
+from hub.cli.data_door import DataDoor, now
 from hub.cli.output import sentence
 from hub.commands import rules as command_rules
 from hub.kernel.context import HubContext
+from hub.kernel.loading import load_fleet
+from hub.machine_settings import rules
 from hub.model import actors
 from hub.model.changes import Change
+from hub.model.effective_settings import UNWRITTEN
 from hub.model.machine import Machine
+from protocol import configuration
 
 logger = logging.getLogger("myrvm.demo")
 
-PATIENCE_S: Final = 120.0
+SCENE_LIMIT_S: Final = 120.0
 """A machine that is not as its scene wants it after this long will not be."""
 
 
-class Scene(NamedTuple):
+class DemoScene(NamedTuple):
     """A command for the machine of that role, as soon as it is `ready`."""
 
     role: str
@@ -36,12 +41,12 @@ class Scene(NamedTuple):
     ready: Callable[[Machine], bool]
 
 
-def scenes() -> tuple[Scene, ...]:
+def scenes() -> tuple[DemoScene, ...]:
     glass = {"status": "maintenance", "reason": sentence("demo.glass")}
     return (
-        Scene("offline", "set_status", glass, lambda machine: machine.farewell is not None and not machine.linked),
-        Scene("busy", "reboot", {}, lambda machine: machine.linked and machine.busy),
-        Scene("slow", "sync_timezone", {"trigger": "manual"}, lambda machine: machine.linked),
+        DemoScene("offline", "set_status", glass, lambda machine: machine.farewell is not None and not machine.linked),
+        DemoScene("busy", "reboot", {}, lambda machine: machine.linked and machine.busy),
+        DemoScene("slow", "sync_timezone", {"trigger": "manual"}, lambda machine: machine.linked),
     )
 
 
@@ -54,7 +59,7 @@ class Scenes:
 
     async def play(self, hub: HubContext) -> None:
         """Until every scene was played or left out. What a scene meets does not end the hub."""
-        hub.announce.listen(self._tell)
+        hub.announce.listen(self._wake)
         machines = {machine.device_id: machine for machine in hub.fleet.machines.values()}
         async with anyio.create_task_group() as stage:
             for scene in scenes():
@@ -62,12 +67,12 @@ class Scenes:
                 if machine is not None:
                     stage.start_soon(self._play, hub, scene, machine)
 
-    def _tell(self, _: Sequence[Change]) -> None:
+    def _wake(self, _: Sequence[Change]) -> None:
         self._news.set()
         self._news = anyio.Event()
 
-    async def _play(self, hub: HubContext, scene: Scene, machine: Machine) -> None:
-        with anyio.move_on_after(PATIENCE_S):
+    async def _play(self, hub: HubContext, scene: DemoScene, machine: Machine) -> None:
+        with anyio.move_on_after(SCENE_LIMIT_S):
             while not scene.ready(machine):
                 await self._news.wait()
             if any(command.name == scene.name for command in machine.pending.values()):
@@ -77,3 +82,31 @@ class Scenes:
             except (command_rules.Refused, StoreError) as error:
                 logger.info("scene %s left out: %s", scene.role, error)
                 return
+
+
+async def write_settings(door: DataDoor, demo: DemoFleet) -> None:
+    """For machines that never had any of their own."""
+    fleet = await load_fleet(door.store, configuration.defaults())
+    machines = {machine.device_id: machine for machine in fleet.machines.values()}
+    for member in demo.machines:
+        machine, values = machines.get(member.device_id), wanted(member)
+        if machine is None or not values or machine.desired_settings is not UNWRITTEN:
+            continue
+        request = rules.SettingsRequest(values)
+        changes = rules.write_machine(
+            fleet.settings, machine.id, machine.desired_settings, request, actors.SYSTEM, now()
+        )
+        for change in await door.record(*changes):
+            fleet.apply(change)
+
+
+def wanted(member: DemoMachine) -> dict[str, Any]:
+    """What this machine has of its own."""
+    if not member.role:
+        # This computer: no look-up of its address at a stranger's service, for a demo.
+        return {"auto_sync_enabled": False}
+    if member.role == "guessing":
+        return {"pinned_timezone": member.timezone}
+    if member.role == "misconfigured":
+        return {"metrics_interval": 60}
+    return {}

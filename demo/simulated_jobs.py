@@ -1,17 +1,21 @@
-"""The commands of one simulated machine: done once for each id, some of them over seconds, and answered until received.
+"""Executes the commands of one simulated machine: once for each id, answered until received.
 
-What a command does is a generator that yields how far it is and how long that takes, and returns how it ended.
+What takes seconds (a service, a time zone, a reboot) is a generator: it yields how far it is and how long that takes,
+and returns its end.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from demo.simulated_plan import moment
+from demo.simulated_plan import SERVICES, moment
+from demo.simulated_status import Declaration
+from demo.simulated_zone import Zone
+from protocol import commands
 from protocol import messages as m
 from protocol.commands import ARGUMENTS
 
@@ -89,11 +93,11 @@ class Jobs:
         return [self._reject(command_id, "cancelled", "it was cancelled")]
 
     def act(self, now: float) -> list[m.MachineMessage]:
-        """What the present job has to say by now."""
-        said: list[m.MachineMessage] = []
+        """The messages of the present job up to now."""
+        messages: list[m.MachineMessage] = []
         while self._jobs and self._jobs[0].next_at <= now:
-            said += self._go_on(self._jobs[0], now)
-        return said
+            messages += self._go_on(self._jobs[0], now)
+        return messages
 
     def interrupted(self, done: str, result: dict[str, Any]) -> None:
         """The machine started again: the command `done` had asked for that, every other one was cut off."""
@@ -140,3 +144,69 @@ class Jobs:
         self._journal[final.id] = final
         self._unconfirmed[final.id] = None
         return final
+
+
+STEP_S: Final = 1.5
+SLOW_STEP_S: Final = 60.0
+LOOK_S: Final = 0.5
+"""How often a reboot looks whether the return session has ended."""
+RESTARTING: Final = ("stopping", "starting", "checking")
+SYNCING: Final = ("asking", "setting", "verifying")
+
+
+class Workshop:
+    """`work` is what `Jobs` may begin; `take_reports` gives what else there is to report."""
+
+    def __init__(self, role: str, declaration: Declaration, zone: Zone) -> None:
+        self._declaration = declaration
+        self._zone = zone
+        self._step_s = SLOW_STEP_S if role == "slow" else STEP_S
+        self._reports: list[m.MachineMessage] = []
+        self.rebooting = False
+        self.work: Mapping[str, Begin] = {
+            "restart_service": self._restart_service,
+            "sync_timezone": self._sync_timezone,
+            "reboot": self._reboot,
+        }
+
+    def take_reports(self) -> list[m.MachineMessage]:
+        reports, self._reports = self._reports, []
+        return reports
+
+    def _restart_service(self, wanted: commands.RestartService, deadline: float) -> Work:
+        del deadline  # it takes seconds
+        if wanted.service not in SERVICES:
+            known = ", ".join(SERVICES)
+            return m.Failure(code="unknown_service", message=f"it may restart {known} only")
+        for number, phase in enumerate(RESTARTING):
+            yield m.Progress(phase=phase, done=number, total=len(RESTARTING)), STEP_S
+        if self._zone.restarted(wanted.service):
+            self._reports.append(self._zone.report)
+        return {"service": wanted.service, "active": True}
+
+    def _sync_timezone(self, wanted: commands.SyncTimezone, deadline: float) -> Work:
+        del deadline  # desired state: a day
+        if wanted.timezone and self._zone.pinned not in ("", wanted.timezone):
+            return m.Failure(code="pinned", message=f"{self._zone.pinned} is pinned in this machine's settings")
+        now = 0.0
+        for number, phase in enumerate(SYNCING):
+            now = yield m.Progress(phase=phase, done=number, total=len(SYNCING)), self._step_s
+        report = self._zone.sync("manual", now, wanted.timezone or "")
+        self._reports.append(report)
+        if report.error is not None:
+            return report.error
+        return {"timezone": report.timezone, "source": report.source, "applied": report.applied}
+
+    def _reboot(self, wanted: commands.Reboot, deadline: float) -> Work:
+        now = 0.0
+        while self._declaration.busy and not wanted.force:
+            if now >= deadline - 1:
+                return m.Failure(
+                    code="return_session_open", message="somebody was in front of the machine all the time"
+                )
+            now = yield m.Progress(phase="return_session"), LOOK_S
+        if wanted.delay:
+            yield m.Progress(phase="delay", total=wanted.delay), wanted.delay
+        self.rebooting = True
+        while True:  # it ends with the boot
+            yield m.Progress(phase="rebooting"), deadline

@@ -1,6 +1,6 @@
-"""What one simulated machine is and answers, without a socket: it declares itself, keeps samples, obeys commands.
+"""Answers for one simulated machine, without a socket: status, kept samples, settings, commands.
 
-`demo.simulated_link` gives it a link and the time. Beside the ordinary there are roles with something the matter:
+`demo.fleet_simulator` gives it a link and the time. Beside the ordinary there are roles with something the matter:
 full, hot, late, offline, maintenance, busy (a return session is open most of the time), guessing (its look-up answers
 another zone than the pinned one), unpermitted (may not set its zone), misconfigured (its environment holds one setting
 against the hub) and slow (a time zone takes it minutes).
@@ -12,14 +12,11 @@ import math
 import uuid
 from typing import Any, Final
 
-from demo.simulated_jobs import Abilities, Atomic, Ended, Jobs
-from demo.simulated_plan import SERVICES, Plan, rfc3339
-from demo.simulated_readings import Character, sample_at
-from demo.simulated_spool import Spool
+from demo.simulated_jobs import Abilities, Atomic, Ended, Jobs, Workshop
+from demo.simulated_plan import SERVICES, Character, Plan, rfc3339, sample_at
 from demo.simulated_status import Declaration
-from demo.simulated_work import Workshop
 from demo.simulated_zone import Zone
-from protocol import commands
+from protocol import commands, limits
 from protocol import messages as m
 from protocol.version import PRODUCT_VERSION, PROTOCOL_VERSION
 
@@ -41,7 +38,7 @@ class SimulatedMachine:
         self.started = now - 86400 * (1 + 30 * self.character.pace)
         self.declaration = Declaration(plan.role, self.character, now)
         self.zone = Zone(plan, self.character, now)
-        self.spool = Spool()
+        self.spool = SimulatedSpool()
         self.config_version = 0
         self.metrics_interval = METRICS_INTERVAL_S
         self.live_interval = 0.0
@@ -77,12 +74,12 @@ class SimulatedMachine:
         """One sample for history into the spool."""
         self.spool.keep(self._reading(now))
 
-    def first_words(self) -> list[m.MachineMessage]:
-        """What a new link is told after the welcome: where the zone stands, and again what nobody has confirmed."""
+    def after_welcome(self) -> list[m.MachineMessage]:
+        """The messages after each welcome: the zone, and again what is unconfirmed."""
         return [self.zone.report, *self.declaration.unconfirmed, *self._jobs.unconfirmed]
 
-    def hear(self, message: m.HubMessage, now: float) -> list[m.MachineMessage]:
-        """What the hub said changes the machine; the answers to send."""
+    def handle(self, message: m.HubMessage, now: float) -> list[m.MachineMessage]:
+        """Handles a message of the hub; the answers to send."""
         if isinstance(message, m.Welcome):
             self.live_interval = message.live_interval
             is_news = message.config.version != self.config_version
@@ -96,7 +93,7 @@ class SimulatedMachine:
         elif isinstance(message, m.Live):
             self.live_interval = message.interval
         elif isinstance(message, m.Command):
-            return [*self._jobs.take(message, now), *self.workshop.said()]
+            return [*self._jobs.take(message, now), *self.workshop.take_reports()]
         elif isinstance(message, m.Cancel):
             return self._jobs.cancel(message.id)
         return []
@@ -107,7 +104,7 @@ class SimulatedMachine:
 
     def act(self, now: float) -> list[m.MachineMessage]:
         """What the machine does by itself up to now: goes on with its job, gives a status back, looks for its zone."""
-        return [*self.declaration.act(now), *self.zone.act(now), *self._jobs.act(now), *self.workshop.said()]
+        return [*self.declaration.act(now), *self.zone.act(now), *self._jobs.act(now), *self.workshop.take_reports()]
 
     @property
     def reboots(self) -> bool:
@@ -157,4 +154,37 @@ class SimulatedMachine:
         return {"time": rfc3339(now)}
 
     def _set_status(self, wanted: commands.SetStatus, _: float) -> Ended:
-        return self.declaration.obey(wanted)
+        return self.declaration.set_status(wanted)
+
+
+SPOOL_SAMPLES: Final = 5_000
+
+
+class SimulatedSpool:
+    """`newest` is the number of the newest sample, `acked` that of the last acknowledged one."""
+
+    def __init__(self) -> None:
+        self.newest = 0
+        self.acked = 0
+        self._samples: list[m.Sample] = []
+
+    def keep(self, sample: m.Sample) -> None:
+        """A full spool drops its oldest."""
+        self._samples.append(sample)
+        self.newest += 1
+        del self._samples[:-SPOOL_SAMPLES]
+
+    def unsent(self, after: int) -> m.Metrics | None:
+        """The next frame of samples numbered above `after`; None when there is none."""
+        oldest = self.newest - len(self._samples) + 1
+        start = max(after + 1, oldest)
+        batch = self._samples[start - oldest :][: limits.MAX_SAMPLES_PER_FRAME // 5]
+        return m.Metrics(seq=start + len(batch) - 1, samples=batch) if batch else None
+
+    def free(self, seq: int) -> None:
+        self.acked = max(self.acked, min(seq, self.newest))
+        del self._samples[: max(0, len(self._samples) - (self.newest - self.acked))]
+
+    def renumber(self) -> None:
+        """The machine booted: numbers begin again, and what was not acknowledged takes the first of them."""
+        self.newest, self.acked = len(self._samples), 0

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final, NamedTuple
 
-from demo.simulated_plan import FILLING, moment, rfc3339
-from demo.simulated_readings import Character
+from demo.simulated_plan import FILLING, Character, moment, rfc3339
 from protocol import kinds, status_rules
 from protocol import messages as m
 from protocol.commands import SetStatus
@@ -58,7 +57,7 @@ class Declaration:
         self._reports.pop(seq, None)
 
     def declare(self) -> m.StatusReport:
-        """Say it; said again after a reconnect until it is received."""
+        """Say it; messages again after a reconnect until it is received."""
         self._seq += 1
         report = m.StatusReport(
             status=self.status,
@@ -78,18 +77,18 @@ class Declaration:
 
     def act(self, now: float) -> list[m.MachineMessage]:
         """What happened by itself up to now."""
-        said: list[m.MachineMessage] = []
+        messages: list[m.MachineMessage] = []
         if self.until is not None and now >= self.until:
             self._give_back()
-            said.append(self.declare())
+            messages.append(self.declare())
         if now >= self._turn:
             changed = self._session_turns()
             self._turn = now + (self._session_s if self.busy else self._pause_s)
             if changed:
-                said.append(self.declare())
-        return said
+                messages.append(self.declare())
+        return messages
 
-    def obey(self, wanted: SetStatus) -> m.Failure | dict[str, Any]:
+    def set_status(self, wanted: SetStatus) -> m.Failure | dict[str, Any]:
         """Take the status a command wants: its result, or why it may not be."""
         capacity = self.capacity if wanted.capacity is None else wanted.capacity
         refused = status_rules.refusal(wanted.status, capacity)

@@ -10,8 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from demo.simulated_plan import SERVICES, Plan, rfc3339
-from demo.simulated_readings import Character
+from demo.simulated_plan import SERVICES, Character, Plan, rfc3339
 from protocol import kinds
 from protocol import messages as m
 from protocol.zones import is_zone

@@ -15,12 +15,10 @@ import anyio
 import anyio.abc
 import pytest
 
-from demo import simulated_link, simulated_status
-from demo.fleet_simulator import main
-from demo.simulated_link import Visitor
-from demo.simulated_machine import SimulatedMachine
+from demo import fleet_simulator, simulated_status
+from demo.fleet_simulator import SimulatedLink, main
+from demo.simulated_machine import SimulatedMachine, SimulatedSpool
 from demo.simulated_plan import Plan
-from demo.simulated_spool import Spool
 from protocol import messages as m
 from tests.bench.fake_hub import FakeHub, Link, fake_hub
 
@@ -143,10 +141,10 @@ async def test_it_waits_for_a_hub_that_is_not_there_and_still_leaves_with_its_pa
 async def test_a_reboot_is_a_farewell_another_boot_and_the_end_of_its_command(
     hub: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(simulated_link, "REBOOT_S", (0.1, 0.2))
+    monkeypatch.setattr(fleet_simulator, "REBOOT_S", (0.1, 0.2))
     machine, stopping = SimulatedMachine(Plan(device_id="rvm-1", api_key="k"), time.time()), anyio.Event()
     async with anyio.create_task_group() as group:
-        group.start_soon(Visitor(hub.url, machine, stopping).run)
+        group.start_soon(SimulatedLink(hub.url, machine, stopping).run)
         link = await hub.link()
         await link.expect(m.Metrics)
         await link.say(
@@ -177,17 +175,17 @@ def test_a_wrong_configuration_is_named(tmp_path: Path, text: str, capsys: pytes
 async def test_a_machine_with_nothing_to_do_rests(hub: FakeHub, monkeypatch: pytest.MonkeyPatch, role: str) -> None:
     looks = 0
 
-    class Counting(Spool):
+    class Counting(SimulatedSpool):
         def unsent(self, after: int) -> m.Metrics | None:
             nonlocal looks
             looks += 1
             return super().unsent(after)
 
     monkeypatch.setattr(simulated_status, "FILL_EVERY_S", 0.2)
-    monkeypatch.setattr("demo.simulated_machine.Spool", Counting)
+    monkeypatch.setattr("demo.simulated_machine.SimulatedSpool", Counting)
     machine, stopping = SimulatedMachine(Plan(device_id="rvm-1", api_key="k", role=role), time.time()), anyio.Event()
     async with anyio.create_task_group() as group:
-        group.start_soon(Visitor(hub.url, machine, stopping).run)
+        group.start_soon(SimulatedLink(hub.url, machine, stopping).run)
         link = await hub.link()
         await link.expect(m.Metrics)
         with anyio.move_on_after(1.0):

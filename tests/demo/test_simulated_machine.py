@@ -37,12 +37,12 @@ def test_a_machine_brings_the_samples_of_its_last_hour_and_frees_them_when_ackno
     frame = rvm.spool.unsent(0)
     assert frame is not None
     assert (frame.seq, len(frame.samples)) == (12, 12)
-    rvm.hear(m.MetricsAck(seq=5), NOW)
+    rvm.handle(m.MetricsAck(seq=5), NOW)
     assert rvm.spool.unsent(12) is None
     rest = rvm.spool.unsent(rvm.spool.acked)
     assert rest is not None
     assert (rest.seq, rest.samples) == (12, frame.samples[5:])
-    rvm.hear(m.MetricsAck(seq=99), NOW)
+    rvm.handle(m.MetricsAck(seq=99), NOW)
     assert rvm.spool.unsent(rvm.spool.acked) is None
     rvm.keep(NOW + 300)
     newest = rvm.spool.unsent(rvm.spool.acked)
@@ -51,7 +51,7 @@ def test_a_machine_brings_the_samples_of_its_last_hour_and_frees_them_when_ackno
 
 
 def test_a_full_spool_drops_its_oldest_and_keeps_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("demo.simulated_spool.SPOOL_SAMPLES", 3)
+    monkeypatch.setattr("demo.simulated_machine.SPOOL_SAMPLES", 3)
     rvm = machine()
     frame = rvm.spool.unsent(0)
     assert frame is not None
@@ -60,23 +60,23 @@ def test_a_full_spool_drops_its_oldest_and_keeps_its_numbers(monkeypatch: pytest
 
 def test_set_status_is_obeyed_once_and_repeated_until_it_is_received() -> None:
     rvm = machine()
-    accepted, final = rvm.hear(command("set_status", {"status": "active", "special_status": "maintenance"}), NOW)
+    accepted, final = rvm.handle(command("set_status", {"status": "active", "special_status": "maintenance"}), NOW)
     assert isinstance(accepted, m.CommandUpdate)
     assert isinstance(final, m.CommandUpdate)
     assert (accepted.state, final.state) == ("accepted", "succeeded")
     assert rvm.hello(NOW).special_status == "maintenance"
     rvm.declaration.status = "error"
-    assert rvm.hear(command("set_status", {"status": "active"}), NOW) == [final]
+    assert rvm.handle(command("set_status", {"status": "active"}), NOW) == [final]
     assert rvm.declaration.status == "error"
-    assert rvm.first_words() == [rvm.zone.report, final]
-    rvm.hear(m.Received(ref="c1"), NOW)
-    assert rvm.first_words() == [rvm.zone.report]
+    assert rvm.after_welcome() == [rvm.zone.report, final]
+    rvm.handle(m.Received(ref="c1"), NOW)
+    assert rvm.after_welcome() == [rvm.zone.report]
 
 
 def test_a_status_until_is_given_back_by_itself() -> None:
     rvm = machine()
     wanted = {"status": "maintenance", "reason": "belt", "until": rfc3339(NOW + 30)}
-    rvm.hear(command("set_status", wanted), NOW)
+    rvm.handle(command("set_status", wanted), NOW)
     assert rvm.due() == pytest.approx(NOW + 30)
     assert rvm.act(NOW + 29) == []
     (report,) = rvm.act(NOW + 30)
@@ -103,26 +103,26 @@ def live_through(rvm: SimulatedMachine, until: float) -> list[m.MachineMessage]:
 
 def test_a_service_is_restarted_over_seconds() -> None:
     rvm = machine()
-    said = updates(rvm.hear(command("restart_service", {"service": SERVICES[0]}), NOW))
+    said = updates(rvm.handle(command("restart_service", {"service": SERVICES[0]}), NOW))
     assert said == [("accepted", None), ("running", "stopping")]
-    assert rvm.hear(command("restart_service", {"service": SERVICES[0]}), NOW + 1) == [
+    assert rvm.handle(command("restart_service", {"service": SERVICES[0]}), NOW + 1) == [
         m.CommandUpdate(id="c1", state="accepted")
     ]
     later = updates(live_through(rvm, NOW + 10))
     assert later == [("running", "starting"), ("running", "checking"), ("succeeded", None)]
     assert live_through(rvm, NOW + 10) == []
-    unknown = updates(machine().hear(command("restart_service", {"service": "sshd.service"}), NOW))
+    unknown = updates(machine().handle(command("restart_service", {"service": "sshd.service"}), NOW))
     assert unknown == [("accepted", None), ("failed", "unknown_service")]
 
 
 def test_a_job_that_was_cancelled_is_not_done() -> None:
     rvm = machine()
-    rvm.hear(command("restart_service", {"service": SERVICES[0]}), NOW)
-    assert updates(rvm.hear(m.Cancel(id="c1"), NOW + 1)) == [("rejected", "cancelled")]
+    rvm.handle(command("restart_service", {"service": SERVICES[0]}), NOW)
+    assert updates(rvm.handle(m.Cancel(id="c1"), NOW + 1)) == [("rejected", "cancelled")]
     assert live_through(rvm, NOW + 10) == []
-    assert updates(rvm.hear(m.Cancel(id="never seen"), NOW)) == [("rejected", "cancelled")]
+    assert updates(rvm.handle(m.Cancel(id="never seen"), NOW)) == [("rejected", "cancelled")]
     never = msgspec.structs.replace(command("ping"), id="never seen")
-    assert updates(rvm.hear(never, NOW)) == [("rejected", "cancelled")]
+    assert updates(rvm.handle(never, NOW)) == [("rejected", "cancelled")]
 
 
 @pytest.mark.parametrize("force", [False, True])
@@ -130,7 +130,7 @@ def test_a_reboot_waits_for_the_return_session_unless_it_is_forced(force: bool) 
     rvm = machine("busy")
     live_through(rvm, NOW + 2)
     assert rvm.hello(NOW).busy
-    rvm.hear(command("reboot", {"force": force}), NOW + 3)
+    rvm.handle(command("reboot", {"force": force}), NOW + 3)
     assert rvm.reboots is force
     live_through(rvm, NOW + 50)
     assert rvm.reboots
@@ -138,25 +138,25 @@ def test_a_reboot_waits_for_the_return_session_unless_it_is_forced(force: bool) 
     rvm.boot(NOW + 60)
     assert rvm.boot_id != boot
     assert not rvm.hello(NOW).busy
-    assert ("succeeded", None) in updates(rvm.first_words())
+    assert ("succeeded", None) in updates(rvm.after_welcome())
 
 
 def test_a_reboot_that_cannot_wait_longer_fails() -> None:
     rvm = machine("busy")
     live_through(rvm, NOW + 2)
-    rvm.hear(command("reboot", expires=NOW + 20), NOW + 3)
+    rvm.handle(command("reboot", expires=NOW + 20), NOW + 3)
     assert ("failed", "return_session_open") in updates(live_through(rvm, NOW + 25))
     assert not rvm.reboots
 
 
 def test_a_reboot_interrupts_what_was_being_done_and_forgets_what_was_not_begun() -> None:
     rvm = machine()
-    rvm.hear(command("restart_service", {"service": SERVICES[0]}), NOW)
+    rvm.handle(command("restart_service", {"service": SERVICES[0]}), NOW)
     waiting = msgspec.structs.replace(command("sync_timezone", {"trigger": "person"}), id="c2")
-    rvm.hear(waiting, NOW)
+    rvm.handle(waiting, NOW)
     rvm.boot(NOW + 1)
-    assert updates(rvm.first_words()) == [("succeeded", None)], "the present job is the one that rebooted"
-    assert ("accepted", None) in updates(rvm.hear(waiting, NOW + 2))
+    assert updates(rvm.after_welcome()) == [("succeeded", None)], "the present job is the one that rebooted"
+    assert ("accepted", None) in updates(rvm.handle(waiting, NOW + 2))
 
 
 def zones(said: list[m.MachineMessage]) -> list[m.TimezoneReport]:
@@ -165,40 +165,40 @@ def zones(said: list[m.MachineMessage]) -> list[m.TimezoneReport]:
 
 def test_the_zone_is_found_set_and_told_with_the_services_that_want_a_restart() -> None:
     rvm = SimulatedMachine(Plan(device_id="rvm-1", api_key="k", timezone="Asia/Makassar", city="Denpasar"), NOW)
-    (first,) = zones(rvm.first_words())
+    (first,) = zones(rvm.after_welcome())
     assert (first.timezone, first.source, first.applied, first.city) == ("Asia/Makassar", "lookup", True, "Denpasar")
-    rvm.hear(command("sync_timezone", {"trigger": "person", "timezone": "Asia/Jayapura"}), NOW)
+    rvm.handle(command("sync_timezone", {"trigger": "person", "timezone": "Asia/Jayapura"}), NOW)
     (told,) = zones(live_through(rvm, NOW + 10))
     assert (told.timezone, told.sync_method, told.restart) == ("Asia/Jayapura", "manual", list(SERVICES))
     assert (told.source, told.guess, rvm.hello(NOW).timezone) == ("pinned", "Asia/Makassar", "Asia/Jayapura")
     for number, service in enumerate(SERVICES):
         again = msgspec.structs.replace(command("restart_service", {"service": service}), id=f"r{number}")
-        rvm.hear(again, NOW + 20)
+        rvm.handle(again, NOW + 20)
     assert zones(live_through(rvm, NOW + 40))[-1].restart is None
 
 
 def test_a_guess_does_not_override_the_pin() -> None:
     rvm = SimulatedMachine(Plan(device_id="rvm-1", api_key="k", role="guessing", timezone="Asia/Makassar"), NOW)
-    rvm.hear(m.Config(version=1, values={"pinned_timezone": "Asia/Makassar"}), NOW)
+    rvm.handle(m.Config(version=1, values={"pinned_timezone": "Asia/Makassar"}), NOW)
     report = rvm.zone.report
     assert (report.timezone, report.guess, report.applied) == ("Asia/Makassar", "Asia/Jakarta", True)
-    rvm.hear(m.Config(version=2, values={"pinned_timezone": ""}), NOW)
+    rvm.handle(m.Config(version=2, values={"pinned_timezone": ""}), NOW)
     (looked_up,) = zones(rvm.act(NOW + 1))
     assert (looked_up.timezone, looked_up.source) == ("Asia/Jakarta", "lookup")
 
 
 def test_a_machine_that_may_not_set_its_zone_says_so() -> None:
     rvm = machine("unpermitted")
-    (report,) = zones(rvm.first_words())
+    (report,) = zones(rvm.after_welcome())
     assert report.error is not None
     assert (report.applied, report.system_timezone, report.error.code) == (False, "Etc/UTC", "not_permitted")
-    rvm.hear(command("sync_timezone", {"trigger": "person"}), NOW)
+    rvm.handle(command("sync_timezone", {"trigger": "person"}), NOW)
     assert ("failed", "not_permitted") in updates(live_through(rvm, NOW + 10))
 
 
 def test_one_setting_is_overridden_on_a_misconfigured_machine() -> None:
     rvm = machine("misconfigured")
-    (applied,) = rvm.hear(m.Config(version=4, values={"metrics_interval": 60}), NOW)
+    (applied,) = rvm.handle(m.Config(version=4, values={"metrics_interval": 60}), NOW)
     assert isinstance(applied, m.ConfigApplied)
     assert list(applied.errors or {}) == ["metrics_interval"]
     assert (rvm.metrics_interval, rvm.hello(NOW).config_version) == (300, 4)
@@ -207,8 +207,8 @@ def test_one_setting_is_overridden_on_a_misconfigured_machine() -> None:
 
 def test_what_the_hub_takes_back_is_the_machines_own_again() -> None:
     rvm = machine()
-    rvm.hear(m.Config(version=4, values={"metrics_interval": 60, "sync_interval": 120}), NOW)
-    rvm.hear(m.Config(version=5, values={}), NOW)
+    rvm.handle(m.Config(version=4, values={"metrics_interval": 60, "sync_interval": 120}), NOW)
+    rvm.handle(m.Config(version=5, values={}), NOW)
     assert (rvm.metrics_interval, rvm.zone.interval) == (300, 3600)
 
 
@@ -221,7 +221,7 @@ def test_what_the_hub_takes_back_is_the_machines_own_again() -> None:
     ],
 )
 def test_what_it_cannot_do_it_rejects(order: m.Command, code: str) -> None:
-    (answer,) = machine().hear(order, NOW)
+    (answer,) = machine().handle(order, NOW)
     assert isinstance(answer, m.CommandUpdate)
     assert answer.error is not None
     assert (answer.state, answer.error.code) == ("rejected", code)
@@ -235,21 +235,21 @@ def test_bottles_come_in_return_sessions_and_are_reported_until_received() -> No
     assert isinstance(ends[0], m.StatusReport)
     assert (begins[0].busy, ends[0].busy) == (True, False)
     assert ends[0].capacity == rvm.declaration.capacity != before
-    assert rvm.first_words() == [rvm.zone.report, *ends]
-    rvm.hear(m.Received(ref=ends[0].seq), NOW)
-    assert rvm.first_words() == [rvm.zone.report]
+    assert rvm.after_welcome() == [rvm.zone.report, *ends]
+    rvm.handle(m.Received(ref=ends[0].seq), NOW)
+    assert rvm.after_welcome() == [rvm.zone.report]
     assert machine("full").declaration.due() == float("inf")
 
 
 def test_a_full_machine_is_not_put_into_service() -> None:
-    (answer,) = machine("full").hear(command("set_status", {"status": "active"}), NOW)
+    (answer,) = machine("full").handle(command("set_status", {"status": "active"}), NOW)
     assert updates([answer]) == [("rejected", "still_full")]
 
 
 def test_configuration_and_live_interval_are_obeyed() -> None:
     rvm = machine()
-    assert rvm.hear(m.Config(version=4, values={"metrics_interval": 60}), NOW) == [m.ConfigApplied(version=4)]
-    rvm.hear(m.Live(interval=5), NOW)
+    assert rvm.handle(m.Config(version=4, values={"metrics_interval": 60}), NOW) == [m.ConfigApplied(version=4)]
+    rvm.handle(m.Live(interval=5), NOW)
     assert (rvm.metrics_interval, rvm.live_interval, rvm.hello(NOW).config_version) == (60, 5, 4)
     assert rvm.live_sample(NOW).live
 

@@ -16,9 +16,10 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from demo import remote, start
-from demo.children import ChildPlan, Children
-from demo.places import PLACES, SPECIAL_ROLES, place_of, role_of
+from demo import machines as demo_machines
+from demo import start
+from demo.machines import PLACES, SPECIAL_ROLES, place_of, role_of
+from demo.start import ChildPlan, Children
 from hub.cli.output import Exit
 from tests.doors.conftest import Cli
 from tests.support.door_process import DoorProcess
@@ -176,12 +177,12 @@ def test_every_demo_has_each_special_machine_it_has_room_for_once(count: int) ->
 def test_a_port_that_is_taken_gives_way_to_a_free_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = int(taken.getsockname()[1])
-        monkeypatch.setattr(remote, "CONTROL_PORT", port)
-        chosen = remote.settings(tmp_path / "files")
+        monkeypatch.setattr(demo_machines, "CONTROL_PORT", port)
+        chosen = demo_machines.remote_settings(tmp_path / "files")
     assert chosen["remote_access_port"] not in (port, 0)
     assert chosen["remote_access_port"] in chosen["remote_access_ports"]
     assert list(chosen["remote_services"]) == [str(chosen["remote_access_ports"][0])]
-    assert remote.free_port(port) == port, "free again"
+    assert demo_machines.free_port(port) == port, "free again"
 
 
 def test_the_folder_for_files_is_one_that_the_user_of_a_terminal_may_fill(
@@ -192,21 +193,21 @@ def test_the_folder_for_files_is_one_that_the_user_of_a_terminal_may_fill(
     folder = tmp_path / "data" / "files"
     folder.parent.mkdir()
     for _ in range(2):
-        assert remote.settings(folder)["remote_upload_folders"] == [str(folder)]
+        assert demo_machines.remote_settings(folder)["remote_upload_folders"] == [str(folder)]
         assert folder.is_symlink()
         assert folder.stat().st_mode & 0o7777 == 0o1777
     assert len(list(tmp_path.glob("myrvm-demo-files-*"))) == 1, "the next start finds it"
     folder.resolve().rmdir()
-    remote.settings(folder)
+    demo_machines.remote_settings(folder)
     assert folder.is_dir(), "and makes another one when somebody has tidied up"
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    remote.settings(tmp_path / "plain")
+    demo_machines.remote_settings(tmp_path / "plain")
     assert (tmp_path / "plain").is_dir()
     assert not (tmp_path / "plain").is_symlink()
 
 
 def test_a_child_that_will_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("demo.children.END_S", 0.5)
+    monkeypatch.setattr("demo.start.END_S", 0.5)
     stubborn = ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 1; done"]
     plan = ChildPlan("stubborn", stubborn, tmp_path / "log", tmp_path, os.environ)
     children = Children([plan], lambda plan, code, delay: None)

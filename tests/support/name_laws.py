@@ -13,8 +13,8 @@ CLASSES_TODAY: frozenset[str] = frozenset(
     {"Answer", "Bucket", "Command", "ConfigApplied", "Counts", "Filters", "Fleet",
      "Folder", "Frame", "HistoryQuery", "Limits", "MachinePage", "Mark",
      "Opened", "Page", "Place", "Reader", "Reading",
-     "Recording", "Refusal", "Rejected", "RemoteSession", "Request", "Scene", "Session", "SessionOpened",
-     "SessionRow", "Settings", "SettingsError", "Spool", "Ticket",
+     "Recording", "Refusal", "Rejected", "RemoteSession", "Request", "Session", "SessionOpened",
+     "SessionRow", "Settings", "SettingsError", "Ticket",
      "Visit"}
 )  # fmt: skip
 """Names that stand for more than one class. The list may only shrink."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.simulated_readings import Character, sample_at
+from demo.simulated_plan import Character, sample_at
 from protocol.messages import Sample
 
 NOW = 1_795_406_706.0
