@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from db.connection import Store
+from db.records import BootRow, record
 from db.schema import machine_boots as boots
 from db.schema import reverse_vending_machines as machines
 from db.statements import Write, insert_or_update
 
-_BOOT = (boots.c.id, boots.c.rvm_id, boots.c.boot_id, boots.c.last_seq)
+_BOOT = tuple(boots.c)
 _FIND_OR_CREATE = insert_or_update(boots, ("rvm_id", "boot_id"), ("last_used_at",), _BOOT)
 # A machine's boot of its last hello is the first of its boots, however long its link has lasted.
 _of_last_hello = sa.exists().where(machines.c.id == boots.c.rvm_id, machines.c.boot_id == boots.c.boot_id)
@@ -39,18 +39,8 @@ _SURPLUS = (
 _DELETE_SURPLUS = sa.delete(boots).where(boots.c.id.in_(_SURPLUS))
 
 
-@dataclass(frozen=True, slots=True)
-class BootRow:
-    """`id` is what system_metrics.boot holds; samples up to `last_seq` are committed (None: none yet)."""
-
-    id: int
-    rvm_id: int
-    boot_id: str
-    last_seq: int | None
-
-
 def find_or_create_boot(rvm_id: int, boot_id: str, at: datetime) -> Write:
-    """It is used now. Returns `id`, `rvm_id`, `boot_id`, `last_seq`, whether it was there or not. Conflict: rvm_id."""
+    """It is used now. Returns its row, whether it was there or not. Conflict: rvm_id."""
     return Write(_FIND_OR_CREATE, {"rvm_id": rvm_id, "boot_id": boot_id, "last_used_at": at})
 
 
@@ -67,4 +57,4 @@ def delete_boots_before(rvm_id: int, before: datetime, limit: int, *, kept: int)
 
 async def recent_boots(store: Store, kept: int) -> list[BootRow]:
     """The boots that each machine used last, in order of use: read once, when the hub starts."""
-    return [BootRow(**row) for row in await store.fetch_all(_RECENT, {"key_kept": kept})]
+    return [record(BootRow, row) for row in await store.fetch_all(_RECENT, {"key_kept": kept})]

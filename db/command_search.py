@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from db.commands import CommandRow
 from db.connection import Store
+from db.records import CommandRow
 from db.schema import commands
 
 _C = commands.c

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from db.connection import Store
+from db.records import CommandRow, record
 from db.schema import COMMAND_STATES, commands
 from db.statements import Write
 
@@ -32,30 +32,6 @@ _UPDATE = sa.update(commands).where(
 
 _ENDED = sa.select(commands.c.id).where(commands.c.issued_at < sa.bindparam("key_before"), sa.not_(_PENDING))
 _DELETE_ENDED = sa.delete(commands).where(commands.c.id.in_(_ENDED.limit(sa.bindparam("key_limit"))))
-
-
-@dataclass(frozen=True, slots=True)
-class CommandRow:
-    """One command as stored; `state` is one of `db.schema.COMMAND_STATES`."""
-
-    id: str
-    rvm_id: int
-    name: str
-    args: dict[str, Any]
-    state: str
-    issued_by: str
-    issued_at: datetime
-    expires_at: datetime
-    sent_at: datetime | None
-    finished_at: datetime | None
-    progress: dict[str, Any] | None
-    result: dict[str, Any] | None
-    error: dict[str, Any] | None
-    idempotency_key: str | None
-    group_id: str | None
-    reason: str | None
-    cancel_by: str | None
-    cancel_at: datetime | None
 
 
 def insert_command(
@@ -180,11 +156,11 @@ async def recent_commands(
 
 async def _one(store: Store, query: sa.Select[Any], values: Mapping[str, Any]) -> CommandRow | None:
     row = await store.fetch_one(query, values)
-    return None if row is None else CommandRow(**row)
+    return None if row is None else record(CommandRow, row)
 
 
 async def _all(store: Store, query: sa.Select[Any]) -> list[CommandRow]:
-    return [CommandRow(**row) for row in await store.fetch_all(query)]
+    return [record(CommandRow, row) for row in await store.fetch_all(query)]
 
 
 def delete_commands_before(before: datetime, limit: int) -> Write:

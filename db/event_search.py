@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from db.connection import Store
-from db.events import EventRow
+from db.records import EventRow
 from db.schema import events
 
 STRETCH: Final = 20_000

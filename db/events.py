@@ -5,84 +5,16 @@ Searching in it (by kind, by text, page by page in both directions) is `db.event
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
 from db.connection import Store
+from db.records import EventRow
 from db.schema import events
-from db.statements import Write, insert_or_ignore
 
 _BY_ID = sa.select(events).where(events.c.id == sa.bindparam("key_id"))
-_INSERT = sa.insert(events).returning(events.c.id)
-_INSERT_OR_IGNORE = insert_or_ignore(events, events.c.id)
-
-
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    id: int
-    at: datetime
-    code: str
-    actor: str
-    rvm_id: int | None
-    params: dict[str, Any]
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
-    boot_id: str | None
-    seq: int | None
-
-
-def insert_event(
-    *,
-    at: datetime,
-    code: str,
-    actor: str,
-    rvm_id: int | None = None,
-    params: Mapping[str, Any],
-    before: Mapping[str, Any] | None = None,
-    after: Mapping[str, Any] | None = None,
-) -> Write:
-    """Returns its `id`."""
-    values = {
-        "at": at,
-        "code": code,
-        "actor": actor,
-        "rvm_id": rvm_id,
-        "params": params,
-        "before": before,
-        "after": after,
-    }
-    return Write(_INSERT, values)
-
-
-def insert_machine_event(
-    *,
-    at: datetime,
-    code: str,
-    actor: str,
-    rvm_id: int,
-    params: Mapping[str, Any],
-    boot_id: str,
-    seq: int,
-    before: Mapping[str, Any] | None = None,
-    after: Mapping[str, Any] | None = None,
-) -> Write:
-    """What a machine reported under (boot_id, seq). Returns its `id`, or no row when it was reported before."""
-    values = {
-        "at": at,
-        "code": code,
-        "actor": actor,
-        "rvm_id": rvm_id,
-        "params": params,
-        "before": before,
-        "after": after,
-        "boot_id": boot_id,
-        "seq": seq,
-    }
-    return Write(_INSERT_OR_IGNORE, values)
 
 
 async def find_event(store: Store, event_id: int) -> EventRow | None:

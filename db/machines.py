@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from db.connection import Store
+from db.records import MachineRow, record
 from db.schema import reverse_vending_machines as machines
 from db.statements import Write
 
@@ -22,53 +22,14 @@ _UPDATE_FENCED = _UPDATE.where(machines.c.connection_epoch <= sa.bindparam("key_
 _DELETE = sa.delete(machines).where(machines.c.id == sa.bindparam("key_id"))
 
 
-@dataclass(frozen=True, slots=True)
-class MachineRow:
-    """One machine as stored; `api_key` is the hash of the key."""
-
-    id: int
-    device_id: str
-    name: str
-    location_description: str | None
-    status: str
-    special_status: str | None
-    capacity: int
-    status_since: datetime
-    status_by: str
-    status_reason: str | None
-    status_until: datetime | None
-    status_before: dict[str, Any] | None
-    api_key: str | None
-    api_key_prefix: str | None
-    simulated: bool
-    agent_version: str | None
-    boot_id: str | None
-    capabilities: list[str] | None
-    hardware: dict[str, Any] | None
-    timezone: str | None
-    config_version: int
-    config_errors: dict[str, str] | None
-    config_applied_at: datetime | None
-    config_own: dict[str, Any] | None
-    clock_offset_s: float | None
-    ntp: bool | None
-    quarantined_until: datetime | None
-    last_seen_at: datetime | None
-    last_ip: str | None
-    farewell: str | None
-    connection_epoch: int
-    created_at: datetime
-    updated_at: datetime
-
-
 async def all_machines(store: Store) -> list[MachineRow]:
     """Every machine, by id."""
-    return [MachineRow(**row) for row in await store.fetch_all(_ALL)]
+    return [record(MachineRow, row) for row in await store.fetch_all(_ALL)]
 
 
 async def find_machine(store: Store, rvm_id: int) -> MachineRow | None:
     row = await store.fetch_one(_BY_ID, {"key_id": rvm_id})
-    return None if row is None else MachineRow(**row)
+    return None if row is None else record(MachineRow, row)
 
 
 def insert_machine(
@@ -175,11 +136,6 @@ def end_link(rvm_id: int, *, epoch: int, at: datetime, farewell: str | None) -> 
     """Note that the link of this epoch is gone; nothing changes (rowcount 0) when a newer one is there."""
     values = {"last_seen_at": at, "farewell": farewell, "key_id": rvm_id, "key_epoch": epoch}
     return Write(_UPDATE_FENCED, values)
-
-
-def quarantine(rvm_id: int, until: datetime | None, at: datetime) -> Write:
-    """Keep everybody with this machine's key out until then; None lets them in again. Conflict: id."""
-    return Write(_UPDATE, {"quarantined_until": until, "updated_at": at, "key_id": rvm_id}, must_match="id")
 
 
 def config_applied(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
 
 from db.connection import Store
+from db.records import RecordingRow, record
 from db.schema import remote_recordings as table
 from db.statements import Write
 
@@ -53,34 +53,9 @@ _BYTES_OF = sa.select(sa.func.coalesce(sa.func.sum(table.c.size), 0).label("size
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RecordingRow:
-    """`state`: recording, waiting (finished, on the hub's own disk), stored (in the object store) or lost."""
-
-    id: int
-    session_id: int
-    rvm_id: int
-    machine_name: str
-    user_id: int
-    user_name: str
-    ip_address: str | None
-    reason: str | None
-    state: str
-    started_at: datetime
-    ended_at: datetime | None
-    end_reason: str | None
-    duration_s: float | None
-    size: int | None
-    sha256: str | None
-    object_key: str | None
-    input_recorded: bool
-    cols: int
-    rows: int
-
-
 async def find(store: Store, recording_id: int) -> RecordingRow | None:
     row = await store.fetch_one(_ONE, {"key_id": recording_id})
-    return None if row is None else RecordingRow(**row)
+    return None if row is None else record(RecordingRow, row)
 
 
 async def bytes_of_machine(store: Store, rvm_id: int) -> int:
@@ -94,19 +69,19 @@ async def of_machine(store: Store, rvm_id: int, limit: int, before: int | None =
     query = sa.select(table).where(table.c.rvm_id == rvm_id).order_by(table.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(table.c.id < before)
-    return [RecordingRow(**row) for row in await store.fetch_all(query)]
+    return [record(RecordingRow, row) for row in await store.fetch_all(query)]
 
 
 async def in_state(store: Store, state: str, after: int = 0) -> list[RecordingRow]:
     """A batch in the order of ids, beyond `after`."""
     rows = await store.fetch_all(_IN_STATE, {"key_state": state, "key_after": after})
-    return [RecordingRow(**row) for row in rows]
+    return [record(RecordingRow, row) for row in rows]
 
 
 async def ended_before(store: Store, moment: datetime, after: int = 0) -> list[RecordingRow]:
     """A batch in the order of ids, beyond `after`."""
     rows = await store.fetch_all(_OLDER, {"key_before": moment, "key_after": after})
-    return [RecordingRow(**row) for row in rows]
+    return [record(RecordingRow, row) for row in rows]
 
 
 def begin(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from db.connection import Store
+from db.records import StatusRow, record
 from db.schema import reverse_vending_machines as machines
 from db.schema import status_history as history
 from db.statements import Write
@@ -29,21 +29,6 @@ _in_force = (
 ).scalar_subquery()
 _OLD = sa.select(history.c.id).where(_of_one, history.c.since < _in_force).limit(sa.bindparam("key_limit"))
 _DELETE_OLD = sa.delete(history).where(history.c.id.in_(_OLD))
-
-
-@dataclass(frozen=True, slots=True)
-class StatusRow:
-    """One declaration; it was in force from `since` until the `since` of the next row."""
-
-    id: int
-    rvm_id: int
-    status: str
-    special_status: str | None
-    capacity: int
-    since: datetime
-    by: str
-    reason: str | None
-    until: datetime | None = None
 
 
 def insert_status(
@@ -90,12 +75,12 @@ async def statuses_between(
     within = own.where(history.c.since > start, history.c.since < end)
     first = await store.fetch_one(before)
     rest = await store.fetch_all(within.order_by(history.c.since, history.c.id).limit(limit))
-    return [StatusRow(**row) for row in ([first, *rest] if first is not None else rest)]
+    return [record(StatusRow, row) for row in ([first, *rest] if first is not None else rest)]
 
 
 async def find_status(store: Store, status_id: int) -> StatusRow | None:
     row = await store.fetch_one(sa.select(history).where(history.c.id == status_id))
-    return None if row is None else StatusRow(**row)
+    return None if row is None else record(StatusRow, row)
 
 
 async def page_of_statuses(
@@ -125,7 +110,7 @@ async def page_of_statuses(
         older = sa.and_(history.c.since == before.since, history.c.id < before.id)
         own = own.where(sa.or_(history.c.since < before.since, older))
     rows = await store.fetch_all(own.order_by(history.c.since.desc(), history.c.id.desc()).limit(limit))
-    return [StatusRow(**row) for row in rows]
+    return [record(StatusRow, row) for row in rows]
 
 
 async def newest_statuses(store: Store, rvm_id: int, limit: int, before: datetime | None = None) -> list[StatusRow]:
@@ -134,4 +119,4 @@ async def newest_statuses(store: Store, rvm_id: int, limit: int, before: datetim
     if before is not None:
         own = own.where(history.c.since < before)
     rows = await store.fetch_all(own.order_by(history.c.since.desc(), history.c.id.desc()).limit(limit))
-    return [StatusRow(**row) for row in rows]
+    return [record(StatusRow, row) for row in rows]

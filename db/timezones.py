@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from db.connection import Store
+from db.records import ZoneRow, record
 from db.schema import device_timezones as zones
 from db.schema import reverse_vending_machines as machines
 from db.schema import timezone_sync_logs as logs
@@ -24,7 +25,7 @@ _KEPT = (
 )  # fmt: skip
 _LOG = insert_or_ignore(logs, logs.c.id)
 _SET = insert_or_update(zones, ["device_id"], _KEPT)
-_ALL = sa.select(*(zones.c[name] for name in ("device_id", *_KEPT)))
+_ALL = sa.select(zones)
 _device_id = (
     sa.select(machines.c.device_id).where(machines.c.id == sa.bindparam("key_id", type_=sa.Integer())).scalar_subquery()
 )
@@ -56,25 +57,6 @@ _DELETE_OLD = sa.delete(logs).where(
 
 
 @dataclass(frozen=True, slots=True)
-class ZoneRow:
-    """A machine's zone as its newest report left it. `sync_status`: active, or failed (then `error` says why)."""
-
-    device_id: str
-    current_timezone: str
-    country: str | None
-    city: str | None
-    last_sync: datetime | None
-    sync_status: str
-    sync_method: str | None
-    source: str | None
-    guess: str | None
-    system_timezone: str | None
-    error: dict[str, str] | None
-    restart: list[str] | None
-    updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Counts:
     """Attempts so far: by method, how many failed, and how many led to another zone."""
 
@@ -86,7 +68,7 @@ class Counts:
 
 async def all_zones(store: Store) -> dict[str, ZoneRow]:
     """By device_id."""
-    return {row["device_id"]: ZoneRow(**row) for row in await store.fetch_all(_ALL)}
+    return {row["device_id"]: record(ZoneRow, row) for row in await store.fetch_all(_ALL)}
 
 
 async def counts(store: Store, device_id: str) -> Counts:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from db.connection import Store
+from db.records import TokenRow, record
 from db.schema import tokens
 from db.statements import Write
 
@@ -38,20 +38,6 @@ _MADE_SINCE = sa.select(tokens).where(
     tokens.c.user_id == sa.bindparam("key"), tokens.c.created_at > sa.bindparam("key_since"), _VALID
 )
 MAX_ID = 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRow:
-    id: int
-    user_id: int
-    name: str
-    prefix: str
-    hash: str
-    created_at: datetime
-    expires_at: datetime | None
-    last_used_at: datetime | None
-    last_used_ip: str | None
-    revoked_at: datetime | None
 
 
 def insert_token(
@@ -105,21 +91,21 @@ async def find_token_by_prefix(store: Store, prefix: str) -> TokenRow | None:
 
 async def tokens_of(store: Store, user_id: int) -> list[TokenRow]:
     """All of a user's tokens, revoked ones too, newest first."""
-    return [TokenRow(**row) for row in await store.fetch_all(_OF_USER, {"key": user_id})]
+    return [record(TokenRow, row) for row in await store.fetch_all(_OF_USER, {"key": user_id})]
 
 
 async def valid_tokens(store: Store, now: datetime, limit: int, before: int | None = None) -> list[TokenRow]:
     """Everybody's tokens that work now, newest first; those older than the id `before`."""
     values = {"key_now": now, "key_before": MAX_ID if before is None else before, "key_limit": limit}
-    return [TokenRow(**row) for row in await store.fetch_all(_ALL_VALID, values)]
+    return [record(TokenRow, row) for row in await store.fetch_all(_ALL_VALID, values)]
 
 
 async def tokens_made_since(store: Store, user_id: int, since: datetime, now: datetime) -> list[TokenRow]:
     """A user's tokens that work now and were not there at `since`."""
     rows = await store.fetch_all(_MADE_SINCE, {"key": user_id, "key_since": since, "key_now": now})
-    return [TokenRow(**row) for row in rows]
+    return [record(TokenRow, row) for row in rows]
 
 
 async def _one(store: Store, query: sa.Select[Any], key: int | str) -> TokenRow | None:
     row = await store.fetch_one(query, {"key": key})
-    return None if row is None else TokenRow(**row)
+    return None if row is None else record(TokenRow, row)

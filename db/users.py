@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from db.connection import Store
+from db.records import UserRow
 from db.schema import user_machines, users
 from db.statements import Write
 
@@ -33,21 +33,9 @@ _CLEAR_MACHINES = sa.delete(user_machines).where(user_machines.c.user_id == sa.b
 _ADD_MACHINE = sa.insert(user_machines)
 
 
-@dataclass(frozen=True, slots=True)
-class UserRow:
+class UserWithMachines(UserRow, frozen=True, kw_only=True):
     """`machines` are the ids of a technician's own machines."""
 
-    id: int
-    email: str
-    name: str
-    role: str
-    password_hash: str | None
-    language: str | None
-    theme: str | None
-    disabled_at: datetime | None
-    last_sign_in_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
     machines: frozenset[int]
 
 
@@ -89,20 +77,20 @@ def set_machines(user_id: int, rvm_ids: Collection[int]) -> tuple[Write, ...]:
     return Write(_CLEAR_MACHINES, {"key_id": user_id}), *added
 
 
-async def all_users(store: Store) -> list[UserRow]:
+async def all_users(store: Store) -> list[UserWithMachines]:
     """Every user, by id."""
     owned: dict[int, set[int]] = {}
     for row in await store.fetch_all(_ALL_OWNED):
         owned.setdefault(row["user_id"], set()).add(row["rvm_id"])
     rows = await store.fetch_all(_ALL)
-    return [UserRow(**row, machines=frozenset(owned.get(row["id"], ()))) for row in rows]
+    return [UserWithMachines(**row, machines=frozenset(owned.get(row["id"], ()))) for row in rows]
 
 
-async def find_user(store: Store, user_id: int) -> UserRow | None:
+async def find_user(store: Store, user_id: int) -> UserWithMachines | None:
     return await _one(store, _BY_ID, {"key": user_id})
 
 
-async def find_user_by_email(store: Store, email: str) -> UserRow | None:
+async def find_user_by_email(store: Store, email: str) -> UserWithMachines | None:
     """By the address in its normal form (lower case, composed); older rows may hold its accents apart."""
     return await _one(store, _BY_EMAIL, {"key": email, "key_apart": unicodedata.normalize("NFD", email)})
 
@@ -116,9 +104,9 @@ async def count_users(store: Store, role: str | None = None) -> int:
     return 0 if row is None else int(row["n"])
 
 
-async def _one(store: Store, query: sa.Select[Any], values: Mapping[str, Any]) -> UserRow | None:
+async def _one(store: Store, query: sa.Select[Any], values: Mapping[str, Any]) -> UserWithMachines | None:
     row = await store.fetch_one(query, values)
     if row is None:
         return None
     owned = await store.fetch_all(_OWNED, {"key": row["id"]})
-    return UserRow(**row, machines=frozenset(machine["rvm_id"] for machine in owned))
+    return UserWithMachines(**row, machines=frozenset(machine["rvm_id"] for machine in owned))

@@ -8,12 +8,11 @@ import msgspec
 
 from db import event_search
 from db.event_search import Filters, Mark, Page, search
-from db.events import EventRow, find_event
+from db.events import find_event
 from hub.audit import service
 from hub.audit.rules import KINDS
 from hub.model import views
 from hub.model.access import may
-from hub.model.changes import EventHappened
 from hub.web.api import headers
 from hub.web.api.endpoint import machine_named
 from hub.web.api.headers import bound
@@ -87,7 +86,7 @@ async def _answer(call: Call, query: MachineEventsQuery, rvm: str | None) -> Ans
         device_id = machine_named(call.context, call.principal, rvm).device_id if rvm is not None else ""
         return Answer(await service.export(call, filters, before, after, device_id))
     found = await search(call.context.store, filters, query.limit, before=before, after=after)
-    page = [views.event_view(happened(row)) for row in found.rows]
+    page = [views.event_view(row) for row in found.rows]
     if after is not None:
         following = headers.headers(call.request, relation="prev", after=onward(found, newer=True))
     else:
@@ -140,10 +139,6 @@ def kinds_in(text: str) -> list[str]:
     if not set(named) <= set(KINDS):
         raise invalid({"kind": [Text("expect.one_of", {"values": list(KINDS)})]})
     return named
-
-
-def happened(row: EventRow) -> EventHappened:
-    return EventHappened(**{name: getattr(row, name) for name in EventHappened.__struct_fields__})
 
 
 def _several(member: str, text: str) -> list[str]:

@@ -101,7 +101,7 @@ async def _nothing() -> EventsShown:
 async def _shown(visit: Visit, choice: EventChoice, machine: Machine | None, *, one_machine: bool) -> EventsShown:
     zone = _zone(visit, machine if one_machine else None)
     found = await _found(visit, choice, machine, zone)
-    views_of = [views.event_view(api.happened(row), times="ms") for row in found.rows]
+    views_of = [views.event_view(row, times="ms") for row in found.rows]
     names = await names_in(visit.context, found.rows, visit.reader.t)
     reached = None if found.reached is None else views.epoch_ms(found.reached.at)
     made = lines(visit.reader, views_of, names, zone, one_machine=one_machine)

@@ -25,7 +25,7 @@ from dashboard.reader import Reader
 from db import users
 from db.errors import StoreError
 from db.event_search import Filters, Mark, Page, search
-from db.events import EventRow
+from db.records import EventRow
 from hub.kernel.context import HubContext
 from hub.model import actors, views
 from hub.web.api.operation import Call

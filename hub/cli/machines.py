@@ -6,7 +6,7 @@ import argparse
 
 from db import machines
 from db.errors import Conflict
-from db.machines import MachineRow
+from db.records import MachineRow
 from hub.cli import output, valid
 from hub.cli.data_door import DataDoor, now, open_data, settings_of
 from hub.cli.output import CliError, Exit, sentence

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from db import tokens, users
 from db.errors import Conflict
-from db.users import UserRow
+from db.users import UserWithMachines
 from hub.cli import output, valid
 from hub.cli.data_door import DataDoor, clock_time, now, open_data, settings_of
 from hub.cli.output import CliError, Exit, language, sentence
@@ -181,7 +181,7 @@ def _taken(email: str) -> CliError:
     return CliError(Exit.CONFLICT, "email_taken", sentence("user.taken", email=email), fix)
 
 
-async def _person(door: DataDoor, email: str) -> UserRow:
+async def _person(door: DataDoor, email: str) -> UserWithMachines:
     person = await users.find_user_by_email(door.store, email)
     if person is None:
         raise CliError(
@@ -192,7 +192,7 @@ async def _person(door: DataDoor, email: str) -> UserRow:
     return person
 
 
-async def _first_admin(door: DataDoor) -> UserRow:
+async def _first_admin(door: DataDoor) -> UserWithMachines:
     for person in await users.all_users(door.store):
         if person.role == "admin" and person.disabled_at is None:
             return person

@@ -10,7 +10,7 @@ from threading import Thread
 
 from certs.secret_file import look_at
 from db import users
-from db.users import UserRow
+from db.users import UserWithMachines
 from hub.cli import output, valid
 from hub.cli.data_door import DataDoor, clock_time, now, open_data, settings_of
 from hub.cli.output import CliError, Exit, language, sentence
@@ -65,7 +65,7 @@ async def prepare_people(door: DataDoor, settings: Settings, *, always: bool) ->
     return await _link(door, admins, email)
 
 
-async def _link(door: DataDoor, admins: list[UserRow], email: str) -> SignInLink:
+async def _link(door: DataDoor, admins: list[UserWithMachines], email: str) -> SignInLink:
     if admins:
         return await make_link(door, admins[0].id, admins[0].email)
     return await make_link(door, await _add(door, email, None), email)

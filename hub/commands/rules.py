@@ -349,7 +349,7 @@ def _finished(command: Command, actor: actors.Actor, now: datetime) -> EventHapp
 
 
 class Issuer(Protocol):
-    """What is known of the user now (db.users.UserRow)."""
+    """What is known of the user now (db.users.UserWithMachines)."""
 
     @property
     def role(self) -> str: ...

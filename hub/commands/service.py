@@ -13,6 +13,7 @@ import msgspec
 
 from db import commands
 from db.errors import Conflict
+from db.records import CommandRow
 from hub.commands import rules
 from hub.links.links import Links
 from hub.model.actors import Actor
@@ -74,7 +75,7 @@ def state_text(command: Command) -> Text:
     return Text(f"command.{command.state}")
 
 
-def from_row(row: commands.CommandRow) -> Command:
+def from_row(row: CommandRow) -> Command:
     return Command(**{name: getattr(row, name) for name in Command.__struct_fields__})
 
 
@@ -89,7 +90,7 @@ async def find(call: Call, command_id: str) -> Command:
     return command
 
 
-def _same(row: commands.CommandRow, name: str, args: dict[str, Any], actor: Actor) -> Command:
+def _same(row: CommandRow, name: str, args: dict[str, Any], actor: Actor) -> Command:
     """Another's command is not this caller's, even if both chose the same key."""
     if (row.name, row.args, row.issued_by) != (name, args, actor):
         raise Problem("conflict", Text("idempotency_reused"))

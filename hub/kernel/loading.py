@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from db import boots, commands, configs, machines, remote_sessions, samples, timezones
 from db.connection import Store
-from db.machines import MachineRow
+from db.records import MachineRow, ZoneRow
 from db.rows import SampleRow
 from hub.model.changes import Command, SampleSeen
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, DesiredSettings, Values
@@ -58,7 +58,7 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
 
 def machine_of(row: MachineRow) -> Machine:
     """The machine of a row, before anything was observed of it."""
-    values = {name: getattr(row, name) for name in MachineRow.__dataclass_fields__}
+    values = {name: getattr(row, name) for name in MachineRow.__struct_fields__}
     values["api_key_hash"] = values.pop("api_key")
     values["capabilities"] = tuple(values["capabilities"] or ())
     return Machine(**values)
@@ -79,7 +79,7 @@ def _scope(row: configs.ConfigRow) -> DesiredSettings:
     return DesiredSettings(row.values, row.version, row.updated_at, row.updated_by)
 
 
-def _zone(row: timezones.ZoneRow) -> ZoneState:
+def _zone(row: ZoneRow) -> ZoneState:
     values = {name: getattr(row, name) for name in ZoneState.__dataclass_fields__}
     return ZoneState(**{**values, "restart": tuple(row.restart or ())})
 

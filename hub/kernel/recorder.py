@@ -12,7 +12,20 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from db import boots, commands, events, machines, retention_mark, sessions, sign_ins, statuses, timezones, tokens, users
+from db import (
+    boots,
+    commands,
+    machines,
+    retention_mark,
+    row_writes,
+    sessions,
+    sign_ins,
+    statuses,
+    timezones,
+    tokens,
+    users,
+)
+from db.records import OPEN
 from db.statements import Statement, Step, WriteResult
 from hub.kernel import recording_recipes, retention_recipes, service_recipes
 from hub.model import changes as c
@@ -51,6 +64,41 @@ def stored(change: c.Change, results: Sequence[WriteResult]) -> c.Change | None:
 
 def _flat(*steps: Step) -> Recipe:
     return Recipe(steps, len(steps))
+
+
+def _put(change: c.Put) -> Recipe:
+    row, along = change.row, change.along
+    insert = row_writes.insert(row, over=change.over, once=change.once, must=change.must)
+    if not along:
+        return _flat(insert)
+
+    def belonging(results: Sequence[WriteResult]) -> Sequence[Statement]:
+        return [row_writes.insert(one) for one in row_writes.belonging(along, row, results[-1])]
+
+    return Recipe((insert, belonging), 1 + len(along))
+
+
+def _put_stored(change: c.Put, results: Sequence[WriteResult]) -> c.Put | None:
+    row = row_writes.as_stored(change.row, results[0])
+    return None if row is None else msgspec.structs.replace(change, row=row)
+
+
+def _patch(change: c.Patch) -> Recipe:
+    return _flat(
+        row_writes.update(
+            change.of, change.key, change.values, change.where, while_open=change.while_open, must=change.must
+        )
+    )
+
+
+def _move(change: c.Move) -> Recipe:
+    row, of = change.row, type(change.row)
+    values = {name: getattr(row, name) for name in change.members}
+    return _flat(row_writes.update(of, row_writes.key_of(row), values, while_open=True, must=OPEN[of].column))
+
+
+def _drop(change: c.Drop) -> Recipe:
+    return _flat(row_writes.delete(change.of, change.key, change.where, must=change.must))
 
 
 def _status(change: c.StatusChanged) -> Recipe:
@@ -199,17 +247,7 @@ def _session_ended(change: c.SessionEnded) -> Recipe:
 
 
 def _event(change: c.EventHappened) -> Recipe:
-    said: dict[str, Any] = {
-        "at": change.at,
-        "code": change.code,
-        "actor": change.actor,
-        "params": change.params,
-        "before": change.before,
-        "after": change.after,
-    }
-    if change.rvm_id is not None and change.boot_id is not None and change.seq is not None:
-        return _flat(events.insert_machine_event(rvm_id=change.rvm_id, boot_id=change.boot_id, seq=change.seq, **said))
-    return _flat(events.insert_event(rvm_id=change.rvm_id, **said))
+    return _flat(row_writes.insert(change, once=change.boot_id is not None))
 
 
 def _service(steps: Callable[[Any], tuple[Step, ...]], change: c.Change) -> Recipe:
@@ -227,8 +265,7 @@ def _with_id(change: Any, results: Sequence[WriteResult]) -> Any:
 
 
 def _event_with_id(change: c.EventHappened, results: Sequence[WriteResult]) -> c.EventHappened | None:
-    rows = results[0].rows
-    return msgspec.structs.replace(change, id=rows[0]["id"]) if rows else None
+    return row_writes.as_stored(change, results[0])
 
 
 def _session_with_id(change: SessionOpened, results: Sequence[WriteResult]) -> SessionOpened:
@@ -251,13 +288,16 @@ def _with_boot(change: c.MachineIntroduced, results: Sequence[WriteResult]) -> c
 
 
 _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
+    c.Put: _put,
+    c.Patch: _patch,
+    c.Move: _move,
+    c.Drop: _drop,
+    c.Observed: lambda _: _NOTHING,
     c.StatusChanged: _status,
     c.MachineIntroduced: _introduced,
     c.BootOpened: lambda change: _flat(boots.find_or_create_boot(change.rvm_id, change.boot_id, change.at)),
     c.LinkEnded: _link_ended,
     c.ConnectionChanged: lambda _: _NOTHING,
-    c.BusyChanged: lambda _: _NOTHING,
-    c.QuarantineChanged: lambda change: _flat(machines.quarantine(change.rvm_id, change.until, change.at)),
     c.SampleSeen: lambda _: _NOTHING,
     c.CommandDrafted: _drafted,
     c.CommandMoved: _moved,
@@ -291,6 +331,7 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     **{kind: partial(_service, steps) for kind, steps in recording_recipes.RECIPES.items()},
 }
 _FILLERS: Mapping[type, Callable[[Any, Sequence[WriteResult]], c.Change | None]] = {
+    c.Put: _put_stored,
     c.MachineAdded: _with_id,
     c.UserAdded: _with_id,
     c.TokenCreated: _with_id,

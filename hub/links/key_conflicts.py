@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from db.errors import StoreError
+from db.records import MachineRow
 from hub.kernel.announce import Announcer
 from hub.links import rules
 from hub.links.rules import Takeovers
 from hub.model import actors
-from hub.model.changes import Change, MachineEdited, MachineRemoved, QuarantineChanged
+from hub.model.changes import Change, MachineEdited, MachineRemoved, patches
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from protocol.limits import TAKEOVER_WINDOW_S
@@ -88,13 +89,13 @@ class KeyConflicts:
 
     def on_commit(self, changes: Sequence[Change]) -> None:
         """Listener of the announcer: after a quarantine that a person ended nothing is remembered, like a new key."""
+        for patch in patches(changes, MachineRow):
+            if patch.values.get("quarantined_until") is not None:
+                self._quarantined.add(patch.key)
+            elif "quarantined_until" in patch.values:
+                self._drop(patch.key)
         for change in changes:
-            if isinstance(change, QuarantineChanged):
-                if change.until is not None:
-                    self._quarantined.add(change.rvm_id)
-                else:
-                    self._drop(change.rvm_id)
-            elif isinstance(change, MachineRemoved) or (isinstance(change, MachineEdited) and replaces_key(change)):
+            if isinstance(change, MachineRemoved) or (isinstance(change, MachineEdited) and replaces_key(change)):
                 self._drop(change.rvm_id)
 
     def _drop(self, rvm_id: int) -> None:

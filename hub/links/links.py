@@ -15,6 +15,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
+from db.records import MachineRow
 from hub.commands import rules as command_rules
 from hub.kernel.announce import Announcer
 from hub.kernel.observer import Observer, UntoldEvents
@@ -33,7 +34,7 @@ from hub.model.changes import (
     EventHappened,
     MachineEdited,
     MachineRemoved,
-    QuarantineChanged,
+    patches,
 )
 from hub.model.fleet import TERMINAL, Fleet
 from hub.model.machine import Machine, has_left
@@ -205,16 +206,16 @@ class Links:
                 self._settled(change.command)
             elif isinstance(change, CommandCancelAsked):
                 self._stop_asked(change)
-            elif isinstance(change, QuarantineChanged) and change.until is not None:
-                self.close(change.rvm_id, CloseCode.REPLACED, "quarantined")
-                self._look_again(change.rvm_id)
-            elif isinstance(change, QuarantineChanged):
-                self._look_again(change.rvm_id)
             elif isinstance(change, MachineRemoved):
                 self.close(change.rvm_id, CloseCode.REVOKED, "the machine was removed")
             elif isinstance(change, MachineEdited) and replaces_key(change):
                 self.close(change.rvm_id, CloseCode.REVOKED, "the key was replaced")
                 self._look_again(change.rvm_id)
+        for patch in patches(changes, MachineRow):
+            if patch.values.get("quarantined_until") is not None:
+                self.close(patch.key, CloseCode.REPLACED, "quarantined")
+            if "quarantined_until" in patch.values:
+                self._look_again(patch.key)
         self.key_conflicts.on_commit(changes)
 
     def send_restarting(self, spread: float) -> int:

@@ -17,11 +17,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from db.records import MachineRow
 from db.rows import SampleRow
 from hub.machine_settings import rules
 from hub.metrics.rules import two_decimals
 from hub.model import actors
-from hub.model.changes import Change, EventHappened, MachineIntroduced, QuarantineChanged
+from hub.model.changes import Change, EventHappened, MachineIntroduced, Patch
 from hub.model.dating import AHEAD, OLDEST, UndatableError, date, read, settle
 from hub.model.machine import Boot, Machine
 from hub.status import rules as status_rules
@@ -83,7 +84,7 @@ def too_far(machine: Machine, now: datetime) -> list[Change]:
     until = machine.quarantined_until
     if until is None or until - now <= QUARANTINE + SLACK:
         return []
-    return [QuarantineChanged(rvm_id=machine.id, until=now + QUARANTINE, at=now)]
+    return [Patch(MachineRow, machine.id, {"quarantined_until": now + QUARANTINE, "updated_at": now})]
 
 
 def quarantine(machine: Machine, seen: Takeovers, now: datetime) -> list[Change]:
@@ -95,7 +96,7 @@ def quarantine(machine: Machine, seen: Takeovers, now: datetime) -> list[Change]
         at=now, code="machine.quarantined", actor=actors.CLOCK, rvm_id=machine.id, params=params,
         before={"quarantined": False}, after={"quarantined": True},
     )  # fmt: skip
-    return [QuarantineChanged(rvm_id=machine.id, until=until, at=now), event]
+    return [Patch(MachineRow, machine.id, {"quarantined_until": until, "updated_at": now}), event]
 
 
 def release(machine: Machine, actor: actors.Actor, now: datetime) -> list[Change]:
@@ -106,7 +107,7 @@ def release(machine: Machine, actor: actors.Actor, now: datetime) -> list[Change
         at=now, code="machine.released", actor=actor, rvm_id=machine.id, before={"quarantined": True},
         after={"quarantined": False},
     )  # fmt: skip
-    return [QuarantineChanged(rvm_id=machine.id, until=None, at=now), event]
+    return [Patch(MachineRow, machine.id, {"quarantined_until": None, "updated_at": now}), event]
 
 
 _new_row = tuple.__new__  # a NamedTuple's own __new__ costs four times as much, for every sample

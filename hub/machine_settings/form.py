@@ -15,6 +15,7 @@ from dashboard.reader import Reader
 from dashboard.settings import SettingRow, seen_of, text_of
 from db import events
 from db.connection import Store
+from db.records import EventRow
 from hub.machine_settings import api
 from hub.machine_settings.rules import SettingsRequest
 from hub.model import views
@@ -108,7 +109,7 @@ async def changed_last(store: Store, rvm_id: int | None) -> Changed:
     return newest_of(sorted(writes, key=lambda event: (event.at, event.id), reverse=True))
 
 
-def newest_of(writes: Iterable[events.EventRow]) -> Changed:
+def newest_of(writes: Iterable[EventRow]) -> Changed:
     """`writes` newest first."""
     found: dict[str, tuple[str, int, Any]] = {}
     for event in writes:

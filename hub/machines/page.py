@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from dashboard import charts, fleet, formats, machine, sparkline, status_list
 from dashboard.trouble import MachineTrouble
 from db import events, samples, statuses
+from db.records import EventRow
 from hub.commands import service
 from hub.commands.rules import DESIRED_STATE_LIFETIME, Refused
 from hub.machines import tab
@@ -251,7 +252,7 @@ async def _away(visit: Visit, found: Machine, start: datetime, end: datetime) ->
     return away_spans(found, moves, visit.reader.now)
 
 
-def away_spans(found: Machine, moves: list[events.EventRow], now: int) -> list[tuple[int, int]]:
+def away_spans(found: Machine, moves: list[EventRow], now: int) -> list[tuple[int, int]]:
     """When nobody heard the machine: from each `offline` to what came next; the newest may last until now."""
     spans: list[tuple[int, int]] = []
     until = now

@@ -88,12 +88,12 @@ def zone_of(found: Machine) -> str:
     return found.timezone or found.effective_settings.default_zone
 
 
-def names_for(found: Machine, everybody: Iterable[users.UserRow], also: Iterable[str] = ()) -> dict[str, str]:
+def names_for(found: Machine, everybody: Iterable[users.UserWithMachines], also: Iterable[str] = ()) -> dict[str, str]:
     """The people this page may have to name: who acted as far as it shows, and who could while it is open. The list of
     all users is for administrators."""
     shown = {found.status_by, *also}
 
-    def acts(user: users.UserRow) -> bool:
+    def acts(user: users.UserWithMachines) -> bool:
         own = user.role != "technician" or found.id in user.machines
         return own and user.role in ACTIONS["status.write"] and user.disabled_at is None
 

@@ -6,11 +6,14 @@ apply it, and the bus can carry it to another hub, which is why they are msgspec
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
+from db.conditions import Where
+from db.records import EventRow, R, Row
 from hub.model.actors import Actor
 from protocol.kinds import SpecialStatus, Status
 from protocol.messages import Sample
@@ -18,6 +21,80 @@ from protocol.messages import Sample
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Base of all Changes; never instantiated."""
+
+
+class Put(Change, frozen=True):
+    """A new row. Where its natural key is there already: the columns `over` are replaced; or with `once`, it is no news
+    (Conflict `must`, where there is one). The stored Change has the row with its id.
+
+    `along` are rows that belong to it: each names it by the foreign key, and is put with it.
+    """
+
+    row: Row
+    over: tuple[str, ...] = ()
+    once: bool = False
+    must: str | None = None
+    along: tuple[Row, ...] = ()
+
+
+class Patch(Change, frozen=True):
+    """Only `values` change, of the row with this primary key (None: of every row), and only where `where` holds.
+
+    `where`: (column, operator, value), operators = < <= > >=; `=` None is "absent". `while_open`: only while the row
+    has not ended (`db.records.OPEN`). No row: Conflict `must`, or nothing without a `must`. No values: a guard.
+    """
+
+    of: type[Row]
+    key: Any
+    values: dict[str, Any]
+    where: Where = ()
+    while_open: bool = False
+    must: str | None = None
+
+
+class Move(Change, frozen=True):
+    """`row` as it is after a move, of a table whose rows end once (`db.records.OPEN`): only `members` of it differ, and
+    only while the stored one is open, else Conflict with the name of the state's column. Made by `move`."""
+
+    row: Row
+    members: tuple[str, ...]
+
+
+class Drop(Change, frozen=True):
+    """The row with this primary key goes (None: every row), where `where` holds. No row: Conflict `must`, or nothing
+    without a `must`."""
+
+    of: type[Row]
+    key: Any = None
+    where: Where = ()
+    must: str | None = None
+
+
+class Observed(Change, frozen=True):
+    """What the hub sees of a machine and no row holds (`hub.model.machine.Machine`): nothing is stored."""
+
+    rvm_id: int
+    values: dict[str, Any]
+
+
+def move(row: Row, **values: Any) -> Move:
+    return Move(msgspec.structs.replace(row, **values), tuple(values))
+
+
+def put_rows(changes: Iterable[Change], of: type[R]) -> Iterator[R]:
+    return (change.row for change in changes if isinstance(change, Put) and isinstance(change.row, of))
+
+
+def moved_rows(changes: Iterable[Change], of: type[R]) -> Iterator[R]:
+    return (change.row for change in changes if isinstance(change, Move) and isinstance(change.row, of))
+
+
+def patches(changes: Iterable[Change], of: type[Row]) -> Iterator[Patch]:
+    return (change for change in changes if isinstance(change, Patch) and change.of is of)
+
+
+def drops(changes: Iterable[Change], of: type[Row]) -> Iterator[Drop]:
+    return (change for change in changes if isinstance(change, Drop) and change.of is of)
 
 
 class StatusChanged(Change, frozen=True, kw_only=True):
@@ -76,21 +153,6 @@ class ConnectionChanged(Change, frozen=True, kw_only=True):
     connection: str
     since: datetime
     reason: str | None = None
-
-
-class BusyChanged(Change, frozen=True, kw_only=True):
-    """A return session began or ended, as the machine says. Not stored: the next hello says it again."""
-
-    rvm_id: int
-    busy: bool
-
-
-class QuarantineChanged(Change, frozen=True, kw_only=True):
-    """Two holders of one key fight for the link: nobody gets in before `until`; None ends it early."""
-
-    rvm_id: int
-    until: datetime | None
-    at: datetime
 
 
 class SamplesKept(Change, frozen=True, kw_only=True):
@@ -334,16 +396,5 @@ OWN: Final = "\x01"
 """Begins the `boot_id` by which a line of the hub's own is kept from coming twice; no machine's can begin so."""
 
 
-class EventHappened(Change, frozen=True, kw_only=True):
-    """One line of the record: a code and parameters, never a sentence. Every mutation leaves exactly one."""
-
-    at: datetime
-    code: str
-    actor: Actor
-    rvm_id: int | None = None
-    params: dict[str, Any] = {}
-    before: dict[str, Any] | None = None
-    after: dict[str, Any] | None = None
-    boot_id: str | None = None
-    seq: int | None = None
-    id: int | None = None
+class EventHappened(EventRow, Change, frozen=True, kw_only=True):
+    """A line of the audit log: every mutation leaves exactly one. What a machine reports again is no news."""

@@ -7,12 +7,14 @@ which members of which machine's view changed, so that the feed can send exactly
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from db.conditions import holds
+from db.records import BootRow, MachineRow, Row
 from hub.model import changes as c
 from hub.model import service_appliers
 from hub.model.effective_settings import CommonSettings, DesiredSettings
@@ -45,6 +47,30 @@ MOST_OF_A_REASON: Final = 200
 _READINGS: Final = frozenset(Sample.__struct_fields__) - {"timestamp", "reasons"}
 
 
+INDEXED: Final = frozenset({"device_id", "api_key_prefix"})
+LOCAL: Final = frozenset({"config_own", "config_errors"})
+"""What the settings in force also depend on."""
+DERIVED: Final[Mapping[str, tuple[str, ...]]] = {
+    "status": ("status", "effective_status"),
+    "special_status": ("special_status", "effective_status"),
+    "status_before": ("returns_to",),
+    "api_key": (),
+    "capabilities": ("commands",),
+    "hardware": ("model",),
+    "config_errors": ("config_refused",),
+    "config_own": (),
+    "farewell": (),
+    "connection_epoch": (),
+    "connection": ("connection", "last_seen_at", "expected_interval_s"),
+}
+"""`member`: the members of the view that differ when it does, where that is not itself alone."""
+
+
+def view_members(changed: Iterable[str]) -> frozenset[str]:
+    """The members of a machine's view that may differ when these of its row, or of what is observed, do."""
+    return frozenset(name for member in changed for name in DERIVED.get(member, (member,)))
+
+
 class Touched(NamedTuple):
     """What a Change did to the picture: the members of `hub.model.views.machine_view` that may differ now.
 
@@ -70,13 +96,16 @@ class Fleet:
         # Bound: one a machine.
         self._by_key_prefix: dict[str, Machine] = {}
         self._appliers: dict[type, Callable[[Any], Touched | None]] = {
+            c.Put: self._row_changed,
+            c.Patch: self._patched,
+            c.Move: self._row_changed,
+            c.Drop: self._dropped,
+            c.Observed: self._observed,
             c.StatusChanged: self._status_changed,
             c.MachineIntroduced: self._introduced,
             c.BootOpened: self._boot_opened,
             c.LinkEnded: self._link_ended,
             c.ConnectionChanged: self._connection_changed,
-            c.BusyChanged: self._busy_changed,
-            c.QuarantineChanged: self._quarantine_changed,
             c.SampleSeen: self._sample_seen,
             c.CommandDrafted: self._command_is,
             c.CommandMoved: self._command_is,
@@ -86,6 +115,10 @@ class Fleet:
             c.MachineRemoved: self._removed,
             ConfigWritten: self._config_written,
         }
+        self._of_row: dict[type[Row], Callable[[Any], Touched | None]] = {BootRow: self._boot_is}
+        """What a row that was put or moved does here, and what a patch or the end of such a row does."""
+        self._of_patch: dict[type[Row], Callable[[c.Patch], Touched | None]] = {MachineRow: self._machine_patched}
+        self._of_drop: dict[type[Row], Callable[[c.Drop], Touched | None]] = {MachineRow: self._machine_dropped}
         for kind, does in service_appliers.OF_ONE_MACHINE.items():
             self._appliers[kind] = partial(self._of_one, does)
         for machine in machines:
@@ -142,6 +175,52 @@ class Fleet:
                 self.open.pop(command_id, None)
         return machine
 
+    def _row_changed(self, change: c.Put | c.Move) -> Touched | None:
+        does = self._of_row.get(type(change.row))
+        return None if does is None else does(change.row)
+
+    def _patched(self, change: c.Patch) -> Touched | None:
+        does = self._of_patch.get(change.of)
+        return None if does is None else does(change)
+
+    def _dropped(self, change: c.Drop) -> Touched | None:
+        does = self._of_drop.get(change.of)
+        return None if does is None else does(change)
+
+    def _observed(self, change: c.Observed) -> Touched | None:
+        machine = self.machines.get(change.rvm_id)
+        if machine is None:
+            return None
+        news = {member: value for member, value in change.values.items() if getattr(machine, member) != value}
+        for member, value in news.items():
+            setattr(machine, member, value)
+        return Touched(machine.id, view_members(news)) if news else None
+
+    def _machine_patched(self, change: c.Patch) -> Touched | None:
+        machine = self.machines.get(change.key)
+        if machine is None or not holds(machine, change.where):
+            return None
+        indexed = not INDEXED.isdisjoint(change.values)
+        if indexed:
+            self.drop(machine.id)
+        for member, value in change.values.items():
+            setattr(machine, "api_key_hash" if member == "api_key" else member, value)
+        members = view_members(change.values)
+        if indexed:
+            self.put(machine)
+        elif not LOCAL.isdisjoint(change.values):
+            members |= self._settle(machine)
+        return Touched(machine.id, members)
+
+    def _machine_dropped(self, change: c.Drop) -> Touched | None:
+        machine = self.drop(change.key)
+        return None if machine is None else Touched(machine.id, frozenset(), removed=True)
+
+    def _boot_is(self, row: BootRow) -> None:
+        machine = self.machines.get(row.rvm_id)
+        if machine is not None:
+            _use_boot(machine, row.boot_id, row.id, row.last_seq)
+
     def _status_changed(self, change: c.StatusChanged) -> Touched | None:
         machine = self.machines.get(change.rvm_id)
         if machine is None:
@@ -182,21 +261,6 @@ class Fleet:
         machine = self.machines.get(change.rvm_id)
         if machine is not None:
             _use_boot(machine, change.boot_id, change.id, change.last_seq)
-
-    def _busy_changed(self, change: c.BusyChanged) -> Touched | None:
-        machine = self.machines.get(change.rvm_id)
-        if machine is None or machine.busy == change.busy:
-            return None
-        machine.busy = change.busy
-        return Touched(machine.id, frozenset({"busy"}))
-
-    def _quarantine_changed(self, change: c.QuarantineChanged) -> Touched | None:
-        machine = self.machines.get(change.rvm_id)
-        if machine is None:
-            return None
-        machine.quarantined_until = change.until
-        machine.updated_at = max(machine.updated_at, change.at)
-        return Touched(machine.id, frozenset({"quarantined_until", "updated_at"}))
 
     def _link_ended(self, change: c.LinkEnded) -> Touched | None:
         machine = self.machines.get(change.rvm_id)

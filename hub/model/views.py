@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from hub.model.changes import Command, EventHappened
+from db.records import EventRow
+from hub.model.changes import Command
 from hub.model.fleet import ALL_MEMBERS
 from hub.model.machine import Machine
 from hub.model.remote_changes import RemoteSession
@@ -190,7 +191,7 @@ def _command(command: Command, stamp: Stamp) -> dict[str, Any]:
     }
 
 
-def event_view(event: EventHappened, *, times: Times = "iso") -> dict[str, Any]:
+def event_view(event: EventRow, *, times: Times = "iso") -> dict[str, Any]:
     """One line of the record; the reader's language renders code and params."""
     return {
         "id": event.id,

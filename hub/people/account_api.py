@@ -138,7 +138,7 @@ def account_view(principal: Principal) -> dict[str, Any]:
     }
 
 
-async def _prove(call: Call, user: users.UserRow, current: str | None) -> None:
+async def _prove(call: Call, user: users.UserWithMachines, current: str | None) -> None:
     """That it is the owner who changes the password, and not somebody at an open browser."""
     if user.password_hash is None:
         return

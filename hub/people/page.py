@@ -15,6 +15,7 @@ from db import tokens, users
 from db import tokens as token_rows
 from db import users as user_rows
 from db.errors import Conflict
+from db.records import TokenRow
 from hub.machines.key_page import base_url
 from hub.model import views
 from hub.model.changes import EventHappened
@@ -112,7 +113,7 @@ async def revoke_token(visit: Visit) -> Response:
     return go("/admin/tokens?said=revoked")
 
 
-async def _user(visit: Visit) -> user_rows.UserRow:
+async def _user(visit: Visit) -> user_rows.UserWithMachines:
     user_id = row_id(visit.request.path_params["user_id"])
     user = None if user_id is None else await user_rows.find_user(visit.context.store, user_id)
     if user is None:
@@ -182,7 +183,7 @@ async def _tokens(
     )
 
 
-def _token(row: token_rows.TokenRow, now: datetime) -> dict[str, Any]:
+def _token(row: TokenRow, now: datetime) -> dict[str, Any]:
     return {
         "id": row.id,
         "name": row.name,

@@ -22,7 +22,7 @@ _SILENT = frozenset({"password_hash", "disabled_at"})
 
 
 class KnownUser(Protocol):
-    """What is known of the user before (db.users.UserRow)."""
+    """What is known of the user before (db.users.UserWithMachines)."""
 
     @property
     def id(self) -> int: ...

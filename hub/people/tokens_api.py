@@ -12,6 +12,7 @@ import msgspec
 
 from db import tokens
 from db.errors import Conflict
+from db.records import TokenRow
 from hub.model import credentials, views
 from hub.model.access import may
 from hub.model.changes import TokenCreated
@@ -120,11 +121,11 @@ async def revoke_token(call: Call) -> Answer:
     return Answer(status=204)
 
 
-def is_live(token: tokens.TokenRow, now: datetime) -> bool:
+def is_live(token: TokenRow, now: datetime) -> bool:
     return token.revoked_at is None and (token.expires_at is None or token.expires_at > now)
 
 
-def view(token: tokens.TokenRow) -> dict[str, Any]:
+def view(token: TokenRow) -> dict[str, Any]:
     at = {
         name: None if (moment := getattr(token, name)) is None else views.rfc3339(moment)
         for name in ("created_at", "expires_at", "last_used_at", "revoked_at")

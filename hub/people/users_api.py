@@ -136,7 +136,7 @@ async def remove_user(call: Call) -> Answer:
     return Answer(status=204)
 
 
-async def _values(call: Call, user: users.UserRow, patch: UserPatch) -> dict[str, Any]:
+async def _values(call: Call, user: users.UserWithMachines, patch: UserPatch) -> dict[str, Any]:
     named = {name: getattr(patch, name) for name in ("name", "role", "language")}
     values = {name: value for name, value in named.items() if value is not msgspec.UNSET}
     if patch.email is not msgspec.UNSET:
@@ -159,7 +159,7 @@ async def _email(call: Call, given: str, own_id: int | None = None) -> str:
     return email
 
 
-def _own(call: Call, user: users.UserRow, patch: UserPatch, role: str) -> frozenset[int] | None:
+def _own(call: Call, user: users.UserWithMachines, patch: UserPatch, role: str) -> frozenset[int] | None:
     """The new set of machines, None to leave it; somebody who is no technician any more keeps none."""
     if patch.machines is not msgspec.UNSET:
         return _machines(call, patch.machines, role)
@@ -178,26 +178,26 @@ def _machines(call: Call, named: list[int | str], role: str) -> frozenset[int]:
     return frozenset(found)
 
 
-async def _named(call: Call) -> users.UserRow:
+async def _named(call: Call) -> users.UserWithMachines:
     user_id = row_id(call.request.path_params["user_id"])
     if user_id is None:
         raise not_found()
     return await _of(call, user_id)
 
 
-async def _of(call: Call, user_id: int) -> users.UserRow:
+async def _of(call: Call, user_id: int) -> users.UserWithMachines:
     user = await users.find_user(call.context.store, user_id)
     if user is None:
         raise not_found()
     return user
 
 
-async def _other_admins(call: Call, user: users.UserRow) -> int:
+async def _other_admins(call: Call, user: users.UserWithMachines) -> int:
     admins = await users.count_users(call.context.store, "admin")
     return admins - (user.role == "admin" and user.disabled_at is None)
 
 
-def _view(user: users.UserRow) -> dict[str, Any]:
+def _view(user: users.UserWithMachines) -> dict[str, Any]:
     return {
         "id": user.id,
         "email": user.email,

@@ -22,7 +22,7 @@ from starlette.responses import Response
 from dashboard import remote_sessions as session_texts
 from dashboard.reader import Reader
 from db import recordings, remote_sessions
-from db.recordings import RecordingRow
+from db.records import RecordingRow
 from hub.machines import tab
 from hub.model import actors
 from hub.model.machine import Machine
@@ -337,7 +337,7 @@ def _may(visit: Visit, found: Machine) -> May:
     return May(visit.context.settings.record_input, folders["download"], folders["upload"])
 
 
-async def _recordings(visit: Visit, found: Machine, shown: list[RemoteSession]) -> list[recordings.RecordingRow]:
+async def _recordings(visit: Visit, found: Machine, shown: list[RemoteSession]) -> list[RecordingRow]:
     """Those of the sessions on the page, for whoever may play them."""
     if not shown or not visit.may("recording.read", found.id):
         return []

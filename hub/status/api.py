@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from db import statuses
+from db.records import StatusRow
 from hub.commands import rules as command_rules
 from hub.commands import service
 from hub.commands.api import CommandView
@@ -153,7 +154,7 @@ async def _declared(call: Call, machine: Machine, patch: StatusPatch, until: str
     return Answer(_view(call.context.fleet.find(machine.id) or machine))
 
 
-def _declaration(row: statuses.StatusRow) -> dict[str, Any]:
+def _declaration(row: StatusRow) -> dict[str, Any]:
     return {
         "id": row.id,
         "status": row.status,

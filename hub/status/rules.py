@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from hub.model import actors
-from hub.model.changes import BusyChanged, Change, Command, EventHappened, StatusChanged
+from hub.model.changes import Change, Command, EventHappened, Observed, StatusChanged
 from hub.model.machine import Machine, has_left, is_relayed
 from hub.model.views import rfc3339
 from protocol import messages
@@ -155,7 +155,7 @@ def reported_by_machine(
         reason = said.reason if whole else said.reason or reason
         until = instant(said.until) if whole else until
         if said.busy is not None and said.busy != machine.busy:
-            changes.append(BusyChanged(rvm_id=machine.id, busy=said.busy))
+            changes.append(Observed(machine.id, {"busy": said.busy}))
     change = StatusChanged(
         rvm_id=machine.id,
         status=said.status,

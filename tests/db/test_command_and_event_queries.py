@@ -9,6 +9,8 @@ import pytest
 from db import commands, events
 from db.connection import Store
 from db.errors import Conflict
+from db.records import EventRow
+from db.row_writes import insert
 from db.schema import COMMAND_STATES
 from db.statements import Write
 from tests.support.database_rows import NOW, add_machine, after
@@ -130,8 +132,16 @@ async def test_recent_commands_come_in_pages_newest_first(store: Store) -> None:
 
 async def test_an_event_comes_back_as_it_happened(store: Store) -> None:
     (result,) = await store.write(
-        events.insert_event(
-            at=NOW, code="status.changed", actor="user:1", rvm_id=7, params={"a": None}, before={"s": 1}, after={"s": 2}
+        insert(
+            EventRow(
+                at=NOW,
+                code="status.changed",
+                actor="user:1",
+                rvm_id=7,
+                params={"a": None},
+                before={"s": 1},
+                after={"s": 2},
+            )
         )
     )
     row = await events.find_event(store, result.rows[0]["id"])
@@ -143,8 +153,8 @@ async def test_an_event_comes_back_as_it_happened(store: Store) -> None:
 
 async def test_an_event_a_machine_reports_again_is_one_event(store: Store) -> None:
     def report(seq: int, boot: str = "boot-1") -> Write:
-        return events.insert_machine_event(
-            at=NOW, code="bin.full", actor="machine:7", rvm_id=7, params={}, boot_id=boot, seq=seq
+        return insert(
+            EventRow(at=NOW, code="bin.full", actor="machine:7", rvm_id=7, params={}, boot_id=boot, seq=seq), once=True
         )
 
     results = await store.write(report(1), report(1), report(2), report(1, "boot-2"))
@@ -154,7 +164,7 @@ async def test_an_event_a_machine_reports_again_is_one_event(store: Store) -> No
 
 async def test_events_are_listed_newest_first_in_pages_that_never_overlap(store: Store) -> None:
     for number in range(11):
-        await store.write(events.insert_event(at=after(number // 3), code=f"c{number}", actor="clock", params={}))
+        await store.write(insert(EventRow(at=after(number // 3), code=f"c{number}", actor="clock", params={})))
     seen: list[str] = []
     before = None
     while page := await events.list_events(store, limit=4, before=before):
@@ -167,7 +177,7 @@ async def test_each_filter_narrows_the_list_of_events(store: Store) -> None:
     for number, (code, actor, rvm_id) in enumerate(
         [("a", "user:1", 1), ("b", "user:1", 2), ("a", "clock", None), ("a", "user:2", 2), ("c", "user:2", 3)]
     ):
-        await store.write(events.insert_event(at=after(number), code=code, actor=actor, rvm_id=rvm_id, params={}))
+        await store.write(insert(EventRow(at=after(number), code=code, actor=actor, rvm_id=rvm_id, params={})))
 
     async def numbers(**filters: Any) -> list[int]:
         rows = await events.list_events(store, limit=10, **filters)

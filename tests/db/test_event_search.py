@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 
-from db import event_search, events
+from db import event_search
 from db.connection import Store
 from db.event_search import Filters, Mark, search
+from db.records import EventRow
+from db.row_writes import insert
 from tests.support.database_rows import NOW, after
 
 
 async def happen(store: Store, number: int, code: str = "status.changed", actor: str = "clock", **more: Any) -> None:
-    await store.write(events.insert_event(at=after(number), code=code, actor=actor, params={}, **more))
+    await store.write(insert(EventRow(at=after(number), code=code, actor=actor, params={}, **more)))
 
 
 def numbers(page: event_search.Page) -> list[int]:
@@ -71,10 +73,8 @@ async def test_text_is_found_wherever_it_stands(store: Store, text: str, expecte
     params: list[dict[str, Any]] = [{"reason": "Ganti sensor"}, {"größe": 1}, {"was": "100%"}, {}]
     for number, each in enumerate(params):
         actor = "user:7" if number == 3 else "clock"
-        await store.write(
-            events.insert_event(at=after(number), code="status.changed", actor=actor, params={}, after=each)
-        )
-    await store.write(events.insert_event(at=after(4), code="a.b", actor="clock", params={"x": 'say "quiet"'}))
+        await store.write(insert(EventRow(at=after(number), code="status.changed", actor=actor, params={}, after=each)))
+    await store.write(insert(EventRow(at=after(4), code="a.b", actor="clock", params={"x": 'say "quiet"'})))
     assert numbers(await search(store, Filters(text=text), 10)) == expected
 
 

@@ -9,6 +9,7 @@ import pytest
 from db import boots, machine_pulse, machines, statuses
 from db.connection import Store
 from db.errors import Conflict
+from db.records import MachineRow
 from db.statements import Write
 from tests.support.database_rows import NOW, add_machine, after, open_boot
 
@@ -30,7 +31,7 @@ def hello(rvm_id: int, epoch: int, **changes: Any) -> Write:
     return machines.introduce(rvm_id, **{**values, **changes})
 
 
-async def the(store: Store, rvm_id: int) -> machines.MachineRow:
+async def the(store: Store, rvm_id: int) -> MachineRow:
     row = await machines.find_machine(store, rvm_id)
     assert row is not None
     return row
@@ -40,7 +41,7 @@ async def test_what_a_hello_told_is_kept(store: Store) -> None:
     rvm_id = await add_machine(store)
     await store.write(hello(rvm_id, 1))
     row = await the(store, rvm_id)
-    assert (row.agent_version, row.boot_id, row.capabilities) == ("1.2", "boot-1", ["ping", "set_status"])
+    assert (row.agent_version, row.boot_id, row.capabilities) == ("1.2", "boot-1", ("ping", "set_status"))
     assert (row.hardware, row.timezone, row.config_version) == ({"model": "Orin"}, "Asia/Jakarta", 3)
     assert (row.clock_offset_s, row.last_ip, row.simulated) == (-0.25, "10.0.0.7", True)
     assert (row.connection_epoch, row.last_seen_at, row.farewell) == (1, after(1), None)
@@ -127,10 +128,11 @@ async def test_a_boot_is_made_once_and_found_again(store: Store) -> None:
     rvm_id = await add_machine(store)
     first = await open_boot(store, rvm_id, "a", NOW)
     second = await open_boot(store, rvm_id, "b", NOW)
-    assert first == await open_boot(store, rvm_id, "a", after(1))
+    again = await open_boot(store, rvm_id, "a", after(1))
+    assert (again.id, again.last_used_at) == (first.id, after(1))
     assert first.last_seq is None
-    assert await boots.recent_boots(store, 9) == [second, first], "in order of use"
-    assert await boots.recent_boots(store, 1) == [first]
+    assert await boots.recent_boots(store, 9) == [second, again], "in order of use"
+    assert await boots.recent_boots(store, 1) == [again]
     values = {"boot_id": "b"}
     await store.write(machines.update_machine(rvm_id, values, NOW))
     assert await boots.recent_boots(store, 1) == [second], "that of the last hello, however long ago"

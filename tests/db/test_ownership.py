@@ -14,6 +14,8 @@ from db.connection import Store, open_store
 from db.errors import Unavailable
 from db.ownership import InUse, Owner
 from db.postgres_ownership import DATABASE, label, take
+from db.records import EventRow
+from db.row_writes import insert
 from db.statements import Write
 from tests.support.database_rows import NOW
 from tests.support.until import until
@@ -22,7 +24,7 @@ ANOTHER = Owner("elsewhere.example", 4711, NOW.replace(microsecond=0))
 
 
 def event(code: str) -> Write:
-    return events.insert_event(at=NOW, code=code, actor="clock", params={})
+    return insert(EventRow(at=NOW, code=code, actor="clock", params={}))
 
 
 async def codes(store: Store) -> set[str]:

@@ -14,6 +14,8 @@ from db.connection import open_store
 from db.errors import Unsuitable
 from db.ownership import InUse, Owner
 from db.postgres_checks import LEAST_VERSION, judge
+from db.records import EventRow
+from db.row_writes import insert
 from tests.support.database_rows import NOW
 from tests.support.pgbouncer import PROGRAM, pgbouncer
 from tests.support.postgres import Databases
@@ -84,7 +86,7 @@ async def test_a_pooler_that_keeps_sessions_serves_as_it_is_installed(
     with pgbouncer(postgres_databases, "session") as pooled:
         url = f"{pooled}/{postgres_url.rpartition('/')[2]}"
         store = await open_store(url, Owner.here())
-        await store.write(events.insert_event(at=NOW, code="pooled", actor="clock", params={}))
+        await store.write(insert(EventRow(at=NOW, code="pooled", actor="clock", params={})))
         assert [row.code for row in await events.list_events(store, limit=9)] == ["pooled"]
         with pytest.raises(InUse, match=f"process {os.getpid()}"):  # past the pooler, it is the same database
             await open_store(postgres_url, Owner.here())

@@ -17,6 +17,8 @@ from db import events, samples
 from db.connection import Store, open_store
 from db.errors import StoreError, Unavailable
 from db.postgres_errors import FAILURES, from_postgres
+from db.records import EventRow
+from db.row_writes import insert
 from db.schema import events as events_table
 from db.statements import Write
 from tests.support.database_rows import NOW, add_machine, after, open_boot, sample
@@ -43,7 +45,7 @@ async def mistreated(server: PostgresServer) -> AsyncIterator[Store]:
 
 
 def event(code: str) -> Write:
-    return events.insert_event(at=NOW, code=code, actor="clock", params={})
+    return insert(EventRow(at=NOW, code=code, actor="clock", params={}))
 
 
 async def codes(store: Store) -> set[str]:
@@ -217,7 +219,7 @@ async def test_a_commit_that_became_a_rollback_is_no_success(
         with pytest.raises(StoreError):
             await mistreated.write(event("one"), event("two"))
     assert await codes(mistreated) == set()
-    await mistreated.write(events.insert_event(at=after(1), code="fine", actor="clock", params={}))
+    await mistreated.write(insert(EventRow(at=after(1), code="fine", actor="clock", params={})))
 
 
 def test_a_connection_that_was_lost_in_the_middle_of_a_statement_is_no_bug_of_the_caller() -> None:

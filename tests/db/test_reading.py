@@ -13,10 +13,11 @@ import anyio
 import pytest
 import sqlalchemy as sa
 
-from db import events
 from db.connection import Store
 from db.errors import Rejected, StoreError, Unavailable
 from db.reading import AT_ONCE, Reader
+from db.records import EventRow
+from db.row_writes import insert
 from db.schema import events as events_table
 from tests.support.database_rows import NOW, add_machine
 from tests.support.until import until
@@ -31,13 +32,13 @@ SLOW, ENDLESS = (sa.text(COUNT.format(most)).columns(sa.column("n", sa.Integer))
 PARAMS = {"text": "50% ü 'q' \\", "list": [1, 2.5, None, True], "inner": {"a": {}}}
 
 
-async def insert(store: Store, code: str, at: datetime = NOW) -> None:
-    await store.write(events.insert_event(at=at, code=code, actor="clock", params=PARAMS))
+async def put(store: Store, code: str, at: datetime = NOW) -> None:
+    await store.write(insert(EventRow(at=at, code=code, actor="clock", params=PARAMS)))
 
 
 async def test_a_row_is_a_mapping_of_the_values_that_were_written(store: Store) -> None:
     at = datetime(2026, 11, 29, 7, 0, 0, 123456, tzinfo=timezone(timedelta(hours=7)))
-    await insert(store, "one", at)
+    await put(store, "one", at)
     (row,) = await store.fetch_all(BY_CODE, {"key": "one"})
     assert dict(row) == {
         **dict.fromkeys(events_table.c.keys()), "id": row["id"], "at": at, "code": "one", "actor": "clock",
@@ -51,14 +52,14 @@ async def test_a_row_is_a_mapping_of_the_values_that_were_written(store: Store) 
 
 async def test_one_select_is_asked_with_other_values_each_time_and_by_many_at_once(store: Store) -> None:
     for number in range(3 * AT_ONCE):
-        await insert(store, f"e{number}")
+        await put(store, f"e{number}")
     found = await asyncio.gather(*(store.fetch_all(BY_CODE, {"key": f"e{n}"}) for n in range(3 * AT_ONCE)))
     assert [[row["code"] for row in rows] for rows in found] == [[f"e{n}"] for n in range(3 * AT_ONCE)]
 
 
 async def test_lists_are_values_like_any_other_but_for_instants_which_are_refused_and_not_missed(store: Store) -> None:
     for day in range(3):
-        await insert(store, f"day{day}", NOW + timedelta(days=day))
+        await put(store, f"day{day}", NOW + timedelta(days=day))
     days = sa.select(_E.code).where(_E.code.in_(["day0", "day2"]), _E.id.in_(range(100)), _E.at >= NOW).order_by(_E.id)
     assert [row["code"] for row in await store.fetch_all(days)] == ["day0", "day2"]
     if store.dialect == "sqlite":
@@ -67,7 +68,7 @@ async def test_lists_are_values_like_any_other_but_for_instants_which_are_refuse
 
 
 async def test_callers_that_give_up_leave_the_turn_and_a_sound_connection_to_the_next(store: Store) -> None:
-    await insert(store, "one")
+    await put(store, "one")
     for wait in (0.0, 0.001, 0.002, 0.005, 0.01):
         for _ in range(AT_ONCE):
             with anyio.move_on_after(wait):

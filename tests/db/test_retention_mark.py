@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from db import events, retention_mark
+from db import retention_mark
 from db.connection import Store
+from db.records import EventRow
+from db.row_writes import insert
 from tests.support.database_rows import NOW, after
 
 
 async def test_it_stands_where_it_was_put(store: Store) -> None:
     assert await retention_mark.reached(store) is None
     for seconds in (5, 7):
-        await store.write(events.insert_event(at=after(seconds), code="a.b", actor="clock", params={}))
+        await store.write(insert(EventRow(at=after(seconds), code="a.b", actor="clock", params={})))
     assert await retention_mark.reached(store) == after(7)
     for at in (NOW, after(60)):
         await store.write(retention_mark.reach(at))

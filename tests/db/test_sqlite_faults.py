@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from db import events
 from db.connection import Store, open_store
 from db.errors import Unavailable
+from db.records import EventRow
+from db.row_writes import insert
 from db.schema import events as events_table
 from db.schema import reverse_vending_machines
 from db.sqlite_files import ReadConnection, open_for_writing
@@ -32,11 +33,12 @@ ROOT = Path(__file__).parents[2]
 WRITES_FOR_EVER = """
 import asyncio, sys
 from db.connection import open_store
-from db import events
+from db.records import EventRow
+from db.row_writes import insert
 from tests.support.database_rows import NOW, sample
 
 def event(code):
-    return events.insert_event(at=NOW, code=code, actor="clock", params={"fill": "x" * 200})
+    return insert(EventRow(at=NOW, code=code, actor="clock", params={"fill": "x" * 200}))
 
 async def writer(store, lane):
     n = 0
@@ -61,7 +63,7 @@ asyncio.run(main())
 
 
 def event(code: str) -> Write:
-    return events.insert_event(at=NOW, code=code, actor="clock", params={})
+    return insert(EventRow(at=NOW, code=code, actor="clock", params={}))
 
 
 async def codes(store: Store) -> set[str]:
@@ -150,7 +152,7 @@ async def test_a_full_disk_is_unavailable_and_heals(sqlite_url: str, monkeypatch
     outcome: object = []
     while not isinstance(outcome, Exception):
         code = f"event-{len(stored)}"
-        write = store.write(events.insert_event(at=NOW, code=code, actor="x", params={"fill": "x" * 500}))
+        write = store.write(insert(EventRow(at=NOW, code=code, actor="x", params={"fill": "x" * 500})))
         start = time.monotonic()
         (outcome,) = await asyncio.gather(write, return_exceptions=True)
         if not isinstance(outcome, Exception):

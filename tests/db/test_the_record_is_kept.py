@@ -19,6 +19,8 @@ import db
 from db import event_guard, events, machines, users
 from db.connection import Store
 from db.errors import StoreError
+from db.records import EventRow
+from db.row_writes import insert
 from db.schema import events as table
 from db.statements import PerDialect
 from tests.support.database_rows import NOW, add_machine
@@ -73,7 +75,7 @@ def _dialect_of(statement: UpdateBase) -> Any:
 
 @pytest.mark.parametrize("edit", EDITS, ids=["update", "delete"])
 async def test_the_database_refuses_an_edit_even_if_there_were_one(store: Store, edit: UpdateBase) -> None:
-    await store.write(events.insert_event(at=NOW, code="a.b", actor="user:1", params={"x": 1}))
+    await store.write(insert(EventRow(at=NOW, code="a.b", actor="user:1", params={"x": 1})))
     before = await events.list_events(store, limit=10)
     with pytest.raises(StoreError, match=event_guard.REFUSAL):
         await store.write(edit)
@@ -105,7 +107,7 @@ async def test_events_outlive_whom_they_name(store: Store, remove: Callable[[int
     await store.write(
         users.insert_user(email="a@b.c", name="A", role="viewer", password_hash=None, language=None, at=NOW)
     )
-    await store.write(events.insert_event(at=NOW, code="a.b", actor="user:1", rvm_id=rvm_id, params={}))
+    await store.write(insert(EventRow(at=NOW, code="a.b", actor="user:1", rvm_id=rvm_id, params={})))
     await store.write(remove(rvm_id))
     (row,) = await events.list_events(store, limit=10)
     assert (row.actor, row.rvm_id) == ("user:1", rvm_id)

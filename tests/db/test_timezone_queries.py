@@ -55,7 +55,7 @@ async def test_the_newest_state_of_a_device_is_one_row(store: Store) -> None:
     assert (row.device_id, row.current_timezone, row.country, row.sync_status) == (
         "device-north", "Etc/UTC", None, "failed",
     )  # fmt: skip
-    assert (row.error, row.restart, row.updated_at) == (failed, ["cron"], after(1))
+    assert (row.error, row.restart, row.updated_at) == (failed, ("cron",), after(1))
 
 
 async def test_rows_follow_a_machine_to_its_new_device_id(store: Store) -> None:

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from db import commands, events, machines, statuses, users
 from db.connection import Store
 from db.errors import Conflict, Rejected, StoreError
+from db.records import EventRow
+from db.row_writes import insert
 from db.schema import events as events_table
 from db.schema import reverse_vending_machines
 from db.statements import Statement, Write, WriteResult
@@ -23,7 +25,7 @@ async def names(store: Store) -> list[str]:
 
 
 def event(code: str, rvm_id: int | None = None) -> Write:
-    return events.insert_event(at=NOW, code=code, actor="system", rvm_id=rvm_id, params={})
+    return insert(EventRow(at=NOW, code=code, actor="system", rvm_id=rvm_id, params={}))
 
 
 async def test_all_statements_of_a_write_are_stored_and_answer_in_order(store: Store) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from db import boots, machines
 from db.connection import Store
+from db.records import BootRow, record
 from db.rows import SampleRow
 from db.statements import Write
 
@@ -44,7 +45,7 @@ def sample(rvm_id: int, seq: int, boot: int = 1, at: datetime | None = None, **r
     return SampleRow(rvm_id, taken, boot, seq, **{**empty, **readings}, clamped=False, created_at=at or NOW)
 
 
-async def open_boot(store: Store, rvm_id: int, boot_id: str, at: datetime) -> boots.BootRow:
+async def open_boot(store: Store, rvm_id: int, boot_id: str, at: datetime) -> BootRow:
     """A boot of a machine, in a transaction of its own."""
     (result,) = await store.write(boots.find_or_create_boot(rvm_id, boot_id, at))
-    return boots.BootRow(**result.rows[0])
+    return record(BootRow, result.rows[0])

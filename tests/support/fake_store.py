@@ -10,7 +10,7 @@ from typing import Any
 from db.connection import Store
 from db.errors import Rejected, Unavailable
 from db.rows import SampleRow
-from db.statements import Step, Write, WriteResult
+from db.statements import PerDialect, Step, Write, WriteResult
 
 
 class FakeStore(Store):
@@ -38,9 +38,16 @@ class FakeStore(Store):
                 if (error := self.refuse(write)) is not None:
                     raise error
                 writes.append(write)
-                results.append(WriteResult([{**write.values, "id": next(self._ids), "last_seq": None}], 1))
+                results.append(WriteResult(self._returned(write), 1))
         self.transactions.append(writes)
         return results
+
+    def _returned(self, write: Write) -> list[dict[str, Any]]:
+        """The row as its RETURNING asks for it, with a new id."""
+        statement = write.statement.make("sqlite") if isinstance(write.statement, PerDialect) else write.statement
+        known = {**write.values, "id": next(self._ids)}
+        row = {str(column.key): known.get(str(column.key)) for column in statement.exported_columns}
+        return [row] if row else []
 
     async def store_samples(self, rows: Sequence[SampleRow]) -> None:
         await self._reach()

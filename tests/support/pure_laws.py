@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 from tests.support.house import House, Module
 
+OF_THE_DATABASE = ("db.conditions", "db.records", "db.rows")
+"""Values: the one form of a row, of what must hold of it, and of a sample from the wire to the table."""
 ALLOWED = frozenset(
     {"__future__", "collections", "collections.abc", "dataclasses", "datetime", "difflib", "enum",
      "functools", "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "msgspec", "re", "string", "struct",
@@ -56,8 +58,8 @@ def purity(house: House) -> Iterator[str]:
 
 def _outside(module: Module) -> Iterator[tuple[int, str]]:
     for imported in module.imports:
-        is_ours = imported.name.partition(".")[0] in (module.room, "protocol", "db") and (
-            imported.name == "db.rows" or is_pure(imported.name)
+        is_ours = imported.name in OF_THE_DATABASE or (
+            is_pure(imported.name) and imported.name.partition(".")[0] in (module.room, "protocol")
         )
         if not is_ours and imported.name not in ALLOWED and imported.name not in ALSO.get(module.name, ()):
             yield imported.line, f"imports {imported.name}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from db import recordings as rows
-from db.recordings import RecordingRow
+from db.records import RecordingRow
 from hub.kernel.objects.place import ObjectsError
 from hub.kernel.objects.store import Folder, Objects
 from hub.lifespan import Engine, open_engine, utc_now

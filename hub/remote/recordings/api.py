@@ -21,7 +21,7 @@ import msgspec
 from starlette.responses import Response
 
 from db import recordings as rows
-from db.recordings import RecordingRow
+from db.records import RecordingRow
 from hub.kernel.objects.place import CHUNK, ObjectDamagedError, ObjectMissingError, ObjectsError
 from hub.model import views
 from hub.model.actors import Actor

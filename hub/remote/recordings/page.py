@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from db.recordings import RecordingRow
+from db.records import RecordingRow
 from hub.machines import tab
 from hub.model.machine import Machine
 from hub.model.views import epoch_ms

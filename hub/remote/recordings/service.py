@@ -22,7 +22,7 @@ import anyio.to_thread
 from db import recordings as rows
 from db.connection import Store
 from db.errors import Conflict, StoreError
-from db.recordings import RecordingRow
+from db.records import RecordingRow
 from hub.kernel.announce import Announcer
 from hub.kernel.objects.place import ObjectsError
 from hub.kernel.objects.store import Objects

@@ -117,7 +117,7 @@ def _counted_as(context: HubContext, email: str, address: str) -> str:
 
 async def _try(
     context: HubContext, email: str, password: str, address: str, counted_as: str
-) -> tuple[users.UserRow, rules.Failures | None]:
+) -> tuple[users.UserWithMachines, rules.Failures | None]:
     """Whose password it is, and the failures before it; one that is wrong is counted. Under `one_try_at_a_time`."""
     state = context[AuthState]
     record = await sign_ins.find_failures(context.store, counted_as)
@@ -153,8 +153,8 @@ async def _count(context: HubContext, wrong: list[changes.Change]) -> None:
 
 
 async def _open(
-    context: HubContext, connection: HTTPConnection, user: users.UserRow, counted_as: str, address: str, by: str,
-    *more: changes.Change,
+    context: HubContext, connection: HTTPConnection, user: users.UserWithMachines, counted_as: str, address: str,
+    by: str, *more: changes.Change,
 ) -> SignedIn:  # fmt: skip
     """A new session; the one this browser had until now ends, whoever's it was."""
     wait = context[AuthState].budgets.sign_in(user.id)

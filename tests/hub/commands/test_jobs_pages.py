@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from hub.model.changes import BusyChanged, Command, CommandDrafted, CommandMoved, ConnectionChanged, MachineIntroduced
+from hub.model.changes import (
+    Command,
+    CommandDrafted,
+    CommandMoved,
+    ConnectionChanged,
+    MachineIntroduced,
+    Observed,
+)
 from tests.support.api_hub import ApiHub, api_hub
 from tests.support.page_visitor import browser
 
@@ -204,7 +211,7 @@ async def test_a_cancel_by_form_is_the_same_as_by_rest(hub: ApiHub) -> None:
 
 async def test_a_disruptive_action_wants_a_reason_and_a_machine_that_is_there(hub: ApiHub) -> None:
     introduced(hub, 1, "reboot", "sync_timezone")
-    hub.context.fleet.apply(BusyChanged(rvm_id=1, busy=True))
+    hub.context.fleet.apply(Observed(1, {"busy": True}))
     async with await browser(hub, "operator") as client:
         page = (await client.get("/machines/1/do/reboot")).text
         assert "Somebody is returning containers now." in page

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from db.records import MachineRow
 from hub.links import rules
 from hub.links.key_conflicts import KeyConflicts
-from hub.model.changes import MachineEdited, QuarantineChanged
+from hub.model.changes import MachineEdited, Patch
 from protocol.limits import TAKEOVER_WINDOW_S
 from tests.hub.commands.test_commands_in_flow import listen
 from tests.support.link_room import Room, room
@@ -124,5 +125,5 @@ async def test_a_database_that_is_away_lets_nobody_believe_in_a_quarantine_that_
 async def test_a_release_opens_the_door_at_once() -> None:
     async with room(quarantined_until=NOW + timedelta(seconds=60)) as hub:
         conflicts = keeper(hub, Clock())
-        await hub.announce(QuarantineChanged(rvm_id=7, until=None, at=NOW))
+        await hub.announce(Patch(MachineRow, 7, {"quarantined_until": None, "updated_at": NOW}))
         assert conflicts.quarantined_for(hub.machine) is None

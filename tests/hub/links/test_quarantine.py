@@ -15,9 +15,10 @@ import pytest
 import pytest_asyncio
 import websockets
 
+from db.records import MachineRow
 from hub.links import rules
 from hub.links.links import Links
-from hub.model.changes import QuarantineChanged
+from hub.model.changes import Patch
 from protocol import codec
 from protocol import messages as m
 from tests.support.hub_people import MachineKey
@@ -127,7 +128,9 @@ async def test_a_quarantine_survives_a_restart_of_the_hub_and_ends_by_time(tmp_p
     async with hub_here(tmp_path, database_url=database_url) as hub:
         key = await hub.add_machine("Lobby")
         now = hub.context.clock()
-        await hub.context.announce(QuarantineChanged(rvm_id=key.id, until=now + timedelta(seconds=300), at=now))
+        await hub.context.announce(
+            Patch(MachineRow, key.id, {"quarantined_until": now + timedelta(seconds=300), "updated_at": now})
+        )
     async with hub_here(tmp_path / "again", database_url=database_url) as hub:
         assert (await refusal(hub, key)).status_code == 429
         machine = hub.context.fleet.machines[key.id]

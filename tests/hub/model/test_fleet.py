@@ -7,9 +7,9 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from db.records import MachineRow
 from hub.model.changes import (  # fmt: skip
     BootOpened,
-    BusyChanged,
     Change,
     CommandCancelAsked,
     CommandDrafted,
@@ -19,7 +19,8 @@ from hub.model.changes import (  # fmt: skip
     MachineEdited,
     MachineIntroduced,
     MachineRemoved,
-    QuarantineChanged,
+    Observed,
+    Patch,
     SampleSeen,
     StatusChanged,
 )
@@ -139,8 +140,8 @@ OF_A_MACHINE: list[Change] = [
     introduced(1),
     LinkEnded(rvm_id=7, epoch=1, at=NOW, farewell=None),
     ConnectionChanged(rvm_id=7, connection="live", since=NOW, reason=None),
-    BusyChanged(rvm_id=7, busy=True),
-    QuarantineChanged(rvm_id=7, until=NOW, at=NOW),
+    Observed(7, {"busy": True}),
+    Patch(MachineRow, 7, {"quarantined_until": NOW, "updated_at": NOW}),
     BootOpened(rvm_id=7, boot_id="b", at=NOW, id=5, last_seq=9),
     SampleSeen(rvm_id=7, sample=sample(), taken_at=NOW, received_at=NOW),
     StatusChanged(rvm_id=7, status="full", special_status=None, capacity=1, since=NOW, by="clock"),
@@ -169,9 +170,9 @@ def test_a_boot_that_rest_made_known_is_taken_up_to_what_is_stored_of_it() -> No
 
 def test_a_machine_is_busy_in_quarantine_and_connected_as_it_is_told() -> None:
     fleet = Fleet([machine(api_key_prefix=None)])
-    assert fleet.apply(BusyChanged(rvm_id=7, busy=True)) == Touched(7, frozenset({"busy"}))
-    assert fleet.apply(BusyChanged(rvm_id=7, busy=True)) is None, "it is no news"
-    touched = fleet.apply(QuarantineChanged(rvm_id=7, until=NOW, at=NOW + timedelta(seconds=1)))
+    assert fleet.apply(Observed(7, {"busy": True})) == Touched(7, frozenset({"busy"}))
+    assert fleet.apply(Observed(7, {"busy": True})) is None, "it is no news"
+    touched = fleet.apply(Patch(MachineRow, 7, {"quarantined_until": NOW, "updated_at": NOW + timedelta(seconds=1)}))
     assert touched == Touched(7, frozenset({"quarantined_until", "updated_at"}))
     fleet.apply(ConnectionChanged(rvm_id=7, connection="late", since=NOW, reason="no sample"))
     one = fleet.machines[7]

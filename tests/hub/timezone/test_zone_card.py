@@ -11,7 +11,8 @@ from typing import Any
 import pytest_asyncio
 
 from db import events
-from hub.model.changes import ConnectionChanged, MachineIntroduced, QuarantineChanged, StatusChanged
+from db.records import MachineRow
+from hub.model.changes import ConnectionChanged, MachineIntroduced, Patch, StatusChanged
 from tests.support.api_hub import ApiHub, api_hub
 from tests.support.page_visitor import browser
 
@@ -133,7 +134,9 @@ async def test_a_button_that_cannot_work_says_why(hub: ApiHub) -> None:
 
 async def test_a_fight_for_the_key_is_told_with_what_to_do_and_can_be_ended(hub: ApiHub) -> None:
     now = hub.context.clock()
-    await hub.context.announce(QuarantineChanged(rvm_id=1, until=now + timedelta(seconds=300), at=now))
+    await hub.context.announce(
+        Patch(MachineRow, 1, {"quarantined_until": now + timedelta(seconds=300), "updated_at": now})
+    )
     async with await browser(hub, "viewer") as client:
         page = (await client.get("/machines/1")).text
         assert "Two machines use this key" in page

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from db.records import MachineRow
 from hub.links import rules
 from hub.links.rules import Takeovers
-from hub.model.changes import EventHappened, MachineEdited, QuarantineChanged
+from hub.model.changes import EventHappened, MachineEdited, Patch
 from hub.model.fleet import Fleet
 from tests.support.machines import NOW, machine
 
@@ -39,7 +40,8 @@ def test_a_quarantine_names_both_sides_and_lasts_five_minutes() -> None:
     for now, (older, newer) in enumerate([("10.0.0.1", "10.0.0.2"), ("10.0.0.2", "10.0.0.1")]):
         rules.contested(seen, older, newer, float(now))
     changed, event = rules.quarantine(fleet.machines[7], seen, NOW)
-    assert isinstance(changed, QuarantineChanged)
+    until = NOW + rules.QUARANTINE
+    assert changed == Patch(MachineRow, 7, {"quarantined_until": until, "updated_at": NOW})
     assert isinstance(event, EventHappened)
     assert (event.code, event.params["takeovers"]) == ("machine.quarantined", 2)
     assert event.params["addresses"] == ["10.0.0.1", "10.0.0.2"]
@@ -75,5 +77,5 @@ def test_a_quarantine_from_a_clock_that_was_set_back_ends_by_the_clock_as_it_is(
     assert rules.too_far(machine(), NOW) == []
     assert rules.too_far(machine(quarantined_until=NOW + rules.QUARANTINE), NOW) == []
     (change,) = rules.too_far(machine(quarantined_until=NOW + timedelta(hours=9)), NOW)
-    assert isinstance(change, QuarantineChanged)
-    assert change.until == NOW + rules.QUARANTINE
+    assert isinstance(change, Patch)
+    assert change.values["quarantined_until"] == NOW + rules.QUARANTINE

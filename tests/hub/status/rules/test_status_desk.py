@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from hub.model import actors
-from hub.model.changes import BusyChanged, Change, Command, EventHappened, StatusChanged
+from hub.model.changes import Change, Command, EventHappened, Observed, StatusChanged
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from hub.status import rules
@@ -140,7 +140,7 @@ def test_a_new_capacity_changes_neither_since_when_nor_who() -> None:
 def test_a_return_session_is_no_new_status() -> None:
     found = machine()
     changes = heard(found, StatusReport(status="active", seq=1, busy=True))
-    assert changes == [BusyChanged(rvm_id=1, busy=True)]
+    assert changes == [Observed(1, {"busy": True})]
     after(found, changes)
     assert found.busy
     assert heard(found, StatusReport(status="active", seq=2, busy=True)) == []

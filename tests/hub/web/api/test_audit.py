@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, cast
 
-from hub.model.changes import Change, CommandDrafted, EventHappened, QuarantineChanged
+from db.records import MachineRow
+from hub.model.changes import Change, CommandDrafted, EventHappened, Patch
 from hub.remote.recordings.service import Recordings, Scene
 from hub.remote.tunnel.registry import Tunnels
 from hub.routes import OPERATIONS
@@ -130,7 +131,7 @@ async def test_every_operation_that_changes_something_leaves_one_event(any_hub: 
             )
         ),
         CommandDrafted(command=command("sent", id="left", rvm_id=1, expires_at=now + timedelta(hours=1))),
-        QuarantineChanged(rvm_id=1, until=now + timedelta(minutes=5), at=now),
+        Patch(MachineRow, 1, {"quarantined_until": now + timedelta(minutes=5), "updated_at": now}),
     )
     scene = Scene(1, 1, "one", hub.users["operator"], "operator", "10.0.0.1", "why")
     await hub.context[Recordings].finish(await hub.context[Recordings].begin(scene, 80, 24), "exited")

@@ -1,0 +1,386 @@
+"""Every table's record: one frozen Struct a table, its fields the columns, in order (a test holds them together).
+
+Values only. `id` is 0 until the database has given one. JSON lists are tuples here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
+
+import msgspec
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all records; never instantiated."""
+
+    TABLE: ClassVar[str]
+
+
+R = TypeVar("R", bound=Row)
+
+
+class MachineRow(Row, frozen=True, kw_only=True):
+    """One machine. `api_key` is the hash of its key, `config_own` what its own file and environment set."""
+
+    TABLE: ClassVar = "reverse_vending_machines"
+    id: int = 0
+    device_id: str
+    name: str
+    location_description: str | None = None
+    status: str = "active"
+    special_status: str | None = None
+    capacity: int = 0
+    status_since: datetime
+    status_by: str
+    status_reason: str | None = None
+    status_until: datetime | None = None
+    status_before: dict[str, Any] | None = None
+    api_key: str | None = None
+    api_key_prefix: str | None = None
+    simulated: bool = False
+    agent_version: str | None = None
+    boot_id: str | None = None
+    capabilities: tuple[str, ...] | None = None
+    hardware: dict[str, Any] | None = None
+    timezone: str | None = None
+    config_version: int = 0
+    config_errors: dict[str, Any] | None = None
+    config_applied_at: datetime | None = None
+    config_own: dict[str, Any] | None = None
+    clock_offset_s: float | None = None
+    ntp: bool | None = None
+    quarantined_until: datetime | None = None
+    last_seen_at: datetime | None = None
+    last_ip: str | None = None
+    farewell: str | None = None
+    connection_epoch: int = 0
+    created_at: datetime
+    updated_at: datetime
+
+
+class StatusRow(Row, frozen=True, kw_only=True):
+    """One declaration; it was in force from `since` until the `since` of the next row."""
+
+    TABLE: ClassVar = "status_history"
+    id: int = 0
+    rvm_id: int
+    status: str
+    special_status: str | None = None
+    capacity: int
+    since: datetime
+    by: str
+    reason: str | None = None
+    until: datetime | None = None
+
+
+class BootRow(Row, frozen=True, kw_only=True):
+    """One life of a machine. `id` is what system_metrics.boot holds; samples up to `last_seq` are committed."""
+
+    TABLE: ClassVar = "machine_boots"
+    id: int = 0
+    rvm_id: int
+    boot_id: str
+    last_seq: int | None = None
+    last_used_at: datetime
+
+
+class CounterRow(Row, frozen=True, kw_only=True):
+    """A number that the database remembers under a name."""
+
+    TABLE: ClassVar = "counters"
+    name: str
+    value: int
+
+
+class CommandRow(Row, frozen=True, kw_only=True):
+    """A command with its whole life so far; `state` is one of COMMAND_STATES."""
+
+    TABLE: ClassVar = "commands"
+    id: str
+    rvm_id: int
+    name: str
+    args: dict[str, Any]
+    state: str
+    issued_by: str
+    issued_at: datetime
+    expires_at: datetime
+    sent_at: datetime | None = None
+    finished_at: datetime | None = None
+    progress: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    idempotency_key: str | None = None
+    group_id: str | None = None
+    reason: str | None = None
+    cancel_by: str | None = None
+    cancel_at: datetime | None = None
+
+
+class EventRow(Row, frozen=True, kw_only=True):
+    """One line of the audit log: a code and parameters, never a sentence.
+
+    Only of what a machine reported: `boot_id` and `seq`, which make a repeated report one line.
+    """
+
+    TABLE: ClassVar = "events"
+    id: int = 0
+    at: datetime
+    code: str
+    actor: str
+    rvm_id: int | None = None
+    params: dict[str, Any] = {}
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    boot_id: str | None = None
+    seq: int | None = None
+
+
+class UserRow(Row, frozen=True, kw_only=True):
+    """One person."""
+
+    TABLE: ClassVar = "users"
+    id: int = 0
+    email: str
+    name: str
+    role: str
+    password_hash: str | None = None
+    language: str | None = None
+    theme: str | None = None
+    disabled_at: datetime | None = None
+    last_sign_in_at: datetime | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+class UserMachineRow(Row, frozen=True, kw_only=True):
+    """A machine of a technician's own."""
+
+    TABLE: ClassVar = "user_machines"
+    user_id: int
+    rvm_id: int
+
+
+class TokenRow(Row, frozen=True, kw_only=True):
+    """A person's long-lived key, as prefix and hash."""
+
+    TABLE: ClassVar = "tokens"
+    id: int = 0
+    user_id: int
+    name: str
+    prefix: str
+    hash: str
+    created_at: datetime
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    last_used_ip: str | None = None
+    revoked_at: datetime | None = None
+
+
+class SessionRow(Row, frozen=True, kw_only=True):
+    """A signed-in browser."""
+
+    TABLE: ClassVar = "sessions"
+    id: int = 0
+    user_id: int
+    hash: str
+    created_at: datetime
+    expires_at: datetime
+    ip: str | None = None
+    user_agent: str | None = None
+
+
+class SignInLinkRow(Row, frozen=True, kw_only=True):
+    """A one-time way in."""
+
+    TABLE: ClassVar = "sign_in_links"
+    hash: str
+    user_id: int
+    expires_at: datetime
+    used_at: datetime | None = None
+
+
+class SignInFailureRow(Row, frozen=True, kw_only=True):
+    """Failed sign-ins in a row for an address, whether or not it is anybody's."""
+
+    TABLE: ClassVar = "sign_in_failures"
+    email: str
+    failures: int
+    last_at: datetime
+    locked_until: datetime | None = None
+
+
+class ZoneSyncRow(Row, frozen=True, kw_only=True):
+    """One attempt of a machine to have the right zone."""
+
+    TABLE: ClassVar = "timezone_sync_logs"
+    id: int = 0
+    device_id: str
+    timezone: str
+    country: str | None = None
+    city: str | None = None
+    ip_address: str | None = None
+    sync_method: str
+    sync_timestamp: datetime
+    created_at: datetime
+    sync_status: str = "active"
+    previous_timezone: str | None = None
+    source: str | None = None
+    error: dict[str, Any] | None = None
+    clock_offset_s: float | None = None
+
+
+class ZoneRow(Row, frozen=True, kw_only=True):
+    """A machine's zone as its newest report left it. `sync_status`: active, or failed (then `error` says why)."""
+
+    TABLE: ClassVar = "device_timezones"
+    id: int = 0
+    device_id: str
+    current_timezone: str
+    country: str | None = None
+    city: str | None = None
+    last_sync: datetime | None = None
+    sync_status: str = "active"
+    created_at: datetime
+    updated_at: datetime
+    sync_method: str | None = None
+    source: str | None = None
+    guess: str | None = None
+    system_timezone: str | None = None
+    error: dict[str, Any] | None = None
+    restart: tuple[str, ...] | None = None
+
+
+class FleetSettingsRow(Row, frozen=True, kw_only=True):
+    """The settings of all machines that differ from the defaults: one row, FLEET."""
+
+    TABLE: ClassVar = "fleet_config"
+    id: int
+    values: dict[str, Any]
+    version: int
+    updated_at: datetime
+    updated_by: str
+
+
+class MachineSettingsRow(Row, frozen=True, kw_only=True):
+    """The settings of one machine that differ from the fleet's."""
+
+    TABLE: ClassVar = "machine_configs"
+    rvm_id: int
+    values: dict[str, Any]
+    version: int
+    updated_at: datetime
+    updated_by: str
+
+
+class RemoteSessionRow(Row, frozen=True, kw_only=True):
+    """One remote session. `expires_at` is when it ends by itself in the state it is in; `origin`: hub, or site."""
+
+    TABLE: ClassVar = "remote_access_sessions"
+    id: int = 0
+    rvm_id: int
+    admin_id: int | None = None
+    start_time: datetime
+    end_time: datetime | None = None
+    status: str = "active"
+    ip_address: str | None = None
+    port: int | None = None
+    created_at: datetime
+    admin_name: str | None = None
+    reason: str | None = None
+    duration_s: float | None = None
+    expires_at: datetime | None = None
+    allow: tuple[str, ...] | None = None
+    ports: tuple[int, ...] | None = None
+    origin: str = "hub"
+    approved_by: str | None = None
+    approved_at: datetime | None = None
+    ended_by: str | None = None
+    end_reason: str | None = None
+    command_id: str | None = None
+
+
+class RecordingRow(Row, frozen=True, kw_only=True):
+    """One recorded terminal. `state`: recording, waiting (on the hub's own disk), stored (in the store), lost."""
+
+    TABLE: ClassVar = "remote_recordings"
+    id: int = 0
+    session_id: int
+    rvm_id: int
+    machine_name: str
+    user_id: int
+    user_name: str
+    ip_address: str | None = None
+    reason: str | None = None
+    state: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    end_reason: str | None = None
+    duration_s: float | None = None
+    size: int | None = None
+    sha256: str | None = None
+    object_key: str | None = None
+    input_recorded: bool
+    cols: int
+    rows: int
+
+
+class BackupRow(Row, frozen=True, kw_only=True):
+    """One backup."""
+
+    TABLE: ClassVar = "backup_logs"
+    id: int = 0
+    rvm_id: int
+    backup_type: str
+    file_path: str | None = None
+    file_size: int | None = None
+    upload_status: str = "pending"
+    minio_path: str | None = None
+    created_at: datetime
+
+
+RECORDS: Final[tuple[type[Row], ...]] = tuple(Row.__subclasses__())
+
+FLEET: Final = 1
+"""The one row of `fleet_config`."""
+
+PENDING_STATES: Final = ("queued", "sent", "accepted", "running")
+TERMINAL_STATES: Final = ("succeeded", "failed", "rejected", "expired", "cancelled")
+OPEN_SESSION: Final = ("requested", "starting", "active")
+
+
+class Open(NamedTuple):
+    """A row of this table ends once: it is open while `column` is one of `states`. `repeats`: the same end again is a
+    repeat of a write whose outcome was unknown, and welcome."""
+
+    column: str
+    states: tuple[str, ...]
+    repeats: bool = False
+
+
+OPEN: Final[Mapping[type[Row], Open]] = {
+    CommandRow: Open("state", PENDING_STATES, repeats=True),
+    RemoteSessionRow: Open("status", OPEN_SESSION),
+}
+
+_LISTS: Final = {
+    of.TABLE: tuple(field.name for field in msgspec.structs.fields(of) if "tuple" in str(field.type)) for of in RECORDS
+}
+
+
+def record(of: type[R], values: Mapping[str, Any]) -> R:
+    """The record of a row as the database gives it."""
+    return of(**in_members(of, values))
+
+
+def in_members(of: type[Row], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of the database as those of the record."""
+    lists = {name: tuple(values[name]) for name in _LISTS[of.TABLE] if values.get(name) is not None}
+    return {**values, **lists}
+
+
+def is_open(row: Row) -> bool:
+    """Whether a row of a table in OPEN has not ended."""
+    rule = OPEN[type(row)]
+    return getattr(row, rule.column) in rule.states

@@ -1,0 +1,156 @@
+"""Any record as a statement: inserts, patches and deletes of every table. Decides nothing.
+
+The statement of each shape (table, columns, conditions) is made once; its values come with each use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import sqlalchemy as sa
+from msgspec.structs import replace
+from sqlalchemy.sql.dml import UpdateBase
+
+from db.conditions import COMPARE, Where
+from db.records import OPEN, R, Row, in_members
+from db.schema import metadata
+from db.schema import reverse_vending_machines as machines
+from db.statements import PerDialect, Write, WriteResult, insert_or_ignore, insert_or_update
+
+_Shape = tuple[tuple[str, str], ...]
+_MOST_SHAPES: Final = 1000
+
+
+def table_of(of: type[Row]) -> sa.Table:
+    return metadata.tables[of.TABLE]
+
+
+def insert(row: Row, *, over: tuple[str, ...] = (), once: bool = False, must: str | None = None) -> Write:
+    """A new row. Where its natural key is there already: the columns of `over` are replaced; or with `once`, nothing is
+    (Conflict(must, "missing") when there is a `must`). Returns the row, or its id where the database makes that."""
+    of = type(row)
+    statement, columns = _insert(of, over, once, getattr(row, "id", None) == 0)
+    return Write(statement, {name: getattr(row, name) for name in columns}, must)
+
+
+def update(
+    of: type[Row],
+    key: Any,
+    values: Mapping[str, Any],
+    where: Where = (),
+    *,
+    while_open: bool = False,
+    must: str | None = None,
+) -> Write:
+    """Change `values` of the row with this primary key (None: of all) for which `where` holds. No values: it is only
+    locked, and looked at. Conflict: `must`, where there is no such row."""
+    where = _with_key(of, key, where)
+    ends_as = values.get(OPEN[of].column) if while_open and OPEN[of].repeats else None
+    statement = _update(of, not values, _shape(where), while_open, ends_as is not None)
+    repeated = {} if ends_as is None else {"key_end": ends_as}
+    return Write(statement, {**values, **_bound(where), **repeated}, must)
+
+
+def delete(of: type[Row], key: Any, where: Where = (), *, must: str | None = None) -> Write:
+    """Conflict: `must`, where there is no such row."""
+    where = _with_key(of, key, where)
+    return Write(_delete(of, _shape(where)), _bound(where), must)
+
+
+def as_stored(row: R, result: WriteResult) -> R | None:
+    """What an `insert` of `row` came to; None when it was there."""
+    if not result.rows:
+        return row if result.rowcount else None
+    return replace(row, **in_members(type(row), result.rows[0]))
+
+
+def belonging(rows: Iterable[Row], to: Row, result: WriteResult) -> list[Row]:
+    """The rows with the id that `to` was given, in their foreign key to its table."""
+    return [replace(row, **{_foreign_key(type(row), type(to)): result.rows[0]["id"]}) for row in rows]
+
+
+def key_of(row: Row) -> Any:
+    """The value of its primary key."""
+    return getattr(row, _key_of(type(row)).name)
+
+
+def _foreign_key(of: type[Row], to: type[Row]) -> str:
+    return next(key.parent.name for key in table_of(of).foreign_keys if key.column.table is table_of(to))
+
+
+def _with_key(of: type[Row], key: Any, where: Where) -> Where:
+    return where if key is None else ((_key_of(of).name, "=", key), *where)
+
+
+def _key_of(of: type[Row]) -> sa.Column[Any]:
+    return next(iter(table_of(of).primary_key))
+
+
+def _shape(where: Where) -> _Shape:
+    return tuple((column, "null" if value is None else how) for column, how, value in where)
+
+
+def _bound(where: Where) -> dict[str, Any]:
+    return {_name(place, column): value for place, (column, _, value) in enumerate(where) if value is not None}
+
+
+def _name(place: int, column: str) -> str:
+    return f"key_{column}_of_{place}"
+
+
+@lru_cache(_MOST_SHAPES)
+def _insert(
+    of: type[Row], over: tuple[str, ...], once: bool, new: bool
+) -> tuple[UpdateBase | PerDialect, tuple[str, ...]]:
+    table = table_of(of)
+    made = new and table.autoincrement_column is not None
+    columns = tuple(name for name in of.__struct_fields__ if not (made and name == "id"))
+    if over:
+        return insert_or_update(table, _natural_key(table), over, tuple(table.c)), columns
+    if once:
+        return insert_or_ignore(table, *table.primary_key), columns
+    return sa.insert(table).returning(table.c.id) if made else sa.insert(table), columns
+
+
+def _natural_key(table: sa.Table) -> tuple[str, ...]:
+    unique = [key for key in table.constraints if isinstance(key, sa.UniqueConstraint)]
+    return tuple(column.name for column in (unique[0] if unique else table.primary_key).columns)
+
+
+@lru_cache(_MOST_SHAPES)
+def _update(of: type[Row], nothing: bool, shape: _Shape, while_open: bool, repeats: bool) -> UpdateBase:
+    update = sa.update(table_of(of)).where(*_conditions(of, shape))
+    if while_open:
+        update = update.where(_is_open(of, repeats))
+    key = _key_of(of)
+    return update.values({key.name: key}) if nothing else update
+
+
+@lru_cache(_MOST_SHAPES)
+def _delete(of: type[Row], shape: _Shape) -> UpdateBase:
+    return sa.delete(table_of(of)).where(*_conditions(of, shape))
+
+
+def _is_open(of: type[Row], repeats: bool) -> sa.ColumnElement[bool]:
+    rule = OPEN[of]
+    column = table_of(of).c[rule.column]
+    # No IN list: what an UPDATE sets could not be bound beside one.
+    states = [column == state for state in rule.states]
+    return sa.or_(*states, column == sa.bindparam("key_end", type_=column.type)) if repeats else sa.or_(*states)
+
+
+def _conditions(of: type[Row], shape: _Shape) -> list[sa.ColumnElement[bool]]:
+    table = table_of(of)
+    return [_condition(table.c[column], how, _name(place, column)) for place, (column, how) in enumerate(shape)]
+
+
+def _condition(column: sa.Column[Any], how: str, name: str) -> sa.ColumnElement[bool]:
+    if how == "null":
+        return column.is_(None)
+    if how == "of":
+        key = sa.bindparam(name, type_=sa.Integer())
+        return column == sa.select(machines.c[column.name]).where(machines.c.id == key).scalar_subquery()
+    found: sa.ColumnElement[bool] = COMPARE[how](column, sa.bindparam(name, type_=column.type))
+    return found
