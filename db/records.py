@@ -12,16 +12,16 @@ from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 import msgspec
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class TableRow(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all records; never instantiated."""
 
     TABLE: ClassVar[str]
 
 
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=TableRow)
 
 
-class MachineRow(Record, frozen=True, kw_only=True):
+class MachineRow(TableRow, frozen=True, kw_only=True):
     """One machine. `api_key` is the hash of its key, `config_own` what its own file and environment set."""
 
     TABLE: ClassVar = "reverse_vending_machines"
@@ -60,7 +60,7 @@ class MachineRow(Record, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-class StatusRow(Record, frozen=True, kw_only=True):
+class StatusRow(TableRow, frozen=True, kw_only=True):
     """One declaration; it was in force from `since` until the `since` of the next row."""
 
     TABLE: ClassVar = "status_history"
@@ -75,7 +75,7 @@ class StatusRow(Record, frozen=True, kw_only=True):
     until: datetime | None = None
 
 
-class BootRow(Record, frozen=True, kw_only=True):
+class BootRow(TableRow, frozen=True, kw_only=True):
     """One life of a machine. `id` is what system_metrics.boot holds; samples up to `last_seq` are committed."""
 
     TABLE: ClassVar = "machine_boots"
@@ -86,7 +86,7 @@ class BootRow(Record, frozen=True, kw_only=True):
     last_used_at: datetime
 
 
-class CounterRow(Record, frozen=True, kw_only=True):
+class CounterRow(TableRow, frozen=True, kw_only=True):
     """A number that the database remembers under a name."""
 
     TABLE: ClassVar = "counters"
@@ -94,7 +94,7 @@ class CounterRow(Record, frozen=True, kw_only=True):
     value: int
 
 
-class CommandRow(Record, frozen=True, kw_only=True):
+class CommandRow(TableRow, frozen=True, kw_only=True):
     """A command with its whole life so far; `state` is one of COMMAND_STATES."""
 
     TABLE: ClassVar = "commands"
@@ -118,7 +118,7 @@ class CommandRow(Record, frozen=True, kw_only=True):
     cancel_at: datetime | None = None
 
 
-class EventRow(Record, frozen=True, kw_only=True):
+class EventRow(TableRow, frozen=True, kw_only=True):
     """One line of the audit log: a code and parameters, never a sentence.
 
     Only of what a machine reported: `boot_id` and `seq`, which make a repeated report one line.
@@ -137,7 +137,7 @@ class EventRow(Record, frozen=True, kw_only=True):
     seq: int | None = None
 
 
-class UserRow(Record, frozen=True, kw_only=True):
+class UserRow(TableRow, frozen=True, kw_only=True):
     """One person."""
 
     TABLE: ClassVar = "users"
@@ -154,7 +154,7 @@ class UserRow(Record, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-class UserMachineRow(Record, frozen=True, kw_only=True):
+class UserMachineRow(TableRow, frozen=True, kw_only=True):
     """A machine of a technician's own."""
 
     TABLE: ClassVar = "user_machines"
@@ -162,7 +162,7 @@ class UserMachineRow(Record, frozen=True, kw_only=True):
     rvm_id: int
 
 
-class TokenRow(Record, frozen=True, kw_only=True):
+class TokenRow(TableRow, frozen=True, kw_only=True):
     """A person's long-lived key, as prefix and hash."""
 
     TABLE: ClassVar = "tokens"
@@ -178,7 +178,7 @@ class TokenRow(Record, frozen=True, kw_only=True):
     revoked_at: datetime | None = None
 
 
-class SessionRow(Record, frozen=True, kw_only=True):
+class SessionRow(TableRow, frozen=True, kw_only=True):
     """A signed-in browser."""
 
     TABLE: ClassVar = "sessions"
@@ -191,7 +191,7 @@ class SessionRow(Record, frozen=True, kw_only=True):
     user_agent: str | None = None
 
 
-class SignInLinkRow(Record, frozen=True, kw_only=True):
+class SignInLinkRow(TableRow, frozen=True, kw_only=True):
     """A one-time way in."""
 
     TABLE: ClassVar = "sign_in_links"
@@ -201,7 +201,7 @@ class SignInLinkRow(Record, frozen=True, kw_only=True):
     used_at: datetime | None = None
 
 
-class SignInFailureRow(Record, frozen=True, kw_only=True):
+class SignInFailureRow(TableRow, frozen=True, kw_only=True):
     """Failed sign-ins in a row for an address, whether or not it is anybody's."""
 
     TABLE: ClassVar = "sign_in_failures"
@@ -211,7 +211,7 @@ class SignInFailureRow(Record, frozen=True, kw_only=True):
     locked_until: datetime | None = None
 
 
-class ZoneSyncRow(Record, frozen=True, kw_only=True):
+class ZoneSyncRow(TableRow, frozen=True, kw_only=True):
     """One attempt of a machine to have the right zone."""
 
     TABLE: ClassVar = "timezone_sync_logs"
@@ -231,7 +231,7 @@ class ZoneSyncRow(Record, frozen=True, kw_only=True):
     clock_offset_s: float | None = None
 
 
-class ZoneRow(Record, frozen=True, kw_only=True):
+class ZoneRow(TableRow, frozen=True, kw_only=True):
     """A machine's zone as its newest report left it. `sync_status`: active, or failed (then `error` says why)."""
 
     TABLE: ClassVar = "device_timezones"
@@ -252,7 +252,7 @@ class ZoneRow(Record, frozen=True, kw_only=True):
     restart: tuple[str, ...] | None = None
 
 
-class FleetSettingsRow(Record, frozen=True, kw_only=True):
+class FleetSettingsRow(TableRow, frozen=True, kw_only=True):
     """The settings of all machines that differ from the defaults: one row, FLEET."""
 
     TABLE: ClassVar = "fleet_config"
@@ -263,7 +263,7 @@ class FleetSettingsRow(Record, frozen=True, kw_only=True):
     updated_by: str
 
 
-class MachineSettingsRow(Record, frozen=True, kw_only=True):
+class MachineSettingsRow(TableRow, frozen=True, kw_only=True):
     """The settings of one machine that differ from the fleet's."""
 
     TABLE: ClassVar = "machine_configs"
@@ -274,7 +274,7 @@ class MachineSettingsRow(Record, frozen=True, kw_only=True):
     updated_by: str
 
 
-class RemoteSessionRow(Record, frozen=True, kw_only=True):
+class RemoteSessionRow(TableRow, frozen=True, kw_only=True):
     """One remote session. `expires_at` is when it ends by itself in the state it is in; `origin`: hub, or site."""
 
     TABLE: ClassVar = "remote_access_sessions"
@@ -301,7 +301,7 @@ class RemoteSessionRow(Record, frozen=True, kw_only=True):
     command_id: str | None = None
 
 
-class RecordingRow(Record, frozen=True, kw_only=True):
+class RecordingRow(TableRow, frozen=True, kw_only=True):
     """One recorded terminal. `state`: recording, waiting (on the hub's own disk), stored (in the store), lost."""
 
     TABLE: ClassVar = "remote_recordings"
@@ -326,7 +326,7 @@ class RecordingRow(Record, frozen=True, kw_only=True):
     rows: int
 
 
-class BackupRow(Record, frozen=True, kw_only=True):
+class BackupRow(TableRow, frozen=True, kw_only=True):
     """One backup."""
 
     TABLE: ClassVar = "backup_logs"
@@ -340,7 +340,7 @@ class BackupRow(Record, frozen=True, kw_only=True):
     created_at: datetime
 
 
-RECORDS: Final[tuple[type[Record], ...]] = tuple(Record.__subclasses__())
+RECORDS: Final[tuple[type[TableRow], ...]] = tuple(TableRow.__subclasses__())
 
 FLEET: Final = 1
 """The one row of `fleet_config`."""
@@ -359,7 +359,7 @@ class OpenWhile(NamedTuple):
     repeats: bool = False
 
 
-OPEN: Final[Mapping[type[Record], OpenWhile]] = {
+OPEN: Final[Mapping[type[TableRow], OpenWhile]] = {
     CommandRow: OpenWhile("state", PENDING_STATES, repeats=True),
     RemoteSessionRow: OpenWhile("status", OPEN_SESSION),
 }
@@ -374,13 +374,13 @@ def record(of: type[R], values: Mapping[str, Any]) -> R:
     return of(**in_members(of, values))
 
 
-def in_members(of: type[Record], values: Mapping[str, Any]) -> dict[str, Any]:
+def in_members(of: type[TableRow], values: Mapping[str, Any]) -> dict[str, Any]:
     """Values of the database as those of the record."""
     lists = {name: tuple(values[name]) for name in _LISTS[of.TABLE] if values.get(name) is not None}
     return {**values, **lists}
 
 
-def is_open(row: Record) -> bool:
+def is_open(row: TableRow) -> bool:
     """Whether a row of a table in OPEN has not ended."""
     rule = OPEN[type(row)]
     return getattr(row, rule.column) in rule.states

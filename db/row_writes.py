@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from sqlalchemy.sql.dml import UpdateBase
 
 from db.conditions import COMPARE, Where
-from db.records import OPEN, R, Record, in_members
+from db.records import OPEN, R, TableRow, in_members
 from db.schema import metadata
 from db.schema import reverse_vending_machines as machines
 from db.statements import PerDialect, Write, WriteResult, insert_or_ignore, insert_or_update
@@ -23,11 +23,11 @@ _Shape = tuple[tuple[str, str], ...]
 _MOST_SHAPES: Final = 1000
 
 
-def table_of(of: type[Record]) -> sa.Table:
+def table_of(of: type[TableRow]) -> sa.Table:
     return metadata.tables[of.TABLE]
 
 
-def insert(row: Record, *, over: tuple[str, ...] = (), once: bool = False, must: str | None = None) -> Write:
+def insert(row: TableRow, *, over: tuple[str, ...] = (), once: bool = False, must: str | None = None) -> Write:
     """A new row. Where its natural key is there already: the columns of `over` are replaced; or with `once`, nothing is
     (Conflict(must, "missing") when there is a `must`). Returns the row, or its id where the database makes that."""
     of = type(row)
@@ -36,7 +36,7 @@ def insert(row: Record, *, over: tuple[str, ...] = (), once: bool = False, must:
 
 
 def update(
-    of: type[Record],
+    of: type[TableRow],
     key: Any,
     values: Mapping[str, Any],
     where: Where = (),
@@ -53,7 +53,7 @@ def update(
     return Write(statement, {**values, **_bound(where), **repeated}, must)
 
 
-def delete(of: type[Record], key: Any, where: Where = (), *, must: str | None = None) -> Write:
+def delete(of: type[TableRow], key: Any, where: Where = (), *, must: str | None = None) -> Write:
     """Conflict: `must`, where there is no such row."""
     where = _with_key(of, key, where)
     return Write(_delete(of, _shape(where)), _bound(where), must)
@@ -66,25 +66,25 @@ def as_stored(row: R, result: WriteResult) -> R | None:
     return replace(row, **in_members(type(row), result.rows[0]))
 
 
-def belonging(rows: Iterable[Record], to: Record, result: WriteResult) -> list[Record]:
+def belonging(rows: Iterable[TableRow], to: TableRow, result: WriteResult) -> list[TableRow]:
     """The rows with the id that `to` was given, in their foreign key to its table."""
     return [replace(row, **{_foreign_key(type(row), type(to)): result.rows[0]["id"]}) for row in rows]
 
 
-def key_of(row: Record) -> Any:
+def key_of(row: TableRow) -> Any:
     """The value of its primary key."""
     return getattr(row, _key_of(type(row)).name)
 
 
-def _foreign_key(of: type[Record], to: type[Record]) -> str:
+def _foreign_key(of: type[TableRow], to: type[TableRow]) -> str:
     return next(key.parent.name for key in table_of(of).foreign_keys if key.column.table is table_of(to))
 
 
-def _with_key(of: type[Record], key: Any, where: Where) -> Where:
+def _with_key(of: type[TableRow], key: Any, where: Where) -> Where:
     return where if key is None else ((_key_of(of).name, "=", key), *where)
 
 
-def _key_of(of: type[Record]) -> sa.Column[Any]:
+def _key_of(of: type[TableRow]) -> sa.Column[Any]:
     return next(iter(table_of(of).primary_key))
 
 
@@ -102,7 +102,7 @@ def _name(place: int, column: str) -> str:
 
 @lru_cache(_MOST_SHAPES)
 def _insert(
-    of: type[Record], over: tuple[str, ...], once: bool, new: bool
+    of: type[TableRow], over: tuple[str, ...], once: bool, new: bool
 ) -> tuple[UpdateBase | PerDialect, tuple[str, ...]]:
     table = table_of(of)
     made = new and table.autoincrement_column is not None
@@ -120,7 +120,7 @@ def _natural_key(table: sa.Table) -> tuple[str, ...]:
 
 
 @lru_cache(_MOST_SHAPES)
-def _update(of: type[Record], nothing: bool, shape: _Shape, while_open: bool, repeats: bool) -> UpdateBase:
+def _update(of: type[TableRow], nothing: bool, shape: _Shape, while_open: bool, repeats: bool) -> UpdateBase:
     update = sa.update(table_of(of)).where(*_conditions(of, shape))
     if while_open:
         update = update.where(_is_open(of, repeats))
@@ -129,11 +129,11 @@ def _update(of: type[Record], nothing: bool, shape: _Shape, while_open: bool, re
 
 
 @lru_cache(_MOST_SHAPES)
-def _delete(of: type[Record], shape: _Shape) -> UpdateBase:
+def _delete(of: type[TableRow], shape: _Shape) -> UpdateBase:
     return sa.delete(table_of(of)).where(*_conditions(of, shape))
 
 
-def _is_open(of: type[Record], repeats: bool) -> sa.ColumnElement[bool]:
+def _is_open(of: type[TableRow], repeats: bool) -> sa.ColumnElement[bool]:
     rule = OPEN[of]
     column = table_of(of).c[rule.column]
     # No IN list: what an UPDATE sets could not be bound beside one.
@@ -141,7 +141,7 @@ def _is_open(of: type[Record], repeats: bool) -> sa.ColumnElement[bool]:
     return sa.or_(*states, column == sa.bindparam("key_end", type_=column.type)) if repeats else sa.or_(*states)
 
 
-def _conditions(of: type[Record], shape: _Shape) -> list[sa.ColumnElement[bool]]:
+def _conditions(of: type[TableRow], shape: _Shape) -> list[sa.ColumnElement[bool]]:
     table = table_of(of)
     return [_condition(table.c[column], how, _name(place, column)) for place, (column, how) in enumerate(shape)]
 

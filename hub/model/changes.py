@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from db.conditions import Where
-from db.records import EventRow, R, Record
+from db.records import EventRow, R, TableRow
 from hub.model.actors import Actor
 from protocol.kinds import SpecialStatus, Status
 from protocol.messages import Sample
@@ -30,11 +30,11 @@ class Put(Change, frozen=True):
     `along` are rows that belong to it: each names it by the foreign key, and is put with it.
     """
 
-    row: Record
+    row: TableRow
     over: tuple[str, ...] = ()
     once: bool = False
     must: str | None = None
-    along: tuple[Record, ...] = ()
+    along: tuple[TableRow, ...] = ()
 
 
 class Patch(Change, frozen=True):
@@ -44,7 +44,7 @@ class Patch(Change, frozen=True):
     has not ended (`db.records.OPEN`). No row: Conflict `must`, or nothing without a `must`. No values: a guard.
     """
 
-    of: type[Record]
+    of: type[TableRow]
     key: Any
     values: dict[str, Any]
     where: Where = ()
@@ -56,7 +56,7 @@ class Move(Change, frozen=True):
     """`row` as it is after a move, of a table whose rows end once (`db.records.OPEN`): only `members` of it differ, and
     only while the stored one is open, else Conflict with the name of the state's column. Made by `move`."""
 
-    row: Record
+    row: TableRow
     members: tuple[str, ...]
 
 
@@ -64,7 +64,7 @@ class Drop(Change, frozen=True):
     """The row with this primary key goes (None: every row), where `where` holds. No row: Conflict `must`, or nothing
     without a `must`."""
 
-    of: type[Record]
+    of: type[TableRow]
     key: Any = None
     where: Where = ()
     must: str | None = None
@@ -77,7 +77,7 @@ class Observed(Change, frozen=True):
     values: dict[str, Any]
 
 
-def move(row: Record, **values: Any) -> Move:
+def move(row: TableRow, **values: Any) -> Move:
     return Move(msgspec.structs.replace(row, **values), tuple(values))
 
 
@@ -89,11 +89,11 @@ def moved_rows(changes: Iterable[Change], of: type[R]) -> Iterator[R]:
     return (change.row for change in changes if isinstance(change, Move) and isinstance(change.row, of))
 
 
-def patches(changes: Iterable[Change], of: type[Record]) -> Iterator[Patch]:
+def patches(changes: Iterable[Change], of: type[TableRow]) -> Iterator[Patch]:
     return (change for change in changes if isinstance(change, Patch) and change.of is of)
 
 
-def drops(changes: Iterable[Change], of: type[Record]) -> Iterator[Drop]:
+def drops(changes: Iterable[Change], of: type[TableRow]) -> Iterator[Drop]:
     return (change for change in changes if isinstance(change, Drop) and change.of is of)
 
 

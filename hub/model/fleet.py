@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from db.conditions import holds
-from db.records import BootRow, MachineRow, Record
+from db.records import BootRow, MachineRow, TableRow
 from hub.model import changes as c
 from hub.model import service_appliers
 from hub.model.effective_settings import CommonSettings, DesiredSettings
@@ -115,10 +115,10 @@ class Fleet:
             c.MachineRemoved: self._removed,
             ConfigWritten: self._config_written,
         }
-        self._of_row: dict[type[Record], Callable[[Any], Touched | None]] = {BootRow: self._boot_is}
+        self._of_row: dict[type[TableRow], Callable[[Any], Touched | None]] = {BootRow: self._boot_is}
         """What a row that was put or moved does here, and what a patch or the end of such a row does."""
-        self._of_patch: dict[type[Record], Callable[[c.Patch], Touched | None]] = {MachineRow: self._machine_patched}
-        self._of_drop: dict[type[Record], Callable[[c.Drop], Touched | None]] = {MachineRow: self._machine_dropped}
+        self._of_patch: dict[type[TableRow], Callable[[c.Patch], Touched | None]] = {MachineRow: self._machine_patched}
+        self._of_drop: dict[type[TableRow], Callable[[c.Drop], Touched | None]] = {MachineRow: self._machine_dropped}
         for kind, does in service_appliers.OF_ONE_MACHINE.items():
             self._appliers[kind] = partial(self._of_one, does)
         for machine in machines:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from db.columns import UtcTimestamp
 from db.conditions import COMPARE, holds
-from db.records import OPEN, RECORDS, CommandRow, MachineRow, Record, RemoteSessionRow, is_open, record
+from db.records import OPEN, RECORDS, CommandRow, MachineRow, RemoteSessionRow, TableRow, is_open, record
 from db.row_writes import table_of
 from db.schema import COMMAND_STATES, metadata
 from tests.support.database_rows import NOW, after
@@ -34,12 +34,12 @@ def test_every_table_has_a_record() -> None:
 
 
 @pytest.mark.parametrize("of", RECORDS, ids=lambda of: of.__name__)
-def test_fields_are_the_columns_in_order(of: type[Record]) -> None:
+def test_fields_are_the_columns_in_order(of: type[TableRow]) -> None:
     assert of.__struct_fields__ == tuple(table_of(of).c.keys())
 
 
 @pytest.mark.parametrize("of", RECORDS, ids=lambda of: of.__name__)
-def test_a_field_is_of_its_columns_kind_and_absent_where_that_may_be(of: type[Record]) -> None:
+def test_a_field_is_of_its_columns_kind_and_absent_where_that_may_be(of: type[TableRow]) -> None:
     for field in msgspec.structs.fields(of):
         column = table_of(of).c[field.name]
         kinds = get_args(field.type) if type(None) in get_args(field.type) else (field.type,)

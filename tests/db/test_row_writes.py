@@ -17,10 +17,10 @@ from db.records import (
     CounterRow,
     EventRow,
     MachineRow,
-    Record,
     RecordingRow,
     RemoteSessionRow,
     StatusRow,
+    TableRow,
     UserMachineRow,
     UserRow,
     ZoneRow,
@@ -38,17 +38,19 @@ COMMAND = CommandRow(
 )
 
 
-async def put(store: Store, row: Record, **how: Any) -> Any:
+async def put(store: Store, row: TableRow, **how: Any) -> Any:
     (result,) = await store.write(insert(row, **how))
     return as_stored(row, result)
 
 
-async def all_of(store: Store, of: type[Record]) -> list[Any]:
+async def all_of(store: Store, of: type[TableRow]) -> list[Any]:
     table = table_of(of)
     return [record(of, row) for row in await store.fetch_all(sa.select(table).order_by(*table.primary_key))]
 
 
-async def changed(store: Store, of: type[Record], key: Any, values: Mapping[str, Any], *where: Any, **how: Any) -> int:
+async def changed(
+    store: Store, of: type[TableRow], key: Any, values: Mapping[str, Any], *where: Any, **how: Any
+) -> int:
     (result,) = await store.write(update(of, key, values, where, **how))
     return result.rowcount
 

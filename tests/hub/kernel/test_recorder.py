@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from db.connection import Store
 from db.errors import Conflict
-from db.records import CommandRow, CounterRow, EventRow, MachineRow, Record, StatusRow, record
+from db.records import CommandRow, CounterRow, EventRow, MachineRow, StatusRow, TableRow, record
 from db.row_writes import table_of
 from hub.kernel.group_commit import commit_alone
 from hub.model.changes import Change, Drop, Observed, Patch, Put, move
@@ -20,7 +20,7 @@ MACHINE = MachineRow(device_id="d", name="n", status_since=NOW, status_by="syste
 STATUS = StatusRow(rvm_id=0, status="active", capacity=0, since=NOW, by="system")
 
 
-async def all_of(store: Store, of: type[Record]) -> list[Any]:
+async def all_of(store: Store, of: type[TableRow]) -> list[Any]:
     table = table_of(of)
     return [record(of, row) for row in await store.fetch_all(sa.select(table).order_by(*table.primary_key))]
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from db.records import MachineRow, Record
+from db.records import MachineRow, TableRow
 from hub.audit.rules import CODES, lacking
 from hub.commands import rules as command_rules
 from hub.kernel import recorder
@@ -54,7 +54,7 @@ SILENT: dict[type[Change], str] = {
 }
 """Kinds that may travel without a line, each with its reason. The moments at which they are news are tried below."""
 GENERIC = (changes.Put, changes.Patch, changes.Move, changes.Drop)
-SILENT_MEMBERS: dict[type[Record], tuple[frozenset[str], str]] = {}
+SILENT_MEMBERS: dict[type[TableRow], tuple[frozenset[str], str]] = {}
 """Of a table: the columns that may change without a line, and why."""
 TRIED_ELSEWHERE: dict[type[Change], str] = {
     changes.SignInLinkMade: "by a page and the command line: test_a_way_in_is_recorded",
