@@ -21,7 +21,7 @@ async def introduce(context: MessageContext, hello: m.Hello) -> None:
         link.send(m.Error(code="invalid", message=why, ref=m.type_of(hello)))
         hello = msgspec.structs.replace(hello, hardware=None)
     # Before the hello is true: which boot it was that held the sessions.
-    over = [] if held is None else life.forgotten(context.machine, hello.boot_id, held, now)
+    over = [] if held is None else life.ended_by_hello(context.machine, hello.boot_id, held, now)
     await context.commit(
         over + link_rules.introduce(context.machine, hello, link.epoch, link.address, now, context.zone)
     )

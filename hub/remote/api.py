@@ -1,6 +1,4 @@
-"""The shapes of remote access: what is asked for and what is answered.
-
-/rvms/{id}/remote-access: sessions of people on a machine, begun, agreed to, extended, ended, and looked at.
+"""/rvms/{id}/remote-access: remote sessions on a machine: begun, approved, extended, ended, listed.
 
 The ticket of the tunnel appears in no answer: it goes to the machine alone.
 """
@@ -19,7 +17,7 @@ from hub.model.access import may, role_needed
 from hub.model.changes import Change
 from hub.model.remote_changes import ALLOWED, RemoteSession, SessionMoved, SessionOpened
 from hub.remote.rules import life, requests
-from hub.remote.rules.requests import SessionRefused, Wish
+from hub.remote.rules.requests import SessionRefused, SessionRequest
 from hub.remote.service import RemoteSessions
 from hub.web.api import headers
 from hub.web.api.endpoint import why_not
@@ -34,10 +32,9 @@ Address = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[!
 
 
 class Start(msgspec.Struct):
-    """`admin_id` and `ip_address` must be those of the token and the socket; with a machine's own key `admin_id` is who
-    it says is there: noted, and not looked up. `port` is the page that is wanted first, `ports` (default: all that the
-    machine declares) those that may be opened. `duration` in seconds: 1800 when it is left out, at most the machine's
-    `session_timeout`."""
+    """`admin_id` and `ip_address` must be those of the token and the socket; with a machine's own key `admin_id` is
+    recorded and not looked up. `port` is the page that is wanted first, `ports` (default: all that are declared) those
+    that may be opened. `duration` in seconds: 1800 when it is left out, at most the machine's `session_timeout`."""
 
     admin_id: Row | None = None
     ip_address: Address | None = None
@@ -63,11 +60,11 @@ class Extend(msgspec.Struct):
     session_id: Row | None = None
 
 
-class Named(msgspec.Struct):
+class NamedSession(msgspec.Struct):
     session_id: Row
 
 
-class HistoryQuery(msgspec.Struct):
+class SessionHistoryQuery(msgspec.Struct):
     """Newest first; `before` is the id of the last session of the page before."""
 
     before: Row | None = None
@@ -125,7 +122,7 @@ class RemoteStatus(msgspec.Struct):
     sessions: list[RemoteSessionView]
 
 
-__all__ = ["OPERATIONS", "Extend", "Named", "Start", "Stop", "approve", "decline", "extend", "history", "start",
+__all__ = ["OPERATIONS", "Extend", "NamedSession", "Start", "Stop", "approve", "decline", "extend", "history", "start",
            "status", "stop"]  # fmt: skip
 
 BUSY_RETRY_S: Final = 60.0
@@ -136,7 +133,7 @@ async def start(call: Call) -> Answer:
     if call.principal.kind == "user":
         await _settings_known(call)
     async with call.context[RemoteSessions].lock:
-        session = await _opened(call, _wish(call, call.body or Start()))
+        session = await _opened(call, _request(call, call.body or Start()))
         if session.status != "requested":
             session = await _begun(call, session)
     return Answer(_shown(call, session), 201, Text(f"remote.{session.status}"))
@@ -147,9 +144,9 @@ async def stop(call: Call) -> Answer:
     named = await _named_on_stop(call, wanted)
     try:
         session = requests.chosen(call.machine, call.principal, wanted.session_id, named)
-        # A machine may say why it ended there; of a person's words only the record is told.
-        said = wanted.reason if call.principal.kind == "machine" else None
-        reason = said if said in life.MACHINE_REASONS else "stopped"
+        # A machine may give the reason; a person's is only a note of the event.
+        sent = wanted.reason if call.principal.kind == "machine" else None
+        reason = sent if sent in life.MACHINE_REASONS else "stopped"
         note = None if wanted.reason in (None, "", reason) else wanted.reason
         changes = requests.stop(call.machine, session, str(reason), call.principal.actor, call.now, note=note)
     except SessionRefused as refused:
@@ -206,7 +203,7 @@ async def status(call: Call) -> Answer:
 
 
 async def history(call: Call) -> Answer:
-    query: HistoryQuery = call.query
+    query: SessionHistoryQuery = call.query
     store = call.context.store
     found = await rows.history(store, call.machine.id, query.limit + 1, query.before)
     page = [life.session_of(row) for row in found[: query.limit]]
@@ -217,7 +214,7 @@ async def history(call: Call) -> Answer:
 
 
 def problem(refused: SessionRefused | Refused) -> Problem:
-    """The refusal as the API says it."""
+    """The refusal as a problem of the API."""
     if isinstance(refused, Refused):
         return Problem("conflict", why_not(refused.code), code=refused.code)
     retry = BUSY_RETRY_S if refused.status == 429 else None
@@ -226,8 +223,8 @@ def problem(refused: SessionRefused | Refused) -> Problem:
 
 
 async def _settings_known(call: Call) -> None:
-    """A new machine's own settings decide, not the defaults; whoever wrote `admin_ips` here has decided for a machine
-    that says nothing. Raises the 409 that says they are not known yet."""
+    """A new machine's own settings decide, not the defaults, unless `admin_ips` is written here. Raises Problem 409
+    while they are unknown."""
     machine, link = call.machine, call.context[Links].get(call.machine.id)
     if link is None or await link.settings_known() or machine.config_applied_at is not None:
         return
@@ -235,8 +232,8 @@ async def _settings_known(call: Call) -> None:
         raise problem(SessionRefused("settings_unknown", 409))
 
 
-def _wish(call: Call, wanted: Start) -> Wish:
-    """What is asked for, complete and checked against token, socket and machine. Raises the 422 that names a member."""
+def _request(call: Call, wanted: Start) -> SessionRequest:
+    """Complete, and checked against token, socket and machine. Raises Problem 422 that names a member."""
     machine, person = call.machine, call.principal.kind == "user"
     if wanted.ip_address is not None and not requests.same_address(wanted.ip_address, call.address):
         raise one_wrong("ip_address", "expect.own_address", address=call.address)
@@ -247,7 +244,7 @@ def _wish(call: Call, wanted: Start) -> Wish:
     if duration > longest:
         raise one_wrong("duration", "expect.duration", most=f"{longest:g}")
     allow = tuple(part for part in ALLOWED if wanted.allow is None or part in wanted.allow)
-    return Wish(
+    return SessionRequest(
         holder=call.principal.id if person else None,
         name=call.principal.name if person else "",
         address=call.address,
@@ -280,18 +277,18 @@ async def _named_on_stop(call: Call, wanted: Stop) -> int | None:
     return None
 
 
-async def _opened(call: Call, wish: Wish) -> RemoteSession:
+async def _opened(call: Call, asked: SessionRequest) -> RemoteSession:
     fleet = call.context.fleet
-    held = 0 if wish.holder is None else requests.count_of(fleet.machines.values(), wish.holder)
-    refused = requests.refusal(call.machine, wish.address, of_person=held, origin=wish.origin)
+    held = 0 if asked.holder is None else requests.count_of(fleet.machines.values(), asked.holder)
+    refused = requests.refusal(call.machine, asked.address, of_person=held, origin=asked.origin)
     if refused is not None:
         raise problem(refused)
-    stored = await call.context.announce(*requests.opening(call.machine, wish, call.principal.actor, call.now))
+    stored = await call.context.announce(*requests.opening(call.machine, asked, call.principal.actor, call.now))
     return next(change.session for change in stored if isinstance(change, SessionOpened))
 
 
 async def _begun(call: Call, session: RemoteSession) -> RemoteSession:
-    """Ask the machine for it; a session that cannot even be asked for is over."""
+    """Asks the machine to begin; a session that cannot be begun ends."""
     machine, actor = call.machine, call.principal.actor
     try:
         site = session.origin == "site"
@@ -313,7 +310,7 @@ async def _moved(call: Call, changes: list[Change], before: RemoteSession) -> Re
 
 
 def _waiting(call: Call) -> RemoteSession:
-    """The session that another person asks for."""
+    """The session that another person requests."""
     session = call.machine.remote_sessions.get(call.body.session_id)
     if session is None:
         raise problem(SessionRefused("no_session", 409))
@@ -323,7 +320,7 @@ def _waiting(call: Call) -> RemoteSession:
 
 
 def _refusal(call: Call) -> dict[str, str] | None:
-    """Why this caller could not begin a session now."""
+    """Why this caller could not begin a session now, for the answer."""
     principal, machine = call.principal, call.machine
     say = translator(call.language)
     if not may(principal, "remote.start", machine.id):
@@ -371,12 +368,12 @@ OPERATIONS = (
     ),
     Operation(
         name="approve_remote_access", method="POST", path=f"{_BELOW}/approve", handler=approve, tag=_TAG,
-        summary="Agree to a session that another person asks for", action="remote.approve", body=Named,
+        summary="Agree to a session that another person asks for", action="remote.approve", body=NamedSession,
         answers=_ONE, refusals=(404, 409), example={"session_id": 12},
     ),
     Operation(
         name="decline_remote_access", method="POST", path=f"{_BELOW}/decline", handler=decline, tag=_TAG,
-        summary="Decline a session that another person asks for", action="remote.approve", body=Named,
+        summary="Decline a session that another person asks for", action="remote.approve", body=NamedSession,
         answers=_ONE, refusals=(404, 409), example={"session_id": 12},
     ),
     Operation(
@@ -386,7 +383,7 @@ OPERATIONS = (
     ),
     Operation(
         name="remote_access_history", method="GET", path=f"{_BELOW}/history", handler=history, tag=_TAG,
-        summary="Every session there was", action="remote.read", query=HistoryQuery,
+        summary="Every session there was", action="remote.read", query=SessionHistoryQuery,
         answers={200: list[RemoteSessionView]}, refusals=(404,), headers=("Link",),
     ),
 )  # fmt: skip

@@ -1,7 +1,6 @@
-"""/rvms/{id}/remote-access/files: files of a machine within a lease. Bytes stream through and are never held here;
-which folders there are is the machine's own decision.
+"""/rvms/{id}/remote-access/files: files of a machine within a remote session. Bytes stream through and are never held.
 
-A file between a browser and a machine's stream: as a response that streams, and as a request's body that does.
+The machine decides which folders there are.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ class FileWanted(msgspec.Struct):
 
 
 class UploadQuery(msgspec.Struct):
-    """`path`: the file as it will be called on the machine. `overwrite`: replace one that is there."""
+    """`path`: the file's name on the machine. `overwrite`: replace one that is there."""
 
     path: Path
     overwrite: bool = False
@@ -59,8 +58,8 @@ class UploadQuery(msgspec.Struct):
 
 
 class FolderEntry(msgspec.Struct):
-    """`mtime` in seconds since 1970. `download` and `upload` are said of declared folders. `unreachable`: the name has
-    control characters, or bytes that are no UTF-8, which no path can hold; it is shown as far as it can be."""
+    """`mtime` in seconds since 1970. `download` and `upload`: of declared folders. `unreachable`: the name has control
+    characters, or bytes that are no UTF-8, which no path can hold."""
 
     name: str
     kind: Literal["file", "folder"]
@@ -71,8 +70,8 @@ class FolderEntry(msgspec.Struct):
     unreachable: bool | None = None
 
 
-class Folder(msgspec.Struct):
-    """`truncated`: there is more than the machine tells of at once."""
+class MachineFolder(msgspec.Struct):
+    """`truncated`: the machine has more entries."""
 
     path: str
     entries: list[FolderEntry]
@@ -105,7 +104,7 @@ async def list_folder(call: Call) -> Answer:
     finally:
         stream.reset("done")
     info = stream.info
-    folder = Folder(
+    folder = MachineFolder(
         path=str(info.get("path", wanted.path)), entries=entries, truncated=info.get("truncated") is True,
         upload=info.get("upload") is True,
     )  # fmt: skip
@@ -130,23 +129,23 @@ async def upload(call: Call) -> Answer:
     size = announced_size(call.request)
     args = {"op": "put", "path": wanted.path, "size": size, "overwrite": wanted.overwrite}
     session, stream = await _open(call, wanted.session_id, args)
-    said: dict[str, Any] = {"path": wanted.path, "size": size}
+    params: dict[str, Any] = {"path": wanted.path, "size": size}
     sending = Upload(stream, size)
     try:
         saved = await sending.run(call.request)
     except TunnelError as broken:
         if sending.complete and broken.code in _MAYBE_SAVED:
-            # The machine has all of it and was cut off before it could say what became of it.
-            await _record(call, session, "remote.file_uploaded", said | {"confirmed": False})
+            # The machine has all of it, and its answer is lost.
+            await _record(call, session, "remote.file_uploaded", params | {"confirmed": False})
         raise refused(broken) from broken
     finally:
         stream.reset("done")
-    await _record(call, session, "remote.file_uploaded", said | {"sha256": saved})
+    await _record(call, session, "remote.file_uploaded", params | {"sha256": saved})
     return Answer(msgspec.to_builtins(FileSaved(path=wanted.path, size=size, sha256=saved)), 201)
 
 
 def refused(error: TunnelError) -> Problem:
-    """Why the machine, or the tunnel, did not do it."""
+    """The refusal of the machine, or of the tunnel, as a problem."""
     code = error.code
     if code in ("not_declared", "not_found", "invalid", "exists"):
         return one_wrong("path", f"remote_file.{code}")
@@ -197,7 +196,7 @@ OPERATIONS = (
     Operation(
         name="list_machine_files", method="POST", path="/v2/rvms/{id}/remote-access/files/list", handler=list_folder,
         tag=_TAG, summary="What a declared folder of the machine holds", action="remote.use", body=FolderWanted,
-        answers={200: Folder}, refusals=(409,), example={"path": ""},
+        answers={200: MachineFolder}, refusals=(409,), example={"path": ""},
         description="For the holder of an active lease that allows files. Without a path: the declared folders.",
     ),
     Operation(
@@ -220,27 +219,27 @@ OPERATIONS = (
 MAX_FILE_BYTES: Final = 8 * 1024**3
 """The hub's own cap; the machine's (remote_file_limit_mib) is smaller."""
 STALLED_S: Final = 30.0
-"""A body of which nothing at all arrives for so long will not be waited for."""
+"""Without a byte of the body."""
 MOST_LETTERS: Final = 255
 """Of a file's name; no file system has longer ones."""
 _UNFIT: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff/]")
-"""What no name of a file may have here. Every other letter is the machine's business, and travels percent-encoded."""
+"""Characters that no name of a file may have; all others travel percent-encoded."""
 CLOSED: Final = {"Connection": "close"}
-"""What was not read of a body stands in the way of the next request."""
+"""The rest of an unread body would be in the way of the next request."""
 
 
 def announced_size(request: Request) -> int:
-    """Of the body, in bytes. Raises Problem when it is not said, or too large."""
-    said = request.headers.get("content-length", "")
-    if not (said.isascii() and said.isdigit()) or len(said) > 20:
+    """Of the body, in bytes. Raises Problem for none, or one that is too large."""
+    length = request.headers.get("content-length", "")
+    if not (length.isascii() and length.isdigit()) or len(length) > 20:
         raise Problem("malformed", Text("remote_file.length", {"most": MAX_FILE_BYTES}), headers=CLOSED)
-    if int(said) > MAX_FILE_BYTES:
+    if int(length) > MAX_FILE_BYTES:
         raise Problem("too-large", Text("remote_file.length", {"most": MAX_FILE_BYTES}), headers=CLOSED)
-    return int(said)
+    return int(length)
 
 
 class FileDownload(Response):
-    """The file as an attachment that no browser opens in our name. An answer that breaks off is left incomplete."""
+    """The file as a sandboxed attachment. An answer that breaks off is left incomplete."""
 
     def __init__(self, stream: SessionStream, *, name: str, size: int) -> None:
         whole = _UNFIT.sub("_", name)[:MOST_LETTERS] or "file"
@@ -260,7 +259,7 @@ class FileDownload(Response):
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_gone, receive, tasks.cancel_scope)
+                tasks.start_soon(_cancel_on_disconnect, receive, tasks.cancel_scope)
                 await self._send_all(send)
                 tasks.cancel_scope.cancel()
         finally:
@@ -280,14 +279,14 @@ class FileDownload(Response):
             await send({"type": "http.response.body", "body": b""})
 
 
-async def _gone(receive: Receive, scope: anyio.CancelScope) -> None:
+async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     scope.cancel()
 
 
 class Upload:
-    """A request's body to the machine. `complete` when all of it was handed to the tunnel."""
+    """Sends a request's body to the machine. `complete` when all of it was handed to the tunnel."""
 
     def __init__(self, stream: SessionStream, size: int) -> None:
         self._stream = stream
@@ -295,8 +294,8 @@ class Upload:
         self.complete = False
 
     async def run(self, request: Request) -> str:
-        """The sha256 that the machine tells of what it has saved. Raises Problem for a body that is not what was
-        announced, TunnelError for what the machine or the tunnel says."""
+        """Returns the sha256 of what the machine has saved. Raises Problem for a body of another size than announced,
+        TunnelError for a refusal of machine or tunnel."""
         sent = 0
         parts = request.stream()
         try:
@@ -321,9 +320,9 @@ class Upload:
         return await self._saved()
 
     async def _saved(self) -> str:
-        while (word := await self._stream.controls()) is not None:
-            digest = word.get("sha256")
-            if word.get("saved") == self._size and isinstance(digest, str) and len(digest) == 64:
+        while (values := await self._stream.controls()) is not None:
+            digest = values.get("sha256")
+            if values.get("saved") == self._size and isinstance(digest, str) and len(digest) == 64:
                 return digest
         await self._stream.receive()  # raises what ended it, if that was no END
-        raise TunnelError("internal", "the machine ended without a word")
+        raise TunnelError("internal", "the machine ended without an answer")

@@ -1,13 +1,6 @@
-"""The leases of a machine as its page shows them: one card for each that is open, one line for each that is over.
+"""`/machines/{id}/remote`: the sessions of a machine, the form that begins one, and the work area of one's own.
 
-Knows sessions and their reader; what may be done with them is asked of the same rules the API obeys.
-
-What the forms of a lease lead to outside its page: a page of the machine, and a file of it. Both in a new tab.
-
-`/machines/{id}/remote`: who is on the machine, the form that begins a lease, what a lease of one's own allows, and
-everybody who was there.
-
-Every form works without script, by the operations of the API.
+Every form works without script, by the operations of the API; a machine's page and its files open in a new tab.
 """
 
 from __future__ import annotations
@@ -42,8 +35,8 @@ from hub.web.shell.page import Visit, go, who
 Names = Mapping[str, str]
 
 
-class Card(NamedTuple):
-    """One open lease. `s` is the session with instants in epoch milliseconds."""
+class SessionCard(NamedTuple):
+    """One open session. `s` is the session with instants in epoch milliseconds."""
 
     s: dict[str, Any]
     mine: bool
@@ -60,12 +53,12 @@ class Card(NamedTuple):
     longest: str
 
 
-class Recording(NamedTuple):
+class RecordingLink(NamedTuple):
     id: int
     length: str
 
 
-class Past(NamedTuple):
+class PastSession(NamedTuple):
     """One line of the table of sessions that are over."""
 
     who: str
@@ -76,20 +69,20 @@ class Past(NamedTuple):
     to_title: str
     reason: str
     ended: str
-    recordings: list[Recording]
+    recordings: list[RecordingLink]
 
 
-def told(session: RemoteSession) -> dict[str, Any]:
-    """The session with instants as the feed has them."""
+def with_epoch_ms(session: RemoteSession) -> dict[str, Any]:
+    """The session with instants in epoch milliseconds, as in the feed."""
     members = msgspec.structs.asdict(session)
     return {name: epoch_ms(value) if isinstance(value, datetime) else value for name, value in members.items()}
 
 
-def card(visit: Visit, found: Machine, session: RemoteSession, names: Names, zone: str) -> Card:
-    reader, s, most = visit.reader, told(session), requests.longest_s(found)
+def card(visit: Visit, found: Machine, session: RemoteSession, names: Names, zone: str) -> SessionCard:
+    reader, s, most = visit.reader, with_epoch_ms(session), requests.longest_s(found)
     mine = session.admin_id == visit.user.id
     ends = visit.may("remote.stop", found.id) and requests.may_move(visit.user, session)
-    return Card(
+    return SessionCard(
         s=s,
         mine=mine,
         may_end=ends,
@@ -108,18 +101,20 @@ def card(visit: Visit, found: Machine, session: RemoteSession, names: Names, zon
 
 def past(
     reader: Reader, sessions: Iterable[RemoteSession], recordings: Iterable[RecordingRow], names: Names, zone: str
-) -> list[Past]:
-    of: dict[int, list[Recording]] = {}
+) -> list[PastSession]:
+    of: dict[int, list[RecordingLink]] = {}
     for row in sorted(recordings, key=lambda each: each.id):
         words = "…" if row.duration_s is None else reader.span(row.duration_s)
-        of.setdefault(row.session_id, []).append(Recording(row.id, words))
+        of.setdefault(row.session_id, []).append(RecordingLink(row.id, words))
     return [_line(reader, session, of.get(session.id, []), names, zone) for session in sessions]
 
 
-def _line(reader: Reader, session: RemoteSession, recordings: list[Recording], names: Names, zone: str) -> Past:
-    s = told(session)
+def _line(
+    reader: Reader, session: RemoteSession, recordings: list[RecordingLink], names: Names, zone: str
+) -> PastSession:
+    s = with_epoch_ms(session)
     end = s["end_time"]
-    return Past(
+    return PastSession(
         who=session.admin_name,
         site=session.origin == "site",
         start=reader.day(s["start_time"], zone),
@@ -133,7 +128,7 @@ def _line(reader: Reader, session: RemoteSession, recordings: list[Recording], n
 
 
 async def open_page(visit: Visit) -> Response:
-    """To the page; where it stands on a host of its own, by a form that carries the ticket there and nowhere else."""
+    """Redirects to the page; to one on a host name of its own by a form that carries the ticket."""
     found = visit.machine()
     permit(visit.user, "remote.use", found.id)
     body = validate(pages_api.PageWanted, _numbers(visit, "port", "session_id"))
@@ -155,7 +150,7 @@ async def download(visit: Visit) -> Response:
 
 
 def _numbers(visit: Visit, *names: str) -> dict[str, int]:
-    """The form's whole numbers; what is none is left out, and refused where it was needed."""
+    """The form's whole numbers; others are left out, and refused by the operation where needed."""
     given = {name: row_id(visit.form.get(name, "")) for name in names}
     return {name: number for name, number in given.items() if number is not None}
 
@@ -165,8 +160,8 @@ MOST_RECORDINGS: Final = 200
 """Recordings looked through for one page of sessions."""
 
 
-class Offer(NamedTuple):
-    """What the start form offers. `refusal`: why the reader may not begin a lease now, "" when they may."""
+class StartOffer(NamedTuple):
+    """What the start form offers. `refusal`: why the reader may not begin a session now, "" when they may."""
 
     refusal: str
     code: str
@@ -178,7 +173,7 @@ class Offer(NamedTuple):
 
 
 class May(NamedTuple):
-    """What the work area needs to know beside the lease."""
+    """For the work area, beside the session."""
 
     record_input: bool
     download: list[str]
@@ -194,7 +189,7 @@ async def to_remote(visit: Visit) -> Response:
 
 
 async def start(visit: Visit) -> Response:
-    """The start form; what was typed is never lost."""
+    """The start form; a refused one is shown again as typed."""
     found, form = visit.machine(), visit.form
     permit(visit.user, "remote.start", found.id)
     seconds = session_texts.seconds_asked(form)
@@ -209,7 +204,7 @@ async def start(visit: Visit) -> Response:
         return await _page(visit, found, visit.reader.t("reason.missing"), 422)
     if "ports" in allow:
         wanted["ports"] = _ports(visit)
-    return await _asked(visit, found, api.start, api.Start, wanted)
+    return await _operate(visit, found, api.start, api.Start, wanted)
 
 
 async def stop(visit: Visit) -> Response:
@@ -222,26 +217,26 @@ async def extend(visit: Visit) -> Response:
 
 
 async def approve(visit: Visit) -> Response:
-    return await _move(visit, "remote.approve", api.approve, api.Named, {})
+    return await _move(visit, "remote.approve", api.approve, api.NamedSession, {})
 
 
 async def decline(visit: Visit) -> Response:
-    return await _move(visit, "remote.approve", api.decline, api.Named, {})
+    return await _move(visit, "remote.approve", api.decline, api.NamedSession, {})
 
 
 Operate = Callable[[Call], Awaitable[Answer]]
 
 
 async def _move(visit: Visit, action: str, operate: Operate, kind: Any, wanted: Mapping[str, Any]) -> Response:
-    """What concerns the session the form names."""
+    """Operates on the session that the form names."""
     found = visit.machine()
     permit(visit.user, action, found.id)
-    return await _asked(
+    return await _operate(
         visit, found, operate, kind, {**wanted, "session_id": row_id(visit.form.get("session_id", "")) or 0}
     )
 
 
-async def _asked(visit: Visit, found: Machine, operate: Operate, kind: Any, wanted: Mapping[str, Any]) -> Response:
+async def _operate(visit: Visit, found: Machine, operate: Operate, kind: Any, wanted: Mapping[str, Any]) -> Response:
     try:
         await operate(visit.call(validate(kind, dict(wanted)), machine=found))
     except Problem as refused:
@@ -250,7 +245,7 @@ async def _asked(visit: Visit, found: Machine, operate: Operate, kind: Any, want
 
 
 async def _page(visit: Visit, found: Machine, fault: str = "", status: int = 200) -> Response:
-    """`fault`: why what was asked for may not be."""
+    """`fault`: the sentence of a refused form."""
     head = await tab.head(visit, found)
     values = {**await part_open_sessions(visit), **await part_place(visit), **await part_past(visit)}
     return visit.render("remote.html", status, **values | {"m": head["m"]}, head_of=head, fault=fault)
@@ -293,28 +288,28 @@ async def part_past(visit: Visit) -> dict[str, Any]:
     }
 
 
-async def _cards(visit: Visit, found: Machine) -> list[Card]:
+async def _cards(visit: Visit, found: Machine) -> list[SessionCard]:
     open_ones = life.open_of(found)
     names = await tab.people(visit, found, _actors(open_ones))
     return [card(visit, found, session, names, tab.zone_of(found)) for session in open_ones]
 
 
-async def _offer(visit: Visit, found: Machine) -> Offer:
-    told = (await api.status(visit.call(machine=found))).data
-    most, refusal = longest_s(found), told["refusal"]
-    return Offer(
+async def _offer(visit: Visit, found: Machine) -> StartOffer:
+    status = (await api.status(visit.call(machine=found))).data
+    most, refusal = longest_s(found), status["refusal"]
+    return StartOffer(
         refusal="" if refusal is None else refusal["message"],
         code="" if refusal is None else refusal["code"],
         durations=session_texts.durations(most),
         most=visit.reader.span(most),
         most_minutes=max(1, int(most // 60)),
-        ports=list(told["declared_ports"]),
-        approval=told["approval"],
+        ports=list(status["declared_ports"]),
+        approval=status["approval"],
     )
 
 
-def _given(visit: Visit, offer: Offer) -> dict[str, Any]:
-    """What stands in the form: what was typed, else what most people want."""
+def _given(visit: Visit, offer: StartOffer) -> dict[str, Any]:
+    """The form's values: as typed, else the usual ones."""
     form = visit.form
     usual = 30 if 30 in offer.durations else offer.durations[-1] if offer.durations else "other"
     sent = "minutes" in form
@@ -347,6 +342,6 @@ async def _recordings(visit: Visit, found: Machine, shown: list[RemoteSession]) 
 
 
 def _actors(sessions: list[RemoteSession]) -> list[str]:
-    """Everybody the sessions name beside their holders."""
+    """The actors of the sessions, beside their holders."""
     named = [who for session in sessions for who in (session.ended_by, session.approved_by) if who]
     return [*named, *(actors.user(session.admin_id) for session in sessions if session.admin_id is not None)]

@@ -1,9 +1,6 @@
-"""The remote access sessions of this hub: ends them, and keeps two requests from taking the same place.
+"""The remote sessions of this hub: ends those whose time, link or holder's rights are gone, and serialises requests.
 
-What time and lost rights end is found by `hub.remote.service`. Knows no request, no socket and no tunnel.
-
-When each open session's time is over, by the clock that nobody sets: seconds since some moment, never the time of
-day. Told of every session that comes true; decides nothing else.
+Time is counted on a monotonic clock, not by the time of day. Knows no request, no socket and no tunnel.
 """
 
 from __future__ import annotations
@@ -32,12 +29,12 @@ from hub.remote.rules import life, requests
 logger = logging.getLogger("myrvm.remote_sessions")
 
 RIGHTS_S: Final = 2.0
-"""How often the holders' rights are looked up: other processes change them too. Whoever lost theirs loses the session
-within 5 s (reliability.md, bar 58)."""
+"""Between look-ups of the holders' rights, which other processes change too: lost rights end a session within 5 s
+(reliability.md, bar 58)."""
 
 
 class RemoteSessions:
-    """`keep` several times a second; `end` by whoever finds a reason."""
+    """`keep` several times a second; `end` for any reason."""
 
     def __init__(
         self,
@@ -57,7 +54,7 @@ class RemoteSessions:
         # Bound: people, until the next turn.
         self._signed_out: set[int] = set()
         self.lock = anyio.Lock()
-        """Held from the look at what is open to the commit of one more."""
+        """Held from the count of open sessions to the commit of one more."""
 
     def find(self, session_id: int) -> RemoteSession | None:
         """An open session of any machine."""
@@ -71,7 +68,7 @@ class RemoteSessions:
             await self._announce_once(requests.stop(machine, session, reason, by, self._clock()))
 
     async def intruder(self, session_id: int, user_id: int) -> None:
-        """Somebody else showed what only the holder has: the record says who, and the session is over."""
+        """Another user showed a secret of the holder's: recorded, and the session ends."""
         session = self.find(session_id)
         if session is not None:
             machine, now = self._fleet.machines[session.rvm_id], self._clock()
@@ -79,7 +76,6 @@ class RemoteSessions:
             await self._announce_once([*life.intruder(session, user_id, now), *stop])
 
     def became_true(self, changes: Sequence[Change]) -> None:
-        """A listener of the announcer."""
         self._timing.became_true(changes)
         for change in changes:
             if isinstance(change, SessionEnded) and change.hash is None:
@@ -90,7 +86,7 @@ class RemoteSessions:
     async def keep(self) -> None:
         """One turn of the clock. Raises StoreError when the database is away; what was due stays so."""
         open_ids = {number for machine in self._fleet.machines.values() for number in machine.remote_sessions}
-        self._timing.forget_all_but(open_ids)
+        self._timing.keep_only(open_ids)
         if not open_ids:
             self._signed_out.clear()
             return
@@ -98,11 +94,11 @@ class RemoteSessions:
         for machine in list(self._fleet.machines.values()):
             for session in life.open_of(machine) if machine.remote_sessions else ():
                 await self._look(machine, session)
-        self._signed_out -= signed_out  # who signed out meanwhile is looked at in the next turn
+        self._signed_out -= signed_out  # people who signed out meanwhile: in the next turn
         await self._look_up_rights()
 
     async def after_start(self) -> None:
-        """No session outlives the hub that kept its time."""
+        """Ends every open session: their times were not kept."""
         now = self._clock()
         for machine in self._fleet.machines.values():
             for session in life.open_of(machine):
@@ -146,7 +142,7 @@ class RemoteSessions:
 
 
 BEGIN_S: Final = 10.0
-"""Between a session's row and the command that begins it: two commits. Longer means that the second never came."""
+"""Between a session's row and its command: two commits. Longer: the second never came."""
 
 
 class SessionClock:
@@ -159,7 +155,6 @@ class SessionClock:
         self._opened: dict[int, float] = {}
 
     def became_true(self, changes: Sequence[Change]) -> None:
-        """A listener of the announcer."""
         for change in changes:
             if not isinstance(change, SessionOpened | SessionMoved):
                 continue
@@ -170,8 +165,8 @@ class SessionClock:
                 self._ends.pop(session.id, None)
                 self._opened.pop(session.id, None)
 
-    def forget_all_but(self, open_ids: AbstractSet[int]) -> None:
-        """Sessions that went with their machine tell nobody of their end."""
+    def keep_only(self, open_ids: AbstractSet[int]) -> None:
+        """Sessions that went with their machine have no Change of their own."""
         for known in (self._ends, self._opened):
             for session_id in known.keys() - open_ids:
                 del known[session_id]
@@ -181,12 +176,12 @@ class SessionClock:
         return self._monotonic() >= self._note(session)
 
     def settled(self, session: RemoteSession) -> bool:
-        """Whether the command that begins it should be there by now."""
+        """Whether its command should be there by now."""
         self._note(session)
         return session.command_id is not None or self._monotonic() - self._opened[session.id] > BEGIN_S
 
     def _note(self, session: RemoteSession) -> float:
-        """The moment it ends; counted from now where that was not known or has moved."""
+        """Its end on the monotonic clock; counted from now where it was unknown or has moved."""
         known = self._ends.get(session.id)
         if known is None or known[0] != session.expires_at:
             left = (session.expires_at - self._clock()).total_seconds()

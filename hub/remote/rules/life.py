@@ -1,9 +1,6 @@
-"""How a remote access session goes on and ends: from the session, what happened and `now` to Changes.
+"""How a remote session goes on and ends, and what it may be used for: from the session, an event and `now` to Changes.
 
-Who may begin one, and the commands that go with it: `hub.remote.rules.requests`. Knows no link and no database.
-
-Whether a lease may be used for something, now. Looked at for every page and file again: a lease that ended a moment
-ago opens nothing.
+Who may begin one, and its commands: `hub.remote.rules.requests`. Knows no link and no database.
 """
 
 from __future__ import annotations
@@ -31,18 +28,18 @@ MACHINE_REASONS: Final = frozenset(
     {"stopped", "timed_out", "link_lost", "agent_restarted", "machine_rebooted", "revoked", "start_failed", "idle",
      "protocol_error"}
 )  # fmt: skip
-"""Why a session can have ended on the machine; any other word of it is `stopped`."""
+"""Of a session that ended on the machine; any other reason is taken as `stopped`."""
 
 
-class Row(Protocol):
+class SessionColumns(Protocol):
     """A row of db.remote_sessions."""
 
     @property
     def id(self) -> int: ...
 
 
-def session_of(row: Row) -> RemoteSession:
-    """The session of a row; what rows from before leases lack is what it was then."""
+def session_of(row: SessionColumns) -> RemoteSession:
+    """The session of a row, with defaults for the columns that the oldest rows lack."""
     values = {name: getattr(row, name) for name in RemoteSession.__struct_fields__}
     start: datetime = values["start_time"]
     values["duration_s"] = values["duration_s"] or 0.0
@@ -67,7 +64,7 @@ def open_of(machine: Machine) -> list[RemoteSession]:
 
 
 def activated(session: RemoteSession, now: datetime) -> list[Change]:
-    """The machine is in it. Its time runs from when it was sent for, here as there."""
+    """The machine has begun it. Its time runs since the request, here as there."""
     after = msgspec.structs.replace(session, status="active")
     return [SessionMoved(session=after), _event(after, "remote.started", _beginner(after), now, {})]
 
@@ -83,7 +80,7 @@ def ended(
 
 
 def refused(session: RemoteSession, code: str, now: datetime) -> list[Change]:
-    """The machine would not have it."""
+    """The machine refused it."""
     by = actors.machine(session.rvm_id)
     over = _over(session, "refused", "start_failed", by, now)
     return [over, _event(session, "remote.refused", by, now, {"code": code})]
@@ -94,7 +91,7 @@ def declined(session: RemoteSession, by: actors.Actor, now: datetime) -> list[Ch
 
 
 def approved(session: RemoteSession, by: actors.Actor, now: datetime) -> EventHappened:
-    """The line of the record; the session itself moves with the command (hub.remote.rules.requests)."""
+    """Only the event; the session moves with the command (hub.remote.rules.requests)."""
     return _event(session, "remote.approved", by, now, {})
 
 
@@ -105,14 +102,14 @@ def extended(session: RemoteSession, until: datetime, by: actors.Actor, now: dat
 
 
 def intruder(session: RemoteSession, user_id: int, now: datetime) -> list[Change]:
-    """Somebody else showed what only the holder has."""
+    """Another user showed a secret of the holder's."""
     by = actors.user(user_id)
     event = _event(session, "remote.intruder", by, now, {"user_id": user_id})
     return [event, *ended(session, "intruder", actors.CLOCK, now)] if session.is_open else []
 
 
 def command_ended(machine: Machine, command: Command, now: datetime) -> list[Change]:
-    """What the end of the command that begins a session means for it; [] for every other command."""
+    """The session's move when the command that begins it has ended; [] for other commands."""
     if command.name != START:
         return []
     session = next((s for s in machine.remote_sessions.values() if s.command_id == command.id), None)
@@ -126,14 +123,14 @@ def command_ended(machine: Machine, command: Command, now: datetime) -> list[Cha
 
 
 def command_moved(machine: Machine, update: CommandUpdate, now: datetime) -> list[Change]:
-    """What a machine's update does to its command, and to the session that the command was for."""
+    """Moves a command by the machine's update, and the session it begins."""
     changes = command_rules.moved(machine, update, now)
     ended = [c.command for c in changes if isinstance(c, CommandMoved) and c.command.state in TERMINAL]
     return changes + [change for command in ended for change in command_ended(machine, command, now)]
 
 
 def reported_end(machine: Machine, session_id: int, reason: str | None, now: datetime) -> list[Change]:
-    """The machine says that it is over; [] when that is known."""
+    """The machine reports its end; [] when it has ended."""
     session = machine.remote_sessions.get(session_id)
     if session is None:
         return []
@@ -141,9 +138,9 @@ def reported_end(machine: Machine, session_id: int, reason: str | None, now: dat
     return ended(session, known, actors.machine(machine.id), now)
 
 
-def forgotten(machine: Machine, boot_id: str, held: Iterable[int], now: datetime) -> list[Change]:
-    """A hello names the sessions that are open on the machine: what it was in and knows nothing of any more is over.
-    To ask before the hello is applied: `machine.boot_id` is the one before."""
+def ended_by_hello(machine: Machine, boot_id: str, held: Iterable[int], now: datetime) -> list[Change]:
+    """Ends active sessions that a hello does not list (`held`). To be called before the hello is applied, as
+    `machine.boot_id` has to be the one before."""
     reason = "agent_restarted" if machine.boot_id == boot_id else "machine_rebooted"
     known, changes = set(held), list[Change]()
     for session in open_of(machine):
@@ -153,20 +150,20 @@ def forgotten(machine: Machine, boot_id: str, held: Iterable[int], now: datetime
 
 
 def time_ended(session: RemoteSession, now: datetime) -> list[Change]:
-    """Its time is over: it was used, or waited for, long enough."""
+    """Its time, or that for its approval, is over."""
     return ended(session, "not_approved" if session.status == "requested" else "timed_out", actors.CLOCK, now)
 
 
 def lost(machine: Machine, session: RemoteSession, now: float) -> bool:
-    """Whether the machine's link has been gone for too long. `now` is monotonic. What was begun at a machine that has
-    no link does not end by having none."""
+    """Whether the machine's link has been gone for too long; not for a session begun at a machine without a link. `now`
+    is monotonic."""
     if machine.linked or session.status != "active" or session.command_id is None:
         return False
     return machine.unlinked_at is None or now - machine.unlinked_at > GRACE_S
 
 
 def never_began(machine: Machine, session: RemoteSession) -> bool:
-    """Whether it waits for a command that has ended otherwise (expired, cancelled, withdrawn)."""
+    """Whether the command that begins it has expired, or was cancelled or withdrawn."""
     return session.status == "starting" and session.command_id not in machine.pending
 
 
@@ -183,14 +180,14 @@ def _beginner(session: RemoteSession) -> actors.Actor:
 def _event(
     session: RemoteSession, code: str, actor: actors.Actor, now: datetime, params: dict[str, Any]
 ) -> EventHappened:
-    said = {"session_id": session.id, "holder": session.admin_name, **params}
-    return EventHappened(at=now, code=code, actor=actor, rvm_id=session.rvm_id, params=said)
+    params = {"session_id": session.id, "holder": session.admin_name, **params}
+    return EventHappened(at=now, code=code, actor=actor, rvm_id=session.rvm_id, params=params)
 
 
 def held(
     sessions: Mapping[int, RemoteSession], holder: int, session_id: int | None, now: datetime
 ) -> RemoteSession | None:
-    """The holder's own active lease: the one named, or the newest."""
+    """The holder's own active session: the one named, or the newest."""
     own = [
         session
         for session in sessions.values()
@@ -204,7 +201,7 @@ def is_active(session: RemoteSession, now: datetime) -> bool:
 
 
 def opens_port(session: RemoteSession | None, holder: int, port: int, now: datetime) -> bool:
-    """Whether that lease, still of that person, lets anybody reach that port."""
+    """Whether the session is still active, of that holder, and opens that port."""
     if session is None or session.admin_id != holder or not is_active(session, now):
         return False
     return "ports" in session.allow and port in session.ports

@@ -1,7 +1,7 @@
-"""Who may begin a remote access session, and what beginning, approving, extending and stopping one comes to.
+"""Who may begin a remote session; and the Changes that begin, approve, extend and stop one.
 
-Values in, Changes out; what becomes of an open session is `hub.remote.rules.life`. The ticket of the tunnel never is
-part of any Change: the command is recorded without it (`hub.links.links` puts it in as it is written to the wire).
+What becomes of an open session: `hub.remote.rules.life`. No Change holds the tunnel's ticket: the command is recorded
+without it, and `hub.links.links` adds it on the wire.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ APPROVAL_S: Final = 900.0
 MOST_OF_A_PERSON: Final = 20
 MOST_OF_A_MACHINE: Final = 2
 USUAL_PORTS: Final = (5000, 5001)
-"""Declared by a machine that does not say (requirements.md, section 6)."""
+"""Of a machine that declares none (requirements.md, section 6)."""
 
 
-class SessionRefused(Exception):  # noqa: N818 - it reads as what happened to a request
-    """No: `code` for programs, `status` the HTTP status that says it."""
+class SessionRefused(Exception):  # noqa: N818 - an answer, not a fault
+    """`code` for programs, `status` for HTTP, `params` for the sentence."""
 
     def __init__(self, code: str, status: int, **params: object) -> None:
         super().__init__(code)
@@ -42,9 +42,9 @@ class SessionRefused(Exception):  # noqa: N818 - it reads as what happened to a 
         self.params = params
 
 
-class Wish(NamedTuple):
-    """What was asked for, complete. `holder` None: begun at the machine, `claimed` is then who it says is there: a
-    number that nobody looked up."""
+class SessionRequest(NamedTuple):
+    """What is requested, complete. `holder` None: begun at the machine; `claimed` is then the user id that the machine
+    sent, which is not looked up."""
 
     holder: int | None
     name: str
@@ -60,8 +60,8 @@ class Wish(NamedTuple):
 
 def declared_ports(machine: Machine) -> tuple[int, ...]:
     """The loopback ports the machine offers."""
-    told = (machine.hardware or {}).get("remote")
-    ports = told.get("ports") if isinstance(told, dict) else None
+    remote = (machine.hardware or {}).get("remote")
+    ports = remote.get("ports") if isinstance(remote, dict) else None
     if not isinstance(ports, list):
         return USUAL_PORTS
     return tuple(p for p in ports if isinstance(p, int) and not isinstance(p, bool) and 0 < p < 65536)
@@ -83,11 +83,13 @@ def refusal(
     machine: Machine, address: str, *, of_person: int = 0, origin: str = "hub", more: int = 1
 ) -> SessionRefused | None:
     """Why no session may begin there now; None when one may. `of_person`: the person's open sessions anywhere. `more`
-    is 0 for one that is open already and only begins now (it was approved)."""
+    is 0 for one that was requested before and is approved now."""
     if not machine.effective_settings.on("remote_access_enabled"):
         return SessionRefused("remote_access_disabled", 409)
     if origin == "hub" and not machine.linked and machine.config_applied_at is None:
-        return SessionRefused("machine_offline", 409)  # its own settings never came: the defaults refuse nobody
+        return SessionRefused(
+            "machine_offline", 409
+        )  # its own settings never came, and the defaults would admit everybody
     networks = machine.effective_settings.values["admin_ips"]
     allowed = is_within(address, networks if isinstance(networks, list) else [])
     if origin == "hub" and more and not allowed:
@@ -115,36 +117,36 @@ def count_of(machines: Iterable[Machine], user_id: int) -> int:
     return sum(s.admin_id == user_id for m in machines for s in m.remote_sessions.values())
 
 
-def opening(machine: Machine, wish: Wish, by: actors.Actor, now: datetime) -> list[Change]:
-    """The row and its line of the record. What follows needs the row's id: `begin`, or somebody's approval."""
-    waits = wish.origin == "hub" and needs_approval(machine)
+def opening(machine: Machine, asked: SessionRequest, by: actors.Actor, now: datetime) -> list[Change]:
+    """The row and its event. `begin`, or the approval, needs the row's id."""
+    waits = asked.origin == "hub" and needs_approval(machine)
     session = RemoteSession(
-        id=0, rvm_id=machine.id, admin_id=wish.holder, admin_name=wish.name, start_time=now, created_at=now,
-        status="requested" if waits else "starting", duration_s=wish.duration,
-        expires_at=now + timedelta(seconds=APPROVAL_S if waits else wish.duration),
-        reason=wish.reason, ip_address=wish.address, port=wish.port, ports=wish.ports, allow=wish.allow,
-        origin=wish.origin,
+        id=0, rvm_id=machine.id, admin_id=asked.holder, admin_name=asked.name, start_time=now, created_at=now,
+        status="requested" if waits else "starting", duration_s=asked.duration,
+        expires_at=now + timedelta(seconds=APPROVAL_S if waits else asked.duration),
+        reason=asked.reason, ip_address=asked.address, port=asked.port, ports=asked.ports, allow=asked.allow,
+        origin=asked.origin,
     )  # fmt: skip
     params: dict[str, Any] = {
-        "reason": wish.reason, "duration_s": wish.duration, "allow": list(wish.allow), "ports": list(wish.ports),
-        "holder": wish.name, "origin": wish.origin, "ip": wish.address,
+        "reason": asked.reason, "duration_s": asked.duration, "allow": list(asked.allow), "ports": list(asked.ports),
+        "holder": asked.name, "origin": asked.origin, "ip": asked.address,
     }  # fmt: skip
-    if wish.claimed is not None:
-        params["claimed"] = wish.claimed
-    asked = EventHappened(at=now, code="remote.requested", actor=by, rvm_id=machine.id, params=params)
-    return [SessionOpened(session=session), asked]
+    if asked.claimed is not None:
+        params["claimed"] = asked.claimed
+    event = EventHappened(at=now, code="remote.requested", actor=by, rvm_id=machine.id, params=params)
+    return [SessionOpened(session=session), event]
 
 
 def begin(machine: Machine, session: RemoteSession, by: actors.Actor, now: datetime) -> list[Change]:
-    """Ask the machine to begin. Raises command_desk.Refused."""
-    after, drafted = _asked(machine, session, by, now)
+    """Asks the machine to begin. Raises hub.commands.rules.Refused."""
+    after, drafted = _sent_for(machine, session, by, now)
     return [SessionMoved(session=after), *drafted]
 
 
-def _asked(
+def _sent_for(
     machine: Machine, session: RemoteSession, by: actors.Actor, now: datetime
 ) -> tuple[RemoteSession, list[Change]]:
-    """The session that begins, and the command that asks the machine to begin it."""
+    """The session that begins, and its command."""
     after = msgspec.structs.replace(
         session, status="starting", start_time=now, expires_at=now + timedelta(seconds=session.duration_s)
     )
@@ -153,8 +155,8 @@ def _asked(
 
 
 def begin_at_site(machine: Machine, session: RemoteSession, now: datetime) -> list[Change]:
-    """It is begun: somebody stands at the machine. Its agent is told where it has a link; for a machine without one the
-    maintenance is declared here, and ends with the session's time whatever else happens."""
+    """Begins it: somebody stands at the machine. Its agent gets a command if linked; else the maintenance is declared
+    here, until the session's end."""
     by = actors.machine(machine.id)
     if not machine.linked:
         named = status_rules.NamedStatus(
@@ -167,13 +169,13 @@ def begin_at_site(machine: Machine, session: RemoteSession, now: datetime) -> li
 
 
 def approve(machine: Machine, session: RemoteSession, by: actors.Actor, now: datetime) -> list[Change]:
-    """Raises SessionRefused, command_desk.Refused."""
+    """Raises SessionRefused, hub.commands.rules.Refused."""
     if session.status != "requested":
         raise SessionRefused("not_waiting", 409)
     why = refusal(machine, session.ip_address or "", more=0)
     if why is not None:
         raise why
-    after, drafted = _asked(machine, session, actors.user(session.admin_id or 0), now)
+    after, drafted = _sent_for(machine, session, actors.user(session.admin_id or 0), now)
     agreed = SessionMoved(session=msgspec.structs.replace(after, approved_by=by, approved_at=now))
     return [agreed, life.approved(session, by, now), *drafted]
 
@@ -186,7 +188,7 @@ def decline(session: RemoteSession, by: actors.Actor, now: datetime) -> list[Cha
 
 
 def extend(machine: Machine, session: RemoteSession, more: float, by: actors.Actor, now: datetime) -> list[Change]:
-    """Longer, but never beyond the longest a session may last. Raises SessionRefused."""
+    """At most to the longest that a session may last. Raises SessionRefused."""
     if session.status != "active":
         raise SessionRefused("not_active", 409)
     latest = session.start_time + timedelta(seconds=longest_s(machine))
@@ -196,30 +198,33 @@ def extend(machine: Machine, session: RemoteSession, more: float, by: actors.Act
     changes = life.extended(session, until, by, now)
     if session.command_id is None:
         named = status_rules.NamedStatus(until=until)
-        return [*changes, *(status_rules.declared_by_key(machine, named, now) if _kept_here(machine, session) else [])]
+        return [
+            *changes,
+            *(status_rules.declared_by_key(machine, named, now) if _declared_here(machine, session) else []),
+        ]
     args = {"session_id": session.id, "duration": (until - now).total_seconds()}
-    return [*changes, *_told(machine, EXTEND, args, by, now)]
+    return [*changes, *_commanded(machine, EXTEND, args, by, now)]
 
 
 def stop(
     machine: Machine, session: RemoteSession, reason: str, by: actors.Actor, now: datetime, *, note: str | None = None
 ) -> list[Change]:
-    """It is over, and the machine is told; one that is away finds out when it comes back."""
+    """Ends it, and stops it on the machine: one that is away when it comes back."""
     changes = life.ended(session, reason, by, now, note=note)
     if not changes or session.status == "requested":
         return changes
     if session.command_id is None:
-        return [*changes, *(status_rules.given_back(machine, now) if _kept_here(machine, session) else [])]
+        return [*changes, *(status_rules.given_back(machine, now) if _declared_here(machine, session) else [])]
     return [*changes, *stop_there(machine, session.id, reason, by, now)]
 
 
 def stop_there(machine: Machine, session_id: int, reason: str, by: actors.Actor, now: datetime) -> list[Change]:
-    """Only the command: for a session that is over here, or that nobody here knows."""
-    return _told(machine, STOP, {"session_id": session_id, "reason": reason}, by, now)
+    """Only the command: for a session that is over, or unknown, here."""
+    return _commanded(machine, STOP, {"session_id": session_id, "reason": reason}, by, now)
 
 
 def unknown_here(machine: Machine, held: Iterable[int], now: datetime) -> list[Change]:
-    """What a hello names and this hub knows nothing of (any more): it is stopped."""
+    """Stops the sessions of a hello (`held`) that are not open here."""
     stopping = {c.args.get("session_id") for c in machine.pending.values() if c.name == STOP}
     return [
         change
@@ -230,9 +235,8 @@ def unknown_here(machine: Machine, held: Iterable[int], now: datetime) -> list[C
 
 
 def chosen(machine: Machine, principal: Principal, session_id: int | None, named: int | None = None) -> RemoteSession:
-    """The session a stop or an extension means: the one named, one's own, or for whoever may end others' the oldest.
-    `named`: whose it is, as a machine says; of one begun there it was said before, and not looked up either. Raises
-    SessionRefused."""
+    """The session to stop or extend: the one named, one's own, or for whoever may end others' the oldest. `named`: the
+    holder, as a machine sends it; not compared for one begun there. Raises SessionRefused."""
     sessions = life.open_of(machine)
     if session_id is not None:
         sessions = [session for session in sessions if session.id == session_id]
@@ -248,7 +252,7 @@ def chosen(machine: Machine, principal: Principal, session_id: int | None, named
 
 
 def may_move(principal: Principal, session: RemoteSession) -> bool:
-    """Whether they may end or extend it: the holder, an administrator, and whoever stands at the machine."""
+    """Whether they may end or extend it: the holder, an administrator, the machine itself."""
     if principal.kind == "machine":
         return principal.id == session.rvm_id
     return principal.role == "admin" or session.admin_id == principal.id
@@ -259,8 +263,8 @@ def same_address(given: str, address: str) -> bool:
     return normalise_address(given) == normalise_address(address) is not None
 
 
-def _kept_here(machine: Machine, session: RemoteSession) -> bool:
-    """Whether the maintenance of a machine without a link is still the one that this session declared."""
+def _declared_here(machine: Machine, session: RemoteSession) -> bool:
+    """Whether the maintenance of a machine without a link is still the one declared by this session."""
     until = machine.status_until
     return machine.special_status == "maintenance" and until is not None and until == session.expires_at
 
@@ -287,7 +291,7 @@ def _arguments(session: RemoteSession) -> dict[str, Any]:
     return args
 
 
-def _told(machine: Machine, name: str, args: dict[str, Any], by: actors.Actor, now: datetime) -> list[Change]:
+def _commanded(machine: Machine, name: str, args: dict[str, Any], by: actors.Actor, now: datetime) -> list[Change]:
     try:
         return command_rules.draft(machine, name, args, by, now)
     except command_rules.Refused:

@@ -41,8 +41,8 @@ def test_a_session_that_went_with_its_machine_is_forgotten() -> None:
     clock = SessionClock(lambda: NOW, lambda: 100.0)
     one = session("active")
     assert not clock.over(one)
-    clock.forget_all_but({one.id})
+    clock.keep_only({one.id})
     assert clock._ends
-    clock.forget_all_but(set())
+    clock.keep_only(set())
     assert not clock._ends
     assert not clock._opened

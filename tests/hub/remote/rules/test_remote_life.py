@@ -64,10 +64,10 @@ def test_the_end_of_its_command_is_its_beginning_or_its_end(state: str, status: 
 
 def test_what_a_machine_knows_nothing_of_any_more_is_over() -> None:
     one = held(session(), boot_id="a")
-    assert life.forgotten(one, "a", [4], NOW) == []
-    assert told(life.forgotten(one, "a", [], NOW))[0].end_reason == "agent_restarted"
-    assert told(life.forgotten(one, "b", [], NOW))[0].end_reason == "machine_rebooted"
-    assert life.forgotten(held(session("starting"), boot_id="a"), "b", [], NOW) == []
+    assert life.ended_by_hello(one, "a", [4], NOW) == []
+    assert told(life.ended_by_hello(one, "a", [], NOW))[0].end_reason == "agent_restarted"
+    assert told(life.ended_by_hello(one, "b", [], NOW))[0].end_reason == "machine_rebooted"
+    assert life.ended_by_hello(held(session("starting"), boot_id="a"), "b", [], NOW) == []
 
 
 def test_the_link_may_be_gone_for_a_minute() -> None:

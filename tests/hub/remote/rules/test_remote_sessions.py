@@ -14,13 +14,13 @@ from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from hub.model.remote_changes import SessionMoved, SessionOpened
 from hub.remote.rules import requests as desk
-from hub.remote.rules.requests import SessionRefused, Wish
+from hub.remote.rules.requests import SessionRefused, SessionRequest
 from protocol.configuration import defaults
 from tests.hub.remote.rules.test_remote_life import held, session
 from tests.support.machines import NOW, machine
 
 INSIDE = "10.1.2.3"
-WISH = Wish(3, "Siti", INSIDE, 1800.0, ("terminal",), (), None, "camera", "hub")
+ASKED = SessionRequest(3, "Siti", INSIDE, 1800.0, ("terminal",), (), None, "camera", "hub")
 
 
 def code(one: Machine, address: str = INSIDE, **said: Any) -> str | None:
@@ -95,7 +95,7 @@ def test_declared_ports_are_what_the_machine_says() -> None:
 
 def test_a_wish_that_needs_a_second_person_waits() -> None:
     one = machine(linked=True)
-    opened, event = desk.opening(one, WISH, "user:3", NOW)
+    opened, event = desk.opening(one, ASKED, "user:3", NOW)
     assert (opened.session.status, event.code) == ("starting", "remote.requested")  # type: ignore[attr-defined]
 
 
@@ -122,11 +122,11 @@ def test_settings_close_a_machine_and_bound_its_sessions() -> None:
 
 
 def test_a_session_waits_for_approval_where_the_settings_say_so() -> None:
-    opened, asked = desk.opening(with_settings(machine(), remote_access_approval=True), WISH, "user:3", NOW)
+    opened, asked = desk.opening(with_settings(machine(), remote_access_approval=True), ASKED, "user:3", NOW)
     assert isinstance(opened, SessionOpened)
     assert (opened.rvm_id, opened.session.status, codes([asked])) == (7, "requested", ["remote.requested"])
     assert opened.session.expires_at == NOW + timedelta(seconds=desk.APPROVAL_S)
-    opened, _ = desk.opening(machine(), WISH, "user:3", NOW)
+    opened, _ = desk.opening(machine(), ASKED, "user:3", NOW)
     assert isinstance(opened, SessionOpened)
     assert opened.session.status == "starting"
 
