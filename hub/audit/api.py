@@ -153,7 +153,7 @@ def _machines_called(call: Call, text: str | None) -> list[int]:
         return []
     sought, reach = text.casefold(), call.principal.reaches
     named = ((m.id, f"{m.name}\n{m.device_id}".casefold()) for m in call.context.fleet.machines.values())
-    return [rvm_id for rvm_id, said in named if sought in said and reach(rvm_id)]
+    return [rvm_id for rvm_id, names in named if sought in names and reach(rvm_id)]
 
 
 async def mark_of(call: Call, member: str, event_id: int | None) -> Mark | None:

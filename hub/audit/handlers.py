@@ -13,8 +13,8 @@ from protocol import messages as m
 
 async def event(context: MessageContext, report: m.Event) -> None:
     if too_large(report.params):
-        said = f"params: at most {MAX_PARAMS_BYTES} bytes as JSON; this event is not stored"
-        context.link.send(m.Error(code="invalid", message=said, ref=report.seq))
+        why = f"params: at most {MAX_PARAMS_BYTES} bytes as JSON; this event is not stored"
+        context.link.send(m.Error(code="invalid", message=why, ref=report.seq))
         return
     if not context.links.dropped_events.take(context.machine.id, context.clock()):
         context.link.send(m.Received(ref=report.seq))

@@ -175,18 +175,18 @@ class CommandAnswer(msgspec.Struct):
 
 
 async def answer_command(call: Call) -> Answer:
-    said: CommandAnswer = call.body
-    check_free_shape("result", said.result)
-    if not free_shape.fits(said.result, MAX_RESULT_BYTES):
+    answer: CommandAnswer = call.body
+    check_free_shape("result", answer.result)
+    if not free_shape.fits(answer.result, MAX_RESULT_BYTES):
         raise one_wrong("result", "expect.free_shape_size", most=MAX_RESULT_BYTES)
     command = await service.find(call, call.request.path_params["command_id"])
     update = CommandUpdate(
-        id=command.id, state=said.state, progress=said.progress, result=said.result, error=said.error
+        id=command.id, state=answer.state, progress=answer.progress, result=answer.result, error=answer.error
     )
     machine = call.context.fleet.machines.get(command.rvm_id)
     if machine is None:  # removed a moment ago
         raise not_found()
-    if said.state in TERMINAL:
+    if answer.state in TERMINAL:
         await _settle_command(call, machine, update)
     elif rules.begins_too_late(command, update, call.now):
         raise Problem("conflict", Text("refused.begun_late"))

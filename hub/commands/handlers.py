@@ -26,25 +26,25 @@ from protocol.limits import MAX_RESULT_BYTES
 logger = logging.getLogger("myrvm.link")
 
 
-async def update(context: MessageContext, said: m.CommandUpdate) -> None:
+async def update(context: MessageContext, report: m.CommandUpdate) -> None:
     machine = context.machine
-    if not free_shape.fits(said.result, MAX_RESULT_BYTES):
+    if not free_shape.fits(report.result, MAX_RESULT_BYTES):
         why = f"result: left out, more than {MAX_RESULT_BYTES} bytes as JSON"
-        context.link.send(m.Error(code="invalid", message=why, ref=said.id))
-        said = msgspec.structs.replace(said, result=None)
-    changes = remote_life.command_moved(machine, said, context.clock())
-    if changes and said.state not in TERMINAL:
+        context.link.send(m.Error(code="invalid", message=why, ref=report.id))
+        report = msgspec.structs.replace(report, result=None)
+    changes = remote_life.command_moved(machine, report, context.clock())
+    if changes and report.state not in TERMINAL:
         context.links.show_progress(machine, changes)
     elif changes:
-        command = machine.pending[said.id]
-        outcome = await context.attempt(changes, said.id)
+        command = machine.pending[report.id]
+        outcome = await context.attempt(changes, report.id)
         if outcome == "committed":
-            await _stop_unknown(context, command, said)
-            context.link.send(m.Received(ref=said.id))
+            await _stop_unknown(context, command, report)
+            context.link.send(m.Received(ref=report.id))
         elif outcome == "decided":
-            await _ended(context, said)
-    elif said.id not in machine.pending:
-        await _ended(context, said)
+            await _ended(context, report)
+    elif report.id not in machine.pending:
+        await _ended(context, report)
 
 
 async def check_waiting(context: MessageContext) -> None:
@@ -65,22 +65,22 @@ async def check_waiting(context: MessageContext) -> None:
                 await context.commit(rules.withdraw(command, context.clock()))
 
 
-async def _ended(context: MessageContext, said: m.CommandUpdate) -> None:
+async def _ended(context: MessageContext, report: m.CommandUpdate) -> None:
     """The command is not open: it ended before (this is a repeat, or too late), or it is not this machine's at all."""
-    row = await context.retry(lambda: find_command(context.store, said.id))
+    row = await context.retry(lambda: find_command(context.store, report.id))
     if row is None or row.rvm_id != context.machine.id:
         context.links.tally["foreign"] += 1
-        logger.warning("machine %d: settles a command that is not its own: %s", context.machine.id, said.id)
-        context.link.send(m.Error(code="unknown_command", message="no such command of this machine", ref=said.id))
-    elif said.state in TERMINAL:
+        logger.warning("machine %d: settles a command that is not its own: %s", context.machine.id, report.id)
+        context.link.send(m.Error(code="unknown_command", message="no such command of this machine", ref=report.id))
+    elif report.state in TERMINAL:
         ended = Command(**{name: getattr(row, name) for name in Command.__struct_fields__})
-        await _stop_unknown(context, ended, said)
-        if await context.commit(rules.late(ended, said, context.clock()), said.id):
-            context.link.send(m.Received(ref=said.id))
+        await _stop_unknown(context, ended, report)
+        if await context.commit(rules.late(ended, report, context.clock()), report.id):
+            context.link.send(m.Received(ref=report.id))
 
 
-async def _stop_unknown(context: MessageContext, command: Command, said: m.CommandUpdate) -> None:
+async def _stop_unknown(context: MessageContext, command: Command, report: m.CommandUpdate) -> None:
     """A session that began after, or just as, it was given up here: what is open there and not here is stopped."""
-    if command.name == remote_life.START and said.state == "succeeded":
+    if command.name == remote_life.START and report.state == "succeeded":
         held = [command.args["session_id"]]
         await context.commit(requests.unknown_here(context.machine, held, context.clock()))

@@ -1,1 +1,1 @@
-"""The machines' links: the socket, its session, one link a machine, key conflicts."""
+"""The machines' links: socket, session, registry, key conflicts."""

@@ -1,7 +1,7 @@
-"""Keeps two holders of one key from taking the link from each other for ever: who waits, who fights, who is kept out.
+"""Quarantines a key that two machines use, so that they do not take the link from each other for ever.
 
-Decides with `hub.links.rules`. What is remembered of takeovers is this hub life's; a quarantine is a column and
-outlives it. Knows no socket: `hub.links.socket` asks, and tells what it saw.
+Decides with `hub.links.rules`. Takeovers are remembered in this hub's memory; a quarantine is a column and outlives it.
+Knows no socket.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from protocol.limits import TAKEOVER_WINDOW_S
 logger = logging.getLogger("myrvm.links")
 
 MOST_REMEMBERED = 1000
-"""Machines of which takeovers are remembered before the stale ones are looked for."""
+"""Machines with remembered takeovers, before stale ones are dropped."""
 
 
 class KeyConflicts:
-    """`wait` before a link is opened, `taken` when it replaced another, `fought` when that one proved to be alive."""
+    """`too_soon` before a link opens, `replaced` when it took over, `contested` when the older one was alive."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class KeyConflicts:
         self._quarantined: set[int] = {m.id for m in fleet.machines.values() if m.quarantined_until is not None}
 
     def quarantined_for(self, machine: Machine) -> float | None:
-        """Seconds for which nobody with this machine's key gets in; None: the conflicts is open."""
+        """Seconds for which this machine's key is refused; None: it is not."""
         return rules.held_for(machine, self._clock())
 
     def too_soon(self, machine: Machine) -> float | None:
@@ -57,14 +57,13 @@ class KeyConflicts:
         return None if seen is None else rules.too_soon(seen, self._monotonic())
 
     def replaced(self, machine: Machine) -> None:
-        """A newer link replaced an older one."""
         now = self._monotonic()
         if len(self._seen) >= MOST_REMEMBERED:
             self._seen = {rvm_id: seen for rvm_id, seen in self._seen.items() if not rules.stale(seen, now)}
         self._seen.setdefault(machine.id, Takeovers()).last = now
 
     async def contested(self, machine: Machine, older: str, newer: str) -> None:
-        """The replaced link at the address `older` was alive to its end: it will want the link back."""
+        """The replaced link at the address `older` was alive to its end."""
         seen = self._seen.setdefault(machine.id, Takeovers())
         if rules.contested(seen, older, newer, self._monotonic()) and self.quarantined_for(machine) is None:
             changes = rules.quarantine(machine, seen, self._clock())
@@ -74,8 +73,8 @@ class KeyConflicts:
                 logger.warning("machine %d: no quarantine, it cannot be recorded: %s", machine.id, error)
 
     async def end_due(self) -> None:
-        """Quarantines whose time is over end, on record; none outlasts a clock that was set back. Time alone makes no
-        second machine go away: the next fight within the window begins the quarantine again."""
+        """End quarantines whose time is over, and shorten those that a clock set back made too long. After one that
+        ended by time alone, the next contested takeover within the window quarantines again."""
         now = self._clock()
         for rvm_id in list(self._quarantined):
             machine = self._fleet.machines.get(rvm_id)
@@ -88,7 +87,7 @@ class KeyConflicts:
                 await self._announce(*nearer)
 
     def on_commit(self, changes: Sequence[Change]) -> None:
-        """Listener of the announcer: after a quarantine that a person ended nothing is remembered, like a new key."""
+        """After a quarantine that a person ended, and after a new key, takeovers are counted anew."""
         for patch in patches(changes, MachineRow):
             if patch.values.get("quarantined_until") is not None:
                 self._quarantined.add(patch.key)

@@ -1,8 +1,8 @@
-"""One live link as the hub's other parts see it: say something, acknowledge, close. Knows no message that comes in.
+"""Sends to one machine: messages, acknowledgements, the close. Knows no message that comes in.
 
-One writer task empties the outbox. The outbox is bounded: when it is full the link closes (what is durable is sent
-again after the reconnect). A peer that stops reading leaves the writer stuck in one send; `sending_since` tells for how
-long, and the sweeper tears the link down.
+One writer task empties the outbox. When the outbox is full the link closes (what is durable is sent again after the
+reconnect). A peer that stops reading leaves the writer in one send since `sending_since`; the sweeper tears the link
+down.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from protocol.session import Session
 logger = logging.getLogger("myrvm.link")
 
 OUTBOX: Final = 128
-"""Messages waiting for one machine. Whoever answers waits when half of them are there (`room`); what comes unasked
-(commands) is never that much, and a machine this slow is as good as gone."""
+"""Messages waiting for one machine. Answers wait at half of it (`room`); commands, which come unasked, are never so
+many."""
 
 SETTINGS_WITHIN_S: Final = 3.0
-"""A machine says what its own settings are right after the welcome; one that says nothing for so long never will."""
+"""A machine reports its own settings right after the welcome, or never."""
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -66,19 +66,19 @@ class MachineLink:
         self.machine: Machine | None = None
         self.since = time.monotonic()
         self.reported = asyncio.Event()
-        """Set when the machine has said what its own settings are."""
+        """Set when the machine has reported its own settings."""
         self.epoch = 0
         self.close_reason: str | None = None
         # Bound: the open commands of the machine.
         self.delivered: set[str] = set()
-        """Commands this link was told, or told to stop; in `stopped` the latter."""
+        """Commands sent on this link, or asked to stop; in `stopped` the latter."""
         # Bound: a part of the delivered.
         self.stopped: set[str] = set()
         # Bound: a part of what was open at the hello.
         self.unchecked: set[str] = set()
-        """Commands that waited for this link: not told before it is known that who issued them still may."""
+        """Commands that wait until it is known that who issued them still may."""
         self.replaced_by: str | None = None
-        """The address of the newer link that took over."""
+        """The newer link's address."""
         self.waiting = 0
         self.sending_since = 0.0
         self.scope: anyio.CancelScope | None = None
@@ -97,34 +97,34 @@ class MachineLink:
 
     @property
     def closing(self) -> bool:
-        """Whether the close was decided; nothing that comes in counts any more."""
+        """Whether the close is decided; messages that come in are ignored."""
         return self._closing is not None
 
     @property
     def is_crowded(self) -> bool:
-        """Whether whoever only answers should let the writer go first (`room`)."""
+        """Whether answers should wait for the writer (`room`)."""
         return 2 * len(self._outbox) >= OUTBOX and self._closing is None
 
     async def room(self) -> None:
-        """Until the link is not is_crowded any more."""
+        """Wait until the link is not crowded."""
         while self.is_crowded:
             self._drained.clear()
             await self._drained.wait()
 
     async def settings_known(self) -> bool:
-        """Wait until the machine's own settings are known, as long as they may still come. False: they are not."""
+        """Wait for the machine's own settings, as long as they may still come. False: they are not known."""
         with anyio.move_on_after(max(0.0, self.since + SETTINGS_WITHIN_S - time.monotonic())):
             await self.reported.wait()
         return self.reported.is_set()
 
     def send(self, message: messages.HubMessage) -> None:
-        """Put a message in the outbox; never waits. Saying what the table forbids now is a bug and only logged."""
+        """Put a message in the outbox; never waits. What the table forbids now is a bug and only logged."""
         if self._closing is not None:
             return
         try:
             self._outbox.append(self.session.send(message))
         except LocalProtocolError:
-            logger.exception("machine %d: not said", self.rvm_id)
+            logger.exception("machine %d: not sent: the link's state forbids it", self.rvm_id)
             return
         if len(self._outbox) > OUTBOX:
             self.close(CloseCode.OVERLOADED, "too slow", at_once=True)
@@ -132,15 +132,14 @@ class MachineLink:
             self._signal()
 
     def acknowledge(self, seq: int) -> None:
-        """Called by the samples lane: everything up to `seq` is committed. One message however many commits, and one
-        for repeats as well: who sends again did not hear the first."""
+        """Everything up to `seq` is committed. One message however many commits, and one for repeats as well."""
         self._ack = max(self._ack, seq)
         self._ack_due = True
         if self._wake is not None:
             self._signal()
 
     def close(self, code: int, reason: str, *, at_once: bool = False) -> None:
-        """Close after what waits was said, or `at_once` without it; the first decision stands."""
+        """Close after the outbox is sent, or `at_once` without it; the first decision stands."""
         if self._closing is None:
             self._closing = (code, reason)
             if at_once:
@@ -149,14 +148,14 @@ class MachineLink:
                 self._signal()
 
     def abort(self) -> None:
-        """Do not wait for this peer any longer."""
+        """Tear the link down."""
         if self._closing is None:
             self._closing = (CloseCode.OVERLOADED, "stopped reading")
         if self.scope is not None:
             self.scope.cancel()
 
     async def write(self) -> None:
-        """The writer: sends until the link is closed, then the close frame. Run in one task."""
+        """Send until the link is closed, then the close frame. Run in one task."""
         outbox = self._outbox
         while True:
             if outbox:

@@ -1,7 +1,7 @@
-"""Keeps the live links of this hub, one per machine: the newest wins. Delivers commands to them and live intervals.
+"""Keeps the live links of this hub, one per machine, and delivers commands and live intervals to them.
 
-Counts the events that machines report beyond their budget; a hub that dies forgets at most a minute of counting.
-Knows no socket and no message that comes in.
+The newest link of a machine wins. Also counts the events that machines report beyond their budget; a hub that dies
+loses at most a minute of counting. Knows no socket and no message that comes in.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from protocol.transitions import State
 logger = logging.getLogger("myrvm.links")
 
 MIN_SPREAD_S = 20.0
-"""A fleet of many machines is asked to come back over at least this long (reliability.md, bar 7)."""
+"""Many machines reconnect over at least this long (reliability.md, bar 7)."""
 MANY = 20
 
 
@@ -81,7 +81,7 @@ class Links:
         self.takeovers = 0
         # Bound: three names.
         self.tally: Counter[str] = Counter()
-        """What went wrong and was answered: `refused`, `left_out` (readings and samples), `foreign` (commands)."""
+        """What was answered with an error: `refused`, `left_out` (readings and samples), `foreign` (commands)."""
 
     def __len__(self) -> int:
         return len(self._links)
@@ -93,14 +93,14 @@ class Links:
         return self._links.get(rvm_id)
 
     def opened(self, link: MachineLink) -> None:
-        """A socket was accepted; its machine may not be known yet."""
+        """A socket was accepted; its machine may be unknown yet."""
         self._open.add(link)
 
     def ended(self, link: MachineLink) -> None:
         self._open.discard(link)
 
     def register(self, link: MachineLink) -> MachineLink | None:
-        """This link speaks for its machine from now on; an older one is closed with 4409 and returned."""
+        """Make this the machine's link; an older one is closed with 4409 and returned."""
         older = self._links.get(link.rvm_id)
         self._links[link.rvm_id] = link
         self._announce.lane.links = len(self._links)
@@ -113,11 +113,11 @@ class Links:
         return older
 
     def is_current(self, link: MachineLink) -> bool:
-        """Whether this link still is its machine's newest: what an older one says changes nothing."""
+        """Whether this event is recorded; False: it was counted."""
         return self._links.get(link.rvm_id) is link
 
     def unregister(self, link: MachineLink) -> bool:
-        """The link is gone; False when a newer one had taken over, so that nothing else ends."""
+        """The link is gone; False when a newer one had replaced it."""
         if self._links.get(link.rvm_id) is not link:
             return False
         del self._links[link.rvm_id]
@@ -125,7 +125,8 @@ class Links:
         return True
 
     def deliver_waiting(self, link: MachineLink) -> None:
-        """The link is live: tell it what is open. What a person asked for and never left waits for `checked`."""
+        """The link is live: send what is open. Commands that a person issued and that never left wait for
+        `rights_checked`."""
         machine = link.machine
         if machine is not None:
             waiting = (c for c in machine.pending.values() if not has_left(machine, c))
@@ -133,13 +134,13 @@ class Links:
             self.deliver(machine.id)
 
     def rights_checked(self, link: MachineLink, command_ids: Iterable[str]) -> None:
-        """Who issued these commands still may: they go on their way."""
+        """Send commands whose issuer still may issue them."""
         link.unchecked.difference_update(command_ids)
         self.deliver(link.rvm_id)
 
     def deliver(self, rvm_id: int) -> None:
-        """Push the machine's open commands that its link has not been told yet, if there is a live link. Of one that
-        shall be stopped only that is said: the machine answers for the rest."""
+        """Send the machine's open commands that were not sent on its live link yet. Of one that shall be stopped only
+        the cancel is sent: the machine has the last word."""
         link, machine = self._links.get(rvm_id), self._fleet.machines.get(rvm_id)
         if link is None or machine is None or link.closing or link.session.state is not State.LIVE:
             return
@@ -155,21 +156,21 @@ class Links:
                 self.show_progress(machine, command_rules.sent(command, now))
 
     def _wire_command(self, command: Command) -> messages.Command:
-        """As the machine hears it. The ticket of its tunnel is made here, and is nowhere but on the wire."""
-        said = command_rules.wire(command)
+        """The command with the ticket of its tunnel, which is made here and is nowhere but on the wire."""
+        message = command_rules.wire(command)
         if command.name == START and not command.args.get("site"):
             ticket = self.tickets.issue(command.args["session_id"], command.rvm_id)
-            said.args = {**command.args, "ticket": ticket}
-        return said
+            message.args = {**command.args, "ticket": ticket}
+        return message
 
     def show_progress(self, machine: Machine, changes: Sequence[Change]) -> None:
-        """Show how an open command goes; recorded a moment later, unless it has moved on by then."""
+        """Publish progress of open commands; stored a moment later, unless they have moved on by then."""
         for change in changes:
             if isinstance(change, CommandMoved):
                 self._announce.soon(change, partial(_is_newest, machine, change.command))
 
     def ask_for_interval(self, rvm_id: int, interval: float) -> None:
-        """Ask the machine for a live sample every `interval` seconds (0 = no more), and expect it."""
+        """Ask for a live sample every `interval` seconds (0 = no more), and expect it."""
         link = self._links.get(rvm_id)
         if link is not None and link.session.state is State.LIVE:
             link.send(messages.Live(interval=interval))
@@ -177,14 +178,14 @@ class Links:
                 self.observer.expect(link.machine, interval)
 
     def close(self, rvm_id: int, code: int, reason: str = "") -> None:
-        """End the machine's link, if there is one (its key was revoked, it was removed)."""
+        """Close the machine's link, if there is one."""
         link = self._links.get(rvm_id)
         if link is not None:
             link.close(code, reason, at_once=True)
 
     async def wait_for(self, command_id: str, timeout: float) -> Command | None:
-        """The command once it is terminal, or as it is when the time is up; None when it is not an open command (it had
-        ended before: read it from the database)."""
+        """The command once it has ended, or as it is after `timeout`; None when it is not open (read it from the
+        database)."""
         command = self._fleet.open.get(command_id)
         if command is None:
             return None
@@ -198,7 +199,7 @@ class Links:
             self._drop_waiter(command_id, waiter)
 
     def on_commit(self, changes: Sequence[Change]) -> None:
-        """Listener of the announcer: deliver drafted commands, tell waiters, close what may not go on."""
+        """Deliver drafted commands, wake waiters, close links that may not go on."""
         for change in changes:
             if isinstance(change, CommandDrafted):
                 self.deliver(change.command.rvm_id)
@@ -219,8 +220,8 @@ class Links:
         self.key_conflicts.on_commit(changes)
 
     def send_restarting(self, spread: float) -> int:
-        """Ask every machine to come back within `spread` seconds (at least 20 for many machines, in slices, so that
-        they do not come at once), then close with 1012. Returns how many were told. New links are refused from now."""
+        """Ask every machine to reconnect within `spread` seconds (at least 20 for many machines, in slices), then close
+        with 1012. Returns how many were asked. New links are refused from now on."""
         self.restarting = True
         links = self.all()
         count = len(links)
@@ -233,14 +234,13 @@ class Links:
         return count
 
     def abort_stuck(self, now: float, limit: float) -> None:
-        """Tear down every link whose peer has not taken a frame for `limit` seconds."""
+        """Tear down links whose peer has taken no frame for `limit` seconds."""
         for link in list(self._open):
             if link.sending_since and now - link.sending_since > limit:
                 logger.warning("machine %d: stopped reading, link torn down", link.rvm_id)
                 link.abort()
 
     def _look_again(self, rvm_id: int) -> None:
-        """A quarantine began or ended."""
         machine = self._fleet.machines.get(rvm_id)
         if machine is not None:
             self.observer.look(machine)
@@ -286,11 +286,11 @@ def _is_newest(machine: Machine, command: Command) -> bool:
 
 
 TICK_S: Final = 1.0
-"""A watch that ran out is noticed within this."""
+"""Watches that ran out end within this."""
 
 
 def ask_for_live_samples(watching: Watching, fleet: Fleet, links: Links) -> None:
-    """Ask every machine whose wanted interval changed; one that is not connected is told in its next welcome."""
+    """Ask every machine whose wanted interval changed; one without a link gets it in its next welcome."""
     for rvm_id, interval in watching.settle(time.monotonic(), fleet.machines).items():
         links.ask_for_interval(rvm_id, interval)
 
@@ -303,7 +303,7 @@ async def end_stale_watches(watching: Watching, fleet: Fleet, links: Links) -> N
 
 
 class DroppedEvents:
-    """Counts what is beyond the budget, and records the counts when their minute is over."""
+    """Counts events beyond the budget, and records each count when its minute is over."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._reported = ReportedEvents()
@@ -315,6 +315,6 @@ class DroppedEvents:
         return self._reported.take(rvm_id, self._monotonic(), now)
 
     async def record(self, announce: Announcer, now: datetime, more: Iterable[EventHappened] = ()) -> None:
-        """Record the counts whose minute is over, and `more`. Raises StoreError: they wait for the next time."""
+        """Record the counts whose minute is over, and `more`. Raises StoreError: they are kept for the next call."""
         self._pending.add([*self._reported.due(self._monotonic(), now), *more])
         await self._pending.record(announce)

@@ -36,15 +36,15 @@ APART_S = 1.0
 """A link is replaced at most this often (reliability.md, bar 31)."""
 QUARANTINE = timedelta(seconds=300)
 SLACK = timedelta(seconds=2)
-"""A clock that is kept in step goes back by this much, and nothing needs to be written."""
+"""A clock kept in step goes back by this much; nothing is written then."""
 MOST_ADDRESSES = 10
 
 
 @dataclass(slots=True)
 class Takeovers:
-    """What is remembered of one machine: when its link was last replaced, the fights within the window as (monotonic
-    instant, address of the older link, address of the newer), and until when a single one is enough, because a
-    quarantine has just ended by time alone."""
+    """Takeovers of one machine: when its link was last replaced, the contested ones within the window as (monotonic
+    instant, older link's address, newer's), and until when a single one is enough after a quarantine that ended by
+    time."""
 
     last: float = float("-inf")
     # Bound: those within TAKEOVER_WINDOW_S, at most one a second.
@@ -59,7 +59,7 @@ def too_soon(seen: Takeovers, now: float) -> float | None:
 
 
 def contested(seen: Takeovers, older: str, newer: str, now: float) -> bool:
-    """Note a fight; True when it is one too many."""
+    """Count a contested takeover; True when it is one too many."""
     seen.fights.append((now, older, newer))
     while seen.fights and seen.fights[0][0] < now - TAKEOVER_WINDOW_S:
         seen.fights.popleft()
@@ -67,20 +67,19 @@ def contested(seen: Takeovers, older: str, newer: str, now: float) -> bool:
 
 
 def stale(seen: Takeovers, now: float) -> bool:
-    """Whether there is nothing in it any more that could matter."""
+    """Whether nothing in it can matter any more."""
     newest = max(seen.last, seen.fights[-1][0] if seen.fights else seen.last)
     return newest < now - TAKEOVER_WINDOW_S and seen.suspect_until <= now
 
 
 def held_for(machine: Machine, now: datetime) -> float | None:
-    """Seconds that a machine is still in quarantine; None when it is not. Never more than one lasts."""
+    """Seconds that the quarantine still lasts; None when there is none. Never more than one lasts."""
     until = machine.quarantined_until
     return None if until is None or until <= now else min(until - now, QUARANTINE).total_seconds()
 
 
 def too_far(machine: Machine, now: datetime) -> list[Change]:
-    """A quarantine that would last longer than one does, because the hub's clock was set back: it ends in time by the
-    clock as it is now. [] for all others; that they began a little later than now is no reason to write."""
+    """Shorten a quarantine that would last too long because the hub's clock was set back; [] for all others."""
     until = machine.quarantined_until
     if until is None or until - now <= QUARANTINE + SLACK:
         return []
@@ -88,7 +87,7 @@ def too_far(machine: Machine, now: datetime) -> list[Change]:
 
 
 def quarantine(machine: Machine, seen: Takeovers, now: datetime) -> list[Change]:
-    """Nobody with this key gets in for a while; the record names where the holders came from."""
+    """Refuse this key for a while; the event names the holders' addresses."""
     addresses = list(dict.fromkeys(address for _, *pair in seen.fights for address in pair))
     until = now + QUARANTINE
     params = {"takeovers": len(seen.fights), "addresses": addresses[:MOST_ADDRESSES], "until": until.isoformat()}
@@ -116,7 +115,7 @@ MAX_NAMED_FAULTS = 5
 
 
 class Taken(NamedTuple):
-    """A metrics frame, dated and checked: `rows` to store, its newest readable sample, and what was left out."""
+    """A metrics frame, dated and checked: rows to store, its newest readable sample, and what was left out."""
 
     rows: list[SampleRow]
     newest: messages.Sample | None
@@ -125,7 +124,7 @@ class Taken(NamedTuple):
 
 
 def take_kept(machine: Machine, boot: Boot, frame: messages.Metrics, now: datetime, fallback_zone: str) -> Taken:
-    """The samples of a kept frame that are not repeats, as rows; the caller moves `boot.accepted` to `frame.seq`.
+    """The new samples of a kept frame as rows; the caller moves `boot.accepted` to `frame.seq`.
 
     Sample k of n has the number seq - (n-1-k). Raises RemoteProtocolError when there are more samples than numbers.
     """
@@ -164,7 +163,7 @@ def take_kept(machine: Machine, boot: Boot, frame: messages.Metrics, now: dateti
 
 
 def take_live(machine: Machine, frame: messages.Metrics, now: datetime, fallback_zone: str) -> Taken:
-    """The newest sample of a live frame; nothing of it is stored. It is of now, whatever the machine's clock says."""
+    """The newest sample of a live frame; it is of now, whatever the machine's clock shows, and not stored."""
     newest = frame.samples[-1]
     try:
         at, _ = date(newest.timestamp, now, machine.timezone, fallback_zone)
@@ -178,12 +177,11 @@ def take_live(machine: Machine, frame: messages.Metrics, now: datetime, fallback
 def newest_at(
     machine: Machine, boot_id: str | None, seq: int, taken_at: datetime, now: datetime, *, live: bool = False
 ) -> datetime | None:
-    """The instant of a sample that is newer than the readings known, else None.
+    """The instant of a sample that is newer than the known readings, else None.
 
-    A live sample is newest, and so is what has a later time: a spool that is being drained does not turn the page
-    back. But a clock may be set back, by seconds or by years, and must not freeze it. So within a boot the number
-    decides, and a known time that is in the future counts for nothing. What is newer by its number and far behind by
-    its clock was taken now, as far as anybody can say.
+    A live sample is newest, and so is one with a later time: a spool that drains does not turn the page back. A clock
+    set back must not freeze the page either: within a boot the number decides, and a known time in the future counts
+    for nothing. What is newer by its number and far behind by its clock was taken now.
     """
     known, (known_boot, known_seq) = machine.readings_at, machine.readings_of
     if live or known is None or taken_at >= known:
@@ -213,7 +211,7 @@ def check_hello(machine: Machine, hello: messages.Hello) -> None:
 def introduce(
     machine: Machine, hello: messages.Hello, epoch: int, ip: str | None, now: datetime, fallback_zone: str
 ) -> list[Change]:
-    """What a hello makes true: the facts, an event when version or boot are new, and the status it declares."""
+    """The facts of a hello, an event when version or boot are new, and the status it declares."""
     try:
         offset = (read(hello.time, hello.timezone or machine.timezone, fallback_zone) - now).total_seconds()
     except UndatableError:
@@ -245,7 +243,7 @@ def introduce(
 
 
 def report_status(machine: Machine, boot_id: str, report: messages.StatusReport, now: datetime) -> list[Change]:
-    """What a machine declares of itself; [] when it declares what is known already."""
+    """The status a machine declares; [] when nothing is new."""
     changes = status_rules.reported_by_machine(machine, report, now, machine.capabilities)
     # The numbers of status reports and of events may overlap: status counts on the other side of zero.
     return [
@@ -268,7 +266,7 @@ def report_event(
 
 
 def in_one_sentence(faults: list[RemoteProtocolError]) -> str:
-    """What was left out of a frame, for its `error` message."""
+    """The faults of a frame, for its `error` message."""
     named = "; ".join(f"{fault.field}: {fault.detail}" for fault in faults[:MAX_NAMED_FAULTS])
     more = len(faults) - MAX_NAMED_FAULTS
     return named if more <= 0 else f"{named}; and {more} more"

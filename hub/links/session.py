@@ -35,9 +35,9 @@ from protocol.errors import RemoteProtocolError
 logger = logging.getLogger("myrvm.link")
 
 INBOX: Final = 256
-"""Durable messages of one machine waiting for the database; when full the reader waits, and TCP slows the machine."""
+"""Durable messages of one machine waiting for the database; when full the reader waits: backpressure."""
 EARLY: Final = 64
-"""Metrics frames that came before the machine's new boot was stored."""
+"""Metrics frames that arrive before the machine's new boot is stored."""
 INTERNAL_ERROR: Final = 1011
 
 Outcome = Literal["committed", "decided", "refused"]
@@ -57,20 +57,21 @@ class MessageContext:
 
     @property
     def zone(self) -> str:
-        """What naive timestamps are read in while the machine's own zone is not known."""
+        """The zone of naive timestamps while the machine's own is unknown."""
         return self.machine.effective_settings.default_zone
 
     @property
     def retry(self) -> RetryUntilAvailable:
-        """For what is asked of the database: a machine's message waits until it is there."""
+        """Repeats a database call until the database is there."""
         return self.links.retry
 
     async def commit(self, changes: Sequence[Change], ref: int | str | None = None) -> bool:
-        """Until it is committed, or was decided otherwise before (True); False when no retry can store it."""
+        """Commit, waiting for the database. True also when it was decided otherwise before; False when no retry can
+        store it."""
         return await self.attempt(changes, ref) != "refused"
 
     async def attempt(self, changes: Sequence[Change], ref: int | str | None = None) -> Outcome:
-        """Like `commit`, and tells whether it was `decided` otherwise before."""
+        """Like `commit`; `decided`: it was decided otherwise before."""
         try:
             if changes:
                 await self.retry(lambda: self.announce(*changes))
@@ -78,7 +79,7 @@ class MessageContext:
             logger.info("machine %d: already decided: %s", self.machine.id, conflict)
             return "decided"
         except Rejected as rejected:
-            logger.warning("machine %d: the database refuses what it said: %s", self.machine.id, rejected)
+            logger.warning("machine %d: the database refuses what it message: %s", self.machine.id, rejected)
             self.link.send(m.Error(code="invalid", message="this cannot be stored", ref=ref))
             return "refused"
         return "committed"
@@ -88,19 +89,19 @@ Handler = Callable[[MessageContext, Any], Awaitable[None]]
 
 
 class MessageHandlers(NamedTuple):
-    """What the worker does with each durable message, by its type, and once the hello of a link is stored. A message
-    that is not here is refused."""
+    """The handler of each durable message by its type, and what runs once a link's hello is stored. Other messages are
+    refused."""
 
     by_type: Mapping[type, Handler]
     after_hello: Callable[[MessageContext], Awaitable[None]]
 
 
 _LINES: Final[dict[type, float]] = {m.CommandUpdate: UPDATE_LINES, m.Event: 0.0}
-"""What each adds to the audit log, where it is not a line. Events are counted by `hub.model.budgets`."""
+"""Lines of the audit log that each adds, if not one. Events are counted by `hub.model.budgets`."""
 
 
 class LinkSession:
-    """One machine's side of one link after hello. `machine` and `boot` are those of the hello."""
+    """Reads and handles one machine's messages after hello."""
 
     def __init__(
         self,
@@ -138,14 +139,14 @@ class LinkSession:
     # --- reading: nothing here waits --------------------------------------------------------------------------------
 
     def receive(self, text: str) -> bool:
-        """Take one frame. False: `wait` before the next one."""
+        """Handle one frame. False: `wait` before the next one."""
         link = self._link
         if link.closing:
             return True
         at = time.monotonic()
         self._spend(FRAME, at)
         try:
-            said, faults = link.session.receive(text)
+            message, faults = link.session.receive(text)
         except RemoteProtocolError as error:
             self._refuse(error)
             return self._may_go_on()
@@ -153,16 +154,16 @@ class LinkSession:
         machine.last_seen_at = now = self._clock()
         if presence.heard(machine, at):
             self._links.observer.look(machine)
-        if type(said) is m.Metrics:
+        if type(message) is m.Metrics:
             if faults:
-                self._left_out(said, list(faults))
-            self._metrics(said, now)
+                self._report_faults(message, list(faults))
+            self._metrics(message, now)
         else:
-            self._other(said, len(text))
+            self._queue(message, len(text))
         return self._may_go_on()
 
     async def wait(self) -> None:
-        """Until there is room again: this is what slows a machine that sends too much, or more than can be stored."""
+        """Wait for room: this slows a machine that sends too much, or more than can be stored."""
         if (slow := self._slow_until - time.monotonic()) > 0:
             await anyio.sleep(slow)
         await self._link.room()
@@ -205,7 +206,7 @@ class LinkSession:
             self._lane.put(taken.rows, self._link, frame.seq)
             self._spend(Cost(stored_bytes=ROW_BYTES * len(taken.rows)), time.monotonic())
         if taken.faults:
-            self._left_out(frame, taken.faults)
+            self._report_faults(frame, taken.faults)
         if taken.newest is None:
             return
         at = rules.newest_at(machine, boot.boot_id, frame.seq, taken.newest_at, now, live=frame.live)
@@ -218,47 +219,49 @@ class LinkSession:
             )  # fmt: skip
 
     def _spend(self, cost: Cost, at: float) -> None:
-        """Of the machine's budget; in debt, the link is read more slowly."""
+        """Charge the machine's budget; in debt, the link is read more slowly."""
         wait = self._links.budget.spend(self._machine.id, at, cost)
         if wait:
             self._slow_until = max(self._slow_until, at + wait)
 
-    def _other(self, said: Any, size: int) -> None:
-        if type(said) is m.Bye:
-            self._link.close_reason = said.reason
+    def _queue(self, message: Any, size: int) -> None:
+        if type(message) is m.Bye:
+            self._link.close_reason = message.reason
             if self._links.is_current(self._link):
-                self._links.observer.unlinked(self._machine, said.reason)
-        elif type(said) is m.Error:
-            logger.warning("machine %d: says it is wrong: %s: %s", self._machine.id, said.code, said.message)
-        elif type(said) in self._handlers.by_type:
-            self._inbox.append((said, line(size, _LINES.get(type(said), 1.0))))
+                self._links.observer.unlinked(self._machine, message.reason)
+        elif type(message) is m.Error:
+            logger.warning("machine %d: says it is wrong: %s: %s", self._machine.id, message.code, message.message)
+        elif type(message) in self._handlers.by_type:
+            self._inbox.append((message, line(size, _LINES.get(type(message), 1.0))))
             if not self._working:
                 self._working = True
                 self._tasks.start_soon(self._work)
         else:
-            self._refuse(RemoteProtocolError("unsupported", "this hub does not handle it yet"), m.type_of(said))
+            self._refuse(RemoteProtocolError("unsupported", "this hub does not handle it yet"), m.type_of(message))
 
     def _refuse(self, error: RemoteProtocolError, ref: int | str | None = None) -> None:
         self._links.tally["refused"] += 1
         refuse(self._link, error, ref)
 
-    def _left_out(self, frame: m.Metrics, faults: list[RemoteProtocolError]) -> None:
+    def _report_faults(self, frame: m.Metrics, faults: list[RemoteProtocolError]) -> None:
         self._links.tally["left_out"] += len(faults)
         self._link.send(m.Error(code="invalid", message=rules.in_one_sentence(faults)[:1000], ref=frame.seq))
 
     # --- the worker -------------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
-        """Handle what is in the inbox, in order; ends when it is empty. One of the three boundaries for bugs."""
+        """Handle the inbox in order; ends when it is empty. One of the three boundaries for bugs."""
         try:
             while self._inbox and self._links.is_current(self._link):
-                said, cost = self._inbox[0]
-                await self._affordable(cost)
+                message, cost = self._inbox[0]
+                await self._wait_for_budget(cost)
                 if not self._links.is_current(self._link):
                     return
-                await self._handlers.by_type[type(said)](self._context, said)
-                if type(said) is m.Hello:
-                    self._boot = self._machine.boots.get(said.boot_id, self._boot)  # as stored, unless it was refused
+                await self._handlers.by_type[type(message)](self._context, message)
+                if type(message) is m.Hello:
+                    self._boot = self._machine.boots.get(
+                        message.boot_id, self._boot
+                    )  # as stored, unless it was refused
                     self._take_early()
                     await self._handlers.after_hello(self._context)
                 self._inbox.popleft()
@@ -270,14 +273,14 @@ class LinkSession:
         finally:
             self._working = False
 
-    async def _affordable(self, cost: Cost) -> None:
-        """Until the machine's budget has it: meanwhile the inbox fills, and the reader waits."""
+    async def _wait_for_budget(self, cost: Cost) -> None:
+        """Wait until the machine's budget covers it; meanwhile the inbox fills, and the reader waits."""
         budget = self._links.budget
         while wait := budget.take(self._machine.id, time.monotonic(), cost):  # noqa: ASYNC110 - time tells
             await anyio.sleep(wait)
 
     def _take_early(self) -> None:
-        """The boot has its row now: what came before that, in its order."""
+        """The boot is stored: take the frames that came before, in order."""
         early, self._early = self._early, []
         for frame in early:
             self._take(frame, self._clock())

@@ -47,11 +47,11 @@ Send = Callable[[Message], Awaitable[None]]
 
 RETRY_AFTER_RESTART_S: Final = 5
 CLOSE_TIMEOUT_S: Final = 5.0
-"""How long a closed link waits for the socket to be gone."""
+"""A closed link waits this long for the socket to be gone."""
 
 
 class DeviceSocket:
-    """The endpoint of the route, as an ASGI application; the hub's context is at `scope["app"].state.hub`."""
+    """The route's ASGI application; the hub's context is at `scope["app"].state.hub`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         context: HubContext = scope["app"].state.hub
@@ -125,13 +125,13 @@ class _LinkSocket:
                 except RemoteProtocolError as error:
                     refuse(link, error)
                     while (await self._receive())["type"] != "websocket.disconnect":
-                        """What still comes is not listened to."""
+                        """Messages after the refusal are ignored."""
                 tasks.cancel_scope.cancel()
         finally:
             self._end()
 
     async def _write(self) -> None:
-        """The writer; once the close was said, nobody holds the link up for longer than a moment."""
+        """Write; after the close frame the socket is torn down within a moment."""
         try:
             await self._link.write()
         except OSError:
@@ -140,7 +140,7 @@ class _LinkSocket:
         self._link.abort()
 
     async def _run_session(self, tasks: TaskGroup, offered: list[str]) -> None:
-        """Returns when the socket is gone; raises RemoteProtocolError when it must be closed."""
+        """Return when the socket is gone; raise RemoteProtocolError when it must be closed."""
         if offered and SUBPROTOCOL not in offered:
             raise RemoteProtocolError(
                 "no_common_version", f"this hub speaks {SUBPROTOCOL}", close=CloseCode.NO_COMMON_VERSION
@@ -176,13 +176,13 @@ class _LinkSocket:
             await self._context[Links].key_conflicts.contested(link.machine, link.address, link.replaced_by)
 
     async def _authenticate(self) -> bool:
-        """By the first frame, for clients that cannot set headers."""
-        said = await self._first(AUTH_TIMEOUT_S, CloseCode.NOT_AUTHENTICATED, "no credential came")
-        if not isinstance(said, messages.Auth):
+        """Authenticate by the first frame, for clients that cannot set headers."""
+        auth = await self._first(AUTH_TIMEOUT_S, CloseCode.NOT_AUTHENTICATED, "no credential came")
+        if not isinstance(auth, messages.Auth):
             return False
-        principal = machine_by_key(self._context, said.token)
+        principal = machine_by_key(self._context, auth.token)
         machine = None if principal is None else self._context.fleet.machines.get(principal.id)
-        if machine is None or said.rvm_id not in (None, machine.id, machine.device_id, str(machine.id)):
+        if machine is None or auth.rvm_id not in (None, machine.id, machine.device_id, str(machine.id)):
             self._context[AuthState].wrong_credentials.charge(self._link.address)
             raise RemoteProtocolError("not_authenticated", "this key is not valid", close=CloseCode.NOT_AUTHENTICATED)
         self._admit(machine, LINK)
@@ -197,7 +197,7 @@ class _LinkSocket:
             raise RemoteProtocolError(refusal.code, refusal.detail, close=CloseCode.OVERLOADED)
 
     async def _first(self, timeout: float, close: CloseCode, silence: str) -> messages.Message | None:
-        """The next message while the link is not live yet; None when the socket is gone."""
+        """Receive the next message while the link is not live yet; None when the socket is gone."""
         message: Message | None = None
         with anyio.move_on_after(timeout):
             message = await self._receive()
@@ -210,11 +210,11 @@ class _LinkSocket:
         text = message.get("text")
         if text is None:
             raise _binary()
-        said: messages.Message = self._link.session.receive(text).message
-        return said
+        first: messages.Message = self._link.session.receive(text).message
+        return first
 
     def _welcome(self, hello: messages.Hello, tasks: TaskGroup) -> LinkSession:
-        """The machine is who it says: this link speaks for it from here on."""
+        """Make the link live: it is its machine's link from here on."""
         context, link, machine = self._context, self._link, self._link.machine
         if machine is None or context.fleet.machines.get(machine.id) is not machine:
             raise RemoteProtocolError("revoked", "the machine was removed", close=CloseCode.REVOKED)
@@ -255,7 +255,7 @@ class _LinkSocket:
         return session
 
     def _end(self) -> None:
-        """The socket is gone. Only the newest link's end is its machine's end."""
+        """Only the newest link's end is its machine's end."""
         context, link, machine = self._context, self._link, self._link.machine
         context[Links].ended(link)
         if machine is None or not context[Links].unregister(link):
@@ -274,7 +274,7 @@ device_socket = DeviceSocket()
 
 
 class LinkRefusal(NamedTuple):
-    """Why a valid key does not get in now, and for how many seconds."""
+    """Why a valid key is refused now, and for how many seconds."""
 
     code: str
     detail: str
@@ -293,13 +293,13 @@ def key_conflict_refusal(context: HubContext, machine: Machine) -> LinkRefusal |
 
 
 def budget_refusal(context: HubContext, machine: Machine, cost: Cost) -> LinkRefusal | None:
-    """Why this key's budget does not let it open a link, or a link in a new boot, now; else `cost` is taken."""
+    """Charge the key's budget for a link, or a link in a new boot; the refusal when it cannot be afforded."""
     wait = context[Links].budget.take(machine.id, time.monotonic(), cost)
     return LinkRefusal("too_often", "This key opens links too often, or in too many new boots.", wait) if wait else None
 
 
 def machine_by_header(context: HubContext, connection: HTTPConnection) -> Machine | None:
-    """The machine whose key the Authorization header carries; two headers are none."""
+    """The machine of the Authorization header's key; two headers are none."""
     headers = connection.headers.getlist("authorization")
     scheme, _, key = headers[0].partition(" ")
     principal = machine_by_key(context, key.strip()) if len(headers) == 1 and scheme.lower() == "bearer" else None
@@ -307,7 +307,7 @@ def machine_by_header(context: HubContext, connection: HTTPConnection) -> Machin
 
 
 async def reject(send: Send, context: HubContext, address: str, *, offered: bool = True) -> None:
-    """Before the upgrade: 401, or 429 for an address that has guessed too often. `offered`: there was a credential."""
+    """Answer 401, or 429 for an address that has guessed too often. `offered`: there was a credential."""
     wait = context[AuthState].wrong_credentials.charge(address) if offered else None
     if wait is None:
         await answer(send, 401, "A valid machine key is needed.", None)
@@ -316,7 +316,7 @@ async def reject(send: Send, context: HubContext, address: str, *, offered: bool
 
 
 async def answer(send: Send, status: int, detail: str, retry_after: float | None) -> None:
-    """An HTTP answer instead of the upgrade, in the shape of every other error."""
+    """Answer by HTTP instead of the upgrade, in the shape of every other error."""
     title = {401: "Unauthorized", 429: "Too Many Requests", 503: "Service Unavailable"}[status]
     problem = {"success": False, "message": detail, "type": "about:blank", "title": title, "status": status}
     headers = [(b"content-type", b"application/problem+json")]

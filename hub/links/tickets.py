@@ -1,7 +1,6 @@
-"""Tickets: a secret that lets one machine into one session for one purpose, once, within a minute.
+"""Issues tickets: secrets that let one machine into one session for one purpose, once, within a minute.
 
-Only hashes are kept, in this hub's memory: a hub that starts anew knows none. Whose session it is, is the session's
-business (`hub.remote.rules.requests`); a ticket of a session that ended is void.
+Only hashes are kept, in this hub's memory. Knows no session: `hub.remote.rules.requests` decides whose it is.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Final, NamedTuple
 from protocol.stream_limits import TICKET_S
 
 MAX_TICKETS: Final = 10_000
-"""Outstanding at once; beyond it the oldest is void. Two a machine are what a full fleet needs."""
+"""Outstanding at once; beyond it the oldest is void. A full fleet needs two a machine."""
 
 
 class Ticket(NamedTuple):
@@ -28,7 +27,7 @@ class Ticket(NamedTuple):
 
 
 class Tickets:
-    """`issue`, then `redeem` once. A ticket that is shown wrongly is spent all the same: somebody else has it."""
+    """`issue`, then `redeem` once. A ticket shown wrongly is spent: somebody else has it."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -46,9 +45,9 @@ class Tickets:
         return text
 
     def redeem(self, text: str, rvm_id: int, purpose: str = "tunnel") -> Ticket | None:
-        """What the ticket is good for, when this machine may use it for this purpose now; it is spent either way.
+        """The ticket, when this machine may use it for this purpose now; it is spent either way.
 
-        Looked up by its hash: how long that takes says nothing about any ticket that was not shown.
+        Looked up by its hash: the time that takes tells nothing about other tickets.
         """
         ticket = self._outstanding.pop(digest(text), None)
         if ticket is None or ticket.until <= self._monotonic():
@@ -65,7 +64,6 @@ class Tickets:
         )
 
     def void(self, session_id: int) -> None:
-        """The session is over."""
         self._keep(lambda ticket: ticket.session_id != session_id)
 
     def _keep(self, good: Callable[[Ticket], bool]) -> None:
@@ -73,5 +71,5 @@ class Tickets:
 
 
 def digest(text: str) -> bytes:
-    """What is kept of a secret, and compared instead of it."""
+    """The hash that is kept of a secret, and compared instead of it."""
     return hashlib.sha256(text.encode(errors="replace")).digest()

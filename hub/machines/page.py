@@ -212,14 +212,14 @@ async def _statuses(visit: Visit, found: Machine) -> dict[str, Any]:
     rows = await statuses.newest_statuses(
         visit.context.store, found.id, MAX_DECLARATIONS, None if before is None else formats.instant(before)
     )
-    told = [
+    declared = [
         {
             "status": row.status, "special_status": row.special_status, "since": views.epoch_ms(row.since),
             "by": row.by, "reason": row.reason, "until": None if row.until is None else views.epoch_ms(row.until),
         }
         for row in rows
     ]  # fmt: skip
-    spells, rest = status_list.page(told, SPELLS, before, more=len(rows) == MAX_DECLARATIONS)
+    spells, rest = status_list.page(declared, SPELLS, before, more=len(rows) == MAX_DECLARATIONS)
     return {
         "id": found.id,
         "spells": spells,

@@ -144,11 +144,11 @@ async def _declared(call: Call, machine: Machine, patch: StatusPatch, until: str
     )
     changes = rules.declared_by_key(machine, named, call.now)
     if changes:
-        told = rules.for_the_agent(machine, changes)
-        if told is not None:
+        relayed = rules.for_the_agent(machine, changes)
+        if relayed is not None:
             actor, reason = call.principal.actor, patch.reason or None
             changes += command_rules.relay_status(
-                machine, told.wanted, actor, call.now, reason=reason, reading=told.reading
+                machine, relayed.wanted, actor, call.now, reason=reason, reading=relayed.reading
             )
         await call.context.announce(*changes)
     return Answer(_view(call.context.fleet.find(machine.id) or machine))
