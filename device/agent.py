@@ -29,20 +29,20 @@ from device.commands.jobs import Reboots, ServiceRestarts, WorkHandler, sync_tim
 from device.commands.router import CommandRouter
 from device.commands.steps import remote_access_steps
 from device.commands.work import CommandWork
-from device.control_page.service import MachinePage, Sources
+from device.control_page.service import ControlPageService, Sources
 from device.journal.keeper import StateKeeper
 from device.kernel import tls
 from device.kernel.log import Log
 from device.kernel.tasks import until_one_ends
 from device.kernel.worker_thread import WorkerThread
-from device.link.connection import Link, LinkClosed, open_link
-from device.link.duties import Ears, LinkDuties
+from device.link.connection import HubLink, LinkClosed, open_link
+from device.link.duties import LinkDuties, LinkHandlers
 from device.link.reconnect import Reconnector
 from device.link.rules import End, FallbackRules, HubClock, RetryPolicy
 from device.remote.folders import DeclaredFolders
-from device.samples.spool import Spool
-from device.settings import Settings, exposed
-from device.settings.keeper import ConfigKeeper
+from device.samples.spool import SampleSpool
+from device.settings import AgentSettings, exposed
+from device.settings.keeper import SettingsKeeper
 from device.status import return_session
 from device.status.service import RVMStatusChecker, StatusWatch
 from device.status_mailbox import StatusMailbox
@@ -57,11 +57,11 @@ from protocol.version import PRODUCT_VERSION, PROTOCOL_VERSION
 
 __all__ = ["Agent", "AlreadyRunningError", "run"]
 
-FAREWELL_S: Final = 2.0
+GOODBYE_S: Final = 2.0
 FLUSH_S: Final = 2.0
 
 
-async def run(settings: Settings, log: Log, environ: Mapping[str, str], stop: asyncio.Event) -> None:
+async def run(settings: AgentSettings, log: Log, environ: Mapping[str, str], stop: asyncio.Event) -> None:
     """Be the agent until `stop` is set. Raises OSError when the state folder cannot be used, AlreadyRunningError when
     another agent uses it."""
     with held_alone(settings.state_dir):
@@ -70,9 +70,9 @@ async def run(settings: Settings, log: Log, environ: Mapping[str, str], stop: as
         agent = Agent(settings, log, environ, disk, spool)
         try:
             await agent.start()
-            await until_one_ends(agent.work(), agent.farewell_after(stop))
+            await until_one_ends(agent.work(), agent.goodbye_after(stop))
         finally:
-            agent.notify.tell("STOPPING=1")
+            agent.notify.notify("STOPPING=1")
             with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
                 await asyncio.wait_for(disk.call(spool.close), FLUSH_S)
 
@@ -82,7 +82,7 @@ class Agent:
     this process."""
 
     def __init__(
-        self, settings: Settings, log: Log, environ: Mapping[str, str], disk: WorkerThread, spool: Spool
+        self, settings: AgentSettings, log: Log, environ: Mapping[str, str], disk: WorkerThread, spool: SampleSpool
     ) -> None:
         self._settings = settings
         self._log = log
@@ -90,7 +90,7 @@ class Agent:
         self._disk = disk
         self._root = Path(settings.text("sensor_root"))
         self._clock = HubClock()
-        self._link: Link | None = None
+        self._link: HubLink | None = None
         self._duties: LinkDuties | None = None
         self._is_new_link = False
         self._keeper = StateKeeper(settings.state_dir / "journal", disk, self._wake)
@@ -102,12 +102,12 @@ class Agent:
         facts = ZoneFacts(spool.boot, SystemTimezone(self._bus, self._root), self._clock)
         self.timezone = TimezoneSyncClient(settings, facts, disk, log, self._reply)
         self._work = CommandWork(self._keeper, spool.boot, log, self._reply, self._work_handlers())
-        self._page = MachinePage(self._page_sources(), log)
+        self._page = ControlPageService(self._page_sources(), log)
         self._folders = DeclaredFolders(
             settings.names("remote_download_folders"), settings.names("remote_upload_folders")
         )
         self.remote_access = make_remote_access(
-            settings, self._keeper, spool.boot, log, self._settings_in_force, self._page, self._folders
+            settings, self._keeper, spool.boot, log, self._effective_settings, self._page, self._folders
         )
         self._router = CommandRouter(
             self._keeper, self._clock, log, self._reply, self._work, steps=remote_access_steps(self.remote_access)
@@ -117,7 +117,7 @@ class Agent:
         self._reconnector = Reconnector(self._attempt, policy, self._rules, log)
         self._sampler = make_sampler(settings, disk, spool, log, self._wake, self._offer_live)
         self._uploader = make_uploader(settings, disk, spool, log, self._rules, self._is_live, self._reconnector.ended)
-        self._configuration = ConfigKeeper(settings, disk, log, self._apply, self._configuration_taken)
+        self._configuration = SettingsKeeper(settings, disk, log, self._apply, self._configuration_taken)
         self.notify = ServiceNotify(environ, lambda: self._sampler.beats)
 
     async def start(self) -> None:
@@ -151,7 +151,7 @@ class Agent:
 
     async def work(self) -> None:
         """Everything that runs side by side."""
-        self.notify.tell("READY=1")
+        self.notify.notify("READY=1")
         loops: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("link", self._reconnector.run),
             ("commands", self._router.run),
@@ -165,7 +165,7 @@ class Agent:
         ]
         await until_one_ends(*(self._for_ever(name, loop) for name, loop in loops))
 
-    async def farewell_after(self, stop: asyncio.Event) -> None:
+    async def goodbye_after(self, stop: asyncio.Event) -> None:
         """Wait for `stop`, then take leave of the hub, within a moment."""
         await stop.wait()
         self._log("stopping")
@@ -174,8 +174,8 @@ class Agent:
         if link is not None:
             with contextlib.suppress(LinkClosed, TimeoutError, asyncio.TimeoutError):
                 reason: Literal["reboot", "shutdown"] = "reboot" if self._work.goes_down else "shutdown"
-                await asyncio.wait_for(link.send(m.Bye(reason=reason)), FAREWELL_S / 2)
-                await asyncio.wait_for(link.close(), FAREWELL_S / 2)
+                await asyncio.wait_for(link.send(m.Bye(reason=reason)), GOODBYE_S / 2)
+                await asyncio.wait_for(link.close(), GOODBYE_S / 2)
 
     async def _for_ever(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -192,16 +192,16 @@ class Agent:
             settings.socket_url, settings.api_token, settings.number("connection_timeout"), self._hello
         )
         self._log("live")
-        self._clock.told(welcome.time, time.monotonic())
+        self._clock.synchronise(welcome.time, time.monotonic())
         self._rules.went_live()
         self.remote_access.link_is_up()
         self._uploader.went_live.set()
-        ears = Ears(self._router.offer, self._sampler.watch, self._hub_objects, self._configured)
-        duties = LinkDuties(link, self._spool, self._disk, self._keeper, ears)
+        handlers = LinkHandlers(self._router.offer, self._sampler.watch, self._error_received, self._config_received)
+        duties = LinkDuties(link, self._spool, self._disk, self._keeper, handlers)
         self._link, self._duties, self._is_new_link = link, duties, True
         try:
             self._sampler.watch(welcome.live_interval)
-            self._configured(welcome.config)
+            self._config_received(welcome.config)
             return await duties.serve()
         finally:
             self._link = self._duties = None
@@ -245,19 +245,19 @@ class Agent:
             "sync_timezone": sync_timezone_handler(self.timezone),
         }
 
-    def _settings_in_force(self) -> Settings:
+    def _effective_settings(self) -> AgentSettings:
         return self._configuration.settings
 
     def _page_sources(self) -> Sources:
         return Sources(
-            settings=self._settings_in_force,
+            settings=self._effective_settings,
             keeper=self._keeper,
             bus=self._bus,
             disk=self._disk,
             boot=self._spool.boot,
             is_linked=self._is_live,
             sample=lambda: self._sampler.latest,
-            leases=lambda: self.remote_access.leases,
+            running=lambda: self.remote_access.running,
         )
 
     def _is_live(self) -> bool:
@@ -271,10 +271,10 @@ class Agent:
         if self._duties is not None:
             self._duties.reply(message)
 
-    def _configured(self, told: m.Config | m.Configuration) -> None:
-        self._configuration.offer(told.version, told.values)
+    def _config_received(self, config: m.Config | m.Configuration) -> None:
+        self._configuration.offer(config.version, config.values)
 
-    def _apply(self, settings: Settings) -> None:
+    def _apply(self, settings: AgentSettings) -> None:
         """What the hub may change is changed while everything runs; the spool is not touched."""
         self._sampler.set_monitoring(settings.switch("monitoring_enabled"), settings.number("metrics_interval"))
         self._uploader.set_interval(settings.number("upload_interval"))
@@ -291,5 +291,5 @@ class Agent:
         if self._duties is not None:
             self._duties.offer_live(sample)
 
-    def _hub_objects(self, error: m.Error) -> None:
+    def _error_received(self, error: m.Error) -> None:
         self._log("hub_error", code=error.code, message=error.message)

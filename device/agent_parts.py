@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from device.api_client import ApiClient
-from device.control_page.service import MachinePage
+from device.control_page.service import ControlPageService
 from device.journal.keeper import StateKeeper
 from device.kernel.log import Log
 from device.kernel.worker_thread import WorkerThread
 from device.link.rules import FallbackRules
-from device.remote.access import Lease, RemoteAccessServer
+from device.remote.access import RemoteAccessServer, RunningSession
 from device.remote.folders import DeclaredFolders
 from device.samples.rules import SamplingPlan
 from device.samples.sampler import Sampler
-from device.samples.spool import Spool
+from device.samples.spool import SampleSpool
 from device.samples.uploader import Uploader
-from device.settings import Settings
+from device.settings import AgentSettings
 from device.system import hardware
 from device.system_monitor import SystemMonitor
 from device.system_monitor.jtop import JtopAdapter
@@ -38,9 +38,9 @@ class AlreadyRunningError(Exception):
 
 
 def make_sampler(
-    settings: Settings,
+    settings: AgentSettings,
     disk: WorkerThread,
-    spool: Spool,
+    spool: SampleSpool,
     log: Log,
     on_kept: Callable[[], None],
     offer_live: Callable[[Sample], None],
@@ -59,9 +59,9 @@ def make_sampler(
 
 
 def make_uploader(
-    settings: Settings,
+    settings: AgentSettings,
     disk: WorkerThread,
-    spool: Spool,
+    spool: SampleSpool,
     log: Log,
     rules: FallbackRules,
     is_live: Callable[[], bool],
@@ -72,28 +72,28 @@ def make_uploader(
 
 
 def make_remote_access(
-    settings: Settings,
+    settings: AgentSettings,
     keeper: StateKeeper,
     boot: str,
     log: Log,
-    in_force: Callable[[], Settings],
-    page: MachinePage,
+    settings_now: Callable[[], AgentSettings],
+    page: ControlPageService,
     folders: DeclaredFolders,
 ) -> RemoteAccessServer:
     """What a session does is loaded when the first one begins: most agents never see one."""
     made: list[SessionWork] = []
 
-    async def work(lease: Lease, ticket: str) -> str:
+    async def work(running: RunningSession, ticket: str) -> str:
         if not made:
             from device.remote.session.work import SessionWork
 
-            made.append(SessionWork(in_force, log, page, folders))
-        return await made[0](lease, ticket)
+            made.append(SessionWork(settings_now, log, page, folders))
+        return await made[0](running, ticket)
 
     return RemoteAccessServer(settings, keeper, boot, log, work)
 
 
-async def end_leftovers(settings: Settings, disk: WorkerThread, log: Log) -> None:
+async def end_leftovers(settings: AgentSettings, disk: WorkerThread, log: Log) -> None:
     """Stop the services that an agent which was killed had started for a session."""
     from device.remote.leftovers import FILE, end_orphans
     from device.settings.values import on_demand
@@ -104,7 +104,7 @@ async def end_leftovers(settings: Settings, disk: WorkerThread, log: Log) -> Non
             log("service_stopped", port=port)
 
 
-async def look_at_paths(settings: Settings, folders: DeclaredFolders, disk: WorkerThread, log: Log) -> None:
+async def look_at_paths(settings: AgentSettings, folders: DeclaredFolders, disk: WorkerThread, log: Log) -> None:
     """Pin the declared folders; where the agent is root, name what somebody with less rights could change under it."""
     await disk.call(folders.look)
     if os.geteuid() == 0:
@@ -114,7 +114,7 @@ async def look_at_paths(settings: Settings, folders: DeclaredFolders, disk: Work
             log("weak_path", path=weak.path, step=weak.step, who=weak.who)
 
 
-def remote_facts(settings: Settings) -> dict[str, Any]:
+def remote_facts(settings: AgentSettings) -> dict[str, Any]:
     """What a session could reach here, for people at the hub to choose from."""
     return {
         "ports": [int(port) for port in settings.names("remote_access_ports")],
@@ -124,9 +124,9 @@ def remote_facts(settings: Settings) -> dict[str, Any]:
     }
 
 
-def open_spool(settings: Settings) -> Spool:
+def open_spool(settings: AgentSettings) -> SampleSpool:
     root = Path(settings.text("sensor_root"))
-    return Spool(
+    return SampleSpool(
         settings.state_dir / "spool",
         hardware.boot_id(root),
         floor_seq=hardware.boot_milliseconds(root),

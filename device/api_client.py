@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from device.kernel import tls
-from device.settings import Settings
+from device.settings import AgentSettings
 from device.status.rules import KEEP, Kept
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class ApiClient:
         self._client: httpx.Client | None = None
 
     @classmethod
-    def of(cls, settings: Settings, *, timeout: float | None = None, attempts: int | None = None) -> ApiClient:
+    def of(cls, settings: AgentSettings, *, timeout: float | None = None, attempts: int | None = None) -> ApiClient:
         """The client of an agent with these settings; `timeout` and `attempts` override them."""
         return cls(
             settings.base_url,

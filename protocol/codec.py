@@ -34,12 +34,12 @@ def encode(message: messages.Message) -> str:
 
 
 def decode_from_machine(text: str) -> Decoded:
-    """Decode what a machine said; raises RemoteProtocolError."""
+    """Decode a machine's frame; raises RemoteProtocolError."""
     return _decode(text, _machine_decoder, _MACHINE_TYPES)
 
 
 def decode_from_hub(text: str) -> Decoded:
-    """Decode what the hub said; raises RemoteProtocolError."""
+    """Decode a frame of the hub; raises RemoteProtocolError."""
     return _decode(text, _hub_decoder, _HUB_TYPES)
 
 

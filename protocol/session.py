@@ -57,7 +57,7 @@ class Session:
         return decoded
 
     def send(self, message: Message) -> str:
-        """Encode one of our own messages and follow the table; raises LocalProtocolError when it may not be said."""
+        """Encode one of our own messages and follow the table; raises LocalProtocolError when it may not be sent."""
         following = follow(self.role, self.state, type(message))
         if following is None:
             raise LocalProtocolError(

@@ -1,23 +1,23 @@
-"""One stream of a tunnel at one end: how far both ends have come, what may be sent and what was heard."""
+"""One stream of a tunnel at one end: the state of both ends, what may be sent and what was received."""
 
 from __future__ import annotations
 
 from protocol import stream_frames as frames
 from protocol import stream_limits as limits
 from protocol.stream_events import Accepted, Controlled, Data, Ended, StreamEvent, WasReset, Writable
-from protocol.stream_frames import Frame, FrameType, StreamProtocolError
+from protocol.stream_frames import FrameType, StreamFrame, StreamProtocolError
 from protocol.stream_table import FOLLOWING, OVER, Side
 
 
 class Stream:
     """Keeps the table and the windows; the order of frames on the wire is `protocol.streams`' business."""
 
-    __slots__ = ("consumed", "controls", "credit", "ended_at", "heard", "id", "pending", "said", "unread")
+    __slots__ = ("consumed", "controls", "credit", "ended_at", "id", "own_side", "peer_side", "pending", "unread")
 
     def __init__(self, stream_id: int) -> None:
         self.id = stream_id
-        self.said = self.heard = Side.OPENING
-        """How far the application here, and the peer, have come. What is said may still wait to be sent."""
+        self.own_side = self.peer_side = Side.OPENING
+        """The states of the application here and of the peer. What changed ours may still wait to be sent."""
         self.ended_at = 0
         """The number of the frame that ended our side; 0 while it has not been sent."""
         self.credit = limits.WINDOW
@@ -32,7 +32,7 @@ class Stream:
     @property
     def gone(self) -> bool:
         """Both ends have sent END or RESET."""
-        return self.ended_at > 0 and self.heard in OVER
+        return self.ended_at > 0 and self.peer_side in OVER
 
     def take(self, data: bytes) -> int:
         """As many bytes of the application as there is room for."""
@@ -49,18 +49,20 @@ class Stream:
     def grant(self, size: int) -> int:
         """The application has consumed `size` bytes more; how many to grant the peer now, mostly none."""
         self.consumed += size
-        if self.consumed < limits.GRANT_FROM or self.heard is not Side.OPEN or self.said is Side.RESET:
+        if self.consumed < limits.GRANT_FROM or self.peer_side is not Side.OPEN or self.own_side is Side.RESET:
             return 0
         granted, self.consumed = self.consumed, 0
         self.unread -= granted
         return granted
 
-    def hear(self, frame: Frame) -> StreamEvent:
-        """What the peer said of this stream; raises StreamProtocolError."""
-        following = FOLLOWING.get((self.heard, frame.type))
+    def receive(self, frame: StreamFrame) -> StreamEvent:
+        """Take a frame of the peer; raises StreamProtocolError."""
+        following = FOLLOWING.get((self.peer_side, frame.type))
         if following is None:
-            raise StreamProtocolError("stream", f"{frame.type.name} while stream {self.id} is {self.heard.value} there")
-        self.heard = following
+            raise StreamProtocolError(
+                "stream", f"{frame.type.name} while stream {self.id} is {self.peer_side.value} there"
+            )
+        self.peer_side = following
         if frame.type is FrameType.DATA:
             return self._data(frame.payload)
         if frame.type is FrameType.WINDOW:
@@ -75,8 +77,8 @@ class Stream:
         return WasReset(self.id, refused.code, refused.message)
 
     def _accepted(self, payload: bytes) -> StreamEvent:
-        if self.said is Side.OPENING:
-            self.said = Side.OPEN
+        if self.own_side is Side.OPENING:
+            self.own_side = Side.OPEN
         return Accepted(self.id, frames.object_in(payload))
 
     def _data(self, data: bytes) -> StreamEvent:

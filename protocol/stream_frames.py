@@ -57,20 +57,20 @@ class StreamProtocolError(RemoteProtocolError):
         super().__init__(code, detail, close=CloseCode.PROTOCOL_ERROR)
 
 
-class Frame(NamedTuple):
+class StreamFrame(NamedTuple):
     type: FrameType
     stream: int
     payload: bytes = b""
 
 
-class Request(msgspec.Struct):
+class StreamRequest(msgspec.Struct):
     """What OPEN carries."""
 
     kind: Name
     args: dict[str, Any] = {}
 
 
-class Refusal(msgspec.Struct):
+class StreamRefusal(msgspec.Struct):
     """What RESET carries."""
 
     code: Name
@@ -78,16 +78,16 @@ class Refusal(msgspec.Struct):
 
 
 _encoder = msgspec.json.Encoder()
-_request = msgspec.json.Decoder(Request)
-_refusal = msgspec.json.Decoder(Refusal)
+_request = msgspec.json.Decoder(StreamRequest)
+_refusal = msgspec.json.Decoder(StreamRefusal)
 _object = msgspec.json.Decoder(dict[str, Any])
 
 
-def encode(frame: Frame) -> bytes:
+def encode(frame: StreamFrame) -> bytes:
     return _HEAD.pack(frame.type, frame.stream) + frame.payload
 
 
-def decode(data: bytes) -> Frame:
+def decode(data: bytes) -> StreamFrame:
     """A frame whose type is known and whose payload has a legal size; raises StreamProtocolError."""
     if len(data) < HEAD_BYTES or len(data) > HEAD_BYTES + MAX_PAYLOAD:
         raise StreamProtocolError("frame", f"a frame has {HEAD_BYTES} bytes and up to 32 KiB of payload")
@@ -101,7 +101,7 @@ def decode(data: bytes) -> Frame:
     payload = data[HEAD_BYTES:]
     if (kind is FrameType.END and payload) or (kind is FrameType.DATA and not payload):
         raise StreamProtocolError("frame", f"{kind.name} with {len(payload)} bytes")
-    return Frame(kind, stream, payload)
+    return StreamFrame(kind, stream, payload)
 
 
 def pack(value: object) -> bytes:
@@ -120,14 +120,14 @@ def pack_count(count: int) -> bytes:
     return _COUNT.pack(count)
 
 
-def request_in(payload: bytes) -> Request:
-    asked: Request = _parse(_request, payload)
+def request_in(payload: bytes) -> StreamRequest:
+    asked: StreamRequest = _parse(_request, payload)
     _check(asked.args)
     return asked
 
 
-def refusal_in(payload: bytes) -> Refusal:
-    refused: Refusal = _parse(_refusal, payload)
+def refusal_in(payload: bytes) -> StreamRefusal:
+    refused: StreamRefusal = _parse(_refusal, payload)
     _check(refused.message)
     return refused
 

@@ -5,7 +5,7 @@ there may be something, and calls `acknowledge` twice a second. After a drop it 
 `resume` with the peer's number, and goes on: what the peer lacks goes out again first.
 
 Our own mistakes are LocalProtocolError, the peer's StreamProtocolError. After the latter the object is of no use.
-Who hears RESET and has not ended answers with RESET; nobody hears of a stream any more that he reset himself.
+RESET is answered with RESET by a side that has not ended; a side receives nothing of a stream that it has reset.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from protocol import stream_limits as limits
 from protocol.errors import LocalProtocolError
 from protocol.stream import Stream
 from protocol.stream_events import Accepted, Controlled, Data, Ended, Opened, StreamEvent, WasReset, Writable
-from protocol.stream_frames import Frame, FrameType, StreamProtocolError
+from protocol.stream_frames import FrameType, StreamFrame, StreamProtocolError
 from protocol.stream_log import StreamLog
 from protocol.stream_table import FOLLOWING, ONLY, Side
 from protocol.transitions import Role
@@ -35,19 +35,19 @@ class Streams:
     def __init__(self, role: Role) -> None:
         self.role = role
         self.taken = 0
-        """Frames of the peer that were taken, ACKs not counted: what it is told when a tunnel is resumed."""
+        """Frames of the peer that were taken, ACKs not counted: sent to it when a tunnel is resumed."""
         self._log = StreamLog()
         # Bound: MAX_STREAMS.
         self._streams: dict[int, Stream] = {}
         # Bound: those that ended in what is not acknowledged, which the log bounds.
         self._lingering: dict[int, Stream] = {}
-        """Gone here, but the peer may not know it yet: what it said before it heard our end is no mistake."""
+        """Gone here, but the peer may not know it yet: what it sent before it received our end is no mistake."""
         self._last = 0
         # Bound: a few frames a stream and MAX_WAITING_CONTROLS words; gone with the stream.
-        self._urgent: deque[Frame] = deque()
+        self._urgent: deque[StreamFrame] = deque()
         self._turns: deque[int] = deque()
         """Streams with something to send, in the order of their turns. Bound: once each open stream."""
-        self._told = self._untold_bytes = self._confirmed = 0
+        self._acked = self._unacked_bytes = self._confirmed = 0
         self._ack_due = False
 
     # --- what the application says ----------------------------------------------------------------------------------
@@ -65,13 +65,13 @@ class Streams:
         payload = frames.pack({"kind": kind, "args": args})
         self._last += 1
         self._streams[self._last] = Stream(self._last)
-        self._urgent.append(Frame(FrameType.OPEN, self._last, payload))
+        self._urgent.append(StreamFrame(FrameType.OPEN, self._last, payload))
         return self._last
 
     def accept(self, stream_id: int, info: dict[str, Any]) -> None:
         payload = frames.pack(info)
-        self._ours(stream_id, FrameType.ACCEPT).heard = Side.OPEN
-        self._urgent.append(Frame(FrameType.ACCEPT, stream_id, payload))
+        self._ours(stream_id, FrameType.ACCEPT).peer_side = Side.OPEN
+        self._urgent.append(StreamFrame(FrameType.ACCEPT, stream_id, payload))
 
     def send(self, stream_id: int, data: bytes) -> int:
         """Hand over bytes; how many there was room for. When not all: go on after `Writable`."""
@@ -89,14 +89,14 @@ class Streams:
     def reset(self, stream_id: int, code: str, message: str = "") -> None:
         """Over at once; what was handed over and not sent is dropped."""
         payload = frames.pack({"code": code, "message": message})
-        self._say_reset(self._ours(stream_id, FrameType.RESET), payload)
+        self._send_reset(self._ours(stream_id, FrameType.RESET), payload)
 
     def control(self, stream_id: int, values: dict[str, Any]) -> bool:
         """A word beside the data; False when so many wait already that this one is not sent."""
         stream = self._ours(stream_id, FrameType.CONTROL)
         if stream.controls >= limits.MAX_WAITING_CONTROLS:
             return False
-        self._urgent.append(Frame(FrameType.CONTROL, stream_id, frames.pack(values)))
+        self._urgent.append(StreamFrame(FrameType.CONTROL, stream_id, frames.pack(values)))
         stream.controls += 1
         return True
 
@@ -109,13 +109,13 @@ class Streams:
             raise LocalProtocolError(f"stream {stream_id}: more bytes consumed than received")
         granted = stream.grant(size)
         if granted:
-            self._urgent.append(Frame(FrameType.WINDOW, stream_id, frames.pack_grant(granted)))
+            self._urgent.append(StreamFrame(FrameType.WINDOW, stream_id, frames.pack_grant(granted)))
 
     # --- what goes out ----------------------------------------------------------------------------------------------
 
     def acknowledge(self) -> None:
         """Time has passed: tell the peer what was taken, if it does not know."""
-        self._ack_due = self._ack_due or self.taken > self._told
+        self._ack_due = self._ack_due or self.taken > self._acked
 
     def resume(self, peer_taken: int) -> None:
         """A new tunnel of this session: the peer has taken so many of our frames. Raises StreamProtocolError when
@@ -137,30 +137,30 @@ class Streams:
         return out
 
     def _next(self) -> bytes | None:
-        if self._log.repeating:  # first of all: an ACK before these would vouch for what the peer has not heard
+        if self._log.repeating:  # first of all: an ACK before these would vouch for what the peer has not received
             return self._log.next_repeat()
         if self._ack_due:
             self._ack_due = False
-            self._told, self._untold_bytes = self.taken, 0
-            return frames.encode(Frame(FrameType.ACK, 0, frames.pack_count(self.taken)))
+            self._acked, self._unacked_bytes = self.taken, 0
+            return frames.encode(StreamFrame(FrameType.ACK, 0, frames.pack_count(self.taken)))
         if self._log.full:
             return None
         frame = self._urgent.popleft() if self._urgent else self._next_of_a_stream()
         return None if frame is None else self._written(frame)
 
-    def _next_of_a_stream(self) -> Frame | None:
+    def _next_of_a_stream(self) -> StreamFrame | None:
         if not self._turns:
             return None
         stream_id = self._turns.popleft()
         stream = self._streams[stream_id]
         if not stream.pending:
-            return Frame(FrameType.END, stream_id)
+            return StreamFrame(FrameType.END, stream_id)
         piece = stream.next_piece()
-        if stream.pending or stream.said is Side.ENDED:
+        if stream.pending or stream.own_side is Side.ENDED:
             self._turns.append(stream_id)
-        return Frame(FrameType.DATA, stream_id, piece)
+        return StreamFrame(FrameType.DATA, stream_id, piece)
 
-    def _written(self, frame: Frame) -> bytes:
+    def _written(self, frame: StreamFrame) -> bytes:
         data = frames.encode(frame)
         number = self._log.add(data)
         stream = self._streams[frame.stream]
@@ -168,7 +168,7 @@ class Streams:
             stream.controls -= 1
         elif frame.type in (FrameType.END, FrameType.RESET):
             stream.ended_at = number
-            self._forget_if_gone(stream)
+            self._drop_if_gone(stream)
         return data
 
     def _take_turn(self, stream_id: int) -> None:
@@ -184,14 +184,14 @@ class Streams:
             self._acknowledged(frames.count_in(frame.payload))
             return []
         self.taken += 1
-        self._untold_bytes += len(data)
-        if self.taken - self._told >= limits.ACK_FRAMES or self._untold_bytes >= limits.ACK_BYTES:
+        self._unacked_bytes += len(data)
+        if self.taken - self._acked >= limits.ACK_FRAMES or self._unacked_bytes >= limits.ACK_BYTES:
             self._ack_due = True
         if ONLY.get(frame.type) is self.role:
             raise StreamProtocolError("direction", f"{frame.type.name} is ours to say")
-        return self._opened(frame) if frame.type is FrameType.OPEN else self._heard(frame)
+        return self._opened(frame) if frame.type is FrameType.OPEN else self._received(frame)
 
-    def _opened(self, frame: Frame) -> list[StreamEvent]:
+    def _opened(self, frame: StreamFrame) -> list[StreamEvent]:
         if frame.stream != self._last + 1:
             raise StreamProtocolError("stream", f"OPEN of stream {frame.stream} after {self._last}")
         if len(self._streams) >= limits.MAX_STREAMS:
@@ -201,17 +201,17 @@ class Streams:
         self._streams[frame.stream] = Stream(frame.stream)
         return [Opened(frame.stream, asked.kind, asked.args)]
 
-    def _heard(self, frame: Frame) -> list[StreamEvent]:
+    def _received(self, frame: StreamFrame) -> list[StreamEvent]:
         stream = self._streams.get(frame.stream) or self._lingering.get(frame.stream)
         if stream is None:
             raise StreamProtocolError("stream", f"{frame.type.name} for stream {frame.stream}, which is not open")
-        unheard = stream.said is Side.RESET or frame.stream in self._lingering
-        event = stream.hear(frame)
-        if stream.heard is Side.RESET and stream.said is not Side.RESET and not stream.ended_at:
-            stream.said = Side.RESET
-            self._say_reset(stream, frames.pack({"code": "reset", "message": ""}))
-        self._forget_if_gone(stream)
-        return [] if unheard else [event]
+        ignored = stream.own_side is Side.RESET or frame.stream in self._lingering
+        event = stream.receive(frame)
+        if stream.peer_side is Side.RESET and stream.own_side is not Side.RESET and not stream.ended_at:
+            stream.own_side = Side.RESET
+            self._send_reset(stream, frames.pack({"code": "reset", "message": ""}))
+        self._drop_if_gone(stream)
+        return [] if ignored else [event]
 
     def _acknowledged(self, count: int) -> None:
         self._log.acknowledged(count)
@@ -223,27 +223,27 @@ class Streams:
     # --- the life of a stream ---------------------------------------------------------------------------------------
 
     def _ours(self, stream_id: int, kind: FrameType) -> Stream:
-        """The stream of which we are about to say this; what is said is final, though it may wait to be sent."""
+        """The stream that we are about to send this on; that is final, though the frame may have to wait."""
         stream = self._streams.get(stream_id)
-        following = None if stream is None else FOLLOWING.get((stream.said, kind))
+        following = None if stream is None else FOLLOWING.get((stream.own_side, kind))
         if stream is None or following is None or ONLY.get(kind, self.role) is not self.role:
-            state = "gone" if stream is None else stream.said.value
+            state = "gone" if stream is None else stream.own_side.value
             raise LocalProtocolError(f"{self.role.value} may not say {kind.name}: stream {stream_id} is {state}")
-        stream.said = following
+        stream.own_side = following
         return stream
 
-    def _say_reset(self, stream: Stream, payload: bytes) -> None:
+    def _send_reset(self, stream: Stream, payload: bytes) -> None:
         stream.pending.clear()
         if stream.id in self._turns:
             self._turns.remove(stream.id)
-        self._urgent.append(Frame(FrameType.RESET, stream.id, payload))
+        self._urgent.append(StreamFrame(FrameType.RESET, stream.id, payload))
 
-    def _forget_if_gone(self, stream: Stream) -> None:
+    def _drop_if_gone(self, stream: Stream) -> None:
         if not stream.gone:
             return
         if self._streams.pop(stream.id, None) is not None:
             self._urgent = deque(frame for frame in self._urgent if frame.stream != stream.id)
-            if stream.heard is Side.ENDED and stream.ended_at > self._confirmed:
+            if stream.peer_side is Side.ENDED and stream.ended_at > self._confirmed:
                 self._lingering[stream.id] = stream
-        elif stream.heard is Side.RESET:
+        elif stream.peer_side is Side.RESET:
             del self._lingering[stream.id]  # its last possible word

@@ -16,7 +16,7 @@ MAX_GREETING: Final = 4096
 """Characters of either."""
 
 
-class Open(msgspec.Struct, tag="open", kw_only=True, omit_defaults=True):
+class TunnelOpen(msgspec.Struct, tag="open", kw_only=True, omit_defaults=True):
     """The machine's first frame. A session begins with the `ticket` of `start_remote_access`; a dropped tunnel comes
     back with the `resume` secret of the last `opened`, and says how many frames of the hub it has taken."""
 
@@ -26,7 +26,7 @@ class Open(msgspec.Struct, tag="open", kw_only=True, omit_defaults=True):
     received: Seq = 0
 
 
-class Opened(msgspec.Struct, tag="opened", kw_only=True):
+class TunnelOpened(msgspec.Struct, tag="opened", kw_only=True):
     """The hub's answer; binary frames follow from both sides. `resume` opens the session's next tunnel, `received` is
     how many frames of the machine the hub has taken, `idle` after how many seconds without a byte the session ends."""
 
@@ -37,23 +37,23 @@ class Opened(msgspec.Struct, tag="opened", kw_only=True):
 
 
 _encoder = msgspec.json.Encoder()
-_open = msgspec.json.Decoder(Open)
-_opened = msgspec.json.Decoder(Opened)
+_open = msgspec.json.Decoder(TunnelOpen)
+_opened = msgspec.json.Decoder(TunnelOpened)
 
 
-def encode(greeting: Open | Opened) -> str:
+def encode(greeting: TunnelOpen | TunnelOpened) -> str:
     return _encoder.encode(greeting).decode()
 
 
-def read_open(text: str) -> Open:
-    """What the machine said; raises StreamProtocolError."""
+def read_open(text: str) -> TunnelOpen:
+    """The machine's greeting; raises StreamProtocolError."""
     greeting = _read(_open, text)
     if (greeting.ticket is None) == (greeting.resume is None):
         raise StreamProtocolError("greeting", "either a ticket or a resume secret opens a tunnel")
     return greeting
 
 
-def read_opened(text: str) -> Opened:
+def read_opened(text: str) -> TunnelOpened:
     """What the hub answered; raises StreamProtocolError."""
     return _read(_opened, text)
 

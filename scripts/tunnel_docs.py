@@ -8,7 +8,7 @@ from typing import Any
 from protocol import stream_limits as limits
 from protocol.stream_frames import HEAD_BYTES, MEANING, FrameType
 from protocol.stream_table import FOLLOWING, Side
-from protocol.tunnel_greeting import Open, Opened
+from protocol.tunnel_greeting import TunnelOpen, TunnelOpened
 
 Rows = Callable[[tuple[str, ...], Iterable[tuple[str, ...]]], str]
 
@@ -77,8 +77,8 @@ def chapter(rows: Rows, message: Callable[[Any], str]) -> str:
             f"A frame without payload has {HEAD_BYTES} bytes.\n",
             RULES,
             rows(("side", "may say"), map(_state, Side)) + PROMISES + KINDS,
-            "### `open`\n\n" + message(Open),
-            "### `opened`\n\n" + message(Opened),
+            "### `open`\n\n" + message(TunnelOpen),
+            "### `opened`\n\n" + message(TunnelOpened),
         ]
     )
 

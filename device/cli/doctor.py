@@ -23,7 +23,7 @@ from device.remote.rules.folders import PathRefusedError
 from device.remote.service_user import NoUserError
 from device.remote.session.file_process import FileProcess
 from device.remote.trusted_paths import visitor, weak_paths
-from device.settings import Settings, SettingsError, exposed, load
+from device.settings import AgentSettings, AgentSettingsError, exposed, load
 from device.system_monitor import SystemMonitor
 from protocol.limits import MAX_CLOCK_AHEAD_S
 from texts.catalogue import Texts
@@ -48,7 +48,7 @@ def examine(config_file: Path | None, environ: Mapping[str, str], texts: Texts, 
     checks: list[Check] = []
     try:
         settings = load(config_file, environ)
-    except SettingsError as error:
+    except AgentSettingsError as error:
         name = "check_keys" if error.code == "unknown_key" else "check_config"
         checks.append(Check(name, "fail", settings_sentence(error, texts)))
         _show(1, checks[0], texts, as_json)
@@ -59,7 +59,7 @@ def examine(config_file: Path | None, environ: Mapping[str, str], texts: Texts, 
     return _finish(checks, texts, as_json, failed_code=1)
 
 
-def _checks(settings: Settings, texts: Texts) -> Iterator[Check]:
+def _checks(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
     yield _config(settings, texts)
     count = sum(origin != "default" for origin in settings.origins.values())
     yield Check("check_keys", "ok", texts("keys_known", count=count))
@@ -73,7 +73,7 @@ def _checks(settings: Settings, texts: Texts) -> Iterator[Check]:
     yield _sensors(settings, texts)
 
 
-def _config(settings: Settings, texts: Texts) -> Check:
+def _config(settings: AgentSettings, texts: Texts) -> Check:
     file = settings.config_file
     if file is None:
         return Check("check_config", "ok", texts("config_from_environment"))
@@ -83,7 +83,7 @@ def _config(settings: Settings, texts: Texts) -> Check:
     return Check("check_config", "ok", str(file))
 
 
-def _hub(settings: Settings, client: ApiClient, texts: Texts) -> Iterator[Check]:
+def _hub(settings: AgentSettings, client: ApiClient, texts: Texts) -> Iterator[Check]:
     began = time.monotonic()
     try:
         hub_time = client.hub_time()
@@ -118,7 +118,7 @@ def _clock(hub_time: datetime | None, texts: Texts) -> Check:
     return Check("check_clock", word, texts("clock_off", offset=f"{offset:+.0f}"), texts("clock_fix"))
 
 
-def _key(settings: Settings, client: ApiClient, texts: Texts) -> Check:
+def _key(settings: AgentSettings, client: ApiClient, texts: Texts) -> Check:
     try:
         client.get_status()
     except ApiError as error:
@@ -132,7 +132,7 @@ def _key(settings: Settings, client: ApiClient, texts: Texts) -> Check:
     return Check("check_key", "ok", texts("key_accepted", device_id=settings.device_id))
 
 
-def _spool(settings: Settings, texts: Texts) -> Check:
+def _spool(settings: AgentSettings, texts: Texts) -> Check:
     folder = settings.state_dir
     probe = folder / f"doctor.{os.getpid()}"
     try:
@@ -149,7 +149,7 @@ def _spool(settings: Settings, texts: Texts) -> Check:
     return Check("check_spool", "ok", texts("spool_writable", folder=folder, free=free))
 
 
-def _paths(settings: Settings, texts: Texts) -> Iterator[Check]:
+def _paths(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
     found = weak_paths(settings)
     for weak in found:
         what = texts("path_weak", path=weak.path, step=weak.step, who=weak.who)
@@ -159,7 +159,7 @@ def _paths(settings: Settings, texts: Texts) -> Iterator[Check]:
     yield from _folders(settings, texts)
 
 
-def _folders(settings: Settings, texts: Texts) -> Iterator[Check]:
+def _folders(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
     """Whether those who visit get at what is declared for them, asked of the process that opens files for them."""
     folders = DeclaredFolders(settings.names("remote_download_folders"), settings.names("remote_upload_folders"))
     if not folders.all:
@@ -184,7 +184,7 @@ def _folders(settings: Settings, texts: Texts) -> Iterator[Check]:
     yield from closed or [Check("check_folders", "ok", texts("folders_open", who=user.name))]
 
 
-def _sensors(settings: Settings, texts: Texts) -> Check:
+def _sensors(settings: AgentSettings, texts: Texts) -> Check:
     monitor = SystemMonitor(Path(settings.text("sensor_root")), disk_path=Path(settings.text("disk_path")))
     monitor.prime()
     time.sleep(_LOOK_APART_S)

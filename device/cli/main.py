@@ -18,7 +18,7 @@ from typing import Final
 from device.cli import settings_verb, status_verbs
 from device.cli.settings_verb import settings_sentence
 from device.kernel.log import Log
-from device.settings import Settings, SettingsError, load
+from device.settings import AgentSettings, AgentSettingsError, load
 from device.status.return_session import of_settings
 from device.texts import texts_in
 from protocol.version import PRODUCT_VERSION
@@ -55,7 +55,7 @@ def _main(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
         return examine(arguments.config, environ, texts, as_json=arguments.json)
     try:
         settings = load(arguments.config, environ)
-    except SettingsError as error:
+    except AgentSettingsError as error:
         return _complain(texts, arguments, error.code, BAD_CONFIGURATION, settings_sentence(error, texts))
     complain = partial(_complain, texts, arguments)
     if arguments.action == "status":
@@ -103,7 +103,7 @@ def _parser(texts: Texts) -> argparse.ArgumentParser:
     return parser
 
 
-def _run(settings: Settings, texts: Texts, environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
+def _run(settings: AgentSettings, texts: Texts, environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
     from device import agent
 
     log = Log(texts, settings.api_token, environ)

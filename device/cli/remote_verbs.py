@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from device.api_client import ApiClient, ApiError, HubUnreachableError
-from device.settings import Settings
+from device.settings import AgentSettings
 from device.system import hardware
 from texts.catalogue import Texts
 
@@ -22,7 +22,7 @@ FAILED: Final = 1
 REFUSED: Final = 2
 
 
-def print_ticket(settings: Settings, texts: Texts, complain: Complain, *, as_json: bool) -> int:
+def print_ticket(settings: AgentSettings, texts: Texts, complain: Complain, *, as_json: bool) -> int:
     """Make one and print it; where the page is on loopback only, none is needed and none is made."""
     from device.control_page.tickets import TICKET_S, issue
     from protocol.addresses import is_loopback
@@ -35,9 +35,9 @@ def print_ticket(settings: Settings, texts: Texts, complain: Complain, *, as_jso
     except OSError as error:
         why = error.strerror or "error"
         return complain("state_unusable", FAILED, texts("state_unusable", folder=settings.state_dir, why=why))
-    told = {"ticket": ticket, "port": port, "seconds": TICKET_S}
+    made = {"ticket": ticket, "port": port, "seconds": TICKET_S}
     print(
-        json.dumps(told) if as_json else texts("page_ticket_made", ticket=ticket, port=port, count=round(TICKET_S / 60))
+        json.dumps(made) if as_json else texts("page_ticket_made", ticket=ticket, port=port, count=round(TICKET_S / 60))
     )
     return 0
 
@@ -54,7 +54,7 @@ def add_remote_arguments(action: argparse.ArgumentParser, texts: Texts) -> None:
     action.add_argument("--session", type=int, metavar="NUMBER", help=texts("cli_remote_session"))
 
 
-def remote(settings: Settings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
+def remote(settings: AgentSettings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
     """Do it; what the hub answers goes to standard output."""
     if arguments.remote == "ticket":
         return print_ticket(settings, texts, complain, as_json=arguments.json)

@@ -10,12 +10,12 @@ import json
 from collections.abc import Callable
 from typing import Final
 
-from device.settings import Settings, SettingsError
-from device.settings.keeper import settings_in_force
+from device.settings import AgentSettings, AgentSettingsError
+from device.settings.keeper import effective_settings
 from texts.catalogue import Texts
 
 
-def settings_sentence(error: SettingsError, texts: Texts) -> str:
+def settings_sentence(error: AgentSettingsError, texts: Texts) -> str:
     """The sentence in the language of `texts`."""
     values = dict(error.values)
     if error.code == "unknown_key":
@@ -35,10 +35,10 @@ def add_settings_arguments(action: argparse.ArgumentParser, texts: Texts) -> Non
 
 
 def settings(
-    own: Settings, texts: Texts, arguments: argparse.Namespace, complain: Callable[[str, int, str], int]
+    own: AgentSettings, texts: Texts, arguments: argparse.Namespace, complain: Callable[[str, int, str], int]
 ) -> int:
     """Print all values, or the one that is asked for. The machine's key is no setting and is never among them."""
-    now = settings_in_force(own)
+    now = effective_settings(own)
     if arguments.key is None:
         if arguments.json:
             print(json.dumps({key: {"value": now.values[key], "origin": now.origins[key]} for key in now.values}))

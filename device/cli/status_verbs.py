@@ -16,7 +16,7 @@ import msgspec
 from device.journal.keeper import Journal
 from device.journal.rules import Memory
 from device.link.rules import parse_time
-from device.settings import Settings
+from device.settings import AgentSettings
 from device.status.return_session import NotPlainError, ReturnSession
 from device.status.rules import KEEP, IllegalStatusError, Kept
 from device.status_mailbox import StatusMailbox, StatusRequest
@@ -39,7 +39,7 @@ def add_status_arguments(action: argparse.ArgumentParser, texts: Texts) -> None:
     action.add_argument("--until", metavar="TIME", help=texts("cli_until"))
 
 
-def status(settings: Settings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
+def status(settings: AgentSettings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
     """Show what the machine declares itself to be, or leave a new declaration for the agent."""
     given = arguments
     if all(m is None for m in (given.status, given.capacity, given.special_status, given.reason, given.until)):
@@ -65,7 +65,7 @@ def status(settings: Settings, texts: Texts, arguments: argparse.Namespace, comp
 
 
 def busy(
-    settings: Settings, session: ReturnSession, texts: Texts, arguments: argparse.Namespace, complain: Complain
+    settings: AgentSettings, session: ReturnSession, texts: Texts, arguments: argparse.Namespace, complain: Complain
 ) -> int:
     """Begin, prolong or end a return session, or tell whether one is open."""
     try:
@@ -99,7 +99,7 @@ def _wrong_time(until: str | None) -> str | None:
     return "past_until" if moment <= datetime.now(timezone.utc) else None
 
 
-def _show(settings: Settings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
+def _show(settings: AgentSettings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
     memory = Memory()
     try:
         for fact in Journal(settings.state_dir / "journal").load():
@@ -112,5 +112,5 @@ def _show(settings: Settings, texts: Texts, arguments: argparse.Namespace, compl
     return OK
 
 
-def _unusable(settings: Settings, texts: Texts, error: OSError) -> str:
+def _unusable(settings: AgentSettings, texts: Texts, error: OSError) -> str:
     return texts("state_unusable", folder=error.filename or settings.state_dir, why=error.strerror or error)

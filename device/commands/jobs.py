@@ -53,14 +53,14 @@ class Job:
         id: str,  # noqa: A002 - the wire's word
         deadline: float,
         begin: Callable[[Ending], Awaitable[None]],
-        tell: Callable[[Progress], None],
+        report: Callable[[Progress], None],
     ) -> None:
         self.id = id
         self.deadline = deadline
         self.cancelled = asyncio.Event()
         self.begun = False
         self._begin = begin
-        self._tell = tell
+        self._report = report
 
     @property
     def left_s(self) -> float:
@@ -73,7 +73,7 @@ class Job:
 
     def progress(self, phase: str, done: float | None = None, total: float | None = None) -> None:
         """Say how far it is; never waits, and may be called as often as one likes."""
-        self._tell(Progress(phase=phase, done=done, total=total))
+        self._report(Progress(phase=phase, done=done, total=total))
 
     def check(self) -> None:
         """Raise WorkCancelled when the command was withdrawn."""
@@ -204,7 +204,7 @@ def sync_timezone_handler(client: TimezoneSyncClient) -> WorkHandler:
         report = await client.sync_timezone("manual", args.timezone, step)
         if report.error is not None:
             raise WorkFailed(report.error.code, report.error.message)
-        told = msgspec.to_builtins(report)
-        return {name: value for name, value in told.items() if name not in ("type", "sync_method", "timestamp")}
+        members = msgspec.to_builtins(report)
+        return {name: value for name, value in members.items() if name not in ("type", "sync_method", "timestamp")}
 
     return WorkHandler(run, begins_itself=True)

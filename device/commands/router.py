@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from device.commands.steps import Step, ping, set_status
+from device.commands.steps import AtomicCommand, ping, set_status
 from device.commands.work import CommandWork
 from device.journal.keeper import StateKeeper
 from device.journal.rules import Fact
@@ -46,7 +46,7 @@ class CommandRouter:
         reply: Callable[[CommandUpdate], None],
         work: CommandWork,
         handlers: Mapping[str, Handler] = HANDLERS,
-        steps: Mapping[str, Step] = MappingProxyType({}),
+        steps: Mapping[str, AtomicCommand] = MappingProxyType({}),
     ) -> None:
         self._keeper = keeper
         self._clock = clock

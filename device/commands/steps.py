@@ -19,7 +19,7 @@ Decided = tuple[Fact, dict[str, object]]
 """The fact, still without the command's answer, and the result for that answer."""
 
 
-class Step(Protocol):
+class AtomicCommand(Protocol):
     """One command. Neither method may wait."""
 
     def decide(self, state: MachineState, args: Any, now: Moment, /) -> Decided:
@@ -86,7 +86,7 @@ class _Stop:
         self._server.was_ended(args.session_id, args.reason)
 
 
-def remote_access_steps(server: RemoteAccessServer) -> Mapping[str, Step]:
+def remote_access_steps(server: RemoteAccessServer) -> Mapping[str, AtomicCommand]:
     """By the names of the commands."""
     return {
         "start_remote_access": _Start(server),

@@ -22,7 +22,7 @@ from protocol.messages import CommandUpdate, Failure, Progress
 MAX_JOBS: Final = 8
 MAX_WAITING: Final = 64
 MAX_UNWRITTEN: Final = 1000
-SAY_EVERY_S: Final = 0.5
+PROGRESS_EVERY_S: Final = 0.5
 """Between two words about the progress of one phase."""
 
 INTERRUPTED: Final = "the agent was stopped while doing it; it was not repeated"
@@ -33,8 +33,8 @@ class _Task:
     job: Job
     name: str
     arguments: Any
-    said: CommandUpdate
-    said_at: float = field(default=float("-inf"))
+    sent: CommandUpdate
+    sent_at: float = field(default=float("-inf"))
 
 
 class CommandWork:
@@ -77,7 +77,7 @@ class CommandWork:
     def now(self, command_id: str) -> CommandUpdate | None:
         """How a command goes whose end is not in the journal; None when there is no such command."""
         task = self._tasks.get(command_id)
-        return self._unwritten.get(command_id) if task is None else task.said
+        return self._unwritten.get(command_id) if task is None else task.sent
 
     def cancel(self, command_id: str) -> bool:
         """Ask a command to stop if it still can; False when there is no such command."""
@@ -97,13 +97,13 @@ class CommandWork:
             except OSError as full:
                 raise WorkFailed("disk", "the machine cannot write to its disk") from full
 
-        def tell(progress: Progress) -> None:
-            self._tell(task, progress)
+        def report(progress: Progress) -> None:
+            self._report_progress(task, progress)
 
-        task = _Task(Job(command_id, deadline, begin, tell), name, arguments, _update(command_id, "accepted"))
+        task = _Task(Job(command_id, deadline, begin, report), name, arguments, _update(command_id, "accepted"))
         self._tasks[command_id] = task
         self._waiting.put_nowait(task)
-        self._reply(task.said)
+        self._reply(task.sent)
         self._log("command", name=name, id=command_id, state="accepted")
 
     async def run(self) -> None:
@@ -112,7 +112,7 @@ class CommandWork:
 
     async def settle_interrupted(self) -> None:
         """Answer what an earlier life had begun and not ended. Raises OSError."""
-        for command_id in self._keeper.memory.forget_accepted():
+        for command_id in self._keeper.memory.drop_accepted():
             self._log("command_forgotten", id=command_id)
         for begun in list(self._keeper.memory.begun.values()):
             await self._answer(begun.name, self._aftermath(begun))
@@ -178,25 +178,25 @@ class CommandWork:
         job.check()
         if not handler.begins_itself:
             await job.begin()
-        self._say(task, _update(job.id, "running"))
+        self._send_update(task, _update(job.id, "running"))
         return await handler.run(task.arguments, job)
 
     async def _answer(self, name: str, update: CommandUpdate) -> None:
         await self._keeper.step(lambda _: Fact(at=time.time(), answered=update))
         self._log("command", name=name, id=update.id, state=update.state)
 
-    def _tell(self, task: _Task, progress: Progress) -> None:
+    def _report_progress(self, task: _Task, progress: Progress) -> None:
         now = time.monotonic()
         update = CommandUpdate(id=task.job.id, state="running", progress=progress)
-        before = task.said.progress
-        if before is not None and before.phase == progress.phase and now - task.said_at < SAY_EVERY_S:
-            task.said = update
+        before = task.sent.progress
+        if before is not None and before.phase == progress.phase and now - task.sent_at < PROGRESS_EVERY_S:
+            task.sent = update
             return
-        task.said_at = now
-        self._say(task, update)
+        task.sent_at = now
+        self._send_update(task, update)
 
-    def _say(self, task: _Task, update: CommandUpdate) -> None:
-        task.said = update
+    def _send_update(self, task: _Task, update: CommandUpdate) -> None:
+        task.sent = update
         self._reply(update)
 
 

@@ -20,7 +20,7 @@ EXCHANGE_S: Final = 20.0
 
 
 @dataclass(frozen=True)
-class Request:
+class PageRequest:
     """`peer` is the address of the socket; header names are in lower case."""
 
     method: str
@@ -31,7 +31,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
+class PageResponse:
     status: int
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
@@ -41,13 +41,13 @@ class BadRequestError(Exception):
     """No request that is answered."""
 
 
-Respond = Callable[[Request], Awaitable[Answer]]
+Respond = Callable[[PageRequest], Awaitable[PageResponse]]
 
 
 async def serve(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, respond: Respond, refused: Callable[[], Answer]
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, respond: Respond, refused: Callable[[], PageResponse]
 ) -> None:
-    """Answer one request; a client that breaks off or takes too long gets nothing."""
+    """Answers one request; a client that breaks off or takes too long gets nothing."""
     try:
         with contextlib.suppress(OSError, TimeoutError, asyncio.TimeoutError):
             await asyncio.wait_for(_exchange(reader, writer, respond, refused), EXCHANGE_S)
@@ -56,7 +56,7 @@ async def serve(
 
 
 async def _exchange(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, respond: Respond, refused: Callable[[], Answer]
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, respond: Respond, refused: Callable[[], PageResponse]
 ) -> None:
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
     peer = writer.get_extra_info("peername")
@@ -69,11 +69,11 @@ async def _exchange(
             return
         answer, is_head = await respond(request), request.method == "HEAD"
     with contextlib.suppress(h11.LocalProtocolError):
-        writer.write(_said(connection, answer, is_head=is_head))
+        writer.write(_encoded(connection, answer, is_head=is_head))
         await writer.drain()
 
 
-async def _request(connection: h11.Connection, reader: asyncio.StreamReader, peer: str) -> Request | None:
+async def _request(connection: h11.Connection, reader: asyncio.StreamReader, peer: str) -> PageRequest | None:
     """None when the client went away before it had said it."""
     head: h11.Request | None = None
     body = bytearray()
@@ -94,12 +94,12 @@ async def _request(connection: h11.Connection, reader: asyncio.StreamReader, pee
                 raise BadRequestError
         elif isinstance(event, h11.EndOfMessage) and head is not None:
             headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
-            return Request(head.method.decode("ascii"), head.target.decode("latin-1"), headers, bytes(body), peer)
+            return PageRequest(head.method.decode("ascii"), head.target.decode("latin-1"), headers, bytes(body), peer)
         else:
             return None
 
 
-def _said(connection: h11.Connection, answer: Answer, *, is_head: bool) -> bytes:
+def _encoded(connection: h11.Connection, answer: PageResponse, *, is_head: bool) -> bytes:
     headers = [*answer.headers, ("Content-Length", str(len(answer.body))), ("Connection", "close")]
     head = h11.Response(status_code=answer.status, headers=[(n.encode(), v.encode("latin-1")) for n, v in headers])
     parts = [connection.send(head)]

@@ -41,7 +41,7 @@ def joined(parts: Iterable[Safe]) -> Safe:
 
 
 @dataclass(frozen=True)
-class Visit:
+class ShownSession:
     """An open remote access session."""
 
     id: int
@@ -63,7 +63,7 @@ class Snapshot:
     status: str
     capacity: int | None
     sample: Sample | None
-    visits: Sequence[Visit] = ()
+    visits: Sequence[ShownSession] = ()
     services: Sequence[tuple[str, str]] = ()
     log: Sequence[str] = field(default=(), repr=False)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from device.control_page import page
-from device.control_page.exchange import Answer, Request, serve
+from device.control_page.exchange import PageRequest, PageResponse, serve
 from device.control_page.page import Snapshot
 from device.control_page.rules import host_is_ours, is_admitted
 from device.control_page.tickets import VISIT_S, Visitors, redeem
@@ -112,7 +112,7 @@ class ControlPage:
         finally:
             self._connections -= 1
 
-    async def _respond(self, request: Request) -> Answer:
+    async def _respond(self, request: PageRequest) -> PageResponse:
         language = from_accept_language(request.headers.get("accept-language", "")) or DEFAULT
         if not is_admitted(request.peer, self._rules.networks()):
             return _sentence(403, "page_not_admitted", language)
@@ -130,20 +130,20 @@ class ControlPage:
             return _html(200, page.machine(await self._facts(), language, refreshes=refreshes))
         if path == "/log.txt":
             lines = "".join(f"{line}\n" for line in (await self._facts()).log)
-            return Answer(200, lines.encode(), (("Content-Type", "text/plain; charset=utf-8"), *_HEADERS))
+            return PageResponse(200, lines.encode(), (("Content-Type", "text/plain; charset=utf-8"), *_HEADERS))
         return _sentence(404, "page_not_found", language)
 
-    async def _enter(self, request: Request, language: str) -> Answer:
+    async def _enter(self, request: PageRequest, language: str) -> PageResponse:
         """The one thing that is written here: who has shown a ticket."""
         written = request.body.decode("utf-8", "replace").split("&")
         ticket = next((part[7:].strip() for part in written if part.startswith("ticket=")), "")  # of URL-safe letters
         from_elsewhere = request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
         if from_elsewhere or not redeem(self._rules.state_dir, self._rules.boot, ticket):
             return _html(403, page.ticket_form(language, was_wrong=True))
-        told = f"{COOKIE}={self._visitors.admit()}; HttpOnly; SameSite=Strict; Path=/; Max-Age={VISIT_S:.0f}"
-        return Answer(303, b"", (("Location", "/"), ("Set-Cookie", told), *_HEADERS))
+        cookie = f"{COOKIE}={self._visitors.admit()}; HttpOnly; SameSite=Strict; Path=/; Max-Age={VISIT_S:.0f}"
+        return PageResponse(303, b"", (("Location", "/"), ("Set-Cookie", cookie), *_HEADERS))
 
-    def _is_visitor(self, request: Request) -> bool:
+    def _is_visitor(self, request: PageRequest) -> bool:
         """From the machine itself everybody is: a session's own streams come from there."""
         if is_loopback(request.peer):
             return True
@@ -153,9 +153,9 @@ class ControlPage:
         return False
 
 
-def _html(status: int, content: str, *more: tuple[str, str]) -> Answer:
-    return Answer(status, content.encode(), (_HTML, *more, *_HEADERS))
+def _html(status: int, content: str, *more: tuple[str, str]) -> PageResponse:
+    return PageResponse(status, content.encode(), (_HTML, *more, *_HEADERS))
 
 
-def _sentence(status: int, code: str, language: str, *more: tuple[str, str]) -> Answer:
+def _sentence(status: int, code: str, language: str, *more: tuple[str, str]) -> PageResponse:
     return _html(status, page.refusal(code, language), *more)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 from device.journal.keeper import StateKeeper
 from device.kernel.log import Log
 from device.kernel.worker_thread import WorkerThread
-from device.remote.access import Lease
-from device.settings import Settings
+from device.remote.access import RunningSession
+from device.settings import AgentSettings
 from device.system import hardware, systemd
 from device.system.bus import NotPermittedError, SystemBus, SystemBusError
 from protocol.messages import Sample
@@ -34,17 +34,17 @@ LOOK_S: Final = 2.0
 class Sources:
     """Where what is shown comes from; the functions say what is so now."""
 
-    settings: Callable[[], Settings]
+    settings: Callable[[], AgentSettings]
     keeper: StateKeeper
     bus: SystemBus
     disk: WorkerThread
     boot: str
     is_linked: Callable[[], bool]
     sample: Callable[[], Sample | None]
-    leases: Callable[[], Iterable[Lease]]
+    running: Callable[[], Iterable[RunningSession]]
 
 
-class MachinePage:
+class ControlPageService:
     """`start` and `stop` for each session; `open` once."""
 
     def __init__(self, sources: Sources, log: Log) -> None:
@@ -73,7 +73,7 @@ class MachinePage:
         if self._page is not None:
             await self._page.stop()
 
-    def _made(self, settings: Settings, port: int) -> ControlPage:
+    def _made(self, settings: AgentSettings, port: int) -> ControlPage:
         from device.control_page.server import ControlPage, PageRules
 
         rules = PageRules(
@@ -88,11 +88,11 @@ class MachinePage:
 
     async def snapshot(self) -> Snapshot:
         """The machine as it is now."""
-        from device.control_page.page import Snapshot, Visit
+        from device.control_page.page import ShownSession, Snapshot
 
         sources, settings = self._sources, self._sources.settings()
         now = time.monotonic()
-        sessions = [(lease.session, lease.deadline - now) for lease in sources.leases()]
+        sessions = [(running.session, running.deadline - now) for running in sources.running()]
         state = sources.keeper.state
         return Snapshot(
             device_id=settings.device_id,
@@ -103,12 +103,12 @@ class MachinePage:
             status=state.effective_status,
             capacity=state.capacity,
             sample=sources.sample(),
-            visits=[Visit(one.id, one.admin, one.admin_ip, one.reason, left) for one, left in sessions],
+            visits=[ShownSession(one.id, one.admin, one.admin_ip, one.reason, left) for one, left in sessions],
             services=[*await self._units(settings), *await self._ports(settings)],
             log=list(self._log.recent),
         )
 
-    async def _units(self, settings: Settings) -> list[tuple[str, str]]:
+    async def _units(self, settings: AgentSettings) -> list[tuple[str, str]]:
         names = settings.names("services")
         if not names:
             return []
@@ -118,7 +118,7 @@ class MachinePage:
             states = {}
         return [(name, states.get(name, "unknown")) for name in names]
 
-    async def _ports(self, settings: Settings) -> list[tuple[str, str]]:
+    async def _ports(self, settings: AgentSettings) -> list[tuple[str, str]]:
         own = int(settings.number("remote_access_port"))
         ports = [port for port in map(int, settings.names("remote_access_ports")) if port != own]
         answers = await asyncio.gather(*map(_answers, ports))
@@ -129,7 +129,7 @@ class MachinePage:
         ]
 
 
-def _on_demand(settings: Settings) -> dict[str, object]:
+def _on_demand(settings: AgentSettings) -> dict[str, object]:
     services_by_port = settings.values["remote_services"]
     return dict(services_by_port) if isinstance(services_by_port, dict) else {}
 

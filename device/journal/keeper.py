@@ -128,7 +128,7 @@ class StateKeeper:
         self._on_change()
         return fact
 
-    async def forget(self, ref: int | str) -> None:
+    async def confirm(self, ref: int | str) -> None:
         """The hub has confirmed `ref`. Losing this note costs one repetition: it need not be durable, nor succeed."""
         fact = Fact(at=0.0, received=ref)
         async with self._lock:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from device.remote.rules.sessions import RemoteSession
+from device.remote.rules.sessions import JournaledSession
 from device.status.rules import MachineState
 from protocol.messages import CommandUpdate, RemoteAccessReport, StatusReport
 
@@ -94,7 +94,7 @@ class Fact(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The id of a command that will be begun."""
     begun: Begun | None = None
     reported: StatusReport | None = None
-    session: RemoteSession | None = None
+    session: JournaledSession | None = None
     """A remote access session that is open from now on, or is open for longer."""
     ended: tuple[RemoteAccessReport, ...] = ()
     """Remote access sessions that are open no more."""
@@ -114,7 +114,7 @@ class Memory:
         # Bound: MAX_JOBS of the work.
         self.begun: dict[str, Begun] = {}
         # Bound: two at once, by the hub and by the machine itself.
-        self.sessions: dict[int, RemoteSession] = {}
+        self.sessions: dict[int, JournaledSession] = {}
         # Encoded answers: ten thousand of them must stay small.
         # Bound: KEEP_IDS and what is younger than KEEP_IDS_S, MOST_IDS at most.
         self._answers: dict[str, tuple[float, bytes]] = {}
@@ -133,7 +133,7 @@ class Memory:
             self._answers[fact.answered.id] = (fact.at, msgspec.json.encode(fact.answered))
             if fact.unconfirmed:
                 self.outbox.put(fact.answered)
-            self._forget(fact.at)
+            self._expire_answers(fact.at)
         if fact.session is not None:
             self.sessions[fact.session.id] = fact.session
         if fact.reported is not None:
@@ -149,7 +149,7 @@ class Memory:
         known = self._answers.get(command_id)
         return None if known is None else msgspec.json.decode(known[1], type=CommandUpdate)
 
-    def forget_accepted(self) -> list[str]:
+    def drop_accepted(self) -> list[str]:
         """A new life: what had been accepted and not begun is the hub's to say again. Its ids."""
         ids = list(self.accepted)
         self.accepted.clear()
@@ -173,7 +173,7 @@ class Memory:
         facts += [Fact(at=0.0, session=session) for session in self.sessions.values()]
         return facts
 
-    def _forget(self, now: float) -> None:
+    def _expire_answers(self, now: float) -> None:
         while len(self._answers) > KEEP_IDS:
             oldest = next(iter(self._answers))
             young = now - self._answers[oldest][0] < KEEP_IDS_S

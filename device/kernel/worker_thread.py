@@ -40,9 +40,9 @@ class WorkerThread:
             try:
                 value = function(*arguments)
             except BaseException as error:  # noqa: BLE001 - whatever it was belongs to the caller
-                _tell(loop, answer, None, error)
+                _settle(loop, answer, None, error)
             else:
-                _tell(loop, answer, value, None)
+                _settle(loop, answer, value, None)
 
         self._jobs.put(job)
         return await answer
@@ -67,7 +67,7 @@ class WorkerThread:
             self._since = None
 
 
-def _tell(
+def _settle(
     loop: asyncio.AbstractEventLoop, answer: asyncio.Future[Any], value: Any, error: BaseException | None
 ) -> None:
     def settle() -> None:

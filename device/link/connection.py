@@ -54,7 +54,7 @@ class _Connect(connect):
         return exc
 
 
-class Link:
+class HubLink:
     """A live link: both sides have introduced themselves. Everything raises LinkClosed when it is over."""
 
     def __init__(self, connection: ClientConnection, session: Session, monotonic: Callable[[], float]) -> None:
@@ -112,7 +112,7 @@ class Link:
 
 async def open_link(
     url: str, key: str, timeout: float, hello: Callable[[], Hello], monotonic: Callable[[], float] = time.monotonic
-) -> tuple[Link, Welcome]:
+) -> tuple[HubLink, Welcome]:
     """Connect, introduce the machine, wait for `welcome`. Raises LinkClosed saying why not."""
     try:
         connection = await open_socket(url, key, timeout)
@@ -125,7 +125,7 @@ async def open_link(
     except OSError as unreachable:
         raise LinkClosed(End(Kind.UNREACHABLE, _short(unreachable))) from unreachable
     session = Session(Role.MACHINE, authenticated=True)
-    link = Link(connection, session, monotonic)
+    link = HubLink(connection, session, monotonic)
     try:
         await link.send(hello())
         welcome = await asyncio.wait_for(_welcome(link), WELCOME_TIMEOUT_S)
@@ -138,7 +138,7 @@ async def open_link(
     except BaseException:
         link.abort()
         raise
-    return Link(connection, session, monotonic), welcome
+    return HubLink(connection, session, monotonic), welcome
 
 
 async def probe_upgrade(url: str, timeout: float) -> str | None:
@@ -186,7 +186,7 @@ async def open_socket(
     return connection
 
 
-async def _welcome(link: Link) -> Welcome:
+async def _welcome(link: HubLink) -> Welcome:
     while True:
         message = await link.receive()
         if isinstance(message, Welcome):
@@ -195,7 +195,7 @@ async def _welcome(link: Link) -> Welcome:
             raise LinkClosed(await _reason_behind(link, message))
 
 
-async def _reason_behind(link: Link, error: Error) -> End:
+async def _reason_behind(link: HubLink, error: Error) -> End:
     """The hub explains before it closes; the close code that follows decides what we do."""
     try:
         while True:

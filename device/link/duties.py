@@ -20,11 +20,11 @@ from device.journal.keeper import StateKeeper
 from device.journal.rules import Entry, ref_of
 from device.kernel.tasks import until_one_ends, wait_at_most
 from device.kernel.worker_thread import WorkerThread
-from device.link.connection import Link, LinkClosed
+from device.link.connection import HubLink, LinkClosed
 from device.link.rules import End, Kind
 from device.samples import rules
 from device.samples.rules import Replay
-from device.samples.spool import Batch, Spool
+from device.samples.spool import Batch, SampleSpool
 from protocol import kinds
 from protocol import messages as m
 
@@ -35,7 +35,7 @@ MAX_REPLIES: Final = 200
 
 
 @dataclass
-class Ears:
+class LinkHandlers:
     """Who is told what the hub says; none of them may wait."""
 
     command: Callable[[m.Command | m.Cancel], None]
@@ -47,17 +47,19 @@ class Ears:
 class LinkDuties:
     """The work on one link. `serve` returns how the link ended."""
 
-    def __init__(self, link: Link, spool: Spool, disk: WorkerThread, keeper: StateKeeper, ears: Ears) -> None:
+    def __init__(
+        self, link: HubLink, spool: SampleSpool, disk: WorkerThread, keeper: StateKeeper, handlers: LinkHandlers
+    ) -> None:
         self._link = link
         self._spool = spool
         self._disk = disk
         self._keeper = keeper
-        self._ears = ears
+        self._handlers = handlers
         self._wake = asyncio.Event()
         self._live: m.Sample | None = None
         self._replies: deque[m.Message] = deque(maxlen=MAX_REPLIES)
         # Bound: a part of the outbox.
-        self._said: dict[int | str, Entry] = {}
+        self._sent: dict[int | str, Entry] = {}
         # Bound: what the hub acknowledged of the outbox and is not forgotten on disk yet.
         self._received: deque[int | str] = deque()
         self._replay = Replay(spool.acked())
@@ -82,7 +84,7 @@ class LinkDuties:
     async def serve(self) -> End:
         """Work until the link is over."""
         try:
-            await until_one_ends(self._listen(), self._speak())
+            await until_one_ends(self._receive_all(), self._send_all())
         except LinkClosed as closed:
             end = closed.end
         else:
@@ -92,7 +94,7 @@ class LinkDuties:
         wait_s = max(0.0, self._come_back_at - time.monotonic())
         return End(Kind.RESTARTING, "the hub restarts", live_s=end.live_s, wait_s=wait_s)
 
-    async def _listen(self) -> None:
+    async def _receive_all(self) -> None:
         """Hear the hub out; returns when it has asked us to come back and that time has come."""
         while True:
             left = float("inf") if self._come_back_at is None else self._come_back_at - time.monotonic()
@@ -100,37 +102,37 @@ class LinkDuties:
                 message = await asyncio.wait_for(self._link.receive(), None if left == float("inf") else max(left, 0))
             except (TimeoutError, asyncio.TimeoutError):
                 return
-            self._hear(message)
+            self._handle(message)
             self._wake.set()
 
-    def _hear(self, message: m.Message) -> None:
+    def _handle(self, message: m.Message) -> None:
         if isinstance(message, m.MetricsAck):
             # A number that was never given out must not make us believe that everything is sent.
             self._acked = max(self._acked, min(message.seq, self._spool.last_seq))
         elif isinstance(message, m.Received):
             if self._keeper.memory.outbox.received(message.ref):
                 self._received.append(message.ref)
-                self._said.pop(message.ref, None)
+                self._sent.pop(message.ref, None)
         elif isinstance(message, (m.Command, m.Cancel)):
-            self._ears.command(message)
+            self._handlers.command(message)
         elif isinstance(message, m.Live):
-            self._ears.watch(message.interval)
+            self._handlers.watch(message.interval)
         elif isinstance(message, m.Restarting):
             self._come_back_at = time.monotonic() + random.uniform(*sorted(message.reconnect_in))  # noqa: S311 - jitter
         elif isinstance(message, m.Error):
-            self._ears.error(message)
+            self._handlers.error(message)
         elif isinstance(message, m.Config):
-            self._ears.config(message)
+            self._handlers.config(message)
 
-    async def _speak(self) -> None:
+    async def _send_all(self) -> None:
         while True:
             self._wake.clear()
             await self._settle()
-            message = self._next_word()
+            message = self._next_message()
             if message is not None:
                 await self._link.send(message)
-            elif not await self._say_backlog():
-                await wait_at_most(self._wake, self._patience())
+            elif not await self._send_backlog():
+                await wait_at_most(self._wake, self._wait_s())
 
     async def _settle(self) -> None:
         """Put on disk what the hub has confirmed."""
@@ -138,29 +140,29 @@ class LinkDuties:
             self._replay.was_acked(self._acked, time.monotonic())
             await self._disk.call(self._spool.acknowledge, self._acked)
         while self._received:
-            await self._keeper.forget(self._received.popleft())
+            await self._keeper.confirm(self._received.popleft())
 
-    def _next_word(self) -> m.Message | None:
+    def _next_message(self) -> m.Message | None:
         if self._live is not None:
             sample, self._live = self._live, None
             return m.Metrics(seq=self._spool.last_seq, samples=[sample], live=True)
-        if self._replies and not self._is_unsaid_result(self._replies[0]):
+        if self._replies and not self._is_unsent_result(self._replies[0]):
             return self._replies.popleft()
         for entry in self._keeper.memory.outbox.entries():
-            if self._said.get(ref_of(entry)) is not entry:
-                self._said[ref_of(entry)] = entry
+            if self._sent.get(ref_of(entry)) is not entry:
+                self._sent[ref_of(entry)] = entry
                 return entry
         return None
 
-    def _is_unsaid_result(self, message: m.Message) -> bool:
+    def _is_unsent_result(self, message: m.Message) -> bool:
         """An answer from memory to a repeated command must not overtake the result itself: the hub would confirm it,
         and the result would not be said as often as it was asked for."""
         if not isinstance(message, m.CommandUpdate) or message.state not in kinds.TERMINAL_UPDATES:
             return False
         result = self._keeper.memory.outbox.get(message.id)
-        return result is not None and self._said.get(message.id) is not result
+        return result is not None and self._sent.get(message.id) is not result
 
-    async def _say_backlog(self) -> bool:
+    async def _send_backlog(self) -> bool:
         """Send one frame of kept samples if there is one and it is time; whether one was sent."""
         now = time.monotonic()
         if now < self._backlog_at or not self._replay.may_send(now):
@@ -174,10 +176,10 @@ class LinkDuties:
         self._backlog_at = time.monotonic() + pause
         return True
 
-    def _patience(self) -> float:
+    def _wait_s(self) -> float:
         now = time.monotonic()
         pause = self._backlog_at - now
-        return min(pause if pause > 0 else float("inf"), self._replay.patience_left(now))
+        return min(pause if pause > 0 else float("inf"), self._replay.resend_in(now))
 
 
 def readable(batch: Batch) -> list[m.Sample]:

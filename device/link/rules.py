@@ -141,21 +141,21 @@ class HubClock:
     """The hub's clock, as far as we know it."""
 
     def __init__(self) -> None:
-        self._told: tuple[datetime, float] | None = None
+        self._hub_time: tuple[datetime, float] | None = None
 
-    def told(self, text: str, monotonic: float) -> None:
+    def synchronise(self, text: str, monotonic: float) -> None:
         """The hub said its time; a time that cannot be read changes nothing."""
         moment = parse_time(text)
         if moment is not None:
-            self._told = (moment, monotonic)
+            self._hub_time = (moment, monotonic)
 
     def now(self, monotonic: float, wall: datetime) -> datetime:
         """The hub's time at `monotonic`; our own `wall` clock as long as the hub has not spoken."""
-        if self._told is None:
+        if self._hub_time is None:
             return wall
-        moment, at = self._told
+        moment, at = self._hub_time
         return moment + timedelta(seconds=monotonic - at)
 
     def offset(self, monotonic: float, wall: datetime) -> float | None:
         """Seconds our clock is ahead of the hub's, None when unknown."""
-        return None if self._told is None else (wall - self.now(monotonic, wall)).total_seconds()
+        return None if self._hub_time is None else (wall - self.now(monotonic, wall)).total_seconds()

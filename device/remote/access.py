@@ -18,15 +18,15 @@ from device.journal.rules import Fact
 from device.kernel.log import Log
 from device.kernel.tasks import Tasks, wait_at_most
 from device.remote.rules.sessions import (
+    JournaledSession,
     RemoteRules,
-    RemoteSession,
     begun,
     ended_report,
     extended,
     over,
     why_interrupted,
 )
-from device.settings import Settings
+from device.settings import AgentSettings
 from device.status.rules import MachineState, RefusedError, report
 from device.system.clock import utc_now
 from protocol.commands import StartRemoteAccess
@@ -39,16 +39,16 @@ AGAIN_S: Final = 1.0
 
 
 @dataclass
-class Lease:
+class RunningSession:
     """An open session on our monotonic clock. `ending` says why, once it is to end."""
 
-    session: RemoteSession
+    session: JournaledSession
     since: float
     deadline: float
     ending: str = ""
 
 
-Work = Callable[[Lease, str], Awaitable[str]]
+Work = Callable[[RunningSession, str], Awaitable[str]]
 """`work(lease, ticket)` is what a session does while it is open; cancelled at its end. Returns why there is nothing
 more to do, when it finds out itself."""
 
@@ -58,7 +58,7 @@ class RemoteAccessServer:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: AgentSettings,
         keeper: StateKeeper,
         boot: str,
         log: Log,
@@ -72,7 +72,7 @@ class RemoteAccessServer:
         self._work = work
         self._monotonic = monotonic
         # Bound: the open sessions.
-        self._leases: dict[int, Lease] = {}
+        self._running: dict[int, RunningSession] = {}
         self._tasks = Tasks()
         # Bound: the open sessions.
         self._working: dict[int, Callable[[], None]] = {}
@@ -80,20 +80,20 @@ class RemoteAccessServer:
         self._news = asyncio.Event()
 
     @property
-    def open_sessions(self) -> Mapping[int, RemoteSession]:
+    def open_sessions(self) -> Mapping[int, JournaledSession]:
         """By id; what the journal says."""
         return self._keeper.memory.sessions
 
     @property
-    def leases(self) -> list[Lease]:
+    def running(self) -> list[RunningSession]:
         """Open, each with its time."""
-        return list(self._leases.values())
+        return list(self._running.values())
 
-    def configure(self, settings: Settings) -> None:
+    def configure(self, settings: AgentSettings) -> None:
         """Obey these settings from now on. Remote access that is switched off ends what is open."""
         self._rules = rules_of(settings)
         if not self._rules.enabled:
-            for session_id in list(self._leases):
+            for session_id in list(self._running):
                 self._must_end(session_id, "revoked")
 
     async def open(self) -> None:
@@ -105,11 +105,11 @@ class RemoteAccessServer:
         for session_id, reason in reasons.items():
             self._log("session_ended", id=session_id, why=reason)
 
-    async def start_remote_access(self, asked: StartRemoteAccess) -> RemoteSession:
+    async def start_remote_access(self, asked: StartRemoteAccess) -> JournaledSession:
         """Begin a session the hub knows. Raises RefusedError, and OSError when it cannot be remembered."""
         await self._keeper.step(lambda state: self.started_fact(state, asked, utc_now()))
         self.was_started(asked.session_id, asked.ticket)
-        return self._leases[asked.session_id].session
+        return self._running[asked.session_id].session
 
     async def stop_remote_access(self, session_id: int, reason: str = "stopped") -> None:
         """End it, if it is open; the machine is what it was before. Raises OSError when that cannot be remembered: it
@@ -136,11 +136,11 @@ class RemoteAccessServer:
 
     def extended_fact(self, session_id: int, duration: float) -> Fact:
         """Raises RefusedError."""
-        lease = self._leases.get(session_id)
-        if lease is None or lease.ending:
+        running = self._running.get(session_id)
+        if running is None or running.ending:
             raise RefusedError(Failure(code="not_open", message="this session is not open on this machine"))
-        since_s = self._monotonic() - lease.since
-        return Fact(at=time.time(), session=extended(lease.session, since_s, duration, self._rules))
+        since_s = self._monotonic() - running.since
+        return Fact(at=time.time(), session=extended(running.session, since_s, duration, self._rules))
 
     def ended_fact(self, state: MachineState, reasons: Mapping[int, str], now: str) -> Fact:
         """The end of those of them that are open, each with its reason."""
@@ -154,21 +154,21 @@ class RemoteAccessServer:
         if session is None:
             return
         now = self._monotonic()
-        lease = Lease(session, now, now + session.duration)
-        self._leases[session_id] = lease
+        running = RunningSession(session, now, now + session.duration)
+        self._running[session_id] = running
         self._log("session_began", id=session_id, admin=session.admin, address=session.admin_ip, why=session.reason)
-        self._working[session_id] = self._tasks.start(self._serve(lease, ticket))
+        self._working[session_id] = self._tasks.start(self._serve(running, ticket))
         self._news.set()
 
     def was_extended(self, session_id: int) -> None:
-        lease, session = self._leases.get(session_id), self.open_sessions.get(session_id)
-        if lease is not None and session is not None:
-            lease.session, lease.deadline = session, lease.since + session.duration
-            self._log("session_extended", id=session_id, seconds=f"{lease.deadline - self._monotonic():.0f}")
+        running, session = self._running.get(session_id), self.open_sessions.get(session_id)
+        if running is not None and session is not None:
+            running.session, running.deadline = session, running.since + session.duration
+            self._log("session_extended", id=session_id, seconds=f"{running.deadline - self._monotonic():.0f}")
         self._news.set()
 
     def was_ended(self, session_id: int, reason: str) -> None:
-        if self._leases.pop(session_id, None) is not None:
+        if self._running.pop(session_id, None) is not None:
             self._log("session_ended", id=session_id, why=reason)
         stop = self._working.pop(session_id, None)
         if stop is not None:
@@ -183,15 +183,15 @@ class RemoteAccessServer:
             while True:
                 self._news.clear()
                 await self._end_what_is_due()
-                await wait_at_most(self._news, self._patience())
+                await wait_at_most(self._news, self._wait_s())
         finally:
             await self._tasks.end()
 
     async def _end_what_is_due(self) -> None:
         now = self._monotonic()
         lost = self._lost_at is not None and now - self._lost_at >= GRACE_S
-        for session_id, lease in list(self._leases.items()):
-            reason = lease.ending or ("timed_out" if now >= lease.deadline else "link_lost" if lost else "")
+        for session_id, running in list(self._running.items()):
+            reason = running.ending or ("timed_out" if now >= running.deadline else "link_lost" if lost else "")
             if reason:
                 try:
                     await self._end(session_id, reason)
@@ -204,37 +204,37 @@ class RemoteAccessServer:
 
     def _must_end(self, session_id: int, reason: str) -> None:
         """Whether or not the disk takes it: nobody works in it any more."""
-        lease = self._leases.get(session_id)
-        if lease is not None and not lease.ending:
-            lease.ending = reason
+        running = self._running.get(session_id)
+        if running is not None and not running.ending:
+            running.ending = reason
             stop = self._working.pop(session_id, None)
             if stop is not None:
                 stop()
             self._news.set()
 
-    def _patience(self) -> float:
-        if not self._leases:
+    def _wait_s(self) -> float:
+        if not self._running:
             return float("inf")
         now = self._monotonic()
-        if any(lease.ending or lease.deadline <= now for lease in self._leases.values()):
+        if any(running.ending or running.deadline <= now for running in self._running.values()):
             return AGAIN_S
-        due = min(lease.deadline for lease in self._leases.values())
+        due = min(running.deadline for running in self._running.values())
         if self._lost_at is not None:
             due = min(due, self._lost_at + GRACE_S)
         return max(due - now, 0.01)
 
-    async def _serve(self, lease: Lease, ticket: str) -> None:
+    async def _serve(self, running: RunningSession, ticket: str) -> None:
         """The work of one session; one that fails ends its session and nothing else."""
         try:
-            reason = await self._work(lease, ticket)
+            reason = await self._work(running, ticket)
         except Exception as error:  # noqa: BLE001 - the named boundary: a session
-            self._log("handler_failed", where=f"session {lease.session.id}", error=repr(error))
+            self._log("handler_failed", where=f"session {running.session.id}", error=repr(error))
             reason = "start_failed"
-        lease.ending = lease.ending or reason
+        running.ending = running.ending or reason
         self._news.set()
 
 
-def rules_of(settings: Settings) -> RemoteRules:
+def rules_of(settings: AgentSettings) -> RemoteRules:
     """The part of the settings that the rules obey."""
     return RemoteRules(
         enabled=settings.switch("remote_access_enabled"),

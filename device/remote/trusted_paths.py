@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 from device.remote.folders import DeclaredFolders
 from device.remote.service_user import NoUserError, ServiceUser, choose
-from device.settings import Settings
+from device.settings import AgentSettings
 from device.settings.values import on_demand
 
 MOST_LINKS: Final = 40
@@ -42,7 +42,7 @@ class Weak(NamedTuple):
     visitor: bool
 
 
-def visitor(settings: Settings) -> ServiceUser:
+def visitor(settings: AgentSettings) -> ServiceUser:
     """The user of terminals and files in sessions. Raises NoUserError, also when this user could change what the agent
     obeys as root: a shell of such a user would be root's."""
     user = choose(settings.text("terminal_user"), os.geteuid())
@@ -56,7 +56,7 @@ def visitor(settings: Settings) -> ServiceUser:
     return user
 
 
-def weak_paths(settings: Settings) -> list[Weak]:
+def weak_paths(settings: AgentSettings) -> list[Weak]:
     """Everything there is to say of a configuration; nothing where the agent has no more rights than its terminals."""
     try:
         user = choose(settings.text("terminal_user"), os.geteuid())
@@ -75,7 +75,7 @@ def weak_paths(settings: Settings) -> list[Weak]:
     return list(dict.fromkeys(found))
 
 
-def obeyed(settings: Settings, user: ServiceUser) -> Iterator[Weak]:
+def obeyed(settings: AgentSettings, user: ServiceUser) -> Iterator[Weak]:
     """What the agent reads its orders from: configuration, key, state, its own code and what runs that."""
     for path in (settings.config_file, settings.key_file, settings.state_dir, _CODE, Path(sys.executable)):
         if path is not None and (weak := weak_step(str(path.absolute()), user)) is not None:

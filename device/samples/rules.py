@@ -75,8 +75,8 @@ WINDOW_FRAMES: Final = 4
 PACE_S: Final = 0.2
 """Between two frames of a backlog at least: 5 frames/s leave three quarters of the hub's 20/s to live samples and
 results."""
-SAY_AGAIN_S: Final = 60.0
-SAY_AGAIN_CAP_S: Final = 600.0
+RESEND_AFTER_S: Final = 60.0
+RESEND_CAP_S: Final = 600.0
 
 
 def pause_after(samples: int) -> float:
@@ -93,21 +93,21 @@ class Replay:
         # Bound: WINDOW_FRAMES.
         self._under_way: list[int] = []
         self._progress_at: float | None = None
-        self._patience_s = SAY_AGAIN_S
+        self._resend_after_s = RESEND_AFTER_S
 
     def may_send(self, now: float) -> bool:
         """Whether another frame may go. Rewinds to the acknowledged position when patience has run out."""
-        if self._under_way and self._progress_at is not None and now - self._progress_at >= self._patience_s:
-            self._patience_s = min(2 * self._patience_s, SAY_AGAIN_CAP_S)
+        if self._under_way and self._progress_at is not None and now - self._progress_at >= self._resend_after_s:
+            self._resend_after_s = min(2 * self._resend_after_s, RESEND_CAP_S)
             self._under_way.clear()
             self.sent = self.acked
         return len(self._under_way) < WINDOW_FRAMES
 
-    def patience_left(self, now: float) -> float:
+    def resend_in(self, now: float) -> float:
         """Seconds until unacknowledged frames are said again; infinite when none are."""
         if not self._under_way or self._progress_at is None:
             return float("inf")
-        return max(0.0, self._progress_at + self._patience_s - now)
+        return max(0.0, self._progress_at + self._resend_after_s - now)
 
     def was_sent(self, seq: int, now: float) -> None:
         """A frame whose last sample is `seq` went out."""
@@ -124,4 +124,4 @@ class Replay:
         self.sent = max(self.sent, seq)
         self._under_way = [last for last in self._under_way if last > seq]
         self._progress_at = now
-        self._patience_s = SAY_AGAIN_S
+        self._resend_after_s = RESEND_AFTER_S

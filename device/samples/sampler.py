@@ -17,7 +17,7 @@ from device.kernel.log import Log
 from device.kernel.tasks import until_one_ends, wait_at_most
 from device.kernel.worker_thread import WorkerThread
 from device.samples.rules import SamplingPlan
-from device.samples.spool import Spool
+from device.samples.spool import SampleSpool
 from device.system.clock import utc_now
 from device.system_monitor import SystemMonitor
 from protocol.messages import Sample
@@ -41,7 +41,7 @@ class Sampler:
         monitors: tuple[SystemMonitor, SystemMonitor],
         sensors: WorkerThread,
         disk: WorkerThread,
-        spool: Spool,
+        spool: SampleSpool,
         log: Log,
         on_kept: Callable[[], None],
         offer_live: Callable[[Sample], None],
@@ -58,12 +58,12 @@ class Sampler:
         self._fresh_watch = False
         self._fresh_history = True
         self._monitors = True
-        self._wish = 0.0
+        self._requested = 0.0
         self._to_keep: deque[bytes] = deque(maxlen=MAX_TO_KEEP)
         self._has_some = asyncio.Event()
         self._stuck = False
-        self._told_dropped = self._told_refused = 0
-        self._told_watched = 0.0
+        self._logged_dropped = self._logged_refused = 0
+        self._logged_watched = 0.0
         self._replanned_at = float("-inf")
         self.latest: Sample | None = None
         """What was read last, for the machine's own control page."""
@@ -72,7 +72,7 @@ class Sampler:
 
     def watch(self, interval: float) -> None:
         """Somebody watches every `interval` seconds; 0 = nobody."""
-        self._wish = interval
+        self._requested = interval
         self._watch(interval if self._monitors else 0.0)
 
     def set_monitoring(self, enabled: bool, interval: float) -> None:
@@ -81,7 +81,7 @@ class Sampler:
             self._fresh_history = True
         self._monitors = enabled
         self._plan.keep(interval if enabled else float("inf"), time.monotonic())
-        self._watch(self._wish if enabled else 0.0)
+        self._watch(self._requested if enabled else 0.0)
         self._replan.set()
 
     def _watch(self, interval: float) -> None:
@@ -90,10 +90,10 @@ class Sampler:
         if self._plan.live_interval != before:
             self._replan.set()
 
-    def _tell_watched(self) -> None:
+    def _log_watched(self) -> None:
         interval = self._plan.live_interval
-        if interval != self._told_watched:
-            self._told_watched = interval
+        if interval != self._logged_watched:
+            self._logged_watched = interval
             self._log("watched" if interval else "unwatched", **({"interval": f"{interval:g}"} if interval else {}))
 
     async def run(self) -> None:
@@ -111,7 +111,7 @@ class Sampler:
                 await asyncio.sleep(self._replanned_at + SETTLE_S - time.monotonic())
                 self._replanned_at = time.monotonic()
                 self._replan.clear()
-                self._tell_watched()
+                self._log_watched()
             if self._fresh_watch:
                 self._fresh_watch = False
                 await self._guarded(self._present.prime)
@@ -164,13 +164,13 @@ class Sampler:
 
     def _report(self) -> None:
         counters = self._spool.counters
-        if counters.dropped != self._told_dropped:
-            self._told_dropped = counters.dropped
+        if counters.dropped != self._logged_dropped:
+            self._logged_dropped = counters.dropped
             self._log("dropped", count=counters.dropped)
-        refuses = counters.write_errors != self._told_refused
+        refuses = counters.write_errors != self._logged_refused
         if refuses:
             self._log("disk_refuses")
-        elif self._told_refused and self._spool.idle:
+        elif self._logged_refused and self._spool.idle:
             self._log("disk_again")
             counters.write_errors = 0
-        self._told_refused = counters.write_errors
+        self._logged_refused = counters.write_errors

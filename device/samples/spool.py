@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from device.kernel import records, state_file
-from device.samples.spool_files import Counters, Place, SpoolFiles, boot_name
+from device.samples.spool_files import Counters, SpoolFiles, StoredRecord, boot_name
 
 DEFAULT_LIMIT: Final = 64 * 1024 * 1024
 SEGMENTS: Final = 256
@@ -40,7 +40,7 @@ class Position(msgspec.Struct):
     last: dict[str, int] = {}
 
 
-class Spool:
+class SampleSpool:
     """`floor_seq` is a number no earlier life in this boot can have reached (boot-time milliseconds do)."""
 
     def __init__(
@@ -169,8 +169,8 @@ class Spool:
             self._cursor = (last, place.segment, place.end)
         return Batch(boot, last, payloads) if payloads else None
 
-    def _walk(self, boot: str, after: int) -> Iterator[Place]:
+    def _walk(self, boot: str, after: int) -> Iterator[StoredRecord]:
         start = self._cursor[1:] if self._cursor[0] == after else (-1, 0)
         yield from self._files.walk(boot, after, start)
         if boot == self.boot:
-            yield from (Place(seq, payload, -1, 0) for seq, payload in self._unwritten if seq > after)
+            yield from (StoredRecord(seq, payload, -1, 0) for seq, payload in self._unwritten if seq > after)

@@ -91,7 +91,7 @@ class Segment:
 Acked = Callable[[str], int]
 
 
-class Place(NamedTuple):
+class StoredRecord(NamedTuple):
     """A record and where reading goes on behind it."""
 
     seq: int
@@ -185,14 +185,14 @@ class SpoolFiles:
         for segment in [s for s in self.segments if s.boot == boot and s.last <= seq and s is not writing]:
             self._remove(segment)
 
-    def walk(self, boot: str, after: int, start: tuple[int, int]) -> Iterator[Place]:
+    def walk(self, boot: str, after: int, start: tuple[int, int]) -> Iterator[StoredRecord]:
         """The records of `boot` above `after`; `start` is (segment, offset) where reading may begin."""
         for segment in self.segments:
             if segment.boot == boot and segment.last > after:
                 offset = start[1] if start[0] == segment.index else 0
                 for record in segment.scan(offset):
                     if record.seq > after:
-                        yield Place(record.seq, record.payload, segment.index, record.end)
+                        yield StoredRecord(record.seq, record.payload, segment.index, record.end)
 
     def _append(self, seq: int, data: bytes) -> None:
         """Raises OSError, and then nothing of the record stays behind."""

@@ -19,7 +19,7 @@ from device.kernel.tasks import until_one_ends, wait_for_any
 from device.kernel.worker_thread import WorkerThread
 from device.link.rules import FallbackRules
 from device.samples import rules as replay
-from device.samples.spool import Batch, Spool
+from device.samples.spool import Batch, SampleSpool
 
 BATCH_SAMPLES: Final = 100
 BATCH_BYTES: Final = 48 * 1024
@@ -37,7 +37,7 @@ class Uploader:
     def __init__(
         self,
         client: ApiClient,
-        spool: Spool,
+        spool: SampleSpool,
         disk: WorkerThread,
         rules: FallbackRules,
         interval: float,

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 from certs.secret_file import SecretFileError, read_secret
 from device.settings.table import KEYS, Value
-from device.settings.values import SettingsError, from_text, typed
+from device.settings.values import AgentSettingsError, from_text, typed
 from protocol import addresses
 
-__all__ = ["Settings", "SettingsError", "exposed", "load", "nearest"]
+__all__ = ["AgentSettings", "AgentSettingsError", "exposed", "load", "nearest"]
 
 SECRET_MODE_MASK: Final = 0o077
 LEAST_KEY_LENGTH: Final = 16
@@ -27,7 +27,7 @@ _PLACEHOLDERS: Final = ("changeme", "your-", "your_", "<", "example", "placehold
 
 
 @dataclass(frozen=True)
-class Settings:
+class AgentSettings:
     """Checked values. `values` holds every key of the table, and the further keys the hub has pushed; the properties
     are derived from them. `origins` tells for each: "environment NAME", "hub", "file" or "default"."""
 
@@ -51,7 +51,7 @@ class Settings:
         value = self.values[key]
         return [str(entry) for entry in value] if isinstance(value, list) else []
 
-    def overlaid(self, values: Mapping[str, Value], origins: Mapping[str, str]) -> Settings:
+    def overlaid(self, values: Mapping[str, Value], origins: Mapping[str, str]) -> AgentSettings:
         """The same machine with these values for these keys."""
         return replace(self, values={**self.values, **values}, origins={**self.origins, **origins})
 
@@ -87,12 +87,12 @@ class Settings:
         return (base / f"{name}.state").absolute()
 
 
-def load(config_file: Path | None, environ: Mapping[str, str]) -> Settings:
-    """Read, override, check; raises SettingsError."""
+def load(config_file: Path | None, environ: Mapping[str, str]) -> AgentSettings:
+    """Read, override, check; raises AgentSettingsError."""
     written = _read(config_file) if config_file is not None else {}
     for key in written:
         if key not in KEYS:
-            raise SettingsError("unknown_key", key, nearest=nearest(key))
+            raise AgentSettingsError("unknown_key", key, nearest=nearest(key))
     values: dict[str, Value] = {}
     origins: dict[str, str] = {}
     for key, rule in KEYS.items():
@@ -105,7 +105,7 @@ def load(config_file: Path | None, environ: Mapping[str, str]) -> Settings:
             values[key], origins[key] = rule.default, "default"
     _check_url(values)
     token, key_file = _secret(str(values.pop("api_token")), environ, config_file)
-    return Settings(values, origins, config_file, token, key_file)
+    return AgentSettings(values, origins, config_file, token, key_file)
 
 
 def nearest(key: str) -> str:
@@ -124,11 +124,11 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError("config_unreadable", file=path, why=error.strerror or "error") from error
+        raise AgentSettingsError("config_unreadable", file=path, why=error.strerror or "error") from error
     except (ValueError, RecursionError) as error:
-        raise SettingsError("config_not_json", file=path, why=str(error)) from error
+        raise AgentSettingsError("config_not_json", file=path, why=str(error)) from error
     if not isinstance(content, dict):
-        raise SettingsError("config_not_json", file=path, why="{ ... } expected")
+        raise AgentSettingsError("config_not_json", file=path, why="{ ... } expected")
     return content
 
 
@@ -138,13 +138,13 @@ def _check_url(values: Mapping[str, Value]) -> None:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise SettingsError("wrong_url", key, value=repr(url)) from error
+        raise AgentSettingsError("wrong_url", key, value=repr(url)) from error
     if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
-        raise SettingsError("wrong_url", key, value=repr(url))
+        raise AgentSettingsError("wrong_url", key, value=repr(url))
     if parts.username is not None or parts.password is not None:
-        raise SettingsError("secret_in_url", key)
+        raise AgentSettingsError("secret_in_url", key)
     if parts.scheme == "http" and not addresses.names_this_computer(host) and not values["allow_plain_http"]:
-        raise SettingsError("plain_http", key, value=url, https=f"https://{parts.netloc}")
+        raise AgentSettingsError("plain_http", key, value=url, https=f"https://{parts.netloc}")
 
 
 def _secret(configured: str, environ: Mapping[str, str], config_file: Path | None) -> tuple[str, Path | None]:
@@ -159,11 +159,11 @@ def _secret(configured: str, environ: Mapping[str, str], config_file: Path | Non
             configured = read_secret(Path(file)).strip()
         except SecretFileError as wrong:
             named = {"exposed": "token_exposed", "mark": "token_marked", "empty": "token_missing"}
-            raise SettingsError(named.get(wrong.code, "token_unreadable"), "api_token", file=file) from wrong
+            raise AgentSettingsError(named.get(wrong.code, "token_unreadable"), "api_token", file=file) from wrong
     if not configured:
-        raise SettingsError("token_missing", "api_token")
+        raise AgentSettingsError("token_missing", "api_token")
     usable = configured.isascii() and configured.isprintable() and " " not in configured
     is_placeholder = any(word in configured.lower() for word in _PLACEHOLDERS if not configured.startswith("rvmk_"))
     if not usable or len(configured) < LEAST_KEY_LENGTH or is_placeholder:
-        raise SettingsError("token_unusable", "api_token")
+        raise AgentSettingsError("token_unusable", "api_token")
     return configured, Path(file) if file else None

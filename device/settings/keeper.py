@@ -13,8 +13,8 @@ from typing import Any, Final
 from device.kernel import state_file
 from device.kernel.log import Log
 from device.kernel.worker_thread import WorkerThread
-from device.settings import Settings
-from device.settings.rules import Effective, Pushed, in_force, set_here
+from device.settings import AgentSettings
+from device.settings.rules import EffectiveValues, HubSettings, effective_values, set_here
 from device.settings.table import STATIC
 from device.settings.values import readable
 from device.texts import texts_in
@@ -29,16 +29,16 @@ MAX_SENTENCE: Final = 250
 _on_the_wire: Final = texts_in("en")
 
 
-class ConfigKeeper:
+class SettingsKeeper:
     """`settings` is what is in force now. `apply(settings)` is called in the loop whenever that changes and must not
     wait; `reply` says the answer on the present link."""
 
     def __init__(
         self,
-        settings: Settings,
+        settings: AgentSettings,
         disk: WorkerThread,
         log: Log,
-        apply: Callable[[Settings], None],
+        apply: Callable[[AgentSettings], None],
         reply: Callable[[ConfigApplied], None],
     ) -> None:
         self._own = settings
@@ -48,16 +48,16 @@ class ConfigKeeper:
         self._log = log
         self._apply = apply
         self._reply = reply
-        self._pushed = Pushed()
-        self._on_disk: Pushed | None = None
-        self._offered: Pushed | None = None
+        self._from_hub = HubSettings()
+        self._on_disk: HubSettings | None = None
+        self._offered: HubSettings | None = None
         self._news = asyncio.Event()
         self.settings = settings
 
     @property
     def version(self) -> int:
         """The version in force, 0 when there is none."""
-        return self._pushed.version
+        return self._from_hub.version
 
     async def open(self) -> None:
         """Go on with what the hub said last; a damaged cache is as good as none, since the hub says it again."""
@@ -68,7 +68,7 @@ class ConfigKeeper:
 
     def offer(self, version: int, values: Mapping[str, Any]) -> None:
         """Hear what the hub says; never waits. A newer word makes one that was not taken yet void."""
-        self._offered = Pushed(version=version, values=dict(values))
+        self._offered = HubSettings(version=version, values=dict(values))
         self._news.set()
 
     async def run(self) -> None:
@@ -87,37 +87,37 @@ class ConfigKeeper:
             }
             self._reply(ConfigApplied(version=offered.version, errors=errors or None, own=self._set_here or None))
 
-    def _take(self, pushed: Pushed) -> Effective:
-        effective = in_force(pushed, self._own.values, self._own.origins, STATIC)
-        is_news = pushed != self._pushed
-        self._pushed = pushed
+    def _take(self, from_hub: HubSettings) -> EffectiveValues:
+        effective = effective_values(from_hub, self._own.values, self._own.origins, STATIC)
+        is_news = from_hub != self._from_hub
+        self._from_hub = from_hub
         if is_news:
             self.settings = self._own.overlaid(effective.values, effective.origins)
-            self._log("config_applied", version=pushed.version)
+            self._log("config_applied", version=from_hub.version)
             for key, wrong in effective.errors.items():
                 self._log("config_key_refused", why=self._log.why(wrong.code, key=key, **readable(wrong)))
             self._apply(self.settings)
         return effective
 
-    async def _remember(self, pushed: Pushed) -> None:
+    async def _remember(self, from_hub: HubSettings) -> None:
         """A disk that refuses costs the cache, not the configuration: the hub says it again after a restart."""
-        if pushed == self._on_disk:
+        if from_hub == self._on_disk:
             return
         try:
-            await self._disk.call(state_file.write_value, self._file, pushed)
-            self._on_disk = pushed
+            await self._disk.call(state_file.write_value, self._file, from_hub)
+            self._on_disk = from_hub
         except OSError as error:
             self._log("config_not_cached", why=error.strerror or error)
 
 
-def cached_configuration(state_dir: Path) -> Pushed | None:
+def cached_configuration(state_dir: Path) -> HubSettings | None:
     """What the hub said last, None when there is nothing readable."""
-    return state_file.read_value(state_dir / FILE, Pushed)
+    return state_file.read_value(state_dir / FILE, HubSettings)
 
 
-def settings_in_force(own: Settings) -> Settings:
+def effective_settings(own: AgentSettings) -> AgentSettings:
     """The machine's settings with what the hub said last, for programs beside the agent."""
-    effective = in_force(cached_configuration(own.state_dir) or Pushed(), own.values, own.origins, STATIC)
+    effective = effective_values(cached_configuration(own.state_dir) or HubSettings(), own.values, own.origins, STATIC)
     return own.overlaid(effective.values, effective.origins)
 
 

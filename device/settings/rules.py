@@ -16,14 +16,14 @@ ENVIRONMENT: Final = "environment "
 _QUERY: Final = re.compile(r"\?[^,\s]*")
 
 
-class Pushed(msgspec.Struct, frozen=True, kw_only=True):
+class HubSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the hub said last, as it said it. Version 0: nobody has written a configuration there yet."""
 
     version: int = 0
     values: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class Effective(NamedTuple):
+class EffectiveValues(NamedTuple):
     """`values` and `origins` of the keys the hub decides; `errors` says for a pushed key why it is not in force."""
 
     values: Mapping[str, Value]
@@ -31,9 +31,9 @@ class Effective(NamedTuple):
     errors: Mapping[str, WrongValueError]
 
 
-def in_force(
-    pushed: Pushed, own: Mapping[str, object], origins: Mapping[str, str], static: Collection[str]
-) -> Effective:
+def effective_values(
+    from_hub: HubSettings, own: Mapping[str, object], origins: Mapping[str, str], static: Collection[str]
+) -> EffectiveValues:
     """What the hub's word makes of a machine whose `own` settings have these `origins`.
 
     `static` are the keys only the machine's owner decides. A wrong value costs its own key and nothing else: the
@@ -41,7 +41,7 @@ def in_force(
     """
     values: dict[str, Value] = {}
     errors: dict[str, WrongValueError] = {}
-    for name, value in pushed.values.items() if pushed.version > 0 else ():
+    for name, value in from_hub.values.items() if from_hub.version > 0 else ():
         found = _judged(name, value, own, origins, static)
         if isinstance(found, WrongValueError):
             errors[name] = found
@@ -49,7 +49,7 @@ def in_force(
             errors[name] = WrongValueError("too_many", most=MAX_FREE_KEYS)
         else:
             values[found[0]] = found[1]
-    return Effective(values, dict.fromkeys(values, "hub"), errors)
+    return EffectiveValues(values, dict.fromkeys(values, "hub"), errors)
 
 
 def set_here(own: Mapping[str, Any], origins: Mapping[str, str]) -> dict[str, Value]:

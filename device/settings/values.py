@@ -75,7 +75,7 @@ _LISTS: Final = ("networks", "units", "folders")
 _TEXTS: Final = ("text", "zone", "zone_or_none", "addresses", "address")
 
 
-class SettingsError(Exception):
+class AgentSettingsError(Exception):
     """A configuration that cannot work. `code` and `values` are rendered by texts; `key` is the key at fault."""
 
     def __init__(self, code: str, key: str = "", **values: object) -> None:
@@ -86,7 +86,7 @@ class SettingsError(Exception):
 
 
 def from_text(key: str, rule: Key, text: str) -> Value:
-    """A value from the environment, where everything is text; raises SettingsError."""
+    """A value from the environment, where everything is text; raises AgentSettingsError."""
     text = text.strip()
     if rule.kind == "switch" and text.lower() in _SWITCHES:
         return _SWITCHES[text.lower()]
@@ -102,12 +102,12 @@ def from_text(key: str, rule: Key, text: str) -> Value:
 
 
 def typed(key: str, rule: Key, value: object) -> Value:
-    """The value as everybody reads it; raises SettingsError."""
+    """The value as everybody reads it; raises AgentSettingsError."""
     if is_dynamic(key):
         try:
             return checked(key, value)
         except WrongValueError as wrong:
-            raise SettingsError(wrong.code, key, **readable(wrong)) from wrong
+            raise AgentSettingsError(wrong.code, key, **readable(wrong)) from wrong
     return _static(key, rule, value)
 
 
@@ -125,27 +125,27 @@ def _static(key: str, rule: Key, value: object) -> Value:
     if rule.kind == "id" and isinstance(value, (int, str)) and not isinstance(value, bool):
         if 0 < len(str(value).strip()) <= 100 and str(value).isprintable() and "/" not in str(value):
             return value.strip() if isinstance(value, str) else value
-        raise SettingsError("wrong_id", key)
+        raise AgentSettingsError("wrong_id", key)
     if rule.kind == "units":
         return _units(key, value)
     if rule.kind in KINDS:
         return _of_remote_access(key, rule.kind, value)
     if rule.kind in ("number", "whole") and is_number and isinstance(value, (int, float)):
         if rule.kind == "whole" and value != int(value):
-            raise SettingsError("wrong_type", key, kind=rule.kind, default=repr(rule.default))
+            raise AgentSettingsError("wrong_type", key, kind=rule.kind, default=repr(rule.default))
         if not rule.least <= value <= rule.most:
-            raise SettingsError("out_of_bounds", key, least=f"{rule.least:g}", most=f"{rule.most:g}")
+            raise AgentSettingsError("out_of_bounds", key, least=f"{rule.least:g}", most=f"{rule.most:g}")
         return int(value) if rule.kind == "whole" else float(value)
-    raise SettingsError("wrong_type", key, kind=rule.kind, default=repr(rule.default))
+    raise AgentSettingsError("wrong_type", key, kind=rule.kind, default=repr(rule.default))
 
 
 def _units(key: str, value: object) -> Value:
     try:
         units = msgspec.convert(value, list[Unit])
     except msgspec.ValidationError as wrong:
-        raise SettingsError("wrong_units", key) from wrong
+        raise AgentSettingsError("wrong_units", key) from wrong
     if len(units) > MAX_UNITS:
-        raise SettingsError("wrong_units", key)
+        raise AgentSettingsError("wrong_units", key)
     return units
 
 
@@ -153,5 +153,5 @@ def _of_remote_access(key: str, kind: str, value: object) -> Value:
     try:
         found: Value = remote_value(kind, value)
     except ValueError as wrong:  # a ValidationError is one
-        raise SettingsError(f"wrong_{kind}", key) from wrong
+        raise AgentSettingsError(f"wrong_{kind}", key) from wrong
     return found

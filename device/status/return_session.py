@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from device.settings import Settings
+from device.settings import AgentSettings
 
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 """A link is not followed, and a pipe that nobody reads makes nobody wait."""
@@ -150,7 +150,7 @@ def opened_way(path: Path) -> Iterator[int]:
         os.close(handle)
 
 
-def of_settings(settings: Settings) -> ReturnSession:
+def of_settings(settings: AgentSettings) -> ReturnSession:
     """The file in the state folder, unless the configuration names another."""
     named = settings.text("return_session_file") or "return-session"
     return ReturnSession(settings.state_dir / named, settings.number("return_session_max"))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jeepney.io.asyncio import DBusRouter  # type: ignore[import-untyped]
 
 T = TypeVar("T")
-PATIENCE_S: Final = 10.0
+ANSWER_WITHIN_S: Final = 10.0
 HELP: Final = "not permitted: install the helper"
 _REFUSALS: Final = ("AccessDenied", "AuthFailed", "InteractiveAuthorizationRequired", "NotPrivileged")
 _NOBODY: Final = ("ServiceUnknown", "NameHasNoOwner", "Spawn.")
@@ -38,7 +38,7 @@ class SystemBusError(Exception):
         self.name = name
 
 
-class Target(NamedTuple):
+class BusObject(NamedTuple):
     """An object of a service and the interface to speak to."""
 
     service: str
@@ -51,14 +51,14 @@ class Reply(NamedTuple):
     body: tuple[Any, ...]
 
 
-class Session:
+class BusSession:
     """An open connection; everything raises NotPermittedError or SystemBusError."""
 
     def __init__(self, router: DBusRouter) -> None:
         self._router = router
 
     async def call(
-        self, target: Target, method: str, signature: str | None = None, body: tuple[Any, ...] = ()
+        self, target: BusObject, method: str, signature: str | None = None, body: tuple[Any, ...] = ()
     ) -> Reply:
         """What a method answers."""
         from jeepney import DBusAddress, HeaderFields, MessageType, new_method_call
@@ -71,19 +71,19 @@ class Session:
         return Reply(str(reply.header.fields.get(HeaderFields.sender, "")), tuple(reply.body))
 
     @contextlib.asynccontextmanager
-    async def signals(self, target: Target, member: str) -> AsyncIterator[asyncio.Queue[Message]]:
+    async def signals(self, target: BusObject, member: str) -> AsyncIterator[asyncio.Queue[Message]]:
         """The signals of that name from now on; read them with `said`."""
         from jeepney import MatchRule, message_bus
 
         rule = MatchRule(type="signal", interface=target.interface, member=member, path=target.path)
-        bus = Target(message_bus.bus_name, message_bus.object_path, str(message_bus.interface))
-        heard: asyncio.Queue[Message] = asyncio.Queue(1000)
-        with self._router.filter(rule, queue=heard):
+        bus = BusObject(message_bus.bus_name, message_bus.object_path, str(message_bus.interface))
+        received: asyncio.Queue[Message] = asyncio.Queue(1000)
+        with self._router.filter(rule, queue=received):
             await self.call(bus, "AddMatch", "s", (rule.serialise(),))
-            yield heard
+            yield received
 
 
-def said(signal: Message) -> Reply:
+def signal_content(signal: Message) -> Reply:
     """Who sent a signal, and its content."""
     from jeepney import HeaderFields
 
@@ -98,21 +98,21 @@ class SystemBus:
 
     async def ask(
         self,
-        target: Target,
+        target: BusObject,
         method: str,
         signature: str | None = None,
         body: tuple[Any, ...] = (),
         *,
-        seconds: float = PATIENCE_S,
+        seconds: float = ANSWER_WITHIN_S,
     ) -> tuple[Any, ...]:
         """What one method answers, within `seconds`. Raises NotPermittedError or SystemBusError."""
 
-        async def ask_it(session: Session) -> tuple[Any, ...]:
+        async def ask_it(session: BusSession) -> tuple[Any, ...]:
             return (await session.call(target, method, signature, body)).body
 
         return await self.during(ask_it, seconds)
 
-    async def during(self, work: Callable[[Session], Awaitable[T]], seconds: float) -> T:
+    async def during(self, work: Callable[[BusSession], Awaitable[T]], seconds: float) -> T:
         """The result of `work(session)`, which may take so long. Raises NotPermittedError or SystemBusError."""
         if not self._allowed:
             raise NotPermittedError("system_control is off")
@@ -122,7 +122,7 @@ class SystemBus:
             raise SystemBusError("timeout", f"no answer within {seconds:.3g} s") from slow
 
     @staticmethod
-    async def _in_session(work: Callable[[Session], Awaitable[T]]) -> T:
+    async def _in_session(work: Callable[[BusSession], Awaitable[T]]) -> T:
         from jeepney.io.asyncio import open_dbus_router
 
         opening = open_dbus_router(bus="SYSTEM")
@@ -131,7 +131,7 @@ class SystemBus:
         except (OSError, EOFError, ValueError, RuntimeError, KeyError) as nobody:
             raise NotPermittedError(f"no system bus: {nobody}") from nobody
         try:
-            return await work(Session(router))
+            return await work(BusSession(router))
         finally:
             with contextlib.suppress(OSError, EOFError):
                 await opening.__aexit__(None, None, None)

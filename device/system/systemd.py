@@ -9,12 +9,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from device.system.bus import NotPermittedError, Session, SystemBus, SystemBusError, Target, said
+from device.system.bus import BusObject, BusSession, NotPermittedError, SystemBus, SystemBusError, signal_content
 from device.system.hardware import timezone_name
 from device.system_monitor.reading import text_of
 from protocol.zones import is_zone
 
-SYSTEMD: Final = Target("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
+SYSTEMD: Final = BusObject("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
 
 _KINDS: Final = (".service", ".socket", ".target", ".timer", ".path", ".mount")
 
@@ -23,13 +23,13 @@ async def restart(bus: SystemBus, unit: str, seconds: float) -> None:
     """Start `unit` anew, and wait until systemd says that it has. Raises NotPermittedError or SystemBusError, whose
     name is systemd's own word (`failed`, `timeout`, `dependency`, ...) when the service did not come up."""
 
-    async def restart_it(session: Session) -> None:
+    async def restart_it(session: BusSession) -> None:
         async with session.signals(SYSTEMD, "JobRemoved") as ends:
             await session.call(SYSTEMD, "Subscribe")
             asked = await session.call(SYSTEMD, "RestartUnit", "ss", (unit, "replace"))
             (job,) = asked.body
             while True:
-                ended = said(await ends.get())
+                ended = signal_content(await ends.get())
                 # Anybody may send a signal: only that of the one who took the job counts.
                 if ended.sender == asked.sender and ended.body[1] == job:
                     break
@@ -44,11 +44,11 @@ async def states(bus: SystemBus, names: Collection[str], seconds: float) -> dict
     or SystemBusError."""
     units = {name: full_name(name) for name in names}
 
-    async def ask(session: Session) -> dict[str, str]:
+    async def ask(session: BusSession) -> dict[str, str]:
         reply = await session.call(SYSTEMD, "ListUnitsByNames", "as", (list(units.values()),))
         found = {str(unit[0]): (str(unit[2]), str(unit[3])) for unit in reply.body[0]}
-        said = {unit: load if load == "not-found" else active for unit, (load, active) in found.items()}
-        return {name: said[unit] for name, unit in units.items() if unit in said}
+        found_states = {unit: load if load == "not-found" else active for unit, (load, active) in found.items()}
+        return {name: found_states[unit] for name, unit in units.items() if unit in found_states}
 
     return await bus.during(ask, seconds)
 
@@ -67,7 +67,7 @@ def own_unit(root: Path) -> str | None:
     return None
 
 
-LOGIND: Final = Target("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
+LOGIND: Final = BusObject("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
 
 
 async def reboot(bus: SystemBus, seconds: float) -> None:
@@ -75,7 +75,7 @@ async def reboot(bus: SystemBus, seconds: float) -> None:
     await bus.ask(LOGIND, "Reboot", "b", (False,), seconds=seconds)
 
 
-TIMEDATED: Final = Target("org.freedesktop.timedate1", "/org/freedesktop/timedate1", "org.freedesktop.timedate1")
+TIMEDATED: Final = BusObject("org.freedesktop.timedate1", "/org/freedesktop/timedate1", "org.freedesktop.timedate1")
 _PROPERTIES: Final = "org.freedesktop.DBus.Properties"
 _SERVICE: Final = "org.freedesktop.systemd1.Service"
 
@@ -101,7 +101,7 @@ class SystemTimezone:
         """Those of the services that have been running since before the monotonic `moment`. One that nobody can tell
         anything about is among them: better one restart too many than a service in the old zone."""
 
-        async def look(session: Session) -> list[str]:
+        async def look(session: BusSession) -> list[str]:
             return [unit for unit in units if await _is_older(session, unit, moment)]
 
         if not units:
@@ -112,11 +112,11 @@ class SystemTimezone:
             return list(units)
 
 
-async def _is_older(session: Session, unit: str, moment: float) -> bool:
+async def _is_older(session: BusSession, unit: str, moment: float) -> bool:
     try:
         name = unit if "." in unit else f"{unit}.service"
         (path,) = (await session.call(SYSTEMD, "GetUnit", "s", (name,))).body
-        started = Target(SYSTEMD.service, path, _PROPERTIES)
+        started = BusObject(SYSTEMD.service, path, _PROPERTIES)
         reply = await session.call(started, "Get", "ss", (_SERVICE, "ExecMainStartTimestampMonotonic"))
         begun_us = int(reply.body[0][1])
     except SystemBusError as error:
@@ -136,7 +136,7 @@ class ServiceNotify:
         self._watchdog_s = int(microseconds) / 1e6 if microseconds.isascii() and microseconds.isdigit() else 0.0
         self._progress = progress
 
-    def tell(self, state: str) -> None:
+    def notify(self, state: str) -> None:
         """Send one state, e.g. READY=1; silent when nobody listens."""
         if not self._address:
             return
@@ -154,6 +154,6 @@ class ServiceNotify:
         while True:
             now = self._progress()
             if now != seen and self._watchdog_s:
-                self.tell("WATCHDOG=1")
+                self.notify("WATCHDOG=1")
             seen = now
             await asyncio.sleep(pause)

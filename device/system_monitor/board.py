@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from device.system_monitor.reading import Reading, absent, listed, number_of, text_of
+from device.system_monitor.reading import SensorReading, absent, listed, number_of, text_of
 
 TOTAL_RAILS: Final = frozenset({"VDD_IN", "POM_5V_IN", "VDD_TOTAL", "SYS5V"})
 """The board's input; where it is measured the other rails are parts of it."""
@@ -15,14 +15,14 @@ MOST_W: Final = 10_000.0
 _CHANNELS: Final = (1, 2, 3)
 
 
-def power(root: Path) -> Reading:
+def power(root: Path) -> SensorReading:
     """Watts: of the input rail when it is measured, else of all rails together."""
     rails = list(_rails(root))
     if not rails:
         return absent("no power monitor found")
     total = [watts for label, watts in rails if label in TOTAL_RAILS]
     watts = total[0] if total else sum(watts for _, watts in rails)
-    return Reading(round(watts, 3)) if watts <= MOST_W else absent("the power monitor says nonsense")
+    return SensorReading(round(watts, 3)) if watts <= MOST_W else absent("the power monitor says nonsense")
 
 
 def _rails(root: Path) -> Iterator[tuple[str, float]]:
@@ -40,25 +40,25 @@ def _rails(root: Path) -> Iterator[tuple[str, float]]:
 _SLOWS_DOWN: Final = re.compile(r"throttle|cpufreq|devfreq|hot-surface|oc-event|processor", re.IGNORECASE)
 
 
-def throttled(root: Path) -> Reading:
+def throttled(root: Path) -> SensorReading:
     """1.0 when any processor or GPU is being slowed down, 0.0 when none is."""
     states = []
     for device in listed(root / "sys/class/thermal", "cooling_device*"):
         state = number_of(device / "cur_state")
         if state is not None and _SLOWS_DOWN.search(text_of(device / "type") or ""):
             states.append(state)
-    return Reading(float(any(state > 0 for state in states))) if states else absent("no throttling sensor found")
+    return SensorReading(float(any(state > 0 for state in states))) if states else absent("no throttling sensor found")
 
 
 LONGEST_S: Final = 1e10
 """Three centuries."""
 
 
-def uptime(root: Path) -> Reading:
+def uptime(root: Path) -> SensorReading:
     """Seconds since boot."""
     words = (text_of(root / "proc/uptime") or "").split()
     try:
         seconds = float(words[0])
     except (IndexError, ValueError):
         return absent("the kernel does not say")
-    return Reading(round(seconds, 1)) if 0 <= seconds < LONGEST_S else absent("the kernel says nonsense")
+    return SensorReading(round(seconds, 1)) if 0 <= seconds < LONGEST_S else absent("the kernel says nonsense")

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from device.system_monitor.reading import Reading, absent
+from device.system_monitor.reading import SensorReading, absent
 
 STALE_AFTER_S: Final = 2.5
 RETRY_AFTER_S: Final = 20.0
@@ -37,11 +37,11 @@ class JtopAdapter:
         self._stamped_at = 0.0
         self._why = "jtop was not asked yet"
 
-    def gpu(self) -> Reading:
+    def gpu(self) -> SensorReading:
         """Percent of time the GPU was busy."""
         return self._read(lambda stats: float(stats["GPU"]), 0.0, 100.0)
 
-    def power(self) -> Reading:
+    def power(self) -> SensorReading:
         """Watts of the whole board."""
         return self._read(lambda stats: float(stats["Power TOT"]) / 1000, 0.0, 1000.0)
 
@@ -52,7 +52,7 @@ class JtopAdapter:
             with contextlib.suppress(Exception):
                 client.close()
 
-    def _read(self, pick: Callable[[dict[str, Any]], float], least: float, most: float) -> Reading:
+    def _read(self, pick: Callable[[dict[str, Any]], float], least: float, most: float) -> SensorReading:
         stats = self._fresh()
         if stats is None:
             return absent(self._why)
@@ -60,7 +60,7 @@ class JtopAdapter:
             value = pick(stats)
         except (KeyError, TypeError, ValueError):
             return absent("jtop does not give it")
-        return Reading(round(value, 3)) if least <= value <= most else absent("jtop gave an impossible value")
+        return SensorReading(round(value, 3)) if least <= value <= most else absent("jtop gave an impossible value")
 
     def _fresh(self) -> dict[str, Any] | None:
         """The service's figures if they moved lately. jtop is foreign code with a thread: it may raise anything."""

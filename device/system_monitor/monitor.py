@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from device.system_monitor import board, network, sensors
 from device.system_monitor.jtop import JtopAdapter
-from device.system_monitor.reading import Reading, percent
+from device.system_monitor.reading import SensorReading, percent
 from device.system_monitor.sensors import CpuTimes
 from protocol.messages import Sample
 
@@ -99,13 +99,13 @@ class SystemMonitor:
             times = foreign_cpu_times()
         return Look(self._monotonic(), times, network.read(self._root))
 
-    def _memory(self) -> Reading:
+    def _memory(self) -> SensorReading:
         return foreign_memory() if self._is_foreign() else sensors.memory_usage(self._root)
 
     def _is_foreign(self) -> bool:
         return self._root == Path("/") and not Path("/proc/stat").exists()
 
-    def _or_jtop(self, reading: Reading, ask: Callable[[JtopAdapter], Reading]) -> Reading:
+    def _or_jtop(self, reading: SensorReading, ask: Callable[[JtopAdapter], SensorReading]) -> SensorReading:
         if reading.value is not None or self._jtop is None:
             return reading
         return ask(self._jtop)
@@ -120,9 +120,9 @@ def foreign_cpu_times() -> CpuTimes:
     return CpuTimes(busy=total - int(100 * (times.idle + getattr(times, "iowait", 0.0))), total=total)
 
 
-def foreign_memory() -> Reading:
+def foreign_memory() -> SensorReading:
     """Percent of memory taken."""
     import psutil
 
     figures = psutil.virtual_memory()
-    return Reading(percent(figures.total - figures.available, figures.total))
+    return SensorReading(percent(figures.total - figures.available, figures.total))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from device.system_monitor.reading import Reading, absent, listed, number_of, text_of
+from device.system_monitor.reading import SensorReading, absent, listed, number_of, text_of
 
 _ETHERNET: Final = 1
 _PPP: Final = 512
@@ -47,7 +47,7 @@ def read(root: Path) -> Counters | None:
     return {name: found[name] for name in counted} or None
 
 
-def rates(before: Counters | None, after: Counters | None, seconds: float) -> tuple[Reading, Reading]:
+def rates(before: Counters | None, after: Counters | None, seconds: float) -> tuple[SensorReading, SensorReading]:
     """Bytes a second (received, sent) between two looks `seconds` apart, of the interfaces that counted at both."""
     if after is None:
         why = absent("no network interface found")
@@ -59,7 +59,9 @@ def rates(before: Counters | None, after: Counters | None, seconds: float) -> tu
         why = absent("the network counters began again")
     else:
         received = sum(new.received - old.received for old, new in both) / seconds
-        return Reading(round(received, 1)), Reading(round(sum(new.sent - old.sent for old, new in both) / seconds, 1))
+        return SensorReading(round(received, 1)), SensorReading(
+            round(sum(new.sent - old.sent for old, new in both) / seconds, 1)
+        )
     return why, why
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Reading(NamedTuple):
+class SensorReading(NamedTuple):
     """`value` in the unit of its subject, or None and the `reason` in a few plain words."""
 
     value: float | None
     reason: str | None = None
 
 
-def absent(reason: str) -> Reading:
-    return Reading(None, reason)
+def absent(reason: str) -> SensorReading:
+    return SensorReading(None, reason)
 
 
 def text_of(path: Path) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from device.system_monitor.reading import Reading, absent, listed, number_of, percent, text_of
+from device.system_monitor.reading import SensorReading, absent, listed, number_of, percent, text_of
 from protocol.limits import TEMPERATURE_MAX_C, TEMPERATURE_MIN_C
 
 
@@ -37,7 +37,7 @@ def cpu_times(root: Path) -> CpuTimes | None:
     return CpuTimes(busy=sum(ticks) - idle, total=sum(ticks))
 
 
-def cpu_usage(before: CpuTimes | None, after: CpuTimes | None) -> Reading:
+def cpu_usage(before: CpuTimes | None, after: CpuTimes | None) -> SensorReading:
     """Percent of all cores that were busy between two looks."""
     if after is None:
         return absent("no processor counters")
@@ -46,10 +46,10 @@ def cpu_usage(before: CpuTimes | None, after: CpuTimes | None) -> Reading:
     passed = after.total - before.total
     if passed <= 0:
         return absent("the processor counters did not move")
-    return Reading(percent(after.busy - before.busy, passed))
+    return SensorReading(percent(after.busy - before.busy, passed))
 
 
-def memory_usage(root: Path) -> Reading:
+def memory_usage(root: Path) -> SensorReading:
     """Percent of memory that programs could not have without pushing something out."""
     sizes = _sizes(root)
     total = sizes.get("MemTotal", 0)
@@ -57,7 +57,7 @@ def memory_usage(root: Path) -> Reading:
         return absent("no memory figures")
     # Kernels before 3.14 do not say MemAvailable; this is what it replaced.
     guess = sizes.get("MemFree", 0) + sizes.get("Buffers", 0) + sizes.get("Cached", 0)
-    return Reading(percent(total - sizes.get("MemAvailable", guess), total))
+    return SensorReading(percent(total - sizes.get("MemAvailable", guess), total))
 
 
 def memory_bytes(root: Path) -> int | None:
@@ -76,7 +76,7 @@ def _sizes(root: Path) -> dict[str, int]:
     return sizes
 
 
-def disk_usage(path: Path) -> Reading:
+def disk_usage(path: Path) -> SensorReading:
     """Percent used of what an ordinary user may use."""
     try:
         stat = os.statvfs(path)
@@ -84,7 +84,7 @@ def disk_usage(path: Path) -> Reading:
         return absent(f"no answer from the disk: {error.strerror or 'error'}")
     used = stat.f_blocks - stat.f_bfree
     usable = used + stat.f_bavail
-    return Reading(percent(used, usable)) if usable > 0 else absent("a file system without size")
+    return SensorReading(percent(used, usable)) if usable > 0 else absent("a file system without size")
 
 
 NAMES: Final = frozenset({"gv11b", "gp10b", "ga10b", "gb10b", "gpu"})
@@ -96,14 +96,14 @@ KNOWN_LINKS: Final = (
 )
 
 
-def gpu_usage(root: Path) -> Reading:
+def gpu_usage(root: Path) -> SensorReading:
     """Percent of time the GPU was busy."""
     found = False
     for file in _load_files(root):
         found = found or file.exists()
         load = number_of(file)
         if load is not None and 0 <= load <= 1000:
-            return Reading(load / 10)
+            return SensorReading(load / 10)
     return absent("the GPU does not answer" if found else "no GPU found")
 
 
@@ -121,7 +121,7 @@ _CHIP: Final = re.compile(r"cpu|gpu|soc|tj|cv\d|x86_pkg|acpitz|ao-therm|tboard|t
 _CHIP_HWMON: Final = frozenset({"coretemp", "k10temp", "zenpower", "cpu_thermal", "soc_thermal"})
 
 
-def temperature(root: Path) -> Reading:
+def temperature(root: Path) -> SensorReading:
     """Degrees C of the hottest chip sensor; of the hottest other one when there is no chip sensor."""
     zones = list(_zones(root))
     sensors = [(bool(_CHIP.search(name)), value) for name, value in zones]
@@ -130,7 +130,7 @@ def temperature(root: Path) -> Reading:
     if not sensors:
         return absent("no temperature sensor found")
     chips = [value for is_chip, value in sensors if is_chip]
-    return Reading(round(max(chips or [value for _, value in sensors]), 2))
+    return SensorReading(round(max(chips or [value for _, value in sensors]), 2))
 
 
 def _zones(root: Path) -> Iterator[tuple[str, float]]:

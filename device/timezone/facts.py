@@ -13,12 +13,12 @@ from typing import Final
 import msgspec
 
 from device.link.rules import HubClock
-from device.settings import Settings
+from device.settings import AgentSettings
 from device.system import clock
 from device.system.bus import NotPermittedError, SystemBusError
 from device.system.clock import rfc3339
 from device.system.systemd import SystemTimezone
-from device.timezone.rules import Trouble
+from device.timezone.rules import SyncTrouble
 from protocol.messages import Failure, TimezoneReport
 
 Step = Callable[[str], Awaitable[None]]
@@ -47,7 +47,7 @@ class ZoneFacts:
         self._system = system
         self._hub_clock = hub_clock
         self._ntp = ntp
-        self._said: tuple[bool | None, float | None] | None = None
+        self._reported: tuple[bool | None, float | None] | None = None
         self.seen = Seen()
 
     @property
@@ -89,7 +89,7 @@ class ZoneFacts:
             return None
         return Failure(code="not_verified", message=f"it was set to {name}, but the system still says {now}")
 
-    async def completed(self, report: TimezoneReport, settings: Settings, trouble: Trouble) -> TimezoneReport:
+    async def completed(self, report: TimezoneReport, settings: AgentSettings, trouble: SyncTrouble) -> TimezoneReport:
         """The report with what is so now; a reason for not setting the zone that is set meanwhile is gone."""
         self.look()
         zone, (ntp, offset) = self.seen.zone, self.clock()
@@ -107,15 +107,15 @@ class ZoneFacts:
             restart=restart or None,
         )
 
-    def told(self, report: TimezoneReport) -> None:
+    def reported(self, report: TimezoneReport) -> None:
         """The hub has been told this of the clock."""
-        self._said = (report.ntp, report.clock_offset)
+        self._reported = (report.ntp, report.clock_offset)
 
     def clock_has_moved(self) -> bool:
         """Since it was told: kept in step now or no longer, or set to another time."""
-        if self._said is None:
+        if self._reported is None:
             return False
-        (said_ntp, said_offset), (ntp, offset) = self._said, self.clock()
-        if ntp != said_ntp or (said_offset is None) != (offset is None):
+        (reported_ntp, reported_offset), (ntp, offset) = self._reported, self.clock()
+        if ntp != reported_ntp or (reported_offset is None) != (offset is None):
             return True
-        return offset is not None and said_offset is not None and abs(offset - said_offset) > CLOCK_MOVED_S
+        return offset is not None and reported_offset is not None and abs(offset - reported_offset) > CLOCK_MOVED_S

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from device.kernel import tls
-from device.timezone.rules import MAX_ANSWER_BYTES, Found, NoAnswerError, read_answer
+from device.timezone.rules import MAX_ANSWER_BYTES, FoundZone, NoAnswerError, read_answer
 from protocol.version import PRODUCT_VERSION
 
 if TYPE_CHECKING:
@@ -26,23 +26,23 @@ _HEADERS: Final = {
 }
 
 
-def look_up(urls: Sequence[str], timeout: float = TIMEOUT_S) -> Found:
+def look_up(urls: Sequence[str], timeout: float = TIMEOUT_S) -> FoundZone:
     """What the first good answer tells; raises NoAnswerError naming why each address gave none."""
     # A loop of its own inside the thread: only a cancelled task ends an answer whose headers drip byte by byte.
     return asyncio.run(_first(urls, timeout))
 
 
-async def _first(urls: Sequence[str], timeout: float) -> Found:
+async def _first(urls: Sequence[str], timeout: float) -> FoundZone:
     reasons = []
     for url in urls:
         found = await _ask(url, timeout)
-        if isinstance(found, Found):
+        if isinstance(found, FoundZone):
             return found
         reasons.append(f"{_shown(url)}: {found}")
     raise NoAnswerError(*(reasons or ["no address to ask"]))
 
 
-async def _ask(url: str, timeout: float) -> Found | str:
+async def _ask(url: str, timeout: float) -> FoundZone | str:
     """What one address tells, or why it tells nothing."""
     try:
         return read_answer(await asyncio.wait_for(_answer(url, timeout), timeout))

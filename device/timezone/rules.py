@@ -31,7 +31,7 @@ class NoAnswerError(Exception):
         return "; ".join(map(str, self.args))
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class FoundZone(msgspec.Struct, frozen=True, kw_only=True):
     """What a look-up answered."""
 
     timezone: str
@@ -40,7 +40,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     ip: str | None = None
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
+class ZoneChoice(msgspec.Struct, frozen=True, kw_only=True):
     """The zone to set, where it comes from, and a look-up's other opinion."""
 
     timezone: str
@@ -48,7 +48,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     guess: str | None = None
 
 
-class Trouble(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SyncTrouble(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What went wrong in an attempt: the look-up (`lookup` says why, and what holds instead), setting the zone, or
     both."""
 
@@ -75,7 +75,7 @@ class _Answer(msgspec.Struct):
     message: str | None = None
 
 
-def read_answer(payload: bytes) -> Found:
+def read_answer(payload: bytes) -> FoundZone:
     """What an answer in ip-api's JSON tells; raises NoAnswerError for everything that is not exactly that."""
     if len(payload) > MAX_ANSWER_BYTES:
         raise NoAnswerError(f"the answer is longer than {MAX_ANSWER_BYTES // 1024} KiB")
@@ -90,7 +90,7 @@ def read_answer(payload: bytes) -> Found:
         raise NoAnswerError("the answer names no zone of the IANA database")
     if not all(_is_plain(text) for text in (answer.country, answer.city) if text):
         raise NoAnswerError("the answer holds control characters or endless names")
-    return Found(
+    return FoundZone(
         timezone=answer.timezone,
         country=answer.country or None,
         city=answer.city or None,
@@ -98,19 +98,19 @@ def read_answer(payload: bytes) -> Found:
     )
 
 
-def choose(pin: str, found: Found | None, before: Found | None, default: str) -> Choice:
+def choose(pin: str, found: FoundZone | None, before: FoundZone | None, default: str) -> ZoneChoice:
     """`pin` "" and `found` None when there is none; `before` is the newest answer of an earlier look-up."""
     guess = None if found is None else found.timezone
     if pin:
-        return Choice(timezone=pin, source="pinned", guess=guess if guess != pin else None)
+        return ZoneChoice(timezone=pin, source="pinned", guess=guess if guess != pin else None)
     if guess is not None:
-        return Choice(timezone=guess, source="lookup")
+        return ZoneChoice(timezone=guess, source="lookup")
     if before is not None and is_zone(before.timezone):
-        return Choice(timezone=before.timezone, source="kept")
-    return Choice(timezone=default, source="default")
+        return ZoneChoice(timezone=before.timezone, source="kept")
+    return ZoneChoice(timezone=default, source="default")
 
 
-def lost(choice: Choice, why: NoAnswerError) -> str:
+def lost(choice: ZoneChoice, why: NoAnswerError) -> str:
     """That the look-up failed, why each address gave no answer, and what holds instead."""
     each = _REASONS // max(1, len(why.args))
     reasons = "; ".join(_clipped(str(reason), each) for reason in why.args)
@@ -119,7 +119,7 @@ def lost(choice: Choice, why: NoAnswerError) -> str:
 
 
 def described(
-    choice: Choice, found: Found | None, before: Found | None, timestamp: str, method: SyncMethod
+    choice: ZoneChoice, found: FoundZone | None, before: FoundZone | None, timestamp: str, method: SyncMethod
 ) -> TimezoneReport:
     """The report of an attempt, without what is looked up on the machine itself. What an earlier look-up told of the
     place stands as long as no newer one answers."""

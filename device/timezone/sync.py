@@ -19,10 +19,10 @@ from device.kernel import state_file
 from device.kernel.log import Log
 from device.kernel.tasks import until_one_ends, wait_at_most
 from device.kernel.worker_thread import WorkerThread
-from device.settings import Settings
+from device.settings import AgentSettings
 from device.timezone.facts import Seen, Step, ZoneFacts
 from device.timezone.lookup import look_up
-from device.timezone.rules import Found, NoAnswerError, SyncRhythm, Trouble, choose, described, lost
+from device.timezone.rules import FoundZone, NoAnswerError, SyncRhythm, SyncTrouble, choose, described, lost
 from protocol.kinds import SyncMethod
 from protocol.messages import TimezoneReport
 
@@ -38,8 +38,8 @@ class Remembered(msgspec.Struct, kw_only=True, omit_defaults=True):
     answer of a look-up, `trouble` what was wrong with the attempt of `report`."""
 
     report: TimezoneReport | None = None
-    found: Found | None = None
-    trouble: Trouble = msgspec.field(default_factory=Trouble)
+    found: FoundZone | None = None
+    trouble: SyncTrouble = msgspec.field(default_factory=SyncTrouble)
     pin: str = ""
     seen: Seen = msgspec.field(default_factory=Seen)
 
@@ -64,24 +64,24 @@ class TimezoneSyncClient:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: AgentSettings,
         facts: ZoneFacts,
         disk: WorkerThread,
         log: Log,
-        say: Callable[[TimezoneReport], None],
-        ask: Callable[[Sequence[str]], Found] = look_up,
+        send: Callable[[TimezoneReport], None],
+        ask: Callable[[Sequence[str]], FoundZone] = look_up,
     ) -> None:
         self._settings = settings
         self._file: Path = settings.state_dir / FILE
         self._facts = facts
         self._disk = disk
         self._log = log
-        self._say = say
+        self._send = send
         self._ask = ask
         self._lookups: WorkerThread | None = None
         self._known = Remembered()
         self._rhythm = SyncRhythm(random.random)
-        self._is_told = True
+        self._is_reported = True
         self._busy = asyncio.Lock()
         self._begin, self._new_link, self._replan = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.configure(settings)
@@ -92,7 +92,7 @@ class TimezoneSyncClient:
         self._known = known or Remembered()
         self._facts.seen = self._known.seen
 
-    def configure(self, settings: Settings) -> None:
+    def configure(self, settings: AgentSettings) -> None:
         """Obey these settings from now on; another pin, default or address is a reason to look at once."""
         if any(settings.values[key] != self._settings.values[key] for key in _DECISIVE):
             self._rhythm.at_once()
@@ -102,13 +102,13 @@ class TimezoneSyncClient:
 
     def went_live(self) -> None:
         """A new link, whose configuration is in force: say again what is known."""
-        self._is_told = False
+        self._is_reported = False
         self._begin.set()
         self._new_link.set()
 
     async def run(self) -> None:
         """Keep it right for ever."""
-        await until_one_ends(self._sync_when_due(), self._say_again())
+        await until_one_ends(self._sync_when_due(), self._report_again())
 
     @property
     def pinned(self) -> str:
@@ -141,25 +141,25 @@ class TimezoneSyncClient:
         async with self._busy:
             await step("asking")
             found = await self._asked()
-            known, answer = self._known, found if isinstance(found, Found) else None
+            known, answer = self._known, found if isinstance(found, FoundZone) else None
             own = "" if self.pinned else wanted or known.pin
             pin = self.pinned or own
             choice = choose(pin, answer, known.found, self._settings.text("default_timezone"))
             setting = await self._facts.set(choice.timezone, step)
             # A pin needs no look-up: one that failed is in the log then, and no fault of the attempt.
-            lookup = "" if pin or isinstance(found, Found) else lost(choice, found)
+            lookup = "" if pin or isinstance(found, FoundZone) else lost(choice, found)
             report = described(choice, answer, known.found, self._facts.now(), method)
             known.pin, known.found = own, answer or known.found
-            known.trouble = Trouble(lookup=lookup, setting=setting)
+            known.trouble = SyncTrouble(lookup=lookup, setting=setting)
             self._rhythm.attempted(time.monotonic(), found=answer is not None or bool(pin))
             report = await self._completed(report)
             self._log("zone_synced", timezone=report.timezone, source=report.source, system=report.system_timezone)
             if setting is not None:
                 self._log("zone_trouble", why=setting.message)
-            await self._keep_and_tell(report)
+            await self._keep_and_report(report)
             return report
 
-    async def _asked(self) -> Found | NoAnswerError:
+    async def _asked(self) -> FoundZone | NoAnswerError:
         urls = [url.strip() for url in self._settings.text("timezone_api_url").split(",")]
         self._lookups = self._lookups or WorkerThread("lookups")
         try:
@@ -179,21 +179,21 @@ class TimezoneSyncClient:
                 await self.sync_timezone()
             await wait_at_most(self._replan, self._rhythm.due() - time.monotonic())
 
-    async def _say_again(self) -> None:
+    async def _report_again(self) -> None:
         """On a new link, and when the clock has been put right or has gone wrong."""
         while True:
             await wait_at_most(self._new_link, CLOCK_LOOK_S)
             self._new_link.clear()
             async with self._busy:
-                if self._known.report is not None and (not self._is_told or self._facts.clock_has_moved()):
-                    await self._keep_and_tell(await self._completed(self._known.report))
+                if self._known.report is not None and (not self._is_reported or self._facts.clock_has_moved()):
+                    await self._keep_and_report(await self._completed(self._known.report))
 
-    async def _keep_and_tell(self, report: TimezoneReport) -> None:
+    async def _keep_and_report(self, report: TimezoneReport) -> None:
         self._known.report, self._known.seen = report, self._facts.seen
         try:
             await self._disk.call(state_file.write_value, self._file, self._known)
         except OSError as error:
             self._log("zone_not_kept", why=error.strerror or error)
-        self._is_told = True
-        self._facts.told(report)
-        self._say(report)
+        self._is_reported = True
+        self._facts.reported(report)
+        self._send(report)

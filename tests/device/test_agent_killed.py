@@ -12,7 +12,7 @@ import pytest
 
 from device.journal.keeper import Journal
 from device.journal.rules import Memory
-from device.samples.spool import Spool
+from device.samples.spool import SampleSpool
 from protocol import messages as m
 from tests.device.agent_process import AgentProcess
 from tests.support.fake_hub import FakeHub, FakeLink, fake_hub
@@ -71,7 +71,7 @@ async def test_twenty_kills_lose_no_sample_and_repeat_no_command(tmp_path: Path)
     assert all({u.state for u in hub.updates[command.id]} == {"succeeded"} for command in asked)
     assert "damaged" not in agent.log
     assert _final_state(tmp_path) in ("full", "active", "error")
-    spool = Spool(tmp_path / "machine.json.state" / "spool", boot)
+    spool = SampleSpool(tmp_path / "machine.json.state" / "spool", boot)
     assert spool.last_seq >= max(confirmed)
 
 

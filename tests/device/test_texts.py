@@ -11,8 +11,8 @@ DEVICE = Path(__file__).parents[2] / "device"
 
 
 def test_every_code_the_agent_speaks_of_exists() -> None:
-    """Calls of log(...), texts(...), why(...) and SettingsError(...) with a literal code."""
-    speakers = {"_log", "log", "texts", "why", "_texts", "SettingsError"}
+    """Calls of log(...), texts(...), why(...) and AgentSettingsError(...) with a literal code."""
+    speakers = {"_log", "log", "texts", "why", "_texts", "AgentSettingsError"}
     missing = []
     for path in DEVICE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -6,22 +6,22 @@ import pytest
 
 from protocol import stream_frames as frames
 from protocol.errors import LocalProtocolError
-from protocol.stream_frames import MEANING, Frame, FrameType
+from protocol.stream_frames import MEANING, FrameType, StreamFrame
 from protocol.stream_limits import MAX_PAYLOAD
 
 
 def test_the_layout_is_what_other_programs_were_told() -> None:
-    assert frames.encode(Frame(FrameType.DATA, 258, b"hi")) == b"\x03\x00\x00\x01\x02hi"
-    assert frames.decode(b"\x05\x00\x00\x00\x07") == Frame(FrameType.END, 7)
-    assert frames.encode(Frame(FrameType.ACK, 0, frames.pack_count(3))) == b"\x08" + bytes(11) + b"\x03"
-    assert frames.encode(Frame(FrameType.WINDOW, 1, frames.pack_grant(65536))) == b"\x04\0\0\0\x01\0\x01\0\0"
+    assert frames.encode(StreamFrame(FrameType.DATA, 258, b"hi")) == b"\x03\x00\x00\x01\x02hi"
+    assert frames.decode(b"\x05\x00\x00\x00\x07") == StreamFrame(FrameType.END, 7)
+    assert frames.encode(StreamFrame(FrameType.ACK, 0, frames.pack_count(3))) == b"\x08" + bytes(11) + b"\x03"
+    assert frames.encode(StreamFrame(FrameType.WINDOW, 1, frames.pack_grant(65536))) == b"\x04\0\0\0\x01\0\x01\0\0"
 
 
 @pytest.mark.parametrize("kind", FrameType)
 def test_every_type_has_its_row_and_survives_the_wire(kind: FrameType) -> None:
     assert kind in MEANING
     payload = {FrameType.END: b""}.get(kind, b"{}")
-    frame = Frame(kind, 0 if kind is FrameType.ACK else 2**32 - 1, payload)
+    frame = StreamFrame(kind, 0 if kind is FrameType.ACK else 2**32 - 1, payload)
     assert frames.decode(frames.encode(frame)) == frame
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from protocol import stream_limits as limits
 from protocol.errors import LocalProtocolError
-from protocol.stream_frames import Frame, FrameType, decode
+from protocol.stream_frames import FrameType, StreamFrame, decode
 from protocol.streams import Controlled, Data, Ended, Role, Streams, WasReset, Writable
 from tests.protocol.stream_pair import Pair, data_of, ended
 
@@ -167,7 +167,7 @@ def test_acknowledgements_come_by_number_by_size_and_by_time() -> None:
         hub.open("port", {})
     for frame in hub.to_send():
         machine.receive(frame)
-    acknowledgement = Frame(FrameType.ACK, 0, (32).to_bytes(8, "big"))
+    acknowledgement = StreamFrame(FrameType.ACK, 0, (32).to_bytes(8, "big"))
     assert [decode(data) for data in machine.to_send()] == [acknowledgement]
     machine.acknowledge()
     assert machine.to_send() == []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from protocol import stream_limits as limits
 from protocol.errors import CloseCode
-from protocol.stream_frames import Frame, FrameType, encode
+from protocol.stream_frames import FrameType, StreamFrame, encode
 from protocol.streams import Role, StreamProtocolError, Streams
 from tests.protocol.stream_pair import Pair
 
@@ -18,7 +18,7 @@ T = FrameType
 
 
 def frame(kind: FrameType, stream: int, payload: bytes = b"") -> bytes:
-    return encode(Frame(kind, stream, payload))
+    return encode(StreamFrame(kind, stream, payload))
 
 
 def number(value: int, size: int = 4) -> bytes:

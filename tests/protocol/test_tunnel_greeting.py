@@ -6,14 +6,14 @@ import pytest
 
 from protocol.errors import CloseCode
 from protocol.stream_frames import StreamProtocolError
-from protocol.tunnel_greeting import MAX_GREETING, Open, Opened, encode, read_open, read_opened
+from protocol.tunnel_greeting import MAX_GREETING, TunnelOpen, TunnelOpened, encode, read_open, read_opened
 
 
 def test_both_greetings_survive_the_wire() -> None:
-    for greeting in (Open(session_id=7, ticket="abc"), Open(session_id=7, resume="abc", received=12)):
+    for greeting in (TunnelOpen(session_id=7, ticket="abc"), TunnelOpen(session_id=7, resume="abc", received=12)):
         assert read_open(encode(greeting)) == greeting
-    assert encode(Open(session_id=7, ticket="abc")) == '{"type":"open","session_id":7,"ticket":"abc"}'
-    opened = Opened(session_id=7, resume="abc", received=3, idle=900)
+    assert encode(TunnelOpen(session_id=7, ticket="abc")) == '{"type":"open","session_id":7,"ticket":"abc"}'
+    opened = TunnelOpened(session_id=7, resume="abc", received=3, idle=900)
     assert read_opened(encode(opened)) == opened
 
 

@@ -27,7 +27,7 @@ BROAD_EXCEPT: dict[str, str] = {
     "device.commands.router:CommandRouter._take_turns": "command handler: a failed one is answered, the next done",
     "device.commands.work:CommandWork._outcome": "command handler: likewise for one that takes its time",
     "device.remote.access:RemoteAccessServer._serve": "a session: one that fails ends itself and nothing else",
-    "device.remote.session.streams:StreamDesk._serve": "a stream: one that fails is reset, the others go on",
+    "device.remote.session.streams:StreamDispatcher._serve": "a stream: one that fails is reset, the others go on",
     "device.agent:Agent._for_ever": "a loop that must go on",
     "device.samples.sampler:Sampler._guarded": "sensors: files of the hardware hold anything",
     "device.system_monitor.jtop:JtopAdapter._fresh": "foreign client: may raise anything",

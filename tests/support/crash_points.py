@@ -96,9 +96,9 @@ def arm_agent(folder: Path) -> None:
         if isinstance(message, m.CommandUpdate):
             come_by("end told" if message.state in kinds.TERMINAL_UPDATES else f"{message.state} told", message.id)
 
-    _wrap(duties.LinkDuties, "_hear", before=hear)
+    _wrap(duties.LinkDuties, "_handle", before=hear)
     _wrap(keeper.Journal, "append", before=journals, after=journaled)
-    _wrap_async(connection.Link, "send", after=said)
+    _wrap_async(connection.HubLink, "send", after=said)
     for module, name in ((systemd, "reboot"), (systemd, "restart")):
         _wrap_async(module, name, after=lambda *_, **__: plan.come_by("effect done"))
 

@@ -37,7 +37,7 @@ class FakeTunnels:
     def __init__(self) -> None:
         self.streams = Streams(Role.HUB)
         self.tickets: set[str] = set()
-        self.greetings: list[greeting.Open] = []
+        self.greetings: list[greeting.TunnelOpen] = []
         self.sockets: list[ServerConnection] = []
         self.accepted: dict[int, dict[str, Any]] = {}
         self.data: defaultdict[int, bytearray] = defaultdict(bytearray)
@@ -88,7 +88,9 @@ class FakeTunnels:
             await socket.close(4401, "no such ticket")
             return
         self.tickets.discard(opening.ticket or "")
-        answer = greeting.Opened(session_id=opening.session_id, resume=RESUME, received=self.streams.taken, idle=900)
+        answer = greeting.TunnelOpened(
+            session_id=opening.session_id, resume=RESUME, received=self.streams.taken, idle=900
+        )
         await socket.send(greeting.encode(answer))
         self.streams.resume(opening.received)
         self.sockets.append(socket)

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from device.control_page.page import Snapshot, Visit
+from device.control_page.page import ShownSession, Snapshot
 from device.control_page.server import ControlPage, PageRules
 from device.kernel.log import Log
 from device.texts import texts_in
@@ -26,7 +26,7 @@ def snapshot(**other: object) -> Snapshot:
             timestamp="2026-11-23T20:00:00Z", cpu_usage=12.4, temperature=51.0, uptime_s=7260.0,
             reasons={"gpu_usage": "no GPU found"},
         ),
-        "visits": (Visit(7, "Siti", "192.168.1.9", "camera is dark", 900.0),),
+        "visits": (ShownSession(7, "Siti", "192.168.1.9", "camera is dark", 900.0),),
         "services": (("camera.service", "active"), ("5000", "on_demand")),
         "log": ("2026-11-23T20:00:00Z started", "2026-11-23T20:00:01Z connected to the hub"),
     }  # fmt: skip

@@ -16,7 +16,7 @@ from hub.remote.tunnel.tunnel import SessionStream
 from protocol.stream_limits import TUNNEL_SUBPROTOCOL
 from protocol.streams import Opened as Asked
 from protocol.streams import Role, StreamEvent, Streams
-from protocol.tunnel_greeting import Open, Opened, encode, read_opened
+from protocol.tunnel_greeting import TunnelOpen, TunnelOpened, encode, read_opened
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import HubHere
 
@@ -33,10 +33,10 @@ class TunnelEnd:
         self.session_id = 0
         self._events: deque[StreamEvent] = deque()
 
-    async def open(self, session_id: int, **secret: Any) -> Opened:
+    async def open(self, session_id: int, **secret: Any) -> TunnelOpened:
         """Say what the tunnel is for (ticket=, or resume= with what was taken); the hub's answer, obeyed."""
         self.session_id = session_id
-        await self.socket.send(encode(Open(session_id=session_id, received=self.streams.taken, **secret)))
+        await self.socket.send(encode(TunnelOpen(session_id=session_id, received=self.streams.taken, **secret)))
         text = await asyncio.wait_for(self.socket.recv(), WITHIN_S)
         assert isinstance(text, str)
         opened = read_opened(text)
@@ -45,7 +45,7 @@ class TunnelEnd:
 
     async def refused(self, session_id: int, **secret: Any) -> int:
         """Say what the tunnel is for and be refused; the close code."""
-        await self.socket.send(encode(Open(session_id=session_id, **secret)))
+        await self.socket.send(encode(TunnelOpen(session_id=session_id, **secret)))
         return await self.close_code()
 
     async def flush(self) -> None:

@@ -9,7 +9,7 @@ from hub.remote.tunnel.registry import Admission, Tunnels
 from hub.remote.tunnel.tunnel import Attachment, SessionStream
 from protocol.errors import CloseCode
 from protocol.streams import Opened, Role, Streams
-from protocol.tunnel_greeting import Open
+from protocol.tunnel_greeting import TunnelOpen
 
 SESSION, MACHINE = 7, 1
 
@@ -34,7 +34,7 @@ class Room:
         self.told.append((session_id, reason))
 
     def admit(self, **secret: str) -> Admission | CloseCode:
-        greeting = Open(session_id=SESSION, received=self.machine.taken, **secret)
+        greeting = TunnelOpen(session_id=SESSION, received=self.machine.taken, **secret)
         return self.tunnels.admit(greeting, MACHINE)
 
     def up(self) -> None:

@@ -34,7 +34,7 @@ class Pin(NamedTuple):
     inode: int
 
 
-class Place(NamedTuple):
+class DeclaredPath(NamedTuple):
     """A declared folder and the way down from it; without parts it is the folder itself."""
 
     folder: str
@@ -45,14 +45,14 @@ class Place(NamedTuple):
         return self.parts[-1] if self.parts else self.folder.rpartition("/")[2]
 
 
-def locate(path: object, folders: Iterable[str]) -> Place:
+def locate(path: object, folders: Iterable[str]) -> DeclaredPath:
     """The place `path` names, in the innermost of `folders` it lies in. Raises PathRefusedError."""
     parts = _parts(path)
     inside = [folder for folder in map(declared, folders) if folder is not None and parts[: len(folder)] == folder]
     if not inside:
         raise PathRefusedError("not_declared", "only what lies in a folder of this machine's configuration")
     folder = max(inside, key=len)
-    return Place("/" + "/".join(folder), parts[len(folder) :])
+    return DeclaredPath("/" + "/".join(folder), parts[len(folder) :])
 
 
 def declared(folder: str) -> tuple[str, ...] | None:

@@ -31,7 +31,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     before: Before | None = None
 
 
-class RemoteSession(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class JournaledSession(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One open session, as it is remembered on disk: never its ticket. `boot` is the run of the machine it began in,
     `duration` its length in seconds; sessions that overlap share `held`."""
 
@@ -60,19 +60,19 @@ class RemoteRules(msgspec.Struct, frozen=True, kw_only=True):
 
 def begun(
     state: MachineState,
-    open_sessions: Mapping[int, RemoteSession],
+    open_sessions: Mapping[int, JournaledSession],
     asked: StartRemoteAccess,
     rules: RemoteRules,
     boot: str,
     now: str,
-) -> tuple[MachineState, RemoteSession]:
+) -> tuple[MachineState, JournaledSession]:
     """Maintenance, and the session that is remembered with it. Raises RefusedError."""
     refused = _refusal(state, open_sessions, asked, rules)
     if refused is not None:
         raise RefusedError(refused)
     other = next(iter(open_sessions.values()), None)
     held = _held(state, asked.reason or "") if other is None else other.held
-    session = RemoteSession(
+    session = JournaledSession(
         id=asked.session_id,
         boot=boot,
         began=now,
@@ -93,13 +93,13 @@ def begun(
     return maintained, session
 
 
-def extended(session: RemoteSession, since_s: float, duration: float, rules: RemoteRules) -> RemoteSession:
+def extended(session: JournaledSession, since_s: float, duration: float, rules: RemoteRules) -> JournaledSession:
     """The session when it may last `duration` seconds from now; it began `since_s` seconds ago, and no word makes it
     longer than the settings allow."""
     return msgspec.structs.replace(session, duration=min(since_s + duration, rules.longest_s))
 
 
-def over(state: MachineState, open_sessions: Mapping[int, RemoteSession], ending: Collection[int]) -> MachineState:
+def over(state: MachineState, open_sessions: Mapping[int, JournaledSession], ending: Collection[int]) -> MachineState:
     """The state when these sessions end: what was before, unless others are open, or somebody said otherwise in the
     meantime."""
     ended = [open_sessions[one] for one in ending if one in open_sessions]
@@ -124,13 +124,13 @@ def ended_report(session_id: int, reason: str, now: str) -> RemoteAccessReport:
     return RemoteAccessReport(session_id=session_id, state="ended", at=now, reason=reason)
 
 
-def why_interrupted(session: RemoteSession, boot: str) -> str:
+def why_interrupted(session: JournaledSession, boot: str) -> str:
     """Why a session is over that an earlier life of the agent had open."""
     return "agent_restarted" if session.boot == boot else "machine_rebooted"
 
 
 def _refusal(
-    state: MachineState, open_sessions: Mapping[int, RemoteSession], asked: StartRemoteAccess, rules: RemoteRules
+    state: MachineState, open_sessions: Mapping[int, JournaledSession], asked: StartRemoteAccess, rules: RemoteRules
 ) -> Failure | None:
     if not rules.enabled:
         return Failure(code="disabled", message="remote_access_enabled is off in this machine's configuration")

@@ -124,7 +124,7 @@ class Way(NamedTuple):
         return handle
 
 
-class Reading:
+class OutgoingFile:
     """A plain file on its way out; `end` in any case."""
 
     def __init__(self, way: Callable[[], Way], limit: int) -> None:

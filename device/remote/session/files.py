@@ -14,9 +14,9 @@ from typing import Any, Final
 from device.kernel.log import Log
 from device.kernel.worker_thread import WorkerThread
 from device.remote.folders import DeclaredFolders
-from device.remote.rules.folders import PathRefusedError, Place, declared, locate
+from device.remote.rules.folders import DeclaredPath, PathRefusedError, declared, locate
 from device.remote.service_user import NoUserError, ServiceUser
-from device.remote.session.file_process import FileProcess, Reading, Reception, Way
+from device.remote.session.file_process import FileProcess, OutgoingFile, Reception, Way
 from device.remote.session.streams import DeviceStream, OpenSession, StreamGone
 
 CHUNK: Final = 64 * 1024
@@ -37,7 +37,7 @@ class FileServer:
 
     async def serve(self, stream: DeviceStream, session: OpenSession) -> None:
         """One listing or one file."""
-        said = {"session": session.id, "admin": session.admin, "address": session.admin_ip}
+        who = {"session": session.id, "admin": session.admin, "address": session.admin_ip}
         path = str(stream.args.get("path", ""))
         doing = {"list": self._list, "get": self._get, "put": self._put}.get(str(stream.args.get("op")))
         if "files" not in session.allow:
@@ -47,9 +47,9 @@ class FileServer:
             stream.refuse("invalid", "op: list, get or put")
             return
         try:
-            await doing(stream, said)
+            await doing(stream, who)
         except PathRefusedError as refused:
-            self._log("file_refused", path=path, code=refused.code, **said)
+            self._log("file_refused", path=path, code=refused.code, **who)
             stream.refuse(refused.code, str(refused))
         except StreamGone:
             return
@@ -85,20 +85,20 @@ class FileServer:
         if process is not None:
             process.end()
 
-    def _way(self, place: Place) -> Way:
+    def _way(self, place: DeclaredPath) -> Way:
         return Way(self._opener(), self._folders.pin(place.folder), place.parts)
 
-    def _listing(self, place: Place) -> dict[str, Any]:
+    def _listing(self, place: DeclaredPath) -> dict[str, Any]:
         return self._way(place).ask("list")[0]
 
-    async def _list(self, stream: DeviceStream, _said: dict[str, Any]) -> None:
+    async def _list(self, stream: DeviceStream, _who: dict[str, Any]) -> None:
         path = stream.args.get("path", "")
         if path in ("", "/"):
             entries, more, place = self._roots(), False, None
         else:
             place = locate(path, (*self._download, *self._upload))
-            told = await self._worker.call(self._listing, place)
-            entries, more = told["entries"], told["more"]
+            found = await self._worker.call(self._listing, place)
+            entries, more = found["entries"], found["more"]
         stream.accept({
             "path": path if place is not None else "",
             "count": len(entries),
@@ -118,21 +118,21 @@ class FileServer:
             for f in folders
         ]
 
-    async def _get(self, stream: DeviceStream, said: dict[str, Any]) -> None:
+    async def _get(self, stream: DeviceStream, who: dict[str, Any]) -> None:
         place = locate(stream.args.get("path"), self._download)
         offset = _whole(stream.args.get("offset", 0), "offset")
-        reading = Reading(partial(self._way, place), self._limit)
+        reading = OutgoingFile(partial(self._way, place), self._limit)
         try:
             await self._worker.call(reading.begin)
             if offset > reading.size:
                 raise PathRefusedError("invalid", f"offset: the file has {reading.size} bytes")
             stream.accept({"size": reading.size, "mtime": reading.mtime, "name": place.name, "offset": offset})
-            self._log("file_got", path=_shown(place), **said)
+            self._log("file_got", path=_shown(place), **who)
             await self._send(stream, reading, offset)
         finally:
             self._worker.post(reading.end)
 
-    async def _send(self, stream: DeviceStream, reading: Reading, offset: int) -> None:
+    async def _send(self, stream: DeviceStream, reading: OutgoingFile, offset: int) -> None:
         """What the file had when it was opened; a log that grows meanwhile gives no more than that."""
         while offset < reading.size:
             try:
@@ -147,7 +147,7 @@ class FileServer:
             offset += len(data)
         await stream.finish()
 
-    async def _put(self, stream: DeviceStream, said: dict[str, Any]) -> None:
+    async def _put(self, stream: DeviceStream, who: dict[str, Any]) -> None:
         place = locate(stream.args.get("path"), self._upload)
         size = _whole(stream.args.get("size"), "size")
         if size > self._limit:
@@ -158,7 +158,7 @@ class FileServer:
             stream.accept({"limit": self._limit})
             await self._receive(stream, reception)
             if reception.is_kept:
-                self._log("file_put", path=_shown(place), **said)
+                self._log("file_put", path=_shown(place), **who)
         finally:
             self._worker.post(reception.drop)
 
@@ -188,5 +188,5 @@ def _whole(value: object, name: str) -> int:
     return value
 
 
-def _shown(place: Place) -> str:
+def _shown(place: DeclaredPath) -> str:
     return "/".join((place.folder, *place.parts))

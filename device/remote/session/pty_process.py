@@ -51,7 +51,7 @@ class PtyProcess:
         cls, argv: Sequence[str], user: ServiceUser, environment: Mapping[str, str], size: tuple[int, int]
     ) -> PtyProcess:
         """`argv` in a terminal of (columns, rows). Raises OSError when it cannot be."""
-        _let_children_hear_the_hang_up()
+        _let_children_receive_sighup()
         terminal, inside = os.openpty()
         try:
             _prepare(terminal, inside, user, size)
@@ -171,7 +171,7 @@ def environment_of(user: ServiceUser, terminal: str, language: str) -> dict[str,
     }
 
 
-def _let_children_hear_the_hang_up() -> None:
+def _let_children_receive_sighup() -> None:
     """An agent under nohup ignores it, and what is ignored stays ignored in every child; a handler does not."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         with contextlib.suppress(ValueError):  # not in the main thread: then the kill has to do

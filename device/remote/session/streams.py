@@ -72,7 +72,7 @@ class OpenSession:
 Serve = Callable[[DeviceStream, OpenSession], Awaitable[None]]
 
 
-class TunnelStream:
+class ServedStream:
     """One stream; a DeviceStream. The desk tells it what happened."""
 
     def __init__(self, asked: Opened, streams: Streams, wake: Callable[[], None]) -> None:
@@ -87,7 +87,7 @@ class TunnelStream:
         self._controls: deque[dict[str, Any]] = deque()
         self._readable, self._writable, self._controlled = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._served = self._finished = self._ended = False
-        self._deaf = False
+        self._discards = False
         self.gone = False
 
     @property
@@ -140,7 +140,7 @@ class TunnelStream:
 
     async def next_control(self) -> dict[str, Any] | None:
         while not self._controls:
-            if self.gone or self._ended or self._deaf:
+            if self.gone or self._ended or self._discards:
                 return None
             self._controlled.clear()
             await self._controlled.wait()
@@ -153,14 +153,14 @@ class TunnelStream:
     def reset(self, code: str, message: str = "") -> None:
         if not self.gone:
             self._streams.reset(self._id, code, message[:500])
-            self.is_gone()
+            self.mark_gone()
             self._wake()
 
     # --- what the desk tells it -------------------------------------------------------------------------------------
 
-    def heard(self, event: Data | Ended | Controlled | Writable | Accepted) -> None:
+    def handle(self, event: Data | Ended | Controlled | Writable | Accepted) -> None:
         if isinstance(event, Data):
-            if self._deaf:
+            if self._discards:
                 self._streams.consumed(self._id, len(event.data))
                 self._wake()
             else:
@@ -170,26 +170,26 @@ class TunnelStream:
             self._ended = True
             self._readable.set()
             self._controlled.set()
-        elif isinstance(event, Controlled) and not self._deaf:
+        elif isinstance(event, Controlled) and not self._discards:
             self._controls.append(event.values)
             self._controlled.set()
         elif isinstance(event, Writable):
             self._writable.set()
 
-    def is_gone(self) -> None:
+    def mark_gone(self) -> None:
         """Reset, or its session is over: whoever waits is told."""
         self.gone = True
         for event in (self._readable, self._writable, self._controlled):
             event.set()
 
-    def nobody_serves(self) -> None:
+    def handler_returned(self) -> None:
         """Its handler has returned: what it handed over still goes out, what still comes in is of no interest."""
         if self.gone:
             return
         if not self._served:
             self.reset("internal", "nobody served this stream")
             return
-        self._deaf = True
+        self._discards = True
         self._end()
         while self._data:
             self._streams.consumed(self._id, len(self._data.popleft()))
@@ -206,7 +206,7 @@ class TunnelStream:
             raise StreamGone(self._kind)
 
 
-class StreamDesk:
+class StreamDispatcher:
     """`session()` is the session as it is now; `handlers` by kind. `end` it."""
 
     def __init__(
@@ -222,10 +222,10 @@ class StreamDesk:
         self._log = log
         self._wake = wake
         # Bound: MAX_STREAMS.
-        self._open: dict[int, TunnelStream] = {}
+        self._open: dict[int, ServedStream] = {}
         self._tasks = Tasks()
 
-    def hear(self, frame: bytes) -> None:
+    def receive(self, frame: bytes) -> None:
         """Take one frame of the hub. Raises StreamProtocolError."""
         for event in self.streams.receive(frame):
             if isinstance(event, Opened):
@@ -235,19 +235,19 @@ class StreamDesk:
             if stream is None:
                 continue
             if isinstance(event, WasReset):
-                stream.is_gone()
+                stream.mark_gone()
             else:
-                stream.heard(event)
+                stream.handle(event)
         self._wake()
 
     async def end(self) -> None:
         """The session is over: no stream goes on, and no handler runs any more when this returns."""
         for stream in self._open.values():
-            stream.is_gone()
+            stream.mark_gone()
         await self._tasks.end()
 
     def _begin(self, asked: Opened) -> None:
-        stream = TunnelStream(asked, self.streams, self._wake)
+        stream = ServedStream(asked, self.streams, self._wake)
         serve = self._handlers.get(asked.kind)
         if serve is None:
             stream.refuse("not_supported", "this machine knows no such stream")
@@ -255,14 +255,14 @@ class StreamDesk:
         self._open[asked.id] = stream
         self._tasks.start(self._serve(asked.id, stream, serve))
 
-    async def _serve(self, stream_id: int, stream: TunnelStream, serve: Serve) -> None:
+    async def _serve(self, stream_id: int, stream: ServedStream, serve: Serve) -> None:
         try:
             await serve(stream, self._session())
         except StreamGone:
-            stream.is_gone()
+            stream.mark_gone()
         except Exception as error:  # noqa: BLE001 - the named boundary: a stream
             self._log("handler_failed", where=f"stream {stream.kind}", error=repr(error))
             stream.reset("internal", "the machine could not go on with it")
         finally:
-            stream.nobody_serves()
+            stream.handler_returned()
             self._open.pop(stream_id, None)

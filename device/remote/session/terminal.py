@@ -70,14 +70,14 @@ class TerminalServer:
             self._log("terminal_failed", command=command[0], error=error.strerror or repr(error))
             stream.refuse("internal", "the machine could not start a terminal")
             return
-        said = {"admin": session.admin, "address": session.admin_ip, "session": session.id}
+        who = {"admin": session.admin, "address": session.admin_ip, "session": session.id}
         try:
             stream.accept({"user": user.name, "command": shlex.join(command)})
-            self._log("terminal_opened", user=user.name, **said)
+            self._log("terminal_opened", user=user.name, **who)
             await _join(stream, terminal)
         finally:
             await terminal.end()
-            self._log("terminal_closed", **said)
+            self._log("terminal_closed", **who)
 
 
 async def _start(command: Sequence[str], user: ServiceUser, args: Mapping[str, Any]) -> PtyProcess:

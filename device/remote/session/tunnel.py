@@ -20,7 +20,7 @@ from device.kernel.log import Log
 from device.kernel.tasks import until_one_ends
 from device.link.connection import SEND_TIMEOUT_S, open_socket
 from device.link.rules import End, Kind, RetryPolicy
-from device.remote.session.streams import StreamDesk
+from device.remote.session.streams import StreamDispatcher
 from protocol import stream_limits as limits
 from protocol import tunnel_greeting as greeting
 from protocol.errors import CloseCode
@@ -32,7 +32,7 @@ CAP_S: Final = 5.0
 
 
 @dataclass(frozen=True)
-class Door:
+class TunnelAddress:
     """Where the tunnel goes, and what opens it."""
 
     url: str
@@ -41,10 +41,10 @@ class Door:
     timeout: float
 
 
-class Tunnel:
+class TunnelClient:
     """Of one session. `run` until there is nothing more to do; `wake` when there may be something to send."""
 
-    def __init__(self, door: Door, session_id: int, log: Log) -> None:
+    def __init__(self, door: TunnelAddress, session_id: int, log: Log) -> None:
         self._door = door
         self._session_id = session_id
         self._log = log
@@ -55,12 +55,12 @@ class Tunnel:
     def wake(self) -> None:
         self._news.set()
 
-    async def run(self, desk: StreamDesk) -> str:
+    async def run(self, dispatcher: StreamDispatcher) -> str:
         """Keep it up as long as the session lasts; why the session is over when the hub says so, or when what was lost
         cannot be repeated."""
         while True:
             began = time.monotonic()
-            end = await self._once(desk)
+            end = await self._once(dispatcher)
             over = self._over(end)
             if over:
                 return over
@@ -79,7 +79,7 @@ class Tunnel:
             return "start_failed" if self._resume is None else "link_lost"
         return ""
 
-    async def _once(self, desk: StreamDesk) -> End:
+    async def _once(self, dispatcher: StreamDispatcher) -> End:
         """One socket, from its opening to its end."""
         door = self._door
         try:
@@ -92,7 +92,7 @@ class Tunnel:
             return End(Kind.UNREACHABLE, (str(broken) or type(broken).__name__).splitlines()[0][:200])
         began = time.monotonic()
         try:
-            await self._use(connection, desk)
+            await self._use(connection, dispatcher)
         except StreamProtocolError as wrong:
             await _close(connection, int(CloseCode.PROTOCOL_ERROR), wrong.code)
             return End(Kind.CLOSED, wrong.detail, int(CloseCode.PROTOCOL_ERROR))
@@ -108,10 +108,10 @@ class Tunnel:
             connection.transport.abort()
         return End(Kind.CLOSED, "connection lost", None, time.monotonic() - began)
 
-    async def _use(self, connection: ClientConnection, desk: StreamDesk) -> None:
+    async def _use(self, connection: ClientConnection, dispatcher: StreamDispatcher) -> None:
         ticket = None if self._resume else self._door.ticket
-        opening = greeting.Open(
-            session_id=self._session_id, ticket=ticket, resume=self._resume, received=desk.streams.taken
+        opening = greeting.TunnelOpen(
+            session_id=self._session_id, ticket=ticket, resume=self._resume, received=dispatcher.streams.taken
         )
         await connection.send(greeting.encode(opening))
         answer = await asyncio.wait_for(connection.recv(), SEND_TIMEOUT_S)
@@ -120,27 +120,27 @@ class Tunnel:
         opened = greeting.read_opened(answer)
         if opened.session_id != self._session_id:
             raise StreamProtocolError("greeting", "the answer is about another session")
-        desk.streams.resume(opened.received)
+        dispatcher.streams.resume(opened.received)
         self._log("tunnel_open" if self._resume is None else "tunnel_again", id=self._session_id)
         self._resume = opened.resume
-        await until_one_ends(self._listen(connection, desk), self._speak(connection, desk))
+        await until_one_ends(self._listen(connection, dispatcher), self._speak(connection, dispatcher))
 
-    async def _listen(self, connection: ClientConnection, desk: StreamDesk) -> None:
+    async def _listen(self, connection: ClientConnection, dispatcher: StreamDispatcher) -> None:
         while True:
             frame = await connection.recv()
             if isinstance(frame, str):
                 raise StreamProtocolError("frame", "a binary frame was expected")
-            desk.hear(frame)
+            dispatcher.receive(frame)
 
-    async def _speak(self, connection: ClientConnection, desk: StreamDesk) -> None:
+    async def _speak(self, connection: ClientConnection, dispatcher: StreamDispatcher) -> None:
         """A socket that is full makes this wait, and with it whoever hands over bytes; nothing piles up."""
         acknowledged_at = time.monotonic()
         while True:
             self._news.clear()
             if time.monotonic() - acknowledged_at >= limits.ACK_S:
                 acknowledged_at = time.monotonic()
-                desk.streams.acknowledge()
-            frames = desk.streams.to_send()
+                dispatcher.streams.acknowledge()
+            frames = dispatcher.streams.to_send()
             if frames:
                 await asyncio.wait_for(_send_all(connection, frames), SEND_TIMEOUT_S)
             else:

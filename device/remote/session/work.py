@@ -13,23 +13,23 @@ from functools import partial
 from typing import Protocol
 
 from device.kernel.log import Log
-from device.remote.access import Lease
+from device.remote.access import RunningSession
 from device.remote.folders import DeclaredFolders
 from device.remote.service_user import NoUserError, ServiceUser, choose
 from device.remote.session.files import FileServer
 from device.remote.session.ports import PortServer
 from device.remote.session.services import OnDemandServices
-from device.remote.session.streams import OpenSession, Serve, StreamDesk
+from device.remote.session.streams import OpenSession, Serve, StreamDispatcher
 from device.remote.session.terminal import TerminalServer
-from device.remote.session.tunnel import Door, Tunnel
+from device.remote.session.tunnel import TunnelAddress, TunnelClient
 from device.remote.trusted_paths import visitor
-from device.settings import Settings
+from device.settings import AgentSettings
 from device.settings.values import on_demand
 
 MIB = 1024 * 1024
 
 
-class Page(Protocol):
+class SessionPage(Protocol):
     """The machine's own control page, there while a session is open."""
 
     async def start(self) -> None: ...
@@ -40,7 +40,9 @@ class Page(Protocol):
 class SessionWork:
     """`settings()` are those in force now; `page` is the machine's control page, `folders` are those of its files."""
 
-    def __init__(self, settings: Callable[[], Settings], log: Log, page: Page, folders: DeclaredFolders) -> None:
+    def __init__(
+        self, settings: Callable[[], AgentSettings], log: Log, page: SessionPage, folders: DeclaredFolders
+    ) -> None:
         self._settings = settings
         self._folders = folders
         self._page = page
@@ -52,23 +54,25 @@ class SessionWork:
         self._terminals = TerminalServer(own.names("terminal_command"), self._visitor, log)
         self._ports = frozenset(map(int, own.names("remote_access_ports")))
 
-    async def __call__(self, lease: Lease, ticket: str) -> str:
+    async def __call__(self, running: RunningSession, ticket: str) -> str:
         """Work until cancelled; why the session is over when that is found out here."""
-        session_id = lease.session.id
+        session_id = running.session.id
         settings = self._settings()
-        door = Door(settings.tunnel_url, settings.api_token, ticket, settings.number("connection_timeout"))
-        tunnel = Tunnel(door, session_id, self._log)
+        door = TunnelAddress(settings.tunnel_url, settings.api_token, ticket, settings.number("connection_timeout"))
+        tunnel = TunnelClient(door, session_id, self._log)
         async with AsyncExitStack() as after:
             after.push_async_callback(self._services.release, session_id)
             await self._page.start()
             after.push_async_callback(self._page.stop)
-            if lease.session.site or not ticket:
+            if running.session.site or not ticket:
                 return await _for_ever()
             files = self._files(settings)
             after.callback(files.close)
-            desk = StreamDesk(lambda: opened(lease), self._handlers(session_id, files), self._log, tunnel.wake)
-            after.push_async_callback(desk.end)
-            return await tunnel.run(desk)
+            dispatcher = StreamDispatcher(
+                lambda: opened(running), self._handlers(session_id, files), self._log, tunnel.wake
+            )
+            after.push_async_callback(dispatcher.end)
+            return await tunnel.run(dispatcher)
 
     def _handlers(self, session_id: int, files: FileServer) -> Mapping[str, Serve]:
         async def ready(port: int) -> None:
@@ -77,25 +81,25 @@ class SessionWork:
         ports = PortServer(self._ports, self._log, ready)
         return {"terminal": self._terminals.serve, "port": ports.serve, "file": files.serve}
 
-    def _files(self, settings: Settings) -> FileServer:
+    def _files(self, settings: AgentSettings) -> FileServer:
         limit = int(settings.number("remote_file_limit_mib") * MIB)
         return FileServer(self._folders, limit, self._visitor, self._log)
 
 
-def opened(lease: Lease) -> OpenSession:
+def opened(running: RunningSession) -> OpenSession:
     """The lease as the handlers of its streams see it."""
-    session = lease.session
+    session = running.session
     return OpenSession(
         id=session.id,
         admin=session.admin,
         admin_ip=session.admin_ip,
         ports=session.ports,
         allow=frozenset(session.allow),
-        deadline=lease.deadline,
+        deadline=running.deadline,
     )
 
 
-def _terminal_user(own: Settings) -> ServiceUser | None:
+def _terminal_user(own: AgentSettings) -> ServiceUser | None:
     try:
         return choose(own.text("terminal_user"), os.geteuid())
     except NoUserError:

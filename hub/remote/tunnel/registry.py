@@ -26,7 +26,7 @@ from hub.model.remote_changes import SessionMoved
 from hub.remote.tunnel.tunnel import Attachment, SessionStream, SessionTunnel, TunnelError
 from protocol.errors import CloseCode
 from protocol.stream_limits import GRACE_S, IDLE_S
-from protocol.tunnel_greeting import Open
+from protocol.tunnel_greeting import TunnelOpen
 
 logger = logging.getLogger("myrvm.tunnel")
 
@@ -104,7 +104,7 @@ class Tunnels:
 
     # --- for the socket ---------------------------------------------------------------------------------------------
 
-    def admit(self, greeting: Open, rvm_id: int) -> Admission | CloseCode:
+    def admit(self, greeting: TunnelOpen, rvm_id: int) -> Admission | CloseCode:
         """The tunnel for a machine's socket, or the code that closes it. A session of another machine, one that is over
         and one that never was look the same."""
         if greeting.ticket is not None:

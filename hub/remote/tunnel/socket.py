@@ -131,7 +131,7 @@ class _TunnelConnection:
 
     async def _opened(self) -> None:
         admission, tunnel = self._admission, self._attachment.tunnel
-        opened = tunnel_greeting.Opened(
+        opened = tunnel_greeting.TunnelOpened(
             session_id=tunnel.session_id, resume=admission.resume, received=admission.received, idle=int(IDLE_S)
         )
         await self._send({"type": "websocket.send", "text": tunnel_greeting.encode(opened)})

@@ -10,7 +10,7 @@ import pytest
 from device.cli.main import main
 from device.kernel import state_file
 from device.settings.keeper import FILE
-from device.settings.rules import Pushed
+from device.settings.rules import HubSettings
 from tests.support.fake_hub import KEY
 
 ENVIRON = {"RVM_CPU_THRESHOLD": "70"}
@@ -23,7 +23,7 @@ def config(tmp_path: Path) -> Path:
     file.chmod(0o600)
     state = tmp_path / "machine.json.state"
     state.mkdir()
-    pushed = Pushed(
+    pushed = HubSettings(
         version=3, values={"confidence_threshold": 0.8, "metrics_interval": 5, "cpu_threshold": 1, "mode": "a"}
     )
     state_file.write_value(state / FILE, pushed)

@@ -24,7 +24,7 @@ from device.journal.keeper import StateKeeper
 from device.kernel.log import Log
 from device.kernel.worker_thread import WorkerThread
 from device.link.rules import HubClock
-from device.remote.access import Lease, RemoteAccessServer
+from device.remote.access import RemoteAccessServer, RunningSession
 from device.settings import load
 from device.texts import texts_in
 from protocol.messages import Cancel, Command
@@ -87,7 +87,7 @@ class Victim:
         return {}
 
 
-async def visit(lease: Lease, ticket: str) -> str:
+async def visit(running: RunningSession, ticket: str) -> str:
     """What a session does is no matter of the journal."""
     await asyncio.Event().wait()
     return ""
@@ -107,7 +107,7 @@ async def live(victim: Victim) -> None:
         for _ in range(3):
             await victim.router.handle(command)
         await victim.answered(command_id)
-        await victim.keeper.forget(command_id)
+        await victim.keeper.confirm(command_id)
     await victim.router.handle(Cancel(id=WITHDRAWN))
     await victim.router.handle(
         Command(id=WITHDRAWN, name="reboot", args={}, issued_at=now.isoformat(), expires_at=expires.isoformat())

@@ -7,7 +7,7 @@ import hashlib
 import re
 
 from device.control_page import page
-from device.control_page.page import Visit
+from device.control_page.page import ShownSession
 from device.texts import texts_in
 from tests.support.machine_page import snapshot
 
@@ -49,7 +49,7 @@ def test_no_text_of_the_machine_becomes_markup() -> None:
     shown = page.machine(
         snapshot(
             device_id=evil, hub=evil, status=evil, version=evil, hardware={"model": evil, "hostname": evil},
-            visits=(Visit(1, evil, evil, evil, 5.0),), services=((evil, evil),), log=(evil, "</pre>" + evil),
+            visits=(ShownSession(1, evil, evil, evil, 5.0),), services=((evil, evil),), log=(evil, "</pre>" + evil),
         ),
         "en",
     )  # fmt: skip

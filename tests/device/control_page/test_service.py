@@ -14,13 +14,13 @@ from typing import Any
 import httpx
 import pytest_asyncio
 
-from device.control_page.service import MachinePage, Sources
+from device.control_page.service import ControlPageService, Sources
 from device.journal.keeper import StateKeeper
 from device.kernel.log import Log
 from device.kernel.worker_thread import WorkerThread
-from device.remote.access import Lease
-from device.remote.rules.sessions import RemoteSession
-from device.settings import Settings, load
+from device.remote.access import RunningSession
+from device.remote.rules.sessions import JournaledSession
+from device.settings import AgentSettings, load
 from device.system.bus import SystemBus
 from device.texts import texts_in
 from protocol.messages import Sample
@@ -32,7 +32,7 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def settings_of(folder: Path, **more: Any) -> Settings:
+def settings_of(folder: Path, **more: Any) -> AgentSettings:
     config = folder / "machine.json"
     values = {
         "myrvm_base_url": "https://hub.example", "api_token": "rvmk_ABCDEFGH_" + "0" * 32, "rvm_id": "rvm-7",
@@ -42,10 +42,10 @@ def settings_of(folder: Path, **more: Any) -> Settings:
     return load(config, {})
 
 
-class Page(MachinePage):
+class Page(ControlPageService):
     """One agent's page; `settings` may change while it runs."""
 
-    def __init__(self, settings: Settings, leases: list[Lease]) -> None:
+    def __init__(self, settings: AgentSettings, running: list[RunningSession]) -> None:
         self.settings = settings
         self.disk = WorkerThread("disk")
         self.keeper = StateKeeper(settings.state_dir / "journal", self.disk, lambda: None)
@@ -54,7 +54,7 @@ class Page(MachinePage):
         super().__init__(
             Sources(
                 settings=lambda: self.settings, keeper=self.keeper, bus=SystemBus(allowed=False), disk=self.disk,
-                boot="boot", is_linked=lambda: False, sample=lambda: sample, leases=lambda: leases,
+                boot="boot", is_linked=lambda: False, sample=lambda: sample, running=lambda: running,
             ),
             self.log,
         )  # fmt: skip
@@ -90,11 +90,11 @@ async def test_it_shows_the_machine_its_visitors_and_how_its_services_are(tmp_pa
         remote_services={str(on_demand): {"start": ["/bin/true"]}},
         services=["rvm-camera.service"],
     )
-    session = RemoteSession(
+    session = JournaledSession(
         id=7, boot="boot", began="2026-11-23T20:00:00Z", duration=1800, held=None,  # type: ignore[arg-type]
         admin="Siti", admin_ip="192.168.1.9", reason="camera <dark>",
     )  # fmt: skip
-    page = Page(settings, [Lease(session, time.monotonic(), time.monotonic() + 900)])
+    page = Page(settings, [RunningSession(session, time.monotonic(), time.monotonic() + 900)])
     await page.keeper.open()
     page.log("hub_error", code="x", message=settings.api_token)
     shown = await page.snapshot()

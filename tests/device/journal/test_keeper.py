@@ -53,7 +53,7 @@ async def test_a_status_is_declared_numbered_and_waits_for_the_hub(
     again = await reopened(tmp_path, disk)
     assert again.state == state
     assert again.memory.outbox.entries() == [StatusReport(status="full", seq=1, capacity=100, reason="bin", busy=False)]
-    await again.forget(1)
+    await again.confirm(1)
     assert (await reopened(tmp_path, disk)).memory.outbox.entries() == []
 
 
@@ -79,7 +79,7 @@ async def test_what_the_disk_refuses_did_not_happen(keeper: StateKeeper, monkeyp
         await checker_of(keeper).update_status("full")
     assert keeper.state.status == "active"
     assert len(keeper.memory.outbox) == 0
-    await keeper.forget("c1")  # not worth an error
+    await keeper.confirm("c1")  # not worth an error
 
 
 async def test_everybody_is_told_after_the_disk_has_it(tmp_path: Path, disk: WorkerThread) -> None:

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.journal.rules import KEEP_IDS, KEEP_IDS_S, MOST_IDS, Begun, Fact, Memory
-from device.remote.rules.sessions import Held, RemoteSession, ended_report
+from device.remote.rules.sessions import Held, JournaledSession, ended_report
 from device.status.rules import MachineState
 from protocol.messages import CommandUpdate, StatusReport
 
 
-def session(number: int) -> RemoteSession:
+def session(number: int) -> JournaledSession:
     held = Held(status="active", mark="remote access")
-    return RemoteSession(id=number, boot="b", began="2030-01-01T00:00:00Z", duration=60, held=held)
+    return JournaledSession(id=number, boot="b", began="2030-01-01T00:00:00Z", duration=60, held=held)
 
 
 FACTS = st.lists(
@@ -85,5 +85,5 @@ def test_an_accepted_command_is_forgotten_in_a_new_life_and_a_begun_one_is_not()
     ):
         memory.apply(fact)
     assert (list(memory.accepted), list(memory.begun)) == (["a"], ["b"])
-    assert memory.forget_accepted() == ["a"]
+    assert memory.drop_accepted() == ["a"]
     assert (list(memory.accepted), list(memory.begun)) == ([], ["b"])

@@ -13,7 +13,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
 from device.link import connection
-from device.link.connection import Link, LinkClosed, open_link, probe_upgrade
+from device.link.connection import HubLink, LinkClosed, open_link, probe_upgrade
 from device.link.rules import End, Kind
 from protocol import limits
 from protocol import messages as m
@@ -38,7 +38,7 @@ def socket_url(port: int) -> str:
     return f"ws://127.0.0.1:{port}/ws/device"
 
 
-async def opened(port: int, key: str = KEY) -> Link:
+async def opened(port: int, key: str = KEY) -> HubLink:
     link, _ = await open_link(socket_url(port), key, 5.0, hello)
     return link
 

@@ -13,10 +13,10 @@ from device.journal.keeper import StateKeeper
 from device.journal.rules import Fact
 from device.kernel.worker_thread import WorkerThread
 from device.link.connection import open_link
-from device.link.duties import Ears, LinkDuties, readable
+from device.link.duties import LinkDuties, LinkHandlers, readable
 from device.link.rules import End, Kind
 from device.samples import rules
-from device.samples.spool import Batch, Spool
+from device.samples.spool import Batch, SampleSpool
 from device.status.return_session import ReturnSession
 from device.status.service import RVMStatusChecker
 from protocol import messages as m
@@ -34,7 +34,7 @@ class Bench:
     def __init__(self, folder: Path, hub: FakeHub) -> None:
         self.hub = hub
         self.disk = WorkerThread("disk")
-        self.spool = Spool(folder / "spool", "b")
+        self.spool = SampleSpool(folder / "spool", "b")
         self.keeper = StateKeeper(folder / "journal", self.disk, self.wake)
         self.heard: list[object] = []
         self.duties: LinkDuties | None = None
@@ -51,8 +51,8 @@ class Bench:
 
     async def connect(self) -> LinkDuties:
         link, _ = await open_link(socket_url(self.hub.port), KEY, 5.0, hello)
-        ears = Ears(self.heard.append, self.heard.append, self.heard.append, self.heard.append)
-        self.duties = LinkDuties(link, self.spool, self.disk, self.keeper, ears)
+        handlers = LinkHandlers(self.heard.append, self.heard.append, self.heard.append, self.heard.append)
+        self.duties = LinkDuties(link, self.spool, self.disk, self.keeper, handlers)
         self.served = asyncio.ensure_future(self.duties.serve())
         return self.duties
 
@@ -118,7 +118,7 @@ async def test_a_stalled_database_holds_back_the_backlog_but_not_the_live_view(
 
 
 async def test_what_stays_unacknowledged_is_said_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "SAY_AGAIN_S", 0.2)
+    monkeypatch.setattr(rules, "RESEND_AFTER_S", 0.2)
     bench.hub.acknowledges = False
     bench.fill(1)
     await bench.connect()

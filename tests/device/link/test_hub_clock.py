@@ -17,7 +17,7 @@ def test_our_own_clock_counts_until_the_hub_has_spoken() -> None:
 
 def test_then_the_hubs_counts_whatever_ours_does() -> None:
     clock = HubClock()
-    clock.told("2026-11-24T09:00:00Z", 100.0)
+    clock.synchronise("2026-11-24T09:00:00Z", 100.0)
     for jump in (timedelta(0), timedelta(hours=1), timedelta(days=-1)):
         assert clock.now(160.0, WALL + jump) == WALL + timedelta(days=1, minutes=1)
     assert clock.offset(100.0, WALL) == -86400
@@ -25,7 +25,7 @@ def test_then_the_hubs_counts_whatever_ours_does() -> None:
 
 def test_a_time_nobody_can_read_changes_nothing() -> None:
     clock = HubClock()
-    clock.told("soon", 1.0)
+    clock.synchronise("soon", 1.0)
     assert clock.now(2.0, WALL) == WALL
     assert parse_time("2026-11-23") is None
     assert parse_time("2026-11-23T09:00:00") == WALL, "a naive time is UTC"

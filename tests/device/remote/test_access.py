@@ -15,8 +15,8 @@ from device.journal import keeper
 from device.journal.keeper import StateKeeper
 from device.kernel.log import Log
 from device.kernel.worker_thread import WorkerThread
-from device.remote.access import GRACE_S, Lease, RemoteAccessServer
-from device.settings import Settings, load
+from device.remote.access import GRACE_S, RemoteAccessServer, RunningSession
+from device.settings import AgentSettings, load
 from device.status.rules import RefusedError
 from device.texts import texts_in
 from protocol.commands import StartRemoteAccess
@@ -25,7 +25,7 @@ from tests.support.fake_hub import KEY
 from tests.support.until import until
 
 
-def settings(**values: Any) -> Settings:
+def settings(**values: Any) -> AgentSettings:
     given = {f"RVM_{key.upper()}": str(value) for key, value in values.items()}
     return load(None, {"RVM_API_TOKEN": KEY, "RVM_MYRVM_BASE_URL": "https://hub.test", **given})
 
@@ -49,8 +49,8 @@ class Room:
         self.server = RemoteAccessServer(settings(**values), self.keeper, boot, log, self.work, lambda: self.now)
         self.tasks: list[asyncio.Task[None]] = []
 
-    async def work(self, lease: Lease, ticket: str) -> str:
-        number = lease.session.id
+    async def work(self, running: RunningSession, ticket: str) -> str:
+        number = running.session.id
         self.working[number] = ticket
         try:
             await self.finished.wait()

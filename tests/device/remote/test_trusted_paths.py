@@ -12,7 +12,7 @@ import pytest
 
 from device.remote.service_user import NoUserError
 from device.remote.trusted_paths import EVERYBODY, Weak, visitor, weak_command, weak_paths, weak_step
-from device.settings import Settings, load
+from device.settings import AgentSettings, load
 from tests.support import two_users
 from tests.support.fake_hub import KEY
 
@@ -136,7 +136,7 @@ def test_a_file_in_a_line_for_a_shell_counts_and_so_does_a_folder_for_an_interpr
     assert weak_command(["rvm-camera", "--pictures", str(way)], WHO) is None, "a folder to write into runs nothing"
 
 
-def settings_in(folder: Path, **values: str) -> Settings:
+def settings_in(folder: Path, **values: str) -> AgentSettings:
     config = folder / "machine.json"
     config.write_text("{}")
     key = folder / "key"

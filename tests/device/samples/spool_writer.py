@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from device.samples.spool import Spool
+from device.samples.spool import SampleSpool
 
 
 def main(folder: str) -> None:
-    spool = Spool(Path(folder), "boot", segment_size=20_000)
+    spool = SampleSpool(Path(folder), "boot", segment_size=20_000)
     n = 0
     while True:
         n += 1

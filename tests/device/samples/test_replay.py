@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from device.link.duties import FRAME_SAMPLES
-from device.samples.rules import SAY_AGAIN_S, WINDOW_FRAMES, Replay, pause_after
+from device.samples.rules import RESEND_AFTER_S, WINDOW_FRAMES, Replay, pause_after
 from hub.model.budgets import MIB, ROW_BYTES, Cost, MachineBudget
 from protocol.limits import REPLAY_SAMPLES_PER_S, SAMPLES_AT_ONCE
 
@@ -26,17 +26,17 @@ def test_a_cumulative_acknowledgement_frees_everything_below_it() -> None:
     for n in range(WINDOW_FRAMES):
         replay.was_sent(n + 1, 0.0)
     replay.was_acked(WINDOW_FRAMES, 0.0)
-    assert replay.patience_left(0.0) == float("inf")
+    assert replay.resend_in(0.0) == float("inf")
 
 
 def test_what_nobody_acknowledges_is_said_again_ever_more_patiently() -> None:
     replay = Replay(5)
     replay.was_sent(9, 0.0)
-    assert replay.patience_left(10.0) == SAY_AGAIN_S - 10
-    assert replay.may_send(SAY_AGAIN_S)
+    assert replay.resend_in(10.0) == RESEND_AFTER_S - 10
+    assert replay.may_send(RESEND_AFTER_S)
     assert replay.sent == 5, "from the acknowledged position"
-    replay.was_sent(9, SAY_AGAIN_S)
-    assert replay.patience_left(SAY_AGAIN_S) == 2 * SAY_AGAIN_S
+    replay.was_sent(9, RESEND_AFTER_S)
+    assert replay.resend_in(RESEND_AFTER_S) == 2 * RESEND_AFTER_S
 
 
 def test_an_old_acknowledgement_changes_nothing() -> None:

@@ -18,7 +18,7 @@ from device.kernel.worker_thread import WorkerThread
 from device.samples import sampler as sampler_module
 from device.samples.rules import SamplingPlan
 from device.samples.sampler import Sampler
-from device.samples.spool import Spool
+from device.samples.spool import SampleSpool
 from device.system_monitor import SystemMonitor
 from device.texts import texts_in
 from protocol.messages import Sample
@@ -49,7 +49,7 @@ class FakeMonitor(SystemMonitor):
 class Bench:
     def __init__(self, folder: Path, interval: float) -> None:
         self.history, self.present = FakeMonitor(), FakeMonitor()
-        self.spool = Spool(folder, "b")
+        self.spool = SampleSpool(folder, "b")
         self.live: list[Sample] = []
         self.out = io.StringIO()
         self.disk, self.sensors = WorkerThread("disk"), WorkerThread("sensors")

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from device.kernel import records, state_file
-from device.samples.spool import MAX_UNWRITTEN, Spool
+from device.samples.spool import MAX_UNWRITTEN, SampleSpool
 
 BIG = 10**9
 
 
-def drained(spool: Spool) -> list[tuple[int, bytes]]:
+def drained(spool: SampleSpool) -> list[tuple[int, bytes]]:
     """Everything of this boot that is not acknowledged."""
     found: list[tuple[int, bytes]] = []
     after = spool.acked()
@@ -42,8 +42,8 @@ class SpoolModel(RuleBasedStateMachine):
         self.dropped = 0
         self.spool = self.open()
 
-    def open(self) -> Spool:
-        return Spool(self.folder, f"boot-{self.boot}", limit=6000, segment_size=700)
+    def open(self) -> SampleSpool:
+        return SampleSpool(self.folder, f"boot-{self.boot}", limit=6000, segment_size=700)
 
     @rule(payload=st.binary(max_size=120).map(lambda b: b.hex().encode()))
     def append(self, payload: bytes) -> None:
@@ -105,7 +105,7 @@ TestSpoolModel = SpoolModel.TestCase
 
 
 def test_a_batch_is_bounded_by_count_by_bytes_and_by_gaps(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, "b")
+    spool = SampleSpool(tmp_path, "b")
     for n in range(10):
         spool.append(b"%d" % n * 10)
     batch = spool.read(0, 3, BIG)
@@ -117,44 +117,44 @@ def test_a_batch_is_bounded_by_count_by_bytes_and_by_gaps(tmp_path: Path) -> Non
 
 
 def test_damage_makes_the_numbers_start_again_far_above_and_a_batch_never_spans_the_gap(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, "b")
+    spool = SampleSpool(tmp_path, "b")
     for _ in range(10):
         spool.append(b"x")
     spool.close()
-    assert Spool(tmp_path, "b", floor_seq=500).append(b"x") == 11, "nothing is damaged, nothing is skipped"
+    assert SampleSpool(tmp_path, "b", floor_seq=500).append(b"x") == 11, "nothing is damaged, nothing is skipped"
     file = sorted(tmp_path.glob("*-1-b.spool"))[0]
     file.write_bytes(file.read_bytes()[:-3])
-    again = Spool(tmp_path, "b", floor_seq=500)
+    again = SampleSpool(tmp_path, "b", floor_seq=500)
     assert again.append(b"after a gap") == 500
     assert [batch.seq for after in (0, 9, 11) if (batch := again.read(after, 100, BIG))] == [9, 11, 500]
 
 
 def test_numbers_never_repeat_even_when_the_folder_was_lost(tmp_path: Path) -> None:
-    first = Spool(tmp_path / "a", "b", floor_seq=1000)
+    first = SampleSpool(tmp_path / "a", "b", floor_seq=1000)
     assert first.append(b"x") == 1000
-    wiped = Spool(tmp_path / "b", "b", floor_seq=5000)
+    wiped = SampleSpool(tmp_path / "b", "b", floor_seq=5000)
     assert wiped.append(b"x") == 5000
 
 
 def test_numbers_never_repeat_when_everything_was_acknowledged_and_removed(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, "b")
+    spool = SampleSpool(tmp_path, "b")
     seq = [spool.append(b"x") for _ in range(3)][-1]
     spool.acknowledge(seq)
     spool.close()
-    again = Spool(tmp_path, "b")
+    again = SampleSpool(tmp_path, "b")
     assert not list(tmp_path.glob("*.spool")), "a finished file is tidied away"
     assert again.append(b"x") == seq + 1
 
 
 def test_a_damaged_position_costs_repetition_and_nothing_else(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, "b")
+    spool = SampleSpool(tmp_path, "b")
     for _ in range(5):
         spool.append(b"x")
     spool.acknowledge(3)
     spool.close()
     position = tmp_path / "position"
     position.write_bytes(position.read_bytes().replace(b'"b":3', b'"b":4'))
-    again = Spool(tmp_path, "b")
+    again = SampleSpool(tmp_path, "b")
     assert [seq for seq, _ in drained(again)] == [1, 2, 3, 4, 5]
 
 
@@ -180,7 +180,7 @@ class FullDisk:
 
 def test_a_full_disk_keeps_the_newest_in_memory_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = FullDisk(monkeypatch)
-    spool = Spool(tmp_path, "b")
+    spool = SampleSpool(tmp_path, "b")
     spool.append(b"first")
     disk.room = 10  # half a record
     for n in range(5):
@@ -191,7 +191,7 @@ def test_a_full_disk_keeps_the_newest_in_memory_and_resumes(tmp_path: Path, monk
     spool.sync()
     assert spool.idle
     spool.close()
-    again = Spool(tmp_path, "b")
+    again = SampleSpool(tmp_path, "b")
     assert [payload for _, payload in drained(again)] == [b"first", *(b"full %d" % n for n in range(5))]
     assert (again.counters.damaged, spool.counters.dropped) == (0, 0)
     records_size = sum(len(records.pack(seq, payload)) for seq, payload in drained(again))
@@ -202,7 +202,7 @@ def test_what_only_memory_holds_is_freed_by_its_acknowledgement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = FullDisk(monkeypatch)
-    spool = Spool(tmp_path, "b")
+    spool = SampleSpool(tmp_path, "b")
     disk.room = 0
     for _ in range(4):
         spool.append(b"x")
@@ -215,7 +215,7 @@ def test_a_full_disk_gives_up_the_oldest_file_to_keep_the_newest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = FullDisk(monkeypatch)
-    spool = Spool(tmp_path, "b", segment_size=200)
+    spool = SampleSpool(tmp_path, "b", segment_size=200)
     for n in range(30):
         spool.append(b"%03d" % n)
     held = {path: path.stat().st_size for path in tmp_path.glob("*.spool")}
@@ -235,7 +235,7 @@ def test_a_full_disk_gives_up_the_oldest_file_to_keep_the_newest(
 
 def test_a_broken_disk_is_no_reason_to_drop_what_is_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = FullDisk(monkeypatch)
-    spool = Spool(tmp_path, "b", segment_size=200)
+    spool = SampleSpool(tmp_path, "b", segment_size=200)
     for n in range(30):
         spool.append(b"%03d" % n)
     disk.room, disk.error = 0, errno.EIO
@@ -246,7 +246,7 @@ def test_a_broken_disk_is_no_reason_to_drop_what_is_on_it(tmp_path: Path, monkey
 
 
 def test_the_limit_holds(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, "b", limit=20_000, segment_size=1000)
+    spool = SampleSpool(tmp_path, "b", limit=20_000, segment_size=1000)
     for n in range(2000):
         spool.append(b"%06d" % n)
     assert sum(path.stat().st_size for path in tmp_path.glob("*.spool")) <= 20_000
@@ -258,7 +258,7 @@ def test_a_position_that_cannot_be_written_stops_nothing(tmp_path: Path, monkeyp
     def refuse(path: Path, value: object) -> None:
         raise OSError(errno.ENOSPC, "no")
 
-    spool = Spool(tmp_path, "b")
+    spool = SampleSpool(tmp_path, "b")
     spool.append(b"x")
     monkeypatch.setattr(state_file, "write_value", refuse)
     spool.sync()

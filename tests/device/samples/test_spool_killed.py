@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from device.samples.spool import Spool
+from device.samples.spool import SampleSpool
 from tests.device.samples.test_spool import drained
 
 ROOT = Path(__file__).parents[3]
@@ -27,7 +27,7 @@ def test_twenty_kills_lose_nothing_that_was_confirmed(tmp_path: Path) -> None:
         confirmed += [int(line) for line in writer.stdout.read().splitlines(keepends=True) if line.endswith(b"\n")]
         writer.wait()
     assert len(set(confirmed)) == len(confirmed)
-    spool = Spool(tmp_path, "boot", segment_size=20_000)
+    spool = SampleSpool(tmp_path, "boot", segment_size=20_000)
     found = {seq for seq, _ in drained(spool)}
     assert set(confirmed) <= found
     assert len(found) - len(confirmed) <= 20, "at most one unconfirmed record a life"

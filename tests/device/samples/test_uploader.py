@@ -13,7 +13,7 @@ from device.kernel.log import Log
 from device.kernel.worker_thread import WorkerThread
 from device.link.rules import End, FallbackRules, Kind
 from device.samples import uploader as uploader_module
-from device.samples.spool import Spool
+from device.samples.spool import SampleSpool
 from device.samples.uploader import Uploader, numbered
 from device.texts import texts_in
 from tests.device.agent_process import running_agent
@@ -30,7 +30,7 @@ class Bench:
         self.ended = asyncio.Event()
         self.live = False
         self.disk = WorkerThread("disk")
-        self.spool = Spool(folder, "this-boot")
+        self.spool = SampleSpool(folder, "this-boot")
         self.out = io.StringIO()
         client = ApiClient(url, KEY, "rvm-1", attempts=1)
         log = Log(texts_in("en"), KEY, {}, self.out)
@@ -38,7 +38,7 @@ class Bench:
 
 
 def left_behind(folder: Path, count: int) -> None:
-    spool = Spool(folder, "earlier-boot")
+    spool = SampleSpool(folder, "earlier-boot")
     for _ in range(count):
         spool.append(PAYLOAD)
     spool.close()
@@ -54,7 +54,7 @@ async def test_what_an_earlier_boot_left_travels_by_http_with_its_own_numbers(tm
         assert rest.kept == {("earlier-boot", n): 1 for n in range(1, 251)}
         assert rest.keys == {f"Bearer {KEY}"}
     assert bench.spool.pending() == 1, "this boot's samples belong to the link"
-    again = Spool(tmp_path, "this-boot")
+    again = SampleSpool(tmp_path, "this-boot")
     assert again.read_leftovers(10, 1000) is None
 
 
@@ -149,7 +149,7 @@ async def test_a_reboot_with_an_unsent_backlog_loses_nothing(tmp_path: Path) -> 
 
 def test_each_sample_carries_its_boot_and_number(tmp_path: Path) -> None:
     left_behind(tmp_path, 3)
-    batch = Spool(tmp_path, "now").read_leftovers(2, 10_000)
+    batch = SampleSpool(tmp_path, "now").read_leftovers(2, 10_000)
     assert batch is not None
     assert [(s["boot_id"], s["seq"], s["cpu_usage"]) for s in numbered(batch)] == [
         ("earlier-boot", 1, 5.0),

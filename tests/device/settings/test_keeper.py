@@ -15,8 +15,8 @@ import pytest
 from device.kernel import state_file
 from device.kernel.log import Log
 from device.kernel.worker_thread import WorkerThread
-from device.settings import Settings, load
-from device.settings.keeper import FILE, ConfigKeeper, cached_configuration, settings_in_force
+from device.settings import AgentSettings, load
+from device.settings.keeper import FILE, SettingsKeeper, cached_configuration, effective_settings
 from device.texts import texts_in
 from protocol import limits
 from protocol import messages as m
@@ -30,12 +30,12 @@ ENVIRON = {"RVM_API_TOKEN": KEY, "RVM_MYRVM_BASE_URL": "https://hub.test"}
 class Bench:
     def __init__(self, folder: Path, **environ: str) -> None:
         self.out = io.StringIO()
-        self.applied: list[Settings] = []
+        self.applied: list[AgentSettings] = []
         self.replies: list[m.ConfigApplied] = []
         settings = load(None, {**ENVIRON, "RVM_STATE_DIR": str(folder), **environ})
         self.disk = WorkerThread("disk")
         log = Log(texts_in("id"), KEY, {}, self.out)
-        self.keeper = ConfigKeeper(settings, self.disk, log, self.applied.append, self.replies.append)
+        self.keeper = SettingsKeeper(settings, self.disk, log, self.applied.append, self.replies.append)
 
     async def push(self, version: int, **values: Any) -> m.ConfigApplied:
         before = len(self.replies)
@@ -69,7 +69,7 @@ async def test_a_push_is_in_force_answered_and_back_after_a_restart(tmp_path: Pa
     async with keeping(tmp_path) as again:
         assert again.keeper.version == 7
         assert [settings.number("metrics_interval") for settings in again.applied] == [5]
-        assert settings_in_force(again.keeper._own).values["confidence_threshold"] == 0.8
+        assert effective_settings(again.keeper._own).values["confidence_threshold"] == 0.8
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"00000000\n{}\n", b"\xff" * 5000, None])

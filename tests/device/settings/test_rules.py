@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from device.settings.rules import Effective, Pushed, in_force, set_here
+from device.settings.rules import EffectiveValues, HubSettings, effective_values, set_here
 from protocol import configuration as table
 
 OWN = {"metrics_interval": 60.0, "upload_interval": 30.0, "cpu_threshold": 90.0, "state_dir": ""}
@@ -15,8 +15,8 @@ ORIGINS = {
 STATIC = {"state_dir", "services", "rvm_id"}
 
 
-def push(version: int = 3, /, **values: object) -> Effective:
-    return in_force(Pushed(version=version, values=values), OWN, ORIGINS, STATIC)
+def push(version: int = 3, /, **values: object) -> EffectiveValues:
+    return effective_values(HubSettings(version=version, values=values), OWN, ORIGINS, STATIC)
 
 
 def test_the_hub_beats_file_and_default() -> None:
@@ -66,7 +66,7 @@ def test_further_keys_are_bounded() -> None:
 
 
 def test_a_key_that_nobody_wrote_at_the_hub_stays_the_files() -> None:
-    assert push(0) == Effective({}, {}, {})
+    assert push(0) == EffectiveValues({}, {}, {})
     assert push(4, cpu_threshold=70).values == {"cpu_threshold": 70.0}
 
 
@@ -90,6 +90,6 @@ def test_a_key_that_only_the_file_may_set_is_refused_from_the_hub() -> None:
 
 
 def test_a_key_that_is_the_owners_of_this_machine_is_refused_though_the_product_does_not_know_it() -> None:
-    pushed = Pushed(version=1, values={"door_code": 4})
-    assert in_force(pushed, OWN, ORIGINS, {"door_code"}).errors["door_code"].code == "static_key"
-    assert in_force(pushed, OWN, ORIGINS, STATIC).values == {"door_code": 4}
+    pushed = HubSettings(version=1, values={"door_code": 4})
+    assert effective_values(pushed, OWN, ORIGINS, {"door_code"}).errors["door_code"].code == "static_key"
+    assert effective_values(pushed, OWN, ORIGINS, STATIC).values == {"door_code": 4}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from device.cli.settings_verb import settings_sentence
-from device.settings import Settings, SettingsError, exposed, load, nearest
+from device.settings import AgentSettings, AgentSettingsError, exposed, load, nearest
 from device.settings.table import KEYS, STATIC
 from device.settings.values import typed
 from device.texts import texts_in
@@ -22,7 +22,7 @@ GOOD = {"myrvm_base_url": "https://hub.test", "api_token": KEY}
 _TAKE_ANY_TEXT = {key for key, rule in KEYS.items() if rule.kind in ("text", "id")}
 
 
-def read(tmp_path: Path, values: Any, environ: dict[str, str] | None = None) -> Settings:
+def read(tmp_path: Path, values: Any, environ: dict[str, str] | None = None) -> AgentSettings:
     file = tmp_path / "machine.json"
     file.write_text(values if isinstance(values, str) else json.dumps(values))
     return load(file, environ or {})
@@ -64,7 +64,7 @@ def test_the_hubs_address(tmp_path: Path, url: str, socket: str) -> None:
 
 
 def test_plain_http_beyond_loopback_needs_a_word_and_the_error_says_which(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(AgentSettingsError) as refused:
         read(tmp_path, {"api_token": KEY})  # the user's own default address
     for language in ("en", "id"):
         sentence = settings_sentence(refused.value, texts_in(language))
@@ -76,7 +76,7 @@ def test_plain_http_beyond_loopback_needs_a_word_and_the_error_says_which(tmp_pa
 @pytest.mark.parametrize("host", ["hub.localhost", "localhost.example", "127.0.0.1.example", "0.0.0.0", "[::]"])
 def test_a_name_that_only_looks_like_this_computer_is_not_it(tmp_path: Path, host: str) -> None:
     """A name server of the network may lead hub.localhost anywhere."""
-    with pytest.raises(SettingsError, match="plain_http"):
+    with pytest.raises(AgentSettingsError, match="plain_http"):
         read(tmp_path, {**GOOD, "myrvm_base_url": f"http://{host}:8001"})
 
 
@@ -121,7 +121,7 @@ def test_a_key_file_that_cannot_be_meant_is_refused(tmp_path: Path, content: byt
     file = tmp_path / "machine.key"
     file.write_bytes(content)
     file.chmod(mode)
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(AgentSettingsError) as refused:
         read(tmp_path, {**GOOD, "api_token": "file:machine.key"})
     assert refused.value.code == code
     for language in ("en", "id"):
@@ -171,7 +171,7 @@ def test_a_key_file_that_cannot_be_meant_is_refused(tmp_path: Path, content: byt
     ],
 )
 def test_what_cannot_work_is_refused_by_name(tmp_path: Path, change: dict[str, Any], code: str, key: str) -> None:
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(AgentSettingsError) as refused:
         read(tmp_path, {**GOOD, **change})
     assert (refused.value.code, refused.value.key) == (code, key)
     english, indonesian = (settings_sentence(refused.value, texts_in(language)) for language in ("en", "id"))
@@ -182,13 +182,13 @@ def test_what_cannot_work_is_refused_by_name(tmp_path: Path, change: dict[str, A
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '"text"', "{'a': 1}", "[" * 100_000])
 def test_a_file_that_is_no_json_object_is_named(tmp_path: Path, content: str) -> None:
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(AgentSettingsError) as refused:
         read(tmp_path, content)
     assert "machine.json" in settings_sentence(refused.value, texts_in("en"))
 
 
 def test_an_absent_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(AgentSettingsError) as refused:
         load(tmp_path / "absent.json", {})
     assert "absent.json" in settings_sentence(refused.value, texts_in("en"))
 
@@ -196,7 +196,7 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
 def test_the_nearest_name_is_offered(tmp_path: Path) -> None:
     assert nearest("metric_intervall") == "metrics_interval"
     assert nearest("qqq") == ""
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(AgentSettingsError) as refused:
         read(tmp_path, {**GOOD, "api_tokn": "x"})
     assert "'api_token'" in settings_sentence(refused.value, texts_in("en"))
 
@@ -238,7 +238,7 @@ def test_a_wrong_value_is_refused_by_its_own_key_in_both_languages(tmp_path: Pat
     if key not in _TAKE_ANY_TEXT:
         tries.append((GOOD, {f"RVM_{key.upper()}": "[[-1]]"}))
     for values, environ in tries:
-        with pytest.raises(SettingsError) as refused:
+        with pytest.raises(AgentSettingsError) as refused:
             read(tmp_path, values, environ)
         assert refused.value.key == key
         assert all(key in settings_sentence(refused.value, texts_in(language)) for language in ("en", "id"))

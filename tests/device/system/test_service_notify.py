@@ -41,7 +41,7 @@ async def test_signs_of_life_follow_progress_and_stop_with_it(systemd: tuple[dic
         return beats
 
     notify = ServiceNotify(environ, progress)
-    notify.tell("READY=1")
+    notify.notify("READY=1")
     task = asyncio.ensure_future(notify.run())
     try:
         assert await heard(listener, 4) == [b"READY=1", *[b"WATCHDOG=1"] * 3]
@@ -54,13 +54,13 @@ async def test_signs_of_life_follow_progress_and_stop_with_it(systemd: tuple[dic
 
 
 def test_nothing_is_said_when_nobody_listens(tmp_path: Path) -> None:
-    ServiceNotify({}, lambda: 0).tell("READY=1")
-    ServiceNotify({"NOTIFY_SOCKET": str(tmp_path / "absent")}, lambda: 0).tell("READY=1")
+    ServiceNotify({}, lambda: 0).notify("READY=1")
+    ServiceNotify({"NOTIFY_SOCKET": str(tmp_path / "absent")}, lambda: 0).notify("READY=1")
 
 
 def test_an_abstract_address_is_understood() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind("\0myrvm-test-notify")
-        ServiceNotify({"NOTIFY_SOCKET": "@myrvm-test-notify"}, lambda: 0).tell("STOPPING=1")
+        ServiceNotify({"NOTIFY_SOCKET": "@myrvm-test-notify"}, lambda: 0).notify("STOPPING=1")
         with contextlib.closing(listener):
             assert listener.recv(100) == b"STOPPING=1"

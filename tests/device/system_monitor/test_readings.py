@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from device.system_monitor import board, sensors
-from device.system_monitor.reading import Reading
+from device.system_monitor.reading import SensorReading
 from tests.device import trees
 
 TREES: dict[str, Callable[[Path], Path]] = {
@@ -18,7 +18,7 @@ TREES: dict[str, Callable[[Path], Path]] = {
     "bare": trees.linux,
     "nothing": lambda root: root,
 }
-SUBJECTS: dict[str, Callable[[Path], Reading]] = {
+SUBJECTS: dict[str, Callable[[Path], SensorReading]] = {
     "memory": sensors.memory_usage,
     "gpu": sensors.gpu_usage,
     "thermal": sensors.temperature,

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from device.timezone.rules import (
     MAX_ANSWER_BYTES,
-    Choice,
-    Found,
+    FoundZone,
     NoAnswerError,
-    Trouble,
+    SyncTrouble,
+    ZoneChoice,
     choose,
     described,
     lost,
@@ -42,16 +42,16 @@ NOW = "2026-11-23T09:00:00Z"
     ],
 )
 def test_the_order(pin: str, found: str | None, before: str | None, choice: tuple[Any, ...]) -> None:
-    answer, earlier = (None if zone is None else Found(timezone=zone) for zone in (found, before))
+    answer, earlier = (None if zone is None else FoundZone(timezone=zone) for zone in (found, before))
     made = choose(pin, answer, earlier, JAKARTA)
-    assert made == Choice(timezone=choice[0], source=choice[1], guess=choice[2])
+    assert made == ZoneChoice(timezone=choice[0], source=choice[1], guess=choice[2])
 
 
 def test_the_place_of_an_earlier_look_up_stands_until_a_newer_one_answers() -> None:
-    before = Found(timezone=MAKASSAR, country="Indonesia", city="Makassar", ip="203.0.113.9")
+    before = FoundZone(timezone=MAKASSAR, country="Indonesia", city="Makassar", ip="203.0.113.9")
     choice = choose("", None, before, JAKARTA)
     assert described(choice, None, before, NOW, "manual").city == "Makassar"
-    found = Found(timezone=JAYAPURA, country="Indonesia", city=None)
+    found = FoundZone(timezone=JAYAPURA, country="Indonesia", city=None)
     assert described(choice, found, before, NOW, "manual").city is None
 
 
@@ -59,14 +59,14 @@ def test_a_failed_look_up_is_told_first_and_what_could_not_be_set_after_it() -> 
     choice = choose("", None, None, JAKARTA)
     why = lost(choice, NoAnswerError("http://a: HTTP 500", "http://b: " + "x" * 500))
     denied = Failure(code="not_permitted", message="not permitted: install the helper")
-    both = Trouble(lookup=why, setting=denied).failure(done=False)
+    both = SyncTrouble(lookup=why, setting=denied).failure(done=False)
     assert both is not None
     assert (both.code, len(both.message) <= MAX_TEXT) == ("lookup_failed", True)
     assert both.message.startswith("no look-up answered (http://a: HTTP 500; http://b: xxx")
     assert both.message.endswith("Asia/Jakarta, the default, is wanted; not permitted: install the helper")
-    assert Trouble(setting=denied).failure(done=False) == denied
-    assert Trouble(setting=denied).failure(done=True) is None
-    alone = Trouble(lookup=why, setting=denied).failure(done=True)
+    assert SyncTrouble(setting=denied).failure(done=False) == denied
+    assert SyncTrouble(setting=denied).failure(done=True) is None
+    alone = SyncTrouble(lookup=why, setting=denied).failure(done=True)
     assert alone is not None
     assert alone.message == why, "set meanwhile, by somebody else"
 
@@ -94,7 +94,7 @@ def test_whatever_it_takes_fits_into_a_report(members: dict[str, str]) -> None:
 
 def test_an_address_that_is_none_costs_only_itself() -> None:
     payload = b'{"status":"success","timezone":"Asia/Jakarta","query":"; reboot"}'
-    assert read_answer(payload) == Found(timezone=JAKARTA)
+    assert read_answer(payload) == FoundZone(timezone=JAKARTA)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from device.timezone.lookup import look_up
-from device.timezone.rules import Found, NoAnswerError
+from device.timezone.rules import FoundZone, NoAnswerError
 from tests.support.zone_server import DRIPS, MOODS, ZoneServer, zone_server
 
 GOOD = {"honest", "makassar", "spare"}
@@ -23,7 +23,7 @@ def server() -> Iterator[ZoneServer]:
 
 def test_an_honest_answer_tells_zone_place_and_address(server: ZoneServer) -> None:
     found = look_up([server.url("honest")])
-    assert found == Found(timezone="Asia/Jakarta", country="Indonesia", city="Jakarta", ip="203.0.113.9")
+    assert found == FoundZone(timezone="Asia/Jakarta", country="Indonesia", city="Jakarta", ip="203.0.113.9")
     (head,) = server.heads
     assert head.startswith("GET /honest HTTP/1.1\r\n")
     assert "myrvm-agent/" in head
@@ -41,7 +41,7 @@ def test_what_is_no_good_answer_is_refused_with_a_reason_and_the_next_address_as
     assert str(none.value).isprintable()
     assert len(str(none.value)) < 400
     assert server.asked == [mood], "no redirect was followed"
-    assert look_up([server.url(mood), server.url("spare")]) == Found(timezone="Asia/Jayapura")
+    assert look_up([server.url(mood), server.url("spare")]) == FoundZone(timezone="Asia/Jayapura")
 
 
 @pytest.mark.parametrize("mood", [*DRIPS, "mute"])

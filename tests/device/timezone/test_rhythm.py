@@ -88,7 +88,7 @@ async def test_a_clock_that_is_put_right_is_told_at_once(
     monkeypatch.setattr(sync, "CLOCK_LOOK_S", 0.05)
     bench = ZoneBench(tmp_path, bus, server, auto_sync_enabled=False)
     bench.ntp = False
-    bench.hub_clock.told("2080-01-01T00:00:00Z", time.monotonic())  # half a century away, as in 1970
+    bench.hub_clock.synchronise("2080-01-01T00:00:00Z", time.monotonic())  # half a century away, as in 1970
     async with running(bench):
         first = await bench.sync()
         assert first.timestamp.startswith("2080-01-01T00:00:0"), "attempts are dated by the hub's clock"
@@ -98,7 +98,7 @@ async def test_a_clock_that_is_put_right_is_told_at_once(
         assert len(bench.said) == 1
         bench.ntp = True
         await until(lambda: len(bench.said) == 2)
-        bench.hub_clock.told(rfc3339(datetime.now(UTC)), time.monotonic())
+        bench.hub_clock.synchronise(rfc3339(datetime.now(UTC)), time.monotonic())
         await until(lambda: len(bench.said) == 3)
         assert [report.timestamp for report in bench.said] == [first.timestamp] * 3
         assert abs(bench.said[2].clock_offset or 0) < 1
@@ -117,6 +117,6 @@ async def test_a_reason_for_not_setting_it_is_gone_when_somebody_else_has_set_it
         await until(lambda: len(bench.said) == 2)
         assert (bench.said[1].applied, bench.said[1].error) == (True, None)
         bench.configure(timezone_api_url=server.url("broken"))
-        told = (await bench.sync()).error
-        assert told is not None
-        assert "install the helper" not in told.message
+        error = (await bench.sync()).error
+        assert error is not None
+        assert "install the helper" not in error.message

@@ -19,7 +19,7 @@ pytestmark = needs_bus
 
 async def test_a_zone_is_asked_for_set_verified_and_told(tmp_path: Path, bus: PrivateBus, server: ZoneServer) -> None:
     bench = ZoneBench(tmp_path, bus, server)
-    bench.hub_clock.told(rfc3339(datetime.now(UTC) - timedelta(seconds=3)), time.monotonic())
+    bench.hub_clock.synchronise(rfc3339(datetime.now(UTC) - timedelta(seconds=3)), time.monotonic())
     report = await bench.sync()
     assert bench.steps == ["asking", "setting", "verifying"]
     assert bus.calls == [["SetTimezone", "Asia/Jakarta", False]]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.remote.rules.folders import PathRefusedError, Place, can_travel, declared, locate
+from device.remote.rules.folders import DeclaredPath, PathRefusedError, can_travel, declared, locate
 from tests.support.file_names import NAMES
 
 FOLDERS = ["/var/log/rvm", "/srv/data/", "/srv/data/inner", "relative", "", "/", "/a/../b"]
@@ -15,14 +15,14 @@ FOLDERS = ["/var/log/rvm", "/srv/data/", "/srv/data/inner", "relative", "", "/",
 @pytest.mark.parametrize(
     ("path", "place"),
     [
-        ("/var/log/rvm", Place("/var/log/rvm", ())),
-        ("/var/log/rvm/app.log", Place("/var/log/rvm", ("app.log",))),
-        ("/srv/data/sub/ä b.bin", Place("/srv/data", ("sub", "ä b.bin"))),
-        ("/srv/data/inner/x", Place("/srv/data/inner", ("x",))),
-        ("/srv/data/...", Place("/srv/data", ("...",))),
+        ("/var/log/rvm", DeclaredPath("/var/log/rvm", ())),
+        ("/var/log/rvm/app.log", DeclaredPath("/var/log/rvm", ("app.log",))),
+        ("/srv/data/sub/ä b.bin", DeclaredPath("/srv/data", ("sub", "ä b.bin"))),
+        ("/srv/data/inner/x", DeclaredPath("/srv/data/inner", ("x",))),
+        ("/srv/data/...", DeclaredPath("/srv/data", ("...",))),
     ],
 )
-def test_what_lies_in_a_declared_folder_is_found_in_the_innermost(path: str, place: Place) -> None:
+def test_what_lies_in_a_declared_folder_is_found_in_the_innermost(path: str, place: DeclaredPath) -> None:
     assert locate(path, FOLDERS) == place
     assert locate(path, FOLDERS).name == path.rpartition("/")[2]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.remote.rules.sessions import RemoteRules, RemoteSession, begun, extended, over, why_interrupted
+from device.remote.rules.sessions import JournaledSession, RemoteRules, begun, extended, over, why_interrupted
 from device.status.rules import Before, MachineState, RefusedError, declared
 from protocol.commands import StartRemoteAccess
 
@@ -24,13 +24,13 @@ def asked(number: int = 7, **members: Any) -> StartRemoteAccess:
     return StartRemoteAccess(session_id=number, **given_)
 
 
-def begin(state: MachineState, sessions: dict[int, RemoteSession], number: int = 7, **members: Any) -> MachineState:
+def begin(state: MachineState, sessions: dict[int, JournaledSession], number: int = 7, **members: Any) -> MachineState:
     following, session = begun(state, sessions, asked(number, **members), RULES, "boot-1", NOW)
     sessions[number] = session
     return following
 
 
-def finish(state: MachineState, sessions: dict[int, RemoteSession], *numbers: int) -> MachineState:
+def finish(state: MachineState, sessions: dict[int, JournaledSession], *numbers: int) -> MachineState:
     following = over(state, sessions, numbers)
     for number in numbers:
         sessions.pop(number, None)
@@ -53,7 +53,7 @@ STATES = st.builds(
 
 @given(STATES, st.permutations([1, 2]))
 def test_whatever_it_was_it_is_again_when_the_last_session_ends(state: MachineState, order: list[int]) -> None:
-    sessions: dict[int, RemoteSession] = {}
+    sessions: dict[int, JournaledSession] = {}
     during = begin(begin(state, sessions, 1), sessions, 2)
     assert during.effective_status == "maintenance"
     assert during.until is None, "no clock gives it back meanwhile"
@@ -65,7 +65,7 @@ def test_whatever_it_was_it_is_again_when_the_last_session_ends(state: MachineSt
 
 
 def test_what_somebody_said_meanwhile_stands() -> None:
-    sessions: dict[int, RemoteSession] = {}
+    sessions: dict[int, JournaledSession] = {}
     during = begin(MachineState(status="active"), sessions)
     said = declared(during, NOW, special_status="error", reason="motor")
     assert finish(said, sessions, 7) == said
@@ -73,7 +73,7 @@ def test_what_somebody_said_meanwhile_stands() -> None:
 
 def test_a_status_declared_underneath_stays_and_is_not_taken_away_later() -> None:
     before = Before(status="active", special_status=None, reason="for a while")
-    sessions: dict[int, RemoteSession] = {}
+    sessions: dict[int, JournaledSession] = {}
     state = MachineState(status="maintenance", reason="belt", until="2031-01-01T00:00:00Z", before=before)
     during = declared(begin(state, sessions), NOW, status="full")
     assert during.reason == "remote access: belt", "it explains the special status"
@@ -104,14 +104,14 @@ def test_a_refusal_has_its_code(
 
 
 def test_the_same_session_does_not_begin_twice() -> None:
-    sessions: dict[int, RemoteSession] = {}
+    sessions: dict[int, JournaledSession] = {}
     state = begin(MachineState(), sessions)
     with pytest.raises(RefusedError):
         begun(state, sessions, asked(), RULES, "b", NOW)
 
 
 def test_no_word_makes_it_longer_than_the_settings_allow() -> None:
-    sessions: dict[int, RemoteSession] = {}
+    sessions: dict[int, JournaledSession] = {}
     begin(MachineState(), sessions, duration=86400.0)
     assert sessions[7].duration == 3600
     assert extended(sessions[7], 600, 60, RULES).duration == 660
@@ -119,13 +119,13 @@ def test_no_word_makes_it_longer_than_the_settings_allow() -> None:
 
 
 def test_nothing_of_the_ticket_is_remembered() -> None:
-    sessions: dict[int, RemoteSession] = {}
+    sessions: dict[int, JournaledSession] = {}
     begin(MachineState(), sessions, ticket="canary")
     assert b"canary" not in msgspec.json.encode(sessions[7])
 
 
 def test_why_a_session_was_interrupted() -> None:
-    sessions: dict[int, RemoteSession] = {}
+    sessions: dict[int, JournaledSession] = {}
     begin(MachineState(), sessions)
     assert why_interrupted(sessions[7], "boot-1") == "agent_restarted"
     assert why_interrupted(sessions[7], "boot-2") == "machine_rebooted"

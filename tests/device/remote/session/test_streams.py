@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from device.kernel.log import Log
-from device.remote.session.streams import DeviceStream, OpenSession, StreamDesk, StreamGone
+from device.remote.session.streams import DeviceStream, OpenSession, StreamDispatcher, StreamGone
 from device.texts import texts_in
 from protocol.stream_limits import WINDOW
 from protocol.streams import Accepted, Controlled, Data, Ended, Role, Streams, WasReset
@@ -31,16 +31,16 @@ class Wire:
         handlers = {"echo": self.echo, "broken": self.broken, "silent": self.silent, "rude": self.rude}
         self.log = io.StringIO()
         log = Log(texts_in("en"), "", {}, self.log)
-        self.desk = StreamDesk(lambda: SESSION, handlers, log, lambda: None)
+        self.dispatcher = StreamDispatcher(lambda: SESSION, handlers, log, lambda: None)
 
     def pump(self) -> None:
         moved = True
         while moved:
             moved = False
             for frame in self.hub.to_send():
-                self.desk.hear(frame)
+                self.dispatcher.receive(frame)
                 moved = True
-            for frame in self.desk.streams.to_send():
+            for frame in self.dispatcher.streams.to_send():
                 self.events += self.hub.receive(frame)
                 moved = True
 
@@ -84,7 +84,7 @@ class Wire:
 async def wire() -> AsyncIterator[Wire]:
     made = Wire()
     yield made
-    await made.desk.end()
+    await made.dispatcher.end()
 
 
 async def test_bytes_and_words_go_both_ways_and_both_ends_end(wire: Wire) -> None:
@@ -95,7 +95,7 @@ async def test_bytes_and_words_go_both_ways_and_both_ends_end(wire: Wire) -> Non
     await wire.until(lambda: wire.of(Data, stream) and wire.of(Controlled, stream))
     wire.hub.end(stream)
     await wire.until(lambda: wire.of(Ended, stream))
-    assert wire.hub.open_count == wire.desk.streams.open_count == 0
+    assert wire.hub.open_count == wire.dispatcher.streams.open_count == 0
 
 
 async def test_a_sender_waits_for_the_window_and_loses_nothing(wire: Wire) -> None:
@@ -147,7 +147,7 @@ async def test_what_a_handler_handed_over_still_goes_out_when_it_has_returned(wi
         wire.hub.send(stream, bytes(WINDOW // 2))
         wire.pump()
     wire.hub.end(stream)
-    await wire.until(lambda: wire.desk.streams.open_count == 0)
+    await wire.until(lambda: wire.dispatcher.streams.open_count == 0)
 
 
 async def test_a_reset_wakes_the_handler(wire: Wire) -> None:
@@ -160,5 +160,5 @@ async def test_a_reset_wakes_the_handler(wire: Wire) -> None:
 async def test_the_end_of_the_session_leaves_nothing_running(wire: Wire) -> None:
     stream = wire.hub.open("rude", {})
     await wire.until(lambda: wire.of(Accepted, stream))
-    await wire.desk.end()
+    await wire.dispatcher.end()
     assert "gone" in wire.gone

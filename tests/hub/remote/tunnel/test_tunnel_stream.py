@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from hub.remote.tunnel.tunnel import SessionStream, TunnelError
-from protocol.stream_frames import Frame, FrameType, encode
+from protocol.stream_frames import FrameType, StreamFrame, encode
 from protocol.stream_limits import MAX_WAITING_CONTROLS
 from tests.support.tunnel_room import Room
 
@@ -38,10 +38,10 @@ async def test_a_window_of_tiny_pieces_and_words_of_nothing_cost_the_hub_no_more
     tracemalloc.start()
     try:
         for _ in range(20_000):
-            attachment.receive(encode(Frame(FrameType.DATA, stream.id, b"ab")))
+            attachment.receive(encode(StreamFrame(FrameType.DATA, stream.id, b"ab")))
         word = b'{"a":[' + b"[]," * 10_000 + b"[]]}"
         for _ in range(20):
-            attachment.receive(encode(Frame(FrameType.CONTROL, stream.id, word)))
+            attachment.receive(encode(StreamFrame(FrameType.CONTROL, stream.id, word)))
         assert tracemalloc.get_traced_memory()[0] < 500_000
     finally:
         tracemalloc.stop()

@@ -15,7 +15,7 @@ from hub.remote.tunnel.tunnel import TunnelError
 from protocol.errors import CloseCode
 from protocol.stream_limits import GRACE_S, IDLE_S, MAX_STREAMS
 from protocol.streams import Role, Streams
-from protocol.tunnel_greeting import Open
+from protocol.tunnel_greeting import TunnelOpen
 from tests.support.tunnel_room import MACHINE, SESSION, Room, is_up
 from tests.support.until import until
 
@@ -76,7 +76,7 @@ async def test_a_tunnel_that_does_not_come_back_ends_the_session(room: Room) -> 
 async def test_a_gap_that_cannot_be_repeated_ends_the_session(room: Room) -> None:
     room.up()
     await room.opened()
-    greeting = Open(session_id=SESSION, resume=room.resume, received=999)
+    greeting = TunnelOpen(session_id=SESSION, resume=room.resume, received=999)
     assert room.tunnels.admit(greeting, MACHINE) is CloseCode.PROTOCOL_ERROR
     await room.tunnels.report_faults()
     assert room.told == [(SESSION, "protocol_error")]
@@ -207,7 +207,7 @@ async def test_a_session_that_ended_loses_its_tunnel_and_its_tickets(
 async def test_without_anybody_who_ends_sessions_the_tunnel_ends_all_the_same(room: Room) -> None:
     alone = Tunnels(monotonic=lambda: room.now)
     ticket = alone.tickets.issue(SESSION, MACHINE)
-    assert isinstance(alone.admit(Open(session_id=SESSION, ticket=ticket), MACHINE), Admission)
+    assert isinstance(alone.admit(TunnelOpen(session_id=SESSION, ticket=ticket), MACHINE), Admission)
     room.now += IDLE_S + 1
     alone.find_faults()
     await alone.report_faults()
