@@ -15,16 +15,10 @@ from db.statements import Write
 _BY_ID = sa.select(tokens).where(tokens.c.id == sa.bindparam("key"))
 _BY_PREFIX = sa.select(tokens).where(tokens.c.prefix == sa.bindparam("key"))
 _OF_USER = sa.select(tokens).where(tokens.c.user_id == sa.bindparam("key")).order_by(tokens.c.id.desc())
-_INSERT = sa.insert(tokens).returning(tokens.c.id)
-_UPDATE = sa.update(tokens).where(tokens.c.id == sa.bindparam("key_id"))
 _ENDED = sa.select(tokens.c.id).where(
     sa.or_(tokens.c.revoked_at < sa.bindparam("key_before"), tokens.c.expires_at < sa.bindparam("key_before"))
 )
 _DELETE_ENDED = sa.delete(tokens).where(tokens.c.id.in_(_ENDED.limit(sa.bindparam("key_limit"))))
-_REVOKE = _UPDATE.where(tokens.c.revoked_at.is_(None))
-_REVOKE_OF_USER = sa.update(tokens).where(
-    tokens.c.user_id == sa.bindparam("key_user_id"), tokens.c.revoked_at.is_(None)
-)
 _VALID = sa.and_(
     tokens.c.revoked_at.is_(None), sa.or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > sa.bindparam("key_now"))
 )
@@ -40,45 +34,9 @@ _MADE_SINCE = sa.select(tokens).where(
 MAX_ID = 2**31 - 1
 
 
-def insert_token(
-    *,
-    user_id: int,
-    name: str,
-    prefix: str,
-    hash: str,  # noqa: A002 - the column's name
-    expires_at: datetime | None,
-    at: datetime,
-) -> Write:
-    """Returns its `id`. Conflict: prefix, user_id (no such user)."""
-    values = {
-        "user_id": user_id,
-        "name": name,
-        "prefix": prefix,
-        "hash": hash,
-        "expires_at": expires_at,
-        "created_at": at,
-    }
-    return Write(_INSERT, values)
-
-
 def delete_tokens_before(before: datetime, limit: int) -> Write:
     """Delete some that were revoked or had expired earlier; repeat until `rowcount` is below `limit`."""
     return Write(_DELETE_ENDED, {"key_before": before, "key_limit": limit})
-
-
-def revoke_token(token_id: int, at: datetime) -> Write:
-    """Conflict: id (no such token, or revoked already)."""
-    return Write(_REVOKE, {"revoked_at": at, "key_id": token_id}, must_match="id")
-
-
-def revoke_tokens_of(user_id: int, at: datetime) -> Write:
-    """Every token of a user that is not revoked yet, if any."""
-    return Write(_REVOKE_OF_USER, {"revoked_at": at, "key_user_id": user_id})
-
-
-def touch_token(token_id: int, at: datetime, ip: str | None) -> Write:
-    """Remember its last use."""
-    return Write(_UPDATE, {"last_used_at": at, "last_used_ip": ip, "key_id": token_id})
 
 
 async def find_token(store: Store, token_id: int) -> TokenRow | None:

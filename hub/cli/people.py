@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 from db import tokens, users
 from db.errors import Conflict
+from db.records import TokenRow, UserRow
 from db.users import UserWithMachines
 from hub.cli import output, valid
 from hub.cli.data_door import DataDoor, clock_time, now, open_data, settings_of
 from hub.cli.output import CliError, Exit, language, sentence
 from hub.model import actors, credentials
-from hub.model.changes import EventHappened, TokenCreated, UserAdded
+from hub.model.changes import EventHappened, Put, put_rows
 from hub.model.row_id import row_id
 from hub.people import rules
 from hub.settings import Settings
@@ -38,7 +39,7 @@ async def make_link(door: DataDoor, user_id: int, email: str) -> SignInLink:
     moment = now()
     secret, made = rules.make_link(user_id, moment)
     params = {"user_id": user_id, "email": email}
-    await door.record(made, EventHappened(at=moment, code="sign_in.link_made", actor=actors.SYSTEM, params=params))
+    await door.record(Put(made), EventHappened(at=moment, code="sign_in.link_made", actor=actors.SYSTEM, params=params))
     return SignInLink(email, secret.text, made.expires_at)
 
 
@@ -63,7 +64,7 @@ async def add(wanted: argparse.Namespace) -> None:
             stored = await door.record(*changes)
         except Conflict as error:
             raise _taken(email) from error
-        user_id = next(change.id for change in stored if isinstance(change, UserAdded)) or 0
+        user_id = next(put_rows(stored, UserRow)).id
         link = None if password_hash else await make_link(door, user_id, email)
     shown = {"id": user_id, "email": email, "name": name, "role": wanted.role}
     url = None if link is None else link.url(wanted.url or base_url(settings))
@@ -104,7 +105,7 @@ async def create_token(wanted: argparse.Namespace) -> None:
         ends_at = None if days is None else moment + timedelta(days=days)
         changes = rules.create_token(person.id, name, secret, ends_at, moment, actors.SYSTEM)
         stored = await door.record(*changes)
-    made = next(change for change in stored if isinstance(change, TokenCreated))
+    made = next(put_rows(stored, TokenRow))
     if wanted.json:
         ends = output.instant(made.expires_at)
         output.result_json({"id": made.id, "name": name, "user": email, "token": secret.text, "expires_at": ends})
@@ -145,7 +146,7 @@ async def revoke_token(wanted: argparse.Namespace) -> None:
         if token is None or token.revoked_at is not None:
             missing = sentence("token.missing", token=wanted.token)
             raise CliError(Exit.NOT_FOUND, "no_such_token", missing, sentence("token.missing.fix"))
-        made = rules.revoke_token(token.id, token.user_id, token.name, token.prefix, now(), actors.SYSTEM)
+        made = rules.revoke_token(token, now(), actors.SYSTEM)
         await door.record(*made)
     if wanted.json:
         output.result_json({"id": token.id, "prefix": token.prefix, "revoked": True})

@@ -10,13 +10,14 @@ from threading import Thread
 
 from certs.secret_file import look_at
 from db import users
+from db.records import UserRow
 from db.users import UserWithMachines
 from hub.cli import output, valid
 from hub.cli.data_door import DataDoor, clock_time, now, open_data, settings_of
 from hub.cli.output import CliError, Exit, language, sentence
 from hub.cli.people import SignInLink, make_link
 from hub.model import actors, credentials
-from hub.model.changes import UserAdded
+from hub.model.changes import put_rows
 from hub.people import rules
 from hub.server import process
 from hub.settings import Settings
@@ -77,7 +78,7 @@ async def _add(door: DataDoor, email: str, password_hash: str | None) -> int:
         by=actors.SYSTEM,
     )  # fmt: skip
     stored = await door.record(*changes)
-    return next(change.id for change in stored if isinstance(change, UserAdded)) or 0
+    return next(put_rows(stored, UserRow)).id
 
 
 def check_address(settings: Settings) -> None:

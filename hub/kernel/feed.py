@@ -21,6 +21,7 @@ from hub.model import changes as c
 from hub.model.access import Principal
 from hub.model.fleet import READING_MEMBERS, Fleet, Touched
 from hub.model.views import command_view, epoch_ms, event_view, machine_delta, machine_view
+from hub.people.rules import edited_user, is_token_revoked, narrows
 
 COALESCE_S: Final = 0.25
 """Readings reach a browser in one frame each quarter of a second."""
@@ -223,13 +224,13 @@ class Feed:
             asked = self._fleet.command(change.command_id)
             if asked is not None:
                 self._say(change.rvm_id, {"type": "job"} | command_view(asked, times="ms"))
-        elif isinstance(change, (c.UserEdited, c.UserRemoved, c.SessionEnded)):
+        elif (user_id := edited_user(change)) is not None:
             for subscription in self._subscriptions.values():
-                if subscription.principal.id == change.user_id:
-                    if _narrows(change):
+                if subscription.principal.id == user_id:
+                    if narrows(change):
                         subscription.hold()
                     subscription.recheck.set()
-        elif isinstance(change, c.TokenRevoked):
+        elif is_token_revoked(change):
             for subscription in self._subscriptions.values():
                 if subscription.principal.via == "token":
                     subscription.hold()
@@ -335,10 +336,3 @@ class Feed:
     @staticmethod
     def _text(message: dict[str, Any]) -> str:
         return _encoder.encode(message).decode()
-
-
-def _narrows(change: c.UserEdited | c.UserRemoved | c.SessionEnded) -> bool:
-    """Whether it may take something from what the user sees; a new name or language does not."""
-    if not isinstance(change, c.UserEdited):
-        return True
-    return change.machines is not None or not change.values.keys().isdisjoint(("role", "disabled_at"))

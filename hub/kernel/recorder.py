@@ -18,12 +18,8 @@ from db import (
     machines,
     retention_mark,
     row_writes,
-    sessions,
-    sign_ins,
     statuses,
     timezones,
-    tokens,
-    users,
 )
 from db.records import OPEN
 from db.statements import Statement, Step, WriteResult
@@ -188,76 +184,12 @@ def _machine_edited(change: c.MachineEdited) -> Recipe:
     return _flat(*service_recipes.before_edit(change), edit)
 
 
-def _user_added(change: c.UserAdded) -> Recipe:
-    insert = users.insert_user(
-        email=change.email,
-        name=change.name,
-        role=change.role,
-        password_hash=change.password_hash,
-        language=change.language,
-        at=change.at,
-    )
-    if not change.machines:
-        return _flat(insert)
-
-    def own_machines(results: Sequence[WriteResult]) -> Sequence[Statement]:
-        return users.set_machines(results[-1].rows[0]["id"], change.machines)
-
-    return Recipe((insert, own_machines), 2 + len(set(change.machines)))
-
-
-def _user_edited(change: c.UserEdited) -> Recipe:
-    edit = users.update_user(change.user_id, change.values, change.at)
-    # A new password or a disabled account closes every other way in: an invitation still open would be one.
-    closes = "password_hash" in change.values or change.values.get("disabled_at") is not None
-    ways_in = (sign_ins.delete_links_of(change.user_id),) if closes else ()
-    own = () if change.machines is None else users.set_machines(change.user_id, change.machines)
-    return _flat(edit, *ways_in, *own)
-
-
-def _token_created(change: c.TokenCreated) -> Recipe:
-    return _flat(
-        tokens.insert_token(
-            user_id=change.user_id,
-            name=change.name,
-            prefix=change.prefix,
-            hash=change.hash,
-            expires_at=change.expires_at,
-            at=change.at,
-        )
-    )
-
-
-def _session_opened(change: c.SessionOpened) -> Recipe:
-    return _flat(
-        sessions.insert_session(
-            user_id=change.user_id,
-            hash=change.hash,
-            at=change.at,
-            expires_at=change.expires_at,
-            ip=change.ip,
-            user_agent=change.user_agent,
-        )
-    )
-
-
-def _session_ended(change: c.SessionEnded) -> Recipe:
-    one = change.hash
-    return _flat(sessions.delete_sessions_of(change.user_id) if one is None else sessions.delete_session(one))
-
-
 def _event(change: c.EventHappened) -> Recipe:
     return _flat(row_writes.insert(change, once=change.boot_id is not None))
 
 
 def _service(steps: Callable[[Any], tuple[Step, ...]], change: c.Change) -> Recipe:
     return _flat(*steps(change))
-
-
-def _sign_in_counted(change: c.SignInCounted) -> Recipe:
-    return _flat(
-        sign_ins.count_failures(change.email, failures=change.failures, at=change.at, locked_until=change.locked_until)
-    )
 
 
 def _with_id(change: Any, results: Sequence[WriteResult]) -> Any:
@@ -307,23 +239,6 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.MachineRemoved: lambda change: _flat(
         *timezones.delete_of_machine(change.rvm_id), machines.delete_machine(change.rvm_id)
     ),
-    c.UserAdded: _user_added,
-    c.UserEdited: _user_edited,
-    c.UserRemoved: lambda change: _flat(users.delete_user(change.user_id)),
-    c.TokenCreated: _token_created,
-    c.TokenRevoked: lambda change: _flat(tokens.revoke_token(change.token_id, change.at)),
-    c.TokensRevoked: lambda change: _flat(tokens.revoke_tokens_of(change.user_id, change.at)),
-    c.TokenUsed: lambda change: _flat(tokens.touch_token(change.token_id, change.at, change.ip)),
-    c.SessionOpened: _session_opened,
-    c.SessionEnded: _session_ended,
-    c.SessionHeld: lambda change: _flat(sessions.hold_session(change.session_id, change.user_id)),
-    c.PasswordHeld: lambda change: _flat(users.hold_password(change.user_id, change.password_hash)),
-    c.SessionExtended: lambda change: _flat(sessions.extend_session(change.hash, change.expires_at)),
-    c.SignInLinkMade: lambda change: _flat(
-        sign_ins.insert_link(user_id=change.user_id, hash=change.hash, expires_at=change.expires_at)
-    ),
-    c.SignInLinkUsed: lambda change: _flat(sign_ins.use_link(change.hash, change.at)),
-    c.SignInCounted: _sign_in_counted,
     c.EventHappened: _event,
     **{kind: partial(_service, steps) for kind, steps in service_recipes.RECIPES.items()},
     c.RowsExpired: lambda change: _flat(*retention_recipes.steps(change)),
@@ -333,8 +248,6 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
 _FILLERS: Mapping[type, Callable[[Any, Sequence[WriteResult]], c.Change | None]] = {
     c.Put: _put_stored,
     c.MachineAdded: _with_id,
-    c.UserAdded: _with_id,
-    c.TokenCreated: _with_id,
     c.EventHappened: _event_with_id,
     c.MachineIntroduced: _with_boot,
     c.BootOpened: _boot_as_stored,

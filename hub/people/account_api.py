@@ -110,7 +110,7 @@ async def edit_account(call: Call) -> Answer:
             raise Problem("forbidden", Text("token_sets_no_password"))
         await _prove(call, user, patch.current_password)
         values["password_hash"] = await checked_hash(call, patch.password, user.email)
-    made = rules.edit_user(user, values, None, call.now, call.principal.actor)
+    made = rules.edit_user(user, user.machines, values, None, call.now, call.principal.actor)
     token = None
     if "password_hash" in values:
         agent = call.request.headers.get("user-agent")

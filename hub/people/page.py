@@ -18,7 +18,7 @@ from db.errors import Conflict
 from db.records import TokenRow
 from hub.machines.key_page import base_url
 from hub.model import views
-from hub.model.changes import EventHappened
+from hub.model.changes import EventHappened, Put
 from hub.model.row_id import row_id, whole_number
 from hub.people import account_api as account
 from hub.people import rules, tokens_api, users_api
@@ -59,7 +59,7 @@ async def make_link(visit: Visit) -> Response:
     event = EventHappened(
         at=visit.now, code="user.edited", actor=visit.user.actor, params={"user_id": user.id, "link": True}
     )
-    await visit.call().announce(made, event)
+    await visit.call().announce(Put(made), event)
     return _to_link(visit, user.id, f"/signin#{secret.text}")
 
 

@@ -10,103 +10,160 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
-from hub.model import actors, changes, credentials
-from hub.model import changes as c
+from db.records import SessionRow, SignInFailureRow, SignInLinkRow, TokenRow, UserMachineRow, UserRow
+from hub.model import actors, credentials
 from hub.model.actors import Actor
+from hub.model.changes import Change, Drop, EventHappened, Patch, Put
 from hub.model.credentials import Secret
 
 _SILENT = frozenset({"password_hash", "disabled_at"})
 """Members of a user that an event names without their value."""
 
 
-class KnownUser(Protocol):
-    """What is known of the user before (db.users.UserWithMachines)."""
-
-    @property
-    def id(self) -> int: ...
-    @property
-    def email(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def role(self) -> str: ...
-    @property
-    def disabled_at(self) -> datetime | None: ...
-    @property
-    def machines(self) -> frozenset[int]: ...
-
-
 def add_user(
     *, email: str, name: str, role: str, password_hash: str | None, language: str | None, now: datetime, by: Actor,
     machines: frozenset[int] | None = None,
-) -> list[c.Change]:  # fmt: skip
-    """UserAdded (first) and its event. Without a password they sign in by a one-time link."""
-    added = c.UserAdded(
-        email=email, name=name, role=role, password_hash=password_hash, language=language, at=now,
-        machines=tuple(sorted(machines or ())),
+) -> list[Change]:  # fmt: skip
+    """The user (first) and its event. Without a password they sign in by a one-time link."""
+    user = UserRow(
+        email=email, name=name, role=role, password_hash=password_hash, language=language, created_at=now,
+        updated_at=now,
     )  # fmt: skip
+    own = tuple(UserMachineRow(user_id=0, rvm_id=rvm_id) for rvm_id in sorted(machines or ()))
     after: dict[str, Any] = {"email": email, "name": name, "role": role}
     after |= {} if machines is None else {"machines": sorted(machines)}
-    return [added, c.EventHappened(at=now, code="user.added", actor=by, params={"email": email}, after=after)]
+    event = EventHappened(at=now, code="user.added", actor=by, params={"email": email}, after=after)
+    return [Put(user, along=own), event]
 
 
 def edit_user(
-    user: KnownUser, values: Mapping[str, Any], machines: frozenset[int] | None, now: datetime, by: Actor
-) -> list[c.Change]:
-    """UserEdited and its event; [] when nothing would change. A new password, a new role and being disabled end every
-    session and every token, so that nothing goes on with what was before."""
-    new = {name: value for name, value in values.items() if value != getattr(user, name, None)}
-    moved = machines is not None and machines != user.machines
+    user: UserRow, own: frozenset[int], values: Mapping[str, Any], machines: frozenset[int] | None, now: datetime,
+    by: Actor,
+) -> list[Change]:  # fmt: skip
+    """What changes and its event; [] when nothing would. `machines` replaces the user's `own`. A new password, a new
+    role and being disabled end every session and every token, so that nothing goes on with what was before; a password
+    or being disabled also every link that is open still."""
+    new = {name: value for name, value in values.items() if value != getattr(user, name)}
+    moved = machines is not None and machines != own
     if not new and not moved:
         return []
     before, after = _before(user, new), _after(new)
+    made: list[Change] = [Patch(UserRow, user.id, {**new, "updated_at": now}, must="id")]
+    if "password_hash" in new or new.get("disabled_at") is not None:
+        made.append(Drop(SignInLinkRow, where=_of_user(user.id)))
     if moved and machines is not None:
-        before["machines"], after["machines"] = sorted(user.machines), sorted(machines)
-    own = tuple(sorted(machines)) if moved and machines is not None else None
-    made: list[c.Change] = [c.UserEdited(user_id=user.id, values=new, at=now, machines=own)]
+        before["machines"], after["machines"] = sorted(own), sorted(machines)
+        made.append(Drop(UserMachineRow, where=_of_user(user.id)))
+        made += [Put(UserMachineRow(user_id=user.id, rvm_id=rvm_id)) for rvm_id in sorted(machines)]
     if new.get("password_hash") or new.get("disabled_at") or "role" in new:
-        made += [c.SessionEnded(user_id=user.id, hash=None, at=now), c.TokensRevoked(user_id=user.id, at=now)]
+        made += [end_sessions(user.id), revoke_tokens(user.id, now)]
     params = {"user_id": user.id, "email": user.email}
-    return [*made, c.EventHappened(at=now, code="user.edited", actor=by, params=params, before=before, after=after)]
+    return [*made, EventHappened(at=now, code="user.edited", actor=by, params=params, before=before, after=after)]
 
 
-def remove_user(user: KnownUser, now: datetime, by: Actor) -> list[c.Change]:
+def remove_user(user: UserRow, now: datetime, by: Actor) -> list[Change]:
     """Tokens and sessions go with the user."""
     before = {"email": user.email, "name": user.name, "role": user.role}
-    event = c.EventHappened(
-        at=now, code="user.removed", actor=by, params={"user_id": user.id, "email": user.email}, before=before
-    )
-    return [c.UserRemoved(user_id=user.id, at=now), event]
+    params = {"user_id": user.id, "email": user.email}
+    event = EventHappened(at=now, code="user.removed", actor=by, params=params, before=before)
+    return [Drop(UserRow, user.id, must="id"), event]
 
 
 def create_token(
     user_id: int, name: str, secret: Secret, expires_at: datetime | None, now: datetime, by: Actor
-) -> list[c.Change]:
-    """TokenCreated (first) and its event. Without `expires_at` it is valid until it is revoked."""
-    created = c.TokenCreated(
-        user_id=user_id, name=name, prefix=secret.prefix, hash=secret.hash, expires_at=expires_at, at=now
+) -> list[Change]:
+    """The token (first) and its event. Without `expires_at` it is valid until it is revoked."""
+    token = TokenRow(
+        user_id=user_id, name=name, prefix=secret.prefix, hash=secret.hash, expires_at=expires_at, created_at=now
     )
     params = {"user_id": user_id, "name": name, "prefix": secret.prefix}
-    return [created, c.EventHappened(at=now, code="token.created", actor=by, params=params, after=params)]
+    return [Put(token), EventHappened(at=now, code="token.created", actor=by, params=params, after=params)]
 
 
-def revoke_token(token_id: int, user_id: int, name: str, prefix: str, now: datetime, by: Actor) -> list[c.Change]:
-    params = {"user_id": user_id, "name": name, "prefix": prefix}
-    event = c.EventHappened(at=now, code="token.revoked", actor=by, params=params, before=params)
-    return [c.TokenRevoked(token_id=token_id, at=now), event]
+def revoke_token(token: TokenRow, now: datetime, by: Actor) -> list[Change]:
+    """Conflict "id": it is revoked already, or gone."""
+    params = {"user_id": token.user_id, "name": token.name, "prefix": token.prefix}
+    event = EventHappened(at=now, code="token.revoked", actor=by, params=params, before=params)
+    return [Patch(TokenRow, token.id, {"revoked_at": now}, where=(("revoked_at", "=", None),), must="id"), event]
 
 
-def leaves_no_admin(user: KnownUser, other_admins: int, *, role: str | None = None, disabled: bool = False) -> bool:
+def revoke_tokens(user_id: int, now: datetime) -> Patch:
+    """Every token of the user that is valid still."""
+    return Patch(TokenRow, None, {"revoked_at": now}, where=(*_of_user(user_id), ("revoked_at", "=", None)))
+
+
+def use_token(token_id: int, now: datetime, ip: str | None) -> Patch:
+    """No event: using a credential changes nothing."""
+    return Patch(TokenRow, token_id, {"last_used_at": now, "last_used_ip": ip})
+
+
+def end_sessions(user_id: int, digest: str | None = None) -> Drop:
+    """The user's session of this hash, or every session."""
+    return Drop(SessionRow, where=(*_of_user(user_id), *(() if digest is None else (("hash", "=", digest),))))
+
+
+def while_signed_in(session_id: int) -> Patch:
+    """A guard: nothing of its transaction comes true once that session has ended (Conflict "session")."""
+    return Patch(SessionRow, session_id, {}, must="session")
+
+
+def while_password_is(user: UserRow) -> Patch:
+    """A guard: nothing of its transaction comes true once the password is another (Conflict "password")."""
+    where = (("password_hash", "=", user.password_hash or ""), ("disabled_at", "=", None))
+    return Patch(UserRow, user.id, {}, where=where, must="password")
+
+
+def ended_session(change: Change) -> str | None:
+    """The hash of the one session that a Change ends; None: it ends every one of somebody's, or none."""
+    if not isinstance(change, Drop) or change.of is not SessionRow:
+        return None
+    return next((str(value) for column, _, value in change.where if column == "hash"), None)
+
+
+def is_token_revoked(change: Change) -> bool:
+    """One token, by its id: whose is not in the Change."""
+    return (
+        isinstance(change, Patch) and change.of is TokenRow and change.key is not None and "revoked_at" in change.values
+    )
+
+
+def edited_user(change: Change) -> int | None:
+    """Whom a Change alters, signs out or removes; None: nobody."""
+    if isinstance(change, Patch) and change.of is UserRow:
+        return int(change.key) if change.values else None
+    if isinstance(change, Patch) and change.of is TokenRow and change.key is None:
+        return _user_in(change)
+    if isinstance(change, Drop) and change.of is UserRow:
+        return int(change.key)
+    return _user_in(change) if isinstance(change, Drop) and change.of in (SessionRow, UserMachineRow) else None
+
+
+def narrows(change: Change) -> bool:
+    """Whether a Change of `edited_user` may take something from what they see; a new name or language does not."""
+    if not isinstance(change, Patch) or change.of is not UserRow:
+        return True
+    return not change.values.keys().isdisjoint(("role", "disabled_at"))
+
+
+def _of_user(user_id: int) -> tuple[tuple[str, str, int], ...]:
+    return (("user_id", "=", user_id),)
+
+
+def _user_in(change: Patch | Drop) -> int | None:
+    return next((int(value) for column, _, value in change.where if column == "user_id"), None)
+
+
+def leaves_no_admin(user: UserRow, other_admins: int, *, role: str | None = None, disabled: bool = False) -> bool:
     """Whether the change would leave the hub without an administrator who can sign in."""
     counts = user.role == "admin" and user.disabled_at is None
     stays = (role or user.role) == "admin" and not disabled
     return counts and not stays and other_admins == 0
 
 
-def _before(user: KnownUser, new: Mapping[str, Any]) -> dict[str, Any]:
-    before = {name: getattr(user, name, None) for name in new if name not in _SILENT}
+def _before(user: UserRow, new: Mapping[str, Any]) -> dict[str, Any]:
+    before = {name: getattr(user, name) for name in new if name not in _SILENT}
     if "disabled_at" in new:
         before["disabled"] = user.disabled_at is not None
     return before
@@ -149,102 +206,89 @@ _KNOWN: Final = frozenset({
 shows (a test collects them)."""
 
 
-class Failures(NamedTuple):
-    """The failed tries on record for an email address, whether or not somebody has it."""
-
-    failures: int
-    last_at: datetime
-    locked_until: datetime | None
-
-
 def normal_email(text: str) -> str:
     """The form under which addresses are stored, found and locked: two that look the same are the same."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.strip()).casefold())
 
 
-def locked_for(record: Failures | None, now: datetime) -> float | None:
+def locked_for(failures: SignInFailureRow | None, now: datetime) -> float | None:
     """Seconds until the next try is allowed; None when it is allowed now."""
-    if record is None or record.locked_until is None or record.locked_until <= now:
+    if failures is None or failures.locked_until is None or failures.locked_until <= now:
         return None
-    return (record.locked_until - now).total_seconds()
+    return (failures.locked_until - now).total_seconds()
 
 
 def failed_sign_in(
-    record: Failures | None, counted_as: str, now: datetime, *, address: str, email: str, user_id: int | None
-) -> list[changes.Change]:
+    before: SignInFailureRow | None, counted_as: str, now: datetime, *, address: str, email: str, user_id: int | None
+) -> tuple[SignInFailureRow, list[Change]]:
     """One more failure, and the lock when it is the fifth. An account that does not exist has no event: nobody may make
     the audit log grow without one."""
-    fresh = record is None or record.locked_until is not None or (now - record.last_at).total_seconds() > FORGET_S
-    count = 1 if fresh or record is None else record.failures + 1
+    fresh = before is None or before.locked_until is not None or (now - before.last_at).total_seconds() > FORGET_S
+    count = 1 if fresh or before is None else before.failures + 1
     locked = now + timedelta(seconds=LOCK_S) if count >= MAX_FAILURES else None
-    made: list[changes.Change] = [
-        changes.SignInCounted(email=counted_as, failures=count, at=now, locked_until=locked),
-    ]
+    counted = SignInFailureRow(email=counted_as, failures=count, last_at=now, locked_until=locked)
+    made: list[Change] = [Put(counted, over=("failures", "last_at", "locked_until"))]
     if user_id is not None:
-        made.append(
-            changes.EventHappened(
-                at=now,
-                code="sign_in.locked" if locked else "sign_in.failed",
-                actor=actors.user(user_id),
-                params={"email": email, "ip": address, "failures": count},
-            )
-        )
-    return made
+        code = "sign_in.locked" if locked else "sign_in.failed"
+        params = {"email": email, "ip": address, "failures": count}
+        made.append(EventHappened(at=now, code=code, actor=actors.user(user_id), params=params))
+    return counted, made
+
+
+def drop_failures(counted_as: str) -> Drop:
+    return Drop(SignInFailureRow, counted_as)
 
 
 def succeeded_sign_in(
     user_id: int, counted_as: str, now: datetime, *, address: str, user_agent: str | None, by: str
-) -> tuple[credentials.Secret, list[changes.Change]]:
+) -> tuple[Secret, list[Change]]:
     """A new session (never a presented one made valid), and the failures forgotten. `by`: password or link."""
     secret, opened = open_session(user_id, now, address=address, user_agent=user_agent)
+    params = {"ip": address, "by": by}
     return secret, [
         opened,
-        changes.SignInCounted(email=counted_as, failures=0, at=now, locked_until=None),
-        changes.UserEdited(user_id=user_id, values={"last_sign_in_at": now}, at=now),
-        changes.EventHappened(
-            at=now, code="sign_in.succeeded", actor=actors.user(user_id), params={"ip": address, "by": by}
-        ),
+        drop_failures(counted_as),
+        Patch(UserRow, user_id, {"last_sign_in_at": now, "updated_at": now}, must="id"),
+        EventHappened(at=now, code="sign_in.succeeded", actor=actors.user(user_id), params=params),
     ]
 
 
-def open_session(
-    user_id: int, now: datetime, *, address: str, user_agent: str | None
-) -> tuple[credentials.Secret, changes.SessionOpened]:
+def open_session(user_id: int, now: datetime, *, address: str, user_agent: str | None) -> tuple[Secret, Put]:
     secret = credentials.new_session()
-    return secret, changes.SessionOpened(
+    session = SessionRow(
         user_id=user_id,
         hash=secret.hash,
-        at=now,
+        created_at=now,
         expires_at=now + timedelta(seconds=IDLE_S),
         ip=address or None,
         user_agent=user_agent[:300].replace("\x00", "") if user_agent else None,
     )
+    return secret, Put(session)
 
 
-def extended_session(
-    digest: str, opened_at: datetime, expires_at: datetime, now: datetime
-) -> changes.SessionExtended | None:
+def extended_session(session: SessionRow, now: datetime) -> Patch | None:
     """The session's new end after it was used now; None while it is not worth a write."""
-    end = min(now + timedelta(seconds=IDLE_S), opened_at + timedelta(seconds=ABSOLUTE_S))
-    if (end - expires_at).total_seconds() < EXTEND_AFTER_S:
+    end = min(now + timedelta(seconds=IDLE_S), session.created_at + timedelta(seconds=ABSOLUTE_S))
+    if (end - session.expires_at).total_seconds() < EXTEND_AFTER_S:
         return None
-    return changes.SessionExtended(hash=digest, expires_at=end)
+    return Patch(SessionRow, session.id, {"expires_at": end})
 
 
-def signed_out(user_id: int, digest: str, now: datetime) -> list[changes.Change]:
-    return [
-        changes.SessionEnded(user_id=user_id, hash=digest, at=now),
-        changes.EventHappened(at=now, code="sign_in.signed_out", actor=actors.user(user_id)),
-    ]
+def signed_out(user_id: int, digest: str, now: datetime) -> list[Change]:
+    event = EventHappened(at=now, code="sign_in.signed_out", actor=actors.user(user_id))
+    return [end_sessions(user_id, digest), event]
 
 
-def make_link(
-    user_id: int, now: datetime, lifetime_s: float = LINK_S
-) -> tuple[credentials.Secret, changes.SignInLinkMade]:
+def make_link(user_id: int, now: datetime, lifetime_s: float = LINK_S) -> tuple[Secret, SignInLinkRow]:
     """A single-use way in, for the first administrator and for somebody who lost the password."""
     secret = credentials.new_link()
-    return secret, changes.SignInLinkMade(
-        user_id=user_id, hash=secret.hash, expires_at=now + timedelta(seconds=lifetime_s)
+    return secret, SignInLinkRow(user_id=user_id, hash=secret.hash, expires_at=now + timedelta(seconds=lifetime_s))
+
+
+def use_link(digest: str, now: datetime) -> Patch:
+    """Conflict "hash": unknown, used or expired."""
+    return Patch(
+        SignInLinkRow, digest, {"used_at": now}, where=(("used_at", "=", None), ("expires_at", ">", now)), must="hash"
     )
 
 

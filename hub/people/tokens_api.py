@@ -15,7 +15,7 @@ from db.errors import Conflict
 from db.records import TokenRow
 from hub.model import credentials, views
 from hub.model.access import may
-from hub.model.changes import TokenCreated
+from hub.model.changes import put_rows
 from hub.model.row_id import row_id
 from hub.people import rules
 from hub.web.api import endpoint, headers
@@ -88,20 +88,8 @@ async def create_token(call: Call) -> Answer:
     expires_at = None if days is None else call.now + timedelta(days=days)
     made = rules.create_token(call.principal.id, wanted.name, secret, expires_at, call.now, call.principal.actor)
     stored = await call.announce(*made)
-    created = next(change for change in stored if isinstance(change, TokenCreated))
-    data = {
-        "id": created.id,
-        "user_id": created.user_id,
-        "name": created.name,
-        "prefix": created.prefix,
-        "created_at": views.rfc3339(created.at),
-        "expires_at": None if expires_at is None else views.rfc3339(expires_at),
-        "last_used_at": None,
-        "last_used_ip": None,
-        "revoked_at": None,
-        "token": secret.text,
-    }
-    return Answer(data, 201, Text("token_created"))
+    created = next(put_rows(stored, TokenRow))
+    return Answer(view(created) | {"token": secret.text}, 201, Text("token_created"))
 
 
 async def revoke_token(call: Call) -> Answer:
@@ -111,7 +99,7 @@ async def revoke_token(call: Call) -> Answer:
     if token is None or not (own or may(call.principal, "token.manage_all")):
         raise not_found()
     if token.revoked_at is None:
-        made = rules.revoke_token(token.id, token.user_id, token.name, token.prefix, call.now, call.principal.actor)
+        made = rules.revoke_token(token, call.now, call.principal.actor)
         try:
             await call.context.announce(*made)
         except Conflict as late:

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import msgspec
 
 from db import users
+from db.records import UserRow
 from hub.model import views
-from hub.model.changes import EventHappened, UserAdded
+from hub.model.changes import EventHappened, Put, put_rows
 from hub.model.row_id import row_id
 from hub.people import rules
 from hub.web.api.operation import Answer, Call, Operation
@@ -96,15 +97,13 @@ async def add_user(call: Call) -> Answer:
             machines=machines, now=call.now, by=call.principal.actor,
         )
     )  # fmt: skip
-    user_id = next(change.id for change in stored if isinstance(change, UserAdded))
-    if user_id is None:
-        raise RuntimeError("a stored user has an id")
+    user_id = next(put_rows(stored, UserRow)).id
     link = None
     if hashed is None:
         secret, made = rules.make_link(user_id, call.now, INVITATION_S)
         known = {"user_id": user_id, "email": email}
         by = call.principal.actor
-        await call.announce(made, EventHappened(at=call.now, code="sign_in.link_made", actor=by, params=known))
+        await call.announce(Put(made), EventHappened(at=call.now, code="sign_in.link_made", actor=by, params=known))
         link = f"/signin#{secret.text}"
     user = await _of(call, user_id)
     where = {"Location": f"/api/v2/users/{user_id}"}
@@ -119,7 +118,12 @@ async def edit_user(call: Call) -> Answer:
         if rules.leaves_no_admin(user, await _other_admins(call, user), role=role, disabled=patch.disabled is True):
             raise Problem("conflict", Text("last_admin"))
         made = rules.edit_user(
-            user, await _values(call, user, patch), _own(call, user, patch, role), call.now, call.principal.actor
+            user,
+            user.machines,
+            await _values(call, user, patch),
+            _own(call, user, patch, role),
+            call.now,
+            call.principal.actor,
         )
         if made:
             await call.announce(*made)

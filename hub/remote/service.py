@@ -17,13 +17,15 @@ import anyio
 from db import users
 from db.connection import Store
 from db.errors import Conflict
+from db.records import SessionRow
 from hub.commands.rules import still_may
 from hub.kernel.announce import Announcer
 from hub.model import actors
-from hub.model.changes import Change, MachineRemoved, SessionEnded, UserEdited, UserRemoved
+from hub.model.changes import Change, Drop, MachineRemoved
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from hub.model.remote_changes import RemoteSession, SessionMoved, SessionOpened
+from hub.people.rules import edited_user, ended_session
 from hub.remote.rules import life, requests
 
 logger = logging.getLogger("myrvm.remote_sessions")
@@ -78,9 +80,10 @@ class RemoteSessions:
     def became_true(self, changes: Sequence[Change]) -> None:
         self._timing.became_true(changes)
         for change in changes:
-            if isinstance(change, SessionEnded) and change.hash is None:
-                self._signed_out.add(change.user_id)
-            elif isinstance(change, UserEdited | UserRemoved | MachineRemoved):
+            user_id = edited_user(change)
+            if user_id is not None and isinstance(change, Drop) and change.of is SessionRow:
+                self._signed_out |= {user_id} if ended_session(change) is None else set()
+            elif user_id is not None or isinstance(change, MachineRemoved):
                 self._rights_at = 0.0
 
     async def keep(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -11,15 +11,15 @@ import pytest
 from db import sessions, sign_ins, tokens, users
 from db.connection import Store
 from db.errors import Conflict
-from db.statements import Statement, Write, WriteResult
+from db.records import SessionRow, SignInFailureRow, SignInLinkRow, TokenRow, UserMachineRow, UserRow
+from db.row_writes import delete, insert, update
+from db.statements import Write
 from tests.support.database_rows import NOW, add_machine, after
 
 
 def user(email: str = "ana@example.com", **changes: Any) -> Write:
-    values: dict[str, Any] = {
-        "email": email, "name": "Ana", "role": "admin", "password_hash": "argon", "language": "id", "at": NOW,
-    }  # fmt: skip
-    return users.insert_user(**{**values, **changes})
+    values: dict[str, Any] = {"name": "Ana", "role": "admin", "password_hash": "argon", "language": "id"}
+    return insert(UserRow(email=email, created_at=NOW, updated_at=NOW, **{**values, **changes}))
 
 
 async def add_user(store: Store, email: str = "ana@example.com", **changes: Any) -> int:
@@ -29,17 +29,15 @@ async def add_user(store: Store, email: str = "ana@example.com", **changes: Any)
 
 async def test_a_user_comes_back_with_the_machines_that_are_theirs(store: Store) -> None:
     north, south = await add_machine(store, "north"), await add_machine(store, "south")
-
-    def their_machines(results: Sequence[WriteResult]) -> Sequence[Statement]:
-        return users.set_machines(results[0].rows[0]["id"], [south, north, south])
-
-    made = await store.write(user(role="technician"), their_machines)
+    user_id = await add_user(store, role="technician")
+    own = [UserMachineRow(user_id=user_id, rvm_id=rvm_id) for rvm_id in (south, north)]
+    await store.write(*map(insert, own))
     row = await users.find_user_by_email(store, "ana@example.com")
     assert row is not None
     assert (row.id, row.role, row.language, row.machines) == (
-        made[0].rows[0]["id"], "technician", "id", frozenset({north, south}),
+        user_id, "technician", "id", frozenset({north, south}),
     )  # fmt: skip
-    await store.write(*users.set_machines(row.id, [south]))
+    await store.write(delete(UserMachineRow, None, (("user_id", "=", user_id), ("rvm_id", "=", north))))
     assert (await users.all_users(store))[0].machines == {south}
     assert await users.find_user(store, row.id) == (await users.all_users(store))[0]
     assert await users.find_user_by_email(store, "nobody@example.com") is None
@@ -48,7 +46,7 @@ async def test_a_user_comes_back_with_the_machines_that_are_theirs(store: Store)
 async def test_an_address_belongs_to_one_user(store: Store) -> None:
     await add_user(store)
     other = await add_user(store, "ben@example.com")
-    for write in (user(), users.update_user(other, {"email": "ana@example.com"}, NOW)):
+    for write in (user(), update(UserRow, other, {"email": "ana@example.com"})):
         with pytest.raises(Conflict) as caught:
             await store.write(write)
         assert caught.value.column == "email"
@@ -58,46 +56,60 @@ async def test_users_are_edited_counted_and_removed_with_all_that_is_theirs(stor
     ana = await add_user(store)
     ben = await add_user(store, "ben@example.com", role="viewer")
     assert (await users.count_users(store), await users.count_users(store, "admin")) == (2, 1)
-    await store.write(users.update_user(ben, {"disabled_at": after(1), "theme": "dark"}, after(2)))
+    await store.write(update(UserRow, ben, {"disabled_at": after(1), "theme": "dark", "updated_at": after(2)}))
     assert await users.count_users(store) == 1
     row = await users.find_user(store, ben)
     assert row is not None
     assert (row.disabled_at, row.theme, row.updated_at) == (after(1), "dark", after(2))
     await store.write(session(ana, "h1"), token(ana, "p1"))
-    await store.write(users.delete_user(ana))
+    await store.write(delete(UserRow, ana, must="id"))
     assert await sessions.find_session(store, "h1") is None
     assert await tokens.find_token_by_prefix(store, "p1") is None
     with pytest.raises(Conflict):
-        await store.write(users.delete_user(ana))
+        await store.write(delete(UserRow, ana, must="id"))
 
 
 def token(user_id: int, prefix: str) -> Write:
-    return tokens.insert_token(user_id=user_id, name="ci", prefix=prefix, hash="h", expires_at=after(60), at=NOW)
+    return insert(TokenRow(user_id=user_id, name="ci", prefix=prefix, hash="h", expires_at=after(60), created_at=NOW))
 
 
 async def test_a_token_is_found_by_its_prefix_used_and_revoked_once(store: Store) -> None:
     ana = await add_user(store)
     (made, _) = await store.write(token(ana, "p1"), token(ana, "p2"))
     token_id = made.rows[0]["id"]
-    await store.write(tokens.touch_token(token_id, after(5), "10.0.0.1"))
-    await store.write(tokens.revoke_token(token_id, after(6)))
+    await store.write(update(TokenRow, token_id, {"last_used_at": after(5), "last_used_ip": "10.0.0.1"}))
+    await store.write(revoke(token_id, after(6)))
     row = await tokens.find_token_by_prefix(store, "p1")
     assert row is not None
     assert row == await tokens.find_token(store, token_id)
     assert (row.user_id, row.hash, row.expires_at, row.last_used_at) == (ana, "h", after(60), after(5))
     assert (row.last_used_ip, row.revoked_at) == ("10.0.0.1", after(6))
     with pytest.raises(Conflict):
-        await store.write(tokens.revoke_token(token_id, after(7)))
+        await store.write(revoke(token_id, after(7)))
     assert [row.prefix for row in await tokens.tokens_of(store, ana)] == ["p2", "p1"]
     with pytest.raises(Conflict) as caught:
         await store.write(token(ana, "p2"))
     assert caught.value.column == "prefix"
 
 
+def revoke(token_id: int, at: datetime) -> Write:
+    return update(TokenRow, token_id, {"revoked_at": at}, (("revoked_at", "=", None),), must="id")
+
+
+def use_link(link: str, at: datetime) -> Write:
+    return update(SignInLinkRow, link, {"used_at": at}, (("used_at", "=", None), ("expires_at", ">", at)), must="hash")
+
+
+def counted(email: str, failures: int, at: datetime, locked_until: datetime | None = None) -> Write:
+    row = SignInFailureRow(email=email, failures=failures, last_at=at, locked_until=locked_until)
+    return insert(row, over=("failures", "last_at", "locked_until"))
+
+
 def session(user_id: int, session_hash: str, lasts: float = 60) -> Write:
-    return sessions.insert_session(
-        user_id=user_id, hash=session_hash, at=NOW, expires_at=after(lasts), ip="10.0.0.1", user_agent="Firefox"
+    made = SessionRow(
+        user_id=user_id, hash=session_hash, created_at=NOW, expires_at=after(lasts), ip="10.0.0.1", user_agent="Firefox"
     )
+    return insert(made)
 
 
 async def test_sessions_are_found_extended_ended_and_swept(store: Store) -> None:
@@ -106,25 +118,23 @@ async def test_sessions_are_found_extended_ended_and_swept(store: Store) -> None
     row = await sessions.find_session(store, "a1")
     assert row is not None
     assert (row.user_id, row.expires_at, row.ip, row.user_agent) == (ana, after(60), "10.0.0.1", "Firefox")
-    await store.write(sessions.extend_session("a1", after(90)))
+    await store.write(update(SessionRow, row.id, {"expires_at": after(90)}))
     await store.write(sessions.delete_expired_sessions(after(10), 100))
     assert await sessions.find_session(store, "a2") is None
-    await store.write(sessions.delete_session("b1"))
+    await store.write(delete(SessionRow, None, (("hash", "=", "b1"),)))
     assert await sessions.find_session(store, "b1") is None
     assert await sessions.find_session(store, "b2") is not None
-    await store.write(sessions.delete_sessions_of(ben))
+    await store.write(delete(SessionRow, None, (("user_id", "=", ben),)))
     assert await sessions.find_session(store, "b2") is None
     assert await sessions.find_session(store, "a1") is not None
 
 
 async def test_a_sign_in_link_works_exactly_once_however_many_try(store: Store) -> None:
     ana = await add_user(store)
-    await store.write(sign_ins.insert_link(user_id=ana, hash="h", expires_at=after(60)))
-    tries = await asyncio.gather(
-        *(store.write(sign_ins.use_link("h", after(1))) for _ in range(8)), return_exceptions=True
-    )
+    await store.write(insert(SignInLinkRow(user_id=ana, hash="h", expires_at=after(60))))
+    tries = await asyncio.gather(*(store.write(use_link("h", after(1))) for _ in range(8)), return_exceptions=True)
     won = [outcome for outcome in tries if isinstance(outcome, list)]
-    assert [outcome[0].rows for outcome in won] == [[{"user_id": ana}]]
+    assert len(won) == 1
     lost = [outcome for outcome in tries if isinstance(outcome, Conflict)]
     assert [(conflict.column, conflict.kind) for conflict in lost] == [("hash", "missing")] * 7
     row = await sign_ins.find_link(store, "h")
@@ -134,21 +144,21 @@ async def test_a_sign_in_link_works_exactly_once_however_many_try(store: Store) 
 
 async def test_an_expired_or_unknown_link_does_not_work(store: Store) -> None:
     ana = await add_user(store)
-    await store.write(sign_ins.insert_link(user_id=ana, hash="h", expires_at=after(60)))
+    await store.write(insert(SignInLinkRow(user_id=ana, hash="h", expires_at=after(60))))
     for link, at in (("h", after(60)), ("x", NOW)):
         with pytest.raises(Conflict):
-            await store.write(sign_ins.use_link(link, at))
+            await store.write(use_link(link, at))
     await store.write(sign_ins.delete_expired_links(after(60), 100))
     assert await sign_ins.find_link(store, "h") is None
 
 
 async def test_failed_sign_ins_are_counted_and_forgotten(store: Store) -> None:
-    await store.write(sign_ins.count_failures("x@y.z", failures=1, at=NOW, locked_until=None))
-    await store.write(sign_ins.count_failures("x@y.z", failures=5, at=after(1), locked_until=after(9)))
-    await store.write(sign_ins.count_failures("a@b.c", failures=2, at=after(5), locked_until=None))
+    await store.write(counted("x@y.z", 1, NOW))
+    await store.write(counted("x@y.z", 5, after(1), after(9)))
+    await store.write(counted("a@b.c", 2, after(5)))
     row = await sign_ins.find_failures(store, "x@y.z")
-    assert row == sign_ins.FailureRow("x@y.z", 5, after(1), after(9))
+    assert row == SignInFailureRow(email="x@y.z", failures=5, last_at=after(1), locked_until=after(9))
     await store.write(sign_ins.delete_failures_before(after(5), 100))
     assert await sign_ins.find_failures(store, "x@y.z") is None
-    await store.write(sign_ins.count_failures("a@b.c", failures=0, at=after(6), locked_until=None))
+    await store.write(delete(SignInFailureRow, "a@b.c"))
     assert await sign_ins.find_failures(store, "a@b.c") is None

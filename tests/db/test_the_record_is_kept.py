@@ -16,11 +16,11 @@ import sqlalchemy as sa
 from sqlalchemy.sql.dml import Delete, Insert, UpdateBase
 
 import db
-from db import event_guard, events, machines, users
+from db import event_guard, events, machines
 from db.connection import Store
 from db.errors import StoreError
-from db.records import EventRow
-from db.row_writes import insert
+from db.records import EventRow, UserRow
+from db.row_writes import delete, insert
 from db.schema import events as table
 from db.statements import PerDialect
 from tests.support.database_rows import NOW, add_machine
@@ -99,14 +99,12 @@ async def test_not_even_the_databases_own_tools_empty_it(postgres_url: str, sqli
 
 @pytest.mark.parametrize(
     "remove",
-    [machines.delete_machine, lambda _: users.delete_user(1)],
+    [machines.delete_machine, lambda _: delete(UserRow, 1, must="id")],
     ids=["machine", "user"],
 )
 async def test_events_outlive_whom_they_name(store: Store, remove: Callable[[int], Any]) -> None:
     rvm_id = await add_machine(store)
-    await store.write(
-        users.insert_user(email="a@b.c", name="A", role="viewer", password_hash=None, language=None, at=NOW)
-    )
+    await store.write(insert(UserRow(email="a@b.c", name="A", role="viewer", created_at=NOW, updated_at=NOW)))
     await store.write(insert(EventRow(at=NOW, code="a.b", actor="user:1", rvm_id=rvm_id, params={})))
     await store.write(remove(rvm_id))
     (row,) = await events.list_events(store, limit=10)

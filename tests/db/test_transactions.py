@@ -9,10 +9,10 @@ from datetime import datetime
 import pytest
 import sqlalchemy as sa
 
-from db import commands, events, machines, statuses, users
+from db import commands, events, machines, statuses
 from db.connection import Store
 from db.errors import Conflict, Rejected, StoreError
-from db.records import EventRow
+from db.records import EventRow, UserMachineRow, UserRow
 from db.row_writes import insert
 from db.schema import events as events_table
 from db.schema import reverse_vending_machines
@@ -137,10 +137,11 @@ async def test_what_a_row_refers_to_must_be_there_and_is_named(store: Store) -> 
     with pytest.raises(Conflict) as caught:
         await store.write(status)
     assert (caught.value.column, caught.value.kind) == ("rvm_id", "reference")
-    user = users.insert_user(email="a@b.c", name="A", role="technician", password_hash=None, language=None, at=NOW)
-    (made,) = await store.write(user)
+    (made,) = await store.write(
+        insert(UserRow(email="a@b.c", name="A", role="technician", created_at=NOW, updated_at=NOW))
+    )
     with pytest.raises(Conflict) as caught:
-        await store.write(*users.set_machines(made.rows[0]["id"], [99]))
+        await store.write(insert(UserMachineRow(user_id=made.rows[0]["id"], rvm_id=99)))
     assert (caught.value.column, caught.value.kind) == ("rvm_id", "reference")
 
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import httpx
 from argon2 import PasswordHasher
+from msgspec.structs import replace
 from starlette.applications import Starlette
 
+from db.records import SessionRow, UserRow
 from hub.app import create_app
 from hub.kernel.context import HubContext
 from hub.lifespan import hub_life
@@ -75,9 +77,7 @@ class ApiHub:
             email=f"{name}@example.com", name=name, role=role, password_hash=hashed, language=None,
             machines=frozenset(machines), now=now, by="system",
         )  # fmt: skip
-        added = (await self.context.announce(*made))[0]
-        assert isinstance(added, changes.UserAdded)
-        assert added.id is not None
+        (added,) = changes.put_rows(await self.context.announce(*made), UserRow)
         await self.context.announce(*rules.create_token(added.id, "test", secret, None, now, "system"))
         self.users[name], self.tokens[name] = added.id, secret.text
         self.logins[name] = await self.add_session(name, 3650 * 86400.0)
@@ -87,8 +87,9 @@ class ApiHub:
         """A browser's session of that user, without the password."""
         now = self.context.clock()
         secret, opened = rules.open_session(self.users[name], now, address="10.0.0.1", user_agent="test")
+        (session,) = changes.put_rows([opened], SessionRow)
         ends = now + timedelta(seconds=lifetime_s)
-        await self.context.announce(changes.SessionOpened(**{**_members(opened), "expires_at": ends}))
+        await self.context.announce(changes.Put(replace(session, expires_at=ends)))
         return secret.text
 
     async def add_machine(self, name: str, device_id: str | None = None) -> int:
@@ -143,7 +144,3 @@ async def api_hub(
     finally:
         done.set()
         await life
-
-
-def _members(struct: Any) -> dict[str, Any]:
-    return {name: getattr(struct, name) for name in struct.__struct_fields__}

@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from db.records import UserMachineRow, UserRow
 from hub.cli.data_door import open_data
 from hub.lifespan import utc_now
 from hub.machines import rules as enrolment
@@ -44,12 +45,12 @@ class People:
                 email=email, name=email, role=role, password_hash=None, language=None, now=now, by="system"
             )
             stored = await door.record(*added)
-            user_id = next(change.id for change in stored if isinstance(change, changes.UserAdded)) or 0
+            user_id = next(changes.put_rows(stored, UserRow)).id
             token = credentials.new_user_token()
             made = rules.create_token(user_id, "tests", token, None, now, "system")
             session, opened = rules.open_session(user_id, now, address="127.0.0.1", user_agent=None)
-            edited = changes.UserEdited(user_id=user_id, values={}, at=now, machines=machines)
-            await door.record(*made, opened, *([edited] if machines else []))
+            own = (changes.Put(UserMachineRow(user_id=user_id, rvm_id=rvm_id)) for rvm_id in machines)
+            await door.record(*made, opened, *own)
         return Person(user_id, email, token.text, session.text)
 
     async def add_machines(self, count: int, name: str = "Machine") -> list[MachineKey]:

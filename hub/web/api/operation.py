@@ -18,8 +18,9 @@ from db.errors import Conflict
 from hub.kernel.context import HubContext
 from hub.model.access import Principal
 from hub.model.budgets import Cost, line
-from hub.model.changes import Change, SessionHeld
+from hub.model.changes import Change
 from hub.model.machine import Machine
+from hub.people.rules import while_signed_in
 from hub.web.http.problems import Problem, Text
 from hub.web.http.request_body import MAX_BODY_BYTES
 
@@ -60,7 +61,7 @@ class Call:
         """What lets somebody in is not made by a session that ended (a new password, somebody disabled) while the
         request was under way. Raises the 401, and what `Announcer` raises."""
         who = self.principal
-        held = [SessionHeld(session_id=who.credential_id, user_id=who.id)] if who.is_signed_in else []
+        held = [while_signed_in(who.credential_id)] if who.is_signed_in else []
         try:
             return await self.context.announce(*held, *made)
         except Conflict as late:

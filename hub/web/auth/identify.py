@@ -20,7 +20,7 @@ from starlette.responses import Response
 from db import errors as db_errors
 from db import sessions, tokens, users
 from hub.kernel.context import HubContext
-from hub.model import changes, credentials
+from hub.model import credentials
 from hub.model.access import Principal, Role, Via, machines_of
 from hub.model.credentials import Presented, same_hash
 from hub.people import rules
@@ -163,7 +163,7 @@ async def _session(context: HubContext, shape: Presented, now: datetime) -> Prin
     if principal is None:
         return None
     context[AuthState].credentials.keep(shape.hash, principal, session.expires_at, generation)
-    longer = rules.extended_session(shape.hash, session.created_at, session.expires_at, now)
+    longer = rules.extended_session(session, now)
     if longer is not None:
         context[AuthState].note_use(shape.hash, longer)
     return principal
@@ -181,7 +181,7 @@ async def _token(context: HubContext, shape: Presented, now: datetime, address: 
         return None
     context[AuthState].credentials.keep(shape.hash, principal, token.expires_at, generation)
     if token.last_used_at is None or now - token.last_used_at >= NOTE_TOKEN_USE:
-        context[AuthState].note_use(shape.hash, changes.TokenUsed(token_id=token.id, at=now, ip=address or None))
+        context[AuthState].note_use(shape.hash, rules.use_token(token.id, now, address or None))
     return principal
 
 

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 
 from db import sessions, sign_ins, users
 from db.errors import Conflict, Unavailable
+from db.records import SignInFailureRow
 from hub.kernel.context import HubContext
 from hub.model import changes, credentials
 from hub.model.access import Principal
@@ -48,7 +49,7 @@ async def by_password(context: HubContext, connection: HTTPConnection, email: st
         counted_as = _counted_as(context, email, address)
         async with context[AuthState].one_try_at_a_time(counted_as):
             user, _ = await _try(context, email, password, address, counted_as)
-            held = changes.PasswordHeld(user_id=user.id, password_hash=user.password_hash or "")
+            held = rules.while_password_is(user)
             try:
                 signed_in = await _open(context, connection, user, counted_as, address, "password", held)
             except Conflict as late:  # another password, while this one was compared
@@ -66,8 +67,7 @@ async def prove(context: HubContext, connection: HTTPConnection, email: str, pas
         async with context[AuthState].one_try_at_a_time(counted_as):
             _, failures = await _try(context, email, password, address, counted_as)
             if failures is not None and failures.failures:
-                forgotten = changes.SignInCounted(email=counted_as, failures=0, at=context.clock(), locked_until=None)
-                await context.announce(forgotten)
+                await context.announce(rules.drop_failures(counted_as))
 
 
 async def by_link(context: HubContext, connection: HTTPConnection, link: str) -> SignedIn:
@@ -90,7 +90,7 @@ async def by_link(context: HubContext, connection: HTTPConnection, link: str) ->
             raise SignInRefused("link")
         email = rules.normal_email(user.email)
         try:
-            used = changes.SignInLinkUsed(hash=shape.hash, at=now)
+            used = rules.use_link(shape.hash, now)
             signed_in = await _open(context, connection, user, email, address, "link", used)
         except Conflict as late:
             raise SignInRefused("link") from late
@@ -105,7 +105,7 @@ async def sign_out(context: HubContext, connection: HTTPConnection, principal: P
     if carried is None or principal.via not in ("session", "login"):
         return
     digest = credentials.hash_of(carried.text)
-    if context[AuthState].unstored.end(changes.SessionEnded(user_id=principal.id, hash=digest, at=context.clock())):
+    if context[AuthState].unstored.end(principal.id, digest):
         return
     await context.announce(*rules.signed_out(principal.id, digest, context.clock()))
 
@@ -117,12 +117,10 @@ def _counted_as(context: HubContext, email: str, address: str) -> str:
 
 async def _try(
     context: HubContext, email: str, password: str, address: str, counted_as: str
-) -> tuple[users.UserWithMachines, rules.Failures | None]:
+) -> tuple[users.UserWithMachines, SignInFailureRow | None]:
     """Whose password it is, and the failures before it; one that is wrong is counted. Under `one_try_at_a_time`."""
     state = context[AuthState]
-    record = await sign_ins.find_failures(context.store, counted_as)
-    failures = None if record is None else rules.Failures(record.failures, record.last_at, record.locked_until)
-    failures = state.unstored.failures(counted_as) or failures
+    failures = state.unstored.failures(counted_as) or await sign_ins.find_failures(context.store, counted_as)
     locked = rules.locked_for(failures, context.clock())
     if locked is not None:
         raise SignInRefused("locked", locked)
@@ -134,16 +132,15 @@ async def _try(
         if user is None:
             state.unknown_accounts.count(address)
         now = context.clock()
-        wrong = rules.failed_sign_in(failures, counted_as, now, address=address, email=email, user_id=user_id)
-        await _count(context, wrong)
+        counted, wrong = rules.failed_sign_in(failures, counted_as, now, address=address, email=email, user_id=user_id)
+        await _count(context, counted, wrong)
         raise SignInRefused("wrong")
     state.wrong_sign_ins.give_back(address)
     return user, failures
 
 
-async def _count(context: HubContext, wrong: list[changes.Change]) -> None:
+async def _count(context: HubContext, counted: SignInFailureRow, wrong: list[changes.Change]) -> None:
     """One wrong try, in memory while it cannot be stored."""
-    counted = next(change for change in wrong if isinstance(change, changes.SignInCounted))
     try:
         await context.announce(*wrong)
     except Unavailable:
@@ -181,7 +178,7 @@ async def _session_before(context: HubContext, connection: HTTPConnection) -> li
     session = None if shape is None else await sessions.find_session(context.store, shape.hash)
     if session is None:
         return []
-    return [changes.SessionEnded(user_id=session.user_id, hash=session.hash, at=context.clock())]
+    return [rules.end_sessions(session.user_id, session.hash)]
 
 
 @contextmanager

@@ -22,11 +22,13 @@ from typing import Final
 import anyio
 
 from db.errors import Conflict, Rejected, StoreError
+from db.records import SessionRow, SignInFailureRow, SignInLinkRow, UserRow
 from hub.kernel.announce import Announcer
 from hub.kernel.retry import RetryUntilAvailable
 from hub.model import changes as c
 from hub.model.access import Principal
-from hub.people.rules import MAX_EMAIL, Failures
+from hub.people import rules
+from hub.people.rules import MAX_EMAIL
 from hub.web.auth.limits import AddressLimiter, PersonBudget, UnauthenticatedLimit, network_of
 from hub.web.auth.passwords import Passwords
 
@@ -178,7 +180,7 @@ MAX_COUNTED: Final = 1000
 
 @dataclass(eq=False)
 class _UnstoredSignIn:
-    opened: c.SessionOpened
+    opened: SessionRow
     changes: list[c.Change]
     is_open: bool = True
 
@@ -190,19 +192,19 @@ class UnstoredSignIns:
         # Bound: MAX_UNSTORED, beyond it a sign-in is refused.
         self._waiting: OrderedDict[str, _UnstoredSignIn] = OrderedDict()
         # Bound: MAX_COUNTED, the oldest is dropped.
-        self._failures: OrderedDict[str, Failures] = OrderedDict()
+        self._failures: OrderedDict[str, SignInFailureRow] = OrderedDict()
         self._some = asyncio.Event()
 
     def keep(self, changes: Sequence[c.Change]) -> bool:
         """Let the session in these changes count from now on; False when there are too many."""
-        opened = next(change for change in changes if isinstance(change, c.SessionOpened))
+        opened = next(c.put_rows(changes, SessionRow))
         if len(self._waiting) >= MAX_UNSTORED:
             return False
         self._waiting[opened.hash] = _UnstoredSignIn(opened, list(changes))
         self._some.set()
         return True
 
-    def find(self, digest: str, now: datetime) -> c.SessionOpened | None:
+    def find(self, digest: str, now: datetime) -> SessionRow | None:
         """The session of this hash, while it is open."""
         unstored = self._waiting.get(digest)
         if unstored is None or not unstored.is_open or unstored.opened.expires_at <= now:
@@ -212,28 +214,27 @@ class UnstoredSignIns:
     def has_used(self, link: str) -> bool:
         """Whether the one-time link of this hash let somebody in."""
         used = (change for unstored in self._waiting.values() for change in unstored.changes)
-        return any(isinstance(change, c.SignInLinkUsed) and change.hash == link for change in used)
+        return any(patch.key == link for patch in c.patches(used, SignInLinkRow))
 
-    def end(self, ended: c.SessionEnded | c.UserRemoved) -> bool:
-        """Let no session that this ends count any more, nor be stored. False: none of it is here."""
-        digest = ended.hash if isinstance(ended, c.SessionEnded) else None
+    def end(self, user_id: int, digest: str | None = None) -> bool:
+        """Let this session of the user (None: every one) count no more, nor be stored. False: none of them is here."""
         found = [
             unstored
             for unstored in self._waiting.values()
-            if unstored.is_open and unstored.opened.user_id == ended.user_id and digest in (None, unstored.opened.hash)
+            if unstored.is_open and unstored.opened.user_id == user_id and digest in (None, unstored.opened.hash)
         ]
         for unstored in found:
             unstored.is_open = False
-            unstored.changes = [change for change in unstored.changes if change is not unstored.opened]
+            unstored.changes = [change for change in unstored.changes if not list(c.put_rows([change], SessionRow))]
         return bool(found)
 
-    def failures(self, counted_as: str) -> Failures | None:
+    def failures(self, counted_as: str) -> SignInFailureRow | None:
         """Wrong passwords that could not be stored."""
         return self._failures.get(counted_as)
 
-    def count(self, change: c.SignInCounted) -> None:
-        self._failures[change.email] = Failures(change.failures, change.at, change.locked_until)
-        self._failures.move_to_end(change.email)
+    def count(self, failures: SignInFailureRow) -> None:
+        self._failures[failures.email] = failures
+        self._failures.move_to_end(failures.email)
         if len(self._failures) > MAX_COUNTED:
             self._failures.popitem(last=False)
 
@@ -271,13 +272,13 @@ class AuthState:
     budgets: PersonBudget = field(default_factory=PersonBudget)
     unstored: UnstoredSignIns = field(default_factory=UnstoredSignIns)
     # Bound: MAX_USES; what is beyond is noted with the next use.
-    uses: dict[str, c.TokenUsed | c.SessionExtended] = field(default_factory=dict)
+    uses: dict[str, c.Patch] = field(default_factory=dict)
     users_change: anyio.Lock = field(default_factory=anyio.Lock)
     """One change of a user at a time, so that two administrators cannot remove each other at once."""
     # Bound: one a request under way.
     _trying: dict[str, tuple[anyio.Lock, int]] = field(default_factory=dict)
 
-    def note_use(self, digest: str, use: c.TokenUsed | c.SessionExtended) -> None:
+    def note_use(self, digest: str, use: c.Patch) -> None:
         """To be written behind an answer (`credential_reader.write_uses`)."""
         if len(self.uses) < MAX_USES:
             self.uses[digest] = use
@@ -285,13 +286,13 @@ class AuthState:
     def on_commit(self, changes: Iterable[c.Change]) -> None:
         """Forget at once what a committed Change revoked or altered."""
         for change in changes:
-            if isinstance(change, c.TokenRevoked | c.MachineRemoved):
+            if isinstance(change, c.MachineRemoved) or rules.is_token_revoked(change):
                 # By id only: which hash that was is not known here, and these are rare.
                 self.credentials.drop_all()
-            elif isinstance(change, c.SessionEnded | c.TokensRevoked | c.UserEdited | c.UserRemoved):
-                self.credentials.drop_user(change.user_id)
-                if isinstance(change, c.SessionEnded | c.UserRemoved):
-                    self.unstored.end(change)
+            elif (user_id := rules.edited_user(change)) is not None:
+                self.credentials.drop_user(user_id)
+                if isinstance(change, c.Drop) and change.of in (SessionRow, UserRow):
+                    self.unstored.end(user_id, rules.ended_session(change))
 
     @asynccontextmanager
     async def one_try_at_a_time(self, email: str) -> AsyncIterator[None]:

@@ -9,12 +9,14 @@ import time
 import msgspec
 import pytest
 
+from db.records import UserMachineRow, UserRow
 from hub.kernel import feed as feed_module
 from hub.kernel.feed import COALESCE_S
 from hub.kernel.subscription import MAX_WAITING_BYTES, CutOffError
 from hub.model import changes as c
 from hub.model.access import Role
 from hub.model.views import machine_view
+from hub.people import rules
 from protocol.errors import CloseCode
 from tests.support.feed_page import NOW, NOW_MS, Hub, Page, somebody, strict
 from tests.support.until import until
@@ -301,7 +303,7 @@ async def test_a_frame_is_encoded_once_for_all_pages_of_a_class() -> None:
 async def test_who_concerns_a_user_makes_their_pages_look_again() -> None:
     hub = Hub()
     ani, budi = Page(hub, somebody(user_id=1)), Page(hub, somebody(user_id=2))
-    hub.commit(c.SessionEnded(user_id=2, hash=None, at=NOW))
+    hub.commit(rules.end_sessions(2))
     assert budi.subscription.recheck.is_set()
     assert not ani.subscription.recheck.is_set()
 
@@ -311,7 +313,7 @@ async def test_nothing_more_is_said_to_somebody_whose_rights_changed_until_they_
     page = Page(hub, somebody("technician", frozenset({1, 2})))
     await page.next()
     hub.status(2, "full")
-    hub.commit(c.UserEdited(user_id=1, values={}, at=NOW, machines=(1,)))
+    hub.commit(c.Drop(UserMachineRow, where=(("user_id", "=", 1),)), c.Put(UserMachineRow(user_id=1, rvm_id=1)))
     assert page.subscription.recheck.is_set()
     hub.status(2, "error")
     page.subscription.ask_snapshot()
@@ -319,7 +321,7 @@ async def test_nothing_more_is_said_to_somebody_whose_rights_changed_until_they_
         await asyncio.wait_for(page.subscription.next(), 0.6)
     hub.feed.rescope(page.subscription, somebody("technician", frozenset({1})))
     assert [m["id"] for m in (await page.next())["machines"]] == [1]
-    hub.commit(c.UserEdited(user_id=1, values={"name": "Budi S"}, at=NOW))
+    hub.commit(c.Patch(UserRow, 1, {"name": "Budi S"}))
     hub.status(1, "full")
     assert (await page.next())["type"] == "delta", "a new name takes nothing away"
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from db.errors import Conflict, Unavailable
+from db.records import UserMachineRow, UserRow
 from hub.kernel.announce import Announcer
 from hub.kernel.group_commit import GroupCommit
 from hub.kernel.samples_lane import SamplesLane
@@ -18,7 +19,8 @@ from hub.model.changes import (  # fmt: skip
     ConnectionChanged,
     EventHappened,
     MachineAdded,
-    UserAdded,
+    Put,
+    put_rows,
 )
 from hub.model.fleet import Fleet, Touched
 from tests.hub.commands.rules.test_command_desk import command
@@ -179,15 +181,14 @@ async def test_a_listener_with_a_bug_does_not_stop_the_next_commit(announce: Ann
 async def test_the_machines_of_a_new_technician_are_stored_with_the_id_of_the_person(
     announce: Announcer, store: FakeStore
 ) -> None:
-    one = UserAdded(
-        email="a@b", name="A", role="technician", password_hash=None, language=None, at=NOW, machines=(7, 8)
-    )
-    stored = await announce(one, event())
-    assert isinstance(stored[0], UserAdded)
+    one = UserRow(email="a@b", name="A", role="technician", created_at=NOW, updated_at=NOW)
+    own = tuple(UserMachineRow(user_id=0, rvm_id=rvm_id) for rvm_id in (7, 8))
+    stored = await announce(Put(one, along=own), event())
+    (user,) = put_rows(stored, UserRow)
     assert isinstance(stored[1], EventHappened)
-    assert stored[1].id != stored[0].id
+    assert stored[1].id != user.id
     owned = [write.values["user_id"] for write in store.transactions[0] if "user_id" in write.values]
-    assert owned == [stored[0].id] * len(owned)
+    assert owned == [user.id] * len(owned)
     assert len(owned) == 2
 
 

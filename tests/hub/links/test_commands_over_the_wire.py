@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import pytest_asyncio
 
+from db.records import UserRow
 from hub.commands import rules as command_rules
-from hub.model.changes import CommandDrafted, UserAdded, UserEdited
+from hub.model.changes import CommandDrafted, Patch, put_rows
 from hub.people import rules
 from protocol import messages as m
 from tests.support.hub_people import MachineKey
@@ -91,14 +92,12 @@ async def test_what_a_disabled_user_wished_for_never_reaches_the_machine(hub: Hu
         email="gone@example.com", name="Gone", role="operator", password_hash=None, language=None,
         machines=frozenset(), now=now, by="system",
     )  # fmt: skip
-    user = (await hub.context.announce(*added))[0]
-    assert isinstance(user, UserAdded)
-    assert user.id is not None
+    (user,) = put_rows(await hub.context.announce(*added), UserRow)
     machine_now = hub.context.fleet.machines[key.id]
     sync = command_rules.draft(machine_now, "sync_timezone", {"trigger": "manual"}, f"user:{user.id}", now)
     await hub.context.announce(*sync)
     await hub.context.announce(*command_rules.draft(machine_now, "set_status", {"status": "full"}, "system", now))
-    await hub.context.announce(UserEdited(user_id=user.id, values={"disabled_at": now}, at=now))
+    await hub.context.announce(Patch(UserRow, user.id, {"disabled_at": now}))
     async with MachineClient.connect(hub.websocket_url, key) as machine:
         await machine.say_hello()
         assert (await machine.hear(m.Command)).name == "set_status"

@@ -7,6 +7,7 @@ import re
 import httpx
 import pytest
 
+from db.records import UserMachineRow
 from hub.machines.page import MOST_TROUBLES
 from hub.model import changes as c
 from protocol.kinds import Status
@@ -102,7 +103,8 @@ async def test_a_technician_counts_the_own_machines_alone(hub: ApiHub) -> None:
         assert "(1) " not in page
         assert "RVM-5" not in page
         await hub.context.announce(
-            c.UserEdited(user_id=hub.users["technician"], values={}, at=hub.context.clock(), machines=(1, ids[4]))
+            c.Drop(UserMachineRow, where=(("user_id", "=", hub.users["technician"]),)),
+            *(c.Put(UserMachineRow(user_id=hub.users["technician"], rvm_id=number)) for number in (1, ids[4])),
         )
         rows, page = await shown(technician, "/")
         assert sorted(rows) == [1, ids[4]]

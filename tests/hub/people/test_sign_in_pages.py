@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest_asyncio
 
 from hub.model import credentials
+from hub.model.changes import Put
 from hub.people import rules
 from tests.support.api_hub import ORIGIN, PASSWORD, ApiHub, api_hub
 from tests.support.page_visitor import browser
@@ -68,7 +69,7 @@ async def test_too_many_tries_say_how_long_to_wait(hub: ApiHub) -> None:
 
 async def test_a_link_works_once(hub: ApiHub) -> None:
     secret, made = rules.make_link(hub.users["operator"], hub.context.clock())
-    await hub.context.announce(made)
+    await hub.context.announce(Put(made))
     async with hub.client(None, Origin=ORIGIN) as client:
         assert secret.text not in (await client.get("/signin")).text
         first = await client.post("/signin", data={"link": f"{ORIGIN}/signin#{secret.text}"})

@@ -7,8 +7,9 @@ import asyncio
 import pytest
 import sqlalchemy as sa
 
+from db.records import UserRow
 from db.schema import sign_in_links
-from hub.model.changes import UserEdited
+from hub.model.changes import Patch
 from tests.support.api_hub import PASSWORD, ApiHub
 
 
@@ -144,9 +145,7 @@ APART, ONE = "jose\u0301@example.com", "jos\u00e9@example.com"
 async def test_two_accounts_of_one_look_are_refused_and_either_spelling_signs_in(any_hub: ApiHub, stored: str) -> None:
     """Whoever was stored with accents apart, before addresses were composed, still comes in."""
     await any_hub.add_user("jose", "viewer", password=PASSWORD)
-    await any_hub.context.announce(
-        UserEdited(user_id=any_hub.users["jose"], values={"email": stored}, at=any_hub.context.clock())
-    )
+    await any_hub.context.announce(Patch(UserRow, any_hub.users["jose"], {"email": stored}))
     async with any_hub.of("admin") as admin:
         for email in (APART, ONE, ONE.upper()):
             refused = await admin.post("/api/v2/users", json={"email": email, "name": "J", "role": "viewer"})

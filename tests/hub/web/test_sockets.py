@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import websockets
 
+from db.records import UserRow
 from hub.lifespan import utc_now
 from hub.model import changes as c
+from hub.people.rules import end_sessions
 from hub.server import transport, websocket_protocol
 from hub.web import sockets
 from hub.web.auth.state import AuthState
@@ -176,7 +178,7 @@ async def test_rights_that_change_hold_on_an_open_socket(hub: HubHere, lobby: Ma
 async def test_a_session_that_ends_closes_its_socket_with_4401(hub: HubHere) -> None:
     viewer = await hub.people.add("viewer")
     async with BrowserClient.open(hub, viewer) as page:
-        await hub.context.announce(c.SessionEnded(user_id=viewer.id, hash=None, at=utc_now()))
+        await hub.context.announce(end_sessions(viewer.id))
         hub.context[AuthState].credentials.drop_user(viewer.id)
         assert await page.closed(within=5) == 4401
 
@@ -215,7 +217,7 @@ async def test_a_revocation_in_the_database_alone_is_noticed_within_10_s(hub: Hu
     viewer = await hub.people.add("viewer")
     async with BrowserClient.open(hub, viewer) as page:
         async with open_data(hub.settings, create=False) as door:
-            await door.record(c.UserEdited(user_id=viewer.id, values={"disabled_at": utc_now()}, at=utc_now()))
+            await door.record(c.Patch(UserRow, viewer.id, {"disabled_at": utc_now()}))
         assert await page.closed(within=10) == 4401
 
 

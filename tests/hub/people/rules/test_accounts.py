@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
+from db.records import SessionRow, SignInLinkRow, TokenRow, UserMachineRow, UserRow
 from hub.model import changes, credentials
+from hub.model.changes import Drop, Patch, drops, put_rows
 from hub.people import rules
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
 
 
-@dataclass
-class Somebody:
-    id: int = 4
-    email: str = "a@b.c"
-    name: str = "A"
-    role: str = "operator"
-    language: str | None = None
-    password_hash: str | None = "$argon2id$before"
-    disabled_at: datetime | None = None
-    machines: frozenset[int] = frozenset()
+def somebody(**members: Any) -> UserRow:
+    known = {"id": 4, "email": "a@b.c", "name": "A", "role": "operator", "password_hash": "$argon2id$before"}
+    return UserRow(**{**known, **members}, created_at=NOW, updated_at=NOW)
 
 
 def events(made: list[changes.Change]) -> list[changes.EventHappened]:
@@ -30,30 +25,30 @@ def events(made: list[changes.Change]) -> list[changes.EventHappened]:
 
 
 def test_an_edit_records_before_and_after() -> None:
-    made = rules.edit_user(Somebody(), {"name": "B", "role": "operator"}, None, NOW, "user:1")
-    assert isinstance(made[0], changes.UserEdited)
-    assert made[0].values == {"name": "B"}
+    made = rules.edit_user(somebody(), frozenset(), {"name": "B", "role": "operator"}, None, NOW, "user:1")
+    assert made[0] == Patch(UserRow, 4, {"name": "B", "updated_at": NOW}, must="id")
     (event,) = events(made)
     assert (event.before, event.after) == ({"name": "A"}, {"name": "B"})
 
 
 def test_an_edit_that_changes_nothing_is_nothing() -> None:
-    assert rules.edit_user(Somebody(), {"name": "A"}, frozenset(), NOW, "user:1") == []
+    assert rules.edit_user(somebody(), frozenset(), {"name": "A"}, frozenset(), NOW, "user:1") == []
 
 
 def test_a_new_password_role_or_being_disabled_ends_every_session() -> None:
     for values in ({"password_hash": "$argon2id$new"}, {"role": "viewer"}, {"disabled_at": NOW}):
-        made = rules.edit_user(Somebody(), values, None, NOW, "user:1")
-        assert any(isinstance(c, changes.SessionEnded) and c.hash is None for c in made), values
+        made = rules.edit_user(somebody(), frozenset(), values, None, NOW, "user:1")
+        assert rules.end_sessions(4) in made, values
+        assert rules.revoke_tokens(4, NOW) in made, values
         assert len(events(made)) == 1
-    kept = rules.edit_user(Somebody(), {"name": "B"}, None, NOW, "user:1")
-    assert not any(isinstance(c, changes.SessionEnded) for c in kept)
+    kept = rules.edit_user(somebody(), frozenset(), {"name": "B"}, None, NOW, "user:1")
+    assert list(drops(kept, SessionRow)) == []
 
 
 def test_events_hold_no_hash() -> None:
     secret = credentials.new_user_token()
     made = [
-        *rules.edit_user(Somebody(), {"password_hash": "$argon2id$canary"}, None, NOW, "user:1"),
+        *rules.edit_user(somebody(), frozenset(), {"password_hash": "$argon2id$canary"}, None, NOW, "user:1"),
         *rules.create_token(4, "t", secret, None, NOW, "user:1"),
         *rules.add_user(
             email="x@y.z", name="X", role="viewer", password_hash="$argon2id$canary", language=None,
@@ -67,46 +62,45 @@ def test_events_hold_no_hash() -> None:
 
 
 def test_the_last_admin_stays() -> None:
-    admin = Somebody(role="admin")
+    admin = somebody(role="admin")
     assert rules.leaves_no_admin(admin, 0, role="viewer")
     assert rules.leaves_no_admin(admin, 0, disabled=True)
     assert not rules.leaves_no_admin(admin, 0, role="admin")
     assert not rules.leaves_no_admin(admin, 1, disabled=True)
-    assert not rules.leaves_no_admin(Somebody(), 0, disabled=True)
-    assert not rules.leaves_no_admin(Somebody(role="admin", disabled_at=NOW), 0, role="viewer")
+    assert not rules.leaves_no_admin(somebody(), 0, disabled=True)
+    assert not rules.leaves_no_admin(somebody(role="admin", disabled_at=NOW), 0, role="viewer")
 
 
 def test_machines_are_replaced_as_a_set() -> None:
-    made = rules.edit_user(
-        Somebody(role="technician", machines=frozenset({1, 2})), {}, frozenset({2, 3}), NOW, "user:1"
-    )
-    assert isinstance(made[0], changes.UserEdited)
-    assert made[0].machines == (2, 3)
+    made = rules.edit_user(somebody(role="technician"), frozenset({1, 2}), {}, frozenset({2, 3}), NOW, "user:1")
+    assert list(drops(made, UserMachineRow)) == [Drop(UserMachineRow, where=(("user_id", "=", 4),))]
+    assert [row.rvm_id for row in put_rows(made, UserMachineRow)] == [2, 3]
     (event,) = events(made)
     assert (event.before, event.after) == ({"machines": [1, 2]}, {"machines": [2, 3]})
 
 
 def test_removing_a_user_leaves_one_event_that_says_who_it_was() -> None:
-    removed, event = rules.remove_user(Somebody(), NOW, "user:1")
-    assert isinstance(removed, changes.UserRemoved)
+    removed, event = rules.remove_user(somebody(), NOW, "user:1")
+    assert removed == Drop(UserRow, 4, must="id")
     assert isinstance(event, changes.EventHappened)
     assert (event.code, event.actor, event.params["user_id"]) == ("user.removed", "user:1", 4)
     assert event.before == {"email": "a@b.c", "name": "A", "role": "operator"}
 
 
 def test_revoking_a_token_leaves_one_event_that_names_it() -> None:
-    revoked, event = rules.revoke_token(4, 3, "script", "rvmu_ABCDEFGH", NOW, "user:3")
-    assert isinstance(revoked, changes.TokenRevoked)
+    token = TokenRow(id=4, user_id=3, name="script", prefix="rvmu_ABCDEFGH", hash="h", created_at=NOW)
+    revoked, event = rules.revoke_token(token, NOW, "user:3")
     assert isinstance(event, changes.EventHappened)
-    assert (revoked.token_id, event.code, event.params["prefix"]) == (4, "token.revoked", "rvmu_ABCDEFGH")
+    assert revoked == Patch(TokenRow, 4, {"revoked_at": NOW}, where=(("revoked_at", "=", None),), must="id")
+    assert (event.code, event.params["prefix"]) == ("token.revoked", "rvmu_ABCDEFGH")
 
 
 def test_a_new_person_may_come_in_by_a_link_only() -> None:
     added, event = rules.add_user(
         email="s@x.id", name="Siti", role="operator", password_hash=None, language="id", now=NOW, by="user:1"
     )
-    assert isinstance(added, changes.UserAdded)
-    assert (added.password_hash, added.language) == (None, "id")
+    (user,) = put_rows([added], UserRow)
+    assert (user.password_hash, user.language) == (None, "id")
     assert isinstance(event, changes.EventHappened)
     assert event.after == {"email": "s@x.id", "name": "Siti", "role": "operator"}
 
@@ -115,7 +109,34 @@ def test_a_new_person_may_come_in_by_a_link_only() -> None:
 def test_a_token_lasts_until_a_day_or_until_it_is_revoked(ends: datetime | None) -> None:
     secret = credentials.new_user_token()
     created, event = rules.create_token(3, "script", secret, ends, NOW, "system")
-    assert isinstance(created, changes.TokenCreated)
-    assert (created.expires_at, created.hash) == (ends, secret.hash)
+    (token,) = put_rows([created], TokenRow)
+    assert (token.expires_at, token.hash) == (ends, secret.hash)
     assert isinstance(event, changes.EventHappened)
     assert event.params == {"name": "script", "prefix": secret.prefix, "user_id": 3}
+
+
+def test_a_new_password_and_being_disabled_close_every_link_that_is_open() -> None:
+    closed = Drop(SignInLinkRow, where=(("user_id", "=", 4),))
+    for values, closes in (
+        ({"password_hash": "$argon2id$new"}, True),
+        ({"disabled_at": NOW}, True),
+        ({"role": "viewer"}, False),
+    ):
+        assert (closed in rules.edit_user(somebody(), frozenset(), values, None, NOW, "user:1")) is closes, values
+    enabled = rules.edit_user(somebody(disabled_at=NOW), frozenset(), {"disabled_at": None}, None, NOW, "user:1")
+    assert closed not in enabled
+
+
+def test_whom_a_change_alters() -> None:
+    renamed, revoked = Patch(UserRow, 4, {"name": "B"}), rules.revoke_tokens(4, NOW)
+    one, every = rules.end_sessions(4, "h"), rules.end_sessions(4)
+    machines, removed = Drop(UserMachineRow, where=(("user_id", "=", 4),)), Drop(UserRow, 4)
+    assert {rules.edited_user(change) for change in (renamed, revoked, one, every, machines, removed)} == {4}
+    guards = (rules.while_signed_in(4), rules.while_password_is(somebody()))
+    others = (*guards, rules.use_token(4, NOW, None), Drop(SignInLinkRow, where=(("user_id", "=", 4),)))
+    assert {rules.edited_user(change) for change in others} == {None}
+    assert [rules.ended_session(change) for change in (one, every, removed)] == ["h", None, None]
+    assert not rules.narrows(renamed)
+    assert all(rules.narrows(c) for c in (one, every, machines, removed, Patch(UserRow, 4, {"role": "viewer"})))
+    assert not any(map(rules.is_token_revoked, (revoked, rules.use_token(4, NOW, None))))
+    assert rules.is_token_revoked(Patch(TokenRow, 4, {"revoked_at": NOW}))

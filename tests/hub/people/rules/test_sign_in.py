@@ -5,20 +5,22 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from msgspec.structs import replace
 
-from hub.model.changes import EventHappened, SessionEnded, SessionExtended, SessionOpened, SignInCounted, UserEdited
+from db.records import SessionRow, SignInFailureRow, UserRow
+from hub.model.changes import Drop, EventHappened, Patch, Put, patches, put_rows
 from hub.people import rules
-from hub.people.rules import Failures
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)
 
 
-def fail(record: Failures | None, now: datetime) -> tuple[Failures, EventHappened]:
-    counted, event = rules.failed_sign_in(record, "a@b", now, address="1.2.3.4", email="a@b", user_id=9)
-    assert isinstance(counted, SignInCounted)
+def fail(before: SignInFailureRow | None, now: datetime) -> tuple[SignInFailureRow, EventHappened]:
+    counted, (put, event) = rules.failed_sign_in(before, "a@b", now, address="1.2.3.4", email="a@b", user_id=9)
+    assert isinstance(put, Put)
+    assert put.row == counted
     assert isinstance(event, EventHappened)
-    return Failures(counted.failures, counted.at, counted.locked_until), event
+    return counted, event
 
 
 def test_the_fifth_failure_locks_for_thirty_minutes() -> None:
@@ -50,17 +52,14 @@ def test_failures_far_apart_do_not_add_up() -> None:
 def test_an_account_that_is_not_there_is_counted_and_leaves_no_event() -> None:
     record = None
     for _ in range(5):
-        made = rules.failed_sign_in(record, "a@b", NOW, address="", email="a@b", user_id=None)
-        assert [type(change) for change in made] == [SignInCounted]
-        (counted,) = made
-        assert isinstance(counted, SignInCounted)
-        record = Failures(counted.failures, counted.at, counted.locked_until)
+        record, made = rules.failed_sign_in(record, "a@b", NOW, address="", email="a@b", user_id=None)
+        assert [change.row for change in made if isinstance(change, Put)] == [record]
+        assert len(made) == 1
     assert rules.locked_for(record, NOW) == 1800
 
 
 def test_a_failure_elsewhere_names_the_person_and_is_counted_where_it_belongs() -> None:
-    counted, event = rules.failed_sign_in(None, " 10.0.0.1 a@b", NOW, address="10.0.0.1", email="a@b", user_id=9)
-    assert isinstance(counted, SignInCounted)
+    counted, (_, event) = rules.failed_sign_in(None, " 10.0.0.1 a@b", NOW, address="10.0.0.1", email="a@b", user_id=9)
     assert isinstance(event, EventHappened)
     assert (counted.email, event.actor, event.params["email"]) == (" 10.0.0.1 a@b", "user:9", "a@b")
 
@@ -68,33 +67,32 @@ def test_a_failure_elsewhere_names_the_person_and_is_counted_where_it_belongs() 
 def test_success_opens_a_new_session_and_forgets_failures() -> None:
     first, made = rules.succeeded_sign_in(3, "a@b", NOW, address="1.2.3.4", user_agent="x\x00" * 400, by="password")
     second, _ = rules.succeeded_sign_in(3, "a@b", NOW, address="1.2.3.4", user_agent=None, by="password")
-    opened = next(c for c in made if isinstance(c, SessionOpened))
+    (opened,) = put_rows(made, SessionRow)
     assert first.text != second.text
     assert opened.hash == first.hash
     assert opened.user_agent is not None
     assert "\x00" not in opened.user_agent
     assert len(opened.user_agent) <= 300
-    assert any(isinstance(c, SignInCounted) and c.failures == 0 for c in made)
-    assert any(isinstance(c, UserEdited) and c.values == {"last_sign_in_at": NOW} for c in made)
+    assert rules.drop_failures("a@b") in made
+    assert [patch.values for patch in patches(made, UserRow)] == [{"last_sign_in_at": NOW, "updated_at": NOW}]
     assert [c.code for c in made if isinstance(c, EventHappened)] == ["sign_in.succeeded"]
     assert first.text not in str(made)
 
 
 def test_a_session_in_use_lives_on_but_not_beyond_a_week() -> None:
-    ends = NOW + timedelta(hours=12)
-    assert rules.extended_session("h", NOW, ends, NOW + 4 * MINUTE) is None
-    longer = rules.extended_session("h", NOW, ends, NOW + 6 * MINUTE)
-    assert longer == SessionExtended(hash="h", expires_at=ends + 6 * MINUTE)
-    week = NOW + timedelta(days=7)
-    late = rules.extended_session("h", NOW, week - timedelta(hours=1), week - timedelta(hours=2))
-    assert late is not None
-    assert late.expires_at == week
-    assert rules.extended_session("h", NOW, week, week - MINUTE) is None
+    ends, week = NOW + timedelta(hours=12), NOW + timedelta(days=7)
+    session = SessionRow(id=5, user_id=3, hash="h", created_at=NOW, expires_at=ends)
+    assert rules.extended_session(session, NOW + 4 * MINUTE) is None
+    longer = rules.extended_session(session, NOW + 6 * MINUTE)
+    assert longer == Patch(SessionRow, 5, {"expires_at": ends + 6 * MINUTE})
+    late = rules.extended_session(replace(session, expires_at=week - timedelta(hours=1)), week - timedelta(hours=2))
+    assert late == Patch(SessionRow, 5, {"expires_at": week})
+    assert rules.extended_session(replace(session, expires_at=week), week - MINUTE) is None
 
 
 def test_signing_out_ends_this_session_and_leaves_one_event() -> None:
     ended, event = rules.signed_out(3, "h", NOW)
-    assert ended == SessionEnded(user_id=3, hash="h", at=NOW)
+    assert ended == Drop(SessionRow, where=(("user_id", "=", 3), ("hash", "=", "h")))
     assert isinstance(event, EventHappened)
     assert event.code == "sign_in.signed_out"
 

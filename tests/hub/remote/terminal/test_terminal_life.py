@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from db import recordings as rows
-from hub.lifespan import utc_now
-from hub.model import changes as c
+from hub.people.rules import end_sessions
 from hub.remote.service import RemoteSessions
 from hub.remote.terminal import terminal as terminal_module
 from hub.remote.terminal.terminal import RING, Terminals
@@ -148,7 +147,7 @@ async def test_the_end_of_the_session_ends_the_terminal_with_its_reason(room: Te
 
 async def test_lost_rights_close_the_socket_within_5_s(room: TerminalRoom) -> None:
     async with room.terminal() as (page, stream):
-        await room.hub.context.announce(c.SessionEnded(user_id=room.hub.admin.id, hash=None, at=utc_now()))
+        await room.hub.context.announce(end_sessions(room.hub.admin.id))
         room.hub.context[AuthState].credentials.drop_user(room.hub.admin.id)
         await page.closed(within=5)
         assert stream.was_reset is not None

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from db import samples
+from db.records import TokenRow
 from hub.links.links import Links
 from hub.model import budgets, credentials
 from hub.model.budgets import MachineBudget
-from hub.model.changes import TokenCreated
+from hub.model.changes import Put, put_rows
 from hub.people import rules
 from hub.remote.rules import requests
 from hub.routes import OPERATIONS
@@ -90,8 +91,8 @@ async def test_no_answer_to_a_get_holds_a_secret_or_a_hash(hub: ApiHub) -> None:
     session = await hub.add_session("boss")
     link, made_link = rules.make_link(user_id, now)
     token = credentials.new_user_token()
-    made = await hub.context.announce(made_link, *rules.create_token(user_id, "t", token, None, now, "system"))
-    assert any(isinstance(change, TokenCreated) for change in made)
+    made = await hub.context.announce(Put(made_link), *rules.create_token(user_id, "t", token, None, now, "system"))
+    assert list(put_rows(made, TokenRow))
     async with hub.of("admin") as admin:
         await admin.post("/api/v2/rvms/1/key")
         await admin.patch(f"/api/v2/users/{user_id}", json={"password": "another canary phrase"})

@@ -9,9 +9,11 @@ import httpx
 import msgspec
 import pytest
 
+from db.records import UserRow
 from hub.kernel.announce import Announcer
 from hub.model import changes as c
 from hub.model.access import ACTIONS, SIGNED_IN_ONLY
+from hub.people.rules import end_sessions
 from hub.routes import OPERATIONS
 from hub.web.api.operation import Operation
 from hub.web.auth.state import AuthState
@@ -89,7 +91,7 @@ async def test_nothing_that_lets_in_is_made_by_a_session_that_ends_meanwhile(
     hub, admin = any_hub, any_hub.users["admin"]
     path, route = filled(f"/api{operation.path}"), f"{operation.method} /api{operation.path}"
     async with hub.of("admin") as client:
-        ending_first(hub, monkeypatch, c.SessionEnded(user_id=admin, hash=None, at=hub.context.clock()))
+        ending_first(hub, monkeypatch, end_sessions(admin))
         body: Any = {"json": JSON.get(route, {})} if operation.body else {}
         if operation.method == "PATCH":
             body = {"json": {"name": "late"}}
@@ -101,7 +103,7 @@ async def test_who_signs_in_with_a_password_that_is_replaced_meanwhile_is_not_in
     any_hub: ApiHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub, who = any_hub, await any_hub.add_user("boss", "admin", password=PASSWORD)
-    new = c.UserEdited(user_id=who, values={"password_hash": "another"}, at=hub.context.clock())
+    new = c.Patch(UserRow, who, {"password_hash": "another"})
     async with hub.client() as client:
         ending_first(hub, monkeypatch, new)
         refused = await client.post("/api/v2/auth/login", json={"email": "boss@example.com", "password": PASSWORD})

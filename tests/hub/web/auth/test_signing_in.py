@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 
 from db.errors import Unavailable
 from hub.model import credentials
+from hub.model.changes import Put
 from hub.people import rules
 from hub.web.auth import sign_in as signing_in
 from hub.web.auth.limits import AddressLimiter
@@ -35,7 +36,7 @@ def somebody(address: str = "10.0.0.1") -> HTTPConnection:
 
 async def make_link(hub: ApiHub, name: str) -> str:
     secret, made = rules.make_link(hub.users[name], hub.context.clock())
-    await hub.context.announce(made)
+    await hub.context.announce(Put(made))
     return secret.text
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timezone
 
+from db.records import TokenRow, UserMachineRow, UserRow
 from hub.model import changes as c
 from hub.model.access import Principal
+from hub.people import rules
 from hub.web.auth.state import MAX_USES, AuthState
 
 NOW = datetime(2026, 11, 23, tzinfo=timezone.utc)
@@ -23,10 +25,13 @@ def remember(state: AuthState) -> None:
 
 def test_revoking_and_editing_are_noticed_at_once() -> None:
     for change in (
-        c.TokenRevoked(token_id=9, at=NOW),
-        c.SessionEnded(user_id=1, hash=None, at=NOW),
-        c.UserEdited(user_id=1, values={}, at=NOW),
-        c.UserRemoved(user_id=1, at=NOW),
+        c.Patch(TokenRow, 9, {"revoked_at": NOW}),
+        rules.revoke_tokens(1, NOW),
+        rules.end_sessions(1),
+        rules.end_sessions(1, "h"),
+        c.Patch(UserRow, 1, {"updated_at": NOW}),
+        c.Drop(UserMachineRow, where=(("user_id", "=", 1),)),
+        c.Drop(UserRow, 1),
         c.MachineRemoved(rvm_id=3, at=NOW),
     ):
         state = AuthState()
@@ -39,7 +44,7 @@ def test_revoking_and_editing_are_noticed_at_once() -> None:
 def test_what_concerns_somebody_else_is_not() -> None:
     state = AuthState()
     remember(state)
-    state.on_commit([c.UserEdited(user_id=2, values={}, at=NOW)])
+    state.on_commit([c.Patch(UserRow, 2, {"name": "B"}), rules.end_sessions(2), c.Drop(UserRow, 2)])
     assert known(state)
 
 
@@ -64,5 +69,5 @@ async def test_tries_for_one_account_queue_up_and_for_others_do_not() -> None:
 def test_uses_waiting_to_be_written_are_bounded() -> None:
     state = AuthState()
     for n in range(MAX_USES + 5):
-        state.note_use(str(n), c.TokenUsed(token_id=n, at=NOW, ip=None))
+        state.note_use(str(n), rules.use_token(n, NOW, None))
     assert len(state.uses) == MAX_USES

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from db.errors import Unavailable
+from db.records import SignInFailureRow
 from hub.model import changes as c
 from hub.people import rules
 from hub.web.auth import state
@@ -35,9 +36,9 @@ def test_a_session_counts_until_it_ends_or_its_time_is_over() -> None:
     assert found is not None
     assert found.user_id == 1
     assert unstored.find(digest, NOW + timedelta(seconds=rules.IDLE_S)) is None
-    assert not unstored.end(c.SessionEnded(user_id=2, hash=None, at=NOW))
-    assert not unstored.end(c.SessionEnded(user_id=1, hash="another", at=NOW))
-    assert unstored.end(c.SessionEnded(user_id=1, hash=None, at=NOW))
+    assert not unstored.end(2)
+    assert not unstored.end(1, "another")
+    assert unstored.end(1)
     assert unstored.find(digest, NOW) is None
 
 
@@ -49,7 +50,7 @@ def test_there_is_an_end_to_how_many_are_kept(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_link_is_used_once() -> None:
     unstored = UnstoredSignIns()
-    assert unstored.keep([c.SignInLinkUsed(hash="link", at=NOW), *opened()[1]])
+    assert unstored.keep([rules.use_link("link", NOW), *opened()[1]])
     assert unstored.has_used("link")
     assert not unstored.has_used("another")
 
@@ -58,7 +59,7 @@ def test_wrong_passwords_are_counted_for_a_bounded_number_of_names(monkeypatch: 
     monkeypatch.setattr(state, "MAX_COUNTED", 2)
     unstored = UnstoredSignIns()
     for name in ("a", "b", "c"):
-        unstored.count(c.SignInCounted(email=name, failures=3, at=NOW, locked_until=None))
+        unstored.count(SignInFailureRow(email=name, failures=3, last_at=NOW))
     assert unstored.failures("a") is None
     counted = unstored.failures("c")
     assert counted is not None
