@@ -1,7 +1,6 @@
 """What is wrong with a machine, as a code and a rank: the attention list and the "why" panel read it.
 
-Pure: takes the view of a machine (the JSON of GET /rvms/{id} with instants in milliseconds) and the hub's now. The
-page's `trouble.js` decides the same way; one table of cases holds both to it.
+Pure: takes the view of a machine (the JSON of GET /rvms/{id} with instants in milliseconds) and the hub's now.
 """
 
 from __future__ import annotations
@@ -111,6 +110,16 @@ def trouble(view: View, now: int) -> MachineTrouble | None:
     if status == "unknown":
         return MachineTrouble(view["id"], "unknown", None, view["status_since"])
     return None
+
+
+def other_at(view: View, now: int) -> int | None:
+    """When the clock alone makes another trouble of it: a quarantine ends, or it has been offline for long."""
+    if quarantined(view, now):
+        until: int = view["quarantined_until"]
+        return until
+    if view["connection"] != "offline" or trouble(view, now) is not None or view["effective_status"] in RESTING:
+        return None
+    return (view["connection_since"] or view["last_seen_at"] or now) + OFFLINE_ALARM_MS + 1
 
 
 def troubles(views: Iterable[View], now: int) -> list[MachineTrouble]:

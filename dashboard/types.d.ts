@@ -115,13 +115,6 @@ interface Query {
   descending: boolean;
 }
 
-interface Trouble {
-  id: number;
-  cause: string;
-  value: number | null;
-  since: number | null;
-}
-
 /** A socket, as far as ours are used, so that tests can hold one in their hands. */
 interface Line {
   readyState: number;

@@ -114,6 +114,11 @@ OF_MACHINE = {
     "zone": Part("zone_card.html", zone_card.part),
 }
 """Parts of a machine's pages, by the id of their element."""
+OF_FLEET = {
+    "needs": Part("attention.html", machines_page.part_attention),
+    "alarms": Part("alarms.html", machines_page.part_alarms),
+}
+"""Parts of the Machines page, and of every page's frame."""
 OF_SETTINGS = {
     "applied": Part("applied.html", settings_page.part_applied),
     "settings": Part("settings_form.html", settings_page.part_form),
@@ -150,6 +155,7 @@ def page_routes() -> list[BaseRoute]:
         ("/events", WebPage(events_page.show_events)),
         ("/events/lines.json", WebPage(events_page.show_lines)),
         ("/machines/add", WebPage(key_page.show_add, key_page.add)),
+        ("/machines/parts", WebPage(parts.drawn(OF_FLEET), cost=OF_PARTS)),
         ("/machines/{id}", WebPage(machines_page.show_machine)),
         ("/machines/{id}/charts.json", WebPage(machines_page.show_charts)),
         ("/machines/{id}/parts", WebPage(parts.drawn(OF_MACHINE), cost=OF_PARTS)),

@@ -40,7 +40,7 @@ BLANK: dict[str, Any] = {
 """What a row is made of before its machine is known: the page clones it for machines added while it is open."""
 
 MOST_TROUBLES: Final = 100
-"""Of the machines that need somebody, so many are written out; their number counts all, and the script shows all."""
+"""Of the machines that need somebody, so many are written out; their number counts all."""
 
 
 async def show_fleet(visit: Visit) -> Response:
@@ -54,30 +54,46 @@ async def _fleet(visit: Visit) -> Response:
     if not shown_views:
         return await first_run(visit)
     query = fleet.query_from(visit.request.query_params)
-    needed, counts = await digest.of(reach, visit.reader.now)
+    counts = (await digest.of(reach, visit.reader.now)).counts
     found = [view async for view in in_slices(shown_views) if fleet.matches(view, query)]
     in_order = fleet.ordered(found, query)
     query = replace(query, page=min(query.page, max(1, -(-len(in_order) // fleet.PAGE))))
     first = (query.page - 1) * fleet.PAGE
     shown = [view["id"] for view in in_order[first : first + fleet.PAGE]]
     rows = [row async for rvm_id in in_slices(shown) if (row := _fleet_row(visit, rvm_id)) is not None]
-    names = _trouble_names(visit, needed[:MOST_TROUBLES])
     return visit.render(
         "machines.html",
         query=query,
         first=first,
         matching=len(in_order),
         rows=rows,
-        total=len(shown_views),
-        troubles=[one for one in needed[:MOST_TROUBLES] if one.id in names],
-        troubled=len(needed),
-        names=names,
         counts=counts,
         blank={**BLANK, "status_since": visit.reader.now},
         may_add=visit.may("machine.manage"),
-        may_command=visit.may("status.write"),
         until_words=visit.reader.day(visit.reader.now + int(DESIRED_STATE_LIFETIME.total_seconds() * 1000)),
+        **await part_attention(visit),
     )
+
+
+async def part_attention(visit: Visit) -> dict[str, Any]:
+    """The values `attention.html` takes."""
+    reach, digest = visit.user.machines, visit.context[FleetDigest]
+    found = await digest.of(reach, visit.reader.now)
+    names = _trouble_names(visit, found.troubles[:MOST_TROUBLES])
+    return {
+        "total": len(await digest.views(reach)),
+        "troubles": [one for one in found.troubles[:MOST_TROUBLES] if one.id in names],
+        "troubled": len(found.troubles),
+        "names": names,
+        "attention_until": found.until,
+        "may_command": visit.may("status.write"),
+    }
+
+
+async def part_alarms(visit: Visit) -> dict[str, Any]:
+    """The values `alarms.html` takes."""
+    found = await visit.context[FleetDigest].of(visit.user.machines, visit.reader.now)
+    return {"alarms": len(found.troubles), "alarms_until": found.until}
 
 
 def _fleet_row(visit: Visit, rvm_id: int) -> dict[str, Any] | None:

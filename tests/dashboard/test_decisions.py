@@ -1,8 +1,7 @@
-"""Trouble, why and order of machines, by the tables that also hold the browser's half."""
+"""Trouble, why and order of machines."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -12,22 +11,35 @@ import pytest
 from dashboard import fleet, machine, trouble
 from dashboard.freshness import freshness
 from dashboard.reader import Reader
+from tests.dashboard.trouble_cases import CASES, MACHINE, NOW, ORDER, Case
 
 FIXTURES = Path(__file__).parent / "fixtures"
-TROUBLE: dict[str, Any] = json.loads((FIXTURES / "trouble.json").read_text("utf-8"))
 FLEET: dict[str, Any] = json.loads((FIXTURES / "fleet.json").read_text("utf-8"))
-NOW: int = TROUBLE["now"]
 
 
-@pytest.mark.parametrize("case", TROUBLE["cases"], ids=lambda case: str(case["about"]))
-def test_what_is_wrong_with_a_machine(case: dict[str, Any]) -> None:
-    found = trouble.trouble(case["machine"], NOW)
-    assert (None if found is None else dataclasses.asdict(found)) == case["trouble"]
-    assert [why.code for why in machine.whys(case["machine"], NOW)] == case["whys"]
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.about))
+def test_what_is_wrong_with_a_machine(case: Case) -> None:
+    view = MACHINE | case.machine
+    found = trouble.trouble(view, NOW)
+    assert (None if found is None else (found.cause, found.value, found.since)) == case.trouble
+    assert found is None or found.id == view["id"]
+    assert [why.code for why in machine.whys(view, NOW)] == case.whys
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.about))
+def test_what_changes_by_the_clock_alone_is_known_beforehand(case: Case) -> None:
+    view = MACHINE | case.machine
+    for at, of in (
+        (trouble.other_at(view, NOW), lambda now: getattr(trouble.trouble(view, now), "cause", "")),
+        (machine.other_at(view, NOW), lambda now: [why.code for why in machine.whys(view, now)]),
+    ):
+        later = NOW + 7 * 86_400_000 if at is None else at - 1
+        assert of(later) == of(NOW)
+        assert at is None or of(at) != of(NOW)
 
 
 def test_the_worst_comes_first_then_the_oldest() -> None:
-    assert [t.id for t in trouble.troubles((c["machine"] for c in TROUBLE["cases"]), NOW)] == TROUBLE["order"]
+    assert [t.id for t in trouble.troubles((MACHINE | case.machine for case in CASES), NOW)] == ORDER
 
 
 @pytest.mark.parametrize(("search", "ids"), FLEET["shown"])
@@ -65,7 +77,7 @@ def test_freshness_is_a_shape_and_words(connection: str, mark: str, words: str) 
 
 def test_a_tile_says_why_it_has_no_value() -> None:
     view = {
-        **TROUBLE["cases"][0]["machine"],
+        **MACHINE,
         "readings": {"cpu_usage": 40.0, "gpu_usage": None, "reasons": {"gpu_usage": "no GPU found"}},
     }
     recent = [(NOW - 10_000, {"cpu_usage": 20.0}), (NOW - 5_000, {"cpu_usage": 40.0})]

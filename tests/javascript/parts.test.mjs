@@ -12,8 +12,9 @@ const ZONE = {
   on: ["timezone", "event.timezone"],
   slow: ["offset"],
   until: 0,
+  always: false,
 };
-const JOBS = { id: "jobs", address: "/machines/7/parts", of: 7, on: ["pending"], slow: [], until: 0 };
+const JOBS = { id: "jobs", address: "/machines/7/parts", of: 7, on: ["pending"], slow: [], until: 0, always: false };
 const LIST = {
   id: "list",
   address: "/machines/attention",
@@ -21,6 +22,7 @@ const LIST = {
   on: ["codes", "removed"],
   slow: ["health_reasons"],
   until: 9000,
+  always: false,
 };
 
 /** A page with these parts, whose time goes on when it is told to. */

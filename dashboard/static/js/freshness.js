@@ -2,7 +2,20 @@
 
 import { age } from "./format.js";
 import { language, t } from "./texts.js";
-import { goneExpectedly } from "./trouble.js";
+
+const EXPECTED_BACK_MS = 10 * 60000;
+
+/** @param {Machine} m */
+export const heard = (m) => m.connection === "live" || m.connection === "late";
+
+/** It said goodbye for a reboot or an update, and that is not long ago. @param {Machine} m @param {number} now */
+export function goneExpectedly(m, now) {
+  const asked = m.connection_reason === "reboot" || m.connection_reason === "update";
+  return m.connection === "offline" && asked && now - (m.connection_since ?? now) <= EXPECTED_BACK_MS;
+}
+
+/** Two machines fight for one key: the hub lets neither in until then. @param {Machine} m @param {number} now */
+export const quarantined = (m, now) => (m.quarantined_until ?? 0) > now;
 
 /** @returns {{mark: string, words: string, quiet: boolean}} @param {Machine} m @param {number} now */
 export function freshness(m, now) {

@@ -2,9 +2,8 @@
 
 import { find, setAttribute, setIcon, setText, show } from "./dom.js";
 import { age, clock, day, offset, span, zoneLabel } from "./format.js";
-import { freshness } from "./freshness.js";
+import { freshness, quarantined } from "./freshness.js";
 import { language, t } from "./texts.js";
-import { quarantined } from "./trouble.js";
 
 /** `user:3` as a name, `machine:7` as "the machine". @param {string} actor @param {Record<string, string>} names */
 export function who(actor, names) {

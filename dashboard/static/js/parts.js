@@ -4,24 +4,29 @@
 //   data-on    members of a machine, "job", "event.<kind>": what makes them stale at once
 //   data-slow  the same for what moves with each sample: they may wait for it
 //   data-until when they are stale by themselves, in epoch milliseconds
+//   data-always also while nobody looks: it is seen from outside
 //   data-still nothing in them moves under the pointer or the focus
 
 import { delay } from "./backoff.js";
+import { entitle } from "./counts.js";
 import { all, find } from "./dom.js";
 import { morph } from "./morph.js";
 
 /** News of one moment are one fetch, and a room full of browsers does not ask in step. */
 const SPREAD_MS = 150;
-const WHOLE_SPREAD_MS = 600;
+/** What a page shows first is not waited for. */
+const WHOLE_LEAST_MS = 300;
+const WHOLE_SPREAD_MS = 500;
+const ALWAYS_REST_MS = 3000;
 const REST_MS = 700;
 const SLOW_MS = 10000;
 const HELD_MS = 1500;
 
-/** @typedef {{id: string, address: string, of: number, on: string[], slow: string[], until: number}} Stated */
+/** @typedef {{id: string, address: string, of: number, on: string[], slow: string[], until: number, always: boolean}} Stated */
 
 /** @param {Part} node @returns {Stated} */
 function stated(node) {
-  const { part, of, on, slow, until } = node.dataset;
+  const { part, of, on, slow, until, always } = node.dataset;
   /** @param {string | undefined} names */
   const split = (names) => (names ? names.split(" ") : []);
   return {
@@ -31,6 +36,7 @@ function stated(node) {
     on: split(on),
     slow: split(slow),
     until: Number(until || 0),
+    always: always !== undefined,
   };
 }
 
@@ -66,7 +72,7 @@ export class Parts {
     else if (frame.type === "event") this.told(frame.rvm_id, [`event.${frame.code.split(".")[0]}`]);
     else if (frame.type === "snapshot") {
       for (const m of frame.machines) this.judged(m.id, m.health_reasons);
-      for (const { id } of this.list()) this.need(id, 0, WHOLE_SPREAD_MS);
+      for (const { id } of this.list()) this.need(id, 0, WHOLE_SPREAD_MS, WHOLE_LEAST_MS);
     } else if (frame.type === "delta") {
       for (const m of frame.m)
         this.told(m.id, [...Object.keys(m), ...(this.judged(m.id, m.health_reasons) ? ["codes"] : [])]);
@@ -87,14 +93,17 @@ export class Parts {
   told(rvm, names) {
     for (const part of this.list()) {
       if (part.of && part.of !== rvm) continue;
-      if (part.on.some((name) => names.includes(name))) this.need(part.id);
+      if (part.on.some((name) => names.includes(name))) this.need(part.id, part.always ? ALWAYS_REST_MS : REST_MS);
       else if (part.slow.some((name) => names.includes(name))) this.need(part.id, SLOW_MS);
     }
   }
 
   /** A part is stale. `rest`: how long after its last fetch it may come. @param {string} id */
-  need(id, rest = REST_MS, spread = SPREAD_MS) {
-    const at = Math.max(this.now() + spread * this.random(), (this.last.get(id) ?? Number.NEGATIVE_INFINITY) + rest);
+  need(id, rest = REST_MS, spread = SPREAD_MS, least = 0) {
+    const at = Math.max(
+      this.now() + least + spread * this.random(),
+      (this.last.get(id) ?? Number.NEGATIVE_INFINITY) + rest,
+    );
     this.due.set(id, Math.min(at, this.due.get(id) ?? at));
     this.arm();
   }
@@ -120,11 +129,13 @@ export class Parts {
 
   /** Those that are due, one address at a time. Who does not look waits: coming back brings a whole picture. */
   async fetch() {
-    if (this.busy || this.feed.paused || this.feed.hidden) return;
+    if (this.busy || this.feed.paused) return;
     const now = this.now();
-    const due = this.list().filter(({ id }) => (this.due.get(id) ?? Number.POSITIVE_INFINITY) <= now);
-    const ids = due.filter(({ address }) => address === due[0].address).map(({ id }) => id);
-    for (const id of this.due.keys()) if (!this.list().some((part) => part.id === id)) this.due.delete(id);
+    const parts = this.list().filter(({ always }) => always || !this.feed.hidden);
+    const due = parts.filter(({ id }) => (this.due.get(id) ?? Number.POSITIVE_INFINITY) <= now);
+    // What waits at the same address comes along.
+    const ids = parts.filter(({ id, address }) => this.due.has(id) && address === due[0]?.address).map(({ id }) => id);
+    for (const id of this.due.keys()) if (!parts.some((part) => part.id === id)) this.due.delete(id);
     if (ids.length) {
       this.busy = true;
       for (const id of ids) {
@@ -187,6 +198,7 @@ function put(html, ids, drawn, allows) {
     if (!morph(old, next, still)) held.push(id);
     if (focused && !focused.offsetParent) refocus(old, place);
     drawn(old);
+    if (id === "alarms") entitle();
   }
   return held;
 }

@@ -2,10 +2,9 @@
 
 import { all, find, icon, mark, setAttribute, setIcon, setText, show } from "./dom.js";
 import { age, reading } from "./format.js";
-import { freshness } from "./freshness.js";
+import { freshness, heard } from "./freshness.js";
 import { Sparkline } from "./sparkline.js";
 import { language, said, t } from "./texts.js";
-import { heard } from "./trouble.js";
 
 export class Row {
   /** @param {Part} node @param {number} now */

@@ -2,9 +2,9 @@
 
 import { all, find, icon, mark, setAttribute, setText } from "./dom.js";
 import { age, number } from "./format.js";
+import { heard } from "./freshness.js";
 import { Sparkline } from "./sparkline.js";
 import { language, said, t } from "./texts.js";
-import { heard } from "./trouble.js";
 
 const WINDOW_MS = 300000;
 /** @type {Record<string, number>} */

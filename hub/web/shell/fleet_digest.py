@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from dashboard import fleet, remote_sessions
 from dashboard.reader import Reader
-from dashboard.trouble import MachineTrouble, ordered, trouble
+from dashboard.trouble import MachineTrouble, ordered, other_at, trouble
 from hub.kernel.context import HubContext
 from hub.kernel.feed import Feed
 from hub.model import views
@@ -41,10 +41,12 @@ T = TypeVar("T")
 
 
 class Digest(NamedTuple):
-    """Of the machines somebody may see: those that need somebody, worst first, and how many are in which state."""
+    """Of the machines somebody may see: those that need somebody, worst first, and how many are in which state.
+    `until`: when the clock alone makes others of them, in epoch milliseconds."""
 
     troubles: list[MachineTrouble]
     counts: dict[str, int]
+    until: int | None
 
 
 class FleetDigest:
@@ -77,12 +79,14 @@ class FleetDigest:
         if made is not None and made[0] == revision and monotonic() - made[1] < FRESH_S:
             return made[2]
         views, found, begun = await self.views(machines), [], monotonic()
-        counts = fleet.counters(())
+        counts, until = fleet.counters(()), None
         async for view in in_slices(views):
             fleet.count(counts, view)
             if (one := trouble(view, now_ms)) is not None:
                 found.append(one)
-        digest = Digest(ordered(found, now_ms), counts)
+            if (at := other_at(view, now_ms)) is not None:
+                until = at if until is None else min(until, at)
+        digest = Digest(ordered(found, now_ms), counts, until)
         self._made[machines] = (revision, begun, digest)
         self._made.move_to_end(machines)
         if len(self._made) > CLASSES:

@@ -60,6 +60,7 @@ class PageFrame:
     version: str
     here: str
     alarms: int
+    alarms_until: int | None
     open_jobs: int
     lease: OwnSession | None
     assets: assets.Assets
@@ -120,9 +121,7 @@ class Visit:
 
     async def frame(self) -> PageFrame:
         user = self.principal
-        alarms = (
-            0 if user is None else len((await self.context[FleetDigest].of(user.machines, self.reader.now)).troubles)
-        )
+        digest = None if user is None else await self.context[FleetDigest].of(user.machines, self.reader.now)
         shown = tuple(pair for pair in NAV if pair[0] != "admin" or self.may("token.manage_own"))
         if not self.may("user.manage"):
             shown = tuple((name, "/admin/tokens" if name == "admin" else where) for name, where in shown)
@@ -131,7 +130,8 @@ class Visit:
             csrf=identify.csrf_token(self.context.settings, self.request),
             version=self.context.version,
             here=here(self.request),
-            alarms=alarms,
+            alarms=0 if digest is None else len(digest.troubles),
+            alarms_until=None if digest is None else digest.until,
             open_jobs=self._open_jobs(),
             lease=None if self.principal is None else own_session(self.context, self.principal, self.reader),
             assets=assets.load(),

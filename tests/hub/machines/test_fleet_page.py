@@ -88,7 +88,7 @@ async def test_of_very_many_that_need_somebody_all_are_counted_and_the_worst_are
         browser.headers["Accept-Language"] = "id"
         _, page = await shown(browser, "/")
     attention = page[page.index('id="attention"') : page.index("</section>", page.index('id="attention"'))]
-    assert attention.count("<li data-id") == MOST_TROUBLES
+    assert attention.count("<li data-key") == MOST_TROUBLES
     assert "Tampilkan semua 120" in attention
     assert "20 mesin lagi perlu perhatian" in attention
 

@@ -156,6 +156,7 @@ ROWS: dict[str, dict[str, str]] = {
     "GET /events/lines.json": PAGE,
     "GET /machines/{id}/events": PAGE_OF_MACHINE,
     "GET /machines/add": PAGE,
+    "GET /machines/parts": PAGE,
     "POST /machines/add": PAGE_OF_ADMIN,
     "GET /machines/{id}": PAGE_OF_MACHINE,
     "GET /machines/{id}/charts.json": PAGE_OF_MACHINE,

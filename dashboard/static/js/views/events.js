@@ -1,7 +1,7 @@
 // The record of events, of the fleet or of one machine: older lines on request, newer ones announced and never pushed in.
 
 import { Announcer } from "../announcer.js";
-import { countFleet } from "../counts.js";
+import { countJobs } from "../counts.js";
 import { find, make, setAttribute, setText, show } from "../dom.js";
 import { EventList } from "../event_list.js";
 import { EventNews, linesAddress } from "../event_news.js";
@@ -11,6 +11,7 @@ import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons, LinkState } from "../link_state.js";
 import { MachineTop } from "../machine_top.js";
+import { Parts } from "../parts.js";
 import { language, t } from "../texts.js";
 
 const node = find("#events");
@@ -27,19 +28,20 @@ const feed = new Feed(null, {
   /** @param {number[]} ids @param {number[]} removed @param {boolean} whole */
   changed(ids, removed, whole) {
     if (id && removed.includes(id)) return location.assign("/");
-    countFleet(feed);
+    countJobs(feed);
     if (id && ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
     // A new picture after a gap: events may have been missed.
     if (whole && follows) news.look();
     return undefined;
   },
-  news: (frame) => top?.parts.heard(frame),
+  news: (frame) => parts.heard(frame),
   event: (event) => follows && !feed.paused && news.heard(event),
   link: (state) => link.set(state),
   version: (name) => link.version(name),
 });
 const link = new LinkState(feed);
 const top = id ? new MachineTop(id, feed, spoken, () => link.draw()) : null;
+const parts = top?.parts ?? new Parts(feed);
 
 function draw() {
   const m = feed.fleet.machines.get(id);

@@ -1,19 +1,18 @@
 // The Machines page, live: attention, counters, filters in the address, and the table.
 
 import { Announcer } from "../announcer.js";
-import { Attention } from "../attention.js";
 import { askStatus } from "../commands.js";
-import { setAlarms, setJobs } from "../counts.js";
+import { countJobs } from "../counts.js";
 import { all, find, icon, make, mark, setAttribute, setText, show } from "../dom.js";
 import { Feed } from "../feed.js";
-import { number } from "../format.js";
+import { age, number } from "../format.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons, LinkState } from "../link_state.js";
 import { address, counters, queryFrom, sortAddress } from "../order.js";
+import { Parts } from "../parts.js";
 import { Table } from "../table.js";
 import { language, t } from "../texts.js";
-import { troubles } from "../trouble.js";
 
 /** @type {("status" | "connection")[]} */
 const FILTERS = ["status", "connection"];
@@ -35,16 +34,37 @@ const feed = new Feed(
       due = true;
       requestAnimationFrame(draw);
     },
+    news: (frame) => parts.heard(frame),
     link: (state) => link.set(state),
     version: (name) => link.version(name),
   },
 );
 const link = new LinkState(feed);
 const table = new Table(find("#machines"), feed.clock.now());
-const attention = new Attention(async (id, status, reason) => {
-  const answer = await askStatus(id, { status, reason });
-  if (!answer.ok) setText(find("#announcer"), answer.message);
+const parts = new Parts(feed, () => {
+  link.draw();
+  ages();
 });
+
+/** How long ago trouble began. */
+function ages() {
+  for (const node of all("#needs [data-ago]"))
+    setText(node, t("ago", { age: age((feed.clock.now() - Number(node.dataset.ago)) / 1000, language) }));
+}
+
+/** A machine is put into maintenance without leaving the page. @param {Event} event */
+async function ask(event) {
+  event.preventDefault();
+  const form = /** @type {Part} */ (event.target);
+  const button = find("button", form);
+  if (button.getAttribute("aria-busy") === "true") return;
+  setAttribute(button, "aria-busy", "true");
+  const { status, reason } = form.elements;
+  const id = Number(form.closest("[data-key]").dataset.key);
+  const answer = await askStatus(id, { status: status.value, reason: reason.value });
+  button.removeAttribute("aria-busy");
+  if (!answer.ok) setText(find("#announcer"), answer.message);
+}
 
 function draw() {
   due = false;
@@ -57,7 +77,7 @@ function draw() {
     if (machine) tell(machine);
   }
   touched = new Set();
-  around(machines, now);
+  around(machines);
   table.order(machines, query);
   if (!complete) allRows();
   empty();
@@ -70,12 +90,9 @@ function allRows() {
   table.arrange(true);
 }
 
-/** What stands around the table and counts all machines. @param {Map<number, Machine>} machines @param {number} now */
-function around(machines, now) {
-  const needed = troubles(machines.values(), now);
-  attention.draw(needed, machines, now);
-  setAlarms(needed.length);
-  setJobs(machines.values());
+/** What stands around the table and counts all machines. @param {Map<number, Machine>} machines */
+function around(machines) {
+  countJobs(feed);
   setText(find("#total"), number(machines.size, language));
   const counts = counters(machines.values());
   for (const counter of all("[data-count]")) {
@@ -157,6 +174,7 @@ document.addEventListener("click", (event) => {
   if (to.closest("#none")) tools.elements.q.value = "";
   go(to.getAttribute("href") ?? "/");
 });
+find("#needs").addEventListener("submit", ask);
 tools.addEventListener("submit", (event) => event.preventDefault());
 tools.elements.q.addEventListener("input", () => go(address(query, { text: tools.elements.q.value.trim() })));
 tools.elements.sort.addEventListener("change", () => {
@@ -167,7 +185,8 @@ setInterval(() => {
   if (document.hidden || feed.paused || !feed.fleet.machines.size) return;
   const now = feed.clock.now();
   table.tick(feed.fleet.machines, now);
-  around(feed.fleet.machines, now);
+  parts.tick(now);
+  ages();
 }, 1000);
 const bar = find("#bulk");
 if (bar) bar.machines = () => feed.fleet.machines;

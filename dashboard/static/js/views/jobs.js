@@ -1,7 +1,7 @@
 // The Jobs page and the page of one job, live.
 
 import { Announcer } from "../announcer.js";
-import { countFleet } from "../counts.js";
+import { countJobs, entitle } from "../counts.js";
 import { all, find, setText } from "../dom.js";
 import { Feed } from "../feed.js";
 import { span } from "../format.js";
@@ -14,7 +14,7 @@ import { language, t } from "../texts.js";
 
 const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
 const feed = new Feed(null, {
-  changed: () => countFleet(feed),
+  changed: () => countJobs(feed),
   news: (frame) => parts.heard(frame),
   link: (state) => link.set(state),
   version: (name) => link.version(name),
@@ -24,7 +24,7 @@ const jobs = new Jobs(spoken);
 const parts = new Parts(feed, (part) => {
   if (part.dataset.title) {
     document.body.dataset.title = part.dataset.title;
-    countFleet(feed);
+    entitle();
   }
   jobs.drawn();
   link.draw();

@@ -2,7 +2,7 @@
 
 import { Announcer } from "../announcer.js";
 import { Charts } from "../charts.js";
-import { countFleet } from "../counts.js";
+import { countJobs } from "../counts.js";
 import { find, setText } from "../dom.js";
 import { Feed } from "../feed.js";
 import { frame } from "../frame.js";
@@ -23,7 +23,7 @@ const feed = new Feed(
     /** @param {number[]} ids @param {number[]} removed */
     changed(ids, removed) {
       if (removed.includes(id)) return location.assign("/");
-      countFleet(feed);
+      countJobs(feed);
       if (ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
       return undefined;
     },

@@ -1,7 +1,7 @@
 // The Remote access page of one machine, live.
 
 import { Announcer } from "../announcer.js";
-import { countFleet } from "../counts.js";
+import { countJobs } from "../counts.js";
 import { find, setText } from "../dom.js";
 import { Feed } from "../feed.js";
 import { frame } from "../frame.js";
@@ -17,7 +17,7 @@ const feed = new Feed(null, {
   /** @param {number[]} ids @param {number[]} removed */
   changed(ids, removed) {
     if (removed.includes(id)) return location.assign("/");
-    countFleet(feed);
+    countJobs(feed);
     if (ids.includes(id)) requestAnimationFrame(draw);
     return undefined;
   },

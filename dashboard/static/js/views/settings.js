@@ -1,7 +1,7 @@
 // The settings of one machine, or of the fleet: a form, and what the hub and the machine say of it meanwhile.
 
 import { Announcer } from "../announcer.js";
-import { countFleet } from "../counts.js";
+import { countJobs } from "../counts.js";
 import { find, setText } from "../dom.js";
 import { Feed } from "../feed.js";
 import { frame } from "../frame.js";
@@ -19,7 +19,7 @@ const feed = new Feed(null, {
   /** @param {number[]} ids @param {number[]} removed */
   changed(ids, removed) {
     if (id && removed.includes(id)) return location.assign("/");
-    countFleet(feed);
+    countJobs(feed);
     if (id && ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
     return undefined;
   },

@@ -17,6 +17,7 @@ from tests.support.page_visitor import browser
 TOKEN = re.compile(r'(name="csrf_token" value=")[0-9a-f]+')
 PART = re.compile(r'<\w+ [^>]*\bid="([\w-]+)"[^>]*\bdata-part="([^"]+)"')
 PAGES = (
+    "/",
     "/machines/1",
     "/machines/1/settings",
     "/admin/settings",

@@ -1,0 +1,168 @@
+"""Machines, and what is wrong with each."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+NOW: Final = 1795413731000
+MACHINE: Final[dict[str, Any]] = {
+    "name": "RVM",
+    "device_id": "d",
+    "location_description": None,
+    "simulated": False,
+    "status": "active",
+    "special_status": None,
+    "effective_status": "active",
+    "capacity": 10,
+    "status_since": NOW - 1000,
+    "status_by": "machine:1",
+    "status_reason": None,
+    "status_until": None,
+    "connection": "live",
+    "connection_since": NOW - 1000,
+    "connection_reason": None,
+    "last_seen_at": NOW - 1000,
+    "expected_interval_s": 300,
+    "health": "ok",
+    "health_reasons": [],
+    "readings": None,
+    "pending": [],
+    "created_at": NOW - 1000000000,
+    "id": 1,
+}
+
+
+class Case(NamedTuple):
+    """`machine`: what differs from MACHINE, which is fine; `trouble`: cause, value and since when, or None."""
+
+    about: str
+    machine: dict[str, Any]
+    trouble: tuple[str, float | None, int | None] | None
+    whys: list[str]
+
+
+CASES: Final = [
+    Case("fine", {}, None, []),
+    Case(
+        "error",
+        {"effective_status": "error", "status_since": NOW - 300000, "id": 2},
+        ("error", None, NOW - 300000),
+        ["error"],
+    ),
+    Case("full", {"effective_status": "full", "capacity": 100, "id": 3}, ("full", 100, NOW - 1000), ["full"]),
+    Case(
+        "error while offline stays error",
+        {"effective_status": "error", "connection": "offline", "connection_since": NOW - 3600000, "id": 4},
+        ("error", None, NOW - 1000),
+        ["offline", "error"],
+    ),
+    Case(
+        "offline for a moment", {"connection": "offline", "connection_since": NOW - 840000, "id": 5}, None, ["offline"]
+    ),
+    Case(
+        "offline for long",
+        {"connection": "offline", "connection_since": NOW - 960000, "id": 6},
+        ("offline", None, NOW - 960000),
+        ["offline"],
+    ),
+    Case(
+        "offline in maintenance",
+        {"effective_status": "maintenance", "connection": "offline", "connection_since": NOW - 5400000, "id": 7},
+        None,
+        ["offline", "maintenance"],
+    ),
+    Case(
+        "rebooting",
+        {"connection": "offline", "connection_since": NOW - 120000, "connection_reason": "reboot", "id": 8},
+        None,
+        ["reboot"],
+    ),
+    Case(
+        "not back from its reboot",
+        {"connection": "offline", "connection_since": NOW - 1200000, "connection_reason": "reboot", "id": 9},
+        ("offline", None, NOW - 1200000),
+        ["not_back"],
+    ),
+    Case(
+        "shut down",
+        {"connection": "offline", "connection_since": NOW - 120000, "connection_reason": "shutdown", "id": 10},
+        None,
+        ["shutdown"],
+    ),
+    Case(
+        "hot",
+        {
+            "health_reasons": [
+                {"code": "cpu_usage", "value": 95, "limit": 90},
+                {"code": "temperature", "value": 86.4, "limit": 80},
+            ],
+            "id": 11,
+        },
+        ("hot", 86.4, None),
+        ["hot", "cpu"],
+    ),
+    Case(
+        "hot last time it was heard",
+        {
+            "connection": "offline",
+            "connection_since": NOW - 60000,
+            "health_reasons": [{"code": "temperature", "value": 86.4, "limit": 80}],
+            "id": 12,
+        },
+        None,
+        ["offline"],
+    ),
+    Case("late", {"connection": "late", "last_seen_at": NOW - 12000, "id": 13}, None, ["late"]),
+    Case("nearly full", {"capacity": 96, "id": 14}, ("nearly_full", 96, None), []),
+    Case(
+        "never connected",
+        {"connection": "never", "connection_since": None, "last_seen_at": None, "id": 15},
+        None,
+        ["never"],
+    ),
+    Case("cannot tell", {"effective_status": "unknown", "id": 16}, ("unknown", None, NOW - 1000), ["unknown"]),
+    Case(
+        "a reason nobody knows yet", {"health_reasons": [{"code": "novel", "value": 1, "limit": 0}], "id": 17}, None, []
+    ),
+    Case(
+        "two machines on one key",
+        {
+            "connection": "offline",
+            "connection_since": NOW - 60000,
+            "id": 18,
+            "quarantined_until": NOW + 240000,
+            "clock_offset_s": 0.1,
+        },
+        ("quarantined", None, NOW - 60000),
+        ["quarantined"],
+    ),
+    Case(
+        "two machines on one key, in maintenance",
+        {
+            "effective_status": "maintenance",
+            "connection": "offline",
+            "connection_since": NOW - 50000,
+            "id": 19,
+            "quarantined_until": NOW + 1,
+        },
+        ("quarantined", None, NOW - 50000),
+        ["quarantined", "maintenance"],
+    ),
+    Case("the quarantine is over", {"id": 20, "quarantined_until": NOW, "clock_offset_s": -299.9}, None, []),
+    Case(
+        "the clock is wrong",
+        {"id": 21, "clock_offset_s": 301.0, "quarantined_until": None},
+        ("clock", 301.0, None),
+        ["clock"],
+    ),
+    Case(
+        "booted in 1970", {"id": 22, "clock_offset_s": -1795413000.5}, ("clock", -1795413000.5, None), ["clock_unset"]
+    ),
+    Case(
+        "the clock was wrong when it was last heard",
+        {"connection": "offline", "id": 23, "clock_offset_s": -4000},
+        None,
+        ["offline"],
+    ),
+]
+ORDER: Final = [18, 19, 2, 4, 3, 9, 6, 11, 14, 21, 22, 16]
