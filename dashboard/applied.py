@@ -16,12 +16,12 @@ class Applied(NamedTuple):
 
 def applied(view: View, r: Reader) -> Applied:
     errors = view["config_refused"]
-    told = r.t("applied.errors", n=r.number(errors), count=errors) if errors else ""
+    refused = r.t("applied.errors", n=r.number(errors), count=errors) if errors else ""
     wanted, runs = view["config_wanted"], view["config_version"]
     if not wanted:
-        return Applied("active", r.t("applied.own_file"), told)
+        return Applied("active", r.t("applied.own_file"), refused)
     if runs == wanted:
-        return Applied("warn" if errors else "active", r.t("applied.same"), told)
+        return Applied("warn" if errors else "active", r.t("applied.same"), refused)
     away = view["connection"] in ("offline", "never")
     code = "applied.behind.offline" if away else "applied.behind"
-    return Applied("late", r.t(code, wanted=wanted, n=runs), told)
+    return Applied("late", r.t(code, wanted=wanted, n=runs), refused)

@@ -1,6 +1,6 @@
-"""Why a machine does not take a setting, in the reader's language: it says `code: sentence`, in English. Pure.
+"""Why a machine does not take a setting, in the reader's language; it sends `code: sentence`, in English. Pure.
 
-Nothing here trusts what a machine says: what has a code that nobody here knows stays in the machine's words.
+Nothing here trusts a machine: a code that nobody here knows stays as it was sent.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dashboard.foreign_text import plain
 from dashboard.reader import Reader
 
 MOST: Final = 200
-_SAID: Final = re.compile(r"([a-z][a-z0-9_]{0,39}):\s+(\S.*)", re.DOTALL)
+_CODED: Final = re.compile(r"([a-z][a-z0-9_]{0,39}):\s+(\S.*)", re.DOTALL)
 _DETAILS: Final = {
     "environment": re.compile(r"\(([A-Za-z0-9_]{1,80})\)"),
     "out_of_bounds": re.compile(r"from (-?[0-9.e+]{1,20}) to (-?[0-9.e+]{0,19}[0-9])"),
@@ -21,10 +21,10 @@ _DETAILS: Final = {
 """What of the machine's sentence people need as well: the variable's name, the bounds, how many."""
 
 
-def why(r: Reader, said: str) -> str:
-    found = _SAID.fullmatch(said)
+def why(r: Reader, sent: str) -> str:
+    found = _CODED.fullmatch(sent)
     if found is None:
-        return plain(said, MOST)
+        return plain(sent, MOST)
     code, sentence = found.groups()
     if f"refusal.{code}" not in r.t:
         return plain(sentence, MOST)

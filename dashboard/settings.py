@@ -40,7 +40,7 @@ class SettingRow:
     fault: str = ""
     """Why the hub does not."""
     now: str = ""
-    """What is to be told when somebody else changed it while this was typed."""
+    """What is shown when somebody else changed it while this was typed."""
     clash: bool = False
     """Somebody did."""
 

@@ -1,6 +1,6 @@
 """The time zone card as decisions: what is the matter, and how far a "Sync timezone" has come. Pure.
 
-Takes what GET /timezone/status says.
+Takes the answer of GET /timezone/status.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SET = frozenset({"verifying"})
 
 
 def state_of(view: Mapping[str, Any]) -> str:
-    """never, lookup_failed, not_permitted, failed, off, unknown (the machine cannot tell what its system runs in),
+    """never, lookup_failed, not_permitted, failed, off, unknown (the machine does not know what its system runs in),
     clock (the right zone, but a clock that is wrong all the same) or ok."""
     if view["last_sync"] is None and view["system_timezone"] is None:
         return "never"

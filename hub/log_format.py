@@ -38,7 +38,7 @@ def configure(form: str) -> None:
     """Send everything to standard error in `form` (`text` or `json`): ours from INFO, libraries' from WARNING."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else TextLines(with_time="JOURNAL_STREAM" not in os.environ))
-    handler.addFilter(Limits())
+    handler.addFilter(LineLimits())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
@@ -50,9 +50,9 @@ def escape(text: str, pattern: re.Pattern[str] = _CONTROL) -> str:
     return pattern.sub(lambda found: repr(found.group())[1:-1], text)
 
 
-class Limits(logging.Filter):
+class LineLimits(logging.Filter):
     """Cuts each text of a line, and leaves out what one machine causes beyond its lines a minute; the next of its lines
-    tells how many those were."""
+    has their number."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()

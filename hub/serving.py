@@ -69,8 +69,8 @@ class HubServer(AcceptingServer):
         context: HubContext = self._app.state.hub
         context.feed.say_goodbye("restarting")
         context[Tunnels].end_all()
-        told = context[Links].send_restarting(SPREAD_S)
-        logger.info("ending; %d machines were asked to come back in a while", told)
+        sent = context[Links].send_restarting(SPREAD_S)
+        logger.info("ending; %d machines were asked to come back in a while", sent)
 
 
 def serve(

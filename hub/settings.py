@@ -1,4 +1,4 @@
-"""What the hub was told: flags, then `RVM_*` in the environment, then defaults; checked once, frozen afterwards.
+"""Reads the hub's settings: flags, then `RVM_*` in the environment, then defaults; checked once, frozen afterwards.
 
 A leaf: it imports only another one, opens no socket and no database. A wrong value ends in a SettingsError that names
 the setting, says why and what to do instead.
@@ -45,7 +45,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything the hub may be told. Times in seconds, percentages 0-100, temperatures in degrees C."""
+    """Every setting of the hub. Times in seconds, percentages 0-100, temperatures in degrees C."""
 
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
@@ -139,7 +139,7 @@ def _variable(name: str) -> str:
     return "RVM_" + name.upper()
 
 
-def _convert(name: str, value: Any, said: str) -> Any:
+def _convert(name: str, value: Any, given_as: str) -> Any:
     kind = {f.name: str(f.type) for f in fields(Settings)}[name]
     try:
         if kind.startswith("tuple"):
@@ -152,7 +152,7 @@ def _convert(name: str, value: Any, said: str) -> Any:
         if kind in ("int", "float"):
             return int(value) if kind == "int" else float(value)
     except (TypeError, ValueError) as error:
-        raise SettingsError(said, *_WRONG.get(kind, _WRONG["path"]), value=value) from error
+        raise SettingsError(given_as, *_WRONG.get(kind, _WRONG["path"]), value=value) from error
     return str(value).strip()
 
 

@@ -128,7 +128,7 @@ class Observer:
             if due < self._looks.get(machine.id, presence.FOREVER):
                 self._looks[machine.id] = due
                 heapq.heappush(self._due, (due, machine.id))
-        when = presence.tell_at(machine, machine.connection, now)
+        when = presence.event_due(machine, machine.connection, now)
         if when is None:
             self._to_tell.pop(machine.id, None)
         elif when <= now:

@@ -152,7 +152,7 @@ class LinkSession:
             return self._may_go_on()
         machine = self._machine
         machine.last_seen_at = now = self._clock()
-        if presence.heard(machine, at):
+        if presence.received(machine, at):
             self._links.observer.look(machine)
         if type(message) is m.Metrics:
             if faults:

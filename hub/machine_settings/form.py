@@ -124,7 +124,7 @@ NOTES: Final = {"saved": "good", "renamed": "good", "released": "good", "nothing
 
 @dataclass
 class FormState:
-    """What the page tells beside the settings themselves. `form` is what was sent, when it was not taken, and `faults`
+    """What the page shows beside the settings themselves. `form` is what was sent, when it was not taken, and `faults`
     why not, by key."""
 
     status: int = 200
@@ -134,7 +134,7 @@ class FormState:
 
 
 def note_of(visit: Visit, version: int) -> tuple[str, str] | None:
-    """What the address says has just been done."""
+    """The note for what has just been done, by the address."""
     said = visit.request.query_params.get("said", "")
     return (NOTES[said], visit.reader.t(f"settings.{said}", n=version)) if said in NOTES else None
 
@@ -182,7 +182,7 @@ def written(scope: DesiredSettings) -> dict[str, Any]:
 
 
 async def save(visit: Visit, found: Machine | None) -> FormState | str:
-    """Write what the form changes; the word for the address when it is done, else what to tell."""
+    """Write what the form changes; the word for the address when it is done, else what to show."""
     form, t = visit.form, visit.reader.t
     held = visit.context.fleet.settings.shared.values if found is None else found.effective_settings.values
     try:
@@ -218,8 +218,8 @@ def _no_numbers(visit: Visit, values: Mapping[str, Any], held: Values) -> dict[s
 
 
 def _sentence(visit: Visit, whys: Sequence[Text]) -> str:
-    said = " ".join(translator(visit.reader.language)(why) for why in whys)
-    return said[:1].upper() + said[1:]
+    text = " ".join(translator(visit.reader.language)(why) for why in whys)
+    return text[:1].upper() + text[1:]
 
 
 def requested(form: Mapping[str, str], held: Values) -> dict[str, Any]:

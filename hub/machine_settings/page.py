@@ -119,7 +119,7 @@ async def _form(visit: Visit, found: Machine, state: FormState) -> dict[str, Any
 
 
 def hardware(visit: Visit, found: Machine) -> list[tuple[str, str]]:
-    """What the machine told of itself, whatever it is."""
+    """The facts that the machine reports of itself."""
     t = visit.reader.t
     facts: list[tuple[str, Any]] = [(t("fact.device_id"), found.device_id), (t("fact.agent"), found.agent_version)]
     known = (found.hardware or {}).items()

@@ -74,7 +74,7 @@ def write_machine(
 ) -> list[Change]:
     """[] when it changes nothing. Raises StaleError, WrongSettingsError.
 
-    `local` is what the machine's own file sets, so that the record tells what a write stands before. Whether the
+    `local` is what the machine's own file sets, so that the audit log names what a write stands before. Whether the
     machine takes it is not known yet.
     """
     behind = ReportedSettings(local.values)

@@ -1,4 +1,4 @@
-"""/rvms/{id}/metrics: a machine uploads samples, everybody who may see it reads its history in buckets."""
+"""Serves /rvms/{id}/metrics: a machine uploads samples, people read its history in buckets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MAX_NAMED: Final = 20
 _LONGEST = timedelta(days=366)
 
 
-class HistoryQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
+class SamplesQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
     """`from` and `to` win over `days`; both in RFC 3339, a naive one in the machine's time zone."""
 
     days: Annotated[float, msgspec.Meta(gt=0, le=366)] = 7.0
@@ -43,7 +43,7 @@ class HistoryQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
     points: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 720
 
 
-class Rejected(msgspec.Struct):
+class RejectedReading(msgspec.Struct):
     """`index` is the sample's place in the list."""
 
     index: int
@@ -59,7 +59,7 @@ class Uploaded(msgspec.Struct):
     duplicates: int
     clamped: int
     rejected_count: int
-    rejected: list[Rejected]
+    rejected: list[RejectedReading]
 
 
 class HistoryPoint(msgspec.Struct):
@@ -117,21 +117,21 @@ async def upload(call: Call) -> Answer:
     await _keep(context, boots, read, found)
     _show(context, machine, found, call.now)
     stored = sum(len(change.seqs) for change in found.kept)
-    say = translator(call.language)
+    translate = translator(call.language)
     return Answer(
         Uploaded(
             stored=stored,
             duplicates=found.duplicates,
             clamped=found.clamped,
             rejected_count=len(faults),
-            rejected=[Rejected(f.place, f.field, say(_why(f))) for f in faults[:MAX_NAMED]],
+            rejected=[RejectedReading(f.place, f.field, translate(_why(f))) for f in faults[:MAX_NAMED]],
         ),
         201,
     )
 
 
 async def history(call: Call) -> Answer:
-    query: HistoryQuery = call.query
+    query: SamplesQuery = call.query
     zone = call.machine.timezone or call.machine.effective_settings.default_zone
     end = bound(call, "to", query.end, zone) or call.now
     start = bound(call, "from", query.start, zone) or end - timedelta(days=query.days)
@@ -190,7 +190,7 @@ async def _keep(
     context: HubContext, boots: dict[str, Boot], read: list[tuple[int, RestSample]], found: rules.Sorted
 ) -> None:
     """Return when everything is durable, what was known before as well: it may still wait for the database. 503 as soon
-    as that is away or full, and when it cannot be said within 5 s; the client sends it again."""
+    as that is away or full, and when it does not know within 5 s; the client sends it again."""
     unstorable = context.announce.lane.retry.waiting
     durable, away = anyio.Event(), Problem("unavailable", Text("unavailable"), retry_after=COMMIT_WITHIN_S)
     if unstorable.is_set() or not context.announce.keep(found.kept, durable.set):
@@ -252,7 +252,7 @@ OPERATIONS = (
     ),
     Operation(
         name="read_metrics", method="GET", path="/v2/rvms/{id}/metrics", handler=history, tag="Metrics",
-        reads=20, summary="History in at most `points` buckets", action="metrics.read", query=HistoryQuery,
+        reads=20, summary="History in at most `points` buckets", action="metrics.read", query=SamplesQuery,
         answers={200: History},
     ),
 )  # fmt: skip

@@ -1,9 +1,7 @@
-"""Samples that came by REST: each reading judged by itself, dated, de-duplicated. Values in, values out.
+"""Judges each reading of samples that came by REST, dates them and drops repeats. Values in, values out.
 
-The same rules as on the wire: a bad reading costs that reading, a bad timestamp costs that sample, and both are named.
-A sample may carry `boot_id` and `seq` (an agent that cannot open a WebSocket numbers its samples the same way); one
-without them is known by its timestamp. Numbered samples must come in order: what is at or below the highest number seen
-is a repeat.
+As on the wire a bad reading costs that reading, a bad timestamp that sample; both are named. With `boot_id` and `seq`
+samples must come in order: at or below the highest number seen is a repeat. One without them is known by its timestamp.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
     "timezone.sync": _WORKERS,
     "command.read": _READERS,
     "command.send": _WORKERS,
-    # What became of it, and what is in force, only the machine itself can say.
+    # Only the machine itself knows how a command ended, and which settings are effective.
     "command.answer": frozenset[Role]({"machine"}),
     "config.report": frozenset[Role]({"machine"}),
     "remote.read": _READERS,

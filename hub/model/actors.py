@@ -22,7 +22,7 @@ def user_of(actor: Actor) -> int | None:
 
 
 def asks(actor: Actor) -> bool:
-    """Whether it wishes something of a machine; a machine and the clock only pass on what holds already."""
+    """Whether it wants something of a machine; a machine and the clock only pass on what holds already."""
     return actor != CLOCK and not actor.startswith("machine:")
 
 

@@ -252,7 +252,7 @@ class MachineBudget:
 
 
 EVENTS_AT_ONCE: Final = 300
-"""A machine that was away for hours may tell this much when it is back."""
+"""A machine that was away for hours may report this many when it is back."""
 EVENTS_PER_MINUTE: Final = 60
 WINDOW_S: Final = 60.0
 MAX_PARAMS_BYTES: Final = 2048
@@ -271,11 +271,11 @@ class _Budget:
     dropped: int = 0
     since: datetime | None = None
     until: datetime | None = None
-    tell_at: float = 0.0
+    due_at: float = 0.0
 
 
 class ReportedEvents:
-    """The budgets of the machines that reported something lately: at most one a machine, forgotten when full again."""
+    """Counts what machines report, one budget a machine; a full one is dropped."""
 
     def __init__(self) -> None:
         # Bound: one a machine that reported lately; a full one is dropped.
@@ -292,16 +292,16 @@ class ReportedEvents:
         if budget.bucket.take(at):
             return True
         if not budget.dropped:
-            budget.since, budget.tell_at = now, at + WINDOW_S
+            budget.since, budget.due_at = now, at + WINDOW_S
         budget.dropped += 1
         budget.until = now
         return False
 
     def due(self, at: float, now: datetime) -> list[EventHappened]:
-        """A line for every machine whose count has to be told now; it is forgotten here."""
+        """A line for every machine whose count is due; it is dropped here."""
         lines = []
         for rvm_id, budget in list(self._budgets.items()):
-            if budget.dropped and budget.tell_at <= at:
+            if budget.dropped and budget.due_at <= at:
                 lines.append(_line(rvm_id, budget, now))
                 budget.dropped = 0
             if not budget.dropped and budget.bucket.is_full(at):

@@ -1,4 +1,4 @@
-"""When was it? A machine's timestamp as an instant of the hub's calendar (requirements.md, Time).
+"""Reads a machine's timestamp as an instant of the hub's calendar (requirements.md, Time).
 
 RFC 3339 text, or Unix seconds (milliseconds when too large for seconds). A naive text is read in the machine's zone.
 Ahead of the hub by more than ten minutes: clamped to the hub's clock. Before 2000: not a time, except 1970, which is a
@@ -51,7 +51,7 @@ def settle(at: datetime, now: datetime) -> Dated:
 
 
 def read(stamp: str | float, zone: str | None, fallback: str) -> datetime:
-    """The instant as it was said, however wrong that clock is. Raises UndatableError."""
+    """The instant as it was sent, however wrong that clock is. Raises UndatableError."""
     try:
         if not isinstance(stamp, str):
             return datetime.fromtimestamp(stamp / 1000 if abs(stamp) > MILLISECONDS_FROM else stamp, UTC)

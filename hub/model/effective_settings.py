@@ -20,7 +20,7 @@ from protocol.messages import Configuration
 Values = Mapping[str, Value]
 
 QUIET_S: Final = 365 * 86400.0
-"""The interval of a machine that was told not to measure: only its link tells whether it is there."""
+"""The interval of a machine that does not measure: only its link shows whether it is there."""
 OTHER: Final = "other"
 """The block of the keys that are not the product's own."""
 
@@ -69,7 +69,7 @@ class EffectiveSettings:
 
     version: int
     written: Values
-    """What was written at the hub, and nothing else: this the machine is told."""
+    """What is desired, and nothing else: this is sent to the machine."""
     values: Values
     limits: Limits
     metrics_interval: float
@@ -121,7 +121,7 @@ def base_of(given: Mapping[str, Any]) -> Values:
 
 @lru_cache(maxsize=1)
 def nothing_written() -> EffectiveSettings:
-    """What holds before anybody said anything."""
+    """What holds before the first write."""
     return effective_of(table.defaults(), UNWRITTEN)
 
 
@@ -146,8 +146,8 @@ class CommonSettings:
         return self.shared if is_shared else effective_of(self.base, self.written, own, local)
 
     def origin(self, key: str, own: DesiredSettings = UNWRITTEN, local: ReportedSettings = UNREPORTED) -> str:
-        """Who has said what is in force: somebody here for the machine or for the fleet, the machine's own file (or
-        environment), or nobody but the default."""
+        """Where the effective value comes from: `machine` or `fleet` (written here), the machine's own `file` (or
+        environment), or `default`."""
         if key in local.above:
             return "file"
         if key in own.values:
@@ -160,7 +160,7 @@ class CommonSettings:
 
 
 def wire(found: EffectiveSettings) -> Configuration:
-    """As a machine hears it: for every key that nobody has written here, its own file holds."""
+    """As it is sent: for a key that nobody has written here, the machine's own file holds."""
     return Configuration(version=found.version, values=dict(found.written))
 
 

@@ -1,4 +1,4 @@
-"""What the readings say: ok, warning or critical, with the reasons. An absent reading says nothing."""
+"""Judges readings: ok, warning or critical, with the reasons. An absent reading counts for nothing."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""What the hub observes of a machine: live, late, offline, never (dashboard.md 4.1). Pure: `now` is monotonic seconds.
+"""Judges what the hub observes of a machine: live, late, offline, never (dashboard.md 4.1). `now` is monotonic seconds.
 
     live     age <= max(2.5 I, 5 s)        I: the interval at which this machine is expected to send
     late     older, <= max(6 I, 30 s); and a machine stays late until its frames come in time
-    offline  older, or its socket closed more than 10 s ago, or it said bye or is in quarantine (at once)
-    never    enrolled, and has not said hello yet
+    offline  older, or its socket closed more than 10 s ago, or after a bye or in quarantine (at once)
+    never    enrolled, without a hello yet
 
-A machine without a link that says something by REST is judged by age as well, I being its upload interval.
-When the interval changes, age counts from the change. What is worth a line in the record is decided here too: a late
-spell shorter than ten seconds is not, nor is a machine that comes back within a minute of the hub's own start.
+A machine that only uses REST is judged by age as well, I being its upload interval. When the interval changes, age
+counts from the change. A late spell shorter than ten seconds is no event, nor is a machine that comes back within a
+minute of the hub's own start.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _by_age(machine: Machine, now: float) -> Verdict:
     return Verdict("live", None, in_time)
 
 
-def heard(machine: Machine, now: float) -> bool:
+def received(machine: Machine, now: float) -> bool:
     """A frame came. True when the verdict may be another now: the caller judges anew."""
     machine.last_gap = now - max(machine.last_heard, machine.interval_since)
     machine.last_heard = now
@@ -81,7 +81,7 @@ def heard(machine: Machine, now: float) -> bool:
 
 
 def linked(machine: Machine, interval: float, now: float) -> None:
-    """It said hello: whatever was before is over."""
+    """A hello came: whatever was before is over."""
     machine.linked = True
     machine.uploads = False
     machine.farewell = None
@@ -94,7 +94,7 @@ def linked(machine: Machine, interval: float, now: float) -> None:
 
 
 def uploaded(machine: Machine, interval: float, now: float) -> None:
-    """It said something by REST. With a link that is no news; without one it is all there is to see of it."""
+    """A request came by REST. Beside a link that is no news; without one it is all there is to see of the machine."""
     if machine.linked:
         return
     machine.uploads = True
@@ -140,13 +140,13 @@ def after_start(machine: Machine, was_live: bool, interval: float, now: float) -
     machine.connection, machine.told = "late", "live"
     machine.unlinked_at = now
     machine.grace = START_GRACE_S
-    # It has been silent for longer than the hub can tell: late until it speaks.
+    # It has been silent for longer than the hub knows: late until a frame comes.
     machine.last_gap = FOREVER
     machine.quiet_until = now + START_QUIET_S
 
 
-def tell_at(machine: Machine, connection: str, now: float) -> float | None:
-    """When the new connection becomes an event, if it still holds then; None: it is what was told last."""
+def event_due(machine: Machine, connection: str, now: float) -> float | None:
+    """When the new connection becomes an event, if it still holds then; None: it is the last event's."""
     if connection == machine.told:
         return None
     delay = FLAP_S if connection == "late" else 0.0

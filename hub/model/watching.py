@@ -1,7 +1,7 @@
-"""Who watches what, and from it follows how often each machine should send live samples.
+"""Decides how often each machine sends live samples, from what open pages watch.
 
-Pure: instants are monotonic seconds given by the caller. A watch that is not renewed ends by itself, so a browser that
-died wakes no machine for long. Knows no socket and no link.
+Instants are monotonic seconds given by the caller. A watch that is not renewed ends by itself, so a browser that died
+wakes no machine for long. Knows no socket and no link.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The shapes of the time zone's answers, for the OpenAPI document.
-
-/timezone: what machines report of their zone, what is known of it, and the button that asks for it now.
-"""
+"""Serves /timezone: what machines report of their zone, what is known of it, and the button that asks for it now."""
 
 from __future__ import annotations
 
@@ -104,9 +101,9 @@ class ZoneSyncNow(msgspec.Struct):
 async def report_timezone(call: Call) -> Answer:
     body: ZoneSync = call.body
     machine = _machine(call, body.device_id)
-    said = {name: value for name, value in msgspec.structs.asdict(body).items() if name != "device_id"}
-    said["timestamp"] = body.timestamp or views.rfc3339(call.now)
-    report = TimezoneReport(**said)
+    members = {name: value for name, value in msgspec.structs.asdict(body).items() if name != "device_id"}
+    members["timestamp"] = body.timestamp or views.rfc3339(call.now)
+    report = TimezoneReport(**members)
     try:
         changes = timezones.reported(
             machine, report, call.principal.actor, call.now, machine.effective_settings.default_zone

@@ -17,21 +17,21 @@ WHY = {
 }
 
 
-async def timezone(context: MessageContext, said: m.TimezoneReport) -> None:
+async def timezone(context: MessageContext, report: m.TimezoneReport) -> None:
     machine = context.machine
-    if said.clock_offset is not None and not abs(said.clock_offset) <= MAX_CLOCK_OFFSET_S:
+    if report.clock_offset is not None and not abs(report.clock_offset) <= MAX_CLOCK_OFFSET_S:
         _refused(
-            context, said, f"clock_offset: left out, more than {MAX_CLOCK_OFFSET_S:.0f} s is no distance of clocks"
+            context, report, f"clock_offset: left out, more than {MAX_CLOCK_OFFSET_S:.0f} s is no distance of clocks"
         )
-        said = msgspec.structs.replace(said, clock_offset=None)
+        report = msgspec.structs.replace(report, clock_offset=None)
     try:
-        changes = timezones.reported(machine, said, actors.machine(machine.id), context.clock(), context.zone)
+        changes = timezones.reported(machine, report, actors.machine(machine.id), context.clock(), context.zone)
     except ReportRefused as refused:
-        _refused(context, said, f"{refused.field}: {WHY[refused.field]}")
+        _refused(context, report, f"{refused.field}: {WHY[refused.field]}")
         return
-    await context.commit(changes, m.type_of(said))
+    await context.commit(changes, m.type_of(report))
 
 
-def _refused(context: MessageContext, said: m.TimezoneReport, why: str) -> None:
+def _refused(context: MessageContext, report: m.TimezoneReport, why: str) -> None:
     context.links.tally["refused"] += 1
-    context.link.send(m.Error(code="invalid", message=why, ref=m.type_of(said)))
+    context.link.send(m.Error(code="invalid", message=why, ref=m.type_of(report)))

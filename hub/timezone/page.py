@@ -1,7 +1,7 @@
-"""The time zone card of a machine's Overview: what is known of zone and clock, and what its buttons ask for.
+"""Shows the time zone card of a machine's Overview, and does what its buttons ask for, by the operations of the API.
 
-The buttons use the operations of the API. That somebody keeps a pinned zone against a differing look-up is on record
-as `timezone.kept`, and answers the question until one of the two zones is another one.
+That somebody keeps a pinned zone against a differing look-up is in the audit log as `timezone.kept`, and answers the
+question until one of the two zones is another one.
 """
 
 from __future__ import annotations
@@ -107,18 +107,18 @@ def source(reader: Reader, view: dict[str, Any]) -> str:
 
 async def ask_zone(visit: Visit) -> Response:
     """The card's forms without script."""
-    found, wish = visit.machine(), visit.form.get("do", "")
-    if wish == "sync":
+    found, wanted = visit.machine(), visit.form.get("do", "")
+    if wanted == "sync":
         permit(visit.user, "timezone.sync", found.id)
         body = timezone.ZoneSyncNow(device_id=found.id)
         try:
             await timezone.sync_timezone(visit.call(body, machine=found, query=service.Waiting()))
         except Refused as refused:
             raise Problem("conflict", Text(f"refused.{refused.code}")) from refused
-    elif wish in ("pin", "unpin"):
+    elif wanted in ("pin", "unpin"):
         permit(visit.user, "config.write", found.id)
-        await api.pin_zone(visit.call(machine=found), visit.form.get("zone", "") if wish == "pin" else "")
-    elif wish == "keep":
+        await api.pin_zone(visit.call(machine=found), visit.form.get("zone", "") if wanted == "pin" else "")
+    elif wanted == "keep":
         permit(visit.user, "config.write", found.id)
         await _keep(visit, found)
     return go(f"/machines/{found.id}#zone")
@@ -153,8 +153,8 @@ async def _asked(visit: Visit, found: Machine, open_ones: list[Command]) -> dict
     command = max(syncs, key=lambda each: each.issued_at)
     view = views.command_view(command, times="ms")
     away = found.connection in ("offline", "never")
-    told = jobs.card(visit.reader, view, who="", away=away, zone=tab.zone_of(found))
-    return {"reached": zone.reached(view), "how": told.how, "bad": told.bad}
+    shown = jobs.card(visit.reader, view, who="", away=away, zone=tab.zone_of(found))
+    return {"reached": zone.reached(view), "how": shown.how, "bad": shown.bad}
 
 
 def _locked(visit: Visit, found: Machine) -> str:

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from hub.log_format import MACHINE_LINES, MACHINE_LINES_PER_MINUTE, MOST_OF_A_TEXT, JsonLines, Limits, TextLines
+from hub.log_format import MACHINE_LINES, MACHINE_LINES_PER_MINUTE, MOST_OF_A_TEXT, JsonLines, LineLimits, TextLines
 
 NASTY = "\x1b[31m\n\r\x00\u202e" * 500
 
@@ -20,7 +20,7 @@ class Log(logging.Handler):
         self.now = 0.0
         self.lines: list[str] = []
         self.setFormatter(formatter)
-        self.addFilter(Limits(lambda: self.now))
+        self.addFilter(LineLimits(lambda: self.now))
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(self.format(record))

@@ -12,14 +12,14 @@ from typing import Any
 from db import recordings as rows
 from db.records import RecordingRow
 from hub.kernel.objects.place import ObjectsError
-from hub.kernel.objects.store import Folder, Objects
+from hub.kernel.objects.store import FolderShelf, Objects
 from hub.lifespan import Engine, open_engine, utc_now
 from hub.model.changes import Change, EventHappened
 from hub.remote.recordings.service import OpenRecording, RecordingKeeper, Recordings, Scene
 from hub.settings import Settings
 
 
-class Shelf(Folder):
+class Shelf(FolderShelf):
     """A folder that refuses while it is `away`."""
 
     away = False

@@ -24,7 +24,7 @@ PART: Final = 8 * 1024 * 1024
 _MISSING: Final = frozenset({"NoSuchKey", "NoSuchObject"})
 
 
-class Bucket:
+class BucketShelf:
     """A `Shelf` (hub.kernel.objects.place). The bucket is made when it is not there and we may."""
 
     def __init__(self, place: S3Place, access_key: str, secret_key: str) -> None:
@@ -44,7 +44,7 @@ class Bucket:
         )
 
     def put(self, key: str, path: Path) -> None:
-        with _told():
+        with _as_objects_error():
             self._make()
             # One part after the other: what fails half way must leave no threads behind.
             self._client.fput_object(
@@ -52,7 +52,7 @@ class Bucket:
             )
 
     def get(self, key: str, path: Path) -> None:
-        with _told():
+        with _as_objects_error():
             answer = self._client.get_object(self._place.bucket, self._name(key))
             try:
                 with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -63,11 +63,11 @@ class Bucket:
                 answer.release_conn()
 
     def delete(self, key: str) -> None:
-        with contextlib.suppress(ObjectMissingError), _told():
+        with contextlib.suppress(ObjectMissingError), _as_objects_error():
             self._client.remove_object(self._place.bucket, self._name(key))
 
     def keys(self, prefix: str) -> list[str]:
-        with _told():
+        with _as_objects_error():
             self._make()
             found = self._client.list_objects(self._place.bucket, prefix=self._name(prefix), recursive=True)
             cut = len(self._place.prefix)
@@ -83,7 +83,7 @@ class Bucket:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _as_objects_error() -> Iterator[None]:
     try:
         yield
     except S3Error as error:

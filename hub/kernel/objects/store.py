@@ -90,10 +90,10 @@ def open_objects(settings: Settings) -> Objects:
     """The store that the settings name. Imports the S3 client only where it is used; connects to nothing yet."""
     place = settings.s3
     if place is None:
-        return Objects(Folder(settings.objects_dir))
-    from hub.kernel.objects.s3 import Bucket
+        return Objects(FolderShelf(settings.objects_dir))
+    from hub.kernel.objects.s3 import BucketShelf
 
-    return Objects(Bucket(place, settings.s3_access_key, settings.s3_secret_key))
+    return Objects(BucketShelf(place, settings.s3_access_key, settings.s3_secret_key))
 
 
 def digest(path: Path) -> str:
@@ -121,7 +121,7 @@ def _check(key: str) -> None:
 _PART = ".part-"
 
 
-class Folder:
+class FolderShelf:
     """A `Shelf` (hub.kernel.objects.place). Keys hold no dot folders: they are checked before they come here."""
 
     def __init__(self, root: Path) -> None:
@@ -129,20 +129,20 @@ class Folder:
 
     def put(self, key: str, path: Path) -> None:
         place = self._root / key
-        with _told():
+        with _as_objects_error():
             _make_private(place.parent)
             self._copy(path, place)
 
     def get(self, key: str, path: Path) -> None:
-        with _told(), (self._root / key).open("rb") as source, _new(path) as target:
+        with _as_objects_error(), (self._root / key).open("rb") as source, _new(path) as target:
             shutil.copyfileobj(source, target, CHUNK)
 
     def delete(self, key: str) -> None:
-        with _told():
+        with _as_objects_error():
             (self._root / key).unlink(missing_ok=True)
 
     def keys(self, prefix: str) -> list[str]:
-        with _told():
+        with _as_objects_error():
             files = (path for path in self._root.rglob("*") if path.is_file() and not path.name.startswith(_PART))
             names = (path.relative_to(self._root).as_posix() for path in files)
             return sorted(name for name in names if name.startswith(prefix))
@@ -180,7 +180,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _as_objects_error() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:

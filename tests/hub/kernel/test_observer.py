@@ -38,7 +38,7 @@ class World:
         """Let time pass, a second at a time, as the sweeper does; with a frame each second if asked."""
         for _ in range(round(seconds)):
             self.now += 1.0
-            if frames and presence.heard(self.machine, self.now):
+            if frames and presence.received(self.machine, self.now):
                 self.observer.look(self.machine)
             self.observer.tick()
         return self.machine.connection

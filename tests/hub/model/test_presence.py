@@ -95,7 +95,7 @@ def test_a_machine_that_sends_too_rarely_stays_late_until_its_frames_come_in_tim
     one = linked(5.0)
     seen = []
     for at in (1020.0, 1040.0, 1060.0, 1065.0):
-        presence.heard(one, at)
+        presence.received(one, at)
         seen.append(presence.judge(one, at).connection)
     assert seen == ["late", "late", "late", "live"]
 
@@ -105,7 +105,7 @@ def test_a_shorter_interval_counts_from_the_moment_it_was_asked_for() -> None:
     presence.expect(one, 1.0, 1200.0)
     assert presence.judge(one, 1204.0).connection == "live"
     assert presence.judge(one, 1205.5).connection == "late"
-    presence.heard(one, 1204.0)
+    presence.received(one, 1204.0)
     assert presence.judge(one, 1204.0).connection == "live", "the wait for the first frame is not a gap"
 
 
@@ -124,7 +124,7 @@ def test_asking_for_the_same_interval_again_excuses_nothing() -> None:
 )  # fmt: skip
 def test_only_what_lasts_is_told(told: str, now_is: str, delay: float | None) -> None:
     one = machine(told=told)
-    assert presence.tell_at(one, now_is, 1000.0) == (None if delay is None else 1000.0 + delay)
+    assert presence.event_due(one, now_is, 1000.0) == (None if delay is None else 1000.0 + delay)
 
 
 def test_after_a_start_of_the_hub_a_machine_that_was_there_is_last_known_and_then_quietly_offline() -> None:
@@ -134,10 +134,10 @@ def test_after_a_start_of_the_hub_a_machine_that_was_there_is_last_known_and_the
     assert presence.judge(one, 1000.0).connection == "late"
     assert presence.judge(one, 1014.9).connection == "late"
     assert presence.judge(one, 1015.0).connection == "offline"
-    assert presence.tell_at(one, "offline", 1015.0) == 1060.0, "no event before it had a minute to come back"
+    assert presence.event_due(one, "offline", 1015.0) == 1060.0, "no event before it had a minute to come back"
     presence.linked(one, 300.0, 1030.0)
     assert presence.judge(one, 1030.0).connection == "live"
-    assert presence.tell_at(one, "live", 1030.0) is None
+    assert presence.event_due(one, "live", 1030.0) is None
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_after_a_start_of_the_hub_what_was_offline_is_offline(farewell: str | No
     presence.after_start(one, was_live, 300.0, 1000.0)
     assert one.connection == seen
     assert presence.judge(one, 1000.0).connection == seen
-    assert presence.tell_at(one, seen, 1000.0) is None or seen == "late"
+    assert presence.event_due(one, seen, 1000.0) is None or seen == "late"
 
 
 def test_a_machine_that_was_never_seen_is_never_after_a_start() -> None:

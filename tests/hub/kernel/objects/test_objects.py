@@ -13,7 +13,7 @@ import pytest
 from hub.kernel.objects import s3
 from hub.kernel.objects import store as objects_module
 from hub.kernel.objects.place import ObjectDamagedError, ObjectMissingError, ObjectsError
-from hub.kernel.objects.store import Folder, Objects, digest, open_objects
+from hub.kernel.objects.store import FolderShelf, Objects, digest, open_objects
 from hub.settings import Settings
 from tests.support.s3_server import S3Server, s3_server
 
@@ -87,7 +87,7 @@ async def test_bytes_that_changed_are_never_given_back(objects: Objects, tmp_pat
         await objects.put_file("k.cast", other, sha256)
 
 
-class Forgetful(Folder):
+class Forgetful(FolderShelf):
     """Stores something else than it was given."""
 
     def put(self, key: str, path: Path) -> None:
@@ -109,7 +109,7 @@ async def test_a_key_that_could_leave_the_store_is_a_bug_of_ours(objects: Object
 async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "objects").write_text("a file in the way")
     with pytest.raises(ObjectsError):
-        await Objects(Folder(tmp_path / "objects")).put_file("k.cast", *file_of(tmp_path, b"x"))
+        await Objects(FolderShelf(tmp_path / "objects")).put_file("k.cast", *file_of(tmp_path, b"x"))
 
 
 def of_nobody(tmp_path: Path, endpoint: str) -> Objects:
@@ -152,7 +152,7 @@ def test_folders_of_the_store_are_the_hubs_alone(tmp_path: Path) -> None:
     root = tmp_path / "elsewhere" / "objects"
     source = tmp_path / "source"
     source.write_bytes(b"x")
-    Folder(root).put("recordings/1/a", source)
+    FolderShelf(root).put("recordings/1/a", source)
     made = [tmp_path / "elsewhere", *(tmp_path / "elsewhere").rglob("*")]
     assert len(made) == 5
     assert [path for path in made if path.stat().st_mode & 0o077] == []
