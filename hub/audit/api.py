@@ -95,7 +95,7 @@ async def _answer(call: Call, query: MachineEventsQuery, rvm: str | None) -> Ans
 
 
 def onward(page: Page, *, newer: bool = False) -> int | None:
-    """The id from which the following page goes on; None when this is the last."""
+    """The id from which the following page goes on; None on the last."""
     if not page.more:
         return None
     if page.reached is not None:
@@ -104,7 +104,7 @@ def onward(page: Page, *, newer: bool = False) -> int | None:
 
 
 async def filters_of(call: Call, query: MachineEventsQuery, rvm: str | None) -> Filters:
-    """What the caller asks for, within what they may know. Raises Problem naming what is wrong."""
+    """The caller's question, within what they may know. Raises Problem."""
     rvm_ids = visible(call, rvm)
     text = (query.q or "").strip() or None
     return Filters(
@@ -122,12 +122,12 @@ async def filters_of(call: Call, query: MachineEventsQuery, rvm: str | None) -> 
 
 
 def _knows_people(call: Call) -> bool:
-    """A machine's key is told numbers of people, no names: neither by asking for one nor by looking for it."""
+    """A machine's key sees numbers of people, no names, neither shown nor searched."""
     return call.principal.kind == "user"
 
 
 def visible(call: Call, rvm: str | None) -> frozenset[int] | None:
-    """The machines whose events are shown; None for all of them, also of those that were removed."""
+    """The machines whose events are shown; None: all, removed ones included."""
     if rvm is not None:
         return frozenset({machine_named(call.context, call.principal, rvm).id})
     return call.principal.machines

@@ -27,13 +27,13 @@ from hub.web.shell.page import Visit
 
 ON_A_PAGE: Final = 50
 MOST_OFFERED: Final = 300
-"""Machines whose names the field offers; beyond that it is only a field."""
+"""Machine names that the field offers; beyond that it is only a field."""
 
 
 @dataclass(frozen=True)
 class EventsShown:
-    """A page of the list. `onward` is the id from which older events follow; `reached`: how far back a search came that
-    stopped before its page was full, in epoch milliseconds."""
+    """A page of the list. Older events follow from the id `onward`; `reached`: how far back an incomplete search came,
+    in epoch milliseconds."""
 
     lines: list[Line]
     onward: int | None
@@ -58,7 +58,7 @@ async def show_machine_events(visit: Visit) -> Response:
 
 
 async def show_lines(visit: Visit) -> Response:
-    """Lines as values, for the page's script: of one machine by `rvm`, else as /events is asked."""
+    """Lines as JSON for the page's script: of one machine by `rvm`, else as /events."""
     params = visit.request.query_params
     one = params.get("rvm", "")
     choice = choice_from(params, "/events", _kinds(visit), row_id)
@@ -86,7 +86,7 @@ def _zone(visit: Visit, machine: Machine | None) -> str:
 
 
 def _chosen(visit: Visit, choice: EventChoice) -> Machine | None:
-    """The machine by name, device_id or id, as far as the user may know it."""
+    """The machine by name, device_id or id, within the user's reach."""
     wanted = choice.machine
     fleet = visit.context.fleet
     named = next((m for m in fleet.machines.values() if m.name.casefold() == wanted.casefold()), None)
@@ -120,7 +120,7 @@ async def _found(visit: Visit, choice: EventChoice, machine: Machine | None, zon
 
 
 def api_members(choice: EventChoice, machine: Machine | None, zone: str) -> dict[str, str]:
-    """The same question as the API takes it."""
+    """The filters as the API takes them."""
     start, end = choice.instants(zone)
     asked = {
         "kind": ",".join(choice.kinds), "actor": choice.actor, "q": choice.text,
@@ -151,7 +151,7 @@ async def _values(visit: Visit, choice: EventChoice, machine: Machine | None, sh
 
 
 def _asked(visit: Visit, choice: EventChoice, people: dict[str, str]) -> list[str]:
-    """The filters in words, for a list that is empty because of them."""
+    """The filters in words, for an empty list."""
     t = visit.reader.t
     words = [t(f"events.kind.{kind}") for kind in choice.kinds]
     groups = {"user": t("events.actor.user"), "machine": t("events.actor.machine")}
@@ -161,7 +161,7 @@ def _asked(visit: Visit, choice: EventChoice, people: dict[str, str]) -> list[st
 
 
 async def _people(visit: Visit) -> list[tuple[str, str]]:
-    """Who can be asked for: everybody, for an administrator; else the people who may act on machines."""
+    """The people to filter by: everybody for an administrator, else those who may act on machines."""
     everybody, all_of_them = await users.all_users(visit.context.store), visit.may("user.manage")
     acting = [user for user in everybody if all_of_them or user.role in ACTIONS["status.write"]]
     return [(actors.user(user.id), user.name) for user in sorted(acting, key=lambda user: user.name.casefold())]

@@ -76,7 +76,7 @@ KINDS: Final = tuple(dict.fromkeys(code.partition(".")[0] for code in CODES))
 
 
 def lacking(code: str, params: Mapping[str, object], before: object, after: object) -> list[str]:
-    """What an event of that code should have and has not. An unknown code lacks itself."""
+    """The members that an event of that code lacks. An unknown code lacks itself."""
     has = CODES.get(code)
     if has is None:
         return ["code"]

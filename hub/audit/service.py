@@ -1,7 +1,7 @@
-"""Exports the audit log as CSV, read page by page while it is sent, and finds the names of whom its events speak.
+"""Exports the audit log as CSV while it reads it page by page, and finds the names of whom events speak.
 
-Made for spreadsheets: a sentence beside code and parameters, and no cell that a spreadsheet would take for a formula.
-What is missing at the end is said in the last row. Events themselves tell the names of removed machines and people.
+Made for spreadsheets: a sentence beside code and parameters, and no cell that a spreadsheet takes for a formula. The
+last row says what is missing. Names of removed machines and people come from their events.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ MEDIA_TYPE: Final = "text/csv"
 MOST_ROWS: Final = 100_000
 """Rows of one file; a spreadsheet holds ten times as many."""
 MOST_LOOKED: Final = 400_000
-"""Events that one file looks through for a text, kind, code or actor: some seconds of a database's time."""
+"""Events that one file searches for a text, kind, code or actor: some seconds of a database's time."""
 AT_ONCE: Final = 500
 COST_OF_ROWS: Final = 25.0
-"""What so many rows take of the caller's budget of reads."""
+"""Charged to the caller's read budget for so many rows."""
 COLUMNS: Final = (
     "id", "at", "kind", "code", "actor", "actor_name", "rvm_id", "machine", "sentence", "params", "before", "after",
 )  # fmt: skip
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a spreadsheet takes for the beginning of a formula; also in full width."""
+"""Beginnings of a formula, also in full width."""
 _AFTER_SEMICOLON: Final = re.compile('(;[\\s"]*)([=+\\-@\uff1d\uff0b\uff0d\uff20])')
-"""A spreadsheet of Indonesia (or Germany) begins a new cell there, whatever the file has between its cells."""
+"""A spreadsheet in Indonesian or German begins a new cell there."""
 
 
 def is_csv_wanted(request: Request, chosen: str | None) -> bool:
-    """`format`, else an Accept header that names CSV and no JSON."""
+    """By `format`, else by an Accept header that names CSV and no JSON."""
     if chosen is not None:
         return chosen == "csv"
     accepted = request.headers.get("accept", "")
@@ -60,14 +60,14 @@ def is_csv_wanted(request: Request, chosen: str | None) -> bool:
 
 
 def safe_cell(cell: object) -> str:
-    """A cell that is text, whatever it begins with."""
+    """The cell as text, whatever it begins with."""
     text = _AFTER_SEMICOLON.sub(r"\1'\2", "" if cell is None else str(cell))
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
 async def export(call: Call, filters: Filters, before: Mark | None, after: Mark | None, device_id: str) -> Response:
-    """The whole answer. The first page is read before it begins, so that a database that is away is still a 503.
-    Raises Problem (429) when there are too many at once."""
+    """The file as an answer. The first page is read before it begins, so that a database that is away is a 503. Raises
+    Problem (429) when there are too many at once."""
     exports, who = call.context[DownloadSlots], call.principal.actor
     exports.begin(who)
     try:
@@ -155,7 +155,7 @@ def _last(sentence: str) -> str:
 
 
 def _json(value: Any) -> str:
-    """As data, which stays what it is: inside its texts a formula's beginning is written as an escape."""
+    """JSON in which the beginning of a formula is an escape."""
     text = "" if value is None else msgspec.json.encode(value).decode()
     return _AFTER_SEMICOLON.sub(lambda found: f"{found[1]}\\u{ord(found[2]):04x}", text)
 
@@ -167,13 +167,12 @@ def _rows(rows: Iterable[Sequence[object]]) -> str:
 
 
 MOST_REMOVED: Final = 1000
-"""Removals that are looked at for a name."""
+"""Removals that are searched for a name."""
 
 
 @dataclass(slots=True)
 class Removed:
-    """What the record was asked about those that were removed, so that many pages ask once. `machines` has None for one
-    of which it does not tell."""
+    """Names of removed people and machines that were looked up, so that many pages ask once; None: not found."""
 
     people: dict[str, str] | None = None
     # Bound: one answer's.
@@ -183,7 +182,7 @@ class Removed:
 async def names_in(
     context: HubContext, events: Iterable[EventRow], texts: Texts, removed: Removed | None = None
 ) -> Names:
-    """`texts`: the reader's, for those who were removed. `removed` is kept between pages."""
+    """`texts`: the reader's language, for the removed ones. `removed` is kept between pages."""
     known = removed or Removed()
     rows = list(events)
     everybody = {str(user.id): user.name for user in await users.all_users(context.store)}
@@ -202,7 +201,7 @@ async def names_in(
 
 
 async def actors_called(context: HubContext, text: str) -> list[str]:
-    """The people whose name has this text. Not their email: whoever may read an event may know the name beside it."""
+    """The people whose name contains this text; not their email, which readers of an event may not know."""
     sought = text.casefold()
     return [actors.user(user.id) for user in await users.all_users(context.store) if sought in user.name.casefold()]
 

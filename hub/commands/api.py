@@ -123,7 +123,7 @@ async def send_command(call: Call) -> Answer:
 
 
 async def cancel_command(call: Call) -> Answer:
-    """Also the way of the pages' form, which does not wait."""
+    """Also used by the pages' form, which does not wait."""
     command = await service.find(call, call.request.path_params["command_id"])
     machine = call.context.fleet.machines.get(command.rvm_id)
     if machine is not None and command.state not in TERMINAL:
@@ -197,7 +197,7 @@ async def answer_command(call: Call) -> Answer:
 
 
 async def _settle_command(call: Call, machine: Machine, update: CommandUpdate) -> None:
-    """Ended by this word; or, when it had ended before, on record as too late."""
+    """End the command; one that had ended before leaves a `command.late` event."""
     if await _announce(call, remote_life.command_moved(machine, update, call.now)):
         return
     ended: Command = await service.find(call, update.id)
@@ -205,8 +205,7 @@ async def _settle_command(call: Call, machine: Machine, update: CommandUpdate) -
 
 
 async def _announce(call: Call, changes: Sequence[Change]) -> bool:
-    """False when there was nothing to tell, or it was decided or told before (of a machine that was just removed
-    nothing is found then)."""
+    """False when there was nothing to commit, or it was decided before."""
     try:
         if changes:
             await call.context.announce(*changes)

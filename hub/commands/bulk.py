@@ -33,7 +33,7 @@ AT_ONCE: Final = 100
 """Machines of one transaction."""
 RETRIES: Final = 3
 DISRUPTIVE: Final = frozenset({"restart_service", "reboot"})
-"""What may not happen to many machines without a word why."""
+"""Commands to many machines that need a reason."""
 
 
 class MachineFilter(msgspec.Struct):
@@ -64,7 +64,7 @@ class CommandRefusal(msgspec.Struct):
 
 
 class BulkResult(msgspec.Struct):
-    """Of one machine: the command that was drafted for it, or why none was."""
+    """One machine's command, or why none was drafted."""
 
     rvm_id: int | None
     device_id: str | None
@@ -81,7 +81,7 @@ class BulkAnswer(msgspec.Struct):
 
 
 class BulkTarget(msgspec.Struct, frozen=True):
-    """A machine as it was asked for; `machine` is None when there is none that the caller reaches."""
+    """A machine as it was named; `machine` is None when the caller reaches none of that name."""
 
     asked: int | str
     machine: Machine | None
@@ -106,8 +106,8 @@ async def issue_many(
     *,
     by_ids: bool = True,
 ) -> dict[str, Any]:
-    """The data of the answer. With an Idempotency-Key the same call again answers the same group: what an interrupted
-    one did not come to is done then, when the machines were named (a filter might match others now)."""
+    """The answer's data. With an Idempotency-Key the same call again answers the same group; what an interrupted call
+    left out is done then, when the machines were named (a filter might match others now)."""
     args, reason = rules.reasoned(name, args, reason)
     key = service.idempotency_key(call)
     sending = _Sending(call, name, args, reason, _group_id(call, key), keyed=key is not None)
@@ -149,7 +149,7 @@ def targets(call: Call, wanted: ManyCommands) -> list[BulkTarget]:
 
 
 def read_body(value: Any) -> ManyCommands:
-    """A wrong member of `filter` is named, too: one that is only left out would mean more machines than were meant."""
+    """A wrong member of `filter` is named, too: left out, it would mean more machines than were meant."""
     if isinstance(value, dict) and isinstance(value.get("filter"), dict):
         try:
             validate(MachineFilter, value["filter"])
@@ -159,7 +159,7 @@ def read_body(value: Any) -> ManyCommands:
 
 
 class _Sending:
-    """One call: the same wish, drafted for chunk after chunk of machines."""
+    """One call: the same command, drafted for chunk after chunk of machines."""
 
     def __init__(
         self, call: Call, name: str, args: dict[str, Any], reason: str | None, group_id: str, *, keyed: bool
@@ -173,7 +173,7 @@ class _Sending:
         self._recorded = False
 
     async def known(self) -> dict[int, Command]:
-        """What the same call drafted before, by machine."""
+        """The commands that the same call drafted before, by machine."""
         if not self._keyed:
             return {}
         found = await rows.commands_of_group(self._call.context.store, self.group_id)
@@ -183,7 +183,7 @@ class _Sending:
         return {row.rvm_id: service.from_row(row) for row in found}
 
     async def send(self, chunk: Sequence[BulkTarget], known: Mapping[int, Command]) -> list[dict[str, Any]]:
-        """One transaction; when a machine of it was just removed or used otherwise, each on its own."""
+        """Draft a chunk in one transaction; after a Conflict, each machine on its own."""
         drafts = [self._draft(target, known) for target in chunk]
         try:
             await self._announce([change for draft in drafts if isinstance(draft, list) for change in draft])
@@ -214,7 +214,7 @@ class _Sending:
             self._recorded = True
 
     def _draft(self, target: BulkTarget, known: Mapping[int, Command]) -> list[Change] | Command | str:
-        """What to announce, the command that is there already, or the code of a refusal."""
+        """The Changes to commit, the command that exists already, or the code of a refusal."""
         machine = target.machine
         if machine is None or self._call.context.fleet.machines.get(machine.id) is not machine:
             return "not_found"
@@ -246,7 +246,7 @@ class _Sending:
 
 
 def _row(target: BulkTarget) -> dict[str, Any]:
-    """What is not there, or not for the caller's eyes, is named as it was asked for."""
+    """A machine that the caller does not reach is named as it was asked for."""
     if target.machine is not None:
         return {"rvm_id": target.machine.id, "device_id": target.machine.device_id}
     by_number = isinstance(target.asked, int)
@@ -254,7 +254,7 @@ def _row(target: BulkTarget) -> dict[str, Any]:
 
 
 def _group_id(call: Call, key: str | None) -> str:
-    """With a key always the same for the same caller, so that two calls at once are one group."""
+    """With a key the same for the same caller, so that two calls at once are one group."""
     if key is None:
         return rules.new_id(call.now)
     return hashlib.sha256(f"{call.principal.actor}\0{key}".encode()).hexdigest()[:32]

@@ -17,7 +17,7 @@ from hub.model.machine import Machine
 from hub.web.shell.page import Visit, who
 
 RECENT: Final = timedelta(minutes=10)
-"""How long a machine's page still shows a job that has ended."""
+"""A job that has ended stays on its machine's page this long."""
 MOST_ON_MACHINE: Final = 5
 
 
@@ -56,7 +56,7 @@ def zone_of(visit: Visit, machine: Machine | None) -> str:
 
 
 async def of_machine(visit: Visit, found: Machine) -> list[Command]:
-    """What the page of a machine shows: everything open, then what ended in the last minutes; newest first."""
+    """The jobs of a machine's page: everything open, then what ended in the last minutes; newest first."""
     open_now = sorted(found.pending.values(), key=lambda c: (c.issued_at, c.id), reverse=True)
     rows = await command_rows.recent_commands(visit.context.store, found.id, MOST_ON_MACHINE)
     ended = [row for row in rows if row.state in TERMINAL and row.finished_at and row.finished_at > visit.now - RECENT]

@@ -48,7 +48,7 @@ async def update(context: MessageContext, report: m.CommandUpdate) -> None:
 
 
 async def check_waiting(context: MessageContext) -> None:
-    """What waited for this link: the rights of whoever issued it are looked up now, at its execution."""
+    """Look up, before they are sent, whether the issuers of waiting commands still may issue them."""
     machine = context.machine
     by_user: dict[int, list[Command]] = {}
     for command_id in context.link.unchecked:
@@ -66,7 +66,7 @@ async def check_waiting(context: MessageContext) -> None:
 
 
 async def _ended(context: MessageContext, report: m.CommandUpdate) -> None:
-    """The command is not open: it ended before (this is a repeat, or too late), or it is not this machine's at all."""
+    """Handle an update of a command that is not open: a repeat, too late, or another machine's."""
     row = await context.retry(lambda: find_command(context.store, report.id))
     if row is None or row.rvm_id != context.machine.id:
         context.links.tally["foreign"] += 1
@@ -80,7 +80,7 @@ async def _ended(context: MessageContext, report: m.CommandUpdate) -> None:
 
 
 async def _stop_unknown(context: MessageContext, command: Command, report: m.CommandUpdate) -> None:
-    """A session that began after, or just as, it was given up here: what is open there and not here is stopped."""
+    """Stop a remote session that began after it was given up here."""
     if command.name == remote_life.START and report.state == "succeeded":
         held = [command.args["session_id"]]
         await context.commit(requests.unknown_here(context.machine, held, context.clock()))

@@ -85,7 +85,7 @@ def _query(visit: Visit) -> job_list.JobQuery:
 
 
 async def _machines(visit: Visit, query: job_list.JobQuery) -> frozenset[int] | None:
-    """The machines the jobs may be of: None is all of them, the removed ones included."""
+    """The machines whose jobs are shown; None: all, removed ones included."""
     reach = visit.user.machines
     if query.rvm is not None:
         reach = frozenset({query.rvm} if visit.user.reaches(query.rvm) else ())
@@ -112,7 +112,7 @@ def _open(visit: Visit, query: job_list.JobQuery, reach: frozenset[int] | None) 
 async def _ended(
     visit: Visit, query: job_list.JobQuery, reach: frozenset[int] | None, mark: Mark | None
 ) -> list[Command]:
-    """One more than a page, so that it is known whether there is another."""
+    """One more than a page, to know whether there is another."""
     if not query.ended_states:
         return []
     filters = Filters(
@@ -123,7 +123,7 @@ async def _ended(
 
 
 async def _mark(visit: Visit, query: job_list.JobQuery) -> Mark | None:
-    """Where the page begins; an address that names no job begins at the newest."""
+    """Where the page begins; an unknown id begins at the newest."""
     if not query.before:
         return None
     row = await command_rows.find_command(visit.context.store, query.before)
@@ -152,7 +152,7 @@ def _machine_named(visit: Visit, query: job_list.JobQuery) -> str:
 
 
 Detail = tuple[str, str, str]
-"""Name, value ("": not shown, the page may learn it later), and the address it leads to or ""."""
+"""Name, value ("": not shown yet), and the address it links to or ""."""
 
 
 async def show_job(visit: Visit, fault: str = "", status: int = 200) -> Response:
@@ -173,7 +173,7 @@ async def part_job(visit: Visit) -> dict[str, Any]:
 
 
 async def cancel_job(visit: Visit) -> Response:
-    """The form's way to the API's cancel; what could not be cancelled is said on the job's own page."""
+    """Cancel by the API's operation; a refusal is shown on the job's own page."""
     command = await _job_named(visit)
     if not visit.may("command.send", command.rvm_id):
         raise Problem("forbidden", Text("needs_role", {"role": Text("role.operator")}))
@@ -220,7 +220,7 @@ async def show_action(visit: Visit, fault: str = "", status: int = 200) -> Respo
 
 
 async def do_action(visit: Visit) -> Response:
-    """The same operation as by REST, then to the machine, whose page shows the job."""
+    """Issue the command by the API's operation, then show the machine's page."""
     found, name = visit.machine(), _action_named(visit)
     if not visit.may("command.send", found.id):
         raise Problem("forbidden", Text("needs_role", {"role": Text("role.operator")}))
@@ -236,7 +236,7 @@ async def do_action(visit: Visit) -> Response:
 
 
 def once(visit: Visit, found: Machine | None, body: Any) -> Call:
-    """The form's wish as a call of the API. Sent twice (a second press, a reload), the wish is done once."""
+    """The form as a call of the API. Sent twice (a second press, a reload), it is done once."""
     wish = visit.form.get("wish", "")
     call = visit.call(body, machine=found, query=service.Waiting())
     if wish:
@@ -268,7 +268,7 @@ MOST_FIELDS: Final = bulk_api.MOST + 10
 
 
 async def ask_or_do(visit: Visit) -> Response:
-    """First what would happen, then, with `sure`, the doing."""
+    """Show what would happen; with `sure`, do it."""
     wish = bulk.BULK_ACTIONS.get(visit.form.get("do", ""))
     if wish is None:
         raise not_found()
@@ -322,7 +322,7 @@ def _about(visit: Visit, wish: bulk.BulkAction, found: list[Machine]) -> dict[st
 
 
 def _selected(visit: Visit) -> list[Machine]:
-    """Each machine once; what is not there or out of reach was removed meanwhile, and is left out."""
+    """Each machine once, without those that were removed meanwhile or are out of reach."""
     ids = dict.fromkeys(row_id(value) for name, value in visit.fields if name == "rvm")
     machines = visit.context.fleet.machines
     found = [machines.get(rvm_id) for rvm_id in ids if rvm_id is not None]

@@ -26,15 +26,15 @@ from protocol.salvage import describe
 from protocol.zones import is_zone
 
 DESIRED_STATE_LIFETIME = timedelta(hours=24)
-"""How long desired state waits for an offline machine."""
+"""Desired state waits this long for an offline machine."""
 MAX_RELAYED = 10
-"""Open commands that only pass on what the machine's own software declared: they must not crowd out people's."""
+"""Open commands that only relay what the machine's own software declared: they must not crowd out people's."""
 MAX_PENDING = 50
-"""Open commands of one machine; more are refused, so that a machine that is away for long cannot be buried."""
+"""Open commands of one machine; more are refused."""
 
 
 class Refused(Exception):  # noqa: N818 - it reads as what happened to a request
-    """The command may not be drafted now: `code` for programs, `status` the HTTP status that says it."""
+    """The command may not be drafted now: `code` for programs, `status` the HTTP status."""
 
     def __init__(self, code: str, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -52,10 +52,9 @@ def relay_status(
     reason: str | None = None,
     reading: bool = False,
 ) -> list[Change]:
-    """What was declared past the machine's agent (by REST, by the clock) is told to it, or it would declare the old
-    status again at its next hello. `reason`: the one that whoever tells gave himself; `wanted` may carry another's.
-    `reading`: only the capacity is new. [] when it takes no such command, or none now: what it says next is the
-    truth."""
+    """Relay to the agent what was declared past it (by REST, by the clock); else it would declare the old status again
+    at its next hello. `reason`: given by who declared it; `wanted` may carry another's. `reading`: only the capacity is
+    new. [] when the agent takes no such command, or none now."""
     waiting = sum(is_relayed(command) for command in machine.pending.values())
     if "set_status" not in machine.capabilities or waiting >= MAX_RELAYED:
         return []
@@ -78,10 +77,9 @@ def draft(
     group_id: str | None = None,
     reading: bool = False,
 ) -> list[Change]:
-    """CommandDrafted (first), its event, and the end of older wishes that it stands for; a `reading` of the capacity
-    stands for nobody's wish. Raises Refused:
-    `unknown_command` and `invalid` (422), `still_full`, `not_full`, `manual_sync_off`,
-    `machine_offline`, `too_many_pending` (409)."""
+    """The drafted command (first), its event, and the end of older commands that it replaces; a `reading` of the
+    capacity replaces no person's. Raises Refused: `unknown_command` and `invalid` (422), `still_full`, `not_full`,
+    `manual_sync_off`, `machine_offline`, `too_many_pending` (409)."""
     _check_arguments(name, args)
     # Not by `capabilities`: the wire gives them no vocabulary, and a machine answers `unsupported` by itself at once.
     if name == "set_status" and (failure := _impossible(machine, args)) is not None:
@@ -115,8 +113,8 @@ def draft(
 
 
 def reasoned(name: str, args: dict[str, Any], reason: str | None) -> tuple[dict[str, Any], str | None]:
-    """Why a status is wished for is also why the machine will have it: each is taken for the other when it is left out.
-    Doing it twice changes nothing."""
+    """Of a set_status, the command's reason and the status's: each is taken for the other when it is left out.
+    Idempotent."""
     if name != "set_status":
         return args, reason
     reason = reason or args.get("reason")
@@ -143,7 +141,7 @@ def new_id(now: datetime) -> str:
 
 
 def wire(command: Command) -> messages.Command:
-    """As the machine hears it."""
+    """The command's message."""
     return messages.Command(
         id=command.id,
         name=command.name,
@@ -154,11 +152,12 @@ def wire(command: Command) -> messages.Command:
 
 
 def to_deliver(machine: Machine, now: datetime) -> list[Command]:
-    """What a link of this machine must be told after hello, oldest first: everything open and not past its deadline.
-    Commands that were sent on an earlier link go again; the machine answers a known id from its journal.
+    """What is sent after hello, oldest first: everything open and not past its deadline. Commands sent on an earlier
+    link go again; the machine answers a known id from its journal.
 
-    A capacity that was only passed on goes before wishes that have not left yet: it repeats the status of then, and
-    must not undo what they set. (One that told a new status with it has ended the older ones.)"""
+    A relayed capacity goes before commands that have not left yet: it repeats the status of then, and must not undo
+    what they set.
+    """
 
     def turn(command: Command) -> tuple[int, datetime, str]:
         passed_on = is_relayed(command) and "capacity" in command.args
@@ -188,17 +187,17 @@ def _check_arguments(name: str, args: dict[str, Any]) -> None:
 
 
 GRACE = timedelta(seconds=4)
-"""What left may still be answered for this long after its deadline: the result is on its way."""
+"""An update may come this long after the deadline: it is on its way."""
 
 IMMEDIATE_LIFETIME = timedelta(seconds=60)
-"""How long an immediate command may take before it expires (protocol.md, Promises)."""
+"""An immediate command expires after this (protocol.md, Promises)."""
 REBOOT_LIFETIME = timedelta(minutes=5)
-"""How long a machine that has begun to go down may take to be back and say so: a Jetson needs about one."""
+"""A machine that has begun to go down may take this long to be back: a Jetson needs about one minute."""
 GOING_DOWN = "rebooting"
-"""The phase a machine says when the reboot is under way and cannot be taken back."""
+"""The phase from which a reboot cannot be taken back."""
 
 _NAMED_BY = {"set_status": "capacity", "sync_timezone": "timezone"}
-"""Of the commands for a state: the argument by which a wish says more than one without it."""
+"""Of the commands for a state: the argument by which one says more than one without it."""
 _PROGRESS_ORDER = {"queued": 0, "sent": 1, "accepted": 2, "running": 3}
 
 
@@ -209,16 +208,16 @@ def sent(command: Command, now: datetime) -> list[Change]:
 
 
 def end_of(update: messages.CommandUpdate) -> str:
-    """The state an update ends a command in: what a machine refuses because it was withdrawn, or came too late, is
-    `cancelled` or `expired` here."""
+    """The state an update ends a command in: a machine's refusal of what was withdrawn, or came too late, is
+    `cancelled` or `expired`."""
     code = None if update.error is None else update.error.code
     return code if update.state == "rejected" and code in ("cancelled", "expired") else update.state
 
 
 def moved(machine: Machine, update: messages.CommandUpdate, now: datetime) -> list[Change]:
-    """What a machine's update does to its own open command; [] when it is settled already or says nothing new.
+    """Move a machine's own open command; [] when it has ended or nothing is new.
 
-    A terminal state brings the event, and a succeeded set_status the status it set, declared by who issued it.
+    A terminal state brings its event, and a succeeded set_status the status it set, declared by the command's issuer.
     """
     command = machine.pending.get(update.id)
     if command is None:
@@ -241,8 +240,7 @@ def moved(machine: Machine, update: messages.CommandUpdate, now: datetime) -> li
 
 
 def late(ended: Command, update: messages.CommandUpdate, now: datetime) -> list[Change]:
-    """A final word about a command that has ended; [] when it is the same end, said again. It changes nothing, but
-    what the machine did is on record, once however often it says so."""
+    """The event of a final update that comes after the command's end; [] for a repeat. It changes nothing else."""
     state = end_of(update)
     if update.state not in TERMINAL or state == ended.state:
         return []
@@ -257,7 +255,7 @@ def late(ended: Command, update: messages.CommandUpdate, now: datetime) -> list[
 
 
 def expire(machine: Machine, command: Command, now: datetime) -> list[Change]:
-    """The deadline passed without a terminal word (what left has a little longer); [] before it."""
+    """Expire after the deadline (what left has a little longer); [] before it."""
     left = has_left(machine, command)
     if now < command.expires_at + (GRACE if left else timedelta(0)):
         return []
@@ -268,15 +266,15 @@ def expire(machine: Machine, command: Command, now: datetime) -> list[Change]:
 
 
 def begins_too_late(command: Command, update: messages.CommandUpdate, now: datetime) -> bool:
-    """Whether the machine says that it begins what it may not begin any more. A link is never told such a command; who
-    asks by REST may have seen it while there was time."""
+    """Whether the machine begins what it may not begin any more. A link is never sent such a command; a machine that
+    asks by REST may have read it in time."""
     begins = update.state not in TERMINAL and command.state in ("queued", "sent")
     return command.state in TERMINAL or (begins and now >= command.expires_at)
 
 
 def cancel(machine: Machine, command: Command, actor: actors.Actor, now: datetime) -> list[Change]:
-    """Withdraw an open command: at once when it never left, else the machine is asked and has the last word. [] when it
-    has ended or was asked for already."""
+    """Cancel an open command: at once when it never left, else the machine is asked. [] when it has ended or was asked
+    for already."""
     if command.state in TERMINAL or command.cancel_at is not None:
         return []
     if not has_left(machine, command):
@@ -290,11 +288,11 @@ def cancel(machine: Machine, command: Command, actor: actors.Actor, now: datetim
 
 
 def supersede(machine: Machine, newer: Command, now: datetime, *, reading: bool = False) -> list[Change]:
-    """A newer wish for a state takes the place of older ones that never left, where it declares all that they did. A
-    `reading` of the capacity that is passed on takes only that of older ones like it.
+    """End older commands that never left and declare no more than the newer one. A relayed `reading` of the capacity
+    ends only older ones like it.
 
-    A wish without a capacity leaves the capacity alone, so it cannot stand for one that names a capacity; a look for
-    the zone cannot stand for one that names the zone.
+    One without a capacity leaves the capacity alone, so it does not replace one that names a capacity; nor does a look
+    for the zone replace one that names the zone.
     """
     if newer.name not in _NAMED_BY:
         return []
@@ -310,7 +308,7 @@ def supersede(machine: Machine, newer: Command, now: datetime, *, reading: bool 
 
 
 def withdraw(command: Command, now: datetime) -> list[Change]:
-    """Whoever issued it may not any more, and it has not left: it never will."""
+    """Cancel a command that never left, because its issuer may not issue it any more."""
     why = {"code": "not_allowed_any_more", "message": "whoever issued it may not command this machine any more"}
     return _end(msgspec.structs.replace(command, error=why), "cancelled", actors.CLOCK, now)
 
@@ -349,7 +347,7 @@ def _finished(command: Command, actor: actors.Actor, now: datetime) -> EventHapp
 
 
 class Issuer(Protocol):
-    """What is known of the user now (db.users.UserWithMachines)."""
+    """The user now (db.users.UserWithMachines)."""
 
     @property
     def role(self) -> str: ...
@@ -360,7 +358,7 @@ class Issuer(Protocol):
 
 
 def still_may(issuer: Issuer | None, rvm_id: int) -> bool:
-    """None: there is no such user any more."""
+    """Whether the issuer still may command this machine; None is a removed user."""
     if issuer is None or issuer.disabled_at is not None or issuer.role not in ACTIONS["command.send"]:
         return False
     reached = machines_of(issuer.role, issuer.machines)

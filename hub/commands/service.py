@@ -37,7 +37,7 @@ class Waiting(msgspec.Struct):
 
 
 async def issue(call: Call, name: str, args: dict[str, Any], reason: str | None = None) -> Command:
-    """The command, recorded and on its way; or the one the same Idempotency-Key made before. Raises Refused."""
+    """The command, committed; or the one the same Idempotency-Key made before. Raises Refused."""
     args, reason = rules.reasoned(name, args, reason)
     key = idempotency_key(call)
     tries = 3
@@ -71,7 +71,7 @@ async def outcome(call: Call, command: Command, wait: float) -> Command:
 
 
 def state_text(command: Command) -> Text:
-    """What to tell a person about where the command is."""
+    """The command's state in a sentence."""
     return Text(f"command.{command.state}")
 
 
@@ -91,7 +91,7 @@ async def find(call: Call, command_id: str) -> Command:
 
 
 def _same(row: CommandRow, name: str, args: dict[str, Any], actor: Actor) -> Command:
-    """Another's command is not this caller's, even if both chose the same key."""
+    """The command of a repeated key. Another caller's command is not this caller's, even with the same key."""
     if (row.name, row.args, row.issued_by) != (name, args, actor):
         raise Problem("conflict", Text("idempotency_reused"))
     return from_row(row)
@@ -105,16 +105,16 @@ def idempotency_key(call: Call) -> str | None:
 
 
 CommandName = Literal["ping", "set_status", "sync_timezone", "restart_service", "reboot"]
-"""What may be asked by hand; backups and remote access have routes of their own."""
+"""Commands that people may issue; backups and remote access have routes of their own."""
 
 _EXPECTED: Final[Mapping[str, str]] = {"until": "expect.time", "timezone": "expect.zone", "service": "expect.service"}
-"""Members whose type says less than a sentence can."""
+"""Members whose sentence says more than their type."""
 _CLEAR_ALREADY: Final = ("missing", "unknown", "wrong_character")
-"""Beginnings of keys that say more still."""
+"""Errors that are clear already, by the beginning of their key."""
 
 
 def read_arguments(call: Call, name: CommandName, given: Mapping[str, Any], zone: str | None = None) -> dict[str, Any]:
-    """The arguments as they are recorded. `zone` reads a naive time. Raises the 422 that names each wrong member."""
+    """The arguments as they are stored. `zone` reads a naive time. Raises the 422 that names each wrong member."""
     said = {"trigger": "manual", **given} if name == "sync_timezone" else dict(given)
     try:
         wanted = validate(ARGUMENTS[name], said)
@@ -129,7 +129,7 @@ def read_arguments(call: Call, name: CommandName, given: Mapping[str, Any], zone
 
 
 def problem_below(place: str, problem: Problem) -> Problem:
-    """The same refusal, its members named as members of `place`."""
+    """The same problem with its members named below `place`."""
     if not problem.errors:
         return problem
     return invalid({f"{place}.{name}": _clearer(name, whys) for name, whys in problem.errors.items()})

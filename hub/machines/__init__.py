@@ -1,1 +1,1 @@
-"""Machines themselves: added, edited, removed, and what every page of one has on top."""
+"""Machines: added, edited, removed, and the head of every page of one."""

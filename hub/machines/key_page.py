@@ -31,7 +31,7 @@ async def show_add(visit: Visit) -> Response:
 
 
 async def add(visit: Visit) -> Response:
-    """On to the page of the new key; also for a form that was sent twice."""
+    """Add a machine and show its key's page; also for a form that was sent twice."""
     given = {"name": visit.form.get("name", "").strip(), "site": visit.form.get("location_description", "").strip()}
     wanted: dict[str, Any] = {"name": given["name"]}
     if given["site"]:
@@ -55,14 +55,14 @@ async def add(visit: Visit) -> Response:
 
 
 def _just_added(visit: Visit, name: str) -> str | None:
-    """The page of the key of a machine of that name that this very session added a moment ago."""
+    """The key's page of a machine of that name that this session has just added."""
     machines = visit.context.fleet.machines.values()
     places = (key_place(m.id) for m in machines if m.name == rules.composed(name))
     return next((place for place in places if visit.context[FreshSecrets].find(visit.user, place) is not None), None)
 
 
 def base_url(visit: Visit) -> str:
-    """Where machines reach this hub: what was configured, else the address the person uses."""
+    """The hub's address for machines: as configured, else the one this person uses."""
     settings = visit.context.settings
     if settings.public_url:
         return settings.public_url
@@ -120,7 +120,7 @@ async def download_config(visit: Visit) -> Response:
 
 
 async def new_key(visit: Visit) -> Response:
-    """The old one is dead at once. A form sent twice within one look makes one key."""
+    """Replace the key; the old one is dead at once. A form sent twice makes one key."""
     found = visit.machine()
     _must_manage(visit)
     async with visit.context[FreshSecrets].lock:
@@ -135,7 +135,7 @@ async def ask_removal(visit: Visit) -> Response:
 
 
 async def remove(visit: Visit) -> Response:
-    """Only when its name was typed: everything the machine ever sent goes with it."""
+    """Remove the machine and everything it ever sent, when its name was typed."""
     found = visit.machine()
     _must_manage(visit)
     if not rules.is_name(visit.form.get("name", ""), found.name):
@@ -145,7 +145,7 @@ async def remove(visit: Visit) -> Response:
 
 
 def fresh_key(visit: Visit, machine: Machine) -> str | None:
-    """The machine's key while this session may still see it; None later, and when it is no longer the machine's."""
+    """The machine's key while this session may still see it and it is valid, else None."""
     key = visit.context[FreshSecrets].find(visit.user, key_place(machine.id))
     shape = None if key is None else credentials.recognise(key)
     is_its = shape is not None and credentials.same_hash(shape.hash, machine.api_key_hash)
@@ -153,7 +153,7 @@ def fresh_key(visit: Visit, machine: Machine) -> str | None:
 
 
 def config_text(address: str, machine: Machine, key: str) -> str:
-    """The machine's own configuration file (requirements.md, section 4); what is not named keeps its default."""
+    """The machine's configuration file (requirements.md, section 4); members left out keep their default."""
     values: dict[str, object] = {"myrvm_base_url": address, "rvm_id": machine.device_id, "api_token": key}
     if _is_plain(address):
         values["allow_plain_http"] = True
@@ -178,5 +178,5 @@ def _is_plain(address: str) -> bool:
 
 
 def _is_here(address: str) -> bool:
-    """Whether only this very computer reaches the hub there."""
+    """Whether the address leads to this computer only."""
     return addresses.names_this_computer(urlsplit(address).hostname or "")

@@ -37,10 +37,10 @@ BLANK: dict[str, Any] = {
     "connection": "never", "connection_reason": None, "connection_since": None, "last_seen_at": None, "status_since": 0,
     "readings": None, "over": (), "lease": None, "spark": "",
 }  # fmt: skip
-"""What a row is made of before its machine is known: the page clones it for machines added while it is open."""
+"""The template of a row: the page clones it for machines added while it is open."""
 
 MOST_TROUBLES: Final = 100
-"""Of the machines that need somebody, so many are written out; their number counts all."""
+"""Machines in trouble that are written out; their number counts all."""
 
 
 async def show_fleet(visit: Visit) -> Response:
@@ -115,7 +115,7 @@ def _trouble_names(visit: Visit, needed: list[MachineTrouble]) -> dict[int, tupl
 MAX_CONNECTION_EVENTS = 500
 MAX_DECLARATIONS = 500
 SPELLS = 20
-"""Entries of a page of the status history, made from at most that many declarations."""
+"""Entries of a page of the status history."""
 
 
 async def show_machine(visit: Visit) -> Response:
@@ -123,7 +123,7 @@ async def show_machine(visit: Visit) -> Response:
 
 
 async def _overview(visit: Visit, refused: str = "", status: int = 200) -> Response:
-    """`refused`: why what was asked for may not be; it stands where it was asked."""
+    """`refused`: a refusal, shown beside its form."""
     found = visit.machine()
     now = visit.reader.now
     head = await tab.head(visit, found)
@@ -150,7 +150,7 @@ async def _overview(visit: Visit, refused: str = "", status: int = 200) -> Respo
 
 
 async def show_charts(visit: Visit) -> Response:
-    """The figures as plotly specifies them, and the points of the last ten minutes."""
+    """The charts as plotly specifies them, with the points of the last ten minutes."""
     found = visit.machine()
     theme = visit.request.query_params.get("theme", "light")
     limits = tuple((metric, limit, critical_limit(limit)) for metric, limit in sorted(warning_limits(found).items()))
@@ -161,7 +161,7 @@ async def show_charts(visit: Visit) -> Response:
 
 
 async def ask_status(visit: Visit) -> Response:
-    """The status form without script: the same operation as by REST, then back to the page that shows the command."""
+    """Change the status by the API's operation, without script; then back to the page."""
     found, form = visit.machine(), visit.form
     if not visit.may("status.write", found.id):
         raise Problem("forbidden", Text("needs_role", {"role": Text(f"role.{role_needed('status.write')}")}))
@@ -186,7 +186,7 @@ async def ask_status(visit: Visit) -> Response:
 
 
 def until_from(choice: str, now: datetime, zone: str) -> datetime | None:
-    """The instant an "until" choice means: hours from now, or tomorrow at seven where the machine stands."""
+    """The instant of a choice: hours from now, or tomorrow at seven in the machine's zone."""
     if choice == "tomorrow":
         local_now = now.astimezone(formats.zone(zone))
         return (local_now + timedelta(days=1)).replace(hour=7, minute=0, second=0, microsecond=0)
@@ -194,7 +194,7 @@ def until_from(choice: str, now: datetime, zone: str) -> datetime | None:
 
 
 def warning_limits(found: Machine) -> dict[str, float]:
-    """Those of the machine's settings in force."""
+    """The machine's effective warning limits."""
     limits = found.effective_settings.limits
     return {
         "temperature": limits.temperature,
@@ -222,8 +222,7 @@ def _whys(visit: Visit, found: Machine, view: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _statuses(visit: Visit, found: Machine) -> dict[str, Any]:
-    """The values `status_list.html` takes: the newest of the history, or what stands before the instant in the
-    address."""
+    """The values `status_list.html` takes: the newest of the history, or what precedes `?before=`."""
     before = whole_number(visit.request.query_params.get("before", ""), 10**15 - 1)
     rows = await statuses.newest_statuses(
         visit.context.store, found.id, MAX_DECLARATIONS, None if before is None else formats.instant(before)
@@ -269,7 +268,7 @@ async def _away(visit: Visit, found: Machine, start: datetime, end: datetime) ->
 
 
 def away_spans(found: Machine, moves: list[EventRow], now: int) -> list[tuple[int, int]]:
-    """When nobody heard the machine: from each `offline` to what came next; the newest may last until now."""
+    """When the machine was offline; the newest span may last until now."""
     spans: list[tuple[int, int]] = []
     until = now
     for event in moves:  # newest first
@@ -283,7 +282,7 @@ def away_spans(found: Machine, moves: list[EventRow], now: int) -> list[tuple[in
 
 
 async def _history(visit: Visit, found: Machine) -> list[list[float | None]]:
-    """Kept samples of the window, then what memory holds of the last minutes: rows of [ms, cpu, gpu, temperature]."""
+    """Kept samples of the window, then the recent ones of memory: rows of [ms, cpu, gpu, temperature]."""
     metrics = ("cpu_usage", "gpu_usage", "temperature")
     end = visit.now
     start = end - timedelta(seconds=charts.WINDOW_S)

@@ -1,5 +1,4 @@
-"""What every tab of `/machines/{id}` has on top: name, status, connection, facts, tabs, and a warning when two machines
-fight for the key.
+"""Shows the head of every tab of `/machines/{id}`: name, status, connection, facts, tabs, a key conflict.
 
 Knows one machine and its reader; what stands below is each tab's own.
 """
@@ -32,7 +31,7 @@ MAX_ADDRESSES: Final = 5
 
 
 async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
-    """The values `machine_head.html` takes. `also`: actors that the tab names besides those who may act."""
+    """The values `machine_head.html` takes. `also`: further actors that the tab names."""
     reader = visit.reader
     view = views.machine_detail(found, times="ms")
     zone = zone_of(found)
@@ -73,7 +72,7 @@ async def people(visit: Visit, found: Machine, actors_shown: Iterable[str]) -> d
 
 
 async def release(visit: Visit) -> Response:
-    """End the quarantine, by the operation of the API. One that is over already needs no release."""
+    """End the quarantine by the API's operation; one that is over needs no release."""
     found = visit.machine()
     permit(visit.user, "machine.release", found.id)
     try:
@@ -89,8 +88,8 @@ def zone_of(found: Machine) -> str:
 
 
 def names_for(found: Machine, everybody: Iterable[users.UserWithMachines], also: Iterable[str] = ()) -> dict[str, str]:
-    """The people this page may have to name: who acted as far as it shows, and who could while it is open. The list of
-    all users is for administrators."""
+    """The people whom this page may name: who acted as shown, and who could act while it is open. The list of all users
+    is for administrators."""
     shown = {found.status_by, *also}
 
     def acts(user: users.UserWithMachines) -> bool:
@@ -118,7 +117,7 @@ def facts(reader: Reader, view: Mapping[str, Any], zone: str) -> list[tuple[str,
 
 
 async def _conflict_addresses(visit: Visit, found: Machine) -> tuple[str, ...]:
-    """From where the two (or more) came, as the newest quarantine recorded it."""
+    """The addresses of the holders of one key, as the newest quarantine's event has them."""
     newest = await events.list_events(visit.context.store, limit=1, rvm_ids=[found.id], codes=["machine.quarantined"])
     given = newest[0].params.get("addresses") if newest else None
     return tuple(str(address) for address in given[:MAX_ADDRESSES]) if isinstance(given, list) else ()

@@ -43,7 +43,7 @@ def set_by_command(machine: Machine, command: Command, now: datetime) -> list[Ch
 
 
 def before_of(machine: Machine) -> dict[str, Any]:
-    """What is given back after a status that begins now: not what itself holds only for a while."""
+    """What returns after a status that begins now: never a status that itself holds only for a while."""
     before = machine.status_before
     if machine.status_until is not None and before is not None:
         return {"status": before["status"], "special_status": before.get("special_status"),
@@ -52,9 +52,8 @@ def before_of(machine: Machine) -> dict[str, Any]:
 
 
 def status_changes(machine: Machine, said: StatusChanged, params: dict[str, Any] | None = None) -> list[Change]:
-    """A declaration, `said` now by somebody, and its event with before and after; [] when it declares what is declared
-    already. What only tells a new capacity changes neither since when the status holds nor who set it; nor does a new
-    status under a special one, which is what the machine is until it ends."""
+    """A declaration and its event with before and after; [] when nothing changes. A new capacity alone keeps since and
+    by; so does a new status under a special one."""
     before, after = declaration(machine), declaration(said)
     if before == after:
         return []
@@ -81,8 +80,7 @@ def status_changes(machine: Machine, said: StatusChanged, params: dict[str, Any]
 
 
 def _is_kept_reason(machine: Machine, said: StatusChanged) -> bool:
-    """Whether who declares gave no reason: there is none, or the machine lets the one stand that somebody gave for
-    what it still is."""
+    """Whether the declaration brings no reason of its own."""
     if said.reason is None:
         return True
     stands = (said.special_status or said.status) == machine.effective_status and said.reason == machine.status_reason
@@ -102,8 +100,8 @@ def declaration(of: Machine | StatusChanged) -> dict[str, Any]:
 
 
 def instant(text: str | None) -> datetime | None:
-    """An aware RFC 3339 instant in UTC, or None; also for one at the edge of the calendar, which no database and no
-    zone of a reader could hold."""
+    """An aware RFC 3339 instant in UTC; None for others, and at the edge of the calendar, which no database could
+    hold."""
     if text is None:
         return None
     try:
@@ -115,15 +113,15 @@ def instant(text: str | None) -> datetime | None:
 
 
 GIVES_BACK = "until"
-"""The capability of a machine that gives a status back by itself."""
+"""The capability of a machine that ends a status with `until` by itself."""
 KEPT_HERE = "kept_here"
-"""A member of `status_before`: this hub gives it back, whatever the machine can."""
+"""A member of `status_before`: this hub ends the status, whatever the machine can."""
 EARLY_RETURN = timedelta(seconds=5)
-"""A machine's clock may be so much ahead of ours when it gives a status back."""
+"""A machine's clock may be this much ahead of ours when it ends a status."""
 
 
 class NamedStatus(NamedTuple):
-    """What a machine's own software names; UNSET stays as it is, None ends it."""
+    """Members named by a machine's own software; UNSET stays as it is, None ends it."""
 
     status: Status | UnsetType = UNSET
     special_status: SpecialStatus | UnsetType | None = UNSET
@@ -133,18 +131,18 @@ class NamedStatus(NamedTuple):
 
 
 def refused(machine: Machine, status: Status, capacity: int | None) -> Failure | None:
-    """Why the machine may not be asked to be that; None when it may. A machine that never told its capacity is 0 here,
-    which is no ground to refuse anything: the machine itself knows better."""
+    """Why the machine may not be asked for that status; None when it may. A capacity never reported is 0 here and no
+    ground to refuse."""
     return refusal(status, capacity if capacity is not None else machine.capacity or None)
 
 
 def reported_by_machine(
     machine: Machine, said: messages.Hello | messages.StatusReport, now: datetime, capabilities: tuple[str, ...]
 ) -> list[Change]:
-    """What a machine declares on its link; [] when it declares what is known already.
+    """A declaration on the machine's link; [] when nothing changes.
 
-    A machine that gives back by itself reports everything there is; another one has no word for an `until`, and what
-    was set for a while stays until it declares something else.
+    A machine that ends statuses by itself reports everything; another one cannot name an `until`, and what was set for
+    a while stays until it declares something else.
     """
     covered = said.special_status is not None and said.special_status == machine.special_status
     same = covered or (said.status, said.special_status) == (machine.status, machine.special_status)
@@ -171,7 +169,7 @@ def reported_by_machine(
 
 
 def declared_by_key(machine: Machine, named: NamedStatus, now: datetime) -> list[Change]:
-    """What a machine's software declares by REST with its key, whatever its link says; [] when that holds already."""
+    """A declaration by REST with the machine's key; [] when nothing changes."""
     status: Any = machine.status if isinstance(named.status, UnsetType) else named.status
     special: Any = machine.special_status if isinstance(named.special_status, UnsetType) else named.special_status
     reason, until = named.reason, named.until
@@ -201,14 +199,14 @@ def declared_by_key(machine: Machine, named: NamedStatus, now: datetime) -> list
 
 
 class ForTheAgent(NamedTuple):
-    """What an agent has to know of a declaration that went past it. `reading`: only the capacity is new."""
+    """What must be relayed to the agent of a declaration past it. `reading`: only the capacity is new."""
 
     wanted: SetStatus
     reading: bool
 
 
 def for_the_agent(machine: Machine, changes: list[Change]) -> ForTheAgent | None:
-    """What to tell the agent of `machine`, as it was before these changes; None when nothing was declared."""
+    """What to relay to the agent of `machine`, as it was before these changes; None when nothing was declared."""
     change = next((change for change in changes if isinstance(change, StatusChanged)), None)
     event = next((change for change in changes if isinstance(change, EventHappened)), None)
     if change is None or event is None:
@@ -227,7 +225,7 @@ def for_the_agent(machine: Machine, changes: list[Change]) -> ForTheAgent | None
 
 
 def _after_commands(machine: Machine, reading: SetStatus) -> SetStatus:
-    """A reading of the capacity that reaches the machine after somebody's wish must not undo it."""
+    """Keep a relayed capacity from undoing a command that has left already."""
     under_way = [
         command
         for command in machine.pending.values()
@@ -241,9 +239,8 @@ def _after_commands(machine: Machine, reading: SetStatus) -> SetStatus:
 
 
 def not_stale(machine: Machine, hello: messages.Hello, now: datetime) -> messages.Hello:
-    """`hello` without what a waiting command will settle in a moment: declared past the agent, of which it cannot know
-    yet. What the agent itself declared meanwhile comes in a report of its own, and a command that it would refuse
-    settles nothing."""
+    """`hello` without what a relayed command will settle in a moment, of which the agent cannot know yet. A command
+    that the agent would refuse settles nothing."""
     told = [
         command
         for command in machine.pending.values()
@@ -266,15 +263,15 @@ def not_stale(machine: Machine, hello: messages.Hello, now: datetime) -> message
 
 
 def is_due(machine: Machine, now: datetime) -> bool:
-    """Whether our clock has to give the machine's status back: nobody guesses for one that does so itself, unless it
-    was declared by REST, of which its agent knows nothing."""
+    """Whether our clock ends the status: not for a machine that does so itself, unless it was declared by REST, of
+    which its agent knows nothing."""
     if machine.status_until is None or now < machine.status_until:
         return False
     return GIVES_BACK not in machine.capabilities or (machine.status_before or {}).get(KEPT_HERE, False)
 
 
 def to_give_back(machine: Machine) -> SetStatus:
-    """What a machine is again when its `until` has come, as far as its capacity allows it."""
+    """The status that returns at `until`, as far as the capacity allows it."""
     before = before_of(machine)
     return SetStatus(
         status=lawful(before["status"], machine.capacity or None),
@@ -284,7 +281,7 @@ def to_give_back(machine: Machine) -> SetStatus:
 
 
 def given_back(machine: Machine, now: datetime) -> list[Change]:
-    """The end of a status that had an `until`, by the clock."""
+    """End a status that had an `until`, by the clock."""
     wanted = to_give_back(machine)
     change = StatusChanged(
         rvm_id=machine.id,
@@ -299,7 +296,7 @@ def given_back(machine: Machine, now: datetime) -> list[Change]:
 
 
 def _before(machine: Machine, status: Status, until: datetime | None) -> dict[str, Any] | None:
-    """What a machine will give back: the same as before while the same time holds, but for what it became meanwhile."""
+    """What will return: unchanged while the same `until` holds, but for what was declared meanwhile."""
     if until is None:
         return None
     if until != machine.status_until or machine.status_before is None:
@@ -318,7 +315,7 @@ def _named_since(machine: Machine, named: NamedStatus) -> dict[str, Any]:
 
 
 def _returned(machine: Machine, change: StatusChanged, now: datetime) -> dict[str, Any] | None:
-    """Whether this is what the machine's `until` announced."""
+    """Whether this is the return that `until` announced."""
     before = machine.status_before
     if machine.status_until is None or before is None or change.until is not None:
         return None
