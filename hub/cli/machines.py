@@ -55,7 +55,7 @@ async def new_key(wanted: argparse.Namespace) -> None:
 
 
 async def remove(wanted: argparse.Namespace) -> None:
-    """Only with the machine's name said twice; `--dry-run` says what would go."""
+    """Only with the machine's name given twice; `--dry-run` shows what would go."""
     async with open_data(settings_of(wanted), create=False) as door:
         row = await _named(door, wanted.machine)
         shown = {"id": row.id, "device_id": row.device_id, "name": row.name, "removed": not wanted.dry_run}

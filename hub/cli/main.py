@@ -1,4 +1,4 @@
-"""The hub's command line: `read` says what was asked for, `run` does it and answers with an exit code.
+"""The hub's command line: `read` parses the arguments, `run` carries them out and returns an exit code.
 
 Reading needs the standard library only; each verb's own room is opened when the verb is run.
 """

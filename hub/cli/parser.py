@@ -1,6 +1,6 @@
 """The grammar of the hub's command line: verbs, flags, help. Standard library only, so that help needs no environment.
 
-Which values a setting may have is decided by hub.settings; here is only how they are said.
+hub.settings decides which values a setting may have.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ async def _tokens(
     onward: str = "/",
     status: int = 200,
 ) -> Response:
-    """`new`: the token that was just made. `since`: the person was away since then, and is told of what was made
+    """`new`: the token that was just made. `since`: the person was away since then, and is shown what was made
     meanwhile; they go on to `onward`."""
     store, now = visit.context.store, visit.now
     own = [row for row in await token_rows.tokens_of(store, visit.user.id) if tokens_api.is_live(row, now)]

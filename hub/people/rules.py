@@ -242,7 +242,7 @@ def drop_failures(counted_as: str) -> Drop:
 def succeeded_sign_in(
     user_id: int, counted_as: str, now: datetime, *, address: str, user_agent: str | None, by: str
 ) -> tuple[Secret, list[Change]]:
-    """A new session (never a presented one made valid), and the failures forgotten. `by`: password or link."""
+    """A new session (never a presented one made valid), and no failures any more. `by`: password or link."""
     secret, opened = open_session(user_id, now, address=address, user_agent=user_agent)
     params = {"ip": address, "by": by}
     return secret, [

@@ -19,7 +19,7 @@ from hub.web.http.validation import Email, Instant, Language, Password, Theme, T
 
 
 async def checked_hash(call: Call, password: str, email: str) -> str:
-    """The hash to store; a 422 that says why the password is refused."""
+    """The hash to store; a 422 with the reason why the password is refused."""
     fault = rules.password_fault(password, email)
     if fault is not None:
         raise one_wrong("password", f"password.{fault}", least=rules.MIN_PASSWORD, most=rules.MAX_PASSWORD)

@@ -165,7 +165,7 @@ class HttpProtocol(BoundedProtocol, H11Protocol):
                 return
             super().send_400_response(msg)
         else:
-            # An answer is already on its way: nothing can be said in the middle of it.
+            # An answer is already on its way: no other can begin in the middle of it.
             self.transport.close()
 
     def _send_431(self) -> None:

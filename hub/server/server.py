@@ -97,7 +97,7 @@ async def drain(state: ServerState, send_goodbye: Callable[[], None]) -> None:
 async def _until_gone(connections: Connections, limit: float) -> None:
     loop = asyncio.get_running_loop()
     ends = loop.time() + limit
-    while connections and loop.time() < ends:  # noqa: ASYNC110 - uvicorn tells nobody when its set is empty
+    while connections and loop.time() < ends:  # noqa: ASYNC110 - uvicorn has no event for its empty set
         await asyncio.sleep(0.02)
 
 
@@ -188,7 +188,7 @@ class AcceptingServer(uvicorn.Server):
                 )
                 is_open = True
         except OSError:
-            """The peer left, speaks no TLS, or was too slow with it."""
+            """The peer left, uses no TLS, or was too slow with it."""
         finally:
             if not is_open:
                 pending.leave()

@@ -57,7 +57,7 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """The hub ends. A connection whose own end is under way has nothing left to be told."""
+        """The hub ends. A connection that is closing already needs no close frame."""
         try:
             super().shutdown()
         except InvalidState:
@@ -118,7 +118,7 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
         self.transport.close()
 
     def handle_connect(self, event: Request) -> None:
-        # A peer that speaks before it was let in is not heard: parsing its frames now would answer them before the
+        # A peer's frames before its upgrade are not read: parsing them now would answer them before the
         # handshake.
         self.read_paused = True
         self.transport.pause_reading()
@@ -209,7 +209,7 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
         if self._over() and message["type"] in ("websocket.send", "websocket.close"):
             raise ClientDisconnected
         if message["type"] == "websocket.close":
-            # A farewell does not wait behind a full buffer: it is the last thing, and the close has its own patience.
+            # A close frame does not wait behind a full buffer: it is the last, and closing has its own time limit.
             self.writable.set()
         elif message["type"] == "websocket.accept" and MAX_SIZE in message:
             self.conn.max_message_size = cast(dict[str, Any], message)[MAX_SIZE]
@@ -220,7 +220,7 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
             # The peer's answer to our close may stand behind what was not read yet.
             self._parse_unparsed()
         elif self.initial_response is not None and self.close_sent:
-            # Refused with an answer of its own: that is how this handshake ends, not an application that forgot it.
+            # Refused with an answer of its own: that ends this handshake.
             self.handshake_complete = True
 
     def _over(self) -> bool:

@@ -37,7 +37,7 @@ CLOSE_WITHIN_S: Final = 2.0
 
 
 class Ending(NamedTuple):
-    """How the socket is closed; code None: the browser has already gone."""
+    """How the socket is closed; code None: the browser has gone."""
 
     code: int | None
     reason: str = ""
@@ -77,7 +77,7 @@ async def dashboard_socket(websocket: WebSocket) -> None:
         return
     await websocket.accept()
     if context.feed.count_of(admitted) >= MAX_SOCKETS_PER_USER:
-        # Said by a close, because a browser tells its page nothing of a refused upgrade.
+        # A close, because a browser shows its page nothing of a refused upgrade.
         await close_socket(websocket, Ending(CloseCode.OVERLOADED, TOO_MANY))
         return
     subscription = context.feed.subscribe(admitted)
@@ -123,7 +123,7 @@ class _Page:
         return self._ending or Ending(None)
 
     async def _part(self, part: _Part, scope: anyio.CancelScope) -> None:
-        """Run one of the four; the first that ends says how, and ends the others."""
+        """Run one of the four; the first that ends decides how, and ends the others."""
         try:
             ending = await part()
         except WebSocketDisconnect:
@@ -177,7 +177,7 @@ class _Page:
         while True:
             with anyio.move_on_after(RECHECK_S * random.uniform(0.75, 1.25)):  # noqa: S311 - spreads load, keeps no secret
                 await subscription.recheck.wait()
-                # Let the one who announced the change finish with it (forget cached credentials) first.
+                # Let the other listeners of the commit (cached credentials) finish first.
                 await asyncio.sleep(0.05)
             subscription.recheck.clear()
             try:
@@ -291,7 +291,7 @@ def decode(text: str) -> Message | None:
 
 
 class MessageRate:
-    """A token bucket: `take` answers False when the page says more than a page would."""
+    """A token bucket: `take` answers False when the page sends more than a page would."""
 
     def __init__(self) -> None:
         self._bucket = TokenBucket(MESSAGES_PER_S, BURST, time.monotonic())

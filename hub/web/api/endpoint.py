@@ -41,7 +41,7 @@ from hub.web.http.validation import validate
 from texts.languages import DEFAULT
 
 HEADERS: Final[Mapping[str, str]] = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-"""Answers are personal, and are what their type says."""
+"""Answers are personal, and of the type they name."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -111,7 +111,7 @@ class Nowhere:
 
 
 async def _run(context: HubContext, request: Request, operation: Operation) -> Response:
-    """The request boundary: whatever happens in it becomes an answer, and the unforeseen a line in the log."""
+    """The request boundary: every exception becomes an answer, the unforeseen also a line in the log."""
     principal: Principal | None = None
     try:
         principal = await admit(context, request, operation)
@@ -119,7 +119,7 @@ async def _run(context: HubContext, request: Request, operation: Operation) -> R
         if operation.reads and principal is not None:
             rows = getattr(call.query, "limit", 100)
             await context[ReadBudget].take(principal.actor, operation.reads * max(1.0, rows / 100))
-        _seen(context, operation, principal)
+        _note_sign_of_life(context, operation, principal)
         await charge(context, principal, operation, operation.cost(call))
         answer = await operation.handler(call)
         return _enveloped(context, answer, call.language)
@@ -146,8 +146,8 @@ async def _prepare(context: HubContext, request: Request, operation: Operation, 
     return call
 
 
-def _seen(context: HubContext, operation: Operation, principal: Principal | None) -> None:
-    """What a machine writes with its own key is a sign of life, whatever becomes of it; reading is none."""
+def _note_sign_of_life(context: HubContext, operation: Operation, principal: Principal | None) -> None:
+    """What a machine writes with its own key is a sign of life, whatever its result; reading is none."""
     machine = None if principal is None or principal.kind != "machine" else context.fleet.machines.get(principal.id)
     if machine is not None and operation.method not in origin.SAFE_METHODS:
         context[Links].observer.uploaded(machine)
@@ -270,7 +270,7 @@ def may_change_now(context: HubContext, principal: Principal, action: str) -> No
 
 
 def permit(principal: Principal, action: str, rvm_id: int | None = None) -> None:
-    """403 that names the role needed, or says that a token is not enough."""
+    """403 that names the role needed, or that a token is not enough."""
     if not may(principal, action, rvm_id):
         if action in SIGNED_IN_ONLY and principal.role in ACTIONS[action]:
             raise Problem("forbidden", Text("needs_sign_in"))

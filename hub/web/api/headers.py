@@ -1,10 +1,8 @@
-"""Pages of a list, said in headers (X-Total-Count, Link), so that the envelope stays what it is.
+"""Headers of list pages (X-Total-Count, Link) and of versions (`ETag`, `If-Match`; RFC 9110); instants that a caller
+names (bounds of a search, the end of a status).
 
-`ETag` and `If-Match` (RFC 9110) for what has a version: the header says what `version` says in the body.
-
-The instants a caller names: bounds of a search, the end of a status. Taken as written, however long ago.
-
-A machine's stamp of 1970 means a clock that was never set (`hub.model.dating.date`); a person's means 1970.
+An instant is taken as written, however long ago: a machine's stamp of 1970 means a clock that was never set
+(`hub.model.dating.date`), a person's means 1970.
 """
 
 from __future__ import annotations
@@ -28,12 +26,12 @@ def headers(
 ) -> dict[str, str]:
     """`following` are the query members of the next page (or, by `relation`, of the one before); all None when there is
     none."""
-    said = {} if total is None else {"X-Total-Count": str(total)}
+    found = {} if total is None else {"X-Total-Count": str(total)}
     changed = {name: str(value) for name, value in following.items() if value is not None}
     if changed:
         address = f"{quote(request.scope['path'])}?{urlencode({**request.query_params, **changed})}"
-        said["Link"] = f'<{address}>; rel="{relation}"'
-    return said
+        found["Link"] = f'<{address}>; rel="{relation}"'
+    return found
 
 
 HEADER: Final = "If-Match"
@@ -73,7 +71,7 @@ _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 FIRST, LAST = datetime(1000, 1, 1, tzinfo=timezone.utc), datetime(9998, 12, 31, tzinfo=timezone.utc)
 """Beyond them nothing ever happened, and at the edges of the calendar no zone of a reader could hold the instant."""
 _EDGES: Final = {"0001": "1000", "9999": "9998"}
-"""What programs say for "always" and "never", as years that every zone can hold."""
+"""How programs write "always" and "never", as years that every zone can hold."""
 
 
 def bound(call: Call, member: str, text: str | None, zone: str | None = None) -> datetime | None:

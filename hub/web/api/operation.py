@@ -1,7 +1,6 @@
-"""One operation of the API as data: what it is called, who may, what goes in and what comes out.
+"""One operation of the API as data: name, who may call it, what goes in and out.
 
-Routes, the guard, the OpenAPI document and the access matrix of the tests are all made from these, so none of them can
-forget one.
+Routes, the guard, the OpenAPI document and the access matrix of the tests are made from these.
 """
 
 from __future__ import annotations
@@ -58,8 +57,8 @@ class Call:
         return self.machine_or_none
 
     async def announce(self, *made: Change) -> list[Change]:
-        """What lets somebody in is not made by a session that ended (a new password, somebody disabled) while the
-        request was under way. Raises the 401, and what `Announcer` raises."""
+        """Commit, unless the session ended (a new password, somebody disabled) while the request was under way. Raises
+        the 401, and what `Announcer` raises."""
         who = self.principal
         held = [while_signed_in(who.credential_id)] if who.is_signed_in else []
         try:
@@ -83,7 +82,7 @@ class Answer:
 
 
 def one_line(call: Call) -> Cost:
-    """What most that a machine may write costs it: a line of the audit log with what the body says."""
+    """What most writes of a machine cost it: an event with the size of the body."""
     return line(call.size)
 
 

@@ -35,8 +35,7 @@ from protocol.addresses import parse_address
 TRIES_PER_MINUTE: Final = 20.0
 TRIES_AT_ONCE: Final = 40.0
 MAX_ADDRESSES: Final = 10_000
-"""Beyond it the address seen longest ago is forgotten: 10,000 addresses that each still have their burst are a botnet,
-which no table of ours stops; the lock on the account does."""
+"""Beyond it the address seen longest ago goes: against a botnet the lock on the account helps, no table."""
 
 
 class AddressLimiter:
@@ -78,7 +77,7 @@ MAX_OF_ALL: Final = 1000
 
 
 class PendingSocket:
-    """One socket at the door; `leave` when it is known or gone, as often as one likes."""
+    """A socket that has shown no key yet; `leave` when it has or is gone, any number of times."""
 
     def __init__(self, limit: UnauthenticatedLimit, key: str) -> None:
         self._limit: UnauthenticatedLimit | None = limit
@@ -91,17 +90,17 @@ class PendingSocket:
 
 
 class UnauthenticatedLimit:
-    """Counts by address; an address nobody of which stands there costs nothing."""
+    """Counts pending sockets by address."""
 
     def __init__(self, most: int = MAX_PENDING, of_all: int = MAX_OF_ALL) -> None:
         self._most = most
         self._of_all = of_all
         self._total = 0
-        # Bound: `of_all`, which have AUTH_TIMEOUT_S to say who they are; `most` of each address.
+        # Bound: `of_all`, which have AUTH_TIMEOUT_S to show a key; `most` of each address.
         self._pending: dict[str, int] = {}
 
     def admit(self, address: str) -> PendingSocket | None:
-        """None when so many of this address, or of all, stand there already."""
+        """None when too many of this address, or of all, are pending."""
         key = network_of(address)
         count = self._pending.get(key, 0)
         if count >= self._most or self._total >= self._of_all:
@@ -150,7 +149,7 @@ class PersonBudget:
         self._sign_ins = TokenBuckets[int](SIGN_INS_PER_S, SIGN_INS_AT_ONCE, MOST_REMEMBERED)
 
     def on_commit(self, changes: Sequence[Change]) -> None:
-        """A listener of the announcer: count the lines that name a person."""
+        """Count the events that name a person."""
         for change in changes:
             if isinstance(change, EventHappened) and change.code not in _NOT_THEIR_OWN:
                 user_id = actors.user_of(change.actor)

@@ -26,7 +26,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def client_address(connection: HTTPConnection, proxies: Sequence[str]) -> str:
-    """The address of the nearest hop that is not one of our proxies; "" when the transport has none (tests)."""
+    """The address of the nearest hop that is not a proxy of ours; "" when the transport has none (tests)."""
     peer = connection.client.host if connection.client else ""
     peer = normalise_address(peer) or peer
     if not is_within(peer, proxies):
@@ -61,8 +61,8 @@ def same_origin(connection: HTTPConnection, settings: Settings) -> bool:
 
 
 def origin_hint(connection: HTTPConnection, settings: Settings) -> Text | None:
-    """What a person can do whose own page of the hub was refused: the browser's Origin and what the request was sent to
-    are one host, and still not what the hub takes for its own. None where a foreign page asked."""
+    """What to do about a page of the hub that was refused: Origin and Host agree, and are not the hub's. None for a
+    foreign page."""
     origins, hosts = connection.headers.getlist("origin"), connection.headers.getlist("host")
     origin = _authority(origins[0]) if len(origins) == 1 else None
     reached = _authority(f"http://{hosts[0]}") if len(hosts) == 1 else None
@@ -74,8 +74,8 @@ def origin_hint(connection: HTTPConnection, settings: Settings) -> Text | None:
 
 
 def is_under_foreign_name(connection: HTTPConnection, settings: Settings) -> bool:
-    """Whether a browser was led here under a name that is not the hub's (DNS rebinding), where the hub has been told.
-    Addresses and names without a dot lead nobody astray, and a proxy of ours may call us as it likes."""
+    """Whether a browser uses a name that is not the hub's (DNS rebinding), where `public_url` is configured. Addresses,
+    names without a dot and our proxies may use any."""
     if not settings.public_url or (connection.client and is_within(connection.client.host, settings.behind_proxy)):
         return False
     own, reached = _authority(settings.public_url), _authority(f"http://{connection.headers.get('host', '')}")

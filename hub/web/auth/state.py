@@ -37,14 +37,14 @@ logger = logging.getLogger("myrvm.sign_in")
 MAX_USES: Final = 1000
 """Uses of credentials that wait to be written; more are dropped, because the next use is noted just as well."""
 MAX_FAMILIAR: Final = 10_000
-TOLD_EVERY_S: Final = 60.0
+LOGGED_EVERY_S: Final = 60.0
 MAX_NETWORKS: Final = 1000
-"""Of strangers, counted apart; of more it is only known that there were more."""
+"""Counted apart; of more it is only known that there were more."""
 
 
 class FamiliarPlaces:
-    """Networks from which an account was signed in to in this life of the hub: what strangers do elsewhere neither
-    locks the account there nor makes it wait."""
+    """Networks from which an account was signed in to since the hub started: failures elsewhere neither lock the
+    account there nor make it wait."""
 
     def __init__(self) -> None:
         # Bound: MAX_FAMILIAR, the one used longest ago goes first.
@@ -69,8 +69,8 @@ class FamiliarPlaces:
 
 
 class UnknownAccounts:
-    """Who signs in without an account: counted here and told in one line of the log a minute. The audit log cannot be
-    shortened, so what anybody may cause without an account is no line of it."""
+    """Tries to sign in to accounts that do not exist: one line of the log a minute. The audit log cannot be shortened,
+    so what anybody may cause without an account is no line of it."""
 
     def __init__(self) -> None:
         self._tries = 0
@@ -88,18 +88,18 @@ class UnknownAccounts:
         if not self._tries:
             return None
         more = " or more" if len(self._networks) == MAX_NETWORKS else ""
-        said = (
+        sentence = (
             f"{self._tries} tries to sign in to accounts that do not exist, from {len(self._networks)}{more} networks"
         )
         self._tries = 0
         self._networks.clear()
-        return said
+        return sentence
 
     async def run(self) -> None:
         while True:
-            await anyio.sleep(TOLD_EVERY_S)
-            if said := self.summary():
-                logger.warning("%s", said)
+            await anyio.sleep(LOGGED_EVERY_S)
+            if sentence := self.summary():
+                logger.warning("%s", sentence)
 
 
 CREDENTIAL_TTL_S: Final = 3.0
@@ -284,7 +284,7 @@ class AuthState:
             self.uses[digest] = use
 
     def on_commit(self, changes: Iterable[c.Change]) -> None:
-        """Forget at once what a committed Change revoked or altered."""
+        """Drop at once what a committed Change revoked or altered."""
         for change in changes:
             if isinstance(change, c.MachineRemoved) or rules.is_token_revoked(change):
                 # By id only: which hash that was is not known here, and these are rare.

@@ -1,7 +1,5 @@
-"""How many files are being made (of the record, of recordings): one for each caller and few in all, for each may cost
-seconds or a place on the disk.
-
-Remembers who is at it and nothing else; what goes into a file is `hub.audit.service`'s business.
+"""Limits how many files are made at a time (of the audit log, of recordings): one a caller, few in all, for each may
+cost seconds or a place on the disk. Knows no file.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ class DownloadSlots:
 
     def __init__(self, text: str = "export") -> None:
         self._text = text
-        """Begins the keys of what is said to those who have to wait."""
+        """Begins the keys of the texts for callers who have to wait."""
         # Bound: MOST and MOST_OF_MACHINES, beyond it 429.
         self._making: set[str] = set()
 
@@ -64,7 +62,7 @@ class Playbacks(DownloadSlots):
 
 
 class EndedStream(StreamingResponse):
-    """A stream after which something is done, also when the reader went away in the middle or before the beginning."""
+    """A stream that calls `ended` after it, also when the reader leaves early."""
 
     def __init__(
         self, content: AsyncIterable[bytes], headers: Mapping[str, str], media_type: str, ended: Callable[[], None]
@@ -82,7 +80,7 @@ class EndedStream(StreamingResponse):
                 await anyio.lowlevel.checkpoint()
 
         try:
-            # Who does not take it has the connection closed in the middle: nothing else can be said any more.
+            # A reader that does not take it has the connection closed: no other answer is possible any more.
             with anyio.move_on_after(WHOLE_WITHIN_S) as whole:
                 await super().__call__(scope, receive, send_in_time)
         finally:

@@ -53,7 +53,7 @@ NAV: Final[tuple[tuple[str, str], ...]] = (
 
 @dataclass(frozen=True)
 class PageFrame:
-    """What stands around every page. `user` is None before sign-in."""
+    """Navigation, header and footer of every page. `user` is None before sign-in."""
 
     user: Principal | None
     csrf: str | None
@@ -77,7 +77,7 @@ class Visit:
     principal: Principal | None
     form: dict[str, str]
     fields: tuple[tuple[str, str], ...] = ()
-    """The same with every value of a name that stands there more than once."""
+    """The same with every value of a repeated name."""
 
     @property
     def user(self) -> Principal:
@@ -97,7 +97,7 @@ class Visit:
         return endpoint.machine_named(self.context, self.user, self.request.path_params["id"])
 
     def call(self, body: Any = None, *, machine: Machine | None = None, query: Any = None) -> Call:
-        """The same wish as a call of the API, whose operations the forms of the pages use."""
+        """The same request as a call of the API, whose operations the pages' forms use."""
         return Call(
             context=self.context,
             request=self.request,
@@ -195,7 +195,7 @@ class WebPage:
         await response(scope, receive, send)
 
     async def answer(self, request: Request) -> Response:
-        """The request boundary: whatever happens becomes a page, and the unforeseen a line in the log."""
+        """The request boundary: every exception becomes a page, the unforeseen also a line in the log."""
         context: HubContext = request.app.state.hub
         visit = Visit(context, request, reader_for(context, request, None), None, {})
         # The first page of a hub waits for its files and templates, and nothing else of the hub does.
