@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from db import machines
-from hub.cli.data_door import DataDoor, now
+from hub.cli.data import OpenData, now
 from hub.cli.output import CliError, Exit, sentence
 from hub.machines import rules
 from hub.model import actors, credentials
@@ -80,10 +80,10 @@ class DemoFleet(NamedTuple):
         secret_file(folder / SIMULATED_FILE, {"url": f"{url.replace('http', 'ws', 1)}/ws/device", "machines": plans})
 
 
-async def enrol_fleet(door: DataDoor, folder: Path, count: int) -> DemoFleet:
+async def enrol_fleet(opened: OpenData, folder: Path, count: int) -> DemoFleet:
     """The machines of an earlier start with their keys, and whatever is missing, in one transaction."""
     kept = kept_keys(folder)
-    rows = {row.device_id: row for row in await machines.all_machines(door.store)}
+    rows = {row.device_id: row for row in await machines.all_machines(opened.store)}
     if rows and not kept:
         raise CliError(
             Exit.CONFIGURATION, "not_a_demo", sentence("demo.foreign", path=folder), sentence("demo.foreign.fix")
@@ -105,7 +105,7 @@ async def enrol_fleet(door: DataDoor, folder: Path, count: int) -> DemoFleet:
         keys[machine.device_id] = secret.text
         changes += more
     if changes:
-        await door.record(*changes)
+        await opened.commit(*changes)
     return DemoFleet(wanted, keys)
 
 

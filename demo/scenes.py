@@ -14,7 +14,7 @@ import anyio
 
 from db.errors import StoreError
 from demo.machines import DemoFleet, DemoMachine
-from hub.cli.data_door import DataDoor, now
+from hub.cli.data import OpenData, now
 from hub.cli.output import sentence
 from hub.commands import rules as command_rules
 from hub.kernel.context import HubContext
@@ -84,9 +84,9 @@ class Scenes:
                 return
 
 
-async def write_settings(door: DataDoor, demo: DemoFleet) -> None:
+async def write_settings(opened: OpenData, demo: DemoFleet) -> None:
     """For machines that never had any of their own."""
-    fleet = await load_fleet(door.store, configuration.defaults())
+    fleet = await load_fleet(opened.store, configuration.defaults())
     machines = {machine.device_id: machine for machine in fleet.machines.values()}
     for member in demo.machines:
         machine, values = machines.get(member.device_id), wanted(member)
@@ -96,7 +96,7 @@ async def write_settings(door: DataDoor, demo: DemoFleet) -> None:
         changes = rules.write_machine(
             fleet.settings, machine.id, machine.desired_settings, request, actors.SYSTEM, now()
         )
-        for change in await door.record(*changes):
+        for change in await opened.commit(*changes):
             fleet.apply(change)
 
 

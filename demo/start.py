@@ -22,7 +22,7 @@ from pathlib import Path
 from demo.machines import AGENT_FILE, SIMULATED_FILE, DemoFleet, enrol_fleet
 from demo.scenes import Scenes, write_settings
 from hub.cli import output
-from hub.cli.data_door import CHECKOUT, open_data, settings_of
+from hub.cli.data import CHECKOUT, open_data, settings_of
 from hub.cli.output import CliError, Exit, sentence
 from hub.cli.people import SignInLink
 from hub.cli.start import check_address, prepare_people, show_start, wants_browser
@@ -70,11 +70,11 @@ def demo_settings(wanted: argparse.Namespace) -> Settings:
 
 
 async def _prepare(settings: Settings, count: int) -> tuple[DemoFleet, SignInLink | None]:
-    async with open_data(settings, create=True, serving=True) as door:
-        fleet = await enrol_fleet(door, settings.data_dir, count)
-        await write_settings(door, fleet)
+    async with open_data(settings, create=True, serving=True) as opened:
+        fleet = await enrol_fleet(opened, settings.data_dir, count)
+        await write_settings(opened, fleet)
         fleet.write(settings.data_dir, "http://127.0.0.1")  # keys are kept even if the hub does not come up
-        return fleet, await prepare_people(door, settings, always=True)
+        return fleet, await prepare_people(opened, settings, always=True)
 
 
 def _plans(folder: Path) -> list[ChildPlan]:

@@ -25,7 +25,7 @@ from certs.secret_file import LOOSE
 from dashboard import formats
 from db import machines, users
 from hub.cli import output, version
-from hub.cli.data_door import now, open_data, settings_of, sqlite_file
+from hub.cli.data import now, open_data, settings_of, sqlite_file
 from hub.cli.output import CliError, Exit, language, sentence
 from hub.server import process
 from hub.settings import Settings
@@ -86,18 +86,18 @@ def _reachable(path: Path) -> bool:
 
 
 async def check_database(settings: Settings) -> CheckResult:
-    async with open_data(settings, create=False) as door:
-        fleet, people = await machines.all_machines(door.store), await users.all_users(door.store)
+    async with open_data(settings, create=False) as opened:
+        fleet, people = await machines.all_machines(opened.store), await users.all_users(opened.store)
     counted = {
         "machines": sentence("count.machines", count=len(fleet)),
         "people": sentence("count.people", count=len(people)),
     }
-    return CheckResult("ok", sentence("doctor.database.detail", dialect=door.store.dialect, **counted))
+    return CheckResult("ok", sentence("doctor.database.detail", dialect=opened.store.dialect, **counted))
 
 
 async def check_administrator(settings: Settings) -> CheckResult:
-    async with open_data(settings, create=False) as door:
-        people = await users.all_users(door.store)
+    async with open_data(settings, create=False) as opened:
+        people = await users.all_users(opened.store)
     for person in people:
         if person.role == "admin" and person.disabled_at is None and person.password_hash:
             return CheckResult("ok", person.email)

@@ -8,7 +8,7 @@ from db import machines
 from db.errors import Conflict
 from db.records import MachineRow
 from hub.cli import output, valid
-from hub.cli.data_door import DataDoor, now, open_data, settings_of
+from hub.cli.data import OpenData, now, open_data, settings_of
 from hub.cli.output import CliError, Exit, sentence
 from hub.machines import rules
 from hub.model import actors
@@ -19,13 +19,13 @@ async def add(wanted: argparse.Namespace) -> None:
     """Prints id, device_id and api_key; the key is nowhere else afterwards."""
     name, device_id = valid.name(wanted.name), valid.device_id(wanted.device_id)
     location = valid.location(wanted.location)
-    async with open_data(settings_of(wanted), create=True) as door:
-        twin = rules.taken(await machines.all_machines(door.store), name, device_id)
+    async with open_data(settings_of(wanted), create=True) as opened:
+        twin = rules.taken(await machines.all_machines(opened.store), name, device_id)
         if twin is not None:
             raise _taken(twin)
         secret, changes = rules.new_machine(name, device_id, location, actors.SYSTEM, now())
         try:
-            stored = await door.record(*changes)
+            stored = await opened.commit(*changes)
         except Conflict as error:
             raise _taken(error.column) from error
     made = next(change for change in stored if isinstance(change, MachineAdded))
@@ -43,10 +43,10 @@ def _taken(column: str) -> CliError:
 
 async def new_key(wanted: argparse.Namespace) -> None:
     """Prints the machine's new key, which is nowhere else afterwards; the old one is dead at once."""
-    async with open_data(settings_of(wanted), create=False) as door:
-        row = await _named(door, wanted.machine)
+    async with open_data(settings_of(wanted), create=False) as opened:
+        row = await _named(opened, wanted.machine)
         secret, changes = rules.new_key(row.id, row.api_key_prefix, actors.SYSTEM, now())
-        await door.record(*changes)
+        await opened.commit(*changes)
     shown = {"id": row.id, "device_id": row.device_id, "name": row.name, "api_key": secret.text}
     if wanted.json:
         output.result_json(shown)
@@ -56,8 +56,8 @@ async def new_key(wanted: argparse.Namespace) -> None:
 
 async def remove(wanted: argparse.Namespace) -> None:
     """Only with the machine's name given twice; `--dry-run` shows what would go."""
-    async with open_data(settings_of(wanted), create=False) as door:
-        row = await _named(door, wanted.machine)
+    async with open_data(settings_of(wanted), create=False) as opened:
+        row = await _named(opened, wanted.machine)
         shown = {"id": row.id, "device_id": row.device_id, "name": row.name, "removed": not wanted.dry_run}
         if not wanted.dry_run:
             if not rules.is_name(wanted.confirm or "", row.name):
@@ -67,16 +67,16 @@ async def remove(wanted: argparse.Namespace) -> None:
             event = EventHappened(
                 at=now(), code="machine.removed", actor=actors.SYSTEM, rvm_id=row.id, before=known, params=known
             )
-            await door.record(MachineRemoved(rvm_id=row.id, at=now()), event)
+            await opened.commit(MachineRemoved(rvm_id=row.id, at=now()), event)
     if wanted.json:
         output.result_json(shown)
     else:
         output.result(sentence("machine.would_be_removed" if wanted.dry_run else "machine.removed", **shown))
 
 
-async def _named(door: DataDoor, given: str) -> MachineRow:
+async def _named(opened: OpenData, given: str) -> MachineRow:
     """The machine of that device_id, name or id."""
-    rows = await machines.all_machines(door.store)
+    rows = await machines.all_machines(opened.store)
     for found in ("device_id", "name", "id"):
         for row in rows:
             if rules.composed(str(getattr(row, found))) == rules.composed(given):
@@ -87,8 +87,8 @@ async def _named(door: DataDoor, given: str) -> MachineRow:
 
 
 async def show_all(wanted: argparse.Namespace) -> None:
-    async with open_data(settings_of(wanted), create=False) as door:
-        rows = await machines.all_machines(door.store)
+    async with open_data(settings_of(wanted), create=False) as opened:
+        rows = await machines.all_machines(opened.store)
     shown = [
         {
             "id": row.id,

@@ -15,7 +15,7 @@ from db.errors import Conflict
 from db.records import TokenRow, UserRow
 from db.users import UserWithMachines
 from hub.cli import output, valid
-from hub.cli.data_door import DataDoor, clock_time, now, open_data, settings_of
+from hub.cli.data import OpenData, clock_time, now, open_data, settings_of
 from hub.cli.output import CliError, Exit, language, sentence
 from hub.model import actors, credentials
 from hub.model.changes import EventHappened, Put, put_rows
@@ -35,11 +35,13 @@ class SignInLink(NamedTuple):
         return f"{base.rstrip('/')}/signin#{self.secret}"
 
 
-async def make_link(door: DataDoor, user_id: int, email: str) -> SignInLink:
+async def make_link(opened: OpenData, user_id: int, email: str) -> SignInLink:
     moment = now()
     secret, made = rules.make_link(user_id, moment)
     params = {"user_id": user_id, "email": email}
-    await door.record(Put(made), EventHappened(at=moment, code="sign_in.link_made", actor=actors.SYSTEM, params=params))
+    await opened.commit(
+        Put(made), EventHappened(at=moment, code="sign_in.link_made", actor=actors.SYSTEM, params=params)
+    )
     return SignInLink(email, secret.text, made.expires_at)
 
 
@@ -53,19 +55,19 @@ async def add(wanted: argparse.Namespace) -> None:
     source = wanted.password_file
     password_hash = credentials.hash_password(valid.password_from(source, email)) if source else None
     settings = settings_of(wanted)
-    async with open_data(settings, create=True) as door:
+    async with open_data(settings, create=True) as opened:
         changes = rules.add_user(
             email=email, name=name, role=wanted.role, password_hash=password_hash, language=language(), now=now(),
             by=actors.SYSTEM,
         )  # fmt: skip
         try:
-            if await users.find_user_by_email(door.store, email) is not None:
+            if await users.find_user_by_email(opened.store, email) is not None:
                 raise _taken(email)
-            stored = await door.record(*changes)
+            stored = await opened.commit(*changes)
         except Conflict as error:
             raise _taken(email) from error
         user_id = next(put_rows(stored, UserRow)).id
-        link = None if password_hash else await make_link(door, user_id, email)
+        link = None if password_hash else await make_link(opened, user_id, email)
     shown = {"id": user_id, "email": email, "name": name, "role": wanted.role}
     url = None if link is None else link.url(wanted.url or base_url(settings))
     if wanted.json:
@@ -77,8 +79,8 @@ async def add(wanted: argparse.Namespace) -> None:
 
 
 async def show_all(wanted: argparse.Namespace) -> None:
-    async with open_data(settings_of(wanted), create=False) as door:
-        rows = await users.all_users(door.store)
+    async with open_data(settings_of(wanted), create=False) as opened:
+        rows = await users.all_users(opened.store)
     shown = [
         {
             "id": row.id,
@@ -99,12 +101,12 @@ async def show_all(wanted: argparse.Namespace) -> None:
 
 async def create_token(wanted: argparse.Namespace) -> None:
     name, email = valid.name(wanted.name), valid.email(wanted.user)
-    async with open_data(settings_of(wanted), create=False) as door:
-        person = await _person(door, email)
+    async with open_data(settings_of(wanted), create=False) as opened:
+        person = await _person(opened, email)
         secret, days, moment = credentials.new_user_token(), wanted.expires_days, now()
         ends_at = None if days is None else moment + timedelta(days=days)
         changes = rules.create_token(person.id, name, secret, ends_at, moment, actors.SYSTEM)
-        stored = await door.record(*changes)
+        stored = await opened.commit(*changes)
     made = next(put_rows(stored, TokenRow))
     if wanted.json:
         ends = output.instant(made.expires_at)
@@ -115,9 +117,9 @@ async def create_token(wanted: argparse.Namespace) -> None:
 
 async def list_tokens(wanted: argparse.Namespace) -> None:
     """Everybody's tokens that work now, or one person's; newest first."""
-    async with open_data(settings_of(wanted), create=False) as door:
-        people = {row.id: row.email for row in await users.all_users(door.store)}
-        rows = await tokens.valid_tokens(door.store, now(), MOST_LISTED)
+    async with open_data(settings_of(wanted), create=False) as opened:
+        people = {row.id: row.email for row in await users.all_users(opened.store)}
+        rows = await tokens.valid_tokens(opened.store, now(), MOST_LISTED)
     shown = [
         {
             "id": row.id,
@@ -139,15 +141,15 @@ async def list_tokens(wanted: argparse.Namespace) -> None:
 
 async def revoke_token(wanted: argparse.Namespace) -> None:
     """By its id or its prefix. A running hub knows within some seconds."""
-    async with open_data(settings_of(wanted), create=False) as door:
+    async with open_data(settings_of(wanted), create=False) as opened:
         number = row_id(wanted.token)
-        by_prefix = await tokens.find_token_by_prefix(door.store, wanted.token)
-        token = by_prefix if by_prefix is not None or number is None else await tokens.find_token(door.store, number)
+        by_prefix = await tokens.find_token_by_prefix(opened.store, wanted.token)
+        token = by_prefix if by_prefix is not None or number is None else await tokens.find_token(opened.store, number)
         if token is None or token.revoked_at is not None:
             missing = sentence("token.missing", token=wanted.token)
             raise CliError(Exit.NOT_FOUND, "no_such_token", missing, sentence("token.missing.fix"))
         made = rules.revoke_token(token, now(), actors.SYSTEM)
-        await door.record(*made)
+        await opened.commit(*made)
     if wanted.json:
         output.result_json({"id": token.id, "prefix": token.prefix, "revoked": True})
     else:
@@ -157,9 +159,9 @@ async def revoke_token(wanted: argparse.Namespace) -> None:
 async def link(wanted: argparse.Namespace) -> None:
     """A fresh way in for somebody; without an email for the first administrator."""
     settings = settings_of(wanted)
-    async with open_data(settings, create=False) as door:
-        person = await _person(door, valid.email(wanted.email)) if wanted.email else await _first_admin(door)
-        made = await make_link(door, person.id, person.email)
+    async with open_data(settings, create=False) as opened:
+        person = await _person(opened, valid.email(wanted.email)) if wanted.email else await _first_admin(opened)
+        made = await make_link(opened, person.id, person.email)
     url = made.url(wanted.url or base_url(settings))
     if wanted.json:
         ends = output.instant(made.expires_at)
@@ -182,8 +184,8 @@ def _taken(email: str) -> CliError:
     return CliError(Exit.CONFLICT, "email_taken", sentence("user.taken", email=email), fix)
 
 
-async def _person(door: DataDoor, email: str) -> UserWithMachines:
-    person = await users.find_user_by_email(door.store, email)
+async def _person(opened: OpenData, email: str) -> UserWithMachines:
+    person = await users.find_user_by_email(opened.store, email)
     if person is None:
         raise CliError(
             Exit.NOT_FOUND, "no_such_user", sentence("user.missing", email=email), sentence("user.missing.fix")
@@ -193,8 +195,8 @@ async def _person(door: DataDoor, email: str) -> UserWithMachines:
     return person
 
 
-async def _first_admin(door: DataDoor) -> UserWithMachines:
-    for person in await users.all_users(door.store):
+async def _first_admin(opened: OpenData) -> UserWithMachines:
+    for person in await users.all_users(opened.store):
         if person.role == "admin" and person.disabled_at is None:
             return person
     raise CliError(Exit.NOT_FOUND, "no_admin", sentence("user.no_admin"), sentence("user.no_admin.fix"))

@@ -13,7 +13,7 @@ from db import users
 from db.records import UserRow
 from db.users import UserWithMachines
 from hub.cli import output, valid
-from hub.cli.data_door import DataDoor, clock_time, now, open_data, settings_of
+from hub.cli.data import OpenData, clock_time, now, open_data, settings_of
 from hub.cli.output import CliError, Exit, language, sentence
 from hub.cli.people import SignInLink, make_link
 from hub.model import actors, credentials
@@ -38,46 +38,46 @@ def serve(wanted: argparse.Namespace) -> int:
 
 
 async def _prepare(settings: Settings) -> SignInLink | None:
-    async with open_data(settings, create=True, serving=True) as door:
-        return await prepare_people(door, settings, always=False)
+    async with open_data(settings, create=True, serving=True) as opened:
+        return await prepare_people(opened, settings, always=False)
 
 
 FIRST_EMAIL = "admin@localhost"
 FIRST_NAME = "Administrator"
 
 
-async def prepare_people(door: DataDoor, settings: Settings, *, always: bool) -> SignInLink | None:
+async def prepare_people(opened: OpenData, settings: Settings, *, always: bool) -> SignInLink | None:
     """A sign-in link while no administrator has a password, or `always`.
 
     With an email and a password file in the settings the administrator is made with that password, once: a later start
     does not set it again, because it may have been changed since.
     """
-    people = await users.all_users(door.store)
+    people = await users.all_users(opened.store)
     email = valid.email(settings.admin_email) if settings.admin_email else FIRST_EMAIL
     # Read also when the administrator is there: what others can read is a password still.
     secret = None if settings.admin_password_file is None else valid.secret_in(settings.admin_password_file)
-    if secret is not None and await users.find_user_by_email(door.store, email) is None:
-        await _add(door, email, credentials.hash_password(valid.password(secret, email)))
+    if secret is not None and await users.find_user_by_email(opened.store, email) is None:
+        await _add(opened, email, credentials.hash_password(valid.password(secret, email)))
         output.note(sentence("start.admin_made", email=email, path=settings.admin_password_file))
-        people = await users.all_users(door.store)
+        people = await users.all_users(opened.store)
     admins = [person for person in people if person.role == "admin" and person.disabled_at is None]
     if any(person.password_hash for person in admins) and not always:
         return None
-    return await _link(door, admins, email)
+    return await _link(opened, admins, email)
 
 
-async def _link(door: DataDoor, admins: list[UserWithMachines], email: str) -> SignInLink:
+async def _link(opened: OpenData, admins: list[UserWithMachines], email: str) -> SignInLink:
     if admins:
-        return await make_link(door, admins[0].id, admins[0].email)
-    return await make_link(door, await _add(door, email, None), email)
+        return await make_link(opened, admins[0].id, admins[0].email)
+    return await make_link(opened, await _add(opened, email, None), email)
 
 
-async def _add(door: DataDoor, email: str, password_hash: str | None) -> int:
+async def _add(opened: OpenData, email: str, password_hash: str | None) -> int:
     changes = rules.add_user(
         email=email, name=FIRST_NAME, role="admin", password_hash=password_hash, language=language(), now=now(),
         by=actors.SYSTEM,
     )  # fmt: skip
-    stored = await door.record(*changes)
+    stored = await opened.commit(*changes)
     return next(put_rows(stored, UserRow)).id
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
-from hub.cli.data_door import open_data
+from hub.cli.data import open_data
 from hub.lifespan import utc_now
 from hub.model.changes import Put
 from hub.people import rules
@@ -23,9 +23,9 @@ HOSTILE = f"{MARKUP}\u202e"
 
 
 async def test_a_link_signs_in_and_leaves_no_trace_in_the_address(stage: Stage) -> None:
-    async with open_data(stage.hub.settings, create=False) as door:
+    async with open_data(stage.hub.settings, create=False) as opened:
         secret, made = rules.make_link(stage.hub.admin.id, utc_now())
-        await door.record(Put(made))
+        await opened.commit(Put(made))
     async with tab(stage.browser, stage.hub, signed_in=False) as page:
         await page.open(f"/signin#{secret.text}")
         await page.live()

@@ -19,7 +19,7 @@ import pytest
 
 from db import events
 from db.connection import open_store
-from hub.cli.data_door import open_data
+from hub.cli.data import open_data
 from hub.lifespan import utc_now
 from hub.model import credentials
 from hub.people import rules
@@ -53,12 +53,12 @@ class Scene:
 
 
 async def add_boss(settings: Settings) -> None:
-    async with open_data(settings, create=False) as door:
+    async with open_data(settings, create=False) as opened:
         digest = credentials.hash_password(PASSWORD)
         made = rules.add_user(
             email=EMAIL, name="Boss", role="admin", password_hash=digest, language=None, now=utc_now(), by="system"
         )
-        await door.record(*made)
+        await opened.commit(*made)
 
 
 @contextlib.asynccontextmanager
@@ -89,7 +89,7 @@ async def writes_of(key: MachineKey, admin: httpx.AsyncClient, machine: httpx.As
         lambda: machine.post(f"{here}/metrics", json=sample | {"boot_id": None, "seq": None}),
         lambda: machine.post(f"{here}/metrics", json=sample),
         lambda: machine.post(f"{here}/metrics", json=sample),  # a repeat of what is not stored is no confirmation
-        lambda: machine.patch(f"{here}/status", json={"status": "maintenance", "reason": "door"}),
+        lambda: machine.patch(f"{here}/status", json={"status": "maintenance", "reason": "opened"}),
     ]
     outcomes: list[tuple[int, float]] = []
     for call in calls:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hub.cli import parser
-from hub.cli.data_door import settings_of
+from hub.cli.data import settings_of
 from hub.cli.output import CliError, Exit
 from hub.settings import Settings
 

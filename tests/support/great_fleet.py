@@ -11,7 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from db.schema import system_metrics
-from hub.cli.data_door import open_data
+from hub.cli.data import open_data
 from hub.lifespan import utc_now
 from hub.machines import rules
 from hub.settings import Settings
@@ -33,14 +33,14 @@ async def great_fleet(folder: Path, machines: int = MACHINES) -> AsyncIterator[F
 
 async def fill(settings: Settings, machines: int) -> None:
     chance, now = random.Random(machines), utc_now()
-    async with open_data(settings, create=True) as door:
+    async with open_data(settings, create=True) as opened:
         for start in range(0, machines, AT_ONCE):
             numbers = range(start, min(start + AT_ONCE, machines))
             made = [
                 rules.new_machine(f"Mall Kelapa Gading {n}", f"great-{n}", "Lantai 1, dekat lift", "system", now)[1]
                 for n in numbers
             ]
-            await door.record(*[change for changes in made for change in changes])
+            await opened.commit(*[change for changes in made for change in changes])
         rows = [
             {
                 "rvm_id": rvm_id, "timestamp": now - timedelta(minutes=minute), "boot": 1, "seq": minute,
@@ -51,4 +51,4 @@ async def fill(settings: Settings, machines: int) -> None:
             for minute in range(2)
         ]  # fmt: skip
         for start in range(0, len(rows), AT_ONCE):
-            await door.store.write(sa.insert(system_metrics).values(rows[start : start + AT_ONCE]))
+            await opened.store.write(sa.insert(system_metrics).values(rows[start : start + AT_ONCE]))

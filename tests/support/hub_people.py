@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from db.records import UserMachineRow, UserRow
-from hub.cli.data_door import open_data
+from hub.cli.data import open_data
 from hub.lifespan import utc_now
 from hub.machines import rules as enrolment
 from hub.model import changes, credentials
@@ -40,26 +40,26 @@ class People:
 
     async def add(self, role: str = "admin", machines: tuple[int, ...] = ()) -> Person:
         email, now = f"{role}{next(_numbers)}@example.test", utc_now()
-        async with open_data(self.settings, create=True) as door:
+        async with open_data(self.settings, create=True) as opened:
             added = rules.add_user(
                 email=email, name=email, role=role, password_hash=None, language=None, now=now, by="system"
             )
-            stored = await door.record(*added)
+            stored = await opened.commit(*added)
             user_id = next(changes.put_rows(stored, UserRow)).id
             token = credentials.new_user_token()
             made = rules.create_token(user_id, "tests", token, None, now, "system")
-            session, opened = rules.open_session(user_id, now, address="127.0.0.1", user_agent=None)
+            session, put_session = rules.open_session(user_id, now, address="127.0.0.1", user_agent=None)
             own = (changes.Put(UserMachineRow(user_id=user_id, rvm_id=rvm_id)) for rvm_id in machines)
-            await door.record(*made, opened, *own)
+            await opened.commit(*made, put_session, *own)
         return Person(user_id, email, token.text, session.text)
 
     async def add_machines(self, count: int, name: str = "Machine") -> list[MachineKey]:
         """Before a hub starts, or seen by it within about a second."""
         keys: list[MachineKey] = []
-        async with open_data(self.settings, create=True) as door:
+        async with open_data(self.settings, create=True) as opened:
             for _ in range(count):
                 key, made = enrolment.new_machine(f"{name} {next(_numbers)}", None, None, "system", utc_now())
-                stored = await door.record(*made)
+                stored = await opened.commit(*made)
                 added = next(change for change in stored if isinstance(change, changes.MachineAdded))
                 keys.append(MachineKey(added.id or 0, added.device_id, key.text))
         return keys

@@ -212,12 +212,12 @@ async def test_a_remedy_closes_the_sockets_of_a_person_without_waiting_for_the_n
 
 async def test_a_revocation_in_the_database_alone_is_noticed_within_10_s(hub: HubHere) -> None:
     """By the command line, or another hub."""
-    from hub.cli.data_door import open_data
+    from hub.cli.data import open_data
 
     viewer = await hub.people.add("viewer")
     async with BrowserClient.open(hub, viewer) as page:
-        async with open_data(hub.settings, create=False) as door:
-            await door.record(c.Patch(UserRow, viewer.id, {"disabled_at": utc_now()}))
+        async with open_data(hub.settings, create=False) as opened:
+            await opened.commit(c.Patch(UserRow, viewer.id, {"disabled_at": utc_now()}))
         assert await page.closed(within=10) == 4401
 
 

@@ -1,6 +1,6 @@
-"""The command line's way to the data: the same Changes through the same commit as the hub's, without its memory.
+"""Opens the data for a command: the same Changes through the same commit as the hub's, without its memory.
 
-A running hub learns of it from the database (hub.kernel.foreign_changes); here is only opening, recording, closing, and
+A running hub sees them in the database (hub.kernel.foreign_changes). Here is only opening, committing and closing, and
 how each refusal of settings or database ends a command.
 """
 
@@ -26,13 +26,13 @@ _KEYS = {"data folder": "folder", "database": "database"}
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-class DataDoor:
+class OpenData:
     """The open database of one command."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    async def record(self, *changes: Change) -> list[Change]:
+    async def commit(self, *changes: Change) -> list[Change]:
         """Commit all in one transaction; returns them with their stored ids. Raises db.errors.Conflict."""
         return await commit_alone(self.store, changes)
 
@@ -55,7 +55,7 @@ def sentence_of_setting(sentence: str, values: Mapping[str, object]) -> str:
 
 
 @contextlib.asynccontextmanager
-async def open_data(settings: Settings, *, create: bool, serving: bool = False) -> AsyncIterator[DataDoor]:
+async def open_data(settings: Settings, *, create: bool, serving: bool = False) -> AsyncIterator[OpenData]:
     """The database, brought to the newest schema. `create`: a data folder that is not there yet may be made.
     `serving`: this process is to be the hub, so that none may run on the same data."""
     make_folders(settings, create=create)
@@ -67,7 +67,7 @@ async def open_data(settings: Settings, *, create: bool, serving: bool = False) 
             store = await open_store(settings.database_url, owner)
         stack.push_async_callback(store.close)
         with refusals():
-            yield DataDoor(store)
+            yield OpenData(store)
 
 
 def make_folders(settings: Settings, *, create: bool) -> None:
