@@ -2,7 +2,8 @@
 
 Scripts and style sheets are bundled by esbuild. Without it they are sent as they are, each file by itself: slower, and
 otherwise the same. Every address carries a fingerprint of its content, so a browser keeps a file for ever and never has
-an old one. Knows no request: it answers a name with bytes and headers.
+an old one. Knows no request: it answers a name with bytes and headers. With a script
+come the texts whose keys, or their beginnings, stand in it as literals.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import gzip
 import hashlib
 import importlib.util
 import json
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +21,8 @@ from pathlib import Path
 
 from dashboard import esbuild
 from dashboard.esbuild import STATIC
-from dashboard.script_words import words_of
 from dashboard.texts import texts_in
+from texts.catalogue import Forms
 from texts.languages import LANGUAGES
 
 PAGES = ("fleet", "machine", "settings", "jobs", "events", "add", "plain", "remote", "recording")
@@ -36,6 +38,8 @@ ENTRIES = {
     },
 }
 """Where the bundles begin, by their names."""
+LITERAL = re.compile(r"""(["'`])([\w.]+)\1""")
+BEGINNING = re.compile(r"`(\w+\.[\w.]*)\$\{")
 KINDS = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -173,3 +177,10 @@ def _packed(address: str, content: bytes) -> Asset:
 
 def _mark(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
+
+
+def words_of(script: str, texts: Mapping[str, Forms]) -> dict[str, Forms]:
+    """Of all texts those `script` names: "status.full", or with "status." or `status.${…}` all that begin so."""
+    names = {name for _, name in LITERAL.findall(script)}
+    groups = tuple({*BEGINNING.findall(script), *(name for name in names if name.endswith("."))})
+    return {key: text for key, text in texts.items() if key in names or key.startswith(groups)}

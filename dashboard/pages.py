@@ -13,8 +13,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dashboard import bulk, fleet, remote_sessions, sparkline
-from dashboard.freshness import freshness
 from dashboard.reader import Reader
+from dashboard.trouble import freshness
 
 FOLDER = Path(__file__).parent / "templates"
 

@@ -1,6 +1,7 @@
 """The settings form as values: what each field shows, and what somebody meant by sending it. Pure.
 
 A field shows where its value comes from (`own` or inherited) and the value as text.
+Also whether a machine runs the desired settings.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+from dashboard.reader import Reader
+from dashboard.trouble import View
 
 VALUE, ORIGIN, SEEN = "v.", "o.", "w."
 """How the fields of a key are called: its value, where it comes from, and what both were when the page was made."""
@@ -148,3 +152,22 @@ def _meaning(line: str) -> Any:
     except ValueError:
         return line
     return found if isinstance(found, (str, int, float, bool)) and found == found else line
+
+
+class Applied(NamedTuple):
+    mark: str
+    words: str
+    errors: str
+
+
+def applied(view: View, r: Reader) -> Applied:
+    errors = view["config_refused"]
+    refused = r.t("applied.errors", n=r.number(errors), count=errors) if errors else ""
+    wanted, runs = view["config_wanted"], view["config_version"]
+    if not wanted:
+        return Applied("active", r.t("applied.own_file"), refused)
+    if runs == wanted:
+        return Applied("warn" if errors else "active", r.t("applied.same"), refused)
+    away = view["connection"] in ("offline", "never")
+    code = "applied.behind.offline" if away else "applied.behind"
+    return Applied("late", r.t(code, wanted=wanted, n=runs), refused)

@@ -1,4 +1,4 @@
-"""What is wrong with a machine, as a code and a rank: the attention list and the "why" panel read it.
+"""What is wrong with a machine, as a code and a rank, and how fresh what we show of it is.
 
 Pure: takes the view of a machine (the JSON of GET /rvms/{id} with instants in milliseconds) and the hub's now.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+from dashboard.reader import Reader
 
 View = Mapping[str, Any]
 
@@ -129,3 +131,24 @@ def troubles(views: Iterable[View], now: int) -> list[MachineTrouble]:
 
 def ordered(found: Iterable[MachineTrouble], now: int) -> list[MachineTrouble]:
     return sorted(found, key=lambda t: (t.rank, t.since if t.since is not None else now, t.id))
+
+
+class Freshness(NamedTuple):
+    """`mark` is the shape, `words` what stands beside it (for `live` only screen readers hear it)."""
+
+    mark: str
+    words: str
+    quiet: bool = False
+
+
+def freshness(view: View, r: Reader) -> Freshness:
+    connection = view["connection"]
+    if connection == "live":
+        return Freshness("live", r.t("connection.live"), quiet=True)
+    if connection == "late":
+        return Freshness("late", r.t("late.by", age=r.age(view["last_seen_at"])))
+    if connection == "never":
+        return Freshness("never", r.t("connection.never"))
+    if gone_expectedly(view, r.now):
+        return Freshness("offline", r.t(f"away.{view['connection_reason']}"))
+    return Freshness("offline", r.t("offline.for", age=r.age(view["connection_since"] or view["last_seen_at"])))

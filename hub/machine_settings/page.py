@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from dashboard.applied import applied
 from dashboard.reader import Reader
+from dashboard.settings import applied
 from db import users
 from db.errors import Conflict
 from hub.machine_settings import form as settings_form

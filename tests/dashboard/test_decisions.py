@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dashboard import fleet, machine, trouble
-from dashboard.freshness import freshness
 from dashboard.reader import Reader
+from dashboard.trouble import freshness
 from tests.dashboard.trouble_cases import CASES, MACHINE, NOW, ORDER, Case
 
 FIXTURES = Path(__file__).parent / "fixtures"

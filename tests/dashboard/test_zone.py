@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from dashboard import zone
-from dashboard.applied import applied
 from dashboard.reader import Reader
+from dashboard.settings import applied
 
 HERE = "Asia/Jakarta"
 BASE: dict[str, Any] = {

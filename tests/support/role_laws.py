@@ -20,9 +20,7 @@ PAGES_TODAY: dict[str, tuple[str, ...]] = {
 ROLES = frozenset({"api", "handlers", "model", "page", "rules", "service", "texts"})
 """A room has them whatever their size."""
 TOO_SMALL = 40
-SMALL_TODAY: frozenset[str] = frozenset(
-    {"dashboard.applied", "dashboard.freshness", "dashboard.script_words", "db.event_guard", "db.recording_table"}
-)
+SMALL_TODAY: frozenset[str] = frozenset({"db.event_guard", "db.recording_table"})
 """Small files with one importer. The list may only shrink."""
 
 PAGE_LAW = "a page is imported by its own subject and by hub/routes.py: no page and no api knows another subject's page"

@@ -1,4 +1,4 @@
-// How fresh what we show of a machine is: the browser's half of dashboard/freshness.py.
+// How fresh what we show of a machine is: the browser's half of dashboard/trouble.py.
 
 import { age } from "./format.js";
 import { language, t } from "./texts.js";

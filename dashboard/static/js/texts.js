@@ -1,5 +1,5 @@
 // The words of the page in its one language: the page brings those whose keys, or the beginnings of whose keys
-// (`status.`), stand in its script as literals (dashboard/script_words.py).
+// (`status.`), stand in its script as literals (dashboard/assets.py).
 
 /** @type {Language} */
 export let language = "en";

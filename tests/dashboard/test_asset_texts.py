@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dashboard.script_words import words_of
+from dashboard.assets import words_of
 
 TEXTS = {key: key.upper() for key in ("status.full", "status.error", "moved", "nav.jobs", "none.cpu", "statuses")}
 
