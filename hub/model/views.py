@@ -35,6 +35,17 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def answer(shape: type[msgspec.Struct], record: object, **more: Any) -> dict[str, Any]:
+    """The members of an answer's shape with the record's values; `more` are values that it has not as they are."""
+    return {name: more[name] if name in more else _plain(getattr(record, name)) for name in shape.__struct_fields__}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    return sorted(value) if isinstance(value, frozenset) else value
+
+
 def epoch_ms(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from db import users
 from hub.model import views
-from hub.model.access import Principal
 from hub.people import rules
 from hub.people.users_api import checked_hash
 from hub.web.api import endpoint
@@ -78,11 +77,8 @@ async def sign_in_for_token(call: Call) -> Answer:
         "token": signed.secret,
         "token_type": "Bearer",
         "expires_at": views.rfc3339(call.context.clock() + timedelta(seconds=rules.IDLE_S)),
-        "user": {
-            "kind": "user", "id": user.id, "name": user.name, "email": user.email, "role": user.role,
-            "machines": reached, "via": "login", "language": user.language, "theme": user.theme,
-        },
-    }  # fmt: skip
+        "user": views.answer(Account, user, kind="user", machines=reached, via="login"),
+    }
     return Answer(data)
 
 
@@ -94,7 +90,7 @@ async def sign_out(call: Call) -> Answer:
 
 
 async def show_account(call: Call) -> Answer:
-    return Answer(account_view(call.principal))
+    return Answer(views.answer(Account, call.principal))
 
 
 async def edit_account(call: Call) -> Answer:
@@ -118,24 +114,10 @@ async def edit_account(call: Call) -> Answer:
         made.append(opened)
     if made:
         await call.announce(*made)
-    shown = account_view(call.principal) | {k: v for k, v in values.items() if k != "password_hash"}
+    shown = views.answer(Account, call.principal) | {k: v for k, v in values.items() if k != "password_hash"}
     by_cookie = call.principal.via == "session"
     shown["token"] = token.text if token is not None and not by_cookie else None
     return Answer(shown, session=token.text if token is not None and by_cookie else None)
-
-
-def account_view(principal: Principal) -> dict[str, Any]:
-    return {
-        "kind": principal.kind,
-        "id": principal.id,
-        "name": principal.name,
-        "email": principal.email,
-        "role": principal.role,
-        "machines": None if principal.machines is None else sorted(principal.machines),
-        "via": principal.via,
-        "language": principal.language,
-        "theme": principal.theme,
-    }
 
 
 async def _prove(call: Call, user: users.UserWithMachines, current: str | None) -> None:

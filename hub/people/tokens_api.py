@@ -6,7 +6,7 @@ Everybody has their own; administrators see and revoke everybody's.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -68,14 +68,14 @@ async def list_tokens(call: Call) -> Answer:
     query: TokensQuery = call.query
     store, own = call.context.store, call.principal.id
     if query.user is None or query.user == own:
-        return Answer([view(token) for token in await tokens.tokens_of(store, own)])
+        return Answer([views.answer(Token, token) for token in await tokens.tokens_of(store, own)])
     endpoint.permit(call.principal, "token.manage_all")
     if query.user != "all":
-        return Answer([view(token) for token in await tokens.tokens_of(store, query.user)])
+        return Answer([views.answer(Token, token) for token in await tokens.tokens_of(store, query.user)])
     found = await tokens.valid_tokens(store, call.now, query.limit + 1, query.before)
     page = found[: query.limit]
     following = headers.headers(call.request, before=page[-1].id if len(found) > len(page) else None)
-    return Answer([view(token) for token in page], headers=following)
+    return Answer([views.answer(Token, token) for token in page], headers=following)
 
 
 async def create_token(call: Call) -> Answer:
@@ -89,7 +89,7 @@ async def create_token(call: Call) -> Answer:
     made = rules.create_token(call.principal.id, wanted.name, secret, expires_at, call.now, call.principal.actor)
     stored = await call.announce(*made)
     created = next(put_rows(stored, TokenRow))
-    return Answer(view(created) | {"token": secret.text}, 201, Text("token_created"))
+    return Answer(views.answer(CreatedToken, created, token=secret.text), 201, Text("token_created"))
 
 
 async def revoke_token(call: Call) -> Answer:
@@ -111,21 +111,6 @@ async def revoke_token(call: Call) -> Answer:
 
 def is_live(token: TokenRow, now: datetime) -> bool:
     return token.revoked_at is None and (token.expires_at is None or token.expires_at > now)
-
-
-def view(token: TokenRow) -> dict[str, Any]:
-    at = {
-        name: None if (moment := getattr(token, name)) is None else views.rfc3339(moment)
-        for name in ("created_at", "expires_at", "last_used_at", "revoked_at")
-    }
-    shown = {
-        "id": token.id,
-        "user_id": token.user_id,
-        "name": token.name,
-        "prefix": token.prefix,
-        "last_used_ip": token.last_used_ip,
-    }
-    return shown | at
 
 
 OPERATIONS = (

@@ -107,7 +107,7 @@ async def add_user(call: Call) -> Answer:
         link = f"/signin#{secret.text}"
     user = await _of(call, user_id)
     where = {"Location": f"/api/v2/users/{user_id}"}
-    return Answer(_view(user) | {"sign_in_link": link}, 201, Text("user_added"), where)
+    return Answer(_view(user, AddedUser, sign_in_link=link), 201, Text("user_added"), where)
 
 
 async def edit_user(call: Call) -> Answer:
@@ -201,21 +201,10 @@ async def _other_admins(call: Call, user: users.UserWithMachines) -> int:
     return admins - (user.role == "admin" and user.disabled_at is None)
 
 
-def _view(user: users.UserWithMachines) -> dict[str, Any]:
-    return {
-        "id": user.id,
-        "email": user.email,
-        "name": user.name,
-        "role": user.role,
-        "machines": sorted(user.machines),
-        "language": user.language,
-        "theme": user.theme,
-        "disabled": user.disabled_at is not None,
-        "has_password": user.password_hash is not None,
-        "last_sign_in_at": None if user.last_sign_in_at is None else views.rfc3339(user.last_sign_in_at),
-        "created_at": views.rfc3339(user.created_at),
-        "updated_at": views.rfc3339(user.updated_at),
-    }
+def _view(user: users.UserWithMachines, shape: type[User] = User, **more: Any) -> dict[str, Any]:
+    return views.answer(
+        shape, user, disabled=user.disabled_at is not None, has_password=user.password_hash is not None, **more
+    )
 
 
 _EXAMPLE = {"email": "budi@example.com", "name": "Budi", "role": "technician", "machines": ["rvm-kg-02"]}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from db.records import TokenRow
+from hub.model.access import Principal
 from hub.model.changes import EventHappened, SampleSeen
 from hub.model.fleet import Fleet
-from hub.model.views import command_view, event_view, machine_delta, machine_detail, machine_view, session_view
+from hub.model.views import answer, command_view, event_view, machine_delta, machine_detail, machine_view, session_view
 from tests.hub.commands.rules.test_command_desk import command
 from tests.hub.remote.rules.test_remote_life import session
 from tests.support.machines import NOW, machine, sample
@@ -62,3 +64,28 @@ def test_a_session_a_command_and_an_event_are_shown_with_their_times_as_asked() 
     assert (event_view(event)["at"], event_view(event, times="ms")["at"]) == (
         "2026-11-23T09:00:00.000Z", int(NOW.timestamp() * 1000),
     )  # fmt: skip
+
+
+class TokenAnswer(msgspec.Struct):
+    """Of a token: what everybody who sees it may know."""
+
+    id: int
+    created_at: str
+    revoked_at: str | None
+    secret: str | None
+
+
+def test_an_answer_has_what_its_shape_names_and_nothing_else() -> None:
+    token = TokenRow(id=4, user_id=1, name="t", prefix="p", hash="hash-of-token", created_at=NOW)
+    shown = answer(TokenAnswer, token, secret="once")
+    assert shown == {"id": 4, "created_at": "2026-11-23T09:00:00.000Z", "revoked_at": None, "secret": "once"}
+    owner = Principal(
+        kind="user", id=1, name="A", role="technician", machines=frozenset({2, 1}), via="token", credential_id=4
+    )
+    assert answer(Reached, owner) == {"machines": [1, 2]}
+
+
+class Reached(msgspec.Struct):
+    """Which machines somebody reaches."""
+
+    machines: list[int]
