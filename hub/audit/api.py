@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from db import event_search
 from db.event_search import Filters, Mark, Page, search
 from db.events import find_event
+from db.records import EventRow
 from hub.audit import service
 from hub.audit.rules import KINDS
 from hub.model import views
@@ -17,8 +18,9 @@ from hub.web.api import headers
 from hub.web.api.endpoint import machine_named
 from hub.web.api.headers import bound
 from hub.web.api.operation import Answer, Call, Operation
+from hub.web.api.record_shape import of_record
 from hub.web.http.problems import Text, invalid, one_wrong
-from hub.web.http.validation import Instant, InstantGiven, Language, Limit, Row
+from hub.web.http.validation import InstantGiven, Language, Limit, Row
 from protocol.kinds import Name
 
 MAX_CODES = 50
@@ -29,17 +31,9 @@ Sought = Annotated[
 Names = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, extra={"expect": "expect.names"})]
 
 
+@of_record(EventRow, without=("boot_id", "seq"))
 class EventView(msgspec.Struct):
     """One line of the record: a code and parameters; each reader's language makes the sentence."""
-
-    id: int
-    at: Instant
-    code: str
-    actor: str
-    rvm_id: int | None
-    params: dict[str, Any]
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
 
 
 class MachineEventsQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):

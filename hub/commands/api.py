@@ -11,6 +11,7 @@ from db import command_search
 from db import commands as rows
 from db.command_search import Filters, Mark
 from db.errors import Conflict
+from db.records import CommandRow
 from hub.commands import rules, service
 from hub.commands.service import CommandName, Waiting
 from hub.links.links import Links
@@ -23,8 +24,9 @@ from hub.remote.rules import life as remote_life
 from hub.web.api import headers as paging
 from hub.web.api.endpoint import machine_named
 from hub.web.api.operation import Answer, Call, Operation
+from hub.web.api.record_shape import of_record
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
-from hub.web.http.validation import Instant, Limit, Note, check_free_shape
+from hub.web.http.validation import Limit, Note, check_free_shape
 from protocol import free_shape
 from protocol.kinds import Name, UpdateState
 from protocol.limits import MAX_RESULT_BYTES
@@ -38,26 +40,11 @@ CommandState = Literal[
 ]
 
 
+@of_record(CommandRow, without=("idempotency_key",))
 class CommandView(msgspec.Struct):
     """One command with its whole life so far; the state never leaves a terminal one."""
 
-    id: str
-    rvm_id: int
-    name: str
-    args: dict[str, Any]
     state: CommandState
-    issued_by: str
-    issued_at: Instant
-    expires_at: Instant
-    sent_at: Instant | None
-    finished_at: Instant | None
-    progress: dict[str, Any] | None
-    result: dict[str, Any] | None
-    error: dict[str, Any] | None
-    group_id: str | None
-    reason: str | None
-    cancel_by: str | None
-    cancel_at: Instant | None
 
 
 class CommandsQuery(msgspec.Struct):

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from db.records import MachineRow
 from hub.commands.api import CommandView
 from hub.links import rules as link_rules
 from hub.machines import rules
@@ -16,6 +17,7 @@ from hub.model.machine import Machine
 from hub.status.api import HealthReasonView
 from hub.web.api import headers
 from hub.web.api.operation import Answer, Call, Operation
+from hub.web.api.record_shape import of_record
 from hub.web.auth.limits import ReadBudget
 from hub.web.http.problems import Problem, Text, not_found
 from hub.web.http.validation import DeviceId, Instant, Limit, Note, Offset, Title
@@ -56,51 +58,33 @@ class OldestSession(msgspec.Struct):
     origin: Literal["hub", "site"]
 
 
+@of_record(
+    MachineRow,
+    without=("status_before", "api_key", "capabilities", "hardware", "config_errors", "config_own", "farewell",
+             "connection_epoch"),
+)  # fmt: skip
 class MachineSummary(msgspec.Struct):
     """A machine as it is now. `commands`: those of the hub that its software names; `config_refused`: how many settings
     it could not take."""
 
-    id: int
-    device_id: str
-    name: str
-    location_description: str | None
-    simulated: bool
     status: Status
     special_status: SpecialStatus | None
     effective_status: Status
-    capacity: int
-    status_since: Instant
-    status_by: str
-    status_reason: str | None
-    status_until: Instant | None
     returns_to: Status | None
     connection: Connection
     connection_since: Instant | None
     connection_reason: str | None
-    last_seen_at: Instant | None
     expected_interval_s: float
     health: Literal["ok", "warning", "critical"]
     health_reasons: list[HealthReasonView]
     readings: Readings | None
-    agent_version: str | None
-    boot_id: str | None
     commands: list[str]
     model: str | None
-    timezone: str | None
-    config_version: int
     config_wanted: int
     config_refused: int
-    config_applied_at: Instant | None
-    clock_offset_s: float | None
-    ntp: bool | None
     busy: bool
-    quarantined_until: Instant | None
-    last_ip: str | None
-    api_key_prefix: str | None
     pending: list[CommandView]
     lease: OldestSession | None
-    created_at: Instant
-    updated_at: Instant
 
 
 class MachineView(MachineSummary):

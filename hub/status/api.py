@@ -22,6 +22,7 @@ from hub.status.rules import NamedStatus
 from hub.web.api import headers
 from hub.web.api.headers import ahead, bound
 from hub.web.api.operation import Answer, Call, Operation
+from hub.web.api.record_shape import of_record
 from hub.web.http.problems import one_wrong
 from hub.web.http.validation import Instant, InstantGiven, Limit, Note, Row
 from protocol.commands import SetStatus
@@ -59,19 +60,14 @@ class MachineStatus(msgspec.Struct):
     command: CommandView | msgspec.UnsetType | None = msgspec.UNSET
 
 
+@of_record(StatusRow, without=("rvm_id",))
 class StatusDeclared(msgspec.Struct):
     """What the machine was declared to be from `since` until the `since` of the next newer declaration. `until` is the
     time that was set for giving back what was before."""
 
-    id: int
     status: Status
     special_status: SpecialStatus | None
     effective_status: Status
-    capacity: int
-    since: Instant
-    by: str
-    reason: str | None
-    until: Instant | None
 
 
 class StatusPatch(msgspec.Struct):
