@@ -9,113 +9,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from db.connection import Store
-from db.records import CommandRow, record
-from db.schema import COMMAND_STATES, commands
+from db.records import PENDING_STATES, CommandRow, record
+from db.schema import commands
 from db.statements import Write
-
-TERMINAL_STATES = ("succeeded", "failed", "rejected", "expired", "cancelled")
-PENDING_STATES = tuple(state for state in COMMAND_STATES if state not in TERMINAL_STATES)
 
 _PENDING = sa.or_(*(commands.c.state == state for state in PENDING_STATES))
 _BY_ID = sa.select(commands).where(commands.c.id == sa.bindparam("key_id"))
 _BY_KEY = sa.select(commands).where(
     commands.c.rvm_id == sa.bindparam("key_rvm_id"), commands.c.idempotency_key == sa.bindparam("key_key")
 )
-_INSERT = sa.insert(commands)
-_ASK_CANCEL = sa.update(commands).where(commands.c.id == sa.bindparam("key_id"), _PENDING)
-# A command ends once. The same end again is a repeat of a write whose outcome was unknown, and welcome.
-_UPDATE = sa.update(commands).where(
-    commands.c.id == sa.bindparam("key_id"),
-    sa.or_(_PENDING, commands.c.state == sa.bindparam("key_state", type_=sa.String())),
-)
-
-
 _ENDED = sa.select(commands.c.id).where(commands.c.issued_at < sa.bindparam("key_before"), sa.not_(_PENDING))
 _DELETE_ENDED = sa.delete(commands).where(commands.c.id.in_(_ENDED.limit(sa.bindparam("key_limit"))))
-
-
-def insert_command(
-    *,
-    id: str,  # noqa: A002 - the column's name
-    rvm_id: int,
-    name: str,
-    args: Mapping[str, Any],
-    state: str,
-    issued_by: str,
-    issued_at: datetime,
-    expires_at: datetime,
-    sent_at: datetime | None = None,
-    finished_at: datetime | None = None,
-    progress: Mapping[str, Any] | None = None,
-    result: Mapping[str, Any] | None = None,
-    error: Mapping[str, Any] | None = None,
-    idempotency_key: str | None = None,
-    group_id: str | None = None,
-    reason: str | None = None,
-    cancel_by: str | None = None,
-    cancel_at: datetime | None = None,
-) -> Write:
-    """Conflict: id, idempotency_key, rvm_id (no such machine)."""
-    values = {
-        "id": id,
-        "rvm_id": rvm_id,
-        "name": name,
-        "args": args,
-        "state": state,
-        "issued_by": issued_by,
-        "issued_at": issued_at,
-        "expires_at": expires_at,
-        "sent_at": sent_at,
-        "finished_at": finished_at,
-        "progress": progress,
-        "result": result,
-        "error": error,
-        "idempotency_key": idempotency_key,
-        "group_id": group_id,
-        "reason": reason,
-        "cancel_by": cancel_by,
-        "cancel_at": cancel_at,
-    }
-    return Write(_INSERT, values)
-
-
-def update_command(
-    command_id: str,
-    *,
-    state: str,
-    sent_at: datetime | None,
-    finished_at: datetime | None,
-    progress: Mapping[str, Any] | None,
-    result: Mapping[str, Any] | None,
-    error: Mapping[str, Any] | None,
-    cancel_by: str | None = None,
-    cancel_at: datetime | None = None,
-    expires_at: datetime | None = None,
-) -> Write:
-    """The command as it is after a move. Conflict: state (unknown, or ended otherwise already).
-
-    Who asked to cancel it, and the deadline, are kept when the move does not say.
-    """
-    values: dict[str, Any] = {
-        "state": state,
-        "sent_at": sent_at,
-        "finished_at": finished_at,
-        "progress": progress,
-        "result": result,
-        "error": error,
-        "key_id": command_id,
-        "key_state": state,
-    }
-    if cancel_at is not None:
-        values |= {"cancel_by": cancel_by, "cancel_at": cancel_at}
-    if expires_at is not None:
-        values["expires_at"] = expires_at
-    return Write(_UPDATE, values, must_match="state")
-
-
-def ask_cancel(command_id: str, *, by: str, at: datetime) -> Write:
-    """Note who wants it stopped, whatever it became meanwhile. Conflict: state (unknown, or ended already)."""
-    return Write(_ASK_CANCEL, {"cancel_by": by, "cancel_at": at, "key_id": command_id}, must_match="state")
 
 
 async def find_command(store: Store, command_id: str) -> CommandRow | None:

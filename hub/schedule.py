@@ -19,13 +19,14 @@ import anyio
 from db import boots, retention_mark, samples, statuses
 from db.connection import Store
 from db.errors import StoreError, Unavailable
+from db.records import CommandRow
 from hub.commands import rules as command_rules
 from hub.kernel.announce import Announcer, announce_each
 from hub.kernel.foreign_changes import ForeignChanges
 from hub.kernel.observer import Observer
 from hub.kernel.retry import RetryUntilAvailable
 from hub.links.links import Links
-from hub.model.changes import Change, Command, MachineRemoved, RetentionReached, RowsExpired
+from hub.model.changes import Change, MachineRemoved, RetentionReached, RowsExpired
 from hub.model.fleet import Fleet
 from hub.model.machine import BOOTS_KEPT
 from hub.people import rules
@@ -108,7 +109,7 @@ class Sweeper:
         due = [command for command in self._fleet.open.values() if command.expires_at <= now]
         await announce_each(self._announce, due, lambda command: self._expired(command, now))
 
-    def _expired(self, command: Command, now: datetime) -> Sequence[Change]:
+    def _expired(self, command: CommandRow, now: datetime) -> Sequence[Change]:
         machine = self._fleet.machines.get(command.rvm_id)
         still = self._fleet.open.get(command.id)
         return () if machine is None or still is None else command_rules.expire(machine, still, now)

@@ -11,13 +11,13 @@ from db import command_search
 from db import commands as rows
 from db.command_search import Filters, Mark
 from db.errors import Conflict
-from db.records import CommandRow
+from db.records import PENDING_STATES, CommandRow
 from hub.commands import rules, service
 from hub.commands.service import CommandName, Waiting
 from hub.links.links import Links
 from hub.model import views
 from hub.model.budgets import UPDATE_LINES, line
-from hub.model.changes import Change, Command
+from hub.model.changes import Change
 from hub.model.fleet import TERMINAL
 from hub.model.machine import Machine
 from hub.remote.rules import life as remote_life
@@ -32,7 +32,7 @@ from protocol.kinds import Name, UpdateState
 from protocol.limits import MAX_RESULT_BYTES
 from protocol.messages import CommandUpdate, Failure, Progress
 
-OPEN = frozenset(rows.PENDING_STATES)
+OPEN = frozenset(PENDING_STATES)
 
 
 CommandState = Literal[
@@ -130,7 +130,7 @@ async def cancel_command(call: Call) -> Answer:
 
 async def _page(call: Call, filters: Filters, limit: int, mark: Mark | None) -> Answer:
     found = await command_search.search(call.context.store, filters, limit + 1, mark)
-    page = [views.command_view(service.from_row(row)) for row in found[:limit]]
+    page = [views.command_view(row) for row in found[:limit]]
     following = page[-1]["id"] if len(found) > limit else None
     return Answer(page, headers=paging.headers(call.request, before=following))
 
@@ -187,7 +187,7 @@ async def _settle_command(call: Call, machine: Machine, update: CommandUpdate) -
     """End the command; one that had ended before leaves a `command.late` event."""
     if await _announce(call, remote_life.command_moved(machine, update, call.now)):
         return
-    ended: Command = await service.find(call, update.id)
+    ended: CommandRow = await service.find(call, update.id)
     await _announce(call, rules.late(ended, update, call.now))
 
 

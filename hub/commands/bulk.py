@@ -13,13 +13,14 @@ import msgspec
 
 from db import commands as rows
 from db.errors import Conflict, StoreError
+from db.records import CommandRow
 from hub.commands import rules, service
 from hub.commands.api import CommandView
 from hub.commands.rules import Refused
 from hub.commands.service import CommandName
 from hub.machines.rules import Connection, matches
 from hub.model import views
-from hub.model.changes import Change, Command, CommandDrafted
+from hub.model.changes import Change, put_rows
 from hub.model.machine import Machine
 from hub.web.api.endpoint import why_not
 from hub.web.api.operation import Answer, Call, Operation
@@ -172,7 +173,7 @@ class _Sending:
         self._keyed = keyed
         self._recorded = False
 
-    async def known(self) -> dict[int, Command]:
+    async def known(self) -> dict[int, CommandRow]:
         """The commands that the same call drafted before, by machine."""
         if not self._keyed:
             return {}
@@ -180,9 +181,9 @@ class _Sending:
         for row in found:
             if (row.name, row.args, row.reason) != (self._name, self._args, self._reason):
                 raise Problem("conflict", Text("idempotency_reused"))
-        return {row.rvm_id: service.from_row(row) for row in found}
+        return {row.rvm_id: row for row in found}
 
-    async def send(self, chunk: Sequence[BulkTarget], known: Mapping[int, Command]) -> list[dict[str, Any]]:
+    async def send(self, chunk: Sequence[BulkTarget], known: Mapping[int, CommandRow]) -> list[dict[str, Any]]:
         """Draft a chunk in one transaction; after a Conflict, each machine on its own."""
         drafts = [self._draft(target, known) for target in chunk]
         try:
@@ -213,7 +214,7 @@ class _Sending:
             await self._call.context.announce(*changes)
             self._recorded = True
 
-    def _draft(self, target: BulkTarget, known: Mapping[int, Command]) -> list[Change] | Command | str:
+    def _draft(self, target: BulkTarget, known: Mapping[int, CommandRow]) -> list[Change] | CommandRow | str:
         """The Changes to commit, the command that exists already, or the code of a refusal."""
         machine = target.machine
         if machine is None or self._call.context.fleet.machines.get(machine.id) is not machine:
@@ -229,11 +230,11 @@ class _Sending:
         except Refused as refused:
             return refused.code
 
-    def _result(self, target: BulkTarget, draft: list[Change] | Command | str) -> dict[str, Any]:
+    def _result(self, target: BulkTarget, draft: list[Change] | CommandRow | str) -> dict[str, Any]:
         if isinstance(draft, str):
             return self._refused(target, draft)
         if isinstance(draft, list):
-            command = next(change.command for change in draft if isinstance(change, CommandDrafted))
+            command = next(put_rows(draft, CommandRow))
             command = self._call.context.fleet.command(command.id) or command
         else:
             command = draft

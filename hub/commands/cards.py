@@ -9,9 +9,8 @@ from typing import Any, Final, NamedTuple
 from dashboard import jobs
 from db import commands as command_rows
 from db import users
-from hub.commands import service
+from db.records import CommandRow
 from hub.model import actors, views
-from hub.model.changes import Command
 from hub.model.fleet import TERMINAL
 from hub.model.machine import Machine
 from hub.web.shell.page import Visit, who
@@ -30,11 +29,11 @@ class ShownJob(NamedTuple):
     may_cancel: bool
 
 
-def shown(visit: Visit, commands: Iterable[Command], names: Mapping[str, str]) -> list[ShownJob]:
+def shown(visit: Visit, commands: Iterable[CommandRow], names: Mapping[str, str]) -> list[ShownJob]:
     return [_shown(visit, command, names) for command in commands]
 
 
-def _shown(visit: Visit, command: Command, names: Mapping[str, str]) -> ShownJob:
+def _shown(visit: Visit, command: CommandRow, names: Mapping[str, str]) -> ShownJob:
     machine = visit.context.fleet.machines.get(command.rvm_id)
     job = views.command_view(command, times="ms")
     card = jobs.card(
@@ -55,12 +54,12 @@ def zone_of(visit: Visit, machine: Machine | None) -> str:
     return (machine.timezone if machine else None) or visit.context.settings.default_timezone
 
 
-async def of_machine(visit: Visit, found: Machine) -> list[Command]:
+async def of_machine(visit: Visit, found: Machine) -> list[CommandRow]:
     """The jobs of a machine's page: everything open, then what ended in the last minutes; newest first."""
     open_now = sorted(found.pending.values(), key=lambda c: (c.issued_at, c.id), reverse=True)
     rows = await command_rows.recent_commands(visit.context.store, found.id, MOST_ON_MACHINE)
     ended = [row for row in rows if row.state in TERMINAL and row.finished_at and row.finished_at > visit.now - RECENT]
-    return open_now + [service.from_row(row) for row in ended]
+    return open_now + ended
 
 
 async def part(visit: Visit) -> dict[str, Any]:
@@ -70,7 +69,7 @@ async def part(visit: Visit) -> dict[str, Any]:
     return {"m": found, "s": on_machine(visit, commands, await people(visit, {job.issued_by for job in commands}))}
 
 
-def on_machine(visit: Visit, commands: Sequence[Command], names: Mapping[str, str]) -> dict[str, Any]:
+def on_machine(visit: Visit, commands: Sequence[CommandRow], names: Mapping[str, str]) -> dict[str, Any]:
     """The cards of a machine's page, and when the first of them is too old for it."""
     ended = [command.finished_at for command in commands if command.finished_at is not None]
     until = views.epoch_ms(min(ended) + RECENT) if ended else None

@@ -12,10 +12,10 @@ import msgspec
 
 from db import users
 from db.commands import find_command
+from db.records import CommandRow
 from hub.commands import rules
 from hub.links.session import MessageContext
 from hub.model import actors
-from hub.model.changes import Command
 from hub.model.fleet import TERMINAL
 from hub.remote.rules import life as remote_life
 from hub.remote.rules import requests
@@ -50,7 +50,7 @@ async def update(context: MessageContext, report: m.CommandUpdate) -> None:
 async def check_waiting(context: MessageContext) -> None:
     """Look up, before they are sent, whether the issuers of waiting commands still may issue them."""
     machine = context.machine
-    by_user: dict[int, list[Command]] = {}
+    by_user: dict[int, list[CommandRow]] = {}
     for command_id in context.link.unchecked:
         command = machine.pending.get(command_id)
         user_id = None if command is None else actors.user_of(command.issued_by)
@@ -73,13 +73,12 @@ async def _ended(context: MessageContext, report: m.CommandUpdate) -> None:
         logger.warning("machine %d: settles a command that is not its own: %s", context.machine.id, report.id)
         context.link.send(m.Error(code="unknown_command", message="no such command of this machine", ref=report.id))
     elif report.state in TERMINAL:
-        ended = Command(**{name: getattr(row, name) for name in Command.__struct_fields__})
-        await _stop_unknown(context, ended, report)
-        if await context.commit(rules.late(ended, report, context.clock()), report.id):
+        await _stop_unknown(context, row, report)
+        if await context.commit(rules.late(row, report, context.clock()), report.id):
             context.link.send(m.Received(ref=report.id))
 
 
-async def _stop_unknown(context: MessageContext, command: Command, report: m.CommandUpdate) -> None:
+async def _stop_unknown(context: MessageContext, command: CommandRow, report: m.CommandUpdate) -> None:
     """Stop a remote session that began after it was given up here."""
     if command.name == remote_life.START and report.state == "succeeded":
         held = [command.args["session_id"]]

@@ -16,6 +16,7 @@ from dashboard.jobs import KINDS
 from db import command_search
 from db import commands as command_rows
 from db.command_search import Filters, Mark
+from db.records import CommandRow
 from hub.commands import api, cards, rules, service
 from hub.commands import bulk as bulk_api
 from hub.commands.cards import ShownJob
@@ -23,7 +24,6 @@ from hub.commands.rules import Refused
 from hub.commands.service import CommandName
 from hub.machines import tab
 from hub.model import views
-from hub.model.changes import Command
 from hub.model.fleet import TERMINAL
 from hub.model.machine import Machine
 from hub.model.row_id import row_id
@@ -97,7 +97,7 @@ async def _machines(visit: Visit, query: job_list.JobQuery) -> frozenset[int] | 
     return reach
 
 
-def _open(visit: Visit, query: job_list.JobQuery, reach: frozenset[int] | None) -> list[Command]:
+def _open(visit: Visit, query: job_list.JobQuery, reach: frozenset[int] | None) -> list[CommandRow]:
     """Newest first."""
     found = [
         command
@@ -111,15 +111,14 @@ def _open(visit: Visit, query: job_list.JobQuery, reach: frozenset[int] | None) 
 
 async def _ended(
     visit: Visit, query: job_list.JobQuery, reach: frozenset[int] | None, mark: Mark | None
-) -> list[Command]:
+) -> list[CommandRow]:
     """One more than a page, to know whether there is another."""
     if not query.ended_states:
         return []
     filters = Filters(
         rvm_ids=reach, states=query.ended_states, name=query.name or None, group_id=query.group or None
     )  # fmt: skip
-    rows = await command_search.search(visit.context.store, filters, JOBS_ON_PAGE + 1, mark)
-    return [service.from_row(row) for row in rows]
+    return await command_search.search(visit.context.store, filters, JOBS_ON_PAGE + 1, mark)
 
 
 async def _mark(visit: Visit, query: job_list.JobQuery) -> Mark | None:
@@ -130,7 +129,7 @@ async def _mark(visit: Visit, query: job_list.JobQuery) -> Mark | None:
     return None if row is None or not visit.user.reaches(row.rvm_id) else Mark(row.issued_at, row.id)
 
 
-def _more_open(query: job_list.JobQuery, older: list[Command]) -> str | None:
+def _more_open(query: job_list.JobQuery, older: list[CommandRow]) -> str | None:
     return query.address(state="open", before=older[JOBS_ON_PAGE - 1].id) if len(older) > JOBS_ON_PAGE else None
 
 
@@ -189,11 +188,11 @@ async def to_job(visit: Visit) -> Response:
     return go(f"/jobs/{(await _job_named(visit)).id}")
 
 
-async def _job_named(visit: Visit) -> Command:
+async def _job_named(visit: Visit) -> CommandRow:
     return await service.find(visit.call(), visit.request.path_params["command_id"])
 
 
-def _details(visit: Visit, command: Command, shown: ShownJob, names: dict[str, str]) -> list[Detail]:
+def _details(visit: Visit, command: CommandRow, shown: ShownJob, names: dict[str, str]) -> list[Detail]:
     r, t, job, machine = visit.reader, visit.reader.t, shown.job, shown.machine
     zone = cards.zone_of(visit, machine)
     deadline = r.day(job["expires_at"], zone)

@@ -7,13 +7,14 @@ too late becomes an event. What a succeeded `set_status` means for the machine's
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
+from db.records import CommandRow
 from hub.model import actors, credentials
 from hub.model.access import ACTIONS, machines_of
-from hub.model.changes import OWN, Change, Command, CommandCancelAsked, CommandDrafted, CommandMoved, EventHappened
+from hub.model.changes import OWN, Change, EventHappened, Move, Patch, Put
 from hub.model.fleet import TERMINAL
 from hub.model.machine import Machine, has_left, is_relayed
 from hub.model.timezones import may_sync_by_hand
@@ -91,7 +92,7 @@ def draft(
         raise Refused("machine_offline", 409, f"{name} needs the machine online, and it is not connected now")
     if actors.asks(actor):
         args, reason = reasoned(name, args, reason)
-    command = Command(
+    command = CommandRow(
         id=new_id(now),
         rvm_id=machine.id,
         name=name,
@@ -106,10 +107,10 @@ def draft(
         reason=reason,
     )
     superseded = supersede(machine, command, now, reading=reading)
-    ended = sum(isinstance(change, CommandMoved) for change in superseded)
+    ended = sum(isinstance(change, Move) for change in superseded)
     if len(machine.pending) - ended >= MAX_PENDING:
         raise Refused("too_many_pending", 409, f"the machine already has {MAX_PENDING} open commands")
-    return [CommandDrafted(command=command), _issued(command), *superseded]
+    return [Put(command), _issued(command), *superseded]
 
 
 def reasoned(name: str, args: dict[str, Any], reason: str | None) -> tuple[dict[str, Any], str | None]:
@@ -121,7 +122,7 @@ def reasoned(name: str, args: dict[str, Any], reason: str | None) -> tuple[dict[
     return (args if reason is None else {**args, "reason": args.get("reason") or reason}), reason
 
 
-def _issued(command: Command) -> EventHappened:
+def _issued(command: CommandRow) -> EventHappened:
     params: dict[str, Any] = {"command_id": command.id, "name": command.name, "args": command.args}
     if command.group_id is not None:
         params["group_id"] = command.group_id
@@ -140,7 +141,7 @@ def new_id(now: datetime) -> str:
     return f"{int(now.timestamp() * 1000):011x}-{credentials.random_text(16, '0123456789abcdef')}"
 
 
-def wire(command: Command) -> messages.Command:
+def wire(command: CommandRow) -> messages.Command:
     """The command's message."""
     return messages.Command(
         id=command.id,
@@ -151,7 +152,7 @@ def wire(command: Command) -> messages.Command:
     )
 
 
-def to_deliver(machine: Machine, now: datetime) -> list[Command]:
+def to_deliver(machine: Machine, now: datetime) -> list[CommandRow]:
     """What is sent after hello, oldest first: everything open and not past its deadline. Commands sent on an earlier
     link go again; the machine answers a known id from its journal.
 
@@ -159,7 +160,7 @@ def to_deliver(machine: Machine, now: datetime) -> list[Command]:
     what they set.
     """
 
-    def turn(command: Command) -> tuple[int, datetime, str]:
+    def turn(command: CommandRow) -> tuple[int, datetime, str]:
         passed_on = is_relayed(command) and "capacity" in command.args
         rank = 0 if has_left(machine, command) else 1 if passed_on else 2
         return rank, command.issued_at, command.id
@@ -198,13 +199,14 @@ GOING_DOWN = "rebooting"
 
 _NAMED_BY = {"set_status": "capacity", "sync_timezone": "timezone"}
 """Of the commands for a state: the argument by which one says more than one without it."""
+PROGRESS: Final = ("state", "sent_at", "progress", "expires_at")
 _PROGRESS_ORDER = {"queued": 0, "sent": 1, "accepted": 2, "running": 3}
 
 
-def sent(command: Command, now: datetime) -> list[Change]:
+def sent(command: CommandRow, now: datetime) -> list[Change]:
     if command.state != "queued":
         return []
-    return [CommandMoved(command=msgspec.structs.replace(command, state="sent", sent_at=now))]
+    return [_move(command, state="sent", sent_at=now)]
 
 
 def end_of(update: messages.CommandUpdate) -> str:
@@ -224,7 +226,7 @@ def moved(machine: Machine, update: messages.CommandUpdate, now: datetime) -> li
         return []
     if update.state not in TERMINAL:
         return _progress(command, update, now)
-    after = msgspec.structs.replace(
+    after = _move(
         command,
         state=end_of(update),
         finished_at=now,
@@ -233,13 +235,13 @@ def moved(machine: Machine, update: messages.CommandUpdate, now: datetime) -> li
         result=update.result,
         error=None if update.error is None else {"code": update.error.code, "message": update.error.message},
     )
-    changes: list[Change] = [CommandMoved(command=after), _finished(after, actors.machine(machine.id), now)]
+    changes: list[Change] = [after, _finished(after.row, actors.machine(machine.id), now)]
     if command.name == "set_status" and update.state == "succeeded":
         changes += status_rules.set_by_command(machine, command, now)
     return changes
 
 
-def late(ended: Command, update: messages.CommandUpdate, now: datetime) -> list[Change]:
+def late(ended: CommandRow, update: messages.CommandUpdate, now: datetime) -> list[Change]:
     """The event of a final update that comes after the command's end; [] for a repeat. It changes nothing else."""
     state = end_of(update)
     if update.state not in TERMINAL or state == ended.state:
@@ -254,7 +256,7 @@ def late(ended: Command, update: messages.CommandUpdate, now: datetime) -> list[
     return [event]
 
 
-def expire(machine: Machine, command: Command, now: datetime) -> list[Change]:
+def expire(machine: Machine, command: CommandRow, now: datetime) -> list[Change]:
     """Expire after the deadline (what left has a little longer); [] before it."""
     left = has_left(machine, command)
     if now < command.expires_at + (GRACE if left else timedelta(0)):
@@ -262,24 +264,25 @@ def expire(machine: Machine, command: Command, now: datetime) -> list[Change]:
     why = "the machine did not say in time what became of it" if left else "it never left the hub: the machine was away"
     # `by` tells it from a machine's own word that the command came too late and was not done.
     error = {"code": "expired", "message": why, "by": "hub"}
-    return _end(msgspec.structs.replace(command, error=error), "expired", actors.CLOCK, now)
+    return _end(command, "expired", actors.CLOCK, now, error=error)
 
 
-def begins_too_late(command: Command, update: messages.CommandUpdate, now: datetime) -> bool:
+def begins_too_late(command: CommandRow, update: messages.CommandUpdate, now: datetime) -> bool:
     """Whether the machine begins what it may not begin any more. A link is never sent such a command; a machine that
     asks by REST may have read it in time."""
     begins = update.state not in TERMINAL and command.state in ("queued", "sent")
     return command.state in TERMINAL or (begins and now >= command.expires_at)
 
 
-def cancel(machine: Machine, command: Command, actor: actors.Actor, now: datetime) -> list[Change]:
+def cancel(machine: Machine, command: CommandRow, actor: actors.Actor, now: datetime) -> list[Change]:
     """Cancel an open command: at once when it never left, else the machine is asked. [] when it has ended or was asked
     for already."""
     if command.state in TERMINAL or command.cancel_at is not None:
         return []
     if not has_left(machine, command):
-        return _end(msgspec.structs.replace(command, cancel_by=actor, cancel_at=now), "cancelled", actor, now)
-    asked = CommandCancelAsked(rvm_id=command.rvm_id, command_id=command.id, by=actor, at=now)
+        return _end(command, "cancelled", actor, now, cancel_by=actor, cancel_at=now)
+    # A patch alone, so that it cannot turn back what the command became meanwhile.
+    asked = Patch(CommandRow, command.id, {"cancel_by": actor, "cancel_at": now}, while_open=True, must="state")
     params = {"command_id": command.id, "name": command.name}
     return [
         asked,
@@ -287,7 +290,7 @@ def cancel(machine: Machine, command: Command, actor: actors.Actor, now: datetim
     ]
 
 
-def supersede(machine: Machine, newer: Command, now: datetime, *, reading: bool = False) -> list[Change]:
+def supersede(machine: Machine, newer: CommandRow, now: datetime, *, reading: bool = False) -> list[Change]:
     """End older commands that never left and declare no more than the newer one. A relayed `reading` of the capacity
     ends only older ones like it.
 
@@ -303,24 +306,30 @@ def supersede(machine: Machine, newer: Command, now: datetime, *, reading: bool 
         covered = more not in older.args or more in newer.args
         if older.name == newer.name and covered and not has_left(machine, older):
             why = {"code": "superseded", "message": f"replaced by the newer command {newer.id}"}
-            ended += _end(msgspec.structs.replace(older, error=why), "cancelled", newer.issued_by, now)
+            ended += _end(older, "cancelled", newer.issued_by, now, error=why)
     return ended
 
 
-def withdraw(command: Command, now: datetime) -> list[Change]:
+def withdraw(command: CommandRow, now: datetime) -> list[Change]:
     """Cancel a command that never left, because its issuer may not issue it any more."""
     why = {"code": "not_allowed_any_more", "message": "whoever issued it may not command this machine any more"}
-    return _end(msgspec.structs.replace(command, error=why), "cancelled", actors.CLOCK, now)
+    return _end(command, "cancelled", actors.CLOCK, now, error=why)
 
 
-def _end(command: Command, state: str, actor: actors.Actor, now: datetime) -> list[Change]:
+def _end(command: CommandRow, state: str, actor: actors.Actor, now: datetime, **values: Any) -> list[Change]:
     if command.state in TERMINAL:
         return []
-    after = msgspec.structs.replace(command, state=state, finished_at=now)
-    return [CommandMoved(command=after), _finished(after, actor, now)]
+    after = _move(command, state=state, finished_at=now, **values)
+    return [after, _finished(after.row, actor, now)]
 
 
-def _progress(command: Command, update: messages.CommandUpdate, now: datetime) -> list[Change]:
+def _move(command: CommandRow, **values: Any) -> Move[CommandRow]:
+    """The command after these members have changed. It also stores what an earlier move may have left unstored, because
+    progress that is out of date is never stored."""
+    return Move(msgspec.structs.replace(command, **values), tuple(dict.fromkeys((*PROGRESS, *values))))
+
+
+def _progress(command: CommandRow, update: messages.CommandUpdate, now: datetime) -> list[Change]:
     """Forward only: a late `accepted` does not undo `running`."""
     if _PROGRESS_ORDER[update.state] < _PROGRESS_ORDER[command.state]:
         return []
@@ -328,18 +337,19 @@ def _progress(command: Command, update: messages.CommandUpdate, now: datetime) -
     if update.state == command.state and progress == command.progress:
         return []
     # Who reads its commands by REST was never sent one: it is known to have it since its first word.
-    after = msgspec.structs.replace(command, state=update.state, progress=progress, sent_at=command.sent_at or now)
+    expires_at = command.expires_at
     if command.name == "reboot" and progress is not None and progress["phase"] == GOING_DOWN:
         # Its 60 s were for beginning. Calling it expired while the machine starts would be a lie. But a machine that
         # says so again and again gains nothing by it.
         latest = (
             command.issued_at + timedelta(seconds=command.args.get("delay", 0)) + IMMEDIATE_LIFETIME + REBOOT_LIFETIME
         )
-        after = msgspec.structs.replace(after, expires_at=max(command.expires_at, min(now + REBOOT_LIFETIME, latest)))
-    return [CommandMoved(command=after)]
+        expires_at = max(expires_at, min(now + REBOOT_LIFETIME, latest))
+    sent_at = command.sent_at or now
+    return [_move(command, state=update.state, progress=progress, sent_at=sent_at, expires_at=expires_at)]
 
 
-def _finished(command: Command, actor: actors.Actor, now: datetime) -> EventHappened:
+def _finished(command: CommandRow, actor: actors.Actor, now: datetime) -> EventHappened:
     params: dict[str, Any] = {"command_id": command.id, "name": command.name, "state": command.state}
     if command.error is not None:
         params["error"] = command.error.get("code")

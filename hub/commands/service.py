@@ -17,7 +17,7 @@ from db.records import CommandRow
 from hub.commands import rules
 from hub.links.links import Links
 from hub.model.actors import Actor
-from hub.model.changes import Command, CommandDrafted
+from hub.model.changes import put_rows
 from hub.model.fleet import TERMINAL
 from hub.web.api.headers import ahead
 from hub.web.api.operation import Call
@@ -36,7 +36,7 @@ class Waiting(msgspec.Struct):
     wait: Wait = 0.0
 
 
-async def issue(call: Call, name: str, args: dict[str, Any], reason: str | None = None) -> Command:
+async def issue(call: Call, name: str, args: dict[str, Any], reason: str | None = None) -> CommandRow:
     """The command, committed; or the one the same Idempotency-Key made before. Raises Refused."""
     args, reason = rules.reasoned(name, args, reason)
     key = idempotency_key(call)
@@ -56,45 +56,39 @@ async def issue(call: Call, name: str, args: dict[str, Any], reason: str | None 
             if not tries or late.column not in ("idempotency_key", "state"):
                 raise
             continue
-        return next(change.command for change in stored if isinstance(change, CommandDrafted))
+        return next(put_rows(stored, CommandRow))
 
 
-async def outcome(call: Call, command: Command, wait: float) -> Command:
+async def outcome(call: Call, command: CommandRow, wait: float) -> CommandRow:
     """The command when it has ended, or as it is after `wait` seconds."""
     if wait <= 0 or command.state in TERMINAL:
         return command
     ended = await call.context[Links].wait_for(command.id, wait)
     if ended is None:
-        row = await commands.find_command(call.context.store, command.id)
-        ended = command if row is None else from_row(row)
+        ended = await commands.find_command(call.context.store, command.id) or command
     return ended
 
 
-def state_text(command: Command) -> Text:
+def state_text(command: CommandRow) -> Text:
     """The command's state in a sentence."""
     return Text(f"command.{command.state}")
 
 
-def from_row(row: CommandRow) -> Command:
-    return Command(**{name: getattr(row, name) for name in Command.__struct_fields__})
-
-
-async def find(call: Call, command_id: str) -> Command:
+async def find(call: Call, command_id: str) -> CommandRow:
     """An open or ended command of a machine the caller reaches, or 404."""
     command = call.context.fleet.command(command_id)
     if command is None and len(command_id) <= 100 and "\x00" not in command_id:
-        row = await commands.find_command(call.context.store, command_id)
-        command = None if row is None else from_row(row)
+        command = await commands.find_command(call.context.store, command_id)
     if command is None or not call.principal.reaches(command.rvm_id):
         raise not_found()
     return command
 
 
-def _same(row: CommandRow, name: str, args: dict[str, Any], actor: Actor) -> Command:
+def _same(row: CommandRow, name: str, args: dict[str, Any], actor: Actor) -> CommandRow:
     """The command of a repeated key. Another caller's command is not this caller's, even with the same key."""
     if (row.name, row.args, row.issued_by) != (name, args, actor):
         raise Problem("conflict", Text("idempotency_reused"))
-    return from_row(row)
+    return row
 
 
 def idempotency_key(call: Call) -> str | None:

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from db.records import CommandRow
 from hub.kernel.subscription import Frame, Subscription, ViewerClass
 from hub.model import changes as c
 from hub.model.access import Principal
@@ -218,12 +219,10 @@ class Feed:
     def _publish_change(self, change: c.Change) -> None:
         if isinstance(change, c.EventHappened):
             self._say(change.rvm_id, {"type": "event"} | event_view(change, times="ms"))
-        elif isinstance(change, (c.CommandDrafted, c.CommandMoved)):
-            self._say(change.command.rvm_id, {"type": "job"} | command_view(change.command, times="ms"))
-        elif isinstance(change, c.CommandCancelAsked):
-            asked = self._fleet.command(change.command_id)
-            if asked is not None:
-                self._say(change.rvm_id, {"type": "job"} | command_view(asked, times="ms"))
+        elif isinstance(change, (c.Put, c.Move)) and isinstance(change.row, CommandRow):
+            self._say_command(change.row)
+        elif isinstance(change, c.Patch) and change.of is CommandRow:
+            self._say_command(self._fleet.command(change.key))
         elif (user_id := edited_user(change)) is not None:
             for subscription in self._subscriptions.values():
                 if subscription.principal.id == user_id:
@@ -234,6 +233,10 @@ class Feed:
             for subscription in self._subscriptions.values():
                 if subscription.principal.via == "token":
                     subscription.hold()
+
+    def _say_command(self, command: CommandRow | None) -> None:
+        if command is not None:
+            self._say(command.rvm_id, {"type": "job"} | command_view(command, times="ms"))
 
     def _say(self, rvm_id: int | None, message: dict[str, Any]) -> None:
         frame: Frame | None = None

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from db import boots, commands, configs, machines, remote_sessions, samples, timezones
 from db.connection import Store
-from db.records import MachineRow, ZoneRow
+from db.records import CommandRow, MachineRow, ZoneRow
 from db.rows import SampleRow
-from hub.model.changes import Command, SampleSeen
+from hub.model.changes import SampleSeen
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, DesiredSettings, Values
 from hub.model.fleet import Fleet
 from hub.model.health import judge
@@ -44,7 +44,7 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
     for command in await commands.pending_commands(store):
         machine = fleet.machines.get(command.rvm_id)
         if machine is not None:
-            is_open = Command(**{name: getattr(command, name) for name in Command.__struct_fields__})
+            is_open = CommandRow(**{name: getattr(command, name) for name in CommandRow.__struct_fields__})
             machine.pending[command.id] = fleet.open[command.id] = is_open
     for row in await remote_sessions.open_sessions(store):
         if row.rvm_id in fleet.machines:

@@ -14,7 +14,6 @@ import msgspec
 
 from db import (
     boots,
-    commands,
     machines,
     retention_mark,
     row_writes,
@@ -62,7 +61,7 @@ def _flat(*steps: Step) -> Recipe:
     return Recipe(steps, len(steps))
 
 
-def _put(change: c.Put) -> Recipe:
+def _put(change: c.Put[Any]) -> Recipe:
     row, along = change.row, change.along
     insert = row_writes.insert(row, over=change.over, once=change.once, must=change.must)
     if not along:
@@ -74,7 +73,7 @@ def _put(change: c.Put) -> Recipe:
     return Recipe((insert, belonging), 1 + len(along))
 
 
-def _put_stored(change: c.Put, results: Sequence[WriteResult]) -> c.Put | None:
+def _put_stored(change: c.Put[Any], results: Sequence[WriteResult]) -> c.Put[Any] | None:
     row = row_writes.as_stored(change.row, results[0])
     return None if row is None else msgspec.structs.replace(change, row=row)
 
@@ -87,7 +86,7 @@ def _patch(change: c.Patch) -> Recipe:
     )
 
 
-def _move(change: c.Move) -> Recipe:
+def _move(change: c.Move[Any]) -> Recipe:
     row, of = change.row, type(change.row)
     values = {name: getattr(row, name) for name in change.members}
     return _flat(row_writes.update(of, row_writes.key_of(row), values, while_open=True, must=OPEN[of].column))
@@ -133,28 +132,6 @@ def _introduced(change: c.MachineIntroduced) -> Recipe:
 
 def _link_ended(change: c.LinkEnded) -> Recipe:
     return _flat(machines.end_link(change.rvm_id, epoch=change.epoch, at=change.at, farewell=change.farewell))
-
-
-def _drafted(change: c.CommandDrafted) -> Recipe:
-    return _flat(commands.insert_command(**msgspec.structs.asdict(change.command)))
-
-
-def _moved(change: c.CommandMoved) -> Recipe:
-    command = change.command
-    return _flat(
-        commands.update_command(
-            command.id,
-            state=command.state,
-            sent_at=command.sent_at,
-            finished_at=command.finished_at,
-            progress=command.progress,
-            result=command.result,
-            error=command.error,
-            cancel_by=command.cancel_by,
-            cancel_at=command.cancel_at,
-            expires_at=command.expires_at,
-        )
-    )
 
 
 def _machine_added(change: c.MachineAdded) -> Recipe:
@@ -231,9 +208,6 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.LinkEnded: _link_ended,
     c.ConnectionChanged: lambda _: _NOTHING,
     c.SampleSeen: lambda _: _NOTHING,
-    c.CommandDrafted: _drafted,
-    c.CommandMoved: _moved,
-    c.CommandCancelAsked: lambda change: _flat(commands.ask_cancel(change.command_id, by=change.by, at=change.at)),
     c.MachineAdded: _machine_added,
     c.MachineEdited: _machine_edited,
     c.MachineRemoved: lambda change: _flat(

@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from db.records import MachineRow
+from db.records import CommandRow, MachineRow
 from hub.commands import rules as command_rules
 from hub.kernel.announce import Announcer
 from hub.kernel.observer import Observer, UntoldEvents
@@ -27,14 +27,13 @@ from hub.model import actors
 from hub.model.budgets import MachineBudget, ReportedEvents
 from hub.model.changes import (
     Change,
-    Command,
-    CommandCancelAsked,
-    CommandDrafted,
-    CommandMoved,
     EventHappened,
     MachineEdited,
     MachineRemoved,
+    Move,
+    moved_rows,
     patches,
+    put_rows,
 )
 from hub.model.fleet import TERMINAL, Fleet
 from hub.model.machine import Machine, has_left
@@ -76,7 +75,7 @@ class Links:
         # Bound: open sockets, of which the machine's newest lives on.
         self._open: set[MachineLink] = set()
         # Bound: one a request that waits.
-        self._waiters: dict[str, list[asyncio.Future[Command]]] = {}
+        self._waiters: dict[str, list[asyncio.Future[CommandRow]]] = {}
         self.restarting = False
         self.takeovers = 0
         # Bound: three names.
@@ -155,7 +154,7 @@ class Links:
                 link.send(self._wire_command(command))
                 self.show_progress(machine, command_rules.sent(command, now))
 
-    def _wire_command(self, command: Command) -> messages.Command:
+    def _wire_command(self, command: CommandRow) -> messages.Command:
         """The command with the ticket of its tunnel, which is made here and is nowhere but on the wire."""
         message = command_rules.wire(command)
         if command.name == START and not command.args.get("site"):
@@ -166,8 +165,8 @@ class Links:
     def show_progress(self, machine: Machine, changes: Sequence[Change]) -> None:
         """Publish progress of open commands; stored a moment later, unless they have moved on by then."""
         for change in changes:
-            if isinstance(change, CommandMoved):
-                self._announce.soon(change, partial(_is_newest, machine, change.command))
+            if isinstance(change, Move):
+                self._announce.soon(change, partial(_is_newest, machine, change.row))
 
     def ask_for_interval(self, rvm_id: int, interval: float) -> None:
         """Ask for a live sample every `interval` seconds (0 = no more), and expect it."""
@@ -183,13 +182,13 @@ class Links:
         if link is not None:
             link.close(code, reason, at_once=True)
 
-    async def wait_for(self, command_id: str, timeout: float) -> Command | None:
+    async def wait_for(self, command_id: str, timeout: float) -> CommandRow | None:
         """The command once it has ended, or as it is after `timeout`; None when it is not open (read it from the
         database)."""
         command = self._fleet.open.get(command_id)
         if command is None:
             return None
-        waiter: asyncio.Future[Command] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[CommandRow] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(command_id, []).append(waiter)
         try:
             return await asyncio.wait_for(waiter, timeout)
@@ -200,14 +199,14 @@ class Links:
 
     def on_commit(self, changes: Sequence[Change]) -> None:
         """Deliver drafted commands, wake waiters, close links that may not go on."""
+        for drafted in put_rows(changes, CommandRow):
+            self.deliver(drafted.rvm_id)
+        for moved in moved_rows(changes, CommandRow):
+            self._settled(moved)
+        for asked in patches(changes, CommandRow):
+            self._stop_asked(asked.key)
         for change in changes:
-            if isinstance(change, CommandDrafted):
-                self.deliver(change.command.rvm_id)
-            elif isinstance(change, CommandMoved):
-                self._settled(change.command)
-            elif isinstance(change, CommandCancelAsked):
-                self._stop_asked(change)
-            elif isinstance(change, MachineRemoved):
+            if isinstance(change, MachineRemoved):
                 self.close(change.rvm_id, CloseCode.REVOKED, "the machine was removed")
             elif isinstance(change, MachineEdited) and replaces_key(change):
                 self.close(change.rvm_id, CloseCode.REVOKED, "the key was replaced")
@@ -245,14 +244,14 @@ class Links:
         if machine is not None:
             self.observer.look(machine)
 
-    def _settled(self, command: Command) -> None:
+    def _settled(self, command: CommandRow) -> None:
         if command.state in TERMINAL:
             self._end_delivery(command)
             for waiter in self._waiters.pop(command.id, []):
                 if not waiter.done():
                     waiter.set_result(command)
 
-    def _end_delivery(self, command: Command) -> None:
+    def _end_delivery(self, command: CommandRow) -> None:
         link = self._links.get(command.rvm_id)
         if link is not None and command.id in link.delivered:
             link.delivered.discard(command.id)
@@ -261,19 +260,20 @@ class Links:
                 self._stop(link, command.id)
             link.stopped.discard(command.id)
 
-    def _stop_asked(self, change: CommandCancelAsked) -> None:
-        link = self._links.get(change.rvm_id)
-        if link is not None and change.command_id in link.delivered:
-            self._stop(link, change.command_id)
-        else:
-            self.deliver(change.rvm_id)
+    def _stop_asked(self, command_id: str) -> None:
+        command = self._fleet.open.get(command_id)
+        link = None if command is None else self._links.get(command.rvm_id)
+        if link is not None and command_id in link.delivered:
+            self._stop(link, command_id)
+        elif command is not None:
+            self.deliver(command.rvm_id)
 
     def _stop(self, link: MachineLink, command_id: str) -> None:
         if command_id not in link.stopped and link.session.state is State.LIVE:
             link.stopped.add(command_id)
             link.send(messages.Cancel(id=command_id))
 
-    def _drop_waiter(self, command_id: str, waiter: asyncio.Future[Command]) -> None:
+    def _drop_waiter(self, command_id: str, waiter: asyncio.Future[CommandRow]) -> None:
         waiters = self._waiters.get(command_id)
         if waiters is not None and waiter in waiters:
             waiters.remove(waiter)
@@ -281,8 +281,8 @@ class Links:
                 del self._waiters[command_id]
 
 
-def _is_newest(machine: Machine, command: Command) -> bool:
-    return machine.pending.get(command.id) is command
+def _is_newest(machine: Machine, row: CommandRow) -> bool:
+    return machine.pending.get(row.id) is row
 
 
 TICK_S: Final = 1.0

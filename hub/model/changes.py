@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Generic
 
 import msgspec
 
@@ -23,14 +23,14 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Base of all Changes; never instantiated."""
 
 
-class Put(Change, frozen=True):
+class Put(Change, Generic[R], frozen=True):
     """A new row. Where its natural key is there already: the columns `over` are replaced; or with `once`, it is no news
     (Conflict `must`, where there is one). The stored Change has the row with its id.
 
     `along` are rows that belong to it: each names it by the foreign key, and is put with it.
     """
 
-    row: TableRow
+    row: R
     over: tuple[str, ...] = ()
     once: bool = False
     must: str | None = None
@@ -52,11 +52,11 @@ class Patch(Change, frozen=True):
     must: str | None = None
 
 
-class Move(Change, frozen=True):
+class Move(Change, Generic[R], frozen=True):
     """`row` as it is after a move, of a table whose rows end once (`db.records.OPEN`): only `members` of it differ, and
     only while the stored one is open, else Conflict with the name of the state's column. Made by `move`."""
 
-    row: TableRow
+    row: R
     members: tuple[str, ...]
 
 
@@ -77,7 +77,7 @@ class Observed(Change, frozen=True):
     values: dict[str, Any]
 
 
-def move(row: TableRow, **values: Any) -> Move:
+def move(row: R, **values: Any) -> Move[R]:
     return Move(msgspec.structs.replace(row, **values), tuple(values))
 
 
@@ -205,49 +205,6 @@ class SampleSeen(Change, frozen=True, kw_only=True):
     boot_id: str | None = None
     seq: int = -1
     """The number of the last kept sample then, within the boot."""
-
-
-class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """A command with its whole life so far; `state` is one of db.schema.COMMAND_STATES."""
-
-    id: str
-    rvm_id: int
-    name: str
-    args: dict[str, Any]
-    state: str
-    issued_by: Actor
-    issued_at: datetime
-    expires_at: datetime
-    sent_at: datetime | None = None
-    finished_at: datetime | None = None
-    progress: dict[str, Any] | None = None
-    result: dict[str, Any] | None = None
-    error: dict[str, Any] | None = None
-    idempotency_key: str | None = None
-    group_id: str | None = None
-    reason: str | None = None
-    cancel_by: Actor | None = None
-    cancel_at: datetime | None = None
-
-
-class CommandDrafted(Change, frozen=True, kw_only=True):
-    command: Command
-
-
-class CommandMoved(Change, frozen=True, kw_only=True):
-    """The command as it is after the move."""
-
-    command: Command
-
-
-class CommandCancelAsked(Change, frozen=True, kw_only=True):
-    """Somebody wants a command stopped that has left the hub: the machine decides whether it still can. A Change of its
-    own, so that it cannot turn back what the command became meanwhile."""
-
-    rvm_id: int
-    command_id: str
-    by: Actor
-    at: datetime
 
 
 class MachineAdded(Change, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from db.conditions import holds
-from db.records import BootRow, MachineRow, TableRow
+from db.records import TERMINAL_STATES, BootRow, CommandRow, MachineRow, TableRow, is_open
 from hub.model import changes as c
 from hub.model import service_appliers
 from hub.model.effective_settings import CommonSettings, DesiredSettings
@@ -23,7 +23,7 @@ from hub.model.row_id import row_id
 from hub.model.service_changes import ConfigWritten
 from protocol.messages import Sample
 
-TERMINAL = frozenset({"succeeded", "failed", "rejected", "expired", "cancelled"})
+TERMINAL = frozenset(TERMINAL_STATES)
 
 STATUS_MEMBERS = frozenset(
     {"status", "special_status", "effective_status", "capacity", "status_since", "status_by", "status_reason",
@@ -89,7 +89,7 @@ class Fleet:
         self.settings = settings or CommonSettings()
         # Bound: the rows that administrators made.
         self.machines: dict[int, Machine] = {}
-        self.open: dict[str, c.Command] = {}
+        self.open: dict[str, CommandRow] = {}
         """Every command that has not ended, of every machine. Bound: MAX_PENDING a machine, each to its deadline."""
         # Bound: one a machine.
         self._by_device_id: dict[str, Machine] = {}
@@ -107,17 +107,20 @@ class Fleet:
             c.LinkEnded: self._link_ended,
             c.ConnectionChanged: self._connection_changed,
             c.SampleSeen: self._sample_seen,
-            c.CommandDrafted: self._command_is,
-            c.CommandMoved: self._command_is,
-            c.CommandCancelAsked: self._cancel_asked,
             c.MachineAdded: self._added,
             c.MachineEdited: self._edited,
             c.MachineRemoved: self._removed,
             ConfigWritten: self._config_written,
         }
-        self._of_row: dict[type[TableRow], Callable[[Any], Touched | None]] = {BootRow: self._boot_is}
+        self._of_row: dict[type[TableRow], Callable[[Any], Touched | None]] = {
+            BootRow: self._boot_is,
+            CommandRow: self._command_is,
+        }
         """What a row that was put or moved does here, and what a patch or the end of such a row does."""
-        self._of_patch: dict[type[TableRow], Callable[[c.Patch], Touched | None]] = {MachineRow: self._machine_patched}
+        self._of_patch: dict[type[TableRow], Callable[[c.Patch], Touched | None]] = {
+            MachineRow: self._machine_patched,
+            CommandRow: self._command_patched,
+        }
         self._of_drop: dict[type[TableRow], Callable[[c.Drop], Touched | None]] = {MachineRow: self._machine_dropped}
         for kind, does in service_appliers.OF_ONE_MACHINE.items():
             self._appliers[kind] = partial(self._of_one, does)
@@ -135,7 +138,7 @@ class Fleet:
     def by_key_prefix(self, prefix: str) -> Machine | None:
         return self._by_key_prefix.get(prefix)
 
-    def command(self, command_id: str) -> c.Command | None:
+    def command(self, command_id: str) -> CommandRow | None:
         """An open command of any machine."""
         return self.open.get(command_id)
 
@@ -175,7 +178,7 @@ class Fleet:
                 self.open.pop(command_id, None)
         return machine
 
-    def _row_changed(self, change: c.Put | c.Move) -> Touched | None:
+    def _row_changed(self, change: c.Put[Any] | c.Move[Any]) -> Touched | None:
         does = self._of_row.get(type(change.row))
         return None if does is None else does(change.row)
 
@@ -295,18 +298,22 @@ class Fleet:
             recent.popleft()
         return Touched(machine.id, READING_MEMBERS)
 
-    def _command_is(self, change: c.CommandDrafted | c.CommandMoved) -> Touched | None:
-        machine = self.machines.get(change.command.rvm_id)
+    def _command_is(self, command: CommandRow) -> Touched | None:
+        machine = self.machines.get(command.rvm_id)
         if machine is None:
             return None
-        if change.command.state != "queued":
-            machine.maybe_sent.discard(change.command.id)
-        if change.command.state in TERMINAL:
-            machine.pending.pop(change.command.id, None)
-            self.open.pop(change.command.id, None)
+        if command.state != "queued":
+            machine.maybe_sent.discard(command.id)
+        if is_open(command):
+            machine.pending[command.id] = self.open[command.id] = command
         else:
-            machine.pending[change.command.id] = self.open[change.command.id] = change.command
+            machine.pending.pop(command.id, None)
+            self.open.pop(command.id, None)
         return Touched(machine.id, PENDING_MEMBERS)
+
+    def _command_patched(self, change: c.Patch) -> Touched | None:
+        command = self.open.get(change.key)
+        return None if command is None else self._command_is(msgspec.structs.replace(command, **change.values))
 
     def _of_one(self, does: Callable[[Machine, Any], frozenset[str]], change: Any) -> Touched | None:
         machine = self.machines.get(change.rvm_id)
@@ -331,14 +338,6 @@ class Fleet:
 
     def _settle(self, machine: Machine) -> frozenset[str]:
         return service_appliers.settle(machine, self.settings.of(machine.desired_settings, machine.reported_settings))
-
-    def _cancel_asked(self, change: c.CommandCancelAsked) -> Touched | None:
-        command, machine = self.open.get(change.command_id), self.machines.get(change.rvm_id)
-        if command is None or machine is None:
-            return None
-        asked = msgspec.structs.replace(command, cancel_by=change.by, cancel_at=change.at)
-        machine.pending[command.id] = self.open[command.id] = asked
-        return Touched(machine.id, PENDING_MEMBERS)
 
     def _added(self, change: c.MachineAdded) -> Touched | None:
         if change.id is None:

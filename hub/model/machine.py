@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from db.records import CommandRow
 from hub.model import actors
-from hub.model.changes import Command
 from hub.model.effective_settings import (
     UNWRITTEN,
     DesiredSettings,
@@ -147,7 +147,7 @@ class Machine:
     remote_sessions: dict[int, RemoteSession] = field(default_factory=dict)
     """Those that have not ended. Bound: MOST_OF_A_MACHINE, gone with their end."""
     # Bound: MAX_PENDING, each to its deadline.
-    pending: dict[str, Command] = field(default_factory=dict)
+    pending: dict[str, CommandRow] = field(default_factory=dict)
     # Bound: a part of what was pending at the start.
     maybe_sent: set[str] = field(default_factory=set)
     """Commands that are recorded as queued and may have left all the same: the last hub life ended without a flush."""
@@ -173,11 +173,11 @@ class Machine:
         return None if before is None else before.get("special_status") or before.get("status")
 
 
-def has_left(machine: Machine, command: Command) -> bool:
+def has_left(machine: Machine, command: CommandRow) -> bool:
     """Whether the machine may know of it. Only a command that never left can be ended without asking the machine."""
     return command.state != "queued" or command.id in machine.maybe_sent
 
 
-def is_relayed(command: Command) -> bool:
+def is_relayed(command: CommandRow) -> bool:
     """Whether it only passes on to the agent what was declared past it (by REST, by the clock)."""
     return command.name == "set_status" and not actors.asks(command.issued_by)

@@ -12,8 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from db.records import EventRow
-from hub.model.changes import Command
+from db.records import CommandRow, EventRow
 from hub.model.fleet import ALL_MEMBERS
 from hub.model.machine import Machine
 from hub.model.remote_changes import RemoteSession
@@ -176,11 +175,11 @@ def machine_delta(machine: Machine, members: Iterable[str], *, times: Times = "m
     return {"id": machine.id} | {member: _MEMBERS[member](machine, stamp) for member in names}
 
 
-def command_view(command: Command, *, times: Times = "iso") -> dict[str, Any]:
+def command_view(command: CommandRow, *, times: Times = "iso") -> dict[str, Any]:
     return _command(command, _STAMPS[times])
 
 
-def _command(command: Command, stamp: Stamp) -> dict[str, Any]:
+def _command(command: CommandRow, stamp: Stamp) -> dict[str, Any]:
     return {
         "id": command.id,
         "rvm_id": command.rvm_id,

@@ -253,7 +253,9 @@ def succeeded_sign_in(
     ]
 
 
-def open_session(user_id: int, now: datetime, *, address: str, user_agent: str | None) -> tuple[Secret, Put]:
+def open_session(
+    user_id: int, now: datetime, *, address: str, user_agent: str | None
+) -> tuple[Secret, Put[SessionRow]]:
     secret = credentials.new_session()
     session = SessionRow(
         user_id=user_id,

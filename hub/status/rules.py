@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from db.records import CommandRow
 from hub.model import actors
-from hub.model.changes import Change, Command, EventHappened, Observed, StatusChanged
+from hub.model.changes import Change, EventHappened, Observed, StatusChanged
 from hub.model.machine import Machine, has_left, is_relayed
 from hub.model.views import rfc3339
 from protocol import messages
@@ -23,7 +24,7 @@ from protocol.messages import Failure
 from protocol.status_rules import lawful, refusal
 
 
-def set_by_command(machine: Machine, command: Command, now: datetime) -> list[Change]:
+def set_by_command(machine: Machine, command: CommandRow, now: datetime) -> list[Change]:
     """The status that a succeeded `set_status` set, declared by who issued it."""
     wanted = msgspec.convert(command.args, SetStatus)
     # `until` was checked when the command was drafted; one that cannot be read any more is left out.

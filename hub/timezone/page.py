@@ -13,13 +13,14 @@ from starlette.responses import Response
 from dashboard import jobs, zone
 from dashboard.reader import Reader
 from db import events, timezones
+from db.records import CommandRow
 from hub.commands import cards, service
 from hub.commands.rules import DESIRED_STATE_LIFETIME, Refused
 from hub.machine_settings import api
 from hub.machines import tab
 from hub.model import views
 from hub.model.access import role_needed
-from hub.model.changes import Command, EventHappened
+from hub.model.changes import EventHappened
 from hub.model.machine import Machine
 from hub.model.timezones import may_sync_by_hand, zone_view
 from hub.timezone import api as timezone
@@ -144,7 +145,7 @@ async def _kept(visit: Visit, found: Machine, view: dict[str, Any]) -> dict[str,
     return {"who": name_of(by), "at": views.epoch_ms(rows[0].at)}
 
 
-async def _asked(visit: Visit, found: Machine, open_ones: list[Command]) -> dict[str, Any] | None:
+async def _asked(visit: Visit, found: Machine, open_ones: list[CommandRow]) -> dict[str, Any] | None:
     """The newest sync that was asked for: the open one, or one that ended in the last minutes."""
     ended = () if open_ones else await cards.of_machine(visit, found)
     syncs = [command for command in (*open_ones, *ended) if command.name == "sync_timezone"]

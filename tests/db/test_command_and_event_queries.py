@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from db import commands, events
 from db.connection import Store
 from db.errors import Conflict
-from db.records import EventRow
-from db.row_writes import insert
+from db.records import CommandRow, EventRow
+from db.row_writes import insert, update
 from db.schema import COMMAND_STATES
 from db.statements import Write
 from tests.support.database_rows import NOW, add_machine, after
@@ -27,12 +28,16 @@ def draft(command_id: str, rvm_id: int, issued: float = 0, **changes: Any) -> Wr
         "issued_at": after(issued),
         "expires_at": after(issued + 60),
     }
-    return commands.insert_command(**{**values, **changes})
+    return insert(CommandRow(**{**values, **changes}))
 
 
 def moved(command_id: str, state: str, **changes: Any) -> Write:
-    values: dict[str, Any] = {"sent_at": after(1), "finished_at": None, "progress": None, "result": None, "error": None}
-    return commands.update_command(command_id, state=state, **{**values, **changes})
+    values = {"state": state, "sent_at": after(1), **changes}
+    return update(CommandRow, command_id, values, while_open=True, must="state")
+
+
+def cancel_asked(command_id: str, by: str, at: datetime) -> Write:
+    return update(CommandRow, command_id, {"cancel_by": by, "cancel_at": at}, while_open=True, must="state")
 
 
 async def test_a_deadline_moves_only_when_the_move_says_so(store: Store) -> None:
@@ -85,7 +90,7 @@ async def test_who_wants_it_stopped_is_kept_whatever_the_command_became_meanwhil
     rvm_id = await add_machine(store)
     await store.write(draft("a", rvm_id), draft("b", rvm_id))
     await store.write(moved("a", "running"))
-    await store.write(commands.ask_cancel("a", by="user:2", at=after(3)))
+    await store.write(cancel_asked("a", by="user:2", at=after(3)))
     await store.write(moved("a", "succeeded", finished_at=after(4)))
     row = await commands.find_command(store, "a")
     assert row is not None
@@ -96,7 +101,7 @@ async def test_who_wants_it_stopped_is_kept_whatever_the_command_became_meanwhil
     assert (row.state, row.cancel_by, row.cancel_at) == ("cancelled", "user:1", after(5))
     for ended in ("a", "b", "unknown"):
         with pytest.raises(Conflict) as caught:
-            await store.write(commands.ask_cancel(ended, by="user:3", at=after(6)))
+            await store.write(cancel_asked(ended, by="user:3", at=after(6)))
         assert (caught.value.column, caught.value.kind) == ("state", "missing")
 
 

@@ -9,10 +9,10 @@ from datetime import datetime
 import pytest
 import sqlalchemy as sa
 
-from db import commands, events, machines, statuses
+from db import events, machines, statuses
 from db.connection import Store
 from db.errors import Conflict, Rejected, StoreError
-from db.records import EventRow, UserMachineRow, UserRow
+from db.records import CommandRow, EventRow, UserMachineRow, UserRow
 from db.row_writes import insert
 from db.schema import events as events_table
 from db.schema import reverse_vending_machines
@@ -223,9 +223,11 @@ async def test_a_repeated_idempotency_key_blames_the_key(store: Store) -> None:
     rvm_id = await add_machine(store)
 
     def draft(name: str) -> Write:
-        return commands.insert_command(
-            id=name, rvm_id=rvm_id, name="ping", args={}, state="queued", issued_by="user:1", issued_at=NOW,
-            expires_at=after(60), idempotency_key="again",
+        return insert(
+            CommandRow(
+                id=name, rvm_id=rvm_id, name="ping", args={}, state="queued", issued_by="user:1", issued_at=NOW,
+                expires_at=after(60), idempotency_key="again",
+            )
         )  # fmt: skip
 
     await store.write(draft("one"))

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from db.errors import Conflict, Unavailable
-from hub.model.changes import CommandDrafted, EventHappened
+from hub.model.changes import EventHappened, Put
 from hub.remote.service import RemoteSessions
 from hub.schedule import Sweeper
 from tests.hub.commands.rules.test_command_desk import command
@@ -28,7 +28,7 @@ async def test_what_was_due_while_the_database_was_away_is_done_when_it_is_back(
         clock = sweeper(hub)
         monkeypatch.setattr(clock._foreign, "look", _nothing)
         monkeypatch.setattr("hub.schedule.KEEP_S", 0.001)
-        await hub.announce(CommandDrafted(command=command("queued", id="c0", expires_at=NOW - timedelta(seconds=1))))
+        await hub.announce(Put(command("queued", id="c0", expires_at=NOW - timedelta(seconds=1))))
         hub.store.away = True
         with pytest.raises(Unavailable):
             await clock.keep()
@@ -64,7 +64,7 @@ async def test_one_command_that_is_refused_keeps_no_other_from_expiring() -> Non
         clock = sweeper(hub)
         for number in range(3):
             due = command("queued", id=f"c{number}", expires_at=NOW - timedelta(seconds=1))
-            await hub.announce(CommandDrafted(command=due))
+            await hub.announce(Put(due))
         hub.store.refuse = lambda write: Conflict("id", "missing") if "c1" in write.values.values() else None
         ended: list[str] = []
         hub.announce.listen(lambda changes: ended.extend(c.code for c in changes if isinstance(c, EventHappened)))

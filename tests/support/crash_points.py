@@ -105,6 +105,7 @@ def arm_agent(folder: Path) -> None:
 
 def arm_hub(folder: Path) -> None:
     """Also: a file `test-patience` with the seconds that every command has."""
+    from db.records import CommandRow
     from hub.commands import rules as command_rules
     from hub.kernel.announce import Announcer
     from hub.kernel.group_commit import GroupCommit
@@ -115,21 +116,21 @@ def arm_hub(folder: Path) -> None:
     plan, told = Plan(folder), dict[str, str]()
 
     def names(changes: Any, kind: Any, states: Any = None) -> list[str]:
-        found = [change.command for change in changes if isinstance(change, kind)]
+        found = [change.row for change in changes if isinstance(change, kind) and isinstance(change.row, CommandRow)]
         return [command.name for command in found if states is None or command.state in states]
 
     def commits(_: Any, changes: Any, __: Any) -> None:
-        for name in names(changes, c.CommandDrafted):
+        for name in names(changes, c.Put):
             plan.come_by("asked", name)
 
     def committed(_: Any, changes: Any) -> None:
-        for name in names(changes, c.CommandDrafted):
+        for name in names(changes, c.Put):
             plan.come_by("recorded", name)
-        for name in names(changes, c.CommandMoved, TERMINAL):
+        for name in names(changes, c.Move, TERMINAL):
             plan.come_by("end committed", name)
 
     def rode_along(_: Any, __: Any, riders: Any) -> None:
-        for name in names(riders, c.CommandMoved, ("running",)):
+        for name in names(riders, c.Move, ("running",)):
             plan.come_by("running recorded", name)
 
     def hears(machine: Any, update: m.CommandUpdate, _: Any) -> None:

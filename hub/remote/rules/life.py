@@ -11,9 +11,10 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from db.records import CommandRow
 from hub.commands import rules as command_rules
 from hub.model import actors
-from hub.model.changes import Change, Command, CommandMoved, EventHappened
+from hub.model.changes import Change, EventHappened, moved_rows
 from hub.model.fleet import TERMINAL
 from hub.model.machine import Machine
 from hub.model.remote_changes import ALLOWED, RemoteSession, SessionMoved
@@ -108,7 +109,7 @@ def intruder(session: RemoteSession, user_id: int, now: datetime) -> list[Change
     return [event, *ended(session, "intruder", actors.CLOCK, now)] if session.is_open else []
 
 
-def command_ended(machine: Machine, command: Command, now: datetime) -> list[Change]:
+def command_ended(machine: Machine, command: CommandRow, now: datetime) -> list[Change]:
     """The session's move when the command that begins it has ended; [] for other commands."""
     if command.name != START:
         return []
@@ -125,7 +126,7 @@ def command_ended(machine: Machine, command: Command, now: datetime) -> list[Cha
 def command_moved(machine: Machine, update: CommandUpdate, now: datetime) -> list[Change]:
     """Moves a command by the machine's update, and the session it begins."""
     changes = command_rules.moved(machine, update, now)
-    ended = [c.command for c in changes if isinstance(c, CommandMoved) and c.command.state in TERMINAL]
+    ended = [command for command in moved_rows(changes, CommandRow) if command.state in TERMINAL]
     return changes + [change for command in ended for change in command_ended(machine, command, now)]
 
 

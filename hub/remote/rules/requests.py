@@ -12,10 +12,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from db.records import CommandRow
 from hub.commands import rules as command_rules
 from hub.model import actors
 from hub.model.access import Principal
-from hub.model.changes import Change, CommandDrafted, EventHappened
+from hub.model.changes import Change, EventHappened, put_rows
 from hub.model.machine import Machine
 from hub.model.remote_changes import ALLOWED, RemoteSession, SessionMoved, SessionOpened
 from hub.remote.rules import life
@@ -299,4 +300,4 @@ def _commanded(machine: Machine, name: str, args: dict[str, Any], by: actors.Act
 
 
 def _id_of(drafted: list[Change]) -> str:
-    return next(change.command.id for change in drafted if isinstance(change, CommandDrafted))
+    return next(put_rows(drafted, CommandRow)).id

@@ -12,7 +12,7 @@ import pytest
 from db.errors import Conflict
 from db.statements import Write
 from hub.commands import rules
-from hub.model.changes import Change, CommandDrafted, EventHappened
+from hub.model.changes import Change, EventHappened, Put
 from hub.remote.service import RemoteSessions
 from hub.schedule import Sweeper
 from protocol import messages as m
@@ -49,7 +49,7 @@ async def test_a_stop_goes_down_the_wire_once_and_the_machine_has_the_last_word(
     async with room() as hub:
         session, _, wire = hub.connect()
         heard = listen(hub)
-        await hub.announce(CommandDrafted(command=command()))
+        await hub.announce(Put(command()))
         await until(lambda: wire.of(m.Command))
         await hub.announce(*cancel(hub))
         await until(lambda: wire.of(m.Cancel))
@@ -67,7 +67,7 @@ async def test_a_stop_goes_down_the_wire_once_and_the_machine_has_the_last_word(
 
 async def test_after_a_reconnect_only_the_stop_is_said() -> None:
     async with room() as hub:
-        await hub.announce(CommandDrafted(command=command("sent")))
+        await hub.announce(Put(command("sent")))
         await hub.announce(*cancel(hub))
         _, link, wire = hub.connect()
         hub.links.deliver_waiting(link)
@@ -77,7 +77,7 @@ async def test_after_a_reconnect_only_the_stop_is_said() -> None:
 
 async def test_what_never_left_is_cancelled_without_a_word() -> None:
     async with room() as hub:
-        await hub.announce(CommandDrafted(command=command()))
+        await hub.announce(Put(command()))
         await hub.announce(*cancel(hub))
         _, link, wire = hub.connect()
         hub.links.deliver_waiting(link)
@@ -102,7 +102,7 @@ async def test_a_final_word_about_what_ended_otherwise_is_on_record_and_received
 async def test_a_final_word_that_loses_the_race_against_the_deadline_is_late_and_not_lost() -> None:
     async with room() as hub:
         session, _, wire = hub.connect()
-        await hub.announce(CommandDrafted(command=command()))
+        await hub.announce(Put(command()))
         await until(lambda: wire.of(m.Command))
         heard = listen(hub)
         ended = command("expired")
@@ -129,7 +129,7 @@ def user(**members: Any) -> dict[str, Any]:
 async def test_a_wish_that_waited_is_not_carried_out_for_somebody_who_lost_the_right(lost: dict[str, Any]) -> None:
     """Nezha CVE-2026-46716: the right counts at execution."""
     async with room() as hub:
-        await hub.announce(CommandDrafted(command=command()))
+        await hub.announce(Put(command()))
         heard = listen(hub)
         stored_as(hub, user(**lost))
         _, link, wire = hub.connect()
@@ -141,7 +141,7 @@ async def test_a_wish_that_waited_is_not_carried_out_for_somebody_who_lost_the_r
 
 async def test_a_wish_that_waited_is_carried_out_for_who_still_may_and_once_the_database_can_tell() -> None:
     async with room() as hub:
-        await hub.announce(CommandDrafted(command=command()))
+        await hub.announce(Put(command()))
         hub.store.away = True
         _, link, wire = hub.connect()
         hub.links.deliver_waiting(link)
@@ -156,7 +156,7 @@ async def test_a_wish_that_waited_is_carried_out_for_who_still_may_and_once_the_
 
 async def test_what_left_before_is_told_again_without_asking() -> None:
     async with room() as hub:
-        await hub.announce(CommandDrafted(command=command("sent")))
+        await hub.announce(Put(command("sent")))
         _, link, wire = hub.connect()
         hub.links.deliver_waiting(link)
         await until(lambda: wire.of(m.Command))
@@ -176,7 +176,7 @@ async def test_the_clock_gives_what_left_four_seconds_more() -> None:
             RemoteSessions(hub.store, hub.fleet, hub.announce, lambda: now),
         )
         for number, state in enumerate(("queued", "sent")):
-            await hub.announce(CommandDrafted(command=command(state, id=f"c{number}", expires_at=NOW)))
+            await hub.announce(Put(command(state, id=f"c{number}", expires_at=NOW)))
         await sweeper._expire()
         assert list(hub.fleet.open) == ["c1"]
         now = NOW + timedelta(seconds=4)

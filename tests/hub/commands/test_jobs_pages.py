@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from db.records import CommandRow
 from hub.model.changes import (
-    Command,
-    CommandDrafted,
-    CommandMoved,
     ConnectionChanged,
     MachineIntroduced,
+    Move,
     Observed,
+    Put,
 )
 from tests.support.api_hub import ApiHub, api_hub
 from tests.support.page_visitor import browser
@@ -34,21 +34,21 @@ async def hub(tmp_path: Path, sqlite_url: str) -> AsyncIterator[ApiHub]:
         yield made
 
 
-async def put(hub: ApiHub, number: int, rvm_id: int = 1, **members: Any) -> Command:
+async def put(hub: ApiHub, number: int, rvm_id: int = 1, **members: Any) -> CommandRow:
     """A command as it might stand in the ledger."""
     now = hub.context.clock() - timedelta(minutes=number)
     made = {
         "id": f"c{number:04}", "rvm_id": rvm_id, "name": "reboot", "args": {}, "state": "queued", "issued_by": "user:1",
         "issued_at": now, "expires_at": now + timedelta(hours=24),
     }  # fmt: skip
-    command = Command(**{**made, **members})
-    await hub.context.announce(CommandDrafted(command=command))
+    command = CommandRow(**{**made, **members})
+    await hub.context.announce(Put(command))
     if command.finished_at is not None:
-        await hub.context.announce(CommandMoved(command=command))
+        await hub.context.announce(Move(command, ("state",)))
     return command
 
 
-async def end(hub: ApiHub, number: int, rvm_id: int = 1, state: str = "succeeded", **members: Any) -> Command:
+async def end(hub: ApiHub, number: int, rvm_id: int = 1, state: str = "succeeded", **members: Any) -> CommandRow:
     at = hub.context.clock() - timedelta(minutes=number)
     return await put(hub, number, rvm_id, state=state, sent_at=at, finished_at=at, **members)
 

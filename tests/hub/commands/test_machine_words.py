@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from hub.kernel.loading import load_fleet
-from hub.model.changes import CommandDrafted
+from hub.model.changes import Put
 from tests.hub.commands.rules.test_command_desk import command
 from tests.support.api_hub import ApiHub
 
@@ -76,9 +76,7 @@ async def test_a_wish_to_stop_is_seen_and_obeyed(hub: ApiHub) -> None:
 async def test_what_ended_or_is_too_late_is_not_begun_and_a_late_end_is_on_record_once(any_hub: ApiHub) -> None:
     hub, now = any_hub, any_hub.context.clock()
     for name, state, ends in (("past", "queued", -1), ("over", "cancelled", 60)):
-        await hub.context.announce(
-            CommandDrafted(command=command(state, id=name, rvm_id=1, expires_at=now + timedelta(seconds=ends)))
-        )
+        await hub.context.announce(Put(command(state, id=name, rvm_id=1, expires_at=now + timedelta(seconds=ends))))
         refused = await say(hub, name, state="accepted")
         assert (refused.status_code, "do not begin" in refused.json()["message"]) == (409, True), name
     for _ in range(2):
@@ -143,7 +141,7 @@ async def test_what_it_writes_is_a_sign_of_life_also_after_a_restart(
     hub: ApiHub, method: str, path: str, body: dict[str, Any]
 ) -> None:
     deadline = hub.context.clock() + timedelta(hours=1)
-    await hub.context.announce(CommandDrafted(command=command("queued", id="left", rvm_id=1, expires_at=deadline)))
+    await hub.context.announce(Put(command("queued", id="left", rvm_id=1, expires_at=deadline)))
     async with hub.of("one") as machine:
         await machine.get("/api/v2/rvms/1/commands")
         assert (await read(hub, "/rvms/1"))["connection"] == "never", "reading is no sign of life"

@@ -9,12 +9,13 @@ import time
 import msgspec
 import pytest
 
-from db.records import UserMachineRow, UserRow
+from db.records import CommandRow, UserMachineRow, UserRow
 from hub.kernel import feed as feed_module
 from hub.kernel.feed import COALESCE_S
 from hub.kernel.subscription import MAX_WAITING_BYTES, CutOffError
 from hub.model import changes as c
 from hub.model.access import Role
+from hub.model.changes import Put
 from hub.model.views import machine_view
 from hub.people import rules
 from protocol.errors import CloseCode
@@ -167,11 +168,11 @@ async def test_events_and_jobs_are_told_at_once_with_times_in_milliseconds() -> 
     hub = Hub()
     page = Page(hub)
     await page.next()
-    command = c.Command(
+    command = CommandRow(
         id="c1", rvm_id=1, name="ping", args={}, state="queued", issued_by="user:1", issued_at=NOW, expires_at=NOW
     )
     hub.commit(
-        c.CommandDrafted(command=command),
+        Put(command),
         c.EventHappened(at=NOW, code="command.issued", actor="user:1", rvm_id=1, id=7),
     )
     job, event, delta = [await page.next() for _ in range(3)]

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from hub.model import changes as c
+from db.records import CommandRow
+from hub.model.changes import Move, Patch, Put
 from tests.hub.commands.rules.test_command_desk import command
 from tests.support.feed_page import NOW, NOW_MS, Hub, Page
 
@@ -21,18 +22,18 @@ async def test_a_page_is_told_of_a_command_until_its_end() -> None:
     page = Page(hub)
     await page.next()
     drafted = command(rvm_id=1, group_id="g1", reason="why", issued_at=NOW, expires_at=NOW + timedelta(minutes=1))
-    hub.commit(c.CommandDrafted(command=drafted))
+    hub.commit(Put(drafted))
     job, _ = await frames(page, 2)
     assert (job["type"], job["group_id"], job["reason"], job["cancel_at"]) == ("job", "g1", "why", None)
     sent = msgspec.structs.replace(drafted, state="sent", sent_at=NOW)
-    hub.commit(c.CommandMoved(command=sent))
+    hub.commit(Move(sent, ("state",)))
     await frames(page, 2)
-    hub.commit(c.CommandCancelAsked(rvm_id=1, command_id="c1", by="user:2", at=NOW))
+    hub.commit(Patch(CommandRow, "c1", {"cancel_by": "user:2", "cancel_at": NOW}, while_open=True, must="state"))
     job, _ = await frames(page, 2)
     assert (job["type"], job["state"], job["cancel_by"], job["cancel_at"]) == ("job", "sent", "user:2", NOW_MS)
     assert page.machines[1]["pending"] == [{k: v for k, v in job.items() if k != "type"}]
     ended = msgspec.structs.replace(hub.fleet.open["c1"], state="cancelled", finished_at=NOW)
-    hub.commit(c.CommandMoved(command=ended))
+    hub.commit(Move(ended, ("state",)))
     job, _ = await frames(page, 2)
     assert (job["state"], job["finished_at"], job["cancel_by"]) == ("cancelled", NOW_MS, "user:2")
     assert page.machines[1]["pending"] == []
@@ -43,7 +44,7 @@ async def test_a_thousand_jobs_at_once_do_not_cut_off_a_page_that_reads() -> Non
     page = Page(hub)
     await page.next()
     for chunk in range(10):
-        hub.commit(*(c.CommandDrafted(command=command(id=f"c{chunk}-{n}", rvm_id=n)) for n in range(1, 101)))
+        hub.commit(*(Put(command(id=f"c{chunk}-{n}", rvm_id=n)) for n in range(1, 101)))
         jobs = 0
         while jobs < 100:
             jobs += (await page.next())["type"] == "job"

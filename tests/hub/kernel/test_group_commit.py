@@ -14,11 +14,10 @@ from hub.kernel.group_commit import GroupCommit
 from hub.kernel.samples_lane import SamplesLane
 from hub.model.changes import (  # fmt: skip
     Change,
-    CommandDrafted,
-    CommandMoved,
     ConnectionChanged,
     EventHappened,
     MachineAdded,
+    Move,
     Put,
     put_rows,
 )
@@ -130,9 +129,9 @@ async def test_what_no_row_holds_is_true_without_a_database(announce: Announcer,
 async def test_progress_is_shown_at_once_and_rides_on_the_next_commit(
     announce: Announcer, store: FakeStore, shown: Shown
 ) -> None:
-    await announce(CommandDrafted(command=command()))
+    await announce(Put(command()))
     sent = command("sent", sent_at=NOW)
-    announce.soon(CommandMoved(command=sent), lambda: True)
+    announce.soon(Move(sent, ("state",)), lambda: True)
     assert announce.fleet.machines[7].pending["c1"].state == "sent"
     assert len(store.transactions) == 1
     await announce(event())
@@ -142,19 +141,19 @@ async def test_progress_is_shown_at_once_and_rides_on_the_next_commit(
 async def test_progress_without_a_commit_to_ride_on_is_recorded_by_itself(
     announce: Announcer, store: FakeStore
 ) -> None:
-    announce.soon(CommandMoved(command=command("sent")), lambda: True)
+    announce.soon(Move(command("sent"), ("state",)), lambda: True)
     await until(lambda: store.transactions, within=2.0)
 
 
 async def test_progress_that_is_out_of_date_is_not_recorded(announce: Announcer, store: FakeStore) -> None:
-    announce.soon(CommandMoved(command=command("sent")), lambda: False)
+    announce.soon(Move(command("sent"), ("state",)), lambda: False)
     await announce(event())
     assert [len(writes) for writes in store.transactions] == [1]
 
 
 async def test_a_refused_rider_does_not_spoil_the_ride(announce: Announcer, store: FakeStore) -> None:
     store.refuse = lambda write: Conflict("state", "missing") if write.values.get("state") == "sent" else None
-    announce.soon(CommandMoved(command=command("sent")), lambda: True)
+    announce.soon(Move(command("sent"), ("state",)), lambda: True)
     assert await announce(event())
 
 

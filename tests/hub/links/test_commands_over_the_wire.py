@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pytest_asyncio
 
-from db.records import UserRow
+from db.records import CommandRow, UserRow
 from hub.commands import rules as command_rules
-from hub.model.changes import CommandDrafted, Patch, put_rows
+from hub.model.changes import Patch, Put, put_rows
 from hub.people import rules
 from protocol import messages as m
 from tests.support.hub_people import MachineKey
@@ -71,10 +71,11 @@ async def test_a_word_that_is_too_late_is_one_line_in_the_record_however_often_i
     hub: HubHere, key: MachineKey
 ) -> None:
     machine_now, now = hub.context.fleet.machines[key.id], hub.context.clock()
-    drafted = command_rules.draft(machine_now, "set_status", {"status": "full"}, "system", now)[0]
-    assert isinstance(drafted, CommandDrafted)
-    late = msgspec.structs.replace(drafted.command, expires_at=now - timedelta(seconds=1))
-    await hub.context.announce(CommandDrafted(command=late))
+    drafted = next(
+        put_rows(command_rules.draft(machine_now, "set_status", {"status": "full"}, "system", now), CommandRow)
+    )
+    late = msgspec.structs.replace(drafted, expires_at=now - timedelta(seconds=1))
+    await hub.context.announce(Put(late))
     await until(lambda: not hub.context.fleet.open)
     for _ in range(2):
         async with MachineClient.connect(hub.websocket_url, key) as machine:

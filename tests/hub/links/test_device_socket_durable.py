@@ -13,8 +13,9 @@ import sqlalchemy as sa
 
 from db import schema
 from db.errors import Unavailable
+from db.records import CommandRow
 from hub.commands import rules as command_rules
-from hub.model.changes import CommandDrafted
+from hub.model.changes import Put, put_rows
 from protocol import messages as m
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import HubHere, hub_here
@@ -66,8 +67,7 @@ async def draft(hub: HubHere, key: MachineKey, status: str) -> str:
     stored = await hub.context.announce(
         *command_rules.draft(machine, "set_status", wanted, "user:1", hub.context.clock())
     )
-    assert isinstance(stored[0], CommandDrafted)
-    return stored[0].command.id
+    return next(put_rows(stored, CommandRow)).id
 
 
 async def test_acknowledged_samples_are_in_the_database_once_whatever_is_sent_again(
@@ -207,14 +207,10 @@ async def test_open_commands_survive_a_restart_of_the_hub_and_expire_on_time(tmp
     async with hub_here(tmp_path, database_url=database_url) as hub:
         key = await hub.add_machine("Lobby")
         await draft(hub, key, "maintenance")
-        late = command_rules.draft(
-            hub.context.fleet.machines[key.id], "set_status", {"status": "full"}, "user:1", hub.context.clock()
-        )
-        assert isinstance(late[0], CommandDrafted)
-        deadline = late[0].command.issued_at
-        await hub.context.announce(
-            CommandDrafted(command=msgspec.structs.replace(late[0].command, expires_at=deadline))
-        )
+        here = hub.context.fleet.machines[key.id]
+        drafted = command_rules.draft(here, "set_status", {"status": "full"}, "user:1", hub.context.clock())
+        late = next(put_rows(drafted, CommandRow))
+        await hub.context.announce(Put(msgspec.structs.replace(late, expires_at=late.issued_at)))
     async with hub_here(tmp_path / "again", database_url=database_url) as hub:
         pending = hub.context.fleet.machines[key.id].pending
         await until(lambda: len(pending) == 1, within=5.0)

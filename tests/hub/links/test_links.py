@@ -9,7 +9,7 @@ import anyio
 import msgspec
 
 from hub.links.link import OUTBOX
-from hub.model.changes import CommandDrafted
+from hub.model.changes import Put
 from protocol import messages as m
 from tests.hub.commands.rules.test_command_desk import command
 from tests.support.link_room import room, text
@@ -20,7 +20,7 @@ from tests.support.until import until
 async def test_a_command_is_told_once_a_link_and_again_on_the_next_link() -> None:
     async with room() as hub:
         _, _, wire = hub.connect()
-        await hub.announce(CommandDrafted(command=command()))
+        await hub.announce(Put(command()))
         hub.links.deliver(7)
         hub.links.deliver(7)
         await until(lambda: wire.of(m.Command))
@@ -36,7 +36,7 @@ async def test_no_byte_of_a_command_leaves_before_it_is_recorded() -> None:
         _, _, wire = hub.connect()
         await until(lambda: "boot-a" in hub.machine.boots)
         hub.store.open.clear()
-        asked = asyncio.ensure_future(hub.announce(CommandDrafted(command=command())))
+        asked = asyncio.ensure_future(hub.announce(Put(command())))
         calls = hub.store.calls
         await until(lambda: hub.store.calls > calls)
         hub.links.deliver(7)
@@ -95,7 +95,7 @@ async def test_many_machines_are_asked_to_come_back_over_at_least_twenty_seconds
 async def test_waiting_for_a_command_ends_with_it_or_with_the_time() -> None:
     async with room() as hub:
         assert await hub.links.wait_for("nobody", 0.01) is None
-        await hub.announce(CommandDrafted(command=command()))
+        await hub.announce(Put(command()))
         still = await hub.links.wait_for("c1", 0.01)
         assert still is not None
         assert still.state == "queued"
@@ -114,6 +114,6 @@ async def test_a_command_past_its_deadline_is_not_delivered() -> None:
         _, _, wire = hub.connect()
         await until(lambda: "boot-a" in hub.machine.boots)
         late = msgspec.structs.replace(command(), expires_at=datetime(2026, 11, 23, 8, 0, tzinfo=NOW.tzinfo))
-        await hub.announce(CommandDrafted(command=late))
+        await hub.announce(Put(late))
         hub.links.deliver(7)
         assert wire.of(m.Command) == []

@@ -10,7 +10,7 @@ import pytest
 from hub.links.session import INBOX
 from hub.model import budgets
 from hub.model.budgets import MachineBudget
-from hub.model.changes import CommandDrafted
+from hub.model.changes import Put
 from protocol import messages as m
 from protocol.limits import MAX_RESULT_BYTES
 from tests.hub.commands.rules.test_command_desk import command
@@ -148,7 +148,7 @@ async def test_too_much_that_is_durable_makes_the_reader_wait_until_there_is_roo
 async def test_a_command_settles_once_and_every_repeat_is_received() -> None:
     async with room() as hub:
         session, _, wire = hub.connect()
-        await hub.announce(CommandDrafted(command=command()))
+        await hub.announce(Put(command()))
         await until(lambda: wire.of(m.Command))
         assert hub.machine.pending["c1"].state == "sent"
         session.receive(text(m.CommandUpdate(id="c1", state="accepted")))
@@ -277,7 +277,7 @@ async def test_facts_and_results_that_are_too_large_are_left_out_and_named() -> 
     large = {"text": "w" * MAX_RESULT_BYTES}
     async with room(hardware={"model": "old"}) as hub:
         session, _, wire = hub.connect(hello=hello(hardware=large))
-        await hub.announce(CommandDrafted(command=command()))
+        await hub.announce(Put(command()))
         await until(lambda: wire.of(m.Command))
         session.receive(text(m.CommandUpdate(id="c1", state="succeeded", result=large)))
         await until(lambda: wire.of(m.Received))

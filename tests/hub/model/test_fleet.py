@@ -7,12 +7,10 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from db.records import MachineRow
+from db.records import CommandRow, MachineRow
 from hub.model.changes import (  # fmt: skip
     BootOpened,
     Change,
-    CommandCancelAsked,
-    CommandDrafted,
     ConnectionChanged,
     LinkEnded,
     MachineAdded,
@@ -21,6 +19,7 @@ from hub.model.changes import (  # fmt: skip
     MachineRemoved,
     Observed,
     Patch,
+    Put,
     SampleSeen,
     StatusChanged,
 )
@@ -89,7 +88,7 @@ def test_recent_readings_reach_back_five_minutes() -> None:
 
 def test_open_commands_are_known_to_the_fleet_until_they_end_or_their_machine_goes() -> None:
     fleet = Fleet([machine()])
-    fleet.apply(CommandDrafted(command=command()))
+    fleet.apply(Put(command()))
     assert fleet.command("c1") is fleet.machines[7].pending["c1"]
     fleet.apply(MachineEdited(rvm_id=7, values={"name": "other"}, at=NOW))
     assert fleet.command("c1") is not None
@@ -100,7 +99,7 @@ def test_open_commands_are_known_to_the_fleet_until_they_end_or_their_machine_go
 def test_what_is_touched_are_members_of_the_view() -> None:
     fleet = Fleet([machine()])
     changes = [
-        introduced(1), LinkEnded(rvm_id=7, epoch=1, at=NOW, farewell=None), CommandDrafted(command=command()),
+        introduced(1), LinkEnded(rvm_id=7, epoch=1, at=NOW, farewell=None), Put(command()),
         StatusChanged(rvm_id=7, status="full", special_status=None, capacity=9, since=NOW, by="machine:7"),
         MachineEdited(rvm_id=7, values={"name": "x"}, at=NOW),
         SampleSeen(rvm_id=7, sample=sample(), taken_at=NOW, received_at=NOW),
@@ -145,8 +144,8 @@ OF_A_MACHINE: list[Change] = [
     BootOpened(rvm_id=7, boot_id="b", at=NOW, id=5, last_seq=9),
     SampleSeen(rvm_id=7, sample=sample(), taken_at=NOW, received_at=NOW),
     StatusChanged(rvm_id=7, status="full", special_status=None, capacity=1, since=NOW, by="clock"),
-    CommandDrafted(command=command()),
-    CommandCancelAsked(rvm_id=7, command_id="c1", by="user:1", at=NOW),
+    Put(command()),
+    Patch(CommandRow, "c1", {"cancel_by": "user:1", "cancel_at": NOW}, while_open=True, must="state"),
     MachineEdited(rvm_id=7, values={"name": "n"}, at=NOW),
     MachineRemoved(rvm_id=7, at=NOW),
     MachineSeen(rvm_id=7, at=NOW),
@@ -192,10 +191,10 @@ def test_only_five_minutes_of_readings_are_kept_for_a_sparkline() -> None:
 
 def test_an_open_command_is_asked_back_and_goes_with_its_machine() -> None:
     fleet = Fleet([machine()])
-    fleet.apply(CommandDrafted(command=command()))
-    assert fleet.apply(CommandCancelAsked(rvm_id=7, command_id="c1", by="user:2", at=NOW)) == Touched(
-        7, PENDING_MEMBERS
-    )
+    fleet.apply(Put(command()))
+    assert fleet.apply(
+        Patch(CommandRow, "c1", {"cancel_by": "user:2", "cancel_at": NOW}, while_open=True, must="state")
+    ) == Touched(7, PENDING_MEMBERS)
     found = fleet.command("c1")
     assert found is fleet.machines[7].pending["c1"]
     assert (found.cancel_by, found.cancel_at) == ("user:2", NOW)

@@ -10,7 +10,8 @@ import pytest
 
 from db.connection import Store
 from db.errors import Conflict
-from hub.model.changes import Change, CommandDrafted, EventHappened
+from db.records import CommandRow
+from hub.model.changes import Change, EventHappened, put_rows
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from hub.model.remote_changes import RemoteSession, SessionMoved
@@ -59,7 +60,7 @@ class Room:
 
     def told(self) -> list[dict[str, Any]]:
         """What the machine is told to stop."""
-        drafted = [c.command for c in self.announced if isinstance(c, CommandDrafted)]
+        drafted = list(put_rows(self.announced, CommandRow))
         assert all(command.name == "stop_remote_access" for command in drafted)
         return [command.args for command in drafted]
 

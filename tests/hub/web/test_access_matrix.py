@@ -15,10 +15,10 @@ import pytest
 import pytest_asyncio
 from starlette.routing import Route, WebSocketRoute
 
-from db.records import SessionRow, TokenRow
+from db.records import CommandRow, SessionRow, TokenRow
 from hub.commands import rules as command_rules
 from hub.model import credentials
-from hub.model.changes import Change, CommandDrafted, Patch, put_rows
+from hub.model.changes import Change, Patch, put_rows
 from hub.model.recording_changes import RecordingStored
 from hub.people import rules
 from hub.remote.recordings.service import Recordings, Scene
@@ -86,7 +86,7 @@ async def cast(hub: ApiHub, number: int) -> Cast:
         hub.context.fleet.machines[own], "set_status", {"status": "full"}, "system", hub.context.clock()
     )
     await hub.context.announce(*drafted)
-    command = next(change.command for change in drafted if isinstance(change, CommandDrafted))
+    command = next(put_rows(drafted, CommandRow))
     secrets: dict[str, str | None] = {"none": None, "own_device": hub.keys[named("own")]}
     secrets["other_device"] = hub.keys[named("other")]
     for role in ("viewer", "operator", "admin", "own_technician", "other_technician"):

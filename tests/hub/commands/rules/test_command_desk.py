@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from db.records import CommandRow
 from hub.commands import rules
-from hub.model.changes import Change, Command, CommandDrafted, CommandMoved, EventHappened
+from hub.model.changes import Change, EventHappened, Move, Put, moved_rows, put_rows
 from hub.model.effective_settings import DesiredSettings, effective_of
 from hub.model.machine import Machine
 from protocol.commands import SetStatus
@@ -16,7 +17,7 @@ from protocol.configuration import defaults
 from tests.support.machines import NOW, machine
 
 
-def command(state: str = "queued", **members: Any) -> Command:
+def command(state: str = "queued", **members: Any) -> CommandRow:
     values: dict[str, Any] = {
         "id": "c1",
         "rvm_id": 7,
@@ -26,30 +27,28 @@ def command(state: str = "queued", **members: Any) -> Command:
         "issued_at": NOW,
         "expires_at": NOW + timedelta(hours=24),
     }
-    return Command(state=state, **{**values, **members})
+    return CommandRow(state=state, **{**values, **members})
 
 
-def with_command(one: Machine, held: Command) -> Machine:
+def with_command(one: Machine, held: CommandRow) -> Machine:
     one.pending[held.id] = held
     return one
 
 
-def moved_to(changes: list[Change]) -> Command:
-    first = changes[0]
-    assert isinstance(first, CommandMoved)
-    return first.command
+def moved_to(changes: list[Change]) -> CommandRow:
+    return next(moved_rows(changes[:1], CommandRow))
 
 
 def test_desired_state_waits_a_day_for_an_offline_machine() -> None:
     drafted, event = rules.draft(
         machine(), "set_status", {"status": "maintenance", "reason": "cleaning"}, "user:1", NOW
     )
-    assert isinstance(drafted, CommandDrafted)
-    assert drafted.command.args == {"status": "maintenance", "reason": "cleaning"}
-    assert drafted.command.state == "queued"
-    assert drafted.command.expires_at == NOW + timedelta(hours=24)
+    assert isinstance(drafted, Put)
+    assert drafted.row.args == {"status": "maintenance", "reason": "cleaning"}
+    assert drafted.row.state == "queued"
+    assert drafted.row.expires_at == NOW + timedelta(hours=24)
     assert isinstance(event, EventHappened)
-    assert (event.code, event.actor, event.params["command_id"]) == ("command.issued", "user:1", drafted.command.id)
+    assert (event.code, event.actor, event.params["command_id"]) == ("command.issued", "user:1", drafted.row.id)
 
 
 def test_an_immediate_command_is_refused_offline_and_expires_after_a_minute_online() -> None:
@@ -57,8 +56,8 @@ def test_an_immediate_command_is_refused_offline_and_expires_after_a_minute_onli
         rules.draft(machine(), "ping", {}, "user:1", NOW)
     assert (refused.value.code, refused.value.status) == ("machine_offline", 409)
     drafted = rules.draft(machine(linked=True), "ping", {}, "user:1", NOW)[0]
-    assert isinstance(drafted, CommandDrafted)
-    assert drafted.command.expires_at == NOW + timedelta(seconds=60)
+    assert isinstance(drafted, Put)
+    assert drafted.row.expires_at == NOW + timedelta(seconds=60)
 
 
 @pytest.mark.parametrize(
@@ -99,10 +98,8 @@ def test_ids_sort_by_time_and_are_never_the_same() -> None:
     assert ids == sorted(set(ids))
 
 
-def drafted_of(changes: list[Change]) -> Command:
-    first = changes[0]
-    assert isinstance(first, CommandDrafted)
-    return first.command
+def drafted_of(changes: list[Change]) -> CommandRow:
+    return next(put_rows(changes[:1], CommandRow))
 
 
 def issued_of(changes: list[Change]) -> EventHappened:
@@ -152,7 +149,7 @@ def test_a_forced_reboot_is_named_in_the_record() -> None:
 def test_a_newer_wish_for_the_status_takes_the_place_of_one_that_never_left() -> None:
     one = with_command(machine(), command("queued"))
     changes = rules.draft(one, "set_status", {"status": "active"}, "user:2", NOW)
-    ended = next(change.command for change in changes if isinstance(change, CommandMoved))
+    ended = next(moved_rows(changes, CommandRow))
     assert (ended.id, ended.state, (ended.error or {})["code"]) == ("c1", "cancelled", "superseded")
     finished = changes[-1]
     assert isinstance(finished, EventHappened)
@@ -166,10 +163,10 @@ def test_a_newer_wish_for_the_status_takes_the_place_of_one_that_never_left() ->
         command("queued", args={"status": "maintenance", "capacity": 40}),
     ],
 )  # fmt: skip
-def test_a_wish_that_left_or_says_more_is_not_superseded(older: Command) -> None:
+def test_a_wish_that_left_or_says_more_is_not_superseded(older: CommandRow) -> None:
     one = with_command(machine(), older)
     changes = rules.draft(one, "set_status", {"status": "active"}, "user:1", NOW)
-    assert [type(change) for change in changes] == [CommandDrafted, EventHappened]
+    assert [type(change) for change in changes] == [Put, EventHappened]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +184,7 @@ def test_a_newer_wish_for_the_zone_takes_the_place_of_what_it_covers(
     for state, gone in (("queued", ended), ("sent", 0)):
         one = with_command(machine(), command(state, name="sync_timezone", args=older))
         changes = rules.draft(one, "sync_timezone", newer, "user:1", NOW)
-        assert sum(isinstance(change, CommandMoved) for change in changes) == gone
+        assert sum(isinstance(change, Move) for change in changes) == gone
 
 
 def test_a_wish_that_may_have_left_before_the_hub_was_killed_is_not_superseded() -> None:
@@ -201,7 +198,7 @@ def test_a_declaration_past_the_agent_is_told_to_one_that_takes_it(
 ) -> None:
     one = machine(capabilities=capabilities)
     changes = rules.relay_status(one, SetStatus(status="full"), "machine:7", NOW)
-    assert [change.command.name for change in changes if isinstance(change, CommandDrafted)] == told
+    assert [row.name for row in put_rows(changes, CommandRow)] == told
 
 
 def test_a_machine_is_told_no_more_than_ten_declarations_at_once_and_none_that_it_refuses() -> None:

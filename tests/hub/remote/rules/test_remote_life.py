@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from hub.model.changes import Change, Command, EventHappened
+from db.records import CommandRow
+from hub.model.changes import Change, EventHappened
 from hub.model.machine import Machine
 from hub.model.remote_changes import ALLOWED, RemoteSession, SessionMoved
 from hub.remote.rules import life
@@ -35,8 +36,8 @@ def told(changes: list[Change]) -> tuple[RemoteSession, str]:
     return moved.session, event.code
 
 
-def command(state: str, **members: Any) -> Command:
-    return Command(
+def command(state: str, **members: Any) -> CommandRow:
+    return CommandRow(
         id="c1", rvm_id=7, name="start_remote_access", args={}, state=state, issued_by="user:3", issued_at=NOW,
         expires_at=NOW, **members,
     )  # fmt: skip

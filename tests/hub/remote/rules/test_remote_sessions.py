@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from db.records import CommandRow
 from hub.model.access import Principal
-from hub.model.changes import Change, CommandDrafted, EventHappened, StatusChanged
+from hub.model.changes import Change, EventHappened, StatusChanged, put_rows
 from hub.model.effective_settings import DesiredSettings, effective_of
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
@@ -29,7 +30,7 @@ def code(one: Machine, address: str = INSIDE, **said: Any) -> str | None:
 
 
 def drafted(changes: list[Change]) -> list[tuple[str, dict[str, Any]]]:
-    return [(c.command.name, c.command.args) for c in changes if isinstance(c, CommandDrafted)]
+    return [(row.name, row.args) for row in put_rows(changes, CommandRow)]
 
 
 def person(role: Any, user_id: int = 3) -> Principal:
@@ -83,7 +84,7 @@ def test_a_machine_is_told_to_stop_what_is_unknown_here_once() -> None:
     one = held(session(), linked=True)
     changes = desk.unknown_here(one, [4, 77], NOW)
     assert [args for _, args in drafted(changes)] == [{"session_id": 77, "reason": "stopped"}]
-    stopping = next(c.command for c in changes if isinstance(c, CommandDrafted))
+    stopping = next(put_rows(changes, CommandRow))
     one.pending[stopping.id] = stopping
     assert desk.unknown_here(one, [77], NOW) == []
 

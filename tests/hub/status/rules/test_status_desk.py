@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from db.records import CommandRow
 from hub.model import actors
-from hub.model.changes import Change, Command, EventHappened, Observed, StatusChanged
+from hub.model.changes import Change, EventHappened, Observed, StatusChanged
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from hub.status import rules
@@ -33,7 +34,7 @@ def held(capabilities: tuple[str, ...] = PLAIN, **args: Any) -> Machine:
     """A machine that was put into maintenance for four hours."""
     found = machine(capabilities=capabilities, capacity=40)
     wanted = {"status": "maintenance", "until": LATER.isoformat(), "reason": "belt", **args}
-    command = Command(
+    command = CommandRow(
         id="c", rvm_id=1, name="set_status", args=wanted, state="succeeded", issued_by="user:3", issued_at=NOW,
         expires_at=LATER,
     )  # fmt: skip
@@ -228,7 +229,7 @@ def test_what_cannot_be_is_refused_early(known: int, status: Any, named: int | N
 
 def test_a_second_while_gives_back_what_was_before_the_first() -> None:
     found = held()
-    command = Command(
+    command = CommandRow(
         id="c2", rvm_id=1, name="set_status",
         args={"status": "error", "until": (LATER + timedelta(hours=1)).isoformat()},
         state="succeeded", issued_by="user:4", issued_at=NOW, expires_at=LATER,

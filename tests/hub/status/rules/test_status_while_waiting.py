@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from hub.model.changes import Change, Command
+from db.records import CommandRow
+from hub.model.changes import Change
 from hub.model.machine import Machine
 from hub.status import rules
 from hub.status.rules import NamedStatus
@@ -17,7 +18,7 @@ from tests.hub.status.rules.test_status_desk import LATER, NOW, WHOLE, after, he
 
 def waiting(found: Machine, issued_by: str = "machine:1", **args: Any) -> Machine:
     """With a `set_status` that waits for it, as args."""
-    command = Command(
+    command = CommandRow(
         id=f"w{len(found.pending)}", rvm_id=1, name="set_status", args=args, state="queued", issued_by=issued_by,
         issued_at=NOW, expires_at=LATER,
     )  # fmt: skip

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 from db.records import MachineRow
-from hub.model.changes import Change, CommandDrafted, EventHappened, Patch
+from hub.model.changes import Change, EventHappened, Patch, Put
 from hub.remote.recordings.service import Recordings, Scene
 from hub.remote.tunnel.registry import Tunnels
 from hub.routes import OPERATIONS
@@ -125,12 +125,8 @@ async def test_every_operation_that_changes_something_leaves_one_event(any_hub: 
     hub.context.fleet.machines[1].linked = True
     now = hub.context.clock()
     await hub.context.announce(
-        CommandDrafted(
-            command=command(
-                "queued", id="never-left", name="ping", args={}, rvm_id=1, expires_at=now + timedelta(hours=1)
-            )
-        ),
-        CommandDrafted(command=command("sent", id="left", rvm_id=1, expires_at=now + timedelta(hours=1))),
+        Put(command("queued", id="never-left", name="ping", args={}, rvm_id=1, expires_at=now + timedelta(hours=1))),
+        Put(command("sent", id="left", rvm_id=1, expires_at=now + timedelta(hours=1))),
         Patch(MachineRow, 1, {"quarantined_until": now + timedelta(minutes=5), "updated_at": now}),
     )
     scene = Scene(1, 1, "one", hub.users["operator"], "operator", "10.0.0.1", "why")

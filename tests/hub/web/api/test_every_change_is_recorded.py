@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from db.records import MachineRow, SessionRow, SignInLinkRow, TableRow, TokenRow, UserRow
+from db.records import MachineRow, SessionRow, SignInLinkRow, TableRow, TokenRow, UserRow, is_open
 from hub.audit.rules import CODES, lacking
 from hub.commands import rules as command_rules
 from hub.kernel import recorder
@@ -41,7 +41,6 @@ SILENT: dict[type[Change], str] = {
     changes.SampleSeen: "readings are the cargo",
     changes.BootOpened: "readings are the cargo",
     changes.RowsExpired: "retention is a rule that is written down; what it deletes has its own lines",
-    changes.CommandMoved: "progress is no mutation; the end is, and has its line",
     changes.RetentionReached: "how far the clock is believed is no fact of the fleet",
     service_changes.MachineSeen: "that a machine was heard is no mutation",
     service_changes.ConfigApplied: "a machine that says again what it runs is no news; a new version has its line",
@@ -72,8 +71,8 @@ def every_kind() -> list[type[Change]]:
 
 def is_news(change: Change) -> bool:
     """Whether this very Change must have its line: those of SILENT only at the moments that change something."""
-    if isinstance(change, changes.CommandMoved):
-        return change.command.finished_at is not None
+    if isinstance(change, changes.Move):  # progress is no mutation; the end is, and has its line
+        return not is_open(change.row)
     if isinstance(change, changes.Patch):
         silent, _ = SILENT_MEMBERS.get(change.of, (frozenset(), ""))
         return bool(change.values) and not silent >= change.values.keys()

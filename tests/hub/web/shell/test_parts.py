@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hub.model.changes import Command, CommandDrafted
+from db.records import CommandRow
+from hub.model.changes import Put
 from hub.routes import OF_MACHINE
 from tests.support.api_hub import ApiHub
 from tests.support.page_visitor import browser
@@ -31,12 +32,10 @@ PAGES = (
 async def drafted(hub: ApiHub) -> None:
     now = hub.context.clock()
     await hub.context.announce(
-        CommandDrafted(
-            command=Command(
+        Put(CommandRow(
                 id="c1", rvm_id=1, name="reboot", args={}, state="queued", issued_by="user:1", issued_at=now,
                 expires_at=now + timedelta(hours=24), group_id="g",
-            )
-        )
+            ))
     )  # fmt: skip
 
 
