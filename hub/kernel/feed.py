@@ -220,9 +220,9 @@ class Feed:
         if isinstance(change, c.EventHappened):
             self._say(change.rvm_id, {"type": "event"} | event_view(change, times="ms"))
         elif isinstance(change, (c.Put, c.Move)) and isinstance(change.row, CommandRow):
-            self._say_command(change.row)
+            self._send_command(change.row)
         elif isinstance(change, c.Patch) and change.of is CommandRow:
-            self._say_command(self._fleet.command(change.key))
+            self._send_command(self._fleet.command(change.key))
         elif (user_id := edited_user(change)) is not None:
             for subscription in self._subscriptions.values():
                 if subscription.principal.id == user_id:
@@ -234,7 +234,7 @@ class Feed:
                 if subscription.principal.via == "token":
                     subscription.hold()
 
-    def _say_command(self, command: CommandRow | None) -> None:
+    def _send_command(self, command: CommandRow | None) -> None:
         if command is not None:
             self._say(command.rvm_id, {"type": "job"} | command_view(command, times="ms"))
 
