@@ -1,7 +1,6 @@
 """Decides what happens to users, tokens, sessions and passwords: the Changes of each act, with its one event.
 
-Takes values and `now`; hashes come in made. No event holds a hash, nor more of a password than that it changed. Knows
-no request, no database and no argon2.
+Takes values and `now`; hashes come in made. No event holds a hash. Knows no request, no database and no argon2.
 """
 
 from __future__ import annotations
@@ -43,8 +42,7 @@ def edit_user(
     by: Actor,
 ) -> list[Change]:  # fmt: skip
     """What changes and its event; [] when nothing would. `machines` replaces the user's `own`. A new password, a new
-    role and being disabled end every session and every token, so that nothing goes on with what was before; a password
-    or being disabled also every link that is open still."""
+    role and being disabled end every session and token; a password or being disabled also every open link."""
     new = {name: value for name, value in values.items() if value != getattr(user, name)}
     moved = machines is not None and machines != own
     if not new and not moved:
@@ -207,7 +205,7 @@ shows (a test collects them)."""
 
 
 def normal_email(text: str) -> str:
-    """The form under which addresses are stored, found and locked: two that look the same are the same."""
+    """How addresses are stored, found and locked: two that look the same are the same."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.strip()).casefold())
 
 
@@ -242,7 +240,7 @@ def drop_failures(counted_as: str) -> Drop:
 def succeeded_sign_in(
     user_id: int, counted_as: str, now: datetime, *, address: str, user_agent: str | None, by: str
 ) -> tuple[Secret, list[Change]]:
-    """A new session (never a presented one made valid), and no failures any more. `by`: password or link."""
+    """A new session, and no failures any more. `by`: password or link."""
     secret, opened = open_session(user_id, now, address=address, user_agent=user_agent)
     params = {"ip": address, "by": by}
     return secret, [

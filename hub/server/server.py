@@ -1,10 +1,10 @@
-"""uvicorn's server with our options, our accepting of connections and our end.
+"""uvicorn's server with our options, our accepting of connections and our end. Knows no request.
 
-asyncio's own server hands a connection over when its TLS handshake is done, and gives that a minute. Here the handshake
-is part of the time and the number that a connection without a request may have.
+Accepting: the TLS handshake is part of the time and the number that a connection without a request may have, which
+asyncio's own server would begin after it.
 
-The end, in order: nobody new, goodbye to all, what is under way finishes, the rest is cut. Every step has a limit, so
-that frozen peers cannot hold the process (bar: SIGTERM to exit in 30 s with five of them). Knows no request.
+The end: nobody new, goodbye to all, what is under way finishes, the rest is cut; each step with a limit, so that frozen
+peers cannot hold the process (bar: SIGTERM to exit in 30 s with five of them).
 """
 
 from __future__ import annotations

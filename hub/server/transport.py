@@ -1,8 +1,8 @@
-"""A transport that does not wait for ever: for a peer that stopped reading, or that keeps a closed connection open.
+"""A transport that does not wait for ever, for a peer that stopped reading or keeps a closed connection open.
 
-`close()` of asyncio waits until everything was written, which a frozen peer never allows, and drops what the peer is
-still sending, which resets the connection before the peer has read our last bytes. Here close() says end of file, lets
-the peer finish for a moment, and gives up when nothing moves. Knows no protocol.
+asyncio's `close()` waits until everything was written, and drops what the peer is still sending, which resets the
+connection before the peer has read our last bytes. Here it sends end of file, lets the peer finish for a moment, and
+gives up when nothing moves. Knows no protocol.
 """
 
 from __future__ import annotations

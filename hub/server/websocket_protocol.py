@@ -1,8 +1,7 @@
 """The WebSocket connection under every socket of ours: uvicorn's sans-I/O protocol with its traps closed.
 
-What is added: a dead or frozen peer is torn down, never waited for; what a peer may make us keep or do is bounded
-(unread messages, fragments, control frames); nothing is read before the application accepted; wrong bytes end in the
-right close code and never in a traceback. Knows nothing of machines and browsers.
+A dead or frozen peer is torn down; unread messages, fragments and control frames are bounded; nothing is read before
+the application accepted; wrong bytes end in the right close code. Knows nothing of machines and browsers.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ SLICE: Final = 4096
 """Bytes parsed before the caps are looked at again: 4 KiB hold 680 empty frames."""
 MAX_UNREAD_BYTES: Final = 128 * 1024
 MAX_UNREAD_MESSAGES: Final = 64
-"""Beyond either the socket is not read until the application has caught up; the peer's sending stops by itself."""
+"""Beyond either nothing is read until the application has caught up."""
 MAX_FRAGMENTS: Final = 512
 """Of one message. 64 KiB in fragments of 128 bytes; a million empty ones are an attack."""
 MAX_CONTROL_FRAMES_PER_S: Final = 50
@@ -224,8 +223,8 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
             self.handshake_complete = True
 
     def _over(self) -> bool:
-        """Ended from here (wrong bytes, too much of something) or by the peer, and the application may not know yet:
-        what it still sends goes nowhere. A sender in a loop must notice, or it would never let anything else run."""
+        """Ended from here or by the peer, and the application may not know yet: what it still sends goes nowhere. A
+        sender in a loop must notice, or it would never let anything else run."""
         return self.handshake_complete and (self.close_sent or self.transport.is_closing())
 
     async def _send_frames(self, frames: tuple[bytes, ...]) -> None:

@@ -1,8 +1,7 @@
 """`/ws/dashboard`: one browser page and the feed; and how any socket of a browser is refused or closed.
 
-A reader, a writer, a guard over the credential and a watch for the feed's own cut-off, in one task group; whichever
-ends first decides how the socket closes. What a page may send is typed, small and rate-limited. Knows no machine's
-link.
+Reader, writer, a guard over the credential and the feed's cut-off run in one task group; the first that ends decides
+how the socket closes. Knows no machine's link.
 """
 
 from __future__ import annotations
@@ -57,10 +56,10 @@ async def close_socket(websocket: WebSocket, ending: Ending) -> None:
 
 
 RECHECK_S: Final = 3.0
-"""What this hub revokes ends the socket at once. What another process revokes is seen within this, a quarter more (so
-that pages which were opened together do not look together) and the 3 s a credential is remembered (bar: 10 s)."""
+"""This hub's revocations end the socket at once; another process's are seen within this, a quarter more (to spread the
+look-ups) and the 3 s a credential is remembered (bar: 10 s)."""
 MAX_SOCKETS_PER_USER: Final = 20
-"""Pages that one person has open at a time; the next one is closed with 1013 and comes back by itself."""
+"""Open pages of one person; the next one is closed with 1013 and comes back by itself."""
 TOO_MANY: Final = "too many pages of yours are open"
 LAST: Final = frame(b"", first=False, last=True)
 
@@ -147,7 +146,7 @@ class _Page:
                 await self._send(outgoing)
 
     async def _send_picture(self, picture: Picture) -> None:
-        """In fragments of one message, each when the socket takes it: many at once hold little more than one."""
+        """Fragments of one message, each when the socket takes it: many at once hold little more than one."""
         if FRAMES not in self._websocket.scope["extensions"]:
             await self._websocket.send_text(picture.text)
             return
@@ -172,7 +171,7 @@ class _Page:
         return Ending(cut.code, cut.reason)
 
     async def _guard(self) -> Ending:
-        """Look again who this is: at once when something about the user changed, else every moment."""
+        """Identify again: at once when something about the user changed, else every RECHECK_S."""
         subscription = self._subscription
         while True:
             with anyio.move_on_after(RECHECK_S * random.uniform(0.75, 1.25)):  # noqa: S311 - spreads load, keeps no secret
@@ -244,7 +243,7 @@ MAX_MESSAGE_CHARACTERS: Final = 1024
 MESSAGES_PER_S: Final = 10.0
 BURST: Final = 40.0
 SNAPSHOT_COST: Final = 10.0
-"""A full picture costs the hub as much as many small things: four at once, then one a second."""
+"""Four full pictures at once, then one a second."""
 
 
 class Watch(msgspec.Struct, tag="watch"):
@@ -291,7 +290,7 @@ def decode(text: str) -> Message | None:
 
 
 class MessageRate:
-    """A token bucket: `take` answers False when the page sends more than a page would."""
+    """False when the page sends more than a page would."""
 
     def __init__(self) -> None:
         self._bucket = TokenBucket(MESSAGES_PER_S, BURST, time.monotonic())

@@ -1,8 +1,7 @@
-"""From an HTTP request to an answer: the guard, the body, the handler, the envelope and every exception as a document.
+"""From an HTTP request to an answer: guard, body, handler, envelope, and every exception as a document.
 
-The guard checks, before a byte of the body is read: credential, guessing rate, origin of a cookie's change, role, the
-machine of the path. What the caller may not know is answered as if it did not exist. Knows every operation only as
-data.
+The guard checks, before the body is read: credential, guessing rate, origin of a cookie's change, role, the machine of
+the path. What the caller may not know is answered as if it did not exist. Knows every operation only as data.
 """
 
 from __future__ import annotations
@@ -216,7 +215,7 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="myrvm"'}
 
 
 async def admit(context: HubContext, request: Request, operation: Operation) -> Principal | None:
-    """Who calls; None only for an operation that anyone may call. Raises the 401, 403 or 429 that stops it."""
+    """Who calls; None where anyone may. Raises 401, 403 or 429."""
     if operation.action is None:
         return None
     principal = await identify.identify(context, request)
@@ -232,8 +231,8 @@ async def admit(context: HubContext, request: Request, operation: Operation) -> 
 
 
 def unauthenticated(context: HubContext, request: Request) -> Problem:
-    """401, and 429 for an address that tries credentials and does nothing else. Without one there was nothing to guess,
-    and any page can make its visitor's browser ask so."""
+    """401; 429 for an address that tries too many credentials. A request without one is not charged: any page can make
+    its visitor's browser send it."""
     if identify.carried_by(context.settings, request) is None:
         return Problem("not-authenticated", Text("credential_wanted"), headers=CHALLENGE)
     wait = context[AuthState].wrong_credentials.charge(identify.address_of(context, request))
@@ -251,8 +250,8 @@ def machine_named(context: HubContext, principal: Principal, key: str) -> Machin
 
 
 async def charge(context: HubContext, principal: Principal | None, operation: Operation, cost: Cost) -> None:
-    """429 for a machine's key that would make the hub do or keep more than its budget; answered late in a flood.
-    Reading costs nothing, and of people nothing is counted here."""
+    """429 for a machine's key over its budget, answered late in a flood. Reading costs nothing; people are not
+    counted."""
     if principal is None or principal.kind != "machine" or operation.method in origin.SAFE_METHODS:
         return
     budget = context[Links].budget

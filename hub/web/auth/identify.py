@@ -1,10 +1,7 @@
 """Finds out whose credential a request or a socket's upgrade carries: in memory, else in the database.
 
-An Authorization header decides alone: when it is there and wrong, a cookie beside it does not help. A cookie may only
-be a session; a Bearer text may be a machine's key, a user's token, or the session that a REST login answered.
-
-Uses of credentials (a session lives on, a token's last use) are written after the answer and rarely: no request waits
-for them.
+An Authorization header decides alone, whatever cookie is beside it. A cookie may only be a session; a Bearer text a
+machine's key, a user's token, or the session of a REST login. Uses are written after the answer, and rarely.
 """
 
 from __future__ import annotations

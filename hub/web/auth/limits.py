@@ -1,15 +1,14 @@
 """Rate limits and budgets, all token buckets in bounded tables. Knows no request.
 
-Of addresses: tries without a valid credential. Only failures are charged, so a fleet behind one NAT address never pays
-for a neighbour's guessing. Of sockets that have not shown a key yet: so many an address, so many in all.
+Addresses: tries without a valid credential (only failures are charged, so a fleet behind one NAT address never pays for
+a neighbour), and sockets that have shown no key yet.
 
-Of people: how much of the audit log each may fill, whatever the way (REST, forms, sockets, what their commands become).
-Nobody may shorten that log. Each event that names a person is counted as it is committed; a person in debt changes
-nothing more until it is paid (429 with Retry-After). What somebody signed in does about their own account and tokens
-has a reserve: a program with a lent token must not keep its owner from revoking it.
+People: how much of the audit log each may fill, by whatever way, since nobody may shorten it. Each event that names a
+person is counted as it is committed; in debt nothing more is changed (429). One's own account and tokens have a reserve
+when signed in: a program with a lent token must not keep its owner from revoking it.
 
-And how much the hub reads for each, in milliseconds of the event loop. Who asks for more waits, so that a page that
-reloads itself is slowed and not refused; who would wait too long is answered 429.
+Reads: milliseconds of the event loop a person. More waits, so that a page that reloads itself is slowed; waiting too
+long is answered 429.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ MAX_ADDRESSES: Final = 10_000
 
 
 class AddressLimiter:
-    """`charge(address)` takes one try and answers None, or the seconds to wait when there is none left."""
+    """`charge` takes one try: None, or the seconds to wait when none is left."""
 
     def __init__(
         self, per_minute: float = TRIES_PER_MINUTE, burst: float = TRIES_AT_ONCE, clock: Callable[[], float] = monotonic
@@ -63,7 +62,7 @@ class AddressLimiter:
 
 
 def network_of(address: str) -> str:
-    """What counts as one client: an IPv4 address, or the /64 that an IPv6 subscriber is given."""
+    """One client: an IPv4 address, or the /64 of an IPv6 subscriber."""
     ip = parse_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((int(ip), 64), strict=False).network_address)
@@ -71,9 +70,9 @@ def network_of(address: str) -> str:
 
 
 MAX_PENDING: Final = 20
-"""Sockets of one address that were let in to show a key in their first frame, and have not yet (bar 43)."""
+"""Sockets of one address that have shown no key yet (bar 43)."""
 MAX_OF_ALL: Final = 1000
-"""Beyond it only those get in that show their key in the header, as our agents do."""
+"""Beyond it only those with their key in the header get in, as our agents do."""
 
 
 class PendingSocket:
@@ -135,7 +134,7 @@ _NOT_THEIR_OWN: Final = frozenset({"sign_in.failed", "sign_in.locked"})
 
 
 class PersonBudget:
-    """What is left to each person, by id. The waits are in seconds, 0 for none."""
+    """By id. The waits are in seconds, 0 for none."""
 
     def __init__(
         self,
@@ -167,7 +166,7 @@ class PersonBudget:
         return wait
 
     def sign_in(self, user_id: int) -> float:
-        """Until this person, who has proved who they are, may have another session; 0: this is one."""
+        """Seconds until this person may have another session; 0: this is one."""
         return self._sign_ins.take(user_id, self._clock())
 
 
@@ -204,13 +203,12 @@ class ReadBudget:
         self._turns: WeakValueDictionary[Actor, asyncio.Lock] = WeakValueDictionary()
 
     def turn(self, who: Actor) -> asyncio.Lock:
-        """Held while something large is written for them, so that ten tabs cost the others no more than one does."""
+        """Held while something large is written for them: ten tabs cost others no more than one."""
         return self._turns.setdefault(who, asyncio.Lock())
 
     async def take(self, who: Actor, cost: float, max_wait_s: float = MAX_WAIT_S) -> None:
-        """Return when `cost` is there; it is taken at once, so that each waits for its own share and is woken once.
-        Raises Problem (429) when that would be longer than `max_wait_s`; who is refused has waited that long as well,
-        or asking again at once would cost more than the answer."""
+        """Return when `cost` is there; it is taken at once, so each is woken once. Raises Problem (429) when that would
+        take longer than `max_wait_s`, and waits that long first, or asking again would cost more than the answer."""
         now = self._clock()
         wait = self._buckets.wait(who, now, cost)
         if wait > max_wait_s:

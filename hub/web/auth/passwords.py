@@ -1,8 +1,7 @@
-"""The slow hash off the event loop: two at once, because each takes 64 MiB and a core for a tenth of a second.
+"""Hashes passwords off the event loop, two at once: each takes 64 MiB and a core for a tenth of a second.
 
-Networks take turns, so that who asks for more waits longer and nobody else does: a place that becomes free goes to the
-next neighbourhood (an IPv4 /24, an IPv6 /48), in it to the next network (an address, a /64), in that to who came first.
-Who is familiar goes before all of them.
+Networks take turns, so that who asks for more waits longer: a free place goes to the next neighbourhood (IPv4 /24, IPv6
+/48), in it to the next network (an address, a /64), in that to the oldest. Familiar networks go first.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """What signing in and checking credentials keep in memory, one a hub. Holds no secret, only hashes.
 
-Credentials just checked are remembered so that a request costs no look-up. Their age bounds how long a revocation made
-elsewhere (another hub, the command line) can go unnoticed; what this hub revokes is removed at once.
-
-Sign-ins that the database could not store count here until it can, so that a full disk locks nobody out: a hub that
-ends before loses a session more to open, never one that lives on. Wrong passwords count here, too.
+Credentials just checked are remembered: their age bounds how long a revocation made elsewhere goes unnoticed; what this
+hub revokes is removed at once. Sign-ins and wrong passwords that the database could not store count here until it can,
+so that a full disk locks nobody out; a hub that ends before loses them.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ from hub.web.auth.passwords import Passwords
 logger = logging.getLogger("myrvm.sign_in")
 
 MAX_USES: Final = 1000
-"""Uses of credentials that wait to be written; more are dropped, because the next use is noted just as well."""
+"""Uses that wait to be written; more are dropped, the next use is noted as well."""
 MAX_FAMILIAR: Final = 10_000
 LOGGED_EVERY_S: Final = 60.0
 MAX_NETWORKS: Final = 1000
@@ -43,8 +41,7 @@ MAX_NETWORKS: Final = 1000
 
 
 class FamiliarPlaces:
-    """Networks from which an account was signed in to since the hub started: failures elsewhere neither lock the
-    account there nor make it wait."""
+    """Networks an account was signed in to from: failures elsewhere neither lock it there nor make it wait."""
 
     def __init__(self) -> None:
         # Bound: MAX_FAMILIAR, the one used longest ago goes first.
@@ -58,19 +55,19 @@ class FamiliarPlaces:
             self._places.popitem(last=False)
 
     def find(self, email: str, address: str) -> str | None:
-        """The name under which tries from there are counted, apart from everybody else's; None: it is not familiar."""
+        """The name under which tries from there are counted; None: it is not familiar."""
         place = self._place(email, address)
         return place if place in self._places else None
 
     @staticmethod
     def _place(email: str, address: str) -> str:
-        """Begins with a space: nobody's email does, so that nobody can type the name of a place."""
+        """Begins with a space, as no email does: nobody can type it."""
         return f" {network_of(address)} {email}"[:MAX_EMAIL]
 
 
 class UnknownAccounts:
-    """Tries to sign in to accounts that do not exist: one line of the log a minute. The audit log cannot be shortened,
-    so what anybody may cause without an account is no line of it."""
+    """Tries to sign in to accounts that do not exist: one line of the log a minute, and none of the audit log, which
+    nobody may shorten."""
 
     def __init__(self) -> None:
         self._tries = 0
@@ -119,8 +116,7 @@ class CredentialCache:
         self._under_way: dict[tuple[str, int], asyncio.Future[Principal | None]] = {}
 
     async def share(self, digest: str, look_up: Callable[[], Awaitable[Principal | None]]) -> Principal | None:
-        """What `look_up` gives, asked once by however many requests of one credential come meanwhile: they must not
-        fill the database's queue whenever the credential is due. Raises StoreError."""
+        """What `look_up` gives, asked once for all requests of one credential meanwhile. Raises StoreError."""
         key = (digest, self._generation)
         while (earlier := self._under_way.get(key)) is not None:
             await asyncio.wait((earlier,))
@@ -139,7 +135,7 @@ class CredentialCache:
 
     @property
     def generation(self) -> int:
-        """Grows with every `drop`: a look-up that began before one must not put its stale answer in after it."""
+        """Grows with every `drop`: no look-up that began before puts its stale answer in after it."""
         return self._generation
 
     def find(self, digest: str, now: datetime) -> Principal | None:
@@ -196,7 +192,7 @@ class UnstoredSignIns:
         self._some = asyncio.Event()
 
     def keep(self, changes: Sequence[c.Change]) -> bool:
-        """Let the session in these changes count from now on; False when there are too many."""
+        """Let the session in these changes count; False when there are too many."""
         opened = next(c.put_rows(changes, SessionRow))
         if len(self._waiting) >= MAX_UNSTORED:
             return False
@@ -263,8 +259,7 @@ class AuthState:
     wrong_credentials: AddressLimiter = field(default_factory=AddressLimiter)
     """Credentials that are not valid, by address; a request without any is not charged."""
     wrong_sign_ins: AddressLimiter = field(default_factory=AddressLimiter)
-    """Passwords and one-time links that were wrong: a bucket of their own, so that nothing else that an address does
-    keeps anybody there from signing in."""
+    """Wrong passwords and one-time links: apart, so that nothing else an address does keeps it from signing in."""
     familiar: FamiliarPlaces = field(default_factory=FamiliarPlaces)
     unknown_accounts: UnknownAccounts = field(default_factory=UnknownAccounts)
     unauthenticated: UnauthenticatedLimit = field(default_factory=UnauthenticatedLimit)
@@ -274,7 +269,7 @@ class AuthState:
     # Bound: MAX_USES; what is beyond is noted with the next use.
     uses: dict[str, c.Patch] = field(default_factory=dict)
     users_change: anyio.Lock = field(default_factory=anyio.Lock)
-    """One change of a user at a time, so that two administrators cannot remove each other at once."""
+    """So that two administrators cannot remove each other at once."""
     # Bound: one a request under way.
     _trying: dict[str, tuple[anyio.Lock, int]] = field(default_factory=dict)
 
@@ -296,7 +291,7 @@ class AuthState:
 
     @asynccontextmanager
     async def one_try_at_a_time(self, email: str) -> AsyncIterator[None]:
-        """Tries for one account queue up, so that a hundred at once are still counted one by one."""
+        """So that a hundred tries for one account are counted one by one."""
         lock, waiting = self._trying.get(email, (anyio.Lock(), 0))
         self._trying[email] = (lock, waiting + 1)
         try:

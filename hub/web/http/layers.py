@@ -1,10 +1,9 @@
 """Layers around every route: the largest request body, compressed pages, security headers. WebSockets pass untouched.
 
 Only pages are compressed: static files are compressed at start, and a large JSON answer would hold up the event loop.
-Safe beside secrets because the one a page repeats, its CSRF token, looks different every time (`hub.web.auth.origin`).
+Their one secret, the CSRF token, looks different every time (`hub.web.auth.origin`).
 
-Below `/remote/` machines' pages stand on the same address, so the content policy names by path what our pages may load
-and call.
+Machines' pages stand on the same address below `/remote/`, so the content policy names paths.
 """
 
 from __future__ import annotations
@@ -88,8 +87,8 @@ FILES: Final = "/static/"
 CALLED: Final = ("/api/", "/events/", "/jobs/", "/machines/", "/preferences", "/admin/settings", "/admin/settings/")
 """What scripts of our pages fetch."""
 MACHINES_OWN: Final = "myrvm.machines_own"
-"""Of `http.response.start`: a machine's page, which brings its own set (hub.web.machine_pages). Some of these would be
-the undoing of it: no page without an origin may have an opener policy, and what it loads is not of its origin."""
+"""Of `http.response.start`: a machine's page, which brings its own set (hub.remote.machine_pages): some of these would
+break a page without an origin."""
 _ALWAYS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),

@@ -1,8 +1,6 @@
-"""What went wrong, as a value: an RFC 9457 problem that is put into words only at the edge, in the caller's language.
+"""What went wrong, as a value: an RFC 9457 problem, translated only at the edge.
 
-Nothing of ours leaks through here: a Problem carries keys of texts and values the caller gave or may know.
-
-Sentences of the API in the caller's language. Keys and member names stay English; what people read does not.
+A Problem carries keys of texts and values the caller gave or may know. Keys and member names stay English.
 """
 
 from __future__ import annotations
@@ -78,8 +76,7 @@ class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
 
 
 class ProblemDocument(msgspec.Struct, kw_only=True):
-    """The body of every answer that is not a success. `type` leads to the explanation; `errors` names each wrong member
-    and what would be right; `code`, where there is one, tells apart what programs may treat differently."""
+    """`type` leads to the explanation; `errors` names each wrong member and what is right; `code` tells kinds apart."""
 
     success: bool
     message: str

@@ -1,8 +1,7 @@
-"""A whole fleet as the Machines page and every page's frame count it, kept so that a page costs what changed.
+"""Counts a fleet for the Machines page and every page's frame; a page costs what changed.
 
-A few members of each machine's view are remembered and made anew when the feed touched it. Whatever takes time is done
-in slices, so that one page never holds up another. Also the reader's own remote session, for the frame. Knows no
-request.
+A few members of each machine's view are remembered and made anew when the feed touched it, in slices, so that one page
+never holds up another. Also the reader's own remote session, for the frame. Knows no request.
 """
 
 from __future__ import annotations

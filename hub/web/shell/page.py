@@ -1,6 +1,6 @@
 """What every page has in common: reader and user, the frame around it, forms that prove their origin, errors as pages.
 
-A page is a function of a Visit that answers a Response; `Page` makes it an endpoint.
+A page is a function of a Visit that answers a Response; `WebPage` makes it an endpoint.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class Visit:
 
 
 class Rendering(HTMLResponse):
-    """A page that is written when it is known who reads it: in slices, so that no page holds up the others."""
+    """Written in slices once its reader is known, so that no page holds up the others."""
 
     def __init__(self, visit: Visit, template: str, status: int, values: dict[str, Any]) -> None:
         super().__init__("", status)
@@ -166,8 +166,8 @@ Show = Callable[[Visit], Awaitable[Response]]
 
 
 class WebPage:
-    """An endpoint of GET and POST functions. `open_to_all`: also before sign-in. `action`: what one must be allowed.
-    `entrance`: where a session begins, whoever was signed in before; its form can hold no token of the new one."""
+    """GET and POST functions. `open_to_all`: also before sign-in. `action`: what one must be allowed. `entrance`: where
+    a session begins, whoever was signed in before; its form can hold no token of the new one."""
 
     def __init__(
         self,
@@ -250,7 +250,7 @@ async def _form(request: Request, most: int) -> tuple[tuple[str, str], ...]:
 
 
 def _prove_origin(visit: Visit, *, entrance: bool) -> None:
-    """A form counts only from our own pages: with a session its token and origin, at an entrance the origin."""
+    """A form counts from our pages only: with a session by its token and origin, at an entrance by its origin."""
     settings = visit.context.settings
     if visit.principal is not None and visit.principal.via == "session" and not entrance:
         good = identify.csrf_holds(settings, visit.request, visit.form.get("csrf_token"))
