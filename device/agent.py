@@ -1,7 +1,4 @@
-"""The agent put together: who knows whom, what runs beside what, and how it ends.
-
-Everything that decides or moves lives elsewhere; this is the wiring of one process.
-"""
+"""Wires one agent process: its parts, the loops that run side by side, and its end. Decides nothing itself."""
 
 from __future__ import annotations
 
@@ -62,8 +59,7 @@ FLUSH_S: Final = 2.0
 
 
 async def run(settings: AgentSettings, log: Log, environ: Mapping[str, str], stop: asyncio.Event) -> None:
-    """Be the agent until `stop` is set. Raises OSError when the state folder cannot be used, AlreadyRunningError when
-    another agent uses it."""
+    """Runs until `stop` is set. Raises OSError for an unusable state folder, AlreadyRunningError for one in use."""
     with held_alone(settings.state_dir):
         disk = WorkerThread("disk")
         spool = await disk.call(open_spool, settings)
@@ -121,7 +117,7 @@ class Agent:
         self.notify = ServiceNotify(environ, lambda: self._sampler.beats)
 
     async def start(self) -> None:
-        """Remember what was; say what is notable about it."""
+        """Reads the state on disk, ends what an earlier life left, logs what is notable."""
         await self._keeper.open()
         await self.timezone.open()
         await self._configuration.open()
@@ -150,7 +146,7 @@ class Agent:
         gc.freeze()  # what exists now stays; the collector need not look at it again
 
     async def work(self) -> None:
-        """Everything that runs side by side."""
+        """Runs the loops side by side."""
         self.notify.notify("READY=1")
         loops: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("link", self._reconnector.run),
@@ -166,7 +162,7 @@ class Agent:
         await until_one_ends(*(self._for_ever(name, loop) for name, loop in loops))
 
     async def goodbye_after(self, stop: asyncio.Event) -> None:
-        """Wait for `stop`, then take leave of the hub, within a moment."""
+        """Waits for `stop`, then sends `bye` and closes the link, within a moment."""
         await stop.wait()
         self._log("stopping")
         self._reconnector.stopping = True
@@ -235,7 +231,7 @@ class Agent:
         )
 
     def _work_handlers(self) -> dict[str, WorkHandler]:
-        """The commands that take their time; those done in one step are the router's own."""
+        """The commands that take time; those done in one step are the router's own."""
         own = systemd.own_unit(self._root)
         restarts = ServiceRestarts(self._bus, self._settings.names("services"), own)
         reboots = Reboots(self._bus, lambda: self._disk.call(self._session.is_open), self._log)
@@ -275,7 +271,7 @@ class Agent:
         self._configuration.offer(config.version, config.values)
 
     def _apply(self, settings: AgentSettings) -> None:
-        """What the hub may change is changed while everything runs; the spool is not touched."""
+        """Applies settings while everything runs; the spool is not touched."""
         self._sampler.set_monitoring(settings.switch("monitoring_enabled"), settings.number("metrics_interval"))
         self._uploader.set_interval(settings.number("upload_interval"))
         self.timezone.configure(settings)

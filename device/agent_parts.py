@@ -80,7 +80,7 @@ def make_remote_access(
     page: ControlPageService,
     folders: DeclaredFolders,
 ) -> RemoteAccessServer:
-    """What a session does is loaded when the first one begins: most agents never see one."""
+    """The work of a session is loaded when the first one begins: most agents never have one."""
     made: list[SessionWork] = []
 
     async def work(running: RunningSession, ticket: str) -> str:
@@ -94,7 +94,7 @@ def make_remote_access(
 
 
 async def end_leftovers(settings: AgentSettings, disk: WorkerThread, log: Log) -> None:
-    """Stop the services that an agent which was killed had started for a session."""
+    """Stops services that a killed agent had started for a session."""
     from device.remote.leftovers import FILE, end_orphans
     from device.settings.values import on_demand
 
@@ -105,7 +105,7 @@ async def end_leftovers(settings: AgentSettings, disk: WorkerThread, log: Log) -
 
 
 async def look_at_paths(settings: AgentSettings, folders: DeclaredFolders, disk: WorkerThread, log: Log) -> None:
-    """Pin the declared folders; where the agent is root, name what somebody with less rights could change under it."""
+    """Pins the declared folders; as root, logs paths that somebody with less rights could change."""
     await disk.call(folders.look)
     if os.geteuid() == 0:
         from device.remote.trusted_paths import weak_paths
@@ -115,7 +115,7 @@ async def look_at_paths(settings: AgentSettings, folders: DeclaredFolders, disk:
 
 
 def remote_facts(settings: AgentSettings) -> dict[str, Any]:
-    """What a session could reach here, for people at the hub to choose from."""
+    """What a session could reach, for people at the hub to choose from."""
     return {
         "ports": [int(port) for port in settings.names("remote_access_ports")],
         "terminal": True,
@@ -136,7 +136,7 @@ def open_spool(settings: AgentSettings) -> SampleSpool:
 
 @contextlib.contextmanager
 def held_alone(folder: Path) -> Iterator[None]:
-    """Hold the state folder; the kernel lets go of it however this process ends. Raises AlreadyRunningError."""
+    """Locks the state folder; the kernel unlocks it however this process ends. Raises AlreadyRunningError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:

@@ -1,7 +1,6 @@
-"""The hub's REST endpoints with the machine's own key, for the machine's software and for the HTTP fallback.
+"""Calls the hub's REST endpoints with the machine's key, for the machine's software and the HTTP fallback.
 
-Blocking: the agent calls it in a worker thread. httpx is loaded at the first call, because a machine whose WebSocket
-works never needs it.
+Blocking: the agent calls it in a worker thread. httpx is loaded at the first call; a working WebSocket needs none.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ MAX_RETRY_AFTER_S: Final = 60.0
 
 
 class ApiError(Exception):
-    """The hub said no: HTTP `status` and its own sentence."""
+    """The hub refused: HTTP `status` and its sentence."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"HTTP {status}: {message}")
@@ -86,8 +85,8 @@ class ApiClient:
         reason: str | Kept | None = KEEP,
         until: str | Kept | None = KEEP,
     ) -> dict[str, Any]:
-        """Declare the machine's status; returns what the hub now knows. What is not given stays (a status that is not
-        given is asked for first); None ends a special status, a reason or an `until`.
+        """Declares the machine's status; returns what the hub has now. What is not given stays (a missing
+        status is read first); None ends a special status, a reason or an `until`.
 
         Raises ApiError (422: no such status, 409: it may not be that now).
         """
@@ -108,14 +107,14 @@ class ApiClient:
     def start_remote_access(
         self, *, admin_id: int | None = None, reason: str | None = None, duration: float | None = None
     ) -> dict[str, Any]:
-        """Record a session begun on site: the machine goes into maintenance until it is stopped or `duration` seconds
-        have passed. Asked once: a repetition would be a second session. Raises ApiError."""
+        """Records a session begun on site: maintenance until it is stopped or `duration` seconds have passed. Never
+        retried: a repetition would be a second session. Raises ApiError."""
         body = {"admin_id": admin_id, "reason": reason, "duration": duration}
         given = {name: value for name, value in body.items() if value is not None}
         return self._data(self._request("POST", f"{self._machine}/remote-access/start", given, attempts=1))
 
     def stop_remote_access(self, *, session_id: int | None = None, reason: str | None = None) -> dict[str, Any]:
-        """End a session, the only one when none is named; the machine is what it was before. Raises ApiError."""
+        """Ends a session (the only one when none is named); the previous status returns. Raises ApiError."""
         body = {"session_id": session_id, "reason": reason}
         given = {name: value for name, value in body.items() if value is not None}
         return self._data(self._request("POST", f"{self._machine}/remote-access/stop", given))
@@ -133,7 +132,7 @@ class ApiClient:
         return True
 
     def hub_time(self) -> datetime | None:
-        """The hub's clock as its HTTP answers carry it (whole seconds), None when they do not. One attempt."""
+        """The `Date` of the hub's HTTP answer (whole seconds); None without one. One attempt."""
         response = self._request("GET", "/api/health", attempts=1)
         try:
             return parsedate_to_datetime(response.headers.get("Date", ""))
@@ -141,14 +140,13 @@ class ApiClient:
             return None
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Closes the connection."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
 
     def _request(self, method: str, path: str, body: object = None, *, attempts: int | None = None) -> httpx.Response:
-        """The answer, if it is a good one. What is not `attempts=1` may safely be repeated. Raises ApiError or, when
-        there was none, HubUnreachableError."""
+        """A successful answer; retried unless `attempts=1`. Raises ApiError, or HubUnreachableError without one."""
         import httpx
 
         left = attempts or self._attempts

@@ -1,6 +1,6 @@
-"""How another program on the machine says that the machine's status changed: a file in a folder only its owner enters.
+"""Takes status declarations of other programs on the machine: files in a folder that only its owner may enter.
 
-The agent opens no port; a request waits on disk until the agent, running or started later, takes it.
+A request waits on disk until the agent, running or started later, takes it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PATTERN: Final = "*.request"
 
 
 class StatusRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What somebody declares; what is absent stays as it is, null ends it."""
+    """A declaration; what is absent stays, null ends it."""
 
     status: str | None = None
     capacity: int | None = None
@@ -37,7 +37,7 @@ class StatusMailbox:
         self._folder = state_dir / "requests"
 
     def post(self, request: StatusRequest) -> None:
-        """Leave a request; raises IllegalStatusError before anything is written, OSError when it cannot be."""
+        """Writes a request; raises IllegalStatusError before anything is written, or OSError."""
         declared(MachineState(), "", **msgspec.structs.asdict(request))
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._held():
@@ -45,7 +45,7 @@ class StatusMailbox:
             state_file.write_value(self._folder / f"{newest + 1:020d}.request", request)
 
     def waiting(self) -> Iterator[tuple[Path, StatusRequest]]:
-        """The requests in the order they came in, whatever a clock said; one that is damaged is removed."""
+        """The requests in the order of their numbers; a damaged one is removed."""
         for path in sorted(self._folder.glob(_PATTERN)):
             request = state_file.read_value(path, StatusRequest)
             if request is None:
@@ -58,7 +58,7 @@ class StatusMailbox:
 
     @contextlib.contextmanager
     def _held(self) -> Iterator[None]:
-        """One program at a time gives a number; the kernel lets go however it ends."""
+        """One program at a time gives a number; the kernel unlocks however it ends."""
         handle = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)

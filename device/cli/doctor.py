@@ -1,6 +1,6 @@
 """`doctor`: numbered checks of configuration, hub, clock, key, link, spool and sensors, each with its fix.
 
-It never opens a link of its own: the newest connection wins, and a check must not push out the running agent.
+Opens no link: the newest connection wins, and a check must not replace the running agent.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Check(NamedTuple):
 
 
 def examine(config_file: Path | None, environ: Mapping[str, str], texts: Texts, *, as_json: bool) -> int:
-    """Run all checks, print them as they come, return 0 when none failed, 3 for a bad configuration, else 1."""
+    """Prints the checks as they come; 0 when none failed, 3 for a bad configuration, else 1."""
     checks: list[Check] = []
     try:
         settings = load(config_file, environ)
@@ -160,7 +160,7 @@ def _paths(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
 
 
 def _folders(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
-    """Whether those who visit get at what is declared for them, asked of the process that opens files for them."""
+    """Whether the terminal's user may reach the declared folders, as the process that opens files sees it."""
     folders = DeclaredFolders(settings.names("remote_download_folders"), settings.names("remote_upload_folders"))
     if not folders.all:
         return

@@ -137,7 +137,7 @@ def _run(settings: AgentSettings, texts: Texts, environ: Mapping[str, str], argu
 
 
 def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """Set `stop` when standard input ends: whoever holds its other end is gone."""
+    """Sets `stop` when standard input ends: its other end is gone."""
 
     def wait_for_end() -> None:
         with contextlib.suppress(OSError):

@@ -1,7 +1,4 @@
-"""What the command line does about the machine's status: show it, leave a declaration, begin and end a return session.
-
-Works beside a running agent and without one; results go to standard output, complaints to whoever is given.
-"""
+"""Shows and declares the machine's status, begins and ends return sessions, with or without a running agent."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ from device.status_mailbox import StatusMailbox, StatusRequest
 from texts.catalogue import Texts
 
 Complain = Callable[[str, int, str], int]
-"""`complain(code, exit_code, sentence)` says it and returns the exit code."""
+"""`complain(code, exit_code, sentence)` prints it and returns the exit code."""
 OK: Final = 0
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
@@ -40,7 +37,7 @@ def add_status_arguments(action: argparse.ArgumentParser, texts: Texts) -> None:
 
 
 def status(settings: AgentSettings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
-    """Show what the machine declares itself to be, or leave a new declaration for the agent."""
+    """Shows the declared status, or leaves a new declaration for the agent."""
     given = arguments
     if all(m is None for m in (given.status, given.capacity, given.special_status, given.reason, given.until)):
         return _show(settings, texts, arguments, complain)
@@ -67,7 +64,7 @@ def status(settings: AgentSettings, texts: Texts, arguments: argparse.Namespace,
 def busy(
     settings: AgentSettings, session: ReturnSession, texts: Texts, arguments: argparse.Namespace, complain: Complain
 ) -> int:
-    """Begin, prolong or end a return session, or tell whether one is open."""
+    """Begins, prolongs or ends a return session, or prints whether one is open."""
     try:
         if arguments.busy == "on":
             session.touch()
@@ -89,8 +86,7 @@ def _named(value: str | None) -> str | Kept | None:
 
 
 def _wrong_time(until: str | None) -> str | None:
-    """What is wrong with a time until which a status shall hold. By this machine's clock; the hub's is not known here,
-    and the agent goes by it."""
+    """What is wrong with an `until`, by this machine's clock; the agent checks it again by the hub's."""
     if until in (None, NONE):
         return None
     moment = parse_time(until)

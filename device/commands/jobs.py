@@ -68,11 +68,11 @@ class Job:
         return max(0.0, self.deadline - time.monotonic())
 
     def prolong(self, seconds: float) -> None:
-        """Allow at least so many more seconds: for what cannot be taken back any more and takes longer to end."""
+        """Moves the deadline to at least so many seconds from now, for what cannot be taken back any more."""
         self.deadline = max(self.deadline, time.monotonic() + seconds)
 
     def progress(self, phase: str, done: float | None = None, total: float | None = None) -> None:
-        """Say how far it is; never waits, and may be called as often as one likes."""
+        """Reports progress; never waits, and may be called at any rate."""
         self._report(Progress(phase=phase, done=done, total=total))
 
     def check(self) -> None:
@@ -81,15 +81,15 @@ class Job:
             raise WorkCancelled
 
     async def begin(self, ending: Ending = "none") -> None:
-        """The point of no return: on disk before this returns, so that it happens once. `ending` tells what the end
-        of this process would mean for the command. Raises WorkCancelled, or WorkFailed when the disk is full."""
+        """The point of no return, on disk before this returns. `ending`: what the end of this process would mean for
+        the command. Raises WorkCancelled, or WorkFailed when the disk is full."""
         if not self.begun:
             self.check()
             await self._begin(ending)
             self.begun = True
 
     async def pause(self, seconds: float) -> None:
-        """Wait so long; raises WorkCancelled as soon as the command is withdrawn."""
+        """Sleeps; raises WorkCancelled as soon as the command is withdrawn."""
         await wait_at_most(self.cancelled, seconds)
         self.check()
 
@@ -120,10 +120,10 @@ def as_failures() -> Iterator[None]:
 
 LOOK_EVERY_S: Final = 0.25
 LEAST_S: Final = 0.5
-"""With less time than this left a reboot is not begun any more: its end could not be told from a late one."""
+"""With less time left no reboot is begun: its end could not be told from a late one."""
 BUS_S: Final = 10.0
 GOING_DOWN_S: Final = 240.0
-"""How long a machine may take to go down once systemd has agreed; the hub gives five minutes to be back."""
+"""For the machine to go down once systemd has agreed; the hub gives five minutes to be back."""
 
 
 class Reboots:
@@ -183,7 +183,7 @@ class ServiceRestarts:
 
 
 def sync_timezone_handler(client: TimezoneSyncClient) -> WorkHandler:
-    """The command as the router wants it. Until the zone is set it can be withdrawn, and a restart repeats it."""
+    """The command's handler. Until the zone is set it can be withdrawn, and a restart repeats it."""
 
     async def run(args: SyncTimezone, job: Job) -> Result:
         if not client.allows_manual:

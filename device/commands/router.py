@@ -1,8 +1,6 @@
-"""Commands, one after the other: seen before? in time? known? legal? then done in one step, or handed to the work that
-takes its time (device.commands.work).
+"""Takes commands in order: known id? in time? legal? Then does them in one step, or hands them to `commands.work`.
 
-The effect of a command done in one step and its id become one fact on disk, so it happens once or not at all, whatever
-is killed when.
+The effect of a one-step command and its id are one fact on disk: it happens once or not at all, whatever is killed.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ MAX_WAITING: Final = 64
 
 
 class CommandRouter:
-    """`reply(update)` says an update on the present link, without any promise to say it again."""
+    """`reply(update)` sends an update on the present link, without repetition."""
 
     def __init__(
         self,
@@ -70,7 +68,7 @@ class CommandRouter:
         return sorted({*self._handlers, *self._steps, *self._work.names})
 
     def offer(self, asked: Command | Cancel) -> None:
-        """Take a command, or the withdrawal of one, from the link; never waits."""
+        """Takes a command or its withdrawal from the link; never waits."""
         if isinstance(asked, Cancel) and self._work.cancel(asked.id):
             return
         if isinstance(asked, Cancel) and self._waiting_ids[asked.id]:
@@ -87,7 +85,7 @@ class CommandRouter:
             self._waiting_ids[asked.id] += 1
 
     async def run(self) -> None:
-        """Do commands for ever: what is done in one step in order, what takes its time beside it."""
+        """Runs for ever: one-step commands in order, the others beside them."""
         await until_one_ends(self._take_turns(), self._work.run())
 
     async def _take_turns(self) -> None:
@@ -123,7 +121,7 @@ class CommandRouter:
             self._fail(asked, "disk", "the machine cannot write to its disk")
 
     async def _do(self, asked: Command | Cancel, decided: CommandUpdate | None) -> None:
-        """One fact: the effect of an atomic command with its answer, or the answer that was `decided` without one."""
+        """Records one fact: the effect of a command with its answer, or only the answer that was `decided`."""
 
         def decide(state: MachineState) -> Fact:
             if decided is None and isinstance(asked, Command):
@@ -154,7 +152,7 @@ class CommandRouter:
         return fact
 
     def _refusal(self, asked: Command | Cancel, withdrawn: bool) -> CommandUpdate | None:
-        """Why it will not be begun; None when it will."""
+        """Why it is not begun; None when it is."""
         if isinstance(asked, Cancel):
             return _refused(asked, "cancelled", "it was cancelled before it began")
         deadline = parse_time(asked.expires_at)
@@ -183,7 +181,7 @@ class CommandRouter:
         return time.monotonic() + (expires - self._now()).total_seconds()
 
     def _fail(self, command: Command | Cancel, code: str, message: str) -> None:
-        """A failure that could not be journaled: remembered in this life, said once."""
+        """Reports a failure that could not be journaled; known until the process ends."""
         update = CommandUpdate(id=command.id, state="failed", error=Failure(code=code, message=message))
         self._failed_here[command.id] = update
         while len(self._failed_here) > MAX_WAITING:

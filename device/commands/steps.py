@@ -26,7 +26,7 @@ class AtomicCommand(Protocol):
         """What follows. Raises RefusedError."""
 
     def done(self, args: Any) -> None:
-        """The fact is on disk; what lives in this process only can begin or end."""
+        """The fact is on disk: begin or end what lives in this process only."""
 
 
 def ping(state: MachineState, _args: Ping, now: Moment) -> tuple[MachineState, dict[str, object]]:

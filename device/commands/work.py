@@ -1,7 +1,7 @@
-"""Commands that take their time, beside each other: accepted, begun, ended, each word on disk before it is said.
+"""Runs commands that take time, side by side: accepted, begun, ended; each on disk before it is sent.
 
-At most MAX_JOBS run at once and MAX_WAITING wait; each runs to its deadline at the latest. What was begun is never
-begun again: after a restart of the agent it is answered by what is known of its end.
+At most MAX_JOBS run and MAX_WAITING wait, to their deadlines at the latest. What was begun is never begun again: after
+a restart of the agent it is answered by what is known of its end.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_JOBS: Final = 8
 MAX_WAITING: Final = 64
 MAX_UNWRITTEN: Final = 1000
 PROGRESS_EVERY_S: Final = 0.5
-"""Between two words about the progress of one phase."""
+"""Between two progress reports of one phase."""
 
 INTERRUPTED: Final = "the agent was stopped while doing it; it was not repeated"
 
@@ -38,7 +38,7 @@ class _Task:
 
 
 class CommandWork:
-    """`boot` is the id of this run of the machine; `reply(update)` says an update without any promise to repeat it."""
+    """`boot` is the id of this run of the machine; `reply(update)` sends an update once."""
 
     def __init__(
         self,
@@ -71,23 +71,23 @@ class CommandWork:
 
     @property
     def goes_down(self) -> bool:
-        """A command that ends with the machine going down has been begun."""
+        """Whether a command has begun that takes the machine down."""
         return any(begun.ending == "boot" for begun in self._keeper.memory.begun.values())
 
     def now(self, command_id: str) -> CommandUpdate | None:
-        """How a command goes whose end is not in the journal; None when there is no such command."""
+        """The newest update of a command that has not ended; None when there is none."""
         task = self._tasks.get(command_id)
         return self._unwritten.get(command_id) if task is None else task.sent
 
     def cancel(self, command_id: str) -> bool:
-        """Ask a command to stop if it still can; False when there is no such command."""
+        """Asks a command to stop if it still can; False when there is none."""
         task = self._tasks.get(command_id)
         if task is not None:
             task.job.cancelled.set()
         return task is not None
 
     async def accept(self, command_id: str, name: str, arguments: Any, deadline: float) -> None:
-        """Take a checked command; raises OSError when the disk does not take it."""
+        """Queues a checked command; raises OSError when it cannot be recorded."""
         await self._keeper.step(lambda _: Fact(at=time.time(), accepted=command_id))
 
         async def begin(ending: Ending) -> None:
@@ -111,7 +111,7 @@ class CommandWork:
         await until_one_ends(*(self._work() for _ in range(MAX_JOBS)))
 
     async def settle_interrupted(self) -> None:
-        """Answer what an earlier life had begun and not ended. Raises OSError."""
+        """Answers what an earlier life had begun and not ended. Raises OSError."""
         for command_id in self._keeper.memory.drop_accepted():
             self._log("command_forgotten", id=command_id)
         for begun in list(self._keeper.memory.begun.values()):
@@ -133,7 +133,7 @@ class CommandWork:
                 self._tasks.pop(task.job.id, None)
 
     async def _outcome(self, task: _Task) -> CommandUpdate:
-        """How it ended; a handler that fails, fails its command and nothing else."""
+        """How it ended; a handler's error fails its command and nothing else."""
         try:
             return await self._done(task)
         except Exception as error:  # noqa: BLE001 - the named boundary: command handler
@@ -153,7 +153,7 @@ class CommandWork:
             self._reply(update)
 
     async def _done(self, task: _Task) -> CommandUpdate:
-        """Run it to its end, whatever that is; raises what its handler raises beyond the agreed."""
+        """Runs it to its end; raises what its handler raises beyond WorkFailed and WorkCancelled."""
         job = task.job
         if job.left_s <= 0:
             return _update(job.id, "rejected", Failure(code="expired", message="its deadline passed while it waited"))
@@ -201,7 +201,7 @@ class CommandWork:
 
 
 async def _in_time(work: Coroutine[Any, Any, Result], job: Job) -> Result:
-    """What the work gives; TimeoutError at the job's deadline, which the work itself may move."""
+    """The work's result; TimeoutError at the job's deadline, which the work may move."""
     ended: list[Result] = []
 
     async def run() -> None:

@@ -1,7 +1,4 @@
-"""One HTTP request over a connection, and its answer; then the connection ends. Knows no page.
-
-Small and slow clients cost little: a request has its bounds and its time.
-"""
+"""Answers one HTTP request a connection, within bounds of size and time. Knows no page."""
 
 from __future__ import annotations
 
@@ -74,7 +71,7 @@ async def _exchange(
 
 
 async def _request(connection: h11.Connection, reader: asyncio.StreamReader, peer: str) -> PageRequest | None:
-    """None when the client went away before it had said it."""
+    """None when the client went away before the request was whole."""
     head: h11.Request | None = None
     body = bytearray()
     while True:

@@ -1,4 +1,4 @@
-"""Who may look at the machine's own control page, by the connection and by what the browser says it asked for."""
+"""Decides who may see the control page, by the connection and the Host header."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from protocol.addresses import is_loopback, is_within, parse_address
 
 
 def is_admitted(peer: str, networks: Iterable[str]) -> bool:
-    """Whether a connection from this address may be answered: from the machine itself, or from one of `admin_ips`."""
+    """Whether an address may be answered: the machine itself, or one of `admin_ips`."""
     return is_loopback(peer) or is_within(peer, networks)
 
 
 def host_is_ours(host: str, names: Iterable[str]) -> bool:
-    """Whether a Host header names this machine by an address or by its own name. A foreign page that has had its own
-    name resolved to this machine (DNS rebinding) gives itself away here: no address can be rebound."""
+    """Whether a Host header names this machine by an address or by its own name; a page that uses DNS rebinding has
+    its own name there."""
     name, bracket, rest = host.strip().lower().partition("]")
     if bracket:
         return name.startswith("[") and parse_address(name[1:]) is not None and _is_port(rest)

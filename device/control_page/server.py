@@ -1,7 +1,7 @@
-"""The machine's own control page on `remote_access_port`: who is let in, and which page an address is.
+"""Serves the machine's control page on `remote_access_port`.
 
-It listens on loopback while a session is open. Where the machine's configuration binds it to a network as well, it
-listens there always, and there an address of `admin_ips` and a ticket made on the machine are needed.
+On loopback while a session is open. Bound to a network by the machine's configuration it listens there always, for
+addresses of `admin_ips` with a ticket made on the machine.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class PageRules:
 
     @property
     def always(self) -> bool:
-        """Bound to more than loopback by explicit setting: it is there without a session as well."""
+        """Bound to more than loopback: it listens without a session as well."""
         return not is_loopback(self.bind)
 
     @property
     def addresses(self) -> list[str]:
-        """Loopback is always among them, as that is where a session comes from."""
+        """Loopback is always among them: sessions come from there."""
         covered = self.bind in (LOOPBACK, "0.0.0.0")  # noqa: S104 - the owner's explicit setting
         return [self.bind] if covered else [LOOPBACK, self.bind]
 
@@ -78,7 +78,7 @@ class ControlPage:
         return [found.getsockname()[:2] for server in self._servers for found in server.sockets]
 
     async def start(self) -> None:
-        """A port that somebody else has is said in the log, and no session fails for it."""
+        """Listens; a port in use is logged, and no session fails for it."""
         self._wanted += 1
         if self._wanted > 1:
             return
@@ -134,7 +134,7 @@ class ControlPage:
         return _sentence(404, "page_not_found", language)
 
     async def _enter(self, request: PageRequest, language: str) -> PageResponse:
-        """The one thing that is written here: who has shown a ticket."""
+        """Redeems a ticket: the only request that changes something."""
         written = request.body.decode("utf-8", "replace").split("&")
         ticket = next((part[7:].strip() for part in written if part.startswith("ticket=")), "")  # of URL-safe letters
         from_elsewhere = request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
@@ -144,7 +144,7 @@ class ControlPage:
         return PageResponse(303, b"", (("Location", "/"), ("Set-Cookie", cookie), *_HEADERS))
 
     def _is_visitor(self, request: PageRequest) -> bool:
-        """From the machine itself everybody is: a session's own streams come from there."""
+        """Everybody on the machine itself is one: a session's streams come from there."""
         if is_loopback(request.peer):
             return True
         with contextlib.suppress(CookieError):

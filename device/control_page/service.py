@@ -1,7 +1,4 @@
-"""The control page of one agent: when it is there, and what it is told about the machine.
-
-The page itself is loaded when it first has to be there: most agents never show it.
-"""
+"""Starts and stops the control page, and collects what it shows. Loads the page when it is first needed."""
 
 from __future__ import annotations
 
@@ -27,12 +24,12 @@ if TYPE_CHECKING:
     from device.control_page.server import ControlPage
 
 LOOK_S: Final = 2.0
-"""How long the page waits for services to say how they are."""
+"""For services to answer."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where what is shown comes from; the functions say what is so now."""
+    """Where the shown values come from; functions give the present ones."""
 
     settings: Callable[[], AgentSettings]
     keeper: StateKeeper
@@ -53,14 +50,14 @@ class ControlPageService:
         self._page: ControlPage | None = None
 
     async def open(self) -> None:
-        """Be there from now on where the machine's configuration binds the page to a network."""
+        """Starts the page where the machine's configuration binds it to a network."""
         from protocol.addresses import is_loopback
 
         if not is_loopback(self._sources.settings().text("remote_access_bind")):
             await self.start()
 
     async def start(self) -> None:
-        """Be there, unless the port belongs to a service the machine's configuration starts on demand."""
+        """Starts it, unless the port belongs to a service that runs on demand."""
         settings = self._sources.settings()
         if self._page is None:
             port = int(settings.number("remote_access_port"))
@@ -82,7 +79,7 @@ class ControlPageService:
         return ControlPage(rules, self.snapshot, self._log)
 
     def _networks(self) -> Sequence[str]:
-        """From where it may be seen; from nowhere else than the machine while remote access is switched off."""
+        """`admin_ips`; none while remote access is switched off."""
         settings = self._sources.settings()
         return settings.names("admin_ips") if settings.switch("remote_access_enabled") else []
 

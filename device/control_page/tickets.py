@@ -1,7 +1,7 @@
-"""Tickets for the control page of a machine that shows it to a network: printed on the machine, good for one browser.
+"""Tickets for the control page: printed on the machine, good once.
 
-A ticket is a file named by its hash in the state folder, so that the command line can make one and the agent redeem it;
-taking the file away is what redeems it, and that works once. The time is the machine's own since its boot.
+A ticket is a file in the state folder, named by its hash: the command line makes it, the agent redeems it by removing
+it. Ages are counted from the machine's boot.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Visitors:
         self._until: dict[str, float] = {}
 
     def admit(self) -> str:
-        """The secret a browser proves itself with from now on."""
+        """A new secret for the browser's cookie."""
         while len(self._until) >= MAX_VISITORS:
             del self._until[next(iter(self._until))]
         secret = secrets.token_urlsafe(24)

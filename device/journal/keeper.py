@@ -22,7 +22,7 @@ from device.status.rules import MachineState
 
 LEAST_REWRITE_BYTES: Final = 1024 * 1024
 GROWTH: Final = 4
-"""A journal this many times as long as its summary is rewritten: repetition costs disk, rewriting costs flash."""
+"""A journal so many times as long as its summary is rewritten: length costs disk, rewriting costs flash."""
 
 
 class Journal:
@@ -41,7 +41,7 @@ class Journal:
         return self._size > self._rewrite_at
 
     def load(self) -> list[Fact]:
-        """Every fact that can still be read, in order. Raises OSError when the file cannot be read at all."""
+        """Every readable fact, in order. Raises OSError when the file cannot be read at all."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             data = self._path.read_bytes()
@@ -109,7 +109,7 @@ class StateKeeper:
         return self.memory.state
 
     async def open(self) -> None:
-        """Read the journal; a damaged one is rewritten from what could be read. Raises OSError."""
+        """Reads the journal; rewrites a damaged one from what could be read. Raises OSError."""
         for fact in await self._disk.call(self._journal.load):
             self.memory.apply(fact)
         self.was_damaged = self._journal.damaged
@@ -117,7 +117,7 @@ class StateKeeper:
             await self._disk.call(self._journal.rewrite, self.memory.summary())
 
     async def step(self, decide: Callable[[MachineState], Fact]) -> Fact:
-        """Remember the fact that `decide` makes of the present state; nobody changes the state in between."""
+        """Records the fact that `decide` makes of the present state; nothing changes the state in between."""
         async with self._lock:
             fact = decide(self.memory.state)
             await self._disk.call(lambda: self._journal.append(fact))
@@ -129,7 +129,7 @@ class StateKeeper:
         return fact
 
     async def confirm(self, ref: int | str) -> None:
-        """The hub has confirmed `ref`. Losing this note costs one repetition: it need not be durable, nor succeed."""
+        """The hub has confirmed `ref`. Losing this note costs one repetition: it is neither flushed nor retried."""
         fact = Fact(at=0.0, received=ref)
         async with self._lock:
             with contextlib.suppress(OSError):

@@ -43,7 +43,7 @@ class Outbox:
         return sum(isinstance(e, CommandUpdate) for e in self._entries.values()) >= MAX_RESULTS
 
     def put(self, entry: Entry) -> None:
-        """Keep `entry` until it is received; the same ref twice keeps the first place and the newest words."""
+        """Keeps `entry` until it is received; a ref that is known keeps its place."""
         self._entries[ref_of(entry)] = entry
         for kind in (StatusReport, RemoteAccessReport):
             reports = [ref for ref, kept in self._entries.items() if isinstance(kept, kind)]
@@ -55,7 +55,7 @@ class Outbox:
         return self._entries.pop(ref, None) is not None
 
     def get(self, ref: int | str) -> Entry | None:
-        """What is kept under that name, None when it was received or never there."""
+        """The entry of that ref, None when it was received or never there."""
         return self._entries.get(ref)
 
     def entries(self) -> list[Entry]:
@@ -66,16 +66,16 @@ class Outbox:
 KEEP_IDS: Final = 10_000
 KEEP_IDS_S: Final = 24 * 3600.0
 MOST_IDS: Final = 50_000
-"""Even a hub gone mad may not fill the memory: beyond this the oldest ids go, however young."""
+"""Beyond this the oldest ids go, however young: a hub gone mad must not fill the memory."""
 
 
 Ending = Literal["none", "boot", "process"]
-"""What the end of the agent's process says about a command it had begun: nothing; that the machine went down, as it
-was to; that the agent itself was started anew, as it was to."""
+"""What the end of the agent's process means for a begun command: nothing; success once the machine has rebooted;
+success once the agent has been started anew."""
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A command whose effect may have happened and whose end is not known yet. `boot` is the run of the machine."""
+    """A command whose effect may have happened and whose end is not known. `boot` is the run of the machine."""
 
     id: str
     name: str
@@ -145,12 +145,12 @@ class Memory:
             self.outbox.received(fact.received)
 
     def answer_to(self, command_id: str) -> CommandUpdate | None:
-        """What was answered when this id came before; None for a new id."""
+        """The answer of an earlier command with this id; None for a new id."""
         known = self._answers.get(command_id)
         return None if known is None else msgspec.json.decode(known[1], type=CommandUpdate)
 
     def drop_accepted(self) -> list[str]:
-        """A new life: what had been accepted and not begun is the hub's to say again. Its ids."""
+        """Drops what an earlier life had accepted and not begun (the hub sends it again); returns the ids."""
         ids = list(self.accepted)
         self.accepted.clear()
         return ids

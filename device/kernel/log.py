@@ -1,4 +1,4 @@
-"""One line on standard error for each notable thing; never the machine's key, never a raw control character."""
+"""Writes one line a notable event to standard error; never the machine's key, never a raw control character."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ class Log:
 
 
 def clean(text: str) -> str:
-    """`text` on one line, of bounded length, with nothing a terminal would obey."""
+    """`text` on one line, of bounded length, without control characters."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[:MAX_LINE])

@@ -1,5 +1,4 @@
-"""Tasks that live and die together, for Python 3.10: the first to end, however it ends, ends them all; and a group for
-tasks that come and go."""
+"""Task groups for Python 3.10: one that ends with its first task, and one for tasks that come and go."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ async def until_one_ends(*coroutines: Coroutine[Any, Any, None]) -> None:
 
 
 class Tasks:
-    """Tasks that come and go. Each must catch its own errors; whoever has the group ends it."""
+    """Tasks that come and go. Each catches its own errors; the owner of the group ends it."""
 
     def __init__(self) -> None:
         # Bound: what its owner starts, gone when it ends.
@@ -50,8 +49,8 @@ class Tasks:
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancel until everybody has ended: before Python 3.12 `wait_for` loses a cancellation that comes together with
-    what it waits for, and the task that was to end goes on."""
+    """Cancels until all have ended: before Python 3.12 `wait_for` loses a cancellation that comes together with its
+    result."""
     pending = {task for task in tasks if not task.done()}
     while pending:
         for task in pending:

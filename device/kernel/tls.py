@@ -1,8 +1,7 @@
-"""The trust a connection is opened with: the system's own, and one concession to a clock that cannot be right.
+"""The TLS context of outgoing connections: the system's trust, with one concession to an impossible clock.
 
-A machine without a battery boots in 1970, or on the day its image was made, and no certificate is valid then; it would
-never hear what time it is. As long as its clock shows a day before this agent was written, validity dates alone are
-not checked: the name and the chain still are. The next link is opened with whatever the clock shows then.
+A machine without a battery boots in 1970 or on its image's day, when no certificate is valid, and would never learn the
+time. While its clock shows a day before this agent was written, validity dates are not checked; name and chain are.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One thread for work that may block (sensors, the disk, HTTP), so that the event loop never does.
+"""One thread for work that may block (sensors, disk, HTTP).
 
 A daemon thread, not an executor: a sensor that hangs in the kernel must not keep the process from ending.
 """
@@ -48,7 +48,7 @@ class WorkerThread:
         return await answer
 
     def post(self, function: Callable[[], object]) -> None:
-        """Have it done after all that was asked for before; nobody hears of it, nor of an OSError of it."""
+        """Queues a call whose result and OSError are dropped."""
 
         def job() -> None:
             with contextlib.suppress(OSError):
@@ -57,7 +57,7 @@ class WorkerThread:
         self._jobs.put(job)
 
     def stop(self) -> None:
-        """End the thread after what was asked for already."""
+        """Ends the thread after the queued calls."""
         self._jobs.put(None)
 
     def _work(self) -> None:

@@ -1,7 +1,7 @@
-"""One WebSocket to the hub: opened, introduced, used, gone; single-use. Knows no sample, no command, no delay.
+"""One WebSocket to the hub, from opening to end; single-use. Knows no sample, no command, no delay.
 
-Why each option stands: compression costs the hub 60 kB a machine; the ping notices a dead hub within 30 s, and a send
-that cannot finish within 15 s is one as well (a frozen peer accepts bytes for long, and a ping then waits behind them).
+No compression: it costs the hub 60 kB a machine. The ping notices a dead hub within 30 s; so does a send that takes
+longer than 15 s (a frozen peer accepts bytes for long, and the ping waits behind them).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SEND_TIMEOUT_S: Final = 15.0
 WELCOME_TIMEOUT_S: Final = 15.0
 CLOSE_TIMEOUT_S: Final = 2.0
 _MIDDLEBOX: Final = frozenset({200, 400, 404, 405, 426, 501})
-"""What answers an upgrade with these is not our hub, or does not let it through."""
+"""An upgrade answered with these did not reach our hub."""
 
 _quiet = logging.getLogger("myrvm.websockets")
 _quiet.addHandler(logging.NullHandler())
@@ -55,7 +55,7 @@ class _Connect(connect):
 
 
 class HubLink:
-    """A live link: both sides have introduced themselves. Everything raises LinkClosed when it is over."""
+    """A link after `hello` and `welcome`. Every method raises LinkClosed when it is over."""
 
     def __init__(self, connection: ClientConnection, session: Session, monotonic: Callable[[], float]) -> None:
         self._connection = connection
@@ -69,7 +69,7 @@ class HubLink:
         return self._monotonic() - self._since
 
     async def send(self, message: Message) -> None:
-        """Hand a message to the network; that it left says nothing about its arrival."""
+        """Writes a message to the network; that proves nothing about its arrival."""
         try:
             await asyncio.wait_for(self._connection.send(self._session.send(message)), SEND_TIMEOUT_S)
         except (TimeoutError, asyncio.TimeoutError) as slow:
@@ -79,13 +79,13 @@ class HubLink:
             raise LinkClosed(_closed(closed, self.live_s)) from closed
 
     async def receive(self) -> Message:
-        """The hub's next message. What we do not understand is answered with `error` and passed over."""
+        """The hub's next message. An unknown one is answered with `error` and skipped."""
         while (message := await self._receive_one()) is None:
             pass
         return message
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Say goodbye on the socket; gives up after a moment."""
+        """Closes the socket; gives up after a moment."""
         with contextlib.suppress(TimeoutError, asyncio.TimeoutError, ConnectionClosed):
             await asyncio.wait_for(self._connection.close(code, reason.encode()[:120].decode("utf-8", "ignore")), 3.0)
         self.abort()
@@ -95,7 +95,7 @@ class HubLink:
         self._connection.transport.abort()
 
     async def _receive_one(self) -> Message | None:
-        """The next frame's message, None when it was one we do not understand."""
+        """The next frame's message, None for an unknown one."""
         try:
             frame = await self._connection.recv()
             message: Message = self._session.receive(frame).message
@@ -113,7 +113,7 @@ class HubLink:
 async def open_link(
     url: str, key: str, timeout: float, hello: Callable[[], Hello], monotonic: Callable[[], float] = time.monotonic
 ) -> tuple[HubLink, Welcome]:
-    """Connect, introduce the machine, wait for `welcome`. Raises LinkClosed saying why not."""
+    """Connects, sends `hello`, waits for `welcome`. Raises LinkClosed with the reason."""
     try:
         connection = await open_socket(url, key, timeout)
     except InvalidStatus as refused:
@@ -142,7 +142,7 @@ async def open_link(
 
 
 async def probe_upgrade(url: str, timeout: float) -> str | None:
-    """Whether WebSocket gets through to the hub, without showing a key: None when it does, else why not."""
+    """Why WebSocket does not get through to the hub, None when it does. Sends no key."""
     try:
         connection = await open_socket(url, None, timeout)
     except InvalidStatus as refused:
@@ -161,7 +161,7 @@ async def open_socket(
     subprotocol: str = SUBPROTOCOL,
     max_size: int = limits.MAX_MESSAGE_BYTES,
 ) -> ClientConnection:
-    """An outbound WebSocket to our hub, and to nobody else. Raises what the library raises."""
+    """An outbound WebSocket to our hub: no redirect, no proxy. Raises what the library raises."""
     connection = await _Connect(
         url,
         additional_headers={"Authorization": f"Bearer {key}"} if key else None,
@@ -196,7 +196,7 @@ async def _welcome(link: HubLink) -> Welcome:
 
 
 async def _reason_behind(link: HubLink, error: Error) -> End:
-    """The hub explains before it closes; the close code that follows decides what we do."""
+    """The hub sends `error` before it closes; the close code decides what we do."""
     try:
         while True:
             await link.receive()

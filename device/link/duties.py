@@ -1,7 +1,7 @@
-"""What a live link is for: samples, results and status up; acknowledgements, commands and wishes down.
+"""Serves a live link: samples, results and status up; acknowledgements, commands and settings down.
 
-One speaker decides what goes next, so that order is plain: live sample, answers, results and status, then the backlog
-of kept samples at its pace. The reader never waits for the disk.
+One sender decides the order: live sample, answers, results and status, then the backlog of kept samples at its rate.
+The reader never waits for the disk.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from protocol import messages as m
 FRAME_SAMPLES: Final = 100
 FRAME_BYTES: Final = 48 * 1024
 MAX_REPLIES: Final = 200
-"""Answers that need not be repeated; when the hub does not read them, the oldest go."""
+"""Answers that are not repeated; when the hub does not read them, the oldest go."""
 
 
 @dataclass
 class LinkHandlers:
-    """Who is told what the hub says; none of them may wait."""
+    """Handlers of the hub's messages; none may wait."""
 
     command: Callable[[m.Command | m.Cancel], None]
     watch: Callable[[float], None]
@@ -68,21 +68,21 @@ class LinkDuties:
         self._come_back_at: float | None = None
 
     def wake(self) -> None:
-        """There may be something new to say."""
+        """There may be something to send."""
         self._wake.set()
 
     def offer_live(self, sample: m.Sample) -> None:
-        """Say this live sample next; one that could not be said yet is out of date and goes."""
+        """Sends this live sample next; one that waits is out of date and is replaced."""
         self._live = sample
         self.wake()
 
     def reply(self, message: m.Message) -> None:
-        """Say this once."""
+        """Sends this once."""
         self._replies.append(message)
         self.wake()
 
     async def serve(self) -> End:
-        """Work until the link is over."""
+        """Serves until the link is over."""
         try:
             await until_one_ends(self._receive_all(), self._send_all())
         except LinkClosed as closed:
@@ -95,7 +95,7 @@ class LinkDuties:
         return End(Kind.RESTARTING, "the hub restarts", live_s=end.live_s, wait_s=wait_s)
 
     async def _receive_all(self) -> None:
-        """Hear the hub out; returns when it has asked us to come back and that time has come."""
+        """Handles messages; returns when the hub has asked us to come back and that time has come."""
         while True:
             left = float("inf") if self._come_back_at is None else self._come_back_at - time.monotonic()
             try:
@@ -135,7 +135,7 @@ class LinkDuties:
                 await wait_at_most(self._wake, self._wait_s())
 
     async def _settle(self) -> None:
-        """Put on disk what the hub has confirmed."""
+        """Records what the hub has confirmed."""
         if self._acked > self._replay.acked:
             self._replay.was_acked(self._acked, time.monotonic())
             await self._disk.call(self._spool.acknowledge, self._acked)
@@ -156,14 +156,14 @@ class LinkDuties:
 
     def _is_unsent_result(self, message: m.Message) -> bool:
         """An answer from memory to a repeated command must not overtake the result itself: the hub would confirm it,
-        and the result would not be said as often as it was asked for."""
+        and the result would be sent once too little."""
         if not isinstance(message, m.CommandUpdate) or message.state not in kinds.TERMINAL_UPDATES:
             return False
         result = self._keeper.memory.outbox.get(message.id)
         return result is not None and self._sent.get(message.id) is not result
 
     async def _send_backlog(self) -> bool:
-        """Send one frame of kept samples if there is one and it is time; whether one was sent."""
+        """Sends a frame of kept samples if there is one and it is time; whether one was sent."""
         now = time.monotonic()
         if now < self._backlog_at or not self._replay.may_send(now):
             return False
@@ -183,8 +183,8 @@ class LinkDuties:
 
 
 def readable(batch: Batch) -> list[m.Sample]:
-    """The samples of a batch; one that an older agent wrote differently becomes a sample without readings, so that
-    the numbers stay right."""
+    """The samples of a batch; an unreadable one (an older agent's) becomes one without readings, so that the numbers
+    stay right."""
     return [_readable(payload) for payload in batch.payloads]
 
 

@@ -1,4 +1,4 @@
-"""The loop that keeps a machine connected: try, serve, wait as the policy says, for ever. It never gives up."""
+"""Keeps a machine connected: connects, serves, waits as the policy says, for ever."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Reconnector:
         self._fallback = fallback
         self._log = log
         self.ended = asyncio.Event()
-        """Set after every attempt that ended; whoever waits for it clears it."""
+        """Set after every attempt; the waiter clears it."""
         self.stopping = False
-        """The process is ending: the end of this link is nothing to report or repair."""
+        """The process is ending: the end of the link is not logged and nothing is opened again."""
 
     async def run(self) -> None:
         """Stay connected until cancelled, or until the end of a link while `stopping`."""

@@ -20,12 +20,12 @@ from protocol.limits import REPLACED_LEAST_S, REPLACED_MOST_S
 CAP_S: Final = 60.0
 SLOW_CAP_S: Final = 300.0
 SLOW_LEAST_S: Final = 30.0
-"""A refused key is not cured by haste."""
+"""For a refused key."""
 VERSION_LEAST_S: Final = 600.0
 RESET_AFTER_S: Final = 30.0
-"""Only a link that was live this long proves that the trouble is over."""
+"""A link that was live this long resets the failures."""
 MIN_SPACING_S: Final = 1.0
-"""No machine tries more than once a second, whatever the dice say (reliability.md, bar 6)."""
+"""No machine tries more than once a second (reliability.md, bar 6)."""
 REPLACED: Final = frozenset({int(CloseCode.REPLACED)})
 REFUSED: Final = frozenset({401, 403, 429, int(CloseCode.NOT_AUTHENTICATED), int(CloseCode.REVOKED)})
 
@@ -34,9 +34,9 @@ class Kind(enum.Enum):
     """Why a link ended, as far as the next delay cares."""
 
     UNREACHABLE = "unreachable"
-    """No connection at all: refused, no route, name unknown, TLS failed, timed out before HTTP answered."""
+    """No connection: refused, no route, name unknown, TLS failed, no HTTP answer in time."""
     UPGRADE_FAILED = "upgrade_failed"
-    """Something answered, but not as a WebSocket: the sign of a middlebox, and the reason for the HTTP fallback."""
+    """Something answered, but not as a WebSocket: a middlebox, the reason for the HTTP fallback."""
     REFUSED = "refused"
     """The hub answered the upgrade with a status (`code`)."""
     CLOSED = "closed"
@@ -47,7 +47,7 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True)
 class End:
-    """How one attempt ended. `live_s` counts from `welcome` (0: it never came), `wait_s` is what the hub asked for."""
+    """How an attempt ended. `live_s` counts from `welcome` (0: it never came), `wait_s` is the hub's demand."""
 
     kind: Kind
     detail: str
@@ -95,25 +95,25 @@ class RetryPolicy:
 
 
 UPGRADES_BEFORE_FALLBACK: Final = 3
-"""One failed upgrade is a restart, three in a row are a middlebox that does not let WebSocket through."""
+"""One failed upgrade is a restart; three in a row are a middlebox."""
 
 
 class FallbackRules:
-    """Counts upgrades that failed although something answered HTTP. A link that went live ends the fallback."""
+    """Counts upgrades that failed although something answered HTTP. A live link ends the fallback."""
 
     def __init__(self) -> None:
         self._failed_upgrades = 0
 
     @property
     def wanted(self) -> bool:
-        """Whether samples should travel by HTTP meanwhile (if plain HTTP does answer)."""
+        """Whether samples should go by HTTP meanwhile (if plain HTTP answers)."""
         return self._failed_upgrades >= UPGRADES_BEFORE_FALLBACK
 
     def went_live(self) -> None:
         self._failed_upgrades = 0
 
     def ended(self, end: End) -> None:
-        """One attempt is over. A hub that refuses our key, or that nobody can reach, is no reason for HTTP."""
+        """Counts an attempt. A refused key or an unreachable hub is no reason for HTTP."""
         cut_short = end.kind is Kind.CLOSED and end.live_s == 0.0 and end.code is None
         if end.kind is Kind.UPGRADE_FAILED or cut_short:
             self._failed_upgrades += 1
@@ -144,13 +144,13 @@ class HubClock:
         self._hub_time: tuple[datetime, float] | None = None
 
     def synchronise(self, text: str, monotonic: float) -> None:
-        """The hub said its time; a time that cannot be read changes nothing."""
+        """Sets the clock from the hub's time; an unreadable one changes nothing."""
         moment = parse_time(text)
         if moment is not None:
             self._hub_time = (moment, monotonic)
 
     def now(self, monotonic: float, wall: datetime) -> datetime:
-        """The hub's time at `monotonic`; our own `wall` clock as long as the hub has not spoken."""
+        """The hub's time at `monotonic`; our `wall` clock before the first `welcome`."""
         if self._hub_time is None:
             return wall
         moment, at = self._hub_time

@@ -1,8 +1,7 @@
-"""Remote access sessions of this machine: begun, kept to their time, ended, however that comes about.
+"""Begins and ends this machine's remote sessions, and keeps them to their time.
 
-The truth is in the journal (device.remote.rules.sessions says what follows from what); here are the clocks and the work
-that lives as long as a session: its tunnel, its services. An end is journaled with what the machine gives back, and the
-hub hears of it even when it is away now.
+Which are open is in the journal; here are the clocks and the work that lives as long as a session (tunnel, services).
+An end is journaled with the status that returns, and reported even if the hub is away now.
 """
 
 from __future__ import annotations
@@ -35,12 +34,12 @@ from protocol.messages import Failure
 GRACE_S: Final = 60.0
 """How long the control link may be away before its sessions end."""
 AGAIN_S: Final = 1.0
-"""Before a disk that did not take an end is asked again."""
+"""Before the next attempt to record an end that the disk refused."""
 
 
 @dataclass
 class RunningSession:
-    """An open session on our monotonic clock. `ending` says why, once it is to end."""
+    """An open session on our monotonic clock. `ending`: why, once it is to end."""
 
     session: JournaledSession
     since: float
@@ -49,8 +48,8 @@ class RunningSession:
 
 
 Work = Callable[[RunningSession, str], Awaitable[str]]
-"""`work(lease, ticket)` is what a session does while it is open; cancelled at its end. Returns why there is nothing
-more to do, when it finds out itself."""
+"""`work(session, ticket)` runs while a session is open and is cancelled at its end. Returns the reason when it ends
+by itself."""
 
 
 class RemoteAccessServer:
@@ -90,7 +89,7 @@ class RemoteAccessServer:
         return list(self._running.values())
 
     def configure(self, settings: AgentSettings) -> None:
-        """Obey these settings from now on. Remote access that is switched off ends what is open."""
+        """Applies settings; remote access that is switched off ends what is open."""
         self._rules = rules_of(settings)
         if not self._rules.enabled:
             for session_id in list(self._running):
@@ -106,14 +105,14 @@ class RemoteAccessServer:
             self._log("session_ended", id=session_id, why=reason)
 
     async def start_remote_access(self, asked: StartRemoteAccess) -> JournaledSession:
-        """Begin a session the hub knows. Raises RefusedError, and OSError when it cannot be remembered."""
+        """Begins a session that the hub knows. Raises RefusedError, and OSError when it cannot be recorded."""
         await self._keeper.step(lambda state: self.started_fact(state, asked, utc_now()))
         self.was_started(asked.session_id, asked.ticket)
         return self._running[asked.session_id].session
 
     async def stop_remote_access(self, session_id: int, reason: str = "stopped") -> None:
-        """End it, if it is open; the machine is what it was before. Raises OSError when that cannot be remembered: it
-        is tried again by itself."""
+        """Ends a session, if it is open; the previous status returns. Raises OSError when that cannot be recorded; it
+        is retried by itself."""
         self._must_end(session_id, reason)
         await self._end(session_id, reason)
 
@@ -203,7 +202,7 @@ class RemoteAccessServer:
         self.was_ended(session_id, reason)
 
     def _must_end(self, session_id: int, reason: str) -> None:
-        """Whether or not the disk takes it: nobody works in it any more."""
+        """Stops a session's work, whether or not the disk takes the end."""
         running = self._running.get(session_id)
         if running is not None and not running.ending:
             running.ending = reason
@@ -224,7 +223,7 @@ class RemoteAccessServer:
         return max(due - now, 0.01)
 
     async def _serve(self, running: RunningSession, ticket: str) -> None:
-        """The work of one session; one that fails ends its session and nothing else."""
+        """Runs the work of one session; an error ends that session only."""
         try:
             reason = await self._work(running, ticket)
         except Exception as error:  # noqa: BLE001 - the named boundary: a session
@@ -235,7 +234,7 @@ class RemoteAccessServer:
 
 
 def rules_of(settings: AgentSettings) -> RemoteRules:
-    """The part of the settings that the rules obey."""
+    """The settings that the rules need."""
     return RemoteRules(
         enabled=settings.switch("remote_access_enabled"),
         networks=tuple(settings.names("admin_ips")),

@@ -1,4 +1,4 @@
-"""The folders a session's files may come from and go to, each pinned to what it was when the agent started."""
+"""The declared folders of a session's files, each pinned to what it was when the agent started."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DeclaredFolders:
 
     @property
     def all(self) -> list[str]:
-        """Each once, written in one way; those that declare nothing left out."""
+        """Each once, normalised; without those that declare nothing."""
         return list(dict.fromkeys(filter(None, map(self.written, (*self.download, *self.upload)))))
 
     @staticmethod
@@ -28,7 +28,7 @@ class DeclaredFolders:
         return "/" + "/".join(parts) if (parts := declared(folder)) else ""
 
     def look(self) -> None:
-        """Pin those that are there and are not pinned yet. A link that is met now is what the owner has declared."""
+        """Pins those that exist and are not pinned yet. Links met now are the owner's declaration."""
         for folder in self.all:
             if folder not in self._pins:
                 try:
@@ -39,8 +39,7 @@ class DeclaredFolders:
                 self._pins[folder] = Pin(str(path), facts.st_dev, facts.st_ino)
 
     def pin(self, folder: str) -> Pin:
-        """One that came to be after the start of the agent is pinned when it is first asked for. Raises
-        PathRefusedError."""
+        """A folder made after the start of the agent is pinned at its first use. Raises PathRefusedError."""
         if folder not in self._pins:
             self.look()
         if folder not in self._pins:

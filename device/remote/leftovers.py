@@ -1,4 +1,4 @@
-"""What an agent that was killed left running for a session: noted on disk, and ended by its next life."""
+"""Ends services that a killed agent left running for a session; they are noted on disk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from device.settings.values import OnDemand
 
 FILE: Final = "on-demand"
 KEY_NAMES: Final = ("API_TOKEN", "API_TOKEN_FILE")
-"""How the names of the environment's variables end that hold the machine's key (device.settings)."""
+"""Ends of the names of variables that hold the machine's key (device.settings)."""
 STOP_S: Final = 20.0
 """What does not end by itself within this is killed."""
 
@@ -31,8 +31,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def end_orphans(state_dir: Path, services: Mapping[int, OnDemand]) -> list[int]:
-    """End what an earlier life started and could not stop; the ports. The commands are those of the configuration, not
-    of the note. Blocks for as long as they take."""
+    """Ends what an earlier life started; returns the ports. The configuration names the commands. Blocks."""
     file = state_dir / FILE
     ended = []
     for one in state_file.read_value(file, list[Started]) or []:
@@ -49,12 +48,12 @@ def end_orphans(state_dir: Path, services: Mapping[int, OnDemand]) -> list[int]:
 
 
 def without_key() -> dict[str, str]:
-    """The agent's environment as a command of the owner gets it: what is no business of a camera stays here."""
+    """The agent's environment without the machine's key."""
     return {name: value for name, value in os.environ.items() if not name.upper().endswith(KEY_NAMES)}
 
 
 def born(pid: int) -> str:
-    """When a process began, in the kernel's ticks; empty when there is none."""
+    """A process's start in the kernel's ticks; empty when there is none."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):

@@ -1,4 +1,4 @@
-"""Whose shell a terminal is: never root's. Looks names up in the system's own list of users; starts nothing."""
+"""Chooses the user of terminals and files: never root. Looks names up in the system's list of users."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Which of the paths that an agent with root's rights goes by could be renamed or changed by somebody with less.
+"""Finds paths that an agent with root's rights relies on and that somebody with less could rename or change.
 
-The kernel looks a path up name by name; whoever may write one of the folders on the way may put something else there.
-What only root can change is as safe as root is. Knows users by number and mode bits; starts and opens nothing.
+The kernel looks a path up name by name: a user who may write a folder on the way may replace what follows. Looks at
+owners, mode bits and access control lists; starts and opens nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Weak(NamedTuple):
 
 def visitor(settings: AgentSettings) -> ServiceUser:
     """The user of terminals and files in sessions. Raises NoUserError, also when this user could change what the agent
-    obeys as root: a shell of such a user would be root's."""
+    runs or reads as root."""
     user = choose(settings.text("terminal_user"), os.geteuid())
     if user.drop:
         for weak in obeyed(settings, user):
@@ -57,7 +57,7 @@ def visitor(settings: AgentSettings) -> ServiceUser:
 
 
 def weak_paths(settings: AgentSettings) -> list[Weak]:
-    """Everything there is to say of a configuration; nothing where the agent has no more rights than its terminals."""
+    """All weak paths of a configuration; none where the agent has no more rights than its terminals."""
     try:
         user = choose(settings.text("terminal_user"), os.geteuid())
     except NoUserError:
@@ -76,15 +76,15 @@ def weak_paths(settings: AgentSettings) -> list[Weak]:
 
 
 def obeyed(settings: AgentSettings, user: ServiceUser) -> Iterator[Weak]:
-    """What the agent reads its orders from: configuration, key, state, its own code and what runs that."""
+    """Weak paths among configuration, key, state, the agent's code and its interpreter."""
     for path in (settings.config_file, settings.key_file, settings.state_dir, _CODE, Path(sys.executable)):
         if path is not None and (weak := weak_step(str(path.absolute()), user)) is not None:
             yield weak
 
 
 def weak_command(command: Sequence[str], user: ServiceUser) -> Weak | None:
-    """The program of a command, and whatever files it names: an interpreter runs what it is given. What a program goes
-    to by itself (its own configuration, a module's name, a unit of systemd) nobody sees from here."""
+    """A weak path among a command's program and the files it names. What the program reads by itself (a configuration,
+    a module's name, a unit of systemd) is not seen here."""
     program = shutil.which(command[0]) or command[0]
     runs_folders = Path(program).name.startswith(RUN_FOLDERS)
     for word in (program, *_words(command[1:])):
@@ -106,7 +106,7 @@ def _words(arguments: Sequence[str]) -> Iterator[str]:
 
 
 def weak_step(path: str, user: ServiceUser, *, itself: bool = True) -> Weak | None:
-    """The first place on the way to `path` that somebody with less rights could change; `itself`: or what is there."""
+    """The first place on the way to `path` that somebody with less rights could change; `itself`: or the target."""
     last: tuple[str, os.stat_result] | None = None
     for folder, entry, facts in _lookups(path):
         above = Path(folder).stat()

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from protocol.limits import LIVE_LEAST_S, LIVE_MOST_S, REPLAY_SAMPLES_PER_S
 
 FIRST_SAMPLE_AFTER_S: Final = 0.5
-"""Rates need two looks: the first sample follows the first look by this, so that a new machine is seen at once."""
+"""Between first look and first sample: rates need two looks, and a new machine should be seen at once."""
 
 
 class Due(NamedTuple):
@@ -41,8 +41,7 @@ class SamplingPlan:
             self._kept_at = now + (interval if interval == float("inf") else min(FIRST_SAMPLE_AFTER_S, interval))
 
     def watch(self, interval: float, now: float) -> bool:
-        """Somebody watches every `interval` seconds (0 = nobody), within the bounds of the wire whatever is asked for.
-        True when this begins a new watch."""
+        """Live samples every `interval` seconds (0 = none), within the bounds of the wire. True when a watch begins."""
         begins = interval > 0 and self._live_interval == 0
         interval = min(max(interval, LIVE_LEAST_S), LIVE_MOST_S) if interval > 0 else 0.0
         if interval <= 0:
@@ -96,7 +95,7 @@ class Replay:
         self._resend_after_s = RESEND_AFTER_S
 
     def may_send(self, now: float) -> bool:
-        """Whether another frame may go. Rewinds to the acknowledged position when patience has run out."""
+        """Whether another frame may go. Rewinds to the acknowledged position after the time limit."""
         if self._under_way and self._progress_at is not None and now - self._progress_at >= self._resend_after_s:
             self._resend_after_s = min(2 * self._resend_after_s, RESEND_CAP_S)
             self._under_way.clear()
@@ -104,7 +103,7 @@ class Replay:
         return len(self._under_way) < WINDOW_FRAMES
 
     def resend_in(self, now: float) -> float:
-        """Seconds until unacknowledged frames are said again; infinite when none are."""
+        """Seconds until unacknowledged frames are sent again; infinite when none are."""
         if not self._under_way or self._progress_at is None:
             return float("inf")
         return max(0.0, self._progress_at + self._resend_after_s - now)

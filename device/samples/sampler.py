@@ -1,6 +1,6 @@
-"""Takes samples when they are due: kept ones into the spool, live ones to the link; the disk is synced each second.
+"""Takes samples when due: kept ones into the spool, live ones to the link; syncs the disk each second.
 
-Sensors are read in their own thread with a time limit, so a stuck sensor costs readings and nothing else.
+Sensors are read in their own thread with a time limit: a stuck one costs readings and nothing else.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_TO_KEEP: Final = 1000
 """Samples that wait for a slow disk; the oldest give way."""
 
 SETTLE_S: Final = 0.2
-"""Between two changes of the plan that are obeyed and told: whoever asks more often is heard as often as this."""
+"""Between two changes of the plan, however often the hub asks."""
 
 
 class Sampler:
@@ -68,15 +68,15 @@ class Sampler:
         self.latest: Sample | None = None
         """What was read last, for the machine's own control page."""
         self.beats = 0
-        """Grows as long as this works; the watchdog looks at it."""
+        """Grows as long as this works; for the watchdog."""
 
     def watch(self, interval: float) -> None:
-        """Somebody watches every `interval` seconds; 0 = nobody."""
+        """Sends live samples every `interval` seconds; 0 = none."""
         self._requested = interval
         self._watch(interval if self._monitors else 0.0)
 
     def set_monitoring(self, enabled: bool, interval: float) -> None:
-        """Keep a sample every `interval` seconds; or look at no sensor at all, whoever watches."""
+        """Keeps a sample every `interval` seconds; disabled: reads no sensor, not even for live samples."""
         if enabled and not self._monitors:
             self._fresh_history = True
         self._monitors = enabled
@@ -147,7 +147,7 @@ class Sampler:
         return sample
 
     async def _guarded(self, read: Callable[[], Sample | None]) -> Sample | None:
-        """What the sensors say, None when they do not answer in time or fail; never asks twice at once."""
+        """The sensors' answer, None when they fail or are late; one call at a time."""
         if self._sensors.busy_s() > 0 and self._stuck:
             return None
         try:

@@ -1,9 +1,8 @@
-"""Kept samples on disk until the hub has them: append, sync, read, acknowledge; knows no link and no sample.
+"""Keeps samples on disk until the hub has them. Knows no link and no sample.
 
-Promises. What `append` returned survives kill -9; what `sync` covered survives a power cut. Numbers grow per boot for
-ever, whatever was lost. Only `acknowledge` frees; when the limit or the disk is full the oldest file gives way.
-Damage costs the damaged records, counted. While the disk refuses to write, the newest records live in memory.
-One thread at a time may use a spool.
+What `append` returned survives kill -9; what `sync` covered survives a power cut. Numbers only grow within a boot.
+Only `acknowledge` frees; when the limit or the disk is full the oldest file is dropped. Damage costs the damaged
+records, counted. While the disk refuses to write, the newest records stay in memory. For one thread at a time.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Batch(NamedTuple):
 
 
 class Position(msgspec.Struct):
-    """What the spool remembers beside its records; losing it costs repetition, never samples."""
+    """Marks beside the records; losing them costs repetition, never samples."""
 
     acked: dict[str, int] = {}
     last: dict[str, int] = {}
@@ -90,7 +89,7 @@ class SampleSpool:
         return seq
 
     def sync(self) -> None:
-        """Make everything so far survive a power cut, as far as the disk lets us; try again what it refused."""
+        """Flushes everything so far to the disk; retries what it refused."""
         self._write_out(may_drop=False)
         try:
             if self._files.dirty:
@@ -134,7 +133,7 @@ class SampleSpool:
         return self.read_leftovers(limit, max_bytes) or self.read(self.acked(), limit, max_bytes)
 
     def acknowledge(self, seq: int, boot: str | None = None) -> None:
-        """The hub has committed everything of `boot` up to `seq`: free it. A number never given out frees nothing."""
+        """Frees everything of `boot` up to `seq`; a number never given out frees nothing."""
         boot = boot or self.boot
         of_boot = [s.last for s in self._files.segments if s.boot == boot]
         seq = min(seq, self._last if boot == self.boot else max(of_boot, default=0))

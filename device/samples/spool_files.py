@@ -76,7 +76,7 @@ class Segment:
                 yield record
 
     def unacknowledged(self, acked: int) -> int:
-        """How many records lie above `acked`; looks into the file only when `acked` lies inside it."""
+        """How many records lie above `acked`; reads the file only when `acked` lies inside it."""
         if acked < self.first:
             return self.count
         if acked >= self.last:
@@ -84,7 +84,7 @@ class Segment:
         return sum(record.seq > acked for record in self.scan())
 
     def lost(self, expected_last: int) -> int:
-        """How many of its records can no longer be read, if it once ended at `expected_last` (0 = nobody knows)."""
+        """How many of its records cannot be read, if it once ended at `expected_last` (0 = unknown)."""
         return max(0, max(expected_last, self.last + self.torn) - self.first + 1 - self.count)
 
 
@@ -127,7 +127,7 @@ class SpoolFiles:
         self._next_index = 0
 
     def load(self, last_known: dict[str, int]) -> None:
-        """Look through what an earlier life left, count what is damaged, tidy away what is done."""
+        """Scans what an earlier life left, counts damage, removes what is acknowledged."""
         for path in sorted(self.folder.glob("*.spool")):
             with contextlib.suppress(OSError):
                 segment = Segment.opened(path)
@@ -229,7 +229,7 @@ class SpoolFiles:
             self._drop_oldest(even_the_last=True)
 
     def _drop_oldest(self, *, even_the_last: bool = False) -> bool:
-        """Give up the oldest file; False when there is none but the one being written."""
+        """Drops the oldest file; False when there is none but the one being written."""
         if len(self.segments) < (1 if even_the_last else 2):
             return False
         oldest = self.segments[0]

@@ -1,7 +1,6 @@
-"""Kept samples by HTTP: everything while WebSocket cannot pass, and what an earlier boot left behind in any case.
+"""Uploads kept samples by HTTP: all of them while WebSocket cannot pass, and those of earlier boots always.
 
-The link numbers samples within the boot it was introduced with, so samples of an earlier boot travel by REST, which
-carries boot and number for each. Only an answer of success frees them.
+A link numbers samples within its boot; REST carries boot and number of each. Only success frees them.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ PACE_S: Final = 0.5
 LEFTOVERS_RETRY_S: Final = 60.0
 LEFTOVERS_RETRY_CAP_S: Final = 3600.0
 UNACCEPTABLE: Final = frozenset({400, 413, 422})
-"""The batch itself is refused: it is halved until the one bad sample is alone, and that one is given up."""
+"""The batch itself is refused: it is halved until the bad sample is alone, and that one is dropped."""
 
 
 class Uploader:
@@ -65,7 +64,7 @@ class Uploader:
             self._changed.set()
 
     async def run(self) -> None:
-        """Upload for ever, when there is reason to."""
+        """Uploads when there is reason to, for ever."""
         await until_one_ends(self._fall_back(), self._clear_leftovers())
 
     async def _fall_back(self) -> None:
@@ -96,7 +95,7 @@ class Uploader:
             delay = min(2 * delay, LEFTOVERS_RETRY_CAP_S)
 
     async def _upload_all(self, read: Callable[[int, int], Batch | None]) -> bool:
-        """Send batch after batch until there is none; False when the hub would not take one."""
+        """Sends batches until there is none; False when the hub refused one."""
         count, limit = 0, BATCH_SAMPLES
         try:
             while (batch := await self._disk.call(read, limit, BATCH_BYTES)) is not None:

@@ -28,8 +28,8 @@ _PLACEHOLDERS: Final = ("changeme", "your-", "your_", "<", "example", "placehold
 
 @dataclass(frozen=True)
 class AgentSettings:
-    """Checked values. `values` holds every key of the table, and the further keys the hub has pushed; the properties
-    are derived from them. `origins` tells for each: "environment NAME", "hub", "file" or "default"."""
+    """Checked values. `values` has every key of the table and further keys of the hub; the properties derive from them.
+    `origins` has for each "environment NAME", "hub", "file" or "default"."""
 
     values: Mapping[str, Value]
     origins: Mapping[str, str]

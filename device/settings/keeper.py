@@ -1,6 +1,6 @@
-"""The configuration the hub pushes: checked, cached in the state folder, applied while the agent runs, answered.
+"""Checks the settings that the hub sends, caches them in the state folder, applies and answers them.
 
-What a value means is the business of those who are told (`apply`); a machine that is offline starts with the cache.
+An offline machine starts with the cache. What a value means is up to `apply`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _on_the_wire: Final = texts_in("en")
 
 
 class SettingsKeeper:
-    """`settings` is what is in force now. `apply(settings)` is called in the loop whenever that changes and must not
-    wait; `reply` says the answer on the present link."""
+    """`settings` are the effective ones. `apply(settings)` is called in the loop when they change and must not wait;
+    `reply` sends the answer on the present link."""
 
     def __init__(
         self,
@@ -56,18 +56,18 @@ class SettingsKeeper:
 
     @property
     def version(self) -> int:
-        """The version in force, 0 when there is none."""
+        """The effective version, 0 when there is none."""
         return self._from_hub.version
 
     async def open(self) -> None:
-        """Go on with what the hub said last; a damaged cache is as good as none, since the hub says it again."""
+        """Applies the cache; a damaged one is as good as none, since the hub sends it again."""
         cached = await self._disk.call(cached_configuration, self._own.state_dir)
         if cached is not None:
             self._on_disk = cached
             self._take(cached)
 
     def offer(self, version: int, values: Mapping[str, Any]) -> None:
-        """Hear what the hub says; never waits. A newer word makes one that was not taken yet void."""
+        """Takes the hub's settings; never waits. Newer ones replace those that were not applied yet."""
         self._offered = HubSettings(version=version, values=dict(values))
         self._news.set()
 
@@ -100,7 +100,7 @@ class SettingsKeeper:
         return effective
 
     async def _remember(self, from_hub: HubSettings) -> None:
-        """A disk that refuses costs the cache, not the configuration: the hub says it again after a restart."""
+        """A refusing disk costs the cache, not the settings: the hub sends them again after a restart."""
         if from_hub == self._on_disk:
             return
         try:
@@ -111,16 +111,16 @@ class SettingsKeeper:
 
 
 def cached_configuration(state_dir: Path) -> HubSettings | None:
-    """What the hub said last, None when there is nothing readable."""
+    """The cache, None when there is nothing readable."""
     return state_file.read_value(state_dir / FILE, HubSettings)
 
 
 def effective_settings(own: AgentSettings) -> AgentSettings:
-    """The machine's settings with what the hub said last, for programs beside the agent."""
+    """The machine's settings with the cached ones of the hub, for programs beside the agent."""
     effective = effective_values(cached_configuration(own.state_dir) or HubSettings(), own.values, own.origins, STATIC)
     return own.overlaid(effective.values, effective.origins)
 
 
 def _sentence(key: str, wrong: WrongValueError) -> str:
-    """Begins with the code, so that whoever shows it may say it in the reader's language."""
+    """Begins with the code, so that it can be shown in the reader's language."""
     return f"{wrong.code}: {_on_the_wire(wrong.code, key=key[:MAX_NAME], **readable(wrong))}"[:MAX_SENTENCE]

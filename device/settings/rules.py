@@ -1,5 +1,5 @@
-"""Which value of each dynamic key is in force: environment over hub over file over default; why a pushed one is not;
-and what the hub may know of the machine's own. Knows no file, no link and no table but the shared one."""
+"""The effective value of each dynamic key: environment over hub over file over default; and why one of the hub's is
+refused. Knows no file, no link and no table but the shared one."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import msgspec
 from protocol.configuration import MAX_FREE_KEYS, SETTINGS, Value, WrongValueError, checked, is_free, key_of
 
 ENVIRONMENT: Final = "environment "
-"""How the origin of a value that the environment sets begins; the variable's name follows."""
+"""Begins the origin of a value from the environment; the variable's name follows."""
 _QUERY: Final = re.compile(r"\?[^,\s]*")
 
 
 class HubSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the hub said last, as it said it. Version 0: nobody has written a configuration there yet."""
+    """The hub's newest settings, unchecked. Version 0: none were written there yet."""
 
     version: int = 0
     values: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class EffectiveValues(NamedTuple):
-    """`values` and `origins` of the keys the hub decides; `errors` says for a pushed key why it is not in force."""
+    """`values` and `origins` of the keys that the hub decides; `errors`: why a key of the hub is not effective."""
 
     values: Mapping[str, Value]
     origins: Mapping[str, str]
@@ -34,10 +34,9 @@ class EffectiveValues(NamedTuple):
 def effective_values(
     from_hub: HubSettings, own: Mapping[str, object], origins: Mapping[str, str], static: Collection[str]
 ) -> EffectiveValues:
-    """What the hub's word makes of a machine whose `own` settings have these `origins`.
+    """The hub's values over a machine's `own` settings with these `origins`.
 
-    `static` are the keys only the machine's owner decides. A wrong value costs its own key and nothing else: the
-    machine's own value stays in force there.
+    `static` are the keys that only the machine's owner decides. A wrong value costs its own key and nothing else.
     """
     values: dict[str, Value] = {}
     errors: dict[str, WrongValueError] = {}
@@ -53,8 +52,8 @@ def effective_values(
 
 
 def set_here(own: Mapping[str, Any], origins: Mapping[str, str]) -> dict[str, Value]:
-    """What file and environment set of the dynamic keys, for the hub to show. In an address, what follows the question
-    mark is left out: paid services want their key there."""
+    """Dynamic keys that file or environment set, for the hub to show; addresses without their query, which may hold a
+    key of a paid service."""
     found = {key: own[key] for key in SETTINGS if origins[key] == "file" or origins[key].startswith(ENVIRONMENT)}
     return {key: _QUERY.sub("?...", str(v)) if SETTINGS[key].kind == "addresses" else v for key, v in found.items()}
 

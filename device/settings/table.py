@@ -1,5 +1,5 @@
-"""Every key of a machine's configuration file. What only the machine itself decides stands here; the dynamic keys come
-from the table both ends obey (`protocol/configuration.py`), and there is no second one."""
+"""Every key of a machine's configuration file. The dynamic ones come from `protocol/configuration.py`, the table of
+both ends."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ Words = Annotated[list[Word], msgspec.Meta(min_length=1, max_length=64)]
 
 
 class OnDemand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How a service is started for a lease: `start` may be the service itself, or a command that starts it and ends.
-    Without `stop` the process that `start` began is ended."""
+    """How a service is started for a session: `start` is the service itself, or a command that starts it and ends.
+    Without `stop` the process of `start` is ended."""
 
     start: Words
     stop: Words | None = None
@@ -42,7 +42,7 @@ KINDS: Final = frozenset({*_KINDS, "address", "on_demand"})
 
 
 def remote_value(kind: str, value: object) -> Any:
-    """The value as everybody reads it. Raises ValueError."""
+    """The checked value. Raises ValueError."""
     if kind == "address":
         address = normalise_address(value) if isinstance(value, str) else None
         if address is None:
@@ -102,7 +102,7 @@ def from_text(key: str, rule: Key, text: str) -> Value:
 
 
 def typed(key: str, rule: Key, value: object) -> Value:
-    """The value as everybody reads it; raises AgentSettingsError."""
+    """The checked value; raises AgentSettingsError."""
     if is_dynamic(key):
         try:
             return checked(key, value)

@@ -1,7 +1,7 @@
-"""Whether somebody is putting bottles into the machine right now, as its own software says (docs/machine_software.md).
+"""Whether a return session is open, as the machine's own software declares it (docs/machine_software.md).
 
-Two ways to say it: a file that exists and is touched again now and then, or `declare` in this process. Either is over
-after `most_s` seconds without a word, so that a program that died does not hold up a reboot for ever.
+By a file that is touched again now and then, or by `declare` in this process. Either ends after `most_s` seconds
+without renewal, so that a program that died does not hold up a reboot for ever.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final
 from device.settings import AgentSettings
 
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-"""A link is not followed, and a pipe that nobody reads makes nobody wait."""
+"""Follows no link, and does not wait at a pipe."""
 
 
 _WAY: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -30,8 +30,8 @@ class NotPlainError(OSError):
 
 
 class ReturnSession:
-    """Blocking, but only for a look at one file. Ages are counted on the monotonic clock, which on Linux starts with
-    the machine: a wall clock that jumps ends no session, and a file from before this boot opens none."""
+    """Blocks for a look at one file. Ages are monotonic, which on Linux starts with the machine: a wall clock that
+    jumps ends no session, and a file from before this boot opens none."""
 
     def __init__(
         self,
@@ -55,12 +55,11 @@ class ReturnSession:
         return declared or self._file_says_so(now)
 
     def declare(self, busy: bool) -> None:
-        """Said by software in this process; say it again in time, and say when it is over."""
+        """For software in this process; to be repeated within `most_s`, and ended."""
         self._declared_at = self._monotonic() if busy else None
 
     def touch(self) -> None:
-        """Begin or prolong a session for everybody to see. Raises OSError; NotPlainError for a link, a pipe and the
-        like, which somebody else may have put there for a program with more rights than theirs."""
+        """Begins or prolongs a session by the file. Raises OSError, NotPlainError for a link, a pipe and the like."""
         with _named(self._file):
             _make(self._file.parent)
             with opened_way(self._file.parent) as folder:
@@ -98,7 +97,7 @@ class ReturnSession:
 
 @contextlib.contextmanager
 def _named(file: Path) -> Iterator[None]:
-    """What fails names the whole path, and not the step on the way to it."""
+    """An OSError names the whole path."""
     try:
         yield
     except OSError as error:
@@ -107,7 +106,7 @@ def _named(file: Path) -> Iterator[None]:
 
 
 def _make(folder: Path) -> None:
-    """A folder that is not there yet, and those above; not where somebody else's link leads. Raises OSError."""
+    """Makes a folder and those above; follows no link of another user. Raises OSError."""
     try:
         with opened_way(folder):
             return
@@ -119,8 +118,7 @@ def _make(folder: Path) -> None:
 
 @contextlib.contextmanager
 def opened_way(path: Path) -> Iterator[int]:
-    """A handle of a folder. Links on the way are followed where they are root's or ours; one that somebody else has put
-    there leads a program with more rights than theirs nowhere. Raises OSError, NotPlainError."""
+    """A handle of a folder. Only links of root or of ourselves are followed. Raises OSError, NotPlainError."""
     rest, links = [*path.absolute().parts[:0:-1]], 0
     handle = os.open("/", _WAY)
     try:

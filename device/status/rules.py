@@ -23,7 +23,7 @@ _LEGAL: Final = {
 }
 """What each member of a declaration may be."""
 KEEP: Final = UNSET
-"""For a member of a declaration that is not mentioned, where None would end it."""
+"""Of a member that stays as it is, where None would end it."""
 Kept = UnsetType
 
 
@@ -36,11 +36,8 @@ class Before(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class MachineState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the machine declares itself to be. `since` is RFC 3339; `seq` numbers its declarations, growing for ever.
-
-    `until` is an instant of the hub's clock, and `before` what holds again from then on. `busy`: a return session is
-    open.
-    """
+    """What the machine declares. `since` is RFC 3339; `seq` numbers its declarations. `until` is by the hub's clock,
+    and `before` holds again from then on. `busy`: a return session is open."""
 
     status: Status = "active"
     capacity: Capacity | None = None
@@ -59,8 +56,8 @@ class MachineState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class IllegalStatusError(ValueError):
-    """A status that does not exist, or that the machine may not take now; the message names the member and the fix.
-    `code` says the same to programs and to translations."""
+    """A status that does not exist or is not allowed now; the message names the member and the fix, `code` is for
+    programs and translations."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -68,7 +65,7 @@ class IllegalStatusError(ValueError):
 
 
 class RefusedError(Exception):
-    """What is asked is legal and may not be now; `failure` says why."""
+    """A legal request that is not allowed now; `failure` says why."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -105,8 +102,8 @@ def declared(
     reason: str | Kept | None = KEEP,
     until: str | Kept | None = KEEP,
 ) -> MachineState:
-    """The state after the machine's own software said something new. What it does not name stays; a reason stays as
-    long as what it explains. Raises IllegalStatusError."""
+    """The state after a declaration of the machine's own software. What it does not name stays; a reason stays as long
+    as its status. Raises IllegalStatusError."""
     following = status or state.status
     special = state.special_status if isinstance(special_status, Kept) else special_status
     if isinstance(reason, Kept):
@@ -177,7 +174,7 @@ def _since(state: MachineState, status: str, now: str) -> str:
 
 
 def _before(state: MachineState) -> Before:
-    """What to give back after a status that begins now: not what itself was only for a while."""
+    """What returns after a status that begins now; never one that itself had an `until`."""
     if state.until is not None and state.before is not None:
         return state.before
     return Before(status=state.status, special_status=state.special_status, reason=state.reason)
@@ -186,8 +183,8 @@ def _before(state: MachineState) -> Before:
 def _ends(
     state: MachineState, status: str | None, special_status: str | Kept | None, until: str | Kept | None
 ) -> tuple[str | None, Any]:
-    """Until when a declaration holds and what is given back then. What the machine names itself is nothing to take
-    away from it later; when nothing is left to give back, nothing ends."""
+    """The `until` and `before` after a declaration. What the machine names itself stays later, too; when nothing is
+    left to return, nothing ends."""
     if not isinstance(until, Kept):
         return until, None if until is None else _before(state)
     if state.until is None or state.before is None:

@@ -46,11 +46,11 @@ class RVMStatusChecker:
         reason: str | Kept | None = KEEP,
         until: str | Kept | None = KEEP,
     ) -> MachineState:
-        """Declare what the machine is now; the hub hears of it, after a reconnect if need be. What is not given stays
-        (None ends a special status, a reason or an `until`); a reason stays as long as what it explains.
+        """Declares a status; it is reported to the hub, after a reconnect if need be. What is not given stays (None
+        ends a special status, a reason or an `until`); a reason stays as long as its status.
 
-        Raises IllegalStatusError for a status that does not exist or may not be now, OSError when it cannot be
-        remembered.
+        Raises IllegalStatusError for a status that does not exist or is not allowed now, OSError when it cannot be
+        recorded.
         """
         return await self._step(
             lambda state: declared(
@@ -65,18 +65,18 @@ class RVMStatusChecker:
         )
 
     async def set_busy(self, busy: bool) -> None:
-        """A return session begins (say it again before `return_session_max` seconds are over) or ends. Raises OSError
-        when it cannot be remembered."""
+        """Begins (to be repeated within `return_session_max` seconds) or ends a return session. Raises OSError when it
+        cannot be recorded."""
         self._session.declare(busy)
         await self.note_session(self._session.is_open())
 
     async def note_session(self, is_open: bool) -> None:
-        """Tell the hub when a return session has begun or ended. Raises OSError."""
+        """Reports a return session that has begun or ended. Raises OSError."""
         if is_open != self._keeper.state.busy:
             await self._step(lambda state: state if state.busy == is_open else now_busy(state, is_open))
 
     async def give_back(self, until: str) -> None:
-        """The time has come until which the present status was to hold. Raises OSError."""
+        """Ends a status whose `until` has come. Raises OSError."""
         await self._step(lambda state: given_back(state, utc_now()) if state.until == until else state)
 
     async def _step(self, follow: Callable[[MachineState], MachineState]) -> MachineState:
@@ -117,7 +117,7 @@ class StatusWatch:
             await asyncio.sleep(POLL_S)
 
     async def look(self) -> None:
-        """Raises OSError when the disk does not take what is new; the next turn finds it again."""
+        """Raises OSError when something cannot be recorded; the next turn retries."""
         requests, is_open = await self._disk.call(self._read)
         for path, request in requests:
             await self._take(path, request)

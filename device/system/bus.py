@@ -1,7 +1,6 @@
-"""The system bus (D-Bus): one session for one request, within its time. Knows no service and no command.
+"""Calls the system bus (D-Bus): one short session a request, within a time limit. Knows no service and no command.
 
-A session is short on purpose: the agent holds no connection that it does not need. Whether we may is not ours to
-decide: the bus and the service refuse, and that is told apart from every other failure.
+Permissions are the bus's and the service's to decide; their refusal is told apart from every other failure.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ ANSWER_WITHIN_S: Final = 10.0
 HELP: Final = "not permitted: install the helper"
 _REFUSALS: Final = ("AccessDenied", "AuthFailed", "InteractiveAuthorizationRequired", "NotPrivileged")
 _NOBODY: Final = ("ServiceUnknown", "NameHasNoOwner", "Spawn.")
-"""The service that would do it is not on this bus: nobody here may do it for us."""
+"""The service is not on this bus."""
 
 
 class NotPermittedError(Exception):
-    """This agent may not do it here: refused, no system bus, nobody who would do it, or switched off."""
+    """Refused, no system bus, no such service on it, or switched off."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"{HELP} ({why[:300]})")
@@ -72,7 +71,7 @@ class BusSession:
 
     @contextlib.asynccontextmanager
     async def signals(self, target: BusObject, member: str) -> AsyncIterator[asyncio.Queue[Message]]:
-        """The signals of that name from now on; read them with `said`."""
+        """The signals of that name from now on; read them with `signal_content`."""
         from jeepney import MatchRule, message_bus
 
         rule = MatchRule(type="signal", interface=target.interface, member=member, path=target.path)

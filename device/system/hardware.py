@@ -1,4 +1,4 @@
-"""What this machine is: the facts of `hello` that do not change while it runs; each a function of a root folder."""
+"""Describes the machine: the constant facts of `hello`, each a function of a root folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def boot_id(root: Path) -> str:
 
 
 def boot_milliseconds(root: Path) -> int:
-    """Milliseconds since boot: a number that has only grown when an agent starts again in the same boot."""
+    """Milliseconds since boot; greater each time an agent starts in the same boot."""
     seconds = board.uptime(root).value
     return 1 if seconds is None else max(1, int(seconds * 1000))
 

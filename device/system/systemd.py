@@ -20,8 +20,8 @@ _KINDS: Final = (".service", ".socket", ".target", ".timer", ".path", ".mount")
 
 
 async def restart(bus: SystemBus, unit: str, seconds: float) -> None:
-    """Start `unit` anew, and wait until systemd says that it has. Raises NotPermittedError or SystemBusError, whose
-    name is systemd's own word (`failed`, `timeout`, `dependency`, ...) when the service did not come up."""
+    """Restarts `unit` and waits for the result. Raises NotPermittedError or SystemBusError, whose name is systemd's own
+    word (`failed`, `timeout`, `dependency`, ...) when the service did not come up."""
 
     async def restart_it(session: BusSession) -> None:
         async with session.signals(SYSTEMD, "JobRemoved") as ends:
@@ -40,8 +40,7 @@ async def restart(bus: SystemBus, unit: str, seconds: float) -> None:
 
 
 async def states(bus: SystemBus, names: Collection[str], seconds: float) -> dict[str, str]:
-    """For each of these services systemd's own word for how it is (`active`, `failed`, ...). Raises NotPermittedError
-    or SystemBusError."""
+    """systemd's state (`active`, `failed`, ...) of each service. Raises NotPermittedError or SystemBusError."""
     units = {name: full_name(name) for name in names}
 
     async def ask(session: BusSession) -> dict[str, str]:
@@ -88,7 +87,7 @@ class SystemTimezone:
         self._root = root
 
     def current(self) -> str | None:
-        """What new programs on this computer take for their zone; None when that cannot be told."""
+        """The zone of newly started programs; None when unknown."""
         return timezone_name(self._root)
 
     async def set(self, name: str) -> None:
@@ -98,8 +97,8 @@ class SystemTimezone:
         await self._bus.ask(TIMEDATED, "SetTimezone", "sb", (name, False))
 
     async def started_before(self, units: Sequence[str], moment: float) -> list[str]:
-        """Those of the services that have been running since before the monotonic `moment`. One that nobody can tell
-        anything about is among them: better one restart too many than a service in the old zone."""
+        """The services that have been running since before the monotonic `moment`, and those of which nothing is known:
+        better one restart too many than a service in the old zone."""
 
         async def look(session: BusSession) -> list[str]:
             return [unit for unit in units if await _is_older(session, unit, moment)]
@@ -146,7 +145,7 @@ class ServiceNotify:
             speaker.sendall(state.encode())
 
     async def run(self) -> None:
-        """Sign life for ever, each third of the time systemd allows, as long as there is progress."""
+        """Sends signs of life, each third of the time systemd allows, as long as there is progress."""
         pause = (
             min(self._watchdog_s / 3, LONGEST_SILENCE_S) if self._watchdog_s and self._address else LONGEST_SILENCE_S
         )

@@ -1,7 +1,7 @@
-"""Readings of the jetson-stats service, for who runs it: optional, stamped, and silent when stale.
+"""Reads the jetson-stats service where it runs; optional, and no value when stale.
 
-Its client serves the last values for ever when the service dies, and refuses a service of another version (stack.md);
-so every value carries the moment it changed last, and a service that went away is tried again.
+Its client repeats the last values for ever when the service dies, and refuses a service of another version (stack.md):
+so the moment of the last change is kept, and a service that went away is tried again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""How many bytes a second go in and out of the machine, between two looks at /proc/net/dev.
+"""Bytes a second in and out of the machine, between two looks at /proc/net/dev.
 
-Bridges, bonds, tunnels and the like carry the same bytes a second time. Which interface is one of those the kernel says
-in /sys/class/net; no name does.
+Bridges, bonds, tunnels and the like carry the same bytes a second time; /sys/class/net tells which they are.
 """
 
 from __future__ import annotations

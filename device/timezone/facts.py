@@ -1,6 +1,6 @@
-"""What is so on this machine at this moment: the system's zone, the clock, and which services still run in an old zone.
+"""Reads and sets the system's zone, and knows the clock's state and which services still run in an old zone.
 
-Sets the zone when told to, and believes only what it reads again. Knows no look-up and no link.
+A zone counts as set when it is read again. Knows no look-up and no link.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ZoneFacts:
-    """`ntp` tells whether the clock is kept in step. `seen` survives the process in the hands of its user."""
+    """`ntp`: whether the clock is kept in step. The caller keeps `seen` on disk."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class ZoneFacts:
         return self._ntp(), None if offset is None else round(offset, 3)
 
     def now(self) -> str:
-        """The hub's time when it is known: a machine that boots in 1970 makes no second attempt of the same moment."""
+        """The hub's time when it is known, so that a machine that boots in 1970 has no two attempts of one moment."""
         return rfc3339(self._hub_clock.now(time.monotonic(), datetime.now(timezone.utc)))
 
     def look(self) -> None:
@@ -73,7 +73,7 @@ class ZoneFacts:
             self.seen = Seen(boot=self._boot, zone=zone, changed=time.monotonic())
 
     async def set(self, name: str, step: Step) -> Failure | None:
-        """Make it the system's zone, and look whether it is; why it is not."""
+        """Sets the system's zone and verifies it; the failure, if any."""
         self.look()
         if self.zone != name:
             await step("setting")
@@ -90,7 +90,7 @@ class ZoneFacts:
         return Failure(code="not_verified", message=f"it was set to {name}, but the system still says {now}")
 
     async def completed(self, report: TimezoneReport, settings: AgentSettings, trouble: SyncTrouble) -> TimezoneReport:
-        """The report with what is so now; a reason for not setting the zone that is set meanwhile is gone."""
+        """The report with the present facts; a failure to set a zone that is set meanwhile is dropped."""
         self.look()
         zone, (ntp, offset) = self.seen.zone, self.clock()
         done = zone == report.timezone
@@ -112,7 +112,7 @@ class ZoneFacts:
         self._reported = (report.ntp, report.clock_offset)
 
     def clock_has_moved(self) -> bool:
-        """Since it was told: kept in step now or no longer, or set to another time."""
+        """Whether the clock has come into step, or out of it, or was set to another time since the last report."""
         if self._reported is None:
             return False
         (reported_ntp, reported_offset), (ntp, offset) = self._reported, self.clock()

@@ -1,7 +1,6 @@
-"""Asking the world where this machine is: one small answer from the first address that gives a good one.
+"""Looks up where this machine is: one small answer from the first address that gives a good one.
 
-Blocking, for a worker thread. Every address gets a limited time in all (a server that drips is cut off), a limited
-number of bytes, no redirect and no proxy of the environment.
+Blocking, for a worker thread. Each address has a total time limit and a byte limit; no redirect, no proxy.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _HEADERS: Final = {
 
 
 def look_up(urls: Sequence[str], timeout: float = TIMEOUT_S) -> FoundZone:
-    """What the first good answer tells; raises NoAnswerError naming why each address gave none."""
+    """The first good answer; raises NoAnswerError with a reason for each address."""
     # A loop of its own inside the thread: only a cancelled task ends an answer whose headers drip byte by byte.
     return asyncio.run(_first(urls, timeout))
 
@@ -85,7 +84,7 @@ async def _body(response: httpx.Response) -> bytes:
 
 
 def _shown(url: str) -> str:
-    """The part of an address that may be shown: no path, no question and no user, where a key could stand."""
+    """An address without path, query and user, where a key could stand."""
     scheme, _, rest = url.partition("://")
     host = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
     return f"{scheme}://{host}"

@@ -25,7 +25,7 @@ _REASONS: Final = 300
 
 
 class NoAnswerError(Exception):
-    """A look-up told nothing that can be used; each argument is a reason, for people: one for each address asked."""
+    """No usable answer; each argument is a reason, one for each address asked."""
 
     def __str__(self) -> str:
         return "; ".join(map(str, self.args))
@@ -49,14 +49,13 @@ class ZoneChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SyncTrouble(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What went wrong in an attempt: the look-up (`lookup` says why, and what holds instead), setting the zone, or
-    both."""
+    """What went wrong in an attempt: the look-up (`lookup`: why, and what holds instead), setting the zone, or both."""
 
     lookup: str = ""
     setting: Failure | None = None
 
     def failure(self, *, done: bool) -> Failure | None:
-        """As it is reported. A reason for not setting a zone that is set meanwhile (`done`) is none any more."""
+        """As it is reported; `done`: the zone is set, and a failure to set it is dropped."""
         setting = None if done else self.setting
         if not self.lookup:
             return setting
@@ -76,7 +75,7 @@ class _Answer(msgspec.Struct):
 
 
 def read_answer(payload: bytes) -> FoundZone:
-    """What an answer in ip-api's JSON tells; raises NoAnswerError for everything that is not exactly that."""
+    """The zone of an answer in ip-api's JSON; raises NoAnswerError for everything else."""
     if len(payload) > MAX_ANSWER_BYTES:
         raise NoAnswerError(f"the answer is longer than {MAX_ANSWER_BYTES // 1024} KiB")
     try:
@@ -121,8 +120,8 @@ def lost(choice: ZoneChoice, why: NoAnswerError) -> str:
 def described(
     choice: ZoneChoice, found: FoundZone | None, before: FoundZone | None, timestamp: str, method: SyncMethod
 ) -> TimezoneReport:
-    """The report of an attempt, without what is looked up on the machine itself. What an earlier look-up told of the
-    place stands as long as no newer one answers."""
+    """The report of an attempt, without the machine's own facts. The place of an earlier look-up stays until a newer
+    one answers."""
     place = found or before
     return TimezoneReport(
         timezone=choice.timezone,
@@ -145,12 +144,12 @@ def _is_plain(text: str) -> bool:
 
 
 def _address(text: str | None) -> str | None:
-    """An address in its usual writing; what is none is not an error worth losing the zone for."""
+    """An address, normalised; None for what is none."""
     return None if text is None else normalise_address(text)
 
 
 JITTER: Final = 0.1
-"""A fleet that was started together does not ask together for ever."""
+"""So that a fleet that was started together does not look up together."""
 FIRST_RETRY_S: Final = 60.0
 
 

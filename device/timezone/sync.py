@@ -1,7 +1,6 @@
-"""The machine's time zone kept right: asked for, set, verified, reported; at start, every interval, and on command.
+"""Keeps the machine's time zone right: looks it up, sets, verifies, reports; at start, every interval, and on command.
 
-The report is kept on disk and said again on every link; in between only when the clock's state has changed. Every
-timer is monotonic: this very clock may be the one that is wrong.
+The report is kept on disk and sent again on every link, and when the clock's state has changed. Timers are monotonic.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class Remembered(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class TimezoneStatus(msgspec.Struct, kw_only=True):
-    """What the machine's own software may want to know. `in_step`: the system's zone is the one it should be."""
+    """For the machine's own software. `in_step`: the system's zone is the wanted one."""
 
     timezone: str | None
     system_timezone: str | None
@@ -60,7 +59,7 @@ async def _no_step(_: str) -> None:
 
 
 class TimezoneSyncClient:
-    """`say(report)` reports on the present link, if there is one; `ask` looks up, in a thread of its own."""
+    """`send(report)` sends on the present link, if there is one; `ask` looks up, in a thread of its own."""
 
     def __init__(
         self,
@@ -87,13 +86,13 @@ class TimezoneSyncClient:
         self.configure(settings)
 
     async def open(self) -> None:
-        """Remember the last attempt; a damaged memory is as good as none."""
+        """Reads the last attempt; a damaged file is as good as none."""
         known = await self._disk.call(lambda: state_file.read_value(self._file, Remembered))
         self._known = known or Remembered()
         self._facts.seen = self._known.seen
 
     def configure(self, settings: AgentSettings) -> None:
-        """Obey these settings from now on; another pin, default or address is a reason to look at once."""
+        """Applies settings; another pin, default or address starts an attempt at once."""
         if any(settings.values[key] != self._settings.values[key] for key in _DECISIVE):
             self._rhythm.at_once()
         self._settings = settings
@@ -101,7 +100,7 @@ class TimezoneSyncClient:
         self._replan.set()
 
     def went_live(self) -> None:
-        """A new link, whose configuration is in force: say again what is known."""
+        """A new link is up and its settings are effective: report again."""
         self._is_reported = False
         self._begin.set()
         self._new_link.set()
@@ -120,7 +119,7 @@ class TimezoneSyncClient:
         return self._settings.switch("manual_sync_enabled")
 
     def get_timezone_status(self) -> TimezoneStatus:
-        """What is known now, without asking anybody outside of this machine."""
+        """The present facts, without a look-up."""
         report, system, (ntp, offset) = self._known.report, self._facts.zone, self._facts.clock()
         wanted = None if report is None else report.timezone
         return TimezoneStatus(
@@ -135,9 +134,8 @@ class TimezoneSyncClient:
     async def sync_timezone(
         self, method: SyncMethod = "automatic", wanted: str | None = None, step: Step = _no_step
     ) -> TimezoneReport:
-        """One attempt; its report is on its way when this returns. `wanted` is a zone that an operator named: a pin
-        from now on, unless the configuration pins one. `step` hears asking, setting and verifying, and may raise to end
-        the attempt there."""
+        """Makes one attempt; its report is sent. `wanted` is a zone that an operator named: a pin from now on, unless
+        the configuration pins one. `step` is called with asking, setting and verifying, and may raise to end it."""
         async with self._busy:
             await step("asking")
             found = await self._asked()
@@ -180,7 +178,7 @@ class TimezoneSyncClient:
             await wait_at_most(self._replan, self._rhythm.due() - time.monotonic())
 
     async def _report_again(self) -> None:
-        """On a new link, and when the clock has been put right or has gone wrong."""
+        """Reports on a new link, and when the clock has come into step or out of it."""
         while True:
             await wait_at_most(self._new_link, CLOCK_LOOK_S)
             self._new_link.clear()

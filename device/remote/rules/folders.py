@@ -1,6 +1,6 @@
-"""Which file of the machine a path of a remote access session names: below a declared folder, or none at all.
+"""Which file a path of a remote session names: one below a declared folder, or none.
 
-Only names are looked at. That no link on the disk leads elsewhere is seen to where they are opened.
+Looks at names only; links are excluded where files are opened.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MAX_PART: Final = 255
 TEMPORARY: Final = ".rvm-upload-"
 """How files begin that are still being received."""
 _UNFIT: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Control characters, and what stands for bytes that are not UTF-8. Every other letter a name may have is one."""
+"""Control characters, and what stands for bytes that are not UTF-8."""
 
 
 class PathRefusedError(Exception):

@@ -1,7 +1,4 @@
-"""The rules of a remote access session: who may begin one, what the machine is meanwhile, what it gives back after.
-
-Pure: settings as values, state in, state out. Knows no clock, no tunnel and no file.
-"""
+"""Who may begin a remote session, the machine's status meanwhile, and the status that returns afterwards."""
 
 from __future__ import annotations
 
@@ -94,14 +91,13 @@ def begun(
 
 
 def extended(session: JournaledSession, since_s: float, duration: float, rules: RemoteRules) -> JournaledSession:
-    """The session when it may last `duration` seconds from now; it began `since_s` seconds ago, and no word makes it
-    longer than the settings allow."""
+    """The session with `duration` more seconds from now, `since_s` after its beginning; never longer than the settings
+    allow."""
     return msgspec.structs.replace(session, duration=min(since_s + duration, rules.longest_s))
 
 
 def over(state: MachineState, open_sessions: Mapping[int, JournaledSession], ending: Collection[int]) -> MachineState:
-    """The state when these sessions end: what was before, unless others are open, or somebody said otherwise in the
-    meantime."""
+    """The state when these sessions end: the previous one, unless others are open or it was changed meanwhile."""
     ended = [open_sessions[one] for one in ending if one in open_sessions]
     if not ended or len(ended) < len(open_sessions):
         return state
@@ -120,7 +116,7 @@ def over(state: MachineState, open_sessions: Mapping[int, JournaledSession], end
 
 
 def ended_report(session_id: int, reason: str, now: str) -> RemoteAccessReport:
-    """What the hub is told, again and again until it has it."""
+    """The report to the hub, repeated until it is received."""
     return RemoteAccessReport(session_id=session_id, state="ended", at=now, reason=reason)
 
 
@@ -162,7 +158,7 @@ def _held(state: MachineState, reason: str) -> Held:
 
 
 def _before(held: Held, state: MachineState) -> Before | None:
-    """What is given back at `until`: what the machine declared under the session is nothing to take away from it."""
+    """What returns at `until`; a status that the machine declared under the session stays."""
     if held.before is None or held.status == state.status:
         return held.before
     return msgspec.structs.replace(held.before, status=state.status, reason=None)

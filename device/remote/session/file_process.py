@@ -1,6 +1,6 @@
-"""The process that opens the files of a session: started when the first one is wanted, ended with the session.
+"""Starts and asks the process that opens a session's files. Blocks; called in a worker thread.
 
-Everything here blocks; a worker thread calls it. What the process answers is believed no more than its user would be.
+Its answers are trusted no more than its user.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from device.remote.session.folder_files import check_room, explained, receive, s
 END_S: Final = 5.0
 """What does not end by itself within this is killed."""
 ANSWER_S: Final = 30.0
-"""So is what does not answer: its user may stop it, and a file system may never come back."""
+"""Likewise without an answer: its user may stop it, a file system may hang."""
 _ROOT: Final = str(Path(__file__).resolve().parents[3])
 _CODE: Final = """
 import sys
@@ -84,7 +84,7 @@ class FileProcess:
         return answer, handle
 
     def hang_up(self) -> None:
-        """Let the process end, and whoever waits for it fail; does not block."""
+        """Lets the process end and pending calls fail; does not block."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -100,7 +100,7 @@ class FileProcess:
 
 
 def _is_plain(handle: int) -> bool:
-    """Not what root may not even look at, as a file system of the user's own."""
+    """False also for what root may not look at, as on a file system of the user's own."""
     try:
         return stat.S_ISREG(os.fstat(handle).st_mode)
     except OSError:
@@ -180,7 +180,7 @@ class Reception:
         self.received += len(data)
 
     def keep(self) -> str:
-        """All of it came: flush it, give it its name, and say its SHA-256."""
+        """Flushes the whole file, gives it its name; returns its SHA-256."""
         if self.received != self._size:
             raise PathRefusedError("invalid", f"{self._size} bytes were announced and {self.received} came")
         with explained():

@@ -1,7 +1,6 @@
-"""A stream of kind `file`: a listing, one file out of the machine's download folders, or one into its upload folders.
+"""Serves streams of kind `file`: a listing, a file from a download folder, or one into an upload folder.
 
-Everything that touches the disk is done in a thread of its own, so that a slow disk delays nothing else, and every
-file is opened by a process with the rights of the terminal's user: what that user may not reach, no session does.
+The disk is used in a thread of its own. Files are opened by a process with the rights of the terminal's user.
 """
 
 from __future__ import annotations
@@ -133,7 +132,7 @@ class FileServer:
             self._worker.post(reading.end)
 
     async def _send(self, stream: DeviceStream, reading: OutgoingFile, offset: int) -> None:
-        """What the file had when it was opened; a log that grows meanwhile gives no more than that."""
+        """Sends as many bytes as the file had when it was opened."""
         while offset < reading.size:
             try:
                 data = await self._worker.call(reading.read, min(CHUNK, reading.size - offset), offset)

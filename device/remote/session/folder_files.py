@@ -1,9 +1,8 @@
-"""Files below a declared folder, in a process of their own that has the rights of the terminal's user and no others.
+"""Opens, lists, names and removes files below a declared folder, in a process with the rights of the terminal's user.
 
-`file_process` starts it as root and speaks to it; `serve` gives root's rights away before it reads the first request.
-It opens, lists, names and removes; what it has opened goes to the agent as a handle, so that the bytes
-are moved there. A declared folder is walked to without following any link, and it has to be the very folder that was
-there when the agent started. Standard library only; knows no stream, no setting and no secret.
+`file_process` starts it as root; `serve` gives root's rights away before the first request. Handles go to the agent,
+which moves the bytes. No link is followed on the way to a declared folder, and it must be the folder that was there
+when the agent started. Standard library only; knows no stream, no setting and no secret.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ KEEP_FREE: Final = 64 * 1024 * 1024
 """What an upload leaves on the disk for everybody else."""
 STALE_S: Final = 86400.0
 LENGTH: Final = 4
-"""A message on the socket is so many bytes of its length, a handle with them if there is one, and then its JSON."""
+"""Bytes of a message's length on the socket, sent with a handle if there is one; its JSON follows."""
 MOST: Final = 8 * 1024 * 1024
 """Bytes of one: more than the longest listing has."""
 _WAY: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -39,8 +38,7 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextlib.contextmanager
 def opened_folder(pin: Pin, parts: Sequence[str], last: int = _FOLDER) -> Iterator[int]:
-    """A handle of the folder `parts` below the declared one, opened with the flags `last`. No link is followed, neither
-    above the declared folder nor below it."""
+    """A handle of the folder `parts` below the declared one, opened with the flags `last`. Follows no link."""
     above = [part for part in pin.path.split("/") if part]
     with explained():
         handle = os.open("/", _WAY)
@@ -71,8 +69,8 @@ def _changed(pin: Pin) -> PathRefusedError:
 
 
 def listing(pin: Pin, parts: Sequence[str]) -> tuple[list[dict[str, Any]], bool]:
-    """Files and folders of a folder by name, and whether there are more than are told. Links are left out, as they
-    cannot be followed. A name that no path can hold is shown as far as it can be, and marked."""
+    """Files and folders of a folder by name, and whether more were left out. Without links. A name that no path can
+    hold is shown as far as possible, and marked."""
     entries: list[dict[str, Any]] = []
     with opened_folder(pin, parts) as folder, explained(), os.scandir(folder) as found:
         for entry in found:
@@ -90,8 +88,7 @@ def listing(pin: Pin, parts: Sequence[str]) -> tuple[list[dict[str, Any]], bool]
 
 
 def opened_file(pin: Pin, parts: Sequence[str], limit: int) -> int:
-    """A handle of a plain file on its way out, once it is known to be one: opening may already have an effect on what
-    is none."""
+    """A handle of a plain file to be read; checked before it is opened, as opening anything else may have an effect."""
     *above, name = _file(parts)
     with opened_folder(pin, above, _WAY) as folder, explained():
         if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
@@ -107,7 +104,7 @@ def opened_file(pin: Pin, parts: Sequence[str], limit: int) -> int:
 
 
 class Incoming:
-    """A file on its way in: nobody sees it under its name before all of it is on the disk."""
+    """A file on its way in; it has its name only when all of it is on the disk."""
 
     def __init__(self, pin: Pin, parts: Sequence[str], size: int, *, overwrite: bool) -> None:
         *above, self._name = _file(parts)
@@ -151,7 +148,7 @@ class Incoming:
         return handle
 
     def _name_it(self) -> None:
-        """One step either way; a link refuses to replace what came there meanwhile, a rename does not."""
+        """Names it in one step; a hard link does not replace a file that appeared meanwhile, a rename does."""
         both = {"src_dir_fd": self._folder, "dst_dir_fd": self._folder}
         if not self._overwrite:
             with contextlib.suppress(PermissionError, NotImplementedError):  # a stick's FAT knows no links
@@ -173,8 +170,8 @@ class Incoming:
 
 
 def serve(argv: Sequence[str]) -> None:
-    """Become the user of `argv` (uid, gid, further groups with commas between them; nothing: who we are), then answer
-    on the socket that is standard input until its other end is closed."""
+    """Becomes the user of `argv` (uid, gid, comma-separated further groups; empty: stays), then answers on the socket
+    that is standard input until it is closed."""
     os.umask(0o022)
     if argv:
         _become(int(argv[0]), int(argv[1]), [int(group) for group in argv[2].split(",") if group])
@@ -221,7 +218,7 @@ def receive(of: socket.socket) -> tuple[dict[str, Any] | None, int | None]:
 
 
 def _become(uid: int, gid: int, groups: list[int]) -> None:
-    """Every right of root goes with the last of these calls, for good. Raises OSError."""
+    """Gives all rights of root away, for good. Raises OSError."""
     os.setgroups(groups)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)

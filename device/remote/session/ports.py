@@ -1,7 +1,6 @@
-"""A stream of kind `port`: the bytes of one TCP connection to a service on this machine's own loopback address.
+"""Serves streams of kind `port`: one TCP connection to a service on 127.0.0.1.
 
-Only a port that both the machine's configuration and the session name, and only 127.0.0.1, looked at once more on the
-connection that came about.
+Only ports that both the machine's configuration and the session name; checked again on the open connection.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""A command on a real terminal (PTY): its own session, its own controlling terminal, an unprivileged user, a clean
-environment. Bytes in, bytes out, a size and an end; knows no stream.
+"""Runs a command on a PTY: own session and controlling terminal, unprivileged user, clean environment. Knows no stream.
 
-Whoever reads slowly makes the command wait, and a command that does not read makes the writer wait: nothing is kept
-here. What the command has left running in its terminal dies with it.
+Nothing is buffered: a slow reader makes the command wait, a command that does not read makes the writer wait. What the
+command has left running in its terminal is killed with it.
 """
 
 from __future__ import annotations
@@ -23,16 +22,15 @@ from device.remote.service_user import ServiceUser
 T = TypeVar("T")
 CHUNK: Final = 16 * 1024
 HANG_UP_S: Final = 1.0
-"""What a shell has to write its history after the hang-up, before it is killed."""
+"""For a shell to write its history after SIGHUP, before it is killed."""
 LAST_OUTPUT_S: Final = 1.0
-"""How long the last bytes are waited for when somebody outside of the session still holds the terminal open."""
+"""For the last bytes, when a process outside of the session still holds the terminal open."""
 MAX_SIDE: Final = 2000
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _IUTF8: Final = 0o40000
 _OWN_TERMINAL: Final = 'cd 2>/dev/null; exec "$@" <>"$0" >&0 2>&0'
-"""The first terminal a session's leader opens becomes its controlling one; so no code of ours runs between fork and
-exec, where a process with threads may run none. It goes home as the user it is by then, who may not enter what root
-may."""
+"""The first terminal that a session's leader opens becomes its controlling one, so no code of ours runs between fork
+and exec (unsafe with threads). `cd` runs with the user's rights."""
 
 
 class PtyProcess:
@@ -106,8 +104,8 @@ class PtyProcess:
             _set_size(self._terminal, (columns, rows))
 
     async def reap(self) -> None:
-        """Wait for the command's end, end what it left in the terminal, and let `read` come to its end; does not return
-        itself, as what it wrote last still has to be read."""
+        """Waits for the command's end, kills what it left, and lets `read` end. Never returns: the last output still
+        has to be read."""
         await self._process.wait()
         self._signal(signal.SIGKILL)
         self._loop.call_later(LAST_OUTPUT_S, self._fall_silent)
@@ -158,7 +156,7 @@ class PtyProcess:
 
 
 def environment_of(user: ServiceUser, terminal: str, language: str) -> dict[str, str]:
-    """All that a command in a terminal sees of its surroundings; nothing of the agent's own environment."""
+    """The whole environment of a command in a terminal; nothing of the agent's own."""
     utf8 = language if language.lower().replace("-", "").endswith("utf8") else "C.UTF-8"
     return {
         "TERM": terminal,
@@ -172,7 +170,7 @@ def environment_of(user: ServiceUser, terminal: str, language: str) -> dict[str,
 
 
 def _let_children_receive_sighup() -> None:
-    """An agent under nohup ignores it, and what is ignored stays ignored in every child; a handler does not."""
+    """Under nohup SIGHUP is ignored, in every child too; a handler is not inherited."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         with contextlib.suppress(ValueError):  # not in the main thread: then the kill has to do
             signal.signal(signal.SIGHUP, lambda *_: None)

@@ -1,7 +1,6 @@
-"""Services of the machine that run only while a lease needs them: started for whoever opens their port, then stopped.
+"""Starts services when a session opens their port, and stops them when no session needs them.
 
-What ran already is nobody's to stop. What was started is on disk with its process, so that an agent that was killed
-leaves no camera running: its next life ends it.
+What ran already is not stopped. What was started is noted on disk, so that the next life of a killed agent ends it.
 """
 
 from __future__ import annotations
@@ -86,7 +85,7 @@ class OnDemandServices:
             raise NotRunningError(f"port {port}: {service.start[0]}: {why}")
 
     def _check(self, port: int, command: Sequence[str]) -> None:
-        """Run nothing as root that somebody with less rights may exchange. Raises NotRunningError."""
+        """Refuses to run as root what somebody with less rights may change. Raises NotRunningError."""
         if command and self._visitor is not None and self._visitor.drop:
             weak = weak_command(command, self._visitor)
             if weak is not None and weak.visitor:
@@ -145,7 +144,7 @@ async def _answers(port: int) -> bool:
 
 
 async def _run(command: list[str]) -> None:
-    """A command that does not work is not waited for longer than it may take."""
+    """Runs a command, for STOP_S at most."""
     with contextlib.suppress(OSError, ValueError, TimeoutError, asyncio.TimeoutError):
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -162,7 +161,7 @@ async def _run(command: list[str]) -> None:
 
 
 def _end_group(process: asyncio.subprocess.Process, what: signal.Signals) -> None:
-    """The process and what it started. One that has ended may have left a service in its group; while that lives the
-    kernel gives the number to nobody else, so a process of that number is somebody else's."""
+    """Signals the process and what it started. An ended one may have left a service in its group; while that lives the
+    kernel gives the number to no other, so a process of that number means the group is gone."""
     if process.returncode is None or not Path(f"/proc/{process.pid}").exists():
         signal_group(process.pid, what)

@@ -18,7 +18,7 @@ from protocol.streams import Accepted, Controlled, Data, Ended, Opened, Role, St
 
 
 class StreamGone(Exception):  # noqa: N818 - it reads as what happened
-    """The other side reset the stream, or its session is over: nothing can be sent or received any more."""
+    """The stream was reset or its session is over."""
 
 
 class DeviceStream(Protocol):
@@ -36,7 +36,7 @@ class DeviceStream(Protocol):
         """Say that it is served; before the first byte."""
 
     def refuse(self, code: str, message: str) -> None:
-        """Say that it is not, and why; the stream is gone."""
+        """Refuse it; the stream is gone."""
 
     async def send(self, data: bytes) -> None:
         """Send all of it; waits for the receiver's window."""
@@ -48,7 +48,7 @@ class DeviceStream(Protocol):
         """Say something about the stream, beside its bytes."""
 
     async def next_control(self) -> dict[str, Any] | None:
-        """What the other side says so; None when it says no more."""
+        """The next one of the other side; None when no more will come."""
 
     async def finish(self) -> None:
         """Send no more bytes."""
@@ -59,7 +59,7 @@ class DeviceStream(Protocol):
 
 @dataclass(frozen=True)
 class OpenSession:
-    """The lease a stream belongs to. `allow`: of terminal, ports, files; `deadline` is on our monotonic clock."""
+    """The session of a stream. `allow`: of terminal, ports, files; `deadline` is on our monotonic clock."""
 
     id: int
     admin: str
@@ -73,7 +73,7 @@ Serve = Callable[[DeviceStream, OpenSession], Awaitable[None]]
 
 
 class ServedStream:
-    """One stream; a DeviceStream. The desk tells it what happened."""
+    """One stream; a DeviceStream. The dispatcher hands it its events."""
 
     def __init__(self, asked: Opened, streams: Streams, wake: Callable[[], None]) -> None:
         self._id = asked.id
@@ -177,13 +177,13 @@ class ServedStream:
             self._writable.set()
 
     def mark_gone(self) -> None:
-        """Reset, or its session is over: whoever waits is told."""
+        """Reset, or its session is over: ends every wait."""
         self.gone = True
         for event in (self._readable, self._writable, self._controlled):
             event.set()
 
     def handler_returned(self) -> None:
-        """Its handler has returned: what it handed over still goes out, what still comes in is of no interest."""
+        """Its handler has returned: what it sent still goes out, what still comes in is dropped."""
         if self.gone:
             return
         if not self._served:
@@ -241,7 +241,7 @@ class StreamDispatcher:
         self._wake()
 
     async def end(self) -> None:
-        """The session is over: no stream goes on, and no handler runs any more when this returns."""
+        """The session is over: ends all streams and handlers."""
         for stream in self._open.values():
             stream.mark_gone()
         await self._tasks.end()

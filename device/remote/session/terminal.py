@@ -1,7 +1,4 @@
-"""A stream of kind `terminal`: the keys of an administrator into a shell of the machine, its output back.
-
-Decides whether there may be one, and joins the stream to the terminal; the terminal itself is pty_process's.
-"""
+"""Serves streams of kind `terminal`: keys into a shell of the machine, its output back. The PTY is pty_process's."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The second WebSocket of a session: opened with the key and the ticket, taken up again after every drop, gone with it.
+"""The second WebSocket of a session: opened with key and ticket, resumed after every drop.
 
-Moves frames between a socket and the streams' desk, at the pace of the network; knows no stream and no handler. What
-was sent and not acknowledged is kept by the streams, so a drop loses nothing.
+Moves frames between the socket and the stream dispatcher; knows no stream and no handler. What was not acknowledged is
+kept by the streams, so a drop loses nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from protocol.stream_frames import HEAD_BYTES, StreamProtocolError
 
 BASE_S: Final = 0.5
 CAP_S: Final = 5.0
-"""Somebody is looking at a terminal that stands still: the delays stay short, and each try is one socket."""
+"""Short delays: somebody is looking at a terminal that stands still."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,7 @@ class TunnelClient:
         self._news.set()
 
     async def run(self, dispatcher: StreamDispatcher) -> str:
-        """Keep it up as long as the session lasts; why the session is over when the hub says so, or when what was lost
-        cannot be repeated."""
+        """Runs as long as the session; returns why it is over, when the hub ends it or frames cannot be repeated."""
         while True:
             began = time.monotonic()
             end = await self._once(dispatcher)
@@ -133,7 +132,7 @@ class TunnelClient:
             dispatcher.receive(frame)
 
     async def _speak(self, connection: ClientConnection, dispatcher: StreamDispatcher) -> None:
-        """A socket that is full makes this wait, and with it whoever hands over bytes; nothing piles up."""
+        """Sends frames; a full socket makes it wait, and with it the streams."""
         acknowledged_at = time.monotonic()
         while True:
             self._news.clear()
@@ -147,7 +146,7 @@ class TunnelClient:
                 await self._wait()
 
     async def _wait(self) -> None:
-        """For news, or for the time to acknowledge; without a task, because every key of a terminal comes by here."""
+        """Waits for something to send or to acknowledge; without a task, as every key of a terminal passes here."""
         timer = asyncio.get_running_loop().call_later(limits.ACK_S, self._news.set)
         try:
             await self._news.wait()

@@ -1,7 +1,4 @@
-"""What a machine does while a session is open: the tunnel, what its streams reach, the control page, and the end of it.
-
-Loaded when the first session begins: an agent that nobody visits carries none of it in memory.
-"""
+"""Runs while a session is open: the tunnel, its streams' handlers, the control page. Loaded with the first session."""
 
 from __future__ import annotations
 
