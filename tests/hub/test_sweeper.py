@@ -10,7 +10,7 @@ from db.errors import Conflict, Unavailable
 from hub.model.changes import EventHappened, Put
 from hub.remote.service import RemoteSessions
 from hub.schedule import Sweeper
-from tests.hub.commands.rules.test_command_desk import command
+from tests.hub.commands.rules.test_drafts import command
 from tests.support.link_room import Room, room
 from tests.support.machines import NOW
 from tests.support.until import until

@@ -16,7 +16,7 @@ from hub.model.changes import Change, EventHappened, Put
 from hub.remote.service import RemoteSessions
 from hub.schedule import Sweeper
 from protocol import messages as m
-from tests.hub.commands.rules.test_command_desk import command
+from tests.hub.commands.rules.test_drafts import command
 from tests.support.link_room import Room, room, text
 from tests.support.machines import NOW
 from tests.support.until import until

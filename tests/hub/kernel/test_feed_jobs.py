@@ -9,7 +9,7 @@ import msgspec
 
 from db.records import CommandRow
 from hub.model.changes import Move, Patch, Put
-from tests.hub.commands.rules.test_command_desk import command
+from tests.hub.commands.rules.test_drafts import command
 from tests.support.feed_page import NOW, NOW_MS, Hub, Page
 
 

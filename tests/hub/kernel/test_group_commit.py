@@ -22,7 +22,7 @@ from hub.model.changes import (  # fmt: skip
     put_rows,
 )
 from hub.model.fleet import Fleet, Touched
-from tests.hub.commands.rules.test_command_desk import command
+from tests.hub.commands.rules.test_drafts import command
 from tests.support.fake_store import FakeStore
 from tests.support.machines import NOW, machine
 from tests.support.until import until

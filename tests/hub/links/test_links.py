@@ -11,7 +11,7 @@ import msgspec
 from hub.links.link import OUTBOX
 from hub.model.changes import Put
 from protocol import messages as m
-from tests.hub.commands.rules.test_command_desk import command
+from tests.hub.commands.rules.test_drafts import command
 from tests.support.link_room import room, text
 from tests.support.machines import NOW, machine
 from tests.support.until import until

@@ -13,7 +13,7 @@ from hub.model.budgets import MachineBudget
 from hub.model.changes import Put
 from protocol import messages as m
 from protocol.limits import MAX_RESULT_BYTES
-from tests.hub.commands.rules.test_command_desk import command
+from tests.hub.commands.rules.test_drafts import command
 from tests.support.link_room import room, text
 from tests.support.machines import hello, metrics
 from tests.support.until import until

@@ -27,7 +27,7 @@ from hub.model.fleet import ALL_MEMBERS, PENDING_MEMBERS, Fleet, Touched
 from hub.model.machine import BOOTS_KEPT, Boot
 from hub.model.service_changes import ConfigWritten, MachineSeen
 from hub.model.views import MEMBERS, machine_view
-from tests.hub.commands.rules.test_command_desk import command
+from tests.hub.commands.rules.test_drafts import command
 from tests.support.machines import NOW, machine, sample
 
 

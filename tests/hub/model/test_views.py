@@ -10,7 +10,7 @@ from hub.model.access import Principal
 from hub.model.changes import EventHappened, SampleSeen
 from hub.model.fleet import Fleet
 from hub.model.views import answer, command_view, event_view, machine_delta, machine_detail, machine_view, session_view
-from tests.hub.commands.rules.test_command_desk import command
+from tests.hub.commands.rules.test_drafts import command
 from tests.hub.remote.rules.test_remote_life import session
 from tests.support.machines import NOW, machine, sample
 

@@ -13,7 +13,7 @@ from hub.commands import rules
 from hub.model.changes import OWN, Change, EventHappened, Move, Patch, StatusChanged, moved_rows
 from hub.model.fleet import TERMINAL, Fleet
 from protocol import messages as m
-from tests.hub.commands.rules.test_command_desk import command, moved_to, with_command
+from tests.hub.commands.rules.test_drafts import command, moved_to, with_command
 from tests.support.machines import NOW, machine
 
 UpdateState = Literal["accepted", "running", "succeeded", "failed", "rejected"]

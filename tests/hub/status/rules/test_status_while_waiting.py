@@ -13,7 +13,7 @@ from hub.model.machine import Machine
 from hub.status import rules
 from hub.status.rules import NamedStatus
 from protocol.messages import Hello, StatusReport
-from tests.hub.status.rules.test_status_desk import LATER, NOW, WHOLE, after, heard, machine
+from tests.hub.status.rules.test_declarations import LATER, NOW, WHOLE, after, heard, machine
 
 
 def waiting(found: Machine, issued_by: str = "machine:1", **args: Any) -> Machine:

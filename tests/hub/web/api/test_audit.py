@@ -12,7 +12,7 @@ from hub.model.changes import Change, EventHappened, Patch, Put
 from hub.remote.recordings.service import Recordings, Scene
 from hub.remote.tunnel.registry import Tunnels
 from hub.routes import OPERATIONS
-from tests.hub.commands.rules.test_command_desk import command
+from tests.hub.commands.rules.test_drafts import command
 from tests.hub.remote.test_remote_files import FileStream
 from tests.hub.web.api.test_every_change_is_recorded import Group, Groups, incomplete, unrecorded, untried
 from tests.support.api_hub import PASSWORD, ApiHub

@@ -27,7 +27,7 @@ from hub.remote.recordings import rules
 from hub.remote.rules import life as remote_life
 from hub.status import rules as status_rules
 from protocol import messages as m
-from tests.hub.commands.rules.test_command_desk import command
+from tests.hub.commands.rules.test_drafts import command
 from tests.support.api_hub import ORIGIN, ApiHub
 from tests.support.machines import NOW, hello, machine
 from tests.support.page_visitor import browser

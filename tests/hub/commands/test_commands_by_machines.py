@@ -10,7 +10,7 @@ import pytest
 
 from hub.kernel.loading import load_fleet
 from hub.model.changes import Put
-from tests.hub.commands.rules.test_command_desk import command
+from tests.hub.commands.rules.test_drafts import command
 from tests.support.api_hub import ApiHub
 
 
