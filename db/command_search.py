@@ -16,7 +16,7 @@ from db.schema import commands
 _C = commands.c
 
 
-class Mark(NamedTuple):
+class CommandMark(NamedTuple):
     """A place among commands: they are ordered by instant, and by id within one."""
 
     at: datetime
@@ -24,7 +24,7 @@ class Mark(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
+class CommandFilters:
     """Each one that is given narrows. `rvm_ids`: of these machines alone (() finds nothing)."""
 
     rvm_ids: Collection[int] | None = None
@@ -34,7 +34,9 @@ class Filters:
     issued_by: str | None = None
 
 
-async def search(store: Store, filters: Filters, limit: int, before: Mark | None = None) -> list[CommandRow]:
+async def search(
+    store: Store, filters: CommandFilters, limit: int, before: CommandMark | None = None
+) -> list[CommandRow]:
     """Newest first, older than `before`."""
     query = sa.select(commands).where(*_conditions(filters))
     if before is not None:
@@ -43,13 +45,13 @@ async def search(store: Store, filters: Filters, limit: int, before: Mark | None
     return [CommandRow(**row) for row in await store.fetch_all(query)]
 
 
-async def count_states(store: Store, filters: Filters) -> dict[str, int]:
+async def count_states(store: Store, filters: CommandFilters) -> dict[str, int]:
     """How many there are in each state; states nobody is in are left out."""
     query = sa.select(_C.state, sa.func.count().label("n")).where(*_conditions(filters)).group_by(_C.state)
     return {row["state"]: row["n"] for row in await store.fetch_all(query)}
 
 
-def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
+def _conditions(filters: CommandFilters) -> list[sa.ColumnElement[bool]]:
     wanted: list[sa.ColumnElement[bool]] = []
     many: list[tuple[sa.Column[Any], Collection[Any] | None]] = [
         (_C.rvm_id, filters.rvm_ids),

@@ -30,7 +30,7 @@ _C = events.c
 _TEXTS = (_C.params, _C.before, _C.after)
 
 
-class Mark(NamedTuple):
+class EventMark(NamedTuple):
     """A place in the record: events are ordered by instant, and by id within one."""
 
     at: datetime
@@ -38,7 +38,7 @@ class Mark(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
+class EventFilters:
     """Each one that is given narrows. `rvm_ids` hides what concerns other machines and what concerns none,
     `of_machines` only the latter; `start` is included, `end` is not. `kinds` are what codes begin with, up to the dot.
     `actor` is an actor or one of GROUPS.
@@ -60,20 +60,20 @@ class Filters:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class EventPage:
     """`rows` newest first. `more`: there are, or there may be, others beyond, in the direction asked for; `reached` is
     where a search that stopped before it was full has to go on (None: at the last row of the page). `looked` is how
     many events, at the least, were looked through by something that has no index."""
 
     rows: list[EventRow]
     more: bool
-    reached: Mark | None = None
+    reached: EventMark | None = None
     looked: int = 0
 
 
 async def search(
-    store: Store, filters: Filters, limit: int, *, before: Mark | None = None, after: Mark | None = None
-) -> Page:
+    store: Store, filters: EventFilters, limit: int, *, before: EventMark | None = None, after: EventMark | None = None
+) -> EventPage:
     """The page older than `before`, or newer than `after` (the nearest to it), else the newest."""
     newer = after is not None
     place = after if newer else before
@@ -93,26 +93,26 @@ async def search(
     stopped = place if len(found) <= limit else None
     page = found[:limit]
     more = len(found) > limit or stopped is not None
-    return Page(page[::-1] if newer else page, more=more, reached=stopped, looked=looked)
+    return EventPage(page[::-1] if newer else page, more=more, reached=stopped, looked=looked)
 
 
-async def _edge(store: Store, filters: Filters, place: Mark | None, *, newer: bool) -> Mark | None:
+async def _edge(store: Store, filters: EventFilters, place: EventMark | None, *, newer: bool) -> EventMark | None:
     """The last event of the next stretch, by what has an index (so it is one the reader may know of); None when the
     record ends within it."""
     query = sa.select(_C.at, _C.id).where(*_indexed(filters), *_beyond(place, newer=newer))
     row = await store.fetch_one(_ordered(query, newer=newer).limit(1).offset(STRETCH - 1))
-    return None if row is None else Mark(row["at"], row["id"])
+    return None if row is None else EventMark(row["at"], row["id"])
 
 
 def _ordered(query: sa.Select[Any], *, newer: bool) -> sa.Select[Any]:
     return query.order_by(_C.at, _C.id) if newer else query.order_by(_C.at.desc(), _C.id.desc())
 
 
-def _beyond(place: Mark | None, *, newer: bool) -> list[sa.ColumnElement[bool]]:
+def _beyond(place: EventMark | None, *, newer: bool) -> list[sa.ColumnElement[bool]]:
     return [] if place is None else [_past(place, newer=newer)]
 
 
-def _past(place: Mark, *, newer: bool) -> sa.ColumnElement[bool]:
+def _past(place: EventMark, *, newer: bool) -> sa.ColumnElement[bool]:
     if newer:
         later = sa.or_(_C.at > place.at, sa.and_(_C.at == place.at, _C.id > place.id))
         return sa.and_(_C.at >= place.at, later)
@@ -120,7 +120,7 @@ def _past(place: Mark, *, newer: bool) -> sa.ColumnElement[bool]:
     return sa.and_(_C.at <= place.at, earlier)
 
 
-def _indexed(filters: Filters) -> list[sa.ColumnElement[bool]]:
+def _indexed(filters: EventFilters) -> list[sa.ColumnElement[bool]]:
     found: list[sa.ColumnElement[bool]] = []
     if filters.rvm_ids is not None:
         # One machine by equality: its index then gives the order, too.
@@ -135,7 +135,7 @@ def _indexed(filters: Filters) -> list[sa.ColumnElement[bool]]:
     return found
 
 
-def _unindexed(filters: Filters) -> list[sa.ColumnElement[bool]]:
+def _unindexed(filters: EventFilters) -> list[sa.ColumnElement[bool]]:
     found: list[sa.ColumnElement[bool]] = []
     if filters.kinds is not None:
         found.append(sa.or_(sa.false(), *(_like(_C.code, "{}%", f"{kind}.") for kind in filters.kinds)))
@@ -150,7 +150,7 @@ def _unindexed(filters: Filters) -> list[sa.ColumnElement[bool]]:
     return found
 
 
-def _with_text(filters: Filters) -> sa.ColumnElement[bool]:
+def _with_text(filters: EventFilters) -> sa.ColumnElement[bool]:
     text = (filters.text or "").lower()
     # The JSON columns are searched as they are written: as JSON, with \u for everything beyond ASCII.
     written = json.dumps(filters.text or "")[1:-1].lower()

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from db import event_search
-from db.event_search import Filters, Mark, Page, search
+from db.event_search import EventFilters, EventMark, EventPage, search
 from db.events import find_event
 from db.records import EventRow
 from hub.audit import service
@@ -88,7 +88,7 @@ async def _answer(call: Call, query: MachineEventsQuery, rvm: str | None) -> Ans
     return Answer(page, headers=following)
 
 
-def onward(page: Page, *, newer: bool = False) -> int | None:
+def onward(page: EventPage, *, newer: bool = False) -> int | None:
     """The id from which the following page goes on; None on the last."""
     if not page.more:
         return None
@@ -97,11 +97,11 @@ def onward(page: Page, *, newer: bool = False) -> int | None:
     return page.rows[0 if newer else -1].id
 
 
-async def filters_of(call: Call, query: MachineEventsQuery, rvm: str | None) -> Filters:
+async def filters_of(call: Call, query: MachineEventsQuery, rvm: str | None) -> EventFilters:
     """The caller's question, within what they may know. Raises Problem."""
     rvm_ids = visible(call, rvm)
     text = (query.q or "").strip() or None
-    return Filters(
+    return EventFilters(
         rvm_ids=rvm_ids,
         of_machines=not may(call.principal, "event.read_all"),
         kinds=None if query.kind is None else kinds_in(query.kind),
@@ -150,14 +150,14 @@ def _machines_called(call: Call, text: str | None) -> list[int]:
     return [rvm_id for rvm_id, names in named if sought in names and reach(rvm_id)]
 
 
-async def mark_of(call: Call, member: str, event_id: int | None) -> Mark | None:
+async def mark_of(call: Call, member: str, event_id: int | None) -> EventMark | None:
     if event_id is None:
         return None
     row = await find_event(call.context.store, event_id)
     # An event that may not be seen is no place to read on from, like one that does not exist.
     if row is None or not _may_see(call, row.rvm_id):
         raise one_wrong(member, "expect.event_id")
-    return Mark(row.at, row.id)
+    return EventMark(row.at, row.id)
 
 
 def _may_see(call: Call, rvm_id: int | None) -> bool:

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from dashboard.event_choice import EventChoice, choice_from
 from dashboard.event_lines import Line, lines
 from db import users
-from db.event_search import Page, search
+from db.event_search import EventPage, search
 from hub.audit import api
 from hub.audit.rules import KINDS, OF_MACHINES
 from hub.audit.service import names_in
@@ -108,7 +108,7 @@ async def _shown(visit: Visit, choice: EventChoice, machine: Machine | None, *, 
     return EventsShown(made, api.onward(found), reached)
 
 
-async def _found(visit: Visit, choice: EventChoice, machine: Machine | None, zone: str) -> Page:
+async def _found(visit: Visit, choice: EventChoice, machine: Machine | None, zone: str) -> EventPage:
     query = validate(api.EventsQuery, api_members(choice, machine, zone), unknown="ignore", lax=True)
     call = visit.call(query=query)
     filters = await api.filters_of(call, query, query.rvm)

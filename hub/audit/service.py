@@ -24,7 +24,7 @@ from dashboard.event_lines import Names
 from dashboard.reader import Reader
 from db import users
 from db.errors import StoreError
-from db.event_search import Filters, Mark, Page, search
+from db.event_search import EventFilters, EventMark, EventPage, search
 from db.records import EventRow
 from hub.kernel.context import HubContext
 from hub.model import actors, views
@@ -65,7 +65,9 @@ def safe_cell(cell: object) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-async def export(call: Call, filters: Filters, before: Mark | None, after: Mark | None, device_id: str) -> Response:
+async def export(
+    call: Call, filters: EventFilters, before: EventMark | None, after: EventMark | None, device_id: str
+) -> Response:
     """The file as an answer. The first page is read before it begins, so that a database that is away is a 503. Raises
     Problem (429) when there are too many at once."""
     exports, who = call.context[DownloadSlots], call.principal.actor
@@ -80,7 +82,9 @@ async def export(call: Call, filters: Filters, before: Mark | None, after: Mark 
     return answer
 
 
-async def _answer(call: Call, filters: Filters, before: Mark | None, after: Mark | None, device_id: str) -> Response:
+async def _answer(
+    call: Call, filters: EventFilters, before: EventMark | None, after: EventMark | None, device_id: str
+) -> Response:
     query = call.query
     stem = "-".join(part for part in ("events", device_id.replace(":", "-"), f"{call.now:%Y%m%d-%H%M%S}") if part)
     headers = {"Content-Disposition": f'attachment; filename="{stem}.csv"', "Vary": "Accept"}
@@ -106,7 +110,9 @@ async def _encoded(text: AsyncIterator[str], *, bom: bool) -> AsyncIterator[byte
         yield part.encode()
 
 
-async def _file(call: Call, r: Reader, filters: Filters, page: Page, after: Mark | None) -> AsyncIterator[str]:
+async def _file(
+    call: Call, r: Reader, filters: EventFilters, page: EventPage, after: EventMark | None
+) -> AsyncIterator[str]:
     yield _rows([COLUMNS])
     store, left, looked, removed = call.context.store, MOST_ROWS, 0, Removed()
     try:
@@ -118,7 +124,7 @@ async def _file(call: Call, r: Reader, filters: Filters, page: Page, after: Mark
             yield _rows([_cells(r, row, names) async for row in in_slices(rows)])
             left, looked = left - len(rows), looked + page.looked
             ended = after is not None and len(rows) < len(page.rows)
-            place = page.reached or (Mark(page.rows[-1].at, page.rows[-1].id) if page.rows else None)
+            place = page.reached or (EventMark(page.rows[-1].at, page.rows[-1].id) if page.rows else None)
             if ended or not page.more or place is None:
                 return
             if left <= 0:
@@ -207,14 +213,14 @@ async def actors_called(context: HubContext, text: str) -> list[str]:
 
 
 async def _removed_people(context: HubContext) -> dict[str, str]:
-    found = await search(context.store, Filters(codes=("user.removed",)), MOST_REMOVED)
+    found = await search(context.store, EventFilters(codes=("user.removed",)), MOST_REMOVED)
     return {str(row.params.get("user_id")): _last_name(row, "email") for row in found.rows}
 
 
 async def _removed_machines(context: HubContext, ids: set[int], known: dict[int, str | None]) -> dict[int, str]:
     if new := ids - known.keys():
         known |= dict.fromkeys(new)
-        found = await search(context.store, Filters(rvm_ids=new, codes=("machine.removed",)), MOST_REMOVED)
+        found = await search(context.store, EventFilters(rvm_ids=new, codes=("machine.removed",)), MOST_REMOVED)
         known |= {row.rvm_id: _last_name(row, "device_id") for row in found.rows if row.rvm_id is not None}
     return {rvm_id: name for rvm_id in ids if (name := known[rvm_id]) is not None}
 

@@ -9,7 +9,7 @@ import msgspec
 
 from db import command_search
 from db import commands as rows
-from db.command_search import Filters, Mark
+from db.command_search import CommandFilters, CommandMark
 from db.errors import Conflict
 from db.records import PENDING_STATES, CommandRow
 from hub.commands import rules, service
@@ -81,7 +81,7 @@ class NewCommand(msgspec.Struct):
 async def list_commands(call: Call) -> Answer:
     query: CommandsQuery = call.query
     mark = await _mark(call, query.before, call.machine.id, "expect.command_id")
-    return await _page(call, Filters((call.machine.id,), _states(query.state)), query.limit, mark)
+    return await _page(call, CommandFilters((call.machine.id,), _states(query.state)), query.limit, mark)
 
 
 async def list_all_commands(call: Call) -> Answer:
@@ -89,7 +89,7 @@ async def list_all_commands(call: Call) -> Answer:
     machines = call.principal.machines
     if query.rvm is not None:
         machines = frozenset({machine_named(call.context, call.principal, query.rvm).id})
-    filters = Filters(machines, _states(query.state), query.name, query.group, query.issued_by)
+    filters = CommandFilters(machines, _states(query.state), query.name, query.group, query.issued_by)
     mark = await _mark(call, query.before, None, "expect.command_known")
     return await _page(call, filters, query.limit, mark)
 
@@ -128,21 +128,21 @@ async def cancel_command(call: Call) -> Answer:
     return Answer(views.command_view(command), 200, service.state_text(command))
 
 
-async def _page(call: Call, filters: Filters, limit: int, mark: Mark | None) -> Answer:
+async def _page(call: Call, filters: CommandFilters, limit: int, mark: CommandMark | None) -> Answer:
     found = await command_search.search(call.context.store, filters, limit + 1, mark)
     page = [views.command_view(row) for row in found[:limit]]
     following = page[-1]["id"] if len(found) > limit else None
     return Answer(page, headers=paging.headers(call.request, before=following))
 
 
-async def _mark(call: Call, before: str | None, rvm_id: int | None, expected: str) -> Mark | None:
+async def _mark(call: Call, before: str | None, rvm_id: int | None, expected: str) -> CommandMark | None:
     if before is None:
         return None
     last = await rows.find_command(call.context.store, before)
     # A command that may not be seen is no place to read on from, like one that does not exist.
     if last is None or not call.principal.reaches(last.rvm_id) or rvm_id not in (None, last.rvm_id):
         raise one_wrong("before", expected)
-    return Mark(last.issued_at, last.id)
+    return CommandMark(last.issued_at, last.id)
 
 
 def _states(wanted: str | None) -> frozenset[str] | None:

@@ -15,7 +15,7 @@ from dashboard import actions, bulk, fleet, job_list, jobs
 from dashboard.jobs import KINDS
 from db import command_search
 from db import commands as command_rows
-from db.command_search import Filters, Mark
+from db.command_search import CommandFilters, CommandMark
 from db.records import CommandRow
 from hub.commands import api, cards, rules, service
 from hub.commands import bulk as bulk_api
@@ -110,23 +110,23 @@ def _open(visit: Visit, query: job_list.JobQuery, reach: frozenset[int] | None) 
 
 
 async def _ended(
-    visit: Visit, query: job_list.JobQuery, reach: frozenset[int] | None, mark: Mark | None
+    visit: Visit, query: job_list.JobQuery, reach: frozenset[int] | None, mark: CommandMark | None
 ) -> list[CommandRow]:
     """One more than a page, to know whether there is another."""
     if not query.ended_states:
         return []
-    filters = Filters(
+    filters = CommandFilters(
         rvm_ids=reach, states=query.ended_states, name=query.name or None, group_id=query.group or None
     )  # fmt: skip
     return await command_search.search(visit.context.store, filters, JOBS_ON_PAGE + 1, mark)
 
 
-async def _mark(visit: Visit, query: job_list.JobQuery) -> Mark | None:
+async def _mark(visit: Visit, query: job_list.JobQuery) -> CommandMark | None:
     """Where the page begins; an unknown id begins at the newest."""
     if not query.before:
         return None
     row = await command_rows.find_command(visit.context.store, query.before)
-    return None if row is None or not visit.user.reaches(row.rvm_id) else Mark(row.issued_at, row.id)
+    return None if row is None or not visit.user.reaches(row.rvm_id) else CommandMark(row.issued_at, row.id)
 
 
 def _more_open(query: job_list.JobQuery, older: list[CommandRow]) -> str | None:
@@ -134,7 +134,7 @@ def _more_open(query: job_list.JobQuery, older: list[CommandRow]) -> str | None:
 
 
 async def _tally(visit: Visit, query: job_list.JobQuery) -> list[tuple[str, str]]:
-    filters = Filters(rvm_ids=visit.user.machines, group_id=query.group)
+    filters = CommandFilters(rvm_ids=visit.user.machines, group_id=query.group)
     counts = await command_search.count_states(visit.context.store, filters)
     machines = visit.context.fleet.machines
     offline = sum(

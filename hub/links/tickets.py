@@ -17,7 +17,7 @@ MAX_TICKETS: Final = 10_000
 """Outstanding at once; beyond it the oldest is void. A full fleet needs two a machine."""
 
 
-class Ticket(NamedTuple):
+class SessionTicket(NamedTuple):
     """What a ticket is good for."""
 
     session_id: int
@@ -32,7 +32,7 @@ class Tickets:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         # Bound: MAX_TICKETS, the oldest goes.
-        self._outstanding: dict[bytes, Ticket] = {}
+        self._outstanding: dict[bytes, SessionTicket] = {}
 
     def issue(self, session_id: int, rvm_id: int, purpose: str = "tunnel") -> str:
         """A new ticket; earlier ones of the session and purpose are void."""
@@ -41,10 +41,10 @@ class Tickets:
         if len(self._outstanding) >= MAX_TICKETS:
             del self._outstanding[next(iter(self._outstanding))]
         text = secrets.token_urlsafe(32)
-        self._outstanding[digest(text)] = Ticket(session_id, rvm_id, purpose, now + TICKET_S)
+        self._outstanding[digest(text)] = SessionTicket(session_id, rvm_id, purpose, now + TICKET_S)
         return text
 
-    def redeem(self, text: str, rvm_id: int, purpose: str = "tunnel") -> Ticket | None:
+    def redeem(self, text: str, rvm_id: int, purpose: str = "tunnel") -> SessionTicket | None:
         """The ticket, when this machine may use it for this purpose now; it is spent either way.
 
         Looked up by its hash: the time that takes tells nothing about other tickets.
@@ -66,7 +66,7 @@ class Tickets:
     def void(self, session_id: int) -> None:
         self._keep(lambda ticket: ticket.session_id != session_id)
 
-    def _keep(self, good: Callable[[Ticket], bool]) -> None:
+    def _keep(self, good: Callable[[SessionTicket], bool]) -> None:
         self._outstanding = {digest: ticket for digest, ticket in self._outstanding.items() if good(ticket)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from db.command_search import Filters, Mark, count_states, search
+from db.command_search import CommandFilters, CommandMark, count_states, search
 from db.connection import Store
 from tests.db.test_command_and_event_queries import draft
 from tests.support.database_rows import add_machine
@@ -22,18 +22,18 @@ async def stock(store: Store) -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("filters", "found"),
     [
-        (Filters(), "dcba"),
-        (Filters(states=("succeeded", "failed")), "ba"),
-        (Filters(states=()), ""),
-        (Filters(name="reboot"), "b"),
-        (Filters(group_id="g"), "cba"),
-        (Filters(group_id="g", states=("queued",)), "c"),
-        (Filters(issued_by="user:2"), "c"),
-        (Filters(rvm_ids=()), ""),
-        (Filters(group_id="' OR 1=1"), ""),
+        (CommandFilters(), "dcba"),
+        (CommandFilters(states=("succeeded", "failed")), "ba"),
+        (CommandFilters(states=()), ""),
+        (CommandFilters(name="reboot"), "b"),
+        (CommandFilters(group_id="g"), "cba"),
+        (CommandFilters(group_id="g", states=("queued",)), "c"),
+        (CommandFilters(issued_by="user:2"), "c"),
+        (CommandFilters(rvm_ids=()), ""),
+        (CommandFilters(group_id="' OR 1=1"), ""),
     ],
 )
-async def test_each_filter_narrows(store: Store, filters: Filters, found: str) -> None:
+async def test_each_filter_narrows(store: Store, filters: CommandFilters, found: str) -> None:
     await stock(store)
     assert "".join(row.id for row in await search(store, filters, 10)) == found
 
@@ -41,14 +41,14 @@ async def test_each_filter_narrows(store: Store, filters: Filters, found: str) -
 async def test_pages_follow_each_other_also_within_one_instant(store: Store) -> None:
     north, _ = await stock(store)
     seen, before = "", None
-    while page := await search(store, Filters(), 1, before):
+    while page := await search(store, CommandFilters(), 1, before):
         seen += page[0].id
-        before = Mark(page[0].issued_at, page[0].id)
+        before = CommandMark(page[0].issued_at, page[0].id)
     assert seen == "dcba"
-    assert [row.id for row in await search(store, Filters(rvm_ids=(north,)), 10)] == ["c", "a"]
+    assert [row.id for row in await search(store, CommandFilters(rvm_ids=(north,)), 10)] == ["c", "a"]
 
 
 async def test_a_group_is_summed_up(store: Store) -> None:
     north, _ = await stock(store)
-    assert await count_states(store, Filters(group_id="g")) == {"succeeded": 1, "failed": 1, "queued": 1}
-    assert await count_states(store, Filters(group_id="g", rvm_ids=(north,))) == {"succeeded": 1, "queued": 1}
+    assert await count_states(store, CommandFilters(group_id="g")) == {"succeeded": 1, "failed": 1, "queued": 1}
+    assert await count_states(store, CommandFilters(group_id="g", rvm_ids=(north,))) == {"succeeded": 1, "queued": 1}

@@ -75,7 +75,7 @@ def test_tickets_are_bounded() -> None:
     made = Tickets()
     first = made.issue(0, 1)
     for n in range(1, tickets.MAX_TICKETS):
-        made._outstanding[n.to_bytes(4, "big")] = tickets.Ticket(n, 1, "tunnel", 1e18)
+        made._outstanding[n.to_bytes(4, "big")] = tickets.SessionTicket(n, 1, "tunnel", 1e18)
     made.issue(-1, 1)
     assert len(made._outstanding) == tickets.MAX_TICKETS
     assert made.redeem(first, 1) is None
