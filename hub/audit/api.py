@@ -82,9 +82,9 @@ async def _answer(call: Call, query: MachineEventsQuery, rvm: str | None) -> Ans
     found = await search(call.context.store, filters, query.limit, before=before, after=after)
     page = [views.event_view(row) for row in found.rows]
     if after is not None:
-        following = headers.headers(call.request, relation="prev", after=onward(found, newer=True))
+        following = headers.next_page(call.request, relation="prev", after=onward(found, newer=True))
     else:
-        following = headers.headers(call.request, before=onward(found))
+        following = headers.next_page(call.request, before=onward(found))
     return Answer(page, headers=following)
 
 

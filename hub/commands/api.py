@@ -132,7 +132,7 @@ async def _page(call: Call, filters: CommandFilters, limit: int, mark: CommandMa
     found = await command_search.search(call.context.store, filters, limit + 1, mark)
     page = [views.command_view(row) for row in found[:limit]]
     following = page[-1]["id"] if len(found) > limit else None
-    return Answer(page, headers=paging.headers(call.request, before=following))
+    return Answer(page, headers=paging.next_page(call.request, before=following))
 
 
 async def _mark(call: Call, before: str | None, rvm_id: int | None, expected: str) -> CommandMark | None:

@@ -23,7 +23,7 @@ from hub.machine_settings.rules import SettingsRequest, StaleError, WrongSetting
 from hub.model import effective_settings, views
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, DesiredSettings
 from hub.model.machine import Machine
-from hub.web.api.headers import PARAMETER, stale, tagged, version_expected
+from hub.web.api.headers import IF_MATCH_PARAMETER, stale, tagged, version_expected
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.http.problems import Problem, Text, invalid, not_found, one_wrong
 from hub.web.http.validation import Instant, check_free_shape
@@ -262,7 +262,7 @@ def _still(call: Call) -> Machine:
 
 
 _EXAMPLE = {"temperature_threshold": 75, "confidence_threshold": 0.6}
-_WRITTEN: Final[Any] = {"refusals": (409, 412), "parameters": PARAMETER, "headers": ("ETag",)}
+_WRITTEN: Final[Any] = {"refusals": (409, 412), "parameters": IF_MATCH_PARAMETER, "headers": ("ETag",)}
 _STALE = (
     "With the `version` you have seen in the body, a write in between is answered 409 and changes nothing; with the "
     "`ETag` in `If-Match`, 412."

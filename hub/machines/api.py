@@ -145,7 +145,7 @@ async def list_machines(call: Call) -> Answer:
         page = found[query.offset : query.offset + query.limit]
         shown = [views.machine_view(machine) async for machine in in_slices(page)]
     following = query.offset + query.limit if len(found) > query.offset + query.limit else None
-    return Answer(shown, headers=headers.headers(call.request, total=len(found), offset=following))
+    return Answer(shown, headers=headers.next_page(call.request, total=len(found), offset=following))
 
 
 async def add_machine(call: Call) -> Answer:

@@ -74,7 +74,7 @@ async def list_tokens(call: Call) -> Answer:
         return Answer([views.answer(Token, token) for token in await tokens.tokens_of(store, query.user)])
     found = await tokens.valid_tokens(store, call.now, query.limit + 1, query.before)
     page = found[: query.limit]
-    following = headers.headers(call.request, before=page[-1].id if len(found) > len(page) else None)
+    following = headers.next_page(call.request, before=page[-1].id if len(found) > len(page) else None)
     return Answer([views.answer(Token, token) for token in page], headers=following)
 
 

@@ -210,7 +210,7 @@ async def history(call: Call) -> Answer:
     counts = await rows.recordings_of(store, [session.id for session in page])
     following = page[-1].id if len(found) > query.limit else None
     shown = [_shown(call, session, counts.get(session.id, 0)) for session in page]
-    return Answer(shown, headers=headers.headers(call.request, before=following))
+    return Answer(shown, headers=headers.next_page(call.request, before=following))
 
 
 def problem(refused: SessionRefused | Refused) -> Problem:

@@ -124,7 +124,7 @@ async def status_history(call: Call) -> Answer:
     found = await statuses.page_of_statuses(store, rvm_id, query.limit + 1, start=start, end=end, before=mark)
     page = [_declaration(row) for row in found[: query.limit]]
     following = page[-1]["id"] if len(found) > query.limit else None
-    return Answer(page, headers=headers.headers(call.request, before=following))
+    return Answer(page, headers=headers.next_page(call.request, before=following))
 
 
 async def _declared(call: Call, machine: Machine, patch: StatusPatch, until: str | UnsetType | None) -> Answer:

@@ -145,7 +145,7 @@ async def list_recordings(call: Call) -> Answer:
     found = await rows.of_machine(call.context.store, call.machine.id, query.limit + 1, query.before)
     page = found[: query.limit]
     following = page[-1].id if len(found) > len(page) else None
-    return Answer([view(row) for row in page], headers=headers.headers(call.request, before=following))
+    return Answer([view(row) for row in page], headers=headers.next_page(call.request, before=following))
 
 
 async def show_recording(call: Call) -> Answer:

@@ -21,7 +21,7 @@ from hub.web.api.operation import Call
 from hub.web.http.problems import Problem, Text, one_wrong
 
 
-def headers(
+def next_page(
     request: Request, *, total: int | None = None, relation: str = "next", **following: object
 ) -> dict[str, str]:
     """`following` are the query members of the next page (or, by `relation`, of the one before); all None when there is
@@ -34,8 +34,10 @@ def headers(
     return found
 
 
-HEADER: Final = "If-Match"
-PARAMETER: Final = {HEADER: "The ETag that you have seen; a write in between is answered 412 and changes nothing."}
+IF_MATCH: Final = "If-Match"
+IF_MATCH_PARAMETER: Final = {
+    IF_MATCH: "The ETag that you have seen; a write in between is answered 412 and changes nothing."
+}
 _TAGS: Final = re.compile(r'\s*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\s*(?:,\s*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\s*)*')
 _TAG: Final = re.compile(r'(?:W/)?"[^"]*"')
 
@@ -47,9 +49,9 @@ def tagged(version: int) -> Mapping[str, str]:
 
 def version_expected(request: Request, version: int) -> int | None:
     """The present version when the caller named it, None when they do not care. 412 when they named another."""
-    if HEADER not in request.headers:
+    if IF_MATCH not in request.headers:
         return None
-    given = ",".join(request.headers.getlist(HEADER))
+    given = ",".join(request.headers.getlist(IF_MATCH))
     if given.strip() == "*":
         return None
     if not _TAGS.fullmatch(given):

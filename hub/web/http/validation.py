@@ -95,7 +95,7 @@ def validate(kind: type[S], value: Any, *, unknown: str = "refuse", lax: bool = 
         except (msgspec.ValidationError, OverflowError):
             errors[name] = [_why(field.type, value[name])]
     if unknown == "refuse":
-        errors |= _strangers(value, fields)
+        errors |= _unknown_members(value, fields)
     if errors:
         raise invalid(dict(list(errors.items())[:MAX_NAMED]))
     return kind(**good)
@@ -129,7 +129,7 @@ def _fields(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
     return {field.encode_name: field for field in msgspec.structs.fields(kind)}
 
 
-def _strangers(value: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, list[Text]]:
+def _unknown_members(value: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, list[Text]]:
     found = {}
     for name in value:
         if name not in fields:
