@@ -1,7 +1,4 @@
-"""Events as the lines of a list: day, time where the machine stands, shape, sentence, who, and where it leads. Pure.
-
-The same values make the page without script and the lines that the page's `event_list.js` puts in later.
-"""
+"""Events as the lines of a list: day, time where the machine stands, shape, sentence, who, and where it leads. Pure."""
 
 from __future__ import annotations
 

@@ -84,10 +84,11 @@ interface Machine {
   created_at: number;
 }
 
-/** A line of the record as the hub words it (hub/web/events_page.py). */
-interface EventLine extends Record<string, any> {
+/** A line of the record as the hub draws it. */
+interface EventLine {
   id: number;
   at: number;
+  node: Part;
 }
 
 interface Happened {

@@ -153,7 +153,7 @@ def page_routes() -> list[BaseRoute]:
         ("/jobs/{command_id}/cancel", WebPage(commands_page.to_job, commands_page.cancel_job)),
         ("/bulk", WebPage(home, commands_page.ask_or_do, most_fields=commands_page.MOST_FIELDS)),
         ("/events", WebPage(events_page.show_events)),
-        ("/events/lines.json", WebPage(events_page.show_lines)),
+        ("/events/lines", WebPage(events_page.show_lines)),
         ("/machines/add", WebPage(key_page.show_add, key_page.add)),
         ("/machines/parts", WebPage(parts.drawn(OF_FLEET), cost=OF_PARTS)),
         ("/machines/{id}", WebPage(machines_page.show_machine)),

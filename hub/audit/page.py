@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from dashboard.event_choice import EventChoice, choice_from
 from dashboard.event_lines import Line, lines
@@ -58,7 +58,7 @@ async def show_machine_events(visit: Visit) -> Response:
 
 
 async def show_lines(visit: Visit) -> Response:
-    """Lines as JSON for the page's script: of one machine by `rvm`, else as /events."""
+    """Lines as HTML for the page's script: of one machine by `rvm`, else as /events."""
     params = visit.request.query_params
     one = params.get("rvm", "")
     choice = choice_from(params, "/events", _kinds(visit), row_id)
@@ -68,12 +68,9 @@ async def show_lines(visit: Visit) -> Response:
     else:
         shown = await _shown(visit, choice, machine, one_machine=bool(one))
     zone = _zone(visit, machine if one else None)
-    return JSONResponse(
-        {
-            "lines": [asdict(line) for line in shown.lines],
-            "onward": shown.onward,
-            "reached": None if shown.reached is None else visit.reader.day(shown.reached, zone),
-        }
+    reached = None if shown.reached is None else visit.reader.day(shown.reached, zone)
+    return visit.render(
+        "event_more.html", shown=shown, reached=reached, of_machine=machine.id if one and machine is not None else None
     )
 
 

@@ -164,3 +164,20 @@ test("a part is stale by the clock alone, and again when it could not be done un
   await pass(2000);
   assert.deepEqual(made.asked, ["/machines/attention?of=list", "/machines/attention?of=list"]);
 });
+
+test("what is seen from outside is fetched while nobody looks, now and then; what waits at its address comes along", async () => {
+  const alarms = { ...LIST, id: "alarms", until: 0, always: true };
+  const { made, parts, pass } = stage([LIST, alarms]);
+  made.feed.hidden = true;
+  for (let news = 0; news < 20; news += 1) {
+    parts.heard(delta(1, { health_reasons: [{ code: String(news), value: 1 }] }));
+    await pass(100);
+  }
+  assert.deepEqual(made.asked, ["/machines/attention?of=alarms"]);
+  await pass(2000);
+  assert.equal(made.asked.length, 2);
+  made.feed.hidden = false;
+  parts.heard(delta(1, { health_reasons: [] }));
+  await pass(200);
+  assert.equal(made.asked[2], "/machines/attention?of=list+alarms");
+});

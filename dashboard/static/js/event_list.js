@@ -1,7 +1,6 @@
-// The list of events on the page: older lines go to its end, newer ones in when they are asked for. Lines come from the
-// hub in words; they are only ever put in as text.
+// The list of events on the page: older lines go to its end, newer ones in when they are asked for. The hub draws them.
 
-import { all, find, icon, make } from "./dom.js";
+import { all, find, make } from "./dom.js";
 
 /** @typedef {{id: number, at: number}} Place where a line stands */
 
@@ -18,33 +17,24 @@ export function fresh(lines, known, last) {
   return lines.filter((line) => !known.has(line.id) && (!last || follows(line, last) < 0)).sort(follows);
 }
 
-/** A text, and where it leads. @param {string} text @param {string} address */
-function words(text, address) {
-  const inside = make("bdi", {}, text);
-  return address ? make("a", { href: address }, inside) : inside;
-}
-
-/** @param {EventLine} line @param {boolean} oneMachine */
-function item(line, oneMachine) {
-  /** @type {Node[]} */
-  const parts = [
-    make("time", { title: line.title, "data-utc": line.utc }, line.time),
-    icon(line.shape, line.look),
-    make("p", {}, words(line.sentence, line.job_at)),
-  ];
-  if (!oneMachine) parts.push(make("span", { class: "where" }, words(line.machine, line.machine_at)));
-  parts.push(make("span", { class: "by" }, make("bdi", {}, line.who)));
-  return make("li", { "data-id": String(line.id), "data-at": String(line.at), "data-day": line.day }, ...parts);
-}
-
 /** @param {Part} node */
 const placeOf = (node) => ({ id: Number(node.dataset.id), at: Number(node.dataset.at) });
+
+/** @typedef {{lines: EventLine[], onward: string | null, reached: string}} Lines one answer of the hub */
+
+/** Lines as the hub draws them; raises when it does not. @param {string} address @returns {Promise<Lines>} */
+export async function linesAt(address) {
+  const answer = await fetch(address, { credentials: "same-origin", redirect: "manual" });
+  if (!answer.ok) throw new Error(String(answer.status));
+  const list = find("ol", new DOMParser().parseFromString(await answer.text(), "text/html"));
+  const lines = all("[data-id]", list).map((node) => ({ ...placeOf(node), node }));
+  return { lines, onward: list.dataset.onward ?? null, reached: list.dataset.reached ?? "" };
+}
 
 export class EventList {
   /** @param {Part} list */
   constructor(list) {
     this.list = list;
-    this.oneMachine = list.dataset.rvm !== undefined;
   }
 
   get items() {
@@ -66,7 +56,7 @@ export class EventList {
     const known = this.known;
     for (const line of lines) {
       if (known.has(line.id)) continue;
-      const node = item(line, this.oneMachine);
+      const node = /** @type {Part} */ (document.importNode(line.node, true));
       if (mark) node.classList.add(mark);
       this.list.insertBefore(node, this.items.find((there) => follows(line, placeOf(there)) < 0) ?? null);
     }

@@ -1,7 +1,7 @@
 // What happened since the page was made: heard by the feed, fetched in words, counted, and shown when it is asked for.
 // Nothing moves under the eye of whoever reads.
 
-import { fresh } from "./event_list.js";
+import { fresh, linesAt } from "./event_list.js";
 
 const REST_MS = 1000;
 
@@ -21,20 +21,20 @@ export function linesAddress(asked, rvm, more = {}) {
   const query = new URLSearchParams(
     /** @type {Record<string, string>} */ ({ ...asked, ...(rvm === undefined ? {} : { rvm }), ...more }),
   );
-  return `/events/lines.json?${query}`;
+  return `/events/lines?${query}`;
 }
 
 export class EventNews {
   /**
    * @param {Pick<import("./event_list.js").EventList, "known" | "last" | "put">} list @param {{asked: Record<string, string>, rvm?: string}} page
    * @param {(count: number, whole: boolean) => void} tell how many wait; `whole` false: there are more than were fetched
-   * @param {{get?: (address: string) => Promise<Response>, later?: (act: () => void, ms: number) => void}} [world]
+   * @param {{get?: typeof linesAt, later?: (act: () => void, ms: number) => void}} [world]
    */
   constructor(list, page, tell, world = {}) {
     this.list = list;
     this.page = page;
     this.tell = tell;
-    this.get = world.get ?? ((address) => fetch(address, { credentials: "same-origin" }));
+    this.get = world.get ?? linesAt;
     this.later = world.later ?? ((fn, ms) => setTimeout(fn, ms));
     /** @type {EventLine[]} */
     this.waiting = [];
@@ -57,8 +57,7 @@ export class EventNews {
     this.busy = true;
     this.again = false;
     try {
-      const answer = await this.get(linesAddress(this.page.asked, this.page.rvm));
-      if (answer.ok) this.take(await answer.json());
+      this.take(await this.get(linesAddress(this.page.asked, this.page.rvm)));
     } catch {
       // The hub is away: the page says so, and asks again when it is back.
     }
@@ -68,7 +67,7 @@ export class EventNews {
     }, REST_MS);
   }
 
-  /** @param {{lines: EventLine[], onward: string | null}} page */
+  /** @param {Pick<import("./event_list.js").Lines, "lines" | "onward">} page */
   take(page) {
     this.waiting = fresh(page.lines, this.list.known, this.list.last);
     this.whole = this.waiting.length < page.lines.length || page.onward === null;

@@ -119,14 +119,16 @@ async def test_a_long_search_says_how_far_it_came(door: ApiHub, monkeypatch: pyt
     assert re.search(r"Searched back to \w+ [\d:]+ WIB. Search further", shown)
 
 
-async def test_lines_come_as_values_for_the_script(door: ApiHub) -> None:
+async def test_lines_come_alone_for_the_script(door: ApiHub) -> None:
     await happen(door)
     async with await browser(door) as client:
-        one = (await client.get("/events/lines.json?rvm=1")).json()
-        assert one["lines"][0]["sentence"] == "The machine reports door.open"
-        assert one["lines"][0]["machine"] == ""
-        assert (await client.get("/events/lines.json?machine=two&kind=machine")).json()["lines"] == []
-        assert (await client.get("/events/lines.json?rvm=99")).status_code == 404
+        one = (await client.get("/events/lines?rvm=1")).text
+        line = one[one.index("<li data-id") : one.index("</li>", one.index("<li data-id"))]
+        assert "The machine reports door.open" in line
+        assert 'class="where"' not in line
+        assert line in (await client.get("/machines/1/events")).text
+        assert "data-id" not in (await client.get("/events/lines?machine=two&kind=machine")).text
+        assert (await client.get("/events/lines?rvm=99")).status_code == 404
 
 
 async def test_each_sees_what_concerns_their_machines(door: ApiHub) -> None:

@@ -153,7 +153,7 @@ ROWS: dict[str, dict[str, str]] = {
     "GET /bulk": PAGE,
     "POST /bulk": row("role", "ok", "ok", "ok", "who", "who", "ok"),
     "GET /events": PAGE,
-    "GET /events/lines.json": PAGE,
+    "GET /events/lines": PAGE,
     "GET /machines/{id}/events": PAGE_OF_MACHINE,
     "GET /machines/add": PAGE,
     "GET /machines/parts": PAGE,

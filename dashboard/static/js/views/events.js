@@ -3,7 +3,7 @@
 import { Announcer } from "../announcer.js";
 import { countJobs } from "../counts.js";
 import { find, make, setAttribute, setText, show } from "../dom.js";
-import { EventList } from "../event_list.js";
+import { EventList, linesAt } from "../event_list.js";
 import { EventNews, linesAddress } from "../event_news.js";
 import { Feed } from "../feed.js";
 import { age } from "../format.js";
@@ -69,11 +69,7 @@ async function more(button) {
   setAttribute(button, "aria-busy", "true");
   show(find("#fault"), false);
   try {
-    const answer = await fetch(linesAddress(asked, rvm, { before: button.dataset.onward }), {
-      credentials: "same-origin",
-    });
-    if (!answer.ok) throw new Error(String(answer.status));
-    const page = await answer.json();
+    const page = await linesAt(linesAddress(asked, rvm, { before: button.dataset.onward }));
     list.put(page.lines);
     onward(button, page);
   } catch {
