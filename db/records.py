@@ -24,7 +24,7 @@ R = TypeVar("R", bound=TableRow)
 class MachineRow(TableRow, frozen=True, kw_only=True):
     """One machine. `api_key` is the hash of its key, `config_own` what its own file and environment set."""
 
-    TABLE: ClassVar = "reverse_vending_machines"
+    TABLE: ClassVar[str] = "reverse_vending_machines"
     id: int = 0
     device_id: str
     name: str
@@ -63,7 +63,7 @@ class MachineRow(TableRow, frozen=True, kw_only=True):
 class StatusRow(TableRow, frozen=True, kw_only=True):
     """One declaration; it was in force from `since` until the `since` of the next row."""
 
-    TABLE: ClassVar = "status_history"
+    TABLE: ClassVar[str] = "status_history"
     id: int = 0
     rvm_id: int
     status: str
@@ -78,7 +78,7 @@ class StatusRow(TableRow, frozen=True, kw_only=True):
 class BootRow(TableRow, frozen=True, kw_only=True):
     """One life of a machine. `id` is what system_metrics.boot holds; samples up to `last_seq` are committed."""
 
-    TABLE: ClassVar = "machine_boots"
+    TABLE: ClassVar[str] = "machine_boots"
     id: int = 0
     rvm_id: int
     boot_id: str
@@ -89,7 +89,7 @@ class BootRow(TableRow, frozen=True, kw_only=True):
 class CounterRow(TableRow, frozen=True, kw_only=True):
     """A number that the database remembers under a name."""
 
-    TABLE: ClassVar = "counters"
+    TABLE: ClassVar[str] = "counters"
     name: str
     value: int
 
@@ -97,7 +97,7 @@ class CounterRow(TableRow, frozen=True, kw_only=True):
 class CommandRow(TableRow, frozen=True, kw_only=True):
     """A command with its whole life so far; `state` is one of COMMAND_STATES."""
 
-    TABLE: ClassVar = "commands"
+    TABLE: ClassVar[str] = "commands"
     id: str
     rvm_id: int
     name: str
@@ -124,7 +124,7 @@ class EventRow(TableRow, frozen=True, kw_only=True):
     Only of what a machine reported: `boot_id` and `seq`, which make a repeated report one line.
     """
 
-    TABLE: ClassVar = "events"
+    TABLE: ClassVar[str] = "events"
     id: int = 0
     at: datetime
     code: str
@@ -140,7 +140,7 @@ class EventRow(TableRow, frozen=True, kw_only=True):
 class UserRow(TableRow, frozen=True, kw_only=True):
     """One person."""
 
-    TABLE: ClassVar = "users"
+    TABLE: ClassVar[str] = "users"
     id: int = 0
     email: str
     name: str
@@ -157,7 +157,7 @@ class UserRow(TableRow, frozen=True, kw_only=True):
 class UserMachineRow(TableRow, frozen=True, kw_only=True):
     """A machine of a technician's own."""
 
-    TABLE: ClassVar = "user_machines"
+    TABLE: ClassVar[str] = "user_machines"
     user_id: int
     rvm_id: int
 
@@ -165,7 +165,7 @@ class UserMachineRow(TableRow, frozen=True, kw_only=True):
 class TokenRow(TableRow, frozen=True, kw_only=True):
     """A person's long-lived key, as prefix and hash."""
 
-    TABLE: ClassVar = "tokens"
+    TABLE: ClassVar[str] = "tokens"
     id: int = 0
     user_id: int
     name: str
@@ -181,7 +181,7 @@ class TokenRow(TableRow, frozen=True, kw_only=True):
 class SessionRow(TableRow, frozen=True, kw_only=True):
     """A signed-in browser."""
 
-    TABLE: ClassVar = "sessions"
+    TABLE: ClassVar[str] = "sessions"
     id: int = 0
     user_id: int
     hash: str
@@ -194,7 +194,7 @@ class SessionRow(TableRow, frozen=True, kw_only=True):
 class SignInLinkRow(TableRow, frozen=True, kw_only=True):
     """A one-time way in."""
 
-    TABLE: ClassVar = "sign_in_links"
+    TABLE: ClassVar[str] = "sign_in_links"
     hash: str
     user_id: int
     expires_at: datetime
@@ -204,7 +204,7 @@ class SignInLinkRow(TableRow, frozen=True, kw_only=True):
 class SignInFailureRow(TableRow, frozen=True, kw_only=True):
     """Failed sign-ins in a row for an address, whether or not it is anybody's."""
 
-    TABLE: ClassVar = "sign_in_failures"
+    TABLE: ClassVar[str] = "sign_in_failures"
     email: str
     failures: int
     last_at: datetime
@@ -214,7 +214,7 @@ class SignInFailureRow(TableRow, frozen=True, kw_only=True):
 class ZoneSyncRow(TableRow, frozen=True, kw_only=True):
     """One attempt of a machine to have the right zone."""
 
-    TABLE: ClassVar = "timezone_sync_logs"
+    TABLE: ClassVar[str] = "timezone_sync_logs"
     id: int = 0
     device_id: str
     timezone: str
@@ -234,7 +234,7 @@ class ZoneSyncRow(TableRow, frozen=True, kw_only=True):
 class ZoneRow(TableRow, frozen=True, kw_only=True):
     """A machine's zone as its newest report left it. `sync_status`: active, or failed (then `error` says why)."""
 
-    TABLE: ClassVar = "device_timezones"
+    TABLE: ClassVar[str] = "device_timezones"
     id: int = 0
     device_id: str
     current_timezone: str
@@ -255,7 +255,7 @@ class ZoneRow(TableRow, frozen=True, kw_only=True):
 class FleetSettingsRow(TableRow, frozen=True, kw_only=True):
     """The settings of all machines that differ from the defaults: one row, FLEET."""
 
-    TABLE: ClassVar = "fleet_config"
+    TABLE: ClassVar[str] = "fleet_config"
     id: int
     values: dict[str, Any]
     version: int
@@ -266,7 +266,7 @@ class FleetSettingsRow(TableRow, frozen=True, kw_only=True):
 class MachineSettingsRow(TableRow, frozen=True, kw_only=True):
     """The settings of one machine that differ from the fleet's."""
 
-    TABLE: ClassVar = "machine_configs"
+    TABLE: ClassVar[str] = "machine_configs"
     rvm_id: int
     values: dict[str, Any]
     version: int
@@ -277,7 +277,7 @@ class MachineSettingsRow(TableRow, frozen=True, kw_only=True):
 class RemoteSessionRow(TableRow, frozen=True, kw_only=True):
     """One remote session. `expires_at` is when it ends by itself in the state it is in; `origin`: hub, or site."""
 
-    TABLE: ClassVar = "remote_access_sessions"
+    TABLE: ClassVar[str] = "remote_access_sessions"
     id: int = 0
     rvm_id: int
     admin_id: int | None = None
@@ -304,7 +304,7 @@ class RemoteSessionRow(TableRow, frozen=True, kw_only=True):
 class RecordingRow(TableRow, frozen=True, kw_only=True):
     """One recorded terminal. `state`: recording, waiting (on the hub's own disk), stored (in the store), lost."""
 
-    TABLE: ClassVar = "remote_recordings"
+    TABLE: ClassVar[str] = "remote_recordings"
     id: int = 0
     session_id: int
     rvm_id: int
@@ -329,7 +329,7 @@ class RecordingRow(TableRow, frozen=True, kw_only=True):
 class BackupRow(TableRow, frozen=True, kw_only=True):
     """One backup."""
 
-    TABLE: ClassVar = "backup_logs"
+    TABLE: ClassVar[str] = "backup_logs"
     id: int = 0
     rvm_id: int
     backup_type: str
