@@ -8,7 +8,7 @@ import pytest
 from hub.machines import rules
 from hub.model.changes import Change, EventHappened, MachineAdded, MachineEdited
 from hub.model.credentials import Secret, hash_of
-from tests.support.machines import NOW
+from tests.support.machines import NOW, machine
 
 
 def event(changes: list[Change]) -> EventHappened:
@@ -46,3 +46,13 @@ def test_another_key_says_which_was_there_before() -> None:
     assert edited.values == {"api_key": secret.hash, "api_key_prefix": secret.prefix}
     assert event(changes).before == {"api_key_prefix": "rvmk_OLD"}
     assert hides(secret, changes)
+
+
+def test_a_name_is_taken_that_looks_the_same_and_an_id_in_other_capitals() -> None:
+    machines = [machine(7, name="Jos\u00e9", device_id="aula-1"), machine(8, name="Kantin", device_id="aula-2")]
+    assert rules.taken(machines, "Jose\u0301", None) == "name"
+    assert rules.taken(machines, None, "AULA-2") == "device_id"
+    assert rules.taken(machines, "Jos\u00e9", "aula-1", own_id=7) is None
+    assert rules.taken(machines, "Lobi", "lobi") is None
+    assert rules.is_name(" Jose\u0301 ", "Jos\u00e9")
+    assert not rules.is_name("Jose", "Jos\u00e9")

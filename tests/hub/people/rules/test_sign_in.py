@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from msgspec.structs import replace
 
-from db.records import SessionRow, SignInFailureRow, UserRow
+from db.records import SessionRow, SignInFailureRow, SignInLinkRow, UserRow
 from hub.model.changes import Drop, EventHappened, Patch, Put, patches, put_rows
 from hub.people import rules
 
@@ -138,3 +138,9 @@ def test_two_addresses_that_look_the_same_are_the_same() -> None:
 def test_the_length_of_a_password_is_that_of_its_letters() -> None:
     assert rules.password_fault("e\u0301" * 5 + "abcd") == "short"
     assert rules.password_fault("e\u0301" * 5 + "abcdf") is None
+
+
+def test_a_link_is_used_once_and_in_its_time() -> None:
+    used = rules.use_link("h", NOW)
+    assert (used.of, used.key, used.values, used.must) == (SignInLinkRow, "h", {"used_at": NOW}, "hash")
+    assert used.where == (("used_at", "=", None), ("expires_at", ">", NOW))
