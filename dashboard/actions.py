@@ -24,9 +24,9 @@ class CommandOffer(NamedTuple):
     name: str
     locked: str
     waits: bool
-    """It is possible, and will wait for the machine."""
+    """Possible, and waits for the machine."""
     affected: str
-    """The ending of the text that says who is affected; "" for an action that disturbs nobody."""
+    """The ending of the text about who is affected; "" when nobody is."""
 
 
 def offers(view: View, *, may: bool) -> list[CommandOffer]:
@@ -46,7 +46,7 @@ def offer(name: str, view: View, *, may: bool) -> CommandOffer:
 
 
 def can(name: str, view: View) -> bool:
-    """Whether its software knows the command. One that names none of them does not tell: it may be tried."""
+    """Whether the machine's software has the command; one that names none may be tried."""
     told = COMMANDS.intersection(view["commands"])
     return not told or name in told
 
@@ -60,7 +60,7 @@ def _affected(name: str, view: View, *, away: bool) -> str:
 
 
 def services(view: View) -> list[str]:
-    """What the machine says may be restarted; [] when it does not say."""
+    """The services that the machine names for a restart."""
     told: Any = (view["hardware"] or {}).get("services")
     named = [name for name in told if isinstance(name, str) and name] if isinstance(told, list) else []
     return named[:MAX_SERVICES]

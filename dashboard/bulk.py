@@ -1,6 +1,6 @@
-"""What can be asked of many machines at once, and what would become of it. Pure.
+"""Decides what many machines can be asked for at once, and what would become of it. Pure.
 
-The page's `bulk.js` foretells the same.
+The page's `bulk.js` decides the same.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BULK_ACTIONS: Final[Mapping[str, BulkAction]] = {
 
 
 class Forecast(NamedTuple):
-    """How many would be asked now, how many when they are back, and how many cannot do it."""
+    """How many machines would be asked now, how many when they are back, and how many cannot do it."""
 
     now: int
     wait: int

@@ -1,4 +1,4 @@
-"""What the address of an Events page asks for, and the addresses that lead on from it. Pure; knows no request."""
+"""Decides what the address of an Events page asks for, and the addresses that lead on. Pure; knows no request."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class EventChoice:
         return {name: value for name, value in asked.items() if value}
 
     def address(self, **changes: Any) -> str:
-        """The same page with some members changed; from the newest event on unless `before` is given."""
+        """The page's address with some members changed; from the newest event on unless `before` is given."""
         wanted = replace(self, **{"before": None, **changes})
         members: dict[str, Any] = dict(wanted.members)
         if wanted.before is not None:
@@ -73,8 +73,7 @@ class EventChoice:
 def choice_from(
     params: Mapping[str, str], base: str, kinds: Sequence[str], row_id: Callable[[str], int | None]
 ) -> EventChoice:
-    """Reads an address; what is not known is ignored rather than refused (links are typed and shortened by people).
-    `row_id` reads the id of a row."""
+    """Read an address; unknown members are ignored. `row_id` reads a row's id."""
 
     def text(name: str) -> str:
         return "".join(letter for letter in params.get(name, "") if letter.isprintable()).strip()[:100]

@@ -1,4 +1,4 @@
-"""Events as the lines of a list: day, time where the machine stands, shape, sentence, who, and where it leads. Pure."""
+"""Renders events as the lines of a list: day, time at the machine, shape, sentence, actor, address. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dashboard.reader import Reader
 
 @dataclass(frozen=True)
 class Names:
-    """What the events speak of, as far as their reader may know it: people by number as text; machines that are there
-    (name, zone) and those that were removed (name) by id."""
+    """Names that the events' reader may know: people by number as text; machines (name, zone) and removed machines
+    (name) by id."""
 
     people: Mapping[str, str] = field(default_factory=dict)
     machines: Mapping[int, tuple[str, str]] = field(default_factory=dict)
@@ -86,7 +86,7 @@ def _line(r: Reader, event: Mapping[str, Any], names: Names, zone: str, *, one_m
 
 
 def _time(r: Reader, at: int, zone: str, site: str) -> str:
-    """The clock on the site's wall; with its day and zone where they are not those of the heading."""
+    """The time at the site; with day and zone where they differ from the heading's."""
     shown = r.clock(at, site, seconds=True)
     moment = formats.instant(at)
     if formats.zone_label(site, moment) == formats.zone_label(zone, moment):

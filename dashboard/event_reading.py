@@ -1,6 +1,6 @@
-"""An event beside its reader, and what its sentence is put together from: values, changed members, instants. Pure.
+"""Reads an event for its sentence: values, changed members, instants. Pure.
 
-Nothing here trusts what an event holds: it may come from a machine, from an older hub or from a newer one.
+Nothing in an event is trusted: it may come from a machine, or from an older or newer hub.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NOTHING: Final = "—"
 
 
 class EventReading(NamedTuple):
-    """An event with its reader: what every sentence is made from."""
+    """An event and its reader."""
 
     r: Reader
     code: str
@@ -37,7 +37,7 @@ class EventReading(NamedTuple):
         return value(self.r, self.params.get(name), most)
 
     def person(self) -> str:
-        """Whom it is about: by email where the event has it, else by name."""
+        """The person it is about: by email where the event has it, else by name."""
         known = self.params.get("email") or self.people.get(str(self.params.get("user_id")))
         return plain(known) if known else self.r.t("who.user", id=self.param("user_id"))
 

@@ -1,6 +1,6 @@
-"""The Machines page as decisions: which machines match, in which order, and what the counters say. Pure.
+"""Decides which machines the Machines page shows, in which order, and what its counters say. Pure.
 
-The page's `order.js` decides the same way while it patches; one table of cases holds both to it.
+The page's `order.js` decides the same while it patches; one table of cases holds both to it.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ class FleetQuery:
         return "/?" + urlencode(kept) if kept else "/"
 
     def sort_address(self, column: str) -> str:
-        """What a click on a column head leads to: this column, and the other way round when it is sorted by already."""
+        """The address of a column head: by this column, reversed when it is sorted by already."""
         descending = not self.descending if column == self.sort else column in REVERSED_AT_FIRST
         return self.address(sort=column, descending=descending)
 
 
 def query_from(params: Mapping[str, str]) -> FleetQuery:
-    """Reads an address; what is not known is ignored rather than refused (links are typed and shortened by people)."""
+    """Read an address; unknown members are ignored."""
     sort = params.get("sort", "")
     status, connection = params.get("status", ""), params.get("connection", "")
     column = sort.lstrip("-")
@@ -116,7 +116,7 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def ordered(views: Iterable[View], query: FleetQuery) -> list[View]:
-    """In the order asked for; what has no value for it, and last known values of offline machines, at the end."""
+    """In the order asked for; machines without a value, and last known values of offline ones, at the end."""
     listed = sorted(views, key=lambda view: (natural(view["name"]), view["id"]))
     if query.sort == "machine":
         return listed[::-1] if query.descending else listed

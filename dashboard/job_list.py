@@ -1,4 +1,4 @@
-"""The Jobs page as decisions: what its address asks for, and the sum of a group in words. Pure."""
+"""Decides what the address of the Jobs page asks for, and sums up a group in words. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dashboard.jobs import ENDED, KINDS, OPEN
 from dashboard.reader import Reader
 
 STATES = ("open", "ended", *ENDED)
-"""What may be filtered by."""
+"""Names and states to filter by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,13 @@ class JobQuery:
 
     @property
     def ended_states(self) -> tuple[str, ...]:
-        """Which ends are wanted; () when only open jobs are."""
+        """The ended states to show; () when only open jobs are asked for."""
         if self.state == "open":
             return ()
         return ENDED if self.state in ("", "ended") else (self.state,)
 
     def address(self, **changes: Any) -> str:
-        """The same page with some members changed, from its beginning; what is default is left out."""
+        """The first page's address with some members changed; defaults are left out."""
         wanted = replace(self, **({"before": ""} | changes))
         rvm = "" if wanted.rvm is None else str(wanted.rvm)
         members = {"state": wanted.state, "name": wanted.name, "q": wanted.text, "rvm": rvm}
@@ -51,7 +51,7 @@ class JobQuery:
 
 
 def query_from(params: Mapping[str, str], row_id: Callable[[str], int | None]) -> JobQuery:
-    """Reads an address; what is not known is ignored rather than refused. `row_id` reads the id of a row."""
+    """Read an address; unknown members are ignored. `row_id` reads a row's id."""
     state, name = params.get("state", ""), params.get("name", "")
     return JobQuery(
         state=state if state in STATES else "",

@@ -1,6 +1,6 @@
-"""A command as people read it: what was asked, how far it is, how it ended, what cancelling leaves behind. Pure.
+"""Renders a command in words: what was asked, how far it is, how it ended, what cancelling leaves behind. Pure.
 
-Works on the view of a command with times in epoch milliseconds.
+Takes the view of a command with times in epoch milliseconds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KINDS = (
     "extend_remote_access",
 )  # fmt: skip
 REACHED = {"queued": 1, "sent": 2, "accepted": 3, "running": 3, "succeeded": 4, "failed": 4}
-"""Steps of the line that are behind a job in that state."""
+"""Steps that are behind a job in that state."""
 MARKS = {
     "queued": "late", "sent": "auto", "accepted": "auto", "running": "auto", "succeeded": "active", "failed": "error",
     "rejected": "error", "expired": "warn", "cancelled": "inactive",
@@ -28,7 +28,7 @@ MARKS = {
 
 
 class JobStep(NamedTuple):
-    """One of the four steps: its word, when (or ""), whether it is behind us."""
+    """One of the four steps: its word, when (or ""), whether it is behind the job."""
 
     word: str
     time: str
@@ -36,7 +36,7 @@ class JobStep(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """How far a running job is; `most` None: nobody knows of how much."""
+    """The progress of a running job; `most` None: its end is unknown."""
 
     value: float
     most: float | None
@@ -44,7 +44,7 @@ class Bar(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class JobCard:
-    """Everything a job's card says, in the reader's language."""
+    """A job's card, in the reader's language."""
 
     id: str
     state: str
@@ -52,14 +52,14 @@ class JobCard:
     what: str
     word: str
     ended: str
-    """The time of its end, or ""."""
+    """When it ended, or ""."""
     asked: str
     reason: str
     steps: tuple[JobStep, ...]
     bar: Bar | None
     how: str
     behind: str
-    """What cancelling would leave behind; "" when there is nothing to cancel (any more)."""
+    """What cancelling would leave behind; "" when nothing can be cancelled."""
 
     @property
     def is_open(self) -> bool:
@@ -106,13 +106,13 @@ def what(r: Reader, job: Job) -> str:
 
 
 def reason(job: Job) -> str:
-    """In somebody's own words. What ends a remote access is told by a code, which the session's line says in words."""
+    """The reason a person gave. The end of a remote session has a code instead, which the session's line renders."""
     told = passed_on(job) or job["name"] == "stop_remote_access"
     return job["reason"] or ("" if told else job["args"].get("reason")) or ""
 
 
 def passed_on(job: Job) -> bool:
-    """A machine or the clock wishes nothing: the agent is told what was declared past it, whoever's reason it is."""
+    """Whether the command only relays to the agent what was declared past it."""
     return job.get("name") == "set_status" and str(job.get("issued_by")).partition(":")[0] in ("machine", "clock")
 
 
@@ -129,7 +129,7 @@ def word(r: Reader, state: str) -> str:
 
 
 def how(r: Reader, job: Job, *, away: bool, zone: str) -> str:
-    """Where it is, or how it ended, as a sentence."""
+    """Its progress or its end, as a sentence."""
     state, t, left = job["state"], r.t, job["sent_at"] is not None
     if state in OPEN and job["cancel_at"] is not None:
         return t("how.cancelling")
@@ -153,7 +153,7 @@ def how(r: Reader, job: Job, *, away: bool, zone: str) -> str:
 
 
 def why(r: Reader, error: Mapping[str, Any] | None) -> str:
-    """A failure in the reader's language; the machine's own sentence for a code nobody here knows."""
+    """A failure in the reader's language; the machine's own sentence for an unknown code."""
     error = error or {}
     code = str(error.get("code") or "")
     return r.t(f"failure.{code}") if f"failure.{code}" in r.t else str(error.get("message") or code)
@@ -170,7 +170,7 @@ def progress(r: Reader, told: Mapping[str, Any]) -> str:
 
 
 def bar(job: Job) -> Bar | None:
-    """Only while the machine is at it: a bar that stands at nothing reads as a hang."""
+    """A bar only while the job runs."""
     if job["state"] != "running":
         return None
     told = job["progress"] or {}
@@ -194,14 +194,14 @@ def steps(r: Reader, job: Job, zone: str) -> tuple[JobStep, ...]:
 
 
 def behind(r: Reader, job: Job) -> str:
-    """What a cancel leaves as it is."""
+    """What a cancel leaves done."""
     if job["state"] == "queued" and job["sent_at"] is None:
         return r.t("behind.unsent")
     return r.t(f"behind.{job['name']}") if f"behind.{job['name']}" in r.t else r.t("behind.other")
 
 
 def result(r: Reader, told: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """What the machine answered, as (name, value); a value inside a value keeps its path."""
+    """The machine's result as (name, value); nested values keep their path."""
     found: list[tuple[str, str]] = []
 
     def add(path: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""The Overview of one machine as values: its six tiles, why it is not simply fine, and its last 24 hours. Pure."""
+"""Computes the Overview of one machine: its tiles, the causes of its state, and its last 24 hours. Pure."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ Recent = Sequence[tuple[int, Mapping[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One number with all it needs to be believed. `reason` says why `value` is None; `low` and `high` are of the
-    last five minutes."""
+    """One number. `reason`: why `value` is None; `low` and `high` are of the last five minutes."""
 
     metric: str
     value: float | None
@@ -84,7 +83,7 @@ class Why:
 
 
 def whys(view: View, now: int) -> list[Why]:
-    """What an operator must know before anything else; empty when the machine is active, live and well."""
+    """The causes of the machine's state; empty when it is active, live and well."""
     found: list[Why] = []
     status, connection = view["effective_status"], view["connection"]
     if quarantined(view, now):
@@ -107,7 +106,7 @@ def whys(view: View, now: int) -> list[Why]:
 
 
 def other_at(view: View, now: int) -> int | None:
-    """When the causes are others by the clock alone: a quarantine ends, or who said they reboot should be back."""
+    """When the clock alone changes the causes: a quarantine ends, or an announced reboot takes too long."""
     if quarantined(view, now):
         until: int = view["quarantined_until"]
         return until
@@ -116,7 +115,7 @@ def other_at(view: View, now: int) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of the band in percent of its width: `status`, or `away` over it while nobody heard the machine."""
+    """A stretch of the band in percent of its width: `status`, or `away` over it while the machine was offline."""
 
     kind: str
     left: float
@@ -126,8 +125,8 @@ class Span:
 def band(
     statuses: Iterable[tuple[int, str]], away: Iterable[tuple[int, int]], now: int, known_since: int
 ) -> list[Span]:
-    """The last 24 h. `statuses` are (since ms, status), oldest first, the first may be older than the day; nothing is
-    claimed of the time before `known_since` (the machine was not there yet)."""
+    """The last 24 h. `statuses` are (since ms, status), oldest first; nothing is claimed of the time before
+    `known_since`."""
     start = now - DAY_MS
     spans: list[Span] = []
     points = list(statuses)

@@ -1,7 +1,7 @@
-"""One line of the record as a sentence in the reader's language: code, parameters, before and after → words, a shape.
+"""Renders an event of the audit log as a sentence with a shape, in the reader's language. Pure.
 
-Pure. Takes an event as the feed shows it (instants in epoch milliseconds). Nothing here trusts what an event holds: it
-may come from a machine, from an older hub or from a newer one; what is missing is a dash, an unknown code says itself.
+Takes the view of an event (instants in epoch milliseconds). Nothing in an event is trusted: it may come from a machine,
+or from an older or newer hub. A missing member is a dash, an unknown code stands for itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dashboard.foreign_text import MOST, plain
 from dashboard.reader import Reader
 
 MOST_PARTS: Final = 12
-"""Changed members one sentence names; the rest is counted."""
+"""Changed members that one sentence names; the rest is counted."""
 SHAPES: Final = {
     "connection": "live", "command": "job", "config": "gear", "timezone": "late", "machine": "machine",
     "remote": "remote", "recording": "remote",
@@ -118,7 +118,7 @@ def _connection_changed(e: EventReading) -> _Parts:
 
 
 def _job(e: EventReading) -> str:
-    """What the command does, as far as the event tells."""
+    """What the command does."""
     name, args = str(e.params.get("name")), e.params.get("args")
     if isinstance(args, Mapping):
         kept = {key: plain(each, 100) if isinstance(each, str) else each for key, each in args.items()}

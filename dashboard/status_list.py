@@ -1,7 +1,7 @@
-"""The history of a machine's status as a list: one entry for each time it was something, newest first. Pure.
+"""Lists the history of a machine's status: one entry a spell, newest first. Pure.
 
-A row of the history is a whole declaration, so that a fuller bin alone makes a new one; entries put together what says
-the same status, for the same reason, by the same hand.
+A row of the history is a whole declaration, so a fuller bin alone makes a new one; an entry joins rows of the same
+status, reason and author.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Spell:
-    """`ended` is None for what holds now, `planned` when it was to end by itself; `covered` is the status that a
-    special one lay over."""
+    """`ended` is None for the current spell, `planned` its `until`; `covered` is the status below a special one."""
 
     status: str
     since: int
@@ -30,7 +29,7 @@ Row = Mapping[str, Any]
 
 
 def spells(rows: Iterable[Row], ended: int | None = None) -> list[Spell]:
-    """`rows` newest first; `ended` is when the newest of them was over (None: it holds)."""
+    """`rows` newest first; `ended`: the end of the newest (None: it holds)."""
     found: list[Spell] = []
     for row in rows:
         spell = Spell(
@@ -50,7 +49,7 @@ def spells(rows: Iterable[Row], ended: int | None = None) -> list[Spell]:
 
 
 def page(rows: Sequence[Row], size: int, ended: int | None, *, more: bool) -> tuple[list[Spell], int | None]:
-    """At most `size` entries, and the instant before which older ones are found (None: there are none)."""
+    """At most `size` entries, and the instant before which older ones are found, if any."""
     found = spells(rows, ended)
     if len(found) > size:
         return found[:size], found[size - 1].since

@@ -1,6 +1,6 @@
-"""What is wrong with a machine, as a code and a rank, and how fresh what we show of it is.
+"""Decides what is wrong with a machine, as a code and a rank, and how fresh its readings are.
 
-Pure: takes the view of a machine (the JSON of GET /rvms/{id} with instants in milliseconds) and the hub's now.
+Pure: takes the view of a machine (instants in milliseconds) and the hub's now.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ View = Mapping[str, Any]
 OFFLINE_ALARM_MS = 15 * 60_000
 NEARLY_FULL = 95
 EXPECTED_BACK_MS = 10 * 60_000
-"""A machine that said it reboots or updates may take this long before it counts as trouble."""
+"""An announced reboot or update may take this long before it is trouble."""
 HEALTH_CAUSES = {
     "temperature": "hot",
     "disk_usage": "disk",
@@ -31,14 +31,14 @@ RANKS = {
 }  # fmt: skip
 CLOCK_OFF_S = 300
 CLOCK_UNSET_S = 365 * 86_400
-"""A clock that is years behind was never set since the machine started: it has no battery and found no time server."""
+"""A clock years behind was never set since the start: no battery, and no time server found."""
 RESTING = frozenset({"maintenance", "inactive"})
-"""Nobody is called for a machine that people have taken out of service."""
+"""Statuses by which people took a machine out of service."""
 
 
 @dataclass(frozen=True, slots=True)
 class MachineTrouble:
-    """One machine that needs somebody. `value` is the reading behind the cause, `since` epoch ms where known."""
+    """A machine in trouble. `value` is the reading behind the cause, `since` epoch ms where known."""
 
     id: int
     cause: str
@@ -51,7 +51,7 @@ class MachineTrouble:
 
 
 def gone_expectedly(view: View, now: int) -> bool:
-    """It said goodbye for a reboot or an update, and that is not long ago."""
+    """Whether it announced a reboot or an update, not long ago."""
     since = view["connection_since"] or now
     return (
         view["connection"] == "offline"
@@ -73,7 +73,7 @@ def health_causes(view: View) -> list[tuple[str, float | None]]:
 
 
 def quarantined(view: View, now: int) -> bool:
-    """Two machines fight for one key: the hub lets neither in until then."""
+    """Whether the hub refuses the machine's key, which two machines use."""
     until = view.get("quarantined_until")
     return until is not None and until > now
 
@@ -87,7 +87,7 @@ def clock_cause(view: View) -> str | None:
 
 
 def trouble(view: View, now: int) -> MachineTrouble | None:
-    """The worst trouble of a machine, or None when it needs nobody."""
+    """The worst trouble of a machine, or None."""
     status, connection = view["effective_status"], view["connection"]
     if quarantined(view, now):
         return MachineTrouble(view["id"], "quarantined", None, view["connection_since"])
@@ -115,7 +115,7 @@ def trouble(view: View, now: int) -> MachineTrouble | None:
 
 
 def other_at(view: View, now: int) -> int | None:
-    """When the clock alone makes another trouble of it: a quarantine ends, or it has been offline for long."""
+    """When the clock alone changes the trouble: a quarantine ends, or it has been offline for long."""
     if quarantined(view, now):
         until: int = view["quarantined_until"]
         return until
