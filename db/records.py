@@ -275,7 +275,11 @@ class MachineSettingsRow(TableRow, frozen=True, kw_only=True):
 
 
 class RemoteSessionRow(TableRow, frozen=True, kw_only=True):
-    """One remote session. `expires_at` is when it ends by itself in the state it is in; `origin`: hub, or site."""
+    """One remote session. `admin_id` is the holder, None for nobody named (begun at the machine) or a removed person.
+
+    `expires_at` is when it ends by itself in the state it is in; `origin`: hub, or site (begun with the machine's own
+    key); `command_id`: the command that begins it, None while the machine was not asked.
+    """
 
     TABLE: ClassVar[str] = "remote_access_sessions"
     id: int = 0
@@ -348,6 +352,8 @@ FLEET: Final = 1
 PENDING_STATES: Final = ("queued", "sent", "accepted", "running")
 TERMINAL_STATES: Final = ("succeeded", "failed", "rejected", "expired", "cancelled")
 OPEN_SESSION: Final = ("requested", "starting", "active")
+SESSION_PARTS: Final = ("terminal", "ports", "files")
+"""Of a machine, for `RemoteSessionRow.allow`."""
 
 
 class OpenWhile(NamedTuple):

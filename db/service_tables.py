@@ -96,7 +96,7 @@ remote_access_sessions = sa.Table(
     sa.Column("reason", sa.String(500)),
     sa.Column("duration_s", sa.Float),
     sa.Column("expires_at", UtcTimestamp),
-    # Names of hub.model.remote_changes.ALLOWED; declared loopback ports.
+    # Names of db.records.SESSION_PARTS; declared loopback ports.
     sa.Column("allow", JSON),
     sa.Column("ports", JSON),
     sa.Column("origin", sa.String(20), nullable=False, server_default="hub"),

@@ -13,7 +13,6 @@ from hub.model.effective_settings import UNWRITTEN, CommonSettings, DesiredSetti
 from hub.model.fleet import Fleet
 from hub.model.health import judge
 from hub.model.machine import BOOTS_KEPT, Boot, Machine, ZoneState
-from hub.remote.rules import life
 from protocol.messages import Sample
 
 SIGNS_OF_LIFE_S = 2.5 * 300
@@ -48,7 +47,7 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
             machine.pending[command.id] = fleet.open[command.id] = is_open
     for row in await remote_sessions.open_sessions(store):
         if row.rvm_id in fleet.machines:
-            fleet.machines[row.rvm_id].remote_sessions[row.id] = life.session_of(row)
+            fleet.machines[row.rvm_id].remote_sessions[row.id] = row
     for rvm_id in was_live(fleet):
         machine = fleet.machines[rvm_id]
         # That a command was sent is recorded a moment later: a hub that was killed in that moment did not say so.

@@ -22,10 +22,8 @@ from db import (
 )
 from db.records import OPEN
 from db.statements import Statement, Step, WriteResult
-from hub.kernel import recording_recipes, retention_recipes, service_recipes
+from hub.kernel import retention_recipes, service_recipes
 from hub.model import changes as c
-from hub.model.recording_changes import RecordingBegan
-from hub.model.remote_changes import SessionOpened
 
 
 class Recipe(NamedTuple):
@@ -177,11 +175,6 @@ def _event_with_id(change: c.EventHappened, results: Sequence[WriteResult]) -> c
     return row_writes.as_stored(change, results[0])
 
 
-def _session_with_id(change: SessionOpened, results: Sequence[WriteResult]) -> SessionOpened:
-    session = msgspec.structs.replace(change.session, id=results[0].rows[0]["id"])
-    return msgspec.structs.replace(change, session=session)
-
-
 def _boot_as_stored(change: c.BootOpened, results: Sequence[WriteResult]) -> c.BootOpened:
     row = results[0].rows[0]
     return msgspec.structs.replace(change, id=row["id"], last_seq=row["last_seq"])
@@ -217,7 +210,6 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     **{kind: partial(_service, steps) for kind, steps in service_recipes.RECIPES.items()},
     c.RowsExpired: lambda change: _flat(*retention_recipes.steps(change)),
     c.RetentionReached: lambda change: _flat(retention_mark.reach(change.at)),
-    **{kind: partial(_service, steps) for kind, steps in recording_recipes.RECIPES.items()},
 }
 _FILLERS: Mapping[type, Callable[[Any, Sequence[WriteResult]], c.Change | None]] = {
     c.Put: _put_stored,
@@ -226,6 +218,4 @@ _FILLERS: Mapping[type, Callable[[Any, Sequence[WriteResult]], c.Change | None]]
     c.MachineIntroduced: _with_boot,
     c.BootOpened: _boot_as_stored,
     c.RowsExpired: _with_count,
-    SessionOpened: _session_with_id,
-    RecordingBegan: _with_id,
 }

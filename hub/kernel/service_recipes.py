@@ -8,12 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import msgspec
-
-from db import configs, machines, remote_sessions, timezones
+from db import configs, machines, timezones
 from db.statements import Step
 from hub.model.changes import MachineEdited
-from hub.model.remote_changes import RemoteSession, SessionMoved, SessionOpened
 from hub.model.service_changes import ConfigApplied, ConfigWritten, MachineSeen, TimezoneSynced
 from hub.model.timezones import state_of
 
@@ -86,25 +83,9 @@ def before_edit(change: MachineEdited) -> Steps:
     return () if device_id is None else timezones.rename_device(change.rvm_id, device_id)
 
 
-_GIVEN = ("id", "rvm_id", "admin_id", "created_at")
-"""What no move of a session changes. The holder least of all: one who was removed is nobody there already."""
-
-
-def _columns(session: RemoteSession, *, new: bool) -> dict[str, Any]:
-    left_out = ("id",) if new else _GIVEN
-    columns = {name: value for name, value in msgspec.structs.asdict(session).items() if name not in left_out}
-    return columns | {"ports": list(session.ports), "allow": list(session.allow)}
-
-
-def _session_moved(change: SessionMoved) -> Steps:
-    return (remote_sessions.update_session(change.session.id, **_columns(change.session, new=False)),)
-
-
 RECIPES: Final[Mapping[type, Callable[[Any], Steps]]] = {
     ConfigWritten: _config_written,
     ConfigApplied: _config_applied,
     MachineSeen: lambda change: (machines.mark_seen(change.rvm_id, change.at),),
     TimezoneSynced: _timezone_synced,
-    SessionOpened: lambda change: (remote_sessions.insert_session(**_columns(change.session, new=True)),),
-    SessionMoved: _session_moved,
 }

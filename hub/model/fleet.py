@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from db.conditions import holds
-from db.records import TERMINAL_STATES, BootRow, CommandRow, MachineRow, TableRow, is_open
+from db.records import TERMINAL_STATES, BootRow, CommandRow, MachineRow, RemoteSessionRow, TableRow, is_open
 from hub.model import changes as c
 from hub.model import service_appliers
 from hub.model.effective_settings import CommonSettings, DesiredSettings
@@ -115,6 +115,7 @@ class Fleet:
         self._of_row: dict[type[TableRow], Callable[[Any], Touched | None]] = {
             BootRow: self._boot_is,
             CommandRow: self._command_is,
+            RemoteSessionRow: partial(self._of_one, service_appliers.session_is),
         }
         """What a row that was put or moved does here, and what a patch or the end of such a row does."""
         self._of_patch: dict[type[TableRow], Callable[[c.Patch], Touched | None]] = {

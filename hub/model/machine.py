@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from db.records import CommandRow
+from db.records import CommandRow, RemoteSessionRow
 from hub.model import actors
 from hub.model.effective_settings import (
     UNWRITTEN,
@@ -17,7 +17,6 @@ from hub.model.effective_settings import (
     nothing_written,
     reported_settings_of,
 )
-from hub.model.remote_changes import RemoteSession
 from protocol.messages import Sample
 
 RECENT_SECONDS = 300
@@ -144,7 +143,7 @@ class Machine:
     health: str = "ok"
     health_reasons: tuple[HealthReason, ...] = ()
 
-    remote_sessions: dict[int, RemoteSession] = field(default_factory=dict)
+    remote_sessions: dict[int, RemoteSessionRow] = field(default_factory=dict)
     """Those that have not ended. Bound: MOST_OF_A_MACHINE, gone with their end."""
     # Bound: MAX_PENDING, each to its deadline.
     pending: dict[str, CommandRow] = field(default_factory=dict)

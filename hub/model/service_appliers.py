@@ -1,4 +1,4 @@
-"""What the services' Changes do to a machine in memory (configuration, time zone, remote access): a function a kind.
+"""What the services' Changes do to a machine in memory (configuration, time zone): a function a kind.
 
 Each answers the members of the machine's view that may differ now. Knows one machine, never the fleet.
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from db.records import RemoteSessionRow, is_open
 from hub.model.effective_settings import EffectiveSettings
 from hub.model.health import judge
 from hub.model.machine import Machine
-from hub.model.remote_changes import SessionMoved, SessionOpened
 from hub.model.service_changes import ConfigApplied, MachineSeen, TimezoneSynced
 from hub.model.timezones import state_of
 
@@ -19,8 +19,8 @@ Members = frozenset[str]
 
 CONFIG_MEMBERS: Final = frozenset({"config_wanted", "health", "health_reasons", "expected_interval_s"})
 APPLIED_MEMBERS: Final = frozenset({"config_version", "config_refused", "config_applied_at"})
-SEEN_MEMBERS: Final = frozenset({"last_seen_at"})
 SESSION_MEMBERS: Final = frozenset({"lease"})
+SEEN_MEMBERS: Final = frozenset({"last_seen_at"})
 ZONE_MEMBERS: Final = frozenset({"timezone", "clock_offset_s", "ntp"})
 
 
@@ -58,12 +58,11 @@ def timezone_synced(machine: Machine, change: TimezoneSynced) -> Members:
     return ZONE_MEMBERS
 
 
-def session_is(machine: Machine, change: SessionOpened | SessionMoved) -> Members:
-    session = change.session
-    if session.is_open:
-        machine.remote_sessions[session.id] = session
+def session_is(machine: Machine, row: RemoteSessionRow) -> Members:
+    if is_open(row):
+        machine.remote_sessions[row.id] = row
     else:
-        machine.remote_sessions.pop(session.id, None)
+        machine.remote_sessions.pop(row.id, None)
     return SESSION_MEMBERS
 
 
@@ -71,6 +70,4 @@ OF_ONE_MACHINE: Final[Mapping[type, Callable[[Machine, Any], Members]]] = {
     ConfigApplied: config_applied,
     MachineSeen: machine_seen,
     TimezoneSynced: timezone_synced,
-    SessionOpened: session_is,
-    SessionMoved: session_is,
 }

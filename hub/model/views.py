@@ -12,10 +12,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from db.records import CommandRow, EventRow
+from db.records import CommandRow, EventRow, RemoteSessionRow
 from hub.model.fleet import ALL_MEMBERS
 from hub.model.machine import Machine
-from hub.model.remote_changes import RemoteSession
 from protocol.commands import ARGUMENTS
 from protocol.limits import MAX_NAME
 from protocol.messages import Sample
@@ -82,11 +81,11 @@ def _lease(machine: Machine, stamp: Stamp) -> dict[str, Any] | None:
         "name": session.admin_name,
         "status": session.status,
         "since": stamp(session.start_time),
-        "expires_at": stamp(session.expires_at),
+        "expires_at": _maybe(stamp, session.expires_at),
         "reason": session.reason,
         "approval_wanted": session.status == "requested",
-        "allow": list(session.allow),
-        "ports": list(session.ports),
+        "allow": list(session.allow or ()),
+        "ports": list(session.ports or ()),
         "origin": session.origin,
     }
 
@@ -149,11 +148,11 @@ def _model(hardware: dict[str, Any]) -> str | None:
     return named[:MAX_NAME] if isinstance(named, str) else None
 
 
-def session_view(session: RemoteSession, recordings: int = 0, *, device_id: str) -> dict[str, Any]:
+def session_view(session: RemoteSessionRow, recordings: int = 0, *, device_id: str) -> dict[str, Any]:
     """One remote access session as REST shows it."""
     members = msgspec.structs.asdict(session)
     shown = {name: rfc3339(value) if isinstance(value, datetime) else value for name, value in members.items()}
-    return {**shown, "allow": list(session.allow), "ports": list(session.ports), "device_id": device_id,
+    return {**shown, "allow": list(session.allow or ()), "ports": list(session.ports or ()), "device_id": device_id,
             "recordings": recordings}  # fmt: skip
 
 

@@ -10,12 +10,12 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from db import remote_sessions as rows
+from db.records import SESSION_PARTS, RemoteSessionRow
 from hub.commands.rules import Refused
 from hub.links.links import Links
 from hub.model import views
 from hub.model.access import may, role_needed
-from hub.model.changes import Change
-from hub.model.remote_changes import ALLOWED, RemoteSession, SessionMoved, SessionOpened
+from hub.model.changes import Change, moved_rows, put_rows
 from hub.remote.rules import life, requests
 from hub.remote.rules.requests import SessionRefused, SessionRequest
 from hub.remote.service import RemoteSessions
@@ -206,7 +206,7 @@ async def history(call: Call) -> Answer:
     query: SessionHistoryQuery = call.query
     store = call.context.store
     found = await rows.history(store, call.machine.id, query.limit + 1, query.before)
-    page = [life.session_of(row) for row in found[: query.limit]]
+    page = found[: query.limit]
     counts = await rows.recordings_of(store, [session.id for session in page])
     following = page[-1].id if len(found) > query.limit else None
     shown = [_shown(call, session, counts.get(session.id, 0)) for session in page]
@@ -243,7 +243,7 @@ def _request(call: Call, wanted: Start) -> SessionRequest:
     duration = min(requests.DEFAULT_S, longest) if wanted.duration is None else wanted.duration
     if duration > longest:
         raise one_wrong("duration", "expect.duration", most=f"{longest:g}")
-    allow = tuple(part for part in ALLOWED if wanted.allow is None or part in wanted.allow)
+    allow = tuple(part for part in SESSION_PARTS if wanted.allow is None or part in wanted.allow)
     return SessionRequest(
         holder=call.principal.id if person else None,
         name=call.principal.name if person else "",
@@ -277,17 +277,17 @@ async def _named_on_stop(call: Call, wanted: Stop) -> int | None:
     return None
 
 
-async def _opened(call: Call, asked: SessionRequest) -> RemoteSession:
+async def _opened(call: Call, asked: SessionRequest) -> RemoteSessionRow:
     fleet = call.context.fleet
     held = 0 if asked.holder is None else requests.count_of(fleet.machines.values(), asked.holder)
     refused = requests.refusal(call.machine, asked.address, of_person=held, origin=asked.origin)
     if refused is not None:
         raise problem(refused)
     stored = await call.context.announce(*requests.opening(call.machine, asked, call.principal.actor, call.now))
-    return next(change.session for change in stored if isinstance(change, SessionOpened))
+    return next(put_rows(stored, RemoteSessionRow))
 
 
-async def _begun(call: Call, session: RemoteSession) -> RemoteSession:
+async def _begun(call: Call, session: RemoteSessionRow) -> RemoteSessionRow:
     """Asks the machine to begin; a session that cannot be begun ends."""
     machine, actor = call.machine, call.principal.actor
     try:
@@ -303,13 +303,12 @@ async def _begun(call: Call, session: RemoteSession) -> RemoteSession:
     return await _moved(call, changes, session)
 
 
-async def _moved(call: Call, changes: list[Change], before: RemoteSession) -> RemoteSession:
+async def _moved(call: Call, changes: list[Change], before: RemoteSessionRow) -> RemoteSessionRow:
     stored = await call.context.announce(*changes) if changes else []
-    moved = [change.session for change in stored if isinstance(change, SessionMoved)]
-    return moved[-1] if moved else before
+    return next(moved_rows(stored, RemoteSessionRow), before)
 
 
-def _waiting(call: Call) -> RemoteSession:
+def _waiting(call: Call) -> RemoteSessionRow:
     """The session that another person requests."""
     session = call.machine.remote_sessions.get(call.body.session_id)
     if session is None:
@@ -334,7 +333,7 @@ def _refusal(call: Call) -> dict[str, str] | None:
     return {"code": refused.code, "message": say(problem(refused).detail)}
 
 
-def _shown(call: Call, session: RemoteSession, recordings: int = 0) -> dict[str, Any]:
+def _shown(call: Call, session: RemoteSessionRow, recordings: int = 0) -> dict[str, Any]:
     return views.session_view(session, recordings, device_id=call.machine.device_id)
 
 

@@ -16,8 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from db.records import RemoteSessionRow
 from hub.model.changes import EventHappened
-from hub.model.remote_changes import RemoteSession
 from hub.remote.pages_api import held
 from hub.remote.tunnel.registry import Tunnels
 from hub.remote.tunnel.tunnel import SessionStream, TunnelError
@@ -166,7 +166,7 @@ def _machine_failed(code: str) -> Problem:
     return Problem("conflict", Text("remote_use.machine", {"code": plain or "internal"}))
 
 
-async def _open(call: Call, session_id: int | None, args: dict[str, Any]) -> tuple[RemoteSession, SessionStream]:
+async def _open(call: Call, session_id: int | None, args: dict[str, Any]) -> tuple[RemoteSessionRow, SessionStream]:
     session = held(call, "files", session_id)
     try:
         return session, await call.context[Tunnels].open(session.id, "file", args)
@@ -181,7 +181,7 @@ def _size(info: Mapping[str, Any]) -> int:
     return size
 
 
-async def _record(call: Call, session: RemoteSession, code: str, params: dict[str, Any]) -> None:
+async def _record(call: Call, session: RemoteSessionRow, code: str, params: dict[str, Any]) -> None:
     await call.context.announce(
         EventHappened(
             at=call.context.clock(), code=code, actor=call.principal.actor, rvm_id=call.machine.id,

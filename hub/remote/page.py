@@ -15,11 +15,10 @@ from starlette.responses import Response
 from dashboard import remote_sessions as session_texts
 from dashboard.reader import Reader
 from db import recordings, remote_sessions
-from db.records import RecordingRow
+from db.records import RecordingRow, RemoteSessionRow
 from hub.machines import tab
 from hub.model import actors
 from hub.model.machine import Machine
-from hub.model.remote_changes import RemoteSession
 from hub.model.row_id import row_id
 from hub.model.views import epoch_ms
 from hub.remote import api, files_api, pages_api
@@ -72,13 +71,13 @@ class PastSession(NamedTuple):
     recordings: list[RecordingLink]
 
 
-def with_epoch_ms(session: RemoteSession) -> dict[str, Any]:
+def with_epoch_ms(session: RemoteSessionRow) -> dict[str, Any]:
     """The session with instants in epoch milliseconds, as in the feed."""
     members = msgspec.structs.asdict(session)
     return {name: epoch_ms(value) if isinstance(value, datetime) else value for name, value in members.items()}
 
 
-def card(visit: Visit, found: Machine, session: RemoteSession, names: Names, zone: str) -> SessionCard:
+def card(visit: Visit, found: Machine, session: RemoteSessionRow, names: Names, zone: str) -> SessionCard:
     reader, s, most = visit.reader, with_epoch_ms(session), requests.longest_s(found)
     mine = session.admin_id == visit.user.id
     ends = visit.may("remote.stop", found.id) and requests.may_move(visit.user, session)
@@ -100,7 +99,7 @@ def card(visit: Visit, found: Machine, session: RemoteSession, names: Names, zon
 
 
 def past(
-    reader: Reader, sessions: Iterable[RemoteSession], recordings: Iterable[RecordingRow], names: Names, zone: str
+    reader: Reader, sessions: Iterable[RemoteSessionRow], recordings: Iterable[RecordingRow], names: Names, zone: str
 ) -> list[PastSession]:
     of: dict[int, list[RecordingLink]] = {}
     for row in sorted(recordings, key=lambda each: each.id):
@@ -110,12 +109,12 @@ def past(
 
 
 def _line(
-    reader: Reader, session: RemoteSession, recordings: list[RecordingLink], names: Names, zone: str
+    reader: Reader, session: RemoteSessionRow, recordings: list[RecordingLink], names: Names, zone: str
 ) -> PastSession:
     s = with_epoch_ms(session)
     end = s["end_time"]
     return PastSession(
-        who=session.admin_name,
+        who=session.admin_name or "",
         site=session.origin == "site",
         start=reader.day(s["start_time"], zone),
         from_title=reader.stamp(s["start_time"], zone),
@@ -277,7 +276,7 @@ async def part_past(visit: Visit) -> dict[str, Any]:
     found = visit.machine()
     before = row_id(visit.request.query_params.get("before", ""))
     rows = await remote_sessions.history(visit.context.store, found.id, PAGE + 1, before, over=True)
-    shown = [life.session_of(row) for row in rows[:PAGE]]
+    shown = rows[:PAGE]
     names = await tab.people(visit, found, _actors(shown))
     recorded = await _recordings(visit, found, shown)
     return {
@@ -332,7 +331,7 @@ def _may(visit: Visit, found: Machine) -> May:
     return May(visit.context.settings.record_input, folders["download"], folders["upload"])
 
 
-async def _recordings(visit: Visit, found: Machine, shown: list[RemoteSession]) -> list[RecordingRow]:
+async def _recordings(visit: Visit, found: Machine, shown: list[RemoteSessionRow]) -> list[RecordingRow]:
     """Those of the sessions on the page, for whoever may play them."""
     if not shown or not visit.may("recording.read", found.id):
         return []
@@ -341,7 +340,7 @@ async def _recordings(visit: Visit, found: Machine, shown: list[RemoteSession]) 
     return [row for row in rows if row.session_id in wanted]
 
 
-def _actors(sessions: list[RemoteSession]) -> list[str]:
+def _actors(sessions: list[RemoteSessionRow]) -> list[str]:
     """The actors of the sessions, beside their holders."""
     named = [who for session in sessions for who in (session.ended_by, session.approved_by) if who]
     return [*named, *(actors.user(session.admin_id) for session in sessions if session.admin_id is not None)]

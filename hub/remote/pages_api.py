@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from db.records import RemoteSessionRow
 from hub.model.changes import EventHappened
-from hub.model.remote_changes import RemoteSession
 from hub.remote.machine_pages import proxy_request
 from hub.remote.machine_pages.open_pages import OpenPage, OpenPages
 from hub.remote.machine_pages.own_host import ENTRANCE, names_of
@@ -43,14 +43,14 @@ class OpenedPage(msgspec.Struct):
     ticket: str | None
 
 
-def held(call: Call, part: str, session_id: int | None) -> RemoteSession:
+def held(call: Call, part: str, session_id: int | None) -> RemoteSessionRow:
     """The caller's own active session that allows `part`. Raises Problem."""
     session = life.held(call.machine.remote_sessions, call.principal.id, session_id, call.now)
     if session is None or call.principal.kind != "user":
         raise Problem("conflict", Text("remote_use.no_lease"))
     if not proxy_request.address_allowed(call.machine, call.address):
         raise Problem("forbidden", Text("remote_use.address", {"address": call.address}))
-    if part not in session.allow:
+    if not life.allows(session, part):
         raise Problem("conflict", Text(f"remote_use.without_{part}"))
     return session
 
@@ -58,8 +58,8 @@ def held(call: Call, part: str, session_id: int | None) -> RemoteSession:
 async def open_page(call: Call) -> Answer:
     wanted: PageWanted = call.body
     session = held(call, "ports", wanted.session_id)
-    if wanted.port not in session.ports:
-        raise one_wrong("port", "remote_use.ports", ports=list(session.ports))
+    if wanted.port not in (session.ports or ()):
+        raise one_wrong("port", "remote_use.ports", ports=list(session.ports or ()))
     context = call.context
     page = OpenPage(call.machine.id, session.id, call.principal.id, wanted.port)
     await context.announce(

@@ -17,14 +17,13 @@ import anyio
 from db import users
 from db.connection import Store
 from db.errors import Conflict
-from db.records import SessionRow
+from db.records import RemoteSessionRow, SessionRow, is_open
 from hub.commands.rules import still_may
 from hub.kernel.announce import Announcer
 from hub.model import actors
-from hub.model.changes import Change, Drop, MachineRemoved
+from hub.model.changes import Change, Drop, MachineRemoved, moved_rows, put_rows
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
-from hub.model.remote_changes import RemoteSession, SessionMoved, SessionOpened
 from hub.people.rules import edited_user, ended_session
 from hub.remote.rules import life, requests
 
@@ -58,7 +57,7 @@ class RemoteSessions:
         self.lock = anyio.Lock()
         """Held from the count of open sessions to the commit of one more."""
 
-    def find(self, session_id: int) -> RemoteSession | None:
+    def find(self, session_id: int) -> RemoteSessionRow | None:
         """An open session of any machine."""
         return life.find(self._fleet.machines.values(), session_id)
 
@@ -107,7 +106,7 @@ class RemoteSessions:
             for session in life.open_of(machine):
                 await self._announce_once(requests.stop(machine, session, "hub_restarted", actors.SYSTEM, now))
 
-    async def _look(self, machine: Machine, session: RemoteSession) -> None:
+    async def _look(self, machine: Machine, session: RemoteSessionRow) -> None:
         now = self._clock()
         if self._timing.over(session):
             changes = life.time_ended(session, now)
@@ -125,7 +124,7 @@ class RemoteSessions:
         if now - self._rights_at < RIGHTS_S:
             return
         self._rights_at = now
-        held: dict[int, list[RemoteSession]] = {}
+        held: dict[int, list[RemoteSessionRow]] = {}
         for machine in self._fleet.machines.values():
             for session in machine.remote_sessions.values():
                 if session.admin_id is not None:
@@ -158,11 +157,8 @@ class SessionClock:
         self._opened: dict[int, float] = {}
 
     def became_true(self, changes: Sequence[Change]) -> None:
-        for change in changes:
-            if not isinstance(change, SessionOpened | SessionMoved):
-                continue
-            session = change.session
-            if session.is_open:
+        for session in (*put_rows(changes, RemoteSessionRow), *moved_rows(changes, RemoteSessionRow)):
+            if is_open(session):
                 self._note(session)
             else:
                 self._ends.pop(session.id, None)
@@ -174,20 +170,21 @@ class SessionClock:
             for session_id in known.keys() - open_ids:
                 del known[session_id]
 
-    def over(self, session: RemoteSession) -> bool:
+    def over(self, session: RemoteSessionRow) -> bool:
         """Whether its time has passed."""
         return self._monotonic() >= self._note(session)
 
-    def settled(self, session: RemoteSession) -> bool:
+    def settled(self, session: RemoteSessionRow) -> bool:
         """Whether its command should be there by now."""
         self._note(session)
         return session.command_id is not None or self._monotonic() - self._opened[session.id] > BEGIN_S
 
-    def _note(self, session: RemoteSession) -> float:
+    def _note(self, session: RemoteSessionRow) -> float:
         """Its end on the monotonic clock; counted from now where it was unknown or has moved."""
         known = self._ends.get(session.id)
-        if known is None or known[0] != session.expires_at:
-            left = (session.expires_at - self._clock()).total_seconds()
-            known = self._ends[session.id] = (session.expires_at, self._monotonic() + left)
+        ends_at = life.ends_at(session)
+        if known is None or known[0] != ends_at:
+            left = (ends_at - self._clock()).total_seconds()
+            known = self._ends[session.id] = (ends_at, self._monotonic() + left)
         self._opened.setdefault(session.id, self._monotonic())
         return known[1]

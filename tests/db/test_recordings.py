@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from db import recordings
 from db.connection import Store
 from db.errors import Conflict
+from db.records import RecordingRow
+from db.row_writes import delete, insert, update
 from db.statements import Write
-from tests.support.database_rows import NOW, after
+from hub.model.changes import Patch
+from hub.remote.recordings import rules
+from tests.support.database_rows import NOW, after, recording_row
 
 
-def begin(session_id: int = 5, rvm_id: int = 7, at: float = 0) -> Write:
-    values: dict[str, Any] = {
-        "session_id": session_id, "rvm_id": rvm_id, "machine_name": "Lobby", "user_id": 3, "user_name": "Budi",
-        "ip_address": "10.0.0.1", "reason": "camera", "started_at": after(at), "input_recorded": False, "cols": 80,
-        "rows": 24,
-    }  # fmt: skip
-    return recordings.begin(**values)
-
-
-async def begun(store: Store, **members: Any) -> int:
-    (result,) = await store.write(begin(**members))
+async def begun(store: Store, rvm_id: int = 7, at: float = 0) -> int:
+    (result,) = await store.write(insert(recording_row(rvm_id=rvm_id, started_at=after(at))))
     return int(result.rows[0]["id"])
 
 
 def end(recording_id: int, at: float = 60) -> Write:
-    return recordings.end(recording_id, at=after(at), reason="exited", duration_s=59.5, size=1234, sha256="a" * 64)
+    return written(rules.ended(recording_id, after(at), "exited", duration_s=59.5, size=1234, sha256="a" * 64))
+
+
+def written(patch: Patch) -> Write:
+    return update(patch.of, patch.key, patch.values, patch.where, must=patch.must)
 
 
 async def test_a_recording_is_begun_ended_and_stored_once(store: Store) -> None:
@@ -43,11 +40,11 @@ async def test_a_recording_is_begun_ended_and_stored_once(store: Store) -> None:
         80,
     )
     with pytest.raises(Conflict):
-        await store.write(recordings.stored(number, "too/early.cast"))
+        await store.write(written(rules.stored(number, "too/early.cast")))
     await store.write(end(number))
     with pytest.raises(Conflict):
         await store.write(end(number, 90))
-    await store.write(recordings.stored(number, "recordings/1.cast"))
+    await store.write(written(rules.stored(number, "recordings/1.cast")))
     row = await recordings.find(store, number)
     assert row is not None
     assert (row.state, row.object_key, row.size, row.duration_s) == ("stored", "recordings/1.cast", 1234, 59.5)
@@ -75,11 +72,12 @@ async def test_what_there_is_to_do_is_found_by_state_and_age(store: Store) -> No
 
 async def test_a_recording_is_lost_or_deleted_and_its_id_never_comes_again(store: Store) -> None:
     number = await begun(store)
-    await store.write(recordings.lose(number))
+    lost = update(RecordingRow, number, {"state": "lost"}, must="recording")
+    await store.write(lost)
     assert [row.id for row in await recordings.in_state(store, "lost")] == [number]
-    await store.write(recordings.delete(number))
+    await store.write(delete(RecordingRow, number, must="recording"))
     assert await recordings.find(store, number) is None
-    for gone in (recordings.delete(number), recordings.lose(number)):
+    for gone in (delete(RecordingRow, number, must="recording"), lost):
         with pytest.raises(Conflict):
             await store.write(gone)
     assert await begun(store) > number

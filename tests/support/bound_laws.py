@@ -25,7 +25,7 @@ RETENTION: dict[str, str] = {
     "commands": "db.commands.delete_commands_before",
     "machine_boots": "db.boots.delete_boots_before",
     "remote_access_sessions": "db.remote_sessions.delete_sessions_before",
-    "remote_recordings": "db.recordings.delete",
+    "remote_recordings": "db.recordings.ended_before",
     "sessions": "db.sessions.delete_expired_sessions",
     "sign_in_failures": "db.sign_ins.delete_failures_before",
     "sign_in_links": "db.sign_ins.delete_expired_links",
@@ -34,7 +34,7 @@ RETENTION: dict[str, str] = {
     "timezone_sync_logs": "db.timezones.delete_logs_before",
     "tokens": "db.tokens.delete_tokens_before",
 }
-"""Table and the function that deletes what is old of it, which the product has to call. When: docs/operating.md."""
+"""Table and the function that deletes or finds what is old of it, called by the product. When: docs/operating.md."""
 BOUNDED: dict[str, str] = {
     "backup_logs": "empty until backups are built, which bring its retention",
     "counters": "one row",

@@ -7,7 +7,7 @@ from typing import Any
 
 from db import boots, machines
 from db.connection import Store
-from db.records import BootRow, record
+from db.records import BootRow, RecordingRow, record
 from db.rows import SampleRow
 from db.statements import Write
 
@@ -49,3 +49,13 @@ async def open_boot(store: Store, rvm_id: int, boot_id: str, at: datetime) -> Bo
     """A boot of a machine, in a transaction of its own."""
     (result,) = await store.write(boots.find_or_create_boot(rvm_id, boot_id, at))
     return record(BootRow, result.rows[0])
+
+
+def recording_row(**members: Any) -> RecordingRow:
+    """A recording that has begun."""
+    values: dict[str, Any] = {
+        "session_id": 5, "rvm_id": 1, "machine_name": "Lobby", "user_id": 3, "user_name": "Budi", "state": "recording",
+        "ip_address": "10.0.0.1", "reason": "camera", "started_at": NOW, "input_recorded": False, "cols": 80,
+        "rows": 24,
+    }  # fmt: skip
+    return RecordingRow(**{**values, **members})

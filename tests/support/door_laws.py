@@ -13,7 +13,6 @@ from tests.support.house import House, Module
 
 RECIPES = (
     "hub.kernel.recorder",
-    "hub.kernel.recording_recipes",
     "hub.kernel.retention_recipes",
     "hub.kernel.service_recipes",
 )

@@ -15,8 +15,8 @@ from typing import Any, cast
 import httpx
 import msgspec
 
+from db.records import SESSION_PARTS, RemoteSessionRow
 from hub.model.effective_settings import DesiredSettings, effective_of
-from hub.model.remote_changes import RemoteSession
 from hub.remote.tunnel.registry import Tunnels
 from hub.remote.tunnel.tunnel import TunnelError
 from protocol import configuration
@@ -156,13 +156,13 @@ class PagesHub:
     def rvm_id(self) -> int:
         return self.hub.machines["one"]
 
-    def lease(self, *ports: int, **changed: Any) -> RemoteSession:
+    def lease(self, *ports: int, **changed: Any) -> RemoteSessionRow:
         """An active lease of the operator on machine `one`."""
         now = self.hub.context.clock()
-        made = RemoteSession(
+        made = RemoteSessionRow(
             id=SESSION, rvm_id=self.rvm_id, admin_id=self.hub.users["operator"], admin_name="operator",
             status="active", start_time=now, expires_at=now + timedelta(hours=1), duration_s=3600.0, created_at=now,
-            ports=ports,
+            ports=ports, allow=SESSION_PARTS,
         )  # fmt: skip
         made = msgspec.structs.replace(made, **changed)
         self.hub.context.fleet.machines[self.rvm_id].remote_sessions[made.id] = made

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from db import recordings as rows
-from db.records import RecordingRow
+from db.records import RecordingRow, RemoteSessionRow
 from hub.kernel.objects.place import ObjectsError
 from hub.kernel.objects.store import FolderShelf, Objects
 from hub.lifespan import Engine, open_engine, utc_now
+from hub.model.access import Principal
 from hub.model.changes import Change, EventHappened
-from hub.remote.recordings.service import OpenRecording, RecordingKeeper, Recordings, Scene
+from hub.remote.recordings.service import OpenRecording, RecordingKeeper, Recordings
 from hub.settings import Settings
 
 
@@ -39,6 +40,16 @@ class Shelf(FolderShelf):
     def _reach(self) -> None:
         if self.away:
             raise ObjectsError("the object store is away")
+
+
+async def begun(
+    recordings: Recordings, rvm_id: int, machine_name: str, user_id: int, user_name: str, session_id: int = 5
+) -> OpenRecording:
+    """A recorded terminal of that person on that machine, as if it had a session."""
+    now = recordings.clock()
+    session = RemoteSessionRow(id=session_id, rvm_id=rvm_id, start_time=now, created_at=now, reason="camera")
+    user = Principal("user", user_id, user_name, "operator", None, "session", 1)
+    return await recordings.begin(session, machine_name, user, "10.0.0.1", 80, 24)
 
 
 class RecordingRoom:
@@ -68,7 +79,7 @@ class RecordingRoom:
         return self.recordings.path(recording_id)
 
     async def begin(self) -> OpenRecording:
-        return await self.recordings.begin(Scene(5, 1, "Lobby", 3, "Budi", "10.0.0.1", "camera"), 80, 24)
+        return await begun(self.recordings, 1, "Lobby", 3, "Budi")
 
     async def recorded(self, shown: bytes) -> OpenRecording:
         """One that is over and waits for the store."""

@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
+from db.records import SESSION_PARTS, RecordingRow, RemoteSessionRow
+from hub.model.changes import Put, move, put_rows
 from hub.model.effective_settings import DesiredSettings, effective_of
-from hub.model.recording_changes import RecordingBegan, RecordingEnded
-from hub.model.remote_changes import RemoteSession, SessionMoved, SessionOpened
+from hub.remote.recordings import rules
 from protocol import configuration
 from tests.support.api_hub import ApiHub
+from tests.support.database_rows import recording_row
 from tests.support.page_visitor import browser
 
 HERE = ["10.0.0.1/32"]
@@ -23,33 +25,30 @@ def settings(hub: ApiHub, **values: Any) -> None:
     hub.context.fleet.machines[1].effective_settings = effective_of(configuration.defaults(), scope)
 
 
-async def lease(hub: ApiHub, holder: str = "operator", **members: Any) -> RemoteSession:
+async def lease(hub: ApiHub, holder: str = "operator", **members: Any) -> RemoteSessionRow:
     """On the record, as it would be after the machine took it."""
     now = hub.context.clock()
-    made = RemoteSession(
+    made = RemoteSessionRow(
         id=0, rvm_id=1, admin_id=hub.users[holder], admin_name=holder, status="active", start_time=now, created_at=now,
         expires_at=now + timedelta(minutes=30), duration_s=1800.0, reason="The camera is dark", ports=(5000, 5001),
-        ip_address="10.0.0.1",
+        allow=SESSION_PARTS, ip_address="10.0.0.1",
     )  # fmt: skip
-    stored = await hub.context.announce(SessionOpened(session=msgspec.structs.replace(made, **members)))
-    assert isinstance(stored[0], SessionOpened)
-    return stored[0].session
+    (stored,) = put_rows(await hub.context.announce(Put(msgspec.structs.replace(made, **members))), RemoteSessionRow)
+    return stored
 
 
-async def moved(hub: ApiHub, session: RemoteSession, **members: Any) -> None:
-    await hub.context.announce(SessionMoved(session=msgspec.structs.replace(session, **members)))
+async def moved(hub: ApiHub, session: RemoteSessionRow, **members: Any) -> None:
+    await hub.context.announce(move(session, **members))
 
 
-async def recording(hub: ApiHub, session: RemoteSession, at: datetime, **members: Any) -> int:
-    began = RecordingBegan(
-        session_id=session.id, rvm_id=1, machine_name="one", user_id=hub.users["operator"], user_name="operator",
-        ip_address="10.0.0.1", reason="The camera is dark", at=at, input_recorded=False, cols=80, rows=24,
-    )  # fmt: skip
-    began = RecordingBegan(**{name: getattr(began, name) for name in began.__struct_fields__} | members)
-    stored = (await hub.context.announce(began))[0]
-    assert isinstance(stored, RecordingBegan)
-    assert stored.id is not None
-    ended = RecordingEnded(recording_id=stored.id, at=at, reason="exited", duration_s=95.0, size=2100, sha256="0" * 64)
+async def recording(hub: ApiHub, session: RemoteSessionRow, at: datetime, **members: Any) -> int:
+    values: dict[str, Any] = {
+        "session_id": session.id, "machine_name": "one", "user_id": hub.users["operator"], "user_name": "operator",
+        "started_at": at, "reason": "The camera is dark",
+    }  # fmt: skip
+    made = recording_row(**{**values, **members})
+    (stored,) = put_rows(await hub.context.announce(Put(made)), RecordingRow)
+    ended = rules.ended(stored.id, at, "exited", duration_s=95.0, size=2100, sha256="0" * 64)
     await hub.context.announce(ended)
     return stored.id
 

@@ -17,10 +17,11 @@ from typing import Any
 
 import websockets
 
+from db.records import SESSION_PARTS, RemoteSessionRow
 from hub.lifespan import utc_now
 from hub.model import changes as c
+from hub.model.changes import Put, put_rows
 from hub.model.effective_settings import DesiredSettings, effective_of
-from hub.model.remote_changes import RemoteSession, SessionOpened
 from hub.remote.terminal.terminal import Terminals
 from protocol import configuration
 from tests.support.browser_client import cookie, origin
@@ -37,7 +38,7 @@ class TerminalRoom:
     hub: HubHere
     machine: MachineKey
     tunnels: FakeTunnels
-    session: RemoteSession
+    session: RemoteSessionRow
 
     @contextlib.asynccontextmanager
     async def socket(self, person: Person | None = None) -> AsyncIterator[TerminalClient]:
@@ -96,16 +97,14 @@ async def say(page: TerminalClient, **members: Any) -> None:
     await page.socket.send(json.dumps(members))
 
 
-async def lease(hub: HubHere, machine: MachineKey, **members: Any) -> RemoteSession:
+async def lease(hub: HubHere, machine: MachineKey, **members: Any) -> RemoteSessionRow:
     now = utc_now()
-    session = RemoteSession(
+    session = RemoteSessionRow(
         id=0, rvm_id=machine.id, admin_id=hub.admin.id, admin_name="boss", status="active", start_time=now,
         expires_at=now + timedelta(minutes=30), duration_s=1800.0, created_at=now, reason="camera",
-        ip_address="127.0.0.1", **members,
+        ip_address="127.0.0.1", **{"ports": (), "allow": SESSION_PARTS, **members},
     )  # fmt: skip
     line = c.EventHappened(
         at=now, code="remote.started", actor=f"user:{hub.admin.id}", rvm_id=machine.id, params={"session_id": 0}
     )
-    opened = (await hub.context.announce(SessionOpened(session=session), line))[0]
-    assert isinstance(opened, SessionOpened)
-    return opened.session
+    return next(put_rows(await hub.context.announce(Put(session), line), RemoteSessionRow))

@@ -167,8 +167,8 @@ async def _given(call: Call, *, keep: bool) -> Answer:
     file = None
     try:
         file = await opened(call.context[Recordings], row)
-        line = rules.downloaded if keep else rules.played
-        await call.context.announce(line(who, call.now, row.rvm_id, row.session_id, row.id))
+        event = rules.downloaded if keep else rules.played
+        await call.context.announce(event(row, who, call.now))
     except BaseException:
         if file is not None:
             file.close()

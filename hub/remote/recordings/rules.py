@@ -1,40 +1,65 @@
-"""The lines that terminals and their recordings leave in the record. Pure."""
+"""The Changes of terminals' recordings, each with its event where it is one of the audit log. Pure."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
+from db.records import RecordingRow
 from hub.model import actors
 from hub.model.actors import Actor
-from hub.model.changes import EventHappened
+from hub.model.changes import Change, Drop, EventHappened, Patch, Put
+
+RECORDING = "recording"
+"""The `must` of every Change of a recording: the column named by its Conflict."""
 
 
-def terminal_opened(by: Actor, at: datetime, rvm_id: int, session_id: int) -> EventHappened:
-    return _line("remote.terminal_opened", by, at, rvm_id, {"session_id": session_id})
+def began(row: RecordingRow) -> list[Change]:
+    """A terminal is open and recorded."""
+    by = actors.user(row.user_id)
+    return [Put(row), _event("remote.terminal_opened", by, row.started_at, row, {"session_id": row.session_id})]
 
 
-def played(by: Actor, at: datetime, rvm_id: int, session_id: int, recording_id: int) -> EventHappened:
-    return _line("recording.played", by, at, rvm_id, _both(session_id, recording_id))
+def ended(recording_id: int, at: datetime, reason: str, *, duration_s: float, size: int, sha256: str) -> Patch:
+    """Its file is whole, on the hub's own disk. Conflict when it had ended before."""
+    values = {
+        "state": "waiting", "ended_at": at, "end_reason": reason, "duration_s": duration_s, "size": size,
+        "sha256": sha256,
+    }  # fmt: skip
+    return Patch(RecordingRow, recording_id, values, where=(("state", "=", "recording"),), must=RECORDING)
 
 
-def downloaded(by: Actor, at: datetime, rvm_id: int, session_id: int, recording_id: int) -> EventHappened:
-    return _line("recording.downloaded", by, at, rvm_id, _both(session_id, recording_id))
+def stored(recording_id: int, object_key: str) -> Patch:
+    """The object store has it, read back and compared. Conflict when it was deleted meanwhile."""
+    values = {"state": "stored", "object_key": object_key}
+    return Patch(RecordingRow, recording_id, values, where=(("state", "=", "waiting"),), must=RECORDING)
 
 
-def deleted(by: Actor, at: datetime, rvm_id: int, session_id: int, recording_id: int) -> EventHappened:
-    """By the clock: its time was over."""
+def lost(row: RecordingRow, at: datetime) -> list[Change]:
+    """Its file was gone or damaged before the object store had it."""
+    patch = Patch(RecordingRow, row.id, {"state": "lost"}, must=RECORDING)
+    return [patch, _event("recording.lost", actors.SYSTEM, at, row)]
+
+
+def deleted(row: RecordingRow, by: Actor, at: datetime) -> list[Change]:
+    """By a person, or by the clock when its time is over; its bytes are gone already."""
     why = {"why": "retention"} if by == actors.CLOCK else {}
-    return _line("recording.deleted", by, at, rvm_id, {**_both(session_id, recording_id), **why})
+    return [Drop(RecordingRow, row.id, must=RECORDING), _event("recording.deleted", by, at, row, _ids(row) | why)]
 
 
-def lost(at: datetime, rvm_id: int, session_id: int, recording_id: int) -> EventHappened:
-    return _line("recording.lost", actors.SYSTEM, at, rvm_id, _both(session_id, recording_id))
+def played(row: RecordingRow, by: Actor, at: datetime) -> EventHappened:
+    return _event("recording.played", by, at, row)
 
 
-def _both(session_id: int, recording_id: int) -> dict[str, Any]:
-    return {"recording_id": recording_id, "session_id": session_id}
+def downloaded(row: RecordingRow, by: Actor, at: datetime) -> EventHappened:
+    return _event("recording.downloaded", by, at, row)
 
 
-def _line(code: str, by: Actor, at: datetime, rvm_id: int, params: dict[str, Any]) -> EventHappened:
-    return EventHappened(at=at, code=code, actor=by, rvm_id=rvm_id, params=params)
+def _ids(row: RecordingRow) -> dict[str, Any]:
+    return {"recording_id": row.id, "session_id": row.session_id}
+
+
+def _event(
+    code: str, by: Actor, at: datetime, row: RecordingRow, params: dict[str, Any] | None = None
+) -> EventHappened:
+    return EventHappened(at=at, code=code, actor=by, rvm_id=row.rvm_id, params=_ids(row) if params is None else params)

@@ -6,18 +6,15 @@ Who may begin one, and its commands: `hub.remote.rules.requests`. Knows no link 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from datetime import datetime
+from typing import Any, Final
 
-import msgspec
-
-from db.records import CommandRow
+from db.records import CommandRow, RemoteSessionRow, is_open
 from hub.commands import rules as command_rules
 from hub.model import actors
-from hub.model.changes import Change, EventHappened, moved_rows
+from hub.model.changes import Change, EventHappened, Move, move, moved_rows
 from hub.model.fleet import TERMINAL
 from hub.model.machine import Machine
-from hub.model.remote_changes import ALLOWED, RemoteSession, SessionMoved
 from protocol.messages import CommandUpdate
 
 GRACE_S: Final = 60.0
@@ -32,26 +29,17 @@ MACHINE_REASONS: Final = frozenset(
 """Of a session that ended on the machine; any other reason is taken as `stopped`."""
 
 
-class SessionColumns(Protocol):
-    """A row of db.remote_sessions."""
-
-    @property
-    def id(self) -> int: ...
+def ends_at(session: RemoteSessionRow) -> datetime:
+    """When it ends by itself in the state it is in."""
+    return session.expires_at or session.start_time
 
 
-def session_of(row: SessionColumns) -> RemoteSession:
-    """The session of a row, with defaults for the columns that the oldest rows lack."""
-    values = {name: getattr(row, name) for name in RemoteSession.__struct_fields__}
-    start: datetime = values["start_time"]
-    values["duration_s"] = values["duration_s"] or 0.0
-    values["expires_at"] = values["expires_at"] or start + timedelta(seconds=values["duration_s"])
-    values["admin_name"] = values["admin_name"] or ""
-    values["ports"] = tuple(values["ports"] or ())
-    values["allow"] = tuple(ALLOWED if values["allow"] is None else values["allow"])
-    return RemoteSession(**values)
+def allows(session: RemoteSessionRow, part: str) -> bool:
+    """`part`: of SESSION_PARTS."""
+    return part in (session.allow or ())
 
 
-def find(machines: Iterable[Machine], session_id: int) -> RemoteSession | None:
+def find(machines: Iterable[Machine], session_id: int) -> RemoteSessionRow | None:
     """An open session of any of them."""
     for machine in machines:
         if session_id in machine.remote_sessions:
@@ -59,54 +47,52 @@ def find(machines: Iterable[Machine], session_id: int) -> RemoteSession | None:
     return None
 
 
-def open_of(machine: Machine) -> list[RemoteSession]:
+def open_of(machine: Machine) -> list[RemoteSessionRow]:
     """Its open sessions, oldest first."""
     return sorted(machine.remote_sessions.values(), key=lambda session: session.id)
 
 
-def activated(session: RemoteSession, now: datetime) -> list[Change]:
-    """The machine has begun it. Its time runs since the request, here as there."""
-    after = msgspec.structs.replace(session, status="active")
-    return [SessionMoved(session=after), _event(after, "remote.started", _beginner(after), now, {})]
+def activated(session: RemoteSessionRow, now: datetime, **more: Any) -> list[Change]:
+    """The machine has begun it; `more` columns move with it. Its time runs since the request, here as there."""
+    return [move(session, status="active", **more), _event(session, "remote.started", _beginner(session), now, {})]
 
 
 def ended(
-    session: RemoteSession, reason: str, by: actors.Actor, now: datetime, *, note: str | None = None
+    session: RemoteSessionRow, reason: str, by: actors.Actor, now: datetime, *, note: str | None = None
 ) -> list[Change]:
     """[] when it had ended before."""
-    if not session.is_open:
+    if not is_open(session):
         return []
     params = {"reason": reason} if note is None else {"reason": reason, "note": note}
     return [_over(session, "ended", reason, by, now), _event(session, "remote.ended", by, now, params)]
 
 
-def refused(session: RemoteSession, code: str, now: datetime) -> list[Change]:
+def refused(session: RemoteSessionRow, code: str, now: datetime) -> list[Change]:
     """The machine refused it."""
     by = actors.machine(session.rvm_id)
     over = _over(session, "refused", "start_failed", by, now)
     return [over, _event(session, "remote.refused", by, now, {"code": code})]
 
 
-def declined(session: RemoteSession, by: actors.Actor, now: datetime) -> list[Change]:
+def declined(session: RemoteSessionRow, by: actors.Actor, now: datetime) -> list[Change]:
     return [_over(session, "refused", "declined", by, now), _event(session, "remote.declined", by, now, {})]
 
 
-def approved(session: RemoteSession, by: actors.Actor, now: datetime) -> EventHappened:
+def approved(session: RemoteSessionRow, by: actors.Actor, now: datetime) -> EventHappened:
     """Only the event; the session moves with the command (hub.remote.rules.requests)."""
     return _event(session, "remote.approved", by, now, {})
 
 
-def extended(session: RemoteSession, until: datetime, by: actors.Actor, now: datetime) -> list[Change]:
-    after = msgspec.structs.replace(session, expires_at=until)
+def extended(session: RemoteSessionRow, until: datetime, by: actors.Actor, now: datetime) -> list[Change]:
     params = {"expires_at": until.isoformat()}
-    return [SessionMoved(session=after), _event(after, "remote.extended", by, now, params)]
+    return [move(session, expires_at=until), _event(session, "remote.extended", by, now, params)]
 
 
-def intruder(session: RemoteSession, user_id: int, now: datetime) -> list[Change]:
+def intruder(session: RemoteSessionRow, user_id: int, now: datetime) -> list[Change]:
     """Another user showed a secret of the holder's."""
     by = actors.user(user_id)
     event = _event(session, "remote.intruder", by, now, {"user_id": user_id})
-    return [event, *ended(session, "intruder", actors.CLOCK, now)] if session.is_open else []
+    return [event, *ended(session, "intruder", actors.CLOCK, now)] if is_open(session) else []
 
 
 def command_ended(machine: Machine, command: CommandRow, now: datetime) -> list[Change]:
@@ -114,7 +100,7 @@ def command_ended(machine: Machine, command: CommandRow, now: datetime) -> list[
     if command.name != START:
         return []
     session = next((s for s in machine.remote_sessions.values() if s.command_id == command.id), None)
-    if session is None or not session.is_open:
+    if session is None or not is_open(session):
         return []
     if command.state == "succeeded":
         return activated(session, now) if session.status == "starting" else []
@@ -150,12 +136,12 @@ def ended_by_hello(machine: Machine, boot_id: str, held: Iterable[int], now: dat
     return changes
 
 
-def time_ended(session: RemoteSession, now: datetime) -> list[Change]:
+def time_ended(session: RemoteSessionRow, now: datetime) -> list[Change]:
     """Its time, or that for its approval, is over."""
     return ended(session, "not_approved" if session.status == "requested" else "timed_out", actors.CLOCK, now)
 
 
-def lost(machine: Machine, session: RemoteSession, now: float) -> bool:
+def lost(machine: Machine, session: RemoteSessionRow, now: float) -> bool:
     """Whether the machine's link has been gone for too long; not for a session begun at a machine without a link. `now`
     is monotonic."""
     if machine.linked or session.status != "active" or session.command_id is None:
@@ -163,31 +149,32 @@ def lost(machine: Machine, session: RemoteSession, now: float) -> bool:
     return machine.unlinked_at is None or now - machine.unlinked_at > GRACE_S
 
 
-def never_began(machine: Machine, session: RemoteSession) -> bool:
+def never_began(machine: Machine, session: RemoteSessionRow) -> bool:
     """Whether the command that begins it has expired, or was cancelled or withdrawn."""
     return session.status == "starting" and session.command_id not in machine.pending
 
 
-def _over(session: RemoteSession, status: str, reason: str, by: actors.Actor, now: datetime) -> SessionMoved:
-    after = msgspec.structs.replace(session, status=status, end_time=now, end_reason=reason, ended_by=by)
-    return SessionMoved(session=after)
+def _over(
+    session: RemoteSessionRow, status: str, reason: str, by: actors.Actor, now: datetime
+) -> Move[RemoteSessionRow]:
+    return move(session, status=status, end_time=now, end_reason=reason, ended_by=by)
 
 
-def _beginner(session: RemoteSession) -> actors.Actor:
+def _beginner(session: RemoteSessionRow) -> actors.Actor:
     site = session.origin == "site" or session.admin_id is None
     return actors.machine(session.rvm_id) if site else actors.user(session.admin_id or 0)
 
 
 def _event(
-    session: RemoteSession, code: str, actor: actors.Actor, now: datetime, params: dict[str, Any]
+    session: RemoteSessionRow, code: str, actor: actors.Actor, now: datetime, params: dict[str, Any]
 ) -> EventHappened:
-    params = {"session_id": session.id, "holder": session.admin_name, **params}
+    params = {"session_id": session.id, "holder": session.admin_name or "", **params}
     return EventHappened(at=now, code=code, actor=actor, rvm_id=session.rvm_id, params=params)
 
 
 def held(
-    sessions: Mapping[int, RemoteSession], holder: int, session_id: int | None, now: datetime
-) -> RemoteSession | None:
+    sessions: Mapping[int, RemoteSessionRow], holder: int, session_id: int | None, now: datetime
+) -> RemoteSessionRow | None:
     """The holder's own active session: the one named, or the newest."""
     own = [
         session
@@ -197,12 +184,12 @@ def held(
     return max(own, key=lambda session: session.id, default=None)
 
 
-def is_active(session: RemoteSession, now: datetime) -> bool:
-    return session.status == "active" and now < session.expires_at
+def is_active(session: RemoteSessionRow, now: datetime) -> bool:
+    return session.status == "active" and now < ends_at(session)
 
 
-def opens_port(session: RemoteSession | None, holder: int, port: int, now: datetime) -> bool:
+def opens_port(session: RemoteSessionRow | None, holder: int, port: int, now: datetime) -> bool:
     """Whether the session is still active, of that holder, and opens that port."""
     if session is None or session.admin_id != holder or not is_active(session, now):
         return False
-    return "ports" in session.allow and port in session.ports
+    return allows(session, "ports") and port in (session.ports or ())

@@ -10,15 +10,12 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
-from db.records import CommandRow
+from db.records import SESSION_PARTS, CommandRow, RemoteSessionRow
 from hub.commands import rules as command_rules
 from hub.model import actors
 from hub.model.access import Principal
-from hub.model.changes import Change, EventHappened, put_rows
+from hub.model.changes import Change, EventHappened, Move, Put, move, put_rows
 from hub.model.machine import Machine
-from hub.model.remote_changes import ALLOWED, RemoteSession, SessionMoved, SessionOpened
 from hub.remote.rules import life
 from hub.remote.rules.life import EXTEND, START, STOP
 from hub.status import rules as status_rules
@@ -121,7 +118,7 @@ def count_of(machines: Iterable[Machine], user_id: int) -> int:
 def opening(machine: Machine, asked: SessionRequest, by: actors.Actor, now: datetime) -> list[Change]:
     """The row and its event. `begin`, or the approval, needs the row's id."""
     waits = asked.origin == "hub" and needs_approval(machine)
-    session = RemoteSession(
+    session = RemoteSessionRow(
         id=0, rvm_id=machine.id, admin_id=asked.holder, admin_name=asked.name, start_time=now, created_at=now,
         status="requested" if waits else "starting", duration_s=asked.duration,
         expires_at=now + timedelta(seconds=APPROVAL_S if waits else asked.duration),
@@ -135,27 +132,26 @@ def opening(machine: Machine, asked: SessionRequest, by: actors.Actor, now: date
     if asked.claimed is not None:
         params["claimed"] = asked.claimed
     event = EventHappened(at=now, code="remote.requested", actor=by, rvm_id=machine.id, params=params)
-    return [SessionOpened(session=session), event]
+    return [Put(session), event]
 
 
-def begin(machine: Machine, session: RemoteSession, by: actors.Actor, now: datetime) -> list[Change]:
+def begin(machine: Machine, session: RemoteSessionRow, by: actors.Actor, now: datetime) -> list[Change]:
     """Asks the machine to begin. Raises hub.commands.rules.Refused."""
-    after, drafted = _sent_for(machine, session, by, now)
-    return [SessionMoved(session=after), *drafted]
+    moved, drafted = _sent_for(machine, session, by, now)
+    return [moved, *drafted]
 
 
 def _sent_for(
-    machine: Machine, session: RemoteSession, by: actors.Actor, now: datetime
-) -> tuple[RemoteSession, list[Change]]:
-    """The session that begins, and its command."""
-    after = msgspec.structs.replace(
-        session, status="starting", start_time=now, expires_at=now + timedelta(seconds=session.duration_s)
-    )
-    drafted = command_rules.draft(machine, START, _arguments(after), by, now, reason=session.reason)
-    return msgspec.structs.replace(after, command_id=_id_of(drafted)), drafted
+    machine: Machine, session: RemoteSessionRow, by: actors.Actor, now: datetime, **more: Any
+) -> tuple[Move[RemoteSessionRow], list[Change]]:
+    """The session's move, `more` columns included, and its command."""
+    drafted = command_rules.draft(machine, START, _arguments(session), by, now, reason=session.reason)
+    until = now + timedelta(seconds=session.duration_s or 0.0)
+    moved = move(session, status="starting", start_time=now, expires_at=until, command_id=_id_of(drafted), **more)
+    return moved, drafted
 
 
-def begin_at_site(machine: Machine, session: RemoteSession, now: datetime) -> list[Change]:
+def begin_at_site(machine: Machine, session: RemoteSessionRow, now: datetime) -> list[Change]:
     """Begins it: somebody stands at the machine. Its agent gets a command if linked; else the maintenance is declared
     here, until the session's end."""
     by = actors.machine(machine.id)
@@ -165,36 +161,35 @@ def begin_at_site(machine: Machine, session: RemoteSession, now: datetime) -> li
         )
         return [*life.activated(session, now), *status_rules.declared_by_key(machine, named, now)]
     drafted = command_rules.draft(machine, START, _arguments(session), by, now, reason=session.reason)
-    after = msgspec.structs.replace(session, command_id=_id_of(drafted))
-    return [*life.activated(after, now), *drafted]
+    return [*life.activated(session, now, command_id=_id_of(drafted)), *drafted]
 
 
-def approve(machine: Machine, session: RemoteSession, by: actors.Actor, now: datetime) -> list[Change]:
+def approve(machine: Machine, session: RemoteSessionRow, by: actors.Actor, now: datetime) -> list[Change]:
     """Raises SessionRefused, hub.commands.rules.Refused."""
     if session.status != "requested":
         raise SessionRefused("not_waiting", 409)
     why = refusal(machine, session.ip_address or "", more=0)
     if why is not None:
         raise why
-    after, drafted = _sent_for(machine, session, actors.user(session.admin_id or 0), now)
-    agreed = SessionMoved(session=msgspec.structs.replace(after, approved_by=by, approved_at=now))
-    return [agreed, life.approved(session, by, now), *drafted]
+    requester = actors.user(session.admin_id or 0)
+    moved, drafted = _sent_for(machine, session, requester, now, approved_by=by, approved_at=now)
+    return [moved, life.approved(session, by, now), *drafted]
 
 
-def decline(session: RemoteSession, by: actors.Actor, now: datetime) -> list[Change]:
+def decline(session: RemoteSessionRow, by: actors.Actor, now: datetime) -> list[Change]:
     """Raises SessionRefused."""
     if session.status != "requested":
         raise SessionRefused("not_waiting", 409)
     return life.declined(session, by, now)
 
 
-def extend(machine: Machine, session: RemoteSession, more: float, by: actors.Actor, now: datetime) -> list[Change]:
+def extend(machine: Machine, session: RemoteSessionRow, more: float, by: actors.Actor, now: datetime) -> list[Change]:
     """At most to the longest that a session may last. Raises SessionRefused."""
     if session.status != "active":
         raise SessionRefused("not_active", 409)
     latest = session.start_time + timedelta(seconds=longest_s(machine))
-    until = min(session.expires_at + timedelta(seconds=more), latest)
-    if until <= session.expires_at:
+    until = min(life.ends_at(session) + timedelta(seconds=more), latest)
+    if until <= life.ends_at(session):
         raise SessionRefused("cannot_extend", 409, count=round(longest_s(machine) / 60))
     changes = life.extended(session, until, by, now)
     if session.command_id is None:
@@ -208,7 +203,13 @@ def extend(machine: Machine, session: RemoteSession, more: float, by: actors.Act
 
 
 def stop(
-    machine: Machine, session: RemoteSession, reason: str, by: actors.Actor, now: datetime, *, note: str | None = None
+    machine: Machine,
+    session: RemoteSessionRow,
+    reason: str,
+    by: actors.Actor,
+    now: datetime,
+    *,
+    note: str | None = None,
 ) -> list[Change]:
     """Ends it, and stops it on the machine: one that is away when it comes back."""
     changes = life.ended(session, reason, by, now, note=note)
@@ -235,7 +236,9 @@ def unknown_here(machine: Machine, held: Iterable[int], now: datetime) -> list[C
     ]
 
 
-def chosen(machine: Machine, principal: Principal, session_id: int | None, named: int | None = None) -> RemoteSession:
+def chosen(
+    machine: Machine, principal: Principal, session_id: int | None, named: int | None = None
+) -> RemoteSessionRow:
     """The session to stop or extend: the one named, one's own, or for whoever may end others' the oldest. `named`: the
     holder, as a machine sends it; not compared for one begun there. Raises SessionRefused."""
     sessions = life.open_of(machine)
@@ -252,7 +255,7 @@ def chosen(machine: Machine, principal: Principal, session_id: int | None, named
     return (mine or own)[0]
 
 
-def may_move(principal: Principal, session: RemoteSession) -> bool:
+def may_move(principal: Principal, session: RemoteSessionRow) -> bool:
     """Whether they may end or extend it: the holder, an administrator, the machine itself."""
     if principal.kind == "machine":
         return principal.id == session.rvm_id
@@ -264,24 +267,24 @@ def same_address(given: str, address: str) -> bool:
     return normalise_address(given) == normalise_address(address) is not None
 
 
-def _declared_here(machine: Machine, session: RemoteSession) -> bool:
+def _declared_here(machine: Machine, session: RemoteSessionRow) -> bool:
     """Whether the maintenance of a machine without a link is still the one declared by this session."""
     until = machine.status_until
     return machine.special_status == "maintenance" and until is not None and until == session.expires_at
 
 
-def _maintenance(session: RemoteSession) -> str:
+def _maintenance(session: RemoteSessionRow) -> str:
     return f"remote access: {session.reason}"[:500] if session.reason else "remote access"
 
 
-def _arguments(session: RemoteSession) -> dict[str, Any]:
+def _arguments(session: RemoteSessionRow) -> dict[str, Any]:
     args: dict[str, Any] = {
         "session_id": session.id,
         "admin_ip": session.ip_address or "",
-        "ports": list(session.ports),
+        "ports": list(session.ports or ()),
         "duration": session.duration_s,
         "ticket": "",
-        "allow": [part for part in ALLOWED if part in session.allow],
+        "allow": [part for part in SESSION_PARTS if life.allows(session, part)],
     }
     if session.admin_name:
         args["admin"] = session.admin_name[:100]

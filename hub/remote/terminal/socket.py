@@ -156,7 +156,7 @@ class _Viewer:
         terminal.ring.take(self._position)
         await _send(
             self._websocket, type="ready", terminal=terminal.id, recorded=True,
-            input_recorded=terminal.recording.with_input, user=str(info.get("user", "")),
+            input_recorded=terminal.recording.row.input_recorded, user=str(info.get("user", "")),
             command=str(info.get("command", "")), typed=terminal.typed, passed=terminal.passed_on,
             max_bytes=MAX_BYTES, window=INPUT_WINDOW, **{"from": self._position},
         )  # fmt: skip

@@ -17,12 +17,12 @@ import anyio
 from anyio.abc import TaskGroup
 
 from db.errors import StoreError
+from db.records import RemoteSessionRow, is_open
 from hub.model.access import Principal, may
-from hub.model.changes import Change
+from hub.model.changes import Change, moved_rows
 from hub.model.fleet import Fleet
-from hub.model.remote_changes import RemoteSession, SessionMoved
 from hub.remote.recordings.file import RecordingFailedError
-from hub.remote.recordings.service import TERM, OpenRecording, Recordings, Scene
+from hub.remote.recordings.service import TERM, OpenRecording, Recordings
 from hub.remote.rules import life
 from hub.remote.tunnel.tunnel import MachineStream, TunnelError
 
@@ -71,11 +71,11 @@ class Terminal:
 
     @property
     def session_id(self) -> int:
-        return self.recording.scene.session_id
+        return self.recording.row.session_id
 
     @property
     def rvm_id(self) -> int:
-        return self.recording.scene.rvm_id
+        return self.recording.row.rvm_id
 
     # --- the browser ------------------------------------------------------------------------------------------------
 
@@ -293,7 +293,7 @@ class Terminals:
                 for terminal in list(self._open.values()):
                     terminal.end("hub_restarting")
 
-    def session_for(self, principal: Principal, session_id: int) -> RemoteSession:
+    def session_for(self, principal: Principal, session_id: int) -> RemoteSessionRow:
         """The session in which this person may have a terminal now. Raises TerminalRefusedError: `not_found` also for
         somebody else's."""
         session = life.find(self._fleet.machines.values(), session_id)
@@ -303,7 +303,7 @@ class Terminals:
             raise TerminalRefusedError("not_found")
         if session.status != "active":
             raise TerminalRefusedError("not_active")
-        if "terminal" not in session.allow:
+        if not life.allows(session, "terminal"):
             raise TerminalRefusedError("not_allowed")
         return session
 
@@ -322,7 +322,7 @@ class Terminals:
                 del self._opening[session_id]
 
     async def _begin(
-        self, principal: Principal, session: RemoteSession, cols: int, rows: int, address: str
+        self, principal: Principal, session: RemoteSessionRow, cols: int, rows: int, address: str
     ) -> Terminal:
         args = {"cols": cols, "rows": rows, "term": TERM}
         try:
@@ -330,12 +330,9 @@ class Terminals:
         except TunnelError as error:
             raise TerminalRefusedError(error.code, error.message) from error
         machine = self._fleet.machines.get(session.rvm_id)
-        scene = Scene(
-            session.id, session.rvm_id, machine.name if machine else "", principal.id, principal.name, address,
-            session.reason,
-        )  # fmt: skip
+        name = machine.name if machine else ""
         try:
-            recording = await self._recordings.begin(scene, cols, rows)
+            recording = await self._recordings.begin(session, name, principal, address, cols, rows)
         except BaseException as error:
             stream.reset("not_recorded")
             if isinstance(error, StoreError | RecordingFailedError):
@@ -355,11 +352,10 @@ class Terminals:
 
     def became_true(self, changes: Sequence[Change]) -> None:
         """The end of a session ends its terminals, with the same reason."""
-        for change in changes:
-            if isinstance(change, SessionMoved) and not change.session.is_open:
-                for terminal in list(self._open.values()):
-                    if terminal.session_id == change.session.id:
-                        terminal.end(change.session.end_reason or "stopped")
+        for session in moved_rows(changes, RemoteSessionRow):
+            for terminal in list(self._open.values()):
+                if terminal.session_id == session.id and not is_open(session):
+                    terminal.end(session.end_reason or "stopped")
 
     async def _live(self, terminal: Terminal) -> None:
         try:

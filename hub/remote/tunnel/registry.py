@@ -18,11 +18,11 @@ from typing import Any, Final, NamedTuple
 import anyio
 
 from db.errors import StoreError
+from db.records import RemoteSessionRow, is_open
 from hub.kernel.retry import RetryUntilAvailable
 from hub.links.key_conflicts import replaces_key
 from hub.links.tickets import Tickets, digest
-from hub.model.changes import Change, MachineEdited, MachineRemoved
-from hub.model.remote_changes import SessionMoved
+from hub.model.changes import Change, MachineEdited, MachineRemoved, moved_rows
 from hub.remote.tunnel.tunnel import Attachment, SessionStream, SessionTunnel, TunnelError
 from protocol.errors import CloseCode
 from protocol.stream_limits import GRACE_S, IDLE_S
@@ -175,11 +175,11 @@ class Tunnels:
             self._faults.popleft()
 
     def became_true(self, changes: Sequence[Change]) -> None:
-        """Listener of the announcer."""
+        for session in moved_rows(changes, RemoteSessionRow):
+            if not is_open(session):
+                self.ends(session.id, session.end_reason or session.status)
         for change in changes:
-            if isinstance(change, SessionMoved) and not change.session.is_open:
-                self.ends(change.session.id, change.session.end_reason or change.session.status)
-            elif isinstance(change, MachineRemoved) or (isinstance(change, MachineEdited) and replaces_key(change)):
+            if isinstance(change, MachineRemoved) or (isinstance(change, MachineEdited) and replaces_key(change)):
                 for tunnel in [t for t in self._tunnels.values() if t.rvm_id == change.rvm_id]:
                     self._fault(tunnel.session_id, "revoked")
 

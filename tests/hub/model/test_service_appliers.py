@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
-from hub.model.changes import EventHappened, MachineAdded, SampleSeen
+from hub.model.changes import EventHappened, MachineAdded, Put, SampleSeen, move
 from hub.model.fleet import Fleet, Touched
-from hub.model.remote_changes import SessionMoved, SessionOpened
 from hub.model.service_appliers import APPLIED_MEMBERS, CONFIG_MEMBERS, SEEN_MEMBERS, SESSION_MEMBERS, ZONE_MEMBERS
 from hub.model.service_changes import ConfigApplied, ConfigWritten, MachineSeen, TimezoneSynced
 from hub.model.views import MEMBERS, machine_view
@@ -121,8 +118,8 @@ def test_a_machine_that_speaks_by_rest_was_seen() -> None:
 
 def test_a_session_is_held_until_it_has_ended() -> None:
     fleet, one = fleet_of_two(), session()
-    assert fleet.apply(SessionOpened(session=one)) == Touched(7, SESSION_MEMBERS)
+    assert fleet.apply(Put(one)) == Touched(7, SESSION_MEMBERS)
     assert machine_view(fleet.machines[7])["lease"]["id"] == 4
-    fleet.apply(SessionMoved(session=msgspec.structs.replace(one, status="ended")))
+    fleet.apply(move(one, status="ended"))
     assert fleet.machines[7].remote_sessions == {}
     assert machine_view(fleet.machines[7])["lease"] is None

@@ -10,11 +10,10 @@ import pytest
 
 from db.connection import Store
 from db.errors import Conflict
-from db.records import CommandRow
-from hub.model.changes import Change, EventHappened, put_rows
+from db.records import CommandRow, RemoteSessionRow, is_open
+from hub.model.changes import Change, EventHappened, moved_rows, put_rows
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
-from hub.model.remote_changes import RemoteSession, SessionMoved
 from hub.remote.rules.life import GRACE_S
 from hub.remote.service import BEGIN_S, RIGHTS_S, RemoteSessions
 from tests.hub.remote.rules.test_remote_life import held, session
@@ -42,9 +41,9 @@ class Room:
         if self.conflict:
             raise Conflict("the row has moved")
         self.announced += changes
-        for change in changes:
-            if isinstance(change, SessionMoved) and not change.session.is_open:
-                self.machine.remote_sessions.pop(change.session.id, None)
+        for row in moved_rows(changes, RemoteSessionRow):
+            if not is_open(row):
+                self.machine.remote_sessions.pop(row.id, None)
         self.sessions.became_true(changes)
         return changes
 
@@ -56,7 +55,7 @@ class Room:
         return self.moved()
 
     def moved(self) -> list[tuple[str, str | None]]:
-        return [(c.session.status, c.session.end_reason) for c in self.announced if isinstance(c, SessionMoved)]
+        return [(row.status, row.end_reason) for row in moved_rows(self.announced, RemoteSessionRow)]
 
     def told(self) -> list[dict[str, Any]]:
         """What the machine is told to stop."""
@@ -65,7 +64,7 @@ class Room:
         return [command.args for command in drafted]
 
 
-def room(one: RemoteSession, **members: Any) -> Room:
+def room(one: RemoteSessionRow, **members: Any) -> Room:
     return Room(held(one, capabilities=frozenset({"remote_access"}), **members))
 
 

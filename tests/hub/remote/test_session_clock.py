@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import msgspec
-
-from hub.model.remote_changes import SessionMoved
+from db.records import RemoteSessionRow
+from hub.model.changes import move, moved_rows
+from hub.remote.rules.life import ends_at
 from hub.remote.service import BEGIN_S, SessionClock
 from tests.hub.remote.rules.test_remote_life import session
 from tests.support.machines import NOW
@@ -16,15 +16,16 @@ def test_setting_the_clock_moves_no_end_and_extending_does() -> None:
     wall, passed = [NOW], [100.0]
     clock = SessionClock(lambda: wall[0], lambda: passed[0])
     one = session()
-    clock.became_true([SessionMoved(session=one)])
+    clock.became_true([move(one)])
     wall[0] = NOW + timedelta(days=400)
     assert not clock.over(one)
     passed[0] += 1800
     assert clock.over(one)
-    wall[0] = one.expires_at
-    longer = msgspec.structs.replace(one, expires_at=one.expires_at + timedelta(minutes=5))
-    clock.became_true([SessionMoved(session=longer)])
-    assert not clock.over(longer)
+    wall[0] = ends_at(one)
+    longer = move(one, expires_at=ends_at(one) + timedelta(minutes=5))
+    clock.became_true([longer])
+    (after,) = moved_rows([longer], RemoteSessionRow)
+    assert not clock.over(after)
 
 
 def test_a_session_without_its_command_waits_a_moment_for_it() -> None:

@@ -16,8 +16,7 @@ import pytest_asyncio
 from db.errors import Unavailable
 from hub.kernel.objects.place import ObjectsError
 from hub.model import actors
-from hub.model.changes import Change, EventHappened
-from hub.model.recording_changes import RecordingBegan
+from hub.model.changes import Change, EventHappened, Put
 from hub.remote.recordings import file as recording_file
 from hub.remote.recordings.file import Quota, RecordingFailedError, RecordingFile
 from hub.remote.recordings.service import RecordingKeeper
@@ -41,7 +40,7 @@ async def test_a_terminal_is_on_record_with_its_first_byte_and_carried_to_the_st
     room = any_room
     recording = await room.begin()
     began, line = room.said
-    assert isinstance(began, RecordingBegan)
+    assert isinstance(began, Put)
     assert isinstance(line, EventHappened)
     assert (line.code, line.actor, line.rvm_id) == ("remote.terminal_opened", "user:3", 1)
     assert (await room.row(recording.id)).state == "recording"

@@ -10,14 +10,15 @@ import pytest
 
 from db import recordings as rows
 from hub.kernel.objects.place import ObjectsError
-from hub.remote.recordings.service import OpenRecording, Recordings, Scene
+from hub.remote.recordings.service import OpenRecording, Recordings
+from tests.support import recording_room
 from tests.support.api_hub import ApiHub
 from tests.support.until import until
 
 
 async def begun(hub: ApiHub, machine: str = "one") -> OpenRecording:
-    scene = Scene(5, hub.machines[machine], machine, hub.users["operator"], "operator", "10.0.0.1", "camera")
-    recording = await hub.context[Recordings].begin(scene, 80, 24)
+    recordings, user_id = hub.context[Recordings], hub.users["operator"]
+    recording = await recording_room.begun(recordings, hub.machines[machine], machine, user_id, "operator")
     recording.file.output(b"shown")
     return recording
 

@@ -8,32 +8,32 @@ from typing import Any
 import msgspec
 import pytest
 
-from db.records import CommandRow
-from hub.model.changes import Change, EventHappened
+from db.records import SESSION_PARTS, CommandRow, RemoteSessionRow
+from hub.model.changes import Change, EventHappened, Move, moved_rows
 from hub.model.machine import Machine
-from hub.model.remote_changes import ALLOWED, RemoteSession, SessionMoved
 from hub.remote.rules import life
 from tests.support.machines import NOW, machine
 
 
-def session(status: str = "active", **members: Any) -> RemoteSession:
+def session(status: str = "active", **members: Any) -> RemoteSessionRow:
     values: dict[str, Any] = {
         "id": 4, "rvm_id": 7, "admin_id": 3, "admin_name": "Siti", "start_time": NOW, "created_at": NOW,
-        "expires_at": NOW + timedelta(minutes=30), "duration_s": 1800.0, "command_id": "c1",
+        "expires_at": NOW + timedelta(minutes=30), "duration_s": 1800.0, "command_id": "c1", "ports": (),
+        "allow": SESSION_PARTS,
     }  # fmt: skip
-    return RemoteSession(status=status, **{**values, **members})
+    return RemoteSessionRow(status=status, **{**values, **members})
 
 
-def held(one: RemoteSession, **members: Any) -> Machine:
+def held(one: RemoteSessionRow, **members: Any) -> Machine:
     found = machine(**members)
     found.remote_sessions[one.id] = one
     return found
 
 
-def told(changes: list[Change]) -> tuple[RemoteSession, str]:
-    (moved,) = (change for change in changes if isinstance(change, SessionMoved))
+def told(changes: list[Change]) -> tuple[RemoteSessionRow, str]:
+    (moved,) = moved_rows(changes, RemoteSessionRow)
     (event,) = (change for change in changes if isinstance(change, EventHappened))
-    return moved.session, event.code
+    return moved, event.code
 
 
 def command(state: str, **members: Any) -> CommandRow:
@@ -93,32 +93,6 @@ def test_time_ends_what_was_used_and_what_nobody_agreed_to() -> None:
     assert told(life.time_ended(session("requested"), NOW))[0].end_reason == "not_approved"
 
 
-class OldRow:
-    """A row from before leases: what came with them is missing."""
-
-    id = 4
-    rvm_id = 7
-    admin_id = 3
-    admin_name = None
-    status = "ended"
-    start_time = created_at = NOW
-    expires_at = duration_s = None
-    reason = ip_address = port = ports = allow = None
-    origin = "hub"
-    approved_by = approved_at = end_time = ended_by = end_reason = command_id = None
-
-
-def test_a_row_from_before_sessions_lasted_no_time_and_reached_everything() -> None:
-    found = life.session_of(OldRow())
-    assert (found.admin_name, found.duration_s, found.expires_at) == ("", 0.0, NOW)
-    assert (found.ports, found.allow) == ((), ALLOWED)
-
-
-def test_a_row_is_the_session_that_it_was_written_from() -> None:
-    one = session(ports=(5000,), allow=("terminal",))
-    assert life.session_of(one) == one
-
-
 def test_declining_agreeing_and_lasting_longer_leave_their_lines() -> None:
     after, code = told(life.declined(session("requested"), "user:9", NOW))
     assert (after.status, after.end_reason, after.ended_by, code) == (
@@ -144,7 +118,8 @@ def test_a_session_waits_for_its_command_until_that_has_ended_otherwise() -> Non
 def test_what_somebody_else_shows_ends_the_session_once_and_stays_on_record() -> None:
     (line, moved, ended) = life.intruder(session(), 9, NOW)
     assert isinstance(line, EventHappened)
-    assert isinstance(moved, SessionMoved)
+    assert isinstance(moved, Move)
+    assert isinstance(moved.row, RemoteSessionRow)
     assert isinstance(ended, EventHappened)
-    assert (line.code, line.params["user_id"], moved.session.end_reason) == ("remote.intruder", 9, "intruder")
+    assert (line.code, line.params["user_id"], moved.row.end_reason) == ("remote.intruder", 9, "intruder")
     assert life.intruder(session("ended"), 9, NOW) == []

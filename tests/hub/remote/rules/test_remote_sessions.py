@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from db.records import CommandRow
+from db.records import CommandRow, RemoteSessionRow
 from hub.model.access import Principal
-from hub.model.changes import Change, EventHappened, StatusChanged, put_rows
+from hub.model.changes import Change, EventHappened, StatusChanged, moved_rows, put_rows
 from hub.model.effective_settings import DesiredSettings, effective_of
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
-from hub.model.remote_changes import SessionMoved, SessionOpened
+from hub.remote.rules import life
 from hub.remote.rules import requests as desk
 from hub.remote.rules.requests import SessionRefused, SessionRequest
 from protocol.configuration import defaults
@@ -55,19 +55,18 @@ def test_every_refusal_has_its_code() -> None:
 def test_the_command_is_recorded_without_its_ticket() -> None:
     moved, *rest = desk.begin(machine(linked=True), session("starting", command_id=None, reason="jam"), "user:3", NOW)
     ((name, args),) = drafted(rest)
-    assert isinstance(moved, SessionMoved)
     assert (name, args["ticket"], args["session_id"], args["admin"]) == ("start_remote_access", "", 4, "Siti")
     assert args["reason"] == "jam"
-    assert moved.session.command_id is not None
+    (after,) = moved_rows([moved], RemoteSessionRow)
+    assert after.command_id is not None
 
 
 def test_extending_never_goes_beyond_the_longest() -> None:
     one = held(session(), linked=True)
-    moved, *_ = desk.extend(one, session(), 99999, "user:3", NOW)
-    assert isinstance(moved, SessionMoved)
-    assert moved.session.expires_at == NOW + timedelta(hours=1)
+    (after,) = moved_rows(desk.extend(one, session(), 99999, "user:3", NOW), RemoteSessionRow)
+    assert after.expires_at == NOW + timedelta(hours=1)
     with pytest.raises(SessionRefused, match="cannot_extend"):
-        desk.extend(one, moved.session, 60, "user:3", NOW)
+        desk.extend(one, after, 60, "user:3", NOW)
 
 
 def test_only_the_holder_and_an_administrator_end_a_session() -> None:
@@ -96,8 +95,9 @@ def test_declared_ports_are_what_the_machine_says() -> None:
 
 def test_a_wish_that_needs_a_second_person_waits() -> None:
     one = machine(linked=True)
-    opened, event = desk.opening(one, ASKED, "user:3", NOW)
-    assert (opened.session.status, event.code) == ("starting", "remote.requested")  # type: ignore[attr-defined]
+    changes = desk.opening(one, ASKED, "user:3", NOW)
+    (opened,) = put_rows(changes, RemoteSessionRow)
+    assert (opened.status, codes(changes)) == ("starting", ["remote.requested"])
 
 
 def with_settings(one: Machine, **values: Any) -> Machine:
@@ -123,21 +123,19 @@ def test_settings_close_a_machine_and_bound_its_sessions() -> None:
 
 
 def test_a_session_waits_for_approval_where_the_settings_say_so() -> None:
-    opened, asked = desk.opening(with_settings(machine(), remote_access_approval=True), ASKED, "user:3", NOW)
-    assert isinstance(opened, SessionOpened)
-    assert (opened.rvm_id, opened.session.status, codes([asked])) == (7, "requested", ["remote.requested"])
-    assert opened.session.expires_at == NOW + timedelta(seconds=desk.APPROVAL_S)
-    opened, _ = desk.opening(machine(), ASKED, "user:3", NOW)
-    assert isinstance(opened, SessionOpened)
-    assert opened.session.status == "starting"
+    changes = desk.opening(with_settings(machine(), remote_access_approval=True), ASKED, "user:3", NOW)
+    (opened,) = put_rows(changes, RemoteSessionRow)
+    assert (opened.rvm_id, opened.status, codes(changes)) == (7, "requested", ["remote.requested"])
+    assert opened.expires_at == NOW + timedelta(seconds=desk.APPROVAL_S)
+    (opened,) = put_rows(desk.opening(machine(), ASKED, "user:3", NOW), RemoteSessionRow)
+    assert opened.status == "starting"
 
 
 def test_agreeing_begins_what_waits_and_says_who_agreed() -> None:
     one = machine(linked=True)
     changes = desk.approve(one, session("requested", ip_address=INSIDE), "user:9", NOW)
-    first = changes[0]
-    assert isinstance(first, SessionMoved)
-    assert (first.rvm_id, first.session.status, first.session.approved_by) == (7, "starting", "user:9")
+    (first,) = moved_rows(changes, RemoteSessionRow)
+    assert (first.rvm_id, first.status, first.approved_by) == (7, "starting", "user:9")
     assert "remote.approved" in codes(changes)
     assert [name for name, _ in drafted(changes)] == ["start_remote_access"]
     with pytest.raises(SessionRefused, match="not_waiting"):
@@ -164,7 +162,7 @@ def test_at_a_machine_without_a_link_its_maintenance_is_kept_here_and_lasts_as_l
     active = one.remote_sessions[4]
     longer = desk.extend(one, active, 600, "user:3", NOW)
     fleet.apply_all(longer)
-    assert one.status_until == one.remote_sessions[4].expires_at == here.expires_at + timedelta(seconds=600)
+    assert one.status_until == one.remote_sessions[4].expires_at == life.ends_at(here) + timedelta(seconds=600)
     ended = desk.stop(one, one.remote_sessions[4], "stopped", "user:3", NOW)
     assert [change.special_status for change in status_of(ended)] == [None]
     one.special_status = None

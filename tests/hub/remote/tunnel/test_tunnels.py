@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 import anyio
-import msgspec
 import pytest
 
-from hub.model.remote_changes import RemoteSession, SessionMoved
+from db.records import RemoteSessionRow
+from hub.model.changes import move
 from hub.remote.tunnel import registry as module
 from hub.remote.tunnel.registry import Admission, Tunnels
 from hub.remote.tunnel.tunnel import TunnelError
@@ -189,14 +189,13 @@ async def test_a_session_that_ended_loses_its_tunnel_and_its_tickets(
     stream = await room.opened()
     unused = room.tunnels.tickets.issue(SESSION, MACHINE)
     at = datetime(2026, 5, 1, tzinfo=timezone.utc)
-    session = RemoteSession(
+    session = RemoteSessionRow(
         id=SESSION, rvm_id=MACHINE, admin_id=1, admin_name="Sari", status="active", start_time=at, expires_at=at,
         duration_s=1800, created_at=at,
     )  # fmt: skip
-    room.tunnels.became_true([SessionMoved(session=session)])
+    room.tunnels.became_true([move(session, status="active")])
     assert is_up(room.tunnels, SESSION)
-    over = msgspec.structs.replace(session, status=status, end_reason=end_reason)
-    room.tunnels.became_true([SessionMoved(session=over)])
+    room.tunnels.became_true([move(session, status=status, end_reason=end_reason)])
     with pytest.raises(TunnelError, match=f"session_over: {end_reason or status}"):
         await stream.receive()
     assert room.admit(ticket=unused) is CloseCode.NOT_AUTHENTICATED

@@ -9,13 +9,14 @@ from typing import Any, cast
 
 from db.records import MachineRow
 from hub.model.changes import Change, EventHappened, Patch, Put
-from hub.remote.recordings.service import Recordings, Scene
+from hub.remote.recordings.service import Recordings
 from hub.remote.tunnel.registry import Tunnels
 from hub.routes import OPERATIONS
 from tests.hub.commands.rules.test_drafts import command
 from tests.hub.remote.test_remote_files import FileStream
 from tests.hub.web.api.test_every_change_is_recorded import Group, Groups, incomplete, unrecorded, untried
 from tests.support.api_hub import PASSWORD, ApiHub
+from tests.support.recording_room import begun
 from tests.support.session_record import lease
 
 
@@ -129,8 +130,8 @@ async def test_every_operation_that_changes_something_leaves_one_event(any_hub: 
         Put(command("sent", id="left", rvm_id=1, expires_at=now + timedelta(hours=1))),
         Patch(MachineRow, 1, {"quarantined_until": now + timedelta(minutes=5), "updated_at": now}),
     )
-    scene = Scene(1, 1, "one", hub.users["operator"], "operator", "10.0.0.1", "why")
-    await hub.context[Recordings].finish(await hub.context[Recordings].begin(scene, 80, 24), "exited")
+    recordings = hub.context[Recordings]
+    await recordings.finish(await begun(recordings, 1, "one", hub.users["operator"], "operator"), "exited")
     viewer = hub.users["viewer"]
     hub.context[Tunnels] = cast(Tunnels, Folders())
     await lease(hub)

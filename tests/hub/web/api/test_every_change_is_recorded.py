@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from db.records import MachineRow, SessionRow, SignInLinkRow, TableRow, TokenRow, UserRow, is_open
+from db.records import MachineRow, RecordingRow, SessionRow, SignInLinkRow, TableRow, TokenRow, UserRow, is_open
 from hub.audit.rules import CODES, lacking
 from hub.commands import rules as command_rules
 from hub.kernel import recorder
 from hub.links import rules as link_rules
 from hub.machine_settings import rules as reports
-from hub.model import actors, changes, recording_changes, service_changes
+from hub.model import actors, changes, service_changes
 from hub.model.budgets import EVENTS_AT_ONCE, WINDOW_S, ReportedEvents
 from hub.model.changes import Change, EventHappened, Patch
 from hub.people import rules as accounts
@@ -29,6 +29,7 @@ from hub.status import rules as status_rules
 from protocol import messages as m
 from tests.hub.commands.rules.test_drafts import command
 from tests.support.api_hub import ORIGIN, ApiHub
+from tests.support.database_rows import recording_row
 from tests.support.machines import NOW, hello, machine
 from tests.support.page_visitor import browser
 
@@ -45,8 +46,6 @@ SILENT: dict[type[Change], str] = {
     service_changes.MachineSeen: "that a machine was heard is no mutation",
     service_changes.ConfigApplied: "a machine that says again what it runs is no news; a new version has its line",
     service_changes.TimezoneSynced: "an automatic attempt that changed nothing is counted, not told",
-    recording_changes.RecordingEnded: "the end of a terminal that its opening has told of",
-    recording_changes.RecordingStored: "carrying a recording to the object store changes nothing of it",
     changes.EventHappened: "it is the line",
 }
 """Kinds that may travel without a line, each with its reason. The moments at which they are news are tried below."""
@@ -56,15 +55,13 @@ SILENT_MEMBERS: dict[type[TableRow], tuple[frozenset[str], str]] = {
     SessionRow: (frozenset({"expires_at"}), "using a session changes nothing"),
 }
 """Of a table: the columns that may change without a line, and why."""
-TRIED_ELSEWHERE: dict[type[Change], str] = {
-    recording_changes.RecordingBegan: "by a terminal: tests/hub/remote/recordings/test_recordings.py",
-}
+TRIED_ELSEWHERE: dict[type[Change], str] = {}
 
 Group = Sequence[Change]
 
 
 def every_kind() -> list[type[Change]]:
-    modules = (changes, recording_changes, service_changes)
+    modules = (changes, service_changes)
     kinds = [kind for module in modules for kind in vars(module).values() if isinstance(kind, type)]
     return [kind for kind in dict.fromkeys(kinds) if issubclass(kind, Change) and kind not in (Change, *GENERIC)]
 
@@ -75,6 +72,8 @@ def is_news(change: Change) -> bool:
         return not is_open(change.row)
     if isinstance(change, changes.Patch):
         silent, _ = SILENT_MEMBERS.get(change.of, (frozenset(), ""))
+        if change.of is RecordingRow:  # its end has the session's line, and storing it changes nothing of it
+            return change.values.get("state") == "lost"
         return bool(change.values) and not silent >= change.values.keys()
     return type(change) not in SILENT
 
@@ -141,7 +140,7 @@ def machine_groups() -> list[Group]:
         quarantine,
         link_rules.release(here, actors.user(1), NOW),
         reported.due(WINDOW_S, NOW),
-        [recording_changes.RecordingLost(recording_id=1), rules.lost(NOW, here.id, 1, 1)],
+        rules.lost(recording_row(id=1), NOW),
     ]
 
 
