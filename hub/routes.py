@@ -29,8 +29,7 @@ from hub.machines import key_page, tab
 from hub.machines import page as machines_page
 from hub.metrics import api as metrics
 from hub.people import account_api, tokens_api, users_api
-from hub.people import page as admin_pages
-from hub.people import page as sign_in_page
+from hub.people import page as people_page
 from hub.remote import api as remote
 from hub.remote import files_api, pages_api
 from hub.remote import handlers as remote_handlers
@@ -136,15 +135,15 @@ OF_JOB = {"whole-job": Part("job_whole.html", commands_page.part_job)}
 
 def page_routes() -> list[BaseRoute]:
     """To be put last: the final one takes every address."""
-    ours, fleet = admin_pages, fleet_settings_page
+    ours, fleet = people_page, fleet_settings_page
     listed = [
         ("/", WebPage(machines_page.show_fleet, cost=OF_FLEET_PAGE)),
-        ("/login", WebPage(sign_in_page.show_login, sign_in_page.login, entrance=True)),
-        ("/signin", WebPage(sign_in_page.show_link, sign_in_page.use_link, entrance=True)),
-        ("/logout", WebPage(sign_in_page.to_login, sign_in_page.logout, open_to_all=True, action="account.sign_out")),
-        ("/preferences", WebPage(home, sign_in_page.preferences, open_to_all=True)),
-        ("/account", WebPage(sign_in_page.show_account, action="account.read")),
-        ("/account/password", WebPage(home, sign_in_page.set_password, action="account.edit")),
+        ("/login", WebPage(people_page.show_login, people_page.login, entrance=True)),
+        ("/signin", WebPage(people_page.show_link, people_page.use_link, entrance=True)),
+        ("/logout", WebPage(people_page.to_login, people_page.logout, open_to_all=True, action="account.sign_out")),
+        ("/preferences", WebPage(home, people_page.preferences, open_to_all=True)),
+        ("/account", WebPage(people_page.show_account, action="account.read")),
+        ("/account/password", WebPage(home, people_page.set_password, action="account.edit")),
         ("/help", WebPage(show_help)),
         ("/jobs", WebPage(commands_page.show_jobs)),
         ("/jobs/parts", WebPage(parts.drawn(OF_JOBS))),

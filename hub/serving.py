@@ -25,7 +25,6 @@ from hub.links.links import Links
 from hub.log_format import configure
 from hub.remote.tunnel.registry import Tunnels
 from hub.server import process
-from hub.server import process as listening
 from hub.server.server import SPREAD_S, AcceptingServer, configuration, drain
 from hub.settings import Settings
 
@@ -85,10 +84,10 @@ def serve(
     configure(settings.log_format)
     for sentence in settings.warnings:
         logger.warning("%s", sentence)
-    listening.raise_open_files()
+    process.raise_open_files()
     try:
-        listener = listening.listen(settings.host, settings.port)
-    except listening.CannotListenError as error:
+        listener = process.listen(settings.host, settings.port)
+    except process.CannotListenError as error:
         return _give_up(str(error), BUSY)
     loop = process.new_loop()
     try:
@@ -112,7 +111,7 @@ async def _live(
     companion: Companion | None,
     imports_took: float,
 ) -> int:
-    began, url = time.perf_counter(), listening.url_of(listener, tls=settings.tls)
+    began, url = time.perf_counter(), process.url_of(listener, tls=settings.tls)
 
     def ready() -> None:
         logger.info("ready at %s after %.2f s (and %.2f s of imports)", url, time.perf_counter() - began, imports_took)

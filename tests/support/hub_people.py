@@ -9,7 +9,7 @@ from typing import NamedTuple
 from db.records import UserMachineRow, UserRow
 from hub.cli.data import open_data
 from hub.lifespan import utc_now
-from hub.machines import rules as enrolment
+from hub.machines import rules as machine_rules
 from hub.model import changes, credentials
 from hub.people import rules
 from hub.settings import Settings
@@ -58,7 +58,7 @@ class People:
         keys: list[MachineKey] = []
         async with open_data(self.settings, create=True) as opened:
             for _ in range(count):
-                key, made = enrolment.new_machine(f"{name} {next(_numbers)}", None, None, "system", utc_now())
+                key, made = machine_rules.new_machine(f"{name} {next(_numbers)}", None, None, "system", utc_now())
                 stored = await opened.commit(*made)
                 added = next(change for change in stored if isinstance(change, changes.MachineAdded))
                 keys.append(MachineKey(added.id or 0, added.device_id, key.text))

@@ -23,8 +23,7 @@ from hub.remote.machine_pages.headers import host_of
 from hub.remote.machine_pages.proxy_request import PageRefused, ProxyRequest
 from hub.remote.tunnel.tunnel import MachineStream, TunnelError
 from hub.server.websocket_protocol import MAX_SIZE
-from hub.web import sockets as socket_ending
-from hub.web.sockets import Ending
+from hub.web.sockets import Ending, close_socket
 
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 """Of one message of the machine; a camera's picture has a tenth of it."""
@@ -202,7 +201,7 @@ class _Bridge:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._down, tasks.cancel_scope)
             tasks.start_soon(self._up, tasks.cancel_scope)
-        await socket_ending.close_socket(self._websocket, self._ending)
+        await close_socket(self._websocket, self._ending)
 
     async def _down(self, scope: anyio.CancelScope) -> None:
         try:

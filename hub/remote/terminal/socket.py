@@ -21,11 +21,10 @@ from hub.model.access import Principal, may
 from hub.remote.machine_pages.proxy_request import address_allowed
 from hub.remote.service import RemoteSessions
 from hub.remote.terminal.terminal import INPUT_WINDOW, Terminal, TerminalRefusedError, Terminals
-from hub.web import sockets as socket_ending
 from hub.web.auth.identify import address_of, identify
 from hub.web.auth.origin import same_origin
 from hub.web.auth.state import AuthState
-from hub.web.sockets import Ending
+from hub.web.sockets import Ending, close_socket, refuse_socket
 from protocol.errors import CloseCode
 
 logger = logging.getLogger("myrvm.terminals")
@@ -42,7 +41,7 @@ async def terminal_socket(websocket: WebSocket) -> None:
     context: HubContext = websocket.app.state.hub
     admitted = await _admit(context, websocket)
     if isinstance(admitted, int):
-        await socket_ending.refuse_socket(websocket, admitted)
+        await refuse_socket(websocket, admitted)
         return
     sockets = context[Terminals].sockets
     sockets[admitted.id] += 1
@@ -55,7 +54,7 @@ async def terminal_socket(websocket: WebSocket) -> None:
         sockets[admitted.id] -= 1
         if not sockets[admitted.id]:
             del sockets[admitted.id]
-    await socket_ending.close_socket(websocket, ending)
+    await close_socket(websocket, ending)
 
 
 async def _admit(context: HubContext, websocket: WebSocket) -> Principal | int:

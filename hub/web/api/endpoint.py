@@ -30,7 +30,6 @@ from hub.model.budgets import FRAME, Cost
 from hub.model.machine import Machine
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.auth import identify, origin
-from hub.web.auth import identify as credential_reader
 from hub.web.auth.limits import ReadBudget
 from hub.web.auth.passwords import TooBusy
 from hub.web.auth.state import AuthState
@@ -96,7 +95,7 @@ class Endpoint:
             return seal(respond(wrong, translator(language_of(request, None))))
         answered = seal(await _run(context, request, operation))
         if context[AuthState].uses:
-            answered.background = BackgroundTask(credential_reader.write_uses, context)
+            answered.background = BackgroundTask(identify.write_uses, context)
         return without_body(answered) if request.method == "HEAD" else answered
 
 

@@ -274,7 +274,7 @@ class AuthState:
     _trying: dict[str, tuple[anyio.Lock, int]] = field(default_factory=dict)
 
     def note_use(self, digest: str, use: c.Patch) -> None:
-        """To be written behind an answer (`credential_reader.write_uses`)."""
+        """To be written behind an answer (`identify.write_uses`)."""
         if len(self.uses) < MAX_USES:
             self.uses[digest] = use
 

@@ -22,7 +22,7 @@ from hub.machine_settings import rules as reports
 from hub.model import actors, changes, service_changes
 from hub.model.budgets import EVENTS_AT_ONCE, WINDOW_S, ReportedEvents
 from hub.model.changes import Change, EventHappened, Patch
-from hub.people import rules as accounts
+from hub.people import rules as people_rules
 from hub.remote.recordings import rules
 from hub.remote.rules import life as remote_life
 from hub.status import rules as status_rules
@@ -155,7 +155,7 @@ def test_what_machines_and_the_clock_cause_is_recorded() -> None:
 def people_groups() -> list[Group]:
     """What people cause that the test of the API's operations leaves out."""
     token = TokenRow(id=1, user_id=2, name="t", prefix="rvmu_ABCDEFGH", hash="h", created_at=NOW)
-    return [accounts.revoke_token(token, NOW, "user:2")]
+    return [people_rules.revoke_token(token, NOW, "user:2")]
 
 
 def test_what_people_cause_beyond_the_api_is_recorded() -> None:
@@ -196,7 +196,7 @@ def untried(seen: Sequence[Group]) -> set[type[Change]]:
 ])  # fmt: skip
 def test_the_law_sees_what_goes_unrecorded(change: Change) -> None:
     assert unrecorded([[change]]) == [[change]]
-    assert unrecorded([[accounts.use_token(1, NOW, None)]]) == []
+    assert unrecorded([[people_rules.use_token(1, NOW, None)]]) == []
     event = EventHappened(at=NOW, code="machine.removed", actor="user:1", params={"name": "x"})
     assert incomplete([[event]]) == [("machine.removed", ["device_id"])]
     assert set(CODES) >= {event.code}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import HTTPConnection
 
 from hub.settings import Settings
-from hub.web.auth import origin as csrf
+from hub.web.auth import origin
 
 
 def page(origin: str | None, token: str | None) -> HTTPConnection:
@@ -16,28 +16,28 @@ def page(origin: str | None, token: str | None) -> HTTPConnection:
 
 
 def test_a_token_belongs_to_one_session() -> None:
-    assert csrf.new_csrf_token("rvms_A") != csrf.new_csrf_token("rvms_B")
-    assert "rvms_A" not in csrf.new_csrf_token("rvms_A")
+    assert origin.new_csrf_token("rvms_A") != origin.new_csrf_token("rvms_B")
+    assert "rvms_A" not in origin.new_csrf_token("rvms_A")
 
 
 def test_a_token_looks_different_on_every_page_and_each_counts() -> None:
-    tokens = {csrf.new_csrf_token("s") for _ in range(10)}
+    tokens = {origin.new_csrf_token("s") for _ in range(10)}
     assert len(tokens) == 10
-    assert all(csrf.is_proven(page("http://hub.test", token), "s", Settings()) for token in tokens)
+    assert all(origin.is_proven(page("http://hub.test", token), "s", Settings()) for token in tokens)
 
 
 def test_a_bent_token_proves_nothing() -> None:
-    right = csrf.new_csrf_token("s")
+    right = origin.new_csrf_token("s")
     for bent in ("", "00", right[:-2], right + "00", right[64:], "0" * 128, "zz" * 64):
-        assert not csrf.is_proven(page("http://hub.test", bent), "s", Settings())
+        assert not origin.is_proven(page("http://hub.test", bent), "s", Settings())
 
 
 def test_origin_and_token_are_both_needed() -> None:
-    right, ours = csrf.new_csrf_token("s"), "http://hub.test"
-    assert csrf.is_proven(page(ours, right), "s", Settings())
-    assert csrf.is_proven(page(ours, None), "s", Settings(), field=right)
-    assert not csrf.is_proven(page(ours, None), "s", Settings())
-    assert not csrf.is_proven(page(ours, csrf.new_csrf_token("other")), "s", Settings())
-    assert not csrf.is_proven(page(ours, "é"), "s", Settings())
+    right, ours = origin.new_csrf_token("s"), "http://hub.test"
+    assert origin.is_proven(page(ours, right), "s", Settings())
+    assert origin.is_proven(page(ours, None), "s", Settings(), field=right)
+    assert not origin.is_proven(page(ours, None), "s", Settings())
+    assert not origin.is_proven(page(ours, origin.new_csrf_token("other")), "s", Settings())
+    assert not origin.is_proven(page(ours, "é"), "s", Settings())
     for foreign in ("http://evil.test", "null", None):
-        assert not csrf.is_proven(page(foreign, right), "s", Settings())
+        assert not origin.is_proven(page(foreign, right), "s", Settings())
