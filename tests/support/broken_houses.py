@@ -149,6 +149,19 @@ BREAKING: list[tuple[Law, dict[str, str], str]] = [
     (pure_laws.purity, {"protocol/a.py": "from zoneinfo import ZoneInfo"}, "imports zoneinfo"),
     (pure_laws.purity, {"hub/model/a.py": "import uvicorn"}, "imports uvicorn"),
     (pure_laws.purity, {"hub/model/a.py": "from minio.error import S3Error"}, "imports minio.error"),
+    (
+        pure_laws.purity,
+        {"db/records.py": "from db import connection", "db/connection.py": DOC},
+        "imports db.connection",
+    ),
+    (pure_laws.purity, {"db/records.py": "import sqlalchemy"}, "db/records.py:1 imports sqlalchemy"),
+    (
+        pure_laws.purity,
+        {"hub/status/rules.py": "from starlette.responses import Response"},
+        "imports starlette.responses",
+    ),
+    (pure_laws.purity, {"hub/remote/recordings/rules.py": "import anyio"}, "recordings/rules.py:1 imports anyio"),
+    (pure_laws.purity, {"device/status/rules.py": "import asyncio"}, "device/status/rules.py:1 imports asyncio"),
     (pure_laws.purity, {"protocol/a.py": "import h11, jinja2"}, "imports jinja2"),
     (bound_laws.tables, {"db/a.py": "import sqlalchemy as sa\nt = sa.Table('things', m)"}, "a.py:2 things has neither"),
     (
