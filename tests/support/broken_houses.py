@@ -263,6 +263,7 @@ BREAKING: list[tuple[Law, dict[str, str], str]] = [
         {"hub/a.py": "from hub import b", "hub/b.py": DOC},
         "hub/b.py is imported by hub.a alone",
     ),
+    (role_laws.hub_files, {f"hub/a{number}.py": DOC for number in range(role_laws.HUB_FILES + 1)}, "hub/ has"),
     (role_laws.sql_in_strings, {"hub/a.py": "Q = f'select id from users where {x}'"}, "hub/a.py:1 'select id"),
     (role_laws.sql_in_strings, {"device/a.py": "Q = 'DELETE FROM users'"}, "no SQL outside db/"),
 ]

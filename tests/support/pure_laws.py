@@ -38,7 +38,7 @@ WORLD = frozenset({"open", "input", "print", "exec", "eval", "compile", "breakpo
 
 PURE_LAW = (
     "what decides takes values and `now`: no await, socket, thread, clock, randomness, file or environment in "
-    "protocol/, hub/model and rules; they import each other and what tests/support/pure_laws.py allows"
+    "protocol/, db/records, hub/model and rules; they import each other and what tests/support/pure_laws.py allows"
 )
 
 
