@@ -1,4 +1,4 @@
-"""A lease as words: how long it still lasts, what it allows, how it ended. Pure.
+"""The texts of a remote session: the time that is left, what it allows, how it ended. Pure.
 
 Takes sessions as the feed tells them, with instants in epoch milliseconds. The page's `lease_words.js` counts down the
 same way; one table of examples holds both to it.
@@ -68,7 +68,7 @@ def seconds_asked(form: Mapping[str, str]) -> int | None:
 
 
 def may_extend(session: Session, most_s: float) -> bool:
-    """Whether there is anything left to add: no lease outlasts the machine's longest session."""
+    """Whether it may last longer: at most the machine's longest session."""
     if session["status"] != "active" or session["expires_at"] is None or session["start_time"] is None:
         return False
     return bool(session["start_time"] + most_s * 1000 - session["expires_at"] >= 1000)

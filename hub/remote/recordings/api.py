@@ -1,10 +1,7 @@
-"""A recording as the answer to a request: its bytes compared with what was stored before the first of them leaves.
+"""/recordings and /rvms/{id}/remote-access/recordings: recorded terminals, played, downloaded, deleted.
 
-Holds a few at once, each for its caller; knows no rights.
-
-/recordings and /rvms/{id}/remote-access/recordings: what was done in terminals, to look at again.
-
-Playing and downloading are written down, so they are no GET.
+Playing and downloading are events of the audit log, so they are no GET. The bytes are compared with their digest before
+the first of them leaves.
 """
 
 from __future__ import annotations

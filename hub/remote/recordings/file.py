@@ -1,12 +1,7 @@
-"""A terminal as an asciicast v2 recording: a header line, then one line for each thing that happened. Pure.
+"""One recording while its terminal is open: asciicast v2 lines, taken at once and written by a task to the hub's disk.
 
-What a terminal shows comes in pieces that may end in the middle of a character: the rest of it opens the next line.
-Knows no file, clock or terminal; times are seconds since the recording began.
-
-One recording while its terminal is open: lines are taken at once and written by a task, to a file of the hub's own.
-
-Nothing here waits for the disk but the writer and who asks for `room`; what the disk refuses ends the terminal, for no
-terminal goes on unrecorded. Knows no terminal and no database.
+Only the writer and `room` wait for the disk; a disk that refuses ends the terminal, as none goes on unrecorded. Output
+may end inside a character, whose rest opens the next line. Knows no terminal and no database.
 """
 
 from __future__ import annotations
@@ -59,7 +54,7 @@ class Cast:
         return self._event(at, RESIZE, f"{cols}x{rows}")
 
     def end(self, at: float) -> bytes:
-        """What a last, broken character leaves."""
+        """The lines of last, broken characters."""
         return b"".join(self._text(kind, at, b"", final=True) for kind in self._streams)
 
     def _text(self, kind: str, at: float, data: bytes, *, final: bool = False) -> bytes:
@@ -81,7 +76,7 @@ class Extent(NamedTuple):
 
 
 def extent(lines: Iterable[bytes]) -> Extent:
-    """Of a file whose writer was killed, read by lines: what follows the last whole line is not of the recording."""
+    """Of a file whose writer was killed, up to its last whole line."""
     size, duration, whole = 0, 0.0, False
     for line in lines:
         value = _read(line)
@@ -113,10 +108,10 @@ MOST: Final = 256 * 1024 * 1024
 """Bytes of one recording; a terminal that shows more ends."""
 MIB: Final = 1024 * 1024
 FREE_MIB: Final = 256
-"""What recordings leave free of the hub's disk: the database must be able to go on."""
+"""Left free on the hub's disk, for the database."""
 MOST_PENDING: Final = 256 * 1024
 PAUSE_S: Final = 0.1
-"""Between two writes: keys that follow each other are written together, and a killed hub loses no more than this."""
+"""Between two writes: a killed hub loses no more than this."""
 
 T = TypeVar("T")
 
@@ -138,7 +133,7 @@ class Quota:
 
 
 class Finished(NamedTuple):
-    """What a whole file is."""
+    """A whole file."""
 
     size: int
     sha256: str
@@ -178,7 +173,7 @@ class RecordingFile:
         self._take(self._cast.resized(self._now(), cols, rows))
 
     async def room(self) -> None:
-        """Until the disk has kept up. Raises RecordingFailedError when there is no going on."""
+        """Until the disk has kept up. Raises RecordingFailedError."""
         while self._failure is None and len(self._pending) > MOST_PENDING:
             self._room = anyio.Event()
             await self._room.wait()
@@ -186,7 +181,7 @@ class RecordingFile:
             raise self._failure
 
     async def run(self) -> None:
-        """Write what comes, for ever. Raises RecordingFailedError."""
+        """Writes lines until cancelled. Raises RecordingFailedError."""
         while True:
             await self._work.wait()
             self._work = anyio.Event()
@@ -194,7 +189,7 @@ class RecordingFile:
             await anyio.sleep(PAUSE_S)
 
     async def finish(self) -> Finished:
-        """Write the rest, to the disk itself, and close. Raises RecordingFailedError."""
+        """Writes and syncs the rest, and closes. Raises RecordingFailedError."""
         duration = self._now()
         self._pending += self._cast.end(duration)
         file = self._file
