@@ -348,6 +348,8 @@ RECORDS: Final[tuple[type[TableRow], ...]] = tuple(TableRow.__subclasses__())
 
 FLEET: Final = 1
 """The one row of `fleet_config`."""
+CONFIG_VERSION: Final = "config_version"
+"""The counter of the newest version of any settings: its row makes writers take turns."""
 
 PENDING_STATES: Final = ("queued", "sent", "accepted", "running")
 TERMINAL_STATES: Final = ("succeeded", "failed", "rejected", "expired", "cancelled")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from db import boots, commands, configs, machines, remote_sessions, samples, timezones
+from db import boots, commands, machines, remote_sessions, samples, timezones
 from db.connection import Store
 from db.records import CommandRow, MachineRow, ZoneRow
 from db.rows import SampleRow
 from hub.model.changes import SampleSeen
-from hub.model.effective_settings import UNWRITTEN, CommonSettings, DesiredSettings, Values
+from hub.model.effective_settings import UNWRITTEN, CommonSettings, Values, desired_of
 from hub.model.fleet import Fleet
 from hub.model.health import judge
 from hub.model.machine import BOOTS_KEPT, Boot, Machine, ZoneState
@@ -22,14 +22,14 @@ ended: kept samples, the signs that are stored, come every 300 s. Longer for one
 
 async def load_fleet(store: Store, base: Values) -> Fleet:
     """Every machine with its settings, newest readings, boots and open commands. `base` are the hub's own defaults."""
-    common = await configs.fleet_row(store)
-    version = await configs.newest_version(store)
-    settings = CommonSettings(base, UNWRITTEN if common is None else _scope(common), version)
-    own, zones = await configs.machine_rows(store), await timezones.all_zones(store)
+    common = await machines.fleet_settings(store)
+    version = await machines.newest_settings(store)
+    settings = CommonSettings(base, UNWRITTEN if common is None else desired_of(common), version)
+    own, zones = await machines.machine_settings(store), await timezones.all_zones(store)
     fleet = Fleet(settings=settings)
     for known in await machines.all_machines(store):
         loaded = machine_of(known)
-        loaded.desired_settings = _scope(own[known.id]) if known.id in own else UNWRITTEN
+        loaded.desired_settings = desired_of(own[known.id]) if known.id in own else UNWRITTEN
         loaded.zone = _zone(zones[known.device_id]) if known.device_id in zones else None
         fleet.put(loaded)
     for boot in await boots.recent_boots(store, BOOTS_KEPT):
@@ -72,10 +72,6 @@ def was_live(fleet: Fleet) -> frozenset[int]:
 
 def _signs(machine: Machine) -> timedelta:
     return timedelta(seconds=max(SIGNS_OF_LIFE_S, 2.5 * machine.effective_settings.metrics_interval))
-
-
-def _scope(row: configs.ConfigRow) -> DesiredSettings:
-    return DesiredSettings(row.values, row.version, row.updated_at, row.updated_by)
 
 
 def _zone(row: ZoneRow) -> ZoneState:

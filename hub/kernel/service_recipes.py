@@ -8,24 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from db import configs, machines, timezones
+from db import machines, timezones
 from db.statements import Step
 from hub.model.changes import MachineEdited
-from hub.model.service_changes import ConfigApplied, ConfigWritten, MachineSeen, TimezoneSynced
+from hub.model.service_changes import ConfigApplied, MachineSeen, TimezoneSynced
 from hub.model.timezones import state_of
 
 Steps = tuple[Step, ...]
-
-
-def _config_written(change: ConfigWritten) -> Steps:
-    return configs.write_config(
-        change.rvm_id,
-        values=change.values,
-        version=change.version,
-        version_before=change.version_before,
-        at=change.at,
-        by=change.by,
-    )
 
 
 def _config_applied(change: ConfigApplied) -> Steps:
@@ -84,7 +73,6 @@ def before_edit(change: MachineEdited) -> Steps:
 
 
 RECIPES: Final[Mapping[type, Callable[[Any], Steps]]] = {
-    ConfigWritten: _config_written,
     ConfigApplied: _config_applied,
     MachineSeen: lambda change: (machines.mark_seen(change.rvm_id, change.at),),
     TimezoneSynced: _timezone_synced,

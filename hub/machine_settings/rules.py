@@ -12,10 +12,11 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from db.records import CONFIG_VERSION, FLEET, CounterRow, FleetSettingsRow, MachineSettingsRow
 from hub.model import actors
 from hub.model.actors import Actor
 from hub.model.budgets import too_large
-from hub.model.changes import Change, EventHappened
+from hub.model.changes import Change, EventHappened, Patch, Put
 from hub.model.effective_settings import (
     UNREPORTED,
     CommonSettings,
@@ -26,7 +27,7 @@ from hub.model.effective_settings import (
     effective_of,
 )
 from hub.model.machine import Machine
-from hub.model.service_changes import ConfigApplied, ConfigWritten
+from hub.model.service_changes import ConfigApplied
 from protocol import codec
 from protocol import configuration as table
 from protocol.configuration import Value, WrongValueError
@@ -195,9 +196,7 @@ def _changes(
     if inherited:
         params["inherited"] = inherited
     return [
-        ConfigWritten(
-            rvm_id=rvm_id, values=dict(new.values), version=new.version, version_before=old.version, at=at, by=by
-        ),
+        *replacing(rvm_id, new, old.version),
         EventHappened(
             at=at,
             code="config.changed",
@@ -208,6 +207,26 @@ def _changes(
             after={key: after.get(key) for key in keys},
         ),
     ]
+
+
+def replacing(rvm_id: int | None, new: DesiredSettings, version_before: int = 0) -> list[Change]:
+    """Replaces what is desired of the fleet (None) or of a machine. Conflict `version` where another version than
+    `version_before` (0: no row) is there, or any has one as large."""
+    now: dict[str, Any] = {
+        "values": dict(new.values),
+        "version": new.version,
+        "updated_at": new.at,
+        "updated_by": new.by,
+    }
+    newest = Patch(
+        CounterRow, CONFIG_VERSION, {"value": new.version}, where=(("value", "<", new.version),), must="version"
+    )
+    changes: list[Change] = [Put(CounterRow(name=CONFIG_VERSION, value=0), once=True), newest]
+    if version_before:
+        of, key = (FleetSettingsRow, FLEET) if rvm_id is None else (MachineSettingsRow, rvm_id)
+        return [*changes, Patch(of, key, now, where=(("version", "=", version_before),), must="version")]
+    row = FleetSettingsRow(id=FLEET, **now) if rvm_id is None else MachineSettingsRow(rvm_id=rvm_id, **now)
+    return [*changes, Put(row, once=True, must="version")]
 
 
 MOST_KEYS: Final = 64

@@ -14,15 +14,16 @@ from datetime import datetime
 from typing import Final
 
 from db.errors import Conflict
+from db.records import FleetSettingsRow, MachineSettingsRow
 from hub.kernel.announce import Announcer
 from hub.links.links import Links
 from hub.machine_settings.rules import SettingsRequest, StaleError, write_fleet, write_machine
 from hub.model import effective_settings
 from hub.model.actors import Actor
-from hub.model.changes import Change
+from hub.model.changes import Change, patches, put_rows
 from hub.model.fleet import Fleet, Touched
 from hub.model.machine import Machine
-from hub.model.service_changes import ConfigApplied, ConfigWritten
+from hub.model.service_changes import ConfigApplied
 from protocol.messages import Config
 from protocol.transitions import State
 
@@ -71,11 +72,13 @@ class SettingsPush:
         for change in changes:
             if isinstance(change, ConfigApplied):
                 self._expect(change.rvm_id)
-            elif isinstance(change, ConfigWritten) and change.rvm_id is not None:
-                self._send(change.rvm_id)
-            elif isinstance(change, ConfigWritten):
-                self._due = deque(self._fleet.machines)
-                self._go_on()
+        for row in put_rows(changes, MachineSettingsRow):
+            self._send(row.rvm_id)
+        for patch in patches(changes, MachineSettingsRow):
+            self._send(patch.key)
+        if any(put_rows(changes, FleetSettingsRow)) or any(patches(changes, FleetSettingsRow)):
+            self._due = deque(self._fleet.machines)
+            self._go_on()
 
     def _go_on(self) -> None:
         if self._turn is not None:

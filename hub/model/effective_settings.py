@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from db.records import FleetSettingsRow, MachineSettingsRow
 from hub.model.actors import Actor
 from protocol import configuration as table
 from protocol.configuration import Value
@@ -35,6 +36,15 @@ class DesiredSettings(NamedTuple):
 
 
 UNWRITTEN: Final = DesiredSettings({}, 0)
+
+
+def desired_of(row: FleetSettingsRow | MachineSettingsRow) -> DesiredSettings:
+    return DesiredSettings(row.values, row.version, row.updated_at, row.updated_by)
+
+
+def desired_of_patch(values: Mapping[str, Any]) -> DesiredSettings:
+    """A patch of such a row has all of it."""
+    return DesiredSettings(values["values"], values["version"], values["updated_at"], values["updated_by"])
 
 
 class ReportedSettings(NamedTuple):

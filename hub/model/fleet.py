@@ -1,8 +1,7 @@
-"""The fleet in memory: every machine and its open commands, brought up to date by applying Changes.
+"""Keeps every machine and its open commands in memory by applying Changes.
 
 What only the hub observes of a machine (its link, its last frame, its counters) is also written by the few modules
-that a test of the architecture names. Loaded at start (`hub.lifespan`), never asks the database. `apply` tells
-which members of which machine's view changed, so that the feed can send exactly those.
+that a test of the architecture names. Loaded at start, never asks the database. `apply` returns what the feed sends.
 """
 
 from __future__ import annotations
@@ -13,17 +12,26 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from db import records
 from db.conditions import holds
-from db.records import TERMINAL_STATES, BootRow, CommandRow, MachineRow, RemoteSessionRow, TableRow, is_open
+from db.records import (
+    BootRow,
+    CommandRow,
+    FleetSettingsRow,
+    MachineRow,
+    MachineSettingsRow,
+    RemoteSessionRow,
+    TableRow,
+    is_open,
+)
 from hub.model import changes as c
 from hub.model import service_appliers
-from hub.model.effective_settings import CommonSettings, DesiredSettings
+from hub.model.effective_settings import CommonSettings, DesiredSettings, desired_of, desired_of_patch
 from hub.model.machine import BOOTS_KEPT, RECENT_SECONDS, Boot, Machine
 from hub.model.row_id import row_id
-from hub.model.service_changes import ConfigWritten
 from protocol.messages import Sample
 
-TERMINAL = frozenset(TERMINAL_STATES)
+TERMINAL = frozenset(records.TERMINAL_STATES)
 
 STATUS_MEMBERS = frozenset(
     {"status", "special_status", "effective_status", "capacity", "status_since", "status_by", "status_reason",
@@ -110,17 +118,20 @@ class Fleet:
             c.MachineAdded: self._added,
             c.MachineEdited: self._edited,
             c.MachineRemoved: self._removed,
-            ConfigWritten: self._config_written,
         }
         self._of_row: dict[type[TableRow], Callable[[Any], Touched | None]] = {
             BootRow: self._boot_is,
             CommandRow: self._command_is,
+            FleetSettingsRow: lambda row: self._fleet_desires(desired_of(row)),
+            MachineSettingsRow: lambda row: self._is_desired(row.rvm_id, desired_of(row)),
             RemoteSessionRow: partial(self._of_one, service_appliers.session_is),
         }
         """What a row that was put or moved does here, and what a patch or the end of such a row does."""
         self._of_patch: dict[type[TableRow], Callable[[c.Patch], Touched | None]] = {
             MachineRow: self._machine_patched,
             CommandRow: self._command_patched,
+            FleetSettingsRow: lambda change: self._fleet_desires(desired_of_patch(change.values)),
+            MachineSettingsRow: lambda change: self._is_desired(change.key, desired_of_patch(change.values)),
         }
         self._of_drop: dict[type[TableRow], Callable[[c.Drop], Touched | None]] = {MachineRow: self._machine_dropped}
         for kind, does in service_appliers.OF_ONE_MACHINE.items():
@@ -155,7 +166,7 @@ class Fleet:
             touched = self.apply(change)
             if touched is not None:
                 found.append(touched)
-            elif isinstance(change, ConfigWritten) and change.rvm_id is None:
+            elif any(c.put_rows([change], FleetSettingsRow)) or any(c.patches([change], FleetSettingsRow)):
                 found += [Touched(rvm_id, service_appliers.CONFIG_MEMBERS) for rvm_id in self.machines]
         return found
 
@@ -324,18 +335,17 @@ class Fleet:
         members = does(machine, change)
         return Touched(machine.id, members if machine.reported_settings == before else members | self._settle(machine))
 
-    def _config_written(self, change: ConfigWritten) -> Touched | None:
-        written = DesiredSettings(change.values, change.version, change.at, change.by)
-        if change.rvm_id is None:
-            self.settings.write(written)
-            for machine in self.machines.values():
-                self._settle(machine)
+    def _fleet_desires(self, desired: DesiredSettings) -> None:
+        self.settings.write(desired)
+        for machine in self.machines.values():
+            self._settle(machine)
+
+    def _is_desired(self, rvm_id: int, desired: DesiredSettings) -> Touched | None:
+        machine = self.machines.get(rvm_id)
+        if machine is None:
             return None
-        found = self.machines.get(change.rvm_id)
-        if found is None:
-            return None
-        found.desired_settings = written
-        return Touched(found.id, self._settle(found))
+        machine.desired_settings = desired
+        return Touched(machine.id, self._settle(machine))
 
     def _settle(self, machine: Machine) -> frozenset[str]:
         return service_appliers.settle(machine, self.settings.of(machine.desired_settings, machine.reported_settings))

@@ -7,21 +7,8 @@ from typing import Any
 
 import msgspec
 
-from hub.model.actors import Actor
 from hub.model.changes import Change
 from protocol.kinds import SyncMethod, ZoneSource
-
-
-class ConfigWritten(Change, frozen=True, kw_only=True):
-    """The settings of one scope (`rvm_id`, or None for the whole fleet) after a write: only what differs from the
-    defaults. `version_before` is what the scope's row must still hold (0: there is none), else Conflict `version`."""
-
-    rvm_id: int | None
-    values: dict[str, Any]
-    version: int
-    version_before: int
-    at: datetime
-    by: Actor
 
 
 class ConfigApplied(Change, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from db.records import CommandRow, MachineRow
+from hub.machine_settings.rules import replacing
 from hub.model.changes import (  # fmt: skip
     BootOpened,
     Change,
@@ -23,9 +24,10 @@ from hub.model.changes import (  # fmt: skip
     SampleSeen,
     StatusChanged,
 )
+from hub.model.effective_settings import DesiredSettings
 from hub.model.fleet import ALL_MEMBERS, PENDING_MEMBERS, Fleet, Touched
 from hub.model.machine import BOOTS_KEPT, Boot
-from hub.model.service_changes import ConfigWritten, MachineSeen
+from hub.model.service_changes import MachineSeen
 from hub.model.views import MEMBERS, machine_view
 from tests.hub.commands.rules.test_drafts import command
 from tests.support.machines import NOW, machine, sample
@@ -149,7 +151,8 @@ OF_A_MACHINE: list[Change] = [
     MachineEdited(rvm_id=7, values={"name": "n"}, at=NOW),
     MachineRemoved(rvm_id=7, at=NOW),
     MachineSeen(rvm_id=7, at=NOW),
-    ConfigWritten(rvm_id=7, values={}, version=1, version_before=0, at=NOW, by="user:1"),
+    *replacing(7, DesiredSettings({}, 1, NOW, "user:1")),
+    *replacing(7, DesiredSettings({}, 2, NOW, "user:1"), 1),
 ]
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from hub.model.changes import EventHappened, MachineAdded, Put, SampleSeen, move
+from hub.machine_settings.rules import replacing
+from hub.model.changes import Change, EventHappened, MachineAdded, Put, SampleSeen, move
+from hub.model.effective_settings import DesiredSettings
 from hub.model.fleet import Fleet, Touched
 from hub.model.service_appliers import APPLIED_MEMBERS, CONFIG_MEMBERS, SEEN_MEMBERS, SESSION_MEMBERS, ZONE_MEMBERS
-from hub.model.service_changes import ConfigApplied, ConfigWritten, MachineSeen, TimezoneSynced
+from hub.model.service_changes import ConfigApplied, MachineSeen, TimezoneSynced
 from hub.model.views import MEMBERS, machine_view
 from tests.hub.remote.rules.test_remote_life import session
 from tests.support.machines import NOW, machine, sample
 
 
-def written(rvm_id: int | None, version: int, **values: object) -> ConfigWritten:
-    return ConfigWritten(rvm_id=rvm_id, values=values, version=version, version_before=0, at=NOW, by="user:1")
+def written(rvm_id: int | None, version: int, *, before: int = 0, **values: Any) -> Change:
+    """The Change of the settings' own row, after those of the counter."""
+    return replacing(rvm_id, DesiredSettings(values, version, NOW, "user:1"), before)[-1]
 
 
 def fleet_of_two() -> Fleet:
@@ -30,7 +33,7 @@ def test_a_machines_own_limit_judges_its_newest_readings_at_once() -> None:
     assert touched == [Touched(7, CONFIG_MEMBERS)]
     assert (fleet.machines[7].health, fleet.machines[8].health) == ("warning", "ok")
     assert machine_view(fleet.machines[7])["config_wanted"] == 1
-    fleet.apply_all([written(7, 2)])
+    fleet.apply_all([written(7, 2, before=1)])
     assert fleet.machines[7].health == "ok"
 
 
@@ -84,7 +87,7 @@ def test_what_a_machines_file_sets_judges_its_newest_readings_until_somebody_wri
     why = {"metrics_interval": "environment: ..."}
     fleet.apply(ConfigApplied(rvm_id=7, version=2, errors=why, at=NOW, own=file))
     assert one.effective_settings.metrics_interval == 60.0
-    fleet.apply_all([written(7, 3), written(None, 4)])
+    fleet.apply_all([written(7, 3, before=2), written(None, 4, before=1)])
     fleet.apply(ConfigApplied(rvm_id=7, version=4, errors={}, at=NOW))
     assert (one.effective_settings.metrics_interval, one.effective_settings.limits.cpu_usage) == (300.0, 90.0)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
+from db.records import CounterRow, FleetSettingsRow, MachineSettingsRow, TableRow
 from hub.machine_settings.rules import SettingsRequest, StaleError, WrongSettingsError, write_fleet, write_machine
-from hub.model.changes import Change, EventHappened
+from hub.model.changes import Change, EventHappened, Patch, Put
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, DesiredSettings, ReportedSettings
-from hub.model.service_changes import ConfigWritten
 from protocol import codec
 from protocol.limits import MAX_MESSAGE_BYTES
 from protocol.messages import Configuration, Welcome
@@ -29,11 +29,33 @@ def machine(
     return write_machine(fleet or CommonSettings(), 7, own, SettingsRequest(values, version), "user:2", NOW)
 
 
-def both(changes: list[Change]) -> tuple[ConfigWritten, EventHappened]:
-    written, event = changes
-    assert isinstance(written, ConfigWritten)
+class Written(NamedTuple):
+    """A write to a row of settings; `before` is the version that row must still have."""
+
+    of: type[TableRow]
+    values: dict[str, Any]
+    version: int
+    before: int
+
+
+def both(changes: list[Change]) -> tuple[Written, EventHappened]:
+    begin, newest, written, event = changes
+    assert isinstance(begin, Put)
+    assert (begin.row, begin.once) == (CounterRow(name="config_version", value=0), True)
+    assert isinstance(newest, Patch)
     assert isinstance(event, EventHappened)
-    return written, event
+    if isinstance(written, Patch):
+        (where,) = written.where
+        assert (*where[:2], written.must) == ("version", "=", "version")
+        found = Written(written.of, written.values["values"], written.values["version"], where[2])
+    else:
+        assert isinstance(written, Put)
+        assert isinstance(written.row, (FleetSettingsRow, MachineSettingsRow))
+        assert (written.once, written.must) == (True, "version")
+        found = Written(type(written.row), written.row.values, written.row.version, 0)
+    assert (newest.key, newest.values, newest.must) == ("config_version", {"value": found.version}, "version")
+    assert newest.where == (("value", "<", found.version),)
+    return found, event
 
 
 def refusals(
@@ -47,7 +69,7 @@ def refusals(
 def test_a_write_is_one_change_and_one_event_with_before_and_after() -> None:
     fleet = CommonSettings(None, scope(3, cpu_threshold=80.0))
     written, event = both(machine({"cpu-threshold": 70, "mine": 1.5}, own=scope(5, cpu_threshold=60.0), fleet=fleet))
-    assert (written.values, written.version, written.version_before) == ({"cpu_threshold": 70.0, "mine": 1.5}, 6, 5)
+    assert (written.values, written.version, written.before) == ({"cpu_threshold": 70.0, "mine": 1.5}, 6, 5)
     assert (event.code, event.actor, event.rvm_id) == ("config.changed", "user:2", 7)
     assert event.params == {"scope": "machine", "version": 6}
     assert (event.before, event.after) == ({"cpu_threshold": 60.0, "mine": None}, {"cpu_threshold": 70.0, "mine": 1.5})
@@ -82,7 +104,7 @@ def test_a_version_is_larger_than_any_before_whoever_it_was_for() -> None:
     fleet = CommonSettings(None, scope(3), newest=11)
     assert both(machine({"mine": 1}, fleet=fleet))[0].version == 12
     written, event = both(write_fleet(fleet, [], SettingsRequest({"mine": 1}), "user:2", NOW))
-    assert (written.rvm_id, written.version, written.version_before, event.params["scope"]) == (None, 12, 3, "fleet")
+    assert (written.of, written.version, written.before, event.params["scope"]) == (FleetSettingsRow, 12, 3, "fleet")
 
 
 @pytest.mark.parametrize(("seen", "current"), [(4, 5), (6, 5), (0, 5)])

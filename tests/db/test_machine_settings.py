@@ -7,79 +7,80 @@ from typing import Any
 
 import pytest
 
-from db import configs, machines
+from db import machines
 from db.connection import Store
 from db.errors import Conflict
-from db.statements import Write
+from db.records import FLEET, FleetSettingsRow, MachineSettingsRow
+from hub.kernel.group_commit import commit_alone
+from hub.machine_settings.rules import replacing
+from hub.model.effective_settings import DesiredSettings
 from tests.support.database_rows import NOW, add_machine, after
 
 
-def write(rvm_id: int | None, version: int, before: int = 0, **values: Any) -> tuple[Write, ...]:
-    return configs.write_config(
-        rvm_id, values=values, version=version, version_before=before, at=after(version), by="user:1"
-    )
+async def write(store: Store, rvm_id: int | None, version: int, before: int = 0, **values: Any) -> None:
+    await commit_alone(store, replacing(rvm_id, DesiredSettings(values, version, after(version), "user:1"), before))
 
 
 async def test_nothing_was_written_yet(store: Store) -> None:
-    assert await configs.fleet_row(store) is None
-    assert await configs.machine_rows(store) == {}
-    assert await configs.newest_version(store) == 0
+    assert await machines.fleet_settings(store) is None
+    assert await machines.machine_settings(store) == {}
+    assert await machines.newest_settings(store) == 0
 
 
 async def test_each_scope_comes_back_as_it_was_written_last(store: Store) -> None:
     north, south = await add_machine(store, "north"), await add_machine(store, "south")
     values: dict[str, Any] = {"admin_ips": ["10.0.0.0/8"], "cpu_threshold": 70.5, "mine": "ü", "on": True}
-    await store.write(*write(north, 1, **values))
-    await store.write(*write(None, 2, cpu_threshold=80))
-    await store.write(*write(north, 3, 1, mine="new"))
-    await store.write(*write(south, 4))
-    await store.write(*write(None, 5, 2))
-    fleet, rows = await configs.fleet_row(store), await configs.machine_rows(store)
-    assert fleet == configs.ConfigRow({}, 5, after(5), "user:1")
+    await write(store, north, 1, **values)
+    await write(store, None, 2, cpu_threshold=80)
+    await write(store, north, 3, 1, mine="new")
+    await write(store, south, 4)
+    await write(store, None, 5, 2)
+    fleet, rows = await machines.fleet_settings(store), await machines.machine_settings(store)
+    assert fleet == FleetSettingsRow(id=FLEET, values={}, version=5, updated_at=after(5), updated_by="user:1")
     assert rows == {
-        north: configs.ConfigRow({"mine": "new"}, 3, after(3), "user:1"),
-        south: configs.ConfigRow({}, 4, after(4), "user:1"),
+        north: MachineSettingsRow(
+            rvm_id=north, values={"mine": "new"}, version=3, updated_at=after(3), updated_by="user:1"
+        ),
+        south: MachineSettingsRow(rvm_id=south, values={}, version=4, updated_at=after(4), updated_by="user:1"),
     }
-    assert await configs.newest_version(store) == 5
+    assert await machines.newest_settings(store) == 5
 
 
 @pytest.mark.parametrize("rvm_id", [None, 1])
 async def test_a_write_against_what_is_no_longer_there_is_refused(store: Store, rvm_id: int | None) -> None:
     await add_machine(store)
-    await store.write(*write(rvm_id, 1, mine=1))
-    for late in (write(rvm_id, 2, 0, mine=2), write(rvm_id, 3, 2, mine=3), write(rvm_id, 1, 1, mine=4)):
+    await write(store, rvm_id, 1, mine=1)
+    for version, before in ((2, 0), (3, 2), (1, 1)):
         with pytest.raises(Conflict) as caught:
-            await store.write(*late)
+            await write(store, rvm_id, version, before, mine=9)
         assert (caught.value.column, caught.value.kind) == ("version", "missing")
-    row = await configs.fleet_row(store) if rvm_id is None else (await configs.machine_rows(store))[rvm_id]
+    row = await machines.fleet_settings(store) if rvm_id is None else (await machines.machine_settings(store))[rvm_id]
     assert row is not None
     assert (row.values, row.version) == ({"mine": 1}, 1)
-    assert await configs.newest_version(store) == 1
+    assert await machines.newest_settings(store) == 1
 
 
 async def test_two_scopes_never_get_the_same_version(store: Store) -> None:
     rvm_id = await add_machine(store)
-    outcomes = await asyncio.gather(
-        store.write(*write(rvm_id, 1, a=1)), store.write(*write(None, 1, b=1)), return_exceptions=True
-    )
+    outcomes = await asyncio.gather(write(store, rvm_id, 1, a=1), write(store, None, 1, b=1), return_exceptions=True)
     refused = [outcome for outcome in outcomes if isinstance(outcome, Conflict)]
     assert [refusal.column for refusal in refused] == ["version"]
-    assert (await configs.fleet_row(store) is None) != (await configs.machine_rows(store) == {})
+    assert (await machines.fleet_settings(store) is None) != (await machines.machine_settings(store) == {})
 
 
 async def test_a_machine_that_is_not_there_has_no_settings(store: Store) -> None:
     with pytest.raises(Conflict) as caught:
-        await store.write(*write(99, 1, a=1))
+        await write(store, 99, 1, a=1)
     assert (caught.value.column, caught.value.kind) == ("rvm_id", "reference")
-    assert await configs.newest_version(store) == 0
+    assert await machines.newest_settings(store) == 0
 
 
 async def test_settings_go_with_the_machine_and_its_version_is_not_given_again(store: Store) -> None:
     rvm_id = await add_machine(store)
-    await store.write(*write(rvm_id, 3, a=1))
+    await write(store, rvm_id, 3, a=1)
     await store.write(machines.delete_machine(rvm_id))
-    assert await configs.machine_rows(store) == {}
-    assert await configs.newest_version(store) == 3
+    assert await machines.machine_settings(store) == {}
+    assert await machines.newest_settings(store) == 3
 
 
 async def test_what_a_machine_runs_is_kept_with_what_it_could_not_take(store: Store) -> None:
