@@ -14,16 +14,7 @@ import msgspec
 
 from db import records
 from db.conditions import holds
-from db.records import (
-    BootRow,
-    CommandRow,
-    FleetSettingsRow,
-    MachineRow,
-    MachineSettingsRow,
-    RemoteSessionRow,
-    TableRow,
-    is_open,
-)
+from db.records import BootRow, CommandRow, FleetSettingsRow, MachineRow, MachineSettingsRow, TableRow, is_open
 from hub.model import changes as c
 from hub.model import service_appliers
 from hub.model.effective_settings import CommonSettings, DesiredSettings, desired_of, desired_of_patch
@@ -124,7 +115,7 @@ class Fleet:
             CommandRow: self._command_is,
             FleetSettingsRow: lambda row: self._fleet_desires(desired_of(row)),
             MachineSettingsRow: lambda row: self._is_desired(row.rvm_id, desired_of(row)),
-            RemoteSessionRow: partial(self._of_one, service_appliers.session_is),
+            records.RemoteSessionRow: partial(self._of_one, service_appliers.session_is),
         }
         """What a row that was put or moved does here, and what a patch or the end of such a row does."""
         self._of_patch: dict[type[TableRow], Callable[[c.Patch], Touched | None]] = {
