@@ -123,3 +123,9 @@ def test_what_somebody_else_shows_ends_the_session_once_and_stays_on_record() ->
     assert isinstance(ended, EventHappened)
     assert (line.code, line.params["user_id"], moved.row.end_reason) == ("remote.intruder", 9, "intruder")
     assert life.intruder(session("ended"), 9, NOW) == []
+
+
+def test_an_open_session_is_found_on_any_machine() -> None:
+    one = session()
+    assert life.find([machine(), held(one)], 4) == one
+    assert life.find([held(one)], 5) is None
