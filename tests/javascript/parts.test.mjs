@@ -9,7 +9,7 @@ const ZONE = {
   id: "zone",
   address: "/machines/7/parts",
   of: 7,
-  on: ["timezone", "event.timezone"],
+  on: ["timezone", "event:timezone"],
   slow: ["offset"],
   until: 0,
   always: false,

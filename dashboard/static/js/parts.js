@@ -1,7 +1,7 @@
 // Parts of a page that the hub draws, fetched again when the feed tells that they are stale. What they say is the hub's;
 // this only knows what makes them stale:
 //   data-part  the address they come from      data-of    the machine they tell of; without it, all
-//   data-on    members of a machine, "job", "event.<kind>": what makes them stale at once
+//   data-on    members of a machine, "job", "event:<kind>": what makes them stale at once
 //   data-slow  the same for what moves with each sample: they may wait for it
 //   data-until when they are stale by themselves, in epoch milliseconds
 //   data-always also while nobody looks: it is seen from outside
@@ -69,7 +69,7 @@ export class Parts {
   /** A frame of the feed, after it was taken in. @param {Frame} frame */
   heard(frame) {
     if (frame.type === "job") this.told(frame.rvm_id, ["job"]);
-    else if (frame.type === "event") this.told(frame.rvm_id, [`event.${frame.code.split(".")[0]}`]);
+    else if (frame.type === "event") this.told(frame.rvm_id, [`event:${frame.code.split(".")[0]}`]);
     else if (frame.type === "snapshot") {
       for (const m of frame.machines) this.judged(m.id, m.health_reasons);
       for (const { id } of this.list()) this.need(id, 0, WHOLE_SPREAD_MS, WHOLE_LEAST_MS);
