@@ -10,10 +10,9 @@ from db.connection import Store
 from db.records import BootRow, record
 from db.schema import machine_boots as boots
 from db.schema import reverse_vending_machines as machines
-from db.statements import Write, insert_or_update
+from db.statements import Write
 
 _BOOT = tuple(boots.c)
-_FIND_OR_CREATE = insert_or_update(boots, ("rvm_id", "boot_id"), ("last_used_at",), _BOOT)
 # A machine's boot of its last hello is the first of its boots, however long its link has lasted.
 _of_last_hello = sa.exists().where(machines.c.id == boots.c.rvm_id, machines.c.boot_id == boots.c.boot_id)
 _by_use = (_of_last_hello.desc(), boots.c.last_used_at.desc(), boots.c.id.desc())
@@ -37,11 +36,6 @@ _SURPLUS = (
     .limit(sa.bindparam("key_limit"))
 )
 _DELETE_SURPLUS = sa.delete(boots).where(boots.c.id.in_(_SURPLUS))
-
-
-def find_or_create_boot(rvm_id: int, boot_id: str, at: datetime) -> Write:
-    """It is used now. Returns its row, whether it was there or not. Conflict: rvm_id."""
-    return Write(_FIND_OR_CREATE, {"rvm_id": rvm_id, "boot_id": boot_id, "last_used_at": at})
 
 
 async def machines_with_more_boots(store: Store, kept: int) -> list[int]:

@@ -12,7 +12,6 @@ from db.schema import reverse_vending_machines as machines
 from db.schema import status_history as history
 from db.statements import Write
 
-_INSERT = sa.insert(history)
 # What was declared before a moment and replaced before it too: the last of a machine tells what was in force then.
 _before = sa.select(history.c.since).where(history.c.since < sa.bindparam("key_before"))
 _WITH_OLD = sa.select(machines.c.id).where(
@@ -29,31 +28,6 @@ _in_force = (
 ).scalar_subquery()
 _OLD = sa.select(history.c.id).where(_of_one, history.c.since < _in_force).limit(sa.bindparam("key_limit"))
 _DELETE_OLD = sa.delete(history).where(history.c.id.in_(_OLD))
-
-
-def insert_status(
-    rvm_id: int,
-    *,
-    status: str,
-    special_status: str | None,
-    capacity: int,
-    since: datetime,
-    by: str,
-    reason: str | None,
-    until: datetime | None = None,
-) -> Write:
-    """Conflict: rvm_id (no such machine)."""
-    values = {
-        "rvm_id": rvm_id,
-        "status": status,
-        "special_status": special_status,
-        "capacity": capacity,
-        "since": since,
-        "by": by,
-        "reason": reason,
-        "until": until,
-    }
-    return Write(_INSERT, values)
 
 
 async def machines_with_statuses_before(store: Store, before: datetime) -> list[int]:

@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from db.connection import Store
 from db.records import ZoneRow, record
 from db.schema import device_timezones as zones
-from db.schema import reverse_vending_machines as machines
 from db.schema import timezone_sync_logs as logs
 from db.statements import Write, insert_or_ignore, insert_or_update
 
@@ -26,11 +25,6 @@ _KEPT = (
 _LOG = insert_or_ignore(logs, logs.c.id)
 _SET = insert_or_update(zones, ["device_id"], _KEPT)
 _ALL = sa.select(zones)
-_device_id = (
-    sa.select(machines.c.device_id).where(machines.c.id == sa.bindparam("key_id", type_=sa.Integer())).scalar_subquery()
-)
-_RENAME = tuple(sa.update(table).where(table.c.device_id == _device_id) for table in (logs, zones))
-_DELETE = tuple(sa.delete(table).where(table.c.device_id == _device_id) for table in (logs, zones))
 
 
 def _number_of(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
@@ -145,16 +139,6 @@ def set_zone(
         "updated_at": at,
     }
     return Write(_SET, values)
-
-
-def rename_device(rvm_id: int, device_id: str) -> tuple[Write, ...]:
-    """Take the machine's rows along to its new device_id; to run before the machine itself has it."""
-    return tuple(Write(statement, {"device_id": device_id, "key_id": rvm_id}) for statement in _RENAME)
-
-
-def delete_of_machine(rvm_id: int) -> tuple[Write, ...]:
-    """To run while the machine is still there."""
-    return tuple(Write(statement, {"key_id": rvm_id}) for statement in _DELETE)
 
 
 def delete_logs_before(before: datetime, limit: int) -> Write:

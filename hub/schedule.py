@@ -19,14 +19,14 @@ import anyio
 from db import boots, retention_mark, samples, statuses
 from db.connection import Store
 from db.errors import StoreError, Unavailable
-from db.records import CommandRow
+from db.records import CommandRow, MachineRow
 from hub.commands import rules as command_rules
 from hub.kernel.announce import Announcer, announce_each
 from hub.kernel.foreign_changes import ForeignChanges
 from hub.kernel.observer import Observer
 from hub.kernel.retry import RetryUntilAvailable
 from hub.links.links import Links
-from hub.model.changes import Change, MachineRemoved, RetentionReached, RowsExpired
+from hub.model.changes import Change, RetentionReached, RowsExpired, drops
 from hub.model.fleet import Fleet
 from hub.model.machine import BOOTS_KEPT
 from hub.people import rules
@@ -187,7 +187,7 @@ class Retention:
 
     def became_true(self, changes: Sequence[Change]) -> None:
         """The samples of a machine that was removed go soon, not with the hour."""
-        if any(isinstance(change, MachineRemoved) for change in changes):
+        if any(drops(changes, MachineRow)):
             self._removed.set()
 
     async def run(self) -> None:

@@ -12,7 +12,7 @@ from hub.cli.data import OpenData, now, open_data, settings_of
 from hub.cli.output import CliError, Exit, sentence
 from hub.machines import rules
 from hub.model import actors
-from hub.model.changes import EventHappened, MachineAdded, MachineRemoved
+from hub.model.changes import EventHappened, put_rows
 
 
 async def add(wanted: argparse.Namespace) -> None:
@@ -28,7 +28,7 @@ async def add(wanted: argparse.Namespace) -> None:
             stored = await opened.commit(*changes)
         except Conflict as error:
             raise _taken(error.column) from error
-    made = next(change for change in stored if isinstance(change, MachineAdded))
+    made = next(put_rows(stored, MachineRow))
     shown = {"id": made.id, "device_id": made.device_id, "name": name, "api_key": secret.text}
     if wanted.json:
         output.result_json(shown)
@@ -67,7 +67,7 @@ async def remove(wanted: argparse.Namespace) -> None:
             event = EventHappened(
                 at=now(), code="machine.removed", actor=actors.SYSTEM, rvm_id=row.id, before=known, params=known
             )
-            await opened.commit(MachineRemoved(rvm_id=row.id, at=now()), event)
+            await opened.commit(*rules.removed(row.id), event)
     if wanted.json:
         output.result_json(shown)
     else:

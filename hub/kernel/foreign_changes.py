@@ -12,14 +12,16 @@ from typing import Final
 from db import machine_pulse, machines
 from db.connection import Store
 from db.machine_pulse import Identity, Pulse
+from db.records import MachineRow
 from hub.kernel.announce import Announcer
-from hub.kernel.loading import machine_of
 from hub.kernel.observer import Observer
-from hub.model.changes import Change, MachineEdited, MachineRemoved
+from hub.model.changes import Change, Drop, Patch
 from hub.model.fleet import ALL_MEMBERS, Fleet, Touched
-from hub.model.machine import Machine
+from hub.model.machine import Machine, machine_of
 
 ROWS_AT_ONCE: Final = 500
+EDITED: Final = ("device_id", "name", "location_description", "api_key", "api_key_prefix")
+"""What people edit."""
 
 
 class ForeignChanges:
@@ -69,32 +71,16 @@ class ForeignChanges:
     async def _drop_removed(self) -> None:
         known = set(self._fleet.machines)
         stored = await machine_pulse.all_ids(self._store)
-        gone: list[Change] = [
-            MachineRemoved(rvm_id=rvm_id, at=self._fleet.machines[rvm_id].updated_at)
-            for rvm_id in known - stored
-            if rvm_id in self._fleet.machines
-        ]
+        gone: list[Change] = [Drop(MachineRow, rvm_id) for rvm_id in known - stored if rvm_id in self._fleet.machines]
         if gone:
             self._announce.observe(*gone)
         for rvm_id in stored - set(self._fleet.machines):
             await self._add(rvm_id)
 
 
-def difference(machine: Machine, row: Identity) -> MachineEdited | None:
+def difference(machine: Machine, row: Identity) -> Patch | None:
     """The edit that makes the machine what the row says; None when it is that already."""
-    is_now = {
-        "device_id": machine.device_id,
-        "name": machine.name,
-        "location_description": machine.location_description,
-        "api_key_hash": machine.api_key_hash,
-        "api_key_prefix": machine.api_key_prefix,
-    }
-    shall_be = {
-        "device_id": row.device_id,
-        "name": row.name,
-        "location_description": row.location_description,
-        "api_key_hash": row.api_key,
-        "api_key_prefix": row.api_key_prefix,
-    }
-    values = {name: value for name, value in shall_be.items() if is_now[name] != value}
-    return MachineEdited(rvm_id=machine.id, values=values, at=row.updated_at) if values else None
+    values = {name: getattr(row, name) for name in EDITED if getattr(row, name) != getattr(machine, name)}
+    if "api_key" in values:
+        values["quarantined_until"] = None
+    return Patch(MachineRow, machine.id, {**values, "updated_at": row.updated_at}) if values else None

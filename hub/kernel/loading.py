@@ -6,13 +6,13 @@ from datetime import timedelta
 
 from db import boots, commands, machines, remote_sessions, samples, timezones
 from db.connection import Store
-from db.records import CommandRow, MachineRow, ZoneRow
+from db.records import CommandRow, ZoneRow
 from db.rows import SampleRow
 from hub.model.changes import SampleSeen
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, Values, desired_of
 from hub.model.fleet import Fleet
 from hub.model.health import judge
-from hub.model.machine import BOOTS_KEPT, Boot, Machine, ZoneState
+from hub.model.machine import BOOTS_KEPT, Boot, Machine, ZoneState, machine_of
 from protocol.messages import Sample
 
 SIGNS_OF_LIFE_S = 2.5 * 300
@@ -53,14 +53,6 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
         # That a command was sent is recorded a moment later: a hub that was killed in that moment did not say so.
         machine.maybe_sent = {command.id for command in machine.pending.values() if command.state == "queued"}
     return fleet
-
-
-def machine_of(row: MachineRow) -> Machine:
-    """The machine of a row, before anything was observed of it."""
-    values = {name: getattr(row, name) for name in MachineRow.__struct_fields__}
-    values["api_key_hash"] = values.pop("api_key")
-    values["capabilities"] = tuple(values["capabilities"] or ())
-    return Machine(**values)
 
 
 def was_live(fleet: Fleet) -> frozenset[int]:

@@ -16,12 +16,12 @@ from datetime import datetime
 from typing import Final
 
 from db.errors import StoreError
+from db.records import MachineRow
 from hub.kernel.announce import Announcer
 from hub.model import actors, presence
-from hub.model.changes import ConnectionChanged, EventHappened
+from hub.model.changes import EventHappened, Observed, Patch
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
-from hub.model.service_changes import MachineSeen
 
 UNKNOWN_S: Final = 300.0
 """What a machine is thought to do that refused the interval it was told: what machines do by default."""
@@ -73,8 +73,9 @@ class Observer:
 
     def uploaded(self, machine: Machine) -> None:
         """Something came by REST with the machine's own key. That it was seen is recorded a moment later."""
-        seen = MachineSeen(rvm_id=machine.id, at=self._clock())
-        self._announce.soon(seen, lambda: machine.last_seen_at == seen.at)
+        seen_at = self._clock()
+        seen = Patch(MachineRow, machine.id, {"last_seen_at": seen_at})
+        self._announce.soon(seen, lambda: machine.last_seen_at == seen_at)
         presence.uploaded(machine, machine.effective_settings.upload_interval, self._monotonic())
         self.look(machine)
 
@@ -96,7 +97,10 @@ class Observer:
             same = verdict.connection == machine.connection
             since = machine.connection_since if same and machine.connection_since is not None else self._clock()
             self._announce.observe(
-                ConnectionChanged(rvm_id=machine.id, connection=verdict.connection, since=since, reason=verdict.reason)
+                Observed(
+                    machine.id,
+                    {"connection": verdict.connection, "connection_since": since, "connection_reason": verdict.reason},
+                )
             )
         self._note(machine, verdict, now)
 

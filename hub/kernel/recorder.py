@@ -13,12 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from db import (
-    boots,
-    machines,
     retention_mark,
     row_writes,
-    statuses,
-    timezones,
 )
 from db.records import OPEN
 from db.statements import Statement, Step, WriteResult
@@ -94,71 +90,6 @@ def _drop(change: c.Drop) -> Recipe:
     return _flat(row_writes.delete(change.of, change.key, change.where, must=change.must))
 
 
-def _status(change: c.StatusChanged) -> Recipe:
-    said: dict[str, Any] = {
-        "status": change.status,
-        "special_status": change.special_status,
-        "capacity": change.capacity,
-        "reason": change.reason,
-        "until": change.until,
-    }
-    at, actor = change.at or change.since, change.actor or change.by
-    return _flat(
-        machines.set_status(change.rvm_id, since=change.since, by=change.by, at=at, before=change.before, **said),
-        statuses.insert_status(change.rvm_id, since=at, by=actor, **said),
-    )
-
-
-def _introduced(change: c.MachineIntroduced) -> Recipe:
-    hello = machines.introduce(
-        change.rvm_id,
-        epoch=change.epoch,
-        at=change.at,
-        agent_version=change.agent_version,
-        boot_id=change.boot_id,
-        capabilities=change.capabilities,
-        hardware=change.hardware,
-        timezone=change.timezone,
-        config_version=change.config_version,
-        clock_offset_s=change.clock_offset_s,
-        ip=change.ip,
-        simulated=change.simulated,
-        ntp=change.ntp,
-    )
-    return _flat(hello, boots.find_or_create_boot(change.rvm_id, change.boot_id, change.at))
-
-
-def _link_ended(change: c.LinkEnded) -> Recipe:
-    return _flat(machines.end_link(change.rvm_id, epoch=change.epoch, at=change.at, farewell=change.farewell))
-
-
-def _machine_added(change: c.MachineAdded) -> Recipe:
-    insert = machines.insert_machine(
-        device_id=change.device_id,
-        name=change.name,
-        location_description=change.location_description,
-        api_key_hash=change.api_key_hash,
-        api_key_prefix=change.api_key_prefix,
-        simulated=change.simulated,
-        at=change.at,
-        by=change.by,
-    )
-
-    def first_status(results: Sequence[WriteResult]) -> Sequence[Statement]:
-        said: dict[str, Any] = {"status": "active", "special_status": None, "capacity": 0, "reason": None}
-        return [statuses.insert_status(results[-1].rows[0]["id"], since=change.at, by=change.by, **said)]
-
-    return Recipe((insert, first_status), 2)
-
-
-def _machine_edited(change: c.MachineEdited) -> Recipe:
-    columns = {"api_key" if name == "api_key_hash" else name: value for name, value in change.values.items()}
-    if "api_key" in columns:
-        columns["quarantined_until"] = None
-    edit = machines.update_machine(change.rvm_id, columns, change.at)
-    return _flat(*service_recipes.before_edit(change), edit)
-
-
 def _event(change: c.EventHappened) -> Recipe:
     return _flat(row_writes.insert(change, once=change.boot_id is not None))
 
@@ -175,18 +106,8 @@ def _event_with_id(change: c.EventHappened, results: Sequence[WriteResult]) -> c
     return row_writes.as_stored(change, results[0])
 
 
-def _boot_as_stored(change: c.BootOpened, results: Sequence[WriteResult]) -> c.BootOpened:
-    row = results[0].rows[0]
-    return msgspec.structs.replace(change, id=row["id"], last_seq=row["last_seq"])
-
-
 def _with_count(change: c.RowsExpired, results: Sequence[WriteResult]) -> c.RowsExpired:
     return msgspec.structs.replace(change, deleted=tuple(result.rowcount for result in results))
-
-
-def _with_boot(change: c.MachineIntroduced, results: Sequence[WriteResult]) -> c.MachineIntroduced:
-    row = results[1].rows[0]
-    return msgspec.structs.replace(change, boot=row["id"], last_seq=row["last_seq"])
 
 
 _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
@@ -195,17 +116,7 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.Move: _move,
     c.Drop: _drop,
     c.Observed: lambda _: _NOTHING,
-    c.StatusChanged: _status,
-    c.MachineIntroduced: _introduced,
-    c.BootOpened: lambda change: _flat(boots.find_or_create_boot(change.rvm_id, change.boot_id, change.at)),
-    c.LinkEnded: _link_ended,
-    c.ConnectionChanged: lambda _: _NOTHING,
     c.SampleSeen: lambda _: _NOTHING,
-    c.MachineAdded: _machine_added,
-    c.MachineEdited: _machine_edited,
-    c.MachineRemoved: lambda change: _flat(
-        *timezones.delete_of_machine(change.rvm_id), machines.delete_machine(change.rvm_id)
-    ),
     c.EventHappened: _event,
     **{kind: partial(_service, steps) for kind, steps in service_recipes.RECIPES.items()},
     c.RowsExpired: lambda change: _flat(*retention_recipes.steps(change)),
@@ -213,9 +124,6 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
 }
 _FILLERS: Mapping[type, Callable[[Any, Sequence[WriteResult]], c.Change | None]] = {
     c.Put: _put_stored,
-    c.MachineAdded: _with_id,
     c.EventHappened: _event_with_id,
-    c.MachineIntroduced: _with_boot,
-    c.BootOpened: _boot_as_stored,
     c.RowsExpired: _with_count,
 }

@@ -10,18 +10,10 @@ from typing import Any, Final
 
 from db import machines, timezones
 from db.statements import Step
-from hub.model.changes import MachineEdited
-from hub.model.service_changes import ConfigApplied, MachineSeen, TimezoneSynced
+from hub.model.service_changes import TimezoneSynced
 from hub.model.timezones import state_of
 
 Steps = tuple[Step, ...]
-
-
-def _config_applied(change: ConfigApplied) -> Steps:
-    row = machines.config_applied(
-        change.rvm_id, change.version, change.errors or None, change.at, own=change.own or None
-    )
-    return (row,)
 
 
 def _timezone_synced(change: TimezoneSynced) -> Steps:
@@ -66,14 +58,6 @@ def _zone_now(change: TimezoneSynced) -> Steps:
     return (row, now_is)
 
 
-def before_edit(change: MachineEdited) -> Steps:
-    """What has to be written before a machine gets another device_id."""
-    device_id = change.values.get("device_id")
-    return () if device_id is None else timezones.rename_device(change.rvm_id, device_id)
-
-
 RECIPES: Final[Mapping[type, Callable[[Any], Steps]]] = {
-    ConfigApplied: _config_applied,
-    MachineSeen: lambda change: (machines.mark_seen(change.rvm_id, change.at),),
     TimezoneSynced: _timezone_synced,
 }

@@ -17,7 +17,7 @@ from hub.kernel.announce import Announcer
 from hub.links import rules
 from hub.links.rules import Takeovers
 from hub.model import actors
-from hub.model.changes import Change, MachineEdited, MachineRemoved, patches
+from hub.model.changes import Change, Patch, drops, patches
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from protocol.limits import TAKEOVER_WINDOW_S
@@ -91,16 +91,15 @@ class KeyConflicts:
         for patch in patches(changes, MachineRow):
             if patch.values.get("quarantined_until") is not None:
                 self._quarantined.add(patch.key)
-            elif "quarantined_until" in patch.values:
+            elif "quarantined_until" in patch.values or replaces_key(patch):
                 self._drop(patch.key)
-        for change in changes:
-            if isinstance(change, MachineRemoved) or (isinstance(change, MachineEdited) and replaces_key(change)):
-                self._drop(change.rvm_id)
+        for drop in drops(changes, MachineRow):
+            self._drop(drop.key)
 
     def _drop(self, rvm_id: int) -> None:
         self._quarantined.discard(rvm_id)
         self._seen.pop(rvm_id, None)
 
 
-def replaces_key(change: MachineEdited) -> bool:
-    return "api_key_hash" in change.values or "api_key" in change.values
+def replaces_key(patch: Patch) -> bool:
+    return patch.of is MachineRow and "api_key" in patch.values

@@ -28,9 +28,8 @@ from hub.model.budgets import MachineBudget, ReportedEvents
 from hub.model.changes import (
     Change,
     EventHappened,
-    MachineEdited,
-    MachineRemoved,
     Move,
+    drops,
     moved_rows,
     patches,
     put_rows,
@@ -205,13 +204,11 @@ class Links:
             self._settled(moved)
         for asked in patches(changes, CommandRow):
             self._stop_asked(asked.key)
-        for change in changes:
-            if isinstance(change, MachineRemoved):
-                self.close(change.rvm_id, CloseCode.REVOKED, "the machine was removed")
-            elif isinstance(change, MachineEdited) and replaces_key(change):
-                self.close(change.rvm_id, CloseCode.REVOKED, "the key was replaced")
-                self._look_again(change.rvm_id)
+        for drop in drops(changes, MachineRow):
+            self.close(drop.key, CloseCode.REVOKED, "the machine was removed")
         for patch in patches(changes, MachineRow):
+            if replaces_key(patch):
+                self.close(patch.key, CloseCode.REVOKED, "the key was replaced")
             if patch.values.get("quarantined_until") is not None:
                 self.close(patch.key, CloseCode.REPLACED, "quarantined")
             if "quarantined_until" in patch.values:

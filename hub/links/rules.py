@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from db.records import MachineRow
+from db.records import BootRow, MachineRow
 from db.rows import SampleRow
 from hub.machine_settings import rules
 from hub.metrics.rules import two_decimals
 from hub.model import actors
-from hub.model.changes import Change, EventHappened, MachineIntroduced, Patch
+from hub.model.changes import Change, EventHappened, Observed, Patch, Put
 from hub.model.dating import AHEAD, OLDEST, UndatableError, date, read, settle
 from hub.model.machine import Boot, Machine
 from hub.status import rules as status_rules
@@ -216,30 +216,34 @@ def introduce(
         offset = (read(hello.time, hello.timezone or machine.timezone, fallback_zone) - now).total_seconds()
     except UndatableError:
         offset = None
-    introduced = MachineIntroduced(
-        rvm_id=machine.id,
-        at=now,
-        epoch=epoch,
-        agent_version=hello.agent_version,
-        boot_id=hello.boot_id,
-        capabilities=tuple(hello.capabilities),
-        hardware=machine.hardware if hello.hardware is None else hello.hardware,
-        timezone=hello.timezone if hello.timezone and is_zone(hello.timezone) else None,
-        config_version=hello.config_version,
-        clock_offset_s=offset,
-        ip=ip,
-        simulated=machine.simulated or "simulated" in hello.capabilities,
-        ntp=hello.ntp,
-        busy=bool(hello.busy),
-    )
-    changes: list[Change] = [introduced]
+    values = {
+        "connection_epoch": epoch,
+        "agent_version": hello.agent_version,
+        "boot_id": hello.boot_id,
+        "capabilities": tuple(hello.capabilities),
+        "hardware": machine.hardware if hello.hardware is None else hello.hardware,
+        "timezone": hello.timezone if hello.timezone and is_zone(hello.timezone) else machine.timezone,
+        "config_version": hello.config_version,
+        "clock_offset_s": offset,
+        "ntp": hello.ntp,
+        "last_ip": ip,
+        "simulated": machine.simulated or "simulated" in hello.capabilities,
+        "last_seen_at": now,
+        "farewell": None,
+        "updated_at": now,
+    }
+    changes: list[Change] = [
+        Patch(MachineRow, machine.id, values, where=(("connection_epoch", "<=", epoch),), must="connection_epoch"),
+        Put(BootRow(rvm_id=machine.id, boot_id=hello.boot_id, last_used_at=now), over=("last_used_at",)),
+        Observed(machine.id, {"busy": bool(hello.busy)}),
+    ]
     if hello.config_version != machine.config_version and rules.was_given(machine, hello.config_version):
         changes += rules.applied(machine, hello.config_version, None, now)
     if (machine.agent_version, machine.boot_id) != (hello.agent_version, hello.boot_id):
         params = {"agent_version": hello.agent_version, "boot_id": hello.boot_id}
         changes.append(_event(machine, "machine.introduced", params, now))
     declared = status_rules.not_stale(machine, hello, now)
-    return changes + status_rules.reported_by_machine(machine, declared, now, introduced.capabilities)
+    return changes + status_rules.reported_by_machine(machine, declared, now, tuple(hello.capabilities))
 
 
 def report_status(machine: Machine, boot_id: str, report: messages.StatusReport, now: datetime) -> list[Change]:

@@ -18,6 +18,7 @@ import anyio
 from anyio.abc import TaskGroup
 from starlette.requests import HTTPConnection
 
+from db.records import MachineRow
 from hub.kernel.context import HubContext
 from hub.links.link import MachineLink
 from hub.links.links import Links
@@ -25,7 +26,7 @@ from hub.links.rules import check_hello
 from hub.links.session import LinkSession, MessageHandlers, refuse
 from hub.model import effective_settings
 from hub.model.budgets import LINK, Cost
-from hub.model.changes import LinkEnded
+from hub.model.changes import Patch
 from hub.model.machine import Machine
 from hub.model.views import rfc3339
 from hub.web.auth.identify import address_of, machine_by_key
@@ -261,7 +262,12 @@ class _LinkSocket:
         if machine is None or not context[Links].unregister(link):
             return
         context[Links].observer.unlinked(machine, link.close_reason)
-        ended = LinkEnded(rvm_id=machine.id, epoch=link.epoch, at=context.clock(), farewell=link.close_reason)
+        ended = Patch(
+            MachineRow,
+            machine.id,
+            {"last_seen_at": context.clock(), "farewell": link.close_reason},
+            where=(("connection_epoch", "<=", link.epoch),),
+        )
         context.announce.soon(ended, lambda: machine.connection_epoch == link.epoch)
         logger.info("machine %d: link ended%s", machine.id, f", {link.close_reason}" if link.close_reason else "")
 

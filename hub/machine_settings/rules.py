@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from db.records import CONFIG_VERSION, FLEET, CounterRow, FleetSettingsRow, MachineSettingsRow
+from db.records import CONFIG_VERSION, FLEET, CounterRow, FleetSettingsRow, MachineRow, MachineSettingsRow
 from hub.model import actors
 from hub.model.actors import Actor
 from hub.model.budgets import too_large
@@ -27,7 +27,6 @@ from hub.model.effective_settings import (
     effective_of,
 )
 from hub.model.machine import Machine
-from hub.model.service_changes import ConfigApplied
 from protocol import codec
 from protocol import configuration as table
 from protocol.configuration import Value, WrongValueError
@@ -298,7 +297,18 @@ def applied(
     is_run = (version, dict(errors)) == (machine.config_version, refused)
     if is_run and local == held:
         return []
-    change = ConfigApplied(rvm_id=machine.id, version=version, errors=dict(errors), at=now, own=local)
+    change = Patch(
+        MachineRow,
+        machine.id,
+        {
+            "config_version": version,
+            "config_errors": dict(errors) or None,
+            "config_own": local or None,
+            "config_applied_at": now,
+            "updated_at": now,
+        },
+        must="id",
+    )
     if is_run or version == 0:
         return [change]
     news = {key: why for key, why in errors.items() if refused.get(key) != why}

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Final
 
 from db.errors import Conflict
-from db.records import FleetSettingsRow, MachineSettingsRow
+from db.records import FleetSettingsRow, MachineRow, MachineSettingsRow
 from hub.kernel.announce import Announcer
 from hub.links.links import Links
 from hub.machine_settings.rules import SettingsRequest, StaleError, write_fleet, write_machine
@@ -23,7 +23,6 @@ from hub.model.actors import Actor
 from hub.model.changes import Change, patches, put_rows
 from hub.model.fleet import Fleet, Touched
 from hub.model.machine import Machine
-from hub.model.service_changes import ConfigApplied
 from protocol.messages import Config
 from protocol.transitions import State
 
@@ -69,9 +68,9 @@ class SettingsPush:
         self._turn: asyncio.Handle | None = None
 
     def became_true(self, changes: Sequence[Change]) -> None:
-        for change in changes:
-            if isinstance(change, ConfigApplied):
-                self._expect(change.rvm_id)
+        for patch in patches(changes, MachineRow):
+            if "config_applied_at" in patch.values:
+                self._expect(patch.key)
         for row in put_rows(changes, MachineSettingsRow):
             self._send(row.rvm_id)
         for patch in patches(changes, MachineSettingsRow):

@@ -12,7 +12,7 @@ from hub.links import rules as link_rules
 from hub.machines import rules
 from hub.machines.rules import Connection
 from hub.model import views
-from hub.model.changes import EventHappened, MachineEdited, MachineRemoved
+from hub.model.changes import EventHappened
 from hub.model.machine import Machine
 from hub.status.api import HealthReasonView
 from hub.web.api import headers
@@ -176,7 +176,7 @@ async def edit_machine(call: Call) -> Answer:
         _refuse_twins(call, after.get("name"), after.get("device_id"), machine.id)
         before = {name: getattr(machine, name) for name in after}
         await call.context.announce(
-            MachineEdited(rvm_id=machine.id, values=after, at=call.now),
+            *rules.edited(machine.id, after, call.now),
             _event(call, "machine.edited", machine, before=before, after=after),
         )
         machine = _still_there(call, machine.id)
@@ -187,7 +187,7 @@ async def remove_machine(call: Call) -> Answer:
     machine = call.machine
     known = {"name": machine.name, "device_id": machine.device_id}
     await call.context.announce(
-        MachineRemoved(rvm_id=machine.id, at=call.now),
+        *rules.removed(machine.id),
         _event(call, "machine.removed", machine, before=known, params=known),
     )
     return Answer(status=204)

@@ -148,7 +148,7 @@ def fresh_key(visit: Visit, machine: Machine) -> str | None:
     """The machine's key while this session may still see it and it is valid, else None."""
     key = visit.context[FreshSecrets].find(visit.user, key_place(machine.id))
     shape = None if key is None else credentials.recognise(key)
-    is_its = shape is not None and credentials.same_hash(shape.hash, machine.api_key_hash)
+    is_its = shape is not None and credentials.same_hash(shape.hash, machine.api_key)
     return key if is_its else None
 
 

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
+from db.records import MachineRow, StatusRow, TableRow, ZoneRow, ZoneSyncRow
 from hub.model import credentials
 from hub.model.actors import Actor
-from hub.model.changes import Change, EventHappened, MachineAdded, MachineEdited
+from hub.model.changes import Change, Drop, EventHappened, Patch, Put
 from hub.model.machine import Machine
 
 Connection = Literal["live", "late", "offline", "never"]
 
+NAMED_BY_DEVICE: Final[tuple[type[TableRow], ...]] = (ZoneSyncRow, ZoneRow)
+"""Tables that name a machine by its device_id: they follow it, and go with it."""
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 MAX_SLUG = 40
 
@@ -69,24 +72,31 @@ def new_machine(
 ) -> tuple[credentials.Secret, list[Change]]:
     """The key is shown once; only its hash is in the Changes."""
     secret, name = credentials.new_machine_key(), composed(name)
-    added = MachineAdded(
+    row = MachineRow(
         device_id=device_id or device_id_for(name),
         name=name,
         location_description=location,
-        api_key_hash=secret.hash,
+        api_key=secret.hash,
         api_key_prefix=secret.prefix,
         simulated=simulated,
-        at=now,
-        by=by,
+        status_since=now,
+        status_by=by,
+        created_at=now,
+        updated_at=now,
     )
-    known = {"name": name, "device_id": added.device_id, "location_description": location}
+    history = StatusRow(rvm_id=0, status=row.status, capacity=row.capacity, since=now, by=by)
+    added = Put(row, along=(history,))
+    known = {"name": name, "device_id": row.device_id, "location_description": location}
     return secret, [added, EventHappened(at=now, code="machine.added", actor=by, params=known, after=known)]
 
 
 def new_key(rvm_id: int, old_prefix: str | None, by: Actor, now: datetime) -> tuple[credentials.Secret, list[Change]]:
     """Another key for a machine that is there; the old one is dead at once."""
     secret = credentials.new_machine_key()
-    values = {"api_key": secret.hash, "api_key_prefix": secret.prefix}
+    # Whoever fought for the old key has nothing to fight for.
+    values = {
+        "api_key": secret.hash, "api_key_prefix": secret.prefix, "quarantined_until": None, "updated_at": now,
+    }  # fmt: skip
     event = EventHappened(
         at=now,
         code="machine.key_rotated",
@@ -95,7 +105,7 @@ def new_key(rvm_id: int, old_prefix: str | None, by: Actor, now: datetime) -> tu
         before={"api_key_prefix": old_prefix},
         after={"api_key_prefix": secret.prefix},
     )
-    return secret, [MachineEdited(rvm_id=rvm_id, values=values, at=now), event]
+    return secret, [Patch(MachineRow, rvm_id, values, must="id"), event]
 
 
 def matches(
@@ -109,3 +119,19 @@ def matches(
     return all(value in (None, actual) for value, actual in wanted) and (
         not sought or any(sought in field.casefold() for field in fields)
     )
+
+
+def edited(rvm_id: int, values: Mapping[str, Any], now: datetime) -> list[Change]:
+    """Other members of a machine; what names it by its device_id follows."""
+    found: list[Change] = []
+    if "device_id" in values:
+        renamed = {"device_id": values["device_id"]}
+        found += [Patch(of, None, renamed, where=(("device_id", "of", rvm_id),)) for of in NAMED_BY_DEVICE]
+    return [*found, Patch(MachineRow, rvm_id, {**values, "updated_at": now}, must="id")]
+
+
+def removed(rvm_id: int) -> list[Change]:
+    """A machine with all that hangs on it, but for its samples (there may be too many for one transaction) and its
+    events, which stay."""
+    named: list[Change] = [Drop(of, where=(("device_id", "of", rvm_id),)) for of in NAMED_BY_DEVICE]
+    return [*named, Drop(MachineRow, rvm_id, must="id")]

@@ -11,6 +11,7 @@ import anyio
 import msgspec
 
 from db import samples
+from db.records import BootRow
 from db.rows import METRICS
 from hub.kernel.context import HubContext
 from hub.links.rules import newest_at
@@ -18,7 +19,7 @@ from hub.metrics import rules
 from hub.metrics.rules import Fault, RestSample
 from hub.model import views
 from hub.model.budgets import ROW_BYTES, Cost, frames_of
-from hub.model.changes import BootOpened, SampleSeen
+from hub.model.changes import Put, SampleSeen, put_rows
 from hub.model.machine import Boot, Machine
 from hub.web.api.headers import bound
 from hub.web.api.operation import Answer, Call, Operation
@@ -178,9 +179,10 @@ async def _open_boots(call: Call, machine: Machine, boot_ids: list[str]) -> dict
     if not boot_ids or [*machine.boots][-1:] == boot_ids:
         return {boot_id: machine.boots[boot_id] for boot_id in boot_ids}
     known = dict(machine.boots)
-    opened = [BootOpened(rvm_id=machine.id, boot_id=boot_id, at=call.now) for boot_id in boot_ids]
-    for boot in await call.context.announce(*opened):
-        if isinstance(boot, BootOpened) and boot.boot_id not in known:
+    boots = [BootRow(rvm_id=machine.id, boot_id=boot_id, last_used_at=call.now) for boot_id in boot_ids]
+    stored = await call.context.announce(*(Put(boot, over=("last_used_at",)) for boot in boots))
+    for boot in put_rows(stored, BootRow):
+        if boot.boot_id not in known:
             mark = -1 if boot.last_seq is None else boot.last_seq
             known[boot.boot_id] = machine.boots.get(boot.boot_id) or Boot(boot.boot_id, boot.id, mark)
     return known

@@ -14,8 +14,6 @@ import msgspec
 
 from db.conditions import Where
 from db.records import EventRow, R, TableRow
-from hub.model.actors import Actor
-from protocol.kinds import SpecialStatus, Status
 from protocol.messages import Sample
 
 
@@ -97,64 +95,6 @@ def drops(changes: Iterable[Change], of: type[TableRow]) -> Iterator[Drop]:
     return (change for change in changes if isinstance(change, Drop) and change.of is of)
 
 
-class StatusChanged(Change, frozen=True, kw_only=True):
-    """What the machine is, as declared: replaces the whole declaration."""
-
-    rvm_id: int
-    status: Status
-    special_status: SpecialStatus | None
-    capacity: int
-    since: datetime
-    by: Actor
-    reason: str | None = None
-    until: datetime | None = None
-    before: dict[str, Any] | None = None
-    """What the machine goes back to at `until`: status, special_status, reason."""
-    at: datetime | None = None
-    actor: Actor | None = None
-    """When and by whom this was declared, where `since` and `by` of the status itself are older."""
-
-
-class MachineIntroduced(Change, frozen=True, kw_only=True):
-    """A machine said hello: what it told of itself. `boot` is machine_boots.id, `last_seq` its mark, None until it is
-    stored."""
-
-    rvm_id: int
-    at: datetime
-    epoch: int
-    agent_version: str
-    boot_id: str
-    capabilities: tuple[str, ...]
-    hardware: dict[str, Any] | None
-    timezone: str | None
-    config_version: int
-    clock_offset_s: float | None
-    ip: str | None
-    simulated: bool
-    ntp: bool | None = None
-    busy: bool = False
-    boot: int | None = None
-    last_seq: int | None = None
-
-
-class LinkEnded(Change, frozen=True, kw_only=True):
-    """A link is gone. `farewell` is the reason of its bye, or None when it went without one."""
-
-    rvm_id: int
-    epoch: int
-    at: datetime
-    farewell: str | None
-
-
-class ConnectionChanged(Change, frozen=True, kw_only=True):
-    """What the hub observes: live, late, offline, never. Not stored as a row of its own; it becomes an event."""
-
-    rvm_id: int
-    connection: str
-    since: datetime
-    reason: str | None = None
-
-
 class SamplesKept(Change, frozen=True, kw_only=True):
     """Samples to commit before they are acknowledged. `seqs` runs beside `samples`; `boot` is machine_boots.id (0: by
     REST without numbers); `taken_at` are UTC instants, `clamped` tells which were ahead of the hub."""
@@ -166,16 +106,6 @@ class SamplesKept(Change, frozen=True, kw_only=True):
     clamped: tuple[bool, ...]
     samples: tuple[Sample, ...]
     received_at: datetime
-
-
-class BootOpened(Change, frozen=True, kw_only=True):
-    """Numbered samples of a boot come by REST: it needs its row. `id` and `last_seq` are None until it is stored."""
-
-    rvm_id: int
-    boot_id: str
-    at: datetime
-    id: int | None = None
-    last_seq: int | None = None
 
 
 class RowsExpired(Change, frozen=True, kw_only=True):
@@ -205,33 +135,6 @@ class SampleSeen(Change, frozen=True, kw_only=True):
     boot_id: str | None = None
     seq: int = -1
     """The number of the last kept sample then, within the boot."""
-
-
-class MachineAdded(Change, frozen=True, kw_only=True):
-    """`id` is None until the recorder has stored it; `announce` returns the stored Change."""
-
-    device_id: str
-    name: str
-    location_description: str | None
-    api_key_hash: str
-    api_key_prefix: str
-    simulated: bool
-    at: datetime
-    by: Actor
-    id: int | None = None
-
-
-class MachineEdited(Change, frozen=True, kw_only=True):
-    """Only the members named in `values` change (name, location_description, device_id, api_key_*)."""
-
-    rvm_id: int
-    values: dict[str, Any]
-    at: datetime
-
-
-class MachineRemoved(Change, frozen=True, kw_only=True):
-    rvm_id: int
-    at: datetime
 
 
 OWN: Final = "\x01"

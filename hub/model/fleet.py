@@ -18,27 +18,16 @@ from db.records import BootRow, CommandRow, FleetSettingsRow, MachineRow, Machin
 from hub.model import changes as c
 from hub.model import service_appliers
 from hub.model.effective_settings import CommonSettings, DesiredSettings, desired_of, desired_of_patch
-from hub.model.machine import BOOTS_KEPT, RECENT_SECONDS, Boot, Machine
+from hub.model.machine import BOOTS_KEPT, RECENT_SECONDS, Boot, Machine, machine_of
 from hub.model.row_id import row_id
 from protocol.messages import Sample
 
 TERMINAL = frozenset(records.TERMINAL_STATES)
 
-STATUS_MEMBERS = frozenset(
-    {"status", "special_status", "effective_status", "capacity", "status_since", "status_by", "status_reason",
-     "status_until", "returns_to", "updated_at"}
-)  # fmt: skip
 CONNECTION_MEMBERS = frozenset(
     {"connection", "connection_since", "connection_reason", "last_seen_at", "expected_interval_s"}
 )
 READING_MEMBERS = frozenset({"readings", "health", "health_reasons", "last_seen_at"})
-INTRODUCED_MEMBERS = frozenset(
-    {"agent_version", "boot_id", "commands", "model", "timezone", "config_version", "clock_offset_s", "last_ip",
-     "last_seen_at", "simulated", "ntp", "busy"}
-)  # fmt: skip
-EDITED_MEMBERS = frozenset(
-    {"name", "device_id", "location_description", "api_key_prefix", "quarantined_until", "updated_at"}
-)
 PENDING_MEMBERS = frozenset({"pending"})
 ALL_MEMBERS = frozenset({"*"})
 MOST_OF_A_REASON: Final = 200
@@ -47,8 +36,6 @@ _READINGS: Final = frozenset(Sample.__struct_fields__) - {"timestamp", "reasons"
 
 
 INDEXED: Final = frozenset({"device_id", "api_key_prefix"})
-LOCAL: Final = frozenset({"config_own", "config_errors"})
-"""What the settings in force also depend on."""
 DERIVED: Final[Mapping[str, tuple[str, ...]]] = {
     "status": ("status", "effective_status"),
     "special_status": ("special_status", "effective_status"),
@@ -60,7 +47,7 @@ DERIVED: Final[Mapping[str, tuple[str, ...]]] = {
     "config_own": (),
     "farewell": (),
     "connection_epoch": (),
-    "connection": ("connection", "last_seen_at", "expected_interval_s"),
+    **dict.fromkeys(("connection", "connection_since", "connection_reason"), tuple(sorted(CONNECTION_MEMBERS))),
 }
 """`member`: the members of the view that differ when it does, where that is not itself alone."""
 
@@ -100,17 +87,10 @@ class Fleet:
             c.Move: self._row_changed,
             c.Drop: self._dropped,
             c.Observed: self._observed,
-            c.StatusChanged: self._status_changed,
-            c.MachineIntroduced: self._introduced,
-            c.BootOpened: self._boot_opened,
-            c.LinkEnded: self._link_ended,
-            c.ConnectionChanged: self._connection_changed,
             c.SampleSeen: self._sample_seen,
-            c.MachineAdded: self._added,
-            c.MachineEdited: self._edited,
-            c.MachineRemoved: self._removed,
         }
         self._of_row: dict[type[TableRow], Callable[[Any], Touched | None]] = {
+            MachineRow: self._machine_is,
             BootRow: self._boot_is,
             CommandRow: self._command_is,
             FleetSettingsRow: lambda row: self._fleet_desires(desired_of(row)),
@@ -202,19 +182,23 @@ class Fleet:
             setattr(machine, member, value)
         return Touched(machine.id, view_members(news)) if news else None
 
+    def _machine_is(self, row: MachineRow) -> Touched:
+        self.put(machine_of(row))
+        return Touched(row.id, ALL_MEMBERS)
+
     def _machine_patched(self, change: c.Patch) -> Touched | None:
         machine = self.machines.get(change.key)
         if machine is None or not holds(machine, change.where):
             return None
-        indexed = not INDEXED.isdisjoint(change.values)
+        indexed, before = not INDEXED.isdisjoint(change.values), machine.reported_settings
         if indexed:
             self.drop(machine.id)
         for member, value in change.values.items():
-            setattr(machine, "api_key_hash" if member == "api_key" else member, value)
+            setattr(machine, member, value)
         members = view_members(change.values)
         if indexed:
             self.put(machine)
-        elif not LOCAL.isdisjoint(change.values):
+        elif machine.reported_settings != before:
             members |= self._settle(machine)
         return Touched(machine.id, members)
 
@@ -226,64 +210,6 @@ class Fleet:
         machine = self.machines.get(row.rvm_id)
         if machine is not None:
             _use_boot(machine, row.boot_id, row.id, row.last_seq)
-
-    def _status_changed(self, change: c.StatusChanged) -> Touched | None:
-        machine = self.machines.get(change.rvm_id)
-        if machine is None:
-            return None
-        machine.status = change.status
-        machine.special_status = change.special_status
-        machine.capacity = change.capacity
-        machine.status_since = change.since
-        machine.status_by = change.by
-        machine.status_reason = change.reason
-        machine.status_until = change.until
-        machine.status_before = change.before
-        machine.updated_at = max(machine.updated_at, change.at or change.since)
-        return Touched(machine.id, STATUS_MEMBERS)
-
-    def _introduced(self, change: c.MachineIntroduced) -> Touched | None:
-        machine = self.machines.get(change.rvm_id)
-        if machine is None or change.epoch < machine.connection_epoch:
-            return None
-        machine.connection_epoch = change.epoch
-        machine.agent_version = change.agent_version
-        machine.boot_id = change.boot_id
-        machine.capabilities = change.capabilities
-        machine.hardware = change.hardware
-        machine.timezone = change.timezone or machine.timezone
-        machine.config_version = change.config_version
-        machine.clock_offset_s = change.clock_offset_s
-        machine.last_ip = change.ip
-        machine.last_seen_at = change.at
-        machine.simulated = change.simulated
-        machine.ntp = change.ntp
-        machine.busy = change.busy
-        machine.farewell = None
-        _use_boot(machine, change.boot_id, change.boot, change.last_seq)
-        return Touched(machine.id, INTRODUCED_MEMBERS)
-
-    def _boot_opened(self, change: c.BootOpened) -> None:
-        machine = self.machines.get(change.rvm_id)
-        if machine is not None:
-            _use_boot(machine, change.boot_id, change.id, change.last_seq)
-
-    def _link_ended(self, change: c.LinkEnded) -> Touched | None:
-        machine = self.machines.get(change.rvm_id)
-        if machine is None or change.epoch != machine.connection_epoch:
-            return None
-        machine.farewell = change.farewell
-        machine.last_seen_at = change.at
-        return Touched(machine.id, CONNECTION_MEMBERS)
-
-    def _connection_changed(self, change: c.ConnectionChanged) -> Touched | None:
-        machine = self.machines.get(change.rvm_id)
-        if machine is None:
-            return None
-        machine.connection = change.connection
-        machine.connection_since = change.since
-        machine.connection_reason = change.reason
-        return Touched(machine.id, CONNECTION_MEMBERS)
 
     def _sample_seen(self, change: c.SampleSeen) -> Touched | None:
         machine = self.machines.get(change.rvm_id)
@@ -340,42 +266,6 @@ class Fleet:
 
     def _settle(self, machine: Machine) -> frozenset[str]:
         return service_appliers.settle(machine, self.settings.of(machine.desired_settings, machine.reported_settings))
-
-    def _added(self, change: c.MachineAdded) -> Touched | None:
-        if change.id is None:
-            raise ValueError("a machine is applied after it was stored, with its id")
-        self.put(
-            Machine(
-                id=change.id,
-                device_id=change.device_id,
-                name=change.name,
-                location_description=change.location_description,
-                api_key_hash=change.api_key_hash,
-                api_key_prefix=change.api_key_prefix,
-                simulated=change.simulated,
-                status_since=change.at,
-                status_by=change.by,
-                created_at=change.at,
-                updated_at=change.at,
-            )
-        )
-        return Touched(change.id, ALL_MEMBERS)
-
-    def _edited(self, change: c.MachineEdited) -> Touched | None:
-        machine = self.drop(change.rvm_id)
-        if machine is None:
-            return None
-        for member, value in change.values.items():
-            setattr(machine, "api_key_hash" if member == "api_key" else member, value)
-        if "api_key" in change.values or "api_key_hash" in change.values:
-            machine.quarantined_until = None  # whoever fought for the old key has nothing to fight for
-        machine.updated_at = change.at
-        self.put(machine)
-        return Touched(machine.id, EDITED_MEMBERS)
-
-    def _removed(self, change: c.MachineRemoved) -> Touched | None:
-        machine = self.drop(change.rvm_id)
-        return None if machine is None else Touched(machine.id, frozenset(), removed=True)
 
 
 def _with_short_reasons(sample: Sample) -> Sample:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from db.records import CommandRow, RemoteSessionRow
+from db.records import CommandRow, MachineRow, RemoteSessionRow
 from hub.model import actors
 from hub.model.effective_settings import (
     UNWRITTEN,
@@ -73,14 +73,14 @@ class Boot:
 
 @dataclass(slots=True)
 class Machine:
-    """The row of `reverse_vending_machines` under its column names (`api_key` is `api_key_hash` here), then what the
+    """The row of `reverse_vending_machines` under its column names, then what the
     hub observes. `last_heard`, `unlinked_at`, `interval_since`, `quiet_until` are monotonic seconds, instants aware
     UTC; `told` is the connection that the last event told of."""
 
     id: int
     device_id: str
     name: str
-    api_key_hash: str | None
+    api_key: str | None
     api_key_prefix: str | None
     status_since: datetime
     created_at: datetime
@@ -170,6 +170,13 @@ class Machine:
         """The effective status that `status_until` gives back, where that was said."""
         before = self.status_before
         return None if before is None else before.get("special_status") or before.get("status")
+
+
+def machine_of(row: MachineRow) -> Machine:
+    """The machine of a row, before anything was observed of it."""
+    values = {name: getattr(row, name) for name in MachineRow.__struct_fields__}
+    values["capabilities"] = tuple(values["capabilities"] or ())
+    return Machine(**values)
 
 
 def has_left(machine: Machine, command: CommandRow) -> bool:

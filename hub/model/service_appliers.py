@@ -12,15 +12,13 @@ from db.records import RemoteSessionRow, is_open
 from hub.model.effective_settings import EffectiveSettings
 from hub.model.health import judge
 from hub.model.machine import Machine
-from hub.model.service_changes import ConfigApplied, MachineSeen, TimezoneSynced
+from hub.model.service_changes import TimezoneSynced
 from hub.model.timezones import state_of
 
 Members = frozenset[str]
 
 CONFIG_MEMBERS: Final = frozenset({"config_wanted", "health", "health_reasons", "expected_interval_s"})
-APPLIED_MEMBERS: Final = frozenset({"config_version", "config_refused", "config_applied_at"})
 SESSION_MEMBERS: Final = frozenset({"lease"})
-SEEN_MEMBERS: Final = frozenset({"last_seen_at"})
 ZONE_MEMBERS: Final = frozenset({"timezone", "clock_offset_s", "ntp"})
 
 
@@ -30,19 +28,6 @@ def settle(machine: Machine, found: EffectiveSettings) -> Members:
     if machine.readings is not None:
         machine.health, machine.health_reasons = judge(machine.readings, found.limits)
     return CONFIG_MEMBERS
-
-
-def config_applied(machine: Machine, change: ConfigApplied) -> Members:
-    machine.config_version = change.version
-    machine.config_errors = change.errors or None
-    machine.config_applied_at = change.at
-    machine.config_own = change.own or None
-    return APPLIED_MEMBERS
-
-
-def machine_seen(machine: Machine, change: MachineSeen) -> Members:
-    machine.last_seen_at = change.at
-    return SEEN_MEMBERS
 
 
 def timezone_synced(machine: Machine, change: TimezoneSynced) -> Members:
@@ -67,7 +52,5 @@ def session_is(machine: Machine, row: RemoteSessionRow) -> Members:
 
 
 OF_ONE_MACHINE: Final[Mapping[type, Callable[[Machine, Any], Members]]] = {
-    ConfigApplied: config_applied,
-    MachineSeen: machine_seen,
     TimezoneSynced: timezone_synced,
 }

@@ -3,29 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
-
-import msgspec
 
 from hub.model.changes import Change
 from protocol.kinds import SyncMethod, ZoneSource
-
-
-class ConfigApplied(Change, frozen=True, kw_only=True):
-    """The machine runs that version, except the keys in `errors`; `own` is what its file and environment set."""
-
-    rvm_id: int
-    version: int
-    errors: dict[str, str]
-    at: datetime
-    own: dict[str, Any] = msgspec.field(default_factory=dict)
-
-
-class MachineSeen(Change, frozen=True, kw_only=True):
-    """It said something by REST with its own key: all there is to see of a machine without a link."""
-
-    rvm_id: int
-    at: datetime
 
 
 class TimezoneSynced(Change, frozen=True, kw_only=True):

@@ -17,11 +17,11 @@ import anyio
 from db import users
 from db.connection import Store
 from db.errors import Conflict
-from db.records import RemoteSessionRow, SessionRow, is_open
+from db.records import MachineRow, RemoteSessionRow, SessionRow, is_open
 from hub.commands.rules import still_may
 from hub.kernel.announce import Announcer
 from hub.model import actors
-from hub.model.changes import Change, Drop, MachineRemoved, moved_rows, put_rows
+from hub.model.changes import Change, Drop, moved_rows, put_rows
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from hub.people.rules import edited_user, ended_session
@@ -82,7 +82,7 @@ class RemoteSessions:
             user_id = edited_user(change)
             if user_id is not None and isinstance(change, Drop) and change.of is SessionRow:
                 self._signed_out |= {user_id} if ended_session(change) is None else set()
-            elif user_id is not None or isinstance(change, MachineRemoved):
+            elif user_id is not None or (isinstance(change, Drop) and change.of is MachineRow):
                 self._rights_at = 0.0
 
     async def keep(self) -> None:

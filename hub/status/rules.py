@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from db.records import CommandRow
+from db.records import CommandRow, MachineRow, StatusRow
 from hub.model import actors
-from hub.model.changes import Change, EventHappened, Observed, StatusChanged
+from hub.model.changes import Change, EventHappened, Observed, Patch, Put, put_rows
 from hub.model.machine import Machine, has_left, is_relayed
 from hub.model.views import rfc3339
 from protocol import messages
@@ -24,13 +24,25 @@ from protocol.messages import Failure
 from protocol.status_rules import lawful, refusal
 
 
+class DeclaredStatus(NamedTuple):
+    """What a machine is, as declared `since` then `by` somebody. `before` is what returns at `until`."""
+
+    status: str
+    special_status: str | None
+    capacity: int
+    since: datetime
+    by: actors.Actor
+    reason: str | None = None
+    until: datetime | None = None
+    before: dict[str, Any] | None = None
+
+
 def set_by_command(machine: Machine, command: CommandRow, now: datetime) -> list[Change]:
     """The status that a succeeded `set_status` set, declared by who issued it."""
     wanted = msgspec.convert(command.args, SetStatus)
     # `until` was checked when the command was drafted; one that cannot be read any more is left out.
     until = instant(wanted.until)
-    change = StatusChanged(
-        rvm_id=machine.id,
+    change = DeclaredStatus(
         status=wanted.status,
         special_status=wanted.special_status,
         capacity=machine.capacity if wanted.capacity is None else wanted.capacity,
@@ -52,21 +64,35 @@ def before_of(machine: Machine) -> dict[str, Any]:
     return {"status": machine.status, "special_status": machine.special_status, "reason": machine.status_reason}
 
 
-def status_changes(machine: Machine, said: StatusChanged, params: dict[str, Any] | None = None) -> list[Change]:
-    """A declaration and its event with before and after; [] when nothing changes. A new capacity alone keeps since and
-    by; so does a new status under a special one."""
+def status_changes(machine: Machine, said: DeclaredStatus, params: dict[str, Any] | None = None) -> list[Change]:
+    """A declaration, its line of the history and its event with before and after; [] when nothing changes. A new
+    capacity alone keeps since and by; so does a new status under a special one."""
     before, after = declaration(machine), declaration(said)
     if before == after:
         return []
     covered = said.special_status is not None and said.special_status == machine.special_status
     same = covered or (said.status, said.special_status) == (machine.status, machine.special_status)
     unexplained = {**before, "capacity": after["capacity"], **({"status": after["status"]} if covered else {})}
-    change = msgspec.structs.replace(
-        said,
-        since=machine.status_since if same else said.since,
-        by=machine.status_by if unexplained == after else said.by,
-        at=said.since,
-        actor=said.by,
+    values = {
+        "status": said.status,
+        "special_status": said.special_status,
+        "capacity": said.capacity,
+        "status_since": machine.status_since if same else said.since,
+        "status_by": machine.status_by if unexplained == after else said.by,
+        "status_reason": said.reason,
+        "status_until": said.until,
+        "status_before": said.before,
+        "updated_at": said.since,
+    }
+    history = StatusRow(
+        rvm_id=machine.id,
+        status=said.status,
+        special_status=said.special_status,
+        capacity=said.capacity,
+        since=said.since,
+        by=said.by,
+        reason=said.reason,
+        until=said.until,
     )
     event = EventHappened(
         at=said.since,
@@ -77,10 +103,10 @@ def status_changes(machine: Machine, said: StatusChanged, params: dict[str, Any]
         before=before,
         after=after,
     )
-    return [change, event]
+    return [Patch(MachineRow, machine.id, values, must="id"), Put(history), event]
 
 
-def _is_kept_reason(machine: Machine, said: StatusChanged) -> bool:
+def _is_kept_reason(machine: Machine, said: DeclaredStatus) -> bool:
     """Whether the declaration brings no reason of its own."""
     if said.reason is None:
         return True
@@ -88,7 +114,7 @@ def _is_kept_reason(machine: Machine, said: StatusChanged) -> bool:
     return stands and said.by == actors.machine(machine.id)
 
 
-def declaration(of: Machine | StatusChanged) -> dict[str, Any]:
+def declaration(of: Machine | DeclaredStatus) -> dict[str, Any]:
     reason = of.status_reason if isinstance(of, Machine) else of.reason
     until = of.status_until if isinstance(of, Machine) else of.until
     return {
@@ -155,8 +181,7 @@ def reported_by_machine(
         until = instant(said.until) if whole else until
         if said.busy is not None and said.busy != machine.busy:
             changes.append(Observed(machine.id, {"busy": said.busy}))
-    change = StatusChanged(
-        rvm_id=machine.id,
+    change = DeclaredStatus(
         status=said.status,
         special_status=said.special_status,
         capacity=machine.capacity if said.capacity is None else said.capacity,
@@ -185,8 +210,7 @@ def declared_by_key(machine: Machine, named: NamedStatus, now: datetime) -> list
         before = None if until is None else before_of(machine)
     if before is not None:
         before[KEPT_HERE] = True
-    change = StatusChanged(
-        rvm_id=machine.id,
+    change = DeclaredStatus(
         status=status,
         special_status=special,
         capacity=machine.capacity if named.capacity is None else named.capacity,
@@ -208,14 +232,16 @@ class ForTheAgent(NamedTuple):
 
 def for_the_agent(machine: Machine, changes: list[Change]) -> ForTheAgent | None:
     """What to relay to the agent of `machine`, as it was before these changes; None when nothing was declared."""
-    change = next((change for change in changes if isinstance(change, StatusChanged)), None)
+    change = next(put_rows(changes, StatusRow), None)
     event = next((change for change in changes if isinstance(change, EventHappened)), None)
     if change is None or event is None:
         return None
     before = event.before or {}
+    status: Any = change.status
+    special: Any = change.special_status
     wanted = SetStatus(
-        status=change.status,
-        special_status=change.special_status,
+        status=status,
+        special_status=special,
         # An old reading must not come back as news.
         capacity=None if change.capacity == before.get("capacity") else change.capacity,
         reason=change.reason,
@@ -284,8 +310,7 @@ def to_give_back(machine: Machine) -> SetStatus:
 def given_back(machine: Machine, now: datetime) -> list[Change]:
     """End a status that had an `until`, by the clock."""
     wanted = to_give_back(machine)
-    change = StatusChanged(
-        rvm_id=machine.id,
+    change = DeclaredStatus(
         status=wanted.status,
         special_status=wanted.special_status,
         capacity=machine.capacity,
@@ -315,7 +340,7 @@ def _named_since(machine: Machine, named: NamedStatus) -> dict[str, Any]:
     return {**before_of(machine), **new}
 
 
-def _returned(machine: Machine, change: StatusChanged, now: datetime) -> dict[str, Any] | None:
+def _returned(machine: Machine, change: DeclaredStatus, now: datetime) -> dict[str, Any] | None:
     """Whether this is the return that `until` announced."""
     before = machine.status_before
     if machine.status_until is None or before is None or change.until is not None:

@@ -10,11 +10,12 @@ import pytest
 from db import machines
 from db.connection import Store
 from db.errors import Conflict
-from db.records import FLEET, FleetSettingsRow, MachineSettingsRow
+from db.records import FLEET, FleetSettingsRow, MachineRow, MachineSettingsRow
+from db.row_writes import delete
 from hub.kernel.group_commit import commit_alone
 from hub.machine_settings.rules import replacing
 from hub.model.effective_settings import DesiredSettings
-from tests.support.database_rows import NOW, add_machine, after
+from tests.support.database_rows import add_machine, after
 
 
 async def write(store: Store, rvm_id: int | None, version: int, before: int = 0, **values: Any) -> None:
@@ -78,29 +79,6 @@ async def test_a_machine_that_is_not_there_has_no_settings(store: Store) -> None
 async def test_settings_go_with_the_machine_and_its_version_is_not_given_again(store: Store) -> None:
     rvm_id = await add_machine(store)
     await write(store, rvm_id, 3, a=1)
-    await store.write(machines.delete_machine(rvm_id))
+    await store.write(delete(MachineRow, rvm_id))
     assert await machines.machine_settings(store) == {}
     assert await machines.newest_settings(store) == 3
-
-
-async def test_what_a_machine_runs_is_kept_with_what_it_could_not_take(store: Store) -> None:
-    rvm_id = await add_machine(store)
-    await store.write(machines.config_applied(rvm_id, 7, {"metrics_interval": "set by the environment"}, NOW))
-    row = await machines.find_machine(store, rvm_id)
-    assert row is not None
-    assert (row.config_version, row.config_applied_at) == (7, NOW)
-    assert row.config_errors == {"metrics_interval": "set by the environment"}
-    await store.write(machines.config_applied(rvm_id, 8, None, after(1)))
-    row = await machines.find_machine(store, rvm_id)
-    assert row is not None
-    assert (row.config_version, row.config_errors) == (8, None)
-
-
-async def test_what_a_machine_sets_itself_is_kept_and_goes_when_it_says_so_no_more(store: Store) -> None:
-    rvm_id = await add_machine(store)
-    own: dict[str, Any] = {"metrics_interval": 60.0, "admin_ips": ["10.0.0.0/8"], "default_timezone": "Asia/Jakarta"}
-    for said in (own, None):
-        await store.write(machines.config_applied(rvm_id, 0, None, NOW, own=said))
-        row = await machines.find_machine(store, rvm_id)
-        assert row is not None
-        assert (row.config_own, row.config_errors) == (said, None)

@@ -11,9 +11,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-from db import boots, machines, samples
+from db import boots, samples
 from db.connection import Store
 from db.errors import StoreError
+from db.records import MachineRow
+from db.row_writes import delete
 from db.rows import METRICS, SampleRow
 from db.schema import system_metrics
 from tests.support.database_rows import NOW, add_machine, after, open_boot, sample
@@ -181,7 +183,7 @@ async def test_the_samples_of_a_removed_machine_are_found_and_deleted_in_pieces(
     other, other_boot = await machine_with_boot(store, "south")
     await store.store_samples([*(sample(rvm_id, seq, boot) for seq in range(5)), sample(other, 1, other_boot)])
     assert await samples.removed_machines(store) == []
-    await store.write(machines.delete_machine(rvm_id))
+    await store.write(delete(MachineRow, rvm_id))
     assert await samples.removed_machines(store) == [rvm_id]
     counts = [(await store.write(samples.delete_samples(rvm_id, 3)))[0].rowcount for _ in range(3)]
     assert counts == [3, 2, 0]

@@ -6,6 +6,8 @@ from typing import Any
 
 from db import machines, timezones
 from db.connection import Store
+from db.records import MachineRow, ZoneRow, ZoneSyncRow
+from db.row_writes import delete, update
 from db.statements import Write
 from tests.support.database_rows import NOW, add_machine, after
 
@@ -61,8 +63,9 @@ async def test_the_newest_state_of_a_device_is_one_row(store: Store) -> None:
 async def test_rows_follow_a_machine_to_its_new_device_id(store: Store) -> None:
     rvm_id = await add_machine(store)
     await store.write(log(), now_is("Asia/Jakarta"), log(device_id="other"))
-    renamed = machines.update_machine(rvm_id, {"device_id": "new"}, NOW)
-    await store.write(*timezones.rename_device(rvm_id, "new"), renamed)
+    named = (("device_id", "of", rvm_id),)
+    rows = [update(of, None, {"device_id": "new"}, named) for of in (ZoneSyncRow, ZoneRow)]
+    await store.write(*rows, update(MachineRow, rvm_id, {"device_id": "new"}))
     assert list(await timezones.all_zones(store)) == ["new"]
     assert (await timezones.counts(store, "new")).automatic == 1
     assert (await timezones.counts(store, "device-north")).automatic == 0
@@ -72,7 +75,8 @@ async def test_rows_follow_a_machine_to_its_new_device_id(store: Store) -> None:
 async def test_rows_go_with_their_machine(store: Store) -> None:
     rvm_id = await add_machine(store)
     await store.write(log(), now_is("Asia/Jakarta"), log(device_id="other"), now_is("Asia/Jakarta", "other"))
-    await store.write(*timezones.delete_of_machine(rvm_id), machines.delete_machine(rvm_id))
+    named = (("device_id", "of", rvm_id),)
+    await store.write(*(delete(of, None, named) for of in (ZoneSyncRow, ZoneRow)), delete(MachineRow, rvm_id))
     assert list(await timezones.all_zones(store)) == ["other"]
     assert (await timezones.counts(store, "device-north")).automatic == 0
 

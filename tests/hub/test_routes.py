@@ -12,10 +12,16 @@ import pytest
 import pytest_asyncio
 
 from dashboard import assets
+from db.records import MachineRow
 from hub import routes
-from hub.model.changes import ConnectionChanged, MachineEdited, MachineIntroduced, SampleSeen, StatusChanged
+from hub.model.changes import (
+    Observed,
+    Patch,
+    SampleSeen,
+)
 from protocol.messages import Sample
 from tests.support.api_hub import ApiHub, api_hub
+from tests.support.machines import declared, facts_of_hello
 from tests.support.page_visitor import browser
 
 HOSTILE = (
@@ -68,21 +74,33 @@ async def test_a_page_is_whole_in_both_languages(hub: ApiHub, path: str, languag
 @pytest.mark.parametrize("text", HOSTILE)
 async def test_what_a_machine_says_stays_text(hub: ApiHub, text: str) -> None:
     now, one = hub.context.clock(), hub.machines["one"]
-    hub.context.announce.observe(ConnectionChanged(rvm_id=one, connection="live", since=now))
+    hub.context.announce.observe(
+        Observed(one, {"connection": "live", "connection_since": now, "connection_reason": None})
+    )
     for change in (
-        MachineEdited(rvm_id=one, values={"name": text, "location_description": text}, at=now),
-        StatusChanged(
-            rvm_id=one, status="error", special_status=None, capacity=5, since=now, by="machine:1", reason=text
-        ),
-        MachineIntroduced(
-            rvm_id=one, at=now, epoch=1, agent_version=text, boot_id=text, capabilities=(text,), hardware={text: text},
-            timezone=text, config_version=0, clock_offset_s=0.1, ip=text, simulated=False,
+        Patch(MachineRow, one, {"name": text, "location_description": text, "updated_at": now}),
+        *declared(rvm_id=one, status="error", special_status=None, capacity=5, since=now, by="machine:1", reason=text),
+        *facts_of_hello(
+            rvm_id=one,
+            at=now,
+            epoch=1,
+            agent_version=text,
+            boot_id=text,
+            capabilities=(text,),
+            hardware={text: text},
+            timezone=text,
+            config_version=0,
+            clock_offset_s=0.1,
+            ip=text,
+            simulated=False,
         ),
         SampleSeen(
-            rvm_id=one, sample=Sample(timestamp=1.0, cpu_usage=None, reasons={"cpu_usage": text}), taken_at=now,
+            rvm_id=one,
+            sample=Sample(timestamp=1.0, cpu_usage=None, reasons={"cpu_usage": text}),
+            taken_at=now,
             received_at=now,
         ),
-    ):  # fmt: skip
+    ):
         hub.context.fleet.apply(change)
     harmless = await _tags(hub, "two")
     async with await browser(hub) as client:
@@ -202,7 +220,9 @@ async def test_a_page_of_a_hundred_machines_fits_its_budget(hub: ApiHub) -> None
     for number in range(98):
         await hub.add_machine(f"RVM-{number:03}")
     for number, machine in enumerate(list(hub.context.fleet.machines.values())):
-        hub.context.announce.observe(ConnectionChanged(rvm_id=machine.id, connection="live", since=now))
+        hub.context.announce.observe(
+            Observed(machine.id, {"connection": "live", "connection_since": now, "connection_reason": None})
+        )
         for step in range(60):
             sample = Sample(
                 timestamp=1.0, cpu_usage=(number * 37 + step * 17) % 100, memory_usage=number % 100, disk_usage=41.0,

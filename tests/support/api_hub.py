@@ -15,7 +15,7 @@ from argon2 import PasswordHasher
 from msgspec.structs import replace
 from starlette.applications import Starlette
 
-from db.records import SessionRow, UserRow
+from db.records import MachineRow, SessionRow, StatusRow, UserRow
 from hub.app import create_app
 from hub.kernel.context import HubContext
 from hub.lifespan import hub_life
@@ -94,13 +94,13 @@ class ApiHub:
 
     async def add_machine(self, name: str, device_id: str | None = None) -> int:
         secret = credentials.new_machine_key()
-        made = changes.MachineAdded(
-            device_id=device_id or f"dev-{name}", name=name, location_description=None, api_key_hash=secret.hash,
-            api_key_prefix=secret.prefix, simulated=False, at=self.context.clock(), by="system",
+        now = self.context.clock()
+        row = MachineRow(
+            device_id=device_id or f"dev-{name}", name=name, api_key=secret.hash, api_key_prefix=secret.prefix,
+            status_since=now, status_by="system", created_at=now, updated_at=now,
         )  # fmt: skip
-        added = (await self.context.announce(made))[0]
-        assert isinstance(added, changes.MachineAdded)
-        assert added.id is not None
+        history = StatusRow(rvm_id=0, status=row.status, capacity=row.capacity, since=now, by="system")
+        added = next(changes.put_rows(await self.context.announce(changes.Put(row, along=(history,))), MachineRow))
         self.machines[name], self.keys[name] = added.id, secret.text
         return added.id
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from db import boots, machines
 from db.connection import Store
-from db.records import BootRow, RecordingRow, record
+from db.records import BootRow, MachineRow, RecordingRow, record
+from db.row_writes import insert
 from db.rows import SampleRow
 from db.statements import Write
 
@@ -23,13 +23,14 @@ def machine(name: str, /, **changes: Any) -> Write:
         "device_id": f"device-{name}",
         "name": name,
         "location_description": None,
-        "api_key_hash": f"hash-{name}",
+        "api_key": f"hash-{name}",
         "api_key_prefix": f"prefix-{name}",
-        "simulated": False,
-        "at": NOW,
-        "by": "system",
+        "status_since": NOW,
+        "status_by": "system",
+        "created_at": NOW,
+        "updated_at": NOW,
     }
-    return machines.insert_machine(**{**values, **changes})
+    return insert(MachineRow(**{**values, **changes}))
 
 
 async def add_machine(store: Store, name: str = "north") -> int:
@@ -47,7 +48,8 @@ def sample(rvm_id: int, seq: int, boot: int = 1, at: datetime | None = None, **r
 
 async def open_boot(store: Store, rvm_id: int, boot_id: str, at: datetime) -> BootRow:
     """A boot of a machine, in a transaction of its own."""
-    (result,) = await store.write(boots.find_or_create_boot(rvm_id, boot_id, at))
+    boot = BootRow(rvm_id=rvm_id, boot_id=boot_id, last_used_at=at)
+    (result,) = await store.write(insert(boot, over=("last_used_at",)))
     return record(BootRow, result.rows[0])
 
 

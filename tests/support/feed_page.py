@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
+from db.records import MachineRow
 from hub.kernel.feed import Feed
 from hub.kernel.subscription import Subscription
 from hub.model import changes as c
 from hub.model.access import Principal, Role
+from hub.model.changes import Put
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from protocol.messages import Sample
+from tests.support.machines import declared
 
 NOW = datetime(2026, 11, 23, 13, 0, tzinfo=timezone.utc)
 NOW_MS = int(NOW.timestamp() * 1000)
@@ -23,7 +26,7 @@ NOW_MS = int(NOW.timestamp() * 1000)
 
 def machine(rvm_id: int) -> Machine:
     return Machine(
-        id=rvm_id, device_id=f"rvm-{rvm_id}", name=f"Machine {rvm_id}", api_key_hash="h" * 64,
+        id=rvm_id, device_id=f"rvm-{rvm_id}", name=f"Machine {rvm_id}", api_key="h" * 64,
         api_key_prefix=f"rvmk_{rvm_id}", status_since=NOW, created_at=NOW, updated_at=NOW,
     )  # fmt: skip
 
@@ -45,11 +48,22 @@ class Hub:
 
     def add(self, rvm_id: int) -> None:
         self.commit(
-            c.MachineAdded(
-                device_id=f"rvm-{rvm_id}", name=f"Machine {rvm_id}", location_description=None, api_key_hash="h",
-                api_key_prefix=f"p{rvm_id}", simulated=False, at=NOW, by="user:1", id=rvm_id,
+            Put(
+                MachineRow(
+                    device_id=f"rvm-{rvm_id}",
+                    name=f"Machine {rvm_id}",
+                    location_description=None,
+                    api_key_prefix=f"p{rvm_id}",
+                    simulated=False,
+                    id=rvm_id,
+                    api_key="h",
+                    status_since=NOW,
+                    status_by="user:1",
+                    created_at=NOW,
+                    updated_at=NOW,
+                )
             )
-        )  # fmt: skip
+        )
 
     def sample(self, rvm_id: int, cpu: float) -> None:
         seen = c.SampleSeen(rvm_id=rvm_id, sample=Sample(timestamp=0.0, cpu_usage=cpu), taken_at=NOW, received_at=NOW)
@@ -59,9 +73,7 @@ class Hub:
 
     def status(self, rvm_id: int, status: Any) -> None:
         self.commit(
-            c.StatusChanged(
-                rvm_id=rvm_id, status=status, special_status=None, capacity=0, since=NOW, by="user:1"
-            )
+            *declared(rvm_id=rvm_id, status=status, special_status=None, capacity=0, since=NOW, by="user:1")
         )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from db.records import UserMachineRow, UserRow
+from db.records import MachineRow, UserMachineRow, UserRow
 from hub.cli.data import open_data
 from hub.lifespan import utc_now
 from hub.machines import rules as machine_rules
@@ -60,6 +60,6 @@ class People:
             for _ in range(count):
                 key, made = machine_rules.new_machine(f"{name} {next(_numbers)}", None, None, "system", utc_now())
                 stored = await opened.commit(*made)
-                added = next(change for change in stored if isinstance(change, changes.MachineAdded))
-                keys.append(MachineKey(added.id or 0, added.device_id, key.text))
+                added = next(changes.put_rows(stored, MachineRow))
+                keys.append(MachineKey(added.id, added.device_id, key.text))
         return keys

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
+from db.records import BootRow, MachineRow, StatusRow
+from hub.model.changes import Change, Observed, Patch, Put
 from hub.model.machine import Machine
 from protocol import messages as m
 
@@ -15,7 +17,7 @@ def machine(rvm_id: int = 7, **members: Any) -> Machine:
     values: dict[str, Any] = {
         "device_id": f"orin-{rvm_id}",
         "name": f"RVM {rvm_id}",
-        "api_key_hash": "0" * 64,
+        "api_key": "0" * 64,
         "api_key_prefix": f"rvmk_{rvm_id:08d}",
         "status_since": NOW,
         "created_at": NOW,
@@ -43,3 +45,40 @@ def sample(at: str | float = "2026-11-23T09:00:00Z", **readings: Any) -> m.Sampl
 
 def metrics(seq: int, count: int = 1, *, live: bool = False, **readings: Any) -> m.Metrics:
     return m.Metrics(seq=seq, samples=[sample(**readings) for _ in range(count)], live=live)
+
+
+def declared(
+    *,
+    rvm_id: int,
+    status: str,
+    since: datetime,
+    by: str,
+    special_status: str | None = None,
+    capacity: int = 0,
+    reason: str | None = None,
+    until: datetime | None = None,
+    before: dict[str, Any] | None = None,
+) -> list[Change]:
+    """A declaration, past the rules that would keep what did not change."""
+    values = {
+        "status": status, "special_status": special_status, "capacity": capacity, "status_since": since,
+        "status_by": by, "status_reason": reason, "status_until": until, "status_before": before, "updated_at": since,
+    }  # fmt: skip
+    history = StatusRow(
+        rvm_id=rvm_id, status=status, special_status=special_status, capacity=capacity, since=since, by=by,
+        reason=reason, until=until,
+    )  # fmt: skip
+    return [Patch(MachineRow, rvm_id, values, must="id"), Put(history)]
+
+
+def facts_of_hello(
+    *, rvm_id: int, at: datetime, epoch: int, boot_id: str, ip: str | None = None, busy: bool = False, **members: Any
+) -> list[Change]:
+    """The facts of a hello."""
+    values = {"connection_epoch": epoch, "boot_id": boot_id, "last_ip": ip, "last_seen_at": at, "farewell": None,
+              "updated_at": at, **members}  # fmt: skip
+    return [
+        Patch(MachineRow, rvm_id, values, where=(("connection_epoch", "<=", epoch),), must="connection_epoch"),
+        Put(BootRow(rvm_id=rvm_id, boot_id=boot_id, last_used_at=at), over=("last_used_at",)),
+        Observed(rvm_id, {"busy": busy}),
+    ]

@@ -18,11 +18,11 @@ from typing import Any, Final, NamedTuple
 import anyio
 
 from db.errors import StoreError
-from db.records import RemoteSessionRow, is_open
+from db.records import MachineRow, RemoteSessionRow, is_open
 from hub.kernel.retry import RetryUntilAvailable
 from hub.links.key_conflicts import replaces_key
 from hub.links.tickets import Tickets, digest
-from hub.model.changes import Change, MachineEdited, MachineRemoved, moved_rows
+from hub.model.changes import Change, drops, moved_rows, patches
 from hub.remote.tunnel.tunnel import Attachment, SessionStream, SessionTunnel, TunnelError
 from protocol.errors import CloseCode
 from protocol.stream_limits import GRACE_S, IDLE_S
@@ -178,10 +178,10 @@ class Tunnels:
         for session in moved_rows(changes, RemoteSessionRow):
             if not is_open(session):
                 self.ends(session.id, session.end_reason or session.status)
-        for change in changes:
-            if isinstance(change, MachineRemoved) or (isinstance(change, MachineEdited) and replaces_key(change)):
-                for tunnel in [t for t in self._tunnels.values() if t.rvm_id == change.rvm_id]:
-                    self._fault(tunnel.session_id, "revoked")
+        revoked = {drop.key for drop in drops(changes, MachineRow)}
+        revoked |= {patch.key for patch in patches(changes, MachineRow) if replaces_key(patch)}
+        for tunnel in [tunnel for tunnel in self._tunnels.values() if tunnel.rvm_id in revoked]:
+            self._fault(tunnel.session_id, "revoked")
 
     def _fault(self, session_id: int, reason: str) -> None:
         """It is over here at once, and recorded as soon as the database is there."""

@@ -20,7 +20,7 @@ from typing import Final
 import anyio
 
 from db.errors import Conflict, Rejected, StoreError
-from db.records import SessionRow, SignInFailureRow, SignInLinkRow, UserRow
+from db.records import MachineRow, SessionRow, SignInFailureRow, SignInLinkRow, UserRow
 from hub.kernel.announce import Announcer
 from hub.kernel.retry import RetryUntilAvailable
 from hub.model import changes as c
@@ -281,7 +281,7 @@ class AuthState:
     def on_commit(self, changes: Iterable[c.Change]) -> None:
         """Drop at once what a committed Change revoked or altered."""
         for change in changes:
-            if isinstance(change, c.MachineRemoved) or rules.is_token_revoked(change):
+            if (isinstance(change, c.Drop) and change.of is MachineRow) or rules.is_token_revoked(change):
                 # By id only: which hash that was is not known here, and these are rare.
                 self.credentials.drop_all()
             elif (user_id := rules.edited_user(change)) is not None:

@@ -15,13 +15,12 @@ import pytest_asyncio
 
 from db.records import CommandRow
 from hub.model.changes import (
-    ConnectionChanged,
-    MachineIntroduced,
     Move,
     Observed,
     Put,
 )
 from tests.support.api_hub import ApiHub, api_hub
+from tests.support.machines import facts_of_hello
 from tests.support.page_visitor import browser
 
 HOSTILE = '"><img src=x onerror=alert(1)>{{7*7}}\u202e'
@@ -60,12 +59,22 @@ def ids(page: str) -> list[str]:
 def introduced(hub: ApiHub, rvm_id: int, *capabilities: str, connection: str = "live") -> None:
     now = hub.context.clock()
     for change in (
-        MachineIntroduced(
-            rvm_id=rvm_id, at=now, epoch=9, agent_version="1", boot_id="b", capabilities=capabilities, hardware=None,
-            timezone="Asia/Makassar", config_version=0, clock_offset_s=0.0, ip=None, simulated=False,
+        *facts_of_hello(
+            rvm_id=rvm_id,
+            at=now,
+            epoch=9,
+            agent_version="1",
+            boot_id="b",
+            capabilities=capabilities,
+            hardware=None,
+            timezone="Asia/Makassar",
+            config_version=0,
+            clock_offset_s=0.0,
+            ip=None,
+            simulated=False,
         ),
-        ConnectionChanged(rvm_id=rvm_id, connection=connection, since=now),
-    ):  # fmt: skip
+        Observed(rvm_id, {"connection": connection, "connection_since": now, "connection_reason": None}),
+    ):
         hub.context.fleet.apply(change)
 
 

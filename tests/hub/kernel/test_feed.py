@@ -9,13 +9,13 @@ import time
 import msgspec
 import pytest
 
-from db.records import CommandRow, UserMachineRow, UserRow
+from db.records import CommandRow, MachineRow, UserMachineRow, UserRow
 from hub.kernel import feed as feed_module
 from hub.kernel.feed import COALESCE_S
 from hub.kernel.subscription import MAX_WAITING_BYTES, CutOffError
 from hub.model import changes as c
 from hub.model.access import Role
-from hub.model.changes import Put
+from hub.model.changes import Drop, Put
 from hub.model.views import machine_view
 from hub.people import rules
 from protocol.errors import CloseCode
@@ -131,7 +131,7 @@ async def test_pages_that_come_at_any_moment_end_with_the_same_picture(seed: int
         if chance.random() < 0.2:
             hub.add(21 + turn)
         if chance.random() < 0.1:
-            hub.commit(c.MachineRemoved(rvm_id=chance.choice([*hub.fleet.machines]), at=NOW))
+            hub.commit(Drop(MachineRow, chance.choice([*hub.fleet.machines])))
         if chance.random() < 0.2:
             pages.append(Page(hub, chance.choice([page.subscription.principal for page in pages])))
         for page in pages:
@@ -189,7 +189,7 @@ async def test_machines_come_and_go() -> None:
     await page.next()
     assert page.machines[9]["name"] == "Machine 9"
     assert page.machines[9].keys() == page.machines[1].keys()
-    hub.commit(c.MachineRemoved(rvm_id=9, at=NOW))
+    hub.commit(Drop(MachineRow, 9))
     assert (await page.next())["removed"] == [9]
     assert 9 not in page.machines
 
@@ -202,7 +202,7 @@ async def test_a_technician_never_hears_of_another_machine() -> None:
     for n in range(1000):
         hub.sample(1 + 2 * (n % 2), float(n % 100))
     hub.status(1, "full")
-    hub.commit(c.MachineRemoved(rvm_id=3, at=NOW))
+    hub.commit(Drop(MachineRow, 3))
     hub.commit(c.EventHappened(at=NOW, code="status.changed", actor="user:1", rvm_id=1))
     hub.commit(c.EventHappened(at=NOW, code="sign_in.failed", actor="user:1"))
     await page.nothing()

@@ -8,16 +8,15 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from db.errors import Conflict, Unavailable
-from db.records import UserMachineRow, UserRow
+from db.records import MachineRow, UserMachineRow, UserRow
 from hub.kernel.announce import Announcer
 from hub.kernel.group_commit import GroupCommit
 from hub.kernel.samples_lane import SamplesLane
 from hub.model.changes import (  # fmt: skip
     Change,
-    ConnectionChanged,
     EventHappened,
-    MachineAdded,
     Move,
+    Observed,
     Put,
     put_rows,
 )
@@ -60,10 +59,12 @@ def event(code: str = "x") -> EventHappened:
     return EventHappened(at=NOW, code=code, actor="user:1", rvm_id=7)
 
 
-def added(name: str) -> MachineAdded:
-    return MachineAdded(
-        device_id=name, name=name, location_description=None, api_key_hash=name, api_key_prefix=name, simulated=False,
-        at=NOW, by="user:1",
+def added(name: str) -> Put[MachineRow]:
+    return Put(
+        MachineRow(
+            device_id=name, name=name, api_key=name, api_key_prefix=name, status_since=NOW, status_by="user:1",
+            created_at=NOW, updated_at=NOW,
+        )
     )  # fmt: skip
 
 
@@ -77,9 +78,9 @@ async def test_a_change_is_committed_then_true_then_shown_with_its_stored_id(
     assert shown.changes == []
     store.open.set()
     stored = await asked
-    assert isinstance(stored[0], MachineAdded)
-    assert stored[0].id is not None
-    assert announce.fleet.find("d") is announce.fleet.machines[stored[0].id]
+    row = next(put_rows(stored, MachineRow))
+    assert row.id > 0
+    assert announce.fleet.find("d") is announce.fleet.machines[row.id]
     assert shown.changes == stored
     assert len(store.transactions) == 1
 
@@ -121,7 +122,7 @@ async def test_in_a_group_a_conflict_is_only_its_own_callers(announce: Announcer
 
 async def test_what_no_row_holds_is_true_without_a_database(announce: Announcer, store: FakeStore) -> None:
     store.away = True
-    announce.observe(ConnectionChanged(rvm_id=7, connection="live", since=NOW))
+    announce.observe(Observed(7, {"connection": "live", "connection_since": NOW, "connection_reason": None}))
     assert announce.fleet.machines[7].connection == "live"
     assert store.calls == 0
 

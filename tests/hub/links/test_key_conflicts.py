@@ -7,7 +7,7 @@ from datetime import timedelta
 from db.records import MachineRow
 from hub.links import rules
 from hub.links.key_conflicts import KeyConflicts
-from hub.model.changes import MachineEdited, Patch
+from hub.model.changes import Patch
 from protocol.limits import TAKEOVER_WINDOW_S
 from tests.hub.commands.test_commands_in_flow import listen
 from tests.support.link_room import Room, room
@@ -104,7 +104,13 @@ async def test_a_new_key_begins_with_nothing_remembered() -> None:
         await conflicts.contested(hub.machine, "a", "b")
         await conflicts.contested(hub.machine, "a", "b")
         assert conflicts.too_soon(hub.machine) == 1.0
-        await hub.announce(MachineEdited(rvm_id=7, values={"api_key": "1" * 64, "api_key_prefix": "new"}, at=NOW))
+        await hub.announce(
+            Patch(
+                MachineRow,
+                7,
+                {"api_key": "1" * 64, "api_key_prefix": "new", "quarantined_until": None, "updated_at": NOW},
+            )
+        )
         assert conflicts.too_soon(hub.machine) is None
         await conflicts.contested(hub.machine, "a", "b")
         assert conflicts.quarantined_for(hub.machine) is None

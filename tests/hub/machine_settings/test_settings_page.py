@@ -13,10 +13,11 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from db.records import MachineRow
 from hub.machine_settings import form as rows
-from hub.model.changes import ConnectionChanged, MachineIntroduced
-from hub.model.service_changes import ConfigApplied
+from hub.model.changes import Observed, Patch
 from tests.support.api_hub import ApiHub, api_hub
+from tests.support.machines import facts_of_hello
 from tests.support.page_visitor import browser
 
 
@@ -188,19 +189,41 @@ async def test_wanted_and_run_are_told_apart_with_what_the_machine_refused(hub: 
             page = (await viewer.get("/machines/1/settings")).text
             assert "Wanted 1, machine runs 0: it gets them when it is back." in page
             hub.context.announce.observe(
-                MachineIntroduced(
-                    rvm_id=1, at=now, epoch=1, agent_version="1", boot_id="b", capabilities=(), timezone=None,
-                    hardware={"model": "Orin <b>", "deep": {"x": 1}}, config_version=0, clock_offset_s=0.1, ip=None,
+                *facts_of_hello(
+                    rvm_id=1,
+                    at=now,
+                    epoch=1,
+                    agent_version="1",
+                    boot_id="b",
+                    capabilities=(),
+                    timezone=None,
+                    hardware={"model": "Orin <b>", "deep": {"x": 1}},
+                    config_version=0,
+                    clock_offset_s=0.1,
+                    ip=None,
                     simulated=False,
                 )
-            )  # fmt: skip
-            hub.context.announce.observe(ConnectionChanged(rvm_id=1, connection="live", since=now))
+            )
+            hub.context.announce.observe(
+                Observed(1, {"connection": "live", "connection_since": now, "connection_reason": None})
+            )
             page = (await viewer.get("/machines/1/settings")).text
             assert "Wanted 1, machine runs 0." in page
             assert "Orin &lt;b&gt;" in page
             refused = {"cpu_threshold": "the environment sets it"}
             await hub.context.announce(
-                ConfigApplied(rvm_id=1, version=1, errors=refused, at=now + timedelta(seconds=1))
+                Patch(
+                    MachineRow,
+                    1,
+                    {
+                        "config_version": 1,
+                        "config_errors": refused,
+                        "config_own": None,
+                        "config_applied_at": now + timedelta(seconds=1),
+                        "updated_at": now + timedelta(seconds=1),
+                    },
+                    must="id",
+                )
             )
             page = (await viewer.get("/machines/1/settings")).text
         assert "1 setting was not taken by the machine: see below." in page
@@ -212,20 +235,59 @@ async def test_what_a_machine_refuses_is_said_in_the_readers_language_and_counte
     why = {"cpu_threshold": "environment: cpu_threshold is set by the environment (RVM_CPU_THRESHOLD)."}
     async with await browser(hub) as english, await browser(hub, language="id") as indonesian:
         await english.patch("/api/v2/config", json={"cpu_threshold": 70})
-        await hub.context.announce(ConfigApplied(rvm_id=1, version=1, errors=why, at=now))
+        await hub.context.announce(
+            Patch(
+                MachineRow,
+                1,
+                {
+                    "config_version": 1,
+                    "config_errors": why,
+                    "config_own": None,
+                    "config_applied_at": now,
+                    "updated_at": now,
+                },
+                must="id",
+            )
+        )
         words = "sets it, and that comes first (RVM_CPU_THRESHOLD)"
         assert words in (await english.get("/machines/1/settings")).text
         assert "yang didahulukan (RVM_CPU_THRESHOLD)" in (await indonesian.get("/machines/1/settings")).text
         assert "1 machine refuses a setting:" in (await english.get("/admin/settings")).text
         assert "1 mesin menolak pengaturan:" in (await indonesian.get("/admin/settings")).text
-        await hub.context.announce(ConfigApplied(rvm_id=2, version=1, errors=why, at=now))
+        await hub.context.announce(
+            Patch(
+                MachineRow,
+                2,
+                {
+                    "config_version": 1,
+                    "config_errors": why,
+                    "config_own": None,
+                    "config_applied_at": now,
+                    "updated_at": now,
+                },
+                must="id",
+            )
+        )
         assert "2 machines refuse settings:" in (await english.get("/admin/settings")).text
 
 
 async def test_what_the_machines_file_sets_is_shown_as_such(hub: ApiHub) -> None:
     now, own = hub.context.clock(), {"cpu_threshold": 70.0, "metrics_interval": 60.0}
     why = {"metrics_interval": "environment: it is set there"}
-    await hub.context.announce(ConfigApplied(rvm_id=1, version=0, errors={}, at=now, own=own))
+    await hub.context.announce(
+        Patch(
+            MachineRow,
+            1,
+            {
+                "config_version": 0,
+                "config_errors": None,
+                "config_own": own,
+                "config_applied_at": now,
+                "updated_at": now,
+            },
+            must="id",
+        )
+    )
     async with await browser(hub) as client:
         page = (await client.get("/machines/1/settings")).text
         assert "From the machine’s file: 70\u202f%" in page
@@ -233,7 +295,20 @@ async def test_what_the_machines_file_sets_is_shown_as_such(hub: ApiHub) -> None
             assert "Dari berkas mesin: 70\u202f%" in (await indonesian.get("/machines/1/settings")).text
         assert (fields(page)["v.cpu_threshold"], fields(page)["o.cpu_threshold"]) == ("70", "")
         await send(client, "/machines/1/settings", fields(page) | {"v.metrics_interval": "20"})
-        await hub.context.announce(ConfigApplied(rvm_id=1, version=1, errors=why, at=now, own=own))
+        await hub.context.announce(
+            Patch(
+                MachineRow,
+                1,
+                {
+                    "config_version": 1,
+                    "config_errors": why,
+                    "config_own": own,
+                    "config_applied_at": now,
+                    "updated_at": now,
+                },
+                must="id",
+            )
+        )
         page = (await client.get("/machines/1/settings")).text
         assert (fields(page)["v.metrics_interval"], fields(page)["o.metrics_interval"]) == ("20", "own")
         assert "From the machine’s file: 1\u202fmin" in page, "what is in force, since the environment comes first"

@@ -7,11 +7,13 @@ import re
 import httpx
 import pytest
 
-from db.records import UserMachineRow
+from db.records import MachineRow, UserMachineRow
 from hub.machines.page import MOST_TROUBLES
 from hub.model import changes as c
+from hub.model.changes import Drop
 from protocol.kinds import Status
 from tests.support.api_hub import ApiHub
+from tests.support.machines import declared
 
 MACHINES = 130
 
@@ -30,10 +32,10 @@ async def fill(hub: ApiHub, statuses: dict[int, Status]) -> list[int]:
 
 
 async def declare(hub: ApiHub, rvm_id: int, status: Status) -> None:
-    changed = c.StatusChanged(
+    changed = declared(
         rvm_id=rvm_id, status=status, special_status=None, capacity=0, since=hub.context.clock(), by="user:1"
-    )  # fmt: skip
-    await hub.context.announce(changed)
+    )
+    await hub.context.announce(*changed)
 
 
 async def shown(browser: httpx.AsyncClient, address: str) -> tuple[list[int], str]:
@@ -109,5 +111,5 @@ async def test_a_technician_counts_the_own_machines_alone(hub: ApiHub) -> None:
         rows, page = await shown(technician, "/")
         assert sorted(rows) == [1, ids[4]]
         assert "(1) " in page
-        await hub.context.announce(c.MachineRemoved(rvm_id=ids[4], at=hub.context.clock()))
+        await hub.context.announce(Drop(MachineRow, ids[4]))
         assert (await shown(technician, "/"))[0] == [1]

@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 
 from hub.machines.page import until_from
-from hub.model.changes import MachineIntroduced, StatusChanged
 from tests.support.api_hub import ApiHub, api_hub
+from tests.support.machines import declared, facts_of_hello
 
 UNTIL = json.loads((Path(__file__).parents[2] / "dashboard/fixtures/until.json").read_text("utf-8"))
 
@@ -38,11 +38,21 @@ async def hub(tmp_path: Path, sqlite_url: str) -> AsyncIterator[ApiHub]:
 async def test_a_machine_with_an_impossible_clock_still_has_its_page(hub: ApiHub, offset: float) -> None:
     one = hub.machines["one"]
     hub.context.announce.observe(
-        MachineIntroduced(
-            rvm_id=one, at=hub.context.clock(), epoch=1, agent_version="1", boot_id="b", capabilities=(), hardware=None,
-            timezone="America/New_York", config_version=0, clock_offset_s=offset, ip=None, simulated=False,
+        *facts_of_hello(
+            rvm_id=one,
+            at=hub.context.clock(),
+            epoch=1,
+            agent_version="1",
+            boot_id="b",
+            capabilities=(),
+            hardware=None,
+            timezone="America/New_York",
+            config_version=0,
+            clock_offset_s=offset,
+            ip=None,
+            simulated=False,
         )
-    )  # fmt: skip
+    )
     async with hub.of("viewer") as client:
         assert (await client.get(f"/machines/{one}")).status_code == 200
 
@@ -61,11 +71,15 @@ async def test_a_page_names_only_people_who_can_have_acted_on_its_machine(hub: A
     assert await names_on_the_page(hub, "technician", one) == {"admin", "operator", "technician"}
     assert await names_on_the_page(hub, "viewer", two) == {"admin", "operator", "other"}
     await hub.context.announce(
-        StatusChanged(
-            rvm_id=one, status="full", special_status=None, capacity=9, since=hub.context.clock(),
+        *declared(
+            rvm_id=one,
+            status="full",
+            special_status=None,
+            capacity=9,
+            since=hub.context.clock(),
             by=f"user:{hub.users['other']}",
         )
-    )  # fmt: skip
+    )
     assert "other" in await names_on_the_page(hub, "viewer", one), "who set the status before is still named"
 
 

@@ -19,7 +19,7 @@ AT = "2026-11-23T11:00:00Z"
 
 def machine(**members: Any) -> Machine:
     return Machine(
-        id=1, device_id="d", name="n", api_key_hash=None, api_key_prefix=None, status_since=NOW, created_at=NOW,
+        id=1, device_id="d", name="n", api_key=None, api_key_prefix=None, status_since=NOW, created_at=NOW,
         updated_at=NOW, **members,
     )  # fmt: skip
 

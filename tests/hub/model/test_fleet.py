@@ -4,40 +4,32 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import msgspec
 import pytest
 
-from db.records import CommandRow, MachineRow
+from db.records import BootRow, CommandRow, MachineRow
 from hub.machine_settings.rules import replacing
 from hub.model.changes import (  # fmt: skip
-    BootOpened,
     Change,
-    ConnectionChanged,
-    LinkEnded,
-    MachineAdded,
-    MachineEdited,
-    MachineIntroduced,
-    MachineRemoved,
+    Drop,
     Observed,
     Patch,
     Put,
     SampleSeen,
-    StatusChanged,
 )
 from hub.model.effective_settings import DesiredSettings
 from hub.model.fleet import ALL_MEMBERS, PENDING_MEMBERS, Fleet, Touched
 from hub.model.machine import BOOTS_KEPT, Boot
-from hub.model.service_changes import MachineSeen
 from hub.model.views import MEMBERS, machine_view
 from tests.hub.commands.rules.test_drafts import command
-from tests.support.machines import NOW, machine, sample
+from tests.support.machines import NOW, declared, facts_of_hello, machine, sample
 
 
-def introduced(epoch: int, boot_id: str = "boot-a") -> MachineIntroduced:
-    return MachineIntroduced(
-        rvm_id=7, at=NOW, epoch=epoch, agent_version="0.1.0", boot_id=boot_id, capabilities=("ping",), hardware=None,
-        timezone="Asia/Jakarta", config_version=0, clock_offset_s=0.5, ip="10.0.0.9", simulated=False, boot=31,
-    )  # fmt: skip
+def introduced(epoch: int, boot_id: str = "boot-a") -> list[Change]:
+    patch, _, busy = facts_of_hello(
+        rvm_id=7, at=NOW, epoch=epoch, boot_id=boot_id, agent_version="0.1.0", capabilities=("ping",), ip="10.0.0.9"
+    )
+    boot = BootRow(id=epoch or 31, rvm_id=7, boot_id=boot_id, last_used_at=NOW)
+    return [patch, Put(boot, over=("last_used_at",)), busy]
 
 
 def test_a_machine_is_found_by_id_device_id_and_key_prefix() -> None:
@@ -50,19 +42,21 @@ def test_a_machine_is_found_by_id_device_id_and_key_prefix() -> None:
 
 def test_adding_editing_and_removing_keep_every_index_true() -> None:
     fleet = Fleet()
-    added = MachineAdded(
-        device_id="d", name="n", location_description=None, api_key_hash="h", api_key_prefix="p", simulated=False,
-        at=NOW, by="user:1", id=3,
-    )  # fmt: skip
-    touched = fleet.apply(added)
+    touched = fleet.apply(NEW_MACHINE)
     assert touched is not None
     assert touched.members == ALL_MEMBERS
-    fleet.apply(MachineEdited(rvm_id=3, values={"device_id": "e", "api_key_prefix": "q", "api_key_hash": "i"}, at=NOW))
+    fleet.apply(
+        Patch(
+            MachineRow,
+            3,
+            {"device_id": "e", "api_key_prefix": "q", "api_key": "i", "quarantined_until": None, "updated_at": NOW},
+        )
+    )
     assert fleet.find("d") is None
     assert fleet.by_key_prefix("p") is None
     assert fleet.find("e") is fleet.by_key_prefix("q") is fleet.machines[3]
-    assert fleet.machines[3].api_key_hash == "i"
-    gone = fleet.apply(MachineRemoved(rvm_id=3, at=NOW))
+    assert fleet.machines[3].api_key == "i"
+    gone = fleet.apply(Drop(MachineRow, 3))
     assert gone is not None
     assert gone.removed
     assert fleet.find("e") is fleet.by_key_prefix("q") is None
@@ -70,12 +64,22 @@ def test_adding_editing_and_removing_keep_every_index_true() -> None:
 
 def test_an_older_link_changes_nothing_any_more() -> None:
     fleet = Fleet([machine()])
-    fleet.apply(introduced(5, "boot-b"))
-    assert fleet.apply(introduced(4, "boot-a")) is None
+    fleet.apply_all(introduced(5, "boot-b"))
+    assert fleet.apply(introduced(4, "boot-a")[0]) is None
     assert fleet.machines[7].boot_id == "boot-b"
-    assert fleet.apply(LinkEnded(rvm_id=7, epoch=4, at=NOW, farewell="shutdown")) is None
+    assert (
+        fleet.apply(
+            Patch(MachineRow, 7, {"last_seen_at": NOW, "farewell": "shutdown"}, where=(("connection_epoch", "<=", 4),))
+        )
+        is None
+    )
     assert fleet.machines[7].farewell is None
-    assert fleet.apply(LinkEnded(rvm_id=7, epoch=5, at=NOW, farewell="shutdown")) is not None
+    assert (
+        fleet.apply(
+            Patch(MachineRow, 7, {"last_seen_at": NOW, "farewell": "shutdown"}, where=(("connection_epoch", "<=", 5),))
+        )
+        is not None
+    )
     assert fleet.machines[7].farewell == "shutdown"
 
 
@@ -92,18 +96,18 @@ def test_open_commands_are_known_to_the_fleet_until_they_end_or_their_machine_go
     fleet = Fleet([machine()])
     fleet.apply(Put(command()))
     assert fleet.command("c1") is fleet.machines[7].pending["c1"]
-    fleet.apply(MachineEdited(rvm_id=7, values={"name": "other"}, at=NOW))
+    fleet.apply(Patch(MachineRow, 7, {"name": "other", "updated_at": NOW}))
     assert fleet.command("c1") is not None
-    fleet.apply(MachineRemoved(rvm_id=7, at=NOW))
+    fleet.apply(Drop(MachineRow, 7))
     assert fleet.command("c1") is None
 
 
 def test_what_is_touched_are_members_of_the_view() -> None:
     fleet = Fleet([machine()])
     changes = [
-        introduced(1), LinkEnded(rvm_id=7, epoch=1, at=NOW, farewell=None), Put(command()),
-        StatusChanged(rvm_id=7, status="full", special_status=None, capacity=9, since=NOW, by="machine:7"),
-        MachineEdited(rvm_id=7, values={"name": "x"}, at=NOW),
+        introduced(1)[0], Patch(MachineRow, 7, {"last_seen_at": NOW, "farewell": None}), Put(command()),
+        declared(rvm_id=7, status="full", capacity=9, since=NOW, by="machine:7")[0],
+        Patch(MachineRow, 7, {"name": "x", "updated_at": NOW}),
         SampleSeen(rvm_id=7, sample=sample(), taken_at=NOW, received_at=NOW),
     ]  # fmt: skip
     for change in changes:
@@ -117,40 +121,43 @@ def test_what_is_touched_are_members_of_the_view() -> None:
 def test_a_machine_that_invents_boots_is_remembered_with_those_it_used_last() -> None:
     fleet = Fleet([machine()])
     for n in range(1000):
-        fleet.apply(msgspec.structs.replace(introduced(n, f"b{n}"), boot=n))
+        fleet.apply_all(introduced(n, f"b{n}"))
     boots = fleet.machines[7].boots
     assert [*boots] == [f"b{n}" for n in range(1000 - BOOTS_KEPT, 1000)]
-    fleet.apply(BootOpened(rvm_id=7, boot_id="b960", at=NOW, id=960, last_seq=4))
+    fleet.apply(Put(BootRow(rvm_id=7, boot_id="b960", id=960, last_seq=4, last_used_at=NOW), over=("last_used_at",)))
     for n in range(BOOTS_KEPT - 2):
-        fleet.apply(BootOpened(rvm_id=7, boot_id=f"rest{n}", at=NOW, id=2000 + n))
+        fleet.apply(Put(BootRow(rvm_id=7, boot_id=f"rest{n}", id=2000 + n, last_used_at=NOW), over=("last_used_at",)))
     assert [*boots][:2] == ["b999", "b960"], "that of the last hello stays, and of the others those used last"
     assert boots["b960"].accepted == 4
 
 
 def test_a_boot_that_was_forgotten_comes_back_with_its_mark() -> None:
     fleet = Fleet([machine()])
-    fleet.apply(msgspec.structs.replace(introduced(1), last_seq=41))
+    boot = BootRow(id=31, rvm_id=7, boot_id="boot-a", last_seq=41, last_used_at=NOW)
+    fleet.apply(Put(boot, over=("last_used_at",)))
     assert fleet.machines[7].boots["boot-a"].accepted == 41
 
 
-NEW_MACHINE = MachineAdded(
-    device_id="d", name="n", location_description=None, api_key_hash="h", api_key_prefix="p", simulated=False,
-    at=NOW, by="user:1", id=3,
+NEW_MACHINE = Put(
+    MachineRow(
+        id=3, device_id="d", name="n", api_key="h", api_key_prefix="p", status_since=NOW, status_by="user:1",
+        created_at=NOW, updated_at=NOW,
+    )
 )  # fmt: skip
 OF_A_MACHINE: list[Change] = [
-    introduced(1),
-    LinkEnded(rvm_id=7, epoch=1, at=NOW, farewell=None),
-    ConnectionChanged(rvm_id=7, connection="live", since=NOW, reason=None),
+    *introduced(1),
+    Patch(MachineRow, 7, {"last_seen_at": NOW, "farewell": None}, where=(("connection_epoch", "<=", 1),)),
+    Observed(7, {"connection": "live", "connection_since": NOW, "connection_reason": None}),
     Observed(7, {"busy": True}),
     Patch(MachineRow, 7, {"quarantined_until": NOW, "updated_at": NOW}),
-    BootOpened(rvm_id=7, boot_id="b", at=NOW, id=5, last_seq=9),
+    Put(BootRow(rvm_id=7, boot_id="b", id=5, last_seq=9, last_used_at=NOW), over=("last_used_at",)),
     SampleSeen(rvm_id=7, sample=sample(), taken_at=NOW, received_at=NOW),
-    StatusChanged(rvm_id=7, status="full", special_status=None, capacity=1, since=NOW, by="clock"),
+    *declared(rvm_id=7, status="full", capacity=1, since=NOW, by="clock"),
     Put(command()),
     Patch(CommandRow, "c1", {"cancel_by": "user:1", "cancel_at": NOW}, while_open=True, must="state"),
-    MachineEdited(rvm_id=7, values={"name": "n"}, at=NOW),
-    MachineRemoved(rvm_id=7, at=NOW),
-    MachineSeen(rvm_id=7, at=NOW),
+    Patch(MachineRow, 7, {"name": "n", "updated_at": NOW}),
+    Drop(MachineRow, 7),
+    Patch(MachineRow, 7, {"last_seen_at": NOW}),
     *replacing(7, DesiredSettings({}, 1, NOW, "user:1")),
     *replacing(7, DesiredSettings({}, 2, NOW, "user:1"), 1),
 ]
@@ -163,10 +170,10 @@ def test_what_concerns_a_machine_that_is_gone_concerns_nobody(change: Change) ->
 
 def test_a_boot_that_rest_made_known_is_taken_up_to_what_is_stored_of_it() -> None:
     fleet = Fleet([machine()])
-    assert fleet.apply(BootOpened(rvm_id=7, boot_id="b", at=NOW, id=5)) is None
+    assert fleet.apply(Put(BootRow(rvm_id=7, boot_id="b", id=5, last_used_at=NOW), over=("last_used_at",))) is None
     assert fleet.machines[7].boots["b"] == Boot("b", 5, -1)
-    fleet.apply(BootOpened(rvm_id=7, boot_id="b", at=NOW, id=5, last_seq=9))
-    fleet.apply(BootOpened(rvm_id=7, boot_id="b", at=NOW, id=5, last_seq=4))
+    fleet.apply(Put(BootRow(rvm_id=7, boot_id="b", id=5, last_seq=9, last_used_at=NOW), over=("last_used_at",)))
+    fleet.apply(Put(BootRow(rvm_id=7, boot_id="b", id=5, last_seq=4, last_used_at=NOW), over=("last_used_at",)))
     assert fleet.machines[7].boots["b"] == Boot("b", 5, 9)
 
 
@@ -176,11 +183,11 @@ def test_a_machine_is_busy_in_quarantine_and_connected_as_it_is_told() -> None:
     assert fleet.apply(Observed(7, {"busy": True})) is None, "it is no news"
     touched = fleet.apply(Patch(MachineRow, 7, {"quarantined_until": NOW, "updated_at": NOW + timedelta(seconds=1)}))
     assert touched == Touched(7, frozenset({"quarantined_until", "updated_at"}))
-    fleet.apply(ConnectionChanged(rvm_id=7, connection="late", since=NOW, reason="no sample"))
+    fleet.apply(Observed(7, {"connection": "late", "connection_since": NOW, "connection_reason": "no sample"}))
     one = fleet.machines[7]
     assert (one.busy, one.quarantined_until, one.updated_at) == (True, NOW, NOW + timedelta(seconds=1))
     assert (one.connection, one.connection_since, one.connection_reason) == ("late", NOW, "no sample")
-    assert fleet.apply(MachineRemoved(rvm_id=7, at=NOW)) == Touched(7, frozenset(), removed=True)
+    assert fleet.apply(Drop(MachineRow, 7)) == Touched(7, frozenset(), removed=True)
 
 
 def test_only_five_minutes_of_readings_are_kept_for_a_sparkline() -> None:
@@ -201,20 +208,14 @@ def test_an_open_command_is_asked_back_and_goes_with_its_machine() -> None:
     found = fleet.command("c1")
     assert found is fleet.machines[7].pending["c1"]
     assert (found.cancel_by, found.cancel_at) == ("user:2", NOW)
-    fleet.apply(MachineRemoved(rvm_id=7, at=NOW))
+    fleet.apply(Drop(MachineRow, 7))
     assert fleet.command("c1") is None
 
 
-def test_a_machine_has_its_number_before_it_is_one_of_the_fleet() -> None:
+def test_a_new_key_takes_the_place_of_the_old_one() -> None:
     fleet = Fleet()
-    with pytest.raises(ValueError, match="with its id"):
-        fleet.apply(msgspec.structs.replace(NEW_MACHINE, id=None))
     fleet.apply(NEW_MACHINE)
-    fleet.apply(MachineEdited(rvm_id=3, values={"api_key": "new", "api_key_prefix": "q"}, at=NOW))
-    assert (fleet.machines[3].api_key_hash, fleet.by_key_prefix("q")) == ("new", fleet.machines[3])
-
-
-def test_a_hello_whose_boot_has_no_row_yet_makes_it_known() -> None:
-    fleet = Fleet([machine()])
-    fleet.apply(msgspec.structs.replace(introduced(1), boot=None))
-    assert fleet.machines[7].boots["boot-a"] == Boot("boot-a", None, -1)
+    fleet.apply(
+        Patch(MachineRow, 3, {"api_key": "new", "api_key_prefix": "q", "quarantined_until": None, "updated_at": NOW})
+    )
+    assert (fleet.machines[3].api_key, fleet.by_key_prefix("q")) == ("new", fleet.machines[3])

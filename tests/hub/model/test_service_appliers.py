@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from db.records import MachineRow
 from hub.machine_settings.rules import replacing
-from hub.model.changes import Change, EventHappened, MachineAdded, Put, SampleSeen, move
+from hub.model.changes import Change, EventHappened, Patch, Put, SampleSeen, move
 from hub.model.effective_settings import DesiredSettings
 from hub.model.fleet import Fleet, Touched
-from hub.model.service_appliers import APPLIED_MEMBERS, CONFIG_MEMBERS, SEEN_MEMBERS, SESSION_MEMBERS, ZONE_MEMBERS
-from hub.model.service_changes import ConfigApplied, MachineSeen, TimezoneSynced
+from hub.model.service_appliers import CONFIG_MEMBERS, SESSION_MEMBERS, ZONE_MEMBERS
+from hub.model.service_changes import TimezoneSynced
 from hub.model.views import MEMBERS, machine_view
 from tests.hub.remote.rules.test_remote_life import session
 from tests.support.machines import NOW, machine, sample
@@ -48,13 +49,23 @@ def test_the_fleets_limit_judges_everybody_without_a_value_of_their_own() -> Non
     assert fleet.settings.newest == 2
 
 
+APPLIED_MEMBERS = frozenset({"config_version", "config_refused", "config_applied_at", "updated_at"})
+
+
+def runs(rvm_id: int, version: int, errors: dict[str, str] | None = None, own: dict[str, Any] | None = None) -> Patch:
+    values = {"config_version": version, "config_errors": errors, "config_own": own, "config_applied_at": NOW,
+              "updated_at": NOW}  # fmt: skip
+    return Patch(MachineRow, rvm_id, values, must="id")
+
+
 def test_a_machine_that_comes_later_has_the_fleets_settings() -> None:
     fleet = Fleet()
     fleet.apply_all([written(None, 1, metrics_interval=10.0)])
     fleet.apply(
-        MachineAdded(
-            device_id="d", name="n", location_description=None, api_key_hash="h", api_key_prefix="p", simulated=False,
-            at=NOW, by="user:1", id=3,
+        Put(
+            MachineRow(
+                id=3, device_id="d", name="n", status_since=NOW, status_by="user:1", created_at=NOW, updated_at=NOW
+            )
         )
     )  # fmt: skip
     assert (fleet.machines[3].effective_settings.metrics_interval, fleet.machines[3].effective_settings.version) == (
@@ -66,7 +77,7 @@ def test_a_machine_that_comes_later_has_the_fleets_settings() -> None:
 def test_what_a_machine_runs_stands_beside_what_it_should() -> None:
     fleet = fleet_of_two()
     fleet.apply_all([written(None, 7, cpu_threshold=70.0)])
-    touched = fleet.apply(ConfigApplied(rvm_id=7, version=6, errors={"a": "b"}, at=NOW))
+    touched = fleet.apply(runs(7, 6, {"a": "b"}, None))
     assert touched == Touched(7, APPLIED_MEMBERS)
     view = machine_view(fleet.machines[7])
     assert (view["config_wanted"], view["config_version"], view["config_refused"]) == (7, 6, 1)
@@ -76,7 +87,7 @@ def test_what_a_machine_runs_stands_beside_what_it_should() -> None:
 def test_what_a_machines_file_sets_judges_its_newest_readings_until_somebody_writes_here() -> None:
     fleet = fleet_of_two()
     file = {"cpu_threshold": 80.0, "metrics_interval": 60.0}
-    touched = fleet.apply(ConfigApplied(rvm_id=7, version=0, errors={}, at=NOW, own=file))
+    touched = fleet.apply(runs(7, 0, None, file))
     assert touched == Touched(7, APPLIED_MEMBERS | CONFIG_MEMBERS)
     one = fleet.machines[7]
     assert (one.health, fleet.machines[8].health, one.effective_settings.metrics_interval) == ("warning", "ok", 60.0)
@@ -85,16 +96,19 @@ def test_what_a_machines_file_sets_judges_its_newest_readings_until_somebody_wri
     fleet.apply_all([written(7, 2, metrics_interval=20.0)])
     assert one.effective_settings.metrics_interval == 20.0
     why = {"metrics_interval": "environment: ..."}
-    fleet.apply(ConfigApplied(rvm_id=7, version=2, errors=why, at=NOW, own=file))
+    fleet.apply(runs(7, 2, why, file))
     assert one.effective_settings.metrics_interval == 60.0
     fleet.apply_all([written(7, 3, before=2), written(None, 4, before=1)])
-    fleet.apply(ConfigApplied(rvm_id=7, version=4, errors={}, at=NOW))
+    fleet.apply(runs(7, 4))
     assert (one.effective_settings.metrics_interval, one.effective_settings.limits.cpu_usage) == (300.0, 90.0)
 
 
 def test_news_of_a_machine_that_is_gone_is_no_news() -> None:
     fleet = fleet_of_two()
-    gone = [written(9, 1, cpu_threshold=70.0), ConfigApplied(rvm_id=9, version=6, errors={}, at=NOW)]
+    gone = [
+        written(9, 1, cpu_threshold=70.0),
+        runs(9, 6, None, None),
+    ]
     assert fleet.apply_all(gone) == []
 
 
@@ -115,7 +129,7 @@ def test_a_zone_that_was_set_is_the_machines_with_its_clock_where_that_was_told(
 
 def test_a_machine_that_speaks_by_rest_was_seen() -> None:
     fleet = fleet_of_two()
-    assert fleet.apply(MachineSeen(rvm_id=7, at=NOW)) == Touched(7, SEEN_MEMBERS)
+    assert fleet.apply(Patch(MachineRow, 7, {"last_seen_at": NOW})) == Touched(7, frozenset({"last_seen_at"}))
     assert fleet.machines[7].last_seen_at == NOW
 
 

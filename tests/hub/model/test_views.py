@@ -17,7 +17,7 @@ from tests.support.machines import NOW, machine, sample
 
 @pytest.mark.parametrize("times", ["iso", "ms"])
 def test_the_view_has_no_secret_and_its_times_one_form(times: str) -> None:
-    one = machine(last_seen_at=NOW, api_key_hash="hash-of-key")
+    one = machine(last_seen_at=NOW, api_key="hash-of-key")
     one.readings, one.readings_at = sample(cpu_usage=1.5, reasons={"gpu_usage": "none"}), NOW
     view = machine_view(one, times=times)  # type: ignore[arg-type]
     assert "hash-of-key" not in str(view)

@@ -13,8 +13,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from hub.model.changes import MachineIntroduced
 from tests.support.api_hub import ApiHub, api_hub
+from tests.support.machines import facts_of_hello
 from tests.support.page_visitor import browser
 from tests.support.session_record import REMOTE, lease, moved, page_of, recording, settings
 
@@ -194,11 +194,21 @@ async def test_hostile_words_stay_words(hub: ApiHub) -> None:
     now = hub.context.clock()
     remote = {"ports": [5000, EVIL], "terminal": True, "download": [EVIL, "/var/log"], "upload": [EVIL]}
     hub.context.announce.observe(
-        MachineIntroduced(
-            rvm_id=1, at=now, epoch=1, agent_version="1", boot_id="b", capabilities=(), timezone=None,
-            hardware={"remote": remote}, config_version=0, clock_offset_s=0.1, ip=None, simulated=False,
+        *facts_of_hello(
+            rvm_id=1,
+            at=now,
+            epoch=1,
+            agent_version="1",
+            boot_id="b",
+            capabilities=(),
+            timezone=None,
+            hardware={"remote": remote},
+            config_version=0,
+            clock_offset_s=0.1,
+            ip=None,
+            simulated=False,
         )
-    )  # fmt: skip
+    )
     over = await lease(hub, admin_name=EVIL, reason=EVIL)
     made = await recording(hub, over, now, machine_name=EVIL, user_name=EVIL, reason=EVIL, ip_address=EVIL)
     await moved(hub, over, status="ended", end_time=now, end_reason=EVIL, ended_by=f"user:{hub.users['admin']}")

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from hub.commands import rules as command_rules
-from hub.model.changes import MachineIntroduced, StatusChanged
 from hub.model.views import rfc3339
 from tests.support.api_hub import ApiHub, api_hub
+from tests.support.machines import declared, facts_of_hello
 from tests.support.until import until
 
 STATUS = "/api/v2/rvms/1/status"
@@ -58,11 +58,21 @@ async def test_a_restart_of_the_hub_forgets_no_end(tmp_path: Path, database_url:
 
 async def introduced(hub: ApiHub, *capabilities: str) -> None:
     """As if the machine had said hello with these capabilities, and gone again."""
-    change = MachineIntroduced(
-        rvm_id=1, at=hub.context.clock(), epoch=1, agent_version="1", boot_id="b", capabilities=capabilities,
-        hardware=None, timezone=None, config_version=0, clock_offset_s=0.0, ip=None, simulated=False,
-    )  # fmt: skip
-    await hub.context.announce(change)
+    changes = facts_of_hello(
+        rvm_id=1,
+        at=hub.context.clock(),
+        epoch=1,
+        agent_version="1",
+        boot_id="b",
+        capabilities=capabilities,
+        hardware=None,
+        timezone=None,
+        config_version=0,
+        clock_offset_s=0.0,
+        ip=None,
+        simulated=False,
+    )
+    await hub.context.announce(*changes)
 
 
 async def test_a_machine_that_takes_commands_is_told_of_the_end(any_hub: ApiHub) -> None:
@@ -212,7 +222,7 @@ async def test_a_job_that_passes_on_names_nobody_elses_reason(any_hub: ApiHub) -
         "since": any_hub.context.clock(),
         "rvm_id": 1,
     }
-    await any_hub.context.announce(StatusChanged(status="active", by="user:3", reason="Technician inside", **special))
+    await any_hub.context.announce(*declared(status="active", by="user:3", reason="Technician inside", **special))
     async with any_hub.of("one") as key:
         await key.patch(STATUS, json={"status": "full"})
     (command,) = machine.pending.values()

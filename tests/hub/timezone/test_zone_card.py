@@ -12,8 +12,9 @@ import pytest_asyncio
 
 from db import events
 from db.records import MachineRow
-from hub.model.changes import ConnectionChanged, MachineIntroduced, Patch, StatusChanged
+from hub.model.changes import Observed, Patch
 from tests.support.api_hub import ApiHub, api_hub
+from tests.support.machines import declared, facts_of_hello
 from tests.support.page_visitor import browser
 
 
@@ -41,12 +42,20 @@ def meet(hub: ApiHub, **members: Any) -> None:
     now = hub.context.clock()
     given = {"capabilities": ("sync_timezone",), "clock_offset_s": 0.2, "timezone": "Asia/Jakarta", **members}
     hub.context.announce.observe(
-        MachineIntroduced(
-            rvm_id=1, at=now, epoch=1, agent_version="1", boot_id="b", hardware=None, config_version=0, ip=None,
-            simulated=False, **given,
+        *facts_of_hello(
+            rvm_id=1,
+            at=now,
+            epoch=1,
+            agent_version="1",
+            boot_id="b",
+            hardware=None,
+            config_version=0,
+            ip=None,
+            simulated=False,
+            **given,
         ),
-        ConnectionChanged(rvm_id=1, connection="live", since=now),
-    )  # fmt: skip
+        Observed(1, {"connection": "live", "connection_since": now, "connection_reason": None}),
+    )
 
 
 async def test_in_step_is_said_quietly_and_out_of_step_asks_to_be_pressed(hub: ApiHub) -> None:
@@ -153,9 +162,7 @@ async def test_a_fight_for_the_key_is_told_with_what_to_do_and_can_be_ended(hub:
 async def test_a_status_that_may_not_be_is_refused_where_it_was_asked(hub: ApiHub) -> None:
     full: Any = "full"
     await hub.context.announce(
-        StatusChanged(
-            rvm_id=1, status=full, special_status=None, capacity=100, since=hub.context.clock(), by="machine:1"
-        )
+        *declared(rvm_id=1, status=full, special_status=None, capacity=100, since=hub.context.clock(), by="machine:1")
     )
     async with await browser(hub, "operator") as client:
         answer = await client.post("/machines/1/status", data={"status": "active"})
@@ -171,18 +178,30 @@ async def test_the_history_is_a_list_with_since_by_reason_and_until(hub: ApiHub)
     for minute in range(1, 31):
         status: Any = "full" if minute % 2 else "active"
         await hub.context.announce(
-            StatusChanged(
-                rvm_id=1, status=status, special_status=None, capacity=minute, since=start + timedelta(minutes=minute),
-                by=admin, reason=f"reason {minute}",
+            *declared(
+                rvm_id=1,
+                status=status,
+                special_status=None,
+                capacity=minute,
+                since=start + timedelta(minutes=minute),
+                by=admin,
+                reason=f"reason {minute}",
             )
-        )  # fmt: skip
+        )
     until = start + timedelta(days=2)
     await hub.context.announce(
-        StatusChanged(
-            rvm_id=1, status="maintenance", special_status=None, capacity=1, since=start + timedelta(hours=1),
-            by=admin, reason="bin", until=until, before={"status": "active", "special_status": None, "reason": None},
+        *declared(
+            rvm_id=1,
+            status="maintenance",
+            special_status=None,
+            capacity=1,
+            since=start + timedelta(hours=1),
+            by=admin,
+            reason="bin",
+            until=until,
+            before={"status": "active", "special_status": None, "reason": None},
         )
-    )  # fmt: skip
+    )
     async with await browser(hub, "viewer") as client:
         page = (await client.get("/machines/1")).text
         assert page.count('<tr data-key="') == 20

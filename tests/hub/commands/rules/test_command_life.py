@@ -8,9 +8,9 @@ from typing import Literal
 import msgspec
 import pytest
 
-from db.records import CommandRow
+from db.records import CommandRow, StatusRow
 from hub.commands import rules
-from hub.model.changes import OWN, Change, EventHappened, Move, Patch, StatusChanged, moved_rows
+from hub.model.changes import OWN, Change, EventHappened, Move, Patch, Put, moved_rows, put_rows
 from hub.model.fleet import TERMINAL, Fleet
 from protocol import messages as m
 from tests.hub.commands.rules.test_drafts import command, moved_to, with_command
@@ -40,9 +40,8 @@ def test_success_of_set_status_declares_the_status_by_who_asked_for_it_once() ->
     done = m.CommandUpdate(id="c1", state="succeeded")
     changes = rules.moved(fleet.machines[7], done, NOW)
     kinds = [type(change) for change in changes]
-    assert kinds == [Move, EventHappened, StatusChanged, EventHappened]
-    declared = changes[2]
-    assert isinstance(declared, StatusChanged)
+    assert kinds == [Move, EventHappened, Patch, Put, EventHappened]
+    declared = next(put_rows(changes, StatusRow))
     assert (declared.status, declared.by, declared.reason, declared.capacity) == (
         "maintenance",
         "user:1",

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from db.records import BootRow, MachineRow, StatusRow
 from hub.links import rules
-from hub.model.changes import EventHappened, MachineIntroduced, StatusChanged
+from hub.model.changes import EventHappened, Observed, Patch, Put, patches, put_rows
 from hub.model.effective_settings import DesiredSettings, effective_of
 from hub.model.machine import Boot, Machine
-from hub.model.service_changes import ConfigApplied
 from protocol import messages as m
 from protocol.configuration import defaults
 from protocol.errors import CloseCode, RemoteProtocolError
@@ -98,10 +98,15 @@ def test_a_hello_of_another_version_or_for_another_machine_is_refused(said: m.He
     assert refused.value.close == close
 
 
-def introduced(one: Machine, said: m.Hello) -> tuple[MachineIntroduced, list[str]]:
-    first, *rest = rules.introduce(one, said, 4, "10.0.0.9", NOW, "Asia/Jakarta")
-    assert isinstance(first, MachineIntroduced)
-    return first, [c.code if isinstance(c, EventHappened) else type(c).__name__ for c in rest]
+def introduced(one: Machine, said: m.Hello) -> tuple[dict[str, Any], list[str]]:
+    first, boot, busy, *rest = rules.introduce(one, said, 4, "10.0.0.9", NOW, "Asia/Jakarta")
+    assert isinstance(first, Patch)
+    assert (first.of, first.key, first.where, first.must) == (
+        MachineRow, 7, (("connection_epoch", "<=", 4),), "connection_epoch",
+    )  # fmt: skip
+    assert boot == Put(BootRow(rvm_id=7, boot_id=said.boot_id, last_used_at=NOW), over=("last_used_at",))
+    assert busy == Observed(7, {"busy": False})
+    return first.values, [c.code if isinstance(c, EventHappened) else type(c).__name__ for c in rest]
 
 
 def test_a_hello_is_an_event_only_when_version_or_boot_are_new() -> None:
@@ -115,26 +120,31 @@ def test_a_hello_tells_zone_clock_and_whether_it_is_simulated() -> None:
     facts, _ = introduced(
         machine(), hello(timezone="Asia/Makassar", time="2026-11-23T17:00:30", capabilities=["simulated"])
     )
-    assert (facts.timezone, facts.simulated, facts.epoch, facts.ip) == ("Asia/Makassar", True, 4, "10.0.0.9")
-    assert facts.clock_offset_s == 30.0
+    assert (facts["timezone"], facts["simulated"], facts["connection_epoch"], facts["last_ip"]) == (
+        "Asia/Makassar",
+        True,
+        4,
+        "10.0.0.9",
+    )
+    assert facts["clock_offset_s"] == 30.0
 
 
 @pytest.mark.parametrize(
     ("clock", "offset"), [("1970-01-01T00:00:00Z", -1795424400.0), ("2026-11-24T09:00:00Z", 86400.0), ("?", None)]
 )
 def test_a_wrong_clock_is_told_as_it_is(clock: str, offset: float | None) -> None:
-    assert introduced(machine(), hello(time=clock))[0].clock_offset_s == offset
+    assert introduced(machine(), hello(time=clock))[0]["clock_offset_s"] == offset
 
 
 def test_what_a_hello_does_not_tell_stays_known() -> None:
     one = machine(hardware={"model": "Orin"}, simulated=True)
     facts, _ = introduced(one, hello(timezone="Mars/Phobos"))
-    assert (facts.hardware, facts.simulated, facts.timezone) == ({"model": "Orin"}, True, None)
+    assert (facts["hardware"], facts["simulated"], facts["timezone"]) == ({"model": "Orin"}, True, None)
 
 
 def test_the_status_of_a_hello_is_the_machines_own_declaration() -> None:
     assert introduced(machine(boot_id="boot-a", agent_version="0.1.0"), hello(status="full", capacity=97))[1] == [
-        "StatusChanged", "status.changed",
+        "Patch", "Put", "status.changed",
     ]  # fmt: skip
     same = machine(boot_id="boot-a", agent_version="0.1.0", status_reason="cleaning", status="maintenance")
     assert introduced(same, hello(status="maintenance"))[1] == [], (
@@ -145,9 +155,9 @@ def test_the_status_of_a_hello_is_the_machines_own_declaration() -> None:
 def test_a_status_report_changes_the_status_by_the_machine_with_before_and_after() -> None:
     one = machine(status="active", capacity=10)
     report = m.StatusReport(status="full", capacity=98, reason="bin 2", seq=5)
-    change, event = rules.report_status(one, "boot-a", report, NOW)
-    assert isinstance(change, StatusChanged)
-    assert (change.status, change.capacity, change.by, change.reason) == ("full", 98, "machine:7", "bin 2")
+    changes = rules.report_status(one, "boot-a", report, NOW)
+    (row,), event = put_rows(changes, StatusRow), changes[-1]
+    assert (row.status, row.capacity, row.by, row.reason) == ("full", 98, "machine:7", "bin 2")
     assert isinstance(event, EventHappened)
     assert event.before is not None
     assert event.after is not None
@@ -178,7 +188,7 @@ def test_a_live_sample_that_cannot_be_dated_is_left_out_by_name() -> None:
 def test_a_hello_with_the_settings_it_was_given_says_that_they_hold() -> None:
     one = machine(config_version=1, effective_settings=effective_of(defaults(), DesiredSettings({}, 2, NOW, "user:1")))
     changes = rules.introduce(one, hello(config_version=2), 3, None, NOW, "UTC")
-    assert [change.version for change in changes if isinstance(change, ConfigApplied)] == [2]
+    assert [p.values["config_version"] for p in patches(changes, MachineRow) if "config_applied_at" in p.values] == [2]
 
 
 def test_a_machine_introduces_itself_by_its_name_or_its_number() -> None:

@@ -9,7 +9,7 @@ import pytest
 from db.records import MachineRow
 from hub.links import rules
 from hub.links.rules import Takeovers
-from hub.model.changes import EventHappened, MachineEdited, Patch
+from hub.model.changes import EventHappened, Patch
 from hub.model.fleet import Fleet
 from tests.support.machines import NOW, machine
 
@@ -58,9 +58,15 @@ def test_a_quarantine_ends_by_release_once_and_by_a_new_key() -> None:
     fleet.apply(changed)
     assert rules.release(fleet.machines[7], "user:1", NOW) == []
     fleet.machines[7].quarantined_until = NOW + timedelta(seconds=10)
-    fleet.apply(MachineEdited(rvm_id=7, values={"name": "other"}, at=NOW))
+    fleet.apply(Patch(MachineRow, 7, {"name": "other", "updated_at": NOW}))
     assert fleet.machines[7].quarantined_until is not None
-    fleet.apply(MachineEdited(rvm_id=7, values={"api_key": "1" * 64, "api_key_prefix": "rvmk_NEW"}, at=NOW))
+    fleet.apply(
+        Patch(
+            MachineRow,
+            7,
+            {"api_key": "1" * 64, "api_key_prefix": "rvmk_NEW", "quarantined_until": None, "updated_at": NOW},
+        )
+    )
     assert fleet.machines[7].quarantined_until is None
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from db.records import CommandRow, RemoteSessionRow
+from db.records import CommandRow, RemoteSessionRow, StatusRow
 from hub.model.access import Principal
-from hub.model.changes import Change, EventHappened, StatusChanged, moved_rows, put_rows
+from hub.model.changes import Change, EventHappened, moved_rows, put_rows
 from hub.model.effective_settings import DesiredSettings, effective_of
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
@@ -109,8 +109,8 @@ def codes(changes: list[Change]) -> list[str]:
     return [change.code for change in changes if isinstance(change, EventHappened)]
 
 
-def status_of(changes: list[Change]) -> list[StatusChanged]:
-    return [change for change in changes if isinstance(change, StatusChanged)]
+def status_of(changes: list[Change]) -> list[StatusRow]:
+    return list(put_rows(changes, StatusRow))
 
 
 def test_settings_close_a_machine_and_bound_its_sessions() -> None:

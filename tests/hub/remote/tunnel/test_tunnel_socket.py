@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from hub.model.changes import MachineEdited, MachineRemoved
+from db.records import MachineRow
+from hub.model.changes import Drop, Patch
 from hub.remote.tunnel.registry import Tunnels
 from hub.remote.tunnel.tunnel import TunnelError
 from protocol.streams import Data, Ended, Opened, WasReset
@@ -143,9 +144,11 @@ async def test_a_machine_that_is_removed_or_gets_a_new_key_loses_its_tunnel(
         await end.open(SESSION, ticket=ticket(hub, key))
         now = hub.context.clock()
         if how == "removed":
-            await hub.context.announce(MachineRemoved(rvm_id=key.id, at=now))
+            await hub.context.announce(Drop(MachineRow, key.id))
         else:
-            await hub.context.announce(MachineEdited(rvm_id=key.id, values={"api_key_hash": "0" * 64}, at=now))
+            await hub.context.announce(
+                Patch(MachineRow, key.id, {"api_key": "0" * 64, "quarantined_until": None, "updated_at": now})
+            )
         assert await end.close_code() == 4403
         await until(lambda: faults == [(SESSION, "revoked")])
 

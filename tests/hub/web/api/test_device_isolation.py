@@ -98,7 +98,7 @@ async def test_no_answer_to_a_get_holds_a_secret_or_a_hash(hub: ApiHub) -> None:
         await admin.patch(f"/api/v2/users/{user_id}", json={"password": "another canary phrase"})
         canaries = [session, link.text, token.text, *hub.keys.values(), *hub.tokens.values(), PASSWORD, "canary phrase"]
         canaries += [credentials.hash_of(text) for text in canaries]
-        canaries += ["argon2", *(m.api_key_hash or "-" for m in hub.context.fleet.machines.values())]
+        canaries += ["argon2", *(m.api_key or "-" for m in hub.context.fleet.machines.values())]
         for operation in OPERATIONS:
             if operation.method != "GET":
                 continue

@@ -13,7 +13,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from db.records import MachineRow, RecordingRow, SessionRow, SignInLinkRow, TableRow, TokenRow, UserRow, is_open
+from db.records import (
+    BootRow,
+    MachineRow,
+    RecordingRow,
+    SessionRow,
+    SignInLinkRow,
+    TableRow,
+    TokenRow,
+    UserRow,
+    is_open,
+)
 from hub.audit.rules import CODES, lacking
 from hub.commands import rules as command_rules
 from hub.kernel import recorder
@@ -21,7 +31,7 @@ from hub.links import rules as link_rules
 from hub.machine_settings import rules as reports
 from hub.model import actors, changes, service_changes
 from hub.model.budgets import EVENTS_AT_ONCE, WINDOW_S, ReportedEvents
-from hub.model.changes import Change, EventHappened, Patch
+from hub.model.changes import Change, Drop, EventHappened, Patch
 from hub.people import rules as people_rules
 from hub.remote.recordings import rules
 from hub.remote.rules import life as remote_life
@@ -34,23 +44,42 @@ from tests.support.machines import NOW, hello, machine
 from tests.support.page_visitor import browser
 
 SILENT: dict[type[Change], str] = {
-    changes.MachineIntroduced: "every reconnect is one; only a new boot or version is news, and that has its line",
-    changes.LinkEnded: "the connection's line comes from the observer, when it is no blip (dashboard.md 4.1)",
-    changes.ConnectionChanged: "not durable: the observer records what lasts",
     changes.SamplesKept: "readings are the cargo",
     changes.Observed: "not durable: what the hub sees, or the machine's daily work",
     changes.SampleSeen: "readings are the cargo",
-    changes.BootOpened: "readings are the cargo",
     changes.RowsExpired: "retention is a rule that is written down; what it deletes has its own lines",
     changes.RetentionReached: "how far the clock is believed is no fact of the fleet",
-    service_changes.MachineSeen: "that a machine was heard is no mutation",
-    service_changes.ConfigApplied: "a machine that says again what it runs is no news; a new version has its line",
     service_changes.TimezoneSynced: "an automatic attempt that changed nothing is counted, not told",
     changes.EventHappened: "it is the line",
 }
 """Kinds that may travel without a line, each with its reason. The moments at which they are news are tried below."""
+SILENT_ROWS: dict[type[TableRow], str] = {BootRow: "readings are the cargo"}
 GENERIC = (changes.Put, changes.Patch, changes.Move, changes.Drop)
 SILENT_MEMBERS: dict[type[TableRow], tuple[frozenset[str], str]] = {
+    MachineRow: (
+        frozenset(
+            {
+                "agent_version",
+                "boot_id",
+                "capabilities",
+                "clock_offset_s",
+                "config_applied_at",
+                "config_errors",
+                "config_own",
+                "config_version",
+                "connection_epoch",
+                "farewell",
+                "hardware",
+                "last_ip",
+                "last_seen_at",
+                "ntp",
+                "simulated",
+                "timezone",
+                "updated_at",
+            }
+        ),
+        "what a machine says of itself is news with a new boot, version or zone, and that has its line",
+    ),
     TokenRow: (frozenset({"last_used_at", "last_used_ip"}), "using a credential changes nothing"),
     SessionRow: (frozenset({"expires_at"}), "using a session changes nothing"),
 }
@@ -70,6 +99,8 @@ def is_news(change: Change) -> bool:
     """Whether this very Change must have its line: those of SILENT only at the moments that change something."""
     if isinstance(change, changes.Move):  # progress is no mutation; the end is, and has its line
         return not is_open(change.row)
+    if isinstance(change, changes.Put) and type(change.row) in SILENT_ROWS:
+        return False
     if isinstance(change, changes.Patch):
         silent, _ = SILENT_MEMBERS.get(change.of, (frozenset(), ""))
         if change.of is RecordingRow:  # its end has the session's line, and storing it changes nothing of it
@@ -111,9 +142,7 @@ def machine_groups() -> list[Group]:
     """What machines and the clock cause, decided by the same functions that the hub uses."""
     here = machine()
     moved = status_rules.status_changes(
-        here, changes.StatusChanged(
-            rvm_id=here.id, status="full", special_status=None, capacity=100, since=NOW, by=actors.machine(here.id)
-        ),
+        here, status_rules.DeclaredStatus("full", None, 100, since=NOW, by=actors.machine(here.id))
     )  # fmt: skip
     queued = command("queued", name="ping", args={})
     running = command("sent", name="ping", args={})
@@ -191,7 +220,7 @@ def untried(seen: Sequence[Group]) -> set[type[Change]]:
 
 
 @pytest.mark.parametrize("change", [
-    changes.MachineRemoved(rvm_id=1, at=NOW), changes.Patch(TokenRow, 1, {"revoked_at": NOW}),
+    Drop(MachineRow, 1), changes.Patch(TokenRow, 1, {"revoked_at": NOW}),
     Patch(MachineRow, 1, {"quarantined_until": None, "updated_at": NOW}),
 ])  # fmt: skip
 def test_the_law_sees_what_goes_unrecorded(change: Change) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timezone
 
-from db.records import TokenRow, UserMachineRow, UserRow
+from db.records import MachineRow, TokenRow, UserMachineRow, UserRow
 from hub.model import changes as c
 from hub.model.access import Principal
+from hub.model.changes import Drop
 from hub.people import rules
 from hub.web.auth.state import MAX_USES, AuthState
 
@@ -32,7 +33,7 @@ def test_revoking_and_editing_are_noticed_at_once() -> None:
         c.Patch(UserRow, 1, {"updated_at": NOW}),
         c.Drop(UserMachineRow, where=(("user_id", "=", 1),)),
         c.Drop(UserRow, 1),
-        c.MachineRemoved(rvm_id=3, at=NOW),
+        Drop(MachineRow, 3),
     ):
         state = AuthState()
         remember(state)

@@ -11,12 +11,13 @@ import pytest
 
 from dashboard import fleet
 from dashboard.trouble import troubles
-from hub.model import changes as c
+from db.records import MachineRow
+from hub.model.changes import Drop
 from hub.model.machine import Machine
 from hub.model.views import machine_delta, machine_view
 from hub.web.shell import fleet_digest
 from hub.web.shell.fleet_digest import CLASSES, MEMBERS, FleetDigest, in_slices
-from tests.support.feed_page import NOW, NOW_MS, Hub
+from tests.support.feed_page import NOW_MS, Hub
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -28,7 +29,7 @@ async def test_it_counts_what_a_look_at_every_machine_would(seed: int) -> None:
         if chance.random() < 0.2:
             hub.add(100 + turn)
         if chance.random() < 0.2:
-            hub.commit(c.MachineRemoved(rvm_id=chance.choice([*hub.fleet.machines]), at=NOW))
+            hub.commit(Drop(MachineRow, chance.choice([*hub.fleet.machines])))
         for reach in (None, frozenset({1, 2, 3, 100, 101})):
             whole = [machine_view(m, times="ms") for m in hub.fleet.machines.values() if reach is None or m.id in reach]
             found = await digest.of(reach, NOW_MS)
