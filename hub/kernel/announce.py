@@ -18,7 +18,7 @@ from hub.kernel.group_commit import GroupCommit
 from hub.kernel.samples_lane import SamplesLane
 from hub.model.changes import Change, SampleSeen, SamplesKept
 from hub.model.fleet import Fleet, Touched
-from hub.model.health import judge
+from hub.model.health import judge_readings
 
 logger = logging.getLogger("myrvm.announce")
 
@@ -89,7 +89,7 @@ class Announcer:
         touched = self.fleet.apply(change)
         if touched is not None:
             machine = self.fleet.machines[change.rvm_id]
-            machine.health, machine.health_reasons = judge(change.sample, machine.effective_settings.limits)
+            machine.health, machine.health_reasons = judge_readings(change.sample, machine.effective_settings.limits)
             self._publisher.publish((), (touched,))
 
     def keep(self, changes: Sequence[SamplesKept], on_committed: Callable[[], None]) -> bool:

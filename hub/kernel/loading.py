@@ -11,7 +11,7 @@ from db.rows import SampleRow
 from hub.model.changes import SampleSeen
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, Values, desired_of
 from hub.model.fleet import Fleet
-from hub.model.health import judge
+from hub.model.health import judge_readings
 from hub.model.machine import BOOTS_KEPT, Boot, Machine, ZoneState, machine_of
 from protocol.messages import Sample
 
@@ -92,6 +92,6 @@ def _last_known(fleet: Fleet, machine: Machine, row: SampleRow) -> None:
             seq=row.seq,
         )
     )  # fmt: skip
-    machine.health, machine.health_reasons = judge(sample, machine.effective_settings.limits)
+    machine.health, machine.health_reasons = judge_readings(sample, machine.effective_settings.limits)
     if machine.last_seen_at is None or row.created_at > machine.last_seen_at:
         machine.last_seen_at = row.created_at

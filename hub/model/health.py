@@ -10,10 +10,8 @@ CRITICAL_ABOVE = 10.0
 """A reading this far beyond its warning limit is critical."""
 
 
-__all__ = ["CRITICAL_ABOVE", "Limits", "critical_limit", "judge"]
 
-
-def judge(sample: Sample, limits: Limits) -> tuple[str, tuple[HealthReason, ...]]:
+def judge_readings(sample: Sample, limits: Limits) -> tuple[str, tuple[HealthReason, ...]]:
     """The worst level, and every reading at or beyond its warning limit, worst first by how far beyond."""
     hot, cpu, memory, disk = sample.temperature, sample.cpu_usage, sample.memory_usage, sample.disk_usage
     # The common case is decided without building anything: this runs for every sample.

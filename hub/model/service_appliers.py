@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from db.records import RemoteSessionRow, is_open
 from hub.model.effective_settings import EffectiveSettings
-from hub.model.health import judge
+from hub.model.health import judge_readings
 from hub.model.machine import Machine
 from hub.model.service_changes import TimezoneSynced
 from hub.model.timezones import state_of
@@ -26,7 +26,7 @@ def settle(machine: Machine, found: EffectiveSettings) -> Members:
     """Other settings are in force: the newest readings are judged by the new limits at once."""
     machine.effective_settings = found
     if machine.readings is not None:
-        machine.health, machine.health_reasons = judge(machine.readings, found.limits)
+        machine.health, machine.health_reasons = judge_readings(machine.readings, found.limits)
     return CONFIG_MEMBERS
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hub.model.health import Limits, judge
+from hub.model.health import Limits, judge_readings
 from tests.support.machines import sample
 
 
@@ -26,10 +26,10 @@ from tests.support.machines import sample
 def test_the_worst_reading_gives_the_level_and_every_reason_is_named(
     readings: dict[str, float], level: str, codes: list[str]
 ) -> None:
-    found, reasons = judge(sample(**readings), Limits())
+    found, reasons = judge_readings(sample(**readings), Limits())
     assert (found, [reason.code for reason in reasons]) == (level, codes)
 
 
 def test_a_reason_carries_value_and_limit() -> None:
-    _, (reason,) = judge(sample(temperature=84.5), Limits(temperature=70.0))
+    _, (reason,) = judge_readings(sample(temperature=84.5), Limits(temperature=70.0))
     assert reason._asdict() == {"code": "temperature", "value": 84.5, "limit": 70.0}
