@@ -20,9 +20,8 @@ from hub.commands import handlers as commands_handlers
 from hub.commands import page as commands_page
 from hub.links.session import MessageHandlers
 from hub.machine_settings import api as config
-from hub.machine_settings import handlers as settings_handlers
-from hub.machine_settings import page as fleet_settings_page
 from hub.machine_settings import page as settings_page
+from hub.machine_settings import service as settings_handlers
 from hub.machines import api as rvms
 from hub.machines import handlers as machines_handlers
 from hub.machines import key_page, tab
@@ -33,7 +32,6 @@ from hub.people import page as people_page
 from hub.remote import api as remote
 from hub.remote import files_api, pages_api
 from hub.remote import handlers as remote_handlers
-from hub.remote import page as lease_use_page
 from hub.remote import page as remote_page
 from hub.remote.recordings import api as recordings
 from hub.remote.recordings import page as recording_page
@@ -45,9 +43,7 @@ from hub.web.api import health, openapi
 from hub.web.api.endpoint import Endpoint, Nowhere
 from hub.web.api.operation import Operation
 from hub.web.auth.limits import OF_FLEET_PAGE, OF_PARTS
-from hub.web.shell import parts
-from hub.web.shell.page import Visit, WebPage, go, nothing_here
-from hub.web.shell.parts import Part
+from hub.web.shell.page import Part, Visit, WebPage, drawn, go, nothing_here
 from protocol import messages as m
 
 HANDLERS: Final = MessageHandlers(
@@ -135,7 +131,9 @@ OF_JOB = {"whole-job": Part("job_whole.html", commands_page.part_job)}
 
 def page_routes() -> list[BaseRoute]:
     """To be put last: the final one takes every address."""
-    ours, fleet = people_page, fleet_settings_page
+    machine_settings = WebPage(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS)
+    save = settings_page.save_fleet_settings
+    fleet_settings = WebPage(settings_page.show_fleet_settings, save, action="fleet_config.read", most_fields=FIELDS)
     listed = [
         ("/", WebPage(machines_page.show_fleet, cost=OF_FLEET_PAGE)),
         ("/login", WebPage(people_page.show_login, people_page.login, entrance=True)),
@@ -146,24 +144,21 @@ def page_routes() -> list[BaseRoute]:
         ("/account/password", WebPage(home, people_page.set_password, action="account.edit")),
         ("/help", WebPage(show_help)),
         ("/jobs", WebPage(commands_page.show_jobs)),
-        ("/jobs/parts", WebPage(parts.drawn(OF_JOBS))),
+        ("/jobs/parts", WebPage(drawn(OF_JOBS))),
         ("/jobs/{command_id}", WebPage(commands_page.show_job)),
-        ("/jobs/{command_id}/parts", WebPage(parts.drawn(OF_JOB), cost=OF_PARTS)),
+        ("/jobs/{command_id}/parts", WebPage(drawn(OF_JOB), cost=OF_PARTS)),
         ("/jobs/{command_id}/cancel", WebPage(commands_page.to_job, commands_page.cancel_job)),
         ("/bulk", WebPage(home, commands_page.ask_or_do, most_fields=commands_page.MOST_FIELDS)),
         ("/events", WebPage(events_page.show_events)),
         ("/events/lines", WebPage(events_page.show_lines)),
         ("/machines/add", WebPage(key_page.show_add, key_page.add)),
-        ("/machines/parts", WebPage(parts.drawn(OF_FLEET), cost=OF_PARTS)),
+        ("/machines/parts", WebPage(drawn(OF_FLEET), cost=OF_PARTS)),
         ("/machines/{id}", WebPage(machines_page.show_machine)),
         ("/machines/{id}/charts.json", WebPage(machines_page.show_charts)),
-        ("/machines/{id}/parts", WebPage(parts.drawn(OF_MACHINE), cost=OF_PARTS)),
+        ("/machines/{id}/parts", WebPage(drawn(OF_MACHINE), cost=OF_PARTS)),
         ("/machines/{id}/events", WebPage(events_page.show_machine_events)),
-        (
-            "/machines/{id}/settings",
-            WebPage(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS),
-        ),
-        ("/machines/{id}/settings/parts", WebPage(parts.drawn(OF_SETTINGS))),
+        ("/machines/{id}/settings", machine_settings),
+        ("/machines/{id}/settings/parts", WebPage(drawn(OF_SETTINGS))),
         ("/machines/{id}/key", WebPage(key_page.show_key, key_page.new_key)),
         ("/machines/{id}/key/rvm.json", WebPage(key_page.download_config)),
         ("/machines/{id}/remove", WebPage(key_page.ask_removal, key_page.remove)),
@@ -173,18 +168,13 @@ def page_routes() -> list[BaseRoute]:
         ("/machines/{id}/do/{action}", WebPage(commands_page.show_action, commands_page.do_action)),
         ("/machines/{id}/status", WebPage(to_machine, machines_page.ask_status)),
         *_of_leases(),
-        (
-            "/admin/settings",
-            WebPage(
-                fleet.show_fleet_settings, fleet.save_fleet_settings, action="fleet_config.read", most_fields=FIELDS
-            ),
-        ),
-        ("/admin/settings/parts", WebPage(parts.drawn(OF_FLEET_SETTINGS), action="fleet_config.read")),
-        ("/admin/users", WebPage(ours.show_users, ours.add_user, action="user.manage")),
-        ("/admin/users/{user_id}/link", WebPage(home, ours.make_link, action="user.manage")),
-        ("/admin/users/{user_id}/{what:str}", WebPage(home, ours.set_disabled, action="user.manage")),
-        ("/admin/tokens", WebPage(ours.show_tokens, ours.create_token, action="token.manage_own")),
-        ("/admin/tokens/{token_id}/revoke", WebPage(home, ours.revoke_token, action="token.manage_own")),
+        ("/admin/settings", fleet_settings),
+        ("/admin/settings/parts", WebPage(drawn(OF_FLEET_SETTINGS), action="fleet_config.read")),
+        ("/admin/users", WebPage(people_page.show_users, people_page.add_user, action="user.manage")),
+        ("/admin/users/{user_id}/link", WebPage(home, people_page.make_link, action="user.manage")),
+        ("/admin/users/{user_id}/{what:str}", WebPage(home, people_page.set_disabled, action="user.manage")),
+        ("/admin/tokens", WebPage(people_page.show_tokens, people_page.create_token, action="token.manage_own")),
+        ("/admin/tokens/{token_id}/revoke", WebPage(home, people_page.revoke_token, action="token.manage_own")),
     ]
     return [
         Route("/static/{name:path}", static_file),
@@ -195,7 +185,7 @@ def page_routes() -> list[BaseRoute]:
 
 def _of_leases() -> list[tuple[str, WebPage]]:
     """Remote access: its tab, what its forms ask for, and what was recorded."""
-    here, back, used = remote_page, remote_page.to_remote, lease_use_page
+    here, back = remote_page, remote_page.to_remote
     recorded, to_recorded = recording_page, recording_page.to_recording
     return [
         ("/machines/{id}/remote", WebPage(here.show_remote)),
@@ -204,8 +194,8 @@ def _of_leases() -> list[tuple[str, WebPage]]:
         ("/machines/{id}/remote/extend", WebPage(back, here.extend)),
         ("/machines/{id}/remote/approve", WebPage(back, here.approve)),
         ("/machines/{id}/remote/decline", WebPage(back, here.decline)),
-        ("/machines/{id}/remote/page", WebPage(back, used.open_page)),
-        ("/machines/{id}/remote/download", WebPage(back, used.download)),
+        ("/machines/{id}/remote/page", WebPage(back, here.open_page)),
+        ("/machines/{id}/remote/download", WebPage(back, here.download)),
         ("/recordings/{recording_id}", WebPage(recorded.show_recording)),
         ("/recordings/{recording_id}/download", WebPage(to_recorded, recorded.download)),
         ("/recordings/{recording_id}/delete", WebPage(to_recorded, recorded.delete)),

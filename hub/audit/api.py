@@ -17,8 +17,7 @@ from hub.model.access import may
 from hub.web.api import headers
 from hub.web.api.endpoint import machine_named
 from hub.web.api.headers import bound
-from hub.web.api.operation import Answer, Call, Operation
-from hub.web.api.record_shape import of_record
+from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.http.problems import Text, invalid, one_wrong
 from hub.web.http.validation import InstantGiven, Language, Limit, Row
 from protocol.kinds import Name

@@ -18,8 +18,8 @@ from hub.audit.service import names_in
 from hub.machines import tab
 from hub.model import actors, views
 from hub.model.access import ACTIONS
+from hub.model.actors import row_id
 from hub.model.machine import Machine
-from hub.model.row_id import row_id
 from hub.web.api.endpoint import machine_named
 from hub.web.http.problems import Problem
 from hub.web.http.validation import validate

@@ -18,8 +18,8 @@ from hub.cli import output, valid
 from hub.cli.data import OpenData, clock_time, now, open_data, settings_of
 from hub.cli.output import CliError, Exit, language, sentence
 from hub.model import actors, credentials
+from hub.model.actors import row_id
 from hub.model.changes import EventHappened, Put, put_rows
-from hub.model.row_id import row_id
 from hub.people import rules
 from hub.settings import Settings
 

@@ -23,8 +23,7 @@ from hub.model.machine import Machine
 from hub.remote.rules import life as remote_life
 from hub.web.api import headers as paging
 from hub.web.api.endpoint import machine_named
-from hub.web.api.operation import Answer, Call, Operation
-from hub.web.api.record_shape import of_record
+from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
 from hub.web.http.validation import Limit, Note, check_free_shape
 from protocol import free_shape

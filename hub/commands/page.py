@@ -24,9 +24,9 @@ from hub.commands.rules import Refused
 from hub.commands.service import CommandName
 from hub.machines import tab
 from hub.model import views
+from hub.model.actors import row_id
 from hub.model.fleet import TERMINAL
 from hub.model.machine import Machine
-from hub.model.row_id import row_id
 from hub.web.api.endpoint import why_not
 from hub.web.api.operation import Call
 from hub.web.http.problems import Problem, Text, not_found

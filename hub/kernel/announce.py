@@ -18,7 +18,7 @@ from hub.kernel.group_commit import GroupCommit
 from hub.kernel.samples_lane import SamplesLane
 from hub.model.changes import Change, SampleSeen, SamplesKept
 from hub.model.fleet import Fleet, Touched
-from hub.model.health import judge_readings
+from hub.model.presence import judge_readings
 
 logger = logging.getLogger("myrvm.announce")
 

@@ -11,8 +11,8 @@ from db.rows import SampleRow
 from hub.model.changes import SampleSeen
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, Values, desired_of
 from hub.model.fleet import Fleet
-from hub.model.health import judge_readings
 from hub.model.machine import BOOTS_KEPT, Boot, Machine, ZoneState, machine_of
+from hub.model.presence import judge_readings
 from protocol.messages import Sample
 
 SIGNS_OF_LIFE_S = 2.5 * 300

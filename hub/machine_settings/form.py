@@ -20,9 +20,9 @@ from hub.machine_settings import api
 from hub.machine_settings.rules import SettingsRequest
 from hub.model import views
 from hub.model.access import role_needed
+from hub.model.actors import whole_number
 from hub.model.effective_settings import OTHER, DesiredSettings, Values
 from hub.model.machine import Machine
-from hub.model.row_id import whole_number
 from hub.web.api.endpoint import permit
 from hub.web.http.problems import Problem, Text, translator
 from hub.web.shell.page import Visit

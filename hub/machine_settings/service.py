@@ -1,8 +1,7 @@
-"""Writes settings, and sends them to the machines they are for.
+"""Writes settings, sends them to the machines they are for, and commits what machines report of theirs.
 
-A request without a version means only the keys it has, so it is drafted anew on what came in between. A write for the
-whole fleet is sent in slices, so that nobody else waits for 5,000 messages; each machine gets what is effective when
-its turn comes, one without a link in its next `welcome`.
+A request without a version means only the keys it has, so it is drafted anew on what came in between. A fleet's write
+is sent in slices, so that nobody else waits for 5,000 messages; each machine gets what is effective at its turn.
 """
 
 from __future__ import annotations
@@ -17,12 +16,15 @@ from db.errors import Conflict
 from db.records import FleetSettingsRow, MachineRow, MachineSettingsRow
 from hub.kernel.announce import Announcer
 from hub.links.links import Links
+from hub.links.session import MessageContext
+from hub.machine_settings import rules
 from hub.machine_settings.rules import SettingsRequest, StaleError, write_fleet, write_machine
 from hub.model import effective_settings
 from hub.model.actors import Actor
 from hub.model.changes import Change, patches, put_rows
 from hub.model.fleet import Fleet, Touched
 from hub.model.machine import Machine
+from protocol import messages as m
 from protocol.messages import Config
 from protocol.transitions import State
 
@@ -104,3 +106,17 @@ class SettingsPush:
             if machine.interval != before:
                 self._announce.show(Touched(rvm_id, frozenset({"expected_interval_s"})), lambda: None)
         return machine
+
+
+async def config_applied(context: MessageContext, report: m.ConfigApplied) -> None:
+    own, left_out = rules.readable(report.own)
+    context.links.tally["left_out"] += left_out
+    if not rules.was_given(context.machine, report.version):
+        context.links.tally["refused"] += 1
+        context.link.send(
+            m.Error(code="invalid", message="version: the hub never gave this one", ref=m.type_of(report))
+        )
+        return
+    changes = rules.applied(context.machine, report.version, report.errors or {}, context.clock(), own)
+    await context.commit(changes, m.type_of(report))
+    context.link.reported.set()

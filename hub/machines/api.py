@@ -16,8 +16,7 @@ from hub.model.changes import EventHappened
 from hub.model.machine import Machine
 from hub.status.api import HealthReasonView
 from hub.web.api import headers
-from hub.web.api.operation import Answer, Call, Operation
-from hub.web.api.record_shape import of_record
+from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.auth.limits import ReadBudget
 from hub.web.http.problems import Problem, Text, not_found
 from hub.web.http.validation import DeviceId, Instant, Limit, Note, Offset, Title

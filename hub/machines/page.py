@@ -19,9 +19,9 @@ from hub.machines import tab
 from hub.machines.key_page import first_run
 from hub.model import views
 from hub.model.access import role_needed
-from hub.model.health import critical_limit
+from hub.model.actors import whole_number
 from hub.model.machine import Machine
-from hub.model.row_id import whole_number
+from hub.model.presence import critical_limit
 from hub.model.views import machine_view
 from hub.status import api as status_api
 from hub.timezone import page as zone_page

@@ -1,8 +1,8 @@
-"""Who did it: one small text that names a person, a machine or the clock everywhere (rows, events, the feed)."""
+"""Names who did it in one small text (rows, events, the feed), and reads the ids of rows out of addresses and forms."""
 
 from __future__ import annotations
 
-from hub.model.row_id import row_id
+from typing import Final
 
 Actor = str
 """`user:12`, `machine:7`, `clock`, `system` (the command line on the hub's own host)."""
@@ -28,3 +28,19 @@ def asks(actor: Actor) -> bool:
 
 def machine(rvm_id: int) -> Actor:
     return f"machine:{rvm_id}"
+
+
+MAX_ROW_ID: Final = 2**31 - 1
+"""The most that an INTEGER column of PostgreSQL holds."""
+
+
+def whole_number(text: str, most: int) -> int | None:
+    """The number written in ASCII digits without a sign, from 0 to `most`; None for anything else."""
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most))):
+        return None
+    number = int(text)
+    return number if number <= most else None
+
+
+def row_id(text: str) -> int | None:
+    return whole_number(text, MAX_ROW_ID)

@@ -17,9 +17,9 @@ from db.conditions import holds
 from db.records import BootRow, CommandRow, FleetSettingsRow, MachineRow, MachineSettingsRow, TableRow, is_open
 from hub.model import changes as c
 from hub.model import service_appliers
+from hub.model.actors import row_id
 from hub.model.effective_settings import CommonSettings, DesiredSettings, desired_of, desired_of_patch
 from hub.model.machine import BOOTS_KEPT, RECENT_SECONDS, Boot, Machine, machine_of
-from hub.model.row_id import row_id
 from protocol.messages import Sample
 
 TERMINAL = frozenset(records.TERMINAL_STATES)

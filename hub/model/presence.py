@@ -1,4 +1,4 @@
-"""Judges what the hub observes of a machine: live, late, offline, never (dashboard.md 4.1). `now` is monotonic seconds.
+"""Judges what the hub observes of a machine: live, late, offline, never (dashboard.md 4.1); and its readings.
 
     live     age <= max(2.5 I, 5 s)        I: the interval at which this machine is expected to send
     late     older, <= max(6 I, 30 s); and a machine stays late until its frames come in time
@@ -6,25 +6,27 @@
     never    enrolled, without a hello yet
 
 A machine that only uses REST is judged by age as well, I being its upload interval. When the interval changes, age
-counts from the change. A late spell shorter than ten seconds is no event, nor is a machine that comes back within a
-minute of the hub's own start.
+counts from the change. No event: late for less than ten seconds, back within a minute of the hub's own start. `now` is
+monotonic seconds. An absent reading counts for nothing.
 """
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from hub.model.machine import Machine
+from hub.model.effective_settings import Limits
+from hub.model.machine import HealthReason, Machine
 from protocol.limits import OFFLINE_GRACE_S
+from protocol.messages import Sample
 
 FOREVER: Final = float("inf")
 FLAP_S: Final = 10.0
 """Late for less than this is no event."""
 START_GRACE_S: Final = 15.0
-"""How long after the hub's start a machine that was there before still shows as late, not offline."""
+"""After the hub's start a machine that was there before shows as late for so long, not offline."""
 QUARANTINED: Final = "quarantined"
 START_QUIET_S: Final = 60.0
-"""How long after the hub's start a machine may take to come back without an event."""
+"""After the hub's start a machine may take so long to come back without an event."""
 
 
 class Verdict(NamedTuple):
@@ -44,7 +46,6 @@ def late_limit(interval: float) -> float:
 
 
 def judge(machine: Machine, now: float) -> Verdict:
-    """The connection of a machine now."""
     if machine.quarantined_until is not None:
         # At once: its link is being closed, and nobody with its key gets another until that is over.
         return Verdict("offline", QUARANTINED, FOREVER)
@@ -74,7 +75,7 @@ def _by_age(machine: Machine, now: float) -> Verdict:
 
 
 def received(machine: Machine, now: float) -> bool:
-    """A frame came. True when the verdict may be another now: the caller judges anew."""
+    """A frame came. True: the caller judges anew."""
     machine.last_gap = now - max(machine.last_heard, machine.interval_since)
     machine.last_heard = now
     return machine.connection != "live"
@@ -121,8 +122,7 @@ def expect(machine: Machine, interval: float, now: float) -> None:
 
 
 def after_start(machine: Machine, was_live: bool, interval: float, now: float) -> None:
-    """The hub has just started and knows this machine from its rows. One that was there when the last life ended is
-    shown as last known for a moment."""
+    """Known from its rows. One that was there when the last life ended is shown as last known for a moment."""
     machine.interval = interval
     machine.last_heard = machine.interval_since = now
     if machine.last_seen_at is None:
@@ -146,8 +146,45 @@ def after_start(machine: Machine, was_live: bool, interval: float, now: float) -
 
 
 def event_due(machine: Machine, connection: str, now: float) -> float | None:
-    """When the new connection becomes an event, if it still holds then; None: it is the last event's."""
+    """When the new connection becomes an event if it still holds then; None: it is the last event's."""
     if connection == machine.told:
         return None
     delay = FLAP_S if connection == "late" else 0.0
     return max(now + delay, machine.quiet_until if connection != "live" else 0.0)
+
+
+CRITICAL_ABOVE = 10.0
+"""A reading this far beyond its warning limit is critical."""
+
+
+def judge_readings(sample: Sample, limits: Limits) -> tuple[str, tuple[HealthReason, ...]]:
+    """The worst level, and every reading at or beyond its warning limit, worst first by how far beyond."""
+    hot, cpu, memory, disk = sample.temperature, sample.cpu_usage, sample.memory_usage, sample.disk_usage
+    # The common case is decided without building anything: this runs for every sample.
+    if (
+        (hot is None or hot < limits.temperature)
+        and (cpu is None or cpu < limits.cpu_usage)
+        and (memory is None or memory < limits.memory_usage)
+        and (disk is None or disk < limits.disk_usage)
+    ):
+        return "ok", ()
+    return _reasons(
+        ("temperature", hot, limits.temperature),
+        ("cpu_usage", cpu, limits.cpu_usage),
+        ("memory_usage", memory, limits.memory_usage),
+        ("disk_usage", disk, limits.disk_usage),
+    )
+
+
+def _reasons(*readings: tuple[str, float | None, float]) -> tuple[str, tuple[HealthReason, ...]]:
+    found = [
+        HealthReason(code, value, limit) for code, value, limit in readings if value is not None and value >= limit
+    ]
+    found.sort(key=lambda reason: reason.limit - reason.value)
+    level = "critical" if any(reason.value >= critical_limit(reason.limit) for reason in found) else "warning"
+    return level, tuple(found)
+
+
+def critical_limit(warning: float) -> float:
+    """Ten above it: with 90 % a full disk is critical, a busy core only when it is entirely busy."""
+    return warning + CRITICAL_ABOVE

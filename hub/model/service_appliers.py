@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from db.records import RemoteSessionRow, is_open
 from hub.model.effective_settings import EffectiveSettings
-from hub.model.health import judge_readings
 from hub.model.machine import Machine
+from hub.model.presence import judge_readings
 from hub.model.service_changes import TimezoneSynced
 from hub.model.timezones import state_of
 

@@ -18,8 +18,8 @@ from db.errors import Conflict
 from db.records import TokenRow
 from hub.machines.key_page import base_url
 from hub.model import views
+from hub.model.actors import row_id, whole_number
 from hub.model.changes import EventHappened, Put
-from hub.model.row_id import row_id, whole_number
 from hub.people import account_api as account
 from hub.people import rules, tokens_api, users_api
 from hub.web.auth import identify

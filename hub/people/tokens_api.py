@@ -15,8 +15,8 @@ from db.errors import Conflict
 from db.records import TokenRow
 from hub.model import credentials, views
 from hub.model.access import may
+from hub.model.actors import row_id
 from hub.model.changes import put_rows
-from hub.model.row_id import row_id
 from hub.people import rules
 from hub.web.api import endpoint, headers
 from hub.web.api.operation import Answer, Call, Operation

@@ -9,8 +9,8 @@ import msgspec
 from db import users
 from db.records import UserRow
 from hub.model import views
+from hub.model.actors import row_id
 from hub.model.changes import EventHappened, Put, put_rows
-from hub.model.row_id import row_id
 from hub.people import rules
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.auth.state import AuthState

@@ -18,8 +18,8 @@ from db import recordings, remote_sessions
 from db.records import RecordingRow, RemoteSessionRow
 from hub.machines import tab
 from hub.model import actors
+from hub.model.actors import row_id
 from hub.model.machine import Machine
-from hub.model.row_id import row_id
 from hub.model.views import epoch_ms
 from hub.remote import api, files_api, pages_api
 from hub.remote.pages_api import OpenedPage

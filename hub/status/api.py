@@ -21,8 +21,7 @@ from hub.status import rules
 from hub.status.rules import NamedStatus
 from hub.web.api import headers
 from hub.web.api.headers import ahead, bound
-from hub.web.api.operation import Answer, Call, Operation
-from hub.web.api.record_shape import of_record
+from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.http.problems import one_wrong
 from hub.web.http.validation import Instant, InstantGiven, Limit, Note, Row
 from protocol.commands import SetStatus

@@ -10,7 +10,7 @@ import pytest
 
 from dashboard import actions, bulk, job_list, jobs
 from dashboard.reader import Reader
-from hub.model.row_id import row_id
+from hub.model.actors import row_id
 from tests.dashboard.job_cases import ASKED, CASES, JOB, NOW, WHO, ZONE, Case, lines
 
 TABLE: dict[str, Any] = json.loads((Path(__file__).parent / "fixtures/jobs.json").read_text("utf-8"))

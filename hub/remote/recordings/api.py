@@ -21,8 +21,7 @@ from db import recordings as rows
 from db.records import RecordingRow
 from hub.kernel.objects.place import CHUNK, ObjectDamagedError, ObjectMissingError, ObjectsError
 from hub.model import views
-from hub.model.actors import Actor
-from hub.model.row_id import row_id
+from hub.model.actors import Actor, row_id
 from hub.remote.recordings import rules
 from hub.remote.recordings.file import MEDIA_TYPE, RecordingFailedError, whole
 from hub.remote.recordings.service import Recordings

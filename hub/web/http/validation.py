@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 import msgspec.inspect as mi
 
-from hub.model.row_id import MAX_ROW_ID
+from hub.model.actors import MAX_ROW_ID
 from hub.web.http.problems import Problem, Text, invalid, one_wrong
 from protocol import free_shape
 

@@ -1,17 +1,19 @@
-"""What every page has in common: reader and user, the frame around it, forms that prove their origin, errors as pages.
+"""What every page has in common: reader and user, frame, forms that prove their origin, parts, errors as pages.
 
-A page is a function of a Visit that answers a Response; `WebPage` makes it an endpoint.
+A page is a function of a Visit that answers a Response; `WebPage` makes it an endpoint. A part is a template that its
+page includes, drawn once more when it is stale. It holds no CSRF token: the script puts the page's own in.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 import anyio
@@ -69,7 +71,7 @@ class PageFrame:
 
 @dataclass
 class Visit:
-    """One request for a page. `form` holds a POST's fields, each once."""
+    """One request for a page. `form` holds a POST's fields, each once; `fields` every value."""
 
     context: HubContext
     request: Request
@@ -77,7 +79,6 @@ class Visit:
     principal: Principal | None
     form: dict[str, str]
     fields: tuple[tuple[str, str], ...] = ()
-    """The same with every value of a repeated name."""
 
     @property
     def user(self) -> Principal:
@@ -93,11 +94,10 @@ class Visit:
         return access.may(self.principal, action, rvm_id)
 
     def machine(self) -> Machine:
-        """The machine of the path, or the one 404 for unknown and out of reach."""
         return endpoint.machine_named(self.context, self.user, self.request.path_params["id"])
 
     def call(self, body: Any = None, *, machine: Machine | None = None, query: Any = None) -> Call:
-        """The same request as a call of the API, whose operations the pages' forms use."""
+        """The same request as a call of the API."""
         return Call(
             context=self.context,
             request=self.request,
@@ -139,7 +139,6 @@ class Visit:
         )
 
     def _open_jobs(self) -> int:
-        """How many commands of machines the user sees have not ended."""
         user = self.principal
         return 0 if user is None else sum(user.reaches(job.rvm_id) for job in self.context.fleet.open.values())
 
@@ -166,8 +165,7 @@ Show = Callable[[Visit], Awaitable[Response]]
 
 
 class WebPage:
-    """GET and POST functions. `open_to_all`: also before sign-in. `action`: what one must be allowed. `entrance`: where
-    a session begins, whoever was signed in before; its form can hold no token of the new one."""
+    """GET and POST functions. `open_to_all`: also before sign-in. `entrance`: where a session begins, by no token."""
 
     def __init__(
         self,
@@ -342,9 +340,43 @@ def reader_for(context: HubContext, request: Request, principal: Principal | Non
 
 
 def remember(response: Response, settings: Settings, *, language: str | None, theme: str | None) -> None:
-    """Keep the choice in this browser, also for the pages before sign-in. No secret: readable, a year."""
+    """Keep the choice in this browser for a year, also for the pages before sign-in."""
     for name, value, known in ((LANGUAGE_COOKIE, language, LANGUAGES), (THEME_COOKIE, theme, THEMES)):
         if value in known:
             response.set_cookie(
                 name, str(value), max_age=KEPT_S, path="/", secure=settings.cookie_secure, httponly=True, samesite="lax"
             )
+
+
+class Part(NamedTuple):
+    """`values`: what the template takes, for whoever visits."""
+
+    template: str
+    values: Callable[[Visit], Awaitable[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
+class BareFrame:
+    """The frame of a part, as far as forms need one."""
+
+    csrf: str = ""
+
+
+def drawn(parts: Mapping[str, Part]) -> Show:
+    """Answers the parts that `of` names, all without it; 304 when they are what the script has."""
+
+    async def show(visit: Visit) -> Response:
+        asked = dict.fromkeys(visit.request.query_params.get("of", "").split() or parts)
+        pieces: list[str] = []
+        for name in asked:
+            if name in parts:
+                values = await parts[name].values(visit)
+                written = pages.pieces(parts[name].template, visit.reader, frame=BareFrame(), **values)
+                pieces += [piece async for piece in in_slices(written)]
+        body = "".join(pieces).encode()
+        headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:16]}"'}
+        if visit.request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        return HTMLResponse(body, headers=headers)
+
+    return show

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hub.model.health import Limits, judge_readings
+from hub.model.effective_settings import Limits
+from hub.model.presence import judge_readings
 from tests.support.machines import sample
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from hub.model.row_id import MAX_ROW_ID
+from hub.model.actors import MAX_ROW_ID
 from tests.support.api_hub import ApiHub, api_hub
 
 OF_NO_ROW = (str(MAX_ROW_ID), str(MAX_ROW_ID + 1), "9" * 15, "9" * 5000, "-1", "\u0661")

@@ -14,7 +14,7 @@ from hub.commands.api import CommandView
 from hub.machines.api import MachineSummary
 from hub.model import views
 from hub.status.api import StatusDeclared
-from hub.web.api.record_shape import of_record
+from hub.web.api.operation import of_record
 from tests.support.machines import machine
 
 
