@@ -88,7 +88,6 @@ async def _answer(call: Call, query: MachineEventsQuery, rvm: str | None) -> Ans
 
 
 def onward(page: EventPage, *, newer: bool = False) -> int | None:
-    """The id from which the following page goes on; None on the last."""
     if not page.more:
         return None
     if page.reached is not None:

@@ -1,7 +1,4 @@
-"""Handles events that a machine reports: recorded one by one, or counted when there are too many.
-
-An event that is only counted is answered `received` as well: the machine need not repeat it.
-"""
+"""Handles events that a machine reports: recorded, or counted when too many, and answered `received` either way."""
 
 from __future__ import annotations
 

@@ -26,14 +26,12 @@ from hub.web.http.validation import validate
 from hub.web.shell.page import Visit
 
 ON_A_PAGE: Final = 50
-MOST_OFFERED: Final = 300
-"""Machine names that the field offers; beyond that it is only a field."""
+MOST_OFFERED: Final = 300  # Machine names that the field offers; beyond that it is only a field
 
 
 @dataclass(frozen=True)
 class EventsShown:
-    """A page of the list. Older events follow from the id `onward`; `reached`: how far back an incomplete search came,
-    in epoch milliseconds."""
+    """Older events follow from the id `onward`; `reached`: how far back an incomplete search came, in epoch ms."""
 
     lines: list[Line]
     onward: int | None
@@ -117,7 +115,6 @@ async def _found(visit: Visit, choice: EventChoice, machine: Machine | None, zon
 
 
 def api_members(choice: EventChoice, machine: Machine | None, zone: str) -> dict[str, str]:
-    """The filters as the API takes them."""
     start, end = choice.instants(zone)
     asked = {
         "kind": ",".join(choice.kinds), "actor": choice.actor, "q": choice.text,
@@ -148,7 +145,6 @@ async def _values(visit: Visit, choice: EventChoice, machine: Machine | None, sh
 
 
 def _asked(visit: Visit, choice: EventChoice, people: dict[str, str]) -> list[str]:
-    """The filters in words, for an empty list."""
     t = visit.reader.t
     words = [t(f"events.kind.{kind}") for kind in choice.kinds]
     groups = {"user": t("events.actor.user"), "machine": t("events.actor.machine")}

@@ -1,8 +1,5 @@
-"""Names every code of an event, with the members that an event of it has at least: the sentences build on that.
-
-A test finds all codes in the source and holds them to this table, and this table to the texts of both languages
-(dashboard/record.py). What stands before the dot is the event's kind, by which people filter.
-"""
+"""Names every code of an event, with the members that it has at least: the sentences (dashboard/record.py) build on
+that. What stands before the dot is the event's kind."""
 
 from __future__ import annotations
 

@@ -1,8 +1,5 @@
-"""Exports the audit log as CSV while it reads it page by page, and finds the names of whom events speak.
-
-Made for spreadsheets: a sentence beside code and parameters, and no cell that a spreadsheet takes for a formula. The
-last row says what is missing. Names of removed machines and people come from their events.
-"""
+"""Exports the audit log as CSV page by page, and finds the names of whom events speak. For spreadsheets: no cell is a
+formula, the last row says what is missing. Names of removed machines and people come from their events."""
 
 from __future__ import annotations
 
@@ -35,13 +32,11 @@ from hub.web.shell.fleet_digest import in_slices
 from texts.catalogue import Texts
 
 MEDIA_TYPE: Final = "text/csv"
-MOST_ROWS: Final = 100_000
-"""Rows of one file; a spreadsheet holds ten times as many."""
+MOST_ROWS: Final = 100_000  # Rows of one file; a spreadsheet holds ten times as many
 MOST_LOOKED: Final = 400_000
 """Events that one file searches for a text, kind, code or actor: some seconds of a database's time."""
 AT_ONCE: Final = 500
-COST_OF_ROWS: Final = 25.0
-"""Charged to the caller's read budget for so many rows."""
+COST_OF_ROWS: Final = 25.0  # Charged to the caller's read budget for so many rows
 COLUMNS: Final = (
     "id", "at", "kind", "code", "actor", "actor_name", "rvm_id", "machine", "sentence", "params", "before", "after",
 )  # fmt: skip
@@ -68,8 +63,7 @@ def safe_cell(cell: object) -> str:
 async def export(
     call: Call, filters: EventFilters, before: EventMark | None, after: EventMark | None, device_id: str
 ) -> Response:
-    """The file as an answer. The first page is read before it begins, so that a database that is away is a 503. Raises
-    Problem (429) when there are too many at once."""
+    """Reads the first page before it answers, so a database that is away is a 503. Raises Problem 429: too many."""
     exports, who = call.context[DownloadSlots], call.principal.actor
     exports.begin(who)
     try:
@@ -172,8 +166,7 @@ def _rows(rows: Iterable[Sequence[object]]) -> str:
     return out.getvalue()
 
 
-MOST_REMOVED: Final = 1000
-"""Removals that are searched for a name."""
+MOST_REMOVED: Final = 1000  # Removals that are searched for a name
 
 
 @dataclass(slots=True)

@@ -191,7 +191,6 @@ async def _settle_command(call: Call, machine: Machine, update: CommandUpdate) -
 
 
 async def _announce(call: Call, changes: Sequence[Change]) -> bool:
-    """False when there was nothing to commit, or it was decided before."""
     try:
         if changes:
             await call.context.announce(*changes)

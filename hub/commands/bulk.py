@@ -1,7 +1,4 @@
-"""POST /commands: one command for many machines. One group id, one answer for each machine, nothing half recorded.
-
-At most 100 machines in one transaction. A refusal stands in the machine's own row and stops nobody else.
-"""
+"""POST /commands: one command for many machines, at most 100 in one transaction. One group id, one answer for each."""
 
 from __future__ import annotations
 
@@ -28,13 +25,10 @@ from hub.web.http.problems import Problem, Text, one_wrong, translator
 from hub.web.http.validation import Note, Row, validate
 from protocol.kinds import Name, Status
 
-MOST: Final = 1000
-"""Machines of one call."""
-AT_ONCE: Final = 100
-"""Machines of one transaction."""
+MOST: Final = 1000  # Machines of one call
+AT_ONCE: Final = 100  # Machines of one transaction
 RETRIES: Final = 3
-DISRUPTIVE: Final = frozenset({"restart_service", "reboot"})
-"""Commands to many machines that need a reason."""
+DISRUPTIVE: Final = frozenset({"restart_service", "reboot"})  # Commands to many machines that need a reason
 
 
 class MachineFilter(msgspec.Struct):
@@ -107,8 +101,7 @@ async def issue_many(
     *,
     by_ids: bool = True,
 ) -> dict[str, Any]:
-    """The answer's data. With an Idempotency-Key the same call again answers the same group; what an interrupted call
-    left out is done then, when the machines were named (a filter might match others now)."""
+    """The same key answers the same group; what an interrupted call left out is done then, unless by a filter."""
     args, reason = rules.reasoned(name, args, reason)
     key = service.idempotency_key(call)
     sending = _Sending(call, name, args, reason, _group_id(call, key), keyed=key is not None)
@@ -160,8 +153,6 @@ def read_body(value: Any) -> ManyCommands:
 
 
 class _Sending:
-    """One call: the same command, drafted for chunk after chunk of machines."""
-
     def __init__(
         self, call: Call, name: str, args: dict[str, Any], reason: str | None, group_id: str, *, keyed: bool
     ) -> None:
@@ -247,7 +238,6 @@ class _Sending:
 
 
 def _row(target: BulkTarget) -> dict[str, Any]:
-    """A machine that the caller does not reach is named as it was asked for."""
     if target.machine is not None:
         return {"rvm_id": target.machine.id, "device_id": target.machine.device_id}
     by_number = isinstance(target.asked, int)

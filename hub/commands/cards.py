@@ -15,8 +15,7 @@ from hub.model.fleet import TERMINAL
 from hub.model.machine import Machine
 from hub.web.shell.page import Visit, who
 
-RECENT: Final = timedelta(minutes=10)
-"""A job that has ended stays on its machine's page this long."""
+RECENT: Final = timedelta(minutes=10)  # A job that has ended stays on its machine's page this long
 MOST_ON_MACHINE: Final = 5
 
 
@@ -55,7 +54,6 @@ def zone_of(visit: Visit, machine: Machine | None) -> str:
 
 
 async def of_machine(visit: Visit, found: Machine) -> list[CommandRow]:
-    """The jobs of a machine's page: everything open, then what ended in the last minutes; newest first."""
     open_now = sorted(found.pending.values(), key=lambda c: (c.issued_at, c.id), reverse=True)
     rows = await command_rows.recent_commands(visit.context.store, found.id, MOST_ON_MACHINE)
     ended = [row for row in rows if row.state in TERMINAL and row.finished_at and row.finished_at > visit.now - RECENT]
@@ -63,7 +61,6 @@ async def of_machine(visit: Visit, found: Machine) -> list[CommandRow]:
 
 
 async def part(visit: Visit) -> dict[str, Any]:
-    """The values `machine_jobs.html` takes."""
     found = visit.machine()
     commands = await of_machine(visit, found)
     return {"m": found, "s": on_machine(visit, commands, await people(visit, {job.issued_by for job in commands}))}

@@ -1,7 +1,4 @@
-"""Handles a machine's command updates: shown at once while a command runs, committed and answered when it ends.
-
-Also looks up, before a command that waited for its machine is sent, whether who issued it still may.
-"""
+"""Handles a machine's command updates, and looks up the issuers of commands that waited before these are sent."""
 
 from __future__ import annotations
 
@@ -48,7 +45,6 @@ async def update(context: MessageContext, report: m.CommandUpdate) -> None:
 
 
 async def check_waiting(context: MessageContext) -> None:
-    """Look up, before they are sent, whether the issuers of waiting commands still may issue them."""
     machine = context.machine
     by_user: dict[int, list[CommandRow]] = {}
     for command_id in context.link.unchecked:

@@ -1,7 +1,4 @@
-"""`/jobs`, `/jobs/{id}`, `/machines/{id}/do/{action}` and `/bulk`: commands, asked for and followed.
-
-The open jobs come from memory, the ended ones page by page from the database. Forms go to the operations of the API.
-"""
+"""`/jobs`, `/jobs/{id}`, `/machines/{id}/do/{action}` and `/bulk`: commands, by the operations of the API."""
 
 from __future__ import annotations
 
@@ -34,10 +31,8 @@ from hub.web.http.validation import validate
 from hub.web.shell.fleet_digest import FleetDigest, in_slices
 from hub.web.shell.page import Visit, go, who
 
-JOBS_ON_PAGE: Final = 50
-"""Jobs of each kind, open and ended, on one page."""
-STATE_RANK: Final = {"sent": 1, "accepted": 2, "running": 2}
-"""What is under way stands above what waits."""
+JOBS_ON_PAGE: Final = 50  # Jobs of each kind, open and ended, on one page
+STATE_RANK: Final = {"sent": 1, "accepted": 2, "running": 2}  # What is under way stands above what waits
 
 
 async def show_jobs(visit: Visit) -> Response:
@@ -47,7 +42,6 @@ async def show_jobs(visit: Visit) -> Response:
 
 
 async def part_lists(visit: Visit) -> dict[str, Any]:
-    """The values `job_lists.html` takes."""
     query = _query(visit)
     reach = await _machines(visit, query)
     mark = await _mark(visit, query)
@@ -70,7 +64,6 @@ async def part_lists(visit: Visit) -> dict[str, Any]:
 
 
 async def part_tally(visit: Visit) -> dict[str, Any]:
-    """The values `job_tally.html` takes."""
     query = _query(visit)
     return {"parts_at": query.address().replace("/jobs", "/jobs/parts", 1), **await _tallied(visit)}
 
@@ -98,7 +91,6 @@ async def _machines(visit: Visit, query: job_list.JobQuery) -> frozenset[int] | 
 
 
 def _open(visit: Visit, query: job_list.JobQuery, reach: frozenset[int] | None) -> list[CommandRow]:
-    """Newest first."""
     found = [
         command
         for command in visit.context.fleet.open.values()
@@ -150,8 +142,7 @@ def _machine_named(visit: Visit, query: job_list.JobQuery) -> str:
     return machine.name if machine is not None and visit.user.reaches(machine.id) else str(query.rvm)
 
 
-Detail = tuple[str, str, str]
-"""Name, value ("": not shown yet), and the address it links to or ""."""
+Detail = tuple[str, str, str]  # Name, value ("": not shown yet), and the address it links to or ""
 
 
 async def show_job(visit: Visit, fault: str = "", status: int = 200) -> Response:
@@ -159,7 +150,6 @@ async def show_job(visit: Visit, fault: str = "", status: int = 200) -> Response
 
 
 async def part_job(visit: Visit) -> dict[str, Any]:
-    """The values `job_whole.html` takes."""
     command = await _job_named(visit)
     names = await cards.people(visit, {command.issued_by, command.cancel_by or ""})
     shown = cards.shown(visit, [command], names)[0]
@@ -219,7 +209,6 @@ async def show_action(visit: Visit, fault: str = "", status: int = 200) -> Respo
 
 
 async def do_action(visit: Visit) -> Response:
-    """Issue the command by the API's operation, then show the machine's page."""
     found, name = visit.machine(), _action_named(visit)
     if not visit.may("command.send", found.id):
         raise Problem("forbidden", Text("needs_role", {"role": Text("role.operator")}))
@@ -246,7 +235,6 @@ def once(visit: Visit, found: Machine | None, body: Any) -> Call:
 
 
 def _body_of(name: str, form: dict[str, str]) -> dict[str, Any]:
-    """The body of POST /rvms/{id}/commands."""
     reason = form.get("reason", "").strip()
     args: dict[str, Any] = {}
     if name == "restart_service":

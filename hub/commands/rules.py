@@ -1,8 +1,6 @@
-"""Decides a command's life: drafted, moved, expired, cancelled, settled once. Values in, Changes out; nothing is sent.
-
-A command ends in exactly one terminal state. What would settle it a second time yields no Change at all; what comes
-too late becomes an event. What a succeeded `set_status` means for the machine's status is decided with it (law 4).
-"""
+"""Decides a command's life: drafted, moved, expired, cancelled. Values in, Changes out; nothing is sent. It ends in
+exactly one terminal state; what comes too late becomes an event. A succeeded `set_status` decides the machine's status
+with it (law 4)."""
 
 from __future__ import annotations
 
@@ -26,12 +24,10 @@ from protocol.commands import ARGUMENTS, DESIRED_STATE, SetStatus, SyncTimezone
 from protocol.salvage import describe
 from protocol.zones import is_zone
 
-DESIRED_STATE_LIFETIME = timedelta(hours=24)
-"""Desired state waits this long for an offline machine."""
+DESIRED_STATE_LIFETIME = timedelta(hours=24)  # Desired state waits this long for an offline machine
 MAX_RELAYED = 10
 """Open commands that only relay what the machine's own software declared: they must not crowd out people's."""
-MAX_PENDING = 50
-"""Open commands of one machine; more are refused."""
+MAX_PENDING = 50  # Open commands of one machine; more are refused
 
 
 class Refused(Exception):  # noqa: N818 - it reads as what happened to a request
@@ -53,9 +49,8 @@ def relay_status(
     reason: str | None = None,
     reading: bool = False,
 ) -> list[Change]:
-    """Relay to the agent what was declared past it (by REST, by the clock); else it would declare the old status again
-    at its next hello. `reason`: given by who declared it; `wanted` may carry another's. `reading`: only the capacity is
-    new. [] when the agent takes no such command, or none now."""
+    """Relays what was declared past the agent, which would declare the old status at its next hello. `reason`: its
+    declarer's. `reading`: only the capacity is new. [] when the agent takes no such command."""
     waiting = sum(is_relayed(command) for command in machine.pending.values())
     if "set_status" not in machine.capabilities or waiting >= MAX_RELAYED:
         return []
@@ -78,9 +73,8 @@ def draft(
     group_id: str | None = None,
     reading: bool = False,
 ) -> list[Change]:
-    """The drafted command (first), its event, and the end of older commands that it replaces; a `reading` of the
-    capacity replaces no person's. Raises Refused: `unknown_command` and `invalid` (422), `still_full`, `not_full`,
-    `manual_sync_off`, `machine_offline`, `too_many_pending` (409)."""
+    """The command first. A `reading` of the capacity replaces no person's. Raises Refused: `unknown_command`, `invalid`
+    (422), `still_full`, `not_full`, `manual_sync_off`, `machine_offline`, `too_many_pending` (409)."""
     _check_arguments(name, args)
     # Not by `capabilities`: the wire gives them no vocabulary, and a machine answers `unsupported` by itself at once.
     if name == "set_status" and (failure := _impossible(machine, args)) is not None:
@@ -114,8 +108,7 @@ def draft(
 
 
 def reasoned(name: str, args: dict[str, Any], reason: str | None) -> tuple[dict[str, Any], str | None]:
-    """Of a set_status, the command's reason and the status's: each is taken for the other when it is left out.
-    Idempotent."""
+    """Of a set_status, the command's reason and the status's: each stands for the other when left out. Idempotent."""
     if name != "set_status":
         return args, reason
     reason = reason or args.get("reason")
@@ -142,7 +135,6 @@ def new_id(now: datetime) -> str:
 
 
 def wire(command: CommandRow) -> messages.Command:
-    """The command's message."""
     return messages.Command(
         id=command.id,
         name=command.name,
@@ -153,12 +145,8 @@ def wire(command: CommandRow) -> messages.Command:
 
 
 def to_deliver(machine: Machine, now: datetime) -> list[CommandRow]:
-    """What is sent after hello, oldest first: everything open and not past its deadline. Commands sent on an earlier
-    link go again; the machine answers a known id from its journal.
-
-    A relayed capacity goes before commands that have not left yet: it repeats the status of then, and must not undo
-    what they set.
-    """
+    """Sent after hello, oldest first: all open and not past its deadline, also again (the machine's journal knows
+    them). Relayed capacities first: they repeat the status of then, and must not undo what later commands set."""
 
     def turn(command: CommandRow) -> tuple[int, datetime, str]:
         passed_on = is_relayed(command) and "capacity" in command.args
@@ -187,15 +175,12 @@ def _check_arguments(name: str, args: dict[str, Any]) -> None:
         raise Refused("invalid", 422, "timezone: not a name of the IANA time zone database")
 
 
-GRACE = timedelta(seconds=4)
-"""An update may come this long after the deadline: it is on its way."""
+GRACE = timedelta(seconds=4)  # An update may come this long after the deadline: it is on its way
 
-IMMEDIATE_LIFETIME = timedelta(seconds=60)
-"""An immediate command expires after this (protocol.md, Promises)."""
+IMMEDIATE_LIFETIME = timedelta(seconds=60)  # An immediate command expires after this (protocol.md, Promises)
 REBOOT_LIFETIME = timedelta(minutes=5)
 """A machine that has begun to go down may take this long to be back: a Jetson needs about one minute."""
-GOING_DOWN = "rebooting"
-"""The phase from which a reboot cannot be taken back."""
+GOING_DOWN = "rebooting"  # The phase from which a reboot cannot be taken back
 
 _NAMED_BY = {"set_status": "capacity", "sync_timezone": "timezone"}
 """Of the commands for a state: the argument by which one says more than one without it."""
@@ -210,17 +195,14 @@ def sent(command: CommandRow, now: datetime) -> list[Change]:
 
 
 def end_of(update: messages.CommandUpdate) -> str:
-    """The state an update ends a command in: a machine's refusal of what was withdrawn, or came too late, is
-    `cancelled` or `expired`."""
+    """A machine's refusal of what was withdrawn, or came too late, is `cancelled` or `expired`."""
     code = None if update.error is None else update.error.code
     return code if update.state == "rejected" and code in ("cancelled", "expired") else update.state
 
 
 def moved(machine: Machine, update: messages.CommandUpdate, now: datetime) -> list[Change]:
-    """Move a machine's own open command; [] when it has ended or nothing is new.
-
-    A terminal state brings its event, and a succeeded set_status the status it set, declared by the command's issuer.
-    """
+    """Moves a machine's own open command; [] when nothing is new. A terminal state brings its event, and a succeeded
+    set_status the status, declared by the issuer."""
     command = machine.pending.get(update.id)
     if command is None:
         return []
@@ -268,15 +250,13 @@ def expire(machine: Machine, command: CommandRow, now: datetime) -> list[Change]
 
 
 def begins_too_late(command: CommandRow, update: messages.CommandUpdate, now: datetime) -> bool:
-    """Whether the machine begins what it may not begin any more. A link is never sent such a command; a machine that
-    asks by REST may have read it in time."""
+    """A link is never sent a command past its deadline; a machine that asks by REST may have read it in time."""
     begins = update.state not in TERMINAL and command.state in ("queued", "sent")
     return command.state in TERMINAL or (begins and now >= command.expires_at)
 
 
 def cancel(machine: Machine, command: CommandRow, actor: actors.Actor, now: datetime) -> list[Change]:
-    """Cancel an open command: at once when it never left, else the machine is asked. [] when it has ended or was asked
-    for already."""
+    """Cancels at once what never left, else the machine is asked. [] when it has ended or was asked already."""
     if command.state in TERMINAL or command.cancel_at is not None:
         return []
     if not has_left(machine, command):
@@ -291,12 +271,8 @@ def cancel(machine: Machine, command: CommandRow, actor: actors.Actor, now: date
 
 
 def supersede(machine: Machine, newer: CommandRow, now: datetime, *, reading: bool = False) -> list[Change]:
-    """End older commands that never left and declare no more than the newer one. A relayed `reading` of the capacity
-    ends only older ones like it.
-
-    One without a capacity leaves the capacity alone, so it does not replace one that names a capacity; nor does a look
-    for the zone replace one that names the zone.
-    """
+    """Ends older commands that never left and declare no more than the newer one: one without a capacity (a zone) does
+    not replace one that names it. A relayed `reading` ends only older ones like it."""
     if newer.name not in _NAMED_BY:
         return []
     more, ended = _NAMED_BY[newer.name], list[Change]()
@@ -324,8 +300,7 @@ def _end(command: CommandRow, state: str, actor: actors.Actor, now: datetime, **
 
 
 def _move(command: CommandRow, **values: Any) -> Move[CommandRow]:
-    """The command after these members have changed. It also stores what an earlier move may have left unstored, because
-    progress that is out of date is never stored."""
+    """Also stores what an earlier move may have left unstored: progress that is out of date is never stored."""
     return Move(msgspec.structs.replace(command, **values), tuple(dict.fromkeys((*PROGRESS, *values))))
 
 

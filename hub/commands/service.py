@@ -1,7 +1,5 @@
-"""Issues a command once for each Idempotency-Key, waits for its end, and reads its arguments as a person writes them.
-
-Machines ignore members that they do not know (a newer hub may send more); a person's typing error is named instead.
-"""
+"""Issues a command once for each Idempotency-Key, waits for its end, and reads its arguments. Machines ignore unknown
+members (a newer hub may send more); a person's typing error is named instead."""
 
 from __future__ import annotations
 
@@ -70,7 +68,6 @@ async def outcome(call: Call, command: CommandRow, wait: float) -> CommandRow:
 
 
 def state_text(command: CommandRow) -> Text:
-    """The command's state in a sentence."""
     return Text(f"command.{command.state}")
 
 
@@ -123,7 +120,7 @@ def read_arguments(call: Call, name: CommandName, given: Mapping[str, Any], zone
 
 
 def problem_below(place: str, problem: Problem) -> Problem:
-    """The same problem with its members named below `place`."""
+    """Names the members below `place`."""
     if not problem.errors:
         return problem
     return invalid({f"{place}.{name}": _clearer(name, whys) for name, whys in problem.errors.items()})

@@ -1,8 +1,5 @@
-"""Quarantines a key that two machines use, so that they do not take the link from each other for ever.
-
-Decides with `hub.links.rules`. Takeovers are remembered in this hub's memory; a quarantine is a column and outlives it.
-Knows no socket.
-"""
+"""Quarantines a key that two machines use, so that they do not take the link from each other for ever. Takeovers are
+kept in memory; a quarantine is a column. Knows no socket."""
 
 from __future__ import annotations
 
@@ -24,8 +21,7 @@ from protocol.limits import TAKEOVER_WINDOW_S
 
 logger = logging.getLogger("myrvm.links")
 
-MOST_REMEMBERED = 1000
-"""Machines with remembered takeovers, before stale ones are dropped."""
+MOST_REMEMBERED = 1000  # Machines with remembered takeovers, before stale ones are dropped
 
 
 class KeyConflicts:
@@ -48,7 +44,6 @@ class KeyConflicts:
         self._quarantined: set[int] = {m.id for m in fleet.machines.values() if m.quarantined_until is not None}
 
     def quarantined_for(self, machine: Machine) -> float | None:
-        """Seconds for which this machine's key is refused; None: it is not."""
         return rules.held_for(machine, self._clock())
 
     def too_soon(self, machine: Machine) -> float | None:
@@ -73,8 +68,7 @@ class KeyConflicts:
                 logger.warning("machine %d: no quarantine, it cannot be recorded: %s", machine.id, error)
 
     async def end_due(self) -> None:
-        """End quarantines whose time is over, and shorten those that a clock set back made too long. After one that
-        ended by time alone, the next contested takeover within the window quarantines again."""
+        """Ends or shortens quarantines. After an end by time, one contested takeover is enough for the next."""
         now = self._clock()
         for rvm_id in list(self._quarantined):
             machine = self._fleet.machines.get(rvm_id)

@@ -1,9 +1,6 @@
-"""Sends to one machine: messages, acknowledgements, the close. Knows no message that comes in.
-
-One writer task empties the outbox. When the outbox is full the link closes (what is durable is sent again after the
-reconnect). A peer that stops reading leaves the writer in one send since `sending_since`; the sweeper tears the link
-down.
-"""
+"""Sends to one machine: messages, acknowledgements, the close. Knows no message that comes in. One writer task empties
+the outbox; a full one closes the link. A peer that stops reading leaves the writer in one send since `sending_since`,
+until the sweeper tears the link down."""
 
 from __future__ import annotations
 
@@ -23,12 +20,9 @@ from protocol.session import Session
 
 logger = logging.getLogger("myrvm.link")
 
-OUTBOX: Final = 128
-"""Messages waiting for one machine. Answers wait at half of it (`room`); commands, which come unasked, are never so
-many."""
+OUTBOX: Final = 128  # Messages for one machine. Answers wait at half of it (`room`); commands are never so many.
 
-SETTINGS_WITHIN_S: Final = 3.0
-"""A machine reports its own settings right after the welcome, or never."""
+SETTINGS_WITHIN_S: Final = 3.0  # A machine reports its own settings right after the welcome, or never
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -65,20 +59,16 @@ class MachineLink:
         self.address = address
         self.machine: Machine | None = None
         self.since = time.monotonic()
-        self.reported = asyncio.Event()
-        """Set when the machine has reported its own settings."""
+        self.reported = asyncio.Event()  # Set when the machine has reported its own settings
         self.epoch = 0
         self.close_reason: str | None = None
         # Bound: the open commands of the machine.
-        self.delivered: set[str] = set()
-        """Commands sent on this link, or asked to stop; in `stopped` the latter."""
+        self.delivered: set[str] = set()  # Commands sent on this link, or asked to stop; in `stopped` the latter
         # Bound: a part of the delivered.
         self.stopped: set[str] = set()
         # Bound: a part of what was open at the hello.
-        self.unchecked: set[str] = set()
-        """Commands that wait until it is known that who issued them still may."""
-        self.replaced_by: str | None = None
-        """The newer link's address."""
+        self.unchecked: set[str] = set()  # Commands that wait until it is known that who issued them still may
+        self.replaced_by: str | None = None  # The newer link's address
         self.waiting = 0
         self.sending_since = 0.0
         self.scope: anyio.CancelScope | None = None
@@ -97,16 +87,13 @@ class MachineLink:
 
     @property
     def closing(self) -> bool:
-        """Whether the close is decided; messages that come in are ignored."""
         return self._closing is not None
 
     @property
     def is_crowded(self) -> bool:
-        """Whether answers should wait for the writer (`room`)."""
         return 2 * len(self._outbox) >= OUTBOX and self._closing is None
 
     async def room(self) -> None:
-        """Wait until the link is not crowded."""
         while self.is_crowded:
             self._drained.clear()
             await self._drained.wait()
@@ -148,7 +135,6 @@ class MachineLink:
                 self._signal()
 
     def abort(self) -> None:
-        """Tear the link down."""
         if self._closing is None:
             self._closing = (CloseCode.OVERLOADED, "stopped reading")
         if self.scope is not None:

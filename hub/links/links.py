@@ -1,8 +1,5 @@
-"""Keeps the live links of this hub, one per machine, and delivers commands and live intervals to them.
-
-The newest link of a machine wins. Also counts the events that machines report beyond their budget; a hub that dies
-loses at most a minute of counting. Knows no socket and no message that comes in.
-"""
+"""Keeps the live links of this hub, one per machine (the newest), and delivers commands and live intervals to them.
+Also counts events beyond a machine's budget. Knows no socket and no message that comes in."""
 
 from __future__ import annotations
 
@@ -25,15 +22,7 @@ from hub.links.link import MachineLink
 from hub.links.tickets import Tickets
 from hub.model import actors
 from hub.model.budgets import MachineBudget, ReportedEvents
-from hub.model.changes import (
-    Change,
-    EventHappened,
-    Move,
-    drops,
-    moved_rows,
-    patches,
-    put_rows,
-)
+from hub.model.changes import Change, EventHappened, Move, drops, moved_rows, patches, put_rows
 from hub.model.fleet import TERMINAL, Fleet
 from hub.model.machine import Machine, has_left
 from hub.model.watching import Watching
@@ -44,14 +33,11 @@ from protocol.transitions import State
 
 logger = logging.getLogger("myrvm.links")
 
-MIN_SPREAD_S = 20.0
-"""Many machines reconnect over at least this long (reliability.md, bar 7)."""
+MIN_SPREAD_S = 20.0  # Many machines reconnect over at least this long (reliability.md, bar 7)
 MANY = 20
 
 
 class Links:
-    """Registry of links by machine id. Everything here is synchronous except waiting for a command."""
-
     def __init__(
         self,
         fleet: Fleet,
@@ -111,7 +97,6 @@ class Links:
         return older
 
     def is_current(self, link: MachineLink) -> bool:
-        """Whether this event is recorded; False: it was counted."""
         return self._links.get(link.rvm_id) is link
 
     def unregister(self, link: MachineLink) -> bool:
@@ -123,8 +108,7 @@ class Links:
         return True
 
     def deliver_waiting(self, link: MachineLink) -> None:
-        """The link is live: send what is open. Commands that a person issued and that never left wait for
-        `rights_checked`."""
+        """Sends what is open; of commands that never left, a person's wait for `rights_checked`."""
         machine = link.machine
         if machine is not None:
             waiting = (c for c in machine.pending.values() if not has_left(machine, c))
@@ -137,8 +121,7 @@ class Links:
         self.deliver(link.rvm_id)
 
     def deliver(self, rvm_id: int) -> None:
-        """Send the machine's open commands that were not sent on its live link yet. Of one that shall be stopped only
-        the cancel is sent: the machine has the last word."""
+        """Sends open commands not sent on this link yet; of a cancelled one only the cancel: the machine decides."""
         link, machine = self._links.get(rvm_id), self._fleet.machines.get(rvm_id)
         if link is None or machine is None or link.closing or link.session.state is not State.LIVE:
             return
@@ -176,14 +159,12 @@ class Links:
                 self.observer.expect(link.machine, interval)
 
     def close(self, rvm_id: int, code: int, reason: str = "") -> None:
-        """Close the machine's link, if there is one."""
         link = self._links.get(rvm_id)
         if link is not None:
             link.close(code, reason, at_once=True)
 
     async def wait_for(self, command_id: str, timeout: float) -> CommandRow | None:
-        """The command once it has ended, or as it is after `timeout`; None when it is not open (read it from the
-        database)."""
+        """The command once it has ended, or as it is after `timeout`; None: not open (read the database)."""
         command = self._fleet.open.get(command_id)
         if command is None:
             return None
@@ -216,8 +197,8 @@ class Links:
         self.key_conflicts.on_commit(changes)
 
     def send_restarting(self, spread: float) -> int:
-        """Ask every machine to reconnect within `spread` seconds (at least 20 for many machines, in slices), then close
-        with 1012. Returns how many were asked. New links are refused from now on."""
+        """Asks all to reconnect within `spread` s (at least 20 for many), then closes with 1012; refuses new links.
+        Returns how many."""
         self.restarting = True
         links = self.all()
         count = len(links)
@@ -282,8 +263,7 @@ def _is_newest(machine: Machine, row: CommandRow) -> bool:
     return machine.pending.get(row.id) is row
 
 
-TICK_S: Final = 1.0
-"""Watches that ran out end within this."""
+TICK_S: Final = 1.0  # Watches that ran out end within this
 
 
 def ask_for_live_samples(watching: Watching, fleet: Fleet, links: Links) -> None:

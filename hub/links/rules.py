@@ -1,12 +1,7 @@
-"""Decides what a message means and when two links with one key conflict. Knows no link and no database.
-
-From a valid message and `now` to rows and Changes. The hub's clock and the link's own machine are the authority:
-nothing in a message can speak for another machine.
-
-A takeover is contested when the link that was replaced was alive to the end (its peer answered the close). One machine
-whose network flaps leaves dead links behind, which answer nothing, so it is never quarantined. `now` is monotonic
-seconds where it is a float.
-"""
+"""Decides what a message means and when two links with one key conflict. Knows no link and no database. The hub's clock
+and the link's own machine are the authority. A takeover is contested when the replaced link was alive to the end (its
+peer answered the close): one machine whose network flaps is never quarantined. `now` is monotonic seconds where it is a
+float."""
 
 from __future__ import annotations
 
@@ -32,19 +27,16 @@ from protocol.limits import CONTESTED_TAKEOVERS, TAKEOVER_WINDOW_S
 from protocol.version import SUPPORTED_VERSIONS
 from protocol.zones import is_zone
 
-APART_S = 1.0
-"""A link is replaced at most this often (reliability.md, bar 31)."""
+APART_S = 1.0  # A link is replaced at most this often (reliability.md, bar 31)
 QUARANTINE = timedelta(seconds=300)
-SLACK = timedelta(seconds=2)
-"""A clock kept in step goes back by this much; nothing is written then."""
+SLACK = timedelta(seconds=2)  # A clock kept in step goes back by this much; nothing is written then
 MOST_ADDRESSES = 10
 
 
 @dataclass(slots=True)
 class Takeovers:
-    """Takeovers of one machine: when its link was last replaced, the contested ones within the window as (monotonic
-    instant, older link's address, newer's), and until when a single one is enough after a quarantine that ended by
-    time."""
+    """When the link was last replaced; contested takeovers (monotonic instant, older link's address, newer's); until
+    when a single one is enough after a quarantine that ended by time."""
 
     last: float = float("-inf")
     # Bound: those within TAKEOVER_WINDOW_S, at most one a second.
@@ -67,7 +59,6 @@ def contested(seen: Takeovers, older: str, newer: str, now: float) -> bool:
 
 
 def stale(seen: Takeovers, now: float) -> bool:
-    """Whether nothing in it can matter any more."""
     newest = max(seen.last, seen.fights[-1][0] if seen.fights else seen.last)
     return newest < now - TAKEOVER_WINDOW_S and seen.suspect_until <= now
 
@@ -99,7 +90,6 @@ def quarantine(machine: Machine, seen: Takeovers, now: datetime) -> list[Change]
 
 
 def release(machine: Machine, actor: actors.Actor, now: datetime) -> list[Change]:
-    """End a quarantine; [] when there is none."""
     if machine.quarantined_until is None:
         return []
     event = EventHappened(
@@ -110,8 +100,7 @@ def release(machine: Machine, actor: actors.Actor, now: datetime) -> list[Change
 
 
 _new_row = tuple.__new__  # a NamedTuple's own __new__ costs four times as much, for every sample
-MAX_NAMED_FAULTS = 5
-"""Faults of one frame that its `error` names; the rest is counted."""
+MAX_NAMED_FAULTS = 5  # Faults of one frame that its `error` names; the rest is counted
 
 
 class Taken(NamedTuple):
@@ -124,10 +113,8 @@ class Taken(NamedTuple):
 
 
 def take_kept(machine: Machine, boot: Boot, frame: messages.Metrics, now: datetime, fallback_zone: str) -> Taken:
-    """The new samples of a kept frame as rows; the caller moves `boot.accepted` to `frame.seq`.
-
-    Sample k of n has the number seq - (n-1-k). Raises RemoteProtocolError when there are more samples than numbers.
-    """
+    """A kept frame's new samples as rows; the caller moves `boot.accepted` to `frame.seq`. Sample k of n has the number
+    seq - (n-1-k). Raises RemoteProtocolError when there are more samples than numbers."""
     samples = frame.samples
     first = frame.seq - len(samples) + 1
     if first < 0:
@@ -177,12 +164,9 @@ def take_live(machine: Machine, frame: messages.Metrics, now: datetime, fallback
 def newest_at(
     machine: Machine, boot_id: str | None, seq: int, taken_at: datetime, now: datetime, *, live: bool = False
 ) -> datetime | None:
-    """The instant of a sample that is newer than the known readings, else None.
-
-    A live sample is newest, and so is one with a later time: a spool that drains does not turn the page back. A clock
-    set back must not freeze the page either: within a boot the number decides, and a known time in the future counts
-    for nothing. What is newer by its number and far behind by its clock was taken now.
-    """
+    """The instant of a sample newer than the known readings, else None. A spool that drains does not turn the page
+    back, a clock set back does not freeze it: within a boot the number decides, and a known time in the future counts
+    for nothing. Newer by number and far behind by clock: taken now."""
     known, (known_boot, known_seq) = machine.readings_at, machine.readings_of
     if live or known is None or taken_at >= known:
         return taken_at

@@ -1,9 +1,6 @@
 """Handles the messages of one live machine in order: samples to their lane at once, everything durable by one worker.
-
-The reader never waits for the database. The worker hands one message after the other to the handler of its subject,
-which commits first and answers `received` after it; with the database away it keeps trying. Messages of a link that a
-newer one replaced change nothing. Knows no socket.
-"""
+The reader never waits for the database. A handler commits first and answers `received` after it. Messages of a replaced
+link change nothing. Knows no socket."""
 
 from __future__ import annotations
 
@@ -34,10 +31,8 @@ from protocol.errors import RemoteProtocolError
 
 logger = logging.getLogger("myrvm.link")
 
-INBOX: Final = 256
-"""Durable messages of one machine waiting for the database; when full the reader waits: backpressure."""
-EARLY: Final = 64
-"""Metrics frames that arrive before the machine's new boot is stored."""
+INBOX: Final = 256  # Durable messages of one machine waiting for the database; when full the reader waits: backpressure
+EARLY: Final = 64  # Metrics frames that arrive before the machine's new boot is stored
 INTERNAL_ERROR: Final = 1011
 
 Outcome = Literal["committed", "decided", "refused"]
@@ -66,8 +61,7 @@ class MessageContext:
         return self.links.retry
 
     async def commit(self, changes: Sequence[Change], ref: int | str | None = None) -> bool:
-        """Commit, waiting for the database. True also when it was decided otherwise before; False when no retry can
-        store it."""
+        """Commits, waiting for the database. True also when decided otherwise before; False: it cannot be stored."""
         return await self.attempt(changes, ref) != "refused"
 
     async def attempt(self, changes: Sequence[Change], ref: int | str | None = None) -> Outcome:
@@ -79,7 +73,7 @@ class MessageContext:
             logger.info("machine %d: already decided: %s", self.machine.id, conflict)
             return "decided"
         except Rejected as rejected:
-            logger.warning("machine %d: the database refuses what it message: %s", self.machine.id, rejected)
+            logger.warning("machine %d: the database refuses what it sent: %s", self.machine.id, rejected)
             self.link.send(m.Error(code="invalid", message="this cannot be stored", ref=ref))
             return "refused"
         return "committed"
@@ -89,8 +83,7 @@ Handler = Callable[[MessageContext, Any], Awaitable[None]]
 
 
 class MessageHandlers(NamedTuple):
-    """The handler of each durable message by its type, and what runs once a link's hello is stored. Other messages are
-    refused."""
+    """Handlers of durable messages by type, and what runs after a stored hello. Other messages are refused."""
 
     by_type: Mapping[type, Handler]
     after_hello: Callable[[MessageContext], Awaitable[None]]
@@ -101,8 +94,6 @@ _LINES: Final[dict[type, float]] = {m.CommandUpdate: UPDATE_LINES, m.Event: 0.0}
 
 
 class LinkSession:
-    """Reads and handles one machine's messages after hello."""
-
     def __init__(
         self,
         link: MachineLink,
@@ -274,7 +265,6 @@ class LinkSession:
             self._working = False
 
     async def _wait_for_budget(self, cost: Cost) -> None:
-        """Wait until the machine's budget covers it; meanwhile the inbox fills, and the reader waits."""
         budget = self._links.budget
         while wait := budget.take(self._machine.id, time.monotonic(), cost):  # noqa: ASYNC110 - time tells
             await anyio.sleep(wait)

@@ -1,8 +1,5 @@
-"""`/ws/device`: a machine's one persistent connection, from the upgrade to its end (protocol.md, Connection).
-
-Admits by the key in the header before the upgrade, else by the first frame; a refusal before the upgrade is an HTTP
-answer. Messages after hello: `hub.links.session`. Raw ASGI messages: this is the hot path.
-"""
+"""`/ws/device`: a machine's one persistent connection, from the upgrade to its end (protocol.md, Connection). Admits by
+the header's key before the upgrade (a refusal is an HTTP answer), else by the first frame. Raw ASGI: the hot path."""
 
 from __future__ import annotations
 
@@ -47,8 +44,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 RETRY_AFTER_RESTART_S: Final = 5
-CLOSE_TIMEOUT_S: Final = 5.0
-"""A closed link waits this long for the socket to be gone."""
+CLOSE_TIMEOUT_S: Final = 5.0  # A closed link waits this long for the socket to be gone
 
 
 class DeviceSocket:
@@ -89,8 +85,6 @@ class DeviceSocket:
 
 
 class _LinkSocket:
-    """One accepted socket."""
-
     def __init__(
         self,
         context: HubContext,
@@ -141,7 +135,6 @@ class _LinkSocket:
         self._link.abort()
 
     async def _run_session(self, tasks: TaskGroup, offered: list[str]) -> None:
-        """Return when the socket is gone; raise RemoteProtocolError when it must be closed."""
         if offered and SUBPROTOCOL not in offered:
             raise RemoteProtocolError(
                 "no_common_version", f"this hub speaks {SUBPROTOCOL}", close=CloseCode.NO_COMMON_VERSION
@@ -322,7 +315,6 @@ async def reject(send: Send, context: HubContext, address: str, *, offered: bool
 
 
 async def answer(send: Send, status: int, detail: str, retry_after: float | None) -> None:
-    """Answer by HTTP instead of the upgrade, in the shape of every other error."""
     title = {401: "Unauthorized", 429: "Too Many Requests", 503: "Service Unavailable"}[status]
     problem = {"success": False, "message": detail, "type": "about:blank", "title": title, "status": status}
     headers = [(b"content-type", b"application/problem+json")]

@@ -1,7 +1,5 @@
-"""Issues tickets: secrets that let one machine into one session for one purpose, once, within a minute.
-
-Only hashes are kept, in this hub's memory. Knows no session: `hub.remote.rules.requests` decides whose it is.
-"""
+"""Issues tickets: secrets that let one machine into one session for one purpose, once, within a minute. Only hashes are
+kept, in memory. Knows no session."""
 
 from __future__ import annotations
 
@@ -13,13 +11,10 @@ from typing import Final, NamedTuple
 
 from protocol.stream_limits import TICKET_S
 
-MAX_TICKETS: Final = 10_000
-"""Outstanding at once; beyond it the oldest is void. A full fleet needs two a machine."""
+MAX_TICKETS: Final = 10_000  # Outstanding at once; beyond it the oldest is void. A full fleet needs two a machine.
 
 
 class SessionTicket(NamedTuple):
-    """What a ticket is good for."""
-
     session_id: int
     rvm_id: int
     purpose: str
@@ -45,17 +40,13 @@ class Tickets:
         return text
 
     def redeem(self, text: str, rvm_id: int, purpose: str = "tunnel") -> SessionTicket | None:
-        """The ticket, when this machine may use it for this purpose now; it is spent either way.
-
-        Looked up by its hash: the time that takes tells nothing about other tickets.
-        """
+        """The ticket, if valid for these; spent either way. Found by hash, so timing shows nothing of others."""
         ticket = self._outstanding.pop(digest(text), None)
         if ticket is None or ticket.until <= self._monotonic():
             return None
         return ticket if (ticket.rvm_id, ticket.purpose) == (rvm_id, purpose) else None
 
     def awaited(self, session_id: int, purpose: str = "tunnel") -> bool:
-        """Whether a ticket of this session can still be redeemed."""
         now = self._monotonic()
         return any(
             ticket.until > now

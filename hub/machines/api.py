@@ -196,12 +196,7 @@ async def rotate_key(call: Call) -> Answer:
     machine = call.machine
     secret, changes = rules.new_key(machine.id, machine.api_key_prefix, call.principal.actor, call.now)
     await call.announce(*changes)
-    data = {
-        "id": machine.id,
-        "device_id": machine.device_id,
-        "api_key": secret.text,
-        "api_key_prefix": secret.prefix,
-    }
+    data = {"id": machine.id, "device_id": machine.device_id, "api_key": secret.text, "api_key_prefix": secret.prefix}
     return Answer(data, 201, Text("key_rotated"))
 
 

@@ -1,7 +1,5 @@
-"""Pages that add a machine, show its key with what to do with it, replace the key, and remove the machine.
-
-The key is kept nowhere but in the memory of the session that made it, and there for a quarter of an hour.
-"""
+"""Pages that add a machine, show its key, replace it, and remove the machine. The key is kept only in the memory of the
+session that made it, for a quarter of an hour."""
 
 from __future__ import annotations
 
@@ -62,7 +60,6 @@ def _just_added(visit: Visit, name: str) -> str | None:
 
 
 def base_url(visit: Visit) -> str:
-    """The hub's address for machines: as configured, else the one this person uses."""
     settings = visit.context.settings
     if settings.public_url:
         return settings.public_url
@@ -178,5 +175,4 @@ def _is_plain(address: str) -> bool:
 
 
 def _is_here(address: str) -> bool:
-    """Whether the address leads to this computer only."""
     return addresses.names_this_computer(urlsplit(address).hostname or "")

@@ -39,8 +39,7 @@ BLANK: dict[str, Any] = {
 }  # fmt: skip
 """The template of a row: the page clones it for machines added while it is open."""
 
-MOST_TROUBLES: Final = 100
-"""Machines in trouble that are written out; their number counts all."""
+MOST_TROUBLES: Final = 100  # Machines in trouble that are written out; their number counts all
 
 
 async def show_fleet(visit: Visit) -> Response:
@@ -76,7 +75,6 @@ async def _fleet(visit: Visit) -> Response:
 
 
 async def part_attention(visit: Visit) -> dict[str, Any]:
-    """The values `attention.html` takes."""
     reach, digest = visit.user.machines, visit.context[FleetDigest]
     found = await digest.of(reach, visit.reader.now)
     names = _trouble_names(visit, found.troubles[:MOST_TROUBLES])
@@ -91,7 +89,6 @@ async def part_attention(visit: Visit) -> dict[str, Any]:
 
 
 async def part_alarms(visit: Visit) -> dict[str, Any]:
-    """The values `alarms.html` takes."""
     found = await visit.context[FleetDigest].of(visit.user.machines, visit.reader.now)
     return {"alarms": len(found.troubles), "alarms_until": found.until}
 
@@ -114,8 +111,7 @@ def _trouble_names(visit: Visit, needed: list[MachineTrouble]) -> dict[int, tupl
 
 MAX_CONNECTION_EVENTS = 500
 MAX_DECLARATIONS = 500
-SPELLS = 20
-"""Entries of a page of the status history."""
+SPELLS = 20  # Entries of a page of the status history
 
 
 async def show_machine(visit: Visit) -> Response:
@@ -161,7 +157,6 @@ async def show_charts(visit: Visit) -> Response:
 
 
 async def ask_status(visit: Visit) -> Response:
-    """Change the status by the API's operation, without script; then back to the page."""
     found, form = visit.machine(), visit.form
     if not visit.may("status.write", found.id):
         raise Problem("forbidden", Text("needs_role", {"role": Text(f"role.{role_needed('status.write')}")}))
@@ -194,7 +189,6 @@ def until_from(choice: str, now: datetime, zone: str) -> datetime | None:
 
 
 def warning_limits(found: Machine) -> dict[str, float]:
-    """The machine's effective warning limits."""
     limits = found.effective_settings.limits
     return {
         "temperature": limits.temperature,
@@ -215,7 +209,6 @@ async def part_statuses(visit: Visit) -> dict[str, Any]:
 
 
 def _whys(visit: Visit, found: Machine, view: dict[str, Any]) -> dict[str, Any]:
-    """The values `why.html` takes."""
     now = visit.reader.now
     zone = tab.zone_of(found)
     return {"causes": machine.whys(view, now), "until": machine.other_at(view, now), "zone": zone}

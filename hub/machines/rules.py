@@ -1,7 +1,5 @@
-"""Decides the names, ids and keys of machines, and which of them a filter takes.
-
-Takes values and `now`; the database decides whether a name is free at last, hub.model.access who may ask.
-"""
+"""Decides names, ids and keys of machines, and which of them a filter takes. The database decides whether a name is
+free at last."""
 
 from __future__ import annotations
 
@@ -32,8 +30,6 @@ def device_id_for(name: str) -> str:
 
 
 class NamedMachine(Protocol):
-    """A machine, as far as its names go."""
-
     @property
     def id(self) -> int: ...
     @property
@@ -55,8 +51,7 @@ def is_name(typed: str, name: str) -> bool:
 def taken(
     machines: Iterable[NamedMachine], name: str | None, device_id: str | None, own_id: int | None = None
 ) -> str | None:
-    """Which of the two another machine has already, to the eye: a name in other code points, a device_id in other
-    capitals; None when both are free."""
+    """The member another machine has to the eye (other code points, other capitals); None when both are free."""
     for machine in machines:
         if machine.id == own_id:
             continue

@@ -1,7 +1,4 @@
-"""Shows the head of every tab of `/machines/{id}`: name, status, connection, facts, tabs, a key conflict.
-
-Knows one machine and its reader; what stands below is each tab's own.
-"""
+"""Shows the head of every tab of `/machines/{id}`: name, status, connection, facts, tabs, a key conflict."""
 
 from __future__ import annotations
 
@@ -61,13 +58,11 @@ async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
 
 
 async def naming(visit: Visit, found: Machine, actors_shown: Iterable[str]) -> Callable[[str], str]:
-    """An actor's name, for a part of the machine's page that names these."""
     names = await people(visit, found, actors_shown)
     return lambda actor: who(visit.reader, actor, names)
 
 
 async def people(visit: Visit, found: Machine, actors_shown: Iterable[str]) -> dict[str, str]:
-    """`names_for` these, for a part of the machine's page."""
     return names_for(found, await users.all_users(visit.context.store), actors_shown)
 
 
@@ -88,8 +83,7 @@ def zone_of(found: Machine) -> str:
 
 
 def names_for(found: Machine, everybody: Iterable[users.UserWithMachines], also: Iterable[str] = ()) -> dict[str, str]:
-    """The people whom this page may name: who acted as shown, and who could act while it is open. The list of all users
-    is for administrators."""
+    """Who acted as shown, and who could act. The list of all users is for administrators."""
     shown = {found.status_by, *also}
 
     def acts(user: users.UserWithMachines) -> bool:
@@ -117,7 +111,6 @@ def facts(reader: Reader, view: Mapping[str, Any], zone: str) -> list[tuple[str,
 
 
 async def _conflict_addresses(visit: Visit, found: Machine) -> tuple[str, ...]:
-    """The addresses of the holders of one key, as the newest quarantine's event has them."""
     newest = await events.list_events(visit.context.store, limit=1, rvm_ids=[found.id], codes=["machine.quarantined"])
     given = newest[0].params.get("addresses") if newest else None
     return tuple(str(address) for address in given[:MAX_ADDRESSES]) if isinstance(given, list) else ()

@@ -1,7 +1,4 @@
-"""/rvms/{id}/remote-access: remote sessions on a machine: begun, approved, extended, ended, listed.
-
-The ticket of the tunnel appears in no answer: it goes to the machine alone.
-"""
+"""/rvms/{id}/remote-access: remote sessions on a machine. The tunnel's ticket appears in no answer."""
 
 from __future__ import annotations
 
@@ -214,7 +211,6 @@ async def history(call: Call) -> Answer:
 
 
 def problem(refused: SessionRefused | Refused) -> Problem:
-    """The refusal as a problem of the API."""
     if isinstance(refused, Refused):
         return Problem("conflict", why_not(refused.code), code=refused.code)
     retry = BUSY_RETRY_S if refused.status == 429 else None
@@ -223,8 +219,7 @@ def problem(refused: SessionRefused | Refused) -> Problem:
 
 
 async def _settings_known(call: Call) -> None:
-    """A new machine's own settings decide, not the defaults, unless `admin_ips` is written here. Raises Problem 409
-    while they are unknown."""
+    """Raises Problem 409 while a new machine's own settings are unknown, unless `admin_ips` is written here."""
     machine, link = call.machine, call.context[Links].get(call.machine.id)
     if link is None or await link.settings_known() or machine.config_applied_at is not None:
         return
@@ -309,7 +304,6 @@ async def _moved(call: Call, changes: list[Change], before: RemoteSessionRow) ->
 
 
 def _waiting(call: Call) -> RemoteSessionRow:
-    """The session that another person requests."""
     session = call.machine.remote_sessions.get(call.body.session_id)
     if session is None:
         raise problem(SessionRefused("no_session", 409))
@@ -319,7 +313,6 @@ def _waiting(call: Call) -> RemoteSessionRow:
 
 
 def _refusal(call: Call) -> dict[str, str] | None:
-    """Why this caller could not begin a session now, for the answer."""
     principal, machine = call.principal, call.machine
     say = translator(call.language)
     if not may(principal, "remote.start", machine.id):

@@ -1,7 +1,4 @@
-"""/rvms/{id}/remote-access/files: files of a machine within a remote session. Bytes stream through and are never held.
-
-The machine decides which folders there are.
-"""
+"""/rvms/{id}/remote-access/files: files of a machine within a session. Bytes stream through and are never held."""
 
 from __future__ import annotations
 
@@ -145,7 +142,6 @@ async def upload(call: Call) -> Answer:
 
 
 def refused(error: TunnelError) -> Problem:
-    """The refusal of the machine, or of the tunnel, as a problem."""
     code = error.code
     if code in ("not_declared", "not_found", "invalid", "exists"):
         return one_wrong("path", f"remote_file.{code}")
@@ -216,16 +212,12 @@ OPERATIONS = (
 )  # fmt: skip
 
 
-MAX_FILE_BYTES: Final = 8 * 1024**3
-"""The hub's own cap; the machine's (remote_file_limit_mib) is smaller."""
-STALLED_S: Final = 30.0
-"""Without a byte of the body."""
-MOST_LETTERS: Final = 255
-"""Of a file's name; no file system has longer ones."""
+MAX_FILE_BYTES: Final = 8 * 1024**3  # The hub's own cap; the machine's (remote_file_limit_mib) is smaller
+STALLED_S: Final = 30.0  # Without a byte of the body
+MOST_LETTERS: Final = 255  # Of a file's name; no file system has longer ones
 _UNFIT: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff/]")
 """Characters that no name of a file may have; all others travel percent-encoded."""
-CLOSED: Final = {"Connection": "close"}
-"""The rest of an unread body would be in the way of the next request."""
+CLOSED: Final = {"Connection": "close"}  # The rest of an unread body would be in the way of the next request
 
 
 def announced_size(request: Request) -> int:
@@ -294,8 +286,7 @@ class Upload:
         self.complete = False
 
     async def run(self, request: Request) -> str:
-        """Returns the sha256 of what the machine has saved. Raises Problem for a body of another size than announced,
-        TunnelError for a refusal of machine or tunnel."""
+        """Returns the machine's sha256. Raises Problem for a body of another size, TunnelError for a refusal."""
         sent = 0
         parts = request.stream()
         try:

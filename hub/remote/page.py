@@ -1,7 +1,5 @@
-"""`/machines/{id}/remote`: the sessions of a machine, the form that begins one, and the work area of one's own.
-
-Every form works without script, by the operations of the API; a machine's page and its files open in a new tab.
-"""
+"""`/machines/{id}/remote`: a machine's sessions, the form that begins one, one's own work area. Works without script,
+by the operations of the API."""
 
 from __future__ import annotations
 
@@ -35,8 +33,6 @@ Names = Mapping[str, str]
 
 
 class SessionCard(NamedTuple):
-    """One open session. `s` is the session with instants in epoch milliseconds."""
-
     s: dict[str, Any]
     mine: bool
     may_end: bool
@@ -58,8 +54,6 @@ class RecordingLink(NamedTuple):
 
 
 class PastSession(NamedTuple):
-    """One line of the table of sessions that are over."""
-
     who: str
     site: bool
     start: str
@@ -155,8 +149,7 @@ def _numbers(visit: Visit, *names: str) -> dict[str, int]:
 
 
 PAGE: Final = 20
-MOST_RECORDINGS: Final = 200
-"""Recordings looked through for one page of sessions."""
+MOST_RECORDINGS: Final = 200  # Recordings looked through for one page of sessions
 
 
 class StartOffer(NamedTuple):
@@ -172,8 +165,6 @@ class StartOffer(NamedTuple):
 
 
 class May(NamedTuple):
-    """For the work area, beside the session."""
-
     record_input: bool
     download: list[str]
     upload: list[str]
@@ -251,13 +242,11 @@ async def _page(visit: Visit, found: Machine, fault: str = "", status: int = 200
 
 
 async def part_open_sessions(visit: Visit) -> dict[str, Any]:
-    """The values `leases.html` takes."""
     found = visit.machine()
     return {"m": found, "cards": await _cards(visit, found)}
 
 
 async def part_place(visit: Visit) -> dict[str, Any]:
-    """The values `lease_place.html` takes."""
     found = visit.machine()
     mine = [card for card in await _cards(visit, found) if card.mine]
     offer = await _offer(visit, found)
@@ -272,7 +261,6 @@ async def part_place(visit: Visit) -> dict[str, Any]:
 
 
 async def part_past(visit: Visit) -> dict[str, Any]:
-    """The values `lease_past.html` takes."""
     found = visit.machine()
     before = row_id(visit.request.query_params.get("before", ""))
     rows = await remote_sessions.history(visit.context.store, found.id, PAGE + 1, before, over=True)
@@ -341,6 +329,5 @@ async def _recordings(visit: Visit, found: Machine, shown: list[RemoteSessionRow
 
 
 def _actors(sessions: list[RemoteSessionRow]) -> list[str]:
-    """The actors of the sessions, beside their holders."""
     named = [who for session in sessions for who in (session.ended_by, session.approved_by) if who]
     return [*named, *(actors.user(session.admin_id) for session in sessions if session.admin_id is not None)]

@@ -1,7 +1,4 @@
-"""/rvms/{id}/remote-access/pages: opens a page of the machine for the holder of a remote session.
-
-Answers with its address, which `hub.remote.machine_pages` serves.
-"""
+"""/rvms/{id}/remote-access/pages: opens a page of the machine, and answers with its address."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""The remote sessions of this hub: ends those whose time, link or holder's rights are gone, and serialises requests.
-
-Time is counted on a monotonic clock, not by the time of day. Knows no request, no socket and no tunnel.
-"""
+"""Ends remote sessions whose time, link or holder's rights are gone, and serialises requests. Time is monotonic. Knows
+no request, no socket and no tunnel."""
 
 from __future__ import annotations
 
@@ -30,8 +28,7 @@ from hub.remote.rules import life, requests
 logger = logging.getLogger("myrvm.remote_sessions")
 
 RIGHTS_S: Final = 2.0
-"""Between look-ups of the holders' rights, which other processes change too: lost rights end a session within 5 s
-(reliability.md, bar 58)."""
+"""Between look-ups of the holders' rights: lost rights end a session within 5 s (reliability.md, bar 58)."""
 
 
 class RemoteSessions:
@@ -54,11 +51,9 @@ class RemoteSessions:
         self._rights_at = 0.0
         # Bound: people, until the next turn.
         self._signed_out: set[int] = set()
-        self.lock = anyio.Lock()
-        """Held from the count of open sessions to the commit of one more."""
+        self.lock = anyio.Lock()  # Held from the count of open sessions to the commit of one more
 
     def find(self, session_id: int) -> RemoteSessionRow | None:
-        """An open session of any machine."""
         return life.find(self._fleet.machines.values(), session_id)
 
     async def end(self, session_id: int, reason: str, *, by: actors.Actor = actors.CLOCK) -> None:
@@ -143,8 +138,7 @@ class RemoteSessions:
             logger.info("ended otherwise meanwhile: %s", conflict)
 
 
-BEGIN_S: Final = 10.0
-"""Between a session's row and its command: two commits. Longer: the second never came."""
+BEGIN_S: Final = 10.0  # Between a session's row and its command: two commits. Longer: the second never came.
 
 
 class SessionClock:
@@ -171,7 +165,6 @@ class SessionClock:
                 del known[session_id]
 
     def over(self, session: RemoteSessionRow) -> bool:
-        """Whether its time has passed."""
         return self._monotonic() >= self._note(session)
 
     def settled(self, session: RemoteSessionRow) -> bool:

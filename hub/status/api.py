@@ -172,7 +172,6 @@ def _until(call: Call, text: str | None) -> str | None:
 
 
 def _zone(machine: Machine) -> str:
-    """In which a naive time is read."""
     return machine.timezone or machine.effective_settings.default_zone
 
 

@@ -1,7 +1,5 @@
-"""Decides who may change a machine's status and what then holds. Values in, Changes out; knows no command's life.
-
-A machine's own report on its link is the truth and is never refused. Rules are obeyed for people and for REST.
-"""
+"""Decides who may change a machine's status and what then holds. Values in, Changes out; knows no command's life. A
+machine's own report on its link is never refused. Rules are obeyed for people and for REST."""
 
 from __future__ import annotations
 
@@ -65,8 +63,8 @@ def before_of(machine: Machine) -> dict[str, Any]:
 
 
 def status_changes(machine: Machine, said: DeclaredStatus, params: dict[str, Any] | None = None) -> list[Change]:
-    """A declaration, its line of the history and its event with before and after; [] when nothing changes. A new
-    capacity alone keeps since and by; so does a new status under a special one."""
+    """A declaration, its line of the history and its event; [] when nothing changes. A new capacity alone, or a new
+    status under a special one, keeps since and by."""
     before, after = declaration(machine), declaration(said)
     if before == after:
         return []
@@ -127,8 +125,7 @@ def declaration(of: Machine | DeclaredStatus) -> dict[str, Any]:
 
 
 def instant(text: str | None) -> datetime | None:
-    """An aware RFC 3339 instant in UTC; None for others, and at the edge of the calendar, which no database could
-    hold."""
+    """An aware RFC 3339 instant in UTC, which a database can hold (not at the calendar's edge); else None."""
     if text is None:
         return None
     try:
@@ -139,12 +136,9 @@ def instant(text: str | None) -> datetime | None:
     return found if found.tzinfo is not None and 1970 <= found.year <= 9998 else None
 
 
-GIVES_BACK = "until"
-"""The capability of a machine that ends a status with `until` by itself."""
-KEPT_HERE = "kept_here"
-"""A member of `status_before`: this hub ends the status, whatever the machine can."""
-EARLY_RETURN = timedelta(seconds=5)
-"""A machine's clock may be this much ahead of ours when it ends a status."""
+GIVES_BACK = "until"  # The capability of a machine that ends a status with `until` by itself
+KEPT_HERE = "kept_here"  # A member of `status_before`: this hub ends the status, whatever the machine can
+EARLY_RETURN = timedelta(seconds=5)  # A machine's clock may be this much ahead of ours when it ends a status
 
 
 class NamedStatus(NamedTuple):
@@ -158,19 +152,15 @@ class NamedStatus(NamedTuple):
 
 
 def refused(machine: Machine, status: Status, capacity: int | None) -> Failure | None:
-    """Why the machine may not be asked for that status; None when it may. A capacity never reported is 0 here and no
-    ground to refuse."""
+    """Why the machine may not be asked for that status. A capacity never reported is 0 here and no ground."""
     return refusal(status, capacity if capacity is not None else machine.capacity or None)
 
 
 def reported_by_machine(
     machine: Machine, said: messages.Hello | messages.StatusReport, now: datetime, capabilities: tuple[str, ...]
 ) -> list[Change]:
-    """A declaration on the machine's link; [] when nothing changes.
-
-    A machine that ends statuses by itself reports everything; another one cannot name an `until`, and what was set for
-    a while stays until it declares something else.
-    """
+    """[] when nothing changes. A machine that ends statuses by itself reports everything; for another one what was set
+    for a while stays until it declares something else."""
     covered = said.special_status is not None and said.special_status == machine.special_status
     same = covered or (said.status, said.special_status) == (machine.status, machine.special_status)
     reason, until = (machine.status_reason, machine.status_until) if same else (None, None)
@@ -266,8 +256,8 @@ def _after_commands(machine: Machine, reading: SetStatus) -> SetStatus:
 
 
 def not_stale(machine: Machine, hello: messages.Hello, now: datetime) -> messages.Hello:
-    """`hello` without what a relayed command will settle in a moment, of which the agent cannot know yet. A command
-    that the agent would refuse settles nothing."""
+    """Without what a relayed command is about to settle, unknown to the agent. A command it would refuse settles
+    nothing."""
     told = [
         command
         for command in machine.pending.values()
@@ -290,8 +280,7 @@ def not_stale(machine: Machine, hello: messages.Hello, now: datetime) -> message
 
 
 def is_due(machine: Machine, now: datetime) -> bool:
-    """Whether our clock ends the status: not for a machine that does so itself, unless it was declared by REST, of
-    which its agent knows nothing."""
+    """Whether our clock ends the status: not for a machine that does, unless declared by REST, unknown to its agent."""
     if machine.status_until is None or now < machine.status_until:
         return False
     return GIVES_BACK not in machine.capabilities or (machine.status_before or {}).get(KEPT_HERE, False)

@@ -1,8 +1,5 @@
-"""Ends statuses whose `until` has come, for machines that cannot do so themselves.
-
-A machine that takes commands is sent one as well, or it would declare the old status again at its next hello. Due
-statuses are rows, so a restart of the hub loses none.
-"""
+"""Ends statuses whose `until` has come, for machines that cannot do so themselves. One that takes commands is sent one,
+or it would declare the old status again at its next hello."""
 
 from __future__ import annotations
 

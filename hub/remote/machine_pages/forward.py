@@ -1,7 +1,5 @@
-"""Proxies a browser's request to a machine's page and the answer back, both as they stream: nothing is collected.
-
-The answer may come before the request is whole. A browser that goes away ends the machine's connection at once.
-"""
+"""Proxies a browser's request to a machine's page and the answer back, both as they stream. The answer may come before
+the request is whole. A browser that goes away ends the machine's connection at once."""
 
 from __future__ import annotations
 
@@ -18,18 +16,15 @@ from hub.remote.machine_pages.rewriting import PACKED, Unpacking
 from hub.remote.tunnel.tunnel import TunnelError
 from hub.web.http.layers import MACHINES_OWN
 
-HEADER_TIMEOUT_S: Final = 60.0
-"""From the request's last byte to the answer's header."""
+HEADER_TIMEOUT_S: Final = 60.0  # From the request's last byte to the answer's header
 LIVE: Final = ("multipart/x-mixed-replace", "text/event-stream")
 """Kinds without an end of their own: the session's end is a regular one for them."""
-REWRITTEN: Final = 8 * 1024
-"""Bytes of a page that are rewritten in one turn: two milliseconds of the worst."""
+REWRITTEN: Final = 8 * 1024  # Bytes of a page that are rewritten in one turn: two milliseconds of the worst
 NO_REWRITING: Final = frozenset({204, 206, 304})
 
 
 async def forward(request: ProxyRequest, scope: Scope, receive: Receive, send: Send) -> None:
-    """Raises PageRefused as long as nothing was answered. A later answer that breaks off is left incomplete, for the
-    browser to see."""
+    """Raises PageRefused as long as nothing was answered; a later answer that breaks off is left incomplete."""
     stream = await request.connect()
     try:
         await _Forwarding(request, HttpExchange(stream, request.turns), receive, send).run(
@@ -143,7 +138,6 @@ class _Forwarding:
         return _Body(self._exchange, rewriter, Unpacking())
 
     def _placed(self, head: Head) -> headers.Headers:
-        """Headers that do not pass unchanged: redirects and cookies."""
         request, found = self._request, []
         for name, value in head.headers:
             text = value.decode("latin-1")
@@ -176,7 +170,6 @@ class _Body:
 
     @property
     def whole(self) -> bool:
-        """Whether it passes unchanged."""
         return self._rewriter is None
 
     def part(self) -> tuple[bytes, bool]:

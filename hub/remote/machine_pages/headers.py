@@ -1,9 +1,7 @@
-"""Headers between a browser and a machine's page, cookies included. Pure: names and values in and out.
-
-Lists of what may pass: an unknown header does not. A machine's headers about origins, frames, storage, workers, proxies
-in front of the hub (X-Accel-Redirect) or other servers never do. The hub keeps the page's cookies for as long as the
-session: a sandboxed page has no origin to keep them under, and on its own host name a sibling could plant some.
-"""
+"""Headers between a browser and a machine's page, cookies included: lists of what may pass. Pure. A machine's headers
+about origins, frames, storage, workers, proxies in front of the hub (X-Accel-Redirect) or other servers never do. The
+hub keeps the page's cookies for the session: a sandboxed page has no origin to keep them under, and on its own host
+name a sibling could plant some."""
 
 from __future__ import annotations
 
@@ -34,7 +32,6 @@ class CookieJar:
         self._hidden: set[str] = set()
 
     def take(self, header: str, now: datetime) -> None:
-        """Takes a Set-Cookie header of the machine."""
         pair, attributes = _cookie_parts(header)
         name, value = pair
         if not _COOKIE_NAME.match(name) or not _COOKIE_VALUE.match(value) or len(name) + len(value) > MAX_COOKIE_BYTES:
@@ -62,8 +59,7 @@ class CookieJar:
 
 
 def cookie_for_own_host(header: str, *, secure: bool) -> str | None:
-    """A Set-Cookie header for scripts of a page on its own host: without a domain; None for `HttpOnly` ones and for the
-    hub's names."""
+    """A Set-Cookie header for scripts of a page on its own host: no domain; None: `HttpOnly`, or a name of ours."""
     pair, attributes = _cookie_parts(header)
     name, value = pair
     if (
@@ -118,8 +114,7 @@ _FAMILIES_TO_MACHINE: Final = (b"x-", b"hx-", b"tus-", b"upload-")
 _NOT_TO_MACHINE: Final = re.compile(
     rb"x-(accel|amz|auth-request|authenticated|azure|client|cloud|cluster|envoy|forwarded|goog|http-method|ms-|original"
     rb"|pomerium|proxy|real|remote|rvm|ssl|tls|verified)"
-)
-"""Not from scripts of a page: ours, and those that a proxy in front of the hub adds about the client."""
+)  # Not from scripts of a page: ours, and those that a proxy in front of the hub adds about the client
 _SENT_BY_BROWSERS: Final = frozenset({"basic", "digest", "negotiate", "ntlm"})
 """Schemes that a browser, asked by a proxy in front of the hub, adds to every request for the hub's address."""
 _TO_BROWSER: Final = frozenset(
@@ -130,8 +125,7 @@ _FAMILIES_TO_BROWSER: Final = (b"x-", b"hx-", b"ratelimit-", b"tus-", b"upload-"
 _NOT_TO_BROWSER: Final = re.compile(
     rb"x-.*(accel|compatible|envoy|forward|frame|internal|lighttpd|litespeed|location|options|permitted|polic|prefetch"
     rb"|proxy|redirect|reproxy|rvm|security|send|sourcemap|webkit|xss)"
-)
-"""Obeyed by a proxy in front of the hub or by the browser, and not read by scripts of the page."""
+)  # Obeyed by a proxy in front of the hub or by the browser, and not read by scripts of the page
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 """Where a browser follows `Location`; beside any other status it is a value for scripts."""
 _DOCUMENTS: Final = frozenset({b"document", b"iframe", b"frame", b"embed", b"object"})
@@ -144,9 +138,7 @@ _FIXED: Final[Headers] = [
     (b"cross-origin-opener-policy", b"unsafe-none"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=(), serial=(), hid=()"),
     (b"x-accel-buffering", b"no"),
-]
-"""Of every answer. no-cache: nothing is shown after the session. A strict opener policy is a network error for a
-sandboxed document (HTML standard), and the page that opens it has one of its own."""
+]  # no-cache: nothing is shown after the session. A strict opener policy is a network error for a sandboxed document.
 
 
 def host_of(port: int) -> bytes:
@@ -178,8 +170,7 @@ def for_machine(
 
 
 def authorization(given: Iterable[tuple[bytes, bytes]], *, sandboxed: bool) -> bytes:
-    """The header of a script of the page, b"" for none; never a credential of the hub. A sandboxed page stands on the
-    hub's address, to which a browser may send a proxy's password by itself: those schemes do not pass from there."""
+    """b"" for none. From a sandbox (on our address) without the schemes that browsers add for a proxy there."""
     sent = [value for name, value in given if name.lower() == b"authorization"]
     if len(sent) != 1 or _is_of_the_hub(sent[0]):
         return b""
@@ -188,8 +179,7 @@ def authorization(given: Iterable[tuple[bytes, bytes]], *, sandboxed: bool) -> b
 
 
 def wants_document(given: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether the answer becomes a document, and not the text of a script's request. Without TLS browsers send no
-    Sec-Fetch-Dest; then Accept decides."""
+    """Whether the answer becomes a document. Without TLS browsers send no Sec-Fetch-Dest; then Accept decides."""
     sent = {name.lower(): value for name, value in given}
     kind = sent.get(b"sec-fetch-dest")
     if kind is not None:
@@ -218,8 +208,7 @@ def readable(shown: Headers) -> Headers:
 
 
 def of_sandbox(bases: Sequence[str]) -> Headers:
-    """Of every answer to a sandboxed page: it loads, calls and posts to `bases` (its own addresses) alone. Its origin
-    is `null`; another page of that origin does not know the address."""
+    """A sandboxed page loads, calls and posts to `bases` (its own addresses) alone. Its origin is `null`."""
     allowed = " ".join(bases)
     sockets = " ".join(re.sub("^http", "ws", base) for base in bases if base.startswith("http"))
     policy = (
@@ -237,7 +226,6 @@ def of_sandbox(bases: Sequence[str]) -> Headers:
 
 
 def of_own_host(socket_base: str) -> Headers:
-    """Of every answer to a page on a host name of its own."""
     policy = (
         f"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' {socket_base} data: blob:; "
         "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
@@ -257,9 +245,7 @@ def bases(scheme: str, hosts: Iterable[str], prefix: str) -> list[str]:
 
 
 def leads_to(location: str, at: str, port: int) -> str | None:
-    """A redirect's target below the page's own root, from the request's target `at`; None when it leads elsewhere.
-
-    Browsers drop tabs and line ends, and read a backslash as a slash. A path cannot climb above the root."""
+    """Below the page's own root; None: it leads elsewhere. Browsers drop tabs and line ends; a backslash is a slash."""
     text = re.sub(r"[\t\r\n]", "", location).strip("\x00 ")
     path, mark, more = _parted(text)
     text = path.replace("\\", "/") + mark + more

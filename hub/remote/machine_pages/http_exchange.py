@@ -1,7 +1,5 @@
-"""One HTTP/1.1 request and its answer over one stream to the machine, by h11; neither is ever held as a whole.
-
-Bounded in the size of the answer's header. Knows no browser, no clock and no header's meaning.
-"""
+"""One HTTP/1.1 request and its answer over one stream to the machine, by h11; neither is ever held as a whole. Knows no
+browser, no clock and no header's meaning."""
 
 from __future__ import annotations
 
@@ -15,34 +13,25 @@ from hub.remote.machine_pages.open_pages import SessionTurns
 from hub.remote.machine_pages.proxy_request import PageRefused
 from hub.remote.tunnel.tunnel import MachineStream
 
-MAX_HEADER_BYTES: Final = 16 * 1024
-"""As usual for servers; a header is parsed in one go."""
-MAX_HEADER_LINES: Final = 128
-"""Thousands of short ones would cost too much time."""
+MAX_HEADER_BYTES: Final = 16 * 1024  # As usual for servers; a header is parsed in one go
+MAX_HEADER_LINES: Final = 128  # Thousands of short ones would cost too much time
 _BLANK: Final = re.compile(rb"\n\r?\n")
-MAX_INTERIM: Final = 10
-"""Answers of the 100 kind before the real one."""
-MAX_STATUS: Final = 599
-"""A higher one is no status of HTTP (RFC 9110), and cannot be sent."""
+MAX_INTERIM: Final = 10  # Answers of the 100 kind before the real one
+MAX_STATUS: Final = 599  # A higher one is no status of HTTP (RFC 9110), and cannot be sent
 
-PIECE: Final = 16 * 1024
-"""Bytes that are parsed at once: those of one frame."""
-MAX_CHUNKS: Final = 64
-"""Parts of a chunked body that are parsed at once: each byte may be one."""
+PIECE: Final = 16 * 1024  # Bytes that are parsed at once: those of one frame
+MAX_CHUNKS: Final = 64  # Parts of a chunked body that are parsed at once: each byte may be one
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Head(NamedTuple):
-    """The beginning of an answer."""
-
     status: int
     headers: Headers
 
 
 class HttpExchange:
-    """`begin`, `send_body` and `end` by one task; `head`, then `part` and `receive_more` in turn by another. Parses in
-    `turns`, a little at a time."""
+    """`begin`, `send_body`, `end` by one task; `head`, then `part` and `receive_more` by another, parsed in `turns`."""
 
     def __init__(self, stream: MachineStream, turns: SessionTurns) -> None:
         self._stream = stream
@@ -65,7 +54,6 @@ class HttpExchange:
         await self._send(h11.Data(data=data))
 
     async def end(self) -> None:
-        """The body is complete."""
         await self._send(h11.EndOfMessage())
 
     async def head(self) -> Head:
@@ -81,8 +69,7 @@ class HttpExchange:
         raise PageRefused("not_http")
 
     def part(self, size: int = PIECE) -> tuple[bytes, bool]:
-        """Received bytes of the answer's body, about `size` at most, and whether it ended. Raises PageRefused when it
-        breaks off. To be called in a turn."""
+        """About `size` bytes, and whether the body ended. Raises PageRefused when it breaks off. For a turn."""
         found = []
         for _ in range(MAX_CHUNKS):
             event = self._event()

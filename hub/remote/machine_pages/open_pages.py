@@ -1,8 +1,5 @@
-"""Which pages of machines are open, for whom, and when the hub works on what they send.
-
-Capabilities, host names, their tickets and cookies are in memory only. A capability is all that a sandboxed page can
-show (it has no cookie): as hard to guess as a key, worth nothing once its session is over, and kept as a hash.
-"""
+"""Which pages of machines are open, for whom, and when the hub works on what they send. In memory only. A capability is
+all that a sandboxed page can show (it has no cookie): kept as a hash, and worth nothing once its session is over."""
 
 from __future__ import annotations
 
@@ -18,10 +15,8 @@ import anyio
 from hub.remote.machine_pages.headers import CookieJar
 
 T = TypeVar("T")
-REST: Final = 3.0
-"""Times the working time that the loop then belongs to others: pages take a quarter of it at most."""
-AROUND_S: Final = 0.0002
-"""Of a piece, beside the work: its frame comes in, the part goes out."""
+REST: Final = 3.0  # Times the working time that the loop then belongs to others: pages take a quarter of it at most
+AROUND_S: Final = 0.0002  # Of a piece, beside the work: its frame comes in, the part goes out
 REQUEST_S: Final = 0.0015
 """Of a request, beside its pieces: headers, and a stream to the machine or an answer of the hub."""
 UNRESTED_S: Final = 0.003
@@ -29,10 +24,7 @@ UNRESTED_S: Final = 0.003
 
 
 class PageTurns:
-    """Works on one piece at a time and rests after each, so that pages leave the event loop to everything else.
-
-    One a hub.
-    """
+    """Works on one piece at a time and rests after each, so that pages leave the event loop to others. One a hub."""
 
     def __init__(self) -> None:
         self._one = anyio.Lock()
@@ -76,16 +68,13 @@ class SessionTurns:
 
 
 TICKET_S: Final = 60.0
-PAGES_PER_SESSION: Final = 32
-"""Capabilities, tickets and cookies of one session; the oldest makes room."""
+PAGES_PER_SESSION: Final = 32  # Capabilities, tickets and cookies of one session; the oldest makes room
 REQUESTS_AT_ONCE: Final = 24
 SOCKETS_AT_ONCE: Final = 16
 """Of one session; together fewer than the streams of its tunnel, which terminals and files need too."""
 
 
 class OpenPage(NamedTuple):
-    """That port, in that session, for that person."""
-
     rvm_id: int
     session_id: int
     holder: int
@@ -124,7 +113,6 @@ class OpenPages:
         self._of_session: dict[int, SessionPages] = {}
 
     def capability(self, page: OpenPage) -> str:
-        """A new one, of which only the hash is kept."""
         text = secrets.token_urlsafe(32)
         _drop_oldest(self._capabilities, lambda other: other.session_id == page.session_id)
         self._capabilities[_hash(text)] = page
@@ -134,8 +122,7 @@ class OpenPages:
         return self._capabilities.get(_hash(text))
 
     def label(self, page: OpenPage) -> str:
-        """The first part of the page's host name: the same for the whole session, so that the page finds its storage
-        again."""
+        """The first part of the page's host name: the same for the whole session, so that its storage stays."""
         known = next((label for label, other in self._labels.items() if other == page), None)
         if known is None:
             known = f"p{secrets.token_hex(16)}"
@@ -173,7 +160,6 @@ class OpenPages:
         return known
 
     def purge(self, alive: Callable[[OpenPage], bool]) -> None:
-        """Drops everything of sessions that are over."""
         self._capabilities = {key: page for key, page in self._capabilities.items() if alive(page)}
         self._labels = {label: page for label, page in self._labels.items() if alive(page)}
         self._cookies = {key: label for key, label in self._cookies.items() if label in self._labels}
@@ -182,7 +168,6 @@ class OpenPages:
 
 
 def _drop_oldest(known: dict[str, T], ours: Callable[[T], bool]) -> None:
-    """Makes room for one more among `ours`."""
     own = [key for key, value in known.items() if ours(value)]
     for oldest in own[: max(0, len(own) - PAGES_PER_SESSION + 1)]:
         del known[oldest]

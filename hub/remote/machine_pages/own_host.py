@@ -1,9 +1,6 @@
-"""`https://<label>.<pages host>/...`: a machine's page on a host name of its own, before the hub's routes.
-
-The browser shows a ticket once and has a cookie of that name from then on; the hub's cookies are never sent there. The
-page keeps its storage for that name alone. The hub's own name is the hub's in every spelling, a page's only in exactly
-the spelling the hub made.
-"""
+"""`https://<label>.<pages host>/...`: a machine's page on a host name of its own, before the hub's routes. The browser
+shows a ticket once, then a cookie of that name; the hub's cookies are never sent there. The hub's own name is the hub's
+in every spelling, a page's only in exactly the spelling the hub made."""
 
 from __future__ import annotations
 
@@ -52,7 +49,6 @@ class HostNames:
 
     @property
     def source(self) -> str:
-        """All of them, as a policy source."""
         return f"{self.scheme}://*.{self.pages}{self.port}"
 
     def origin(self, label: str) -> str:
@@ -60,7 +56,6 @@ class HostNames:
 
 
 def names_of(settings: Settings) -> HostNames | None:
-    """None when pages have no host names of their own."""
     if not settings.pages_url:
         return None
     parts = urlsplit(settings.pages_url)

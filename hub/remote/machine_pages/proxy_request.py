@@ -1,7 +1,4 @@
-"""One browser's request to a machine's page: whether it may pass, with which port, path and cookies; or why not.
-
-A refusal becomes a page of one sentence, which loads and runs nothing.
-"""
+"""One browser's request to a machine's page: whether it may pass, with which port, path and cookies; or why not."""
 
 from __future__ import annotations
 
@@ -41,8 +38,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "busy": 503,
     "no_tunnel": 503,
     "timeout": 504,
-}
-"""By code; any other code of a machine counts as `internal`."""
+}  # By code; any other code of a machine counts as `internal`
 _SEALED: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; form-action 'none'; sandbox"
 
 
@@ -76,15 +72,13 @@ def respond(refusal: PageRefused, connection: HTTPConnection) -> Response:
 
 
 def alive(context: HubContext, page: OpenPage) -> bool:
-    """Whether its session is still active, for that holder and port."""
     machine = context.fleet.machines.get(page.rvm_id)
     session = None if machine is None else machine.remote_sessions.get(page.session_id)
     return life.opens_port(session, page.holder, page.port, context.clock())
 
 
 def admit(context: HubContext, connection: HTTPConnection, page: OpenPage | None) -> OpenPage:
-    """The page. Raises PageRefused: one that is over is as unknown as one that never was, and `admin_ips` holds for
-    each request, whoever has the page's address."""
+    """Raises PageRefused: one that is over is as unknown as one that never was; `admin_ips` holds for each request."""
     if page is None or not alive(context, page):
         raise PageRefused("gone")
     if not address_allowed(context.fleet.machines[page.rvm_id], identify.address_of(context, connection)):
@@ -101,7 +95,6 @@ def require_origin(connection: HTTPConnection, origin: str) -> None:
 
 
 def address_allowed(machine: Machine, address: str) -> bool:
-    """Whether the address is in the machine's `admin_ips`."""
     networks = machine.effective_settings.values.get("admin_ips")
     return is_within(address, networks if isinstance(networks, (list, tuple)) else ())
 
@@ -118,19 +111,16 @@ def connect(context: HubContext, page: OpenPage) -> Connect:
     return opened
 
 
-Connect = Callable[[], Awaitable[MachineStream]]
-"""A new stream to the page's port."""
+Connect = Callable[[], Awaitable[MachineStream]]  # A new stream to the page's port
 
 
 @dataclass(frozen=True)
 class ProxyRequest:
-    """`prefix` is "" on a host name of its own. `ours` are the headers of every answer, `jar` the machine's cookies,
-    `authorization` the header for the machine."""
+    """`prefix` is "" on an own host name, `ours` every answer's headers, `authorization` the header for the machine."""
 
     connect: Connect
     port: int
-    target: bytes
-    """Path and query for the machine."""
+    target: bytes  # Path and query for the machine
     prefix: str
     ours: Headers
     jar: CookieJar

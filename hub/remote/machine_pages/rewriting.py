@@ -1,9 +1,7 @@
-"""Rewrites a page written for `/` that stands below `/remote/...`: prefixes absolute paths as the page streams by.
-
-Over bytes, and pure; what is not understood passes unchanged. Addresses made by scripts are left to `same_path.js`,
-which every HTML page loads first, and modules to an import map. The page is hostile: one pass of one pattern whose
-parts share no run, and a page at most doubles, so that the cost is linear in its bytes.
-"""
+"""Rewrites a page written for `/` that stands below `/remote/...`: prefixes absolute paths as the page streams by. Over
+bytes, and pure; what is not understood passes unchanged. Addresses made by scripts are left to `same_path.js`, modules
+to an import map. The page is hostile: one pass of one pattern whose parts share no run, and a page at most doubles, so
+that the cost is linear in its bytes."""
 
 from __future__ import annotations
 
@@ -17,17 +15,13 @@ import msgspec
 from hub.remote.machine_pages.headers import below_root
 from hub.remote.machine_pages.proxy_request import PageRefused
 
-PACKED: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
-"""Content-Encoding that can be unpacked here."""
+PACKED: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})  # Content-Encoding that can be unpacked here
 PIECE: Final = 8 * 1024
 _GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 
 
 class Unpacking:
-    """Unpacks a page that comes packed although not asked for. `feed`, then `more` while `pending`; `end` at the end.
-
-    Piece by piece, as a kilobyte may hold a megabyte. Raises PageRefused.
-    """
+    """`feed`, then `more` while `pending`, then `end`: a kilobyte may hold a megabyte. Raises PageRefused."""
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(_GZIP_OR_ZLIB)
@@ -50,21 +44,16 @@ class Unpacking:
             raise PageRefused("not_http")
 
 
-MAX_HELD: Final = 8 * 1024
-"""Bytes of an unfinished tag or rule; a longer one passes unchanged."""
-HEAD_WITHIN: Final = 8 * 1024
-"""Bytes in which a page's head is looked for."""
-FREE_GROWTH: Final = 32 * 1024
-"""Growth in bytes beside the page's own size: a short page of links is rewritten whole."""
+MAX_HELD: Final = 8 * 1024  # Bytes of an unfinished tag or rule; a longer one passes unchanged
+HEAD_WITHIN: Final = 8 * 1024  # Bytes in which a page's head is looked for
+FREE_GROWTH: Final = 32 * 1024  # Growth in bytes beside the page's own size: a short page of links is rewritten whole
 SHIM: Final = "/.rvm/same_path.js"
 
 _ATTRIBUTES: Final = rb"href|src|action|formaction|poster|data|background|manifest|xlink:href"
 _HEAD: Final = re.compile(rb"<head(?:\s[^<>]*)?>", re.IGNORECASE)
 _ROOM: Final = re.compile(rb"\s*(?:<!doctype[^>]*>\s*)?(?:<html(?:\s[^>]*)?>)?", re.IGNORECASE)
-_QUOTE: Final = rb"\s*(?:[\"']\s*)?"
-"""Space, a quote or none, and space."""
-_OWN: Final = rb"(?:(?:https?:)?//(?:localhost|127\.0\.0\.1|\[::1\]):%d)?"
-"""The page's own origin, if named."""
+_QUOTE: Final = rb"\s*(?:[\"']\s*)?"  # Space, a quote or none, and space
+_OWN: Final = rb"(?:(?:https?:)?//(?:localhost|127\.0\.0\.1|\[::1\]):%d)?"  # The page's own origin, if named
 _PATH: Final = rb"/(?![/\\])[^\s\"'<>?#)]*"
 _IN_STYLE: Final = rb"(?<!\wu)(?<=u)rl\(%b|(?<=@)import\s+[\"']" % _QUOTE
 _IN_TAG: Final = rb"(?<=\s)(?:(?:%b)\s*=%b|content\s*=%b[0-9.]{1,9}\s*[;,]\s*url\s*=\s*[\"']?)" % (
@@ -107,7 +96,6 @@ class Rewriter:
         return before + self._rewritten(rest)
 
     def _injected(self, page: bytes) -> tuple[bytes, bytes]:
-        """The page's rewritten beginning with `inject` in it, and the rest of the page."""
         found = _HEAD.search(page) or _ROOM.match(page)
         place = 0 if found is None else found.end()
         inject, self._inject = self._inject, b""
@@ -135,8 +123,7 @@ class Rewriter:
 
 
 def for_page(prefix: str, port: int, cookies: bytes) -> bytes:
-    """The first thing in every HTML page: the hub's script, with the cookies for scripts, and an import map, as no
-    script can rewrite the addresses of modules."""
+    """Begins every HTML page: the hub's script, the cookies for scripts, and an import map for modules' addresses."""
     modules = msgspec.json.encode({"imports": {"/": f"{prefix}/", f"{prefix}/": f"{prefix}/"}})
     shown = escape(cookies.decode("latin-1")).encode("latin-1")
     return b'<script src="%b" data-port="%d" data-cookies="%b"></script><script type="importmap">%b</script>' % (

@@ -1,8 +1,5 @@
-"""`/remote/{capability}/...`: a machine's page on the hub's own address, but without an origin (CSP sandbox).
-
-The capability alone opens it: a page without an origin has no cookie to send. It is bound to one session, one person
-and one port, is as hard to guess as a key, and dies with the session.
-"""
+"""`/remote/{capability}/...`: a machine's page on the hub's own address, but without an origin (CSP sandbox). The
+capability alone opens it: a page without an origin has no cookie to send."""
 
 from __future__ import annotations
 
@@ -29,14 +26,11 @@ from hub.remote.machine_pages.web_socket import bridge
 BELOW: Final = "/remote/"
 PATH: Final = BELOW + "{capability}/{rest:path}"
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-WAIT_S: Final = 15.0
-"""For one of the session's requests to end, when the most are under way."""
+WAIT_S: Final = 15.0  # For one of the session's requests to end, when the most are under way
 _SHIM: Final = (Path(__file__).parent / "same_path.js").read_bytes()
 
 
 class SandboxedPages:
-    """The endpoint of every method."""
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         context: HubContext = request.app.state.hub
@@ -55,15 +49,12 @@ class SandboxedPages:
 
 
 class NoPage:
-    """The endpoint of every other path below `/remote/`."""
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await respond(PageRefused("gone"), Request(scope))(scope, receive, send)
 
 
 def _require_no_page_of_ours(request: Request) -> None:
-    """A page of the hub may link to a machine's page, and never load or call any of it: it would run in the hub's name.
-    The hub's policy forbids it as well."""
+    """A page of the hub may link to a machine's page, never load it: it would run in the hub's name."""
     site, mode = (request.headers.get(f"sec-fetch-{name}") for name in ("site", "mode"))
     if site == "same-origin" and mode != "navigate":
         raise PageRefused("origin")

@@ -1,8 +1,5 @@
-"""A WebSocket of a machine's page: the browser's on one side, one to the machine's own server on the other.
-
-The browser's is accepted after the machine's; messages pass whole, bounded in size. Knows no capability and no hub
-cookie.
-"""
+"""Bridges a WebSocket of a machine's page to the machine's own server; messages pass whole, bounded in size. Knows no
+capability and no hub cookie."""
 
 from __future__ import annotations
 
@@ -25,19 +22,13 @@ from hub.remote.tunnel.tunnel import MachineStream, TunnelError
 from hub.server.websocket_protocol import MAX_SIZE
 from hub.web.sockets import Ending, close_socket
 
-MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
-"""Of one message of the machine; a camera's picture has a tenth of it."""
-MAX_BROWSER_MESSAGE_BYTES: Final = 1024 * 1024
-"""Of one message of the page; a longer one closes the socket with 1009."""
-SLICE: Final = 512
-"""Bytes that are parsed before the frames in them are counted: 256 empty ones."""
+MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024  # Of one message of the machine; a camera's picture has a tenth of it
+MAX_BROWSER_MESSAGE_BYTES: Final = 1024 * 1024  # Of one message of the page; a longer one closes the socket with 1009
+SLICE: Final = 512  # Bytes that are parsed before the frames in them are counted: 256 empty ones
 SLICES: Final = 16
-MAX_FRAMES: Final = 64
-"""In one turn."""
-SENT_S: Final = 0.0001
-"""Of a message on its way to the browser."""
-FLUSHED: Final = 64 * 1024
-"""Bytes that are handed to the stream at once."""
+MAX_FRAMES: Final = 64  # In one turn
+SENT_S: Final = 0.0001  # Of a message on its way to the browser
+FLUSHED: Final = 64 * 1024  # Bytes that are handed to the stream at once
 HANDSHAKE_TIMEOUT_S: Final = 20.0
 GOING_AWAY: Final = 1001
 BAD_GATEWAY: Final = 1014
@@ -60,8 +51,6 @@ async def bridge(proxied: ProxyRequest, websocket: WebSocket) -> None:
 
 
 class _MachineSocket:
-    """The side of the machine."""
-
     def __init__(self, proxied: ProxyRequest, stream: MachineStream, offered: list[str]) -> None:
         path, _, query = proxied.target.decode("latin-1").partition("?")
         self._request = proxied
@@ -70,8 +59,7 @@ class _MachineSocket:
         # Bound: what a stream gives at once.
         self._unparsed = b""
         # Bound: MAX_MESSAGE_BYTES, beyond it the socket is closed.
-        self._parts = bytearray()
-        """Of one message; joined, as empty fragments may come for ever."""
+        self._parts = bytearray()  # Of one message; joined, as empty fragments may come for ever
         self._text = False
         self._protocol = ClientProtocol(
             WebSocketURI(False, "127.0.0.1", proxied.port, path, query),

@@ -1,8 +1,5 @@
-"""/recordings and /rvms/{id}/remote-access/recordings: recorded terminals, played, downloaded, deleted.
-
-Playing and downloading are events of the audit log, so they are no GET. The bytes are compared with their digest before
-the first of them leaves.
-"""
+"""/recordings and /rvms/{id}/remote-access/recordings: recorded terminals. Playing and downloading are no GET, as they
+are events of the audit log. The bytes are compared with their digest before the first of them leaves."""
 
 from __future__ import annotations
 
@@ -157,7 +154,6 @@ async def download_recording(call: Call) -> Answer:
 
 
 async def _given(call: Call, *, keep: bool) -> Answer:
-    """Written down before the first byte leaves."""
     row, who, exports = await find(call), call.principal.actor, call.context[Playbacks]
     exports.begin(who)
     file = None

@@ -1,8 +1,6 @@
-"""One recording while its terminal is open: asciicast v2 lines, taken at once and written by a task to the hub's disk.
-
-Only the writer and `room` wait for the disk; a disk that refuses ends the terminal, as none goes on unrecorded. Output
-may end inside a character, whose rest opens the next line. Knows no terminal and no database.
-"""
+"""One recording while its terminal is open: asciicast v2 lines, written by a task to the hub's disk. Only the writer
+and `room` wait for the disk; one that refuses ends the terminal, as none goes on unrecorded. Knows no terminal and no
+database."""
 
 from __future__ import annotations
 
@@ -72,7 +70,6 @@ class Extent(NamedTuple):
     size: int
     duration_s: float
     whole: bool
-    """The header is there."""
 
 
 def extent(lines: Iterable[bytes]) -> Extent:
@@ -104,14 +101,11 @@ def _line(value: Any) -> bytes:
     return msgspec.json.encode(value) + b"\n"
 
 
-MOST: Final = 256 * 1024 * 1024
-"""Bytes of one recording; a terminal that shows more ends."""
+MOST: Final = 256 * 1024 * 1024  # Bytes of one recording; a terminal that shows more ends
 MIB: Final = 1024 * 1024
-FREE_MIB: Final = 256
-"""Left free on the hub's disk, for the database."""
+FREE_MIB: Final = 256  # Left free on the hub's disk, for the database
 MOST_PENDING: Final = 256 * 1024
-PAUSE_S: Final = 0.1
-"""Between two writes: a killed hub loses no more than this."""
+PAUSE_S: Final = 0.1  # Between two writes: a killed hub loses no more than this
 
 T = TypeVar("T")
 
@@ -133,8 +127,6 @@ class Quota:
 
 
 class Finished(NamedTuple):
-    """A whole file."""
-
     size: int
     sha256: str
     duration_s: float
@@ -159,7 +151,6 @@ class RecordingFile:
         self._failure: RecordingFailedError | None = None
 
     async def begin(self) -> None:
-        """Raises RecordingFailedError."""
         self._file = await _disk(lambda: _new(self.path, self._header))
         self._size = len(self._header)
 
@@ -242,7 +233,6 @@ def _used_up(quota: Quota) -> RecordingFailedError | None:
 
 
 async def has_room(folder: Path) -> None:
-    """Raises RecordingFailedError when the disk has no room for recordings."""
     await _disk(lambda: _check_room(folder))
 
 

@@ -1,7 +1,4 @@
-"""`/recordings/{id}`: one recorded terminal: whose, when and why, a player, the file, and its end.
-
-Playing and downloading go on record; all three are the API's operations.
-"""
+"""`/recordings/{id}`: one recorded terminal, by the API's operations: whose, when and why, a player, the file."""
 
 from __future__ import annotations
 
@@ -29,7 +26,6 @@ async def to_recording(visit: Visit) -> Response:
 
 
 async def download(visit: Visit) -> Response:
-    """The file, by the form's button: what the API answers is the answer."""
     row = await _named(visit)
     try:
         answer = (await operations.download_recording(visit.call())).data

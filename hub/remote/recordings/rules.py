@@ -1,4 +1,4 @@
-"""The Changes of terminals' recordings, each with its event where it is one of the audit log. Pure."""
+"""Changes of terminals' recordings, each with its event. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from hub.model import actors
 from hub.model.actors import Actor
 from hub.model.changes import Change, Drop, EventHappened, Patch, Put
 
-RECORDING = "recording"
-"""The `must` of every Change of a recording: the column named by its Conflict."""
+RECORDING = "recording"  # The `must` of every Change of a recording: the column named by its Conflict
 
 
 def began(row: RecordingRow) -> list[Change]:
-    """A terminal is open and recorded."""
     by = actors.user(row.user_id)
     return [Put(row), _event("remote.terminal_opened", by, row.started_at, row, {"session_id": row.session_id})]
 
@@ -36,7 +34,6 @@ def stored(recording_id: int, object_key: str) -> Patch:
 
 
 def lost(row: RecordingRow, at: datetime) -> list[Change]:
-    """Its file was gone or damaged before the object store had it."""
     patch = Patch(RecordingRow, row.id, {"state": "lost"}, must=RECORDING)
     return [patch, _event("recording.lost", actors.SYSTEM, at, row)]
 

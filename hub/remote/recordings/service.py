@@ -1,8 +1,5 @@
-"""Recordings of terminals: begun with the terminal, finished on the hub's own disk, then put into the object store.
-
-A file stays here until the store has given it back once: a store that is away loses nothing. The keeper also finishes
-what a killed hub left open, and deletes what is old enough. Knows no stream and no browser.
-"""
+"""Recordings of terminals: begun with the terminal, finished on the hub's own disk, then put into the object store. A
+file stays here until the store has given it back once. Knows no stream and no browser."""
 
 from __future__ import annotations
 
@@ -66,8 +63,7 @@ class Recordings:
         # Bound: the open terminals.
         self.open: set[int] = set()
         # Bound: terminals that ended while the database is away, without which none begins.
-        self.unrecorded: list[Patch] = []
-        """Ends of recordings that finished while the database was away."""
+        self.unrecorded: list[Patch] = []  # Ends of recordings that finished while the database was away
         self.work = anyio.Event()
         self._folder = folder
         self._bytes_per_machine = mib_per_machine * MIB
@@ -75,7 +71,6 @@ class Recordings:
         self._quotas: dict[int, Quota] = {}
 
     def path(self, recording_id: int) -> Path:
-        """Of its file on the hub's disk."""
         return self._folder / f"{recording_id}.cast"
 
     async def begin(
@@ -110,8 +105,7 @@ class Recordings:
         return recording
 
     async def finish(self, recording: OpenRecording, reason: str) -> None:
-        """Ends it. Never raises: an end that cannot be recorded now is recorded later, and the keeper finds what the
-        disk refused."""
+        """Never raises: an end that cannot be recorded now is recorded later, by the keeper."""
         with anyio.CancelScope(shield=True):
             try:
                 done = await recording.file.finish()
@@ -158,8 +152,7 @@ class Recordings:
 
 
 RETRY_FIRST_S: Final = 5.0
-RETRY_MOST_S: Final = 300.0
-"""Rather long: each try sends a whole recording."""
+RETRY_MOST_S: Final = 300.0  # Rather long: each try sends a whole recording
 SWEEP_S: Final = 3600.0
 
 
@@ -260,7 +253,6 @@ class RecordingKeeper:
 
 
 def _cut(name: str) -> asciicast.Extent:
-    """Truncates the file after its last whole line."""
     with open(name, "r+b") as file:  # noqa: PTH123 - a name, for the thread
         extent = asciicast.extent(file)
         file.truncate(extent.size)

@@ -1,7 +1,5 @@
-"""How a remote session goes on and ends, and what it may be used for: from the session, an event and `now` to Changes.
-
-Who may begin one, and its commands: `hub.remote.rules.requests`. Knows no link and no database.
-"""
+"""How a remote session goes on and ends, and what it may be used for. Pure. Who may begin one:
+`hub.remote.rules.requests`."""
 
 from __future__ import annotations
 
@@ -17,8 +15,7 @@ from hub.model.fleet import TERMINAL
 from hub.model.machine import Machine
 from protocol.messages import CommandUpdate
 
-GRACE_S: Final = 60.0
-"""A session outlives the machine's link by this much."""
+GRACE_S: Final = 60.0  # A session outlives the machine's link by this much
 START: Final = "start_remote_access"
 STOP: Final = "stop_remote_access"
 EXTEND: Final = "extend_remote_access"
@@ -30,17 +27,14 @@ MACHINE_REASONS: Final = frozenset(
 
 
 def ends_at(session: RemoteSessionRow) -> datetime:
-    """When it ends by itself in the state it is in."""
     return session.expires_at or session.start_time
 
 
 def allows(session: RemoteSessionRow, part: str) -> bool:
-    """`part`: of SESSION_PARTS."""
     return part in (session.allow or ())
 
 
 def find(machines: Iterable[Machine], session_id: int) -> RemoteSessionRow | None:
-    """An open session of any of them."""
     for machine in machines:
         if session_id in machine.remote_sessions:
             return machine.remote_sessions[session_id]
@@ -48,7 +42,6 @@ def find(machines: Iterable[Machine], session_id: int) -> RemoteSessionRow | Non
 
 
 def open_of(machine: Machine) -> list[RemoteSessionRow]:
-    """Its open sessions, oldest first."""
     return sorted(machine.remote_sessions.values(), key=lambda session: session.id)
 
 
@@ -68,7 +61,6 @@ def ended(
 
 
 def refused(session: RemoteSessionRow, code: str, now: datetime) -> list[Change]:
-    """The machine refused it."""
     by = actors.machine(session.rvm_id)
     over = _over(session, "refused", "start_failed", by, now)
     return [over, _event(session, "remote.refused", by, now, {"code": code})]
@@ -89,7 +81,6 @@ def extended(session: RemoteSessionRow, until: datetime, by: actors.Actor, now: 
 
 
 def intruder(session: RemoteSessionRow, user_id: int, now: datetime) -> list[Change]:
-    """Another user showed a secret of the holder's."""
     by = actors.user(user_id)
     event = _event(session, "remote.intruder", by, now, {"user_id": user_id})
     return [event, *ended(session, "intruder", actors.CLOCK, now)] if is_open(session) else []
@@ -126,8 +117,7 @@ def reported_end(machine: Machine, session_id: int, reason: str | None, now: dat
 
 
 def ended_by_hello(machine: Machine, boot_id: str, held: Iterable[int], now: datetime) -> list[Change]:
-    """Ends active sessions that a hello does not list (`held`). To be called before the hello is applied, as
-    `machine.boot_id` has to be the one before."""
+    """Ends active sessions that a hello does not list (`held`). Before the hello changes `machine.boot_id`."""
     reason = "agent_restarted" if machine.boot_id == boot_id else "machine_rebooted"
     known, changes = set(held), list[Change]()
     for session in open_of(machine):
@@ -142,8 +132,7 @@ def time_ended(session: RemoteSessionRow, now: datetime) -> list[Change]:
 
 
 def lost(machine: Machine, session: RemoteSessionRow, now: float) -> bool:
-    """Whether the machine's link has been gone for too long; not for a session begun at a machine without a link. `now`
-    is monotonic."""
+    """Whether the link (not of a session begun on site without one) is gone for too long. `now` is monotonic."""
     if machine.linked or session.status != "active" or session.command_id is None:
         return False
     return machine.unlinked_at is None or now - machine.unlinked_at > GRACE_S

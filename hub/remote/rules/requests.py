@@ -1,8 +1,5 @@
-"""Who may begin a remote session; and the Changes that begin, approve, extend and stop one.
-
-What becomes of an open session: `hub.remote.rules.life`. No Change holds the tunnel's ticket: the command is recorded
-without it, and `hub.links.links` adds it on the wire.
-"""
+"""Who may begin a remote session; and the Changes that begin, approve, extend and stop one. No Change holds the
+tunnel's ticket: `hub.links.links` adds it on the wire."""
 
 from __future__ import annotations
 
@@ -22,12 +19,10 @@ from hub.status import rules as status_rules
 from protocol.addresses import is_within, normalise_address
 
 DEFAULT_S: Final = 1800.0
-APPROVAL_S: Final = 900.0
-"""How long a session waits for somebody to agree."""
+APPROVAL_S: Final = 900.0  # How long a session waits for somebody to agree
 MOST_OF_A_PERSON: Final = 20
 MOST_OF_A_MACHINE: Final = 2
-USUAL_PORTS: Final = (5000, 5001)
-"""Of a machine that declares none (requirements.md, section 6)."""
+USUAL_PORTS: Final = (5000, 5001)  # Of a machine that declares none (requirements.md, section 6)
 
 
 class SessionRefused(Exception):  # noqa: N818 - an answer, not a fault
@@ -41,8 +36,7 @@ class SessionRefused(Exception):  # noqa: N818 - an answer, not a fault
 
 
 class SessionRequest(NamedTuple):
-    """What is requested, complete. `holder` None: begun at the machine; `claimed` is then the user id that the machine
-    sent, which is not looked up."""
+    """`holder` None: begun at the machine; `claimed` is then the user id that it sent, which is not looked up."""
 
     holder: int | None
     name: str
@@ -57,7 +51,6 @@ class SessionRequest(NamedTuple):
 
 
 def declared_ports(machine: Machine) -> tuple[int, ...]:
-    """The loopback ports the machine offers."""
     remote = (machine.hardware or {}).get("remote")
     ports = remote.get("ports") if isinstance(remote, dict) else None
     if not isinstance(ports, list):
@@ -80,8 +73,7 @@ def most_at_once(machine: Machine) -> int:
 def refusal(
     machine: Machine, address: str, *, of_person: int = 0, origin: str = "hub", more: int = 1
 ) -> SessionRefused | None:
-    """Why no session may begin there now; None when one may. `of_person`: the person's open sessions anywhere. `more`
-    is 0 for one that was requested before and is approved now."""
+    """None when one may begin now. `of_person`: the person's open sessions. `more`: 0 for one that is approved now."""
     if not machine.effective_settings.on("remote_access_enabled"):
         return SessionRefused("remote_access_disabled", 409)
     if origin == "hub" and not machine.linked and machine.config_applied_at is None:
@@ -111,7 +103,6 @@ def _full(machine: Machine, of_person: int) -> SessionRefused | None:
 
 
 def count_of(machines: Iterable[Machine], user_id: int) -> int:
-    """The person's open sessions."""
     return sum(s.admin_id == user_id for m in machines for s in m.remote_sessions.values())
 
 
@@ -144,7 +135,6 @@ def begin(machine: Machine, session: RemoteSessionRow, by: actors.Actor, now: da
 def _sent_for(
     machine: Machine, session: RemoteSessionRow, by: actors.Actor, now: datetime, **more: Any
 ) -> tuple[Move[RemoteSessionRow], list[Change]]:
-    """The session's move, `more` columns included, and its command."""
     drafted = command_rules.draft(machine, START, _arguments(session), by, now, reason=session.reason)
     until = now + timedelta(seconds=session.duration_s or 0.0)
     moved = move(session, status="starting", start_time=now, expires_at=until, command_id=_id_of(drafted), **more)
@@ -152,8 +142,7 @@ def _sent_for(
 
 
 def begin_at_site(machine: Machine, session: RemoteSessionRow, now: datetime) -> list[Change]:
-    """Begins it: somebody stands at the machine. Its agent gets a command if linked; else the maintenance is declared
-    here, until the session's end."""
+    """Somebody stands at the machine: its agent gets a command if linked; else the maintenance is declared here."""
     by = actors.machine(machine.id)
     if not machine.linked:
         named = status_rules.NamedStatus(
@@ -239,8 +228,8 @@ def unknown_here(machine: Machine, held: Iterable[int], now: datetime) -> list[C
 def chosen(
     machine: Machine, principal: Principal, session_id: int | None, named: int | None = None
 ) -> RemoteSessionRow:
-    """The session to stop or extend: the one named, one's own, or for whoever may end others' the oldest. `named`: the
-    holder, as a machine sends it; not compared for one begun there. Raises SessionRefused."""
+    """The one of that id, one's own, or the oldest one may end. `named`: the holder, as a machine sends it; not
+    compared for one begun there. Raises SessionRefused."""
     sessions = life.open_of(machine)
     if session_id is not None:
         sessions = [session for session in sessions if session.id == session_id]
@@ -263,7 +252,6 @@ def may_move(principal: Principal, session: RemoteSessionRow) -> bool:
 
 
 def same_address(given: str, address: str) -> bool:
-    """Whether the two are one address."""
     return normalise_address(given) == normalise_address(address) is not None
 
 

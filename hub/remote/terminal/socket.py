@@ -1,8 +1,5 @@
-"""`/ws/terminal`: the socket of a browser that views a terminal: who may open it, its messages, its end.
-
-The terminal itself (hub.remote.terminal.terminal) outlives the socket. Messages of a page are strict types; typed input
-comes as bytes.
-"""
+"""`/ws/terminal`: the socket of a browser that views a terminal, which outlives it. A page's messages are strict types;
+typed input comes as bytes."""
 
 from __future__ import annotations
 
@@ -29,8 +26,7 @@ from protocol.errors import CloseCode
 
 logger = logging.getLogger("myrvm.terminals")
 
-RECHECK_S: Final = 3.0
-"""With a quarter more and the check itself: within 5 s (bar 58)."""
+RECHECK_S: Final = 3.0  # With a quarter more and the check itself: within 5 s (bar 58)
 GREETING_S: Final = 5.0
 MAX_SOCKETS_PER_USER: Final = 100
 PIECE: Final = 32 * 1024
@@ -58,7 +54,7 @@ async def terminal_socket(websocket: WebSocket) -> None:
 
 
 async def _admit(context: HubContext, websocket: WebSocket) -> Principal | int:
-    """The person, or the HTTP status that refuses. Pages alone have terminals: with our own Origin and a session's
+    """The person, or the HTTP status that refuses: pages alone have terminals, with our Origin and a session's
     cookie."""
     if not same_origin(websocket, context.settings):
         return 403
@@ -114,8 +110,7 @@ async def _terminal(
 
 
 def _require_address(context: HubContext, rvm_id: int, address: str) -> None:
-    """`admin_ips` holds for each socket: the session may have been opened from another address. Raises
-    TerminalRefusedError."""
+    """`admin_ips` holds for each socket: it may come from another address. Raises TerminalRefusedError."""
     machine = context.fleet.machines.get(rvm_id)
     if machine is None or not address_allowed(machine, address):
         raise TerminalRefusedError("address_not_allowed")
@@ -136,8 +131,6 @@ async def _send(websocket: WebSocket, **members: Any) -> None:
 
 
 class _Viewer:
-    """One browser's socket; `number` is that of Terminal.attach."""
-
     def __init__(
         self, context: HubContext, websocket: WebSocket, terminal: Terminal, number: int, position: int
     ) -> None:
@@ -146,8 +139,7 @@ class _Viewer:
         self._terminal = terminal
         self._number = number
         self._position = position
-        self._confirms = False
-        """The page has acknowledged output; until it does, sent counts as received."""
+        self._confirms = False  # The page has acknowledged output; until it does, sent counts as received
         self._ending: Ending | None = None
 
     async def live(self) -> Ending:
@@ -165,7 +157,6 @@ class _Viewer:
         return self._ending or Ending(None)
 
     async def _part(self, part: Callable[[], Awaitable[Ending]], scope: anyio.CancelScope) -> None:
-        """Runs one of the four; the first that ends gives the ending, and ends the others."""
         try:
             ending = await part()
         except WebSocketDisconnect:
@@ -250,18 +241,14 @@ class _Viewer:
 
 
 MAX_CHARACTERS: Final = 512
-MAX_BYTES: Final = 32 * 1024
-"""Of one frame of input; sent to the page in `ready`, with the input window."""
+MAX_BYTES: Final = 32 * 1024  # Of one frame of input; sent to the page in `ready`, with the input window
 
-MAX_SIDE: Final = 1000
-"""Columns, rows: other sizes become the nearest one (`size_of`), and are not refused."""
+MAX_SIDE: Final = 1000  # Columns, rows: other sizes become the nearest one (`size_of`), and are not refused
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 
 class OpenTerminal(msgspec.Struct, tag="open"):
-    """A new shell in that session."""
-
     session: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
     cols: Count
     rows: Count

@@ -1,8 +1,5 @@
-"""Terminals: the stream to a machine's shell, its recording, and the output that its browser may still ask for.
-
-A terminal lives as long as its shell and its remote session, not as long as a browser's socket. A slow or absent
-browser holds the shell back once a ring of output is unread. Knows no socket.
-"""
+"""Terminals: the stream to a machine's shell, its recording, and the output that its browser may still ask for. Lives
+as long as its shell and its session; a slow or absent browser holds the shell back. Knows no socket."""
 
 from __future__ import annotations
 
@@ -28,24 +25,18 @@ from hub.remote.tunnel.tunnel import MachineStream, TunnelError
 
 logger = logging.getLogger("myrvm.terminals")
 
-GONE_S: Final = 60.0
-"""A terminal whose browser is away for longer ends."""
+GONE_S: Final = 60.0  # A terminal whose browser is away for longer ends
 INPUT_WINDOW: Final = 64 * 1024
-"""Bytes typed that wait for the machine; a page sends no more beyond the acknowledged ones. The socket of one that does
-is read no further."""
-EXIT_CODE_S: Final = 1.0
-"""For the shell's exit code, once the output has ended."""
+"""Bytes typed that wait for the machine; the socket of a page that sends more is read no further."""
+EXIT_CODE_S: Final = 1.0  # For the shell's exit code, once the output has ended
 PIECE: Final = 16 * 1024
-RING: Final = 256 * 1024
-"""Bytes of output kept for a browser that comes back."""
+RING: Final = 256 * 1024  # Bytes of output kept for a browser that comes back
 MOST_OF_A_SESSION: Final = 4
-_KEPT_ENDED: Final = 64
-"""Ended terminals: a browser that comes back too late is shown the reason."""
+_KEPT_ENDED: Final = 64  # Ended terminals: a browser that comes back too late is shown the reason
 
 
 class Terminal:
-    """`attach` makes a browser the viewer, in place of the one before. `over` is set at the end, with `ending` and, if
-    the shell reported it, `exit_code`."""
+    """`attach` makes a browser the viewer. `over` is set at the end, with `ending` and, if reported, `exit_code`."""
 
     def __init__(self, terminal_id: str, user_id: int, stream: MachineStream, recording: OpenRecording) -> None:
         self.id = terminal_id
@@ -61,10 +52,8 @@ class Terminal:
         self._viewer_moved = anyio.Event()
         # Bound: INPUT_WINDOW bytes; the browser is read no further.
         self._input = bytearray()
-        self.typed = 0
-        """Bytes of input taken from browsers so far; all of them reach the shell, if it lives."""
-        self.passed_on = 0
-        """Of those, the bytes handed to the machine."""
+        self.typed = 0  # Bytes of input taken from browsers so far; all of them reach the shell, if it lives
+        self.passed_on = 0  # Of those, the bytes handed to the machine
         self._typed = anyio.Event()
         self._taken = anyio.Event()
         self._controls_read = anyio.Event()
@@ -97,8 +86,7 @@ class Terminal:
         return viewer == self._viewer
 
     async def type(self, data: bytes, viewer: int) -> None:
-        """Takes input; waits while the machine takes none. Nothing is taken of a browser that was replaced meanwhile:
-        `typed` shows it."""
+        """Takes input, or waits. None of a browser that was replaced meanwhile: `typed` shows it."""
         while len(self._input) >= INPUT_WINDOW and not self.over.is_set():
             await self._taken.wait()
         if viewer == self._viewer:
@@ -107,7 +95,6 @@ class Terminal:
             self._typed.set()
 
     async def input_moved(self) -> None:
-        """Until more of the input was handed to the machine."""
         await self._taken.wait()
 
     def resize(self, cols: int, rows: int) -> None:
@@ -200,23 +187,18 @@ class Terminal:
 
 
 class OutputRing:
-    """The newest output, for a reader that comes back; the writer waits while the reader is a whole ring behind.
-
-    `total` counts all bytes ever shown; positions are counts like it.
-    """
+    """The newest output by positions (bytes ever shown); the writer waits for a reader a whole ring behind."""
 
     def __init__(self, size: int = RING) -> None:
         self._size = size
         # Bound: RING bytes, the oldest go.
         self._kept = bytearray()
         self.total = 0
-        self.taken = 0
-        """Received by the reader for sure; the writer may be one ring ahead of it."""
+        self.taken = 0  # Received by the reader for sure; the writer may be one ring ahead of it
         self._moved = anyio.Event()
 
     @property
     def first(self) -> int:
-        """The position of the oldest byte that is kept."""
         return self.total - len(self._kept)
 
     @property
@@ -241,7 +223,6 @@ class OutputRing:
         self._move()
 
     async def moved(self) -> None:
-        """Until something was appended or taken."""
         await self._moved.wait()
 
     def _move(self) -> None:
@@ -250,8 +231,6 @@ class OutputRing:
 
 
 class StreamSource(Protocol):
-    """Of the streams (hub.remote.tunnel.registry)."""
-
     async def open(self, session_id: int, kind: str, args: dict[str, Any]) -> MachineStream: ...
 
 
@@ -278,8 +257,7 @@ class Terminals:
         # Bound: the open sessions.
         self._opening: dict[int, int] = {}
         self._tasks: TaskGroup | None = None
-        self.sockets: Counter[int] = Counter()
-        """Browsers' sockets by person. Bound: one a person."""
+        self.sockets: Counter[int] = Counter()  # Browsers' sockets by person. Bound: one a person.
 
     def __len__(self) -> int:
         return len(self._open)
@@ -294,8 +272,7 @@ class Terminals:
                     terminal.end("hub_restarting")
 
     def session_for(self, principal: Principal, session_id: int) -> RemoteSessionRow:
-        """The session in which this person may have a terminal now. Raises TerminalRefusedError: `not_found` also for
-        somebody else's."""
+        """The session for this person's terminal now. Raises TerminalRefusedError: `not_found` also for another's."""
         session = life.find(self._fleet.machines.values(), session_id)
         if session is None or session.admin_id != principal.id or principal.kind != "user":
             raise TerminalRefusedError("not_found")
@@ -347,7 +324,6 @@ class Terminals:
         return terminal
 
     def find(self, terminal_id: str) -> Terminal | None:
-        """Open, or ended a while ago."""
         return self._open.get(terminal_id) or self._ended.get(terminal_id)
 
     def became_true(self, changes: Sequence[Change]) -> None:

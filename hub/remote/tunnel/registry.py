@@ -1,8 +1,5 @@
 """The tunnels of this hub by session: admits machines' sockets, opens streams, ends sessions that are idle or lost.
-
-A broken protocol, idleness and a tunnel that does not come back are reported to `on_fault`; the end of a session comes
-as a Change.
-"""
+Faults are reported to `on_fault`; the end of a session comes as a Change."""
 
 from __future__ import annotations
 
@@ -30,8 +27,7 @@ from protocol.tunnel_greeting import TunnelOpen
 
 logger = logging.getLogger("myrvm.tunnel")
 
-OPEN_LIMIT_S: Final = 10.0
-"""For a machine to accept a stream, the tunnel's own coming up included."""
+OPEN_LIMIT_S: Final = 10.0  # For a machine to accept a stream, the tunnel's own coming up included
 FAULTS_EVERY_S: Final = 1.0
 
 OnFault = Callable[[int, str], Awaitable[None]]
@@ -68,8 +64,7 @@ class Tunnels:
     # --- for what uses a machine ------------------------------------------------------------------------------------
 
     async def open(self, session_id: int, kind: str, args: dict[str, Any]) -> SessionStream:
-        """A stream that the machine has accepted. Raises TunnelError: no_tunnel, timeout, session_over,
-        too_many_streams, or the machine's own code."""
+        """Raises TunnelError: no_tunnel, timeout, session_over, too_many_streams, or the machine's own code."""
         with anyio.move_on_after(OPEN_LIMIT_S):
             tunnel = await self._arrived(session_id)
             return await tunnel.open(kind, args)
@@ -105,8 +100,7 @@ class Tunnels:
     # --- for the socket ---------------------------------------------------------------------------------------------
 
     def admit(self, greeting: TunnelOpen, rvm_id: int) -> Admission | CloseCode:
-        """The tunnel for a machine's socket, or the code that closes it. A session of another machine, one that is over
-        and one that never was look the same."""
+        """The tunnel, or the code that closes the socket; sessions of others, over or unknown look the same."""
         if greeting.ticket is not None:
             return self._begin(greeting.ticket, greeting.session_id, rvm_id)
         tunnel, secret = self._tunnels.get(greeting.session_id), greeting.resume or ""
@@ -142,8 +136,7 @@ class Tunnels:
     # --- time and Changes -------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Finds sessions that must end, and reports them: two loops, as an unavailable database must keep no tunnel
-        open."""
+        """Finds faults and reports them, in two loops: an unavailable database must keep no tunnel open."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._find_loop)
             tasks.start_soon(self._report_loop)
@@ -169,7 +162,6 @@ class Tunnels:
                 self._fault(tunnel.session_id, "idle")
 
     async def report_faults(self) -> None:
-        """Each until it is recorded."""
         while self._faults:
             await self._retry(partial(self.on_fault, *self._faults[0]))
             self._faults.popleft()

@@ -1,8 +1,5 @@
-"""`/ws/tunnel`: the second socket of a machine, for the bytes of one remote access session (protocol.md, The tunnel).
-
-The machine's key is checked before the upgrade; the first frame (a ticket, or the secret of a dropped tunnel) names the
-session. Then binary frames both ways; their meaning: `hub.remote.tunnel.tunnel`. Raw ASGI messages.
-"""
+"""`/ws/tunnel`: a machine's second socket, for the bytes of one session (protocol.md, The tunnel). The key is checked
+before the upgrade; the first frame (a ticket, or the secret of a dropped tunnel) names the session. Raw ASGI."""
 
 from __future__ import annotations
 
@@ -30,16 +27,13 @@ from protocol.stream_limits import ACK_S, IDLE_S, OPEN_TIMEOUT_S, TUNNEL_SUBPROT
 logger = logging.getLogger("myrvm.tunnel")
 
 RETRY_AFTER_RESTART_S: Final = 5
-CLOSE_S: Final = 5.0
-"""For the socket of a closed tunnel to be gone."""
-AT_ONCE: Final = 32 * 1024
-"""Bytes handed to the socket before the next look at what is more urgent."""
-MOST_UNOPENED: Final = 4
-"""Sockets of one machine that have not named their session yet."""
+CLOSE_S: Final = 5.0  # For the socket of a closed tunnel to be gone
+AT_ONCE: Final = 32 * 1024  # Bytes handed to the socket before the next look at what is more urgent
+MOST_UNOPENED: Final = 4  # Sockets of one machine that have not named their session yet
 
 
 class TunnelSocket:
-    """The endpoint of the route, as an ASGI application; the hub's context is at `scope["app"].state.hub`."""
+    """The route's ASGI application; the hub's context is at `scope["app"].state.hub`."""
 
     def __init__(self) -> None:
         self._unopened = UnauthenticatedLimit(MOST_UNOPENED)
@@ -103,8 +97,6 @@ async def _admission(context: HubContext, machine: Machine, receive: Receive) ->
 
 
 class _TunnelConnection:
-    """One socket that carries a tunnel."""
-
     def __init__(self, context: HubContext, receive: Receive, send: Send, admission: Admission) -> None:
         self._context = context
         self._receive = receive
@@ -138,7 +130,6 @@ class _TunnelConnection:
         logger.info("machine %d: tunnel of session %d", tunnel.rvm_id, tunnel.session_id)
 
     async def _read(self) -> None:
-        """Returns when the socket is gone."""
         receive, attachment = self._receive, self._attachment
         while True:
             message = await receive()
@@ -172,7 +163,6 @@ class _TunnelConnection:
 
 
 async def _close(receive: Receive, send: Send, code: CloseCode, why: str) -> None:
-    """Closes the socket and waits CLOSE_S until it is gone."""
     with anyio.move_on_after(CLOSE_S):
         try:
             await send({"type": "websocket.close", "code": int(code), "reason": why})

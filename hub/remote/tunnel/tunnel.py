@@ -1,7 +1,5 @@
-"""A remote session's tunnel and its streams, which outlive the sockets that carry them one after the other.
-
-A socket is attached, moves frames and is detached; meanwhile the streams wait. Knows no ASGI and no session's rights.
-"""
+"""A remote session's tunnel and its streams, which outlive the sockets that carry them one after the other. Knows no
+ASGI and no session's rights."""
 
 from __future__ import annotations
 
@@ -31,8 +29,7 @@ _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 
 
 class TunnelError(Exception):
-    """Why a stream could not be opened, or ended early. `code`: no_tunnel, timeout, session_over, or that of the
-    machine's RESET; `message` is the machine's sentence: foreign text."""
+    """`code`: no_tunnel, timeout, session_over, or of the machine's RESET; `message`: the machine's, foreign text."""
 
     def __init__(self, code: str, message: str = "") -> None:
         super().__init__(f"{code}: {message}" if message else code)
@@ -63,8 +60,7 @@ class SessionStream:
 
     def __init__(self, stream_id: int, streams: Streams, moved: Callable[[], None]) -> None:
         self.id = stream_id
-        self.info: dict[str, Any] = {}
-        """Sent by the machine with its acceptance. Bound: one frame."""
+        self.info: dict[str, Any] = {}  # Sent by the machine with its acceptance. Bound: one frame.
         self._streams = streams
         self._moved = moved
         # Bound: the window: the machine sends no more before it is consumed.
@@ -140,7 +136,6 @@ class SessionStream:
 
     @property
     def over(self) -> bool:
-        """Nothing more is sent or received."""
         return self._error is not None or (self._finished and self._ended)
 
     async def accepted(self) -> None:
@@ -217,7 +212,6 @@ class Attachment:
             self.tunnel.received(data)
 
     def refuse(self, detail: str) -> None:
-        """Handles a message that is no frame."""
         if self.tunnel.attached is self:
             self.tunnel.broken(StreamProtocolError("frame", detail))
 
@@ -242,8 +236,7 @@ class SessionTunnel:
         self.resume_digest = resume_digest
         self.attached: Attachment | None = None
         self.down_since: float | None = now()
-        self.moved_at = now()
-        """When a stream last moved a byte."""
+        self.moved_at = now()  # When a stream last moved a byte
         self._now = now
         self._on_fault = on_fault
         self._over: TunnelError | None = None
@@ -258,8 +251,7 @@ class SessionTunnel:
         return self._streams.taken
 
     def attach(self, received: int) -> Attachment | None:
-        """Moves the tunnel to a new socket; the machine has taken `received` of our frames. None when the rest is not
-        kept any more: the session is over."""
+        """The machine has taken `received` of our frames. None: the rest is not kept; the session is over."""
         if self.attached is not None:
             self.attached.end(CloseCode.REPLACED, "replaced by a newer tunnel")
         try:
@@ -295,11 +287,9 @@ class SessionTunnel:
         return self._streams.to_send(most)
 
     def acknowledge(self) -> None:
-        """To be called when an acknowledgement is due."""
         self._streams.acknowledge()
 
     def wake(self) -> None:
-        """Wakes the socket's writer."""
         if self.attached is not None:
             self.attached.awake.set()
 
@@ -324,7 +314,6 @@ class SessionTunnel:
         return stream
 
     def close(self, code: CloseCode, reason: str) -> None:
-        """Ends every stream and closes the socket: the session is over."""
         if self._over is not None:
             return
         self._over = TunnelError("session_over", reason)
