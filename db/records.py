@@ -54,7 +54,7 @@ class MachineRow(TableRow, frozen=True, kw_only=True):
     quarantined_until: datetime | None = None
     last_seen_at: datetime | None = None
     last_ip: str | None = None
-    farewell: str | None = None
+    close_reason: str | None = None
     connection_epoch: int = 0
     created_at: datetime
     updated_at: datetime

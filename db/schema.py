@@ -77,7 +77,7 @@ reverse_vending_machines = sa.Table(
     sa.Column("quarantined_until", UtcTimestamp),
     sa.Column("last_seen_at", UtcTimestamp),
     sa.Column("last_ip", sa.String(64)),
-    sa.Column("farewell", sa.String(20)),
+    sa.Column("close_reason", sa.String(20)),
     # Fences which link (and later which hub) speaks for the machine: it grows with every hello.
     sa.Column("connection_epoch", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("created_at", UtcTimestamp, nullable=False),

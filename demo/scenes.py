@@ -44,7 +44,9 @@ class DemoScene(NamedTuple):
 def scenes() -> tuple[DemoScene, ...]:
     glass = {"status": "maintenance", "reason": sentence("demo.glass")}
     return (
-        DemoScene("offline", "set_status", glass, lambda machine: machine.farewell is not None and not machine.linked),
+        DemoScene(
+            "offline", "set_status", glass, lambda machine: machine.close_reason is not None and not machine.linked
+        ),
         DemoScene("busy", "reboot", {}, lambda machine: machine.linked and machine.busy),
         DemoScene("slow", "sync_timezone", {"trigger": "manual"}, lambda machine: machine.linked),
     )

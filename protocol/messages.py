@@ -201,7 +201,7 @@ class RemoteAccessReport(msgspec.Struct, kw_only=True, tag="remote_access", omit
 
 
 class Bye(msgspec.Struct, kw_only=True, tag="bye"):
-    """A clean farewell: the hub shows the machine offline at once."""
+    """A clean goodbye: the hub shows the machine offline at once."""
 
     reason: Literal["shutdown", "reboot", "update"]
 

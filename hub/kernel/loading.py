@@ -57,7 +57,7 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
 
 def was_live(fleet: Fleet) -> frozenset[int]:
     """The machines that were connected when the last hub life ended, as far as the rows can tell."""
-    seen = {m.id: m.last_seen_at for m in fleet.machines.values() if m.last_seen_at is not None and not m.farewell}
+    seen = {m.id: m.last_seen_at for m in fleet.machines.values() if m.last_seen_at is not None and not m.close_reason}
     newest = max(seen.values(), default=None)
     return frozenset(i for i, at in seen.items() if newest is not None and newest - at <= _signs(fleet.machines[i]))
 

@@ -67,8 +67,8 @@ class Observer:
         presence.linked(machine, _expected(machine), self._monotonic())
         self.look(machine)
 
-    def unlinked(self, machine: Machine, farewell: str | None) -> None:
-        presence.unlinked(machine, farewell, self._monotonic())
+    def unlinked(self, machine: Machine, close_reason: str | None) -> None:
+        presence.unlinked(machine, close_reason, self._monotonic())
         self.look(machine)
 
     def uploaded(self, machine: Machine) -> None:

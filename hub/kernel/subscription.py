@@ -86,7 +86,7 @@ class Subscription:
         self._ready.set()
         self._cut: CutOffError | None = None
         self._ended = asyncio.Event()
-        self._farewell: Frame | None = None
+        self._goodbye: Frame | None = None
 
     @property
     def waiting_bytes(self) -> int:
@@ -94,7 +94,7 @@ class Subscription:
 
     def offer(self, frame: Frame) -> None:
         """Put a frame in line; never waits. A difference before the picture that holds it is nothing to wait for."""
-        if self._cut is not None or self._farewell is not None or self.held or (frame.numbered and self.wants_snapshot):
+        if self._cut is not None or self._goodbye is not None or self.held or (frame.numbered and self.wants_snapshot):
             return
         self._waiting.append(frame)
         self._waiting_bytes += len(frame.body)
@@ -131,7 +131,7 @@ class Subscription:
 
     def say_goodbye(self, frame: Frame) -> None:
         """One last frame after what waits, then the socket closes with 1012."""
-        self._farewell = self._farewell or frame
+        self._goodbye = self._goodbye or frame
         self._ready.set()
 
     def drop_deltas(self) -> None:
@@ -148,13 +148,13 @@ class Subscription:
         while True:
             if self._cut is not None:
                 raise self._cut
-            if self.wants_snapshot and self._farewell is None and not self.held:
+            if self.wants_snapshot and self._goodbye is None and not self.held:
                 return None
             if self._waiting:
                 return self._take()
-            if self._farewell is not None:
+            if self._goodbye is not None:
                 self._cut = CutOffError(CloseCode.HUB_RESTARTING, "restarting")
-                return Outgoing(b"", self._farewell)
+                return Outgoing(b"", self._goodbye)
             self._ready.clear()
             await self._ready.wait()
 

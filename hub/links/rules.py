@@ -213,7 +213,7 @@ def introduce(
         "last_ip": ip,
         "simulated": machine.simulated or "simulated" in hello.capabilities,
         "last_seen_at": now,
-        "farewell": None,
+        "close_reason": None,
         "updated_at": now,
     }
     changes: list[Change] = [

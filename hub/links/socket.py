@@ -258,7 +258,7 @@ class _LinkSocket:
         ended = Patch(
             MachineRow,
             machine.id,
-            {"last_seen_at": context.clock(), "farewell": link.close_reason},
+            {"last_seen_at": context.clock(), "close_reason": link.close_reason},
             where=(("connection_epoch", "<=", link.epoch),),
         )
         context.announce.soon(ended, lambda: machine.connection_epoch == link.epoch)

@@ -59,7 +59,7 @@ class OldestSession(msgspec.Struct):
 
 @of_record(
     MachineRow,
-    without=("status_before", "api_key", "capabilities", "hardware", "config_errors", "config_own", "farewell",
+    without=("status_before", "api_key", "capabilities", "hardware", "config_errors", "config_own", "close_reason",
              "connection_epoch"),
 )  # fmt: skip
 class MachineSummary(msgspec.Struct):

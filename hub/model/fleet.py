@@ -45,7 +45,7 @@ DERIVED: Final[Mapping[str, tuple[str, ...]]] = {
     "hardware": ("model",),
     "config_errors": ("config_refused",),
     "config_own": (),
-    "farewell": (),
+    "close_reason": (),
     "connection_epoch": (),
     **dict.fromkeys(("connection", "connection_since", "connection_reason"), tuple(sorted(CONNECTION_MEMBERS))),
 }

@@ -108,7 +108,7 @@ class Machine:
     quarantined_until: datetime | None = None
     last_seen_at: datetime | None = None
     last_ip: str | None = None
-    farewell: str | None = None
+    close_reason: str | None = None
     connection_epoch: int = 0
     zone: ZoneState | None = None
     zone_said: str | None = None

@@ -49,8 +49,8 @@ def judge(machine: Machine, now: float) -> Verdict:
     if machine.quarantined_until is not None:
         # At once: its link is being closed, and nobody with its key gets another until that is over.
         return Verdict("offline", QUARANTINED, FOREVER)
-    if machine.farewell is not None and not machine.linked:
-        return Verdict("offline", machine.farewell, FOREVER)
+    if machine.close_reason is not None and not machine.linked:
+        return Verdict("offline", machine.close_reason, FOREVER)
     if machine.linked or machine.uploads:
         return _by_age(machine, now)
     if machine.unlinked_at is None:
@@ -85,7 +85,7 @@ def linked(machine: Machine, interval: float, now: float) -> None:
     """A hello came: whatever was before is over."""
     machine.linked = True
     machine.uploads = False
-    machine.farewell = None
+    machine.close_reason = None
     machine.unlinked_at = None
     machine.connection_reason = None
     machine.grace = OFFLINE_GRACE_S
@@ -99,17 +99,17 @@ def uploaded(machine: Machine, interval: float, now: float) -> None:
     if machine.linked:
         return
     machine.uploads = True
-    machine.farewell = None
+    machine.close_reason = None
     machine.connection_reason = None
     machine.interval = interval
     machine.last_heard = machine.interval_since = now
     machine.last_gap = 0.0
 
 
-def unlinked(machine: Machine, farewell: str | None, now: float) -> None:
+def unlinked(machine: Machine, close_reason: str | None, now: float) -> None:
     """Its newest link is gone, with the reason of its bye or None."""
     machine.linked = False
-    machine.farewell = farewell
+    machine.close_reason = close_reason
     machine.unlinked_at = now
 
 
@@ -133,8 +133,8 @@ def after_start(machine: Machine, was_live: bool, interval: float, now: float) -
         machine.connection = machine.told = "offline"
         machine.connection_reason = QUARANTINED
         return
-    machine.connection_reason = machine.farewell or ("hub_restarted" if was_live else "lost")
-    if machine.farewell is not None or not was_live:
+    machine.connection_reason = machine.close_reason or ("hub_restarted" if was_live else "lost")
+    if machine.close_reason is not None or not was_live:
         machine.connection = machine.told = "offline"
         return
     machine.connection, machine.told = "late", "live"

@@ -122,8 +122,8 @@ async def test_only_what_is_named_changes_and_only_where_the_conditions_hold(sto
         == 0
     )
     assert await all_of(store, MachineRow) == [msgspec.structs.replace(machine, connection_epoch=4, ntp=True)]
-    assert await changed(store, MachineRow, machine.id, {"farewell": "x"}, ("farewell", "=", None)) == 1
-    assert await changed(store, MachineRow, machine.id, {"farewell": "y"}, ("farewell", "=", None)) == 0
+    assert await changed(store, MachineRow, machine.id, {"close_reason": "x"}, ("close_reason", "=", None)) == 1
+    assert await changed(store, MachineRow, machine.id, {"close_reason": "y"}, ("close_reason", "=", None)) == 0
     assert await changed(store, MachineRow, None, {"capacity": 5}, ("status", "=", "active"), ("capacity", "<", 5)) == 1
     assert await changed(store, MachineRow, None, {"hardware": None}) == 1
     assert await missing(store, update(MachineRow, 99, {"ntp": True}, must="id")) == "id"

@@ -138,7 +138,7 @@ async def test_it_waits_for_a_hub_that_is_not_there_and_still_leaves_with_its_pa
         assert await running.leave() == 0
 
 
-async def test_a_reboot_is_a_farewell_another_boot_and_the_end_of_its_command(
+async def test_a_reboot_is_a_goodbye_another_boot_and_the_end_of_its_command(
     hub: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fleet_simulator, "REBOOT_S", (0.1, 0.2))

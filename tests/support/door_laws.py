@@ -31,7 +31,7 @@ FLEET = ("hub.model.fleet", "hub.model.service_appliers")
 """Where Changes are applied."""
 FLEET_WRITERS: dict[str, frozenset[str]] = {
     "hub.model.presence": frozenset(
-        {"connection", "connection_reason", "connection_since", "farewell", "grace", "interval", "interval_since",
+        {"connection", "connection_reason", "connection_since", "close_reason", "grace", "interval", "interval_since",
          "last_gap", "last_heard", "linked", "quiet_until", "told", "unlinked_at", "uploads"}
     ),
     "hub.metrics.rules": frozenset({"accepted"}),

@@ -75,7 +75,7 @@ def facts_of_hello(
     *, rvm_id: int, at: datetime, epoch: int, boot_id: str, ip: str | None = None, busy: bool = False, **members: Any
 ) -> list[Change]:
     """The facts of a hello."""
-    values = {"connection_epoch": epoch, "boot_id": boot_id, "last_ip": ip, "last_seen_at": at, "farewell": None,
+    values = {"connection_epoch": epoch, "boot_id": boot_id, "last_ip": ip, "last_seen_at": at, "close_reason": None,
               "updated_at": at, **members}  # fmt: skip
     return [
         Patch(MachineRow, rvm_id, values, where=(("connection_epoch", "<=", epoch),), must="connection_epoch"),

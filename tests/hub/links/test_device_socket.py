@@ -179,7 +179,7 @@ async def test_a_wrong_message_is_named_and_the_link_lives(
         assert (await machine.hear(m.MetricsAck)).seq in (5, 9)
 
 
-async def test_the_newest_link_wins_and_the_older_ones_farewell_changes_nothing(hub: HubHere, key: MachineKey) -> None:
+async def test_the_newest_link_wins_and_the_older_ones_goodbye_changes_nothing(hub: HubHere, key: MachineKey) -> None:
     async with MachineClient.connect(hub.websocket_url, key) as older:
         await older.say_hello()
         async with MachineClient.connect(hub.websocket_url, key) as newer:
@@ -188,7 +188,7 @@ async def test_the_newest_link_wins_and_the_older_ones_farewell_changes_nothing(
             await newer.samples(4.0, seq=1)
             await newer.hear(m.MetricsAck)
             one = hub.context.fleet.machines[key.id]
-            assert (one.connection, one.linked, one.farewell) == ("live", True, None)
+            assert (one.connection, one.linked, one.close_reason) == ("live", True, None)
             assert hub.context[Links].get(key.id) is not None
 
 

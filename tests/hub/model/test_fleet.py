@@ -69,18 +69,22 @@ def test_an_older_link_changes_nothing_any_more() -> None:
     assert fleet.machines[7].boot_id == "boot-b"
     assert (
         fleet.apply(
-            Patch(MachineRow, 7, {"last_seen_at": NOW, "farewell": "shutdown"}, where=(("connection_epoch", "<=", 4),))
+            Patch(
+                MachineRow, 7, {"last_seen_at": NOW, "close_reason": "shutdown"}, where=(("connection_epoch", "<=", 4),)
+            )
         )
         is None
     )
-    assert fleet.machines[7].farewell is None
+    assert fleet.machines[7].close_reason is None
     assert (
         fleet.apply(
-            Patch(MachineRow, 7, {"last_seen_at": NOW, "farewell": "shutdown"}, where=(("connection_epoch", "<=", 5),))
+            Patch(
+                MachineRow, 7, {"last_seen_at": NOW, "close_reason": "shutdown"}, where=(("connection_epoch", "<=", 5),)
+            )
         )
         is not None
     )
-    assert fleet.machines[7].farewell == "shutdown"
+    assert fleet.machines[7].close_reason == "shutdown"
 
 
 def test_recent_readings_reach_back_five_minutes() -> None:
@@ -105,7 +109,7 @@ def test_open_commands_are_known_to_the_fleet_until_they_end_or_their_machine_go
 def test_what_is_touched_are_members_of_the_view() -> None:
     fleet = Fleet([machine()])
     changes = [
-        introduced(1)[0], Patch(MachineRow, 7, {"last_seen_at": NOW, "farewell": None}), Put(command()),
+        introduced(1)[0], Patch(MachineRow, 7, {"last_seen_at": NOW, "close_reason": None}), Put(command()),
         declared(rvm_id=7, status="full", capacity=9, since=NOW, by="machine:7")[0],
         Patch(MachineRow, 7, {"name": "x", "updated_at": NOW}),
         SampleSeen(rvm_id=7, sample=sample(), taken_at=NOW, received_at=NOW),
@@ -146,7 +150,7 @@ NEW_MACHINE = Put(
 )  # fmt: skip
 OF_A_MACHINE: list[Change] = [
     *introduced(1),
-    Patch(MachineRow, 7, {"last_seen_at": NOW, "farewell": None}, where=(("connection_epoch", "<=", 1),)),
+    Patch(MachineRow, 7, {"last_seen_at": NOW, "close_reason": None}, where=(("connection_epoch", "<=", 1),)),
     Observed(7, {"connection": "live", "connection_since": NOW, "connection_reason": None}),
     Observed(7, {"busy": True}),
     Patch(MachineRow, 7, {"quarantined_until": NOW, "updated_at": NOW}),

@@ -141,10 +141,13 @@ def test_after_a_start_of_the_hub_a_machine_that_was_there_is_last_known_and_the
 
 
 @pytest.mark.parametrize(
-    ("farewell", "was_live", "seen"), [("shutdown", True, "offline"), (None, False, "offline"), (None, True, "late")]
+    ("close_reason", "was_live", "seen"),
+    [("shutdown", True, "offline"), (None, False, "offline"), (None, True, "late")],
 )
-def test_after_a_start_of_the_hub_what_was_offline_is_offline(farewell: str | None, was_live: bool, seen: str) -> None:
-    one = machine(last_seen_at=NOW, farewell=farewell)
+def test_after_a_start_of_the_hub_what_was_offline_is_offline(
+    close_reason: str | None, was_live: bool, seen: str
+) -> None:
+    one = machine(last_seen_at=NOW, close_reason=close_reason)
     presence.after_start(one, was_live, 300.0, 1000.0)
     assert one.connection == seen
     assert presence.judge(one, 1000.0).connection == seen

@@ -68,7 +68,7 @@ SILENT_MEMBERS: dict[type[TableRow], tuple[frozenset[str], str]] = {
                 "config_own",
                 "config_version",
                 "connection_epoch",
-                "farewell",
+                "close_reason",
                 "hardware",
                 "last_ip",
                 "last_seen_at",
