@@ -39,7 +39,7 @@ class MachineLink:
         "_send",
         "_wake",
         "address",
-        "close_reason",
+        "bye_reason",
         "delivered",
         "epoch",
         "machine",
@@ -61,7 +61,7 @@ class MachineLink:
         self.since = time.monotonic()
         self.reported = asyncio.Event()  # Set when the machine has reported its own settings
         self.epoch = 0
-        self.close_reason: str | None = None
+        self.bye_reason: str | None = None
         # Bound: the open commands of the machine.
         self.delivered: set[str] = set()  # Commands sent on this link, or asked to stop; in `stopped` the latter
         # Bound: a part of the delivered.

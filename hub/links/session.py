@@ -217,7 +217,7 @@ class LinkSession:
 
     def _queue(self, message: Any, size: int) -> None:
         if type(message) is m.Bye:
-            self._link.close_reason = message.reason
+            self._link.bye_reason = message.reason
             if self._links.is_current(self._link):
                 self._links.observer.unlinked(self._machine, message.reason)
         elif type(message) is m.Error:

@@ -254,15 +254,15 @@ class _LinkSocket:
         context[Links].ended(link)
         if machine is None or not context[Links].unregister(link):
             return
-        context[Links].observer.unlinked(machine, link.close_reason)
+        context[Links].observer.unlinked(machine, link.bye_reason)
         ended = Patch(
             MachineRow,
             machine.id,
-            {"last_seen_at": context.clock(), "close_reason": link.close_reason},
+            {"last_seen_at": context.clock(), "close_reason": link.bye_reason},
             where=(("connection_epoch", "<=", link.epoch),),
         )
         context.announce.soon(ended, lambda: machine.connection_epoch == link.epoch)
-        logger.info("machine %d: link ended%s", machine.id, f", {link.close_reason}" if link.close_reason else "")
+        logger.info("machine %d: link ended%s", machine.id, f", {link.bye_reason}" if link.bye_reason else "")
 
 
 def _binary() -> RemoteProtocolError:
