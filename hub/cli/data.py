@@ -1,8 +1,5 @@
-"""Opens the data for a command: the same Changes through the same commit as the hub's, without its memory.
-
-A running hub sees them in the database (hub.kernel.foreign_changes). Here is only opening, committing and closing, and
-how each refusal of settings or database ends a command.
-"""
+"""Opens the data for a command: the same Changes through the same commit as the hub's, without its memory; and how each
+refusal of settings or database ends a command. A running hub sees them in the database."""
 
 from __future__ import annotations
 
@@ -27,18 +24,16 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 class OpenData:
-    """The open database of one command."""
-
     def __init__(self, store: Store) -> None:
         self.store = store
 
     async def commit(self, *changes: Change) -> list[Change]:
-        """Commit all in one transaction; returns them with their stored ids. Raises db.errors.Conflict."""
+        """All in one transaction; returns them with their stored ids. Raises db.errors.Conflict."""
         return await commit_alone(self.store, changes)
 
 
 def settings_of(wanted: argparse.Namespace, **more: object) -> Settings:
-    """Flags over environment over defaults; the default data folder is the checkout's, wherever one stands."""
+    """Flags over environment over defaults; the default data folder is the checkout's."""
     given = {name: getattr(wanted, name, None) for name in (*DATA_FLAGS, *SERVE_FLAGS)} | more
     if given["data_dir"] is None and not os.environ.get("RVM_DATA_DIR"):
         given["data_dir"] = CHECKOUT / "data"
@@ -50,14 +45,13 @@ def settings_of(wanted: argparse.Namespace, **more: object) -> Settings:
 
 
 def sentence_of_setting(sentence: str, values: Mapping[str, object]) -> str:
-    """In the reader's language; one that has none there yet as it is."""
     return sentence_or(f"setting: {sentence}", sentence, **values)
 
 
 @contextlib.asynccontextmanager
 async def open_data(settings: Settings, *, create: bool, serving: bool = False) -> AsyncIterator[OpenData]:
-    """The database, brought to the newest schema. `create`: a data folder that is not there yet may be made.
-    `serving`: this process is to be the hub, so that none may run on the same data."""
+    """`create`: a data folder may be made. `serving`: this process is to be the hub, so none may run on the same
+    data."""
     make_folders(settings, create=create)
     owner = Owner.here() if serving else None
     async with contextlib.AsyncExitStack() as stack:
@@ -71,7 +65,7 @@ async def open_data(settings: Settings, *, create: bool, serving: bool = False) 
 
 
 def make_folders(settings: Settings, *, create: bool) -> None:
-    """Make the data folder; refuse a SQLite file that is not there, or whose own folder is not."""
+    """Refuses a SQLite file that is not there, or whose own folder is not."""
     file = sqlite_file(settings)
     if file is not None and not file.exists():
         has_room = file.parent == settings.data_dir or file.parent.is_dir()
@@ -142,5 +136,4 @@ def now() -> datetime:
 
 
 def clock_time(moment: datetime) -> str:
-    """An instant as the person at the terminal reads it."""
     return moment.astimezone().strftime("%H:%M")

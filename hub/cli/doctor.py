@@ -1,7 +1,4 @@
-"""`doctor`: numbered checks of this computer and the hub's data, each with the fix for what is wrong.
-
-None writes anything but a database's schema.
-"""
+"""`doctor`: numbered checks of this computer and the hub's data, each with its fix. Writes nothing but a schema."""
 
 from __future__ import annotations
 
@@ -46,7 +43,6 @@ def check_python() -> CheckResult:
 
 
 def check_environment() -> CheckResult:
-    """Whether the environment was made from the locks that are here now."""
     if not (Path(sys.prefix) / ".stamp").exists():
         return CheckResult("ok", sentence("doctor.environment.own"))
     stamp = json.loads((Path(sys.prefix) / ".stamp").read_text(encoding="utf-8"))
@@ -80,7 +76,7 @@ def check_secret_files(settings: Settings) -> CheckResult:
 
 
 def _reachable(path: Path) -> bool:
-    """A file with loose rights inside a folder nobody else may enter is out of reach."""
+    """Not inside a folder that nobody else may enter."""
     mode = path.stat().st_mode
     return stat.S_ISREG(mode) and bool(mode & LOOSE) and bool(path.parent.stat().st_mode & 0o011)
 
@@ -105,7 +101,6 @@ async def check_administrator(settings: Settings) -> CheckResult:
 
 
 def check_port(settings: Settings) -> CheckResult:
-    """Free, or the hub itself."""
     with contextlib.suppress(process.CannotListenError):
         process.listen(settings.host, settings.port).close()
         return CheckResult("ok", sentence("doctor.port.free", port=settings.port))
@@ -129,7 +124,7 @@ def _hub_answers(settings: Settings) -> bool:
 
 
 def check_public_url(settings: Settings) -> CheckResult:
-    """Behind a proxy the hub learns from the Host header alone how browsers reach it, port included."""
+    """Behind a proxy only the Host header tells how browsers reach the hub, port included."""
     if settings.behind_proxy and not settings.public_url:
         return CheckResult("warn", sentence("doctor.public_url.unset"), sentence("doctor.public_url.fix"))
     return CheckResult("ok", settings.public_url or "")
@@ -145,7 +140,6 @@ def check_plotly() -> CheckResult:
 
 
 def check_clock() -> CheckResult:
-    """Certificates, links and samples all hang on it."""
     moment = f"{now():%Y-%m-%d %H:%M:%S}"
     if now().year < EARLIEST_YEAR:
         return CheckResult("fail", sentence("doctor.clock.wrong", now=moment), sentence("doctor.clock.fix"))
@@ -166,7 +160,7 @@ class Finding(NamedTuple):
 
 
 def examine(wanted: argparse.Namespace) -> int:
-    """Exit code 0 when nothing failed (warnings are no failure), else 1."""
+    """0 when nothing failed (warnings are no failure), else 1."""
     findings = []
     for number, finding in enumerate(_findings(wanted), start=1):
         findings.append(finding)

@@ -16,7 +16,7 @@ from hub.model.changes import EventHappened, put_rows
 
 
 async def add(wanted: argparse.Namespace) -> None:
-    """Prints id, device_id and api_key; the key is nowhere else afterwards."""
+    """The key is nowhere else afterwards."""
     name, device_id = valid.name(wanted.name), valid.device_id(wanted.device_id)
     location = valid.location(wanted.location)
     async with open_data(settings_of(wanted), create=True) as opened:
@@ -42,7 +42,7 @@ def _taken(column: str) -> CliError:
 
 
 async def new_key(wanted: argparse.Namespace) -> None:
-    """Prints the machine's new key, which is nowhere else afterwards; the old one is dead at once."""
+    """The new key is nowhere else afterwards; the old one is dead at once."""
     async with open_data(settings_of(wanted), create=False) as opened:
         row = await _named(opened, wanted.machine)
         secret, changes = rules.new_key(row.id, row.api_key_prefix, actors.SYSTEM, now())
@@ -55,7 +55,7 @@ async def new_key(wanted: argparse.Namespace) -> None:
 
 
 async def remove(wanted: argparse.Namespace) -> None:
-    """Only with the machine's name given twice; `--dry-run` shows what would go."""
+    """Only with the machine's name given twice."""
     async with open_data(settings_of(wanted), create=False) as opened:
         row = await _named(opened, wanted.machine)
         shown = {"id": row.id, "device_id": row.device_id, "name": row.name, "removed": not wanted.dry_run}
@@ -75,7 +75,7 @@ async def remove(wanted: argparse.Namespace) -> None:
 
 
 async def _named(opened: OpenData, given: str) -> MachineRow:
-    """The machine of that device_id, name or id."""
+    """By device_id, name or id."""
     rows = await machines.all_machines(opened.store)
     for found in ("device_id", "name", "id"):
         for row in rows:

@@ -1,4 +1,4 @@
-"""The hub's command line: `read` parses the arguments, `run` carries them out and returns an exit code.
+"""The hub's command line: parses the arguments, runs the verb, returns an exit code.
 
 Reading needs the standard library only; each verb's own room is opened when the verb is run.
 """
@@ -19,7 +19,7 @@ Verb = Callable[[argparse.Namespace], int]
 
 
 def run(wanted: argparse.Namespace, demo: Verb) -> int:
-    """Exit codes as in --help; what went wrong is on stderr. `demo` runs the demo, which the hub does not know."""
+    """What went wrong is on stderr. `demo` runs the demo, which the hub does not know."""
     try:
         return (demo if wanted.demo else _verb(wanted.verb))(wanted)
     except CliError as error:

@@ -1,6 +1,6 @@
 """What the command line writes in the reader's language: results on stdout, all else on stderr; how a command ends.
 
-Standard library only. Text from the database is data of others: control characters never reach the terminal.
+Standard library only. Control characters in text from the database never reach the terminal.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from texts.languages import from_environment
 
 
 class Exit(enum.IntEnum):
-    """What the shell sees; the same for every verb (the table is in --help)."""
+    """The same for every verb (the table is in --help)."""
 
     OK = 0
     FAILED = 1
@@ -34,7 +34,7 @@ class Exit(enum.IntEnum):
 
 
 class CliError(Exception):
-    """Ends a command. `code` is stable English for programs; `message` and `hint` are for people, in their language."""
+    """Ends a command. `code` is stable English for programs; `message` and `hint` are in the reader's language."""
 
     def __init__(self, exit_code: Exit, code: str, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -52,12 +52,11 @@ def language() -> str:
 
 
 def sentence(key: str, /, **values: object) -> str:
-    """The sentence of this key, with its places filled."""
     return read(FOLDER, language())(key, **values)
 
 
 def sentence_or(key: str, english: str, /, **values: object) -> str:
-    """The same, of a key that may be missing."""
+    """Of a key that may be missing."""
     texts = read(FOLDER, language())
     return texts(key, **values) if key in texts else english.format(**values)
 
@@ -66,7 +65,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def clean(value: object) -> str:
-    """Safe for a terminal: no control characters, nothing that turns the direction of the line."""
+    """No control characters, nothing that turns the direction of the line."""
     return "" if value is None else _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(value))
 
 
@@ -76,18 +75,17 @@ def result(text: str) -> None:
 
 
 def result_json(value: object) -> None:
-    """One object on one line, keys as documented; what a terminal would obey is escaped as JSON escapes it."""
+    """On one line; what a terminal would obey is escaped as JSON escapes it."""
     result(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False)))
 
 
 def note(text: str) -> None:
-    """Progress, warnings, anything that is not the result."""
+    """Anything that is not the result."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
 
 def failure(error: CliError, as_json: bool) -> None:
-    """What went wrong and what to do, on stderr."""
     if as_json:
         note(json.dumps({"error": {"code": error.code, "message": error.message, "hint": error.hint}}))
         return
@@ -97,7 +95,6 @@ def failure(error: CliError, as_json: bool) -> None:
 
 
 def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
-    """Left-aligned columns under their names."""
     cells = [[clean(row[column]) for column in columns] for row in rows]
     widths = [max(len(line[i]) for line in [list(columns), *cells]) for i in range(len(columns))]
     for line in [[column.upper() for column in columns], *cells]:
@@ -105,7 +102,7 @@ def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
 
 
 def paint(text: str, code: str, stream: TextIO) -> str:
-    """Colour on a terminal only, and never with NO_COLOR."""
+    """On a terminal only, and never with NO_COLOR."""
     plain = not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return text if plain else f"\x1b[{code}m{text}\x1b[0m"
 

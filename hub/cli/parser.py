@@ -1,7 +1,4 @@
-"""The grammar of the hub's command line: verbs, flags, help. Standard library only, so that help needs no environment.
-
-hub.settings decides which values a setting may have.
-"""
+"""The grammar of the hub's command line. Standard library only, so that help needs no environment."""
 
 from __future__ import annotations
 
@@ -49,8 +46,6 @@ ROLES = ("admin", "operator", "technician", "viewer")
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with our way of saying that something is wrong."""
-
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **options)
@@ -91,7 +86,7 @@ def build() -> Parser:
 
 
 def read(argv: Sequence[str]) -> argparse.Namespace:
-    """What was asked for: `verb` ("serve", "machine add", ...) and its flags. Help and wrong usage end the process."""
+    """`verb` ("serve", "machine add", ...) and its flags. Help and wrong usage end the process."""
     parser = build()
     wanted = parser.parse_args(argv)
     if wanted.version:
@@ -167,7 +162,7 @@ def _noun(verbs: Any, name: str) -> Any:
 
 
 def _verb(verbs: Any, verb: str, key: str, example: str = "") -> Parser:
-    """One verb with what every verb has: --json and where the data is."""
+    """With what every verb has: --json and where the data is."""
     parser: Parser = verbs.add_parser(
         verb.rsplit(maxsplit=1)[-1],
         help=sentence(f"help.{key}"),
@@ -192,7 +187,7 @@ def _setting(group: Any, name: str, default: Any = None) -> None:
 
 
 def _environment(name: str) -> str:
-    """The help of a setting: what it is, its default, and its name in the environment."""
+    """With its default, and its name in the environment."""
     text = _default(name, DEFAULTS[name]) if name in DEFAULTS else sentence(f"help.{name}")
     return f"{text} [RVM_{name.upper()}]".replace("%", "%%")
 

@@ -1,7 +1,6 @@
 """`user add`, `user list`, `token create`, `list` and `revoke`, `link`: who may come in, and with what.
 
-The secret of a one-time link stands in the fragment of its URL, which browsers never send: no server and no log sees
-it there.
+A one-time link's secret stands in the fragment of its URL, which no server and no log sees.
 """
 
 from __future__ import annotations
@@ -25,8 +24,6 @@ from hub.settings import Settings
 
 
 class SignInLink(NamedTuple):
-    """Whose, until when, and the secret that is shown this once."""
-
     email: str
     secret: str
     expires_at: datetime
@@ -116,7 +113,7 @@ async def create_token(wanted: argparse.Namespace) -> None:
 
 
 async def list_tokens(wanted: argparse.Namespace) -> None:
-    """Everybody's tokens that work now, or one person's; newest first."""
+    """Those that work now, newest first."""
     async with open_data(settings_of(wanted), create=False) as opened:
         people = {row.id: row.email for row in await users.all_users(opened.store)}
         rows = await tokens.valid_tokens(opened.store, now(), MOST_LISTED)
@@ -157,7 +154,7 @@ async def revoke_token(wanted: argparse.Namespace) -> None:
 
 
 async def link(wanted: argparse.Namespace) -> None:
-    """A fresh way in for somebody; without an email for the first administrator."""
+    """Without an email for the first administrator."""
     settings = settings_of(wanted)
     async with open_data(settings, create=False) as opened:
         person = await _person(opened, valid.email(wanted.email)) if wanted.email else await _first_admin(opened)

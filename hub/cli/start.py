@@ -1,4 +1,4 @@
-"""`run_hub.py` without a verb: address, database, first administrator, serve, print where (hub.serving is the hub)."""
+"""`run_hub.py` without a verb: address, database, first administrator, serve (hub.serving), print where."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from protocol.version import PRODUCT_VERSION
 
 
 def serve(wanted: argparse.Namespace) -> int:
-    """Runs until SIGTERM or Ctrl-C; the exit code of the hub."""
     settings = settings_of(wanted)
     check_address(settings)
     if settings.tls_key is not None:
@@ -47,11 +46,8 @@ FIRST_NAME = "Administrator"
 
 
 async def prepare_people(opened: OpenData, settings: Settings, *, always: bool) -> SignInLink | None:
-    """A sign-in link while no administrator has a password, or `always`.
-
-    With an email and a password file in the settings the administrator is made with that password, once: a later start
-    does not set it again, because it may have been changed since.
-    """
+    """A sign-in link while no administrator has a password, or `always`. With email and password file in the settings
+    the administrator is made with that password, once: it may be changed later."""
     people = await users.all_users(opened.store)
     email = valid.email(settings.admin_email) if settings.admin_email else FIRST_EMAIL
     # Read also when the administrator is there: what others can read is a password still.
@@ -82,7 +78,7 @@ async def _add(opened: OpenData, email: str, password_hash: str | None) -> int:
 
 
 def check_address(settings: Settings) -> None:
-    """Said before anything is made: an address that cannot be had (the hub binds it for good a moment later)."""
+    """Before anything is made; the hub binds it for good a moment later."""
     try:
         process.listen(settings.host, settings.port).close()
     except process.CannotListenError as error:
@@ -93,7 +89,7 @@ def check_address(settings: Settings) -> None:
 def show_start(
     settings: Settings, url: str, link: SignInLink | None, *, open_browser: bool = False, machines: str = ""
 ) -> None:
-    """Exactly what a person needs now: where, the way in, the data, how to stop."""
+    """Where, the way in, the data, how to stop."""
     base = settings.public_url or url
     lines = [(sentence("start.open"), base + "/")]
     if link is not None:

@@ -1,4 +1,4 @@
-"""What a person typed, checked by the very kinds that check the API's bodies."""
+"""Checks what a person typed by the kinds that check the API's bodies."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ def device_id(text: str | None) -> str | None:
 
 
 def email(text: str) -> str:
-    """As it is stored."""
     return _checked(rules.normal_email(text), validation.Email, "email.bad")
 
 
@@ -49,7 +48,6 @@ def password_from(source: str, address: str) -> str:
 
 
 def secret_in(path: Path) -> str:
-    """The line in a file that is nobody else's."""
     with refused_secrets():
         return read_secret(path)
 

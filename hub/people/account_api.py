@@ -121,7 +121,7 @@ async def edit_account(call: Call) -> Answer:
 
 
 async def _prove(call: Call, user: users.UserWithMachines, current: str | None) -> None:
-    """That it is the owner who changes the password, and not somebody at an open browser."""
+    """So that nobody at an open browser changes the password."""
     if user.password_hash is None:
         return
     try:

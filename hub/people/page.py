@@ -1,7 +1,4 @@
-"""Pages of people: sign in by password or link, sign out, own account; users and tokens for administrators.
-
-Lists and forms over the operations of the API.
-"""
+"""Pages of people: sign in and out, own account, users and tokens; lists and forms over the operations of the API."""
 
 from __future__ import annotations
 
@@ -31,7 +28,6 @@ from hub.web.shell.fresh_secrets import FreshSecrets
 from hub.web.shell.page import Visit, go, local, remember
 
 SHOWN: Final = 200
-"""Tokens of everybody on one page."""
 NEW_FOR: Final = timedelta(days=7)
 
 
@@ -53,7 +49,7 @@ async def add_user(visit: Visit) -> Response:
 
 
 async def make_link(visit: Visit) -> Response:
-    """A way in for somebody who lost the password; the act is on record, the secret is not."""
+    """For somebody who lost the password; the act is on record, the secret is not."""
     user = await _user(visit)
     secret, made = rules.make_link(user.id, visit.now)
     event = EventHappened(
@@ -64,7 +60,7 @@ async def make_link(visit: Visit) -> Response:
 
 
 def _to_link(visit: Visit, user_id: int, path: str) -> Response:
-    """On to the page that shows the link, also after a reload."""
+    """The page shows the link also after a reload."""
     visit.context[FreshSecrets].keep(visit.user, _link_place(user_id), base_url(visit) + path)
     return go(f"/admin/users?link={user_id}")
 
@@ -124,7 +120,6 @@ async def _user(visit: Visit) -> user_rows.UserWithMachines:
 async def _users(
     visit: Visit, said: tuple[str, str] | None, *, link_of: int | None = None, status: int = 200
 ) -> Response:
-    """`link_of`: whose sign-in link was just made."""
     everybody = await user_rows.all_users(visit.context.store)
     url = None if link_of is None else visit.context[FreshSecrets].find(visit.user, _link_place(link_of))
     names = {user.id: user.name for user in everybody}
@@ -152,8 +147,7 @@ async def _tokens(
     onward: str = "/",
     status: int = 200,
 ) -> Response:
-    """`new`: the token that was just made. `since`: the person was away since then, and is shown what was made
-    meanwhile; they go on to `onward`."""
+    """`new`: just made. `since`: the person was away since then, is shown what was made, and goes on to `onward`."""
     store, now = visit.context.store, visit.now
     own = [row for row in await token_rows.tokens_of(store, visit.user.id) if tokens_api.is_live(row, now)]
     made = next((row for row in own if row.id == new), None)
@@ -238,12 +232,12 @@ async def logout(visit: Visit) -> Response:
 
 
 async def to_login(visit: Visit) -> Response:
-    """GET /logout changes nothing: a link somebody else planted must not sign anybody out."""
+    """GET changes nothing: a link somebody else planted must not sign anybody out."""
     return go("/account" if visit.principal else "/login")
 
 
 async def preferences(visit: Visit) -> Response:
-    """Language and theme: kept with the user, and in this browser for the pages before sign-in."""
+    """Kept with the user, and in this browser for the pages before sign-in."""
     chosen = {name: visit.form[name] for name in ("language", "theme") if visit.form.get(name)}
     if visit.principal is not None and chosen:
         await account.edit_account(visit.call(validate(account.AccountPatch, chosen)))
@@ -282,7 +276,7 @@ def limit_of(weak: str) -> int:
 
 
 def fault(visit: Visit, refused: SignInRefused) -> str:
-    """One sentence, with the seconds where waiting helps; never which of the two was wrong."""
+    """With the seconds where waiting helps; never which of the two was wrong."""
     r = visit.reader
     if refused.retry_after is not None:
         return r.t("login.locked", age=r.span(refused.retry_after + 0.999))
@@ -294,7 +288,7 @@ def _status(refused: SignInRefused) -> int:
 
 
 async def _welcome(visit: Visit, signed: SignedIn, then: str | None) -> Response:
-    """On to where they wanted; by way of their tokens when some were made for them since they were here last."""
+    """By way of their tokens when some were made for them since they were here last."""
     made = await tokens.tokens_made_since(visit.context.store, signed.user_id, signed.last_at, visit.now)
     told = {"since": views.epoch_ms(signed.last_at), "next": local(then)}
     answer = go(f"/admin/tokens?{urlencode(told)}" if made else local(then))

@@ -1,6 +1,6 @@
 """Decides what happens to users, tokens, sessions and passwords: the Changes of each act, with its one event.
 
-Takes values and `now`; hashes come in made. No event holds a hash. Knows no request, no database and no argon2.
+Hashes come in made; no event holds one. Knows no request, no database and no argon2.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from hub.model.changes import Change, Drop, EventHappened, Patch, Put
 from hub.model.credentials import Secret
 
 _SILENT = frozenset({"password_hash", "disabled_at"})
-"""Members of a user that an event names without their value."""
+"""Named in an event without their value."""
 
 
 def add_user(
     *, email: str, name: str, role: str, password_hash: str | None, language: str | None, now: datetime, by: Actor,
     machines: frozenset[int] | None = None,
 ) -> list[Change]:  # fmt: skip
-    """The user (first) and its event. Without a password they sign in by a one-time link."""
+    """Without a password they sign in by a one-time link."""
     user = UserRow(
         email=email, name=name, role=role, password_hash=password_hash, language=language, created_at=now,
         updated_at=now,
@@ -41,8 +41,8 @@ def edit_user(
     user: UserRow, own: frozenset[int], values: Mapping[str, Any], machines: frozenset[int] | None, now: datetime,
     by: Actor,
 ) -> list[Change]:  # fmt: skip
-    """What changes and its event; [] when nothing would. `machines` replaces the user's `own`. A new password, a new
-    role and being disabled end every session and token; a password or being disabled also every open link."""
+    """[] when nothing would change. `machines` replaces `own`. A new password, a new role and being disabled end every
+    session and token; a password or being disabled also every open link."""
     new = {name: value for name, value in values.items() if value != getattr(user, name)}
     moved = machines is not None and machines != own
     if not new and not moved:
@@ -62,7 +62,6 @@ def edit_user(
 
 
 def remove_user(user: UserRow, now: datetime, by: Actor) -> list[Change]:
-    """Tokens and sessions go with the user."""
     before = {"email": user.email, "name": user.name, "role": user.role}
     params = {"user_id": user.id, "email": user.email}
     event = EventHappened(at=now, code="user.removed", actor=by, params=params, before=before)
@@ -72,7 +71,7 @@ def remove_user(user: UserRow, now: datetime, by: Actor) -> list[Change]:
 def create_token(
     user_id: int, name: str, secret: Secret, expires_at: datetime | None, now: datetime, by: Actor
 ) -> list[Change]:
-    """The token (first) and its event. Without `expires_at` it is valid until it is revoked."""
+    """Without `expires_at` it is valid until it is revoked."""
     token = TokenRow(
         user_id=user_id, name=name, prefix=secret.prefix, hash=secret.hash, expires_at=expires_at, created_at=now
     )
@@ -88,12 +87,11 @@ def revoke_token(token: TokenRow, now: datetime, by: Actor) -> list[Change]:
 
 
 def revoke_tokens(user_id: int, now: datetime) -> Patch:
-    """Every token of the user that is valid still."""
     return Patch(TokenRow, None, {"revoked_at": now}, where=(*_of_user(user_id), ("revoked_at", "=", None)))
 
 
 def use_token(token_id: int, now: datetime, ip: str | None) -> Patch:
-    """No event: using a credential changes nothing."""
+    """Using a credential changes nothing: no event."""
     return Patch(TokenRow, token_id, {"last_used_at": now, "last_used_ip": ip})
 
 
@@ -103,18 +101,18 @@ def end_sessions(user_id: int, digest: str | None = None) -> Drop:
 
 
 def while_signed_in(session_id: int) -> Patch:
-    """A guard: nothing of its transaction comes true once that session has ended (Conflict "session")."""
+    """A guard of its transaction: Conflict "session" once that session has ended."""
     return Patch(SessionRow, session_id, {}, must="session")
 
 
 def while_password_is(user: UserRow) -> Patch:
-    """A guard: nothing of its transaction comes true once the password is another (Conflict "password")."""
+    """A guard of its transaction: Conflict "password" once it is another."""
     where = (("password_hash", "=", user.password_hash or ""), ("disabled_at", "=", None))
     return Patch(UserRow, user.id, {}, where=where, must="password")
 
 
 def ended_session(change: Change) -> str | None:
-    """The hash of the one session that a Change ends; None: it ends every one of somebody's, or none."""
+    """The hash of the one session that a Change ends."""
     if not isinstance(change, Drop) or change.of is not SessionRow:
         return None
     return next((str(value) for column, _, value in change.where if column == "hash"), None)
@@ -128,7 +126,7 @@ def is_token_revoked(change: Change) -> bool:
 
 
 def edited_user(change: Change) -> int | None:
-    """Whom a Change alters, signs out or removes; None: nobody."""
+    """Whom a Change alters, signs out or removes."""
     if isinstance(change, Patch) and change.of is UserRow:
         return int(change.key) if change.values else None
     if isinstance(change, Patch) and change.of is TokenRow and change.key is None:
@@ -139,7 +137,7 @@ def edited_user(change: Change) -> int | None:
 
 
 def narrows(change: Change) -> bool:
-    """Whether a Change of `edited_user` may take something from what they see; a new name or language does not."""
+    """Whether a Change of `edited_user` may take something from what they see."""
     if not isinstance(change, Patch) or change.of is not UserRow:
         return True
     return not change.values.keys().isdisjoint(("role", "disabled_at"))
@@ -154,7 +152,7 @@ def _user_in(change: Patch | Drop) -> int | None:
 
 
 def leaves_no_admin(user: UserRow, other_admins: int, *, role: str | None = None, disabled: bool = False) -> bool:
-    """Whether the change would leave the hub without an administrator who can sign in."""
+    """Whether no administrator who can sign in would be left."""
     counts = user.role == "admin" and user.disabled_at is None
     stays = (role or user.role) == "admin" and not disabled
     return counts and not stays and other_admins == 0
@@ -179,7 +177,7 @@ def _after(new: Mapping[str, Any]) -> dict[str, Any]:
 MAX_FAILURES: Final = 5
 LOCK_S: Final = 30 * 60.0
 FORGET_S: Final = 30 * 60.0
-"""Failures further apart than this do not add up."""
+"""Failures further apart do not add up."""
 IDLE_S: Final = 12 * 3600.0
 ABSOLUTE_S: Final = 7 * 86400.0
 EXTEND_AFTER_S: Final = 300.0
@@ -187,11 +185,11 @@ EXTEND_AFTER_S: Final = 300.0
 LINK_S: Final = 15 * 60.0
 
 MAX_EMAIL: Final = 200
-"""In its normal form, which can be longer than what was typed."""
+"""In its normal form, which can be longer."""
 MIN_PASSWORD: Final = 10
 MAX_PASSWORD: Final = 200
 EXAMPLE_PASSWORD: Final = "a long phrase only you know"  # noqa: S105 - shown to everybody, and refused
-"""What the documentation of the API shows."""
+"""In the documentation of the API."""
 _KNOWN: Final = frozenset({
     "0123456789", "1234567890", "12345678910", "123456789a", "1q2w3e4r5t", "1qaz2wsx3edc", "admin12345",
     "admin123456", "adminadmin", "administrator", "changeme123", "changemenow", "iloveyou123", "indonesia123",
@@ -200,17 +198,16 @@ _KNOWN: Final = frozenset({
     "rahasia123", "reversevending", "sayang12345", "secret12345", "welcome123", "welcome1234", "zaq12wsxcde",
     "correcthorsebatterystaple", EXAMPLE_PASSWORD.replace(" ", ""),
 })  # fmt: skip
-"""Long enough, and still the first ones anybody tries; without spaces. Also every password that an example of ours
-shows (a test collects them)."""
+"""Tried first by anybody, without spaces; and every password that an example of ours shows (a test collects them)."""
 
 
 def normal_email(text: str) -> str:
-    """How addresses are stored, found and locked: two that look the same are the same."""
+    """As addresses are stored, found and locked: two that look the same are the same."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.strip()).casefold())
 
 
 def locked_for(failures: SignInFailureRow | None, now: datetime) -> float | None:
-    """Seconds until the next try is allowed; None when it is allowed now."""
+    """Seconds until the next try is allowed; None: it is now."""
     if failures is None or failures.locked_until is None or failures.locked_until <= now:
         return None
     return (failures.locked_until - now).total_seconds()
@@ -240,7 +237,7 @@ def drop_failures(counted_as: str) -> Drop:
 def succeeded_sign_in(
     user_id: int, counted_as: str, now: datetime, *, address: str, user_agent: str | None, by: str
 ) -> tuple[Secret, list[Change]]:
-    """A new session, and no failures any more. `by`: password or link."""
+    """`by`: password or link."""
     secret, opened = open_session(user_id, now, address=address, user_agent=user_agent)
     params = {"ip": address, "by": by}
     return secret, [
@@ -267,7 +264,7 @@ def open_session(
 
 
 def extended_session(session: SessionRow, now: datetime) -> Patch | None:
-    """The session's new end after it was used now; None while it is not worth a write."""
+    """None while it is not worth a write."""
     end = min(now + timedelta(seconds=IDLE_S), session.created_at + timedelta(seconds=ABSOLUTE_S))
     if (end - session.expires_at).total_seconds() < EXTEND_AFTER_S:
         return None
@@ -280,7 +277,7 @@ def signed_out(user_id: int, digest: str, now: datetime) -> list[Change]:
 
 
 def make_link(user_id: int, now: datetime, lifetime_s: float = LINK_S) -> tuple[Secret, SignInLinkRow]:
-    """A single-use way in, for the first administrator and for somebody who lost the password."""
+    """Single-use, for the first administrator and for somebody who lost the password."""
     secret = credentials.new_link()
     return secret, SignInLinkRow(user_id=user_id, hash=secret.hash, expires_at=now + timedelta(seconds=lifetime_s))
 
@@ -293,7 +290,7 @@ def use_link(digest: str, now: datetime) -> Patch:
 
 
 def password_fault(password: str, email: str = "") -> str | None:
-    """Why this password is refused: `short`, `long`, `common`, `email`, `plain` (one or two characters repeated)."""
+    """`short`, `long`, `common`, `email`, `plain` (one or two characters repeated); None: it is taken."""
     password = unicodedata.normalize("NFC", password)
     if len(password) < MIN_PASSWORD:
         return "short"

@@ -1,7 +1,4 @@
-"""/tokens: users' long-lived tokens for scripts; each shown once, recognised by its prefix, revoked for good.
-
-Everybody has their own; administrators see and revoke everybody's.
-"""
+"""/tokens: users' long-lived tokens for scripts; each shown once. Administrators see and revoke everybody's."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from hub.web.http.problems import Problem, Text, not_found
 from hub.web.http.validation import Instant, Limit, Row, Title
 
 MAX_LIVE = 50
-"""Tokens of one user that are neither revoked nor expired."""
+"""Of one user, neither revoked nor expired."""
 
 
 class Token(msgspec.Struct):

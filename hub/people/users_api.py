@@ -19,7 +19,7 @@ from hub.web.http.validation import Email, Instant, Language, Password, Theme, T
 
 
 async def checked_hash(call: Call, password: str, email: str) -> str:
-    """The hash to store; a 422 with the reason why the password is refused."""
+    """Raises the 422 with the reason why the password is refused."""
     fault = rules.password_fault(password, email)
     if fault is not None:
         raise one_wrong("password", f"password.{fault}", least=rules.MIN_PASSWORD, most=rules.MAX_PASSWORD)
@@ -164,7 +164,7 @@ async def _email(call: Call, given: str, own_id: int | None = None) -> str:
 
 
 def _own(call: Call, user: users.UserWithMachines, patch: UserPatch, role: str) -> frozenset[int] | None:
-    """The new set of machines, None to leave it; somebody who is no technician any more keeps none."""
+    """None leaves it; somebody who is no technician any more keeps none."""
     if patch.machines is not msgspec.UNSET:
         return _machines(call, patch.machines, role)
     return frozenset() if role != "technician" and user.machines else None

@@ -1,8 +1,8 @@
 """The HTTP connection under every request: uvicorn's h11 protocol with deadlines and bounds of ours.
 
-A header must be complete in time however it is dripped. Connections without a complete request yet are bounded in all
-and by network: the oldest makes room for the newest, so that idle sockets never keep anybody from signing in. A peer
-that does not read its answer is torn down. A browser whose cookies are too many is rid of them. Knows no route.
+A header must be complete in time however it is dripped. Connections without a complete request are bounded in all and
+by network: the oldest makes room for the newest, so that idle sockets never keep anybody from signing in. A peer that
+does not read its answer is torn down. Knows no route.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hub.server.transport import BoundedProtocol
 
 
 class ConnectionLimits(NamedTuple):
-    """In all, and of one network (`rate_limit.network_of`): a fleet behind one address comes back all at once, too."""
+    """Of one network: a fleet behind one address comes back all at once, too."""
 
     of_all: int
     of_network: int
@@ -34,7 +34,7 @@ TLS: Final = ConnectionLimits(800, 400)
 
 
 class PendingConnection:
-    """One of them; `abort` ends it, whatever it is at; `leave` when it has asked or is gone, as often as one likes."""
+    """`abort` ends it, whatever it is at; `leave` when it has asked or is gone, as often as one likes."""
 
     __slots__ = ("_among", "abort", "accepted_at", "network")
 
@@ -86,8 +86,7 @@ class PendingConnections:
 
 
 HEADER_TIMEOUT_S: Final = 8.0
-"""From accept (the TLS handshake is in it), or from the first byte of a further request, to the end of its header (bar:
-10 s)."""
+"""From accept, TLS included, or the first byte of a further request, to the end of its header (bar: 10 s)."""
 MAX_HEADER_BYTES: Final = 64 * 1024
 _COOKIES: Final = re.compile(rb"\ncookie[ \t]*:", re.IGNORECASE)
 _TOO_LARGE: Final = b"""<!doctype html><meta charset="utf-8"><meta name="color-scheme" content="light dark">\
@@ -109,15 +108,13 @@ _TOO_LARGE_HEADERS: Final = (
 
 
 class HubServerState(ServerState):
-    """What the connections of one server share: uvicorn's own, and who has not asked anything yet."""
-
     def __init__(self, limits: ConnectionLimits = PLAIN) -> None:
         super().__init__()
         self.pending = PendingConnections(limits)
 
 
 class HttpProtocol(BoundedProtocol, H11Protocol):
-    """One per connection; after an upgrade a WebSocketProtocol takes the transport over."""
+    """After an upgrade a WebSocketProtocol takes the transport over."""
 
     server_state: HubServerState
 
@@ -169,8 +166,8 @@ class HttpProtocol(BoundedProtocol, H11Protocol):
             self.transport.close()
 
     def _send_431(self) -> None:
-        """A page on another name of our site may have set cookies until no request of that browser is taken any more,
-        and only a browser can clear them: on what else is too large nobody is signed out."""
+        """A page on another name of our site may have set too many cookies, and only a browser can clear them: on what
+        else is too large nobody is signed out."""
         cookies = _COOKIES.search(self.conn.trailing_data[0]) is not None
         headers = [*_TOO_LARGE_HEADERS, *(((b"clear-site-data", b'"cookies"'),) if cookies else ())]
         for event in (

@@ -1,6 +1,5 @@
-"""What a hub does to its own process: event loop, garbage collector, signals, limits, listening socket, an end that
-always comes. Knows no protocol and no application.
-"""
+"""What a hub does to its own process: event loop, garbage collector, signals, limits, listening socket, its end. Knows
+no protocol."""
 
 from __future__ import annotations
 
@@ -17,13 +16,12 @@ from collections.abc import Callable, Generator
 from typing import Final
 
 LAST_RESORT_S: Final = 28.0
-"""From the first signal to the end of the process, whatever hangs (a thread in a dead database, say); the bar is 30."""
+"""From the first signal to the end, whatever hangs (a thread in a dead database, say); the bar is 30."""
 ENDED_BY_FORCE: Final = 1
 HANDLED: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """uvloop where it is installed, else asyncio's own."""
     try:
         import uvloop
     except ImportError:
@@ -33,7 +31,7 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 
 def close_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """End what still runs in it, briefly; threads that hang are left to `last_resort`."""
+    """Ends its tasks, briefly; threads that hang are left to `_last_resort`."""
     left = asyncio.all_tasks(loop)
     for task in left:
         task.cancel()
@@ -44,8 +42,8 @@ def close_loop(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def calm_collector() -> None:
-    """What lives now lives as long as the hub: the collector need not walk it again, nor run every 700 allocations
-    (its defaults cost 45 % of the throughput at 5,000 connections, and pauses of 0.4 s)."""
+    """What lives now lives as long as the hub (the collector's defaults cost 45 % of the throughput at 5,000
+    connections, and pauses of 0.4 s)."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -83,7 +81,7 @@ def _last_resort() -> threading.Timer:
 
 
 def _stuck_threads(timer: threading.Timer) -> bool:
-    """Whether a thread is still there that the interpreter would wait for at its end."""
+    """Whether the interpreter would wait for a thread at its end."""
     ours = (threading.main_thread(), threading.current_thread(), timer)
     return any(t.is_alive() and not t.daemon for t in threading.enumerate() if t not in ours)
 
@@ -92,7 +90,7 @@ INTERVAL_S: Final = 0.05
 
 
 class LoopLag:
-    """`longest_s` since the start (or the last `reset`), `recent_s` in the last minute or the one before it."""
+    """`longest_s` since the start (or `reset`), `recent_s` in this minute or the one before."""
 
     def __init__(self) -> None:
         self.longest_s = 0.0
@@ -105,11 +103,9 @@ class LoopLag:
         return max(self._this_minute, self._last_minute)
 
     def reset(self) -> None:
-        """Begin anew: what happened before serving (or before a test's load) does not count."""
         self.longest_s = self._this_minute = self._last_minute = 0.0
 
     def note(self, late: float, now: float) -> None:
-        """The loop came `late` seconds after it should have."""
         self.longest_s = max(self.longest_s, late)
         if now >= self._minute_ends:
             self._last_minute, self._this_minute = self._this_minute, 0.0
@@ -117,7 +113,6 @@ class LoopLag:
         self._this_minute = max(self._this_minute, late)
 
     async def run(self) -> None:
-        """Look every 50 ms, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + INTERVAL_S
@@ -129,16 +124,16 @@ class LoopLag:
 BACKLOG: Final = 4096
 """A fleet that comes back all at once must not be refused by the kernel."""
 USER_TIMEOUT_MS: Final = 25_000
-"""Accepted sockets inherit it: the kernel itself drops a peer that acknowledges nothing, or keeps its window shut, for
-so long (bar: 30 s). Without it close() waits for a frozen peer for ever."""
+"""Inherited by accepted sockets: the kernel drops a peer that acknowledges nothing for so long (bar: 30 s). Without it
+close() waits for a frozen peer for ever."""
 
 
 class CannotListenError(Exception):
-    """Why the address cannot be had, and what to do, in one sentence each."""
+    """Why, and what to do, in one sentence each."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket of ours; raises CannotListenError."""
+    """Raises CannotListenError."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -169,7 +164,7 @@ def _why(error: OSError, host: str, port: int) -> str:
 
 
 def url_of(listener: socket.socket, *, tls: bool) -> str:
-    """Where this computer itself reaches the listener (an address for all interfaces becomes loopback)."""
+    """As this computer reaches it: an address for all interfaces becomes loopback."""
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a look-up, not a bind
     shown = f"[{host}]" if ":" in host else host
@@ -177,7 +172,7 @@ def url_of(listener: socket.socket, *, tls: bool) -> str:
 
 
 def raise_open_files() -> int:
-    """As many open files as the system allows this process: every machine and browser is one. Returns the limit."""
+    """As many as the system allows: every machine and browser is one. Returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with contextlib.suppress(ValueError, OSError):

@@ -1,10 +1,8 @@
 """uvicorn's server with our options, our accepting of connections and our end. Knows no request.
 
-Accepting: the TLS handshake is part of the time and the number that a connection without a request may have, which
-asyncio's own server would begin after it.
-
-The end: nobody new, goodbye to all, what is under way finishes, the rest is cut; each step with a limit, so that frozen
-peers cannot hold the process (bar: SIGTERM to exit in 30 s with five of them).
+The TLS handshake counts in the time and number of connections without a request, which asyncio's own server would begin
+after it. The end: nobody new, goodbye to all, what is under way finishes, the rest is cut; each step with a limit, so
+that frozen peers cannot hold the process (bar: SIGTERM to exit in 30 s with five of them).
 """
 
 from __future__ import annotations
@@ -37,8 +35,7 @@ KEEP_ALIVE_S: Final = 15
 
 
 def configuration(settings: Settings, app: ASGIApp) -> uvicorn.Config:
-    """Our protocols and limits; no lifespan (the server's owner runs it), no log of requests, no compression (60 kB a
-    connection)."""
+    """No lifespan (the server's owner runs it), no log of requests, no compression (60 kB a connection)."""
     return uvicorn.Config(
         app,
         http=HttpProtocol,
@@ -67,20 +64,20 @@ def configuration(settings: Settings, app: ASGIApp) -> uvicorn.Config:
 logger = logging.getLogger("myrvm.server")
 
 FINISH_S: Final = 6.0
-"""For requests to be answered and for sockets to close."""
+"""For requests to be answered and sockets to close."""
 CLOSE_S: Final = 6.0
-"""For the closing handshakes of sockets that did not end by themselves."""
+"""For the other sockets' closing handshakes."""
 CANCEL_S: Final = 3.0
 SPREAD_S: Final = 5.0
-"""Machines are asked to come back over so long (many of them: longer, see Links.send_restarting)."""
+"""Over so long machines come back (many: longer, see Links.send_restarting)."""
 SLICE: Final = 50
-"""Connections ended before others get the event loop again."""
+"""After so many others get the event loop."""
 
 Connections = set[Any]
 
 
 async def drain(state: ServerState, send_goodbye: Callable[[], None]) -> None:
-    """End every connection of a server that no longer accepts any. `send_goodbye` notifies machines and browsers."""
+    """End every connection of a server that no longer accepts. `send_goodbye` notifies machines and browsers."""
     send_goodbye()
     for connection in [c for c in state.connections if isinstance(c, H11Protocol)]:
         connection.shutdown()
@@ -112,7 +109,7 @@ async def _in_slices(connections: Connections, step: str) -> None:
 
 
 async def _end_tasks(tasks: set[asyncio.Task[None]]) -> None:
-    """The connections are gone: their handlers see it at once. Who does not is cancelled, and then left alone."""
+    """Their connections are gone. A handler that does not see it is cancelled, then left alone."""
     left = set(tasks)
     if left:
         _, left = await asyncio.wait(left, timeout=CANCEL_S)
@@ -124,16 +121,14 @@ async def _end_tasks(tasks: set[asyncio.Task[None]]) -> None:
 
 
 AT_A_TURN: Final = 16
-"""Connections accepted before those that are there get their turn of the loop."""
+"""Then those that are there get their turn of the loop."""
 HANDSHAKE_S: Final = 6.0
-"""From accept on. In a flood a connection waits up to two seconds to be accepted, and none shall be there after 8 s."""
+"""In a flood a connection waits up to 2 s to be accepted, and none shall be there after 8 s."""
 RETRY_S: Final = 1.0
 _FULL: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class AcceptingServer(uvicorn.Server):
-    """Serves the listening sockets it is given; accepts until `should_exit`."""
-
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.server_state: HubServerState = HubServerState(TLS if config.is_ssl else PLAIN)
@@ -174,7 +169,6 @@ class AcceptingServer(uvicorn.Server):
         return "" if is_within(host, self.config.forwarded_allow_ips or ()) else network_of(host)
 
     async def _open(self, accepted: socket.socket, pending: PendingConnection, scope: anyio.CancelScope) -> None:
-        """Hand the connection to its protocol, after the handshake if there is one."""
         loop = asyncio.get_running_loop()
         protocol = HttpProtocol(pending, self.config, self.server_state, self.lifespan.state, loop)
         is_open = False

@@ -1,8 +1,8 @@
 """A transport that does not wait for ever, for a peer that stopped reading or keeps a closed connection open.
 
-asyncio's `close()` waits until everything was written, and drops what the peer is still sending, which resets the
-connection before the peer has read our last bytes. Here it sends end of file, lets the peer finish for a moment, and
-gives up when nothing moves. Knows no protocol.
+asyncio's `close()` waits until all is written and drops what the peer still sends, which resets the connection before
+it has read our last bytes. Here it sends end of file, lets the peer finish for a moment, and gives up when nothing
+moves. Knows no protocol.
 """
 
 from __future__ import annotations
@@ -11,18 +11,16 @@ import asyncio
 from typing import Any, Final, cast
 
 STALLED_S: Final = 20.0
-"""A peer that reads nothing at all for so long, while we have something to write, is gone (bar: within 30 s)."""
+"""Without a byte taken for so long a peer is gone (bar: within 30 s)."""
 CLOSING_STALLED_S: Final = 5.0
 LINGER_S: Final = 2.0
-"""After our last byte: how long the peer may take to close its side."""
+"""After our last byte."""
 MAX_DISCARDED: Final = 1024 * 1024
-"""Bytes of a peer that goes on talking after we closed."""
+"""Of a peer that goes on talking after we closed."""
 TICK_S: Final = 1.0
 
 
 class BoundedTransport:
-    """Stands in front of an asyncio.Transport; the protocol reports `writing_paused`, `writing_resumed`, `lost`."""
-
     __slots__ = ("_closing", "_discarded", "_inner", "_left", "_loop", "_moved_at", "_paused", "_timer")
 
     def __init__(self, inner: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -45,7 +43,7 @@ class BoundedTransport:
         return self._closing or self._inner.is_closing()
 
     def close(self) -> None:
-        """No more from us; returns at once. The socket is gone when the peer has closed too, or has stopped moving."""
+        """Returns at once. The socket is gone when the peer has closed too, or has stopped moving."""
         if self.is_closing():
             return
         self._closing = True
@@ -87,7 +85,7 @@ class BoundedTransport:
         self._paused = False
 
     def discard(self, size: int) -> None:
-        """The peer sent `size` bytes after we closed."""
+        """After we closed."""
         self._discarded += size
         if self._discarded > MAX_DISCARDED:
             self.abort()
@@ -127,8 +125,8 @@ class BoundedTransport:
 
 
 class BoundedProtocol(asyncio.Protocol):
-    """Mixin, first among the bases of a protocol of uvicorn's: puts a BoundedTransport in front of its transport and
-    reports to it. An upgrade hands on the one that is there."""
+    """Mixin, first of the bases: puts a BoundedTransport in front of uvicorn's. An upgrade hands on the one that is
+    there."""
 
     loop: asyncio.AbstractEventLoop
 

@@ -21,26 +21,23 @@ from hub.model.budgets import TokenBucket
 from hub.server.transport import BoundedProtocol
 
 SLICE: Final = 4096
-"""Bytes parsed before the caps are looked at again: 4 KiB hold 680 empty frames."""
+"""Then the caps are looked at: 4 KiB hold 680 empty frames."""
 MAX_UNREAD_BYTES: Final = 128 * 1024
 MAX_UNREAD_MESSAGES: Final = 64
 """Beyond either nothing is read until the application has caught up."""
 MAX_FRAGMENTS: Final = 512
-"""Of one message. 64 KiB in fragments of 128 bytes; a million empty ones are an attack."""
+"""64 KiB in fragments of 128 bytes; a million empty ones are an attack."""
 MAX_CONTROL_FRAMES_PER_S: Final = 50
 CLOSE_TIMEOUT_S: Final = 5.0
-"""How long a peer may take to answer our close frame."""
 FRAMES: Final = "myrvm.frames"
 """ASGI extension, see `frame`."""
 MAX_SIZE: Final = "myrvm.max_size"
-"""Of `websocket.accept`: how many bytes this socket's messages may have, where that is not what all others may."""
+"""Of `websocket.accept`: this socket's own limit, in bytes."""
 POLICY_VIOLATION: Final = 1008
 INVALID_TEXT: Final = 1007
 
 
 class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
-    """One per connection, made by the HTTP protocol at the upgrade."""
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.close_timeout = CLOSE_TIMEOUT_S
@@ -56,7 +53,7 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """The hub ends. A connection that is closing already needs no close frame."""
+        """A connection that is closing already needs no close frame."""
         try:
             super().shutdown()
         except InvalidState:
@@ -87,7 +84,7 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
             self._parse_unparsed()
 
     def _parse_unparsed(self) -> None:
-        """Parse what arrived, slice by slice, until the application has enough to read."""
+        """Slice by slice, until the application has enough to read."""
         data, self._unparsed, at = self._unparsed, b"", 0
         while at < len(data) and not self.transport.is_closing():
             if self.read_paused:
@@ -105,7 +102,7 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
             self.handle_parser_exception()
 
     def _refuse_handshake(self) -> None:
-        """The request was HTTP, but no WebSocket upgrade can be made of it (a wrong method, too many headers)."""
+        """HTTP, but no WebSocket upgrade (a wrong method, too many headers)."""
         if self.conn.handshake_exc is None:
             return
         output = b"".join(self.conn.data_to_send())
@@ -223,12 +220,11 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
             self.handshake_complete = True
 
     def _over(self) -> bool:
-        """Ended from here or by the peer, and the application may not know yet: what it still sends goes nowhere. A
-        sender in a loop must notice, or it would never let anything else run."""
+        """Ended, and the application may not know: a sender in a loop must notice, or it lets nothing else run."""
         return self.handshake_complete and (self.close_sent or self.transport.is_closing())
 
     async def _send_frames(self, frames: tuple[bytes, ...]) -> None:
-        """Frames of a text message as they are, without a copy of ours, when the peer has taken what was before."""
+        """Without a copy of ours, when the peer has taken what was before."""
         await self.writable.wait()
         if self.disconnected or self.close_sent or not self.handshake_complete:
             raise ClientDisconnected
@@ -237,6 +233,6 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
 
 
 def frame(payload: bytes, *, first: bool, last: bool) -> bytes:
-    """A fragment of a text message as it goes over the wire. Where the scope has the extension FRAMES, the message
-    `{"type": "websocket.send", "frames": (...)}` sends such: made once, to any number of sockets."""
+    """A fragment of a text message. Where the scope has the extension FRAMES, `{"type": "websocket.send", "frames":
+    (...)}` sends such: made once, to any number of sockets."""
     return Frame(Opcode.TEXT if first else Opcode.CONT, payload, fin=last).serialize(mask=False)

@@ -43,12 +43,11 @@ class Ending(NamedTuple):
 
 
 async def refuse_socket(websocket: WebSocket, status: int) -> None:
-    """An HTTP status in place of the upgrade."""
     await websocket.send_denial_response(PlainTextResponse("", status))
 
 
 async def close_socket(websocket: WebSocket, ending: Ending) -> None:
-    """Send the close frame, unless the browser is gone or goes while it is sent."""
+    """Unless the browser is gone or goes meanwhile."""
     if ending.code is None or websocket.application_state is WebSocketState.DISCONNECTED:
         return
     with anyio.move_on_after(CLOSE_WITHIN_S), contextlib.suppress(WebSocketDisconnect):
@@ -56,10 +55,10 @@ async def close_socket(websocket: WebSocket, ending: Ending) -> None:
 
 
 RECHECK_S: Final = 3.0
-"""This hub's revocations end the socket at once; another process's are seen within this, a quarter more (to spread the
-look-ups) and the 3 s a credential is remembered (bar: 10 s)."""
+"""Another process's revocations are seen within this, a quarter more (to spread the look-ups) and the 3 s of the cache
+(bar: 10 s); this hub's at once."""
 MAX_SOCKETS_PER_USER: Final = 20
-"""Open pages of one person; the next one is closed with 1013 and comes back by itself."""
+"""The next one is closed with 1013 and comes back by itself."""
 TOO_MANY: Final = "too many pages of yours are open"
 LAST: Final = frame(b"", first=False, last=True)
 
@@ -68,7 +67,6 @@ _Part = Callable[[], Awaitable[Ending]]
 
 
 async def dashboard_socket(websocket: WebSocket) -> None:
-    """The endpoint: refuse before the upgrade, or live until one side ends it."""
     context: HubContext = websocket.app.state.hub
     admitted = await _admit(context, websocket)
     if isinstance(admitted, int):
@@ -107,8 +105,6 @@ async def _admit(context: HubContext, websocket: WebSocket) -> Principal | int:
 
 
 class _Page:
-    """One page that is connected."""
-
     def __init__(self, context: HubContext, websocket: WebSocket, subscription: Subscription) -> None:
         self._context = context
         self._websocket = websocket
@@ -122,7 +118,6 @@ class _Page:
         return self._ending or Ending(None)
 
     async def _part(self, part: _Part, scope: anyio.CancelScope) -> None:
-        """Run one of the four; the first that ends decides how, and ends the others."""
         try:
             ending = await part()
         except WebSocketDisconnect:
@@ -280,7 +275,7 @@ _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 
 
 def decode(text: str) -> Message | None:
-    """The message; None when it is none of ours or does not fit its type."""
+    """None: none of ours, or not of its type."""
     if len(text) > MAX_MESSAGE_CHARACTERS:
         return None
     try:
@@ -290,8 +285,6 @@ def decode(text: str) -> Message | None:
 
 
 class MessageRate:
-    """False when the page sends more than a page would."""
-
     def __init__(self) -> None:
         self._bucket = TokenBucket(MESSAGES_PER_S, BURST, time.monotonic())
 

@@ -1,7 +1,7 @@
 """Reads where the object store is: a folder, or `s3://BUCKET/PREFIX?endpoint=HOST:PORT&secure=no`.
 
-Beside it what either kind of store offers, and how it fails. A leaf like the settings: opens nothing, holds no
-credentials, which never stand in a URL.
+And what either kind offers, and how it fails. A leaf like the settings: opens nothing; credentials never stand in a
+URL.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class S3Place(NamedTuple):
 
 
 class ObjectPlaceError(ValueError):
-    """Why it cannot be an object store: a `sentence` with places, and what belongs into them."""
+    """A `sentence` with places, and what belongs into them."""
 
     def __init__(self, sentence: str, **values: object) -> None:
         super().__init__(sentence.format(**values))
@@ -71,7 +71,6 @@ def _place(bucket: str, prefix: str, options: dict[str, str]) -> S3Place:
 
 
 CHUNK: Final = 256 * 1024
-"""Bytes that are moved at once."""
 
 
 class ObjectsError(Exception):
@@ -87,7 +86,7 @@ class ObjectDamagedError(ObjectsError):
 
 
 class Shelf(Protocol):
-    """One kind of store. Called in threads; raises ObjectsError alone. Deleting what is not there is no error."""
+    """Called in threads; raises ObjectsError alone. Deleting what is not there is no error."""
 
     def put(self, key: str, path: Path) -> None: ...
 

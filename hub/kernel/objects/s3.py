@@ -1,7 +1,4 @@
-"""The object store in an S3-compatible service, by minio-py: its waiting and its threads are bounded here.
-
-Runs in threads. Part sizes, time-outs and retries are ours: the library's own can hold a thread for half an hour.
-"""
+"""The object store in an S3-compatible service, by minio-py, whose own waits can hold a thread for half an hour."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ _MISSING: Final = frozenset({"NoSuchKey", "NoSuchObject"})
 
 
 class BucketShelf:
-    """A `Shelf` (hub.kernel.objects.place). The bucket is made when it is not there and we may."""
+    """A `Shelf`. The bucket is made when it is not there and we may."""
 
     def __init__(self, place: S3Place, access_key: str, secret_key: str) -> None:
         self._place = place

@@ -1,8 +1,7 @@
 """Stores bytes under a key, in a folder or in an S3-compatible service. Knows nothing of what they mean.
 
-Every call works in a few threads of its own and ends within a known time. What is stored is read back and compared
-before `put_file` returns. Keys are made by the hub, never by a person or a machine. In a folder each key is a file,
-private to the hub's user, whole or not there.
+Works in a few threads of its own and ends within a known time. Keys are made by the hub, never by a person or a
+machine; in a folder each is a file, private to the hub's user, whole or not there.
 """
 
 from __future__ import annotations
@@ -24,24 +23,21 @@ from hub.kernel.objects.place import CHUNK, ObjectDamagedError, ObjectMissingErr
 from hub.settings import Settings
 
 THREADS: Final = 4
-"""At once, so that a store that hangs holds no more of the hub."""
+"""So that a store that hangs holds no more of the hub."""
 PATIENCE_S: Final = 600.0
-"""The longest one object may take, in either direction."""
+"""Of one object, in either direction."""
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*(?:\.[a-z0-9]+)*")
 
 T = TypeVar("T")
 
 
 class Objects:
-    """The one face of either kind."""
-
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._threads = anyio.CapacityLimiter(THREADS)
 
     async def put_file(self, key: str, path: Path, sha256: str) -> None:
-        """Store the file's bytes under `key`, over what was there. When this returns the store has given them back
-        once, and they had that sha256."""
+        """Over what was there. When this returns the store has given the bytes back once, and they had that sha256."""
         _check(key)
 
         def store() -> None:
@@ -57,7 +53,7 @@ class Objects:
         await self._run(store)
 
     async def get_file(self, key: str, path: Path, sha256: str) -> None:
-        """Fetch an object into a new file; it is there only when the bytes have that sha256."""
+        """The new file is there only when the bytes have that sha256."""
         _check(key)
 
         def fetch() -> None:
@@ -75,7 +71,6 @@ class Objects:
         await self._run(lambda: self._shelf.delete(key))
 
     async def list(self, prefix: str) -> list[str]:
-        """Every key that begins so."""
         return await self._run(lambda: self._shelf.keys(prefix))
 
     async def _run(self, job: Callable[[], T]) -> T:
@@ -87,7 +82,7 @@ class Objects:
 
 
 def open_objects(settings: Settings) -> Objects:
-    """The store that the settings name. Imports the S3 client only where it is used; connects to nothing yet."""
+    """Imports the S3 client only where it is used; connects to nothing yet."""
     place = settings.s3
     if place is None:
         return Objects(FolderShelf(settings.objects_dir))
@@ -97,7 +92,7 @@ def open_objects(settings: Settings) -> Objects:
 
 
 def digest(path: Path) -> str:
-    """The sha256 of a file. Raises ObjectsError."""
+    """Raises ObjectsError."""
     found = hashlib.sha256()
     try:
         with path.open("rb") as file:
@@ -122,7 +117,7 @@ _PART = ".part-"
 
 
 class FolderShelf:
-    """A `Shelf` (hub.kernel.objects.place). Keys hold no dot folders: they are checked before they come here."""
+    """A `Shelf`. Keys hold no dot folders: they are checked before they come here."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -162,7 +157,7 @@ class FolderShelf:
 
 
 def _make_private(folder: Path) -> None:
-    """With the folders above it that are not there: `mkdir` gives its mode to the last of them alone."""
+    """With the folders above it: `mkdir` gives its mode to the last of them alone."""
     for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)
 

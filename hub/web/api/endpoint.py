@@ -1,7 +1,7 @@
 """From an HTTP request to an answer: guard, body, handler, envelope, and every exception as a document.
 
 The guard checks, before the body is read: credential, guessing rate, origin of a cookie's change, role, the machine of
-the path. What the caller may not know is answered as if it did not exist. Knows every operation only as data.
+the path. Unknown and forbidden machines are answered alike. Knows every operation only as data.
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ from hub.web.http.validation import validate
 from texts.languages import DEFAULT
 
 HEADERS: Final[Mapping[str, str]] = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-"""Answers are personal, and of the type they name."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -55,14 +54,14 @@ def success(data: Any, status: int = 200, *, message: str | None = None) -> Resp
 
 
 def seal(response: Response, extra: Mapping[str, str] | None = None) -> Response:
-    """Put on the headers every answer has, without overwriting the answer's own."""
+    """Puts on the headers every answer has, without overwriting the answer's own."""
     for name, value in {**HEADERS, **(extra or {})}.items():
         response.headers.setdefault(name, value)
     return response
 
 
 def without_body(response: Response) -> Response:
-    """For HEAD: every header of the answer, and nothing after them."""
+    """For HEAD: the headers alone."""
     response.body = b""
     return response
 
@@ -73,7 +72,7 @@ UNAVAILABLE_RETRY_S = 5.0
 
 
 class Endpoint:
-    """Everything at one path: an ASGI application that chooses the operation by method."""
+    """Every operation at one path, chosen by method."""
 
     def __init__(self, operations: Sequence[Operation]) -> None:
         self.operations: Mapping[str, Operation] = {operation.method: operation for operation in operations}
@@ -100,7 +99,7 @@ class Endpoint:
 
 
 class Nowhere:
-    """Every path under /api that leads nowhere, in the same shape as everything else."""
+    """Every path under /api that leads nowhere."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -145,14 +144,13 @@ async def _prepare(context: HubContext, request: Request, operation: Operation, 
 
 
 def _note_sign_of_life(context: HubContext, operation: Operation, principal: Principal | None) -> None:
-    """What a machine writes with its own key is a sign of life, whatever its result; reading is none."""
+    """A machine's write with its own key is a sign of life, whatever its result; reading is none."""
     machine = None if principal is None or principal.kind != "machine" else context.fleet.machines.get(principal.id)
     if machine is not None and operation.method not in origin.SAFE_METHODS:
         context[Links].observer.uploaded(machine)
 
 
 async def _body(request: Request, operation: Operation) -> tuple[Any, int]:
-    """The body as the operation takes it, and its size in bytes."""
     raw = await request_body.read(request, operation.body_limit)
     if not raw and operation.body_optional:
         return None, 0
@@ -198,14 +196,14 @@ def _conflict(conflict: db_errors.Conflict) -> Problem:
 
 
 def _refused(refusal: Refused) -> Problem:
-    """The command desk's reason; its own sentence is for the log only."""
+    """The refusal's own sentence is for the log only."""
     if refusal.status == 409:
         return Problem("conflict", why_not(refusal.code))
     return one_wrong("args", "refused.invalid")
 
 
 def why_not(code: str) -> Text:
-    """The sentence of a refusal of the command desk."""
+    """The sentence of a refused command."""
     key = f"refused.{code}"
     return Text(key if key in texts_in(DEFAULT) else "changed_meanwhile")
 
@@ -230,8 +228,8 @@ async def admit(context: HubContext, request: Request, operation: Operation) -> 
 
 
 def unauthenticated(context: HubContext, request: Request) -> Problem:
-    """401; 429 for an address that tries too many credentials. A request without one is not charged: any page can make
-    its visitor's browser send it."""
+    """401; 429 for an address that tries too many. A request without a credential is not charged: any page can make its
+    visitor's browser send it."""
     if identify.carried_by(context.settings, request) is None:
         return Problem("not-authenticated", Text("credential_wanted"), headers=CHALLENGE)
     wait = context[AuthState].wrong_credentials.charge(identify.address_of(context, request))
@@ -249,7 +247,7 @@ def machine_named(context: HubContext, principal: Principal, key: str) -> Machin
 
 
 async def charge(context: HubContext, principal: Principal | None, operation: Operation, cost: Cost) -> None:
-    """429 for a machine's key over its budget, answered late in a flood. Reading costs nothing; people are not
+    """429 for a machine's key over its budget, answered late in a flood. Reading costs nothing, people are not
     counted."""
     if principal is None or principal.kind != "machine" or operation.method in origin.SAFE_METHODS:
         return

@@ -1,8 +1,7 @@
-"""Headers of list pages (X-Total-Count, Link) and of versions (`ETag`, `If-Match`; RFC 9110); instants that a caller
-names (bounds of a search, the end of a status).
+"""Headers of list pages (X-Total-Count, Link) and of versions (`ETag`, `If-Match`; RFC 9110); instants a caller names.
 
-An instant is taken as written, however long ago: a machine's stamp of 1970 means a clock that was never set
-(`hub.model.dating.date`), a person's means 1970.
+An instant is taken as written: a machine's stamp of 1970 is a clock never set (`hub.model.dating`), a person's means
+1970.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from hub.web.http.problems import Problem, Text, one_wrong
 def next_page(
     request: Request, *, total: int | None = None, relation: str = "next", **following: object
 ) -> dict[str, str]:
-    """`following` are the query members of the next page (or, by `relation`, of the one before); all None when there is
+    """`following`: query members of the next page (or, by `relation`, of the one before); all None when there is
     none."""
     found = {} if total is None else {"X-Total-Count": str(total)}
     changed = {name: str(value) for name, value in following.items() if value is not None}
@@ -43,7 +42,6 @@ _TAG: Final = re.compile(r'(?:W/)?"[^"]*"')
 
 
 def tagged(version: int) -> Mapping[str, str]:
-    """The headers of an answer that shows this version."""
     return {"ETag": _tag(version)}
 
 
@@ -77,9 +75,8 @@ _EDGES: Final = {"0001": "1000", "9999": "9998"}
 
 
 def bound(call: Call, member: str, text: str | None, zone: str | None = None) -> datetime | None:
-    """The instant in UTC, or None for none; a naive one is read in `zone`, else in the hub's default zone,
-    and a date alone is its first moment there. One before FIRST means FIRST, one after LAST means LAST.
-    Raises the 422 that names `member`."""
+    """The instant in UTC; a naive one is read in `zone`, else in the hub's zone; a date alone is its first moment
+    there. Clamped to FIRST and LAST. Raises the 422 that names `member`."""
     if text is None:
         return None
     found = _read(call, member, _EDGES.get(text[:4], text[:4]) + text[4:], zone)

@@ -1,7 +1,4 @@
-"""The OpenAPI 3.1 document, made from the operations and from the types that validate their bodies, and as a page.
-
-The page, /api/v2/docs, is rendered here: no script and nothing from elsewhere.
-"""
+"""The OpenAPI 3.1 document, made from the operations and the types of their bodies; and as a page without scripts."""
 
 from __future__ import annotations
 
@@ -66,8 +63,7 @@ _HEADERS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def operations(described: Sequence[Operation]) -> tuple[Operation, ...]:
-    """The operations that answer the document and the page. Each is built for its first reader, so that no start of a
-    hub waits for it."""
+    """The operations that answer document and page, each built for its first reader."""
 
     # Bound: one document.
     @cache
@@ -98,7 +94,6 @@ def operations(described: Sequence[Operation]) -> tuple[Operation, ...]:
 
 
 def document(described: Sequence[Operation]) -> dict[str, Any]:
-    """The whole OpenAPI document as plain values."""
     paths: dict[str, dict[str, Any]] = {}
     types = _types(described)
     schemas, components = msgspec.json.schema_components(types, ref_template=REF)
@@ -131,7 +126,6 @@ def document(described: Sequence[Operation]) -> dict[str, Any]:
 
 
 def statuses(operation: Operation) -> list[int]:
-    """Every status the operation can answer, successes first."""
     found = set(operation.refusals) | {503, 500}
     if operation.body is not None or _query(operation):
         found |= {422}
@@ -147,7 +141,7 @@ def statuses(operation: Operation) -> list[int]:
 
 
 def who_may(operation: Operation) -> list[str]:
-    """The roles that may, least first; `machine` for a machine's own key; nothing when anybody may."""
+    """The roles that may, least first, and `machine`; nothing when anybody may."""
     if operation.action is None:
         return []
     roles = ACTIONS[operation.action]
@@ -272,7 +266,6 @@ _PAGES = jinja2.Environment(
 
 
 def docs_page(described: Sequence[Operation], language: str) -> str:
-    """The whole page."""
     api = document(described)
     translate = translator(language)
     sections = [
@@ -320,7 +313,6 @@ def _shown_operation(operation: Operation, document: Mapping[str, Any]) -> dict[
 
 
 def curl(operation: Operation) -> str:
-    """A command line that does it."""
     path = f"/api{operation.path}"
     for name, example in PATH_EXAMPLES.items():
         path = path.replace("{" + name + "}", example)

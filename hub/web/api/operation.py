@@ -24,8 +24,7 @@ from hub.web.http.request_body import MAX_BODY_BYTES
 from hub.web.http.validation import Instant
 
 
-class NoQuery(msgspec.Struct):
-    """An operation that takes nothing from the query string."""
+class NoQuery(msgspec.Struct): ...
 
 
 @dataclass
@@ -57,8 +56,8 @@ class Call:
         return self.machine_or_none
 
     async def announce(self, *made: Change) -> list[Change]:
-        """Commit, unless the session ended (a new password, somebody disabled) while the request was under way. Raises
-        the 401, and what `Announcer` raises."""
+        """Commit, unless the session ended (a new password, somebody disabled) meanwhile. Raises the 401, and as
+        `Announcer`."""
         who = self.principal
         held = [while_signed_in(who.credential_id)] if who.is_signed_in else []
         try:
@@ -71,8 +70,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """`data` goes into the envelope. `message` is for people; `headers` come on top of the usual ones; `session` is a
-    new session's secret for the cookie."""
+    """`data` goes into the envelope; `message` is for people; `session` is a new session's secret for the cookie."""
 
     data: Any = None
     status: int = 200
@@ -82,7 +80,7 @@ class Answer:
 
 
 def one_line(call: Call) -> Cost:
-    """What most writes of a machine cost it: an event with the size of the body."""
+    """Most writes of a machine cost an event with the size of the body."""
     return line(call.size)
 
 
@@ -91,8 +89,8 @@ Handler = Callable[[Call], Awaitable[Answer]]
 
 @dataclass(frozen=True)
 class Operation:
-    """`path` is below /api; a path with `{id}` under /v2/rvms names a machine. `action` None: anyone. `answers` gives
-    the type of `data` for each success status. `refusals` are statuses beside those any such operation can answer."""
+    """`path` is below /api; with `{id}` under /v2/rvms it names a machine. `action` None: anyone. `answers`: type of
+    `data` by success status. `refusals`: statuses beside those any such operation has."""
 
     name: str
     method: str
@@ -114,11 +112,10 @@ class Operation:
     parameters: Mapping[str, str] = field(default_factory=dict)
     headers: tuple[str, ...] = ()
     cost: Callable[[Call], Cost] = one_line
-    """What it costs a machine that calls it with its key (hub.model.budgets), if it may; reading is free."""
+    """Of a machine's own key (hub.model.budgets); reading is free."""
     reads: float = 0.0
-    """What it takes of the caller's budget of reads (hub.web.auth.limits), for each hundred rows it may answer."""
+    """Of the caller's budget of reads (hub.web.auth.limits), for each hundred rows."""
     other_media: tuple[str, ...] = ()
-    """What a success may also come as, when the caller asks for it."""
 
     @property
     def names_machine(self) -> bool:

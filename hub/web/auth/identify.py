@@ -1,4 +1,4 @@
-"""Finds out whose credential a request or a socket's upgrade carries: in memory, else in the database.
+"""Finds out whose credential a request or an upgrade carries: in memory, else in the database.
 
 An Authorization header decides alone, whatever cookie is beside it. A cookie may only be a session; a Bearer text a
 machine's key, a user's token, or the session of a REST login. Uses are written after the answer, and rarely.
@@ -29,18 +29,15 @@ from hub.web.auth.state import AuthState
 
 
 class Carried(NamedTuple):
-    """The text a request offers as credential: from the Authorization header, or from the session cookie."""
+    """The text offered as credential, by header or cookie."""
 
     text: str
     cookie: bool
 
 
 async def identify(context: HubContext, connection: HTTPConnection) -> Principal | None:
-    """Whose credential the request carries; None when it has none, or one that is not valid now.
-
-    Costs a look-up in memory for machines and for credentials seen in the last 3 s, else a read of the database (raises
-    db.errors.Unavailable when that is away).
-    """
+    """None: no valid credential. Costs a look-up in memory, or a read of the database (raises
+    db.errors.Unavailable)."""
     carried = carried_by(context.settings, connection)
     shape = credentials.recognise(carried.text) if carried is not None else None
     if carried is None or shape is None or (carried.cookie and shape.kind != "session"):
@@ -53,7 +50,6 @@ async def identify(context: HubContext, connection: HTTPConnection) -> Principal
 
 
 def machine_by_key(context: HubContext, key: str) -> Principal | None:
-    """The machine whose key this is, from memory."""
     shape = credentials.recognise(key)
     if shape is None or shape.kind != "key":
         return None
@@ -72,7 +68,7 @@ def machine_by_key(context: HubContext, key: str) -> Principal | None:
 
 
 def carried_by(settings: Settings, connection: HTTPConnection) -> Carried | None:
-    """What the request offers, unchecked. Two Authorization headers are none: who sends two wants one to slip by."""
+    """Unchecked. Two Authorization headers are none: who sends two wants one to slip by."""
     headers = connection.headers.getlist("authorization")
     if headers:
         scheme, _, text = headers[0].partition(" ")
@@ -82,12 +78,11 @@ def carried_by(settings: Settings, connection: HTTPConnection) -> Carried | None
 
 
 def address_of(context: HubContext, connection: HTTPConnection) -> str:
-    """The client's real address."""
     return client_address(connection, context.settings.behind_proxy)
 
 
 def session_cookie_name(settings: Settings) -> str:
-    """`__Host-` binds the cookie to this very host and to TLS, so it is only possible where there is TLS."""
+    """`__Host-` binds the cookie to this host and to TLS."""
     return "__Host-rvm_session" if settings.cookie_secure else "rvm_session"
 
 
@@ -111,13 +106,13 @@ def clear_session_cookie(response: Response, settings: Settings) -> None:
 
 
 def csrf_token(settings: Settings, connection: HTTPConnection) -> str | None:
-    """The token for the page or form being answered; None when there is no session cookie."""
+    """For the page being answered; None without a session cookie."""
     carried = carried_by(settings, connection)
     return origin.new_csrf_token(carried.text) if carried is not None and carried.cookie else None
 
 
 def csrf_holds(settings: Settings, connection: HTTPConnection, field: str | None = None) -> bool:
-    """Whether a change asked for with this request's cookie came from one of our pages (`field`: a form's token)."""
+    """Whether a change by cookie came from one of our pages (`field`: a form's token)."""
     carried = carried_by(settings, connection)
     if carried is None or not carried.cookie:
         return False
@@ -128,7 +123,7 @@ NOTE_TOKEN_USE = timedelta(minutes=1)
 
 
 async def find_principal(context: HubContext, shape: Presented, *, cookie: bool, address: str) -> Principal | None:
-    """Whose session or token `shape` is; None when it is unknown, expired, revoked or its user disabled."""
+    """None: unknown, expired, revoked, or its user disabled."""
     now = context.clock()
     known = context[AuthState].credentials.find(shape.hash, now)
     if known is None:
@@ -142,7 +137,7 @@ async def find_principal(context: HubContext, shape: Presented, *, cookie: bool,
 
 
 async def write_uses(context: HubContext) -> None:
-    """Write what was noted. A database that is away loses nothing that matters: the next use is noted again."""
+    """What cannot be stored is noted again at the next use."""
     uses = list(context[AuthState].uses.values())
     context[AuthState].uses.clear()
     with contextlib.suppress(db_errors.StoreError):

@@ -1,14 +1,9 @@
 """Rate limits and budgets, all token buckets in bounded tables. Knows no request.
 
-Addresses: tries without a valid credential (only failures are charged, so a fleet behind one NAT address never pays for
-a neighbour), and sockets that have shown no key yet.
-
-People: how much of the audit log each may fill, by whatever way, since nobody may shorten it. Each event that names a
-person is counted as it is committed; in debt nothing more is changed (429). One's own account and tokens have a reserve
-when signed in: a program with a lent token must not keep its owner from revoking it.
-
-Reads: milliseconds of the event loop a person. More waits, so that a page that reloads itself is slowed; waiting too
-long is answered 429.
+Addresses: tries without a valid credential (only failures are charged: a fleet behind one NAT never pays for a
+neighbour), and sockets without a key yet. People: how much of the audit log each may fill; in debt nothing more is
+changed (429), but one's own account and tokens have a reserve when signed in: a program with a lent token must not keep
+its owner from revoking it. Reads: milliseconds of the event loop; more waits, too long a wait is answered 429.
 """
 
 from __future__ import annotations
@@ -38,7 +33,7 @@ MAX_ADDRESSES: Final = 10_000
 
 
 class AddressLimiter:
-    """`charge` takes one try: None, or the seconds to wait when none is left."""
+    """`charge` takes one try: None, or the seconds to wait; `wait` takes none."""
 
     def __init__(
         self, per_minute: float = TRIES_PER_MINUTE, burst: float = TRIES_AT_ONCE, clock: Callable[[], float] = monotonic
@@ -50,11 +45,9 @@ class AddressLimiter:
         return math.ceil(self._buckets.take(network_of(address), self._clock())) or None
 
     def give_back(self, address: str) -> None:
-        """The try that was charged was no guess."""
         self._buckets.give_back(network_of(address), self._clock())
 
     def wait(self, address: str) -> float | None:
-        """Like `charge`, without taking a try."""
         return math.ceil(self._buckets.wait(network_of(address), self._clock())) or None
 
     def __len__(self) -> int:
@@ -70,13 +63,13 @@ def network_of(address: str) -> str:
 
 
 MAX_PENDING: Final = 20
-"""Sockets of one address that have shown no key yet (bar 43)."""
+"""Sockets of one address without a key yet (bar 43)."""
 MAX_OF_ALL: Final = 1000
-"""Beyond it only those with their key in the header get in, as our agents do."""
+"""Beyond it only those with their key in the header get in."""
 
 
 class PendingSocket:
-    """A socket that has shown no key yet; `leave` when it has or is gone, any number of times."""
+    """`leave` when it has shown its key or is gone, any number of times."""
 
     def __init__(self, limit: UnauthenticatedLimit, key: str) -> None:
         self._limit: UnauthenticatedLimit | None = limit
@@ -89,8 +82,6 @@ class PendingSocket:
 
 
 class UnauthenticatedLimit:
-    """Counts pending sockets by address."""
-
     def __init__(self, most: int = MAX_PENDING, of_all: int = MAX_OF_ALL) -> None:
         self._most = most
         self._of_all = of_all
@@ -99,7 +90,7 @@ class UnauthenticatedLimit:
         self._pending: dict[str, int] = {}
 
     def admit(self, address: str) -> PendingSocket | None:
-        """None when too many of this address, or of all, are pending."""
+        """None: too many of this address, or of all."""
         key = network_of(address)
         count = self._pending.get(key, 0)
         if count >= self._most or self._total >= self._of_all:
@@ -120,9 +111,9 @@ class UnauthenticatedLimit:
 
 LINES_PER_S: Final = 5.0
 LINES_AT_ONCE: Final = 3000.0
-"""Three commands to 500 machines each, and what becomes of them."""
+"""Three commands to 500 machines each, and their ends."""
 LINE_BYTES: Final = 1024
-"""Of before, after and parameters; a longer line counts as several."""
+"""A longer line counts as several."""
 OWN_PER_S: Final = 0.5
 OWN_AT_ONCE: Final = 60.0
 SIGN_INS_PER_S: Final = 0.5
@@ -134,7 +125,7 @@ _NOT_THEIR_OWN: Final = frozenset({"sign_in.failed", "sign_in.locked"})
 
 
 class PersonBudget:
-    """By id. The waits are in seconds, 0 for none."""
+    """By id; waits in seconds, 0 for none."""
 
     def __init__(
         self,
@@ -148,7 +139,6 @@ class PersonBudget:
         self._sign_ins = TokenBuckets[int](SIGN_INS_PER_S, SIGN_INS_AT_ONCE, MOST_REMEMBERED)
 
     def on_commit(self, changes: Sequence[Change]) -> None:
-        """Count the events that name a person."""
         for change in changes:
             if isinstance(change, EventHappened) and change.code not in _NOT_THEIR_OWN:
                 user_id = actors.user_of(change.actor)
@@ -156,7 +146,6 @@ class PersonBudget:
                     self._lines.spend(user_id, self._clock(), _lines_of(change))
 
     def wait(self, principal: Principal, action: str) -> float:
-        """Until this person may change something again."""
         if principal.kind != "user":
             return 0.0
         now = self._clock()
@@ -166,7 +155,7 @@ class PersonBudget:
         return wait
 
     def sign_in(self, user_id: int) -> float:
-        """Seconds until this person may have another session; 0: this is one."""
+        """0: the person has a further session."""
         return self._sign_ins.take(user_id, self._clock())
 
 
@@ -177,7 +166,7 @@ def _lines_of(event: EventHappened) -> float:
 READS_PER_S: Final = 150.0
 """A seventh of one processor's time."""
 READS_AT_ONCE: Final = 1500.0
-"""A second and a half of it: 75 times the Machines page, or 150 others."""
+"""A second and a half of it: 75 times the Machines page."""
 MAX_WAIT_S: Final = 3.0
 MAX_READERS: Final = 10_000
 
@@ -185,12 +174,10 @@ OF_PAGE: Final = 10.0
 OF_FLEET_PAGE: Final = 20.0
 OF_PARTS: Final = 5.0
 OF_SNAPSHOT: Final = 10.0
-"""With 2,000 machines; what the kernel takes to send it is most of it."""
+"""Of 2,000 machines, mostly the kernel's for sending."""
 
 
 class ReadBudget:
-    """Of everybody who reads."""
-
     def __init__(
         self,
         clock: Callable[[], float] = monotonic,
@@ -207,8 +194,8 @@ class ReadBudget:
         return self._turns.setdefault(who, asyncio.Lock())
 
     async def take(self, who: Actor, cost: float, max_wait_s: float = MAX_WAIT_S) -> None:
-        """Return when `cost` is there; it is taken at once, so each is woken once. Raises Problem (429) when that would
-        take longer than `max_wait_s`, and waits that long first, or asking again would cost more than the answer."""
+        """Return when `cost` is there. Raises Problem (429) when that takes longer than `max_wait_s`, and waits that
+        long first, or asking again would cost more than the answer."""
         now = self._clock()
         wait = self._buckets.wait(who, now, cost)
         if wait > max_wait_s:

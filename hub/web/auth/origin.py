@@ -1,10 +1,8 @@
 """Where a request comes from: the client's real address, the page's origin, and the CSRF token of a change.
 
-Headers of a proxy count only when the peer of the socket is one of the configured proxies: anybody else may write them.
-
-A change asked for with a cookie needs two proofs: the browser's Origin header is ours, and a token that only a page of
-this session can know. The token is derived from the session's secret, so it needs no storage and changes at every
-sign-in; each page shows it behind a mask of its own, so that compressing the page gives nothing away (BREACH).
+A proxy's headers count only when the socket's peer is a configured proxy. A change by cookie needs our Origin header
+and a token that only a page of this session can know: derived from the session's secret, so it needs no storage, and
+behind a mask of its own on each page, so that compression gives nothing away (BREACH).
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def client_address(connection: HTTPConnection, proxies: Sequence[str]) -> str:
-    """The address of the nearest hop that is not a proxy of ours; "" when the transport has none (tests)."""
+    """The nearest hop that is not a proxy of ours; "" when the transport has none (tests)."""
     peer = connection.client.host if connection.client else ""
     peer = normalise_address(peer) or peer
     if not is_within(peer, proxies):
@@ -42,9 +40,8 @@ def client_address(connection: HTTPConnection, proxies: Sequence[str]) -> str:
 
 
 def same_origin(connection: HTTPConnection, settings: Settings) -> bool:
-    """Whether the request's one Origin header is ours: `public_url` when that is configured, else exactly the host and
-    port the request was sent to. Absent, `null`, doubled or unreadable ones are not. A cookie is bound to the host, so
-    comparing with Host is enough: a page that reaches us under another name has no cookie of ours."""
+    """Whether the one Origin header is `public_url`, else the host and port the request was sent to. A cookie is bound
+    to the host: a page that reaches us under another name has none of ours."""
     origins, hosts = connection.headers.getlist("origin"), connection.headers.getlist("host")
     if len(origins) != 1 or len(hosts) != 1:
         return False
@@ -61,8 +58,7 @@ def same_origin(connection: HTTPConnection, settings: Settings) -> bool:
 
 
 def origin_hint(connection: HTTPConnection, settings: Settings) -> Text | None:
-    """What to do about a page of the hub that was refused: Origin and Host agree, and are not the hub's. None for a
-    foreign page."""
+    """What to do about a page of the hub that was refused: Origin and Host agree, and are not the hub's."""
     origins, hosts = connection.headers.getlist("origin"), connection.headers.getlist("host")
     origin = _authority(origins[0]) if len(origins) == 1 else None
     reached = _authority(f"http://{hosts[0]}") if len(hosts) == 1 else None
@@ -74,8 +70,8 @@ def origin_hint(connection: HTTPConnection, settings: Settings) -> Text | None:
 
 
 def is_under_foreign_name(connection: HTTPConnection, settings: Settings) -> bool:
-    """Whether a browser uses a name that is not the hub's (DNS rebinding), where `public_url` is configured. Addresses,
-    names without a dot and our proxies may use any."""
+    """Whether a browser uses a name that is not `public_url`'s (DNS rebinding). Addresses, names without a dot and our
+    proxies may use any."""
     if not settings.public_url or (connection.client and is_within(connection.client.host, settings.behind_proxy)):
         return False
     own, reached = _authority(settings.public_url), _authority(f"http://{connection.headers.get('host', '')}")
@@ -104,20 +100,18 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def new_csrf_token(session_text: str) -> str:
-    """The token pages of this session send along (header X-CSRF-Token or form field `csrf_token`): mask, then masked
-    proof, in hexadecimal; another text at every call."""
+    """Mask, then masked proof, in hexadecimal; for header X-CSRF-Token or form field `csrf_token`."""
     mask = secrets.token_bytes(_PROOF_BYTES)
     return (mask + _xor(mask, _proof(session_text))).hex()
 
 
 def is_proven(connection: HTTPConnection, session_text: str, settings: Settings, field: str | None = None) -> bool:
-    """Whether this change may be made with the cookie `session_text`; `field` is the form's token, if it was a form."""
+    """Whether this change may be made with the cookie `session_text`; `field` is a form's token."""
     presented = connection.headers.get(CSRF_HEADER) or field or ""
     return _proves(presented, session_text) and same_origin(connection, settings)
 
 
 def csrf_refusal(connection: HTTPConnection, settings: Settings) -> Problem:
-    """The 403 for a change that no page of ours asked for, or that a proxy makes look so."""
     return Problem("forbidden", origin_hint(connection, settings) or Text("csrf"))
 
 

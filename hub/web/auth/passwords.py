@@ -1,7 +1,7 @@
 """Hashes passwords off the event loop, two at once: each takes 64 MiB and a core for a tenth of a second.
 
-Networks take turns, so that who asks for more waits longer: a free place goes to the next neighbourhood (IPv4 /24, IPv6
-/48), in it to the next network (an address, a /64), in that to the oldest. Familiar networks go first.
+A free place goes to the next neighbourhood (IPv4 /24, IPv6 /48), in it to the next network (an address, a /64), in that
+to the oldest. Familiar networks go first.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from protocol.addresses import parse_address
 
 AT_ONCE: Final = 2
 MAX_WAITING: Final = 1000
-"""Beyond it the newest of the neighbourhood that has the most is sent away."""
+"""Beyond it the newest of the fullest neighbourhood is sent away."""
 
 T = TypeVar("T")
 _Waiter = asyncio.Future[None]
 
 
 class TooBusy(Exception):  # noqa: N818 - a state, not a fault
-    """More work than can be done soon, and this network asked for the most of it."""
+    """This network asked for the most of more work than can be done soon."""
 
 
 class Passwords:
@@ -42,7 +42,6 @@ class Passwords:
         self._limiter: anyio.CapacityLimiter | None = None
 
     async def hash(self, password: str, address: str = "") -> str:
-        """For somebody who is signed in already."""
         async with self._turns.turn(address, familiar=True):
             return await self._in_thread(lambda: credentials.hash_password(password, self._hasher))
 
@@ -57,8 +56,6 @@ class Passwords:
 
 
 class FairTurns:
-    """A few places, and who has one next."""
-
     def __init__(self, places: int, most: int = MAX_WAITING) -> None:
         self._free = places
         self._most = most
@@ -66,7 +63,6 @@ class FairTurns:
 
     @asynccontextmanager
     async def turn(self, address: str, *, familiar: bool) -> AsyncIterator[None]:
-        """One of the places, when it is this address's turn. Raises TooBusy."""
         await self._wait(address, self._familiar if familiar else self._others)
         try:
             yield
@@ -117,7 +113,7 @@ class _Queue:
         self._count += 1
 
     def next(self) -> _Waiter | None:
-        """Whose turn it is; its network and its neighbourhood go to the end."""
+        """Its network and its neighbourhood go to the end."""
         if not self._waiting:
             return None
         neighbourhood, networks = self._waiting.popitem(last=False)
@@ -131,7 +127,7 @@ class _Queue:
         return waiter
 
     def send_away_one(self) -> None:
-        """The newest of the network that has the most, in the neighbourhood that has the most."""
+        """The newest of the fullest network in the fullest neighbourhood."""
         neighbourhood = max(self._waiting, key=lambda name: sum(map(len, self._waiting[name].values())))
         networks = self._waiting[neighbourhood]
         network = max(networks, key=lambda name: len(networks[name]))
@@ -146,7 +142,6 @@ class _Queue:
 
 
 def neighbourhood_of(address: str) -> str:
-    """What somebody who has many networks usually has all of."""
     ip = parse_address(address)
     if ip is None:
         return address

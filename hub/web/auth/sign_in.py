@@ -23,8 +23,7 @@ from hub.web.auth.state import AuthState
 
 
 class SignedIn(NamedTuple):
-    """`secret` goes into the cookie (`auth.set_session_cookie`) or to the REST client, once. `last_at`: when they
-    signed in before, or were added."""
+    """`secret` is shown once, by cookie or REST. `last_at`: when they signed in before, or were added."""
 
     secret: str
     user_id: int
@@ -59,8 +58,8 @@ async def by_password(context: HubContext, connection: HTTPConnection, email: st
 
 
 async def prove(context: HubContext, connection: HTTPConnection, email: str, password: str) -> None:
-    """That somebody with an open session knows the account's password. Counted and locked like signing in, or a stolen
-    session could try passwords without end. Raises SignInRefused, TooBusy, db.errors.Unavailable."""
+    """That somebody with an open session knows the password; counted and locked, or a stolen session could try without
+    end. Raises SignInRefused, TooBusy, db.errors.Unavailable."""
     email = rules.normal_email(email)
     with _charged(context, connection) as address:
         counted_as = _counted_as(context, email, address)
@@ -71,7 +70,7 @@ async def prove(context: HubContext, connection: HTTPConnection, email: str, pas
 
 
 async def by_link(context: HubContext, connection: HTTPConnection, link: str) -> SignedIn:
-    """With the secret of a one-time link. Used up by the first try that gets through; raises SignInRefused."""
+    """Used up by the first try that gets through; raises SignInRefused."""
     with _charged(context, connection) as address:
         shape = credentials.recognise(link.strip())
         if shape is None or shape.kind != "link":
@@ -100,7 +99,7 @@ async def by_link(context: HubContext, connection: HTTPConnection, link: str) ->
 
 
 async def sign_out(context: HubContext, connection: HTTPConnection, principal: Principal) -> None:
-    """End the session the request came with; a token or a key cannot sign out (it is revoked instead)."""
+    """A token or a key cannot sign out: it is revoked."""
     carried = identify.carried_by(context.settings, connection)
     if carried is None or principal.via not in ("session", "login"):
         return
@@ -111,14 +110,14 @@ async def sign_out(context: HubContext, connection: HTTPConnection, principal: P
 
 
 def _counted_as(context: HubContext, email: str, address: str) -> str:
-    """Under which name failures are counted and locked: the account's, but for its own familiar places."""
+    """The account's name, but for its own familiar places."""
     return context[AuthState].familiar.find(email, address) or email
 
 
 async def _try(
     context: HubContext, email: str, password: str, address: str, counted_as: str
 ) -> tuple[users.UserWithMachines, SignInFailureRow | None]:
-    """Whose password it is, and the failures before it; one that is wrong is counted. Under `one_try_at_a_time`."""
+    """Whose password it is, and the failures before it. Under `one_try_at_a_time`."""
     state = context[AuthState]
     failures = state.unstored.failures(counted_as) or await sign_ins.find_failures(context.store, counted_as)
     locked = rules.locked_for(failures, context.clock())
@@ -140,7 +139,7 @@ async def _try(
 
 
 async def _count(context: HubContext, counted: SignInFailureRow, wrong: list[changes.Change]) -> None:
-    """One wrong try, in memory while it cannot be stored."""
+    """In memory while it cannot be stored."""
     try:
         await context.announce(*wrong)
     except Unavailable:
@@ -183,7 +182,7 @@ async def _session_before(context: HubContext, connection: HTTPConnection) -> li
 
 @contextmanager
 def _charged(context: HubContext, connection: HTTPConnection) -> Iterator[str]:
-    """The address, which pays for a guess; where nobody came to look whether it was one, it has it back."""
+    """The address pays for a guess, and has it back where nobody came to look whether it was one."""
     address = identify.address_of(context, connection)
     wait = context[AuthState].wrong_sign_ins.charge(address)
     if wait is not None:

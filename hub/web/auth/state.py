@@ -1,8 +1,7 @@
 """What signing in and checking credentials keep in memory, one a hub. Holds no secret, only hashes.
 
-Credentials just checked are remembered: their age bounds how long a revocation made elsewhere goes unnoticed; what this
-hub revokes is removed at once. Sign-ins and wrong passwords that the database could not store count here until it can,
-so that a full disk locks nobody out; a hub that ends before loses them.
+A credential's age here bounds how long a revocation made elsewhere goes unnoticed. What the database could not store
+counts here until it can, so that a full disk locks nobody out; a hub that ends before loses it.
 """
 
 from __future__ import annotations
@@ -33,11 +32,9 @@ from hub.web.auth.passwords import Passwords
 logger = logging.getLogger("myrvm.sign_in")
 
 MAX_USES: Final = 1000
-"""Uses that wait to be written; more are dropped, the next use is noted as well."""
 MAX_FAMILIAR: Final = 10_000
 LOGGED_EVERY_S: Final = 60.0
 MAX_NETWORKS: Final = 1000
-"""Counted apart; of more it is only known that there were more."""
 
 
 class FamiliarPlaces:
@@ -66,8 +63,8 @@ class FamiliarPlaces:
 
 
 class UnknownAccounts:
-    """Tries to sign in to accounts that do not exist: one line of the log a minute, and none of the audit log, which
-    nobody may shorten."""
+    """Tries for accounts that do not exist: one line of the log a minute, none of the audit log, which nobody may
+    shorten."""
 
     def __init__(self) -> None:
         self._tries = 0
@@ -75,13 +72,11 @@ class UnknownAccounts:
         self._networks: set[str] = set()
 
     def count(self, address: str) -> None:
-        """One wrong try for an account that is not there."""
         self._tries += 1
         if len(self._networks) < MAX_NETWORKS:
             self._networks.add(network_of(address))
 
     def summary(self) -> str | None:
-        """What was counted since the last time, in a sentence; None if nothing was."""
         if not self._tries:
             return None
         more = " or more" if len(self._networks) == MAX_NETWORKS else ""
@@ -116,7 +111,7 @@ class CredentialCache:
         self._under_way: dict[tuple[str, int], asyncio.Future[Principal | None]] = {}
 
     async def share(self, digest: str, look_up: Callable[[], Awaitable[Principal | None]]) -> Principal | None:
-        """What `look_up` gives, asked once for all requests of one credential meanwhile. Raises StoreError."""
+        """What `look_up` gives, asked once for all requests meanwhile. Raises StoreError."""
         key = (digest, self._generation)
         while (earlier := self._under_way.get(key)) is not None:
             await asyncio.wait((earlier,))
@@ -135,7 +130,7 @@ class CredentialCache:
 
     @property
     def generation(self) -> int:
-        """Grows with every `drop`: no look-up that began before puts its stale answer in after it."""
+        """Grows with every `drop`: no older look-up puts its stale answer in after it."""
         return self._generation
 
     def find(self, digest: str, now: datetime) -> Principal | None:
@@ -170,7 +165,7 @@ class CredentialCache:
 
 
 MAX_UNSTORED: Final = 200
-"""More are refused: nobody has so many administrators who look at once."""
+"""Nobody has so many administrators who look at once."""
 MAX_COUNTED: Final = 1000
 
 
@@ -182,7 +177,7 @@ class _UnstoredSignIn:
 
 
 class UnstoredSignIns:
-    """`run` stores them in one task, in the order in which they came."""
+    """`run` stores them in order."""
 
     def __init__(self) -> None:
         # Bound: MAX_UNSTORED, beyond it a sign-in is refused.
@@ -201,7 +196,6 @@ class UnstoredSignIns:
         return True
 
     def find(self, digest: str, now: datetime) -> SessionRow | None:
-        """The session of this hash, while it is open."""
         unstored = self._waiting.get(digest)
         if unstored is None or not unstored.is_open or unstored.opened.expires_at <= now:
             return None
@@ -213,7 +207,7 @@ class UnstoredSignIns:
         return any(patch.key == link for patch in c.patches(used, SignInLinkRow))
 
     def end(self, user_id: int, digest: str | None = None) -> bool:
-        """Let this session of the user (None: every one) count no more, nor be stored. False: none of them is here."""
+        """Let this session of the user (None: every one) count no more. False: none of them is here."""
         found = [
             unstored
             for unstored in self._waiting.values()
@@ -225,7 +219,6 @@ class UnstoredSignIns:
         return bool(found)
 
     def failures(self, counted_as: str) -> SignInFailureRow | None:
-        """Wrong passwords that could not be stored."""
         return self._failures.get(counted_as)
 
     def count(self, failures: SignInFailureRow) -> None:
@@ -235,11 +228,9 @@ class UnstoredSignIns:
             self._failures.popitem(last=False)
 
     def drop_failures(self, counted_as: str) -> None:
-        """They were stored, or the password was right."""
         self._failures.pop(counted_as, None)
 
     async def run(self, announce: Announcer) -> None:
-        """Store until cancelled."""
         retry = RetryUntilAvailable("sign-ins")
         while True:
             await self._some.wait()
@@ -257,9 +248,8 @@ class UnstoredSignIns:
 class AuthState:
     credentials: CredentialCache = field(default_factory=CredentialCache)
     wrong_credentials: AddressLimiter = field(default_factory=AddressLimiter)
-    """Credentials that are not valid, by address; a request without any is not charged."""
     wrong_sign_ins: AddressLimiter = field(default_factory=AddressLimiter)
-    """Wrong passwords and one-time links: apart, so that nothing else an address does keeps it from signing in."""
+    """Apart, so that nothing else an address does keeps it from signing in."""
     familiar: FamiliarPlaces = field(default_factory=FamiliarPlaces)
     unknown_accounts: UnknownAccounts = field(default_factory=UnknownAccounts)
     unauthenticated: UnauthenticatedLimit = field(default_factory=UnauthenticatedLimit)
@@ -274,7 +264,6 @@ class AuthState:
     _trying: dict[str, tuple[anyio.Lock, int]] = field(default_factory=dict)
 
     def note_use(self, digest: str, use: c.Patch) -> None:
-        """To be written behind an answer (`identify.write_uses`)."""
         if len(self.uses) < MAX_USES:
             self.uses[digest] = use
 
@@ -291,7 +280,7 @@ class AuthState:
 
     @asynccontextmanager
     async def one_try_at_a_time(self, email: str) -> AsyncIterator[None]:
-        """So that a hundred tries for one account are counted one by one."""
+        """A hundred tries for one account are counted one by one."""
         lock, waiting = self._trying.get(email, (anyio.Lock(), 0))
         self._trying[email] = (lock, waiting + 1)
         try:

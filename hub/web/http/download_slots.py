@@ -1,6 +1,4 @@
-"""Limits how many files are made at a time (of the audit log, of recordings): one a caller, few in all, for each may
-cost seconds or a place on the disk. Knows no file.
-"""
+"""Limits how many files are made at a time: one a caller, few in all. Knows no file."""
 
 from __future__ import annotations
 
@@ -15,22 +13,21 @@ from starlette.types import Message, Receive, Scope, Send
 from hub.web.http.problems import Problem, Text
 
 MOST: Final = 16
-"""Files that one hub makes for people at the same time. A slow reader's costs little, and ends."""
+"""A slow reader's costs little, and ends."""
 MOST_OF_MACHINES: Final = 4
-"""And for machines' own keys, which so take nobody's place."""
+"""Of machines' own keys, which so take nobody's place."""
 TAKEN_WITHIN_S: Final = 20.0
-"""How long a reader may take for one part."""
+"""Of one part."""
 WHOLE_WITHIN_S: Final = 900.0
-"""And for the file: 30 MB at 270 kbit/s."""
+"""Of the file: 30 MB at 270 kbit/s."""
 WAIT_S: Final = 5.0
 
 
 class DownloadSlots:
-    """`begin` before a file, `end` after it, however that came."""
+    """`begin` before a file, `end` after it, however that came. `text` begins the keys of the refusals."""
 
     def __init__(self, text: str = "export") -> None:
         self._text = text
-        """Begins the keys of the texts for callers who have to wait."""
         # Bound: MOST and MOST_OF_MACHINES, beyond it 429.
         self._making: set[str] = set()
 
@@ -48,21 +45,21 @@ class DownloadSlots:
 
 
 class HistoryReads(DownloadSlots):
-    """Long stretches of metrics that are being read."""
+    """Of long stretches of metrics."""
 
     def __init__(self) -> None:
         super().__init__("history")
 
 
 class Playbacks(DownloadSlots):
-    """Recordings that are on their way to somebody."""
+    """Of recordings."""
 
     def __init__(self) -> None:
         super().__init__("playing")
 
 
 class EndedStream(StreamingResponse):
-    """A stream that calls `ended` after it, also when the reader leaves early."""
+    """Calls `ended` after it, also when the reader leaves early."""
 
     def __init__(
         self, content: AsyncIterable[bytes], headers: Mapping[str, str], media_type: str, ended: Callable[[], None]

@@ -1,9 +1,7 @@
 """Layers around every route: the largest request body, compressed pages, security headers. WebSockets pass untouched.
 
-Only pages are compressed: static files are compressed at start, and a large JSON answer would hold up the event loop.
-Their one secret, the CSRF token, looks different every time (`hub.web.auth.origin`).
-
-Machines' pages stand on the same address below `/remote/`, so the content policy names paths.
+Only pages are compressed: a large JSON answer would hold up the event loop. Machines' pages stand on the same address
+below `/remote/`, so the content policy names paths.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 STREAMED: Final = re.compile(r"/remote/.|/api/v2/rvms/[^/]+/remote-access/files/upload\Z")
-"""Where a body streams on to a machine and is never held here: how much may is the machine's affair, or the route's."""
+"""A body that streams on to a machine is bounded there, or by the route."""
 
 
 class BodyLimit:
@@ -68,7 +66,6 @@ LEAST_BYTES: Final = 1000
 LEVEL: Final = 5
 """Beyond it a page of 100 machines shrinks by no hundredth more."""
 _NOT_PAGES: Final = ("/api/", "/static/", "/remote/")
-"""What a machine's page sends streams as it comes, and is bytes of another's besides."""
 
 
 class PageCompression:
@@ -85,10 +82,8 @@ class PageCompression:
 
 FILES: Final = "/static/"
 CALLED: Final = ("/api/", "/events/", "/jobs/", "/machines/", "/preferences", "/admin/settings", "/admin/settings/")
-"""What scripts of our pages fetch."""
 MACHINES_OWN: Final = "myrvm.machines_own"
-"""Of `http.response.start`: a machine's page, which brings its own set (hub.remote.machine_pages): some of these would
-break a page without an origin."""
+"""Of `http.response.start`: a machine's page, which brings its own set."""
 _ALWAYS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -102,12 +97,12 @@ _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 
 
 HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?\Z")
-"""A Host header that may be repeated in another header."""
+"""A Host header that may be repeated in another."""
 
 
 class SecurityHeaders:
-    """Adds what an answer does not set itself. `secure`: browsers reach us by HTTPS only. `forms_to`: where forms of
-    our pages may lead beside ourselves. `public_url`: as browsers call us, when a proxy calls us otherwise."""
+    """`secure`: HTTPS only. `forms_to`: where our forms may lead. `public_url`: as browsers call us, when a proxy does
+    not."""
 
     def __init__(self, app: ASGIApp, *, secure: bool, forms_to: str = "", public_url: str | None = None) -> None:
         self.app = app
@@ -137,8 +132,8 @@ class SecurityHeaders:
 
 @lru_cache(maxsize=64)
 def policy(hosts: tuple[str, ...], forms_to: str = "") -> bytes:
-    """What a page of ours that is called by one of `hosts` may load, call and lead to. An IPv6 address cannot be named
-    there: then it is everything of our address, and machines' pages look at who asks (`machine_pages.sandbox`)."""
+    """An IPv6 address cannot be named in it: then it is everything of our address, and machines' pages look at who
+    asks."""
     named = hosts if all(map(HOST.match, hosts)) else ()
 
     def below(*paths: str) -> str:

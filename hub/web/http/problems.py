@@ -1,7 +1,4 @@
-"""What went wrong, as a value: an RFC 9457 problem, translated only at the edge.
-
-A Problem carries keys of texts and values the caller gave or may know. Keys and member names stay English.
-"""
+"""What went wrong, as a value: an RFC 9457 problem, translated only at the edge. Keys and member names stay English."""
 
 from __future__ import annotations
 
@@ -47,12 +44,11 @@ class Text(NamedTuple):
 
 
 Translate = Callable[[Text], str]
-"""Puts a Text into the words of one language."""
 
 
 class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
-    """Why a request is refused. `kind` is one of STATUS_OF; `errors` names each wrong member and what is right;
-    `code` tells programs apart what has one kind."""
+    """`kind` is one of STATUS_OF; `errors` names each wrong member and what is right; `code` tells one kind's cases
+    apart."""
 
     def __init__(
         self,
@@ -89,7 +85,6 @@ class ProblemDocument(msgspec.Struct, kw_only=True):
 
 
 def respond(problem: Problem, translate: Translate) -> Response:
-    """The answer to a request that is refused."""
     detail = translate(problem.detail)
     document = ProblemDocument(
         success=False,
@@ -118,7 +113,6 @@ def invalid(errors: Mapping[str, Sequence[Text]]) -> Problem:
 
 
 def one_wrong(field: str, why: str, **params: Any) -> Problem:
-    """A 422 with a single member at fault."""
     return invalid({field: [Text(why, params)]})
 
 
@@ -130,8 +124,7 @@ def texts_in(language: str) -> Texts:
 
 
 def language_of(connection: HTTPConnection, principal: Principal | None) -> str:
-    """What the request asks for, else what its user chose, else English. A browser always asks, so a choice the user
-    made on the account page wins over Accept-Language when the user is known by a cookie."""
+    """Asked for, else chosen, else English. By a cookie the chosen one wins, as every browser sends Accept-Language."""
     chosen = principal.language if principal is not None and principal.language in LANGUAGES else None
     if chosen is not None and principal is not None and principal.via == "session":
         return chosen
@@ -141,7 +134,6 @@ def language_of(connection: HTTPConnection, principal: Principal | None) -> str:
 # Bound: one a language.
 @cache
 def translator(language: str) -> Translate:
-    """Translates a Text into that language."""
     texts = texts_in(language)
 
     def translate(text: Text) -> str:

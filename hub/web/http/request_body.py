@@ -1,7 +1,4 @@
-"""Bytes of a request to a JSON value: bounded before they are read, strict, never deeper than we can walk.
-
-Knows sizes and JSON, not what the members mean.
-"""
+"""Bytes of a request to a JSON value: bounded before they are read, strict. Knows sizes and JSON, no meaning."""
 
 from __future__ import annotations
 
@@ -18,13 +15,13 @@ from protocol.limits import MAX_NAME, MAX_NESTING
 
 MAX_BODY_BYTES: Final = 64 * 1024
 READ_TIMEOUT_S: Final = 10.0
-"""A body that has not arrived by then will not be waited for: somebody drips it to hold a connection."""
+"""Somebody who drips a body holds a connection."""
 
 _decoder = msgspec.json.Decoder()
 
 
 async def read(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
-    """The body, at most `limit` bytes; a longer one is refused by its header before a byte of it is read."""
+    """A body over `limit` is refused by its header before a byte of it is read."""
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced[:20]) > limit:
         raise too_large(limit)
@@ -43,13 +40,11 @@ async def read(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
 
 
 def too_large(limit: int) -> Problem:
-    """413."""
     # The rest of the body is not read, so the connection cannot carry another request.
     return Problem("too-large", Text("too_large", {"most": limit}), headers={"Connection": "close"})
 
 
 def require_json(request: Request) -> None:
-    """415 unless the body is announced as JSON in UTF-8."""
     media, _, parameters = request.headers.get("content-type", "").partition(";")
     media = media.strip().lower()
     charset = parameters.partition("charset=")[2].strip().strip('"').lower()
@@ -58,11 +53,8 @@ def require_json(request: Request) -> None:
 
 
 def decode(body: bytes, *, wild_numbers: bool = False) -> Any:
-    """The JSON value of `body`; 400 when it is none.
-
-    `wild_numbers`: numbers JSON has no place for (NaN, Infinity, 1e400) become texts, which no reading accepts, so that
-    one of them costs its reading and not the whole body.
-    """
+    """400 when it is none. `wild_numbers`: NaN, Infinity, 1e400 become texts, so that one costs its reading and not the
+    body."""
     try:
         value = _decoder.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as broken:

@@ -1,8 +1,6 @@
-"""The kinds of values of bodies and answers, and a JSON object to a Struct, member by member: one 422 names everything
-that is wrong and its fix.
+"""The kinds of values of bodies and answers, and a JSON object to a Struct: one 422 names all that is wrong.
 
-The fix is derived from the type; `extra={"expect": KEY}` names a sentence of texts/ in its place. Says nothing about
-the value that was sent.
+The fix is derived from the type; `extra={"expect": KEY}` names a sentence of texts/ in its place.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ _UNSEEN = (
     r"\x80-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
     r"\ufeff\uffa0\ufff0-\ufffb"
 )
-"""What shows nothing, or turns the line around: with it two names could look the same."""
+"""What shows nothing, or turns the line around: two names could look the same."""
 _ONE_LINE = rf"^[^\x00-\x20\x7f{_UNSEEN}]([^\x00-\x1f\x7f{_UNSEEN}]*[^\x00-\x20\x7f{_UNSEEN}])?$(?!\n)"
 _NO_NUL = r"^[^\x00]*$(?![\n\x00])"
 
@@ -55,26 +53,21 @@ Instant = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"},
 InstantGiven = Annotated[
     str, msgspec.Meta(min_length=1, max_length=64, pattern=_NO_NUL, extra={"expect": "expect.time"})
 ]
-"""As a caller writes it: RFC 3339; a naive one is read in the machine's zone, a date alone is its start."""
+"""RFC 3339; a naive one is read in the machine's zone, a date alone is its start."""
 Limit = Annotated[int, msgspec.Meta(ge=1, le=500)]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 Wait = Annotated[float, msgspec.Meta(ge=0, le=30)]
-"""Seconds an answer may wait for the command to end."""
 Row = Annotated[int, msgspec.Meta(ge=1, le=MAX_ROW_ID)]
-"""The id of a row."""
 
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 MAX_NAMED = 20
-"""Wrong members named in one answer."""
 MAX_LOOKED_AT = 10_000
-"""Characters of a text in which a wrong one is looked for."""
 
 
 def validate(kind: type[S], value: Any, *, unknown: str = "refuse", lax: bool = False) -> S:
-    """The Struct, or a 422. `unknown` members are refused (naming the nearest name) or ignored; `lax` reads numbers and
-    truth values from text, as query strings need."""
+    """`unknown` members are refused or ignored; `lax` reads numbers and truth values from text, as in query strings."""
     if not isinstance(value, dict):
         raise Problem("invalid", Text("object_wanted"))
     fields = _fields(kind)
@@ -102,7 +95,7 @@ def validate(kind: type[S], value: Any, *, unknown: str = "refuse", lax: bool = 
 
 
 def _why(kind: Any, value: Any) -> Text:
-    """What it should have been; of a text that would be right without its control characters, which one is wrong."""
+    """Of a text that would be right without its control characters, which one is wrong."""
     if isinstance(value, str) and len(value) <= MAX_LOOKED_AT:
         controls = [c for c in dict.fromkeys(value) if c < " " or c == "\x7f"]
         if controls and _fits(kind, value.translate(dict.fromkeys(map(ord, controls)))):
@@ -125,7 +118,7 @@ def _fits(kind: Any, value: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _fields(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
-    """By the name in JSON. Cached: msgspec reads the annotations anew each time, which takes half a millisecond."""
+    """Cached: msgspec reads the annotations anew each time, which takes half a millisecond."""
     return {field.encode_name: field for field in msgspec.structs.fields(kind)}
 
 
@@ -141,7 +134,6 @@ def _unknown_members(value: Mapping[str, Any], fields: Mapping[str, Any]) -> dic
 
 
 def expectation(kind: Any) -> Text:
-    """`kind` is a type annotation of a Struct's member."""
     return _expect(mi.type_info(kind))
 
 

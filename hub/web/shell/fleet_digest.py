@@ -1,8 +1,5 @@
-"""Counts a fleet for the Machines page and every page's frame; a page costs what changed.
-
-A few members of each machine's view are remembered and made anew when the feed touched it, in slices, so that one page
-never holds up another. Also the reader's own remote session, for the frame. Knows no request.
-"""
+"""Counts a fleet for the Machines page and every page's frame, in slices; a page costs what changed. Knows no
+request."""
 
 from __future__ import annotations
 
@@ -28,20 +25,18 @@ MEMBERS: Final = (
     "connection", "connection_since", "connection_reason", "last_seen_at", "health_reasons", "readings",
     "quarantined_until", "clock_offset_s",
 )  # fmt: skip
-"""What is searched, counted, sorted by and judged."""
 SLICE_S: Final = 0.001
-"""Work of a page before others get the event loop again."""
+"""After it others get the event loop."""
 FRESH_S: Final = 1.0
-"""Older counts are made anew; younger ones only when something else than readings changed."""
+"""Older counts are made anew."""
 CLASSES: Final = 32
-"""Sets of machines whose counts are remembered."""
 
 T = TypeVar("T")
 
 
 class Digest(NamedTuple):
-    """Of the machines somebody may see: those that need somebody, worst first, and how many are in which state.
-    `until`: when the clock alone makes others of them, in epoch milliseconds."""
+    """Machines that need somebody, worst first, and counts by state; `until`: epoch ms when the clock makes others of
+    them."""
 
     troubles: list[MachineTrouble]
     counts: dict[str, int]
@@ -49,8 +44,6 @@ class Digest(NamedTuple):
 
 
 class FleetDigest:
-    """One a hub."""
-
     def __init__(self, machines: Fleet, feed: Feed) -> None:
         self._fleet = machines
         self._feed = feed
@@ -73,7 +66,7 @@ class FleetDigest:
         return [view for rvm_id, view in self._views.items() if machines is None or rvm_id in machines]
 
     async def of(self, machines: frozenset[int] | None, now_ms: int) -> Digest:
-        """Readings in it are at most FRESH_S old, everything else is as it is now."""
+        """Readings in it are at most FRESH_S old."""
         revision, made = self._feed.revision, self._made.get(machines)
         if made is not None and made[0] == revision and monotonic() - made[1] < FRESH_S:
             return made[2]
@@ -94,7 +87,7 @@ class FleetDigest:
 
 
 async def in_slices(things: Iterable[T]) -> AsyncIterator[T]:
-    """Each thing in turn, with the event loop for others after every SLICE_S that it took."""
+    """Each thing in turn, with the event loop for others after every SLICE_S."""
     began = perf_counter()
     for thing in things:
         yield thing
@@ -112,7 +105,7 @@ class OwnSession(NamedTuple):
 
 
 def own_session(context: HubContext, person: Principal, reader: Reader) -> OwnSession | None:
-    """The open one that ends first, whoever else is on its machine."""
+    """The open one of this person that ends first."""
     found = []
     for machine in context.fleet.machines.values():
         for session in machine.remote_sessions.values():

@@ -1,7 +1,4 @@
-"""Secrets that were just made, for the page that shows them: a reload, Back or a second tab shows them again.
-
-In memory only, to the same session only, and not for long; what is stored is their hash.
-"""
+"""Secrets just made, so that a reload shows them again: in memory, to the same session, for a quarter of an hour."""
 
 from __future__ import annotations
 
@@ -15,19 +12,17 @@ import anyio
 from hub.model.access import Principal
 
 KEPT_S: Final = 900.0
-"""A quarter of an hour: time enough to walk to the machine with a phone."""
 MOST: Final = 200
 
 Owner = tuple[str, int]
 
 
 def key_place(rvm_id: int) -> str:
-    """The page of a machine's key."""
     return f"/machines/{rvm_id}/key"
 
 
 class FreshSecrets:
-    """`keep` when one was made, `find` when its page is shown."""
+    """`keep` when one was made, `find` when its page (`place`) is shown."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -37,7 +32,6 @@ class FreshSecrets:
         """Held while one is made, so that a form sent twice finds what the first made."""
 
     def keep(self, principal: Principal, place: str, text: str) -> None:
-        """`place` is the page that shows it."""
         self._drop_expired()
         key = ((principal.via, principal.credential_id), place)
         self._kept.pop(key, None)

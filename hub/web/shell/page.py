@@ -111,7 +111,6 @@ class Visit:
         )
 
     def sentence(self, problem: Problem) -> str:
-        """A refusal of the API as one sentence."""
         translate = translator(self.reader.language)
         whys = [translate(why) for whys in (problem.errors or {}).values() for why in whys]
         return whys[0][:1].upper() + whys[0][1:] if whys else translate(problem.detail)
@@ -144,7 +143,7 @@ class Visit:
 
 
 class Rendering(HTMLResponse):
-    """Written in slices once its reader is known, so that no page holds up the others."""
+    """Written in slices once its reader is known."""
 
     def __init__(self, visit: Visit, template: str, status: int, values: dict[str, Any]) -> None:
         super().__init__("", status)
@@ -238,7 +237,7 @@ class WebPage:
 
 
 async def _form(request: Request, most: int) -> tuple[tuple[str, str], ...]:
-    """Fields of an urlencoded body; no NUL, which no text of ours may hold."""
+    """Without NUL, which no text of ours may hold."""
     raw = await request_body.read(request)
     try:
         pairs = parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=most, errors="strict")
@@ -248,7 +247,7 @@ async def _form(request: Request, most: int) -> tuple[tuple[str, str], ...]:
 
 
 def _prove_origin(visit: Visit, *, entrance: bool) -> None:
-    """A form counts from our pages only: with a session by its token and origin, at an entrance by its origin."""
+    """With a session by its token and origin, at an entrance by its origin."""
     settings = visit.context.settings
     if visit.principal is not None and visit.principal.via == "session" and not entrance:
         good = identify.csrf_holds(settings, visit.request, visit.form.get("csrf_token"))
@@ -259,13 +258,12 @@ def _prove_origin(visit: Visit, *, entrance: bool) -> None:
 
 
 def here(request: Request) -> str:
-    """The page's own address, for forms that come back to it."""
     query = request.url.query
     return request.url.path + (f"?{query}" if query else "") if request.method != "POST" else request.url.path
 
 
 def local(address: str | None) -> str:
-    """An address of ours to go on to; anything that could lead elsewhere becomes `/`."""
+    """The address, or `/` for one that could lead elsewhere."""
     text = address or "/"
     plain = text.startswith("/") and not text.startswith("//") and "\\" not in text and text.isprintable()
     return text if plain else "/"
@@ -276,7 +274,7 @@ def go(address: str) -> RedirectResponse:
 
 
 def error_page(visit: Visit, error: Exception) -> Response:
-    """An exception as a page: to sign-in, or a plain sentence with what can be done and the request's number."""
+    """To sign-in, or a plain sentence with what can be done and the request's number."""
     if isinstance(error, Problem) and error.kind == "not-authenticated":
         place = here(visit.request) if visit.request.method in ("GET", "HEAD") else "/"
         return go("/login" if place == "/" else f"/login?{urlencode({'next': place})}")
@@ -314,7 +312,6 @@ async def nothing_here(_visit: Visit) -> Response:
 
 
 def who(reader: Reader, actor: str, names: Mapping[str, str]) -> str:
-    """`user:3` as a name, `machine:7` as "the machine"."""
     kind, _, number = actor.partition(":")
     if kind == "user":
         return names.get(number) or reader.t("who.user", id=number)
