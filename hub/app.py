@@ -21,7 +21,7 @@ from hub.web.sockets import dashboard_socket
 
 
 def create_app(settings: Settings) -> Starlette:
-    """The whole hub behind one ASGI callable; its lifespan opens the database and fills `app.state.hub`."""
+    """The lifespan opens the database and fills `app.state.hub`."""
 
     def lifespan(app: Starlette) -> AbstractAsyncContextManager[None]:
         return hub_life(app, settings)
@@ -45,7 +45,7 @@ def routes() -> list[BaseRoute]:
 
 
 def layers(settings: Settings) -> list[Middleware]:
-    """Outermost first. Only the first touches a WebSocket: one that comes for a machine's page by its own name."""
+    """Outermost first. Only the first touches a WebSocket: one for a machine's page by its own name."""
     names = names_of(settings)
     return [
         Middleware(PagesByHost, names=names),

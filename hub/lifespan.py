@@ -1,7 +1,6 @@
 """Builds the parts of a hub, runs their tasks, and takes them down. Wiring, nothing else.
 
-`open_engine` is everything but the web: store, fleet, commit, links, clock. `hub_life` adds what the web needs, as
-`app.state.hub`.
+`open_engine` is everything but the web. `hub_life` adds what the web needs, as `app.state.hub`.
 """
 
 from __future__ import annotations
@@ -53,12 +52,12 @@ from protocol.version import PRODUCT_VERSION
 logger = logging.getLogger("myrvm.engine")
 
 FLUSH_S = 5.0
-"""How long the end waits for what was handed in to become durable."""
+"""The end waits so long for what was handed in to become durable."""
 
 
 @dataclass(slots=True)
 class Engine:
-    """The parts; `clock` gives aware UTC."""
+    """`clock` gives aware UTC."""
 
     store: Store
     fleet: Fleet
@@ -72,7 +71,7 @@ class Engine:
 
 
 class Nobody:
-    """A publisher for when no browser can be there."""
+    """For when no browser can be there."""
 
     def publish(self, changes: Sequence[Change], touched: Sequence[Touched]) -> None:
         """Nobody looks."""
@@ -90,12 +89,8 @@ async def open_engine(
     clock: Callable[[], datetime] = utc_now,
     alone: bool = True,
 ) -> AsyncIterator[Engine]:
-    """Open the database (migrating it first), load the fleet and run the engine until the block ends.
-
-    `publisher` makes the feed for the loaded fleet. `alone` False: a running hub owns the clock (the command line), so
-    nothing is swept here. At the end what was handed in is flushed, then the database closed. Raises a StoreError when
-    the database cannot be opened.
-    """
+    """`publisher` makes the feed for the loaded fleet. `alone` False: a running hub owns the clock, so nothing is swept
+    here. At the end what was handed in is flushed. Raises a StoreError when the database cannot be opened."""
     store = await open_store(settings.database_url, Owner.here() if alone else None)
     try:
         fleet = await load_fleet(store, base_of(asdict(settings)))
@@ -146,7 +141,7 @@ async def _flush(commit: GroupCommit, lane: SamplesLane) -> None:
 
 
 class StartFailedError(Exception):
-    """The hub cannot come up, in one sentence for a person. `in_use`: another hub has what it needs."""
+    """In one sentence for a person. `in_use`: another hub has what it needs."""
 
     def __init__(self, sentence: str, *, in_use: bool = False) -> None:
         super().__init__(sentence)
@@ -155,10 +150,8 @@ class StartFailedError(Exception):
 
 @asynccontextmanager
 async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
-    """Everything between the first query and the last. Raises StartFailedError when the database cannot be had.
-
-    A part that fails ends the whole block with its exception: a hub that lost its recorder must not go on smiling.
-    """
+    """Raises StartFailedError when the database cannot be had. A part that fails ends the whole block: a hub that lost
+    its recorder must not go on smiling."""
     epoch = secrets.token_hex(8)
     feeds: list[Feed] = []
 

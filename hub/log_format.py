@@ -1,8 +1,7 @@
 """How log lines look: text for people, JSON for collectors; one event is one record and can forge no other.
 
-Whatever a machine or a browser sent may stand in a message, so control characters never reach the terminal or the file
-as themselves, a text has an end, and so has what one machine may cause. Knows nothing of what is logged but that a line
-which a machine causes begins with `machine %d`.
+Control characters of others never reach the terminal or the file, a text has an end, and so has what one machine may
+cause. Knows nothing of what is logged but that a line which a machine causes begins with `machine %d`.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ _CONTROL_BUT_NEWLINE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u20
 
 
 MOST_OF_A_TEXT: Final = 200
-"""Characters of a text in a line that a machine causes, as they are written there."""
+"""Characters, in a line that a machine causes."""
 MOST_OF_OURS: Final = 1000
-"""Characters of a text in any other line."""
+"""In any other line."""
 MACHINE_LINES: Final = 30
 MACHINE_LINES_PER_MINUTE: Final = 6
 MOST_REMEMBERED: Final = 10_000
@@ -35,7 +34,7 @@ _OF_A_MACHINE: Final = "machine %d"
 
 
 def configure(form: str) -> None:
-    """Send everything to standard error in `form` (`text` or `json`): ours from INFO, libraries' from WARNING."""
+    """To standard error as `text` or `json`: ours from INFO, libraries' from WARNING."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else TextLines(with_time="JOURNAL_STREAM" not in os.environ))
     handler.addFilter(LineLimits())
@@ -46,13 +45,13 @@ def configure(form: str) -> None:
 
 
 def escape(text: str, pattern: re.Pattern[str] = _CONTROL) -> str:
-    """Control and direction characters as `\\x1b`, `\\n`, `\\u202e`."""
+    """Control and direction characters as `\\x1b`, `\\u202e`."""
     return pattern.sub(lambda found: repr(found.group())[1:-1], text)
 
 
 class LineLimits(logging.Filter):
-    """Cuts each text of a line, and leaves out what one machine causes beyond its lines a minute; the next of its lines
-    has their number."""
+    """Cuts each text, and leaves out what one machine causes beyond its lines a minute; its next line has their
+    number."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -102,7 +101,7 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line, with every control character escaped by JSON itself."""
+    """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, Any] = {

@@ -58,7 +58,6 @@ HANDLERS: Final = MessageHandlers(
     },
     after_hello=commands_handlers.check_waiting,
 )
-"""What takes a durable message of a machine."""
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *account_api.OPERATIONS,
@@ -80,11 +79,10 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
 )
 
 EVERYTHING: Final = (*OPERATIONS, *openapi.operations(OPERATIONS))
-"""With the two that describe the others; made once, because they keep what they have built."""
+"""Made once, because the last two keep what they have built."""
 
 
 def api_routes() -> list[BaseRoute]:
-    """One route for each path under /api, and one for every path that leads nowhere."""
     paths = dict.fromkeys(operation.path for operation in EVERYTHING)
     found: list[BaseRoute] = [
         Route(f"/api{path}", Endpoint([o for o in EVERYTHING if o.path == path]), name=path) for path in paths
@@ -93,7 +91,7 @@ def api_routes() -> list[BaseRoute]:
 
 
 FIELDS = 500
-"""A settings form has three fields a key, and keys of its own beside the product's."""
+"""Three fields a key, and keys of its own beside the product's."""
 GLOSSARY = (
     "nav.machines", "status.change", "attention", "add", "put_in_maintenance", "status.error", "status.full",
     "status.maintenance", "connection.late", "connection.never", "last_known", "retry_now", "tokens.revoke", "sign_in",
@@ -113,7 +111,6 @@ OF_FLEET = {
     "needs": Part("attention.html", machines_page.part_attention),
     "alarms": Part("alarms.html", machines_page.part_alarms),
 }
-"""Parts of the Machines page, and of every page's frame."""
 OF_SETTINGS = {
     "applied": Part("applied.html", settings_page.part_applied),
     "settings": Part("settings_form.html", settings_page.part_form),
@@ -184,7 +181,6 @@ def page_routes() -> list[BaseRoute]:
 
 
 def _of_leases() -> list[tuple[str, WebPage]]:
-    """Remote access: its tab, what its forms ask for, and what was recorded."""
     here, back = remote_page, remote_page.to_remote
     recorded, to_recorded = recording_page, recording_page.to_recording
     return [
@@ -203,7 +199,7 @@ def _of_leases() -> list[tuple[str, WebPage]]:
 
 
 async def static_file(request: Request) -> Response:
-    """A file by its fingerprinted name: for ever, packed where the browser takes it."""
+    """By its fingerprinted name: for ever, packed where the browser takes it."""
     made = await anyio.to_thread.run_sync(assets.load)
     asset = made.by_address.get(request.scope["path"])
     if asset is None:
@@ -218,7 +214,6 @@ async def static_file(request: Request) -> Response:
 
 
 async def home(_visit: Visit) -> Response:
-    """The GET of an address that only takes forms."""
     return go("/")
 
 

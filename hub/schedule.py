@@ -1,8 +1,8 @@
 """Runs what time alone causes: every second what is due, every hour what is stored for too long. Knows no statement.
 
-The sweeper has two loops, so that a slow database stops neither looking nor tearing down: `look` never touches the
-database, `keep` does. Retention deletes in pieces of one Change and at most 2,000 rows; after each the database is left
-alone for as long as it took. Recordings have a keeper of their own: their bytes are in the object store.
+The sweeper has two loops, so that a slow database stops neither: `look` never touches it, `keep` does. Retention
+deletes in pieces of at most 2,000 rows, and leaves the database alone for as long as each took. Recordings have a
+keeper of their own: their bytes are in the object store.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ TICK_S: Final = 1.0
 KEEP_S: Final = 0.25
 """A machine that the command line has just added may connect this much later."""
 STUCK_S: Final = 20.0
-"""A peer that has not taken a frame for this long is torn down (reliability.md, bar 26: 30 s)."""
+"""Without a frame taken for so long a peer is torn down (reliability.md, bar 26: 30 s)."""
 
 Part = Callable[[], Awaitable[None]]
 
 
 class Sweeper:
-    """`run` both loops until cancelled; `look` and `keep` are one turn of each."""
+    """`look` and `keep` are one turn of each loop."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Sweeper:
         self._links.abort_stuck(time.monotonic(), STUCK_S)
 
     async def keep(self) -> None:
-        """One turn. What is refused is one part's own; raises Unavailable, and then the rest of the turn is missing."""
+        """What is refused is one part's own; Unavailable ends the turn."""
         parts: tuple[Part, ...] = (
             self._observer.record,
             self._expire,
@@ -104,7 +104,7 @@ class Sweeper:
         await links.dropped_events.record(self._announce, now, links.budget.due(time.monotonic(), now))
 
     async def _expire(self) -> None:
-        """Every command past its deadline ends; one that just ended otherwise stays so."""
+        """One that just ended otherwise stays so."""
         now = self._clock()
         due = [command for command in self._fleet.open.values() if command.expires_at <= now]
         await announce_each(self._announce, due, lambda command: self._expired(command, now))
@@ -126,13 +126,13 @@ async def _one(part: Part) -> None:
 
 PURGE_EVERY_S = 3600.0
 PURGE_FIRST_S = 60.0
-"""A fleet that comes back after a restart of the hub goes first."""
+"""A fleet that comes back after a restart goes first."""
 PURGE_RETRY_S = 60.0
 PIECE = 2000
 MACHINES_A_PIECE: Final = 20
-"""Machines that share a piece: each has a few rows an hour, and a transaction costs more than they do."""
+"""Each has a few rows an hour, and a transaction costs more than they do."""
 HISTORY: Final = timedelta(days=400)
-"""Any month can be held beside the same month a year ago. What happened stands in the audit log for longer."""
+"""Any month beside the same one a year ago; the audit log is kept for longer."""
 FAILURES: Final = timedelta(seconds=max(rules.LOCK_S, rules.FORGET_S))
 NOTHING: Final = timedelta(0)
 STEP: Final = timedelta(days=1)
@@ -150,8 +150,7 @@ RETENTION: Final = {
     "machine_boots": timedelta(hours=1),
 }
 """How long after its end (sessions, links, tokens), its last use or its beginning a row stays. Commands and remote
-sessions that have not ended stay whatever their age, and so do the boots that the fleet knows, which are those used
-last."""
+sessions that have not ended stay, and so do the boots that the fleet knows."""
 
 
 async def _removed(store: Store, before: datetime) -> list[int]:
@@ -174,7 +173,7 @@ MACHINES_DUE: Final[dict[str, Callable[[Store, datetime], Awaitable[list[int]]]]
 
 
 class Retention:
-    """`kept` is how long readings are kept. `clock` gives aware UTC."""
+    """`kept`: of readings. `clock` gives aware UTC."""
 
     def __init__(self, store: Store, announce: Announcer, clock: Callable[[], datetime], kept: timedelta) -> None:
         self._store = store
@@ -191,7 +190,7 @@ class Retention:
             self._removed.set()
 
     async def run(self) -> None:
-        """One turn an hour, until cancelled; one for what was removed whenever something was."""
+        """One turn an hour; one for what was removed whenever something was."""
         await self._wait(PURGE_FIRST_S)
         while True:
             done = await self.turn()
@@ -205,7 +204,7 @@ class Retention:
                 await self.turn(REMOVED)
 
     async def turn(self, *kinds: str) -> bool:
-        """Delete everything whose time is over, or of these kinds. False: some has to wait for the database."""
+        """Deletes what is due, or of these kinds. False: some has to wait for the database."""
         try:
             now = self._clock() if kinds == (REMOVED,) else await self._believed()
         except StoreError as error:
@@ -229,9 +228,9 @@ class Retention:
         self._waits = True
 
     async def _believed(self) -> datetime:
-        """The hub's clock, as far as it is believed: in this life a day ahead of where it has gone since the start, and
-        a day further than at the last turn, in whatever life. One that is years ahead would delete everything at once;
-        now a day's rows go in an hour, until somebody sees the log."""
+        """The hub's clock, at most a day ahead of where it has gone since the start, and a day further than at the last
+        turn: one that is years ahead would delete everything at once. So a day's rows go in an hour, until somebody
+        sees the log."""
         began, at = self._started
         clock = self._clock()
         now = min(clock, began + timedelta(days=1, seconds=time.monotonic() - at))

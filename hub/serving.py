@@ -1,7 +1,4 @@
-"""The hub as a server: uvicorn with our connections, our listening socket and our end.
-
-Knows nothing of machines, pages or the database: it is given an application whose lifespan brings them up and down.
-"""
+"""The hub as a server: uvicorn with our connections, our listening socket and our end. Knows no machine and no page."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ from hub.settings import Settings
 logger = logging.getLogger("myrvm.server")
 
 Companion = Callable[[HubContext], Coroutine[Any, Any, None]]
-"""Something that lives in the hub's own event loop as long as the hub serves, and may end before."""
+"""Lives in the hub's event loop as long as the hub serves, and may end before."""
 
 OK: Final = 0
 FAILED: Final = 1
@@ -51,7 +48,7 @@ class HubServer(AcceptingServer):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Nothing here: the process is `serve`'s, and a server in a test has no signals."""
+        """The process is `serve`'s, and a server in a test has no signals."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -78,8 +75,7 @@ def serve(
     on_stop: Callable[[], None] | None = None,
     companion: Companion | None = None,
 ) -> int:
-    """Run the hub until SIGTERM or SIGINT; the exit code. `on_ready` is called with its URL when it accepts, `on_stop`
-    when it is asked to end, before it drains."""
+    """Until SIGTERM or SIGINT; the exit code. `on_ready` is called with the URL, `on_stop` before it drains."""
     imports_took = time.process_time()
     configure(settings.log_format)
     for sentence in settings.warnings:
@@ -132,7 +128,7 @@ async def _live(
 
 
 async def run(server: HubServer, app: Starlette, listener: socket.socket, companion: Companion | None = None) -> None:
-    """One whole life: the application's parts come up, the server serves and drains, the parts go down."""
+    """The application's parts come up, the server serves and drains, the parts go down."""
     server.config.load()
     async with app.router.lifespan_context(app):
         process.calm_collector()
@@ -146,7 +142,7 @@ async def run(server: HubServer, app: Starlette, listener: socket.socket, compan
 
 
 async def _end_when_lost(server: HubServer, context: HubContext) -> None:
-    """Two hubs on one database would undo each other's work: the one that lost it ends."""
+    """Two hubs on one database would undo each other's work."""
     in_use = await context.store.lost()
     logger.critical("ending: %s", in_use)
     server.lost_data = server.should_exit = True

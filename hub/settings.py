@@ -1,7 +1,6 @@
 """Reads the hub's settings: flags, then `RVM_*` in the environment, then defaults; checked once, frozen afterwards.
 
-A leaf: it imports only another one, opens no socket and no database. A wrong value ends in a SettingsError that names
-the setting, says why and what to do instead.
+A leaf: opens no socket and no database. A SettingsError names the setting, why it is wrong, and what to do instead.
 """
 
 from __future__ import annotations
@@ -20,20 +19,17 @@ from protocol.zones import is_zone
 
 DEFAULT_PORT = 8001
 _FOREIGN = frozenset({"RVM_BOOTSTRAP", "RVM_LANG", "RVM_OPEN", "RVM_TOKEN", "RVM_TOKEN_FILE", "RVM_URL", "RVM_VENV"})
-"""`RVM_*` names that belong to the command lines, not to the hub."""
+"""Of the command lines, not of the hub."""
 
 _HANDED_OUT = frozenset(
     ("ac", "ad", "biz", "co", "com", "desa", "edu", "go", "gob", "gouv", "gov", "gr", "ltd", "mil", "my", "ne", "net",
      "nom", "or", "org", "plc", "ponpes", "sch", "web")
 )  # fmt: skip
-"""What stands before a country's two letters where names are handed out one part further down: `co.id`, `com.au`."""
+"""Stands before a country's two letters where names are handed out one part further down: `co.id`, `com.au`."""
 
 
 class SettingsError(Exception):
-    """A setting that cannot be used: `name` as the user wrote it, why, and the fix.
-
-    Both are English sentences with places, by which the command line finds the reader's own (`hub/cli/locales`).
-    """
+    """`name` as the user wrote it. Why and fix are English sentences with places (translated in `hub/cli/locales`)."""
 
     def __init__(self, name: str, why: str, fix: str, **values: object) -> None:
         self.sentences = why, fix
@@ -45,49 +41,48 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """Every setting of the hub. Times in seconds, percentages 0-100, temperatures in degrees C."""
+    """Times in seconds, percentages 0-100, temperatures in degrees C."""
 
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
-    """0 lets the system choose; the real one is reported when the hub is ready."""
+    """0: any free one."""
     data_dir: Path = Path("data")
     database_url: str = field(default="", repr=False)
     """`sqlite:///ABSOLUTE` or `postgresql://...`; empty: `hub.sqlite3` in the data folder. May hold a password."""
     object_store: str = ""
-    """A folder, or an S3-compatible service (hub.kernel.objects.place)."""
     s3_access_key: str = field(default="", repr=False)
     s3_secret_key: str = field(default="", repr=False)
-    """From the environment alone: what stands on a command line is seen by everybody on the computer."""
+    """From the environment alone: everybody on the computer sees a command line."""
     record_input: bool = False
-    """Recordings of terminals also hold what is typed, passwords included."""
+    """Of terminals, passwords included."""
     recording_retention_days: int = 90
     recordings_mib_per_machine: int = 2048
     samples_retention_days: int = 400
     bus_url: str = "local"
     public_url: str | None = None
-    """`https://name[:port]` as browsers see the hub; without it the Origin is held against the Host header."""
+    """As browsers see the hub; without it the Origin is held against the Host header."""
     pages_url: str | None = None
-    """`https://pages.example.com`: below this name, each under a name of its own, stand machines' pages. Empty: they
-    stand on the hub's own address, without an origin."""
+    """`https://pages.example.com`: machines' pages stand below it, each under its own name. Empty: they stand on the
+    hub's own address, without an origin."""
     behind_proxy: tuple[str, ...] = ()
-    """Addresses or networks of proxies whose X-Forwarded-* is believed. Empty: nobody's."""
+    """Addresses or networks whose X-Forwarded-* is believed."""
     tls_cert: Path | None = None
     tls_key: Path | None = None
     admin_email: str | None = None
     admin_password_file: Path | None = None
     device_frames_per_second: float = 20.0
-    """Sustained frames a second of one machine before its link reads slower; 0 = no limit."""
+    """Of one machine before its link reads slower; 0: no limit."""
     device_frames_burst: int = 100
     device_mib_per_day: int = 64
-    """What a machine may make the hub store a day: samples, events, settings."""
+    """Samples, events, settings."""
     log_format: str = "text"
     live: bool = True
-    """False: machines are never asked for live samples (links paid by the byte)."""
+    """False: no live samples (links paid by the byte)."""
     default_timezone: str = "Asia/Jakarta"
     """Of times that are written without one, and of what stands at no machine's site."""
 
     warnings: tuple[str, ...] = ()
-    """Sentences for the log: what was given and not understood."""
+    """For the log."""
 
     @property
     def tls(self) -> bool:
@@ -95,14 +90,14 @@ class Settings:
 
     @property
     def cookie_secure(self) -> bool:
-        """Browsers reach us by HTTPS: our own, or that of the proxy in front."""
+        """Whether browsers reach us by HTTPS: our own, or that of the proxy in front."""
         if self.public_url:
             return self.public_url.startswith("https://")
         return self.tls or bool(self.behind_proxy)
 
     @property
     def objects_dir(self) -> Path:
-        """Where the object store is a folder (`s3` is None)."""
+        """Where `s3` is None."""
         return Path(self.object_store)
 
     @property
@@ -111,7 +106,7 @@ class Settings:
 
     @staticmethod
     def load(given: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
-        """Merge flags (`given`, None = not given) over `RVM_*` variables over defaults; raises SettingsError."""
+        """Flags (`given`, None: not given) over `RVM_*` over defaults; raises SettingsError."""
         values: dict[str, Any] = {}
         for name in _names():
             if given.get(name) is not None:
@@ -176,7 +171,7 @@ def _truth(value: Any) -> bool:
 
 
 def _with_folders(values: dict[str, Any]) -> dict[str, Any]:
-    """Derive what depends on the data folder: the default database and the default object store."""
+    """The default database and the default object store are in the data folder."""
     data_dir: Path = values.setdefault("data_dir", Settings.data_dir.absolute())
     if not values.get("database_url"):
         values["database_url"] = f"sqlite:///{data_dir / 'hub.sqlite3'}"
@@ -298,9 +293,8 @@ def _check_sites(public_url: str | None, pages: str) -> None:
 
 
 def one_site(one: str, other: str) -> bool:
-    """Whether two host names in ASCII belong to one site, whose pages may set cookies for all of it. Browsers ask the
-    Public Suffix List. This asks less and errs to the safe side: names of two owners may be taken for one site where a
-    registry hands them out below an unusual part. An address is nobody's site."""
+    """Whether pages of both host names may set cookies for each other. Browsers ask the Public Suffix List; this errs
+    to the safe side where a registry hands names out below an unusual part. An address is nobody's site."""
     if _is_network(one.strip("[]")) or _is_network(other.strip("[]")):
         return False
     pairs = list(zip(reversed(_parts(one)), reversed(_parts(other)), strict=False))
@@ -354,5 +348,5 @@ def _check_exposure(s: Settings) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this computer can reach `host`. An empty host means every interface."""
+    """An empty host means every interface."""
     return addresses.names_this_computer(host)

@@ -148,7 +148,7 @@ async def settings_applied(call: Call) -> Answer:
 
 
 async def _write_unchanged(call: Call, machine: Machine | None, request: SettingsRequest) -> Text | None:
-    """As `write`, for a caller who may have named the version they saw in `If-Match`, in the body, or in both."""
+    """For a caller who may have named the version they saw in `If-Match`, in the body, or in both."""
     settings = call.context.fleet.settings
     expected = version_expected(
         call.request, settings.written.version if machine is None else machine.effective_settings.version
@@ -174,7 +174,7 @@ def _fleet(call: Call, message: Text | None = None) -> Answer:
 
 
 async def write(call: Call, machine: Machine | None, request: SettingsRequest) -> Text | None:
-    """Writes it; the message for the caller, None when it changed nothing. Raises a Problem."""
+    """The message for the caller; None: it changed nothing. Raises a Problem."""
     try:
         changed = await service.write(call.context.announce, machine, request, call.principal.actor, call.now)
     except (StaleError, WrongSettingsError) as refused:
@@ -187,12 +187,12 @@ async def write(call: Call, machine: Machine | None, request: SettingsRequest) -
 
 
 async def pin_zone(call: Call, zone: str) -> None:
-    """Set the machine's zone for good ("": leave it to look-ups again). Raises a Problem."""
+    """For good; "": leave it to look-ups again. Raises a Problem."""
     await write(call, call.machine, SettingsRequest({"pinned_timezone": zone or None}))
 
 
 def settings_view(fleet: CommonSettings, machine: Machine) -> dict[str, Any]:
-    """What holds for the machine, where each value comes from, and how much of it the machine has taken over."""
+    """What holds, where each value comes from, and how much of it the machine has taken over."""
     own, local, found = machine.desired_settings, machine.reported_settings, machine.effective_settings
     without = fleet.of(UNWRITTEN, local).values
     return {

@@ -1,7 +1,4 @@
-"""Reads the bodies of the settings' operations, and words what is wrong with them.
-
-`protocol.configuration` says what each key may be; here its kinds become types of the OpenAPI document.
-"""
+"""Reads the bodies of the settings' operations and words their faults; `protocol.configuration` has the kinds."""
 
 from __future__ import annotations
 
@@ -58,7 +55,6 @@ class SettingPatch(msgspec.Struct):
 
 
 def read_settings(body: Any) -> SettingsRequest:
-    """The body of a PATCH of many keys."""
     if not isinstance(body, dict):
         raise Problem("invalid", Text("object_wanted"))
     version = _version(body)
@@ -74,7 +70,7 @@ def read_settings(body: Any) -> SettingsRequest:
 
 
 def read_setting(body: Any) -> Any:
-    """The body of a PATCH of one key, whose name is only in the path."""
+    """Of one key, whose name is only in the path."""
     if not isinstance(body, dict):
         raise Problem("invalid", Text("object_wanted"))
     _version(body)
@@ -93,7 +89,6 @@ def request_for(key: str, body: Mapping[str, Any]) -> SettingsRequest:
 
 
 def problem_of(error: StaleError | WrongSettingsError) -> Problem:
-    """Why it was not written."""
     if isinstance(error, StaleError):
         why = Text("stale", {"version": error.current})
         return Problem("conflict", why, errors={"version": [why]})

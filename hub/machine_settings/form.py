@@ -1,7 +1,6 @@
-"""Fills the settings form of a machine or of the fleet, and writes what somebody sent, by the operation of the API.
+"""Fills the settings form of a machine or of the fleet, and writes it by the operation of the API.
 
-A refused form comes back with all that was typed; after somebody else's write it also shows what is now, beside what
-was typed. `dashboard.settings` knows how a field is read, the `rules` what may be written.
+A refused form comes back with all that was typed; after somebody else's write also with what is now beside it.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from protocol.limits import MAX_INTEGER
 
 CODE: Final = "config.changed"
 LOOK_BACK: Final = 300
-"""Writes of the fleet's settings, and of one machine's, that are searched for who changed what."""
+"""Writes that are searched for who changed what."""
 
 Rows = dict[str, list[SettingRow]]
 Changed = Mapping[str, tuple[str, int, Any]]
@@ -52,8 +51,8 @@ def rows_of(
     changed: Changed,
     refused: Mapping[str, str],
 ) -> Rows:
-    """By block, in the table's order, free keys by name. `behind` is what holds without what is `own`; a field shows
-    what somebody wrote, also where the machine does not take it."""
+    """By block, in the table's order, free keys by name. `behind` holds without what is `own`; a field shows what
+    somebody wrote, also where the machine does not take it."""
     found: Rows = {block: [] for block in (*table.BLOCKS, OTHER)}
     free = sorted(key for key in values if table.is_free(key))
     for key in (*table.SETTINGS, *free):
@@ -81,7 +80,6 @@ def rows_of(
 
 
 def shown(reader: Reader, key: str, value: Any) -> str:
-    """A value as one reads it."""
     if isinstance(value, bool):
         return reader.t("settings.on" if value else "settings.off")
     if isinstance(value, list):
@@ -93,7 +91,7 @@ def shown(reader: Reader, key: str, value: Any) -> str:
 
 
 def amount(reader: Reader, value: float, unit: str = "") -> str:
-    """A number with its unit; seconds in the units people count in."""
+    """With its unit; seconds in the units people count in."""
     if unit == "s" and value >= 1 and value == int(value):
         return reader.span(value)
     text = formats.measured(value, reader.language, grouped=bool(unit))
@@ -101,7 +99,7 @@ def amount(reader: Reader, value: float, unit: str = "") -> str:
 
 
 async def changed_last(store: Store, rvm_id: int | None) -> Changed:
-    """Who changed each key last, as far as it concerns this machine (None: the fleet)."""
+    """As far as it concerns this machine (None: the fleet)."""
     # The fleet's own apart from the machines', however many those are, and by the index on (machine, time).
     writes = await events.list_events(store, limit=LOOK_BACK, codes=[CODE], of_fleet=True)
     if rvm_id is not None:
@@ -124,8 +122,7 @@ NOTES: Final = {"saved": "good", "renamed": "good", "released": "good", "nothing
 
 @dataclass
 class FormState:
-    """What the page shows beside the settings themselves. `form` is what was sent, when it was not taken, and `faults`
-    why not, by key."""
+    """What the page shows beside the settings. `form` is what was sent and not taken, `faults` why, by key."""
 
     status: int = 200
     note: tuple[str, str] | None = None
@@ -134,7 +131,7 @@ class FormState:
 
 
 def note_of(visit: Visit, version: int) -> tuple[str, str] | None:
-    """The note for what has just been done, by the address."""
+    """By the address, for what has just been done."""
     said = visit.request.query_params.get("said", "")
     return (NOTES[said], visit.reader.t(f"settings.{said}", n=version)) if said in NOTES else None
 
@@ -177,12 +174,11 @@ def values_of(
 
 
 def written(scope: DesiredSettings) -> dict[str, Any]:
-    """Who wrote last, and when."""
     return {"written": None if scope.at is None or scope.by is None else (scope.by, views.epoch_ms(scope.at))}
 
 
 async def save(visit: Visit, found: Machine | None) -> FormState | str:
-    """Write what the form changes; the word for the address when it is done, else what to show."""
+    """The word for the address when it is done, else what to show."""
     form, t = visit.form, visit.reader.t
     held = visit.context.fleet.settings.shared.values if found is None else found.effective_settings.values
     try:
@@ -223,7 +219,7 @@ def _sentence(visit: Visit, whys: Sequence[Text]) -> str:
 
 
 def requested(form: Mapping[str, str], held: Values) -> dict[str, Any]:
-    """What the form changes: the fields that differ from what it was made from, and the key it adds."""
+    """The fields that differ from what the form was made from, and the key it adds."""
     found = settings.requested(form, {key: kind_of(key, value) for key, value in held.items()})
     added = settings.plain(form.get("add.key", ""))
     if added:

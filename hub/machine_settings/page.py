@@ -47,7 +47,6 @@ async def to_settings(visit: Visit) -> Response:
 
 
 async def rename(visit: Visit) -> Response:
-    """Name and site, by the operation of the API."""
     found, form = visit.machine(), visit.form
     given = {"name": form.get("name", "").strip(), "site": form.get("location_description", "").strip()}
     wanted = {"name": given["name"], "location_description": given["site"] or None}
@@ -77,12 +76,10 @@ async def _page(visit: Visit, found: Machine, state: FormState, given: dict[str,
 
 
 async def part_form(visit: Visit) -> dict[str, Any]:
-    """The values `settings_form.html` takes."""
     return await _form(visit, visit.machine(), FormState())
 
 
 async def part_applied(visit: Visit) -> dict[str, Any]:
-    """The values `applied.html` takes."""
     found = visit.machine()
     scope = settings_form.written(visit.context.fleet.settings.newest_scope(found.desired_settings))
     by = scope["written"]
@@ -119,7 +116,6 @@ async def _form(visit: Visit, found: Machine, state: FormState) -> dict[str, Any
 
 
 def hardware(visit: Visit, found: Machine) -> list[tuple[str, str]]:
-    """The facts that the machine reports of itself."""
     t = visit.reader.t
     facts: list[tuple[str, Any]] = [(t("fact.device_id"), found.device_id), (t("fact.agent"), found.agent_version)]
     known = (found.hardware or {}).items()
@@ -139,7 +135,7 @@ FLEET_ADDRESS: Final = "/admin/settings"
 
 @dataclass
 class Spread:
-    """How far the wanted settings have come: machines that run them, that are away, that lag, that refused some."""
+    """Machines that run what is desired, are away, lag, refused some."""
 
     total: int = 0
     same: int = 0
@@ -166,12 +162,10 @@ async def _fleet_page(visit: Visit, state: FormState) -> Response:
 
 
 async def part_fleet_form(visit: Visit) -> dict[str, Any]:
-    """The values `settings_form.html` takes."""
     return await _fleet_form(visit, FormState())
 
 
 async def part_fleet_applied(visit: Visit) -> dict[str, Any]:
-    """The values `fleet_applied.html` takes."""
     scope = visit.context.fleet.settings.written
     return {
         "f": {"version": scope.version, "action": FLEET_ADDRESS},

@@ -1,8 +1,7 @@
 """Checks writes to the settings of the fleet or of one machine, and reads what machines report of theirs.
 
-Values in, Changes out. `None` for a key means: inherit again. Whether nobody else wrote meanwhile is decided by the
-database: the Change has the version it was drafted against. Which value is effective: `hub.model.effective_settings`.
-A machine chooses keys and texts of its report, so both have bounds.
+`None` for a key: inherit again. Whether somebody else wrote meanwhile is decided by the database, by the version of the
+Change. A machine chooses keys and texts of its report, so both have bounds.
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ from protocol.limits import MAX_INTEGER, MAX_MESSAGE_BYTES
 from protocol.messages import Config
 
 RESERVED: Final = frozenset({"version", "values", "applied"})
-"""Members of the request itself, so no keys."""
+"""Members of the request, so no keys."""
 _WELCOME_BYTES: Final = 1024
-"""What a `welcome` has beside the settings, generously."""
+"""Beside the settings, generously."""
 
 
 class SettingsRequest(NamedTuple):
-    """Names as the caller wrote them; `version`: the one the caller has seen, None when they do not care."""
+    """Names as the caller wrote them; `version`: the one seen, None when they do not care."""
 
     values: Mapping[str, Any]
     version: int | None = None
@@ -55,8 +54,7 @@ class StaleError(Exception):
 
 
 class WrongSettingsError(Exception):
-    """`errors` by the names the caller used. Codes beside those of the table: reserved, twice, near,
-    too_many_free, too_large."""
+    """By the caller's names. Codes beside the table's: reserved, twice, near, too_many_free, too_large."""
 
     def __init__(self, errors: Mapping[str, WrongValueError]) -> None:
         super().__init__(", ".join(f"{name}: {error}" for name, error in errors.items()))
@@ -72,11 +70,8 @@ def write_machine(
     now: datetime,
     local: ReportedSettings = UNREPORTED,
 ) -> list[Change]:
-    """[] when it changes nothing. Raises StaleError, WrongSettingsError.
-
-    `local` is what the machine's own file sets, so that the audit log names what a write stands before. Whether the
-    machine takes it is not known yet.
-    """
+    """[] when it changes nothing. Raises StaleError, WrongSettingsError. `local`: what the machine's own file sets, so
+    that the audit log names what a write stands before."""
     behind = ReportedSettings(local.values)
     before = fleet.of(own, behind)
     _check_version(request, before.version)
@@ -95,7 +90,7 @@ def write_machine(
 def write_fleet(
     fleet: CommonSettings, owns: Iterable[DesiredSettings], request: SettingsRequest, actor: Actor, now: datetime
 ) -> list[Change]:
-    """`owns` is what machines have of their own: it must still fit with it. Otherwise as `write_machine`."""
+    """`owns`: what machines have of their own; it must still fit with it. Otherwise as `write_machine`."""
     _check_version(request, fleet.written.version)
     own = [scope for scope in owns if scope.values]
 
@@ -123,7 +118,7 @@ def _check_version(request: SettingsRequest, current: int) -> None:
 
 
 def _checked(request: SettingsRequest, held: Callable[[str], Value | None]) -> dict[str, Value | None]:
-    """The request by its real keys; `held` gives what a free key holds now, whose kind stays."""
+    """By its real keys; `held` gives what a free key holds now, whose kind stays."""
     errors: dict[str, WrongValueError] = {}
     found: dict[str, Value | None] = {}
     for name, value in request.values.items():
@@ -147,7 +142,7 @@ def _key(name: str, found: Mapping[str, Value | None]) -> str:
 
 
 def _value(key: str, value: Any, now: Value | None) -> Value:
-    """A key that is new and nearly one of the product's is a slip: stored, it would do nothing, silently."""
+    """A new key nearly one of the product's is a slip: stored, it would do nothing, silently."""
     near = table.slip_of(key) if now is None else None
     if near is not None:
         raise WrongValueError("near", near=near)
@@ -209,8 +204,8 @@ def _changes(
 
 
 def replacing(rvm_id: int | None, new: DesiredSettings, version_before: int = 0) -> list[Change]:
-    """Replaces what is desired of the fleet (None) or of a machine. Conflict `version` where another version than
-    `version_before` (0: no row) is there, or any has one as large."""
+    """Replaces what is desired of the fleet (None) or of a machine. Conflict `version`: another than `version_before`
+    (0: no row) is there, or any is as large."""
     now: dict[str, Any] = {
         "values": dict(new.values),
         "version": new.version,
@@ -234,13 +229,11 @@ MOST_TEXT: Final = 200
 
 
 def kept(errors: Mapping[str, str]) -> dict[str, str]:
-    """The first of them, each cut to a length that can be shown."""
     return {key: _cut(why) for key, why in islice(errors.items(), MOST_KEYS)}
 
 
 def refusal_params(params: Mapping[str, Any], errors: Mapping[str, str], beyond: int) -> dict[str, Any]:
-    """The parameters of an event with as many errors as fit into one, and how many `more` there are with those `beyond`
-    what is kept."""
+    """As many errors as fit into one event, and how many `more` there are with those `beyond` what is kept."""
     shown: dict[str, str] = {}
     for key, why in errors.items():
         if too_large({**params, "errors": {**shown, key: why}, "more": len(errors) + beyond}):
@@ -255,8 +248,8 @@ def _cut(text: str) -> str:
 
 
 def readable(own: Mapping[str, Any] | None) -> tuple[dict[str, Value], int]:
-    """A machine's own settings by their real keys, and how many are left out: a wrong value, a key that is none or only
-    its owner's business, or too many of no product's."""
+    """By their real keys, and how many are left out: a wrong value, no key or only its owner's business, too many free
+    ones."""
     found: dict[str, Value] = {}
     for name, value in (own or {}).items():
         try:
@@ -271,7 +264,7 @@ def readable(own: Mapping[str, Any] | None) -> tuple[dict[str, Value], int]:
 
 
 def was_given(machine: Machine, version: int) -> bool:
-    """Whether the hub ever gave the machine that version: versions only grow. A report of another is not true."""
+    """Versions only grow: a report of a larger one is not true."""
     return version <= machine.effective_settings.version
 
 
@@ -282,12 +275,8 @@ def applied(
     now: datetime,
     own: Mapping[str, Any] | None = None,
 ) -> list[Change]:
-    """The Changes of a report; [] for one that is known: it comes after every `welcome`. `errors`, `own` None: not in
-    it, as in a hello.
-
-    Version 0 is a machine that runs by its own file; that it does, and what stands there, is no event. Nor is an error
-    that was reported before: `config.refused` names what is new.
-    """
+    """[] for a report that is known: it comes after every `welcome`. `errors`, `own` None: not in it, as in a hello.
+    Version 0, a machine that runs by its own file, is no event; nor is an error that was reported before."""
     refused = machine.config_errors or {}
     if errors is None:
         errors = refused if version else {}

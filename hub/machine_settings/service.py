@@ -30,14 +30,14 @@ from protocol.transitions import State
 
 TRIES: Final = 5
 SLICE: Final = 100
-"""Machines served before others get the event loop again."""
+"""Then others get the event loop."""
 
 
 async def write(
     announce: Announcer, machine: Machine | None, request: SettingsRequest, actor: Actor, now: datetime
 ) -> bool:
-    """For one machine, or the whole fleet (None). False: it changed nothing. Raises StaleError, WrongSettingsError, and
-    the StoreErrors of `announce`."""
+    """For one machine, or the fleet (None). False: it changed nothing. Raises StaleError, WrongSettingsError, and the
+    StoreErrors of `announce`."""
     fleet = announce.fleet
     for _ in range(TRIES):
         if machine is None:
@@ -59,8 +59,6 @@ async def write(
 
 
 class SettingsPush:
-    """Listens to the announcer."""
-
     def __init__(self, fleet: Fleet, links: Links, announce: Announcer) -> None:
         self._fleet = fleet
         self._links = links
@@ -98,7 +96,6 @@ class SettingsPush:
             link.send(Config(version=now_is.version, values=now_is.values))
 
     def _expect(self, rvm_id: int) -> Machine | None:
-        """Expects frames at the interval that holds now."""
         machine = self._fleet.machines.get(rvm_id)
         if machine is not None:
             before = machine.interval

@@ -31,7 +31,7 @@ from protocol.limits import MAX_SAMPLES_PER_FRAME
 MAX_UPLOAD_BYTES: Final = 1024 * 1024
 COMMIT_WITHIN_S: Final = 5.0
 MAX_NAMED: Final = 20
-"""Faults an answer names one by one; the rest is counted."""
+"""The rest is counted."""
 _LONGEST = timedelta(days=366)
 
 
@@ -93,7 +93,6 @@ class History(msgspec.Struct):
 
 
 def read_samples(value: Any) -> list[Any]:
-    """One sample or a list of them."""
     found = value if isinstance(value, list) else [value]
     if not found or len(found) > MAX_SAMPLES_PER_FRAME:
         raise one_wrong("samples", "samples_wanted", most=MAX_SAMPLES_PER_FRAME)
@@ -101,7 +100,7 @@ def read_samples(value: Any) -> list[Any]:
 
 
 def cost(call: Call) -> Cost:
-    """Counted in samples and in boots that the hub does not know, not in requests."""
+    """In samples and in boots that the hub does not know, not in requests."""
     named = {one["boot_id"] for one in call.body if isinstance(one, dict) and isinstance(one.get("boot_id"), str)}
     samples, new = len(call.body), len(named - call.machine.boots.keys())
     return Cost(frames_of(call.size) - 1, samples=samples, boots=new, stored_bytes=ROW_BYTES * samples)
@@ -151,7 +150,7 @@ async def history(call: Call) -> Answer:
 
 
 async def _read(call: Call, start: datetime, end: datetime, points: int) -> list[samples.Bucket]:
-    """A long one is read in many pieces: one of them for each caller at a time. Raises Problem (429)."""
+    """A long one is read in pieces: one of them for each caller at a time. Raises Problem (429)."""
     ask = partial(samples.history, call.context.store, call.machine.id, start, end, points)
     if end - start <= samples.PIECE:
         return await ask()
@@ -175,7 +174,7 @@ def _point(bucket: samples.Bucket) -> dict[str, Any]:
 
 
 async def _open_boots(call: Call, machine: Machine, boot_ids: list[str]) -> dict[str, Boot]:
-    """The boots, each with its row and the number it is stored up to, and the one used last where it was not before."""
+    """Each with its row and the number it is stored up to; the one used last, too, where it was not before."""
     if not boot_ids or [*machine.boots][-1:] == boot_ids:
         return {boot_id: machine.boots[boot_id] for boot_id in boot_ids}
     known = dict(machine.boots)
@@ -191,8 +190,8 @@ async def _open_boots(call: Call, machine: Machine, boot_ids: list[str]) -> dict
 async def _keep(
     context: HubContext, boots: dict[str, Boot], read: list[tuple[int, RestSample]], found: rules.Sorted
 ) -> None:
-    """Return when everything is durable, what was known before as well: it may still wait for the database. 503 as soon
-    as that is away or full, and when it does not know within 5 s; the client sends it again."""
+    """Return when everything is durable, what was known before as well. 503 as soon as the database is away or full,
+    and when it does not know within 5 s; the client sends it again."""
     unstorable = context.announce.lane.retry.waiting
     durable, away = anyio.Event(), Problem("unavailable", Text("unavailable"), retry_after=COMMIT_WITHIN_S)
     if unstorable.is_set() or not context.announce.keep(found.kept, durable.set):
@@ -212,7 +211,7 @@ async def _keep(
 
 
 def _show(context: HubContext, machine: Machine, found: rules.Sorted, now: datetime) -> None:
-    """The newest readings are for whoever watches, unless newer ones are shown already."""
+    """Unless newer ones are shown already."""
     newest = found.newest
     if newest is None or found.newest_at is None or context.fleet.find(machine.id) is None:
         return

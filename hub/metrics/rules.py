@@ -1,7 +1,7 @@
 """Judges each reading of samples that came by REST, dates them and drops repeats. Values in, values out.
 
-As on the wire a bad reading costs that reading, a bad timestamp that sample; both are named. With `boot_id` and `seq`
-samples must come in order: at or below the highest number seen is a repeat. One without them is known by its timestamp.
+A bad reading costs that reading, a bad timestamp that sample; both are named. With `boot_id` and `seq` samples come in
+order: at or below the highest number seen is a repeat. One without them is known by its timestamp.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class RestSample(Sample, kw_only=True, omit_defaults=True):
 
 
 class Fault(NamedTuple):
-    """What was left out: the sample's place in the list, the member, and the type it should have had."""
+    """The sample's place in the list, the member, and the type it should have had."""
 
     place: int
     field: str
@@ -35,7 +35,7 @@ class Fault(NamedTuple):
 
 
 class Sorted(NamedTuple):
-    """What can be stored. `kept` is one Change for each boot (0: without numbers)."""
+    """`kept` is one Change for each boot (0: without numbers)."""
 
     kept: list[SamplesKept]
     duplicates: int
@@ -48,7 +48,7 @@ _TYPES = {field.name: field.type for field in msgspec.structs.fields(RestSample)
 
 
 def readable(values: Sequence[Any]) -> tuple[list[tuple[int, RestSample]], list[Fault]]:
-    """Every value that is a sample, with its place and without its bad readings; and every fault."""
+    """Every sample with its place and without its bad readings; and every fault."""
     samples: list[tuple[int, RestSample]] = []
     faults: list[Fault] = []
     for index, value in enumerate(values):
@@ -67,7 +67,7 @@ def readable(values: Sequence[Any]) -> tuple[list[tuple[int, RestSample]], list[
 
 
 def boots_of(samples: Sequence[tuple[int, RestSample]]) -> list[str]:
-    """The boot_ids that must have a row before the samples can be sorted."""
+    """Those that must have a row before `sort`."""
     return list(dict.fromkeys(s.boot_id for _, s in samples if s.boot_id is not None))
 
 
@@ -78,7 +78,7 @@ def sort(
     now: datetime,
     fallback_zone: str,
 ) -> tuple[Sorted, list[Fault]]:
-    """Date the samples and put those that are new under their boot. `boots` are all that the samples name."""
+    """Dates the samples and puts new ones under their boot."""
     groups: dict[int, list[tuple[int, datetime, bool, RestSample]]] = {}
     faults: list[Fault] = []
     seen: set[tuple[int, int | datetime]] = set()
@@ -101,7 +101,7 @@ def sort(
 
 
 def accept(boots: Mapping[str, Boot], samples: Sequence[tuple[int, RestSample]]) -> None:
-    """Remember the highest numbers, once the samples are in the lane."""
+    """Once the samples are in the lane."""
     for _, sample in samples:
         if sample.boot_id is not None and sample.seq is not None:
             boot = boots[sample.boot_id]
@@ -109,7 +109,7 @@ def accept(boots: Mapping[str, Boot], samples: Sequence[tuple[int, RestSample]])
 
 
 def two_decimals(value: float | None) -> float | None:
-    """What a temperature is kept with (requirements.md, section 3)."""
+    """A temperature as it is kept (requirements.md, section 3)."""
     return None if value is None else round(value, 2)
 
 

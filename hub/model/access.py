@@ -10,8 +10,8 @@ from hub.model import actors
 
 Role = Literal["admin", "operator", "technician", "viewer", "machine"]
 Via = Literal["session", "login", "token", "key"]
-"""How somebody proved who they are: a browser's cookie, a session's secret sent as a Bearer token (REST login), a token
-made on the tokens page, or a machine's key. Only `session` is sent by the browser unasked and needs a CSRF token."""
+"""A browser's cookie, a session's secret as a Bearer token (REST login), a token of the tokens page, or a machine's
+key. Only `session` is sent by the browser unasked and needs a CSRF token."""
 
 USER_ROLES: Final[tuple[Role, ...]] = ("viewer", "technician", "operator", "admin")
 """Least first."""
@@ -70,14 +70,13 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
 }
 
 SIGNED_IN_ONLY: Final = frozenset({"machine.key", "remote.open_page", "token.create", "user.manage"})
-"""Actions that make something which lets its holder in: a machine's key, the address of a machine's page, a token, a
-user with password or sign-in link. A token may do none of them, or what it made would outlive it."""
+"""They make something which lets its holder in. A token may do none of them, or what it made would outlive it."""
 
 
 @dataclass(frozen=True)
 class Principal:
-    """Somebody whose credential was checked. `machines` is None when it reaches all of them: a technician reaches the
-    own ones, a machine itself. `credential_id` is the row of the session or token, or the machine's id."""
+    """`machines` None: all of them; a technician reaches the own ones, a machine itself. `credential_id`: the row of
+    the session or token, or the machine's id."""
 
     kind: Literal["user", "machine"]
     id: int
@@ -92,7 +91,7 @@ class Principal:
 
     @property
     def is_signed_in(self) -> bool:
-        """A person with a session, in a browser or by REST login; not a program with a token, nor a machine."""
+        """Not a program with a token, nor a machine."""
         return self.via in ("session", "login")
 
     @property
@@ -100,12 +99,12 @@ class Principal:
         return actors.user(self.id) if self.kind == "user" else actors.machine(self.id)
 
     def reaches(self, rvm_id: int) -> bool:
-        """Whether the machine exists at all as far as this principal may know."""
+        """Whether it exists as far as this principal may know."""
         return self.machines is None or rvm_id in self.machines
 
 
 def may(principal: Principal | None, action: str, rvm_id: int | None = None) -> bool:
-    """Whether `principal` may do `action`, to that machine when one is named. An unknown action raises KeyError."""
+    """To that machine when one is named. An unknown action raises KeyError."""
     roles = ACTIONS[action]
     if principal is None or principal.role not in roles:
         return False
@@ -115,11 +114,11 @@ def may(principal: Principal | None, action: str, rvm_id: int | None = None) -> 
 
 
 def role_needed(action: str) -> Role:
-    """The least role of a person that may do it to any machine (`machine` when no person may). A technician may what an
-    operator may, but that depends on the machine, so it is not the role to ask for."""
+    """The least role of a person that may do it to any machine (`machine`: no person may); a technician's depends on
+    the machine."""
     return next((role for role in ("viewer", "operator", "admin") if role in ACTIONS[action]), "machine")
 
 
 def machines_of(role: str, own: frozenset[int]) -> frozenset[int] | None:
-    """What a user of that role reaches: only technicians are bound to a set."""
+    """Only technicians are bound to a set."""
     return own if role == "technician" else None

@@ -16,7 +16,7 @@ def user(user_id: int) -> Actor:
 
 
 def user_of(actor: Actor) -> int | None:
-    """The id of the person it names; None for everybody else."""
+    """None for everybody but a person."""
     kind, _, number = actor.partition(":")
     return row_id(number) if kind == "user" else None
 
@@ -35,7 +35,7 @@ MAX_ROW_ID: Final = 2**31 - 1
 
 
 def whole_number(text: str, most: int) -> int | None:
-    """The number written in ASCII digits without a sign, from 0 to `most`; None for anything else."""
+    """Written in ASCII digits without a sign, from 0 to `most`; None for anything else."""
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(most))):
         return None
     number = int(text)

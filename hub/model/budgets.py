@@ -1,10 +1,9 @@
 """Limits what a machine's key may make the hub do and keep, by its link and by REST together; and token buckets.
 
-Counted in what it costs, not in messages: frames, samples, lines of the audit log, boots, links, bytes on disk. Beyond
-a budget the link is read more slowly and REST answers 429; nothing that was acknowledged is lost. Reported events
-beyond theirs are counted, and the count is one line of the audit log a minute.
+Counted in what it costs, not in messages. Beyond a budget the link is read more slowly and REST answers 429; nothing
+that was acknowledged is lost. Reported events beyond theirs are counted, one line of the audit log a minute.
 
-Values only: `now` (`at` where `now` is an aware instant) is monotonic seconds, `rate` tokens a second, `amount` tokens.
+`now` (`at` where `now` is an aware instant) is monotonic seconds, `rate` tokens a second, `amount` tokens.
 """
 
 from __future__ import annotations
@@ -37,18 +36,18 @@ class TokenBucket:
         self._at = now
 
     def available(self, now: float) -> float:
-        """The tokens there are; negative after more was spent than there was."""
+        """Negative after more was spent than there was."""
         return min(self.burst, self._left + max(0.0, now - self._at) * self.rate)
 
     def wait(self, now: float, amount: float = 1.0) -> float:
-        """Seconds until `amount` is there, 0 if it is; for ever when nothing comes in or it is more than the burst."""
+        """Seconds until `amount` is there; for ever when nothing comes in or it is more than the burst."""
         missing = amount - self.available(now)
         if missing <= 0:
             return 0.0
         return missing / self.rate if self.rate and amount <= self.burst else math.inf
 
     def take(self, now: float, amount: float = 1.0) -> bool:
-        """Whether `amount` was there and is taken; False: nothing was."""
+        """False: `amount` was not there, and nothing is taken."""
         left = self.available(now)
         if left < amount:
             return False
@@ -65,7 +64,7 @@ class TokenBucket:
 
 
 class TokenBuckets(Generic[K]):
-    """One bucket a key. A full one is worth nothing and is dropped; beyond `most` so is the one unused the longest."""
+    """One a key. A full one is worth nothing and is dropped; beyond `most` so is the one unused the longest."""
 
     def __init__(self, rate: float, burst: float, most: int) -> None:
         self.rate = rate
@@ -78,7 +77,7 @@ class TokenBuckets(Generic[K]):
         return len(self._buckets)
 
     def wait(self, key: K, now: float, amount: float = 1.0) -> float:
-        """Seconds until `key` may take `amount`, 0 if it may now; nothing is taken."""
+        """Seconds until `key` may take `amount`; nothing is taken."""
         return self._buckets.get(key, TokenBucket(self.rate, self.burst, now)).wait(now, amount)
 
     def take(self, key: K, now: float, amount: float = 1.0) -> float:
@@ -87,7 +86,6 @@ class TokenBuckets(Generic[K]):
         return 0.0 if bucket.take(now, amount) else bucket.wait(now, amount)
 
     def spend(self, key: K, now: float, amount: float = 1.0) -> float:
-        """Take `amount` whether it is there or not; what is left."""
         return self._bucket(key, now).spend(now, amount)
 
     def _bucket(self, key: K, now: float) -> TokenBucket:
@@ -100,7 +98,7 @@ class TokenBuckets(Generic[K]):
         return bucket
 
     def give_back(self, key: K, now: float, amount: float = 1.0) -> None:
-        """What `take` took, where it turned out not to count."""
+        """What `take` took, where it did not count."""
         bucket = self._buckets.get(key)
         if bucket is not None:
             bucket.spend(now, -amount)
@@ -117,20 +115,20 @@ LINES_AT_ONCE: Final = 300
 LINES_PER_MINUTE: Final = 60
 """Nobody may shorten the audit log."""
 UPDATE_LINES: Final = 0.2
-"""How a command goes is a row that is written again, and a change for every browser: a fifth of a line."""
+"""How a command goes is one row written again, and a change for every browser."""
 BOOTS_AT_ONCE: Final = 20
 BOOTS_PER_MINUTE: Final = 6
-"""A machine that restarts its agent every ten seconds, for ever."""
+"""An agent that restarts every ten seconds."""
 LINKS_AT_ONCE: Final = 60
 LINKS_PER_MINUTE: Final = 30
 REFUSALS_AT_ONCE: Final = 20
 REFUSALS_PER_S: Final = 5
-"""A refusal costs the hub as much as what it refuses: beyond this it is answered late (`MachineBudget.refused`)."""
+"""A refusal costs the hub as much as what it refuses: beyond this it is answered late."""
 REFUSED_WITHIN_S: Final = 30.0
 ROW_BYTES: Final = 200
-"""A sample in the database with its index, on SQLite and PostgreSQL."""
+"""A sample with its index, on SQLite and PostgreSQL."""
 LINE_BYTES: Final = 400
-"""A line of the audit log beside what the machine words itself."""
+"""Beside what the machine words itself."""
 MIB: Final = 1024 * 1024
 DAY_S: Final = 86400.0
 MOST_REMEMBERED: Final = 100_000
@@ -138,7 +136,7 @@ MOST_REMEMBERED: Final = 100_000
 
 
 class Cost(NamedTuple):
-    """What one message or request makes the hub do (`frames`, `samples`, `refusals`) and keep (the others)."""
+    """What a message or request makes the hub do (`frames`, `samples`, `refusals`) and keep (the others)."""
 
     frames: float = 0.0
     samples: float = 0.0
@@ -154,17 +152,17 @@ LINK: Final = Cost(links=1)
 
 
 def frames_of(size: int) -> float:
-    """A body of `size` bytes, in frames of the link: one, and more only if it is larger than a frame may be."""
+    """A body of `size` bytes in frames of the link: one, more only if it is larger than a frame may be."""
     return max(1.0, size / MAX_MESSAGE_BYTES)
 
 
 def line(size: int, lines: float = 1.0) -> Cost:
-    """A line of the audit log, or a part of one, of `size` bytes of the machine's own words."""
+    """A line of the audit log, or a part of one, with `size` bytes of the machine's own words."""
     return Cost(lines=lines, stored_bytes=LINE_BYTES + size)
 
 
 class MachineBudget:
-    """What is left to each machine, by its id. `frames_per_second` 0: frames, samples and links are not limited."""
+    """By the machine's id. `frames_per_second` 0: frames, samples and links are not limited."""
 
     def __init__(
         self, *, frames_per_second: float = 20.0, frames_at_once: float = 100, mib_per_day: float = 64
@@ -194,8 +192,8 @@ class MachineBudget:
         self._untold: set[int] = set()
 
     def take(self, rvm_id: int, now: float, cost: Cost) -> float:
-        """0: `cost` is taken. Else the seconds until it could be, and nothing was. What costs more than a burst takes
-        a whole one, and leaves a debt."""
+        """0: `cost` is taken. Else the seconds until it could be. What costs more than a burst takes a whole one, and
+        leaves a debt."""
         wait = 0.0
         for buckets, amount in zip(self._buckets, cost, strict=True):
             if amount and (missing := buckets.wait(rvm_id, now, min(amount, buckets.burst))):
@@ -207,7 +205,7 @@ class MachineBudget:
         return wait
 
     def spend(self, rvm_id: int, now: float, cost: Cost) -> float:
-        """Take `cost` for what has happened already; the seconds until there is no debt."""
+        """For what has happened already; the seconds until there is no debt."""
         wait = 0.0
         for buckets, amount in zip(self._buckets, cost, strict=True):
             if amount and (left := buckets.spend(rvm_id, now, amount)) < 0:
@@ -217,7 +215,7 @@ class MachineBudget:
         return wait
 
     def of_boot(self, rvm_id: int, boot_id: str, known: Collection[str]) -> Cost:
-        """What a hello in that boot costs: a new one is paid once, however often its link ends before it is stored."""
+        """A new boot is paid once, however often its link ends before it is stored."""
         return Cost(boots=boot_id not in known and self._paid_boots.get(rvm_id) != boot_id)
 
     def paid_boot(self, rvm_id: int, boot_id: str) -> None:
@@ -228,8 +226,8 @@ class MachineBudget:
         return max(buckets.wait(rvm_id, now, 0.0) for buckets in self._slowing)
 
     def refused(self, rvm_id: int, now: float) -> float:
-        """A refusal is due: seconds until it should be answered, 0 for one now and then. What does not wait for an
-        answer has to come by more and more connections."""
+        """Seconds until a refusal should be answered, 0 for one now and then. What does not wait for an answer has to
+        come by more and more connections."""
         return min(self.spend(rvm_id, now, Cost(refusals=1)), REFUSED_WITHIN_S)
 
     def due(self, monotonic: float, now: datetime) -> list[EventHappened]:
@@ -252,11 +250,11 @@ class MachineBudget:
 
 
 EVENTS_AT_ONCE: Final = 300
-"""A machine that was away for hours may report this many when it is back."""
+"""Of a machine that was away for hours."""
 EVENTS_PER_MINUTE: Final = 60
 WINDOW_S: Final = 60.0
 MAX_PARAMS_BYTES: Final = 2048
-"""Of the parameters of one event, as JSON."""
+"""Of one event, as JSON."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -275,8 +273,6 @@ class _Budget:
 
 
 class ReportedEvents:
-    """Counts what machines report, one budget a machine; a full one is dropped."""
-
     def __init__(self) -> None:
         # Bound: one a machine that reported lately; a full one is dropped.
         self._budgets: dict[int, _Budget] = {}
@@ -285,7 +281,7 @@ class ReportedEvents:
         return len(self._budgets)
 
     def take(self, rvm_id: int, at: float, now: datetime) -> bool:
-        """Whether this event is recorded; False: it was counted."""
+        """False: the event was counted, not recorded."""
         budget = self._budgets.get(rvm_id)
         if budget is None:
             budget = self._budgets[rvm_id] = _Budget(TokenBucket(EVENTS_PER_MINUTE / 60, EVENTS_AT_ONCE, at))

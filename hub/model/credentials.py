@@ -1,9 +1,8 @@
 """Secrets as values: how a key, token, session or link is made, recognised and compared; and passwords.
 
-Every secret reads `rvmX_PUBLIC_SECRET`: the kind and 8 public characters find the row (`prefix`), only the SHA-256 of
-the whole is stored. That is enough for 190 random bits; only passwords, which people choose, get a slow hash. The
-functions on passwords take about 0.1 s and 64 MiB: callers run them in a thread, few at once. The only randomness in
-the middle is drawn here. Knows no database.
+A secret reads `rvmX_PUBLIC_SECRET`: kind and 8 public characters find the row (`prefix`), only the SHA-256 of the whole
+is stored, enough for 190 random bits. Functions on passwords take about 0.1 s and 64 MiB: callers run them in a thread,
+few at once. Knows no database.
 """
 
 from __future__ import annotations
@@ -27,11 +26,10 @@ _BASE32: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _BASE62: Final = string.digits + string.ascii_letters
 _SHAPE: Final = re.compile(r"(rvm[kusl])_([A-Z2-7]{8})_([0-9A-Za-z]{32})\Z")
 SLOW: Final = argon2.PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=1)
-"""What a password costs to hash, and to guess."""
 
 
 class Secret(NamedTuple):
-    """A new secret: `text` is shown once and never stored, `prefix` and `hash` are what is kept."""
+    """`text` is shown once and never stored."""
 
     text: str
     prefix: str
@@ -39,7 +37,7 @@ class Secret(NamedTuple):
 
 
 class Presented(NamedTuple):
-    """A text that has the shape of one of our secrets; whether it is valid is still to be found out."""
+    """Has the shape of one of our secrets; whether it is valid is still to be found out."""
 
     kind: Kind
     prefix: str
@@ -47,7 +45,6 @@ class Presented(NamedTuple):
 
 
 def random_text(count: int, letters: str) -> str:
-    """So many of the letters, drawn at random: nobody can guess them."""
     return "".join(secrets.choice(letters) for _ in range(count))
 
 
@@ -74,12 +71,12 @@ def new_link() -> Secret:
 
 
 def hash_of(text: str) -> str:
-    """What is stored of a secret: SHA-256, hexadecimal."""
+    """SHA-256, hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def recognise(text: str) -> Presented | None:
-    """Take a presented text apart; None for everything that is not exactly one of our secrets."""
+    """None for everything that is not exactly one of our secrets."""
     shape = _SHAPE.match(text)
     if shape is None:
         return None
@@ -93,15 +90,13 @@ def same_hash(presented: str, stored: str | None) -> bool:
 
 
 def hash_password(password: str, hasher: argon2.PasswordHasher = SLOW) -> str:
-    """Slow: in a thread. The composed form is hashed, so that it does not matter how a keyboard makes its accents."""
+    """Slow: in a thread. Composed, so that it does not matter how a keyboard makes its accents."""
     return hasher.hash(unicodedata.normalize("NFC", password))
 
 
 def password_matches(password: str, stored: str | None, hasher: argon2.PasswordHasher = SLOW) -> bool:
-    """Slow: in a thread. Takes as long for somebody who does not exist or has no password (`stored` None).
-
-    Older hashes were made of what was typed: with accents, that and the decomposed form are tried as well.
-    """
+    """Slow: in a thread. Takes as long for somebody without a password (`stored` None). Older hashes were made of what
+    was typed: that and the decomposed form are tried as well."""
     forms = dict.fromkeys((unicodedata.normalize("NFC", password), password, unicodedata.normalize("NFD", password)))
     return any(_verified(form, stored, hasher) for form in forms)
 
@@ -115,5 +110,5 @@ def _verified(password: str, stored: str | None, hasher: argon2.PasswordHasher) 
 
 @functools.lru_cache(maxsize=2)
 def _nobody(hasher: argon2.PasswordHasher) -> str:
-    """A hash no password opens, made with the same cost as the real ones."""
+    """A hash no password opens, at the same cost as the real ones."""
     return hasher.hash(random_text(32, _BASE62))

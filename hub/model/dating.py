@@ -1,8 +1,8 @@
 """Reads a machine's timestamp as an instant of the hub's calendar (requirements.md, Time).
 
-RFC 3339 text, or Unix seconds (milliseconds when too large for seconds). A naive text is read in the machine's zone.
-Ahead of the hub by more than ten minutes: clamped to the hub's clock. Before 2000: not a time, except 1970, which is a
-clock that was never set; its sample is dated with the hub's clock.
+RFC 3339 text (a naive one in the machine's zone) or Unix seconds or milliseconds. Ahead of the hub by more than ten
+minutes: clamped to the hub's clock. Before 2000: not a time, except 1970, which is a clock that was never set; its
+sample is dated with the hub's clock.
 """
 
 from __future__ import annotations
@@ -19,22 +19,21 @@ UTC: Final = timezone.utc
 AHEAD: Final = timedelta(seconds=MAX_CLOCK_AHEAD_S)
 OLDEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 MILLISECONDS_FROM: Final = 1e11
-"""A Unix time above this is in milliseconds: as seconds it would be the year 5138."""
+"""As seconds it would be the year 5138."""
 
 
 class Dated(NamedTuple):
-    """`clamped`: the machine's clock could not be right, and the hub's was taken."""
+    """`clamped`: the hub's clock was taken."""
 
     at: datetime
     clamped: bool
 
 
-class UndatableError(ValueError):
-    """The timestamp names no instant that could be meant."""
+class UndatableError(ValueError): ...
 
 
 def date(stamp: str | float, now: datetime, zone: str | None, fallback: str) -> Dated:
-    """`zone` is the machine's own zone name, if known; `fallback` the one to use else. Raises UndatableError."""
+    """`zone` is the machine's own, if known; else `fallback`. Raises UndatableError."""
     at = read(stamp, zone, fallback)
     return Dated(at, False) if OLDEST <= at <= now else settle(at, now)
 
@@ -51,7 +50,7 @@ def settle(at: datetime, now: datetime) -> Dated:
 
 
 def read(stamp: str | float, zone: str | None, fallback: str) -> datetime:
-    """The instant as it was sent, however wrong that clock is. Raises UndatableError."""
+    """As it was sent, however wrong that clock is. Raises UndatableError."""
     try:
         if not isinstance(stamp, str):
             return datetime.fromtimestamp(stamp / 1000 if abs(stamp) > MILLISECONDS_FROM else stamp, UTC)
@@ -65,7 +64,7 @@ def read(stamp: str | float, zone: str | None, fallback: str) -> datetime:
 
 @lru_cache(maxsize=1024)
 def find_zone(name: str) -> tzinfo | None:
-    """The zone of that IANA name, or None. Reads the zone database once for each name."""
+    """By its IANA name. Reads the zone database once for each."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):

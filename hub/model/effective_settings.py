@@ -1,7 +1,6 @@
 """Merges the settings of a machine: the default, its own file, what the fleet desires, what was desired for it alone.
 
-The later comes first. Desired is only what differs from the default, and only that is sent to the machine. Writes are
-checked in `hub.machine_settings.rules`.
+The later comes first. Only what is desired is sent to the machine. Writes are checked in `hub.machine_settings.rules`.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from protocol.messages import Configuration
 Values = Mapping[str, Value]
 
 QUIET_S: Final = 365 * 86400.0
-"""The interval of a machine that does not measure: only its link shows whether it is there."""
+"""Of a machine that does not measure: only its link shows whether it is there."""
 OTHER: Final = "other"
-"""The block of the keys that are not the product's own."""
+"""The block of free keys."""
 
 
 class DesiredSettings(NamedTuple):
-    """What was written for the whole fleet, or for one machine; version 0: nothing ever was."""
+    """Of the whole fleet, or of one machine; version 0: nothing was ever written."""
 
     values: Values
     version: int
@@ -43,13 +42,13 @@ def desired_of(row: FleetSettingsRow | MachineSettingsRow) -> DesiredSettings:
 
 
 def desired_of_patch(values: Mapping[str, Any]) -> DesiredSettings:
-    """A patch of such a row has all of it."""
+    """Such a patch has all of it."""
     return DesiredSettings(values["values"], values["version"], values["updated_at"], values["updated_by"])
 
 
 class ReportedSettings(NamedTuple):
-    """What a machine's own file and environment set, as it reported it. `above` are those of them that stand although
-    the hub wrote something else: the environment does, and so does every value the machine could not take over."""
+    """Of a machine's own file and environment. `above`: those that stand although the hub wrote something else: the
+    environment's, and every value the machine could not take over."""
 
     values: Values
     above: frozenset[str] = frozenset()
@@ -75,17 +74,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EffectiveSettings:
-    """Every setting of a machine. Machines without anything of their own share one."""
+    """Every setting of a machine; `written` alone is sent to it. Machines without anything of their own share one."""
 
     version: int
     written: Values
-    """What is desired, and nothing else: this is sent to the machine."""
     values: Values
     limits: Limits
     metrics_interval: float
-    """How often a machine that nobody watches is expected to send."""
+    """Of a machine that nobody watches."""
     upload_interval: float
-    """How often one that only speaks HTTP is."""
+    """Of one that only speaks HTTP."""
 
     def text(self, key: str) -> str:
         return str(self.values[key])
@@ -99,14 +97,14 @@ class EffectiveSettings:
 
     @property
     def pinned_zone(self) -> str | None:
-        """The zone an operator has pinned, which no guess overrides."""
+        """By an operator; no guess overrides it."""
         return self.text("pinned_timezone") or None
 
 
 def effective_of(
     base: Values, fleet: DesiredSettings, own: DesiredSettings = UNWRITTEN, local: ReportedSettings = UNREPORTED
 ) -> EffectiveSettings:
-    """`base` are the hub's own defaults for every key of the product."""
+    """`base`: the hub's own defaults for every key of the product."""
     written = {**fleet.values, **own.values}
     values = {**base, **local.values, **written, **{key: local.values[key] for key in local.above}}
     return EffectiveSettings(
@@ -124,19 +122,18 @@ def effective_of(
 
 
 def base_of(given: Mapping[str, Any]) -> Values:
-    """The defaults of the product, except where the hub was started with others (`given`)."""
+    """The product's, except where the hub was started with others (`given`)."""
     known = {key: value for key, value in given.items() if key in table.SETTINGS}
     return table.defaults() | known
 
 
 @lru_cache(maxsize=1)
 def nothing_written() -> EffectiveSettings:
-    """What holds before the first write."""
     return effective_of(table.defaults(), UNWRITTEN)
 
 
 class CommonSettings:
-    """What the fleet's machines have in common; one of the fleet's parts, changed only by what was committed."""
+    """What machines have in common; changed only by what was committed."""
 
     def __init__(self, base: Values | None = None, written: DesiredSettings = UNWRITTEN, newest: int = 0) -> None:
         self.base: Values = table.defaults() if base is None else base
@@ -156,8 +153,7 @@ class CommonSettings:
         return self.shared if is_shared else effective_of(self.base, self.written, own, local)
 
     def origin(self, key: str, own: DesiredSettings = UNWRITTEN, local: ReportedSettings = UNREPORTED) -> str:
-        """Where the effective value comes from: `machine` or `fleet` (written here), the machine's own `file` (or
-        environment), or `default`."""
+        """`machine` or `fleet` (written here), the machine's own `file` (or environment), or `default`."""
         if key in local.above:
             return "file"
         if key in own.values:
@@ -165,17 +161,16 @@ class CommonSettings:
         return "fleet" if key in self.written.values else "file" if key in local.values else "default"
 
     def newest_scope(self, own: DesiredSettings = UNWRITTEN) -> DesiredSettings:
-        """The scope that was written last."""
         return max(self.written, own, key=lambda scope: scope.version)
 
 
 def wire(found: EffectiveSettings) -> Configuration:
-    """As it is sent: for a key that nobody has written here, the machine's own file holds."""
+    """For a key that nobody has written here, the machine's own file holds."""
     return Configuration(version=found.version, values=dict(found.written))
 
 
 def blocks(values: Values) -> dict[str, dict[str, Value]]:
-    """The values by block; free keys are in the last."""
+    """Free keys are in the last."""
     found: dict[str, dict[str, Value]] = {block: {} for block in (*table.BLOCKS, OTHER)}
     for key, value in values.items():
         setting = table.SETTINGS.get(key)

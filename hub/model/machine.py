@@ -20,12 +20,12 @@ from hub.model.effective_settings import (
 from protocol.messages import Sample
 
 RECENT_SECONDS = 300
-"""How far back `Machine.recent` reaches: what a sparkline shows."""
+"""How far back `Machine.recent` reaches."""
 RECENT_SAMPLES = 300
 
 
 class HealthReason(NamedTuple):
-    """One reading beyond its limit: `code` names the reading, `limit` the threshold it passed."""
+    """`code` names the reading, `limit` the threshold it passed."""
 
     code: str
     value: float
@@ -50,12 +50,12 @@ class ZoneState:
 
 
 BOOTS_KEPT: Final = 50
-"""Boots of a machine that are remembered: those used last, and that of the last hello.
+"""Those used last, and that of the last hello.
 
-A boot must be known while its samples can be repeated: those that were sent and whose acknowledgement was lost, of the
-last link and of the leftovers that were last on their way by REST. An agent brings leftovers seconds after its hello,
-so a boot is forgotten too early only if the machine boots another 50 times before it is once online for that long.
-Then what was repeated of it is stored twice, once."""
+A boot must be known while its samples can be repeated: those whose acknowledgement was lost. An agent brings leftovers
+seconds after its hello: one is forgotten too early only if the machine boots another 50 times before it is once online
+for that long. Then what was repeated of it is stored twice, once.
+"""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,6 @@
-"""Decides how often each machine sends live samples, from what open pages watch.
+"""Decides how often each machine sends live samples, from what open pages watch. `now` is monotonic seconds.
 
-Instants are monotonic seconds given by the caller. A watch that is not renewed ends by itself, so a browser that died
-wakes no machine for long. Knows no socket and no link.
+A watch not renewed ends by itself, so a browser that died wakes no machine for long. Knows no socket and no link.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from protocol.limits import LIVE_LEAST_S, LIVE_MOST_S
 
 WATCH_S: Final = 30.0
 WATCHES_PER_VIEWER: Final = 16
-"""A page watches one machine or the fleet; more is somebody playing. The oldest watch makes room."""
+"""More is somebody playing. The oldest watch makes room."""
 
 
 @dataclass(frozen=True)
 class LiveWatch:
-    """`rvm_id` None is the whole fleet, as far as `reach` goes (None = all machines)."""
+    """`rvm_id` None: the whole fleet, as far as `reach` goes (None: all machines)."""
 
     rvm_id: int | None
     interval: float
@@ -33,7 +32,7 @@ class LiveWatch:
 
 
 class Watching:
-    """The watches of all viewers. `viewer` is any number that names one connection of one browser."""
+    """`viewer`: any number that names one connection of one browser."""
 
     def __init__(self) -> None:
         # Bound: WATCHES_PER_VIEWER an open page.
@@ -52,16 +51,15 @@ class Watching:
         own[rvm_id] = LiveWatch(rvm_id, min(max(interval, LIVE_LEAST_S), LIVE_MOST_S), now + WATCH_S, reach)
 
     def unwatch(self, viewer: int) -> None:
-        """Every watch of a viewer ends: the page went away or is hidden."""
         self._watches.pop(viewer, None)
 
     def interval(self, rvm_id: int, now: float) -> float:
-        """Seconds between live samples wanted of this machine: the smallest anybody wants, 0.0 when nobody watches."""
+        """The smallest anybody wants, 0.0 when nobody watches."""
         wanted = [watch.interval for watch in self._live(now) if watch.covers(rvm_id)]
         return min(wanted, default=0.0)
 
     def settle(self, now: float, fleet: Iterable[int]) -> dict[int, float]:
-        """End what ran out, and answer the machines whose interval is another than at the last `settle`."""
+        """Ends what ran out; the machines whose interval is another than at the last `settle`."""
         self._end_expired(now)
         intervals = self._intervals(fleet, now) if self._watches else {}
         moved = {rvm_id: each for rvm_id, each in intervals.items() if self._told.get(rvm_id, 0.0) != each}
