@@ -3,15 +3,12 @@ value."""
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import sqlalchemy as sa
 
 from db.connection import Store
 from db.records import CONFIG_VERSION, FLEET, FleetSettingsRow, MachineRow, MachineSettingsRow, record
 from db.schema import counters, fleet_config, machine_configs
 from db.schema import reverse_vending_machines as machines
-from db.statements import Write
 
 _ALL = sa.select(machines).order_by(machines.c.id)
 _MACHINE_SETTINGS = sa.select(machine_configs).order_by(machine_configs.c.rvm_id)
@@ -45,10 +42,3 @@ async def newest_settings(store: Store) -> int:
     """The largest version any settings ever had; 0 before the first write."""
     row = await store.fetch_one(_NEWEST_SETTINGS)
     return 0 if row is None else int(row["value"])
-
-
-def zone_synced(rvm_id: int, timezone: str, *, clock_offset_s: float | None, ntp: bool | None, at: datetime) -> Write:
-    """The zone its clock shows; what was not told of that clock stays. Conflict: id (no such machine)."""
-    told = {"clock_offset_s": clock_offset_s, "ntp": ntp}
-    values = {name: value for name, value in told.items() if value is not None}
-    return Write(_UPDATE, {"timezone": timezone, **values, "updated_at": at, "key_id": rvm_id}, must_match="id")

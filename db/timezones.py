@@ -5,25 +5,17 @@ Both name a machine by its device_id; they follow it when that is changed, and g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from db.connection import Store
 from db.records import ZoneRow, record
 from db.schema import device_timezones as zones
 from db.schema import timezone_sync_logs as logs
-from db.statements import Write, insert_or_ignore, insert_or_update
+from db.statements import Write
 
-_KEPT = (
-    "current_timezone", "country", "city", "last_sync", "sync_status", "sync_method", "source", "guess",
-    "system_timezone", "error", "restart", "updated_at",
-)  # fmt: skip
-_LOG = insert_or_ignore(logs, logs.c.id)
-_SET = insert_or_update(zones, ["device_id"], _KEPT)
 _ALL = sa.select(zones)
 
 
@@ -50,14 +42,13 @@ _DELETE_OLD = sa.delete(logs).where(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(msgspec.Struct, frozen=True):
     """Attempts so far: by method, how many failed, and how many led to another zone."""
 
-    automatic: int = 0
-    manual: int = 0
-    failed: int = 0
-    changed: int = 0
+    automatic: int
+    manual: int
+    failed: int
+    changed: int
 
 
 async def all_zones(store: Store) -> dict[str, ZoneRow]:
@@ -67,78 +58,7 @@ async def all_zones(store: Store) -> dict[str, ZoneRow]:
 
 async def counts(store: Store, device_id: str) -> Counts:
     row = await store.fetch_one(_COUNTS, {"key_device_id": device_id})
-    return Counts() if row is None else Counts(**{name: int(value) for name, value in row.items()})
-
-
-def log_sync(
-    *,
-    device_id: str,
-    timezone: str,
-    country: str | None,
-    city: str | None,
-    ip: str | None,
-    sync_method: str,
-    synced_at: datetime,
-    at: datetime,
-    sync_status: str,
-    previous: str | None,
-    source: str | None,
-    error: dict[str, str] | None,
-    clock_offset_s: float | None,
-) -> Write:
-    """Returns the row's id, or no row: the same instant and method were reported before."""
-    values = {
-        "device_id": device_id,
-        "timezone": timezone,
-        "country": country,
-        "city": city,
-        "ip_address": ip,
-        "sync_method": sync_method,
-        "sync_timestamp": synced_at,
-        "created_at": at,
-        "sync_status": sync_status,
-        "previous_timezone": previous,
-        "source": source,
-        "error": error,
-        "clock_offset_s": clock_offset_s,
-    }
-    return Write(_LOG, values)
-
-
-def set_zone(
-    *,
-    device_id: str,
-    current_timezone: str,
-    country: str | None,
-    city: str | None,
-    last_sync: datetime,
-    sync_status: str,
-    sync_method: str,
-    source: str | None,
-    guess: str | None,
-    system_timezone: str | None,
-    error: dict[str, str] | None,
-    restart: Sequence[str],
-    at: datetime,
-) -> Write:
-    """What holds for the device from now on."""
-    values: dict[str, Any] = {
-        "device_id": device_id,
-        "current_timezone": current_timezone,
-        "country": country,
-        "city": city,
-        "last_sync": last_sync,
-        "sync_status": sync_status,
-        "sync_method": sync_method,
-        "source": source,
-        "guess": guess,
-        "system_timezone": system_timezone,
-        "error": error,
-        "restart": list(restart),
-        "created_at": at,
-        "updated_at": at,
-    }
-    return Write(_SET, values)
+    return Counts(0, 0, 0, 0) if row is None else Counts(**{name: int(value) for name, value in row.items()})
 
 
 def delete_logs_before(before: datetime, limit: int) -> Write:

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 from db import boots, commands, machines, remote_sessions, samples, timezones
 from db.connection import Store
-from db.records import CommandRow, ZoneRow
+from db.records import CommandRow
 from db.rows import SampleRow
 from hub.model.changes import SampleSeen
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, Values, desired_of
 from hub.model.fleet import Fleet
-from hub.model.machine import BOOTS_KEPT, Boot, Machine, ZoneState, machine_of
+from hub.model.machine import BOOTS_KEPT, Boot, Machine, machine_of
 from hub.model.presence import judge_readings
 from protocol.messages import Sample
 
@@ -30,7 +30,7 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
     for known in await machines.all_machines(store):
         loaded = machine_of(known)
         loaded.desired_settings = desired_of(own[known.id]) if known.id in own else UNWRITTEN
-        loaded.zone = _zone(zones[known.device_id]) if known.device_id in zones else None
+        loaded.zone = zones.get(known.device_id)
         fleet.put(loaded)
     for boot in await boots.recent_boots(store, BOOTS_KEPT):
         machine = fleet.machines.get(boot.rvm_id)
@@ -64,11 +64,6 @@ def was_live(fleet: Fleet) -> frozenset[int]:
 
 def _signs(machine: Machine) -> timedelta:
     return timedelta(seconds=max(SIGNS_OF_LIFE_S, 2.5 * machine.effective_settings.metrics_interval))
-
-
-def _zone(row: ZoneRow) -> ZoneState:
-    values = {name: getattr(row, name) for name in ZoneState.__dataclass_fields__}
-    return ZoneState(**{**values, "restart": tuple(row.restart or ())})
 
 
 def _last_known(fleet: Fleet, machine: Machine, row: SampleRow) -> None:

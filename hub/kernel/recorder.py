@@ -6,19 +6,15 @@ A recipe is the steps of one Change, and how many results they give; `stored` pu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 
-from db import (
-    retention_mark,
-    row_writes,
-)
+from db import retention_mark, row_writes
 from db.records import OPEN
 from db.statements import Statement, Step, WriteResult
-from hub.kernel import retention_recipes, service_recipes
+from hub.kernel import retention_recipes
 from hub.model import changes as c
 
 
@@ -94,14 +90,6 @@ def _event(change: c.EventHappened) -> Recipe:
     return _flat(row_writes.insert(change, once=change.boot_id is not None))
 
 
-def _service(steps: Callable[[Any], tuple[Step, ...]], change: c.Change) -> Recipe:
-    return _flat(*steps(change))
-
-
-def _with_id(change: Any, results: Sequence[WriteResult]) -> Any:
-    return msgspec.structs.replace(change, id=results[0].rows[0]["id"])
-
-
 def _event_with_id(change: c.EventHappened, results: Sequence[WriteResult]) -> c.EventHappened | None:
     return row_writes.as_stored(change, results[0])
 
@@ -118,7 +106,6 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.Observed: lambda _: _NOTHING,
     c.SampleSeen: lambda _: _NOTHING,
     c.EventHappened: _event,
-    **{kind: partial(_service, steps) for kind, steps in service_recipes.RECIPES.items()},
     c.RowsExpired: lambda change: _flat(*retention_recipes.steps(change)),
     c.RetentionReached: lambda change: _flat(retention_mark.reach(change.at)),
 }

@@ -7,28 +7,39 @@ that a test of the architecture names. Loaded at start, never asks the database.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from db import records
 from db.conditions import holds
-from db.records import BootRow, CommandRow, FleetSettingsRow, MachineRow, MachineSettingsRow, TableRow, is_open
+from db.records import (
+    TERMINAL_STATES,
+    BootRow,
+    CommandRow,
+    FleetSettingsRow,
+    MachineRow,
+    MachineSettingsRow,
+    RemoteSessionRow,
+    TableRow,
+    ZoneRow,
+    is_open,
+)
 from hub.model import changes as c
-from hub.model import service_appliers
 from hub.model.actors import row_id
 from hub.model.effective_settings import CommonSettings, DesiredSettings, desired_of, desired_of_patch
 from hub.model.machine import BOOTS_KEPT, RECENT_SECONDS, Boot, Machine, machine_of
+from hub.model.presence import judge_readings
 from protocol.messages import Sample
 
-TERMINAL = frozenset(records.TERMINAL_STATES)
+TERMINAL = frozenset(TERMINAL_STATES)
 
 CONNECTION_MEMBERS = frozenset(
     {"connection", "connection_since", "connection_reason", "last_seen_at", "expected_interval_s"}
 )
 READING_MEMBERS = frozenset({"readings", "health", "health_reasons", "last_seen_at"})
 PENDING_MEMBERS = frozenset({"pending"})
+SETTINGS_MEMBERS = frozenset({"config_wanted", "health", "health_reasons", "expected_interval_s"})
+SESSION_MEMBERS = frozenset({"lease"})
 ALL_MEMBERS = frozenset({"*"})
 MOST_OF_A_REASON: Final = 200
 """Characters of why a reading is absent."""
@@ -47,6 +58,7 @@ DERIVED: Final[Mapping[str, tuple[str, ...]]] = {
     "config_own": (),
     "close_reason": (),
     "connection_epoch": (),
+    "zone_said": (),
     **dict.fromkeys(("connection", "connection_since", "connection_reason"), tuple(sorted(CONNECTION_MEMBERS))),
 }
 """`member`: the members of the view that differ when it does, where that is not itself alone."""
@@ -95,18 +107,18 @@ class Fleet:
             CommandRow: self._command_is,
             FleetSettingsRow: lambda row: self._fleet_desires(desired_of(row)),
             MachineSettingsRow: lambda row: self._is_desired(row.rvm_id, desired_of(row)),
-            records.RemoteSessionRow: partial(self._of_one, service_appliers.session_is),
+            RemoteSessionRow: self._session_is,
+            ZoneRow: self._zone_is,
         }
         """What a row that was put or moved does here, and what a patch or the end of such a row does."""
         self._of_patch: dict[type[TableRow], Callable[[c.Patch], Touched | None]] = {
             MachineRow: self._machine_patched,
             CommandRow: self._command_patched,
+            ZoneRow: self._zone_patched,
             FleetSettingsRow: lambda change: self._fleet_desires(desired_of_patch(change.values)),
             MachineSettingsRow: lambda change: self._is_desired(change.key, desired_of_patch(change.values)),
         }
         self._of_drop: dict[type[TableRow], Callable[[c.Drop], Touched | None]] = {MachineRow: self._machine_dropped}
-        for kind, does in service_appliers.OF_ONE_MACHINE.items():
-            self._appliers[kind] = partial(self._of_one, does)
         for machine in machines:
             self.put(machine)
 
@@ -138,7 +150,7 @@ class Fleet:
             if touched is not None:
                 found.append(touched)
             elif any(c.put_rows([change], FleetSettingsRow)) or any(c.patches([change], FleetSettingsRow)):
-                found += [Touched(rvm_id, service_appliers.CONFIG_MEMBERS) for rvm_id in self.machines]
+                found += [Touched(rvm_id, SETTINGS_MEMBERS) for rvm_id in self.machines]
         return found
 
     def put(self, machine: Machine) -> None:
@@ -211,6 +223,26 @@ class Fleet:
         if machine is not None:
             _use_boot(machine, row.boot_id, row.id, row.last_seq)
 
+    def _zone_is(self, row: ZoneRow) -> None:
+        machine = self._by_device_id.get(row.device_id)
+        if machine is not None:
+            machine.zone = row
+
+    def _zone_patched(self, change: c.Patch) -> None:
+        machine = next((self.machines.get(rvm_id) for _, how, rvm_id in change.where if how == "of"), None)
+        if machine is not None and machine.zone is not None:
+            machine.zone = msgspec.structs.replace(machine.zone, **change.values)
+
+    def _session_is(self, row: RemoteSessionRow) -> Touched | None:
+        machine = self.machines.get(row.rvm_id)
+        if machine is None:
+            return None
+        if is_open(row):
+            machine.remote_sessions[row.id] = row
+        else:
+            machine.remote_sessions.pop(row.id, None)
+        return Touched(machine.id, SESSION_MEMBERS)
+
     def _sample_seen(self, change: c.SampleSeen) -> Touched | None:
         machine = self.machines.get(change.rvm_id)
         if machine is None:
@@ -244,14 +276,6 @@ class Fleet:
         command = self.open.get(change.key)
         return None if command is None else self._command_is(msgspec.structs.replace(command, **change.values))
 
-    def _of_one(self, does: Callable[[Machine, Any], frozenset[str]], change: Any) -> Touched | None:
-        machine = self.machines.get(change.rvm_id)
-        if machine is None:
-            return None
-        before = machine.reported_settings
-        members = does(machine, change)
-        return Touched(machine.id, members if machine.reported_settings == before else members | self._settle(machine))
-
     def _fleet_desires(self, desired: DesiredSettings) -> None:
         self.settings.write(desired)
         for machine in self.machines.values():
@@ -265,7 +289,11 @@ class Fleet:
         return Touched(machine.id, self._settle(machine))
 
     def _settle(self, machine: Machine) -> frozenset[str]:
-        return service_appliers.settle(machine, self.settings.of(machine.desired_settings, machine.reported_settings))
+        """The newest readings are judged by the new limits at once."""
+        machine.effective_settings = self.settings.of(machine.desired_settings, machine.reported_settings)
+        if machine.readings is not None:
+            machine.health, machine.health_reasons = judge_readings(machine.readings, machine.effective_settings.limits)
+        return SETTINGS_MEMBERS
 
 
 def _with_short_reasons(sample: Sample) -> Sample:

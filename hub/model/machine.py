@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from db.records import CommandRow, MachineRow, RemoteSessionRow
+from db.records import CommandRow, MachineRow, RemoteSessionRow, ZoneRow
 from hub.model import actors
 from hub.model.effective_settings import (
     UNWRITTEN,
@@ -30,23 +30,6 @@ class HealthReason(NamedTuple):
     code: str
     value: float
     limit: float
-
-
-@dataclass(frozen=True, slots=True)
-class ZoneState:
-    """What the newest time zone report of a machine left: the row of `device_timezones` under its column names."""
-
-    current_timezone: str
-    country: str | None
-    city: str | None
-    last_sync: datetime | None
-    sync_status: str
-    sync_method: str | None
-    source: str | None
-    guess: str | None
-    system_timezone: str | None
-    error: dict[str, str] | None
-    restart: tuple[str, ...]
 
 
 BOOTS_KEPT: Final = 50
@@ -110,7 +93,7 @@ class Machine:
     last_ip: str | None = None
     close_reason: str | None = None
     connection_epoch: int = 0
-    zone: ZoneState | None = None
+    zone: ZoneRow | None = None
     zone_said: str | None = None
     desired_settings: DesiredSettings = UNWRITTEN
 

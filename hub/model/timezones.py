@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
+from db.records import MachineRow, ZoneRow, ZoneSyncRow
 from hub.model import actors
-from hub.model.changes import OWN, Change, EventHappened
+from hub.model.changes import OWN, Change, EventHappened, Observed, Patch, Put
 from hub.model.dating import UndatableError, date
-from hub.model.machine import Machine, ZoneState
-from hub.model.service_changes import TimezoneSynced
+from hub.model.machine import Machine
 from protocol.messages import TimezoneReport
 from protocol.zones import is_zone
 
@@ -24,6 +24,7 @@ CLOCK_NEWS_S: Final = 1.0
 _MICROSECONDS: Final = 1_000_000
 MAX_ADDRESS: Final = 64
 """Characters; a longer text is no address."""
+_REPORTED: Final = tuple(name for name in ZoneRow.__struct_fields__ if name not in ("id", "device_id", "created_at"))
 
 
 class ReportRefused(Exception):  # noqa: N818 - it reads as what happened to a report
@@ -41,38 +42,21 @@ def reported(machine: Machine, said: TimezoneReport, actor: actors.Actor, now: d
     `fallback` is the zone to read a naive timestamp in when neither the machine's nor the reported one can be had.
     Raises ReportRefused.
     """
-    change = _synced(machine, said, now, fallback)
-    before, after = machine.zone, state_of(change)
+    attempt, after = _rows(machine, said, now, fallback)
+    before, changes = machine.zone, _changes(machine, said, attempt, after)
     if before is not None and (before.last_sync, before.sync_method) == (after.last_sync, after.sync_method):
-        return [change] if before != after or _clock_is_news(machine, change) else []
-    if before is not None and before.last_sync is not None and change.synced_at < before.last_sync:
+        return changes if not _is_same(before, after) or _clock_is_news(machine, said) else []
+    if before is not None and before.last_sync is not None and attempt.sync_timestamp < before.last_sync:
         # It changed nothing then either: what it was before the attempt is not known any more.
-        return [msgspec.structs.replace(change, outdated=True, previous=None)]
-    telling = (
+        return [Put(msgspec.structs.replace(attempt, previous_timezone=None), once=True)]
+    is_event = (
         before is None
-        or change.sync_method == "manual"
+        or attempt.sync_method == "manual"
         or actor != actors.machine(machine.id)
         or before.current_timezone != after.current_timezone
         or (before.sync_status, before.guess, before.error) != (after.sync_status, after.guess, after.error)
     )
-    return [change, _event(machine, change, actor)] if telling else [change]
-
-
-def state_of(change: TimezoneSynced) -> ZoneState:
-    """What holds for the machine after the attempt."""
-    return ZoneState(
-        current_timezone=_current(change),
-        country=change.country,
-        city=change.city,
-        last_sync=change.synced_at,
-        sync_status=change.sync_status,
-        sync_method=change.sync_method,
-        source=change.source,
-        guess=change.guess,
-        system_timezone=change.system_timezone,
-        error=change.error,
-        restart=change.restart,
-    )
+    return [*changes, _event(machine, attempt, after, actor)] if is_event else changes
 
 
 def may_sync_by_hand(machine: Machine) -> bool:
@@ -103,11 +87,12 @@ def zone_view(machine: Machine) -> dict[str, Any]:
         "clock_offset_s": machine.clock_offset_s,
         "ntp": machine.ntp,
         "error": None if zone is None else zone.error,
-        "restart": [] if zone is None else list(zone.restart),
+        "restart": [] if zone is None else list(zone.restart or ()),
     }
 
 
-def _synced(machine: Machine, said: TimezoneReport, now: datetime, fallback: str) -> TimezoneSynced:
+def _rows(machine: Machine, said: TimezoneReport, now: datetime, fallback: str) -> tuple[ZoneSyncRow, ZoneRow]:
+    """The attempt, and what holds for the machine after it."""
     for field, name in (("timezone", said.timezone), ("guess", said.guess)):
         if name is not None and not is_zone(name):
             raise ReportRefused(field)
@@ -116,29 +101,56 @@ def _synced(machine: Machine, said: TimezoneReport, now: datetime, fallback: str
     if pinned is not None and source != "pinned" and timezone != pinned:
         timezone, guess, source = pinned, timezone, "pinned"
     failed = said.error is not None or said.applied is False
-    return TimezoneSynced(
-        rvm_id=machine.id,
+    attempt = ZoneSyncRow(
         device_id=machine.device_id,
         timezone=timezone,
-        sync_method=said.sync_method,
-        synced_at=_instant(machine, said, now, fallback),
-        said=said.timestamp,
-        at=now,
-        sync_status="failed" if failed else "active",
-        # Not what the last hello said: that is the new zone already.
-        previous=machine.timezone if machine.zone is None else machine.zone.current_timezone,
         country=said.country,
         city=said.city,
-        ip=said.ip if said.ip is not None and len(said.ip) <= MAX_ADDRESS else None,
+        ip_address=said.ip if said.ip is not None and len(said.ip) <= MAX_ADDRESS else None,
+        sync_method=said.sync_method,
+        sync_timestamp=_instant(machine, said, now, fallback),
+        created_at=now,
+        sync_status="failed" if failed else "active",
+        # Not what the last hello said: that is the new zone already.
+        previous_timezone=machine.timezone if machine.zone is None else machine.zone.current_timezone,
+        source=source,
+        error=_error(said, timezone) if failed else None,
+        clock_offset_s=said.clock_offset,
+    )
+    # A name the hub's own zone database does not know (it may be older) is no zone anybody can count with.
+    system = said.system_timezone if said.system_timezone and is_zone(said.system_timezone) else None
+    return attempt, ZoneRow(
+        device_id=machine.device_id,
+        # What the machine's clock shows, and naive timestamps are read in.
+        current_timezone=timezone if not failed else system or attempt.previous_timezone or timezone,
+        country=said.country,
+        city=said.city,
+        last_sync=attempt.sync_timestamp,
+        sync_status=attempt.sync_status,
+        created_at=now,
+        updated_at=now,
+        sync_method=said.sync_method,
         source=source,
         guess=None if guess == timezone else guess,
-        # A name the hub's own zone database does not know (it may be older) is no zone anybody can count with.
-        system_timezone=said.system_timezone if said.system_timezone and is_zone(said.system_timezone) else None,
-        error=_error(said, timezone) if failed else None,
+        system_timezone=system,
+        error=attempt.error,
         restart=tuple(said.restart or ()),
-        clock_offset_s=said.clock_offset,
-        ntp=said.ntp,
     )
+
+
+def _changes(machine: Machine, said: TimezoneReport, attempt: ZoneSyncRow, zone: ZoneRow) -> list[Change]:
+    clock = {"clock_offset_s": said.clock_offset, "ntp": said.ntp}
+    values = {"timezone": zone.current_timezone} | {name: value for name, value in clock.items() if value is not None}
+    return [
+        Patch(MachineRow, machine.id, {**values, "updated_at": attempt.created_at}, must="id"),
+        Put(zone, over=_REPORTED),
+        Put(attempt, once=True),
+        Observed(machine.id, {"zone_said": said.timestamp}),
+    ]
+
+
+def _is_same(before: ZoneRow, after: ZoneRow) -> bool:
+    return all(getattr(before, name) == getattr(after, name) for name in _REPORTED if name != "updated_at")
 
 
 def _instant(machine: Machine, said: TimezoneReport, now: datetime, fallback: str) -> datetime:
@@ -152,9 +164,9 @@ def _instant(machine: Machine, said: TimezoneReport, now: datetime, fallback: st
     return dated.at
 
 
-def _clock_is_news(machine: Machine, change: TimezoneSynced) -> bool:
-    """Whether somebody has put the clock right, or wrong, since it was last told of."""
-    ntp, offset, known = change.ntp, change.clock_offset_s, machine.clock_offset_s
+def _clock_is_news(machine: Machine, said: TimezoneReport) -> bool:
+    """Whether somebody has put the clock right, or wrong, since the last report of it."""
+    ntp, offset, known = said.ntp, said.clock_offset, machine.clock_offset_s
     if ntp is not None and ntp != machine.ntp:
         return True
     return offset is not None and (known is None or abs(offset - known) > CLOCK_NEWS_S)
@@ -166,28 +178,21 @@ def _error(said: TimezoneReport, timezone: str) -> dict[str, str]:
     return {**failure, "timezone": timezone}
 
 
-def _current(change: TimezoneSynced) -> str:
-    """The zone the machine's clock shows: what naive timestamps are read in."""
-    if change.sync_status == "active":
-        return change.timezone
-    return change.system_timezone or change.previous or change.timezone
-
-
-def _event(machine: Machine, change: TimezoneSynced, actor: actors.Actor) -> EventHappened:
-    params: dict[str, Any] = {"timezone": change.timezone, "method": change.sync_method}
-    told = {"source": change.source, "guess": change.guess, "country": change.country, "city": change.city}
-    params |= {name: value for name, value in told.items() if value is not None}
-    if change.error is not None:
-        params |= {"error": change.error["code"], "message": change.error["message"]}
+def _event(machine: Machine, attempt: ZoneSyncRow, zone: ZoneRow, actor: actors.Actor) -> EventHappened:
+    found = {"source": zone.source, "guess": zone.guess, "country": zone.country, "city": zone.city}
+    params: dict[str, Any] = {"timezone": attempt.timezone, "method": attempt.sync_method}
+    params |= {name: value for name, value in found.items() if value is not None}
+    if attempt.error is not None:
+        params |= {"error": attempt.error["code"], "message": attempt.error["message"]}
     return EventHappened(
-        at=change.at,
-        code="timezone.synced" if change.sync_status == "active" else "timezone.failed",
+        at=attempt.created_at,
+        code="timezone.synced" if attempt.sync_status == "active" else "timezone.failed",
         actor=actor,
         rvm_id=machine.id,
         params=params,
-        before={"timezone": change.previous},
-        after={"timezone": _current(change)},
+        before={"timezone": attempt.previous_timezone},
+        after={"timezone": zone.current_timezone},
         # The same attempt, reported again after this hub has forgotten it, is the same event.
-        boot_id=f"{OWN}timezone.{change.sync_method}",
-        seq=int(change.synced_at.timestamp() * _MICROSECONDS),
+        boot_id=f"{OWN}timezone.{attempt.sync_method}",
+        seq=int(attempt.sync_timestamp.timestamp() * _MICROSECONDS),
     )

@@ -24,15 +24,6 @@ from protocol.messages import Failure, TimezoneReport
 from protocol.zones import is_zone
 
 
-class Counts(msgspec.Struct):
-    """Attempts so far: by method, how many failed, and how many led to another zone."""
-
-    automatic: int
-    manual: int
-    failed: int
-    changed: int
-
-
 class ZoneStatus(msgspec.Struct):
     """`current_timezone` is what naive timestamps of the machine are read in. `guess` is what a look-up answered that
     differs from a pinned zone. `in_step`: the operating system has the zone it should have; null when it is not known.
@@ -56,7 +47,7 @@ class ZoneStatus(msgspec.Struct):
     ntp: bool | None
     error: dict[str, str] | None
     restart: list[str]
-    counts: Counts
+    counts: rows.Counts
     pending: CommandView | None
 
 
@@ -141,14 +132,9 @@ async def status_view(call: Call, machine: Machine) -> dict[str, Any]:
     return view | {
         "abbreviation": None if current is None else zone_label(current, call.now),
         "last_sync": None if last is None else views.rfc3339(last),
-        "counts": msgspec.structs.asdict(await _counts(call, machine)),
+        "counts": msgspec.structs.asdict(await rows.counts(call.context.store, machine.device_id)),
         "pending": views.command_view(open_ones[-1]) if open_ones else None,
     }
-
-
-async def _counts(call: Call, machine: Machine) -> Counts:
-    found = await rows.counts(call.context.store, machine.device_id)
-    return Counts(found.automatic, found.manual, found.failed, found.changed)
 
 
 def _machine(call: Call, named: str | int) -> Machine:

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from db import machines, timezones
+from db import timezones
 from db.connection import Store
 from db.records import MachineRow, ZoneRow, ZoneSyncRow
-from db.row_writes import delete, update
+from db.row_writes import delete, insert, update
 from db.statements import Write
 from tests.support.database_rows import NOW, add_machine, after
 
 
 def log(at: float = 0, device_id: str = "device-north", **members: Any) -> Write:
     values: dict[str, Any] = {
-        "device_id": device_id, "timezone": "Asia/Jakarta", "country": "Indonesia", "city": "Denpasar",
-        "ip": "203.0.113.7",
-        "sync_method": "automatic", "synced_at": after(at), "at": NOW, "sync_status": "active", "previous": None,
-        "source": "lookup", "error": None, "clock_offset_s": 0.5,
+        "timezone": "Asia/Jakarta", "country": "Indonesia", "city": "Denpasar", "ip_address": "203.0.113.7",
+        "sync_method": "automatic", "source": "lookup", "clock_offset_s": 0.5,
     }  # fmt: skip
-    return timezones.log_sync(**{**values, **members})
+    row = ZoneSyncRow(device_id=device_id, sync_timestamp=after(at), created_at=NOW, **{**values, **members})
+    return insert(row, once=True)
 
 
-def now_is(zone: str, device_id: str = "device-north", **members: Any) -> Write:
-    values: dict[str, Any] = {
-        "device_id": device_id, "current_timezone": zone, "country": None, "city": None, "last_sync": NOW,
-        "sync_status": "active", "sync_method": "automatic", "source": None, "guess": None, "system_timezone": None,
-        "error": None, "restart": [], "at": NOW,
-    }  # fmt: skip
-    return timezones.set_zone(**{**values, **members})
+def now_is(zone: str, device_id: str = "device-north", at: float = 0, **members: Any) -> Write:
+    row = ZoneRow(
+        device_id=device_id, current_timezone=zone, last_sync=NOW, sync_method="automatic", created_at=after(at),
+        updated_at=after(at), **{"restart": (), **members},
+    )  # fmt: skip
+    return insert(row, over=tuple(name for name in ZoneRow.__struct_fields__ if name not in ("id", "created_at")))
 
 
 async def test_an_attempt_reported_again_is_one_row(store: Store) -> None:
@@ -41,23 +39,24 @@ async def test_an_attempt_reported_again_is_one_row(store: Store) -> None:
 async def test_counts_tell_methods_failures_and_changes(store: Store) -> None:
     await store.write(
         log(0, timezone="Asia/Jakarta"),
-        log(1, timezone="Asia/Jakarta", previous="Asia/Jakarta"),
-        log(2, timezone="Asia/Makassar", previous="Asia/Jakarta", sync_method="manual"),
-        log(3, timezone="Asia/Jakarta", previous="Asia/Makassar", sync_status="failed", error={"code": "x"}),
+        log(1, timezone="Asia/Jakarta", previous_timezone="Asia/Jakarta"),
+        log(2, timezone="Asia/Makassar", previous_timezone="Asia/Jakarta", sync_method="manual"),
+        log(3, timezone="Asia/Jakarta", previous_timezone="Asia/Makassar", sync_status="failed", error={"code": "x"}),
     )
     assert await timezones.counts(store, "device-north") == timezones.Counts(3, 1, 1, 1)
-    assert await timezones.counts(store, "nobody") == timezones.Counts()
+    assert await timezones.counts(store, "nobody") == timezones.Counts(0, 0, 0, 0)
 
 
 async def test_the_newest_state_of_a_device_is_one_row(store: Store) -> None:
     await store.write(now_is("Asia/Jakarta", country="Indonesia"))
     failed = {"code": "not_permitted", "message": "install the helper", "timezone": "Asia/Makassar"}
-    await store.write(now_is("Etc/UTC", sync_status="failed", error=failed, restart=["cron"], at=after(1)))
+    await store.write(now_is("Etc/UTC", sync_status="failed", error=failed, restart=("cron",), at=1))
     (row,) = (await timezones.all_zones(store)).values()
     assert (row.device_id, row.current_timezone, row.country, row.sync_status) == (
         "device-north", "Etc/UTC", None, "failed",
     )  # fmt: skip
     assert (row.error, row.restart, row.updated_at) == (failed, ("cron",), after(1))
+    assert row.created_at == NOW
 
 
 async def test_rows_follow_a_machine_to_its_new_device_id(store: Store) -> None:
@@ -79,12 +78,3 @@ async def test_rows_go_with_their_machine(store: Store) -> None:
     await store.write(*(delete(of, None, named) for of in (ZoneSyncRow, ZoneRow)), delete(MachineRow, rvm_id))
     assert list(await timezones.all_zones(store)) == ["other"]
     assert (await timezones.counts(store, "device-north")).automatic == 0
-
-
-async def test_the_zone_of_the_row_and_only_what_was_told_of_the_clock(store: Store) -> None:
-    rvm_id = await add_machine(store)
-    await store.write(machines.zone_synced(rvm_id, "Asia/Jayapura", clock_offset_s=1.5, ntp=False, at=NOW))
-    await store.write(machines.zone_synced(rvm_id, "Asia/Makassar", clock_offset_s=None, ntp=None, at=after(1)))
-    row = await machines.find_machine(store, rvm_id)
-    assert row is not None
-    assert (row.timezone, row.clock_offset_s, row.ntp) == ("Asia/Makassar", 1.5, False)

@@ -14,7 +14,6 @@ from tests.support.house import House, Module
 RECIPES = (
     "hub.kernel.recorder",
     "hub.kernel.retention_recipes",
-    "hub.kernel.service_recipes",
 )
 """How each Change is written: they alone call what db/ has for writing."""
 WRITES: dict[str, tuple[str, ...]] = {
@@ -27,7 +26,7 @@ STATEMENTS = "db.statements"
 WRITERS_IN_DB = ("db.connection", "db.sqlite_writer", "db.postgres_writer", "db.postgres_lane", "db.sqlite_transaction")
 """The store itself. Nothing else in db/ runs a statement that writes: queries return rows, or a Write for the door."""
 
-FLEET = ("hub.model.fleet", "hub.model.service_appliers")
+FLEET = ("hub.model.fleet",)
 """Where Changes are applied."""
 FLEET_WRITERS: dict[str, frozenset[str]] = {
     "hub.model.presence": frozenset(

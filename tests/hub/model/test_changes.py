@@ -7,6 +7,7 @@ import pytest
 from db.records import CommandRow, EventRow, MachineRow, TokenRow
 from hub.model.changes import Change, Drop, Patch, Put, drops, move, moved_rows, patches, put_rows
 from hub.model.fleet import ALL_MEMBERS, DERIVED, Fleet, Touched, view_members
+from hub.model.machine import Machine
 from hub.model.views import MEMBERS
 from tests.support.machines import NOW, machine
 
@@ -39,7 +40,7 @@ def test_listeners_find_the_rows_of_a_table() -> None:
 
 def test_every_column_of_a_machine_is_seen_under_its_own_name_or_derived() -> None:
     assert view_members(MachineRow.__struct_fields__) <= MEMBERS
-    assert set(DERIVED) <= {*MachineRow.__struct_fields__, *MEMBERS}
+    assert set(DERIVED) <= {*MachineRow.__struct_fields__, *MEMBERS, *Machine.__dataclass_fields__}
 
 
 def test_a_patch_changes_what_it_names_and_no_more() -> None:

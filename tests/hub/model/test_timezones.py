@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from hub.model.changes import OWN, Change, EventHappened
+from db.records import MachineRow, ZoneRow, ZoneSyncRow
+from hub.model.changes import OWN, Change, EventHappened, Put, patches, put_rows
 from hub.model.effective_settings import CommonSettings, DesiredSettings
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
-from hub.model.service_changes import TimezoneSynced
-from hub.model.timezones import ReportRefused, may_sync_by_hand, reported, state_of, zone_view
+from hub.model.timezones import ReportRefused, may_sync_by_hand, reported, zone_view
 from protocol.messages import Failure, TimezoneReport
 from tests.support.machines import NOW, machine
 
@@ -36,6 +36,17 @@ def the(fleet: Fleet) -> Machine:
     return fleet.machines[7]
 
 
+def attempt(changes: list[Change]) -> ZoneSyncRow:
+    (row,) = put_rows(changes, ZoneSyncRow)
+    return row
+
+
+def without_event(changes: list[Change]) -> list[Change]:
+    assert changes
+    assert not any(isinstance(change, EventHappened) for change in changes)
+    return changes
+
+
 def told(changes: list[Change]) -> EventHappened:
     return next(change for change in changes if isinstance(change, EventHappened))
 
@@ -46,9 +57,9 @@ def test_the_first_report_is_recorded_and_its_zone_is_the_machines() -> None:
         "Asia/Makassar", country="Indonesia", city="Denpasar", ip="203.0.113.7", source="lookup",
         system_timezone="Asia/Makassar", applied=True, clock_offset=0.25, ntp=True, restart=["cron"],
     )  # fmt: skip
-    change, event = hears(fleet, said)
-    assert isinstance(change, TimezoneSynced)
-    assert (change.sync_status, change.previous, change.synced_at.isoformat()) == (
+    changes = hears(fleet, said)
+    row, event = attempt(changes), changes[-1]
+    assert (row.sync_status, row.previous_timezone, row.sync_timestamp.isoformat()) == (
         "active", None, "2026-11-23T08:59:00+00:00",
     )  # fmt: skip
     assert isinstance(event, EventHappened)
@@ -62,10 +73,9 @@ def test_the_first_report_is_recorded_and_its_zone_is_the_machines() -> None:
 
 def test_a_repeat_changes_nothing_and_news_about_the_same_attempt_is_no_event() -> None:
     fleet = fleet_of()
-    assert len(hears(fleet, report(restart=["cron"]))) == 2
+    assert told(hears(fleet, report(restart=["cron"])))
     assert hears(fleet, report(restart=["cron"])) == []
-    (change,) = hears(fleet, report(restart=[]))
-    assert isinstance(change, TimezoneSynced)
+    assert without_event(hears(fleet, report(restart=[])))
     assert zone_view(the(fleet))["restart"] == []
 
 
@@ -73,8 +83,7 @@ def test_a_clock_that_was_put_right_is_news_without_another_attempt() -> None:
     fleet = fleet_of()
     hears(fleet, report(clock_offset=-1.7e9, ntp=False))
     assert hears(fleet, report(clock_offset=-1.7e9 + 0.4, ntp=False)) == []
-    (change,) = hears(fleet, report(clock_offset=0.2, ntp=True))
-    assert isinstance(change, TimezoneSynced)
+    assert without_event(hears(fleet, report(clock_offset=0.2, ntp=True)))
     assert (the(fleet).clock_offset_s, the(fleet).ntp) == (0.2, True)
     assert hears(fleet, report(clock_offset=0.7, ntp=True)) == []
 
@@ -82,10 +91,9 @@ def test_a_clock_that_was_put_right_is_news_without_another_attempt() -> None:
 def test_an_automatic_attempt_that_found_the_same_is_recorded_without_an_event() -> None:
     fleet = fleet_of()
     hears(fleet, report())
-    (change,) = hears(fleet, report(at="2026-11-23T09:00:00Z"))
-    assert isinstance(change, TimezoneSynced)
-    assert len(hears(fleet, report(at="2026-11-23T09:00:01Z", sync_method="manual"))) == 2
-    assert len(hears(fleet, report(at="2026-11-23T09:00:02Z"), actor="user:3")) == 2
+    assert attempt(without_event(hears(fleet, report(at="2026-11-23T09:00:00Z"))))
+    assert told(hears(fleet, report(at="2026-11-23T09:00:01Z", sync_method="manual")))
+    assert told(hears(fleet, report(at="2026-11-23T09:00:02Z"), actor="user:3"))
     assert told(hears(fleet, report("Asia/Jayapura", at="2026-11-23T09:00:03Z"))).before == {"timezone": "Asia/Jakarta"}
 
 
@@ -94,9 +102,11 @@ def test_a_report_older_than_the_newest_is_recorded_and_makes_nothing_true(metho
     fleet = fleet_of()
     hears(fleet, report("Asia/Jayapura", clock_offset=0.5))
     before = zone_view(the(fleet))
-    (change,) = hears(fleet, report("Europe/London", at="2026-11-01T00:00:00", sync_method=method, clock_offset=9.0))
-    assert isinstance(change, TimezoneSynced)
-    assert (change.outdated, change.timezone, change.previous) == (True, "Europe/London", None)
+    old = report("Europe/London", at="2026-11-01T00:00:00", sync_method=method, clock_offset=9.0)
+    (change,) = changes = hears(fleet, old)
+    assert (attempt(changes).timezone, attempt(changes).previous_timezone) == ("Europe/London", None)
+    assert isinstance(change, Put)
+    assert change.once
     assert zone_view(the(fleet)) == before
     assert the(fleet).timezone == "Asia/Jayapura"
 
@@ -119,8 +129,9 @@ def test_a_zone_that_could_not_be_set_leaves_the_clock_in_its_own() -> None:
     assert the(fleet).timezone == "Etc/UTC", "what the machine's clock shows is what its naive timestamps mean"
     view = zone_view(the(fleet))
     assert (view["sync_status"], view["in_step"], view["error"]["timezone"]) == ("failed", False, "Asia/Makassar")
-    assert len(hears(fleet, report("Asia/Makassar", at="2026-11-23T09:00:00Z", applied=False, error=NOT_PERMITTED,
-                                   system_timezone="Etc/UTC"))) == 1, "the same failure again is no event"  # fmt: skip
+    again = report("Asia/Makassar", at="2026-11-23T09:00:00Z", applied=False, error=NOT_PERMITTED,
+                   system_timezone="Etc/UTC")  # fmt: skip
+    assert without_event(hears(fleet, again)), "the same failure again is no event"
 
 
 def test_a_pinned_zone_is_never_overridden_by_a_guess_that_is_kept() -> None:
@@ -149,9 +160,9 @@ def test_a_hostile_zone_is_refused_by_its_field(hostile: str, member: str) -> No
 
 def test_a_system_zone_nobody_knows_is_left_out_and_an_impossible_time_refused() -> None:
     said = report(system_timezone="Mars/Phobos", ip="1" * 65)
-    (change, _) = reported(machine(), said, "machine:7", NOW, "Asia/Jakarta")
-    assert isinstance(change, TimezoneSynced)
-    assert (change.system_timezone, change.ip) == (None, None)
+    changes = reported(machine(), said, "machine:7", NOW, "Asia/Jakarta")
+    (zone,) = put_rows(changes, ZoneRow)
+    assert (zone.system_timezone, attempt(changes).ip_address) == (None, None)
     with pytest.raises(ReportRefused) as caught:
         reported(machine(), report(at="yesterday"), "machine:7", NOW, "Asia/Jakarta")
     assert caught.value.field == "timestamp"
@@ -160,18 +171,33 @@ def test_a_system_zone_nobody_knows_is_left_out_and_an_impossible_time_refused()
 def test_a_naive_time_is_read_in_the_machines_zone_and_else_in_the_reported_one() -> None:
     for known, hour in ((None, 0), ("Asia/Jakarta", 1)):
         one = machine(timezone=known)
-        (change, _) = reported(one, report("Asia/Makassar", at="2026-11-23T08:00:00"), "machine:7", NOW, "UTC")
-        assert isinstance(change, TimezoneSynced)
-        assert change.synced_at.hour == hour
+        changes = reported(one, report("Asia/Makassar", at="2026-11-23T08:00:00"), "machine:7", NOW, "UTC")
+        assert attempt(changes).sync_timestamp.hour == hour
 
 
 def test_a_machine_that_boots_in_1970_says_the_same_report_once() -> None:
+    fleet, later = fleet_of(), NOW.replace(hour=11)
+    assert told(hears(fleet, report(at="1970-01-01T00:00:07Z")))
+    zone = the(fleet).zone
+    assert zone is not None
+    assert zone.last_sync == NOW
+    assert reported(the(fleet), report(at="1970-01-01T00:00:07Z"), "machine:7", later, "UTC") == []
+    assert without_event(reported(the(fleet), report(at="1970-01-01T01:00:07Z"), "machine:7", later, "UTC"))
+
+
+def test_a_row_is_the_machines_zone_and_only_what_was_reported_of_its_clock() -> None:
     fleet = fleet_of()
-    assert len(hears(fleet, report(at="1970-01-01T00:00:07Z"))) == 2
-    assert the(fleet).zone == state_of(reported(machine(), report(at="1970-01-01T00:00:07Z"), "m", NOW, "UTC")[0])  # type: ignore[arg-type]
-    later = reported(the(fleet), report(at="1970-01-01T00:00:07Z"), "machine:7", NOW.replace(hour=11), "UTC")
-    assert later == []
-    assert len(reported(the(fleet), report(at="1970-01-01T01:00:07Z"), "machine:7", NOW.replace(hour=11), "UTC")) == 1
+    patch = next(patches(hears(fleet, report(clock_offset=0.5, ntp=True)), MachineRow))
+    assert patch.values == {"timezone": "Asia/Jakarta", "clock_offset_s": 0.5, "ntp": True, "updated_at": NOW}
+    patch = next(patches(hears(fleet, report("Asia/Makassar", at="2026-11-23T08:59:01Z")), MachineRow))
+    assert patch.values == {"timezone": "Asia/Makassar", "updated_at": NOW}
+    assert (the(fleet).timezone, the(fleet).clock_offset_s, the(fleet).ntp) == ("Asia/Makassar", 0.5, True)
+
+
+def test_a_zone_of_a_device_that_has_another_name_by_now_is_nobodys() -> None:
+    assert (
+        fleet_of().apply(Put(ZoneRow(device_id="gone", current_timezone="UTC", created_at=NOW, updated_at=NOW))) is None
+    )
 
 
 def test_the_same_attempt_is_the_same_event_however_often_the_hub_forgets() -> None:

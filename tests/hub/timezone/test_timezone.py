@@ -7,9 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from db.records import MachineRow
 from hub.kernel.loading import load_fleet
-from hub.model.changes import Drop, Patch
+from hub.machines.rules import edited, removed
 from tests.support.api_hub import ApiHub
 
 SYNC, NOW_PLEASE = "/api/v2/timezone/sync", "/api/v2/timezone/sync/manual"
@@ -214,14 +213,16 @@ async def test_the_record_follows_a_machine_to_its_new_name_and_ends_with_it(any
     context, now = any_hub.context, any_hub.context.clock()
     async with any_hub.of("one") as own:
         data(await own.post(SYNC, json=REPORT))
-        await context.announce(Patch(MachineRow, 1, {"device_id": "moved", "updated_at": now}))
+        await context.announce(*edited(1, {"device_id": "moved"}, now))
+        again = await load_fleet(context.store, context.fleet.settings.base)
+        assert again.machines[1].zone == context.fleet.machines[1].zone
         found = data(await own.get(status_of("moved")))
     assert (found["device_id"], found["current_timezone"], found["counts"]["automatic"]) == (
         "moved",
         "Asia/Makassar",
         1,
     )
-    await context.announce(Drop(MachineRow, 1))
-    again = await any_hub.add_machine("again", "moved")
+    await context.announce(*removed(1))
+    new = await any_hub.add_machine("again", "moved")
     async with any_hub.of("again") as own:
-        assert data(await own.get(status_of(again)))["counts"]["automatic"] == 0
+        assert data(await own.get(status_of(new)))["counts"]["automatic"] == 0

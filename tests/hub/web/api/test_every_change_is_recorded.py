@@ -22,6 +22,8 @@ from db.records import (
     TableRow,
     TokenRow,
     UserRow,
+    ZoneRow,
+    ZoneSyncRow,
     is_open,
 )
 from hub.audit.rules import CODES, lacking
@@ -29,7 +31,7 @@ from hub.commands import rules as command_rules
 from hub.kernel import recorder
 from hub.links import rules as link_rules
 from hub.machine_settings import rules as reports
-from hub.model import actors, changes, service_changes
+from hub.model import actors, changes
 from hub.model.budgets import EVENTS_AT_ONCE, WINDOW_S, ReportedEvents
 from hub.model.changes import Change, Drop, EventHappened, Patch
 from hub.people import rules as people_rules
@@ -49,11 +51,14 @@ SILENT: dict[type[Change], str] = {
     changes.SampleSeen: "readings are the cargo",
     changes.RowsExpired: "retention is a rule that is written down; what it deletes has its own lines",
     changes.RetentionReached: "how far the clock is believed is no fact of the fleet",
-    service_changes.TimezoneSynced: "an automatic attempt that changed nothing is counted, not told",
     changes.EventHappened: "it is the line",
 }
 """Kinds that may travel without a line, each with its reason. The moments at which they are news are tried below."""
-SILENT_ROWS: dict[type[TableRow], str] = {BootRow: "readings are the cargo"}
+SILENT_ROWS: dict[type[TableRow], str] = {
+    BootRow: "readings are the cargo",
+    ZoneRow: "an automatic attempt that changed nothing is counted",
+    ZoneSyncRow: "an automatic attempt that changed nothing is counted",
+}
 GENERIC = (changes.Put, changes.Patch, changes.Move, changes.Drop)
 SILENT_MEMBERS: dict[type[TableRow], tuple[frozenset[str], str]] = {
     MachineRow: (
@@ -90,8 +95,7 @@ Group = Sequence[Change]
 
 
 def every_kind() -> list[type[Change]]:
-    modules = (changes, service_changes)
-    kinds = [kind for module in modules for kind in vars(module).values() if isinstance(kind, type)]
+    kinds = [kind for kind in vars(changes).values() if isinstance(kind, type)]
     return [kind for kind in dict.fromkeys(kinds) if issubclass(kind, Change) and kind not in (Change, *GENERIC)]
 
 

@@ -8,9 +8,7 @@ from db.records import MachineRow
 from hub.machine_settings.rules import replacing
 from hub.model.changes import Change, EventHappened, Patch, Put, SampleSeen, move
 from hub.model.effective_settings import DesiredSettings
-from hub.model.fleet import Fleet, Touched
-from hub.model.service_appliers import CONFIG_MEMBERS, SESSION_MEMBERS, ZONE_MEMBERS
-from hub.model.service_changes import TimezoneSynced
+from hub.model.fleet import SESSION_MEMBERS, SETTINGS_MEMBERS, Fleet, Touched
 from hub.model.views import MEMBERS, machine_view
 from tests.hub.remote.rules.test_remote_life import session
 from tests.support.machines import NOW, machine, sample
@@ -31,7 +29,7 @@ def fleet_of_two() -> Fleet:
 def test_a_machines_own_limit_judges_its_newest_readings_at_once() -> None:
     fleet = fleet_of_two()
     touched = fleet.apply_all([written(7, 1, cpu_threshold=80.0)])
-    assert touched == [Touched(7, CONFIG_MEMBERS)]
+    assert touched == [Touched(7, SETTINGS_MEMBERS)]
     assert (fleet.machines[7].health, fleet.machines[8].health) == ("warning", "ok")
     assert machine_view(fleet.machines[7])["config_wanted"] == 1
     fleet.apply_all([written(7, 2, before=1)])
@@ -43,7 +41,7 @@ def test_the_fleets_limit_judges_everybody_without_a_value_of_their_own() -> Non
     fleet.apply_all([written(7, 1, cpu_threshold=95.0)])
     event = EventHappened(at=NOW, code="x", actor="clock")
     touched = fleet.apply_all([written(None, 2, cpu_threshold=70.0), event])
-    assert touched == [Touched(7, CONFIG_MEMBERS), Touched(8, CONFIG_MEMBERS)]
+    assert touched == [Touched(7, SETTINGS_MEMBERS), Touched(8, SETTINGS_MEMBERS)]
     assert (fleet.machines[7].health, fleet.machines[8].health) == ("ok", "critical")
     assert [m.effective_settings.version for m in fleet.machines.values()] == [2, 2]
     assert fleet.settings.newest == 2
@@ -81,14 +79,14 @@ def test_what_a_machine_runs_stands_beside_what_it_should() -> None:
     assert touched == Touched(7, APPLIED_MEMBERS)
     view = machine_view(fleet.machines[7])
     assert (view["config_wanted"], view["config_version"], view["config_refused"]) == (7, 6, 1)
-    assert APPLIED_MEMBERS | CONFIG_MEMBERS <= MEMBERS
+    assert APPLIED_MEMBERS | SETTINGS_MEMBERS <= MEMBERS
 
 
 def test_what_a_machines_file_sets_judges_its_newest_readings_until_somebody_writes_here() -> None:
     fleet = fleet_of_two()
     file = {"cpu_threshold": 80.0, "metrics_interval": 60.0}
     touched = fleet.apply(runs(7, 0, None, file))
-    assert touched == Touched(7, APPLIED_MEMBERS | CONFIG_MEMBERS)
+    assert touched == Touched(7, APPLIED_MEMBERS | SETTINGS_MEMBERS)
     one = fleet.machines[7]
     assert (one.health, fleet.machines[8].health, one.effective_settings.metrics_interval) == ("warning", "ok", 60.0)
     fleet.apply_all([written(None, 1, cpu_threshold=95.0)])
@@ -110,21 +108,6 @@ def test_news_of_a_machine_that_is_gone_is_no_news() -> None:
         runs(9, 6, None, None),
     ]
     assert fleet.apply_all(gone) == []
-
-
-def synced(**members: Any) -> TimezoneSynced:
-    values: dict[str, Any] = {"timezone": "Asia/Makassar", "sync_method": "auto", "synced_at": NOW, "at": NOW}
-    return TimezoneSynced(rvm_id=7, device_id="orin-7", **{**values, **members})
-
-
-def test_a_zone_that_was_set_is_the_machines_with_its_clock_where_that_was_told() -> None:
-    fleet = fleet_of_two()
-    assert fleet.apply(synced(clock_offset_s=0.5, ntp=True, said="now")) == Touched(7, ZONE_MEMBERS)
-    fleet.apply(synced(timezone="Asia/Jakarta"))
-    one = fleet.machines[7]
-    assert (one.timezone, one.clock_offset_s, one.ntp, one.zone_said) == ("Asia/Jakarta", 0.5, True, None)
-    assert fleet.apply(synced(timezone="UTC", outdated=True)) == Touched(7, frozenset())
-    assert one.timezone == "Asia/Jakarta", "a newer attempt was told of before"
 
 
 def test_a_machine_that_speaks_by_rest_was_seen() -> None:
