@@ -97,7 +97,7 @@ async def fill(url: str, machines: int) -> Seed:
     """Migrate, then insert machines, an administrator and a token without the hub."""
     store = await db.connection.open_store(url)
     now = datetime.now(timezone.utc)
-    keys = [credentials.new_machine_key() for _ in range(machines)]
+    keys = [credentials.new_secret("key") for _ in range(machines)]
     devices = [f"bench-{k + 1}" for k in range(machines)]
     rows = [
         {
@@ -140,7 +140,7 @@ async def _viewer(store: Any, now: datetime, number: int) -> str:
 
 async def _person(store: Any, user: dict[str, Any]) -> str:
     """Insert somebody with a token, which is returned."""
-    token, now = credentials.new_user_token(), user["created_at"]
+    token, now = credentials.new_secret("token"), user["created_at"]
     row = {"user_id": user["id"], "name": "bench", "prefix": token.prefix, "hash": token.hash, "created_at": now}
     await store.write(sa.insert(schema.users).values(user), sa.insert(schema.tokens).values(row))
     return token.text

@@ -194,16 +194,9 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
         with_input=settings.record_input, mib_per_machine=settings.recordings_mib_per_machine,
     )  # fmt: skip
     context = HubContext(
-        settings=settings,
-        store=engine.store,
-        fleet=engine.fleet,
-        announce=engine.announce,
-        feed=feed,
-        watching=Watching(),
-        clock=engine.clock,
-        epoch=epoch,
-        version=PRODUCT_VERSION,
-    )
+        settings=settings, store=engine.store, fleet=engine.fleet, announce=engine.announce, feed=feed,
+        watching=Watching(), clock=engine.clock, epoch=epoch, version=PRODUCT_VERSION,
+    )  # fmt: skip
     context.add(engine.links, engine.tunnels, engine.remote_sessions)
     context.add(recordings, Terminals(engine.fleet, engine.tunnels, recordings), OpenPages())
     context.add(AuthState(), ReadBudget(), FreshSecrets(), FleetDigest(engine.fleet, feed))

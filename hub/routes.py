@@ -48,35 +48,19 @@ from protocol import messages as m
 
 HANDLERS: Final = MessageHandlers(
     {
-        m.Hello: machines_handlers.introduce,
-        m.StatusReport: machines_handlers.status,
-        m.Event: audit_handlers.event,
-        m.CommandUpdate: commands_handlers.update,
-        m.ConfigApplied: settings_handlers.config_applied,
-        m.TimezoneReport: timezone_handlers.timezone,
-        m.RemoteAccessReport: remote_handlers.remote_access,
+        m.Hello: machines_handlers.introduce, m.StatusReport: machines_handlers.status, m.Event: audit_handlers.event,
+        m.CommandUpdate: commands_handlers.update, m.ConfigApplied: settings_handlers.config_applied,
+        m.TimezoneReport: timezone_handlers.timezone, m.RemoteAccessReport: remote_handlers.remote_access,
     },
     after_hello=commands_handlers.check_waiting,
-)
+)  # fmt: skip
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
-    *account_api.OPERATIONS,
-    *rvms.OPERATIONS,
-    *status.OPERATIONS,
-    *metrics.OPERATIONS,
-    *commands.OPERATIONS,
-    *bulk.OPERATIONS,
-    *config.OPERATIONS,
-    *timezone.OPERATIONS,
-    *recordings.OPERATIONS,
-    *events.OPERATIONS,
-    *remote.OPERATIONS,
-    *pages_api.OPERATIONS,
-    *files_api.OPERATIONS,
-    *users_api.OPERATIONS,
-    *tokens_api.OPERATIONS,
+    *account_api.OPERATIONS, *rvms.OPERATIONS, *status.OPERATIONS, *metrics.OPERATIONS, *commands.OPERATIONS,
+    *bulk.OPERATIONS, *config.OPERATIONS, *timezone.OPERATIONS, *recordings.OPERATIONS, *events.OPERATIONS,
+    *remote.OPERATIONS, *pages_api.OPERATIONS, *files_api.OPERATIONS, *users_api.OPERATIONS, *tokens_api.OPERATIONS,
     *health.OPERATIONS,
-)
+)  # fmt: skip
 
 EVERYTHING: Final = (*OPERATIONS, *openapi.operations(OPERATIONS))
 """Made once, because the last two keep what they have built."""

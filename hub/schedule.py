@@ -78,14 +78,9 @@ class Sweeper:
     async def keep(self) -> None:
         """What is refused is one part's own; Unavailable ends the turn."""
         parts: tuple[Part, ...] = (
-            self._observer.record,
-            self._expire,
-            lambda: give_back_due(self._fleet, self._announce, self._clock()),
-            self.remote_sessions.keep,
-            self._links.key_conflicts.end_due,
-            self._record_counts,
-            self._foreign.look,
-        )
+            self._observer.record, self._expire, lambda: give_back_due(self._fleet, self._announce, self._clock()),
+            self.remote_sessions.keep, self._links.key_conflicts.end_due, self._record_counts, self._foreign.look,
+        )  # fmt: skip
         for part in parts:
             await _one(part)
 
@@ -138,17 +133,10 @@ NOTHING: Final = timedelta(0)
 STEP: Final = timedelta(days=1)
 REMOVED: Final = "samples of removed machines"
 RETENTION: Final = {
-    REMOVED: NOTHING,
-    "sessions": NOTHING,
-    "sign_in_links": NOTHING,
-    "sign_in_failures": FAILURES,
-    "timezone_sync_logs": HISTORY,
-    "commands": HISTORY,
-    "remote_access_sessions": HISTORY,
-    "tokens": HISTORY,
-    "status_history": HISTORY,
-    "machine_boots": timedelta(hours=1),
-}
+    REMOVED: NOTHING, "sessions": NOTHING, "sign_in_links": NOTHING, "sign_in_failures": FAILURES,
+    "timezone_sync_logs": HISTORY, "commands": HISTORY, "remote_access_sessions": HISTORY, "tokens": HISTORY,
+    "status_history": HISTORY, "machine_boots": timedelta(hours=1),
+}  # fmt: skip
 """How long after its end (sessions, links, tokens), its last use or its beginning a row stays. Commands and remote
 sessions that have not ended stay, and so do the boots that the fleet knows."""
 

@@ -186,13 +186,10 @@ def _findings(wanted: argparse.Namespace) -> Iterator[Finding]:
         return
     yield Finding("settings", "warn" if settings.warnings else "ok", "; ".join(settings.warnings), "")
     on_settings: dict[str, Callable[[Settings], CheckResult]] = {
-        "data": check_data_folder,
-        "secrets": check_secret_files,
-        "database": lambda s: asyncio.run(check_database(s)),
-        "administrator": lambda s: asyncio.run(check_administrator(s)),
-        "port": check_port,
+        "data": check_data_folder, "secrets": check_secret_files, "database": lambda s: asyncio.run(check_database(s)),
+        "administrator": lambda s: asyncio.run(check_administrator(s)), "port": check_port,
         "public_url": check_public_url,
-    }
+    }  # fmt: skip
     failed = set()
     for name, check in on_settings.items():
         if name == "administrator" and "database" in failed:

@@ -30,10 +30,7 @@ async def add(wanted: argparse.Namespace) -> None:
             raise _taken(error.column) from error
     made = next(put_rows(stored, MachineRow))
     shown = {"id": made.id, "device_id": made.device_id, "name": name, "api_key": secret.text}
-    if wanted.json:
-        output.result_json(shown)
-    else:
-        output.result(sentence("machine.added", **shown))
+    output.answer(wanted.json, shown, sentence("machine.added", **shown))
 
 
 def _taken(column: str) -> CliError:
@@ -48,10 +45,7 @@ async def new_key(wanted: argparse.Namespace) -> None:
         secret, changes = rules.new_key(row.id, row.api_key_prefix, actors.SYSTEM, now())
         await opened.commit(*changes)
     shown = {"id": row.id, "device_id": row.device_id, "name": row.name, "api_key": secret.text}
-    if wanted.json:
-        output.result_json(shown)
-    else:
-        output.result(sentence("machine.key", **shown))
+    output.answer(wanted.json, shown, sentence("machine.key", **shown))
 
 
 async def remove(wanted: argparse.Namespace) -> None:
@@ -68,10 +62,8 @@ async def remove(wanted: argparse.Namespace) -> None:
                 at=now(), code="machine.removed", actor=actors.SYSTEM, rvm_id=row.id, before=known, params=known
             )
             await opened.commit(*rules.removed(row.id), event)
-    if wanted.json:
-        output.result_json(shown)
-    else:
-        output.result(sentence("machine.would_be_removed" if wanted.dry_run else "machine.removed", **shown))
+    text = sentence("machine.would_be_removed" if wanted.dry_run else "machine.removed", **shown)
+    output.answer(wanted.json, shown, text)
 
 
 async def _named(opened: OpenData, given: str) -> MachineRow:
@@ -91,20 +83,15 @@ async def show_all(wanted: argparse.Namespace) -> None:
         rows = await machines.all_machines(opened.store)
     shown = [
         {
-            "id": row.id,
-            "device_id": row.device_id,
-            "name": row.name,
-            "location_description": row.location_description,
-            "status": row.special_status or row.status,
-            "simulated": row.simulated,
-            "api_key_prefix": row.api_key_prefix,
+            "id": row.id, "device_id": row.device_id, "name": row.name,
+            "location_description": row.location_description, "status": row.special_status or row.status,
+            "simulated": row.simulated, "api_key_prefix": row.api_key_prefix,
             "last_seen_at": output.instant(row.last_seen_at),
         }
         for row in rows
-    ]
-    if wanted.json:
-        output.result_json({"machines": shown})
-    elif shown:
-        output.table(shown, ("id", "device_id", "name", "status", "last_seen_at", "location_description"))
+    ]  # fmt: skip
+    if shown or wanted.json:
+        columns = ("id", "device_id", "name", "status", "last_seen_at", "location_description")
+        output.listing(wanted.json, "machines", shown, columns)
     else:
         output.note(sentence("machine.none"))

@@ -53,17 +53,11 @@ def _on_data(name: str) -> Verb:
     from hub.cli import machines, people
 
     verbs: dict[str, Callable[[argparse.Namespace], Awaitable[None]]] = {
-        "machine add": machines.add,
-        "machine list": machines.show_all,
-        "machine key": machines.new_key,
-        "machine remove": machines.remove,
-        "user add": people.add,
-        "user list": people.show_all,
-        "token create": people.create_token,
-        "token list": people.list_tokens,
-        "token revoke": people.revoke_token,
+        "machine add": machines.add, "machine list": machines.show_all, "machine key": machines.new_key,
+        "machine remove": machines.remove, "user add": people.add, "user list": people.show_all,
+        "token create": people.create_token, "token list": people.list_tokens, "token revoke": people.revoke_token,
         "link": people.link,
-    }
+    }  # fmt: skip
     return lambda wanted: _in_a_loop(verbs[name](wanted))
 
 

@@ -79,6 +79,20 @@ def result_json(value: object) -> None:
     result(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False)))
 
 
+def answer(as_json: bool, shown: Mapping[str, object], text: str) -> None:
+    if as_json:
+        result_json(shown)
+    else:
+        result(text)
+
+
+def listing(as_json: bool, name: str, rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
+    if as_json:
+        result_json({name: rows})
+    else:
+        table(rows, columns)
+
+
 def note(text: str) -> None:
     """Anything that is not the result."""
     sys.stderr.write(text + "\n")

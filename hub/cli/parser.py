@@ -18,21 +18,11 @@ SERVE_FLAGS = (
     "device_mib_per_day", "recordings_mib_per_machine",
 )  # fmt: skip
 DEFAULTS = {
-    "host": "127.0.0.1",
-    "port": "8001",
-    "data_dir": "./data",
-    "log_format": "text",
-    "bus_url": "local",
-    "record_input": "no",
-    "recording_retention_days": "90",
-    "samples_retention_days": "400",
-    "default_timezone": "Asia/Jakarta",
-    "live": "yes",
-    "device_frames_per_second": "20",
-    "device_frames_burst": "100",
-    "device_mib_per_day": "64",
-    "recordings_mib_per_machine": "2048",
-}
+    "host": "127.0.0.1", "port": "8001", "data_dir": "./data", "log_format": "text", "bus_url": "local",
+    "record_input": "no", "recording_retention_days": "90", "samples_retention_days": "400",
+    "default_timezone": "Asia/Jakarta", "live": "yes", "device_frames_per_second": "20", "device_frames_burst": "100",
+    "device_mib_per_day": "64", "recordings_mib_per_machine": "2048",
+}  # fmt: skip
 METAVARS = {
     "host": "ADDRESS", "port": "PORT", "public_url": "URL", "object_store": "STORE", "bus_url": "URL",
     "log_format": "FORMAT", "behind_proxy": "ADDRESSES", "tls_cert": "FILE", "tls_key": "FILE",

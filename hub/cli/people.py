@@ -80,36 +80,27 @@ async def show_all(wanted: argparse.Namespace) -> None:
         rows = await users.all_users(opened.store)
     shown = [
         {
-            "id": row.id,
-            "email": row.email,
-            "name": row.name,
-            "role": row.role,
-            "disabled": row.disabled_at is not None,
-            "has_password": row.password_hash is not None,
+            "id": row.id, "email": row.email, "name": row.name, "role": row.role,
+            "disabled": row.disabled_at is not None, "has_password": row.password_hash is not None,
             "last_sign_in_at": output.instant(row.last_sign_in_at),
         }
         for row in rows
-    ]
-    if wanted.json:
-        output.result_json({"users": shown})
-    else:
-        output.table(shown, ("id", "email", "name", "role", "disabled", "last_sign_in_at"))
+    ]  # fmt: skip
+    output.listing(wanted.json, "users", shown, ("id", "email", "name", "role", "disabled", "last_sign_in_at"))
 
 
 async def create_token(wanted: argparse.Namespace) -> None:
     name, email = valid.name(wanted.name), valid.email(wanted.user)
     async with open_data(settings_of(wanted), create=False) as opened:
         person = await _person(opened, email)
-        secret, days, moment = credentials.new_user_token(), wanted.expires_days, now()
+        secret, days, moment = credentials.new_secret("token"), wanted.expires_days, now()
         ends_at = None if days is None else moment + timedelta(days=days)
         changes = rules.create_token(person.id, name, secret, ends_at, moment, actors.SYSTEM)
         stored = await opened.commit(*changes)
     made = next(put_rows(stored, TokenRow))
-    if wanted.json:
-        ends = output.instant(made.expires_at)
-        output.result_json({"id": made.id, "name": name, "user": email, "token": secret.text, "expires_at": ends})
-    else:
-        output.result(sentence("token.made", name=name, email=email, token=secret.text))
+    ends = output.instant(made.expires_at)
+    shown = {"id": made.id, "name": name, "user": email, "token": secret.text, "expires_at": ends}
+    output.answer(wanted.json, shown, sentence("token.made", name=name, email=email, token=secret.text))
 
 
 async def list_tokens(wanted: argparse.Namespace) -> None:
@@ -119,21 +110,15 @@ async def list_tokens(wanted: argparse.Namespace) -> None:
         rows = await tokens.valid_tokens(opened.store, now(), MOST_LISTED)
     shown = [
         {
-            "id": row.id,
-            "user": people.get(row.user_id, ""),
-            "name": row.name,
-            "prefix": row.prefix,
-            "created_at": output.instant(row.created_at),
-            "expires_at": output.instant(row.expires_at),
+            "id": row.id, "user": people.get(row.user_id, ""), "name": row.name, "prefix": row.prefix,
+            "created_at": output.instant(row.created_at), "expires_at": output.instant(row.expires_at),
             "last_used_at": output.instant(row.last_used_at),
         }
         for row in rows
         if wanted.user is None or people.get(row.user_id) == valid.email(wanted.user)
-    ]
-    if wanted.json:
-        output.result_json({"tokens": shown})
-    else:
-        output.table(shown, ("id", "user", "name", "prefix", "created_at", "expires_at", "last_used_at"))
+    ]  # fmt: skip
+    columns = ("id", "user", "name", "prefix", "created_at", "expires_at", "last_used_at")
+    output.listing(wanted.json, "tokens", shown, columns)
 
 
 async def revoke_token(wanted: argparse.Namespace) -> None:
@@ -147,10 +132,8 @@ async def revoke_token(wanted: argparse.Namespace) -> None:
             raise CliError(Exit.NOT_FOUND, "no_such_token", missing, sentence("token.missing.fix"))
         made = rules.revoke_token(token, now(), actors.SYSTEM)
         await opened.commit(*made)
-    if wanted.json:
-        output.result_json({"id": token.id, "prefix": token.prefix, "revoked": True})
-    else:
-        output.result(sentence("token.revoked", name=token.name, prefix=token.prefix))
+    shown = {"id": token.id, "prefix": token.prefix, "revoked": True}
+    output.answer(wanted.json, shown, sentence("token.revoked", name=token.name, prefix=token.prefix))
 
 
 async def link(wanted: argparse.Namespace) -> None:
@@ -160,11 +143,8 @@ async def link(wanted: argparse.Namespace) -> None:
         person = await _person(opened, valid.email(wanted.email)) if wanted.email else await _first_admin(opened)
         made = await make_link(opened, person.id, person.email)
     url = made.url(wanted.url or base_url(settings))
-    if wanted.json:
-        ends = output.instant(made.expires_at)
-        output.result_json({"email": person.email, "sign_in_link": url, "expires_at": ends})
-    else:
-        output.result(sentence("user.link", until=clock_time(made.expires_at), url=url))
+    shown = {"email": person.email, "sign_in_link": url, "expires_at": output.instant(made.expires_at)}
+    output.answer(wanted.json, shown, sentence("user.link", until=clock_time(made.expires_at), url=url))
 
 
 def base_url(settings: Settings) -> str:

@@ -19,15 +19,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 def show(wanted: argparse.Namespace) -> int:
     facts = {
-        "myrvm": PRODUCT_VERSION,
-        "python": platform.python_version(),
-        "plotly.js": plotly_js()[0],
-        "git": git_id(),
-    }
-    if wanted.json:
-        output.result_json(facts)
-    else:
-        output.result("\n".join(f"{name} {value}" for name, value in facts.items() if value))
+        "myrvm": PRODUCT_VERSION, "python": platform.python_version(), "plotly.js": plotly_js()[0], "git": git_id(),
+    }  # fmt: skip
+    output.answer(wanted.json, facts, "\n".join(f"{name} {value}" for name, value in facts.items() if value))
     return int(Exit.OK)
 
 

@@ -196,29 +196,21 @@ def settings_view(fleet: CommonSettings, machine: Machine) -> dict[str, Any]:
     own, local, found = machine.desired_settings, machine.reported_settings, machine.effective_settings
     without = fleet.of(UNWRITTEN, local).values
     return {
-        "version": found.version,
-        "applied_version": machine.config_version,
-        "applied_at": _iso(machine.config_applied_at),
-        "applied_errors": machine.config_errors or {},
-        "values": dict(found.values),
-        "blocks": effective_settings.blocks(found.values),
-        "origins": {key: fleet.origin(key, own, local) for key in found.values},
-        "written": dict(own.values),
-        "inherited": {key: without[key] for key in own.values if key in without},
-        **_written(fleet.newest_scope(own)),
-    }
+        "version": found.version, "applied_version": machine.config_version,
+        "applied_at": _iso(machine.config_applied_at), "applied_errors": machine.config_errors or {},
+        "values": dict(found.values), "blocks": effective_settings.blocks(found.values),
+        "origins": {key: fleet.origin(key, own, local) for key in found.values}, "written": dict(own.values),
+        "inherited": {key: without[key] for key in own.values if key in without}, **_written(fleet.newest_scope(own)),
+    }  # fmt: skip
 
 
 def fleet_view(fleet: CommonSettings) -> dict[str, Any]:
     values = fleet.shared.values
     return {
-        "version": fleet.written.version,
-        "values": dict(values),
-        "blocks": effective_settings.blocks(values),
-        "origins": {key: fleet.origin(key) for key in values},
-        "written": dict(fleet.written.values),
+        "version": fleet.written.version, "values": dict(values), "blocks": effective_settings.blocks(values),
+        "origins": {key: fleet.origin(key) for key in values}, "written": dict(fleet.written.values),
         **_written(fleet.written),
-    }
+    }  # fmt: skip
 
 
 def _one(call: Call, machine: Machine, key: str) -> dict[str, Any]:

@@ -17,12 +17,8 @@ VersionSeen = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
 FreeValue = bool | float | str | list[bool | float | str]
 MAX_NAMED: Final = 20
 _KINDS: Final[Mapping[str, Any]] = {
-    "switch": bool,
-    "networks": list[str],
-    "zone": str,
-    "zone_or_none": str,
-    "addresses": str,
-}
+    "switch": bool, "networks": list[str], "zone": str, "zone_or_none": str, "addresses": str,
+}  # fmt: skip
 
 
 def _type_of(setting: Setting) -> Any:

@@ -61,17 +61,12 @@ def rows_of(
         text = text_of(own.get(key, values[key]), kind)
         bounded = setting is not None and kind in ("whole", "number")
         row = SettingRow(
-            key=key,
-            kind=kind,
-            text=text,
-            own=is_own,
-            seen=seen_of(is_own, text),
+            key=key, kind=kind, text=text, own=is_own, seen=seen_of(is_own, text),
             unit=setting.unit if setting else "",
             bounds=(setting.least, setting.most) if setting and bounded else None,
-            inherited=shown(reader, key, behind[key]) if key in behind else None,
-            inherited_from=behind_from(key),
+            inherited=shown(reader, key, behind[key]) if key in behind else None, inherited_from=behind_from(key),
             refused=refusals.why(reader, refused[key]) if key in refused else "",
-        )
+        )  # fmt: skip
         if key in changed:
             who, at, before = changed[key]
             row.changed = (who, at, "" if before is None else shown(reader, key, before))
@@ -189,7 +184,8 @@ async def save(visit: Visit, found: Machine | None) -> FormState | str:
         faults = _no_numbers(visit, values, held)
         if faults:
             return FormState(422, ("bad", t("settings.faults")), form, faults)
-        await _write(visit, found, values, form.get("version", ""))
+        version = whole_number(form.get("version", ""), MAX_INTEGER)
+        await api.write(visit.call(machine=found), found, SettingsRequest(values, version))
     except Problem as refused:
         if refused.kind == "conflict":
             return FormState(409, ("bad", t("settings.stale")), form)
@@ -225,7 +221,3 @@ def requested(form: Mapping[str, str], held: Values) -> dict[str, Any]:
     if added:
         found[added] = settings.value_of(form.get("add.value", ""), form.get("add.kind", "text"))
     return found
-
-
-async def _write(visit: Visit, found: Machine | None, values: Mapping[str, Any], version: str) -> None:
-    await api.write(visit.call(machine=found), found, SettingsRequest(values, whole_number(version, MAX_INTEGER)))

@@ -65,14 +65,10 @@ async def _page(visit: Visit, found: Machine, state: FormState, given: dict[str,
     head = await tab.head(visit, found)
     values = {**await part_applied(visit), **await _form(visit, found, state)}
     return visit.render(
-        "machine_settings.html",
-        state.status,
-        **values | {"m": head["m"]},
-        head_of=head,
+        "machine_settings.html", state.status, **values | {"m": head["m"]}, head_of=head,
         given=given or {"name": found.name, "site": found.location_description or ""},
-        may_rename=visit.may("machine.manage"),
-        hardware=hardware(visit, found),
-    )
+        may_rename=visit.may("machine.manage"), hardware=hardware(visit, found),
+    )  # fmt: skip
 
 
 async def part_form(visit: Visit) -> dict[str, Any]:
@@ -100,14 +96,9 @@ async def _form(visit: Visit, found: Machine, state: FormState) -> dict[str, Any
     fleet, own, local = visit.context.fleet.settings, found.desired_settings, found.reported_settings
     changed = await settings_form.changed_last(visit.context.store, found.id)
     rows = settings_form.rows_of(
-        visit.reader,
-        found.effective_settings.values,
-        own.values,
-        fleet.of(UNWRITTEN, local).values,
-        lambda key: fleet.origin(key, UNWRITTEN, local),
-        changed,
-        found.config_errors or {},
-    )
+        visit.reader, found.effective_settings.values, own.values, fleet.of(UNWRITTEN, local).values,
+        lambda key: fleet.origin(key, UNWRITTEN, local), changed, found.config_errors or {},
+    )  # fmt: skip
     values = settings_form.values_of(
         visit, rows, state, scope="machine", version=found.effective_settings.version, action=_address(found),
         rvm=found.id, may_edit=visit.may("config.write", found.id),

@@ -192,26 +192,18 @@ def _changes(
     return [
         *replacing(rvm_id, new, old.version),
         EventHappened(
-            at=at,
-            code="config.changed",
-            actor=by,
-            rvm_id=rvm_id,
-            params=params,
-            before={key: before.get(key) for key in keys},
-            after={key: after.get(key) for key in keys},
+            at=at, code="config.changed", actor=by, rvm_id=rvm_id, params=params,
+            before={key: before.get(key) for key in keys}, after={key: after.get(key) for key in keys},
         ),
-    ]
+    ]  # fmt: skip
 
 
 def replacing(rvm_id: int | None, new: DesiredSettings, version_before: int = 0) -> list[Change]:
     """Replaces what is desired of the fleet (None) or of a machine. Conflict `version`: another than `version_before`
     (0: no row) is there, or any is as large."""
     now: dict[str, Any] = {
-        "values": dict(new.values),
-        "version": new.version,
-        "updated_at": new.at,
-        "updated_by": new.by,
-    }
+        "values": dict(new.values), "version": new.version, "updated_at": new.at, "updated_by": new.by,
+    }  # fmt: skip
     newest = Patch(
         CounterRow, CONFIG_VERSION, {"value": new.version}, where=(("value", "<", new.version),), must="version"
     )
@@ -290,24 +282,17 @@ def applied(
         MachineRow,
         machine.id,
         {
-            "config_version": version,
-            "config_errors": dict(errors) or None,
-            "config_own": local or None,
-            "config_applied_at": now,
-            "updated_at": now,
+            "config_version": version, "config_errors": dict(errors) or None, "config_own": local or None,
+            "config_applied_at": now, "updated_at": now,
         },
         must="id",
-    )
+    )  # fmt: skip
     if is_run or version == 0:
         return [change]
     news = {key: why for key, why in errors.items() if refused.get(key) != why}
     event = EventHappened(
-        at=now,
-        code="config.refused" if news else "config.applied",
-        actor=actors.machine(machine.id),
-        rvm_id=machine.id,
-        params=refusal_params({"version": version}, news, beyond) if news else {"version": version},
-        before={"version": machine.config_version},
-        after={"version": version},
-    )
+        at=now, code="config.refused" if news else "config.applied", actor=actors.machine(machine.id),
+        rvm_id=machine.id, params=refusal_params({"version": version}, news, beyond) if news else {"version": version},
+        before={"version": machine.config_version}, after={"version": version},
+    )  # fmt: skip
     return [change, event]

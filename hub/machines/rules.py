@@ -66,7 +66,7 @@ def new_machine(
     name: str, device_id: str | None, location: str | None, by: Actor, now: datetime, *, simulated: bool = False
 ) -> tuple[credentials.Secret, list[Change]]:
     """The key is shown once; only its hash is in the Changes."""
-    secret, name = credentials.new_machine_key(), composed(name)
+    secret, name = credentials.new_secret("key"), composed(name)
     row = MachineRow(
         device_id=device_id or device_id_for(name),
         name=name,
@@ -87,7 +87,7 @@ def new_machine(
 
 def new_key(rvm_id: int, old_prefix: str | None, by: Actor, now: datetime) -> tuple[credentials.Secret, list[Change]]:
     """Another key for a machine that is there; the old one is dead at once."""
-    secret = credentials.new_machine_key()
+    secret = credentials.new_secret("key")
     # Whoever fought for the old key has nothing to fight for.
     values = {
         "api_key": secret.hash, "api_key_prefix": secret.prefix, "quarantined_until": None, "updated_at": now,

@@ -120,14 +120,11 @@ async def upload(call: Call) -> Answer:
     translate = translator(call.language)
     return Answer(
         Uploaded(
-            stored=stored,
-            duplicates=found.duplicates,
-            clamped=found.clamped,
-            rejected_count=len(faults),
+            stored=stored, duplicates=found.duplicates, clamped=found.clamped, rejected_count=len(faults),
             rejected=[RejectedReading(f.place, f.field, translate(_why(f))) for f in faults[:MAX_NAMED]],
         ),
         201,
-    )
+    )  # fmt: skip
 
 
 async def history(call: Call) -> Answer:
@@ -139,13 +136,10 @@ async def history(call: Call) -> Answer:
         raise one_wrong("from", "range_wrong", most=_LONGEST.days)
     found = await _read(call, start, end, query.points)
     data = {
-        "rvm_id": call.machine.id,
-        "device_id": call.machine.device_id,
-        "from": views.rfc3339(start),
-        "to": views.rfc3339(end),
-        "bucket_s": (end - start).total_seconds() / query.points,
+        "rvm_id": call.machine.id, "device_id": call.machine.device_id, "from": views.rfc3339(start),
+        "to": views.rfc3339(end), "bucket_s": (end - start).total_seconds() / query.points,
         "samples": [_point(bucket) for bucket in found],
-    }
+    }  # fmt: skip
     return Answer(data)
 
 

@@ -134,20 +134,13 @@ def _sorted(
     newest = max(last, key=lambda entry: entry[1], default=None)
     kept = [
         SamplesKept(
-            rvm_id=rvm_id,
-            boot=boot,
-            seqs=tuple(number for number, _, _, _ in entries),
-            taken_at=tuple(at for _, at, _, _ in entries),
-            clamped=tuple(clamped for _, _, clamped, _ in entries),
-            samples=tuple(sample for _, _, _, sample in entries),
-            received_at=now,
+            rvm_id=rvm_id, boot=boot, seqs=tuple(number for number, _, _, _ in entries),
+            taken_at=tuple(at for _, at, _, _ in entries), clamped=tuple(clamped for _, _, clamped, _ in entries),
+            samples=tuple(sample for _, _, _, sample in entries), received_at=now,
         )
         for boot, entries in groups.items()
-    ]
+    ]  # fmt: skip
     return Sorted(
-        kept,
-        duplicates,
-        sum(clamped for entries in groups.values() for _, _, clamped, _ in entries),
-        None if newest is None else newest[3],
-        None if newest is None else newest[1],
-    )
+        kept, duplicates, sum(clamped for entries in groups.values() for _, _, clamped, _ in entries),
+        None if newest is None else newest[3], None if newest is None else newest[1],
+    )  # fmt: skip

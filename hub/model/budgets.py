@@ -308,9 +308,6 @@ class ReportedEvents:
 def _line(rvm_id: int, budget: _Budget, now: datetime) -> EventHappened:
     since, until = budget.since or now, budget.until or now
     return EventHappened(
-        at=now,
-        code="machine.events_dropped",
-        actor=actors.machine(rvm_id),
-        rvm_id=rvm_id,
+        at=now, code="machine.events_dropped", actor=actors.machine(rvm_id), rvm_id=rvm_id,
         params={"count": budget.dropped, "since": since.isoformat(), "until": until.isoformat()},
-    )
+    )  # fmt: skip

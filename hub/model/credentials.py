@@ -54,22 +54,6 @@ def new_secret(kind: Kind) -> Secret:
     return Secret(text, prefix, hash_of(text))
 
 
-def new_machine_key() -> Secret:
-    return new_secret("key")
-
-
-def new_user_token() -> Secret:
-    return new_secret("token")
-
-
-def new_session() -> Secret:
-    return new_secret("session")
-
-
-def new_link() -> Secret:
-    return new_secret("link")
-
-
 def hash_of(text: str) -> str:
     """SHA-256, hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()

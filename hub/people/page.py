@@ -9,8 +9,6 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from db import tokens, users
-from db import tokens as token_rows
-from db import users as user_rows
 from db.errors import Conflict
 from db.records import TokenRow
 from hub.machines.key_page import base_url
@@ -96,12 +94,8 @@ async def create_token(visit: Visit) -> Response:
         answer = await tokens_api.create_token(visit.call(validate(tokens_api.NewToken, wanted)))
     except Problem as refused:
         return await _tokens(visit, ("bad", visit.sentence(refused)), status=refused.status)
-    visit.context[FreshSecrets].keep(visit.user, _token_place(answer.data["id"]), answer.data["token"])
+    visit.context[FreshSecrets].keep(visit.user, f"/admin/tokens/{answer.data['id']}", answer.data["token"])
     return go(f"/admin/tokens?new={answer.data['id']}")
-
-
-def _token_place(token_id: int) -> str:
-    return f"/admin/tokens/{token_id}"
 
 
 async def revoke_token(visit: Visit) -> Response:
@@ -109,9 +103,9 @@ async def revoke_token(visit: Visit) -> Response:
     return go("/admin/tokens?said=revoked")
 
 
-async def _user(visit: Visit) -> user_rows.UserWithMachines:
+async def _user(visit: Visit) -> users.UserWithMachines:
     user_id = row_id(visit.request.path_params["user_id"])
-    user = None if user_id is None else await user_rows.find_user(visit.context.store, user_id)
+    user = None if user_id is None else await users.find_user(visit.context.store, user_id)
     if user is None:
         raise not_found()
     return user
@@ -120,21 +114,18 @@ async def _user(visit: Visit) -> user_rows.UserWithMachines:
 async def _users(
     visit: Visit, said: tuple[str, str] | None, *, link_of: int | None = None, status: int = 200
 ) -> Response:
-    everybody = await user_rows.all_users(visit.context.store)
+    everybody = await users.all_users(visit.context.store)
     url = None if link_of is None else visit.context[FreshSecrets].find(visit.user, _link_place(link_of))
     names = {user.id: user.name for user in everybody}
     link = None if url is None or link_of is None else {"name": names.get(link_of, ""), "url": url}
     listed = [
         {
-            "id": user.id,
-            "name": user.name,
-            "email": user.email,
-            "role": user.role,
+            "id": user.id, "name": user.name, "email": user.email, "role": user.role,
             "disabled": user.disabled_at is not None,
             "last_sign_in": None if user.last_sign_in_at is None else views.epoch_ms(user.last_sign_in_at),
         }
         for user in everybody
-    ]
+    ]  # fmt: skip
     return visit.render("users.html", status, users=listed, said=said, link=link)
 
 
@@ -149,45 +140,35 @@ async def _tokens(
 ) -> Response:
     """`new`: just made. `since`: the person was away since then, is shown what was made, and goes on to `onward`."""
     store, now = visit.context.store, visit.now
-    own = [row for row in await token_rows.tokens_of(store, visit.user.id) if tokens_api.is_live(row, now)]
+    own = [row for row in await tokens.tokens_of(store, visit.user.id) if tokens_api.is_live(row, now)]
     made = next((row for row in own if row.id == new), None)
-    text = None if made is None else visit.context[FreshSecrets].find(visit.user, _token_place(made.id))
+    text = None if made is None else visit.context[FreshSecrets].find(visit.user, f"/admin/tokens/{made.id}")
     others: list[dict[str, Any]] = []
     older = None
     if visit.may("token.manage_all"):
         before = row_id(visit.request.query_params.get("before", ""))
-        found = await token_rows.valid_tokens(store, now, SHOWN + 1, before)
+        found = await tokens.valid_tokens(store, now, SHOWN + 1, before)
         page = found[:SHOWN]
         older = page[-1].id if len(found) > len(page) else None
-        names = {user.id: user.name for user in await user_rows.all_users(store)}
+        names = {user.id: user.name for user in await users.all_users(store)}
         others = [
             _token(row, now) | {"owner": names.get(row.user_id, "")} for row in page if row.user_id != visit.user.id
         ]
     return visit.render(
-        "tokens.html",
-        status,
-        tokens=[_token(row, now) for row in own],
-        others=others,
-        sees_all=visit.may("token.manage_all"),
-        older=older,
+        "tokens.html", status, tokens=[_token(row, now) for row in own], others=others,
+        sees_all=visit.may("token.manage_all"), older=older,
         told=[] if since is None else [row.name for row in own if views.epoch_ms(row.created_at) > since],
-        onward=onward,
-        said=said,
-        secret=None if made is None or text is None else {"name": made.name, "text": text},
-    )
+        onward=onward, said=said, secret=None if made is None or text is None else {"name": made.name, "text": text},
+    )  # fmt: skip
 
 
 def _token(row: TokenRow, now: datetime) -> dict[str, Any]:
     return {
-        "id": row.id,
-        "name": row.name,
-        "prefix": row.prefix,
-        "made": views.epoch_ms(row.created_at),
+        "id": row.id, "name": row.name, "prefix": row.prefix, "made": views.epoch_ms(row.created_at),
         "is_new": now - row.created_at < NEW_FOR,
         "last_used": None if row.last_used_at is None else views.epoch_ms(row.last_used_at),
-        "last_ip": row.last_used_ip,
-        "expires": None if row.expires_at is None else views.epoch_ms(row.expires_at),
-    }
+        "last_ip": row.last_used_ip, "expires": None if row.expires_at is None else views.epoch_ms(row.expires_at),
+    }  # fmt: skip
 
 
 MAX_TEXT = 600
@@ -263,16 +244,16 @@ async def set_password(visit: Visit) -> Response:
         if "current_password" in wrong:
             return await _account(visit, ("bad", t("password.wrong")), refused.status)
         weak = rules.password_fault(wanted["password"], visit.user.email or "")
-        said = visit.sentence(refused) if weak is None else t(f"password.{weak}", n=limit_of(weak))
+        said = (
+            visit.sentence(refused)
+            if weak is None
+            else t(f"password.{weak}", n=rules.MAX_PASSWORD if weak == "long" else rules.MIN_PASSWORD)
+        )
         return await _account(visit, ("bad", said), refused.status)
     done = go("/account?said=password")
     if answer.session is not None:
         identify.set_session_cookie(done, visit.context.settings, answer.session)
     return done
-
-
-def limit_of(weak: str) -> int:
-    return rules.MAX_PASSWORD if weak == "long" else rules.MIN_PASSWORD
 
 
 def fault(visit: Visit, refused: SignInRefused) -> str:
@@ -306,9 +287,6 @@ def _login(
 async def _account(visit: Visit, said: tuple[str, str] | None, status: int = 200) -> Response:
     user = await users.find_user(visit.context.store, visit.user.id)
     return visit.render(
-        "account.html",
-        status,
-        said=said,
-        has_password=user is not None and user.password_hash is not None,
+        "account.html", status, said=said, has_password=user is not None and user.password_hash is not None,
         min_password=rules.MIN_PASSWORD,
-    )
+    )  # fmt: skip

@@ -251,15 +251,11 @@ def succeeded_sign_in(
 def open_session(
     user_id: int, now: datetime, *, address: str, user_agent: str | None
 ) -> tuple[Secret, Put[SessionRow]]:
-    secret = credentials.new_session()
+    secret = credentials.new_secret("session")
     session = SessionRow(
-        user_id=user_id,
-        hash=secret.hash,
-        created_at=now,
-        expires_at=now + timedelta(seconds=IDLE_S),
-        ip=address or None,
-        user_agent=user_agent[:300].replace("\x00", "") if user_agent else None,
-    )
+        user_id=user_id, hash=secret.hash, created_at=now, expires_at=now + timedelta(seconds=IDLE_S),
+        ip=address or None, user_agent=user_agent[:300].replace("\x00", "") if user_agent else None,
+    )  # fmt: skip
     return secret, Put(session)
 
 
@@ -278,7 +274,7 @@ def signed_out(user_id: int, digest: str, now: datetime) -> list[Change]:
 
 def make_link(user_id: int, now: datetime, lifetime_s: float = LINK_S) -> tuple[Secret, SignInLinkRow]:
     """Single-use, for the first administrator and for somebody who lost the password."""
-    secret = credentials.new_link()
+    secret = credentials.new_secret("link")
     return secret, SignInLinkRow(user_id=user_id, hash=secret.hash, expires_at=now + timedelta(seconds=lifetime_s))
 
 

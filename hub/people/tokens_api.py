@@ -16,27 +16,18 @@ from hub.model.actors import row_id
 from hub.model.changes import put_rows
 from hub.people import rules
 from hub.web.api import endpoint, headers
-from hub.web.api.operation import Answer, Call, Operation
+from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.auth.state import AuthState
 from hub.web.http.problems import Problem, Text, not_found
-from hub.web.http.validation import Instant, Limit, Row, Title
+from hub.web.http.validation import Limit, Row, Title
 
 MAX_LIVE = 50
 """Of one user, neither revoked nor expired."""
 
 
+@of_record(TokenRow, without=("hash",))
 class Token(msgspec.Struct):
     """`prefix` is how its owner recognises it."""
-
-    id: int
-    user_id: int
-    name: str
-    prefix: str
-    created_at: Instant
-    expires_at: Instant | None
-    last_used_at: Instant | None
-    last_used_ip: str | None
-    revoked_at: Instant | None
 
 
 class CreatedToken(Token):
@@ -80,7 +71,7 @@ async def create_token(call: Call) -> Answer:
     own = await tokens.tokens_of(call.context.store, call.principal.id)
     if sum(is_live(token, call.now) for token in own) >= MAX_LIVE:
         raise Problem("conflict", Text("too_many_tokens", {"most": MAX_LIVE}))
-    secret = credentials.new_user_token()
+    secret = credentials.new_secret("token")
     days = wanted.expires_in_days
     expires_at = None if days is None else call.now + timedelta(days=days)
     made = rules.create_token(call.principal.id, wanted.name, secret, expires_at, call.now, call.principal.actor)

@@ -118,13 +118,9 @@ async def edit_user(call: Call) -> Answer:
         if rules.leaves_no_admin(user, await _other_admins(call, user), role=role, disabled=patch.disabled is True):
             raise Problem("conflict", Text("last_admin"))
         made = rules.edit_user(
-            user,
-            user.machines,
-            await _values(call, user, patch),
-            _own(call, user, patch, role),
-            call.now,
+            user, user.machines, await _values(call, user, patch), _own(call, user, patch, role), call.now,
             call.principal.actor,
-        )
+        )  # fmt: skip
         if made:
             await call.announce(*made)
     return Answer(_view(await _of(call, user.id)))

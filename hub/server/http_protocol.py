@@ -96,15 +96,11 @@ The cookies of this site are cleared now: <a href="/">open it again</a>. Should 
 Cookie situs ini sudah dihapus: <a href="/">buka lagi</a>. Bila halaman ini muncul lagi, hapus cookie itu sendiri.
 """
 _TOO_LARGE_HEADERS: Final = (
-    (b"content-type", b"text/html; charset=utf-8"),
-    (b"content-length", str(len(_TOO_LARGE)).encode()),
+    (b"content-type", b"text/html; charset=utf-8"), (b"content-length", str(len(_TOO_LARGE)).encode()),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cache-control", b"no-store"),
-    (b"connection", b"close"),
-)
+    (b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"DENY"), (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"), (b"connection", b"close"),
+)  # fmt: skip
 
 
 class HubServerState(ServerState):

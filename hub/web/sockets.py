@@ -190,7 +190,7 @@ class _Page:
                 self._context.watching.unwatch(subscription.number)
 
     async def _read(self) -> Ending:
-        rate_limit = MessageRate()
+        rate_limit = TokenBucket(MESSAGES_PER_S, BURST, time.monotonic())
         while True:
             received = await self._websocket.receive()
             if received["type"] == "websocket.disconnect":
@@ -199,7 +199,8 @@ class _Page:
             if text is None:
                 return Ending(CloseCode.UNSUPPORTED_DATA, "text only")
             message = decode(text)
-            if not rate_limit.take(message):
+            cost = SNAPSHOT_COST if isinstance(message, (AskSnapshot, Resume)) else 1.0
+            if not rate_limit.take(time.monotonic(), cost):
                 return Ending(CloseCode.POLICY, "too many messages")
             if message is None:
                 return Ending(CloseCode.PROTOCOL_ERROR, "not understood")
@@ -282,12 +283,3 @@ def decode(text: str) -> Message | None:
         return _decoder.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
         return None
-
-
-class MessageRate:
-    def __init__(self) -> None:
-        self._bucket = TokenBucket(MESSAGES_PER_S, BURST, time.monotonic())
-
-    def take(self, message: Message | None) -> bool:
-        cost = SNAPSHOT_COST if isinstance(message, (AskSnapshot, Resume)) else 1.0
-        return self._bucket.take(time.monotonic(), cost)

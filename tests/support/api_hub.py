@@ -71,7 +71,7 @@ class ApiHub:
 
     async def add_user(self, name: str, role: str, machines: tuple[int, ...] = (), password: str | None = None) -> int:
         """With a token and a session that stays; with a password when one is given."""
-        now, secret = self.context.clock(), credentials.new_user_token()
+        now, secret = self.context.clock(), credentials.new_secret("token")
         hashed = await self.context[AuthState].passwords.hash(password) if password else None
         made = rules.add_user(
             email=f"{name}@example.com", name=name, role=role, password_hash=hashed, language=None,
@@ -93,7 +93,7 @@ class ApiHub:
         return secret.text
 
     async def add_machine(self, name: str, device_id: str | None = None) -> int:
-        secret = credentials.new_machine_key()
+        secret = credentials.new_secret("key")
         now = self.context.clock()
         row = MachineRow(
             device_id=device_id or f"dev-{name}", name=name, api_key=secret.hash, api_key_prefix=secret.prefix,

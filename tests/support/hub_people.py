@@ -46,7 +46,7 @@ class People:
             )
             stored = await opened.commit(*added)
             user_id = next(changes.put_rows(stored, UserRow)).id
-            token = credentials.new_user_token()
+            token = credentials.new_secret("token")
             made = rules.create_token(user_id, "tests", token, None, now, "system")
             session, put_session = rules.open_session(user_id, now, address="127.0.0.1", user_agent=None)
             own = (changes.Put(UserMachineRow(user_id=user_id, rvm_id=rvm_id)) for rvm_id in machines)

@@ -126,13 +126,9 @@ async def _run(context: HubContext, request: Request, operation: Operation) -> R
 
 async def _prepare(context: HubContext, request: Request, operation: Operation, principal: Principal | None) -> Call:
     call = Call(
-        context=context,
-        request=request,
-        now=context.clock(),
-        address=identify.address_of(context, request),
-        language=language_of(request, principal),
-        caller=principal,
-    )
+        context=context, request=request, now=context.clock(), address=identify.address_of(context, request),
+        language=language_of(request, principal), caller=principal,
+    )  # fmt: skip
     if operation.action is not None and principal is not None:
         if operation.names_machine:
             call.machine_or_none = machine_named(context, principal, request.path_params["id"])

@@ -38,20 +38,12 @@ WHEN: Final[Mapping[str, str]] = {
     "unavailable": "Not possible right now (the database is away); see Retry-After.",
 }
 PATH_EXAMPLES: Final = {
-    "id": "1",
-    "device_id": "1",
-    "key": "temperature_threshold",
-    "command_id": "1a208a7557d-d0cc93784957c053",
-    "user_id": "2",
-    "token_id": "3",
-    "recording_id": "4",
-}
+    "id": "1", "device_id": "1", "key": "temperature_threshold", "command_id": "1a208a7557d-d0cc93784957c053",
+    "user_id": "2", "token_id": "3", "recording_id": "4",
+}  # fmt: skip
 _ANSWER_HEADERS: Final[Mapping[int, tuple[str, ...]]] = {
-    401: ("WWW-Authenticate",),
-    412: ("ETag",),
-    429: ("Retry-After",),
-    503: ("Retry-After",),
-}
+    401: ("WWW-Authenticate",), 412: ("ETag",), 429: ("Retry-After",), 503: ("Retry-After",),
+}  # fmt: skip
 _HEADERS: Final[Mapping[str, tuple[str, str]]] = {
     "X-Total-Count": ("integer", "How many there are on all pages."),
     "Link": ("string", 'The next page, `<...>; rel="next"`, when there is one.'),
@@ -162,14 +154,11 @@ def _query(operation: Operation) -> tuple[msgspec.structs.FieldInfo, ...]:
 
 def _operation(operation: Operation, schema_of: Mapping[int, Any]) -> dict[str, Any]:
     spec: dict[str, Any] = {
-        "operationId": operation.name,
-        "summary": operation.summary,
-        "description": _description(operation),
-        "tags": [operation.tag],
-        "security": [] if operation.action is None else [{"bearer": []}, {"session": []}],
+        "operationId": operation.name, "summary": operation.summary, "description": _description(operation),
+        "tags": [operation.tag], "security": [] if operation.action is None else [{"bearer": []}, {"session": []}],
         "parameters": _parameters(operation, schema_of),
         "responses": {str(s): _response(operation, s, schema_of) for s in statuses(operation)},
-    }
+    }  # fmt: skip
     if operation.body is not None:
         media: dict[str, Any] = {"schema": schema_of[id(operation.body)]}
         if operation.example is not None:
@@ -257,12 +246,9 @@ def _portable(value: Any) -> Any:
 
 
 _PAGES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True,
+    undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+)  # fmt: skip
 
 
 def docs_page(described: Sequence[Operation], language: str) -> str:

@@ -57,14 +57,9 @@ def machine_by_key(context: HubContext, key: str) -> Principal | None:
     if machine is None or not credentials.same_hash(shape.hash, machine.api_key):
         return None
     return Principal(
-        kind="machine",
-        id=machine.id,
-        name=machine.name,
-        role="machine",
-        machines=frozenset({machine.id}),
-        via="key",
+        kind="machine", id=machine.id, name=machine.name, role="machine", machines=frozenset({machine.id}), via="key",
         credential_id=machine.id,
-    )
+    )  # fmt: skip
 
 
 def carried_by(settings: Settings, connection: HTTPConnection) -> Carried | None:
@@ -89,14 +84,9 @@ def session_cookie_name(settings: Settings) -> str:
 def set_session_cookie(response: Response, settings: Settings, session_text: str) -> None:
     """Lax, not Strict: a link in a message must open the page signed in; changes are guarded by csrf."""
     response.set_cookie(
-        session_cookie_name(settings),
-        session_text,
-        max_age=int(ABSOLUTE_S),
-        path="/",
-        secure=settings.cookie_secure,
-        httponly=True,
-        samesite="lax",
-    )
+        session_cookie_name(settings), session_text, max_age=int(ABSOLUTE_S), path="/", secure=settings.cookie_secure,
+        httponly=True, samesite="lax",
+    )  # fmt: skip
 
 
 def clear_session_cookie(response: Response, settings: Settings) -> None:
@@ -183,14 +173,6 @@ async def _principal(context: HubContext, user_id: int, via: Via, credential_id:
         return None
     role: Role = user.role  # type: ignore[assignment]
     return Principal(
-        kind="user",
-        id=user.id,
-        name=user.name,
-        role=role,
-        machines=machines_of(role, user.machines),
-        via=via,
-        credential_id=credential_id,
-        language=user.language,
-        theme=user.theme,
-        email=user.email,
-    )
+        kind="user", id=user.id, name=user.name, role=role, machines=machines_of(role, user.machines), via=via,
+        credential_id=credential_id, language=user.language, theme=user.theme, email=user.email,
+    )  # fmt: skip

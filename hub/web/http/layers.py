@@ -27,6 +27,7 @@ class BodyLimit:
     def __init__(self, app: ASGIApp, *, limit: int = MAX_BODY_BYTES) -> None:
         self.app = app
         self.limit = limit
+        self._sentence = f"A request may carry {limit} bytes."
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or STREAMED.match(scope["path"]):
@@ -34,7 +35,10 @@ class BodyLimit:
             return
         announced = dict(scope["headers"]).get(b"content-length", b"")
         if announced.isdigit() and int(announced[:20]) > self.limit:
-            await self._refusal()(scope, receive, send)
+            problem = {"success": False, "message": self._sentence, "type": "about:blank", "title": "Content Too Large",
+                       "status": 413, "detail": self._sentence}  # fmt: skip
+            media_type = "application/problem+json"
+            await JSONResponse(problem, 413, {"Connection": "close"}, media_type)(scope, receive, send)
             return
         received = 0
 
@@ -44,22 +48,10 @@ class BodyLimit:
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
                 if received > self.limit:
-                    raise self._too_large()
+                    raise HTTPException(413, self._sentence, headers={"Connection": "close"})
             return message
 
         await self.app(scope, counted, send)
-
-    def _sentence(self) -> str:
-        return f"A request may carry {self.limit} bytes."
-
-    def _too_large(self) -> HTTPException:
-        return HTTPException(413, self._sentence(), headers={"Connection": "close"})
-
-    def _refusal(self) -> JSONResponse:
-        text = self._sentence()
-        problem = {"success": False, "message": text, "type": "about:blank", "title": "Content Too Large",
-                   "status": 413, "detail": text}  # fmt: skip
-        return JSONResponse(problem, 413, {"Connection": "close"}, media_type="application/problem+json")
 
 
 LEAST_BYTES: Final = 1000

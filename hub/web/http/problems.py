@@ -20,20 +20,10 @@ MEDIA_TYPE: Final = "application/problem+json"
 TYPES_AT: Final = "/api/v2/docs#problem-"
 
 STATUS_OF: Final[Mapping[str, int]] = {
-    "malformed": 400,
-    "not-authenticated": 401,
-    "forbidden": 403,
-    "not-found": 404,
-    "method-not-allowed": 405,
-    "conflict": 409,
-    "precondition-failed": 412,
-    "too-large": 413,
-    "unsupported-media-type": 415,
-    "invalid": 422,
-    "too-many-requests": 429,
-    "internal": 500,
-    "unavailable": 503,
-}
+    "malformed": 400, "not-authenticated": 401, "forbidden": 403, "not-found": 404, "method-not-allowed": 405,
+    "conflict": 409, "precondition-failed": 412, "too-large": 413, "unsupported-media-type": 415, "invalid": 422,
+    "too-many-requests": 429, "internal": 500, "unavailable": 503,
+}  # fmt: skip
 
 
 class Text(NamedTuple):
@@ -87,13 +77,9 @@ class ProblemDocument(msgspec.Struct, kw_only=True):
 def respond(problem: Problem, translate: Translate) -> Response:
     detail = translate(problem.detail)
     document = ProblemDocument(
-        success=False,
-        message=detail,
-        type=TYPES_AT + problem.kind,
-        title=translate(Text(f"title.{problem.kind}")),
-        status=problem.status,
-        detail=detail,
-    )
+        success=False, message=detail, type=TYPES_AT + problem.kind, title=translate(Text(f"title.{problem.kind}")),
+        status=problem.status, detail=detail,
+    )  # fmt: skip
     if problem.errors:
         document.errors = {field: [translate(why) for why in whys] for field, whys in problem.errors.items()}
     if problem.code is not None:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
@@ -45,12 +46,8 @@ logger = logging.getLogger("myrvm.pages")
 
 MAX_FORM_FIELDS: Final = 100
 NAV: Final[tuple[tuple[str, str], ...]] = (
-    ("machines", "/"),
-    ("jobs", "/jobs"),
-    ("events", "/events"),
-    ("admin", "/admin/users"),
-    ("help", "/help"),
-)
+    ("machines", "/"), ("jobs", "/jobs"), ("events", "/events"), ("admin", "/admin/users"), ("help", "/help"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -99,16 +96,10 @@ class Visit:
     def call(self, body: Any = None, *, machine: Machine | None = None, query: Any = None) -> Call:
         """The same request as a call of the API."""
         return Call(
-            context=self.context,
-            request=self.request,
-            now=self.now,
-            address=identify.address_of(self.context, self.request),
-            language=self.reader.language,
-            caller=self.principal,
-            machine_or_none=machine,
-            body=body,
-            query=query,
-        )
+            context=self.context, request=self.request, now=self.now,
+            address=identify.address_of(self.context, self.request), language=self.reader.language,
+            caller=self.principal, machine_or_none=machine, body=body, query=query,
+        )  # fmt: skip
 
     def sentence(self, problem: Problem) -> str:
         translate = translator(self.reader.language)
@@ -125,17 +116,13 @@ class Visit:
         if not self.may("user.manage"):
             shown = tuple((name, "/admin/tokens" if name == "admin" else where) for name, where in shown)
         return PageFrame(
-            user=self.principal,
-            csrf=identify.csrf_token(self.context.settings, self.request),
-            version=self.context.version,
-            here=here(self.request),
+            user=self.principal, csrf=identify.csrf_token(self.context.settings, self.request),
+            version=self.context.version, here=here(self.request),
             alarms=0 if digest is None else len(digest.troubles),
-            alarms_until=None if digest is None else digest.until,
-            open_jobs=self._open_jobs(),
+            alarms_until=None if digest is None else digest.until, open_jobs=self._open_jobs(),
             lease=None if self.principal is None else own_session(self.context, self.principal, self.reader),
-            assets=assets.load(),
-            nav=shown,
-        )
+            assets=assets.load(), nav=shown,
+        )  # fmt: skip
 
     def _open_jobs(self) -> int:
         user = self.principal
@@ -352,13 +339,6 @@ class Part(NamedTuple):
     values: Callable[[Visit], Awaitable[Mapping[str, Any]]]
 
 
-@dataclass(frozen=True)
-class BareFrame:
-    """The frame of a part, as far as forms need one."""
-
-    csrf: str = ""
-
-
 def drawn(parts: Mapping[str, Part]) -> Show:
     """Answers the parts that `of` names, all without it; 304 when they are what the script has."""
 
@@ -368,7 +348,7 @@ def drawn(parts: Mapping[str, Part]) -> Show:
         for name in asked:
             if name in parts:
                 values = await parts[name].values(visit)
-                written = pages.pieces(parts[name].template, visit.reader, frame=BareFrame(), **values)
+                written = pages.pieces(parts[name].template, visit.reader, frame=SimpleNamespace(csrf=""), **values)
                 pieces += [piece async for piece in in_slices(written)]
         body = "".join(pieces).encode()
         headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:16]}"'}

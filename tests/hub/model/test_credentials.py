@@ -85,10 +85,10 @@ def test_passwords_match_themselves_only_and_are_salted() -> None:
 
 def test_each_kind_has_its_own_mark() -> None:
     made = (
-        credentials.new_machine_key(),
-        credentials.new_user_token(),
-        credentials.new_session(),
-        credentials.new_link(),
+        credentials.new_secret("key"),
+        credentials.new_secret("token"),
+        credentials.new_secret("session"),
+        credentials.new_secret("link"),
     )
     assert [one.prefix[:5] for one in made] == ["rvmk_", "rvmu_", "rvms_", "rvml_"]
 

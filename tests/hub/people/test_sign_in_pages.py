@@ -175,7 +175,7 @@ async def test_at_sign_in_a_person_is_told_of_tokens_made_since(any_hub: ApiHub)
     form = {"email": "budi@example.com", "password": PASSWORD, "next": "/jobs"}
     async with any_hub.client(None, Origin=ORIGIN) as client:
         await client.post("/login", data=form)
-        secret = credentials.new_user_token()
+        secret = credentials.new_secret("token")
         made = rules.create_token(any_hub.users["budi"], "Laporan <b>", secret, None, any_hub.context.clock(), "system")
         await any_hub.context.announce(*made)
         told = await client.post("/login", data=form)

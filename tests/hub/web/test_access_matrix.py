@@ -104,7 +104,7 @@ async def recording_of(hub: ApiHub, rvm_id: int) -> int:
 
 
 async def dead_tokens(hub: ApiHub, user_id: int) -> tuple[str, str]:
-    now, expired, revoked = hub.context.clock(), credentials.new_user_token(), credentials.new_user_token()
+    now, expired, revoked = hub.context.clock(), credentials.new_secret("token"), credentials.new_secret("token")
     await hub.context.announce(*rules.create_token(user_id, "e", expired, now, now, "system"))
     made = await hub.context.announce(*rules.create_token(user_id, "r", revoked, None, now, "system"))
     (token,) = put_rows(made, TokenRow)

@@ -46,7 +46,7 @@ def test_a_new_password_role_or_being_disabled_ends_every_session() -> None:
 
 
 def test_events_hold_no_hash() -> None:
-    secret = credentials.new_user_token()
+    secret = credentials.new_secret("token")
     made = [
         *rules.edit_user(somebody(), frozenset(), {"password_hash": "$argon2id$canary"}, None, NOW, "user:1"),
         *rules.create_token(4, "t", secret, None, NOW, "user:1"),
@@ -107,7 +107,7 @@ def test_a_new_person_may_come_in_by_a_link_only() -> None:
 
 @pytest.mark.parametrize("ends", [None, NOW + timedelta(days=30)])
 def test_a_token_lasts_until_a_day_or_until_it_is_revoked(ends: datetime | None) -> None:
-    secret = credentials.new_user_token()
+    secret = credentials.new_secret("token")
     created, event = rules.create_token(3, "script", secret, ends, NOW, "system")
     (token,) = put_rows([created], TokenRow)
     assert (token.expires_at, token.hash) == (ends, secret.hash)

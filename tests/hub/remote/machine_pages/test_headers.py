@@ -57,7 +57,7 @@ def test_a_browser_cannot_say_what_only_the_hub_may(name: str) -> None:
 def test_what_scripts_of_a_page_say_reaches_its_machine_and_no_credential_of_the_hub(name: str) -> None:
     sent = dict(headers.for_machine([(name.encode(), b"own")], 5000, plain=True))
     assert sent[name.lower().encode()] == b"own"
-    ours = credentials.new_user_token().text.encode()
+    ours = credentials.new_secret("token").text.encode()
     assert name.lower().encode() not in dict(headers.for_machine([(name.encode(), b"x " + ours)], 5000, plain=True))
 
 
@@ -70,7 +70,7 @@ def test_what_scripts_of_a_page_read_reaches_them(name: str) -> None:
 
 
 def test_a_page_signs_in_with_what_it_said_itself() -> None:
-    token = credentials.new_user_token().text.encode()
+    token = credentials.new_secret("token").text.encode()
     for said, sandboxed, own_host in (
         (b"Bearer page's own", b"Bearer page's own", b"Bearer page's own"), (b"Basic eDp5", b"", b"Basic eDp5"),
         (b"NEGOTIATE x", b"", b"NEGOTIATE x"), (b"Bearer " + token, b"", b""), (token, b"", b""),

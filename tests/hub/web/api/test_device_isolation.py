@@ -90,7 +90,7 @@ async def test_no_answer_to_a_get_holds_a_secret_or_a_hash(hub: ApiHub) -> None:
     user_id = await hub.add_user("boss", "admin", password=PASSWORD)
     session = await hub.add_session("boss")
     link, made_link = rules.make_link(user_id, now)
-    token = credentials.new_user_token()
+    token = credentials.new_secret("token")
     made = await hub.context.announce(Put(made_link), *rules.create_token(user_id, "t", token, None, now, "system"))
     assert list(put_rows(made, TokenRow))
     async with hub.of("admin") as admin:

@@ -55,7 +55,7 @@ async def test_a_key_with_the_right_prefix_and_another_secret_is_refused(door: A
     prefix = door.keys["one"].rpartition("_")[0]
     assert identify.machine_by_key(door.context, f"{prefix}_{'0' * 32}") is None
     assert identify.machine_by_key(door.context, door.tokens["admin"]) is None
-    assert identify.machine_by_key(door.context, credentials.new_machine_key().text) is None
+    assert identify.machine_by_key(door.context, credentials.new_secret("key").text) is None
 
 
 def test_the_cookie_is_bound_to_the_host_where_there_is_tls() -> None:

@@ -79,7 +79,7 @@ async def test_a_link_is_good_for_fifteen_minutes(door: ApiHub) -> None:
 
 
 async def test_what_was_never_a_link_is_none(door: ApiHub) -> None:
-    for text in ("", "x", credentials.new_link().text, door.tokens["admin"], "rvml_" + "x" * 5000):
+    for text in ("", "x", credentials.new_secret("link").text, door.tokens["admin"], "rvml_" + "x" * 5000):
         assert await refusal(door, text) == "link"
 
 
