@@ -8,13 +8,12 @@ import sqlalchemy as sa
 
 from db.columns import from_microseconds, to_microseconds
 from db.connection import Store
+from db.records import CounterRow
 from db.schema import counters, events
-from db.statements import Write, insert_or_update
 
 _NAME = "retention"
 _READ = sa.select(counters.c.value).where(counters.c.name == _NAME)
 _NEWEST = sa.select(events.c.at).order_by(events.c.id.desc()).limit(1)
-_WRITE = insert_or_update(counters, ("name",), ("value",))
 
 
 async def reached(store: Store) -> datetime | None:
@@ -26,5 +25,5 @@ async def reached(store: Store) -> datetime | None:
     return None if newest is None else newest["at"]
 
 
-def reach(at: datetime) -> Write:
-    return Write(_WRITE, {"name": _NAME, "value": to_microseconds(at)})
+def mark(at: datetime) -> CounterRow:
+    return CounterRow(name=_NAME, value=to_microseconds(at))

@@ -26,7 +26,7 @@ from hub.kernel.foreign_changes import ForeignChanges
 from hub.kernel.observer import Observer
 from hub.kernel.retry import RetryUntilAvailable
 from hub.links.links import Links
-from hub.model.changes import Change, RetentionReached, RowsExpired, drops
+from hub.model.changes import Change, Put, RowsExpired, drops
 from hub.model.fleet import Fleet
 from hub.model.machine import BOOTS_KEPT
 from hub.people import rules
@@ -226,7 +226,7 @@ class Retention:
         if before is not None:
             now = min(now, before + STEP)
         if before is None or now > before:
-            await self._announce(RetentionReached(at=now))
+            await self._announce(Put(retention_mark.mark(now), over=("value",)))
         if clock - now > STEP and not self._doubted:
             logger.warning(
                 "the clock says %s, retention is at %s and goes on a day an hour; is the clock right?", clock, now

@@ -6,16 +6,18 @@ A recipe is the steps of one Change, and how many results they give; `stored` pu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from db import retention_mark, row_writes
+from db import boots, commands, remote_sessions, row_writes, samples, sessions, sign_ins, statuses, timezones, tokens
 from db.records import OPEN
-from db.statements import Statement, Step, WriteResult
-from hub.kernel import retention_recipes
+from db.statements import Statement, Step, Write, WriteResult
 from hub.model import changes as c
+from hub.model.machine import BOOTS_KEPT
 
 
 class Recipe(NamedTuple):
@@ -90,6 +92,13 @@ def _event(change: c.EventHappened) -> Recipe:
     return _flat(row_writes.insert(change, once=change.boot_id is not None))
 
 
+def _expired(change: c.RowsExpired) -> Recipe:
+    if change.kind in EXPIRED:
+        return _flat(EXPIRED[change.kind](change.before, change.most))
+    delete = EXPIRED_OF_MACHINE[change.kind]
+    return _flat(*(delete(rvm_id, change.before, change.most) for rvm_id in change.rvm_ids))
+
+
 def _event_with_id(change: c.EventHappened, results: Sequence[WriteResult]) -> c.EventHappened | None:
     return row_writes.as_stored(change, results[0])
 
@@ -98,6 +107,28 @@ def _with_count(change: c.RowsExpired, results: Sequence[WriteResult]) -> c.Rows
     return msgspec.structs.replace(change, deleted=tuple(result.rowcount for result in results))
 
 
+def _samples_of_removed(rvm_id: int, before: datetime, most: int) -> Write:
+    del before
+    return samples.delete_samples(rvm_id, most)
+
+
+EXPIRED: Final[Mapping[str, Callable[[datetime, int], Write]]] = {
+    "sessions": sessions.delete_expired_sessions,
+    "sign_in_links": sign_ins.delete_expired_links,
+    "sign_in_failures": sign_ins.delete_failures_before,
+    "timezone_sync_logs": timezones.delete_logs_before,
+    "commands": commands.delete_commands_before,
+    "remote_access_sessions": remote_sessions.delete_sessions_before,
+    "tokens": tokens.delete_tokens_before,
+}
+EXPIRED_OF_MACHINE: Final[Mapping[str, Callable[[int, datetime, int], Write]]] = {
+    "system_metrics": samples.delete_samples_before,
+    "samples of removed machines": _samples_of_removed,
+    "status_history": statuses.delete_statuses_before,
+    "machine_boots": partial(boots.delete_boots_before, kept=BOOTS_KEPT),
+}
+"""How rows whose time is over are deleted, by `RowsExpired.kind`; of the second ones, too large to be looked at as a
+whole, a machine's."""
 _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.Put: _put,
     c.Patch: _patch,
@@ -106,8 +137,7 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.Observed: lambda _: _NOTHING,
     c.SampleSeen: lambda _: _NOTHING,
     c.EventHappened: _event,
-    c.RowsExpired: lambda change: _flat(*retention_recipes.steps(change)),
-    c.RetentionReached: lambda change: _flat(retention_mark.reach(change.at)),
+    c.RowsExpired: _expired,
 }
 _FILLERS: Mapping[type, Callable[[Any, Sequence[WriteResult]], c.Change | None]] = {
     c.Put: _put_stored,

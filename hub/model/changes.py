@@ -109,7 +109,7 @@ class SamplesKept(Change, frozen=True, kw_only=True):
 
 
 class RowsExpired(Change, frozen=True, kw_only=True):
-    """The time of rows is over: at most `most` of a `kind` (`hub.kernel.retention_recipes`) from before `before` go; of
+    """The time of rows is over: at most `most` of a `kind` (`hub.kernel.recorder`) from before `before` go; of
     each of `rvm_ids` where they lie by machine. `deleted` is how many, of each, and None until they are gone."""
 
     kind: str
@@ -117,12 +117,6 @@ class RowsExpired(Change, frozen=True, kw_only=True):
     most: int
     rvm_ids: tuple[int, ...] = ()
     deleted: tuple[int, ...] | None = None
-
-
-class RetentionReached(Change, frozen=True, kw_only=True):
-    """What is old is deleted as if it were `at`: the hub's clock, as far as it is believed."""
-
-    at: datetime
 
 
 class SampleSeen(Change, frozen=True, kw_only=True):

@@ -15,5 +15,5 @@ async def test_it_stands_where_it_was_put(store: Store) -> None:
         await store.write(insert(EventRow(at=after(seconds), code="a.b", actor="clock", params={})))
     assert await retention_mark.reached(store) == after(7)
     for at in (NOW, after(60)):
-        await store.write(retention_mark.reach(at))
+        await store.write(insert(retention_mark.mark(at), over=("value",)))
         assert await retention_mark.reached(store) == at

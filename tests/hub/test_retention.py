@@ -21,7 +21,7 @@ from db.connection import Store
 from db.errors import StoreError
 from db.statements import Write
 from hub import schedule
-from hub.kernel import retention_recipes
+from hub.kernel import recorder
 from hub.kernel.announce import Announcer
 from hub.kernel.group_commit import GroupCommit
 from hub.kernel.samples_lane import SamplesLane
@@ -192,8 +192,8 @@ async def test_of_each_machine_the_boots_used_last_stay_and_that_of_its_last_hel
 
 
 def test_every_kind_that_can_be_deleted_has_its_time() -> None:
-    assert {*schedule.RETENTION, "system_metrics"} == {*retention_recipes.OF_ALL, *retention_recipes.OF_MACHINE}
-    assert set(schedule.MACHINES_DUE) == set(retention_recipes.OF_MACHINE)
+    assert {*schedule.RETENTION, "system_metrics"} == {*recorder.EXPIRED, *recorder.EXPIRED_OF_MACHINE}
+    assert set(schedule.MACHINES_DUE) == set(recorder.EXPIRED_OF_MACHINE)
 
 
 class Room:

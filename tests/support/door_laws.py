@@ -11,10 +11,7 @@ from collections.abc import Iterator
 
 from tests.support.house import House, Module
 
-RECIPES = (
-    "hub.kernel.recorder",
-    "hub.kernel.retention_recipes",
-)
+RECIPES = ("hub.kernel.recorder",)
 """How each Change is written: they alone call what db/ has for writing."""
 WRITES: dict[str, tuple[str, ...]] = {
     "hub.kernel.group_commit": ("write",),

@@ -15,6 +15,7 @@ import pytest
 
 from db.records import (
     BootRow,
+    CounterRow,
     MachineRow,
     RecordingRow,
     SessionRow,
@@ -50,12 +51,12 @@ SILENT: dict[type[Change], str] = {
     changes.Observed: "not durable: what the hub sees, or the machine's daily work",
     changes.SampleSeen: "readings are the cargo",
     changes.RowsExpired: "retention is a rule that is written down; what it deletes has its own lines",
-    changes.RetentionReached: "how far the clock is believed is no fact of the fleet",
     changes.EventHappened: "it is the line",
 }
 """Kinds that may travel without a line, each with its reason. The moments at which they are news are tried below."""
 SILENT_ROWS: dict[type[TableRow], str] = {
     BootRow: "readings are the cargo",
+    CounterRow: "how far the clock is believed is no fact of the fleet, and a version has its settings' line",
     ZoneRow: "an automatic attempt that changed nothing is counted",
     ZoneSyncRow: "an automatic attempt that changed nothing is counted",
 }
