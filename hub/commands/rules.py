@@ -15,10 +15,10 @@ from hub.model.access import ACTIONS, machines_of
 from hub.model.changes import OWN, Change, EventHappened, Move, Patch, Put
 from hub.model.fleet import TERMINAL
 from hub.model.machine import Machine, has_left, is_relayed
-from hub.model.timezones import may_sync_by_hand
 from hub.model.views import rfc3339
 from hub.status import rules as status_rules
 from hub.status.rules import instant
+from hub.timezone.rules import may_sync_by_hand
 from protocol import messages
 from protocol.commands import ARGUMENTS, DESIRED_STATE, SetStatus, SyncTimezone
 from protocol.salvage import describe

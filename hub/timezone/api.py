@@ -11,9 +11,10 @@ from db import timezones as rows
 from hub.commands import service
 from hub.commands.api import CommandView
 from hub.commands.service import Waiting
-from hub.model import timezones, views
+from hub.model import views
 from hub.model.machine import Machine
-from hub.model.timezones import MAX_ADDRESS
+from hub.timezone import rules
+from hub.timezone.rules import MAX_ADDRESS
 from hub.web.api import endpoint
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.http.problems import one_wrong
@@ -96,10 +97,10 @@ async def report_timezone(call: Call) -> Answer:
     members["timestamp"] = body.timestamp or views.rfc3339(call.now)
     report = TimezoneReport(**members)
     try:
-        changes = timezones.reported(
+        changes = rules.reported(
             machine, report, call.principal.actor, call.now, machine.effective_settings.default_zone
         )
-    except timezones.ReportRefused as refused:
+    except rules.ReportRefused as refused:
         raise one_wrong(refused.field, "expect.time" if refused.field == "timestamp" else _ZONE) from refused
     if changes:
         await call.context.announce(*changes)
@@ -126,7 +127,7 @@ async def sync_timezone(call: Call) -> Answer:
 
 async def status_view(call: Call, machine: Machine) -> dict[str, Any]:
     """The answer of every operation here but the button's."""
-    view = timezones.zone_view(machine)
+    view = rules.zone_view(machine)
     current, last = view["current_timezone"], view["last_sync"]
     open_ones = [command for command in machine.pending.values() if command.name == "sync_timezone"]
     return view | {

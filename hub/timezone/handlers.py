@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from hub.links.session import MessageContext
-from hub.model import actors, timezones
-from hub.model.timezones import ReportRefused
+from hub.model import actors
+from hub.timezone import rules
+from hub.timezone.rules import ReportRefused
 from protocol import messages as m
 from protocol.limits import MAX_CLOCK_OFFSET_S
 
@@ -25,7 +26,7 @@ async def timezone(context: MessageContext, report: m.TimezoneReport) -> None:
         )
         report = msgspec.structs.replace(report, clock_offset=None)
     try:
-        changes = timezones.reported(machine, report, actors.machine(machine.id), context.clock(), context.zone)
+        changes = rules.reported(machine, report, actors.machine(machine.id), context.clock(), context.zone)
     except ReportRefused as refused:
         _refused(context, report, f"{refused.field}: {WHY[refused.field]}")
         return

@@ -22,8 +22,8 @@ from hub.model import views
 from hub.model.access import role_needed
 from hub.model.changes import EventHappened
 from hub.model.machine import Machine
-from hub.model.timezones import may_sync_by_hand, zone_view
 from hub.timezone import api as timezone
+from hub.timezone.rules import may_sync_by_hand, zone_view
 from hub.web.api.endpoint import permit
 from hub.web.http.problems import Problem, Text
 from hub.web.shell.page import Visit, go

@@ -11,7 +11,7 @@ from hub.model.changes import OWN, Change, EventHappened, Put, patches, put_rows
 from hub.model.effective_settings import CommonSettings, DesiredSettings
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
-from hub.model.timezones import ReportRefused, may_sync_by_hand, reported, zone_view
+from hub.timezone.rules import ReportRefused, may_sync_by_hand, reported, zone_view
 from protocol.messages import Failure, TimezoneReport
 from tests.support.machines import NOW, machine
 
