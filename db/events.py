@@ -1,4 +1,4 @@
-"""Queries on `events`, the record of it all: added to and read, never changed. Knows codes, no sentences.
+"""Queries on `events`, the audit log: added to and read, never changed; and how far retention has come. No sentences.
 
 Searching in it (by kind, by text, page by page in both directions) is `db.event_search`.
 """
@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Final
 
 import sqlalchemy as sa
 
+from db.columns import from_microseconds, to_microseconds
 from db.connection import Store
-from db.records import EventRow
-from db.schema import events
+from db.records import CounterRow, EventRow
+from db.schema import counters, events
 
 _BY_ID = sa.select(events).where(events.c.id == sa.bindparam("key_id"))
+_RETENTION: Final = "retention"
+"""The counter of how far the hub's clock was believed when it last deleted what is old."""
+_REACHED = sa.select(counters.c.value).where(counters.c.name == _RETENTION)
+_NEWEST = sa.select(events.c.at).order_by(events.c.id.desc()).limit(1)
 
 
 async def find_event(store: Store, event_id: int) -> EventRow | None:
@@ -59,3 +65,16 @@ async def list_events(
         query = query.where(events.c.at < end)
     rows = await store.fetch_all(query.order_by(events.c.at.desc(), events.c.id.desc()).limit(limit))
     return [EventRow(**row) for row in rows]
+
+
+async def retention_reached(store: Store) -> datetime | None:
+    """Where it stood; before the first time, when the newest event was recorded (None: there is none)."""
+    row = await store.fetch_one(_REACHED)
+    if row is not None:
+        return from_microseconds(row["value"])
+    newest = await store.fetch_one(_NEWEST)
+    return None if newest is None else newest["at"]
+
+
+def retention_mark(at: datetime) -> CounterRow:
+    return CounterRow(name=_RETENTION, value=to_microseconds(at))

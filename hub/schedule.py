@@ -16,7 +16,7 @@ from typing import Final
 
 import anyio
 
-from db import boots, retention_mark, samples, statuses
+from db import boots, events, samples, statuses
 from db.connection import Store
 from db.errors import StoreError, Unavailable
 from db.records import CommandRow, MachineRow
@@ -222,11 +222,11 @@ class Retention:
         began, at = self._started
         clock = self._clock()
         now = min(clock, began + timedelta(days=1, seconds=time.monotonic() - at))
-        before = await retention_mark.reached(self._store)
+        before = await events.retention_reached(self._store)
         if before is not None:
             now = min(now, before + STEP)
         if before is None or now > before:
-            await self._announce(Put(retention_mark.mark(now), over=("value",)))
+            await self._announce(Put(events.retention_mark(now), over=("value",)))
         if clock - now > STEP and not self._doubted:
             logger.warning(
                 "the clock says %s, retention is at %s and goes on a day an hour; is the clock right?", clock, now

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from db import retention_mark
+from db import events
 from db.connection import Store
 from db.records import EventRow
 from db.row_writes import insert
@@ -10,10 +10,10 @@ from tests.support.database_rows import NOW, after
 
 
 async def test_it_stands_where_it_was_put(store: Store) -> None:
-    assert await retention_mark.reached(store) is None
+    assert await events.retention_reached(store) is None
     for seconds in (5, 7):
         await store.write(insert(EventRow(at=after(seconds), code="a.b", actor="clock", params={})))
-    assert await retention_mark.reached(store) == after(7)
+    assert await events.retention_reached(store) == after(7)
     for at in (NOW, after(60)):
-        await store.write(insert(retention_mark.mark(at), over=("value",)))
-        assert await retention_mark.reached(store) == at
+        await store.write(insert(events.retention_mark(at), over=("value",)))
+        assert await events.retention_reached(store) == at
