@@ -174,8 +174,7 @@ class Removed:
     """Names of removed people and machines that were looked up, so that many pages ask once; None: not found."""
 
     people: dict[str, str] | None = None
-    # Bound: one answer's.
-    machines: dict[int, str | None] = field(default_factory=dict)
+    machines: dict[int, str | None] = field(default_factory=dict)  # Bound: one answer's
 
 
 async def names_in(

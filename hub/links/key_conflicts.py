@@ -38,8 +38,7 @@ class KeyConflicts:
         self._announce = announce
         self._clock = clock
         self._monotonic = monotonic
-        # Bound: one a machine; the stale ones go from MOST_REMEMBERED on.
-        self._seen: dict[int, Takeovers] = {}
+        self._seen: dict[int, Takeovers] = {}  # Bound: one a machine; the stale ones go from MOST_REMEMBERED on
         # Bound: one a machine.
         self._quarantined: set[int] = {m.id for m in fleet.machines.values() if m.quarantined_until is not None}
 

@@ -64,8 +64,7 @@ class MachineLink:
         self.bye_reason: str | None = None
         # Bound: the open commands of the machine.
         self.delivered: set[str] = set()  # Commands sent on this link, or asked to stop; in `stopped` the latter
-        # Bound: a part of the delivered.
-        self.stopped: set[str] = set()
+        self.stopped: set[str] = set()  # Bound: a part of the delivered
         # Bound: a part of what was open at the hello.
         self.unchecked: set[str] = set()  # Commands that wait until it is known that who issued them still may
         self.replaced_by: str | None = None  # The newer link's address
@@ -73,8 +72,7 @@ class MachineLink:
         self.sending_since = 0.0
         self.scope: anyio.CancelScope | None = None
         self._send = send
-        # Bound: OUTBOX; then the link is closed.
-        self._outbox: deque[str] = deque()
+        self._outbox: deque[str] = deque()  # Bound: OUTBOX; then the link is closed
         self._ack = -1
         self._ack_due = False
         self._closing: tuple[int, str] | None = None

@@ -55,16 +55,12 @@ class Links:
         self.budget = budget or MachineBudget()
         self.retry = RetryUntilAvailable("what machines report")
         self.tickets = Tickets()
-        # Bound: one a machine.
-        self._links: dict[int, MachineLink] = {}
-        # Bound: open sockets, of which the machine's newest lives on.
-        self._open: set[MachineLink] = set()
-        # Bound: one a request that waits.
-        self._waiters: dict[str, list[asyncio.Future[CommandRow]]] = {}
+        self._links: dict[int, MachineLink] = {}  # Bound: one a machine
+        self._open: set[MachineLink] = set()  # Bound: open sockets, of which the machine's newest lives on
+        self._waiters: dict[str, list[asyncio.Future[CommandRow]]] = {}  # Bound: one a request that waits
         self.restarting = False
         self.takeovers = 0
-        # Bound: three names.
-        self.tally: Counter[str] = Counter()
+        self.tally: Counter[str] = Counter()  # Bound: three names
         """What was answered with an error: `refused`, `left_out` (readings and samples), `foreign` (commands)."""
 
     def __len__(self) -> int:

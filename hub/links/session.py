@@ -119,10 +119,8 @@ class LinkSession:
         self._context = MessageContext(link, machine, self._boot, links, announce, store, clock)
         now = time.monotonic()
         self._slow_until = now + links.budget.debt(machine.id, now)
-        # Bound: INBOX; the reader waits.
-        self._inbox: deque[tuple[m.MachineMessage, Cost]] = deque([(hello, line(0))])
-        # Bound: EARLY; the reader waits.
-        self._early: list[m.Metrics] = []
+        self._inbox: deque[tuple[m.MachineMessage, Cost]] = deque([(hello, line(0))])  # Bound: INBOX; the reader waits
+        self._early: list[m.Metrics] = []  # Bound: EARLY; the reader waits
         self._moved = anyio.Event()
         self._working = True
         tasks.start_soon(self._work)

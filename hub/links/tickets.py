@@ -26,8 +26,7 @@ class Tickets:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        # Bound: MAX_TICKETS, the oldest goes.
-        self._outstanding: dict[bytes, SessionTicket] = {}
+        self._outstanding: dict[bytes, SessionTicket] = {}  # Bound: MAX_TICKETS, the oldest goes
 
     def issue(self, session_id: int, rvm_id: int, purpose: str = "tunnel") -> str:
         """A new ticket; earlier ones of the session and purpose are void."""

@@ -49,8 +49,7 @@ class RemoteSessions:
         self._monotonic = monotonic
         self._timing = SessionClock(clock, monotonic)
         self._rights_at = 0.0
-        # Bound: people, until the next turn.
-        self._signed_out: set[int] = set()
+        self._signed_out: set[int] = set()  # Bound: people, until the next turn
         self.lock = anyio.Lock()  # Held from the count of open sessions to the commit of one more
 
     def find(self, session_id: int) -> RemoteSessionRow | None:
@@ -145,10 +144,8 @@ class SessionClock:
     def __init__(self, clock: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
         self._clock = clock
         self._monotonic = monotonic
-        # Bound: the open sessions.
-        self._ends: dict[int, tuple[datetime, float]] = {}
-        # Bound: the open sessions.
-        self._opened: dict[int, float] = {}
+        self._ends: dict[int, tuple[datetime, float]] = {}  # Bound: the open sessions
+        self._opened: dict[int, float] = {}  # Bound: the open sessions
 
     def became_true(self, changes: Sequence[Change]) -> None:
         for session in (*put_rows(changes, RemoteSessionRow), *moved_rows(changes, RemoteSessionRow)):

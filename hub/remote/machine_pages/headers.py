@@ -26,10 +26,8 @@ class CookieJar:
     """Set by a machine's page; the oldest makes room. Paths and domains are not kept apart: it is one server."""
 
     def __init__(self) -> None:
-        # Bound: MAX_COOKIES of MAX_COOKIE_BYTES.
-        self._kept: dict[str, str] = {}
-        # Bound: those of them that scripts may not see.
-        self._hidden: set[str] = set()
+        self._kept: dict[str, str] = {}  # Bound: MAX_COOKIES of MAX_COOKIE_BYTES
+        self._hidden: set[str] = set()  # Bound: those of them that scripts may not see
 
     def take(self, header: str, now: datetime) -> None:
         pair, attributes = _cookie_parts(header)

@@ -36,8 +36,7 @@ class HttpExchange:
     def __init__(self, stream: MachineStream, turns: SessionTurns) -> None:
         self._stream = stream
         self._turns = turns
-        # Bound: what a stream gives at once.
-        self._unparsed = b""
+        self._unparsed = b""  # Bound: what a stream gives at once
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEADER_BYTES)
 
     async def begin(self, method: str, target: bytes, headers: Headers) -> None:

@@ -88,8 +88,7 @@ class SessionPages:
     turns: SessionTurns
     requests: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(REQUESTS_AT_ONCE))
     sockets: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(SOCKETS_AT_ONCE))
-    # Bound: one a declared port of the session.
-    jars: dict[int, CookieJar] = field(default_factory=dict)
+    jars: dict[int, CookieJar] = field(default_factory=dict)  # Bound: one a declared port of the session
 
     def jar(self, port: int) -> CookieJar:
         return self.jars.setdefault(port, CookieJar())
@@ -100,17 +99,12 @@ class OpenPages:
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now
-        # Bound: PAGES_PER_SESSION a session, and gone with it.
-        self._capabilities: dict[str, OpenPage] = {}
-        # Bound: one a port of a session, and gone with it.
-        self._labels: dict[str, OpenPage] = {}
-        # Bound: PAGES_PER_SESSION a label, TICKET_S each.
-        self._tickets: dict[str, tuple[str, float]] = {}
-        # Bound: PAGES_PER_SESSION a label.
-        self._cookies: dict[str, str] = {}
+        self._capabilities: dict[str, OpenPage] = {}  # Bound: PAGES_PER_SESSION a session, and gone with it
+        self._labels: dict[str, OpenPage] = {}  # Bound: one a port of a session, and gone with it
+        self._tickets: dict[str, tuple[str, float]] = {}  # Bound: PAGES_PER_SESSION a label, TICKET_S each
+        self._cookies: dict[str, str] = {}  # Bound: PAGES_PER_SESSION a label
         self._turns = PageTurns()
-        # Bound: one a session with a page.
-        self._of_session: dict[int, SessionPages] = {}
+        self._of_session: dict[int, SessionPages] = {}  # Bound: one a session with a page
 
     def capability(self, page: OpenPage) -> str:
         text = secrets.token_urlsafe(32)

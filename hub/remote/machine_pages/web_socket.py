@@ -56,8 +56,7 @@ class _MachineSocket:
         self._request = proxied
         self._stream = stream
         self._sending = anyio.Lock()
-        # Bound: what a stream gives at once.
-        self._unparsed = b""
+        self._unparsed = b""  # Bound: what a stream gives at once
         # Bound: MAX_MESSAGE_BYTES, beyond it the socket is closed.
         self._parts = bytearray()  # Of one message; joined, as empty fragments may come for ever
         self._text = False

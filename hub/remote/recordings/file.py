@@ -142,8 +142,7 @@ class RecordingFile:
         self._clock = clock
         self._cast = Cast()
         self._began = clock()
-        # Bound: MOST_PENDING bytes; the terminal waits.
-        self._pending = bytearray()
+        self._pending = bytearray()  # Bound: MOST_PENDING bytes; the terminal waits
         self._size = 0
         self._work = anyio.Event()
         self._room = anyio.Event()

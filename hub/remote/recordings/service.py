@@ -60,15 +60,13 @@ class Recordings:
         self.clock = clock
         self.since = clock()
         self.with_input = with_input
-        # Bound: the open terminals.
-        self.open: set[int] = set()
+        self.open: set[int] = set()  # Bound: the open terminals
         # Bound: terminals that ended while the database is away, without which none begins.
         self.unrecorded: list[Patch] = []  # Ends of recordings that finished while the database was away
         self.work = anyio.Event()
         self._folder = folder
         self._bytes_per_machine = mib_per_machine * MIB
-        # Bound: the machines with an open terminal.
-        self._quotas: dict[int, Quota] = {}
+        self._quotas: dict[int, Quota] = {}  # Bound: the machines with an open terminal
 
     def path(self, recording_id: int) -> Path:
         return self._folder / f"{recording_id}.cast"

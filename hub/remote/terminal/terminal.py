@@ -50,8 +50,7 @@ class Terminal:
         self._viewer = 0
         self._has_viewer = False
         self._viewer_moved = anyio.Event()
-        # Bound: INPUT_WINDOW bytes; the browser is read no further.
-        self._input = bytearray()
+        self._input = bytearray()  # Bound: INPUT_WINDOW bytes; the browser is read no further
         self.typed = 0  # Bytes of input taken from browsers so far; all of them reach the shell, if it lives
         self.passed_on = 0  # Of those, the bytes handed to the machine
         self._typed = anyio.Event()
@@ -191,8 +190,7 @@ class OutputRing:
 
     def __init__(self, size: int = RING) -> None:
         self._size = size
-        # Bound: RING bytes, the oldest go.
-        self._kept = bytearray()
+        self._kept = bytearray()  # Bound: RING bytes, the oldest go
         self.total = 0
         self.taken = 0  # Received by the reader for sure; the writer may be one ring ahead of it
         self._moved = anyio.Event()
@@ -250,12 +248,9 @@ class Terminals:
         self._fleet = fleet
         self._tunnels = tunnels
         self._recordings = recordings
-        # Bound: MOST_OF_A_SESSION an open session.
-        self._open: dict[str, Terminal] = {}
-        # Bound: _KEPT_ENDED, the oldest goes.
-        self._ended: dict[str, Terminal] = {}
-        # Bound: the open sessions.
-        self._opening: dict[int, int] = {}
+        self._open: dict[str, Terminal] = {}  # Bound: MOST_OF_A_SESSION an open session
+        self._ended: dict[str, Terminal] = {}  # Bound: _KEPT_ENDED, the oldest goes
+        self._opening: dict[int, int] = {}  # Bound: the open sessions
         self._tasks: TaskGroup | None = None
         self.sockets: Counter[int] = Counter()  # Browsers' sockets by person. Bound: one a person.
 

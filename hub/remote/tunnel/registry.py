@@ -52,12 +52,9 @@ class Tunnels:
         self.tickets = tickets if tickets is not None else Tickets(monotonic)
         self.on_fault: OnFault = _unhandled
         self._monotonic = monotonic
-        # Bound: the open sessions.
-        self._tunnels: dict[int, SessionTunnel] = {}
-        # Bound: the open sessions.
-        self._arrivals: dict[int, anyio.Event] = {}
-        # Bound: one an open session.
-        self._faults: deque[tuple[int, str]] = deque()
+        self._tunnels: dict[int, SessionTunnel] = {}  # Bound: the open sessions
+        self._arrivals: dict[int, anyio.Event] = {}  # Bound: the open sessions
+        self._faults: deque[tuple[int, str]] = deque()  # Bound: one an open session
         self._fault_found = anyio.Event()
         self._retry = RetryUntilAvailable("ends of remote sessions", StoreError)
 

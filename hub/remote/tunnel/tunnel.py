@@ -241,8 +241,7 @@ class SessionTunnel:
         self._on_fault = on_fault
         self._over: TunnelError | None = None
         self._streams = Streams(Role.HUB)
-        # Bound: MAX_STREAMS and those that just ended.
-        self._handles: dict[int, SessionStream] = {}
+        self._handles: dict[int, SessionStream] = {}  # Bound: MAX_STREAMS and those that just ended
 
     # --- sockets ----------------------------------------------------------------------------------------------------
 
