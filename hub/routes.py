@@ -12,8 +12,8 @@ from starlette.routing import BaseRoute, Route
 from dashboard import assets
 from dashboard.texts import texts_in
 from hub.audit import api as events
-from hub.audit import handlers as audit_handlers
 from hub.audit import page as events_page
+from hub.audit import service as audit_service
 from hub.commands import api as commands
 from hub.commands import bulk, cards
 from hub.commands import handlers as commands_handlers
@@ -31,8 +31,8 @@ from hub.people import account_api, tokens_api, users_api
 from hub.people import page as people_page
 from hub.remote import api as remote
 from hub.remote import files_api, pages_api
-from hub.remote import handlers as remote_handlers
 from hub.remote import page as remote_page
+from hub.remote import service as remote_service
 from hub.remote.recordings import api as recordings
 from hub.remote.recordings import page as recording_page
 from hub.status import api as status
@@ -48,9 +48,9 @@ from protocol import messages as m
 
 HANDLERS: Final = MessageHandlers(
     {
-        m.Hello: machines_handlers.introduce, m.StatusReport: machines_handlers.status, m.Event: audit_handlers.event,
+        m.Hello: machines_handlers.introduce, m.StatusReport: machines_handlers.status, m.Event: audit_service.event,
         m.CommandUpdate: commands_handlers.update, m.ConfigApplied: settings_handlers.config_applied,
-        m.TimezoneReport: timezone_handlers.timezone, m.RemoteAccessReport: remote_handlers.remote_access,
+        m.TimezoneReport: timezone_handlers.timezone, m.RemoteAccessReport: remote_service.remote_access,
     },
     after_hello=commands_handlers.check_waiting,
 )  # fmt: skip

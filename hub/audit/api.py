@@ -109,13 +109,9 @@ async def filters_of(call: Call, query: MachineEventsQuery, rvm: str | None) -> 
         end=bound(call, "to", query.end),
         text=text,
         text_rvms=_machines_called(call, text),
-        text_actors=await service.actors_called(call.context, text) if text and _knows_people(call) else (),
+        # A machine's key sees numbers of people, no names, neither shown nor searched.
+        text_actors=await service.actors_called(call.context, text) if text and call.principal.kind == "user" else (),
     )
-
-
-def _knows_people(call: Call) -> bool:
-    """A machine's key sees numbers of people, no names, neither shown nor searched."""
-    return call.principal.kind == "user"
 
 
 def visible(call: Call, rvm: str | None) -> frozenset[int] | None:
@@ -153,15 +149,11 @@ async def mark_of(call: Call, member: str, event_id: int | None) -> EventMark | 
         return None
     row = await find_event(call.context.store, event_id)
     # An event that may not be seen is no place to read on from, like one that does not exist.
-    if row is None or not _may_see(call, row.rvm_id):
+    if row is None or not (
+        may(call.principal, "event.read_all") if row.rvm_id is None else call.principal.reaches(row.rvm_id)
+    ):
         raise one_wrong(member, "expect.event_id")
     return EventMark(row.at, row.id)
-
-
-def _may_see(call: Call, rvm_id: int | None) -> bool:
-    if rvm_id is None:
-        return may(call.principal, "event.read_all")
-    return call.principal.reaches(rvm_id)
 
 
 _SEARCH = (

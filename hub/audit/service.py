@@ -1,5 +1,6 @@
-"""Exports the audit log as CSV page by page, and finds the names of whom events speak. For spreadsheets: no cell is a
-formula, the last row says what is missing. Names of removed machines and people come from their events."""
+"""Exports the audit log as CSV page by page, finds the names in events, and records the events that machines report.
+For spreadsheets: no cell is a formula, the last row says what is missing. Names of removed machines and people come
+from their events."""
 
 from __future__ import annotations
 
@@ -24,11 +25,15 @@ from db.errors import StoreError
 from db.event_search import EventFilters, EventMark, EventPage, search
 from db.records import EventRow
 from hub.kernel.context import HubContext
+from hub.links import rules as link_rules
+from hub.links.session import MessageContext
 from hub.model import actors, views
+from hub.model.budgets import MAX_PARAMS_BYTES, too_large
 from hub.web.api.operation import Call
 from hub.web.auth.limits import ReadBudget
 from hub.web.http.download_slots import DownloadSlots, EndedStream
 from hub.web.shell.fleet_digest import in_slices
+from protocol import messages as m
 from texts.catalogue import Texts
 
 MEDIA_TYPE: Final = "text/csv"
@@ -220,3 +225,16 @@ async def _removed_machines(context: HubContext, ids: set[int], known: dict[int,
 def _last_name(row: EventRow, otherwise: str) -> str:
     known = row.before or {}
     return str(known.get("name") or row.params.get("name") or row.params.get(otherwise) or "")
+
+
+async def event(context: MessageContext, report: m.Event) -> None:
+    if too_large(report.params):
+        why = f"params: at most {MAX_PARAMS_BYTES} bytes as JSON; this event is not stored"
+        context.link.send(m.Error(code="invalid", message=why, ref=report.seq))
+        return
+    if not context.links.dropped_events.take(context.machine.id, context.clock()):
+        context.link.send(m.Received(ref=report.seq))
+        return
+    changes = link_rules.report_event(context.machine, context.boot.boot_id, report, context.clock(), context.zone)
+    if await context.commit(changes, report.seq):
+        context.link.send(m.Received(ref=report.seq))

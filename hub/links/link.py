@@ -31,27 +31,9 @@ class MachineLink:
     """Single-use, from the accepted socket to its end. `rvm_id` is 0 until the machine is known; `epoch` fences it."""
 
     __slots__ = (
-        "_ack",
-        "_ack_due",
-        "_closing",
-        "_drained",
-        "_outbox",
-        "_send",
-        "_wake",
-        "address",
-        "bye_reason",
-        "delivered",
-        "epoch",
-        "machine",
-        "replaced_by",
-        "reported",
-        "scope",
-        "sending_since",
-        "session",
-        "since",
-        "stopped",
-        "unchecked",
-        "waiting",
+        "_ack", "_ack_due", "_closing", "_drained", "_outbox", "_send", "_wake", "address", "bye_reason", "delivered",
+        "epoch", "machine", "replaced_by", "reported", "scope", "sending_since", "session", "since", "stopped",
+        "unchecked", "waiting",
     )  # fmt: skip
 
     def __init__(self, send: Send, session: Session, address: str) -> None:
@@ -113,15 +95,14 @@ class MachineLink:
             return
         if len(self._outbox) > OUTBOX:
             self.close(CloseCode.OVERLOADED, "too slow", at_once=True)
-        elif self._wake is not None:
+        else:
             self._signal()
 
     def acknowledge(self, seq: int) -> None:
         """Everything up to `seq` is committed. One message however many commits, and one for repeats as well."""
         self._ack = max(self._ack, seq)
         self._ack_due = True
-        if self._wake is not None:
-            self._signal()
+        self._signal()
 
     def close(self, code: int, reason: str, *, at_once: bool = False) -> None:
         """Close after the outbox is sent, or `at_once` without it; the first decision stands."""
@@ -129,8 +110,7 @@ class MachineLink:
             self._closing = (code, reason)
             if at_once:
                 self._outbox.clear()
-            if self._wake is not None:
-                self._signal()
+            self._signal()
 
     def abort(self) -> None:
         if self._closing is None:

@@ -243,15 +243,17 @@ class LinkSession:
         try:
             while self._inbox and self._links.is_current(self._link):
                 message, cost = self._inbox[0]
-                await self._wait_for_budget(cost)
+                while wait := self._links.budget.take(self._machine.id, time.monotonic(), cost):  # noqa: ASYNC110
+                    await anyio.sleep(wait)
                 if not self._links.is_current(self._link):
                     return
                 await self._handlers.by_type[type(message)](self._context, message)
                 if type(message) is m.Hello:
-                    self._boot = self._machine.boots.get(
-                        message.boot_id, self._boot
-                    )  # as stored, unless it was refused
-                    self._take_early()
+                    # As stored, unless it was refused; then the frames that came before it, in order.
+                    self._boot = self._machine.boots.get(message.boot_id, self._boot)
+                    early, self._early = self._early, []
+                    for frame in early:
+                        self._take(frame, self._clock())
                     await self._handlers.after_hello(self._context)
                 self._inbox.popleft()
                 self._moved.set()
@@ -261,17 +263,6 @@ class LinkSession:
             self._link.close(INTERNAL_ERROR, "internal error")
         finally:
             self._working = False
-
-    async def _wait_for_budget(self, cost: Cost) -> None:
-        budget = self._links.budget
-        while wait := budget.take(self._machine.id, time.monotonic(), cost):  # noqa: ASYNC110 - time tells
-            await anyio.sleep(wait)
-
-    def _take_early(self) -> None:
-        """The boot is stored: take the frames that came before, in order."""
-        early, self._early = self._early, []
-        for frame in early:
-            self._take(frame, self._clock())
 
 
 def refuse(link: MachineLink, error: RemoteProtocolError, ref: int | str | None = None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -138,46 +140,41 @@ async def start(call: Call) -> Answer:
 
 async def stop(call: Call) -> Answer:
     wanted: Stop = call.body or Stop()
-    named = await _named_on_stop(call, wanted)
-    try:
+    by_machine = call.principal.kind == "machine"
+    if not by_machine and wanted.admin_id not in (None, call.principal.id):
+        raise one_wrong("admin_id", "expect.own_id", id=call.principal.id)
+    named = wanted.admin_id if by_machine else None
+    with _refusals():
         session = requests.chosen(call.machine, call.principal, wanted.session_id, named)
-        # A machine may give the reason; a person's is only a note of the event.
-        sent = wanted.reason if call.principal.kind == "machine" else None
-        reason = sent if sent in life.MACHINE_REASONS else "stopped"
-        note = None if wanted.reason in (None, "", reason) else wanted.reason
-        changes = requests.stop(call.machine, session, str(reason), call.principal.actor, call.now, note=note)
-    except SessionRefused as refused:
-        raise problem(refused) from refused
+    # A machine may give the reason; a person's is only a note of the event.
+    sent = wanted.reason if by_machine else None
+    reason = sent if sent in life.MACHINE_REASONS else "stopped"
+    note = None if wanted.reason in (None, "", reason) else wanted.reason
+    changes = requests.stop(call.machine, session, str(reason), call.principal.actor, call.now, note=note)
     return Answer(_shown(call, await _moved(call, changes, session)), message=Text("remote.ended"))
 
 
 async def extend(call: Call) -> Answer:
     wanted: Extend = call.body
     async with call.context[RemoteSessions].lock:
-        try:
+        with _refusals():
             session = requests.chosen(call.machine, call.principal, wanted.session_id)
             changes = requests.extend(call.machine, session, wanted.duration, call.principal.actor, call.now)
-        except SessionRefused as refused:
-            raise problem(refused) from refused
         return Answer(_shown(call, await _moved(call, changes, session)))
 
 
 async def approve(call: Call) -> Answer:
     async with call.context[RemoteSessions].lock:
         session = _waiting(call)
-        try:
+        with _refusals():
             changes = requests.approve(call.machine, session, call.principal.actor, call.now)
-        except (SessionRefused, Refused) as refused:
-            raise problem(refused) from refused
         return Answer(_shown(call, await _moved(call, changes, session)))
 
 
 async def decline(call: Call) -> Answer:
     session = _waiting(call)
-    try:
+    with _refusals():
         changes = requests.decline(session, call.principal.actor, call.now)
-    except SessionRefused as refused:
-        raise problem(refused) from refused
     return Answer(_shown(call, await _moved(call, changes, session)))
 
 
@@ -208,6 +205,14 @@ async def history(call: Call) -> Answer:
     following = page[-1].id if len(found) > query.limit else None
     shown = [_shown(call, session, counts.get(session.id, 0)) for session in page]
     return Answer(shown, headers=headers.next_page(call.request, before=following))
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except (SessionRefused, Refused) as refused:
+        raise problem(refused) from refused
 
 
 def problem(refused: SessionRefused | Refused) -> Problem:
@@ -264,14 +269,6 @@ def _ports(call: Call, wanted: Start, allow: tuple[str, ...]) -> tuple[int, ...]
     return tuple(dict.fromkeys(asked))
 
 
-async def _named_on_stop(call: Call, wanted: Stop) -> int | None:
-    if call.principal.kind == "machine":
-        return wanted.admin_id
-    if wanted.admin_id not in (None, call.principal.id):
-        raise one_wrong("admin_id", "expect.own_id", id=call.principal.id)
-    return None
-
-
 async def _opened(call: Call, asked: SessionRequest) -> RemoteSessionRow:
     fleet = call.context.fleet
     held = 0 if asked.holder is None else requests.count_of(fleet.machines.values(), asked.holder)
@@ -286,12 +283,10 @@ async def _begun(call: Call, session: RemoteSessionRow) -> RemoteSessionRow:
     """Asks the machine to begin; a session that cannot be begun ends."""
     machine, actor = call.machine, call.principal.actor
     try:
-        site = session.origin == "site"
-        changes = (
-            requests.begin_at_site(machine, session, call.now)
-            if site
-            else requests.begin(machine, session, actor, call.now)
-        )
+        if session.origin == "site":
+            changes = requests.begin_at_site(machine, session, call.now)
+        else:
+            changes = requests.begin(machine, session, actor, call.now)
     except Refused as refused:
         await call.context[RemoteSessions].end(session.id, "start_failed")
         raise problem(refused) from refused

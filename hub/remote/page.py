@@ -249,14 +249,14 @@ async def part_open_sessions(visit: Visit) -> dict[str, Any]:
 async def part_place(visit: Visit) -> dict[str, Any]:
     found = visit.machine()
     mine = [card for card in await _cards(visit, found) if card.mine]
-    offer = await _offer(visit, found)
+    offer, folders = await _offer(visit, found), session_texts.declared(found.hardware)
     return {
         "m": found,
         "own": next((card for card in mine if card.s["status"] == "active"), None),
         "waiting": any(card.s["status"] != "active" for card in mine),
         "offer": offer,
         "given": _given(visit, offer),
-        "may": _may(visit, found),
+        "may": May(visit.context.settings.record_input, folders["download"], folders["upload"]),
     }
 
 
@@ -312,11 +312,6 @@ def _given(visit: Visit, offer: StartOffer) -> dict[str, Any]:
 def _ports(visit: Visit) -> list[int]:
     given = (row_id(value) for name, value in visit.fields if name == "port")
     return [port for port in given if port is not None]
-
-
-def _may(visit: Visit, found: Machine) -> May:
-    folders = session_texts.declared(found.hardware)
-    return May(visit.context.settings.record_input, folders["download"], folders["upload"])
 
 
 async def _recordings(visit: Visit, found: Machine, shown: list[RemoteSessionRow]) -> list[RecordingRow]:

@@ -1,5 +1,5 @@
-"""Ends remote sessions whose time, link or holder's rights are gone, and serialises requests. Time is monotonic. Knows
-no request, no socket and no tunnel."""
+"""Ends remote sessions whose time, link or holder's rights are gone, or that ended on the machine; serialises requests.
+Time is monotonic. Knows no request, no socket and no tunnel."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from db.errors import Conflict
 from db.records import MachineRow, RemoteSessionRow, SessionRow, is_open
 from hub.commands.rules import still_may
 from hub.kernel.announce import Announcer
+from hub.links.session import MessageContext
 from hub.model import actors
 from hub.model.changes import Change, Drop, moved_rows, put_rows
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from hub.people.rules import edited_user, ended_session
 from hub.remote.rules import life, requests
+from protocol import messages as m
 
 logger = logging.getLogger("myrvm.remote_sessions")
 
@@ -178,3 +180,11 @@ class SessionClock:
             known = self._ends[session.id] = (ends_at, self._monotonic() + left)
         self._opened.setdefault(session.id, self._monotonic())
         return known[1]
+
+
+async def remote_access(context: MessageContext, report: m.RemoteAccessReport) -> None:
+    ref = f"session-{report.session_id}"
+    if report.state == "ended":
+        changes = life.reported_end(context.machine, report.session_id, report.reason, context.clock())
+        if await context.commit(changes, ref):
+            context.link.send(m.Received(ref=ref))

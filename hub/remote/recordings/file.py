@@ -191,7 +191,7 @@ class RecordingFile:
                 with contextlib.suppress(RecordingFailedError):
                     await self._write()
                 failure = self._failure
-            await _disk(lambda: _synced(file))
+            await _disk(lambda: os.fsync(file.fileno()))
         finally:
             self._file = None
             await _disk(file.close)
@@ -215,20 +215,15 @@ class RecordingFile:
                 await _disk(lambda: _added(self.path, file, data))
             self._size += len(data)
             self._quota.left -= len(data)
-            self._failure = _too_long(self._size) or _used_up(self._quota)
+            if self._size > MOST:
+                self._failure = RecordingFailedError("recording_full", f"it is longer than {MOST} bytes")
+            elif self._quota.left <= 0:
+                self._failure = RecordingFailedError("recording_full", "the machine has used up its share")
         except RecordingFailedError as failure:
             self._failure = failure
         self._room.set()
         if self._failure is not None:
             raise self._failure
-
-
-def _too_long(size: int) -> RecordingFailedError | None:
-    return None if size <= MOST else RecordingFailedError("recording_full", f"it is longer than {MOST} bytes")
-
-
-def _used_up(quota: Quota) -> RecordingFailedError | None:
-    return None if quota.left > 0 else RecordingFailedError("recording_full", "the machine has used up its share")
 
 
 async def has_room(folder: Path) -> None:
@@ -271,7 +266,3 @@ def _append(file: BinaryIO, data: bytes) -> None:
 def _added(path: Path, file: BinaryIO, data: bytes) -> None:
     _check_room(path.parent)
     _append(file, data)
-
-
-def _synced(file: BinaryIO) -> None:
-    os.fsync(file.fileno())

@@ -4,7 +4,7 @@ file stays here until the store has given it back once. Knows no stream and no b
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -174,9 +174,22 @@ class RecordingKeeper:
     async def work_off(self) -> None:
         """Does all there is to do. Raises StoreError or ObjectsError when a part has to wait."""
         await self._record_ends()
-        await self._finish_left()
-        await self._store_waiting()
-        await self._delete_old()
+        store, limit = self._recordings.store, self._recordings.clock() - self._retention
+        await self._each(lambda after: rows.in_state(store, "recording", after), self._finish_left)
+        await self._each(lambda after: rows.in_state(store, "waiting", after), self._store)
+        await self._each(
+            lambda after: rows.ended_before(store, limit, after), lambda row: self._recordings.delete(row, actors.CLOCK)
+        )
+
+    @staticmethod
+    async def _each(
+        page: Callable[[int], Awaitable[list[RecordingRow]]], handle: Callable[[RecordingRow], Awaitable[None]]
+    ) -> None:
+        after = 0
+        while found := await page(after):
+            for row in found:
+                after = row.id
+                await handle(row)
 
     async def _record_ends(self) -> None:
         unrecorded = self._recordings.unrecorded
@@ -187,17 +200,10 @@ class RecordingKeeper:
                 logger.info("recording %d was ended already: %s", unrecorded[0].key, conflict)
             unrecorded.pop(0)
 
-    async def _finish_left(self) -> None:
-        after = 0
-        while found := await rows.in_state(self._recordings.store, "recording", after):
-            for row in found:
-                after = row.id
-                ours = row.id in self._recordings.open or row.id in (one.key for one in self._recordings.unrecorded)
-                if not ours:
-                    await self._finish(row)
-
-    async def _finish(self, row: RecordingRow) -> None:
+    async def _finish_left(self, row: RecordingRow) -> None:
         """Ends the recording of a killed hub, or of a file that could not be written on, with what is there."""
+        if row.id in self._recordings.open or row.id in (one.key for one in self._recordings.unrecorded):
+            return
         path = self._recordings.path(row.id)
         try:
             extent = await anyio.to_thread.run_sync(_cut, str(path))
@@ -212,13 +218,6 @@ class RecordingKeeper:
         reason = "hub_restarted" if row.started_at < self._recordings.since else "recording_failed"
         ended = rules.ended(row.id, ends, reason, duration_s=extent.duration_s, size=extent.size, sha256=sha256)
         await self._recordings.announce(ended)
-
-    async def _store_waiting(self) -> None:
-        after = 0
-        while found := await rows.in_state(self._recordings.store, "waiting", after):
-            for row in found:
-                after = row.id
-                await self._store(row)
 
     async def _store(self, row: RecordingRow) -> None:
         path, sha256 = self._recordings.path(row.id), row.sha256 or ""
@@ -241,13 +240,6 @@ class RecordingKeeper:
     async def _lost(self, row: RecordingRow, why: str) -> None:
         logger.error("recording %d is lost: %s", row.id, why)
         await self._recordings.announce(*rules.lost(row, self._recordings.clock()))
-
-    async def _delete_old(self) -> None:
-        limit, after = self._recordings.clock() - self._retention, 0
-        while found := await rows.ended_before(self._recordings.store, limit, after):
-            for row in found:
-                after = row.id
-                await self._recordings.delete(row, actors.CLOCK)
 
 
 def _cut(name: str) -> asciicast.Extent:

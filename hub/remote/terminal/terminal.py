@@ -114,7 +114,7 @@ class Terminal:
     async def live(self) -> None:
         """Until the shell, the session, the recording or GONE_S without a viewer ends it."""
         async with anyio.create_task_group() as tasks:
-            for part in (self._show, self._pass_on, self._read_controls, self._write_recording, self._await_viewer):
+            for part in (self._show, self._pass_on, self._read_controls, self.recording.file.run, self._await_viewer):
                 tasks.start_soon(self._part, part)
             await self.over.wait()
             tasks.cancel_scope.cancel()
@@ -169,9 +169,6 @@ class Terminal:
             if isinstance(code, int) and not isinstance(code, bool):
                 self.exit_code = code
         self._controls_read.set()
-
-    async def _write_recording(self) -> None:
-        await self.recording.file.run()
 
     async def _await_viewer(self) -> None:
         while True:
