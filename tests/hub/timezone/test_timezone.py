@@ -46,6 +46,8 @@ async def test_a_machines_report_is_its_zone_from_now_on(any_hub: ApiHub) -> Non
         )
         assert found["last_sync"] == "2026-01-02T02:00:00.000Z", "a naive time is the machine's own"
         assert data(await own.post(SYNC, json=REPORT | {"device_id": 1}))["counts"]["automatic"] == 1
+        found = data(await own.post(SYNC, json=REPORT | {"restart": ["cron.service"]}))
+        assert (found["counts"]["automatic"], found["restart"]) == (1, ["cron.service"]), "news of the same attempt"
         await operator.post(SYNC, json=REPORT | {"timezone": "Asia/Jayapura", "sync_method": "manual"})
         for name in (1, "dev-one", "1"):
             found = data(await own.get(status_of(name)))
