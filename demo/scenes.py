@@ -62,7 +62,7 @@ class Scenes:
     async def play(self, hub: HubContext) -> None:
         """Until every scene was played or left out. What a scene meets does not end the hub."""
         hub.announce.listen(self._wake)
-        machines = {machine.device_id: machine for machine in hub.fleet.machines.values()}
+        machines = {machine.row.device_id: machine for machine in hub.fleet.machines.values()}
         async with anyio.create_task_group() as stage:
             for scene in scenes():
                 machine = machines.get(self._roles.get(scene.role, ""))
@@ -89,7 +89,7 @@ class Scenes:
 async def write_settings(opened: OpenData, demo: DemoFleet) -> None:
     """For machines that never had any of their own."""
     fleet = await load_fleet(opened.store, configuration.defaults())
-    machines = {machine.device_id: machine for machine in fleet.machines.values()}
+    machines = {machine.row.device_id: machine for machine in fleet.machines.values()}
     for member in demo.machines:
         machine, values = machines.get(member.device_id), wanted(member)
         if machine is None or not values or machine.desired_settings is not UNWRITTEN:

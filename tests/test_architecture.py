@@ -58,7 +58,7 @@ def test_every_exception_from_a_law_is_still_needed(our_house: House) -> None:
 
 
 def test_every_writer_beside_the_door_is_still_needed(our_house: House) -> None:
-    for name, members in door_laws.FLEET_WRITERS.items():
+    for name, members in door_laws.OBSERVERS.items():
         module = our_house.modules.get(name)
         assert module is not None, f"{name} is gone: take it off the list"
         written = {member for member, _ in door_laws.written_members(our_house, module)}

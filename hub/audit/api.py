@@ -76,7 +76,7 @@ async def _answer(call: Call, query: MachineEventsQuery, rvm: str | None) -> Ans
     filters = await filters_of(call, query, rvm)
     before, after = await mark_of(call, "before", query.before), await mark_of(call, "after", query.after)
     if service.is_csv_wanted(call.request, query.format):
-        device_id = machine_named(call.context, call.principal, rvm).device_id if rvm is not None else ""
+        device_id = machine_named(call.context, call.principal, rvm).row.device_id if rvm is not None else ""
         return Answer(await service.export(call, filters, before, after, device_id))
     found = await search(call.context.store, filters, query.limit, before=before, after=after)
     page = [views.event_view(row) for row in found.rows]
@@ -140,7 +140,7 @@ def _machines_called(call: Call, text: str | None) -> list[int]:
     if text is None:
         return []
     sought, reach = text.casefold(), call.principal.reaches
-    named = ((m.id, f"{m.name}\n{m.device_id}".casefold()) for m in call.context.fleet.machines.values())
+    named = ((m.id, f"{m.row.name}\n{m.row.device_id}".casefold()) for m in call.context.fleet.machines.values())
     return [rvm_id for rvm_id, names in named if sought in names and reach(rvm_id)]
 
 

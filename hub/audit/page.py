@@ -84,7 +84,7 @@ def _chosen(visit: Visit, choice: EventChoice) -> Machine | None:
     """The machine by name, device_id or id, within the user's reach."""
     wanted = choice.machine
     fleet = visit.context.fleet
-    named = next((m for m in fleet.machines.values() if m.name.casefold() == wanted.casefold()), None)
+    named = next((m for m in fleet.machines.values() if m.row.name.casefold() == wanted.casefold()), None)
     found = named or (fleet.find(wanted) if wanted else None)
     return found if found is not None and visit.user.reaches(found.id) else None
 
@@ -129,7 +129,7 @@ async def _values(visit: Visit, choice: EventChoice, machine: Machine | None, sh
     zone = _zone(visit, machine if one else None)
     asked = api_members(choice, machine, zone) | {"format": "csv", "bom": "true", "language": reader.language}
     people = await _people(visit)
-    fleet = [m.name for m in visit.context.fleet.machines.values() if visit.user.reaches(m.id)]
+    fleet = [m.row.name for m in visit.context.fleet.machines.values() if visit.user.reaches(m.id)]
     return {
         "choice": choice,
         "kinds": OF_MACHINES if one else _kinds(visit),

@@ -199,7 +199,7 @@ async def names_in(
     ids = {row.rvm_id for row in rows if row.rvm_id is not None}
     fallback = context.settings.default_timezone
     fleet = context.fleet.machines
-    there = {n: (fleet[n].name, fleet[n].timezone or fallback) for n in ids if n in fleet}
+    there = {n: (fleet[n].row.name, fleet[n].row.timezone or fallback) for n in ids if n in fleet}
     return Names(people, there, await _removed_machines(context, ids - there.keys(), known.machines))
 
 

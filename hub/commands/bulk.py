@@ -239,7 +239,7 @@ class _Sending:
 
 def _row(target: BulkTarget) -> dict[str, Any]:
     if target.machine is not None:
-        return {"rvm_id": target.machine.id, "device_id": target.machine.device_id}
+        return {"rvm_id": target.machine.id, "device_id": target.machine.row.device_id}
     by_number = isinstance(target.asked, int)
     return {"rvm_id": target.asked if by_number else None, "device_id": None if by_number else target.asked}
 

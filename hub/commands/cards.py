@@ -50,7 +50,7 @@ def away(machine: Machine | None) -> bool:
 
 
 def zone_of(visit: Visit, machine: Machine | None) -> str:
-    return (machine.timezone if machine else None) or visit.context.settings.default_timezone
+    return (machine.row.timezone if machine else None) or visit.context.settings.default_timezone
 
 
 async def of_machine(visit: Visit, found: Machine) -> list[CommandRow]:

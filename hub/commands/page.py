@@ -139,7 +139,7 @@ async def _tally(visit: Visit, query: job_list.JobQuery) -> list[tuple[str, str]
 
 def _machine_named(visit: Visit, query: job_list.JobQuery) -> str:
     machine = None if query.rvm is None else visit.context.fleet.machines.get(query.rvm)
-    return machine.name if machine is not None and visit.user.reaches(machine.id) else str(query.rvm)
+    return machine.row.name if machine is not None and visit.user.reaches(machine.id) else str(query.rvm)
 
 
 Detail = tuple[str, str, str]  # Name, value ("": not shown yet), and the address it links to or ""
@@ -189,7 +189,11 @@ def _details(visit: Visit, command: CommandRow, shown: ShownJob, names: dict[str
     if command.state not in TERMINAL and job["expires_at"] > r.now:
         deadline = t("job.deadline.open", time=deadline, age=r.span((job["expires_at"] - r.now) / 1000))
     return [
-        ("machine", t("job.gone") if machine is None else machine.name, f"/machines/{machine.id}" if machine else ""),
+        (
+            "machine",
+            t("job.gone") if machine is None else machine.row.name,
+            f"/machines/{machine.id}" if machine else "",
+        ),
         ("by", f"{who(r, command.issued_by, names)}, {r.stamp(job['issued_at'], zone)}", ""),
         ("reason", shown.card.reason, ""),
         ("forced", t("yes") if command.args.get("force") else "", ""),

@@ -82,7 +82,7 @@ def draft(
     if name == "sync_timezone" and not may_sync_by_hand(machine):
         raise Refused("manual_sync_off", 409, "the machine's settings do not let people ask for it")
     waits = name in DESIRED_STATE
-    if not waits and (not machine.linked or machine.quarantined_until is not None):
+    if not waits and (not machine.linked or machine.row.quarantined_until is not None):
         raise Refused("machine_offline", 409, f"{name} needs the machine online, and it is not connected now")
     if actors.asks(actor):
         args, reason = reasoned(name, args, reason)

@@ -18,7 +18,6 @@ from hub.kernel.group_commit import GroupCommit
 from hub.kernel.samples_lane import SamplesLane
 from hub.model.changes import Change, SampleSeen, SamplesKept
 from hub.model.fleet import Fleet, Touched
-from hub.model.presence import judge_readings
 
 logger = logging.getLogger("myrvm.announce")
 
@@ -76,20 +75,18 @@ class Announcer:
         self._commit.later(change, still)
 
     def observe(self, *changes: Change) -> None:
-        """What the hub observes and no row holds (ConnectionChanged): true at once, with or without a database."""
+        """What the hub observes and no row holds (Observed), or what another process wrote: true at once, with or
+        without a database."""
         self._became_true(list(changes))
 
-    def show(self, touched: Touched, apply: Callable[[], None]) -> None:
-        """Something came true elsewhere (another process wrote it): take it over and show it."""
-        apply()
+    def show(self, touched: Touched) -> None:
+        """Members of a machine's view that time has changed."""
         self._publisher.publish((), (touched,))
 
     def see(self, change: SampleSeen) -> None:
         """The newest readings of a machine, for whoever watches; nothing is stored."""
         touched = self.fleet.apply(change)
         if touched is not None:
-            machine = self.fleet.machines[change.rvm_id]
-            machine.health, machine.health_reasons = judge_readings(change.sample, machine.effective_settings.limits)
             self._publisher.publish((), (touched,))
 
     def keep(self, changes: Sequence[SamplesKept], on_committed: Callable[[], None]) -> bool:

@@ -15,9 +15,9 @@ from db.machine_pulse import Identity, Pulse
 from db.records import MachineRow
 from hub.kernel.announce import Announcer
 from hub.kernel.observer import Observer
-from hub.model.changes import Change, Drop, Patch
-from hub.model.fleet import ALL_MEMBERS, Fleet, Touched
-from hub.model.machine import Machine, machine_of
+from hub.model.changes import Change, Drop, Patch, Put
+from hub.model.fleet import Fleet
+from hub.model.machine import Machine
 
 ROWS_AT_ONCE: Final = 500
 EDITED: Final = ("device_id", "name", "location_description", "api_key", "api_key_prefix")
@@ -50,7 +50,7 @@ class ForeignChanges:
         since = self._read_to
         if since is None:
             # The first look: whatever differs from what was loaded a moment ago.
-            since = max((m.updated_at for m in self._fleet.machines.values()), default=newest)
+            since = max((m.row.updated_at for m in self._fleet.machines.values()), default=newest)
             since = min(since, newest)
         rows = await machine_pulse.changed_since(self._store, since, ROWS_AT_ONCE)
         for row in rows:
@@ -65,7 +65,7 @@ class ForeignChanges:
         row = await machines.find_machine(self._store, rvm_id)
         if row is None or rvm_id in self._fleet.machines:
             return
-        self._announce.show(Touched(rvm_id, ALL_MEMBERS), lambda: self._fleet.put(machine_of(row)))
+        self._announce.observe(Put(row))
         self._observer.added(self._fleet.machines[rvm_id])
 
     async def _drop_removed(self) -> None:
@@ -80,7 +80,7 @@ class ForeignChanges:
 
 def difference(machine: Machine, row: Identity) -> Patch | None:
     """The edit that makes the machine what the row says; None when it is that already."""
-    values = {name: getattr(row, name) for name in EDITED if getattr(row, name) != getattr(machine, name)}
+    values = {name: getattr(row, name) for name in EDITED if getattr(row, name) != getattr(machine.row, name)}
     if "api_key" in values:
         values["quarantined_until"] = None
     return Patch(MachineRow, machine.id, {**values, "updated_at": row.updated_at}) if values else None

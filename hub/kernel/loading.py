@@ -6,13 +6,11 @@ from datetime import timedelta
 
 from db import boots, commands, machines, remote_sessions, samples, timezones
 from db.connection import Store
-from db.records import CommandRow
 from db.rows import SampleRow
-from hub.model.changes import SampleSeen
+from hub.model.changes import Put, SampleSeen
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, Values, desired_of
 from hub.model.fleet import Fleet
-from hub.model.machine import BOOTS_KEPT, Boot, Machine, machine_of
-from hub.model.presence import judge_readings
+from hub.model.machine import BOOTS_KEPT, Machine
 from protocol.messages import Sample
 
 SIGNS_OF_LIFE_S = 2.5 * 300
@@ -25,29 +23,17 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
     common = await machines.fleet_settings(store)
     version = await machines.newest_settings(store)
     settings = CommonSettings(base, UNWRITTEN if common is None else desired_of(common), version)
-    own, zones = await machines.machine_settings(store), await timezones.all_zones(store)
+    zones = await timezones.all_zones(store)
     fleet = Fleet(settings=settings)
     for known in await machines.all_machines(store):
-        loaded = machine_of(known)
-        loaded.desired_settings = desired_of(own[known.id]) if known.id in own else UNWRITTEN
-        loaded.zone = zones.get(known.device_id)
-        fleet.put(loaded)
-    for boot in await boots.recent_boots(store, BOOTS_KEPT):
-        machine = fleet.machines.get(boot.rvm_id)
-        if machine is not None:
-            accepted = -1 if boot.last_seq is None else boot.last_seq
-            machine.boots[boot.boot_id] = Boot(boot.boot_id, boot.id, accepted)
+        fleet.put(Machine(known, zone=zones.get(known.device_id)))
+    own = (await machines.machine_settings(store)).values()
+    fleet.apply_all([Put(row) for row in (*own, *await boots.recent_boots(store, BOOTS_KEPT))])
     for rvm_id, newest_sample in (await samples.latest(store)).items():
         if rvm_id in fleet.machines:
             _last_known(fleet, fleet.machines[rvm_id], newest_sample)
-    for command in await commands.pending_commands(store):
-        machine = fleet.machines.get(command.rvm_id)
-        if machine is not None:
-            is_open = CommandRow(**{name: getattr(command, name) for name in CommandRow.__struct_fields__})
-            machine.pending[command.id] = fleet.open[command.id] = is_open
-    for row in await remote_sessions.open_sessions(store):
-        if row.rvm_id in fleet.machines:
-            fleet.machines[row.rvm_id].remote_sessions[row.id] = row
+    fleet.apply_all([Put(command) for command in await commands.pending_commands(store)])
+    fleet.apply_all([Put(session) for session in await remote_sessions.open_sessions(store)])
     for rvm_id in was_live(fleet):
         machine = fleet.machines[rvm_id]
         # That a command was sent is recorded a moment later: a hub that was killed in that moment did not say so.
@@ -57,7 +43,9 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
 
 def was_live(fleet: Fleet) -> frozenset[int]:
     """The machines that were connected when the last hub life ended, as far as the rows can tell."""
-    seen = {m.id: m.last_seen_at for m in fleet.machines.values() if m.last_seen_at is not None and not m.close_reason}
+    seen = {
+        m.id: m.last_seen_at for m in fleet.machines.values() if m.last_seen_at is not None and not m.row.close_reason
+    }
     newest = max(seen.values(), default=None)
     return frozenset(i for i, at in seen.items() if newest is not None and newest - at <= _signs(fleet.machines[i]))
 
@@ -87,6 +75,5 @@ def _last_known(fleet: Fleet, machine: Machine, row: SampleRow) -> None:
             seq=row.seq,
         )
     )  # fmt: skip
-    machine.health, machine.health_reasons = judge_readings(sample, machine.effective_settings.limits)
     if machine.last_seen_at is None or row.created_at > machine.last_seen_at:
-        machine.last_seen_at = row.created_at
+        machine.seen_at = row.created_at

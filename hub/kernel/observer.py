@@ -161,7 +161,8 @@ def _expected(machine: Machine) -> float:
     wanted = machine.effective_settings.metrics_interval
     # A machine that could not take it over keeps its own, which it may not have told.
     is_told = (
-        "metrics_interval" not in (machine.config_errors or ()) or "metrics_interval" in machine.reported_settings.above
+        "metrics_interval" not in (machine.row.config_errors or ())
+        or "metrics_interval" in machine.reported_settings.above
     )
     return wanted if is_told else max(wanted, UNKNOWN_S)
 

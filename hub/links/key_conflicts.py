@@ -40,7 +40,7 @@ class KeyConflicts:
         self._monotonic = monotonic
         self._seen: dict[int, Takeovers] = {}  # Bound: one a machine; the stale ones go from MOST_REMEMBERED on
         # Bound: one a machine.
-        self._quarantined: set[int] = {m.id for m in fleet.machines.values() if m.quarantined_until is not None}
+        self._quarantined: set[int] = {m.id for m in fleet.machines.values() if m.row.quarantined_until is not None}
 
     def quarantined_for(self, machine: Machine) -> float | None:
         return rules.held_for(machine, self._clock())

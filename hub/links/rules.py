@@ -65,13 +65,13 @@ def stale(seen: Takeovers, now: float) -> bool:
 
 def held_for(machine: Machine, now: datetime) -> float | None:
     """Seconds that the quarantine still lasts; None when there is none. Never more than one lasts."""
-    until = machine.quarantined_until
+    until = machine.row.quarantined_until
     return None if until is None or until <= now else min(until - now, QUARANTINE).total_seconds()
 
 
 def too_far(machine: Machine, now: datetime) -> list[Change]:
     """Shorten a quarantine that would last too long because the hub's clock was set back; [] for all others."""
-    until = machine.quarantined_until
+    until = machine.row.quarantined_until
     if until is None or until - now <= QUARANTINE + SLACK:
         return []
     return [Patch(MachineRow, machine.id, {"quarantined_until": now + QUARANTINE, "updated_at": now})]
@@ -90,7 +90,7 @@ def quarantine(machine: Machine, seen: Takeovers, now: datetime) -> list[Change]
 
 
 def release(machine: Machine, actor: actors.Actor, now: datetime) -> list[Change]:
-    if machine.quarantined_until is None:
+    if machine.row.quarantined_until is None:
         return []
     event = EventHappened(
         at=now, code="machine.released", actor=actor, rvm_id=machine.id, before={"quarantined": True},
@@ -124,7 +124,7 @@ def take_kept(machine: Machine, boot: Boot, frame: messages.Metrics, now: dateti
         start = 0
     rows: list[SampleRow] = []
     faults: list[RemoteProtocolError] = []
-    rvm_id, boot_id, zone = machine.id, boot.id, machine.timezone
+    rvm_id, boot_id, zone = machine.id, boot.id, machine.row.timezone
     newest, at, clamped = None, now, False
     for index in range(start, len(samples)):
         s = samples[index]
@@ -153,7 +153,7 @@ def take_live(machine: Machine, frame: messages.Metrics, now: datetime, fallback
     """The newest sample of a live frame; it is of now, whatever the machine's clock shows, and not stored."""
     newest = frame.samples[-1]
     try:
-        at, _ = date(newest.timestamp, now, machine.timezone, fallback_zone)
+        at, _ = date(newest.timestamp, now, machine.row.timezone, fallback_zone)
         at = now if now - at > AHEAD else at
     except UndatableError as wrong:
         where = f"samples[{len(frame.samples) - 1}].timestamp"
@@ -186,7 +186,7 @@ def check_hello(machine: Machine, hello: messages.Hello) -> None:
         )
     # 4403, not 4400: the frame is well-formed, but this key may not speak for that machine, now or on a retry.
     # A machine that is configured with its number instead (requirements.md: `rvm_id` 1) introduces itself by that.
-    if hello.device_id not in (machine.device_id, str(machine.id)):
+    if hello.device_id not in (machine.row.device_id, str(machine.id)):
         raise RemoteProtocolError(
             "wrong_machine", "the key belongs to another device_id", field="device_id", close=CloseCode.REVOKED
         )
@@ -197,7 +197,7 @@ def introduce(
 ) -> list[Change]:
     """The facts of a hello, an event when version or boot are new, and the status it declares."""
     try:
-        offset = (read(hello.time, hello.timezone or machine.timezone, fallback_zone) - now).total_seconds()
+        offset = (read(hello.time, hello.timezone or machine.row.timezone, fallback_zone) - now).total_seconds()
     except UndatableError:
         offset = None
     values = {
@@ -205,13 +205,13 @@ def introduce(
         "agent_version": hello.agent_version,
         "boot_id": hello.boot_id,
         "capabilities": tuple(hello.capabilities),
-        "hardware": machine.hardware if hello.hardware is None else hello.hardware,
-        "timezone": hello.timezone if hello.timezone and is_zone(hello.timezone) else machine.timezone,
+        "hardware": machine.row.hardware if hello.hardware is None else hello.hardware,
+        "timezone": hello.timezone if hello.timezone and is_zone(hello.timezone) else machine.row.timezone,
         "config_version": hello.config_version,
         "clock_offset_s": offset,
         "ntp": hello.ntp,
         "last_ip": ip,
-        "simulated": machine.simulated or "simulated" in hello.capabilities,
+        "simulated": machine.row.simulated or "simulated" in hello.capabilities,
         "last_seen_at": now,
         "close_reason": None,
         "updated_at": now,
@@ -221,9 +221,9 @@ def introduce(
         Put(BootRow(rvm_id=machine.id, boot_id=hello.boot_id, last_used_at=now), over=("last_used_at",)),
         Observed(machine.id, {"busy": bool(hello.busy)}),
     ]
-    if hello.config_version != machine.config_version and rules.was_given(machine, hello.config_version):
+    if hello.config_version != machine.row.config_version and rules.was_given(machine, hello.config_version):
         changes += rules.applied(machine, hello.config_version, None, now)
-    if (machine.agent_version, machine.boot_id) != (hello.agent_version, hello.boot_id):
+    if (machine.row.agent_version, machine.row.boot_id) != (hello.agent_version, hello.boot_id):
         params = {"agent_version": hello.agent_version, "boot_id": hello.boot_id}
         changes.append(_event(machine, "machine.introduced", params, now))
     declared = status_rules.not_stale(machine, hello, now)
@@ -245,7 +245,7 @@ def report_event(
 ) -> list[Change]:
     """An event a machine reported, at its own time when that can be read."""
     try:
-        at = date(report.timestamp, now, machine.timezone, fallback_zone).at
+        at = date(report.timestamp, now, machine.row.timezone, fallback_zone).at
     except UndatableError:
         at = now
     params = {"code": report.code, "params": report.params}

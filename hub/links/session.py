@@ -140,7 +140,7 @@ class LinkSession:
             self._refuse(error)
             return self._may_go_on()
         machine = self._machine
-        machine.last_seen_at = now = self._clock()
+        machine.seen_at = now = self._clock()
         if presence.received(machine, at):
             self._links.observer.look(machine)
         if type(message) is m.Metrics:

@@ -176,7 +176,7 @@ class _LinkSocket:
             return False
         principal = machine_by_key(self._context, auth.token)
         machine = None if principal is None else self._context.fleet.machines.get(principal.id)
-        if machine is None or auth.rvm_id not in (None, machine.id, machine.device_id, str(machine.id)):
+        if machine is None or auth.rvm_id not in (None, machine.id, machine.row.device_id, str(machine.id)):
             self._context[AuthState].wrong_credentials.charge(self._link.address)
             raise RemoteProtocolError("not_authenticated", "this key is not valid", close=CloseCode.NOT_AUTHENTICATED)
         self._admit(machine, LINK)
@@ -216,7 +216,7 @@ class _LinkSocket:
         budget = context[Links].budget
         self._admit(machine, budget.of_boot(machine.id, hello.boot_id, machine.boots))
         budget.paid_boot(machine.id, hello.boot_id)
-        link.epoch = machine.connection_epoch = machine.connection_epoch + 1
+        link.epoch = machine.epoch = machine.epoch + 1
         older = context[Links].register(link)
         settings = context.settings
         interval = context.watching.interval(machine.id, time.monotonic()) if settings.live else 0.0
@@ -261,7 +261,7 @@ class _LinkSocket:
             {"last_seen_at": context.clock(), "close_reason": link.bye_reason},
             where=(("connection_epoch", "<=", link.epoch),),
         )
-        context.announce.soon(ended, lambda: machine.connection_epoch == link.epoch)
+        context.announce.soon(ended, lambda: machine.epoch == link.epoch)
         logger.info("machine %d: link ended%s", machine.id, f", {link.bye_reason}" if link.bye_reason else "")
 
 

@@ -196,8 +196,8 @@ def settings_view(fleet: CommonSettings, machine: Machine) -> dict[str, Any]:
     own, local, found = machine.desired_settings, machine.reported_settings, machine.effective_settings
     without = fleet.of(UNWRITTEN, local).values
     return {
-        "version": found.version, "applied_version": machine.config_version,
-        "applied_at": _iso(machine.config_applied_at), "applied_errors": machine.config_errors or {},
+        "version": found.version, "applied_version": machine.row.config_version,
+        "applied_at": _iso(machine.row.config_applied_at), "applied_errors": machine.row.config_errors or {},
         "values": dict(found.values), "blocks": effective_settings.blocks(found.values),
         "origins": {key: fleet.origin(key, own, local) for key in found.values}, "written": dict(own.values),
         "inherited": {key: without[key] for key in own.values if key in without}, **_written(fleet.newest_scope(own)),
@@ -223,8 +223,8 @@ def _one(call: Call, machine: Machine, key: str) -> dict[str, Any]:
         "inherited": fleet.of(UNWRITTEN, local).values.get(key),
         "block": effective_settings.OTHER if setting is None else setting.block,
         "version": machine.effective_settings.version,
-        "applied_version": machine.config_version,
-        "applied_error": (machine.config_errors or {}).get(key),
+        "applied_version": machine.row.config_version,
+        "applied_error": (machine.row.config_errors or {}).get(key),
     }
 
 

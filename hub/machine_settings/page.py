@@ -66,7 +66,7 @@ async def _page(visit: Visit, found: Machine, state: FormState, given: dict[str,
     values = {**await part_applied(visit), **await _form(visit, found, state)}
     return visit.render(
         "machine_settings.html", state.status, **values | {"m": head["m"]}, head_of=head,
-        given=given or {"name": found.name, "site": found.location_description or ""},
+        given=given or {"name": found.name, "site": found.row.location_description or ""},
         may_rename=visit.may("machine.manage"), hardware=hardware(visit, found),
     )  # fmt: skip
 
@@ -97,7 +97,7 @@ async def _form(visit: Visit, found: Machine, state: FormState) -> dict[str, Any
     changed = await settings_form.changed_last(visit.context.store, found.id)
     rows = settings_form.rows_of(
         visit.reader, found.effective_settings.values, own.values, fleet.of(UNWRITTEN, local).values,
-        lambda key: fleet.origin(key, UNWRITTEN, local), changed, found.config_errors or {},
+        lambda key: fleet.origin(key, UNWRITTEN, local), changed, found.row.config_errors or {},
     )  # fmt: skip
     values = settings_form.values_of(
         visit, rows, state, scope="machine", version=found.effective_settings.version, action=_address(found),
@@ -108,8 +108,11 @@ async def _form(visit: Visit, found: Machine, state: FormState) -> dict[str, Any
 
 def hardware(visit: Visit, found: Machine) -> list[tuple[str, str]]:
     t = visit.reader.t
-    facts: list[tuple[str, Any]] = [(t("fact.device_id"), found.device_id), (t("fact.agent"), found.agent_version)]
-    known = (found.hardware or {}).items()
+    facts: list[tuple[str, Any]] = [
+        (t("fact.device_id"), found.row.device_id),
+        (t("fact.agent"), found.row.agent_version),
+    ]
+    known = (found.row.hardware or {}).items()
     facts += [(visit.reader.said("fact", name), _fact(visit.reader, name, value)) for name, value in known]
     plain = [(name, str(value)) for name, value in facts if isinstance(value, (str, int, float)) and value != ""]
     return [(name[:MAX_FACT], value[:MAX_FACT]) for name, value in plain[:MAX_FACTS]]
@@ -189,12 +192,12 @@ def spread(machines: Iterable[Machine]) -> Spread:
     found = Spread()
     for machine in machines:
         found.total += 1
-        if machine.config_version >= machine.effective_settings.version:
+        if machine.row.config_version >= machine.effective_settings.version:
             found.same += 1
         elif machine.connection in ("offline", "never"):
             found.away += 1
         else:
             found.behind += 1
-        if machine.config_errors:
+        if machine.row.config_errors:
             found.errors.append((machine.id, machine.name))
     return found

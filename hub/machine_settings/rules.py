@@ -269,13 +269,13 @@ def applied(
 ) -> list[Change]:
     """[] for a report that is known: it comes after every `welcome`. `errors`, `own` None: not in it, as in a hello.
     Version 0, a machine that runs by its own file, is no event; nor is an error that was reported before."""
-    refused = machine.config_errors or {}
+    refused = machine.row.config_errors or {}
     if errors is None:
         errors = refused if version else {}
     beyond, errors = max(0, len(errors) - MOST_KEYS), kept(errors)
-    held = machine.config_own or {}
+    held = machine.row.config_own or {}
     local = held if own is None else dict(own)
-    is_run = (version, dict(errors)) == (machine.config_version, refused)
+    is_run = (version, dict(errors)) == (machine.row.config_version, refused)
     if is_run and local == held:
         return []
     change = Patch(
@@ -293,6 +293,6 @@ def applied(
     event = EventHappened(
         at=now, code="config.refused" if news else "config.applied", actor=actors.machine(machine.id),
         rvm_id=machine.id, params=refusal_params({"version": version}, news, beyond) if news else {"version": version},
-        before={"version": machine.config_version}, after={"version": version},
+        before={"version": machine.row.config_version}, after={"version": version},
     )  # fmt: skip
     return [change, event]

@@ -170,10 +170,10 @@ async def edit_machine(call: Call) -> Answer:
     machine, patch = call.machine, msgspec.structs.asdict(call.body)
     if patch["name"] is not msgspec.UNSET:
         patch["name"] = rules.composed(patch["name"])
-    after = {k: v for k, v in patch.items() if v is not msgspec.UNSET and v != getattr(machine, k)}
+    after = {k: v for k, v in patch.items() if v is not msgspec.UNSET and v != getattr(machine.row, k)}
     if after:
         _refuse_twins(call, after.get("name"), after.get("device_id"), machine.id)
-        before = {name: getattr(machine, name) for name in after}
+        before = {name: getattr(machine.row, name) for name in after}
         await call.context.announce(
             *rules.edited(machine.id, after, call.now),
             _event(call, "machine.edited", machine, before=before, after=after),
@@ -184,7 +184,7 @@ async def edit_machine(call: Call) -> Answer:
 
 async def remove_machine(call: Call) -> Answer:
     machine = call.machine
-    known = {"name": machine.name, "device_id": machine.device_id}
+    known = {"name": machine.name, "device_id": machine.row.device_id}
     await call.context.announce(
         *rules.removed(machine.id),
         _event(call, "machine.removed", machine, before=known, params=known),
@@ -194,9 +194,14 @@ async def remove_machine(call: Call) -> Answer:
 
 async def rotate_key(call: Call) -> Answer:
     machine = call.machine
-    secret, changes = rules.new_key(machine.id, machine.api_key_prefix, call.principal.actor, call.now)
+    secret, changes = rules.new_key(machine.id, machine.row.api_key_prefix, call.principal.actor, call.now)
     await call.announce(*changes)
-    data = {"id": machine.id, "device_id": machine.device_id, "api_key": secret.text, "api_key_prefix": secret.prefix}
+    data = {
+        "id": machine.id,
+        "device_id": machine.row.device_id,
+        "api_key": secret.text,
+        "api_key_prefix": secret.prefix,
+    }
     return Answer(data, 201, Text("key_rotated"))
 
 
@@ -215,7 +220,7 @@ def _matches(machine: Machine, query: MachineQuery) -> bool:
 
 
 def _refuse_twins(call: Call, name: str | None, device_id: str | None, own_id: int | None = None) -> None:
-    member = rules.taken(call.context.fleet.machines.values(), name, device_id, own_id)
+    member = rules.taken((m.row for m in call.context.fleet.machines.values()), name, device_id, own_id)
     if member is not None:
         raise Problem("conflict", Text(f"taken.{member}"), errors={member: [Text(f"taken.{member}")]})
 

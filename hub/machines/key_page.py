@@ -55,7 +55,7 @@ async def add(visit: Visit) -> Response:
 def _just_added(visit: Visit, name: str) -> str | None:
     """The key's page of a machine of that name that this session has just added."""
     machines = visit.context.fleet.machines.values()
-    places = (key_place(m.id) for m in machines if m.name == rules.composed(name))
+    places = (key_place(m.id) for m in machines if m.row.name == rules.composed(name))
     return next((place for place in places if visit.context[FreshSecrets].find(visit.user, place) is not None), None)
 
 
@@ -95,7 +95,7 @@ async def show_key(visit: Visit) -> Response:
     address = base_url(visit)
     return visit.render(
         "machine_key.html",
-        m=found,
+        m=found.row,
         key=key,
         config=config_text(address, found, key) if key else "",
         address=address,
@@ -121,7 +121,7 @@ async def new_key(visit: Visit) -> Response:
     found = visit.machine()
     _must_manage(visit)
     async with visit.context[FreshSecrets].lock:
-        if visit.form.get("instead_of", "") == (found.api_key_prefix or ""):
+        if visit.form.get("instead_of", "") == (found.row.api_key_prefix or ""):
             answer = await api.rotate_key(visit.call(machine=found))
             visit.context[FreshSecrets].keep(visit.user, key_place(found.id), answer.data["api_key"])
     return go(key_place(found.id))
@@ -135,7 +135,7 @@ async def remove(visit: Visit) -> Response:
     """Remove the machine and everything it ever sent, when its name was typed."""
     found = visit.machine()
     _must_manage(visit)
-    if not rules.is_name(visit.form.get("name", ""), found.name):
+    if not rules.is_name(visit.form.get("name", ""), found.row.name):
         return _removal(visit, visit.reader.t("remove.name_wrong"), 422)
     await api.remove_machine(visit.call(machine=found))
     return go("/")
@@ -145,13 +145,13 @@ def fresh_key(visit: Visit, machine: Machine) -> str | None:
     """The machine's key while this session may still see it and it is valid, else None."""
     key = visit.context[FreshSecrets].find(visit.user, key_place(machine.id))
     shape = None if key is None else credentials.recognise(key)
-    is_its = shape is not None and credentials.same_hash(shape.hash, machine.api_key)
+    is_its = shape is not None and credentials.same_hash(shape.hash, machine.row.api_key)
     return key if is_its else None
 
 
 def config_text(address: str, machine: Machine, key: str) -> str:
     """The machine's configuration file (requirements.md, section 4); members left out keep their default."""
-    values: dict[str, object] = {"myrvm_base_url": address, "rvm_id": machine.device_id, "api_token": key}
+    values: dict[str, object] = {"myrvm_base_url": address, "rvm_id": machine.row.device_id, "api_token": key}
     if _is_plain(address):
         values["allow_plain_http"] = True
     return json.dumps(values, indent=2, ensure_ascii=False)

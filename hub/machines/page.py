@@ -106,7 +106,7 @@ def _fleet_row(visit: Visit, rvm_id: int) -> dict[str, Any] | None:
 def _trouble_names(visit: Visit, needed: list[MachineTrouble]) -> dict[int, tuple[str, str | None]]:
     """Name and the reason of the status."""
     found = [machine for one in needed if (machine := visit.context.fleet.machines.get(one.id)) is not None]
-    return {machine.id: (machine.name, machine.status_reason) for machine in found}
+    return {machine.id: (machine.row.name, machine.row.status_reason) for machine in found}
 
 
 MAX_CONNECTION_EVENTS = 500
@@ -243,9 +243,9 @@ async def _band(visit: Visit, found: Machine) -> list[machine.Span]:
     history = await statuses.statuses_between(store, found.id, start, end)
     declared = [(views.epoch_ms(row.since), row.special_status or row.status) for row in history]
     if not declared:
-        declared = [(views.epoch_ms(found.status_since), found.effective_status)]
+        declared = [(views.epoch_ms(found.row.status_since), found.effective_status)]
     away = await _away(visit, found, start, end)
-    return machine.band(declared, away, visit.reader.now, views.epoch_ms(found.created_at))
+    return machine.band(declared, away, visit.reader.now, views.epoch_ms(found.row.created_at))
 
 
 async def _away(visit: Visit, found: Machine, start: datetime, end: datetime) -> list[tuple[int, int]]:
@@ -270,7 +270,7 @@ def away_spans(found: Machine, moves: list[EventRow], now: int) -> list[tuple[in
             spans.append((at, until))
         until = at
     if not moves and found.connection in ("offline", "never"):
-        spans.append((views.epoch_ms(found.connection_since or found.created_at), now))
+        spans.append((views.epoch_ms(found.connection_since or found.row.created_at), now))
     return spans
 
 

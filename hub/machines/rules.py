@@ -110,7 +110,7 @@ def matches(
     """`status` is the effective one; `text` is looked for in name, device_id and location. None and "" match all."""
     wanted = ((status, machine.effective_status), (connection, machine.connection), (health, machine.health))
     sought = text.strip().casefold()
-    fields = (machine.name, machine.device_id, machine.location_description or "")
+    fields = (machine.row.name, machine.row.device_id, machine.row.location_description or "")
     return all(value in (None, actual) for value, actual in wanted) and (
         not sought or any(sought in field.casefold() for field in fields)
     )

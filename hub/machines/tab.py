@@ -79,12 +79,12 @@ async def release(visit: Visit) -> Response:
 
 
 def zone_of(found: Machine) -> str:
-    return found.timezone or found.effective_settings.default_zone
+    return found.row.timezone or found.effective_settings.default_zone
 
 
 def names_for(found: Machine, everybody: Iterable[users.UserWithMachines], also: Iterable[str] = ()) -> dict[str, str]:
     """Who acted as shown, and who could act. The list of all users is for administrators."""
-    shown = {found.status_by, *also}
+    shown = {found.row.status_by, *also}
 
     def acts(user: users.UserWithMachines) -> bool:
         own = user.role != "technician" or found.id in user.machines

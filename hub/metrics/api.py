@@ -129,14 +129,14 @@ async def upload(call: Call) -> Answer:
 
 async def history(call: Call) -> Answer:
     query: SamplesQuery = call.query
-    zone = call.machine.timezone or call.machine.effective_settings.default_zone
+    zone = call.machine.row.timezone or call.machine.effective_settings.default_zone
     end = bound(call, "to", query.end, zone) or call.now
     start = bound(call, "from", query.start, zone) or end - timedelta(days=query.days)
     if not start < end or end - start > _LONGEST:
         raise one_wrong("from", "range_wrong", most=_LONGEST.days)
     found = await _read(call, start, end, query.points)
     data = {
-        "rvm_id": call.machine.id, "device_id": call.machine.device_id, "from": views.rfc3339(start),
+        "rvm_id": call.machine.id, "device_id": call.machine.row.device_id, "from": views.rfc3339(start),
         "to": views.rfc3339(end), "bucket_s": (end - start).total_seconds() / query.points,
         "samples": [_point(bucket) for bucket in found],
     }  # fmt: skip

@@ -85,7 +85,7 @@ def sort(
     duplicates = 0
     for index, sample in samples:
         try:
-            at, clamped = date(sample.timestamp, now, machine.timezone, fallback_zone)
+            at, clamped = date(sample.timestamp, now, machine.row.timezone, fallback_zone)
         except UndatableError:
             faults.append(Fault(index, "timestamp", _TYPES["timestamp"]))
             continue

@@ -27,7 +27,7 @@ from db.records import (
 from hub.model import changes as c
 from hub.model.actors import row_id
 from hub.model.effective_settings import CommonSettings, DesiredSettings, desired_of, desired_of_patch
-from hub.model.machine import BOOTS_KEPT, RECENT_SECONDS, Boot, Machine, machine_of
+from hub.model.machine import BOOTS_KEPT, RECENT_SECONDS, Boot, Machine
 from hub.model.presence import judge_readings
 from protocol.messages import Sample
 
@@ -158,17 +158,17 @@ class Fleet:
         self.drop(machine.id)
         self.machines[machine.id] = machine
         self._settle(machine)
-        self._by_device_id[machine.device_id] = machine
-        if machine.api_key_prefix is not None:
-            self._by_key_prefix[machine.api_key_prefix] = machine
+        self._by_device_id[machine.row.device_id] = machine
+        if machine.row.api_key_prefix is not None:
+            self._by_key_prefix[machine.row.api_key_prefix] = machine
         self.open.update(machine.pending)
 
     def drop(self, rvm_id: int) -> Machine | None:
         machine = self.machines.pop(rvm_id, None)
         if machine is not None:
-            self._by_device_id.pop(machine.device_id, None)
-            if machine.api_key_prefix is not None:
-                self._by_key_prefix.pop(machine.api_key_prefix, None)
+            self._by_device_id.pop(machine.row.device_id, None)
+            if machine.row.api_key_prefix is not None:
+                self._by_key_prefix.pop(machine.row.api_key_prefix, None)
             for command_id in machine.pending:
                 self.open.pop(command_id, None)
         return machine
@@ -195,18 +195,18 @@ class Fleet:
         return Touched(machine.id, view_members(news)) if news else None
 
     def _machine_is(self, row: MachineRow) -> Touched:
-        self.put(machine_of(row))
+        self.put(Machine(row))
         return Touched(row.id, ALL_MEMBERS)
 
     def _machine_patched(self, change: c.Patch) -> Touched | None:
         machine = self.machines.get(change.key)
-        if machine is None or not holds(machine, change.where):
+        if machine is None or not holds(machine.row, change.where):
             return None
         indexed, before = not INDEXED.isdisjoint(change.values), machine.reported_settings
         if indexed:
             self.drop(machine.id)
-        for member, value in change.values.items():
-            setattr(machine, member, value)
+        machine.row = msgspec.structs.replace(machine.row, **change.values)
+        machine.seen_at = change.values.get("last_seen_at", machine.seen_at)
         members = view_members(change.values)
         if indexed:
             self.put(machine)
@@ -248,6 +248,7 @@ class Fleet:
         if machine is None:
             return None
         machine.readings = sample = _with_short_reasons(change.sample)
+        machine.health, machine.health_reasons = judge_readings(sample, machine.effective_settings.limits)
         machine.readings_at = change.taken_at
         machine.readings_of = (change.boot_id, change.seq)
         stamp = int(change.taken_at.timestamp() * 1000)
@@ -311,4 +312,4 @@ def _use_boot(machine: Machine, boot_id: str, row_id: int | None, last_seq: int 
     boot.accepted = max(boot.accepted, -1 if last_seq is None else last_seq)
     machine.boots[boot_id] = boot
     if len(machine.boots) > BOOTS_KEPT:
-        del machine.boots[next(one for one in machine.boots if one != machine.boot_id)]
+        del machine.boots[next(one for one in machine.boots if one != machine.row.boot_id)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from db.records import CommandRow, MachineRow, RemoteSessionRow, ZoneRow
 from hub.model import actors
@@ -56,43 +56,11 @@ class Boot:
 
 @dataclass(slots=True)
 class Machine:
-    """The row of `reverse_vending_machines` under its column names, then what the
-    hub observes. `last_heard`, `unlinked_at`, `interval_since`, `quiet_until` are monotonic seconds, instants aware
-    UTC; `told` is the connection that the last event told of."""
+    """`row` is what the database has, replaced by the fleet when a Change is applied and by nothing else; then what the
+    hub holds of other tables, and what it observes. `last_heard`, `unlinked_at`, `interval_since`, `quiet_until` are
+    monotonic seconds; `told` is the connection that the last event told of."""
 
-    id: int
-    device_id: str
-    name: str
-    api_key: str | None
-    api_key_prefix: str | None
-    status_since: datetime
-    created_at: datetime
-    updated_at: datetime
-    location_description: str | None = None
-    status: str = "active"
-    special_status: str | None = None
-    capacity: int = 0
-    status_by: str = "system"
-    status_reason: str | None = None
-    status_until: datetime | None = None
-    status_before: dict[str, Any] | None = None
-    simulated: bool = False
-    agent_version: str | None = None
-    boot_id: str | None = None
-    capabilities: tuple[str, ...] = ()
-    hardware: dict[str, Any] | None = None
-    timezone: str | None = None
-    config_version: int = 0
-    config_errors: dict[str, str] | None = None
-    config_applied_at: datetime | None = None
-    config_own: dict[str, Any] | None = None
-    clock_offset_s: float | None = None
-    ntp: bool | None = None
-    quarantined_until: datetime | None = None
-    last_seen_at: datetime | None = None
-    last_ip: str | None = None
-    close_reason: str | None = None
-    connection_epoch: int = 0
+    row: MachineRow
     zone: ZoneRow | None = None
     zone_said: str | None = None
     desired_settings: DesiredSettings = UNWRITTEN
@@ -102,6 +70,12 @@ class Machine:
     connection: str = "never"
     connection_since: datetime | None = None
     connection_reason: str | None = None
+    close_reason: str | None = None
+    """Of its last link's bye."""
+    epoch: int = 0
+    """Of the newest link that was opened; its hello may not be stored yet."""
+    seen_at: datetime | None = None
+    """Its last sign of life, where that is newer than the row's."""
     linked: bool = False
     last_heard: float = 0.0
     last_gap: float = 0.0
@@ -138,28 +112,41 @@ class Machine:
     reported: tuple[str, int] | None = None
     """Boot and number of the last status report that is stored, once that was looked up."""
 
+    def __post_init__(self) -> None:
+        self.close_reason = self.close_reason or self.row.close_reason
+        self.epoch = max(self.epoch, self.row.connection_epoch)
+
+    @property
+    def id(self) -> int:
+        return self.row.id
+
+    @property
+    def name(self) -> str:
+        return self.row.name
+
+    @property
+    def last_seen_at(self) -> datetime | None:
+        return self.seen_at or self.row.last_seen_at
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        return self.row.capabilities or ()
+
     @property
     def effective_status(self) -> str:
         """`special_status` overrides the declaration while it lasts."""
-        return self.special_status or self.status
+        return self.row.special_status or self.row.status
 
     @property
     def reported_settings(self) -> ReportedSettings:
         """What its own file and environment set."""
-        return reported_settings_of(self.config_own, self.config_errors)
+        return reported_settings_of(self.row.config_own, self.row.config_errors)
 
     @property
     def returns_to(self) -> str | None:
         """The effective status that `status_until` gives back, where that was said."""
-        before = self.status_before
+        before = self.row.status_before
         return None if before is None else before.get("special_status") or before.get("status")
-
-
-def machine_of(row: MachineRow) -> Machine:
-    """The machine of a row, before anything was observed of it."""
-    values = {name: getattr(row, name) for name in MachineRow.__struct_fields__}
-    values["capabilities"] = tuple(values["capabilities"] or ())
-    return Machine(**values)
 
 
 def has_left(machine: Machine, command: CommandRow) -> bool:

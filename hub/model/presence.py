@@ -46,7 +46,7 @@ def late_limit(interval: float) -> float:
 
 
 def judge(machine: Machine, now: float) -> Verdict:
-    if machine.quarantined_until is not None:
+    if machine.row.quarantined_until is not None:
         # At once: its link is being closed, and nobody with its key gets another until that is over.
         return Verdict("offline", QUARANTINED, FOREVER)
     if machine.close_reason is not None and not machine.linked:
@@ -129,7 +129,7 @@ def after_start(machine: Machine, was_live: bool, interval: float, now: float) -
         machine.connection = machine.told = "never"
         return
     machine.connection_since = machine.last_seen_at
-    if machine.quarantined_until is not None:
+    if machine.row.quarantined_until is not None:
         machine.connection = machine.told = "offline"
         machine.connection_reason = QUARANTINED
         return

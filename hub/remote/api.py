@@ -226,7 +226,7 @@ def problem(refused: SessionRefused | Refused) -> Problem:
 async def _settings_known(call: Call) -> None:
     """Raises Problem 409 while a new machine's own settings are unknown, unless `admin_ips` is written here."""
     machine, link = call.machine, call.context[Links].get(call.machine.id)
-    if link is None or await link.settings_known() or machine.config_applied_at is not None:
+    if link is None or await link.settings_known() or machine.row.config_applied_at is not None:
         return
     if "admin_ips" not in machine.effective_settings.written:
         raise problem(SessionRefused("settings_unknown", 409))
@@ -322,7 +322,7 @@ def _refusal(call: Call) -> dict[str, str] | None:
 
 
 def _shown(call: Call, session: RemoteSessionRow, recordings: int = 0) -> dict[str, Any]:
-    return views.session_view(session, recordings, device_id=call.machine.device_id)
+    return views.session_view(session, recordings, device_id=call.machine.row.device_id)
 
 
 _BELOW = "/v2/rvms/{id}/remote-access"

@@ -249,7 +249,7 @@ async def part_open_sessions(visit: Visit) -> dict[str, Any]:
 async def part_place(visit: Visit) -> dict[str, Any]:
     found = visit.machine()
     mine = [card for card in await _cards(visit, found) if card.mine]
-    offer, folders = await _offer(visit, found), session_texts.declared(found.hardware)
+    offer, folders = await _offer(visit, found), session_texts.declared(found.row.hardware)
     return {
         "m": found,
         "own": next((card for card in mine if card.s["status"] == "active"), None),

@@ -172,7 +172,7 @@ def _until(call: Call, text: str | None) -> str | None:
 
 
 def _zone(machine: Machine) -> str:
-    return machine.timezone or machine.effective_settings.default_zone
+    return machine.row.timezone or machine.effective_settings.default_zone
 
 
 _MEMBERS = tuple(name for name in MachineStatus.__struct_fields__ if name not in ("id", "command"))

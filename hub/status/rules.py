@@ -43,7 +43,7 @@ def set_by_command(machine: Machine, command: CommandRow, now: datetime) -> list
     change = DeclaredStatus(
         status=wanted.status,
         special_status=wanted.special_status,
-        capacity=machine.capacity if wanted.capacity is None else wanted.capacity,
+        capacity=machine.row.capacity if wanted.capacity is None else wanted.capacity,
         since=now,
         by=command.issued_by,
         reason=wanted.reason,
@@ -55,11 +55,15 @@ def set_by_command(machine: Machine, command: CommandRow, now: datetime) -> list
 
 def before_of(machine: Machine) -> dict[str, Any]:
     """What returns after a status that begins now: never a status that itself holds only for a while."""
-    before = machine.status_before
-    if machine.status_until is not None and before is not None:
+    before = machine.row.status_before
+    if machine.row.status_until is not None and before is not None:
         return {"status": before["status"], "special_status": before.get("special_status"),
                 "reason": before.get("reason")}  # fmt: skip
-    return {"status": machine.status, "special_status": machine.special_status, "reason": machine.status_reason}
+    return {
+        "status": machine.row.status,
+        "special_status": machine.row.special_status,
+        "reason": machine.row.status_reason,
+    }
 
 
 def status_changes(machine: Machine, said: DeclaredStatus, params: dict[str, Any] | None = None) -> list[Change]:
@@ -68,15 +72,15 @@ def status_changes(machine: Machine, said: DeclaredStatus, params: dict[str, Any
     before, after = declaration(machine), declaration(said)
     if before == after:
         return []
-    covered = said.special_status is not None and said.special_status == machine.special_status
-    same = covered or (said.status, said.special_status) == (machine.status, machine.special_status)
+    covered = said.special_status is not None and said.special_status == machine.row.special_status
+    same = covered or (said.status, said.special_status) == (machine.row.status, machine.row.special_status)
     unexplained = {**before, "capacity": after["capacity"], **({"status": after["status"]} if covered else {})}
     values = {
         "status": said.status,
         "special_status": said.special_status,
         "capacity": said.capacity,
-        "status_since": machine.status_since if same else said.since,
-        "status_by": machine.status_by if unexplained == after else said.by,
+        "status_since": machine.row.status_since if same else said.since,
+        "status_by": machine.row.status_by if unexplained == after else said.by,
         "status_reason": said.reason,
         "status_until": said.until,
         "status_before": said.before,
@@ -108,13 +112,20 @@ def _is_kept_reason(machine: Machine, said: DeclaredStatus) -> bool:
     """Whether the declaration brings no reason of its own."""
     if said.reason is None:
         return True
-    stands = (said.special_status or said.status) == machine.effective_status and said.reason == machine.status_reason
+    stands = (
+        said.special_status or said.status
+    ) == machine.effective_status and said.reason == machine.row.status_reason
     return stands and said.by == actors.machine(machine.id)
 
 
 def declaration(of: Machine | DeclaredStatus) -> dict[str, Any]:
-    reason = of.status_reason if isinstance(of, Machine) else of.reason
-    until = of.status_until if isinstance(of, Machine) else of.until
+    if isinstance(of, Machine):
+        row = of.row
+        return _declared(row, row.status_reason, row.status_until)
+    return _declared(of, of.reason, of.until)
+
+
+def _declared(of: MachineRow | DeclaredStatus, reason: str | None, until: datetime | None) -> dict[str, Any]:
     return {
         "status": of.status,
         "special_status": of.special_status,
@@ -153,7 +164,7 @@ class NamedStatus(NamedTuple):
 
 def refused(machine: Machine, status: Status, capacity: int | None) -> Failure | None:
     """Why the machine may not be asked for that status. A capacity never reported is 0 here and no ground."""
-    return refusal(status, capacity if capacity is not None else machine.capacity or None)
+    return refusal(status, capacity if capacity is not None else machine.row.capacity or None)
 
 
 def reported_by_machine(
@@ -161,9 +172,9 @@ def reported_by_machine(
 ) -> list[Change]:
     """[] when nothing changes. A machine that ends statuses by itself reports everything; for another one what was set
     for a while stays until it declares something else."""
-    covered = said.special_status is not None and said.special_status == machine.special_status
-    same = covered or (said.status, said.special_status) == (machine.status, machine.special_status)
-    reason, until = (machine.status_reason, machine.status_until) if same else (None, None)
+    covered = said.special_status is not None and said.special_status == machine.row.special_status
+    same = covered or (said.status, said.special_status) == (machine.row.status, machine.row.special_status)
+    reason, until = (machine.row.status_reason, machine.row.status_until) if same else (None, None)
     changes: list[Change] = []
     if isinstance(said, messages.StatusReport):
         whole = GIVES_BACK in capabilities
@@ -174,7 +185,7 @@ def reported_by_machine(
     change = DeclaredStatus(
         status=said.status,
         special_status=said.special_status,
-        capacity=machine.capacity if said.capacity is None else said.capacity,
+        capacity=machine.row.capacity if said.capacity is None else said.capacity,
         since=now,
         by=actors.machine(machine.id),
         reason=reason,
@@ -186,13 +197,13 @@ def reported_by_machine(
 
 def declared_by_key(machine: Machine, named: NamedStatus, now: datetime) -> list[Change]:
     """A declaration by REST with the machine's key; [] when nothing changes."""
-    status: Any = machine.status if isinstance(named.status, UnsetType) else named.status
-    special: Any = machine.special_status if isinstance(named.special_status, UnsetType) else named.special_status
+    status: Any = machine.row.status if isinstance(named.status, UnsetType) else named.status
+    special: Any = machine.row.special_status if isinstance(named.special_status, UnsetType) else named.special_status
     reason, until = named.reason, named.until
     if isinstance(reason, UnsetType):
-        reason = machine.status_reason if (special or status) == machine.effective_status else None
+        reason = machine.row.status_reason if (special or status) == machine.effective_status else None
     if isinstance(until, UnsetType):
-        until = machine.status_until
+        until = machine.row.status_until
         before = None if until is None else _named_since(machine, named)
         if before is not None and (before["status"], before["special_status"]) == (status, special):
             until = before = None
@@ -203,7 +214,7 @@ def declared_by_key(machine: Machine, named: NamedStatus, now: datetime) -> list
     change = DeclaredStatus(
         status=status,
         special_status=special,
-        capacity=machine.capacity if named.capacity is None else named.capacity,
+        capacity=machine.row.capacity if named.capacity is None else named.capacity,
         since=now,
         by=actors.machine(machine.id),
         reason=reason,
@@ -273,24 +284,24 @@ def not_stale(machine: Machine, hello: messages.Hello, now: datetime) -> message
     names_capacity = any("capacity" in command.args for command in told)
     return msgspec.structs.replace(
         hello,
-        status=machine.status,
-        special_status=machine.special_status,
+        status=machine.row.status,
+        special_status=machine.row.special_status,
         capacity=None if names_capacity else hello.capacity,
     )
 
 
 def is_due(machine: Machine, now: datetime) -> bool:
     """Whether our clock ends the status: not for a machine that does, unless declared by REST, unknown to its agent."""
-    if machine.status_until is None or now < machine.status_until:
+    if machine.row.status_until is None or now < machine.row.status_until:
         return False
-    return GIVES_BACK not in machine.capabilities or (machine.status_before or {}).get(KEPT_HERE, False)
+    return GIVES_BACK not in machine.capabilities or (machine.row.status_before or {}).get(KEPT_HERE, False)
 
 
 def to_give_back(machine: Machine) -> SetStatus:
     """The status that returns at `until`, as far as the capacity allows it."""
     before = before_of(machine)
     return SetStatus(
-        status=lawful(before["status"], machine.capacity or None),
+        status=lawful(before["status"], machine.row.capacity or None),
         special_status=before["special_status"],
         reason=before["reason"],
     )
@@ -302,7 +313,7 @@ def given_back(machine: Machine, now: datetime) -> list[Change]:
     change = DeclaredStatus(
         status=wanted.status,
         special_status=wanted.special_status,
-        capacity=machine.capacity,
+        capacity=machine.row.capacity,
         since=now,
         by=actors.CLOCK,
         reason=wanted.reason,
@@ -314,10 +325,10 @@ def _before(machine: Machine, status: Status, until: datetime | None) -> dict[st
     """What will return: unchanged while the same `until` holds, but for what was declared meanwhile."""
     if until is None:
         return None
-    if until != machine.status_until or machine.status_before is None:
+    if until != machine.row.status_until or machine.row.status_before is None:
         return before_of(machine)
-    new = {} if status == machine.status else {"status": status, "reason": None}
-    return {**machine.status_before, **new}
+    new = {} if status == machine.row.status else {"status": status, "reason": None}
+    return {**machine.row.status_before, **new}
 
 
 def _named_since(machine: Machine, named: NamedStatus) -> dict[str, Any]:
@@ -331,10 +342,10 @@ def _named_since(machine: Machine, named: NamedStatus) -> dict[str, Any]:
 
 def _returned(machine: Machine, change: DeclaredStatus, now: datetime) -> dict[str, Any] | None:
     """Whether this is the return that `until` announced."""
-    before = machine.status_before
-    if machine.status_until is None or before is None or change.until is not None:
+    before = machine.row.status_before
+    if machine.row.status_until is None or before is None or change.until is not None:
         return None
-    if now < machine.status_until - EARLY_RETURN:
+    if now < machine.row.status_until - EARLY_RETURN:
         return None
     was = (lawful(before["status"], change.capacity or None), before.get("special_status"))
     return {"returned": True} if was == (change.status, change.special_status) else None

@@ -16,7 +16,7 @@ from hub.status import rules
 
 async def give_back_due(fleet: Fleet, announce: Announcer, now: datetime) -> None:
     """End every status whose time has come. Raises StoreError."""
-    due = [machine for machine in fleet.machines.values() if machine.status_until and rules.is_due(machine, now)]
+    due = [machine for machine in fleet.machines.values() if machine.row.status_until and rules.is_due(machine, now)]
     await announce_each(announce, due, lambda machine: [*rules.given_back(machine, now), *_relayed(machine, now)])
 
 

@@ -133,7 +133,7 @@ async def status_view(call: Call, machine: Machine) -> dict[str, Any]:
     return view | {
         "abbreviation": None if current is None else zone_label(current, call.now),
         "last_sync": None if last is None else views.rfc3339(last),
-        "counts": msgspec.structs.asdict(await rows.counts(call.context.store, machine.device_id)),
+        "counts": msgspec.structs.asdict(await rows.counts(call.context.store, machine.row.device_id)),
         "pending": views.command_view(open_ones[-1]) if open_ones else None,
     }
 

@@ -52,7 +52,7 @@ async def card(visit: Visit, found: Machine) -> dict[str, Any]:
         "wanted": zone.wanted_of(view),
         "words": words(reader, view),
         "facts": facts(reader, view),
-        "counts": await timezones.counts(visit.context.store, found.device_id),
+        "counts": await timezones.counts(visit.context.store, found.row.device_id),
         "kept": kept,
         "asked": await _asked(visit, found, open_ones),
         "away": found.connection in ("offline", "never"),

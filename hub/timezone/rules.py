@@ -68,11 +68,11 @@ def zone_view(machine: Machine) -> dict[str, Any]:
     """What is known of a machine's zone and clock; instants as they are."""
     zone = machine.zone
     pinned = machine.effective_settings.pinned_zone
-    current = machine.timezone or (None if zone is None else zone.current_timezone)
+    current = machine.row.timezone or (None if zone is None else zone.current_timezone)
     system = None if zone is None else zone.system_timezone
     wanted = pinned or (zone.error.get("timezone") if zone is not None and zone.error else None) or current
     return {
-        "device_id": machine.device_id,
+        "device_id": machine.row.device_id,
         "current_timezone": current,
         "country": None if zone is None else zone.country,
         "city": None if zone is None else zone.city,
@@ -84,8 +84,8 @@ def zone_view(machine: Machine) -> dict[str, Any]:
         "guess": None if zone is None or zone.guess == wanted else zone.guess,
         "system_timezone": system,
         "in_step": None if system is None else system == wanted,
-        "clock_offset_s": machine.clock_offset_s,
-        "ntp": machine.ntp,
+        "clock_offset_s": machine.row.clock_offset_s,
+        "ntp": machine.row.ntp,
         "error": None if zone is None else zone.error,
         "restart": [] if zone is None else list(zone.restart or ()),
     }
@@ -102,7 +102,7 @@ def _rows(machine: Machine, said: TimezoneReport, now: datetime, fallback: str) 
         timezone, guess, source = pinned, timezone, "pinned"
     failed = said.error is not None or said.applied is False
     attempt = ZoneSyncRow(
-        device_id=machine.device_id,
+        device_id=machine.row.device_id,
         timezone=timezone,
         country=said.country,
         city=said.city,
@@ -112,7 +112,7 @@ def _rows(machine: Machine, said: TimezoneReport, now: datetime, fallback: str) 
         created_at=now,
         sync_status="failed" if failed else "active",
         # Not what the last hello said: that is the new zone already.
-        previous_timezone=machine.timezone if machine.zone is None else machine.zone.current_timezone,
+        previous_timezone=machine.row.timezone if machine.zone is None else machine.zone.current_timezone,
         source=source,
         error=_error(said, timezone) if failed else None,
         clock_offset_s=said.clock_offset,
@@ -120,7 +120,7 @@ def _rows(machine: Machine, said: TimezoneReport, now: datetime, fallback: str) 
     # A name the hub's own zone database does not know (it may be older) is no zone anybody can count with.
     system = said.system_timezone if said.system_timezone and is_zone(said.system_timezone) else None
     return attempt, ZoneRow(
-        device_id=machine.device_id,
+        device_id=machine.row.device_id,
         # What the machine's clock shows, and naive timestamps are read in.
         current_timezone=timezone if not failed else system or attempt.previous_timezone or timezone,
         country=said.country,
@@ -155,7 +155,7 @@ def _is_same(before: ZoneRow, after: ZoneRow) -> bool:
 
 def _instant(machine: Machine, said: TimezoneReport, now: datetime, fallback: str) -> datetime:
     try:
-        dated = date(said.timestamp, now, machine.timezone or said.timezone, fallback)
+        dated = date(said.timestamp, now, machine.row.timezone or said.timezone, fallback)
     except UndatableError as wrong:
         raise ReportRefused("timestamp") from wrong
     if dated.clamped and machine.zone is not None and machine.zone_said == said.timestamp:
@@ -166,8 +166,8 @@ def _instant(machine: Machine, said: TimezoneReport, now: datetime, fallback: st
 
 def _clock_is_news(machine: Machine, said: TimezoneReport) -> bool:
     """Whether somebody has put the clock right, or wrong, since the last report of it."""
-    ntp, offset, known = said.ntp, said.clock_offset, machine.clock_offset_s
-    if ntp is not None and ntp != machine.ntp:
+    ntp, offset, known = said.ntp, said.clock_offset, machine.row.clock_offset_s
+    if ntp is not None and ntp != machine.row.ntp:
         return True
     return offset is not None and (known is None or abs(offset - known) > CLOCK_NEWS_S)
 

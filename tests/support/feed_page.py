@@ -26,8 +26,10 @@ NOW_MS = int(NOW.timestamp() * 1000)
 
 def machine(rvm_id: int) -> Machine:
     return Machine(
-        id=rvm_id, device_id=f"rvm-{rvm_id}", name=f"Machine {rvm_id}", api_key="h" * 64,
-        api_key_prefix=f"rvmk_{rvm_id}", status_since=NOW, created_at=NOW, updated_at=NOW,
+        MachineRow(
+            id=rvm_id, device_id=f"rvm-{rvm_id}", name=f"Machine {rvm_id}", api_key="h" * 64, status_by="system",
+            api_key_prefix=f"rvmk_{rvm_id}", status_since=NOW, created_at=NOW, updated_at=NOW,
+        )
     )  # fmt: skip
 
 

@@ -23,7 +23,9 @@ def machine(rvm_id: int = 7, **members: Any) -> Machine:
         "created_at": NOW,
         "updated_at": NOW,
     }
-    return Machine(id=rvm_id, **{**values, **members})
+    values = {"status_by": "system", **values, **members}
+    observed = {name: values.pop(name) for name in members if name not in MachineRow.__struct_fields__}
+    return Machine(MachineRow(id=rvm_id, **values), **observed)
 
 
 def hello(device_id: str = "orin-7", **members: Any) -> m.Hello:

@@ -60,7 +60,7 @@ def _page(visit: Visit, row: RecordingRow, fault: str = "", status: int = 200) -
     gone = visit.reader.t("recording.gone", name=row.machine_name)
     shown: dict[str, Any] = {
         "id": row.id,
-        "machine": gone if found is None else found.name,
+        "machine": gone if found is None else found.row.name,
         "confirm": row.machine_name,
         "rvm_id": None if found is None else found.id,
         "facts": _facts(visit, row, None if found is None else tab.zone_of(found), found),
@@ -77,7 +77,7 @@ def _facts(visit: Visit, row: RecordingRow, zone: str | None, found: Machine | N
     size = "…" if row.size is None else f"{r.number(row.size / 1000, 1)} kB"
     return [
         ("who", row.user_name),
-        ("machine", row.machine_name if found is None else found.name),
+        ("machine", row.machine_name if found is None else found.row.name),
         ("from", row.ip_address or "—"),
         ("began", r.stamp(epoch_ms(row.started_at), zone)),
         ("length", length),

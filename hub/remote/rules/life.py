@@ -118,7 +118,7 @@ def reported_end(machine: Machine, session_id: int, reason: str | None, now: dat
 
 def ended_by_hello(machine: Machine, boot_id: str, held: Iterable[int], now: datetime) -> list[Change]:
     """Ends active sessions that a hello does not list (`held`). Before the hello changes `machine.boot_id`."""
-    reason = "agent_restarted" if machine.boot_id == boot_id else "machine_rebooted"
+    reason = "agent_restarted" if machine.row.boot_id == boot_id else "machine_rebooted"
     known, changes = set(held), list[Change]()
     for session in open_of(machine):
         if session.status == "active" and session.id not in known and session.command_id not in machine.pending:

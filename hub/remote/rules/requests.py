@@ -51,7 +51,7 @@ class SessionRequest(NamedTuple):
 
 
 def declared_ports(machine: Machine) -> tuple[int, ...]:
-    remote = (machine.hardware or {}).get("remote")
+    remote = (machine.row.hardware or {}).get("remote")
     ports = remote.get("ports") if isinstance(remote, dict) else None
     if not isinstance(ports, list):
         return USUAL_PORTS
@@ -76,7 +76,7 @@ def refusal(
     """None when one may begin now. `of_person`: the person's open sessions. `more`: 0 for one that is approved now."""
     if not machine.effective_settings.on("remote_access_enabled"):
         return SessionRefused("remote_access_disabled", 409)
-    if origin == "hub" and not machine.linked and machine.config_applied_at is None:
+    if origin == "hub" and not machine.linked and machine.row.config_applied_at is None:
         return SessionRefused(
             "machine_offline", 409
         )  # its own settings never came, and the defaults would admit everybody
@@ -84,7 +84,7 @@ def refusal(
     allowed = is_within(address, networks if isinstance(networks, list) else [])
     if origin == "hub" and more and not allowed:
         return SessionRefused("address_not_allowed", 403, address=address)
-    if origin == "hub" and (not machine.linked or machine.quarantined_until is not None):
+    if origin == "hub" and (not machine.linked or machine.row.quarantined_until is not None):
         return SessionRefused("machine_offline", 409)
     if machine.busy:
         return SessionRefused("machine_busy", 409)
@@ -257,8 +257,8 @@ def same_address(given: str, address: str) -> bool:
 
 def _declared_here(machine: Machine, session: RemoteSessionRow) -> bool:
     """Whether the maintenance of a machine without a link is still the one declared by this session."""
-    until = machine.status_until
-    return machine.special_status == "maintenance" and until is not None and until == session.expires_at
+    until = machine.row.status_until
+    return machine.row.special_status == "maintenance" and until is not None and until == session.expires_at
 
 
 def _maintenance(session: RemoteSessionRow) -> str:

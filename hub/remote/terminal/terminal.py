@@ -299,7 +299,7 @@ class Terminals:
         except TunnelError as error:
             raise TerminalRefusedError(error.code, error.message) from error
         machine = self._fleet.machines.get(session.rvm_id)
-        name = machine.name if machine else ""
+        name = machine.row.name if machine else ""
         try:
             recording = await self._recordings.begin(session, name, principal, address, cols, rows)
         except BaseException as error:

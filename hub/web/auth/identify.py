@@ -54,7 +54,7 @@ def machine_by_key(context: HubContext, key: str) -> Principal | None:
     if shape is None or shape.kind != "key":
         return None
     machine = context.fleet.by_key_prefix(shape.prefix)
-    if machine is None or not credentials.same_hash(shape.hash, machine.api_key):
+    if machine is None or not credentials.same_hash(shape.hash, machine.row.api_key):
         return None
     return Principal(
         kind="machine", id=machine.id, name=machine.name, role="machine", machines=frozenset({machine.id}), via="key",

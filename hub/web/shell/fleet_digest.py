@@ -112,5 +112,5 @@ def own_session(context: HubContext, person: Principal, reader: Reader) -> OwnSe
             if session.admin_id == person.id:
                 ends = views.epoch_ms(session.expires_at or session.start_time) or 0
                 left = remote_sessions.left(reader, {"status": session.status, "expires_at": ends})
-                found.append(OwnSession(machine.id, machine.name, session.status, ends, left))
+                found.append(OwnSession(machine.id, machine.row.name, session.status, ends, left))
     return min(found, key=lambda own: own.expires_at or math.inf, default=None)

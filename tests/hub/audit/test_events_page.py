@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
 import pytest
 
 from db import event_search
@@ -63,7 +64,9 @@ async def test_a_line_tells_when_what_who_and_where(door: ApiHub) -> None:
 
 
 async def test_times_are_those_of_the_site(door: ApiHub) -> None:
-    door.context.fleet.machines[1].timezone = "Asia/Makassar"
+    door.context.fleet.machines[1].row = msgspec.structs.replace(
+        door.context.fleet.machines[1].row, timezone="Asia/Makassar"
+    )
     await happen(door)
     assert re.search(r">(\d+ \w+ )?\d\d:\d\d:\d\d WITA</time>", await page(door, "/events")), "beside the hub's own WIB"
     assert re.search(r">\d\d:\d\d:\d\d</time>", await page(door, "/machines/1/events")), (

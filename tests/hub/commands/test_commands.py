@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
 import pytest
 
 from hub.model.machine import Machine
@@ -100,7 +101,7 @@ async def test_each_of_the_five_is_recorded_as_the_machine_will_hear_it(
 
 async def test_a_machine_that_did_not_name_a_capability_is_asked_all_the_same(hub: ApiHub) -> None:
     machine = connect(hub, "one")
-    machine.agent_version, machine.capabilities = "0.0.9", ("metrics",)
+    machine.row = msgspec.structs.replace(machine.row, agent_version="0.0.9", capabilities=("metrics",))
     async with hub.of("operator") as operator:
         asked = await operator.post("/api/v2/rvms/1/commands", json={"name": "reboot"})
     assert asked.status_code == 202, "the machine itself answers `unsupported`"

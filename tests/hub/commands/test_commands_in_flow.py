@@ -96,7 +96,7 @@ async def test_a_final_word_about_what_ended_otherwise_is_on_record_and_received
         assert [(event.code, event.params["state"], event.params["was"]) for event in heard] == [
             ("command.late", "succeeded", "expired"),
         ]  # fmt: skip
-        assert hub.machine.status == "active", "it changes nothing"
+        assert hub.machine.row.status == "active", "it changes nothing"
 
 
 async def test_a_final_word_that_loses_the_race_against_the_deadline_is_late_and_not_lost() -> None:

@@ -374,7 +374,7 @@ async def test_a_picture_of_many_machines_lets_others_work_meanwhile() -> None:
 async def test_hostile_text_of_a_machine_stays_text() -> None:
     hub = Hub(1)
     name = '</script>"\\\u202e\x1b\n😀'
-    hub.fleet.machines[1].name = name
+    hub.fleet.machines[1].row = msgspec.structs.replace(hub.fleet.machines[1].row, name=name)
     page = Page(hub)
     await page.next()
     assert page.machines[1]["name"] == name

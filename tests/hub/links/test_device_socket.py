@@ -70,7 +70,7 @@ async def test_hello_is_answered_with_welcome_in_the_named_subprotocol(hub: HubH
         assert (welcome.protocol, welcome.config.version, welcome.config.values) == (2, 0, {})
         assert welcome.live_interval == 0
         assert hub.context.fleet.machines[key.id].connection == "live"
-        await until(lambda: hub.context.fleet.machines[key.id].boot_id == "boot-1")
+        await until(lambda: hub.context.fleet.machines[key.id].row.boot_id == "boot-1")
 
 
 async def test_a_client_without_headers_authenticates_by_its_first_frame(hub: HubHere, key: MachineKey) -> None:

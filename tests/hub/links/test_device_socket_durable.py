@@ -123,7 +123,7 @@ async def test_a_stalled_database_drops_no_link_confirms_nothing_and_catches_up_
         while (await machine.hear(m.MetricsAck)).seq < 199:
             pass
         assert {(await machine.hear(m.Received)).ref, (await machine.hear(m.Received)).ref} == {1, 2}
-        assert one.status == "full"
+        assert one.row.status == "full"
     assert await column(hub, schema.system_metrics.c.seq) == list(range(200))
 
 
@@ -197,7 +197,7 @@ async def test_a_command_waits_for_the_machine_is_told_again_until_it_ends_and_e
             await machine.say(m.CommandUpdate(id=command_id, state="succeeded"))
             assert (await machine.hear(m.Received)).ref == command_id
     one = hub.context.fleet.machines[key.id]
-    assert (one.status, one.status_by, one.status_reason) == ("maintenance", "user:1", "cleaning")
+    assert (one.row.status, one.row.status_by, one.row.status_reason) == ("maintenance", "user:1", "cleaning")
     assert await column(hub, schema.commands.c.state) == ["succeeded"]
     finished = schema.events.c.code == "command.finished"
     assert await column(hub, schema.events.c.code, finished) == ["command.finished"]
@@ -230,7 +230,7 @@ async def test_a_machine_cannot_settle_the_command_of_another(hub: HubHere, key:
             await machine.say(m.CommandUpdate(id=wrong, state="succeeded"))
             error = await machine.hear(m.Error)
             assert (error.code, error.ref) == ("unknown_command", wrong)
-    assert hub.context.fleet.machines[key.id].status == "active"
+    assert hub.context.fleet.machines[key.id].row.status == "active"
     assert command_id in hub.context.fleet.machines[key.id].pending
 
 
@@ -255,6 +255,6 @@ async def test_fifty_machines_that_come_at_once_are_introduced_in_few_transactio
     connections = [MachineClient.connect(hub.websocket_url, key) for key in keys]
     machines = await asyncio.gather(*(connection.__aenter__() for connection in connections))
     await asyncio.gather(*(machine.say_hello() for machine in machines))
-    await until(lambda: all(hub.context.fleet.machines[key.id].boot_id for key in keys))
+    await until(lambda: all(hub.context.fleet.machines[key.id].row.boot_id for key in keys))
     assert transactions < 40
     await asyncio.gather(*(connection.__aexit__(None, None, None) for connection in connections))

@@ -40,12 +40,12 @@ async def test_three_fights_close_the_door_and_the_link_and_time_opens_it() -> N
         await until(lambda: wire.close == 4409)
         clock.s = 339.0
         await conflicts.end_due()
-        assert hub.machine.quarantined_until is not None
+        assert hub.machine.row.quarantined_until is not None
         clock.s = 340.0
         assert conflicts.quarantined_for(hub.machine) is None
         await conflicts.end_due()
         await conflicts.end_due()
-        assert hub.machine.quarantined_until is None
+        assert hub.machine.row.quarantined_until is None
         assert [event.code for event in heard if event.code.startswith("machine.") and "intro" not in event.code] == [
             "machine.quarantined", "machine.released",
         ]  # fmt: skip
@@ -76,7 +76,7 @@ async def test_a_quarantine_outlives_the_hub() -> None:
         assert conflicts.quarantined_for(hub.machine) == 60.0
         clock.s = 61.0
         await conflicts.end_due()
-        assert hub.machine.quarantined_until is None
+        assert hub.machine.row.quarantined_until is None
 
 
 async def test_a_clock_that_is_set_back_makes_no_quarantine_longer() -> None:
@@ -84,7 +84,7 @@ async def test_a_clock_that_is_set_back_makes_no_quarantine_longer() -> None:
         clock = Clock()
         conflicts = keeper(hub, clock)
         await conflicts.end_due()
-        assert hub.machine.quarantined_until == NOW + timedelta(seconds=300)
+        assert hub.machine.row.quarantined_until == NOW + timedelta(seconds=300)
         clock.s = -3600.0
         assert conflicts.quarantined_for(hub.machine) == 300.0
         await conflicts.end_due()
@@ -93,7 +93,7 @@ async def test_a_clock_that_is_set_back_makes_no_quarantine_longer() -> None:
         assert conflicts.quarantined_for(hub.machine) == 1.0
         clock.s += 1.0
         await conflicts.end_due()
-        assert hub.machine.quarantined_until is None
+        assert hub.machine.row.quarantined_until is None
 
 
 async def test_a_new_key_begins_with_nothing_remembered() -> None:

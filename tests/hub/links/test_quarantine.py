@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import pytest_asyncio
 import websockets
@@ -134,8 +135,8 @@ async def test_a_quarantine_survives_a_restart_of_the_hub_and_ends_by_time(tmp_p
     async with hub_here(tmp_path / "again", database_url=database_url) as hub:
         assert (await refusal(hub, key)).status_code == 429
         machine = hub.context.fleet.machines[key.id]
-        machine.quarantined_until = hub.context.clock()
-        await until(lambda: machine.quarantined_until is None, within=5.0)
+        machine.row = msgspec.structs.replace(machine.row, quarantined_until=hub.context.clock())
+        await until(lambda: machine.row.quarantined_until is None, within=5.0)
         async with MachineClient.connect(hub.websocket_url, key) as client:
             await client.say_hello()
         assert [event["actor"] for event in await events(hub, "machine.released")] == ["clock"]
@@ -188,5 +189,5 @@ async def test_one_machine_whose_network_flaps_is_never_kept_out(
         await until(lambda: len(links._open) == 1)
         assert links.takeovers == number
         older = machine
-    assert hub.context.fleet.machines[key.id].quarantined_until is None
+    assert hub.context.fleet.machines[key.id].row.quarantined_until is None
     assert await events(hub, "machine.quarantined") == []

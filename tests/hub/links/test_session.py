@@ -105,7 +105,7 @@ async def test_a_status_is_received_after_its_commit_and_a_repeat_is_received_wi
         report = m.StatusReport(status="full", seq=4)
         session.receive(text(report))
         await until(lambda: wire.of(m.Received))
-        assert hub.machine.status == "full"
+        assert hub.machine.row.status == "full"
         committed = len(hub.store.transactions)
         session.receive(text(report))
         await until(lambda: len(wire.of(m.Received)) == 2)
@@ -127,7 +127,7 @@ async def test_what_is_durable_waits_for_a_database_that_is_away_and_keeps_its_o
         hub.store.away = False
         await until(lambda: len(wire.of(m.Received)) == 3)
         assert [said.ref for said in wire.of(m.Received)] == [0, 1, 2]
-        assert hub.machine.status == "maintenance"
+        assert hub.machine.row.status == "maintenance"
 
 
 async def test_too_much_that_is_durable_makes_the_reader_wait_until_there_is_room() -> None:
@@ -156,7 +156,7 @@ async def test_a_command_settles_once_and_every_repeat_is_received() -> None:
         assert wire.of(m.Received) == [], "only the end of a command is confirmed"
         session.receive(text(m.CommandUpdate(id="c1", state="succeeded")))
         await until(lambda: wire.of(m.Received))
-        assert (hub.machine.status, hub.machine.status_by) == ("maintenance", "user:1")
+        assert (hub.machine.row.status, hub.machine.row.status_by) == ("maintenance", "user:1")
 
 
 async def test_a_command_of_another_machine_is_refused_and_counted() -> None:
@@ -178,7 +178,7 @@ async def test_what_an_older_link_still_says_is_not_heard() -> None:
         older.receive(text(m.Bye(reason="shutdown")))
         older.receive(text(metrics(1, cpu_usage=99.0)))
         await until(lambda: older_wire.close == 4409)
-        assert (hub.machine.status, hub.machine.linked, hub.machine.readings) == ("active", True, None)
+        assert (hub.machine.row.status, hub.machine.linked, hub.machine.readings) == ("active", True, None)
         assert not hub.links.unregister(older_link), "its end is not its machine's end"
 
 
@@ -192,7 +192,7 @@ async def test_what_an_older_link_had_in_its_inbox_is_dropped_when_a_newer_one_t
         hub.connect()
         hub.store.away = False
         await until(lambda: not older._working)
-        assert hub.machine.status != "error"
+        assert hub.machine.row.status != "error"
 
 
 async def test_a_machine_over_its_rate_is_slowed_and_may_burst() -> None:
@@ -282,5 +282,5 @@ async def test_facts_and_results_that_are_too_large_are_left_out_and_named() -> 
         session.receive(text(m.CommandUpdate(id="c1", state="succeeded", result=large)))
         await until(lambda: wire.of(m.Received))
         assert hub.machine.pending == {}, "it has ended all the same"
-        assert hub.machine.hardware == {"model": "old"}
+        assert hub.machine.row.hardware == {"model": "old"}
         assert [error.message.partition(":")[0] for error in wire.of(m.Error)] == ["hardware", "result"]

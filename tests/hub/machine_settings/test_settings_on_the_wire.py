@@ -112,8 +112,8 @@ async def test_what_the_machines_file_sets_is_shown_and_in_force(hub: HubHere, k
         await machine.say_hello()
         odd = {"api_token": "rvmk_x", "memory_threshold": "much", "state dir": 1}
         await machine.say(m.ConfigApplied(version=0, own={**own, **odd}))
-        await until(lambda: seen.config_own)
-        assert seen.config_own == {"metrics_interval": 60.0, "cpu_threshold": 70.0}, "what is none is never stored"
+        await until(lambda: seen.row.config_own)
+        assert seen.row.config_own == {"metrics_interval": 60.0, "cpu_threshold": 70.0}, "what is none is never stored"
         assert hub.context[Links].tally["left_out"] == 3
         found = data(await admin.get(path))
         assert (found["values"]["metrics_interval"], found["origins"]["metrics_interval"]) == (60.0, "file")
@@ -141,7 +141,7 @@ async def test_a_value_of_the_environment_is_in_force_whatever_was_written(hub: 
         data(await admin.patch(path, json={"metrics_interval": 20}))
         why = {"metrics_interval": "environment: RVM_METRICS_INTERVAL sets it"}
         await machine.say(m.ConfigApplied(version=1, errors=why, own={"metrics_interval": 60.0}))
-        await until(lambda: seen.config_own)
+        await until(lambda: seen.row.config_own)
         found = data(await admin.get(path))
         assert (found["values"]["metrics_interval"], found["origins"]["metrics_interval"]) == (60.0, "file")
         assert (found["written"], found["inherited"]) == ({"metrics_interval": 20.0}, {"metrics_interval": 60.0})
@@ -149,7 +149,7 @@ async def test_a_value_of_the_environment_is_in_force_whatever_was_written(hub: 
         assert (one["value"], one["origin"], one["inherited"]) == (60.0, "file", 60.0)
         assert data(await admin.get(f"/api/v2/rvms/{key.id}"))["expected_interval_s"] == 60.0
         await machine.say(m.ConfigApplied(version=1))
-        await until(lambda: seen.config_own is None)
+        await until(lambda: seen.row.config_own is None)
         found = data(await admin.get(path))
         assert (found["values"]["metrics_interval"], found["origins"]["metrics_interval"]) == (20.0, "machine")
 
@@ -167,7 +167,7 @@ async def test_wanted_and_running_versions_stand_beside_each_other(hub: HubHere,
         assert (refused.code, refused.message[:8], refused.ref) == ("invalid", "version:", "config_applied")
         await machine.say(m.ConfigApplied(version=1, errors=why))
         seen = hub.context.fleet.machines[key.id]
-        await until(lambda: seen.config_version == 1)
+        await until(lambda: seen.row.config_version == 1)
         found = data(await admin.get(path))
         assert (found["applied_version"], found["applied_errors"]) == (1, why)
         assert found["applied_at"] is not None
@@ -176,7 +176,7 @@ async def test_wanted_and_running_versions_stand_beside_each_other(hub: HubHere,
         assert shown["expected_interval_s"] == 300.0, "what it refused is not expected of it"
         await machine.say(m.ConfigApplied(version=1, errors=why))
         await machine.say(m.ConfigApplied(version=1))
-        await until(lambda: seen.config_errors is None)
+        await until(lambda: seen.row.config_errors is None)
         assert data(await admin.get(f"/api/v2/rvms/{key.id}"))["expected_interval_s"] == 20.0
         codes = {"code": "config.applied,config.refused"}
         events: Any = data(await admin.get("/api/v2/events", params=codes))
@@ -195,7 +195,7 @@ async def test_a_setting_that_stays_refused_is_one_line_of_the_record(hub: HubHe
             async with MachineClient.connect(hub.websocket_url, key) as machine:
                 await machine.say_hello(config_version=cached)
                 await machine.say(m.ConfigApplied(version=version, errors=why))
-                await until(lambda: seen.config_version == version and seen.config_errors == why)  # noqa: B023
+                await until(lambda: seen.row.config_version == version and seen.row.config_errors == why)  # noqa: B023
             await until(lambda: hub.context[Links].get(key.id) is None)
         events: Any = data(await admin.get("/api/v2/events", params={"code": "config.applied,config.refused"}))
     told = [(event["code"], event["params"]["version"]) for event in events]
@@ -208,7 +208,7 @@ async def test_a_hello_tells_which_version_is_in_force_though_the_answer_was_los
     async with hub.client() as admin, MachineClient.connect(hub.websocket_url, key) as machine:
         data(await admin.patch("/api/v2/config", json={"cpu_threshold": 80}))
         await machine.say_hello(config_version=1)
-        await until(lambda: hub.context.fleet.machines[key.id].config_applied_at)
+        await until(lambda: hub.context.fleet.machines[key.id].row.config_applied_at)
         found = data(await admin.get(f"/api/v2/rvms/{key.id}/config"))
         assert (found["version"], found["applied_version"]) == (1, 1)
 
@@ -240,7 +240,7 @@ async def test_a_zone_report_is_recorded_once_however_often_it_is_said(hub: HubH
                 await machine.say_hello(boot_id=boot)
                 await machine.say(said)
                 await machine.say(said)
-                await until(lambda: hub.context.fleet.machines[key.id].timezone == "Asia/Makassar")
+                await until(lambda: hub.context.fleet.machines[key.id].row.timezone == "Asia/Makassar")
         found = data(await admin.get(f"/api/v2/timezone/status/{key.id}"))
         assert (found["abbreviation"], found["in_step"], found["source"]) == ("WITA", True, "lookup")
         assert found["counts"] == {"automatic": 1, "manual": 0, "failed": 0, "changed": 0}
@@ -274,8 +274,8 @@ async def test_an_impossible_distance_of_clocks_is_left_out_and_named(hub: HubHe
             error = await machine.hear(m.Error)
             assert (error.code, error.ref) == ("invalid", "timezone")
             assert error.message.startswith("clock_offset: left out")
-        await until(lambda: hub.context.fleet.machines[key.id].timezone == "Asia/Makassar")
-        assert abs(hub.context.fleet.machines[key.id].clock_offset_s or 0) < 1e10
+        await until(lambda: hub.context.fleet.machines[key.id].row.timezone == "Asia/Makassar")
+        assert abs(hub.context.fleet.machines[key.id].row.clock_offset_s or 0) < 1e10
 
 
 async def test_an_older_report_on_the_wire_overrides_no_newer_one(hub: HubHere, key: MachineKey) -> None:

@@ -335,7 +335,7 @@ async def test_a_machine_is_renamed_and_a_taken_name_is_told(hub: ApiHub) -> Non
         answer = await client.post("/machines/1/rename", data={"name": "Lobby", "location_description": ""})
         assert answer.headers["location"] == "/machines/1/settings?said=renamed"
         assert (await client.get("/machines/1/rename")).headers["location"] == "/machines/1/settings"
-    assert hub.context.fleet.machines[1].name == "Lobby"
+    assert hub.context.fleet.machines[1].row.name == "Lobby"
     async with await browser(hub, "operator") as client:
         assert (await client.post("/machines/1/rename", data={"name": "x"})).status_code == 403
 

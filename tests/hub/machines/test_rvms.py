@@ -25,7 +25,7 @@ async def test_a_machine_is_added_and_its_key_shown_once(any_hub: ApiHub) -> Non
             assert shown.status_code == 200
             assert shown.json()["data"]["name"] == "Lobby"
             assert "api_key" not in shown.json()["data"]
-        stored = any_hub.context.fleet.machines[data["id"]].api_key
+        stored = any_hub.context.fleet.machines[data["id"]].row.api_key
         assert stored == credentials.hash_of(data["api_key"])
     async with any_hub.client(data["api_key"]) as machine:
         assert (await machine.get(f"/api/v2/rvms/{data['id']}")).status_code == 200

@@ -12,16 +12,14 @@ from hypothesis import strategies as st
 from hub.metrics import rules
 from hub.metrics.rules import Fault, Sorted
 from hub.model.machine import Boot, Machine
+from tests.support.machines import machine as plain_machine
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
 AT = "2026-11-23T11:00:00Z"
 
 
 def machine(**members: Any) -> Machine:
-    return Machine(
-        id=1, device_id="d", name="n", api_key=None, api_key_prefix=None, status_since=NOW, created_at=NOW,
-        updated_at=NOW, **members,
-    )  # fmt: skip
+    return plain_machine(1, **members)
 
 
 def take(of: Machine, *values: Any) -> tuple[Sorted, list[Fault]]:

@@ -55,7 +55,7 @@ def test_adding_editing_and_removing_keep_every_index_true() -> None:
     assert fleet.find("d") is None
     assert fleet.by_key_prefix("p") is None
     assert fleet.find("e") is fleet.by_key_prefix("q") is fleet.machines[3]
-    assert fleet.machines[3].api_key == "i"
+    assert fleet.machines[3].row.api_key == "i"
     gone = fleet.apply(Drop(MachineRow, 3))
     assert gone is not None
     assert gone.removed
@@ -66,7 +66,7 @@ def test_an_older_link_changes_nothing_any_more() -> None:
     fleet = Fleet([machine()])
     fleet.apply_all(introduced(5, "boot-b"))
     assert fleet.apply(introduced(4, "boot-a")[0]) is None
-    assert fleet.machines[7].boot_id == "boot-b"
+    assert fleet.machines[7].row.boot_id == "boot-b"
     assert (
         fleet.apply(
             Patch(
@@ -189,7 +189,7 @@ def test_a_machine_is_busy_in_quarantine_and_connected_as_it_is_told() -> None:
     assert touched == Touched(7, frozenset({"quarantined_until", "updated_at"}))
     fleet.apply(Observed(7, {"connection": "late", "connection_since": NOW, "connection_reason": "no sample"}))
     one = fleet.machines[7]
-    assert (one.busy, one.quarantined_until, one.updated_at) == (True, NOW, NOW + timedelta(seconds=1))
+    assert (one.busy, one.row.quarantined_until, one.row.updated_at) == (True, NOW, NOW + timedelta(seconds=1))
     assert (one.connection, one.connection_since, one.connection_reason) == ("late", NOW, "no sample")
     assert fleet.apply(Drop(MachineRow, 7)) == Touched(7, frozenset(), removed=True)
 
@@ -222,4 +222,4 @@ def test_a_new_key_takes_the_place_of_the_old_one() -> None:
     fleet.apply(
         Patch(MachineRow, 3, {"api_key": "new", "api_key_prefix": "q", "quarantined_until": None, "updated_at": NOW})
     )
-    assert (fleet.machines[3].api_key, fleet.by_key_prefix("q")) == ("new", fleet.machines[3])
+    assert (fleet.machines[3].row.api_key, fleet.by_key_prefix("q")) == ("new", fleet.machines[3])

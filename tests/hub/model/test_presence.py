@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from hub.model import presence
@@ -52,14 +53,14 @@ def test_a_machine_that_only_uploads_is_judged_by_its_uploads_until_it_links() -
 
 def test_a_machine_in_quarantine_is_offline_at_once_whatever_it_does() -> None:
     one = linked(1.0)
-    one.quarantined_until = NOW
+    one.row = msgspec.structs.replace(one.row, quarantined_until=NOW)
     held = presence.Verdict("offline", "quarantined", presence.FOREVER)
     assert presence.judge(one, 1000.0) == held
     one.connection, one.connection_reason = "offline", "quarantined"
     presence.unlinked(one, None, 1001.0)
     presence.uploaded(one, 60.0, 1002.0)
     assert presence.judge(one, 1002.0) == held
-    one.quarantined_until, one.uploads = None, False
+    one.row, one.uploads = msgspec.structs.replace(one.row, quarantined_until=None), False
     assert presence.judge(one, 1012.0) == presence.Verdict("offline", "lost", presence.FOREVER)
 
 

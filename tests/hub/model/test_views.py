@@ -45,7 +45,7 @@ def test_what_a_machine_words_itself_is_short_among_others_and_whole_alone() -> 
     assert machine_view(one)["readings"]["reasons"] == {"gpu_usage": "w" * 200}
     assert one.recent[-1][1].reasons is None
     alone = machine_detail(one)
-    assert (alone["hardware"], alone["capabilities"]) == (one.hardware, [*names, "ping"])
+    assert (alone["hardware"], alone["capabilities"]) == (one.row.hardware, [*names, "ping"])
     assert alone["config_errors"] == wordy
 
 

@@ -63,7 +63,7 @@ async def begin(hub: HubHere, key: MachineKey, machine: MachineClient, **wish: A
 async def linked(hub: HubHere, key: MachineKey, machine: MachineClient, **hello: Any) -> None:
     seen, welcome = hub.context.fleet.machines[key.id], await machine.say_hello(capabilities=["ping"], **hello)
     await machine.say(m.ConfigApplied(version=welcome.config.version if welcome.config else 0))
-    await until(lambda: seen.config_applied_at and seen.linked)
+    await until(lambda: seen.row.config_applied_at and seen.linked)
 
 
 async def test_a_session_is_begun_extended_and_ended_and_the_ticket_is_on_the_wire_alone(
@@ -231,7 +231,7 @@ async def test_a_session_begun_at_a_machine_without_a_link_is_maintenance_while_
     async with hub.client(key.api_key) as own:
         answer = await own.post(f"/api/v2/rvms/{key.id}/remote-access/start", json={"reason": "on site"})
         assert (answer.status_code, answer.json()["data"]["status"]) == (201, "active"), answer.text
-        assert hub.context.fleet.machines[key.id].special_status == "maintenance"
+        assert hub.context.fleet.machines[key.id].row.special_status == "maintenance"
         answer = await own.post(f"/api/v2/rvms/{key.id}/remote-access/stop")
         assert answer.status_code == 200, answer.text
-    assert hub.context.fleet.machines[key.id].special_status is None
+    assert hub.context.fleet.machines[key.id].row.special_status is None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -27,7 +28,9 @@ async def hub(tmp_path: Path, sqlite_url: str) -> AsyncIterator[ApiHub]:
         await made.add_everybody()
         settings(made)
         machine = made.context.fleet.machines[1]
-        machine.linked, machine.capabilities = True, ("start_remote_access", "extend_remote_access")
+        machine.linked = True
+        able = ("start_remote_access", "extend_remote_access")
+        machine.row = msgspec.structs.replace(machine.row, capabilities=able)
         yield made
 
 

@@ -34,7 +34,7 @@ async def test_the_clock_gives_back_what_a_machine_declared_for_a_while(any_hub:
     async with any_hub.of("one") as key:
         held = await key.patch(STATUS, json={"status": "maintenance", "reason": "belt", "until": soon(any_hub)})
         assert held.json()["data"]["returns_to"] == "active"
-    await until(lambda: machine.status == "active")
+    await until(lambda: machine.row.status == "active")
     newest, oldest = await events(any_hub)
     assert (newest["actor"], newest["params"]) == ("clock", {"returned": True})
     assert (newest["before"]["status"], newest["after"]["status"]) == ("maintenance", "active")
@@ -51,8 +51,8 @@ async def test_a_restart_of_the_hub_forgets_no_end(tmp_path: Path, database_url:
     async with api_hub(tmp_path, database_url=database_url) as again:
         again.logins = logins
         machine = again.context.fleet.machines[1]
-        await until(lambda: machine.status == "active")
-        assert (machine.status_until, machine.status_before) == (None, None)
+        await until(lambda: machine.row.status == "active")
+        assert (machine.row.status_until, machine.row.status_before) == (None, None)
         assert [event["actor"] for event in await events(again)] == ["clock", "machine:1"]
 
 
@@ -80,7 +80,7 @@ async def test_a_machine_that_takes_commands_is_told_of_the_end(any_hub: ApiHub)
     machine = any_hub.context.fleet.machines[1]
     async with any_hub.of("one") as key:
         await key.patch(STATUS, json={"status": "maintenance", "until": soon(any_hub)})
-    await until(lambda: machine.status == "active")
+    await until(lambda: machine.row.status == "active")
     # That the machine should be told of the maintenance has become needless: the newer word stands for it.
     (command,) = machine.pending.values()
     assert (command.name, command.args["status"], command.issued_by) == ("set_status", "active", "clock")
@@ -189,7 +189,7 @@ async def test_what_the_key_declares_is_told_to_the_agent_too(any_hub: ApiHub) -
         assert (command.issued_by, command.args) == (
             "machine:1", {"status": "full", "capacity": 100, "reason": "penuh"},
         )  # fmt: skip
-        assert machine.status == "full", "and holds at once"
+        assert machine.row.status == "full", "and holds at once"
         for capacity in (97, 98):
             await key.patch(STATUS, json={"status": "full", "capacity": capacity})
         (command,) = machine.pending.values()
@@ -227,7 +227,7 @@ async def test_a_job_that_passes_on_names_nobody_elses_reason(any_hub: ApiHub) -
         await key.patch(STATUS, json={"status": "full"})
     (command,) = machine.pending.values()
     assert command.args == {"status": "full", "special_status": "maintenance", "reason": "Technician inside"}
-    assert (command.reason, machine.status_by, machine.status_reason) == (None, "user:3", "Technician inside")
+    assert (command.reason, machine.row.status_by, machine.row.status_reason) == (None, "user:3", "Technician inside")
     async with any_hub.of("admin") as admin:
         for event in (await admin.get("/api/v2/events?actor=machine")).json()["data"]:
             assert "reason" not in event["params"], event

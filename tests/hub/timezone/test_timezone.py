@@ -60,7 +60,7 @@ async def test_a_machines_report_is_its_zone_from_now_on(any_hub: ApiHub) -> Non
     ]
     again = await load_fleet(any_hub.context.store, any_hub.context.fleet.settings.base)
     assert again.machines[1].zone == any_hub.context.fleet.machines[1].zone
-    assert again.machines[1].timezone == "Asia/Jayapura"
+    assert again.machines[1].row.timezone == "Asia/Jayapura"
 
 
 async def test_an_older_report_is_recorded_and_overrides_no_newer_one(any_hub: ApiHub) -> None:
@@ -76,7 +76,7 @@ async def test_an_older_report_is_recorded_and_overrides_no_newer_one(any_hub: A
         assert data(await own.get("/api/v2/rvms/1"))["timezone"] == "Asia/Jayapura"
     again = await load_fleet(any_hub.context.store, any_hub.context.fleet.settings.base)
     assert again.machines[1].zone == any_hub.context.fleet.machines[1].zone
-    assert again.machines[1].timezone == "Asia/Jayapura"
+    assert again.machines[1].row.timezone == "Asia/Jayapura"
 
 
 async def test_a_failure_says_why_and_leaves_the_clock_where_it_is(any_hub: ApiHub) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from db.records import MachineRow
@@ -57,9 +58,11 @@ def test_a_quarantine_ends_by_release_once_and_by_a_new_key() -> None:
     assert (event.code, event.actor) == ("machine.released", "user:1")
     fleet.apply(changed)
     assert rules.release(fleet.machines[7], "user:1", NOW) == []
-    fleet.machines[7].quarantined_until = NOW + timedelta(seconds=10)
+    fleet.machines[7].row = msgspec.structs.replace(
+        fleet.machines[7].row, quarantined_until=NOW + timedelta(seconds=10)
+    )
     fleet.apply(Patch(MachineRow, 7, {"name": "other", "updated_at": NOW}))
-    assert fleet.machines[7].quarantined_until is not None
+    assert fleet.machines[7].row.quarantined_until is not None
     fleet.apply(
         Patch(
             MachineRow,
@@ -67,7 +70,7 @@ def test_a_quarantine_ends_by_release_once_and_by_a_new_key() -> None:
             {"api_key": "1" * 64, "api_key_prefix": "rvmk_NEW", "quarantined_until": None, "updated_at": NOW},
         )
     )
-    assert fleet.machines[7].quarantined_until is None
+    assert fleet.machines[7].row.quarantined_until is None
 
 
 def test_what_is_remembered_can_be_forgotten_when_it_matters_no_more() -> None:

@@ -50,7 +50,8 @@ def test_another_key_says_which_was_there_before() -> None:
 
 
 def test_a_name_is_taken_that_looks_the_same_and_an_id_in_other_capitals() -> None:
-    machines = [machine(7, name="Jos\u00e9", device_id="aula-1"), machine(8, name="Kantin", device_id="aula-2")]
+    seven = machine(7, name="Jos\u00e9", device_id="aula-1")
+    machines = [seven.row, machine(8, name="Kantin", device_id="aula-2").row]
     assert rules.taken(machines, "Jose\u0301", None) == "name"
     assert rules.taken(machines, None, "AULA-2") == "device_id"
     assert rules.taken(machines, "Jos\u00e9", "aula-1", own_id=7) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from db.records import CommandRow, RemoteSessionRow, StatusRow
@@ -156,16 +157,16 @@ def test_at_a_machine_without_a_link_its_maintenance_is_kept_here_and_lasts_as_l
     begun = desk.begin_at_site(one, here, NOW)
     fleet.apply_all(begun)
     assert drafted(begun) == []
-    assert (one.special_status, one.status_until, one.status_reason) == (
+    assert (one.row.special_status, one.row.status_until, one.row.status_reason) == (
         "maintenance", here.expires_at, "remote access: camera",
     )  # fmt: skip
     active = one.remote_sessions[4]
     longer = desk.extend(one, active, 600, "user:3", NOW)
     fleet.apply_all(longer)
-    assert one.status_until == one.remote_sessions[4].expires_at == life.ends_at(here) + timedelta(seconds=600)
+    assert one.row.status_until == one.remote_sessions[4].expires_at == life.ends_at(here) + timedelta(seconds=600)
     ended = desk.stop(one, one.remote_sessions[4], "stopped", "user:3", NOW)
     assert [change.special_status for change in status_of(ended)] == [None]
-    one.special_status = None
+    one.row = msgspec.structs.replace(one.row, special_status=None)
     assert status_of(desk.stop(one, one.remote_sessions[4], "stopped", "user:3", NOW)) == [], "it is another's by now"
     assert status_of(desk.extend(one, one.remote_sessions[4], 60, "user:3", NOW)) == []
 

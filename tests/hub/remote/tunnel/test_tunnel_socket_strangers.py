@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 import pytest_asyncio
 import websockets
@@ -75,7 +76,7 @@ async def test_a_wrong_key_is_answered_401_before_the_upgrade(hub: HubHere, key:
 
 async def test_a_hub_that_ends_and_a_key_kept_out_let_nobody_in(hub: HubHere, key: MachineKey) -> None:
     machine = hub.context.fleet.machines[key.id]
-    machine.quarantined_until = hub.context.clock() + timedelta(seconds=60)
+    machine.row = msgspec.structs.replace(machine.row, quarantined_until=hub.context.clock() + timedelta(seconds=60))
     for status in (429, 503):
         with pytest.raises(websockets.InvalidStatus) as refused:
             async with tunnel_end(hub, key):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import msgspec
 import pytest
 
 from db.records import CommandRow, StatusRow
@@ -15,6 +16,7 @@ from hub.model.machine import Machine
 from hub.status import rules
 from hub.status.rules import NamedStatus
 from protocol.messages import StatusReport
+from tests.support.machines import machine as plain_machine
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=timezone.utc)
 LATER = NOW + timedelta(hours=4)
@@ -23,10 +25,7 @@ WHOLE: tuple[str, ...] = ("set_status", "until")
 
 
 def machine(**members: Any) -> Machine:
-    return Machine(
-        id=1, device_id="m", name="M", api_key=None, api_key_prefix=None, status_since=NOW - timedelta(days=1),
-        created_at=NOW, updated_at=NOW, **members,
-    )  # fmt: skip
+    return plain_machine(1, status_since=NOW - timedelta(days=1), **members)
 
 
 def held(capabilities: tuple[str, ...] = PLAIN, **args: Any) -> Machine:
@@ -58,8 +57,8 @@ def event(changes: list[Change]) -> EventHappened:
 
 def test_a_status_for_a_while_remembers_what_was_before() -> None:
     found = held()
-    assert found.status_before == {"status": "active", "special_status": None, "reason": None}
-    assert (found.status_until, found.status_by, found.returns_to) == (LATER, "user:3", "active")
+    assert found.row.status_before == {"status": "active", "special_status": None, "reason": None}
+    assert (found.row.status_until, found.row.status_by, found.returns_to) == (LATER, "user:3", "active")
 
 
 def test_the_hubs_clock_gives_back_for_a_machine_that_cannot() -> None:
@@ -70,7 +69,12 @@ def test_the_hubs_clock_gives_back_for_a_machine_that_cannot() -> None:
     told = event(changes)
     assert (told.actor, told.params) == (actors.CLOCK, {"returned": True})
     after(found, changes)
-    assert (found.status, found.status_until, found.status_before, found.status_reason) == ("active", None, None, None)
+    assert (found.row.status, found.row.status_until, found.row.status_before, found.row.status_reason) == (
+        "active",
+        None,
+        None,
+        None,
+    )
     assert not rules.is_due(found, LATER)
 
 
@@ -89,25 +93,25 @@ def test_a_report_long_before_the_time_is_no_return() -> None:
 
 def test_what_is_given_back_is_what_the_machine_may_be() -> None:
     found = held()
-    found.capacity = 100
+    found.row = msgspec.structs.replace(found.row, capacity=100)
     after(found, rules.given_back(found, LATER))
-    assert found.status == "full"
+    assert found.row.status == "full"
 
 
 @pytest.mark.parametrize("capabilities", [PLAIN, ()])
 def test_a_plain_machine_cannot_name_an_until_and_keeps_what_was_set(capabilities: tuple[str, ...]) -> None:
     found = held()
-    found.capabilities = capabilities
+    found.row = msgspec.structs.replace(found.row, capabilities=capabilities)
     after(found, heard(found, StatusReport(status="maintenance", seq=1, capacity=70)))
-    assert (found.status_until, found.status_reason, found.capacity) == (LATER, "belt", 70)
+    assert (found.row.status_until, found.row.status_reason, found.row.capacity) == (LATER, "belt", 70)
     after(found, heard(found, StatusReport(status="full", seq=2)))
-    assert (found.status, found.status_until, found.status_before) == ("full", None, None)
+    assert (found.row.status, found.row.status_until, found.row.status_before) == ("full", None, None)
 
 
 def test_a_whole_report_is_the_whole_truth() -> None:
     found = held(WHOLE)
     after(found, heard(found, StatusReport(status="maintenance", seq=1)))
-    assert (found.status_until, found.status_reason) == (None, None)
+    assert (found.row.status_until, found.row.status_reason) == (None, None)
     assert heard(found, StatusReport(status="maintenance", seq=2)) == []
 
 
@@ -115,7 +119,7 @@ def test_what_a_machine_became_under_a_special_status_is_what_it_gives_back() ->
     found = held(WHOLE, status="active", special_status="maintenance")
     report = StatusReport(status="full", seq=1, special_status="maintenance", until=LATER.isoformat(), capacity=100)
     after(found, heard(found, report))
-    assert (found.effective_status, found.returns_to, found.status_until) == ("maintenance", "full", LATER)
+    assert (found.effective_status, found.returns_to, found.row.status_until) == ("maintenance", "full", LATER)
 
 
 @pytest.mark.parametrize("edge", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59Z"])
@@ -123,16 +127,16 @@ def test_a_time_at_the_edge_of_the_calendar_is_none(edge: str) -> None:
     """It could be committed and never be shown, nor be read when the hub starts."""
     found = machine(capabilities=WHOLE)
     after(found, heard(found, StatusReport(status="maintenance", seq=1, until=edge)))
-    assert (found.status, found.status_until) == ("maintenance", None)
+    assert (found.row.status, found.row.status_until) == ("maintenance", None)
 
 
 def test_a_new_capacity_changes_neither_since_when_nor_who() -> None:
     found = held()
-    since = found.status_since
+    since = found.row.status_since
     changes = heard(found, StatusReport(status="maintenance", seq=1, capacity=70), NOW + timedelta(hours=1))
     assert event(changes).actor == "machine:1"
     after(found, changes)
-    assert (found.status_since, found.status_by) == (since, "user:3")
+    assert (found.row.status_since, found.row.status_by) == (since, "user:3")
     (row,) = put_rows(changes, StatusRow)
     assert (row.since, row.by) == (NOW + timedelta(hours=1), "machine:1")
 
@@ -150,10 +154,10 @@ def test_a_return_session_is_no_new_status() -> None:
 def test_the_machines_key_keeps_what_it_does_not_name() -> None:
     found = held(status="active", special_status="maintenance")
     after(found, rules.declared_by_key(found, NamedStatus(status="full", capacity=100), NOW))
-    assert (found.status, found.effective_status, found.status_until) == ("full", "maintenance", LATER)
+    assert (found.row.status, found.effective_status, found.row.status_until) == ("full", "maintenance", LATER)
     assert found.returns_to == "full"
     after(found, rules.declared_by_key(found, NamedStatus(status="full", special_status=None), NOW))
-    assert (found.effective_status, found.status_until, found.status_before) == ("full", None, None)
+    assert (found.effective_status, found.row.status_until, found.row.status_before) == ("full", None, None)
 
 
 def inside(capabilities: tuple[str, ...] = WHOLE) -> Machine:
@@ -167,7 +171,7 @@ def test_under_a_special_status_it_stays_who_asked_for_that_and_why(
     by_link: bool, capabilities: tuple[str, ...]
 ) -> None:
     found = inside(capabilities)
-    since, later = found.status_since, NOW + timedelta(hours=1)
+    since, later = found.row.status_since, NOW + timedelta(hours=1)
     reason = "Technician inside" if capabilities is WHOLE else None
     report = StatusReport(status="full", seq=1, capacity=98, special_status="maintenance", reason=reason)
     named = NamedStatus(status="full", capacity=98)
@@ -177,11 +181,15 @@ def test_under_a_special_status_it_stays_who_asked_for_that_and_why(
     assert told.before is not None
     assert told.after == {**told.before, "status": "full", "capacity": 98}
     after(found, changes)
-    assert (found.status, found.effective_status) == ("full", "maintenance")
-    assert (found.status_by, found.status_reason, found.status_since) == ("user:3", "Technician inside", since)
+    assert (found.row.status, found.effective_status) == ("full", "maintenance")
+    assert (found.row.status_by, found.row.status_reason, found.row.status_since) == (
+        "user:3",
+        "Technician inside",
+        since,
+    )
     ended = rules.declared_by_key(found, NamedStatus(status="full", special_status=None), later)
     after(found, ended)
-    assert (found.status_by, found.status_reason, found.status_since) == ("machine:1", None, later)
+    assert (found.row.status_by, found.row.status_reason, found.row.status_since) == ("machine:1", None, later)
 
 
 def test_a_reason_the_machine_gives_under_a_special_status_is_its_own() -> None:
@@ -189,7 +197,7 @@ def test_a_reason_the_machine_gives_under_a_special_status_is_its_own() -> None:
     changes = rules.declared_by_key(found, NamedStatus(status="full", reason="bin 2"), NOW)
     assert event(changes).params == {"reason": "bin 2"}
     after(found, changes)
-    assert (found.status_by, found.status_reason) == ("machine:1", "bin 2")
+    assert (found.row.status_by, found.row.status_reason) == ("machine:1", "bin 2")
 
 
 def test_the_record_tells_times_like_every_answer() -> None:
@@ -205,13 +213,13 @@ def test_what_the_key_declares_for_a_while_our_clock_ends_whatever_the_agent_can
     assert rules.is_due(found, LATER)
     assert found.returns_to == "active"
     after(found, rules.given_back(found, LATER))
-    assert (found.status, found.status_until) == ("active", None)
+    assert (found.row.status, found.row.status_until) == ("active", None)
 
 
 def test_a_time_that_is_taken_away_ends_nothing() -> None:
     found = held()
     after(found, rules.declared_by_key(found, NamedStatus(status="maintenance", until=None), NOW))
-    assert (found.status, found.status_until, found.status_before) == ("maintenance", None, None)
+    assert (found.row.status, found.row.status_until, found.row.status_before) == ("maintenance", None, None)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +242,7 @@ def test_a_second_while_gives_back_what_was_before_the_first() -> None:
         state="succeeded", issued_by="user:4", issued_at=NOW, expires_at=LATER,
     )  # fmt: skip
     after(found, rules.set_by_command(found, command, NOW))
-    assert (found.status, found.returns_to) == ("error", "active")
+    assert (found.row.status, found.returns_to) == ("error", "active")
 
 
 def test_an_agent_is_told_nothing_when_nothing_was_declared() -> None:
@@ -244,12 +252,16 @@ def test_an_agent_is_told_nothing_when_nothing_was_declared() -> None:
 def test_another_time_gives_back_what_the_machine_is_when_it_is_said() -> None:
     found = after(machine(capabilities=WHOLE, status="full"), [])
     said = StatusReport(status="maintenance", until=LATER.isoformat(), seq=2)
-    assert after(found, heard(found, said)).status_before == {"status": "full", "special_status": None, "reason": None}
+    assert after(found, heard(found, said)).row.status_before == {
+        "status": "full",
+        "special_status": None,
+        "reason": None,
+    }
 
 
 def test_a_special_status_alone_leaves_what_a_time_gives_back() -> None:
     found = held()
     after(found, rules.declared_by_key(found, NamedStatus(special_status="error"), NOW))
-    assert (found.special_status, found.status_until) == ("error", LATER)
-    assert found.status_before is not None
-    assert (found.status_before["status"], found.status_before["special_status"]) == ("active", "error")
+    assert (found.row.special_status, found.row.status_until) == ("error", LATER)
+    assert found.row.status_before is not None
+    assert (found.row.status_before["status"], found.row.status_before["special_status"]) == ("active", "error")

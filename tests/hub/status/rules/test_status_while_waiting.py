@@ -45,13 +45,13 @@ def test_a_hello_is_no_news_while_a_newer_declaration_waits_for_the_agent() -> N
     found = waiting(machine(capabilities=WHOLE, capacity=11), status="active", capacity=11)
     assert said(found, hello()) == []
     after(found, heard(found, StatusReport(status="error", seq=4, capacity=95)))
-    assert found.status == "error", "what it declared itself meanwhile comes in a report, and counts"
+    assert found.row.status == "error", "what it declared itself meanwhile comes in a report, and counts"
 
 
 def test_a_hello_tells_a_capacity_that_no_waiting_declaration_names() -> None:
     found = waiting(machine(capabilities=WHOLE, capacity=11), status="active")
     after(found, said(found, hello()))
-    assert (found.status, found.capacity) == ("active", 95)
+    assert (found.row.status, found.row.capacity) == ("active", 95)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_hello_tells_a_capacity_that_no_waiting_declaration_names() -> None:
 def test_a_hello_is_the_truth_where_nothing_will_settle_it(issued_by: str, args: Any, word: Any) -> None:
     found = waiting(machine(capabilities=WHOLE, capacity=11), issued_by, **args)
     after(found, said(found, hello(**word)))
-    assert found.status == "full"
+    assert found.row.status == "full"
 
 
 def test_a_reading_after_a_wish_that_has_left_does_not_undo_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from db.records import MachineRow, ZoneRow, ZoneSyncRow
@@ -66,7 +67,7 @@ def test_the_first_report_is_recorded_and_its_zone_is_the_machines() -> None:
     assert (event.code, event.before, event.after) == (
         "timezone.synced", {"timezone": None}, {"timezone": "Asia/Makassar"},
     )  # fmt: skip
-    assert (the(fleet).timezone, the(fleet).clock_offset_s, the(fleet).ntp) == ("Asia/Makassar", 0.25, True)
+    assert (the(fleet).row.timezone, the(fleet).row.clock_offset_s, the(fleet).row.ntp) == ("Asia/Makassar", 0.25, True)
     view = zone_view(the(fleet))
     assert (view["in_step"], view["restart"], view["sync_status"], view["guess"]) == (True, ["cron"], "active", None)
 
@@ -84,7 +85,7 @@ def test_a_clock_that_was_put_right_is_news_without_another_attempt() -> None:
     hears(fleet, report(clock_offset=-1.7e9, ntp=False))
     assert hears(fleet, report(clock_offset=-1.7e9 + 0.4, ntp=False)) == []
     assert without_event(hears(fleet, report(clock_offset=0.2, ntp=True)))
-    assert (the(fleet).clock_offset_s, the(fleet).ntp) == (0.2, True)
+    assert (the(fleet).row.clock_offset_s, the(fleet).row.ntp) == (0.2, True)
     assert hears(fleet, report(clock_offset=0.7, ntp=True)) == []
 
 
@@ -108,13 +109,13 @@ def test_a_report_older_than_the_newest_is_recorded_and_makes_nothing_true(metho
     assert isinstance(change, Put)
     assert change.once
     assert zone_view(the(fleet)) == before
-    assert the(fleet).timezone == "Asia/Jayapura"
+    assert the(fleet).row.timezone == "Asia/Jayapura"
 
 
 def test_what_the_hello_said_already_is_not_where_it_came_from() -> None:
     fleet = fleet_of()
     hears(fleet, report())
-    the(fleet).timezone = "Asia/Jayapura"
+    the(fleet).row = msgspec.structs.replace(the(fleet).row, timezone="Asia/Jayapura")
     event = told(hears(fleet, report("Asia/Jayapura", at="2026-11-23T09:00:00Z")))
     assert (event.before, event.after) == ({"timezone": "Asia/Jakarta"}, {"timezone": "Asia/Jayapura"})
 
@@ -126,7 +127,7 @@ def test_a_zone_that_could_not_be_set_leaves_the_clock_in_its_own() -> None:
     assert (event.code, event.params["error"], event.params["timezone"]) == (
         "timezone.failed", "not_permitted", "Asia/Makassar",
     )  # fmt: skip
-    assert the(fleet).timezone == "Etc/UTC", "what the machine's clock shows is what its naive timestamps mean"
+    assert the(fleet).row.timezone == "Etc/UTC", "what the machine's clock shows is what its naive timestamps mean"
     view = zone_view(the(fleet))
     assert (view["sync_status"], view["in_step"], view["error"]["timezone"]) == ("failed", False, "Asia/Makassar")
     again = report("Asia/Makassar", at="2026-11-23T09:00:00Z", applied=False, error=NOT_PERMITTED,
@@ -139,7 +140,7 @@ def test_a_pinned_zone_is_never_overridden_by_a_guess_that_is_kept() -> None:
     event = told(hears(fleet, report("Asia/Makassar", source="lookup")))
     assert (event.after, event.params["guess"]) == ({"timezone": "Asia/Jakarta"}, "Asia/Makassar")
     assert zone_view(the(fleet))["guess"] == "Asia/Makassar"
-    assert the(fleet).timezone == "Asia/Jakarta"
+    assert the(fleet).row.timezone == "Asia/Jakarta"
     hears(fleet, report("Asia/Jakarta", at="2026-11-23T09:00:00Z", source="pinned", guess="Asia/Jayapura"))
     assert zone_view(the(fleet))["guess"] == "Asia/Jayapura"
     hears(fleet, report("Asia/Jakarta", at="2026-11-23T09:00:01Z", source="pinned", guess="Asia/Jakarta"))
@@ -191,7 +192,7 @@ def test_a_row_is_the_machines_zone_and_only_what_was_reported_of_its_clock() ->
     assert patch.values == {"timezone": "Asia/Jakarta", "clock_offset_s": 0.5, "ntp": True, "updated_at": NOW}
     patch = next(patches(hears(fleet, report("Asia/Makassar", at="2026-11-23T08:59:01Z")), MachineRow))
     assert patch.values == {"timezone": "Asia/Makassar", "updated_at": NOW}
-    assert (the(fleet).timezone, the(fleet).clock_offset_s, the(fleet).ntp) == ("Asia/Makassar", 0.5, True)
+    assert (the(fleet).row.timezone, the(fleet).row.clock_offset_s, the(fleet).row.ntp) == ("Asia/Makassar", 0.5, True)
 
 
 def test_a_zone_of_a_device_that_has_another_name_by_now_is_nobodys() -> None:

@@ -31,7 +31,7 @@ async def test_what_a_body_claims_changes_nothing_about_who_it_is(hub: ApiHub) -
     found = await samples.latest(hub.context.store)
     assert list(found) == [1]
     two = hub.context.fleet.machines[2]
-    assert (two.status, two.readings) == ("active", None)
+    assert (two.row.status, two.readings) == ("active", None)
 
 
 async def test_two_machines_with_the_same_boot_and_numbers_do_not_meet(hub: ApiHub) -> None:
@@ -98,7 +98,7 @@ async def test_no_answer_to_a_get_holds_a_secret_or_a_hash(hub: ApiHub) -> None:
         await admin.patch(f"/api/v2/users/{user_id}", json={"password": "another canary phrase"})
         canaries = [session, link.text, token.text, *hub.keys.values(), *hub.tokens.values(), PASSWORD, "canary phrase"]
         canaries += [credentials.hash_of(text) for text in canaries]
-        canaries += ["argon2", *(m.api_key or "-" for m in hub.context.fleet.machines.values())]
+        canaries += ["argon2", *(m.row.api_key or "-" for m in hub.context.fleet.machines.values())]
         for operation in OPERATIONS:
             if operation.method != "GET":
                 continue

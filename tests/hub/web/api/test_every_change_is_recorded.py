@@ -159,7 +159,7 @@ def machine_groups() -> list[Group]:
     update = m.CommandUpdate(id=ended.id, state="succeeded")
     here.pending[running.id] = running
     quarantine = link_rules.quarantine(here, seen, NOW)
-    here.quarantined_until = NOW + timedelta(minutes=5)
+    here.row = msgspec.structs.replace(here.row, quarantined_until=NOW + timedelta(minutes=5))
     return [
         link_rules.introduce(machine(), hello(), 1, "10.0.0.9", NOW, "Asia/Jakarta"),
         link_rules.report_event(
