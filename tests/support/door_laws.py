@@ -33,14 +33,14 @@ OBSERVERS: dict[str, frozenset[str]] = {
          "last_gap", "last_heard", "linked", "quiet_until", "told", "unlinked_at", "uploads"}
     ),
     "hub.metrics.rules": frozenset({"accepted"}),
-    "hub.links.session": frozenset({"accepted", "close_reason", "seen_at"}),
+    "hub.links.session": frozenset({"accepted", "seen_at"}),
     "hub.links.socket": frozenset({"epoch"}),
     "hub.machines.handlers": frozenset({"reported"}),
     "hub.kernel.loading": frozenset({"maybe_sent", "seen_at"}),
     "hub.kernel.observer": frozenset({"live_interval", "told"}),
 }  # fmt: skip
 """`module`: members of a Machine (or of its Boot) that are observed and no rows, and that it writes. The list may only
-shrink. `close_reason` in a session, and `epoch` in the socket, are its link's as well."""
+shrink."""
 _CHANGE_IN_PLACE = frozenset(
     {"add", "append", "appendleft", "clear", "discard", "extend", "insert", "pop", "popitem", "popleft", "remove",
      "setdefault", "update"}

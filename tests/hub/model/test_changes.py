@@ -55,7 +55,7 @@ def test_a_patch_of_an_older_link_changes_nothing(epoch: int, applies: bool) -> 
     fleet = Fleet([machine(connection_epoch=4)])
     patch = Patch(MachineRow, 7, {"close_reason": "restart"}, where=(("connection_epoch", "<=", epoch),))
     assert (fleet.apply(patch) is not None) is applies
-    assert (fleet.machines[7].close_reason == "restart") is applies
+    assert (fleet.machines[7].row.close_reason == "restart") is applies
 
 
 def test_a_patch_of_what_a_machine_is_found_by_moves_it() -> None:

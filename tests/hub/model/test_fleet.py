@@ -75,7 +75,7 @@ def test_an_older_link_changes_nothing_any_more() -> None:
         )
         is None
     )
-    assert fleet.machines[7].close_reason is None
+    assert fleet.machines[7].row.close_reason is None
     assert (
         fleet.apply(
             Patch(
@@ -84,7 +84,7 @@ def test_an_older_link_changes_nothing_any_more() -> None:
         )
         is not None
     )
-    assert fleet.machines[7].close_reason == "shutdown"
+    assert fleet.machines[7].row.close_reason == "shutdown"
 
 
 def test_recent_readings_reach_back_five_minutes() -> None:
