@@ -57,11 +57,7 @@ class OldestSession(msgspec.Struct):
     origin: Literal["hub", "site"]
 
 
-@of_record(
-    MachineRow,
-    without=("status_before", "api_key", "capabilities", "hardware", "config_errors", "config_own", "close_reason",
-             "connection_epoch"),
-)  # fmt: skip
+@of_record(MachineRow, without=views.HIDDEN)
 class MachineSummary(msgspec.Struct):
     """A machine as it is now. `commands`: those of the hub that its software names; `config_refused`: how many settings
     it could not take."""

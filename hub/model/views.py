@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
+from operator import attrgetter
 from typing import Any, Literal
 
 import msgspec
 
-from db.records import CommandRow, EventRow, RemoteSessionRow
+from db.records import CommandRow, EventRow, MachineRow, RemoteSessionRow, TableRow
 from hub.model.fleet import ALL_MEMBERS
 from hub.model.machine import Machine
 from protocol.commands import ARGUMENTS
@@ -90,20 +91,30 @@ def _lease(machine: Machine, stamp: Stamp) -> dict[str, Any] | None:
     }
 
 
+def _columns(record: type[TableRow], hidden: frozenset[str]) -> dict[str, bool]:
+    """The columns that are shown, and whether each is an instant."""
+    return {f.name: "datetime" in str(f.type) for f in msgspec.structs.fields(record) if f.name not in hidden}
+
+
+def _shown(row: TableRow, columns: dict[str, bool], stamp: Stamp) -> dict[str, Any]:
+    return {name: _maybe(stamp, getattr(row, name)) if at else getattr(row, name) for name, at in columns.items()}
+
+
+def _column(name: str, is_instant: bool) -> Callable[[Machine, Stamp], Any]:
+    read = attrgetter(f"row.{name}")
+    return (lambda m, stamp: _maybe(stamp, read(m))) if is_instant else (lambda m, _: read(m))
+
+
+HIDDEN = frozenset(
+    {"status_before", "api_key", "capabilities", "hardware", "config_errors", "config_own", "close_reason",
+     "connection_epoch"}
+)  # fmt: skip
+"""Columns of a machine that its view has not, or in another form."""
+_COMMAND = _columns(CommandRow, frozenset({"idempotency_key"}))
+_EVENT = _columns(EventRow, frozenset({"boot_id", "seq"}))
 _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
-    "id": lambda m, _: m.id,
-    "device_id": lambda m, _: m.row.device_id,
-    "name": lambda m, _: m.row.name,
-    "location_description": lambda m, _: m.row.location_description,
-    "simulated": lambda m, _: m.row.simulated,
-    "status": lambda m, _: m.row.status,
-    "special_status": lambda m, _: m.row.special_status,
+    **{name: _column(name, at) for name, at in _columns(MachineRow, HIDDEN).items()},
     "effective_status": lambda m, _: m.effective_status,
-    "capacity": lambda m, _: m.row.capacity,
-    "status_since": lambda m, stamp: stamp(m.row.status_since),
-    "status_by": lambda m, _: m.row.status_by,
-    "status_reason": lambda m, _: m.row.status_reason,
-    "status_until": lambda m, stamp: _maybe(stamp, m.row.status_until),
     "returns_to": lambda m, _: m.returns_to,
     "connection": lambda m, _: m.connection,
     "connection_since": lambda m, stamp: _maybe(stamp, m.connection_since),
@@ -113,25 +124,13 @@ _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
     "health": lambda m, _: m.health,
     "health_reasons": lambda m, _: [reason._asdict() for reason in m.health_reasons],
     "readings": _readings,
-    "agent_version": lambda m, _: m.row.agent_version,
-    "boot_id": lambda m, _: m.row.boot_id,
     "commands": lambda m, _: sorted(ARGUMENTS.keys() & set(m.capabilities)),
     "model": lambda m, _: _model(m.row.hardware or {}),
-    "timezone": lambda m, _: m.row.timezone,
-    "config_version": lambda m, _: m.row.config_version,
     "config_wanted": lambda m, _: m.effective_settings.version,
     "config_refused": lambda m, _: len(m.row.config_errors or ()),
-    "config_applied_at": lambda m, stamp: _maybe(stamp, m.row.config_applied_at),
-    "clock_offset_s": lambda m, _: m.row.clock_offset_s,
-    "ntp": lambda m, _: m.row.ntp,
     "busy": lambda m, _: m.busy,
-    "quarantined_until": lambda m, stamp: _maybe(stamp, m.row.quarantined_until),
-    "last_ip": lambda m, _: m.row.last_ip,
-    "api_key_prefix": lambda m, _: m.row.api_key_prefix,
-    "pending": lambda m, stamp: [_command(command, stamp) for command in m.pending.values()],
+    "pending": lambda m, stamp: [_shown(command, _COMMAND, stamp) for command in m.pending.values()],
     "lease": _lease,
-    "created_at": lambda m, stamp: stamp(m.row.created_at),
-    "updated_at": lambda m, stamp: stamp(m.row.updated_at),
 }
 _DETAILS: dict[str, Callable[[Machine], Any]] = {
     "capabilities": lambda m: list(m.capabilities),
@@ -175,47 +174,16 @@ def machine_delta(machine: Machine, members: Iterable[str], *, times: Times = "m
 
 
 def command_view(command: CommandRow, *, times: Times = "iso") -> dict[str, Any]:
-    return _command(command, _STAMPS[times])
-
-
-def _command(command: CommandRow, stamp: Stamp) -> dict[str, Any]:
-    return {
-        "id": command.id,
-        "rvm_id": command.rvm_id,
-        "name": command.name,
-        "args": command.args,
-        "state": command.state,
-        "issued_by": command.issued_by,
-        "issued_at": stamp(command.issued_at),
-        "expires_at": stamp(command.expires_at),
-        "sent_at": _maybe(stamp, command.sent_at),
-        "finished_at": _maybe(stamp, command.finished_at),
-        "progress": command.progress,
-        "result": command.result,
-        "error": command.error,
-        "group_id": command.group_id,
-        "reason": command.reason,
-        "cancel_by": command.cancel_by,
-        "cancel_at": _maybe(stamp, command.cancel_at),
-    }
+    return _shown(command, _COMMAND, _STAMPS[times])
 
 
 def event_view(event: EventRow, *, times: Times = "iso") -> dict[str, Any]:
-    """One line of the record; the reader's language renders code and params."""
-    return {
-        "id": event.id,
-        "at": _STAMPS[times](event.at),
-        "code": event.code,
-        "actor": event.actor,
-        "rvm_id": event.rvm_id,
-        "params": event.params,
-        "before": event.before,
-        "after": event.after,
-    }
+    """One line of the audit log; the reader's language renders code and params."""
+    return _shown(event, _EVENT, _STAMPS[times])
 
 
 __all__ = [
-    "ALL_MEMBERS", "MEMBERS", "READINGS", "command_view", "epoch_ms", "event_view", "machine_delta",
+    "ALL_MEMBERS", "HIDDEN", "MEMBERS", "READINGS", "command_view", "epoch_ms", "event_view", "machine_delta",
     "machine_detail", "machine_view",
     "readings_view", "rfc3339", "session_view",
 ]  # fmt: skip

@@ -15,8 +15,8 @@ OF_THE_DATABASE = ("db.conditions", "db.records", "db.rows")
 """Values: the one form of a row, of what must hold of it, and of a sample from the wire to the table."""
 ALLOWED = frozenset(
     {"__future__", "collections", "collections.abc", "dataclasses", "datetime", "difflib", "enum",
-     "functools", "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "msgspec", "re", "string", "struct",
-     "typing", "unicodedata"}
+     "functools", "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "msgspec", "operator", "re", "string",
+     "struct", "typing", "unicodedata"}
 )  # fmt: skip
 ALSO: dict[str, dict[str, str]] = {
     "hub.model.credentials": {
