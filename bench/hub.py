@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-import db.connection
+import db.engine.store
 from bench.crowd import Target
 from bench.processes import ROOT, Server, end, on_core
 from db import schema
@@ -95,7 +95,7 @@ def await_ready(port: int, process: subprocess.Popen[str], folder: Path) -> floa
 
 async def fill(url: str, machines: int) -> Seed:
     """Migrate, then insert machines, an administrator and a token without the hub."""
-    store = await db.connection.open_store(url)
+    store = await db.engine.store.open_store(url)
     now = datetime.now(timezone.utc)
     keys = [credentials.new_secret("key") for _ in range(machines)]
     devices = [f"bench-{k + 1}" for k in range(machines)]

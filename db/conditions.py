@@ -1,4 +1,4 @@
-"""Conditions on a row as values: the same in a statement (`db.row_writes`) and of a record in memory."""
+"""Conditions on a row as values: the same in a statement (`db.engine.row_writes`) and of a record in memory."""
 
 from __future__ import annotations
 

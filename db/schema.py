@@ -11,15 +11,15 @@ import sqlalchemy as sa
 from db.columns import UtcTimestamp
 from db.event_guard import guard
 from db.metadata import JSON, NEVER_REUSED, machine_column, metadata
-from db.recording_table import remote_recordings
-from db.service_tables import (
+from db.service_tables import (  # fmt: skip
     backup_logs,
     device_timezones,
     fleet_config,
     machine_configs,
     remote_access_sessions,
+    remote_recordings,
     timezone_sync_logs,
-)  # fmt: skip
+)
 
 __all__ = [
     "COMMAND_STATES", "ROLES", "SPECIAL_STATUSES", "STATUSES", "backup_logs", "commands", "counters",

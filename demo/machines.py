@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from db import machines
+from db.queries import machines
 from hub.cli.data import OpenData, now
 from hub.cli.output import CliError, Exit, sentence
 from hub.machines import rules

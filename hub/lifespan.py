@@ -15,9 +15,9 @@ from datetime import datetime, timedelta, timezone
 import anyio
 from starlette.applications import Starlette
 
-from db.connection import Store, open_store
+from db.engine.ownership import InUse, Owner, own_folder
+from db.engine.store import Store, open_store
 from db.errors import StoreError
-from db.ownership import InUse, Owner, own_folder
 from hub.kernel.announce import Announcer, Publisher
 from hub.kernel.context import HubContext
 from hub.kernel.feed import Feed

@@ -16,9 +16,9 @@ from typing import Final
 
 import anyio
 
-from db import boots, events, samples, statuses
-from db.connection import Store
+from db.engine.store import Store
 from db.errors import StoreError, Unavailable
+from db.queries import boots, events, samples, statuses
 from db.records import CommandRow, MachineRow
 from hub.commands import rules as command_rules
 from hub.kernel.announce import Announcer, announce_each

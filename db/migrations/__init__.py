@@ -1,1 +1,1 @@
-"""Alembic's folder: how the schema came to be, one file a step, applied by `db.migrate`."""
+"""Alembic's folder: how the schema came to be, one file a step, applied by `db.engine.migrate`."""

@@ -1,4 +1,4 @@
-"""What Alembic runs for `db.migrate`: on a connection it is given, or as SQL text for a dialect. Logs nothing."""
+"""Runs migrations for `db.engine.migrate`: on a connection it is given, or as SQL text for a dialect. Logs nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OPTIONS: dict[str, Any] = {"target_metadata": metadata, "render_as_batch": True
 
 def _run() -> None:
     if context.is_offline_mode():
-        # db.migrate holds the transaction: no BEGIN and COMMIT in the text.
+        # db.engine.migrate holds the transaction: no BEGIN and COMMIT in the text.
         dialect = context.config.attributes["dialect"]
         context.configure(dialect_name=dialect, transactional_ddl=False, **_OPTIONS)
     else:

@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from db import event_search
-from db.event_search import EventFilters, EventMark, EventPage, search
-from db.events import find_event
+from db.queries import events
+from db.queries.events import EventFilters, EventMark, EventPage, find_event, search
 from db.records import EventRow
 from hub.audit import service
 from hub.audit.rules import KINDS
@@ -157,7 +156,7 @@ async def mark_of(call: Call, member: str, event_id: int | None) -> EventMark | 
 
 
 _SEARCH = (
-    f"Text, kind, code and actor are looked for in at most {event_search.MOST * event_search.STRETCH:,} events at a "
+    f"Text, kind, code and actor are looked for in at most {events.MOST * events.STRETCH:,} events at a "
     "time: a page may hold fewer than `limit` and still have a `Link` to go on with. `format=csv` or "
     "`Accept: text/csv` answers a file: one at a time for each caller, and its last row says what is not in it."
 )

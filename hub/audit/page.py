@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from dashboard.event_choice import EventChoice, choice_from
 from dashboard.event_lines import Line, lines
-from db import users
-from db.event_search import EventPage, search
+from db.queries import users
+from db.queries.events import EventPage, search
 from hub.audit import api
 from hub.audit.rules import KINDS, OF_MACHINES
 from hub.audit.service import names_in

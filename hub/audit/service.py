@@ -20,9 +20,9 @@ from starlette.responses import Response
 from dashboard import record
 from dashboard.event_lines import Names
 from dashboard.reader import Reader
-from db import users
 from db.errors import StoreError
-from db.event_search import EventFilters, EventMark, EventPage, search
+from db.queries import users
+from db.queries.events import EventFilters, EventMark, EventPage, search
 from db.records import EventRow
 from hub.kernel.context import HubContext
 from hub.links import rules as link_rules

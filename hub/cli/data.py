@@ -11,8 +11,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from db import errors
-from db.connection import Store, open_store
-from db.ownership import InUse, Owner, own_folder
+from db.engine.ownership import InUse, Owner, own_folder
+from db.engine.store import Store, open_store
 from hub.cli.output import CliError, Exit, sentence, sentence_or
 from hub.cli.parser import DATA_FLAGS, SERVE_FLAGS
 from hub.kernel.group_commit import commit_alone

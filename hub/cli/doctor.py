@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 
 from certs.secret_file import LOOSE
 from dashboard import formats
-from db import machines, users
+from db.queries import machines, users
 from hub.cli import output, version
 from hub.cli.data import now, open_data, settings_of, sqlite_file
 from hub.cli.output import CliError, Exit, language, sentence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from db import machines
 from db.errors import Conflict
+from db.queries import machines
 from db.records import MachineRow
 from hub.cli import output, valid
 from hub.cli.data import OpenData, now, open_data, settings_of

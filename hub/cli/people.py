@@ -9,10 +9,11 @@ import argparse
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from db import tokens, users
 from db.errors import Conflict
+from db.queries import credentials as tokens
+from db.queries import users
+from db.queries.users import UserWithMachines
 from db.records import TokenRow, UserRow
-from db.users import UserWithMachines
 from hub.cli import output, valid
 from hub.cli.data import OpenData, clock_time, now, open_data, settings_of
 from hub.cli.output import CliError, Exit, language, sentence

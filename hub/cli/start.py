@@ -9,9 +9,9 @@ import webbrowser
 from threading import Thread
 
 from certs.secret_file import look_at
-from db import users
+from db.queries import users
+from db.queries.users import UserWithMachines
 from db.records import UserRow
-from db.users import UserWithMachines
 from hub.cli import output, valid
 from hub.cli.data import OpenData, clock_time, now, open_data, settings_of
 from hub.cli.output import CliError, Exit, language, sentence

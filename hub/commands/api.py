@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from db import command_search
-from db import commands as rows
-from db.command_search import CommandFilters, CommandMark
 from db.errors import Conflict
+from db.queries import commands
+from db.queries import commands as rows
+from db.queries.commands import CommandFilters, CommandMark
 from db.records import PENDING_STATES, CommandRow
 from hub.commands import rules, service
 from hub.commands.service import CommandName, Waiting
@@ -128,7 +128,7 @@ async def cancel_command(call: Call) -> Answer:
 
 
 async def _page(call: Call, filters: CommandFilters, limit: int, mark: CommandMark | None) -> Answer:
-    found = await command_search.search(call.context.store, filters, limit + 1, mark)
+    found = await commands.search(call.context.store, filters, limit + 1, mark)
     page = [views.command_view(row) for row in found[:limit]]
     following = page[-1]["id"] if len(found) > limit else None
     return Answer(page, headers=paging.next_page(call.request, before=following))

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from db import commands as rows
 from db.errors import Conflict, StoreError
+from db.queries import commands as rows
 from db.records import CommandRow
 from hub.commands import rules, service
 from hub.commands.api import CommandView

@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from dashboard import jobs
-from db import commands as command_rows
-from db import users
+from db.queries import commands as command_rows
+from db.queries import users
 from db.records import CommandRow
 from hub.model import actors, views
 from hub.model.fleet import TERMINAL

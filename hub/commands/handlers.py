@@ -7,8 +7,8 @@ from functools import partial
 
 import msgspec
 
-from db import users
-from db.commands import find_command
+from db.queries import users
+from db.queries.commands import find_command
 from db.records import CommandRow
 from hub.commands import rules
 from hub.links.session import MessageContext

@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from dashboard import actions, bulk, fleet, job_list, jobs
 from dashboard.jobs import KINDS
-from db import command_search
-from db import commands as command_rows
-from db.command_search import CommandFilters, CommandMark
+from db.queries import commands
+from db.queries import commands as command_rows
+from db.queries.commands import CommandFilters, CommandMark
 from db.records import CommandRow
 from hub.commands import api, cards, rules, service
 from hub.commands import bulk as bulk_api
@@ -110,7 +110,7 @@ async def _ended(
     filters = CommandFilters(
         rvm_ids=reach, states=query.ended_states, name=query.name or None, group_id=query.group or None
     )  # fmt: skip
-    return await command_search.search(visit.context.store, filters, JOBS_ON_PAGE + 1, mark)
+    return await commands.search(visit.context.store, filters, JOBS_ON_PAGE + 1, mark)
 
 
 async def _mark(visit: Visit, query: job_list.JobQuery) -> CommandMark | None:
@@ -127,7 +127,7 @@ def _more_open(query: job_list.JobQuery, older: list[CommandRow]) -> str | None:
 
 async def _tally(visit: Visit, query: job_list.JobQuery) -> list[tuple[str, str]]:
     filters = CommandFilters(rvm_ids=visit.user.machines, group_id=query.group)
-    counts = await command_search.count_states(visit.context.store, filters)
+    counts = await commands.count_states(visit.context.store, filters)
     machines = visit.context.fleet.machines
     offline = sum(
         1

@@ -332,7 +332,7 @@ def _finished(command: CommandRow, actor: actors.Actor, now: datetime) -> EventH
 
 
 class Issuer(Protocol):
-    """The user now (db.users.UserWithMachines)."""
+    """The user now (db.queries.users.UserWithMachines)."""
 
     @property
     def role(self) -> str: ...

@@ -9,8 +9,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from db import commands
 from db.errors import Conflict
+from db.queries import commands
 from db.records import CommandRow
 from hub.commands import rules
 from hub.links.links import Links

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from db.connection import Store
+from db.engine.store import Store
 from hub.kernel.announce import Announcer
 from hub.kernel.feed import Feed
 from hub.model.fleet import Fleet

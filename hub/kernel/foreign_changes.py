@@ -9,9 +9,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from db import machine_pulse, machines
-from db.connection import Store
-from db.machine_pulse import Identity, Pulse
+from db.engine.store import Store
+from db.queries import machines
+from db.queries import machines as machine_pulse
+from db.queries.machines import Identity, Pulse
 from db.records import MachineRow
 from hub.kernel.announce import Announcer
 from hub.kernel.observer import Observer

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from db.connection import Store
+from db.engine.statements import Step, WriteResult
+from db.engine.store import Store
 from db.errors import Conflict, Rejected, StoreError
-from db.statements import Step, WriteResult
 from hub.kernel import recorder
 from hub.kernel.recorder import Recipe, recipe_of
 from hub.model.changes import Change

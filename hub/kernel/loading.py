@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from db import boots, commands, machines, remote_sessions, samples, timezones
-from db.connection import Store
+from db.engine.store import Store
+from db.queries import boots, commands, machines, remote_sessions, samples, timezones
 from db.rows import SampleRow
 from hub.model.changes import Put, SampleSeen
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, Values, desired_of

@@ -13,9 +13,10 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from db import boots, commands, remote_sessions, row_writes, samples, sessions, sign_ins, statuses, timezones, tokens
+from db.engine import row_writes
+from db.engine.statements import Statement, Step, Write, WriteResult
+from db.queries import boots, commands, credentials, remote_sessions, samples, statuses, timezones
 from db.records import OPEN
-from db.statements import Statement, Step, Write, WriteResult
 from hub.model import changes as c
 from hub.model.machine import BOOTS_KEPT
 
@@ -113,13 +114,13 @@ def _samples_of_removed(rvm_id: int, before: datetime, most: int) -> Write:
 
 
 EXPIRED: Final[Mapping[str, Callable[[datetime, int], Write]]] = {
-    "sessions": sessions.delete_expired_sessions,
-    "sign_in_links": sign_ins.delete_expired_links,
-    "sign_in_failures": sign_ins.delete_failures_before,
+    "sessions": credentials.delete_expired_sessions,
+    "sign_in_links": credentials.delete_expired_links,
+    "sign_in_failures": credentials.delete_failures_before,
     "timezone_sync_logs": timezones.delete_logs_before,
     "commands": commands.delete_commands_before,
     "remote_access_sessions": remote_sessions.delete_sessions_before,
-    "tokens": tokens.delete_tokens_before,
+    "tokens": credentials.delete_tokens_before,
 }
 EXPIRED_OF_MACHINE: Final[Mapping[str, Callable[[int, datetime, int], Write]]] = {
     "system_metrics": samples.delete_samples_before,

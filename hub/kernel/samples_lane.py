@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, Protocol
 
-from db.connection import Store
+from db.engine.store import Store
 from db.errors import Conflict, Rejected, StoreError
 from db.rows import SampleRow
 from hub.kernel.retry import RetryUntilAvailable

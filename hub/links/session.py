@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NamedTuple
 import anyio
 from anyio.abc import TaskGroup
 
-from db.connection import Store
+from db.engine.store import Store
 from db.errors import Conflict, Rejected
 from hub.kernel.announce import Announcer
 from hub.kernel.retry import RetryUntilAvailable

@@ -12,8 +12,8 @@ from typing import Any, Final
 from dashboard import formats, refusals, settings
 from dashboard.reader import Reader
 from dashboard.settings import SettingRow, seen_of, text_of
-from db import events
-from db.connection import Store
+from db.engine.store import Store
+from db.queries import events
 from db.records import EventRow
 from hub.machine_settings import api
 from hub.machine_settings.rules import SettingsRequest

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from dashboard.reader import Reader
 from dashboard.settings import applied
-from db import users
 from db.errors import Conflict
+from db.queries import users
 from hub.machine_settings import form as settings_form
 from hub.machine_settings.form import FormState
 from hub.machines import api, tab

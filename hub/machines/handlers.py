@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from db import machine_pulse
+from db.queries import machines
 from hub.links import rules as link_rules
 from hub.links.session import MessageContext
 from hub.remote.rules import life, requests
@@ -31,7 +31,7 @@ async def introduce(context: MessageContext, hello: m.Hello) -> None:
 async def status(context: MessageContext, report: m.StatusReport) -> None:
     machine, boot_id = context.machine, context.boot.boot_id
     if machine.reported is None or machine.reported[0] != boot_id:
-        last = await context.retry(lambda: machine_pulse.last_status_seq(context.store, machine.id, boot_id))
+        last = await context.retry(lambda: machines.last_status_seq(context.store, machine.id, boot_id))
         machine.reported = (boot_id, -1 if last is None else last)
     if report.seq > machine.reported[1]:
         if not await context.commit(link_rules.report_status(machine, boot_id, report, context.clock()), report.seq):

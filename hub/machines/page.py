@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from dashboard import charts, fleet, formats, machine, sparkline, status_list
 from dashboard.trouble import MachineTrouble
-from db import events, samples, statuses
+from db.queries import events, samples, statuses
 from db.records import EventRow
 from hub.commands import service
 from hub.commands.rules import DESIRED_STATE_LIFETIME, Refused

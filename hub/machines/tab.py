@@ -11,7 +11,7 @@ from starlette.responses import Response
 from dashboard import actions
 from dashboard.reader import Reader
 from dashboard.trouble import quarantined
-from db import events, users
+from db.queries import events, users
 from hub.commands import cards
 from hub.commands import rules as command_rules
 from hub.machines import api

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import anyio
 import msgspec
 
-from db import samples
+from db.queries import samples
 from db.records import BootRow
 from db.rows import METRICS
 from hub.kernel.context import HubContext

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from db import users
+from db.queries import users
 from hub.model import views
 from hub.people import rules
 from hub.people.users_api import checked_hash

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from db import tokens, users
 from db.errors import Conflict
+from db.queries import credentials, users
 from db.records import TokenRow
 from hub.machines.key_page import base_url
 from hub.model import views
@@ -140,14 +140,14 @@ async def _tokens(
 ) -> Response:
     """`new`: just made. `since`: the person was away since then, is shown what was made, and goes on to `onward`."""
     store, now = visit.context.store, visit.now
-    own = [row for row in await tokens.tokens_of(store, visit.user.id) if tokens_api.is_live(row, now)]
+    own = [row for row in await credentials.tokens_of(store, visit.user.id) if tokens_api.is_live(row, now)]
     made = next((row for row in own if row.id == new), None)
     text = None if made is None else visit.context[FreshSecrets].find(visit.user, f"/admin/tokens/{made.id}")
     others: list[dict[str, Any]] = []
     older = None
     if visit.may("token.manage_all"):
         before = row_id(visit.request.query_params.get("before", ""))
-        found = await tokens.valid_tokens(store, now, SHOWN + 1, before)
+        found = await credentials.valid_tokens(store, now, SHOWN + 1, before)
         page = found[:SHOWN]
         older = page[-1].id if len(found) > len(page) else None
         names = {user.id: user.name for user in await users.all_users(store)}
@@ -270,7 +270,7 @@ def _status(refused: SignInRefused) -> int:
 
 async def _welcome(visit: Visit, signed: SignedIn, then: str | None) -> Response:
     """By way of their tokens when some were made for them since they were here last."""
-    made = await tokens.tokens_made_since(visit.context.store, signed.user_id, signed.last_at, visit.now)
+    made = await credentials.tokens_made_since(visit.context.store, signed.user_id, signed.last_at, visit.now)
     told = {"since": views.epoch_ms(signed.last_at), "next": local(then)}
     answer = go(f"/admin/tokens?{urlencode(told)}" if made else local(then))
     identify.set_session_cookie(answer, visit.context.settings, signed.secret)

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from db import tokens
 from db.errors import Conflict
+from db.queries import credentials as tokens
 from db.records import TokenRow
 from hub.model import credentials, views
 from hub.model.access import may

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from db import users
+from db.queries import users
 from db.records import UserRow
 from hub.model import views
 from hub.model.actors import row_id

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from db import remote_sessions as rows
+from db.queries import remote_sessions as rows
 from db.records import SESSION_PARTS, RemoteSessionRow
 from hub.commands.rules import Refused
 from hub.links.links import Links

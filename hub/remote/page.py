@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from dashboard import remote_sessions as session_texts
 from dashboard.reader import Reader
-from db import recordings, remote_sessions
+from db.queries import recordings, remote_sessions
 from db.records import RecordingRow, RemoteSessionRow
 from hub.machines import tab
 from hub.model import actors

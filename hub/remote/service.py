@@ -12,9 +12,9 @@ from typing import Final
 
 import anyio
 
-from db import users
-from db.connection import Store
+from db.engine.store import Store
 from db.errors import Conflict
+from db.queries import users
 from db.records import MachineRow, RemoteSessionRow, SessionRow, is_open
 from hub.commands.rules import still_may
 from hub.kernel.announce import Announcer

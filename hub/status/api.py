@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from db import statuses
+from db.queries import statuses
 from db.records import StatusRow
 from hub.commands import rules as command_rules
 from hub.commands import service

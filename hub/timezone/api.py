@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from dashboard.formats import zone_label
-from db import timezones as rows
+from db.queries import timezones as rows
 from hub.commands import service
 from hub.commands.api import CommandView
 from hub.commands.service import Waiting

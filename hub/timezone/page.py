@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from dashboard import jobs, zone
 from dashboard.reader import Reader
-from db import events, timezones
+from db.queries import events, timezones
 from db.records import CommandRow
 from hub.commands import cards, service
 from hub.commands.rules import DESIRED_STATE_LIFETIME, Refused

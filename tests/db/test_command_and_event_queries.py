@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from db import commands, events
-from db.connection import Store
+from db.engine.row_writes import insert, update
+from db.engine.statements import Write
+from db.engine.store import Store
 from db.errors import Conflict
+from db.queries import commands, events
 from db.records import CommandRow, EventRow
-from db.row_writes import insert, update
 from db.schema import COMMAND_STATES
-from db.statements import Write
 from tests.support.database_rows import NOW, add_machine, after
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from db.command_search import CommandFilters, CommandMark, count_states, search
-from db.connection import Store
+from db.engine.store import Store
+from db.queries.commands import CommandFilters, CommandMark, count_states, search
 from tests.db.test_command_and_event_queries import draft
 from tests.support.database_rows import add_machine
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from db import event_search
-from db.connection import Store
-from db.event_search import EventFilters, EventMark, search
+from db.engine.row_writes import insert
+from db.engine.store import Store
+from db.queries import events
+from db.queries.events import EventFilters, EventMark, search
 from db.records import EventRow
-from db.row_writes import insert
 from tests.support.database_rows import NOW, after
 
 
@@ -18,7 +18,7 @@ async def happen(store: Store, number: int, code: str = "status.changed", actor:
     await store.write(insert(EventRow(at=after(number), code=code, actor=actor, params={}, **more)))
 
 
-def numbers(page: event_search.EventPage) -> list[int]:
+def numbers(page: events.EventPage) -> list[int]:
     return [int((row.at - NOW).total_seconds()) for row in page.rows]
 
 
@@ -26,7 +26,7 @@ async def test_pages_follow_each_other_in_both_directions(store: Store) -> None:
     for number in range(9):
         await happen(store, number // 2, rvm_id=number)
 
-    def ids(page: event_search.EventPage) -> list[int | None]:
+    def ids(page: events.EventPage) -> list[int | None]:
         return [row.rvm_id for row in page.rows]
 
     first = await search(store, EventFilters(), 4)
@@ -88,8 +88,8 @@ async def test_names_that_no_row_holds_are_found_too(store: Store) -> None:
 async def test_a_long_record_is_searched_in_stretches_and_says_how_far_it_came(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_search, "STRETCH", 5)
-    monkeypatch.setattr(event_search, "MOST", 2)
+    monkeypatch.setattr(events, "STRETCH", 5)
+    monkeypatch.setattr(events, "MOST", 2)
     for number in range(30):
         await happen(store, number, "rare.one" if number in (3, 17, 27) else "common.one")
     rare = EventFilters(kinds=["rare"])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from db import boots, machine_pulse, statuses
-from db.connection import Store
+from db.engine.row_writes import insert, update
+from db.engine.store import Store
 from db.errors import Conflict
+from db.queries import boots, machines, statuses
 from db.records import MachineRow, StatusRow
-from db.row_writes import insert, update
 from tests.support.database_rows import NOW, add_machine, after, open_boot
 
 
@@ -48,10 +48,10 @@ async def test_a_boot_is_made_once_and_found_again(store: Store) -> None:
 
 
 async def test_a_pulse_tells_that_machines_changed(store: Store) -> None:
-    assert await machine_pulse.pulse(store) == machine_pulse.Pulse(0, None)
+    assert await machines.pulse(store) == machines.Pulse(0, None)
     rvm_id = await add_machine(store)
-    assert await machine_pulse.pulse(store) == machine_pulse.Pulse(1, NOW)
+    assert await machines.pulse(store) == machines.Pulse(1, NOW)
     await store.write(update(MachineRow, rvm_id, {"name": "new", "updated_at": after(3)}))
-    assert await machine_pulse.pulse(store) == machine_pulse.Pulse(1, after(3))
-    assert [row.name for row in await machine_pulse.changed_since(store, after(2), 10)] == ["new"]
-    assert await machine_pulse.all_ids(store) == {rvm_id}
+    assert await machines.pulse(store) == machines.Pulse(1, after(3))
+    assert [row.name for row in await machines.changed_since(store, after(2), 10)] == ["new"]
+    assert await machines.all_ids(store) == {rvm_id}

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from db import machines
-from db.connection import Store
+from db.engine.row_writes import delete
+from db.engine.store import Store
 from db.errors import Conflict
+from db.queries import machines
 from db.records import FLEET, FleetSettingsRow, MachineRow, MachineSettingsRow
-from db.row_writes import delete
 from hub.kernel.group_commit import commit_alone
 from hub.machine_settings.rules import replacing
 from hub.model.effective_settings import DesiredSettings

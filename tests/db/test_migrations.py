@@ -21,7 +21,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from db import migrate
+from db.engine import migrate
 from db.errors import StoreError, Unavailable
 from db.schema import metadata
 from tests.support.postgres import Databases
@@ -182,7 +182,7 @@ def test_a_database_of_a_newer_program_is_left_alone(empty_url: str) -> None:
 
 
 def test_processes_that_start_together_migrate_once(empty_url: str) -> None:
-    command = [sys.executable, "-m", "db.migrate", empty_url]
+    command = [sys.executable, "-m", "db.engine.migrate", empty_url]
     started = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     outcomes = [(process.communicate(timeout=60)[1], process.returncode) for process in started]
     assert outcomes == [("", 0)] * 3
@@ -222,7 +222,7 @@ def test_file_names_tell_the_newest_version() -> None:
 def test_nothing_to_do_needs_no_alembic_and_no_migration_needs_greenlet(empty_url: str) -> None:
     program = (
         "import sys; sys.modules['greenlet'] = None\n"
-        "from db.migrate import upgrade\n"
+        "from db.engine.migrate import upgrade\n"
         f"upgrade({empty_url!r}); assert 'alembic' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)

@@ -9,14 +9,14 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
-from db import events
-from db.connection import Store, open_store
+from db.engine.ownership import InUse, Owner
+from db.engine.postgres_ownership import DATABASE, label, take
+from db.engine.row_writes import insert
+from db.engine.statements import Write
+from db.engine.store import Store, open_store
 from db.errors import Unavailable
-from db.ownership import InUse, Owner
-from db.postgres_ownership import DATABASE, label, take
+from db.queries import events
 from db.records import EventRow
-from db.row_writes import insert
-from db.statements import Write
 from tests.support.database_rows import NOW
 from tests.support.until import until
 

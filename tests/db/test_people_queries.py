@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from db import sessions, sign_ins, tokens, users
-from db.connection import Store
+from db.engine.row_writes import delete, insert, update
+from db.engine.statements import Write
+from db.engine.store import Store
 from db.errors import Conflict
+from db.queries import credentials, users
 from db.records import SessionRow, SignInFailureRow, SignInLinkRow, TokenRow, UserMachineRow, UserRow
-from db.row_writes import delete, insert, update
-from db.statements import Write
 from tests.support.database_rows import NOW, add_machine, after
 
 
@@ -63,8 +63,8 @@ async def test_users_are_edited_counted_and_removed_with_all_that_is_theirs(stor
     assert (row.disabled_at, row.theme, row.updated_at) == (after(1), "dark", after(2))
     await store.write(session(ana, "h1"), token(ana, "p1"))
     await store.write(delete(UserRow, ana, must="id"))
-    assert await sessions.find_session(store, "h1") is None
-    assert await tokens.find_token_by_prefix(store, "p1") is None
+    assert await credentials.find_session(store, "h1") is None
+    assert await credentials.find_token_by_prefix(store, "p1") is None
     with pytest.raises(Conflict):
         await store.write(delete(UserRow, ana, must="id"))
 
@@ -79,14 +79,14 @@ async def test_a_token_is_found_by_its_prefix_used_and_revoked_once(store: Store
     token_id = made.rows[0]["id"]
     await store.write(update(TokenRow, token_id, {"last_used_at": after(5), "last_used_ip": "10.0.0.1"}))
     await store.write(revoke(token_id, after(6)))
-    row = await tokens.find_token_by_prefix(store, "p1")
+    row = await credentials.find_token_by_prefix(store, "p1")
     assert row is not None
-    assert row == await tokens.find_token(store, token_id)
+    assert row == await credentials.find_token(store, token_id)
     assert (row.user_id, row.hash, row.expires_at, row.last_used_at) == (ana, "h", after(60), after(5))
     assert (row.last_used_ip, row.revoked_at) == ("10.0.0.1", after(6))
     with pytest.raises(Conflict):
         await store.write(revoke(token_id, after(7)))
-    assert [row.prefix for row in await tokens.tokens_of(store, ana)] == ["p2", "p1"]
+    assert [row.prefix for row in await credentials.tokens_of(store, ana)] == ["p2", "p1"]
     with pytest.raises(Conflict) as caught:
         await store.write(token(ana, "p2"))
     assert caught.value.column == "prefix"
@@ -115,18 +115,18 @@ def session(user_id: int, session_hash: str, lasts: float = 60) -> Write:
 async def test_sessions_are_found_extended_ended_and_swept(store: Store) -> None:
     ana, ben = await add_user(store), await add_user(store, "ben@example.com")
     await store.write(session(ana, "a1"), session(ana, "a2", lasts=10), session(ben, "b1"), session(ben, "b2"))
-    row = await sessions.find_session(store, "a1")
+    row = await credentials.find_session(store, "a1")
     assert row is not None
     assert (row.user_id, row.expires_at, row.ip, row.user_agent) == (ana, after(60), "10.0.0.1", "Firefox")
     await store.write(update(SessionRow, row.id, {"expires_at": after(90)}))
-    await store.write(sessions.delete_expired_sessions(after(10), 100))
-    assert await sessions.find_session(store, "a2") is None
+    await store.write(credentials.delete_expired_sessions(after(10), 100))
+    assert await credentials.find_session(store, "a2") is None
     await store.write(delete(SessionRow, None, (("hash", "=", "b1"),)))
-    assert await sessions.find_session(store, "b1") is None
-    assert await sessions.find_session(store, "b2") is not None
+    assert await credentials.find_session(store, "b1") is None
+    assert await credentials.find_session(store, "b2") is not None
     await store.write(delete(SessionRow, None, (("user_id", "=", ben),)))
-    assert await sessions.find_session(store, "b2") is None
-    assert await sessions.find_session(store, "a1") is not None
+    assert await credentials.find_session(store, "b2") is None
+    assert await credentials.find_session(store, "a1") is not None
 
 
 async def test_a_sign_in_link_works_exactly_once_however_many_try(store: Store) -> None:
@@ -137,7 +137,7 @@ async def test_a_sign_in_link_works_exactly_once_however_many_try(store: Store) 
     assert len(won) == 1
     lost = [outcome for outcome in tries if isinstance(outcome, Conflict)]
     assert [(conflict.column, conflict.kind) for conflict in lost] == [("hash", "missing")] * 7
-    row = await sign_ins.find_link(store, "h")
+    row = await credentials.find_link(store, "h")
     assert row is not None
     assert row.used_at == after(1)
 
@@ -148,17 +148,17 @@ async def test_an_expired_or_unknown_link_does_not_work(store: Store) -> None:
     for link, at in (("h", after(60)), ("x", NOW)):
         with pytest.raises(Conflict):
             await store.write(use_link(link, at))
-    await store.write(sign_ins.delete_expired_links(after(60), 100))
-    assert await sign_ins.find_link(store, "h") is None
+    await store.write(credentials.delete_expired_links(after(60), 100))
+    assert await credentials.find_link(store, "h") is None
 
 
 async def test_failed_sign_ins_are_counted_and_forgotten(store: Store) -> None:
     await store.write(counted("x@y.z", 1, NOW))
     await store.write(counted("x@y.z", 5, after(1), after(9)))
     await store.write(counted("a@b.c", 2, after(5)))
-    row = await sign_ins.find_failures(store, "x@y.z")
+    row = await credentials.find_failures(store, "x@y.z")
     assert row == SignInFailureRow(email="x@y.z", failures=5, last_at=after(1), locked_until=after(9))
-    await store.write(sign_ins.delete_failures_before(after(5), 100))
-    assert await sign_ins.find_failures(store, "x@y.z") is None
+    await store.write(credentials.delete_failures_before(after(5), 100))
+    assert await credentials.find_failures(store, "x@y.z") is None
     await store.write(delete(SignInFailureRow, "a@b.c"))
-    assert await sign_ins.find_failures(store, "a@b.c") is None
+    assert await credentials.find_failures(store, "a@b.c") is None

@@ -9,13 +9,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from db import events
-from db.connection import open_store
+from db.engine.ownership import InUse, Owner
+from db.engine.postgres_checks import LEAST_VERSION, judge
+from db.engine.row_writes import insert
+from db.engine.store import open_store
 from db.errors import Unsuitable
-from db.ownership import InUse, Owner
-from db.postgres_checks import LEAST_VERSION, judge
+from db.queries import events
 from db.records import EventRow
-from db.row_writes import insert
 from tests.support.database_rows import NOW
 from tests.support.pgbouncer import PROGRAM, pgbouncer
 from tests.support.postgres import Databases

@@ -13,14 +13,14 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
-from db import events, samples
-from db.connection import Store, open_store
+from db.engine.postgres_errors import FAILURES, from_postgres
+from db.engine.row_writes import insert
+from db.engine.statements import Write
+from db.engine.store import Store, open_store
 from db.errors import StoreError, Unavailable
-from db.postgres_errors import FAILURES, from_postgres
+from db.queries import events, samples
 from db.records import EventRow
-from db.row_writes import insert
 from db.schema import events as events_table
-from db.statements import Write
 from tests.support.database_rows import NOW, add_machine, after, open_boot, sample
 from tests.support.postgres import PostgresServer, package_folder, postgres
 

@@ -13,11 +13,11 @@ import anyio
 import pytest
 import sqlalchemy as sa
 
-from db.connection import Store
+from db.engine.reading import AT_ONCE, ReadPool
+from db.engine.row_writes import insert
+from db.engine.store import Store
 from db.errors import Rejected, StoreError, Unavailable
-from db.reading import AT_ONCE, Reader
 from db.records import EventRow
-from db.row_writes import insert
 from db.schema import events as events_table
 from tests.support.database_rows import NOW, add_machine
 from tests.support.until import until
@@ -110,7 +110,7 @@ async def test_a_percent_sign_in_the_text_of_a_select_is_refused_before_it_can_m
 async def test_what_an_address_demands_of_the_connection_is_demanded(postgres_url: str) -> None:
     """`databases` itself would leave it out."""
     assert not urlsplit(postgres_url).query
-    reader = Reader(f"{postgres_url}?sslmode=require")
+    reader = ReadPool(f"{postgres_url}?sslmode=require")
     await reader.open()
     with pytest.raises(Unavailable, match="SSL"):
         await reader.fetch_all(sa.select(_E.id), {})

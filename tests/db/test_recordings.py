@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from db import recordings
-from db.connection import Store
+from db.engine.row_writes import delete, insert, update
+from db.engine.statements import Write
+from db.engine.store import Store
 from db.errors import Conflict
+from db.queries import recordings
 from db.records import RecordingRow
-from db.row_writes import delete, insert, update
-from db.statements import Write
 from hub.model.changes import Patch
 from hub.remote.recordings import rules
 from tests.support.database_rows import NOW, after, recording_row

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from db.columns import UtcTimestamp
 from db.conditions import COMPARE, holds
+from db.engine.row_writes import table_of
 from db.records import OPEN, RECORDS, CommandRow, MachineRow, RemoteSessionRow, TableRow, is_open, record
-from db.row_writes import table_of
 from db.schema import COMMAND_STATES, metadata
 from tests.support.database_rows import NOW, after
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from db import machines, remote_sessions
-from db.connection import Store
+from db.engine.row_writes import insert
+from db.engine.store import Store
+from db.queries import machines, remote_sessions
 from db.records import SESSION_PARTS, RemoteSessionRow
-from db.row_writes import insert
 from tests.support.database_rows import NOW, machine
 
 SESSION = RemoteSessionRow(rvm_id=1, start_time=NOW, created_at=NOW, status="ended")

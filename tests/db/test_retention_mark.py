@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from db import events
-from db.connection import Store
+from db.engine.row_writes import insert
+from db.engine.store import Store
+from db.queries import events
 from db.records import EventRow
-from db.row_writes import insert
 from tests.support.database_rows import NOW, after
 
 

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from db.connection import Store
+from db.engine.row_writes import as_stored, belonging, delete, insert, key_of, table_of, update
+from db.engine.store import Store
 from db.errors import Conflict
 from db.records import (
     BootRow,
@@ -26,7 +27,6 @@ from db.records import (
     ZoneRow,
     record,
 )  # fmt: skip
-from db.row_writes import as_stored, belonging, delete, insert, key_of, table_of, update
 from tests.support.database_rows import NOW, after
 
 MACHINE = MachineRow(

@@ -11,11 +11,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-from db import boots, samples
-from db.connection import Store
+from db.engine.row_writes import delete
+from db.engine.store import Store
 from db.errors import StoreError
+from db.queries import boots, samples
 from db.records import MachineRow
-from db.row_writes import delete
 from db.rows import METRICS, SampleRow
 from db.schema import system_metrics
 from tests.support.database_rows import NOW, add_machine, after, open_boot, sample

@@ -17,14 +17,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from db.connection import Store, open_store
+from db.engine.row_writes import insert
+from db.engine.sqlite_files import ReadConnection, open_for_writing
+from db.engine.statements import Statement, Write, WriteResult
+from db.engine.store import Store, open_store
 from db.errors import Unavailable
 from db.records import EventRow
-from db.row_writes import insert
 from db.schema import events as events_table
 from db.schema import reverse_vending_machines
-from db.sqlite_files import ReadConnection, open_for_writing
-from db.statements import Statement, Write, WriteResult
 from tests.support.database_rows import NOW, add_machine, machine
 
 ROOT = Path(__file__).parents[2]
@@ -32,9 +32,9 @@ ROOT = Path(__file__).parents[2]
 # Writes pairs and samples from several tasks, and says what it was told is stored.
 WRITES_FOR_EVER = """
 import asyncio, sys
-from db.connection import open_store
+from db.engine.store import open_store
 from db.records import EventRow
-from db.row_writes import insert
+from db.engine.row_writes import insert
 from tests.support.database_rows import NOW, sample
 
 def event(code):
@@ -137,7 +137,7 @@ def test_a_commit_is_flushed_before_it_is_reported(sqlite_url: str) -> None:
 
 async def test_a_full_disk_is_unavailable_and_heals(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Played by SQLite's own limit of pages, which fails with the same error as a full disk."""
-    from db import sqlite_writer
+    from db.engine import sqlite_writer
 
     limit = {"pages": 80}
 
@@ -195,7 +195,7 @@ async def test_a_short_stay_of_another_program_is_not_noticed(sqlite_url: str) -
 
 
 async def test_when_the_disk_hangs_callers_are_let_go(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("db.pending.LONGEST_CALL_S", 0.3)
+    monkeypatch.setattr("db.engine.pending.LONGEST_CALL_S", 0.3)
     store = await open_store(sqlite_url)
     hangs = threading.Event()
 
@@ -217,7 +217,7 @@ async def test_when_the_disk_hangs_callers_are_let_go(sqlite_url: str, monkeypat
 
 
 async def test_a_read_without_end_is_ended(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("db.sqlite_files.READ_S", 0.5)
+    monkeypatch.setattr("db.engine.sqlite_files.READ_S", 0.5)
     store = await open_store(sqlite_url)
     endless = sa.text(
         "SELECT count(*) AS n FROM (WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c)"

@@ -16,13 +16,14 @@ import sqlalchemy as sa
 from sqlalchemy.sql.dml import Delete, Insert, UpdateBase
 
 import db
-from db import event_guard, events
-from db.connection import Store
+from db import event_guard
+from db.engine.row_writes import delete, insert, update
+from db.engine.statements import PerDialect
+from db.engine.store import Store
 from db.errors import StoreError
+from db.queries import events
 from db.records import EventRow, MachineRow, UserRow
-from db.row_writes import delete, insert, update
 from db.schema import events as table
-from db.statements import PerDialect
 from tests.support.database_rows import NOW, add_machine
 
 EDITS = (

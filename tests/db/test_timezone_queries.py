@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from db import timezones
-from db.connection import Store
+from db.engine.row_writes import delete, insert, update
+from db.engine.statements import Write
+from db.engine.store import Store
+from db.queries import timezones
 from db.records import MachineRow, ZoneRow, ZoneSyncRow
-from db.row_writes import delete, insert, update
-from db.statements import Write
 from tests.support.database_rows import NOW, add_machine, after
 
 

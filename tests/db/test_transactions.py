@@ -9,14 +9,14 @@ from datetime import datetime
 import pytest
 import sqlalchemy as sa
 
-from db import events, machines
-from db.connection import Store
+from db.engine.row_writes import delete, insert, update
+from db.engine.statements import Statement, Write, WriteResult
+from db.engine.store import Store
 from db.errors import Conflict, Rejected, StoreError
+from db.queries import events, machines
 from db.records import CommandRow, EventRow, MachineRow, StatusRow, UserMachineRow, UserRow
-from db.row_writes import delete, insert, update
 from db.schema import events as events_table
 from db.schema import reverse_vending_machines
-from db.statements import Statement, Write, WriteResult
 from tests.support.database_rows import NOW, add_machine, after, machine
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import websockets
 
-from db.sqlite_files import path_of
+from db.engine.sqlite_files import path_of
 from hub.model.budgets import BOOTS_AT_ONCE, LINES_AT_ONCE, LINKS_AT_ONCE, LINKS_PER_MINUTE, MIB, REFUSALS_AT_ONCE
 from hub.model.machine import BOOTS_KEPT
 from hub.web.api.operation import Operation

@@ -17,8 +17,8 @@ import asyncpg
 import httpx
 import pytest
 
-from db import events
-from db.connection import open_store
+from db.engine.store import open_store
+from db.queries import events
 from hub.cli.data import open_data
 from hub.lifespan import utc_now
 from hub.model import credentials

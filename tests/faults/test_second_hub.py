@@ -12,9 +12,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from db import events
-from db.connection import open_store
-from db.ownership import LOCK_FILE
+from db.engine.ownership import LOCK_FILE
+from db.engine.store import open_store
+from db.queries import events
 from tests.support.forked_hub import ForkedHub, forked_hub
 from tests.support.hub_process import ROOT, _given
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from db.migrate import upgrade
-from db.sqlite_files import path_of
+from db.engine.migrate import upgrade
+from db.engine.sqlite_files import path_of
 from tests.support.forked_hub import forked_hub
 from tests.support.hub_process import HubProcess
 from tests.support.ledger import open_ledger

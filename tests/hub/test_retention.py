@@ -16,10 +16,11 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
-from db import samples, schema
-from db.connection import Store
+from db import schema
+from db.engine.statements import Write
+from db.engine.store import Store
 from db.errors import StoreError
-from db.statements import Write
+from db.queries import samples
 from hub import schedule
 from hub.kernel import recorder
 from hub.kernel.announce import Announcer

@@ -22,17 +22,17 @@ SAID = "Bound:"
 TEXT = '"""'
 
 RETENTION: dict[str, str] = {
-    "commands": "db.commands.delete_commands_before",
-    "machine_boots": "db.boots.delete_boots_before",
-    "remote_access_sessions": "db.remote_sessions.delete_sessions_before",
-    "remote_recordings": "db.recordings.ended_before",
-    "sessions": "db.sessions.delete_expired_sessions",
-    "sign_in_failures": "db.sign_ins.delete_failures_before",
-    "sign_in_links": "db.sign_ins.delete_expired_links",
-    "status_history": "db.statuses.delete_statuses_before",
-    "system_metrics": "db.samples.delete_samples_before",
-    "timezone_sync_logs": "db.timezones.delete_logs_before",
-    "tokens": "db.tokens.delete_tokens_before",
+    "commands": "db.queries.commands.delete_commands_before",
+    "machine_boots": "db.queries.boots.delete_boots_before",
+    "remote_access_sessions": "db.queries.remote_sessions.delete_sessions_before",
+    "remote_recordings": "db.queries.recordings.ended_before",
+    "sessions": "db.queries.credentials.delete_expired_sessions",
+    "sign_in_failures": "db.queries.credentials.delete_failures_before",
+    "sign_in_links": "db.queries.credentials.delete_expired_links",
+    "status_history": "db.queries.statuses.delete_statuses_before",
+    "system_metrics": "db.queries.samples.delete_samples_before",
+    "timezone_sync_logs": "db.queries.timezones.delete_logs_before",
+    "tokens": "db.queries.credentials.delete_tokens_before",
 }
 """Table and the function that deletes or finds what is old of it, called by the product. When: docs/operating.md."""
 BOUNDED: dict[str, str] = {

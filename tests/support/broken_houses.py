@@ -20,9 +20,9 @@ from tests.support.house import House
 Law = Callable[[House], Iterator[str]]
 DOC = '"""Its one job."""\n'
 TWO_TABLES = {
-    "db/statements.py": "class Write: ...",
-    "db/boots.py": "from db.statements import Write\ndef delete(key: int) -> tuple[Write, ...]: ...",
-    "hub/kernel/recorder.py": "from db import boots\nfrom db.statements import Write\nboots.delete(1)",
+    "db/engine/statements.py": "class Write: ...",
+    "db/queries/boots.py": "from db.engine.statements import Write\ndef delete(key: int) -> tuple[Write, ...]: ...",
+    "hub/kernel/recorder.py": "from db.queries import boots\nfrom db.engine.statements import Write\nboots.delete(1)",
 }
 ONE_MACHINE = {"hub/model/machine.py": "class Machine:\n    told: str\nclass Boot:\n    id: int"}
 
@@ -95,15 +95,19 @@ BREAKING: list[tuple[Law, dict[str, str], str]] = [
     (import_laws.sql, {"hub/kernel/recorder.py": "from sqlalchemy import select"}, "no SQL outside db/"),
     (
         door_laws.one_door,
-        TWO_TABLES | {"hub/web/a.py": "from db import boots as b\nb.delete(1)"},
+        TWO_TABLES | {"hub/web/a.py": "from db.queries import boots as b\nb.delete(1)"},
         "hub/web/a.py:2 uses",
     ),
     (
         door_laws.one_door,
-        TWO_TABLES | {"hub/cli/a.py": "from db.boots import delete as d\nd(1)"},
-        "uses db.boots.delete",
+        TWO_TABLES | {"hub/cli/a.py": "from db.queries.boots import delete as d\nd(1)"},
+        "uses db.queries.boots.delete",
     ),
-    (door_laws.one_door, TWO_TABLES | {"hub/kernel/a.py": "from db.statements import Write\nWrite()"}, "db.statements"),
+    (
+        door_laws.one_door,
+        TWO_TABLES | {"hub/kernel/a.py": "from db.engine.statements import Write\nWrite()"},
+        "db.engine.statements",
+    ),
     (
         door_laws.one_door,
         TWO_TABLES | {"hub/kernel/a.py": "from hub.kernel.recorder import recipe_of\nrecipe_of(1)"},
@@ -112,7 +116,7 @@ BREAKING: list[tuple[Law, dict[str, str], str]] = [
     (door_laws.one_door, {"hub/web/a.py": "async def f(call):\n    await call.context.store.write(1)"}, "a.py:2 call."),
     (
         door_laws.one_door,
-        {"db/boots.py": "async def open_boot(store):\n    await store.write(1)"},
+        {"db/queries/boots.py": "async def open_boot(store):\n    await store.write(1)"},
         "boots.py:2 store.write",
     ),
     (door_laws.one_door, {"hub/kernel/a.py": "async def f(s):\n    await s.store_samples(())"}, "s.store_samples"),
@@ -129,7 +133,11 @@ BREAKING: list[tuple[Law, dict[str, str], str]] = [
     (pure_laws.purity, {"device/journal/rules.py": "import time\nnow = time.monotonic()"}, "imports time"),
     (pure_laws.purity, {"protocol/codec.py": "from datetime import datetime\ndatetime.now()"}, "looks at a clock"),
     (pure_laws.purity, {"protocol/session.py": "import asyncio"}, "imports asyncio"),
-    (pure_laws.purity, {"hub/model/fleet.py": "from db import machines", "db/machines.py": DOC}, "imports db.machines"),
+    (
+        pure_laws.purity,
+        {"hub/model/fleet.py": "from db.queries import machines", "db/queries/machines.py": DOC},
+        "imports db.queries.machines",
+    ),
     (
         pure_laws.purity,
         {"hub/model/fleet.py": "from hub import settings", "hub/settings.py": DOC},
@@ -151,8 +159,8 @@ BREAKING: list[tuple[Law, dict[str, str], str]] = [
     (pure_laws.purity, {"hub/model/a.py": "from minio.error import S3Error"}, "imports minio.error"),
     (
         pure_laws.purity,
-        {"db/records.py": "from db import connection", "db/connection.py": DOC},
-        "imports db.connection",
+        {"db/records.py": "from db.engine import store", "db/engine/store.py": DOC},
+        "imports db.engine.store",
     ),
     (pure_laws.purity, {"db/records.py": "import sqlalchemy"}, "db/records.py:1 imports sqlalchemy"),
     (
@@ -167,7 +175,7 @@ BREAKING: list[tuple[Law, dict[str, str], str]] = [
     (
         bound_laws.tables,
         {"db/schema.py": "t = sa.Table('sessions', m)", "hub/kernel/a.py": "from db import sessions\nsessions.find(1)"},
-        "nobody calls db.sessions.delete_expired_sessions",
+        "nobody calls db.queries.credentials.delete_expired_sessions",
     ),
     (
         bound_laws.memory,

@@ -19,10 +19,10 @@ BROAD_EXCEPT: dict[str, str] = {
     "hub.web.api.endpoint:_run": "request: the API's answer to a bug is a 500 without its text",
     "hub.web.shell.page:WebPage.answer": "request: likewise for pages",
     "hub.kernel.group_commit:_succeed": "the writer's loop: a bug in one caller's follow-up must not stop the recorder",
-    "db.sqlite_writer:SqliteWriter._one": "the writer's loop: a failed step belongs to its caller",
-    "db.postgres_writer:PostgresWriter._together": "the writer's loop: likewise",
-    "db.postgres_writer:PostgresWriter._alone": "the writer's loop: likewise",
-    "db.postgres_lane:PostgresLane._attempt": "the writer's loop: whatever befell a group, its callers are told",
+    "db.engine.sqlite_writer:SqliteWriter._one": "the writer's loop: a failed step belongs to its caller",
+    "db.engine.postgres_writer:PostgresWriter._together": "the writer's loop: likewise",
+    "db.engine.postgres_writer:PostgresWriter._alone": "the writer's loop: likewise",
+    "db.engine.postgres_lane:PostgresLane._attempt": "the writer's loop: whatever befell a group, its callers are told",
     "device.link.reconnect:Reconnector._try_once": "link: the machine comes back whatever ended its last link",
     "device.commands.router:CommandRouter._take_turns": "command handler: a failed one is answered, the next done",
     "device.commands.work:CommandWork._outcome": "command handler: likewise for one that takes its time",
@@ -38,7 +38,7 @@ BROAD_EXCEPT: dict[str, str] = {
 }
 """`module:function` that may catch Exception and go on, with the boundary it is."""
 TASK_KEEPERS: dict[str, str] = {
-    "db.postgres_lane": "one task, held by the lane and awaited by its close",
+    "db.engine.postgres_lane": "one task, held by the lane and awaited by its close",
     "device.kernel.tasks": "the agent's own task group (Python 3.10 has none)",
 }
 """`module` that may start tasks outside of a task group, with who holds them."""

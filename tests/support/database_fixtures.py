@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from db.connection import Store, open_store
+from db.engine.store import Store, open_store
 from tests.support.emptied_database import EmptiedDatabase
 from tests.support.migrated_sqlite import copy_of_migrated_sqlite
 from tests.support.postgres import Databases, package_folder, postgres

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from db.connection import Store
+from db.engine.row_writes import insert
+from db.engine.statements import Write
+from db.engine.store import Store
 from db.records import BootRow, MachineRow, RecordingRow, record
-from db.row_writes import insert
 from db.rows import SampleRow
-from db.statements import Write
 
 NOW = datetime(2026, 11, 23, 10, 20, 30, 123457, tzinfo=timezone.utc)
 

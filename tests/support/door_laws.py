@@ -19,8 +19,14 @@ WRITES: dict[str, tuple[str, ...]] = {
 }
 """The door itself: the group commit (also the command line's), and the lane beside it on which samples are committed
 in batches of their own, because a statement a sample would be too slow (`Announcer.keep` is the way to it)."""
-STATEMENTS = "db.statements"
-WRITERS_IN_DB = ("db.connection", "db.sqlite_writer", "db.postgres_writer", "db.postgres_lane", "db.sqlite_transaction")
+STATEMENTS = "db.engine.statements"
+WRITERS_IN_DB = (
+    "db.engine.store",
+    "db.engine.sqlite_writer",
+    "db.engine.postgres_writer",
+    "db.engine.postgres_lane",
+    "db.engine.sqlite_transaction",
+)
 """The store itself. Nothing else in db/ runs a statement that writes: queries return rows, or a Write for the door."""
 
 FLEET = ("hub.model.fleet",)

@@ -11,7 +11,7 @@ import threading
 
 import asyncpg
 
-from db.migrate import upgrade
+from db.engine.migrate import upgrade
 from tests.support.postgres import Databases
 
 _WITHIN_S = 60.0

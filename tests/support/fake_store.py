@@ -7,10 +7,10 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from db.connection import Store
+from db.engine.statements import PerDialect, Step, Write, WriteResult
+from db.engine.store import Store
 from db.errors import Rejected, Unavailable
 from db.rows import SampleRow
-from db.statements import PerDialect, Step, Write, WriteResult
 
 
 class FakeStore(Store):

@@ -24,7 +24,7 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 
-from db.sqlite_files import path_of
+from db.engine.sqlite_files import path_of
 from hub import serving as hub_server
 from hub.app import create_app
 from hub.kernel.context import HubContext

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from db import schema
-from db.connection import Store, open_store
+from db.engine.store import Store, open_store
 
 Sample = tuple[int, str, int]
 TERMINAL = frozenset({"succeeded", "failed", "rejected", "expired", "cancelled"})

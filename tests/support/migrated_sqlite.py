@@ -8,7 +8,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from db.migrate import upgrade
+from db.engine.migrate import upgrade
 
 
 def copy_of_migrated_sqlite(path: Path) -> Path:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from db import recordings as rows
+from db.queries import recordings as rows
 from db.records import RecordingRow, RemoteSessionRow
 from hub.kernel.objects.place import ObjectsError
 from hub.kernel.objects.store import FolderShelf, Objects

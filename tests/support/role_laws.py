@@ -22,7 +22,7 @@ ROLES = frozenset({"api", "handlers", "model", "page", "rules", "service", "text
 HUB_FILES = 178
 """How many Python files the hub has. The number may only shrink; the goal is 150."""
 TOO_SMALL = 40
-SMALL_TODAY: frozenset[str] = frozenset({"db.event_guard", "db.recording_table"})
+SMALL_TODAY: frozenset[str] = frozenset({"db.event_guard", "db.service_tables"})
 """Small files with one importer. The list may only shrink."""
 
 PAGE_LAW = "a page is imported by its own subject and by hub/routes.py: no page and no api knows another subject's page"

@@ -14,7 +14,7 @@ import anyio.to_thread
 import msgspec
 from starlette.responses import Response
 
-from db import recordings as rows
+from db.queries import recordings as rows
 from db.records import RecordingRow
 from hub.kernel.objects.place import CHUNK, ObjectDamagedError, ObjectMissingError, ObjectsError
 from hub.model import views

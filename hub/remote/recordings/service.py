@@ -12,9 +12,9 @@ from typing import Final, NamedTuple
 import anyio
 import anyio.to_thread
 
-from db import recordings as rows
-from db.connection import Store
+from db.engine.store import Store
 from db.errors import Conflict, StoreError
+from db.queries import recordings as rows
 from db.records import RecordingRow, RemoteSessionRow
 from hub.kernel.announce import Announcer
 from hub.kernel.objects.place import ObjectsError

@@ -7,8 +7,8 @@ from typing import Literal
 import anyio
 import msgspec
 
-from db import users
 from db.errors import StoreError
+from db.queries import users
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.http.problems import Problem, Text
 

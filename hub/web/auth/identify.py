@@ -15,7 +15,9 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from db import errors as db_errors
-from db import sessions, tokens, users
+from db.queries import credentials as sessions
+from db.queries import credentials as tokens
+from db.queries import users
 from hub.kernel.context import HubContext
 from hub.model import credentials
 from hub.model.access import Principal, Role, Via, machines_of

@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 from starlette.requests import HTTPConnection
 
-from db import sessions, sign_ins, users
 from db.errors import Conflict, Unavailable
+from db.queries import credentials as sessions
+from db.queries import credentials as sign_ins
+from db.queries import users
 from db.records import SignInFailureRow
 from hub.kernel.context import HubContext
 from hub.model import changes, credentials

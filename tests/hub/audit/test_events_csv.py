@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from db import event_search
 from db.errors import Unavailable
-from db.event_search import search
+from db.queries import events
+from db.queries.events import search
 from hub.audit import service
 from hub.audit.service import COLUMNS, safe_cell
 from hub.model.changes import EventHappened
@@ -98,8 +98,8 @@ async def test_what_is_not_in_the_file_is_said_in_its_last_row(hub: ApiHub, monk
 
 async def test_a_search_for_nothing_ends_and_says_how_far_it_came(hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
     await happen(hub, 9)
-    monkeypatch.setattr(event_search, "STRETCH", 2)
-    monkeypatch.setattr(event_search, "MOST", 1)
+    monkeypatch.setattr(events, "STRETCH", 2)
+    monkeypatch.setattr(events, "MOST", 1)
     monkeypatch.setattr(service, "MOST_LOOKED", 4)
     newest = [row["id"] for row in await rows(hub, rvm="1", limit=9)][:4]
     (last,) = await rows(hub, rvm="1", q="nothing has this")

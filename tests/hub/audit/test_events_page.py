@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import msgspec
 import pytest
 
-from db import event_search
+from db.queries import events
 from hub.audit import page as events_page
 from hub.model.changes import EventHappened
 from tests.support.api_hub import ApiHub
@@ -114,8 +114,8 @@ async def test_more_leads_on_and_back_to_the_newest(door: ApiHub, monkeypatch: p
 
 
 async def test_a_long_search_says_how_far_it_came(door: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_search, "STRETCH", 2)
-    monkeypatch.setattr(event_search, "MOST", 2)
+    monkeypatch.setattr(events, "STRETCH", 2)
+    monkeypatch.setattr(events, "MOST", 2)
     for number in range(9):
         await happen(door, ago=100 - number)
     shown = await page(door, "/machines/1/events?q=nothing-like-it")

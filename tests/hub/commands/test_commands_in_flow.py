@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from db.engine.statements import Write
 from db.errors import Conflict
-from db.statements import Write
 from hub.commands import rules
 from hub.model.changes import Change, EventHappened, Put
 from hub.remote.service import RemoteSessions

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from db.connection import Store
+from db.engine.row_writes import table_of
+from db.engine.store import Store
 from db.errors import Conflict
 from db.records import CommandRow, CounterRow, EventRow, MachineRow, StatusRow, TableRow, record
-from db.row_writes import table_of
 from hub.kernel.group_commit import commit_alone
 from hub.model.changes import Change, Drop, Observed, Patch, Put, move
 from tests.support.database_rows import NOW

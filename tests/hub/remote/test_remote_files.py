@@ -13,7 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from db.events import list_events
+from db.queries.events import list_events
 from hub.remote import files_api
 from hub.remote.tunnel.registry import Tunnels
 from hub.remote.tunnel.tunnel import TunnelError

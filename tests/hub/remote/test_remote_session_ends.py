@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from db.connection import Store
+from db.engine.store import Store
 from db.errors import Conflict
 from db.records import CommandRow, RemoteSessionRow, is_open
 from hub.model.changes import Change, EventHappened, moved_rows, put_rows

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest_asyncio
 
-from db import events
+from db.queries import events
 from db.records import MachineRow
 from hub.model.changes import Observed, Patch
 from tests.support.api_hub import ApiHub, api_hub

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from db import recordings as rows
+from db.queries import recordings as rows
 from hub.kernel.objects.place import ObjectsError
 from hub.remote.recordings.service import OpenRecording, Recordings
 from tests.support import recording_room

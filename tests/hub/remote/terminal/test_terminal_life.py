@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from db import recordings as rows
+from db.queries import recordings as rows
 from hub.people.rules import end_sessions
 from hub.remote.service import RemoteSessions
 from hub.remote.terminal import terminal as terminal_module

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from db import samples
+from db.queries import samples
 from db.records import TokenRow
 from hub.links.links import Links
 from hub.model import budgets, credentials

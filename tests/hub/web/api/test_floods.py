@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from db.events import list_events
+from db.queries.events import list_events
 from hub.links.links import Links
 from hub.model import budgets
 from hub.model.access import ACTIONS

@@ -1,17 +1,21 @@
-"""Queries on `commands`: the whole life of each command. Which move is legal is decided elsewhere."""
+"""Queries on `commands`: the whole life of each command. Which move is legal is decided elsewhere.
+
+Searching commands over all machines, newest first, page by page; and how many of one group are in which state.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from db.connection import Store
+from db.engine.statements import Write
+from db.engine.store import Store
 from db.records import PENDING_STATES, CommandRow, record
 from db.schema import commands
-from db.statements import Write
 
 _PENDING = sa.or_(*(commands.c.state == state for state in PENDING_STATES))
 _BY_ID = sa.select(commands).where(commands.c.id == sa.bindparam("key_id"))
@@ -70,3 +74,56 @@ async def _all(store: Store, query: sa.Select[Any]) -> list[CommandRow]:
 def delete_commands_before(before: datetime, limit: int) -> Write:
     """Delete some that were issued earlier and have ended; repeat until `rowcount` is below `limit`."""
     return Write(_DELETE_ENDED, {"key_before": before, "key_limit": limit})
+
+
+_C = commands.c
+
+
+class CommandMark(NamedTuple):
+    """A place among commands: they are ordered by instant, and by id within one."""
+
+    at: datetime
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandFilters:
+    """Each one that is given narrows. `rvm_ids`: of these machines alone (() finds nothing)."""
+
+    rvm_ids: Collection[int] | None = None
+    states: Collection[str] | None = None
+    name: str | None = None
+    group_id: str | None = None
+    issued_by: str | None = None
+
+
+async def search(
+    store: Store, filters: CommandFilters, limit: int, before: CommandMark | None = None
+) -> list[CommandRow]:
+    """Newest first, older than `before`."""
+    query = sa.select(commands).where(*_conditions(filters))
+    if before is not None:
+        query = query.where(sa.or_(_C.issued_at < before.at, sa.and_(_C.issued_at == before.at, _C.id < before.id)))
+    query = query.order_by(_C.issued_at.desc(), _C.id.desc()).limit(limit)
+    return [CommandRow(**row) for row in await store.fetch_all(query)]
+
+
+async def count_states(store: Store, filters: CommandFilters) -> dict[str, int]:
+    """How many there are in each state; states nobody is in are left out."""
+    query = sa.select(_C.state, sa.func.count().label("n")).where(*_conditions(filters)).group_by(_C.state)
+    return {row["state"]: row["n"] for row in await store.fetch_all(query)}
+
+
+def _conditions(filters: CommandFilters) -> list[sa.ColumnElement[bool]]:
+    wanted: list[sa.ColumnElement[bool]] = []
+    many: list[tuple[sa.Column[Any], Collection[Any] | None]] = [
+        (_C.rvm_id, filters.rvm_ids),
+        (_C.state, filters.states),
+    ]
+    wanted += [column.in_(list(values)) for column, values in many if values is not None]
+    one: list[tuple[sa.Column[Any], Any]] = [
+        (_C.name, filters.name),
+        (_C.group_id, filters.group_id),
+        (_C.issued_by, filters.issued_by),
+    ]
+    return wanted + [column == value for column, value in one if value is not None]

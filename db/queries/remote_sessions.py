@@ -9,11 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 from msgspec.structs import replace
 
-from db.connection import Store
+from db.engine.statements import Write
+from db.engine.store import Store
 from db.records import OPEN_SESSION, SESSION_PARTS, RemoteSessionRow, record
 from db.schema import remote_access_sessions as sessions
 from db.schema import remote_recordings as recordings
-from db.statements import Write
 
 _OPEN = sa.select(sessions).where(sessions.c.status.in_(OPEN_SESSION)).order_by(sessions.c.id)
 _BY_ID = sa.select(sessions).where(sessions.c.id == sa.bindparam("key_id"))

@@ -16,8 +16,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.types import TypeEngine
 
+from db.engine.statements import PerDialect, Write
 from db.errors import Rejected
-from db.statements import PerDialect, Write
 
 Convert = Callable[[Any], Any]
 _INT4 = 2**31

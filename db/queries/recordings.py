@@ -7,7 +7,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from db.connection import Store
+from db.engine.store import Store
 from db.records import RecordingRow, record
 from db.schema import remote_recordings as table
 

@@ -6,11 +6,11 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from db.connection import Store
+from db.engine.statements import Write
+from db.engine.store import Store
 from db.records import BootRow, record
 from db.schema import machine_boots as boots
 from db.schema import reverse_vending_machines as machines
-from db.statements import Write
 
 _BOOT = tuple(boots.c)
 # A machine's boot of its last hello is the first of its boots, however long its link has lasted.

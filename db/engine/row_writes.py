@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from sqlalchemy.sql.dml import UpdateBase
 
 from db.conditions import COMPARE, Where
+from db.engine.statements import PerDialect, Write, WriteResult, insert_or_ignore, insert_or_update
 from db.records import OPEN, EventRow, R, TableRow, in_members
 from db.schema import metadata
 from db.schema import reverse_vending_machines as machines
-from db.statements import PerDialect, Write, WriteResult, insert_or_ignore, insert_or_update
 
 _Shape = tuple[tuple[str, str], ...]
 _MOST_SHAPES: Final = 1000

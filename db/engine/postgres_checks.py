@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import asyncpg
 
+from db.engine.postgres_errors import FAILURES, from_postgres
+from db.engine.postgres_lane import CONNECT_S, NAME, STATEMENT_S
 from db.errors import Unsuitable
-from db.postgres_errors import FAILURES, from_postgres
-from db.postgres_lane import CONNECT_S, NAME, STATEMENT_S
 
 LEAST_VERSION: Final = 14
 """`date_bin`."""

@@ -10,11 +10,11 @@ from datetime import datetime
 import msgspec
 import sqlalchemy as sa
 
-from db.connection import Store
+from db.engine.statements import Write
+from db.engine.store import Store
 from db.records import ZoneRow, record
 from db.schema import device_timezones as zones
 from db.schema import timezone_sync_logs as logs
-from db.statements import Write
 
 _ALL = sa.select(zones)
 

@@ -1,7 +1,7 @@
 """The one writer of an SQLite file: one connection on one thread, one commit for everything that waits.
 
 A flush costs far more than a statement, so all pending calls share one; a savepoint around each keeps one caller's
-failure his own. Knows no table: what a call does is in `db.sqlite_transaction`.
+failure his own. Knows no table: what a call does is in `db.engine.sqlite_transaction`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from db.compiled import Compiler
+from db.engine.compiled import Compiler
+from db.engine.ownership import FileLock, InUse, Owner
+from db.engine.pending import MOST_PENDING, Pending, settle_all
+from db.engine.sqlite_files import from_sqlite, open_for_writing
+from db.engine.sqlite_transaction import run_steps, store_rows
+from db.engine.statements import Step, WriteResult
 from db.errors import Unavailable
-from db.ownership import FileLock, InUse, Owner
-from db.pending import MOST_PENDING, Pending, settle_all
 from db.rows import SampleRow
-from db.sqlite_errors import from_sqlite
-from db.sqlite_files import open_for_writing
-from db.sqlite_transaction import run_steps, store_rows
-from db.statements import Step, WriteResult
 
 
 class _Samples(tuple[SampleRow, ...]):

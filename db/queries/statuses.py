@@ -6,11 +6,11 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from db.connection import Store
+from db.engine.statements import Write
+from db.engine.store import Store
 from db.records import StatusRow, record
 from db.schema import reverse_vending_machines as machines
 from db.schema import status_history as history
-from db.statements import Write
 
 # What was declared before a moment and replaced before it too: the last of a machine tells what was in force then.
 _before = sa.select(history.c.since).where(history.c.since < sa.bindparam("key_before"))

@@ -21,9 +21,8 @@ from databases.core import Connection
 from databases.interfaces import Record
 from sqlalchemy.sql.selectable import SelectBase
 
+from db.engine.sqlite_files import BUSY_MS, ReadConnection, from_sqlite, path_of
 from db.errors import StoreError, Unavailable
-from db.sqlite_errors import from_sqlite
-from db.sqlite_files import BUSY_MS, ReadConnection, path_of
 
 CALL_S = 4.8
 CLOSE_S = 1.0
@@ -34,7 +33,7 @@ Row = dict[str, Any]
 T = TypeVar("T")
 
 
-class Reader:
+class ReadPool:
     """Every call ends within 5 s."""
 
     def __init__(self, url: str) -> None:
@@ -45,8 +44,8 @@ class Reader:
             name = quote(str(path_of(url)))
             self._database = Database(f"sqlite:///{name}", factory=ReadConnection, timeout=BUSY_MS / 1000)
         else:
-            from db.postgres_errors import FAILURES, from_postgres
-            from db.postgres_lane import CONNECT_S, NAME, STATEMENT_S
+            from db.engine.postgres_errors import FAILURES, from_postgres
+            from db.engine.postgres_lane import CONNECT_S, NAME, STATEMENT_S
 
             self._failures, self._translate = FAILURES, from_postgres
             # The address is asyncpg's to read (`databases` knows no sslmode and no second host). Not one connection
@@ -120,7 +119,7 @@ class Reader:
 
 
 async def _begin(connection: Any) -> None:
-    from db.postgres_lane import begin_session
+    from db.engine.postgres_lane import begin_session
 
     await begin_session(connection)
     await connection.set_type_codec("json", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
@@ -128,7 +127,7 @@ async def _begin(connection: Any) -> None:
 
 async def _begin_again(connection: Any) -> None:
     """Instead of the driver's RESET ALL, which would undo the time limits; a connection that cannot is given up."""
-    from db.postgres_lane import begin_session
+    from db.engine.postgres_lane import begin_session
 
     await begin_session(connection)
 

@@ -10,17 +10,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from db.columns import to_microseconds
-from db.connection import Store
+from db.engine.statements import Write
+from db.engine.store import Store
 from db.rows import METRICS, SampleRow
 from db.schema import reverse_vending_machines as machines
 from db.schema import system_metrics
-from db.statements import Write
 
 Spread = tuple[float, float, float]
 """Minimum, average and maximum."""
 
 PIECE = timedelta(days=10)
-"""Read at once. A year of samples each 20 s takes a database several seconds, and one read may take 5 (db.reading)."""
+"""Read at once. A year of samples each 20 s takes a database several seconds, and one read may take 5."""
 
 _SAMPLE = [system_metrics.c[name] for name in SampleRow._fields]
 _KEY = (system_metrics.c.rvm_id, system_metrics.c.timestamp, system_metrics.c.boot, system_metrics.c.seq)

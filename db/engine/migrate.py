@@ -1,7 +1,6 @@
-"""Brings a database to the newest schema; does nothing, quickly, when it is there. Knows no table of the product.
+"""Brings a database to the newest schema; does nothing, quickly, when it is there. On PostgreSQL one process at a time.
 
-`python -m db.migrate URL` upgrades; `python -m db.migrate --new "what changes"` drafts the next version from
-`db.schema`. Alembic is imported only when there is something to do: it would cost a third of the hub's start.
+Knows no table of the product.
 """
 
 from __future__ import annotations
@@ -13,17 +12,20 @@ import os
 import sqlite3
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import asyncpg
+
+from db.engine.postgres_errors import FAILURES, from_postgres
+from db.engine.sqlite_files import from_sqlite, path_of
 from db.errors import StoreError
-from db.sqlite_errors import from_sqlite
-from db.sqlite_files import path_of
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-_FOLDER = Path(__file__).parent / "migrations"
+_FOLDER = Path(__file__).parents[1] / "migrations"
 _READ_VERSION = "SELECT version_num FROM alembic_version"
 _WAIT_S = 60.0
 """How long to wait for another process that is upgrading the same database."""
@@ -42,7 +44,6 @@ def upgrade(url: str) -> None:
         except sqlite3.Error as error:
             raise from_sqlite(error) from error
         return
-    from db.migrate_postgres import upgrade_postgres
 
     asyncio.run(upgrade_postgres(url, _is_newest, _script))
 
@@ -148,3 +149,40 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
+
+
+IsNewest = Callable[[str | None], bool]
+Script = Callable[[str | None], str]
+
+
+WAIT_S = 60.0
+"""How long to wait for another process that is upgrading the same database, and for a step of the upgrade."""
+_LOCK = 0x6D7972766D  # "myrvm"
+
+
+async def upgrade_postgres(dsn: str, is_newest: IsNewest, script: Script) -> None:
+    """Run `script` of the version found, unless it is the newest. Raises StoreError."""
+    try:
+        await _upgrade(dsn, is_newest, script)
+    except FAILURES as error:
+        raise from_postgres(error) from error
+
+
+async def _upgrade(dsn: str, is_newest: IsNewest, script: Script) -> None:
+    connection = await asyncpg.connect(dsn, timeout=4, command_timeout=4)
+    try:
+        if is_newest(await _postgres_version(connection)):
+            return
+        async with connection.transaction():
+            await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})", timeout=WAIT_S)
+            version = await _postgres_version(connection)
+            if not is_newest(version):
+                await connection.execute(script(version), timeout=WAIT_S)
+    finally:
+        connection.terminate()
+
+
+async def _postgres_version(connection: asyncpg.Connection) -> str | None:
+    there = await connection.fetchval("SELECT to_regclass('alembic_version')::text")
+    version = await connection.fetchval(_READ_VERSION) if there else None
+    return None if version is None else str(version)

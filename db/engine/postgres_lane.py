@@ -15,10 +15,10 @@ from typing import Any
 import anyio
 import asyncpg
 
+from db.engine.ownership import InUse
+from db.engine.pending import MOST_PENDING, Pending, refuse_all
+from db.engine.postgres_errors import from_postgres
 from db.errors import StoreError, Unavailable
-from db.ownership import InUse
-from db.pending import MOST_PENDING, Pending, refuse_all
-from db.postgres_errors import from_postgres
 
 Call = Pending[Any, Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from db.connection import Store
+from db.engine.store import Store
 from db.records import UserRow
 from db.schema import user_machines, users
 

@@ -15,15 +15,15 @@ from typing import Any
 import asyncpg
 import sqlalchemy as sa
 
-from db.compiled import Compiler
+from db.engine.compiled import Compiler
+from db.engine.ownership import InUse, Owner
+from db.engine.postgres_errors import FAILURES, from_postgres
+from db.engine.postgres_lane import NAME, Attempt, Call, PostgresLane
+from db.engine.postgres_ownership import DATABASE, SAMPLES, label, take
+from db.engine.statements import Statement, Step, Write, WriteResult
 from db.errors import Conflict, StoreError, Unavailable
-from db.ownership import InUse, Owner
-from db.postgres_errors import FAILURES, from_postgres
-from db.postgres_lane import NAME, Attempt, Call, PostgresLane
-from db.postgres_ownership import DATABASE, SAMPLES, label, take
 from db.rows import SampleRow
 from db.schema import system_metrics
-from db.statements import Statement, Step, Write, WriteResult
 
 _TYPES = {"INTEGER": "int", "BIGINT": "bigint", "FLOAT": "float8", "BOOLEAN": "bool", "DATETIME": "timestamptz"}
 

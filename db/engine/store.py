@@ -9,11 +9,11 @@ from typing import Any, Literal, Protocol
 import anyio.to_thread
 from sqlalchemy.sql.selectable import SelectBase
 
-from db.migrate import upgrade
-from db.ownership import InUse, Owner
-from db.reading import Reader
+from db.engine.migrate import upgrade
+from db.engine.ownership import InUse, Owner
+from db.engine.reading import ReadPool
+from db.engine.statements import Step, WriteResult
 from db.rows import SampleRow
-from db.statements import Step, WriteResult
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 Dialect = Literal["sqlite", "postgresql"]
@@ -34,7 +34,7 @@ class _Writer(Protocol):
 class Store:
     """Every call ends within 5 s, if need be with `db.errors.Unavailable`. Belongs to the event loop it was made on."""
 
-    def __init__(self, dialect: Dialect, reader: Reader, writer: _Writer) -> None:
+    def __init__(self, dialect: Dialect, reader: ReadPool, writer: _Writer) -> None:
         self.dialect = dialect
         self._reader = reader
         self._writer = writer
@@ -42,7 +42,7 @@ class Store:
     async def fetch_all(self, query: SelectBase, values: Mapping[str, Any] = NOTHING) -> list[Mapping[str, Any]]:
         """All rows of a select, as mappings of Python values; `values` are those of its `bindparam`s.
 
-        What may not stand in it is in `db.reading`. Raises Rejected, Unavailable.
+        What may not stand in it is in `db.engine.reading`. Raises Rejected, Unavailable.
         """
         return [*await self._reader.fetch_all(query, values)]
 
@@ -91,14 +91,14 @@ async def open_store(url: str, owner: Owner | None = None) -> Store:
     """
     dialect = dialect_of(url)
     if dialect == "postgresql":
-        from db.postgres_checks import check
+        from db.engine.postgres_checks import check
 
         await check(url)
     writer = _writer(dialect, url, owner)
     try:
         await writer.open()
         await anyio.to_thread.run_sync(upgrade, url)
-        reader = Reader(url)
+        reader = ReadPool(url)
         await reader.open()
     except BaseException:
         with anyio.CancelScope(shield=True):
@@ -110,10 +110,10 @@ async def open_store(url: str, owner: Owner | None = None) -> Store:
 def _writer(dialect: Dialect, url: str, owner: Owner | None) -> _Writer:
     """Imports only the driver that is used: an embedded hub starts a quarter of a second sooner without asyncpg."""
     if dialect == "sqlite":
-        from db.sqlite_files import path_of
-        from db.sqlite_writer import SqliteWriter
+        from db.engine.sqlite_files import path_of
+        from db.engine.sqlite_writer import SqliteWriter
 
         return SqliteWriter(path_of(url), owner)
-    from db.postgres_writer import PostgresWriter
+    from db.engine.postgres_writer import PostgresWriter
 
     return PostgresWriter(url, owner)

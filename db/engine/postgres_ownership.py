@@ -15,7 +15,7 @@ from typing import Any, Final
 import anyio
 import asyncpg
 
-from db.ownership import RETRY_S, WAIT_S, InUse, Owner
+from db.engine.ownership import RETRY_S, WAIT_S, InUse, Owner
 
 DATABASE: Final = 0x6D797231
 SAMPLES: Final = 0x6D797232

@@ -11,12 +11,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from db.columns import to_microseconds
-from db.compiled import Compiler, Prepared
+from db.engine.compiled import Compiler, Prepared
+from db.engine.sqlite_files import from_sqlite
+from db.engine.statements import Statement, Step, Write, WriteResult
 from db.errors import Conflict, StoreError
 from db.rows import SampleRow
 from db.schema import system_metrics
-from db.sqlite_errors import from_sqlite
-from db.statements import Statement, Step, Write, WriteResult
 
 _SAMPLE_COLUMNS = (*SampleRow._fields, "id")
 _INSERT_SAMPLE = (

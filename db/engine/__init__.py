@@ -1,0 +1,1 @@
+"""Opens databases, compiles statements, commits transactions. Knows no table of the product."""
