@@ -32,7 +32,7 @@ from hub.model.budgets import MachineBudget
 from hub.model.changes import Change
 from hub.model.effective_settings import base_of
 from hub.model.fleet import Fleet, Touched
-from hub.model.watching import Watching
+from hub.model.presence import Watching
 from hub.remote.machine_pages.open_pages import OpenPages
 from hub.remote.recordings.service import RecordingKeeper, Recordings
 from hub.remote.service import RemoteSessions
@@ -104,15 +104,15 @@ async def open_engine(
         )
         links = Links(fleet, announce, observer, clock, budget)
         announce.listen(links.on_commit)
-        announce.listen(SettingsPush(fleet, links, announce).became_true)
+        announce.listen(SettingsPush(fleet, links, announce).on_commit)
         tunnels = Tunnels(links.tickets)
-        announce.listen(tunnels.became_true)
+        announce.listen(tunnels.on_commit)
         remote_sessions = RemoteSessions(store, fleet, announce, clock)
-        announce.listen(remote_sessions.became_true)
+        announce.listen(remote_sessions.on_commit)
         tunnels.on_fault = remote_sessions.end
         sweeper = Sweeper(store, fleet, announce, links, observer, clock, remote_sessions)
         retention = Retention(store, announce, clock, timedelta(days=settings.samples_retention_days))
-        announce.listen(retention.became_true)
+        announce.listen(retention.on_commit)
         observer.start(was_live(fleet).__contains__)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(commit.run)
@@ -170,7 +170,7 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             app.state.hub = context = _context(settings, engine, feeds[0], epoch)
             engine.announce.listen(context[AuthState].on_commit)
             engine.announce.listen(context[AuthState].budgets.on_commit)
-            engine.announce.listen(context[Terminals].became_true)
+            engine.announce.listen(context[Terminals].on_commit)
             app.state.loop_lag = lag = LoopLag()
             own.start_soon(lag.run)
             own.start_soon(end_stale_watches, context.watching, context.fleet, context[Links])

@@ -148,7 +148,7 @@ def page_routes() -> list[BaseRoute]:
         ("/machines/{id}/zone", WebPage(to_machine, zone_card.ask_zone)),
         ("/machines/{id}/do/{action}", WebPage(commands_page.show_action, commands_page.do_action)),
         ("/machines/{id}/status", WebPage(to_machine, machines_page.ask_status)),
-        *_of_leases(),
+        *_of_remote_sessions(),
         ("/admin/settings", fleet_settings),
         ("/admin/settings/parts", WebPage(drawn(OF_FLEET_SETTINGS), action="fleet_config.read")),
         ("/admin/users", WebPage(people_page.show_users, people_page.add_user, action="user.manage")),
@@ -164,7 +164,7 @@ def page_routes() -> list[BaseRoute]:
     ]
 
 
-def _of_leases() -> list[tuple[str, WebPage]]:
+def _of_remote_sessions() -> list[tuple[str, WebPage]]:
     here, back = remote_page, remote_page.to_remote
     recorded, to_recorded = recording_page, recording_page.to_recording
     return [

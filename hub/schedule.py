@@ -22,7 +22,7 @@ from db.queries import boots, events, samples, statuses
 from db.records import CommandRow, MachineRow
 from hub.commands import rules as command_rules
 from hub.kernel.announce import Announcer, announce_each
-from hub.kernel.foreign_changes import ForeignChanges
+from hub.kernel.loading import ForeignChanges
 from hub.kernel.observer import Observer
 from hub.kernel.retry import RetryUntilAvailable
 from hub.links.links import Links
@@ -172,7 +172,7 @@ class Retention:
         self._waits = self._doubted = False
         self._removed = asyncio.Event()
 
-    def became_true(self, changes: Sequence[Change]) -> None:
+    def on_commit(self, changes: Sequence[Change]) -> None:
         """The samples of a machine that was removed go soon, not with the hour."""
         if any(drops(changes, MachineRow)):
             self._removed.set()

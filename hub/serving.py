@@ -59,11 +59,11 @@ class HubServer(AcceptingServer):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for sock in sockets or []:
             sock.close()
-        await drain(self.server_state, self._say_goodbye)
+        await drain(self.server_state, self._send_goodbyes)
 
-    def _say_goodbye(self) -> None:
+    def _send_goodbyes(self) -> None:
         context: HubContext = self._app.state.hub
-        context.feed.say_goodbye("restarting")
+        context.feed.send_goodbye("restarting")
         context[Tunnels].end_all()
         sent = context[Links].send_restarting(SPREAD_S)
         logger.info("ending; %d machines were asked to come back in a while", sent)

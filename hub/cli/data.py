@@ -1,15 +1,23 @@
 """Opens the data for a command: the same Changes through the same commit as the hub's, without its memory; and how each
-refusal of settings or database ends a command. A running hub sees them in the database."""
+refusal of settings or database ends a command. A running hub sees them in the database.
+
+Checks what a person typed by the kinds that check the API's bodies.
+"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
+import msgspec
+
+from certs.secret_file import MOST, SecretFileError, read_secret
 from db import errors
 from db.engine.ownership import InUse, Owner, own_folder
 from db.engine.store import Store, open_store
@@ -17,7 +25,9 @@ from hub.cli.output import CliError, Exit, sentence, sentence_or
 from hub.cli.parser import DATA_FLAGS, SERVE_FLAGS
 from hub.kernel.group_commit import commit_alone
 from hub.model.changes import Change
+from hub.people import rules
 from hub.settings import Settings, SettingsError
+from hub.web.http import validation
 
 _KEYS = {"data folder": "folder", "database": "database"}
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -137,3 +147,59 @@ def now() -> datetime:
 
 def clock_time(moment: datetime) -> str:
     return moment.astimezone().strftime("%H:%M")
+
+
+def name(text: str) -> str:
+    return _checked(text.strip(), validation.Title, "name.bad")
+
+
+def location(text: str | None) -> str | None:
+    return None if text is None else _checked(text.strip(), validation.Note, "name.bad")
+
+
+def device_id(text: str | None) -> str | None:
+    return None if text is None else _checked(text, validation.DeviceId, "device_id.bad")
+
+
+def email(text: str) -> str:
+    return _checked(rules.normal_email(text), validation.Email, "email.bad")
+
+
+def password(text: str, address: str) -> str:
+    fault = rules.password_fault(text, address)
+    if fault is not None:
+        message = sentence(f"password.{fault}", least=rules.MIN_PASSWORD, most=rules.MAX_PASSWORD)
+        raise CliError(Exit.CONFIGURATION, f"password_{fault}", message, sentence("password.fix"))
+    return text
+
+
+def password_from(source: str, address: str) -> str:
+    """From a file or, with `-`, from one line of standard input."""
+    if source == "-":
+        return password(sys.stdin.readline().rstrip("\r\n"), address)
+    return password(secret_in(Path(source)), address)
+
+
+def secret_in(path: Path) -> str:
+    with refused_secrets():
+        return read_secret(path)
+
+
+@contextlib.contextmanager
+def refused_secrets() -> Iterator[None]:
+    """A file with a secret that cannot be used ends the command, with the fix."""
+    try:
+        yield
+    except SecretFileError as wrong:
+        words = {"path": wrong.path, "why": wrong.why, "most": MOST}
+        raise CliError(
+            Exit.CONFIGURATION, f"secret_{wrong.code}", sentence(f"secret.{wrong.code}", **words),
+            sentence(f"secret.{wrong.code}.fix", **words),
+        ) from wrong  # fmt: skip
+
+
+def _checked(text: str, kind: Any, key: str) -> str:
+    try:
+        return str(msgspec.convert(text, kind))
+    except msgspec.ValidationError as error:
+        raise CliError(Exit.USAGE, key.replace(".", "_"), sentence(key, **{key.partition(".")[0]: text})) from error

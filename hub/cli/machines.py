@@ -7,7 +7,7 @@ import argparse
 from db.errors import Conflict
 from db.queries import machines
 from db.records import MachineRow
-from hub.cli import output, valid
+from hub.cli import data, output
 from hub.cli.data import OpenData, now, open_data, settings_of
 from hub.cli.output import CliError, Exit, sentence
 from hub.machines import rules
@@ -17,8 +17,8 @@ from hub.model.changes import EventHappened, put_rows
 
 async def add(wanted: argparse.Namespace) -> None:
     """The key is nowhere else afterwards."""
-    name, device_id = valid.name(wanted.name), valid.device_id(wanted.device_id)
-    location = valid.location(wanted.location)
+    name, device_id = data.name(wanted.name), data.device_id(wanted.device_id)
+    location = data.location(wanted.location)
     async with open_data(settings_of(wanted), create=True) as opened:
         twin = rules.taken(await machines.all_machines(opened.store), name, device_id)
         if twin is not None:

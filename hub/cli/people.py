@@ -14,7 +14,7 @@ from db.queries import credentials as tokens
 from db.queries import users
 from db.queries.users import UserWithMachines
 from db.records import TokenRow, UserRow
-from hub.cli import output, valid
+from hub.cli import data, output
 from hub.cli.data import OpenData, clock_time, now, open_data, settings_of
 from hub.cli.output import CliError, Exit, language, sentence
 from hub.model import actors, credentials
@@ -48,10 +48,10 @@ MOST_LISTED = 10_000
 
 async def add(wanted: argparse.Namespace) -> None:
     """Without a password a one-time sign-in link is printed instead."""
-    email = valid.email(wanted.email)
-    name = valid.name(wanted.name or email.partition("@")[0])
+    email = data.email(wanted.email)
+    name = data.name(wanted.name or email.partition("@")[0])
     source = wanted.password_file
-    password_hash = credentials.hash_password(valid.password_from(source, email)) if source else None
+    password_hash = credentials.hash_password(data.password_from(source, email)) if source else None
     settings = settings_of(wanted)
     async with open_data(settings, create=True) as opened:
         changes = rules.add_user(
@@ -91,7 +91,7 @@ async def show_all(wanted: argparse.Namespace) -> None:
 
 
 async def create_token(wanted: argparse.Namespace) -> None:
-    name, email = valid.name(wanted.name), valid.email(wanted.user)
+    name, email = data.name(wanted.name), data.email(wanted.user)
     async with open_data(settings_of(wanted), create=False) as opened:
         person = await _person(opened, email)
         secret, days, moment = credentials.new_secret("token"), wanted.expires_days, now()
@@ -116,7 +116,7 @@ async def list_tokens(wanted: argparse.Namespace) -> None:
             "last_used_at": output.instant(row.last_used_at),
         }
         for row in rows
-        if wanted.user is None or people.get(row.user_id) == valid.email(wanted.user)
+        if wanted.user is None or people.get(row.user_id) == data.email(wanted.user)
     ]  # fmt: skip
     columns = ("id", "user", "name", "prefix", "created_at", "expires_at", "last_used_at")
     output.listing(wanted.json, "tokens", shown, columns)
@@ -141,7 +141,7 @@ async def link(wanted: argparse.Namespace) -> None:
     """Without an email for the first administrator."""
     settings = settings_of(wanted)
     async with open_data(settings, create=False) as opened:
-        person = await _person(opened, valid.email(wanted.email)) if wanted.email else await _first_admin(opened)
+        person = await _person(opened, data.email(wanted.email)) if wanted.email else await _first_admin(opened)
         made = await make_link(opened, person.id, person.email)
     url = made.url(wanted.url or base_url(settings))
     shown = {"email": person.email, "sign_in_link": url, "expires_at": output.instant(made.expires_at)}

@@ -12,7 +12,7 @@ from certs.secret_file import look_at
 from db.queries import users
 from db.queries.users import UserWithMachines
 from db.records import UserRow
-from hub.cli import output, valid
+from hub.cli import data, output
 from hub.cli.data import OpenData, clock_time, now, open_data, settings_of
 from hub.cli.output import CliError, Exit, language, sentence
 from hub.cli.people import SignInLink, make_link
@@ -28,7 +28,7 @@ def serve(wanted: argparse.Namespace) -> int:
     settings = settings_of(wanted)
     check_address(settings)
     if settings.tls_key is not None:
-        with valid.refused_secrets():
+        with data.refused_secrets():
             look_at(settings.tls_key)
     link = asyncio.run(_prepare(settings))
     from hub import serving
@@ -49,11 +49,11 @@ async def prepare_people(opened: OpenData, settings: Settings, *, always: bool) 
     """A sign-in link while no administrator has a password, or `always`. With email and password file in the settings
     the administrator is made with that password, once: it may be changed later."""
     people = await users.all_users(opened.store)
-    email = valid.email(settings.admin_email) if settings.admin_email else FIRST_EMAIL
+    email = data.email(settings.admin_email) if settings.admin_email else FIRST_EMAIL
     # Read also when the administrator is there: what others can read is a password still.
-    secret = None if settings.admin_password_file is None else valid.secret_in(settings.admin_password_file)
+    secret = None if settings.admin_password_file is None else data.secret_in(settings.admin_password_file)
     if secret is not None and await users.find_user_by_email(opened.store, email) is None:
-        await _add(opened, email, credentials.hash_password(valid.password(secret, email)))
+        await _add(opened, email, credentials.hash_password(data.password(secret, email)))
         output.note(sentence("start.admin_made", email=email, path=settings.admin_password_file))
         people = await users.all_users(opened.store)
     admins = [person for person in people if person.role == "admin" and person.disabled_at is None]

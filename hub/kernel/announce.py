@@ -64,20 +64,20 @@ class Announcer:
 
         Raises db.errors.Conflict, Rejected or Unavailable, and then nothing of it is true.
         """
-        return await self._commit.commit(changes, self._became_true)
+        return await self._commit.commit(changes, self._on_commit)
 
     def soon(self, change: Change, still: Callable[[], bool]) -> None:
         """Show it now and record it with the next commit, unless `still` says by then that it is out of date.
 
         Only for what may be lost with this process (a command's progress: the machine says it again).
         """
-        self._became_true([change])
+        self._on_commit([change])
         self._commit.later(change, still)
 
     def observe(self, *changes: Change) -> None:
         """What the hub observes and no row holds (Observed), or what another process wrote: true at once, with or
         without a database."""
-        self._became_true(list(changes))
+        self._on_commit(list(changes))
 
     def show(self, touched: Touched) -> None:
         """Members of a machine's view that time has changed."""
@@ -97,7 +97,7 @@ class Announcer:
         self.lane.settle(on_committed)
         return True
 
-    def _became_true(self, changes: list[Change]) -> None:
+    def _on_commit(self, changes: list[Change]) -> None:
         self._publisher.publish(changes, self.fleet.apply_all(changes))
         for listener in self._listeners:
             listener(changes)

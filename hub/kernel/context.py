@@ -15,7 +15,7 @@ from db.engine.store import Store
 from hub.kernel.announce import Announcer
 from hub.kernel.feed import Feed
 from hub.model.fleet import Fleet
-from hub.model.watching import Watching
+from hub.model.presence import Watching
 from hub.settings import Settings
 
 Part = TypeVar("Part")

@@ -117,7 +117,7 @@ class Feed:
     def unsubscribe(self, subscription: Subscription) -> None:
         self._subscriptions.pop(subscription.number, None)
         if not self._subscriptions:
-            self._forget_pending()
+            self._drop_pending()
 
     def rescope(self, subscription: Subscription, principal: Principal) -> None:
         """The user's rights are others now: from here on the new ones hold, beginning with a new picture."""
@@ -175,12 +175,12 @@ class Feed:
                     said = self._said[machine.id] = machine_view(machine, times="ms")
                 self._texts[machine.id] = _encoder.encode(said)
 
-    def say_goodbye(self, reason: str) -> None:
+    def send_goodbye(self, reason: str) -> None:
         """The hub ends: one last frame for every browser, then their sockets close with 1012."""
         self._flush()
         frame = Frame(_encoder.encode({"type": "goodbye", "reason": reason}), numbered=False)
         for subscription in self._subscriptions.values():
-            subscription.say_goodbye(frame)
+            subscription.send_goodbye(frame)
 
     def take_changed(self) -> set[int]:
         """The machines that were touched since this was asked last, by the one who keeps a digest of them."""
@@ -218,7 +218,7 @@ class Feed:
 
     def _publish_change(self, change: c.Change) -> None:
         if isinstance(change, c.EventHappened):
-            self._say(change.rvm_id, {"type": "event"} | event_view(change, times="ms"))
+            self._send_to_viewers(change.rvm_id, {"type": "event"} | event_view(change, times="ms"))
         elif isinstance(change, (c.Put, c.Move)) and isinstance(change.row, CommandRow):
             self._send_command(change.row)
         elif isinstance(change, c.Patch) and change.of is CommandRow:
@@ -236,9 +236,9 @@ class Feed:
 
     def _send_command(self, command: CommandRow | None) -> None:
         if command is not None:
-            self._say(command.rvm_id, {"type": "job"} | command_view(command, times="ms"))
+            self._send_to_viewers(command.rvm_id, {"type": "job"} | command_view(command, times="ms"))
 
-    def _say(self, rvm_id: int | None, message: dict[str, Any]) -> None:
+    def _send_to_viewers(self, rvm_id: int | None, message: dict[str, Any]) -> None:
         frame: Frame | None = None
         for subscription in self._subscriptions.values():
             if subscription.viewer_class.sees(rvm_id):
@@ -326,7 +326,7 @@ class Feed:
         tail = b',"removed":%b' % _encoder.encode(gone) if gone else b""
         return Frame(b'"t":%d,"m":[%b]%b}' % (self._now_ms(), machines, tail), numbered=True)
 
-    def _forget_pending(self) -> None:
+    def _drop_pending(self) -> None:
         for pending in (self._touched, self._removed, self._urgent, self._said, self._texts):
             pending.clear()
         if self._timer is not None:

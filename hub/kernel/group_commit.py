@@ -38,7 +38,7 @@ BecameTrue = Callable[[list[Change]], None]
 class _Caller:
     changes: Sequence[Change]
     recipes: list[Recipe]
-    became_true: BecameTrue
+    on_commit: BecameTrue
     done: asyncio.Future[list[Change]]
 
     @property
@@ -70,18 +70,18 @@ class GroupCommit:
         self.writing_since: float | None = None
         """When the transaction under way was begun, by the monotonic clock; None between transactions."""
 
-    async def commit(self, changes: Sequence[Change], became_true: BecameTrue) -> list[Change]:
-        """The Changes as stored, after `became_true` was called with them. Raises a StoreError of theirs alone.
+    async def commit(self, changes: Sequence[Change], on_commit: BecameTrue) -> list[Change]:
+        """The Changes as stored, after `on_commit` was called with them. Raises a StoreError of theirs alone.
 
         A caller that is cancelled meanwhile does not undo anything: what is committed becomes true all the same.
         """
         recipes = [recipe_of(change) for change in changes]
         if not any(recipe.steps for recipe in recipes):
             unstored = list(changes)
-            became_true(unstored)
+            on_commit(unstored)
             return unstored
         done: asyncio.Future[list[Change]] = asyncio.get_running_loop().create_future()
-        self._callers.append(_Caller(changes, recipes, became_true, done))
+        self._callers.append(_Caller(changes, recipes, on_commit, done))
         self._idle.clear()
         self._ready.set()
         return await done
@@ -167,7 +167,7 @@ def _succeed(callers: Sequence[_Caller], results: Iterator[WriteResult]) -> None
     for caller in callers:
         filled = recorder.all_stored(zip(caller.changes, caller.recipes, strict=True), results)
         try:
-            caller.became_true(filled)
+            caller.on_commit(filled)
         except Exception as bug:
             logger.exception("a committed change could not be applied")
             if not caller.done.done():

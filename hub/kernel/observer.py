@@ -49,7 +49,7 @@ class Observer:
         self._looks: dict[int, float] = {}
         # Bound: one a machine.
         self._to_tell: dict[int, float] = {}
-        self._untold = UntoldEvents()
+        self._untold = PendingEvents()
 
     def start(self, was_live: Callable[[int], bool]) -> None:
         """The hub has just loaded its fleet."""
@@ -119,7 +119,7 @@ class Observer:
             del self._to_tell[rvm_id]
             machine = self._fleet.machines.get(rvm_id)
             if machine is not None and machine.connection != machine.told:
-                self._tell(machine)
+                self._record_connection(machine)
 
     async def record(self) -> None:
         """Record what was told. Raises StoreError: what is not recorded waits for the next time."""
@@ -137,11 +137,11 @@ class Observer:
             self._to_tell.pop(machine.id, None)
         elif when <= now:
             self._to_tell.pop(machine.id, None)
-            self._tell(machine)
+            self._record_connection(machine)
         else:
             self._to_tell.setdefault(machine.id, when)
 
-    def _tell(self, machine: Machine) -> None:
+    def _record_connection(self, machine: Machine) -> None:
         params = {"connection": machine.connection, "was": machine.told}
         if machine.connection_reason is not None:
             params["reason"] = machine.connection_reason
@@ -172,7 +172,7 @@ MAX_UNTOLD: Final = 10_000
 AT_ONCE: Final = 200
 
 
-class UntoldEvents:
+class PendingEvents:
     """Held in memory: a hub that dies meanwhile forgets them."""
 
     def __init__(self) -> None:

@@ -129,7 +129,7 @@ class Subscription:
         self._ended.set()
         self._ready.set()
 
-    def say_goodbye(self, frame: Frame) -> None:
+    def send_goodbye(self, frame: Frame) -> None:
         """One last frame after what waits, then the socket closes with 1012."""
         self._goodbye = self._goodbye or frame
         self._ready.set()

@@ -1,35 +1,94 @@
 """Keeps the live links of this hub, one per machine (the newest), and delivers commands and live intervals to them.
-Also counts events beyond a machine's budget. Knows no socket and no message that comes in."""
+
+Also counts events beyond a machine's budget, and issues the tickets of sessions: secrets that let a machine in once,
+within a minute, kept as hashes in memory. Knows no socket and no message that comes in.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
+import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from db.records import CommandRow, MachineRow
 from hub.commands import rules as command_rules
 from hub.kernel.announce import Announcer
-from hub.kernel.observer import Observer, UntoldEvents
+from hub.kernel.observer import Observer, PendingEvents
 from hub.kernel.retry import RetryUntilAvailable
 from hub.links.key_conflicts import KeyConflicts, replaces_key
 from hub.links.link import MachineLink
-from hub.links.tickets import Tickets
 from hub.model import actors
 from hub.model.budgets import MachineBudget, ReportedEvents
 from hub.model.changes import Change, EventHappened, Move, drops, moved_rows, patches, put_rows
 from hub.model.fleet import TERMINAL, Fleet
 from hub.model.machine import Machine, has_left
-from hub.model.watching import Watching
+from hub.model.presence import Watching
 from hub.remote.rules.life import START
 from protocol import messages
 from protocol.errors import CloseCode
+from protocol.stream_limits import TICKET_S
 from protocol.transitions import State
+
+MAX_TICKETS: Final = 10_000  # Outstanding at once; beyond it the oldest is void. A full fleet needs two a machine.
+
+
+class SessionTicket(NamedTuple):
+    session_id: int
+    rvm_id: int
+    purpose: str
+    until: float
+
+
+class Tickets:
+    """`issue`, then `redeem` once. A ticket shown wrongly is spent: somebody else has it."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._outstanding: dict[bytes, SessionTicket] = {}  # Bound: MAX_TICKETS, the oldest goes
+
+    def issue(self, session_id: int, rvm_id: int, purpose: str = "tunnel") -> str:
+        """A new ticket; earlier ones of the session and purpose are void."""
+        now = self._monotonic()
+        self._keep(lambda t: t.until > now and (t.session_id, t.purpose) != (session_id, purpose))
+        if len(self._outstanding) >= MAX_TICKETS:
+            del self._outstanding[next(iter(self._outstanding))]
+        text = secrets.token_urlsafe(32)
+        self._outstanding[digest(text)] = SessionTicket(session_id, rvm_id, purpose, now + TICKET_S)
+        return text
+
+    def redeem(self, text: str, rvm_id: int, purpose: str = "tunnel") -> SessionTicket | None:
+        """The ticket, if valid for these; spent either way. Found by hash, so timing shows nothing of others."""
+        ticket = self._outstanding.pop(digest(text), None)
+        if ticket is None or ticket.until <= self._monotonic():
+            return None
+        return ticket if (ticket.rvm_id, ticket.purpose) == (rvm_id, purpose) else None
+
+    def awaited(self, session_id: int, purpose: str = "tunnel") -> bool:
+        now = self._monotonic()
+        return any(
+            ticket.until > now
+            for ticket in self._outstanding.values()
+            if (ticket.session_id, ticket.purpose) == (session_id, purpose)
+        )
+
+    def void(self, session_id: int) -> None:
+        self._keep(lambda ticket: ticket.session_id != session_id)
+
+    def _keep(self, good: Callable[[SessionTicket], bool]) -> None:
+        self._outstanding = {digest: ticket for digest, ticket in self._outstanding.items() if good(ticket)}
+
+
+def digest(text: str) -> bytes:
+    """The hash that is kept of a secret, and compared instead of it."""
+    return hashlib.sha256(text.encode(errors="replace")).digest()
+
 
 logger = logging.getLogger("myrvm.links")
 
@@ -281,7 +340,7 @@ class DroppedEvents:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._reported = ReportedEvents()
         self._monotonic = monotonic
-        self._pending = UntoldEvents()
+        self._pending = PendingEvents()
 
     def take(self, rvm_id: int, now: datetime) -> bool:
         """Whether this event is recorded; False: it was counted."""

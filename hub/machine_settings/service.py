@@ -67,7 +67,7 @@ class SettingsPush:
         self._due: deque[int] = deque()
         self._turn: asyncio.Handle | None = None
 
-    def became_true(self, changes: Sequence[Change]) -> None:
+    def on_commit(self, changes: Sequence[Change]) -> None:
         for patch in patches(changes, MachineRow):
             if "config_applied_at" in patch.values:
                 self._expect(patch.key)

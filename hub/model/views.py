@@ -71,7 +71,7 @@ def readings_view(sample: Sample) -> dict[str, Any]:
     return {name: getattr(sample, name) for name in READINGS}
 
 
-def _lease(machine: Machine, stamp: Stamp) -> dict[str, Any] | None:
+def _oldest_session(machine: Machine, stamp: Stamp) -> dict[str, Any] | None:
     """The oldest open remote access session."""
     if not machine.remote_sessions:
         return None
@@ -130,7 +130,7 @@ _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
     "config_refused": lambda m, _: len(m.row.config_errors or ()),
     "busy": lambda m, _: m.busy,
     "pending": lambda m, stamp: [_shown(command, _COMMAND, stamp) for command in m.pending.values()],
-    "lease": _lease,
+    "lease": _oldest_session,
 }
 _DETAILS: dict[str, Callable[[Machine], Any]] = {
     "capabilities": lambda m: list(m.capabilities),

@@ -72,8 +72,8 @@ class RemoteSessions:
             stop = requests.stop_there(machine, session.id, "intruder", actors.CLOCK, now)
             await self._announce_once([*life.intruder(session, user_id, now), *stop])
 
-    def became_true(self, changes: Sequence[Change]) -> None:
-        self._timing.became_true(changes)
+    def on_commit(self, changes: Sequence[Change]) -> None:
+        self._timing.on_commit(changes)
         for change in changes:
             user_id = edited_user(change)
             if user_id is not None and isinstance(change, Drop) and change.of is SessionRow:
@@ -149,7 +149,7 @@ class SessionClock:
         self._ends: dict[int, tuple[datetime, float]] = {}  # Bound: the open sessions
         self._opened: dict[int, float] = {}  # Bound: the open sessions
 
-    def became_true(self, changes: Sequence[Change]) -> None:
+    def on_commit(self, changes: Sequence[Change]) -> None:
         for session in (*put_rows(changes, RemoteSessionRow), *moved_rows(changes, RemoteSessionRow)):
             if is_open(session):
                 self._note(session)

@@ -154,7 +154,7 @@ def arm_hub(folder: Path) -> None:
 
     _wrap_async(GroupCommit, "commit", before=commits)
     _wrap_async(GroupCommit, "_commit_group", after=rode_along)
-    _wrap(Announcer, "_became_true", before=committed)
+    _wrap(Announcer, "_on_commit", before=committed)
     _wrap(command_rules, "moved", before=hears)
     _wrap(MachineLink, "__init__", after=link_made)
     patience = folder / "test-patience"

@@ -19,10 +19,10 @@ PAGES_TODAY: dict[str, tuple[str, ...]] = {
 """`module`: pages of other subjects that it imports. The list may only shrink."""
 ROLES = frozenset({"api", "handlers", "model", "page", "rules", "service", "texts"})
 """A room has them whatever their size."""
-HUB_FILES = 178
+HUB_FILES = 150
 """How many Python files the hub has. The number may only shrink; the goal is 150."""
 TOO_SMALL = 40
-SMALL_TODAY: frozenset[str] = frozenset({"db.event_guard", "db.service_tables"})
+SMALL_TODAY: frozenset[str] = frozenset({"db.event_guard"})
 """Small files with one importer. The list may only shrink."""
 
 PAGE_LAW = "a page is imported by its own subject and by hub/routes.py: no page and no api knows another subject's page"

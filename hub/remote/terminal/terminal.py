@@ -318,7 +318,7 @@ class Terminals:
     def find(self, terminal_id: str) -> Terminal | None:
         return self._open.get(terminal_id) or self._ended.get(terminal_id)
 
-    def became_true(self, changes: Sequence[Change]) -> None:
+    def on_commit(self, changes: Sequence[Change]) -> None:
         """The end of a session ends its terminals, with the same reason."""
         for session in moved_rows(changes, RemoteSessionRow):
             for terminal in list(self._open.values()):

@@ -18,7 +18,7 @@ from db.errors import StoreError
 from db.records import MachineRow, RemoteSessionRow, is_open
 from hub.kernel.retry import RetryUntilAvailable
 from hub.links.key_conflicts import replaces_key
-from hub.links.tickets import Tickets, digest
+from hub.links.links import Tickets, digest
 from hub.model.changes import Change, drops, moved_rows, patches
 from hub.remote.tunnel.tunnel import Attachment, SessionStream, SessionTunnel, TunnelError
 from protocol.errors import CloseCode
@@ -163,7 +163,7 @@ class Tunnels:
             await self._retry(partial(self.on_fault, *self._faults[0]))
             self._faults.popleft()
 
-    def became_true(self, changes: Sequence[Change]) -> None:
+    def on_commit(self, changes: Sequence[Change]) -> None:
         for session in moved_rows(changes, RemoteSessionRow):
             if not is_open(session):
                 self.ends(session.id, session.end_reason or session.status)

@@ -332,7 +332,7 @@ async def test_the_goodbye_is_the_last_word() -> None:
     page = Page(hub)
     await page.next()
     hub.status(1, "full")
-    hub.feed.say_goodbye("restarting")
+    hub.feed.send_goodbye("restarting")
     hub.status(1, "error")
     assert (await page.next())["type"] == "delta"
     assert await page.next() == {"type": "goodbye", "reason": "restarting"}

@@ -1,9 +1,9 @@
-"""hub/links/tickets.py: once, within a minute, for one machine, one session and one purpose (bar 55)."""
+"""hub/links/links.py: once, within a minute, for one machine, one session and one purpose (bar 55)."""
 
 from __future__ import annotations
 
-from hub.links import tickets
-from hub.links.tickets import Tickets
+from hub.links import links
+from hub.links.links import Tickets
 from protocol.stream_limits import TICKET_S
 
 
@@ -74,8 +74,8 @@ def test_nobody_can_read_a_ticket_out_of_the_hub_or_guess_one() -> None:
 def test_tickets_are_bounded() -> None:
     made = Tickets()
     first = made.issue(0, 1)
-    for n in range(1, tickets.MAX_TICKETS):
-        made._outstanding[n.to_bytes(4, "big")] = tickets.SessionTicket(n, 1, "tunnel", 1e18)
+    for n in range(1, links.MAX_TICKETS):
+        made._outstanding[n.to_bytes(4, "big")] = links.SessionTicket(n, 1, "tunnel", 1e18)
     made.issue(-1, 1)
-    assert len(made._outstanding) == tickets.MAX_TICKETS
+    assert len(made._outstanding) == links.MAX_TICKETS
     assert made.redeem(first, 1) is None

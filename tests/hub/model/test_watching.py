@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.model.watching import WATCH_S, WATCHES_PER_VIEWER, Watching
+from hub.model.presence import WATCH_S, WATCHES_PER_VIEWER, Watching
 
 FLEET = (1, 2, 3)
 

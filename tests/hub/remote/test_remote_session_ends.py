@@ -44,7 +44,7 @@ class Room:
         for row in moved_rows(changes, RemoteSessionRow):
             if not is_open(row):
                 self.machine.remote_sessions.pop(row.id, None)
-        self.sessions.became_true(changes)
+        self.sessions.on_commit(changes)
         return changes
 
     async def after(self, seconds: float) -> list[tuple[str, str | None]]:

@@ -16,14 +16,14 @@ def test_setting_the_clock_moves_no_end_and_extending_does() -> None:
     wall, passed = [NOW], [100.0]
     clock = SessionClock(lambda: wall[0], lambda: passed[0])
     one = session()
-    clock.became_true([move(one)])
+    clock.on_commit([move(one)])
     wall[0] = NOW + timedelta(days=400)
     assert not clock.over(one)
     passed[0] += 1800
     assert clock.over(one)
     wall[0] = ends_at(one)
     longer = move(one, expires_at=ends_at(one) + timedelta(minutes=5))
-    clock.became_true([longer])
+    clock.on_commit([longer])
     (after,) = moved_rows([longer], RemoteSessionRow)
     assert not clock.over(after)
 

@@ -193,9 +193,9 @@ async def test_a_session_that_ended_loses_its_tunnel_and_its_tickets(
         id=SESSION, rvm_id=MACHINE, admin_id=1, admin_name="Sari", status="active", start_time=at, expires_at=at,
         duration_s=1800, created_at=at,
     )  # fmt: skip
-    room.tunnels.became_true([move(session, status="active")])
+    room.tunnels.on_commit([move(session, status="active")])
     assert is_up(room.tunnels, SESSION)
-    room.tunnels.became_true([move(session, status=status, end_reason=end_reason)])
+    room.tunnels.on_commit([move(session, status=status, end_reason=end_reason)])
     with pytest.raises(TunnelError, match=f"session_over: {end_reason or status}"):
         await stream.receive()
     assert room.admit(ticket=unused) is CloseCode.NOT_AUTHENTICATED

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from db.errors import Unavailable
-from hub.kernel.observer import AT_ONCE, MAX_UNTOLD, UntoldEvents
+from hub.kernel.observer import AT_ONCE, MAX_UNTOLD, PendingEvents
 from hub.model import actors
 from hub.model.changes import EventHappened
 from tests.support.machines import NOW
@@ -32,7 +32,7 @@ class Door:
 
 
 async def test_an_outage_in_the_middle_loses_none_repeats_none_and_keeps_the_order() -> None:
-    untold, door = UntoldEvents(), Door()
+    untold, door = PendingEvents(), Door()
     untold.add(lines(0, 2 * AT_ONCE + 1))
     door.away_after = 1
     for _ in range(3):
@@ -47,7 +47,7 @@ async def test_an_outage_in_the_middle_loses_none_repeats_none_and_keeps_the_ord
 
 
 async def test_of_too_many_the_oldest_are_dropped_also_of_those_that_were_tried() -> None:
-    untold, door = UntoldEvents(), Door()
+    untold, door = PendingEvents(), Door()
     untold.add(lines(0, MAX_UNTOLD))
 
     class Slow(Door):

@@ -1,1 +1,0 @@
-"""Recordings of terminals: written, kept, played, deleted."""

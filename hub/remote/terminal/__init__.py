@@ -1,1 +1,0 @@
-"""Terminals on machines, as browsers see them."""

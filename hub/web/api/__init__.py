@@ -1,1 +1,0 @@
-"""Operations of the REST API as data, and how a request becomes one."""
