@@ -1,4 +1,4 @@
-"""Runs migrations for `db.engine.migrate`: on a connection it is given, or as SQL text for a dialect. Logs nothing."""
+"""Runs migrations for `db.engine.migrate`: on a connection it is given, or as SQL text. Logs nothing."""
 
 from __future__ import annotations
 

@@ -16,6 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.sql.dml import Delete, Insert, UpdateBase
 
 import db
+import db.engine
+import db.queries
 from db import event_guard
 from db.engine.row_writes import delete, insert, update
 from db.engine.statements import PerDialect
@@ -34,7 +36,10 @@ EDITS = (
 
 def statements() -> Iterator[tuple[str, UpdateBase]]:
     """Every write that a module of db/ holds ready, in both dialects."""
-    for found in pkgutil.iter_modules(db.__path__, "db."):
+    packages = (db, db.engine, db.queries)
+    for found in (
+        one for package in packages for one in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+    ):
         module = importlib.import_module(found.name)
         for name, value in vars(module).items():
             if isinstance(value, PerDialect):
