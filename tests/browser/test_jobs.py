@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from typing import Any
 
 import pytest
-from playwright.async_api import WebSocketRoute, expect
+from playwright.async_api import Route, WebSocketRoute, expect
 
 from protocol import messages as m
 from tests.browser.conftest import Stage
@@ -133,6 +134,27 @@ async def test_a_job_is_cancelled_where_the_machine_has_it_and_where_it_has_not(
         await expect(page.page.locator(CARD)).to_contain_text("Nothing has happened yet")
         await page.page.click(f"{CARD} .confirm button")
         await expect(page.page.locator(CARD)).to_contain_text("the machine never heard of it")
+        assert page.faults == []
+
+
+async def test_who_cancels_by_keyboard_stays_at_the_job(stage: Stage) -> None:
+    """Also while the hub's news of it are on their way."""
+
+    async def late(route: Route) -> None:
+        await asyncio.sleep(0.5)
+        await route.continue_()
+
+    async with stage.hub.client() as client, tab(stage.browser, stage.hub) as page:
+        await page.open("/jobs")
+        await page.live()
+        await client.post("/api/v2/rvms/3/commands", json={"name": "sync_timezone", "args": {}})
+        card = page.page.locator("#open .job")
+        await card.locator(".confirm summary").press("Enter")
+        await page.page.route("**/jobs/parts**", late)
+        await card.locator(".confirm button").press("Enter")
+        await expect(page.page.locator("#ended .job")).to_contain_text("Cancelled")
+        place: bool = await page.page.evaluate("document.activeElement.matches('.job h3 a')")
+        assert place
         assert page.faults == []
 
 

@@ -69,6 +69,15 @@ async def room(tmp_path: Path, browser: Browser) -> AsyncIterator[Room]:
         yield made
 
 
+SHOWN_FOR_3_S = """selector => new Promise(done => {
+  const found = [];
+  new MutationObserver(() => found.push(document.querySelector(selector).textContent))
+    .observe(document.querySelector(selector), {childList: true, characterData: true, subtree: true});
+  setTimeout(() => done(found), 3000);
+})"""
+"""Every text that stood in an element meanwhile."""
+
+
 async def begin(page: Tab, reason: str = "The camera is dark") -> None:
     """By the form; returns when the machine is in the lease."""
     await page.open("/machines/1/remote")
@@ -222,6 +231,11 @@ async def test_a_lease_is_seen_everywhere_while_it_lasts(room: Room) -> None:
             await expect(chip).to_contain_text(re.compile(r"\d+:\d\d"))
             before = await chip.inner_text()
             await expect(chip).not_to_have_text(before)
+        await fleet.open("/machines/1/remote")
+        await fleet.live()
+        shown: list[str] = await fleet.page.evaluate(SHOWN_FOR_3_S, "#lease-chip [data-left]")
+        assert shown
+        assert all(re.fullmatch(r"\d+:\d\d", words) for words in shown), shown
         await fleet.open("/")
         await fleet.live()
         await room.operator.stop(room.key, session_id=session["id"])

@@ -113,6 +113,10 @@ async def test_a_wrong_value_is_told_at_its_field_and_a_key_is_added(stage: Stag
         await page.page.click("#save [data-send]")
         await expect(page.page.locator("[data-key=cpu_threshold] [data-fault]")).to_be_visible()
         await expect(said(page)).to_have_text("Not saved: look at what is marked.")
+        async with stage.hub.client() as other:
+            await other.patch("/api/v2/rvms/1/config", json={"memory_threshold": 60})
+        await expect(page.page.locator("[name='v.memory_threshold']")).to_have_value("60")
+        await expect(page.page.locator("[data-key=cpu_threshold] [data-fault]")).to_be_visible()
         await page.page.fill("[name='v.cpu_threshold']", "90")
         await page.page.select_option("[name='o.cpu_threshold']", "")
         await page.page.click(".set-add summary")

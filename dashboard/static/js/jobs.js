@@ -50,5 +50,9 @@ async function cancel(event, job) {
   setText(fault, answer.ok ? "" : answer.message || t("fault.unknown"));
   show(fault, !answer.ok);
   // What became of it is told by the feed.
-  if (answer.ok) find(".confirm", job).open = false;
+  if (!answer.ok) return;
+  const question = find(".confirm", job);
+  // What is shut loses the focus, and soon there is nothing to cancel.
+  if (question.contains(document.activeElement)) (find("a[data-job-what]", job) ?? find("summary", question)).focus();
+  question.open = false;
 }

@@ -26,7 +26,7 @@ export class LeaseCard {
 
   /** @param {number} now */
   tick(now) {
-    for (const card of all("[data-session]:not([data-status=ended])")) {
+    for (const card of all("#leases [data-session]:not([data-status=ended])")) {
       const left = Number(card.dataset.expires) - now;
       setText(find("[data-left]", card), countdown(left));
       card.toggleAttribute("data-soon", left < 120000);

@@ -159,7 +159,17 @@ export class SettingsForm {
   news(draw) {
     const version = this.form.elements.version.value;
     const before = new Set(this.clashes);
+    /** @type {[Part, string][]} */
+    const faults = all("[data-fault]:not([hidden])", this.form).map((fault) => [
+      /** @type {any} */ (fault.parentElement?.closest("[data-key], [data-new]")),
+      fault.textContent.trim(),
+    ]);
     this.become(draw);
+    // What is wrong with a field that is not saved the hub no longer knows.
+    const mine = new Set(this.dirty.map(({ node }) => node));
+    for (const [node, words] of faults)
+      if (mine.has(node) || (node.dataset.new !== undefined && plain(this.form.elements["add.key"].value)))
+        this.note(node, words);
     if (this.form.elements.version.value === version) return;
     this.say(t([...this.clashes].some((key) => !before.has(key)) ? "settings.stale" : "settings.news"));
   }
