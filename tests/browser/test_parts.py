@@ -3,6 +3,7 @@ on."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -101,8 +102,13 @@ async def test_under_a_hand_nothing_moves_and_everything_is_true(page: Page) -> 
     await put(page, "<div><ul><li data-key=1>1<li data-key=2>2</ul><ol></ol></div>")
     fresh = "<div><ul><li data-key=3>3<li data-key=1>one</ul><ol><li data-key=2>two</ol></div>"
     assert not await morph(page, fresh, still=True)
-    assert await page.evaluate("window.part.innerText.split(/\\s+/)") == ["3", "one", "two"]
+    assert await page.evaluate("window.part.innerText.split(/\\s+/)") == ["one", "two", "3"]
     assert await page.evaluate("document.querySelectorAll('ul li').length") == 3
+    gone = "<div><ul><li data-key=1>one<li data-key=3>3</ul><ol></ol></div>"
+    assert not await morph(page, gone, still=True)
+    assert await page.evaluate("document.querySelector('[inert]').textContent") == "two"
+    assert not await morph(page, fresh, still=True)
+    assert await page.evaluate("document.querySelector('[inert]')") is None, "it is back"
     assert await morph(page, fresh)
     assert await page.evaluate("document.querySelectorAll('ol li').length") == 1
 
@@ -119,4 +125,80 @@ async def test_a_part_follows_the_hub_while_somebody_is_in_it(stage: Stage) -> N
             await tab_.page.get_by_role("button", name="Unpin").click()
         assert (await answer.value).status == 200
         await expect(tab_.page.locator("#zone")).not_to_contain_text("(pinned)")
+        # Pressed with the pointer there; Unpin is hidden now.
+        assert await tab_.page.evaluate("document.activeElement.closest('#zone') !== null")
+        assert await tab_.page.evaluate("document.activeElement.offsetParent !== null")
+        assert tab_.faults == []
+
+
+async def declare(stage: Stage, status: str) -> None:
+    async with stage.hub.client() as client:
+        asked = {"status": status, "reason": "belt"}
+        assert (await client.patch("/api/v2/rvms/1/status?wait=10", json=asked)).status_code == 200
+
+
+async def test_a_row_dealt_with_by_keyboard_goes_and_a_second_press_asks_nothing(stage: Stage) -> None:
+    await declare(stage, "error")
+    async with tab(stage.browser, stage.hub) as tab_:
+        await tab_.open("/")
+        await tab_.live()
+        row = tab_.page.locator("#attention [data-key='1']")
+        await expect(row).to_contain_text("Reports an error")
+        asked: list[str] = []
+        tab_.page.on("request", lambda request: asked.append(request.url) if request.method != "GET" else None)
+        await row.locator("button").focus()
+        await tab_.page.keyboard.press("Enter")
+        await tab_.page.keyboard.press("Enter")
+        await expect(row).to_have_count(0, timeout=3000)
+        place = await tab_.page.evaluate("document.activeElement.getAttribute('href')")
+        assert place == "/machines/2", "the row that stands there now, by its name: pressing again asks nothing"
+        assert len(asked) == 1
+        assert stage.machine.asked.count("maintenance") == 1
+        assert tab_.faults == []
+
+
+async def test_a_row_dealt_with_is_shut_under_the_pointer_and_soon_gone(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub) as tab_:
+        fetched: list[str] = []
+        tab_.page.on("request", lambda request: fetched.append(request.url) if "/parts?" in request.url else None)
+        await tab_.open("/")
+        await tab_.live()
+        row = tab_.page.locator("#attention [data-key='1']")
+        for leaves in (True, False):
+            await declare(stage, "error")
+            await row.locator("button").hover()
+            await declare(stage, "active")
+            await expect(tab_.page.locator("#attention [data-key='1'][inert]")).to_have_count(1)
+            if leaves:
+                await tab_.page.mouse.move(0, 0)
+            await expect(row).to_have_count(0, timeout=4000)
+        settled = len(fetched)
+        await asyncio.sleep(4)  # as long as a pointer that rests there
+        assert len(fetched) - settled <= 1
+        assert tab_.faults == []
+
+
+async def test_values_of_troubles_follow_each_sample_without_a_fetch(stage: Stage) -> None:
+    stage.machine.cpu = 97.0
+    async with tab(stage.browser, stage.hub) as tab_:
+        await tab_.open("/")
+        await tab_.live()
+        row = tab_.page.locator("#attention [data-key='1']")
+        await expect(row).to_contain_text("CPU at 97\u202f%")
+        await expect(tab_.page.locator("#alarms")).to_have_text("2")
+        await asyncio.sleep(1)
+        fetched: list[str] = []
+        tab_.page.on("request", lambda request: fetched.append(request.url) if "/parts?" in request.url else None)
+        stage.machine.cpu = 98.0
+        await expect(row).to_contain_text("CPU at 98\u202f%", timeout=3000)
+        assert fetched == []
+        stage.machine.cpu = 20.0
+        await expect(tab_.page.locator("#alarms")).to_have_text("1", timeout=5000)
+        await expect(row).to_have_count(0, timeout=3000)
+        stage.machine.cpu = 97.0
+        await tab_.open("/machines/1")
+        await tab_.live()
+        await expect(tab_.page.locator("#why")).to_contain_text("The CPU is at 97\u202f%.")
+        stage.machine.cpu = 99.0
+        await expect(tab_.page.locator("#why")).to_contain_text("The CPU is at 99\u202f%.", timeout=3000)
         assert tab_.faults == []

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dashboard import fleet, machine, trouble
+from dashboard.esbuild import STATIC
 from dashboard.reader import Reader
 from dashboard.trouble import freshness
 from tests.dashboard.trouble_cases import CASES, MACHINE, NOW, ORDER, Case
@@ -40,6 +43,13 @@ def test_what_changes_by_the_clock_alone_is_known_beforehand(case: Case) -> None
 
 def test_the_worst_comes_first_then_the_oldest() -> None:
     assert [t.id for t in trouble.troubles((MACHINE | case.machine for case in CASES), NOW)] == ORDER
+
+
+def test_the_browser_judges_by_the_same_limits() -> None:
+    script = (STATIC / "js/trouble.js").read_text("utf-8")
+    for name in ("NEARLY_FULL", "CLOCK_OFF_S", "CLOCK_UNSET_S"):
+        factors = re.findall(r"\d+", script.partition(f"const {name} = ")[2].partition(";")[0])
+        assert math.prod(map(int, factors)) == getattr(trouble, name)
 
 
 @pytest.mark.parametrize(("search", "ids"), FLEET["shown"])

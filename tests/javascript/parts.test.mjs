@@ -4,32 +4,32 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { Parts } from "../../dashboard/static/js/parts.js";
+import { valueBehind } from "../../dashboard/static/js/trouble.js";
 
 const ZONE = {
   id: "zone",
   address: "/machines/7/parts",
   of: 7,
   on: ["timezone", "event:timezone"],
-  slow: ["offset"],
   until: 0,
   always: false,
 };
-const JOBS = { id: "jobs", address: "/machines/7/parts", of: 7, on: ["pending"], slow: [], until: 0, always: false };
+const JOBS = { id: "jobs", address: "/machines/7/parts", of: 7, on: ["pending"], until: 0, always: false };
 const LIST = {
   id: "list",
   address: "/machines/attention",
   of: 0,
   on: ["codes", "removed"],
-  slow: ["health_reasons"],
   until: 9000,
   always: false,
 };
 
 /** A page with these parts, whose time goes on when it is told to. */
 function stage(listed, answers = []) {
+  /** @type {any} */
   const feed = { paused: false, hidden: false };
   /** @type {any} */
-  const made = { feed, at: 0, asked: [], put: [], held: [], timers: [] };
+  const made = { feed, at: 0, asked: [], drawn: 0, put: [], held: [], timers: [] };
   const parts = new Parts(feed, undefined, {
     list: () => listed,
     get: async (address, etag) => {
@@ -46,6 +46,9 @@ function stage(listed, answers = []) {
     put: (_html, ids) => {
       made.put.push(ids.join());
       return made.held;
+    },
+    values: () => {
+      made.drawn += 1;
     },
     later: (act, ms) => made.timers.push({ at: made.at + ms, act }),
     now: () => made.at,
@@ -94,27 +97,53 @@ test("news while one is under way bring one more, after a rest", async () => {
   assert.ok(made.asked.length <= before + 1);
 });
 
-test("what moves with each sample waits", async () => {
-  const { made, parts, pass } = stage([ZONE]);
-  parts.heard(delta(7, { timezone: "UTC" }));
-  await pass(1000);
-  parts.heard(delta(7, { offset: 1 }));
-  await pass(5000);
-  assert.equal(made.asked.length, 1);
-  await pass(6000);
-  assert.equal(made.asked.length, 2);
-});
-
-test("other codes are news, other values can wait", async () => {
-  const { made, parts, pass } = stage([LIST]);
+test("other codes are news within a second; values alone fetch nothing and are drawn at once", async () => {
+  const { made, parts, pass } = stage([LIST, { ...LIST, id: "alarms", address: "/alarms", always: true }]);
+  const news = [
+    { health_reasons: [{ code: "cpu_usage", value: 97 }] },
+    { capacity: 95 },
+    { clock_offset_s: -301 },
+    { clock_offset_s: -365 * 86400 - 1 },
+    { clock_offset_s: null },
+    { capacity: 94 },
+    { health_reasons: [] },
+  ];
+  for (const [at, members] of news.entries()) {
+    parts.heard(delta(1, members));
+    await pass(1000);
+    assert.equal(made.asked.length, 2 * at + 2, JSON.stringify(members));
+  }
+  const before = made.asked.length;
+  made.drawn = 0;
   parts.heard(delta(1, { health_reasons: [{ code: "cpu_usage", value: 97 }] }));
   await pass(1000);
-  parts.heard(delta(1, { health_reasons: [{ code: "cpu_usage", value: 98 }] }));
-  await pass(2000);
-  assert.equal(made.asked.length, 1);
-  parts.heard(delta(1, { health_reasons: [] }));
-  await pass(1000);
-  assert.equal(made.asked.length, 2);
+  assert.equal(made.drawn, 3, "as told, and again over what was fetched");
+  for (const members of [
+    { health_reasons: [{ code: "cpu_usage", value: 98 }] },
+    { capacity: 50 },
+    { clock_offset_s: 9 },
+  ])
+    parts.heard(delta(1, members));
+  assert.equal(made.drawn, 6);
+  await pass(60000);
+  assert.equal(made.asked.length, before + 2);
+});
+
+test("the value behind a trouble is that of its code", () => {
+  /** @type {any} */
+  const m = {
+    capacity: 96,
+    clock_offset_s: 400,
+    health_reasons: [
+      { code: "cpu_usage", value: 91 },
+      { code: "temperature", value: 85 },
+    ],
+  };
+  const causes = ["nearly_full", "clock", "clock_unset", "cpu", "hot", "disk"];
+  assert.deepEqual(
+    causes.map((cause) => valueBehind(m, cause)),
+    [96, 400, 400, 91, 85, undefined],
+  );
 });
 
 test("a whole picture makes everything stale; the same answer is only named", async () => {

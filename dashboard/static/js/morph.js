@@ -48,13 +48,20 @@ class Morph {
         continue;
       }
       rest.delete(same);
-      if (!same) old.insertBefore(document.importNode(next, true), at);
+      if (!same) this.add(old, next, at);
       else if (same === at) at = at.nextSibling;
       else if (this.still && keyOf(same)) this.whole = false;
       else move(old, same, at);
       if (same) this.node(same, next);
     }
     for (const node of rest) this.leave(node);
+  }
+
+  /** @param {any} old @param {any} next @param {any} at */
+  add(old, next, at) {
+    const later = this.still && at !== null && keyOf(next);
+    if (later) this.whole = false;
+    old.insertBefore(document.importNode(next, true), later ? null : at);
   }
 
   /** The old node that `next` is. @param {Set<any>} rest @param {any} at @param {any} next */
@@ -75,6 +82,7 @@ class Morph {
     if (this.still && keyOf(node)) {
       this.whole = false;
       if (elsewhere) this.node(node, elsewhere);
+      else node.setAttribute("inert", "");
     } else if (!elsewhere) node.remove();
   }
 }
@@ -96,7 +104,8 @@ function attributes(old, fresh) {
 }
 
 /**
- * Whether all of it was done: with `still`, what has a name is neither moved nor removed, for somebody is about to use it.
+ * Whether all of it was done: with `still`, for somebody is about to use it, what has a name is not moved; what is new
+ * stands last, and what is gone cannot be used any more.
  * @param {Element} old @param {Element} fresh @param {boolean} [still]
  */
 export function morph(old, fresh, still = false) {

@@ -2,15 +2,16 @@
 // this only knows what makes them stale:
 //   data-part  the address they come from      data-of    the machine they tell of; without it, all
 //   data-on    members of a machine, "job", "event:<kind>": what makes them stale at once
-//   data-slow  the same for what moves with each sample: they may wait for it
 //   data-until when they are stale by themselves, in epoch milliseconds
 //   data-always also while nobody looks: it is seen from outside
-//   data-still nothing in them moves under the pointer or the focus
+//   data-still nothing in them moves under the pointer, for a moment
+// The values in them (data-worth) are drawn from the feed; other codes than before make them stale (trouble.js).
 
 import { delay } from "./backoff.js";
 import { entitle } from "./counts.js";
 import { all, find } from "./dom.js";
 import { morph } from "./morph.js";
+import { codes, drawValues } from "./trouble.js";
 
 /** News of one moment are one fetch, and a room full of browsers does not ask in step. */
 const SPREAD_MS = 150;
@@ -19,22 +20,20 @@ const WHOLE_LEAST_MS = 300;
 const WHOLE_SPREAD_MS = 500;
 const ALWAYS_REST_MS = 3000;
 const REST_MS = 700;
-const SLOW_MS = 10000;
-const HELD_MS = 1500;
+/** How long what changed in a part waits for a pointer that rests there. */
+const HELD_MS = 2000;
+const UNTIL_REST_MS = 1500;
 
-/** @typedef {{id: string, address: string, of: number, on: string[], slow: string[], until: number, always: boolean}} Stated */
+/** @typedef {{id: string, address: string, of: number, on: string[], until: number, always: boolean}} Stated */
 
 /** @param {Part} node @returns {Stated} */
 function stated(node) {
-  const { part, of, on, slow, until, always } = node.dataset;
-  /** @param {string | undefined} names */
-  const split = (names) => (names ? names.split(" ") : []);
+  const { part, of, on, until, always } = node.dataset;
   return {
     id: node.id,
     address: part,
     of: Number(of ?? 0),
-    on: split(on),
-    slow: split(slow),
+    on: on ? on.split(" ") : [],
     until: Number(until || 0),
     always: always !== undefined,
   };
@@ -42,14 +41,16 @@ function stated(node) {
 
 export class Parts {
   /**
-   * @param {Pick<import("./feed.js").Feed, "paused" | "hidden">} feed @param {(part: Part) => void} [drawn]
-   * @param {Partial<{allows: (part: Part, fresh: Part) => unknown, list: () => Stated[], get: (address: string, etag: string) => Promise<Response>, put: (html: string, ids: string[]) => string[], later: (act: () => void, ms: number) => Timer, now: () => number, random: () => number}>} [world]
+   * @param {Pick<import("./feed.js").Feed, "paused" | "hidden" | "fleet">} feed @param {(part: Part) => void} [drawn]
+   * @param {Partial<{allows: (part: Part, fresh: Part) => unknown, list: () => Stated[], get: (address: string, etag: string) => Promise<Response>, put: (html: string, ids: string[]) => string[], values: () => void, later: (act: () => void, ms: number) => Timer, now: () => number, random: () => number}>} [world]
    */
   constructor(feed, drawn = () => {}, world = {}) {
     this.feed = feed;
     this.list = world.list ?? (() => all("[data-part]").map(stated));
     this.get = world.get ?? get;
-    this.put = world.put ?? ((html, ids) => put(html, ids, drawn, world.allows ?? (() => true)));
+    this.put =
+      world.put ?? ((html, ids) => put(html, ids, drawn, world.allows ?? (() => true), (id) => this.need(id, 0)));
+    this.values = world.values ?? (() => drawValues(feed.fleet.machines));
     this.later = world.later ?? ((act, ms) => setTimeout(act, ms));
     this.now = world.now ?? (() => performance.now());
     this.random = world.random ?? Math.random;
@@ -59,7 +60,7 @@ export class Parts {
     this.last = new Map();
     /** What was asked for last, and the mark of what came. */
     this.newest = { full: "", etag: "" };
-    /** The codes of what is wrong with a machine, whatever the values. @type {Map<number, string>} */
+    /** Of what is wrong with a machine, by the machine and what it is judged by. @type {Map<string, string>} */
     this.codes = new Map();
     this.armed = Number.POSITIVE_INFINITY;
     this.busy = false;
@@ -71,21 +72,23 @@ export class Parts {
     if (frame.type === "job") this.told(frame.rvm_id, ["job"]);
     else if (frame.type === "event") this.told(frame.rvm_id, [`event:${frame.code.split(".")[0]}`]);
     else if (frame.type === "snapshot") {
-      for (const m of frame.machines) this.judged(m.id, m.health_reasons);
+      for (const m of frame.machines) this.judged(m);
       for (const { id } of this.list()) this.need(id, 0, WHOLE_SPREAD_MS, WHOLE_LEAST_MS);
     } else if (frame.type === "delta") {
-      for (const m of frame.m)
-        this.told(m.id, [...Object.keys(m), ...(this.judged(m.id, m.health_reasons) ? ["codes"] : [])]);
+      for (const m of frame.m) this.told(m.id, [...Object.keys(m), ...(this.judged(m) ? ["codes"] : [])]);
       for (const id of frame.removed ?? []) this.told(id, ["removed"]);
+      if (!this.feed.paused && !this.feed.hidden) this.values();
     }
   }
 
-  /** Whether other codes than before. @param {number} id @param {{code: string}[] | undefined} reasons */
-  judged(id, reasons) {
-    if (!reasons) return false;
-    const codes = reasons.map(({ code }) => code).join();
-    const other = (this.codes.get(id) ?? "") !== codes;
-    this.codes.set(id, codes);
+  /** Whether other codes than before. @param {{id: number} & Partial<Machine>} m */
+  judged(m) {
+    let other = false;
+    for (const [name, code] of codes(m)) {
+      const key = `${m.id} ${name}`;
+      if ((this.codes.get(key) ?? "") !== code) other = true;
+      this.codes.set(key, code);
+    }
     return other;
   }
 
@@ -93,8 +96,8 @@ export class Parts {
   told(rvm, names) {
     for (const part of this.list()) {
       if (part.of && part.of !== rvm) continue;
-      if (part.on.some((name) => names.includes(name))) this.need(part.id, part.always ? ALWAYS_REST_MS : REST_MS);
-      else if (part.slow.some((name) => names.includes(name))) this.need(part.id, SLOW_MS);
+      if (part.on.some((name) => names.includes(name)))
+        this.need(part.id, part.always && this.feed.hidden ? ALWAYS_REST_MS : REST_MS);
     }
   }
 
@@ -110,7 +113,7 @@ export class Parts {
 
   /** What is stale by the clock alone. @param {number} now the hub's */
   tick(now) {
-    for (const { id, until } of this.list()) if (until && until <= now) this.need(id, HELD_MS);
+    for (const { id, until } of this.list()) if (until && until <= now) this.need(id, UNTIL_REST_MS);
   }
 
   arm() {
@@ -158,6 +161,7 @@ export class Parts {
       this.failed = 0;
       if (!answer.ok) return 0;
       const held = this.put(await answer.text(), ids);
+      this.values();
       this.newest = { full: held.length ? "" : full, etag: answer.headers.get("etag") ?? "" };
       for (const id of held) this.need(id, HELD_MS);
       return 0;
@@ -176,12 +180,15 @@ function get(address, etag) {
   return fetch(address, { credentials: "same-origin", redirect: "manual", headers });
 }
 
+/** Since when news wait for the pointer, by the part. @type {Map<string, number>} */
+const waiting = new Map();
+
 /**
- * Put parts in their places; those that could not be done whole, for somebody is using them.
+ * Put parts in their places; those that could not be done whole, for the pointer is there.
  * @param {string} html @param {string[]} ids @param {(part: Part) => void} drawn
- * @param {(part: Part, fresh: Part) => unknown} allows
+ * @param {(part: Part, fresh: Part) => unknown} allows @param {(id: string) => void} left the pointer is gone
  */
-function put(html, ids, drawn, allows) {
+function put(html, ids, drawn, allows, left) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
   /** @type {ParentNode[]} */
   const roots = [fresh, ...all("template", fresh).map((node) => /** @type {any} */ (node.content))];
@@ -194,17 +201,32 @@ function put(html, ids, drawn, allows) {
     if (!old || !next || !allows(old, next)) continue;
     const focused = /** @type {Part | null} */ (old.contains(document.activeElement) ? document.activeElement : null);
     const place = focused?.closest("[data-key]");
-    const still = old.dataset.still !== undefined && (old.matches(":hover") || focused !== null);
-    if (!morph(old, next, still)) held.push(id);
-    if (focused && !focused.offsetParent) refocus(old, place);
+    const near = place ? [place, place.nextElementSibling, place.previousElementSibling] : [];
+    const now = performance.now();
+    const since = waiting.get(id) ?? now;
+    const still = old.dataset.still !== undefined && old.matches(":hover") && now - since < HELD_MS - 500;
+    if (morph(old, next, still)) waiting.delete(id);
+    else {
+      held.push(id);
+      waiting.set(id, since);
+      old.addEventListener("pointerleave", () => left(id), { once: true });
+    }
+    if (focused && (!visible(focused) || focused.closest("[inert]"))) refocus([...near, old]);
     drawn(old);
     if (id === "alarms") entitle();
   }
   return held;
 }
 
-/** Where somebody is led whose button has gone: to what it belonged to. @param {Part} part @param {Part | null | undefined} place */
-function refocus(part, place) {
-  const near = place && part.contains(place) ? place : part;
-  (find("a, button, summary", near) ?? find("a, button, summary"))?.focus({ preventScroll: true });
+/** @param {Part} node */
+const visible = (node) => node.offsetParent && !node.closest("details:not([open]) > :not(summary)");
+
+/** Where somebody is led whose button has gone: to what it belonged to, or what stood beside that. @param {(Part | null)[]} near */
+function refocus(near) {
+  for (const node of near) {
+    if (!node?.isConnected || node.inert) continue;
+    const to = all("a, button:enabled, summary, [tabindex]", node).find(visible);
+    if (to) return to.focus({ preventScroll: true });
+  }
+  return find("main a, main button")?.focus({ preventScroll: true });
 }

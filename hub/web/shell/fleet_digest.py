@@ -52,6 +52,8 @@ class FleetDigest:
         # Bound: CLASSES, the one unused for longest goes first.
         self._made: OrderedDict[frozenset[int] | None, tuple[int, float, Digest]] = OrderedDict()
         self._turn = asyncio.Lock()
+        self._revision = 0
+        """Of what is wrong with machines, as far as views are made."""
 
     async def views(self, machines: frozenset[int] | None) -> list[dict[str, Any]]:
         """Of these machines (None: of all), with MEMBERS; not to be changed."""
@@ -60,17 +62,20 @@ class FleetDigest:
             async for rvm_id in in_slices(stale):
                 machine = self._fleet.machines.get(rvm_id)
                 if machine is not None:
-                    self._views[rvm_id] = machine_delta(machine, MEMBERS)
+                    before, view = self._views.get(rvm_id), machine_delta(machine, MEMBERS)
+                    self._views[rvm_id] = view
+                    self._revision += before is None or _other(before, view)
             for rvm_id in self._views.keys() - self._fleet.machines.keys():
                 del self._views[rvm_id]
         return [view for rvm_id, view in self._views.items() if machines is None or rvm_id in machines]
 
     async def of(self, machines: frozenset[int] | None, now_ms: int) -> Digest:
-        """Readings in it are at most FRESH_S old."""
-        revision, made = self._feed.revision, self._made.get(machines)
+        """Values in it are at most FRESH_S old, troubles are not."""
+        views = await self.views(machines)
+        revision, made = self._feed.revision + self._revision, self._made.get(machines)
         if made is not None and made[0] == revision and monotonic() - made[1] < FRESH_S:
             return made[2]
-        views, found, begun = await self.views(machines), [], monotonic()
+        found, begun = [], monotonic()
         counts, until = fleet.counters(()), None
         async for view in in_slices(views):
             fleet.count(counts, view)
@@ -84,6 +89,12 @@ class FleetDigest:
         if len(self._made) > CLASSES:
             self._made.popitem(last=False)
         return digest
+
+
+def _other(before: dict[str, Any], view: dict[str, Any]) -> bool:
+    """Whether another trouble, whatever its value."""
+    now = view["last_seen_at"] or 0
+    return getattr(trouble(before, now), "cause", None) != getattr(trouble(view, now), "cause", None)
 
 
 async def in_slices(things: Iterable[T]) -> AsyncIterator[T]:

@@ -59,10 +59,11 @@ async function ask(event) {
   const button = find("button", form);
   if (button.getAttribute("aria-busy") === "true") return;
   setAttribute(button, "aria-busy", "true");
-  const { status, reason } = form.elements;
-  const id = Number(form.closest("[data-key]").dataset.key);
-  const answer = await askStatus(id, { status: status.value, reason: reason.value });
-  button.removeAttribute("aria-busy");
+  const row = form.closest("[data-key]");
+  const reason = find("[data-words]", row).textContent;
+  const answer = await askStatus(Number(row.dataset.key), { status: form.elements.status.value, reason });
+  // Pressed again before the list shows what came of it, it would be asked twice.
+  setTimeout(() => button.removeAttribute("aria-busy"), answer.ok ? 3000 : 0);
   if (!answer.ok) setText(find("#announcer"), answer.message);
 }
 

@@ -75,6 +75,27 @@ async def test_counts_are_kept_a_moment_and_made_anew_at_once_for_what_is_no_rea
     assert len(digest._made) == CLASSES
 
 
+async def test_another_trouble_is_counted_at_once_and_another_value_a_moment_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hub, heat = Hub(5), [85.0]
+    digest = FleetDigest(hub.fleet, hub.feed)
+
+    def delta(machine: Machine, members: Iterable[str]) -> dict[str, Any]:
+        reasons = [{"code": "temperature", "value": heat[0]}] if machine.id == 2 and heat[0] > 80 else []
+        return machine_delta(machine, members) | {"connection": "live", "health_reasons": reasons}
+
+    monkeypatch.setattr(fleet_digest, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(fleet_digest, "machine_delta", delta)
+    assert [(one.id, one.value) for one in (await digest.of(None, NOW_MS)).troubles if one.cause == "hot"] == [
+        (2, 85.0)
+    ]
+    for heat[0], value in ((90.0, 85.0), (50.0, None), (95.0, 95.0)):
+        hub.sample(2, 1.0)
+        found = (await digest.of(None, NOW_MS)).troubles
+        assert next((one.value for one in found if one.cause == "hot"), None) == value
+
+
 async def test_two_that_ask_at_once_both_see_everything() -> None:
     hub = Hub(2000)
     digest = FleetDigest(hub.fleet, hub.feed)
