@@ -159,6 +159,7 @@ export class SettingsForm {
   news(draw) {
     const version = this.form.elements.version.value;
     const before = new Set(this.clashes);
+    const words = find("[data-said]", this.form)?.textContent ?? "";
     /** @type {[Part, string][]} */
     const faults = all("[data-fault]:not([hidden])", this.form).map((fault) => [
       /** @type {any} */ (fault.parentElement?.closest("[data-key], [data-new]")),
@@ -167,11 +168,12 @@ export class SettingsForm {
     this.become(draw);
     // What is wrong with a field that is not saved the hub no longer knows.
     const mine = new Set(this.dirty.map(({ node }) => node));
-    for (const [node, words] of faults)
+    for (const [node, why] of faults)
       if (mine.has(node) || (node.dataset.new !== undefined && plain(this.form.elements["add.key"].value)))
-        this.note(node, words);
-    if (this.form.elements.version.value === version) return;
+        this.note(node, why);
+    if (this.form.elements.version.value === version) return this.say(words);
     this.say(t([...this.clashes].some((key) => !before.has(key)) ? "settings.stale" : "settings.news"));
+    return undefined;
   }
 }
 
