@@ -147,10 +147,6 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
-
-
 IsNewest = Callable[[str | None], bool]
 Script = Callable[[str | None], str]
 
@@ -186,3 +182,7 @@ async def _postgres_version(connection: asyncpg.Connection) -> str | None:
     there = await connection.fetchval("SELECT to_regclass('alembic_version')::text")
     version = await connection.fetchval(_READ_VERSION) if there else None
     return None if version is None else str(version)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
