@@ -63,7 +63,8 @@ async def of_machine(visit: Visit, found: Machine) -> list[CommandRow]:
 async def part(visit: Visit) -> dict[str, Any]:
     found = visit.machine()
     commands = await of_machine(visit, found)
-    return {"m": found, "s": on_machine(visit, commands, await people(visit, {job.issued_by for job in commands}))}
+    names = await people(visit, {job.issued_by for job in commands})
+    return {"m": views.machine_view(found, times="ms"), "s": on_machine(visit, commands, names)}
 
 
 def on_machine(visit: Visit, commands: Sequence[CommandRow], names: Mapping[str, str]) -> dict[str, Any]:

@@ -77,12 +77,13 @@ async def part_form(visit: Visit) -> dict[str, Any]:
 
 async def part_applied(visit: Visit) -> dict[str, Any]:
     found = visit.machine()
+    view = views.machine_view(found, times="ms")
     scope = settings_form.written(visit.context.fleet.settings.newest_scope(found.desired_settings))
     by = scope["written"]
     return {
-        "m": found,
+        "m": view,
         "f": {"version": found.effective_settings.version, "action": _address(found)},
-        "applied": applied(views.machine_view(found, times="ms"), visit.reader),
+        "applied": applied(view, visit.reader),
         "by": None if by is None else (await tab.naming(visit, found, {by[0]}))(by[0]),
         **scope,
     }

@@ -205,7 +205,8 @@ async def part_why(visit: Visit) -> dict[str, Any]:
 
 
 async def part_statuses(visit: Visit) -> dict[str, Any]:
-    return {"s": await _statuses(visit, visit.machine())}
+    found = visit.machine()
+    return {"m": machine_view(found, times="ms"), "s": await _statuses(visit, found)}
 
 
 def _whys(visit: Visit, found: Machine, view: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from hub.machines import tab
 from hub.model import actors
 from hub.model.actors import row_id
 from hub.model.machine import Machine
-from hub.model.views import epoch_ms
+from hub.model.views import epoch_ms, machine_view
 from hub.remote import api, files_api, pages_api
 from hub.remote.pages_api import OpenedPage
 from hub.remote.rules import life, requests
@@ -243,7 +243,7 @@ async def _page(visit: Visit, found: Machine, fault: str = "", status: int = 200
 
 async def part_open_sessions(visit: Visit) -> dict[str, Any]:
     found = visit.machine()
-    return {"m": found, "cards": await _cards(visit, found)}
+    return {"m": machine_view(found, times="ms"), "cards": await _cards(visit, found)}
 
 
 async def part_place(visit: Visit) -> dict[str, Any]:
@@ -251,7 +251,7 @@ async def part_place(visit: Visit) -> dict[str, Any]:
     mine = [card for card in await _cards(visit, found) if card.mine]
     offer, folders = await _offer(visit, found), session_texts.declared(found.row.hardware)
     return {
-        "m": found,
+        "m": machine_view(found, times="ms"),
         "own": next((card for card in mine if card.s["status"] == "active"), None),
         "waiting": any(card.s["status"] != "active" for card in mine),
         "offer": offer,
@@ -268,7 +268,7 @@ async def part_past(visit: Visit) -> dict[str, Any]:
     names = await tab.people(visit, found, _actors(shown))
     recorded = await _recordings(visit, found, shown)
     return {
-        "m": found,
+        "m": machine_view(found, times="ms"),
         "past": past(visit.reader, shown, recorded, names, tab.zone_of(found)),
         "older": shown[-1].id if len(rows) > PAGE else None,
         "before": before,

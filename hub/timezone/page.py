@@ -33,7 +33,7 @@ KEPT = "timezone.kept"
 
 async def part(visit: Visit) -> dict[str, Any]:
     found = visit.machine()
-    return {"m": found, "z": await card(visit, found)}
+    return {"m": views.machine_view(found, times="ms"), "z": await card(visit, found)}
 
 
 async def card(visit: Visit, found: Machine) -> dict[str, Any]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from dashboard import pages
+from dashboard.reader import Reader
 from db.records import CommandRow
 from hub.model.changes import Put
+from hub.model.views import machine_view
 from hub.routes import OF_MACHINE
 from tests.support.api_hub import ApiHub
 from tests.support.page_visitor import browser
@@ -63,6 +68,25 @@ async def test_several_come_at_once_and_the_same_is_only_named(door: ApiHub) -> 
         again = await client.get(address, headers={"If-None-Match": answer.headers["etag"]})
         assert (again.status_code, again.text) == (304, "")
         assert (await client.get("/machines/1/parts?of=nonsense")).text == ""
+
+
+async def test_every_part_of_a_machine_has_the_view_that_its_page_has(
+    door: ApiHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, Any] = {}
+    pieces = pages.pieces
+
+    def seeing(template: str, reader: Reader, **values: Any) -> Iterator[str]:
+        seen[template] = values["m"]
+        return pieces(template, reader, **values)
+
+    monkeypatch.setattr(pages, "pieces", seeing)
+    async with await browser(door, "operator") as client:
+        await client.get(f"/machines/1/parts?of={'+'.join(OF_MACHINE)}")
+        await client.get("/machines/1/settings/parts?of=applied")
+    assert len(seen) == len(OF_MACHINE) + 1
+    for template, view in seen.items():
+        assert view == machine_view(door.context.fleet.machines[1], times="ms"), template
 
 
 async def test_a_part_is_for_whom_its_page_is(door: ApiHub) -> None:
