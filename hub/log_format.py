@@ -57,8 +57,7 @@ class LineLimits(logging.Filter):
         super().__init__()
         self._clock = clock
         self._lines = TokenBuckets[int](MACHINE_LINES_PER_MINUTE / 60, MACHINE_LINES, MOST_REMEMBERED)
-        # Bound: the machines of the hub.
-        self._left_out: Counter[int] = Counter()
+        self._left_out: Counter[int] = Counter()  # Bound: the machines of the hub
 
     def filter(self, record: logging.LogRecord) -> bool:
         args = record.args

@@ -46,8 +46,7 @@ class Announcer:
         self.lane = lane
         self._commit = commit
         self._publisher = publisher
-        # Bound: the parts of the hub, wired at the start.
-        self._listeners: list[Listener] = []
+        self._listeners: list[Listener] = []  # Bound: the parts of the hub, wired at the start
 
     @property
     def stalled_s(self) -> float:

@@ -35,8 +35,7 @@ class HubContext:
     clock: Callable[[], datetime]
     epoch: str
     version: str
-    # Bound: the parts that hub.lifespan makes, one a class.
-    _parts: dict[type, Any] = field(default_factory=dict)
+    _parts: dict[type, Any] = field(default_factory=dict)  # Bound: the parts that hub.lifespan makes, one a class
 
     def add(self, *parts: object) -> None:
         """Make parts known by their classes."""

@@ -74,25 +74,18 @@ class Feed:
         self.version = version
         self._fleet = fleet
         self._clock = clock
-        # Bound: open pages, MAX_SOCKETS_PER_USER a person.
-        self._subscriptions: dict[int, Subscription] = {}
+        self._subscriptions: dict[int, Subscription] = {}  # Bound: open pages, MAX_SOCKETS_PER_USER a person
         self._numbers = 0
-        # Bound: one a machine, until the next flush.
-        self._touched: dict[int, set[str]] = {}
-        # Bound: until the next flush.
-        self._removed: set[int] = set()
-        # Bound: a part of the touched.
-        self._urgent: set[int] = set()
-        # Bound: one a machine, and nothing while nobody watches.
-        self._said: dict[int, dict[str, Any]] = {}
+        self._touched: dict[int, set[str]] = {}  # Bound: one a machine, until the next flush
+        self._removed: set[int] = set()  # Bound: until the next flush
+        self._urgent: set[int] = set()  # Bound: a part of the touched
+        self._said: dict[int, dict[str, Any]] = {}  # Bound: one a machine, and nothing while nobody watches
         """Every machine as the differences up to the last flush tell it, whole."""
-        # Bound: those of `_said`.
-        self._texts: dict[int, bytes] = {}
+        self._texts: dict[int, bytes] = {}  # Bound: those of `_said`
         """The same as JSON; without those that have changed since it was last wanted."""
         self.revision = 0
         """Goes up when something else than readings may differ from before; also while nobody watches."""
-        # Bound: one a machine, until they are taken.
-        self._changed: set[int] = set()
+        self._changed: set[int] = set()  # Bound: one a machine, until they are taken
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._last_flush = 0.0

@@ -61,8 +61,7 @@ class GroupCommit:
         self._store = store
         # Bound: one a caller that waits: requests, workers of links, turns of the clock.
         self._callers: deque[_Caller] = deque()
-        # Bound: MAX_LATER, beyond it forgotten.
-        self._later: list[tuple[Change, Callable[[], bool]]] = []
+        self._later: list[tuple[Change, Callable[[], bool]]] = []  # Bound: MAX_LATER, beyond it forgotten
         self._ready = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()

@@ -45,10 +45,8 @@ class Observer:
         self._monotonic = monotonic
         # Bound: a machine has one, and those that an earlier look replaced, until their time.
         self._due: list[tuple[float, int]] = []
-        # Bound: one a machine.
-        self._looks: dict[int, float] = {}
-        # Bound: one a machine.
-        self._to_tell: dict[int, float] = {}
+        self._looks: dict[int, float] = {}  # Bound: one a machine
+        self._to_tell: dict[int, float] = {}  # Bound: one a machine
         self._untold = PendingEvents()
 
     def start(self, was_live: Callable[[int], bool]) -> None:

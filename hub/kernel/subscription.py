@@ -79,8 +79,7 @@ class Subscription:
         self.wants_snapshot = True
         self.held = False
         """What this user may see is being looked up again: nothing is sent until it is known."""
-        # Bound: MAX_WAITING_FRAMES; the browser is cut off.
-        self._waiting: deque[Frame] = deque()
+        self._waiting: deque[Frame] = deque()  # Bound: MAX_WAITING_FRAMES; the browser is cut off
         self._waiting_bytes = 0
         self._ready = asyncio.Event()
         self._ready.set()

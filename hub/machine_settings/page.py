@@ -136,8 +136,7 @@ class Spread:
     same: int = 0
     away: int = 0
     behind: int = 0
-    # Bound: one page's, a machine each.
-    errors: list[tuple[int, str]] = field(default_factory=list)
+    errors: list[tuple[int, str]] = field(default_factory=list)  # Bound: one page's, a machine each
 
 
 async def show_fleet_settings(visit: Visit) -> Response:

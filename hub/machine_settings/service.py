@@ -63,8 +63,7 @@ class SettingsPush:
         self._fleet = fleet
         self._links = links
         self._announce = announce
-        # Bound: once each machine.
-        self._due: deque[int] = deque()
+        self._due: deque[int] = deque()  # Bound: once each machine
         self._turn: asyncio.Handle | None = None
 
     def on_commit(self, changes: Sequence[Change]) -> None:

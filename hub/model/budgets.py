@@ -184,12 +184,9 @@ class MachineBudget:
             TokenBuckets[int](REFUSALS_PER_S, REFUSALS_AT_ONCE, MOST_REMEMBERED),
         )
         self._slowing = (*self._buckets[:2], self._stored)
-        # Bound: one a machine, until its share is half full again.
-        self._used_up: set[int] = set()
-        # Bound: one a machine.
-        self._paid_boots: dict[int, str] = {}
-        # Bound: one a machine, until `due`.
-        self._untold: set[int] = set()
+        self._used_up: set[int] = set()  # Bound: one a machine, until its share is half full again
+        self._paid_boots: dict[int, str] = {}  # Bound: one a machine
+        self._untold: set[int] = set()  # Bound: one a machine, until `due`
 
     def take(self, rvm_id: int, now: float, cost: Cost) -> float:
         """0: `cost` is taken. Else the seconds until it could be. What costs more than a burst takes a whole one, and
@@ -274,8 +271,7 @@ class _Budget:
 
 class ReportedEvents:
     def __init__(self) -> None:
-        # Bound: one a machine that reported lately; a full one is dropped.
-        self._budgets: dict[int, _Budget] = {}
+        self._budgets: dict[int, _Budget] = {}  # Bound: one a machine that reported lately; a full one is dropped
 
     def __len__(self) -> int:
         return len(self._budgets)

@@ -85,14 +85,11 @@ class Fleet:
 
     def __init__(self, machines: Iterable[Machine] = (), settings: CommonSettings | None = None) -> None:
         self.settings = settings or CommonSettings()
-        # Bound: the rows that administrators made.
-        self.machines: dict[int, Machine] = {}
+        self.machines: dict[int, Machine] = {}  # Bound: the rows that administrators made
         self.open: dict[str, CommandRow] = {}
         """Every command that has not ended, of every machine. Bound: MAX_PENDING a machine, each to its deadline."""
-        # Bound: one a machine.
-        self._by_device_id: dict[str, Machine] = {}
-        # Bound: one a machine.
-        self._by_key_prefix: dict[str, Machine] = {}
+        self._by_device_id: dict[str, Machine] = {}  # Bound: one a machine
+        self._by_key_prefix: dict[str, Machine] = {}  # Bound: one a machine
         self._appliers: dict[type, Callable[[Any], Touched | None]] = {
             c.Put: self._row_changed,
             c.Patch: self._patched,

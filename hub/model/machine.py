@@ -102,10 +102,8 @@ class Machine:
 
     remote_sessions: dict[int, RemoteSessionRow] = field(default_factory=dict)
     """Those that have not ended. Bound: MOST_OF_A_MACHINE, gone with their end."""
-    # Bound: MAX_PENDING, each to its deadline.
-    pending: dict[str, CommandRow] = field(default_factory=dict)
-    # Bound: a part of what was pending at the start.
-    maybe_sent: set[str] = field(default_factory=set)
+    pending: dict[str, CommandRow] = field(default_factory=dict)  # Bound: MAX_PENDING, each to its deadline
+    maybe_sent: set[str] = field(default_factory=set)  # Bound: a part of what was pending at the start
     """Commands that are recorded as queued and may have left all the same: the last hub life ended without a flush."""
     boots: dict[str, Boot] = field(default_factory=dict)
     """In order of use, those that are stored. Bound: BOOTS_KEPT."""

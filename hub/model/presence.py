@@ -217,10 +217,8 @@ class Watching:
     """`viewer`: any number that names one connection of one browser."""
 
     def __init__(self) -> None:
-        # Bound: WATCHES_PER_VIEWER an open page.
-        self._watches: dict[int, dict[int | None, LiveWatch]] = {}
-        # Bound: one a machine.
-        self._told: dict[int, float] = {}
+        self._watches: dict[int, dict[int | None, LiveWatch]] = {}  # Bound: WATCHES_PER_VIEWER an open page
+        self._told: dict[int, float] = {}  # Bound: one a machine
 
     def watch(
         self, viewer: int, rvm_id: int | None, interval: float, now: float, *, reach: frozenset[int] | None = None

@@ -51,10 +51,8 @@ class PendingConnection:
 class PendingConnections:
     def __init__(self, limits: ConnectionLimits = PLAIN) -> None:
         self._limits = limits
-        # Bound: `limits`, the oldest is ended.
-        self._all: OrderedDict[PendingConnection, None] = OrderedDict()
-        # Bound: the same ones.
-        self._by_network: dict[str, OrderedDict[PendingConnection, None]] = {}
+        self._all: OrderedDict[PendingConnection, None] = OrderedDict()  # Bound: `limits`, the oldest is ended
+        self._by_network: dict[str, OrderedDict[PendingConnection, None]] = {}  # Bound: the same ones
 
     def __len__(self) -> int:
         return len(self._all)

@@ -132,8 +132,7 @@ class AcceptingServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.server_state: HubServerState = HubServerState(TLS if config.is_ssl else PLAIN)
-        # Bound: those of the start, one.
-        self._listeners: list[socket.socket] = []
+        self._listeners: list[socket.socket] = []  # Bound: those of the start, one
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.servers = []

@@ -57,16 +57,14 @@ _HEADERS: Final[Mapping[str, tuple[str, str]]] = {
 def operations(described: Sequence[Operation]) -> tuple[Operation, ...]:
     """The operations that answer document and page, each built for its first reader."""
 
-    # Bound: one document.
-    @cache
+    @cache  # Bound: one document
     def encoded() -> bytes:
         return msgspec.json.encode(document(described))
 
     async def show_document(_call: Call) -> Answer:
         return Answer(Response(await to_thread.run_sync(encoded), media_type="application/json"))
 
-    # Bound: one a language.
-    @cache
+    @cache  # Bound: one a language
     def page(language: str) -> str:
         return docs_page(described, language)
 

@@ -41,8 +41,7 @@ class FamiliarPlaces:
     """Networks an account was signed in to from: failures elsewhere neither lock it there nor make it wait."""
 
     def __init__(self) -> None:
-        # Bound: MAX_FAMILIAR, the one used longest ago goes first.
-        self._places: OrderedDict[str, None] = OrderedDict()
+        self._places: OrderedDict[str, None] = OrderedDict()  # Bound: MAX_FAMILIAR, the one used longest ago goes first
 
     def add(self, email: str, address: str) -> None:
         place = self._place(email, address)
@@ -68,8 +67,7 @@ class UnknownAccounts:
 
     def __init__(self) -> None:
         self._tries = 0
-        # Bound: MAX_NETWORKS, and a minute.
-        self._networks: set[str] = set()
+        self._networks: set[str] = set()  # Bound: MAX_NETWORKS, and a minute
 
     def count(self, address: str) -> None:
         self._tries += 1
@@ -182,8 +180,7 @@ class UnstoredSignIns:
     def __init__(self) -> None:
         # Bound: MAX_UNSTORED, beyond it a sign-in is refused.
         self._waiting: OrderedDict[str, _UnstoredSignIn] = OrderedDict()
-        # Bound: MAX_COUNTED, the oldest is dropped.
-        self._failures: OrderedDict[str, SignInFailureRow] = OrderedDict()
+        self._failures: OrderedDict[str, SignInFailureRow] = OrderedDict()  # Bound: MAX_COUNTED, the oldest is dropped
         self._some = asyncio.Event()
 
     def keep(self, changes: Sequence[c.Change]) -> bool:
@@ -256,12 +253,10 @@ class AuthState:
     passwords: Passwords = field(default_factory=Passwords)
     budgets: PersonBudget = field(default_factory=PersonBudget)
     unstored: UnstoredSignIns = field(default_factory=UnstoredSignIns)
-    # Bound: MAX_USES; what is beyond is noted with the next use.
-    uses: dict[str, c.Patch] = field(default_factory=dict)
+    uses: dict[str, c.Patch] = field(default_factory=dict)  # Bound: MAX_USES; what is beyond is noted with the next use
     users_change: anyio.Lock = field(default_factory=anyio.Lock)
     """So that two administrators cannot remove each other at once."""
-    # Bound: one a request under way.
-    _trying: dict[str, tuple[anyio.Lock, int]] = field(default_factory=dict)
+    _trying: dict[str, tuple[anyio.Lock, int]] = field(default_factory=dict)  # Bound: one a request under way
 
     def note_use(self, digest: str, use: c.Patch) -> None:
         if len(self.uses) < MAX_USES:

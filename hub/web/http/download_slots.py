@@ -28,8 +28,7 @@ class DownloadSlots:
 
     def __init__(self, text: str = "export") -> None:
         self._text = text
-        # Bound: MOST and MOST_OF_MACHINES, beyond it 429.
-        self._making: set[str] = set()
+        self._making: set[str] = set()  # Bound: MOST and MOST_OF_MACHINES, beyond it 429
 
     def begin(self, who: str) -> None:
         """Raises Problem (429) when this caller already has one under way, or too many others do."""

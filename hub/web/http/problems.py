@@ -117,8 +117,7 @@ def language_of(connection: HTTPConnection, principal: Principal | None) -> str:
     return from_accept_language(connection.headers.get("accept-language", "")) or chosen or DEFAULT
 
 
-# Bound: one a language.
-@cache
+@cache  # Bound: one a language
 def translator(language: str) -> Translate:
     texts = texts_in(language)
 

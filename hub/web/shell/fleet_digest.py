@@ -47,8 +47,7 @@ class FleetDigest:
     def __init__(self, machines: Fleet, feed: Feed) -> None:
         self._fleet = machines
         self._feed = feed
-        # Bound: one a machine.
-        self._views: dict[int, dict[str, Any]] = {}
+        self._views: dict[int, dict[str, Any]] = {}  # Bound: one a machine
         # Bound: CLASSES, the one unused for longest goes first.
         self._made: OrderedDict[frozenset[int] | None, tuple[int, float, Digest]] = OrderedDict()
         self._turn = asyncio.Lock()
