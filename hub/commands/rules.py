@@ -77,7 +77,8 @@ def draft(
     (422), `still_full`, `not_full`, `manual_sync_off`, `machine_offline`, `too_many_pending` (409)."""
     _check_arguments(name, args)
     # Not by `capabilities`: the wire gives them no vocabulary, and a machine answers `unsupported` by itself at once.
-    if name == "set_status" and (failure := _impossible(machine, args)) is not None:
+    wanted = msgspec.convert(args, SetStatus) if name == "set_status" else None
+    if wanted is not None and (failure := status_rules.refused(machine, wanted.status, wanted.capacity)) is not None:
         raise Refused(failure.code, 409, failure.message)
     if name == "sync_timezone" and not may_sync_by_hand(machine):
         raise Refused("manual_sync_off", 409, "the machine's settings do not let people ask for it")
@@ -154,11 +155,6 @@ def to_deliver(machine: Machine, now: datetime) -> list[CommandRow]:
         return rank, command.issued_at, command.id
 
     return sorted((c for c in machine.pending.values() if c.expires_at > now), key=turn)
-
-
-def _impossible(machine: Machine, args: dict[str, Any]) -> messages.Failure | None:
-    wanted = msgspec.convert(args, SetStatus)
-    return status_rules.refused(machine, wanted.status, wanted.capacity)
 
 
 def _check_arguments(name: str, args: dict[str, Any]) -> None:

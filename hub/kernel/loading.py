@@ -6,7 +6,7 @@ become true and are shown here, but not recorded again.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from db.engine.store import Store
@@ -57,11 +57,8 @@ def was_live(fleet: Fleet) -> frozenset[int]:
         m.id: m.last_seen_at for m in fleet.machines.values() if m.last_seen_at is not None and not m.row.close_reason
     }
     newest = max(seen.values(), default=None)
-    return frozenset(i for i, at in seen.items() if newest is not None and newest - at <= _signs(fleet.machines[i]))
-
-
-def _signs(machine: Machine) -> timedelta:
-    return timedelta(seconds=max(SIGNS_OF_LIFE_S, 2.5 * machine.effective_settings.metrics_interval))
+    signs = {i: max(SIGNS_OF_LIFE_S, 2.5 * fleet.machines[i].effective_settings.metrics_interval) for i in seen}
+    return frozenset(i for i, at in seen.items() if newest is not None and (newest - at).total_seconds() <= signs[i])
 
 
 def _last_known(fleet: Fleet, machine: Machine, row: SampleRow) -> None:

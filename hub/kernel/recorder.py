@@ -89,28 +89,11 @@ def _drop(change: c.Drop) -> Recipe:
     return _flat(row_writes.delete(change.of, change.key, change.where, must=change.must))
 
 
-def _event(change: c.EventHappened) -> Recipe:
-    return _flat(row_writes.insert(change, once=change.boot_id is not None))
-
-
 def _expired(change: c.RowsExpired) -> Recipe:
     if change.kind in EXPIRED:
         return _flat(EXPIRED[change.kind](change.before, change.most))
     delete = EXPIRED_OF_MACHINE[change.kind]
     return _flat(*(delete(rvm_id, change.before, change.most) for rvm_id in change.rvm_ids))
-
-
-def _event_with_id(change: c.EventHappened, results: Sequence[WriteResult]) -> c.EventHappened | None:
-    return row_writes.as_stored(change, results[0])
-
-
-def _with_count(change: c.RowsExpired, results: Sequence[WriteResult]) -> c.RowsExpired:
-    return msgspec.structs.replace(change, deleted=tuple(result.rowcount for result in results))
-
-
-def _samples_of_removed(rvm_id: int, before: datetime, most: int) -> Write:
-    del before
-    return samples.delete_samples(rvm_id, most)
 
 
 EXPIRED: Final[Mapping[str, Callable[[datetime, int], Write]]] = {
@@ -124,7 +107,7 @@ EXPIRED: Final[Mapping[str, Callable[[datetime, int], Write]]] = {
 }
 EXPIRED_OF_MACHINE: Final[Mapping[str, Callable[[int, datetime, int], Write]]] = {
     "system_metrics": samples.delete_samples_before,
-    "samples of removed machines": _samples_of_removed,
+    "samples of removed machines": lambda rvm_id, _before, most: samples.delete_samples(rvm_id, most),
     "status_history": statuses.delete_statuses_before,
     "machine_boots": partial(boots.delete_boots_before, kept=BOOTS_KEPT),
 }
@@ -137,11 +120,11 @@ _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.Drop: _drop,
     c.Observed: lambda _: _NOTHING,
     c.SampleSeen: lambda _: _NOTHING,
-    c.EventHappened: _event,
+    c.EventHappened: lambda event: _flat(row_writes.insert(event, once=event.boot_id is not None)),
     c.RowsExpired: _expired,
 }
 _FILLERS: Mapping[type, Callable[[Any, Sequence[WriteResult]], c.Change | None]] = {
     c.Put: _put_stored,
-    c.EventHappened: _event_with_id,
-    c.RowsExpired: _with_count,
+    c.EventHappened: lambda event, results: row_writes.as_stored(event, results[0]),
+    c.RowsExpired: lambda change, results: msgspec.structs.replace(change, deleted=tuple(r.rowcount for r in results)),
 }

@@ -221,7 +221,8 @@ MOST_TEXT: Final = 200
 
 
 def kept(errors: Mapping[str, str]) -> dict[str, str]:
-    return {key: _cut(why) for key, why in islice(errors.items(), MOST_KEYS)}
+    kept = islice(errors.items(), MOST_KEYS)
+    return {key: why if len(why) <= MOST_TEXT else why[: MOST_TEXT - 1] + "…" for key, why in kept}
 
 
 def refusal_params(params: Mapping[str, Any], errors: Mapping[str, str], beyond: int) -> dict[str, Any]:
@@ -233,10 +234,6 @@ def refusal_params(params: Mapping[str, Any], errors: Mapping[str, str], beyond:
         shown[key] = why
     more = len(errors) - len(shown) + beyond
     return {**params, "errors": shown} | ({"more": more} if more else {})
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= MOST_TEXT else text[: MOST_TEXT - 1] + "…"
 
 
 def readable(own: Mapping[str, Any] | None) -> tuple[dict[str, Value], int]:

@@ -47,7 +47,9 @@ def open_of(machine: Machine) -> list[RemoteSessionRow]:
 
 def activated(session: RemoteSessionRow, now: datetime, **more: Any) -> list[Change]:
     """The machine has begun it; `more` columns move with it. Its time runs since the request, here as there."""
-    return [move(session, status="active", **more), _event(session, "remote.started", _beginner(session), now, {})]
+    on_site = session.origin == "site" or session.admin_id is None
+    by = actors.machine(session.rvm_id) if on_site else actors.user(session.admin_id or 0)
+    return [move(session, status="active", **more), _event(session, "remote.started", by, now, {})]
 
 
 def ended(
@@ -147,11 +149,6 @@ def _over(
     session: RemoteSessionRow, status: str, reason: str, by: actors.Actor, now: datetime
 ) -> Move[RemoteSessionRow]:
     return move(session, status=status, end_time=now, end_reason=reason, ended_by=by)
-
-
-def _beginner(session: RemoteSessionRow) -> actors.Actor:
-    site = session.origin == "site" or session.admin_id is None
-    return actors.machine(session.rvm_id) if site else actors.user(session.admin_id or 0)
 
 
 def _event(

@@ -146,7 +146,9 @@ def begin_at_site(machine: Machine, session: RemoteSessionRow, now: datetime) ->
     by = actors.machine(machine.id)
     if not machine.linked:
         named = status_rules.NamedStatus(
-            special_status="maintenance", reason=_maintenance(session), until=session.expires_at
+            special_status="maintenance",
+            reason=f"remote access: {session.reason}"[:500] if session.reason else "remote access",
+            until=session.expires_at,
         )
         return [*life.activated(session, now), *status_rules.declared_by_key(machine, named, now)]
     drafted = command_rules.draft(machine, START, _arguments(session), by, now, reason=session.reason)
@@ -259,10 +261,6 @@ def _declared_here(machine: Machine, session: RemoteSessionRow) -> bool:
     """Whether the maintenance of a machine without a link is still the one declared by this session."""
     until = machine.row.status_until
     return machine.row.special_status == "maintenance" and until is not None and until == session.expires_at
-
-
-def _maintenance(session: RemoteSessionRow) -> str:
-    return f"remote access: {session.reason}"[:500] if session.reason else "remote access"
 
 
 def _arguments(session: RemoteSessionRow) -> dict[str, Any]:

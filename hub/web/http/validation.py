@@ -6,7 +6,7 @@ The fix is derived from the type; `extra={"expect": KEY}` names a sentence of te
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -99,13 +99,10 @@ def _why(kind: Any, value: Any) -> Text:
     if isinstance(value, str) and len(value) <= MAX_LOOKED_AT:
         controls = [c for c in dict.fromkeys(value) if c < " " or c == "\x7f"]
         if controls and _fits(kind, value.translate(dict.fromkeys(map(ord, controls)))):
-            wrong = next((c for c in controls if not _fits(kind, value.translate(_all_but(c, controls)))), controls[0])
+            others = {c: {ord(o): None for o in controls if o != c} for c in controls}
+            wrong = next((c for c in controls if not _fits(kind, value.translate(others[c]))), controls[0])
             return Text("wrong_character", {"code": f"U+{ord(wrong):04X}", "expected": expectation(kind)})
     return expectation(kind)
-
-
-def _all_but(kept: str, controls: Sequence[str]) -> dict[int, None]:
-    return {ord(c): None for c in controls if c != kept}
 
 
 def _fits(kind: Any, value: str) -> bool:
