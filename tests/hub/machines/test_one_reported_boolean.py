@@ -100,7 +100,13 @@ def copy_with(folder: Path, edits: tuple[Edit, ...]) -> None:
 def shown(folder: Path) -> dict[str, Any]:
     command = [sys.executable, "-c", SHOWS, f"sqlite:///{folder / 'walk.sqlite3'}"]
     done = subprocess.run(
-        command, cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)}, capture_output=True, text=True, check=True
+        command,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
