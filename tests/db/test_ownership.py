@@ -59,7 +59,7 @@ async def test_whoever_waits_gets_it_from_one_that_ends(database_url: str) -> No
 async def end_connections(url: str, *, but: str = "nobody") -> None:
     """As an administrator does, or a network that is cut."""
     connection = await asyncpg.connect(url, timeout=5)
-    ours = "application_name LIKE 'myrvm-hub%' AND application_name NOT LIKE $1"
+    ours = "datname = current_database() AND application_name LIKE 'myrvm-hub%' AND application_name NOT LIKE $1"
     await connection.fetch(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}", f"%{but}%")
     await connection.close(timeout=5)
 

@@ -69,7 +69,8 @@ async def test_a_hub_that_lost_the_database_to_another_ends_and_says_to_whom(tmp
         os.kill(hub.pid, signal.SIGSTOP)
         connection = await asyncpg.connect(postgres_url, timeout=5)
         await connection.fetch(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'myrvm-hub%'"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name LIKE 'myrvm-hub%' AND datname = current_database()"
         )
         await connection.close(timeout=5)
         (tmp_path / "heir").mkdir()
