@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from db.records import MachineRow
+from db.rows import SampleRow
 from hub.commands.api import CommandView
 from hub.links import rules as link_rules
 from hub.machines import rules
@@ -24,19 +25,10 @@ from hub.web.shell.fleet_digest import in_slices
 from protocol.kinds import SpecialStatus, Status
 
 
+@of_record(SampleRow, without=("rvm_id", "timestamp", "boot", "seq", "clamped", "created_at"))
 class Readings(msgspec.Struct):
     """The newest readings. A reading the hardware cannot give is null, and `reasons` says why."""
 
-    cpu_usage: float | None
-    memory_usage: float | None
-    disk_usage: float | None
-    gpu_usage: float | None
-    temperature: float | None
-    network_rx_bytes_s: float | None
-    network_tx_bytes_s: float | None
-    uptime_s: float | None
-    power_w: float | None
-    throttled: bool | None
     taken_at: Instant | None
     reasons: dict[str, str]
 

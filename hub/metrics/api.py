@@ -12,7 +12,7 @@ import msgspec
 
 from db.queries import samples
 from db.records import BootRow
-from db.rows import METRICS
+from db.rows import METRICS, SampleRow
 from hub.kernel.context import HubContext
 from hub.links.rules import newest_at
 from hub.metrics import rules
@@ -22,7 +22,7 @@ from hub.model.budgets import ROW_BYTES, Cost, frames_of
 from hub.model.changes import Put, SampleSeen, put_rows
 from hub.model.machine import Boot, Machine
 from hub.web.api.headers import bound
-from hub.web.api.operation import Answer, Call, Operation
+from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.http.download_slots import HistoryReads
 from hub.web.http.problems import Problem, Text, invalid, one_wrong, translator
 from hub.web.http.validation import Instant, InstantGiven, expectation
@@ -63,20 +63,11 @@ class Uploaded(msgspec.Struct):
     rejected: list[RejectedReading]
 
 
+@of_record(SampleRow, without=("rvm_id", "boot", "seq", "throttled", "clamped", "created_at"))
 class HistoryPoint(msgspec.Struct):
     """`count` samples from `timestamp` on: the averages under their own names, the band in `min` and `max`."""
 
-    timestamp: Instant
     count: int
-    cpu_usage: float | None
-    memory_usage: float | None
-    disk_usage: float | None
-    gpu_usage: float | None
-    temperature: float | None
-    network_rx_bytes_s: float | None
-    network_tx_bytes_s: float | None
-    uptime_s: float | None
-    power_w: float | None
     min: dict[str, float]
     max: dict[str, float]
 

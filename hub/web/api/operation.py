@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 import msgspec
 from starlette.requests import Request
 
 from db.errors import Conflict
 from db.records import TableRow
+from db.rows import SampleRow
 from hub.kernel.context import HubContext
 from hub.model.access import Principal
 from hub.model.budgets import Cost, line
@@ -125,10 +126,12 @@ class Operation:
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-def of_record(record: type[TableRow], *, without: Collection[str] = ()) -> Callable[[type[S]], type[S]]:
+def of_record(record: type[TableRow | SampleRow], *, without: Collection[str] = ()) -> Callable[[type[S]], type[S]]:
     """Give a Struct the record's columns, each required, instants in RFC 3339. Its own members replace columns of their
     name, or follow them. Raises ValueError for a column in `without` that the record does not have."""
-    columns = {field.name: _shown(field.type) for field in msgspec.structs.fields(record)}
+    kinds = get_type_hints(record)
+    names = record.__struct_fields__ if issubclass(record, TableRow) else SampleRow._fields
+    columns = {name: _shown(kinds[name]) for name in names}
     if unknown := set(without) - columns.keys():
         raise ValueError(f"{record.__name__} has no {sorted(unknown)}")
 
