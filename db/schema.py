@@ -169,7 +169,7 @@ commands = sa.Table(
     sa.Column("result", JSON),
     sa.Column("error", JSON),
     sa.Column("idempotency_key", sa.String(100)),
-    # One wish for many machines: the same in each of its commands.
+    # One request for many machines: the same in each of its commands.
     sa.Column("group_id", sa.String(100), index=True),
     sa.Column("reason", sa.String(500)),
     # Who asked to stop it; the machine decides whether it still can.

@@ -42,7 +42,7 @@ async def pending_commands(store: Store) -> list[CommandRow]:
 
 
 async def commands_of_group(store: Store, group_id: str) -> list[CommandRow]:
-    """Every command of one wish for many machines, by machine."""
+    """Every command of one group, by machine."""
     query = sa.select(commands).where(commands.c.group_id == group_id)
     return await _all(store, query.order_by(commands.c.rvm_id, commands.c.id))
 

@@ -1,7 +1,6 @@
 """Everything that can happen to the fleet's truth, as values: what leaves by the one door (`hub.kernel.announce`).
 
-A Change is a fact that has been decided, not a wish. The recorder knows how to write each kind, the fleet view how to
-apply it, and the bus can carry it to another hub, which is why they are msgspec structs. Instants are aware UTC.
+A Change is a fact that has been decided. The recorder writes each kind, the fleet applies it. Instants are aware UTC.
 """
 
 from __future__ import annotations
