@@ -16,7 +16,7 @@ from hub.model.machine import Machine
 from hub.web.http.problems import Problem, Text, not_found
 from hub.web.http.validation import validate
 from hub.web.shell.fresh_secrets import FreshSecrets, key_place
-from hub.web.shell.page import Visit, go
+from hub.web.shell.page import Visit, base_url, go
 from protocol import addresses
 
 
@@ -57,14 +57,6 @@ def _just_added(visit: Visit, name: str) -> str | None:
     machines = visit.context.fleet.machines.values()
     places = (key_place(m.id) for m in machines if m.row.name == rules.composed(name))
     return next((place for place in places if visit.context[FreshSecrets].find(visit.user, place) is not None), None)
-
-
-def base_url(visit: Visit) -> str:
-    settings = visit.context.settings
-    if settings.public_url:
-        return settings.public_url
-    scheme = "https" if settings.cookie_secure else "http"
-    return f"{scheme}://{visit.request.headers.get('host', f'{settings.host}:{settings.port}')}"
 
 
 def _page(

@@ -11,7 +11,6 @@ from starlette.responses import Response
 from db.errors import Conflict
 from db.queries import credentials, users
 from db.records import TokenRow
-from hub.machines.key_page import base_url
 from hub.model import views
 from hub.model.actors import row_id, whole_number
 from hub.model.changes import EventHappened, Put
@@ -23,7 +22,7 @@ from hub.web.auth.sign_in import SignedIn, SignInRefused
 from hub.web.http.problems import Problem, not_found
 from hub.web.http.validation import validate
 from hub.web.shell.fresh_secrets import FreshSecrets
-from hub.web.shell.page import Visit, go, local, remember
+from hub.web.shell.page import Visit, base_url, go, local, remember
 
 SHOWN: Final = 200
 NEW_FOR: Final = timedelta(days=7)

@@ -12,10 +12,7 @@ _SQL = re.compile(
     r"^\s*(SELECT\s.+\sFROM\s|INSERT\s+INTO\s|UPDATE\s+\w+\s+SET\s|DELETE\s+FROM\s|(CREATE|ALTER|DROP)\s+TABLE\s|PRAGMA\s)",
     re.IGNORECASE | re.DOTALL,
 )
-PAGES_TODAY: dict[str, tuple[str, ...]] = {
-    "hub.machines.page": ("hub.timezone.page",),
-    "hub.people.page": ("hub.machines.key_page",),
-}
+PAGES_TODAY: dict[str, tuple[str, ...]] = {"hub.machines.page": ("hub.timezone.page",)}
 """`module`: pages of other subjects that it imports. The list may only shrink."""
 ROLES = frozenset({"api", "handlers", "model", "page", "rules", "service", "texts"})
 """A room has them whatever their size."""

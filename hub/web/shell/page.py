@@ -256,6 +256,15 @@ def local(address: str | None) -> str:
     return text if plain else "/"
 
 
+def base_url(visit: Visit) -> str:
+    """The hub's address as the reader sees it: as configured, else as the request named it."""
+    settings = visit.context.settings
+    if settings.public_url:
+        return settings.public_url
+    scheme = "https" if settings.cookie_secure else "http"
+    return f"{scheme}://{visit.request.headers.get('host', f'{settings.host}:{settings.port}')}"
+
+
 def go(address: str) -> RedirectResponse:
     return RedirectResponse(local(address), status_code=303)
 
