@@ -24,19 +24,19 @@ def answer(body: bytes, status: str = "200 OK", *headers: str, length: int | Non
     return "\r\n".join([*lines, "Connection: close", "", ""]).encode() + body
 
 
-def told(**changes: Any) -> bytes:
+def honest(**changes: Any) -> bytes:
     """The honest answer with these members."""
     return answer(json.dumps({**HONEST, **changes}).encode())
 
 
 MOODS: Final[dict[str, bytes]] = {
-    "honest": told(),
-    "makassar": told(timezone="Asia/Makassar", city="Makassar"),
+    "honest": honest(),
+    "makassar": honest(timezone="Asia/Makassar", city="Makassar"),
     "spare": answer(b'{"status":"success","timezone":"Asia/Jayapura"}'),
     # wrong
     "fail": answer(b'{"status":"fail","message":"private range","query":"10.0.0.1"}'),
-    "unknown_zone": told(timezone="Mars/Olympus_Mons"),
-    "no_zone": told(timezone=None),
+    "unknown_zone": honest(timezone="Mars/Olympus_Mons"),
+    "no_zone": honest(timezone=None),
     "html": answer(b"<html><body>Sign in to the hotel's network</body></html>", "200 OK", "Content-Type: text/html"),
     "wrong_types": answer(b'{"status":"success","timezone":["Asia/Jakarta"],"city":5}'),
     "list": answer(b'["success"]'),
@@ -44,15 +44,15 @@ MOODS: Final[dict[str, bytes]] = {
     "busy": answer(b'{"status":"success"}', "429 Too Many Requests", "X-Ttl: 40"),
     "broken": answer(b"oops", "500 Internal Server Error"),
     # hostile
-    "traversal": told(timezone="Asia/../../etc"),
-    "shell": told(timezone="Asia/Jakarta; reboot"),
-    "newline": told(timezone="Asia/Jakarta\n"),
-    "absolute": told(timezone="/etc/passwd"),
-    "option": told(timezone="--host=evil"),
-    "escape": told(city="\x1b[2JJakarta"),
-    "bidi": told(country="\u202eaisenodnI"),
-    "endless_name": told(city="J" * 5000),
-    "nul": told(city="Ja\u0000karta"),
+    "traversal": honest(timezone="Asia/../../etc"),
+    "shell": honest(timezone="Asia/Jakarta; reboot"),
+    "newline": honest(timezone="Asia/Jakarta\n"),
+    "absolute": honest(timezone="/etc/passwd"),
+    "option": honest(timezone="--host=evil"),
+    "escape": honest(city="\x1b[2JJakarta"),
+    "bidi": honest(country="\u202eaisenodnI"),
+    "endless_name": honest(city="J" * 5000),
+    "nul": honest(city="Ja\u0000karta"),
     "nan": answer(b'{"status":"success","timezone":"Asia/Jakarta","lat":NaN}'),
     "deep": answer(b'{"status":"success","timezone":"Asia/Jakarta","x":' + b"[" * 30_000 + b"]" * 30_000 + b"}"),
     "huge": answer(b'{"status":"success","timezone":"Asia/Jakarta","x":"' + b"x" * 10_000_000 + b'"}'),

@@ -62,7 +62,7 @@ async def test_only_its_own_commands_are_there_for_a_machine(hub: ApiHub) -> Non
     assert (await read(hub, f"/commands/{asked}"))["state"] == "queued"
 
 
-async def test_a_wish_to_stop_is_seen_and_obeyed(hub: ApiHub) -> None:
+async def test_a_request_to_stop_is_seen_and_obeyed(hub: ApiHub) -> None:
     asked = await ask(hub, name="sync_timezone")
     assert (await say(hub, asked, state="accepted")).json()["data"]["cancel_at"] is None
     async with hub.of("operator") as operator:

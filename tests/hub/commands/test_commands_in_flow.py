@@ -126,7 +126,7 @@ def user(**members: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("lost", [{"disabled_at": NOW}, {"role": "viewer"}, {"role": "technician"}])
-async def test_a_wish_that_waited_is_not_carried_out_for_somebody_who_lost_the_right(lost: dict[str, Any]) -> None:
+async def test_a_command_that_waited_is_not_carried_out_for_somebody_who_lost_the_right(lost: dict[str, Any]) -> None:
     """Nezha CVE-2026-46716: the right counts at execution."""
     async with room() as hub:
         await hub.announce(Put(command()))
@@ -139,7 +139,7 @@ async def test_a_wish_that_waited_is_not_carried_out_for_somebody_who_lost_the_r
         assert heard[-1].params["error"] == "not_allowed_any_more"
 
 
-async def test_a_wish_that_waited_is_carried_out_for_who_still_may_and_once_the_database_can_tell() -> None:
+async def test_a_command_that_waited_is_carried_out_for_who_still_may_and_once_the_database_can_tell() -> None:
     async with room() as hub:
         await hub.announce(Put(command()))
         hub.store.away = True

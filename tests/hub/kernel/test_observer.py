@@ -43,7 +43,7 @@ class World:
             self.observer.tick()
         return self.machine.connection
 
-    async def told(self) -> list[str]:
+    async def events(self) -> list[str]:
         """The connection events recorded so far."""
         await self.observer.record()
         events = [write.values for writes in self.store.transactions for write in writes]
@@ -64,11 +64,11 @@ async def test_a_machine_that_falls_silent_becomes_late_then_offline_and_both_ar
     world.observer.linked(world.machine, 1.0)
     assert world.after(5) == "live"
     assert world.after(1) == "late"
-    assert await world.told() == [], "late is not told before it lasted ten seconds"
+    assert await world.events() == [], "late is not told before it lasted ten seconds"
     world.after(11)
-    assert await world.told() == ["late"]
+    assert await world.events() == ["late"]
     assert world.after(15) == "offline"
-    assert await world.told() == ["late", "offline"]
+    assert await world.events() == ["late", "offline"]
 
 
 async def test_late_for_a_moment_is_seen_but_not_told(world: World) -> None:
@@ -76,7 +76,7 @@ async def test_late_for_a_moment_is_seen_but_not_told(world: World) -> None:
     assert world.after(7) == "late"
     assert world.after(3, frames=True) == "live"
     world.after(30, frames=True)
-    assert await world.told() == []
+    assert await world.events() == []
 
 
 async def test_a_closed_socket_is_offline_after_ten_seconds_and_a_reconnect_before_is_no_event(world: World) -> None:
@@ -85,20 +85,20 @@ async def test_a_closed_socket_is_offline_after_ten_seconds_and_a_reconnect_befo
     assert world.after(9) == "live"
     world.observer.linked(world.machine, 0.0)
     world.after(60)
-    assert await world.told() == []
+    assert await world.events() == []
     world.observer.unlinked(world.machine, None)
     assert world.after(11) == "offline"
-    assert await world.told() == ["offline"]
+    assert await world.events() == ["offline"]
     world.observer.linked(world.machine, 0.0)
     assert world.machine.connection == "live"
-    assert await world.told() == ["offline", "live"]
+    assert await world.events() == ["offline", "live"]
 
 
 async def test_a_bye_is_true_and_told_at_once(world: World) -> None:
     world.observer.linked(world.machine, 0.0)
     world.observer.unlinked(world.machine, "reboot")
     assert (world.machine.connection, world.machine.connection_reason) == ("offline", "reboot")
-    assert await world.told() == ["offline"]
+    assert await world.events() == ["offline"]
 
 
 async def test_the_picture_is_true_while_the_database_is_away_and_the_events_follow(world: World) -> None:
@@ -110,7 +110,7 @@ async def test_the_picture_is_true_while_the_database_is_away_and_the_events_fol
     assert world.machine.connection == "offline"
     assert world.store.transactions == []
     world.store.away = False
-    assert await world.told() == ["offline"]
+    assert await world.events() == ["offline"]
 
 
 async def test_a_start_of_the_hub_is_quiet_about_machines_that_come_back(world: World) -> None:
@@ -119,15 +119,15 @@ async def test_a_start_of_the_hub_is_quiet_about_machines_that_come_back(world: 
     assert world.after(20) == "offline"
     world.observer.linked(world.machine, 0.0)
     world.after(60)
-    assert await world.told() == []
+    assert await world.events() == []
 
 
 async def test_a_start_of_the_hub_tells_of_machines_that_do_not_come_back_after_a_minute(world: World) -> None:
     world.observer.start(lambda _: True)
     world.after(59)
-    assert await world.told() == []
+    assert await world.events() == []
     world.after(2)
-    assert await world.told() == ["offline"]
+    assert await world.events() == ["offline"]
 
 
 async def test_since_is_the_moment_it_became_so(world: World) -> None:
@@ -153,7 +153,7 @@ async def test_a_machine_that_behaves_is_not_looked_at_every_second(world: World
 async def test_events_of_connections_name_what_was_before(world: World) -> None:
     world.observer.linked(world.machine, 0.0)
     world.observer.unlinked(world.machine, "update")
-    await world.told()
+    await world.events()
     (event,) = [write.values for writes in world.store.transactions for write in writes]
     assert event["params"] == {"connection": "offline", "was": "live", "reason": "update"}
 

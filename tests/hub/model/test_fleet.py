@@ -182,7 +182,7 @@ def test_a_boot_that_rest_made_known_is_taken_up_to_what_is_stored_of_it() -> No
     assert fleet.machines[7].boots["b"] == Boot("b", 5, 9)
 
 
-def test_a_machine_is_busy_in_quarantine_and_connected_as_it_is_told() -> None:
+def test_a_machine_is_busy_in_quarantine_and_connected_as_it_is_observed() -> None:
     fleet = Fleet([machine(api_key_prefix=None)])
     assert fleet.apply(Observed(7, {"busy": True})) == Touched(7, frozenset({"busy"}))
     assert fleet.apply(Observed(7, {"busy": True})) is None, "it is no news"

@@ -57,7 +57,7 @@ class Room:
     def moved(self) -> list[tuple[str, str | None]]:
         return [(row.status, row.end_reason) for row in moved_rows(self.announced, RemoteSessionRow)]
 
-    def told(self) -> list[dict[str, Any]]:
+    def stops_sent(self) -> list[dict[str, Any]]:
         """What the machine is told to stop."""
         drafted = list(put_rows(self.announced, CommandRow))
         assert all(command.name == "stop_remote_access" for command in drafted)
@@ -72,7 +72,7 @@ async def test_a_session_ends_when_its_time_is_over_and_the_machine_is_told() ->
     here = room(session(), linked=True)
     assert await here.after(1799) == []
     assert await here.after(2) == [("ended", "timed_out")]
-    assert here.told() == [{"session_id": 4, "reason": "timed_out"}]
+    assert here.stops_sent() == [{"session_id": 4, "reason": "timed_out"}]
     assert "remote.ended" in [c.code for c in here.announced if isinstance(c, EventHappened)]
     assert await here.after(2) == [], "once"
 
@@ -80,14 +80,14 @@ async def test_a_session_ends_when_its_time_is_over_and_the_machine_is_told() ->
 async def test_what_nobody_agreed_to_is_over_and_the_machine_never_hears_of_it() -> None:
     here = room(session("requested", command_id=None), linked=True)
     assert await here.after(1801) == [("ended", "not_approved")]
-    assert here.told() == []
+    assert here.stops_sent() == []
 
 
 async def test_a_session_outlives_its_link_by_the_grace_and_no_more() -> None:
     here = room(session(), linked=False, unlinked_at=1000.0)
     assert await here.after(GRACE_S) == []
     assert await here.after(1) == [("ended", "link_lost")]
-    assert here.told() == [], "it is told when its hello names the session (remote_sessions.unknown_here)"
+    assert here.stops_sent() == [], "it is told when its hello names the session (remote_sessions.unknown_here)"
 
 
 async def test_a_link_that_came_back_in_time_ends_nothing() -> None:
@@ -108,7 +108,7 @@ async def test_no_session_outlives_the_hub_that_kept_its_time() -> None:
     here.machine.remote_sessions[5] = session("requested", id=5, command_id=None)
     await here.sessions.after_start()
     assert here.moved() == [("ended", "hub_restarted")] * 2
-    assert here.told() == [{"session_id": 4, "reason": "hub_restarted"}], "the other one never began"
+    assert here.stops_sent() == [{"session_id": 4, "reason": "hub_restarted"}], "the other one never began"
 
 
 @pytest.mark.parametrize("conflict", [False, True])

@@ -163,7 +163,7 @@ def test_a_newer_wish_for_the_status_takes_the_place_of_one_that_never_left() ->
         command("queued", args={"status": "maintenance", "capacity": 40}),
     ],
 )  # fmt: skip
-def test_a_wish_that_left_or_says_more_is_not_superseded(older: CommandRow) -> None:
+def test_a_command_that_left_or_asks_for_more_is_not_superseded(older: CommandRow) -> None:
     one = with_command(machine(), older)
     changes = rules.draft(one, "set_status", {"status": "active"}, "user:1", NOW)
     assert [type(change) for change in changes] == [Put, EventHappened]
@@ -187,7 +187,7 @@ def test_a_newer_wish_for_the_zone_takes_the_place_of_what_it_covers(
         assert sum(isinstance(change, Move) for change in changes) == gone
 
 
-def test_a_wish_that_may_have_left_before_the_hub_was_killed_is_not_superseded() -> None:
+def test_a_command_that_may_have_left_before_the_hub_was_killed_is_not_superseded() -> None:
     one = with_command(machine(maybe_sent={"c1"}), command("queued"))
     assert len(rules.draft(one, "set_status", {"status": "active"}, "user:1", NOW)) == 2
 

@@ -24,7 +24,7 @@ def hides(secret: Secret, changes: list[Change]) -> bool:
     ("name", "slug"),
     [("Kantin Timur 2", "kantin-timur-2"), ("???", "rvm"), ("x" * 99, "x" * 40), ("a" * 39 + " b", "a" * 39)],
 )
-def test_an_id_still_tells_the_machine_and_is_never_the_same(name: str, slug: str) -> None:
+def test_an_id_still_names_the_machine_and_is_never_the_same(name: str, slug: str) -> None:
     ids = {rules.device_id_for(name) for _ in range(20)}
     assert len(ids) == 20
     assert {found.rpartition("-")[0] for found in ids} == {slug}

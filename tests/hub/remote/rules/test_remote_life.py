@@ -30,7 +30,7 @@ def held(one: RemoteSessionRow, **members: Any) -> Machine:
     return found
 
 
-def told(changes: list[Change]) -> tuple[RemoteSessionRow, str]:
+def moved_with_event(changes: list[Change]) -> tuple[RemoteSessionRow, str]:
     (moved,) = moved_rows(changes, RemoteSessionRow)
     (event,) = (change for change in changes if isinstance(change, EventHappened))
     return moved, event.code
@@ -44,7 +44,7 @@ def command(state: str, **members: Any) -> CommandRow:
 
 
 def test_a_session_ends_once() -> None:
-    after, code = told(life.ended(session(), "timed_out", "clock", NOW))
+    after, code = moved_with_event(life.ended(session(), "timed_out", "clock", NOW))
     assert (after.status, after.end_reason, after.ended_by, after.end_time, code) == (
         "ended", "timed_out", "clock", NOW, "remote.ended",
     )  # fmt: skip
@@ -57,7 +57,7 @@ def test_a_session_ends_once() -> None:
      ("failed", "ended", "remote.ended"), ("cancelled", "ended", "remote.ended")],
 )  # fmt: skip
 def test_the_end_of_its_command_is_its_beginning_or_its_end(state: str, status: str, code: str) -> None:
-    after, said = told(life.command_ended(held(session("starting")), command(state), NOW))
+    after, said = moved_with_event(life.command_ended(held(session("starting")), command(state), NOW))
     assert (after.status, said) == (status, code)
     other = msgspec.structs.replace(command(state), id="c2")
     assert life.command_ended(held(session("starting")), other, NOW) == []
@@ -66,8 +66,8 @@ def test_the_end_of_its_command_is_its_beginning_or_its_end(state: str, status: 
 def test_what_a_machine_knows_nothing_of_any_more_is_over() -> None:
     one = held(session(), boot_id="a")
     assert life.ended_by_hello(one, "a", [4], NOW) == []
-    assert told(life.ended_by_hello(one, "a", [], NOW))[0].end_reason == "agent_restarted"
-    assert told(life.ended_by_hello(one, "b", [], NOW))[0].end_reason == "machine_rebooted"
+    assert moved_with_event(life.ended_by_hello(one, "a", [], NOW))[0].end_reason == "agent_restarted"
+    assert moved_with_event(life.ended_by_hello(one, "b", [], NOW))[0].end_reason == "machine_rebooted"
     assert life.ended_by_hello(held(session("starting"), boot_id="a"), "b", [], NOW) == []
 
 
@@ -83,18 +83,18 @@ def test_the_link_may_be_gone_for_a_minute() -> None:
 
 def test_a_machines_own_reason_counts_and_an_unknown_word_is_stopped() -> None:
     one = held(session())
-    assert told(life.reported_end(one, 4, "link_lost", NOW))[0].end_reason == "link_lost"
-    assert told(life.reported_end(one, 4, "felt like it", NOW))[0].end_reason == "stopped"
+    assert moved_with_event(life.reported_end(one, 4, "link_lost", NOW))[0].end_reason == "link_lost"
+    assert moved_with_event(life.reported_end(one, 4, "felt like it", NOW))[0].end_reason == "stopped"
     assert life.reported_end(one, 5, "stopped", NOW) == []
 
 
 def test_time_ends_what_was_used_and_what_nobody_agreed_to() -> None:
-    assert told(life.time_ended(session(), NOW))[0].end_reason == "timed_out"
-    assert told(life.time_ended(session("requested"), NOW))[0].end_reason == "not_approved"
+    assert moved_with_event(life.time_ended(session(), NOW))[0].end_reason == "timed_out"
+    assert moved_with_event(life.time_ended(session("requested"), NOW))[0].end_reason == "not_approved"
 
 
 def test_declining_agreeing_and_lasting_longer_leave_their_lines() -> None:
-    after, code = told(life.declined(session("requested"), "user:9", NOW))
+    after, code = moved_with_event(life.declined(session("requested"), "user:9", NOW))
     assert (after.status, after.end_reason, after.ended_by, code) == (
         "refused",
         "declined",
@@ -103,7 +103,7 @@ def test_declining_agreeing_and_lasting_longer_leave_their_lines() -> None:
     )
     assert life.approved(session("requested"), "user:9", NOW).code == "remote.approved"
     later = NOW + timedelta(hours=1)
-    after, code = told(life.extended(session(), later, "user:3", NOW))
+    after, code = moved_with_event(life.extended(session(), later, "user:3", NOW))
     assert (after.expires_at, code) == (later, "remote.extended")
 
 

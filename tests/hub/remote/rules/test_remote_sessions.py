@@ -94,7 +94,7 @@ def test_declared_ports_are_what_the_machine_says() -> None:
     assert desk.declared_ports(machine(hardware={"remote": {"ports": [8080, "x", True]}})) == (8080,)
 
 
-def test_a_wish_that_needs_a_second_person_waits() -> None:
+def test_a_request_that_needs_a_second_person_waits() -> None:
     one = machine(linked=True)
     changes = desk.opening(one, ASKED, "user:3", NOW)
     (opened,) = put_rows(changes, RemoteSessionRow)

@@ -48,7 +48,7 @@ def without_event(changes: list[Change]) -> list[Change]:
     return changes
 
 
-def told(changes: list[Change]) -> EventHappened:
+def event_of(changes: list[Change]) -> EventHappened:
     return next(change for change in changes if isinstance(change, EventHappened))
 
 
@@ -74,7 +74,7 @@ def test_the_first_report_is_recorded_and_its_zone_is_the_machines() -> None:
 
 def test_a_repeat_changes_nothing_and_news_about_the_same_attempt_is_no_event() -> None:
     fleet = fleet_of()
-    assert told(hears(fleet, report(restart=["cron"])))
+    assert event_of(hears(fleet, report(restart=["cron"])))
     assert hears(fleet, report(restart=["cron"])) == []
     assert without_event(hears(fleet, report(restart=[])))
     assert zone_view(the(fleet))["restart"] == []
@@ -93,9 +93,11 @@ def test_an_automatic_attempt_that_found_the_same_is_recorded_without_an_event()
     fleet = fleet_of()
     hears(fleet, report())
     assert attempt(without_event(hears(fleet, report(at="2026-11-23T09:00:00Z"))))
-    assert told(hears(fleet, report(at="2026-11-23T09:00:01Z", sync_method="manual")))
-    assert told(hears(fleet, report(at="2026-11-23T09:00:02Z"), actor="user:3"))
-    assert told(hears(fleet, report("Asia/Jayapura", at="2026-11-23T09:00:03Z"))).before == {"timezone": "Asia/Jakarta"}
+    assert event_of(hears(fleet, report(at="2026-11-23T09:00:01Z", sync_method="manual")))
+    assert event_of(hears(fleet, report(at="2026-11-23T09:00:02Z"), actor="user:3"))
+    assert event_of(hears(fleet, report("Asia/Jayapura", at="2026-11-23T09:00:03Z"))).before == {
+        "timezone": "Asia/Jakarta"
+    }
 
 
 @pytest.mark.parametrize("method", ["automatic", "manual"])
@@ -116,14 +118,14 @@ def test_what_the_hello_said_already_is_not_where_it_came_from() -> None:
     fleet = fleet_of()
     hears(fleet, report())
     the(fleet).row = msgspec.structs.replace(the(fleet).row, timezone="Asia/Jayapura")
-    event = told(hears(fleet, report("Asia/Jayapura", at="2026-11-23T09:00:00Z")))
+    event = event_of(hears(fleet, report("Asia/Jayapura", at="2026-11-23T09:00:00Z")))
     assert (event.before, event.after) == ({"timezone": "Asia/Jakarta"}, {"timezone": "Asia/Jayapura"})
 
 
 def test_a_zone_that_could_not_be_set_leaves_the_clock_in_its_own() -> None:
     fleet = fleet_of(timezone="Asia/Jakarta")
     said = report("Asia/Makassar", applied=False, error=NOT_PERMITTED, system_timezone="Etc/UTC")
-    event = told(hears(fleet, said))
+    event = event_of(hears(fleet, said))
     assert (event.code, event.params["error"], event.params["timezone"]) == (
         "timezone.failed", "not_permitted", "Asia/Makassar",
     )  # fmt: skip
@@ -137,7 +139,7 @@ def test_a_zone_that_could_not_be_set_leaves_the_clock_in_its_own() -> None:
 
 def test_a_pinned_zone_is_never_overridden_by_a_guess_that_is_kept() -> None:
     fleet = fleet_of({"pinned_timezone": "Asia/Jakarta"})
-    event = told(hears(fleet, report("Asia/Makassar", source="lookup")))
+    event = event_of(hears(fleet, report("Asia/Makassar", source="lookup")))
     assert (event.after, event.params["guess"]) == ({"timezone": "Asia/Jakarta"}, "Asia/Makassar")
     assert zone_view(the(fleet))["guess"] == "Asia/Makassar"
     assert the(fleet).row.timezone == "Asia/Jakarta"
@@ -178,7 +180,7 @@ def test_a_naive_time_is_read_in_the_machines_zone_and_else_in_the_reported_one(
 
 def test_a_machine_that_boots_in_1970_says_the_same_report_once() -> None:
     fleet, later = fleet_of(), NOW.replace(hour=11)
-    assert told(hears(fleet, report(at="1970-01-01T00:00:07Z")))
+    assert event_of(hears(fleet, report(at="1970-01-01T00:00:07Z")))
     zone = the(fleet).zone
     assert zone is not None
     assert zone.last_sync == NOW
@@ -202,7 +204,7 @@ def test_a_zone_of_a_device_that_has_another_name_by_now_is_nobodys() -> None:
 
 
 def test_the_same_attempt_is_the_same_event_however_often_the_hub_forgets() -> None:
-    first, second = (told(reported(machine(), report(), "machine:7", NOW, "UTC")) for _ in range(2))
+    first, second = (event_of(reported(machine(), report(), "machine:7", NOW, "UTC")) for _ in range(2))
     assert (first.boot_id, first.seq) == (second.boot_id, second.seq) == (
         f"{OWN}timezone.automatic", 1795424340000000,
     )  # fmt: skip

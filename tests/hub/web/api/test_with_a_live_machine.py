@@ -22,7 +22,7 @@ async def refused_at_the_door(hub: HubHere, key: MachineKey) -> bool:
         return refused.response.status_code == 401
 
 
-async def test_a_wish_is_confirmed_by_the_machine_while_the_answer_waits(tmp_path: Path) -> None:
+async def test_a_command_is_confirmed_by_the_machine_while_the_answer_waits(tmp_path: Path) -> None:
     async with hub_here(tmp_path) as hub:
         key = await hub.add_machine("Lobby")
         async with MachineClient.connect(hub.websocket_url, key) as machine, hub.client() as admin:
