@@ -32,10 +32,12 @@ function stage(listed, answers = []) {
   const made = { feed, at: 0, asked: [], drawn: 0, put: [], held: [], timers: [] };
   const parts = new Parts(feed, undefined, {
     list: () => listed,
-    get: async (address, etag) => {
+    get: async (address, etag, late) => {
       made.asked.push(etag ? `${address} ${etag}` : address);
       const answer = answers.shift() ?? 200;
       if (answer instanceof Error) throw answer;
+      if (answer === "nothing")
+        await new Promise((_, gone) => late.addEventListener("abort", () => gone(new Error("late"))));
       return /** @type {any} */ ({
         status: answer,
         ok: answer === 200,
@@ -83,6 +85,16 @@ test("only what a part tells of makes it stale, and one moment is one fetch", as
   await pass(100);
   assert.deepEqual(made.asked, ["/machines/7/parts?of=zone+jobs"]);
   assert.deepEqual(made.put, ["zone,jobs"]);
+});
+
+test("an answer that never comes is not waited for", async () => {
+  const { made, parts, pass } = stage([ZONE], ["nothing"]);
+  parts.heard(delta(7, { timezone: "UTC" }));
+  await pass(7000);
+  assert.equal(made.asked.length, 1);
+  await pass(8000);
+  assert.equal(made.asked.length, 2);
+  assert.deepEqual(made.put, ["zone"]);
 });
 
 test("news while one is under way bring one more, after a rest", async () => {

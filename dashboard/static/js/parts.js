@@ -23,6 +23,8 @@ const REST_MS = 700;
 /** How long what changed in a part waits for a pointer that rests there. */
 const HELD_MS = 2000;
 const UNTIL_REST_MS = 1500;
+/** A network that died without a word answers nothing, and nothing else is asked meanwhile. */
+const ANSWER_MS = 8000;
 
 /** @typedef {{id: string, address: string, of: number, on: string[], until: number, always: boolean}} Stated */
 
@@ -42,7 +44,7 @@ function stated(node) {
 export class Parts {
   /**
    * @param {Pick<import("./feed.js").Feed, "paused" | "hidden" | "fleet">} feed @param {(part: Part) => void} [drawn]
-   * @param {Partial<{allows: (part: Part, fresh: Part) => unknown, list: () => Stated[], get: (address: string, etag: string) => Promise<Response>, put: (html: string, ids: string[]) => string[], values: () => void, later: (act: () => void, ms: number) => Timer, now: () => number, random: () => number}>} [world]
+   * @param {Partial<{allows: (part: Part, fresh: Part) => unknown, list: () => Stated[], get: (address: string, etag: string, late: AbortSignal) => Promise<Response>, put: (html: string, ids: string[]) => string[], values: () => void, later: (act: () => void, ms: number) => Timer, now: () => number, random: () => number}>} [world]
    */
   constructor(feed, drawn = () => {}, world = {}) {
     this.feed = feed;
@@ -155,8 +157,10 @@ export class Parts {
   /** How long until the same is to be asked again; 0 when all was done. @param {string} address @param {string[]} ids */
   async bring(address, ids) {
     const full = `${address}${address.includes("?") ? "&" : "?"}of=${ids.join("+")}`;
+    const late = new AbortController();
+    this.later(() => late.abort(), ANSWER_MS);
     try {
-      const answer = await this.get(full, this.newest.full === full ? this.newest.etag : "");
+      const answer = await this.get(full, this.newest.full === full ? this.newest.etag : "", late.signal);
       if (answer.status === 429 || answer.status >= 500) throw new Error(String(answer.status));
       this.failed = 0;
       if (!answer.ok) return 0;
@@ -172,12 +176,12 @@ export class Parts {
   }
 }
 
-/** @param {string} address @param {string} etag */
-function get(address, etag) {
+/** @param {string} address @param {string} etag @param {AbortSignal} signal */
+function get(address, etag, signal) {
   /** @type {Record<string, string>} */
   const headers = etag ? { "If-None-Match": etag } : {};
   // To the sign-in page leads the page's own link, when its socket is refused as well.
-  return fetch(address, { credentials: "same-origin", redirect: "manual", headers });
+  return fetch(address, { credentials: "same-origin", redirect: "manual", headers, signal });
 }
 
 /** Since when news wait for the pointer, by the part. @type {Map<string, number>} */
