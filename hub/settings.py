@@ -58,6 +58,20 @@ class Settings:
     recording_retention_days: int = 90
     recordings_mib_per_machine: int = 2048
     samples_retention_days: int = 400
+    backup_max_gib: int = 20
+    """Of one backup."""
+    backup_quota_gib: int = 200
+    """Of all backups of one machine."""
+    backup_fleet_quota_gib: int = 0
+    """Of all backups; 0: what the store holds."""
+    backups_at_once: int = 4
+    """Scheduled ones; those that people ask for begin at once."""
+    backup_download: str = "proxied"
+    """`presigned`: an S3 store sends the bytes itself."""
+    backup_scratch_dir: Path | None = None
+    """Where a backup is unpacked to compare it; None: in the data folder."""
+    backup_scratch_gib: int = 40
+    """What that may take; 0: no backup is unpacked here."""
     bus_url: str = "local"
     public_url: str | None = None
     """As browsers see the hub; without it the Origin is held against the Host header."""
@@ -99,6 +113,10 @@ class Settings:
     def objects_dir(self) -> Path:
         """Where `s3` is None."""
         return Path(self.object_store)
+
+    @property
+    def backup_scratch(self) -> Path:
+        return self.backup_scratch_dir or self.data_dir / "backup_scratch"
 
     @property
     def s3(self) -> S3Place | None:
@@ -214,6 +232,10 @@ def _check(s: Settings) -> None:
         )  # fmt: skip
     if s.log_format not in ("text", "json"):
         raise SettingsError("--log-format", "'{value}' is unknown", "Use text or json", value=s.log_format)
+    if s.backup_download not in ("proxied", "presigned"):
+        raise SettingsError(
+            "--backup-download", "'{value}' is unknown", "Use proxied or presigned", value=s.backup_download
+        )
 
 
 def _check_numbers(s: Settings) -> None:
@@ -223,6 +245,8 @@ def _check_numbers(s: Settings) -> None:
         ("device_frames_per_second", 0, 1e6), ("device_frames_burst", 1, 1e6),
         ("device_mib_per_day", 1, 1e6), ("recordings_mib_per_machine", 1, 1e7),
         ("recording_retention_days", 1, 3650), ("samples_retention_days", 1, 3650),
+        ("backup_max_gib", 1, 1e5), ("backup_quota_gib", 1, 1e6), ("backup_fleet_quota_gib", 0, 1e7),
+        ("backups_at_once", 1, 1000), ("backup_scratch_gib", 0, 1e6),
     ):  # fmt: skip
         if not least <= getattr(s, name) <= most:
             raise SettingsError(

@@ -20,8 +20,8 @@ Value = str | int | float | bool | list[Any]
 
 
 class Setting(NamedTuple):
-    """`kind` is switch, whole, number, networks, zone (an IANA name), zone_or_none ("" for none) or addresses (one URL,
-    or several with commas). Bounds are inclusive."""
+    """`kind` is switch, whole, number, networks, zone (an IANA name), zone_or_none ("" for none), addresses (one URL,
+    or several with commas), window (HH:MM-HH:MM of the site's day) or compression. Bounds are inclusive."""
 
     block: str
     kind: str
@@ -50,6 +50,11 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "include_images": Setting("backup", "switch", True),
     "include_logs": Setting("backup", "switch", True),
     "compression_enabled": Setting("backup", "switch", True),
+    "backup_window": Setting("backup", "window", "01:00-05:00"),
+    "backup_compression": Setting("backup", "compression", "gzip"),
+    "backup_chain": Setting("backup", "whole", 7, 1, 30),
+    "backup_rate": Setting("backup", "whole", 0, 0, 10_000_000, "KiB/s"),
+    "backup_read_all": Setting("backup", "switch", False),
     "monitoring_enabled": Setting("monitoring", "switch", True),
     "metrics_interval": Setting("monitoring", "number", 300.0, 0.05, 86400, "s"),
     "upload_interval": Setting("monitoring", "number", 3600.0, 0.1, 86400, "s"),
@@ -57,6 +62,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "cpu_threshold": Setting("monitoring", "number", 90.0, 0, 100, "%"),
     "memory_threshold": Setting("monitoring", "number", 90.0, 0, 100, "%"),
 }
+COMPRESSIONS: Final = ("gzip", "zstd")
 BLOCKS: Final = ("remote_access", "timezone", "backup", "monitoring")
 STATIC_KEYS: Final = frozenset(
     {
@@ -82,12 +88,14 @@ MAX_URLS: Final = 5
 MAX_NETWORKS: Final = 64
 _SLIP = 0.85
 _FREE_KEY = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+_WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|24:00)\Z", re.ASCII)
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s]*)?\Z", re.ASCII)
 
 
 class WrongValueError(ValueError):
     """`code` is wrong_switch, wrong_whole, wrong_number, out_of_bounds, wrong_networks, wrong_zone, wrong_addresses,
-    wrong_free, wrong_kind, wrong_key or static_key; `params` are what its sentence names."""
+    wrong_window, wrong_compression, wrong_free, wrong_kind, wrong_key or static_key; `params` are what its sentence
+    names."""
 
     def __init__(self, code: str, **params: Any) -> None:
         super().__init__(f"{code} {params}" if params else code)
@@ -138,6 +146,13 @@ def kind_of(value: object) -> str:
     if isinstance(value, (int, float)):
         return "number"
     return "text" if isinstance(value, str) else "list"
+
+
+def window_minutes(window: str) -> tuple[int, int]:
+    """When a legal window begins, in minutes of the day, and how many it lasts: 1 to 1440, over midnight where its end
+    is before its beginning, all day where both are the same."""
+    begin, end = (60 * int(time[:2]) + int(time[3:]) for time in window.split("-"))
+    return begin, (end - begin) % 1440 or 1440
 
 
 def defaults() -> dict[str, Value]:
@@ -196,6 +211,19 @@ def _zone_or_none(value: object) -> Value:
     return "" if value == "" else _zone(value)
 
 
+def _window(value: object) -> Value:
+    found = "".join(value.split()) if isinstance(value, str) and len(value) <= MAX_TEXT else ""
+    if not _WINDOW.match(found):
+        raise WrongValueError("wrong_window")
+    return found
+
+
+def _compression(value: object) -> Value:
+    if value not in COMPRESSIONS:
+        raise WrongValueError("wrong_compression")
+    return str(value)
+
+
 def _addresses(value: object) -> Value:
     found = [part.strip() for part in value.split(",")] if isinstance(value, str) and len(value) <= MAX_TEXT else []
     if not 1 <= len(found) <= MAX_URLS or not all(_URL.match(url) for url in found):
@@ -219,4 +247,6 @@ _CHECKS: Final = {
     "zone": _zone,
     "zone_or_none": _zone_or_none,
     "addresses": _addresses,
+    "window": _window,
+    "compression": _compression,
 }

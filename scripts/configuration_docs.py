@@ -58,11 +58,13 @@ For each key, the first that has one:
 SERVER: Final = "## Server\nIn the machine's file or environment only.\n"
 AGENT: Final = "## The machine itself\nIn the machine's file or environment only.\n"
 REMOTE: Final = "## What remote access may reach\nIn the machine's file or environment only.\n"
-HELD: Final = "Kept on the machine for the service that will obey them; this version has none.\n"
+BACKUP: Final = """\
+Which folders are backed up stands in the machine's own file. When: [operating.md](operating.md), "Backups".
+"""
 TITLES: Final = {
     "remote_access": "## Remote access\n",
     "timezone": "## Time zone\n",
-    "backup": f"## Backup\n{HELD}",
+    "backup": f"## Backup\n{BACKUP}",
     "monitoring": "## Monitoring\n",
 }
 MEANING: Final[dict[str, str]] = {
@@ -103,12 +105,19 @@ MEANING: Final[dict[str, str]] = {
     "sync_interval": "Between two automatic look-ups, s, give or take a tenth.",
     "manual_sync_enabled": "Whether the button works.",
     "timezone_api_url": "One to five addresses with commas, asked in this order; ip-api.com's JSON.",
-    "backup_enabled": "Whether backups are made by themselves.",
-    "backup_interval": "Between two automatic backups, s.",
-    "backup_retention": "Backups are kept this long, days.",
+    "backup_enabled": "Whether the hub asks for backups by schedule.",
+    "backup_interval": "Between two scheduled backups, s; they begin within `backup_window` whatever it is.",
+    "backup_retention": "Kept this long, days; longer while a kept one needs them. The last good one stays.",
     "include_images": "Put images into backups.",
     "include_logs": "Put logs into backups.",
     "compression_enabled": "Compress backups.",
+    "backup_window": "When scheduled backups begin, in the time of the machine's site; over midnight: `22:00-02:00`; "
+    "`00:00-24:00`: at any time.",
+    "backup_compression": "How, where `compression_enabled`: gzip, which every `tar` reads, or zstd, which is faster.",
+    "backup_chain": "Backups from a full one to the last incremental that needs it; the next is full. 1: always full.",
+    "backup_rate": "What a backup may send, KiB/s; 0: no limit.",
+    "backup_read_all": "Read every file for an incremental backup, also where size, time and inode say that nothing "
+    "changed.",
     "monitoring_enabled": "Off: no sensor is read, whoever watches.",
     "metrics_interval": "Between two kept samples, s.",
     "upload_interval": "Between two batches while only HTTP gets through, s.",
@@ -130,6 +139,8 @@ KINDS: Final = {
     "zone": "IANA zone",
     "zone_or_none": "IANA zone or empty",
     "addresses": "http or https addresses",
+    "window": "HH:MM-HH:MM",
+    "compression": "`gzip` or `zstd`",
 }
 FREE: Final = (configuration.MAX_FREE_KEYS, configuration.MAX_TEXT, configuration.MAX_LIST)
 CLOSING: Final = """\

@@ -72,7 +72,7 @@ def _services(value: object) -> dict[str, OnDemand]:
 MAX_UNITS: Final = 20
 _SWITCHES: Final = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
 _LISTS: Final = ("networks", "units", "folders")
-_TEXTS: Final = ("text", "zone", "zone_or_none", "addresses", "address")
+_TEXTS: Final = ("text", "zone", "zone_or_none", "addresses", "address", "window", "compression")
 
 
 class AgentSettingsError(Exception):

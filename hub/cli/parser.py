@@ -16,12 +16,16 @@ SERVE_FLAGS = (
     "admin_email", "admin_password_file", "record_input", "recording_retention_days", "samples_retention_days",
     "pages_url", "default_timezone", "live", "device_frames_per_second", "device_frames_burst",
     "device_mib_per_day", "recordings_mib_per_machine",
+    "backup_max_gib", "backup_quota_gib", "backup_fleet_quota_gib", "backups_at_once", "backup_download",
+    "backup_scratch_dir", "backup_scratch_gib",
 )  # fmt: skip
 DEFAULTS = {
     "host": "127.0.0.1", "port": "8001", "data_dir": "./data", "log_format": "text", "bus_url": "local",
     "record_input": "no", "recording_retention_days": "90", "samples_retention_days": "400",
     "default_timezone": "Asia/Jakarta", "live": "yes", "device_frames_per_second": "20", "device_frames_burst": "100",
-    "device_mib_per_day": "64", "recordings_mib_per_machine": "2048",
+    "device_mib_per_day": "64", "recordings_mib_per_machine": "2048", "backup_max_gib": "20",
+    "backup_quota_gib": "200", "backup_fleet_quota_gib": "0", "backups_at_once": "4", "backup_download": "proxied",
+    "backup_scratch_gib": "40",
 }  # fmt: skip
 METAVARS = {
     "host": "ADDRESS", "port": "PORT", "public_url": "URL", "object_store": "STORE", "bus_url": "URL",
@@ -30,7 +34,9 @@ METAVARS = {
     "pages_url": "URL", "record_input": "YES|NO", "recording_retention_days": "DAYS",
     "samples_retention_days": "DAYS", "default_timezone": "ZONE", "live": "YES|NO", "device_frames_per_second": "N",
     "device_frames_burst": "N", "device_mib_per_day": "MIB",
-    "recordings_mib_per_machine": "MIB",
+    "recordings_mib_per_machine": "MIB", "backup_max_gib": "GIB", "backup_quota_gib": "GIB",
+    "backup_fleet_quota_gib": "GIB", "backups_at_once": "N", "backup_download": "HOW", "backup_scratch_dir": "DIR",
+    "backup_scratch_gib": "GIB",
 }  # fmt: skip
 ROLES = ("admin", "operator", "technician", "viewer")
 

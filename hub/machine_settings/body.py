@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -18,6 +18,7 @@ FreeValue = bool | float | str | list[bool | float | str]
 MAX_NAMED: Final = 20
 _KINDS: Final[Mapping[str, Any]] = {
     "switch": bool, "networks": list[str], "zone": str, "zone_or_none": str, "addresses": str,
+    "window": str, "compression": Literal["gzip", "zstd"],
 }  # fmt: skip
 
 

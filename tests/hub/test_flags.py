@@ -34,6 +34,13 @@ GIVEN = {
     "device_frames_burst": "50",
     "device_mib_per_day": "8",
     "recordings_mib_per_machine": "100",
+    "backup_max_gib": "5",
+    "backup_quota_gib": "50",
+    "backup_fleet_quota_gib": "5000",
+    "backups_at_once": "8",
+    "backup_download": "presigned",
+    "backup_scratch_dir": "/srv/scratch",
+    "backup_scratch_gib": "0",
 }
 FILES = ("tls_cert", "tls_key", "admin_password_file")
 """They have to exist, and have their own tests."""
@@ -59,6 +66,12 @@ WRONG = {
     "device_frames_burst": "many",
     "device_mib_per_day": "0",
     "recordings_mib_per_machine": "0",
+    "backup_max_gib": "0",
+    "backup_quota_gib": "much",
+    "backup_fleet_quota_gib": "-1",
+    "backups_at_once": "0",
+    "backup_download": "mailed",
+    "backup_scratch_gib": "-1",
 }
 """One value each that is refused; what is not here takes any."""
 
@@ -76,7 +89,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def test_every_flag_is_tried_here() -> None:
     assert {*GIVEN, *FILES} == set(parser.SERVE_FLAGS)
-    assert {*WRONG, "admin_email", "data_dir"} == {*parser.SERVE_FLAGS, *parser.DATA_FLAGS}
+    assert {*WRONG, "admin_email", "data_dir", "backup_scratch_dir"} == {*parser.SERVE_FLAGS, *parser.DATA_FLAGS}
 
 
 @pytest.mark.parametrize("language", ["en", "id"])

@@ -36,6 +36,11 @@ def test_defaults_are_the_callers_own() -> None:
         ("confidence_threshold", None, "wrong_free"), ("confidence_threshold", {"a": 1}, "wrong_free"),
         ("labels", [["deep"]], "wrong_free"), ("note", "a\x00b", "wrong_free"), ("big", 2**60, "wrong_free"),
         ("big", 10**400, "wrong_free"), ("list", [10**400], "wrong_free"), ("cpu_threshold", 10**400, "wrong_number"),
+        ("backup_window", "01:00", "wrong_window"), ("backup_window", "1:00-5:00", "wrong_window"),
+        ("backup_window", "24:00-05:00", "wrong_window"), ("backup_window", 5, "wrong_window"),
+        ("backup_window", "01:00-24:01", "wrong_window"), ("backup_compression", "xz", "wrong_compression"),
+        ("backup_compression", ["gzip"], "wrong_compression"), ("backup_chain", 0, "out_of_bounds"),
+        ("backup_rate", 1.5, "wrong_whole"), ("backup_read_all", "yes", "wrong_switch"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_by_its_code(key: str, value: Any, code: str) -> None:
@@ -50,6 +55,17 @@ def test_values_are_stored_in_one_form() -> None:
     assert c.checked("timezone_api_url", "http://a/json,https://b/json") == "http://a/json, https://b/json"
     assert c.checked("pinned_timezone", "") == ""
     assert c.checked("confidence_threshold", 0.8) == 0.8
+    assert c.checked("backup_window", " 22:00 - 02:00") == "22:00-02:00"
+
+
+@pytest.mark.parametrize(
+    ("window", "begin", "lasts"),
+    [("01:00-05:00", 60, 240), ("22:30-02:00", 1350, 210), ("00:00-24:00", 0, 1440), ("03:00-03:00", 180, 1440),
+     ("23:59-00:00", 1439, 1), ("00:00-00:01", 0, 1)],
+)  # fmt: skip
+def test_a_window_lasts_from_a_minute_to_a_day_and_may_go_over_midnight(window: str, begin: int, lasts: int) -> None:
+    assert c.checked("backup_window", window) == window
+    assert c.window_minutes(window) == (begin, lasts)
 
 
 def test_a_free_key_keeps_the_kind_of_its_first_value() -> None:
