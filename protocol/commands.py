@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from protocol import limits
-from protocol.kinds import Capacity, Name, Seconds, Seq, SpecialStatus, Status, Text, Timestamp
+from protocol.kinds import BackupClass, BackupType, Capacity, Name, Seconds, Seq, SpecialStatus, Status, Text, Timestamp
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Unit = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9:_.@-]*\Z")]
@@ -17,6 +17,10 @@ Unit = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Z
 Allowed = Literal["terminal", "ports", "files"]
 Ticket = Annotated[str, msgspec.Meta(max_length=200)]
 RemoteAddress = Annotated[str, msgspec.Meta(max_length=64)]
+ArchivePath = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=limits.MAX_FILE_PATH, pattern=r"^[^\x00-\x1f\x7f]*\Z")
+]
+"""A file of a backup, or a folder with all below it: `SOURCE/relative/path`, as its manifest has it."""
 
 
 class SetStatus(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -66,15 +70,40 @@ class ExtendRemoteAccess(msgspec.Struct, kw_only=True):
 
 
 class StartBackup(msgspec.Struct, kw_only=True):
-    backup_id: int
-    backup_type: Literal["full", "incremental"]
+    """Archive the machine's `backup_sources` and upload the archive as `backup_id`, in parts over HTTPS. It has
+    `succeeded` when the hub has the whole archive; until then its progress moves the deadline, up to 24 h.
+
+    Phases: `scanning`, `waiting` (a customer, the rate, the hub away), `sending` (`done` of `total` bytes of data),
+    `finishing`.
+    """
+
+    backup_id: Seq
+    backup_type: BackupType
     include_images: bool
     include_logs: bool
 
 
-class RestoreBackup(msgspec.Struct, kw_only=True):
-    backup_id: int
+class RestoreBackup(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Bring a kept backup back: of these `classes` (absent: all) or only these `paths`. `dry_run`: say what would be
+    replaced, added and deleted, and change nothing.
+
+    Phases: `downloading`, `unpacking`, `comparing`, `stopping`, `exchanging`, `starting`.
+    """
+
+    backup_id: Seq
     dry_run: bool
+    classes: Annotated[list[BackupClass], msgspec.Meta(min_length=1, max_length=4)] | None = None
+    paths: Annotated[list[ArchivePath], msgspec.Meta(min_length=1, max_length=limits.MAX_RESTORE_PATHS)] | None = None
+
+
+class VerifyBackup(msgspec.Struct, kw_only=True):
+    """Fetch a kept backup, unpack it to a scratch place and compare each file with the manifest: for what the hub
+    itself cannot read.
+
+    Phases: `downloading`, `unpacking`, `comparing`.
+    """
+
+    backup_id: Seq
 
 
 class RestartService(msgspec.Struct, kw_only=True):
@@ -106,6 +135,7 @@ ARGUMENTS: dict[str, type[msgspec.Struct]] = {
     "extend_remote_access": ExtendRemoteAccess,
     "start_backup": StartBackup,
     "restore_backup": RestoreBackup,
+    "verify_backup": VerifyBackup,
     "restart_service": RestartService,
     "reboot": Reboot,
     "ping": Ping,

@@ -76,6 +76,8 @@ STATIC_KEYS: Final = frozenset(
         # what remote access may reach at most
         "remote_access_ports", "remote_access_bind", "remote_services", "terminal_command", "terminal_user",
         "remote_download_folders", "remote_upload_folders", "remote_file_limit_mib",
+        # what backups read, who else can read them, and what a restore may stop
+        "backup_sources", "backup_public_key", "backup_services",
     }
 )  # fmt: skip
 """Only the machine's own file has these: a wrong value would cut the machine off for good, or let whoever writes at the

@@ -32,3 +32,6 @@ UpdateState = Literal["accepted", "running", "succeeded", "failed", "rejected"]
 TERMINAL_UPDATES = frozenset({"succeeded", "failed", "rejected"})
 SyncMethod = Literal["automatic", "manual"]
 ZoneSource = Literal["pinned", "lookup", "kept", "default"]
+BackupType = Literal["full", "incremental"]
+BackupClass = Literal["data", "configuration", "images", "logs"]
+"""What a source of backups holds: images and logs may be left out, and each class is restored whole or not at all."""

@@ -28,6 +28,8 @@ MAX_REMOTE_PORTS: Final = 32
 """Loopback ports of a machine that one session may reach."""
 MAX_FILE_PATH: Final = 1000
 """Characters of the path of a file or folder of a machine."""
+MAX_RESTORE_PATHS: Final = 15
+"""Files and folders of one restore: fifteen of the longest paths still fit into one frame."""
 MAX_NESTING: Final = 32
 """Depth of a member of free shape (hardware, args, result, params, values), itself counted; a deeper one is refused.
 Whoever walks or encodes it later may recurse without fear."""

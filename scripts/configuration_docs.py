@@ -44,8 +44,8 @@ For each key, the first that has one:
   stays refused is one line of the record (`config.refused`), however many versions it lasts.
 * It also tells what its file and environment set of the keys of the blocks below, so that the Settings tab, the warning
   limits and the expected interval at the hub are those in force; the tab says "From the machine's file". Of an address
-  it leaves out what follows the question mark. It never tells a key of the first three tables, nor its own key.
-* The keys of the first three tables are the owner's: the hub refuses to store them, and a machine refuses to take them
+  it leaves out what follows the question mark. It never tells a key of the first four tables, nor its own key.
+* The keys of the first four tables are the owner's: the hub refuses to store them, and a machine refuses to take them
   (`static_key`), because a wrong value would cut the machine off, or let it do more than its owner allowed.
 * The others are read by viewers and written by administrators, for one machine (Settings tab,
   `PATCH /api/v2/rvms/{id}/config`) or for the fleet (`PATCH /api/v2/config`); `null` inherits again. A machine's own
@@ -57,6 +57,7 @@ For each key, the first that has one:
 """
 SERVER: Final = "## Server\nIn the machine's file or environment only.\n"
 AGENT: Final = "## The machine itself\nIn the machine's file or environment only.\n"
+BACKUP: Final = "## What backups read\nIn the machine's file or environment only.\n"
 REMOTE: Final = "## What remote access may reach\nIn the machine's file or environment only.\n"
 BACKUP: Final = """\
 Which folders are backed up stands in the machine's own file. When: [operating.md](operating.md), "Backups".
@@ -93,6 +94,10 @@ MEANING: Final[dict[str, str]] = {
     "remote_download_folders": "Folders from which a session may fetch what `terminal_user` may read; empty: none.",
     "remote_upload_folders": "Folders into which a session may put files where `terminal_user` may write; empty: none.",
     "remote_file_limit_mib": "Largest file that is taken or given, MiB.",
+    "backup_sources": "Folders or files by name: `{NAME: {path, class: data, configuration, images or logs, exclude: "
+    "[patterns]}}`; empty: what is found.",
+    "backup_public_key": "Encrypts each backup to this age key and to the machine's own; the hub then cannot read it.",
+    "backup_services": "Among `services`: stopped before a restore and started after it.",
     "remote_access_enabled": "Whether sessions may be opened.",
     "remote_access_port": "Loopback port of the machine's control page.",
     "admin_ips": "Networks from which a session may be opened.",
@@ -135,6 +140,8 @@ KINDS: Final = {
     "argv": "list of words",
     "folders": "list of folders",
     "on_demand": "a command for each port",
+    "backup_sources": "sources by name",
+    "age_key": "age1... or empty",
     "networks": "list of networks",
     "zone": "IANA zone",
     "zone_or_none": "IANA zone or empty",
@@ -181,6 +188,7 @@ name and issuer but not for its dates.
 def page() -> str:
     parts = [OPENING, SERVER + "\n" + _static(table.SERVER), AGENT + "\n" + _static(table.AGENT)]
     parts.append(REMOTE + "\n" + _static(table.REMOTE))
+    parts.append(BACKUP + "\n" + _static(table.BACKUP))
     for block in BLOCKS:
         keys = {key: setting for key, setting in SETTINGS.items() if setting.block == block}
         rows = [(key, s.default, _kind(s.kind, s.least, s.most)) for key, s in keys.items()]

@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from certs.secret_file import SecretFileError, read_secret
+from device.settings.backup_values import backup_sources, nested
 from device.settings.table import KEYS, Value
 from device.settings.values import AgentSettingsError, from_text, typed
 from protocol import addresses
@@ -104,6 +105,7 @@ def load(config_file: Path | None, environ: Mapping[str, str]) -> AgentSettings:
         else:
             values[key], origins[key] = rule.default, "default"
     _check_url(values)
+    _check_backups(values)
     token, key_file = _secret(str(values.pop("api_token")), environ, config_file)
     return AgentSettings(values, origins, config_file, token, key_file)
 
@@ -145,6 +147,17 @@ def _check_url(values: Mapping[str, Value]) -> None:
         raise AgentSettingsError("secret_in_url", key)
     if parts.scheme == "http" and not addresses.names_this_computer(host) and not values["allow_plain_http"]:
         raise AgentSettingsError("plain_http", key, value=url, https=f"https://{parts.netloc}")
+
+
+def _check_backups(values: Mapping[str, Value]) -> None:
+    found = nested(backup_sources(values["backup_sources"]))
+    if found is not None:
+        raise AgentSettingsError("nested_sources", "backup_sources", inner=found[0], outer=found[1])
+    services, stopped = values["services"], values["backup_services"]
+    if isinstance(services, list) and isinstance(stopped, list):
+        unknown = next((unit for unit in stopped if unit not in services), None)
+        if unknown is not None:
+            raise AgentSettingsError("undeclared_service", "backup_services", service=unknown)
 
 
 def _secret(configured: str, environ: Mapping[str, str], config_file: Path | None) -> tuple[str, Path | None]:

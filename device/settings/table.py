@@ -15,8 +15,8 @@ Value = configuration.Value | dict[str, Any]
 
 
 class Key(NamedTuple):
-    """`kind` is text, id (whole number or text), whole, number, switch, units (names of services) or one of
-    `remote_values`, and for the dynamic keys whatever the shared table says; bounds are inclusive."""
+    """`kind` is text, id (whole number or text), whole, number, switch, units (names of services), one of `values` or
+    of `backup_values`, and for the dynamic keys whatever the shared table says; bounds are inclusive."""
 
     kind: str
     default: Value
@@ -57,13 +57,20 @@ REMOTE: Final = {
     "remote_upload_folders": Key("folders", []),
     "remote_file_limit_mib": Key("number", 512.0, 0.001, 1048576),
 }
-STATIC: Final[dict[str, Key]] = {**SERVER, **AGENT, **REMOTE}
+BACKUP: Final = {
+    # what is read, who else may read the archives, and what a restore may stop and start
+    "backup_sources": Key("backup_sources", {}),
+    "backup_public_key": Key("age_key", ""),
+    "backup_services": Key("units", []),
+}
+STATIC: Final[dict[str, Key]] = {**SERVER, **AGENT, **REMOTE, **BACKUP}
 """No hub may change these; their names stand in the shared table as well, so that the hub refuses them at once."""
 KEYS: Final[dict[str, Key]] = {
     **SERVER,
     **{name: Key(s.kind, s.default, s.least, s.most) for name, s in SETTINGS.items()},
     **AGENT,
     **REMOTE,
+    **BACKUP,
 }
 
 

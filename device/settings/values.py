@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import msgspec
 
+from device.settings.backup_values import backup_value
 from device.settings.table import Key, Value, is_dynamic
 from protocol.addresses import normalise_address
 from protocol.commands import Unit
@@ -39,6 +41,7 @@ _KINDS: Final[dict[str, Any]] = {
     "folders": Annotated[list[Folder], msgspec.Meta(max_length=32)],
 }
 KINDS: Final = frozenset({*_KINDS, "address", "on_demand"})
+BACKUP_KINDS: Final = frozenset({"backup_sources", "age_key"})
 
 
 def remote_value(kind: str, value: object) -> Any:
@@ -72,7 +75,7 @@ def _services(value: object) -> dict[str, OnDemand]:
 MAX_UNITS: Final = 20
 _SWITCHES: Final = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
 _LISTS: Final = ("networks", "units", "folders")
-_TEXTS: Final = ("text", "zone", "zone_or_none", "addresses", "address", "window", "compression")
+_TEXTS: Final = ("text", "zone", "zone_or_none", "addresses", "address", "window", "compression", "age_key")
 
 
 class AgentSettingsError(Exception):
@@ -129,7 +132,9 @@ def _static(key: str, rule: Key, value: object) -> Value:
     if rule.kind == "units":
         return _units(key, value)
     if rule.kind in KINDS:
-        return _of_remote_access(key, rule.kind, value)
+        return _or_refused(key, rule.kind, remote_value, value)
+    if rule.kind in BACKUP_KINDS:
+        return _or_refused(key, rule.kind, backup_value, value)
     if rule.kind in ("number", "whole") and is_number and isinstance(value, (int, float)):
         if rule.kind == "whole" and value != int(value):
             raise AgentSettingsError("wrong_type", key, kind=rule.kind, default=repr(rule.default))
@@ -149,9 +154,9 @@ def _units(key: str, value: object) -> Value:
     return units
 
 
-def _of_remote_access(key: str, kind: str, value: object) -> Value:
+def _or_refused(key: str, kind: str, check: Callable[[str, object], Any], value: object) -> Value:
     try:
-        found: Value = remote_value(kind, value)
+        found: Value = check(kind, value)
     except ValueError as wrong:  # a ValidationError is one
         raise AgentSettingsError(f"wrong_{kind}", key) from wrong
     return found

@@ -7,7 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from protocol.codec import encode
 from protocol.commands import ARGUMENTS, DESIRED_STATE
+from protocol.limits import MAX_FILE_PATH, MAX_MESSAGE_BYTES, MAX_RESTORE_PATHS
+from protocol.messages import Command
 
 GOOD: dict[str, list[dict[str, Any]]] = {
     "set_status": [
@@ -38,7 +41,11 @@ GOOD: dict[str, list[dict[str, Any]]] = {
     "extend_remote_access": [{"session_id": 1, "duration": 600.5}],
     "stop_remote_access": [{"session_id": 1, "reason": "session_completed"}],
     "start_backup": [{"backup_id": 1, "backup_type": "full", "include_images": True, "include_logs": False}],
-    "restore_backup": [{"backup_id": 1, "dry_run": True}],
+    "restore_backup": [
+        {"backup_id": 1, "dry_run": True},
+        {"backup_id": 1, "dry_run": False, "classes": ["data", "logs"], "paths": ["app/config.json", "app/photos"]},
+    ],
+    "verify_backup": [{"backup_id": 1}],
     "restart_service": [{"service": "myrvm-app"}],
     "reboot": [{"delay": 5}, {}],
     "ping": [{}, {"unknown": "members are ignored"}],
@@ -57,6 +64,12 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ),
     ("extend_remote_access", {"session_id": 1, "duration": -1}),
     ("start_backup", {"backup_id": 1, "backup_type": "half", "include_images": True, "include_logs": True}),
+    ("start_backup", {"backup_id": -1, "backup_type": "full", "include_images": True, "include_logs": True}),
+    ("restore_backup", {"backup_id": 1, "dry_run": True, "classes": []}),
+    ("restore_backup", {"backup_id": 1, "dry_run": True, "classes": ["secrets"]}),
+    ("restore_backup", {"backup_id": 1, "dry_run": True, "paths": ["a\nb"]}),
+    ("restore_backup", {"backup_id": 1, "dry_run": True, "paths": ["a"] * (MAX_RESTORE_PATHS + 1)}),
+    ("verify_backup", {}),
     ("reboot", {"delay": -1}),
 ]
 
@@ -76,3 +89,11 @@ def test_bad_arguments_are_refused(name: str, args: dict[str, Any]) -> None:
 
 def test_only_desired_state_waits_for_an_offline_machine() -> None:
     assert frozenset(ARGUMENTS) > DESIRED_STATE == {"set_status", "sync_timezone", "start_backup"}
+
+
+@pytest.mark.parametrize("letter", ["a", '"', "\U0001f9f4"])
+def test_the_longest_list_of_paths_fits_into_one_frame(letter: str) -> None:
+    args = {"backup_id": 1, "dry_run": False, "paths": [letter * MAX_FILE_PATH] * MAX_RESTORE_PATHS}
+    assert msgspec.convert(args, ARGUMENTS["restore_backup"])
+    frame = encode(Command(id="c" * 100, name="restore_backup", args=args, issued_at="t" * 64, expires_at="t" * 64))
+    assert len(frame.encode()) <= MAX_MESSAGE_BYTES

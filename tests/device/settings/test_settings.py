@@ -11,6 +11,7 @@ import pytest
 
 from device.cli.settings_verb import settings_sentence
 from device.settings import AgentSettings, AgentSettingsError, exposed, load, nearest
+from device.settings.backup_values import BackupSource, backup_sources
 from device.settings.table import KEYS, STATIC
 from device.settings.values import typed
 from device.texts import texts_in
@@ -18,6 +19,7 @@ from protocol import configuration
 
 ROOT = Path(__file__).parents[3]
 KEY = "rvmk_ABCDEFGH_0123456789abcdefghijABCDEFGHIJ"
+AGE_KEY = "age1sz0wwhwauux2qdu39u3p0na539h79j7rhks9nknd0ulsrzsa4edsjcuu7d"
 GOOD = {"myrvm_base_url": "https://hub.test", "api_token": KEY}
 _TAKE_ANY_TEXT = {key for key, rule in KEYS.items() if rule.kind in ("text", "id")}
 
@@ -156,6 +158,17 @@ def test_a_key_file_that_cannot_be_meant_is_refused(tmp_path: Path, content: byt
         ({"remote_services": {"camera": {"start": ["x"]}}}, "wrong_on_demand", "remote_services"),
         ({"remote_services": {"5000": {"start": []}}}, "wrong_on_demand", "remote_services"),
         ({"remote_services": {"5000": {"begin": ["x"]}}}, "wrong_on_demand", "remote_services"),
+        ({"backup_sources": {"Fotos": {"path": "/var/rvm"}}}, "wrong_backup_sources", "backup_sources"),
+        ({"backup_sources": {"photos": {"path": "photos"}}}, "wrong_backup_sources", "backup_sources"),
+        ({"backup_sources": {"photos": {"path": "/"}}}, "wrong_backup_sources", "backup_sources"),
+        ({"backup_sources": {"photos": {"path": "/var/../etc"}}}, "wrong_backup_sources", "backup_sources"),
+        ({"backup_sources": {"p": {"path": "/var/rvm", "class": "films"}}}, "wrong_backup_sources", "backup_sources"),
+        ({"backup_sources": {"p": {"path": "/var/rvm", "paths": []}}}, "wrong_backup_sources", "backup_sources"),
+        ({"backup_sources": {"a": {"path": "/rvm"}, "b": {"path": "/rvm/x/"}}}, "nested_sources", "backup_sources"),
+        ({"backup_sources": {"a": {"path": "/rvm/"}, "b": {"path": "/rvm"}}}, "nested_sources", "backup_sources"),
+        ({"backup_public_key": "age1qqqqqqqqqq"}, "wrong_age_key", "backup_public_key"),
+        ({"backup_public_key": AGE_KEY[:-1] + "q"}, "wrong_age_key", "backup_public_key"),
+        ({"backup_services": ["rvm-app.service"]}, "undeclared_service", "backup_services"),
         ({"services": ["-now"]}, "wrong_units", "services"),
         ({"services": [f"s{n}" for n in range(21)]}, "wrong_units", "services"),
         ({"myrvm_base_url": "hub.test"}, "wrong_url", "myrvm_base_url"),
@@ -199,6 +212,20 @@ def test_the_nearest_name_is_offered(tmp_path: Path) -> None:
     with pytest.raises(AgentSettingsError) as refused:
         read(tmp_path, {**GOOD, "api_tokn": "x"})
     assert "'api_token'" in settings_sentence(refused.value, texts_in("en"))
+
+
+def test_what_backups_read_is_the_machines_own_to_set(tmp_path: Path) -> None:
+    sources = {"app": {"path": "/opt/rvm"}, "app2": {"path": "/opt/rvm2", "class": "logs", "exclude": ["*.tmp"]}}
+    wanted = {"backup_sources": sources, "backup_public_key": f" {AGE_KEY}\n", "services": ["a.service", "b.service"]}
+    settings = read(tmp_path, {**GOOD, **wanted, "backup_services": ["b.service"]})
+    found = backup_sources(settings.values["backup_sources"])
+    assert found == {
+        "app": BackupSource(path="/opt/rvm"),
+        "app2": BackupSource(path="/opt/rvm2", data_class="logs", exclude=["*.tmp"]),
+    }
+    assert settings.text("backup_public_key") == AGE_KEY
+    assert settings.names("backup_services") == ["b.service"]
+    assert read(tmp_path, GOOD, {"RVM_BACKUP_PUBLIC_KEY": AGE_KEY}).text("backup_public_key") == AGE_KEY
 
 
 def test_a_file_others_can_read_is_noticed(tmp_path: Path) -> None:
