@@ -57,10 +57,10 @@ For each key, the first that has one:
 """
 SERVER: Final = "## Server\nIn the machine's file or environment only.\n"
 AGENT: Final = "## The machine itself\nIn the machine's file or environment only.\n"
-BACKUP: Final = "## What backups read\nIn the machine's file or environment only.\n"
+SOURCES: Final = "## What backups read\nIn the machine's file or environment only.\n"
 REMOTE: Final = "## What remote access may reach\nIn the machine's file or environment only.\n"
 BACKUP: Final = """\
-Which folders are backed up stands in the machine's own file. When: [operating.md](operating.md), "Backups".
+Which folders are backed up stands in its own file (above). When: [operating.md](operating.md), "Backups".
 """
 TITLES: Final = {
     "remote_access": "## Remote access\n",
@@ -188,7 +188,7 @@ name and issuer but not for its dates.
 def page() -> str:
     parts = [OPENING, SERVER + "\n" + _static(table.SERVER), AGENT + "\n" + _static(table.AGENT)]
     parts.append(REMOTE + "\n" + _static(table.REMOTE))
-    parts.append(BACKUP + "\n" + _static(table.BACKUP))
+    parts.append(SOURCES + "\n" + _static(table.BACKUP))
     for block in BLOCKS:
         keys = {key: setting for key, setting in SETTINGS.items() if setting.block == block}
         rows = [(key, s.default, _kind(s.kind, s.least, s.most)) for key, s in keys.items()]
