@@ -17,7 +17,7 @@ GROWING = (
     "SimpleQueue", "LifoQueue", "PriorityQueue", "WeakKeyDictionary", "WeakValueDictionary", "WeakSet",
 )  # fmt: skip
 CACHES = ("cache", "lru_cache")
-ROOMS = ("hub", "device", "protocol", "db")
+ROOMS = ("hub", "device", "protocol", "archive", "db")
 SAID = "Bound:"
 TEXT = '"""'
 

@@ -30,7 +30,7 @@ BREAKING: list[tuple[Law, dict[str, str], str]] = [
     (
         import_laws.rooms,
         {"device/agent.py": "import hub.model.fleet"},
-        "run_device -> device -> protocol, texts, certs",
+        "run_device -> device -> protocol, archive, texts, certs",
     ),
     (import_laws.rooms, {"protocol/codec.py": "from db import schema"}, "import nothing of ours"),
     (import_laws.rooms, {"hub/app.py": "def late():\n    from device import spool"}, "hub/app.py:2"),

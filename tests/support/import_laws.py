@@ -9,15 +9,16 @@ from tests.support.house import AROUND, DOORS, PRODUCT, House, Module
 
 ROOMS: dict[str, tuple[str, ...]] = {
     "protocol": (),
+    "archive": ("protocol",),
     "texts": (),
     "db": (),
     "certs": (),
     "dashboard": ("texts",),
-    "device": ("protocol", "texts", "certs"),
-    "hub": ("db", "protocol", "texts", "certs", "dashboard"),
+    "device": ("protocol", "archive", "texts", "certs"),
+    "hub": ("db", "protocol", "archive", "texts", "certs", "dashboard"),
     "bootstrap": (),
     "run_hub": ("bootstrap", "hub", "demo"),
-    "demo": ("hub", "device", "protocol", "db", "texts", "certs", "dashboard"),
+    "demo": ("hub", "device", "protocol", "archive", "db", "texts", "certs", "dashboard"),
     "run_device": ("bootstrap", "device"),
     "run_tests": ("bootstrap", "tests"),
 }
@@ -37,8 +38,9 @@ AGENT_WIRING = frozenset({"__main__", "agent", "agent_parts", "cli"})
 AGENT_GROUND = frozenset({"kernel", "system", "system_monitor", "texts"})
 
 ROOM_LAW = (
-    "run_hub -> demo, hub -> db, protocol, texts, certs, dashboard; run_device -> device -> protocol, texts, certs; "
-    "dashboard -> texts; protocol, texts, db and certs import nothing of ours"
+    "run_hub -> demo, hub -> db, protocol, archive, texts, certs, dashboard; "
+    "run_device -> device -> protocol, archive, texts, certs; "
+    "dashboard -> texts; archive -> protocol; protocol, texts, db and certs import nothing of ours"
 )
 HUB_LAW = "inside hub: wiring > subjects and web > kernel > rules > model, downward only; settings is a leaf"
 DEVICE_LAW = "inside device: agent and command line > subjects > kernel, system and sensors > rules, downward only"

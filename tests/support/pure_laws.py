@@ -1,4 +1,5 @@
-"""What may stand in the middle (protocol/, db/records, hub/model, rules), by a list of what may be imported.
+"""What may stand in the middle (protocol/, archive/manifest, db/records, hub/model, rules), by a list of what may be
+imported.
 
 What is not on the list is not imported: so a library that waits, reads or is random fails without being known here.
 Names are followed through the imports that bind them, however they are renamed.
@@ -14,7 +15,7 @@ from tests.support.house import House, Module
 OF_THE_DATABASE = ("db.conditions", "db.records", "db.rows")
 """Values: the one form of a row, of what must hold of it, and of a sample from the wire to the table."""
 ALLOWED = frozenset(
-    {"__future__", "collections", "collections.abc", "dataclasses", "datetime", "difflib", "enum",
+    {"__future__", "base64", "binascii", "collections", "collections.abc", "dataclasses", "datetime", "difflib", "enum",
      "functools", "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "msgspec", "operator", "re", "string",
      "struct", "typing", "unicodedata"}
 )  # fmt: skip
@@ -38,7 +39,8 @@ WORLD = frozenset({"open", "input", "print", "exec", "eval", "compile", "breakpo
 
 PURE_LAW = (
     "what decides takes values and `now`: no await, socket, thread, clock, randomness, file or environment in "
-    "protocol/, db/records, hub/model and rules; they import each other and what tests/support/pure_laws.py allows"
+    "protocol/, archive/manifest, db/records, hub/model and rules; they import each other and what "
+    "tests/support/pure_laws.py allows"
 )
 
 
@@ -46,7 +48,8 @@ def is_pure(name: str) -> bool:
     """Whether a module decides or is what is decided about: the wire, records, the model, what is called `rules`."""
     parts = name.split(".")
     in_rules = parts[0] in ("hub", "device") and bool({"rules", "model"} & set(parts[2:]))
-    return parts[0] == "protocol" or parts[:2] in (["hub", "model"], ["db", "records"]) or in_rules
+    values = (["hub", "model"], ["db", "records"], ["archive", "manifest"], ["archive", "errors"])
+    return parts[0] == "protocol" or parts[:2] in values or in_rules
 
 
 def purity(house: House) -> Iterator[str]:
@@ -59,7 +62,7 @@ def purity(house: House) -> Iterator[str]:
 def _outside(module: Module) -> Iterator[tuple[int, str]]:
     for imported in module.imports:
         is_ours = imported.name in OF_THE_DATABASE or (
-            is_pure(imported.name) and imported.name.partition(".")[0] in (module.room, "protocol")
+            is_pure(imported.name) and imported.name.partition(".")[0] in (module.room, "protocol", "archive")
         )
         if not is_ours and imported.name not in ALLOWED and imported.name not in ALSO.get(module.name, ()):
             yield imported.line, f"imports {imported.name}"
