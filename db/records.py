@@ -7,18 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Final, NamedTuple, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
 
-
-class TableRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all records; never instantiated."""
-
-    TABLE: ClassVar[str]
-
-
-R = TypeVar("R", bound=TableRow)
+from db.backup_records import OPEN_BACKUP, BackupRow
+from db.table_row import R, TableRow
 
 
 class MachineRow(TableRow, frozen=True, kw_only=True):
@@ -130,7 +124,7 @@ class EventRow(TableRow, frozen=True, kw_only=True):
     code: str
     actor: str
     rvm_id: int | None = None
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = {}  # noqa: RUF012 - msgspec gives each a copy
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
     boot_id: str | None = None
@@ -330,20 +324,6 @@ class RecordingRow(TableRow, frozen=True, kw_only=True):
     rows: int
 
 
-class BackupRow(TableRow, frozen=True, kw_only=True):
-    """One backup."""
-
-    TABLE: ClassVar[str] = "backup_logs"
-    id: int = 0
-    rvm_id: int
-    backup_type: str
-    file_path: str | None = None
-    file_size: int | None = None
-    upload_status: str = "pending"
-    minio_path: str | None = None
-    created_at: datetime
-
-
 RECORDS: Final[tuple[type[TableRow], ...]] = tuple(TableRow.__subclasses__())
 
 FLEET: Final = 1
@@ -370,6 +350,7 @@ class OpenWhile(NamedTuple):
 OPEN: Final[Mapping[type[TableRow], OpenWhile]] = {
     CommandRow: OpenWhile("state", PENDING_STATES, repeats=True),
     RemoteSessionRow: OpenWhile("status", OPEN_SESSION),
+    BackupRow: OpenWhile("upload_status", OPEN_BACKUP),
 }
 
 _LISTS: Final = {

@@ -13,6 +13,8 @@ from db.event_guard import guard
 from db.metadata import JSON, NEVER_REUSED, machine_column, metadata
 from db.service_tables import (  # fmt: skip
     backup_logs,
+    backup_parts,
+    backup_restores,
     device_timezones,
     fleet_config,
     machine_configs,
@@ -22,11 +24,11 @@ from db.service_tables import (  # fmt: skip
 )
 
 __all__ = [
-    "COMMAND_STATES", "ROLES", "SPECIAL_STATUSES", "STATUSES", "backup_logs", "commands", "counters",
-    "device_timezones", "events", "fleet_config", "machine_boots", "machine_configs", "metadata",
-    "remote_access_sessions", "remote_recordings", "reverse_vending_machines", "sessions", "sign_in_failures",
-    "sign_in_links",
-    "status_history", "system_metrics", "timezone_sync_logs", "tokens", "user_machines", "users",
+    "COMMAND_STATES", "ROLES", "SPECIAL_STATUSES", "STATUSES", "backup_logs", "backup_parts", "backup_restores",
+    "commands", "counters", "device_timezones", "events", "fleet_config", "machine_boots", "machine_configs",
+    "metadata", "remote_access_sessions", "remote_recordings", "reverse_vending_machines", "sessions",
+    "sign_in_failures", "sign_in_links", "status_history", "system_metrics", "timezone_sync_logs", "tokens",
+    "user_machines", "users",
 ]  # fmt: skip
 
 STATUSES = ("active", "inactive", "maintenance", "full", "error", "unknown")

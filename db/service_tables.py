@@ -119,11 +119,74 @@ backup_logs = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     machine_column(),
     sa.Column("backup_type", sa.String(20), nullable=False),
+    # The key in the object store; the bucket's and the object's name where that is S3.
     sa.Column("file_path", sa.String(500)),
     sa.Column("file_size", sa.BigInteger),
-    sa.Column("upload_status", sa.String(20), nullable=False, server_default="pending"),
+    # pending, uploading, completed (whole, as the machine made it), verified (restored and compared), failed.
+    sa.Column("upload_status", sa.String(20), nullable=False, server_default="pending", index=True),
     sa.Column("minio_path", sa.String(500)),
     sa.Column("created_at", UtcTimestamp, nullable=False),
+    # manual, schedule, safety (before a restore), upload (by a simple client).
+    sa.Column("trigger", sa.String(20), nullable=False, server_default="manual"),
+    sa.Column("requested_by", sa.String(120)),
+    sa.Column("command_id", sa.String(100), index=True),
+    sa.Column("parent_id", sa.Integer),
+    sa.Column("chain_id", sa.Integer),
+    sa.Column("chain_position", sa.Integer),
+    sa.Column("include_images", sa.Boolean),
+    sa.Column("include_logs", sa.Boolean),
+    sa.Column("compression", sa.String(20)),
+    sa.Column("encrypted", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("sha256", sa.String(64)),
+    # The store's name for an upload that is not complete, and the size of its parts.
+    sa.Column("upload_id", sa.String(500)),
+    sa.Column("part_size", sa.Integer),
+    sa.Column("started_at", UtcTimestamp),
+    sa.Column("completed_at", UtcTimestamp),
+    sa.Column("verified_at", UtcTimestamp),
+    sa.Column("drill_at", UtcTimestamp),
+    sa.Column("drill_error", JSON),
+    sa.Column("error", JSON),
+    sa.Column("files", sa.Integer),
+    sa.Column("bytes_total", sa.BigInteger),
+    sa.Column("entries", sa.Integer),
+    sa.Column("deleted_entries", sa.Integer),
+    sa.Column("report", JSON),
+    sa.Column("manifest_key", sa.String(200)),
+    sa.Column("expires_at", UtcTimestamp),
+    # Its file is gone; the row stays for a while.
+    sa.Column("deleted_at", UtcTimestamp),
+)
+
+backup_parts = sa.Table(
+    "backup_parts",
+    metadata,
+    sa.Column("backup_id", sa.ForeignKey("backup_logs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("tag", sa.String(200), nullable=False),
+)
+
+backup_restores = sa.Table(
+    "backup_restores",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    machine_column(),
+    sa.Column("backup_id", sa.Integer, nullable=False),
+    sa.Column("safety_backup_id", sa.Integer),
+    sa.Column("command_id", sa.String(100), index=True),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("dry_run", sa.Boolean, nullable=False),
+    sa.Column("classes", JSON),
+    sa.Column("paths", JSON),
+    sa.Column("requested_by", sa.String(120), nullable=False),
+    sa.Column("reason", sa.String(500)),
+    sa.Column("result", JSON),
+    sa.Column("error", JSON),
+    sa.Column("created_at", UtcTimestamp, nullable=False),
+    sa.Column("finished_at", UtcTimestamp),
+    **NEVER_REUSED,
 )
 
 

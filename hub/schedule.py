@@ -135,10 +135,10 @@ REMOVED: Final = "samples of removed machines"
 RETENTION: Final = {
     REMOVED: NOTHING, "sessions": NOTHING, "sign_in_links": NOTHING, "sign_in_failures": FAILURES,
     "timezone_sync_logs": HISTORY, "commands": HISTORY, "remote_access_sessions": HISTORY, "tokens": HISTORY,
-    "status_history": HISTORY, "machine_boots": timedelta(hours=1),
+    "status_history": HISTORY, "machine_boots": timedelta(hours=1), "backup_logs": HISTORY, "backup_restores": HISTORY,
 }  # fmt: skip
 """How long after its end (sessions, links, tokens), its last use or its beginning a row stays. Commands and remote
-sessions that have not ended stay, and so do the boots that the fleet knows."""
+sessions that have not ended stay, and so do the boots that the fleet knows, and backups whose file is there."""
 
 
 async def _removed(store: Store, before: datetime) -> list[int]:

@@ -15,9 +15,10 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from db.conditions import COMPARE, Where
 from db.engine.statements import PerDialect, Write, WriteResult, insert_or_ignore, insert_or_update
-from db.records import OPEN, EventRow, R, TableRow, in_members
+from db.records import OPEN, EventRow, in_members
 from db.schema import metadata
 from db.schema import reverse_vending_machines as machines
+from db.table_row import R, TableRow
 
 _Shape = tuple[tuple[str, str], ...]
 _MOST_SHAPES: Final = 1000

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
-from db.records import MachineRow, StatusRow, TableRow, ZoneRow, ZoneSyncRow
+from db.records import MachineRow, StatusRow, ZoneRow, ZoneSyncRow
+from db.table_row import TableRow
 from hub.model import credentials
 from hub.model.actors import Actor
 from hub.model.changes import Change, Drop, EventHappened, Patch, Put

@@ -12,7 +12,8 @@ from typing import Any, Final, Generic
 import msgspec
 
 from db.conditions import Where
-from db.records import EventRow, R, TableRow
+from db.records import EventRow
+from db.table_row import R, TableRow
 from protocol.messages import Sample
 
 

@@ -20,10 +20,10 @@ from db.records import (
     MachineRow,
     MachineSettingsRow,
     RemoteSessionRow,
-    TableRow,
     ZoneRow,
     is_open,
 )
+from db.table_row import TableRow
 from hub.model import changes as c
 from hub.model.actors import row_id
 from hub.model.effective_settings import CommonSettings, DesiredSettings, desired_of, desired_of_patch

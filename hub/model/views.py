@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from db.records import CommandRow, EventRow, MachineRow, RemoteSessionRow, TableRow
+from db.records import CommandRow, EventRow, MachineRow, RemoteSessionRow
+from db.table_row import TableRow
 from hub.model.fleet import ALL_MEMBERS
 from hub.model.machine import Machine
 from protocol.commands import ARGUMENTS

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from db.columns import UtcTimestamp
 from db.conditions import COMPARE, holds
 from db.engine.row_writes import table_of
-from db.records import OPEN, RECORDS, CommandRow, MachineRow, RemoteSessionRow, TableRow, is_open, record
+from db.records import OPEN, RECORDS, CommandRow, MachineRow, RemoteSessionRow, is_open, record
 from db.schema import COMMAND_STATES, metadata
+from db.table_row import TableRow
 from tests.support.database_rows import NOW, after
 
 TUPLES_OF_THEIR_OWN = {"system_metrics"}

@@ -21,12 +21,12 @@ from db.records import (
     RecordingRow,
     RemoteSessionRow,
     StatusRow,
-    TableRow,
     UserMachineRow,
     UserRow,
     ZoneRow,
     record,
-)  # fmt: skip
+)
+from db.table_row import TableRow  # fmt: skip
 from tests.support.database_rows import NOW, after
 
 MACHINE = MachineRow(

@@ -22,6 +22,8 @@ SAID = "Bound:"
 TEXT = '"""'
 
 RETENTION: dict[str, str] = {
+    "backup_logs": "db.queries.backups.delete_backups_before",
+    "backup_restores": "db.queries.backups.delete_restores_before",
     "commands": "db.queries.commands.delete_commands_before",
     "machine_boots": "db.queries.boots.delete_boots_before",
     "remote_access_sessions": "db.queries.remote_sessions.delete_sessions_before",
@@ -36,7 +38,7 @@ RETENTION: dict[str, str] = {
 }
 """Table and the function that deletes or finds what is old of it, called by the product. When: docs/operating.md."""
 BOUNDED: dict[str, str] = {
-    "backup_logs": "empty until backups are built, which bring its retention",
+    "backup_parts": "the parts of open uploads: as many as a backup may be large, gone with its end",
     "counters": "one row",
     "device_timezones": "one row a machine",
     "events": "none, on purpose: nobody may shorten the audit log; what a machine adds is paced (docs/operating.md)",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from db.backup_records import BackupRow
 from db.engine.row_writes import insert
 from db.engine.statements import Write
 from db.engine.store import Store
@@ -61,3 +62,9 @@ def recording_row(**members: Any) -> RecordingRow:
         "rows": 24,
     }  # fmt: skip
     return RecordingRow(**{**values, **members})
+
+
+def backup_row(rvm_id: int, number: int, **members: Any) -> BackupRow:
+    """A backup that waits for its machine."""
+    values: dict[str, Any] = {"backup_type": "full", "created_at": NOW}
+    return BackupRow(id=number, rvm_id=rvm_id, **{**values, **members})

@@ -25,8 +25,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
 OURS = (*PRODUCT, *DOORS, *AROUND)
 DATABASE_PACKAGES = ("sqlalchemy", "databases", "asyncpg", "aiosqlite", "alembic", "sqlite3")
 SUBJECTS = frozenset(
-    {"audit", "commands", "links", "machine_settings", "machines", "metrics", "people", "remote", "server", "status",
-     "timezone", "web"}
+    {"audit", "backups", "commands", "links", "machine_settings", "machines", "metrics", "people", "remote", "server",
+     "status", "timezone", "web"}
 )  # fmt: skip
 """Folders of the hub between its kernel and its wiring."""
 DECIDES = frozenset({"rules", "model"})

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 
 from tests.support.house import House, Module
 
-OF_THE_DATABASE = ("db.conditions", "db.records", "db.rows")
+OF_THE_DATABASE = ("db.backup_records", "db.conditions", "db.records", "db.rows", "db.table_row")
 """Values: the one form of a row, of what must hold of it, and of a sample from the wire to the table."""
+RECORDS = ("db.backup_records", "db.records", "db.table_row")
 ALLOWED = frozenset(
     {"__future__", "base64", "binascii", "collections", "collections.abc", "dataclasses", "datetime", "difflib", "enum",
      "functools", "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "msgspec", "operator", "re", "string",
@@ -48,8 +49,8 @@ def is_pure(name: str) -> bool:
     """Whether a module decides or is what is decided about: the wire, records, the model, what is called `rules`."""
     parts = name.split(".")
     in_rules = parts[0] in ("hub", "device") and bool({"rules", "model"} & set(parts[2:]))
-    values = (["hub", "model"], ["db", "records"], ["archive", "manifest"], ["archive", "errors"])
-    return parts[0] == "protocol" or parts[:2] in values or in_rules
+    values = (["hub", "model"], ["archive", "manifest"], ["archive", "errors"])
+    return parts[0] == "protocol" or parts[:2] in values or name in RECORDS or in_rules
 
 
 def purity(house: House) -> Iterator[str]:

@@ -12,8 +12,8 @@ import msgspec
 from starlette.requests import Request
 
 from db.errors import Conflict
-from db.records import TableRow
 from db.rows import SampleRow
+from db.table_row import TableRow
 from hub.kernel.context import HubContext
 from hub.model.access import Principal
 from hub.model.budgets import Cost, line

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from db.records import CounterRow, FleetSettingsRow, MachineSettingsRow, TableRow
+from db.records import CounterRow, FleetSettingsRow, MachineSettingsRow
+from db.table_row import TableRow
 from hub.machine_settings.rules import SettingsRequest, StaleError, WrongSettingsError, write_fleet, write_machine
 from hub.model.changes import Change, EventHappened, Patch, Put
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, DesiredSettings, ReportedSettings

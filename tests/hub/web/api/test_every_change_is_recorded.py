@@ -20,13 +20,13 @@ from db.records import (
     RecordingRow,
     SessionRow,
     SignInLinkRow,
-    TableRow,
     TokenRow,
     UserRow,
     ZoneRow,
     ZoneSyncRow,
     is_open,
 )
+from db.table_row import TableRow
 from hub.audit.rules import CODES, lacking
 from hub.commands import rules as command_rules
 from hub.kernel import recorder

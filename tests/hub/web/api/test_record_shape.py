@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 import msgspec
 import pytest
 
-from db.records import CommandRow, EventRow, MachineRow, StatusRow, TableRow
+from db.records import CommandRow, EventRow, MachineRow, StatusRow
+from db.table_row import TableRow
 from hub.audit.api import EventView
 from hub.commands.api import CommandView
 from hub.machines.api import MachineSummary

@@ -1,0 +1,154 @@
+"""Queries on `backup_logs`, `backup_parts` and `backup_restores`. Judges no backup."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from db.backup_records import GOOD_BACKUP, OPEN_BACKUP, BackupPartRow, BackupRow, RestoreRow
+from db.engine.statements import Write
+from db.engine.store import Store
+from db.records import record
+from db.schema import backup_logs as table
+from db.schema import backup_parts as parts
+from db.schema import backup_restores as restores
+
+COUNTER: Final = "backup_id"
+"""The counter of the newest backup's id, so that no id is given twice."""
+
+_ID = sa.bindparam("key_id", type_=sa.Integer())
+_RVM = sa.bindparam("key_rvm", type_=sa.Integer())
+_BEFORE = sa.bindparam("key_before", type_=table.c.created_at.type)
+_THERE = table.c.deleted_at.is_(None)
+_GOOD = sa.or_(*(table.c.upload_status == status for status in GOOD_BACKUP))
+_OPEN = sa.or_(*(table.c.upload_status == status for status in OPEN_BACKUP))
+_ONE = sa.select(table).where(table.c.id == _ID)
+_OF_COMMAND = sa.select(table).where(table.c.command_id == sa.bindparam("key_command")).order_by(table.c.id).limit(1)
+_ALL_OPEN = sa.select(table).where(_OPEN).order_by(table.c.id)
+_NEWEST = sa.select(sa.func.max(table.c.id)).group_by(table.c.rvm_id)
+_NEWEST_GOOD = sa.select(sa.func.max(table.c.id)).where(_THERE, _GOOD).group_by(table.c.rvm_id)
+_KEPT = sa.select(table).where(table.c.rvm_id == _RVM, _THERE, _GOOD).order_by(table.c.id)
+_CHAIN = (
+    sa.select(table)
+    .where(table.c.rvm_id == _RVM, table.c.chain_id == sa.bindparam("key_chain", type_=sa.Integer()), _THERE)
+    .order_by(table.c.chain_position, table.c.id)
+)
+_PARTS = sa.select(parts).where(parts.c.backup_id == _ID).order_by(parts.c.number)
+_PART = sa.select(parts).where(parts.c.backup_id == _ID, parts.c.number == sa.bindparam("key_n", type_=sa.Integer()))
+_SIZE = sa.func.coalesce(sa.func.sum(table.c.file_size), 0).label("size")
+_BYTES = sa.select(_SIZE).where(_THERE)
+_BYTES_OF = _BYTES.where(table.c.rvm_id == _RVM)
+_UPLOADED = sa.func.coalesce(sa.func.sum(parts.c.size), 0).label("size")
+_UPLOADED_ALL = sa.select(_UPLOADED)
+_UPLOADED_OF = sa.select(_UPLOADED).join(table, table.c.id == parts.c.backup_id).where(table.c.rvm_id == _RVM)
+_LAST = sa.select(sa.func.coalesce(sa.func.max(table.c.id), 0).label("id"))
+_WITHOUT_FILE = sa.or_(
+    table.c.deleted_at < _BEFORE, sa.and_(table.c.upload_status == "failed", table.c.created_at < _BEFORE)
+)
+_DELETE = sa.delete(table).where(
+    table.c.id.in_(sa.select(table.c.id).where(_WITHOUT_FILE).limit(sa.bindparam("key_limit")))
+)
+_DELETE_RESTORES = sa.delete(restores).where(
+    restores.c.id.in_(sa.select(restores.c.id).where(restores.c.created_at < _BEFORE).limit(sa.bindparam("key_limit")))
+)
+_RESTORE = sa.select(restores).where(restores.c.id == _ID)
+
+
+def delete_backups_before(before: datetime, limit: int) -> Write:
+    """Delete some rows without a file (deleted or failed earlier); repeat until `rowcount` is below `limit`."""
+    return Write(_DELETE, {"key_before": before, "key_limit": limit})
+
+
+def delete_restores_before(before: datetime, limit: int) -> Write:
+    """Delete some that were asked for earlier; repeat until `rowcount` is below `limit`."""
+    return Write(_DELETE_RESTORES, {"key_before": before, "key_limit": limit})
+
+
+async def find(store: Store, backup_id: int) -> BackupRow | None:
+    return await _one(store, _ONE, {"key_id": backup_id})
+
+
+async def of_command(store: Store, command_id: str) -> BackupRow | None:
+    """The backup that this command makes."""
+    return await _one(store, _OF_COMMAND, {"key_command": command_id})
+
+
+async def last_id(store: Store) -> int:
+    row = await store.fetch_one(_LAST)
+    return 0 if row is None else int(row["id"])
+
+
+async def of_machine(
+    store: Store, rvm_id: int, limit: int, before: int | None = None, *, with_deleted: bool = True
+) -> list[BackupRow]:
+    """Newest first, older than the backup `before`."""
+    query = sa.select(table).where(table.c.rvm_id == rvm_id).order_by(table.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(table.c.id < before)
+    if not with_deleted:
+        query = query.where(_THERE)
+    return await _all(store, query)
+
+
+async def newest_of_each(store: Store) -> list[BackupRow]:
+    """Each machine's newest backup and its newest good one, in the order of ids: read once, when the hub starts."""
+    query = sa.select(table).where(sa.or_(table.c.id.in_(_NEWEST), table.c.id.in_(_NEWEST_GOOD), _OPEN))
+    return await _all(store, query.order_by(table.c.id))
+
+
+async def unfinished(store: Store) -> list[BackupRow]:
+    """Every backup that is pending or uploading, oldest first."""
+    return await _all(store, _ALL_OPEN)
+
+
+async def kept(store: Store, rvm_id: int) -> list[BackupRow]:
+    """A machine's good backups whose file is there, oldest first."""
+    return await _all(store, _KEPT, {"key_rvm": rvm_id})
+
+
+async def chain(store: Store, rvm_id: int, chain_id: int) -> list[BackupRow]:
+    """What is there of a chain, the full first; also what is unfinished or failed."""
+    return await _all(store, _CHAIN, {"key_rvm": rvm_id, "key_chain": chain_id})
+
+
+async def keys_there(store: Store, rvm_ids: Collection[int] | None = None) -> set[str]:
+    """Every object that a row claims: archives and manifests."""
+    query = sa.select(table.c.file_path, table.c.manifest_key).where(_THERE)
+    if rvm_ids is not None:
+        query = query.where(table.c.rvm_id.in_(sorted(rvm_ids)))
+    return {str(key) for row in await store.fetch_all(query) for key in row.values() if key is not None}
+
+
+async def parts_of(store: Store, backup_id: int) -> list[BackupPartRow]:
+    """In the order of their numbers."""
+    return [record(BackupPartRow, row) for row in await store.fetch_all(_PARTS, {"key_id": backup_id})]
+
+
+async def find_part(store: Store, backup_id: int, number: int) -> BackupPartRow | None:
+    row = await store.fetch_one(_PART, {"key_id": backup_id, "key_n": number})
+    return None if row is None else record(BackupPartRow, row)
+
+
+async def bytes_kept(store: Store, rvm_id: int | None = None) -> int:
+    """What the backups of a machine (None: of all) take in the store, with the parts of what is being uploaded."""
+    values = {} if rvm_id is None else {"key_rvm": rvm_id}
+    whole = await store.fetch_one(_BYTES if rvm_id is None else _BYTES_OF, values)
+    under_way = await store.fetch_one(_UPLOADED_ALL if rvm_id is None else _UPLOADED_OF, values)
+    return sum(int(row["size"]) for row in (whole, under_way) if row is not None)
+
+
+async def find_restore(store: Store, restore_id: int) -> RestoreRow | None:
+    row = await store.fetch_one(_RESTORE, {"key_id": restore_id})
+    return None if row is None else record(RestoreRow, row)
+
+
+async def _one(store: Store, query: sa.Select[Any], values: Mapping[str, Any]) -> BackupRow | None:
+    row = await store.fetch_one(query, values)
+    return None if row is None else record(BackupRow, row)
+
+
+async def _all(store: Store, query: sa.Select[Any], values: Mapping[str, Any] | None = None) -> list[BackupRow]:
+    return [record(BackupRow, row) for row in await store.fetch_all(query, values or {})]

@@ -1,0 +1,1 @@
+"""Backups of machines: asked for, uploaded, kept, checked, given back."""
