@@ -29,6 +29,7 @@ INDONESIAN_ZONES = {
 }
 EXACT: Final = Context(prec=400)
 """Digits enough for any float."""
+AMOUNTS = ("B", "kB", "MB", "GB", "TB")
 UNITS = {"en": ("d", "h", "min", "s"), "id": ("hari", "jam", "mnt", "dtk")}
 _FIRST_S = datetime(1, 1, 3, tzinfo=timezone.utc).timestamp()
 _LAST_S = datetime(9999, 12, 29, tzinfo=timezone.utc).timestamp()
@@ -74,6 +75,14 @@ def degrees(value: float, language: str) -> str:
 def reading(metric: str, value: float, language: str) -> str:
     """One reading with its unit: percent for all but the temperature."""
     return degrees(value, language) if metric == "temperature" else percent(value, language)
+
+
+def amount(size: float, language: str) -> str:
+    """Bytes, the unit by their size: `214 MB`, `1.5 kB`."""
+    value, unit = max(0.0, float(size)), 0
+    while value >= 1000 and unit < len(AMOUNTS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{number(value, language, 1 if unit and value < 10 else 0)}{THIN}{AMOUNTS[unit]}"
 
 
 def _parts(seconds: float) -> tuple[int, int, int, int]:

@@ -5,7 +5,7 @@ Takes the view of a command with times in epoch milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,8 +17,16 @@ OPEN = ("queued", "sent", "accepted", "running")
 ENDED = ("succeeded", "failed", "rejected", "expired", "cancelled")
 KINDS = (
     "set_status", "sync_timezone", "restart_service", "reboot", "ping", "start_remote_access", "stop_remote_access",
-    "extend_remote_access",
+    "extend_remote_access", "start_backup", "restore_backup", "verify_backup",
 )  # fmt: skip
+BYTE_PHASES = frozenset({"sending", "downloading", "unpacking", "comparing"})
+"""Phases that count bytes."""
+WINDOW_S = 30.0
+"""The throughput is that of the last seconds."""
+STEADY_S = 5.0
+"""It is told after so long, and no more after so long without news."""
+UNEVEN = 2.0
+"""Half of the window faster than the other by more than this: too unsteady to tell when it ends."""
 REACHED = {"queued": 1, "sent": 2, "accepted": 3, "running": 3, "succeeded": 4, "failed": 4}
 """Steps that are behind a job in that state."""
 MARKS = {
@@ -33,6 +41,13 @@ class JobStep(NamedTuple):
     word: str
     time: str
     done: bool
+
+
+class Throughput(NamedTuple):
+    """How fast a phase goes, in its unit a second; `steady`: evenly enough to tell when it ends."""
+
+    per_s: float
+    steady: bool
 
 
 class Bar(NamedTuple):
@@ -70,8 +85,9 @@ class JobCard:
         return self.state in ("failed", "rejected", "expired")
 
 
-def card(r: Reader, job: Job, *, who: str, away: bool, zone: str) -> JobCard:
-    """`who`: the name of who asked; `away`: the machine is not connected; `zone`: where it stands."""
+def card(r: Reader, job: Job, *, who: str, away: bool, zone: str, throughput: Throughput | None = None) -> JobCard:
+    """`who`: the name of who asked; `away`: the machine is not connected; `zone`: where it stands; `throughput`: of its
+    phase, as the hub saw it."""
     is_open = job["state"] in OPEN
     return JobCard(
         id=job["id"],
@@ -84,7 +100,7 @@ def card(r: Reader, job: Job, *, who: str, away: bool, zone: str) -> JobCard:
         reason=reason(job),
         steps=steps(r, job, zone),
         bar=bar(job),
-        how=how(r, job, away=away, zone=zone),
+        how=how(r, job, away=away, zone=zone, throughput=throughput),
         behind=behind(r, job) if is_open and job["cancel_at"] is None else "",
     )
 
@@ -102,6 +118,11 @@ def what(r: Reader, job: Job) -> str:
         return r.t("what.restart_service", service=args.get("service", ""))
     if name == "reboot" and args.get("force"):
         return r.t("what.reboot_forced")
+    if name == "start_backup":
+        return r.t(f"what.start_backup.{'incremental' if args.get('backup_type') == 'incremental' else 'full'}")
+    if name in ("restore_backup", "verify_backup"):
+        preview = ".preview" if name == "restore_backup" and args.get("dry_run") else ""
+        return r.t(f"what.{name}{preview}", id=args.get("backup_id", ""))
     return r.said("what", name)
 
 
@@ -128,7 +149,7 @@ def word(r: Reader, state: str) -> str:
     return r.said("step", {"accepted": "running", "succeeded": "done"}.get(state, state))
 
 
-def how(r: Reader, job: Job, *, away: bool, zone: str) -> str:
+def how(r: Reader, job: Job, *, away: bool, zone: str, throughput: Throughput | None = None) -> str:
     """Its progress or its end, as a sentence."""
     state, t, left = job["state"], r.t, job["sent_at"] is not None
     if state in OPEN and job["cancel_at"] is not None:
@@ -138,7 +159,7 @@ def how(r: Reader, job: Job, *, away: bool, zone: str) -> str:
     if state in OPEN and away:
         return t("how.rebooting" if job["name"] == "reboot" and state != "sent" else "how.sent_away")
     if state == "running" and job["progress"]:
-        return progress(r, job["progress"])
+        return progress(r, job["progress"], throughput)
     if state in ("failed", "rejected"):
         return t(f"how.{state}", why=why(r, job["error"]))
     if state == "expired" and left:
@@ -159,14 +180,38 @@ def why(r: Reader, error: Mapping[str, Any] | None) -> str:
     return r.t(f"failure.{code}") if f"failure.{code}" in r.t else str(error.get("message") or code)
 
 
-def progress(r: Reader, told: Mapping[str, Any]) -> str:
-    """The phase and the amount."""
-    phase, done, total = r.said("phase", str(told.get("phase", ""))), told.get("done"), told.get("total")
+def progress(r: Reader, told: Mapping[str, Any], throughput: Throughput | None = None) -> str:
+    """The phase and the amount; how fast and how long still, where that is known."""
+    name, done, total = str(told.get("phase", "")), told.get("done"), told.get("total")
+    phase, count = r.said("phase", name), r.amount if name in BYTE_PHASES else r.number
     if done is None:
         return phase
     if total is None:
-        return r.t("phase.done", phase=phase, done=r.number(done))
-    return r.t("phase.amount", phase=phase, done=r.number(done), total=r.number(total))
+        words = r.t("phase.done", phase=phase, done=count(done))
+    else:
+        words = r.t("phase.amount", phase=phase, done=count(done), total=count(total))
+    if throughput is None or name not in BYTE_PHASES:
+        return words
+    words = r.t("phase.rate", words=words, rate=count(throughput.per_s))
+    if total is None or not throughput.steady or done >= total:
+        return words
+    return r.t("phase.left", words=words, span=r.span((total - done) / throughput.per_s))
+
+
+def throughput_of(points: Sequence[tuple[float, float]], now_s: float) -> Throughput | None:
+    """Of one phase, from (seconds, done), oldest first; None before STEADY_S, and when nothing moves any more."""
+    kept = [point for point in points if point[0] >= now_s - WINDOW_S]
+    if len(kept) < 3 or now_s - kept[-1][0] > STEADY_S or kept[-1][0] - kept[0][0] < STEADY_S:
+        return None
+    half = next((at for at in range(1, len(kept) - 1) if kept[at][0] >= (kept[0][0] + kept[-1][0]) / 2), 1)
+    whole, first, last = (_speed(kept[a], kept[b]) for a, b in ((0, -1), (0, half), (half, -1)))
+    if whole <= 0:
+        return None
+    return Throughput(whole, min(first, last) > 0 and max(first, last) <= UNEVEN * min(first, last))
+
+
+def _speed(early: tuple[float, float], late: tuple[float, float]) -> float:
+    return (late[1] - early[1]) / (late[0] - early[0]) if late[0] > early[0] else 0.0
 
 
 def bar(job: Job) -> Bar | None:

@@ -36,6 +36,9 @@ class Reader:
     def reading(self, metric: str, value: float) -> str:
         return formats.reading(metric, value, self.language)
 
+    def amount(self, size: float) -> str:
+        return formats.amount(size, self.language)
+
     def worth(self, cause: str, value: float | None) -> str:
         """The value behind a trouble: degrees, the clock's difference, or percent."""
         if cause.startswith("clock"):

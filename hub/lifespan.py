@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from db.engine.ownership import InUse, Owner, own_folder
 from db.engine.store import Store, open_store
 from db.errors import StoreError
+from hub.commands.cards import Throughputs
 from hub.kernel.announce import Announcer, Publisher
 from hub.kernel.context import HubContext
 from hub.kernel.feed import Feed
@@ -171,6 +172,7 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             engine.announce.listen(context[AuthState].on_commit)
             engine.announce.listen(context[AuthState].budgets.on_commit)
             engine.announce.listen(context[Terminals].on_commit)
+            engine.announce.listen(context[Throughputs].on_commit)
             app.state.loop_lag = lag = LoopLag()
             own.start_soon(lag.run)
             own.start_soon(end_stale_watches, context.watching, context.fleet, context[Links])
@@ -200,5 +202,5 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
     context.add(engine.links, engine.tunnels, engine.remote_sessions)
     context.add(recordings, Terminals(engine.fleet, engine.tunnels, recordings), OpenPages())
     context.add(AuthState(), ReadBudget(), FreshSecrets(), FleetDigest(engine.fleet, feed))
-    context.add(HANDLERS, DownloadSlots(), HistoryReads(), Playbacks())
+    context.add(HANDLERS, DownloadSlots(), HistoryReads(), Playbacks(), Throughputs(engine.fleet, engine.clock))
     return context

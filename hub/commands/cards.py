@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from dashboard import jobs
@@ -11,12 +12,16 @@ from db.queries import commands as command_rows
 from db.queries import users
 from db.records import CommandRow
 from hub.model import actors, views
-from hub.model.fleet import TERMINAL
+from hub.model.changes import Change, moved_rows
+from hub.model.fleet import TERMINAL, Fleet
 from hub.model.machine import Machine
 from hub.web.shell.page import Visit, who
 
 RECENT: Final = timedelta(minutes=10)  # A job that has ended stays on its machine's page this long
 MOST_ON_MACHINE: Final = 5
+POINTS: Final = 40
+POINT_S: Final = 0.9
+"""POINTS of so many seconds reach further back than a throughput looks."""
 
 
 class ShownJob(NamedTuple):
@@ -26,6 +31,44 @@ class ShownJob(NamedTuple):
     machine: Machine | None
     job: Mapping[str, Any]
     may_cancel: bool
+
+
+class _Points(NamedTuple):
+    """(Seconds, done) of one phase, oldest first."""
+
+    phase: str
+    points: deque[tuple[float, float]]
+
+
+class Throughputs:
+    """How fast running commands go, from the progress that passes: the same for every screen. Gone with the process."""
+
+    def __init__(self, fleet: Fleet, clock: Callable[[], datetime]) -> None:
+        self._fleet = fleet
+        self._clock = clock
+        # Bound: one an open command, gone when another begins after its end; POINTS of each.
+        self._of: dict[str, _Points] = {}
+
+    def on_commit(self, changes: Sequence[Change]) -> None:
+        for command in moved_rows(changes, CommandRow):
+            told = command.progress or {}
+            if command.state == "running" and told.get("done") is not None:
+                self._note(command.id, told["phase"], told["done"])
+
+    def of(self, command: CommandRow) -> jobs.Throughput | None:
+        known = self._of.get(command.id)
+        if known is None or known.phase != (command.progress or {}).get("phase"):
+            return None
+        return jobs.throughput_of(known.points, self._clock().timestamp())
+
+    def _note(self, command_id: str, phase: str, done: float) -> None:
+        now_s, known = self._clock().timestamp(), self._of.get(command_id)
+        if known is None:
+            self._of = {key: points for key, points in self._of.items() if key in self._fleet.open}
+        if known is None or known.phase != phase or done < known.points[-1][1]:
+            known = self._of[command_id] = _Points(phase, deque(maxlen=POINTS))
+        if not known.points or now_s - known.points[-1][0] >= POINT_S:
+            known.points.append((now_s, done))
 
 
 def shown(visit: Visit, commands: Iterable[CommandRow], names: Mapping[str, str]) -> list[ShownJob]:
@@ -41,6 +84,7 @@ def _shown(visit: Visit, command: CommandRow, names: Mapping[str, str]) -> Shown
         who=who(visit.reader, command.issued_by, names),
         away=away(machine),
         zone=zone_of(visit, machine),
+        throughput=visit.context[Throughputs].of(command),
     )
     return ShownJob(card, machine, job, visit.may("command.send", command.rvm_id))
 

@@ -128,20 +128,21 @@ Mungkin sudah dimulai. Mulai ulang yang sudah dimulai akan diselesaikan.""",
         "running, with an amount",
         {
             "name": "start_backup",
+            "args": {"backup_id": 1, "backup_type": "full"},
             "state": "running",
             "sent_at": SENT,
             "progress": {"phase": "upload", "done": 214, "total": 340.0},
         },
-        """auto: start_backup – Running
+        """auto: Back up everything – Running
 Queued 02:02:08 ✓ · Sent 02:02:09 ✓ · Running ✓ · Done
 214 of 340.0
 upload: 214 of 340
-It may be done already. What is done stays done.""",
-        """auto: start_backup – Berjalan
+What was sent so far is deleted from the hub. Earlier backups stay, and the machine's files are not touched.""",
+        """auto: Cadangkan semuanya – Berjalan
 Antre 02.02.08 ✓ · Terkirim 02.02.09 ✓ · Berjalan ✓ · Selesai
 214 of 340.0
 upload: 214 dari 340
-Mungkin sudah dijalankan. Yang sudah terjadi tetap terjadi.""",
+Yang sudah terkirim dihapus dari hub. Cadangan sebelumnya tetap ada, dan berkas mesin tidak disentuh.""",
     ),
     Case(
         "running, with a phase",

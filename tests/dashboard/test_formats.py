@@ -24,6 +24,11 @@ def test_a_reading_has_its_unit(metric: str, value: float, language: str, text: 
     assert formats.reading(metric, value, language) == text
 
 
+@pytest.mark.parametrize(("size", "language", "text"), TABLE["amount"])
+def test_amounts_of_bytes(size: float, language: str, text: str) -> None:
+    assert formats.amount(size, language) == text
+
+
 @pytest.mark.parametrize("name", ["age", "span", "offset"])
 def test_durations(name: str) -> None:
     for seconds, language, text in TABLE[name]:

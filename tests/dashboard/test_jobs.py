@@ -83,3 +83,56 @@ def test_a_bulk_wish_foretells_who_waits_and_who_cannot() -> None:
     machines = [case["machine"] for case in TABLE["offers"]]
     assert bulk.forecast(bulk.BULK_ACTIONS["sync_timezone"], machines) == (5, 2, 1)
     assert bulk.forecast(bulk.BULK_ACTIONS["maintenance"], machines) == (6, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("points", "told"),
+    [
+        ([], None),
+        ([(0, 0), (2, 2e6), (4, 4e6)], None),
+        ([(0, 0), (3, 3e6), (6, 6e6)], (1e6, True)),
+        ([(0, 0), (1, 3e6), (3, 3e6), (6, 3e6)], (5e5, False)),
+        ([(0, 0), (3, 1e6), (6, 6e6)], (1e6, False)),
+        ([(0, 5e6), (3, 5e6), (6, 5e6)], None),
+        ([(-60, 0), (0, 3e6), (3, 6e6), (6, 9e6)], (1e6, True)),
+    ],
+)
+def test_a_pace_is_told_when_it_is_known_and_an_end_when_it_is_steady(points: Any, told: Any) -> None:
+    assert jobs.throughput_of(points, 6.0) == told
+    assert jobs.throughput_of(points, 60.0) is None, "nothing has moved for long"
+
+
+@pytest.mark.parametrize(
+    ("language", "told", "rate", "words"),
+    [
+        ("en", {"phase": "sending"}, None, "Sending"),
+        ("en", {"phase": "sending", "done": 2.14e8}, None, "Sending: 214 MB"),
+        ("en", {"phase": "sending", "done": 2.14e8, "total": 3.4e8}, None, "Sending: 214 MB of 340 MB"),
+        ("en", {"phase": "sending", "done": 2.14e8, "total": 3.4e8}, (2.1e6, False),
+         "Sending: 214 MB of 340 MB, 2.1 MB/s"),
+        ("en", {"phase": "sending", "done": 2.14e8, "total": 3.4e8}, (2.1e6, True),
+         "Sending: 214 MB of 340 MB, 2.1 MB/s, about 1 min left"),
+        ("id", {"phase": "sending", "done": 2.14e8, "total": 3.4e8}, (2.1e6, True),
+         "Mengirim: 214 MB dari 340 MB, 2,1 MB/dtk, sekitar 1 mnt lagi"),
+        ("en", {"phase": "sending", "done": 3.4e8, "total": 3.4e8}, (2.1e6, True),
+         "Sending: 340 MB of 340 MB, 2.1 MB/s"),
+        ("en", {"phase": "scanning", "done": 1200, "total": 3400}, (100.0, True),
+         "Looking at the files: 1,200 of 3,400"),
+        ("en", {"phase": "unheard_of", "done": 1}, (1.0, True), "unheard_of: 1"),
+    ],
+)  # fmt: skip
+def test_progress_in_bytes_says_how_fast_and_how_long_still(language: str, told: Any, rate: Any, words: str) -> None:
+    found = jobs.progress(reader(language), told, None if rate is None else jobs.Throughput(*rate))
+    assert found.replace("\u202f", " ") == words
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+def test_backups_have_words_of_their_own(language: str) -> None:
+    r = reader(language)
+    for name in ("start_backup", "restore_backup", "verify_backup"):
+        job = JOB | {"name": name, "args": {"backup_id": 12, "backup_type": "incremental"}, "sent_at": NOW}
+        assert jobs.behind(r, job) != r.t("behind.other")
+        assert name not in jobs.what(r, job)
+        assert f"jobs.kind.{name}" in r.t
+    preview = JOB | {"name": "restore_backup", "args": {"backup_id": 12, "dry_run": True}}
+    assert jobs.what(reader("en"), preview) == "Preview restoring backup 12"

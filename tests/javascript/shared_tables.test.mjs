@@ -27,6 +27,7 @@ test("sentences are filled in one pass, in the form of their count", () => {
 
 test("numbers and readings are written as their readers write them", () => {
   for (const [value, lang, decimals, text] of formats.number) assert.equal(format.number(value, lang, decimals), text);
+  for (const [size, lang, text] of formats.amount) assert.equal(format.amount(size, lang), text);
   for (const [metric, value, lang, text] of formats.reading) assert.equal(format.reading(metric, value, lang), text);
 });
 

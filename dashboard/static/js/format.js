@@ -2,6 +2,7 @@
 
 const THIN = "\u202f";
 const LOCALES = { en: "en-US", id: "id-ID" };
+const AMOUNTS = ["B", "kB", "MB", "GB", "TB"];
 const UNITS = { en: ["d", "h", "min", "s"], id: ["hari", "jam", "mnt", "dtk"] };
 /** @type {Record<string, string>} */
 const ZONES = {
@@ -44,6 +45,13 @@ export function plain(value) {
  */
 export function reading(metric, value, lang) {
   return metric === "temperature" ? `${number(value, lang, 1)}${THIN}°C` : `${number(value, lang)}${THIN}%`;
+}
+
+/** Bytes, the unit by their size: `214 MB`. @param {number} size @param {Language} lang */
+export function amount(size, lang) {
+  let [value, unit] = [size, 0];
+  for (; value >= 1000 && unit < AMOUNTS.length - 1; unit += 1) value /= 1000;
+  return `${number(value, lang, unit > 0 && value < 10 ? 1 : 0)}${THIN}${AMOUNTS[unit]}`;
 }
 
 /** @param {number} seconds */

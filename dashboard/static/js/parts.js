@@ -71,8 +71,10 @@ export class Parts {
 
   /** A frame of the feed, after it was taken in. @param {Frame} frame */
   heard(frame) {
-    if (frame.type === "job") this.told(frame.rvm_id, ["job"]);
-    else if (frame.type === "event") this.told(frame.rvm_id, [`event:${frame.code.split(".")[0]}`]);
+    if (frame.type === "job") {
+      moved(frame);
+      this.told(frame.rvm_id, ["job"]);
+    } else if (frame.type === "event") this.told(frame.rvm_id, [`event:${frame.code.split(".")[0]}`]);
     else if (frame.type === "snapshot") {
       for (const m of frame.machines) this.judged(m);
       for (const { id } of this.list()) this.need(id, 0, WHOLE_SPREAD_MS, WHOLE_LEAST_MS);
@@ -173,6 +175,15 @@ export class Parts {
       this.failed += 1;
       return delay(this.failed, this.random);
     }
+  }
+}
+
+/** The bar of a job goes on at once; its words are the hub's. @param {Job} job */
+function moved({ id, progress }) {
+  if (!progress?.total) return;
+  for (const bar of all(`[data-job="${id}"] progress`)) {
+    bar.max = progress.total;
+    bar.value = progress.done ?? 0;
   }
 }
 

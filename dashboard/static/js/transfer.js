@@ -1,17 +1,12 @@
 // One file on its way to the machine, with how far it is; and the words for amounts of bytes.
 
-import { number, span } from "./format.js";
+import { amount as amountIn, span } from "./format.js";
 import { language, t } from "./texts.js";
 
-const UNITS = ["B", "kB", "MB", "GB"];
 const STEADY_MS = 5000;
 
-/** `214 MB`; the unit by its size. @param {number} bytes */
-export function amount(bytes) {
-  let [value, unit] = [bytes, 0];
-  for (; value >= 1000 && unit < UNITS.length - 1; unit += 1) value /= 1000;
-  return `${number(value, language, unit > 0 && value < 10 ? 1 : 0)}\u202f${UNITS[unit]}`;
-}
+/** @param {number} bytes */
+export const amount = (bytes) => amountIn(bytes, language);
 
 /**
  * How far it is; how long it still takes once the pace has been steady for a while.

@@ -10,10 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
 from db.records import CommandRow
+from hub.commands.cards import Throughputs
 from hub.model.changes import (
     Move,
     Observed,
@@ -288,3 +290,29 @@ async def test_a_page_of_jobs_fits_its_budget(hub: ApiHub) -> None:
         page = await client.get("/jobs")
     assert len(ids(page.text)) == 100
     assert len(gzip.compress(page.content, 6)) <= 25_000
+
+
+async def test_a_running_job_tells_its_pace_to_every_reader_the_same(
+    hub: ApiHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    introduced(hub, 1, "start_backup")
+    row = await put(hub, 0, name="start_backup", args={"backup_id": 1, "backup_type": "full"})
+    now = hub.context.clock()
+    at = {"s": 0.0}
+    monkeypatch.setattr(hub.context[Throughputs], "_clock", lambda: now + timedelta(seconds=at["s"]))
+    for second in range(0, 12, 2):
+        at["s"] = second
+        told = {"phase": "sending", "done": second * 2e6, "total": 1e8}
+        row = msgspec.structs.replace(row, state="running", sent_at=now, progress=told)
+        hub.context.announce.soon(Move(row, ("state", "sent_at", "progress")), lambda: True)
+    words = "Sending: 20 MB of 100 MB, 2.0 MB/s, about 40 s left"
+    for name in ("viewer", "admin"):
+        async with await browser(hub, name) as client:
+            for path in ("/jobs", "/jobs/c0000", "/machines/1", "/jobs/parts?of=job-lists"):
+                page = (await client.get(path)).text
+                assert words in page.replace("\u202f", " "), path
+    at["s"] = 60
+    async with await browser(hub) as client:
+        said = (await client.get("/jobs")).text.replace("\u202f", " ")
+    assert "Sending: 20 MB of 100 MB" in said
+    assert "2.0 MB/s" not in said, "nothing has moved for long"
