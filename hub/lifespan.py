@@ -191,8 +191,9 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
 
 
 def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubContext:
+    objects = open_objects(settings)
     recordings = Recordings(
-        engine.store, engine.announce, open_objects(settings), settings.data_dir / "recordings", engine.clock,
+        engine.store, engine.announce, objects, settings.data_dir / "recordings", engine.clock,
         with_input=settings.record_input, mib_per_machine=settings.recordings_mib_per_machine,
     )  # fmt: skip
     context = HubContext(
@@ -200,7 +201,7 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
         watching=Watching(), clock=engine.clock, epoch=epoch, version=PRODUCT_VERSION,
     )  # fmt: skip
     context.add(engine.links, engine.tunnels, engine.remote_sessions)
-    context.add(recordings, Terminals(engine.fleet, engine.tunnels, recordings), OpenPages())
+    context.add(objects, recordings, Terminals(engine.fleet, engine.tunnels, recordings), OpenPages())
     context.add(AuthState(), ReadBudget(), FreshSecrets(), FleetDigest(engine.fleet, feed))
     context.add(HANDLERS, DownloadSlots(), HistoryReads(), Playbacks(), Throughputs(engine.fleet, engine.clock))
     return context

@@ -11,8 +11,9 @@ from typing import Any
 
 from db.queries import recordings as rows
 from db.records import RecordingRow, RemoteSessionRow
+from hub.kernel.objects.folder import FolderShelf
 from hub.kernel.objects.place import ObjectsError
-from hub.kernel.objects.store import FolderShelf, Objects
+from hub.kernel.objects.store import Objects
 from hub.lifespan import Engine, open_engine, utc_now
 from hub.model.access import Principal
 from hub.model.changes import Change, EventHappened

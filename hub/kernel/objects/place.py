@@ -7,6 +7,8 @@ URL.
 from __future__ import annotations
 
 import re
+from collections.abc import Generator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl, urlsplit
@@ -71,6 +73,10 @@ def _place(bucket: str, prefix: str, options: dict[str, str]) -> S3Place:
 
 
 CHUNK: Final = 256 * 1024
+PART_SIZE: Final = 8 * 1024 * 1024
+"""Of every part of an upload but its last one, which is no larger and not empty."""
+MAX_PARTS: Final = 10_000
+"""S3 takes no more."""
 
 
 class ObjectsError(Exception):
@@ -78,15 +84,28 @@ class ObjectsError(Exception):
 
 
 class ObjectMissingError(ObjectsError):
-    """There is no such object."""
+    """There is no such object, or no such upload (any more)."""
 
 
 class ObjectDamagedError(ObjectsError):
     """What is there is not what was stored."""
 
 
+class ObjectsFullError(ObjectsError):
+    """No room is left for it."""
+
+
+class UnfinishedUpload(NamedTuple):
+    """`began_at` is aware UTC: in a folder the last time that it was written to."""
+
+    key: str
+    upload_id: str
+    began_at: datetime
+
+
 class Shelf(Protocol):
-    """Called in threads; raises ObjectsError alone. Deleting what is not there is no error."""
+    """Called in threads; raises ObjectsError alone. Deleting what is not there is no error, nor is aborting. Calls
+    `moved` of `store` while bytes move, so that a slow one is told from one that hangs."""
 
     def put(self, key: str, path: Path) -> None: ...
 
@@ -95,3 +114,21 @@ class Shelf(Protocol):
     def delete(self, key: str) -> None: ...
 
     def keys(self, prefix: str) -> list[str]: ...
+
+    def size(self, key: str) -> int: ...
+
+    def read(self, key: str, offset: int, length: int) -> Generator[bytes, None, None]: ...
+
+    def begin(self, key: str) -> str: ...
+
+    def put_part(self, key: str, upload_id: str, number: int, data: bytes | memoryview) -> str: ...
+
+    def complete(self, key: str, upload_id: str, parts: Sequence[tuple[int, str]]) -> None: ...
+
+    def abort(self, key: str, upload_id: str) -> None: ...
+
+    def uploads(self, prefix: str) -> list[UnfinishedUpload]: ...
+
+    def presign(self, key: str, file_name: str, expires_s: int) -> str | None: ...
+
+    def local_path(self, key: str) -> Path | None: ...

@@ -1,40 +1,57 @@
 """Stores bytes under a key, in a folder or in an S3-compatible service. Knows nothing of what they mean.
 
 Works in a few threads of its own and ends within a known time. Keys are made by the hub, never by a person or a
-machine; in a folder each is a file, private to the hub's user, whole or not there.
+machine.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
-import os
+import math
 import re
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Container, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Final, TypeVar
+from typing import Final, TypeVar
 
 import anyio
-import anyio.to_thread
 
-from hub.kernel.objects.place import CHUNK, ObjectDamagedError, ObjectMissingError, ObjectsError, Shelf
+from hub.kernel.objects.folder import FolderShelf
+from hub.kernel.objects.place import (
+    CHUNK,
+    MAX_PARTS,
+    PART_SIZE,
+    ObjectDamagedError,
+    ObjectsError,
+    Shelf,
+    UnfinishedUpload,
+)  # fmt: skip
+from hub.kernel.objects.threads import ObjectThreads
 from hub.settings import Settings
 
-THREADS: Final = 4
+THREADS: Final = 8
 """So that a store that hangs holds no more of the hub."""
+DIGESTS: Final = 2
+"""Of those threads, so that long ones leave room for parts."""
 PATIENCE_S: Final = 600.0
 """Of one object, in either direction."""
+PART_PATIENCE_S: Final = 120.0
+"""Of one part: 560 kbit/s."""
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*(?:\.[a-z0-9]+)*")
+_UPLOAD_ID: Final = re.compile(r"[^/\x00-\x20]{1,1000}")
 
 T = TypeVar("T")
 
 
 class Objects:
+    """Every method but `local_path` raises ObjectsError: of a store that hangs within SILENCE_S."""
+
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
-        self._threads = anyio.CapacityLimiter(THREADS)
+        self._threads = ObjectThreads(THREADS)
+        self._digests = anyio.CapacityLimiter(DIGESTS)
 
     async def put_file(self, key: str, path: Path, sha256: str) -> None:
         """Over what was there. When this returns the store has given the bytes back once, and they had that sha256."""
@@ -73,12 +90,90 @@ class Objects:
     async def list(self, prefix: str) -> list[str]:
         return await self._run(lambda: self._shelf.keys(prefix))
 
-    async def _run(self, job: Callable[[], T]) -> T:
+    async def size(self, key: str) -> int:
+        """In bytes. Raises ObjectMissingError."""
+        _check(key)
+        return await self._run(lambda: self._shelf.size(key))
+
+    async def begin(self, key: str) -> str:
+        """The id of a new upload in parts. What was at the key stays until `complete`."""
+        _check(key)
+        return await self._run(lambda: self._shelf.begin(key))
+
+    async def put_part(self, key: str, upload_id: str, number: int, data: bytes | memoryview) -> str:
+        """Its tag, when it is on the disk (or the store says so). `number` from 1, in any order, several at once; the
+        same one again takes the place of the former. Each but the last has PART_SIZE. `data` must stay as it is."""
+        _check(key, upload_id)
+        if not 1 <= number <= MAX_PARTS or not 0 < len(data) <= PART_SIZE:
+            raise ValueError(f"no part: {number} of {len(data)} bytes")
+        return await self._run(lambda: self._shelf.put_part(key, upload_id, number, data), PART_PATIENCE_S)
+
+    async def complete(self, key: str, upload_id: str, parts: Sequence[tuple[int, str]]) -> None:
+        """Makes an object of all parts (number and tag, from 1 without a gap). Raises ObjectMissingError when there is
+        no such upload: after a call whose answer was lost, `size` says whether the object is there."""
+        _check(key, upload_id)
+        if [number for number, _ in parts] != list(range(1, len(parts) + 1)) or not parts:
+            raise ValueError("the parts have gaps")
+        await self._run(lambda: self._shelf.complete(key, upload_id, parts))
+
+    async def abort(self, key: str, upload_id: str) -> None:
+        _check(key, upload_id)
+        await self._run(lambda: self._shelf.abort(key, upload_id))
+
+    async def uploads(self, prefix: str) -> Sequence[UnfinishedUpload]:
+        return await self._run(lambda: self._shelf.uploads(prefix))
+
+    async def sweep(self, prefix: str, before: datetime, in_use: Container[str]) -> int:
+        """Aborts what began before that and is not `in_use` (ids of uploads). How many."""
+        swept = 0
+        for upload in await self.uploads(prefix):
+            if upload.began_at < before and upload.upload_id not in in_use:
+                await self._run(functools.partial(self._shelf.abort, upload.key, upload.upload_id))
+                swept += 1
+        return swept
+
+    async def stream(self, key: str, offset: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
+        """Pieces of up to CHUNK. Holds a thread only while a piece is read, however slow the reader is."""
+        _check(key)
+        size = await self.size(key)
+        wanted = max(0, min(size - offset, size if length is None else length))
+        pieces = self._shelf.read(key, offset, wanted)
         try:
-            with anyio.fail_after(PATIENCE_S):
-                return await anyio.to_thread.run_sync(job, limiter=self._threads, abandon_on_cancel=True)
-        except TimeoutError as error:
-            raise ObjectsError("the object store does not answer") from error
+            while wanted:
+                piece = await self._run(lambda: next(pieces, b""))
+                if not piece:
+                    raise ObjectDamagedError(f"{key} ends early")
+                wanted -= len(piece)
+                yield piece
+        finally:
+            with contextlib.suppress(ValueError):  # a thread that hangs has it, and closes it
+                pieces.close()
+
+    async def digest(self, key: str) -> str:
+        """The sha256 of what the store holds, however long that takes; two at a time."""
+        _check(key)
+
+        def read() -> str:
+            found = hashlib.sha256()
+            for piece in self._shelf.read(key, 0, self._shelf.size(key)):
+                found.update(piece)
+            return found.hexdigest()
+
+        async with self._digests:
+            return await self._run(read, math.inf)
+
+    async def presign(self, key: str, file_name: str, expires_s: int) -> str | None:
+        """A URL that gives everybody the object, for so long, under that name. None: only the hub can read it."""
+        _check(key)
+        return await self._run(lambda: self._shelf.presign(key, file_name, expires_s))
+
+    def local_path(self, key: str) -> Path | None:
+        """Where the store is a folder. Only to be read."""
+        _check(key)
+        return self._shelf.local_path(key)
+
+    async def _run(self, job: Callable[[], T], seconds: float = PATIENCE_S) -> T:
+        return await self._threads.run(job, seconds)
 
 
 def open_objects(settings: Settings) -> Objects:
@@ -108,77 +203,8 @@ def _must_be(path: Path, sha256: str, else_: str) -> None:
         raise ObjectDamagedError(else_)
 
 
-def _check(key: str) -> None:
+def _check(key: str, upload_id: str = "-") -> None:
     if not _KEY.fullmatch(key) or len(key) > 200:
         raise ValueError(f"no key: {key!r}")
-
-
-_PART = ".part-"
-
-
-class FolderShelf:
-    """A `Shelf`. Keys hold no dot folders: they are checked before they come here."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def put(self, key: str, path: Path) -> None:
-        place = self._root / key
-        with _as_objects_error():
-            _make_private(place.parent)
-            self._copy(path, place)
-
-    def get(self, key: str, path: Path) -> None:
-        with _as_objects_error(), (self._root / key).open("rb") as source, _new(path) as target:
-            shutil.copyfileobj(source, target, CHUNK)
-
-    def delete(self, key: str) -> None:
-        with _as_objects_error():
-            (self._root / key).unlink(missing_ok=True)
-
-    def keys(self, prefix: str) -> list[str]:
-        with _as_objects_error():
-            files = (path for path in self._root.rglob("*") if path.is_file() and not path.name.startswith(_PART))
-            names = (path.relative_to(self._root).as_posix() for path in files)
-            return sorted(name for name in names if name.startswith(prefix))
-
-    def _copy(self, path: Path, place: Path) -> None:
-        number, part = tempfile.mkstemp(prefix=_PART, dir=place.parent)
-        try:
-            with path.open("rb") as source, os.fdopen(number, "wb") as target:
-                shutil.copyfileobj(source, target, CHUNK)
-                target.flush()
-                os.fsync(target.fileno())
-            Path(part).replace(place)
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
-        _sync_folder(place.parent)
-
-
-def _make_private(folder: Path) -> None:
-    """With the folders above it: `mkdir` gives its mode to the last of them alone."""
-    for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
-        missing.mkdir(mode=0o700, exist_ok=True)
-
-
-def _new(path: Path) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
-
-
-def _sync_folder(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
-
-
-@contextlib.contextmanager
-def _as_objects_error() -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise ObjectMissingError(str(error.filename)) from error
-    except OSError as error:
-        raise ObjectsError(f"the folder of the objects: {error.strerror}") from error
+    if not _UPLOAD_ID.fullmatch(upload_id):
+        raise ValueError(f"no upload: {upload_id!r}")

@@ -5,38 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hub.kernel.objects import s3
-from hub.kernel.objects import store as objects_module
+from hub.kernel.objects import s3, threads
+from hub.kernel.objects.folder import FolderShelf
 from hub.kernel.objects.place import ObjectDamagedError, ObjectMissingError, ObjectsError
-from hub.kernel.objects.store import FolderShelf, Objects, digest, open_objects
+from hub.kernel.objects.store import Objects, digest, open_objects
 from hub.settings import Settings
-from tests.support.s3_server import S3Server, s3_server
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as running:
-        yield running
-
-
-@pytest.fixture(params=["folder", "s3"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    if request.param == "folder":
-        return Settings.load({"data_dir": tmp_path / "data"}, {})
-    server: S3Server = request.getfixturevalue("server")
-    bucket = "b" + hashlib.sha256(str(tmp_path).encode()).hexdigest()[:20]
-    keys = {"RVM_S3_ACCESS_KEY": server.access_key, "RVM_S3_SECRET_KEY": server.secret_key}
-    return Settings.load({"data_dir": tmp_path / "data", "object_store": server.url(bucket)}, keys)
-
-
-@pytest.fixture
-def objects(settings: Settings) -> Objects:
-    return open_objects(settings)
+from tests.support.s3_server import S3Server
 
 
 def file_of(folder: Path, data: bytes) -> tuple[Path, str]:
@@ -127,9 +105,8 @@ async def test_a_server_that_is_away_fails_at_once(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects_module, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(threads, "SILENCE_S", 0.3)
     monkeypatch.setattr(s3, "READ_S", 1.0)
-    monkeypatch.setattr(s3, "RETRIES", 0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         hanging = of_nobody(tmp_path, f"127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(ObjectsError, match="does not answer"):
