@@ -1,0 +1,146 @@
+"""When which machine is asked for its next backup. Of values and `now`; asks nobody and reads no clock.
+
+A window is so many minutes of the day of the machine's site. Each machine has a place of its own in it (`spread`), so
+that a fleet does not begin at once; who is late in it begins at the next turn. What the hub missed (it was down, too
+many were due) is due in the next window; a machine that was away in its window is due at once
+when its backup is old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime, time, timedelta, timezone, tzinfo
+from typing import Final, NamedTuple
+
+from hub.model.backup_age import interval_of, is_backed_up
+from hub.model.dating import UTC, find_zone
+from hub.model.machine import Machine
+from protocol.configuration import window_minutes
+
+DAY: Final = timedelta(days=1)
+NOTHING: Final = timedelta(0)
+BEGIN_WITHIN: Final = 0.75
+"""The part of a window in which machines have their places: the rest is for those that had to wait."""
+RETRY: Final = timedelta(hours=1)
+"""After one that failed."""
+OLD: Final = 2
+"""Intervals after which a backup does not wait for the next window."""
+_GOLDEN: Final = 0.6180339887498949
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Window(NamedTuple):
+    begins: datetime
+    ends: datetime
+
+
+class Plan(NamedTuple):
+    """How a machine's settings have it. `place` is 0 to below 1."""
+
+    interval: timedelta
+    window: str
+    zone: tzinfo
+    place: float
+
+
+class Past(NamedTuple):
+    """What a machine has behind it. `good_at` and `tried_at`: when its newest good backup and its newest at all began;
+    `since`: when it was enrolled."""
+
+    since: datetime
+    good_at: datetime | None = None
+    tried_at: datetime | None = None
+
+
+def place_of(rvm_id: int) -> float:
+    """Always the same for a machine, and far from those of the machines enrolled around it."""
+    return rvm_id * _GOLDEN % 1.0
+
+
+def plan_of(machine: Machine, fallback: str) -> Plan:
+    """`fallback`: the zone where the machine's site is not known."""
+    settings = machine.effective_settings
+    zone = find_zone(machine.row.timezone or settings.default_zone) or find_zone(fallback) or timezone.utc
+    return Plan(interval_of(settings), settings.text("backup_window"), zone, place_of(machine.id))
+
+
+def why_not(machine: Machine) -> str | None:
+    """Why the hub asks this machine for nothing now: off, simulated, unsupported, quarantined or offline."""
+    if not machine.effective_settings.on("backup_enabled"):
+        return "off"
+    if machine.row.simulated:
+        return "simulated"
+    if not is_backed_up(machine):
+        return "unsupported"
+    if machine.row.quarantined_until is not None:
+        return "quarantined"
+    return None if machine.linked else "offline"
+
+
+def next_due(plan: Plan, past: Past, now: datetime) -> datetime:
+    """When the next one shall begin: at `now` or before it, it is due."""
+    earliest = _earliest(plan, past)
+    after = max(now, earliest)
+    window = next(window for window in windows(plan, after) if after < window.ends)
+    own = window.begins + (window.ends - window.begins) * (BEGIN_WITHIN * plan.place)
+    return max(own, earliest)
+
+
+def is_due(plan: Plan, past: Past, now: datetime, online_since: datetime | None) -> bool:
+    return next_due(plan, past, now) <= now or _is_caught_up(plan, past, now, online_since)
+
+
+def _is_caught_up(plan: Plan, past: Past, now: datetime, online_since: datetime | None) -> bool:
+    """Once for each time the machine comes back."""
+    if online_since is None or now - (past.good_at or past.since) <= OLD * plan.interval:
+        return False
+    if past.tried_at is not None and past.tried_at >= online_since:
+        return False
+    return online_since > max(window.begins for window in windows(plan, now - 2 * DAY, now) if window.begins <= now)
+
+
+def _earliest(plan: Plan, past: Past) -> datetime:
+    """A machine that had to wait in one window may have its own place again in the next: the interval bends for it."""
+    bend = NOTHING
+    if plan.interval >= DAY:
+        bend = min(timedelta(minutes=window_minutes(plan.window)[1]), plan.interval / 2)
+    after_good = _NEVER if past.good_at is None else past.good_at + plan.interval - bend
+    failed = past.tried_at is not None and (past.good_at is None or past.tried_at > past.good_at)
+    return max(after_good, past.tried_at + RETRY) if failed and past.tried_at is not None else after_good
+
+
+def windows(plan: Plan, since: datetime, until: datetime | None = None) -> Iterator[Window]:
+    """In their order, from one that has `since` in it or behind it; those that begin up to `until`, or without end."""
+    day = (since - 2 * DAY).astimezone(plan.zone).date()
+    begin, lasts = window_minutes(plan.window)
+    while True:
+        begins = _instant(datetime.combine(day, time()) + timedelta(minutes=begin), plan.zone)
+        ends = _instant(datetime.combine(day, time()) + timedelta(minutes=begin + lasts), plan.zone)
+        if until is not None and begins > until:
+            return
+        yield Window(begins, ends if ends > begins else begins + timedelta(minutes=lasts))
+        day += DAY
+
+
+def _instant(local: datetime, zone: tzinfo) -> datetime:
+    """What a clock on the wall shows twice is its first time; what it never shows is the instant it jumps over it."""
+    early, late = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (1, 0))
+    if late.astimezone(zone).replace(tzinfo=None) == local:
+        return late
+    while late - early > timedelta(seconds=1):
+        middle = early + (late - early) / 2
+        early, late = (middle, late) if middle.astimezone(zone).replace(tzinfo=None) < local else (early, middle)
+    return late.replace(microsecond=0)
+
+
+class Waiting(NamedTuple):
+    """A machine that is due. `good_at`: its last good backup's, else when it was enrolled."""
+
+    rvm_id: int
+    good_at: datetime
+
+
+def begins_now(due: Iterable[Waiting], running: Collection[int], at_once: int) -> list[int]:
+    """Which machines begin: none that has one running, those with the oldest backup first, `at_once` with what runs."""
+    waiting = sorted((one for one in due if one.rvm_id not in running), key=lambda one: (one.good_at, one.rvm_id))
+    return [one.rvm_id for one in waiting[: max(0, at_once - len(running))]]

@@ -1,0 +1,124 @@
+"""How long which backup stays, and when what they take will be too much. Of rows and `now`; deletes nothing.
+
+A backup stays for so many days, for as long as one that stays needs it (an incremental needs all before it in its
+chain), and for as long as it is the newest good one of its machine, or the newest that was restored somewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from db.records import GOOD_BACKUP, BackupRow
+
+DAY: Final = timedelta(days=1)
+CHAIN: Final = "chain"
+LAST_GOOD: Final = "last_good"
+RATE_OF: Final = timedelta(days=14)
+"""What was stored in this time shows what will be."""
+LOOK_AHEAD: Final = 90
+"""Days."""
+
+
+class Kept(NamedTuple):
+    """`until` None: for as long as it is the last good one. `why` is empty, chain (one that stays needs it) or
+    last_good."""
+
+    until: datetime | None
+    why: str = ""
+
+
+def is_good(row: BackupRow) -> bool:
+    """Its file is whole, and no drill failed on it."""
+    return row.upload_status in GOOD_BACKUP and row.drill_error is None and row.deleted_at is None
+
+
+def kept_until(rows: Iterable[BackupRow], retention_days: float) -> dict[int, Kept]:
+    """Of one machine: of each backup whose file is there, by its id."""
+    stored = {row.id: row for row in rows if row.upload_status in GOOD_BACKUP and row.deleted_at is None}
+    found = {row.id: Kept(row.created_at + retention_days * DAY) for row in stored.values()}
+    for last in _last_good(stored.values()):
+        found[last] = Kept(None, LAST_GOOD)
+    for row in sorted(stored.values(), key=lambda row: row.id, reverse=True):
+        parent = stored.get(row.parent_id or 0)
+        if parent is not None and parent.id < row.id:
+            found[parent.id] = _longer(found[parent.id], found[row.id])
+    return found
+
+
+def _last_good(rows: Iterable[BackupRow]) -> set[int]:
+    """The newest good one, and the newest verified where that is another."""
+    good = sorted((row for row in rows if is_good(row)), key=lambda row: row.id)
+    verified = [row.id for row in good if row.upload_status == "verified"]
+    return {row.id for row in good[-1:]} | set(verified[-1:])
+
+
+def _longer(own: Kept, needed_by: Kept) -> Kept:
+    if own.until is None or (needed_by.until is not None and needed_by.until <= own.until):
+        return own
+    return Kept(needed_by.until, CHAIN)
+
+
+def expired(rows: Sequence[BackupRow], retention_days: float, now: datetime) -> list[BackupRow]:
+    """Of one machine: those whose time is over, each before the one it needs: killed half way, the rest is whole."""
+    kept = kept_until(rows, retention_days)
+    over = [row for row in rows if row.id in kept and _is_over(kept[row.id], now)]
+    return sorted(over, key=lambda row: row.id, reverse=True)
+
+
+def _is_over(kept: Kept, now: datetime) -> bool:
+    return kept.until is not None and kept.until <= now
+
+
+class Stored(NamedTuple):
+    """A file in the store. `until` None: it stays."""
+
+    at: datetime
+    size: int
+    until: datetime | None
+
+
+class Forecast(NamedTuple):
+    """`full_at`: when `used` reaches `quota` if it goes on as in the last two weeks; None: not in the next 90 days, or
+    there is no quota. `a_day`: bytes that come."""
+
+    used: int
+    quota: int
+    a_day: int
+    full_at: datetime | None
+
+
+def stored(rows: Iterable[BackupRow], kept: Mapping[int, Kept]) -> list[Stored]:
+    return [Stored(row.created_at, row.file_size or 0, kept[row.id].until) for row in rows if row.id in kept]
+
+
+def forecast(files: Sequence[Stored], quota: int, retention_days: float, now: datetime) -> Forecast:
+    """Day by day: what is there and not over by then, and what came since, which goes likewise. `quota` 0: none."""
+    used = sum(file.size for file in files)
+    a_day = _a_day(files, now)
+    if quota <= 0:
+        return Forecast(used, 0, a_day, None)
+    return Forecast(used, quota, a_day, _full_at(files, used, a_day, quota, retention_days, now))
+
+
+def _full_at(
+    files: Iterable[Stored], used: int, a_day: int, quota: int, retention_days: float, now: datetime
+) -> datetime | None:
+    goes: dict[int, int] = {}
+    for file in files:
+        if file.until is not None:
+            day = max(math.ceil((file.until - now) / DAY), 0)
+            goes[day] = goes.get(day, 0) + file.size
+    for day in range(LOOK_AHEAD + 1):
+        used -= goes.get(day, 0)
+        if used + a_day * min(day, retention_days) >= quota:
+            return now + day * DAY
+    return None
+
+
+def _a_day(files: Iterable[Stored], now: datetime) -> int:
+    recent = [file for file in files if now - file.at <= RATE_OF]
+    days = max((now - min((file.at for file in recent), default=now)) / DAY, 1.0)
+    return int(sum(file.size for file in recent) / days)

@@ -1,0 +1,34 @@
+"""When a machine has been without a good backup for too long. Of values; the caller knows whose backups count."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from hub.model.effective_settings import EffectiveSettings
+from hub.model.machine import Machine
+
+GRACE: Final = timedelta(days=1)
+"""A day without the machine, or with a hub that was busy, is no alarm yet."""
+MISSED: Final = 2
+"""Intervals."""
+COMMAND: Final = "start_backup"
+
+
+def interval_of(settings: EffectiveSettings) -> timedelta:
+    seconds = settings.values["backup_interval"]
+    return timedelta(seconds=float(seconds) if isinstance(seconds, (int, float)) else 0.0)
+
+
+def late_at(settings: EffectiveSettings, since: datetime) -> datetime | None:
+    """From when on no good backup is an alarm; None: never. `since`: the machine's last good backup, else when it was
+    enrolled. Ask `is_backed_up` whether the machine makes any."""
+    if not settings.on("backup_enabled"):
+        return None
+    return since + MISSED * interval_of(settings) + GRACE
+
+
+def is_backed_up(machine: Machine) -> bool:
+    """Whether the hub asks this machine for backups by schedule."""
+    is_able = COMMAND in machine.capabilities and not machine.row.simulated
+    return is_able and machine.effective_settings.on("backup_enabled")
