@@ -32,3 +32,11 @@ def is_backed_up(machine: Machine) -> bool:
     """Whether the hub asks this machine for backups by schedule."""
     is_able = COMMAND in machine.capabilities and not machine.row.simulated
     return is_able and machine.effective_settings.on("backup_enabled")
+
+
+def is_late(machine: Machine, good_at: datetime | None, now: datetime) -> bool:
+    """`good_at`: its last good backup's."""
+    if not is_backed_up(machine):
+        return False
+    late = late_at(machine.effective_settings, good_at or machine.row.created_at)
+    return late is not None and late <= now

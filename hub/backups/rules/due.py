@@ -34,7 +34,7 @@ class Window(NamedTuple):
     ends: datetime
 
 
-class Plan(NamedTuple):
+class BackupPlan(NamedTuple):
     """How a machine's settings have it. `place` is 0 to below 1."""
 
     interval: timedelta
@@ -57,11 +57,11 @@ def place_of(rvm_id: int) -> float:
     return rvm_id * _GOLDEN % 1.0
 
 
-def plan_of(machine: Machine, fallback: str) -> Plan:
+def plan_of(machine: Machine, fallback: str) -> BackupPlan:
     """`fallback`: the zone where the machine's site is not known."""
     settings = machine.effective_settings
     zone = find_zone(machine.row.timezone or settings.default_zone) or find_zone(fallback) or timezone.utc
-    return Plan(interval_of(settings), settings.text("backup_window"), zone, place_of(machine.id))
+    return BackupPlan(interval_of(settings), settings.text("backup_window"), zone, place_of(machine.id))
 
 
 def why_not(machine: Machine) -> str | None:
@@ -77,7 +77,7 @@ def why_not(machine: Machine) -> str | None:
     return None if machine.linked else "offline"
 
 
-def next_due(plan: Plan, past: Past, now: datetime) -> datetime:
+def next_due(plan: BackupPlan, past: Past, now: datetime) -> datetime:
     """When the next one shall begin: at `now` or before it, it is due."""
     earliest = _earliest(plan, past)
     after = max(now, earliest)
@@ -86,11 +86,11 @@ def next_due(plan: Plan, past: Past, now: datetime) -> datetime:
     return max(own, earliest)
 
 
-def is_due(plan: Plan, past: Past, now: datetime, online_since: datetime | None) -> bool:
+def is_due(plan: BackupPlan, past: Past, now: datetime, online_since: datetime | None) -> bool:
     return next_due(plan, past, now) <= now or _is_caught_up(plan, past, now, online_since)
 
 
-def _is_caught_up(plan: Plan, past: Past, now: datetime, online_since: datetime | None) -> bool:
+def _is_caught_up(plan: BackupPlan, past: Past, now: datetime, online_since: datetime | None) -> bool:
     """Once for each time the machine comes back."""
     if online_since is None or now - (past.good_at or past.since) <= OLD * plan.interval:
         return False
@@ -99,7 +99,7 @@ def _is_caught_up(plan: Plan, past: Past, now: datetime, online_since: datetime 
     return online_since > max(window.begins for window in windows(plan, now - 2 * DAY, now) if window.begins <= now)
 
 
-def _earliest(plan: Plan, past: Past) -> datetime:
+def _earliest(plan: BackupPlan, past: Past) -> datetime:
     """A machine that had to wait in one window may have its own place again in the next: the interval bends for it."""
     bend = NOTHING
     if plan.interval >= DAY:
@@ -109,7 +109,7 @@ def _earliest(plan: Plan, past: Past) -> datetime:
     return max(after_good, past.tried_at + RETRY) if failed and past.tried_at is not None else after_good
 
 
-def windows(plan: Plan, since: datetime, until: datetime | None = None) -> Iterator[Window]:
+def windows(plan: BackupPlan, since: datetime, until: datetime | None = None) -> Iterator[Window]:
     """In their order, from one that has `since` in it or behind it; those that begin up to `until`, or without end."""
     day = (since - 2 * DAY).astimezone(plan.zone).date()
     begin, lasts = window_minutes(plan.window)
@@ -133,14 +133,14 @@ def _instant(local: datetime, zone: tzinfo) -> datetime:
     return late.replace(microsecond=0)
 
 
-class Waiting(NamedTuple):
+class DueBackup(NamedTuple):
     """A machine that is due. `good_at`: its last good backup's, else when it was enrolled."""
 
     rvm_id: int
     good_at: datetime
 
 
-def begins_now(due: Iterable[Waiting], running: Collection[int], at_once: int) -> list[int]:
+def begins_now(due: Iterable[DueBackup], running: Collection[int], at_once: int) -> list[int]:
     """Which machines begin: none that has one running, those with the oldest backup first, `at_once` with what runs."""
     waiting = sorted((one for one in due if one.rvm_id not in running), key=lambda one: (one.good_at, one.rvm_id))
     return [one.rvm_id for one in waiting[: max(0, at_once - len(running))]]

@@ -7,11 +7,11 @@ chain), and for as long as it is the newest good one of its machine, or the newe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from db.records import GOOD_BACKUP, BackupRow
+from db.backup_records import GOOD_BACKUP, BackupRow
 
 DAY: Final = timedelta(days=1)
 CHAIN: Final = "chain"
@@ -73,14 +73,14 @@ def _is_over(kept: Kept, now: datetime) -> bool:
 
 
 class Stored(NamedTuple):
-    """A file in the store. `until` None: it stays."""
+    """A file in the store. `until`: when it goes if others come after it."""
 
     at: datetime
     size: int
-    until: datetime | None
+    until: datetime
 
 
-class Forecast(NamedTuple):
+class QuotaForecast(NamedTuple):
     """`full_at`: when `used` reaches `quota` if it goes on as in the last two weeks; None: not in the next 90 days, or
     there is no quota. `a_day`: bytes that come."""
 
@@ -90,17 +90,21 @@ class Forecast(NamedTuple):
     full_at: datetime | None
 
 
-def stored(rows: Iterable[BackupRow], kept: Mapping[int, Kept]) -> list[Stored]:
-    return [Stored(row.created_at, row.file_size or 0, kept[row.id].until) for row in rows if row.id in kept]
+def stored(rows: Iterable[BackupRow], retention_days: float) -> list[Stored]:
+    """Of one machine."""
+    rows = list(rows)
+    kept, days = kept_until(rows, retention_days), retention_days * DAY
+    there = [row for row in rows if row.id in kept]
+    return [Stored(row.created_at, row.file_size or 0, kept[row.id].until or row.created_at + days) for row in there]
 
 
-def forecast(files: Sequence[Stored], quota: int, retention_days: float, now: datetime) -> Forecast:
+def forecast(files: Sequence[Stored], quota: int, retention_days: float, now: datetime) -> QuotaForecast:
     """Day by day: what is there and not over by then, and what came since, which goes likewise. `quota` 0: none."""
     used = sum(file.size for file in files)
     a_day = _a_day(files, now)
     if quota <= 0:
-        return Forecast(used, 0, a_day, None)
-    return Forecast(used, quota, a_day, _full_at(files, used, a_day, quota, retention_days, now))
+        return QuotaForecast(used, 0, a_day, None)
+    return QuotaForecast(used, quota, a_day, _full_at(files, used, a_day, quota, retention_days, now))
 
 
 def _full_at(
@@ -108,9 +112,8 @@ def _full_at(
 ) -> datetime | None:
     goes: dict[int, int] = {}
     for file in files:
-        if file.until is not None:
-            day = max(math.ceil((file.until - now) / DAY), 0)
-            goes[day] = goes.get(day, 0) + file.size
+        day = max(math.ceil((file.until - now) / DAY), 1)
+        goes[day] = goes.get(day, 0) + file.size
     for day in range(LOOK_AHEAD + 1):
         used -= goes.get(day, 0)
         if used + a_day * min(day, retention_days) >= quota:

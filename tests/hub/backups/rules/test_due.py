@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.backups.rules.due import (
+    BackupPlan,
+    DueBackup,
     Past,
-    Plan,
-    Waiting,
     begins_now,
     is_due,
     next_due,
@@ -24,7 +24,7 @@ from hub.backups.rules.due import (
     why_not,
     windows,
 )
-from hub.model.backup_age import is_backed_up, late_at
+from hub.model.backup_age import is_backed_up, is_late, late_at
 from hub.model.effective_settings import DesiredSettings, effective_of
 from protocol.configuration import defaults
 from tests.support.machines import machine
@@ -39,8 +39,8 @@ def at(text: str, zone: ZoneInfo | timezone = UTC) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=zone).astimezone(UTC)
 
 
-def plan(window: str = "01:00-05:00", zone: Any = UTC, place: float = 0.0, interval: timedelta = DAY) -> Plan:
-    return Plan(interval, window, zone, place)
+def plan(window: str = "01:00-05:00", zone: Any = UTC, place: float = 0.0, interval: timedelta = DAY) -> BackupPlan:
+    return BackupPlan(interval, window, zone, place)
 
 
 def past(good: str | None = None, tried: str | None = None, zone: Any = UTC) -> Past:
@@ -116,11 +116,11 @@ _MINUTES = st.integers(0, 1439).map(lambda minute: f"{minute // 60:02}:{minute %
 _WINDOWS = st.builds(lambda begin, end: f"{begin}-{end}", _MINUTES, _MINUTES)
 _NOW = st.integers(1_230_768_000, 2_145_830_400).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 _INTERVALS = st.integers(60, 31_536_000).map(lambda seconds: timedelta(seconds=seconds))
-_PLANS = st.builds(Plan, _INTERVALS, _WINDOWS, _ZONES, st.floats(0, 1, exclude_max=True))
+_PLANS = st.builds(BackupPlan, _INTERVALS, _WINDOWS, _ZONES, st.floats(0, 1, exclude_max=True))
 
 
 @given(some=_PLANS, since=_NOW)
-def test_windows_come_one_a_day_in_their_order_and_none_is_empty(some: Plan, since: datetime) -> None:
+def test_windows_come_one_a_day_in_their_order_and_none_is_empty(some: BackupPlan, since: datetime) -> None:
     found = list(islice(windows(some, since), 10))
     assert all(window.begins < window.ends for window in found)
     assert all(one.begins < two.begins for one, two in pairwise(found))
@@ -129,7 +129,7 @@ def test_windows_come_one_a_day_in_their_order_and_none_is_empty(some: Plan, sin
 
 @given(some=_PLANS, now=_NOW, good=st.none() | st.integers(0, 400 * 86400), tried=st.none() | st.integers(0, 86400))
 def test_the_next_one_is_in_a_window_that_has_not_ended_and_not_before_its_time(
-    some: Plan, now: datetime, good: int | None, tried: int | None
+    some: BackupPlan, now: datetime, good: int | None, tried: int | None
 ) -> None:
     good_at = None if good is None else now - timedelta(seconds=good)
     tried_at = None if tried is None else now - timedelta(seconds=tried)
@@ -189,7 +189,7 @@ def test_a_plan_is_made_of_what_is_effective_on_the_machine() -> None:
         ready(timezone="Asia/Makassar", effective_settings=settings(backup_window="22:00-02:00", backup_interval=7200)),
         "UTC",
     )
-    assert found == Plan(2 * HOUR, "22:00-02:00", ZoneInfo("Asia/Makassar"), place_of(7))
+    assert found == BackupPlan(2 * HOUR, "22:00-02:00", ZoneInfo("Asia/Makassar"), place_of(7))
     assert plan_of(ready(timezone=None), "UTC").zone == ZoneInfo("Asia/Jakarta"), "the machine's default"
     assert plan_of(ready(timezone="Mars/Olympus"), "Asia/Tokyo").zone == ZoneInfo("Asia/Tokyo")
     assert plan_of(ready(timezone="Mars/Olympus"), "Mars").zone is UTC
@@ -199,11 +199,19 @@ def test_no_good_backup_is_an_alarm_after_two_intervals_and_a_day() -> None:
     assert late_at(settings(), ENROLLED) == ENROLLED + 3 * DAY
     assert late_at(settings(backup_interval=3600), ENROLLED) == ENROLLED + DAY + 2 * HOUR
     assert late_at(settings(backup_enabled=False), ENROLLED) is None
+    never, off = (
+        ready(created_at=ENROLLED),
+        ready(created_at=ENROLLED, effective_settings=settings(backup_enabled=False)),
+    )
+    assert not is_late(never, None, ENROLLED + 3 * DAY - HOUR)
+    assert is_late(never, None, ENROLLED + 3 * DAY)
+    assert not is_late(never, ENROLLED + DAY, ENROLLED + 3 * DAY)
+    assert not is_late(off, None, ENROLLED + 99 * DAY)
 
 
 def test_the_oldest_begin_first_never_two_of_a_machine_and_never_more_than_may() -> None:
-    due = [Waiting(number, ENROLLED + number * HOUR) for number in (5, 3, 4, 1, 2)]
+    due = [DueBackup(number, ENROLLED + number * HOUR) for number in (5, 3, 4, 1, 2)]
     assert begins_now(due, [], 2) == [1, 2]
     assert begins_now(due, [1, 9], 4) == [2, 3]
     assert begins_now(due, [7, 8, 9], 2) == []
-    assert begins_now([Waiting(2, ENROLLED), Waiting(1, ENROLLED)], [], 9) == [1, 2]
+    assert begins_now([DueBackup(2, ENROLLED), DueBackup(1, ENROLLED)], [], 9) == [1, 2]
