@@ -20,9 +20,9 @@ from db.engine.store import Store, open_store
 from db.errors import StoreError
 from hub.commands.cards import Throughputs
 from hub.kernel.announce import Announcer, Publisher
+from hub.kernel.commits import Commits
 from hub.kernel.context import HubContext
 from hub.kernel.feed import Feed
-from hub.kernel.group_commit import GroupCommit
 from hub.kernel.loading import load_fleet, was_live
 from hub.kernel.objects.store import open_objects
 from hub.kernel.observer import Observer
@@ -95,8 +95,8 @@ async def open_engine(
     store = await open_store(settings.database_url, Owner.here() if alone else None)
     try:
         fleet = await load_fleet(store, base_of(asdict(settings)))
-        commit, lane = GroupCommit(store), SamplesLane(store)
-        announce = Announcer(fleet, commit, lane, publisher(fleet) if publisher else Nobody())
+        commits, lane = Commits(store), SamplesLane(store)
+        announce = Announcer(fleet, commits, lane, publisher(fleet) if publisher else Nobody())
         observer = Observer(fleet, announce, clock)
         budget = MachineBudget(
             frames_per_second=settings.device_frames_per_second,
@@ -116,7 +116,6 @@ async def open_engine(
         announce.listen(retention.on_commit)
         observer.start(was_live(fleet).__contains__)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(commit.run)
             tasks.start_soon(lane.run)
             if alone:
                 await remote_sessions.after_start()
@@ -126,17 +125,17 @@ async def open_engine(
             try:
                 yield Engine(store, fleet, announce, links, tunnels, observer, sweeper, remote_sessions, clock)
             finally:
-                await _flush(commit, lane)
+                await _flush(commits, lane)
                 tasks.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
             await store.close()
 
 
-async def _flush(commit: GroupCommit, lane: SamplesLane) -> None:
+async def _flush(commits: Commits, lane: SamplesLane) -> None:
     with anyio.move_on_after(FLUSH_S, shield=True) as time_is_up:
         await lane.flush()
-        await commit.flush()
+        await commits.flush()
     if time_is_up.cancelled_caught:
         logger.warning("not everything could be recorded before the end: the database is away")
 

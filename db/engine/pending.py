@@ -1,15 +1,21 @@
-"""A write somebody waits for: its steps, its future and the moment it gives up. Knows no database."""
+"""A write that waits for the database: its steps, its future, what follows its commit, and when it gives up. Knows no
+database."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Generic, TypeVar
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
 
 from db.errors import StoreError, Unavailable
 
+logger = logging.getLogger("myrvm.commit")
+
 LONGEST_CALL_S = 4.9
-"""After this a caller gets Unavailable, whatever the database is doing."""
+"""A call gets Unavailable when the database has been silent for so long. What an answering database has not come to
+yet goes on waiting: the limit is the database's, not the queue's."""
 
 MOST_PENDING = 20_000
 """Bound of each writer's queue; beyond it a call is refused at once (the callers hold back long before)."""
@@ -18,42 +24,90 @@ Work = TypeVar("Work")
 Result = TypeVar("Result")
 
 
+class Answers:
+    """When a writer's database last answered anything, and how many calls wait for it. `answered` is called from any
+    thread."""
+
+    __slots__ = ("_at", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self._at = 0.0
+
+    @property
+    def silent_s(self) -> float:
+        """How long calls have been waiting without any answer; 0 when none waits."""
+        return time.monotonic() - self._at if self.waiting else 0.0
+
+    def asked(self) -> None:
+        if not self.waiting:
+            self.answered()
+        self.waiting += 1
+
+    def answered(self) -> None:
+        self._at = time.monotonic()
+
+
 class Pending(Generic[Work, Result]):
-    """One call. Made and settled on the event loop; a writer's thread only reads `work` and `given_up`."""
+    """One call. Made and settled on the event loop; a writer's thread only reads `work` and `given_up`.
 
-    __slots__ = ("_future", "_timer", "begun", "work")
+    `then` is called with the results the moment they are known to be durable, in the order of the commits, whether or
+    not anyone waits still; the future gets what it returns.
+    """
 
-    def __init__(self, work: Work) -> None:
+    __slots__ = ("_answers", "_then", "_timer", "begun", "future", "work")
+
+    def __init__(self, work: Work, answers: Answers, then: Callable[[Any], Result]) -> None:
         loop = asyncio.get_running_loop()
         self.work = work
         self.begun = False
-        self._future: asyncio.Future[Result] = loop.create_future()
+        self._then = then
+        self._answers = answers
+        answers.asked()
         self._timer = loop.call_later(LONGEST_CALL_S, self._expire)
+        self.future: asyncio.Future[Result] = loop.create_future()
+        self.future.add_done_callback(self._ended)
 
     @property
     def given_up(self) -> bool:
         """Nobody waits any more: not to be begun."""
-        return self._future.done()
+        return self.future.done()
 
-    async def outcome(self) -> Result:
-        try:
-            return await self._future
-        finally:
-            self._timer.cancel()
-
-    def settle(self, outcome: Result | Exception) -> None:
-        if self._future.done():
+    def settle(self, outcome: Any) -> None:
+        """With the results, or the exception that there are none of."""
+        if not isinstance(outcome, Exception):
+            outcome = self._followed(outcome)
+        if self.future.done():
             return
         if isinstance(outcome, Exception):
-            self._future.set_exception(outcome)
+            self.future.set_exception(outcome)
         else:
-            self._future.set_result(outcome)
+            self.future.set_result(outcome)
+
+    def _followed(self, results: Any) -> Any:
+        try:
+            return self._then(results)
+        except Exception as bug:
+            logger.exception("a committed change could not be applied")
+            return bug
 
     def _expire(self) -> None:
-        self.settle(Unavailable("the database took too long", outcome_unknown=self.begun))
+        left = LONGEST_CALL_S - self._answers.silent_s
+        if left > 0:
+            self._timer = asyncio.get_running_loop().call_later(left, self._expire)
+        else:
+            self.settle(Unavailable("the database took too long", outcome_unknown=self.begun))
+
+    def _ended(self, _: asyncio.Future[Result]) -> None:
+        self._timer.cancel()
+        self._answers.waiting -= 1
 
 
-def settle_all(outcomes: Sequence[tuple[Pending[Work, Result], Result | Exception]]) -> None:
+def unchanged(results: Any) -> Any:
+    return results
+
+
+def settle_all(outcomes: Sequence[tuple[Pending[Work, Result], Any]]) -> None:
     for pending, outcome in outcomes:
         pending.settle(outcome)
 

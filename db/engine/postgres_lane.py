@@ -1,4 +1,4 @@
-"""One held PostgreSQL connection and the queue before it: in order, in groups, and never for longer than 5 s.
+"""One held PostgreSQL connection and the queue before it: in order, in groups, and no silence longer than 5 s.
 
 A lane knows when a connection is lost, hung or healed; what a group of calls does on it is its owner's function.
 """
@@ -10,13 +10,14 @@ import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio
 import asyncpg
 
 from db.engine.ownership import InUse
-from db.engine.pending import MOST_PENDING, Pending, refuse_all
+from db.engine.pending import MOST_PENDING, Answers, Pending, refuse_all, unchanged
 from db.engine.postgres_errors import from_postgres
 from db.errors import StoreError, Unavailable
 
@@ -24,7 +25,8 @@ Call = Pending[Any, Any]
 
 CONNECT_S = 2.5
 STATEMENT_S = 4.0
-_GROUP_S = 4.5
+_SILENCE_S = 4.5
+"""A group is given up when the connection has been silent for so long."""
 _MOST_CALLS = 200
 LOOK_S = 5.0
 """How often an idle connection that must be held is tried: a network that was cut says nothing."""
@@ -32,9 +34,11 @@ LOOK_S = 5.0
 
 @dataclass(slots=True)
 class Attempt:
-    """Set `committing` before sending what may commit: from then on a loss leaves the outcome unknown."""
+    """Set `committing` before sending what may commit: from then on a loss leaves the outcome unknown. Call `answered`
+    with each answer: only silence ends an attempt."""
 
     connection: asyncpg.Connection
+    answered: Callable[[], None]
     committing: bool = False
 
 
@@ -89,6 +93,7 @@ class PostgresLane:
         self._connection: asyncpg.Connection | None = None
         # Bound: MOST_PENDING, beyond it a call is refused.
         self._queue: deque[Call] = deque()
+        self._answers = Answers()
         self._wake = asyncio.Event()
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None
@@ -97,23 +102,27 @@ class PostgresLane:
     async def hold(self) -> None:
         """Connect now, and stay so. Raises InUse, StoreError."""
         try:
-            await self.wait(())
+            await self.submit(())
         except StoreError:
             if self.lost.done():
                 raise self.lost.result() from None
             raise
         self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
 
-    async def wait(self, work: Any) -> Any:
-        """Queue `work` and give what it came to. Raises StoreError."""
+    @property
+    def silent_s(self) -> float:
+        return self._answers.silent_s
+
+    def submit(self, work: Any, on_commit: Callable[[Any], Any] = unchanged) -> asyncio.Future[Any]:
+        """Queue `work`; the future has what it came to, or a StoreError. Raises Unavailable."""
         if self._closing:
             raise Unavailable("the database is closed")
         if len(self._queue) >= MOST_PENDING:
             raise Unavailable("too many writes are waiting")
-        call: Call = Pending(work)
+        call: Call = Pending(work, self._answers, on_commit)
         self._queue.append(call)
         self._wake.set()
-        return await call.outcome()
+        return call.future
 
     async def close(self) -> None:
         """Serve what waits, then hang up."""
@@ -153,8 +162,8 @@ class PostgresLane:
     async def _attempt(self, group: Sequence[Call]) -> None:
         attempt: Attempt | None = None
         try:
-            with anyio.fail_after(_GROUP_S):
-                attempt = Attempt(await self._connected())
+            with anyio.fail_after(_SILENCE_S) as limit:
+                attempt = Attempt(await self._connected(), partial(self._answered, limit))
                 await (self._serve(attempt, group) if group else attempt.connection.execute("SELECT 1"))
         except Exception as error:  # noqa: BLE001 - the lane outlives whatever befell one group; the callers are told
             # Whatever it was, the connection's state is no longer known: the next group gets a new one.
@@ -165,6 +174,10 @@ class PostgresLane:
             if attempt is not None and attempt.committing:
                 translated = Unavailable(str(translated), outcome_unknown=True)
             refuse_all(group, translated)
+
+    def _answered(self, limit: anyio.CancelScope) -> None:
+        limit.deadline = anyio.current_time() + _SILENCE_S
+        self._answers.answered()
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():

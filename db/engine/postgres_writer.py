@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import sqlalchemy as sa
@@ -33,6 +33,8 @@ def _array(column: str, number: int) -> str:
     name = "DATETIME" if isinstance(kind, sa.types.TypeDecorator) else str(kind.compile())
     return f"${number}::{_TYPES[name]}[]"
 
+
+T = TypeVar("T")
 
 _COLUMNS = SampleRow._fields
 _ARRAYS = ", ".join(_array(column, number) for number, column in enumerate(_COLUMNS, start=1))
@@ -76,15 +78,18 @@ class PostgresWriter:
         done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         return done.pop().result()
 
-    async def write(self, steps: Sequence[Step]) -> list[WriteResult]:
-        """One durable transaction. Raises StoreError."""
-        results: list[WriteResult] = await self._writes.wait(steps)
-        return results
+    @property
+    def silent_s(self) -> float:
+        return self._writes.silent_s
+
+    def submit(self, steps: Sequence[Step], on_commit: Callable[[list[WriteResult]], T]) -> asyncio.Future[T]:
+        """One durable transaction. Raises Unavailable."""
+        return self._writes.submit(steps, on_commit)
 
     async def store_samples(self, rows: Sequence[SampleRow]) -> None:
         """One durable transaction. Raises StoreError."""
         if rows:
-            await self._samples.wait(rows)
+            await self._samples.submit(rows)
 
     async def close(self) -> None:
         await asyncio.gather(self._writes.close(), self._samples.close())
@@ -100,13 +105,14 @@ class PostgresWriter:
                 return
         for call in group:
             call.settle(await self._alone(attempt, call.work))
+            attempt.answered()
 
     async def _together(self, attempt: Attempt, group: Sequence[Call]) -> list[list[WriteResult]] | None:
         """One transaction for all; None, and nothing changed, when one of them failed by itself."""
         connection = attempt.connection
         await connection.execute("BEGIN")
         try:
-            outcomes = [await self._run_steps(connection, call.work) for call in group]
+            outcomes = [await self._run_steps(attempt, call.work) for call in group]
         except Exception as error:  # noqa: BLE001 - a step may be a caller's function, and its failure is the caller's
             _raise_if_away(error)
             await connection.execute("ROLLBACK")
@@ -122,7 +128,7 @@ class PostgresWriter:
             await connection.execute("BEGIN")
         attempt.committing = single
         try:
-            results = await self._run_steps(connection, steps)
+            results = await self._run_steps(attempt, steps)
         except Exception as error:  # noqa: BLE001 - a step may be a caller's function, and its failure is the caller's
             _raise_if_away(error)
             attempt.committing = False
@@ -134,13 +140,14 @@ class PostgresWriter:
         attempt.committing = False
         return results
 
-    async def _run_steps(self, connection: asyncpg.Connection, steps: Sequence[Step]) -> list[WriteResult]:
+    async def _run_steps(self, attempt: Attempt, steps: Sequence[Step]) -> list[WriteResult]:
         results: list[WriteResult] = []
         waiting = deque(steps)
         while waiting:
             step = waiting.popleft()
             if isinstance(step, Write) or not callable(step):
-                results.append(await self._run(connection, step))
+                results.append(await self._run(attempt.connection, step))
+                attempt.answered()
             else:
                 waiting.extendleft(reversed(step(results)))
         return results
@@ -175,6 +182,7 @@ class PostgresWriter:
                 outcome = from_postgres(error)
                 _raise_if_away(outcome)
             attempt.committing = False
+            attempt.answered()
             call.settle(outcome)
 
 

@@ -11,13 +11,13 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from db.engine.compiled import Compiler
 from db.engine.ownership import FileLock, InUse, Owner
-from db.engine.pending import MOST_PENDING, Pending, settle_all
+from db.engine.pending import MOST_PENDING, Answers, Pending, settle_all, unchanged
 from db.engine.sqlite_files import from_sqlite, open_for_writing
 from db.engine.sqlite_transaction import run_steps, store_rows
 from db.engine.statements import Step, WriteResult
@@ -32,8 +32,10 @@ class _Samples(tuple[SampleRow, ...]):
 
 
 Call = Pending[Any, Any]
+T = TypeVar("T")
 
-_MOST_CALLS = 500
+_MOST_CALLS = 200
+"""In one transaction, and so settled in one turn of the event loop."""
 _MOST_ROWS = 8_000
 # When to move the log into the file: after about 1,000 pages, guessed (a commit writes a few, a sample at most one).
 _CHECKPOINT_WEIGHT = 8_000
@@ -52,6 +54,7 @@ class SqliteWriter:
         self._compiler = Compiler("sqlite")
         # Bound: MOST_PENDING, beyond it a call is refused.
         self._queue: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
+        self._answers = Answers()
         self._connection: sqlite3.Connection | None = None
         self._weight = 0
         self._closing = False
@@ -70,15 +73,18 @@ class SqliteWriter:
         never: asyncio.Future[InUse] = self._loop.create_future()
         return await never
 
-    async def write(self, steps: Sequence[Step]) -> list[WriteResult]:
-        """One durable transaction. Raises StoreError."""
-        results: list[WriteResult] = await self._wait(steps)
-        return results
+    @property
+    def silent_s(self) -> float:
+        return self._answers.silent_s
+
+    def submit(self, steps: Sequence[Step], on_commit: Callable[[list[WriteResult]], T]) -> asyncio.Future[T]:
+        """One durable transaction. Raises Unavailable."""
+        return self._submit(steps, on_commit)
 
     async def store_samples(self, rows: Sequence[SampleRow]) -> None:
         """One durable transaction. Raises StoreError."""
         if rows:
-            await self._wait(_Samples(rows))
+            await self._submit(_Samples(rows))
 
     async def close(self) -> None:
         """Commit what waits, then let go of the file."""
@@ -88,14 +94,14 @@ class SqliteWriter:
         if self._lock is not None:
             self._lock.release()
 
-    async def _wait(self, work: Any) -> Any:
+    def _submit(self, work: Any, on_commit: Callable[[Any], Any] = unchanged) -> asyncio.Future[Any]:
         if self._closing:
             raise Unavailable("the database is closed")
         if self._queue.qsize() >= MOST_PENDING:
             raise Unavailable("too many writes are waiting")
-        call: Call = Pending(work)
+        call: Call = Pending(work, self._answers, on_commit)
         self._queue.put(call)
-        return await call.outcome()
+        return call.future
 
     # --- on the writer's thread -------------------------------------------------------------------------------------
 
@@ -163,6 +169,7 @@ class SqliteWriter:
             outcome = error
         if not alone:
             connection.execute("RELEASE caller")
+        self._answers.answered()
         return outcome
 
     def _work(self, connection: sqlite3.Connection, work: Any) -> list[WriteResult] | None:

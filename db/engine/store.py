@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import anyio.to_thread
 from sqlalchemy.sql.selectable import SelectBase
 
 from db.engine.migrate import upgrade
 from db.engine.ownership import InUse, Owner
+from db.engine.pending import unchanged
 from db.engine.reading import ReadPool
 from db.engine.statements import Step, WriteResult
 from db.rows import SampleRow
@@ -19,8 +21,14 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 Dialect = Literal["sqlite", "postgresql"]
 
 
+T = TypeVar("T")
+
+
 class _Writer(Protocol):
-    async def write(self, steps: Sequence[Step]) -> list[WriteResult]: ...
+    @property
+    def silent_s(self) -> float: ...
+
+    def submit(self, steps: Sequence[Step], on_commit: Callable[[list[WriteResult]], T]) -> asyncio.Future[T]: ...
 
     async def store_samples(self, rows: Sequence[SampleRow]) -> None: ...
 
@@ -32,7 +40,8 @@ class _Writer(Protocol):
 
 
 class Store:
-    """Every call ends within 5 s, if need be with `db.errors.Unavailable`. Belongs to the event loop it was made on."""
+    """Every call ends within 5 s of the database's last answer, if need be with `db.errors.Unavailable`. Belongs to the
+    event loop it was made on."""
 
     def __init__(self, dialect: Dialect, reader: ReadPool, writer: _Writer) -> None:
         self.dialect = dialect
@@ -55,7 +64,22 @@ class Store:
 
         Calls take effect in the order in which they were made. Raises Conflict, Rejected, Unavailable.
         """
-        return await self._writer.write(steps)
+        results: list[WriteResult] = await self.submit(steps, unchanged)
+        return results
+
+    def submit(self, steps: Sequence[Step], on_commit: Callable[[list[WriteResult]], T]) -> asyncio.Future[T]:
+        """Hand in a transaction now, before whatever is handed in later; transactions that wait share one commit.
+
+        `on_commit` is called in the event loop once all steps are on the disk, in the order of the commits, whether or
+        not anyone waits still; the future has what it returns, or Conflict, Rejected, Unavailable. A future that is
+        cancelled before its turn comes is not begun. Raises Unavailable when closed or full.
+        """
+        return self._writer.submit(steps, on_commit)
+
+    @property
+    def silent_s(self) -> float:
+        """How long transactions have been waiting without any answer of the database; 0 when none waits."""
+        return self._writer.silent_s
 
     async def store_samples(self, rows: Sequence[SampleRow]) -> None:
         """Store samples and raise machine_boots.last_seq, in one durable transaction; duplicates are ignored.

@@ -23,7 +23,7 @@ from db.engine.ownership import InUse, Owner, own_folder
 from db.engine.store import Store, open_store
 from hub.cli.output import CliError, Exit, sentence, sentence_or
 from hub.cli.parser import DATA_FLAGS, SERVE_FLAGS
-from hub.kernel.group_commit import commit_alone
+from hub.kernel.commits import commit_alone
 from hub.model.changes import Change
 from hub.people import rules
 from hub.settings import Settings, SettingsError

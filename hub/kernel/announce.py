@@ -1,6 +1,6 @@
 """The one door out: Changes are committed, then true in the fleet, then shown. Nothing else writes or shows them.
 
-All Changes pass one group commit, so they become true in the order in which they were committed. What only has to be
+They become true in the order in which they were committed. What only has to be
 seen (samples, the connection) does not wait for the database; what must be kept and is not urgent (a command's
 progress) is shown at once and recorded with the next commit.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
 from db.errors import Conflict, Rejected
-from hub.kernel.group_commit import GroupCommit
+from hub.kernel.commits import Commits
 from hub.kernel.samples_lane import SamplesLane
 from hub.model.changes import Change, SampleSeen, SamplesKept
 from hub.model.fleet import Fleet, Touched
@@ -41,18 +41,18 @@ Listener = Callable[[Sequence[Change]], None]
 class Announcer:
     """`await announce(change, event)`; see the methods for what need not be waited for."""
 
-    def __init__(self, fleet: Fleet, commit: GroupCommit, lane: SamplesLane, publisher: Publisher) -> None:
+    def __init__(self, fleet: Fleet, commits: Commits, lane: SamplesLane, publisher: Publisher) -> None:
         self.fleet = fleet
         self.lane = lane
-        self._commit = commit
+        self._commits = commits
         self._publisher = publisher
         self._listeners: list[Listener] = []  # Bound: the parts of the hub, wired at the start
 
     @property
     def stalled_s(self) -> float:
-        """How long the write that is under way has been waiting for the database; 0 when there is none."""
-        since = [at for at in (self.lane.writing_since, self._commit.writing_since) if at is not None]
-        return time.monotonic() - min(since) if since else 0.0
+        """How long writes have been waiting for an answer of the database; 0 when none waits."""
+        since = self.lane.writing_since
+        return max(self._commits.stalled_s, time.monotonic() - since if since is not None else 0.0)
 
     def listen(self, listener: Listener) -> None:
         """Also tell this hub's own parts (the links) what became true."""
@@ -63,7 +63,7 @@ class Announcer:
 
         Raises db.errors.Conflict, Rejected or Unavailable, and then nothing of it is true.
         """
-        return await self._commit.commit(changes, self._on_commit)
+        return await self._commits.commit(changes, self._on_commit)
 
     def soon(self, change: Change, still: Callable[[], bool]) -> None:
         """Show it now and record it with the next commit, unless `still` says by then that it is out of date.
@@ -71,7 +71,7 @@ class Announcer:
         Only for what may be lost with this process (a command's progress: the machine says it again).
         """
         self._on_commit([change])
-        self._commit.later(change, still)
+        self._commits.later(change, still)
 
     def observe(self, *changes: Change) -> None:
         """What the hub observes and no row holds (Observed), or what another process wrote: true at once, with or

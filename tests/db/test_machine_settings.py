@@ -12,7 +12,7 @@ from db.engine.store import Store
 from db.errors import Conflict
 from db.queries import machines
 from db.records import FLEET, FleetSettingsRow, MachineRow, MachineSettingsRow
-from hub.kernel.group_commit import commit_alone
+from hub.kernel.commits import commit_alone
 from hub.machine_settings.rules import replacing
 from hub.model.effective_settings import DesiredSettings
 from tests.support.database_rows import add_machine, after

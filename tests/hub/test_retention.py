@@ -24,7 +24,7 @@ from db.queries import samples
 from hub import schedule
 from hub.kernel import recorder
 from hub.kernel.announce import Announcer
-from hub.kernel.group_commit import GroupCommit
+from hub.kernel.commits import Commits
 from hub.kernel.samples_lane import SamplesLane
 from hub.lifespan import Nobody, utc_now
 from hub.model.changes import Change, RowsExpired
@@ -198,22 +198,14 @@ def test_every_kind_that_can_be_deleted_has_its_time() -> None:
 
 
 class Room:
-    """Retention over a store, and the rows that each piece of it deleted; its commit runs until the block ends."""
+    """Retention over a store, and the rows that each piece of it deleted."""
 
     def __init__(self, store: Store, kept: timedelta = DAY, clock: Callable[[], datetime] = utc_now) -> None:
-        self._commit = GroupCommit(store)
-        announce = Announcer(Fleet(), self._commit, SamplesLane(store), Nobody())
+        announce = Announcer(Fleet(), Commits(store), SamplesLane(store), Nobody())
         announce.listen(self._hear)
         self.retention = Retention(store, announce, clock, kept)
         self.pieces: list[int] = []
         self.begun = asyncio.Event()
-
-    async def __aenter__(self) -> Retention:
-        self._running = asyncio.ensure_future(self._commit.run())
-        return self.retention
-
-    async def __aexit__(self, *_: object) -> None:
-        self._running.cancel()
 
     def _hear(self, changes: Sequence[Change]) -> None:
         self.pieces += [sum(c.deleted or ()) for c in changes if isinstance(c, RowsExpired)]
@@ -240,8 +232,7 @@ async def test_many_old_samples_go_in_pieces_between_which_new_ones_are_stored(
         return int(row["n"])
 
     arrival = asyncio.ensure_future(arrive())
-    async with room as keeper:
-        assert await keeper.turn()
+    assert await room.retention.turn()
     assert await arrival > 1000
     assert max(room.pieces) == 40
     assert await samples.machines_with_samples_before(store, now) == []
@@ -251,9 +242,9 @@ async def test_many_old_samples_go_in_pieces_between_which_new_ones_are_stored(
 async def test_a_clock_that_jumps_years_ahead_deletes_nothing_of_today(store: Store) -> None:
     rvm_id, now, ahead = await add_machine(store), utc_now(), timedelta(0)
     await store.store_samples([sample(rvm_id, 1, at=now - 5 * DAY), sample(rvm_id, 2, at=now)])
-    async with Room(store, 2 * DAY, lambda: utc_now() + ahead) as keeper:
-        ahead = 2000 * DAY
-        assert await keeper.turn()
+    keeper = Room(store, 2 * DAY, lambda: utc_now() + ahead).retention
+    ahead = 2000 * DAY
+    assert await keeper.turn()
     assert [row.seq for row in await samples.between(store, rvm_id, now - 9 * DAY, now + DAY, 9)] == [2]
 
 
@@ -267,13 +258,10 @@ async def test_a_hub_that_starts_years_ahead_deletes_a_day_at_a_turn(
     async def left() -> list[int]:
         return [row.seq for row in await samples.between(store, rvm_id, now - 19 * DAY, now + DAY, 9)]
 
-    async with Room(store, 30 * DAY) as right:
-        assert await right.turn()
+    assert await Room(store, 30 * DAY).retention.turn()
     for expected in ([1, 2, 3, 4, 5], [2, 3, 4, 5], [3, 4, 5]):
-        async with Room(
-            store, timedelta(days=11, hours=12), lambda: utc_now() + 2000 * DAY
-        ) as ahead:  # each a new life
-            assert await ahead.turn()
+        ahead = Room(store, timedelta(days=11, hours=12), lambda: utc_now() + 2000 * DAY)  # each a new life
+        assert await ahead.retention.turn()
         assert await left() == expected
     assert "is the clock right?" in caplog.text
 
@@ -307,8 +295,8 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
 async def test_a_database_that_is_away_delays_and_is_logged_once(quick: None, log: pytest.LogCaptureFixture) -> None:
     store = FakeStore()
     store.away = True
-    async with Room(store) as keeper, anyio.create_task_group() as tasks:
-        tasks.start_soon(keeper.run)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(Room(store).retention.run)
         await until(lambda: store.calls > 30)
         assert len(log.records) == 1
         store.away = False
@@ -331,7 +319,6 @@ async def test_what_one_table_refuses_does_not_keep_the_others(log: pytest.LogCa
         return StoreError("refused") if table_of(write) == "sessions" else None
 
     store.refuse = first
-    async with Room(store) as keeper:
-        assert not await keeper.turn()
+    assert not await Room(store).retention.turn()
     written = {table_of(write) for steps in store.transactions for write in steps}
     assert written >= {"sign_in_links", "sign_in_failures", "commands"}

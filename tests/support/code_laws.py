@@ -18,7 +18,7 @@ BROAD_EXCEPT: dict[str, str] = {
     "hub.links.session:LinkSession._work": "link: one machine's message must not end the others' links",
     "hub.web.api.endpoint:_run": "request: the API's answer to a bug is a 500 without its text",
     "hub.web.shell.page:WebPage.answer": "request: likewise for pages",
-    "hub.kernel.group_commit:_succeed": "the writer's loop: a bug in one caller's follow-up must not stop the recorder",
+    "db.engine.pending:Pending._followed": "the writer's loop: a bug after one commit must not stop the others",
     "db.engine.sqlite_writer:SqliteWriter._one": "the writer's loop: a failed step belongs to its caller",
     "db.engine.postgres_writer:PostgresWriter._together": "the writer's loop: likewise",
     "db.engine.postgres_writer:PostgresWriter._alone": "the writer's loop: likewise",

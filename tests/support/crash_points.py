@@ -108,7 +108,7 @@ def arm_hub(folder: Path) -> None:
     from db.records import CommandRow
     from hub.commands import rules as command_rules
     from hub.kernel.announce import Announcer
-    from hub.kernel.group_commit import GroupCommit
+    from hub.kernel.commits import Commits
     from hub.links.link import MachineLink
     from hub.model import changes as c
     from hub.model.fleet import TERMINAL
@@ -129,8 +129,8 @@ def arm_hub(folder: Path) -> None:
         for name in names(changes, c.Move, TERMINAL):
             plan.come_by("end committed", name)
 
-    def rode_along(_: Any, __: Any, riders: Any) -> None:
-        for name in names(riders, c.Move, ("running",)):
+    def written_behind(_: Any, change: Any, __: Any) -> None:
+        for name in names([change], c.Move, ("running",)):
             plan.come_by("running recorded", name)
 
     def hears(machine: Any, update: m.CommandUpdate, _: Any) -> None:
@@ -152,8 +152,8 @@ def arm_hub(folder: Path) -> None:
 
         link._send = send
 
-    _wrap_async(GroupCommit, "commit", before=commits)
-    _wrap_async(GroupCommit, "_commit_group", after=rode_along)
+    _wrap_async(Commits, "commit", before=commits)
+    _wrap(Commits, "_recorded", after=written_behind)
     _wrap(Announcer, "_on_commit", before=committed)
     _wrap(command_rules, "moved", before=hears)
     _wrap(MachineLink, "__init__", after=link_made)

@@ -14,10 +14,10 @@ from tests.support.house import House, Module
 RECIPES = ("hub.kernel.recorder",)
 """How each Change is written: they alone call what db/ has for writing."""
 WRITES: dict[str, tuple[str, ...]] = {
-    "hub.kernel.group_commit": ("write",),
+    "hub.kernel.commits": ("submit",),
     "hub.kernel.samples_lane": ("store_samples",),
 }
-"""The door itself: the group commit (also the command line's), and the lane beside it on which samples are committed
+"""The door itself: the commit (also the command line's), and the lane beside it on which samples are committed
 in batches of their own, because a statement a sample would be too slow (`Announcer.keep` is the way to it)."""
 STATEMENTS = "db.engine.statements"
 WRITERS_IN_DB = (
@@ -90,7 +90,7 @@ def _store_writes(module: Module, may: tuple[str, ...]) -> Iterator[str]:
         if not isinstance(node, ast.Attribute) or node.attr in may:
             continue
         owner = ast.unparse(node.value).rpartition(".")[2]
-        if node.attr == "store_samples" or (node.attr == "write" and owner.endswith("store")):
+        if node.attr == "store_samples" or (node.attr in ("write", "submit") and owner.endswith("store")):
             yield f"{module.shown}:{node.lineno} {ast.unparse(node)}; the law: {DOOR_LAW}"
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+from db.engine.pending import Answers, Pending
 from db.engine.statements import PerDialect, Step, Write, WriteResult
 from db.engine.store import Store
-from db.errors import Rejected, Unavailable
+from db.errors import Rejected, StoreError, Unavailable
 from db.rows import SampleRow
+
+T = TypeVar("T")
 
 
 class FakeStore(Store):
@@ -27,8 +30,27 @@ class FakeStore(Store):
         self.refuse: Callable[[Write], Exception | None] = lambda _: None
         self.refuse_sample: Callable[[SampleRow], bool] = lambda _: False
         self._ids = itertools.count(1)
+        self._answers = Answers()
+        self._tasks: set[asyncio.Future[None]] = set()
 
-    async def write(self, *steps: Step) -> list[WriteResult]:
+    @property
+    def silent_s(self) -> float:
+        return 0.0
+
+    def submit(self, steps: Sequence[Step], on_commit: Callable[[list[WriteResult]], T]) -> asyncio.Future[T]:
+        """Like the store's: what is begun is committed, whether or not anyone waits still."""
+        pending = Pending(steps, self._answers, on_commit)
+        self._tasks.add(task := asyncio.ensure_future(self._settle(pending)))
+        task.add_done_callback(self._tasks.discard)
+        return pending.future
+
+    async def _settle(self, pending: Pending[Sequence[Step], Any]) -> None:
+        try:
+            pending.settle(await self._transaction(pending.work))
+        except StoreError as refused:
+            pending.settle(refused)
+
+    async def _transaction(self, steps: Sequence[Step]) -> list[WriteResult]:
         await self._reach()
         writes: list[Write] = []
         results: list[WriteResult] = []

@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from hub.kernel.announce import Announcer
-from hub.kernel.group_commit import GroupCommit
+from hub.kernel.commits import Commits
 from hub.kernel.observer import Observer
 from hub.kernel.samples_lane import SamplesLane
 from hub.lifespan import Nobody
@@ -63,12 +63,10 @@ class Room:
         self.tasks = tasks
         self.fleet = Fleet([machine(**machine_members)])
         self.lane = SamplesLane(self.store)
-        commit = GroupCommit(self.store)
-        self.announce = Announcer(self.fleet, commit, self.lane, Nobody())
+        self.announce = Announcer(self.fleet, Commits(self.store), self.lane, Nobody())
         self.observer = Observer(self.fleet, self.announce, lambda: NOW)
         self.links = Links(self.fleet, self.announce, self.observer, lambda: NOW)
         self.announce.listen(self.links.on_commit)
-        tasks.start_soon(commit.run)
         tasks.start_soon(self.lane.run)
 
     @property

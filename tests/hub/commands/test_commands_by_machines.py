@@ -150,7 +150,7 @@ async def test_what_it_writes_is_a_sign_of_life_also_after_a_restart(
     assert seen["connection"] == "live"
     assert seen["last_seen_at"] is not None
     assert (await read(hub, "/rvms/2", "admin"))["connection"] == "never"
-    await hub.context.announce._commit.flush()
+    await hub.context.announce._commits.flush()
     again = await load_fleet(hub.context.store, hub.context.fleet.settings.base)
     assert again.machines[1].last_seen_at == hub.context.fleet.machines[1].last_seen_at
 

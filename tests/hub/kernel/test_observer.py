@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
 from db.errors import Unavailable
 from hub.kernel.announce import Announcer
-from hub.kernel.group_commit import GroupCommit
+from hub.kernel.commits import Commits
 from hub.kernel.observer import Observer
 from hub.kernel.samples_lane import SamplesLane
 from hub.lifespan import Nobody
@@ -51,13 +49,10 @@ class World:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+async def world() -> World:
     store = FakeStore()
-    commit = GroupCommit(store)
-    task = asyncio.create_task(commit.run())
     fleet = Fleet([machine(last_seen_at=NOW, connection="live", told="live")])
-    yield World(store, Announcer(fleet, commit, SamplesLane(store), Nobody()))
-    task.cancel()
+    return World(store, Announcer(fleet, Commits(store), SamplesLane(store), Nobody()))
 
 
 async def test_a_machine_that_falls_silent_becomes_late_then_offline_and_both_are_told(world: World) -> None:

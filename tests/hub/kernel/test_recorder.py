@@ -13,7 +13,7 @@ from db.engine.store import Store
 from db.errors import Conflict
 from db.records import CommandRow, CounterRow, EventRow, MachineRow, StatusRow, record
 from db.table_row import TableRow
-from hub.kernel.group_commit import commit_alone
+from hub.kernel.commits import commit_alone
 from hub.model.changes import Change, Drop, Observed, Patch, Put, move
 from tests.support.database_rows import NOW
 

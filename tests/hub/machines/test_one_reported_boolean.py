@@ -49,7 +49,7 @@ import asyncio, json, sys
 from datetime import datetime, timezone
 import msgspec
 from db.engine.store import open_store
-from hub.kernel.group_commit import commit_alone
+from hub.kernel.commits import commit_alone
 from hub.kernel.loading import load_fleet
 from hub.links import rules
 from hub.machines import api

@@ -1,16 +1,16 @@
-"""The one door out: committed in groups, true in the order of the commits, and one caller's conflict is only theirs."""
+"""The announcer: committed, then true in the order of the commits; one caller's conflict is only theirs."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
 from db.errors import Conflict, Unavailable
 from db.records import MachineRow, UserMachineRow, UserRow
 from hub.kernel.announce import Announcer
-from hub.kernel.group_commit import GroupCommit
+from hub.kernel.commits import Commits
 from hub.kernel.samples_lane import SamplesLane
 from hub.model.changes import (  # fmt: skip
     Change,
@@ -48,11 +48,8 @@ async def shown() -> Shown:
 
 
 @pytest.fixture
-async def announce(store: FakeStore, shown: Shown) -> AsyncIterator[Announcer]:
-    commit = GroupCommit(store)
-    task = asyncio.create_task(commit.run())
-    yield Announcer(Fleet([machine()]), commit, SamplesLane(store), shown)
-    task.cancel()
+async def announce(store: FakeStore, shown: Shown) -> Announcer:
+    return Announcer(Fleet([machine()]), Commits(store), SamplesLane(store), shown)
 
 
 def event(code: str = "x") -> EventHappened:
@@ -93,7 +90,7 @@ async def test_a_commit_that_fails_makes_nothing_true(announce: Announcer, store
     assert shown.changes == []
 
 
-async def test_whoever_comes_while_a_commit_is_under_way_shares_the_next_one(
+async def test_what_is_announced_while_a_commit_is_under_way_follows_in_order(
     announce: Announcer, store: FakeStore, shown: Shown
 ) -> None:
     store.open.clear()
@@ -103,13 +100,13 @@ async def test_whoever_comes_while_a_commit_is_under_way_shares_the_next_one(
     await asyncio.sleep(0)
     store.open.set()
     await asyncio.gather(first, *others)
-    assert [len(writes) for writes in store.transactions] == [1, 20]
+    assert len(store.transactions) == 21
     assert [change.code for change in shown.changes if isinstance(change, EventHappened)] == [
         "first", *(f"e{number}" for number in range(20)),
     ]  # fmt: skip
 
 
-async def test_in_a_group_a_conflict_is_only_its_own_callers(announce: Announcer, store: FakeStore) -> None:
+async def test_a_conflict_is_only_its_own_callers(announce: Announcer, store: FakeStore) -> None:
     store.refuse = lambda write: Conflict("name") if write.values.get("name") == "taken" else None
     store.open.clear()
     asked = [asyncio.ensure_future(announce(added(name))) for name in ("a", "b", "taken", "c")]
@@ -127,7 +124,7 @@ async def test_what_no_row_holds_is_true_without_a_database(announce: Announcer,
     assert store.calls == 0
 
 
-async def test_progress_is_shown_at_once_and_rides_on_the_next_commit(
+async def test_progress_is_shown_at_once_and_recorded_ahead_of_the_next_commit(
     announce: Announcer, store: FakeStore, shown: Shown
 ) -> None:
     await announce(Put(command()))
@@ -136,10 +133,10 @@ async def test_progress_is_shown_at_once_and_rides_on_the_next_commit(
     assert announce.fleet.machines[7].pending["c1"].state == "sent"
     assert len(store.transactions) == 1
     await announce(event())
-    assert [write.values.get("state") for write in store.transactions[1]] == ["sent", None]
+    assert [write.values.get("state") for (write,) in store.transactions[1:]] == ["sent", None]
 
 
-async def test_progress_without_a_commit_to_ride_on_is_recorded_by_itself(
+async def test_progress_without_a_commit_to_go_ahead_of_is_recorded_by_itself(
     announce: Announcer, store: FakeStore
 ) -> None:
     announce.soon(Move(command("sent"), ("state",)), lambda: True)
@@ -152,10 +149,34 @@ async def test_progress_that_is_out_of_date_is_not_recorded(announce: Announcer,
     assert [len(writes) for writes in store.transactions] == [1]
 
 
-async def test_a_refused_rider_does_not_spoil_the_ride(announce: Announcer, store: FakeStore) -> None:
+async def test_refused_progress_does_not_refuse_the_next_commit(announce: Announcer, store: FakeStore) -> None:
     store.refuse = lambda write: Conflict("state", "missing") if write.values.get("state") == "sent" else None
     announce.soon(Move(command("sent"), ("state",)), lambda: True)
     assert await announce(event())
+
+
+async def test_much_progress_is_recorded_in_turns_and_flushed_whole(
+    announce: Announcer, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.kernel.commits.LATER_AT_ONCE", 3)
+    for number in range(10):
+        announce.soon(event(f"e{number}"), lambda: True)
+    assert await announce(event("urgent"))
+    assert len(store.transactions) == 4, "the urgent one did not wait for all"
+    await announce._commits.flush()
+    codes = [write.values["code"] for (write,) in store.transactions]
+    assert codes == ["e0", "e1", "e2", "urgent", *(f"e{number}" for number in range(3, 10))]
+
+
+async def test_progress_is_dropped_while_the_database_is_away(announce: Announcer, store: FakeStore) -> None:
+    store.away = True
+    announce.soon(event("dropped"), lambda: True)
+    with pytest.raises(Unavailable):
+        await announce(event())
+    store.away = False
+    await announce(event("back"))
+    await announce._commits.flush()
+    assert [write.values["code"] for (write,) in store.transactions] == ["back"]
 
 
 async def test_who_stops_waiting_does_not_undo_the_commit(announce: Announcer, store: FakeStore) -> None:

@@ -1,0 +1,129 @@
+"""Commits of Changes: each call is one transaction of the store, and becomes true in the order of the commits.
+
+Write-behind: what is not urgent is handed in ahead of the next commit. Knows no meaning of a Change:
+`hub.kernel.recorder` turns it into statements; which transactions share a commit of the database is the store's matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+from db.engine.statements import WriteResult
+from db.engine.store import Store
+from db.errors import Conflict, Rejected, StoreError
+from hub.kernel import recorder
+from hub.kernel.recorder import Recipe, recipe_of
+from hub.model.changes import Change
+
+logger = logging.getLogger("myrvm.commit")
+
+LATER_S: Final = 0.25
+"""What is not urgent waits this long for a commit to go ahead of."""
+MAX_LATER: Final = 10_000
+LATER_AT_ONCE: Final = 200
+"""Of them in the store's queue: when a whole fleet leaves at once, its urgent changes must still get through."""
+
+OnCommit = Callable[[list[Change]], None]
+
+
+async def commit_alone(store: Store, changes: Sequence[Change]) -> list[Change]:
+    """Commit in a transaction of their own, where no hub runs (the command line). Returns them as stored, raises a
+    StoreError."""
+    return await _submit(store, changes, lambda _: None)
+
+
+class Commits:
+    """Of one event loop."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._later: deque[tuple[Change, Callable[[], bool]]] = deque()  # Bound: MAX_LATER, beyond it dropped
+        self._behind = 0
+        self._timer: asyncio.TimerHandle | None = None
+        # Bound: the store's own, beyond it a call is refused.
+        self._under_way: set[asyncio.Future[Any]] = set()
+
+    @property
+    def stalled_s(self) -> float:
+        """How long the database has left commits unanswered; 0 when none waits."""
+        return self._store.silent_s
+
+    async def commit(self, changes: Sequence[Change], on_commit: OnCommit) -> list[Change]:
+        """The Changes as stored, after `on_commit` was called with them. Raises a StoreError of theirs alone.
+
+        A caller that is cancelled meanwhile does not undo anything: what is committed becomes true all the same.
+        """
+        self._hand_in()
+        return await self._kept(_submit(self._store, changes, on_commit))
+
+    def later(self, change: Change, still: Callable[[], bool]) -> None:
+        """Record ahead of the next commit, at most a quarter of a second from now, unless `still()` is False by then.
+        Full, or the database away: dropped; the machine reports it again."""
+        if len(self._later) < MAX_LATER:
+            self._later.append((change, still))
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(LATER_S, self._due)
+
+    async def flush(self) -> None:
+        """Wait until everything handed in so far was tried (shutdown; the caller bounds the time)."""
+        self._hand_in()
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+            self._hand_in()
+
+    def _due(self) -> None:
+        self._timer = None
+        self._hand_in()
+
+    def _hand_in(self) -> None:
+        """As much write-behind as there is room for; the rest follows when that is recorded."""
+        while self._later and self._behind < LATER_AT_ONCE:
+            change, still = self._later.popleft()
+            if still():
+                self._behind += 1
+                recorded = self._kept(_submit(self._store, [change], lambda _: None))
+                recorded.add_done_callback(partial(self._recorded, change))
+
+    def _recorded(self, change: Change, outcome: asyncio.Future[list[Change]]) -> None:
+        self._behind -= 1
+        refused = None if outcome.cancelled() else outcome.exception()
+        if isinstance(refused, (Conflict, Rejected)):
+            logger.warning("not recorded: %s (%s)", type(change).__name__, refused)
+        if not self._behind and self._timer is None:
+            self._hand_in()
+
+    def _kept(self, future: asyncio.Future[list[Change]]) -> asyncio.Future[list[Change]]:
+        if not future.done():
+            self._under_way.add(future)
+            future.add_done_callback(self._under_way.discard)
+        return future
+
+
+def _submit(store: Store, changes: Sequence[Change], on_commit: OnCommit) -> asyncio.Future[list[Change]]:
+    """Raises nothing: what there is to raise is in the future."""
+    recipes = [recipe_of(change) for change in changes]
+    follow = partial(_follow, changes, recipes, on_commit)
+    steps = [step for recipe in recipes for step in recipe.steps]
+    if steps:
+        try:
+            return store.submit(steps, follow)
+        except StoreError as refused:
+            done = asyncio.get_running_loop().create_future()
+            done.set_exception(refused)
+            return done
+    unstored = asyncio.get_running_loop().create_future()
+    unstored.set_result(follow([]))
+    return unstored
+
+
+def _follow(
+    changes: Sequence[Change], recipes: Sequence[Recipe], on_commit: OnCommit, results: list[WriteResult]
+) -> list[Change]:
+    stored = recorder.all_stored(zip(changes, recipes, strict=True), results)
+    on_commit(stored)
+    return stored
