@@ -29,7 +29,9 @@ _ONE = sa.select(table).where(table.c.id == _ID)
 _OF_COMMAND = sa.select(table).where(table.c.command_id == sa.bindparam("key_command")).order_by(table.c.id).limit(1)
 _ALL_OPEN = sa.select(table).where(_OPEN).order_by(table.c.id)
 _NEWEST = sa.select(sa.func.max(table.c.id)).group_by(table.c.rvm_id)
-_NEWEST_GOOD = sa.select(sa.func.max(table.c.id)).where(_THERE, _GOOD).group_by(table.c.rvm_id)
+_NEWEST_GOOD = (
+    sa.select(sa.func.max(table.c.id)).where(_THERE, _GOOD, table.c.drill_error.is_(None)).group_by(table.c.rvm_id)
+)
 _KEPT = sa.select(table).where(table.c.rvm_id == _RVM, _THERE, _GOOD).order_by(table.c.id)
 _CHAIN = (
     sa.select(table)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from db.engine.store import Store
-from db.queries import boots, commands, machines, remote_sessions, samples, timezones
+from db.queries import backups, boots, commands, machines, remote_sessions, samples, timezones
 from db.queries import machines as machine_pulse
 from db.queries.machines import Identity, Pulse
 from db.records import MachineRow
@@ -44,6 +44,7 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
             _last_known(fleet, fleet.machines[rvm_id], newest_sample)
     fleet.apply_all([Put(command) for command in await commands.pending_commands(store)])
     fleet.apply_all([Put(session) for session in await remote_sessions.open_sessions(store)])
+    fleet.apply_all([Put(backup) for backup in await backups.newest_of_each(store)])
     for rvm_id in was_live(fleet):
         machine = fleet.machines[rvm_id]
         # That a command was sent is recorded a moment later: a hub that was killed in that moment did not say so.

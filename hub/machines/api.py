@@ -49,6 +49,18 @@ class OldestSession(msgspec.Struct):
     origin: Literal["hub", "site"]
 
 
+class BackupBrief(msgspec.Struct):
+    """When the last good backup was made and when it was restored to compare it; `failed_at`: only while the last one
+    that ended failed; `late_at`: from when on the machine is without a good one for too long."""
+
+    good_at: Instant | None
+    verified_at: Instant | None
+    failed_at: Instant | None
+    drill_failed_at: Instant | None
+    late_at: Instant | None
+    open: bool
+
+
 @of_record(MachineRow, without=views.HIDDEN)
 class MachineSummary(msgspec.Struct):
     """A machine as it is now. `commands`: those of the hub that its software names; `config_refused`: how many settings
@@ -72,6 +84,7 @@ class MachineSummary(msgspec.Struct):
     busy: bool
     pending: list[CommandView]
     lease: OldestSession | None
+    backup: BackupBrief
 
 
 class MachineView(MachineSummary):

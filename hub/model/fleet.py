@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from db.backup_records import BackupRow
 from db.conditions import holds
 from db.records import (
     TERMINAL_STATES,
@@ -26,6 +27,7 @@ from db.records import (
 from db.table_row import TableRow
 from hub.model import changes as c
 from hub.model.actors import row_id
+from hub.model.backups import remembered
 from hub.model.effective_settings import CommonSettings, DesiredSettings, desired_of, desired_of_patch
 from hub.model.machine import BOOTS_KEPT, RECENT_SECONDS, Boot, Machine
 from hub.model.presence import judge_readings
@@ -40,6 +42,7 @@ READING_MEMBERS = frozenset({"readings", "health", "health_reasons", "last_seen_
 PENDING_MEMBERS = frozenset({"pending"})
 SETTINGS_MEMBERS = frozenset({"config_wanted", "health", "health_reasons", "expected_interval_s"})
 SESSION_MEMBERS = frozenset({"lease"})
+BACKUP_MEMBERS = frozenset({"backup"})
 ALL_MEMBERS = frozenset({"*"})
 MOST_OF_A_REASON: Final = 200
 """Characters of why a reading is absent."""
@@ -100,6 +103,7 @@ class Fleet:
         }
         self._of_row: dict[type[TableRow], Callable[[Any], Touched | None]] = {
             MachineRow: self._machine_is,
+            BackupRow: self._backup_is,
             BootRow: self._boot_is,
             CommandRow: self._command_is,
             FleetSettingsRow: lambda row: self._fleet_desires(desired_of(row)),
@@ -110,6 +114,7 @@ class Fleet:
         """What a row that was put or moved does here, and what a patch or the end of such a row does."""
         self._of_patch: dict[type[TableRow], Callable[[c.Patch], Touched | None]] = {
             MachineRow: self._machine_patched,
+            BackupRow: self._backup_patched,
             CommandRow: self._command_patched,
             ZoneRow: self._zone_patched,
             FleetSettingsRow: lambda change: self._fleet_desires(desired_of_patch(change.values)),
@@ -239,6 +244,19 @@ class Fleet:
         else:
             machine.remote_sessions.pop(row.id, None)
         return Touched(machine.id, SESSION_MEMBERS)
+
+    def _backup_is(self, row: BackupRow) -> Touched | None:
+        machine = self.machines.get(row.rvm_id)
+        if machine is None:
+            return None
+        machine.backups = remembered({**machine.backups, row.id: row}.values())
+        return Touched(machine.id, BACKUP_MEMBERS)
+
+    def _backup_patched(self, change: c.Patch) -> Touched | None:
+        """One names its machine among its conditions."""
+        machine = next((self.machines.get(value) for name, _, value in change.where if name == "rvm_id"), None)
+        row = None if machine is None else machine.backups.get(change.key)
+        return None if row is None else self._backup_is(msgspec.structs.replace(row, **change.values))
 
     def _sample_seen(self, change: c.SampleSeen) -> Touched | None:
         machine = self.machines.get(change.rvm_id)

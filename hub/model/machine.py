@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from db.backup_records import BackupRow
 from db.records import CommandRow, MachineRow, RemoteSessionRow, ZoneRow
 from hub.model import actors
 from hub.model.effective_settings import (
@@ -102,6 +103,8 @@ class Machine:
 
     remote_sessions: dict[int, RemoteSessionRow] = field(default_factory=dict)
     """Those that have not ended. Bound: MOST_OF_A_MACHINE, gone with their end."""
+    backups: dict[int, BackupRow] = field(default_factory=dict)
+    """Those that count now (hub.model.backups). Bound: three, as one is made at a time."""
     pending: dict[str, CommandRow] = field(default_factory=dict)  # Bound: MAX_PENDING, each to its deadline
     maybe_sent: set[str] = field(default_factory=set)  # Bound: a part of what was pending at the start
     """Commands that are recorded as queued and may have left all the same: the last hub life ended without a flush."""

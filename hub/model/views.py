@@ -15,6 +15,7 @@ import msgspec
 
 from db.records import CommandRow, EventRow, MachineRow, RemoteSessionRow
 from db.table_row import TableRow
+from hub.model.backups import drill_failed_at, failed_at, last_good, open_backup
 from hub.model.fleet import ALL_MEMBERS
 from hub.model.machine import Machine
 from protocol.commands import ARGUMENTS
@@ -92,6 +93,19 @@ def _oldest_session(machine: Machine, stamp: Stamp) -> dict[str, Any] | None:
     }
 
 
+def _backup(machine: Machine, stamp: Stamp) -> dict[str, Any]:
+    """How old the last good backup is, and what went wrong since."""
+    good = last_good(machine.backups)
+    return {
+        "good_at": None if good is None else _maybe(stamp, good.completed_at),
+        "verified_at": None if good is None else _maybe(stamp, good.verified_at),
+        "failed_at": _maybe(stamp, failed_at(machine.backups)),
+        "drill_failed_at": _maybe(stamp, drill_failed_at(machine.backups)),
+        "late_at": None,
+        "open": open_backup(machine.backups) is not None,
+    }
+
+
 def _columns(record: type[TableRow], hidden: frozenset[str]) -> dict[str, bool]:
     """The columns that are shown, and whether each is an instant."""
     return {f.name: "datetime" in str(f.type) for f in msgspec.structs.fields(record) if f.name not in hidden}
@@ -132,6 +146,7 @@ _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
     "busy": lambda m, _: m.busy,
     "pending": lambda m, stamp: [_shown(command, _COMMAND, stamp) for command in m.pending.values()],
     "lease": _oldest_session,
+    "backup": _backup,
 }
 _DETAILS: dict[str, Callable[[Machine], Any]] = {
     "capabilities": lambda m: list(m.capabilities),
