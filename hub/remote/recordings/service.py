@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -152,6 +152,7 @@ class Recordings:
 RETRY_FIRST_S: Final = 5.0
 RETRY_MOST_S: Final = 300.0  # Rather long: each try sends a whole recording
 SWEEP_S: Final = 3600.0
+UPLOADS_LEFT_FOR: Final = timedelta(days=1)
 
 
 class RecordingKeeper:
@@ -160,6 +161,7 @@ class RecordingKeeper:
     def __init__(self, recordings: Recordings, retention_days: int) -> None:
         self._recordings = recordings
         self._retention = timedelta(days=retention_days)
+        self._swept_at = datetime.min.replace(tzinfo=timezone.utc)
         self._retry = RetryUntilAvailable(
             "recordings", StoreError, ObjectsError, first_s=RETRY_FIRST_S, most_s=RETRY_MOST_S
         )
@@ -180,6 +182,14 @@ class RecordingKeeper:
         await self._each(
             lambda after: rows.ended_before(store, limit, after), lambda row: self._recordings.delete(row, actors.CLOCK)
         )
+        await self._sweep_uploads()
+
+    async def _sweep_uploads(self) -> None:
+        """Once an hour: what a killed hub had begun to store. Those of this one take minutes at most."""
+        now = self._recordings.clock()
+        if now - self._swept_at >= timedelta(seconds=SWEEP_S):
+            await self._recordings.objects.sweep("recordings/", now - UPLOADS_LEFT_FOR, ())
+            self._swept_at = now
 
     @staticmethod
     async def _each(

@@ -159,6 +159,19 @@ async def test_what_is_old_enough_is_deleted_with_its_bytes_and_a_line(room: Rec
     assert (event.actor, event.params["why"]) == (actors.CLOCK, "retention")
 
 
+async def test_what_a_killed_hub_had_begun_to_store_is_swept_after_a_day_and_nobody_elses(room: RecordingRoom) -> None:
+    room.shelf.begin("recordings/2026-01/1-x.cast")
+    room.shelf.begin("backups/1/b.tar")
+
+    async def swept() -> list[str]:
+        await room.keeper.work_off()
+        return [upload.key for upload in room.shelf.uploads("")]
+
+    assert len(await swept()) == 2
+    room.days = 2
+    assert await swept() == ["backups/1/b.tar"]
+
+
 async def test_a_full_disk_lets_no_terminal_begin(room: RecordingRoom, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording_file, "_append", full)
     with pytest.raises(RecordingFailedError, match="No space left"):
