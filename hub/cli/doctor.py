@@ -24,6 +24,8 @@ from db.queries import machines, users
 from hub.cli import output, version
 from hub.cli.data import now, open_data, settings_of, sqlite_file
 from hub.cli.output import CliError, Exit, language, sentence
+from hub.kernel.objects.place import ObjectsError, ObjectsRefusedError
+from hub.kernel.objects.store import open_objects
 from hub.server import process
 from hub.settings import Settings
 from protocol.version import PRODUCT_VERSION
@@ -50,7 +52,10 @@ def check_environment() -> CheckResult:
 
 
 def check_data_folder(settings: Settings) -> CheckResult:
-    folder = settings.data_dir
+    return _check_folder(settings.data_dir)
+
+
+def _check_folder(folder: Path) -> CheckResult:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(existing, os.W_OK | os.X_OK):
         why = os.strerror(13)
@@ -62,6 +67,24 @@ def check_data_folder(settings: Settings) -> CheckResult:
             "fail", sentence("doctor.data.low", free=shown, path=folder), sentence("doctor.data.low.fix")
         )
     return CheckResult("ok", sentence("doctor.data.detail", free=shown, path=folder))
+
+
+async def check_objects(settings: Settings) -> CheckResult:
+    """Recordings and backups."""
+    place = settings.s3
+    if place is None:
+        return _check_folder(settings.objects_dir)
+    where = f"{place.bucket}/{place.prefix} ({place.endpoint})"
+    try:
+        await open_objects(settings).probe()
+    except ObjectsRefusedError as refused:
+        shown = sentence("doctor.objects.refused", where=where, code=refused.code)
+        return CheckResult("fail", shown, sentence("doctor.objects.refused.fix"))
+    except ObjectsError as error:
+        return CheckResult(
+            "fail", sentence("doctor.objects.away", where=where, why=error), sentence("doctor.objects.away.fix")
+        )
+    return CheckResult("ok", where)
 
 
 def check_secret_files(settings: Settings) -> CheckResult:
@@ -186,7 +209,8 @@ def _findings(wanted: argparse.Namespace) -> Iterator[Finding]:
         return
     yield Finding("settings", "warn" if settings.warnings else "ok", "; ".join(settings.warnings), "")
     on_settings: dict[str, Callable[[Settings], CheckResult]] = {
-        "data": check_data_folder, "secrets": check_secret_files, "database": lambda s: asyncio.run(check_database(s)),
+        "data": check_data_folder, "objects": lambda s: asyncio.run(check_objects(s)), "secrets": check_secret_files,
+        "database": lambda s: asyncio.run(check_database(s)),
         "administrator": lambda s: asyncio.run(check_administrator(s)), "port": check_port,
         "public_url": check_public_url,
     }  # fmt: skip

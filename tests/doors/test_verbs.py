@@ -15,6 +15,7 @@ from hub.cli.output import Exit
 from hub.model import credentials
 from tests.doors.conftest import Cli
 from tests.support.door_process import REPOSITORY
+from tests.support.s3_server import s3_server
 
 PASSWORD = "sebuah kalimat yang panjang"
 
@@ -331,6 +332,24 @@ class TestDoctor:
         found = next(check for check in report["checks"] if check["name"] == "secrets")
         assert (found["verdict"], str(data / "agent.json") in found["fix"]) == ("warn", True)
 
+    def test_an_object_store_that_refuses_is_told_from_one_that_is_away(
+        self, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with s3_server(tmp_path) as server:
+            monkeypatch.setenv("RVM_OBJECT_STORE", server.url("bucket"))
+            monkeypatch.setenv("RVM_S3_ACCESS_KEY", server.access_key)
+            monkeypatch.setenv("RVM_S3_SECRET_KEY", "hidden-canary")
+            refused = store_check(cli)
+            monkeypatch.setenv("RVM_S3_SECRET_KEY", server.secret_key)
+            found = store_check(cli)
+        assert refused["verdict"] == "fail"
+        assert "SignatureDoesNotMatch" in refused["detail"]
+        assert "RVM_S3_SECRET_KEY" in refused["fix"]
+        assert "hidden-canary" not in str(refused)
+        assert (found["verdict"], server.endpoint in found["detail"]) == ("ok", True)
+        away = store_check(cli)
+        assert (away["verdict"], "endpoint" in away["fix"]) == ("fail", True)
+
     def test_settings_that_cannot_be_are_a_finding(self, cli: Cli) -> None:
         report = json.loads(cli("doctor", "--port", "99999", "--json").out)
         assert [check["verdict"] for check in report["checks"] if check["name"] == "settings"] == ["fail"]
@@ -343,3 +362,9 @@ class TestDoctor:
         text = (tmp_path / "report.json").read_text()
         assert "hidden-canary" not in text + said.out + said.err
         assert json.loads(text)["myrvm"]
+
+
+def store_check(cli: Cli) -> dict[str, str]:
+    report = json.loads(cli("doctor", "--port", "0", "--json").out)
+    found: dict[str, str] = next(check for check in report["checks"] if check["name"] == "objects")
+    return found

@@ -95,6 +95,14 @@ class ObjectsFullError(ObjectsError):
     """No room is left for it."""
 
 
+class ObjectsRefusedError(ObjectsError):
+    """The store answers, and refuses us. `code` is the store's, like InvalidAccessKeyId."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"the object store says {code}")
+        self.code = code
+
+
 class UnfinishedUpload(NamedTuple):
     """`began_at` is aware UTC: in a folder the last time that it was written to."""
 

@@ -23,6 +23,7 @@ from hub.kernel.objects.place import (
     PART_SIZE,
     ObjectMissingError,
     ObjectsError,
+    ObjectsRefusedError,
     S3Place,
     UnfinishedUpload,
 )  # fmt: skip
@@ -237,8 +238,7 @@ def _text(answer: urllib3.BaseHTTPResponse, name: str, without: str | None = Non
 
 
 def _refusal(code: str) -> ObjectsError:
-    kind = ObjectMissingError if code in _MISSING else ObjectsError
-    return kind(f"the object store says {code}")
+    return ObjectMissingError(f"the object store says {code}") if code in _MISSING else ObjectsRefusedError(code)
 
 
 @contextlib.contextmanager

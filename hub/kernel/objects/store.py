@@ -124,6 +124,11 @@ class Objects:
         _check(key, upload_id)
         await self._run(lambda: self._shelf.abort(key, upload_id))
 
+    async def probe(self) -> None:
+        """Whether we may list, write and delete; leaves nothing behind."""
+        await self.list("probe/")
+        await self.abort("probe", await self.begin("probe"))
+
     async def uploads(self, prefix: str) -> Sequence[UnfinishedUpload]:
         return await self._run(lambda: self._shelf.uploads(prefix))
 
