@@ -10,6 +10,8 @@ from db.table_row import TableRow
 OPEN_BACKUP: Final = ("pending", "uploading")
 GOOD_BACKUP: Final = ("completed", "verified")
 """States of `BackupRow.upload_status`; the other one is `failed`."""
+BACKUP_COUNTER: Final = "backup_id"
+"""The counter of the newest backup's id, so that none is given twice."""
 
 
 class BackupRow(TableRow, frozen=True, kw_only=True):

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 
-from db.backup_records import GOOD_BACKUP, OPEN_BACKUP, BackupPartRow, BackupRow, RestoreRow
+from db.backup_records import BACKUP_COUNTER, GOOD_BACKUP, OPEN_BACKUP, BackupPartRow, BackupRow, RestoreRow
 from db.engine.statements import Write
 from db.engine.store import Store
 from db.records import record
 from db.schema import backup_logs as table
 from db.schema import backup_parts as parts
 from db.schema import backup_restores as restores
-
-COUNTER: Final = "backup_id"
-"""The counter of the newest backup's id, so that no id is given twice."""
+from db.schema import counters
 
 _ID = sa.bindparam("key_id", type_=sa.Integer())
 _RVM = sa.bindparam("key_rvm", type_=sa.Integer())
@@ -47,6 +45,7 @@ _UPLOADED = sa.func.coalesce(sa.func.sum(parts.c.size), 0).label("size")
 _UPLOADED_ALL = sa.select(_UPLOADED)
 _UPLOADED_OF = sa.select(_UPLOADED).join(table, table.c.id == parts.c.backup_id).where(table.c.rvm_id == _RVM)
 _LAST = sa.select(sa.func.coalesce(sa.func.max(table.c.id), 0).label("id"))
+_COUNTED = sa.select(counters.c.value).where(counters.c.name == BACKUP_COUNTER)
 _WITHOUT_FILE = sa.or_(
     table.c.deleted_at < _BEFORE, sa.and_(table.c.upload_status == "failed", table.c.created_at < _BEFORE)
 )
@@ -79,8 +78,9 @@ async def of_command(store: Store, command_id: str) -> BackupRow | None:
 
 
 async def last_id(store: Store) -> int:
-    row = await store.fetch_one(_LAST)
-    return 0 if row is None else int(row["id"])
+    """The largest one that was ever given, also of a row that is gone."""
+    there, counted = await store.fetch_one(_LAST), await store.fetch_one(_COUNTED)
+    return max(0 if there is None else int(there["id"]), 0 if counted is None else int(counted["value"]))
 
 
 async def of_machine(

@@ -177,9 +177,15 @@ IMMEDIATE_LIFETIME = timedelta(seconds=60)  # An immediate command expires after
 REBOOT_LIFETIME = timedelta(minutes=5)
 """A machine that has begun to go down may take this long to be back: a Jetson needs about one minute."""
 GOING_DOWN = "rebooting"  # The phase from which a reboot cannot be taken back
+BACKUPS: Final = frozenset({"start_backup", "restore_backup", "verify_backup"})
+"""They may take hours: what they report moves their deadline."""
+BACKUP_SILENCE = timedelta(hours=1)  # Without progress of a backup
+BACKUP_LIFETIME = timedelta(hours=24)  # Of a backup since its beginning
 
 _NAMED_BY = {"set_status": "capacity", "sync_timezone": "timezone"}
 """Of the commands for a state: the argument by which one says more than one without it."""
+MOVED_BY: Final = timedelta(minutes=1)
+"""A deadline that moves by less, and nothing else that is new, is not stored."""
 PROGRESS: Final = ("state", "sent_at", "progress", "expires_at")
 _PROGRESS_ORDER = {"queued": 0, "sent": 1, "accepted": 2, "running": 3}
 
@@ -305,19 +311,26 @@ def _progress(command: CommandRow, update: messages.CommandUpdate, now: datetime
     if _PROGRESS_ORDER[update.state] < _PROGRESS_ORDER[command.state]:
         return []
     progress = command.progress if update.progress is None else msgspec.to_builtins(update.progress)
-    if update.state == command.state and progress == command.progress:
-        return []
     # Who reads its commands by REST was never sent one: it is known to have it since its first word.
-    expires_at = command.expires_at
-    if command.name == "reboot" and progress is not None and progress["phase"] == GOING_DOWN:
-        # Its 60 s were for beginning. Calling it expired while the machine starts would be a lie. But a machine that
-        # says so again and again gains nothing by it.
-        latest = (
-            command.issued_at + timedelta(seconds=command.args.get("delay", 0)) + IMMEDIATE_LIFETIME + REBOOT_LIFETIME
-        )
-        expires_at = max(expires_at, min(now + REBOOT_LIFETIME, latest))
     sent_at = command.sent_at or now
+    expires_at = command.expires_at if progress is None else _deadline(command, progress["phase"], sent_at, now)
+    repeats = update.state == command.state and progress == command.progress
+    if repeats and expires_at - command.expires_at < MOVED_BY:
+        return []
     return [_move(command, state=update.state, progress=progress, sent_at=sent_at, expires_at=expires_at)]
+
+
+def _deadline(command: CommandRow, phase: str, sent_at: datetime, now: datetime) -> datetime:
+    """Of a command that goes on: its 60 s were for beginning. It never comes nearer."""
+    if command.name == "reboot" and phase == GOING_DOWN:
+        # Calling it expired while the machine starts would be a lie. But a machine that says so again and again gains
+        # nothing by it.
+        delay = timedelta(seconds=command.args.get("delay", 0))
+        latest = command.issued_at + delay + IMMEDIATE_LIFETIME + REBOOT_LIFETIME
+        return max(command.expires_at, min(now + REBOOT_LIFETIME, latest))
+    if command.name in BACKUPS:
+        return max(command.expires_at, min(now + BACKUP_SILENCE, sent_at + BACKUP_LIFETIME))
+    return command.expires_at
 
 
 def _finished(command: CommandRow, actor: actors.Actor, now: datetime) -> EventHappened:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from db.backup_records import BackupPartRow, BackupRow, RestoreRow
+from db.backup_records import BACKUP_COUNTER, BackupPartRow, BackupRow, RestoreRow
 from db.engine.row_writes import delete, insert
 from db.engine.store import Store
 from db.queries import backups
+from db.records import CounterRow
 from tests.support.database_rows import NOW, add_machine, after, backup_row
 
 
@@ -32,8 +33,13 @@ async def test_a_row_comes_back_as_it_was_put(store: Store) -> None:
     assert await backups.last_id(store) == 3
 
 
-async def test_the_last_id_of_none_is_zero(store: Store) -> None:
+async def test_the_last_id_of_none_is_zero_and_never_goes_back(store: Store) -> None:
     assert await backups.last_id(store) == 0
+    await store.write(insert(CounterRow(name=BACKUP_COUNTER, value=9)))
+    assert await backups.last_id(store) == 9
+    rvm_id = await add_machine(store)
+    await add(store, rvm_id, 12)
+    assert await backups.last_id(store) == 12
 
 
 async def test_a_machines_backups_come_newest_first_in_pages(store: Store) -> None:

@@ -151,6 +151,33 @@ def test_a_machine_that_goes_down_for_ever_does_not_keep_its_command_open_for_ev
     assert one.pending["c1"].expires_at <= deadline + rules.REBOOT_LIFETIME
 
 
+@pytest.mark.parametrize("name", sorted(rules.BACKUPS))
+def test_a_backup_that_goes_on_moves_its_deadline_for_a_day_at_most(name: str) -> None:
+    one = with_command(machine(), command("sent", name=name, sent_at=NOW, expires_at=NOW + timedelta(minutes=1)))
+
+    def after(seconds: float, done: int | None = None) -> list[Change]:
+        update = m.CommandUpdate(id="c1", state="running", progress=m.Progress(phase="waiting", done=done))
+        changes = rules.moved(one, update, NOW + timedelta(seconds=seconds))
+        for change in changes:
+            fleet.apply(change)
+        return changes
+
+    fleet = Fleet([one])
+    assert moved_to(after(10)).expires_at == NOW + timedelta(seconds=10) + rules.BACKUP_SILENCE
+    assert after(60) == [], "the same, and its deadline would hardly move"
+    assert moved_to(after(80)).expires_at == NOW + timedelta(seconds=80) + rules.BACKUP_SILENCE
+    for hour in range(1, 30):
+        after(hour * 3600, hour)
+    assert one.pending["c1"].expires_at == NOW + rules.BACKUP_LIFETIME
+
+
+def test_a_backup_that_may_begin_until_tomorrow_has_that_long() -> None:
+    tomorrow = NOW + rules.DESIRED_STATE_LIFETIME
+    one = with_command(machine(), command("running", name="start_backup", expires_at=tomorrow))
+    update = m.CommandUpdate(id="c1", state="running", progress=m.Progress(phase="scanning"))
+    assert moved_to(rules.moved(one, update, NOW)).expires_at == tomorrow
+
+
 @pytest.mark.parametrize("code", ["cancelled", "expired"])
 def test_what_a_machine_refuses_as_withdrawn_or_late_has_that_end(code: str) -> None:
     one = with_command(machine(), command("sent"))
