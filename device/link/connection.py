@@ -68,6 +68,11 @@ class HubLink:
         """Seconds since `welcome`."""
         return self._monotonic() - self._since
 
+    @property
+    def delay_s(self) -> float:
+        """What the last ping took, which is also how long a frame waits; 0 before the first."""
+        return float(self._connection.latency)
+
     async def send(self, message: Message) -> None:
         """Writes a message to the network; that proves nothing about its arrival."""
         try:

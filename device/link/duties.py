@@ -66,10 +66,17 @@ class LinkDuties:
         self._acked = self._replay.acked
         self._backlog_at = 0.0
         self._come_back_at: float | None = None
+        self._sending_since: float | None = None
 
     def wake(self) -> None:
         """There may be something to send."""
         self._wake.set()
+
+    def behind_s(self) -> float:
+        """How late it is: the age of what waits for an acknowledgement, or to be sent, or the time of the last ping."""
+        now = time.monotonic()
+        waiting_s = 0.0 if self._sending_since is None else now - self._sending_since
+        return max(self._replay.unanswered_s(now), waiting_s, self._link.delay_s)
 
     def offer_live(self, sample: m.Sample) -> None:
         """Sends this live sample next; one that waits is out of date and is replaced."""
@@ -130,9 +137,14 @@ class LinkDuties:
             await self._settle()
             message = self._next_message()
             if message is not None:
-                await self._link.send(message)
+                await self._send(message)
             elif not await self._send_backlog():
                 await wait_at_most(self._wake, self._wait_s())
+
+    async def _send(self, message: m.Message) -> None:
+        self._sending_since = time.monotonic()
+        await self._link.send(message)
+        self._sending_since = None
 
     async def _settle(self) -> None:
         """Records what the hub has confirmed."""
@@ -170,7 +182,7 @@ class LinkDuties:
         batch = await self._disk.call(self._spool.read, self._replay.sent, FRAME_SAMPLES, FRAME_BYTES)
         if batch is None:
             return False
-        await self._link.send(m.Metrics(seq=batch.seq, samples=readable(batch)))
+        await self._send(m.Metrics(seq=batch.seq, samples=readable(batch)))
         self._replay.was_sent(batch.seq, time.monotonic())
         pause = rules.pause_after(len(batch.payloads)) if batch.seq < self._spool.last_seq else 0.0
         self._backlog_at = time.monotonic() + pause

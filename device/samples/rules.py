@@ -108,6 +108,10 @@ class Replay:
             return float("inf")
         return max(0.0, self._progress_at + self._resend_after_s - now)
 
+    def unanswered_s(self, now: float) -> float:
+        """How long nothing has been acknowledged while a frame is under way; 0 when none is."""
+        return 0.0 if not self._under_way or self._progress_at is None else now - self._progress_at
+
     def was_sent(self, seq: int, now: float) -> None:
         """A frame whose last sample is `seq` went out."""
         if not self._under_way:

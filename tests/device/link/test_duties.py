@@ -73,6 +73,17 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         made.disk.stop()
 
 
+async def test_a_link_is_behind_while_its_frames_have_no_answer(bench: Bench) -> None:
+    bench.hub.acknowledges = False
+    duties = await bench.connect()
+    assert duties.behind_s() == 0
+    bench.fill(1)
+    await bench.hub.until(lambda: len(bench.hub.kept) == 1)
+    await until(lambda: duties.behind_s() > 0.02)
+    await bench.hub.link.say(m.MetricsAck(seq=1))
+    await until(lambda: duties.behind_s() == 0)
+
+
 async def test_only_an_acknowledgement_frees(bench: Bench) -> None:
     bench.hub.acknowledges = False
     bench.fill(3)

@@ -68,3 +68,13 @@ def test_a_day_of_samples_by_both_ways_stays_within_what_a_hub_takes(every_s: in
 
 def test_a_spool_of_a_day_fits_into_the_share_of_a_day() -> None:
     assert 2 * 86_400 * ROW_BYTES < 64 * MIB, "what waited and what comes, each second"
+
+
+def test_it_is_known_how_long_the_oldest_frame_has_no_answer() -> None:
+    replay = Replay(0)
+    assert replay.unanswered_s(5.0) == 0
+    replay.was_sent(1, 5.0)
+    replay.was_sent(2, 6.0)
+    assert replay.unanswered_s(7.0) == 2
+    replay.was_acked(2, 8.0)
+    assert replay.unanswered_s(9.0) == 0

@@ -1,0 +1,153 @@
+"""What passes between the agent and the child process that archives: its assignment, its reports, when it yields.
+
+One JSON object a line: the assignment and `Yielding` on the child's standard input, `ChildReport` on its output. The
+end of its input is the end of its agent, and its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, BinaryIO, Final, Literal
+
+import msgspec
+
+from device.backups.rules import CHUNK, TRICKLE, TRICKLE_EVERY_S, RateLimit
+
+MAX_LINE: Final = 1024 * 1024
+
+
+class HubAddress(msgspec.Struct, frozen=True, kw_only=True):
+    base_url: str
+    api_token: str
+    device_id: str
+    timeout: float
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """`folder` is the agent's own for backups; `args` are those of the kind."""
+
+    kind: Literal["backup", "verify"]
+    hub: HubAddress
+    backup_id: int
+    folder: str
+    rate: float = 0.0
+    args: dict[str, Any] = {}
+
+
+class Yielding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Go on, or yield to `to`; at most `rate` bytes a second (0: no limit)."""
+
+    to: Literal["", "customer", "control"] = ""
+    rate: float = 0.0
+
+
+class ChildFailure(msgspec.Struct, frozen=True, kw_only=True):
+    code: str
+    message: str
+
+
+class ChildReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far it is, or how it ended. `waits_for`: `hub` or `store` while nothing gets through."""
+
+    phase: str = ""
+    done: float | None = None
+    total: float | None = None
+    waits_for: str = ""
+    result: dict[str, Any] | None = None
+    failure: ChildFailure | None = None
+    peak_rss: int = 0
+    """Bytes, with the end."""
+
+
+class ChildFailed(Exception):  # noqa: N818 - it reads as what happened
+    """The work cannot be done: a code for programs and a sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class Gate:
+    """Where all threads of the child wait while it yields, and for its rate. Thread-safe."""
+
+    def __init__(
+        self,
+        rate: float,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        trickle_every_s: float = TRICKLE_EVERY_S,
+    ) -> None:
+        self._monotonic = monotonic
+        self._trickle_every_s = trickle_every_s
+        self._changed = threading.Condition()
+        self._to = ""
+        self._most = rate
+        self._limit = RateLimit(rate, monotonic())
+
+    def set(self, wanted: Yielding) -> None:
+        with self._changed:
+            now = self._monotonic()
+            if wanted.rate != self._most:
+                self._most, self._limit = wanted.rate, RateLimit(wanted.rate, now)
+            if wanted.to == "control" and self._to != "control":
+                self._limit.fell_behind(now)
+            elif not wanted.to:
+                self._limit.resumed(now)
+            self._to = wanted.to
+            self._changed.notify_all()
+
+    def stopped_for(self, whom: str) -> bool:
+        return self._to == whom
+
+    def wait(self) -> None:
+        """Returns when work may go on."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._to)
+
+    def grant(self, left: int) -> int:
+        """How many of `left` bytes may be sent now; waits for its turn, while yielding only a trickle gets one."""
+        with self._changed:
+            if self._changed.wait_for(lambda: not self._to, self._trickle_every_s):
+                while (wait_s := self._limit.wait_s(self._monotonic())) > 0 and not self._to:
+                    self._changed.wait(wait_s)
+            size = min(left, TRICKLE if self._to else CHUNK)
+            self._limit.was_sent(size, self._monotonic())
+            return size
+
+
+class Control:
+    """The child's side. `report` may be called by any thread."""
+
+    def __init__(self, gate: Gate, out: BinaryIO) -> None:
+        self.gate = gate
+        self._out = out
+        self._lock = threading.Lock()
+        self._encode = msgspec.json.Encoder().encode
+
+    def report(self, report: ChildReport) -> None:
+        """Raises OSError when nobody reads any more."""
+        with self._lock:
+            self._out.write(self._encode(report) + b"\n")
+            self._out.flush()
+
+    def progress(self, phase: str, done: float | None = None, total: float | None = None) -> None:
+        self.report(ChildReport(phase=phase, done=done, total=total))
+
+    def stop(self) -> bool:
+        """For loops that ask whether to stop: waits while the child yields, then goes on."""
+        self.gate.wait()
+        return False
+
+    def follow(self, inward: BinaryIO) -> None:
+        """Obeys the agent until its end, which is also ours. Runs in a thread of its own."""
+        decoder = msgspec.json.Decoder(Yielding)
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            while line := inward.readline(MAX_LINE):
+                self.gate.set(decoder.decode(line))
+        os.kill(os.getpid(), signal.SIGKILL)  # whatever its threads are in: all that must last is on disk

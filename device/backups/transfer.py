@@ -1,0 +1,154 @@
+"""The hub's REST endpoints for backups, as the child process calls them: small chunks, at the gate's rate, resumable.
+
+Blocking; one connection a thread. Bytes go by connections of their own: never by the control link (law 5).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import select
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from device.backups.control import Gate, HubAddress
+from device.kernel import tls
+from protocol.version import PRODUCT_VERSION
+
+ANSWER_LEAST_S: Final = 60.0
+"""For an answer: what the kernel still holds of a part may take this long on the narrowest uplink."""
+SEND_BUFFER: Final = 128 * 1024
+"""What the kernel holds of a connection towards the hub: on a narrow uplink the control link waits behind it."""
+MAX_ANSWER: Final = 1024 * 1024
+_JSON: Final = "application/json"
+_BROKEN: Final = (OSError, http.client.HTTPException)
+
+
+class TransferBrokenError(Exception):
+    """No answer: whether the hub has it is not known."""
+
+
+class HubAnswer(NamedTuple):
+    """`data` of a success; `code` and `message` of a problem."""
+
+    status: int
+    data: Mapping[str, Any]
+    code: str
+    message: str
+    retry_after_s: float
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
+
+
+class HubTransfer:
+    """For one thread. Every call raises TransferBrokenError when there is no answer."""
+
+    def __init__(self, hub: HubAddress, gate: Gate) -> None:
+        parts = urlsplit(hub.base_url)
+        self._is_tls = parts.scheme == "https"
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if self._is_tls else 80)
+        self._folder = f"{parts.path.rstrip('/')}/api/v2/rvms/{quote(hub.device_id, safe='')}"
+        self._headers = {
+            "Authorization": f"Bearer {hub.api_token}",
+            "Accept": _JSON,
+            "User-Agent": f"myrvm-agent/{PRODUCT_VERSION}",
+        }
+        self._timeout = hub.timeout
+        self._gate = gate
+        self._connection: http.client.HTTPConnection | None = None
+
+    def call(self, method: str, path: str, body: object = None) -> HubAnswer:
+        """A small request; `path` is below the machine's own."""
+        content = b"" if body is None else json.dumps(body).encode()
+        with self._broken():
+            connection = self._opened()
+            headers = {**self._headers, "Content-Type": _JSON} if content else self._headers
+            connection.request(method, self._folder + path, content or None, headers)
+            return self._answer()
+
+    def put(self, path: str, data: memoryview, sha256: str, sent: Callable[[int], None]) -> HubAnswer:
+        """One part; `sent` is called with the bytes so far. A refusal that comes before its end ends it."""
+        with self._broken():
+            connection = self._opened()
+            connection.putrequest("PUT", self._folder + path, skip_accept_encoding=True)
+            for name, value in {**self._headers, "Content-Type": "application/octet-stream"}.items():
+                connection.putheader(name, value)
+            connection.putheader("Content-Length", str(len(data)))
+            connection.putheader("X-Content-SHA256", sha256)
+            connection.endheaders()
+            done = 0
+            while done < len(data) and not self._is_refused(connection):
+                size = self._gate.grant(len(data) - done)
+                connection.send(data[done : done + size])
+                done += size
+                sent(done)
+            answer = self._answer()
+            if done < len(data):
+                self.close()
+            return answer
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    @contextlib.contextmanager
+    def _broken(self) -> Iterator[None]:
+        try:
+            yield
+        except _BROKEN as error:
+            self.close()
+            raise TransferBrokenError(str(error) or type(error).__name__) from error
+
+    def _opened(self) -> http.client.HTTPConnection:
+        if self._connection is None:
+            timeout = max(self._timeout, ANSWER_LEAST_S)
+            if self._is_tls:
+                made: http.client.HTTPConnection = http.client.HTTPSConnection(
+                    self._host, self._port, timeout=self._timeout, context=tls.context()
+                )
+            else:
+                made = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
+            made.connect()
+            made.sock.settimeout(timeout)
+            made.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+            made.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                made.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(timeout * 1000))
+            self._connection = made
+        return self._connection
+
+    def _is_refused(self, connection: http.client.HTTPConnection) -> bool:
+        """Whether the hub has already answered. Over TLS what can be read may be a ticket: then only the end tells."""
+        return not self._is_tls and bool(select.select([connection.sock], [], [], 0)[0])
+
+    def _answer(self) -> HubAnswer:
+        response = self._opened().getresponse()
+        answer = _read(response)
+        if response.will_close:
+            self.close()
+        return answer
+
+
+def _read(response: http.client.HTTPResponse) -> HubAnswer:
+    """The hub's envelope; anything else is an answer without data."""
+    try:
+        content = json.loads(response.read(MAX_ANSWER) or b"{}")
+    except ValueError:
+        content = {}
+    members: Mapping[str, Any] = content if isinstance(content, dict) else {}
+    data = members.get("data")
+    after = response.headers.get("Retry-After", "")
+    return HubAnswer(
+        response.status,
+        data if isinstance(data, dict) else {},
+        str(members.get("code", "")),
+        str(members.get("message", "") or response.reason)[:300],
+        float(after) if after.isascii() and after.isdigit() else 0.0,
+    )

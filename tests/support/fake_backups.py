@@ -1,0 +1,196 @@
+"""A hub's endpoints of resumable backups, in this process: parts in memory, each delivery counted, moods on demand."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.server
+import json
+import re
+import socket
+import struct
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+PART_SIZE = 8 * 1024 * 1024
+_PATH = re.compile(r".*/api/v2/rvms/([^/]+)/backups/(\d+)/(upload|complete|parts/(\d+))\Z")
+
+
+class FakeBackup:
+    """What the hub has of one backup. `deliveries` counts bodies that came whole, by number."""
+
+    def __init__(self) -> None:
+        self.parts: dict[int, bytes] = {}
+        self.deliveries: Counter[int] = Counter()
+        self.begun: list[dict[str, Any]] = []
+        self.summary: dict[str, Any] | None = None
+
+    @property
+    def archive(self) -> bytes:
+        assert self.summary is not None
+        return b"".join(self.parts[number] for number in range(1, self.summary["parts"] + 1))
+
+
+class FakeBackups:
+    """`refusals`: statuses (with their code) that the next requests of a kind (upload, parts, complete) are answered
+    with. `cut_after`: the next PUT is reset after so many bytes of its body. `lose_answers`: so many PUTs are kept
+    and reset instead of answered. `parents` are those an incremental may build on; None: any."""
+
+    def __init__(self) -> None:
+        self.backups: dict[int, FakeBackup] = {}
+        self.refusals: dict[str, list[tuple[int, str]]] = {}
+        self.cut_after: int | None = None
+        self.lose_answers = 0
+        self.parents: set[int] | None = None
+        self.finishing = 0
+        self.keys: set[str] = set()
+        self.paths: list[str] = []
+        self.in_flight = self.most_in_flight = 0
+        self.bytes_received = 0
+        self.lock = threading.Lock()
+        self.requests = threading.Condition(self.lock)
+        self._server = http.server.ThreadingHTTPServer(
+            ("127.0.0.1", 0), type("Handler", (BackupHandler,), {"hub": self})
+        )
+        self._server.daemon_threads = True
+        self.port = self._server.server_address[1]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def backup(self, backup_id: int) -> FakeBackup:
+        return self.backups.setdefault(backup_id, FakeBackup())
+
+    def serve(self) -> None:
+        self._server.serve_forever(poll_interval=0.05)
+
+    def end(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def answer(self, kind: str, backup_id: int, number: int, body: bytes, sha256: str) -> tuple[int, dict[str, Any]]:
+        with self.lock:
+            backup = self.backup(backup_id)
+            if self.refusals.get(kind):
+                status, code = self.refusals[kind].pop(0)
+                return status, {"success": False, "message": f"refused: {code}", "code": code}
+            if kind == "upload":
+                return self._begun(backup, json.loads(body))
+            if kind == "complete":
+                return self._completed(backup, json.loads(body))
+            assert hashlib.sha256(body).hexdigest() == sha256
+            backup.parts[number] = body
+            backup.deliveries[number] += 1
+            self.requests.notify_all()
+            return 200, {"success": True, "data": {"number": number}}
+
+    def _begun(self, backup: FakeBackup, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        backup.begun.append(body)
+        parent = body.get("parent_id")
+        if parent is not None and self.parents is not None and parent not in self.parents:
+            return 409, {"success": False, "message": "that parent is gone", "code": "no_parent"}
+        parts = [
+            {"number": number, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for number, data in sorted(backup.parts.items())
+        ]
+        status = "completed" if backup.summary is not None else "uploading"
+        data = {"rvm_id": 1, "part_size": PART_SIZE, "parts": parts, "max_bytes": 2**40, "upload_status": status}
+        return 200, {"success": True, "data": data}
+
+    def _completed(self, backup: FakeBackup, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        if self.finishing > 0:
+            self.finishing -= 1
+            return 202, {"success": True, "data": {"upload_status": "uploading"}}
+        backup.summary = body
+        whole = hashlib.sha256(backup.archive).hexdigest()
+        if body["sha256"] not in ("", whole) or body["size"] != len(backup.archive):
+            backup.summary = None
+            return 409, {"success": False, "message": "it is not what was sent", "code": "archive_damaged"}
+        return 200, {"success": True, "data": {"upload_status": "completed", "sha256": whole}}
+
+
+class BackupHandler(http.server.BaseHTTPRequestHandler):
+    """One connection to the hub of its class."""
+
+    hub: FakeBackups
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def do_PUT(self) -> None:
+        with self.hub.lock:
+            self.hub.in_flight += 1
+            self.hub.most_in_flight = max(self.hub.most_in_flight, self.hub.in_flight)
+        try:
+            self._serve()
+        finally:
+            with self.hub.lock:
+                self.hub.in_flight -= 1
+
+    def _serve(self) -> None:
+        found = _PATH.match(self.path)
+        assert found is not None, self.path
+        self.hub.keys.add(self.headers["Authorization"])
+        self.hub.paths.append(self.path)
+        kind, number = found[3].partition("/")[0], int(found[4] or 0)
+        body = self._body(kind)
+        if body is None:
+            self._reset()
+            return
+        status, answer = self.hub.answer(kind, int(found[2]), number, body, self.headers.get("X-Content-SHA256", ""))
+        if kind == "parts" and self.hub.lose_answers > 0:
+            self.hub.lose_answers -= 1
+            self._reset()
+            return
+        content = json.dumps(answer).encode()
+        self.send_response(status)
+        if status == 503:
+            self.send_header("Retry-After", "0")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _body(self, kind: str) -> bytes | None:
+        left = int(self.headers["Content-Length"])
+        pieces = []
+        received = 0
+        while left:
+            piece = self.rfile.read1(min(left, 65536))
+            if not piece:
+                return None
+            pieces.append(piece)
+            left -= len(piece)
+            received += len(piece)
+            with self.hub.lock:
+                self.hub.bytes_received += len(piece)
+                cut = kind == "parts" and self.hub.cut_after is not None and received >= self.hub.cut_after
+                if cut:
+                    self.hub.cut_after = None
+                self.hub.requests.notify_all()
+            if cut:
+                return None
+        return b"".join(pieces)
+
+    def _reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.connection.close()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Quiet."""
+
+
+@contextlib.contextmanager
+def fake_backups() -> Iterator[FakeBackups]:
+    hub = FakeBackups()
+    thread = threading.Thread(target=hub.serve, daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        hub.end()
+        thread.join()
