@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from db.backup_records import GOOD_BACKUP, BackupRow
+from db.backup_records import BackupRow
+from hub.model.backups import is_good, is_there
 
 DAY: Final = timedelta(days=1)
 CHAIN: Final = "chain"
@@ -30,14 +31,9 @@ class Kept(NamedTuple):
     why: str = ""
 
 
-def is_good(row: BackupRow) -> bool:
-    """Its file is whole, and no drill failed on it."""
-    return row.upload_status in GOOD_BACKUP and row.drill_error is None and row.deleted_at is None
-
-
 def kept_until(rows: Iterable[BackupRow], retention_days: float) -> dict[int, Kept]:
     """Of one machine: of each backup whose file is there, by its id."""
-    stored = {row.id: row for row in rows if row.upload_status in GOOD_BACKUP and row.deleted_at is None}
+    stored = {row.id: row for row in rows if is_there(row)}
     found = {row.id: Kept(row.created_at + retention_days * DAY) for row in stored.values()}
     for last in _last_good(stored.values()):
         found[last] = Kept(None, LAST_GOOD)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.backup_records import BackupRow
-from hub.backups.rules.keep import Kept, Stored, expired, forecast, is_good, kept_until, stored
+from hub.backups.rules.keep import Kept, Stored, expired, forecast, kept_until, stored
+from hub.model.backups import is_good
 
 UTC = timezone.utc
 DAY = timedelta(days=1)

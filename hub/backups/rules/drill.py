@@ -1,0 +1,139 @@
+"""What a restore drill makes true: only what was unpacked somewhere and compared is verified. Values in, Changes out.
+
+A drill that could not be made (no room, the store away) says nothing about the backup; one that found damage says it of
+every backup of the chain that needs the damaged archive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from db.backup_records import BackupRow
+from hub.model import actors
+from hub.model.actors import Actor
+from hub.model.changes import Change, EventHappened, Patch
+
+BACKUP: Final = "backup"
+"""The `must` of every Change of a drilled backup."""
+WEEK: Final = timedelta(days=7)
+AGAIN: Final = timedelta(days=1)
+"""After one that could not be made."""
+UNKNOWN: Final = "unknown_format"
+DAMAGE: Final = frozenset({"archive_damaged", "archive_unsafe", UNKNOWN, "wrong_chain"})
+"""Codes of failures that are the backup's own; of others (`archive/errors.py`) another drill may tell more."""
+MAX_DETAIL: Final = 500
+UPLOAD: Final = "upload"
+"""How a simple client's backup came: it may be any file, which nobody can compare with anything."""
+
+
+def chain_of(row: BackupRow, stored: Mapping[int, BackupRow]) -> list[BackupRow] | None:
+    """The full first, then what builds on it up to `row`; `stored`: the machine's files by id. None: one is missing."""
+    chain = [row]
+    while chain[0].parent_id is not None:
+        parent = stored.get(chain[0].parent_id)
+        if parent is None or parent.id >= chain[0].id:
+            return None
+        chain.insert(0, parent)
+    return chain if chain[0].backup_type == "full" else None
+
+
+def is_readable(chain: Sequence[BackupRow], room: int) -> bool:
+    """By the hub, in so many bytes of scratch: nothing is encrypted, and what is unpacked cannot be too much."""
+    return not any(row.encrypted for row in chain) and sum(row.bytes_total or 0 for row in chain) < room
+
+
+def asked(row: BackupRow, by: Actor, now: datetime) -> list[Change]:
+    """A person wants a drill: it is the hub's next one."""
+    return [_patch(row, {"drill_at": None}), _event("backup.verify_asked", by, now, row)]
+
+
+def put_off(row: BackupRow, now: datetime) -> list[Change]:
+    """It could not be made; the weekly one, or a person, comes back to it."""
+    return [_patch(row, {"drill_at": now})]
+
+
+def passed(
+    row: BackupRow, by: Actor, now: datetime, manifest_key: str | None, found: Mapping[str, Any]
+) -> list[Change]:
+    """`found`: what was counted, of which `files` and `bytes` are told."""
+    values = {"upload_status": "verified", "verified_at": now, "drill_at": now, "drill_error": None}
+    if manifest_key is not None:
+        values["manifest_key"] = manifest_key
+    counts = {name: found[name] for name in ("files", "bytes") if isinstance(found.get(name), int)}
+    return [_patch(row, values), _event("backup.verified", by, now, row, counts)]
+
+
+class Damage(NamedTuple):
+    """`place`: of the damaged archive in its chain."""
+
+    place: int
+    code: str
+    detail: str
+
+
+BROKEN: Final = Damage(0, "wrong_chain", "an archive that it builds on is not there")
+
+
+def damage_of(chain: Sequence[BackupRow], found: Mapping[str, Any]) -> Damage | None:
+    """By the last line of the check (`hub.backups.check`); None: there is none, or it could not be told."""
+    last = len(chain) - 1
+    if found["event"] == "done":
+        sums = zip(chain, found["sha256"], strict=True)
+        other = (place for place, (row, sha256) in enumerate(sums) if row.sha256 not in (None, sha256))
+        place = next(other, None)
+        if place is not None:
+            return Damage(place, "archive_damaged", "the store holds other bytes than were uploaded")
+        of, row = (found["rvm_id"], found["backup_id"]), chain[last]
+        is_own = row.trigger == UPLOAD or of == (row.rvm_id, row.id)
+        return None if is_own else Damage(last, "wrong_chain", "it is an archive of another machine or backup")
+    code = str(found.get("code"))
+    if code not in DAMAGE or (code == UNKNOWN and chain[last].trigger == UPLOAD):
+        return None
+    place = found.get("archive")
+    detail = ": ".join(str(found[name]) for name in ("path", "detail") if found.get(name))
+    return Damage(place if isinstance(place, int) and 0 <= place <= last else last, code, detail)
+
+
+def failed(
+    chain: Sequence[BackupRow], damage: Damage, by: Actor, now: datetime, stored: Iterable[BackupRow] = ()
+) -> list[Change]:
+    """Neither the damaged archive nor what builds on it can be restored; `stored`: all of the machine's. The event is
+    the last one's of the chain, which the drill was of."""
+    error = {"code": damage.code, "message": damage.detail[:MAX_DETAIL]}
+    values = {"upload_status": "completed", "verified_at": None, "drill_at": now, "drill_error": error}
+    damaged, drilled = chain[damage.place], chain[-1]
+    others = {damaged.id: damaged}
+    for row in sorted(stored, key=lambda row: row.id):
+        if row.parent_id in others:
+            others[row.id] = row
+    others.pop(drilled.id, None)
+    event = _event("backup.drill_failed", by, now, drilled, {**error, "damaged_id": damaged.id})
+    return [*(_patch(row, values, must=None) for row in others.values()), _patch(drilled, values), event]
+
+
+def of_command(row: BackupRow, state: str, error: Mapping[str, Any] | None, result: Any, now: datetime) -> list[Change]:
+    """The machine's verify_backup ended so."""
+    by = actors.machine(row.rvm_id)
+    if state == "succeeded":
+        return passed(row, by, now, None, result or {})
+    code = str((error or {}).get("code", ""))
+    if code in DAMAGE:
+        return failed([row], Damage(0, code, str((error or {}).get("message", ""))), by, now)
+    return put_off(row, now)
+
+
+def is_week_over(last: datetime | None, now: datetime) -> bool:
+    return last is None or now - last >= WEEK
+
+
+def _patch(row: BackupRow, values: dict[str, Any], must: str | None = BACKUP) -> Patch:
+    where = (("rvm_id", "=", row.rvm_id), ("deleted_at", "=", None))
+    return Patch(BackupRow, row.id, values, where=where, must=must)
+
+
+def _event(
+    code: str, by: Actor, now: datetime, row: BackupRow, params: Mapping[str, Any] | None = None
+) -> EventHappened:
+    return EventHappened(at=now, code=code, actor=by, rvm_id=row.rvm_id, params={"backup_id": row.id, **(params or {})})
