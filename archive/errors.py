@@ -20,6 +20,8 @@ DISK_FULL: Final = "disk_full"
 """Less room than what is unpacked needs."""
 OUTWARD_LINK: Final = "outward_link"
 """A symbolic link that leads out of its source, where the caller does not want such."""
+WRITE_FAILED: Final = "write_failed"
+"""The file system refuses what is unpacked: a name it cannot hold, a device that fails."""
 CODES: Final = (
     DAMAGED,
     UNSAFE,
@@ -29,15 +31,18 @@ CODES: Final = (
     WRONG_CHAIN,
     DISK_FULL,
     OUTWARD_LINK,
+    WRITE_FAILED,
 )
 """Each has a sentence in the catalogues of the agent and of the dashboard."""
 
 
 class ArchiveError(Exception):
-    """An archive cannot be read, or must not be. `path`: the member it is about, empty when it is about all of it."""
+    """An archive cannot be read, or must not be. `path`: the member it is about, empty when it is about all of it.
+    `archive`: which of a chain, from 0."""
 
     def __init__(self, code: str, detail: str, *, path: str = "") -> None:
         super().__init__(f"{path!r}: {detail}" if path else detail)
         self.code = code
         self.detail = detail
         self.path = path
+        self.archive: int | None = None

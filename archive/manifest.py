@@ -22,7 +22,7 @@ OWN_FOLDER: Final = ".myrvm"
 BEGIN: Final = f"{OWN_FOLDER}/manifest-begin.jsonl"
 MANIFEST: Final = f"{OWN_FOLDER}/manifest.jsonl"
 
-MAX_ENTRIES: Final = 1_000_000
+MAX_ENTRIES: Final = 1_100_000
 """Entries, and likewise deleted paths, of one archive."""
 MAX_LINE: Final = 128 * 1024
 MAX_PATH: Final = 4096

@@ -1,0 +1,253 @@
+"""One archive, unpacked into a folder that is nobody's yet: contents and links. What they are worth, compare says.
+
+The archive is not trusted: a path is checked before anything is done with it, nothing is followed, devices are refused,
+and the limits end a bomb. After an error the folder holds something, and is thrown away by whoever made it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from archive import manifest, packing
+from archive.errors import DAMAGED, DISK_FULL, OUTWARD_LINK, TOO_LARGE, UNSAFE, ArchiveError
+from archive.manifest import Deleted, Entry, Header, Totals
+from archive.tar import Member, TarReader
+from archive.tree import Tree, refusals
+
+_ENTRY_COST = 4096
+"""Bytes that an entry takes of a disk beside its content."""
+_TAR_COST = 4096
+"""Bytes of tar that an entry may take beside its content: its header, PAX records."""
+_SLACK = 64 * 1024 * 1024
+_ATTEMPTS = 3
+"""How often a file stands in the archive when it changed while it was read."""
+
+MAX_HOLES = 2**38
+"""Bytes that sparse files of an archive may have: their holes take no room, but must be read to be compared."""
+
+Progress = Callable[[int], None]
+"""Called with the bytes of the archive file read so far; may raise to end it."""
+
+
+def nobody(_done: int) -> None:
+    """Wants no progress."""
+
+
+class Selection(NamedTuple):
+    """What is wanted of an archive: everything, some classes, some paths with what is below them (or both)."""
+
+    classes: frozenset[str] = frozenset()
+    paths: tuple[str, ...] = ()
+    outward_links: bool = True
+    """Whether symbolic links may lead out of their source. They are never followed here in any case."""
+
+    def takes(self, path: str, header: Header) -> bool:
+        source = header.sources.get(path.partition("/")[0])
+        if source is None or (self.classes and source.class_ not in self.classes):
+            return False
+        return not self.paths or any(path == wanted or path.startswith(wanted + "/") for wanted in self.paths)
+
+
+EVERYTHING = Selection()
+
+
+class DiskRoom(NamedTuple):
+    """How much an archive may unpack to: bytes on the disk, and entries."""
+
+    max_bytes: int = 2**50
+    max_entries: int = manifest.MAX_ENTRIES
+
+
+class Unpacked(NamedTuple):
+    """What one archive was. `sha256` and `size` are of its file as it was read, all of it."""
+
+    header: Header
+    totals: Totals
+    sha256: str
+    size: int
+    written: int
+
+
+def unpack(
+    raw: BinaryIO,
+    tree: Tree | None,
+    manifest_file: Path,
+    *,
+    identities: Sequence[str] = (),
+    selection: Selection = EVERYTHING,
+    room: DiskRoom = DiskRoom(),  # noqa: B008 - a value
+    progress: Progress = nobody,
+) -> Unpacked:
+    """Reads `raw` from front to back, fills `tree`, applies what is deleted, and leaves the manifest in a file.
+
+    `tree` None: only structure and manifest are looked at. Raises ArchiveError (also what `progress` raises).
+    """
+    file = packing.CountedFile(raw)
+    with contextlib.closing(packing.unpacked(file, identities)) as pieces:
+        reading = _Reading(TarReader(pieces), tree, selection, room)
+        reading.read(manifest_file, lambda: progress(file.size))
+    header, totals = reading.ended(manifest_file)
+    return Unpacked(header, totals, file.sha256, file.size, reading.written)
+
+
+class _Reading:
+    def __init__(self, tar: TarReader, tree: Tree | None, selection: Selection, room: DiskRoom) -> None:
+        self._tar = tar
+        self._tree = tree
+        self._selection = selection
+        self._room = room
+        self._members = self._holes = 0
+        self._header: Header | None = None
+        self.written = 0
+
+    def read(self, manifest_file: Path, tick: Callable[[], None]) -> None:
+        members = iter(self._tar)
+        first = next(members, None)
+        if first is None or first.path != manifest.BEGIN or first.kind != "file":
+            raise ArchiveError(DAMAGED, "the archive does not begin with the plan of a backup")
+        self._plan()
+        is_ended = False
+        for member in members:
+            tick()
+            if is_ended:
+                raise ArchiveError(DAMAGED, "something stands behind the manifest")
+            is_ended = member.path == manifest.MANIFEST
+            if is_ended:
+                self._save_manifest(member, manifest_file)
+            else:
+                self._member(member, tick)
+        if not is_ended:
+            raise ArchiveError(DAMAGED, "the archive ends without its manifest")
+
+    def ended(self, manifest_file: Path) -> tuple[Header, Totals]:
+        """Deletes what the manifest says is gone; header and totals."""
+        header: Header | None = None
+        totals: Totals | None = None
+        for line in read_file(manifest_file):
+            if isinstance(line, Header):
+                header = line
+            elif isinstance(line, Totals):
+                totals = line
+            elif (
+                isinstance(line, Deleted) and self._tree is not None and self._selection.takes(line.path, self._known())
+            ):
+                with refusals(line.path):
+                    self._tree.delete(manifest.check_path(line.path))
+        if header is None or totals is None or header != self._header:
+            raise ArchiveError(DAMAGED, "the manifest belongs to another backup than the plan")
+        return header, totals
+
+    def _known(self) -> Header:
+        if self._header is None:
+            raise ArchiveError(DAMAGED, "the plan has no header")
+        return self._header
+
+    def _plan(self) -> None:
+        """The plan says how much will come; more than that has an end, whatever the archive was compressed from."""
+        count = size = stored = 0
+        for line in manifest.read((bytes(piece) for _, piece in self._tar.pieces()), is_plan=True):
+            if isinstance(line, Header):
+                self._header = line
+            elif isinstance(line, Entry):
+                count += 1
+                room = disk_size(line)
+                stored += room
+                if self._tree is not None and self._selection.takes(line.path, self._known()):
+                    size += room + _ENTRY_COST
+        if size > self._room.max_bytes:
+            raise ArchiveError(DISK_FULL, f"it unpacks to {size} bytes, and there is room for {self._room.max_bytes}")
+        self._tar.limit(_ATTEMPTS * stored + count * _TAR_COST + count * manifest.MAX_LINE // 8 + _SLACK)
+
+    def _save_manifest(self, member: Member, manifest_file: Path) -> None:
+        if member.kind != "file" or member.size > self._room.max_entries * 1024 + 16 * manifest.MAX_LINE:
+            raise ArchiveError(TOO_LARGE, "the manifest is too large")
+        with refusals(member.path), manifest_file.open("wb") as file:
+            for _, piece in self._tar.pieces():
+                file.write(piece)
+
+    def _member(self, member: Member, tick: Callable[[], None]) -> None:
+        self._members += 1
+        if self._members > _ATTEMPTS * self._room.max_entries:
+            raise ArchiveError(TOO_LARGE, f"more than {self._room.max_entries} entries")
+        steps = manifest.check_path(member.path)
+        if steps[0] not in self._known().sources:
+            raise ArchiveError(UNSAFE, "belongs to no source of this archive", path=member.path[:200])
+        if self._tree is None or not self._selection.takes(member.path, self._known()):
+            return
+        self._spend(_ENTRY_COST, member.path)
+        with refusals(member.path):
+            fd = self._make(self._tree, member, steps)
+        if fd is not None:
+            try:
+                self._fill(fd, member, tick)
+            finally:
+                os.close(fd)
+
+    def _make(self, tree: Tree, member: Member, steps: tuple[str, ...]) -> int | None:
+        """A file is to be filled."""
+        if member.kind == "file":
+            return tree.make_file(steps)
+        if member.kind == "dir":
+            tree.make_folder(steps)
+        elif member.kind == "hardlink":
+            tree.make_hard_link(steps, manifest.check_path(member.link))
+        else:
+            self._check_link(member)
+            tree.make_link(steps, member.link)
+        return None
+
+    def _check_link(self, member: Member) -> None:
+        if not 0 < len(os.fsencode(member.link)) <= manifest.MAX_PATH or "\0" in member.link:
+            raise ArchiveError(UNSAFE, "a link leads nowhere", path=member.path)
+        if not self._selection.outward_links and manifest.leads_out(member.path, member.link):
+            raise ArchiveError(OUTWARD_LINK, f"a link leads out of its folder, to {member.link!r}", path=member.path)
+
+    def _fill(self, fd: int, member: Member, tick: Callable[[], None]) -> None:
+        for offset, piece in self._tar.pieces():
+            tick()
+            self._spend(len(piece), member.path)
+            self.written += len(piece)
+            with refusals(member.path):
+                _write(fd, piece, offset)
+        if member.sparse is not None:
+            self._holes += member.size
+            if self._holes > MAX_HOLES:
+                raise ArchiveError(TOO_LARGE, "sparse files of too great a size", path=member.path)
+            with refusals(member.path):
+                os.ftruncate(fd, member.size)
+
+    def _spend(self, size: int, path: str) -> None:
+        if self._tree is not None:
+            self._tree.spent += size
+            if self._tree.spent > self._room.max_bytes:
+                raise ArchiveError(
+                    DISK_FULL, f"it unpacks to more than the {self._room.max_bytes} bytes of room", path=path
+                )
+
+
+def _write(fd: int, piece: memoryview, offset: int) -> None:
+    while piece:
+        done = os.pwrite(fd, piece, offset)
+        piece, offset = piece[done:], offset + done
+
+
+def disk_size(entry: Entry) -> int:
+    """Bytes that its content takes."""
+    if not entry.has_content:
+        return 0
+    return entry.size if entry.sparse is None else sum(length for _, length in entry.sparse)
+
+
+def read_file(file: Path) -> Iterator[manifest.Line]:
+    """The lines of a manifest that stands in a file."""
+
+    def pieces() -> Iterator[bytes]:
+        with file.open("rb") as opened:
+            while piece := opened.read(packing.PIECE):
+                yield piece
+
+    return manifest.read(pieces())
