@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from dashboard import jobs, refusals, remote_sentences
+from dashboard import backup_sentences, jobs, refusals, remote_sentences
 from dashboard.event_reading import NOTHING, Event, EventReading, People, differences, mapping, members, moment, value
 from dashboard.foreign_text import MOST, plain
 from dashboard.reader import Reader
@@ -18,11 +18,20 @@ MOST_PARTS: Final = 12
 """Changed members that one sentence names; the rest is counted."""
 SHAPES: Final = {
     "connection": "live", "command": "job", "config": "gear", "timezone": "late", "machine": "machine",
-    "remote": "remote", "recording": "remote",
+    "remote": "remote", "recording": "remote", "backup": "folder",
     "user": "person", "token": "lock", "sign_in": "person",
 }  # fmt: skip
 _TROUBLE: Final = frozenset(
-    {"machine.quarantined", "timezone.failed", "config.refused", "sign_in.locked", "remote.intruder", "recording.lost"}
+    {
+        "machine.quarantined",
+        "timezone.failed",
+        "config.refused",
+        "sign_in.locked",
+        "remote.intruder",
+        "recording.lost",
+        "backup.failed",
+        "backup.drill_failed",
+    }
 )
 _WARNING: Final = frozenset(
     {"machine.events_dropped", "machine.share_used_up", "sign_in.failed", "command.late", "remote.refused"}
@@ -265,6 +274,7 @@ _SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
         [],
     ),
     **remote_sentences.SENTENCES,
+    **backup_sentences.SENTENCES,
     "user.added": _user_added,
     "user.edited": _user_edited,
     "user.removed": lambda e: (e.words("user.removed", who=e.person()), []),

@@ -56,6 +56,14 @@ CODES: Final[Mapping[str, EventMembers]] = {
     "recording.downloaded": EventMembers(("recording_id", "session_id")),
     "recording.deleted": EventMembers(("recording_id", "session_id")),
     "recording.lost": EventMembers(("recording_id", "session_id")),
+    "backup.completed": EventMembers(("backup_id", "backup_type", "size")),
+    "backup.uploaded": EventMembers(("backup_id", "backup_type", "size")),
+    "backup.failed": EventMembers(("backup_id", "code")),
+    "backup.deleted": EventMembers(("backup_id", "size")),
+    "backup.downloaded": EventMembers(("backup_id", "size")),
+    "backup.verify_asked": EventMembers(("backup_id",)),
+    "backup.verified": EventMembers(("backup_id",)),
+    "backup.drill_failed": EventMembers(("backup_id", "code", "message", "damaged_id")),
     "user.added": EventMembers(("email",)),
     "user.edited": EventMembers(("user_id",)),
     "user.removed": EventMembers(("user_id", "email")),
@@ -67,7 +75,9 @@ CODES: Final[Mapping[str, EventMembers]] = {
     "sign_in.signed_out": EventMembers(),
     "sign_in.link_made": EventMembers(("user_id", "email")),
 }
-OF_MACHINES: Final = ("status", "connection", "command", "config", "timezone", "machine", "remote", "recording")
+OF_MACHINES: Final = (
+    "status", "connection", "command", "config", "timezone", "machine", "remote", "recording", "backup",
+)  # fmt: skip
 """Kinds of events that concern machines; the others concern people and are for administrators."""
 KINDS: Final = tuple(dict.fromkeys(code.partition(".")[0] for code in CODES))
 

@@ -25,7 +25,7 @@ BARE: dict[str, Any] = {
     "code": "door.open", "params": {"side": "left"}, "count": 5, "email": "a@b.c", "user_id": 3, "prefix": "rvmt_ab",
     "by": "password", "failures": 2, "reason": "timed_out", "duration_s": 1800, "session_id": 4,
     "port": 5000, "path": "/var/log/x", "size": 10,
-    "recording_id": 9, "mib_per_day": 64,
+    "recording_id": 9, "mib_per_day": 64, "backup_id": 12, "backup_type": "full", "message": "cut", "damaged_id": 11,
     "expires_at": "2026-11-24T07:00:00.000Z",
 }  # fmt: skip
 """A value for every parameter the table of codes names."""
@@ -218,6 +218,11 @@ def test_no_text_of_an_event_is_left_over() -> None:
         "remote.for",
         "remote.site",
         "recording.retention",
+        "backup.full",
+        "backup.incremental",
+        "backup.retention",
+        "backup.because_of",
+        "backup.files",
         "underneath",
         "guess",
         "password",
@@ -226,3 +231,19 @@ def test_no_text_of_an_event_is_left_over() -> None:
     rest = known - heads - {f"event.{name}" for name in single}
     extra = {"event.timezone.same", "event.user.password"}
     assert {key for key in rest - extra if not key.startswith(tuple(f"event.{part}." for part in parts))} == set()
+
+
+def test_a_backup_is_told_with_its_size_and_a_drill_with_what_it_found() -> None:
+    whole = {"backup_id": 12, "backup_type": "incremental", "size": 214_000_000}
+    assert said("backup.completed", params=whole) == "Backup 12 is complete, incremental, 214\u202fMB"
+    assert said("backup.deleted", "id", params={"backup_id": 12, "size": None, "why": "retention"}) == (
+        "Cadangan 12 dihapus, waktunya habis"
+    )
+    assert said("backup.verified", params={"backup_id": 12, "files": 1234, "bytes": 5_000}) == (
+        "Backup 12 verified: restored and compared, 1,234 files, 5.0\u202fkB"
+    )
+    damaged = {"backup_id": 12, "code": "archive_damaged", "message": "cut", "damaged_id": 11}
+    assert said("backup.drill_failed", params=damaged) == (
+        "Restore drill of backup 12 failed: the archive is damaged, damaged is backup 11, which it needs"
+    )
+    assert said("backup.failed", params={"backup_id": 12, "code": "new_code"}) == "Backup 12 failed: new_code"

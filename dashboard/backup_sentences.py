@@ -1,0 +1,65 @@
+"""The sentences of backups in the audit log: part of `dashboard.record`'s table. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from dashboard import formats
+from dashboard.event_reading import NOTHING, EventReading
+from dashboard.foreign_text import plain
+
+_Parts = tuple[str, list[str]]
+_LARGEST: Final = 2**53
+
+
+def _amount(e: EventReading, name: str) -> str:
+    size = e.params.get(name)
+    known = isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= _LARGEST
+    return formats.amount(size, e.r.language) if known and isinstance(size, int) else ""
+
+
+def _kind(e: EventReading) -> str:
+    kind = "full" if e.params.get("backup_type") == "full" else "incremental"
+    return e.words(f"backup.{kind}")
+
+
+def _stored(e: EventReading) -> _Parts:
+    return e.words(e.code, id=e.param("backup_id")), [_kind(e), _amount(e, "size")]
+
+
+def _sized(e: EventReading) -> _Parts:
+    over = e.words("backup.retention") if e.params.get("why") == "retention" else ""
+    return e.words(e.code, id=e.param("backup_id")), [over, _amount(e, "size")]
+
+
+def _verified(e: EventReading) -> _Parts:
+    files = e.params.get("files")
+    counted = isinstance(files, int) and not isinstance(files, bool) and 0 <= files <= _LARGEST
+    count = e.words("backup.files", count=files, n=e.r.number(files, 0)) if counted and isinstance(files, int) else ""
+    return e.words(e.code, id=e.param("backup_id")), [count, _amount(e, "bytes")]
+
+
+def _failed(e: EventReading) -> _Parts:
+    why = e.r.said("failure", plain(str(e.params.get("code") or NOTHING), 60))
+    damaged = e.params.get("damaged_id")
+    other = damaged is not None and damaged != e.params.get("backup_id")
+    return e.words(e.code, id=e.param("backup_id"), why=why), [
+        e.words("backup.because_of", id=e.param("damaged_id")) if other else ""
+    ]
+
+
+def _plain(e: EventReading) -> _Parts:
+    return e.words(e.code, id=e.param("backup_id")), []
+
+
+SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
+    "backup.completed": _stored,
+    "backup.uploaded": _stored,
+    "backup.failed": _failed,
+    "backup.deleted": _sized,
+    "backup.downloaded": _sized,
+    "backup.verified": _verified,
+    "backup.drill_failed": _failed,
+    "backup.verify_asked": _plain,
+}
