@@ -1,4 +1,4 @@
-"""Wires one agent process: its parts, the loops that run side by side, and its end. Decides nothing itself."""
+"""Wires one agent process: its parts, its loops, its end. Decides nothing itself."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ FLUSH_S: Final = 2.0
 
 
 async def run(settings: AgentSettings, log: Log, environ: Mapping[str, str], stop: asyncio.Event) -> None:
-    """Runs until `stop` is set. Raises OSError for an unusable state folder, AlreadyRunningError for one in use."""
+    """Raises OSError for an unusable state folder, AlreadyRunningError for one in use."""
     with held_alone(settings.state_dir):
         disk = WorkerThread("disk")
         spool = await disk.call(open_spool, settings)
@@ -74,8 +74,7 @@ async def run(settings: AgentSettings, log: Log, environ: Mapping[str, str], sto
 
 
 class Agent:
-    """The parts of one machine's agent. `status`, `timezone` and `remote_access` are for the machine's own software in
-    this process."""
+    """`status`, `timezone` and `remote_access` are for the machine's own software in this process."""
 
     def __init__(
         self, settings: AgentSettings, log: Log, environ: Mapping[str, str], disk: WorkerThread, spool: SampleSpool
@@ -117,7 +116,7 @@ class Agent:
         self.notify = ServiceNotify(environ, lambda: self._sampler.beats)
 
     async def start(self) -> None:
-        """Reads the state on disk, ends what an earlier life left, logs what is notable."""
+        """Reads the state on disk and ends what an earlier life left."""
         await self._keeper.open()
         await self.timezone.open()
         await self._configuration.open()
@@ -146,7 +145,6 @@ class Agent:
         gc.freeze()  # what exists now stays; the collector need not look at it again
 
     async def work(self) -> None:
-        """Runs the loops side by side."""
         self.notify.notify("READY=1")
         loops: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("link", self._reconnector.run),
@@ -182,7 +180,6 @@ class Agent:
             await asyncio.sleep(1.0)
 
     async def _attempt(self) -> End:
-        """One link, from opening to its end."""
         settings = self._settings
         link, welcome = await open_link(
             settings.socket_url, settings.api_token, settings.number("connection_timeout"), self._hello
@@ -231,7 +228,7 @@ class Agent:
         )
 
     def _work_handlers(self) -> dict[str, WorkHandler]:
-        """The commands that take time; those done in one step are the router's own."""
+        """The commands that take time."""
         own = systemd.own_unit(self._root)
         restarts = ServiceRestarts(self._bus, self._settings.names("services"), own)
         reboots = Reboots(self._bus, lambda: self._disk.call(self._session.is_open), self._log)

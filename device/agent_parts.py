@@ -1,4 +1,4 @@
-"""The parts of an agent that are made of settings, and the state folder held by one agent alone."""
+"""The parts of an agent that are made of settings; the state folder held by one agent alone."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from device.remote.session.work import SessionWork
 
 
-class AlreadyRunningError(Exception):
-    """Another agent uses this state folder."""
+class AlreadyRunningError(Exception): ...
 
 
 def make_sampler(
@@ -80,7 +79,7 @@ def make_remote_access(
     page: ControlPageService,
     folders: DeclaredFolders,
 ) -> RemoteAccessServer:
-    """The work of a session is loaded when the first one begins: most agents never have one."""
+    """The work of a session is loaded when the first one begins."""
     made: list[SessionWork] = []
 
     async def work(running: RunningSession, ticket: str) -> str:
@@ -94,7 +93,6 @@ def make_remote_access(
 
 
 async def end_leftovers(settings: AgentSettings, disk: WorkerThread, log: Log) -> None:
-    """Stops services that a killed agent had started for a session."""
     from device.remote.leftovers import FILE, end_orphans
     from device.settings.values import on_demand
 
@@ -105,7 +103,7 @@ async def end_leftovers(settings: AgentSettings, disk: WorkerThread, log: Log) -
 
 
 async def look_at_paths(settings: AgentSettings, folders: DeclaredFolders, disk: WorkerThread, log: Log) -> None:
-    """Pins the declared folders; as root, logs paths that somebody with less rights could change."""
+    """Pins the declared folders; as root, logs paths that others could change."""
     await disk.call(folders.look)
     if os.geteuid() == 0:
         from device.remote.trusted_paths import weak_paths

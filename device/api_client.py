@@ -1,7 +1,4 @@
-"""Calls the hub's REST endpoints with the machine's key, for the machine's software and the HTTP fallback.
-
-Blocking: the agent calls it in a worker thread. httpx is loaded at the first call; a working WebSocket needs none.
-"""
+"""Calls the hub's REST endpoints with the machine's key. Blocks. httpx is loaded at the first call."""
 
 from __future__ import annotations
 
@@ -24,15 +21,14 @@ MAX_RETRY_AFTER_S: Final = 60.0
 
 
 class ApiError(Exception):
-    """The hub refused: HTTP `status` and its sentence."""
+    """The hub's refusal: HTTP `status` and its sentence."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"HTTP {status}: {message}")
         self.status = status
 
 
-class HubUnreachableError(Exception):
-    """No answer from the hub after all attempts."""
+class HubUnreachableError(Exception): ...
 
 
 class ApiClient:
@@ -62,7 +58,7 @@ class ApiClient:
 
     @classmethod
     def of(cls, settings: AgentSettings, *, timeout: float | None = None, attempts: int | None = None) -> ApiClient:
-        """The client of an agent with these settings; `timeout` and `attempts` override them."""
+        """`timeout` and `attempts` override the settings."""
         return cls(
             settings.base_url,
             settings.api_token,
@@ -73,7 +69,6 @@ class ApiClient:
         )
 
     def get_status(self) -> dict[str, Any]:
-        """The machine's status as the hub knows it."""
         return self._data(self._request("GET", f"{self._machine}/status"))
 
     def update_status(
@@ -85,11 +80,8 @@ class ApiClient:
         reason: str | Kept | None = KEEP,
         until: str | Kept | None = KEEP,
     ) -> dict[str, Any]:
-        """Declares the machine's status; returns what the hub has now. What is not given stays (a missing
-        status is read first); None ends a special status, a reason or an `until`.
-
-        Raises ApiError (422: no such status, 409: it may not be that now).
-        """
+        """Declares the machine's status; returns what the hub has now. What is not given stays; None ends a special
+        status, a reason or an `until`. Raises ApiError (422: no such status, 409: it may not be that now)."""
         body: dict[str, Any] = {
             "status": self.get_status().get("status", KEEP) if status is None else status,
             "capacity": KEEP if capacity is None else capacity,
@@ -108,7 +100,7 @@ class ApiClient:
         self, *, admin_id: int | None = None, reason: str | None = None, duration: float | None = None
     ) -> dict[str, Any]:
         """Records a session begun on site: maintenance until it is stopped or `duration` seconds have passed. Never
-        retried: a repetition would be a second session. Raises ApiError."""
+        retried. Raises ApiError."""
         body = {"admin_id": admin_id, "reason": reason, "duration": duration}
         given = {name: value for name, value in body.items() if value is not None}
         return self._data(self._request("POST", f"{self._machine}/remote-access/start", given, attempts=1))
@@ -120,7 +112,6 @@ class ApiClient:
         return self._data(self._request("POST", f"{self._machine}/remote-access/stop", given))
 
     def remote_access_status(self) -> dict[str, Any]:
-        """Which sessions are open, and whether one may be opened."""
         return self._data(self._request("GET", f"{self._machine}/remote-access/status"))
 
     def is_alive(self) -> bool:
@@ -132,7 +123,7 @@ class ApiClient:
         return True
 
     def hub_time(self) -> datetime | None:
-        """The `Date` of the hub's HTTP answer (whole seconds); None without one. One attempt."""
+        """The `Date` of the hub's HTTP answer (whole seconds); None without one."""
         response = self._request("GET", "/api/health", attempts=1)
         try:
             return parsedate_to_datetime(response.headers.get("Date", ""))
@@ -140,13 +131,12 @@ class ApiClient:
             return None
 
     def close(self) -> None:
-        """Closes the connection."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
 
     def _request(self, method: str, path: str, body: object = None, *, attempts: int | None = None) -> httpx.Response:
-        """A successful answer; retried unless `attempts=1`. Raises ApiError, or HubUnreachableError without one."""
+        """A successful answer; retried unless `attempts=1`. Raises ApiError, HubUnreachableError."""
         import httpx
 
         left = attempts or self._attempts

@@ -1,7 +1,5 @@
-"""`doctor`: numbered checks of configuration, hub, clock, key, link, spool and sensors, each with its fix.
-
-Opens no link: the newest connection wins, and a check must not replace the running agent.
-"""
+"""`doctor`: numbered checks of configuration, hub, clock, key, link, spool and sensors, each with its fix. Opens no
+link, which would replace the running agent's."""
 
 from __future__ import annotations
 
@@ -160,7 +158,7 @@ def _paths(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
 
 
 def _folders(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
-    """Whether the terminal's user may reach the declared folders, as the process that opens files sees it."""
+    """Whether the terminal's user may reach the declared folders."""
     folders = DeclaredFolders(settings.names("remote_download_folders"), settings.names("remote_upload_folders"))
     if not folders.all:
         return

@@ -1,4 +1,4 @@
-"""The agent's command line: arguments in, exit code out (dashboard.md 5.1). Results on stdout, the rest on stderr."""
+"""The agent's command line: arguments in, exit code out. Results on stdout, the rest on stderr."""
 
 from __future__ import annotations
 
@@ -35,7 +35,6 @@ DEFAULT_CONFIG: Final = "machine.json"
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
-    """Do what the command line says."""
     try:
         return _main(argv, os.environ if environ is None else environ)
     except BrokenPipeError:  # the reader of our result has gone, e.g. `| head`
@@ -137,7 +136,7 @@ def _run(settings: AgentSettings, texts: Texts, environ: Mapping[str, str], argu
 
 
 def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """Sets `stop` when standard input ends: its other end is gone."""
+    """Sets `stop` when standard input ends."""
 
     def wait_for_end() -> None:
         with contextlib.suppress(OSError):

@@ -1,8 +1,5 @@
-"""Begins, ends and lists remote sessions from the command line, and prints tickets for the control page.
-
-The hub records sessions and informs the agent, so this calls the hub with the machine's key; a running agent is not
-needed, and without one the hub keeps the machine's status itself.
-"""
+"""Begins, ends and lists remote sessions from the command line, and prints tickets for the control page. Calls the hub
+with the machine's key; needs no running agent."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ REFUSED: Final = 2
 
 
 def print_ticket(settings: AgentSettings, texts: Texts, complain: Complain, *, as_json: bool) -> int:
-    """Make one and print it; where the page is on loopback only, none is needed and none is made."""
+    """Make one and print it; a page on loopback needs none."""
     from device.control_page.tickets import TICKET_S, issue
     from protocol.addresses import is_loopback
 
@@ -55,7 +52,6 @@ def add_remote_arguments(action: argparse.ArgumentParser, texts: Texts) -> None:
 
 
 def remote(settings: AgentSettings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
-    """Do it; what the hub answers goes to standard output."""
     if arguments.remote == "ticket":
         return print_ticket(settings, texts, complain, as_json=arguments.json)
     client = ApiClient.of(settings)

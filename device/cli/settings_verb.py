@@ -1,7 +1,5 @@
-"""Shows the configuration on the command line: every effective value with its origin, or one value; and its errors.
-
-Works beside a running agent and without one: what the hub sent last is read from the state folder.
-"""
+"""Shows the configuration: every effective value with its origin, or one value; and its errors. Works beside a running
+agent and without one."""
 
 from __future__ import annotations
 
@@ -16,7 +14,6 @@ from texts.catalogue import Texts
 
 
 def settings_sentence(error: AgentSettingsError, texts: Texts) -> str:
-    """The sentence in the language of `texts`."""
     values = dict(error.values)
     if error.code == "unknown_key":
         nearest = values.get("nearest")
@@ -37,7 +34,7 @@ def add_settings_arguments(action: argparse.ArgumentParser, texts: Texts) -> Non
 def settings(
     own: AgentSettings, texts: Texts, arguments: argparse.Namespace, complain: Callable[[str, int, str], int]
 ) -> int:
-    """Print all values, or the one that is asked for. The machine's key is no setting and is never among them."""
+    """The machine's key is no setting and is never among them."""
     now = effective_settings(own)
     if arguments.key is None:
         if arguments.json:

@@ -37,7 +37,7 @@ def add_status_arguments(action: argparse.ArgumentParser, texts: Texts) -> None:
 
 
 def status(settings: AgentSettings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
-    """Shows the declared status, or leaves a new declaration for the agent."""
+    """Shows the declared status, or leaves a new one for the agent."""
     given = arguments
     if all(m is None for m in (given.status, given.capacity, given.special_status, given.reason, given.until)):
         return _show(settings, texts, arguments, complain)
@@ -64,7 +64,6 @@ def status(settings: AgentSettings, texts: Texts, arguments: argparse.Namespace,
 def busy(
     settings: AgentSettings, session: ReturnSession, texts: Texts, arguments: argparse.Namespace, complain: Complain
 ) -> int:
-    """Begins, prolongs or ends a return session, or prints whether one is open."""
     try:
         if arguments.busy == "on":
             session.touch()

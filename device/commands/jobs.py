@@ -1,8 +1,7 @@
-"""Commands that take time: what each is given, how it ends, and what it does (`reboot`, `restart_service`,
-`sync_timezone`). Knows no link and no journal.
+"""Commands that take time: what each is given, how it ends, what it does. Knows no link and no journal.
 
 A handler is `async def run(args, job) -> result`. It raises WorkFailed to end `failed` and lets WorkCancelled pass.
-Whatever cannot be undone is done after `job.begin()`: from there on a restart of the agent never repeats it.
+What cannot be undone is done after `job.begin()`: from there on a restart of the agent never repeats it.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class WorkRejected(WorkFailed):
 
 
 class WorkCancelled(Exception):  # noqa: N818 - likewise
-    """The command was withdrawn before it had an effect: it ends `rejected` with the code `cancelled`."""
+    """Withdrawn before it had an effect: the command ends `rejected` with the code `cancelled`."""
 
 
 class Job:
@@ -68,21 +67,19 @@ class Job:
         return max(0.0, self.deadline - time.monotonic())
 
     def prolong(self, seconds: float) -> None:
-        """Moves the deadline to at least so many seconds from now, for what cannot be taken back any more."""
         self.deadline = max(self.deadline, time.monotonic() + seconds)
 
     def progress(self, phase: str, done: float | None = None, total: float | None = None) -> None:
-        """Reports progress; never waits, and may be called at any rate."""
+        """Never waits; may be called at any rate."""
         self._report(Progress(phase=phase, done=done, total=total))
 
     def check(self) -> None:
-        """Raise WorkCancelled when the command was withdrawn."""
         if self.cancelled.is_set():
             raise WorkCancelled
 
     async def begin(self, ending: Ending = "none") -> None:
-        """The point of no return, on disk before this returns. `ending`: what the end of this process would mean for
-        the command. Raises WorkCancelled, or WorkFailed when the disk is full."""
+        """The point of no return, on disk before this returns. `ending`: what the end of this process means for the
+        command. Raises WorkCancelled, or WorkFailed when the disk is full."""
         if not self.begun:
             self.check()
             await self._begin(ending)
@@ -95,7 +92,7 @@ class Job:
 
 
 class WorkHandler(NamedTuple):
-    """`begins_itself`: the handler calls `job.begin()`; otherwise that has been done when it is called."""
+    """`begins_itself`: the handler calls `job.begin()`."""
 
     run: Callable[[Any, Job], Awaitable[Result]]
     begins_itself: bool = False
@@ -123,7 +120,7 @@ LEAST_S: Final = 0.5
 """With less time left no reboot is begun: its end could not be told from a late one."""
 BUS_S: Final = 10.0
 GOING_DOWN_S: Final = 240.0
-"""For the machine to go down once systemd has agreed; the hub gives five minutes to be back."""
+"""For the machine to go down once systemd has agreed."""
 
 
 class Reboots:
@@ -163,8 +160,6 @@ class Reboots:
 
 
 class ServiceRestarts:
-    """`allowed` are the names in the machine's configuration; `own` is the agent's own service, when it is one."""
-
     def __init__(self, bus: SystemBus, allowed: Collection[str], own: str | None) -> None:
         self._bus = bus
         self._allowed = frozenset(map(full_name, allowed))
@@ -183,7 +178,7 @@ class ServiceRestarts:
 
 
 def sync_timezone_handler(client: TimezoneSyncClient) -> WorkHandler:
-    """The command's handler. Until the zone is set it can be withdrawn, and a restart repeats it."""
+    """Until the zone is set it can be withdrawn, and a restart repeats it."""
 
     async def run(args: SyncTimezone, job: Job) -> Result:
         if not client.allows_manual:

@@ -1,6 +1,6 @@
 """Takes commands in order: known id? in time? legal? Then does them in one step, or hands them to `commands.work`.
 
-The effect of a one-step command and its id are one fact on disk: it happens once or not at all, whatever is killed.
+The effect of a one-step command and its id are one fact on disk: it happens once or not at all.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MAX_WAITING: Final = 64
 
 
 class CommandRouter:
-    """`reply(update)` sends an update on the present link, without repetition."""
+    """`reply(update)` sends an update once."""
 
     def __init__(
         self,
@@ -64,11 +64,9 @@ class CommandRouter:
 
     @property
     def capabilities(self) -> list[str]:
-        """The names of the commands this machine understands."""
         return sorted({*self._handlers, *self._steps, *self._work.names})
 
     def offer(self, asked: Command | Cancel) -> None:
-        """Takes a command or its withdrawal from the link; never waits."""
         if isinstance(asked, Cancel) and self._work.cancel(asked.id):
             return
         if isinstance(asked, Cancel) and self._waiting_ids[asked.id]:
@@ -85,7 +83,6 @@ class CommandRouter:
             self._waiting_ids[asked.id] += 1
 
     async def run(self) -> None:
-        """Runs for ever: one-step commands in order, the others beside them."""
         await until_one_ends(self._take_turns(), self._work.run())
 
     async def _take_turns(self) -> None:
@@ -104,7 +101,6 @@ class CommandRouter:
                 self._fail(asked, "internal", "the machine could not carry it out")
 
     async def handle(self, asked: Command | Cancel, *, cancelled: bool = False) -> None:
-        """Answer one command; raises what its handler raises."""
         known = self._keeper.memory.answer_to(asked.id) or self._failed_here.get(asked.id) or self._work.now(asked.id)
         if known is not None:
             self._log("command_repeated", id=asked.id)
@@ -121,7 +117,7 @@ class CommandRouter:
             self._fail(asked, "disk", "the machine cannot write to its disk")
 
     async def _do(self, asked: Command | Cancel, decided: CommandUpdate | None) -> None:
-        """Records one fact: the effect of a command with its answer, or only the answer that was `decided`."""
+        """Records one fact: the effect of a command with its answer, or only the answer."""
 
         def decide(state: MachineState) -> Fact:
             if decided is None and isinstance(asked, Command):
@@ -152,7 +148,6 @@ class CommandRouter:
         return fact
 
     def _refusal(self, asked: Command | Cancel, withdrawn: bool) -> CommandUpdate | None:
-        """Why it is not begun; None when it is."""
         if isinstance(asked, Cancel):
             return _refused(asked, "cancelled", "it was cancelled before it began")
         deadline = parse_time(asked.expires_at)
@@ -176,7 +171,6 @@ class CommandRouter:
         return self._clock.now(time.monotonic(), datetime.now(timezone.utc))
 
     def _deadline(self, command: Command) -> float:
-        """The command's deadline, which is the hub's, on our monotonic clock."""
         expires = parse_time(command.expires_at) or self._now()
         return time.monotonic() + (expires - self._now()).total_seconds()
 

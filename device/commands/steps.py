@@ -1,7 +1,5 @@
-"""Commands done in one step: `ping`, `set_status`, and the beginning, extension and end of a remote session.
-
-What follows from one and its answer are one fact on disk. A session's ticket is in none of them.
-"""
+"""Commands done in one step: `ping`, `set_status`, begin, extend and end a remote session. A session's ticket is never
+on disk."""
 
 from __future__ import annotations
 
@@ -16,26 +14,23 @@ from protocol.commands import ExtendRemoteAccess, Ping, SetStatus, StartRemoteAc
 from protocol.messages import Failure
 
 Decided = tuple[Fact, dict[str, object]]
-"""The fact, still without the command's answer, and the result for that answer."""
+"""The fact without the command's answer, and the result for that answer."""
 
 
 class AtomicCommand(Protocol):
-    """One command. Neither method may wait."""
-
     def decide(self, state: MachineState, args: Any, now: Moment, /) -> Decided:
         """What follows. Raises RefusedError."""
 
     def done(self, args: Any) -> None:
-        """The fact is on disk: begin or end what lives in this process only."""
+        """The fact is on disk: do what lives in this process only."""
 
 
 def ping(state: MachineState, _args: Ping, now: Moment) -> tuple[MachineState, dict[str, object]]:
-    """The same state, and the machine's clock as the result."""
     return state, {"time": now.machine}
 
 
 def set_status(state: MachineState, args: SetStatus, now: Moment) -> tuple[MachineState, dict[str, object]]:
-    """The state that follows and the command's result. Raises RefusedError."""
+    """Raises RefusedError."""
     if args.until is not None:
         until = parse_time(args.until)
         if until is None:
@@ -87,7 +82,6 @@ class _Stop:
 
 
 def remote_access_steps(server: RemoteAccessServer) -> Mapping[str, AtomicCommand]:
-    """By the names of the commands."""
     return {
         "start_remote_access": _Start(server),
         "extend_remote_access": _Extend(server),

@@ -1,7 +1,6 @@
 """Runs commands that take time, side by side: accepted, begun, ended; each on disk before it is sent.
 
-At most MAX_JOBS run and MAX_WAITING wait, to their deadlines at the latest. What was begun is never begun again: after
-a restart of the agent it is answered by what is known of its end.
+At most MAX_JOBS run and MAX_WAITING wait, to their deadlines. What was begun is never begun again after a restart.
 """
 
 from __future__ import annotations
@@ -66,21 +65,18 @@ class CommandWork:
 
     @property
     def full(self) -> bool:
-        """No room for another command."""
         return self._waiting.qsize() >= MAX_WAITING
 
     @property
     def goes_down(self) -> bool:
-        """Whether a command has begun that takes the machine down."""
         return any(begun.ending == "boot" for begun in self._keeper.memory.begun.values())
 
     def now(self, command_id: str) -> CommandUpdate | None:
-        """The newest update of a command that has not ended; None when there is none."""
+        """The newest update of a command that has not ended."""
         task = self._tasks.get(command_id)
         return self._unwritten.get(command_id) if task is None else task.sent
 
     def cancel(self, command_id: str) -> bool:
-        """Asks a command to stop if it still can; False when there is none."""
         task = self._tasks.get(command_id)
         if task is not None:
             task.job.cancelled.set()
@@ -107,7 +103,6 @@ class CommandWork:
         self._log("command", name=name, id=command_id, state="accepted")
 
     async def run(self) -> None:
-        """Work for ever."""
         await until_one_ends(*(self._work() for _ in range(MAX_JOBS)))
 
     async def settle_interrupted(self) -> None:
@@ -133,7 +128,6 @@ class CommandWork:
                 self._tasks.pop(task.job.id, None)
 
     async def _outcome(self, task: _Task) -> CommandUpdate:
-        """How it ended; a handler's error fails its command and nothing else."""
         try:
             return await self._done(task)
         except Exception as error:  # noqa: BLE001 - the named boundary: command handler
@@ -153,7 +147,6 @@ class CommandWork:
             self._reply(update)
 
     async def _done(self, task: _Task) -> CommandUpdate:
-        """Runs it to its end; raises what its handler raises beyond WorkFailed and WorkCancelled."""
         job = task.job
         if job.left_s <= 0:
             return _update(job.id, "rejected", Failure(code="expired", message="its deadline passed while it waited"))

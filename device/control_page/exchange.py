@@ -1,4 +1,4 @@
-"""Answers one HTTP request a connection, within bounds of size and time. Knows no page."""
+"""Answers one HTTP request a connection, bounded in size and time. Knows no page."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ class PageResponse:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class BadRequestError(Exception):
-    """No request that is answered."""
+class BadRequestError(Exception): ...
 
 
 Respond = Callable[[PageRequest], Awaitable[PageResponse]]
@@ -71,7 +70,6 @@ async def _exchange(
 
 
 async def _request(connection: h11.Connection, reader: asyncio.StreamReader, peer: str) -> PageRequest | None:
-    """None when the client went away before the request was whole."""
     head: h11.Request | None = None
     body = bytearray()
     while True:

@@ -1,7 +1,4 @@
-"""The control page as HTML in the reader's language: a snapshot in, a page out. Knows no socket.
-
-Whatever is filled in is escaped as text, unless it was made here.
-"""
+"""The control page as HTML in the reader's language. Knows no socket. Whatever is filled in is escaped."""
 
 from __future__ import annotations
 
@@ -18,13 +15,11 @@ from texts.catalogue import Texts
 
 
 class Safe(str):
-    """Finished HTML."""
-
     __slots__ = ()
 
 
 def text(value: object) -> Safe:
-    """Any value as text of a page or of an attribute, without characters that would turn or hide what stands there."""
+    """Any value as text of a page or an attribute, without characters that turn or hide it."""
     if isinstance(value, Safe):
         return value
     shown = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in str(value))
@@ -32,7 +27,7 @@ def text(value: object) -> Safe:
 
 
 def fill(template: str, **values: object) -> Safe:
-    """`template`, which is a constant of ours, with these values in their places."""
+    """`template` is a constant of ours."""
     return Safe(template.format(**{name: text(value) for name, value in values.items()}))
 
 
@@ -42,8 +37,6 @@ def joined(parts: Iterable[Safe]) -> Safe:
 
 @dataclass(frozen=True)
 class ShownSession:
-    """An open remote access session."""
-
     id: int
     admin: str
     address: str
@@ -89,7 +82,6 @@ _SHARES: Final = ("cpu_usage", "memory_usage", "disk_usage", "gpu_usage")
 
 
 def machine(shown: Snapshot, language: str, *, refreshes: bool = False) -> str:
-    """The page of the machine."""
     texts = texts_in(language)
     body = joined([
         fill("<p>{said}</p>", said=texts("page_read_only")),
@@ -106,7 +98,7 @@ def machine(shown: Snapshot, language: str, *, refreshes: bool = False) -> str:
 
 
 def ticket_form(language: str, *, was_wrong: bool) -> str:
-    """What somebody who has shown no ticket sees."""
+    """What somebody without a ticket sees."""
     texts = texts_in(language)
     wrong = fill('<p role="alert">{said}</p>', said=texts("page_ticket_wrong")) if was_wrong else Safe("")
     body = fill(
@@ -121,7 +113,6 @@ def ticket_form(language: str, *, was_wrong: bool) -> str:
 
 
 def refusal(code: str, language: str) -> str:
-    """One sentence."""
     return _whole(texts_in(language)(code), Safe(""), language)
 
 

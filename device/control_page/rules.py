@@ -8,13 +8,11 @@ from protocol.addresses import is_loopback, is_within, parse_address
 
 
 def is_admitted(peer: str, networks: Iterable[str]) -> bool:
-    """Whether an address may be answered: the machine itself, or one of `admin_ips`."""
     return is_loopback(peer) or is_within(peer, networks)
 
 
 def host_is_ours(host: str, names: Iterable[str]) -> bool:
-    """Whether a Host header names this machine by an address or by its own name; a page that uses DNS rebinding has
-    its own name there."""
+    """Whether a Host header names this machine; after DNS rebinding it does not."""
     name, bracket, rest = host.strip().lower().partition("]")
     if bracket:
         return name.startswith("[") and parse_address(name[1:]) is not None and _is_port(rest)

@@ -1,7 +1,7 @@
 """Serves the machine's control page on `remote_access_port`.
 
-On loopback while a session is open. Bound to a network by the machine's configuration it listens there always, for
-addresses of `admin_ips` with a ticket made on the machine.
+On loopback while a session is open. Bound to a network it listens always, for addresses of `admin_ips` with a ticket
+made on the machine.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _HTML: Final = ("Content-Type", "text/html; charset=utf-8")
 
 @dataclass(frozen=True)
 class PageRules:
-    """`networks()` is `admin_ips` as it is in force now; `boot` the id of this run of the machine."""
+    """`networks()` is `admin_ips` as it is now; `boot` the id of this run of the machine."""
 
     bind: str
     port: int
@@ -74,7 +74,6 @@ class ControlPage:
 
     @property
     def sockets(self) -> list[tuple[str, int]]:
-        """Where it listens."""
         return [found.getsockname()[:2] for server in self._servers for found in server.sockets]
 
     async def start(self) -> None:

@@ -1,4 +1,4 @@
-"""Starts and stops the control page, and collects what it shows. Loads the page when it is first needed."""
+"""Starts and stops the control page, and collects what it shows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOOK_S: Final = 2.0
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the shown values come from; functions give the present ones."""
+    """Where the shown values come from."""
 
     settings: Callable[[], AgentSettings]
     keeper: StateKeeper
@@ -50,7 +50,7 @@ class ControlPageService:
         self._page: ControlPage | None = None
 
     async def open(self) -> None:
-        """Starts the page where the machine's configuration binds it to a network."""
+        """Starts the page where it is bound to a network."""
         from protocol.addresses import is_loopback
 
         if not is_loopback(self._sources.settings().text("remote_access_bind")):
@@ -84,7 +84,6 @@ class ControlPageService:
         return settings.names("admin_ips") if settings.switch("remote_access_enabled") else []
 
     async def snapshot(self) -> Snapshot:
-        """The machine as it is now."""
         from device.control_page.page import ShownSession, Snapshot
 
         sources, settings = self._sources, self._sources.settings()

@@ -1,7 +1,7 @@
 """Tickets for the control page: printed on the machine, good once.
 
 A ticket is a file in the state folder, named by its hash: the command line makes it, the agent redeems it by removing
-it. Ages are counted from the machine's boot.
+it. Ages count from the machine's boot.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ MAX_VISITORS: Final = 16
 
 
 def issue(state_dir: Path, boot: str) -> str:
-    """A new ticket; raises OSError."""
     folder = state_dir / FOLDER
     owner = state_dir.stat()
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -40,7 +39,6 @@ def issue(state_dir: Path, boot: str) -> str:
 
 
 def redeem(state_dir: Path, boot: str, ticket: str) -> bool:
-    """Whether this was a ticket still good; it is none any more."""
     file = state_dir / FOLDER / _hashed(ticket)
     with contextlib.suppress(OSError):
         fresh = _is_fresh(file, boot)
@@ -50,7 +48,7 @@ def redeem(state_dir: Path, boot: str, ticket: str) -> bool:
 
 
 class Visitors:
-    """Browsers that have shown a ticket; in memory only, each for an hour."""
+    """Browsers that have shown a ticket, each for an hour."""
 
     def __init__(self) -> None:
         # Bound: MAX_VISITORS, the oldest goes.

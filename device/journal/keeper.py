@@ -1,8 +1,3 @@
-"""Keeps the machine's facts: written to the journal, flushed, then applied to the memory.
-
-A fact counts once it is on disk. The journal is rewritten when it grows. Its meaning is `journal.rules`' business.
-"""
-
 from __future__ import annotations
 
 import asyncio
@@ -26,7 +21,7 @@ GROWTH: Final = 4
 
 
 class Journal:
-    """One file. `load` first; one thread at a time."""
+    """One file; one thread at a time. `load` first."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -37,11 +32,9 @@ class Journal:
 
     @property
     def is_long(self) -> bool:
-        """Time to `rewrite`."""
         return self._size > self._rewrite_at
 
     def load(self) -> list[Fact]:
-        """Every readable fact, in order. Raises OSError when the file cannot be read at all."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             data = self._path.read_bytes()
@@ -93,7 +86,7 @@ def _write_whole(handle: int, data: bytes, durable: bool) -> None:
 
 
 class StateKeeper:
-    """`on_change` is called in the loop after every recorded fact. Disk work happens in `disk`."""
+    """Keeps facts: journaled, flushed, then applied. `on_change` is called in the loop after each."""
 
     def __init__(self, journal_file: Path, disk: WorkerThread, on_change: Callable[[], None]) -> None:
         self.memory = Memory()
@@ -105,11 +98,10 @@ class StateKeeper:
 
     @property
     def state(self) -> MachineState:
-        """What the machine is now."""
         return self.memory.state
 
     async def open(self) -> None:
-        """Reads the journal; rewrites a damaged one from what could be read. Raises OSError."""
+        """Reads the journal; rewrites a damaged one. Raises OSError."""
         for fact in await self._disk.call(self._journal.load):
             self.memory.apply(fact)
         self.was_damaged = self._journal.damaged
@@ -117,7 +109,7 @@ class StateKeeper:
             await self._disk.call(self._journal.rewrite, self.memory.summary())
 
     async def step(self, decide: Callable[[MachineState], Fact]) -> Fact:
-        """Records the fact that `decide` makes of the present state; nothing changes the state in between."""
+        """Records the fact that `decide` makes of the present state."""
         async with self._lock:
             fact = decide(self.memory.state)
             await self._disk.call(lambda: self._journal.append(fact))
@@ -129,7 +121,7 @@ class StateKeeper:
         return fact
 
     async def confirm(self, ref: int | str) -> None:
-        """The hub has confirmed `ref`. Losing this note costs one repetition: it is neither flushed nor retried."""
+        """The hub has confirmed `ref`. Losing this note costs one repetition: it is not flushed."""
         fact = Fact(at=0.0, received=ref)
         async with self._lock:
             with contextlib.suppress(OSError):

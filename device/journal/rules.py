@@ -1,8 +1,8 @@
-"""What the machine must not forget, as a fold over facts: its state, the commands it has answered or begun, its open
-remote sessions, and what the hub has not confirmed yet.
+"""What the machine must not lose, as a fold over facts: its state, the commands it has answered or begun, its open
+remote sessions, what the hub has not confirmed. Knows no file.
 
-One fact is one record on disk, so a status and the command that set it are remembered together or not at all. The
-outbox is bounded: when it is full, commands are refused as `busy` and old reports give way to new ones. Knows no file.
+One fact is one record on disk. When the outbox is full, commands are refused as `busy` and old reports give way to new
+ones.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ def ref_of(entry: Entry) -> int | str:
 
 
 class Outbox:
-    """An ordered set of entries by ref."""
-
     def __init__(self) -> None:
         # Bound: MAX_RESULTS (`full` refuses commands), MAX_REPORTS of each other kind.
         self._entries: dict[int | str, Entry] = {}
@@ -43,7 +41,6 @@ class Outbox:
         return sum(isinstance(e, CommandUpdate) for e in self._entries.values()) >= MAX_RESULTS
 
     def put(self, entry: Entry) -> None:
-        """Keeps `entry` until it is received; a ref that is known keeps its place."""
         self._entries[ref_of(entry)] = entry
         for kind in (StatusReport, RemoteAccessReport):
             reports = [ref for ref, kept in self._entries.items() if isinstance(kept, kind)]
@@ -51,27 +48,24 @@ class Outbox:
                 del self._entries[ref]
 
     def received(self, ref: int | str) -> bool:
-        """The hub has committed it; False when nothing of that name was kept."""
         return self._entries.pop(ref, None) is not None
 
     def get(self, ref: int | str) -> Entry | None:
-        """The entry of that ref, None when it was received or never there."""
         return self._entries.get(ref)
 
     def entries(self) -> list[Entry]:
-        """Everything still unconfirmed, oldest first."""
         return list(self._entries.values())
 
 
 KEEP_IDS: Final = 10_000
 KEEP_IDS_S: Final = 24 * 3600.0
 MOST_IDS: Final = 50_000
-"""Beyond this the oldest ids go, however young: a hub gone mad must not fill the memory."""
+"""Beyond this the oldest ids go, however young."""
 
 
 Ending = Literal["none", "boot", "process"]
 """What the end of the agent's process means for a begun command: nothing; success once the machine has rebooted;
-success once the agent has been started anew."""
+success once the agent has started again."""
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -91,13 +85,11 @@ class Fact(msgspec.Struct, kw_only=True, omit_defaults=True):
     answered: CommandUpdate | None = None
     """A command's final update; remembered by its id."""
     accepted: str | None = None
-    """The id of a command that will be begun."""
     begun: Begun | None = None
     reported: StatusReport | None = None
     session: JournaledSession | None = None
-    """A remote access session that is open from now on, or is open for longer."""
+    """A remote session that is open from now on, or for longer."""
     ended: tuple[RemoteAccessReport, ...] = ()
-    """Remote access sessions that are open no more."""
     received: int | str | None = None
     unconfirmed: bool = True
     """False in a summary for an answer the hub has already received."""
@@ -150,7 +142,7 @@ class Memory:
         return None if known is None else msgspec.json.decode(known[1], type=CommandUpdate)
 
     def drop_accepted(self) -> list[str]:
-        """Drops what an earlier life had accepted and not begun (the hub sends it again); returns the ids."""
+        """Drops what was accepted and not begun (the hub sends it again); returns the ids."""
         ids = list(self.accepted)
         self.accepted.clear()
         return ids
@@ -159,7 +151,7 @@ class Memory:
         return len(self._answers)
 
     def summary(self) -> list[Fact]:
-        """The shortest list of facts that leads here: what a journal is rewritten as."""
+        """The shortest list of facts that leads here."""
         waiting = {entry.id for entry in self.outbox.entries() if isinstance(entry, CommandUpdate)}
         facts = [Fact(at=0.0, state=self.state)]
         facts += [

@@ -1,4 +1,4 @@
-"""Writes one line a notable event to standard error; never the machine's key, never a raw control character."""
+"""Writes one line a notable event to standard error; never the machine's key or a raw control character."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_RECENT: Final = 200
 
 
 class Log:
-    """`log(code, **values)` writes the sentence of that code. Under journald the time is journald's."""
+    """`log(code, **values)` writes the sentence of that code."""
 
     def __init__(self, texts: Texts, secret: str, environ: Mapping[str, str], stream: TextIO | None = None) -> None:
         self._texts = texts

@@ -1,7 +1,5 @@
-"""Records on disk that can be told from damage: a marker, a length, a checksum, a number, and the bytes.
-
-The marker cannot occur in UTF-8 text, so after damage the next intact record is found by searching for it.
-"""
+"""Records on disk that can be told from damage: a marker, a length, a checksum, a number, the bytes. The marker cannot
+occur in UTF-8 text, so the next intact record is found by searching for it."""
 
 from __future__ import annotations
 
@@ -30,7 +28,7 @@ def pack(seq: int, payload: bytes) -> bytes:
 
 
 def scan(data: bytes, start: int = 0) -> Iterator[Record]:
-    """The intact records of `data` from `start` on, in order; whatever is damaged is stepped over."""
+    """The intact records of `data` from `start` on, in order."""
     position = start
     while True:
         position = data.find(MARKER, position)

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` atomically and durably, readable by its owner only; raises OSError and then leaves the old one."""
+    """Raises OSError and then leaves the old file."""
     beside = path.with_name(path.name + ".new")
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -31,7 +31,6 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_value(path: Path, value: object) -> None:
-    """Replace `path` by the checked JSON of `value`."""
     body = msgspec.json.encode(value)
     write_bytes(path, b"%08x\n%s\n" % (zlib.crc32(body), body))
 

@@ -1,4 +1,4 @@
-"""Task groups for Python 3.10: one that ends with its first task, and one for tasks that come and go."""
+"""Task groups for Python 3.10."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CANCEL_AGAIN_S: Final = 0.5
 
 
 async def until_one_ends(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run all; when one returns or raises, cancel the others, wait for them, and raise what it raised."""
+    """Run all; when one returns or raises, cancel the others and raise what it raised."""
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -23,7 +23,7 @@ async def until_one_ends(*coroutines: Coroutine[Any, Any, None]) -> None:
 
 
 class Tasks:
-    """Tasks that come and go. Each catches its own errors; the owner of the group ends it."""
+    """Tasks that come and go. Each catches its own errors."""
 
     def __init__(self) -> None:
         # Bound: what its owner starts, gone when it ends.
@@ -33,7 +33,6 @@ class Tasks:
         return len(self._running)
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], None]:
-        """Run it; what is returned asks it to end."""
         task = asyncio.create_task(coroutine)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -44,7 +43,6 @@ class Tasks:
         return end
 
     async def end(self) -> None:
-        """Cancel all and wait for them."""
         await _end(list(self._running))
 
 

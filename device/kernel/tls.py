@@ -1,7 +1,7 @@
 """The TLS context of outgoing connections: the system's trust, with one concession to an impossible clock.
 
-A machine without a battery boots in 1970 or on its image's day, when no certificate is valid, and would never learn the
-time. While its clock shows a day before this agent was written, validity dates are not checked; name and chain are.
+A machine without a battery boots in 1970, when no certificate is valid. While its clock shows a day before this agent
+was written, validity dates are not checked; name and chain are.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ _NO_CHECK_TIME: Final = 0x200000
 
 
 def clock_is_impossible() -> bool:
-    """Whether this machine's clock shows a time before its own software was written."""
     return time.time() < WRITTEN
 
 
 def context() -> ssl.SSLContext:
-    """For one connection, opened now."""
     made = ssl.create_default_context()
     if clock_is_impossible():
         made.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)

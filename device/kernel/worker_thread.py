@@ -1,7 +1,5 @@
-"""One thread for work that may block (sensors, disk, HTTP).
-
-A daemon thread, not an executor: a sensor that hangs in the kernel must not keep the process from ending.
-"""
+"""One daemon thread for work that may block (sensors, disk, HTTP): a sensor that hangs must not keep the process from
+ending."""
 
 from __future__ import annotations
 
@@ -17,8 +15,6 @@ T = TypeVar("T")
 
 
 class WorkerThread:
-    """Runs one call after the other, in the order they were asked for."""
-
     def __init__(self, name: str) -> None:
         # Bound: one a caller that waits.
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -57,7 +53,6 @@ class WorkerThread:
         self._jobs.put(job)
 
     def stop(self) -> None:
-        """Ends the thread after the queued calls."""
         self._jobs.put(None)
 
     def _work(self) -> None:

@@ -1,7 +1,7 @@
 """One WebSocket to the hub, from opening to end; single-use. Knows no sample, no command, no delay.
 
 No compression: it costs the hub 60 kB a machine. The ping notices a dead hub within 30 s; so does a send that takes
-longer than 15 s (a frozen peer accepts bytes for long, and the ping waits behind them).
+longer than 15 s, as a frozen peer accepts bytes for long.
 """
 
 from __future__ import annotations
@@ -40,15 +40,13 @@ _quiet.setLevel(logging.CRITICAL)  # its debug lines hold the Authorization head
 
 
 class LinkClosed(Exception):  # noqa: N818 - an event more than an error
-    """The link is over; `end` says how."""
-
     def __init__(self, end: End) -> None:
         super().__init__(end.detail)
         self.end = end
 
 
 class _Connect(connect):
-    """The library's opening handshake, but a redirect is an answer like any other: our key goes to our hub only."""
+    """A redirect is an answer like any other: our key goes to our hub only."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
@@ -65,7 +63,6 @@ class HubLink:
 
     @property
     def live_s(self) -> float:
-        """Seconds since `welcome`."""
         return self._monotonic() - self._since
 
     @property
@@ -84,23 +81,19 @@ class HubLink:
             raise LinkClosed(_closed(closed, self.live_s)) from closed
 
     async def receive(self) -> Message:
-        """The hub's next message. An unknown one is answered with `error` and skipped."""
         while (message := await self._receive_one()) is None:
             pass
         return message
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Closes the socket; gives up after a moment."""
         with contextlib.suppress(TimeoutError, asyncio.TimeoutError, ConnectionClosed):
             await asyncio.wait_for(self._connection.close(code, reason.encode()[:120].decode("utf-8", "ignore")), 3.0)
         self.abort()
 
     def abort(self) -> None:
-        """Drop the connection without a word."""
         self._connection.transport.abort()
 
     async def _receive_one(self) -> Message | None:
-        """The next frame's message, None for an unknown one."""
         try:
             frame = await self._connection.recv()
             message: Message = self._session.receive(frame).message
@@ -166,7 +159,6 @@ async def open_socket(
     subprotocol: str = SUBPROTOCOL,
     max_size: int = limits.MAX_MESSAGE_BYTES,
 ) -> ClientConnection:
-    """An outbound WebSocket to our hub: no redirect, no proxy. Raises what the library raises."""
     connection = await _Connect(
         url,
         additional_headers={"Authorization": f"Bearer {key}"} if key else None,

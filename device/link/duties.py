@@ -1,7 +1,7 @@
 """Serves a live link: samples, results and status up; acknowledgements, commands and settings down.
 
-One sender decides the order: live sample, answers, results and status, then the backlog of kept samples at its rate.
-The reader never waits for the disk.
+One sender decides the order: live sample, answers, results and status, then kept samples at their rate. The reader
+never waits for the disk.
 """
 
 from __future__ import annotations
@@ -31,13 +31,11 @@ from protocol import messages as m
 FRAME_SAMPLES: Final = 100
 FRAME_BYTES: Final = 48 * 1024
 MAX_REPLIES: Final = 200
-"""Answers that are not repeated; when the hub does not read them, the oldest go."""
+"""When the hub does not read these answers, the oldest go."""
 
 
 @dataclass
 class LinkHandlers:
-    """Handlers of the hub's messages; none may wait."""
-
     command: Callable[[m.Command | m.Cancel], None]
     watch: Callable[[float], None]
     error: Callable[[m.Error], None]
@@ -69,7 +67,6 @@ class LinkDuties:
         self._sending_since: float | None = None
 
     def wake(self) -> None:
-        """There may be something to send."""
         self._wake.set()
 
     def behind_s(self) -> float:
@@ -79,17 +76,15 @@ class LinkDuties:
         return max(self._replay.unanswered_s(now), waiting_s, self._link.delay_s)
 
     def offer_live(self, sample: m.Sample) -> None:
-        """Sends this live sample next; one that waits is out of date and is replaced."""
+        """Sends this live sample next, in place of one that waits."""
         self._live = sample
         self.wake()
 
     def reply(self, message: m.Message) -> None:
-        """Sends this once."""
         self._replies.append(message)
         self.wake()
 
     async def serve(self) -> End:
-        """Serves until the link is over."""
         try:
             await until_one_ends(self._receive_all(), self._send_all())
         except LinkClosed as closed:
@@ -102,7 +97,7 @@ class LinkDuties:
         return End(Kind.RESTARTING, "the hub restarts", live_s=end.live_s, wait_s=wait_s)
 
     async def _receive_all(self) -> None:
-        """Handles messages; returns when the hub has asked us to come back and that time has come."""
+        """Returns when the time has come to connect again, as the hub asked."""
         while True:
             left = float("inf") if self._come_back_at is None else self._come_back_at - time.monotonic()
             try:
@@ -147,7 +142,6 @@ class LinkDuties:
         self._sending_since = None
 
     async def _settle(self) -> None:
-        """Records what the hub has confirmed."""
         if self._acked > self._replay.acked:
             self._replay.was_acked(self._acked, time.monotonic())
             await self._disk.call(self._spool.acknowledge, self._acked)
@@ -167,15 +161,13 @@ class LinkDuties:
         return None
 
     def _is_unsent_result(self, message: m.Message) -> bool:
-        """An answer from memory to a repeated command must not overtake the result itself: the hub would confirm it,
-        and the result would be sent once too little."""
+        """An answer from memory must not overtake the result itself, or the hub would confirm it unsent."""
         if not isinstance(message, m.CommandUpdate) or message.state not in kinds.TERMINAL_UPDATES:
             return False
         result = self._keeper.memory.outbox.get(message.id)
         return result is not None and self._sent.get(message.id) is not result
 
     async def _send_backlog(self) -> bool:
-        """Sends a frame of kept samples if there is one and it is time; whether one was sent."""
         now = time.monotonic()
         if now < self._backlog_at or not self._replay.may_send(now):
             return False
@@ -195,8 +187,7 @@ class LinkDuties:
 
 
 def readable(batch: Batch) -> list[m.Sample]:
-    """The samples of a batch; an unreadable one (an older agent's) becomes one without readings, so that the numbers
-    stay right."""
+    """The samples of a batch; an unreadable one becomes one without readings, so that the numbers stay right."""
     return [_readable(payload) for payload in batch.payloads]
 
 

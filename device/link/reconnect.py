@@ -1,4 +1,4 @@
-"""Keeps a machine connected: connects, serves, waits as the policy says, for ever."""
+"""Keeps a machine connected: connects, serves, waits as the policy says."""
 
 from __future__ import annotations
 
@@ -30,10 +30,9 @@ class Reconnector:
         self.ended = asyncio.Event()
         """Set after every attempt; the waiter clears it."""
         self.stopping = False
-        """The process is ending: the end of the link is not logged and nothing is opened again."""
+        """The process is ending: nothing is opened again."""
 
     async def run(self) -> None:
-        """Stay connected until cancelled, or until the end of a link while `stopping`."""
         while True:
             began = time.monotonic()
             end = await self._try_once()

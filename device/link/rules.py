@@ -1,8 +1,7 @@
 """When to connect again, when to fall back to HTTP, and what time it is at the hub. Knows no socket and no clock.
 
-The client library's own loop retried 7,101 times in 10 s after an accepted-then-closed link and ends on 401 (stack.md),
-so the delays are ours: full jitter, a cap, and failures that only a link that stayed up resets. A machine's wall clock
-may be a day off or jump by an hour (reliability.md, bar 29), and a command's deadline is on the hub's.
+Delays: full jitter, a cap, and failures that only a link that stayed up resets. A machine's wall clock may be a day off
+or jump by an hour; a command's deadline is on the hub's.
 """
 
 from __future__ import annotations
@@ -25,14 +24,12 @@ VERSION_LEAST_S: Final = 600.0
 RESET_AFTER_S: Final = 30.0
 """A link that was live this long resets the failures."""
 MIN_SPACING_S: Final = 1.0
-"""No machine tries more than once a second (reliability.md, bar 6)."""
+"""No machine tries more than once a second."""
 REPLACED: Final = frozenset({int(CloseCode.REPLACED)})
 REFUSED: Final = frozenset({401, 403, 429, int(CloseCode.NOT_AUTHENTICATED), int(CloseCode.REVOKED)})
 
 
 class Kind(enum.Enum):
-    """Why a link ended, as far as the next delay cares."""
-
     UNREACHABLE = "unreachable"
     """No connection: refused, no route, name unknown, TLS failed, no HTTP answer in time."""
     UPGRADE_FAILED = "upgrade_failed"
