@@ -35,16 +35,15 @@ class Kind(enum.Enum):
     UPGRADE_FAILED = "upgrade_failed"
     """Something answered, but not as a WebSocket: a middlebox, the reason for the HTTP fallback."""
     REFUSED = "refused"
-    """The hub answered the upgrade with a status (`code`)."""
     CLOSED = "closed"
-    """The link was up and ended (`code` is the close code, None when it just broke)."""
+    """`code` is the close code, None when the link just broke."""
     RESTARTING = "restarting"
-    """The hub said when to come back (`wait_s`)."""
+    """The hub named a time to come back (`wait_s`)."""
 
 
 @dataclass(frozen=True)
 class End:
-    """How an attempt ended. `live_s` counts from `welcome` (0: it never came), `wait_s` is the hub's demand."""
+    """`live_s` counts from `welcome` (0: it never came), `wait_s` is the hub's demand."""
 
     kind: Kind
     detail: str
@@ -54,7 +53,7 @@ class End:
 
 
 class RetryPolicy:
-    """`after(end, since_attempt_s)` gives the seconds to wait. `random` yields floats in [0, 1)."""
+    """`random` yields floats in [0, 1)."""
 
     def __init__(self, base_s: float, random: Callable[[], float], cap_s: float = CAP_S) -> None:
         self._base_s = base_s
@@ -63,7 +62,6 @@ class RetryPolicy:
         self._failures = 0
 
     def after(self, end: End, since_attempt_s: float) -> float:
-        """The delay before the next attempt; `since_attempt_s` is the age of the one that just ended."""
         if end.live_s >= RESET_AFTER_S:
             self._failures = 0
         delay = self._delay(end)
@@ -96,21 +94,20 @@ UPGRADES_BEFORE_FALLBACK: Final = 3
 
 
 class FallbackRules:
-    """Counts upgrades that failed although something answered HTTP. A live link ends the fallback."""
+    """Counts upgrades that failed although something answered HTTP."""
 
     def __init__(self) -> None:
         self._failed_upgrades = 0
 
     @property
     def wanted(self) -> bool:
-        """Whether samples should go by HTTP meanwhile (if plain HTTP answers)."""
         return self._failed_upgrades >= UPGRADES_BEFORE_FALLBACK
 
     def went_live(self) -> None:
         self._failed_upgrades = 0
 
     def ended(self, end: End) -> None:
-        """Counts an attempt. A refused key or an unreachable hub is no reason for HTTP."""
+        """A refused key or an unreachable hub is no reason for HTTP."""
         cut_short = end.kind is Kind.CLOSED and end.live_s == 0.0 and end.code is None
         if end.kind is Kind.UPGRADE_FAILED or cut_short:
             self._failed_upgrades += 1
@@ -119,14 +116,13 @@ class FallbackRules:
 
 
 class Moment(NamedTuple):
-    """One moment on two clocks: RFC 3339 text by the machine's, an instant by the hub's."""
+    """RFC 3339 text by the machine's clock, an instant by the hub's."""
 
     machine: str
     hub: datetime
 
 
 def parse_time(text: str) -> datetime | None:
-    """The aware instant of an RFC 3339 text, None when it is none."""
     try:
         moment = parse(text)
         return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
@@ -135,19 +131,16 @@ def parse_time(text: str) -> datetime | None:
 
 
 class HubClock:
-    """The hub's clock, as far as we know it."""
-
     def __init__(self) -> None:
         self._hub_time: tuple[datetime, float] | None = None
 
     def synchronise(self, text: str, monotonic: float) -> None:
-        """Sets the clock from the hub's time; an unreadable one changes nothing."""
         moment = parse_time(text)
         if moment is not None:
             self._hub_time = (moment, monotonic)
 
     def now(self, monotonic: float, wall: datetime) -> datetime:
-        """The hub's time at `monotonic`; our `wall` clock before the first `welcome`."""
+        """Our `wall` clock before the first `welcome`."""
         if self._hub_time is None:
             return wall
         moment, at = self._hub_time

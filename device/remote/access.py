@@ -1,7 +1,7 @@
 """Begins and ends this machine's remote sessions, and keeps them to their time.
 
-Which are open is in the journal; here are the clocks and the work that lives as long as a session (tunnel, services).
-An end is journaled with the status that returns, and reported even if the hub is away now.
+Which are open is in the journal; here are the clocks and the work of a session. An end is journaled with the status
+that returns.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ from protocol.messages import Failure
 GRACE_S: Final = 60.0
 """How long the control link may be away before its sessions end."""
 AGAIN_S: Final = 1.0
-"""Before the next attempt to record an end that the disk refused."""
 
 
 @dataclass
@@ -48,12 +47,11 @@ class RunningSession:
 
 
 Work = Callable[[RunningSession, str], Awaitable[str]]
-"""`work(session, ticket)` runs while a session is open and is cancelled at its end. Returns the reason when it ends
-by itself."""
+"""`work(session, ticket)` is cancelled at the session's end; returns the reason when it ends by itself."""
 
 
 class RemoteAccessServer:
-    """`boot` is the id of this run of the machine. `run` for ever."""
+    """`boot` is the id of this run of the machine."""
 
     def __init__(
         self,
@@ -80,23 +78,20 @@ class RemoteAccessServer:
 
     @property
     def open_sessions(self) -> Mapping[int, JournaledSession]:
-        """By id; what the journal says."""
         return self._keeper.memory.sessions
 
     @property
     def running(self) -> list[RunningSession]:
-        """Open, each with its time."""
         return list(self._running.values())
 
     def configure(self, settings: AgentSettings) -> None:
-        """Applies settings; remote access that is switched off ends what is open."""
+        """Remote access that is switched off ends what is open."""
         self._rules = rules_of(settings)
         if not self._rules.enabled:
             for session_id in list(self._running):
                 self._must_end(session_id, "revoked")
 
     async def open(self) -> None:
-        """End what an earlier life had open. Raises OSError."""
         if not self.open_sessions:
             return
         reasons = {one.id: why_interrupted(one, self._boot) for one in self.open_sessions.values()}
@@ -105,36 +100,31 @@ class RemoteAccessServer:
             self._log("session_ended", id=session_id, why=reason)
 
     async def start_remote_access(self, asked: StartRemoteAccess) -> JournaledSession:
-        """Begins a session that the hub knows. Raises RefusedError, and OSError when it cannot be recorded."""
+        """Raises RefusedError, and OSError when it cannot be recorded."""
         await self._keeper.step(lambda state: self.started_fact(state, asked, utc_now()))
         self.was_started(asked.session_id, asked.ticket)
         return self._running[asked.session_id].session
 
     async def stop_remote_access(self, session_id: int, reason: str = "stopped") -> None:
-        """Ends a session, if it is open; the previous status returns. Raises OSError when that cannot be recorded; it
-        is retried by itself."""
+        """The previous status returns. Raises OSError when the end cannot be recorded; it is retried by itself."""
         self._must_end(session_id, reason)
         await self._end(session_id, reason)
 
     def link_is_up(self) -> None:
-        """The control link is live."""
         self._lost_at = None
         self._news.set()
 
     def link_is_lost(self) -> None:
-        """It is not, from now on."""
         self._lost_at = self._monotonic() if self._lost_at is None else self._lost_at
         self._news.set()
 
     # --- the facts, and what follows when they are on disk ----------------------------------------------------------
 
     def started_fact(self, state: MachineState, asked: StartRemoteAccess, now: str) -> Fact:
-        """Raises RefusedError."""
         following, session = begun(state, self.open_sessions, asked, self._rules, self._boot, now)
         return _with_state(Fact(at=time.time(), session=session), state, following)
 
     def extended_fact(self, session_id: int, duration: float) -> Fact:
-        """Raises RefusedError."""
         running = self._running.get(session_id)
         if running is None or running.ending:
             raise RefusedError(Failure(code="not_open", message="this session is not open on this machine"))
@@ -142,7 +132,7 @@ class RemoteAccessServer:
         return Fact(at=time.time(), session=extended(running.session, since_s, duration, self._rules))
 
     def ended_fact(self, state: MachineState, reasons: Mapping[int, str], now: str) -> Fact:
-        """The end of those of them that are open, each with its reason."""
+        """The end of those that are open, each with its reason."""
         ending = {one: why for one, why in reasons.items() if one in self.open_sessions}
         reports = tuple(ended_report(one, why, now) for one, why in ending.items())
         following = over(state, self.open_sessions, ending)
@@ -177,7 +167,6 @@ class RemoteAccessServer:
     # --- the clocks -------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """End what is due, for ever."""
         try:
             while True:
                 self._news.clear()
@@ -234,7 +223,6 @@ class RemoteAccessServer:
 
 
 def rules_of(settings: AgentSettings) -> RemoteRules:
-    """The settings that the rules need."""
     return RemoteRules(
         enabled=settings.switch("remote_access_enabled"),
         networks=tuple(settings.names("admin_ips")),

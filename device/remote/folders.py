@@ -1,4 +1,4 @@
-"""The declared folders of a session's files, each pinned to what it was when the agent started."""
+"""The declared folders of a session's files, each pinned at the agent's start."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ class DeclaredFolders:
 
     @staticmethod
     def written(folder: str) -> str:
-        """A declared folder as places name it, "" for what declares nothing."""
         return "/" + "/".join(parts) if (parts := declared(folder)) else ""
 
     def look(self) -> None:
-        """Pins those that exist and are not pinned yet. Links met now are the owner's declaration."""
+        """Links met now are the owner's declaration."""
         for folder in self.all:
             if folder not in self._pins:
                 try:
@@ -39,7 +38,7 @@ class DeclaredFolders:
                 self._pins[folder] = Pin(str(path), facts.st_dev, facts.st_ino)
 
     def pin(self, folder: str) -> Pin:
-        """A folder made after the start of the agent is pinned at its first use. Raises PathRefusedError."""
+        """Raises PathRefusedError."""
         if folder not in self._pins:
             self.look()
         if folder not in self._pins:

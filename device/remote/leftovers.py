@@ -1,4 +1,4 @@
-"""Ends services that a killed agent left running for a session; they are noted on disk."""
+"""Ends services that a killed agent left running for a session."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ FILE: Final = "on-demand"
 KEY_NAMES: Final = ("API_TOKEN", "API_TOKEN_FILE")
 """Ends of the names of variables that hold the machine's key (device.settings)."""
 STOP_S: Final = 20.0
-"""What does not end by itself within this is killed."""
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +30,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def end_orphans(state_dir: Path, services: Mapping[int, OnDemand]) -> list[int]:
-    """Ends what an earlier life started; returns the ports. The configuration names the commands. Blocks."""
+    """Returns the ports. The configuration names the commands. Blocks."""
     file = state_dir / FILE
     ended = []
     for one in state_file.read_value(file, list[Started]) or []:
@@ -48,7 +47,6 @@ def end_orphans(state_dir: Path, services: Mapping[int, OnDemand]) -> list[int]:
 
 
 def without_key() -> dict[str, str]:
-    """The agent's environment without the machine's key."""
     return {name: value for name, value in os.environ.items() if not name.upper().endswith(KEY_NAMES)}
 
 
@@ -61,6 +59,5 @@ def born(pid: int) -> str:
 
 
 def signal_group(pid: int, what: signal.Signals) -> None:
-    """To a process and what it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, what)

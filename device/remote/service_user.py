@@ -1,4 +1,4 @@
-"""Chooses the user of terminals and files: never root. Looks names up in the system's list of users."""
+"""Chooses the user of terminals and files: never root."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _NO_SHELLS: Final = frozenset({"nologin", "false", "true", "sync", "halt", "shut
 
 
 class NoUserError(Exception):
-    """No unprivileged user this agent could be for a terminal; the sentence says what to set."""
+    """The sentence says what to set."""
 
 
 @dataclass(frozen=True)
 class ServiceUser:
-    """`drop` says that a process has to become this user first; without it the agent is that user already."""
+    """`drop`: a process has to become this user first."""
 
     name: str
     uid: int
@@ -31,13 +31,12 @@ class ServiceUser:
     drop: bool
 
     def groups(self) -> list[int]:
-        """Its further groups, root's never among them."""
         return [group for group in os.getgrouplist(self.name, self.gid) if group != 0]
 
 
 def choose(wanted: str, uid: int, lookup: Callable[[str], pwd.struct_passwd] = pwd.getpwnam) -> ServiceUser:
-    """The user of a terminal for an agent that runs as `uid`. As root: `wanted` (the setting `terminal_user`), else
-    `myrvm-service` where that exists, else nobody; as anybody else: that one. Raises NoUserError."""
+    """As root: `wanted` (the setting `terminal_user`), else `myrvm-service` where that exists; as anybody else: that
+    one. Raises NoUserError."""
     if uid != 0:
         return _own(wanted, uid)
     for name in (wanted,) if wanted else (SERVICE_USER, NOBODY):

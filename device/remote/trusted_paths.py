@@ -1,8 +1,5 @@
-"""Finds paths that an agent with root's rights relies on and that somebody with less could rename or change.
-
-The kernel looks a path up name by name: a user who may write a folder on the way may replace what follows. Looks at
-owners, mode bits and access control lists; starts and opens nothing.
-"""
+"""Finds paths that an agent with root's rights relies on and that others could rename or change: owners, mode bits and
+access control lists, name by name."""
 
 from __future__ import annotations
 
@@ -43,8 +40,8 @@ class Weak(NamedTuple):
 
 
 def visitor(settings: AgentSettings) -> ServiceUser:
-    """The user of terminals and files in sessions. Raises NoUserError, also when this user could change what the agent
-    runs or reads as root."""
+    """The user of terminals and files. Raises NoUserError, also when this user could change what the agent runs or
+    reads as root."""
     user = choose(settings.text("terminal_user"), os.geteuid())
     if user.drop:
         for weak in obeyed(settings, user):
@@ -57,7 +54,7 @@ def visitor(settings: AgentSettings) -> ServiceUser:
 
 
 def weak_paths(settings: AgentSettings) -> list[Weak]:
-    """All weak paths of a configuration; none where the agent has no more rights than its terminals."""
+    """None where the agent has no more rights than its terminals."""
     try:
         user = choose(settings.text("terminal_user"), os.geteuid())
     except NoUserError:
@@ -83,8 +80,7 @@ def obeyed(settings: AgentSettings, user: ServiceUser) -> Iterator[Weak]:
 
 
 def weak_command(command: Sequence[str], user: ServiceUser) -> Weak | None:
-    """A weak path among a command's program and the files it names. What the program reads by itself (a configuration,
-    a module's name, a unit of systemd) is not seen here."""
+    """A weak path among a command's program and the files it names; what the program reads by itself is not seen."""
     program = shutil.which(command[0]) or command[0]
     runs_folders = Path(program).name.startswith(RUN_FOLDERS)
     for word in (program, *_words(command[1:])):
@@ -106,7 +102,7 @@ def _words(arguments: Sequence[str]) -> Iterator[str]:
 
 
 def weak_step(path: str, user: ServiceUser, *, itself: bool = True) -> Weak | None:
-    """The first place on the way to `path` that somebody with less rights could change; `itself`: or the target."""
+    """The first place on the way to `path` that others could change; `itself`: or the target."""
     last: tuple[str, os.stat_result] | None = None
     for folder, entry, facts in _lookups(path):
         above = Path(folder).stat()
@@ -126,7 +122,6 @@ def weak_step(path: str, user: ServiceUser, *, itself: bool = True) -> Weak | No
 
 
 def _lookups(path: str) -> Iterator[tuple[str, str, os.stat_result | None]]:
-    """(folder, entry, what it is) for each name the kernel looks up; the last one is no link, or is not there."""
     folder, links = "/", 0
     rest = path.split("/")[::-1]
     while rest:
@@ -155,7 +150,6 @@ def _lookups(path: str) -> Iterator[tuple[str, str, os.stat_result | None]]:
 
 
 def _changed_by(facts: os.stat_result, user: ServiceUser, *, held: bool) -> tuple[str, bool] | None:
-    """Who besides root may write it, and whether that is a visitor; `held`: only its owner may."""
     if facts.st_uid == user.uid:
         return user.name, True
     if not held and facts.st_mode & stat.S_IWOTH:
@@ -168,7 +162,6 @@ def _changed_by(facts: os.stat_result, user: ServiceUser, *, held: bool) -> tupl
 
 
 def _changed_by_list(path: str, user: ServiceUser, *, held: bool) -> tuple[str, bool] | None:
-    """The same of its access control list (`setfacl`), whose names no mode shows."""
     if held:
         return None
     try:

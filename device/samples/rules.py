@@ -1,8 +1,7 @@
-"""When the next sample is due, kept or live, and how far the kept ones have travelled on a link. Takes monotonic `now`.
+"""When the next sample is due, and how far the kept ones have travelled on a link. Takes monotonic `now`.
 
-A sent frame proves nothing (500 of 510 messages were lost to a frozen peer, stack.md): only an acknowledgement moves
-`acked`. A few frames may be in flight; when nothing is acknowledged for long they are sent again, and the hub drops
-what it already has.
+A sent frame proves nothing: only an acknowledgement moves `acked`. What stays unacknowledged for long is sent again;
+the hub drops what it has.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import Final, NamedTuple
 from protocol.limits import LIVE_LEAST_S, LIVE_MOST_S, REPLAY_SAMPLES_PER_S
 
 FIRST_SAMPLE_AFTER_S: Final = 0.5
-"""Between first look and first sample: rates need two looks, and a new machine should be seen at once."""
+"""Rates need two looks."""
 
 
 class Due(NamedTuple):
@@ -21,7 +20,7 @@ class Due(NamedTuple):
 
 
 class SamplingPlan:
-    """Two independent rhythms; a missed beat is skipped, never made up for in a burst."""
+    """Two independent rhythms; a missed beat is skipped."""
 
     def __init__(self, kept_interval: float, now: float) -> None:
         self._kept_interval = kept_interval
@@ -35,13 +34,12 @@ class SamplingPlan:
         return self._live_interval
 
     def keep(self, interval: float, now: float) -> None:
-        """Keep one every `interval` seconds from now on, the first soon; infinite: none."""
+        """The first soon; infinite: none."""
         if interval != self._kept_interval:
             self._kept_interval = interval
             self._kept_at = now + (interval if interval == float("inf") else min(FIRST_SAMPLE_AFTER_S, interval))
 
     def watch(self, interval: float, now: float) -> bool:
-        """Live samples every `interval` seconds (0 = none), within the bounds of the wire. True when a watch begins."""
         begins = interval > 0 and self._live_interval == 0
         interval = min(max(interval, LIVE_LEAST_S), LIVE_MOST_S) if interval > 0 else 0.0
         if interval <= 0:
@@ -52,7 +50,6 @@ class SamplingPlan:
         return begins
 
     def next_at(self) -> float:
-        """The monotonic moment of the next beat."""
         return min(self._kept_at, self._live_at)
 
     def take(self, now: float) -> Due:
@@ -72,14 +69,12 @@ def _next_beat(last: float, interval: float, now: float) -> float:
 
 WINDOW_FRAMES: Final = 4
 PACE_S: Final = 0.2
-"""Between two frames of a backlog at least: 5 frames/s leave three quarters of the hub's 20/s to live samples and
-results."""
+"""5 frames/s leave three quarters of the hub's 20/s to live samples and results."""
 RESEND_AFTER_S: Final = 60.0
 RESEND_CAP_S: Final = 600.0
 
 
 def pause_after(samples: int) -> float:
-    """Seconds until the next frame of a backlog may follow one of so many samples."""
     return max(PACE_S, samples / REPLAY_SAMPLES_PER_S)
 
 
@@ -95,7 +90,6 @@ class Replay:
         self._resend_after_s = RESEND_AFTER_S
 
     def may_send(self, now: float) -> bool:
-        """Whether another frame may go. Rewinds to the acknowledged position after the time limit."""
         if self._under_way and self._progress_at is not None and now - self._progress_at >= self._resend_after_s:
             self._resend_after_s = min(2 * self._resend_after_s, RESEND_CAP_S)
             self._under_way.clear()
@@ -103,7 +97,6 @@ class Replay:
         return len(self._under_way) < WINDOW_FRAMES
 
     def resend_in(self, now: float) -> float:
-        """Seconds until unacknowledged frames are sent again; infinite when none are."""
         if not self._under_way or self._progress_at is None:
             return float("inf")
         return max(0.0, self._progress_at + self._resend_after_s - now)
@@ -113,14 +106,12 @@ class Replay:
         return 0.0 if not self._under_way or self._progress_at is None else now - self._progress_at
 
     def was_sent(self, seq: int, now: float) -> None:
-        """A frame whose last sample is `seq` went out."""
         if not self._under_way:
             self._progress_at = now
         self._under_way.append(seq)
         self.sent = seq
 
     def was_acked(self, seq: int, now: float) -> None:
-        """Everything up to `seq` is committed."""
         if seq <= self.acked:
             return
         self.acked = seq

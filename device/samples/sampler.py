@@ -1,6 +1,6 @@
 """Takes samples when due: kept ones into the spool, live ones to the link; syncs the disk each second.
 
-Sensors are read in their own thread with a time limit: a stuck one costs readings and nothing else.
+Sensors are read in their own thread with a time limit.
 """
 
 from __future__ import annotations
@@ -71,12 +71,11 @@ class Sampler:
         """Grows as long as this works; for the watchdog."""
 
     def watch(self, interval: float) -> None:
-        """Sends live samples every `interval` seconds; 0 = none."""
         self._requested = interval
         self._watch(interval if self._monitors else 0.0)
 
     def set_monitoring(self, enabled: bool, interval: float) -> None:
-        """Keeps a sample every `interval` seconds; disabled: reads no sensor, not even for live samples."""
+        """Disabled: reads no sensor, not even for live samples."""
         if enabled and not self._monitors:
             self._fresh_history = True
         self._monitors = enabled
@@ -97,7 +96,6 @@ class Sampler:
             self._log("watched" if interval else "unwatched", **({"interval": f"{interval:g}"} if interval else {}))
 
     async def run(self) -> None:
-        """Sample for ever."""
         await until_one_ends(self._sample(), self._keep(), self._sync())
 
     async def _sample(self) -> None:

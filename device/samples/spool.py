@@ -1,8 +1,8 @@
-"""Keeps samples on disk until the hub has them. Knows no link and no sample.
+"""Keeps samples on disk until the hub has them. Knows no link and no sample. For one thread at a time.
 
-What `append` returned survives kill -9; what `sync` covered survives a power cut. Numbers only grow within a boot.
-Only `acknowledge` frees; when the limit or the disk is full the oldest file is dropped. Damage costs the damaged
-records, counted. While the disk refuses to write, the newest records stay in memory. For one thread at a time.
+What `append` returned survives kill -9; what `sync` covered survives a power cut. Numbers only grow within a boot. Only
+`acknowledge` frees; when the limit or the disk is full the oldest file is dropped. Damage costs the damaged records,
+counted. While the disk refuses, the newest records stay in memory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from device.samples.spool_files import Counters, SpoolFiles, StoredRecord, boot_
 
 DEFAULT_LIMIT: Final = 64 * 1024 * 1024
 SEGMENTS: Final = 256
-"""The limit is divided into this many files, so that dropping the oldest loses little."""
+"""Dropping the oldest of so many files loses little."""
 MAX_UNWRITTEN: Final = 1000
 _POSITION: Final = "position"
 
@@ -40,7 +40,7 @@ class Position(msgspec.Struct):
 
 
 class SampleSpool:
-    """`floor_seq` is a number no earlier life in this boot can have reached (boot-time milliseconds do)."""
+    """`floor_seq` is a number no earlier life in this boot can have reached."""
 
     def __init__(
         self, folder: Path, boot_id: str, *, floor_seq: int = 1, limit: int = DEFAULT_LIMIT, segment_size: int = 0
@@ -72,11 +72,10 @@ class SampleSpool:
 
     @property
     def idle(self) -> bool:
-        """Nothing waits for `sync`."""
         return not (self._files.dirty or self._position_dirty or self._unwritten)
 
     def append(self, payload: bytes) -> int:
-        """Keep one record (at most 64 KiB) and return its number. Never raises for a full or broken disk."""
+        """At most 64 KiB; returns its number. Never raises for a full or broken disk."""
         if len(payload) > records.MAX_PAYLOAD:
             raise ValueError(f"a record may have {records.MAX_PAYLOAD} bytes, not {len(payload)}")
         seq = self._last = self._next
@@ -112,7 +111,6 @@ class SampleSpool:
         return self._position.acked.get(boot or self.boot, 0)
 
     def pending(self) -> int:
-        """Records not yet acknowledged, of all boots."""
         on_disk = sum(s.unacknowledged(self.acked(s.boot)) for s in self._files.segments)
         return on_disk + len(self._unwritten)
 

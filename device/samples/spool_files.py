@@ -1,8 +1,7 @@
 """The files of a spool: opened, appended to, scanned, and dropped from the oldest on when room is short.
 
-A file holds records of one boot, numbered without gaps, and is never changed. Its name holds what must survive damage
-to the content: its place, the boot, its first number, and whether it continues the file before it. Knows nothing of
-sync intervals or acknowledgement marks; the spool passes those in.
+A file holds records of one boot, numbered without gaps. Its name holds its place, the boot, its first number, and
+whether it continues the file before it. Knows no sync intervals or acknowledgement marks.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _PLAIN: Final = re.compile(r"^[0-9A-Za-z-]{1,64}$")
 
 
 def boot_name(boot_id: str) -> str:
-    """The boot id as it may stand in a file name: itself, or a digest when it holds anything unusual."""
+    """The boot id, or a digest when it holds anything unusual."""
     return boot_id if _PLAIN.match(boot_id) else hashlib.sha256(boot_id.encode()).hexdigest()[:32]
 
 
@@ -45,13 +44,12 @@ class Segment:
 
     @classmethod
     def named(cls, folder: Path, index: int, continues: bool, first: int, boot: str) -> Segment:
-        """A segment that is about to be written."""
         path = folder / f"{index:010d}-{'c' if continues else 's'}-{first}-{boot}.spool"
         return cls(path, index, continues, first, boot, last=first - 1)
 
     @classmethod
     def opened(cls, path: Path) -> Segment | None:
-        """An existing file, looked through once; None when it is not one of ours. Raises OSError."""
+        """None when it is not one of ours. Raises OSError."""
         match = _NAME.match(path.name)
         if match is None:
             return None
@@ -76,7 +74,7 @@ class Segment:
                 yield record
 
     def unacknowledged(self, acked: int) -> int:
-        """How many records lie above `acked`; reads the file only when `acked` lies inside it."""
+        """Reads the file only when `acked` lies inside it."""
         if acked < self.first:
             return self.count
         if acked >= self.last:

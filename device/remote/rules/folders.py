@@ -19,7 +19,7 @@ _UNFIT: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class PathRefusedError(Exception):
-    """No path of a declared folder. `code` is what the stream is refused with."""
+    """`code` is what the stream is refused with."""
 
     def __init__(self, code: str, why: str) -> None:
         super().__init__(why)
@@ -27,7 +27,7 @@ class PathRefusedError(Exception):
 
 
 class Pin(NamedTuple):
-    """A declared folder as it was when the agent started: where it really is, and which folder that was."""
+    """Where a declared folder really was, and which folder, when the agent started."""
 
     path: str
     device: int
@@ -35,7 +35,7 @@ class Pin(NamedTuple):
 
 
 class DeclaredPath(NamedTuple):
-    """A declared folder and the way down from it; without parts it is the folder itself."""
+    """Without parts it is the folder itself."""
 
     folder: str
     parts: tuple[str, ...]
@@ -56,7 +56,7 @@ def locate(path: object, folders: Iterable[str]) -> DeclaredPath:
 
 
 def declared(folder: str) -> tuple[str, ...] | None:
-    """The parts of a declared folder; None for one that is no absolute, plain path, or the root of everything."""
+    """None for one that is no absolute, plain path, or the root of everything."""
     try:
         parts = _parts(folder.rstrip("/"))
     except PathRefusedError:
@@ -65,7 +65,6 @@ def declared(folder: str) -> tuple[str, ...] | None:
 
 
 def can_travel(name: str) -> bool:
-    """Whether a path may contain this name, so that the file can be asked for."""
     return _UNFIT.search(name) is None
 
 

@@ -1,4 +1,4 @@
-"""Who may begin a remote session, the machine's status meanwhile, and the status that returns afterwards."""
+"""Who may begin a remote session, the status meanwhile, and the one that returns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAINTENANCE: Final = "remote access"
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the machine was before its first open session, and how that session is marked in the state."""
+    """The status before the first open session, and how that session is marked."""
 
     status: Status
     mark: Text
@@ -29,8 +29,8 @@ class Held(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class JournaledSession(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One open session, as it is remembered on disk: never its ticket. `boot` is the run of the machine it began in,
-    `duration` its length in seconds; sessions that overlap share `held`."""
+    """One open session on disk: never its ticket. `boot` is the run of the machine it began in; sessions that overlap
+    share `held`."""
 
     id: int
     boot: str
@@ -46,7 +46,7 @@ class JournaledSession(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
 
 class RemoteRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What the settings in force say. `ports` are those this machine declares."""
+    """`ports` are those this machine declares."""
 
     enabled: bool
     networks: tuple[str, ...]
@@ -91,8 +91,7 @@ def begun(
 
 
 def extended(session: JournaledSession, since_s: float, duration: float, rules: RemoteRules) -> JournaledSession:
-    """The session with `duration` more seconds from now, `since_s` after its beginning; never longer than the settings
-    allow."""
+    """`duration` more seconds from now, never longer than the settings allow."""
     return msgspec.structs.replace(session, duration=min(since_s + duration, rules.longest_s))
 
 
@@ -116,12 +115,10 @@ def over(state: MachineState, open_sessions: Mapping[int, JournaledSession], end
 
 
 def ended_report(session_id: int, reason: str, now: str) -> RemoteAccessReport:
-    """The report to the hub, repeated until it is received."""
     return RemoteAccessReport(session_id=session_id, state="ended", at=now, reason=reason)
 
 
 def why_interrupted(session: JournaledSession, boot: str) -> str:
-    """Why a session is over that an earlier life of the agent had open."""
     return "agent_restarted" if session.boot == boot else "machine_rebooted"
 
 
@@ -158,7 +155,7 @@ def _held(state: MachineState, reason: str) -> Held:
 
 
 def _before(held: Held, state: MachineState) -> Before | None:
-    """What returns at `until`; a status that the machine declared under the session stays."""
+    """A status that the machine declared under the session stays."""
     if held.before is None or held.status == state.status:
         return held.before
     return msgspec.structs.replace(held.before, status=state.status, reason=None)

@@ -1,7 +1,4 @@
-"""Starts and asks the process that opens a session's files. Blocks; called in a worker thread.
-
-Its answers are trusted no more than its user.
-"""
+"""Starts and asks the process that opens a session's files; its answers are trusted no more than its user. Blocks."""
 
 from __future__ import annotations
 
@@ -22,9 +19,8 @@ from device.remote.service_user import ServiceUser
 from device.remote.session.folder_files import check_room, explained, receive, send
 
 END_S: Final = 5.0
-"""What does not end by itself within this is killed."""
 ANSWER_S: Final = 30.0
-"""Likewise without an answer: its user may stop it, a file system may hang."""
+"""Its user may stop it, a file system may hang."""
 _ROOT: Final = str(Path(__file__).resolve().parents[3])
 _CODE: Final = """
 import sys
@@ -65,7 +61,6 @@ class FileProcess:
         return self._is_usable and self._process.poll() is None
 
     def call(self, op: str, **args: Any) -> tuple[dict[str, Any], int | None]:
-        """The answer, and the handle of a plain file if one came with it."""
         try:
             send(self._socket, {"op": op, **args})
             answer, handle = receive(self._socket)
@@ -89,7 +84,6 @@ class FileProcess:
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def end(self) -> None:
-        """Wait until it is gone."""
         self.hang_up()
         self._socket.close()
         try:
@@ -180,7 +174,6 @@ class Reception:
         self.received += len(data)
 
     def keep(self) -> str:
-        """Flushes the whole file, gives it its name; returns its SHA-256."""
         if self.received != self._size:
             raise PathRefusedError("invalid", f"{self._size} bytes were announced and {self.received} came")
         with explained():

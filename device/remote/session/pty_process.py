@@ -30,7 +30,7 @@ PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _IUTF8: Final = 0o40000
 _OWN_TERMINAL: Final = 'cd 2>/dev/null; exec "$@" <>"$0" >&0 2>&0'
 """The first terminal that a session's leader opens becomes its controlling one, so no code of ours runs between fork
-and exec (unsafe with threads). `cd` runs with the user's rights."""
+and exec. `cd` runs with the user's rights."""
 
 
 class PtyProcess:
@@ -86,7 +86,6 @@ class PtyProcess:
         return output or b""
 
     async def write(self, data: bytes) -> None:
-        """Type all of it; what is typed into a terminal that has ended is lost."""
         rest = memoryview(data)
         while rest:
             written = _now(os.write, self._terminal, rest)
@@ -99,25 +98,21 @@ class PtyProcess:
                 rest = rest[written:]
 
     def resize(self, columns: int, rows: int) -> None:
-        """Give the terminal this size; the command is told by the kernel."""
         with contextlib.suppress(OSError):
             _set_size(self._terminal, (columns, rows))
 
     async def reap(self) -> None:
-        """Waits for the command's end, kills what it left, and lets `read` end. Never returns: the last output still
-        has to be read."""
+        """Waits for the command's end, kills what it left, lets `read` end. Never returns."""
         await self._process.wait()
         self._signal(signal.SIGKILL)
         self._loop.call_later(LAST_OUTPUT_S, self._fall_silent)
         await self._loop.create_future()
 
     async def settle(self) -> None:
-        """After the last output: wait a moment for the code of a command that is just ending."""
         with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
             await asyncio.wait_for(self._process.wait(), HANG_UP_S)
 
     async def end(self) -> None:
-        """Hang up, and kill whatever is left; also when this is cancelled."""
         try:
             if self._process.returncode is None:
                 self._signal(signal.SIGHUP, signal.SIGCONT)
@@ -131,7 +126,6 @@ class PtyProcess:
         await self._process.wait()
 
     def _signal(self, *signals: signal.Signals) -> None:
-        """To every process of the terminal's session, in whatever group its shell has put it."""
         for pid in _of_session(self._process.pid):
             for one in signals:
                 with contextlib.suppress(OSError):
@@ -144,7 +138,6 @@ class PtyProcess:
                 waiter.set_result(False)
 
     async def _ready(self, add: Callable[..., object], remove: Callable[[int], object]) -> bool:
-        """Wait until the terminal can be read or written; False when there is nothing to wait for any more."""
         waiter: asyncio.Future[bool] = self._loop.create_future()
         self._waiters.add(waiter)
         add(self._terminal, _settle, waiter)
@@ -177,7 +170,6 @@ def _let_children_receive_sighup() -> None:
 
 
 def _now(call: Callable[..., T], *arguments: object) -> T | Literal[False] | None:
-    """What the call gives; None when it would have to wait, False when nobody holds the other end any more."""
     try:
         return call(*arguments)
     except BlockingIOError:

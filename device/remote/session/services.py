@@ -1,6 +1,6 @@
-"""Starts services when a session opens their port, and stops them when no session needs them.
+"""Starts services when a session opens their port, and stops them when none needs them.
 
-What ran already is not stopped. What was started is noted on disk, so that the next life of a killed agent ends it.
+What ran already is not stopped. What was started is noted on disk, for the next life of a killed agent.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ LOOK_S: Final = 0.1
 
 
 class OnDemandServices:
-    """`services` by port; sessions that overlap share what runs. `visitor`: the user of terminals, whose programs an
-    agent with more rights does not run."""
+    """Sessions that overlap share what runs. An agent with more rights does not run what `visitor` (the user of
+    terminals) may change."""
 
     def __init__(
         self, services: Mapping[int, OnDemand], state_dir: Path, log: Log, visitor: ServiceUser | None = None
@@ -44,8 +44,7 @@ class OnDemandServices:
         self._locks: dict[int, asyncio.Lock] = {}
 
     async def ready(self, port: int, session_id: int) -> None:
-        """Returns when something answers on the port, or when nothing is known that would start it. Raises
-        NotRunningError."""
+        """Returns when something answers on the port, or nothing would start it. Raises NotRunningError."""
         service = self._services.get(port)
         if service is None:
             return
@@ -58,7 +57,6 @@ class OnDemandServices:
             await self._start(port, service, session_id)
 
     async def release(self, session_id: int) -> None:
-        """The session is over: stop what nobody else needs."""
         for port, holders in list(self._holders.items()):
             holders.discard(session_id)
             async with self._locks.setdefault(port, asyncio.Lock()):
@@ -144,7 +142,6 @@ async def _answers(port: int) -> bool:
 
 
 async def _run(command: list[str]) -> None:
-    """Runs a command, for STOP_S at most."""
     with contextlib.suppress(OSError, ValueError, TimeoutError, asyncio.TimeoutError):
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -161,7 +158,6 @@ async def _run(command: list[str]) -> None:
 
 
 def _end_group(process: asyncio.subprocess.Process, what: signal.Signals) -> None:
-    """Signals the process and what it started. An ended one may have left a service in its group; while that lives the
-    kernel gives the number to no other, so a process of that number means the group is gone."""
+    """An ended process may have left a service in its group, which keeps the number from others."""
     if process.returncode is None or not Path(f"/proc/{process.pid}").exists():
         signal_group(process.pid, what)

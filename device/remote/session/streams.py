@@ -1,7 +1,7 @@
-"""The machine's end of a session's streams: each OPEN goes to the handler of its kind, each event to its stream.
+"""The machine's end of a session's streams: each OPEN goes to the handler of its kind. Knows no socket.
 
 A handler is `async def serve(stream, session)`. It accepts or refuses first; when it returns, the stream has ended. It
-is cancelled when its session ends, and then leaves nothing running. Knows `Streams` and handlers, and no socket.
+is cancelled when its session ends, and then leaves nothing running.
 """
 
 from __future__ import annotations
@@ -18,31 +18,27 @@ from protocol.streams import Accepted, Controlled, Data, Ended, Opened, Role, St
 
 
 class StreamGone(Exception):  # noqa: N818 - it reads as what happened
-    """The stream was reset or its session is over."""
+    ...
 
 
 class DeviceStream(Protocol):
     """The machine's end of one stream; waiting methods raise StreamGone."""
 
     @property
-    def kind(self) -> str:
-        """terminal, port or file."""
+    def kind(self) -> str: ...
 
     @property
     def args(self) -> Mapping[str, Any]:
         """What OPEN said; nobody has checked it."""
 
-    def accept(self, info: Mapping[str, object]) -> None:
-        """Say that it is served; before the first byte."""
+    def accept(self, info: Mapping[str, object]) -> None: ...
 
-    def refuse(self, code: str, message: str) -> None:
-        """Refuse it; the stream is gone."""
+    def refuse(self, code: str, message: str) -> None: ...
 
     async def send(self, data: bytes) -> None:
         """Send all of it; waits for the receiver's window."""
 
-    async def receive(self) -> bytes:
-        """The next bytes; b"" when the other side sends no more."""
+    async def receive(self) -> bytes: ...
 
     def control(self, values: Mapping[str, object]) -> None:
         """Say something about the stream, beside its bytes."""
@@ -50,16 +46,14 @@ class DeviceStream(Protocol):
     async def next_control(self) -> dict[str, Any] | None:
         """The next one of the other side; None when no more will come."""
 
-    async def finish(self) -> None:
-        """Send no more bytes."""
+    async def finish(self) -> None: ...
 
-    def reset(self, code: str, message: str = "") -> None:
-        """End it at once, whatever is on its way."""
+    def reset(self, code: str, message: str = "") -> None: ...
 
 
 @dataclass(frozen=True)
 class OpenSession:
-    """The session of a stream. `allow`: of terminal, ports, files; `deadline` is on our monotonic clock."""
+    """`allow`: of terminal, ports, files; `deadline` is on our monotonic clock."""
 
     id: int
     admin: str
@@ -73,7 +67,7 @@ Serve = Callable[[DeviceStream, OpenSession], Awaitable[None]]
 
 
 class ServedStream:
-    """One stream; a DeviceStream. The dispatcher hands it its events."""
+    """A DeviceStream. The dispatcher hands it its events."""
 
     def __init__(self, asked: Opened, streams: Streams, wake: Callable[[], None]) -> None:
         self._id = asked.id
@@ -183,7 +177,7 @@ class ServedStream:
             event.set()
 
     def handler_returned(self) -> None:
-        """Its handler has returned: what it sent still goes out, what still comes in is dropped."""
+        """What it sent still goes out, what still comes in is dropped."""
         if self.gone:
             return
         if not self._served:
@@ -207,7 +201,7 @@ class ServedStream:
 
 
 class StreamDispatcher:
-    """`session()` is the session as it is now; `handlers` by kind. `end` it."""
+    """`session()` is the session as it is now; `handlers` by kind."""
 
     def __init__(
         self,
@@ -226,7 +220,6 @@ class StreamDispatcher:
         self._tasks = Tasks()
 
     def receive(self, frame: bytes) -> None:
-        """Take one frame of the hub. Raises StreamProtocolError."""
         for event in self.streams.receive(frame):
             if isinstance(event, Opened):
                 self._begin(event)
@@ -241,7 +234,6 @@ class StreamDispatcher:
         self._wake()
 
     async def end(self) -> None:
-        """The session is over: ends all streams and handlers."""
         for stream in self._open.values():
             stream.mark_gone()
         await self._tasks.end()

@@ -1,4 +1,4 @@
-"""Serves streams of kind `terminal`: keys into a shell of the machine, its output back. The PTY is pty_process's."""
+"""Serves streams of kind `terminal`: keys into a shell of the machine, its output back."""
 
 from __future__ import annotations
 
@@ -25,8 +25,6 @@ _DEFAULT_TERM: Final = "xterm-256color"
 
 
 class TerminalServer:
-    """`command` is the setting `terminal_command` (empty: the user's login shell); `visitor()` raises NoUserError."""
-
     def __init__(self, command: Sequence[str], visitor: Callable[[], ServiceUser], log: Log) -> None:
         self._command = tuple(command)
         self._visitor = visitor
@@ -35,7 +33,6 @@ class TerminalServer:
         self._open: Counter[int] = Counter()
 
     async def serve(self, stream: DeviceStream, session: OpenSession) -> None:
-        """One terminal, from its opening to the end of whatever ran in it."""
         if "terminal" not in session.allow:
             stream.refuse("not_allowed", "this session was not opened for a terminal")
             return
@@ -85,7 +82,6 @@ async def _start(command: Sequence[str], user: ServiceUser, args: Mapping[str, A
 
 
 async def _join(stream: DeviceStream, terminal: PtyProcess) -> None:
-    """Until the command ends or the other side does; the code is said before the end."""
     try:
         await until_one_ends(_show(stream, terminal), _type(stream, terminal), _obey(stream, terminal), terminal.reap())
         if terminal.code is not None:

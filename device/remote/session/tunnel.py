@@ -1,7 +1,6 @@
 """The second WebSocket of a session: opened with key and ticket, resumed after every drop.
 
-Moves frames between the socket and the stream dispatcher; knows no stream and no handler. What was not acknowledged is
-kept by the streams, so a drop loses nothing.
+Knows no stream and no handler. The streams keep what was not acknowledged, so a drop loses nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from protocol.stream_frames import HEAD_BYTES, StreamProtocolError
 
 BASE_S: Final = 0.5
 CAP_S: Final = 5.0
-"""Short delays: somebody is looking at a terminal that stands still."""
+"""Short: a terminal stands still meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class TunnelClient:
         self._news.set()
 
     async def run(self, dispatcher: StreamDispatcher) -> str:
-        """Runs as long as the session; returns why it is over, when the hub ends it or frames cannot be repeated."""
+        """Returns why the session is over, when the hub ends it or frames cannot be repeated."""
         while True:
             began = time.monotonic()
             end = await self._once(dispatcher)
@@ -68,7 +67,6 @@ class TunnelClient:
             await asyncio.sleep(delay)
 
     def _over(self, end: End) -> str:
-        """Why nothing more can come of it; empty when it can."""
         if end.code == CloseCode.PROTOCOL_ERROR:
             return "protocol_error"
         if end.code == CloseCode.REVOKED:
@@ -79,7 +77,6 @@ class TunnelClient:
         return ""
 
     async def _once(self, dispatcher: StreamDispatcher) -> End:
-        """One socket, from its opening to its end."""
         door = self._door
         try:
             connection = await open_socket(
@@ -132,7 +129,6 @@ class TunnelClient:
             dispatcher.receive(frame)
 
     async def _speak(self, connection: ClientConnection, dispatcher: StreamDispatcher) -> None:
-        """Sends frames; a full socket makes it wait, and with it the streams."""
         acknowledged_at = time.monotonic()
         while True:
             self._news.clear()
@@ -146,7 +142,7 @@ class TunnelClient:
                 await self._wait()
 
     async def _wait(self) -> None:
-        """Waits for something to send or to acknowledge; without a task, as every key of a terminal passes here."""
+        """Waits for something to send or to acknowledge; without a task, which every key would pay."""
         timer = asyncio.get_running_loop().call_later(limits.ACK_S, self._news.set)
         try:
             await self._news.wait()

@@ -1,4 +1,4 @@
-"""Runs while a session is open: the tunnel, its streams' handlers, the control page. Loaded with the first session."""
+"""Runs while a session is open: the tunnel, its streams' handlers, the control page."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SessionPage(Protocol):
 
 
 class SessionWork:
-    """`settings()` are those in force now; `page` is the machine's control page, `folders` are those of its files."""
+    """`settings()` are the effective ones; `folders` those of its files."""
 
     def __init__(
         self, settings: Callable[[], AgentSettings], log: Log, page: SessionPage, folders: DeclaredFolders
@@ -52,7 +52,6 @@ class SessionWork:
         self._ports = frozenset(map(int, own.names("remote_access_ports")))
 
     async def __call__(self, running: RunningSession, ticket: str) -> str:
-        """Work until cancelled; why the session is over when that is found out here."""
         session_id = running.session.id
         settings = self._settings()
         door = TunnelAddress(settings.tunnel_url, settings.api_token, ticket, settings.number("connection_timeout"))
@@ -84,7 +83,7 @@ class SessionWork:
 
 
 def opened(running: RunningSession) -> OpenSession:
-    """The lease as the handlers of its streams see it."""
+    """The session as the handlers of its streams see it."""
     session = running.session
     return OpenSession(
         id=session.id,
@@ -104,6 +103,5 @@ def _terminal_user(own: AgentSettings) -> ServiceUser | None:
 
 
 async def _for_ever() -> str:
-    """A session begun at the machine has no tunnel: it lasts until its time or its end."""
     await asyncio.Event().wait()
     return "stopped"
