@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -35,9 +36,9 @@ CONFIGURATION = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Con
 class PrivateBus:
     """`mood` is obeyed from the next request on; `calls` are the requests so far, as [method, *arguments]."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, socket: Path) -> None:
         self._folder = folder
-        self.address = f"unix:path={folder}/socket"
+        self.address = f"unix:path={socket}"
         self.mood = "obey"
 
     @property
@@ -79,9 +80,11 @@ class PrivateBus:
 async def private_bus(folder: Path) -> AsyncIterator[PrivateBus]:
     """The daemon and the services, ready for requests."""
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - once, in a test
-    bus = PrivateBus(folder)
+    # A socket's path has 107 bytes at most, and a test's folder beside other workers is longer.
+    short = Path(tempfile.mkdtemp(prefix="bus-"))
+    bus = PrivateBus(folder, short / "socket")
     configuration = folder / "bus.conf"
-    configuration.write_text(CONFIGURATION.format(socket=folder / "socket"))
+    configuration.write_text(CONFIGURATION.format(socket=short / "socket"))
     daemon = await asyncio.create_subprocess_exec(
         DAEMON, "--nofork", f"--config-file={configuration}", "--print-address=1", stdout=asyncio.subprocess.PIPE
     )
@@ -101,3 +104,4 @@ async def private_bus(folder: Path) -> AsyncIterator[PrivateBus]:
             if process is not None and process.returncode is None:
                 process.kill()
                 await process.wait()
+        shutil.rmtree(short, ignore_errors=True)
