@@ -1,1 +1,1 @@
-"""The agent on a machine. Knows the wire, never the hub's inside."""
+"""The agent on a machine: readings out, commands in, nothing listening. Knows the wire, never the hub's inside."""

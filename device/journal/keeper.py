@@ -1,3 +1,5 @@
+"""Keeps the machine's facts: written to the journal, flushed, then applied to the memory. Knows not what they mean."""
+
 from __future__ import annotations
 
 import asyncio

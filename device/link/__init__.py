@@ -1,1 +1,1 @@
-"""The control link to the hub."""
+"""The control link to the hub: opened, served, opened again."""
