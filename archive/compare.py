@@ -17,7 +17,7 @@ from archive import manifest
 from archive.errors import DAMAGED, ArchiveError
 from archive.manifest import Deleted, Entry, Header
 from archive.packing import PIECE
-from archive.tree import FOLDER, Steps, Tree
+from archive.tree import FOLDER, Steps, Tree, refusals
 from archive.unpack import EVERYTHING, Selection, read_file
 
 Keep = Callable[[Entry, int, str], None]
@@ -78,9 +78,10 @@ def compare(entries: Iterator[Entry], tree: Tree, root: int, *, tick: Callable[[
         steps = manifest.check_path(entry.path)
         try:
             _same(entry, steps, tree, tick)
-            keep(entry, *tree.place(steps))
         except OSError as error:
             raise ArchiveError(DAMAGED, f"is listed, and cannot be read: {error.strerror}", path=entry.path) from error
+        with refusals(entry.path):
+            keep(entry, *tree.place(steps))
         files += entry.kind == "file"
         size += entry.size
         folders += entry.kind == "dir"

@@ -7,7 +7,7 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from archive.manifest import Entry
@@ -33,7 +33,8 @@ class Owners:
         if entry.kind in ("dir", "hardlink"):
             return  # a hard link shares what its file has
         if self.is_root:
-            os.chown(name, *self.of(entry), dir_fd=above, follow_symlinks=False)
+            with self._where_owners_are():
+                os.chown(name, *self.of(entry), dir_fd=above, follow_symlinks=False)
         if entry.kind == "file":
             os.chmod(name, entry.mode & ~_NEVER_BITS, dir_fd=above)  # compare opened it: it is no link
         os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=above, follow_symlinks=False)
@@ -41,9 +42,18 @@ class Owners:
     def seal(self, entry: Entry, fd: int) -> None:
         """Of a folder, once nothing is made below it any more."""
         if self.is_root:
-            os.fchown(fd, *self.of(entry))
+            with self._where_owners_are():
+                os.fchown(fd, *self.of(entry))
         os.fchmod(fd, entry.mode & ~stat.S_ISUID)
         os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
+
+    @contextlib.contextmanager
+    def _where_owners_are(self) -> Iterator[None]:
+        """A USB stick has none: then nothing more is tried."""
+        try:
+            yield
+        except PermissionError:
+            self.is_root = False
 
     def of(self, entry: Entry) -> tuple[int, int]:
         """User and group on this computer: by name where it is known, else the number."""

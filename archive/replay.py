@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from archive import manifest
+from archive import manifest, packing
 from archive.compare import Compared, compare, state
-from archive.errors import WRONG_CHAIN, ArchiveError
+from archive.errors import DAMAGED, WRONG_CHAIN, ArchiveError
 from archive.manifest import ArchiveSource, Entry, Header
 from archive.owners import MAX_SEALED, Owners
+from archive.tar import TarReader
 from archive.tree import Tree
 from archive.unpack import EVERYTHING, DiskRoom, Selection, Unpacked, unpack
 
@@ -72,7 +73,7 @@ def replay(
         for number, archive in enumerate(archives):
             before = sum(each.size for each in done)
             file = work / f"manifest-{number}.jsonl"
-            with _of(number), contextlib.closing(archive.open()) as raw:
+            with numbered(number), contextlib.closing(archive.open()) as raw:
                 one = unpack(
                     raw, tree, file, identities=identities, selection=selection, room=room,
                     progress=lambda size, before=before: phase(UNPACKING, before + size),  # type: ignore[misc]
@@ -82,6 +83,22 @@ def replay(
             manifests.append(file)
         compared = _compare(manifests, selection, tree, root, owners, phase)
     return Replayed(tuple(done), tuple(manifests), compared)
+
+
+def header_of(raw: BinaryIO, identities: Sequence[str] = ()) -> Header:
+    """What an archive says first of itself; reads no more of it than that. Raises ArchiveError."""
+    with contextlib.closing(packing.unpacked(packing.CountedFile(raw), identities)) as pieces:
+        reader = TarReader(pieces)
+        for member in reader:
+            if member.path != manifest.BEGIN or member.kind != "file":
+                break
+            for line in manifest.lines(bytes(piece) for _, piece in reader.pieces()):
+                header = manifest.decode(line)
+                if isinstance(header, Header):
+                    return header
+                break
+            break
+    raise ArchiveError(DAMAGED, "the archive does not begin with the plan of a backup")
 
 
 def check_follows(before: Sequence[Header], header: Header) -> None:
@@ -102,7 +119,8 @@ def sources_of(headers: Sequence[Header]) -> dict[str, ArchiveSource]:
 
 
 @contextlib.contextmanager
-def _of(number: int) -> Iterator[None]:
+def numbered(number: int) -> Iterator[None]:
+    """Says of which archive of a chain an error is."""
     try:
         yield
     except ArchiveError as error:

@@ -52,6 +52,14 @@ def _main(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
         from device.cli.doctor import examine
 
         return examine(arguments.config, environ, texts, as_json=arguments.json)
+    if arguments.action == "restore":
+        from device.cli import restore_verb
+
+        return restore_verb.restore(texts, arguments, partial(_complain, texts, arguments))
+    if arguments.action == "backup":
+        from device.cli import backup_verbs
+
+        return backup_verbs.backup(texts, arguments, partial(_complain, texts, arguments))
     try:
         settings = load(arguments.config, environ)
     except AgentSettingsError as error:
@@ -84,22 +92,34 @@ def _parser(texts: Texts) -> argparse.ArgumentParser:
         parents=[shared, running],
     )
     parser.add_argument("--version", action="version", version=f"MyRVM agent {PRODUCT_VERSION}")
-    actions = parser.add_subparsers(metavar="run | doctor | status | busy | remote | settings")
-    for name in ("run", "doctor", "status", "busy", "remote", "settings"):
+    actions = parser.add_subparsers(metavar="run | doctor | status | busy | remote | settings | restore | backup")
+    for name in ("run", "doctor", "status", "busy", "remote", "settings", "restore", "backup"):
         parents = [shared, running] if name == "run" else [shared]
         action = actions.add_parser(name, parents=parents, help=texts(f"cli_{name}"), description=texts(f"cli_{name}"))
         action.set_defaults(action=name)
-        if name == "status":
-            status_verbs.add_status_arguments(action, texts)
-        elif name == "busy":
-            action.add_argument("busy", nargs="?", choices=("on", "off"), help=texts("cli_busy_new"))
-        elif name == "remote":
-            from device.cli.remote_verbs import add_remote_arguments
-
-            add_remote_arguments(action, texts)
-        elif name == "settings":
-            settings_verb.add_settings_arguments(action, texts)
+        _add_arguments(name, action, texts)
     return parser
+
+
+def _add_arguments(name: str, action: argparse.ArgumentParser, texts: Texts) -> None:
+    if name == "status":
+        status_verbs.add_status_arguments(action, texts)
+    elif name == "busy":
+        action.add_argument("busy", nargs="?", choices=("on", "off"), help=texts("cli_busy_new"))
+    elif name == "remote":
+        from device.cli.remote_verbs import add_remote_arguments
+
+        add_remote_arguments(action, texts)
+    elif name == "settings":
+        settings_verb.add_settings_arguments(action, texts)
+    elif name == "restore":
+        from device.cli.restore_verb import add_restore_arguments
+
+        add_restore_arguments(action, texts)
+    elif name == "backup":
+        from device.cli.backup_verbs import add_backup_arguments
+
+        add_backup_arguments(action, texts)
 
 
 def _run(settings: AgentSettings, texts: Texts, environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
