@@ -18,6 +18,9 @@ from starlette.applications import Starlette
 from db.engine.ownership import InUse, Owner, own_folder
 from db.engine.store import Store, open_store
 from db.errors import StoreError
+from hub.backups.download_api import BackupDownloads, DownloadLinks
+from hub.backups.service import Backups
+from hub.backups.upload import Receiving
 from hub.commands.cards import Throughputs
 from hub.kernel.announce import Announcer, Publisher
 from hub.kernel.commits import Commits
@@ -171,12 +174,15 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             engine.announce.listen(context[AuthState].on_commit)
             engine.announce.listen(context[AuthState].budgets.on_commit)
             engine.announce.listen(context[Terminals].on_commit)
+            engine.announce.listen(context[Backups].on_commit)
+            await context[Backups].load()
             engine.announce.listen(context[Throughputs].on_commit)
             app.state.loop_lag = lag = LoopLag()
             own.start_soon(lag.run)
             own.start_soon(end_stale_watches, context.watching, context.fleet, context[Links])
             own.start_soon(RecordingKeeper(context[Recordings], settings.recording_retention_days).run)
             own.start_soon(context[Terminals].run)
+            own.start_soon(context[Backups].run)
             own.start_soon(context[AuthState].unknown_accounts.run)
             own.start_soon(context[AuthState].unstored.run, engine.announce)
             yield
@@ -201,6 +207,8 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
     )  # fmt: skip
     context.add(engine.links, engine.tunnels, engine.remote_sessions)
     context.add(objects, recordings, Terminals(engine.fleet, engine.tunnels, recordings), OpenPages())
+    backups = Backups(settings, engine.store, engine.fleet, engine.announce, objects, engine.clock)
+    context.add(backups, Receiving(), BackupDownloads(), DownloadLinks())
     context.add(AuthState(), ReadBudget(), FreshSecrets(), FleetDigest(engine.fleet, feed))
     context.add(HANDLERS, DownloadSlots(), HistoryReads(), Playbacks(), Throughputs(engine.fleet, engine.clock))
     return context

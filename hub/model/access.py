@@ -54,6 +54,14 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
     "remote.approve": frozenset[Role]({"operator", "admin"}),
     "recording.read": _WORKERS,
     "recording.delete": _ADMIN,
+    "backup.read": _READERS,
+    "backup.start": _WORKERS | {"machine"},
+    "backup.write": frozenset[Role]({"machine", "operator", "admin"}),
+    # Its own archives, for a restore or a check; people have links.
+    "backup.fetch": frozenset[Role]({"machine"}),
+    "backup.download": frozenset[Role]({"operator", "admin"}),
+    "backup.restore": frozenset[Role]({"operator", "admin"}),
+    "backup.delete": _ADMIN,
     "event.read": _READERS,
     # Events that belong to no machine (sign-ins, users, tokens) name people.
     "event.read_all": _ADMIN,

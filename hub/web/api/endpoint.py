@@ -26,7 +26,7 @@ from hub.commands.rules import Refused
 from hub.kernel.context import HubContext
 from hub.links.links import Links
 from hub.model.access import ACTIONS, SIGNED_IN_ONLY, Principal, may, role_needed
-from hub.model.budgets import FRAME, Cost
+from hub.model.budgets import Cost
 from hub.model.machine import Machine
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.auth import identify, origin
@@ -217,7 +217,7 @@ async def admit(context: HubContext, request: Request, operation: Operation) -> 
     forged = principal.via == "session" and request.method not in origin.SAFE_METHODS
     if forged and not identify.csrf_holds(context.settings, request):
         raise origin.csrf_refusal(request, context.settings)
-    await charge(context, principal, operation, FRAME)
+    await charge(context, principal, operation, operation.arrival(request))
     if request.method not in origin.SAFE_METHODS:
         may_change_now(context, principal, operation.action)
     return principal

@@ -33,13 +33,15 @@ WHEN: Final[Mapping[str, str]] = {
     "too-large": "The body is over the limit.",
     "unsupported-media-type": "The body is not announced as JSON.",
     "invalid": "Members are wrong; `errors` names each one and what would be right.",
+    "range-not-satisfiable": "The Range begins behind the end of the file.",
     "too-many-requests": "Too many requests without a valid credential, or by one machine; see Retry-After.",
     "internal": "A mistake of the hub; its log has the number in `detail`.",
     "unavailable": "Not possible right now (the database is away); see Retry-After.",
 }
 PATH_EXAMPLES: Final = {
     "id": "1", "device_id": "1", "key": "temperature_threshold", "command_id": "1a208a7557d-d0cc93784957c053",
-    "user_id": "2", "token_id": "3", "recording_id": "4",
+    "user_id": "2", "token_id": "3", "recording_id": "4", "backup_id": "5", "number": "1",
+    "token": "from-the-answer",
 }  # fmt: skip
 _ANSWER_HEADERS: Final[Mapping[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",), 412: ("ETag",), 429: ("Retry-After",), 503: ("Retry-After",),
@@ -165,7 +167,14 @@ def _operation(operation: Operation, schema_of: Mapping[int, Any]) -> dict[str, 
             "required": not operation.body_optional,
             "content": {"application/json": media},
         }
+    if operation.form:
+        fields = {name: _FORM_FIELDS[kind] for name, kind in operation.form.items()}
+        schema = {"type": "object", "required": [next(iter(fields))], "properties": fields}
+        spec["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
     return spec
+
+
+_FORM_FIELDS: Final = {"binary": {"type": "string", "format": "binary"}, "text": {"type": "string"}}
 
 
 def _description(operation: Operation) -> str:

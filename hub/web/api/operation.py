@@ -16,7 +16,7 @@ from db.rows import SampleRow
 from db.table_row import TableRow
 from hub.kernel.context import HubContext
 from hub.model.access import Principal
-from hub.model.budgets import Cost, line
+from hub.model.budgets import FRAME, Cost, line
 from hub.model.changes import Change
 from hub.model.machine import Machine
 from hub.people.rules import while_signed_in
@@ -114,6 +114,10 @@ class Operation:
     headers: tuple[str, ...] = ()
     cost: Callable[[Call], Cost] = one_line
     """Of a machine's own key (hub.model.budgets); reading is free."""
+    arrival: Callable[[Request], Cost] = lambda _: FRAME
+    """Of it before the body is read."""
+    form: Mapping[str, str] = field(default_factory=dict)
+    """The fields of a `multipart/form-data` body: `binary` or `text`."""
     reads: float = 0.0
     """Of the caller's budget of reads (hub.web.auth.limits), for each hundred rows."""
     other_media: tuple[str, ...] = ()

@@ -17,8 +17,10 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES: Final = 1024 * 1024
-STREAMED: Final = re.compile(r"/remote/.|/api/v2/rvms/[^/]+/remote-access/files/upload\Z")
-"""A body that streams on to a machine is bounded there, or by the route."""
+STREAMED: Final = re.compile(
+    r"/remote/.|/api/v2/rvms/[^/]+/(remote-access/files/upload|backup/upload|backups/[^/]+/parts/[^/]+)\Z"
+)
+"""A body that streams on to a machine or into the store is bounded there, or by the route."""
 
 
 class BodyLimit:

@@ -21,8 +21,8 @@ TYPES_AT: Final = "/api/v2/docs#problem-"
 
 STATUS_OF: Final[Mapping[str, int]] = {
     "malformed": 400, "not-authenticated": 401, "forbidden": 403, "not-found": 404, "method-not-allowed": 405,
-    "conflict": 409, "precondition-failed": 412, "too-large": 413, "unsupported-media-type": 415, "invalid": 422,
-    "too-many-requests": 429, "internal": 500, "unavailable": 503,
+    "conflict": 409, "precondition-failed": 412, "too-large": 413, "unsupported-media-type": 415,
+    "range-not-satisfiable": 416, "invalid": 422, "too-many-requests": 429, "internal": 500, "unavailable": 503,
 }  # fmt: skip
 
 

@@ -30,6 +30,7 @@ SAY_OF_MACHINE = row("role", "role", "role", "hidden", "ok", "hidden", "role")
 CANCEL = row("role", "ok", "ok", "hidden", "role", "role", "ok")
 PEOPLE_AT_WORK = row("role", "ok", "ok", "ok", "role", "role", "ok")
 UPLOAD = row("role", "role", "role", "hidden", "ok", "hidden", "ok")
+UPLOAD_BACKUP = row("role", "ok", "role", "hidden", "ok", "hidden", "ok")
 MANAGE = row("role", "role", "role", "hidden", "role", "hidden", "ok")
 EVERYBODY = row("ok", "ok", "ok", "ok", "ok", "ok", "ok")
 PEOPLE = row("ok", "ok", "ok", "ok", "role", "role", "ok")
@@ -104,6 +105,19 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /api/v2/rvms/{id}/remote-access/files/list": COMMAND,
     "POST /api/v2/rvms/{id}/remote-access/files/download": COMMAND,
     "POST /api/v2/rvms/{id}/remote-access/files/upload": COMMAND,
+    "POST /api/v2/rvms/{id}/backup/start": WORK,
+    "GET /api/v2/rvms/{id}/backup/status": READ,
+    "POST /api/v2/rvms/{id}/backup/upload": UPLOAD_BACKUP,
+    "GET /api/v2/rvms/{id}/backups": READ,
+    "GET /api/v2/rvms/{id}/backups/{backup_id}": READ,
+    "DELETE /api/v2/rvms/{id}/backups/{backup_id}": MANAGE,
+    "POST /api/v2/rvms/{id}/backups/{backup_id}/upload": UPLOAD_BACKUP,
+    "PUT /api/v2/rvms/{id}/backups/{backup_id}/parts/{number}": UPLOAD_BACKUP,
+    "POST /api/v2/rvms/{id}/backups/{backup_id}/complete": UPLOAD_BACKUP,
+    "GET /api/v2/rvms/{id}/backups/{backup_id}/archive": SAY_OF_MACHINE,
+    "POST /api/v2/rvms/{id}/backups/{backup_id}/download": APPROVE,
+    # The link is the credential; without one there is nothing, whoever comes.
+    "GET /api/v2/backup-downloads/{token}": NOBODY,
     "GET /api/v2/users": ADMIN,
     "POST /api/v2/users": ADMIN,
     "GET /api/v2/users/{user_id}": ADMIN,

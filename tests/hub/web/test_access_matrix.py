@@ -16,6 +16,9 @@ import pytest_asyncio
 from starlette.routing import Route, WebSocketRoute
 
 from db.records import CommandRow, RecordingRow, SessionRow, TokenRow
+from hub.backups.rules import life
+from hub.backups.rules.life import Archive
+from hub.backups.service import Backups
 from hub.commands import rules as command_rules
 from hub.model import credentials
 from hub.model.changes import Change, Patch, put_rows
@@ -70,6 +73,7 @@ class Cast:
     user_id: int
     command_id: str
     recording_id: int
+    backup_id: int
 
 
 async def cast(hub: ApiHub, number: int) -> Cast:
@@ -92,7 +96,17 @@ async def cast(hub: ApiHub, number: int) -> Cast:
     for role in ("viewer", "operator", "admin", "own_technician", "other_technician"):
         secrets[role] = hub.logins[named(role)]
     secrets["expired"], secrets["revoked"] = await dead_tokens(hub, hub.users[named("admin")])
-    return Cast(secrets, own, other, victim, command.id, await recording_of(hub, own))
+    recording_id = await recording_of(hub, own)
+    return Cast(secrets, own, other, victim, command.id, recording_id, await backup_of(hub, own))
+
+
+async def backup_of(hub: ApiHub, rvm_id: int) -> int:
+    """A backup that is whole, as far as its row says."""
+    backup_id, now = hub.context[Backups].next_id(), hub.context.clock()
+    machine, archive = hub.context.fleet.machines[rvm_id], Archive(9, "a" * 64)
+    key = f"backups/{rvm_id}/{backup_id}-0.tar.gz"
+    await hub.context.announce(*life.received(machine, backup_id, "full", archive, key, "system", now))
+    return backup_id
 
 
 async def recording_of(hub: ApiHub, rvm_id: int) -> int:
@@ -118,7 +132,7 @@ def filled(path: str, of: Cast) -> str:
         ("{what:str}", "disable"), ("{action}", "reboot"), ("{name:path}", "nothing.js"),
         ("{rest:path}", "nowhere/at/all"),
         ("{device_id}", of.rvm_id), ("{key}", "cpu_threshold"),
-        ("{recording_id}", of.recording_id),
+        ("{recording_id}", of.recording_id), ("{backup_id}", of.backup_id), ("{number}", 1), ("{token}", "nothing"),
     ):  # fmt: skip
         path = path.replace(name, str(value))
     return path

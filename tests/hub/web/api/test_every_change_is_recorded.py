@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from db.backup_records import BackupPartRow
 from db.records import (
     BootRow,
     CounterRow,
@@ -55,6 +56,7 @@ SILENT: dict[type[Change], str] = {
 }
 """Kinds that may travel without a line, each with its reason. The moments at which they are news are tried below."""
 SILENT_ROWS: dict[type[TableRow], str] = {
+    BackupPartRow: "the parts of an upload are cargo: its end has the line",
     BootRow: "readings are the cargo",
     CounterRow: "how far the clock is believed is no fact of the fleet, and a version has its settings' line",
     ZoneRow: "an automatic attempt that changed nothing is counted",
@@ -105,6 +107,8 @@ def is_news(change: Change) -> bool:
     if isinstance(change, changes.Move):  # progress is no mutation; the end is, and has its line
         return not is_open(change.row)
     if isinstance(change, changes.Put) and type(change.row) in SILENT_ROWS:
+        return False
+    if isinstance(change, Drop) and change.of is BackupPartRow:
         return False
     if isinstance(change, changes.Patch):
         silent, _ = SILENT_MEMBERS.get(change.of, (frozenset(), ""))

@@ -1,0 +1,268 @@
+"""Archives and their lists of files taken out: by the machine's own key, or by a person with a link that opens once."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+import anyio
+import msgspec
+from starlette.responses import RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from db.backup_records import BackupRow
+from db.queries import backups as rows
+from hub.backups.api import find
+from hub.backups.rules import life
+from hub.backups.service import Backups
+from hub.backups.upload import store_away
+from hub.kernel.objects.place import ObjectMissingError, ObjectsError
+from hub.model.backups import is_there
+from hub.model.views import rfc3339
+from hub.web.api.operation import Answer, Call, Operation
+from hub.web.http.download_slots import DownloadSlots
+from hub.web.http.problems import Problem, Text, not_found
+from hub.web.http.validation import Instant
+
+OPEN_WITHIN_S: Final = 60.0
+RESUME_WITHIN_S: Final = 3600.0
+"""After it was opened a link gives the rest of a download that broke off, to the same address."""
+MOST_LINKS: Final = 1000
+TAKEN_WITHIN_S: Final = 30.0
+"""Of one piece, by a reader that is slow."""
+_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
+_EASY: Final = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+class BackupDownloads(DownloadSlots):
+    """Of backups' archives."""
+
+    def __init__(self) -> None:
+        super().__init__("backup_download")
+
+
+class Link(NamedTuple):
+    """`address`: where it was opened from."""
+
+    backup_id: int
+    until: float
+    address: str | None = None
+
+
+class DownloadLinks:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._links: OrderedDict[str, Link] = OrderedDict()  # Bound: MOST_LINKS, the oldest goes first
+
+    def make(self, backup_id: int) -> str:
+        token = secrets.token_urlsafe(32)
+        self._links[token] = Link(backup_id, self._monotonic() + OPEN_WITHIN_S)
+        if len(self._links) > MOST_LINKS:
+            self._links.popitem(last=False)
+        return token
+
+    def open(self, token: str, address: str, *, resumes: bool) -> int | None:
+        """The backup; None for a link that is unknown, late, or was opened. `resumes`: the caller has its beginning."""
+        link, now = self._links.get(token), self._monotonic()
+        if link is None or now >= link.until:
+            self._links.pop(token, None)
+            return None
+        if link.address is None:
+            self._links[token] = Link(link.backup_id, now + RESUME_WITHIN_S, address)
+            return link.backup_id
+        same = hmac.compare_digest(link.address, address)
+        return link.backup_id if resumes and same else None
+
+
+class Asked(NamedTuple):
+    """The stretch of a file that is wanted: `end` is behind its last byte."""
+
+    start: int
+    end: int
+    is_part: bool
+
+
+def asked(header: str | None, size: int) -> Asked | None:
+    """None: it cannot be had (416). What is no Range of ours asks for all of it (RFC 9110, 14.2)."""
+    match = _RANGE.match((header or "").replace(" ", ""))
+    first, last = match.groups() if match is not None else ("", "")
+    if not first and not last:
+        return Asked(0, size, False)
+    if not first:
+        return Asked(max(0, size - int(last)), size, True) if int(last) and size else None
+    if int(first) >= size or (last and int(last) < int(first)):
+        return None if int(first) >= size else Asked(0, size, False)
+    return Asked(int(first), min(size, int(last) + 1) if last else size, True)
+
+
+async def download_archive(call: Call) -> Answer:
+    """By the machine that the backup is of, for a restore or a check."""
+    return Answer(await _archive(call, await find(call), call.principal.actor))
+
+
+class DownloadLink(msgspec.Struct):
+    """`url` opens once, until `expires_at`, for whoever has it; then it gives the rest of a download that broke off."""
+
+    url: str
+    expires_at: Instant
+
+
+async def make_link(call: Call) -> Answer:
+    row = await find(call)
+    _must_be_there(row)
+    await call.announce(life.downloaded(row, call.principal.actor, call.now))
+    token = call.context[DownloadLinks].make(row.id)
+    ends = rfc3339(call.now + timedelta(seconds=OPEN_WITHIN_S))
+    return Answer({"url": f"/api/v2/backup-downloads/{token}", "expires_at": ends}, 201)
+
+
+async def use_link(call: Call) -> Answer:
+    resumes = "if-range" in call.request.headers and "range" in call.request.headers
+    token = call.request.path_params["token"]
+    backup_id = call.context[DownloadLinks].open(token[:100], call.address, resumes=resumes)
+    row = None if backup_id is None else await rows.find(call.context.store, backup_id)
+    if row is None:
+        raise not_found()
+    if call.context.settings.backup_download == "presigned" and row.file_path is not None:
+        address = await _presigned(call, row)
+        if address is not None:
+            return Answer(RedirectResponse(address, 302))
+    return Answer(await _archive(call, row, f"link:{token[:8]}"))
+
+
+async def _presigned(call: Call, row: BackupRow) -> str | None:
+    objects, name = call.context[Backups].objects, file_name(call, row)
+    try:
+        return await objects.presign(row.file_path or "", name, int(OPEN_WITHIN_S))
+    except ObjectsError as away:
+        raise store_away(away) from away
+
+
+async def _archive(call: Call, row: BackupRow, who: str) -> Response:
+    _must_be_there(row)
+    size, tag = row.file_size or 0, f'"{row.sha256}"'
+    stale = call.request.headers.get("if-range", tag) != tag
+    wanted = asked(None if stale else call.request.headers.get("range"), size)
+    headers = {
+        "Accept-Ranges": "bytes", "ETag": tag, "X-Accel-Buffering": "no",
+        "Content-Disposition": f'attachment; filename="{file_name(call, row)}"',
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+    }  # fmt: skip
+    if wanted is None:
+        return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{size}"})
+    headers["Content-Length"] = str(wanted.end - wanted.start)
+    if wanted.is_part:
+        headers["Content-Range"] = f"bytes {wanted.start}-{wanted.end - 1}/{size}"
+    status = 206 if wanted.is_part else 200
+    if call.request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type="application/octet-stream")
+    return await _opened(call, row, who, wanted, Response(status_code=status, headers=headers))
+
+
+async def _opened(call: Call, row: BackupRow, who: str, wanted: Asked, head: Response) -> Response:
+    """The first piece is read before the answer begins: a store that is away is a 503."""
+    slots = call.context[BackupDownloads]
+    slots.begin(who)
+    try:
+        stream = call.context[Backups].objects.stream(row.file_path or "", wanted.start, wanted.end - wanted.start)
+        first = await anext(stream, b"")
+    except BaseException as failed:
+        slots.end(who)
+        if isinstance(failed, ObjectMissingError):
+            raise Problem("conflict", Text("backup.lost"), code="backup_lost") from failed
+        if isinstance(failed, ObjectsError):
+            raise store_away(failed) from failed
+        raise
+    return ArchiveStream(head, first, stream, lambda: slots.end(who))
+
+
+class ArchiveStream(Response):
+    """An answer that breaks off, because the store or the reader is gone, is left incomplete."""
+
+    def __init__(
+        self, head: Response, first: bytes, stream: AsyncGenerator[bytes, None], ended: Callable[[], None]
+    ) -> None:
+        super().__init__(status_code=head.status_code, headers=dict(head.headers), media_type=_MEDIA)
+        self._first = first
+        self._stream = stream
+        self._ended = ended
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with aclosing(self._stream), anyio.create_task_group() as tasks:
+                tasks.start_soon(_cancel_on_disconnect, receive, tasks.cancel_scope)
+                await self._send_all(send)
+                tasks.cancel_scope.cancel()
+        finally:
+            self._ended()
+
+    async def _send_all(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        try:
+            await _send(self._first, send)
+            async for piece in self._stream:
+                await _send(piece, send)
+        except (ObjectsError, TimeoutError):
+            return
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _send(piece: bytes, send: Send) -> None:
+    with anyio.fail_after(TAKEN_WITHIN_S):
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+
+async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+_MEDIA: Final = "application/octet-stream"
+
+
+def _must_be_there(row: BackupRow) -> None:
+    if not is_there(row) or row.file_path is None:
+        raise Problem("conflict", Text("backup.no_archive"), code="no_archive")
+
+
+def file_name(call: Call, row: BackupRow) -> str:
+    """`NAME-backup-ID-20261129-0300.tar.gz`."""
+    machine = call.context.fleet.machines.get(row.rvm_id)
+    name = _EASY.sub("_", "" if machine is None else machine.name).strip("_") or f"machine-{row.rvm_id}"
+    ending = (row.file_path or "").rpartition("/")[2].partition(".")[2]
+    return f"{name[:60]}-backup-{row.id}-{row.created_at:%Y%m%d-%H%M}.{ending}"
+
+
+_TAG: Final = "Backups"
+
+OPERATIONS = (
+    Operation(
+        name="download_backup_archive", method="GET", path="/v2/rvms/{id}/backups/{backup_id}/archive",
+        handler=download_archive, tag=_TAG, summary="The archive, by the machine's own key",
+        action="backup.fetch", answers={200: bytes, 206: bytes}, refusals=(409, 416), other_media=(_MEDIA,),
+        description="Whole, or the stretch that a Range header names; the ETag is its sha256. 409: `no_archive`; 503 "
+        "while the object store is away.",
+    ),
+    Operation(
+        name="make_backup_download", method="POST", path="/v2/rvms/{id}/backups/{backup_id}/download",
+        handler=make_link, tag=_TAG, summary="A link to the archive that opens once", action="backup.download",
+        answers={201: DownloadLink}, refusals=(409,),
+        description="It opens within 60 s, for whoever has it, and is on the audit log from now. A download that broke "
+        "off goes on with Range and If-Range, from the same address, for an hour.",
+    ),
+    Operation(
+        name="use_backup_download", method="GET", path="/v2/backup-downloads/{token}", handler=use_link, tag=_TAG,
+        summary="The archive that a link leads to", action=None, answers={200: bytes, 206: bytes},
+        refusals=(404, 409, 416, 429), other_media=(_MEDIA,),
+        description="The link is the credential. Where the hub is set to `backup_download presigned` and the store is "
+        "S3, the answer leads there.",
+    ),
+)  # fmt: skip

@@ -1,0 +1,204 @@
+"""Takes a whole archive out of a form, as simple clients send it: its one file streams into the store, whatever the
+order of the fields. Holds one part of the archive, and texts up to a bound."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Final
+
+from python_multipart import MultipartParser
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import parse_options_header
+from starlette.requests import Request
+
+from hub.backups.rules.life import Archive
+from hub.backups.service import PREFIX, Backups
+from hub.backups.upload import CLOSED, STORE_RETRY_S, body, store_away
+from hub.kernel.objects.place import PART_SIZE, ObjectsError
+from hub.model import credentials
+from hub.web.http.problems import Problem, Text, one_wrong
+
+MOST_FIELDS: Final = 16
+MOST_HEADERS: Final = 8
+MOST_HEADER_BYTES: Final = 4096
+MOST_TEXT_BYTES: Final = 8192
+"""Of all fields but the file."""
+MOST_OVERHEAD: Final = 128 * 1024
+"""What a form may be larger than its file."""
+MOST_BOUNDARY: Final = 70  # RFC 2046
+MOST_NAME: Final = 255
+
+# Its warnings name bytes of strangers, one line a request.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+
+
+class Form:
+    """`pieces` gives the file's bytes, to its end; then `texts` has the other fields."""
+
+    def __init__(self, request: Request, files: tuple[str, ...]) -> None:
+        """`files`: the names that the field with the file may have. Raises Problem: 415, or 400 without a boundary."""
+        self.texts: dict[str, str] = {}  # Bound: MOST_FIELDS, MOST_TEXT_BYTES
+        self._request = request
+        self._files = files
+        self._names: set[str] = set()  # Bound: MOST_FIELDS
+        self._pieces: list[bytes] = []  # Bound: one piece of the body
+        self._name = ""
+        self._text = bytearray()  # Bound: MOST_TEXT_BYTES
+        self._header = b""
+        self._value = b""
+        self._disposition: dict[bytes, bytes] = {}  # Bound: MOST_HEADER_BYTES
+        self._is_file = False
+        self._ended = False
+        self._texts_bytes = 0
+        self._parser = MultipartParser(
+            _boundary(request),
+            {
+                "on_part_begin": self._part_begin, "on_header_field": self._header_field,
+                "on_header_value": self._header_value, "on_header_end": self._header_end,
+                "on_headers_finished": self._headers_finished, "on_part_data": self._part_data,
+                "on_part_end": self._part_end, "on_end": self._end,
+            },
+            max_header_count=MOST_HEADERS, max_header_size=MOST_HEADER_BYTES,
+        )  # fmt: skip
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Raises Problem for a body that is no form, or not whole, or has no file."""
+        async for data in body(self._request):
+            if self._ended:
+                continue  # what stands behind the form says nothing
+            try:
+                self._parser.write(data)
+            except MultipartParseError as broken:
+                raise _malformed() from broken
+            pieces, self._pieces = self._pieces, []
+            for piece in pieces:
+                yield piece
+        if not self._ended:
+            raise Problem("malformed", Text("body_incomplete"), headers=CLOSED)
+        if not self._names & set(self._files):
+            raise one_wrong(self._files[0], "form.file_missing")
+
+    def _part_begin(self) -> None:
+        self._disposition, self._text, self._is_file, self._name = {}, bytearray(), False, ""
+        self._header = self._value = b""
+
+    def _header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _header_end(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            _, self._disposition = parse_options_header(self._value)
+        self._header = self._value = b""
+
+    def _headers_finished(self) -> None:
+        name = self._disposition.get(b"name", b"").decode("utf-8", "replace")
+        if not name or len(name) > MOST_NAME or len(self._names) >= MOST_FIELDS:
+            raise _malformed()
+        self._is_file = name in self._files
+        known = {*self._files} if self._is_file else {name}
+        if known & self._names:
+            raise one_wrong(name, "form.twice")
+        self._names.add(name)
+        self._name = name
+
+    def _part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._is_file:
+            self._pieces.append(data[start:end])
+            return
+        self._texts_bytes += end - start
+        if self._texts_bytes > MOST_TEXT_BYTES:
+            raise one_wrong(self._name[:100], "form.too_long", most=MOST_TEXT_BYTES)
+        self._text += data[start:end]
+
+    def _part_end(self) -> None:
+        if not self._is_file:
+            self.texts[self._name] = self._text.decode("utf-8", "replace")
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+def _boundary(request: Request) -> bytes:
+    media, options = parse_options_header(request.headers.get("content-type", "")[:1000])
+    if media != b"multipart/form-data":
+        wanted = {"Accept": "multipart/form-data", **CLOSED}
+        raise Problem("unsupported-media-type", Text("form.wanted"), headers=wanted)
+    boundary = options.get(b"boundary", b"")
+    if not 1 <= len(boundary) <= MOST_BOUNDARY or not boundary.isascii() or not boundary.decode("ascii").isprintable():
+        raise _malformed()
+    return boundary
+
+
+def _malformed() -> Problem:
+    return Problem("malformed", Text("form.malformed"), headers=CLOSED)
+
+
+_MAGIC: Final = ((b"\x1f\x8b", ".tar.gz"), (b"\x28\xb5\x2f\xfd", ".tar.zst"), (b"age-encryption.org/", ".tar.age"))
+
+
+class Sink:
+    """Puts the bytes of an archive into the store, part by part. `close` whatever comes: what no row claims goes."""
+
+    def __init__(self, backups: Backups, rvm_id: int, backup_id: int) -> None:
+        self.backup_id = backup_id
+        self.key = ""
+        self.size = 0
+        self._backups = backups
+        self._stem = f"{PREFIX}{rvm_id}/{backup_id}-{credentials.random_text(8, '0123456789abcdef')}"
+        self._upload_id = ""
+        self._parts: list[tuple[int, str]] = []  # Bound: as many as the largest backup has
+        self._held = bytearray()  # Bound: PART_SIZE and a piece
+        self._sum = hashlib.sha256()
+
+    async def take(self, piece: bytes) -> None:
+        """Raises Problem while the store is away."""
+        self.size += len(piece)
+        self._sum.update(piece)
+        self._held += piece
+        if len(self._held) > PART_SIZE:
+            await self._put()
+
+    async def finish(self) -> Archive:
+        """The archive, compared with what the store holds. Raises Problem."""
+        try:
+            while self._held:
+                await self._put()
+            objects = self._backups.objects
+            await objects.complete(self.key, self._upload_id, self._parts)
+            self._upload_id = ""
+            found = await objects.digest(self.key)
+        except ObjectsError as away:
+            raise store_away(away) from away
+        if found != self._sum.hexdigest():
+            raise Problem("unavailable", Text("backup.store_damaged"), retry_after=STORE_RETRY_S)
+        return Archive(self.size, found, minio_path=self._backups.minio_path(self.key))
+
+    async def close(self, *, kept: bool) -> None:
+        await self._backups.discard(None if kept else self.key or None, self._upload_id)
+        self._backups.receiving.discard(self.key)
+
+    async def _put(self) -> None:
+        part, self._held = self._held, self._held[PART_SIZE:]
+        number = len(self._parts) + 1
+        try:
+            if not self._upload_id:
+                self.key = self._stem + _ending(part)
+                self._backups.receiving.add(self.key)
+                self._upload_id = await self._backups.objects.begin(self.key)
+            data = memoryview(part)[:PART_SIZE]
+            tag = await self._backups.objects.put_part(self.key, self._upload_id, number, data)
+        except ObjectsError as away:
+            raise store_away(away) from away
+        self._parts.append((number, tag))
+
+
+def _ending(data: bytearray) -> str:
+    """Of the key, by what the bytes begin with. Whether it is an archive is seen when it is restored."""
+    if data[257:262] == b"ustar":
+        return ".tar"
+    return next((ending for magic, ending in _MAGIC if data.startswith(magic)), ".bin")

@@ -1,0 +1,233 @@
+"""Asks machines for backups, makes a whole archive of an upload's parts, and ends what its command has ended. Knows no
+request and no page."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from db.backup_records import BackupRow
+from db.engine.store import Store
+from db.errors import Conflict, Rejected, StoreError
+from db.queries import backups as rows
+from db.queries import commands
+from db.records import CommandRow, is_open
+from hub.backups.rules import life
+from hub.backups.rules.life import Announced, Archive, Room, Wanted
+from hub.kernel.announce import Announcer
+from hub.kernel.objects.place import PART_SIZE, ObjectMissingError, ObjectsError
+from hub.kernel.objects.store import Objects
+from hub.kernel.retry import RetryUntilAvailable
+from hub.model import actors, credentials
+from hub.model.actors import Actor
+from hub.model.changes import Change, Put, moved_rows, put_rows
+from hub.model.fleet import TERMINAL, Fleet
+from hub.model.machine import Machine
+from hub.settings import Settings
+
+logger = logging.getLogger("myrvm.backups")
+
+GIB: Final = 1024**3
+LOOK_S: Final = 5.0
+"""Between looks for backups whose command has ended, where no commit said so."""
+SWEEP_FIRST_S: Final = 60.0
+SWEEP_EVERY_S: Final = 3600.0
+UNCLAIMED: Final = timedelta(hours=2)
+"""An upload that no row has is left alone for so long: the row may be on its way."""
+PREFIX: Final = "backups/"
+
+
+class Backups:
+    """`start` for people, machines and the clock; `run` does what is due. `objects` holds the archives."""
+
+    def __init__(
+        self, settings: Settings, store: Store, fleet: Fleet, announce: Announcer, objects: Objects,
+        clock: Callable[[], datetime],
+    ) -> None:  # fmt: skip
+        self.objects = objects
+        self.store = store
+        self.announce = announce
+        self._settings = settings
+        self._fleet = fleet
+        self._clock = clock
+        self._last_id = 0
+        self._lock = anyio.Lock()  # From the look whether one is open to the commit of one more
+        self._assembling: set[int] = set()  # Bound: the open backups, one a machine
+        self.receiving: set[str] = set()  # Bound: MOST_MULTIPART. Keys of archives that have no row yet
+        self._unclaimed: frozenset[str] = frozenset()
+        self._due = anyio.Event()
+        self._tasks: TaskGroup | None = None
+
+    async def load(self) -> None:
+        self._last_id = await rows.last_id(self.store)
+
+    async def start(
+        self, machine: Machine, wanted: Wanted, by: Actor, key: str | None = None
+    ) -> tuple[BackupRow, CommandRow]:
+        """Committed with the command that makes it. Raises Refused (`life.drafted`) and a StoreError."""
+        async with self._lock:
+            changes = life.drafted(machine, self.next_id(), wanted, by, self._clock(), key)
+            stored = await self.announce(*changes)
+        return next(put_rows(stored, BackupRow)), next(put_rows(stored, CommandRow))
+
+    def next_id(self) -> int:
+        self._last_id += 1
+        return self._last_id
+
+    async def room(self, rvm_id: int, but: BackupRow | None = None) -> Room:
+        """What may be kept of this machine beside all that is; the parts of `but` do not count."""
+        mine, all_of_them = await rows.bytes_kept(self.store, rvm_id), await rows.bytes_kept(self.store)
+        own = sum(part.size for part in await rows.parts_of(self.store, but.id)) if but is not None else 0
+        s = self._settings
+        return Room(
+            s.backup_max_gib * GIB, s.backup_quota_gib * GIB, s.backup_fleet_quota_gib * GIB, mine - own,
+            all_of_them - own,
+        )  # fmt: skip
+
+    async def begin(self, row: BackupRow, announced: Announced, parent: BackupRow | None) -> BackupRow:
+        """The row with an upload that is open in the store. Raises ObjectsError, Conflict when it has ended, and a
+        StoreError."""
+        if life.goes_on(row, announced):
+            changes = life.announced_again(row, announced, parent)
+            return next(moved_rows(await self.announce(*changes), BackupRow), row) if changes else row
+        key = life.key_of(row, announced, credentials.random_text(8, "0123456789abcdef"))
+        upload_id = await self.objects.begin(key)
+        begun = life.begun(
+            row, announced, parent, key=key, upload_id=upload_id, part_size=PART_SIZE, now=self._clock()
+        )  # fmt: skip
+        try:
+            stored = await self.announce(*begun)
+        except BaseException:
+            await self.discard(key, upload_id)
+            raise
+        await self.discard(row.file_path, row.upload_id)
+        return next(moved_rows(stored, BackupRow))
+
+    def assemble(self, row: BackupRow, said: Archive, parts: Sequence[tuple[int, str]]) -> None:
+        """Begin to make an archive of the parts; the row says what came of it. Nothing happens while it is at it."""
+        if row.id not in self._assembling and self._tasks is not None:
+            self._assembling.add(row.id)
+            self._tasks.start_soon(self._assemble, row, said, parts)
+
+    async def _assemble(self, row: BackupRow, said: Archive, parts: Sequence[tuple[int, str]]) -> None:
+        try:
+            found = await self._joined(row, said.size, parts)
+            if found is None or said.sha256 not in ("", found):
+                code = "incomplete" if found is None else "damaged"
+                await self.end(row, life.failed(row, code, actors.SYSTEM, self._clock()))
+                return
+            whole = said._replace(sha256=found, minio_path=self.minio_path(row.file_path or ""))
+            await self.announce(*life.completed(row, whole, self._clock()))
+        except Conflict as ended:
+            logger.info("backup %d ended while it was put together: %s", row.id, ended)
+        except (ObjectsError, StoreError) as away:
+            # The machine asks again.
+            logger.warning("backup %d cannot be put together now: %s", row.id, away)
+        finally:
+            self._assembling.discard(row.id)
+
+    async def _joined(self, row: BackupRow, size: int, parts: Sequence[tuple[int, str]]) -> str | None:
+        """The sha256 of what the store holds; None when that is of another size."""
+        key = row.file_path or ""
+        with contextlib.suppress(ObjectMissingError):  # a call before has done it, and its answer was lost
+            await self.objects.complete(key, row.upload_id or "", parts)
+        try:
+            is_whole = await self.objects.size(key) == size
+        except ObjectMissingError:
+            return None
+        return await self.objects.digest(key) if is_whole else None
+
+    def minio_path(self, key: str) -> str | None:
+        place = self._settings.s3
+        return None if place is None else f"{place.bucket}/{place.prefix}{key}"
+
+    async def delete(self, row: BackupRow, by: Actor, *, why: str | None = None) -> None:
+        """Its bytes first: what is left of a hub that dies in between is swept. Raises ObjectsError, Conflict when
+        somebody else deleted it, and a StoreError."""
+        for key in (row.file_path, row.manifest_key):
+            if key is not None:
+                await self.objects.delete(key)
+        await self.announce(*life.deleted(row, by, self._clock(), why))
+        await self._remember_good(row.rvm_id)
+
+    async def _remember_good(self, rvm_id: int) -> None:
+        """The last good backup may be another one now."""
+        kept = await rows.kept(self.store, rvm_id)
+        self.announce.observe(*(Put(row) for row in kept[-2:]))
+
+    async def end(self, row: BackupRow, changes: Sequence[Change]) -> None:
+        """Commit the end of an open backup; nothing happens when it had ended. Raises a StoreError."""
+        try:
+            if changes:
+                await self.announce(*changes)
+                await self.discard(row.file_path, row.upload_id)
+        except (Conflict, Rejected) as ended:
+            logger.info("backup %d had ended: %s", row.id, ended)
+
+    async def discard(self, key: str | None, upload_id: str | None) -> None:
+        """Take an archive, or what was uploaded of it, out of the store. What stays is swept."""
+        with contextlib.suppress(ObjectsError):
+            if key is not None and upload_id:
+                await self.objects.abort(key, upload_id)
+            if key is not None:
+                await self.objects.delete(key)
+
+    def on_commit(self, changes: Sequence[Change]) -> None:
+        if any(row.name == life.START and row.state in TERMINAL for row in moved_rows(changes, CommandRow)):
+            self._due.set()
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        retry = RetryUntilAvailable("backups whose command has ended")
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            tasks.start_soon(self._sweep_on)
+            while True:
+                with anyio.move_on_after(LOOK_S):
+                    await self._due.wait()
+                self._due = anyio.Event()
+                await retry(self.keep)
+
+    async def keep(self) -> None:
+        """One look at what is open. Raises Unavailable."""
+        for machine in list(self._fleet.machines.values()):
+            for row in [row for row in machine.backups.values() if is_open(row)]:
+                if row.command_id not in self._fleet.open and row.id not in self._assembling:
+                    await self._settle(row)
+
+    async def _settle(self, row: BackupRow) -> None:
+        command = None if row.command_id is None else await commands.find_command(self.store, row.command_id)
+        await self.end(row, life.settled(row, command, self._clock()))
+
+    async def _sweep_on(self) -> None:
+        await anyio.sleep(SWEEP_FIRST_S)
+        while True:
+            try:
+                await self.sweep()
+            except (ObjectsError, StoreError) as away:
+                logger.warning("unclaimed uploads of backups are looked for later: %s", away)
+            await anyio.sleep(SWEEP_EVERY_S)
+
+    async def sweep(self) -> int:
+        """Take out of the store what nobody claims: uploads without an open backup, objects that no row had in two
+        turns. How many. Raises ObjectsError and a StoreError."""
+        uploading = {row.upload_id for row in await rows.unfinished(self.store) if row.upload_id is not None}
+        swept = await self.objects.sweep(PREFIX, self._clock() - UNCLAIMED, uploading)
+        there = frozenset(await self.objects.list(PREFIX)) - self.receiving
+        unclaimed = there - await rows.keys_there(self.store)
+        gone = unclaimed & self._unclaimed
+        for key in sorted(gone):
+            await self.objects.delete(key)
+        self._unclaimed = unclaimed - gone
+        if swept or gone:
+            logger.info("%d unfinished uploads and %d unclaimed objects of backups are swept", swept, len(gone))
+        return swept + len(gone)
+
+    def is_assembling(self, row: BackupRow) -> bool:
+        return row.id in self._assembling

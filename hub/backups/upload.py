@@ -1,0 +1,154 @@
+"""Takes the bytes of backups into the store: the parts that agents send, one body at a time. Knows no JSON."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import anyio
+from starlette.requests import ClientDisconnect, Request
+
+from db.backup_records import BackupPartRow, BackupRow
+from db.errors import Conflict
+from hub.backups.rules import life
+from hub.backups.service import Backups
+from hub.kernel.objects.place import ObjectMissingError, ObjectsError, ObjectsFullError
+from hub.model.changes import Drop
+from hub.web.http.problems import Problem, Text
+
+MOST_PARTS: Final = 8
+"""Bodies that are taken at a time: 8 MiB each, while the store is slow."""
+MOST_FORMS: Final = 2
+"""Whole archives, each in one request, likewise."""
+WAIT_S: Final = 10.0
+"""For a place among them."""
+SILENCE_S: Final = 30.0
+"""Without a byte of a body. The whole of it may take as long as a slow line needs."""
+STORE_RETRY_S: Final = 15.0
+BUSY_RETRY_S: Final = 5.0
+CLOSED: Final = {"Connection": "close"}
+"""The rest of an unread body would be in the way of the next request."""
+
+
+class Receiving:
+    """The bodies that are being read. A part that is sent again takes the place of the sending before, whose connection
+    may be dead without our knowing."""
+
+    def __init__(self) -> None:
+        self._places = anyio.Semaphore(MOST_PARTS)
+        self._forms = anyio.Semaphore(MOST_FORMS)
+        self._parts: dict[tuple[int, int], anyio.CancelScope] = {}  # Bound: MOST_PARTS and those that wait for a place
+
+    async def part(
+        self, backups: Backups, request: Request, row: BackupRow, part: BackupPartRow, before: BackupPartRow | None
+    ) -> None:
+        """Returns when it is on disk and its row is committed. Raises Problem and a StoreError."""
+        key = (row.id, part.number)
+        if (older := self._parts.get(key)) is not None:
+            older.cancel()
+        with anyio.CancelScope() as scope:
+            self._parts[key] = scope
+            try:
+                await self._receive(backups, request, row, part, before)
+            finally:
+                if self._parts.get(key) is scope:
+                    del self._parts[key]
+        if scope.cancelled_caught:
+            raise Problem("conflict", Text("backup.sent_again"), code="conflict", headers=CLOSED)
+
+    async def _receive(
+        self, backups: Backups, request: Request, row: BackupRow, part: BackupPartRow, before: BackupPartRow | None
+    ) -> None:
+        await _wait_for(self._places)
+        try:
+            data = await _whole(request, part.size)
+            if hashlib.sha256(data).hexdigest() != part.sha256:
+                raise Problem("conflict", Text("backup.part_differs"), code="part_differs")
+            if before is not None:
+                # While other bytes take its place nobody may count on it.
+                await backups.announce(Drop(BackupPartRow, row.id, where=(("number", "=", part.number),)))
+            tag = await _put(backups, row, part.number, data)
+        finally:
+            self._places.release()
+        stored = BackupPartRow(
+            backup_id=row.id, number=part.number, size=part.size, sha256=part.sha256, tag=tag
+        )  # fmt: skip
+        try:
+            await backups.announce(*life.part_stored(row, stored))
+        except Conflict as ended:
+            raise ended_meanwhile() from ended
+
+    @asynccontextmanager
+    async def form(self) -> AsyncIterator[None]:
+        """A place for a whole archive. Raises Problem (503)."""
+        await _wait_for(self._forms)
+        try:
+            yield
+        finally:
+            self._forms.release()
+
+
+async def _wait_for(places: anyio.Semaphore) -> None:
+    with anyio.move_on_after(WAIT_S):
+        await places.acquire()
+        return
+    raise Problem("unavailable", Text("backup.busy"), retry_after=BUSY_RETRY_S, headers=CLOSED)
+
+
+def same_part(there: BackupPartRow, sent: BackupPartRow) -> bool:
+    return (there.sha256, there.size) == (sent.sha256, sent.size)
+
+
+async def drain(request: Request) -> None:
+    """Read on to the end of the body, which nobody needs."""
+    async for _ in body(request):
+        pass
+
+
+async def body(request: Request) -> AsyncIterator[bytes]:
+    """The body in pieces. Raises Problem for one that stands still or breaks off."""
+    parts = aiter(request.stream())
+    while True:
+        try:
+            with anyio.fail_after(SILENCE_S):
+                piece = await anext(parts, None)
+        except TimeoutError as slow:
+            raise Problem("malformed", Text("backup.slow", {"count": int(SILENCE_S)}), headers=CLOSED) from slow
+        except ClientDisconnect as gone:
+            raise Problem("malformed", Text("body_incomplete")) from gone
+        if piece is None:
+            return
+        if piece:
+            yield piece
+
+
+async def _whole(request: Request, size: int) -> bytearray:
+    data = bytearray()
+    async for piece in body(request):
+        data += piece
+        if len(data) > size:
+            raise Problem("malformed", Text("backup.other_length"), headers=CLOSED)
+    if len(data) != size:
+        raise Problem("malformed", Text("body_incomplete"), headers=CLOSED)
+    return data
+
+
+async def _put(backups: Backups, row: BackupRow, number: int, data: bytearray) -> str:
+    try:
+        return await backups.objects.put_part(row.file_path or "", row.upload_id or "", number, memoryview(data))
+    except ObjectMissingError as gone:
+        raise ended_meanwhile() from gone
+    except ObjectsError as away:
+        raise store_away(away) from away
+
+
+def store_away(error: ObjectsError) -> Problem:
+    """503: the same request may succeed later."""
+    key = "backup.store_full" if isinstance(error, ObjectsFullError) else "backup.store_away"
+    return Problem("unavailable", Text(key), retry_after=STORE_RETRY_S, code="store_away")
+
+
+def ended_meanwhile() -> Problem:
+    return Problem("conflict", Text("backup.ended"), code="backup_ended")

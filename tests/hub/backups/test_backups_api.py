@@ -1,0 +1,234 @@
+"""Backups over REST, on both databases: asked for, uploaded in parts, shown, taken out, deleted. Real folder store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from db.queries import backups as rows
+from db.queries.events import list_events
+from hub.backups.service import Backups
+from hub.commands import rules as command_rules
+from hub.kernel.objects.place import PART_SIZE
+from hub.model.machine import Machine
+from protocol.messages import CommandUpdate, Failure
+from tests.support.api_hub import ApiHub
+from tests.support.backup_client import BackupClient, good, problem, sha
+
+DATA = b"\x1f\x8b" + os.urandom(PART_SIZE + 1000)
+
+
+@pytest_asyncio.fixture
+async def http(any_hub: ApiHub) -> AsyncIterator[httpx.AsyncClient]:
+    async with any_hub.of("one") as client:
+        yield client
+
+
+@pytest.fixture
+def client(any_hub: ApiHub, http: httpx.AsyncClient) -> BackupClient:
+    return BackupClient(http, any_hub.machines["one"])
+
+
+def machine(hub: ApiHub) -> Machine:
+    return hub.context.fleet.machines[hub.machines["one"]]
+
+
+async def codes(hub: ApiHub) -> list[str]:
+    found = await list_events(hub.context.store, limit=50)
+    return [event.code for event in found if event.code.startswith("backup.")]
+
+
+async def test_a_backup_is_asked_for_uploaded_in_parts_and_whole(any_hub: ApiHub, client: BackupClient) -> None:
+    started = await client.start(backup_type="full", include_images=False)
+    number = started["backup_id"]
+    assert (started["backup"]["upload_status"], started["command"]["name"]) == ("pending", "start_backup")
+    assert started["command"]["args"]["include_images"] is False
+    begun = good(await client.begin(number))
+    assert (begun["rvm_id"], begun["upload_status"], begun["part_size"], begun["parts"]) == (
+        client.rvm_id, "uploading", PART_SIZE, [],
+    )  # fmt: skip
+    await client.put_all(number, DATA)
+    status = await client.status()
+    assert (status["upload_status"], status["uploaded_bytes"]) == ("uploading", len(DATA))
+    again = good(await client.begin(number))
+    assert [(part["number"], part["size"]) for part in again["parts"]] == [(1, PART_SIZE), (2, 1002)]
+    good(await client.complete(number, DATA, files=3, bytes=99, report={"changed": 1}), 202)
+    outcome = good(await client.ended(number, DATA))
+    assert (outcome["upload_status"], outcome["sha256"]) == ("completed", sha(DATA))
+    status = await client.status()
+    assert (status["backup_type"], status["file_size"], status["upload_status"]) == ("full", len(DATA), "completed")
+    assert status["file_path"].startswith(f"backups/{client.rvm_id}/{number}-")
+    assert (status["minio_path"], status["backup"]["files"], status["backup"]["report"]) == (None, 3, {"changed": 1})
+    assert await any_hub.context[Backups].objects.digest(status["file_path"]) == sha(DATA)
+    assert await rows.parts_of(any_hub.context.store, number) == []
+    assert await codes(any_hub) == ["backup.completed"]
+
+
+async def test_a_machine_without_a_backup_has_an_empty_status(client: BackupClient) -> None:
+    status = await client.status()
+    assert set(status.values()) == {None}
+
+
+async def test_one_is_made_at_a_time(client: BackupClient) -> None:
+    await client.start()
+    refused = await client.http.post(f"{client.base}/backup/start", json={})
+    assert "being made" in problem(refused, 409)["detail"]
+
+
+async def test_a_repeated_key_asks_once(client: BackupClient) -> None:
+    headers = {"Idempotency-Key": "night-1"}
+    answers = [await client.http.post(f"{client.base}/backup/start", json={}, headers=headers) for _ in range(2)]
+    assert len({good(answer, 202)["backup_id"] for answer in answers}) == 1
+    other = await client.http.post(f"{client.base}/backup/start", json={"backup_type": "incremental"}, headers=headers)
+    problem(other, 409)
+
+
+async def test_a_failed_command_ends_the_backup_and_its_parts(any_hub: ApiHub, client: BackupClient) -> None:
+    started = await client.start()
+    number = started["backup_id"]
+    good(await client.begin(number))
+    good(await client.put(number, 1, DATA[:PART_SIZE]))
+    error = Failure(code="disk_full", message="3 MB free")
+    update = CommandUpdate(id=started["command"]["id"], state="failed", error=error)
+    await any_hub.context.announce(*command_rules.moved(machine(any_hub), update, any_hub.context.clock()))
+    await any_hub.context[Backups].keep()
+    shown = good(await client.http.get(f"{client.base}/backups/{number}"))
+    assert (shown["upload_status"], shown["error"]) == ("failed", {"code": "disk_full", "message": "3 MB free"})
+    for refused in (
+        await client.begin(number), await client.put(number, 2, b"x"), await client.complete(number, DATA),
+    ):  # fmt: skip
+        problem(refused, 409, "backup_ended")
+    assert await any_hub.context[Backups].objects.uploads("backups/") == []
+    assert await codes(any_hub) == ["backup.failed"]
+    await any_hub.context[Backups].keep()
+    assert await codes(any_hub) == ["backup.failed"], "once"
+    assert (await client.start())["backup_id"] == number + 1
+
+
+async def test_what_a_machine_sends_is_compared_part_by_part_and_whole(any_hub: ApiHub, client: BackupClient) -> None:
+    number = (await client.start())["backup_id"]
+    problem(await client.put(number, 1, b"early"), 409)
+    good(await client.begin(number))
+    problem(await client.put(number, 1, b"abc", sha256="0" * 64), 409, "part_differs")
+    problem(await client.put(number, 1, b"abc", sha256="short"), 422)
+    problem(await client.put(number, 0, b"abc"), 404)
+    problem(await client.put(number, 10_001, b"abc"), 404)
+    problem(await client.put(number, 1, bytes(PART_SIZE + 1)), 413, "too_large")
+    problem(await client.put(number, 1, b""), 400)
+    problem(await client.complete(number, b"abc"), 409, "parts_missing")
+    good(await client.put(number, 1, b"abc"))
+    problem(await client.complete(number, b"abcd"), 409, "parts_size")
+    good(await client.complete(number, b"abc", sha256="1" * 64), 202)
+    answer = await client.ended(number, b"abc")
+    problem(answer, 409, "backup_ended")
+    shown = good(await client.http.get(f"{client.base}/backups/{number}"))
+    assert (shown["upload_status"], shown["error"]) == ("failed", {"code": "damaged"})
+    assert await any_hub.context[Backups].objects.list("backups/") == []
+
+
+async def test_a_part_may_come_again_and_another_takes_its_place(client: BackupClient) -> None:
+    number = (await client.start())["backup_id"]
+    good(await client.begin(number))
+    good(await client.put(number, 1, b"first"))
+    good(await client.put(number, 1, b"first"))
+    good(await client.put(number, 1, b"second one"))
+    good(await client.put(number, 2, b"left over"))
+    outcome = good(await client.ended(number, b"second one"))
+    assert outcome["sha256"] == sha(b"second one")
+    assert good(await client.begin(number))["upload_status"] == "completed"
+
+
+async def test_one_machine_never_touches_anothers_backup(any_hub: ApiHub, client: BackupClient) -> None:
+    number = (await client.start())["backup_id"]
+    good(await client.begin(number))
+    async with any_hub.of("two") as http:
+        for stranger in (BackupClient(http, client.rvm_id), BackupClient(http, any_hub.machines["two"])):
+            for answer in (
+                await stranger.begin(number), await stranger.put(number, 1, b"x"),
+                await stranger.complete(number, b"x"),
+                await http.get(f"{stranger.base}/backups/{number}"),
+                await http.get(f"{stranger.base}/backups/{number}/archive"),
+            ):  # fmt: skip
+                problem(answer, 404)
+
+
+async def test_backups_are_listed_in_pages_and_deleted_with_their_chain(any_hub: ApiHub, client: BackupClient) -> None:
+    made = [(await client.start())["backup_id"]]
+    good(await client.begin(made[0]))
+    good(await client.put(made[0], 1, b"full"))
+    good(await client.ended(made[0], b"full"))
+    for data in (b"one", b"two"):
+        number = (await client.start(backup_type="incremental"))["backup_id"]
+        good(await client.begin(number, backup_type="incremental", parent_id=made[-1]))
+        good(await client.put(number, 1, data))
+        good(await client.ended(number, data))
+        made.append(number)
+    page = await client.http.get(f"{client.base}/backups?limit=2")
+    assert [row["id"] for row in good(page)] == [made[2], made[1]]
+    assert [row["chain_position"] for row in good(page)] == [2, 1]
+    assert [row["id"] for row in good(await client.http.get(page.links["next"]["url"]))] == [made[0]]
+    async with any_hub.of("admin") as admin:
+        refused = problem(await admin.delete(f"{client.base}/backups/{made[1]}"), 409, "backup_needed")
+        assert "1 later backup" in refused["detail"]
+        gone = good(await admin.delete(f"{client.base}/backups/{made[1]}?chain=true"))
+        assert gone == {"deleted": [made[2], made[1]]}
+        problem(await admin.delete(f"{client.base}/backups/{made[1]}"), 404)
+    assert [row["id"] for row in good(await client.http.get(f"{client.base}/backups"))] == [made[0]]
+    everything = good(await client.http.get(f"{client.base}/backups?deleted=true"))
+    assert [row["id"] for row in everything] == made[::-1]
+    assert len(await any_hub.context[Backups].objects.list("backups/")) == 1
+    assert good(await client.http.get(client.base))["backup"]["good_at"] is not None
+    assert await codes(any_hub) == ["backup.deleted"] * 2 + ["backup.completed"] * 3
+
+
+async def test_an_incremental_needs_a_parent_that_is_there(client: BackupClient) -> None:
+    number = (await client.start(backup_type="incremental"))["backup_id"]
+    for parent in (number, 999):
+        refused = await client.begin(number, backup_type="incremental", parent_id=parent)
+        problem(refused, 409, "parent_missing")
+
+
+async def test_a_machine_takes_its_own_archive_out_with_range(any_hub: ApiHub, client: BackupClient) -> None:
+    good(await client.made(DATA))
+    number = (await client.status())["backup_id"]
+    address = f"{client.base}/backups/{number}/archive"
+    whole = await client.http.get(address)
+    assert (whole.status_code, whole.content, whole.headers["etag"]) == (200, DATA, f'"{sha(DATA)}"')
+    part = await client.http.get(address, headers={"Range": f"bytes=5-{PART_SIZE + 4}"})
+    assert (part.status_code, part.content) == (206, DATA[5 : PART_SIZE + 5])
+    assert part.headers["content-range"] == f"bytes 5-{PART_SIZE + 4}/{len(DATA)}"
+    rest = await client.http.get(address, headers={"Range": "bytes=-10"})
+    assert (rest.status_code, rest.content) == (206, DATA[-10:])
+    beyond = await client.http.get(address, headers={"Range": f"bytes={len(DATA)}-"})
+    assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{len(DATA)}")
+    changed = await client.http.get(address, headers={"Range": "bytes=5-6", "If-Range": '"other"'})
+    assert changed.status_code == 200
+    head = await client.http.head(address)
+    assert (head.status_code, head.headers["content-length"], head.content) == (200, str(len(DATA)), b"")
+
+
+async def test_a_link_opens_once_and_goes_on_where_it_broke_off(any_hub: ApiHub, client: BackupClient) -> None:
+    good(await client.made(DATA))
+    number = (await client.status())["backup_id"]
+    async with any_hub.of("operator") as operator, any_hub.client() as nobody:
+        link = good(await operator.post(f"{client.base}/backups/{number}/download"), 201)
+        assert (await nobody.get(link["url"])).content == DATA
+        problem(await nobody.get(link["url"]), 404)
+        more = {"Range": "bytes=100-", "If-Range": f'"{sha(DATA)}"'}
+        assert (await nobody.get(link["url"], headers=more)).content == DATA[100:]
+        async with any_hub.client(address="10.9.9.9") as elsewhere:
+            problem(await elsewhere.get(link["url"], headers=more), 404)
+        problem(await nobody.get("/api/v2/backup-downloads/nothing"), 404)
+    assert await codes(any_hub) == ["backup.downloaded", "backup.completed"]
+
+
+async def test_a_backup_without_an_archive_gives_none(any_hub: ApiHub, client: BackupClient) -> None:
+    number = (await client.start())["backup_id"]
+    problem(await client.http.get(f"{client.base}/backups/{number}/archive"), 409, "no_archive")
+    async with any_hub.of("admin") as admin:
+        problem(await admin.post(f"{client.base}/backups/{number}/download"), 409, "no_archive")
+        problem(await admin.delete(f"{client.base}/backups/{number}"), 409)
